@@ -1,0 +1,3 @@
+"""Engram: a proof-of-work chain whose state transition runs integer neural networks. Version only."""
+
+__version__ = "0.1.0"

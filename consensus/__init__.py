@@ -1,0 +1,1 @@
+"""Headers, blocks, work, validity and fork choice as pure functions. No storage, no clock, no peers."""

@@ -1,0 +1,1 @@
+"""Networks in exact integers: shapes and numbers only. Knows nothing of accounts, blocks or peers."""

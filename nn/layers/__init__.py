@@ -1,0 +1,1 @@
+"""The LAYERS registry and one file a layer. Shapes and integers only."""

@@ -1,0 +1,1 @@
+"""Bytes, hashes, keys, errors: what every other package stands on. Pure: no clock, no I/O, no floats."""

@@ -1,0 +1,1 @@
+"""The TX_TYPES registry and one file a transaction type. Each checks, costs and applies itself."""
