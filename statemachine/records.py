@@ -1,0 +1,509 @@
+"""The records of the state and their keys. Data only: who may change them is written in `transactions` and `phases`.
+
+Every record is a frozen codec dataclass with a `KIND` byte and a `key` (bytes, unique within the kind). Its place in the
+sparse Merkle tree is `tagged_hash(Tag.key, KIND || key)`; its value there is `encode(record)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, ClassVar, Protocol
+
+from engram.nn.network import NetworkSpec
+from engram.nn.tensor import Explicit, Seeded
+from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size
+
+TensorSource = Explicit | Seeded
+
+
+class Record(Protocol):
+    """What the state stores: an encodable value that knows its own place."""
+
+    KIND: ClassVar[int]
+
+    @property
+    def key(self) -> bytes: ...
+
+
+class Policy(IntEnum):
+    """What growth may do to the logits of old classes; fixed when the model is founded."""
+
+    STRICT = 0
+    GATED = 1
+
+
+class RoundKind(IntEnum):
+    """TRAIN replaces the parameters of a model that was never frozen; GROW appends to a model."""
+
+    TRAIN = 0
+    GROW = 1
+
+
+class BadgeKind(IntEnum):
+    """Why a badge was given. Badges are records; no transaction moves one."""
+
+    PARTICIPATION = 0
+    BEST_LOSS = 1
+    TEACHER = 2
+    AUDITOR = 3
+    FOUNDER = 4
+
+
+def u32(value: int) -> bytes:
+    """Big-endian key part, so that keys sort as numbers."""
+    return value.to_bytes(4, "big")
+
+
+def u64(value: int) -> bytes:
+    """Big-endian key part, so that keys sort as numbers."""
+    return value.to_bytes(8, "big")
+
+
+@dataclass(frozen=True)
+class Account:
+    """Money and standing of an address. An absent account is `Account(address)`."""
+
+    KIND: ClassVar[int] = 1
+    address: Address
+    balance: U64 = 0
+    """Spendable sparks."""
+    nonce: U64 = 0
+    """Number of transactions this address has had included."""
+    strikes: U32 = 0
+    """Proved lies and missed duties; never falls."""
+
+    @property
+    def key(self) -> bytes:
+        return self.address
+
+
+@dataclass(frozen=True)
+class Supply:
+    """One record: coins made and destroyed since genesis. issued - burned = balances + everything held in escrow."""
+
+    KIND: ClassVar[int] = 2
+    issued: U64 = 0
+    burned: U64 = 0
+
+    @property
+    def key(self) -> bytes:
+        return b""
+
+
+@dataclass(frozen=True)
+class RecentBlock:
+    """Id of the block at `height`, in a ring; written by the next block, which knows it as its parent."""
+
+    KIND: ClassVar[int] = 3
+    slot: U32
+    height: U64
+    block: Hash
+
+    @property
+    def key(self) -> bytes:
+        return u32(self.slot)
+
+
+@dataclass(frozen=True)
+class Maturing:
+    """A reward of `address` that can be claimed from `height` on."""
+
+    KIND: ClassVar[int] = 4
+    address: Address
+    height: U64
+    amount: U64
+
+    @property
+    def key(self) -> bytes:
+        return self.address + u64(self.height)
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """Bytes and MACs of block `height` promised to reveals."""
+
+    KIND: ClassVar[int] = 5
+    height: U64
+    size_bytes: U32
+    macs: U64
+
+    @property
+    def key(self) -> bytes:
+        return u64(self.height)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes known to the chain (a tensor or a data part), named by their content.
+
+    The bytes stand in a transaction of this chain; the record says that they do, at this state.
+    """
+
+    KIND: ClassVar[int] = 6
+    id: Hash
+    size_bytes: U32
+    height: U64
+    """Block that completed it; usable from the next block on."""
+    refs: U32
+    """Live records that name it; at 0 and past the reorg depth a node may prune the bytes."""
+
+    @property
+    def key(self) -> bytes:
+        return self.id
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A blob that arrives in chunks from one uploader."""
+
+    KIND: ClassVar[int] = 7
+    uploader: Address
+    blob: Hash
+    size_bytes: U32
+    chunks: Annotated[tuple[Hash, ...], Size(1, 256)]
+    """Chunk hashes by index; zero where the chunk has not come yet."""
+    deposit: U64
+    expires: U64
+    """First height at which the upload is dead."""
+
+    @property
+    def key(self) -> bytes:
+        return self.uploader + self.blob
+
+
+@dataclass(frozen=True)
+class Part:
+    """A revealed data part: labelled rows, readable by everyone."""
+
+    KIND: ClassVar[int] = 8
+    id: Hash
+    """Its commitment: the tagged hash of salt and bytes."""
+    blob: Hash
+    rows: U32
+    inputs: U32
+    classes: U16
+    """Labels are below this."""
+    owner: Address
+    round: Hash
+    """Round that revealed it; zero for a part published by itself."""
+    height: U64
+
+    @property
+    def key(self) -> bytes:
+        return self.id
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a neuron block comes from: its tensors, and the version and author that brought them."""
+
+    weights: TensorSource
+    bias: TensorSource
+    version: U32
+    author: Address
+
+
+@dataclass(frozen=True)
+class RetentionPart:
+    """What later growth must still know: a part, and how well it was known when it entered."""
+
+    part: Hash
+    rows: U32
+    correct: U32
+    """Correct rows when the part entered; never lowered."""
+    loss: U64
+    """Loss when the part entered plus the null-growth increase of every growth since."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A lineage of versions under one set of rules fixed at founding."""
+
+    KIND: ClassVar[int] = 9
+    id: Hash
+    founder: Address
+    policy: U8
+    loss_kind: U8
+    threshold_ppm: U32
+    """tau: a version freezes when its mean sealed loss is at most tau * ln(classes) / 10^6."""
+    retention_epsilon_ppm: U32
+    retention_delta_ppm: U32
+    inputs: U32
+    classes: U16
+    classes_before_growth: U16
+    """Classes before the last `classes` growth: under STRICT, capacity growth may feed only classes from here on."""
+    head: U32
+    """Number of the current version."""
+    root: Hash
+    """Parameters root of the current version."""
+    frozen: bool
+    """The current version's neurons are fixed for ever."""
+    loss: U64
+    """Sealed loss of the last winning round, summed over its rows, in Q24 nats."""
+    loss_rows: U64
+    """Rows that `loss` was summed over; 0 before the first winning round."""
+    open_round: Hash
+    """The round now open; zero if none."""
+    rounds: U32
+    aborts: U16
+    last_abort: U64
+    retention: Annotated[tuple[RetentionPart, ...], Size(0, 16)] = ()
+
+    @property
+    def key(self) -> bytes:
+        return self.id
+
+
+@dataclass(frozen=True)
+class Version:
+    """One state of a model: the network, its tensors and what is known of its quality."""
+
+    KIND: ClassVar[int] = 10
+    model: Hash
+    number: U32
+    parent: Hash
+    """Parameters root of the version it grew from; zero for version 0."""
+    root: Hash
+    """Parameters root: spec and tensor ids, see `parameters_root`."""
+    spec: NetworkSpec
+    hidden: Annotated[tuple[Lineage, ...], Size(0, 256)]
+    outputs: Annotated[tuple[Lineage, ...], Size(0, 256)]
+    author: Address
+    round: Hash
+    height: U64
+    kind: U8
+    """RoundKind that made it; founding counts as TRAIN."""
+    validation_loss: U64
+    validation_rows: U64
+    sealed_loss: U64
+    sealed_rows: U64
+    sealed_correct: U64
+    size_bytes: U64
+    """Tensor bytes that the update carried."""
+
+    @property
+    def key(self) -> bytes:
+        return self.model + u32(self.number)
+
+
+@dataclass(frozen=True)
+class ScoreEntry:
+    """The ledger: what one version scored on one part."""
+
+    KIND: ClassVar[int] = 11
+    model: Hash
+    version: U32
+    part: Hash
+    loss: U64
+    correct: U32
+    rows: U32
+
+    @property
+    def key(self) -> bytes:
+        return self.model + u32(self.version) + self.part
+
+
+@dataclass(frozen=True)
+class Badge:
+    """Honest work on a model, for ever; one of each kind per version and address."""
+
+    KIND: ClassVar[int] = 12
+    model: Hash
+    version: U32
+    address: Address
+    badge: U8
+    height: U64
+
+    @property
+    def key(self) -> bytes:
+        return self.model + u32(self.version) + self.address + bytes([self.badge])
+
+
+@dataclass(frozen=True)
+class Reputation:
+    """Sealed loss that an address has removed from a model, in millionths of the loss it found there."""
+
+    KIND: ClassVar[int] = 13
+    model: Hash
+    address: Address
+    points: U64
+
+    @property
+    def key(self) -> bytes:
+        return self.model + self.address
+
+
+@dataclass(frozen=True)
+class RoundTerms:
+    """What the opener of a round fixes for everyone, for its whole life."""
+
+    kind: U8
+    new_classes: U16
+    """m; 0 for TRAIN and for capacity growth."""
+    commitments: Annotated[tuple[Hash, ...], Size(2, 256)]
+    """The opener's n salted part commitments, all distinct."""
+    rows: U32
+    """N, rows of every part."""
+    validation: U8
+    """k, parts drawn to be revealed first."""
+    sealed: U8
+    """s, parts drawn to be opened last."""
+    epochs: U8
+    open_window: U32
+    reveal_window: U32
+    commit_window: U32
+    update_window: U32
+    audit_window: U32
+    retention_window: U32
+    """0 for TRAIN."""
+    gap: U16
+    max_update_bytes: U32
+    max_update_neurons: U32
+    max_update_macs: U64
+    """MACs per row of one update: of the whole network in TRAIN, of the new blocks in GROW."""
+    opener_bond: U64
+    author_bond: U64
+    bounty: U64
+    nonce_hash: Hash
+    """Tagged hash of the nonce that the first reveal_part discloses."""
+
+
+@dataclass(frozen=True)
+class SealedByOther:
+    """A third party's bonded part, drawn beside the opener's sealed ones."""
+
+    author: Address
+    commitment: Hash
+
+
+@dataclass(frozen=True)
+class PartScore:
+    """One network on one part."""
+
+    loss: U64
+    correct: U32
+
+
+@dataclass(frozen=True)
+class OpenedPart:
+    """A drawn part that has been revealed, with the incumbent's score on it (null growth applied)."""
+
+    commitment: Hash
+    owner: Address
+    baseline: PartScore
+    classes_seen: Annotated[tuple[bool, ...], Size(1, 4096)]
+    """For each class of the round, whether a row of the part carries it."""
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What an epoch left behind: its best candidate, or zero address if none improved."""
+
+    author: Address
+    root: Hash
+    loss: U64
+
+
+@dataclass(frozen=True)
+class Round:
+    """One attempt to improve a model, from the opener's deposit to the decision."""
+
+    KIND: ClassVar[int] = 14
+    id: Hash
+    model: Hash
+    opener: Address
+    terms: RoundTerms
+    opened: U64
+    """Height of `open_round`; the calendar of every phase follows from it."""
+    version: U32
+    """Version t, the incumbent."""
+    base: Hash
+    """Parameters root of version t; every update must stand on it."""
+    classes: U16
+    """K + m: labels of the round's parts are below this."""
+    status: U8 = 0
+    """RoundStatus: OPEN, DECIDED (a winner), KEPT (the model stays), ABORTED."""
+    settled_epochs: U8 = 0
+    """Epochs whose defaults have been applied."""
+    third_party: Annotated[tuple[SealedByOther, ...], Size(0, 8)] = ()
+    validation_drawn: Annotated[tuple[Hash, ...], Size(0, 256)] = ()
+    sealed_drawn: Annotated[tuple[Hash, ...], Size(0, 256)] = ()
+    seed: Hash = ZERO_HASH
+    """Seed of the draw; zero before it."""
+    validation_opened: Annotated[tuple[OpenedPart, ...], Size(0, 256)] = ()
+    sealed_opened: Annotated[tuple[OpenedPart, ...], Size(0, 256)] = ()
+    pending: Annotated[tuple[Address, ...], Size(0, 64)] = ()
+    """Authors who committed in the running epoch and have not revealed."""
+    candidates: Annotated[tuple[Address, ...], Size(0, 8)] = ()
+    results: Annotated[tuple[EpochResult, ...], Size(0, 32)] = ()
+    pot: U64 = 0
+    """Bounty plus the unburned halves of forfeited bonds."""
+    winner: Address = bytes(20)
+    new_version: U32 = 0
+    """Version made by this round, if status is DECIDED."""
+
+    @property
+    def key(self) -> bytes:
+        return self.id
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A bonded promise of one author in one epoch: the hash of an update and the claimed loss."""
+
+    KIND: ClassVar[int] = 15
+    round: Hash
+    epoch: U8
+    author: Address
+    digest: Hash
+    bond: U64
+    height: U64
+    slot: U64
+    """Height at which the reveal's bytes and MACs are reserved."""
+
+    @property
+    def key(self) -> bytes:
+        return self.round + bytes([self.epoch]) + self.author
+
+
+@dataclass(frozen=True)
+class RetentionScore:
+    """A candidate on one retention part."""
+
+    part: Hash
+    score: PartScore
+    null_increase: U64
+    """Loss that the null growth alone adds to version t on this part."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A verified, improving update that waits for the sealed parts. One per author and round."""
+
+    KIND: ClassVar[int] = 16
+    round: Hash
+    author: Address
+    epoch: U8
+    committed: U64
+    """Height of its commit: the earlier wins a tie."""
+    root: Hash
+    """Parameters root of the whole network it proposes."""
+    spec: NetworkSpec
+    hidden: Annotated[tuple[Lineage, ...], Size(0, 256)]
+    outputs: Annotated[tuple[Lineage, ...], Size(0, 256)]
+    loss: U64
+    """Verified loss on the k validation parts, summed."""
+    validation: Annotated[tuple[PartScore, ...], Size(0, 256)]
+    bond: U64
+    escrow: U64
+    """Prepaid fee of the scorings still to come."""
+    slot_bid: U64
+    """What it offered to stay among the T candidates; part of the escrow, refunded."""
+    size_bytes: U64
+    sealed: Annotated[tuple[PartScore, ...], Size(0, 256)] = ()
+    retention: Annotated[tuple[RetentionScore, ...], Size(0, 16)] = ()
+
+    @property
+    def key(self) -> bytes:
+        return self.round + self.author

@@ -1,0 +1,71 @@
+"""The constants of the state machine: every number a transaction may depend on, in one committed record.
+
+The ChainSpec carries one `Rules`; nothing in this package reads a limit from anywhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engram.nn.network import NetworkLimits
+from engram.primitives.types import U8, U16, U32, U64
+
+
+@dataclass(frozen=True)
+class Fees:
+    """Price of a transaction: bytes, multiply-accumulates, new state. All in sparks (10^-8 coin)."""
+
+    floor: U64 = 1_000
+    """The least any transaction pays."""
+    per_byte: U64 = 10
+    """Sparks for each byte of the encoded transaction."""
+    macs_per_spark: U64 = 500
+    """Multiply-accumulates that one spark buys; a block full of MACs pays what a block full of bytes pays."""
+    per_record: U64 = 500
+    """Sparks for each state record the transaction may create."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Every constant of the state transition. Heights and windows are counted in blocks, money in sparks."""
+
+    fees: Fees = field(default_factory=Fees)
+    networks: NetworkLimits = field(default_factory=NetworkLimits)
+    max_transaction_bytes: U32 = 512 * 1024
+    max_body_bytes: U32 = 4 * 1024 * 1024
+    max_block_macs: U64 = 20_000_000_000
+    reserved_share_ppm: U32 = 500_000
+    """Share of a block's bytes and MACs that reveals may reserve on the calendar."""
+    subsidy: U64 = 50 * 10**8
+    halving_blocks: U32 = 210_000
+    maturity_blocks: U32 = 20
+    """Blocks before a reward can be claimed."""
+    chunk_bytes: U32 = 256 * 1024
+    """Every chunk of an upload but the last has exactly this size."""
+    max_blob_bytes: U32 = 64 * 1024 * 1024
+    upload_expiry_blocks: U32 = 200
+    upload_deposit: U64 = 10**7
+    """Held for each unfinished upload; burned if it expires."""
+    block_ring: U32 = 4096
+    """How many recent block ids the state remembers for draws."""
+    draw_blocks: U16 = 6
+    """Block ids after OPEN that enter the seed of the draw."""
+    min_gap_blocks: U16 = 6
+    min_window_blocks: U16 = 6
+    max_window_blocks: U32 = 2_000
+    max_epochs: U8 = 32
+    max_parts: U16 = 256
+    max_third_party_parts: U8 = 8
+    max_candidates: U8 = 8
+    max_commits_per_epoch: U8 = 64
+    max_retention_parts: U8 = 16
+    min_retention_rows: U32 = 100
+    min_opener_bond: U64 = 10 * 10**8
+    min_author_bond: U64 = 10**8
+    seal_bond: U64 = 10**8
+    """Bond of a third-party sealed part."""
+    bond_decay_blocks: U32 = 1_000
+    """Blocks after which one abort no longer doubles a model's bonds."""
+    margin_ppm: U32 = 1_000
+    """Improvement a candidate of epoch 0 must show, in millionths of the baseline; halves each epoch."""
+    max_infer_rows: U16 = 64
