@@ -1,1 +1,1 @@
-"""Bytes, hashes, keys, errors: what every other package stands on. Pure: no clock, no I/O, no floats."""
+"""Bytes, hashes, keys and trees: what every other layer stands on; no rule of the chain stands here."""

@@ -1,0 +1,291 @@
+"""Python source for one dataclass's reader and writer, generated from its schema; no bytes, no msgpack.
+
+A generated pair is straight-line code, so a record costs about a field read, a type test and a bound test a field:
+
+    def write(o):                                    def read(take, count, tell, raw):
+        if type(o) is not cls: refuse_record(…)          v1 = take()
+        v1 = o.amount                                    if type(v1) is not int or not 0 <= v1 <= …:
+        if type(v1) is not int or not 0 <= v1 <= …:          refuse_int(v1, 'Transfer.amount', 0, …)
+            refuse_int(v1, 'Transfer.amount', 0, …)      return cls(v1)
+        return (v1,)
+
+`write` returns the wire form (nested tuples and lists). `read` runs after its array's header was taken: `take()`
+gives the next scalar, `count()` the next array's length, `tell()` the offset in `raw`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, NoReturn
+
+from engram.primitives.errors import OutOfRange, UnknownTag, WrongArity, WrongType
+from engram.primitives.schema import (
+    BoolSchema,
+    BytesSchema,
+    IntSchema,
+    ListSchema,
+    OptionalSchema,
+    RecordSchema,
+    Schema,
+    TextSchema,
+    TupleSchema,
+    UnionSchema,
+    check_nesting,
+    record,
+)
+
+Take = Callable[[], Any]
+Count = Callable[[], int]
+_PLAIN: Final = (IntSchema, BytesSchema, TextSchema, BoolSchema)
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """The generated pair of one dataclass."""
+
+    write: Callable[[object], tuple[object, ...]]
+    """The checked wire form of an instance. Raises `CodecError`."""
+
+    read: Callable[[Take, Count, Count, bytes], Any]
+    """The instance whose fields follow; the array header is already taken. Raises `CodecError`."""
+
+    arity: int
+    """Number of fields."""
+
+
+@cache
+def functions(cls: type) -> Functions:
+    """Compiles a frozen dataclass, once. Raises `TypeError` as `schema.record` and `check_nesting` do."""
+    fields = record(cls)
+    check_nesting(cls)
+    source = _Source({**_REFUSALS, "cls": cls})
+    source.write_function(cls, fields)
+    source.read_function(fields)
+    scope = source.scope
+    exec(compile("\n".join(source.lines), f"<codec of {cls.__qualname__}>", "exec"), scope)
+    return Functions(scope["write"], scope["read"], len(fields))
+
+
+class _Source:
+    """Lines of generated source and the objects that they name."""
+
+    def __init__(self, scope: dict[str, Any]) -> None:
+        self.scope = scope
+        self.lines: list[str] = []
+        self._names = 0
+
+    def write_function(self, cls: type, fields: tuple[tuple[str, Schema], ...]) -> None:
+        self._line(0, "def write(o):")
+        self._line(1, f"if type(o) is not cls: refuse_record(o, {cls.__qualname__!r}, {cls.__name__!r})")
+        wires = []
+        for name, schema in fields:
+            value = self._fresh()
+            self._line(1, f"{value} = o.{name}")
+            wires.append(self._write(1, schema, value, f"{cls.__qualname__}.{name}"))
+        self._line(1, f"return ({''.join(f'{wire}, ' for wire in wires)})")
+
+    def read_function(self, fields: tuple[tuple[str, Schema], ...]) -> None:
+        self._line(0, "def read(take, count, tell, raw):")
+        where = self.scope["cls"].__qualname__
+        values = [self._read(1, schema, f"{where}.{name}") for name, schema in fields]
+        self._line(1, f"return cls({', '.join(values)})")
+
+    def _line(self, depth: int, text: str) -> None:
+        self.lines.append("    " * depth + text)
+
+    def _fresh(self) -> str:
+        self._names += 1
+        return f"v{self._names}"
+
+    def _bind(self, value: object) -> str:
+        name = f"c{len(self.scope)}"
+        self.scope[name] = value
+        return name
+
+    def _check(self, depth: int, schema: Schema, value: str, where: str) -> None:
+        """Lines that refuse `value` unless it is a plain value within its schema."""
+        match schema:
+            case IntSchema(lo, hi):
+                test = f"type({value}) is not int or not {lo} <= {value} <= {hi}"
+                self._line(depth, f"if {test}: refuse_int({value}, {where!r}, {lo}, {hi})")
+            case BytesSchema(lo, hi):
+                bad_size = f"len({value}) != {lo}" if lo == hi else f"not {lo} <= len({value}) <= {hi}"
+                test = f"type({value}) is not bytes or {bad_size}"
+                self._line(depth, f"if {test}: refuse_sized({value}, bytes, {where!r}, {lo}, {hi})")
+            case TextSchema(lo, hi):
+                self._line(depth, f"check_text({value}, {where!r}, {lo}, {hi})")
+            case _:
+                self._line(depth, f"if type({value}) is not bool: refuse_type({value}, bool, {where!r})")
+
+    def _write(self, depth: int, schema: Schema, value: str, where: str) -> str:
+        """Lines that check `value`; returns the expression of its wire form."""
+        if isinstance(schema, _PLAIN):
+            self._check(depth, schema, value, where)
+            return value
+        wire = self._fresh()
+        match schema:
+            case RecordSchema(cls):
+                self._line(depth, f"{wire} = {self._bind(functions(cls).write)}({value})")
+            case UnionSchema(members):
+                writers = self._bind({cls: _tagged_writer(tag, cls) for tag, cls in members})
+                names = "|".join(cls.__name__ for _, cls in members)
+                self._line(depth, f"{wire} = {writers}.get(type({value}))")
+                self._line(depth, f"if {wire} is None: refuse_record({value}, {where!r}, {names!r})")
+                self._line(depth, f"{wire} = {wire}({value})")
+            case OptionalSchema(inner):
+                self._line(depth, f"{wire} = None")
+                self._line(depth, f"if {value} is not None:")
+                self._line(depth + 1, f"{wire} = {self._write(depth + 1, inner, value, where)}")
+            case ListSchema(item, lo, hi):
+                self._write_list(depth, item, f"not {lo} <= len({value}) <= {hi}", (value, wire, where, lo, hi))
+            case TupleSchema(items):
+                size = len(items)
+                test = f"type({value}) is not tuple or len({value}) != {size}"
+                self._line(depth, f"if {test}: refuse_sized({value}, tuple, {where!r}, {size}, {size})")
+                wires = [self._write_item(depth, item, value, index, where) for index, item in enumerate(items)]
+                self._line(depth, f"{wire} = ({', '.join(wires)},)")
+        return wire
+
+    def _write_list(self, depth: int, item: Schema, bad_size: str, names: tuple[str, str, str, int, int]) -> None:
+        value, wire, where, lo, hi = names
+        self._line(depth, f"if type({value}) is not tuple or {bad_size}:")
+        self._line(depth + 1, f"refuse_sized({value}, tuple, {where!r}, {lo}, {hi})")
+        each = self._fresh()
+        if isinstance(item, _PLAIN):
+            self._line(depth, f"for {each} in {value}:")
+            self._check(depth + 1, item, each, where)
+            self._line(depth, f"{wire} = {value}")
+            return
+        self._line(depth, f"{wire} = []")
+        self._line(depth, f"for {each} in {value}:")
+        self._line(depth + 1, f"{wire}.append({self._write(depth + 1, item, each, where)})")
+
+    def _write_item(self, depth: int, item: Schema, value: str, index: int, where: str) -> str:
+        each = self._fresh()
+        self._line(depth, f"{each} = {value}[{index}]")
+        return self._write(depth, item, each, f"{where}[{index}]")
+
+    def _read(self, depth: int, schema: Schema, where: str) -> str:
+        """Lines that read one value; returns the name of it."""
+        value = self._fresh()
+        match schema:
+            case OptionalSchema(inner):
+                self._read_optional(depth, inner, value, where)
+            case RecordSchema(cls):
+                known = functions(cls)
+                self._count(depth, f"!= {known.arity}", f"refuse_arity({{}}, {where!r}, {known.arity})")
+                self._line(depth, f"{value} = {self._bind(known.read)}(take, count, tell, raw)")
+            case UnionSchema(members):
+                table = {tag: functions(cls) for tag, cls in members}
+                readers = self._bind({tag: (known.read, known.arity + 1) for tag, known in table.items()})
+                self._line(depth, f"{value} = count()")
+                self._line(depth, f"{value} = member({readers}, {value}, take, {where!r})(take, count, tell, raw)")
+            case ListSchema(item, lo, hi):
+                count = self._count(
+                    depth, f"< {lo} or {{}} > {hi}", f"refuse_length({{}}, {where!r}, {lo}, {hi})"
+                )
+                self._line(depth, f"{value} = []")
+                self._line(depth, f"for _ in range({count}):")
+                self._line(depth + 1, f"{value}.append({self._read(depth + 1, item, where)})")
+                self._line(depth, f"{value} = tuple({value})")
+            case TupleSchema(items):
+                self._count(depth, f"!= {len(items)}", f"refuse_arity({{}}, {where!r}, {len(items)})")
+                values = [self._read(depth, item, f"{where}[{index}]") for index, item in enumerate(items)]
+                self._line(depth, f"{value} = ({', '.join(values)},)")
+            case _:
+                self._line(depth, f"{value} = take()")
+                self._check(depth, schema, value, where)
+        return value
+
+    def _read_optional(self, depth: int, inner: Schema, value: str, where: str) -> None:
+        if isinstance(inner, _PLAIN):
+            self._line(depth, f"{value} = take()")
+            self._line(depth, f"if {value} is not None:")
+            self._check(depth + 1, inner, value, where)
+            return
+        self._line(depth, f"{value} = tell()")
+        self._line(depth, f"if raw[{value}:{value} + 1] == NIL: {value} = take()")
+        self._line(depth, "else:")
+        self._line(depth + 1, f"{value} = {self._read(depth + 1, inner, where)}")
+
+    def _count(self, depth: int, test: str, refusal: str) -> str:
+        count = self._fresh()
+        self._line(depth, f"{count} = count()")
+        self._line(depth, f"if {count} {test.format(count)}: {refusal.format(count)}")
+        return count
+
+
+def _tagged_writer(tag: int, cls: type) -> Callable[[object], tuple[object, ...]]:
+    write = functions(cls).write
+    return lambda value: (tag, *write(value))
+
+
+def _member(readers: dict[int, tuple[Any, int]], count: int, take: Take, where: str) -> Any:
+    """The reader of the union member whose tag comes next in an array of `count` items."""
+    if count == 0:
+        raise WrongArity(f"{where}: a tagged value has at least its tag", expected="1 or more", got=0)
+    tag = take()
+    if type(tag) is not int:
+        _refuse_type(tag, int, f"{where} tag")
+    if tag not in readers:
+        raise UnknownTag(f"{where} has no member with this tag", expected=sorted(readers), got=tag)
+    read, expected = readers[tag]
+    if count != expected:
+        _refuse_arity(count, where, expected)
+    return read
+
+
+def _refuse_type(value: object, cls: type, where: str) -> NoReturn:
+    raise WrongType(f"{where} is of another type", expected=cls.__name__, got=type(value).__name__)
+
+
+def _refuse_record(value: object, where: str, names: str) -> NoReturn:
+    raise WrongType(f"{where} is of another type", expected=names, got=type(value).__name__)
+
+
+def _refuse_int(value: object, where: str, lo: int, hi: int) -> NoReturn:
+    if type(value) is not int:
+        _refuse_type(value, int, where)
+    raise OutOfRange(f"{where} is out of range", expected=f"{lo}..{hi}", got=value)
+
+
+def _refuse_sized(value: Any, cls: type, where: str, lo: int, hi: int) -> NoReturn:
+    if type(value) is not cls:
+        _refuse_type(value, cls, where)
+    _refuse_length(len(value), where, lo, hi)
+
+
+def _refuse_length(length: int, where: str, lo: int, hi: int) -> NoReturn:
+    raise OutOfRange(f"{where} has a wrong length", expected=lo if lo == hi else f"{lo}..{hi}", got=length)
+
+
+def _refuse_arity(count: int, where: str, expected: int) -> NoReturn:
+    raise WrongArity(f"{where} has a wrong number of items", expected=expected, got=count)
+
+
+def _check_text(value: object, where: str, lo: int, hi: int) -> None:
+    if type(value) is not str:
+        _refuse_type(value, str, where)
+    if len(value) > hi:
+        _refuse_length(len(value), where, lo, hi)
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError as error:
+        raise WrongType(f"{where} holds half a surrogate pair", expected="UTF-8 text", got=repr(value)) from error
+    if not lo <= size <= hi:
+        _refuse_length(size, where, lo, hi)
+
+
+_REFUSALS: Final[dict[str, object]] = {
+    "NIL": b"\xc0",
+    "member": _member,
+    "check_text": _check_text,
+    "refuse_type": _refuse_type,
+    "refuse_record": _refuse_record,
+    "refuse_int": _refuse_int,
+    "refuse_sized": _refuse_sized,
+    "refuse_length": _refuse_length,
+    "refuse_arity": _refuse_arity,
+}

@@ -1,0 +1,124 @@
+"""JSON values of frozen dataclasses, from the same schemas as their bytes. No text, no files.
+
+bytes are lower-case hex, integers are JSON integers, a dataclass is an object by field names, a member of a union
+adds `"type"`: its class name, a tuple is an array, an absent value is null.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from engram.primitives.codegen import functions
+from engram.primitives.errors import NonCanonical, UnknownTag, WrongArity, WrongType
+from engram.primitives.schema import (
+    BytesSchema,
+    ListSchema,
+    OptionalSchema,
+    RecordSchema,
+    Schema,
+    TupleSchema,
+    UnionSchema,
+    record,
+)
+
+T = TypeVar("T")
+
+
+def to_json(obj: object) -> dict[str, Any]:
+    """The JSON object of a dataclass instance. Raises `CodecError` when a field breaks its annotation."""
+    functions(type(obj)).write(obj)
+    return _object(obj)
+
+
+def from_json(cls: type[T], value: object) -> T:
+    """The instance that `to_json` turns into `value`. Raises `CodecError`, naming the field."""
+    obj: T = _record(cls, value, cls.__qualname__)
+    functions(cls).write(obj)
+    return obj
+
+
+def _object(obj: object) -> dict[str, Any]:
+    return {name: _value(schema, getattr(obj, name)) for name, schema in record(type(obj))}
+
+
+def _value(schema: Schema, value: Any) -> Any:
+    match schema:
+        case BytesSchema():
+            return value.hex()
+        case RecordSchema():
+            return _object(value)
+        case UnionSchema():
+            return {"type": type(value).__name__, **_object(value)}
+        case OptionalSchema(inner):
+            return None if value is None else _value(inner, value)
+        case ListSchema(item):
+            return [_value(item, each) for each in value]
+        case TupleSchema(items):
+            return [_value(item, each) for item, each in zip(items, value, strict=True)]
+        case _:
+            return value
+
+
+def _record(cls: type[T], value: object, where: str) -> T:
+    if type(value) is not dict:
+        raise WrongType(f"{where} is not an object", expected="object", got=type(value).__name__)
+    fields = record(cls)
+    names = [name for name, _ in fields]
+    if set(value) != set(names):
+        raise WrongArity(f"{where} has other fields", expected=names, got=[str(name) for name in value])
+    return cls(*(_parse(schema, value[name], f"{where}.{name}") for name, schema in fields))
+
+
+def _parse(schema: Schema, value: Any, where: str) -> Any:
+    match schema:
+        case BytesSchema():
+            return _bytes(value, where)
+        case RecordSchema(cls):
+            return _record(cls, value, where)
+        case UnionSchema(members):
+            return _member(members, value, where)
+        case OptionalSchema(inner):
+            return None if value is None else _parse(inner, value, where)
+        case ListSchema(item):
+            return tuple(_parse(item, each, f"{where}[{index}]") for index, each in enumerate(_array(value, where)))
+        case TupleSchema(items):
+            return _tuple(items, _array(value, where), where)
+        case _:
+            return value
+
+
+def _bytes(value: object, where: str) -> bytes:
+    if type(value) is not str:
+        raise WrongType(f"{where} is not a string of hex digits", expected="str", got=type(value).__name__)
+    try:
+        raw = bytes.fromhex(value)
+    except ValueError as error:
+        raise WrongType(f"{where} is not hex: {error}") from error
+    if raw.hex() != value:
+        raise NonCanonical(f"{where} is not plain lower-case hex")
+    return raw
+
+
+def _member(members: tuple[tuple[int, type], ...], value: object, where: str) -> object:
+    if type(value) is not dict:
+        raise WrongType(f"{where} is not an object", expected="object", got=type(value).__name__)
+    by_name = {cls.__name__: cls for _, cls in members}
+    name = value.get("type")
+    if type(name) is not str or name not in by_name:
+        raise UnknownTag(f"{where} has no member of this type", expected=list(by_name), got=str(name))
+    return _record(by_name[name], {key: each for key, each in value.items() if key != "type"}, where)
+
+
+def _array(value: object, where: str) -> list[Any]:
+    if type(value) is not list:
+        raise WrongType(f"{where} is not an array", expected="array", got=type(value).__name__)
+    return value
+
+
+def _tuple(items: tuple[Schema, ...], values: list[Any], where: str) -> tuple[Any, ...]:
+    if len(values) != len(items):
+        raise WrongArity(f"{where} has a wrong number of items", expected=len(items), got=len(values))
+    return tuple(
+        _parse(item, each, f"{where}[{index}]")
+        for index, (item, each) in enumerate(zip(items, values, strict=True))
+    )
