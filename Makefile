@@ -1,0 +1,38 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+#   ARGS=...    arguments for the command behind the target, e.g. make demo ARGS='--nodes 3 --seed 7'
+#   PYTHON=...  the interpreter to make .venv with; default: the newest supported one on PATH
+#   JOBS=...    test processes, default 2
+SHELL := bash
+JOBS ?= 2
+export PYTHON
+
+.PHONY: help demo test bench check lock clean distclean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+demo: ## start a network that trains, verifies, freezes and grows a model
+	@scripts/venv
+	@.venv/bin/engram demo $(ARGS)
+
+test: ## run the whole test suite
+	@scripts/venv test
+	@.venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --durations=20 $(ARGS)
+
+bench: ## measure, print one table, write build/bench.json
+	@scripts/venv
+	@.venv/bin/python -m benchmarks.run $(ARGS)
+
+check: ## style, format, types, layering
+	@scripts/check
+
+lock: ## renew requirements/*.txt (needs uv)
+	@scripts/lock $(ARGS)
+
+clean: ## remove build outputs and caches
+	rm -rf build dist *.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## also remove .venv
+	rm -rf .venv
