@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]  # ships no annotations
 
-from engram.primitives.codegen import functions
-from engram.primitives.errors import NonCanonical, TooLarge, Truncated, WrongArity, WrongType
+from engram.primitives.codegen import functions, refuse_arity
+from engram.primitives.errors import NonCanonical, TooLarge, Truncated, WrongType
 from engram.primitives.jsonform import from_json, to_json
 
 __all__ = ["MAX_BYTES", "decode", "encode", "from_json", "to_json", "validate"]
@@ -28,8 +28,7 @@ T = TypeVar("T")
 MAX_BYTES: Final = 2**26
 """Bytes that `decode` accepts unless told otherwise."""
 
-_NO_CONTAINERS: Final = {"max_array_len": 0, "max_map_len": 0, "max_ext_len": 0}
-_ANY_LENGTH: Final = {"max_bin_len": 2**32 - 1, "max_str_len": 2**32 - 1}
+_ANY_LENGTH: Final = 2**32 - 1
 
 
 def encode(obj: object) -> bytes:
@@ -48,11 +47,11 @@ def validate(obj: object) -> None:
 def decode(cls: type[T], raw: bytes, *, max_bytes: int = MAX_BYTES) -> T:
     """The instance of `cls` whose canonical bytes are exactly `raw`.
 
-    msgpack is asked for one scalar or one array header at a time, as the type demands, and builds no container:
-    no input makes memory that its type does not allow, and nesting ends where the type ends.
+    msgpack is asked for one scalar or one array header at a time, as the type demands, and builds no
+    container: no input takes memory that its type does not allow, and nesting ends where the type ends.
 
     Raises `TooLarge` before anything is read; then `Truncated`, `WrongType`, `OutOfRange`, `WrongArity`,
-    `UnknownTag`; and `NonCanonical` for bytes that differ from the value's one encoding, trailing bytes included.
+    `UnknownTag`; and `NonCanonical` for bytes other than the value's one encoding, trailing ones included.
     """
     if type(raw) is not bytes:
         raise WrongType("encoded data is not bytes", expected="bytes", got=type(raw).__name__)
@@ -67,12 +66,20 @@ def decode(cls: type[T], raw: bytes, *, max_bytes: int = MAX_BYTES) -> T:
 def _read(cls: type[T], raw: bytes) -> T:
     known = functions(cls)
     size = len(raw) or 1
-    unpacker = msgpack.Unpacker(read_size=size, max_buffer_size=size, **_NO_CONTAINERS, **_ANY_LENGTH)
+    unpacker = msgpack.Unpacker(
+        read_size=size,
+        max_buffer_size=size,
+        max_array_len=0,
+        max_map_len=0,
+        max_ext_len=0,
+        max_bin_len=_ANY_LENGTH,  # a length beyond the data is Truncated, not another type
+        max_str_len=_ANY_LENGTH,
+    )
     unpacker.feed(raw)
     count, tell = unpacker.read_array_header, unpacker.tell
     try:
         if (arity := count()) != known.arity:
-            raise WrongArity(f"{cls.__qualname__} has a wrong number of fields", expected=known.arity, got=arity)
+            refuse_arity(arity, cls.__qualname__, known.arity)
         obj: T = known.read(unpacker.unpack, count, tell, raw)
     except msgpack.OutOfData as error:
         raise Truncated(f"encoded {cls.__qualname__} ends too early", got=len(raw)) from error

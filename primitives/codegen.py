@@ -1,6 +1,6 @@
 """Python source for one dataclass's reader and writer, generated from its schema; no bytes, no msgpack.
 
-A generated pair is straight-line code, so a record costs about a field read, a type test and a bound test a field:
+A generated pair is straight-line code: a field costs a read, a type test and a bound test.
 
     def write(o):                                    def read(take, count, tell, raw):
         if type(o) is not cls: refuse_record(…)          v1 = take()
@@ -9,8 +9,8 @@ A generated pair is straight-line code, so a record costs about a field read, a 
             refuse_int(v1, 'Transfer.amount', 0, …)      return cls(v1)
         return (v1,)
 
-`write` returns the wire form (nested tuples and lists). `read` runs after its array's header was taken: `take()`
-gives the next scalar, `count()` the next array's length, `tell()` the offset in `raw`.
+`write` returns the wire form (nested tuples and lists). `read` runs after its array's header was taken:
+`take()` gives the next scalar, `count()` the next array's length, `tell()` the offset in `raw`.
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ class Functions:
     """Number of fields."""
 
 
-@cache
-def functions(cls: type) -> Functions:
-    """Compiles a frozen dataclass, once. Raises `TypeError` as `schema.record` and `check_nesting` do."""
+def _compile(cls: type) -> Functions:
     fields = record(cls)
     check_nesting(cls)
     source = _Source({**_REFUSALS, "cls": cls})
@@ -66,6 +64,10 @@ def functions(cls: type) -> Functions:
     scope = source.scope
     exec(compile("\n".join(source.lines), f"<codec of {cls.__qualname__}>", "exec"), scope)
     return Functions(scope["write"], scope["read"], len(fields))
+
+
+functions: Final[Callable[[type], Functions]] = cache(_compile)
+"""The pair of a frozen dataclass, compiled once. Raises `TypeError` for a class without a canonical form."""
 
 
 class _Source:
@@ -139,19 +141,23 @@ class _Source:
                 self._line(depth, f"if {value} is not None:")
                 self._line(depth + 1, f"{wire} = {self._write(depth + 1, inner, value, where)}")
             case ListSchema(item, lo, hi):
-                self._write_list(depth, item, f"not {lo} <= len({value}) <= {hi}", (value, wire, where, lo, hi))
+                self._line(depth, f"if type({value}) is not tuple or not {lo} <= len({value}) <= {hi}:")
+                self._line(depth + 1, f"refuse_sized({value}, tuple, {where!r}, {lo}, {hi})")
+                self._write_items(depth, item, value, wire, where)
             case TupleSchema(items):
                 size = len(items)
                 test = f"type({value}) is not tuple or len({value}) != {size}"
                 self._line(depth, f"if {test}: refuse_sized({value}, tuple, {where!r}, {size}, {size})")
-                wires = [self._write_item(depth, item, value, index, where) for index, item in enumerate(items)]
+                each = [self._fresh() for _ in items]
+                self._line(depth, f"{', '.join(each)}, = {value}")
+                wires = [
+                    self._write(depth, item, name, f"{where}[{index}]")
+                    for index, (item, name) in enumerate(zip(items, each, strict=True))
+                ]
                 self._line(depth, f"{wire} = ({', '.join(wires)},)")
         return wire
 
-    def _write_list(self, depth: int, item: Schema, bad_size: str, names: tuple[str, str, str, int, int]) -> None:
-        value, wire, where, lo, hi = names
-        self._line(depth, f"if type({value}) is not tuple or {bad_size}:")
-        self._line(depth + 1, f"refuse_sized({value}, tuple, {where!r}, {lo}, {hi})")
+    def _write_items(self, depth: int, item: Schema, value: str, wire: str, where: str) -> None:
         each = self._fresh()
         if isinstance(item, _PLAIN):
             self._line(depth, f"for {each} in {value}:")
@@ -161,11 +167,6 @@ class _Source:
         self._line(depth, f"{wire} = []")
         self._line(depth, f"for {each} in {value}:")
         self._line(depth + 1, f"{wire}.append({self._write(depth + 1, item, each, where)})")
-
-    def _write_item(self, depth: int, item: Schema, value: str, index: int, where: str) -> str:
-        each = self._fresh()
-        self._line(depth, f"{each} = {value}[{index}]")
-        return self._write(depth, item, each, f"{where}[{index}]")
 
     def _read(self, depth: int, schema: Schema, where: str) -> str:
         """Lines that read one value; returns the name of it."""
@@ -181,11 +182,11 @@ class _Source:
                 table = {tag: functions(cls) for tag, cls in members}
                 readers = self._bind({tag: (known.read, known.arity + 1) for tag, known in table.items()})
                 self._line(depth, f"{value} = count()")
-                self._line(depth, f"{value} = member({readers}, {value}, take, {where!r})(take, count, tell, raw)")
+                self._line(depth, f"{value} = member({readers}, {value}, take, {where!r})")
+                self._line(depth, f"{value} = {value}(take, count, tell, raw)")
             case ListSchema(item, lo, hi):
-                count = self._count(
-                    depth, f"< {lo} or {{}} > {hi}", f"refuse_length({{}}, {where!r}, {lo}, {hi})"
-                )
+                refusal = f"refuse_length({{}}, {where!r}, {lo}, {hi})"
+                count = self._count(depth, f"< {lo} or {{}} > {hi}", refusal)
                 self._line(depth, f"{value} = []")
                 self._line(depth, f"for _ in range({count}):")
                 self._line(depth + 1, f"{value}.append({self._read(depth + 1, item, where)})")
@@ -233,7 +234,7 @@ def _member(readers: dict[int, tuple[Any, int]], count: int, take: Take, where: 
         raise UnknownTag(f"{where} has no member with this tag", expected=sorted(readers), got=tag)
     read, expected = readers[tag]
     if count != expected:
-        _refuse_arity(count, where, expected)
+        refuse_arity(count, where, expected)
     return read
 
 
@@ -261,11 +262,12 @@ def _refuse_length(length: int, where: str, lo: int, hi: int) -> NoReturn:
     raise OutOfRange(f"{where} has a wrong length", expected=lo if lo == hi else f"{lo}..{hi}", got=length)
 
 
-def _refuse_arity(count: int, where: str, expected: int) -> NoReturn:
+def refuse_arity(count: int, where: str, expected: int) -> NoReturn:
+    """An array of `count` items stands where the type demands `expected`."""
     raise WrongArity(f"{where} has a wrong number of items", expected=expected, got=count)
 
 
-def _check_text(value: object, where: str, lo: int, hi: int) -> None:
+def _check_text(value: Any, where: str, lo: int, hi: int) -> None:
     if type(value) is not str:
         _refuse_type(value, str, where)
     if len(value) > hi:
@@ -273,7 +275,7 @@ def _check_text(value: object, where: str, lo: int, hi: int) -> None:
     try:
         size = len(value.encode())
     except UnicodeEncodeError as error:
-        raise WrongType(f"{where} holds half a surrogate pair", expected="UTF-8 text", got=repr(value)) from error
+        raise WrongType(f"{where} holds half a surrogate pair", expected="UTF-8 text") from error
     if not lo <= size <= hi:
         _refuse_length(size, where, lo, hi)
 
@@ -287,5 +289,5 @@ _REFUSALS: Final[dict[str, object]] = {
     "refuse_int": _refuse_int,
     "refuse_sized": _refuse_sized,
     "refuse_length": _refuse_length,
-    "refuse_arity": _refuse_arity,
+    "refuse_arity": refuse_arity,
 }

@@ -4,7 +4,8 @@ The shell maps families to actions in one place (ban, park, stop); RPC and tests
 
     ChainError
     ├ Invalid                  the peer or the user is wrong; deterministic, may be cached and scored
-    │ ├ CodecError             NonCanonical · Truncated · TooLarge · WrongType · OutOfRange · WrongArity · UnknownTag
+    │ ├ CodecError             NonCanonical · Truncated · TooLarge · WrongType · OutOfRange · WrongArity
+    │ │                        UnknownTag
     │ ├ InvalidKey             BadPublicKey · BadSignature · BadAddress
     │ ├ InvalidProof           ListProofMismatch · SmtProofMismatch · MalformedProof
     │ ├ InvalidTransaction     leafs in statemachine/errors.py
@@ -228,8 +229,19 @@ class MalformedProof(InvalidProof):
 
 FAMILIES: frozenset[type[ChainError]] = frozenset(
     {
-        ChainError, Invalid, NotReady, StorageError, CodecError, InvalidTransaction, InvalidHeader, InvalidBody,
-        InvalidExecution, InvalidNetwork, InvalidKey, InvalidProof, InvalidInput,
+        ChainError,
+        Invalid,
+        NotReady,
+        StorageError,
+        CodecError,
+        InvalidTransaction,
+        InvalidHeader,
+        InvalidBody,
+        InvalidExecution,
+        InvalidNetwork,
+        InvalidKey,
+        InvalidProof,
+        InvalidInput,
     }
 )
 """Classes that the shell catches; every other error is a leaf with a code of its own."""

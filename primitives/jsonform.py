@@ -1,7 +1,7 @@
 """JSON values of frozen dataclasses, from the same schemas as their bytes. No text, no files.
 
-bytes are lower-case hex, integers are JSON integers, a dataclass is an object by field names, a member of a union
-adds `"type"`: its class name, a tuple is an array, an absent value is null.
+Bytes are lower-case hex, integers are JSON integers, a dataclass is an object by field names, a member of a
+union adds `"type"`: its class name, a tuple is an array, an absent value is null.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def _parse(schema: Schema, value: Any, where: str) -> Any:
         case OptionalSchema(inner):
             return None if value is None else _parse(inner, value, where)
         case ListSchema(item):
-            return tuple(_parse(item, each, f"{where}[{index}]") for index, each in enumerate(_array(value, where)))
+            each = enumerate(_array(value, where))
+            return tuple(_parse(item, entry, f"{where}[{index}]") for index, entry in each)
         case TupleSchema(items):
             return _tuple(items, _array(value, where), where)
         case _:

@@ -1,13 +1,14 @@
 """From field annotations to schemas: the one reading of a frozen dataclass that bytes and JSON both follow.
 
-A schema says what a value may be; it neither reads nor writes one. An annotation that leaves a bound open is a
-programming error and raises `TypeError` the first time its class is used.
+A schema says what a value may be; it neither reads nor writes one. An annotation that leaves a bound open is
+a programming error and raises `TypeError` the first time its class is used.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Final, Union, get_args, get_origin, get_type_hints
@@ -101,22 +102,28 @@ Schema = (
     | TupleSchema
 )
 
+Fields = tuple[tuple[str, Schema], ...]
 
-@cache
-def record(cls: type) -> tuple[tuple[str, Schema], ...]:
-    """Names and schemas of a frozen dataclass's fields, in order.
 
-    Raises `TypeError` for a class that is not a frozen dataclass, an unbounded or unsupported annotation, or a
-    field that `__init__` does not take by position.
-    """
-    if not (dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen):  # type: ignore[attr-defined]  # not in typeshed
+def _record(cls: type) -> Fields:
+    params = getattr(cls, "__dataclass_params__", None)
+    if params is None or not params.frozen:
         raise TypeError(f"{cls.__qualname__} is not a frozen dataclass")
     hints = get_type_hints(cls, include_extras=True)
     fields = dataclasses.fields(cls)
     for field in fields:
         if not field.init or field.kw_only:
             raise TypeError(f"{cls.__qualname__}.{field.name} is not a positional argument of __init__")
-    return tuple((field.name, schema_of(hints[field.name], f"{cls.__qualname__}.{field.name}")) for field in fields)
+    where = cls.__qualname__
+    return tuple((field.name, schema_of(hints[field.name], f"{where}.{field.name}")) for field in fields)
+
+
+record: Final[Callable[[type], Fields]] = cache(_record)
+"""Names and schemas of a frozen dataclass's fields, in order.
+
+Raises `TypeError` for a class that is not a frozen dataclass, an unbounded or unsupported annotation, or a
+field that `__init__` does not take by position.
+"""
 
 
 def check_nesting(cls: type) -> None:
@@ -152,7 +159,7 @@ def _plain(cls: type, bound: Range | Size | None, where: str) -> Schema:
         return IntSchema(bound.lo, bound.hi)
     if cls in (bytes, str) and isinstance(bound, Size):
         return (BytesSchema if cls is bytes else TextSchema)(*_lengths(bound, where))
-    raise TypeError(f"{where}: {cls.__qualname__} needs a Range (int) or a Size (bytes, str), or is not supported")
+    raise TypeError(f"{where}: {cls.__qualname__} without Range (int) or Size (bytes, str), or not supported")
 
 
 def _tuple(annotation: object, bound: Range | Size | None, where: str) -> Schema:
