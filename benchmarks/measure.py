@@ -1,0 +1,106 @@
+"""What a benchmark returns and how two programs are timed against each other."""
+
+import gc
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. The unit stands in the name: `tree_update_us_per_key`."""
+
+    name: str
+    value: float
+    """What was measured; the median where it was measured more than once."""
+    baseline: float | None
+    """What it is compared with, measured in the same run and unit; None where the target is absolute."""
+    ratio: float | None
+    """value / baseline, or baseline / value where more is better; the target says which side is good."""
+    target: str
+    """The bound in words a reader can check: `ratio >= 0.90`, `<= 40 us`."""
+    ok: bool
+    """Whether the bound holds."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Seconds of interleaved runs of two programs, in the order they ran."""
+
+    candidate_s: tuple[float, ...]
+    baseline_s: tuple[float, ...]
+
+    @property
+    def median_candidate_s(self) -> float:
+        return statistics.median(self.candidate_s)
+
+    @property
+    def median_baseline_s(self) -> float:
+        return statistics.median(self.baseline_s)
+
+    @property
+    def speed(self) -> float:
+        """How many times faster the candidate is: the median over pairs of baseline / candidate."""
+        return statistics.median(b / c for c, b in zip(self.candidate_s, self.baseline_s, strict=True))
+
+
+def seconds(program: Callable[[], object]) -> float:
+    """Wall-clock seconds of one call, garbage collection kept out of it."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        started = time.perf_counter()
+        program()
+        return time.perf_counter() - started
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def interleaved(candidate: Callable[[], object], baseline: Callable[[], object], pairs: int) -> Pairs:
+    """Time two programs in turn, so that a slowing machine slows both; an unmeasured pair warms up."""
+    _pair(candidate, baseline, swap=False)
+    runs = [_pair(candidate, baseline, swap=bool(index % 2)) for index in range(pairs)]
+    return Pairs(tuple(c for c, _ in runs), tuple(b for _, b in runs))
+
+
+def _pair(candidate: Callable[[], object], baseline: Callable[[], object], swap: bool) -> tuple[float, float]:
+    if swap:
+        baseline_s = seconds(baseline)
+        return seconds(candidate), baseline_s
+    return seconds(candidate), seconds(baseline)
+
+
+def significant(value: float | None, digits: int = 4) -> str:
+    """A number as a table shows it: that many significant digits, a dash for none."""
+    if value is None:
+        return "-"
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def table(rows: list[Row]) -> Iterator[str]:
+    """The rows as aligned plain text, one line each, under a heading."""
+    cells = [("name", "value", "baseline", "ratio", "target", "ok")]
+    cells += [
+        (
+            r.name,
+            significant(r.value),
+            significant(r.baseline),
+            significant(r.ratio, 3),
+            r.target,
+            "yes" if r.ok else "NO",
+        )
+        for r in rows
+    ]
+    widths = [max(len(line[column]) for line in cells) for column in range(6)]
+    for name, value, baseline, ratio, target, ok in cells:
+        numbers = "  ".join(
+            text.rjust(width) for text, width in zip((value, baseline, ratio), widths[1:4], strict=True)
+        )
+        yield f"{name.ljust(widths[0])}  {numbers}  {target.ljust(widths[4])}  {ok}"

@@ -1,0 +1,80 @@
+"""Each third-party library is imported at its own border; p2p takes types only from the core."""
+
+import re
+
+import pytest
+
+from tests.support.source_tree import (
+    files_under,
+    imported_modules,
+    project,
+    shipped_files,
+    third_party_imports,
+)
+
+# Import name -> the files, or folders ending in "/", that may import it.
+BORDERS = {
+    "aiohttp": ("node/client.py", "node/rpc.py", "p2p/transport.py"),
+    "click": ("cli.py", "commands/"),
+    "cryptography": ("node/keystore.py", "primitives/keys.py"),
+    "google_crc32c": ("node/",),
+    "msgpack": ("primitives/codec.py",),
+    "numpy": ("nn/", "participant/"),
+    "platformdirs": ("node/config.py",),
+    "plyvel": ("node/db.py",),
+    "prometheus_client": ("node/metrics.py",),
+    "psutil": ("node/", "participant/"),
+    "rich": ("cli.py", "commands/"),
+    "sortedcontainers": ("node/",),
+    "structlog": ("node/",),
+}
+P2P_MAY_IMPORT_FROM_CONSENSUS = frozenset({"engram.consensus.block", "engram.consensus.chainspec"})
+
+
+def declared_libraries() -> set[str]:
+    """Import names of the runtime dependencies: the distribution's name with underscores, for all of them."""
+    names = (re.match(r"[\w-]+", requirement) for requirement in project()["project"]["dependencies"])
+    return {name[0].replace("-", "_") for name in names if name is not None}
+
+
+def test_libraries_are_imported_at_their_borders_only() -> None:
+    strangers = [
+        f"{file.path} imports {library}"
+        for file in shipped_files()
+        for library in sorted(third_party_imports(file.tree))
+        if not file.path.startswith(BORDERS.get(library, ()))
+    ]
+    assert strangers == []
+
+
+def test_every_border_belongs_to_a_declared_dependency() -> None:
+    assert set(BORDERS) == declared_libraries()
+
+
+@pytest.mark.parametrize("library", sorted(BORDERS))
+def test_every_declared_dependency_is_used(library: str) -> None:
+    users = [file.path for file in shipped_files() if library in third_party_imports(file.tree)]
+    assert users, f"nothing imports {library}: take it out of pyproject.toml"
+
+
+def test_p2p_takes_only_types_from_consensus() -> None:
+    rules = [
+        f"{file.path} imports {name}"
+        for file in files_under("p2p")
+        for name in sorted(imported_modules(file.tree))
+        if name.startswith("engram.consensus")
+        and not any(name.startswith(allowed) for allowed in P2P_MAY_IMPORT_FROM_CONSENSUS)
+    ]
+    assert rules == []
+
+
+def test_no_bare_or_relative_import_of_an_own_package() -> None:
+    own = {file.path.partition("/")[0].removesuffix(".py") for file in shipped_files()}
+    everything = (*shipped_files(), *files_under("tests", "benchmarks"))
+    bare = [
+        f"{file.path} imports {name}"
+        for file in everything
+        for name in sorted(imported_modules(file.tree))
+        if name.partition(".")[0] in own | {"None"}
+    ]
+    assert bare == []

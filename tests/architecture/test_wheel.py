@@ -1,0 +1,94 @@
+"""The wheel holds the package `engram` and nothing else, and runs from an empty environment."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+import engram
+from tests.support.source_tree import NOT_SHIPPED, ROOT, declared_packages, package_folder, project
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+
+
+def run(command: Sequence[str | Path], cwd: Path) -> str:
+    """Run to the end and return its output; a failure shows that output."""
+    done = subprocess.run(
+        command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built by way of a source distribution, from a copy: a left-over build/ would get into it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source-tree"  # not a Python name, as a clone's folder may not be
+    skipped = shutil.ignore_patterns(*(NOT_SHIPPED - {"tests"}), ".*", "__pycache__", "*.egg-info")
+    shutil.copytree(ROOT, source, ignore=skipped)
+    run([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", source], cwd=folder)
+    (built,) = (folder / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path) -> Path:
+    """The bin folder of a new environment: the wheel is installed, its dependencies are borrowed."""
+    environment = wheel.parents[1] / "environment"
+    run([sys.executable, "-m", "venv", "--without-pip", environment], cwd=wheel.parent)
+    install: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        environment / "bin" / "python",
+        "install",
+    ]
+    run([*install, "--quiet", "--no-deps", "--no-index", wheel], cwd=wheel.parent)
+    (site_packages,) = environment.glob("lib/python*/site-packages")
+    # A path line adds the folder without running its .pth files: the editable install there stays unseen.
+    (site_packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return environment / "bin"
+
+
+def test_the_wheel_holds_the_listed_packages_and_their_data(wheel: Path) -> None:
+    data_patterns = project()["tool"]["setuptools"]["package-data"]
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for package in declared_packages()
+        for path in package_folder(package).iterdir()
+        if any(fnmatch(path.name, pattern) for pattern in ["*.py", *data_patterns.get(package, [])])
+    }
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
+    assert {name.partition("/")[0] for name in names} == {"engram"}
+    assert {name.removeprefix("engram/") for name in names} == expected
+    assert "py.typed" in expected
+
+
+def test_the_wheel_carries_its_licence(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
+
+
+def test_the_installed_command_runs_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    assert run([installed / "engram", "--version"], cwd=tmp_path) == f"engram, version {engram.__version__}\n"
+    where = run([installed / "python", "-c", "import engram; print(engram.__file__)"], cwd=tmp_path)
+    assert Path(where.strip()).is_relative_to(installed.parent)
+
+
+def test_every_installed_module_imports(installed: Path, tmp_path: Path) -> None:
+    program = (
+        "import importlib, pkgutil, engram\n"
+        "for module in pkgutil.walk_packages(engram.__path__, 'engram.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "    print(module.name)\n"
+    )
+    imported = run([installed / "python", "-W", "error", "-c", program], cwd=tmp_path).split()
+    assert set(declared_packages()) - {"engram"} <= set(imported)

@@ -1,0 +1,27 @@
+"""Settings every test shares: one BLAS thread, hypothesis profiles, the event-loop watchdog."""
+
+import os
+from collections.abc import AsyncIterator
+
+# Before numpy is imported, and inherited by the nodes that tests start.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import pytest
+from hypothesis import settings
+
+from tests.support.loop_watchdog import LoopWatchdog
+
+# More examples for a night's run: ENGRAM_TEST_EXAMPLES=5000 make test ARGS=tests/property
+EXAMPLES = int(os.environ.get("ENGRAM_TEST_EXAMPLES", "50"))
+settings.register_profile("local", deadline=None, max_examples=EXAMPLES)
+settings.register_profile("ci", deadline=None, max_examples=EXAMPLES, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture
+async def loop_watchdog() -> AsyncIterator[LoopWatchdog]:
+    """Fails the test that asks for it if anything blocks its event loop for half a second."""
+    with LoopWatchdog() as watchdog:
+        yield watchdog
+    if watchdog.stacks:
+        pytest.fail("\n".join(watchdog.stacks))

@@ -1,0 +1,85 @@
+"""The repository as data for architecture tests: its files, their syntax trees, what they import."""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PURE_CORE = ("primitives", "nn", "statemachine", "consensus")
+NOT_SHIPPED = frozenset({"benchmarks", "build", "dist", "docs", "requirements", "scripts", "tests"})
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One Python file, named by its path from the repository root."""
+
+    path: str
+
+    @cached_property
+    def text(self) -> str:
+        return (ROOT / self.path).read_text(encoding="utf-8")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, filename=self.path)
+
+
+def project() -> dict[str, Any]:
+    """pyproject.toml, parsed."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def declared_packages() -> list[str]:
+    """The `packages` list of pyproject.toml."""
+    packages: list[str] = project()["tool"]["setuptools"]["packages"]
+    return packages
+
+
+def package_folder(package: str) -> Path:
+    """Where a package of the list lives: `engram.nn.layers` is the folder nn/layers."""
+    return ROOT.joinpath(*package.split(".")[1:])
+
+
+def root_folders() -> list[Path]:
+    """Folders at the root that could ship: neither hidden nor a cache nor a build by-product."""
+    return sorted(
+        entry
+        for entry in ROOT.iterdir()
+        if entry.is_dir() and not entry.name.startswith((".", "__")) and not entry.name.endswith(".egg-info")
+    )
+
+
+def files_under(*folders: str) -> Iterator[SourceFile]:
+    """Every Python file under the given root folders, in path order."""
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield SourceFile(path.relative_to(ROOT).as_posix())
+
+
+def shipped_files() -> Iterator[SourceFile]:
+    """Every Python file of the package `engram`, those at the root included."""
+    for path in sorted(ROOT.glob("*.py")):
+        yield SourceFile(path.name)
+    yield from files_under(*(folder.name for folder in root_folders() if folder.name not in NOT_SHIPPED))
+
+
+def imported_modules(tree: ast.AST) -> set[str]:
+    """Dotted names a module imports anywhere in it; `from a import b` counts as `a.b`."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def third_party_imports(tree: ast.AST) -> set[str]:
+    """Top-level names a module imports that are neither Engram's nor the standard library's."""
+    tops = {name.partition(".")[0] for name in imported_modules(tree)}
+    return tops - sys.stdlib_module_names - {"engram"}
