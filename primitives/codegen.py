@@ -15,7 +15,7 @@ A generated pair is straight-line code: a field costs a read, a type test and a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NoReturn
@@ -252,10 +252,10 @@ def _refuse_int(value: object, where: str, lo: int, hi: int) -> NoReturn:
     raise OutOfRange(f"{where} is out of range", expected=f"{lo}..{hi}", got=value)
 
 
-def _refuse_sized(value: Any, cls: type, where: str, lo: int, hi: int) -> NoReturn:
-    if type(value) is not cls:
-        _refuse_type(value, cls, where)
-    _refuse_length(len(value), where, lo, hi)
+def _refuse_sized(value: object, cls: type, where: str, lo: int, hi: int) -> NoReturn:
+    if type(value) is cls and isinstance(value, Sized):
+        _refuse_length(len(value), where, lo, hi)
+    _refuse_type(value, cls, where)
 
 
 def _refuse_length(length: int, where: str, lo: int, hi: int) -> NoReturn:

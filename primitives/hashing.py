@@ -23,11 +23,14 @@ class Tag(StrEnum):
     TRANSACTION_ID = "engram/transaction_id"
     TRANSACTION_SIGN = "engram/transaction_sign"
     ADDRESS = "engram/address"
+    PRIVATE_KEY = "engram/private_key"
     KEY = "engram/key"
     LEAF = "engram/leaf"
+    LEAF_VALUE = "engram/leaf_value"
     NODE = "engram/node"
     LIST_LEAF = "engram/list_leaf"
     LIST_NODE = "engram/list_node"
+    LIST_ROOT = "engram/list_root"
     TENSOR = "engram/tensor"
     PART = "engram/part"
     MODEL = "engram/model"
@@ -45,6 +48,7 @@ class Tag(StrEnum):
     WALLET_CHECK = "engram/wallet_check"
     SHORT_ID = "engram/short_id"
     CACHE = "engram/cache"
+    SEEDED = "engram/seeded"
 
     __hash__ = str.__hash__  # Enum hashes a member's name in Python code; a tag is hashed on every call
 
