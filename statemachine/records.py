@@ -1,14 +1,14 @@
 """The records of the state and their keys. Data only: who may change them is written in `transactions` and `phases`.
 
 Every record is a frozen codec dataclass with a `KIND` byte and a `key` (bytes, unique within the kind). Its place in the
-sparse Merkle tree is `tagged_hash(Tag.key, KIND || key)`; its value there is `encode(record)`.
+sparse Merkle tree is `tagged_hash(Tag.KEY, KIND || key)`; its value there is `KIND || encode(record)`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, ClassVar, Final, Protocol
 
 from engram.nn.network import NetworkSpec
 from engram.nn.tensor import Explicit, Seeded
@@ -144,9 +144,10 @@ class Blob:
     id: Hash
     size_bytes: U32
     height: U64
-    """Block that completed it; usable from the next block on."""
+    """Block that brought it, or that dropped its last reference; nameable from the next block on."""
     refs: U32
-    """Live records that name it; at 0 and past the reorg depth a node may prune the bytes."""
+    """Live records that name it. At 0 it can be named for `upload_expiry_blocks` more; after that and past the
+    reorg depth a node may prune the bytes."""
 
     @property
     def key(self) -> bytes:
@@ -507,3 +508,27 @@ class Candidate:
     @property
     def key(self) -> bytes:
         return self.round + self.author
+
+
+RECORDS: Final[dict[int, type[Record]]] = {
+    cls.KIND: cls
+    for cls in (
+        Account,
+        Supply,
+        RecentBlock,
+        Maturing,
+        Reservation,
+        Blob,
+        Upload,
+        Part,
+        Model,
+        Version,
+        ScoreEntry,
+        Badge,
+        Reputation,
+        Round,
+        Commit,
+        Candidate,
+    )
+}
+"""Every record class by its kind byte."""

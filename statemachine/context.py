@@ -1,0 +1,37 @@
+"""What a transaction sees of its block, and how the pure core is handed bytes. Data and a Protocol, no logic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from engram.primitives.types import Address, Hash
+from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import Scorer
+
+
+class BlobReader(Protocol):
+    """The bytes that the bodies of this block's ancestors brought."""
+
+    def get_blob(self, blob_id: Hash) -> bytes:
+        """The bytes with this content id, or of the chunk with this hash. Raises `MissingBlob`."""
+        ...
+
+
+@dataclass(frozen=True)
+class BlockContext:
+    """The block that a transaction stands in. Every field but `scorer` is the same on every node."""
+
+    rules: Rules
+    chain_id: int
+    height: int
+    timestamp_ms: int
+    parent: Hash
+    """Id of the block below."""
+    miner: Address
+    """Who is paid the fees and the subsidy."""
+    blobs: BlobReader
+    scorer: Scorer
+    """Computes scores, perhaps from a cache; a cache changes no result."""
+    active: tuple[tuple[int, int], ...] = ()
+    """(kind, height) of transaction types that are in force from a height on; see `activation_height`."""

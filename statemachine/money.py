@@ -1,0 +1,91 @@
+"""Moving sparks between balances, escrow, maturing rewards and nothing. No fees, no policy.
+
+Conservation: issued - burned = every balance + every `Maturing` + what records hold in escrow. `take` followed by a
+record that holds the amount is an escrow; that record's end is followed by `give`, `mature` or `burn`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from engram.primitives.types import Address
+from engram.statemachine.context import BlockContext
+from engram.statemachine.errors import BalanceOverflow, InsufficientBalance
+from engram.statemachine.records import Account, Maturing, Supply, u64
+from engram.statemachine.rules import Rules
+from engram.statemachine.state import State
+
+_MAX_AMOUNT: Final = 2**64 - 1
+
+
+def take(state: State, address: Address, amount: int) -> None:
+    """Removes sparks from a balance, for an escrow or a payment. Raises `InsufficientBalance`."""
+    account = state.account(address)
+    if account.balance < amount:
+        raise InsufficientBalance(expected=amount, got=account.balance)
+    state.put(Account(address, account.balance - amount, account.nonce, account.strikes))
+
+
+def give(state: State, address: Address, amount: int) -> None:
+    """Adds sparks to a balance, spendable at once. Raises `BalanceOverflow`."""
+    if amount:
+        account = state.account(address)
+        balance = _bounded(account.balance + amount)
+        state.put(Account(address, balance, account.nonce, account.strikes))
+
+
+def move(state: State, source: Address, target: Address, amount: int) -> None:
+    """Moves sparks from one balance to another. Raises `InsufficientBalance`, `BalanceOverflow`."""
+    take(state, source, amount)
+    give(state, target, amount)
+
+
+def mature(state: State, ctx: BlockContext, address: Address, amount: int) -> None:
+    """A reward that its address can claim `maturity_blocks` after this block. Raises `BalanceOverflow`."""
+    if amount:
+        height = ctx.height + ctx.rules.maturity_blocks
+        held = state.find(Maturing, address, u64(height))
+        state.put(Maturing(address, height, _bounded(amount + (held.amount if held else 0))))
+
+
+def pay_miner(state: State, ctx: BlockContext, amount: int) -> None:
+    """Fees: they mature like the subsidy of the block that earned them."""
+    mature(state, ctx, ctx.miner, amount)
+
+
+def issue(state: State, amount: int) -> None:
+    """Counts new sparks; the caller gives them to someone."""
+    supply = state.find(Supply) or Supply()
+    state.put(replace(supply, issued=_bounded(supply.issued + amount)))
+
+
+def burn(state: State, amount: int) -> None:
+    """Destroys sparks that were taken before."""
+    if amount:
+        supply = state.find(Supply) or Supply()
+        state.put(replace(supply, burned=_bounded(supply.burned + amount)))
+
+
+def forfeit(state: State, amount: int) -> int:
+    """Burns half of a lost bond, the odd spark too; returns the other half, for the caller to give on."""
+    kept = amount // 2
+    burn(state, amount - kept)
+    return kept
+
+
+def strike(state: State, address: Address) -> None:
+    """One more proved lie or missed duty of an address."""
+    account = state.account(address)
+    state.put(replace(account, strikes=account.strikes + 1))
+
+
+def subsidy_at(rules: Rules, height: int) -> int:
+    """New sparks of the block at this height: halved every `halving_blocks`; none for genesis."""
+    return rules.subsidy >> min(height // rules.halving_blocks, 64) if height else 0
+
+
+def _bounded(amount: int) -> int:
+    if amount > _MAX_AMOUNT:
+        raise BalanceOverflow(expected=_MAX_AMOUNT, got=amount)
+    return amount

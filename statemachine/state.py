@@ -1,0 +1,137 @@
+"""The working view of the state: an immutable tree root under an overlay of changed records. No rules.
+
+A child's changes are invisible to its parent until the parent absorbs them, so whoever fails drops the child and
+has nothing to undo. Records are encoded and paths hashed once, at `commit`.
+
+    place in the tree   tagged_hash(Tag.KEY, KIND ‖ key)          value there   KIND ‖ encode(record)
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar, cast
+
+from engram.primitives import smt
+from engram.primitives.codec import decode, encode
+from engram.primitives.errors import UnknownTag
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import Address, Hash
+from engram.statemachine.errors import MissingRecord
+from engram.statemachine.records import RECORDS, Account, Record
+
+R = TypeVar("R", bound=Record)
+
+_KIND_BYTES: Final = {cls: bytes([kind]) for kind, cls in RECORDS.items()}
+_UNKNOWN: Final = object()
+
+
+def record_path(cls: type[Record], *key_parts: bytes) -> Hash:
+    """The tree key of a record: 32 bytes, from its kind and the parts of its key in order."""
+    return tagged_hash(Tag.KEY, _KIND_BYTES[cls], *key_parts)
+
+
+def parse_record(raw: bytes) -> Record:
+    """The record that a tree leaf holds. Raises `CodecError`."""
+    cls = RECORDS.get(raw[0]) if raw else None
+    if cls is None:
+        raise UnknownTag("no record has this kind", got=raw[:1])
+    return decode(cls, raw[1:])
+
+
+def leaf_value(record: Record) -> bytes:
+    """The bytes of a record in the tree. Raises `CodecError` when a field breaks its rule."""
+    return _KIND_BYTES[type(record)] + encode(record)
+
+
+class State:
+    """Records as of a tree root, with changes of its own on top."""
+
+    __slots__ = ("_base", "_overlay", "_parent")
+
+    def __init__(self, reader: smt.NodeReader, root: Hash) -> None:
+        """The state under `root`, whose nodes `reader` holds; nothing is changed yet."""
+        self._base = _Base(reader, root)
+        self._parent: State | None = None
+        self._overlay: dict[bytes, Record | None] = {}
+
+    def find(self, cls: type[R], *key_parts: bytes) -> R | None:
+        """The record of this class whose key is the joined parts, or None."""
+        name = b"".join((_KIND_BYTES[cls], *key_parts))
+        state: State | None = self
+        while state is not None:
+            record = state._overlay.get(name, _UNKNOWN)
+            if record is not _UNKNOWN:
+                return cast("R | None", record)
+            state = state._parent
+        return cast("R | None", self._base.load(name))
+
+    def get(self, cls: type[R], *key_parts: bytes) -> R:
+        """The record of this class whose key is the joined parts. Raises `MissingRecord`."""
+        record = self.find(cls, *key_parts)
+        if record is None:
+            raise MissingRecord(_snake_case(cls.__name__), b"".join(key_parts))
+        return record
+
+    def account(self, address: Address) -> Account:
+        """The account of an address; one that never held a coin is empty."""
+        return self.find(Account, address) or Account(address)
+
+    def put(self, record: Record) -> None:
+        """Sets the record at its own key."""
+        self._overlay[_KIND_BYTES[type(record)] + record.key] = record
+
+    def delete(self, record: Record) -> None:
+        """Removes the record at this record's key."""
+        self._overlay[_KIND_BYTES[type(record)] + record.key] = None
+
+    def child(self) -> State:
+        """A state that sees this one and keeps its changes to itself."""
+        child = object.__new__(State)
+        child._base = self._base
+        child._parent = self
+        child._overlay = {}
+        return child
+
+    def absorb(self, child: State) -> None:
+        """Takes over the changes of a child of this state."""
+        assert child._parent is self, "a state absorbs its own child only"
+        self._overlay.update(child._overlay)
+
+    def changes(self) -> dict[Hash, bytes | None]:
+        """Tree key -> new leaf value (None: deleted) of every record touched since the root."""
+        merged: dict[bytes, Record | None] = {}
+        layers = [self]
+        while (parent := layers[-1]._parent) is not None:
+            layers.append(parent)
+        for layer in reversed(layers):
+            merged.update(layer._overlay)
+        return {
+            tagged_hash(Tag.KEY, name): None if record is None else leaf_value(record)
+            for name, record in merged.items()
+        }
+
+    def commit(self) -> tuple[Hash, dict[Hash, bytes]]:
+        """The root of the tree with every change in it, and the nodes that are new. This state stays as it is."""
+        return smt.update(self._base.reader, self._base.root, self.changes())
+
+
+class _Base:
+    """The records under one root, decoded once."""
+
+    __slots__ = ("_records", "reader", "root")
+
+    def __init__(self, reader: smt.NodeReader, root: Hash) -> None:
+        self.reader = reader
+        self.root = root
+        self._records: dict[bytes, Record | None] = {}
+
+    def load(self, name: bytes) -> Record | None:
+        if name in self._records:
+            return self._records[name]
+        raw = smt.get(self.reader, self.root, tagged_hash(Tag.KEY, name))
+        record = None if raw is None else parse_record(raw)
+        self._records[name] = record
+        return record
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

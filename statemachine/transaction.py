@@ -1,0 +1,134 @@
+"""The signed envelope of every transaction, and what a payload must be able to do. No ledger of types, no rules.
+
+    signing message   tagged_hash(Tag.TRANSACTION_SIGN, encode(every field but the signature))
+    txid              tagged_hash(Tag.TRANSACTION_ID, encode(transaction)), the signature included
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Protocol
+
+from engram.primitives import keys
+from engram.primitives.codec import encode
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import U16, U64, Address, Hash, PublicKey, Signature, Size
+from engram.statemachine.context import BlockContext
+from engram.statemachine.receipt import Event
+from engram.statemachine.rules import Rules
+from engram.statemachine.state import State
+
+PayloadBytes = Annotated[bytes, Size(0, 2**20)]
+
+
+@dataclass(frozen=True)
+class UnsignedTransaction:
+    """What the sender signs, and in this order."""
+
+    chain_id: U64
+    """First eight bytes of the ChainSpec's id, big-endian."""
+    sender: PublicKey
+    nonce: U64
+    """Number of transactions that the sender's account has had included before."""
+    fee: U64
+    """Sparks paid to the miner, whether the transaction succeeds or FAILS."""
+    kind: U16
+    """Transaction type: key of `TX_TYPES`."""
+    payload: PayloadBytes
+    """Canonical bytes of the type's payload."""
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """A signed request to change the state."""
+
+    chain_id: U64
+    sender: PublicKey
+    nonce: U64
+    fee: U64
+    kind: U16
+    payload: PayloadBytes
+    signature: Signature
+
+    @property
+    def unsigned(self) -> UnsignedTransaction:
+        """The transaction without its signature."""
+        return UnsignedTransaction(
+            self.chain_id, self.sender, self.nonce, self.fee, self.kind, self.payload
+        )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a transaction takes from its block, known from declared lengths before anything is computed."""
+
+    size_bytes: int = 0
+    """Bytes of the encoded transaction; filled in by the caller."""
+    macs: int = 0
+    """Multiply-accumulates, by formula: never by what a cache happens to hold."""
+    records: int = 0
+    """State records that the transaction may create, or reads one by one from a list of the sender's choice."""
+    reserved: bool = False
+    """It holds a `Reservation` for exactly this height."""
+    funds: int = 0
+    """Sparks that the sender's balance must cover besides the fee, or the transaction is not includable."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What applying a payload gave, besides the changed state."""
+
+    events: tuple[Event, ...] = ()
+    failed: str = ""
+    """Code of a FAILED transaction whose penalties, already in the state, stand."""
+    blobs: Mapping[Hash, bytes] = field(default_factory=dict)
+    """Bytes that the chain now knows: by content id, or by chunk hash while an upload is unfinished."""
+
+
+class TxPayload(Protocol):
+    """One transaction type: a frozen codec dataclass that checks, costs and applies itself."""
+
+    KIND: ClassVar[int]
+    NAME: ClassVar[str]
+
+    def check(self, rules: Rules) -> None:
+        """Context-free rules. Raises leafs of `Invalid`: no block may hold the transaction."""
+
+    def cost(self, rules: Rules, state: State, height: int) -> Cost:
+        """The price of applying it at this state and height. Reads records, never blobs; allocates nothing.
+
+        Raises leafs of `Invalid` when the transaction could not even start: no block may hold it.
+        """
+        ...
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """Changes the state it is given, a child that is dropped if this raises.
+
+        `Invalid`: the receipt is FAILED with its code; only fee and nonce stand. `NotReady`: the block cannot be
+        judged. Anything else is a bug.
+        """
+        ...
+
+
+def signing_message(tx: Transaction | UnsignedTransaction) -> Hash:
+    """The 32 bytes that the sender signs."""
+    unsigned = tx.unsigned if isinstance(tx, Transaction) else tx
+    return tagged_hash(Tag.TRANSACTION_SIGN, encode(unsigned))
+
+
+def txid(tx: Transaction) -> Hash:
+    """The transaction's id. Raises `CodecError` when a field breaks its rule."""
+    return tagged_hash(Tag.TRANSACTION_ID, encode(tx))
+
+
+def sign(key: keys.PrivateKey, chain_id: int, nonce: int, fee: int, payload: TxPayload) -> Transaction:
+    """The transaction that carries this payload, signed."""
+    unsigned = UnsignedTransaction(chain_id, key.public_key, nonce, fee, payload.KIND, encode(payload))
+    signature = key.sign(signing_message(unsigned))
+    return Transaction(chain_id, key.public_key, nonce, fee, payload.KIND, unsigned.payload, signature)
+
+
+def verify_transaction(tx: Transaction) -> None:
+    """Raises `BadPublicKey` or `BadSignature` unless the sender signed exactly this. Needs no state."""
+    keys.verify(tx.sender, signing_message(tx), tx.signature)
