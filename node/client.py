@@ -1,0 +1,139 @@
+"""A client of the node's JSON-RPC: requests, subscriptions, blobs. Used by the commands, agents and the localnet."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from engram.node.errors import NodeUnreachable, RemoteError
+
+REQUEST_TIMEOUT_S: Final = 60.0
+MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
+"""The largest blob, as hexadecimal text."""
+
+
+class RpcClient:
+    """Talks to one node. Open it with `async with`; methods raise `RemoteError` with the node's own code."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+        self._ids = itertools.count(1)
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def of_data_dir(cls, url: str, data_dir: Path) -> RpcClient:
+        """A client that may call admin methods, with the bearer token of the node's data directory."""
+        token = data_dir / TOKEN_NAME
+        return cls(url, token.read_text("ascii").strip() if token.is_file() else "")
+
+    async def __aenter__(self) -> Self:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """The result of `method`. bytes parameters travel as hexadecimal text; None ones are left out."""
+        request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": _plain(params)}
+        try:
+            async with self._open.post(self.url + "/", json=request) as response:
+                if response.status != 200:
+                    raise RemoteError((await response.text()).strip(), code=f"http_{response.status}")
+                reply = await response.json()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
+        return _result(reply)
+
+    async def blob(self, identity: bytes) -> bytes:
+        """The bytes of a tensor, part or chunk. Raises `RemoteError` if this node does not have it."""
+        try:
+            async with self._open.get(f"{self.url}/blob/{identity.hex()}") as response:
+                if response.status != 200:
+                    raise RemoteError((await response.text()).strip(), code="blob_missing")
+                return await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
+
+    @asynccontextmanager
+    async def subscribe(self, *topics: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
+        """Inside the block: every event of `topics` from the moment the block is entered, as (topic, event)."""
+        try:
+            async with self._open.ws_connect(
+                self.url + "/ws", max_msg_size=MAX_MESSAGE_BYTES, heartbeat=20.0, autoping=True
+            ) as socket:
+                await socket.send_json(
+                    {"jsonrpc": "2.0", "id": 0, "method": "subscribe", "params": list(topics)}
+                )
+                _result(json.loads(await socket.receive_str()))
+                yield _events(socket)
+        except aiohttp.ClientError as error:
+            raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
+
+    @property
+    def _open(self) -> aiohttp.ClientSession:
+        assert self._session is not None, "use `async with RpcClient(...)`"
+        return self._session
+
+
+TOKEN_NAME: Final = "rpc.token"
+"""File in the data directory that holds the bearer token of admin methods, readable by its owner only."""
+
+
+async def _events(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[tuple[str, Any]]:
+    async for message in socket:
+        if message.type is aiohttp.WSMsgType.TEXT:
+            params = json.loads(message.data).get("params", {})
+            yield params.get("topic", ""), params.get("result")
+
+
+def call_once(url: str, data_dir: Path, method: str, **params: Any) -> Any:
+    """One request outside an event loop, for commands."""
+
+    async def once() -> Any:
+        async with RpcClient.of_data_dir(url, data_dir) as client:
+            return await client.call(method, **params)
+
+    return asyncio.run(once())
+
+
+def _plain(params: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.hex() if isinstance(value, bytes) else value
+        for name, value in params.items()
+        if value is not None
+    }
+
+
+def _result(reply: dict[str, Any]) -> Any:
+    if "error" not in reply:
+        return reply.get("result")
+    error = reply["error"]
+    data = error.get("data") or {}
+    if isinstance(data, dict) and "code" in data:
+        raise RemoteError(
+            data.get("message", error["message"]),
+            code=data["code"],
+            expected=data.get("expected"),
+            got=data.get("got"),
+        )
+    raise RemoteError(error["message"], code=f"rpc_{error['code']}")
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__

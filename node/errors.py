@@ -1,0 +1,144 @@
+"""Leafs of the error tree that only a node can raise: its disk, and the policy of its mempool.
+
+Validity is judged below, in the pure core; nothing here makes a peer's block or transaction invalid.
+"""
+
+from __future__ import annotations
+
+from engram.primitives.errors import ChainError, InvalidInput, NotReady, StorageError
+
+
+class SchemaMismatch(StorageError):
+    """The data directory was written by another version of Engram: move it away, or reindex with this version."""
+
+    code = "schema_mismatch"
+
+
+class CorruptStore(StorageError):
+    """The stored data are damaged: stop the node and run `engram db reindex`."""
+
+    code = "corrupt_store"
+
+
+class DiskFull(StorageError):
+    """The disk is full: free some space and start the node again, nothing committed is lost."""
+
+    code = "disk_full"
+
+
+class ForeignData(StorageError):
+    """The data directory belongs to another chain: choose another directory or the chain it was made for."""
+
+    code = "foreign_data"
+
+
+class DataDirLocked(StorageError):
+    """Another process uses this data directory: stop it first, or choose another directory."""
+
+    code = "data_dir_locked"
+
+
+class DiskFailure(StorageError):
+    """The disk refused a read or a write: check its health and permissions, then start the node again."""
+
+    code = "disk_failure"
+
+
+class Refused(NotReady):
+    """This node's mempool does not take the transaction now; another node may."""
+
+    code = "refused"
+
+
+class AlreadyPooled(Refused):
+    """The transaction already waits in the mempool."""
+
+    code = "already_pooled"
+
+
+class AlreadyIncluded(Refused):
+    """The transaction already stands in a block of the best chain."""
+
+    code = "already_included"
+
+
+class NonceGap(Refused):
+    """The nonce is too far above the account's: send the transactions before it first."""
+
+    code = "nonce_gap"
+
+
+class ReplacementFee(Refused):
+    """A transaction with this nonce waits already; to replace it, pay at least a tenth more."""
+
+    code = "replacement_fee"
+
+
+class PoolFull(Refused):
+    """The mempool is full of transactions that pay more for their weight."""
+
+    code = "pool_full"
+
+
+class SenderLimit(Refused):
+    """The sender has as much waiting as one account may."""
+
+    code = "sender_limit"
+
+
+class Unaffordable(Refused):
+    """The sender's balance does not cover the fees of what he has waiting."""
+
+    code = "unaffordable"
+
+
+class ConfigInvalid(InvalidInput):
+    """A setting is not one that Engram knows, or not of its type and range."""
+
+    code = "config_invalid"
+
+
+class KeyNotFound(InvalidInput):
+    """There is no key with this name."""
+
+    code = "key_not_found"
+
+
+class KeyExists(InvalidInput):
+    """A key with this name exists; keys are never overwritten."""
+
+    code = "key_exists"
+
+
+class KeyFileInvalid(InvalidInput):
+    """The file is not a key file, or it was damaged."""
+
+    code = "key_file_invalid"
+
+
+class WrongPassphrase(InvalidInput):
+    """The passphrase does not open the key file."""
+
+    code = "wrong_passphrase"
+
+
+class PortTaken(InvalidInput):
+    """Another process listens on this port: stop it, or choose another port (0 takes a free one)."""
+
+    code = "port_taken"
+
+
+class NodeUnreachable(ChainError):
+    """No node answers at this address: start one with `engram run`, or name another with --rpc."""
+
+    code = "node_unreachable"
+
+
+class RemoteError(ChainError):
+    """What a node answered to a request it refused; carries the node's own code."""
+
+    code = "remote"
+
+    def __init__(self, message: str, *, code: str, expected: object = None, got: object = None) -> None:
+        super().__init__(message, expected=expected, got=got)
+        self.code = code

@@ -1,0 +1,179 @@
+"""Private keys on disk: one encrypted JSON file a key, and the node's own plain key. No prompts, no chain.
+
+A key file is AES-256-GCM under a key derived by scrypt (N = 2^17, r = 8, p = 1) from the passphrase; everything else in
+the file is authenticated as associated data, so no byte of it can be changed unnoticed. Files are written to a temporary
+name with mode 0600, synced, and renamed: a crash leaves the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from engram.node.errors import KeyExists, KeyFileInvalid, KeyNotFound, WrongPassphrase
+from engram.primitives.keys import PrivateKey, format_address, parse_address
+
+VERSION = 1
+SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**17, 8, 1
+SCRYPT_MEMORY_BYTES = 256 * 1024 * 1024
+"""What OpenSSL may allocate; a file that asks for stronger parameters is refused before anything is allocated."""
+_MAX_FILE_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True)
+class KeyEntry:
+    """A key file as it can be listed without the passphrase."""
+
+    name: str
+    address: bytes
+    path: Path
+
+
+class Keystore:
+    """The key files of one folder, each named after its key."""
+
+    def __init__(self, folder: Path, hrp: str) -> None:
+        self._folder = folder
+        self._hrp = hrp
+
+    def path_of(self, name: str) -> Path:
+        """Where the key `name` lives; a name is letters, digits, `-` and `_`, so that it cannot leave the folder."""
+        if not name or len(name) > 64 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name):
+            raise KeyNotFound("a key's name is 1 to 64 letters, digits, - and _", got=name)
+        return self._folder / f"{name}.json"
+
+    def entries(self) -> list[KeyEntry]:
+        """Every key of the folder, by name."""
+        if not self._folder.is_dir():
+            return []
+        return [self._entry(path) for path in sorted(self._folder.glob("*.json"))]
+
+    def create(self, name: str, passphrase: str, *, seed: bytes | None = None) -> KeyEntry:
+        """Write a new key (random, or from a 32-byte `seed`). Raises `KeyExists`; never overwrites."""
+        path = self.path_of(name)
+        if path.exists():
+            raise KeyExists(f"there is a key named {name} already; choose another name", got=str(path))
+        key = PrivateKey.from_seed(seed if seed is not None else secrets.token_bytes(32))
+        document = _encrypt(key, passphrase, self._hrp)
+        write_private(path, (json.dumps(document, indent=2) + "\n").encode())
+        return KeyEntry(name, key.address, path)
+
+    def load(self, name: str, passphrase: str) -> PrivateKey:
+        """The key `name`. Raises `KeyNotFound`, `WrongPassphrase`, `KeyFileInvalid`."""
+        path = self.path_of(name)
+        if not path.is_file():
+            known = ", ".join(entry.name for entry in self.entries()) or "none"
+            raise KeyNotFound(f"no key named {name}; there are: {known}", got=name)
+        return _decrypt(_document(path), passphrase, self._hrp, path)
+
+    def _entry(self, path: Path) -> KeyEntry:
+        document = _document(path)
+        return KeyEntry(path.stem, parse_address(document["address"], self._hrp), path)
+
+
+def load_node_key(path: Path) -> PrivateKey:
+    """The key that names this node to its peers; made on first use. It holds no money, so the file is plain, 0600."""
+    if not path.exists():
+        write_private(path, secrets.token_bytes(32).hex().encode() + b"\n")
+    try:
+        seed = bytes.fromhex(path.read_text("ascii").strip())
+    except ValueError as error:
+        raise KeyFileInvalid(f"{path} is not a node key; remove it and a new one is made") from error
+    if len(seed) != 32:
+        raise KeyFileInvalid(
+            f"{path} is not a node key; remove it and a new one is made", expected=32, got=len(seed)
+        )
+    return PrivateKey.from_seed(seed)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace `path` atomically with `content`, readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _encrypt(key: PrivateKey, passphrase: str, hrp: str) -> dict[str, Any]:
+    header = {
+        "version": VERSION,
+        "address": format_address(key.address, hrp),
+        "kdf": {"name": "scrypt", "n": SCRYPT_N, "r": SCRYPT_R, "p": SCRYPT_P, "salt": secrets.token_hex(32)},
+        "cipher": {"name": "aes-256-gcm", "nonce": secrets.token_hex(12)},
+    }
+    sealed = AESGCM(_derive(header, passphrase)).encrypt(
+        bytes.fromhex(header["cipher"]["nonce"]),  # type: ignore[index]  # a literal two lines above
+        key.seed,
+        _associated(header),
+    )
+    return header | {"ciphertext": sealed.hex()}
+
+
+def _decrypt(document: dict[str, Any], passphrase: str, hrp: str, path: Path) -> PrivateKey:
+    header = {name: document[name] for name in ("version", "address", "kdf", "cipher")}
+    try:
+        nonce, sealed = bytes.fromhex(header["cipher"]["nonce"]), bytes.fromhex(document["ciphertext"])
+        seed = AESGCM(_derive(header, passphrase)).decrypt(nonce, sealed, _associated(header))
+    except InvalidTag as error:
+        raise WrongPassphrase(f"the passphrase does not open {path.name}, or the file was changed") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise KeyFileInvalid(f"{path} is not a key file: {error}") from error
+    key = PrivateKey.from_seed(seed)
+    if key.address != parse_address(header["address"], hrp):
+        raise KeyFileInvalid(f"{path} holds another key than it says", expected=header["address"])
+    return key
+
+
+def _derive(header: dict[str, Any], passphrase: str) -> bytes:
+    kdf = header["kdf"]
+    if (kdf["name"], kdf["n"], kdf["r"], kdf["p"]) != ("scrypt", SCRYPT_N, SCRYPT_R, SCRYPT_P):
+        raise ValueError("unknown key derivation")
+    salt = bytes.fromhex(kdf["salt"])
+    return hashlib.scrypt(
+        passphrase.encode(),
+        salt=salt,
+        n=SCRYPT_N,
+        r=SCRYPT_R,
+        p=SCRYPT_P,
+        dklen=32,
+        maxmem=SCRYPT_MEMORY_BYTES,
+    )
+
+
+def _associated(header: dict[str, Any]) -> bytes:
+    return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(_MAX_FILE_BYTES + 1)
+        document = json.loads(raw)
+        complete = len(raw) <= _MAX_FILE_BYTES and {
+            "version",
+            "address",
+            "kdf",
+            "cipher",
+            "ciphertext",
+        } <= set(document)
+    except (OSError, ValueError, TypeError) as error:
+        raise KeyFileInvalid(f"{path} is not a key file: {error}") from error
+    if not complete or document["version"] != VERSION:
+        raise KeyFileInvalid(f"{path} is not a key file of version {VERSION}")
+    return dict(document)

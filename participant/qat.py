@@ -1,0 +1,232 @@
+"""Quantisation-aware training of a block network: rounded weights forward, straight-through gradients back. No chain.
+
+The forward pass here is the consensus network's in float32: the same weights (rounded at every step), the same shifts, the
+same clipping. It steers the gradients only: the loss that a participant claims is computed by `nn.network` on the integers
+that come out. Master weights are kept in units of one integer step, so a learning rate means "steps per update".
+Straight-through estimator: Bengio, Léonard, Courville 2013 (arXiv:1308.3432). Adam: Kingma, Ba 2015 (arXiv:1412.6980).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.nn.layers import DenseRelu, HiddenBlock, Output
+from engram.nn.network import BlockParameters, Parameters
+from engram.nn.spec import NetworkSpec, component_classes, hidden_columns, layer_widths
+from engram.participant.datasets import Dataset
+
+Array = npt.NDArray[np.float32]
+NATS_PER_UNIT = 2.0**-16
+"""Logits are integers in Q16 nats."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how hard to train."""
+
+    steps: int = 1_000
+    batch: int = 64
+    learning_rate: float = 1.0
+    """Integer steps a weight may move in one update, before the cosine schedule."""
+    weight_decay: float = 1e-3
+    balance: bool = True
+    """Draw each row's class first, so that rare classes weigh as much as common ones."""
+
+
+@dataclass
+class _Master:
+    """Float copies of one block, with Adam's two moments. `unit` is the worth of one bias step in accumulator units."""
+
+    weights: Array
+    bias: Array
+    unit: float
+    limit: float
+    moments: tuple[Array, Array, Array, Array]
+
+    def rounded(self) -> tuple[Array, Array]:
+        return np.rint(self.weights), np.rint(self.bias * np.float32(self.unit))
+
+    def step(self, weights: Array, bias: Array, number: int, rate: float, decay: float) -> None:
+        first_w, second_w, first_b, second_b = self.moments
+        self.weights -= rate * (_adam(first_w, second_w, weights, number) + np.float32(decay) * self.weights)
+        self.bias -= rate * _adam(first_b, second_b, bias, number)
+        np.clip(self.weights, -self.limit, self.limit, out=self.weights)
+
+
+def _adam(first: Array, second: Array, gradient: Array, number: int) -> Array:
+    first += np.float32(0.1) * (gradient - first)
+    second += np.float32(0.001) * (gradient * gradient - second)
+    scale = np.sqrt(second / np.float32(1.0 - 0.999**number)) + np.float32(1e-12)
+    return first / np.float32(1.0 - 0.9**number) / scale
+
+
+def fit(
+    spec: NetworkSpec,
+    parameters: Parameters,
+    trainable: tuple[bool, ...],
+    data: Dataset,
+    budget: Budget,
+    rng: np.random.Generator,
+    progress: Callable[[int, float], None] | None = None,
+) -> Parameters:
+    """Train the blocks marked `trainable` (order of `parameters`) by softmax cross-entropy; the others stay as they are.
+
+    `progress(step, batch loss in nats)` is called about a hundred times. Returns new parameters within the integer ranges.
+    """
+    blocks = (*spec.hidden, *spec.outputs)
+    masters = [_master(block, given) for block, given in zip(blocks, parameters, strict=True)]
+    rows_of = [np.flatnonzero(data.labels == c) for c in range(spec.classes)]
+    rows_of = [rows for rows in rows_of if rows.size]
+    every = max(1, budget.steps // 100)
+    for number in range(1, budget.steps + 1):
+        index = _batch(rows_of, data.rows, budget, rng)
+        x, labels = data.features[index].astype(np.float32), data.labels[index].astype(np.int64)
+        loss, gradients = _gradients(spec, masters, trainable, x, labels)
+        rate = budget.learning_rate * 0.5 * (1 + np.cos(np.pi * number / budget.steps)) + 0.02
+        for position, gradient in gradients.items():
+            masters[position].step(*gradient, number, float(rate), budget.weight_decay)
+        if progress is not None and number % every == 0:
+            progress(number, loss)
+    return tuple(
+        _integers(block, master) if learns else given
+        for block, master, learns, given in zip(blocks, masters, trainable, parameters, strict=True)
+    )
+
+
+def _master(block: HiddenBlock | Output, given: BlockParameters) -> _Master:
+    unit = _bias_unit(block)
+    weights, bias = given.weights.astype(np.float32), given.bias.astype(np.float32) / np.float32(unit)
+    limit = 127.0 if block.weight_bits == 8 else 32767.0
+    zeros = (np.zeros_like(weights), np.zeros_like(weights), np.zeros_like(bias), np.zeros_like(bias))
+    return _Master(weights, bias, unit, limit, zeros)
+
+
+def _bias_unit(block: HiddenBlock | Output) -> float:
+    """One bias step moves a hidden neuron by one activation step, an output by 1/64 nat."""
+    if isinstance(block, Output):
+        return max(1.0, 2.0**block.shift / NATS_PER_UNIT / 64)
+    return 2.0 ** (block.shift if isinstance(block, DenseRelu) else block.s1)
+
+
+def _integers(block: HiddenBlock | Output, master: _Master) -> BlockParameters:
+    weights, bias = master.rounded()
+    dtype = np.int8 if block.weight_bits == 8 else np.int16
+    return BlockParameters(weights.astype(dtype), np.clip(bias, -(2**30), 2**30).astype(np.int32))
+
+
+def _batch(
+    rows_of: list[npt.NDArray[np.int64]], rows: int, budget: Budget, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    if not budget.balance:
+        return rng.integers(0, rows, budget.batch)
+    classes = rng.integers(0, len(rows_of), budget.batch)
+    picks = rng.random(budget.batch)
+    return np.array([rows_of[c][int(p * rows_of[c].size)] for c, p in zip(classes, picks, strict=True)])
+
+
+def _gradients(
+    spec: NetworkSpec,
+    masters: list[_Master],
+    trainable: tuple[bool, ...],
+    x: Array,
+    labels: npt.NDArray[np.int64],
+) -> tuple[float, dict[int, tuple[Array, Array]]]:
+    rounded = [master.rounded() for master in masters]
+    layers, slopes = _forward_hidden(spec, rounded, x)
+    components = _components(spec, rounded, layers)
+    loss, upstream = _softmax_gradient(spec, components, labels)
+    return loss, _backward(spec, rounded, trainable, layers, slopes, upstream)
+
+
+def _forward_hidden(
+    spec: NetworkSpec, rounded: list[tuple[Array, Array]], x: Array
+) -> tuple[list[Array], dict[int, Array]]:
+    layers, slopes = [x], {}
+    for layer in range(1, len(layer_widths(spec))):
+        outputs = []
+        for position, block in enumerate(spec.hidden):
+            if block.layer == layer:
+                weights, bias = rounded[position]
+                value, slopes[position] = _activate(
+                    block, layers[-1][:, block.lo : block.hi] @ weights + bias
+                )
+                outputs.append(value)
+        layers.append(np.concatenate(outputs, axis=1))
+    return layers, slopes
+
+
+def _activate(block: HiddenBlock, accumulator: Array) -> tuple[Array, Array]:
+    """Activations and their straight-through slope by the accumulator."""
+    top = np.float32(2**block.bits - 1)
+    if isinstance(block, DenseRelu):
+        scaled = accumulator * np.float32(2.0**-block.shift)
+        inside = (scaled > 0) & (scaled < top)
+        return np.clip(np.floor(scaled + np.float32(0.5)), 0, top), inside * np.float32(2.0**-block.shift)
+    half = np.float32(2**block.h)
+    scaled = accumulator * np.float32(2.0**-block.s1)
+    q = np.clip(np.floor(scaled + np.float32(0.5)), -half, half - 1)
+    squared = q * q * np.float32(2.0**-block.s2)
+    inside = (np.abs(scaled) < half) & (squared < top)
+    slope = inside * q * np.float32(2.0 * 2.0**-block.s2 * 2.0**-block.s1)
+    return np.clip(np.floor(squared + np.float32(0.5)), 0, top), slope.astype(np.float32)
+
+
+def _components(spec: NetworkSpec, rounded: list[tuple[Array, Array]], layers: list[Array]) -> Array:
+    sums = np.zeros((layers[0].shape[0], len(component_classes(spec))), np.float32)
+    for block, (weights, bias) in zip(spec.outputs, rounded[len(spec.hidden) :], strict=True):
+        product = layers[block.layer][:, block.lo : block.hi] @ weights + bias
+        sums[:, block.first : block.first + block.width] += product * np.float32(
+            2.0**-block.shift * NATS_PER_UNIT
+        )
+    return sums
+
+
+def _softmax_gradient(
+    spec: NetworkSpec, components: Array, labels: npt.NDArray[np.int64]
+) -> tuple[float, Array]:
+    """Mean loss in nats, and its gradient by the component sums; only a class's largest component receives any."""
+    owner = np.array(component_classes(spec), dtype=np.int64)
+    logits = np.full((components.shape[0], spec.classes), -np.inf, np.float32)
+    for component, cls in enumerate(owner):
+        np.maximum(logits[:, cls], components[:, component], out=logits[:, cls])
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    chances = exponentials / exponentials.sum(axis=1, keepdims=True)
+    rows = np.arange(labels.size)
+    loss = float(-np.log(np.maximum(chances[rows, labels], 1e-30)).mean())
+    chances[rows, labels] -= 1
+    largest = components == logits[:, owner]
+    return loss, (chances[:, owner] * largest / np.float32(labels.size)).astype(np.float32)
+
+
+def _backward(
+    spec: NetworkSpec,
+    rounded: list[tuple[Array, Array]],
+    trainable: tuple[bool, ...],
+    layers: list[Array],
+    slopes: dict[int, Array],
+    upstream: Array,
+) -> dict[int, tuple[Array, Array]]:
+    gradients: dict[int, tuple[Array, Array]] = {}
+    by_layer = [np.zeros_like(layer) for layer in layers]
+    for position, block in enumerate(spec.outputs, start=len(spec.hidden)):
+        scale = np.float32(2.0**-block.shift * NATS_PER_UNIT)
+        error = upstream[:, block.first : block.first + block.width] * scale
+        if trainable[position]:
+            gradients[position] = (layers[block.layer][:, block.lo : block.hi].T @ error, error.sum(axis=0))
+        by_layer[block.layer][:, block.lo : block.hi] += error @ rounded[position][0].T
+    columns = hidden_columns(spec)
+    for layer in range(len(layers) - 1, 0, -1):
+        for position, block in enumerate(spec.hidden):
+            if block.layer == layer:
+                start = columns[position]
+                error = by_layer[layer][:, start : start + block.width] * slopes[position]
+                if trainable[position]:
+                    below = layers[layer - 1][:, block.lo : block.hi]
+                    gradients[position] = (below.T @ error, error.sum(axis=0))
+                if layer > 1:
+                    by_layer[layer - 1][:, block.lo : block.hi] += error @ rounded[position][0].T
+    return gradients
