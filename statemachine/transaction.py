@@ -67,6 +67,8 @@ class Cost:
     """Bytes of the encoded transaction; filled in by the caller."""
     macs: int = 0
     """Multiply-accumulates, by formula: never by what a cache happens to hold."""
+    prepaid_macs: int = 0
+    """Those of `macs` that candidates' escrows pay for: they count against the block, not in the fee."""
     records: int = 0
     """State records that the transaction may create, or reads one by one from a list of the sender's choice."""
     reserved: bool = False
@@ -95,8 +97,8 @@ class TxPayload(Protocol):
     def check(self, rules: Rules) -> None:
         """Context-free rules. Raises leafs of `Invalid`: no block may hold the transaction."""
 
-    def cost(self, rules: Rules, state: State, height: int) -> Cost:
-        """The price of applying it at this state and height. Reads records, never blobs; allocates nothing.
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """The price of applying it on this state in this block. Reads records, never blobs; changes nothing.
 
         Raises leafs of `Invalid` when the transaction could not even start: no block may hold it.
         """
