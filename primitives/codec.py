@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
-import msgpack  # type: ignore[import-untyped]  # ships no annotations
+import msgpack
 
 from engram.primitives.codegen import functions, refuse_arity
 from engram.primitives.errors import NonCanonical, TooLarge, Truncated, WrongType
