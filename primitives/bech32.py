@@ -5,13 +5,13 @@ Text and bytes only; what an address is stands in `keys.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from engram.primitives.errors import BadAddress
 
 _CHARSET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_VALUES: Final = {letter: value for value, letter in enumerate(_CHARSET)}
+_VALUES: Final[Mapping[str, int]] = {letter: value for value, letter in enumerate(_CHARSET)}
 _GENERATORS: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _CONSTANT: Final = 0x2BC830A3
 _CHECKSUM_LETTERS: Final = 6

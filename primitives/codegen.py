@@ -15,7 +15,7 @@ A generated pair is straight-line code: a field costs a read, a type test and a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NoReturn
@@ -280,7 +280,7 @@ def _check_text(value: Any, where: str, lo: int, hi: int) -> None:
         _refuse_length(size, where, lo, hi)
 
 
-_REFUSALS: Final[dict[str, object]] = {
+_REFUSALS: Final[Mapping[str, object]] = {
     "NIL": b"\xc0",
     "member": _member,
     "check_text": _check_text,

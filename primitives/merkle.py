@@ -2,7 +2,7 @@
 
     leaf(item)        = tagged_hash(list_leaf, item)
     node(left, right) = tagged_hash(list_node, left, right)
-    root              = tagged_hash(list_root, count as 8 big-endian bytes, top)    top of nothing: 32 zero bytes
+    root              = tagged_hash(list_root, count as 8 big-endian bytes, top); of no items, top is 32 zeros
 
 A level's odd last node moves up as it is. It is never paired with itself, so no two lists share a root
 (CVE-2012-2459), and the count in the root keeps a list from passing for one of its own inner levels.
@@ -38,7 +38,7 @@ class ListProof:
         Raises `MalformedProof` when no list of `count` items has such a path, else `ListProofMismatch`.
         """
         if not 0 <= self.index < self.count:
-            raise MalformedProof("the proof's index lies outside its list", expected=self.count, got=self.index)
+            raise MalformedProof("index lies outside the list", expected=self.count, got=self.index)
         sides = list(_path(self.index, self.count))
         if len(self.siblings) != len(sides):
             raise MalformedProof("path has a wrong length", expected=len(sides), got=len(self.siblings))

@@ -3,10 +3,10 @@
     leaf node   0x00 ‖ key ‖ value       hash = tagged_hash(leaf, key ‖ tagged_hash(leaf_value, value))
     inner node  0x01 ‖ left ‖ right      hash = tagged_hash(node, left ‖ right)
 
-Bit i of a key, the highest first, chooses right (1) at depth i. A subtree that holds one leaf is that leaf, an
-empty subtree is 32 zero bytes; so the root depends on the set alone, never on the order of changes. Nodes are
-immutable and addressed by hash: an update returns new nodes and leaves every older root readable. Keys should be
-hashes: then a path is about log₂(leaves) long; it is never longer than 256.
+Bit i of a key, the highest first, chooses right (1) at depth i. A subtree that holds one leaf is that leaf,
+an empty subtree is 32 zero bytes; so the root depends on the set alone, never on the order of changes. Nodes
+are immutable and addressed by hash: an update returns new nodes and leaves every older root readable. Keys
+should be hashes: then a path is about log₂(leaves) long; it is never longer than 256.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ class SmtProof:
         Raises `MalformedProof` when no tree has such a path, else `SmtProofMismatch`.
         """
         number = _number(key)
-        computed = self._end(number, key, value)
         depth = len(self.siblings)
         if depth > DEPTH:
             raise MalformedProof("path is too long", expected=DEPTH, got=depth)
+        computed = self._end(number, key, value)
         for sibling in reversed(self.siblings):
             depth -= 1
             pair = (sibling, computed) if number >> _TOP - depth & 1 else (computed, sibling)
@@ -137,8 +137,8 @@ def update(
 class _Batch:
     """One update: sorted changes, and the nodes made so far.
 
-    `shift` is the bit of a key that chooses the side at this depth: 255 at the root. Changes of a subtree are the
-    slice [lo, hi) of the sorted lists.
+    `shift` is the bit of a key that chooses the side at this depth: 255 at the root. Changes of a subtree are
+    the slice [lo, hi) of the sorted lists.
     """
 
     def __init__(
@@ -187,10 +187,7 @@ class _Batch:
             return old
         for node in reversed(path):
             shift += 1
-            if number >> shift & 1:
-                new = self._join(node[1:33], new)
-            else:
-                new = self._join(new, node[33:])
+            new = self._join(node[1:33], new) if number >> shift & 1 else self._join(new, node[33:])
         return new
 
     def _replace_leaf(self, old: bytes, node: bytes, shift: int, lo: int, hi: int) -> bytes:

@@ -1,0 +1,49 @@
+"""Every error class of the package has a code of its own, spelt as its name."""
+
+import importlib
+import re
+
+from engram.primitives.errors import FAMILIES, all_error_codes, error_classes
+from tests.support.source_tree import shipped_files
+
+SHORT_CODES = {"ChainError": "chain", "CodecError": "codec", "StorageError": "storage"}
+
+
+def import_everything() -> None:
+    for file in shipped_files():
+        dotted = file.path.removesuffix(".py").removesuffix("__init__").strip("/").replace("/", ".")
+        importlib.import_module(f"engram.{dotted}".rstrip("."))
+
+
+def package_error_codes() -> dict[str, set[str]]:
+    import_everything()
+    classes = {code: [cls for cls in found if cls.__module__.startswith("engram.")]
+               for code, found in all_error_codes().items()}
+    return {code: {cls.__name__ for cls in found} for code, found in classes.items() if found}
+
+
+def test_no_two_errors_share_a_code() -> None:
+    assert {code: names for code, names in package_error_codes().items() if len(names) > 1} == {}
+
+
+def test_a_code_is_the_name_in_snake_case() -> None:
+    wrong = {
+        name: code
+        for code, names in package_error_codes().items()
+        for name in names
+        if code != SHORT_CODES.get(name, re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower())
+    }
+    assert wrong == {}
+
+
+def test_every_family_is_reachable_and_no_leaf_has_leaves() -> None:
+    import_everything()
+    classes = [cls for cls in error_classes() if cls.__module__.startswith("engram.")]
+    assert set(classes) >= FAMILIES
+    assert [cls.__name__ for cls in classes if cls not in FAMILIES and cls.__subclasses__()] == []
+
+
+def test_every_error_says_what_it_means() -> None:
+    import_everything()
+    undocumented = [cls.__name__ for cls in error_classes() if "__doc__" not in vars(cls) or not cls.__doc__]
+    assert undocumented == []
