@@ -8,23 +8,63 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, ClassVar, Final, Protocol
+from typing import Annotated, ClassVar, Final
 
 from engram.nn.network import NetworkSpec
-from engram.nn.tensor import Explicit, Seeded
-from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size
+from engram.primitives.types import U8, U16, U32, U64, Address, Hash, Size
+from engram.statemachine.record import Lineage, Record, TensorSource, u32, u64
+from engram.statemachine.round_records import (
+    Candidate,
+    CandidateId,
+    Commit,
+    EpochResult,
+    OpenedPart,
+    PartScore,
+    RetentionScore,
+    Round,
+    RoundKind,
+    RoundStatus,
+    RoundTerms,
+    SealedByOther,
+)
 
-TensorSource = Explicit | Seeded
-
-
-class Record(Protocol):
-    """What the state stores: an encodable value that knows its own place."""
-
-    KIND: ClassVar[int]
-
-    @property
-    def key(self) -> bytes: ...
-
+__all__ = [
+    "RECORDS",
+    "Account",
+    "Badge",
+    "BadgeKind",
+    "Blob",
+    "Candidate",
+    "CandidateId",
+    "Commit",
+    "EpochResult",
+    "Lineage",
+    "Maturing",
+    "Model",
+    "Openers",
+    "OpenedPart",
+    "Part",
+    "PartScore",
+    "Policy",
+    "RecentBlock",
+    "Record",
+    "Reputation",
+    "Reservation",
+    "RetentionPart",
+    "RetentionScore",
+    "Round",
+    "RoundKind",
+    "RoundStatus",
+    "RoundTerms",
+    "ScoreEntry",
+    "SealedByOther",
+    "Supply",
+    "TensorSource",
+    "Upload",
+    "Version",
+    "u32",
+    "u64",
+]
 
 class Policy(IntEnum):
     """What growth may do to the logits of old classes; fixed when the model is founded."""
@@ -33,11 +73,11 @@ class Policy(IntEnum):
     GATED = 1
 
 
-class RoundKind(IntEnum):
-    """TRAIN replaces the parameters of a model that was never frozen; GROW appends to a model."""
+class Openers(IntEnum):
+    """Who may open rounds on a model; fixed when it is founded."""
 
-    TRAIN = 0
-    GROW = 1
+    FOUNDER = 0
+    ANYONE = 1
 
 
 class BadgeKind(IntEnum):
@@ -48,16 +88,6 @@ class BadgeKind(IntEnum):
     TEACHER = 2
     AUDITOR = 3
     FOUNDER = 4
-
-
-def u32(value: int) -> bytes:
-    """Big-endian key part, so that keys sort as numbers."""
-    return value.to_bytes(4, "big")
-
-
-def u64(value: int) -> bytes:
-    """Big-endian key part, so that keys sort as numbers."""
-    return value.to_bytes(8, "big")
 
 
 @dataclass(frozen=True)
@@ -196,21 +226,13 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Lineage:
-    """Where a neuron block comes from: its tensors, and the version and author that brought them."""
-
-    weights: TensorSource
-    bias: TensorSource
-    version: U32
-    author: Address
-
-
-@dataclass(frozen=True)
 class RetentionPart:
     """What later growth must still know: a part, and how well it was known when it entered."""
 
     part: Hash
     rows: U32
+    classes: U16
+    """Classes of the model when the part entered."""
     correct: U32
     """Correct rows when the part entered; never lowered."""
     loss: U64
@@ -225,6 +247,9 @@ class Model:
     id: Hash
     founder: Address
     policy: U8
+    """Policy."""
+    openers: U8
+    """Openers: whoever opens a round chooses its data, and with it what the model will know."""
     loss_kind: U8
     threshold_ppm: U32
     """tau: a version freezes when its mean sealed loss is at most tau * ln(classes) / 10^6."""
@@ -333,181 +358,6 @@ class Reputation:
     @property
     def key(self) -> bytes:
         return self.model + self.address
-
-
-@dataclass(frozen=True)
-class RoundTerms:
-    """What the opener of a round fixes for everyone, for its whole life."""
-
-    kind: U8
-    new_classes: U16
-    """m; 0 for TRAIN and for capacity growth."""
-    commitments: Annotated[tuple[Hash, ...], Size(2, 256)]
-    """The opener's n salted part commitments, all distinct."""
-    rows: U32
-    """N, rows of every part."""
-    validation: U8
-    """k, parts drawn to be revealed first."""
-    sealed: U8
-    """s, parts drawn to be opened last."""
-    epochs: U8
-    open_window: U32
-    reveal_window: U32
-    commit_window: U32
-    update_window: U32
-    audit_window: U32
-    retention_window: U32
-    """0 for TRAIN."""
-    gap: U16
-    max_update_bytes: U32
-    max_update_neurons: U32
-    max_update_macs: U64
-    """MACs per row of one update: of the whole network in TRAIN, of the new blocks in GROW."""
-    opener_bond: U64
-    author_bond: U64
-    bounty: U64
-    nonce_hash: Hash
-    """Tagged hash of the nonce that the first reveal_part discloses."""
-
-
-@dataclass(frozen=True)
-class SealedByOther:
-    """A third party's bonded part, drawn beside the opener's sealed ones."""
-
-    author: Address
-    commitment: Hash
-
-
-@dataclass(frozen=True)
-class PartScore:
-    """One network on one part."""
-
-    loss: U64
-    correct: U32
-
-
-@dataclass(frozen=True)
-class OpenedPart:
-    """A drawn part that has been revealed, with the incumbent's score on it (null growth applied)."""
-
-    commitment: Hash
-    owner: Address
-    baseline: PartScore
-    classes_seen: Annotated[tuple[bool, ...], Size(1, 4096)]
-    """For each class of the round, whether a row of the part carries it."""
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What an epoch left behind: its best candidate, or zero address if none improved."""
-
-    author: Address
-    root: Hash
-    loss: U64
-
-
-@dataclass(frozen=True)
-class Round:
-    """One attempt to improve a model, from the opener's deposit to the decision."""
-
-    KIND: ClassVar[int] = 14
-    id: Hash
-    model: Hash
-    opener: Address
-    terms: RoundTerms
-    opened: U64
-    """Height of `open_round`; the calendar of every phase follows from it."""
-    version: U32
-    """Version t, the incumbent."""
-    base: Hash
-    """Parameters root of version t; every update must stand on it."""
-    classes: U16
-    """K + m: labels of the round's parts are below this."""
-    status: U8 = 0
-    """RoundStatus: OPEN, DECIDED (a winner), KEPT (the model stays), ABORTED."""
-    settled_epochs: U8 = 0
-    """Epochs whose defaults have been applied."""
-    third_party: Annotated[tuple[SealedByOther, ...], Size(0, 8)] = ()
-    validation_drawn: Annotated[tuple[Hash, ...], Size(0, 256)] = ()
-    sealed_drawn: Annotated[tuple[Hash, ...], Size(0, 256)] = ()
-    seed: Hash = ZERO_HASH
-    """Seed of the draw; zero before it."""
-    validation_opened: Annotated[tuple[OpenedPart, ...], Size(0, 256)] = ()
-    sealed_opened: Annotated[tuple[OpenedPart, ...], Size(0, 256)] = ()
-    pending: Annotated[tuple[Address, ...], Size(0, 64)] = ()
-    """Authors who committed in the running epoch and have not revealed."""
-    candidates: Annotated[tuple[Address, ...], Size(0, 8)] = ()
-    results: Annotated[tuple[EpochResult, ...], Size(0, 32)] = ()
-    pot: U64 = 0
-    """Bounty plus the unburned halves of forfeited bonds."""
-    winner: Address = bytes(20)
-    new_version: U32 = 0
-    """Version made by this round, if status is DECIDED."""
-
-    @property
-    def key(self) -> bytes:
-        return self.id
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A bonded promise of one author in one epoch: the hash of an update and the claimed loss."""
-
-    KIND: ClassVar[int] = 15
-    round: Hash
-    epoch: U8
-    author: Address
-    digest: Hash
-    bond: U64
-    height: U64
-    slot: U64
-    """Height at which the reveal's bytes and MACs are reserved."""
-
-    @property
-    def key(self) -> bytes:
-        return self.round + bytes([self.epoch]) + self.author
-
-
-@dataclass(frozen=True)
-class RetentionScore:
-    """A candidate on one retention part."""
-
-    part: Hash
-    score: PartScore
-    null_increase: U64
-    """Loss that the null growth alone adds to version t on this part."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A verified, improving update that waits for the sealed parts. One per author and round."""
-
-    KIND: ClassVar[int] = 16
-    round: Hash
-    author: Address
-    epoch: U8
-    committed: U64
-    """Height of its commit: the earlier wins a tie."""
-    root: Hash
-    """Parameters root of the whole network it proposes."""
-    spec: NetworkSpec
-    hidden: Annotated[tuple[Lineage, ...], Size(0, 256)]
-    outputs: Annotated[tuple[Lineage, ...], Size(0, 256)]
-    loss: U64
-    """Verified loss on the k validation parts, summed."""
-    validation: Annotated[tuple[PartScore, ...], Size(0, 256)]
-    bond: U64
-    escrow: U64
-    """Prepaid fee of the scorings still to come."""
-    slot_bid: U64
-    """What it offered to stay among the T candidates; part of the escrow, refunded."""
-    size_bytes: U64
-    sealed: Annotated[tuple[PartScore, ...], Size(0, 256)] = ()
-    retention: Annotated[tuple[RetentionScore, ...], Size(0, 16)] = ()
-
-    @property
-    def key(self) -> bytes:
-        return self.round + self.author
 
 
 RECORDS: Final[dict[int, type[Record]]] = {

@@ -53,6 +53,8 @@ class Rules:
     min_gap_blocks: U16 = 6
     min_window_blocks: U16 = 6
     max_window_blocks: U32 = 2_000
+    max_round_blocks: U32 = 10_000
+    """Blocks from `open_round` to CLOSED: an open round keeps every other round off its model."""
     max_epochs: U8 = 32
     max_parts: U16 = 256
     max_third_party_parts: U8 = 8
