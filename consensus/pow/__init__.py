@@ -1,1 +1,28 @@
-"""The POW registry and one file a proof-of-work function. Header bytes in, digest out."""
+"""The POW registry and one file a proof-of-work function. Header bytes in, digest out; targets are integers.
+
+A new function is one file, one line in `POW` and one vector in tests/vectors/consensus_pow.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from engram.consensus.pow.scrypt import scrypt
+from engram.consensus.pow.sha256d import sha256d
+
+PowFunction = Callable[[bytes], bytes]
+
+POW: Final[Mapping[str, PowFunction]] = MappingProxyType({"scrypt": scrypt, "sha256d": sha256d})
+"""Name in the ChainSpec -> function of the encoded header, 32 bytes."""
+
+
+def pow_digest(name: str, header: bytes) -> bytes:
+    """The 32-byte digest of an encoded header. Raises `KeyError` for a name that `POW` lacks."""
+    return POW[name](header)
+
+
+def meets_target(digest: bytes, target: int) -> bool:
+    """True if the digest, read as a big-endian number, is at most the target."""
+    return int.from_bytes(digest, "big") <= target

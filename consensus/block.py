@@ -1,0 +1,68 @@
+"""Header and block, their bytes, ids and list roots. No validity rules, no storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from engram.primitives.codec import encode
+from engram.primitives.hashing import Tag, hash_object
+from engram.primitives.merkle import list_root
+from engram.primitives.types import U16, U32, U64, Address, Hash, Size
+from engram.statemachine.receipt import Receipt
+from engram.statemachine.transaction import Transaction
+
+HEADER_VERSION: Final = 1
+NONCE_BYTES: Final = 8
+
+
+@dataclass(frozen=True)
+class BlockHeader:
+    """What proof of work is done over: it commits to the past, the body and the state after it."""
+
+    version: U16
+    height: U64
+    """Blocks between it and genesis, which has height 0."""
+    parent: Hash
+    """Id of the block before; of genesis, the id of the ChainSpec."""
+    timestamp_ms: U64
+    """Milliseconds since 1970 by the miner's clock."""
+    target: U32
+    """Compact bits of the largest digest allowed."""
+    miner: Address
+    """Who is credited with subsidy and fees."""
+    transactions_root: Hash
+    receipts_root: Hash
+    state_root: Hash
+    """Root of the state after the block."""
+    nonce: Annotated[bytes, Size(NONCE_BYTES, NONCE_BYTES)]
+    """The miner's free choice; the last bytes of the encoding, so that a search varies a suffix only."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A header and the transactions that its root commits to, in order."""
+
+    header: BlockHeader
+    transactions: tuple[Transaction, ...]
+
+
+def block_id(header: BlockHeader) -> bytes:
+    """32-byte id of a header and of its block: the tagged hash of the encoding, nonce included."""
+    return hash_object(Tag.HEADER, header)
+
+
+def pow_prefix(header: BlockHeader) -> bytes:
+    """The encoding of the header without its nonce: `pow_prefix(header) + nonce` is what a miner hashes."""
+    return encode(header)[:-NONCE_BYTES]
+
+
+def transactions_root(txids: Sequence[bytes]) -> bytes:
+    """Merkle list root of the transactions' ids in order; an id covers every byte, the signature included."""
+    return list_root(txids)
+
+
+def receipts_root(receipts: Sequence[Receipt]) -> bytes:
+    """Merkle list root of the encoded receipts, in the order of the transactions."""
+    return list_root([encode(receipt) for receipt in receipts])

@@ -1,0 +1,262 @@
+"""Every constant of a chain, its id, its file form, and the three chains that ship. Data only.
+
+The id commits to every field but `upgrades`: a transaction type can be added to a running chain, at a height
+that its operators agree on, without making another chain of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+
+from engram.consensus.compact import bits_to_target, target_to_bits
+from engram.consensus.errors import BadSpec
+from engram.consensus.pow import POW
+from engram.primitives.codec import from_json, to_json, validate
+from engram.primitives.errors import BadAddress, CodecError
+from engram.primitives.hashing import Tag, hash_object
+from engram.primitives.keys import format_address, parse_address
+from engram.primitives.schema import ListSchema, RecordSchema, Schema, record
+from engram.primitives.types import U16, U32, U64, Address, Hash, Size
+from engram.statemachine.rules import Rules
+from engram.statemachine.transactions import TX_TYPES
+
+MAX_SUPPLY: Final = 2**63
+"""Coins of genesis stay below this, so that no sum of balances leaves 64 bits."""
+
+GENESIS_TIME_MS: Final = 1_793_491_200_000
+"""2026-11-01 00:00:00 UTC: genesis of the public chains."""
+
+_Key = TypeVar("_Key", int, bytes)
+_HRP_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Coins that an address holds from genesis on."""
+
+    address: Address
+    amount: U64
+    """Sparks, at least 1."""
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """When a transaction type comes into force."""
+
+    kind: U16
+    height: U64
+    """First height at which a block may hold it; a node that lacks the type stops there."""
+
+
+@dataclass(frozen=True)
+class ChainSpec:
+    """What makes a chain this chain: two nodes with one spec id agree on every rule."""
+
+    name: Annotated[str, Size(1, 32)]
+    hrp: Annotated[str, Size(1, 16)]
+    """First letters of every address text."""
+    pow: Annotated[str, Size(1, 32)]
+    """Proof-of-work function: a name in `POW`."""
+    genesis_time_ms: U64
+    """Timestamp of genesis, milliseconds since 1970: every block is later."""
+    block_time_ms: U32
+    """Mean time between blocks that the difficulty aims at."""
+    half_life_ms: U64
+    """A block that took this much longer than `block_time_ms` doubles the next target."""
+    genesis_target: Hash
+    """Target of the first two blocks, big-endian."""
+    max_target: Hash
+    """The easiest target ever allowed, big-endian."""
+    future_limit_ms: U32
+    """How far ahead of a node's clock a timestamp may be."""
+    allocations: Annotated[tuple[Allocation, ...], Size(0, 4096)]
+    """Coins at genesis, addresses strictly ascending."""
+    rules: Rules
+    """Constants of the state transition."""
+    upgrades: Annotated[tuple[Upgrade, ...], Size(0, 4096)]
+    """Transaction types in force, kinds strictly ascending; not part of the spec id."""
+
+
+def spec_id(spec: ChainSpec) -> bytes:
+    """32 bytes that name the chain: the tagged hash of every field, with no upgrades."""
+    return hash_object(Tag.SPEC, replace(spec, upgrades=()))
+
+
+def chain_id(spec: ChainSpec) -> int:
+    """The number that transactions sign over: the first 8 bytes of the spec id, big-endian."""
+    return int.from_bytes(spec_id(spec)[:8], "big")
+
+
+def active_types(spec: ChainSpec) -> tuple[tuple[int, int], ...]:
+    """(kind, first height) of every transaction type in force, as the state machine's context takes it."""
+    return tuple((upgrade.kind, upgrade.height) for upgrade in spec.upgrades)
+
+
+def check_spec(spec: ChainSpec) -> None:
+    """Refuses a spec that could not run. Raises `BadSpec`, naming the field, and `CodecError`."""
+    validate(spec)
+    _check_hrp(spec.hrp)
+    if spec.pow not in POW:
+        raise BadSpec("pow: no such proof-of-work function", expected=sorted(POW), got=spec.pow)
+    for name in ("block_time_ms", "half_life_ms"):
+        if getattr(spec, name) == 0:
+            raise BadSpec(f"{name}: must be at least 1", got=0)
+    for name in ("genesis_target", "max_target"):
+        _check_target(name, int.from_bytes(getattr(spec, name), "big"))
+    if spec.genesis_target > spec.max_target:
+        raise BadSpec("genesis_target: above max_target", expected=spec.max_target, got=spec.genesis_target)
+    _check_ascending("allocations", [allocation.address for allocation in spec.allocations])
+    _check_ascending("upgrades", [upgrade.kind for upgrade in spec.upgrades])
+    if any(allocation.amount == 0 for allocation in spec.allocations):
+        raise BadSpec("allocations: an amount is zero", got=0)
+    total = sum(allocation.amount for allocation in spec.allocations)
+    if total >= MAX_SUPPLY:
+        raise BadSpec("allocations: more coins than can be counted", expected=MAX_SUPPLY - 1, got=total)
+
+
+def dump_spec(spec: ChainSpec) -> str:
+    """The JSON text of a spec, for people to edit: addresses as text, targets as hex. Raises `BadSpec`."""
+    check_spec(spec)
+    value = to_json(spec)
+    for entry, allocation in zip(value["allocations"], spec.allocations, strict=True):
+        entry["address"] = format_address(allocation.address, spec.hrp)
+    return json.dumps(value, indent=2) + "\n"
+
+
+def load_spec(text: str) -> ChainSpec:
+    """The spec that `dump_spec` turns into this JSON, whitespace and order of keys aside.
+
+    Raises `BadSpec` that names the field which is unknown, missing, repeated or out of range.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
+    except (ValueError, RecursionError) as error:
+        raise BadSpec(f"not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadSpec("not a JSON object", expected="object", got=type(value).__name__)
+    _check_keys(RecordSchema(ChainSpec), value, "spec")
+    try:
+        _parse_addresses(value)
+        spec = from_json(ChainSpec, value)
+    except (CodecError, BadAddress) as error:
+        raise BadSpec(str(error)) from error
+    check_spec(spec)
+    return spec
+
+
+def main() -> ChainSpec:
+    """The public chain: 30-second blocks, scrypt, rewards halved every four years, no allocations."""
+    rules = Rules(subsidy=250_000_000, halving_blocks=4_204_800)
+    return _preset("main", "eng", block_time_ms=30_000, difficulty_bits=17, easiest_bits=12, rules=rules)
+
+
+def test() -> ChainSpec:
+    """The public test chain: as `main` with 5-second blocks and an easier start."""
+    rules = Rules(halving_blocks=1_000_000)
+    return _preset("test", "teng", block_time_ms=5_000, difficulty_bits=14, easiest_bits=8, rules=rules)
+
+
+def local(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpec:
+    """A chain for one machine: half-second blocks and short windows, so that a round takes half a minute.
+
+    The difficulty starts at 256 digests a block, 512 a second, and holds the pace for miners with 128 a
+    second or more between them. `allocations` may come in any order.
+    Raises `BadSpec` for an address that stands twice or an amount of 0.
+    """
+    rules = Rules(draw_blocks=3, min_gap_blocks=2, min_window_blocks=3, maturity_blocks=5)
+    preset = _preset("local", "leng", block_time_ms=500, difficulty_bits=8, easiest_bits=6, rules=rules)
+    spec = replace(
+        preset,
+        genesis_time_ms=genesis_time_ms,
+        half_life_ms=15_000,
+        future_limit_ms=2_000,
+        allocations=tuple(sorted(allocations, key=lambda allocation: allocation.address)),
+    )
+    check_spec(spec)
+    return spec
+
+
+def _preset(
+    name: str, hrp: str, *, block_time_ms: int, difficulty_bits: int, easiest_bits: int, rules: Rules
+) -> ChainSpec:
+    """A spec with aserti3-2d's half-life of 288 blocks and every transaction type in force from genesis."""
+    return ChainSpec(
+        name=name,
+        hrp=hrp,
+        pow="scrypt",
+        genesis_time_ms=GENESIS_TIME_MS,
+        block_time_ms=block_time_ms,
+        half_life_ms=288 * block_time_ms,
+        genesis_target=_target(difficulty_bits),
+        max_target=_target(easiest_bits),
+        future_limit_ms=120_000,
+        allocations=(),
+        rules=rules,
+        upgrades=tuple(Upgrade(kind, 0) for kind in sorted(TX_TYPES)),
+    )
+
+
+def _target(bits: int) -> bytes:
+    """The target that one digest in 2^bits meets."""
+    return (1 << (256 - bits)).to_bytes(32, "big")
+
+
+def _check_hrp(hrp: str) -> None:
+    if any(letter not in _HRP_LETTERS for letter in hrp):
+        raise BadSpec("hrp: only the letters a to z", expected=_HRP_LETTERS, got=hrp)
+
+
+def _check_target(name: str, target: int) -> None:
+    if target == 0 or bits_to_target(target_to_bits(target)) != target:
+        raise BadSpec(f"{name}: must have a compact form: at most 23 bits, then zeros", got=target)
+
+
+def _check_ascending(name: str, keys: Sequence[_Key]) -> None:
+    for index, (low, high) in enumerate(pairwise(keys)):
+        if not low < high:
+            raise BadSpec(f"{name}[{index + 1}]: repeated or out of order", expected=low, got=high)
+
+
+def _check_keys(schema: Schema, value: object, where: str) -> None:
+    """Names the first unknown or missing key, the outermost first; types are the codec's business."""
+    if isinstance(schema, ListSchema) and isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_keys(schema.item, item, f"{where}[{index}]")
+    if not isinstance(schema, RecordSchema) or not isinstance(value, dict):
+        return
+    fields = dict(record(schema.cls))
+    for key in value:
+        if key not in fields:
+            raise BadSpec(f"{where}: unknown key {key!r}", got=key)
+    for key in fields:
+        if key not in value:
+            raise BadSpec(f"{where}: key {key!r} is missing", expected=key)
+    for key, inner in fields.items():
+        _check_keys(inner, value[key], f"{where}.{key}")
+
+
+def _parse_addresses(value: dict[str, Any]) -> None:
+    """Turns the address texts of a spec's JSON value into hex, which the codec reads. Changes `value`."""
+    hrp, allocations = value["hrp"], value["allocations"]
+    if not isinstance(hrp, str) or not isinstance(allocations, list):
+        return
+    for entry in allocations:
+        if isinstance(entry, dict) and isinstance(entry["address"], str):
+            entry["address"] = parse_address(entry["address"], hrp).hex()
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members: dict[str, object] = {}
+    for key, value in pairs:
+        if key in members:
+            raise BadSpec(f"key {key!r} stands twice", got=key)
+        members[key] = value
+    return members
+
+
+def _no_float(text: str) -> NoReturn:
+    raise BadSpec(f"{text} is not an integer", expected="integer", got=text)

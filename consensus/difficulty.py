@@ -1,0 +1,67 @@
+"""The target of the next block: the ASERT formula, and how a chain uses it. Integers only.
+
+The formula is aserti3-2d of Bitcoin Cash ("ASERT Difficulty Adjustment Algorithm", version 0.6.3), in
+milliseconds. There the anchor is one fixed block, so that a chain which stood still for an hour makes up for
+the lost blocks as fast as its easiest target lets it. Here the anchor of each block is its parent: as long as
+targets stay below `max_target` the steps add up to the same, and what a pause cost beyond that is forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engram.consensus.block import BlockHeader
+from engram.consensus.chainspec import ChainSpec
+from engram.consensus.compact import bits_to_target, shift, target_to_bits
+
+_RADIX_BITS: Final = 16
+_RADIX: Final = 1 << _RADIX_BITS
+_CUBIC: Final = (195_766_423_245_049, 971_821_376, 5_127)
+"""(2^(x / 2^16) - 1) · 2^16 for x below 2^16, as a polynomial in x with coefficients in units of 2^-48."""
+_MAX_SHIFT: Final = 512
+"""A target moved further than this left its 256 bits long before."""
+
+
+def asert(
+    anchor_target: int, time_delta: int, height_delta: int, *, spacing: int, half_life: int, max_target: int
+) -> int:
+    """anchor_target · 2^((time_delta - spacing · (height_delta + 1)) / half_life), from 1 to `max_target`.
+
+    `time_delta` runs from the anchor's parent to the last block, `height_delta` from the anchor to the last
+    block; the result is the target of the block after it. Times, spacing and half-life share one unit.
+    """
+    exponent = _divide((time_delta - spacing * (height_delta + 1)) << _RADIX_BITS, half_life)
+    whole, fraction = exponent >> _RADIX_BITS, exponent & (_RADIX - 1)
+    if whole > _MAX_SHIFT:
+        return max_target
+    first, second, third = _CUBIC
+    polynomial = first * fraction + second * fraction**2 + third * fraction**3
+    factor = _RADIX + ((polynomial + (1 << 47)) >> 48)
+    target = shift(anchor_target * factor, max(whole, -_MAX_SHIFT) - _RADIX_BITS)
+    return min(max(target, 1), max_target)
+
+
+def next_bits(spec: ChainSpec, parent: BlockHeader, grandparent: BlockHeader | None) -> int:
+    """Compact bits of the block after `parent`: ASERT with the parent as anchor.
+
+    Genesis was not mined, so no interval begins with it: the blocks at heights 1 and 2 have the genesis
+    target. `grandparent` is read from parent height 2 on.
+    """
+    if parent.height < 2:
+        return target_to_bits(int.from_bytes(spec.genesis_target, "big"))
+    assert grandparent is not None, "every header but genesis has a parent"
+    target = asert(
+        bits_to_target(parent.target),
+        parent.timestamp_ms - grandparent.timestamp_ms,
+        0,
+        spacing=spec.block_time_ms,
+        half_life=spec.half_life_ms,
+        max_target=int.from_bytes(spec.max_target, "big"),
+    )
+    return target_to_bits(target)
+
+
+def _divide(numerator: int, denominator: int) -> int:
+    """Quotient rounded towards zero, as in C, where the published vectors were made."""
+    quotient = abs(numerator) // denominator
+    return quotient if numerator >= 0 else -quotient

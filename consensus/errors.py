@@ -1,0 +1,150 @@
+"""Leafs of the exception tree that blocks, headers and ChainSpec files raise. Families: primitives/errors.py.
+
+A leaf of `InvalidHeader` or `InvalidExecution` condemns the block id. Of the `InvalidBody` leafs,
+`WrongTransactionsRoot` alone says nothing about the id: other bytes may be the header's true body.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from engram.primitives.errors import (
+    ChainError,
+    InvalidBody,
+    InvalidExecution,
+    InvalidHeader,
+    InvalidInput,
+    NotReady,
+)
+
+
+class WrongVersion(InvalidHeader):
+    """The header has a version that no rule knows."""
+
+    code = "wrong_version"
+
+
+class WrongParent(InvalidHeader):
+    """The header does not name this parent."""
+
+    code = "wrong_parent"
+
+
+class WrongHeight(InvalidHeader):
+    """The header's height is not one above its parent's."""
+
+    code = "wrong_height"
+
+
+class TimestampTooOld(InvalidHeader):
+    """The timestamp is not above the median of the eleven blocks before."""
+
+    code = "timestamp_too_old"
+
+
+class BadTarget(InvalidHeader):
+    """The target is not the one that the difficulty rule gives, or not a canonical compact number."""
+
+    code = "bad_target"
+
+
+class PowNotMet(InvalidHeader):
+    """The proof-of-work digest is above the target."""
+
+    code = "pow_not_met"
+
+
+class SpecMismatch(InvalidHeader):
+    """The genesis block belongs to another ChainSpec."""
+
+    code = "spec_mismatch"
+
+
+class WrongTransactionsRoot(InvalidBody):
+    """The transactions are not the ones that the header commits to."""
+
+    code = "wrong_transactions_root"
+
+
+class BodyTooLarge(InvalidBody):
+    """The transactions have more bytes than a body may hold."""
+
+    code = "body_too_large"
+
+
+class DuplicateTransaction(InvalidBody):
+    """One transaction stands twice in the body."""
+
+    code = "duplicate_transaction"
+
+
+class _CarriesRefusal(ChainError):
+    """What the two refusals of a transaction share: where it stands, and why it was refused."""
+
+    index: int
+    """Position in the body; -1 where the check spoke for several transactions at once."""
+
+    inner: ChainError
+    """The refusal itself; its code is also in `got`."""
+
+    @classmethod
+    def at(cls, index: int, inner: ChainError) -> Self:
+        """The error for the transaction at `index`, refused with `inner`."""
+        where = f"transaction {index}" if index >= 0 else "a transaction"
+        error = cls(f"{where} is refused: {inner}", got=inner.code)
+        error.index, error.inner = index, inner
+        return error
+
+
+class MalformedTransaction(_CarriesRefusal, InvalidBody):
+    """A transaction is refused whatever the state: its form, kind, chain or signature."""
+
+    code = "malformed_transaction"
+
+
+class TransactionNotIncludable(_CarriesRefusal, InvalidExecution):
+    """A transaction cannot be applied to the state at its place in the block."""
+
+    code = "transaction_not_includable"
+
+
+class BodyNotExecutable(InvalidExecution):
+    """The body as a whole breaks a rule of the state transition."""
+
+    code = "body_not_executable"
+
+
+class WrongReceiptsRoot(InvalidExecution):
+    """Executing the body gives other receipts than the header commits to."""
+
+    code = "wrong_receipts_root"
+
+
+class WrongStateRoot(InvalidExecution):
+    """Executing the body gives another state than the header commits to."""
+
+    code = "wrong_state_root"
+
+
+class UnknownParent(NotReady):
+    """The parent block has not arrived yet."""
+
+    code = "unknown_parent"
+
+
+class TimestampAhead(NotReady):
+    """The timestamp lies too far ahead of this node's clock."""
+
+    code = "timestamp_ahead"
+
+
+class UpgradeRequired(NotReady):
+    """A transaction type that this software does not know is active: install a newer version."""
+
+    code = "upgrade_required"
+
+
+class BadSpec(InvalidInput):
+    """The ChainSpec is malformed or contradicts itself."""
+
+    code = "bad_spec"

@@ -1,0 +1,62 @@
+"""Fork choice: most total work wins, the first seen on ties; and the steps from one branch to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+
+class HasWork(Protocol):
+    """An entry of the block index, as far as fork choice needs it."""
+
+    @property
+    def total_work(self) -> int:
+        """Work of the block and all its ancestors, see `difficulty.work_of`."""
+        ...
+
+
+class HasHeight(Protocol):
+    """An entry of the block index, as far as walking it needs it; equal entries are one block."""
+
+    @property
+    def height(self) -> int: ...
+
+
+Entry = TypeVar("Entry", bound=HasHeight)
+
+
+@dataclass(frozen=True)
+class ReorgPlan(Generic[Entry]):
+    """How to move the head: undo `disconnect` in order, then apply `connect` in order."""
+
+    ancestor: Entry
+    """Last block that both branches share; it stays."""
+    disconnect: tuple[Entry, ...]
+    """Blocks that leave the chain, the old head first."""
+    connect: tuple[Entry, ...]
+    """Blocks that join the chain, the new head last."""
+
+
+def better(candidate: HasWork, head: HasWork) -> bool:
+    """True if the candidate has more total work than the head; on equal work the head, seen first, stays."""
+    return candidate.total_work > head.total_work
+
+
+def plan_reorg(old: Entry, new: Entry, parent_of: Callable[[Entry], Entry]) -> ReorgPlan[Entry]:
+    """The steps from head `old` to head `new`, over their last common ancestor.
+
+    `parent_of` gives the entry one height below; it is never asked for the parent of a common ancestor.
+    Costs one call for each block that leaves or joins.
+    """
+    disconnect: list[Entry] = []
+    connect: list[Entry] = []
+    while old != new:
+        step_old, step_new = old.height >= new.height, new.height >= old.height
+        if step_old:
+            disconnect.append(old)
+            old = parent_of(old)
+        if step_new:
+            connect.append(new)
+            new = parent_of(new)
+    return ReorgPlan(old, tuple(disconnect), tuple(reversed(connect)))

@@ -1,0 +1,77 @@
+"""The first block of a chain, made from its ChainSpec and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engram.consensus.block import (
+    HEADER_VERSION,
+    NONCE_BYTES,
+    Block,
+    BlockHeader,
+    block_id,
+    receipts_root,
+    transactions_root,
+)
+from engram.consensus.chainspec import ChainSpec, check_spec, spec_id
+from engram.consensus.compact import target_to_bits
+from engram.consensus.errors import SpecMismatch
+from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.records import Account, Supply
+from engram.statemachine.state import State
+
+NOBODY: Address = bytes(20)
+"""Miner of genesis; no key has this address."""
+
+
+@dataclass(frozen=True)
+class Genesis:
+    """The first block and the state under it."""
+
+    block: Block
+    id: Hash
+    """Id of the block."""
+    nodes: Mapping[Hash, bytes]
+    """Tree nodes of the state, by hash; the root is in the header."""
+
+
+def genesis(spec: ChainSpec) -> Genesis:
+    """The genesis block: no transactions, no proof of work; its parent field is the spec id.
+
+    Its state holds an `Account` for each allocation, and one `Supply` that counts their sum as issued.
+    Raises `BadSpec`, `CodecError`.
+    """
+    check_spec(spec)
+    state = State(_NoNodes(), ZERO_HASH)
+    for allocation in spec.allocations:
+        state.put(Account(allocation.address, allocation.amount))
+    state.put(Supply(issued=sum(allocation.amount for allocation in spec.allocations)))
+    root, nodes = state.commit()
+    header = BlockHeader(
+        version=HEADER_VERSION,
+        height=0,
+        parent=spec_id(spec),
+        timestamp_ms=spec.genesis_time_ms,
+        target=target_to_bits(int.from_bytes(spec.genesis_target, "big")),
+        miner=NOBODY,
+        transactions_root=transactions_root(()),
+        receipts_root=receipts_root(()),
+        state_root=root,
+        nonce=bytes(NONCE_BYTES),
+    )
+    return Genesis(Block(header, ()), block_id(header), nodes)
+
+
+def check_genesis(spec: ChainSpec, header: BlockHeader) -> None:
+    """Raises `SpecMismatch` unless the header is the genesis header of this spec."""
+    expected, got = genesis(spec).id, block_id(header)
+    if got != expected:
+        raise SpecMismatch(expected=expected, got=got)
+
+
+class _NoNodes:
+    """The reader of the empty tree."""
+
+    def get_node(self, node_hash: bytes) -> bytes:
+        raise KeyError(node_hash)
