@@ -1,0 +1,185 @@
+"""Runs the blocks of a network over rows in chunks, from scratch or on top of a frozen part's results.
+
+Layers are arrays and blocks are kernels here; who may append what is `growth`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.nn.errors import ShapeMismatch
+from engram.nn.fixed import Int64Array, saturate
+from engram.nn.gemm import Engine, Kernel, Numbers
+from engram.nn.layers import HiddenBlock, Output
+from engram.nn.parameters import Parameters
+from engram.nn.spec import NetworkSpec, component_count, hidden_columns, layer_widths
+
+Features = npt.NDArray[np.uint8]
+Layer = npt.NDArray[np.unsignedinteger[Any]]
+
+LOGIT_LIMIT: Final = 2**30
+"""Logits are clipped to ±2^30: ±16,384 nats."""
+
+_CHUNK_ROWS: Final = 1024
+_CHUNK_ELEMENTS: Final = 2**22
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenActivations:
+    """All that the first blocks of a network compute on one set of rows; appended blocks start from it.
+
+    It follows from those blocks' parameters and the rows alone, so it may be cached under their ids.
+    """
+
+    hidden: int
+    """How many hidden blocks it covers."""
+    outputs: int
+    """How many output blocks it covers."""
+    layers: tuple[Layer, ...]
+    """The features (n, inputs), then each hidden layer (n, width); uint8 where all blocks fit, or uint16."""
+    sums: Int64Array
+    """Component sums (n, components) in Q16 nats, before maximum and clip."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of everything but the features."""
+        return sum(layer.nbytes for layer in self.layers[1:]) + self.sums.nbytes
+
+
+def unstarted(spec: NetworkSpec, features: Features) -> FrozenActivations:
+    """No block computed yet. Raises `ShapeMismatch` if the features are not uint8 (n, inputs)."""
+    if features.dtype != np.uint8 or features.ndim != 2 or features.shape[1] != spec.inputs:
+        raise ShapeMismatch(
+            "features are not rows of this network's inputs",
+            expected=("uint8", "n", spec.inputs),
+            got=(str(features.dtype), *features.shape),
+        )
+    return FrozenActivations(0, 0, (features,), np.zeros((len(features), 0), dtype=np.int64))
+
+
+def resume(
+    spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: FrozenActivations, engine: Engine
+) -> Int64Array:
+    """Component sums (n, components) of the whole network; runs only the blocks that `start` does not cover.
+
+    `parameters` and `peaks` are those of the blocks to run, hidden blocks first. Memory beside the result
+    does not grow with the rows.
+    """
+    return _component_sums(_plan(spec, parameters, peaks, start, engine), start, ())
+
+
+def resume_and_keep(
+    spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: FrozenActivations, engine: Engine
+) -> FrozenActivations:
+    """As `resume`, but keeps the activations of every layer as well."""
+    kept = _kept_layers(spec, start)
+    sums = _component_sums(_plan(spec, parameters, peaks, start, engine), start, kept)
+    return FrozenActivations(len(spec.hidden), len(spec.outputs), (start.layers[0], *kept), sums)
+
+
+def logits_of(spec: NetworkSpec, sums: Int64Array) -> Int64Array:
+    """Logits (n, classes): the maximum over each class's components, clipped once to ±2^30."""
+    if not spec.components:
+        return saturate(sums, -LOGIT_LIMIT, LOGIT_LIMIT)
+    logits = np.full((len(sums), spec.classes), np.iinfo(np.int64).min, dtype=np.int64)
+    for component, label in enumerate(spec.components):
+        np.maximum(logits[:, label], sums[:, component], out=logits[:, label])
+    return saturate(logits, -LOGIT_LIMIT, LOGIT_LIMIT)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """The blocks to run, in the engine's form, and the layers they read and make."""
+
+    hidden: tuple[tuple[HiddenBlock, Kernel, int], ...]
+    """Block, kernel, index of its first neuron in its layer."""
+    outputs: tuple[tuple[Output, Kernel, np.dtype[Any]], ...]
+    """Block, kernel, element type of its accumulators."""
+    loads: tuple[tuple[int, int, int], ...]
+    """Layer, lo, hi: columns of the start's layers that some block reads."""
+    widths: tuple[int, ...]
+    components: int
+    dtype: np.dtype[Any]
+    """Element type of activations between blocks."""
+
+
+def _plan(
+    spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: FrozenActivations, engine: Engine
+) -> _Plan:
+    hidden, outputs = spec.hidden[start.hidden :], spec.outputs[start.outputs :]
+    columns = hidden_columns(spec)[start.hidden :]
+    kernels = [
+        engine.kernel(block, given.weights, given.bias, peak)
+        for block, given, peak in zip((*hidden, *outputs), parameters, peaks, strict=True)
+    ]
+    split = len(hidden)
+    accumulators = [engine.accumulators(peak) for peak in peaks[split:]]
+    return _Plan(
+        tuple(zip(hidden, kernels[:split], columns, strict=True)),
+        tuple(zip(outputs, kernels[split:], accumulators, strict=True)),
+        _loads((*hidden, *outputs), start),
+        layer_widths(spec),
+        component_count(spec),
+        engine.activations,
+    )
+
+
+def _loads(
+    blocks: Sequence[HiddenBlock | Output], start: FrozenActivations
+) -> tuple[tuple[int, int, int], ...]:
+    """For each layer of the start, the hull of the columns that the blocks read there."""
+    loads = []
+    for number, layer in enumerate(start.layers):
+        ends = [(block.lo, min(block.hi, layer.shape[1])) for block in blocks if block.reads == number]
+        read = [(lo, hi) for lo, hi in ends if lo < hi]
+        if read:
+            loads.append((number, min(lo for lo, _ in read), max(hi for _, hi in read)))
+    return tuple(loads)
+
+
+def _component_sums(plan: _Plan, start: FrozenActivations, kept: Sequence[Layer]) -> Int64Array:
+    """Component sums; the new columns of hidden layer L also go to kept[L - 1], if anything is kept."""
+    count, old = start.sums.shape
+    sums = np.zeros((count, plan.components), dtype=np.int64)
+    sums[:, :old] = start.sums
+    size = max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // sum(plan.widths), count))
+    buffers = [np.empty((size, width), dtype=plan.dtype) for width in plan.widths]
+    for begin in range(0, count, size):
+        rows = slice(begin, min(begin + size, count))
+        layers = [buffer[: rows.stop - begin] for buffer in buffers]
+        for number, lo, hi in plan.loads:
+            layers[number][:, lo:hi] = start.layers[number][rows, lo:hi]
+        _run_chunk(plan, layers, sums[rows])
+        for number, store in enumerate(kept, 1):
+            made = start.layers[number].shape[1] if number < len(start.layers) else 0
+            store[rows, made:] = layers[number][:, made:]
+    return sums
+
+
+def _run_chunk(plan: _Plan, layers: Sequence[Numbers], sums: Int64Array) -> None:
+    """Fills the new columns of `layers` and adds the new outputs to `sums`, for one chunk of rows."""
+    for block, kernel, first in plan.hidden:
+        kernel(
+            layers[block.reads][:, block.lo : block.hi], layers[block.layer][:, first : first + block.width]
+        )
+    for output, kernel, dtype in plan.outputs:
+        accumulators = np.empty((len(sums), output.width), dtype=dtype)
+        kernel(layers[output.reads][:, output.lo : output.hi], accumulators)
+        sums[:, output.first : output.first + output.width] += output.scaled(accumulators.astype(np.int64))
+
+
+def _kept_layers(spec: NetworkSpec, start: FrozenActivations) -> tuple[Layer, ...]:
+    """Room for the activations of every hidden layer, the start's columns already in place."""
+    kept = []
+    for number, width in enumerate(layer_widths(spec)[1:], 1):
+        bits = max(block.bits for block in spec.hidden if block.layer == number)
+        store = np.empty((len(start.sums), width), dtype=np.uint8 if bits <= 8 else np.uint16)
+        if number < len(start.layers):
+            store[:, : start.layers[number].shape[1]] = start.layers[number]
+        kept.append(store)
+    return tuple(kept)

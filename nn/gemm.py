@@ -1,0 +1,145 @@
+"""Engines: exact integer products and the steps after them. The only module that names floats.
+
+Why float BLAS is exact here. Every operand and every partial sum of a block is an integer of magnitude at
+most the block's proved peak. float32 holds every integer up to 2^24, float64 up to 2^53, so below these
+limits no operation rounds, in any order of summation, with or without fused multiply-add, on any number of
+threads. A scaling by a power of two is exact as well: the first rounding shift is folded into weights and
+bias, and becomes a floor.
+
+`FAST` picks the cheaper exact type for each block from its peak; `REFERENCE` is plain int64. The integers are
+the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.nn.dtypes import IntArray
+from engram.nn.layers.block import Block, exact_forward
+from engram.nn.layers.steps import Clip, RoundShift, Square, Step
+
+ENGINE_VERSION: Final = 1
+"""Version of the results. It changes only if some integer does, and then by height."""
+
+FLOAT32_LIMIT: Final = 2**24
+FLOAT64_LIMIT: Final = 2**53
+
+Numbers = npt.NDArray[Any]
+Floats = npt.NDArray[np.floating[Any]]
+
+
+class Kernel(Protocol):
+    """One block ready to run: its parameters in the engine's own form."""
+
+    def __call__(self, x: Numbers, out: Numbers) -> None:
+        """Writes the block's results for rows x (n, hi - lo) into `out` (n, width); both hold integers."""
+
+
+class Engine(Protocol):
+    """A way to compute blocks. All engines give the same integers."""
+
+    @property
+    def activations(self) -> np.dtype[Any]:
+        """Element type in which activations of up to 16 bits travel between blocks."""
+
+    def accumulators(self, peak: int) -> np.dtype[Any]:
+        """Element type that holds the results of a block with this peak and no activation."""
+
+    def kernel(self, block: Block, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
+        """Prepares a block whose `prove_peak` gave `peak`."""
+
+
+class _ReferenceEngine:
+    """Plain int64: slow, and the definition."""
+
+    activations: np.dtype[Any] = np.dtype(np.int64)
+
+    def accumulators(self, peak: int) -> np.dtype[Any]:
+        return np.dtype(np.int64)
+
+    def kernel(self, block: Block, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
+        def run(x: Numbers, out: Numbers) -> None:
+            out[...] = exact_forward(block, x, weights, bias)
+
+        return run
+
+
+class _FastEngine:
+    """Float BLAS below the limits in which it is exact."""
+
+    activations: np.dtype[Any] = np.dtype(np.float32)
+
+    def accumulators(self, peak: int) -> np.dtype[Any]:
+        """The cheaper of the two types in which no integer up to `peak` is rounded."""
+        assert 0 <= peak < FLOAT64_LIMIT, "a proved peak fits 32 bits"
+        return np.dtype(np.float32 if peak < FLOAT32_LIMIT else np.float64)
+
+    def kernel(self, block: Block, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
+        dtype = self.accumulators(peak)
+        first, rest = _split(block.steps())
+        scale = dtype.type(2.0**-first.bits)
+        scaled_weights = np.multiply(weights, scale, dtype=dtype)
+        scaled_bias = (bias.astype(np.float64) + first.half).astype(dtype) * scale
+        return _FloatKernel(scaled_weights, scaled_bias, first.bits > 0, rest)
+
+
+@dataclass(frozen=True, eq=False)
+class _FloatKernel:
+    weights: Floats
+    """W·2^-s."""
+    bias: Floats
+    """(b + 2^(s-1))·2^-s."""
+    floors: bool
+    """Whether s > 0, so that the product still has a fraction."""
+    steps: tuple[Step, ...]
+    """The steps after the first rounding shift."""
+
+    def __call__(self, x: Numbers, out: Numbers) -> None:
+        dtype = self.weights.dtype
+        operand = x.astype(dtype, copy=False)
+        a = np.matmul(operand, self.weights, out=out if out.dtype == dtype else None)
+        a += self.bias
+        if self.floors:
+            np.floor(a, out=a)
+        for step in self.steps:
+            _FLOAT_STEPS[type(step)](step, a)
+        if a is not out:
+            out[...] = a
+
+
+def _split(steps: tuple[Step, ...]) -> tuple[RoundShift, tuple[Step, ...]]:
+    """The leading rounding shift (of 0 bits if there is none), and the steps after it."""
+    match steps:
+        case (RoundShift() as first, *rest):
+            return first, tuple(rest)
+    return RoundShift(0), steps
+
+
+def _float_round_shift(step: RoundShift, a: Floats) -> None:
+    if step.bits:
+        a += step.half
+        a *= 2.0**-step.bits
+        np.floor(a, out=a)
+
+
+def _float_clip(step: Clip, a: Floats) -> None:
+    np.clip(a, step.lo, step.hi, out=a)
+
+
+def _float_square(step: Square, a: Floats) -> None:
+    np.square(a, out=a)
+
+
+_FLOAT_STEPS: Final[Mapping[type[Step], Callable[[Any, Floats], None]]] = {
+    RoundShift: _float_round_shift,
+    Clip: _float_clip,
+    Square: _float_square,
+}
+
+FAST: Final[Engine] = _FastEngine()
+REFERENCE: Final[Engine] = _ReferenceEngine()

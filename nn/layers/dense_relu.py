@@ -1,0 +1,42 @@
+"""Hidden layer: dense block with a saturating, requantised ReLU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from engram.nn.layers.block import MAX_ACTIVATION_BITS, MAX_SHIFT, check_dense, check_quantization
+from engram.nn.layers.steps import Clip, RoundShift, Step
+from engram.primitives.types import U8, U32
+
+
+@dataclass(frozen=True)
+class DenseRelu:
+    """h = clip(round_shift(x·W + b, shift), 0, 2^bits - 1)."""
+
+    TAG: ClassVar[int] = 1
+    layer: U8
+    """Hidden layer, from 1, that its neurons belong to; it reads the layer below (0: inputs)."""
+    lo: U32
+    hi: U32
+    """It reads neurons lo, …, hi - 1 of the layer below."""
+    width: U32
+    """Neurons it makes."""
+    shift: U8
+    """0 to 31."""
+    bits: U8
+    """Bits of an activation, 1 to 16."""
+    weight_bits: U8
+    """8 or 16."""
+
+    @property
+    def reads(self) -> int:
+        return self.layer - 1
+
+    def check(self) -> None:
+        check_dense(self)
+        check_quantization("shift", self.shift, 0, MAX_SHIFT)
+        check_quantization("bits", self.bits, 1, MAX_ACTIVATION_BITS)
+
+    def steps(self) -> tuple[Step, ...]:
+        return RoundShift(self.shift), Clip(0, (1 << self.bits) - 1)

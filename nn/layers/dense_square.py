@@ -1,0 +1,57 @@
+"""Hidden layer: dense block with a saturating, requantised square, the neuron of Gaussian class models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from engram.nn.layers.block import MAX_ACTIVATION_BITS, MAX_SHIFT, check_dense, check_quantization
+from engram.nn.layers.steps import Clip, RoundShift, Square, Step
+from engram.primitives.types import U8, U32
+
+MAX_ROOT_BITS: Final = 15
+
+
+@dataclass(frozen=True)
+class DenseSquare:
+    """q = clip(round_shift(x·W + b, s1), -2^h, 2^h - 1), then clip(round_shift(q², s2), 0, 2^bits - 1)."""
+
+    TAG: ClassVar[int] = 2
+    layer: U8
+    """Hidden layer, from 1, that its neurons belong to; it reads the layer below (0: inputs)."""
+    lo: U32
+    hi: U32
+    """It reads neurons lo, …, hi - 1 of the layer below."""
+    width: U32
+    """Neurons it makes."""
+    s1: U8
+    """0 to 31; before the square."""
+    h: U8
+    """Bits of |q|, 1 to 15; from 12 on the fast engine needs float64, at half the speed."""
+    s2: U8
+    """0 to 31; after the square."""
+    bits: U8
+    """Bits of an activation, 1 to 16."""
+    weight_bits: U8
+    """8 or 16."""
+
+    @property
+    def reads(self) -> int:
+        return self.layer - 1
+
+    def check(self) -> None:
+        check_dense(self)
+        check_quantization("s1", self.s1, 0, MAX_SHIFT)
+        check_quantization("h", self.h, 1, MAX_ROOT_BITS)
+        check_quantization("s2", self.s2, 0, MAX_SHIFT)
+        check_quantization("bits", self.bits, 1, MAX_ACTIVATION_BITS)
+
+    def steps(self) -> tuple[Step, ...]:
+        root = 1 << self.h
+        return (
+            RoundShift(self.s1),
+            Clip(-root, root - 1),
+            Square(),
+            RoundShift(self.s2),
+            Clip(0, (1 << self.bits) - 1),
+        )

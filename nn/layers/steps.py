@@ -1,0 +1,74 @@
+"""Elementwise steps from an accumulator to an activation: formula and range of each. No products.
+
+A layer states its activation as a tuple of steps. Engines compute them and the bound proof follows them, so
+that a new layer needs no engine code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engram.nn.fixed import Int64Array, round_shift, saturate
+
+
+@dataclass(frozen=True)
+class RoundShift:
+    """a becomes round_shift(a, bits)."""
+
+    bits: int
+
+    @property
+    def half(self) -> int:
+        """What is added before the shift: 2^(bits-1), or 0 for no shift."""
+        return 1 << (self.bits - 1) if self.bits else 0
+
+    def exact(self, a: Int64Array) -> Int64Array:
+        return round_shift(a, self.bits)
+
+    def peak(self, lo: int, hi: int) -> int:
+        """Largest magnitude met while a value of [lo, hi] passes through this step."""
+        return max(-lo, hi) + self.half
+
+    def image(self, lo: int, hi: int) -> tuple[int, int]:
+        """The smallest interval that holds the results for all of [lo, hi]."""
+        return round_shift(lo, self.bits), round_shift(hi, self.bits)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """a becomes the nearest value within [lo, hi]."""
+
+    lo: int
+    hi: int
+
+    def exact(self, a: Int64Array) -> Int64Array:
+        return saturate(a, self.lo, self.hi)
+
+    def peak(self, lo: int, hi: int) -> int:
+        """Largest magnitude met while a value of [lo, hi] passes through this step."""
+        return max(-lo, hi)
+
+    def image(self, lo: int, hi: int) -> tuple[int, int]:
+        """The smallest interval that holds the results for all of [lo, hi]."""
+        return saturate(lo, self.lo, self.hi), saturate(hi, self.lo, self.hi)
+
+
+@dataclass(frozen=True)
+class Square:
+    """a becomes a²."""
+
+    def exact(self, a: Int64Array) -> Int64Array:
+        return np.square(a)
+
+    def peak(self, lo: int, hi: int) -> int:
+        """Largest magnitude met while a value of [lo, hi] passes through this step."""
+        return max(lo * lo, hi * hi)
+
+    def image(self, lo: int, hi: int) -> tuple[int, int]:
+        """The smallest interval that holds the results for all of [lo, hi]."""
+        return (0 if lo <= 0 <= hi else min(lo * lo, hi * hi)), max(lo * lo, hi * hi)
+
+
+Step = RoundShift | Clip | Square

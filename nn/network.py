@@ -1,0 +1,77 @@
+"""The network as a function: from uint8 features to integer logits, and what a caller needs around it.
+
+Hidden blocks run in order, each an exact dense product and its activation (see `layers`). The logit of a
+class is the maximum over its components of the sum of their output blocks, clipped once to ±2^30, in Q16
+nats.
+
+Shapes and costs stand in `spec`, parameter checks and the bound proof in `parameters`; both are offered here
+too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.nn.evaluate import Features, logits_of, resume, unstarted
+from engram.nn.fixed import Int64Array
+from engram.nn.gemm import FAST, Engine
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
+from engram.nn.parameters import BlockParameters, Bounds, Parameters, check_parameters, prove_bounds
+from engram.nn.spec import (
+    NetworkLimits,
+    NetworkSpec,
+    check_spec,
+    component_classes,
+    component_count,
+    layer_widths,
+    macs_per_row,
+    neurons,
+    parameter_shapes,
+)
+
+__all__ = [
+    "BlockParameters",
+    "Bounds",
+    "DenseRelu",
+    "DenseSquare",
+    "Features",
+    "HiddenBlock",
+    "NetworkLimits",
+    "NetworkSpec",
+    "Output",
+    "Parameters",
+    "check_parameters",
+    "check_spec",
+    "component_classes",
+    "component_count",
+    "forward",
+    "layer_widths",
+    "macs_per_row",
+    "neurons",
+    "parameter_shapes",
+    "predict",
+    "prove_bounds",
+]
+
+
+def forward(
+    spec: NetworkSpec,
+    parameters: Parameters,
+    features: Features,
+    bounds: Bounds | None = None,
+    engine: Engine = FAST,
+) -> Int64Array:
+    """Logits (n, classes) int64, Q16 nats, of uint8 features (n, inputs): the same with every engine.
+
+    `bounds` is what `prove_bounds` gave for these very parameters; without it they are checked and proved
+    here. Raises `ShapeMismatch` for features of another shape, and what `prove_bounds` raises.
+    """
+    start = unstarted(spec, features)
+    proved = prove_bounds(spec, parameters) if bounds is None else bounds
+    return logits_of(spec, resume(spec, parameters, (*proved.hidden, *proved.outputs), start, engine))
+
+
+def predict(logits: Int64Array) -> npt.NDArray[np.int64]:
+    """Class of each row: the largest logit, the lowest class on a tie."""
+    return np.argmax(logits, axis=1).astype(np.int64)

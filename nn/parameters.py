@@ -1,0 +1,93 @@
+"""Parameters of a network: their shapes and ranges checked, their bounds proved. Runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from engram.nn.dtypes import IntArray
+from engram.nn.errors import ShapeMismatch, WeightOutOfRange
+from engram.nn.fixed import INT32_MAX
+from engram.nn.layers import HiddenBlock, Output
+from engram.nn.layers.block import param_shapes, prove_peak
+from engram.nn.spec import NetworkSpec, largest_operand
+
+
+@dataclass(frozen=True, eq=False)
+class BlockParameters:
+    """The numbers of one block."""
+
+    weights: IntArray
+    """(hi - lo, width), int8 in ±127 or int16 in ±32767 as the block's `weight_bits` says."""
+    bias: IntArray
+    """(width,), int32 in ±(2^31 - 1)."""
+
+
+Parameters = tuple[BlockParameters, ...]
+"""Parameters of each block, hidden blocks first, then output blocks."""
+
+_WEIGHT_TYPES: Final[Mapping[int, np.dtype[Any]]] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
+_BIAS_TYPE: Final = np.dtype(np.int32)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Proof that no intermediate value of a network leaves int32, whatever the input."""
+
+    hidden: tuple[int, ...]
+    """For each hidden block, the largest magnitude that can occur in it."""
+    outputs: tuple[int, ...]
+    """The same for each output block."""
+
+
+def check_parameters(spec: NetworkSpec, parameters: Parameters) -> None:
+    """Refuses a wrong number, type, shape or range. Raises `ShapeMismatch`, `WeightOutOfRange`."""
+    check_block_parameters((*spec.hidden, *spec.outputs), parameters)
+
+
+def check_block_parameters(blocks: Sequence[HiddenBlock | Output], parameters: Parameters) -> None:
+    """`check_parameters` for some blocks of a network."""
+    if len(parameters) != len(blocks):
+        raise ShapeMismatch("one set of parameters for each block", expected=len(blocks), got=len(parameters))
+    for block, given in zip(blocks, parameters, strict=True):
+        weights_shape, bias_shape = param_shapes(block)
+        _check_array("weights", given.weights, _WEIGHT_TYPES[block.weight_bits], weights_shape)
+        _check_array("bias", given.bias, _BIAS_TYPE, bias_shape)
+
+
+def prove_bounds(spec: NetworkSpec, parameters: Parameters) -> Bounds:
+    """Proves, from the real weights, that every intermediate value of every block fits int32.
+
+    A component then stays below 2^55: at most 256 blocks of at most 2^31, shifted left by at most 16.
+    Raises what `check_parameters` does, and `BoundViolated`.
+    """
+    peaks = prove_blocks(spec, (*spec.hidden, *spec.outputs), parameters)
+    return Bounds(peaks[: len(spec.hidden)], peaks[len(spec.hidden) :])
+
+
+def prove_blocks(
+    spec: NetworkSpec, blocks: Sequence[HiddenBlock | Output], parameters: Parameters
+) -> tuple[int, ...]:
+    """The peak of each of some blocks of `spec`. Raises as `prove_bounds` does."""
+    check_block_parameters(blocks, parameters)
+    return tuple(
+        prove_peak(block, given.weights, given.bias, largest_operand(spec, block))
+        for block, given in zip(blocks, parameters, strict=True)
+    )
+
+
+def _check_array(name: str, array: IntArray, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape:
+        raise ShapeMismatch(
+            f"{name} of another type or shape",
+            expected=(str(dtype), *shape),
+            got=(str(array.dtype), *array.shape),
+        )
+    limit = INT32_MAX if dtype == _BIAS_TYPE else int(np.iinfo(dtype).max)
+    lowest, highest = int(np.min(array)), int(np.max(array))
+    if lowest < -limit or highest > limit:
+        worst = lowest if lowest < -limit else highest
+        raise WeightOutOfRange(f"{name} out of range", expected=f"{-limit}..{limit}", got=worst)

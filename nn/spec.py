@@ -1,0 +1,205 @@
+"""The shape of a network and what follows from it alone: limits, widths, costs. No weights, no arrays.
+
+A network is a list of hidden blocks and a list of output blocks. Layer L is the concatenation, in list order,
+of what the hidden blocks of layer L make; layer 0 is the inputs. A hidden block reads only neurons made by
+blocks before it in the list, so blocks appended at the end never change what older ones compute. Output
+blocks add to components; a class's logit is the maximum over its components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from engram.nn.errors import ComponentsMismatch, DimensionOutOfRange, ShapeMismatch, TooManyMacs
+from engram.nn.layers import HiddenBlock, Output
+from engram.nn.layers.block import macs_per_row as block_macs
+from engram.nn.layers.block import param_shapes
+from engram.primitives.types import U8, U16, U32, U64, Size
+
+INPUT_MAX: Final = 255
+"""Largest input feature (uint8)."""
+
+LOGIT_MACS: Final = 512
+"""What the loss of one row costs for each class, in multiply-accumulates."""
+
+COMPONENT_MACS: Final = 32
+"""What one component of one row costs beside the products that feed it, in multiply-accumulates."""
+
+MAX_BLOCKS: Final = 256
+
+Shapes = tuple[tuple[tuple[int, int], tuple[int]], ...]
+"""Shapes of weights and bias of each block, hidden blocks first."""
+
+
+@dataclass(frozen=True)
+class NetworkLimits:
+    """The largest network and data part that a chain accepts. Part of its rules."""
+
+    max_inputs: U32 = 65_536
+    max_layers: U8 = 16
+    """Hidden layers."""
+    max_blocks: U16 = MAX_BLOCKS
+    """Hidden blocks, and output blocks."""
+    max_neurons: U32 = 65_536
+    max_classes: U16 = 1_024
+    max_components: U16 = 4_096
+    max_rows: U32 = 1_000_000
+    """Rows of a data part."""
+    max_macs_per_row: U64 = 20_000_000
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Blocks and their wiring; with parameters it is a function from uint8 features to logits."""
+
+    inputs: U32
+    """Features of a row."""
+    classes: U16
+    components: Annotated[tuple[U16, ...], Size(0, 65_535)]
+    """Class of each component; () means one component for each class, in order, and is then the only form."""
+    hidden: Annotated[tuple[HiddenBlock, ...], Size(0, MAX_BLOCKS)]
+    outputs: Annotated[tuple[Output, ...], Size(0, MAX_BLOCKS)]
+
+
+def check_spec(spec: NetworkSpec, limits: NetworkLimits) -> None:
+    """Refuses a network that could not be evaluated, or costs more than the limits. Context-free.
+
+    Raises `DimensionOutOfRange`, `QuantizationOutOfRange`, `ComponentsMismatch`, `ShapeMismatch`,
+    `TooManyMacs`.
+    """
+    check_count("inputs", spec.inputs, limits.max_inputs)
+    check_count("classes", spec.classes, limits.max_classes)
+    check_count("components", component_count(spec), limits.max_components)
+    check_count("hidden blocks", len(spec.hidden), limits.max_blocks, least=0)
+    check_count("output blocks", len(spec.outputs), limits.max_blocks)
+    _check_components(spec)
+    widths = check_hidden((spec.inputs,), spec.hidden, limits)
+    check_outputs(widths, component_count(spec), spec.outputs)
+    check_count("neurons", neurons(spec), limits.max_neurons, least=0)
+    if (macs := macs_per_row(spec)) > limits.max_macs_per_row:
+        raise TooManyMacs(expected=limits.max_macs_per_row, got=macs)
+
+
+def check_count(name: str, count: int, most: int, *, least: int = 1) -> None:
+    """Refuses a count outside [least, most]. Raises `DimensionOutOfRange`."""
+    if not least <= count <= most:
+        raise DimensionOutOfRange(f"number of {name}", expected=f"{least}..{most}", got=count)
+
+
+def check_hidden(
+    widths: tuple[int, ...], blocks: Sequence[HiddenBlock], limits: NetworkLimits
+) -> tuple[int, ...]:
+    """Widths of all layers after `blocks` are appended to a network of these widths (layer 0 first).
+
+    Raises `DimensionOutOfRange`, `QuantizationOutOfRange`; `ShapeMismatch` for a block that reads neurons
+    which no block before it makes.
+    """
+    grown = [*widths, *[0] * (limits.max_layers + 1 - len(widths))]
+    for block in blocks:
+        check_count("layers", block.layer, limits.max_layers)
+        block.check()
+        _check_interval(block, grown[block.layer - 1])
+        grown[block.layer] += block.width
+    return tuple(grown[: max([len(widths), *[block.layer + 1 for block in blocks]])])
+
+
+def check_outputs(widths: tuple[int, ...], components: int, blocks: Sequence[Output]) -> None:
+    """Refuses output blocks that do not fit layers of these widths and this many components.
+
+    Raises `DimensionOutOfRange`, `QuantizationOutOfRange`, `ShapeMismatch`.
+    """
+    for block in blocks:
+        if block.layer >= len(widths):
+            raise ShapeMismatch("an output reads a missing layer", expected=len(widths) - 1, got=block.layer)
+        block.check()
+        _check_interval(block, widths[block.layer])
+        if (end := block.first + block.width) > components:
+            raise ShapeMismatch("an output feeds missing components", expected=components, got=end)
+
+
+def layer_widths(spec: NetworkSpec) -> tuple[int, ...]:
+    """Neurons of each layer; the inputs are layer 0."""
+    widths = [spec.inputs, *[0] * max((block.layer for block in spec.hidden), default=0)]
+    for block in spec.hidden:
+        widths[block.layer] += block.width
+    return tuple(widths)
+
+
+def hidden_columns(spec: NetworkSpec) -> tuple[int, ...]:
+    """For each hidden block, the index of its first neuron within its layer."""
+    widths = [0] * (max((block.layer for block in spec.hidden), default=0) + 1)
+    columns = []
+    for block in spec.hidden:
+        columns.append(widths[block.layer])
+        widths[block.layer] += block.width
+    return tuple(columns)
+
+
+def neurons(spec: NetworkSpec) -> int:
+    """Hidden neurons of all layers."""
+    return sum(block.width for block in spec.hidden)
+
+
+def component_count(spec: NetworkSpec) -> int:
+    """Number of components, stated or implied."""
+    return len(spec.components) or spec.classes
+
+
+def component_classes(spec: NetworkSpec) -> tuple[int, ...]:
+    """Class of each component, stated or implied."""
+    return spec.components or tuple(range(spec.classes))
+
+
+def canonical_components(classes: int, components: tuple[int, ...]) -> tuple[int, ...]:
+    """The one form of a component list: () for one component a class, in order."""
+    return () if components == tuple(range(classes)) else components
+
+
+def macs_per_row(spec: NetworkSpec) -> int:
+    """Multiply-accumulates charged for the loss of one row.
+
+    Σ over all blocks of (hi - lo)·width + ACTIVATION_MACS·width, + COMPONENT_MACS·components
+    + LOGIT_MACS·classes.
+    """
+    products = sum(block_macs(block) for block in (*spec.hidden, *spec.outputs))
+    return products + logit_macs(spec.classes, component_count(spec))
+
+
+def logit_macs(classes: int, components: int) -> int:
+    """The part of `macs_per_row` that logits and loss cost."""
+    return COMPONENT_MACS * components + LOGIT_MACS * classes
+
+
+def parameter_shapes(spec: NetworkSpec) -> Shapes:
+    """Shapes of weights (hi - lo, width) and bias (width,) of each block, hidden blocks first."""
+    return tuple(param_shapes(block) for block in (*spec.hidden, *spec.outputs))
+
+
+def largest_operand(spec: NetworkSpec, reader: HiddenBlock | Output) -> int:
+    """Largest value that a block of the network can read, from the declared bits of the neurons it reads."""
+    if reader.reads == 0:
+        return INPUT_MAX
+    columns = zip(spec.hidden, hidden_columns(spec), strict=True)
+    return max(
+        (1 << block.bits) - 1
+        for block, first in columns
+        if block.layer == reader.reads and first < reader.hi and reader.lo < first + block.width
+    )
+
+
+def _check_interval(block: HiddenBlock | Output, below: int) -> None:
+    if block.hi > below:
+        raise ShapeMismatch("a block reads neurons that none before it makes", expected=below, got=block.hi)
+
+
+def _check_components(spec: NetworkSpec) -> None:
+    classes = component_classes(spec)
+    if spec.components and canonical_components(spec.classes, spec.components) == ():
+        raise ComponentsMismatch("one component a class, in order, is written ()", expected=(), got=classes)
+    if missing := sorted(set(range(spec.classes)) - set(classes)):
+        raise ComponentsMismatch("a class has no component", got=missing[0])
+    if max(classes) >= spec.classes:
+        last = spec.classes - 1
+        raise ComponentsMismatch("a component names a missing class", expected=last, got=max(classes))

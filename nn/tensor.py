@@ -1,0 +1,100 @@
+"""Tensors: array ↔ canonical bytes ↔ content id, and the ways to name one. No network, no storage.
+
+Canonical bytes: type code (1 byte), number of dimensions (1 byte, 1 to 4), each dimension (4 bytes,
+little-endian, not 0), then the elements in row-major order, little-endian.
+Type codes: 1 int8, 2 int16, 3 int32, 4 uint8, 5 uint16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from engram.nn.dtypes import DTYPES, MAX_DIMENSIONS, IntArray, elements
+from engram.nn.errors import BadTensor
+from engram.nn.seeded import SEEDED, Seeded, expand
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import Hash
+
+__all__ = [
+    "DTYPES",
+    "SEEDED",
+    "Explicit",
+    "Seeded",
+    "dtype_code",
+    "expand",
+    "tensor_array",
+    "tensor_bytes",
+    "tensor_id",
+    "tensor_size",
+]
+
+
+@dataclass(frozen=True)
+class Explicit:
+    """A tensor whose bytes stand on the chain."""
+
+    TAG: ClassVar[int] = 1
+    tensor: Hash
+    """`tensor_id` of its bytes."""
+
+
+def tensor_bytes(array: IntArray) -> bytes:
+    """Canonical bytes of an int8, int16, int32, uint8 or uint16 array of 1 to 4 dimensions, none of them 0.
+
+    Raises `BadTensor` for any other type or shape.
+    """
+    code = dtype_code(array.dtype)
+    _check_shape(array.shape)
+    return _header(code, array.shape) + np.ascontiguousarray(array, dtype=DTYPES[code]).tobytes()
+
+
+def tensor_array(raw: bytes) -> IntArray:
+    """The read-only array that `raw` is the canonical form of, without a copy. Raises `BadTensor`."""
+    if len(raw) < 2:
+        raise BadTensor("tensor bytes end within the header", expected=2, got=len(raw))
+    code, dimensions = raw[0], raw[1]
+    if code not in DTYPES:
+        raise BadTensor("unknown element type", expected=tuple(DTYPES), got=code)
+    if not 1 <= dimensions <= MAX_DIMENSIONS:
+        raise BadTensor("wrong number of dimensions", expected=f"1..{MAX_DIMENSIONS}", got=dimensions)
+    start = 2 + 4 * dimensions
+    shape = tuple(int.from_bytes(raw[at : at + 4], "little") for at in range(2, start, 4))
+    expected = tensor_size(code, shape)
+    if len(raw) != expected:
+        raise BadTensor("tensor bytes do not have the length of their shape", expected=expected, got=len(raw))
+    _check_shape(shape)
+    return np.frombuffer(raw, dtype=DTYPES[code], offset=start).reshape(shape)
+
+
+def tensor_size(code: int, shape: Sequence[int]) -> int:
+    """Number of canonical bytes of a tensor of this type and shape, known before it is made."""
+    return 2 + 4 * len(shape) + elements(shape) * DTYPES[code].itemsize
+
+
+def tensor_id(raw: bytes) -> Hash:
+    """The content id of a tensor: the tagged hash of its canonical bytes."""
+    return tagged_hash(Tag.TENSOR, raw)
+
+
+def dtype_code(dtype: np.dtype[Any]) -> int:
+    """The code of an element type, whatever its byte order. Raises `BadTensor` if tensors cannot hold it."""
+    for code, known in DTYPES.items():
+        if dtype.kind == known.kind and dtype.itemsize == known.itemsize:
+            return code
+    names = tuple(str(known) for known in DTYPES.values())
+    raise BadTensor("tensors cannot hold this element type", expected=names, got=str(dtype))
+
+
+def _check_shape(shape: Sequence[int]) -> None:
+    if not 1 <= len(shape) <= MAX_DIMENSIONS:
+        raise BadTensor("wrong number of dimensions", expected=f"1..{MAX_DIMENSIONS}", got=len(shape))
+    if any(not 0 < size < 2**32 for size in shape):
+        raise BadTensor("every dimension is at least 1 and fits 32 bits", got=tuple(shape))
+
+
+def _header(code: int, shape: Sequence[int]) -> bytes:
+    return bytes([code, len(shape)]) + b"".join(size.to_bytes(4, "little") for size in shape)
