@@ -51,6 +51,13 @@ class FrozenActivations:
         return sum(layer.nbytes for layer in self.layers[1:]) + self.sums.nbytes
 
 
+def frozen_size_bytes(spec: NetworkSpec, rows: int) -> int:
+    """`FrozenActivations.size_bytes` of a network on so many rows, known before it is made."""
+    widths = enumerate(layer_widths(spec)[1:], 1)
+    stored = sum(width * _stored_type(spec, number).itemsize for number, width in widths)
+    return rows * (stored + 8 * component_count(spec))
+
+
 def unstarted(spec: NetworkSpec, features: Features) -> FrozenActivations:
     """No block computed yet. Raises `ShapeMismatch` if the features are not uint8 (n, inputs)."""
     if features.dtype != np.uint8 or features.ndim != 2 or features.shape[1] != spec.inputs:
@@ -177,9 +184,13 @@ def _kept_layers(spec: NetworkSpec, start: FrozenActivations) -> tuple[Layer, ..
     """Room for the activations of every hidden layer, the start's columns already in place."""
     kept = []
     for number, width in enumerate(layer_widths(spec)[1:], 1):
-        bits = max(block.bits for block in spec.hidden if block.layer == number)
-        store = np.empty((len(start.sums), width), dtype=np.uint8 if bits <= 8 else np.uint16)
+        store = np.empty((len(start.sums), width), dtype=_stored_type(spec, number))
         if number < len(start.layers):
             store[:, : start.layers[number].shape[1]] = start.layers[number]
         kept.append(store)
     return tuple(kept)
+
+
+def _stored_type(spec: NetworkSpec, number: int) -> np.dtype[np.unsignedinteger[Any]]:
+    bits = max(block.bits for block in spec.hidden if block.layer == number)
+    return np.dtype(np.uint8 if bits <= 8 else np.uint16)

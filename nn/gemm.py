@@ -20,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.nn.dtypes import IntArray
+from engram.nn.fixed import INT32_MAX
 from engram.nn.layers.block import Block, exact_forward
+from engram.nn.layers.output import Output
 from engram.nn.layers.steps import Clip, RoundShift, Square, Step
 
 ENGINE_VERSION: Final = 1
@@ -143,3 +145,30 @@ _FLOAT_STEPS: Final[Mapping[type[Step], Callable[[Any, Floats], None]]] = {
 
 FAST: Final[Engine] = _FastEngine()
 REFERENCE: Final[Engine] = _ReferenceEngine()
+
+
+def is_exact(engine: Engine) -> bool:
+    """Whether the engine meets the reference on sums that fill each float type to its last bit.
+
+    A check of the machine rather than of the code, for a node's start: a BLAS that computes in a narrower
+    type than it was asked for, or flushes bits, must stop the node and not split the chain.
+    """
+    return all(
+        _agrees(engine, weight, peak) for weight, peak in ((127, FLOAT32_LIMIT - 1), (32767, INT32_MAX))
+    )
+
+
+def _agrees(engine: Engine, weight: int, peak: int) -> bool:
+    """Whether a block whose partial sums climb to the odd `peak`, and come down again, is computed exactly."""
+    count = 2 * (peak // (2 * 255 * weight))
+    block = Output(layer=0, lo=0, hi=count, first=0, width=64, shift=0, weight_bits=16)
+    weights = np.full((count, 64), weight, dtype=np.int16)
+    weights[:, 1::2] = -weight
+    weights[count // 2 :, 2::4] = -weight
+    bias = np.full(64, peak - 255 * weight * count, dtype=np.int32)
+    bias[1::2] *= -1
+    x = np.full((67, count), 255, dtype=np.int64)
+    x[1::2, ::3] = 254
+    result = np.empty((67, 64), dtype=engine.accumulators(peak))
+    engine.kernel(block, weights, bias, peak)(x.astype(engine.activations), result)
+    return bool(np.array_equal(result.astype(np.int64), exact_forward(block, x, weights, bias)))

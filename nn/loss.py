@@ -63,7 +63,8 @@ def squared_error(logits: Int64Array, labels: Labels) -> Int64Array:
 
 def zero_one(logits: Int64Array, labels: Labels) -> Int64Array:
     """Loss 3 of each row."""
-    return (predict(logits) != labels).astype(np.int64) << LOSS_BITS
+    wrong: Int64Array = np.not_equal(predict(logits), labels).astype(np.int64)
+    return wrong << LOSS_BITS
 
 
 LOSSES: Final[Mapping[int, LossFunction]] = {1: softmax_cross_entropy, 2: squared_error, 3: zero_one}
