@@ -242,9 +242,10 @@ def _check_keys(schema: Schema, value: object, where: str) -> None:
 def _parse_addresses(value: dict[str, Any]) -> None:
     """Turns the address texts of a spec's JSON value into hex, which the codec reads. Changes `value`."""
     hrp, allocations = value["hrp"], value["allocations"]
-    if not isinstance(hrp, str) or not isinstance(allocations, list):
-        return
-    for entry in allocations:
+    if not isinstance(hrp, str):
+        raise BadSpec("hrp: not a text", expected="str", got=type(hrp).__name__)
+    _check_hrp(hrp)
+    for entry in allocations if isinstance(allocations, list) else []:
         if isinstance(entry, dict) and isinstance(entry["address"], str):
             entry["address"] = parse_address(entry["address"], hrp).hex()
 

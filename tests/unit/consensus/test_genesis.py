@@ -1,0 +1,56 @@
+from dataclasses import replace
+
+import pytest
+
+from engram.consensus.block import HEADER_VERSION, block_id, receipts_root, transactions_root
+from engram.consensus.chainspec import Allocation, local, spec_id
+from engram.consensus.compact import bits_to_target
+from engram.consensus.errors import BadSpec, SpecMismatch
+from engram.consensus.genesis import check_genesis, genesis
+from engram.statemachine.records import Account, Supply
+from engram.statemachine.state import State
+
+ALICE, BOB = bytes([1]) * 20, bytes([2]) * 20
+SPEC = local((Allocation(ALICE, 5), Allocation(BOB, 7)), 1_700_000_000_000)
+
+
+class Nodes:
+    def __init__(self, nodes: dict[bytes, bytes]) -> None:
+        self.nodes = nodes
+
+    def get_node(self, node_hash: bytes) -> bytes:
+        return self.nodes[node_hash]
+
+
+def test_the_header_commits_to_the_spec_and_its_state() -> None:
+    made = genesis(SPEC)
+    header = made.block.header
+    assert made.id == block_id(header)
+    assert made.block.transactions == ()
+    assert (header.version, header.height, header.parent) == (HEADER_VERSION, 0, spec_id(SPEC))
+    assert header.timestamp_ms == SPEC.genesis_time_ms
+    assert bits_to_target(header.target) == int.from_bytes(SPEC.genesis_target, "big")
+    assert (header.transactions_root, header.receipts_root) == (transactions_root([]), receipts_root([]))
+    assert (header.miner, header.nonce) == (bytes(20), bytes(8))
+
+
+def test_the_state_holds_the_allocations_and_counts_them() -> None:
+    made = genesis(SPEC)
+    state = State(Nodes(dict(made.nodes)), made.block.header.state_root)
+    assert (state.account(ALICE).balance, state.account(BOB).balance) == (5, 7)
+    assert state.get(Supply) == Supply(issued=12, burned=0)
+    assert state.find(Account, bytes(20)) is None
+
+
+def test_another_spec_has_another_genesis() -> None:
+    check_genesis(SPEC, genesis(SPEC).block.header)
+    other = replace(SPEC, block_time_ms=SPEC.block_time_ms + 1)
+    with pytest.raises(SpecMismatch) as caught:
+        check_genesis(SPEC, genesis(other).block.header)
+    assert caught.value.code == "spec_mismatch"
+    assert caught.value.expected == genesis(SPEC).id
+
+
+def test_a_spec_that_cannot_run_has_none() -> None:
+    with pytest.raises(BadSpec):
+        genesis(replace(SPEC, pow="md5"))
