@@ -195,14 +195,11 @@ class _Batch:
         key, value = node[1:33], node[33:]
         leaves = self._insertions(lo, hi)
         at = bisect_left(self._keys, key, lo, hi)
-        if at < hi and self._keys[at] == key:
-            if len(leaves) == 1 and leaves[0] == (self._numbers[at], key, value):
-                return old
-        elif leaves:
+        if at == hi or self._keys[at] != key:
             insort(leaves, (_number(key), key, value))
-        else:
-            return old
-        return self._build(shift, leaves)
+        new = self._build(shift, leaves)
+        self.nodes.pop(old, None)  # a leaf that stays is no new node, wherever it stands now
+        return new
 
     def _insertions(self, lo: int, hi: int) -> list[tuple[int, bytes, bytes]]:
         rows = zip(self._numbers[lo:hi], self._keys[lo:hi], self._values[lo:hi], strict=True)
