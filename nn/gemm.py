@@ -159,7 +159,7 @@ def is_exact(engine: Engine) -> bool:
 
 
 def _agrees(engine: Engine, weight: int, peak: int) -> bool:
-    """Whether a block whose partial sums climb to the odd `peak`, and come down again, is computed exactly."""
+    """Whether a block whose partial sums climb to the odd `peak` and come down again is exact."""
     count = 2 * (peak // (2 * 255 * weight))
     block = Output(layer=0, lo=0, hi=count, first=0, width=64, shift=0, weight_bits=16)
     weights = np.full((count, 64), weight, dtype=np.int16)
