@@ -9,7 +9,9 @@ from engram.primitives.errors import ChainError, InvalidInput, NotReady, Storage
 
 
 class SchemaMismatch(StorageError):
-    """The data directory was written by another version of Engram: move it away, or reindex with this version."""
+    """The data directory was written by another version of Engram: move it away, or reindex with this
+    version.
+    """
 
     code = "schema_mismatch"
 

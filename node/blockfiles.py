@@ -1,0 +1,331 @@
+"""Append-only files of encoded blocks: the one copy of every body, from which everything else can be rebuilt.
+
+Knows records of bytes, not blocks. File `blocks/NNNNNN.dat` = preamble (16 bytes of magic, 32 of genesis
+id, CRC32C) and records: magic (4) ‖ length (u32) ‖ CRC32C of length and payload (u32) ‖ payload; integers
+big-endian. A record is on disk when `append` returns, and only then may the database name it.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import google_crc32c
+
+from engram.node.errors import CorruptStore, DiskFailure, DiskFull, ForeignData
+from engram.node.failpoints import FailPoint, hit
+from engram.node.schema import BlockLocation, Position
+from engram.primitives.errors import StorageError
+from engram.primitives.types import Hash
+
+MAX_FILE_BYTES: Final = 128 << 20
+MAX_RECORD_BYTES: Final = 64 << 20
+FILE_MAGIC: Final = b"engram blocks 1\n"
+RECORD_MAGIC: Final = b"\xf7BLK"
+PREAMBLE_BYTES: Final = len(FILE_MAGIC) + 32 + 4
+HEAD_BYTES: Final = 12
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """An intact record."""
+
+    location: BlockLocation
+    payload: bytes
+    end: Position
+    """Where the next record begins."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Bytes of a file that no intact record covers."""
+
+    file: int
+    offset: int
+    size_bytes: int
+
+
+class BlockLog(Protocol):
+    """What the store needs of the block files."""
+
+    @property
+    def end(self) -> Position:
+        """Where the next record will be appended, or the start of a file not yet made."""
+        ...
+
+    def append(self, payload: bytes) -> BlockLocation:
+        """Stores a record durably. Raises `DiskFull` or `DiskFailure`, after which every later append
+        fails.
+        """
+        ...
+
+    def read(self, location: BlockLocation) -> bytes:
+        """The payload at `location`. Raises `CorruptStore` where it is not intact."""
+        ...
+
+    def scan(self, start: Position) -> Iterator[StoredRecord | Damage]:
+        """Every record from `start` on, and every stretch that holds none."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class MemoryBlockFiles:
+    """The same log in memory, for tests and for a chain that nobody keeps."""
+
+    def __init__(self) -> None:
+        self._payloads: list[bytes] = []
+
+    @property
+    def end(self) -> Position:
+        return Position(0, len(self._payloads))
+
+    def append(self, payload: bytes) -> BlockLocation:
+        self._payloads.append(payload)
+        return BlockLocation(0, len(self._payloads) - 1, len(payload))
+
+    def read(self, location: BlockLocation) -> bytes:
+        return self._payloads[location.offset]
+
+    def scan(self, start: Position) -> Iterator[StoredRecord | Damage]:
+        for index in range(start.offset, len(self._payloads)):
+            payload = self._payloads[index]
+            yield StoredRecord(BlockLocation(0, index, len(payload)), payload, Position(0, index + 1))
+
+    def close(self) -> None:
+        self._payloads = []
+
+
+class BlockFiles:
+    """Block files in a directory, made if absent.
+
+    `committed` is the end that the database vouches for. What stands behind it and is no whole record is
+    the trace of a crash and is cut off (`truncated_bytes`). Raises `CorruptStore` if the files end before
+    `committed`, `ForeignData` if they belong to another genesis.
+    """
+
+    def __init__(
+        self, directory: Path, genesis: Hash, committed: Position, *, max_file_bytes: int = MAX_FILE_BYTES
+    ) -> None:
+        self._directory = directory
+        self._genesis = genesis
+        self._max_file_bytes = max_file_bytes
+        self._failure: StorageError | None = None
+        self._descriptor = -1
+        self.truncated_bytes = 0
+        with _disk_errors(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            self._check_owner()
+            self._end = self._intact_end(committed)
+            if self._end.offset:
+                self._descriptor = os.open(self._path(self._end.file), os.O_RDWR)
+                self._cut_tail()
+
+    @property
+    def end(self) -> Position:
+        return self._end
+
+    def append(self, payload: bytes) -> BlockLocation:
+        if self._failure is not None:
+            raise self._failure
+        if len(payload) > MAX_RECORD_BYTES:
+            raise ValueError(f"a record of {len(payload)} bytes exceeds {MAX_RECORD_BYTES}")
+        try:
+            with _disk_errors(self._directory):
+                return self._append(payload)
+        except StorageError as error:
+            self._failure = error
+            raise
+
+    def _append(self, payload: bytes) -> BlockLocation:
+        hit(FailPoint.FILES_BEFORE_APPEND)
+        if self._end.offset == 0 or self._end.offset + HEAD_BYTES + len(payload) > self._max_file_bytes:
+            self._start_file(self._end.file + (self._end.offset > PREAMBLE_BYTES))
+        head = _head(payload)
+        offset = self._end.offset
+        self._write(head[:6], offset)
+        hit(FailPoint.FILES_TORN_HEAD)
+        self._write(head[6:] + payload[: len(payload) // 2], offset + 6)
+        hit(FailPoint.FILES_TORN_PAYLOAD)
+        self._write(payload[len(payload) // 2 :], offset + HEAD_BYTES + len(payload) // 2)
+        hit(FailPoint.FILES_BEFORE_FSYNC)
+        os.fdatasync(self._descriptor)
+        hit(FailPoint.FILES_AFTER_FSYNC)
+        self._end = Position(self._end.file, offset + HEAD_BYTES + len(payload))
+        return BlockLocation(self._end.file, offset, len(payload))
+
+    def read(self, location: BlockLocation) -> bytes:
+        with _disk_errors(self._directory):
+            try:
+                descriptor = os.open(self._path(location.file), os.O_RDONLY)
+            except FileNotFoundError as error:
+                raise CorruptStore(got=f"{self._path(location.file)} is missing") from error
+            try:
+                record = os.pread(descriptor, HEAD_BYTES + location.size_bytes, location.offset)
+            finally:
+                os.close(descriptor)
+        payload = record[HEAD_BYTES:]
+        if len(payload) != location.size_bytes or record[:HEAD_BYTES] != _head(payload):
+            raise CorruptStore(got=f"{self._path(location.file)}: damaged record at byte {location.offset}")
+        return payload
+
+    def scan(self, start: Position) -> Iterator[StoredRecord | Damage]:
+        last = self._numbers()[-1:] or [-1]
+        for file in range(start.file, last[0] + 1):
+            offset = start.offset if file == start.file else 0
+            with _disk_errors(self._directory):
+                if self._path(file).exists():
+                    yield from self._scan_file(file, offset)
+                else:
+                    yield Damage(file, 0, 0)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _scan_file(self, file: int, offset: int) -> Iterator[StoredRecord | Damage]:
+        with self._path(file).open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if offset >= size:
+                return
+            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+                if offset < PREAMBLE_BYTES:
+                    if _owner(view[:PREAMBLE_BYTES]) is None:
+                        yield Damage(file, 0, min(size, PREAMBLE_BYTES))
+                    offset = min(size, PREAMBLE_BYTES)
+                while offset < size:
+                    payload = _record_at(view, offset)
+                    if payload is None:
+                        resumed = _next_record(view, offset + 1)
+                        yield Damage(file, offset, resumed - offset)
+                        offset = resumed
+                        continue
+                    location = BlockLocation(file, offset, len(payload))
+                    offset += HEAD_BYTES + len(payload)
+                    yield StoredRecord(location, payload, Position(file, offset))
+
+    def _intact_end(self, committed: Position) -> Position:
+        """The end of the last intact record at or behind `committed`."""
+        if committed.offset:
+            path = self._path(committed.file)
+            if not path.exists() or path.stat().st_size < committed.offset:
+                raise CorruptStore(
+                    expected=f"{path} of {committed.offset} bytes or more", got="a shorter file or none"
+                )
+        end = committed
+        for item in self.scan(committed):
+            if isinstance(item, StoredRecord):
+                end = item.end
+        return end
+
+    def _cut_tail(self) -> None:
+        """Removes what a crash left behind the end: half a record, or a file begun and not used."""
+        for number in self._numbers():
+            if number > self._end.file:
+                self.truncated_bytes += self._path(number).stat().st_size
+                self._path(number).unlink()
+        surplus = os.fstat(self._descriptor).st_size - self._end.offset
+        if surplus:
+            self.truncated_bytes += surplus
+            hit(FailPoint.FILES_BEFORE_TRUNCATE)
+            os.ftruncate(self._descriptor, self._end.offset)
+            os.fsync(self._descriptor)
+            hit(FailPoint.FILES_AFTER_TRUNCATE)
+
+    def _start_file(self, number: int) -> None:
+        hit(FailPoint.FILES_BEFORE_CREATE)
+        self.close()
+        preamble = FILE_MAGIC + self._genesis
+        preamble += google_crc32c.value(preamble).to_bytes(4, "big")
+        self._descriptor = os.open(self._path(number), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._write(preamble[:20], 0)
+        hit(FailPoint.FILES_TORN_PREAMBLE)
+        self._write(preamble[20:], 20)
+        os.fsync(self._descriptor)
+        _fsync_directory(self._directory)
+        self._end = Position(number, PREAMBLE_BYTES)
+        hit(FailPoint.FILES_AFTER_CREATE)
+
+    def _write(self, raw: bytes, offset: int) -> None:
+        view = memoryview(raw)
+        while view:
+            written = os.pwrite(self._descriptor, view, offset)
+            view, offset = view[written:], offset + written
+
+    def _check_owner(self) -> None:
+        for number in self._numbers():
+            with self._path(number).open("rb") as stream:
+                owner = _owner(stream.read(PREAMBLE_BYTES))
+            if owner not in (None, self._genesis):
+                raise ForeignData(expected=self._genesis, got=owner)
+
+    def _numbers(self) -> list[int]:
+        return sorted(int(path.stem) for path in self._directory.glob("[0-9]*.dat"))
+
+    def _path(self, number: int) -> Path:
+        return self._directory / f"{number:06d}.dat"
+
+
+def _head(payload: bytes) -> bytes:
+    length = struct.pack(">I", len(payload))
+    checksum = google_crc32c.extend(google_crc32c.value(length), payload)
+    return RECORD_MAGIC + length + struct.pack(">I", checksum)
+
+
+def _owner(preamble: bytes) -> bytes | None:
+    """The genesis id in a file's preamble; None where the preamble is damaged or cut."""
+    body, checksum = preamble[:-4], preamble[-4:]
+    intact = len(preamble) == PREAMBLE_BYTES and body.startswith(FILE_MAGIC)
+    return (
+        body[len(FILE_MAGIC) :]
+        if intact and google_crc32c.value(body).to_bytes(4, "big") == checksum
+        else None
+    )
+
+
+def _record_at(view: mmap.mmap, offset: int) -> bytes | None:
+    head = view[offset : offset + HEAD_BYTES]
+    if len(head) < HEAD_BYTES or not head.startswith(RECORD_MAGIC):
+        return None
+    (length,) = struct.unpack_from(">I", head, 4)
+    if length > MAX_RECORD_BYTES or offset + HEAD_BYTES + length > len(view):
+        return None
+    payload = view[offset + HEAD_BYTES : offset + HEAD_BYTES + length]
+    return payload if _head(payload) == head else None
+
+
+def _next_record(view: mmap.mmap, offset: int) -> int:
+    """Offset of the next intact record, or of the end of the file."""
+    while (offset := view.find(RECORD_MAGIC, offset)) >= 0:
+        if _record_at(view, offset) is not None:
+            return offset
+        offset += 1
+    return len(view)
+
+
+def _fsync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(got=str(error)) from error
+        raise DiskFailure(got=f"{path}: {error}") from error

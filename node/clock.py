@@ -1,0 +1,104 @@
+"""Time as an argument: the system's clock and one that tests turn by hand. No time zones, no formatting."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """A callback that has been scheduled."""
+
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """What a node may know of time."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970-01-01 UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment; never runs backwards."""
+        ...
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        """Calls back on the event loop once `delay_s` seconds have passed."""
+        ...
+
+    async def sleep(self, delay_s: float) -> None:
+        """Returns once `delay_s` seconds have passed."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        return asyncio.get_running_loop().call_later(max(0.0, delay_s), callback)
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+
+
+class FakeTimer:
+    """A callback waiting in a `FakeClock`."""
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        self._callback = None
+
+    def fire(self) -> None:
+        if self._callback is not None:
+            self._callback()
+
+
+class FakeClock:
+    """Time that stands still until `advance` moves it; due callbacks run inside `advance`, earliest first."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._start_ms = now_ms
+        self._now_ms = now_ms
+        self._timers: list[tuple[float, int, FakeTimer]] = []
+        self._scheduled = 0
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def monotonic(self) -> float:
+        return (self._now_ms - self._start_ms) / 1000
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        timer = FakeTimer(callback)
+        self._scheduled += 1
+        heapq.heappush(self._timers, (self._now_ms + max(0.0, delay_s) * 1000, self._scheduled, timer))
+        return timer
+
+    async def sleep(self, delay_s: float) -> None:
+        woken = asyncio.get_running_loop().create_future()
+        timer = self.call_later(delay_s, lambda: woken.done() or woken.set_result(None))
+        try:
+            await woken
+        finally:
+            timer.cancel()
+
+    def advance(self, milliseconds: int) -> None:
+        """Moves time forward and runs what falls due on the way, each at its own moment."""
+        end = self._now_ms + milliseconds
+        while self._timers and self._timers[0][0] <= end:
+            due_ms, _, timer = heapq.heappop(self._timers)
+            self._now_ms = max(self._now_ms, int(-(-due_ms // 1)))
+            timer.fire()
+        self._now_ms = max(self._now_ms, end)

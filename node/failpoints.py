@@ -1,0 +1,74 @@
+"""Named places at which a test makes the process die, as a power cut would: no clean-up, no flush, no
+finally.
+
+Off unless the environment names one: `ENGRAM_FAILPOINT=name` dies at the first visit, `name:3` at the third.
+A crash test runs one process for each member of `FailPoint` and asserts `EXIT_CODE`, so a point that no test
+reaches is found out.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import Final
+
+VARIABLE: Final = "ENGRAM_FAILPOINT"
+EXIT_CODE: Final = 86
+"""Status of a process that died at its fail point; used for nothing else."""
+
+
+class FailPoint(StrEnum):
+    """Every fail point, in the order in which a data directory's life passes them."""
+
+    CREATE_BEFORE_IDENTITY = "create.before_identity"
+    CREATE_AFTER_IDENTITY = "create.after_identity"
+    FILES_BEFORE_CREATE = "files.before_create"
+    FILES_AFTER_CREATE = "files.after_create"
+    FILES_TORN_PREAMBLE = "files.torn_preamble"
+    FILES_BEFORE_APPEND = "files.before_append"
+    FILES_TORN_HEAD = "files.torn_head"
+    FILES_TORN_PAYLOAD = "files.torn_payload"
+    FILES_BEFORE_FSYNC = "files.before_fsync"
+    FILES_AFTER_FSYNC = "files.after_fsync"
+    FILES_BEFORE_TRUNCATE = "files.before_truncate"
+    FILES_AFTER_TRUNCATE = "files.after_truncate"
+    GENESIS_BEFORE_COMMIT = "genesis.before_commit"
+    GENESIS_AFTER_COMMIT = "genesis.after_commit"
+    IMPORT_AFTER_HEADER = "import.after_header"
+    IMPORT_AFTER_BODY = "import.after_body"
+    IMPORT_AFTER_EXECUTION = "import.after_execution"
+    IMPORT_BEFORE_COMMIT = "import.before_commit"
+    IMPORT_AFTER_COMMIT = "import.after_commit"
+    IMPORT_AFTER_HEAD = "import.after_head"
+    SIDE_BEFORE_COMMIT = "side.before_commit"
+    SIDE_AFTER_COMMIT = "side.after_commit"
+    REORG_BEFORE_COMMIT = "reorg.before_commit"
+    REORG_AFTER_COMMIT = "reorg.after_commit"
+    INVALID_BEFORE_COMMIT = "invalid.before_commit"
+    INVALID_AFTER_COMMIT = "invalid.after_commit"
+    OPEN_AFTER_CHECK = "open.after_check"
+    ROLL_FORWARD_BEFORE_BLOCK = "roll_forward.before_block"
+    ROLL_FORWARD_AFTER_BLOCK = "roll_forward.after_block"
+    REINDEX_BEFORE_REMOVE = "reindex.before_remove"
+    REINDEX_AFTER_REMOVE = "reindex.after_remove"
+
+
+def _armed_by(setting: str) -> dict[str, int]:
+    if not setting:
+        return {}
+    name, _, count = setting.partition(":")
+    return {FailPoint(name): int(count or "1")}
+
+
+_remaining: Final = _armed_by(os.environ.get(VARIABLE, ""))
+
+
+def hit(point: FailPoint) -> None:
+    """Does nothing, or ends the process at once if the environment armed this point and its count is
+    reached.
+    """
+    if not _remaining or point not in _remaining:
+        return
+    _remaining[point] -= 1
+    if _remaining[point] == 0:
+        os._exit(EXIT_CODE)

@@ -1,0 +1,152 @@
+"""Every key layout of the database and the small records behind the keys. No reads, no writes.
+
+    h block id            encode(BlockHeader)
+    b block id            encode(BlockLocation): where the body stands in the block files
+    r block id            encode(BlockReceipts)
+    d block id            encode(StateDiff)
+    i block id            encode(IndexEntry): height, total work, verdict
+    n node hash           node of the state tree
+    x content hash        tensor or data part
+    c height (u64)        id of the best chain's block at that height
+    t transaction id      encode(TxLocation), for transactions of the best chain
+    m "identity"          encode(Identity): schema version, chain
+    m "tip"               encode(Tip) ‖ CRC32C (u32)
+    p peer id             peer records, written by the address book
+
+Integers in keys are big-endian, so that keys sort as numbers. A change of any layout raises `SCHEMA_VERSION`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, Final
+
+from engram.primitives.types import U8, U32, U64, Hash, Size, Text
+from engram.statemachine.receipt import Receipt
+
+SCHEMA_VERSION: Final = 1
+
+HEADER: Final = b"h"
+BODY: Final = b"b"
+RECEIPTS: Final = b"r"
+DIFF: Final = b"d"
+INDEX: Final = b"i"
+NODE: Final = b"n"
+CONTENT: Final = b"x"
+CANONICAL: Final = b"c"
+TRANSACTION: Final = b"t"
+META: Final = b"m"
+PEER: Final = b"p"
+
+IDENTITY: Final = META + b"identity"
+TIP: Final = META + b"tip"
+
+
+def canonical_key(height: int) -> bytes:
+    """Key of the best chain's block id at `height`."""
+    return CANONICAL + height.to_bytes(8, "big")
+
+
+class Verdict(IntEnum):
+    """What execution said of a block."""
+
+    VALID = 1
+    INVALID = 2
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """A place in the block files; (0, 0) before the first."""
+
+    file: U32
+    offset: U64
+
+
+@dataclass(frozen=True)
+class BlockLocation:
+    """A record of the block files."""
+
+    file: U32
+    offset: U64
+    """Of the record's head."""
+    size_bytes: U32
+    """Of the payload."""
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """What is known of a block without its bytes."""
+
+    height: U64
+    parent: Hash
+    total_work: Annotated[bytes, Size(1, 40)]
+    """Work of this block and all its ancestors, big-endian; see `work`."""
+    verdict: U8
+    code: Text = ""
+    """Why it is invalid; empty if it is not."""
+
+    @property
+    def work(self) -> int:
+        """Total work as a number."""
+        return int.from_bytes(self.total_work, "big")
+
+    @property
+    def is_valid(self) -> bool:
+        return self.verdict == Verdict.VALID
+
+
+def work_bytes(work: int) -> bytes:
+    """Total work in the form an `IndexEntry` holds."""
+    return work.to_bytes(max(1, (work.bit_length() + 7) // 8), "big")
+
+
+@dataclass(frozen=True)
+class TxLocation:
+    """Where a transaction of the best chain stands."""
+
+    block: Hash
+    index: U32
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which chain, and which layout of it, a data directory holds."""
+
+    schema_version: U32
+    spec: Hash
+    genesis: Hash
+
+
+@dataclass(frozen=True)
+class Tip:
+    """The best block, and how far the block files reach that the database knows."""
+
+    height: U64
+    block: Hash
+    state_root: Hash
+    files_end: Position
+
+
+@dataclass(frozen=True)
+class DiffEntry:
+    """A record that a block changed: tree key, and encoded record or None where it was deleted."""
+
+    key: Hash
+    value: Annotated[bytes, Size(0, 2**24)] | None
+
+
+@dataclass(frozen=True)
+class StateDiff:
+    """All records that a block changed, by ascending key. What they were before stands under the parent's
+    root.
+    """
+
+    entries: Annotated[tuple[DiffEntry, ...], Size(0, 2**20)]
+
+
+@dataclass(frozen=True)
+class BlockReceipts:
+    """The receipts of a block, in the order of its transactions."""
+
+    receipts: Annotated[tuple[Receipt, ...], Size(0, 2**20)]
