@@ -76,8 +76,8 @@ def tensor_size(code: int, shape: Sequence[int]) -> int:
 
 
 def tensor_id(raw: bytes) -> Hash:
-    """The content id of a tensor: the tagged hash of its canonical bytes."""
-    return tagged_hash(Tag.TENSOR, raw)
+    """The content id of a tensor, as of every blob on the chain: the tagged hash of its canonical bytes."""
+    return tagged_hash(Tag.BLOB, raw)
 
 
 def dtype_code(dtype: np.dtype[Any]) -> int:

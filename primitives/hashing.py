@@ -31,7 +31,6 @@ class Tag(StrEnum):
     LIST_LEAF = "engram/list_leaf"
     LIST_NODE = "engram/list_node"
     LIST_ROOT = "engram/list_root"
-    TENSOR = "engram/tensor"
     PART = "engram/part"
     MODEL = "engram/model"
     ROUND = "engram/round"

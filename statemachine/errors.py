@@ -1,6 +1,6 @@
-"""Leafs of the state machine: what a transaction can violate, and what keeps a node from judging one. No logic.
+"""Leafs of the state machine: what a transaction can violate, and what keeps a node from judging one.
 
-    InvalidTransaction   no block may hold it; or, raised while it is applied, its receipt is FAILED with this code
+    InvalidTransaction   no block may hold it; or, raised while it is applied, its receipt is FAILED
     NotReady             MissingBlob · UpgradeRequired
 """
 

@@ -1,7 +1,7 @@
 """Moving sparks between balances, escrow, maturing rewards and nothing. No fees, no policy.
 
-Conservation: issued - burned = every balance + every `Maturing` + what records hold in escrow. `take` followed by a
-record that holds the amount is an escrow; that record's end is followed by `give`, `mature` or `burn`.
+Conservation: issued - burned = every balance + every `Maturing` + what records hold in escrow. `take`, then a
+record that holds the amount: an escrow. When the record goes, `give`, `mature` or `burn` follows.
 """
 
 from __future__ import annotations

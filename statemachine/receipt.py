@@ -1,4 +1,4 @@
-"""What a transaction did: the receipt that every node computes and the block's header commits to. Data only."""
+"""What a transaction did: receipts, which every node computes and the block's header commits to."""
 
 from __future__ import annotations
 

@@ -34,6 +34,8 @@ class Rules:
     max_transaction_bytes: U32 = 512 * 1024
     max_body_bytes: U32 = 4 * 1024 * 1024
     max_block_macs: U64 = 20_000_000_000
+    macs_per_loaded_byte: U32 = 64
+    """Multiply-accumulates charged for reading, hashing and checking a byte of a stored tensor or part."""
     reserved_share_ppm: U32 = 500_000
     """Share of a block's bytes and MACs that reveals may reserve on the calendar."""
     subsidy: U64 = 50 * 10**8
@@ -71,3 +73,5 @@ class Rules:
     margin_ppm: U32 = 1_000
     """Improvement a candidate of epoch 0 must show, in millionths of the baseline; halves each epoch."""
     max_infer_rows: U16 = 64
+    max_infer_values: U16 = 4_096
+    """Logits that one inference may write into its receipt."""

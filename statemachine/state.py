@@ -1,7 +1,7 @@
 """The working view of the state: an immutable tree root under an overlay of changed records. No rules.
 
-A child's changes are invisible to its parent until the parent absorbs them, so whoever fails drops the child and
-has nothing to undo. Records are encoded and paths hashed once, at `commit`.
+A child's changes are invisible to its parent until the parent absorbs them, so whoever fails drops the child
+and has nothing to undo. Records are encoded and paths hashed once, at `commit`.
 
     place in the tree   tagged_hash(Tag.KEY, KIND ‖ key)          value there   KIND ‖ encode(record)
 """
@@ -110,7 +110,7 @@ class State:
         }
 
     def commit(self) -> tuple[Hash, dict[Hash, bytes]]:
-        """The root of the tree with every change in it, and the nodes that are new. This state stays as it is."""
+        """The root of the tree with every change in it, and its new nodes. This state stays as it is."""
         return smt.update(self._base.reader, self._base.root, self.changes())
 
 

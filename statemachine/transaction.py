@@ -1,4 +1,4 @@
-"""The signed envelope of every transaction, and what a payload must be able to do. No ledger of types, no rules.
+"""The signed envelope of every transaction, and what a payload must be able to do. No types, no rules.
 
     signing message   tagged_hash(Tag.TRANSACTION_SIGN, encode(every field but the signature))
     txid              tagged_hash(Tag.TRANSACTION_ID, encode(transaction)), the signature included
@@ -54,9 +54,7 @@ class Transaction:
     @property
     def unsigned(self) -> UnsignedTransaction:
         """The transaction without its signature."""
-        return UnsignedTransaction(
-            self.chain_id, self.sender, self.nonce, self.fee, self.kind, self.payload
-        )
+        return UnsignedTransaction(self.chain_id, self.sender, self.nonce, self.fee, self.kind, self.payload)
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Cost:
     prepaid_macs: int = 0
     """Those of `macs` that candidates' escrows pay for: they count against the block, not in the fee."""
     records: int = 0
-    """State records that the transaction may create, or reads one by one from a list of the sender's choice."""
+    """State records that it may create, or reads one by one as the sender chose."""
     reserved: bool = False
     """It holds a `Reservation` for exactly this height."""
     funds: int = 0
@@ -107,8 +105,8 @@ class TxPayload(Protocol):
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Changes the state it is given, a child that is dropped if this raises.
 
-        `Invalid`: the receipt is FAILED with its code; only fee and nonce stand. `NotReady`: the block cannot be
-        judged. Anything else is a bug.
+        `Invalid`: the receipt is FAILED with its code; only fee and nonce stand. `NotReady`: the block cannot
+        be judged. Anything else is a bug.
         """
         ...
 

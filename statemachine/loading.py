@@ -1,0 +1,115 @@
+"""From records to networks and data parts, with every size checked before a byte is read. Runs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from engram.nn.data import PartData, parse_part
+from engram.nn.dtypes import INT32
+from engram.nn.errors import ShapeMismatch
+from engram.nn.network import NetworkSpec, check_spec, parameter_shapes
+from engram.nn.seeded import check_seeded
+from engram.nn.tensor import Explicit, Seeded, tensor_size
+from engram.primitives.types import Hash
+from engram.statemachine.content import usable_blob
+from engram.statemachine.context import BlockContext
+from engram.statemachine.parameters import HasSources, Network, sources_of, weight_code
+from engram.statemachine.record import TensorSource
+from engram.statemachine.records import Part, Version
+from engram.statemachine.scoring import DataPart
+from engram.statemachine.state import State
+
+NOTHING_BROUGHT: Final[Mapping[Hash, bytes]] = {}
+
+
+def open_network(
+    state: State,
+    ctx: BlockContext,
+    spec: NetworkSpec,
+    hidden: Sequence[HasSources],
+    outputs: Sequence[HasSources],
+    brought: Mapping[Hash, bytes] = NOTHING_BROUGHT,
+) -> Network:
+    """The network of these sources, whose declared shapes fit before anything is read or allocated.
+
+    `brought` holds tensors that travel in the same transaction, by content id.
+    Raises what `check_spec` and `check_sources` raise.
+    """
+    check_spec(spec, ctx.rules.networks)
+    check_sources(state, ctx, spec, hidden, outputs, brought)
+
+    def read(tensor: Hash) -> bytes:
+        return brought[tensor] if tensor in brought else ctx.blobs.get_blob(tensor)
+
+    return Network(sources_of(spec, hidden, outputs), read)
+
+
+def version_network(state: State, ctx: BlockContext, version: Version) -> Network:
+    """The network of a version. Raises `BlobNotUsable` within the very block that brought its tensors."""
+    return open_network(state, ctx, version.spec, version.hidden, version.outputs)
+
+
+def check_sources(
+    state: State,
+    ctx: BlockContext,
+    spec: NetworkSpec,
+    hidden: Sequence[HasSources],
+    outputs: Sequence[HasSources],
+    brought: Mapping[Hash, bytes] = NOTHING_BROUGHT,
+) -> None:
+    """Every block has its two tensors, and they have the sizes of its shapes; nothing is read.
+
+    Raises `ShapeMismatch`; `BadSeededTensor`, `UnknownGenerator`; what `usable_blob` raises for a tensor that
+    cannot be named.
+    """
+    for blocks, sources in ((spec.hidden, hidden), (spec.outputs, outputs)):
+        if len(blocks) != len(sources):
+            raise ShapeMismatch("not two tensors for each block", expected=len(blocks), got=len(sources))
+    wanted = zip((*spec.hidden, *spec.outputs), parameter_shapes(spec), (*hidden, *outputs), strict=True)
+    for block, (weights_shape, bias_shape), source in wanted:
+        _check_tensor(state, ctx, source.weights, weight_code(block), weights_shape, brought)
+        _check_tensor(state, ctx, source.bias, INT32, bias_shape, brought)
+
+
+def open_part(state: State, ctx: BlockContext, part: Part) -> DataPart:
+    """The rows of a published part. Raises what `usable_blob` raises."""
+    usable_blob(state, ctx, part.blob)
+
+    def load() -> PartData:
+        raw = ctx.blobs.get_blob(part.blob)
+        return parse_part(raw, rows=part.rows, inputs=part.inputs, classes=part.classes)
+
+    return DataPart(part.id, load)
+
+
+def _check_tensor(
+    state: State,
+    ctx: BlockContext,
+    source: TensorSource,
+    dtype: int,
+    shape: tuple[int, ...],
+    brought: Mapping[Hash, bytes],
+) -> None:
+    if isinstance(source, Explicit):
+        size = _explicit_size(state, ctx, source, brought)
+        if size != (expected := tensor_size(dtype, shape)):
+            raise ShapeMismatch("a tensor is not of its block's size", expected=expected, got=size)
+    else:
+        _check_seeded(source, dtype, shape)
+
+
+def _explicit_size(state: State, ctx: BlockContext, source: Explicit, brought: Mapping[Hash, bytes]) -> int:
+    if source.tensor in brought:
+        return len(brought[source.tensor])
+    return usable_blob(state, ctx, source.tensor).size_bytes
+
+
+def _check_seeded(source: Seeded, dtype: int, shape: tuple[int, ...]) -> None:
+    if (source.dtype, source.shape) != (dtype, shape):
+        raise ShapeMismatch(
+            "a seeded tensor is not of its block's type and shape",
+            expected=(dtype, *shape),
+            got=(source.dtype, *source.shape),
+        )
+    check_seeded(source)

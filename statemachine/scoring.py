@@ -1,0 +1,186 @@
+"""Scores of networks on data parts, through a cache that changes no result; and what a score costs.
+
+A score is a function of parameters root, part, number of classes, loss and engine version alone; activations
+of parameters root, part and engine version. Roots and parts name their bytes: nothing cached is out of date.
+
+    score key         tagged_hash(Tag.CACHE, 0x01 ‖ engine ‖ root ‖ part ‖ classes ‖ loss)
+    activations key   tagged_hash(Tag.CACHE, 0x02 ‖ engine ‖ root ‖ part)        integers: 4 bytes, big-endian
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from engram.nn.data import PartData, part_size
+from engram.nn.evaluate import FrozenActivations, frozen_size_bytes, logits_of
+from engram.nn.fixed import Int64Array
+from engram.nn.gemm import ENGINE_VERSION, FAST, Engine
+from engram.nn.growth import (
+    Growth,
+    forward_frozen,
+    forward_growth,
+    growth_macs_per_row,
+    null_growth_logits,
+)
+from engram.nn.loss import Score, score
+from engram.nn.network import Features, NetworkSpec, forward, macs_per_row
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import Hash
+from engram.statemachine.parameters import Network, growth_bytes, parameter_bytes
+from engram.statemachine.record import u32
+from engram.statemachine.rules import Rules
+
+MAX_ACTIVATION_BYTES: Final = 2**28
+"""Beyond this a growth is computed from scratch, in chunks, rather than on top of kept activations."""
+
+
+class ScoreCache(Protocol):
+    """What a shell may remember for the scorer. Forgetting is always allowed."""
+
+    def get(self, key: Hash) -> Score | None:
+        """The score put under this key."""
+        ...
+
+    def put(self, key: Hash, score: Score) -> None:
+        """Offers a score."""
+
+    def get_activations(self, key: Hash) -> FrozenActivations | None:
+        """The activations put under this key."""
+        ...
+
+    def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
+        """Offers activations; `size_bytes` says how much memory they take."""
+
+
+class NoCache:
+    """Remembers nothing."""
+
+    def get(self, key: Hash) -> Score | None:
+        return None
+
+    def put(self, key: Hash, score: Score) -> None:
+        return None
+
+    def get_activations(self, key: Hash) -> FrozenActivations | None:
+        return None
+
+    def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
+        return None
+
+
+class DataPart:
+    """A data part by its commitment, read when its rows are first needed."""
+
+    __slots__ = ("_load", "_loaded", "id")
+
+    def __init__(self, part_id: Hash, load: Callable[[], PartData]) -> None:
+        self.id: Final = part_id
+        self._load = load
+        self._loaded: PartData | None = None
+
+    def load(self) -> PartData:
+        """The rows. Raises `BadPart`, `LabelOutOfRange`; `MissingBlob` where this node does not hold them."""
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+
+class Scorer:
+    """Computes scores. What a cache holds decides how long it takes and nothing else."""
+
+    __slots__ = ("_cache", "_engine")
+
+    def __init__(self, cache: ScoreCache | None = None, engine: Engine = FAST) -> None:
+        self._cache: Final[ScoreCache] = NoCache() if cache is None else cache
+        self._engine: Final = engine
+
+    def score_network(
+        self, network: Network, part: DataPart, classes: int, loss_kind: int, *, keep: bool = False
+    ) -> Score:
+        """The score on a part with labels below `classes`; classes that the network lacks have logit 0.
+
+        `keep`: growths of this network will be scored on the same part, so its activations go to the cache.
+        Raises what `Network.load` and `DataPart.load` raise; `UnknownLoss`, `ShapeMismatch`.
+        """
+
+        def logits() -> Int64Array:
+            if keep and _can_keep(network.spec, part):
+                return logits_of(network.spec, self._activations(network, part).sums)
+            return self.logits(network, part.load().features)
+
+        return self._score(network, part, classes, loss_kind, logits)
+
+    def score_growth(
+        self, base: Network, grown: Network, part: DataPart, classes: int, loss_kind: int
+    ) -> Score:
+        """`score_network(grown, …)` in the time of the blocks that `base` lacks, if its activations are kept.
+
+        Raises as `score_network` does, for the new blocks' parameters; the base has been scored before.
+        """
+
+        def logits() -> Int64Array:
+            if not _can_keep(base.spec, part):
+                return self.logits(grown, part.load().features)
+            growth, added = grown.load_growth(base.spec)
+            frozen = self._activations(base, part)
+            return forward_growth(base.spec, frozen, growth, added, engine=self._engine)
+
+        return self._score(grown, part, classes, loss_kind, logits)
+
+    def logits(self, network: Network, features: Features) -> Int64Array:
+        """Logits (n, classes), Q16 nats, of uint8 features (n, inputs). Raises as `load`; `ShapeMismatch`."""
+        parameters, bounds = network.load()
+        return forward(network.spec, parameters, features, bounds, self._engine)
+
+    def _score(
+        self, network: Network, part: DataPart, classes: int, loss_kind: int, logits: Callable[[], Int64Array]
+    ) -> Score:
+        key = score_key(network.root, part.id, classes, loss_kind)
+        known = self._cache.get(key)
+        if known is None:
+            grown = null_growth_logits(logits(), max(0, classes - network.spec.classes))
+            known = score(loss_kind, grown, part.load().labels)
+            self._cache.put(key, known)
+        return known
+
+    def _activations(self, network: Network, part: DataPart) -> FrozenActivations:
+        key = activations_key(network.root, part.id)
+        kept = self._cache.get_activations(key)
+        if kept is None:
+            parameters, bounds = network.load()
+            kept = forward_frozen(network.spec, parameters, part.load().features, bounds, self._engine)
+            self._cache.put_activations(key, kept)
+        return kept
+
+
+def score_key(root: Hash, part: Hash, classes: int, loss_kind: int) -> Hash:
+    """Name of a score."""
+    return tagged_hash(Tag.CACHE, b"\x01", u32(ENGINE_VERSION), root, part, u32(classes), u32(loss_kind))
+
+
+def activations_key(root: Hash, part: Hash) -> Hash:
+    """Name of all activations of a network on a part."""
+    return tagged_hash(Tag.CACHE, b"\x02", u32(ENGINE_VERSION), root, part)
+
+
+def network_macs(rules: Rules, spec: NetworkSpec, rows: int) -> int:
+    """Charge for scoring a whole network on one part: products and elementwise work of each row, and loading.
+
+    rows·macs_per_row + macs_per_loaded_byte·(tensor bytes + part bytes).
+    """
+    loaded = parameter_bytes(spec) + part_size(rows, spec.inputs)
+    return rows * macs_per_row(spec) + rules.macs_per_loaded_byte * loaded
+
+
+def growth_macs(rules: Rules, spec: NetworkSpec, growth: Growth, rows: int) -> int:
+    """Charge for scoring a growth of `spec` on one part: its own blocks only, as if the old ones were kept.
+
+    rows·growth_macs_per_row + macs_per_loaded_byte·tensor bytes of the growth.
+    """
+    loaded = growth_bytes(spec, growth)
+    return rows * growth_macs_per_row(spec, growth) + rules.macs_per_loaded_byte * loaded
+
+
+def _can_keep(spec: NetworkSpec, part: DataPart) -> bool:
+    return frozen_size_bytes(spec, len(part.load().labels)) <= MAX_ACTIVATION_BYTES
