@@ -1,4 +1,6 @@
-"""A client of the node's JSON-RPC: requests, subscriptions, blobs. Used by the commands, agents and the localnet."""
+"""A client of the node's JSON-RPC: requests, subscriptions, blobs. Used by the commands, agents and the
+localnet.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ class RpcClient:
 
     @asynccontextmanager
     async def subscribe(self, *topics: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
-        """Inside the block: every event of `topics` from the moment the block is entered, as (topic, event)."""
+        """Inside the block: every event of `topics` from the moment the block is entered, as (topic,
+        event).
+        """
         try:
             async with self._open.ws_connect(
                 self.url + "/ws", max_msg_size=MAX_MESSAGE_BYTES, heartbeat=20.0, autoping=True

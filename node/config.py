@@ -1,4 +1,5 @@
-"""What an operator may set, and where each value came from. No files are written, nothing is opened but the TOML.
+"""What an operator may set, and where each value came from. No files are written, nothing is opened but the
+TOML.
 
 Order, strongest first: command line, `ENGRAM_*` environment, `engram.toml` in the data directory, default.
 """
@@ -73,14 +74,18 @@ _TYPES: dict[str, type] = {f.name: type(getattr(Config(data_dir=Path()), f.name)
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A config and, for each setting, who decided it: `command line`, `environment`, the file, or `default`."""
+    """A config and, for each setting, who decided it: `command line`, `environment`, the file, or
+    `default`.
+    """
 
     config: Config
     origins: Mapping[str, str]
 
 
 def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> LoadedConfig:
-    """Merge the sources. `arguments` holds only what the user gave. Raises `ConfigInvalid` naming the setting."""
+    """Merge the sources. `arguments` holds only what the user gave. Raises `ConfigInvalid` naming the
+    setting.
+    """
     given = {name: value for name, value in arguments.items() if value is not None}
     variables = {
         name: _from_text(name, environ[f"ENGRAM_{name.upper()}"])

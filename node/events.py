@@ -1,4 +1,6 @@
-"""Fan-out of node events to subscribers through bounded queues. A slow subscriber is dropped, never waited for."""
+"""Fan-out of node events to subscribers through bounded queues. A slow subscriber is dropped, never waited
+for.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""JSON-RPC 2.0 without a transport: method table, parameter checks, error objects, batches. No sockets, no chain.
+"""JSON-RPC 2.0 without a transport: method table, parameter checks, error objects, batches. No sockets, no
+chain.
 
-A method is an async function whose annotations are its parameters' types: `int`, `bool`, `str`, `bytes` (hexadecimal on the
-wire), `list`, and each of these `| None` with a default. Its docstring's first line is its description.
+A method is an async function whose annotations are its parameters' types: `int`, `bool`, `str`, `bytes`
+(hexadecimal on the wire), `list`, and each of these `| None` with a default. Its docstring's first line is
+its description.
 """
 
 from __future__ import annotations
@@ -68,7 +70,9 @@ class Method:
 
 
 def method_of(name: str, handler: Handler, *, admin: bool = False) -> Method:
-    """Describe `handler` from its signature. Raises TypeError at start-up for an annotation that JSON cannot carry."""
+    """Describe `handler` from its signature. Raises TypeError at start-up for an annotation that JSON
+    cannot carry.
+    """
     hints = typing.get_type_hints(handler)
     parameters = []
     for item in inspect.signature(handler).parameters.values():

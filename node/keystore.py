@@ -1,8 +1,9 @@
 """Private keys on disk: one encrypted JSON file a key, and the node's own plain key. No prompts, no chain.
 
-A key file is AES-256-GCM under a key derived by scrypt (N = 2^17, r = 8, p = 1) from the passphrase; everything else in
-the file is authenticated as associated data, so no byte of it can be changed unnoticed. Files are written to a temporary
-name with mode 0600, synced, and renamed: a crash leaves the old file or the new one.
+A key file is AES-256-GCM under a key derived by scrypt (N = 2^17, r = 8, p = 1) from the passphrase;
+everything else in the file is authenticated as associated data, so no byte of it can be changed unnoticed.
+Files are written to a temporary name with mode 0600, synced, and renamed: a crash leaves the old file or the
+new one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from engram.primitives.keys import PrivateKey, format_address, parse_address
 VERSION = 1
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**17, 8, 1
 SCRYPT_MEMORY_BYTES = 256 * 1024 * 1024
-"""What OpenSSL may allocate; a file that asks for stronger parameters is refused before anything is allocated."""
+"""What OpenSSL may allocate; a file that asks for stronger parameters is refused before anything is
+allocated.
+"""
 _MAX_FILE_BYTES = 16 * 1024
 
 
@@ -46,7 +49,9 @@ class Keystore:
         self._hrp = hrp
 
     def path_of(self, name: str) -> Path:
-        """Where the key `name` lives; a name is letters, digits, `-` and `_`, so that it cannot leave the folder."""
+        """Where the key `name` lives; a name is letters, digits, `-` and `_`, so that it cannot leave the
+        folder.
+        """
         if not name or len(name) > 64 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name):
             raise KeyNotFound("a key's name is 1 to 64 letters, digits, - and _", got=name)
         return self._folder / f"{name}.json"
@@ -81,7 +86,9 @@ class Keystore:
 
 
 def load_node_key(path: Path) -> PrivateKey:
-    """The key that names this node to its peers; made on first use. It holds no money, so the file is plain, 0600."""
+    """The key that names this node to its peers; made on first use. It holds no money, so the file is
+    plain, 0600.
+    """
     if not path.exists():
         write_private(path, secrets.token_bytes(32).hex().encode() + b"\n")
     try:

@@ -1,7 +1,7 @@
 """The node's HTTP door: JSON-RPC 2.0 by POST and WebSocket, blobs by GET, metrics. No methods of its own.
 
-aiohttp checks neither Host nor Origin, so this page does: a web page the operator visits must not be able to drive the
-node (DNS rebinding, cross-site WebSockets). Bodies, messages and waiting times are bounded.
+aiohttp checks neither Host nor Origin, so this page does: a web page the operator visits must not be able to
+drive the node (DNS rebinding, cross-site WebSockets). Bodies, messages and waiting times are bounded.
 """
 
 from __future__ import annotations

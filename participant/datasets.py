@@ -1,7 +1,8 @@
-"""Labelled images from files: the digits that ship with Engram, MNIST's idx files, csv and npz. No chain, no training.
+"""Labelled images from files: the digits that ship with Engram, MNIST's idx files, csv and npz. No chain, no
+training.
 
-A feature is a whole number 0–255, a label a whole number below 65,536: what the chain can hold. A file that holds anything
-else (NaN, fractions, negative numbers) is refused by name, never rounded.
+A feature is a whole number 0-255, a label a whole number below 65,536: what the chain can hold. A file that
+holds anything else (NaN, fractions, negative numbers) is refused by name, never rounded.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def concatenate(sets: Sequence[Dataset]) -> Dataset:
 
 
 def load_digits() -> Dataset:
-    """The 1,797 8×8 digits of the UCI repository that ship inside the package (CC BY 4.0)."""
+    """The 1,797 8x8 digits of the UCI repository that ship inside the package (CC BY 4.0)."""
     raw = resources.files("engram.participant.data").joinpath("digits.csv.gz").read_bytes()
     return _from_table(gzip.decompress(raw).decode("ascii"), "digits")
 
@@ -91,7 +92,8 @@ class SplitDataset:
 def load_mnist_folder(folder: Path) -> SplitDataset:
     """The four idx files of MNIST or Fashion-MNIST in `folder`, their published checksums verified.
 
-    Raises `DatasetNotFound` naming the first missing file, `ChecksumMismatch` if a file is not the published one.
+    Raises `DatasetNotFound` naming the first missing file, `ChecksumMismatch` if a file is not the published
+    one.
     """
     for name in MNIST_SHA256:
         if not (folder / name).is_file():
@@ -141,9 +143,11 @@ def load_csv(path: Path) -> Dataset:
 
 
 def load_npz(path: Path) -> Dataset:
-    """A numpy archive with the arrays `features` (rows × inputs) and `labels`; pickled objects are refused."""
+    """A numpy archive with the arrays `features` (rows x inputs) and `labels`; pickled objects are
+    refused.
+    """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             features, labels = archive["features"], archive["labels"]
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise errors.ForeignDataset(f"{path.name}: no arrays `features` and `labels`: {error}") from error
@@ -204,7 +208,7 @@ def _from_table(text: str, name: str) -> Dataset:
 def _checked(features: npt.NDArray[np.generic], labels: npt.NDArray[np.generic], name: str) -> Dataset:
     if features.ndim != 2 or labels.ndim != 1 or features.shape[0] != labels.shape[0]:
         raise errors.ForeignDataset(
-            f"{name}: features must be rows × inputs, labels one a row", got=(features.shape, labels.shape)
+            f"{name}: features must be rows x inputs, labels one a row", got=(features.shape, labels.shape)
         )
     if features.size == 0:
         raise errors.EmptyDataset(f"{name} holds no rows or no features")

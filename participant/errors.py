@@ -1,4 +1,6 @@
-"""What can be wrong with a participant's own files, data and plans. Leafs only; families stand in `primitives.errors`."""
+"""What can be wrong with a participant's own files, data and plans. Leafs only; families stand in
+`primitives.errors`.
+"""
 
 from __future__ import annotations
 

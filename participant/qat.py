@@ -1,9 +1,11 @@
-"""Quantisation-aware training of a block network: rounded weights forward, straight-through gradients back. No chain.
+"""Quantisation-aware training of a block network: rounded weights forward, straight-through gradients back.
+No chain.
 
-The forward pass here is the consensus network's in float32: the same weights (rounded at every step), the same shifts, the
-same clipping. It steers the gradients only: the loss that a participant claims is computed by `nn.network` on the integers
-that come out. Master weights are kept in units of one integer step, so a learning rate means "steps per update".
-Straight-through estimator: Bengio, Léonard, Courville 2013 (arXiv:1308.3432). Adam: Kingma, Ba 2015 (arXiv:1412.6980).
+The forward pass here is the consensus network's in float32: the same weights (rounded at every step), the
+same shifts, the same clipping. It steers the gradients only: the loss that a participant claims is computed
+by `nn.network` on the integers that come out. Master weights are kept in units of one integer step, so a
+learning rate means "steps per update". Straight-through estimator: Bengio, Léonard, Courville 2013
+(arXiv:1308.3432). Adam: Kingma, Ba 2015 (arXiv:1412.6980).
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class Budget:
 
 @dataclass
 class _Master:
-    """Float copies of one block, with Adam's two moments. `unit` is the worth of one bias step in accumulator units."""
+    """Float copies of one block, with Adam's two moments. `unit` is the worth of one bias step in
+    accumulator units.
+    """
 
     weights: Array
     bias: Array
@@ -73,9 +77,11 @@ def fit(
     rng: np.random.Generator,
     progress: Callable[[int, float], None] | None = None,
 ) -> Parameters:
-    """Train the blocks marked `trainable` (order of `parameters`) by softmax cross-entropy; the others stay as they are.
+    """Train the blocks marked `trainable` (order of `parameters`) by softmax cross-entropy; the others stay
+    as they are.
 
-    `progress(step, batch loss in nats)` is called about a hundred times. Returns new parameters within the integer ranges.
+    `progress(step, batch loss in nats)` is called about a hundred times. Returns new parameters within the
+    integer ranges.
     """
     blocks = (*spec.hidden, *spec.outputs)
     masters = [_master(block, given) for block, given in zip(blocks, parameters, strict=True)]
@@ -188,7 +194,9 @@ def _components(spec: NetworkSpec, rounded: list[tuple[Array, Array]], layers: l
 def _softmax_gradient(
     spec: NetworkSpec, components: Array, labels: npt.NDArray[np.int64]
 ) -> tuple[float, Array]:
-    """Mean loss in nats, and its gradient by the component sums; only a class's largest component receives any."""
+    """Mean loss in nats, and its gradient by the component sums; only a class's largest component receives
+    any.
+    """
     owner = np.array(component_classes(spec), dtype=np.int64)
     logits = np.full((components.shape[0], spec.classes), -np.inf, np.float32)
     for component, cls in enumerate(owner):
@@ -212,12 +220,15 @@ def _backward(
 ) -> dict[int, tuple[Array, Array]]:
     gradients: dict[int, tuple[Array, Array]] = {}
     by_layer = [np.zeros_like(layer) for layer in layers]
-    for position, block in enumerate(spec.outputs, start=len(spec.hidden)):
-        scale = np.float32(2.0**-block.shift * NATS_PER_UNIT)
-        error = upstream[:, block.first : block.first + block.width] * scale
+    for position, output in enumerate(spec.outputs, start=len(spec.hidden)):
+        scale = np.float32(2.0**-output.shift * NATS_PER_UNIT)
+        error = upstream[:, output.first : output.first + output.width] * scale
         if trainable[position]:
-            gradients[position] = (layers[block.layer][:, block.lo : block.hi].T @ error, error.sum(axis=0))
-        by_layer[block.layer][:, block.lo : block.hi] += error @ rounded[position][0].T
+            gradients[position] = (
+                layers[output.layer][:, output.lo : output.hi].T @ error,
+                error.sum(axis=0),
+            )
+        by_layer[output.layer][:, output.lo : output.hi] += error @ rounded[position][0].T
     columns = hidden_columns(spec)
     for layer in range(len(layers) - 1, 0, -1):
         for position, block in enumerate(spec.hidden):

@@ -1,0 +1,68 @@
+"""What a participant does off the chain: train a version further, or grow it. Its losses are the chain's own.
+
+Losses and scores come from `nn.network` on integers, so a claim made here is the loss that every node
+computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from engram.nn.growth import Growth, forward_frozen, grown_spec, merge_parameters
+from engram.nn.loss import Score, score
+from engram.nn.network import Parameters, forward
+from engram.nn.spec import NetworkSpec
+from engram.participant.architect import SAMPLE_ROWS, grown_network
+from engram.participant.datasets import Dataset
+from engram.participant.qat import Budget, fit
+
+Progress = Callable[[int, float], None]
+"""Called with the step and the batch's loss in nats."""
+
+
+def train(
+    spec: NetworkSpec,
+    parameters: Parameters,
+    data: Dataset,
+    budget: Budget,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+) -> Parameters:
+    """New parameters for every block of the same network, trained on `data` from where `parameters` stand."""
+    return fit(spec, parameters, (True,) * len(parameters), data, budget, rng, progress)
+
+
+def grow(
+    spec: NetworkSpec,
+    parameters: Parameters,
+    data: Dataset,
+    *,
+    new_classes: int,
+    neurons: int,
+    budget: Budget,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+) -> tuple[Growth, Parameters]:
+    """A growth by `neurons` and `new_classes`, and the parameters of its new blocks; every old block stays as
+    it is.
+
+    `data` should hold old and new classes: the old logits are fixed, so the new ones must learn where to stay
+    low.
+    """
+    sample = data.features[rng.permutation(data.rows)[:SAMPLE_ROWS]]
+    frozen = forward_frozen(spec, parameters, sample)
+    layers = [layer.astype(np.float32) for layer in frozen.layers]
+    growth, drawn = grown_network(spec, layers, neurons, new_classes, rng)
+    whole = grown_spec(spec, growth)
+    start = merge_parameters(spec, parameters, growth, drawn)
+    old = {id(block) for block in parameters}
+    learns = tuple(id(block) not in old for block in start)
+    trained = fit(whole, start, learns, data, budget, rng, progress)
+    return growth, tuple(block for block, new in zip(trained, learns, strict=True) if new)
+
+
+def evaluate(spec: NetworkSpec, parameters: Parameters, data: Dataset, loss_kind: int) -> Score:
+    """Exact loss and correct rows, as the chain computes them."""
+    return score(loss_kind, forward(spec, parameters, data.features), data.labels)

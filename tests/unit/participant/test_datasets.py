@@ -1,0 +1,110 @@
+"""Data sets from files: what is read, and every way a file can be wrong."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engram.participant import datasets
+from engram.primitives.errors import InvalidInput
+
+
+def idx(shape: tuple[int, ...], data: bytes) -> bytes:
+    return b"\x00\x00\x08" + bytes([len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + data
+
+
+def test_the_shipped_digits_are_the_published_file() -> None:
+    digits = datasets.load("digits")
+    assert (digits.rows, digits.inputs) == (1797, 64)
+    assert np.bincount(digits.labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert (int(digits.features.min()), int(digits.features.max())) == (0, 16)
+
+
+def test_csv_plain_and_gzipped_give_the_same_rows(tmp_path: Path) -> None:
+    text = "1,2,0\n3,4,1\n"
+    (tmp_path / "a.csv").write_text(text)
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(text.encode()))
+    plain, packed = datasets.load(str(tmp_path / "a.csv")), datasets.load(str(tmp_path / "b.csv.gz"))
+    assert plain.features.tolist() == packed.features.tolist() == [[1, 2], [3, 4]]
+    assert plain.labels.tolist() == packed.labels.tolist() == [0, 1]
+
+
+def test_npz_and_idx_give_the_rows_they_hold(tmp_path: Path) -> None:
+    features, labels = np.arange(12, dtype=np.uint8).reshape(3, 4), np.array([2, 0, 1], np.uint8)
+    np.savez(tmp_path / "a.npz", features=features.astype(np.float64), labels=labels)
+    (tmp_path / "images").write_bytes(idx((3, 2, 2), features.tobytes()))
+    (tmp_path / "labels").write_bytes(idx((3,), labels.tobytes()))
+    from_npz = datasets.load(str(tmp_path / "a.npz"))
+    from_idx = datasets.load_idx(tmp_path / "images", tmp_path / "labels")
+    for found in (from_npz, from_idx):
+        assert found.features.tolist() == features.tolist()
+        assert found.labels.tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("empty.csv", b"\n\n", "empty_dataset"),
+        ("words.csv", b"a,b,c\n", "foreign_dataset"),
+        ("ragged.csv", b"1,2,0\n1,0\n", "foreign_dataset"),
+        ("fraction.csv", b"1.5,0\n", "foreign_dataset"),
+        ("binary.csv", b"\xff\xfe\x00", "foreign_dataset"),
+        ("large.csv", b"256,0\n", "feature_out_of_range"),
+        ("negative.csv", b"-1,0\n", "feature_out_of_range"),
+        ("label.csv", b"1,65536\n", "dataset_label_out_of_range"),
+        ("huge.csv", b"1," + b"9" * 40 + b"\n", "foreign_dataset"),
+        ("torn.csv.gz", gzip.compress(b"1,2,0\n")[:-6], "foreign_dataset"),
+        ("broken.npz", b"PK\x03\x04nothing", "foreign_dataset"),
+        ("image.png", b"\x89PNG", "foreign_dataset"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name(tmp_path: Path, name: str, content: bytes, code: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidInput) as caught:
+        datasets.load(str(tmp_path / name))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.5, -1.0, 256.0])
+def test_features_that_are_not_bytes_are_refused_not_rounded(tmp_path: Path, value: float) -> None:
+    features = np.zeros((2, 3))
+    features[1, 2] = value
+    np.savez(tmp_path / "a.npz", features=features, labels=np.zeros(2, np.int64))
+    with pytest.raises(InvalidInput) as caught:
+        datasets.load(str(tmp_path / "a.npz"))
+    assert caught.value.code == "feature_out_of_range"
+
+
+def test_pickled_objects_in_an_archive_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", features=np.array([object()]), labels=np.array([0]), allow_pickle=True)
+    with pytest.raises(InvalidInput) as caught:
+        datasets.load(str(tmp_path / "a.npz"))
+    assert caught.value.code == "foreign_dataset"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\x00\x00\x0d\x01", idx((2, 2), b"abc"), idx((2**31, 2**31), b""), b"\x00\x00\x08\x03\x00"]
+)
+def test_a_bad_idx_file_is_foreign(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "images").write_bytes(raw)
+    with pytest.raises(InvalidInput) as caught:
+        datasets.load_idx(tmp_path / "images", tmp_path / "images")
+    assert caught.value.code == "foreign_dataset"
+
+
+def test_a_folder_without_the_four_files_names_the_missing_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"lacks train-images") as caught:
+        datasets.load(str(tmp_path))
+    assert caught.value.code == "dataset_not_found"
+
+
+def test_a_changed_mnist_file_is_refused_by_its_checksum(tmp_path: Path) -> None:
+    for name in datasets.MNIST_SHA256:
+        (tmp_path / name).write_bytes(b"not the published bytes")
+    with pytest.raises(InvalidInput) as caught:
+        datasets.load(str(tmp_path))
+    assert caught.value.code == "checksum_mismatch"

@@ -1,0 +1,89 @@
+"""Training on real digits: learns, keeps the old integers, claims what the chain computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engram.nn.growth import grown_spec, merge_parameters
+from engram.nn.layers import DenseRelu, DenseSquare, Output
+from engram.nn.loss import Score
+from engram.nn.network import BlockParameters, Parameters, forward, prove_bounds
+from engram.nn.spec import NetworkSpec
+from engram.participant import datasets, trainer
+from engram.participant.architect import dense_network
+from engram.participant.qat import Budget
+
+SOFTMAX = 1
+Q24 = 2**24
+
+
+@pytest.fixture(scope="module")
+def digits() -> datasets.Dataset:
+    return datasets.load_digits().shuffled(np.random.default_rng(7))
+
+
+@pytest.fixture(scope="module")
+def trained(digits: datasets.Dataset) -> tuple[NetworkSpec, Parameters, datasets.Dataset]:
+    rng = np.random.default_rng(1)
+    old = digits.of_classes(range(6))
+    own, unseen = old.take(np.arange(400)), old.take(np.arange(400, 700))
+    spec, fresh = dense_network(own, (32,), 6, rng)
+    return spec, trainer.train(spec, fresh, own, Budget(steps=600, batch=32), rng), unseen
+
+
+def nats(score: Score) -> float:
+    return score.loss / Q24 / score.rows
+
+
+def test_training_learns_unseen_digits_within_integer_ranges(
+    trained: tuple[NetworkSpec, Parameters, datasets.Dataset],
+) -> None:
+    spec, parameters, unseen = trained
+    score = trainer.evaluate(spec, parameters, unseen, SOFTMAX)
+    assert score.correct >= 0.93 * score.rows
+    assert nats(score) < 0.25
+    prove_bounds(spec, parameters)
+
+
+def test_the_same_seed_gives_the_same_integers(digits: datasets.Dataset) -> None:
+    own = digits.take(np.arange(100))
+
+    def run(seed: int) -> list[bytes]:
+        rng = np.random.default_rng(seed)
+        spec, fresh = dense_network(own, (8,), 10, rng)
+        result = trainer.train(spec, fresh, own, Budget(steps=20, batch=8), rng)
+        return [block.weights.tobytes() + block.bias.tobytes() for block in result]
+
+    assert run(3) == run(3)
+    assert run(3) != run(4)
+
+
+def test_growth_learns_new_classes_and_keeps_old_logits_bit_for_bit(
+    digits: datasets.Dataset, trained: tuple[NetworkSpec, Parameters, datasets.Dataset]
+) -> None:
+    spec, parameters, _ = trained
+    own, unseen = digits.take(np.arange(900)), digits.take(np.arange(900, 1797))
+    rng = np.random.default_rng(2)
+    budget = Budget(steps=800, batch=32)
+    growth, added = trainer.grow(spec, parameters, own, new_classes=4, neurons=24, budget=budget, rng=rng)
+    whole, merged = grown_spec(spec, growth), merge_parameters(spec, parameters, growth, added)
+    assert trainer.evaluate(whole, merged, unseen, SOFTMAX).correct >= 0.9 * unseen.rows
+    old = forward(spec, parameters, unseen.features)
+    assert forward(whole, merged, unseen.features)[:, :6].tolist() == old.tolist()
+
+
+def test_square_neurons_components_and_two_layers_learn_as_well(digits: datasets.Dataset) -> None:
+    rng = np.random.default_rng(5)
+    own = digits.of_classes((0, 1, 2)).take(np.arange(300))
+    hidden = (DenseRelu(1, 0, 64, 16, 5, 8, 8), DenseSquare(2, 0, 16, 12, 5, 7, 6, 8, 8))
+    spec = NetworkSpec(64, 3, (0, 1, 2, 0), hidden, (Output(2, 0, 12, 0, 4, -4, 8),))
+    fresh = tuple(
+        BlockParameters(rng.integers(-60, 61, shape).astype(np.int8), np.zeros(shape[1], np.int32))
+        for shape in ((64, 16), (16, 12), (12, 4))
+    )
+    before = trainer.evaluate(spec, fresh, own, SOFTMAX)
+    after = trainer.evaluate(
+        spec, trainer.train(spec, fresh, own, Budget(steps=600, batch=32), rng), own, SOFTMAX
+    )
+    assert nats(after) < 0.3 < nats(before)
