@@ -13,6 +13,8 @@ There is exactly one encoding of a value: what is decoded is encoded again and c
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, TypeVar
 
 import msgpack
@@ -29,6 +31,10 @@ MAX_BYTES: Final = 2**26
 """Bytes that `decode` accepts unless told otherwise."""
 
 _ANY_LENGTH: Final = 2**32 - 1
+_NIL: Final = b"\xc0"
+_FIXED_ARRAYS: Final = frozenset(bytes([head]) for head in range(0x90, 0xA0))
+_ARRAY_LENGTH_BYTES: Final[Mapping[bytes, int]] = {b"": 1, b"\xdc": 2, b"\xdd": 4}
+"""Bytes of the length after an array's header; where no header is left, one that cannot be read."""
 
 
 def encode(obj: object) -> bytes:
@@ -76,13 +82,27 @@ def _read(cls: type[T], raw: bytes) -> T:
         max_str_len=_ANY_LENGTH,
     )
     unpacker.feed(raw)
-    count, tell = unpacker.read_array_header, unpacker.tell
+    count, tell = partial(_array_length, unpacker.read_bytes), unpacker.tell
     try:
-        if (arity := count()) != known.arity:
+        if (arity := count(cls.__qualname__)) != known.arity:
             refuse_arity(arity, cls.__qualname__, known.arity)
-        obj: T = known.read(unpacker.unpack, count, tell, raw)
+        obj: T = known.read(unpacker.unpack, count, lambda: raw[(at := tell()) : at + 1] == _NIL)
     except msgpack.OutOfData as error:
         raise Truncated(f"encoded {cls.__qualname__} ends too early", got=len(raw)) from error
     except ValueError as error:
         raise WrongType(f"encoded {cls.__qualname__} holds another type at byte {tell()}: {error}") from error
     return obj
+
+
+def _array_length(read_bytes: Callable[[int], bytes], where: str) -> int:
+    """Takes an array's header. (msgpack's own `read_array_header` may or may not heed `max_array_len`.)"""
+    head = read_bytes(1)
+    if head in _FIXED_ARRAYS:
+        return head[0] & 0x0F
+    if head not in _ARRAY_LENGTH_BYTES:
+        raise WrongType(f"{where} is not an array", got=head)
+    size = _ARRAY_LENGTH_BYTES[head]
+    length = read_bytes(size)
+    if len(length) < size:
+        raise Truncated(f"{where} ends within its header")
+    return int.from_bytes(length, "big")

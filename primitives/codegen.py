@@ -2,7 +2,7 @@
 
 A generated pair is straight-line code: a field costs a read, a type test and a bound test.
 
-    def write(o):                                    def read(take, count, tell, raw):
+    def write(o):                                    def read(take, count, is_nil):
         if type(o) is not cls: refuse_record(…)          v1 = take()
         v1 = o.amount                                    if type(v1) is not int or not 0 <= v1 <= …:
         if type(v1) is not int or not 0 <= v1 <= …:          refuse_int(v1, 'Transfer.amount', 0, …)
@@ -10,7 +10,7 @@ A generated pair is straight-line code: a field costs a read, a type test and a 
         return (v1,)
 
 `write` returns the wire form (nested tuples and lists). `read` runs after its array's header was taken:
-`take()` gives the next scalar, `count()` the next array's length, `tell()` the offset in `raw`.
+`take()` gives the next scalar, `count(where)` the next array's length, `is_nil()` whether nil comes next.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from engram.primitives.schema import (
 )
 
 Take = Callable[[], Any]
-Count = Callable[[], int]
+Count = Callable[[str], int]
+IsNil = Callable[[], bool]
 _PLAIN: Final = (IntSchema, BytesSchema, TextSchema, BoolSchema)
 
 
@@ -48,7 +49,7 @@ class Functions:
     write: Callable[[object], tuple[object, ...]]
     """The checked wire form of an instance. Raises `CodecError`."""
 
-    read: Callable[[Take, Count, Count, bytes], Any]
+    read: Callable[[Take, Count, IsNil], Any]
     """The instance whose fields follow; the array header is already taken. Raises `CodecError`."""
 
     arity: int
@@ -89,7 +90,7 @@ class _Source:
         self._line(1, f"return ({''.join(f'{wire}, ' for wire in wires)})")
 
     def read_function(self, fields: tuple[tuple[str, Schema], ...]) -> None:
-        self._line(0, "def read(take, count, tell, raw):")
+        self._line(0, "def read(take, count, is_nil):")
         where = self.scope["cls"].__qualname__
         values = [self._read(1, schema, f"{where}.{name}") for name, schema in fields]
         self._line(1, f"return cls({', '.join(values)})")
@@ -176,23 +177,25 @@ class _Source:
                 self._read_optional(depth, inner, value, where)
             case RecordSchema(cls):
                 known = functions(cls)
-                self._count(depth, f"!= {known.arity}", f"refuse_arity({{}}, {where!r}, {known.arity})")
-                self._line(depth, f"{value} = {self._bind(known.read)}(take, count, tell, raw)")
+                self._count(
+                    depth, where, f"!= {known.arity}", f"refuse_arity({{}}, {where!r}, {known.arity})"
+                )
+                self._line(depth, f"{value} = {self._bind(known.read)}(take, count, is_nil)")
             case UnionSchema(members):
                 table = {tag: functions(cls) for tag, cls in members}
                 readers = self._bind({tag: (known.read, known.arity + 1) for tag, known in table.items()})
-                self._line(depth, f"{value} = count()")
+                self._line(depth, f"{value} = count({where!r})")
                 self._line(depth, f"{value} = member({readers}, {value}, take, {where!r})")
-                self._line(depth, f"{value} = {value}(take, count, tell, raw)")
+                self._line(depth, f"{value} = {value}(take, count, is_nil)")
             case ListSchema(item, lo, hi):
                 refusal = f"refuse_length({{}}, {where!r}, {lo}, {hi})"
-                count = self._count(depth, f"< {lo} or {{}} > {hi}", refusal)
+                count = self._count(depth, where, f"< {lo} or {{}} > {hi}", refusal)
                 self._line(depth, f"{value} = []")
                 self._line(depth, f"for _ in range({count}):")
                 self._line(depth + 1, f"{value}.append({self._read(depth + 1, item, where)})")
                 self._line(depth, f"{value} = tuple({value})")
             case TupleSchema(items):
-                self._count(depth, f"!= {len(items)}", f"refuse_arity({{}}, {where!r}, {len(items)})")
+                self._count(depth, where, f"!= {len(items)}", f"refuse_arity({{}}, {where!r}, {len(items)})")
                 values = [self._read(depth, item, f"{where}[{index}]") for index, item in enumerate(items)]
                 self._line(depth, f"{value} = ({', '.join(values)},)")
             case _:
@@ -206,14 +209,13 @@ class _Source:
             self._line(depth, f"if {value} is not None:")
             self._check(depth + 1, inner, value, where)
             return
-        self._line(depth, f"{value} = tell()")
-        self._line(depth, f"if raw[{value}:{value} + 1] == NIL: {value} = take()")
+        self._line(depth, f"if is_nil(): {value} = take()")
         self._line(depth, "else:")
         self._line(depth + 1, f"{value} = {self._read(depth + 1, inner, where)}")
 
-    def _count(self, depth: int, test: str, refusal: str) -> str:
+    def _count(self, depth: int, where: str, test: str, refusal: str) -> str:
         count = self._fresh()
-        self._line(depth, f"{count} = count()")
+        self._line(depth, f"{count} = count({where!r})")
         self._line(depth, f"if {count} {test.format(count)}: {refusal.format(count)}")
         return count
 
@@ -281,7 +283,6 @@ def _check_text(value: Any, where: str, lo: int, hi: int) -> None:
 
 
 _REFUSALS: Final[Mapping[str, object]] = {
-    "NIL": b"\xc0",
     "member": _member,
     "check_text": _check_text,
     "refuse_type": _refuse_type,

@@ -160,7 +160,7 @@ def test_each_kind_of_field_refuses_what_breaks_its_annotation(
     forms[names.index(name)] = form
     with pytest.raises(error) as raised:
         decode(Everything, packed(forms))
-    assert name in str(raised.value) or "Everything holds another type at byte" in str(raised.value)
+    assert name in str(raised.value)
 
 
 @pytest.mark.parametrize(
