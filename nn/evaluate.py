@@ -26,7 +26,7 @@ LOGIT_LIMIT: Final = 2**30
 """Logits are clipped to ±2^30: ±16,384 nats."""
 
 _CHUNK_ROWS: Final = 1024
-_CHUNK_ELEMENTS: Final = 2**22
+_CHUNK_ELEMENTS: Final = 2**21
 
 
 @dataclass(frozen=True, eq=False)
