@@ -1,0 +1,235 @@
+"""How blocks and transactions spread: announced by id, fetched once, relayed on. Keeps ids, never validity.
+
+A block is announced on as soon as its header and work hold, before it is executed; a transaction when the
+node says so, which it does once its mempool has taken it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+
+from engram.p2p.clock import Clock, Deadline
+from engram.p2p.errors import PeerTimeout, WrongReply
+from engram.p2p.inventory import KnownIds, RecentBlocks, WantList
+from engram.p2p.messages import (
+    MAX_ANNOUNCED_BLOCKS,
+    MAX_ANNOUNCED_TRANSACTIONS,
+    MIB,
+    Announce,
+    DataRequest,
+    Reply,
+)
+from engram.p2p.protocol import ChainProtocol, CheckedBlock
+from engram.p2p.serving import answer
+from engram.p2p.session import Session
+from engram.primitives.errors import Invalid, NotReady
+
+
+@dataclass(frozen=True)
+class GossipLimits:
+    """Bounds of what is remembered, a peer, and the pace of announcements."""
+
+    known_blocks: int = 1_024
+    known_transactions: int = 8_192
+    wanted_blocks: int = 64
+    """Announced and not yet fetched."""
+    wanted_transactions: int = 4_096
+    waiting_transactions: int = 4_096
+    """To be announced; the oldest give way."""
+    fetch_transactions: int = 64
+    """Asked for at once."""
+    block_s: float = 10.0
+    """After this long a block is asked of another announcer."""
+    announce_every_s: float = 0.1
+    """Transactions are gathered for so long; blocks never wait."""
+    recent_bytes: int = 16 * MIB
+
+
+class _Neighbour:
+    """What gossip keeps for one session."""
+
+    def __init__(self, limits: GossipLimits) -> None:
+        self.known_blocks = KnownIds(limits.known_blocks)
+        self.known_transactions = KnownIds(limits.known_transactions)
+        self.blocks: dict[bytes, None] = {}
+        self.transactions: dict[bytes, None] = {}
+        self.has_blocks = asyncio.Event()
+        self.has_anything = asyncio.Event()
+
+    def tell_block(self, block_id: bytes) -> None:
+        """Queues a block's id unless the peer knows it."""
+        if block_id in self.known_blocks:
+            return
+        self.known_blocks.add(block_id)
+        self.blocks[block_id] = None
+        self.has_blocks.set()
+        self.has_anything.set()
+
+    def tell_transaction(self, txid: bytes, capacity: int) -> None:
+        """Queues a transaction's id unless the peer knows it."""
+        if txid in self.known_transactions:
+            return
+        self.known_transactions.add(txid)
+        self.transactions[txid] = None
+        if len(self.transactions) > capacity:
+            del self.transactions[next(iter(self.transactions))]
+        self.has_anything.set()
+
+    def take(self) -> Announce:
+        """The next announcement; what does not fit stays queued."""
+        blocks = tuple(islice(self.blocks, MAX_ANNOUNCED_BLOCKS))
+        transactions = tuple(islice(self.transactions, MAX_ANNOUNCED_TRANSACTIONS))
+        for block_id in blocks:
+            del self.blocks[block_id]
+        for txid in transactions:
+            del self.transactions[txid]
+        _set_if(self.has_blocks, bool(self.blocks))
+        _set_if(self.has_anything, bool(self.blocks or self.transactions))
+        return Announce(blocks, transactions)
+
+
+def _set_if(event: asyncio.Event, condition: bool) -> None:
+    if condition:
+        event.set()
+    else:
+        event.clear()
+
+
+class Gossip:
+    """The relay between all sessions; implements `session.SessionHandler`."""
+
+    def __init__(self, chain: ChainProtocol, clock: Clock, limits: GossipLimits) -> None:
+        self._chain = chain
+        self._clock = clock
+        self._limits = limits
+        self._neighbours: dict[Session, _Neighbour] = {}
+        self._blocks: WantList[Session] = WantList(limits.wanted_blocks)
+        self._transactions: WantList[Session] = WantList(limits.wanted_transactions)
+        self._recent = RecentBlocks(limits.recent_bytes)
+
+    def announce_block(self, block_id: bytes) -> None:
+        """Tells every peer that does not know it of a block that this node can serve."""
+        for neighbour in self._neighbours.values():
+            neighbour.tell_block(block_id)
+
+    def announce_transactions(self, txids: Iterable[bytes]) -> None:
+        """Tells every peer that does not know them of transactions that this node can serve."""
+        for txid in txids:
+            self._transactions.settle((txid,))
+            for neighbour in self._neighbours.values():
+                neighbour.tell_transaction(txid, self._limits.waiting_transactions)
+
+    async def answer(self, request: DataRequest) -> Reply:
+        return await answer(self._chain, self._recent, request)
+
+    async def announced(self, session: Session, announce: Announce) -> None:
+        neighbour = self._neighbours[session]
+        for block_id in announce.blocks:
+            neighbour.known_blocks.add(block_id)
+        for txid in announce.transactions:
+            neighbour.known_transactions.add(txid)
+        if announce.blocks:
+            for block_id in await self._chain.wanted_blocks(announce.blocks):
+                self._blocks.offer(session, block_id)
+        if announce.transactions:
+            for txid in await self._chain.wanted_transactions(announce.transactions):
+                self._transactions.offer(session, txid)
+
+    @contextmanager
+    def joined(self, session: Session) -> Iterator[None]:
+        """The session takes part inside `with`; it must before it runs."""
+        self._neighbours[session] = _Neighbour(self._limits)
+        self._blocks.join(session)
+        self._transactions.join(session)
+        try:
+            yield
+        finally:
+            self._blocks.leave(session)
+            self._transactions.leave(session)
+            del self._neighbours[session]
+
+    async def follow(self, session: Session) -> None:
+        """Announces to one peer and fetches from it until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._announce(session, self._neighbours[session]))
+            group.create_task(self._fetch_blocks(session))
+            group.create_task(self._fetch_transactions(session))
+
+    async def _announce(self, session: Session, neighbour: _Neighbour) -> None:
+        while True:
+            await neighbour.has_anything.wait()
+            with suppress(TimeoutError):
+                async with Deadline(self._clock, self._limits.announce_every_s):
+                    await neighbour.has_blocks.wait()
+            await session.announce(neighbour.take())
+
+    async def _fetch_blocks(self, session: Session) -> None:
+        while True:
+            claimed = await self._blocks.claim(session, 1)
+            try:
+                await self._fetch_block(session, claimed[0])
+            finally:
+                self._blocks.give_up(session, claimed)
+
+    async def _fetch_block(self, session: Session, block_id: bytes) -> None:
+        """Fetches one announced block, passes its id on and imports it, if the peer delivers."""
+        if not await self._chain.wanted_blocks((block_id,)):
+            self._blocks.settle((block_id,))
+            return
+        try:
+            raw = await session.get_block(block_id, self._limits.block_s)
+        except PeerTimeout:
+            return
+        if raw is None:
+            return
+        try:
+            block = await self._chain.check_block(session, raw)
+        except NotReady:
+            self._blocks.settle((block_id,))
+            return
+        if block.id != block_id:
+            raise WrongReply("another block than asked for", expected=block_id, got=block.id)
+        self._blocks.settle((block_id,))
+        self._recent.add(block_id, raw)
+        self.announce_block(block_id)
+        await self._import(session, block)
+
+    async def _import(self, session: Session, block: CheckedBlock) -> None:
+        """Hands over a block that is being relayed; that it is invalid is not the fault of who relayed it."""
+        try:
+            await self._chain.on_block(session, block)
+        except Invalid:
+            self._recent.drop(block.id)
+        except NotReady:
+            pass
+
+    async def _fetch_transactions(self, session: Session) -> None:
+        while True:
+            claimed = await self._transactions.claim(session, self._limits.fetch_transactions)
+            try:
+                await self._fetch_batch(session, claimed)
+            finally:
+                self._transactions.give_up(session, claimed)
+
+    async def _fetch_batch(self, session: Session, claimed: list[bytes]) -> None:
+        """Fetches announced transactions and offers them to the mempool; the node announces what it took."""
+        txids = await self._chain.wanted_transactions(claimed)
+        self._transactions.settle(set(claimed).difference(txids))
+        if not txids:
+            return
+        try:
+            answers = await session.get_transactions(txids)
+        except PeerTimeout:
+            return
+        self._transactions.release(session, txids[len(answers) :])
+        found = {txid: raw for txid, raw in zip(txids, answers, strict=False) if raw is not None}
+        for txid, raw in found.items():
+            if (got := self._chain.transaction_id(raw)) != txid:
+                raise WrongReply("another transaction than asked for", expected=txid, got=got)
+        if found:
+            await self._chain.on_transactions(session, tuple(found.values()))
+            self._transactions.settle(found)

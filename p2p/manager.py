@@ -1,0 +1,272 @@
+"""Which peers this node speaks with: dials, accepts, refuses, ends and lists sessions. Not what they say.
+
+`run` owns every task of p2p; when it is cancelled, each peer is told and every link is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from typing import Final
+
+from engram.p2p.clock import Clock, Deadline
+from engram.p2p.errors import (
+    DialFailed,
+    DisconnectReason,
+    DuplicatePeer,
+    PeerRefused,
+    PeerTimeout,
+    SelfConnection,
+    TooManyPeers,
+    reason_of,
+)
+from engram.p2p.gossip import Gossip, GossipLimits
+from engram.p2p.handshake import Role, own_hello, part, shake_hands
+from engram.p2p.limits import SessionLimits
+from engram.p2p.link import Link, Listener, PeerAddress, Transport
+from engram.p2p.protocol import ChainProtocol, PeerInfo
+from engram.p2p.scores import PeerPolicy
+from engram.p2p.session import Session
+from engram.primitives.errors import ChainError, Invalid, NotReady
+from engram.primitives.keys import PrivateKey
+
+TURNED_AWAY_AT_ONCE: Final = 16
+"""Connections beyond the last place that are still told why; further ones are cut without a word."""
+
+
+@dataclass(frozen=True)
+class PeerConfig:
+    """Where to listen, whom to dial, and every bound of p2p."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0 takes a free one."""
+    peers: tuple[PeerAddress, ...] = ()
+    """Peers to keep a session with."""
+    max_inbound: int = 32
+    dial_s: float = 5.0
+    """For one connection to be made."""
+    first_retry_s: float = 0.5
+    """Wait after the first failure; doubles with each further one."""
+    last_retry_s: float = 30.0
+    steady_s: float = 30.0
+    """A session that lasted so long starts the waits anew."""
+    session: SessionLimits = field(default_factory=SessionLimits)
+    gossip: GossipLimits = field(default_factory=GossipLimits)
+
+
+class _Target:
+    """An address to keep a session with, and what became of the last try."""
+
+    def __init__(self, address: PeerAddress) -> None:
+        self.address = address
+        self.task: asyncio.Task[None] | None = None
+        self.node_key: bytes | None = None
+        """The key that answered last."""
+        self.session: Session | None = None
+
+
+class PeerManager:
+    """Every session of this node, at most one a peer."""
+
+    def __init__(
+        self,
+        config: PeerConfig,
+        chain: ChainProtocol,
+        transport: Transport,
+        key: PrivateKey,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        policy: PeerPolicy,
+    ) -> None:
+        """`rng` also draws the handshake's nonces: pass `random.SystemRandom()` outside of tests."""
+        self.gossip = Gossip(chain, clock, config.gossip)
+        self.ready = asyncio.Event()
+        """Set once `port` is bound and the first dials have begun."""
+        self.port = 0
+        self._config = config
+        self._chain = chain
+        self._transport = transport
+        self._key = key
+        self._clock = clock
+        self._rng = rng
+        self._policy = policy
+        self._sessions: dict[bytes, Session] = {}
+        self._targets = {address: _Target(address) for address in config.peers}
+        self._inbound = 0
+        self._group: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Keeps the sessions until it is cancelled. Raises `ListenFailed`, and what is no peer's fault."""
+        host, port = self._config.host, self._config.port
+        async with self._transport, self._transport.listen(host, port) as listener:
+            self.port = listener.port
+            try:
+                async with asyncio.TaskGroup() as self._group:
+                    self._group.create_task(self._accept(listener, self._group))
+                    for target in self._targets.values():
+                        target.task = self._group.create_task(self._keep(target))
+                    self.ready.set()
+            finally:
+                self._group = None
+
+    def peers(self) -> list[PeerInfo]:
+        """The open sessions, oldest first."""
+        return [session.info for session in self._sessions.values()]
+
+    def targets(self) -> list[PeerAddress]:
+        """The addresses that are dialled."""
+        return list(self._targets)
+
+    def add_peer(self, address: PeerAddress) -> None:
+        """Keeps a session with this address from now on."""
+        if address in self._targets:
+            return
+        self._targets[address] = target = _Target(address)
+        if self._group is not None:
+            target.task = self._group.create_task(self._keep(target))
+
+    def remove_peer(self, address: PeerAddress) -> bool:
+        """Dials this address no more and ends the session dialled there. False if it is no target."""
+        target = self._targets.pop(address, None)
+        if target is None:
+            return False
+        if target.session is not None:
+            target.session.disconnect()
+        elif target.task is not None:
+            target.task.cancel()
+        return True
+
+    def disconnect(self, node_key: bytes) -> bool:
+        """Ends the session with this peer; a target is dialled again. False if there is none."""
+        session = self._sessions.get(node_key)
+        if session is not None:
+            session.disconnect()
+        return session is not None
+
+    async def _accept(self, listener: Listener, group: asyncio.TaskGroup) -> None:
+        async for link in listener.links():
+            if self._inbound >= self._config.max_inbound + TURNED_AWAY_AT_ONCE:
+                link.abort()
+            else:
+                self._inbound += 1
+                group.create_task(self._receive(link))
+
+    async def _receive(self, link: Link) -> None:
+        try:
+            await self._converse(link, Role.ACCEPTOR, None)
+        finally:
+            self._inbound -= 1
+
+    async def _keep(self, target: _Target) -> None:
+        """Dials again and again, until the target is removed or proves to be this node."""
+        failures = 0
+        while self._targets.get(target.address) is target:
+            started_s = self._clock.monotonic()
+            error = await self._dial(target)
+            if isinstance(error, SelfConnection):
+                self._targets.pop(target.address, None)
+            if reason_of(error) is DisconnectReason.DUPLICATE:
+                await self._until_gone(target.node_key)
+            steady = self._clock.monotonic() - started_s >= self._config.steady_s
+            failures = 0 if steady else failures + 1
+            if self._targets.get(target.address) is target:
+                await self._clock.sleep(self._retry_s(failures))
+
+    def _retry_s(self, failures: int) -> float:
+        """Doubling waits, of which up to a half is left to chance so that two nodes do not dial in step."""
+        longest = min(self._config.last_retry_s, self._config.first_retry_s * 2.0 ** min(failures, 32))
+        return longest * self._rng.uniform(0.5, 1.0)
+
+    async def _until_gone(self, node_key: bytes | None) -> None:
+        """Returns once no session with this peer is left."""
+        while node_key is not None and (session := self._sessions.get(node_key)) is not None:
+            await session.closed.wait()
+
+    async def _dial(self, target: _Target) -> ChainError:
+        try:
+            async with Deadline(self._clock, self._config.dial_s):
+                link = await self._transport.dial(target.address)
+        except DialFailed as error:
+            return error
+        except TimeoutError:
+            return DialFailed(f"no connection to {target.address} in {self._config.dial_s:g} s")
+        try:
+            return await self._converse(link, Role.DIALER, target)
+        finally:
+            target.session = None
+
+    async def _converse(self, link: Link, role: Role, target: _Target | None) -> ChainError:
+        """One link from the first word to the last; returns why it ended."""
+        error: ChainError | None = None
+        node_key: bytes | None = None
+        try:
+            session = await self._open(link, role, target)
+            node_key = session.node_key
+            error = await self._hold(session)
+        except (Invalid, NotReady) as refused:
+            error = refused
+        finally:
+            if error is not None:
+                self._policy.report(link.remote.host, node_key, error)
+            await part(link, error, self._clock, self._config.session.close_s)
+        return error
+
+    async def _open(self, link: Link, role: Role, target: _Target | None) -> Session:
+        """The handshake, and every reason not to go on after it."""
+        host = link.remote.host
+        if not self._policy.allows(host, None):
+            raise PeerRefused
+        if role is Role.ACCEPTOR and self._inbound > self._config.max_inbound:
+            raise TooManyPeers(expected=self._config.max_inbound)
+        own = own_hello(self._chain.identity, self._chain.head, self._key.public_key, self._rng)
+        expected_key = target.address.node_key if target is not None else None
+        try:
+            async with Deadline(self._clock, self._config.session.handshake_s):
+                identity = await shake_hands(link, role, own, self._key, expected_key)
+        except TimeoutError:
+            raise PeerTimeout("no handshake in time", expected=self._config.session.handshake_s) from None
+        session = Session(
+            link,
+            identity,
+            inbound=role is Role.ACCEPTOR,
+            handler=self.gossip,
+            clock=self._clock,
+            limits=self._config.session,
+        )
+        if target is not None:
+            target.node_key = identity.node_key
+            target.session = session
+        if not self._policy.allows(host, identity.node_key):
+            raise PeerRefused
+        return session
+
+    async def _hold(self, session: Session) -> ChainError:
+        """The session while it is registered; returns why it ended."""
+        await self._take_place(session)
+        error: ChainError | None = None
+        try:
+            self._chain.on_peer_connected(session)
+            with self.gossip.joined(session):
+                error = await session.run(self.gossip.follow)
+        finally:
+            del self._sessions[session.node_key]
+            session.closed.set()
+            self._chain.on_peer_disconnected(session, reason_of(error))
+        return error
+
+    async def _take_place(self, session: Session) -> None:
+        """Registers the session; of two with a peer both sides keep the same one. Raises `DuplicatePeer`."""
+        while (other := self._sessions.get(session.node_key)) is not None:
+            if not _replaces(session, other):
+                raise DuplicatePeer
+            other.disconnect(DisconnectReason.DUPLICATE)
+            await other.closed.wait()
+        self._sessions[session.node_key] = session
+
+
+def _replaces(new: Session, old: Session) -> bool:
+    """The lower dialler's key wins, so that crossing dials agree; of the same dialler, the newer session."""
+    return new.identity.dialer_key <= old.identity.dialer_key

@@ -1,0 +1,239 @@
+"""Every message on the wire, and the registry of tags, caps, rates and replies. Not what is done with them.
+
+A frame is the tag byte and the canonical bytes of the message. Blocks, headers and transactions travel as
+opaque bytes: whoever asked for them decodes them, outside the event loop.
+
+A new message is a frozen dataclass, its line in `MESSAGES`, its member of `Message` and a golden vector; the
+type checker then names every `match` that has to say what it does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Final
+
+from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, UnknownMessage
+from engram.primitives.codec import decode, encode
+from engram.primitives.types import U16, U32, U64, Hash, PublicKey, Range, Signature, Size
+
+PROTOCOL_VERSION: Final = 1
+OLDEST_VERSION: Final = 1
+"""The oldest version that this node still speaks."""
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+HANDSHAKE_FRAME_BYTES: Final = 64 * KIB
+"""Bytes that a connection may carry to a node before its handshake is complete."""
+MAX_BLOCK_BYTES: Final = 4 * MIB + 64 * KIB
+MAX_HEADER_BYTES: Final = 256
+MAX_TRANSACTION_BYTES: Final = MIB + KIB
+TRANSACTIONS_REPLY_BYTES: Final = MIB
+"""An answer to `GetTransactions` takes no further transaction once it holds this many bytes."""
+MAX_HEADERS: Final = 2_000
+MAX_LOCATOR: Final = 64
+MAX_FETCH: Final = 256
+"""Transactions asked for at once."""
+MAX_ANNOUNCED_BLOCKS: Final = 16
+MAX_ANNOUNCED_TRANSACTIONS: Final = 1_024
+
+RequestId = U32
+HeaderBytes = Annotated[bytes, Size(1, MAX_HEADER_BYTES)]
+BlockBytes = Annotated[bytes, Size(1, MAX_BLOCK_BYTES)]
+TransactionBytes = Annotated[bytes, Size(1, MAX_TRANSACTION_BYTES)]
+Work = Annotated[bytes, Size(32, 32)]
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Who speaks, for which chain, and where its head stands. Both sides send it first, at once.
+
+    Its form is fixed for ever: a node of another version must be able to read it.
+    """
+
+    version: U16
+    """The newest version of the peer protocol that the sender speaks."""
+    chain_id: U64
+    genesis: Hash
+    node_key: PublicKey
+    """Ed25519 key that signs the handshake; the peer's identity, no account."""
+    nonce: Hash
+    """32 fresh random bytes."""
+    height: U64
+    head: Hash
+    total_work: Work
+    """Work of the chain up to `head`, big-endian."""
+    agent: Annotated[str, Size(0, 64)]
+    """Software and version, for people."""
+
+
+@dataclass(frozen=True)
+class Auth:
+    """Proof that the sender of `Hello` holds its node key and speaks to this very peer, in this session."""
+
+    signature: Signature
+
+
+@dataclass(frozen=True)
+class Disconnect:
+    """The sender ends the session and says why: a `DisconnectReason`, or a number from a newer version."""
+
+    reason: U16
+
+
+@dataclass(frozen=True)
+class Ping:
+    """Asks for a `Pong`, which follows everything that the receiver was sent before."""
+
+    request: RequestId
+
+
+@dataclass(frozen=True)
+class Pong:
+    """Answers `Ping`."""
+
+    request: RequestId
+
+
+@dataclass(frozen=True)
+class GetHeaders:
+    """Asks for headers of the receiver's best chain, after the first id of the locator that stands on it."""
+
+    request: RequestId
+    locator: Annotated[tuple[Hash, ...], Size(1, MAX_LOCATOR)]
+    """Block ids of the sender's chain, newest first, thinning out towards genesis."""
+    limit: Annotated[int, Range(1, MAX_HEADERS)]
+
+
+@dataclass(frozen=True)
+class Headers:
+    """Answers `GetHeaders`: encoded headers, oldest first; none if the receiver knows no newer ones."""
+
+    request: RequestId
+    headers: Annotated[tuple[HeaderBytes, ...], Size(0, MAX_HEADERS)]
+
+
+@dataclass(frozen=True)
+class GetBlock:
+    """Asks for a block, header and body."""
+
+    request: RequestId
+    block_id: Hash
+
+
+@dataclass(frozen=True)
+class BlockData:
+    """Answers `GetBlock`: the encoded block, or nothing if the sender has it not."""
+
+    request: RequestId
+    block: BlockBytes | None
+
+
+@dataclass(frozen=True)
+class GetTransactions:
+    """Asks for transactions that wait for a block."""
+
+    request: RequestId
+    txids: Annotated[tuple[Hash, ...], Size(1, MAX_FETCH)]
+
+
+@dataclass(frozen=True)
+class Transactions:
+    """Answers `GetTransactions` for its first ids, at least one; nil for what is not at hand."""
+
+    request: RequestId
+    transactions: Annotated[tuple[TransactionBytes | None, ...], Size(1, MAX_FETCH)]
+
+
+@dataclass(frozen=True)
+class Announce:
+    """Ids to ask the sender for: blocks whose header and work hold, transactions that it would include."""
+
+    blocks: Annotated[tuple[Hash, ...], Size(0, MAX_ANNOUNCED_BLOCKS)]
+    transactions: Annotated[tuple[Hash, ...], Size(0, MAX_ANNOUNCED_TRANSACTIONS)]
+
+
+HandshakeMessage = Hello | Auth
+DataRequest = GetHeaders | GetBlock | GetTransactions
+Request = Ping | DataRequest
+Reply = Pong | Headers | BlockData | Transactions
+Message = HandshakeMessage | Disconnect | Request | Reply | Announce
+
+
+class Phase(Enum):
+    """When a message may be sent."""
+
+    HANDSHAKE = "handshake"
+    """Once, before the session."""
+    SESSION = "session"
+    """After both signatures were checked."""
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often a message may be sent: `burst` at once, `per_s` a second in the long run."""
+
+    per_s: float
+    burst: int
+
+
+@dataclass(frozen=True)
+class MessageSpec:
+    """One line of the registry."""
+
+    tag: int
+    cls: type[Message]
+    max_bytes: int
+    """Of the frame, tag included."""
+    phase: Phase = Phase.SESSION
+    rate: Rate | None = None
+    """None: the handshake, or the answers to requests, bound how often it comes."""
+    reply: type[Message] | None = None
+    """What a request is answered with."""
+
+
+MESSAGES: Final = (
+    MessageSpec(0x00, Hello, 512, Phase.HANDSHAKE),
+    MessageSpec(0x01, Auth, 128, Phase.HANDSHAKE),
+    MessageSpec(0x02, Disconnect, 16, Phase.ALWAYS),
+    MessageSpec(0x10, Ping, 16, rate=Rate(2, 20), reply=Pong),
+    MessageSpec(0x11, Pong, 16),
+    MessageSpec(0x20, GetHeaders, 4 * KIB, rate=Rate(5, 20), reply=Headers),
+    MessageSpec(0x21, Headers, 512 * KIB),
+    MessageSpec(0x22, GetBlock, 64, rate=Rate(500, 1_000), reply=BlockData),
+    MessageSpec(0x23, BlockData, MAX_BLOCK_BYTES + 16),
+    MessageSpec(0x24, GetTransactions, 16 * KIB, rate=Rate(20, 40), reply=Transactions),
+    MessageSpec(0x25, Transactions, TRANSACTIONS_REPLY_BYTES + MAX_TRANSACTION_BYTES + 4 * KIB),
+    MessageSpec(0x30, Announce, 40 * KIB, rate=Rate(10, 100)),
+)
+
+SPECS: Final[dict[type, MessageSpec]] = {spec.cls: spec for spec in MESSAGES}
+_BY_TAG: Final = {spec.tag: spec for spec in MESSAGES}
+MAX_FRAME_BYTES: Final = max(spec.max_bytes for spec in MESSAGES)
+
+
+def encode_frame(message: Message) -> bytes:
+    """The frame of a message. Raises `CodecError` for one that `decode_frame` would not give."""
+    spec = SPECS[type(message)]
+    frame = bytes([spec.tag]) + encode(message)
+    assert len(frame) <= spec.max_bytes, (spec.cls, len(frame))
+    return frame
+
+
+def decode_frame(frame: bytes, phase: Phase) -> Message:
+    """The message of a frame received in `phase`; size and phase are checked before its bytes are read.
+
+    Raises `MalformedFrame`, `UnknownMessage`, `FrameTooLarge`, `UnexpectedMessage`, `CodecError`.
+    """
+    if not frame:
+        raise MalformedFrame("the frame is empty")
+    spec = _BY_TAG.get(frame[0])
+    if spec is None:
+        raise UnknownMessage(got=frame[0])
+    if len(frame) > spec.max_bytes:
+        raise FrameTooLarge(f"{spec.cls.__name__} is too large", expected=spec.max_bytes, got=len(frame))
+    if spec.phase not in (phase, Phase.ALWAYS):
+        raise UnexpectedMessage(expected=phase.value, got=spec.cls.__name__)
+    return decode(spec.cls, frame[1:], max_bytes=spec.max_bytes)

@@ -1,0 +1,73 @@
+"""Requests to one peer that wait for their answers. No I/O, no time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+from engram.p2p.errors import DisconnectReason, SessionEnded, UnsolicitedReply, WrongReply
+from engram.p2p.messages import SPECS, Message, Reply, Request
+
+MAX_ABANDONED: Final = 256
+"""Abandoned requests whose late answers are still recognised."""
+_REQUEST_IDS: Final = 2**32
+
+
+class PendingRequests:
+    """Each answer must belong to one open request, be of the kind that the registry names, and come once."""
+
+    def __init__(self) -> None:
+        self._next_id = 0
+        self._open: dict[int, tuple[type[Message], asyncio.Future[Reply]]] = {}
+        self._abandoned: OrderedDict[int, type[Message]] = OrderedDict()
+        self._ended: DisconnectReason | None = None
+
+    def new_id(self) -> int:
+        """The number of the next request."""
+        self._next_id = (self._next_id + 1) % _REQUEST_IDS
+        return self._next_id
+
+    def expect(self, request: Request) -> asyncio.Future[Reply]:
+        """The answer to come. Raises `SessionEnded`."""
+        if self._ended is not None:
+            raise SessionEnded(self._ended)
+        reply = SPECS[type(request)].reply
+        assert reply is not None
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._open[request.request] = (reply, future)
+        return future
+
+    def settle(self, reply: Reply) -> None:
+        """Hands an answer to whoever waits for it; one that comes too late is dropped.
+
+        Raises `UnsolicitedReply`, `WrongReply`.
+        """
+        number = reply.request
+        if number not in self._open:
+            if self._abandoned.pop(number, None) is not type(reply):
+                raise UnsolicitedReply(got=type(reply).__name__)
+            return
+        expected, future = self._open[number]
+        if type(reply) is not expected:
+            raise WrongReply(expected=expected.__name__, got=type(reply).__name__)
+        del self._open[number]
+        if not future.done():
+            future.set_result(reply)
+
+    def abandon(self, request: Request) -> None:
+        """Stops waiting for an answer, which may still come."""
+        opened = self._open.pop(request.request, None)
+        if opened is None:
+            return
+        self._abandoned[request.request] = opened[0]
+        if len(self._abandoned) > MAX_ABANDONED:
+            self._abandoned.popitem(last=False)
+
+    def end(self, reason: DisconnectReason) -> None:
+        """Fails every open request, and every later one, with `SessionEnded`."""
+        self._ended = reason
+        for _, future in self._open.values():
+            if not future.done():
+                future.set_exception(SessionEnded(reason))
+        self._open.clear()

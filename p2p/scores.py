@@ -1,0 +1,58 @@
+"""Who misbehaved, and who may not come back yet: scores by node key, in memory. Ends no session itself."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, Protocol
+
+from engram.p2p.clock import Clock
+from engram.p2p.errors import MAX_WEIGHT, weight_of
+from engram.primitives.errors import ChainError
+
+REFUSE_S: Final = 600.0
+"""How long a peer stays away once its score is full."""
+FORGET_S: Final = 3_600.0
+"""A score that does not grow for so long is forgotten."""
+MAX_SCORES: Final = 4_096
+
+
+class PeerPolicy(Protocol):
+    """What decides which peers are spoken to. The manager reports, and asks before each session."""
+
+    def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
+        """A session ended with `error`; the key is None if the peer had not yet proved that it holds one."""
+        ...
+
+    def allows(self, host: str, node_key: bytes | None) -> bool:
+        """Whether to speak with this host, or with this node once its key is known."""
+        ...
+
+
+class PeerScores:
+    """Adds the weight of each offence to the node key that committed it; a full score is refused for a while.
+
+    Hosts are not scored: on one machine, or behind one address, the honest would pay for the others.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._scores: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
+
+    def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
+        weight = weight_of(error)
+        if node_key is None or weight == 0:
+            return
+        self._scores[node_key] = (self.score(node_key) + weight, self._clock.monotonic())
+        self._scores.move_to_end(node_key)
+        if len(self._scores) > MAX_SCORES:
+            self._scores.popitem(last=False)
+
+    def allows(self, host: str, node_key: bytes | None) -> bool:
+        if node_key is None or self.score(node_key) < MAX_WEIGHT:
+            return True
+        return self._clock.monotonic() - self._scores[node_key][1] >= REFUSE_S
+
+    def score(self, node_key: bytes) -> int:
+        """The sum of weights; 0 for a peer of good standing."""
+        score, since = self._scores.get(node_key, (0, 0.0))
+        return score if self._clock.monotonic() - since < FORGET_S else 0

@@ -1,0 +1,292 @@
+"""One session with one peer after the handshake: frames in and out, requests and answers, keep-alive.
+
+Knows neither gossip nor the other peers. Whatever the peer does ends at most this session: `run` says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Protocol, TypeVar, assert_never
+
+from engram.p2p.clock import Clock, Deadline
+from engram.p2p.errors import (
+    DisconnectReason,
+    PeerDisconnected,
+    PeerTimeout,
+    SessionEnded,
+    SlowReader,
+    TooManyRequests,
+    UnexpectedMessage,
+    WrongReply,
+    reason_of,
+)
+from engram.p2p.handshake import PeerIdentity
+from engram.p2p.limits import MessageLimiter, SessionLimits, Throttle
+from engram.p2p.link import Link
+from engram.p2p.messages import (
+    MAX_FETCH,
+    MAX_LOCATOR,
+    Announce,
+    Auth,
+    BlockData,
+    DataRequest,
+    Disconnect,
+    GetBlock,
+    GetHeaders,
+    GetTransactions,
+    Headers,
+    Hello,
+    Message,
+    Phase,
+    Ping,
+    Pong,
+    Reply,
+    Request,
+    Transactions,
+    decode_frame,
+    encode_frame,
+)
+from engram.p2p.outbox import Outbox
+from engram.p2p.protocol import HeadSummary, PeerInfo
+from engram.p2p.requests import PendingRequests
+from engram.primitives.errors import ChainError, Invalid, NotReady
+
+R = TypeVar("R", Pong, Headers, BlockData, Transactions)
+
+
+class SessionHandler(Protocol):
+    """What a session does with what the peer wants."""
+
+    async def answer(self, request: DataRequest) -> Reply:
+        """The answer to one request."""
+        ...
+
+    async def announced(self, session: Session, announce: Announce) -> None:
+        """The peer told what it has."""
+        ...
+
+
+class Session:
+    """An open session; implements `protocol.Peer`."""
+
+    def __init__(
+        self,
+        link: Link,
+        identity: PeerIdentity,
+        *,
+        inbound: bool,
+        handler: SessionHandler,
+        clock: Clock,
+        limits: SessionLimits,
+    ) -> None:
+        self.identity = identity
+        self.inbound = inbound
+        self.closed = asyncio.Event()
+        """Set by the manager once nothing of the session is left."""
+        self._link = link
+        self._handler = handler
+        self._clock = clock
+        self._limits = limits
+        self._outbox = Outbox(limits.outbox_bytes)
+        self._pending = PendingRequests()
+        self._slots = asyncio.Semaphore(limits.own_requests)
+        self._inbox: asyncio.Queue[DataRequest] = asyncio.Queue(limits.peer_requests)
+        self._pace = MessageLimiter(clock)
+        self._throttle = Throttle(clock)
+        self._end_asked = asyncio.Event()
+        self._end_error: ChainError = SessionEnded(DisconnectReason.REQUESTED)
+        self._opened_s = clock.monotonic()
+        self._timeouts = 0
+        self._round_trip_s: float | None = None
+        self._received_frames = 0
+        self._received_bytes = 0
+        self._sent_bytes = 0
+
+    @property
+    def node_key(self) -> bytes:
+        return self.identity.node_key
+
+    @property
+    def head(self) -> HeadSummary:
+        return self.identity.head
+
+    @property
+    def info(self) -> PeerInfo:
+        return PeerInfo(
+            node_key=self.node_key,
+            address=self._link.remote,
+            inbound=self.inbound,
+            agent=self.identity.agent,
+            version=self.identity.version,
+            head=self.head,
+            connected_s=self._clock.monotonic() - self._opened_s,
+            round_trip_s=self._round_trip_s,
+            sent_bytes=self._sent_bytes,
+            received_bytes=self._received_bytes,
+            queued_bytes=self._outbox.queued_bytes,
+        )
+
+    async def run(self, follow: Callable[[Session], Coroutine[None, None, None]]) -> ChainError:
+        """Runs the session, and `follow` beside it, until it ends; returns why.
+
+        Errors that are neither `Invalid` nor `NotReady` are not the peer's and pass through.
+        """
+        error: ChainError = self._end_error
+        self._link.open_up()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in (self._read, self._write, self._serve, self._keep_alive, self._wait_for_end):
+                    group.create_task(part())
+                group.create_task(follow(self))
+        except* (Invalid, NotReady) as failures:
+            error = _gravest(failures)
+        finally:
+            self._pending.end(reason_of(error))
+        return error
+
+    async def get_headers(self, locator: Sequence[bytes], limit: int) -> tuple[bytes, ...]:
+        request = GetHeaders(self._pending.new_id(), tuple(locator[:MAX_LOCATOR]), limit)
+        headers = (await self._ask(request, Headers, self._limits.request_s)).headers
+        if len(headers) > limit:
+            raise self._blame(WrongReply("more headers than asked for", expected=limit, got=len(headers)))
+        return headers
+
+    async def get_block(self, block_id: bytes, timeout_s: float | None = None) -> bytes | None:
+        request = GetBlock(self._pending.new_id(), block_id)
+        return (await self._ask(request, BlockData, timeout_s or self._limits.block_s)).block
+
+    async def get_transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
+        request = GetTransactions(self._pending.new_id(), tuple(txids[:MAX_FETCH]))
+        answers = (await self._ask(request, Transactions, self._limits.request_s)).transactions
+        if len(answers) > len(request.txids):
+            raise self._blame(WrongReply("more than asked for", expected=len(txids), got=len(answers)))
+        return answers
+
+    async def ping(self) -> float:
+        started_s = self._clock.monotonic()
+        await self._ask(Ping(self._pending.new_id()), Pong, self._limits.ping_s)
+        self._round_trip_s = self._clock.monotonic() - started_s
+        return self._round_trip_s
+
+    async def announce(self, announce: Announce) -> None:
+        """Tells the peer what it can ask for, within the rate of announcements."""
+        await self._pace.pace(Announce)
+        self._send(announce)
+
+    def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED) -> None:
+        self._end(SessionEnded(reason))
+
+    def misbehaved(self, error: ChainError) -> None:
+        self._end(error)
+
+    def _end(self, error: ChainError) -> None:
+        if not self._end_asked.is_set():
+            self._end_error = error
+            self._end_asked.set()
+
+    def _blame(self, error: ChainError) -> ChainError:
+        self._end(error)
+        return error
+
+    async def _wait_for_end(self) -> None:
+        await self._end_asked.wait()
+        raise self._end_error
+
+    async def _ask(self, request: Request, kind: type[R], timeout_s: float) -> R:
+        async with self._slots:
+            answer = self._pending.expect(request)
+            try:
+                async with Deadline(self._clock, timeout_s):
+                    await self._pace.pace(type(request))
+                    self._send(request)
+                    reply = await answer
+            except TimeoutError:
+                raise self._unanswered(request, timeout_s) from None
+            finally:
+                self._pending.abandon(request)
+        assert isinstance(reply, kind)
+        self._timeouts = 0
+        return reply
+
+    def _unanswered(self, request: Request, timeout_s: float) -> PeerTimeout:
+        self._timeouts += 1
+        error = PeerTimeout(f"no answer to {type(request).__name__} in {timeout_s:g} s")
+        if self._timeouts >= self._limits.timeouts:
+            self._end(error)
+        return error
+
+    def _send(self, message: Message) -> None:
+        self._outbox.put(encode_frame(message))
+
+    async def _write(self) -> None:
+        while True:
+            frame = await self._outbox.get()
+            try:
+                async with Deadline(self._clock, self._limits.send_s):
+                    await self._link.send(frame)
+            except TimeoutError:
+                raise SlowReader("the peer does not take a frame", expected=self._limits.send_s) from None
+            self._sent_bytes += len(frame)
+            self._outbox.sent(frame)
+
+    async def _read(self) -> None:
+        while True:
+            frame = await self._link.receive()
+            self._received_frames += 1
+            self._received_bytes += len(frame)
+            message = decode_frame(frame, Phase.SESSION)
+            await self._throttle.admit(type(message))
+            await self._dispatch(message)
+
+    async def _dispatch(self, message: Message) -> None:
+        match message:
+            case Ping():
+                self._send(Pong(message.request))
+            case GetHeaders() | GetBlock() | GetTransactions():
+                self._enqueue(message)
+            case Pong() | Headers() | BlockData() | Transactions():
+                self._pending.settle(message)
+            case Announce():
+                await self._handler.announced(self, message)
+            case Disconnect():
+                raise PeerDisconnected(message.reason)
+            case Hello() | Auth():
+                raise UnexpectedMessage(got=type(message).__name__)
+            case _:
+                assert_never(message)
+
+    def _enqueue(self, request: DataRequest) -> None:
+        try:
+            self._inbox.put_nowait(request)
+        except asyncio.QueueFull:
+            raise TooManyRequests(expected=self._limits.peer_requests) from None
+
+    async def _serve(self) -> None:
+        while True:
+            request = await self._inbox.get()
+            await self._outbox.below(self._limits.reply_room_bytes)
+            self._send(await self._handler.answer(request))
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await self._clock.sleep(self._limits.ping_every_s)
+            heard = self._received_frames
+            try:
+                await self.ping()
+            except PeerTimeout:
+                if self._received_frames == heard:
+                    raise
+
+
+def _gravest(failures: BaseExceptionGroup[ChainError]) -> ChainError:
+    """The error to answer for: what the peer did wrong before what merely followed from it."""
+    leafs = list(_leafs(failures))
+    return next((leaf for leaf in leafs if isinstance(leaf, Invalid)), leafs[0])
+
+
+def _leafs(failures: BaseExceptionGroup[ChainError]) -> list[ChainError]:
+    found: list[ChainError] = []
+    for error in failures.exceptions:
+        found += _leafs(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

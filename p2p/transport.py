@@ -1,0 +1,240 @@
+"""Links over WebSockets: one binary WebSocket message a frame. The only importer of aiohttp in p2p.
+
+The server refuses browsers (they send `Origin`), compression, and every path but one. A connection that
+carries more than `HANDSHAKE_FRAME_BYTES` before its handshake is complete is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+
+import aiohttp
+from aiohttp import web
+
+from engram.p2p.errors import DialFailed, FrameTooLarge, LinkClosed, ListenFailed, MalformedFrame
+from engram.p2p.link import Link, Listener, PeerAddress
+from engram.p2p.messages import HANDSHAKE_FRAME_BYTES, MAX_FRAME_BYTES
+
+PATH: Final = "/engram/p2p"
+HEARTBEAT_S: Final = 30.0
+HTTP_DEADLINE_S: Final = 10.0
+"""A connection that has not asked for a WebSocket by then is closed."""
+CLOSE_S: Final = 2.0
+"""How long a closing handshake may take."""
+ACCEPT_QUEUE: Final = 64
+"""Inbound links that wait to be taken up; further ones are refused."""
+
+_WebSocket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
+
+
+class _Meter(asyncio.Protocol):
+    """Stands before a connection's protocol and cuts the connection when its first bytes are too many."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        inner = transport.get_protocol()
+        assert isinstance(inner, asyncio.Protocol)
+        self._transport = transport
+        self._inner = inner
+        self._left = HANDSHAKE_FRAME_BYTES
+        self.exceeded = False
+        transport.set_protocol(self)
+
+    def remove(self) -> None:
+        """Lets the connection's own protocol take over."""
+        if self._transport.get_protocol() is self:
+            self._transport.set_protocol(self._inner)
+
+    def data_received(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            self.exceeded = True
+            self._transport.abort()
+        else:
+            self._inner.data_received(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._inner.connection_lost(error)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+
+class _DialedSocket(aiohttp.ClientWebSocketResponse):
+    """A client's WebSocket that is metered from its first byte."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        response: aiohttp.ClientResponse = args[3]
+        assert response.connection is not None
+        assert response.connection.transport is not None
+        self.tcp = response.connection.transport
+        self.meter = _Meter(self.tcp)
+
+
+class WebSocketLink:
+    """One WebSocket, either end."""
+
+    def __init__(
+        self, socket: _WebSocket, remote: PeerAddress, tcp: asyncio.Transport, meter: _Meter
+    ) -> None:
+        self._socket = socket
+        self._remote = remote
+        self._tcp = tcp
+        self._meter = meter
+        self.closed = asyncio.Event()
+
+    @property
+    def remote(self) -> PeerAddress:
+        return self._remote
+
+    async def send(self, frame: bytes) -> None:
+        try:
+            await self._socket.send_bytes(frame)
+        except (OSError, aiohttp.ClientError, RuntimeError) as error:
+            # aiohttp says RuntimeError where the WebSocket is closed already.
+            raise LinkClosed from error
+
+    async def receive(self) -> bytes:
+        message = await self._socket.receive()
+        if message.type is aiohttp.WSMsgType.BINARY:
+            data: bytes = message.data
+            return data
+        if self._meter.exceeded:
+            raise FrameTooLarge("too much before the handshake", expected=HANDSHAKE_FRAME_BYTES)
+        if message.type is aiohttp.WSMsgType.TEXT:
+            raise MalformedFrame("the frame is text, not binary")
+        if isinstance(message.data, aiohttp.WebSocketError):
+            raise _broken(message.data)
+        raise LinkClosed
+
+    def open_up(self) -> None:
+        self._meter.remove()
+
+    async def close(self) -> None:
+        try:
+            await self._socket.close()
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        self._meter.remove()
+        self._tcp.abort()
+        self.closed.set()
+
+
+def _broken(error: aiohttp.WebSocketError) -> FrameTooLarge | MalformedFrame:
+    if error.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
+        return FrameTooLarge("the frame is larger than any message", expected=MAX_FRAME_BYTES)
+    return MalformedFrame(f"the WebSocket protocol is broken: {error}")
+
+
+class WebSocketListener:
+    """Turns WebSocket requests into links; `serve` is aiohttp's request handler."""
+
+    def __init__(self) -> None:
+        self._accepted: asyncio.Queue[WebSocketLink] = asyncio.Queue(ACCEPT_QUEUE)
+        self.port = 0
+
+    async def links(self) -> AsyncIterator[Link]:
+        while True:
+            yield await self._accepted.get()
+
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers one request; returns when its link is closed."""
+        if request.path != PATH or "Origin" in request.headers:
+            return web.Response(status=403, text="this port speaks to engram nodes only\n")
+        tcp = request.transport
+        if self._accepted.full() or tcp is None:
+            return web.Response(status=503, text="too many connections at once\n")
+        socket = web.WebSocketResponse(
+            max_msg_size=MAX_FRAME_BYTES, compress=False, heartbeat=HEARTBEAT_S, timeout=CLOSE_S
+        )
+        meter = _Meter(tcp)
+        await socket.prepare(request)
+        host, port = (tcp.get_extra_info("peername") or ("unknown", 0))[:2]
+        link = WebSocketLink(socket, PeerAddress(host, port), tcp, meter)
+        try:
+            self._accepted.put_nowait(link)
+            await link.closed.wait()
+        finally:
+            link.abort()
+        return socket
+
+    def abandon(self) -> None:
+        """Closes the links that nobody took up."""
+        while not self._accepted.empty():
+            self._accepted.get_nowait().abort()
+
+
+class WebSocketTransport:
+    """Dials and listens by aiohttp."""
+
+    def __init__(self) -> None:
+        self._client: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        redirects = aiohttp.TraceConfig()
+        redirects.on_request_redirect.append(_refuse_redirect)
+        self._client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[redirects],
+            ws_response_class=_DialedSocket,
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    @asynccontextmanager
+    async def listen(self, host: str, port: int) -> AsyncIterator[Listener]:
+        """See `Transport.listen`."""
+        listener = WebSocketListener()
+        server = web.Server(listener.serve, keepalive_timeout=HTTP_DEADLINE_S, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
+        await runner.setup()
+        try:
+            await _bind(runner, host, port)
+            listener.port = runner.addresses[0][1]
+            yield listener
+        finally:
+            listener.abandon()
+            await runner.cleanup()
+
+    async def dial(self, address: PeerAddress) -> Link:
+        assert self._client is not None, "dialled outside of `async with`"
+        bare = PeerAddress(address.host, address.port)
+        try:
+            socket = await self._client.ws_connect(
+                f"ws://{bare}{PATH}",
+                max_msg_size=MAX_FRAME_BYTES,
+                compress=0,
+                heartbeat=HEARTBEAT_S,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
+            )
+        except (OSError, aiohttp.ClientError, ValueError) as error:
+            raise DialFailed(f"cannot connect to {bare}: {error}") from error
+        assert isinstance(socket, _DialedSocket)
+        return WebSocketLink(socket, bare, socket.tcp, socket.meter)
+
+
+async def _bind(runner: web.ServerRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise ListenFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+async def _refuse_redirect(*_: object) -> None:
+    raise aiohttp.ClientConnectionError("a peer may not redirect")
