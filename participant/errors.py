@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from engram.primitives.errors import InvalidInput
+from engram.primitives.errors import ChainError, InvalidInput
 
 
 class DatasetNotFound(InvalidInput):
@@ -47,3 +47,51 @@ class NotEnoughRows(InvalidInput):
     """The data set has too few rows of some class for what is asked."""
 
     code = "not_enough_rows"
+
+
+class SecretsNotFound(InvalidInput):
+    """The file with the salts, the nonce and the parts of a round is not there."""
+
+    code = "secrets_not_found"
+
+
+class SecretsInvalid(InvalidInput):
+    """The file with the salts, the nonce and the parts of a round cannot be read."""
+
+    code = "secrets_invalid"
+
+
+class VersionMismatch(ChainError):
+    """A version recomputed from its own bytes does not have the loss that the chain recorded: do not build
+    on it.
+    """
+
+    code = "version_mismatch"
+
+
+class TrainingFailed(ChainError):
+    """Training did not give an update that the round would take as a candidate."""
+
+    code = "training_failed"
+
+
+class RoundOver(ChainError):
+    """The round is past the phase that this step belongs to."""
+
+    code = "round_over"
+
+
+class TransactionDropped(ChainError):
+    """The transaction left the mempool without being included."""
+
+    code = "transaction_dropped"
+
+
+class TransactionRefused(ChainError):
+    """The transaction was included and FAILED; its receipt names the reason."""
+
+    code = "transaction_failed"
+
+    def __init__(self, message: str, *, code: str, expected: object = None, got: object = None) -> None:
+        super().__init__(message, expected=expected, got=got)
+        self.code = code
