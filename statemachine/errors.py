@@ -55,12 +55,6 @@ class InsufficientBalance(InvalidTransaction):
     code = "insufficient_balance"
 
 
-class BalanceOverflow(InvalidTransaction):
-    """More coins than an account or a record can count."""
-
-    code = "balance_overflow"
-
-
 class TransactionTooLarge(InvalidTransaction):
     """The encoded transaction has more bytes than any block accepts."""
 

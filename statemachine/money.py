@@ -7,16 +7,13 @@ record that holds the amount: an escrow. When the record goes, `give`, `mature` 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
 from engram.primitives.types import Address
 from engram.statemachine.context import BlockContext
-from engram.statemachine.errors import BalanceOverflow, InsufficientBalance
+from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.records import Account, Maturing, Supply, u64
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
-
-_MAX_AMOUNT: Final = 2**64 - 1
 
 
 def take(state: State, address: Address, amount: int) -> None:
@@ -28,25 +25,24 @@ def take(state: State, address: Address, amount: int) -> None:
 
 
 def give(state: State, address: Address, amount: int) -> None:
-    """Adds sparks to a balance, spendable at once. Raises `BalanceOverflow`."""
+    """Adds sparks to a balance, spendable at once."""
     if amount:
         account = state.account(address)
-        balance = _bounded(account.balance + amount)
-        state.put(Account(address, balance, account.nonce, account.strikes))
+        state.put(Account(address, account.balance + amount, account.nonce, account.strikes))
 
 
 def move(state: State, source: Address, target: Address, amount: int) -> None:
-    """Moves sparks from one balance to another. Raises `InsufficientBalance`, `BalanceOverflow`."""
+    """Moves sparks from one balance to another. Raises `InsufficientBalance`."""
     take(state, source, amount)
     give(state, target, amount)
 
 
 def mature(state: State, ctx: BlockContext, address: Address, amount: int) -> None:
-    """A reward that its address can claim `maturity_blocks` after this block. Raises `BalanceOverflow`."""
+    """A reward that its address can claim `maturity_blocks` after this block."""
     if amount:
         height = ctx.height + ctx.rules.maturity_blocks
         held = state.find(Maturing, address, u64(height))
-        state.put(Maturing(address, height, _bounded(amount + (held.amount if held else 0))))
+        state.put(Maturing(address, height, amount + (held.amount if held else 0)))
 
 
 def pay_miner(state: State, ctx: BlockContext, amount: int) -> None:
@@ -57,14 +53,14 @@ def pay_miner(state: State, ctx: BlockContext, amount: int) -> None:
 def issue(state: State, amount: int) -> None:
     """Counts new sparks; the caller gives them to someone."""
     supply = state.find(Supply) or Supply()
-    state.put(replace(supply, issued=_bounded(supply.issued + amount)))
+    state.put(replace(supply, issued=supply.issued + amount))
 
 
 def burn(state: State, amount: int) -> None:
     """Destroys sparks that were taken before."""
     if amount:
         supply = state.find(Supply) or Supply()
-        state.put(replace(supply, burned=_bounded(supply.burned + amount)))
+        state.put(replace(supply, burned=supply.burned + amount))
 
 
 def forfeit(state: State, amount: int) -> int:
@@ -85,7 +81,10 @@ def subsidy_at(rules: Rules, height: int) -> int:
     return rules.subsidy >> min(height // rules.halving_blocks, 64) if height else 0
 
 
-def _bounded(amount: int) -> int:
-    if amount > _MAX_AMOUNT:
-        raise BalanceOverflow(expected=_MAX_AMOUNT, got=amount)
-    return amount
+def total_subsidy(rules: Rules) -> int:
+    """Every spark that subsidies will ever issue. With the genesis allocations it must stay below 2^64.
+
+    Then nothing can overflow: no amount is larger than what was issued.
+    """
+    halvings = range(rules.subsidy.bit_length())
+    return sum((rules.subsidy >> n) * rules.halving_blocks for n in halvings) - rules.subsidy

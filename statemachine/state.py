@@ -8,11 +8,12 @@ and has nothing to undo. Records are encoded and paths hashed once, at `commit`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, TypeVar, cast
 
 from engram.primitives import smt
 from engram.primitives.codec import decode, encode
-from engram.primitives.errors import UnknownTag
+from engram.primitives.errors import CodecError, UnknownTag
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Address, Hash
 from engram.statemachine.errors import MissingRecord
@@ -105,13 +106,16 @@ class State:
         for layer in reversed(layers):
             merged.update(layer._overlay)
         return {
-            tagged_hash(Tag.KEY, name): None if record is None else leaf_value(record)
+            tagged_hash(Tag.KEY, name): None if record is None else _trusted_leaf(record)
             for name, record in merged.items()
         }
 
-    def commit(self) -> tuple[Hash, dict[Hash, bytes]]:
-        """The root of the tree with every change in it, and its new nodes. This state stays as it is."""
-        return smt.update(self._base.reader, self._base.root, self.changes())
+    def commit(self, changes: Mapping[Hash, bytes | None] | None = None) -> tuple[Hash, dict[Hash, bytes]]:
+        """The root of the tree with every change in it, and its new nodes. This state stays as it is.
+
+        `changes` is what `changes()` gave, for a caller that needs both.
+        """
+        return smt.update(self._base.reader, self._base.root, self.changes() if changes is None else changes)
 
 
 class _Base:
@@ -131,6 +135,13 @@ class _Base:
         record = None if raw is None else parse_record(raw)
         self._records[name] = record
         return record
+
+
+def _trusted_leaf(record: Record) -> bytes:
+    try:
+        return leaf_value(record)
+    except CodecError as error:
+        raise AssertionError(f"a rule made a record that cannot be stored: {error}") from error
 
 
 def _snake_case(name: str) -> str:

@@ -1,1 +1,42 @@
-"""The TX_TYPES registry and one file a transaction type. Each checks, costs and applies itself."""
+"""The TX_TYPES registry: one file and one line a transaction type. Each checks, costs and applies itself.
+
+Kinds below `FIRST_UPGRADE_KIND` are in force on every chain from genesis. A later kind is in force from the
+height that the ChainSpec's upgrades give it, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from engram.primitives.codec import decode
+from engram.statemachine.errors import UnknownTransactionType
+from engram.statemachine.transaction import Transaction, TxPayload
+from engram.statemachine.transactions.claim_rewards import ClaimRewards
+from engram.statemachine.transactions.infer import Infer
+from engram.statemachine.transactions.publish_chunk import PublishChunk
+from engram.statemachine.transactions.publish_part import PublishPart
+from engram.statemachine.transactions.score_version import ScoreVersion
+from engram.statemachine.transactions.transfer import Transfer
+
+FIRST_UPGRADE_KIND: Final = 64
+
+_TYPES: Final[tuple[type[TxPayload], ...]] = (
+    Transfer,
+    ClaimRewards,
+    PublishChunk,
+    PublishPart,
+    ScoreVersion,
+    Infer,
+)
+
+TX_TYPES: Final[Mapping[int, type[TxPayload]]] = {payload.KIND: payload for payload in _TYPES}
+"""Every transaction type by its kind."""
+
+
+def decode_payload(tx: Transaction) -> TxPayload:
+    """What the transaction asks for. Raises `UnknownTransactionType`, `CodecError`."""
+    payload = TX_TYPES.get(tx.kind)
+    if payload is None:
+        raise UnknownTransactionType(expected=sorted(TX_TYPES), got=tx.kind)
+    return decode(payload, tx.payload)

@@ -1,0 +1,54 @@
+"""Claim rewards: matured subsidies, fees and bounties of the sender become spendable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from engram.primitives.types import U64, Address, Hash
+from engram.statemachine.context import BlockContext
+from engram.statemachine.errors import ClaimRangeInvalid, NothingToClaim
+from engram.statemachine.money import give
+from engram.statemachine.receipt import Event
+from engram.statemachine.records import Maturing, u64
+from engram.statemachine.rules import Rules
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Outcome
+
+MAX_HEIGHTS: Final = 256
+"""Heights that one claim may look at."""
+
+
+@dataclass(frozen=True)
+class ClaimRewards:
+    """Every `Maturing` record of the sender with first ≤ height ≤ last ends and joins the balance."""
+
+    KIND: ClassVar[int] = 2
+    NAME: ClassVar[str] = "claim_rewards"
+    first: U64
+    last: U64
+
+    def check(self, rules: Rules) -> None:
+        """Raises `ClaimRangeInvalid` for reversed or more than `MAX_HEIGHTS` heights."""
+        if not self.first <= self.last < self.first + MAX_HEIGHTS:
+            raise ClaimRangeInvalid(expected=f"1 to {MAX_HEIGHTS} heights", got=(self.first, self.last))
+
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """A record for every height it looks at. Raises `ClaimRangeInvalid` for heights to come."""
+        if self.last > ctx.height:
+            raise ClaimRangeInvalid(
+                "rewards of these heights are not mature", expected=ctx.height, got=self.last
+            )
+        return Cost(records=self.last - self.first + 1)
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """Raises `NothingToClaim`."""
+        found = [state.find(Maturing, sender, u64(height)) for height in range(self.first, self.last + 1)]
+        rewards = [reward for reward in found if reward is not None]
+        if not rewards:
+            raise NothingToClaim(got=(self.first, self.last))
+        for reward in rewards:
+            state.delete(reward)
+        amount = sum(reward.amount for reward in rewards)
+        give(state, sender, amount)
+        return Outcome((Event("rewards_claimed", sender, (amount, len(rewards))),))

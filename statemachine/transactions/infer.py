@@ -1,0 +1,82 @@
+"""Infer: a prediction that every node computes and the block's header commits to, recorded in the receipt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, cast
+
+from engram.nn.dtypes import UINT8
+from engram.nn.errors import ShapeMismatch
+from engram.nn.network import Features, predict
+from engram.nn.tensor import dtype_code, tensor_array
+from engram.primitives.types import U32, Address, Hash, Size
+from engram.statemachine.context import BlockContext
+from engram.statemachine.errors import TooManyRows
+from engram.statemachine.loading import version_network
+from engram.statemachine.receipt import Event
+from engram.statemachine.records import Model, Version, u32
+from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import network_macs
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Outcome
+
+
+@dataclass(frozen=True)
+class Infer:
+    """Asks a version of a model what it sees in some rows."""
+
+    KIND: ClassVar[int] = 6
+    NAME: ClassVar[str] = "infer"
+    model: Hash
+    version: U32 | None
+    """Number of the version; None: the model's head when the transaction is included."""
+    features: Annotated[bytes, Size(1, 2**20)]
+    """Canonical bytes of a uint8 tensor (rows, inputs)."""
+
+    def check(self, rules: Rules) -> None:
+        """Raises `BadTensor`, `ShapeMismatch`, `TooManyRows`."""
+        rows = len(self._rows())
+        if rows > rules.max_infer_rows:
+            raise TooManyRows(expected=rules.max_infer_rows, got=rows)
+
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """A full forward pass.
+
+        Raises `MissingRecord`, `ShapeMismatch`, `TooManyRows`, and what `usable_blob` raises.
+        """
+        version = self._version(state)
+        rows, inputs = self._rows().shape
+        if inputs != version.spec.inputs:
+            raise ShapeMismatch("the rows are not of this model", expected=version.spec.inputs, got=inputs)
+        if (values := rows * version.spec.classes) > ctx.rules.max_infer_values:
+            most = ctx.rules.max_infer_values
+            raise TooManyRows("too many logits for a receipt", expected=most, got=values)
+        version_network(state, ctx, version)
+        return Cost(macs=network_macs(ctx.rules, version.spec, rows))
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """An event a row: version, row, predicted class, logits in Q16 nats.
+
+        Raises as `cost` does, and `MissingBlob`.
+        """
+        version = self._version(state)
+        logits = ctx.scorer.logits(version_network(state, ctx, version), self._rows())
+        answers = zip(predict(logits).tolist(), logits.tolist(), strict=True)
+        return Outcome(
+            tuple(
+                Event("prediction", self.model, (version.number, row, label, *values))
+                for row, (label, values) in enumerate(answers)
+            )
+        )
+
+    def _rows(self) -> Features:
+        array = tensor_array(self.features)
+        if dtype_code(array.dtype) != UINT8 or array.ndim != 2:
+            raise ShapeMismatch(
+                "features are not uint8 rows", expected=("uint8", 2), got=(str(array.dtype), array.ndim)
+            )
+        return cast("Features", array)
+
+    def _version(self, state: State) -> Version:
+        number = state.get(Model, self.model).head if self.version is None else self.version
+        return state.get(Version, self.model, u32(number))

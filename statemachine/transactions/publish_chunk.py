@@ -1,0 +1,123 @@
+"""Publish chunk: a blob larger than a transaction, a tensor or a data part, arrives piece by piece.
+
+The first chunk to come, whichever index it has, opens the upload and takes a deposit. The last one completes
+it: if the joined bytes have the blob's id, the deposit returns and the blob can be named from the next block
+on; if not, the transaction FAILS with `blob_hash_mismatch`, the upload ends and the deposit is burned. An
+upload that has expired is begun anew by its uploader's next chunk, and its old deposit is burned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+from engram.primitives.types import U16, U32, ZERO_HASH, Address, Hash, Size
+from engram.statemachine import money
+from engram.statemachine.content import blob_id, chunk_hash, is_dead
+from engram.statemachine.context import BlockContext
+from engram.statemachine.errors import (
+    BlobHashMismatch,
+    BlobKnown,
+    BlobTooLarge,
+    ChunkIndexOutOfRange,
+    ChunkRepeated,
+    ChunkSizeMismatch,
+    UploadSizeMismatch,
+)
+from engram.statemachine.receipt import Event
+from engram.statemachine.records import Blob, Upload
+from engram.statemachine.rules import Rules
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Outcome
+
+
+@dataclass(frozen=True)
+class PublishChunk:
+    """One chunk of a blob. Every chunk but the last has exactly `chunk_bytes` bytes."""
+
+    KIND: ClassVar[int] = 3
+    NAME: ClassVar[str] = "publish_chunk"
+    blob: Hash
+    """Content id that the whole will have."""
+    size_bytes: U32
+    """Size of the whole."""
+    index: U16
+    """Which chunk this is, from 0."""
+    data: Annotated[bytes, Size(1, 2**20)]
+
+    def check(self, rules: Rules) -> None:
+        """Raises `BlobTooLarge`, `ChunkIndexOutOfRange`, `ChunkSizeMismatch`."""
+        if not 1 <= self.size_bytes <= rules.max_blob_bytes:
+            raise BlobTooLarge(expected=f"1..{rules.max_blob_bytes}", got=self.size_bytes)
+        count = self._chunk_count(rules)
+        if self.index >= count:
+            raise ChunkIndexOutOfRange(expected=f"0..{count - 1}", got=self.index)
+        size = min(rules.chunk_bytes, self.size_bytes - self.index * rules.chunk_bytes)
+        if len(self.data) != size:
+            raise ChunkSizeMismatch(expected=size, got=len(self.data))
+
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """Records and deposit of a new upload; loading the whole where this chunk completes it.
+
+        Raises `BlobKnown`, `UploadSizeMismatch`, `ChunkRepeated`.
+        """
+        upload = self._running(state, ctx, sender)
+        if upload is None:
+            completes, deposit = self._chunk_count(ctx.rules) == 1, ctx.rules.upload_deposit
+        else:
+            completes, deposit = upload.chunks.count(ZERO_HASH) == 1, 0
+        macs = ctx.rules.macs_per_loaded_byte * self.size_bytes if completes else 0
+        return Cost(macs=macs, records=2 if upload is None else 0, funds=deposit)
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """Raises what `cost` raises; `MissingBlob` where this node lacks an earlier chunk."""
+        upload = self._running(state, ctx, sender) or self._begin(state, ctx, sender)
+        chunks = (*upload.chunks[: self.index], chunk_hash(self.data), *upload.chunks[self.index + 1 :])
+        upload = replace(upload, chunks=chunks)
+        if ZERO_HASH not in chunks:
+            return self._complete(state, ctx, upload)
+        state.put(upload)
+        return Outcome(blobs={chunks[self.index]: self.data})
+
+    def _chunk_count(self, rules: Rules) -> int:
+        return -(-self.size_bytes // rules.chunk_bytes)
+
+    def _running(self, state: State, ctx: BlockContext, sender: Address) -> Upload | None:
+        """The sender's unfinished upload of this blob, which lacks this chunk; None if one has to begin."""
+        known = state.find(Blob, self.blob)
+        if known is not None and not is_dead(ctx.rules, known, ctx.height):
+            raise BlobKnown(got=self.blob)
+        upload = state.find(Upload, sender, self.blob)
+        if upload is None or ctx.height >= upload.expires:
+            return None
+        if upload.size_bytes != self.size_bytes:
+            raise UploadSizeMismatch(expected=upload.size_bytes, got=self.size_bytes)
+        if upload.chunks[self.index] != ZERO_HASH:
+            raise ChunkRepeated(got=self.index)
+        return upload
+
+    def _begin(self, state: State, ctx: BlockContext, sender: Address) -> Upload:
+        expired = state.find(Upload, sender, self.blob)
+        if expired is not None:
+            money.burn(state, expired.deposit)
+        money.take(state, sender, ctx.rules.upload_deposit)
+        return Upload(
+            sender,
+            self.blob,
+            self.size_bytes,
+            (ZERO_HASH,) * self._chunk_count(ctx.rules),
+            ctx.rules.upload_deposit,
+            ctx.height + ctx.rules.upload_expiry_blocks,
+        )
+
+    def _complete(self, state: State, ctx: BlockContext, upload: Upload) -> Outcome:
+        state.delete(upload)
+        mine = upload.chunks[self.index]
+        raw = b"".join(self.data if chunk == mine else ctx.blobs.get_blob(chunk) for chunk in upload.chunks)
+        if blob_id(raw) != self.blob:
+            money.burn(state, upload.deposit)
+            event = Event("upload_failed", self.blob, (upload.deposit,))
+            return Outcome((event,), failed=BlobHashMismatch.code)
+        money.give(state, upload.uploader, upload.deposit)
+        state.put(Blob(self.blob, self.size_bytes, ctx.height, 0))
+        return Outcome((Event("blob_completed", self.blob, (self.size_bytes,)),), blobs={self.blob: raw})

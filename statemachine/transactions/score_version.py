@@ -1,0 +1,60 @@
+"""Score version: anyone has a version scored on a published part, and the ledger keeps the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from engram.nn.errors import ShapeMismatch
+from engram.primitives.types import U32, Address, Hash
+from engram.statemachine.context import BlockContext
+from engram.statemachine.errors import ScoreKnown
+from engram.statemachine.loading import open_part, version_network
+from engram.statemachine.receipt import Event
+from engram.statemachine.records import Model, Part, ScoreEntry, Version, u32
+from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import network_macs
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Outcome
+
+
+@dataclass(frozen=True)
+class ScoreVersion:
+    """Loss and correct rows of one version on one part; classes that the version lacks have logit 0."""
+
+    KIND: ClassVar[int] = 5
+    NAME: ClassVar[str] = "score_version"
+    model: Hash
+    version: U32
+    part: Hash
+    """Commitment of a part that a round revealed or its owner published."""
+
+    def check(self, rules: Rules) -> None:
+        """Every value can be asked for."""
+
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """One record and a full forward pass over the part.
+
+        Raises `MissingRecord`, `ShapeMismatch`, `ScoreKnown`; what `usable_blob` raises.
+        """
+        version = state.get(Version, self.model, u32(self.version))
+        part = state.get(Part, self.part)
+        if part.inputs != (inputs := version.spec.inputs):
+            raise ShapeMismatch("the part is not of this model", expected=inputs, got=part.inputs)
+        if state.find(ScoreEntry, self.model, u32(self.version), self.part) is not None:
+            raise ScoreKnown(got=self.part)
+        version_network(state, ctx, version)
+        open_part(state, ctx, part)
+        return Cost(macs=network_macs(ctx.rules, version.spec, part.rows), records=1)
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """Raises what `cost` raises, and `MissingBlob`."""
+        model = state.get(Model, self.model)
+        version = state.get(Version, self.model, u32(self.version))
+        part = state.get(Part, self.part)
+        classes = max(part.classes, version.spec.classes)
+        network, rows = version_network(state, ctx, version), open_part(state, ctx, part)
+        score = ctx.scorer.score_network(network, rows, classes, model.loss_kind)
+        state.put(ScoreEntry(self.model, self.version, self.part, score.loss, score.correct, score.rows))
+        values = (self.version, score.loss, score.correct, score.rows)
+        return Outcome((Event("version_scored", self.model, values, (self.part.hex(),)),))

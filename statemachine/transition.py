@@ -1,0 +1,252 @@
+"""Applying transactions and whole block bodies to a state. Knows no header, no parent chain, no storage.
+
+A transaction is includable, or it raises and nothing changes. An includable one pays its fee and uses up
+its nonce; then it succeeds, or it FAILS with a code and only what its payload says about failing stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from engram.primitives import keys
+from engram.primitives.codec import encode
+from engram.primitives.errors import Invalid
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import Address, Hash
+from engram.statemachine import money
+from engram.statemachine.context import BlobReader, BlockContext
+from engram.statemachine.errors import (
+    BlockBytesExceeded,
+    BlockMacsExceeded,
+    FeeTooLow,
+    InsufficientBalance,
+    NonceMismatch,
+    TransactionTooHeavy,
+    TransactionTooLarge,
+    WrongChain,
+)
+from engram.statemachine.fees import fee_of
+from engram.statemachine.receipt import Event, Receipt, Status
+from engram.statemachine.records import Account, RecentBlock, Reservation, u64
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Outcome, Transaction, TxPayload, verify_transaction
+from engram.statemachine.transactions import decode_payload
+from engram.statemachine.upgrades import check_active, check_upgrades
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A transaction that the next place in a block may hold."""
+
+    txid: Hash
+    fee: int
+    sender: Address
+    payload: TxPayload
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class TransitionResult:
+    """What a block body did to the state."""
+
+    root: Hash
+    """Root of the state after it."""
+    nodes: Mapping[Hash, bytes]
+    """Tree nodes that are new."""
+    receipts: tuple[Receipt, ...]
+    """One for each transaction, in order."""
+    blobs: Mapping[Hash, bytes]
+    """Bytes that the chain now knows, by content id or chunk hash."""
+    changes: Mapping[Hash, bytes | None]
+    """Tree key -> new leaf value, None where the record is gone."""
+    size_bytes: int
+    macs: int
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Events of all receipts, in order."""
+        return tuple(event for receipt in self.receipts for event in receipt.events)
+
+
+def check_transaction(ctx: BlockContext, tx: Transaction) -> TxPayload:
+    """The rules that need no state and no signature; returns the decoded payload.
+
+    Raises `WrongChain`, `NotActivated`, `UnknownTransactionType`, `CodecError`, and as `payload.check` does.
+    """
+    if tx.chain_id != ctx.chain_id:
+        raise WrongChain(expected=ctx.chain_id, got=tx.chain_id)
+    check_active(ctx.active, tx.kind, ctx.height)
+    payload = decode_payload(tx)
+    payload.check(ctx.rules)
+    return payload
+
+
+def prepare(
+    state: State, ctx: BlockContext, tx: Transaction, *, verified: bool | frozenset[Hash] = False
+) -> Prepared:
+    """Every rule of inclusion. `verified`: the signature is known to be good, or the ids of those that are.
+
+    Raises `TransactionTooLarge`, what `check_transaction` raises, `BadPublicKey`, `BadSignature`,
+    `NonceMismatch`, what `payload.cost` raises, `TransactionTooHeavy`, `FeeTooLow`, `InsufficientBalance`.
+    """
+    raw = encode(tx)
+    if len(raw) > ctx.rules.max_transaction_bytes:
+        raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=len(raw))
+    payload = check_transaction(ctx, tx)
+    tx_id = tagged_hash(Tag.TRANSACTION_ID, raw)
+    if not (tx_id in verified if isinstance(verified, frozenset) else verified):
+        verify_transaction(tx)
+    sender = keys.address(tx.sender)
+    account = state.account(sender)
+    if tx.nonce != account.nonce:
+        raise NonceMismatch(expected=account.nonce, got=tx.nonce)
+    cost = replace(payload.cost(state, ctx, sender), size_bytes=len(raw))
+    if cost.macs > ctx.rules.max_block_macs:
+        raise TransactionTooHeavy(expected=ctx.rules.max_block_macs, got=cost.macs)
+    if tx.fee < (least := fee_of(ctx.rules.fees, cost)):
+        raise FeeTooLow(expected=least, got=tx.fee)
+    if account.balance < (needed := tx.fee + cost.funds):
+        raise InsufficientBalance(expected=needed, got=account.balance)
+    return Prepared(tx_id, tx.fee, sender, payload, cost)
+
+
+def apply_transaction(
+    state: State, ctx: BlockContext, tx: Transaction, *, verified: bool = False
+) -> tuple[State, Receipt, Cost]:
+    """Applies one transaction: the child of `state` to absorb, its receipt, and what it takes from its block.
+
+    `state` itself stays as it is. Raises as `prepare` does when no block may hold the transaction, and
+    `NotReady` when this node cannot judge it.
+    """
+    prepared = prepare(state, ctx, tx, verified=verified)
+    after, receipt, _ = _execute(state, ctx, prepared)
+    return after, receipt, prepared.cost
+
+
+class BlockExecution:
+    """A block body that is applied transaction by transaction, within the budgets of its block.
+
+    Builders and validators both go through it, so that what one puts together the other accepts.
+    """
+
+    def __init__(self, state: State, ctx: BlockContext) -> None:
+        """Writes the parent's id into the ring. `state` stays as it is. Raises `UpgradeRequired`."""
+        check_upgrades(ctx.active, ctx.height)
+        self._state = state.child()
+        self._blobs: dict[Hash, bytes] = {}
+        self._ctx = replace(ctx, blobs=_BlobsSoFar(self._blobs, ctx.blobs))
+        self._receipts: list[Receipt] = []
+        self._promised = self._state.find(Reservation, u64(ctx.height)) or Reservation(ctx.height, 0, 0)
+        self._used = _Usage()
+        self._unreserved = _Usage()
+        self._remember_parent()
+
+    def add(self, tx: Transaction, *, verified: bool | frozenset[Hash] = False) -> Receipt:
+        """Applies the next transaction. Where it raises, the execution stays as it was.
+
+        Raises as `prepare` does; `BlockBytesExceeded`, `BlockMacsExceeded` where the block has no room;
+        `NotReady` where this node cannot judge it.
+        """
+        prepared = prepare(self._state, self._ctx, tx, verified=verified)
+        self._check_budget(prepared.cost)
+        after, receipt, blobs = _execute(self._state, self._ctx, prepared)
+        self._state.absorb(after)
+        self._blobs.update(blobs)
+        self._receipts.append(receipt)
+        self._used.add(prepared.cost)
+        if not prepared.cost.reserved:
+            self._unreserved.add(prepared.cost)
+        return receipt
+
+    def finish(self) -> TransitionResult:
+        """Pays the miner's subsidy and computes the new root."""
+        subsidy = money.subsidy_at(self._ctx.rules, self._ctx.height)
+        state = self._state.child()
+        money.issue(state, subsidy)
+        money.mature(state, self._ctx, self._ctx.miner, subsidy)
+        changes = state.changes()
+        root, nodes = state.commit(changes)
+        used = self._used
+        return TransitionResult(
+            root, nodes, tuple(self._receipts), dict(self._blobs), changes, used.size_bytes, used.macs
+        )
+
+    def _remember_parent(self) -> None:
+        height = self._ctx.height - 1
+        slot = height % self._ctx.rules.block_ring
+        self._state.put(RecentBlock(slot, height, self._ctx.parent))
+        self._state.delete(self._promised)
+
+    def _check_budget(self, cost: Cost) -> None:
+        rules, used, free, promised = self._ctx.rules, self._used, self._unreserved, self._promised
+        room_bytes = rules.max_body_bytes - used.size_bytes
+        room_macs = rules.max_block_macs - used.macs
+        if not cost.reserved:
+            room_bytes = min(room_bytes, rules.max_body_bytes - promised.size_bytes - free.size_bytes)
+            room_macs = min(room_macs, rules.max_block_macs - promised.macs - free.macs)
+        if cost.size_bytes > room_bytes:
+            raise BlockBytesExceeded(expected=room_bytes, got=cost.size_bytes)
+        if cost.macs > room_macs:
+            raise BlockMacsExceeded(expected=room_macs, got=cost.macs)
+
+
+def apply_block_body(
+    state: State, ctx: BlockContext, txs: Sequence[Transaction], *, verified: frozenset[Hash] = frozenset()
+) -> TransitionResult:
+    """Applies a whole body. `verified`: ids of transactions whose signatures the caller has checked.
+
+    Raises what `BlockExecution` raises: leafs of `Invalid` when the body breaks a rule, `NotReady` when this
+    node cannot judge it. `state` stays as it is.
+    """
+    execution = BlockExecution(state, ctx)
+    for tx in txs:
+        execution.add(tx, verified=verified)
+    return execution.finish()
+
+
+def _execute(
+    state: State, ctx: BlockContext, prepared: Prepared
+) -> tuple[State, Receipt, Mapping[Hash, bytes]]:
+    """The child of `state` with the transaction in it, its receipt and what it brought."""
+    after = state.child()
+    account = after.account(prepared.sender)
+    balance = account.balance - prepared.fee
+    after.put(Account(prepared.sender, balance, account.nonce + 1, account.strikes))
+    money.pay_miner(after, ctx, prepared.fee)
+    trial = after.child()
+    try:
+        outcome = prepared.payload.apply(trial, ctx, prepared.sender, prepared.txid)
+    except Invalid as error:
+        outcome = Outcome(failed=error.code)
+    else:
+        after.absorb(trial)
+    status = Status.FAILED if outcome.failed else Status.OK
+    receipt = Receipt(
+        prepared.txid, int(status), outcome.failed, prepared.fee, prepared.cost.macs, outcome.events
+    )
+    return after, receipt, outcome.blobs
+
+
+@dataclass
+class _Usage:
+    """What transactions have taken from a block so far."""
+
+    size_bytes: int = 0
+    macs: int = 0
+
+    def add(self, cost: Cost) -> None:
+        self.size_bytes += cost.size_bytes
+        self.macs += cost.macs
+
+
+class _BlobsSoFar:
+    """Bytes of earlier transactions of this block, then those of its ancestors."""
+
+    def __init__(self, brought: Mapping[Hash, bytes], below: BlobReader) -> None:
+        self._brought: Final = brought
+        self._below: Final = below
+
+    def get_blob(self, blob_id: Hash) -> bytes:
+        return self._brought[blob_id] if blob_id in self._brought else self._below.get_blob(blob_id)
