@@ -33,5 +33,5 @@ class BlockContext:
     blobs: BlobReader
     scorer: Scorer
     """Computes scores, perhaps from a cache; a cache changes no result."""
-    active: tuple[tuple[int, int], ...] = ()
-    """(kind, height) of transaction types that are in force from a height on; see `activation_height`."""
+    active: tuple[tuple[int, int], ...]
+    """(kind, height): transaction types and the first height at which a block may hold them; no others."""

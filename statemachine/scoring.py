@@ -25,6 +25,7 @@ from engram.nn.growth import (
 )
 from engram.nn.loss import Score, score
 from engram.nn.network import Features, NetworkSpec, forward, macs_per_row
+from engram.nn.spec import logit_macs
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.parameters import Network, growth_bytes, parameter_bytes
@@ -164,13 +165,16 @@ def activations_key(root: Hash, part: Hash) -> Hash:
     return tagged_hash(Tag.CACHE, b"\x02", u32(ENGINE_VERSION), root, part)
 
 
-def network_macs(rules: Rules, spec: NetworkSpec, rows: int) -> int:
+def network_macs(rules: Rules, spec: NetworkSpec, rows: int, classes: int = 0) -> int:
     """Charge for scoring a whole network on one part: products and elementwise work of each row, and loading.
 
-    rows·macs_per_row + macs_per_loaded_byte·(tensor bytes + part bytes).
+    rows·(macs_per_row + logit_macs of classes beyond the network's)
+    + macs_per_loaded_byte·(tensor bytes + part bytes).
     """
+    added = max(0, classes - spec.classes)
     loaded = parameter_bytes(spec) + part_size(rows, spec.inputs)
-    return rows * macs_per_row(spec) + rules.macs_per_loaded_byte * loaded
+    work = rows * (macs_per_row(spec) + logit_macs(added, added))
+    return work + rules.macs_per_loaded_byte * loaded
 
 
 def growth_macs(rules: Rules, spec: NetworkSpec, growth: Growth, rows: int) -> int:

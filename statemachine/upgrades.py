@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from engram.statemachine.errors import NotActivated, UpgradeRequired
-from engram.statemachine.transactions import FIRST_UPGRADE_KIND, TX_TYPES
+from engram.statemachine.transactions import TX_TYPES
 
 Upgrades = Iterable[tuple[int, int]]
-"""(kind, height from which it is in force)."""
+"""(kind, first height at which a block may hold it)."""
 
-
-def activation_height(upgrades: Upgrades, kind: int) -> int | None:
-    """First height at which blocks may hold this kind; None if it never comes into force here."""
-    for listed, height in upgrades:
-        if listed == kind:
-            return height
-    return 0 if kind < FIRST_UPGRADE_KIND else None
+FROM_GENESIS: Final = tuple((kind, 0) for kind in sorted(TX_TYPES))
+"""Every type that this software has, in force from the start."""
 
 
 def check_active(upgrades: Upgrades, kind: int, height: int) -> None:
     """Raises `NotActivated` unless a block at this height may hold this kind."""
-    first = activation_height(upgrades, kind)
-    if first is None or height < first:
-        raise NotActivated(expected=first, got=height)
+    for listed, first in upgrades:
+        if listed == kind and first <= height:
+            return
+    raise NotActivated(got=(kind, height))
 
 
 def check_upgrades(upgrades: Upgrades, height: int) -> None:

@@ -1,7 +1,6 @@
 """The TX_TYPES registry: one file and one line a transaction type. Each checks, costs and applies itself.
 
-Kinds below `FIRST_UPGRADE_KIND` are in force on every chain from genesis. A later kind is in force from the
-height that the ChainSpec's upgrades give it, and nowhere else.
+A type is in force from the height that the ChainSpec's upgrades give its kind, and nowhere else.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.score_version import ScoreVersion
 from engram.statemachine.transactions.transfer import Transfer
 
-FIRST_UPGRADE_KIND: Final = 64
-
 _TYPES: Final[tuple[type[TxPayload], ...]] = (
     Transfer,
     ClaimRewards,
@@ -32,6 +29,7 @@ _TYPES: Final[tuple[type[TxPayload], ...]] = (
 
 TX_TYPES: Final[Mapping[int, type[TxPayload]]] = {payload.KIND: payload for payload in _TYPES}
 """Every transaction type by its kind."""
+assert len(TX_TYPES) == len(_TYPES), "every transaction type has a kind of its own"
 
 
 def decode_payload(tx: Transaction) -> TxPayload:
