@@ -1,12 +1,19 @@
 """Leafs of the state machine: what a transaction can violate, and what keeps a node from judging one.
 
     InvalidTransaction   no block may hold it; or, raised while it is applied, its receipt is FAILED
+    InvalidInput         BadRules: constants that no chain can run under
     NotReady             MissingBlob · UpgradeRequired
 """
 
 from __future__ import annotations
 
-from engram.primitives.errors import InvalidTransaction, NotReady
+from engram.primitives.errors import InvalidInput, InvalidTransaction, NotReady
+
+
+class BadRules(InvalidInput):
+    """The constants of the state machine contradict each other or what records can hold."""
+
+    code = "bad_rules"
 
 
 class MissingBlob(NotReady):

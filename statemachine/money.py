@@ -12,7 +12,6 @@ from engram.primitives.types import Address
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.records import Account, Maturing, Supply, u64
-from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 
 
@@ -74,17 +73,3 @@ def strike(state: State, address: Address) -> None:
     """One more proved lie or missed duty of an address."""
     account = state.account(address)
     state.put(replace(account, strikes=account.strikes + 1))
-
-
-def subsidy_at(rules: Rules, height: int) -> int:
-    """New sparks of the block at this height: halved every `halving_blocks`; none for genesis."""
-    return rules.subsidy >> min(height // rules.halving_blocks, 64) if height else 0
-
-
-def total_subsidy(rules: Rules) -> int:
-    """Every spark that subsidies will ever issue. With the genesis allocations it must stay below 2^64.
-
-    Then nothing can overflow: no amount is larger than what was issued.
-    """
-    halvings = range(rules.subsidy.bit_length())
-    return sum((rules.subsidy >> n) * rules.halving_blocks for n in halvings) - rules.subsidy

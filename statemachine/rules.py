@@ -1,14 +1,24 @@
 """The constants of the state machine: every number a transaction may depend on, in one committed record.
 
-The ChainSpec carries one `Rules`; nothing in this package reads a limit from anywhere else.
+The ChainSpec carries one `Rules`; this package reads no limit from anywhere else. `check_rules` says
+which rules a chain can run under.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from engram.nn.network import NetworkLimits
+from engram.nn.spec import MAX_BLOCKS
 from engram.primitives.types import U8, U16, U32, U64
+from engram.statemachine.errors import BadRules
+
+MAX_ISSUED: Final = 2**63
+"""Subsidies of all blocks stay below this: with the coins of genesis, below 2^64."""
+
+ENVELOPE_BYTES: Final = 1_024
+"""What a transaction may have besides the bytes that it brings."""
 
 
 @dataclass(frozen=True)
@@ -75,3 +85,48 @@ class Rules:
     max_infer_rows: U16 = 64
     max_infer_values: U16 = 4_096
     """Logits that one inference may write into its receipt."""
+
+
+def subsidy_at(rules: Rules, height: int) -> int:
+    """New sparks of the block at this height: halved every `halving_blocks`; none for genesis."""
+    return rules.subsidy >> min(height // rules.halving_blocks, 64) if height else 0
+
+
+def total_subsidy(rules: Rules) -> int:
+    """Every spark that subsidies will ever issue."""
+    halvings = range(rules.subsidy.bit_length())
+    return sum((rules.subsidy >> n) * rules.halving_blocks for n in halvings) - rules.subsidy
+
+
+def check_rules(rules: Rules) -> None:
+    """Refuses rules under which a block could not be judged or a record not be stored. Raises `BadRules`."""
+    for name, value, low, high in _bounds(rules):
+        if not low <= value <= high:
+            raise BadRules(f"{name} is out of bounds", expected=f"{low}..{high}", got=value)
+
+
+def _bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
+    """(name, value, least, most). Upper bounds are those of the records and payloads that hold the values."""
+    most_chunk = rules.max_transaction_bytes - ENVELOPE_BYTES
+    draw_to_reveal = rules.draw_blocks + rules.min_gap_blocks + rules.min_window_blocks
+    return (
+        ("fees.macs_per_spark", rules.fees.macs_per_spark, 1, 2**63),
+        ("networks.max_blocks", rules.networks.max_blocks, 1, MAX_BLOCKS),
+        ("max_transaction_bytes", rules.max_transaction_bytes, 2 * ENVELOPE_BYTES, 2**20),
+        ("max_body_bytes", rules.max_body_bytes, rules.max_transaction_bytes, 2**26),
+        ("reserved_share_ppm", rules.reserved_share_ppm, 0, 1_000_000),
+        ("halving_blocks", rules.halving_blocks, 1, 2**32),
+        ("total subsidy", total_subsidy(rules), 0, MAX_ISSUED - 1),
+        ("chunk_bytes", rules.chunk_bytes, 1, most_chunk),
+        ("max_blob_bytes", rules.max_blob_bytes, 1, 256 * rules.chunk_bytes),
+        ("block_ring", rules.block_ring, draw_to_reveal, 2**32),
+        ("draw_blocks", rules.draw_blocks, 1, rules.block_ring),
+        ("min_window_blocks", rules.min_window_blocks, 1, rules.max_window_blocks),
+        ("max_epochs", rules.max_epochs, 1, 32),
+        ("max_parts", rules.max_parts, 2, 256),
+        ("max_third_party_parts", rules.max_third_party_parts, 0, 8),
+        ("max_candidates", rules.max_candidates, 1, 8),
+        ("max_commits_per_epoch", rules.max_commits_per_epoch, 1, 64),
+        ("max_retention_parts", rules.max_retention_parts, 1, 16),
+        ("max_infer_rows", rules.max_infer_rows, 1, 1_024),
+    )

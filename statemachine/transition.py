@@ -30,6 +30,7 @@ from engram.statemachine.errors import (
 from engram.statemachine.fees import fee_of
 from engram.statemachine.receipt import Event, Receipt, Status
 from engram.statemachine.records import Account, RecentBlock, Reservation, u64
+from engram.statemachine.rules import subsidy_at
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome, Transaction, TxPayload, verify_transaction
 from engram.statemachine.transactions import decode_payload
@@ -73,12 +74,12 @@ class TransitionResult:
 def check_transaction(ctx: BlockContext, tx: Transaction) -> TxPayload:
     """The rules that need no state and no signature; returns the decoded payload.
 
-    Raises `WrongChain`, `NotActivated`, `UnknownTransactionType`, `CodecError`, and as `payload.check` does.
+    Raises `WrongChain`, `UnknownTransactionType`, `CodecError`, `NotActivated`, and as `payload.check` does.
     """
     if tx.chain_id != ctx.chain_id:
         raise WrongChain(expected=ctx.chain_id, got=tx.chain_id)
-    check_active(ctx.active, tx.kind, ctx.height)
     payload = decode_payload(tx)
+    check_active(ctx.active, tx.kind, ctx.height)
     payload.check(ctx.rules)
     return payload
 
@@ -162,7 +163,7 @@ class BlockExecution:
 
     def finish(self) -> TransitionResult:
         """Pays the miner's subsidy and computes the new root."""
-        subsidy = money.subsidy_at(self._ctx.rules, self._ctx.height)
+        subsidy = subsidy_at(self._ctx.rules, self._ctx.height)
         state = self._state.child()
         money.issue(state, subsidy)
         money.mature(state, self._ctx, self._ctx.miner, subsidy)
