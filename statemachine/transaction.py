@@ -124,9 +124,22 @@ def txid(tx: Transaction) -> Hash:
 
 def sign(key: keys.PrivateKey, chain_id: int, nonce: int, fee: int, payload: TxPayload) -> Transaction:
     """The transaction that carries this payload, signed."""
-    unsigned = UnsignedTransaction(chain_id, key.public_key, nonce, fee, payload.KIND, encode(payload))
+    raw = encode(payload)
+    return sign_unsigned(key, UnsignedTransaction(chain_id, key.public_key, nonce, fee, payload.KIND, raw))
+
+
+def sign_unsigned(key: keys.PrivateKey, unsigned: UnsignedTransaction) -> Transaction:
+    """The same transaction with a signature by this key."""
     signature = key.sign(signing_message(unsigned))
-    return Transaction(chain_id, key.public_key, nonce, fee, payload.KIND, unsigned.payload, signature)
+    return Transaction(
+        unsigned.chain_id,
+        unsigned.sender,
+        unsigned.nonce,
+        unsigned.fee,
+        unsigned.kind,
+        unsigned.payload,
+        signature,
+    )
 
 
 def verify_transaction(tx: Transaction) -> None:

@@ -1,0 +1,140 @@
+"""A chain of state transitions in memory: no headers, no work, no store. One block a call.
+
+    ledger = Ledger({alice: 10**9})
+    result = ledger.block(ledger.pay(alice, Transfer(bob.address, 5)))
+    assert ledger.state.account(bob.address).balance == 5
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from engram.primitives import keys
+from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.context import BlockContext
+from engram.statemachine.errors import MissingBlob
+from engram.statemachine.fees import minimum_fee
+from engram.statemachine.receipt import Receipt
+from engram.statemachine.records import Account, Record, Supply
+from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import Scorer
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Transaction, TxPayload, sign, sign_unsigned
+from engram.statemachine.transition import BlockExecution, TransitionResult, apply_block_body
+from engram.statemachine.upgrades import FROM_GENESIS
+
+CHAIN_ID = 7
+MINER: Address = b"\xee" * 20
+
+
+class Nodes(dict[bytes, bytes]):
+    """Tree nodes by hash."""
+
+    def get_node(self, node_hash: bytes) -> bytes:
+        return self[node_hash]
+
+
+class Blobs(dict[Hash, bytes]):
+    """Bytes of all blocks so far; what is deleted counts as pruned."""
+
+    def get_blob(self, blob_id: Hash) -> bytes:
+        if blob_id not in self:
+            raise MissingBlob(got=blob_id)
+        return self[blob_id]
+
+
+def key(number: int) -> keys.PrivateKey:
+    """The same key for the same number, in every run."""
+    return keys.PrivateKey(hashlib.sha256(b"key %d" % number).digest())
+
+
+class Ledger:
+    """The state after the last block, and everything needed for the next one."""
+
+    def __init__(
+        self,
+        balances: Mapping[keys.PrivateKey, int],
+        *,
+        rules: Rules | None = None,
+        records: Sequence[Record] = (),
+        scorer: Scorer | None = None,
+    ) -> None:
+        """Genesis: these balances, and records that a test takes for granted."""
+        self.rules = rules or Rules()
+        self.scorer = scorer or Scorer()
+        self.active = FROM_GENESIS
+        self.nodes, self.blobs = Nodes(), Blobs()
+        self.height = 0
+        self.parent: Hash = b"\x01" * 32
+        genesis = State(self.nodes, ZERO_HASH)
+        genesis.put(Supply(issued=sum(balances.values())))
+        for owner, balance in balances.items():
+            genesis.put(Account(owner.address, balance))
+        for record in records:
+            genesis.put(record)
+        self.root, nodes = genesis.commit()
+        self.nodes.update(nodes)
+
+    @property
+    def state(self) -> State:
+        """The state after the last block."""
+        return State(self.nodes, self.root)
+
+    @property
+    def ctx(self) -> BlockContext:
+        """The context of the next block."""
+        return BlockContext(
+            rules=self.rules,
+            chain_id=CHAIN_ID,
+            height=self.height + 1,
+            timestamp_ms=1_000 * (self.height + 1),
+            parent=self.parent,
+            miner=MINER,
+            blobs=self.blobs,
+            scorer=self.scorer,
+            active=self.active,
+        )
+
+    def pay(
+        self, sender: keys.PrivateKey, payload: TxPayload, *, fee: int | None = None, after: int = 0
+    ) -> Transaction:
+        """A transaction for the next block with the least fee; `after`: how many of this sender's come before."""
+        nonce = self.state.account(sender.address).nonce + after
+        if fee is None:
+            draft = sign(sender, CHAIN_ID, nonce, 2**63, payload)
+            fee = minimum_fee(self.state, self.ctx, draft, payload)
+        return sign(sender, CHAIN_ID, nonce, fee, payload)
+
+    def pay_each(self, sender: keys.PrivateKey, *payloads: TxPayload) -> list[Transaction]:
+        """Transactions of one sender for the next block."""
+        return [self.pay(sender, payload, after=index) for index, payload in enumerate(payloads)]
+
+    def execution(self) -> BlockExecution:
+        """The next block, to be filled by hand."""
+        return BlockExecution(self.state, self.ctx)
+
+    def block(self, *txs: Transaction) -> TransitionResult:
+        """Applies the next block and makes it the last."""
+        result = apply_block_body(self.state, self.ctx, txs)
+        self.nodes.update(result.nodes)
+        self.blobs.update(result.blobs)
+        self.root = result.root
+        self.height += 1
+        self.parent = hashlib.sha256(self.parent + self.root).digest()
+        return result
+
+    def send(self, sender: keys.PrivateKey, payload: TxPayload) -> Receipt:
+        """A block with one transaction; its receipt."""
+        return self.block(self.pay(sender, payload)).receipts[0]
+
+    def skip_to(self, height: int) -> None:
+        """Empty blocks, until the next one has this height."""
+        while self.height + 1 < height:
+            self.block()
+
+
+def tampered(sender: keys.PrivateKey, tx: Transaction, **changes: object) -> Transaction:
+    """The transaction with fields changed, signed again by its sender."""
+    return sign_unsigned(sender, replace(tx.unsigned, **changes))  # type: ignore[arg-type]  # a test's own fields
