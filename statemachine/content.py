@@ -107,8 +107,12 @@ def hold(state: State, blob: Hash) -> None:
 
 
 def release(state: State, ctx: BlockContext, blob: Hash) -> None:
-    """One record fewer names the blob; the last one starts its expiry. Raises `MissingRecord`."""
+    """One record fewer names the blob; the last one starts its expiry. Raises `MissingRecord`.
+
+    What was held up to the last block stays nameable in this one: else whoever drops the last reference could
+    make another's reveal fail.
+    """
     record = state.get(Blob, blob)
     assert record.refs > 0, "a blob is released as often as it was held"
-    height = record.height if record.refs > 1 else ctx.height
+    height = record.height if record.refs > 1 else max(record.height, ctx.height - 1)
     state.put(replace(record, refs=record.refs - 1, height=height))

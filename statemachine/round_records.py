@@ -55,9 +55,11 @@ class RoundTerms:
     """0 for TRAIN."""
     gap: U16
     max_update_bytes: U32
+    """Canonical bytes of one update."""
     max_update_neurons: U32
+    """Hidden neurons of one update: all of them in TRAIN, the new ones in GROW."""
     max_update_macs: U64
-    """MACs per row of one update: of the whole network in TRAIN, of the new blocks in GROW."""
+    """Charge for scoring one update on one part: the whole network in TRAIN, the new blocks in GROW."""
     opener_bond: U64
     author_bond: U64
     bounty: U64

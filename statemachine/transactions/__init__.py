@@ -11,11 +11,19 @@ from typing import Final
 from engram.primitives.codec import decode
 from engram.statemachine.errors import UnknownTransactionType
 from engram.statemachine.transaction import Transaction, TxPayload
+from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
+from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.infer import Infer
+from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.publish_part import PublishPart
+from engram.statemachine.transactions.reveal_part import RevealPart
+from engram.statemachine.transactions.reveal_sealed import RevealSealed
+from engram.statemachine.transactions.reveal_update import RevealUpdate
+from engram.statemachine.transactions.score_retention import ScoreRetention
 from engram.statemachine.transactions.score_version import ScoreVersion
+from engram.statemachine.transactions.seal_part import SealPart
 from engram.statemachine.transactions.transfer import Transfer
 
 _TYPES: Final[tuple[type[TxPayload], ...]] = (
@@ -25,6 +33,14 @@ _TYPES: Final[tuple[type[TxPayload], ...]] = (
     PublishPart,
     ScoreVersion,
     Infer,
+    OpenRound,
+    SealPart,
+    RevealPart,
+    CommitUpdate,
+    RevealUpdate,
+    RevealSealed,
+    ScoreRetention,
+    AdvanceRound,
 )
 
 TX_TYPES: Final[Mapping[int, type[TxPayload]]] = {payload.KIND: payload for payload in _TYPES}

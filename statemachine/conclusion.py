@@ -1,0 +1,135 @@
+"""The end of a round whose opener did his duty: a new version, or the incumbent stays. Runs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engram.nn.fixed import ln_q24
+from engram.primitives.types import ZERO_HASH
+from engram.statemachine.candidates import candidates_of, refund, retire
+from engram.statemachine.context import BlockContext
+from engram.statemachine.decision import PPM, Rung, generalises, ladder, remembers
+from engram.statemachine.money import burn, give
+from engram.statemachine.receipt import Event
+from engram.statemachine.records import BadgeKind, Model, Version
+from engram.statemachine.retention import next_retention
+from engram.statemachine.rewards import give_badge, pay_bounty, raise_reputation, reputation_points
+from engram.statemachine.round_records import Candidate, Round, RoundKind, RoundStatus
+from engram.statemachine.state import State
+
+
+def decide(state: State, ctx: BlockContext, round_: Round) -> tuple[Round, tuple[Event, ...]]:
+    """Ends the round: bonds, ladder, bounty, and the winner as the next version. Does not store the round."""
+    model = state.get(Model, round_.model)
+    candidates = candidates_of(state, round_)
+    rungs = ladder(ctx.rules, round_, model, candidates)
+    events: tuple[Event, ...] = ()
+    for candidate in candidates:
+        events += _return_or_burn(state, round_, candidate)
+    events += pay_bounty(state, ctx, round_, rungs)
+    give(state, round_.opener, round_.bond)
+    ended = replace(round_, bond=0, pot=0, candidates=())
+    if rungs:
+        ended = replace(
+            ended,
+            status=RoundStatus.DECIDED,
+            winner=rungs[-1].candidate.author,
+            new_version=round_.version + 1,
+        )
+        events += _promote(state, ctx, ended, model, rungs)
+        events += _reward(state, ctx, ended, model, rungs, candidates)
+    else:
+        ended = replace(ended, status=RoundStatus.KEPT)
+        state.put(replace(model, open_round=ZERO_HASH, rounds=model.rounds + 1))
+    for candidate in candidates:
+        retire(state, ctx, round_, candidate, promoted=bool(rungs) and candidate is rungs[-1].candidate)
+    return ended, (*events, Event("round_ended", round_.id, (ended.status, ended.new_version)))
+
+
+def is_at_threshold(model: Model, classes: int, loss: int, rows: int) -> bool:
+    """Whether the mean loss is at most τ·ln(classes): loss · 10^6 ≤ rows · τ_ppm · ln_q24(classes)."""
+    return loss * PPM <= rows * model.threshold_ppm * ln_q24(classes)
+
+
+def _return_or_burn(state: State, round_: Round, candidate: Candidate) -> tuple[Event, ...]:
+    """The candidate's own coins back; bond and bid burned if it is not below the incumbent on the sealed parts."""
+    if generalises(round_, candidate):
+        refund(state, candidate)
+        return ()
+    lost = candidate.bond + candidate.bid
+    burn(state, lost)
+    give(state, candidate.author, candidate.escrow)
+    return (Event("bond_burned", round_.id, (candidate.epoch, lost), (candidate.author.hex(),)),)
+
+
+def _promote(
+    state: State, ctx: BlockContext, round_: Round, model: Model, rungs: Sequence[Rung]
+) -> tuple[Event, ...]:
+    """The last rung becomes the head of the model."""
+    winner, sealed_loss = rungs[-1].candidate, rungs[-1].sealed_loss
+    sealed_rows = round_.terms.rows * len(round_.sealed_opened)
+    version = Version(
+        model=model.id,
+        number=round_.new_version,
+        parent=round_.base,
+        root=winner.root,
+        spec=winner.spec,
+        hidden=winner.hidden,
+        outputs=winner.outputs,
+        author=winner.author,
+        round=round_.id,
+        height=ctx.height,
+        kind=round_.terms.kind,
+        validation_loss=winner.loss,
+        validation_rows=round_.terms.rows * len(round_.validation_opened),
+        sealed_loss=sealed_loss,
+        sealed_rows=sealed_rows,
+        sealed_correct=sum(score.correct for score in winner.sealed),
+        size_bytes=winner.size_bytes,
+    )
+    state.put(version)
+    frozen = model.frozen or is_at_threshold(model, round_.classes, sealed_loss, sealed_rows)
+    grown = replace(
+        model,
+        classes=round_.classes,
+        classes_before_growth=model.classes if round_.terms.new_classes else model.classes_before_growth,
+        head=version.number,
+        root=version.root,
+        frozen=frozen,
+        loss=sealed_loss,
+        loss_rows=sealed_rows,
+        open_round=ZERO_HASH,
+        rounds=model.rounds + 1,
+        retention=next_retention(ctx.rules, model, round_, winner) if frozen else (),
+    )
+    state.put(grown)
+    return (Event("version_created", model.id, (version.number, sealed_loss, sealed_rows, frozen)),)
+
+
+def _reward(
+    state: State,
+    ctx: BlockContext,
+    round_: Round,
+    model: Model,
+    rungs: Sequence[Rung],
+    candidates: Sequence[Candidate],
+) -> tuple[Event, ...]:
+    """Badges of the new version, and reputation."""
+    deserved = [
+        (candidate.author, BadgeKind.PARTICIPATION)
+        for candidate in candidates
+        if generalises(round_, candidate) and remembers(model, candidate)
+    ]
+    deserved += [(rung.candidate.author, BadgeKind.BEST_LOSS) for rung in rungs]
+    deserved += [(part.owner, BadgeKind.AUDITOR) for part in round_.sealed_opened if part.owner != round_.opener]
+    if round_.terms.kind == RoundKind.GROW and round_.terms.new_classes:
+        deserved.append((rungs[-1].candidate.author, BadgeKind.TEACHER))
+    if round_.new_version == 1 and model.classes > 1:
+        deserved.append((model.founder, BadgeKind.FOUNDER))
+    events: tuple[Event, ...] = ()
+    for address, kind in deserved:
+        events += give_badge(state, ctx, model.id, round_.new_version, address, kind)
+    for rung in rungs:
+        raise_reputation(state, model.id, rung.candidate.author, reputation_points(round_, rung))
+    return events

@@ -1,0 +1,67 @@
+"""The draw: a seed that nobody steers alone, and the parts it picks. Pure; integers and hashes only.
+
+    seed = tagged_hash(DRAW, id_1 ‖ … ‖ id_d ‖ nonce): ids of the DRAW blocks in order, the opener's 32-byte nonce
+    word_i = the first 8 bytes, big-endian, of tagged_hash(DRAW, seed ‖ i as 4 bytes, big-endian), i = 0, 1, …
+    below(m): the next word w with w < 2^64 - 2^64 mod m gives w mod m; words above are skipped
+    sample(n, c): items 0 … n-1; for i = 0 … c-1: swap items i and i + below(n - i); the first c, in order
+
+Rejecting the uneven tail makes every ordered choice of c out of n equally likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import Hash
+from engram.statemachine.record import u32
+
+_WORD_BYTES: Final = 8
+_WORDS: Final = 1 << (8 * _WORD_BYTES)
+
+
+def nonce_hash(nonce: Hash) -> Hash:
+    """What the opener commits to when the round opens."""
+    return tagged_hash(Tag.NONCE, nonce)
+
+
+def draw_seed(block_ids: Sequence[Hash], nonce: Hash) -> Hash:
+    """The seed of a round: block ids in order of height, then the opener's nonce."""
+    return tagged_hash(Tag.DRAW, *block_ids, nonce)
+
+
+def draw_parts(
+    seed: Hash, commitments: Sequence[Hash], validation: int, sealed: int
+) -> tuple[tuple[Hash, ...], tuple[Hash, ...]]:
+    """The validation and the sealed parts, disjoint, in the order drawn; all commitments or fewer."""
+    chosen = [commitments[index] for index in sample(seed, len(commitments), validation + sealed)]
+    return tuple(chosen[:validation]), tuple(chosen[validation:])
+
+
+def sample(seed: Hash, population: int, count: int) -> list[int]:
+    """`count` distinct indices below `population`; a uniform seed makes every ordered choice equally likely."""
+    words = _words(seed)
+    items = list(range(population))
+    for i in range(count):
+        j = i + _below(words, population - i)
+        items[i], items[j] = items[j], items[i]
+    return items[:count]
+
+
+def rank(seed: Hash, item: Hash) -> Hash:
+    """A pseudo-random order over hashes that the seed fixes: lower comes first."""
+    return tagged_hash(Tag.DRAW, seed, item)
+
+
+def _words(seed: Hash) -> Iterator[int]:
+    index = 0
+    while True:
+        digest = tagged_hash(Tag.DRAW, seed, u32(index))
+        yield int.from_bytes(digest[:_WORD_BYTES], "big")
+        index += 1
+
+
+def _below(words: Iterator[int], bound: int) -> int:
+    even = _WORDS - _WORDS % bound
+    return next(word for word in words if word < even) % bound

@@ -1,0 +1,50 @@
+"""How a transaction enters a round: what is due is settled first, then the phase is checked. Runs no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engram.primitives.types import Hash
+from engram.statemachine.context import BlockContext
+from engram.statemachine.phases import Phase, span_at
+from engram.statemachine.receipt import Event
+from engram.statemachine.records import Model, Version, u32
+from engram.statemachine.round_errors import RoundEnded, WrongPhase
+from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.settlement import settle
+from engram.statemachine.state import State
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A round that takes the transaction, with the model and the version it stands on."""
+
+    round: Round
+    model: Model
+    base: Version
+    """Version t."""
+    epoch: int
+    """The running epoch of COMMIT and UPDATE; else 0."""
+    events: tuple[Event, ...]
+    """What became of deadlines that had passed."""
+
+
+def enter(state: State, ctx: BlockContext, round_id: Hash, phase: Phase) -> Entry:
+    """Settles the round in `state` and lets a transaction in that belongs to `phase`.
+
+    Raises `MissingRecord`, `RoundEnded`, `WrongPhase`.
+    """
+    round_, events = settle(state, ctx, round_id)
+    if round_.status != RoundStatus.OPEN:
+        raise RoundEnded(got=RoundStatus(round_.status).name.lower())
+    span = span_at(round_, ctx.rules, ctx.height)
+    check_phase(phase, span.phase)
+    model = state.get(Model, round_.model)
+    base = state.get(Version, round_.model, u32(round_.version))
+    return Entry(round_, model, base, span.epoch, events)
+
+
+def check_phase(expected: Phase, got: Phase) -> None:
+    """Late and early alike: raises `WrongPhase`."""
+    if got is not expected:
+        raise WrongPhase(expected=expected.name.lower(), got=got.name.lower())

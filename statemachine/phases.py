@@ -1,0 +1,172 @@
+"""The calendar of a round: which phase a height belongs to. Pure arithmetic on heights; no state, no money.
+
+Nothing runs at the edge of a phase. A transaction asks where its height stands, and `settlement` asks which
+phases are over. All heights are inclusive. From the height of `open_round` + 1, spans follow without holes:
+
+    OPEN open_window · DRAW draw_blocks · WAIT gap · REVEAL reveal_window
+    for each epoch: COMMIT commit_window · WAIT gap · UPDATE update_window
+    WAIT gap · AUDIT audit_window · RETENTION retention_window · CLOSED for ever
+
+A round whose work is done early still follows its calendar. A new phase is one line of `_lengths`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from engram.statemachine.round_errors import TermsInvalid
+from engram.statemachine.round_records import Round, RoundStatus, RoundTerms
+from engram.statemachine.rules import Rules
+
+FOREVER: Final = 2**64 - 1
+"""Last height of the span that has no end."""
+
+
+class Default(IntEnum):
+    """What becomes of a round whose deadline has passed; see `settlement`."""
+
+    UNREVEALED = 0
+    """The opener did not reveal the k validation parts: the round aborts."""
+    EPOCH_END = 1
+    """An epoch is over: who committed and did not reveal loses the bond."""
+    UNSEALED = 2
+    """A third party did not open its part: it loses the bond."""
+    WITHHELD = 3
+    """The opener did not open the s sealed parts: the round aborts."""
+    DECISION = 4
+    """Everything is open and scored, or there is no candidate: the round ends."""
+
+
+class Phase(IntEnum):
+    """What a round waits for."""
+
+    OPEN = 0
+    """Third parties seal parts."""
+    DRAW = 1
+    """Block ids gather for the seed."""
+    WAIT = 2
+    """A gap: nothing is accepted, so that a short reorganisation cannot turn a public thing secret again."""
+    REVEAL = 3
+    """The opener reveals the validation parts."""
+    COMMIT = 4
+    """Authors commit to updates."""
+    UPDATE = 5
+    """Authors reveal the updates they committed to."""
+    AUDIT = 6
+    """The sealed parts open."""
+    RETENTION = 7
+    """Candidates are scored on the retention parts."""
+    CLOSED = 8
+    """The outcome can be settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A phase and its heights, both inclusive; empty where last < first."""
+
+    phase: Phase
+    epoch: int
+    """Epoch of COMMIT and UPDATE and of the gap between them; 0 elsewhere."""
+    first: int
+    last: int
+
+
+def _lengths(terms: RoundTerms, rules: Rules) -> Iterator[tuple[Phase, int, int]]:
+    yield Phase.OPEN, 0, terms.open_window
+    yield Phase.DRAW, 0, rules.draw_blocks
+    yield Phase.WAIT, 0, terms.gap
+    yield Phase.REVEAL, 0, terms.reveal_window
+    for epoch in range(terms.epochs):
+        yield Phase.COMMIT, epoch, terms.commit_window
+        yield Phase.WAIT, epoch, terms.gap
+        yield Phase.UPDATE, epoch, terms.update_window
+    yield Phase.WAIT, 0, terms.gap
+    yield Phase.AUDIT, 0, terms.audit_window
+    yield Phase.RETENTION, 0, terms.retention_window
+
+
+def calendar(opened: int, terms: RoundTerms, rules: Rules) -> Iterator[Span]:
+    """Every span of a round opened at this height, in order; the last is CLOSED and has no end."""
+    first = opened + 1
+    for phase, epoch, length in _lengths(terms, rules):
+        yield Span(phase, epoch, first, first + length - 1)
+        first += length
+    yield Span(Phase.CLOSED, 0, first, FOREVER)
+
+
+def span_at(round_: Round, rules: Rules, height: int) -> Span:
+    """The span that holds `height`. The height of `open_round` itself belongs to OPEN."""
+    spans = calendar(round_.opened, round_.terms, rules)
+    return next(span for span in spans if height <= span.last)
+
+
+def span_of(round_: Round, rules: Rules, phase: Phase, epoch: int = 0) -> Span:
+    """The span of a phase, of `epoch` where the phase recurs. WAIT gives the first gap."""
+    spans = calendar(round_.opened, round_.terms, rules)
+    return next(span for span in spans if span.phase is phase and span.epoch == epoch)
+
+
+def is_over(round_: Round, rules: Rules, height: int, phase: Phase, epoch: int = 0) -> bool:
+    """Whether `height` is past the last height of the phase."""
+    return height > span_of(round_, rules, phase, epoch).last
+
+
+def due(round_: Round, rules: Rules, height: int) -> Default | None:
+    """The first default that is due and not yet applied. Without candidates there is nothing to audit."""
+    if round_.status != RoundStatus.OPEN:
+        return None
+    terms, epoch = round_.terms, round_.settled_epochs
+    if len(round_.validation_opened) < terms.validation:
+        return Default.UNREVEALED if is_over(round_, rules, height, Phase.REVEAL) else None
+    if epoch < terms.epochs:
+        return Default.EPOCH_END if is_over(round_, rules, height, Phase.UPDATE, epoch) else None
+    if round_.candidates and is_over(round_, rules, height, Phase.AUDIT):
+        if any(sealed.bond for sealed in round_.third_party):
+            return Default.UNSEALED
+        if opener_sealed_opened(round_) < terms.sealed:
+            return Default.WITHHELD
+    return Default.DECISION if is_over(round_, rules, height, Phase.RETENTION) else None
+
+
+def opener_sealed_opened(round_: Round) -> int:
+    """How many of the opener's s sealed parts are open."""
+    return sum(part.commitment in round_.sealed_drawn for part in round_.sealed_opened)
+
+
+def draw_heights(round_: Round, rules: Rules) -> range:
+    """Heights of the blocks whose ids make the seed."""
+    span = span_of(round_, rules, Phase.DRAW)
+    return range(span.first, span.last + 1)
+
+
+def check_calendar(terms: RoundTerms, rules: Rules) -> None:
+    """Refuses windows, gaps and epochs outside the rules, and a calendar that outlives what it needs.
+
+    The oldest block of the draw must still stand in the ring of recent blocks when the reveal window ends.
+    Raises `TermsInvalid`.
+    """
+    retention = terms.retention_window or rules.min_window_blocks
+    windows = (
+        terms.open_window,
+        terms.reveal_window,
+        terms.commit_window,
+        terms.update_window,
+        terms.audit_window,
+        retention,
+    )
+    for window in windows:
+        _within("window", window, rules.min_window_blocks, rules.max_window_blocks)
+    _within("gap", terms.gap, rules.min_gap_blocks, rules.max_window_blocks)
+    _within("epochs", terms.epochs, 1, rules.max_epochs)
+    memory = rules.draw_blocks + terms.gap + terms.reveal_window
+    _within("blocks from the draw to the last reveal", memory, 0, rules.block_ring)
+    length = sum(length for _, _, length in _lengths(terms, rules))
+    _within("blocks of the whole round", length, 0, rules.max_round_blocks)
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise TermsInvalid(f"{name} is out of bounds", expected=f"{low}..{high}", got=value)

@@ -1,0 +1,58 @@
+"""What a model must not forget: which opened part joins its retention parts, and which leaves a full list. Pure.
+
+Joining: of the parts that the deciding round opened, those in which every class occurs come first, then the lowest
+`rank` under the round's seed. Leaving, when more than R remain: parts whose set of classes no other part has stay,
+if any other can go; of the rest go, in this order, parts of fewer than `min_retention_rows`, parts of the set of
+classes with the most parts, the lowest rank. The part that just joined never leaves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engram.statemachine.draw import rank
+from engram.statemachine.records import Model, RetentionPart
+from engram.statemachine.round_records import Candidate, OpenedPart, PartScore, Round
+from engram.statemachine.rules import Rules
+
+
+def next_retention(rules: Rules, model: Model, round_: Round, winner: Candidate) -> tuple[RetentionPart, ...]:
+    """The retention parts of the version that `winner` becomes, in order of entry. The gate has been passed."""
+    increases = {score.part: score.null_increase for score in winner.retention}
+    kept = [replace(part, loss=part.loss + increases[part.part]) for part in model.retention]
+    return limit_parts(rules, round_, (*kept, joining_part(round_, winner)))
+
+
+def joining_part(round_: Round, winner: Candidate) -> RetentionPart:
+    """The part of the round that the new version will be held to, at the scores it has on it now."""
+    scored = (
+        *zip(round_.validation_opened, winner.validation, strict=True),
+        *zip(round_.sealed_opened, winner.sealed, strict=True),
+    )
+
+    def order(item: tuple[OpenedPart, PartScore]) -> tuple[bool, bytes]:
+        return not item[0].complete, rank(round_.seed, item[0].commitment)
+
+    part, score = min(scored, key=order)
+    return RetentionPart(part.commitment, round_.terms.rows, round_.classes, score.correct, score.loss)
+
+
+def limit_parts(rules: Rules, round_: Round, parts: Sequence[RetentionPart]) -> tuple[RetentionPart, ...]:
+    """At most R of the parts, the last of which has just joined; the order stays."""
+    kept = list(parts)
+    while len(kept) > rules.max_retention_parts:
+        kept.remove(_leaving_part(rules, round_, kept))
+    return tuple(kept)
+
+
+def _leaving_part(rules: Rules, round_: Round, parts: Sequence[RetentionPart]) -> RetentionPart:
+    peers = Counter(part.classes for part in parts)
+    old = parts[:-1]
+    spare = [part for part in old if peers[part.classes] > 1] or old
+
+    def order(part: RetentionPart) -> tuple[bool, int, bytes]:
+        return part.rows >= rules.min_retention_rows, -peers[part.classes], rank(round_.seed, part.part)
+
+    return min(spare, key=order)

@@ -1,0 +1,175 @@
+"""What may be asked of a round: its terms, the model it is opened on, the founding of a model. Moves nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from engram.nn.data import part_size
+from engram.nn.loss import LOSSES
+from engram.nn.network import NetworkSpec, check_spec
+from engram.nn.spec import check_count
+from engram.primitives.types import U8, U32, Address
+from engram.statemachine.conclusion import is_at_threshold
+from engram.statemachine.decision import PPM
+from engram.statemachine.phases import check_calendar
+from engram.statemachine.records import Model, Openers, Policy
+from engram.statemachine.rewards import minimum_opener_bond
+from engram.statemachine.round_errors import (
+    BondTooLow,
+    LossAboveThreshold,
+    ModelFrozen,
+    ModelNotFrozen,
+    OpeningRestricted,
+    StepTooHeavy,
+    TermsInvalid,
+)
+from engram.statemachine.round_records import RoundKind, RoundTerms
+from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import network_macs
+from engram.statemachine.update import Sources, Tensors, check_tensors
+
+REVEAL_OVERHEAD_BYTES: Final = 1024
+"""The most that a reveal_update transaction has besides its update."""
+
+_MOST_DELTA_PPM: Final = 10 * PPM
+
+
+@dataclass(frozen=True)
+class Founding:
+    """A new model: its version 0 and the rules that no later round can change."""
+
+    spec: NetworkSpec
+    hidden: Sources
+    outputs: Sources
+    policy: U8
+    """What growth may do to old logits."""
+    openers: U8
+    """Who may open rounds."""
+    loss_kind: U8
+    threshold_ppm: U32
+    """τ: 1 to 10^6."""
+    retention_epsilon_ppm: U32 = 20_000
+    """ε: 0 to 10^6."""
+    retention_delta_ppm: U32 = 250_000
+    """δ: 0 to 10^7."""
+    tensors: Tensors = ()
+    """Bytes that travel with the founding; every one is named by a source."""
+
+
+def check_founding(rules: Rules, founding: Founding) -> None:
+    """Refuses a founding outside the rules; reads no tensor. Raises `TermsInvalid`, `TensorRepeated`, as `check_spec`."""
+    _choice("policy", founding.policy, tuple(Policy))
+    _choice("openers", founding.openers, tuple(Openers))
+    _choice("loss", founding.loss_kind, tuple(LOSSES))
+    within("threshold", founding.threshold_ppm, 1, PPM)
+    within("epsilon", founding.retention_epsilon_ppm, 0, PPM)
+    within("delta", founding.retention_delta_ppm, 0, _MOST_DELTA_PPM)
+    check_spec(founding.spec, rules.networks)
+    check_tensors((*founding.hidden, *founding.outputs), founding.tensors)
+
+
+def check_terms(rules: Rules, terms: RoundTerms) -> None:
+    """Refuses terms that no model could have a round on. Raises `TermsInvalid`, `BondTooLow`, `StepTooHeavy`."""
+    _choice("kind", terms.kind, tuple(RoundKind))
+    if terms.kind == RoundKind.TRAIN:
+        within("new classes in TRAIN", terms.new_classes, 0, 0)
+        within("retention window in TRAIN", terms.retention_window, 0, 0)
+    check_calendar(terms, rules)
+    _check_parts(rules, terms)
+    _check_caps(rules, terms)
+    if terms.author_bond < rules.min_author_bond:
+        raise BondTooLow("an author's bond is below its minimum", expected=rules.min_author_bond, got=terms.author_bond)
+    if len(set(terms.auditors)) != len(terms.auditors):
+        raise TermsInvalid("an auditor is named twice", got=len(terms.auditors))
+    within("auditors", len(terms.auditors), 0, rules.max_third_party_parts)
+
+
+def check_opening(rules: Rules, terms: RoundTerms, model: Model, spec: NetworkSpec, opener: Address) -> None:
+    """Refuses a round that this model, at its head of this spec, does not take from this sender.
+
+    Raises `OpeningRestricted`, `ModelFrozen`, `ModelNotFrozen`, `LossAboveThreshold`, `TermsInvalid`,
+    `StepTooHeavy`, `DimensionOutOfRange`.
+    """
+    if model.openers == Openers.FOUNDER and opener != model.founder:
+        raise OpeningRestricted(expected=model.founder, got=opener)
+    if opener in terms.auditors:
+        raise TermsInvalid("the opener does not audit his own round", got=opener)
+    _check_kind(terms, model)
+    classes = model.classes + terms.new_classes
+    check_count("classes", classes, rules.networks.max_classes)
+    within("bytes of a part", part_size(terms.rows, spec.inputs), 1, rules.max_blob_bytes)
+    if model.retention:
+        within("retention window", terms.retention_window, rules.min_window_blocks, rules.max_window_blocks)
+    _check_steps(rules, terms, model, spec)
+
+
+def check_opener_bond(rules: Rules, terms: RoundTerms, model: Model | None, height: int) -> None:
+    """Raises `BondTooLow` if the opener offers less than the model's history asks for."""
+    least = minimum_opener_bond(rules, model, height)
+    if terms.opener_bond < least:
+        raise BondTooLow("the opener's bond is below its minimum", expected=least, got=terms.opener_bond)
+
+
+def within(name: str, value: int, low: int, high: int) -> None:
+    """Refuses a value outside [low, high]. Raises `TermsInvalid`."""
+    if not low <= value <= high:
+        raise TermsInvalid(f"{name} is out of bounds", expected=f"{low}..{high}", got=value)
+
+
+def reserved_share(rules: Rules, whole: int) -> int:
+    """What of a block's bytes or MACs reveals may reserve; the rest is free for every transaction."""
+    return whole * rules.reserved_share_ppm // PPM
+
+
+def _check_parts(rules: Rules, terms: RoundTerms) -> None:
+    count = len(terms.commitments)
+    within("parts", count, 2, rules.max_parts)
+    if len(set(terms.commitments)) != count:
+        raise TermsInvalid("a part is committed to twice", got=count)
+    within("rows", terms.rows, 1, rules.networks.max_rows)
+    within("validation parts", terms.validation, 1, count - 1)
+    within("sealed parts", terms.sealed, 1, count - terms.validation)
+
+
+def _check_caps(rules: Rules, terms: RoundTerms) -> None:
+    within("bytes of an update", terms.max_update_bytes + REVEAL_OVERHEAD_BYTES, 1, rules.max_transaction_bytes)
+    within("neurons of an update", terms.max_update_neurons, 0, rules.networks.max_neurons)
+    reveal = terms.validation * terms.max_update_macs
+    if reveal > (most := reserved_share(rules, rules.max_block_macs)):
+        raise StepTooHeavy("an update on the validation parts", expected=most, got=reveal)
+
+
+def _check_kind(terms: RoundTerms, model: Model) -> None:
+    if terms.kind == RoundKind.TRAIN:
+        if model.frozen:
+            raise ModelFrozen(got=model.id)
+        return
+    if not model.frozen:
+        raise ModelNotFrozen(got=model.id)
+    if terms.new_classes and not is_at_threshold(model, model.classes, model.loss, model.loss_rows):
+        raise LossAboveThreshold(got=model.loss)
+
+
+def _check_steps(rules: Rules, terms: RoundTerms, model: Model, spec: NetworkSpec) -> None:
+    """The heaviest steps: version t and all candidates on a sealed part, both on a retention part."""
+    free = rules.max_block_macs - reserved_share(rules, rules.max_block_macs)
+    classes = model.classes + terms.new_classes
+    sealed = network_macs(rules, spec, terms.rows, classes) + rules.max_candidates * terms.max_update_macs
+    if sealed > free:
+        raise StepTooHeavy("a sealed part and every candidate", expected=free, got=sealed)
+    for part in model.retention:
+        scoring = retention_macs_at_most(rules, terms, spec, classes, part.rows)
+        if scoring > free:
+            raise StepTooHeavy("a candidate on a retention part", expected=free, got=scoring)
+
+
+def retention_macs_at_most(rules: Rules, terms: RoundTerms, spec: NetworkSpec, classes: int, rows: int) -> int:
+    """What scoring one candidate on a retention part of these rows can cost."""
+    update = -(-terms.max_update_macs * max(rows, terms.rows) // terms.rows)
+    return network_macs(rules, spec, rows, classes) + update
+
+
+def _choice(name: str, value: int, known: tuple[int, ...]) -> None:
+    if value not in known:
+        raise TermsInvalid(f"there is no such {name}", expected=known, got=value)

@@ -1,0 +1,39 @@
+"""Advance round: anyone applies the defaults that are due; the way a round ends when nobody else touches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from engram.primitives.types import Address, Hash
+from engram.statemachine.context import BlockContext
+from engram.statemachine.phases import due
+from engram.statemachine.round_errors import NothingDue
+from engram.statemachine.round_records import Round
+from engram.statemachine.rules import Rules
+from engram.statemachine.settlement import settle
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Outcome
+
+
+@dataclass(frozen=True)
+class AdvanceRound:
+    """Settles a round up to this height."""
+
+    KIND: ClassVar[int] = 23
+    NAME: ClassVar[str] = "advance_round"
+    round: Hash
+
+    def check(self, rules: Rules) -> None:
+        """Every round may be named."""
+
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """What settling makes was paid for when the round opened. Raises `MissingRecord`, `NothingDue`."""
+        if due(state.get(Round, self.round), ctx.rules, ctx.height) is None:
+            raise NothingDue(got=self.round)
+        return Cost()
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """Raises `MissingRecord`."""
+        _, events = settle(state, ctx, self.round)
+        return Outcome(events)

@@ -1,0 +1,98 @@
+"""Commit update: an author binds an update and its claimed loss by a hash, under a bond, and books its reveal.
+
+The reveal's bytes and MACs are reserved at a height of the author's choice, so that no congestion can burn the bond.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from engram.primitives.types import U8, U64, Address, Hash
+from engram.statemachine.context import BlockContext
+from engram.statemachine.entry import Entry, enter
+from engram.statemachine.money import take
+from engram.statemachine.phases import Phase, span_of
+from engram.statemachine.receipt import Event
+from engram.statemachine.records import Reservation, u64
+from engram.statemachine.round_errors import (
+    CommitRepeated,
+    EpochFull,
+    ReservationFull,
+    SlotOutsideWindow,
+    WrongPhase,
+)
+from engram.statemachine.round_records import Commit, RoundTerms
+from engram.statemachine.rules import Rules
+from engram.statemachine.state import State
+from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES, reserved_share
+from engram.statemachine.transaction import Cost, Outcome
+
+
+@dataclass(frozen=True)
+class CommitUpdate:
+    """One for each author and epoch."""
+
+    KIND: ClassVar[int] = 19
+    NAME: ClassVar[str] = "commit_update"
+    round: Hash
+    epoch: U8
+    digest: Hash
+    """`commit_digest` of the claim."""
+    slot: U64
+    """Height of this epoch's update window at which the reveal is booked."""
+
+    def check(self, rules: Rules) -> None:
+        """Every value can be judged only in its round."""
+
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """The author's bond; commit and reservation.
+
+        Raises as `enter`; `WrongPhase` for another epoch, `CommitRepeated`, `EpochFull`, `SlotOutsideWindow`,
+        `ReservationFull`.
+        """
+        trial = state.child()
+        entry = self._enter(trial, ctx, sender)
+        booked(trial, ctx.rules, entry.round.terms, self.slot)
+        return Cost(records=2, funds=entry.round.terms.author_bond)
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """Holds the bond until the update is revealed. Raises as `cost`."""
+        entry = self._enter(state, ctx, sender)
+        round_, bond = entry.round, entry.round.terms.author_bond
+        take(state, sender, bond)
+        state.put(booked(state, ctx.rules, round_.terms, self.slot))
+        state.put(Commit(self.round, self.epoch, sender, self.digest, bond, ctx.height, self.slot))
+        state.put(replace(round_, pending=(*round_.pending, sender)))
+        event = Event("update_committed", self.round, (self.epoch, self.slot), (sender.hex(),))
+        return Outcome((*entry.events, event))
+
+    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> Entry:
+        entry = enter(state, ctx, self.round, Phase.COMMIT)
+        if self.epoch != entry.epoch:
+            raise WrongPhase("another epoch is running", expected=entry.epoch, got=self.epoch)
+        if sender in entry.round.pending:
+            raise CommitRepeated(got=sender)
+        if len(entry.round.pending) >= ctx.rules.max_commits_per_epoch:
+            raise EpochFull(expected=ctx.rules.max_commits_per_epoch)
+        window = span_of(entry.round, ctx.rules, Phase.UPDATE, entry.epoch)
+        if not window.first <= self.slot <= window.last:
+            raise SlotOutsideWindow(expected=f"{window.first}..{window.last}", got=self.slot)
+        return entry
+
+
+def booked(state: State, rules: Rules, terms: RoundTerms, slot: int) -> Reservation:
+    """The reservation of a height with one more reveal in it. Raises `ReservationFull`."""
+    held = state.find(Reservation, u64(slot)) or Reservation(slot, 0, 0)
+    size_bytes, macs = reveal_share(terms)
+    booking = Reservation(slot, held.size_bytes + size_bytes, held.macs + macs)
+    if booking.size_bytes > (most := reserved_share(rules, rules.max_body_bytes)):
+        raise ReservationFull("no bytes left", expected=most, got=booking.size_bytes)
+    if booking.macs > (most := reserved_share(rules, rules.max_block_macs)):
+        raise ReservationFull("no multiply-accumulates left", expected=most, got=booking.macs)
+    return booking
+
+
+def reveal_share(terms: RoundTerms) -> tuple[int, int]:
+    """Bytes and MACs that one reveal may take."""
+    return terms.max_update_bytes + REVEAL_OVERHEAD_BYTES, terms.validation * terms.max_update_macs

@@ -1,0 +1,184 @@
+"""Open round: fixes the terms of one attempt to improve a model, or founds the model with its first round.
+
+Holds the opener's bond and the bounty. model id = tagged_hash(MODEL, txid), round id = tagged_hash(ROUND, txid).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.content import bring, hold
+from engram.statemachine.context import BlockContext
+from engram.statemachine.loading import open_network
+from engram.statemachine.money import take
+from engram.statemachine.parameters import explicit_tensors, parameter_bytes, parameters_root
+from engram.statemachine.receipt import Event
+from engram.statemachine.record import Lineage
+from engram.statemachine.records import BadgeKind, Model, Part, Version, u32
+from engram.statemachine.rewards import give_badge
+from engram.statemachine.round_errors import CommitmentRepeated, ModelOrFounding, RoundAlreadyOpen
+from engram.statemachine.round_records import Round, RoundKind, RoundTerms
+from engram.statemachine.rules import Rules
+from engram.statemachine.settlement import settle
+from engram.statemachine.state import State
+from engram.statemachine.terms import Founding, check_founding, check_opener_bond, check_opening, check_terms
+from engram.statemachine.transaction import Cost, Outcome
+from engram.statemachine.update import brought_tensors
+
+
+@dataclass(frozen=True)
+class OpenRound:
+    """Exactly one of `model` and `founding` is given; the other is zero or None."""
+
+    KIND: ClassVar[int] = 16
+    NAME: ClassVar[str] = "open_round"
+    terms: RoundTerms
+    model: Hash = ZERO_HASH
+    founding: Founding | None = None
+
+    def check(self, rules: Rules) -> None:
+        """Raises `ModelOrFounding`, and what `check_terms` and `check_founding` raise."""
+        if (self.model == ZERO_HASH) == (self.founding is None):
+            raise ModelOrFounding(got=self.model)
+        check_terms(rules, self.terms)
+        if self.founding is not None:
+            check_founding(rules, self.founding)
+
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """Bond and bounty; the records that settling will make; for a founding, loading its tensors.
+
+        Raises `RoundAlreadyOpen`, `CommitmentRepeated`, `MissingRecord`, and what `check_opening` and
+        `check_opener_bond` raise.
+        """
+        trial = state.child()
+        if self.founding is None:
+            model, _ = free_model(trial, ctx, self.model)
+            check_opener_bond(ctx.rules, self.terms, model, ctx.height)
+            spec, macs, tensors = trial.get(Version, model.id, u32(model.head)).spec, 0, 0
+        else:
+            model, spec = _founded(self.founding, ctx, sender, ZERO_HASH), self.founding.spec
+            check_opener_bond(ctx.rules, self.terms, None, ctx.height)
+            macs = ctx.rules.macs_per_loaded_byte * parameter_bytes(spec)
+            tensors = len(self.founding.tensors)
+        check_opening(ctx.rules, self.terms, model, spec, sender)
+        check_unpublished(state, self.terms.commitments)
+        funds = self.terms.opener_bond + self.terms.bounty
+        return Cost(macs=macs, records=_RECORDS + tensors, funds=funds)
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """Raises what loading and proving a founding's parameters raises, and `MissingBlob`."""
+        events: tuple[Event, ...] = ()
+        brought: Mapping[Hash, bytes] = {}
+        if self.founding is None:
+            model, events = free_model(state, ctx, self.model)
+        else:
+            model, brought = self._found(state, ctx, sender, tagged_hash(Tag.MODEL, txid))
+        take(state, sender, self.terms.opener_bond + self.terms.bounty)
+        round_ = Round(
+            id=tagged_hash(Tag.ROUND, txid),
+            model=model.id,
+            opener=sender,
+            terms=self.terms,
+            opened=ctx.height,
+            version=model.head,
+            base=model.root,
+            classes=model.classes + self.terms.new_classes,
+            bond=self.terms.opener_bond,
+            pot=self.terms.bounty,
+        )
+        state.put(round_)
+        state.put(replace(model, open_round=round_.id))
+        opened = Event("round_opened", round_.id, (self.terms.kind, model.head), (model.id.hex(),))
+        return Outcome((*events, opened), blobs=brought)
+
+    def _found(
+        self, state: State, ctx: BlockContext, sender: Address, model_id: Hash
+    ) -> tuple[Model, Mapping[Hash, bytes]]:
+        """The model and its version 0, whose parameters are read and proved."""
+        assert self.founding is not None, "apply founds a model only where one is given"
+        founding, brought = self.founding, brought_tensors(self.founding.tensors)
+        open_network(state, ctx, founding.spec, founding.hidden, founding.outputs, brought).load()
+        for raw in founding.tensors:
+            bring(state, ctx, raw)
+        for tensor in explicit_tensors((*founding.hidden, *founding.outputs)):
+            hold(state, tensor)
+        model = _founded(founding, ctx, sender, model_id)
+        state.put(_version_zero(founding, ctx, model))
+        if model.frozen:
+            give_badge(state, ctx, model.id, 0, sender, BadgeKind.FOUNDER)
+        return model, brought
+
+
+def free_model(state: State, ctx: BlockContext, model_id: Hash) -> tuple[Model, tuple[Event, ...]]:
+    """A model without an open round, its last one settled. Raises `MissingRecord`, `RoundAlreadyOpen`."""
+    model = state.get(Model, model_id)
+    if model.open_round == ZERO_HASH:
+        return model, ()
+    _, events = settle(state, ctx, model.open_round)
+    model = state.get(Model, model_id)
+    if model.open_round != ZERO_HASH:
+        raise RoundAlreadyOpen(got=model.open_round)
+    return model, events
+
+
+def check_unpublished(state: State, commitments: tuple[Hash, ...]) -> None:
+    """A part that was opened before is known to everyone. Raises `CommitmentRepeated`."""
+    for commitment in commitments:
+        if state.find(Part, commitment) is not None:
+            raise CommitmentRepeated("the part has been published before", got=commitment)
+
+
+_RECORDS = 8
+"""Round, model, version, and what is left of a round when it ends: badges, reputation, rewards."""
+
+
+def _founded(founding: Founding, ctx: BlockContext, founder: Address, model_id: Hash) -> Model:
+    """A model of one class has nothing to learn: it is frozen at once, with loss 0."""
+    return Model(
+        id=model_id,
+        founder=founder,
+        policy=founding.policy,
+        openers=founding.openers,
+        loss_kind=founding.loss_kind,
+        threshold_ppm=founding.threshold_ppm,
+        retention_epsilon_ppm=founding.retention_epsilon_ppm,
+        retention_delta_ppm=founding.retention_delta_ppm,
+        inputs=founding.spec.inputs,
+        classes=founding.spec.classes,
+        classes_before_growth=0,
+        head=0,
+        root=parameters_root(founding.spec, founding.hidden, founding.outputs),
+        frozen=founding.spec.classes == 1,
+        loss=0,
+        loss_rows=0,
+        open_round=ZERO_HASH,
+        rounds=0,
+        aborts=0,
+        last_abort=0,
+    )
+
+
+def _version_zero(founding: Founding, ctx: BlockContext, model: Model) -> Version:
+    return Version(
+        model=model.id,
+        number=0,
+        parent=ZERO_HASH,
+        root=model.root,
+        spec=founding.spec,
+        hidden=tuple(Lineage(block.weights, block.bias, 0, model.founder) for block in founding.hidden),
+        outputs=tuple(Lineage(block.weights, block.bias, 0, model.founder) for block in founding.outputs),
+        author=model.founder,
+        round=ZERO_HASH,
+        height=ctx.height,
+        kind=RoundKind.TRAIN,
+        validation_loss=0,
+        validation_rows=0,
+        sealed_loss=0,
+        sealed_rows=0,
+        sealed_correct=0,
+        size_bytes=sum(len(raw) for raw in founding.tensors),
+    )

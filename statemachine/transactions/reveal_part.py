@@ -1,0 +1,100 @@
+"""Reveal part: the opener discloses a validation part and the nonce; the first one performs the draw.
+
+Every node scores version t on the part: the loss that updates have to beat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from engram.primitives.errors import Invalid
+from engram.primitives.types import Address, Hash
+from engram.statemachine.content import Content, Inline, content_id, resolve
+from engram.statemachine.context import BlockContext
+from engram.statemachine.entry import Entry, enter
+from engram.statemachine.opening import (
+    Opening,
+    check_commitment,
+    check_content,
+    check_drawn,
+    opening_macs,
+    publish,
+    read_rows,
+    with_draw,
+)
+from engram.statemachine.phases import Phase
+from engram.statemachine.receipt import Event
+from engram.statemachine.round_errors import NotTheOpener
+from engram.statemachine.round_records import Round
+from engram.statemachine.rules import Rules
+from engram.statemachine.settlement import abort
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Outcome
+
+
+@dataclass(frozen=True)
+class RevealPart:
+    """One of the k validation parts."""
+
+    KIND: ClassVar[int] = 18
+    NAME: ClassVar[str] = "reveal_part"
+    round: Hash
+    nonce: Hash
+    """32 bytes whose hash stands in the terms."""
+    part: Hash
+    """Its commitment."""
+    salt: Hash
+    content: Content
+
+    def check(self, rules: Rules) -> None:
+        """Every value can be judged only in its round."""
+
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """Version t on the part; the part, its blob and a score.
+
+        Raises as `enter`, `with_draw`, `check_drawn` and `check_content`; `NotTheOpener`.
+        """
+        trial = state.child()
+        entry, _ = self._enter(trial, ctx, sender)
+        check_content(trial, ctx, entry, self._opening(sender))
+        return Cost(macs=opening_macs(ctx, entry), records=3)
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """FAILED, and the round aborts, if the bytes match the commitment and are no part of this round.
+
+        Raises as `cost`; `CommitmentMismatch` for stored bytes; `MissingBlob`.
+        """
+        entry, events = self._enter(state, ctx, sender)
+        opening = self._opening(sender)
+        raw = resolve(state, ctx, self.content)
+        check_commitment(self.part, self.salt, raw)
+        try:
+            rows = read_rows(state, entry, opening, raw)
+        except Invalid as error:
+            aborted, happened = abort(state, ctx, entry.round)
+            state.put(aborted)
+            return Outcome((*events, *happened), failed=error.code)
+        opened, _ = publish(state, ctx, entry, opening, raw, rows)
+        state.put(replace(entry.round, validation_opened=(*entry.round.validation_opened, opened)))
+        revealed = Event(
+            "part_revealed", self.round, (opened.baseline.loss, opened.baseline.correct), (self.part.hex(),)
+        )
+        blobs = {content_id(self.content): raw} if isinstance(self.content, Inline) else {}
+        return Outcome((*events, revealed), blobs=blobs)
+
+    def _opening(self, sender: Address) -> Opening:
+        return Opening(sender, self.part, self.salt, self.content)
+
+    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> tuple[Entry, tuple[Event, ...]]:
+        entry = enter(state, ctx, self.round, Phase.REVEAL)
+        check_opener(entry.round, sender)
+        round_, drawn = with_draw(state, ctx, entry.round, self.nonce)
+        check_drawn(round_, self.part, round_.validation_drawn)
+        return replace(entry, round=round_), (*entry.events, *drawn)
+
+
+def check_opener(round_: Round, sender: Address) -> None:
+    """Raises `NotTheOpener`."""
+    if sender != round_.opener:
+        raise NotTheOpener(expected=round_.opener, got=sender)

@@ -1,0 +1,133 @@
+"""Reveal sealed: a sealed part opens, after the last update; every node scores version t and all candidates on it.
+
+The sender pays for version t, each candidate's escrow for the candidate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from engram.primitives.errors import Invalid
+from engram.primitives.types import Address, Hash
+from engram.statemachine.candidates import candidates_of, charge_scoring
+from engram.statemachine.content import Content, Inline, content_id, resolve
+from engram.statemachine.context import BlockContext
+from engram.statemachine.entry import Entry, enter
+from engram.statemachine.escrow import sealed_macs
+from engram.statemachine.loading import open_network, version_network
+from engram.statemachine.money import give
+from engram.statemachine.opening import (
+    Opening,
+    check_commitment,
+    check_content,
+    check_drawn,
+    opening_macs,
+    publish,
+    read_rows,
+)
+from engram.statemachine.phases import Phase
+from engram.statemachine.receipt import Event
+from engram.statemachine.round_records import Round
+from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import DataPart
+from engram.statemachine.settlement import abort, forfeit_to_pot
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Outcome
+from engram.statemachine.update import score_proposal
+
+
+@dataclass(frozen=True)
+class RevealSealed:
+    """One of the opener's s sealed parts, or a third party's own."""
+
+    KIND: ClassVar[int] = 21
+    NAME: ClassVar[str] = "reveal_sealed"
+    round: Hash
+    part: Hash
+    """Its commitment."""
+    salt: Hash
+    content: Content
+
+    def check(self, rules: Rules) -> None:
+        """Every value can be judged only in its round."""
+
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """Version t, and prepaid every candidate, on the part; the part, its blob and a score.
+
+        Raises as `enter`, `check_drawn` and `check_content`.
+        """
+        trial = state.child()
+        entry = self._enter(trial, ctx, sender)
+        check_content(trial, ctx, entry, self._opening(sender))
+        candidates = candidates_of(trial, entry.round)
+        prepaid = sum(sealed_macs(ctx.rules, entry.round, entry.base.spec, c.spec) for c in candidates)
+        return Cost(macs=opening_macs(ctx, entry) + prepaid, prepaid_macs=prepaid, records=3)
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """FAILED if the bytes match the commitment and are no part of this round.
+
+        Then the opener's round aborts, and a third party loses its bond and its part is dropped.
+        Raises as `cost`; `CommitmentMismatch` for stored bytes; `MissingBlob`.
+        """
+        entry = self._enter(state, ctx, sender)
+        opening = self._opening(sender)
+        raw = resolve(state, ctx, self.content)
+        check_commitment(self.part, self.salt, raw)
+        try:
+            rows = read_rows(state, entry, opening, raw)
+        except Invalid as error:
+            round_, happened = self._broken(state, ctx, entry.round, sender)
+            state.put(round_)
+            return Outcome((*entry.events, *happened), failed=error.code)
+        opened, part = publish(state, ctx, entry, opening, raw, rows)
+        _score_candidates(state, ctx, entry, part)
+        round_ = _return_seal_bond(state, entry.round, sender)
+        state.put(replace(round_, sealed_opened=(*round_.sealed_opened, opened)))
+        event = Event("sealed_opened", self.round, (opened.baseline.loss,), (sender.hex(), self.part.hex()))
+        blobs = {content_id(self.content): raw} if isinstance(self.content, Inline) else {}
+        return Outcome((*entry.events, event), blobs=blobs)
+
+    def _opening(self, sender: Address) -> Opening:
+        return Opening(sender, self.part, self.salt, self.content)
+
+    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> Entry:
+        entry = enter(state, ctx, self.round, Phase.AUDIT)
+        check_drawn(entry.round, self.part, openable(entry.round, sender))
+        return entry
+
+    def _broken(
+        self, state: State, ctx: BlockContext, round_: Round, sender: Address
+    ) -> tuple[Round, tuple[Event, ...]]:
+        if sender == round_.opener:
+            return abort(state, ctx, round_)
+        bond = sum(sealed.bond for sealed in round_.third_party if sealed.author == sender)
+        kept = tuple(sealed for sealed in round_.third_party if sealed.author != sender)
+        return forfeit_to_pot(state, replace(round_, third_party=kept), sender, bond)
+
+
+def openable(round_: Round, sender: Address) -> tuple[Hash, ...]:
+    """Commitments that this sender opens in the audit."""
+    if sender == round_.opener:
+        return round_.sealed_drawn
+    return tuple(sealed.commitment for sealed in round_.third_party if sealed.author == sender)
+
+
+def _score_candidates(state: State, ctx: BlockContext, entry: Entry, part: DataPart) -> None:
+    round_, base = entry.round, version_network(state, ctx, entry.base)
+    for candidate in candidates_of(state, round_):
+        network = open_network(state, ctx, candidate.spec, candidate.hidden, candidate.outputs)
+        score = score_proposal(ctx, round_, entry.model, base, network, part)
+        macs = sealed_macs(ctx.rules, round_, entry.base.spec, candidate.spec)
+        paid = charge_scoring(state, ctx, candidate, macs)
+        state.put(replace(paid, sealed=(*paid.sealed, score)))
+
+
+def _return_seal_bond(state: State, round_: Round, author: Address) -> Round:
+    parts = []
+    for sealed in round_.third_party:
+        mine = sealed.author == author
+        if mine:
+            give(state, author, sealed.bond)
+        parts.append(replace(sealed, bond=0) if mine else sealed)
+    return replace(round_, third_party=tuple(parts))

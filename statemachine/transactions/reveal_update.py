@@ -1,0 +1,211 @@
+"""Reveal update: the author of a commit shows the update, and every node computes its loss.
+
+A commit opens for its author alone, so a copier has nothing to open. Once it opens, everything about the update is
+the author's word: whatever does not hold makes the receipt FAILED and costs the bond.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from engram.primitives.errors import Invalid
+from engram.primitives.types import U8, U64, Address, Hash
+from engram.statemachine.candidates import admit
+from engram.statemachine.content import bring
+from engram.statemachine.context import BlockContext
+from engram.statemachine.decision import improves
+from engram.statemachine.entry import Entry, enter
+from engram.statemachine.escrow import scoring_escrow
+from engram.statemachine.loading import version_network
+from engram.statemachine.money import give
+from engram.statemachine.phases import Phase
+from engram.statemachine.receipt import Event
+from engram.statemachine.records import Reservation, u64
+from engram.statemachine.round_errors import (
+    BaseMismatch,
+    CommitMismatch,
+    CommitMissing,
+    LossMismatch,
+    ParametersMismatch,
+)
+from engram.statemachine.round_records import Candidate, Commit, PartScore, Round
+from engram.statemachine.rules import Rules
+from engram.statemachine.settlement import forfeit_to_pot
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Outcome
+from engram.statemachine.transactions.commit_update import reveal_share
+from engram.statemachine.update import (
+    Proposal,
+    Update,
+    UpdateClaim,
+    brought_tensors,
+    check_update,
+    commit_digest,
+    opened_parts,
+    propose,
+    score_proposal,
+    update_macs,
+)
+
+
+@dataclass(frozen=True)
+class RevealUpdate:
+    """The claim that was committed to, and the update that is to bear it out."""
+
+    KIND: ClassVar[int] = 20
+    NAME: ClassVar[str] = "reveal_update"
+    round: Hash
+    epoch: U8
+    base: Hash
+    parameters: Hash
+    loss: U64
+    salt: Hash
+    bid: U64
+    """Sparks offered for a place among the candidates, should all be taken; held, and lost with the bond."""
+    update: Update
+
+    def check(self, rules: Rules) -> None:
+        """Every value can be judged only in its round."""
+
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """The update on the k validation parts, unless its shape alone refutes it.
+
+        Raises as `enter`; `CommitMissing`, `CommitMismatch`.
+        """
+        trial = state.child()
+        entry, commit = self._enter(trial, ctx, sender)
+        tensors = len(self.update.tensors)
+        return Cost(
+            macs=self._macs(ctx.rules, entry),
+            records=1 + tensors,
+            reserved=commit.slot == ctx.height,
+        )
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """FAILED, and the bond is forfeited, if the update is not what was claimed.
+
+        Raises as `cost`; `MissingBlob`.
+        """
+        entry, commit = self._enter(state, ctx, sender)
+        round_ = _closed(state, ctx, entry.round, commit)
+        try:
+            proposal, scores = self._judge(state, ctx, entry, sender)
+        except Invalid as error:
+            round_, lost = forfeit_to_pot(state, round_, sender, commit.bond)
+            state.put(round_)
+            return Outcome((*entry.events, *lost), failed=error.code)
+        if not improves(ctx.rules, round_, self.epoch, self.loss):
+            give(state, sender, commit.bond)
+            state.put(round_)
+            event = Event("no_improvement", self.round, (self.epoch, self.loss), (sender.hex(),))
+            return Outcome((*entry.events, event))
+        entry = replace(entry, round=round_)
+        round_, happened = self._offer(state, ctx, entry, commit, proposal, scores)
+        state.put(round_)
+        return Outcome((*entry.events, *happened), blobs=brought_tensors(self.update.tensors))
+
+    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> tuple[Entry, Commit]:
+        entry = enter(state, ctx, self.round, Phase.UPDATE)
+        commit = find_commit(state, self.round, self.epoch, sender)
+        claim = UpdateClaim(
+            ctx.chain_id, sender, self.round, self.epoch, self.base, self.parameters, self.loss, self.salt
+        )
+        check_digest(commit, claim)
+        return entry, commit
+
+    def _macs(self, rules: Rules, entry: Entry) -> int:
+        terms = entry.round.terms
+        try:
+            check_update(rules, entry.round, entry.model, entry.base.spec, self.update)
+        except Invalid:
+            return 0
+        return terms.validation * update_macs(rules, entry.base.spec, self.update, terms.rows)
+
+    def _judge(
+        self, state: State, ctx: BlockContext, entry: Entry, author: Address
+    ) -> tuple[Proposal, tuple[PartScore, ...]]:
+        """The proposed network and its scores. Raises whatever refutes the update."""
+        round_, model, base = entry.round, entry.model, entry.base
+        check_base(round_, self.base)
+        spec = check_update(ctx.rules, round_, model, base.spec, self.update)
+        proposal = propose(state, ctx, base, spec, self.update, author)
+        check_parameters_root(self.parameters, proposal)
+        parts = opened_parts(state, ctx, [part.commitment for part in round_.validation_opened])
+        network = version_network(state, ctx, base)
+        scores = tuple(score_proposal(ctx, round_, model, network, proposal.network, part) for part in parts)
+        check_loss(self.loss, scores)
+        return proposal, scores
+
+    def _offer(
+        self,
+        state: State,
+        ctx: BlockContext,
+        entry: Entry,
+        commit: Commit,
+        proposal: Proposal,
+        scores: tuple[PartScore, ...],
+    ) -> tuple[Round, tuple[Event, ...]]:
+        """The improving update as a candidate, if it finds a place."""
+        spec = proposal.network.spec
+        candidate = Candidate(
+            round=self.round,
+            epoch=self.epoch,
+            author=commit.author,
+            committed=commit.height,
+            root=proposal.network.root,
+            spec=spec,
+            hidden=proposal.hidden,
+            outputs=proposal.outputs,
+            loss=self.loss,
+            validation=scores,
+            bond=commit.bond,
+            escrow=scoring_escrow(ctx.rules, entry.round, entry.model, entry.base.spec, spec),
+            bid=self.bid,
+            size_bytes=sum(len(raw) for raw in self.update.tensors),
+        )
+        for raw in self.update.tensors:
+            bring(state, ctx, raw)
+        return admit(state, ctx, entry.round, candidate)
+
+
+def find_commit(state: State, round_id: Hash, epoch: int, author: Address) -> Commit:
+    """The open commit of this very author: nobody reveals for another. Raises `CommitMissing`."""
+    commit = state.find(Commit, round_id, bytes([epoch]), author)
+    if commit is None:
+        raise CommitMissing(got=author)
+    return commit
+
+
+def check_digest(commit: Commit, claim: UpdateClaim) -> None:
+    """Raises `CommitMismatch` unless the commit was made of exactly this claim."""
+    if (got := commit_digest(claim)) != commit.digest:
+        raise CommitMismatch(expected=commit.digest, got=got)
+
+
+def check_base(round_: Round, base: Hash) -> None:
+    """The update stands on version t, every frozen weight as it is. Raises `BaseMismatch`."""
+    if base != round_.base:
+        raise BaseMismatch(expected=round_.base, got=base)
+
+
+def check_parameters_root(claimed: Hash, proposal: Proposal) -> None:
+    """Raises `ParametersMismatch` unless version t with the update has the root that was committed to."""
+    if claimed != proposal.network.root:
+        raise ParametersMismatch(expected=claimed, got=proposal.network.root)
+
+
+def check_loss(claimed: int, scores: tuple[PartScore, ...]) -> None:
+    """The claim is the loss to the last unit, summed over the validation parts. Raises `LossMismatch`."""
+    if claimed != (loss := sum(score.loss for score in scores)):
+        raise LossMismatch(expected=loss, got=claimed)
+
+
+def _closed(state: State, ctx: BlockContext, round_: Round, commit: Commit) -> Round:
+    """The round without the commit, whose record and booking are gone. Does not store the round."""
+    state.delete(commit)
+    booking = state.find(Reservation, u64(commit.slot))
+    if booking is not None and commit.slot > ctx.height:
+        size_bytes, macs = reveal_share(round_.terms)
+        state.put(Reservation(commit.slot, booking.size_bytes - size_bytes, booking.macs - macs))
+    return replace(round_, pending=tuple(author for author in round_.pending if author != commit.author))

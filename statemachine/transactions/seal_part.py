@@ -1,0 +1,64 @@
+"""Seal part: an auditor whom the opener named adds a bonded commitment, to be opened beside the sealed parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from engram.primitives.types import Address, Hash
+from engram.statemachine.context import BlockContext
+from engram.statemachine.entry import Entry, enter
+from engram.statemachine.money import take
+from engram.statemachine.phases import Phase
+from engram.statemachine.receipt import Event
+from engram.statemachine.records import Part
+from engram.statemachine.round_errors import AlreadySealed, CommitmentRepeated, NotAnAuditor
+from engram.statemachine.round_records import Round, SealedByOther
+from engram.statemachine.rules import Rules
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Outcome
+
+
+@dataclass(frozen=True)
+class SealPart:
+    """The commitment of a part of the round's rows, inputs and classes."""
+
+    KIND: ClassVar[int] = 17
+    NAME: ClassVar[str] = "seal_part"
+    round: Hash
+    commitment: Hash
+
+    def check(self, rules: Rules) -> None:
+        """Every hash may be a commitment."""
+
+    def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
+        """The seal bond. Raises as `enter`; `NotAnAuditor`, `AlreadySealed`, `CommitmentRepeated`."""
+        self._enter(state.child(), ctx, sender)
+        return Cost(funds=ctx.rules.seal_bond)
+
+    def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
+        """Holds the bond until the part opens. Raises as `cost`."""
+        entry = self._enter(state, ctx, sender)
+        take(state, sender, ctx.rules.seal_bond)
+        sealed = SealedByOther(sender, self.commitment, ctx.rules.seal_bond)
+        state.put(replace(entry.round, third_party=(*entry.round.third_party, sealed)))
+        event = Event("part_sealed", self.round, (), (sender.hex(), self.commitment.hex()))
+        return Outcome((*entry.events, event))
+
+    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> Entry:
+        entry = enter(state, ctx, self.round, Phase.OPEN)
+        check_auditor(entry.round, sender)
+        sealed = tuple(part.commitment for part in entry.round.third_party)
+        if self.commitment in (*entry.round.terms.commitments, *sealed):
+            raise CommitmentRepeated(got=self.commitment)
+        if state.find(Part, self.commitment) is not None:
+            raise CommitmentRepeated("the part has been published before", got=self.commitment)
+        return entry
+
+
+def check_auditor(round_: Round, sender: Address) -> None:
+    """Each auditor that the opener named seals one part. Raises `NotAnAuditor`, `AlreadySealed`."""
+    if sender not in round_.terms.auditors:
+        raise NotAnAuditor(got=sender)
+    if any(part.author == sender for part in round_.third_party):
+        raise AlreadySealed(got=sender)

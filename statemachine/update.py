@@ -1,0 +1,220 @@
+"""Updates that authors commit to and reveal: shape, caps, the network they make, its scores. Moves no coins.
+
+TRAIN brings parameters for every block of version t; shifts may differ, shapes and wiring may not. GROW brings
+new blocks for version t and nothing else, so nothing else can change. All is decided from the update and the
+records: what is raised about an update that was committed to costs the author's bond.
+
+    digest = tagged_hash(COMMIT, encode(UpdateClaim))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from engram.nn.growth import Growth, append
+from engram.nn.layers import HiddenBlock, Output
+from engram.nn.network import NetworkSpec, check_spec, neurons
+from engram.primitives.codec import encode
+from engram.primitives.hashing import Tag, hash_object
+from engram.primitives.types import U8, U64, Address, Hash, Size
+from engram.statemachine.content import blob_id
+from engram.statemachine.context import BlockContext
+from engram.statemachine.loading import open_network, open_part, version_network
+from engram.statemachine.parameters import BlockSources, Network, explicit_tensors, growth_between
+from engram.statemachine.record import Lineage
+from engram.statemachine.records import Model, Part, Version
+from engram.statemachine.round_errors import (
+    ArchitectureMismatch,
+    NewClassesMismatch,
+    TensorRepeated,
+    UpdateKindMismatch,
+    UpdateTooHeavy,
+    UpdateTooLarge,
+    UpdateTooWide,
+)
+from engram.statemachine.round_records import PartScore, Round, RoundKind
+from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import DataPart, growth_macs, network_macs
+from engram.statemachine.state import State
+
+Sources = Annotated[tuple[BlockSources, ...], Size(0, 256)]
+Tensors = Annotated[tuple[Annotated[bytes, Size(1, 2**20)], ...], Size(0, 1024)]
+
+
+@dataclass(frozen=True)
+class TrainUpdate:
+    """A whole network in place of version t."""
+
+    TAG: ClassVar[int] = 1
+    spec: NetworkSpec
+    hidden: Sources
+    outputs: Sources
+    tensors: Tensors = ()
+    """Bytes that travel with the update; every one is named by a source."""
+
+
+@dataclass(frozen=True)
+class GrowUpdate:
+    """What to append to version t."""
+
+    TAG: ClassVar[int] = 2
+    growth: Growth
+    hidden: Sources
+    """Of the new hidden blocks."""
+    outputs: Sources
+    """Of the new output blocks."""
+    tensors: Tensors = ()
+
+
+Update = TrainUpdate | GrowUpdate
+
+
+@dataclass(frozen=True)
+class UpdateClaim:
+    """What a commit binds: this author, this place, these parameters, this loss."""
+
+    chain_id: U64
+    author: Address
+    round: Hash
+    epoch: U8
+    base: Hash
+    """Parameters root of the version that the update improves."""
+    parameters: Hash
+    """Parameters root of the whole network that the update makes."""
+    loss: U64
+    """Claimed loss on the k validation parts, summed, Q24 nats."""
+    salt: Hash
+    """32 random bytes, so that nobody can try likely claims."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A network that an update makes of version t, ready to be scored."""
+
+    network: Network
+    hidden: tuple[Lineage, ...]
+    outputs: tuple[Lineage, ...]
+
+
+def commit_digest(claim: UpdateClaim) -> Hash:
+    """What `commit_update` carries."""
+    return hash_object(Tag.COMMIT, claim)
+
+
+def update_macs(rules: Rules, base: NetworkSpec, update: Update, rows: int) -> int:
+    """Charge for scoring the update on one part of these rows; the update has passed `check_update`."""
+    if isinstance(update, TrainUpdate):
+        return network_macs(rules, update.spec, rows)
+    return growth_macs(rules, base, update.growth, rows)
+
+
+def candidate_macs(rules: Rules, round_: Round, base: NetworkSpec, spec: NetworkSpec, rows: int) -> int:
+    """Charge for scoring a candidate, known by the network it proposes, on one part of these rows."""
+    if round_.terms.kind == RoundKind.TRAIN:
+        return network_macs(rules, spec, rows)
+    return growth_macs(rules, base, growth_between(base, spec), rows)
+
+
+def check_update(rules: Rules, round_: Round, model: Model, base: NetworkSpec, update: Update) -> NetworkSpec:
+    """The network that the update makes, within the round's caps and the model's policy. Reads no tensor.
+
+    Raises `UpdateKindMismatch`, `ArchitectureMismatch`, `NewClassesMismatch`, `UpdateTooLarge`,
+    `UpdateTooWide`, `UpdateTooHeavy`, `TensorRepeated`, and what `check_spec` and `growth.append` raise.
+    """
+    terms = round_.terms
+    if terms.kind != (RoundKind.TRAIN if isinstance(update, TrainUpdate) else RoundKind.GROW):
+        raise UpdateKindMismatch(expected=terms.kind)
+    if (size := len(encode(update))) > terms.max_update_bytes:
+        raise UpdateTooLarge(expected=terms.max_update_bytes, got=size)
+    if isinstance(update, TrainUpdate):
+        spec, width = _trained_spec(rules, base, update.spec), neurons(update.spec)
+    else:
+        spec = _grown_spec(rules, round_, model, base, update.growth)
+        width = neurons(spec) - neurons(base)
+    if width > terms.max_update_neurons:
+        raise UpdateTooWide(expected=terms.max_update_neurons, got=width)
+    if (macs := update_macs(rules, base, update, terms.rows)) > terms.max_update_macs:
+        raise UpdateTooHeavy(expected=terms.max_update_macs, got=macs)
+    check_tensors((*update.hidden, *update.outputs), update.tensors)
+    return spec
+
+
+def check_tensors(blocks: Sequence[BlockSources], tensors: Sequence[bytes]) -> None:
+    """Refuses tensors that travel twice or that no block names. Raises `TensorRepeated`."""
+    wanted = set(explicit_tensors(blocks))
+    ids = [blob_id(raw) for raw in tensors]
+    if len(set(ids)) != len(ids) or not wanted.issuperset(ids):
+        raise TensorRepeated(got=len(ids))
+
+
+def propose(
+    state: State, ctx: BlockContext, version: Version, spec: NetworkSpec, update: Update, author: Address
+) -> Proposal:
+    """The proposed network, its new blocks under the author's name. Raises what `open_network` raises."""
+    number = version.number + 1
+    brought = brought_tensors(update.tensors)
+    hidden = tuple(Lineage(source.weights, source.bias, number, author) for source in update.hidden)
+    outputs = tuple(Lineage(source.weights, source.bias, number, author) for source in update.outputs)
+    if isinstance(update, GrowUpdate):
+        hidden, outputs = version.hidden + hidden, version.outputs + outputs
+    return Proposal(open_network(state, ctx, spec, hidden, outputs, brought), hidden, outputs)
+
+
+def brought_tensors(tensors: Sequence[bytes]) -> Mapping[Hash, bytes]:
+    """Tensors that travel in a transaction, by content id."""
+    return {blob_id(raw): raw for raw in tensors}
+
+
+def score_baseline(
+    state: State, ctx: BlockContext, round_: Round, model: Model, version: Version, part: DataPart
+) -> PartScore:
+    """Version t on a part of the round; the logits of classes it has not learned are 0."""
+    network = version_network(state, ctx, version)
+    keep = round_.terms.kind == RoundKind.GROW
+    score = ctx.scorer.score_network(network, part, round_.classes, model.loss_kind, keep=keep)
+    return PartScore(score.loss, score.correct)
+
+
+def score_proposal(
+    ctx: BlockContext, round_: Round, model: Model, base: Network, network: Network, part: DataPart
+) -> PartScore:
+    """A proposed network on a part of the round. Raises what loading and proving its parameters raises."""
+    if round_.terms.kind == RoundKind.TRAIN:
+        score = ctx.scorer.score_network(network, part, round_.classes, model.loss_kind)
+    else:
+        score = ctx.scorer.score_growth(base, network, part, round_.classes, model.loss_kind)
+    return PartScore(score.loss, score.correct)
+
+
+def opened_parts(state: State, ctx: BlockContext, commitments: Sequence[Hash]) -> tuple[DataPart, ...]:
+    """Revealed parts by their commitments."""
+    return tuple(open_part(state, ctx, state.get(Part, commitment)) for commitment in commitments)
+
+
+def _trained_spec(rules: Rules, base: NetworkSpec, spec: NetworkSpec) -> NetworkSpec:
+    check_spec(spec, rules.networks)
+    expected, got = _architecture(base), _architecture(spec)
+    if expected != got:
+        raise ArchitectureMismatch(expected=expected, got=got)
+    return spec
+
+
+def _architecture(spec: NetworkSpec) -> tuple[object, ...]:
+    """All of a network but its shifts, which belong to the scale of its weights."""
+    blocks = tuple(_shape(block) for block in (*spec.hidden, *spec.outputs))
+    return spec.inputs, spec.classes, spec.components, len(spec.hidden), blocks
+
+
+def _shape(block: HiddenBlock | Output) -> tuple[int, ...]:
+    shape = (block.TAG, block.layer, block.lo, block.hi, block.width, block.weight_bits)
+    return (*shape, block.first) if isinstance(block, Output) else (*shape, block.bits)
+
+
+def _grown_spec(rules: Rules, round_: Round, model: Model, base: NetworkSpec, growth: Growth) -> NetworkSpec:
+    if growth.classes != round_.terms.new_classes:
+        raise NewClassesMismatch(expected=round_.terms.new_classes, got=growth.classes)
+    return append(
+        base, growth, policy=model.policy, limits=rules.networks, capacity_from=model.classes_before_growth
+    )
