@@ -15,6 +15,8 @@ from engram.statemachine.transaction import Transaction
 
 HEADER_VERSION: Final = 1
 NONCE_BYTES: Final = 8
+MAX_TRANSACTIONS: Final = 2**20
+"""More than fit the largest body; what a block really holds is bounded by its bytes."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Block:
     """A header and the transactions that its root commits to, in order."""
 
     header: BlockHeader
-    transactions: tuple[Transaction, ...]
+    transactions: Annotated[tuple[Transaction, ...], Size(0, MAX_TRANSACTIONS)]
 
 
 def block_id(header: BlockHeader) -> bytes:

@@ -21,11 +21,11 @@ from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.keys import format_address, parse_address
 from engram.primitives.schema import ListSchema, RecordSchema, Schema, record
 from engram.primitives.types import U16, U32, U64, Address, Hash, Size
-from engram.statemachine.rules import Rules
-from engram.statemachine.transactions import TX_TYPES
+from engram.statemachine.rules import MAX_ISSUED, Rules, check_rules, total_subsidy
+from engram.statemachine.upgrades import FROM_GENESIS
 
-MAX_SUPPLY: Final = 2**63
-"""Coins of genesis stay below this, so that no sum of balances leaves 64 bits."""
+MAX_BODY_BYTES: Final = 2**25
+"""The largest `max_body_bytes`: half of what the codec reads at once."""
 
 GENESIS_TIME_MS: Final = 1_793_491_200_000
 """2026-11-01 00:00:00 UTC: genesis of the public chains."""
@@ -97,7 +97,7 @@ def active_types(spec: ChainSpec) -> tuple[tuple[int, int], ...]:
 
 
 def check_spec(spec: ChainSpec) -> None:
-    """Refuses a spec that could not run. Raises `BadSpec`, naming the field, and `CodecError`."""
+    """Refuses a spec that could not run. Raises `BadSpec`, `BadRules`, `CodecError`, naming the field."""
     validate(spec)
     _check_hrp(spec.hrp)
     if spec.pow not in POW:
@@ -113,9 +113,13 @@ def check_spec(spec: ChainSpec) -> None:
     _check_ascending("upgrades", [upgrade.kind for upgrade in spec.upgrades])
     if any(allocation.amount == 0 for allocation in spec.allocations):
         raise BadSpec("allocations: an amount is zero", got=0)
-    total = sum(allocation.amount for allocation in spec.allocations)
-    if total >= MAX_SUPPLY:
-        raise BadSpec("allocations: more coins than can be counted", expected=MAX_SUPPLY - 1, got=total)
+    check_rules(spec.rules)
+    if spec.rules.max_body_bytes > MAX_BODY_BYTES:
+        got = spec.rules.max_body_bytes
+        raise BadSpec("rules.max_body_bytes: too large", expected=MAX_BODY_BYTES, got=got)
+    supply = total_subsidy(spec.rules) + sum(allocation.amount for allocation in spec.allocations)
+    if supply >= MAX_ISSUED:
+        raise BadSpec("allocations and subsidies: too many coins", expected=MAX_ISSUED - 1, got=supply)
 
 
 def dump_spec(spec: ChainSpec) -> str:
@@ -130,7 +134,7 @@ def dump_spec(spec: ChainSpec) -> str:
 def load_spec(text: str) -> ChainSpec:
     """The spec that `dump_spec` turns into this JSON, whitespace and order of keys aside.
 
-    Raises `BadSpec` that names the field which is unknown, missing, repeated or out of range.
+    Raises `BadSpec` or `BadRules`, naming the field that is unknown, missing, repeated or out of range.
     """
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
@@ -196,7 +200,7 @@ def _preset(
         future_limit_ms=120_000,
         allocations=(),
         rules=rules,
-        upgrades=tuple(Upgrade(kind, 0) for kind in sorted(TX_TYPES)),
+        upgrades=tuple(Upgrade(kind, height) for kind, height in FROM_GENESIS),
     )
 
 

@@ -2,6 +2,7 @@
 
 A leaf of `InvalidHeader` or `InvalidExecution` condemns the block id. Of the `InvalidBody` leafs,
 `WrongTransactionsRoot` alone says nothing about the id: other bytes may be the header's true body.
+`UpgradeRequired` (`NotReady`), which stops a node at an activation height, is a leaf of the state machine.
 """
 
 from __future__ import annotations
@@ -108,12 +109,6 @@ class TransactionNotIncludable(_CarriesRefusal, InvalidExecution):
     code = "transaction_not_includable"
 
 
-class BodyNotExecutable(InvalidExecution):
-    """The body as a whole breaks a rule of the state transition."""
-
-    code = "body_not_executable"
-
-
 class WrongReceiptsRoot(InvalidExecution):
     """Executing the body gives other receipts than the header commits to."""
 
@@ -136,12 +131,6 @@ class TimestampAhead(NotReady):
     """The timestamp lies too far ahead of this node's clock."""
 
     code = "timestamp_ahead"
-
-
-class UpgradeRequired(NotReady):
-    """A transaction type that this software does not know is active: install a newer version."""
-
-    code = "upgrade_required"
 
 
 class BadSpec(InvalidInput):

@@ -23,6 +23,7 @@ from engram.consensus.errors import BadSpec
 from engram.primitives.errors import CodecError
 from engram.primitives.keys import format_address
 from engram.primitives.schema import RecordSchema, record
+from engram.statemachine.errors import BadRules
 from engram.statemachine.rules import Rules
 from engram.statemachine.transactions import TX_TYPES
 
@@ -139,7 +140,7 @@ def edit(path: str, value: object) -> str:
         (edit("genesis_target", "08" + "00" * 31), "genesis_target: above max_target"),
         (edit("genesis_target", "xx"), "genesis_target"),
         (edit("allocations.0.amount", 0), "allocations: an amount is zero"),
-        (edit("allocations.0.amount", 2**63), "allocations: more coins"),
+        (edit("allocations.0.amount", 2**63), "too many coins"),
         (edit("allocations.0.address", format_address(ALICE, "eng")), "another network"),
         (edit("allocations.0.address", format_address(BOB, "leng")), "allocations[1]: repeated"),
         (
@@ -148,6 +149,7 @@ def edit(path: str, value: object) -> str:
         ),
         (dump_spec(example()).replace('"hrp"', '"name": "x", "hrp"'), "key 'name' stands twice"),
         (dump_spec(example()).replace("500,", "NaN,", 1), "NaN is not an integer"),
+        (edit("rules.max_body_bytes", 2**26), "rules.max_body_bytes: too large"),
         ("[" * 100_000, "not JSON"),
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
@@ -158,6 +160,13 @@ def test_a_bad_file_is_refused_by_the_name_of_what_is_wrong(text: str, named: st
         load_spec(text)
     assert caught.value.code == "bad_spec"
     assert named in str(caught.value)
+
+
+def test_rules_that_would_stop_the_chain_are_refused_by_name() -> None:
+    for name in ("halving_blocks", "bond_decay_blocks", "block_ring", "chunk_bytes"):
+        with pytest.raises(BadRules, match=name) as caught:
+            load_spec(edit(f"rules.{name}", 0))
+        assert caught.value.code == "bad_rules"
 
 
 def test_prefix_of_addresses_has_letters_only() -> None:

@@ -1,0 +1,54 @@
+"""How a block appears to its transactions: the state machine's context, made from spec and parent header."""
+
+from __future__ import annotations
+
+from engram.consensus.block import BlockHeader, block_id
+from engram.consensus.chainspec import ChainSpec, active_types, chain_id
+from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.context import BlobReader, BlockContext
+from engram.statemachine.errors import MissingBlob
+from engram.statemachine.scoring import Scorer
+
+
+def block_context(
+    spec: ChainSpec,
+    parent: BlockHeader,
+    timestamp_ms: int,
+    miner: Address,
+    blobs: BlobReader,
+    scorer: Scorer,
+) -> BlockContext:
+    """The context of the block after `parent`; a mempool asks for the one that the next block might have."""
+    return BlockContext(
+        rules=spec.rules,
+        chain_id=chain_id(spec),
+        height=parent.height + 1,
+        timestamp_ms=timestamp_ms,
+        parent=block_id(parent),
+        miner=miner,
+        blobs=blobs,
+        scorer=scorer,
+        active=active_types(spec),
+    )
+
+
+def body_context(spec: ChainSpec, height: int) -> BlockContext:
+    """A context for checks that need no state: rules, chain id and height are right, the rest is empty."""
+    return BlockContext(
+        rules=spec.rules,
+        chain_id=chain_id(spec),
+        height=height,
+        timestamp_ms=0,
+        parent=ZERO_HASH,
+        miner=bytes(20),
+        blobs=_NoBlobs(),
+        scorer=Scorer(),
+        active=active_types(spec),
+    )
+
+
+class _NoBlobs:
+    """The blobs of a chain without transactions."""
+
+    def get_blob(self, blob_id: Hash) -> bytes:
+        raise MissingBlob(expected=blob_id)

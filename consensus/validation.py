@@ -1,0 +1,186 @@
+"""The three stages that make a block valid: header, body, execution. Pure: state, blobs, clock are arguments.
+
+    header      links, time, target, one proof of work      needs the parent's header and the times before it
+    body        the header's transactions, well-formed       needs the block alone
+    execution   the receipts and the state it promises       needs the parent's state
+
+A stage returns or raises a leaf of its own family; a `NotReady` is no verdict, and what it stopped can be
+tried again. Nothing is written anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engram.consensus.block import (
+    HEADER_VERSION,
+    Block,
+    BlockHeader,
+    block_id,
+    receipts_root,
+    transactions_root,
+)
+from engram.consensus.chainspec import ChainSpec
+from engram.consensus.compact import bits_to_target
+from engram.consensus.context import block_context, body_context
+from engram.consensus.errors import (
+    BadTarget,
+    BodyTooLarge,
+    DuplicateTransaction,
+    MalformedTransaction,
+    PowNotMet,
+    TimestampAhead,
+    TimestampTooOld,
+    TransactionNotIncludable,
+    WrongHeight,
+    WrongParent,
+    WrongReceiptsRoot,
+    WrongStateRoot,
+    WrongTransactionsRoot,
+    WrongVersion,
+)
+from engram.consensus.pow import meets_target, pow_digest
+from engram.primitives.codec import encode
+from engram.primitives.errors import Invalid
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.smt import NodeReader
+from engram.primitives.types import Hash
+from engram.statemachine.context import BlobReader
+from engram.statemachine.errors import TransactionTooLarge
+from engram.statemachine.scoring import Scorer
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Transaction
+from engram.statemachine.transition import BlockExecution, TransitionResult, check_transaction
+from engram.statemachine.upgrades import check_upgrades
+
+MEDIAN_BLOCKS: Final = 11
+"""Blocks whose median timestamp a new block must exceed."""
+
+VerifyMany = Callable[[Sequence[Transaction]], None]
+"""Raises `BadPublicKey` or `BadSignature` unless every transaction is signed by its sender."""
+
+
+def median_time_past(timestamps_ms: Sequence[int]) -> int:
+    """The median of the timestamps of the last `MEDIAN_BLOCKS` blocks, or of all where there are fewer.
+
+    The order does not matter; of an even number the upper middle one counts.
+    """
+    return sorted(timestamps_ms)[len(timestamps_ms) >> 1]
+
+
+def validate_header(
+    spec: ChainSpec,
+    header: BlockHeader,
+    parent: BlockHeader,
+    median_time_ms: int,
+    expected_bits: int,
+    now_ms: int,
+) -> None:
+    """Refuses a header that cannot follow `parent`; cheap facts first, proof of work evaluated once and last.
+
+    `median_time_ms` is `median_time_past` of the blocks up to the parent, `expected_bits` is `next_bits`.
+    The clock comes after proof of work, so that whoever parks headers which are ahead parks proven work.
+
+    Raises `WrongVersion`, `WrongHeight`, `WrongParent`, `TimestampTooOld`, `BadTarget`, `PowNotMet`; then
+    `TimestampAhead` (`NotReady`) if the timestamp is more than `spec.future_limit_ms` after `now_ms`.
+    """
+    if header.version != HEADER_VERSION:
+        raise WrongVersion(expected=HEADER_VERSION, got=header.version)
+    if header.height != parent.height + 1:
+        raise WrongHeight(expected=parent.height + 1, got=header.height)
+    if header.parent != (parent_id := block_id(parent)):
+        raise WrongParent(expected=parent_id, got=header.parent)
+    if header.timestamp_ms <= median_time_ms:
+        raise TimestampTooOld(expected=median_time_ms + 1, got=header.timestamp_ms)
+    if header.target != expected_bits:
+        raise BadTarget(expected=expected_bits, got=header.target)
+    check_pow(spec, header)
+    if header.timestamp_ms > now_ms + spec.future_limit_ms:
+        raise TimestampAhead(expected=now_ms + spec.future_limit_ms, got=header.timestamp_ms)
+
+
+def check_pow(spec: ChainSpec, header: BlockHeader) -> None:
+    """Raises `PowNotMet` unless the header's digest is at most its target, `BadTarget` if it has none."""
+    target = bits_to_target(header.target)
+    digest = pow_digest(spec.pow, encode(header))
+    if not meets_target(digest, target):
+        raise PowNotMet(expected=target.to_bytes(32, "big"), got=digest)
+
+
+def validate_body(spec: ChainSpec, block: Block, verify_many: VerifyMany) -> frozenset[Hash]:
+    """Refuses transactions that are not the header's, or that no state could make valid; returns their ids.
+
+    The ids are those of transactions whose signatures hold, as `validate_execution` takes them.
+
+    Raises `WrongTransactionsRoot` before anything else that depends on the transactions; `UpgradeRequired`
+    (`NotReady`) from the height on at which this software lacks a type in force; then `BodyTooLarge`,
+    `DuplicateTransaction`, `MalformedTransaction`.
+    """
+    encoded = [encode(tx) for tx in block.transactions]
+    txids = [tagged_hash(Tag.TRANSACTION_ID, raw) for raw in encoded]
+    if (root := transactions_root(txids)) != block.header.transactions_root:
+        raise WrongTransactionsRoot(expected=block.header.transactions_root, got=root)
+    ctx = body_context(spec, block.header.height)
+    check_upgrades(ctx.active, ctx.height)
+    if (size := sum(map(len, encoded))) > spec.rules.max_body_bytes:
+        raise BodyTooLarge(expected=spec.rules.max_body_bytes, got=size)
+    known: set[Hash] = set()
+    for index, (tx, raw, tx_id) in enumerate(zip(block.transactions, encoded, txids, strict=True)):
+        if tx_id in known:
+            raise DuplicateTransaction(f"transaction {index} stood before", got=tx_id)
+        known.add(tx_id)
+        try:
+            if len(raw) > spec.rules.max_transaction_bytes:
+                raise TransactionTooLarge(expected=spec.rules.max_transaction_bytes, got=len(raw))
+            check_transaction(ctx, tx)
+        except Invalid as error:
+            raise MalformedTransaction.at(index, error) from error
+    try:
+        verify_many(block.transactions)
+    except Invalid as error:
+        raise MalformedTransaction.at(-1, error) from error
+    return frozenset(known)
+
+
+@dataclass(frozen=True)
+class ExecutedBlock:
+    """A block whose execution gave what its header claims, and all that a store has to keep of it."""
+
+    id: Hash
+    block: Block
+    result: TransitionResult
+
+
+def validate_execution(
+    spec: ChainSpec,
+    reader: NodeReader,
+    blobs: BlobReader,
+    parent: BlockHeader,
+    block: Block,
+    scorer: Scorer,
+    verified: frozenset[Hash],
+) -> ExecutedBlock:
+    """Executes a block on its parent's state and compares receipts and state with the header.
+
+    `reader` holds the nodes under `parent.state_root`, `blobs` what the ancestors brought; `verified` are ids
+    of transactions whose signatures are known to be good: others are verified here.
+
+    Raises `TransactionNotIncludable`, `WrongReceiptsRoot`, `WrongStateRoot`; `NotReady` leafs of the state
+    machine where this node cannot judge the block.
+    """
+    header = block.header
+    ctx = block_context(spec, parent, header.timestamp_ms, header.miner, blobs, scorer)
+    execution = BlockExecution(State(reader, parent.state_root), ctx)
+    for index, tx in enumerate(block.transactions):
+        try:
+            execution.add(tx, verified=verified)
+        except Invalid as error:
+            raise TransactionNotIncludable.at(index, error) from error
+    result = execution.finish()
+    if (root := receipts_root(result.receipts)) != header.receipts_root:
+        raise WrongReceiptsRoot(expected=header.receipts_root, got=root)
+    if result.root != header.state_root:
+        raise WrongStateRoot(expected=header.state_root, got=result.root)
+    return ExecutedBlock(block_id(header), block, result)
