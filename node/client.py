@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -17,9 +18,12 @@ import aiohttp
 
 from engram.node.errors import NodeUnreachable, RemoteError
 
+TOKEN_NAME: Final = "rpc.token"
+"""File in the data directory that holds the bearer token of admin methods, readable by its owner only."""
 REQUEST_TIMEOUT_S: Final = 60.0
 MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
 """The largest blob, as hexadecimal text."""
+_JSON: Final = {"Content-Type": "application/json"}
 
 
 class RpcClient:
@@ -53,10 +57,11 @@ class RpcClient:
     async def call(self, method: str, **params: Any) -> Any:
         """The result of `method`. bytes parameters travel as hexadecimal text; None ones are left out."""
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": _plain(params)}
+        body = BytesIO(json.dumps(request).encode())  # aiohttp warns of larger bodies that are bytes
         try:
-            async with self._open.post(self.url + "/", json=request) as response:
+            async with self._open.post(self.url + "/", data=body, headers=_JSON) as response:
                 if response.status != 200:
-                    raise RemoteError((await response.text()).strip(), code=f"http_{response.status}")
+                    raise RemoteError((await response.text()).strip(), code=_http_code(response.status))
                 reply = await response.json()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
@@ -67,24 +72,24 @@ class RpcClient:
         try:
             async with self._open.get(f"{self.url}/blob/{identity.hex()}") as response:
                 if response.status != 200:
-                    raise RemoteError((await response.text()).strip(), code="blob_missing")
+                    raise RemoteError((await response.text()).strip(), code=_http_code(response.status))
                 return await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
 
     @asynccontextmanager
     async def subscribe(self, *topics: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
-        """Inside the block: every event of `topics` from the moment the block is entered, as (topic,
-        event).
+        """Inside the block: every event of `topics` from the moment the block is entered, as (topic, event).
+
+        The events end with `NodeUnreachable` when the node stops, or drops a subscriber that is too slow.
         """
         try:
             async with self._open.ws_connect(
                 self.url + "/ws", max_msg_size=MAX_MESSAGE_BYTES, heartbeat=20.0, autoping=True
             ) as socket:
-                await socket.send_json(
-                    {"jsonrpc": "2.0", "id": 0, "method": "subscribe", "params": list(topics)}
-                )
-                _result(json.loads(await socket.receive_str()))
+                request = {"jsonrpc": "2.0", "id": 0, "method": "subscribe", "params": list(topics)}
+                await socket.send_json(request)
+                _result(await _receive(socket))
                 yield _events(socket)
         except aiohttp.ClientError as error:
             raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
@@ -95,15 +100,17 @@ class RpcClient:
         return self._session
 
 
-TOKEN_NAME: Final = "rpc.token"
-"""File in the data directory that holds the bearer token of admin methods, readable by its owner only."""
-
-
 async def _events(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[tuple[str, Any]]:
-    async for message in socket:
-        if message.type is aiohttp.WSMsgType.TEXT:
-            params = json.loads(message.data).get("params", {})
-            yield params.get("topic", ""), params.get("result")
+    while True:
+        params = (await _receive(socket))["params"]
+        yield params["topic"], params["result"]
+
+
+async def _receive(socket: aiohttp.ClientWebSocketResponse) -> Any:
+    message = await socket.receive()
+    if message.type is not aiohttp.WSMsgType.TEXT:
+        raise NodeUnreachable(f"the node ended the stream of events: {message.extra or 'connection lost'}")
+    return json.loads(message.data)
 
 
 def call_once(url: str, data_dir: Path, method: str, **params: Any) -> Any:
@@ -114,6 +121,10 @@ def call_once(url: str, data_dir: Path, method: str, **params: Any) -> Any:
             return await client.call(method, **params)
 
     return asyncio.run(once())
+
+
+def _http_code(status: int) -> str:
+    return {401: "unauthorized", 404: "blob_missing"}.get(status, f"http_{status}")
 
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:
@@ -127,16 +138,8 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
 def _result(reply: dict[str, Any]) -> Any:
     if "error" not in reply:
         return reply.get("result")
-    error = reply["error"]
-    data = error.get("data") or {}
-    if isinstance(data, dict) and "code" in data:
-        raise RemoteError(
-            data.get("message", error["message"]),
-            code=data["code"],
-            expected=data.get("expected"),
-            got=data.get("got"),
-        )
-    raise RemoteError(error["message"], code=f"rpc_{error['code']}")
+    data = reply["error"]["data"]
+    raise RemoteError(data["message"], code=data["code"], expected=data["expected"], got=data["got"])
 
 
 def _reason(error: BaseException) -> str:

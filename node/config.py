@@ -32,6 +32,8 @@ class Config:
     data_dir: Path = field(default_factory=default_data_dir)
     rpc_host: str = "127.0.0.1"
     rpc_port: int = 8645
+    rpc_names: tuple[str, ...] = ()
+    """Host names, besides the local ones, that clients may use: a guard against DNS rebinding."""
     p2p_host: str = "127.0.0.1"
     p2p_port: int = 8646
     peers: tuple[str, ...] = ()
@@ -113,8 +115,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         return {}
     try:
         document = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"{path} is not TOML: {error}") from error
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"{path} cannot be read as TOML: {error}") from error
     unknown = sorted(set(document) - (set(_TYPES) - {"data_dir"}))
     if unknown:
         raise ConfigInvalid(f"{path}: unknown setting {unknown[0]}", expected=sorted(_TYPES), got=unknown[0])
@@ -145,10 +147,14 @@ def _checked(name: str, value: Any) -> Any:
         return tuple(value)
     if issubclass(kind, Path):
         return Path(value)
-    if type(value) is not kind:
+    if kind not in (bool, int, str) or type(value) is not kind:
         raise ConfigInvalid(f"{name} must be of type {kind.__name__}", expected=kind.__name__, got=value)
+    _check_bounds(name, value)
+    return value
+
+
+def _check_bounds(name: str, value: Any) -> None:
     if name in _LIMITS and not _LIMITS[name][0] <= value <= _LIMITS[name][1]:
         raise ConfigInvalid(f"{name} is out of range", expected=_LIMITS[name], got=value)
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ConfigInvalid(f"unknown {name}", expected=_CHOICES[name], got=value)
-    return value

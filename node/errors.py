@@ -5,7 +5,7 @@ Validity is judged below, in the pure core; nothing here makes a peer's block or
 
 from __future__ import annotations
 
-from engram.primitives.errors import ChainError, InvalidInput, NotReady, StorageError
+from engram.primitives.errors import ChainError, InvalidHeader, InvalidInput, NotReady, StorageError
 
 
 class SchemaMismatch(StorageError):
@@ -44,6 +44,12 @@ class DiskFailure(StorageError):
     """The disk refused a read or a write: check its health and permissions, then start the node again."""
 
     code = "disk_failure"
+
+
+class InvalidAncestor(InvalidHeader):
+    """The block stands on a block that breaks a rule."""
+
+    code = "invalid_ancestor"
 
 
 class Refused(NotReady):
@@ -94,6 +100,24 @@ class Unaffordable(Refused):
     code = "unaffordable"
 
 
+class Replaced(Refused):
+    """Its sender sent another transaction with the same nonce and a higher fee."""
+
+    code = "replaced"
+
+
+class Evicted(Refused):
+    """The mempool grew full, and others paid more for their weight."""
+
+    code = "evicted"
+
+
+class Expired(Refused):
+    """No block took the transaction for hours: send it again if it is still wanted."""
+
+    code = "expired"
+
+
 class ConfigInvalid(InvalidInput):
     """A setting is not one that Engram knows, or not of its type and range."""
 
@@ -112,6 +136,12 @@ class KeyExists(InvalidInput):
     code = "key_exists"
 
 
+class KeyNameInvalid(InvalidInput):
+    """A key's name is 1 to 64 letters, digits, - and _."""
+
+    code = "key_name_invalid"
+
+
 class KeyFileInvalid(InvalidInput):
     """The file is not a key file, or it was damaged."""
 
@@ -128,6 +158,12 @@ class PortTaken(InvalidInput):
     """Another process listens on this port: stop it, or choose another port (0 takes a free one)."""
 
     code = "port_taken"
+
+
+class AddressUnusable(InvalidInput):
+    """This machine cannot listen on the address: choose one of its own, and a port it may open."""
+
+    code = "address_unusable"
 
 
 class NodeUnreachable(ChainError):

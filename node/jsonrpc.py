@@ -12,11 +12,12 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, NoReturn
 
-from engram.primitives.errors import ChainError, Invalid
+from engram.primitives.errors import ChainError
 
 MAX_BATCH: Final = 100
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = (
@@ -29,6 +30,15 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR =
 CHAIN_ERROR: Final = -32000
 """A `ChainError`; its own code, expected and got stand in `data`."""
 UNAUTHORIZED: Final = -32001
+_CODES: Final = {
+    PARSE_ERROR: "parse_error",
+    INVALID_REQUEST: "invalid_request",
+    METHOD_NOT_FOUND: "method_not_found",
+    INVALID_PARAMS: "invalid_params",
+    INTERNAL_ERROR: "internal_error",
+    UNAUTHORIZED: "unauthorized",
+}
+"""The stable code, as chain errors have one, of each number that JSON-RPC gives."""
 
 Handler = Callable[..., Awaitable[Any]]
 _JSON_NAMES = {int: "integer", bool: "boolean", str: "string", bytes: "hex string", list: "array"}
@@ -37,14 +47,19 @@ _JSON_NAMES = {int: "integer", bool: "boolean", str: "string", bytes: "hex strin
 class RpcFault(Exception):
     """A request that JSON-RPC itself refuses."""
 
-    def __init__(self, code: int, message: str, data: object = None) -> None:
+    def __init__(self, code: int, message: str, *, expected: object = None, got: object = None) -> None:
         super().__init__(message)
-        self.code, self.message, self.data = code, message, data
+        self.code, self.message, self.expected, self.got = code, message, expected, got
 
     def to_json(self) -> dict[str, object]:
-        """The error object of the specification, section 5.1."""
-        body: dict[str, object] = {"code": self.code, "message": self.message}
-        return body | {"data": self.data} if self.data is not None else body
+        """The error object of the specification, section 5.1; `data` as a `ChainError` gives it."""
+        data = {
+            "code": _CODES[self.code],
+            "message": self.message,
+            "expected": self.expected,
+            "got": self.got,
+        }
+        return {"code": self.code, "message": self.message, "data": data}
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,16 @@ def _plain_type(hint: Any) -> tuple[type, bool]:
     return plain[0], len(plain) != len(members)
 
 
+def method_table(*groups: Iterable[Method]) -> dict[str, Method]:
+    """The methods by name. Raises ValueError at start-up where two have one name."""
+    table: dict[str, Method] = {}
+    for method in chain.from_iterable(groups):
+        if method.name in table:
+            raise ValueError(f"two methods are called {method.name}")
+        table[method.name] = method
+    return table
+
+
 class Dispatcher:
     """Answers requests from a table of methods; the same for HTTP and WebSocket."""
 
@@ -106,7 +131,7 @@ class Dispatcher:
     async def answer(self, raw: str | bytes, *, admin: bool) -> str | None:
         """The response text to one request or batch; None where all were notifications."""
         try:
-            document = json.loads(raw)
+            document = json.loads(raw, parse_constant=_no_constant)
         except (ValueError, RecursionError):
             return _text(_failure(None, RpcFault(PARSE_ERROR, "the request is not JSON")))
         if not isinstance(document, list):
@@ -129,14 +154,11 @@ class Dispatcher:
         except RpcFault as error:
             reply = {"error": error.to_json()}
         except ChainError as error:
-            reply = {"error": RpcFault(CHAIN_ERROR, str(error), error.to_json()).to_json()}
-        except (
-            Exception
-        ) as error:  # the one border where a bug becomes an answer instead of ending the node's service
+            reply = {"error": {"code": CHAIN_ERROR, "message": str(error), "data": error.to_json()}}
+        except Exception as error:  # the border where a bug becomes an answer and does not end the node
             self._on_internal_error(request["method"], error)
-            reply = {
-                "error": RpcFault(INTERNAL_ERROR, "internal error; the node's log has the details").to_json()
-            }
+            fault = RpcFault(INTERNAL_ERROR, "internal error; the node's log has the details")
+            reply = {"error": fault.to_json()}
         if "id" not in request:
             return None  # a notification is never answered, section 4.1
         return {"jsonrpc": "2.0", "id": request["id"]} | reply
@@ -175,7 +197,10 @@ def _arguments(method: Method, params: Any) -> dict[str, Any]:
     unknown = sorted(set(params) - known)
     if unknown:
         raise RpcFault(
-            INVALID_PARAMS, f"{method.name} has no parameter {unknown[0]}", {"expected": sorted(known)}
+            INVALID_PARAMS,
+            f"{method.name} has no parameter {unknown[0]}",
+            expected=sorted(known),
+            got=unknown[0],
         )
     missing = [p.name for p in method.parameters if p.required and p.name not in params]
     if missing:
@@ -189,7 +214,8 @@ def _value(parameter: Parameter, value: Any) -> Any:
     fault = RpcFault(
         INVALID_PARAMS,
         f"{parameter.name} must be of type {_JSON_NAMES[parameter.kind]}",
-        {"got": repr(value)[:80]},
+        expected=_JSON_NAMES[parameter.kind],
+        got=repr(value)[:80],
     )
     if parameter.kind is bytes:
         if not isinstance(value, str):
@@ -203,13 +229,12 @@ def _value(parameter: Parameter, value: Any) -> Any:
     return value
 
 
-def invalid_params(error: Invalid) -> RpcFault:
-    """An `Invalid` found while reading parameters, as JSON-RPC's own error."""
-    return RpcFault(INVALID_PARAMS, str(error), error.to_json())
-
-
 def _failure(identity: object, fault: RpcFault) -> dict[str, object]:
     return {"jsonrpc": "2.0", "id": identity, "error": fault.to_json()}
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _text(document: object) -> str:

@@ -1,9 +1,9 @@
 """Private keys on disk: one encrypted JSON file a key, and the node's own plain key. No prompts, no chain.
 
 A key file is AES-256-GCM under a key derived by scrypt (N = 2^17, r = 8, p = 1) from the passphrase;
-everything else in the file is authenticated as associated data, so no byte of it can be changed unnoticed.
-Files are written to a temporary name with mode 0600, synced, and renamed: a crash leaves the old file or the
-new one.
+everything else in the file is authenticated as associated data, and a file has one form only, so no byte of
+it can be changed unnoticed. Files are written to a temporary name with mode 0600, synced, and moved into
+place: a crash leaves the old file or the new one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from engram.node.errors import KeyExists, KeyFileInvalid, KeyNotFound, WrongPassphrase
+from engram.node.errors import KeyExists, KeyFileInvalid, KeyNameInvalid, KeyNotFound, WrongPassphrase
 from engram.primitives.keys import PrivateKey, format_address, parse_address
 
 VERSION = 1
@@ -30,6 +31,7 @@ SCRYPT_MEMORY_BYTES = 256 * 1024 * 1024
 allocated.
 """
 _MAX_FILE_BYTES = 16 * 1024
+_FIELDS = {"version", "address", "kdf", "cipher", "ciphertext"}
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,9 @@ class Keystore:
         self._hrp = hrp
 
     def path_of(self, name: str) -> Path:
-        """Where the key `name` lives; a name is letters, digits, `-` and `_`, so that it cannot leave the
-        folder.
-        """
+        """Where the key `name` lives. Raises `KeyNameInvalid` for a name that could leave the folder."""
         if not name or len(name) > 64 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name):
-            raise KeyNotFound("a key's name is 1 to 64 letters, digits, - and _", got=name)
+            raise KeyNameInvalid(got=name)
         return self._folder / f"{name}.json"
 
     def entries(self) -> list[KeyEntry]:
@@ -66,10 +66,12 @@ class Keystore:
         """Write a new key (random, or from a 32-byte `seed`). Raises `KeyExists`; never overwrites."""
         path = self.path_of(name)
         if path.exists():
-            raise KeyExists(f"there is a key named {name} already; choose another name", got=str(path))
+            raise _exists(name, path)
         key = PrivateKey.from_seed(seed if seed is not None else secrets.token_bytes(32))
-        document = _encrypt(key, passphrase, self._hrp)
-        write_private(path, (json.dumps(document, indent=2) + "\n").encode())
+        try:
+            write_private(path, _rendered(_encrypt(key, passphrase, self._hrp)), replace=False)
+        except FileExistsError as error:
+            raise _exists(name, path) from error
         return KeyEntry(name, key.address, path)
 
     def load(self, name: str, passphrase: str) -> PrivateKey:
@@ -90,7 +92,8 @@ def load_node_key(path: Path) -> PrivateKey:
     plain, 0600.
     """
     if not path.exists():
-        write_private(path, secrets.token_bytes(32).hex().encode() + b"\n")
+        with suppress(FileExistsError):
+            write_private(path, secrets.token_bytes(32).hex().encode() + b"\n", replace=False)
     try:
         seed = bytes.fromhex(path.read_text("ascii").strip())
     except ValueError as error:
@@ -102,8 +105,11 @@ def load_node_key(path: Path) -> PrivateKey:
     return PrivateKey.from_seed(seed)
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace `path` atomically with `content`, readable by its owner only."""
+def write_private(path: Path, content: bytes, *, replace: bool = True) -> None:
+    """Make `path` hold `content`, all of it or the old one, readable by its owner only.
+
+    Raises `FileExistsError` where `replace` is false and there is such a file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -111,24 +117,36 @@ def write_private(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
+        if replace:
+            os.replace(temporary, path)
+        else:
+            os.link(temporary, path)
+    finally:
         Path(temporary).unlink(missing_ok=True)
-        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _exists(name: str, path: Path) -> KeyExists:
+    return KeyExists(f"there is a key named {name} already; choose another name", got=str(path))
 
 
 def _encrypt(key: PrivateKey, passphrase: str, hrp: str) -> dict[str, Any]:
+    nonce = secrets.token_bytes(12)
     header = {
         "version": VERSION,
         "address": format_address(key.address, hrp),
         "kdf": {"name": "scrypt", "n": SCRYPT_N, "r": SCRYPT_R, "p": SCRYPT_P, "salt": secrets.token_hex(32)},
-        "cipher": {"name": "aes-256-gcm", "nonce": secrets.token_hex(12)},
+        "cipher": {"name": "aes-256-gcm", "nonce": nonce.hex()},
     }
-    sealed = AESGCM(_derive(header, passphrase)).encrypt(
-        bytes.fromhex(header["cipher"]["nonce"]),  # type: ignore[index]  # a literal two lines above
-        key.seed,
-        _associated(header),
-    )
+    sealed = AESGCM(_derive(header, passphrase)).encrypt(nonce, key.seed, _associated(header))
     return header | {"ciphertext": sealed.hex()}
 
 
@@ -136,6 +154,8 @@ def _decrypt(document: dict[str, Any], passphrase: str, hrp: str, path: Path) ->
     header = {name: document[name] for name in ("version", "address", "kdf", "cipher")}
     try:
         nonce, sealed = bytes.fromhex(header["cipher"]["nonce"]), bytes.fromhex(document["ciphertext"])
+        if sealed.hex() != document["ciphertext"]:
+            raise ValueError("the ciphertext is not plain lower-case hex")
         seed = AESGCM(_derive(header, passphrase)).decrypt(nonce, sealed, _associated(header))
     except InvalidTag as error:
         raise WrongPassphrase(f"the passphrase does not open {path.name}, or the file was changed") from error
@@ -167,20 +187,21 @@ def _associated(header: dict[str, Any]) -> bytes:
     return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
 
 
+def _rendered(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2) + "\n").encode()
+
+
 def _document(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
             raw = stream.read(_MAX_FILE_BYTES + 1)
         document = json.loads(raw)
-        complete = len(raw) <= _MAX_FILE_BYTES and {
-            "version",
-            "address",
-            "kdf",
-            "cipher",
-            "ciphertext",
-        } <= set(document)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise KeyFileInvalid(f"{path} is not a key file: {error}") from error
-    if not complete or document["version"] != VERSION:
+    if not isinstance(document, dict) or set(document) != _FIELDS or document["version"] != VERSION:
         raise KeyFileInvalid(f"{path} is not a key file of version {VERSION}")
-    return dict(document)
+    if not isinstance(document["address"], str):
+        raise KeyFileInvalid(f"{path} names no address")
+    if raw != _rendered(document):
+        raise KeyFileInvalid(f"{path} was changed: it is not in the form that Engram writes")
+    return document

@@ -1,35 +1,53 @@
 """The node's HTTP door: JSON-RPC 2.0 by POST and WebSocket, blobs by GET, metrics. No methods of its own.
 
 aiohttp checks neither Host nor Origin, so this page does: a web page the operator visits must not be able to
-drive the node (DNS rebinding, cross-site WebSockets). Bodies, messages and waiting times are bounded.
+drive the node (DNS rebinding, cross-site WebSockets). Bodies, messages, connections and waiting times are
+bounded.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import WSMsgType, web
 
+from engram.node.errors import AddressUnusable, PortTaken
 from engram.node.events import TOPICS, EventHub, Subscription
-from engram.node.jsonrpc import INVALID_PARAMS, Dispatcher
+from engram.node.jsonrpc import INVALID_PARAMS, Dispatcher, RpcFault
 
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 """A transaction of the largest size, as hexadecimal text, with room for its frame."""
-BODY_TIMEOUT_S: Final = 10.0
-KEEPALIVE_S: Final = 20.0
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 MAX_SUBSCRIPTIONS: Final = 16
 
 BlobSource = Callable[[bytes], Awaitable[bytes | None]]
-MetricsSource = Callable[[], tuple[bytes, str]]
+MetricsSource = Callable[[], Awaitable[tuple[bytes, str]]]
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class RpcLimits:
+    """Bounds of the waiting that a client can cause."""
+
+    body_s: float = 10.0
+    """For a request's body to arrive."""
+    send_s: float = 10.0
+    """For a client to take one message; then its connection is cut."""
+    keepalive_s: float = 20.0
+    close_s: float = 1.0
+    sockets: int = 256
+    """WebSockets at once."""
 
 
 class RpcServer:
-    """Serves one dispatcher on one address. `port` is known once `serving` is set."""
+    """Serves one dispatcher on one address. `port` is the bound one once `serving` is set."""
 
     def __init__(
         self,
@@ -41,57 +59,83 @@ class RpcServer:
         host: str,
         port: int,
         token: str,
+        names: Collection[str] = (),
+        limits: RpcLimits = RpcLimits(),  # frozen
     ) -> None:
+        """`token` opens admin methods; `names` are Host names to answer to besides the local ones."""
+        assert token, "an empty token would open every admin method"
         self._dispatcher = dispatcher
         self._hub = hub
         self._blob = blob
         self._metrics = metrics
         self._host = host
-        self._port = port
-        self._token = token
-        self._names = frozenset((*LOCAL_NAMES, host))
+        self._token = token.encode()
+        self._names = frozenset(name.lower() for name in (*LOCAL_NAMES, _bracketed(host), *names))
+        self._limits = limits
         self._sockets: set[web.WebSocketResponse] = set()
         self.serving = asyncio.Event()
         self.port = port
 
     async def run(self) -> None:
-        """Listen until cancelled; then close every connection. Raises OSError if the port is taken."""
+        """Listen until cancelled; then close every connection. Raises `PortTaken`, `AddressUnusable`."""
         application = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY_BYTES)
         application.router.add_post("/", self._post)
         application.router.add_get("/ws", self._websocket)
         application.router.add_get("/blob/{id}", self._get_blob)
         application.router.add_get("/metrics", self._get_metrics)
         runner = web.AppRunner(
-            application, access_log=None, keepalive_timeout=KEEPALIVE_S, handle_signals=False
+            application,
+            access_log=None,
+            keepalive_timeout=self._limits.keepalive_s,
+            handle_signals=False,
+            shutdown_timeout=self._limits.close_s,
         )
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self._host, self._port, shutdown_timeout=1.0)
-            await site.start()
-            self.port = _bound_port(runner)
+            await self._bind(web.TCPSite(runner, self._host, self.port))
+            self.port = int(runner.addresses[0][1])
             self.serving.set()
             await asyncio.Event().wait()
         finally:
-            for socket in tuple(self._sockets):
-                await socket.close(code=1001, message=b"the node stops")
+            self.serving.clear()
+            await asyncio.gather(*(self._dismiss(socket) for socket in self._sockets))
             await runner.cleanup()
 
+    async def _dismiss(self, socket: web.WebSocketResponse) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.close_s):
+                await socket.close(code=1001, message=b"the node stops")
+
+    async def _bind(self, site: web.TCPSite) -> None:
+        place = f"{self._host}:{self.port}"
+        try:
+            await site.start()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                message = f"{place} is in use: stop what uses it, or set --rpc-port (0 takes a free one)"
+                raise PortTaken(message, got=place) from error
+            raise AddressUnusable(f"cannot listen on {place}: {error.strerror}", got=place) from error
+
     @web.middleware
-    async def _guard(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        name = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
+    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        host = request.headers.get("Host", "").lower()
+        name = host if host.endswith("]") else host.rsplit(":", 1)[0]
         if name not in self._names:
             raise web.HTTPForbidden(text=f"unknown Host; expected one of {', '.join(sorted(self._names))}")
-        if request.headers.get("Origin") is not None:
+        if "Origin" in request.headers:
             raise web.HTTPForbidden(text="requests from web pages are refused")
+        if "Authorization" in request.headers and not self._is_admin(request):
+            raise web.HTTPUnauthorized(
+                text="wrong token; it stands in rpc.token of the node's data directory",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
         return await handler(request)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="Content-Type must be application/json")
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
+            async with asyncio.timeout(self._limits.body_s):
                 body = await request.read()
         except TimeoutError:
             raise web.HTTPRequestTimeout(text="the body did not arrive in time") from None
@@ -102,7 +146,8 @@ class RpcServer:
 
     def _is_admin(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        return scheme == "Bearer" and hmac.compare_digest(token.encode(), self._token.encode())
+        given = token.encode("utf-8", "surrogateescape")
+        return scheme.lower() == "bearer" and hmac.compare_digest(given, self._token)
 
     async def _get_blob(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -115,34 +160,67 @@ class RpcServer:
         return web.Response(body=raw, content_type="application/octet-stream")
 
     async def _get_metrics(self, request: web.Request) -> web.StreamResponse:
-        body, content_type = self._metrics()
+        body, content_type = await self._metrics()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(heartbeat=KEEPALIVE_S, max_msg_size=MAX_BODY_BYTES, compress=False)
-        await socket.prepare(request)
+        if len(self._sockets) >= self._limits.sockets:
+            raise web.HTTPServiceUnavailable(text="too many WebSockets at once")
+        socket = web.WebSocketResponse(
+            heartbeat=self._limits.keepalive_s,
+            max_msg_size=MAX_BODY_BYTES,
+            compress=False,
+            timeout=self._limits.close_s,
+        )
         self._sockets.add(socket)
         try:
+            await socket.prepare(request)
             async with asyncio.TaskGroup() as group:
-                session = _SocketSession(socket, self._dispatcher, self._hub, group, self._is_admin(request))
-                await session.serve()
+                outlet = _Outlet(socket, request, self._limits.send_s)
+                session = _SocketSession(outlet, self._dispatcher, self._hub, group, self._is_admin(request))
+                await session.serve(socket)
         finally:
             self._sockets.discard(socket)
         return socket
+
+
+class _Outlet:
+    """Sends to one WebSocket, and cuts the connection of a client that does not take what it is sent."""
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request, send_s: float) -> None:
+        self._socket = socket
+        self._tcp = request.transport
+        self._send_s = send_s
+        self._lock = asyncio.Lock()
+
+    async def send(self, text: str) -> None:
+        """Hands over one message, in turn with others. Once the connection is gone, does nothing."""
+        try:
+            async with asyncio.timeout(self._send_s), self._lock:
+                if not self._socket.closed:
+                    await self._socket.send_str(text)
+        except TimeoutError:
+            self.cut()
+        except ConnectionError:
+            pass  # the reading side of the session notices, and ends it
+
+    async def close(self, reason: bytes) -> None:
+        """Ends the connection, telling a client that still listens why."""
+        await self._socket.close(code=1008, message=reason)
+
+    def cut(self) -> None:
+        """Ends the connection at once."""
+        if self._tcp is not None:
+            self._tcp.abort()
 
 
 class _SocketSession:
     """One WebSocket client: requests in, replies and subscribed events out."""
 
     def __init__(
-        self,
-        socket: web.WebSocketResponse,
-        dispatcher: Dispatcher,
-        hub: EventHub,
-        group: asyncio.TaskGroup,
-        admin: bool,
+        self, outlet: _Outlet, dispatcher: Dispatcher, hub: EventHub, group: asyncio.TaskGroup, admin: bool
     ) -> None:
-        self._socket = socket
+        self._outlet = outlet
         self._dispatcher = dispatcher
         self._hub = hub
         self._group = group
@@ -150,9 +228,10 @@ class _SocketSession:
         self._feeds: dict[str, tuple[Subscription, asyncio.Task[None]]] = {}
         self._opened = 0
 
-    async def serve(self) -> None:
+    async def serve(self, socket: web.WebSocketResponse) -> None:
+        """Answers until the client goes."""
         try:
-            async for message in self._socket:
+            async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     await self._answer(message.data)
         finally:
@@ -166,7 +245,7 @@ class _SocketSession:
             return
         reply = await self._dispatcher.answer(raw, admin=self._admin)
         if reply is not None:
-            await self._socket.send_str(reply)
+            await self._outlet.send(reply)
 
     def _change_feeds(self, request: Mapping[str, object]) -> dict[str, object]:
         params = request.get("params")
@@ -197,15 +276,14 @@ class _SocketSession:
         async for topic, event in subscription:
             params = {"subscription": identity, "topic": topic, "result": event}
             await self._send({"jsonrpc": "2.0", "method": "subscription", "params": params})
-        await self._socket.close(code=1008, message=b"subscriber too slow")
+        await self._outlet.close(b"subscriber too slow")
 
     async def _send(self, document: Mapping[str, object]) -> None:
-        if not self._socket.closed:
-            await self._socket.send_str(json.dumps(document, separators=(",", ":")))
+        await self._outlet.send(json.dumps(document, separators=(",", ":")))
 
 
 def _refusal(message: str) -> dict[str, object]:
-    return {"error": {"code": INVALID_PARAMS, "message": message}}
+    return {"error": RpcFault(INVALID_PARAMS, message).to_json()}
 
 
 def _object(raw: str | bytes) -> dict[str, object] | None:
@@ -216,6 +294,5 @@ def _object(raw: str | bytes) -> dict[str, object] | None:
     return document if isinstance(document, dict) else None
 
 
-def _bound_port(runner: web.AppRunner) -> int:
-    address = runner.addresses[0]
-    return int(address[1])
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,389 @@
+"""The HTTP door over real sockets: who may enter, what is refused by its size, its slowness or its origin."""
+
+import asyncio
+import gzip
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from io import BytesIO
+from typing import Any
+
+import aiohttp
+import pytest
+
+from engram.node import events
+from engram.node.client import RpcClient
+from engram.node.errors import AddressUnusable, NodeUnreachable, PortTaken, RemoteError
+from engram.node.events import EventHub
+from engram.node.jsonrpc import Dispatcher, method_of, method_table
+from engram.node.rpc import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS, RpcLimits, RpcServer
+from engram.statemachine.errors import NonceMismatch
+
+TOKEN = "0123456789abcdef"
+BLOB = bytes(32)
+PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+
+
+async def ping() -> str:
+    """Answers."""
+    return "pong"
+
+
+async def stop() -> str:
+    """For the operator."""
+    return "stopping"
+
+
+async def echo(raw: bytes) -> int:
+    """Counts bytes."""
+    return len(raw)
+
+
+async def refuse() -> None:
+    """Refuses."""
+    raise NonceMismatch(expected=7, got=9)
+
+
+async def blob(identity: bytes) -> bytes | None:
+    return b"tensor" if identity == BLOB else None
+
+
+async def metrics() -> tuple[bytes, str]:
+    return b"engram_peers 0\n", "text/plain; version=0.0.4"
+
+
+class Door:
+    """A running server."""
+
+    def __init__(self, hub: EventHub, server: RpcServer) -> None:
+        self.hub = hub
+        self.server = server
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.port}"
+
+    async def post(self, **request: Any) -> tuple[int, Any]:
+        """Status and body of one POST; `document` is sent as JSON."""
+        document = request.pop("document", None)
+        if document is not None:
+            request["data"] = BytesIO(json.dumps(document).encode())
+            request["headers"] = {"Content-Type": "application/json", **request.get("headers", {})}
+        async with aiohttp.ClientSession() as session, session.post(self.url + "/", **request) as response:
+            text = await response.text()
+            return response.status, json.loads(text) if response.status == 200 else text
+
+
+def new_server(hub: EventHub, **settings: Any) -> RpcServer:
+    methods = (method_of("ping", ping), method_of("echo", echo), method_of("refuse", refuse))
+    table = method_table(methods, (method_of("stop", stop, admin=True),))
+    bugs: list[object] = []
+    dispatcher = Dispatcher(table, lambda name, error: bugs.append(error))
+    defaults: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "token": TOKEN}
+    return RpcServer(dispatcher, hub, blob, metrics, **(defaults | settings))
+
+
+@asynccontextmanager
+async def opened(**settings: Any) -> AsyncIterator[Door]:
+    hub = EventHub()
+    server = new_server(hub, **settings)
+    task = asyncio.create_task(server.run())
+    await server.serving.wait()
+    try:
+        yield Door(hub, server)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    async with opened() as door:
+        yield door
+
+
+TOKENS = {
+    "none": {},
+    "wrong": {"Authorization": "Bearer nonsense"},
+    "right": {"Authorization": f"Bearer {TOKEN}"},
+}
+HOSTS = {
+    "127.0.0.1:{port}": True,
+    "127.0.0.1": True,
+    "LocalHost:1": True,
+    "[::1]:{port}": True,
+    "evil.example": False,
+    "evil.example:{port}": False,
+    "127.0.0.1.evil.example": False,
+    "[::2]": False,
+    "": False,
+}
+ORIGINS: dict[str, dict[str, str]] = {
+    "none": {},
+    "null": {"Origin": "null"},
+    "evil": {"Origin": "http://evil.example"},
+    "same": {"Origin": "http://127.0.0.1"},
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_the_guard_table(door: Door, host: str) -> None:
+    """Every token, Host, Origin, kind of method and kind of request: exactly the named ones pass."""
+    name = host.format(port=door.server.port)
+    for token, authorization in TOKENS.items():
+        for origin, origin_headers in ORIGINS.items():
+            headers = {"Host": name, **authorization, **origin_headers}
+            passes = HOSTS[host] and origin == "none"
+            expected = (401 if token == "wrong" else 200) if passes else 403
+            for method in ("ping", "stop"):
+                status, body = await door.post(headers=headers, document=PING | {"method": method})
+                assert status == expected, (headers, method)
+                if status == 200:
+                    assert ("result" in body) == (method == "ping" or token == "right"), (headers, method)
+            assert await handshake_status(door, headers) == (101 if expected == 200 else expected), headers
+
+
+async def handshake_status(door: Door, headers: dict[str, str]) -> int:
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.ws_connect(door.url + "/ws", headers=headers):
+                return 101
+        except aiohttp.WSServerHandshakeError as refusal:
+            return refusal.status
+
+
+async def test_a_request_without_a_host_is_refused(door: Door) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.server.port)
+    writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert (await reader.readline()).split()[1] in (b"400", b"403")
+    writer.close()
+
+
+async def test_further_names_can_be_allowed() -> None:
+    async with opened(names=["node.example"]) as door:
+        assert (await door.post(headers={"Host": "node.example"}, document=PING))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "token", ["Bearer", "Bearer ", "Basic 0123456789abcdef", "0123456789abcdef", "Bearer \udcff"]
+)
+async def test_malformed_authorization_is_no_authorization(door: Door, token: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.server.port)
+    head = f"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n\r\n"
+    writer.write(head.encode("utf-8", "surrogateescape"))
+    assert (await reader.readline()).split()[1] == b"401"
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+)
+async def test_what_a_web_page_can_post_without_asking_is_refused(door: Door, content_type: str) -> None:
+    status, _ = await door.post(headers={"Content-Type": content_type}, data=json.dumps(PING))
+    assert status == 415
+
+
+async def test_bodies_are_bounded(door: Door) -> None:
+    frame = len(json.dumps(PING | {"method": "echo", "params": {"raw": ""}}))
+    fits = "00" * ((MAX_BODY_BYTES - frame) // 2)
+    async with RpcClient(door.url) as client:
+        assert await client.call("echo", raw=bytes.fromhex(fits)) == len(fits) // 2
+        with pytest.raises(RemoteError) as refusal:
+            await client.call("echo", raw=bytes.fromhex(fits + "00" * 80))
+    assert refusal.value.code == "http_413"
+
+
+async def test_a_body_that_unpacks_beyond_the_bound_is_refused(door: Door) -> None:
+    bomb = gzip.compress(b" " * (8 * MAX_BODY_BYTES))
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    assert (await door.post(data=bomb, headers=headers))[0] == 413
+
+
+async def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    async with opened(limits=RpcLimits(body_s=0.05)) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.server.port)
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        )
+        assert (await reader.readline()).split()[1] == b"408"
+        writer.close()
+
+
+async def test_notifications_have_no_body(door: Door) -> None:
+    status, text = await door.post(document={"jsonrpc": "2.0", "method": "ping"})
+    assert (status, text) == (204, "")
+
+
+async def test_blobs_and_metrics(door: Door) -> None:
+    async with aiohttp.ClientSession() as session:
+        for path, status in ((BLOB.hex(), 200), ("11" * 32, 404), ("zz", 400)):
+            async with session.get(f"{door.url}/blob/{path}") as response:
+                assert response.status == status
+        async with session.get(f"{door.url}/metrics") as response:
+            assert await response.text() == "engram_peers 0\n"
+
+
+async def test_the_client(door: Door) -> None:
+    async with RpcClient(door.url, TOKEN) as client:
+        assert await client.call("ping") == "pong"
+        assert await client.call("echo", raw=b"\x00" * 5) == 5
+        assert await client.call("stop") == "stopping"
+        assert await client.blob(BLOB) == b"tensor"
+        with pytest.raises(RemoteError) as refusal:
+            await client.call("refuse")
+        assert (refusal.value.code, refusal.value.expected, refusal.value.got) == ("nonce_mismatch", 7, 9)
+
+
+@pytest.mark.parametrize(
+    ("token", "method", "code"),
+    [("", "stop", "unauthorized"), ("wrong", "ping", "unauthorized"), ("", "missing", "method_not_found")],
+)
+async def test_the_client_tells_refusals_by_code(door: Door, token: str, method: str, code: str) -> None:
+    async with RpcClient(door.url, token) as client:
+        with pytest.raises(RemoteError) as refusal:
+            await client.call(method)
+    assert refusal.value.code == code
+
+
+async def test_a_missing_blob_has_a_code(door: Door) -> None:
+    async with RpcClient(door.url) as client:
+        with pytest.raises(RemoteError) as refusal:
+            await client.blob(b"\x11" * 32)
+    assert refusal.value.code == "blob_missing"
+
+
+async def test_nobody_answers() -> None:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        async with RpcClient(f"http://127.0.0.1:{free.getsockname()[1]}") as client:
+            with pytest.raises(NodeUnreachable):
+                await client.call("ping")
+            with pytest.raises(NodeUnreachable):
+                async with client.subscribe("heads"):
+                    pass
+
+
+async def test_events_reach_a_subscriber_beside_replies(door: Door) -> None:
+    async with RpcClient(door.url) as client, client.subscribe("heads", "rounds") as stream:
+        door.hub.publish("peers", {})
+        door.hub.publish("heads", {"height": 1})
+        door.hub.publish("rounds", {"phase": "OPEN"})
+        assert await anext(stream) == ("heads", {"height": 1})
+        assert await anext(stream) == ("rounds", {"phase": "OPEN"})
+
+
+async def test_the_stream_of_a_node_that_stops_ends_with_an_error() -> None:
+    async with RpcClient("") as client:
+        async with opened() as door:
+            client.url = door.url
+            subscription = client.subscribe("heads")
+            stream = await subscription.__aenter__()
+        with pytest.raises(NodeUnreachable, match="the node stops"):
+            await anext(stream)
+        await subscription.__aexit__(None, None, None)
+
+
+class Socket:
+    """A raw WebSocket client that counts its requests."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+        self._sent = 0
+
+    async def ask(self, method: str, params: object) -> dict[str, Any]:
+        self._sent += 1
+        await self.socket.send_json({"jsonrpc": "2.0", "id": self._sent, "method": method, "params": params})
+        reply: dict[str, Any] = await self.socket.receive_json()
+        assert reply["id"] == self._sent
+        return reply
+
+
+@pytest.fixture
+async def wire(door: Door) -> AsyncIterator[Socket]:
+    async with aiohttp.ClientSession() as session, session.ws_connect(door.url + "/ws") as socket:
+        yield Socket(socket)
+
+
+async def test_subscriptions_end_when_asked(door: Door, wire: Socket) -> None:
+    identity = (await wire.ask("subscribe", ["heads"]))["result"]
+    assert (await wire.ask("unsubscribe", [identity]))["result"] is True
+    assert (await wire.ask("unsubscribe", [identity]))["result"] is False
+    door.hub.publish("heads", {})
+    assert (await wire.ask("ping", {}))["result"] == "pong"
+
+
+@pytest.mark.parametrize("params", [None, [], {}, [1], ["weather"], "heads"])
+async def test_subscriptions_to_nothing_are_refused(wire: Socket, params: object) -> None:
+    assert (await wire.ask("subscribe", params))["error"]["data"]["code"] == "invalid_params"
+
+
+async def test_subscriptions_of_a_connection_are_bounded(wire: Socket) -> None:
+    for _ in range(MAX_SUBSCRIPTIONS):
+        assert "result" in await wire.ask("subscribe", ["heads"])
+    assert (await wire.ask("subscribe", ["heads"]))["error"]["data"]["code"] == "invalid_params"
+
+
+async def test_a_message_beyond_the_bound_ends_the_connection(wire: Socket) -> None:
+    await wire.socket.send_str(" " * (MAX_BODY_BYTES + 1))
+    message = await wire.socket.receive()
+    assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.MESSAGE_TOO_BIG)
+
+
+async def test_sockets_are_bounded() -> None:
+    async with (
+        opened(limits=RpcLimits(sockets=1)) as door,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(door.url + "/ws"),
+    ):
+        assert await handshake_status(door, {}) == 503
+
+
+async def test_a_subscriber_that_falls_behind_is_told_and_dropped(
+    door: Door, wire: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "QUEUE_EVENTS", 3)
+    await wire.ask("subscribe", ["heads"])
+    for number in range(5):
+        door.hub.publish("heads", number)
+    received = [await wire.socket.receive() for _ in range(4)]
+    assert [json.loads(message.data)["params"]["result"] for message in received[:3]] == [0, 1, 2]
+    assert (received[3].type, received[3].extra) == (aiohttp.WSMsgType.CLOSE, "subscriber too slow")
+
+
+async def test_a_subscriber_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = asyncio.Event()
+    monkeypatch.setattr(EventHub, "unsubscribe", lambda hub, subscription: gone.set())
+    async with opened(limits=RpcLimits(send_s=0.05)) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.server.port, limit=1024)
+        writer.write(
+            b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        text = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": ["heads"]}).encode()
+        writer.write(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+        assert b"result" in await reader.readuntil(b"}")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport can
+        for _ in range(40):
+            door.hub.publish("heads", "x" * 1_000_000)
+        await gone.wait()
+        writer.transport.abort()
+
+
+async def test_a_taken_port_is_named_with_the_remedy(door: Door) -> None:
+    with pytest.raises(PortTaken, match="--rpc-port") as refusal:
+        await new_server(EventHub(), port=door.server.port).run()
+    assert refusal.value.got == f"127.0.0.1:{door.server.port}"
+
+
+async def test_an_address_of_another_machine_is_named() -> None:
+    with pytest.raises(AddressUnusable):
+        await new_server(EventHub(), host="192.0.2.1").run()
+
+
+def test_a_server_without_a_token_is_a_bug() -> None:
+    with pytest.raises(AssertionError):
+        new_server(EventHub(), token="")
