@@ -1,0 +1,114 @@
+"""A second implementation of the network rules in plain integers and 50-digit decimals: the tests' oracle.
+
+Written from the formulas alone; it shares no code with `engram.nn` but the dataclasses that it reads.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from math import floor
+
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
+from engram.nn.network import BlockParameters, NetworkSpec, Parameters
+from engram.nn.seeded import Seeded
+
+LOGIT_LIMIT = 2**30
+DIGITS = 50
+
+
+def rounded(a: int, s: int) -> int:
+    """a / 2^s to the nearest integer, halves up."""
+    return floor(Fraction(a, 2**s) + Fraction(1, 2)) if s else a
+
+
+def clipped(a: int, lo: int, hi: int) -> int:
+    return sorted((lo, a, hi))[1]
+
+
+def activation(block: HiddenBlock, a: int) -> int:
+    top = 2**block.bits - 1
+    match block:
+        case DenseRelu():
+            return clipped(rounded(a, block.shift), 0, top)
+        case DenseSquare():
+            root = clipped(rounded(a, block.s1), -(2**block.h), 2**block.h - 1)
+            return clipped(rounded(root * root, block.s2), 0, top)
+
+
+def accumulators(block: HiddenBlock | Output, given: BlockParameters, below: Sequence[int]) -> list[int]:
+    """x·W + b of one row."""
+    operands, columns = below[block.lo : block.hi], given.weights.T.tolist()
+    return [
+        sum(x * w for x, w in zip(operands, column, strict=True)) + b
+        for column, b in zip(columns, given.bias.tolist(), strict=True)
+    ]
+
+
+def row_logits(spec: NetworkSpec, parameters: Parameters, row: Sequence[int]) -> list[int]:
+    """Logits of one row of features."""
+    depth = max((block.layer for block in spec.hidden), default=0)
+    layers: list[list[int]] = [list(row), *([] for _ in range(depth))]
+    for block, given in zip(spec.hidden, parameters, strict=False):
+        values = accumulators(block, given, layers[block.layer - 1])
+        layers[block.layer] += [activation(block, a) for a in values]
+    labels = list(spec.components) or list(range(spec.classes))
+    sums = [0] * len(labels)
+    for block, given in zip(spec.outputs, parameters[len(spec.hidden) :], strict=True):
+        for offset, a in enumerate(accumulators(block, given, layers[block.layer])):
+            sums[block.first + offset] += rounded(a, block.shift) if block.shift >= 0 else a * 2**-block.shift
+    return [
+        clipped(
+            max(total for total, owner in zip(sums, labels, strict=True) if owner == label),
+            -LOGIT_LIMIT,
+            LOGIT_LIMIT,
+        )
+        for label in range(spec.classes)
+    ]
+
+
+def cross_entropy(logits: Sequence[int], label: int) -> Decimal:
+    """The real-number loss of Q16 logits, in nats."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        nats = [Decimal(logit) / 2**16 for logit in logits]
+        top = max(nats)
+        return sum((nat - top).exp() for nat in nats).ln() + top - nats[label]
+
+
+def receptive_fields(seeded: Seeded) -> list[list[int]]:
+    """Generator 3, column by column."""
+    height, width, least, largest = seeded.arguments
+    return [
+        _field(stream(seeded, column), height, width, least, largest) for column in range(seeded.shape[1])
+    ]
+
+
+def _field(raw: bytes, height: int, width: int, least: int, largest: int) -> list[int]:
+    a, b, c, d = (int.from_bytes(raw[at : at + 4], "little") for at in (0, 4, 8, 12))
+    h = least + a % (min(largest, height) - least + 1)
+    w = least + b % (min(largest, width) - least + 1)
+    top, left = c % (height - h + 1), d % (width - w + 1)
+    bits = [(byte >> bit) & 1 for byte in raw[16:] for bit in range(8)]
+    values = [0] * (height * width)
+    for index in range(h * w):
+        values[(top + index // w) * width + left + index % w] = 2 * bits[index] - 1
+    return values
+
+
+def uniform_ternary(seeded: Seeded) -> list[list[int]]:
+    """Generator 2, column by column."""
+    columns = []
+    for column in range(seeded.shape[1]):
+        digits = [
+            byte // 3**place % 3 - 1 for byte in stream(seeded, column) if byte < 243 for place in range(5)
+        ]
+        columns.append(digits[: seeded.shape[0]])
+    return columns
+
+
+def stream(seeded: Seeded, column: int) -> bytes:
+    """More of a column's bytes than any test needs."""
+    domain = hashlib.sha256(b"engram/seeded").digest() * 2
+    prefix = domain + bytes([seeded.generator]) + seeded.seed + column.to_bytes(4, "little")
+    return b"".join(hashlib.sha256(prefix + block.to_bytes(4, "little")).digest() for block in range(64))

@@ -1,0 +1,151 @@
+"""Networks, parameters and growths for tests: fixed small ones, and hypothesis strategies for random ones."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+
+from engram.nn.evaluate import Features
+from engram.nn.growth import Growth, grown_spec
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
+from engram.nn.network import BlockParameters, NetworkLimits, NetworkSpec, Parameters
+from engram.nn.spec import largest_operand
+
+LIMITS = NetworkLimits()
+
+TWO_LAYERS = NetworkSpec(
+    inputs=12,
+    classes=3,
+    components=(0, 1, 2, 1),
+    hidden=(
+        DenseRelu(layer=1, lo=0, hi=12, width=6, shift=5, bits=8, weight_bits=8),
+        DenseSquare(layer=1, lo=3, hi=9, width=4, s1=4, h=9, s2=6, bits=10, weight_bits=16),
+        DenseRelu(layer=2, lo=2, hi=10, width=5, shift=0, bits=16, weight_bits=8),
+    ),
+    outputs=(
+        Output(layer=2, lo=0, hi=5, first=0, width=4, shift=-2, weight_bits=8),
+        Output(layer=1, lo=1, hi=7, first=1, width=2, shift=3, weight_bits=16),
+        Output(layer=0, lo=0, hi=12, first=3, width=1, shift=0, weight_bits=8),
+    ),
+)
+"""All layer kinds and weight widths, skip connections, both output shifts, a class of two components."""
+
+GROWTH = Growth(
+    classes=2,
+    hidden=(
+        DenseRelu(layer=1, lo=0, hi=12, width=3, shift=6, bits=8, weight_bits=8),
+        DenseSquare(layer=2, lo=4, hi=13, width=2, s1=7, h=8, s2=5, bits=8, weight_bits=8),
+        DenseRelu(layer=3, lo=0, hi=7, width=4, shift=4, bits=8, weight_bits=8),
+    ),
+    outputs=(
+        Output(layer=1, lo=0, hi=13, first=4, width=3, shift=1, weight_bits=8),
+        Output(layer=3, lo=0, hi=4, first=5, width=1, shift=0, weight_bits=8),
+    ),
+    components=(3, 4, 3),
+)
+"""On `TWO_LAYERS`: reads old and new neurons, adds a layer, gives one new class two components."""
+
+
+def random_parameters(
+    spec: NetworkSpec, blocks: Sequence[HiddenBlock | Output], rng: np.random.Generator, share: float = 1.0
+) -> Parameters:
+    """Uniform parameters of some blocks of a network, within `share` of what the bounds surely allow."""
+    parameters = []
+    for block in blocks:
+        fan_in, room = block.hi - block.lo, share * 2**30
+        weight = min(2 ** (block.weight_bits - 1) - 1, int(room) // (fan_in * largest_operand(spec, block)))
+        weights = rng.integers(-weight, weight + 1, (fan_in, block.width)).astype(f"int{block.weight_bits}")
+        bias = rng.integers(-int(room) // 4, int(room) // 4 + 1, block.width).astype(np.int32)
+        parameters.append(BlockParameters(weights, bias))
+    return tuple(parameters)
+
+
+def network_parameters(spec: NetworkSpec, seed: int = 0, share: float = 2.0**-12) -> Parameters:
+    """Parameters of every block of a network, fixed by a seed."""
+    return random_parameters(spec, (*spec.hidden, *spec.outputs), np.random.default_rng(seed), share)
+
+
+def growth_parameters(
+    spec: NetworkSpec, growth: Growth, seed: int = 1, share: float = 2.0**-12
+) -> Parameters:
+    """Parameters of every block of a growth of `spec`, fixed by a seed."""
+    blocks = (*growth.hidden, *growth.outputs)
+    return random_parameters(grown_spec(spec, growth), blocks, np.random.default_rng(seed), share)
+
+
+def random_features(inputs: int, rows: int, seed: int = 2) -> Features:
+    """Uniform features; the first rows are all 0 and all 255."""
+    features = np.random.default_rng(seed).integers(0, 256, (rows, inputs), dtype=np.uint8)
+    features[:1], features[1:2] = 0, 255
+    return features
+
+
+@st.composite
+def networks(draw: st.DrawFn, inputs: int | None = None) -> NetworkSpec:
+    """Valid networks of up to three hidden layers, with blocks in any order that their reading allows."""
+    inputs = draw(st.integers(1, 8)) if inputs is None else inputs
+    classes = draw(st.integers(1, 4))
+    components = draw(st.just(()) | st.lists(st.integers(0, classes - 1), max_size=3).map(tuple))
+    if components:
+        components = (*range(classes), *components)
+    widths = {0: inputs}
+    hidden = []
+    for _ in range(draw(st.integers(0, 4))):
+        block = draw(hidden_blocks(widths, deepest=3))
+        widths[block.layer] = widths.get(block.layer, 0) + block.width
+        hidden.append(block)
+    count = len(components) or classes
+    outputs = draw(st.lists(output_blocks(widths, count), min_size=1, max_size=4))
+    return NetworkSpec(inputs, classes, components, tuple(hidden), tuple(outputs))
+
+
+@st.composite
+def hidden_blocks(draw: st.DrawFn, widths: dict[int, int], deepest: int) -> HiddenBlock:
+    """A hidden block over layers of these widths."""
+    layer = 1 + draw(st.sampled_from(sorted(number for number in widths if number < deepest)))
+    lo, hi = draw(intervals(widths[layer - 1]))
+    width, bits, weight_bits = (
+        draw(st.integers(1, 4)),
+        draw(st.integers(1, 16)),
+        draw(st.sampled_from((8, 16))),
+    )
+    if draw(st.booleans()):
+        return DenseRelu(layer, lo, hi, width, draw(st.integers(0, 24)), bits, weight_bits)
+    shifts = draw(st.integers(0, 24)), draw(st.integers(1, 15)), draw(st.integers(0, 24))
+    return DenseSquare(layer, lo, hi, width, *shifts, bits, weight_bits)
+
+
+@st.composite
+def output_blocks(draw: st.DrawFn, widths: dict[int, int], components: int, least: int = 0) -> Output:
+    """An output block over layers of these widths, into components from `least` on."""
+    layer = draw(st.sampled_from(sorted(widths)))
+    lo, hi = draw(intervals(widths[layer]))
+    first, end = draw(intervals(components - least))
+    return Output(
+        layer, lo, hi, least + first, end - first, draw(st.integers(-16, 31)), draw(st.sampled_from((8, 16)))
+    )
+
+
+@st.composite
+def intervals(draw: st.DrawFn, size: int) -> tuple[int, int]:
+    """A non-empty interval [lo, hi) within [0, size)."""
+    lo = draw(st.integers(0, size - 1))
+    return lo, draw(st.integers(lo + 1, size))
+
+
+@st.composite
+def strict_growths(draw: st.DrawFn, spec: NetworkSpec, widths: dict[int, int]) -> Growth:
+    """Growths of new classes that the strict policy allows on `spec`, whose layers have these widths."""
+    classes = draw(st.integers(1, 3))
+    extra = draw(st.lists(st.integers(spec.classes, spec.classes + classes - 1), max_size=2).map(tuple))
+    components = (*range(spec.classes, spec.classes + classes), *extra) if extra else ()
+    made = dict(widths)
+    hidden = []
+    for _ in range(draw(st.integers(0, 3))):
+        block = draw(hidden_blocks(made, deepest=4))
+        made[block.layer] = made.get(block.layer, 0) + block.width
+        hidden.append(block)
+    old = len(spec.components) or spec.classes
+    total = old + (len(components) or classes)
+    outputs = draw(st.lists(output_blocks(made, total, least=old), min_size=1, max_size=3))
+    return Growth(classes, tuple(hidden), tuple(outputs), components)

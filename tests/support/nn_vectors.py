@@ -1,0 +1,264 @@
+"""Writes tests/vectors/nn_*.json: run `python -m tests.support.nn_vectors` from the root.
+
+The files are frozen: a changed vector is a changed protocol. Everything in them is JSON values and lower-case
+hex, so that a second implementation can read them without this package.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engram.nn import fixed
+from engram.nn.data import part_bytes, part_commitment
+from engram.nn.dtypes import DTYPES, INT8, INT16, INT32
+from engram.nn.gemm import FAST, Engine
+from engram.nn.growth import Policy, append, growth_macs_per_row, merge_parameters
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
+from engram.nn.layers.block import exact_forward, prove_peak
+from engram.nn.loss import LOSSES, loss_rows, score
+from engram.nn.network import (
+    BlockParameters,
+    NetworkSpec,
+    Parameters,
+    forward,
+    macs_per_row,
+    prove_bounds,
+)
+from engram.nn.seeded import SEEDED, Seeded, expand
+from engram.nn.tensor import tensor_bytes, tensor_id
+from engram.primitives.codec import encode, to_json
+from engram.primitives.types import ZERO_HASH
+from tests.support.nn_samples import (
+    GROWTH,
+    LIMITS,
+    TWO_LAYERS,
+    growth_parameters,
+    network_parameters,
+    random_features,
+)
+
+FOLDER = Path(__file__).resolve().parents[1] / "vectors"
+SEED = bytes(range(32))
+TOP = 2**30
+
+BLOCKS: Mapping[int, tuple[HiddenBlock | Output, ...]] = {
+    DenseRelu.TAG: (
+        DenseRelu(layer=1, lo=0, hi=4, width=3, shift=3, bits=8, weight_bits=8),
+        DenseRelu(layer=1, lo=0, hi=4, width=3, shift=0, bits=16, weight_bits=16),
+    ),
+    DenseSquare.TAG: (
+        DenseSquare(layer=1, lo=0, hi=4, width=3, s1=4, h=8, s2=7, bits=8, weight_bits=8),
+        DenseSquare(layer=1, lo=0, hi=4, width=3, s1=0, h=15, s2=15, bits=16, weight_bits=16),
+    ),
+    Output.TAG: (
+        Output(layer=0, lo=0, hi=4, first=0, width=3, shift=2, weight_bits=8),
+        Output(layer=0, lo=0, hi=4, first=0, width=3, shift=-16, weight_bits=16),
+    ),
+}
+"""Blocks of each kind of layer that have a vector: a new kind needs a line."""
+
+SEEDS: Mapping[int, tuple[Seeded, ...]] = {
+    1: (Seeded(1, ZERO_HASH, INT32, (3,)),),
+    2: (Seeded(2, SEED, INT8, (7, 3)), Seeded(2, ZERO_HASH, INT16, (600, 2))),
+    3: (Seeded(3, SEED, INT8, (20, 3), (4, 5, 1, 3)), Seeded(3, SEED, INT8, (784, 40), (28, 28, 6, 18))),
+}
+"""Seeded tensors of each generator that have a vector: a new generator needs a line."""
+
+
+def tables() -> list[dict[str, Any]]:
+    named = {"exp": fixed.exp_table(), "ln": fixed.ln_table()}
+    cases: list[dict[str, Any]] = [
+        {
+            "table": name,
+            "entries": len(table),
+            "sha256": hashlib.sha256(table.astype("<i8").tobytes()).hexdigest(),
+        }
+        for name, table in named.items()
+    ]
+    d = np.array([0, 1, 63, 64, 65, 1 << 16, (24 << 16) - 1, 24 << 16, 2**31], dtype=np.int64)
+    s = np.array([2**32, 2**32 + 1, 2**33 - 1, 2**33, 10 << 32, 2**48 - 1], dtype=np.int64)
+    cases.append({"function": "exp_q32", "x": d.tolist(), "y": fixed.exp_q32(d).tolist()})
+    cases.append({"function": "ln_q32", "x": s.tolist(), "y": fixed.ln_q32(s).tolist()})
+    k = [1, 2, 3, 5, 6, 10, 100, 65_535]
+    return [*cases, {"function": "ln_q24", "x": k, "y": [fixed.ln_q24(each) for each in k]}]
+
+
+def tensors() -> list[dict[str, Any]]:
+    cases = []
+    for dtype in DTYPES.values():
+        info = np.iinfo(dtype)
+        array = np.array([[info.min, 1, 2], [3, 4, info.max]], dtype=dtype)
+        raw = tensor_bytes(array)
+        cases.append(
+            {
+                "dtype": info.dtype.name,
+                "array": array.tolist(),
+                "bytes": raw.hex(),
+                "id": tensor_id(raw).hex(),
+            }
+        )
+    return cases
+
+
+def seeded() -> list[dict[str, Any]]:
+    return [_seeded(source) for sources in SEEDS.values() for source in sources]
+
+
+def _seeded(source: Seeded) -> dict[str, Any]:
+    array = expand(source)
+    case = {
+        "name": SEEDED[source.generator].name,
+        "source": to_json(source),
+        "id": tensor_id(tensor_bytes(array)).hex(),
+    }
+    return {**case, "array": array.tolist()} if array.size <= 64 else case
+
+
+def layers() -> list[dict[str, Any]]:
+    return [_layer(block) for blocks in BLOCKS.values() for block in blocks]
+
+
+def _layer(block: HiddenBlock | Output) -> dict[str, Any]:
+    rng = np.random.default_rng(block.weight_bits)
+    limit = 2 ** (block.weight_bits - 1) - 1
+    weights = rng.integers(-limit, limit + 1, (4, 3)).astype(f"int{block.weight_bits}")
+    bias = np.array([-(2**12), 0, 12_345], dtype=np.int32)
+    x = random_features(4, 6).astype(np.int64)
+    result = exact_forward(block, x, weights, bias)
+    return {
+        "kind": type(block).__name__,
+        "tag": block.TAG,
+        "block": to_json(block),
+        "parameters": _parameters((BlockParameters(weights, bias),)),
+        "peak": prove_peak(block, weights, bias, 255),
+        "x": x.tolist(),
+        "y": (block.scaled(result) if isinstance(block, Output) else result).tolist(),
+    }
+
+
+def forwards() -> list[dict[str, Any]]:
+    shares = (2.0**-12, 2.0**-6, 1.0)
+    return [_forward(TWO_LAYERS, network_parameters(TWO_LAYERS, 11, share), share) for share in shares]
+
+
+def _forward(spec: NetworkSpec, parameters: Parameters, share: float) -> dict[str, Any]:
+    features = random_features(spec.inputs, 6)
+    bounds = prove_bounds(spec, parameters)
+    return {
+        "case": f"parameters within 2^{int(np.log2(share))} of the bounds",
+        "spec": to_json(spec),
+        "spec_bytes": encode(spec).hex(),
+        "parameters": _parameters(parameters),
+        "bounds": {"hidden": bounds.hidden, "outputs": bounds.outputs},
+        "macs_per_row": macs_per_row(spec),
+        "features": features.tolist(),
+        "logits": forward(spec, parameters, features).tolist(),
+    }
+
+
+def growth() -> list[dict[str, Any]]:
+    grown = append(TWO_LAYERS, GROWTH, policy=Policy.STRICT, limits=LIMITS)
+    old, new = network_parameters(TWO_LAYERS, 11), growth_parameters(TWO_LAYERS, GROWTH, 12)
+    whole = merge_parameters(TWO_LAYERS, old, GROWTH, new)
+    features = random_features(TWO_LAYERS.inputs, 6)
+    return [
+        {
+            "spec": to_json(TWO_LAYERS),
+            "growth": to_json(GROWTH),
+            "growth_bytes": encode(GROWTH).hex(),
+            "grown": to_json(grown),
+            "grown_bytes": encode(grown).hex(),
+            "growth_macs_per_row": growth_macs_per_row(TWO_LAYERS, GROWTH),
+            "old_parameters": _parameters(old),
+            "new_parameters": _parameters(new),
+            "features": features.tolist(),
+            "old_logits": forward(TWO_LAYERS, old, features).tolist(),
+            "logits": forward(grown, whole, features).tolist(),
+        }
+    ]
+
+
+def losses() -> list[dict[str, Any]]:
+    rows = [[0, 0, 0], [TOP, -TOP, 0], [-TOP, TOP, TOP], [1, 0, -1], [70_000, 131_072, -5], [24 << 16, 0, 1]]
+    logits, labels = np.array(rows, dtype=np.int64), np.array([2, 1, 0, 0, 1, 0], dtype=np.uint16)
+    return [
+        {
+            "kind": kind,
+            "name": function.__name__,
+            "logits": rows,
+            "labels": labels.tolist(),
+            "rows": loss_rows(kind, logits, labels).tolist(),
+            "score": to_json(score(kind, logits, labels)),
+        }
+        for kind, function in LOSSES.items()
+    ]
+
+
+def parts() -> list[dict[str, Any]]:
+    features, labels = random_features(3, 4), np.array([0, 1, 2, 300], dtype=np.uint16)
+    raw = part_bytes(features, labels)
+    return [
+        {
+            "features": features.tolist(),
+            "labels": labels.tolist(),
+            "bytes": raw.hex(),
+            "salt": SEED.hex(),
+            "commitment": part_commitment(SEED, raw).hex(),
+        }
+    ]
+
+
+def replay() -> list[dict[str, Any]]:
+    return [replayed(FAST)]
+
+
+def replayed(engine: Engine) -> dict[str, Any]:
+    """Digest and loss of a network of real size, made of seeded tensors and SHAKE-256 features."""
+    hidden = DenseRelu(1, 0, 784, 256, 4, 8, 8)
+    square = DenseSquare(1, 0, 784, 64, 8, 12, 13, 8, 8)
+    spec = NetworkSpec(784, 10, (), (hidden, square), (Output(1, 0, 320, 0, 10, 5, 16),))
+    first = expand(Seeded(3, SEED, INT8, (784, 256), (28, 28, 6, 18)))
+    second = expand(Seeded(2, SEED, INT8, (784, 64)))
+    last = expand(Seeded(2, ZERO_HASH, INT16, (320, 10))) * np.int16(321)
+    parameters = (
+        BlockParameters(first, np.arange(256, dtype=np.int32) * 16 - 1000),
+        BlockParameters(second * np.int8(101), np.zeros(64, dtype=np.int32)),
+        BlockParameters(last, np.arange(10, dtype=np.int32)),
+    )
+    pixels = hashlib.shake_256(SEED).digest(300 * 784)
+    features = np.frombuffer(pixels, dtype=np.uint8).reshape(300, 784)
+    labels = (np.arange(300) * 7 % 10).astype(np.uint16)
+    logits = forward(spec, parameters, features, engine=engine)
+    digest = hashlib.sha256(logits.astype("<i8").tobytes()).hexdigest()
+    return {"logits_sha256": digest, "score": to_json(score(1, logits, labels))}
+
+
+def _parameters(parameters: Parameters) -> list[dict[str, Any]]:
+    return [{"weights": each.weights.tolist(), "bias": each.bias.tolist()} for each in parameters]
+
+
+MAKERS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
+    "fixed": tables,
+    "tensor": tensors,
+    "seeded": seeded,
+    "layers": layers,
+    "forward": forwards,
+    "growth": growth,
+    "loss": losses,
+    "part": parts,
+    "replay": replay,
+}
+
+
+def main() -> None:
+    for name, make in MAKERS.items():
+        text = json.dumps(make(), indent=None, ensure_ascii=False).replace("}, {", "},\n {") + "\n"
+        (FOLDER / f"nn_{name}.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Layer kinds: their own checks, their steps on exhaustive small ranges, their costs."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engram.nn.errors import BoundViolated, DimensionOutOfRange, QuantizationOutOfRange
+from engram.nn.fixed import INT32_MAX
+from engram.nn.layers import LAYERS, DenseRelu, DenseSquare, HiddenBlock, Output
+from engram.nn.layers.block import ACTIVATION_MACS, exact_forward, macs_per_row, param_shapes, prove_peak
+from engram.nn.layers.steps import Clip, RoundShift, Square, Step
+from tests.support.nn_reference import activation
+
+RELU = DenseRelu(layer=1, lo=2, hi=5, width=4, shift=3, bits=8, weight_bits=8)
+SQUARE = DenseSquare(layer=1, lo=2, hi=5, width=4, s1=3, h=6, s2=2, bits=8, weight_bits=8)
+OUTPUT = Output(layer=1, lo=2, hi=5, first=1, width=4, shift=3, weight_bits=8)
+BLOCKS = (RELU, SQUARE, OUTPUT)
+
+
+@pytest.mark.parametrize(
+    ("block", "changes"),
+    [
+        *[(block, {"lo": 5}) for block in BLOCKS],
+        *[(block, {"lo": 6}) for block in BLOCKS],
+        *[(block, {"width": 0}) for block in BLOCKS],
+    ],
+)
+def test_empty_dimensions_are_refused(block: HiddenBlock | Output, changes: dict[str, Any]) -> None:
+    block.check()
+    with pytest.raises(DimensionOutOfRange):
+        replace(block, **changes).check()
+
+
+@pytest.mark.parametrize(
+    ("block", "changes"),
+    [
+        *[(block, {"weight_bits": bits}) for block in BLOCKS for bits in (0, 7, 9, 12, 32)],
+        *[(block, {"bits": bits}) for block in (RELU, SQUARE) for bits in (0, 17)],
+        (RELU, {"shift": 32}),
+        (SQUARE, {"s1": 32}),
+        (SQUARE, {"s2": 32}),
+        (SQUARE, {"h": 0}),
+        (SQUARE, {"h": 16}),
+        (OUTPUT, {"shift": 32}),
+        (OUTPUT, {"shift": -17}),
+    ],
+)
+def test_undefined_quantization_is_refused(block: HiddenBlock | Output, changes: dict[str, Any]) -> None:
+    block.check()
+    with pytest.raises(QuantizationOutOfRange) as caught:
+        replace(block, **changes).check()
+    assert caught.value.code == "quantization_out_of_range"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        RELU,
+        replace(RELU, shift=0, bits=1),
+        SQUARE,
+        replace(SQUARE, s1=0, s2=0, bits=16),
+        replace(SQUARE, s1=1, h=1, s2=1, bits=1),
+    ],
+)
+def test_an_activation_is_its_formula(block: HiddenBlock) -> None:
+    """One input, one weight of 1 and a running bias: the accumulator takes every value from -3000 to 3000."""
+    values = np.arange(-3000, 3001, dtype=np.int32)
+    one = replace(block, lo=0, hi=1, width=len(values))
+    weights = np.ones((1, len(values)), dtype=np.int8)
+    result = exact_forward(one, np.zeros((1, 1), dtype=np.int64), weights, values)
+    assert result.tolist() == [[activation(block, a) for a in values.tolist()]]
+
+
+@pytest.mark.parametrize("step", [RoundShift(0), RoundShift(3), Clip(-4, 9), Clip(0, 255), Square()])
+@pytest.mark.parametrize(("lo", "hi"), [(-20, 20), (-20, -3), (2, 17), (0, 0), (-1, 30)])
+def test_a_step_stays_within_its_image_and_peak(step: Step, lo: int, hi: int) -> None:
+    values = step.exact(np.arange(lo, hi + 1, dtype=np.int64))
+    assert (int(values.min()), int(values.max())) == step.image(lo, hi)
+    assert max(abs(lo), abs(hi)) <= step.peak(lo, hi)
+    assert int(np.abs(values).max()) <= step.peak(lo, hi)
+
+
+def test_a_peak_counts_product_bias_and_rounding() -> None:
+    weights = np.array([[1, -2], [3, 4]], dtype=np.int8)
+    bias = np.array([-10, 5], dtype=np.int32)
+    block = replace(RELU, lo=0, hi=2, width=2, shift=4)
+    assert prove_peak(block, weights, bias, 255) == 6 * 255 + 5 + 8
+    assert prove_peak(replace(OUTPUT, lo=0, hi=2, width=2, shift=-9), weights, bias, 15) == 6 * 15 + 5
+    square = replace(SQUARE, lo=0, hi=2, width=2, s1=4, h=6, s2=0)
+    assert prove_peak(square, weights, bias, 255) == 64**2
+    assert prove_peak(replace(square, h=11), weights, bias, 255) == ((6 * 255 + 5 + 8) // 16) ** 2
+
+
+@pytest.mark.parametrize(
+    ("bias", "fits"), [(INT32_MAX - 255 * 127 - 4, True), (INT32_MAX - 255 * 127 - 3, False)]
+)
+def test_a_bound_holds_to_the_last_integer(bias: int, fits: bool) -> None:
+    block = replace(RELU, lo=0, hi=1, width=1)
+    weights, biases = np.array([[127]], dtype=np.int8), np.array([bias], dtype=np.int32)
+    if fits:
+        assert prove_peak(block, weights, biases, 255) == INT32_MAX
+        return
+    with pytest.raises(BoundViolated) as caught:
+        prove_peak(block, weights, biases, 255)
+    assert (caught.value.code, caught.value.expected, caught.value.got) == (
+        "bound_violated",
+        INT32_MAX,
+        INT32_MAX + 1,
+    )
+
+
+def test_a_late_step_can_break_the_bound() -> None:
+    block = replace(SQUARE, lo=0, hi=1, width=1, s1=0, h=15, s2=31)
+    with pytest.raises(BoundViolated):
+        prove_peak(block, np.array([[127]], dtype=np.int8), np.array([2**20], dtype=np.int32), 255)
+
+
+def test_shapes_and_costs() -> None:
+    for block in BLOCKS:
+        assert param_shapes(block) == ((3, 4), (4,))
+        assert macs_per_row(block) == 3 * 4 + ACTIVATION_MACS * 4
+
+
+def test_the_registry_names_every_kind() -> None:
+    assert dict(LAYERS) == {1: DenseRelu, 2: DenseSquare, 3: Output}
+    assert [block.reads for block in BLOCKS] == [0, 0, 1]

@@ -1,0 +1,72 @@
+"""Parameters are refused by number, type, shape and range, each with its own error."""
+
+import numpy as np
+import pytest
+
+from engram.nn.errors import BoundViolated, ShapeMismatch, WeightOutOfRange
+from engram.nn.fixed import INT32_MAX
+from engram.nn.layers import DenseRelu, Output
+from engram.nn.network import (
+    BlockParameters,
+    Bounds,
+    NetworkSpec,
+    Parameters,
+    check_parameters,
+    forward,
+    prove_bounds,
+)
+
+SPEC = NetworkSpec(3, 2, (), (DenseRelu(1, 0, 3, 2, 0, 4, 8),), (Output(1, 0, 2, 0, 2, 0, 16),))
+HIDDEN = BlockParameters(np.full((3, 2), -127, np.int8), np.full(2, INT32_MAX - 3 * 127 * 255, np.int32))
+OUT = BlockParameters(np.full((2, 2), 32767, np.int16), np.zeros(2, np.int32))
+
+
+def changed(weights: object, bias: object) -> Parameters:
+    return (BlockParameters(np.asarray(weights), np.asarray(bias)), OUT)
+
+
+def test_extreme_parameters_pass() -> None:
+    check_parameters(SPEC, (HIDDEN, OUT))
+    assert prove_bounds(SPEC, (HIDDEN, OUT)) == Bounds((INT32_MAX,), (2 * 15 * 32767,))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        (),
+        (HIDDEN,),
+        (HIDDEN, OUT, OUT),
+        (OUT, HIDDEN),
+        changed(HIDDEN.weights.T, HIDDEN.bias),
+        changed(HIDDEN.weights.astype(np.int16), HIDDEN.bias),
+        changed(HIDDEN.weights.astype(np.float64), HIDDEN.bias),
+        changed(HIDDEN.weights.reshape(1, 3, 2), HIDDEN.bias),
+        changed(HIDDEN.weights, HIDDEN.bias.astype(np.int64)),
+        changed(HIDDEN.weights, HIDDEN.bias[:1]),
+    ],
+)
+def test_parameters_that_do_not_fit_are_refused(parameters: Parameters) -> None:
+    with pytest.raises(ShapeMismatch) as caught:
+        check_parameters(SPEC, parameters)
+    assert caught.value.code == "shape_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "worst"),
+    [
+        (changed(np.array([[0, 0], [0, -128], [0, 0]], np.int8), HIDDEN.bias), -128),
+        (changed(HIDDEN.weights, np.array([0, -(2**31)], np.int32)), -(2**31)),
+        ((HIDDEN, BlockParameters(np.array([[0, 0], [-32768, 0]], np.int16), OUT.bias)), -32768),
+    ],
+)
+def test_the_asymmetric_end_of_a_type_is_out_of_range(parameters: Parameters, worst: int) -> None:
+    for judge in (check_parameters, prove_bounds):
+        with pytest.raises(WeightOutOfRange) as caught:
+            judge(SPEC, parameters)
+        assert (caught.value.code, caught.value.got) == ("weight_out_of_range", worst)
+
+
+def test_a_forward_pass_proves_its_bounds_first() -> None:
+    over = changed(HIDDEN.weights, HIDDEN.bias + np.int32(1))
+    with pytest.raises(BoundViolated):
+        forward(SPEC, over, np.zeros((1, 3), np.uint8))
