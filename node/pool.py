@@ -90,7 +90,7 @@ class Pool:
 
     def of_sender(self, sender: Address) -> list[Entry]:
         """What a sender has waiting, by nonce."""
-        return list(self._senders.get(sender, {}).values())
+        return list(self._own(sender).values())
 
     def senders(self) -> list[Address]:
         """Everyone who has something waiting."""
@@ -107,7 +107,7 @@ class Pool:
             raise NonceMismatch(expected=account_nonce, got=nonce)
         if nonce > account_nonce + self.limits.nonce_window:
             raise NonceGap(expected=account_nonce, got=nonce)
-        replaced = self._senders.get(sender, {}).get(nonce)
+        replaced = self._own(sender).get(nonce)
         if replaced is not None:
             least = replaced.tx.fee + -(-replaced.tx.fee * self.limits.replacement_percent // 100)
             if fee < least:
@@ -119,7 +119,7 @@ class Pool:
         """
         nonce = entry.tx.nonce
         self.check_place(entry.txid, entry.sender, nonce, entry.tx.fee, account_nonce)
-        own = self._senders.get(entry.sender, {})
+        own = self._own(entry.sender)
         replaced = own.get(nonce)
         self._check_sender(entry, own, replaced)
         gone = self._victims(entry, replaced)
@@ -171,6 +171,10 @@ class Pool:
                 heapq.heappop(heap)
             else:
                 heapq.heapreplace(heap, (_descending(self._rank(following)), following))
+
+    def _own(self, sender: Address) -> Mapping[int, Entry]:
+        own: Mapping[int, Entry] | None = self._senders.get(sender)
+        return {} if own is None else own
 
     def _check_sender(self, entry: Entry, own: Mapping[int, Entry], replaced: Entry | None) -> None:
         count = len(own) + (replaced is None)

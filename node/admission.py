@@ -1,0 +1,119 @@
+"""Judges one transaction against one head, in a worker thread: what the mempool may take, and whose fault
+if not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engram.consensus.chainspec import ChainSpec
+from engram.consensus.context import block_context
+from engram.consensus.genesis import NOBODY
+from engram.node.clock import Clock
+from engram.node.pool import Entry
+from engram.node.store import BlockRef, ChainStore
+from engram.node.verify import SignatureVerifier
+from engram.primitives import keys
+from engram.primitives.codec import encode
+from engram.primitives.errors import ChainError, Invalid, NotReady
+from engram.primitives.types import Hash
+from engram.statemachine.context import BlockContext
+from engram.statemachine.errors import FeeTooLow, NotActivated, TransactionTooLarge
+from engram.statemachine.fees import fee_of
+from engram.statemachine.records import Account
+from engram.statemachine.scoring import Scorer
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Transaction
+from engram.statemachine.transition import apply_transaction, check_transaction, prepare
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found out about a transaction on one head."""
+
+    entry: Entry
+    account: Account
+    macs: int
+
+
+class Refusal(Exception):
+    """A transaction that the next block could not hold."""
+
+    def __init__(self, error: ChainError, punishable: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.punishable = punishable
+        """No state of the chain would have made it acceptable."""
+
+
+class Admission:
+    """The checks that need state, signature or arithmetic. Used from one worker thread, `warm` from
+    another.
+    """
+
+    def __init__(
+        self,
+        spec: ChainSpec,
+        store: ChainStore,
+        verifier: SignatureVerifier,
+        scorer: Scorer,
+        clock: Clock,
+    ) -> None:
+        self._spec = spec
+        self._store = store
+        self._verifier = verifier
+        self._scorer = scorer
+        self._clock = clock
+        self._context_of: BlockContext | None = None
+
+    def check(self, name: Hash, tx: Transaction, head: BlockRef) -> Checked:
+        """The transaction priced for the block after `head`. Raises `Refusal`.
+
+        One whose nonce lies ahead is priced by bytes alone: what it costs shows when it is next.
+        """
+        ctx = self._context(head)
+        size = len(encode(tx))
+        self._check_alone(ctx, tx, size)
+        state = State(self._store, head.state_root)
+        account = state.account(keys.address(tx.sender))
+        tentative = tx.nonce > account.nonce
+        try:
+            cost = Cost(size_bytes=size) if tentative else prepare(state, ctx, tx, verified=True).cost
+            price = fee_of(ctx.rules.fees, cost)
+            if tx.fee < price:
+                raise FeeTooLow(expected=price, got=tx.fee)
+        except (Invalid, NotReady) as error:
+            raise Refusal(error, punishable=False) from error
+        now_s = self._clock.monotonic()
+        entry = Entry(tx, name, account.address, size, price, cost.funds, tentative, now_s)
+        return Checked(entry, account, cost.macs)
+
+    def warm(self, tx: Transaction, head: BlockRef) -> None:
+        """Runs a transaction on the head's state and drops the result: what it scored stays in the cache."""
+        state = State(self._store, head.state_root)
+        account = state.account(keys.address(tx.sender))
+        trial = state.child()
+        trial.put(Account(account.address, account.balance, tx.nonce, account.strikes))
+        try:
+            apply_transaction(trial, self._context(head), tx, verified=True)
+        except (Invalid, NotReady):
+            return
+
+    def _check_alone(self, ctx: BlockContext, tx: Transaction, size_bytes: int) -> None:
+        """The rules that hold in every state."""
+        try:
+            if size_bytes > ctx.rules.max_transaction_bytes:
+                raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=size_bytes)
+            check_transaction(ctx, tx)
+            self._verifier.verify([tx])
+        except (Invalid, NotReady) as error:
+            raise Refusal(error, punishable=not isinstance(error, (NotActivated, NotReady))) from error
+
+    def _context(self, head: BlockRef) -> BlockContext:
+        """The block after `head`, as far as it is known before it is mined; made once a head."""
+        known = self._context_of
+        if known is None or known.parent != head.id:
+            now_ms = self._clock.now_ms()
+            known = block_context(self._spec, head.header, now_ms, NOBODY, self._store, self._scorer)
+            self._context_of = known
+        return known

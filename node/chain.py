@@ -1,0 +1,219 @@
+"""The chain as the node's other services see it: one writer, one head, and word of every change of it.
+
+What makes a block valid is asked of `importer`, what stands on disk of `store`. All methods run on the
+event loop; judging runs in one worker thread, so the loop never waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from engram.consensus.block import Block
+from engram.consensus.chainspec import ChainSpec
+from engram.consensus.errors import TimestampAhead, UnknownParent
+from engram.consensus.forkchoice import plan_reorg
+from engram.node.clock import Clock, Timer
+from engram.node.failpoints import FailPoint, hit
+from engram.node.importer import Importer, ImportOutcome, Outcome
+from engram.node.parked import Parked, ParkedBlocks
+from engram.node.store import BlockRef, ChainStore
+from engram.primitives.types import Hash
+from engram.statemachine.state import State
+
+QUEUE_BLOCKS: Final = 64
+CHANGE_BLOCKS: Final = 256
+"""Blocks that one `HeadChanged` connects at most; the rest follow in the next."""
+
+
+@dataclass(frozen=True)
+class HeadChanged:
+    """The best chain moved."""
+
+    disconnected: tuple[BlockRef, ...]
+    """Blocks that left it, the old head first."""
+    connected: tuple[BlockRef, ...]
+    """Blocks that joined it, in the order of heights."""
+
+
+class ChainStopped(Exception):
+    """The chain's writer has ended; the reason is the exception of `Chain.run`."""
+
+
+@dataclass
+class _Offer:
+    block: Block
+    answer: asyncio.Future[ImportOutcome]
+
+
+class Chain:
+    """The best chain and the door through which every block comes in, mined here or received."""
+
+    def __init__(
+        self,
+        spec: ChainSpec,
+        store: ChainStore,
+        importer: Importer,
+        clock: Clock,
+        head: BlockRef,
+    ) -> None:
+        """`head` is what `recovery.open_chain` returned."""
+        self.spec = spec
+        self.store = store
+        self.head = head
+        self._importer = importer
+        self._clock = clock
+        self._parked = ParkedBlocks()
+        self._queue: asyncio.Queue[_Offer | None] = asyncio.Queue(QUEUE_BLOCKS)
+        self._current: _Offer | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self._timer: Timer | None = None
+        self._stopped = False
+
+    async def import_block(self, block: Block) -> ImportOutcome:
+        """Judges a block after those offered before it. Raises `ChainStopped` if the writer has ended.
+
+        A parked block is tried again by itself: when its parent arrives, or when its time has come.
+        """
+        if self._stopped:
+            raise ChainStopped("the chain's writer has ended")
+        offer = _Offer(block, asyncio.get_running_loop().create_future())
+        await self._queue.put(offer)
+        if self._stopped:
+            raise ChainStopped("the chain's writer has ended")
+        return await offer.answer
+
+    async def run(self) -> None:
+        """The writer. Ends by cancellation, or with the `StorageError` or `UpgradeRequired` that stops the
+        node.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="engram-chain") as worker:
+            try:
+                while True:
+                    self._current = await self._queue.get()
+                    if self._current is not None:
+                        answer = await self._judge(worker, self._current.block)
+                        if not self._current.answer.done():
+                            self._current.answer.set_result(answer)
+                    await self._retry_due(worker)
+            finally:
+                self._stop()
+
+    def state(self, ref: BlockRef | None = None) -> State:
+        """The state after a valid block, the head if none is named; old ones stay readable."""
+        return State(self.store, (ref or self.head).state_root)
+
+    def parked(self, block: Hash) -> str:
+        """Why a block waits; empty if it does not."""
+        entry = self._parked.get(block)
+        return entry.code if entry else ""
+
+    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back after each change of head; returns what ends that."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    async def changes(self, since: BlockRef | None = None) -> AsyncIterator[HeadChanged]:
+        """Every change of the best chain from `since` (now, if none) on, for ever.
+
+        Nothing is queued: a slow reader gets what changed in all since it last asked, in steps of
+        `CHANGE_BLOCKS`, and never misses a block that stayed.
+        """
+        seen = since or self.head
+        moved = asyncio.Event()
+        unlisten = self.listen(moved.set)
+        try:
+            while True:
+                moved.clear()
+                while seen.id != self.head.id:
+                    change = self._change_since(seen)
+                    seen = change.connected[-1]
+                    yield change
+                await moved.wait()
+        finally:
+            unlisten()
+
+    def _change_since(self, seen: BlockRef) -> HeadChanged:
+        """The way from `seen` to the head, or the first `CHANGE_BLOCKS` heights of it.
+
+        Follows parents, which never change: the index of best ids may already be a commit ahead of `head`.
+        """
+        target = self.head
+        if target.height - seen.height > CHANGE_BLOCKS:
+            ahead = self.store.canonical_id(seen.height + CHANGE_BLOCKS)
+            target = self.store.get_ref(ahead) if ahead is not None else target
+        plan = plan_reorg(seen, target, self.store.parent_of)
+        return HeadChanged(plan.disconnect, plan.connect)
+
+    async def _judge(self, worker: ThreadPoolExecutor, block: Block) -> ImportOutcome:
+        """The verdict on a block, then on the parked blocks above it."""
+        first: ImportOutcome | None = None
+        waiting = deque([block])
+        while waiting:
+            candidate = waiting.popleft()
+            answer = await self._import(worker, candidate)
+            first = first or answer
+            if answer.outcome is Outcome.PARKED:
+                self._park(candidate, answer)
+            elif answer.outcome is not Outcome.DUPLICATE:
+                waiting.extend(child.block for child in self._parked.take_children(answer.block))
+        assert first is not None, "the loop runs at least once"
+        return first
+
+    async def _import(self, worker: ThreadPoolExecutor, block: Block) -> ImportOutcome:
+        """One import in the worker; what it has begun it ends, even if the node is being stopped."""
+        work = asyncio.get_running_loop().run_in_executor(
+            worker, self._importer.import_block, block, self.head, self._clock.now_ms()
+        )
+        try:
+            imported = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait([work])
+            raise
+        if imported.head != self.head:
+            self.head = imported.head
+            hit(FailPoint.IMPORT_AFTER_HEAD)
+            for callback in list(self._listeners):
+                callback()
+        return imported.answer
+
+    def _park(self, block: Block, answer: ImportOutcome) -> None:
+        if answer.code == UnknownParent.code:
+            self._parked.add(Parked(answer.block, block, answer.code))
+        elif answer.code == TimestampAhead.code:
+            due_ms = block.header.timestamp_ms - self.spec.future_limit_ms
+            self._parked.add(Parked(answer.block, block, answer.code, due_ms))
+            self._set_timer()
+
+    async def _retry_due(self, worker: ThreadPoolExecutor) -> None:
+        for parked in self._parked.take_due(self._clock.now_ms()):
+            await self._judge(worker, parked.block)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_ms = self._parked.next_due_ms()
+        if due_ms is not None:
+            delay_s = (due_ms - self._clock.now_ms()) / 1000
+            self._timer = self._clock.call_later(delay_s, self._wake)
+
+    def _wake(self) -> None:
+        if not self._queue.full():  # a full queue wakes the writer anyway
+            self._queue.put_nowait(None)
+
+    def _stop(self) -> None:
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        unanswered = [self._current]
+        while not self._queue.empty():
+            unanswered.append(self._queue.get_nowait())
+        for offer in unanswered:
+            if offer is not None and not offer.answer.done():
+                offer.answer.set_exception(ChainStopped("the chain's writer has ended"))

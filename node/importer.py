@@ -1,0 +1,237 @@
+"""Judges blocks and stores the verdict: the synchronous half of the chain, run by one writer in a worker
+thread.
+
+Everything a block changes is one synced batch; the caller then assigns the returned head. A block is
+executed at its own parent's root when it arrives, on whatever branch, so moving the head later moves
+references only.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from engram.consensus.block import Block, block_id
+from engram.consensus.chainspec import ChainSpec
+from engram.consensus.compact import bits_to_target
+from engram.consensus.errors import BadTarget, UnknownParent, WrongTransactionsRoot
+from engram.consensus.forkchoice import ReorgPlan, better, plan_reorg
+from engram.consensus.validation import check_pow, validate_body, validate_execution
+from engram.node.batches import (
+    Execution,
+    encode_body,
+    put_connected,
+    put_disconnected,
+    put_execution,
+    put_ref,
+    put_tip,
+)
+from engram.node.db import Batch
+from engram.node.errors import InvalidAncestor
+from engram.node.failpoints import FailPoint, hit
+from engram.node.headers import HeaderChain, work_of_header
+from engram.node.schema import BlockLocation, Position, Verdict
+from engram.node.store import BlockRef, ChainStore
+from engram.node.verify import SignatureVerifier
+from engram.primitives.errors import Invalid, InvalidHeader, NotReady
+from engram.primitives.types import Hash
+from engram.statemachine.errors import UpgradeRequired
+from engram.statemachine.scoring import Scorer
+from engram.statemachine.transaction import txid
+
+_REJECTED_IDS: Final = 4_096
+
+
+class Outcome(StrEnum):
+    """What became of a block that was offered."""
+
+    EXTENDED = "extended"
+    """It is the new head, on top of the old one."""
+    REORGED = "reorged"
+    """It is the new head, on another branch."""
+    SIDE = "side"
+    """Valid, on a branch with no more work than the best."""
+    DUPLICATE = "duplicate"
+    """Judged valid before."""
+    PARKED = "parked"
+    """It cannot be judged yet; `code` says why."""
+    INVALID = "invalid"
+    """It breaks a rule; `code` says which."""
+
+
+@dataclass(frozen=True)
+class ImportOutcome:
+    """The answer to an offered block."""
+
+    outcome: Outcome
+    block: Hash
+    code: str = ""
+    """Code of the error that parked or refused it."""
+    detail: str = ""
+    """That error in words."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The answer, and the head after it."""
+
+    answer: ImportOutcome
+    head: BlockRef
+
+
+class Importer:
+    """Validates blocks against the store and commits what it finds. One caller at a time.
+
+    Raises `StorageError` and `UpgradeRequired`, after which the node must stop; every verdict on a block is a
+    returned outcome.
+    """
+
+    def __init__(
+        self, spec: ChainSpec, store: ChainStore, scorer: Scorer, verifier: SignatureVerifier
+    ) -> None:
+        self._spec = spec
+        self._store = store
+        self._scorer = scorer
+        self._verifier = verifier
+        self._rejected: OrderedDict[Hash, str] = OrderedDict()
+        self._max_target = int.from_bytes(spec.max_target, "big")
+
+    def import_block(
+        self, block: Block, head: BlockRef, now_ms: int, stored: tuple[BlockLocation, Position] | None = None
+    ) -> Imported:
+        """Judges a block and, if it is valid, stores it and moves the best chain to it where it has more
+        work.
+
+        `stored`: where its body stands in the block files already and where that record ends, for blocks that
+        are read back from there.
+        """
+        name = block_id(block.header)
+        known = self._known(name, block)
+        if known is not None:
+            return Imported(known, head)
+        try:
+            parent = self._parent(block)
+            ref, execution = self._judge(name, block, parent, now_ms)
+        except UpgradeRequired:
+            raise
+        except NotReady as error:
+            return Imported(ImportOutcome(Outcome.PARKED, name, error.code, str(error)), head)
+        except Invalid as error:
+            self._remember(name, block, error)
+            return Imported(ImportOutcome(Outcome.INVALID, name, error.code, str(error)), head)
+        return self._commit(ref, block, execution, head, stored)
+
+    def _known(self, name: Hash, block: Block) -> ImportOutcome | None:
+        """The verdict that stands already, on the block itself or through its parent."""
+        ref = self._store.find_ref(name)
+        if ref is not None and ref.is_valid:
+            return ImportOutcome(Outcome.DUPLICATE, name)
+        code = self._rejected.get(name, ref.code if ref is not None else "")
+        if code:
+            return ImportOutcome(Outcome.INVALID, name, code, "judged before")
+        above = self._store.find_ref(block.header.parent)
+        if block.header.parent in self._rejected or (above is not None and not above.is_valid):
+            self._reject(name, InvalidAncestor.code)
+            return ImportOutcome(Outcome.INVALID, name, InvalidAncestor.code, InvalidAncestor().message)
+        return None
+
+    def _parent(self, block: Block) -> BlockRef:
+        """The parent's entry. Only proven work is parked: an unknown parent is said after a proof-of-work
+        check.
+        """
+        parent = self._store.find_ref(block.header.parent)
+        if parent is not None:
+            return parent
+        if bits_to_target(block.header.target) > self._max_target:
+            raise BadTarget(expected=self._spec.max_target, got=block.header.target)
+        check_pow(self._spec, block.header)
+        raise UnknownParent(expected=block.header.parent)
+
+    def _judge(self, name: Hash, block: Block, parent: BlockRef, now_ms: int) -> tuple[BlockRef, Execution]:
+        """The three stages. Raises `Invalid`, `NotReady`."""
+        branch = HeaderChain(self._spec, self._store, parent)
+        branch.extend([block.header], now_ms)
+        hit(FailPoint.IMPORT_AFTER_HEADER)
+        verified = validate_body(self._spec, block, self._verifier.verify)
+        hit(FailPoint.IMPORT_AFTER_BODY)
+        executed = validate_execution(
+            self._spec, self._store, self._store, parent.header, block, self._scorer, verified
+        )
+        hit(FailPoint.IMPORT_AFTER_EXECUTION)
+        ref = BlockRef(name, block.header, branch.total_work, Verdict.VALID)
+        result = executed.result
+        return ref, Execution(result.receipts, result.nodes, result.blobs, result.changes)
+
+    def _commit(
+        self,
+        ref: BlockRef,
+        block: Block,
+        execution: Execution,
+        head: BlockRef,
+        stored: tuple[BlockLocation, Position] | None,
+    ) -> Imported:
+        location = stored[0] if stored else self._store.files.append(encode_body(block))
+        files_end = stored[1] if stored else self._store.files.end
+        batch = Batch()
+        put_ref(batch, ref)
+        put_execution(batch, ref.id, location, execution)
+        if not better(ref, head):
+            put_tip(batch, head, files_end)
+            hit(FailPoint.SIDE_BEFORE_COMMIT)
+            self._store.write(batch)
+            hit(FailPoint.SIDE_AFTER_COMMIT)
+            return Imported(ImportOutcome(Outcome.SIDE, ref.id), head)
+        outcome = Outcome.EXTENDED
+        if ref.parent == head.id:
+            put_connected(batch, ref, [txid(tx) for tx in block.transactions])
+        else:
+            outcome = Outcome.REORGED
+            self._move_references(batch, plan_reorg(head, ref, self._store.parent_of), block)
+        put_tip(batch, ref, files_end)
+        hit(FailPoint.IMPORT_BEFORE_COMMIT)
+        self._write_head(batch, outcome)
+        hit(FailPoint.IMPORT_AFTER_COMMIT)
+        return Imported(ImportOutcome(outcome, ref.id), ref)
+
+    def _move_references(self, batch: Batch, plan: ReorgPlan[BlockRef], block: Block) -> None:
+        for leaving in plan.disconnect:
+            put_disconnected(batch, leaving, self._txids(leaving))
+        for joining in plan.connect[:-1]:
+            put_connected(batch, joining, self._txids(joining))
+        put_connected(batch, plan.connect[-1], [txid(tx) for tx in block.transactions])
+
+    def _write_head(self, batch: Batch, outcome: Outcome) -> None:
+        if outcome is Outcome.REORGED:
+            hit(FailPoint.REORG_BEFORE_COMMIT)
+        self._store.write(batch)
+        if outcome is Outcome.REORGED:
+            hit(FailPoint.REORG_AFTER_COMMIT)
+
+    def _txids(self, ref: BlockRef) -> Sequence[Hash]:
+        return [receipt.txid for receipt in self._store.receipts(ref)]
+
+    def _remember(self, name: Hash, block: Block, error: Invalid) -> None:
+        """Keeps the verdict: on disk if the header carries its work, in bounded memory if it may be forged.
+
+        A body that is not the header's says nothing about the header, so that nobody can poison a good block.
+        """
+        if isinstance(error, WrongTransactionsRoot):
+            return
+        self._reject(name, error.code)
+        parent = self._store.find_ref(block.header.parent)
+        if isinstance(error, InvalidHeader) or parent is None:
+            return
+        work = parent.total_work + work_of_header(block.header)
+        batch = Batch()
+        put_ref(batch, BlockRef(name, block.header, work, Verdict.INVALID, error.code))
+        hit(FailPoint.INVALID_BEFORE_COMMIT)
+        self._store.write(batch)
+        hit(FailPoint.INVALID_AFTER_COMMIT)
+
+    def _reject(self, name: Hash, code: str) -> None:
+        self._rejected[name] = code
+        while len(self._rejected) > _REJECTED_IDS:
+            self._rejected.popitem(last=False)

@@ -1,0 +1,292 @@
+"""Waiting transactions of this node: admission, following the head, verification ahead of blocks. Policy
+only.
+
+A transaction is admitted when the next block could hold it, or when only the sender's own earlier ones
+stand before it. Nothing here decides validity: the miner's template and every block are judged by the core
+again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from engram.node.admission import Admission, Checked, Refusal
+from engram.node.chain import Chain, HeadChanged
+from engram.node.clock import Clock
+from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired, Replaced, Unaffordable
+from engram.node.pool import Entry, Pool, PoolLimits
+from engram.node.store import BlockRef
+from engram.node.verify import SignatureVerifier
+from engram.primitives import keys
+from engram.primitives.errors import ChainError, Invalid, NotReady
+from engram.primitives.types import Address, Hash
+from engram.statemachine.errors import (
+    BlockBytesExceeded,
+    BlockMacsExceeded,
+    NonceMismatch,
+)
+from engram.statemachine.scoring import Scorer
+from engram.statemachine.transaction import Transaction, txid
+
+R = TypeVar("R")
+
+EXPIRY_S: Final = 3 * 3600.0
+REMEMBERED_DROPS: Final = 10_000
+WARM_QUEUE: Final = 64
+DEFERRED: Final = 32
+DEFERRED_HEADS: Final = 8
+"""Heads for which a peer's transaction that came too early is tried again."""
+
+_STAYS: Final = frozenset({BlockBytesExceeded.code, BlockMacsExceeded.code, NonceMismatch.code})
+"""Reasons to be left out of one block that say nothing about the next."""
+
+
+@dataclass(frozen=True)
+class AdmitOutcome:
+    """The answer to an offered transaction."""
+
+    txid: Hash
+    error: ChainError | None = None
+    """Why it was not admitted."""
+    punishable: bool = False
+    """No state of the chain would have made it acceptable: whoever sent it is wrong."""
+
+    @property
+    def accepted(self) -> bool:
+        return self.error is None
+
+    @property
+    def code(self) -> str:
+        """Code of the refusal; empty if admitted."""
+        return self.error.code if self.error else ""
+
+
+class Mempool:
+    """What waits for a block, and what was dropped and why. Methods run on the event loop."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        verifier: SignatureVerifier,
+        scorer: Scorer,
+        clock: Clock,
+        limits: PoolLimits | None = None,
+    ) -> None:
+        self._chain = chain
+        self._admission = Admission(chain.spec, chain.store, verifier, scorer, clock)
+        self._clock = clock
+        self._pool = Pool(limits or PoolLimits())
+        self._accounts: dict[Address, int] = {}
+        self._dropped: OrderedDict[Hash, str] = OrderedDict()
+        self._deferred: OrderedDict[Hash, tuple[Transaction, int]] = OrderedDict()
+        self._warm_queue: asyncio.Queue[Transaction] = asyncio.Queue(WARM_QUEUE)
+        self._listeners: list[Callable[[Entry], None]] = []
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="engram-mempool")
+        self._warmer = ThreadPoolExecutor(1, thread_name_prefix="engram-warm")
+
+    def __len__(self) -> int:
+        return len(self._pool)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that the waiting transactions take, roughly."""
+        return self._pool.memory_bytes
+
+    async def admit(self, tx: Transaction, *, patient: bool = False) -> AdmitOutcome:
+        """Takes a transaction in, or says why not. Raises `CodecError` for one that has no encoding.
+
+        `patient`: one that the state refuses is tried again on the next few heads; for transactions of peers,
+        which may be a block ahead.
+        """
+        name = txid(tx)
+        try:
+            entry, macs = await self._admit(name, tx)
+        except Refusal as refusal:
+            if patient and isinstance(refusal.error, Invalid) and not refusal.punishable:
+                self._defer(name, tx)
+            return AdmitOutcome(name, refusal.error, refusal.punishable)
+        self._dropped.pop(name, None)
+        if macs and not self._warm_queue.full():
+            self._warm_queue.put_nowait(tx)
+        for callback in list(self._listeners):
+            callback(entry)
+        return AdmitOutcome(name)
+
+    async def run(self) -> None:
+        """Follows the head and verifies ahead of blocks, for ever."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow_head(), name="mempool-head")
+                tasks.create_task(self._warm_admitted(), name="mempool-warm")
+        finally:
+            self._worker.shutdown(wait=False, cancel_futures=True)
+            self._warmer.shutdown(wait=False, cancel_futures=True)
+
+    def listen(self, callback: Callable[[Entry], None]) -> Callable[[], None]:
+        """Calls back with each admitted entry; returns what ends that."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    def get(self, name: Hash) -> Transaction | None:
+        """A transaction that waits."""
+        entry = self._pool.get(name)
+        return entry.tx if entry else None
+
+    def entries(self) -> list[Entry]:
+        """Everything that waits, in the order in which a block would take it; queued ones last."""
+        ready = list(self._pool.in_order(self._accounts))
+        names = {entry.txid for entry in ready}
+        return ready + [entry for entry in self._pool if entry.txid not in names]
+
+    def candidates(self) -> list[Transaction]:
+        """What a block may take, best first: about twice as many bytes as one holds."""
+        room = 2 * self._chain.spec.rules.max_body_bytes
+        chosen: list[Transaction] = []
+        for entry in self._pool.in_order(self._accounts):
+            room -= entry.size_bytes
+            if room < 0:
+                break
+            chosen.append(entry.tx)
+        return chosen
+
+    def next_nonce(self, sender: Address) -> int:
+        """The nonce after the account's and after what waits without a gap."""
+        nonce = self._chain.state().account(sender).nonce
+        waiting = {entry.tx.nonce for entry in self._pool.of_sender(sender)}
+        while nonce in waiting:
+            nonce += 1
+        return nonce
+
+    def drop_reason(self, name: Hash) -> str:
+        """Code with which a transaction was dropped; empty if it was not, or that is long ago."""
+        return self._dropped.get(name, "")
+
+    def leave_out(self, skipped: Mapping[Hash, str]) -> None:
+        """Drops what a block template could not hold, but not what merely found no room in it."""
+        for name, code in skipped.items():
+            if code not in _STAYS:
+                self._drop(self._pool.remove(name), code)
+
+    async def _admit(self, name: Hash, tx: Transaction) -> tuple[Entry, int]:
+        while True:
+            if name in self._pool:
+                raise Refusal(AlreadyPooled(got=name), False)
+            if self._chain.store.find_transaction(name) is not None:
+                raise Refusal(AlreadyIncluded(got=name), False)
+            head = self._chain.head
+            checked = await self._in_worker(self._admission.check, name, tx, head)
+            if head is self._chain.head:
+                break
+        try:
+            self._check_affordable(checked)
+            gone = self._pool.add(checked.entry, checked.account.nonce)
+        except (Invalid, NotReady) as error:
+            raise Refusal(error, False) from error
+        self._accounts[checked.entry.sender] = checked.account.nonce
+        for entry in gone:
+            replaced = (entry.sender, entry.tx.nonce) == (checked.entry.sender, tx.nonce)
+            self._forget(entry, Replaced.code if replaced else Evicted.code)
+        return checked.entry, checked.macs
+
+    def _check_affordable(self, checked: Checked) -> None:
+        entry = checked.entry
+        others = [other for other in self._pool.of_sender(entry.sender) if other.tx.nonce != entry.tx.nonce]
+        needed = sum(other.tx.fee + other.funds for other in [*others, entry])
+        if needed > checked.account.balance:
+            raise Unaffordable(expected=needed, got=checked.account.balance)
+
+    async def _in_worker(self, work: Callable[..., R], *arguments: object) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
+
+    async def _follow_head(self) -> None:
+        async for change in self._chain.changes():
+            self._expire()
+            deferred = list(self._deferred.items())
+            if len(self._pool) or change.disconnected:
+                await self._settle(change)
+            for name, (tx, heads) in deferred:
+                self._deferred.pop(name, None)
+                if not (await self.admit(tx)).accepted and heads > 1:
+                    self._deferred[name] = (tx, heads - 1)
+
+    async def _settle(self, change: HeadChanged) -> None:
+        """Takes included transactions out, puts those of abandoned blocks back, prices who is next."""
+        included, abandoned = await self._in_worker(self._transactions_of, change)
+        names = {name for name, _ in included}
+        for name in names:
+            self._pool.remove(name)
+        senders = {keys.address(tx.sender) for _, tx in (*included, *abandoned)}
+        await self._renew(senders)
+        for name, tx in reversed(abandoned):
+            if name not in names:
+                outcome = await self.admit(tx)
+                if not outcome.accepted and outcome.code != AlreadyPooled.code:
+                    self._remember_drop(name, outcome.code)
+
+    def _transactions_of(
+        self, change: HeadChanged
+    ) -> tuple[list[tuple[Hash, Transaction]], list[tuple[Hash, Transaction]]]:
+        def listed(refs: Iterable[BlockRef]) -> list[tuple[Hash, Transaction]]:
+            blocks = (self._chain.store.get_block(ref) for ref in refs)
+            return [(txid(tx), tx) for block in blocks for tx in block.transactions]
+
+        return listed(change.connected), listed(change.disconnected)
+
+    async def _renew(self, senders: Iterable[Address]) -> None:
+        """Adjusts to accounts that moved: settles nonces, prices the transaction that is now next."""
+        for sender in senders:
+            if not self._pool.of_sender(sender):
+                self._accounts.pop(sender, None)
+                continue
+            head = self._chain.head
+            nonce = await self._in_worker(self._nonce_of, sender, head)
+            self._accounts[sender] = nonce
+            for entry in self._pool.settle(sender, nonce):
+                self._forget(entry, NonceMismatch.code)
+            waiting = self._pool.of_sender(sender)
+            if waiting and waiting[0].tx.nonce == nonce and waiting[0].tentative:
+                self._drop(self._pool.remove(waiting[0].txid), "")
+                outcome = await self.admit(waiting[0].tx)
+                if not outcome.accepted:
+                    self._remember_drop(outcome.txid, outcome.code)
+
+    def _nonce_of(self, sender: Address, head: BlockRef) -> int:
+        return self._chain.state(head).account(sender).nonce
+
+    def _expire(self) -> None:
+        oldest_s = self._clock.monotonic() - EXPIRY_S
+        for entry in self._pool:
+            if entry.admitted_s < oldest_s:
+                self._drop(self._pool.remove(entry.txid), Expired.code)
+
+    async def _warm_admitted(self) -> None:
+        while True:
+            tx = await self._warm_queue.get()
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._warmer, self._admission.warm, tx, self._chain.head)
+
+    def _defer(self, name: Hash, tx: Transaction) -> None:
+        self._deferred[name] = (tx, DEFERRED_HEADS)
+        while len(self._deferred) > DEFERRED:
+            self._deferred.popitem(last=False)
+
+    def _drop(self, entry: Entry | None, code: str) -> None:
+        if entry is not None:
+            self._forget(entry, code)
+
+    def _forget(self, entry: Entry, code: str) -> None:
+        """Bookkeeping of an entry that has left the pool."""
+        if code:
+            self._remember_drop(entry.txid, code)
+        if not self._pool.of_sender(entry.sender):
+            self._accounts.pop(entry.sender, None)
+
+    def _remember_drop(self, name: Hash, code: str) -> None:
+        self._dropped[name] = code
+        while len(self._dropped) > REMEMBERED_DROPS:
+            self._dropped.popitem(last=False)

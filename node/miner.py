@@ -1,0 +1,228 @@
+"""Mining: block templates on the head, and the search for a nonce in worker threads.
+
+The block that is found goes through `Chain.import_block` like any other. scrypt releases the GIL, so the
+event loop does not feel the search.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+from engram.consensus.block import NONCE_BYTES, Block, pow_prefix
+from engram.consensus.builder import Template, assemble
+from engram.consensus.compact import bits_to_target
+from engram.consensus.pow import POW, meets_target
+from engram.node.chain import Chain
+from engram.node.clock import Clock
+from engram.node.headers import HeaderChain
+from engram.node.importer import Outcome
+from engram.node.mempool import Mempool
+from engram.node.store import BlockRef
+from engram.primitives.types import Address, Hash
+from engram.statemachine.scoring import Scorer
+from engram.statemachine.transaction import Transaction, txid
+
+REFRESH_S: Final = 0.1
+"""Transactions that arrive within this time enter the same new template."""
+_BATCH: Final = 64
+_BATCHES_PER_S: Final = 20
+_MAX_AGE_BLOCK_TIMES: Final = 0.5
+"""Age at which a template is renewed for its timestamp's sake, in block times."""
+
+
+@dataclass(frozen=True)
+class MinerOptions:
+    """How and for whom to mine."""
+
+    address: Address
+    """Who is credited with subsidy and fees."""
+    threads: int = 1
+    max_hashes_per_s: int = 0
+    """Limit of all threads together; 0 for none."""
+    on_demand: bool = False
+    """Mine only while a transaction waits, or when `generate` asks."""
+
+
+@dataclass
+class _Request:
+    """Blocks that `generate` still owes."""
+
+    count: int
+    done: asyncio.Future[list[Hash]]
+    mined: list[Hash] = field(default_factory=list)
+
+
+class Miner:
+    """Mines on the head for ever, or on demand. Methods run on the event loop."""
+
+    def __init__(
+        self, chain: Chain, mempool: Mempool, scorer: Scorer, clock: Clock, options: MinerOptions
+    ) -> None:
+        self.options = options
+        self.hashes = 0
+        """Digests tried since the start."""
+        self.blocks = 0
+        """Blocks found since the start."""
+        self._chain = chain
+        self._mempool = mempool
+        self._scorer = scorer
+        self._clock = clock
+        self._requests: deque[_Request] = deque()
+        self._wake = asyncio.Event()
+        self._search: threading.Event | None = None
+        self._refresh_due = False
+
+    async def generate(self, count: int) -> list[Hash]:
+        """Mines `count` blocks now, with or without transactions; returns their ids, lowest first."""
+        if count <= 0:
+            return []
+        request = _Request(count, asyncio.get_running_loop().create_future())
+        self._requests.append(request)
+        self._wake.set()
+        return await request.done
+
+    async def run(self) -> None:
+        """The service. Ends by cancellation, or if the chain stops."""
+        unlisten = (
+            self._chain.listen(self._head_changed),
+            self._mempool.listen(lambda entry: self._transaction_came()),
+        )
+        try:
+            with (
+                ThreadPoolExecutor(1, thread_name_prefix="engram-template") as builder,
+                ThreadPoolExecutor(self.options.threads, thread_name_prefix="engram-miner") as miners,
+            ):
+                while True:
+                    await self._mine_one(builder, miners)
+        finally:
+            for end in unlisten:
+                end()
+            for request in self._requests:
+                request.done.cancel()
+
+    async def _mine_one(self, builder: ThreadPoolExecutor, miners: ThreadPoolExecutor) -> None:
+        """One template: searched until its block is found or it is out of date; or a wait for work."""
+        self._wake.clear()
+        head = self._chain.head
+        candidates = self._mempool.candidates()
+        if not self._wanted(bool(candidates)):
+            await self._wake.wait()
+            return
+        loop = asyncio.get_running_loop()
+        template = await loop.run_in_executor(builder, self._assemble, head, candidates)
+        self._mempool.leave_out(template.skipped)
+        if not self._wanted(bool(template.transactions)):
+            await self._wake.wait()
+            return
+        if head is not self._chain.head:
+            return
+        block = await self._find(miners, template)
+        if block is not None:
+            await self._submit(block)
+
+    def _wanted(self, transactions_wait: bool) -> bool:
+        return transactions_wait or not self.options.on_demand or bool(self._requests)
+
+    def _assemble(self, head: BlockRef, candidates: list[Transaction]) -> Template:
+        """In a worker: the template on `head`, with the earliest allowed timestamp if the clock is behind
+        it.
+        """
+        branch = HeaderChain(self._chain.spec, self._chain.store, head)
+        return assemble(
+            self._chain.spec,
+            head.header,
+            self._chain.store,
+            candidates,
+            miner=self.options.address,
+            timestamp_ms=max(self._clock.now_ms(), branch.median_time_ms() + 1),
+            bits=branch.next_bits(),
+            blobs=self._chain.store,
+            scorer=self._scorer,
+            verified=frozenset(txid(tx) for tx in candidates),
+        )
+
+    async def _find(self, miners: ThreadPoolExecutor, template: Template) -> Block | None:
+        """The sealed block; None if the search was ended first."""
+        stop = self._search = threading.Event()
+        self._refresh_due = False
+        max_age_s = max(1.0, self._chain.spec.block_time_ms / 1000 * _MAX_AGE_BLOCK_TIMES)
+        timer = self._clock.call_later(max_age_s, stop.set)
+        threads = self.options.threads
+        limit = self.options.max_hashes_per_s / threads
+        function = POW[self._chain.spec.pow]
+        prefix, target = pow_prefix(template.header), bits_to_target(template.header.target)
+        loop = asyncio.get_running_loop()
+        searches = [
+            loop.run_in_executor(miners, search, function, prefix, target, start, threads, stop, limit)
+            for start in range(threads)
+        ]
+        try:
+            await asyncio.wait(searches, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.set()
+            timer.cancel()
+            self._search = None
+        results = await asyncio.gather(*searches)
+        self.hashes += sum(tried for _, tried in results)
+        nonce = next((nonce for nonce, _ in results if nonce is not None), None)
+        return None if nonce is None else template.seal(nonce)
+
+    async def _submit(self, block: Block) -> None:
+        answer = await self._chain.import_block(block)
+        assert answer.outcome is not Outcome.INVALID, f"own block refused: {answer.code} {answer.detail}"
+        if answer.outcome is Outcome.PARKED:  # the clock was set back: wait for it rather than mine another
+            await self._clock.sleep(1)
+        self.blocks += 1
+        if self._requests and answer.outcome in (Outcome.EXTENDED, Outcome.REORGED):
+            request = self._requests[0]
+            request.mined.append(answer.block)
+            if len(request.mined) == request.count:
+                self._requests.popleft()
+                request.done.set_result(request.mined)
+
+    def _head_changed(self) -> None:
+        self._wake.set()
+        if self._search is not None:
+            self._search.set()
+
+    def _transaction_came(self) -> None:
+        self._wake.set()
+        if self._search is not None and not self._refresh_due:
+            self._refresh_due = True
+            self._clock.call_later(REFRESH_S, self._search.set)
+
+
+def search(
+    function: Callable[[bytes], bytes],
+    prefix: bytes,
+    target: int,
+    start: int,
+    step: int,
+    stop: threading.Event,
+    max_per_s: float = 0.0,
+) -> tuple[bytes | None, int]:
+    """Tries the nonces start, start + step, … until one meets the target or `stop` is set.
+
+    Returns the nonce, None if stopped, and how many digests were tried: at most `max_per_s` a second on
+    average since the call, if that is not 0.
+    """
+    batch = max(1, min(_BATCH, int(max_per_s / _BATCHES_PER_S))) if max_per_s else _BATCH
+    began_s, tried = time.monotonic(), 0
+    while not stop.is_set():
+        for _ in range(batch):
+            nonce = (start + tried * step).to_bytes(NONCE_BYTES, "big")
+            tried += 1
+            if meets_target(function(prefix + nonce), target):
+                return nonce, tried
+        if max_per_s:
+            ahead_s = tried / max_per_s - (time.monotonic() - began_s)
+            if ahead_s > 0:
+                stop.wait(ahead_s)
+    return None, tried

@@ -1,0 +1,188 @@
+"""From a data directory to a head that can be trusted: creation, start-up check, roll-forward, reindex.
+
+A crash leaves at most an append that the database does not know; a flipped bit that LevelDB overlooks (its
+MANIFEST) leaves a hole. The first is imported again, the second is refused by name, and `reindex` rebuilds
+the database from the block files alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from engram.consensus.block import Block, block_id
+from engram.consensus.chainspec import ChainSpec, spec_id
+from engram.consensus.compact import bits_to_target, work_of
+from engram.consensus.genesis import Genesis
+from engram.node.batches import Execution, put_connected, put_execution, put_identity, put_ref, put_tip
+from engram.node.blockfiles import Damage, StoredRecord
+from engram.node.db import Batch
+from engram.node.errors import CorruptStore, DataDirLocked
+from engram.node.failpoints import FailPoint, hit
+from engram.node.importer import Importer, Outcome
+from engram.node.schema import INDEX, Position, Verdict
+from engram.node.store import DATABASE_DIRECTORY, BlockRef, ChainStore
+from engram.primitives import smt
+from engram.primitives.codec import decode
+from engram.primitives.errors import CodecError
+from engram.statemachine.transaction import txid
+
+CHECKED_BLOCKS: Final = 8
+_REMOVED: Final = DATABASE_DIRECTORY + ".removed"
+
+Progress = Callable[[int], None]
+"""Told the height reached, from time to time."""
+
+
+@dataclass(frozen=True)
+class RollForward:
+    """What the block files held behind the database."""
+
+    head: BlockRef
+    imported: int = 0
+    refused: int = 0
+    """Blocks that were not taken: their parent is missing, or they break a rule."""
+    damage: tuple[Damage, ...] = ()
+    """Stretches of the files that hold no intact record."""
+
+
+def open_chain(
+    spec: ChainSpec, genesis: Genesis, store: ChainStore, importer: Importer, progress: Progress | None = None
+) -> RollForward:
+    """Makes the store's chain ready: writes genesis if it is new, checks its end, imports what only the
+    files hold.
+
+    Blocking: run it in a worker thread. Raises `CorruptStore` where something that the tip vouches for is
+    missing.
+    """
+    if store.tip() is None:
+        write_genesis(spec, genesis, store)
+    head = check_end(store)
+    hit(FailPoint.OPEN_AFTER_CHECK)
+    return roll_forward(store, importer, head, progress)
+
+
+def write_genesis(spec: ChainSpec, genesis: Genesis, store: ChainStore) -> None:
+    """Identity, genesis block and its state: the first batch of a database."""
+    header = genesis.block.header
+    ref = BlockRef(genesis.id, header, work_of(bits_to_target(header.target)), Verdict.VALID)
+    batch = Batch()
+    put_identity(batch, spec_id(spec), genesis.id)
+    put_ref(batch, ref)
+    put_execution(batch, ref.id, None, Execution((), genesis.nodes, {}, {}))
+    put_connected(batch, ref, ())
+    put_tip(batch, ref, Position(0, 0))
+    hit(FailPoint.GENESIS_BEFORE_COMMIT)
+    store.write(batch)
+    hit(FailPoint.GENESIS_AFTER_COMMIT)
+
+
+def check_end(store: ChainStore, blocks: int = CHECKED_BLOCKS) -> BlockRef:
+    """The head, once the tip record, the whole line of best ids and everything of the last `blocks` agree.
+
+    Raises `CorruptStore` with what is wrong.
+    """
+    tip = store.tip()
+    if tip is None:
+        raise CorruptStore(got="no tip record")
+    head = store.get_ref(tip.block)
+    if (head.height, head.state_root, head.is_valid) != (tip.height, tip.state_root, True):
+        raise CorruptStore(got=f"a tip record that contradicts the header of {tip.block.hex()}")
+    _check_line(store, head)
+    ref = head
+    for _ in range(blocks):
+        check_block(store, ref)
+        if ref.height == 0:
+            break
+        ref = store.parent_of(ref)
+    return head
+
+
+def check_block(store: ChainStore, ref: BlockRef) -> None:
+    """Everything that is stored of a block of the best chain is there and belongs together."""
+    if block_id(ref.header) != ref.id or not store.is_canonical(ref):
+        raise CorruptStore(got=f"a header or a best id that is not of block {ref.id.hex()}")
+    block = store.get_block(ref)
+    if [receipt.txid for receipt in store.receipts(ref)] != [txid(tx) for tx in block.transactions]:
+        raise CorruptStore(got=f"receipts that are not of block {ref.id.hex()}")
+    for entry in store.diff(ref).entries:
+        if smt.get(store, ref.state_root, entry.key) != entry.value:
+            raise CorruptStore(got=f"a state that is not of block {ref.id.hex()}")
+
+
+def _check_line(store: ChainStore, head: BlockRef) -> None:
+    """One id for each height up to the head, and an index entry for each: a lost batch leaves a gap here."""
+    expected = 0
+    for height, block in store.canonical():
+        if height != expected or store.database.get(INDEX + block) is None:
+            raise CorruptStore(
+                expected=f"best block at height {expected}", got=f"nothing, or one at {height}"
+            )
+        expected += 1
+    if expected != head.height + 1 or store.canonical_id(head.height) != head.id:
+        raise CorruptStore(expected=f"{head.height + 1} best ids", got=expected)
+
+
+def roll_forward(
+    store: ChainStore, importer: Importer, head: BlockRef, progress: Progress | None = None
+) -> RollForward:
+    """Imports the blocks that stand in the files behind what the database accounts for."""
+    tip = store.tip()
+    assert tip is not None, "genesis is written before"
+    imported = refused = 0
+    damage: list[Damage] = []
+    for item in store.files.scan(tip.files_end):
+        if not isinstance(item, StoredRecord):
+            damage.append(item)
+            continue
+        block = _block_of(item)
+        if block is None:
+            refused += 1
+            continue
+        hit(FailPoint.ROLL_FORWARD_BEFORE_BLOCK)
+        result = importer.import_block(block, head, block.header.timestamp_ms, (item.location, item.end))
+        hit(FailPoint.ROLL_FORWARD_AFTER_BLOCK)
+        head = result.head
+        imported += result.answer.outcome in (Outcome.EXTENDED, Outcome.REORGED, Outcome.SIDE)
+        refused += result.answer.outcome in (Outcome.PARKED, Outcome.INVALID)
+        if progress is not None:
+            progress(head.height)
+    return RollForward(head, imported, refused, tuple(damage))
+
+
+def _block_of(record: StoredRecord) -> Block | None:
+    try:
+        return decode(Block, record.payload)
+    except CodecError:
+        return None
+
+
+def remove_database(directory: Path) -> None:
+    """The first half of a reindex: takes the database away, so that the next opening rebuilds it from the
+    files.
+
+    Raises `DataDirLocked` while a node runs there. A crash anywhere leaves either database or none.
+    """
+    database, removed = directory / DATABASE_DIRECTORY, directory / _REMOVED
+    if database.exists():
+        _check_unused(database / "LOCK")
+        hit(FailPoint.REINDEX_BEFORE_REMOVE)
+        shutil.rmtree(removed, ignore_errors=True)
+        database.rename(removed)
+    hit(FailPoint.REINDEX_AFTER_REMOVE)
+    shutil.rmtree(removed, ignore_errors=True)
+
+
+def _check_unused(lock: Path) -> None:
+    """LevelDB holds a POSIX lock on this file for as long as it is open."""
+    try:
+        with lock.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DataDirLocked(got=str(lock.parent)) from error

@@ -1,0 +1,82 @@
+"""The verification cache keeps what was computed, forgets the oldest first, and is safe between threads."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from engram.nn.evaluate import FrozenActivations
+from engram.nn.loss import Score
+from engram.node.cache import ByteLru, VerificationCache
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(32, "big")
+
+
+def activations(rows: int) -> FrozenActivations:
+    features = np.zeros((rows, 4), dtype=np.uint8)
+    return FrozenActivations(
+        0, 0, (features, np.zeros((rows, 10), dtype=np.uint8)), np.zeros((rows, 2), dtype=np.int64)
+    )
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    lru: ByteLru[bytes] = ByteLru(30, len)
+    for number in range(3):
+        lru.put(key(number), bytes(10))
+    assert lru.get(key(0)) == bytes(10)
+    lru.put(key(3), bytes(10))
+    assert [lru.get(key(number)) is not None for number in range(4)] == [True, False, True, True]
+    assert (lru.size_bytes, len(lru)) == (30, 3)
+
+
+def test_a_value_beyond_the_bound_is_not_kept_and_drives_nothing_out() -> None:
+    lru: ByteLru[bytes] = ByteLru(30, len)
+    lru.put(key(1), bytes(30))
+    lru.put(key(2), bytes(31))
+    assert lru.get(key(1)) is not None
+    assert lru.get(key(2)) is None
+
+
+def test_the_same_key_is_counted_once() -> None:
+    lru: ByteLru[bytes] = ByteLru(30, len)
+    for _ in range(5):
+        lru.put(key(1), bytes(10))
+    assert lru.size_bytes == 10
+
+
+def test_scores_and_activations_have_bounds_of_their_own() -> None:
+    cache = VerificationCache(activations_bytes=activations(10).size_bytes)
+    cache.put(key(1), Score(5, 1, 10))
+    cache.put_activations(key(1), activations(10))
+    assert cache.get(key(1)) == Score(5, 1, 10)
+    assert cache.get_activations(key(1)) is not None
+    cache.put_activations(key(2), activations(10))
+    assert cache.get_activations(key(1)) is None
+    assert cache.get(key(1)) == Score(5, 1, 10)
+    assert cache.get(key(9)) is None
+    assert cache.size_bytes > activations(10).size_bytes
+
+
+@dataclass(frozen=True)
+class Weighed:
+    size: int
+
+
+def test_threads_leave_the_count_right() -> None:
+    lru: ByteLru[Weighed] = ByteLru(500, lambda value: value.size)
+
+    def work(seed: int) -> None:
+        for step in range(2_000):
+            number = (seed * 7919 + step * 104_729) % 97
+            lru.put(key(number), Weighed(1 + number % 13))
+            lru.get(key(number % 31))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    kept = [value for number in range(97) if (value := lru.get(key(number))) is not None]
+    assert lru.size_bytes == sum(value.size for value in kept) <= 500
