@@ -1,0 +1,76 @@
+"""The metrics page: the documented names, and buckets that count what was observed."""
+
+import subprocess
+import sys
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from engram.node.clock import FakeClock
+from engram.node.metrics import Gauges, Histogram, Metrics, render
+
+
+def samples(metrics: Metrics, gauges: Gauges) -> dict[tuple[str, str], float]:
+    """(name, upper bound) -> value, as a Prometheus server reads the page."""
+    page, content_type = render(metrics, gauges)
+    assert content_type.startswith("text/plain")
+    families = text_string_to_metric_families(page.decode())
+    return {(s.name, s.labels.get("le", "")): s.value for family in families for s in family.samples}
+
+
+def test_the_documented_names() -> None:
+    metrics = Metrics(reorgs=2, verified_macs=10**12)
+    metrics.block_import.observe(0.02)
+    page = samples(metrics, Gauges(chain_height=7, peers=3, mempool_bytes=5, mempool_transactions=1))
+    assert page["engram_chain_height", ""] == 7
+    assert page["engram_peers", ""] == 3
+    assert page["engram_mempool_bytes", ""] == 5
+    assert page["engram_reorg_total", ""] == 2
+    assert page["engram_verify_macs_total", ""] == 10**12
+    assert page["engram_block_import_seconds_bucket", "0.01"] == 0
+    assert page["engram_block_import_seconds_bucket", "0.03"] == 1
+    assert page["engram_block_import_seconds_count", ""] == 1
+    assert page["engram_block_import_seconds_sum", ""] == 0.02
+    assert page["engram_loop_lag_seconds_count", ""] == 0
+
+
+def test_a_bucket_holds_its_own_bound() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 2.0, 9.0):
+        histogram.observe(value)
+    assert histogram.buckets() == [("1", 2.0), ("2", 4.0), ("+Inf", 5.0)]
+    assert (histogram.count, histogram.total) == (5, 14.0)
+
+
+class Finished(Exception):
+    """The clock has no more sleeps."""
+
+
+class LateClock(FakeClock):
+    """A clock whose sleeps take longer than asked."""
+
+    def __init__(self, late_s: list[float]) -> None:
+        super().__init__(0)
+        self._late_s = late_s
+
+    async def sleep(self, delay_s: float) -> None:
+        if not self._late_s:
+            raise Finished
+        self.advance(round((delay_s + self._late_s.pop(0)) * 1000))
+
+
+async def test_the_lag_of_the_event_loop() -> None:
+    metrics = Metrics()
+    with pytest.raises(Finished):
+        await metrics.run(LateClock([0.0, 0.3]))
+    assert metrics.loop_lag.count == 2
+    assert abs(metrics.loop_lag.total - 0.3) < 1e-9
+
+
+def test_counting_does_not_import_prometheus() -> None:
+    program = (
+        "import sys; from engram.node.metrics import Metrics; Metrics().block_import.observe(1);"
+        "print('prometheus_client' in sys.modules)"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], text=True, stdout=subprocess.PIPE, check=True)
+    assert printed.stdout == "False\n"
