@@ -70,12 +70,9 @@ def test_libraries_log_to_the_same_stream(stream: io.StringIO) -> None:
     )
 
 
-def test_what_peers_cause_is_limited_and_counted(
-    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_peers_cause_is_limited_and_counted(stream: io.StringIO) -> None:
     now_s = 0.0
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now_s)
-    logs.configure("info", "json", stream)
+    logs.configure("info", "json", stream, lambda: now_s)
     log = logs.get_logger("p2p")
     for number in range(logs.PEER_LINES + 5):
         log.info("session ended", peer="a", number=number)
