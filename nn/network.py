@@ -74,4 +74,5 @@ def forward(
 
 def predict(logits: Int64Array) -> npt.NDArray[np.int64]:
     """Class of each row: the largest logit, the lowest class on a tie."""
-    return np.argmax(logits, axis=1).astype(np.int64)
+    best: npt.NDArray[np.int64] = np.argmax(logits, axis=1).astype(np.int64)
+    return best

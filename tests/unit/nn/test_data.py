@@ -23,7 +23,7 @@ def test_bytes_and_back() -> None:
     part = parse_part(RAW, rows=4, inputs=3, classes=301)
     assert np.array_equal(part.features, FEATURES)
     assert np.array_equal(part.labels, LABELS)
-    assert (part.features.dtype, part.labels.dtype) == (np.uint8, np.uint16)
+    assert (part.features.dtype.name, part.labels.dtype.name) == ("uint8", "uint16")
     assert not part.features.flags.writeable
     assert not part.labels.flags.writeable
     assert part_bytes(part.features, part.labels) == RAW
