@@ -87,6 +87,18 @@ class TransactionDropped(ChainError):
     code = "transaction_dropped"
 
 
+class NotIncluded(ChainError):
+    """No block has held the transaction yet; it may still be included: ask for its status, or wait longer."""
+
+    code = "not_included"
+
+
+class UploadUnfinished(ChainError):
+    """Some chunks of the upload are not on the chain: send it again, what is there is not sent twice."""
+
+    code = "upload_unfinished"
+
+
 class TransactionRefused(ChainError):
     """The transaction was included and FAILED; its receipt names the reason."""
 
@@ -95,3 +107,15 @@ class TransactionRefused(ChainError):
     def __init__(self, message: str, *, code: str, expected: object = None, got: object = None) -> None:
         super().__init__(message, expected=expected, got=got)
         self.code = code
+
+
+class RecordMissing(ChainError):
+    """The chain has no such record at the node's head."""
+
+    code = "record_missing"
+
+
+class BlobMismatch(ChainError):
+    """The node sent something other than what was asked for: ask another node."""
+
+    code = "blob_mismatch"

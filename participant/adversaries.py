@@ -1,0 +1,123 @@
+"""Dishonest authors, for demonstrations and tests: each breaks one rule and nothing else.
+
+They use the same public doors as everyone: what stops them must be the chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from engram.nn.network import BlockParameters
+from engram.nn.tensor import Explicit, tensor_bytes
+from engram.node.errors import RemoteError
+from engram.participant import trainer
+from engram.participant.architect import dense_network
+from engram.participant.author import Draft, Strategy, Task, network_root
+from engram.participant.datasets import Dataset, concatenate
+from engram.participant.opener import explicit_sources
+from engram.participant.qat import Budget
+from engram.participant.strategies import train_draft
+from engram.participant.wallet import Wallet
+from engram.primitives.codec import decode
+from engram.primitives.keys import address
+from engram.primitives.types import Address, Hash
+from engram.statemachine.content import blob_id
+from engram.statemachine.parameters import parameters_root
+from engram.statemachine.transaction import Transaction
+from engram.statemachine.transactions import decode_payload
+from engram.statemachine.transactions.reveal_update import RevealUpdate
+from engram.statemachine.update import GrowUpdate
+
+
+def liar(honest: Strategy) -> Strategy:
+    """Honest work, and a claim of half its loss."""
+
+    def propose(task: Task) -> Draft | None:
+        draft = honest(task)
+        return None if draft is None else replace(draft, loss=draft.loss // 2)
+
+    return propose
+
+
+def leaker(budget: Budget, seed: int) -> Strategy:
+    """Trains a fresh network of the same shape on nothing but the revealed validation rows; its claim is
+    true.
+    """
+
+    def propose(task: Task) -> Draft | None:
+        if task.epoch > 0:
+            return None
+        rng = np.random.default_rng(seed)
+        rows = concatenate([Dataset(part.features, part.labels) for part in task.validation])
+        widths = [block.width for block in task.version.spec.hidden]
+        spec, fresh = dense_network(rows, widths, task.round.classes, rng)
+        return train_draft(task, spec, trainer.train(spec, fresh, rows, budget, rng))
+
+    return propose
+
+
+def forger(honest: Strategy) -> Strategy:
+    """First epoch: honest growth of a base in which one frozen weight was changed. Second: a block over an
+    old one.
+    """
+
+    def propose(task: Task) -> Draft | None:
+        draft = honest(task)
+        if draft is None:
+            return None
+        return forged_base(task, draft) if task.epoch == 0 else overlapping(task, draft)
+
+    return propose
+
+
+def forged_base(task: Task, draft: Draft) -> Draft:
+    """The draft, committed on a version t in which the very first weight is another."""
+    weights = task.parameters[0].weights.copy()
+    weights[0, 0] += 1 if weights[0, 0] < 0 else -1
+    changed = replace(task.version.hidden[0], weights=Explicit(blob_id(tensor_bytes(weights))))
+    hidden = (changed, *task.version.hidden[1:])
+    root = parameters_root(task.version.spec, hidden, task.version.outputs)
+    forged = replace(task, version=replace(task.version, hidden=hidden))
+    return Draft(draft.update, root, network_root(forged, draft.update), draft.loss)
+
+
+def overlapping(task: Task, draft: Draft) -> Draft:
+    """A growth with one more output block, over weights that version t has: old neurons to old classes."""
+    update = draft.update
+    assert isinstance(update, GrowUpdate), "only a growth can overlap"
+    block = replace(task.version.spec.outputs[0])
+    growth = replace(update.growth, outputs=(*update.growth.outputs, block))
+    shape = (block.hi - block.lo, block.width)
+    dtype = np.int8 if block.weight_bits == 8 else np.int16
+    ones = BlockParameters(np.ones(shape, dtype), np.zeros(shape[1], np.int32))
+    _, outputs, tensors = explicit_sources(0, (ones,))
+    overlap = GrowUpdate(growth, update.hidden, (*update.outputs, *outputs), (*update.tensors, *tensors))
+    return Draft(overlap, draft.base, network_root(task, overlap), draft.loss)
+
+
+async def copy_reveal(wallet: Wallet, round_id: Hash, victim: Address) -> str:
+    """Waits for the victim's reveal in the mempool, sends the same payload as our own; the code it is refused
+    with.
+
+    `""` if the node took it.
+    """
+    async with wallet.client.subscribe("transactions") as events:
+        async for _, event in events:
+            if event["status"] != "pending":
+                continue
+            found = await wallet.client.call("tx_get", txid=bytes.fromhex(event["txid"]))
+            tx = decode(Transaction, bytes.fromhex(found["raw"]))
+            payload = decode_payload(tx)
+            if not isinstance(payload, RevealUpdate) or (payload.round, address(tx.sender)) != (
+                round_id,
+                victim,
+            ):
+                continue
+            try:
+                await wallet.send(payload, fee=tx.fee)
+            except RemoteError as error:
+                return error.code
+            return ""
+    raise AssertionError("the node ends a subscription only by closing it")

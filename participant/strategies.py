@@ -1,0 +1,97 @@
+"""Honest ways to improve a version: train it further, grow it, or append a pre-trained network. No node,
+no money.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engram.nn.growth import Growth, adopt, forward_frozen, forward_growth
+from engram.nn.loss import evaluate_loss
+from engram.nn.network import Parameters, forward
+from engram.nn.spec import NetworkSpec
+from engram.participant import trainer
+from engram.participant.author import Draft, Strategy, Task, network_root
+from engram.participant.datasets import Dataset
+from engram.participant.opener import explicit_sources
+from engram.participant.qat import Budget
+from engram.participant.trainer import Progress
+from engram.statemachine.round_records import RoundKind
+from engram.statemachine.update import GrowUpdate, TrainUpdate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an honest author brings to a round."""
+
+    data: Dataset
+    budget: Budget
+    neurons: int
+    """New neurons of a growth; 0 leaves new classes to the neurons there are."""
+    seed: int
+
+
+def honest(plan: Plan, progress: Progress | None = None) -> Strategy:
+    """Trains in a TRAIN round, grows in a GROW round; the claim is the exact loss on the validation parts."""
+
+    def propose(task: Task) -> Draft:
+        rng = np.random.default_rng([plan.seed, task.epoch])
+        known = plan.data.of_classes(range(task.round.classes))
+        if task.round.terms.kind == RoundKind.TRAIN:
+            spec, start = task.start
+            budget = plan.budget if task.epoch == 0 else replace(plan.budget, learning_rate=_LATER_RATE)
+            return train_draft(task, spec, trainer.train(spec, start, known, budget, rng, progress))
+        growth, added = trainer.grow(
+            task.version.spec,
+            task.parameters,
+            known,
+            new_classes=task.round.terms.new_classes,
+            neurons=plan.neurons,
+            budget=plan.budget,
+            rng=rng,
+            progress=progress,
+        )
+        return grow_draft(task, growth, added)
+
+    return propose
+
+
+def adopting(donor: NetworkSpec, parameters: Parameters) -> Strategy:
+    """Appends a pre-trained network as a column of its own, its classes as the round's new classes,
+    untrained.
+    """
+
+    def propose(task: Task) -> Draft:
+        growth = adopt(task.version.spec, donor, new_classes=task.round.terms.new_classes)
+        return grow_draft(task, growth, parameters)
+
+    return propose
+
+
+_LATER_RATE = 0.3
+"""Learning rate of later epochs, which start from a trained network."""
+
+
+def train_draft(task: Task, spec: NetworkSpec, parameters: Parameters) -> Draft:
+    """The update that replaces version t by this network, with its true loss."""
+    hidden, outputs, tensors = explicit_sources(len(spec.hidden), parameters)
+    update = TrainUpdate(spec, hidden, outputs, tensors)
+    loss = sum(
+        evaluate_loss(task.model.loss_kind, forward(spec, parameters, part.features), part.labels)
+        for part in task.validation
+    )
+    return Draft(update, task.round.base, network_root(task, update), loss)
+
+
+def grow_draft(task: Task, growth: Growth, added: Parameters) -> Draft:
+    """The update that appends this growth to version t, with its true loss."""
+    hidden, outputs, tensors = explicit_sources(len(growth.hidden), added)
+    update = GrowUpdate(growth, hidden, outputs, tensors)
+    spec, loss = task.version.spec, 0
+    for part in task.validation:
+        frozen = forward_frozen(spec, task.parameters, part.features)
+        logits = forward_growth(spec, frozen, growth, added)
+        loss += evaluate_loss(task.model.loss_kind, logits, part.labels)
+    return Draft(update, task.round.base, network_root(task, update), loss)
