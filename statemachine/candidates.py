@@ -1,4 +1,4 @@
-"""The candidates of a round: their places, the coins they hold, their tensors. Judges no loss, runs no network."""
+"""The candidates of a round: their places, the coins they hold, their tensors. Judges no loss."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def admit(
     state.put(candidate)
     for tensor in explicit_tensors(own_blocks(round_, candidate)):
         hold(state, tensor)
-    admitted = replace(round_, candidates=(*round_.candidates, CandidateId(candidate.epoch, candidate.author)))
-    return admitted, (*events, Event("candidate_admitted", round_.id, (candidate.epoch, candidate.loss), author))
+    name = CandidateId(candidate.epoch, candidate.author)
+    admitted = Event("candidate_admitted", round_.id, (candidate.epoch, candidate.loss), author)
+    return replace(round_, candidates=(*round_.candidates, name)), (*events, admitted)
 
 
 def leaving_candidate(rules: Rules, state: State, round_: Round, newcomer: Candidate) -> Candidate | None:
@@ -82,7 +83,7 @@ def own_blocks(round_: Round, candidate: Candidate) -> Sequence[Lineage]:
 
 
 def charge_scoring(state: State, ctx: BlockContext, candidate: Candidate, macs: int) -> Candidate:
-    """Pays the miner for scoring the candidate, from its escrow; what the escrow lacks was never asked for."""
+    """Pays the miner for scoring the candidate, from its escrow. Returns, does not store."""
     price = price_of_macs(ctx.rules.fees, macs)
     assert price <= candidate.escrow, "an escrow covers every scoring that can come"
     pay_miner(state, ctx, price)

@@ -33,14 +33,14 @@ def decide(state: State, ctx: BlockContext, round_: Round) -> tuple[Round, tuple
     if rungs:
         ended = replace(
             ended,
-            status=RoundStatus.DECIDED,
+            status=int(RoundStatus.DECIDED),
             winner=rungs[-1].candidate.author,
             new_version=round_.version + 1,
         )
         events += _promote(state, ctx, ended, model, rungs)
         events += _reward(state, ctx, ended, model, rungs, candidates)
     else:
-        ended = replace(ended, status=RoundStatus.KEPT)
+        ended = replace(ended, status=int(RoundStatus.KEPT))
         state.put(replace(model, open_round=ZERO_HASH, rounds=model.rounds + 1))
     for candidate in candidates:
         retire(state, ctx, round_, candidate, promoted=bool(rungs) and candidate is rungs[-1].candidate)
@@ -53,7 +53,7 @@ def is_at_threshold(model: Model, classes: int, loss: int, rows: int) -> bool:
 
 
 def _return_or_burn(state: State, round_: Round, candidate: Candidate) -> tuple[Event, ...]:
-    """The candidate's own coins back; bond and bid burned if it is not below the incumbent on the sealed parts."""
+    """Its own coins back; bond and bid burned if it is not below the incumbent on the sealed parts."""
     if generalises(round_, candidate):
         refund(state, candidate)
         return ()
@@ -104,7 +104,7 @@ def _promote(
         retention=next_retention(ctx.rules, model, round_, winner) if frozen else (),
     )
     state.put(grown)
-    return (Event("version_created", model.id, (version.number, sealed_loss, sealed_rows, frozen)),)
+    return (Event("version_created", model.id, (version.number, sealed_loss, sealed_rows, int(frozen))),)
 
 
 def _reward(
@@ -122,7 +122,8 @@ def _reward(
         if generalises(round_, candidate) and remembers(model, candidate)
     ]
     deserved += [(rung.candidate.author, BadgeKind.BEST_LOSS) for rung in rungs]
-    deserved += [(part.owner, BadgeKind.AUDITOR) for part in round_.sealed_opened if part.owner != round_.opener]
+    owners = [part.owner for part in round_.sealed_opened]
+    deserved += [(owner, BadgeKind.AUDITOR) for owner in owners if owner != round_.opener]
     if round_.terms.kind == RoundKind.GROW and round_.terms.new_classes:
         deserved.append((rungs[-1].candidate.author, BadgeKind.TEACHER))
     if round_.new_version == 1 and model.classes > 1:

@@ -98,6 +98,6 @@ def takes_lead(rules: Rules, lead: int, loss: int, epoch: int) -> bool:
 
 
 def epoch_best(round_: Round, model: Model, candidates: Sequence[Candidate]) -> Candidate | None:
-    """The eligible candidate of lowest sealed loss; ties: validation loss, then commit height, then address."""
+    """The eligible candidate of lowest sealed loss; ties: validation loss, commit height, address."""
     eligible = [c for c in candidates if generalises(round_, c) and remembers(model, c)]
     return min(eligible, key=lambda c: (sealed_loss(c), c.loss, c.committed, c.author), default=None)

@@ -1,6 +1,6 @@
 """The draw: a seed that nobody steers alone, and the parts it picks. Pure; integers and hashes only.
 
-    seed = tagged_hash(DRAW, id_1 ‖ … ‖ id_d ‖ nonce): ids of the DRAW blocks in order, the opener's 32-byte nonce
+    seed = tagged_hash(DRAW, id_1 ‖ … ‖ id_d ‖ nonce): ids of the DRAW blocks in order, the opener's nonce
     word_i = the first 8 bytes, big-endian, of tagged_hash(DRAW, seed ‖ i as 4 bytes, big-endian), i = 0, 1, …
     below(m): the next word w with w < 2^64 - 2^64 mod m gives w mod m; words above are skipped
     sample(n, c): items 0 … n-1; for i = 0 … c-1: swap items i and i + below(n - i); the first c, in order
@@ -40,7 +40,7 @@ def draw_parts(
 
 
 def sample(seed: Hash, population: int, count: int) -> list[int]:
-    """`count` distinct indices below `population`; a uniform seed makes every ordered choice equally likely."""
+    """`count` distinct indices below `population`; under a uniform seed all choices are equally likely."""
     words = _words(seed)
     items = list(range(population))
     for i in range(count):

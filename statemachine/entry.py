@@ -1,4 +1,4 @@
-"""How a transaction enters a round: what is due is settled first, then the phase is checked. Runs no network."""
+"""How a transaction enters a round: what is due is settled first, then the phase is checked."""
 
 from __future__ import annotations
 

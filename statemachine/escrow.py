@@ -17,12 +17,12 @@ def sealed_macs(rules: Rules, round_: Round, base: NetworkSpec, spec: NetworkSpe
 
 
 def retention_macs(rules: Rules, round_: Round, base: NetworkSpec, spec: NetworkSpec, rows: int) -> int:
-    """Charge for one retention part of these rows: version t, with and without a null growth, and the new blocks."""
+    """Charge for one retention part of these rows: version t under a null growth, and the new blocks."""
     return network_macs(rules, base, rows, round_.classes) + candidate_macs(rules, round_, base, spec, rows)
 
 
 def scoring_escrow(rules: Rules, round_: Round, model: Model, base: NetworkSpec, spec: NetworkSpec) -> int:
-    """Sparks for every scoring that can come: the opener's and third parties' sealed parts, the retention parts."""
+    """Sparks for every scoring that can come: all sealed parts, third parties' too, and retention parts."""
     sealed = price_of_macs(rules.fees, sealed_macs(rules, round_, base, spec))
     retention = sum(
         price_of_macs(rules.fees, retention_macs(rules, round_, base, spec, part.rows))

@@ -92,7 +92,7 @@ def opening_macs(ctx: BlockContext, entry: Entry) -> int:
 def read_rows(state: State, entry: Entry, opening: Opening, raw: bytes) -> PartData:
     """The rows of bytes that match the commitment. What it raises, the owner committed to.
 
-    Raises `BadPart`, `LabelOutOfRange`; `PartRepeated` if the owner opened the same bytes before in this round.
+    Raises `BadPart`, `LabelOutOfRange`; `PartRepeated` if its owner opened the same bytes earlier.
     """
     round_ = entry.round
     rows = parse_part(raw, rows=round_.terms.rows, inputs=entry.base.spec.inputs, classes=round_.classes)

@@ -1,7 +1,7 @@
-"""The records of the state and their keys. Data only: who may change them is written in `transactions` and `phases`.
+"""The records of the state and their keys. Data only: who may change them stands in `transactions`.
 
-Every record is a frozen codec dataclass with a `KIND` byte and a `key` (bytes, unique within the kind). Its place in the
-sparse Merkle tree is `tagged_hash(Tag.KEY, KIND || key)`; its value there is `KIND || encode(record)`.
+Every record is a frozen codec dataclass with a `KIND` byte and a `key` (bytes, unique within the kind). Its
+place in the sparse Merkle tree is `tagged_hash(Tag.KEY, KIND || key)`; its value there `KIND || encode(record)`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ __all__ = [
     "u64",
 ]
 
+
 class Policy(IntEnum):
     """What growth may do to the logits of old classes; fixed when the model is founded."""
 
@@ -110,7 +111,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Supply:
-    """One record: coins made and destroyed since genesis. issued - burned = balances + everything held in escrow."""
+    """One record: coins made and destroyed since genesis. issued - burned = balances + all held in escrow."""
 
     KIND: ClassVar[int] = 2
     issued: U64 = 0
@@ -176,8 +177,8 @@ class Blob:
     height: U64
     """Block that brought it, or that dropped its last reference; nameable from the next block on."""
     refs: U32
-    """Live records that name it. At 0 it can be named for `upload_expiry_blocks` more; after that and past the
-    reorg depth a node may prune the bytes."""
+    """Live records that name it. At 0 it can be named for `upload_expiry_blocks` more; after that and past
+    the reorg depth a node may prune the bytes."""
 
     @property
     def key(self) -> bytes:
@@ -258,7 +259,7 @@ class Model:
     inputs: U32
     classes: U16
     classes_before_growth: U16
-    """Classes before the last `classes` growth: under STRICT, capacity growth may feed only classes from here on."""
+    """Classes before the last `classes` growth: under STRICT, capacity growth feeds only later ones."""
     head: U32
     """Number of the current version."""
     root: Hash

@@ -1,9 +1,9 @@
-"""What a model must not forget: which opened part joins its retention parts, and which leaves a full list. Pure.
+"""What a model must not forget: which opened part joins its retention parts, and which leaves a full list.
 
-Joining: of the parts that the deciding round opened, those in which every class occurs come first, then the lowest
-`rank` under the round's seed. Leaving, when more than R remain: parts whose set of classes no other part has stay,
-if any other can go; of the rest go, in this order, parts of fewer than `min_retention_rows`, parts of the set of
-classes with the most parts, the lowest rank. The part that just joined never leaves.
+Joining: of the parts that the deciding round opened, those in which every class occurs come first, then the
+lowest `rank` under the round's seed. Leaving, when more than R remain: the only part of a number of classes
+stays while any other can go; of the rest go first those of fewer than `min_retention_rows`, then those of the
+number of classes with the most parts, then the lowest rank. The part that just joined never leaves.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engram.statemachine.rules import Rules
 
 
 def next_retention(rules: Rules, model: Model, round_: Round, winner: Candidate) -> tuple[RetentionPart, ...]:
-    """The retention parts of the version that `winner` becomes, in order of entry. The gate has been passed."""
+    """The retention parts of the version that `winner`, which passed the gate, becomes; in order of entry."""
     increases = {score.part: score.null_increase for score in winner.retention}
     kept = [replace(part, loss=part.loss + increases[part.part]) for part in model.retention]
     return limit_parts(rules, round_, (*kept, joining_part(round_, winner)))

@@ -1,15 +1,16 @@
-"""What a decided round gives: badges, reputation, bounty; and what opening one takes. Rounds down, burns the rest.
+"""What a decided round gives: badges, reputation, bounty; and the least bond that opening one takes.
 
-    bounty of a rung   ⌊pot · removed / baseline⌋, maturing
-    opener's refund    ⌊bounty · winner's sealed loss / baseline⌋, maturing; the whole bounty if the model stays
-    burned             the rest of the pot: no opener gains by the bonds that others lose in his round
-    reputation         ⌊10^6 · removed / baseline⌋ of each rung
+bounty of a rung   ⌊pot · removed / baseline⌋, maturing
+opener's refund    ⌊bounty · winner's sealed loss / baseline⌋, maturing; all of it if the model stays
+burned             the rest of the pot: no opener gains by the bonds that others lose in his round
+reputation         ⌊10^6 · removed / baseline⌋ of each rung
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from engram.primitives.types import Address, Hash
 from engram.statemachine.context import BlockContext
@@ -21,11 +22,11 @@ from engram.statemachine.round_records import Round
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 
-_MAX_DOUBLINGS = 32
+_MAX_DOUBLINGS: Final = 32
 
 
 def minimum_opener_bond(rules: Rules, model: Model | None, height: int) -> int:
-    """`min_opener_bond`, doubled for each abort of the model that `bond_decay_blocks` have not yet forgiven."""
+    """`min_opener_bond`, doubled for each abort that `bond_decay_blocks` have not forgiven the model."""
     if model is None:
         return rules.min_opener_bond
     forgiven = (height - model.last_abort) // rules.bond_decay_blocks
@@ -52,11 +53,11 @@ def give_badge(
     state: State, ctx: BlockContext, model: Hash, version: int, address: Address, kind: BadgeKind
 ) -> tuple[Event, ...]:
     """One badge of a kind for each version and address; a second one changes nothing."""
-    badge = Badge(model, version, address, kind, ctx.height)
+    badge = Badge(model, version, address, int(kind), ctx.height)
     if state.find(Badge, badge.key) is not None:
         return ()
     state.put(badge)
-    return (Event("badge_given", model, (version, kind), (address.hex(),)),)
+    return (Event("badge_given", model, (version, int(kind)), (address.hex(),)),)
 
 
 def raise_reputation(state: State, model: Hash, address: Address, points: int) -> None:

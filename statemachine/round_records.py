@@ -198,8 +198,8 @@ class RetentionScore:
 class Candidate:
     """A verified, improving update that waits for the sealed parts. One per author and epoch.
 
-    An author's later candidate stands beside the earlier one: were the earlier one dropped, whoever copied it in
-    between would be paid for it.
+    An author's later candidate stands beside the earlier one: were the earlier one dropped, whoever copied it
+    in between would be paid for it.
     """
 
     KIND: ClassVar[int] = 16

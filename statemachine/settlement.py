@@ -43,8 +43,8 @@ def settle(state: State, ctx: BlockContext, round_id: Hash) -> Step:
 def abort(state: State, ctx: BlockContext, round_: Round) -> Step:
     """Ends a round whose opener failed a duty, after bonds of others are dealt with. Returns, does not store.
 
-    Half of his bond is burned; the rest and the pot go to the candidates in equal parts. Where there are none,
-    the whole bond is burned and his bounty returns.
+    Half of his bond is burned; the rest and the pot go to the candidates in equal parts. Where there are
+    none, the whole bond is burned and his bounty returns.
     """
     strike(state, round_.opener)
     candidates = candidates_of(state, round_)
@@ -62,8 +62,9 @@ def abort(state: State, ctx: BlockContext, round_: Round) -> Step:
         burn(state, pot - round_.terms.bounty)
     round_ = return_seal_bonds(state, round_)
     model = state.get(Model, round_.model)
-    state.put(replace(model, open_round=ZERO_HASH, aborts=min(model.aborts + 1, 2**16 - 1), last_abort=ctx.height))
-    aborted = replace(round_, status=RoundStatus.ABORTED, bond=0, pot=0, candidates=())
+    aborts = min(model.aborts + 1, 2**16 - 1)
+    state.put(replace(model, open_round=ZERO_HASH, aborts=aborts, last_abort=ctx.height))
+    aborted = replace(round_, status=int(RoundStatus.ABORTED), bond=0, pot=0, candidates=())
     return aborted, (Event("round_aborted", round_.id, (len(candidates),)),)
 
 
@@ -78,7 +79,8 @@ def forfeit_to_pot(state: State, round_: Round, author: Address, bond: int) -> S
     """A duty missed or a lie proved: half of the bond burned, half to the pot, a strike. Does not store."""
     strike(state, author)
     kept = forfeit(state, bond)
-    return replace(round_, pot=round_.pot + kept), (Event("bond_forfeited", round_.id, (bond,), (author.hex(),)),)
+    event = Event("bond_forfeited", round_.id, (bond,), (author.hex(),))
+    return replace(round_, pot=round_.pot + kept), (event,)
 
 
 def _end_epoch(state: State, ctx: BlockContext, round_: Round) -> Step:
@@ -99,7 +101,7 @@ def _epoch_result(state: State, round_: Round, epoch: int) -> EpochResult:
     """The epoch's lowest validation loss; ties: earlier commit, then lower address."""
     found = [candidate for candidate in candidates_of(state, round_) if candidate.epoch == epoch]
     best = min(found, key=lambda c: (c.loss, c.committed, c.author), default=None)
-    return EpochResult(bytes(20), ZERO_HASH, 0) if best is None else EpochResult(best.author, best.root, best.loss)
+    return EpochResult(best.author, best.root, best.loss) if best else EpochResult(bytes(20), ZERO_HASH, 0)
 
 
 def _drop_unsealed(state: State, ctx: BlockContext, round_: Round) -> Step:

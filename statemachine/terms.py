@@ -1,4 +1,4 @@
-"""What may be asked of a round: its terms, the model it is opened on, the founding of a model. Moves nothing."""
+"""What may be asked of a round: its terms, the model it is opened on, the founding of a model."""
 
 from __future__ import annotations
 
@@ -58,7 +58,10 @@ class Founding:
 
 
 def check_founding(rules: Rules, founding: Founding) -> None:
-    """Refuses a founding outside the rules; reads no tensor. Raises `TermsInvalid`, `TensorRepeated`, as `check_spec`."""
+    """Refuses a founding outside the rules; reads no tensor.
+
+    Raises `TermsInvalid`, `TensorRepeated`, and what `check_spec` raises.
+    """
     _choice("policy", founding.policy, tuple(Policy))
     _choice("openers", founding.openers, tuple(Openers))
     _choice("loss", founding.loss_kind, tuple(LOSSES))
@@ -70,7 +73,7 @@ def check_founding(rules: Rules, founding: Founding) -> None:
 
 
 def check_terms(rules: Rules, terms: RoundTerms) -> None:
-    """Refuses terms that no model could have a round on. Raises `TermsInvalid`, `BondTooLow`, `StepTooHeavy`."""
+    """Refuses terms that no model could take. Raises `TermsInvalid`, `BondTooLow`, `StepTooHeavy`."""
     _choice("kind", terms.kind, tuple(RoundKind))
     if terms.kind == RoundKind.TRAIN:
         within("new classes in TRAIN", terms.new_classes, 0, 0)
@@ -78,8 +81,8 @@ def check_terms(rules: Rules, terms: RoundTerms) -> None:
     check_calendar(terms, rules)
     _check_parts(rules, terms)
     _check_caps(rules, terms)
-    if terms.author_bond < rules.min_author_bond:
-        raise BondTooLow("an author's bond is below its minimum", expected=rules.min_author_bond, got=terms.author_bond)
+    if terms.author_bond < (least := rules.min_author_bond):
+        raise BondTooLow("an author's bond is below its minimum", expected=least, got=terms.author_bond)
     if len(set(terms.auditors)) != len(terms.auditors):
         raise TermsInvalid("an auditor is named twice", got=len(terms.auditors))
     within("auditors", len(terms.auditors), 0, rules.max_third_party_parts)
@@ -133,7 +136,8 @@ def _check_parts(rules: Rules, terms: RoundTerms) -> None:
 
 
 def _check_caps(rules: Rules, terms: RoundTerms) -> None:
-    within("bytes of an update", terms.max_update_bytes + REVEAL_OVERHEAD_BYTES, 1, rules.max_transaction_bytes)
+    most_bytes = rules.max_transaction_bytes - REVEAL_OVERHEAD_BYTES
+    within("bytes of an update", terms.max_update_bytes, 1, most_bytes)
     within("neurons of an update", terms.max_update_neurons, 0, rules.networks.max_neurons)
     reveal = terms.validation * terms.max_update_macs
     if reveal > (most := reserved_share(rules, rules.max_block_macs)):
@@ -159,15 +163,10 @@ def _check_steps(rules: Rules, terms: RoundTerms, model: Model, spec: NetworkSpe
     if sealed > free:
         raise StepTooHeavy("a sealed part and every candidate", expected=free, got=sealed)
     for part in model.retention:
-        scoring = retention_macs_at_most(rules, terms, spec, classes, part.rows)
+        update = -(-terms.max_update_macs * max(part.rows, terms.rows) // terms.rows)
+        scoring = network_macs(rules, spec, part.rows, classes) + update
         if scoring > free:
             raise StepTooHeavy("a candidate on a retention part", expected=free, got=scoring)
-
-
-def retention_macs_at_most(rules: Rules, terms: RoundTerms, spec: NetworkSpec, classes: int, rows: int) -> int:
-    """What scoring one candidate on a retention part of these rows can cost."""
-    update = -(-terms.max_update_macs * max(rows, terms.rows) // terms.rows)
-    return network_macs(rules, spec, rows, classes) + update
 
 
 def _choice(name: str, value: int, known: tuple[int, ...]) -> None:

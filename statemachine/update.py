@@ -1,8 +1,8 @@
 """Updates that authors commit to and reveal: shape, caps, the network they make, its scores. Moves no coins.
 
-TRAIN brings parameters for every block of version t; shifts may differ, shapes and wiring may not. GROW brings
-new blocks for version t and nothing else, so nothing else can change. All is decided from the update and the
-records: what is raised about an update that was committed to costs the author's bond.
+TRAIN brings parameters for every block of version t; shifts may differ, shapes and wiring may not. GROW
+brings new blocks for version t and nothing else, so nothing else can change. All is decided from the update
+and the records: what is raised about an update that was committed to costs the author's bond.
 
     digest = tagged_hash(COMMIT, encode(UpdateClaim))
 """

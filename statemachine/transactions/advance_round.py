@@ -1,4 +1,4 @@
-"""Advance round: anyone applies the defaults that are due; the way a round ends when nobody else touches it."""
+"""Advance round: anyone applies the defaults that are due, and ends a round whose calendar is over."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Commit update: an author binds an update and its claimed loss by a hash, under a bond, and books its reveal.
+"""Commit update: an author binds an update and its loss by a hash, under a bond, and books its reveal.
 
-The reveal's bytes and MACs are reserved at a height of the author's choice, so that no congestion can burn the bond.
+The reveal's bytes and MACs are reserved at a height of the author's choice: no congestion can burn the bond.
 """
 
 from __future__ import annotations

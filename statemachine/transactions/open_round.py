@@ -1,6 +1,6 @@
 """Open round: fixes the terms of one attempt to improve a model, or founds the model with its first round.
 
-Holds the opener's bond and the bounty. model id = tagged_hash(MODEL, txid), round id = tagged_hash(ROUND, txid).
+Holds the opener's bond and the bounty. Ids: tagged_hash(MODEL, txid) and tagged_hash(ROUND, txid).
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _version_zero(founding: Founding, ctx: BlockContext, model: Model) -> Versio
         author=model.founder,
         round=ZERO_HASH,
         height=ctx.height,
-        kind=RoundKind.TRAIN,
+        kind=int(RoundKind.TRAIN),
         validation_loss=0,
         validation_rows=0,
         sealed_loss=0,

@@ -1,4 +1,4 @@
-"""Reveal sealed: a sealed part opens, after the last update; every node scores version t and all candidates on it.
+"""Reveal sealed: a sealed part opens after the last update; version t and all candidates are scored on it.
 
 The sender pays for version t, each candidate's escrow for the candidate.
 """

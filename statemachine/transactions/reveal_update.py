@@ -1,7 +1,7 @@
 """Reveal update: the author of a commit shows the update, and every node computes its loss.
 
-A commit opens for its author alone, so a copier has nothing to open. Once it opens, everything about the update is
-the author's word: whatever does not hold makes the receipt FAILED and costs the bond.
+A commit opens for its author alone, so a copier has nothing to open. Once it opens, everything about the
+update is the author's word: whatever does not hold makes the receipt FAILED and costs the bond.
 """
 
 from __future__ import annotations

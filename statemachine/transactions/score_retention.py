@@ -79,4 +79,5 @@ class ScoreRetention:
         before = ctx.scorer.score_network(base, part, model.classes, model.loss_kind, keep=True)
         null = ctx.scorer.score_network(base, part, classes, model.loss_kind, keep=True)
         after = ctx.scorer.score_growth(base, grown, part, classes, model.loss_kind)
-        return RetentionScore(self.part, PartScore(after.loss, after.correct), max(0, null.loss - before.loss))
+        increase = max(0, null.loss - before.loss)
+        return RetentionScore(self.part, PartScore(after.loss, after.correct), increase)

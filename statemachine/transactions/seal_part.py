@@ -1,4 +1,4 @@
-"""Seal part: an auditor whom the opener named adds a bonded commitment, to be opened beside the sealed parts."""
+"""Seal part: an auditor whom the opener named adds a bonded commitment, to open with the sealed parts."""
 
 from __future__ import annotations
 
