@@ -231,5 +231,5 @@ def network_root(task: Task, update: Update) -> Hash:
 
 
 def _outcome(receipt: dict[str, Any]) -> str:
-    names = [event["name"] for event in receipt["events"]]
+    names: list[str] = [event["name"] for event in receipt["events"]]
     return next(name for name in names if name in _OUTCOMES)
