@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from engram.primitives.errors import ChainError, CodecError, Invalid, InvalidInput, InvalidKey, NotReady
+from engram.primitives.errors import ChainError, CodecError, Invalid, InvalidInput, NotReady
 
 
 class DisconnectReason(IntEnum):
@@ -238,8 +238,6 @@ def reason_of(error: ChainError | None) -> DisconnectReason:
             return error.reason
         case CodecError():
             return DisconnectReason.BAD_FRAME
-        case InvalidKey():
-            return DisconnectReason.BAD_HANDSHAKE
         case Invalid():
             return DisconnectReason.INVALID_DATA
         case _:

@@ -149,7 +149,7 @@ async def part(link: Link, error: ChainError | None, clock: Clock, close_s: floa
     try:
         async with Deadline(clock, close_s):
             if not isinstance(error, LinkClosed | PeerDisconnected):
-                await link.send(encode_frame(Disconnect(reason_of(error))))
+                await link.send(encode_frame(Disconnect(int(reason_of(error)))))
             await link.close()
-    except (ChainError, TimeoutError):
+    except (LinkClosed, TimeoutError):
         link.abort()

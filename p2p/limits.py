@@ -30,7 +30,7 @@ class SessionLimits:
     """A peer from which nothing came for so long after a ping is gone."""
     close_s: float = 2.0
     timeouts: int = 3
-    """Requests in a row that may go unanswered."""
+    """Requests for data in a row that may go unanswered."""
     own_requests: int = 32
     """Requests that this node keeps open at once; further ones wait."""
     peer_requests: int = 64

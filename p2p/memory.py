@@ -61,7 +61,10 @@ class MemoryNetwork:
         self._delay_s[source, target] = seconds
 
     def lose(self, source: str, target: str, share: float = 1.0) -> None:
-        """This share of the frames from `source` never reaches `target`; 1.0 makes `source` silent."""
+        """This share of the frames from `source` never reaches `target`; 1.0 makes `source` silent.
+
+        Closing a link is a frame too: of a silent host, nobody learns that it closed one.
+        """
         self._loss[source, target] = share
 
     def connects(self, source: str, target: str) -> bool:
@@ -181,15 +184,20 @@ class MemoryLink:
         self._outgoing = outgoing
         self._incoming = incoming
         self._max_bytes = HANDSHAKE_FRAME_BYTES
+        self._closed = False
 
     @property
     def remote(self) -> PeerAddress:
         return self._remote
 
     async def send(self, frame: bytes) -> None:
+        if self._closed:
+            raise LinkClosed
         await self._outgoing.put(frame)
 
     async def receive(self) -> bytes:
+        if self._closed:
+            raise LinkClosed
         frame = await self._incoming.take()
         if len(frame) > self._max_bytes:
             raise FrameTooLarge(expected=self._max_bytes, got=len(frame))
@@ -205,9 +213,11 @@ class MemoryLink:
         self._shut(discard=True)
 
     def _shut(self, *, discard: bool) -> None:
-        self._outgoing.close(discard=discard)
-        self._incoming.close(discard=True)
+        self._closed = True
         self._network.forget(self)
+        if not self._network.loses_frame(self.host, self._remote.host):
+            self._outgoing.close(discard=discard)
+            self._incoming.close(discard=True)
 
 
 class MemoryListener:

@@ -206,11 +206,12 @@ class Session:
             finally:
                 self._pending.abandon(request)
         assert isinstance(reply, kind)
-        self._timeouts = 0
+        if kind is not Pong:
+            self._timeouts = 0
         return reply
 
     def _unanswered(self, request: Request, timeout_s: float) -> PeerTimeout:
-        self._timeouts += 1
+        self._timeouts += not isinstance(request, Ping)
         error = PeerTimeout(f"no answer to {type(request).__name__} in {timeout_s:g} s")
         if self._timeouts >= self._limits.timeouts:
             self._end(error)

@@ -7,7 +7,7 @@ carries more than `HANDSHAKE_FRAME_BYTES` before its handshake is complete is cu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
@@ -26,6 +26,9 @@ CLOSE_S: Final = 2.0
 """How long a closing handshake may take."""
 ACCEPT_QUEUE: Final = 64
 """Inbound links that wait to be taken up; further ones are refused."""
+
+_REFUSED_SIZE: Final = MAX_FRAME_BYTES + 1
+"""aiohttp's `max_msg_size` is the first size that it refuses."""
 
 _WebSocket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
@@ -78,18 +81,24 @@ class _DialedSocket(aiohttp.ClientWebSocketResponse):
         assert response.connection.transport is not None
         self.tcp = response.connection.transport
         self.meter = _Meter(self.tcp)
+        self._upgrade = response
+
+    def drop(self) -> None:
+        """Cuts the connection, and gives it back to its session."""
+        self.tcp.abort()
+        self._upgrade.close()
 
 
 class WebSocketLink:
     """One WebSocket, either end."""
 
     def __init__(
-        self, socket: _WebSocket, remote: PeerAddress, tcp: asyncio.Transport, meter: _Meter
+        self, socket: _WebSocket, remote: PeerAddress, meter: _Meter, drop: Callable[[], None]
     ) -> None:
         self._socket = socket
         self._remote = remote
-        self._tcp = tcp
         self._meter = meter
+        self._drop = drop
         self.closed = asyncio.Event()
 
     @property
@@ -127,7 +136,7 @@ class WebSocketLink:
 
     def abort(self) -> None:
         self._meter.remove()
-        self._tcp.abort()
+        self._drop()
         self.closed.set()
 
 
@@ -156,12 +165,12 @@ class WebSocketListener:
         if self._accepted.full() or tcp is None:
             return web.Response(status=503, text="too many connections at once\n")
         socket = web.WebSocketResponse(
-            max_msg_size=MAX_FRAME_BYTES, compress=False, heartbeat=HEARTBEAT_S, timeout=CLOSE_S
+            max_msg_size=_REFUSED_SIZE, compress=False, heartbeat=HEARTBEAT_S, timeout=CLOSE_S
         )
         meter = _Meter(tcp)
         await socket.prepare(request)
         host, port = (tcp.get_extra_info("peername") or ("unknown", 0))[:2]
-        link = WebSocketLink(socket, PeerAddress(host, port), tcp, meter)
+        link = WebSocketLink(socket, PeerAddress(host, port), meter, tcp.abort)
         try:
             self._accepted.put_nowait(link)
             await link.closed.wait()
@@ -218,7 +227,7 @@ class WebSocketTransport:
         try:
             socket = await self._client.ws_connect(
                 f"ws://{bare}{PATH}",
-                max_msg_size=MAX_FRAME_BYTES,
+                max_msg_size=_REFUSED_SIZE,
                 compress=0,
                 heartbeat=HEARTBEAT_S,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
@@ -226,7 +235,7 @@ class WebSocketTransport:
         except (OSError, aiohttp.ClientError, ValueError) as error:
             raise DialFailed(f"cannot connect to {bare}: {error}") from error
         assert isinstance(socket, _DialedSocket)
-        return WebSocketLink(socket, bare, socket.tcp, socket.meter)
+        return WebSocketLink(socket, bare, socket.meter, socket.drop)
 
 
 async def _bind(runner: web.ServerRunner, host: str, port: int) -> None:

@@ -1,0 +1,170 @@
+"""A chain small enough to read, behind `ChainProtocol`: what p2p's tests talk to instead of a node.
+
+A block is its parent's id, its height and a text; the text decides what is wrong with it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from engram.p2p.errors import DisconnectReason
+from engram.p2p.gossip import Gossip
+from engram.p2p.protocol import HeadSummary, Identity, Peer
+from engram.primitives.codec import decode, encode
+from engram.primitives.errors import BadSignature, InvalidExecution, InvalidHeader, NotReady
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import U64, Blob, Hash
+
+WAIT_S = 5.0
+"""No test depends on it: it turns a hang into a failure."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A block of the little chain."""
+
+    parent: Hash
+    height: U64
+    text: Blob
+
+    @property
+    def raw(self) -> bytes:
+        return encode(self)
+
+    @property
+    def id(self) -> bytes:
+        return tagged_hash(Tag.HEADER, self.raw)
+
+
+GENESIS = Link(bytes(32), 0, b"genesis")
+BAD_WORK = b"bad work"
+BAD_EXECUTION = b"bad execution"
+BAD_TRANSACTION = b"bad signature"
+
+
+def transaction_id(raw: bytes) -> bytes:
+    return tagged_hash(Tag.TRANSACTION_ID, raw)
+
+
+@dataclass
+class LittleChain:
+    """Blocks by id, the longest chain, a mempool, and a record of what p2p told."""
+
+    identity: Identity = field(default_factory=lambda: Identity(7, GENESIS.id, "little/1"))
+    gossip: Gossip | None = None
+    blocks: dict[bytes, Link] = field(default_factory=lambda: {GENESIS.id: GENESIS})
+    tip: Link = GENESIS
+    pool: dict[bytes, bytes] = field(default_factory=dict)
+    peers: list[Peer] = field(default_factory=list)
+    partings: list[tuple[bytes, DisconnectReason]] = field(default_factory=list)
+    fetched: list[bytes] = field(default_factory=list)
+    """Ids of the blocks and transactions that arrived, in order."""
+    may_execute: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._changed = asyncio.Event()
+        self.may_execute.set()
+
+    @property
+    def head(self) -> HeadSummary:
+        return HeadSummary(self.tip.height, self.tip.id, self.tip.height)
+
+    async def wait_for(self, happened: Callable[[], object]) -> None:
+        """Returns once p2p has told this chain what makes `happened` true."""
+        async with asyncio.timeout(WAIT_S):
+            while not happened():
+                await self._changed.wait()
+
+    def append(self, text: bytes) -> Link:
+        """A new block on the tip, not announced."""
+        self._add(Link(self.tip.id, self.tip.height + 1, text))
+        return self.tip
+
+    def mine(self, text: bytes) -> Link:
+        """A new block on the tip, announced to every peer."""
+        block = self.append(text)
+        assert self.gossip is not None
+        self.gossip.announce_block(block.id)
+        return block
+
+    def submit(self, raw: bytes) -> bytes:
+        """A new transaction, announced to every peer."""
+        txid = transaction_id(raw)
+        self.pool[txid] = raw
+        assert self.gossip is not None
+        self.gossip.announce_transactions((txid,))
+        return txid
+
+    def branch(self) -> list[Link]:
+        """The best chain without genesis, oldest first."""
+        chain: list[Link] = []
+        block = self.tip
+        while block is not GENESIS:
+            chain.append(block)
+            block = self.blocks[block.parent]
+        return chain[::-1]
+
+    async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
+        chain = self.branch()
+        known = [index for index, block in enumerate(chain, 1) if block.id in locator]
+        return [block.raw for block in chain[max(known, default=0) :][:limit]]
+
+    async def block_bytes(self, block_id: bytes) -> bytes | None:
+        block = self.blocks.get(block_id)
+        return block.raw if block is not None else None
+
+    async def transaction_bytes(self, txid: bytes) -> bytes | None:
+        return self.pool.get(txid)
+
+    async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
+        return [block_id for block_id in block_ids if block_id not in self.blocks]
+
+    async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
+        return [txid for txid in txids if txid not in self.pool]
+
+    def transaction_id(self, raw: bytes) -> bytes:
+        return transaction_id(raw)
+
+    async def check_block(self, peer: Peer, raw: bytes) -> Link:
+        block = decode(Link, raw)
+        if block.text.startswith(BAD_WORK):
+            raise InvalidHeader(got=block.text)
+        if block.parent not in self.blocks:
+            raise NotReady("unknown parent")
+        return block
+
+    async def on_block(self, peer: Peer, block: Link) -> None:  # type: ignore[override]  # its own CheckedBlock
+        await self.may_execute.wait()
+        self.fetched.append(block.id)
+        self._tell()
+        if block.text.startswith(BAD_EXECUTION):
+            raise InvalidExecution(got=block.text)
+        self._add(block)
+
+    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
+        for raw in transactions:
+            if not raw.startswith(BAD_TRANSACTION):
+                self.fetched.append(self.submit(raw))
+        self._tell()
+        for raw in transactions:
+            if raw.startswith(BAD_TRANSACTION):
+                raise BadSignature(got=raw)
+
+    def on_peer_connected(self, peer: Peer) -> None:
+        self.peers.append(peer)
+        self._tell()
+
+    def on_peer_disconnected(self, peer: Peer, reason: DisconnectReason) -> None:
+        self.peers.remove(peer)
+        self.partings.append((peer.node_key, reason))
+        self._tell()
+
+    def _add(self, block: Link) -> None:
+        self.blocks[block.id] = block
+        if block.height > self.tip.height:
+            self.tip = block
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
