@@ -1,8 +1,8 @@
 """A chain of state transitions in memory: no headers, no work, no store. One block a call.
 
-    ledger = Ledger({alice: 10**9})
-    result = ledger.block(ledger.pay(alice, Transfer(bob.address, 5)))
-    assert ledger.state.account(bob.address).balance == 5
+ledger = Ledger({alice: 10**9})
+result = ledger.block(ledger.pay(alice, Transfer(bob.address, 5)))
+assert ledger.state.account(bob.address).balance == 5
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Ledger:
         self.rules = rules or Rules()
         self.scorer = scorer or Scorer()
         self.active = FROM_GENESIS
+        self.miner = MINER
         self.nodes, self.blobs = Nodes(), Blobs()
         self.height = 0
         self.parent: Hash = b"\x01" * 32
@@ -91,7 +92,7 @@ class Ledger:
             height=self.height + 1,
             timestamp_ms=1_000 * (self.height + 1),
             parent=self.parent,
-            miner=MINER,
+            miner=self.miner,
             blobs=self.blobs,
             scorer=self.scorer,
             active=self.active,
@@ -100,12 +101,16 @@ class Ledger:
     def pay(
         self, sender: keys.PrivateKey, payload: TxPayload, *, fee: int | None = None, after: int = 0
     ) -> Transaction:
-        """A transaction for the next block with the least fee; `after`: how many of this sender's come before."""
+        """A transaction for the next block, at the least fee, `after` others of this sender."""
         nonce = self.state.account(sender.address).nonce + after
-        if fee is None:
-            draft = sign(sender, CHAIN_ID, nonce, 2**63, payload)
-            fee = minimum_fee(self.state, self.ctx, draft, payload)
-        return sign(sender, CHAIN_ID, nonce, fee, payload)
+        if fee is not None:
+            return sign(sender, CHAIN_ID, nonce, fee, payload)
+        least = 0
+        while True:  # a larger fee is a longer number
+            tx = sign(sender, CHAIN_ID, nonce, least, payload)
+            if (price := minimum_fee(self.state, self.ctx, tx, payload)) <= least:
+                return tx
+            least = price
 
     def pay_each(self, sender: keys.PrivateKey, *payloads: TxPayload) -> list[Transaction]:
         """Transactions of one sender for the next block."""

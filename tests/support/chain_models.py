@@ -1,0 +1,107 @@
+"""Models, versions and data parts as records and blobs, as if earlier blocks had brought them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engram.nn.data import part_bytes, part_commitment
+from engram.nn.network import NetworkSpec, Parameters
+from engram.nn.tensor import Explicit, tensor_bytes, tensor_id
+from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.parameters import parameters_root
+from engram.statemachine.records import Blob, Lineage, Model, Openers, Part, Policy, Record, Version
+from tests.support.ledger import Ledger
+from tests.support.nn_samples import TWO_LAYERS, network_parameters, random_features
+
+FOUNDER: Address = b"\xf0" * 20
+MODEL_ID: Hash = b"\x0d" * 32
+SALT: Hash = b"\x5a" * 32
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Records, and the bytes that they name."""
+
+    records: tuple[Record, ...]
+    blobs: dict[Hash, bytes]
+
+
+def lineages(parameters: Parameters, version: int = 0) -> tuple[Lineage, ...]:
+    """Explicit sources of every block."""
+    return tuple(
+        Lineage(
+            Explicit(tensor_id(tensor_bytes(block.weights))),
+            Explicit(tensor_id(tensor_bytes(block.bias))),
+            version,
+            FOUNDER,
+        )
+        for block in parameters
+    )
+
+
+def tensor_blobs(parameters: Parameters) -> dict[Hash, bytes]:
+    """Canonical bytes of every tensor, by content id."""
+    arrays = [array for block in parameters for array in (block.weights, block.bias)]
+    return {tensor_id(raw): raw for raw in map(tensor_bytes, arrays)}
+
+
+def founded_model(spec: NetworkSpec = TWO_LAYERS, parameters: Parameters | None = None) -> Sample:
+    """A model with version 0, founded at genesis."""
+    parameters = network_parameters(spec) if parameters is None else parameters
+    sources, blobs = lineages(parameters), tensor_blobs(parameters)
+    hidden, outputs = sources[: len(spec.hidden)], sources[len(spec.hidden) :]
+    root = parameters_root(spec, hidden, outputs)
+    version = Version(
+        MODEL_ID, 0, ZERO_HASH, root, spec, hidden, outputs, FOUNDER, ZERO_HASH, 0, 0, 0, 0, 0, 0, 0, 0
+    )
+    model = Model(
+        id=MODEL_ID,
+        founder=FOUNDER,
+        policy=int(Policy.STRICT),
+        openers=int(Openers.FOUNDER),
+        loss_kind=1,
+        threshold_ppm=250_000,
+        retention_epsilon_ppm=20_000,
+        retention_delta_ppm=250_000,
+        inputs=spec.inputs,
+        classes=spec.classes,
+        classes_before_growth=0,
+        head=0,
+        root=root,
+        frozen=False,
+        loss=0,
+        loss_rows=0,
+        open_round=ZERO_HASH,
+        rounds=0,
+        aborts=0,
+        last_abort=0,
+    )
+    return Sample((model, version, *blob_records(blobs)), blobs)
+
+
+def raw_part(inputs: int = TWO_LAYERS.inputs, rows: int = 20, classes: int = 3, seed: int = 5) -> bytes:
+    """Canonical bytes of random rows; every class labels some row if there are rows enough."""
+    labels = np.arange(rows, dtype=np.uint16) % np.uint16(classes)
+    return part_bytes(random_features(inputs, rows, seed), labels)
+
+
+def published_part(raw: bytes, rows: int = 20, inputs: int = TWO_LAYERS.inputs, classes: int = 3) -> Sample:
+    """A part published at genesis."""
+    blobs = {tensor_id(raw): raw}
+    part = Part(part_commitment(SALT, raw), tensor_id(raw), rows, inputs, classes, FOUNDER, ZERO_HASH, 0)
+    return Sample((part, *blob_records(blobs)), blobs)
+
+
+def blob_records(blobs: dict[Hash, bytes]) -> tuple[Blob, ...]:
+    """Each blob, brought at genesis and held by one record."""
+    return tuple(Blob(name, len(raw), 0, 1) for name, raw in blobs.items())
+
+
+def bring(ledger: Ledger, samples: Sequence[Sample]) -> Ledger:
+    """Gives a ledger the bytes of samples whose records stand in its genesis."""
+    for sample in samples:
+        ledger.blobs.update(sample.blobs)
+    return ledger

@@ -1,0 +1,84 @@
+"""Rewards that mature, and who may claim them when."""
+
+import pytest
+
+from engram.primitives.errors import Invalid
+from engram.statemachine.receipt import Event
+from engram.statemachine.records import Maturing, u64
+from engram.statemachine.rules import Rules
+from engram.statemachine.transactions.claim_rewards import MAX_HEIGHTS, ClaimRewards
+from tests.support.conservation import check_conservation
+from tests.support.ledger import Ledger, key
+
+ALICE, BOB = key(1), key(2)
+
+
+def reward(height: int, amount: int = 1_000) -> Maturing:
+    return Maturing(ALICE.address, height, amount)
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """Alice has rewards that mature at heights 2, 4 and 5."""
+    rewards = [reward(height) for height in (2, 4, 5)]
+    return Ledger({ALICE: 10**9, BOB: 10**9}, rules=Rules(), records=rewards)
+
+
+def refusal(ledger: Ledger, payload: ClaimRewards) -> Invalid:
+    with pytest.raises(Invalid) as caught:
+        ledger.execution().add(ledger.pay(ALICE, payload, fee=10**6))
+    return caught.value
+
+
+def test_a_claim_collects_its_whole_range(ledger: Ledger) -> None:
+    ledger.skip_to(5)
+    before = ledger.state.account(ALICE.address).balance
+    receipt = ledger.send(ALICE, ClaimRewards(1, 4))
+    assert receipt.events == (Event("rewards_claimed", ALICE.address, (2_000, 2)),)
+    assert ledger.state.account(ALICE.address).balance == before + 2_000 - receipt.fee
+    assert [ledger.state.find(Maturing, ALICE.address, u64(height)) for height in (2, 4)] == [None, None]
+    assert ledger.state.get(Maturing, ALICE.address, u64(5)) == reward(5)
+
+
+def test_a_reward_is_mature_from_its_height_on(ledger: Ledger) -> None:
+    ledger.skip_to(4)
+    error = refusal(ledger, ClaimRewards(5, 5))
+    assert (error.code, error.expected, error.got) == ("claim_range_invalid", 4, 5)
+    ledger.skip_to(5)
+    assert ledger.send(ALICE, ClaimRewards(5, 5)).code == ""
+
+
+def test_a_reward_is_claimed_once(ledger: Ledger) -> None:
+    ledger.skip_to(5)
+    ledger.send(ALICE, ClaimRewards(2, 5))
+    assert ledger.send(ALICE, ClaimRewards(2, 5)).code == "nothing_to_claim"
+
+
+def test_rewards_of_others_stay(ledger: Ledger) -> None:
+    ledger.skip_to(5)
+    assert ledger.send(BOB, ClaimRewards(2, 5)).code == "nothing_to_claim"
+    assert ledger.state.get(Maturing, ALICE.address, u64(2)) == reward(2)
+
+
+@pytest.mark.parametrize(("first", "last"), [(3, 2), (0, MAX_HEIGHTS), (2**64 - 1, 2**64 - 2)])
+def test_ranges_that_cannot_be(first: int, last: int) -> None:
+    with pytest.raises(Invalid) as caught:
+        ClaimRewards(first, last).check(Rules())
+    assert caught.value.code == "claim_range_invalid"
+
+
+def test_a_claim_pays_for_every_height_it_looks_at(ledger: Ledger) -> None:
+    ledger.skip_to(300)
+    short, long = (ledger.pay(BOB, ClaimRewards(10, last)) for last in (10, 9 + MAX_HEIGHTS))
+    assert long.fee - short.fee >= (MAX_HEIGHTS - 1) * ledger.rules.fees.per_record
+
+
+def test_subsidies_reach_their_miner(ledger: Ledger) -> None:
+    miner = key(9)
+    ledger = Ledger({miner: 10**9}, rules=Rules(subsidy=700, maturity_blocks=3))
+    ledger.miner = miner.address
+    ledger.block()
+    ledger.skip_to(4)
+    receipt = ledger.send(miner, ClaimRewards(4, 4))
+    assert receipt.events[0].values == (700, 1)
+    check_conservation(ledger.nodes, ledger.root)

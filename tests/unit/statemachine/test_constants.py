@@ -1,0 +1,105 @@
+"""Fees, rules that a chain can run under, and types by height."""
+
+from dataclasses import replace
+
+import pytest
+
+from engram.primitives.codec import encode
+from engram.statemachine.errors import BadRules, NotActivated, UpgradeRequired
+from engram.statemachine.fees import fee_of, price_of_macs
+from engram.statemachine.rules import Fees, Rules, check_rules
+from engram.statemachine.transaction import Cost
+from engram.statemachine.transactions import TX_TYPES
+from engram.statemachine.transactions.transfer import Transfer
+from engram.statemachine.upgrades import FROM_GENESIS, check_active, check_upgrades
+from tests.support.ledger import Ledger, key
+
+FEES = Fees(floor=100, per_byte=3, macs_per_spark=10, per_record=50)
+
+
+@pytest.mark.parametrize(
+    ("cost", "fee"),
+    [
+        (Cost(), 100),
+        (Cost(size_bytes=33), 100),
+        (Cost(size_bytes=34), 102),
+        (Cost(size_bytes=34, records=2), 202),
+        (Cost(size_bytes=34, macs=1), 103),
+        (Cost(size_bytes=34, macs=10), 103),
+        (Cost(size_bytes=34, macs=11), 104),
+        (Cost(size_bytes=34, macs=111, prepaid_macs=100), 104),
+        (Cost(size_bytes=34, funds=10**9), 102),
+    ],
+)
+def test_the_price(cost: Cost, fee: int) -> None:
+    assert fee_of(FEES, cost) == fee
+
+
+def test_the_price_of_work_rounds_up() -> None:
+    assert [price_of_macs(FEES, macs) for macs in (0, 1, 10, 11)] == [0, 1, 1, 2]
+
+
+def test_the_fee_follows_the_bytes_that_are_sent() -> None:
+    ledger = Ledger({key(1): 10**9})
+    tx = ledger.pay(key(1), Transfer(bytes(20), 5))
+    fees = ledger.rules.fees
+    assert tx.fee == len(encode(tx)) * fees.per_byte + fees.per_record
+
+
+def test_the_default_rules_hold_together() -> None:
+    check_rules(Rules())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fees": Fees(macs_per_spark=0)},
+        {"max_transaction_bytes": 2**20 + 1},
+        {"max_transaction_bytes": 10},
+        {"max_body_bytes": 512 * 1024 - 1},
+        {"reserved_share_ppm": 1_000_001},
+        {"halving_blocks": 0},
+        {"subsidy": 2**63},
+        {"subsidy": 2**45, "halving_blocks": 2**18},
+        {"chunk_bytes": 0},
+        {"chunk_bytes": 512 * 1024},
+        {"max_blob_bytes": 64 * 1024 * 1024 + 1},
+        {"block_ring": 4},
+        {"draw_blocks": 0},
+        {"min_window_blocks": 0},
+        {"max_epochs": 33},
+        {"max_parts": 257},
+        {"max_candidates": 9},
+        {"max_candidates": 0},
+        {"max_infer_rows": 2_000},
+    ],
+)
+def test_rules_that_contradict_each_other(change: dict[str, object]) -> None:
+    with pytest.raises(BadRules):
+        check_rules(replace(Rules(), **change))  # type: ignore[arg-type]  # names and values stand above
+
+
+def test_types_in_force() -> None:
+    check_active(((1, 0), (2, 10)), 2, 10)
+    for kind, height in ((2, 9), (3, 10)):
+        with pytest.raises(NotActivated):
+            check_active(((1, 0), (2, 10)), kind, height)
+
+
+def test_every_type_of_this_software_can_be_in_force_from_genesis() -> None:
+    assert dict(FROM_GENESIS) == dict.fromkeys(TX_TYPES, 0)
+    check_upgrades(FROM_GENESIS, 0)
+
+
+def test_a_type_that_this_software_lacks_stops_it_at_its_height() -> None:
+    upgrades = (*FROM_GENESIS, (65_000, 7))
+    check_upgrades(upgrades, 6)
+    for height in (7, 8):
+        with pytest.raises(UpgradeRequired) as caught:
+            check_upgrades(upgrades, height)
+        assert caught.value.expected == 65_000
+
+
+def test_kinds_and_names_are_distinct() -> None:
+    assert all(kind == payload.KIND for kind, payload in TX_TYPES.items())
+    assert len({payload.NAME for payload in TX_TYPES.values()}) == len(TX_TYPES)

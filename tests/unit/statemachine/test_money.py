@@ -1,0 +1,81 @@
+"""Balances, escrow, maturing rewards, burning: nothing appears or vanishes."""
+
+import pytest
+
+from engram.statemachine import money
+from engram.statemachine.errors import InsufficientBalance
+from engram.statemachine.records import Account, Maturing, Supply, u64
+from engram.statemachine.rules import Rules, subsidy_at, total_subsidy
+from engram.statemachine.state import State
+from tests.support.ledger import MINER, Ledger, key
+
+ALICE, BOB = key(1), key(2)
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger({ALICE: 100})
+
+
+@pytest.fixture
+def state(ledger: Ledger) -> State:
+    return ledger.state
+
+
+def test_move(state: State) -> None:
+    money.move(state, ALICE.address, BOB.address, 30)
+    assert (state.account(ALICE.address).balance, state.account(BOB.address).balance) == (70, 30)
+
+
+def test_moving_to_oneself_changes_nothing(state: State) -> None:
+    money.move(state, ALICE.address, ALICE.address, 30)
+    assert state.account(ALICE.address).balance == 100
+
+
+def test_take_refuses_more_than_there_is(state: State) -> None:
+    with pytest.raises(InsufficientBalance) as caught:
+        money.take(state, ALICE.address, 101)
+    assert (caught.value.expected, caught.value.got) == (101, 100)
+    assert state.changes() == {}
+
+
+def test_balances_keep_nonce_and_strikes(state: State) -> None:
+    state.put(Account(ALICE.address, 100, nonce=4, strikes=2))
+    money.take(state, ALICE.address, 1)
+    money.give(state, ALICE.address, 3)
+    assert state.account(ALICE.address) == Account(ALICE.address, 102, 4, 2)
+
+
+def test_giving_nothing_makes_no_account(state: State) -> None:
+    money.give(state, BOB.address, 0)
+    assert state.find(Account, BOB.address) is None
+
+
+def test_rewards_of_one_block_add_up(ledger: Ledger, state: State) -> None:
+    ctx = ledger.ctx
+    money.pay_miner(state, ctx, 5)
+    money.pay_miner(state, ctx, 6)
+    height = ctx.height + ledger.rules.maturity_blocks
+    assert state.get(Maturing, MINER, u64(height)) == Maturing(MINER, height, 11)
+
+
+@pytest.mark.parametrize(("bond", "kept"), [(0, 0), (1, 0), (2, 1), (7, 3)])
+def test_the_odd_spark_of_a_forfeited_bond_burns(state: State, bond: int, kept: int) -> None:
+    assert money.forfeit(state, bond) == kept
+    assert state.get(Supply).burned == bond - kept
+
+
+def test_strikes_count(state: State) -> None:
+    money.strike(state, BOB.address)
+    money.strike(state, BOB.address)
+    assert state.account(BOB.address).strikes == 2
+
+
+def test_subsidy_halves() -> None:
+    rules = Rules(subsidy=100, halving_blocks=10)
+    assert [subsidy_at(rules, height) for height in (0, 1, 9, 10, 19, 20, 79)] == [0, 100, 100, 50, 50, 25, 0]
+
+
+def test_total_subsidy_is_the_sum_over_all_blocks() -> None:
+    rules = Rules(subsidy=100, halving_blocks=10)
+    assert total_subsidy(rules) == sum(subsidy_at(rules, height) for height in range(1_000))

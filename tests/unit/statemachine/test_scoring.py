@@ -1,0 +1,191 @@
+"""The scorer: no cache and no engine changes a score; what a score costs."""
+
+import numpy as np
+import pytest
+
+from engram.nn.data import PartData, parse_part, part_commitment
+from engram.nn.evaluate import FrozenActivations
+from engram.nn.gemm import REFERENCE
+from engram.nn.growth import forward_frozen, forward_growth, grown_spec, merge_parameters, null_growth_logits
+from engram.nn.loss import Score, score
+from engram.nn.network import Parameters, forward, macs_per_row
+from engram.primitives.types import Hash
+from engram.statemachine.content import blob_id
+from engram.statemachine.loading import open_network
+from engram.statemachine.parameters import (
+    Network,
+    parameter_bytes,
+)
+from engram.statemachine.scoring import (
+    DataPart,
+    Scorer,
+    activations_key,
+    growth_macs,
+    network_macs,
+    score_key,
+)
+from tests.support import chain_models as models
+from tests.support.ledger import Ledger, key
+from tests.support.nn_samples import (
+    GROWTH,
+    TWO_LAYERS,
+    growth_parameters,
+    network_parameters,
+    random_features,
+)
+
+ALICE = key(1)
+RAW = models.raw_part()
+PART = part_commitment(models.SALT, RAW)
+
+
+def make_ledger(**options: object) -> Ledger:
+    samples = models.founded_model(), models.published_part(RAW)
+    records = [record for sample in samples for record in sample.records]
+    ledger = Ledger({ALICE: 10**10}, records=records, **options)  # type: ignore[arg-type]  # Ledger's own options
+    return models.bring(ledger, samples)
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return make_ledger()
+
+
+def expected_score(classes: int = 3) -> Score:
+    part = parse_part(RAW, rows=20, inputs=12, classes=classes)
+    logits = forward(TWO_LAYERS, network_parameters(TWO_LAYERS), part.features)
+    return score(1, null_growth_logits(logits, classes - 3), part.labels)
+
+
+class Remembering:
+    """A cache that keeps everything and counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.scores: dict[Hash, Score] = {}
+        self.activations: dict[Hash, FrozenActivations] = {}
+
+    def get(self, key: Hash) -> Score | None:
+        return self.scores.get(key)
+
+    def put(self, key: Hash, score: Score) -> None:
+        self.scores[key] = score
+
+    def get_activations(self, key: Hash) -> FrozenActivations | None:
+        return self.activations.get(key)
+
+    def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
+        self.activations[key] = activations
+
+
+def network_of(parameters: Parameters, spec: object = TWO_LAYERS) -> Network:
+    ledger = make_ledger()
+    sources = models.lineages(parameters)
+    ledger.blobs.update(models.tensor_blobs(parameters))
+    assert isinstance(spec, type(TWO_LAYERS))
+    hidden, outputs = sources[: len(spec.hidden)], sources[len(spec.hidden) :]
+    brought = models.tensor_blobs(parameters)
+    return open_network(ledger.state, ledger.ctx, spec, hidden, outputs, brought)
+
+
+def part_of(raw: bytes = RAW, classes: int = 3) -> DataPart:
+    rows = int.from_bytes(raw[:4], "little")
+    return DataPart(blob_id(raw), lambda: parse_part(raw, rows=rows, inputs=12, classes=classes))
+
+
+def grown() -> tuple[Network, Network]:
+    base, added = network_parameters(TWO_LAYERS), growth_parameters(TWO_LAYERS, GROWTH)
+    merged = merge_parameters(TWO_LAYERS, base, GROWTH, added)
+    return network_of(base), network_of(merged, grown_spec(TWO_LAYERS, GROWTH))
+
+
+def test_the_score_is_that_of_a_forward_pass() -> None:
+    network = network_of(network_parameters(TWO_LAYERS))
+    assert Scorer().score_network(network, part_of(), 3, 1) == expected_score()
+
+
+def test_classes_that_a_network_lacks_have_logit_zero() -> None:
+    network = network_of(network_parameters(TWO_LAYERS))
+    assert Scorer().score_network(network, part_of(classes=5), 5, 1) == expected_score(5)
+    assert expected_score(5).loss > expected_score(3).loss
+
+
+def test_a_growth_scores_as_the_whole_network_does() -> None:
+    base, whole = grown()
+    full = Scorer().score_network(whole, part_of(classes=5), 5, 1)
+    assert Scorer().score_growth(base, whole, part_of(classes=5), 5, 1) == full
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_no_cache_and_no_engine_changes_a_score(keep: bool) -> None:
+    base, whole = grown()
+    cache = Remembering()
+    plain, cached, slow = Scorer(), Scorer(cache), Scorer(engine=REFERENCE)
+    part = part_of(classes=5)
+    first = plain.score_network(base, part, 5, 1), plain.score_growth(base, whole, part, 5, 1)
+    for scorer in (cached, cached, slow):
+        alone = scorer.score_network(base, part, 5, 1, keep=keep)
+        again = alone, scorer.score_growth(base, whole, part, 5, 1)
+        assert again == first
+
+
+def test_a_warm_growth_reads_neither_the_base_nor_its_tensors() -> None:
+    base, whole = grown()
+    cache = Remembering()
+    scorer, part = Scorer(cache), part_of(classes=5)
+    scorer.score_network(base, part, 5, 1, keep=True)
+    assert set(cache.activations) == {activations_key(base.root, part.id)}
+    unread = Network.__new__(Network)
+    object.__setattr__(unread, "root", base.root)
+    object.__setattr__(unread, "spec", base.spec)
+    assert scorer.score_growth(unread, whole, part, 5, 1) == Scorer().score_network(whole, part, 5, 1)
+
+
+def test_a_known_score_reads_nothing() -> None:
+    base, _ = grown()
+    cache = Remembering()
+    first = Scorer(cache).score_network(base, part_of(), 3, 1)
+
+    def unread() -> PartData:
+        raise AssertionError("read")
+
+    assert Scorer(cache).score_network(base, DataPart(blob_id(RAW), unread), 3, 1) == first
+
+
+def test_keys_name_everything_that_a_score_depends_on() -> None:
+    one, two = b"\x01" * 32, b"\x02" * 32
+    keys = [
+        score_key(one, two, 3, 1),
+        score_key(two, one, 3, 1),
+        score_key(one, two, 4, 1),
+        score_key(one, two, 3, 2),
+        activations_key(one, two),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_growth_too_large_to_keep_is_computed_from_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, whole = grown()
+    monkeypatch.setattr("engram.statemachine.scoring.MAX_ACTIVATION_BYTES", 0)
+    cache = Remembering()
+    got = Scorer(cache).score_growth(base, whole, part_of(classes=5), 5, 1)
+    Scorer(cache).score_network(base, part_of(classes=5), 5, 1, keep=True)
+    assert cache.activations == {}
+    assert got == Scorer().score_network(whole, part_of(classes=5), 5, 1)
+
+
+def test_the_frozen_logits_stay_the_same_integers() -> None:
+    base, whole = grown()
+    features = random_features(12, 20)
+    old = Scorer().logits(base, features)
+    parameters, _ = base.load()
+    frozen = forward_frozen(TWO_LAYERS, parameters, features)
+    new = forward_growth(TWO_LAYERS, frozen, GROWTH, whole.load_growth(TWO_LAYERS)[1])
+    np.testing.assert_array_equal(new[:, :3], old)
+
+
+def test_the_charge_follows_declared_shapes(ledger: Ledger) -> None:
+    rules, loaded = ledger.rules, parameter_bytes(TWO_LAYERS) + len(RAW)
+    plain = network_macs(rules, TWO_LAYERS, 20)
+    assert plain == 20 * macs_per_row(TWO_LAYERS) + 64 * loaded
+    assert network_macs(rules, TWO_LAYERS, 20, 5) == plain + 20 * 2 * (512 + 32)
+    assert growth_macs(rules, TWO_LAYERS, GROWTH, 20) < plain * 3
