@@ -15,6 +15,7 @@ from engram.primitives.errors import (
     InvalidExecution,
     InvalidHeader,
     InvalidInput,
+    InvalidProof,
     NotReady,
 )
 
@@ -119,6 +120,36 @@ class WrongStateRoot(InvalidExecution):
     """Executing the body gives another state than the header commits to."""
 
     code = "wrong_state_root"
+
+
+class ProofDamaged(InvalidProof):
+    """The bytes are not a whole proof bundle: the file was cut or changed, or is something else."""
+
+    code = "proof_damaged"
+
+
+class CheckpointNeeded(InvalidProof):
+    """The bundle does not begin at its genesis: name the block that it is to be trusted from."""
+
+    code = "checkpoint_needed"
+
+
+class CheckpointMissing(InvalidProof):
+    """The block to be trusted from does not stand on the proven chain."""
+
+    code = "checkpoint_missing"
+
+
+class InsufficientWork(InvalidProof):
+    """Less work stands behind the proof than was asked for."""
+
+    code = "insufficient_work"
+
+
+class RecordMismatch(InvalidProof):
+    """A proven record is not the one that the proof needs here."""
+
+    code = "record_mismatch"
 
 
 class UnknownParent(NotReady):

@@ -43,6 +43,7 @@ class Tag(StrEnum):
     BLOB = "engram/blob"
     RECEIPT = "engram/receipt"
     SPEC = "engram/spec"
+    PROOF = "engram/proof"
     HANDSHAKE = "engram/handshake"
     WALLET_CHECK = "engram/wallet_check"
     SHORT_ID = "engram/short_id"

@@ -1,0 +1,278 @@
+"""Proof bundles: that a version of a model stands on a chain of work, from the bundle's own bytes alone.
+
+    bundle   encode(ProofBundle) ‖ tagged_hash(Tag.PROOF, encode(ProofBundle))
+
+The headers lead from genesis, or from a little before a checkpoint that the verifier trusts, to the head
+under whose state root the records are proven. Executing nothing, a verifier believes what the most work stands on:
+the report says how much that is. The hash at the end tells an accident from a forgery, and protects from
+neither a forger nor a chain of little work; only `min_work` and `checkpoint` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, TypeVar
+
+from engram.consensus.block import BlockHeader, block_id
+from engram.consensus.chainspec import ChainSpec, check_spec, spec_id
+from engram.consensus.compact import bits_to_target, work_of
+from engram.consensus.difficulty import next_bits
+from engram.consensus.errors import (
+    CheckpointMissing,
+    CheckpointNeeded,
+    InsufficientWork,
+    ProofDamaged,
+    RecordMismatch,
+    WrongHeight,
+    WrongParent,
+)
+from engram.consensus.genesis import genesis
+from engram.consensus.validation import MEDIAN_BLOCKS, median_time_past, validate_header
+from engram.primitives.codec import decode, encode
+from engram.primitives.errors import MalformedProof
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.smt import SmtProof
+from engram.primitives.types import Address, Hash, Size
+from engram.statemachine.parameters import explicit_tensors, parameters_root
+from engram.statemachine.record import Record, u32
+from engram.statemachine.records import Model, Version
+from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.state import parse_record, record_path
+
+MAX_HEADERS: Final = 2**18
+"""About 50 MB of headers, and a minute of scrypt; a longer chain is proven from a checkpoint."""
+MAX_BUNDLE_BYTES: Final = 2**26
+
+_HASH_BYTES: Final = 32
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class ProvenRecord:
+    """A leaf of the state tree and its path to the root."""
+
+    value: Annotated[bytes, Size(1, 2**22)]
+    proof: SmtProof
+
+
+@dataclass(frozen=True)
+class ProofBundle:
+    """What the file holds, before its hash."""
+
+    spec: ChainSpec
+    """Without upgrades, which the spec id does not cover and no check needs."""
+    headers: Annotated[tuple[BlockHeader, ...], Size(1, MAX_HEADERS)]
+    """From height 1 on; or from `MEDIAN_BLOCKS` headers that end with a checkpoint; to the head."""
+    model: ProvenRecord
+    version: ProvenRecord
+    round: ProvenRecord | None
+    """The round that made the version; none for the parameters that the model was founded with."""
+
+
+@dataclass(frozen=True)
+class ProofReport:
+    """What a bundle proves, and what that stands on."""
+
+    chain: str
+    hrp: str
+    spec_id: Hash
+    genesis: Hash
+    since: Hash
+    """Block that is taken on trust: genesis, or the checkpoint."""
+    head: Hash
+    """Block under whose state the records stand."""
+    height: int
+    timestamp_ms: int
+    work: int
+    """Digests that the headers from `since` on stand for: genesis counts, a checkpoint does not."""
+    model: Model
+    version: Version
+    round: Round | None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the version was the model's head at this height."""
+        return self.version.number == self.model.head
+
+    @property
+    def tensors(self) -> tuple[Hash, ...]:
+        """Content ids of the version's explicit tensors: what to check downloaded weights against."""
+        return tuple(dict.fromkeys(explicit_tensors((*self.version.hidden, *self.version.outputs))))
+
+    @property
+    def validation(self) -> tuple[Hash, ...]:
+        """Commitments of the parts that the version's loss was verified on before the audit."""
+        return tuple(part.commitment for part in self.round.validation_opened) if self.round else ()
+
+    @property
+    def sealed(self) -> tuple[Hash, ...]:
+        """Commitments of the parts that nobody could train on, which decided the round."""
+        return tuple(part.commitment for part in self.round.sealed_opened) if self.round else ()
+
+    @property
+    def auditors(self) -> tuple[Address, ...]:
+        """Who, besides the opener, brought a sealed part."""
+        if self.round is None:
+            return ()
+        owners = (part.owner for part in self.round.sealed_opened)
+        return tuple(dict.fromkeys(owner for owner in owners if owner != self.round.opener))
+
+
+def seal_bundle(bundle: ProofBundle) -> bytes:
+    """The bytes of a bundle file. Raises `TooLarge` for one that `verify_bundle` would not read."""
+    raw = encode(bundle)
+    return raw + tagged_hash(Tag.PROOF, raw)
+
+
+def verify_bundle(raw: bytes, *, checkpoint: Hash | None = None, min_work: int = 0) -> ProofReport:
+    """Checks every header, every path and that the records belong together; says what is proven.
+
+    `checkpoint`: id of a block that must stand on the proven chain; without it the chain must begin at the
+    genesis of the bundle's own spec. `min_work`: digests that must stand behind the head, see
+    `ProofReport.work`. No clock is asked: how old the head is, its timestamp says.
+
+    Raises `ProofDamaged`, `CodecError`, `BadSpec`, leafs of `InvalidHeader`, `CheckpointNeeded`,
+    `CheckpointMissing`, `InsufficientWork`, leafs of `InvalidProof`.
+    """
+    bundle = _opened(raw)
+    line = _verified_line(bundle, checkpoint)
+    if line.work < min_work:
+        raise InsufficientWork(expected=min_work, got=line.work)
+    head = bundle.headers[-1]
+    model, version, round_ = _proven_records(bundle, head.state_root)
+    return ProofReport(
+        chain=bundle.spec.name,
+        hrp=bundle.spec.hrp,
+        spec_id=spec_id(bundle.spec),
+        genesis=line.genesis,
+        since=line.since,
+        head=block_id(head),
+        height=head.height,
+        timestamp_ms=head.timestamp_ms,
+        work=line.work,
+        model=model,
+        version=version,
+        round=round_,
+    )
+
+
+def _opened(raw: bytes) -> ProofBundle:
+    body, digest = raw[:-_HASH_BYTES], raw[-_HASH_BYTES:]
+    if len(raw) <= _HASH_BYTES or tagged_hash(Tag.PROOF, body) != digest:
+        raise ProofDamaged
+    bundle = decode(ProofBundle, body, max_bytes=MAX_BUNDLE_BYTES)
+    check_spec(bundle.spec)
+    if bundle.spec.upgrades:
+        raise MalformedProof("the spec of a bundle names no upgrades", got=len(bundle.spec.upgrades))
+    return bundle
+
+
+@dataclass(frozen=True)
+class _Line:
+    genesis: Hash
+    since: Hash
+    work: int
+
+
+def _verified_line(bundle: ProofBundle, checkpoint: Hash | None) -> _Line:
+    """The headers, linked and worked for from a trusted block on."""
+    first = genesis(bundle.spec)
+    if bundle.headers[0].parent == first.id:
+        start = first.block.header
+        ids = _extended(bundle.spec, [start], bundle.headers)
+        if checkpoint is not None and checkpoint not in (first.id, *ids):
+            raise CheckpointMissing(expected=checkpoint)
+        return _Line(first.id, first.id, _work((start, *bundle.headers)))
+    if checkpoint is None:
+        raise CheckpointNeeded(expected=first.id, got=bundle.headers[0].parent)
+    position = _linked_to(bundle.headers, checkpoint)
+    trusted, rest = bundle.headers[: position + 1], bundle.headers[position + 1 :]
+    if len(trusted) < MEDIAN_BLOCKS:
+        raise MalformedProof(
+            "too few headers before the checkpoint", expected=MEDIAN_BLOCKS, got=len(trusted)
+        )
+    _extended(bundle.spec, trusted, rest)
+    return _Line(first.id, checkpoint, _work(rest))
+
+
+def _linked_to(headers: Sequence[BlockHeader], checkpoint: Hash) -> int:
+    """Index of the checkpoint's header; those before it are its ancestors, by their hashes."""
+    parent: BlockHeader | None = None
+    for index, header in enumerate(headers):
+        name = block_id(header)
+        if parent is not None:
+            _check_link(parent, header)
+        if name == checkpoint:
+            return index
+        parent = header
+    raise CheckpointMissing(expected=checkpoint)
+
+
+def _check_link(parent: BlockHeader, header: BlockHeader) -> None:
+    if header.height != parent.height + 1:
+        raise WrongHeight(expected=parent.height + 1, got=header.height)
+    if header.parent != (expected := block_id(parent)):
+        raise WrongParent(expected=expected, got=header.parent)
+
+
+def _extended(spec: ChainSpec, trusted: Sequence[BlockHeader], headers: Sequence[BlockHeader]) -> list[Hash]:
+    """Ids of `headers`, each of which may follow those before it. Raises leafs of `InvalidHeader`."""
+    recent = list(trusted[-MEDIAN_BLOCKS:])
+    ids = []
+    for header in headers:
+        parent, grandparent = recent[-1], recent[-2] if len(recent) > 1 else None
+        median_ms = median_time_past([known.timestamp_ms for known in recent])
+        bits = next_bits(spec, parent, grandparent)
+        validate_header(spec, header, parent, median_ms, bits, now_ms=header.timestamp_ms)
+        recent = [*recent[1 - MEDIAN_BLOCKS :], header]
+        ids.append(block_id(header))
+    return ids
+
+
+def _work(headers: Sequence[BlockHeader]) -> int:
+    return sum(work_of(bits_to_target(header.target)) for header in headers)
+
+
+def _proven_records(bundle: ProofBundle, root: Hash) -> tuple[Model, Version, Round | None]:
+    """The records under the head's state root, which name one another. Raises leafs of `InvalidProof`."""
+    model = _proven(bundle.model, Model, root)
+    version = _proven(bundle.version, Version, root)
+    if version.model != model.id:
+        raise RecordMismatch("the version is another model's", expected=model.id, got=version.model)
+    computed = parameters_root(version.spec, version.hidden, version.outputs)
+    if computed != version.root:
+        raise RecordMismatch("the version's tensors are not its root's", expected=version.root, got=computed)
+    if version.number == model.head and version.root != model.root:
+        raise RecordMismatch("the model has another current root", expected=model.root, got=version.root)
+    if version.number == 0:
+        if bundle.round is not None:
+            raise RecordMismatch("no round made the founding version", got=version.round)
+        return model, version, None
+    if bundle.round is None:
+        raise RecordMismatch("the round that made the version is missing", expected=version.round)
+    round_ = _proven(bundle.round, Round, root)
+    _check_round(version, round_)
+    return model, version, round_
+
+
+def _check_round(version: Version, round_: Round) -> None:
+    if (round_.id, round_.model) != (version.round, version.model):
+        raise RecordMismatch("the round is not the version's", expected=version.round, got=round_.id)
+    outcome = (round_.status, round_.new_version, round_.winner)
+    if outcome != (RoundStatus.DECIDED, version.number, version.author):
+        raise RecordMismatch("the round did not make this version", expected=version.number, got=outcome)
+
+
+def _proven(given: ProvenRecord, cls: type[R], root: Hash) -> R:
+    record = parse_record(given.value)
+    if not isinstance(record, cls):
+        raise RecordMismatch(expected=cls.__name__, got=type(record).__name__)
+    given.proof.verify(root, record_path(cls, record.key), given.value)
+    return record
+
+
+def version_key(model: Hash, number: int) -> bytes:
+    """Key of a `Version` record, for whoever builds a bundle."""
+    return model + u32(number)

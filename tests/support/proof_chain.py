@@ -1,0 +1,200 @@
+"""A chain of headers, mined but never executed, whose head carries the records that a proof bundle needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from engram.consensus.block import NONCE_BYTES, BlockHeader, block_id, pow_prefix
+from engram.consensus.chainspec import ChainSpec
+from engram.consensus.compact import bits_to_target
+from engram.consensus.difficulty import next_bits
+from engram.consensus.genesis import NOBODY, genesis
+from engram.consensus.pow import meets_target, pow_digest
+from engram.consensus.proof import ProofBundle, ProvenRecord
+from engram.nn.layers import Output
+from engram.nn.spec import NetworkSpec
+from engram.nn.tensor import Explicit
+from engram.primitives import smt
+from engram.primitives.types import ZERO_HASH, Hash
+from engram.statemachine.parameters import parameters_root
+from engram.statemachine.record import Lineage, Record
+from engram.statemachine.records import Model, Version
+from engram.statemachine.round_records import (
+    OpenedPart,
+    PartScore,
+    Round,
+    RoundKind,
+    RoundStatus,
+    RoundTerms,
+)
+from engram.statemachine.state import State, leaf_value, record_path
+from tests.support.memory_chain import easy_spec, key
+
+FOUNDER, AUTHOR, AUDITOR = (key(number).address for number in (1, 2, 3))
+MODEL, ROUND = b"\x01" * 32, b"\x02" * 32
+TENSORS = (b"\x0a" * 32, b"\x0b" * 32)
+VALIDATION, SEALED, AUDITED = (bytes([number]) * 32 for number in (0x21, 0x22, 0x23))
+
+TARGET = (1 << 244).to_bytes(32, "big")
+"""One digest in 4096: a header changed at random keeps its proof of work that rarely."""
+SPEC: ChainSpec = replace(easy_spec([key(1)]), genesis_target=TARGET, max_target=TARGET, upgrades=())
+BLOCK_MS = SPEC.block_time_ms
+
+_NETWORK = NetworkSpec(4, 2, (), (), (Output(0, 0, 4, 0, 2, 0, 8),))
+_BLOCKS = (Lineage(Explicit(TENSORS[0]), Explicit(TENSORS[1]), 1, AUTHOR),)
+_ROOT = parameters_root(_NETWORK, (), _BLOCKS)
+
+ROUND_RECORD = Round(
+    id=ROUND,
+    model=MODEL,
+    opener=FOUNDER,
+    terms=RoundTerms(
+        kind=int(RoundKind.TRAIN),
+        new_classes=0,
+        commitments=(VALIDATION, SEALED),
+        rows=100,
+        validation=1,
+        sealed=1,
+        epochs=1,
+        open_window=3,
+        reveal_window=3,
+        commit_window=3,
+        update_window=3,
+        audit_window=3,
+        retention_window=0,
+        gap=2,
+        max_update_bytes=1_000,
+        max_update_neurons=10,
+        max_update_macs=1_000,
+        opener_bond=10,
+        author_bond=1,
+        bounty=0,
+        nonce_hash=ZERO_HASH,
+        auditors=(AUDITOR,),
+    ),
+    opened=1,
+    version=0,
+    base=b"\x03" * 32,
+    classes=2,
+    status=int(RoundStatus.DECIDED),
+    validation_opened=(OpenedPart(VALIDATION, FOUNDER, PartScore(900, 10), True),),
+    sealed_opened=(
+        OpenedPart(SEALED, FOUNDER, PartScore(900, 10), True),
+        OpenedPart(AUDITED, AUDITOR, PartScore(900, 10), True),
+    ),
+    winner=AUTHOR,
+    new_version=1,
+)
+MODEL_RECORD = Model(
+    id=MODEL,
+    founder=FOUNDER,
+    policy=0,
+    openers=0,
+    loss_kind=0,
+    threshold_ppm=100_000,
+    retention_epsilon_ppm=20_000,
+    retention_delta_ppm=250_000,
+    inputs=4,
+    classes=2,
+    classes_before_growth=0,
+    head=1,
+    root=_ROOT,
+    frozen=True,
+    loss=100,
+    loss_rows=200,
+    open_round=ZERO_HASH,
+    rounds=1,
+    aborts=0,
+    last_abort=0,
+)
+VERSION_RECORD = Version(
+    model=MODEL,
+    number=1,
+    parent=b"\x03" * 32,
+    root=_ROOT,
+    spec=_NETWORK,
+    hidden=(),
+    outputs=_BLOCKS,
+    author=AUTHOR,
+    round=ROUND,
+    height=9,
+    kind=int(RoundKind.TRAIN),
+    validation_loss=80,
+    validation_rows=100,
+    sealed_loss=100,
+    sealed_rows=200,
+    sealed_correct=190,
+    size_bytes=100,
+)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A state tree that holds records, and their proofs."""
+
+    root: Hash
+    nodes: dict[Hash, bytes]
+
+    def get_node(self, node_hash: bytes) -> bytes:
+        return self.nodes[node_hash]
+
+    def proven(self, record: Record) -> ProvenRecord:
+        proof = smt.prove(self, self.root, record_path(type(record), record.key))
+        return ProvenRecord(leaf_value(record), proof)
+
+
+class _Empty:
+    def get_node(self, node_hash: bytes) -> bytes:
+        raise KeyError(node_hash)
+
+
+def tree_of(*records: Record) -> Tree:
+    state = State(_Empty(), ZERO_HASH)
+    for record in records:
+        state.put(record)
+    return Tree(*state.commit())
+
+
+def mined(spec: ChainSpec, line: list[BlockHeader], **fields: object) -> BlockHeader:
+    """The next valid header after `line` (genesis first), with other fields where given."""
+    parent, grandparent = line[-1], line[-2] if len(line) > 1 else None
+    header = BlockHeader(
+        version=1,
+        height=parent.height + 1,
+        parent=block_id(parent),
+        timestamp_ms=parent.timestamp_ms + spec.block_time_ms,
+        target=next_bits(spec, parent, grandparent),
+        miner=NOBODY,
+        transactions_root=ZERO_HASH,
+        receipts_root=ZERO_HASH,
+        state_root=ZERO_HASH,
+        nonce=bytes(NONCE_BYTES),
+    )
+    header = replace(header, **fields)  # type: ignore[arg-type]  # fields by name
+    prefix, target = pow_prefix(header), bits_to_target(header.target)
+    nonce = 0
+    while not meets_target(pow_digest(spec.pow, prefix + nonce.to_bytes(NONCE_BYTES, "big")), target):
+        nonce += 1
+    return replace(header, nonce=nonce.to_bytes(NONCE_BYTES, "big"))
+
+
+def mined_line(spec: ChainSpec, blocks: int, root: Hash) -> list[BlockHeader]:
+    """Genesis and `blocks` headers after it; the last has this state root."""
+    line = [genesis(spec).block.header]
+    for number in range(1, blocks + 1):
+        line.append(mined(spec, line, state_root=root if number == blocks else ZERO_HASH))
+    return line
+
+
+def bundle_of(
+    line: list[BlockHeader],
+    tree: Tree,
+    *,
+    first: int = 1,
+    model: Model = MODEL_RECORD,
+    version: Version = VERSION_RECORD,
+    round_: Round | None = ROUND_RECORD,
+) -> ProofBundle:
+    """The bundle of these records under the last header of a line; `first` is its first header's height."""
+    proven_round = None if round_ is None else tree.proven(round_)
+    return ProofBundle(SPEC, tuple(line[first:]), tree.proven(model), tree.proven(version), proven_round)

@@ -1,0 +1,275 @@
+"""Proof bundles: a true one is accepted and says what it stands on; every other is refused by name."""
+
+from dataclasses import replace
+
+import pytest
+
+from engram.consensus.block import BlockHeader, block_id
+from engram.consensus.chainspec import Upgrade, spec_id
+from engram.consensus.compact import bits_to_target, work_of
+from engram.consensus.errors import (
+    BadTarget,
+    CheckpointMissing,
+    CheckpointNeeded,
+    InsufficientWork,
+    PowNotMet,
+    ProofDamaged,
+    RecordMismatch,
+    TimestampTooOld,
+    WrongHeight,
+    WrongParent,
+)
+from engram.consensus.genesis import genesis
+from engram.consensus.proof import ProofBundle, seal_bundle, verify_bundle
+from engram.consensus.validation import MEDIAN_BLOCKS
+from engram.primitives.codec import decode, encode
+from engram.primitives.errors import (
+    ChainError,
+    CodecError,
+    InvalidProof,
+    MalformedProof,
+    SmtProofMismatch,
+)
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import ZERO_HASH
+from tests.support import proof_chain
+from tests.support.proof_chain import (
+    AUDITED,
+    AUDITOR,
+    MODEL_RECORD,
+    ROUND_RECORD,
+    SEALED,
+    SPEC,
+    TENSORS,
+    VALIDATION,
+    VERSION_RECORD,
+    bundle_of,
+    mined,
+    mined_line,
+    tree_of,
+)
+
+BLOCKS = 14
+TREE = tree_of(MODEL_RECORD, VERSION_RECORD, ROUND_RECORD)
+LINE = mined_line(SPEC, BLOCKS, TREE.root)
+BUNDLE = bundle_of(LINE, TREE)
+RAW = seal_bundle(BUNDLE)
+GENESIS = genesis(SPEC).id
+IDS = [block_id(header) for header in LINE]
+
+
+def work(headers: list[BlockHeader]) -> int:
+    return sum(work_of(bits_to_target(header.target)) for header in headers)
+
+
+def test_a_true_bundle_says_what_it_stands_on() -> None:
+    report = verify_bundle(RAW)
+    assert (report.chain, report.hrp, report.spec_id, report.genesis) == (
+        SPEC.name,
+        SPEC.hrp,
+        spec_id(SPEC),
+        GENESIS,
+    )
+    assert (report.since, report.head, report.height) == (GENESIS, IDS[-1], BLOCKS)
+    assert (report.timestamp_ms, report.work) == (LINE[-1].timestamp_ms, work(LINE))
+    assert (report.model, report.version, report.round) == (MODEL_RECORD, VERSION_RECORD, ROUND_RECORD)
+    assert report.is_current
+    assert report.tensors == TENSORS
+    assert (report.validation, report.sealed, report.auditors) == (
+        (VALIDATION,),
+        (SEALED, AUDITED),
+        (AUDITOR,),
+    )
+
+
+def test_the_bytes_are_canonical() -> None:
+    assert decode(ProofBundle, RAW[:-32]) == BUNDLE
+    assert RAW[-32:] == tagged_hash(Tag.PROOF, RAW[:-32])
+
+
+def test_one_byte_changed_anywhere_is_an_accident() -> None:
+    for index in range(len(RAW)):
+        with pytest.raises(ProofDamaged):
+            verify_bundle(RAW[:index] + bytes([RAW[index] ^ 1]) + RAW[index + 1 :])
+
+
+@pytest.mark.parametrize("raw", [b"", RAW[:31], RAW[-32:], RAW[:-1], RAW + b"\x00", b"\x89PNG" * 20])
+def test_other_bytes_are_no_bundle(raw: bytes) -> None:
+    with pytest.raises(ProofDamaged):
+        verify_bundle(raw)
+
+
+def test_one_byte_changed_by_a_forger_who_mends_the_hash() -> None:
+    """Every byte of spec, headers and records is bound by a hash or by work: a third of them, and the head."""
+    body = RAW[:-32]
+    accepted = []
+    head_end = body.index(encode(LINE[-1])) + len(encode(LINE[-1]))
+    for index in sorted({*range(0, len(body), 3), *range(head_end - len(encode(LINE[-1])), head_end)}):
+        forged = body[:index] + bytes([body[index] ^ 1]) + body[index + 1 :]
+        try:
+            verify_bundle(forged + tagged_hash(Tag.PROOF, forged))
+        except ChainError:
+            continue
+        accepted.append(index)
+    assert accepted == []
+
+
+def test_work_is_asked_for_exactly() -> None:
+    assert verify_bundle(RAW, min_work=work(LINE)).work == work(LINE)
+    with pytest.raises(InsufficientWork) as refusal:
+        verify_bundle(RAW, min_work=work(LINE) + 1)
+    assert (refusal.value.expected, refusal.value.got) == (work(LINE) + 1, work(LINE))
+
+
+@pytest.mark.parametrize("height", [0, 1, 7, BLOCKS])
+def test_a_checkpoint_may_be_any_block_of_the_chain(height: int) -> None:
+    report = verify_bundle(RAW, checkpoint=IDS[height])
+    assert (report.since, report.work) == (GENESIS, work(LINE))
+
+
+def test_a_checkpoint_of_another_chain_is_missed() -> None:
+    with pytest.raises(CheckpointMissing):
+        verify_bundle(RAW, checkpoint=b"\x77" * 32)
+
+
+def shortened(checkpoint: int, *, before: int = MEDIAN_BLOCKS - 1) -> bytes:
+    """The bundle that begins `before` headers before the checkpoint's height."""
+    return seal_bundle(bundle_of(LINE, TREE, first=checkpoint - before))
+
+
+def test_a_bundle_may_begin_at_a_checkpoint() -> None:
+    report = verify_bundle(shortened(12), checkpoint=IDS[12])
+    assert (report.genesis, report.since) == (GENESIS, IDS[12])
+    assert report.work == work(LINE[13:])
+    assert report.version == VERSION_RECORD
+
+
+def test_the_head_itself_may_be_the_checkpoint() -> None:
+    assert verify_bundle(shortened(BLOCKS), checkpoint=IDS[-1]).work == 0
+
+
+def test_a_bundle_that_begins_later_proves_nothing_by_itself() -> None:
+    with pytest.raises(CheckpointNeeded) as refusal:
+        verify_bundle(shortened(12))
+    assert (refusal.value.expected, refusal.value.got) == (GENESIS, IDS[1])
+
+
+def test_a_bundle_that_begins_later_must_hold_the_checkpoint() -> None:
+    with pytest.raises(CheckpointMissing):
+        verify_bundle(shortened(12), checkpoint=IDS[1])
+
+
+def test_the_difficulty_after_a_checkpoint_needs_the_headers_before_it() -> None:
+    with pytest.raises(MalformedProof):
+        verify_bundle(shortened(12, before=MEDIAN_BLOCKS - 2), checkpoint=IDS[12])
+
+
+def test_headers_before_a_checkpoint_are_linked() -> None:
+    others = mined_line(SPEC, 4, b"\x55" * 32)
+    headers = (*LINE[2:4], others[4], *LINE[5:])
+    with pytest.raises(WrongParent):
+        verify_bundle(seal_bundle(replace(BUNDLE, headers=headers)), checkpoint=IDS[12])
+    headers = (*LINE[2:4], *LINE[5:])
+    with pytest.raises(WrongHeight):
+        verify_bundle(seal_bundle(replace(BUNDLE, headers=headers)), checkpoint=IDS[12])
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"height": BLOCKS + 1}, WrongHeight),
+        ({"parent": IDS[3]}, WrongParent),
+        ({"timestamp_ms": LINE[8].timestamp_ms}, TimestampTooOld),
+        ({"target": 0x207FFFFF}, BadTarget),
+    ],
+)
+def test_a_header_that_breaks_a_rule(fields: dict[str, object], error: type[ChainError]) -> None:
+    head = mined(SPEC, LINE[:-1], state_root=TREE.root, **fields)
+    with pytest.raises(error):
+        verify_bundle(seal_bundle(replace(BUNDLE, headers=(*LINE[1:-1], head))))
+
+
+def test_a_header_without_work() -> None:
+    idle = replace(LINE[-1], nonce=b"\xff" * 8)
+    with pytest.raises(PowNotMet):
+        verify_bundle(seal_bundle(replace(BUNDLE, headers=(*LINE[1:-1], idle))))
+
+
+def test_records_must_stand_under_the_head() -> None:
+    other = tree_of(MODEL_RECORD, VERSION_RECORD, replace(ROUND_RECORD, pot=1))
+    for name in ("model", "version", "round"):
+        record = {"model": MODEL_RECORD, "version": VERSION_RECORD, "round": replace(ROUND_RECORD, pot=1)}[
+            name
+        ]
+        forged = replace(BUNDLE, **{name: other.proven(record)})  # type: ignore[arg-type]  # by name
+        with pytest.raises(SmtProofMismatch):
+            verify_bundle(seal_bundle(forged))
+
+
+OTHER = b"\x66" * 32
+STRANGE_STATES = {
+    "version of another model": {"version": replace(VERSION_RECORD, model=OTHER)},
+    "root that is not of the tensors": {"version": replace(VERSION_RECORD, root=OTHER)},
+    "model with another current root": {"model": replace(MODEL_RECORD, root=OTHER)},
+    "round of another model": {"round_": replace(ROUND_RECORD, model=OTHER)},
+    "another round": {"round_": replace(ROUND_RECORD, id=OTHER)},
+    "round that kept the model": {"round_": replace(ROUND_RECORD, status=2)},
+    "round that made another version": {"round_": replace(ROUND_RECORD, new_version=2)},
+    "round that another author won": {"round_": replace(ROUND_RECORD, winner=AUDITOR)},
+    "round left out": {"round_": None},
+    "founding version with a round": {"version": replace(VERSION_RECORD, number=0)},
+}
+
+
+@pytest.mark.parametrize("case", STRANGE_STATES)
+def test_records_must_belong_together(case: str) -> None:
+    """A state that no execution reaches, mined all the same: no proof of it is accepted."""
+    records = {"model": MODEL_RECORD, "version": VERSION_RECORD, "round_": ROUND_RECORD} | STRANGE_STATES[
+        case
+    ]
+    tree = tree_of(*(record for record in records.values() if record is not None))
+    line = mined_line(SPEC, 2, tree.root)
+    with pytest.raises(RecordMismatch):
+        verify_bundle(seal_bundle(bundle_of(line, tree, **records)))  # type: ignore[arg-type]  # by name
+
+
+def test_records_of_other_kinds_are_refused() -> None:
+    with pytest.raises(RecordMismatch):
+        verify_bundle(seal_bundle(replace(BUNDLE, model=BUNDLE.version)))
+
+
+def test_an_older_version_is_proven_as_such() -> None:
+    model = replace(MODEL_RECORD, head=2, root=OTHER)
+    tree = tree_of(model, VERSION_RECORD, ROUND_RECORD)
+    report = verify_bundle(seal_bundle(bundle_of(mined_line(SPEC, 2, tree.root), tree, model=model)))
+    assert not report.is_current
+
+
+def test_the_founding_version_needs_no_round() -> None:
+    model = replace(MODEL_RECORD, head=0)
+    version = replace(VERSION_RECORD, number=0, round=ZERO_HASH)
+    tree = tree_of(model, version)
+    bundle = bundle_of(mined_line(SPEC, 2, tree.root), tree, model=model, version=version, round_=None)
+    report = verify_bundle(seal_bundle(bundle))
+    assert (report.round, report.validation, report.sealed, report.auditors) == (None, (), (), ())
+
+
+def test_upgrades_are_not_part_of_a_bundle() -> None:
+    spec = replace(SPEC, upgrades=(Upgrade(1, 0),))
+    with pytest.raises(MalformedProof):
+        verify_bundle(seal_bundle(replace(BUNDLE, spec=spec)))
+
+
+def test_a_spec_of_another_chain_moves_the_genesis() -> None:
+    with pytest.raises(CheckpointNeeded):
+        verify_bundle(seal_bundle(replace(BUNDLE, spec=replace(SPEC, name="other"))))
+
+
+@pytest.mark.parametrize("value", [b"\x00", b"\xff\x90", b"\x09\xc0"])
+def test_a_value_that_is_no_record(value: bytes) -> None:
+    with pytest.raises((CodecError, InvalidProof)):
+        verify_bundle(seal_bundle(replace(BUNDLE, model=replace(BUNDLE.model, value=value))))
+
+
+def test_the_samples_are_worked_for() -> None:
+    assert work(LINE) == (BLOCKS + 1) * work_of(int.from_bytes(proof_chain.TARGET, "big"))
