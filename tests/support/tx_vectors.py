@@ -1,0 +1,220 @@
+"""Writes tests/vectors/tx_*.json: run `python -m tests.support.tx_vectors` from the root.
+
+One file a transaction type, each a list of blocks in which the type occurs: the whole state before, the
+transactions, their receipts, and every record and blob that they change. A second implementation can replay them
+without this package. The files are frozen: a changed vector is a changed protocol.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from engram.primitives import smt
+from engram.primitives.codec import encode, to_json
+from engram.statemachine.content import Inline, blob_id
+from engram.statemachine.rules import Rules
+from engram.statemachine.transaction import Transaction, signing_message, txid
+from engram.statemachine.transactions import TX_TYPES, decode_payload
+from engram.statemachine.transactions.claim_rewards import ClaimRewards
+from engram.statemachine.transactions.infer import Infer
+from engram.statemachine.transactions.publish_chunk import PublishChunk
+from engram.statemachine.transactions.publish_part import PublishPart
+from engram.statemachine.transactions.score_version import ScoreVersion
+from engram.statemachine.transactions.transfer import Transfer
+from engram.statemachine.transition import TransitionResult
+from tests.support import chain_models as models
+from tests.support import rounds
+from tests.support.ledger import Ledger, key
+from tests.support.nn_samples import random_features
+
+FOLDER = Path(__file__).resolve().parents[1] / "vectors"
+Case = dict[str, Any]
+ALICE, BOB = key(1), key(2)
+COINS = 10**10
+
+
+class RecordingLedger(Ledger):
+    """A ledger that keeps a case of every block with transactions in it."""
+
+    cases: list[Case]
+
+    def block(self, *txs: Transaction) -> TransitionResult:
+        before = self._snapshot()
+        result = super().block(*txs)
+        if txs:
+            self.__dict__.setdefault("cases", []).append(before | _outcome(txs, result))
+        return result
+
+    def _snapshot(self) -> Case:
+        ctx = self.ctx
+        held = sorted(self.blobs.items())
+        return {
+            "block": {
+                "chain_id": ctx.chain_id,
+                "height": ctx.height,
+                "timestamp_ms": ctx.timestamp_ms,
+                "parent": ctx.parent.hex(),
+                "miner": ctx.miner.hex(),
+            },
+            "rules": to_json(ctx.rules),
+            "root": self.root.hex(),
+            "state": {path.hex(): leaf.hex() for path, leaf in smt.iterate(self.nodes, self.root)},
+            "blobs": {name.hex(): raw.hex() for name, raw in held},
+        }
+
+
+def _outcome(txs: tuple[Transaction, ...], result: TransitionResult) -> Case:
+    changes = sorted(result.changes.items())
+    return {
+        "transactions": [_transaction(tx) for tx in txs],
+        "receipts": [
+            {"bytes": encode(receipt).hex(), "value": to_json(receipt)} for receipt in result.receipts
+        ],
+        "new_root": result.root.hex(),
+        "changes": {path.hex(): None if leaf is None else leaf.hex() for path, leaf in changes},
+        "new_blobs": {name.hex(): raw.hex() for name, raw in sorted(result.blobs.items())},
+    }
+
+
+def _transaction(tx: Transaction) -> Case:
+    return {
+        "type": TX_TYPES[tx.kind].NAME,
+        "bytes": encode(tx).hex(),
+        "signing_message": signing_message(tx).hex(),
+        "txid": txid(tx).hex(),
+        "payload": to_json(decode_payload(tx)),
+    }
+
+
+def transfer() -> list[Case]:
+    ledger = RecordingLedger({ALICE: COINS, BOB: 5})
+    ledger.block(ledger.pay(ALICE, Transfer(BOB.address, 12_345)))
+    ledger.block(*ledger.pay_each(ALICE, Transfer(b"\xcc" * 20, 1), Transfer(ALICE.address, 7)))
+    return ledger.cases
+
+
+def claim_rewards() -> list[Case]:
+    ledger = RecordingLedger({ALICE: COINS}, rules=Rules(maturity_blocks=2, subsidy=1_000))
+    ledger.miner = ALICE.address
+    ledger.skip_to(5)
+    ledger.send(ALICE, ClaimRewards(3, 4))
+    assert ledger.send(ALICE, ClaimRewards(3, 4)).code == "nothing_to_claim"
+    return ledger.cases
+
+
+def publish_chunk() -> list[Case]:
+    ledger = RecordingLedger({ALICE: COINS}, rules=Rules(chunk_bytes=32))
+    raw, wrong = bytes(range(40)), b"\x77" * 32
+    for index in (1, 0):
+        ledger.send(ALICE, PublishChunk(blob_id(raw), 40, index, raw[32 * index : 32 * index + 32]))
+    assert ledger.send(ALICE, PublishChunk(wrong, 3, 0, b"abc")).code == "blob_hash_mismatch"
+    return ledger.cases
+
+
+def _model_ledger() -> RecordingLedger:
+    samples = models.founded_model(), models.published_part(models.raw_part())
+    records = [record for sample in samples for record in sample.records]
+    ledger = RecordingLedger({ALICE: COINS}, records=records)
+    models.bring(ledger, samples)
+    return ledger
+
+
+def publish_part() -> list[Case]:
+    raw = models.raw_part(rows=4, seed=8)
+    ledger = RecordingLedger({ALICE: COINS})
+    ledger.send(ALICE, PublishPart(4, 12, 3, models.SALT, Inline(raw)))
+    assert ledger.send(ALICE, PublishPart(4, 12, 3, models.SALT, Inline(raw))).code == "part_known"
+    assert ledger.send(ALICE, PublishPart(4, 12, 2, bytes(32), Inline(raw))).code == "label_out_of_range"
+    return ledger.cases
+
+
+def score_version() -> list[Case]:
+    ledger = _model_ledger()
+    part = models.part_commitment(models.SALT, models.raw_part())
+    ledger.send(ALICE, ScoreVersion(models.MODEL_ID, 0, part))
+    return ledger.cases
+
+
+def infer() -> list[Case]:
+    ledger = _model_ledger()
+    question = models.tensor_bytes(random_features(12, 3))
+    ledger.send(ALICE, Infer(models.MODEL_ID, None, question))
+    return ledger.cases
+
+
+@cache
+def _played_rounds() -> tuple[Case, ...]:
+    """A TRAIN round with an auditor and a liar, then a GROW round, on one ledger."""
+    ledger = RecordingLedger({actor: rounds.PURSE for actor in rounds.ACTORS}, rules=rounds.SMALL_RULES)
+    train = rounds.Play(parts=5, ledger=ledger)
+    train.found(terms=rounds.train_terms(train.parts[:4], auditors=(rounds.AUDITOR.address,)))
+    train.ok(train.send(rounds.AUDITOR, train.seal_payload(train.parts[4])))
+    train.reveal_validation()
+    train.at(rounds.Phase.COMMIT)
+    honest, lie = rounds.network(train.inputs, 8), rounds.network(train.inputs, 4)
+    claim = train.commit(rounds.ALICE, honest)
+    false_claim = train.commit(rounds.BOB, lie, loss=train.loss_of(lie) - 1)
+    train.at(rounds.Phase.UPDATE)
+    train.ok(train.send(rounds.ALICE, train.update_payload(claim, honest)))
+    assert train.send(rounds.BOB, train.update_payload(false_claim, lie)).code == "loss_mismatch"
+    train.audit()
+    train.ok(train.send(rounds.AUDITOR, train.sealed_payload(train.parts[4])))
+    train.end()
+    _grow(train, ledger)
+    return tuple(ledger.cases)
+
+
+def _grow(train: rounds.Play, ledger: Ledger) -> None:
+    grow = rounds.Play(parts=5, ledger=ledger, classes=3)
+    grow.model_id = train.model_id
+    kind = int(rounds.RoundKind.GROW)
+    grow.ok(grow.open(rounds.train_terms(grow.parts, kind=kind, new_classes=1, retention_window=2, rows=8)))
+    grow.reveal_validation()
+    for receipt in grow.play_epoch((rounds.ALICE, rounds.growth(grow.inputs, 16))):
+        grow.ok(receipt)
+    grow.audit()
+    grow.score_retention(rounds.ALICE)
+    assert grow.end().new_version == 2
+
+
+def _of_rounds(name: str) -> Callable[[], list[Case]]:
+    """The first block of the played rounds that holds this type, and the first in which it failed."""
+
+    def cases() -> list[Case]:
+        found = [case for case in _played_rounds() if name in {tx["type"] for tx in case["transactions"]}]
+        failed = [case for case in found[1:] if any(each["value"]["code"] for each in case["receipts"])]
+        return found[:1] + failed[:1]
+
+    return cases
+
+
+MAKERS: dict[str, Callable[[], list[Case]]] = {
+    "transfer": transfer,
+    "claim_rewards": claim_rewards,
+    "publish_chunk": publish_chunk,
+    "publish_part": publish_part,
+    "score_version": score_version,
+    "infer": infer,
+    "open_round": _of_rounds("open_round"),
+    "seal_part": _of_rounds("seal_part"),
+    "reveal_part": _of_rounds("reveal_part"),
+    "commit_update": _of_rounds("commit_update"),
+    "reveal_update": _of_rounds("reveal_update"),
+    "reveal_sealed": _of_rounds("reveal_sealed"),
+    "score_retention": _of_rounds("score_retention"),
+    "advance_round": _of_rounds("advance_round"),
+}
+
+
+def main() -> None:
+    for name, make in MAKERS.items():
+        text = json.dumps(make(), indent=1, ensure_ascii=False)
+        (FOLDER / f"tx_{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
