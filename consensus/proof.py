@@ -3,9 +3,9 @@
     bundle   encode(ProofBundle) ‖ tagged_hash(Tag.PROOF, encode(ProofBundle))
 
 The headers lead from genesis, or from a little before a checkpoint that the verifier trusts, to the head
-under whose state root the records are proven. Executing nothing, a verifier believes what the most work stands on:
-the report says how much that is. The hash at the end tells an accident from a forgery, and protects from
-neither a forger nor a chain of little work; only `min_work` and `checkpoint` do.
+under whose state root the records are proven. Executing nothing, a verifier believes what the most work
+stands on: the report says how much that is. The hash at the end tells an accident from a forgery, and
+protects from neither a forger nor a chain of little work; only `min_work` and `checkpoint` do.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def test_other_bytes_are_no_bundle(raw: bytes) -> None:
 
 
 def test_one_byte_changed_by_a_forger_who_mends_the_hash() -> None:
-    """Every byte of spec, headers and records is bound by a hash or by work: a third of them, and the head."""
+    """Every byte of spec, headers and records is bound by a hash or by work; every third and the head's."""
     body = RAW[:-32]
     accepted = []
     head_end = body.index(encode(LINE[-1])) + len(encode(LINE[-1]))
