@@ -1,4 +1,4 @@
-"""What a builder makes, a validator accepts; what anyone changes in it is refused by a code, without a trace."""
+"""What a builder makes, a validator accepts; what is changed in it is refused by a code, without a trace."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace

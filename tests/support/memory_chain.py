@@ -10,6 +10,7 @@ from engram.consensus.block import NONCE_BYTES, Block, BlockHeader, pow_prefix
 from engram.consensus.builder import Template, assemble
 from engram.consensus.chainspec import Allocation, ChainSpec, chain_id, local
 from engram.consensus.compact import bits_to_target
+from engram.consensus.context import block_context
 from engram.consensus.difficulty import next_bits
 from engram.consensus.genesis import genesis
 from engram.consensus.pow import meets_target, pow_digest
@@ -22,6 +23,7 @@ from engram.consensus.validation import (
     validate_header,
 )
 from engram.primitives.keys import PrivateKey
+from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import MissingBlob
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
@@ -126,6 +128,11 @@ class MemoryChain:
             blobs=self,
             scorer=self.scorer,
         )
+
+    def next_context(self) -> BlockContext:
+        """What transactions of the next block see, on schedule and mined by nobody."""
+        timestamp_ms = self.tip.timestamp_ms + self.spec.block_time_ms
+        return block_context(self.spec, self.tip, timestamp_ms, bytes(20), self, self.scorer)
 
     def mine(self, candidates: Iterable[Transaction] = (), *, miner: bytes = bytes(20)) -> Block:
         """Assembles, searches a nonce and takes the block in."""

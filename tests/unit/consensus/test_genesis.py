@@ -1,17 +1,26 @@
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engram.consensus import chainspec
 from engram.consensus.block import HEADER_VERSION, block_id, receipts_root, transactions_root
-from engram.consensus.chainspec import Allocation, local, spec_id
+from engram.consensus.chainspec import Allocation, ChainSpec, chain_id, load_spec, local, spec_id
 from engram.consensus.compact import bits_to_target
 from engram.consensus.errors import BadSpec, SpecMismatch
 from engram.consensus.genesis import check_genesis, genesis
+from engram.primitives.codec import encode
 from engram.statemachine.records import Account, Supply
 from engram.statemachine.state import State
 
 ALICE, BOB = bytes([1]) * 20, bytes([2]) * 20
 SPEC = local((Allocation(ALICE, 5), Allocation(BOB, 7)), 1_700_000_000_000)
+
+
+VECTOR = json.loads((Path(__file__).parents[2] / "vectors" / "consensus_genesis.json").read_text())
 
 
 class Nodes:
@@ -20,6 +29,20 @@ class Nodes:
 
     def get_node(self, node_hash: bytes) -> bytes:
         return self.nodes[node_hash]
+
+
+@pytest.mark.parametrize("case", VECTOR["presets"], ids=lambda case: case["spec"]["name"])
+def test_golden_genesis(case: dict[str, Any]) -> None:
+    spec = load_spec(json.dumps(case["spec"]))
+    made = genesis(spec)
+    assert (spec_id(spec).hex(), chain_id(spec)) == (case["spec_id"], case["chain_id"])
+    assert (encode(made.block.header).hex(), made.id.hex()) == (case["header"], case["block_id"])
+
+
+@pytest.mark.parametrize("preset", [chainspec.main, chainspec.test])
+def test_the_public_presets_are_the_golden_ones(preset: Callable[[], ChainSpec]) -> None:
+    golden = {case["spec"]["name"]: case["spec_id"] for case in VECTOR["presets"]}
+    assert spec_id(preset()).hex() == golden[preset().name]
 
 
 def test_the_header_commits_to_the_spec_and_its_state() -> None:

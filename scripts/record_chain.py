@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""Records tests/vectors/consensus_chain_50.json, fifty blocks of a real chain, and consensus_genesis.json.
+
+Run from the repository root: .venv/bin/python scripts/record_chain.py
+
+The blocks come from the real builder, with real proof of work and every kind of transaction: transfers, a
+tensor that arrives in chunks, a network founded on it, a TRAIN round of two epochs with a third party's part
+and a liar, a GROW round with retention scoring, scores, inferences, claims. To be run again only after a
+deliberate change of the rules: what it writes is frozen by review.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from engram.consensus import chainspec
+from engram.consensus.block import Block, block_id
+from engram.consensus.chainspec import Allocation, ChainSpec, chain_id, dump_spec, local, spec_id
+from engram.consensus.genesis import genesis
+from engram.nn.data import part_bytes
+from engram.nn.layers import DenseRelu, Output
+from engram.nn.network import NetworkSpec
+from engram.nn.seeded import Seeded
+from engram.nn.tensor import Explicit, tensor_bytes
+from engram.primitives.codec import encode
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.keys import PrivateKey
+from engram.primitives.types import Hash
+from engram.statemachine.content import Inline, blob_id
+from engram.statemachine.context import BlockContext
+from engram.statemachine.fees import minimum_fee
+from engram.statemachine.parameters import BlockSources
+from engram.statemachine.phases import Phase
+from engram.statemachine.receipt import Status
+from engram.statemachine.records import Openers, Policy
+from engram.statemachine.round_records import RoundKind, RoundStatus
+from engram.statemachine.state import State
+from engram.statemachine.terms import Founding
+from engram.statemachine.transaction import Transaction, TxPayload, txid
+from engram.statemachine.transactions import TX_TYPES
+from engram.statemachine.transactions.claim_rewards import ClaimRewards
+from engram.statemachine.transactions.infer import Infer
+from engram.statemachine.transactions.open_round import OpenRound
+from engram.statemachine.transactions.publish_chunk import PublishChunk
+from engram.statemachine.transactions.publish_part import PublishPart
+from engram.statemachine.transactions.score_version import ScoreVersion
+from engram.statemachine.transactions.seal_part import SealPart
+from engram.statemachine.transactions.transfer import Transfer
+from engram.statemachine.transition import TransitionResult
+from engram.statemachine.upgrades import FROM_GENESIS
+from tests.support.ledger import Ledger
+from tests.support.memory_chain import GENESIS_MS, MemoryChain, key, search
+from tests.support.rounds import (
+    ACTORS,
+    ALICE,
+    AUDITOR,
+    BOB,
+    CAROL,
+    COIN,
+    SMALL_RULES,
+    Play,
+    SecretPart,
+    growth,
+    make_part,
+    network,
+    train_terms,
+)
+
+HEIGHT = 50
+CHAIN_PATH = Path("tests/vectors/consensus_chain_50.json")
+GENESIS_PATH = Path("tests/vectors/consensus_genesis.json")
+CHUNK_BYTES = 4_096
+INPUTS, NEURONS, CLASSES = 64, 160, 3
+ROWS = 96
+"""Large enough that BLAS spreads the products over threads."""
+
+CLERK, DAVE = key(101), key(102)
+MINERS = (key(103), key(104))
+
+Errand = tuple[PrivateKey, Callable[[], TxPayload]]
+
+
+def recorded_spec() -> ChainSpec:
+    """The local preset with the rules of small rounds, chunks of a page and a target of 64 digests."""
+    owners = (*ACTORS, CLERK, DAVE, *MINERS)
+    spec = local(tuple(Allocation(owner.address, 1_000 * COIN) for owner in owners), GENESIS_MS)
+    rules = replace(SMALL_RULES, chunk_bytes=CHUNK_BYTES, max_blob_bytes=256 * CHUNK_BYTES)
+    return replace(spec, name="recorded", rules=rules, genesis_target=spec.max_target)
+
+
+class ChainLedger(Ledger):
+    """A ledger whose blocks are blocks: assembled, mined with irregular intervals, validated.
+
+    A block that nobody put a transaction into carries the next errand.
+    """
+
+    def __init__(self, chain: MemoryChain, errands: Iterator[Errand]) -> None:
+        self.chain = chain
+        self.rules = chain.spec.rules
+        self.scorer = chain.scorer
+        self.active = FROM_GENESIS
+        self.nodes = chain  # type: ignore[assignment]  # reads nodes just as well
+        self.blobs = chain.blobs  # type: ignore[assignment]  # read as a dictionary only
+        self._errands = errands
+        self._miners = cycle(MINERS)
+
+    @property
+    def height(self) -> int:  # type: ignore[override]  # here it follows from the chain
+        return self.chain.height
+
+    @property
+    def parent(self) -> Hash:  # type: ignore[override]  # likewise
+        return block_id(self.chain.tip)
+
+    @property
+    def root(self) -> Hash:  # type: ignore[override]  # likewise
+        return self.chain.tip.state_root
+
+    @property
+    def state(self) -> State:
+        return self.chain.state
+
+    @property
+    def ctx(self) -> BlockContext:
+        return self.chain.next_context()
+
+    def pay(
+        self, sender: PrivateKey, payload: TxPayload, *, fee: int | None = None, after: int = 0
+    ) -> Transaction:
+        nonce = self.state.account(sender.address).nonce + after
+        least = 0 if fee is None else fee
+        while True:
+            tx = self.chain.sign(sender, payload, nonce=nonce, fee=least)
+            price = minimum_fee(self.state, self.ctx, tx, payload)
+            if fee is not None or price <= least:
+                return tx
+            least = price
+
+    def block(self, *txs: Transaction) -> TransitionResult:
+        if not txs and (errand := next(self._errands, None)) is not None:
+            txs = (self.pay(errand[0], errand[1]()),)
+        timestamp_ms = self.chain.tip.timestamp_ms + 150 + self.parent[0] * 3
+        miner = next(self._miners).address
+        template = self.chain.template(txs, miner=miner, timestamp_ms=timestamp_ms)
+        assert not template.skipped, template.skipped
+        return self.chain.take(template.seal(search(self.chain.spec, template.header))).result
+
+
+class Story:
+    """Who does what in the fifty blocks."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(20)
+        self.chain = MemoryChain(recorded_spec())
+        self.tensor = tensor_bytes(rng.integers(-60, 61, (INPUTS, NEURONS), dtype=np.int8))
+        labels = (np.arange(ROWS) % CLASSES).astype(np.uint16)
+        features = rng.integers(0, 256, (ROWS, INPUTS), dtype=np.uint8)
+        self.part = SecretPart(bytes(range(32)), part_bytes(features, labels))
+        self.rows = tensor_bytes(features[:2])
+        self.outputs = tensor_bytes(rng.integers(-90, 91, (NEURONS, CLASSES), dtype=np.int8))
+        self.ledger = ChainLedger(self.chain, self.errands())
+
+    def errands(self) -> Iterator[Errand]:
+        """What two bystanders do in blocks that are empty otherwise."""
+        chunks = [self.tensor[at : at + CHUNK_BYTES] for at in range(0, len(self.tensor), CHUNK_BYTES)]
+        for index in (1, 0, *range(2, len(chunks))):
+            chunk = PublishChunk(blob_id(self.tensor), len(self.tensor), index, chunks[index])
+            yield CLERK, lambda chunk=chunk: chunk  # type: ignore[misc]  # mypy cannot infer the default
+        yield CLERK, self.found_wide
+        yield CLERK, lambda: PublishPart(ROWS, INPUTS, CLASSES, self.part.salt, Inline(self.part.raw))
+        yield DAVE, lambda: ScoreVersion(self.wide_model(), 0, self.part.commitment)
+        yield DAVE, lambda: Infer(self.wide_model(), None, self.rows)
+        yield MINERS[0], lambda: ClaimRewards(0, self.chain.height)
+        yield DAVE, lambda: Transfer(MINERS[1].address, 3 * COIN)
+        while True:
+            yield DAVE, lambda: Transfer(CLERK.address, 1 + self.chain.height)
+
+    def found_wide(self) -> TxPayload:
+        """A model whose hidden weights were uploaded, whose biases a generator makes."""
+        spec = NetworkSpec(
+            INPUTS,
+            CLASSES,
+            (),
+            (DenseRelu(1, 0, INPUTS, NEURONS, 6, 8, 8),),
+            (Output(1, 0, NEURONS, 0, CLASSES, -2, 8),),
+        )
+        zeros = (Seeded(1, bytes(32), 3, (NEURONS,)), Seeded(1, bytes(32), 3, (CLASSES,)))
+        founding = Founding(
+            spec,
+            (BlockSources(Explicit(blob_id(self.tensor)), zeros[0]),),
+            (BlockSources(Explicit(blob_id(self.outputs)), zeros[1]),),
+            policy=int(Policy.GATED),
+            openers=int(Openers.FOUNDER),
+            loss_kind=1,
+            threshold_ppm=900_000,
+            tensors=(self.outputs,),
+        )
+        parts = [make_part(index, parts=INPUTS - 2, classes=CLASSES) for index in range(2)]
+        return OpenRound(train_terms(parts, max_update_macs=2_000_000, bounty=0), founding=founding)
+
+    def wide_model(self) -> Hash:
+        """Id of the model that the clerk founded."""
+        txs = (tx for block in self.chain.blocks for tx in block.transactions)
+        founding = next(tx for tx in txs if (tx.sender, tx.kind) == (CLERK.public_key, OpenRound.KIND))
+        return tagged_hash(Tag.MODEL, txid(founding))
+
+    def tell(self) -> list[Block]:
+        """The blocks after genesis."""
+        train = Play(ledger=self.ledger)
+        third = make_part(7, parts=4, seed=9)
+        train.parts.append(third)
+        terms = train_terms(train.parts[:4], epochs=2, auditors=(AUDITOR.address,))
+        train.ok(train.found(terms=terms))
+        train.ok(train.send(AUDITOR, SealPart(train.id, third.commitment)))
+        train.reveal_validation()
+        good, better, best = (network(train.inputs, gain) for gain in (4, 8, 12))
+        for receipt in train.play_epoch((ALICE, good), (BOB, better)):
+            train.ok(receipt)
+        train.at(Phase.COMMIT, 1)
+        honest = train.commit(ALICE, best, 1)
+        lie = train.commit(CAROL, best, 1, loss=train.loss_of(best) - 1)
+        train.at(Phase.UPDATE, 1)
+        train.ok(train.send(ALICE, train.update_payload(honest, best)))
+        assert train.send(CAROL, train.update_payload(lie, best)).status == Status.FAILED
+        train.audit()
+        train.ok(train.send(AUDITOR, train.sealed_payload(third)))
+        assert train.end().status == RoundStatus.DECIDED
+        self._grow(train)
+        while self.chain.height < HEIGHT:
+            self.ledger.block()
+        return self.chain.blocks[1:]
+
+    def _grow(self, train: Play) -> None:
+        grow = Play(ledger=self.ledger, classes=3)
+        grow.model_id = train.model_id
+        terms = train_terms(grow.parts, kind=int(RoundKind.GROW), new_classes=1, retention_window=2)
+        grow.ok(grow.open(terms))
+        grow.reveal_validation()
+        for receipt in grow.play_epoch((BOB, growth(grow.inputs, 12))):
+            grow.ok(receipt)
+        grow.audit()
+        grow.score_retention(BOB)
+        assert grow.end().status == RoundStatus.DECIDED
+
+
+def record_genesis() -> None:
+    """Spec, ids and genesis block of every preset."""
+    presets = (chainspec.main(), chainspec.test(), local((Allocation(bytes(range(20)), COIN),), GENESIS_MS))
+    vector = {
+        "about": "Made by scripts/record_chain.py: the presets, their spec ids and their genesis headers.",
+        "presets": [
+            {
+                "spec": json.loads(dump_spec(spec)),
+                "spec_id": spec_id(spec).hex(),
+                "chain_id": chain_id(spec),
+                "header": encode(made.block.header).hex(),
+                "block_id": made.id.hex(),
+            }
+            for spec in presets
+            for made in (genesis(spec),)
+        ],
+    }
+    GENESIS_PATH.write_text(json.dumps(vector, indent=1) + "\n")
+    print(f"{GENESIS_PATH}: {len(presets)} presets")
+
+
+def record_story() -> None:
+    """The fifty blocks."""
+    story = Story()
+    blocks = story.tell()
+    kinds = {tx.kind for block in blocks for tx in block.transactions}
+    assert kinds == TX_TYPES.keys(), f"the story lacks {sorted(TX_TYPES.keys() - kinds)}"
+    assert len(blocks) == HEIGHT, f"the story takes {len(blocks)} blocks"
+    vector = {
+        "about": "Made by scripts/record_chain.py. A replay must give every root in these headers.",
+        "spec": json.loads(dump_spec(story.chain.spec)),
+        "genesis": block_id(story.chain.blocks[0].header).hex(),
+        "blocks": [
+            {"id": block_id(header).hex(), "state_root": header.state_root.hex(), "raw": encode(block).hex()}
+            for block in blocks
+            for header in (block.header,)
+        ],
+    }
+    CHAIN_PATH.write_text(json.dumps(vector, indent=1) + "\n")
+    transactions = sum(len(block.transactions) for block in blocks)
+    print(f"{CHAIN_PATH}: {len(blocks)} blocks, {transactions} transactions")
+
+
+if __name__ == "__main__":
+    record_genesis()
+    record_story()
