@@ -5,7 +5,7 @@ Layers are arrays and blocks are kernels here; who may append what is `growth`'s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ LOGIT_LIMIT: Final = 2**30
 
 _CHUNK_ROWS: Final = 1024
 _CHUNK_ELEMENTS: Final = 2**21
+_SUM_WEIGHT: Final = 8  # a component sum is 8 bytes, and its maximum takes copies
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,20 +73,28 @@ def unstarted(spec: NetworkSpec, features: Features) -> FrozenActivations:
 def resume(
     spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: FrozenActivations, engine: Engine
 ) -> Int64Array:
-    """Component sums (n, components) of the whole network; runs only the blocks that `start` does not cover.
+    """Logits (n, classes) of the whole network; runs only the blocks that `start` does not cover.
 
     `parameters` and `peaks` are those of the blocks to run, hidden blocks first. Memory beside the result
     does not grow with the rows.
     """
-    return _component_sums(_plan(spec, parameters, peaks, start, engine), start, ())
+    logits = np.empty((len(start.sums), spec.classes), dtype=np.int64)
+    for rows, _, sums in _chunks(_plan(spec, parameters, peaks, start, engine), start):
+        logits[rows] = logits_of(spec, sums)
+    return logits
 
 
 def resume_and_keep(
     spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: FrozenActivations, engine: Engine
 ) -> FrozenActivations:
-    """As `resume`, but keeps the activations of every layer as well."""
+    """As `resume`, but keeps the activations of every layer and the component sums."""
     kept = _kept_layers(spec, start)
-    sums = _component_sums(_plan(spec, parameters, peaks, start, engine), start, kept)
+    sums = np.empty((len(start.sums), component_count(spec)), dtype=np.int64)
+    for rows, layers, chunk_sums in _chunks(_plan(spec, parameters, peaks, start, engine), start):
+        sums[rows] = chunk_sums
+        for number, store in enumerate(kept, 1):
+            made = start.layers[number].shape[1] if number < len(start.layers) else 0
+            store[rows, made:] = layers[number][:, made:]
     return FrozenActivations(len(spec.hidden), len(spec.outputs), (start.layers[0], *kept), sums)
 
 
@@ -93,10 +102,11 @@ def logits_of(spec: NetworkSpec, sums: Int64Array) -> Int64Array:
     """Logits (n, classes): the maximum over each class's components, clipped once to ±2^30."""
     if not spec.components:
         return saturate(sums, -LOGIT_LIMIT, LOGIT_LIMIT)
-    logits = np.full((len(sums), spec.classes), np.iinfo(np.int64).min, dtype=np.int64)
-    for component, label in enumerate(spec.components):
-        np.maximum(logits[:, label], sums[:, component], out=logits[:, label])
-    return saturate(logits, -LOGIT_LIMIT, LOGIT_LIMIT)
+    labels = np.array(spec.components, dtype=np.int64)
+    by_class = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[by_class], np.arange(spec.classes))
+    best: Int64Array = np.maximum.reduceat(sums[:, by_class], starts, axis=1)
+    return saturate(best, -LOGIT_LIMIT, LOGIT_LIMIT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,33 +149,35 @@ def _plan(
 def _loads(
     blocks: Sequence[HiddenBlock | Output], start: FrozenActivations
 ) -> tuple[tuple[int, int, int], ...]:
-    """For each layer of the start, the hull of the columns that the blocks read there."""
-    loads = []
+    """For each layer of the start, the columns that some block reads there, as disjoint intervals."""
+    loads: list[tuple[int, int, int]] = []
     for number, layer in enumerate(start.layers):
-        ends = [(block.lo, min(block.hi, layer.shape[1])) for block in blocks if block.reads == number]
-        read = [(lo, hi) for lo, hi in ends if lo < hi]
-        if read:
-            loads.append((number, min(lo for lo, _ in read), max(hi for _, hi in read)))
+        end = 0
+        for lo, hi in sorted((block.lo, block.hi) for block in blocks if block.reads == number):
+            begin, end = max(lo, end), max(end, min(hi, layer.shape[1]))
+            if begin < end:
+                loads.append((number, begin, end))
     return tuple(loads)
 
 
-def _component_sums(plan: _Plan, start: FrozenActivations, kept: Sequence[Layer]) -> Int64Array:
-    """Component sums; the new columns of hidden layer L also go to kept[L - 1], if anything is kept."""
+def _chunks(plan: _Plan, start: FrozenActivations) -> Iterator[tuple[slice, Sequence[Numbers], Int64Array]]:
+    """Row range, layers and component sums of a chunk of rows, in buffers that the next chunk overwrites."""
     count, old = start.sums.shape
-    sums = np.zeros((count, plan.components), dtype=np.int64)
-    sums[:, :old] = start.sums
-    size = max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // sum(plan.widths), count))
+    size = max(
+        1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // (sum(plan.widths) + _SUM_WEIGHT * plan.components), count)
+    )
     buffers = [np.empty((size, width), dtype=plan.dtype) for width in plan.widths]
+    sums_buffer = np.empty((size, plan.components), dtype=np.int64)
     for begin in range(0, count, size):
         rows = slice(begin, min(begin + size, count))
         layers = [buffer[: rows.stop - begin] for buffer in buffers]
+        sums = sums_buffer[: rows.stop - begin]
         for number, lo, hi in plan.loads:
             layers[number][:, lo:hi] = start.layers[number][rows, lo:hi]
-        _run_chunk(plan, layers, sums[rows])
-        for number, store in enumerate(kept, 1):
-            made = start.layers[number].shape[1] if number < len(start.layers) else 0
-            store[rows, made:] = layers[number][:, made:]
-    return sums
+        sums[:, :old] = start.sums[rows]
+        sums[:, old:] = 0
+        _run_chunk(plan, layers, sums)
+        yield rows, layers, sums
 
 
 def _run_chunk(plan: _Plan, layers: Sequence[Numbers], sums: Int64Array) -> None:

@@ -30,7 +30,6 @@ from engram.nn.errors import (
 from engram.nn.evaluate import (
     Features,
     FrozenActivations,
-    logits_of,
     resume,
     resume_and_keep,
     unstarted,
@@ -111,8 +110,7 @@ def grown_spec(spec: NetworkSpec, growth: Growth) -> NetworkSpec:
 def growth_macs_per_row(spec: NetworkSpec, growth: Growth) -> int:
     """Multiply-accumulates charged for the loss of one row, the frozen network's activations being there.
 
-    Σ over the new blocks of (hi - lo)·width + ACTIVATION_MACS·width, + COMPONENT_MACS·components
-    + LOGIT_MACS·classes of the grown network.
+    `macs_per_row` with the new blocks only, but all components and classes of the grown network.
     """
     products = sum(block_macs(block) for block in (*growth.hidden, *growth.outputs))
     grown = grown_spec(spec, growth)
@@ -168,7 +166,7 @@ def forward_growth(
     growth's. Raises `ShapeMismatch` for activations of another network, and what `prove_growth` raises.
     """
     grown, peaks = _prepare(spec, frozen, growth, parameters, bounds)
-    return logits_of(grown, resume(grown, parameters, peaks, frozen, engine))
+    return resume(grown, parameters, peaks, frozen, engine)
 
 
 def extend_frozen(

@@ -7,7 +7,7 @@ Logits z are int64 (n, classes) in Q16 nats within ±2^30, labels y integers (n,
 functions and
   tables of `fixed`. Within 1e-6 nat of the real-number loss of the same logits.
 - 2 `squared_error`: Σ_j (clip(z_j, ±16 nats) - [j = y])², one-hot targets 0 and 1 in units of a nat:
-  round_shift(Σ_j (clip(z_j, -2^20, 2^20) - 2^16·[j = y])², 8).
+  min(round_shift(Σ_j (clip(z_j, -2^20, 2^20) - 2^16·[j = y])², 8), 2^39).
 - 3 `zero_one`: 2^24 for a row whose largest logit (the lowest class on a tie) is not its label, else 0.
 """
 
@@ -30,6 +30,7 @@ __all__ = ["LOSSES", "Score", "evaluate_loss", "ln_q24", "loss_rows", "score"]
 LossFunction = Callable[[Int64Array, Labels], Int64Array]
 
 SQUARED_ERROR_LIMIT: Final = 16 << LOGIT_BITS
+SQUARED_ERROR_ROW_LIMIT: Final = 2**39
 _CHUNK_ELEMENTS: Final = 2**17
 
 
@@ -58,7 +59,8 @@ def squared_error(logits: Int64Array, labels: Labels) -> Int64Array:
     """Loss 2 of each row."""
     errors = saturate(logits, -SQUARED_ERROR_LIMIT, SQUARED_ERROR_LIMIT)
     errors[np.arange(len(labels)), labels] -= 1 << LOGIT_BITS
-    return round_shift(np.sum(np.square(errors), axis=1, dtype=np.int64), 2 * LOGIT_BITS - LOSS_BITS)
+    squares = np.sum(np.square(errors), axis=1, dtype=np.int64)
+    return np.minimum(round_shift(squares, 2 * LOGIT_BITS - LOSS_BITS), SQUARED_ERROR_ROW_LIMIT)
 
 
 def zero_one(logits: Int64Array, labels: Labels) -> Int64Array:
@@ -71,7 +73,7 @@ LOSSES: Final[Mapping[int, LossFunction]] = {1: softmax_cross_entropy, 2: square
 
 
 def loss_rows(kind: int, logits: Int64Array, labels: Labels) -> Int64Array:
-    """Loss of each row, int64 Q24 nats, never negative.
+    """Loss of each row, int64 Q24 nats, from 0 to below 2^40: 2^24 rows of any loss fit 64 bits.
 
     Raises `UnknownLoss`, `ShapeMismatch`, `LabelOutOfRange`.
     """

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from engram.nn.evaluate import Features, logits_of, resume, unstarted
+from engram.nn.evaluate import Features, resume, unstarted
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import FAST, Engine
 from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
@@ -69,7 +69,7 @@ def forward(
     """
     start = unstarted(spec, features)
     proved = prove_bounds(spec, parameters) if bounds is None else bounds
-    return logits_of(spec, resume(spec, parameters, (*proved.hidden, *proved.outputs), start, engine))
+    return resume(spec, parameters, (*proved.hidden, *proved.outputs), start, engine)
 
 
 def predict(logits: Int64Array) -> npt.NDArray[np.int64]:

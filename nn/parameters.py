@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.nn.dtypes import IntArray
 from engram.nn.errors import ShapeMismatch, WeightOutOfRange
 from engram.nn.fixed import INT32_MAX
 from engram.nn.layers import HiddenBlock, Output
 from engram.nn.layers.block import param_shapes, prove_peak
-from engram.nn.spec import NetworkSpec, largest_operand
+from engram.nn.spec import NetworkSpec, hidden_columns, layer_widths
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,9 @@ class BlockParameters:
 
 Parameters = tuple[BlockParameters, ...]
 """Parameters of each block, hidden blocks first, then output blocks."""
+
+INPUT_MAX: Final = 255
+"""Largest input feature (uint8)."""
 
 _WEIGHT_TYPES: Final[Mapping[int, np.dtype[Any]]] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
 _BIAS_TYPE: Final = np.dtype(np.int32)
@@ -73,10 +77,19 @@ def prove_blocks(
 ) -> tuple[int, ...]:
     """The peak of each of some blocks of `spec`. Raises as `prove_bounds` does."""
     check_block_parameters(blocks, parameters)
+    largest = largest_values(spec)
     return tuple(
-        prove_peak(block, given.weights, given.bias, largest_operand(spec, block))
+        prove_peak(block, given.weights, given.bias, int(np.max(largest[block.reads][block.lo : block.hi])))
         for block, given in zip(blocks, parameters, strict=True)
     )
+
+
+def largest_values(spec: NetworkSpec) -> tuple[npt.NDArray[np.int32], ...]:
+    """The largest value of each neuron of each layer, from its declared bits; inputs are uint8."""
+    layers = tuple(np.full(width, INPUT_MAX, dtype=np.int32) for width in layer_widths(spec))
+    for block, first in zip(spec.hidden, hidden_columns(spec), strict=True):
+        layers[block.layer][first : first + block.width] = (1 << block.bits) - 1
+    return layers
 
 
 def _check_array(name: str, array: IntArray, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

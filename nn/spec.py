@@ -18,14 +18,14 @@ from engram.nn.layers.block import macs_per_row as block_macs
 from engram.nn.layers.block import param_shapes
 from engram.primitives.types import U8, U16, U32, U64, Size
 
-INPUT_MAX: Final = 255
-"""Largest input feature (uint8)."""
+BLOCK_MACS: Final = 2**20
+"""What preparing one block costs, once for all rows, in multiply-accumulates of equal time."""
 
 LOGIT_MACS: Final = 512
-"""What the loss of one row costs for each class, in multiply-accumulates."""
+"""What the loss of one row costs for each class, in multiply-accumulates of equal time."""
 
-COMPONENT_MACS: Final = 32
-"""What one component of one row costs beside the products that feed it, in multiply-accumulates."""
+COMPONENT_MACS: Final = 128
+"""What one component of one row costs beside the products that feed it, likewise."""
 
 MAX_BLOCKS: Final = 256
 
@@ -45,7 +45,7 @@ class NetworkLimits:
     max_neurons: U32 = 65_536
     max_classes: U16 = 1_024
     max_components: U16 = 4_096
-    max_rows: U32 = 1_000_000
+    max_rows: U32 = 100_000
     """Rows of a data part."""
     max_macs_per_row: U64 = 20_000_000
 
@@ -160,11 +160,16 @@ def canonical_components(classes: int, components: tuple[int, ...]) -> tuple[int
 def macs_per_row(spec: NetworkSpec) -> int:
     """Multiply-accumulates charged for the loss of one row.
 
-    Σ over all blocks of (hi - lo)·width + ACTIVATION_MACS·width, + COMPONENT_MACS·components
-    + LOGIT_MACS·classes.
+    Σ over all blocks of (hi - lo)·width + READ_MACS·(hi - lo) + ACTIVATION_MACS·width,
+    + COMPONENT_MACS·components + LOGIT_MACS·classes. Whoever meters a whole evaluation adds `setup_macs`.
     """
     products = sum(block_macs(block) for block in (*spec.hidden, *spec.outputs))
     return products + logit_macs(spec.classes, component_count(spec))
+
+
+def setup_macs(blocks: int) -> int:
+    """Multiply-accumulates charged for the preparation of so many blocks, whatever the number of rows."""
+    return BLOCK_MACS * blocks
 
 
 def logit_macs(classes: int, components: int) -> int:
@@ -175,18 +180,6 @@ def logit_macs(classes: int, components: int) -> int:
 def parameter_shapes(spec: NetworkSpec) -> Shapes:
     """Shapes of weights (hi - lo, width) and bias (width,) of each block, hidden blocks first."""
     return tuple(param_shapes(block) for block in (*spec.hidden, *spec.outputs))
-
-
-def largest_operand(spec: NetworkSpec, reader: HiddenBlock | Output) -> int:
-    """Largest value that a block of the network can read, from the declared bits of the neurons it reads."""
-    if reader.reads == 0:
-        return INPUT_MAX
-    columns = zip(spec.hidden, hidden_columns(spec), strict=True)
-    return max(
-        (1 << block.bits) - 1
-        for block, first in columns
-        if block.layer == reader.reads and first < reader.hi and reader.lo < first + block.width
-    )
 
 
 def _check_interval(block: HiddenBlock | Output, below: int) -> None:

@@ -15,8 +15,11 @@ from engram.nn.errors import BoundViolated, DimensionOutOfRange, QuantizationOut
 from engram.nn.fixed import INT32_MAX, Int64Array
 from engram.nn.layers.steps import Step
 
-ACTIVATION_MACS: Final = 32
-"""What the elementwise work of one accumulator costs, in multiply-accumulates."""
+ACTIVATION_MACS: Final = 128
+"""What the elementwise work of one accumulator costs, in multiply-accumulates of equal time."""
+
+READ_MACS: Final = 8
+"""What fetching and converting one operand of a row costs, in multiply-accumulates of equal time."""
 
 WEIGHT_BITS: Final = (8, 16)
 MAX_SHIFT: Final = 31
@@ -67,8 +70,9 @@ def param_shapes(block: Block) -> tuple[tuple[int, int], tuple[int]]:
 
 
 def macs_per_row(block: Block) -> int:
-    """(hi - lo)·width multiply-accumulates and `ACTIVATION_MACS` for each column."""
-    return (block.hi - block.lo + ACTIVATION_MACS) * block.width
+    """(hi - lo)·width + READ_MACS·(hi - lo) + ACTIVATION_MACS·width."""
+    fan_in = block.hi - block.lo
+    return fan_in * block.width + READ_MACS * fan_in + ACTIVATION_MACS * block.width
 
 
 def prove_peak(block: Block, weights: IntArray, bias: IntArray, x_max: int) -> int:

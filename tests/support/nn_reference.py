@@ -36,6 +36,11 @@ def activation(block: HiddenBlock, a: int) -> int:
             return clipped(rounded(root * root, block.s2), 0, top)
 
 
+def scaled(a: int, shift: int) -> int:
+    """An output's accumulator in Q16 nats."""
+    return rounded(a, shift) if shift >= 0 else a << -shift
+
+
 def accumulators(block: HiddenBlock | Output, given: BlockParameters, below: Sequence[int]) -> list[int]:
     """x·W + b of one row."""
     operands, columns = below[block.lo : block.hi], given.weights.T.tolist()
@@ -54,9 +59,9 @@ def row_logits(spec: NetworkSpec, parameters: Parameters, row: Sequence[int]) ->
         layers[block.layer] += [activation(block, a) for a in values]
     labels = list(spec.components) or list(range(spec.classes))
     sums = [0] * len(labels)
-    for block, given in zip(spec.outputs, parameters[len(spec.hidden) :], strict=True):
-        for offset, a in enumerate(accumulators(block, given, layers[block.layer])):
-            sums[block.first + offset] += rounded(a, block.shift) if block.shift >= 0 else a * 2**-block.shift
+    for output, given in zip(spec.outputs, parameters[len(spec.hidden) :], strict=True):
+        for offset, a in enumerate(accumulators(output, given, layers[output.layer])):
+            sums[output.first + offset] += scaled(a, output.shift)
     return [
         clipped(
             max(total for total, owner in zip(sums, labels, strict=True) if owner == label),
@@ -73,7 +78,7 @@ def cross_entropy(logits: Sequence[int], label: int) -> Decimal:
         context.prec = DIGITS
         nats = [Decimal(logit) / 2**16 for logit in logits]
         top = max(nats)
-        return sum((nat - top).exp() for nat in nats).ln() + top - nats[label]
+        return sum(((nat - top).exp() for nat in nats), Decimal(0)).ln() + top - nats[label]
 
 
 def receptive_fields(seeded: Seeded) -> list[list[int]]:

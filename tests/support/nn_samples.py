@@ -9,7 +9,7 @@ from engram.nn.evaluate import Features
 from engram.nn.growth import Growth, grown_spec
 from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
 from engram.nn.network import BlockParameters, NetworkLimits, NetworkSpec, Parameters
-from engram.nn.spec import largest_operand
+from engram.nn.parameters import largest_values
 
 LIMITS = NetworkLimits()
 
@@ -50,10 +50,11 @@ def random_parameters(
     spec: NetworkSpec, blocks: Sequence[HiddenBlock | Output], rng: np.random.Generator, share: float = 1.0
 ) -> Parameters:
     """Uniform parameters of some blocks of a network, within `share` of what the bounds surely allow."""
-    parameters = []
+    parameters, largest = [], largest_values(spec)
     for block in blocks:
         fan_in, room = block.hi - block.lo, share * 2**30
-        weight = min(2 ** (block.weight_bits - 1) - 1, int(room) // (fan_in * largest_operand(spec, block)))
+        operand = int(largest[block.reads][block.lo : block.hi].max())
+        weight = min(2 ** (block.weight_bits - 1) - 1, int(room) // (fan_in * operand))
         weights = rng.integers(-weight, weight + 1, (fan_in, block.width)).astype(f"int{block.weight_bits}")
         bias = rng.integers(-int(room) // 4, int(room) // 4 + 1, block.width).astype(np.int32)
         parameters.append(BlockParameters(weights, bias))

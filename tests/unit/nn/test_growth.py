@@ -172,8 +172,11 @@ def test_the_grown_network_must_fit_the_limits() -> None:
 
 def test_a_growth_costs_what_it_adds_and_the_loss() -> None:
     grown = append(HOST, CLASS, policy=STRICT, limits=LIMITS)
-    assert growth_macs_per_row(HOST, CLASS) == (4 * 2 + 32 * 2) + (5 * 1 + 32) + 3 * 32 + 3 * 512
-    assert growth_macs_per_row(HOST, CLASS) == macs_per_row(grown) - macs_per_row(HOST) + 2 * 32 + 2 * 512
+    assert (
+        growth_macs_per_row(HOST, CLASS)
+        == (4 * 2 + 8 * 4 + 128 * 2) + (5 * 1 + 8 * 5 + 128) + 3 * 128 + 3 * 512
+    )
+    assert growth_macs_per_row(HOST, CLASS) == macs_per_row(grown) - macs_per_row(HOST) + 2 * 128 + 2 * 512
 
 
 def test_gated_growth_changes_old_logits_by_its_new_neurons_only() -> None:

@@ -9,7 +9,14 @@ import pytest
 from engram.nn.errors import BoundViolated, DimensionOutOfRange, QuantizationOutOfRange
 from engram.nn.fixed import INT32_MAX
 from engram.nn.layers import LAYERS, DenseRelu, DenseSquare, HiddenBlock, Output
-from engram.nn.layers.block import ACTIVATION_MACS, exact_forward, macs_per_row, param_shapes, prove_peak
+from engram.nn.layers.block import (
+    ACTIVATION_MACS,
+    READ_MACS,
+    exact_forward,
+    macs_per_row,
+    param_shapes,
+    prove_peak,
+)
 from engram.nn.layers.steps import Clip, RoundShift, Square, Step
 from tests.support.nn_reference import activation
 
@@ -120,7 +127,7 @@ def test_a_late_step_can_break_the_bound() -> None:
 def test_shapes_and_costs() -> None:
     for block in BLOCKS:
         assert param_shapes(block) == ((3, 4), (4,))
-        assert macs_per_row(block) == 3 * 4 + ACTIVATION_MACS * 4
+        assert macs_per_row(block) == 3 * 4 + READ_MACS * 3 + ACTIVATION_MACS * 4
 
 
 def test_the_registry_names_every_kind() -> None:

@@ -55,6 +55,18 @@ def test_squared_error_by_hand() -> None:
     assert rows_of(SQUARED_ERROR, [[ONE + 1], [ONE + 12], [ONE - 11]], [0, 0, 0]) == [0, 1, 0]
 
 
+def test_no_row_costs_2_to_the_40() -> None:
+    classes = 65_535
+    worst = np.full((1, classes), TOP, np.int64)
+    worst[0, -1] = -TOP
+    for kind, expected in (
+        (SQUARED_ERROR, 2**39),
+        (ZERO_ONE, 2**24),
+        (CROSS_ENTROPY, 2**39 + ln_q24(classes - 1)),
+    ):
+        assert loss_rows(kind, worst, np.array([classes - 1])).tolist() == [expected]
+
+
 def test_zero_one_by_hand() -> None:
     assert rows_of(ZERO_ONE, [[1, 1], [1, 1], [0, 1]], [0, 1, 1]) == [0, 1 << 24, 0]
 

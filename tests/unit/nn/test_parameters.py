@@ -15,6 +15,7 @@ from engram.nn.network import (
     forward,
     prove_bounds,
 )
+from engram.nn.parameters import largest_values
 
 SPEC = NetworkSpec(3, 2, (), (DenseRelu(1, 0, 3, 2, 0, 4, 8),), (Output(1, 0, 2, 0, 2, 0, 16),))
 HIDDEN = BlockParameters(np.full((3, 2), -127, np.int8), np.full(2, INT32_MAX - 3 * 127 * 255, np.int32))
@@ -70,3 +71,18 @@ def test_a_forward_pass_proves_its_bounds_first() -> None:
     over = changed(HIDDEN.weights, HIDDEN.bias + np.int32(1))
     with pytest.raises(BoundViolated):
         forward(SPEC, over, np.zeros((1, 3), np.uint8))
+
+
+def test_the_largest_values_follow_the_bits_of_each_neuron() -> None:
+    hidden = tuple(DenseRelu(layer, 0, 1, 2, 0, bits, 8) for layer, bits in ((1, 8), (2, 1), (1, 3), (1, 12)))
+    values = largest_values(NetworkSpec(3, 1, (), hidden, ()))
+    assert [layer.tolist() for layer in values] == [[255] * 3, [255, 255, 7, 7, 4095, 4095], [1, 1]]
+
+
+def test_a_bound_counts_only_what_its_block_reads() -> None:
+    wide, narrow = DenseRelu(1, 0, 3, 2, 0, 16, 8), DenseRelu(1, 0, 3, 2, 0, 2, 8)
+    readers = [Output(1, lo, lo + 1, 0, 1, 0, 8) for lo in range(4)]
+    spec = NetworkSpec(3, 1, (), (wide, narrow), tuple(readers))
+    one = BlockParameters(np.ones((1, 1), np.int8), np.zeros(1, np.int32))
+    zero = BlockParameters(np.zeros((3, 2), np.int8), np.zeros(2, np.int32))
+    assert prove_bounds(spec, (zero, zero, *[one] * 4)) == Bounds((0, 0), (65_535, 65_535, 3, 3))

@@ -13,8 +13,9 @@ from engram.nn.errors import (
     TooManyMacs,
 )
 from engram.nn.layers import DenseRelu, Output
-from engram.nn.layers.block import ACTIVATION_MACS
+from engram.nn.layers.block import ACTIVATION_MACS, READ_MACS
 from engram.nn.spec import (
+    BLOCK_MACS,
     COMPONENT_MACS,
     LOGIT_MACS,
     NetworkLimits,
@@ -24,11 +25,11 @@ from engram.nn.spec import (
     component_classes,
     component_count,
     hidden_columns,
-    largest_operand,
     layer_widths,
     macs_per_row,
     neurons,
     parameter_shapes,
+    setup_macs,
 )
 from tests.support.nn_samples import LIMITS, TWO_LAYERS
 
@@ -116,17 +117,10 @@ def test_counts_of_the_sample() -> None:
     assert parameter_shapes(TWO_LAYERS)[5] == ((12, 1), (1,))
     products = 12 * 6 + 6 * 4 + 8 * 5 + 5 * 4 + 6 * 2 + 12 * 1
     columns = 6 + 4 + 5 + 4 + 2 + 1
-    assert (
-        macs_per_row(TWO_LAYERS) == products + ACTIVATION_MACS * columns + COMPONENT_MACS * 4 + LOGIT_MACS * 3
-    )
-
-
-def test_the_largest_operand_follows_the_bits_of_what_is_read() -> None:
-    wide = (relu(1, 0, 4, 2), replace(relu(1, 0, 4, 2), bits=3), replace(relu(1, 0, 4, 2), bits=12))
-    readers = [relu(2, lo, hi, 1) for lo, hi in ((0, 2), (2, 4), (1, 3), (3, 5), (0, 6))]
-    spec = replace(LINEAR, hidden=(*wide, *readers))
-    assert [largest_operand(spec, reader) for reader in readers] == [255, 7, 255, 4095, 4095]
-    assert largest_operand(spec, wide[2]) == 255
+    operands = 12 + 6 + 8 + 5 + 6 + 12
+    blocks = products + READ_MACS * operands + ACTIVATION_MACS * columns
+    assert macs_per_row(TWO_LAYERS) == blocks + COMPONENT_MACS * 4 + LOGIT_MACS * 3
+    assert setup_macs(6) == 6 * BLOCK_MACS
 
 
 def test_one_component_a_class_has_one_form() -> None:
