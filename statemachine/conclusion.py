@@ -12,7 +12,7 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.decision import PPM, Rung, generalises, ladder, remembers
 from engram.statemachine.money import burn, give
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import BadgeKind, Model, Version
+from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version
 from engram.statemachine.retention import next_retention
 from engram.statemachine.rewards import give_badge, pay_bounty, raise_reputation, reputation_points
 from engram.statemachine.round_records import Candidate, Round, RoundKind, RoundStatus
@@ -89,6 +89,7 @@ def _promote(
         size_bytes=winner.size_bytes,
     )
     state.put(version)
+    _record_scores(state, round_, model, winner)
     frozen = model.frozen or is_at_threshold(model, round_.classes, sealed_loss, sealed_rows)
     grown = replace(
         model,
@@ -105,6 +106,19 @@ def _promote(
     )
     state.put(grown)
     return (Event("version_created", model.id, (version.number, sealed_loss, sealed_rows, int(frozen))),)
+
+
+def _record_scores(state: State, round_: Round, model: Model, winner: Candidate) -> None:
+    """The ledger: what the new version scores on every part it was judged by."""
+    rows = {part.part: part.rows for part in model.retention}
+    opened = (*round_.validation_opened, *round_.sealed_opened)
+    scores = [
+        *zip([part.commitment for part in opened], (*winner.validation, *winner.sealed), strict=True),
+        *((found.part, found.score) for found in winner.retention),
+    ]
+    for part, score in scores:
+        count = rows.get(part, round_.terms.rows)
+        state.put(ScoreEntry(model.id, round_.new_version, part, score.loss, score.correct, count))
 
 
 def _reward(

@@ -1,7 +1,7 @@
 """The records of the state and their keys. Data only: who may change them stands in `transactions`.
 
-Every record is a frozen codec dataclass with a `KIND` byte and a `key` (bytes, unique within the kind). Its
-place in the sparse Merkle tree is `tagged_hash(Tag.KEY, KIND || key)`; its value there `KIND || encode(record)`.
+Every record is a frozen codec dataclass with a `KIND` byte and a `key` (bytes, unique within the kind).
+Its place in the sparse Merkle tree is `tagged_hash(Tag.KEY, KIND || key)`, its value `KIND || encode(record)`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives import keys
 from engram.primitives.errors import Invalid
 from engram.primitives.hashing import Tag, hash_object
-from engram.primitives.types import ZERO_HASH, Hash
+from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.draw import draw_parts, draw_seed, nonce_hash
 from engram.statemachine.loading import open_part
@@ -55,9 +55,10 @@ from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from engram.statemachine.transactions.score_retention import ScoreRetention
+from engram.statemachine.transactions.seal_part import SealPart
 from engram.statemachine.update import GrowUpdate, TrainUpdate, Update, UpdateClaim, commit_digest
 from tests.support.conservation import check_conservation
-from tests.support.ledger import CHAIN_ID, Ledger, key
+from tests.support.ledger import Ledger, key
 
 COIN = 10**8
 OPENER, ALICE, BOB, CAROL, AUDITOR = (key(number) for number in range(1, 6))
@@ -221,6 +222,8 @@ class Play:
         self.id: Hash = ZERO_HASH
         self.model_id: Hash = ZERO_HASH
         self.events: list[Event] = []
+        self.fees: dict[Address, int] = {}
+        """What each actor has paid the miner for its transactions."""
 
     @property
     def round(self) -> Round:
@@ -251,6 +254,10 @@ class Play:
         found = (state.find(Maturing, actor.address, height.to_bytes(8, "big")) for height in heights)
         return sum(reward.amount for reward in found if reward)
 
+    def spent(self, actor: keys.PrivateKey) -> int:
+        """What an actor has lost or has tied up, fees aside."""
+        return PURSE - self.account(actor).balance - self.fees.get(actor.address, 0)
+
     def badges(self, actor: keys.PrivateKey, version: int) -> set[int]:
         found = (
             self.ledger.state.find(Badge, self.model_id, u32(version), actor.address, bytes([kind]))
@@ -260,10 +267,7 @@ class Play:
 
     def send(self, sender: keys.PrivateKey, payload: TxPayload) -> Receipt:
         """A block with one transaction; the law of conservation holds after it."""
-        receipt = self.ledger.send(sender, payload)
-        self.events += receipt.events
-        check_conservation(self.ledger.nodes, self.ledger.root)
-        return receipt
+        return self.send_all([(sender, payload)])[0]
 
     def found(
         self, weights: Weights | None = None, terms: RoundTerms | None = None, **changes: int
@@ -273,9 +277,12 @@ class Play:
         payload = OpenRound(terms or train_terms(self.parts), founding=founding(weights, **changes))
         return self._opened(self.send(OPENER, payload))
 
-    def open(self, terms: RoundTerms, opener: keys.PrivateKey = OPENER) -> Receipt:
-        """Opens a round on the model of the last one."""
-        return self._opened(self.send(opener, OpenRound(terms, model=self.model_id)))
+    def open_payload(self, terms: RoundTerms | None = None) -> OpenRound:
+        """A round on the model of the last one."""
+        return OpenRound(terms or train_terms(self.parts), model=self.model_id)
+
+    def open(self, terms: RoundTerms | None = None, opener: keys.PrivateKey = OPENER) -> Receipt:
+        return self._opened(self.send(opener, self.open_payload(terms)))
 
     def _opened(self, receipt: Receipt) -> Receipt:
         for event in receipt.events:
@@ -352,7 +359,9 @@ class Play:
         root = hash_object(Tag.PARAMETERS, self.grown(weights))
         loss = changes.pop("loss", None)
         loss = self.loss_of(weights) if loss is None else loss
-        claim = UpdateClaim(CHAIN_ID, author.address, self.id, epoch, self.round.base, root, loss, SALT)  # type: ignore[arg-type]  # a test's own loss
+        claim = UpdateClaim(
+            self.ledger.ctx.chain_id, author.address, self.id, epoch, self.round.base, root, loss, SALT
+        )  # type: ignore[arg-type]  # a test's own loss
         return replace(claim, **changes)  # type: ignore[arg-type]  # a test's own fields
 
     def commit_payload(self, claim: UpdateClaim, slot: int | None = None) -> CommitUpdate:
@@ -387,9 +396,14 @@ class Play:
     def send_all(self, payloads: Sequence[tuple[keys.PrivateKey, TxPayload]]) -> list[Receipt]:
         """One block; at most one transaction of each sender."""
         result = self.ledger.block(*(self.ledger.pay(sender, payload) for sender, payload in payloads))
+        for (sender, _), receipt in zip(payloads, result.receipts, strict=True):
+            self.fees[sender.address] = self.fees.get(sender.address, 0) + receipt.fee
         self.events += result.events
         check_conservation(self.ledger.nodes, self.ledger.root)
         return list(result.receipts)
+
+    def seal_payload(self, secret: SecretPart) -> SealPart:
+        return SealPart(self.id, secret.commitment)
 
     def sealed_payload(self, secret: SecretPart) -> RevealSealed:
         return RevealSealed(self.id, secret.commitment, secret.salt, Inline(secret.raw))

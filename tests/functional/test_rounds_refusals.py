@@ -1,0 +1,323 @@
+"""Transactions of a round that no block may hold: each with its code, and the state unchanged."""
+
+from dataclasses import replace
+
+import pytest
+
+from engram.statemachine.content import Inline, Stored, blob_id
+from engram.statemachine.phases import Phase
+from engram.statemachine.records import Blob, Part, Reservation, u64
+from engram.statemachine.rules import Rules
+from engram.statemachine.transactions.advance_round import AdvanceRound
+from engram.statemachine.transactions.commit_update import CommitUpdate
+from engram.statemachine.transactions.open_round import OpenRound
+from engram.statemachine.transactions.publish_chunk import PublishChunk
+from engram.statemachine.transactions.publish_part import PublishPart
+from engram.statemachine.transactions.score_retention import ScoreRetention
+from tests.support.rounds import (
+    ALICE,
+    AUDITOR,
+    BOB,
+    CAROL,
+    COIN,
+    OPENER,
+    PURSE,
+    SMALL_RULES,
+    Play,
+    founding,
+    make_part,
+    network,
+    train_terms,
+)
+
+OTHER = b"\x42" * 32
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"kind": 7}, "terms_invalid"),
+        ({"new_classes": 1}, "terms_invalid"),
+        ({"retention_window": 1}, "terms_invalid"),
+        ({"open_window": 0}, "terms_invalid"),
+        ({"audit_window": 2_001}, "terms_invalid"),
+        ({"gap": 2_001}, "terms_invalid"),
+        ({"epochs": 0}, "terms_invalid"),
+        ({"epochs": 33}, "terms_invalid"),
+        ({"epochs": 32, "commit_window": 2_000}, "terms_invalid"),
+        ({"reveal_window": 62}, "terms_invalid"),
+        ({"rows": 0}, "terms_invalid"),
+        ({"validation": 0}, "terms_invalid"),
+        ({"sealed": 0}, "terms_invalid"),
+        ({"validation": 2, "sealed": 3}, "terms_invalid"),
+        ({"commitments": (OTHER, OTHER)}, "terms_invalid"),
+        ({"max_update_bytes": 0}, "terms_invalid"),
+        ({"max_update_bytes": 512 * 1024}, "terms_invalid"),
+        ({"max_update_neurons": 2**31}, "terms_invalid"),
+        ({"auditors": (ALICE.address, ALICE.address)}, "terms_invalid"),
+        ({"auditors": (OPENER.address,)}, "terms_invalid"),
+        ({"max_update_macs": 2 * 10**10}, "step_too_heavy"),
+        ({"max_update_macs": 2 * 10**9}, "step_too_heavy"),
+        ({"author_bond": COIN - 1}, "bond_too_low"),
+        ({"opener_bond": 10 * COIN - 1}, "bond_too_low"),
+        ({"kind": 1, "new_classes": 1}, "model_not_frozen"),
+        ({"bounty": PURSE}, "insufficient_balance"),
+    ],
+)
+def test_terms_outside_the_rules(changes: dict[str, object], code: str) -> None:
+    play = Play()
+    payload = OpenRound(train_terms(play.parts, **changes), founding=founding(network(play.inputs, 0)))
+    assert play.refused(OPENER, payload) == code
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"policy": 2}, "terms_invalid"),
+        ({"openers": 2}, "terms_invalid"),
+        ({"loss_kind": 0}, "terms_invalid"),
+        ({"threshold_ppm": 0}, "terms_invalid"),
+        ({"threshold_ppm": 10**6 + 1}, "terms_invalid"),
+        ({"retention_epsilon_ppm": 10**6 + 1}, "terms_invalid"),
+        ({"retention_delta_ppm": 10**7 + 1}, "terms_invalid"),
+    ],
+)
+def test_foundings_outside_the_rules(changes: dict[str, int], code: str) -> None:
+    play = Play()
+    payload = OpenRound(train_terms(play.parts), founding=founding(network(play.inputs, 0), **changes))
+    assert play.refused(OPENER, payload) == code
+
+
+def test_a_founding_whose_tensors_do_not_fit() -> None:
+    play = Play()
+    weights = network(play.inputs, 0)
+    terms = train_terms(play.parts)
+    twice = founding(replace(weights, tensors=weights.tensors + weights.tensors[:1]))
+    assert play.refused(OPENER, OpenRound(terms, founding=twice)) == "tensor_repeated"
+    unnamed = founding(replace(weights, tensors=(*weights.tensors, b"no block wants this")))
+    assert play.refused(OPENER, OpenRound(terms, founding=unnamed)) == "tensor_repeated"
+    missing = founding(replace(weights, tensors=weights.tensors[1:]))
+    assert play.send(OPENER, OpenRound(terms, founding=missing)).code == "unknown_blob"
+    assert play.spent(OPENER) == 0
+
+
+def test_a_round_is_opened_on_one_thing() -> None:
+    play = Play()
+    terms = train_terms(play.parts)
+    assert play.refused(OPENER, OpenRound(terms)) == "model_or_founding"
+    both = OpenRound(terms, model=OTHER, founding=founding(network(play.inputs, 0)))
+    assert play.refused(OPENER, both) == "model_or_founding"
+    assert play.refused(OPENER, OpenRound(terms, model=OTHER)) == "missing_model"
+
+
+def test_one_round_at_a_time_on_fresh_parts_by_the_founder() -> None:
+    play = Play()
+    play.found()
+    assert play.refused(OPENER, play.open_payload()) == "round_already_open"
+    play.reveal_validation()
+    play.end()
+    assert play.refused(OPENER, play.open_payload()) == "commitment_repeated"
+    play.parts = [make_part(index, parts=4, seed=1) for index in range(4)]
+    assert play.refused(ALICE, play.open_payload()) == "opening_restricted"
+    play.ok(play.open())
+
+
+def test_anyone_may_open_a_round_where_the_founder_said_so() -> None:
+    play = Play()
+    play.found(openers=1)
+    play.reveal_validation()
+    play.end()
+    play.parts = [make_part(index, parts=4, seed=1) for index in range(4)]
+    play.ok(play.open(opener=ALICE))
+    assert play.round.opener == ALICE.address
+
+
+def test_sealing() -> None:
+    play = Play(parts=6)
+    auditors = (AUDITOR.address, ALICE.address)
+    play.found(terms=train_terms(play.parts[:4], auditors=auditors))
+    assert play.refused(BOB, play.seal_payload(play.parts[4])) == "not_an_auditor"
+    assert play.refused(ALICE, play.seal_payload(play.parts[0])) == "commitment_repeated"
+    play.ok(play.send(AUDITOR, play.seal_payload(play.parts[4])))
+    assert play.refused(AUDITOR, play.seal_payload(play.parts[5])) == "already_sealed"
+    assert play.refused(ALICE, play.seal_payload(play.parts[4])) == "commitment_repeated"
+    play.at(Phase.DRAW)
+    assert play.refused(ALICE, play.seal_payload(play.parts[5])) == "wrong_phase"
+
+
+def test_a_published_part_is_not_sealed() -> None:
+    play = Play(parts=5)
+    secret = play.parts[4]
+    play.ok(play.send(AUDITOR, PublishPart(8, play.inputs, 2, secret.salt, Inline(secret.raw))))
+    play.found(terms=train_terms(play.parts[:4], auditors=(AUDITOR.address,)))
+    assert play.refused(AUDITOR, play.seal_payload(secret)) == "commitment_repeated"
+
+
+def test_revealing_validation_parts() -> None:
+    play = Play()
+    play.found(terms=train_terms(play.parts, validation=2))
+    play.at(Phase.WAIT)
+    drawn, sealed = play.drawn_parts()
+    assert play.refused(OPENER, play.part_payload(drawn[0])) == "wrong_phase"
+    play.at(Phase.REVEAL)
+    payload = play.part_payload(drawn[0])
+    other = next(part for part in play.parts if part not in (*drawn, *sealed))
+    assert play.refused(ALICE, payload) == "not_the_opener"
+    assert play.refused(OPENER, replace(payload, nonce=OTHER)) == "draw_nonce_mismatch"
+    assert play.refused(OPENER, play.part_payload(other)) == "part_not_drawn"
+    assert play.refused(OPENER, play.part_payload(sealed[0])) == "part_not_drawn"
+    assert play.refused(OPENER, replace(payload, salt=OTHER)) == "commitment_mismatch"
+    assert play.refused(OPENER, replace(payload, content=Inline(drawn[1].raw))) == "commitment_mismatch"
+    assert play.refused(OPENER, replace(payload, content=Inline(drawn[0].raw + b"\0"))) == "bad_part"
+    assert play.refused(OPENER, replace(payload, content=Stored(OTHER))) == "unknown_blob"
+    play.ok(play.send(OPENER, payload))
+    assert play.refused(OPENER, payload) == "part_opened"
+
+
+def test_a_late_reveal_meets_an_aborted_round() -> None:
+    play = Play()
+    play.found()
+    play.at(Phase.REVEAL)
+    payload = play.part_payload(play.drawn_parts()[0][0])
+    play.at(Phase.COMMIT)
+    assert play.refused(OPENER, payload) == "round_ended"
+
+
+def test_uploaded_parts_are_checked_when_they_are_read() -> None:
+    """Of stored bytes only the size is known before: the receipt FAILS, the round goes on."""
+    play = Play()
+    play.found()
+    chunks = [PublishChunk(blob_id(part.raw), len(part.raw), 0, part.raw) for part in play.parts]
+    play.ledger.block(*play.ledger.pay_each(ALICE, *chunks))
+    play.at(Phase.REVEAL)
+    drawn, sealed = play.drawn_parts()
+    payload = play.part_payload(drawn[0])
+    receipt = play.send(OPENER, replace(payload, content=Stored(blob_id(sealed[0].raw))))
+    assert receipt.code == "commitment_mismatch"
+    assert play.spent(OPENER) == 30 * COIN
+    play.ok(play.send(OPENER, replace(payload, content=Stored(blob_id(drawn[0].raw)))))
+    assert [part.commitment for part in play.round.validation_opened] == [drawn[0].commitment]
+
+
+def test_a_part_that_somebody_published_before_still_opens() -> None:
+    """Who sees a reveal in the mempool may publish the part first; the reveal goes through all the same."""
+    play = Play()
+    play.found()
+    play.at(Phase.REVEAL)
+    secret = play.drawn_parts()[0][0]
+    copy = PublishPart(8, play.inputs, 7, secret.salt, Inline(secret.raw))
+    for receipt in play.send_all([(ALICE, copy), (OPENER, play.part_payload(secret))]):
+        play.ok(receipt)
+    part = play.ledger.state.get(Part, secret.commitment)
+    assert (part.owner, part.round, part.classes) == (OPENER.address, play.id, 2)
+    assert play.ledger.state.get(Blob, part.blob).refs == 1
+
+
+def test_commits() -> None:
+    play = Play(rules=replace(SMALL_RULES, max_commits_per_epoch=2))
+    play.found(terms=train_terms(play.parts, epochs=2))
+    play.reveal_validation()
+    claim = play.claim(ALICE, network(play.inputs, 8))
+    payload = play.commit_payload(claim)
+    play.at(Phase.COMMIT)
+    window = play.span(Phase.UPDATE)
+    assert play.refused(ALICE, replace(payload, epoch=1)) == "wrong_phase"
+    assert play.refused(ALICE, replace(payload, slot=window.first - 1)) == "slot_outside_window"
+    assert play.refused(ALICE, replace(payload, slot=window.last + 1)) == "slot_outside_window"
+    assert play.refused(ALICE, replace(payload, round=OTHER)) == "missing_round"
+    play.ok(play.send(ALICE, payload))
+    assert play.refused(ALICE, payload) == "commit_repeated"
+    play.ok(play.send(BOB, replace(payload, digest=OTHER)))
+    play.at(Phase.UPDATE)
+    assert play.refused(AUDITOR, payload) == "wrong_phase"
+
+
+def test_an_epoch_takes_so_many_commits() -> None:
+    play = Play(rules=replace(SMALL_RULES, max_commits_per_epoch=2))
+    play.found()
+    play.reveal_validation()
+    play.at(Phase.COMMIT)
+    slot = play.span(Phase.UPDATE).first
+    commits = [(actor, CommitUpdate(play.id, 0, OTHER, slot)) for actor in (ALICE, BOB)]
+    for receipt in play.send_all(commits):
+        play.ok(receipt)
+    assert play.refused(AUDITOR, CommitUpdate(play.id, 0, OTHER, slot)) == "epoch_full"
+
+
+@pytest.mark.parametrize(
+    ("rules", "room"),
+    [
+        (replace(SMALL_RULES, max_body_bytes=512 * 1024, reserved_share_ppm=20_000), 2),
+        (replace(SMALL_RULES, max_block_macs=4_000_000, reserved_share_ppm=120_000), 1),
+    ],
+    ids=["bytes", "macs"],
+)
+def test_a_height_takes_so_many_bookings(rules: Rules, room: int) -> None:
+    """A booking is 4,096 + 1,024 bytes and 2 x 200,000 multiply-accumulates."""
+    play = Play(rules=rules)
+    play.found(terms=train_terms(play.parts, validation=2))
+    play.reveal_validation()
+    play.at(Phase.COMMIT)
+    window = play.span(Phase.UPDATE)
+    payload = CommitUpdate(play.id, 0, OTHER, window.first)
+    for receipt in play.send_all([(actor, payload) for actor in (ALICE, BOB)[:room]]):
+        play.ok(receipt)
+    assert play.refused(CAROL, payload) == "reservation_full"
+    play.ok(play.send(CAROL, replace(payload, slot=window.last)))
+
+
+def test_a_reveal_before_its_slot_gives_the_booking_back() -> None:
+    play = Play()
+    play.found()
+    play.reveal_validation()
+    play.at(Phase.COMMIT)
+    weights, slot = network(play.inputs, 8), play.span(Phase.UPDATE).last
+    claim = play.claim(ALICE, weights)
+    for actor in (ALICE, BOB):
+        play.ok(play.send(actor, play.commit_payload(replace(claim, author=actor.address), slot)))
+    booked = play.ledger.state.get(Reservation, u64(slot))
+    play.at(Phase.UPDATE)
+    play.ok(play.send(ALICE, play.update_payload(claim, weights)))
+    left = play.ledger.state.get(Reservation, u64(slot))
+    assert (2 * left.size_bytes, 2 * left.macs) == (booked.size_bytes, booked.macs)
+
+
+def test_sealed_parts_open_once_in_their_phase_by_their_owner() -> None:
+    play = Play(parts=5)
+    play.found(terms=train_terms(play.parts[:4], auditors=(AUDITOR.address,), audit_window=3))
+    play.send(AUDITOR, play.seal_payload(play.parts[4]))
+    play.reveal_validation()
+    play.play_epoch((ALICE, network(play.inputs, 8)))
+    payload = play.sealed_payload(play.secret(play.round.sealed_drawn[0]))
+    theirs = play.sealed_payload(play.parts[4])
+    assert play.refused(OPENER, payload) == "wrong_phase"
+    play.at(Phase.AUDIT)
+    assert play.refused(ALICE, payload) == "part_not_drawn"
+    assert play.refused(AUDITOR, payload) == "part_not_drawn"
+    assert play.refused(OPENER, theirs) == "part_not_drawn"
+    opened = play.secret(play.round.validation_opened[0].commitment)
+    assert play.refused(OPENER, play.sealed_payload(opened)) == "part_not_drawn"
+    assert play.refused(OPENER, replace(payload, salt=OTHER)) == "commitment_mismatch"
+    assert play.refused(OPENER, replace(payload, content=theirs.content)) == "commitment_mismatch"
+    play.ok(play.send(OPENER, payload))
+    assert play.refused(OPENER, payload) == "part_opened"
+    play.ok(play.send(AUDITOR, theirs))
+    assert play.refused(AUDITOR, theirs) == "part_opened"
+
+
+def test_retention_is_scored_in_growth_only() -> None:
+    play = Play()
+    play.found()
+    play.reveal_validation()
+    play.play_epoch((ALICE, network(play.inputs, 8)))
+    play.audit()
+    payload = ScoreRetention(play.id, 0, ALICE.address, OTHER)
+    assert play.refused(ALICE, payload) == "wrong_phase"
+    play.end()
+    assert play.refused(ALICE, payload) == "round_ended"
+
+
+def test_a_round_that_is_not_there() -> None:
+    play = Play()
+    assert play.refused(ALICE, AdvanceRound(OTHER)) == "missing_round"
+    assert play.refused(ALICE, ScoreRetention(OTHER, 0, ALICE.address, OTHER)) == "missing_round"

@@ -1,0 +1,221 @@
+"""Updates that do not bear out their commit: FAILED by name, half of the bond burned, a strike."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engram.nn.layers import DenseRelu, Output
+from engram.nn.network import NetworkSpec
+from engram.nn.tensor import Explicit, tensor_bytes
+from engram.statemachine.content import blob_id
+from engram.statemachine.parameters import BlockSources
+from engram.statemachine.phases import Phase
+from engram.statemachine.receipt import Receipt
+from engram.statemachine.records import Blob
+from engram.statemachine.transactions.reveal_update import RevealUpdate
+from engram.statemachine.update import TrainUpdate
+from tests.support.rounds import (
+    ALICE,
+    BOB,
+    COIN,
+    SALT,
+    Play,
+    Weights,
+    growth,
+    network,
+    source,
+    train_terms,
+)
+
+OTHER = b"\x42" * 32
+
+
+def at_commit(**terms: object) -> Play:
+    play = Play()
+    play.found(terms=train_terms(play.parts, **terms))
+    play.reveal_validation()
+    play.at(Phase.COMMIT)
+    return play
+
+
+def reveal(play: Play, weights: Weights, **claims: object) -> Receipt:
+    """Alice commits to a claim about these weights, and opens it."""
+    claim = play.commit(ALICE, weights, **claims)
+    play.at(Phase.UPDATE)
+    return play.send(ALICE, play.update_payload(claim, weights))
+
+
+def refuted(play: Play, receipt: Receipt) -> str:
+    """The code; the author has lost the bond, and the round goes on without the update."""
+    assert play.spent(ALICE) == COIN
+    assert play.account(ALICE).strikes == 1
+    assert play.round.pot == 20 * COIN + COIN // 2
+    assert (play.round.pending, play.round.candidates) == ((), ())
+    assert play.refused(ALICE, RevealUpdate(play.id, 0, *[OTHER] * 2, 0, SALT, 0, network(3, 1).update)) == (
+        "commit_missing"
+    )
+    return receipt.code
+
+
+@pytest.mark.parametrize("error", [-1, 1])
+def test_a_claim_off_by_one_unit(error: int) -> None:
+    play = at_commit()
+    weights = network(play.inputs, 8)
+    receipt = reveal(play, weights, loss=play.loss_of(weights) + error)
+    assert refuted(play, receipt) == "loss_mismatch"
+
+
+def test_another_base() -> None:
+    play = at_commit()
+    assert refuted(play, reveal(play, network(play.inputs, 8), base=OTHER)) == "base_mismatch"
+
+
+def test_other_parameters_than_committed() -> None:
+    play = at_commit()
+    assert refuted(play, reveal(play, network(play.inputs, 8), parameters=OTHER)) == "parameters_mismatch"
+
+
+def _relu(weights: Weights, **changes: int) -> Weights:
+    assert isinstance(weights.spec, NetworkSpec)
+    hidden = (replace(weights.spec.hidden[0], **changes),)
+    return replace(weights, spec=replace(weights.spec, hidden=hidden))
+
+
+def _tensor(weights: Weights, array: np.ndarray, *, bias: bool = False) -> Weights:  # type: ignore[type-arg]
+    """The hidden block with another weight or bias tensor."""
+    named, raw = source(array)
+    old = weights.hidden[0]
+    new = BlockSources(old.weights, named) if bias else BlockSources(named, old.bias)
+    dropped = old.bias if bias else old.weights
+    kept = tuple(tensor for tensor in weights.tensors if Explicit(blob_id(tensor)) != dropped)
+    return replace(weights, hidden=(new,), tensors=(*kept, raw))
+
+
+def _wide(weights: Weights) -> Weights:
+    """A network of its own kind, eight neurons wide."""
+    hidden, output = DenseRelu(1, 0, 6, 8, 0, 8, 8), Output(1, 0, 8, 0, 2, -8, 8)
+    return replace(weights, spec=NetworkSpec(6, 2, (), (hidden,), (output,)))
+
+
+SHAPES: dict[str, tuple[Callable[[Weights], Weights], str]] = {
+    "another width": (_wide, "architecture_mismatch"),
+    "other bits of a weight": (lambda w: _relu(w, weight_bits=16), "architecture_mismatch"),
+    "other bits of an activation": (lambda w: _relu(w, bits=7), "architecture_mismatch"),
+    "another interval": (lambda w: _relu(w, lo=1), "architecture_mismatch"),
+    "a shift out of range": (lambda w: _relu(w, shift=32), "quantization_out_of_range"),
+    "an interval that ends before it starts": (lambda w: _relu(w, lo=5, hi=3), "dimension_out_of_range"),
+    "no width": (lambda w: _relu(w, width=0), "dimension_out_of_range"),
+    "a huge width": (lambda w: _relu(w, width=2**32 - 1), "dimension_out_of_range"),
+    "a tensor twice": (lambda w: replace(w, tensors=(*w.tensors, w.tensors[0])), "tensor_repeated"),
+    "a tensor for no block": (lambda w: replace(w, tensors=(*w.tensors, b"spam")), "tensor_repeated"),
+    "a tensor that nobody brought": (lambda w: replace(w, tensors=w.tensors[:2]), "unknown_blob"),
+    "a weight of -128": (lambda w: _tensor(w, np.full((6, 1), -128, np.int8)), "weight_out_of_range"),
+    "weights of another shape": (lambda w: _tensor(w, np.zeros((5, 1), np.int8)), "shape_mismatch"),
+    "weights of another type": (lambda w: _tensor(w, np.zeros((6, 1), np.uint8)), "shape_mismatch"),
+    "a bias that breaks the bound": (
+        lambda w: _tensor(
+            _tensor(w, np.full((6, 1), 127, np.int8)), np.full(1, 2**31 - 1, np.int32), bias=True
+        ),
+        "bound_violated",
+    ),
+    "one block too few": (lambda w: replace(w, hidden=(), tensors=w.tensors[2:]), "shape_mismatch"),
+}
+
+
+@pytest.mark.parametrize(("change", "code"), SHAPES.values(), ids=SHAPES.keys())
+def test_an_update_that_is_not_what_the_round_takes(change: Callable[[Weights], Weights], code: str) -> None:
+    play = at_commit()
+    receipt = reveal(play, change(network(play.inputs, 8)), loss=1)
+    assert refuted(play, receipt) == code
+
+
+@pytest.mark.parametrize(
+    ("terms", "code"),
+    [
+        ({"max_update_bytes": 200}, "update_too_large"),
+        ({"max_update_neurons": 0}, "update_too_wide"),
+        ({"max_update_macs": 10_000}, "update_too_heavy"),
+    ],
+)
+def test_an_update_beyond_the_caps(terms: dict[str, object], code: str) -> None:
+    play = at_commit(**terms)
+    receipt = reveal(play, network(play.inputs, 8))
+    assert refuted(play, receipt) == code
+    assert receipt.macs == 0, "the shape alone refutes it: nothing was computed"
+
+
+def test_a_growth_in_a_round_of_training() -> None:
+    play = at_commit()
+    receipt = reveal(play, growth(play.inputs, 8), loss=1)
+    assert refuted(play, receipt) == "update_kind_mismatch"
+
+
+def test_bytes_that_are_no_tensor() -> None:
+    play = at_commit()
+    weights = network(play.inputs, 8)
+    sound = tensor_bytes(np.ones((6, 1), np.int8))
+    broken = b"\x09" + sound[1:]
+    hidden = BlockSources(Explicit(blob_id(broken)), weights.hidden[0].bias)
+    kept = tuple(raw for raw in weights.tensors if Explicit(blob_id(raw)) != weights.hidden[0].weights)
+    receipt = reveal(play, replace(weights, hidden=(hidden,), tensors=(*kept, broken)), loss=1)
+    assert refuted(play, receipt) == "bad_tensor"
+
+
+def test_only_the_commit_of_the_sender_opens() -> None:
+    play = at_commit(epochs=2)
+    weights = network(play.inputs, 8)
+    claim = play.commit(ALICE, weights)
+    payload = play.update_payload(claim, weights)
+    assert play.refused(ALICE, payload) == "wrong_phase"
+    play.at(Phase.UPDATE)
+    assert play.refused(BOB, payload) == "commit_missing"
+    assert play.refused(ALICE, replace(payload, epoch=1)) == "commit_missing"
+    for change in ({"salt": OTHER}, {"loss": claim.loss - 1}, {"parameters": OTHER}, {"base": OTHER}):
+        assert play.refused(ALICE, replace(payload, **change)) == "commit_mismatch"
+    play.ok(play.send(ALICE, payload))
+    assert play.refused(ALICE, payload) == "commit_missing"
+    play.at(Phase.UPDATE, 1)
+    assert play.refused(ALICE, payload) == "commit_missing"
+
+
+def test_a_late_reveal_finds_its_commit_gone() -> None:
+    play = at_commit()
+    weights = network(play.inputs, 8)
+    claim = play.commit(ALICE, weights)
+    play.at(Phase.AUDIT)
+    assert play.refused(ALICE, play.update_payload(claim, weights)) == "wrong_phase"
+
+
+def test_stored_tensors_need_not_travel_again() -> None:
+    play = at_commit(epochs=2)
+    weights = network(play.inputs, 8)
+    play.ok(reveal(play, weights))
+    play.at(Phase.COMMIT, 1)
+    bare = replace(weights, tensors=())
+    claim = play.claim(BOB, weights, 1)
+    play.ok(play.send(BOB, play.commit_payload(claim)))
+    play.at(Phase.UPDATE, 1)
+    play.ok(play.send(BOB, play.update_payload(claim, bare)))
+    assert play.candidate(BOB, 1).size_bytes == 0
+    tensors = [blob_id(raw) for raw in weights.tensors]
+    assert all(play.ledger.state.get(Blob, tensor).refs >= 2 for tensor in tensors)
+
+
+def test_what_an_update_brings_is_forgotten_if_it_finds_no_place() -> None:
+    play = at_commit()
+    weights = network(play.inputs, -3)
+    receipt = reveal(play, weights)
+    assert [event.name for event in receipt.events] == ["no_improvement"]
+    assert play.ledger.state.find(Blob, blob_id(weights.tensors[2])) is None
+
+
+def test_a_train_update_may_choose_its_shifts() -> None:
+    play = at_commit()
+    weights = network(play.inputs, 8)
+    assert isinstance(weights.update, TrainUpdate)
+    output = replace(weights.update.spec.outputs[0], shift=-7)
+    shifted = replace(weights, spec=replace(weights.update.spec, outputs=(output,)))
+    play.ok(reveal(play, shifted))
+    assert play.candidate(ALICE).spec.outputs[0].shift == -7
