@@ -66,6 +66,7 @@ class Ledger:
         self.scorer = scorer or Scorer()
         self.active = FROM_GENESIS
         self.miner = MINER
+        self.chain_id = CHAIN_ID
         self.nodes, self.blobs = Nodes(), Blobs()
         self.height = 0
         self.parent: Hash = b"\x01" * 32
@@ -88,7 +89,7 @@ class Ledger:
         """The context of the next block."""
         return BlockContext(
             rules=self.rules,
-            chain_id=CHAIN_ID,
+            chain_id=self.chain_id,
             height=self.height + 1,
             timestamp_ms=1_000 * (self.height + 1),
             parent=self.parent,

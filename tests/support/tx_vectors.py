@@ -1,8 +1,8 @@
 """Writes tests/vectors/tx_*.json: run `python -m tests.support.tx_vectors` from the root.
 
 One file a transaction type, each a list of blocks in which the type occurs: the whole state before, the
-transactions, their receipts, and every record and blob that they change. A second implementation can replay them
-without this package. The files are frozen: a changed vector is a changed protocol.
+transactions, their receipts, and every record and blob that they change. A second implementation can replay
+them without this package. The files are frozen: a changed vector is a changed protocol.
 """
 
 from __future__ import annotations
