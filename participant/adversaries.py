@@ -16,7 +16,7 @@ from engram.participant import trainer
 from engram.participant.architect import dense_network
 from engram.participant.author import Draft, Strategy, Task, network_root
 from engram.participant.datasets import Dataset, concatenate
-from engram.participant.opener import explicit_sources
+from engram.participant.drafting import explicit_sources
 from engram.participant.qat import Budget
 from engram.participant.strategies import train_draft
 from engram.participant.wallet import Wallet

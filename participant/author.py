@@ -51,8 +51,9 @@ class Task:
     epoch: int
     parameters: Parameters
     """Of version t."""
-    start: tuple[NetworkSpec, Parameters]
-    """In TRAIN, the best candidate of the epochs before, or version t; in GROW always version t."""
+    rivals: tuple[tuple[NetworkSpec, Parameters], ...]
+    """Networks of other authors' candidates from earlier epochs; their parameters are public. None in GROW.
+    """
     validation: tuple[PartData, ...]
     """The revealed parts D_k, in the order of the chain."""
 
@@ -140,10 +141,8 @@ class Author:
         parameters = await self.view.parameters(version)
         parts = [await self.view.part(part.commitment) for part in round_.validation_opened]
         await asyncio.to_thread(verify_baseline, round_, model, version, parameters, parts)
-        start = (version.spec, parameters)
-        if round_.terms.kind == RoundKind.TRAIN:
-            start = await self._best_so_far(round_) or start
-        return Task(round_, model, version, epoch, parameters, start, tuple(parts))
+        rivals = await self._rivals(round_) if round_.terms.kind == RoundKind.TRAIN else ()
+        return Task(round_, model, version, epoch, parameters, rivals, tuple(parts))
 
     async def score_retention(self, round_id: Hash) -> None:
         """Has each of our candidates scored on each retention part; the candidate prepaid it."""
@@ -166,17 +165,14 @@ class Author:
                 if RetentionScored.code not in (error.code, error.got):
                     raise  # else somebody else had it scored
 
-    async def _best_so_far(self, round_: Round) -> tuple[NetworkSpec, Parameters] | None:
-        found = [result for result in round_.results if any(result.author)]
-        if not found:
-            return None
-        best = min(found, key=lambda result: result.loss)
+    async def _rivals(self, round_: Round) -> tuple[tuple[NetworkSpec, Parameters], ...]:
+        found = []
         for item in round_.candidates:
-            candidate = await self.view.find(Candidate, round_.id, bytes([item.epoch]), item.author)
-            if candidate is not None and candidate.root == best.root:
+            if item.author != self.wallet.key.address:
+                candidate = await self.view.get(Candidate, round_.id, bytes([item.epoch]), item.author)
                 network = await self.view.network_of(candidate.spec, candidate.hidden, candidate.outputs)
-                return candidate.spec, network.load()[0]
-        return None
+                found.append((candidate.spec, network.load()[0]))
+        return tuple(found)
 
     async def _commit(self, round_: Round, epoch: int, digest: Hash) -> Hash:
         """Commits, reserving the first height of the update window that has room."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from engram.primitives.errors import ChainError, InvalidInput
+from engram.primitives.errors import ChainError, InvalidInput, NotReady
 
 
 class DatasetNotFound(InvalidInput):
@@ -61,6 +61,18 @@ class SecretsInvalid(InvalidInput):
     code = "secrets_invalid"
 
 
+class NothingRevealed(InvalidInput):
+    """The round has not revealed any part yet: the opener does so after the draw."""
+
+    code = "nothing_revealed"
+
+
+class ModelFileInvalid(InvalidInput):
+    """The files are not a model that was pulled from a chain."""
+
+    code = "model_file_invalid"
+
+
 class VersionMismatch(ChainError):
     """A version recomputed from its own bytes does not have the loss that the chain recorded: do not build
     on it.
@@ -87,13 +99,13 @@ class TransactionDropped(ChainError):
     code = "transaction_dropped"
 
 
-class NotIncluded(ChainError):
+class NotIncluded(NotReady):
     """No block has held the transaction yet; it may still be included: ask for its status, or wait longer."""
 
     code = "not_included"
 
 
-class UploadUnfinished(ChainError):
+class UploadUnfinished(NotReady):
     """Some chunks of the upload are not on the chain: send it again, what is there is not sent twice."""
 
     code = "upload_unfinished"

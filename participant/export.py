@@ -1,38 +1,107 @@
-"""What the chain holds, as files for other tools: versions and data parts as numpy archives. Reads no chain."""
+"""What the chain holds, as files for other tools: versions and data parts as numpy archives."""
 
 from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engram.nn.data import PartData
-from engram.nn.network import Parameters
+from engram.nn.network import BlockParameters, NetworkSpec, Parameters, prove_bounds
+from engram.node.client import RpcClient
 from engram.node.keystore import write_private
-from engram.primitives.codec import to_json
+from engram.participant.errors import ModelFileInvalid, NothingRevealed
+from engram.participant.view import ChainView
+from engram.primitives.codec import from_json, to_json
+from engram.primitives.errors import CodecError
 from engram.primitives.types import Hash
-from engram.statemachine.records import Version
+from engram.statemachine.record import u32
+from engram.statemachine.records import Model, Version
+from engram.statemachine.round_records import Round
 
 
 def save_version(path: Path, version: Version, parameters: Parameters) -> Path:
     """Writes the integers of a version to `path`, and its record as JSON beside it; the path of the JSON.
 
-    Arrays: `hidden_0_weights`, `hidden_0_bias`, …, `output_0_weights`, `output_0_bias`, …, in the order of the
-    spec's blocks.
+    Arrays: `hidden_0_weights`, `hidden_0_bias`, …, `output_0_weights`, `output_0_bias`, …, in the order of
+    the spec's blocks.
     """
-    split = len(version.spec.hidden)
     arrays: dict[str, Any] = {}
-    for number, block in enumerate(parameters):
-        name = f"hidden_{number}" if number < split else f"output_{number - split}"
+    for name, block in zip(_names(version.spec), parameters, strict=True):
         arrays |= {f"{name}_weights": block.weights, f"{name}_bias": block.bias}
     record = path.with_suffix(".json")
     _save(path, arrays)
     write_private(record, (json.dumps(to_json(version), indent=2) + "\n").encode())
     return record
+
+
+@dataclass(frozen=True)
+class PulledVersion:
+    """A version whose every byte was checked against the root that the chain records."""
+
+    version: Version
+    parameters: Parameters
+
+    def save(self, path: Path) -> dict[str, Any]:
+        """Writes the two files of `save_version`; what was written, as JSON values."""
+        record = save_version(path, self.version, self.parameters)
+        return {
+            "file": str(path),
+            "record": str(record),
+            "model": self.version.model.hex(),
+            "version": self.version.number,
+            "root": self.version.root.hex(),
+            "tensors": 2 * len(self.parameters),
+        }
+
+
+async def pull_version(client: RpcClient, model: Hash, number: int | None = None) -> PulledVersion:
+    """Downloads a version, by default the model's current one, and recomputes its root from the bytes.
+
+    Raises `RecordMissing`, `BlobMismatch`; `RemoteError` where the node lacks a tensor.
+    """
+    view = ChainView(client)
+    record = await view.get(Model, model)
+    version = await view.get(Version, model, u32(record.head if number is None else number))
+    return PulledVersion(version, await view.parameters(version))
+
+
+async def pull_parts(client: RpcClient, round_id: Hash) -> list[tuple[Hash, PartData]]:
+    """Downloads every part that a round has revealed so far, each checked against its commitment's record.
+
+    Raises `RecordMissing`, `BlobMismatch`, `NothingRevealed`.
+    """
+    view = ChainView(client)
+    round_ = await view.get(Round, round_id)
+    opened = (*round_.validation_opened, *round_.sealed_opened)
+    if not opened:
+        raise NothingRevealed(got=round_id)
+    return [(part.commitment, await view.part(part.commitment)) for part in opened]
+
+
+def load_version(path: Path) -> tuple[NetworkSpec, Parameters]:
+    """The network that `save_version` wrote: its spec from the JSON beside `path`, its integers checked.
+
+    Raises `ModelFileInvalid`; `ShapeMismatch`, `WeightOutOfRange`, `BoundViolated` where they do not fit.
+    """
+    record = path.with_suffix(".json")
+    try:
+        spec = from_json(Version, json.loads(record.read_text("utf-8"))).spec
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            blocks = [
+                BlockParameters(archive[f"{name}_weights"], archive[f"{name}_bias"]) for name in _names(spec)
+            ]
+    except (OSError, ValueError, KeyError, CodecError, zipfile.BadZipFile) as error:
+        raise ModelFileInvalid(f"{path} and {record.name} are not a pulled model: {error}") from error
+    parameters = tuple(blocks)
+    prove_bounds(spec, parameters)
+    return spec, parameters
 
 
 def save_parts(path: Path, parts: Sequence[tuple[Hash, PartData]]) -> int:
@@ -50,6 +119,11 @@ def save_parts(path: Path, parts: Sequence[tuple[Hash, PartData]]) -> int:
     }
     _save(path, arrays)
     return sum(counts)
+
+
+def _names(spec: NetworkSpec) -> list[str]:
+    hidden = [f"hidden_{number}" for number in range(len(spec.hidden))]
+    return hidden + [f"output_{number}" for number in range(len(spec.outputs))]
 
 
 def _save(path: Path, arrays: dict[str, Any]) -> None:

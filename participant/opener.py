@@ -7,28 +7,21 @@ opener looks at the round's record and does what is still missing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from engram.nn.network import Parameters
-from engram.nn.spec import NetworkSpec, macs_per_row, neurons
-from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.errors import RemoteError
 from engram.participant.errors import RoundOver, SecretsNotFound, TransactionDropped, TransactionRefused
 from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.hashing import Tag, tagged_hash
-from engram.primitives.types import Address, Hash
-from engram.statemachine.content import Content, Inline, Stored, blob_id
+from engram.primitives.types import Hash
+from engram.statemachine.content import Content, Inline, Stored
 from engram.statemachine.draw import nonce_hash
-from engram.statemachine.parameters import BlockSources
 from engram.statemachine.phases import Phase
 from engram.statemachine.round_errors import NothingDue
-from engram.statemachine.round_records import Round, RoundKind, RoundStatus, RoundTerms
-from engram.statemachine.rules import Rules
-from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES, Founding
+from engram.statemachine.round_records import Round, RoundStatus
 from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.reveal_part import RevealPart
@@ -40,107 +33,6 @@ INLINE_BYTES: Final = 256 * 1024
 
 Report = Callable[[str], None]
 """Told in a line what happens."""
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Lengths of a round's phases, in blocks."""
-
-    open: int
-    reveal: int
-    commit: int
-    update: int
-    audit: int
-    retention: int
-    gap: int
-
-    @classmethod
-    def shortest(cls, rules: Rules) -> Windows:
-        """The shortest calendar that the rules allow."""
-        least = rules.min_window_blocks
-        return cls(least, least, least, least, least, least, rules.min_gap_blocks)
-
-
-@dataclass(frozen=True)
-class Caps:
-    """The largest update that a round takes."""
-
-    size_bytes: int
-    neurons: int
-    macs: int
-    """On one part."""
-
-    @classmethod
-    def for_training(cls, rules: Rules, spec: NetworkSpec, rows: int, size_bytes: int) -> Caps:
-        """Room for exactly the network of the model; `size_bytes` of tensors and as much again for their
-        frame.
-        """
-        most = rules.max_transaction_bytes - REVEAL_OVERHEAD_BYTES
-        return cls(
-            min(most, size_bytes + size_bytes // 8 + 4096), neurons(spec), macs_per_row(spec) * rows * 2
-        )
-
-
-def round_terms(
-    secrets: RoundSecrets,
-    *,
-    kind: RoundKind,
-    new_classes: int,
-    rows: int,
-    validation: int,
-    sealed: int,
-    epochs: int,
-    windows: Windows,
-    caps: Caps,
-    opener_bond: int,
-    author_bond: int,
-    bounty: int,
-    auditors: tuple[Address, ...],
-) -> RoundTerms:
-    """The terms of a round over the parts of `secrets`."""
-    return RoundTerms(
-        kind=kind,
-        new_classes=new_classes,
-        commitments=tuple(part.commitment for part in secrets.parts),
-        rows=rows,
-        validation=validation,
-        sealed=sealed,
-        epochs=epochs,
-        open_window=windows.open,
-        reveal_window=windows.reveal,
-        commit_window=windows.commit,
-        update_window=windows.update,
-        audit_window=windows.audit,
-        retention_window=windows.retention if kind == RoundKind.GROW else 0,
-        gap=windows.gap,
-        max_update_bytes=caps.size_bytes,
-        max_update_neurons=caps.neurons,
-        max_update_macs=caps.macs,
-        opener_bond=opener_bond,
-        author_bond=author_bond,
-        bounty=bounty,
-        nonce_hash=nonce_hash(secrets.nonce),
-        auditors=auditors,
-    )
-
-
-def explicit_sources(
-    hidden: int, parameters: Parameters
-) -> tuple[tuple[BlockSources, ...], tuple[BlockSources, ...], tuple[bytes, ...]]:
-    """Sources of the first `hidden` blocks and of the rest, and the tensors they name, each once."""
-    tensors: dict[Hash, bytes] = {}
-    blocks = []
-    for given in parameters:
-        raws = (tensor_bytes(given.weights), tensor_bytes(given.bias))
-        tensors |= {blob_id(raw): raw for raw in raws}
-        blocks.append(BlockSources(*(Explicit(blob_id(raw)) for raw in raws)))
-    return tuple(blocks[:hidden]), tuple(blocks[hidden:]), tuple(tensors.values())
-
-
-def founding_of(spec: NetworkSpec, parameters: Parameters, template: Founding) -> Founding:
-    """`template`'s rules with this network as version 0."""
-    hidden, outputs, tensors = explicit_sources(len(spec.hidden), parameters)
-    return replace(template, spec=spec, hidden=hidden, outputs=outputs, tensors=tensors)
 
 
 def secrets_path(folder: Path, nonce: Hash) -> Path:

@@ -15,7 +15,7 @@ from engram.nn.spec import NetworkSpec
 from engram.participant import trainer
 from engram.participant.author import Draft, Strategy, Task, network_root
 from engram.participant.datasets import Dataset
-from engram.participant.opener import explicit_sources
+from engram.participant.drafting import explicit_sources
 from engram.participant.qat import Budget
 from engram.participant.trainer import Progress
 from engram.statemachine.round_records import RoundKind
@@ -40,8 +40,8 @@ def honest(plan: Plan, progress: Progress | None = None) -> Strategy:
         rng = np.random.default_rng([plan.seed, task.epoch])
         known = plan.data.of_classes(range(task.round.classes))
         if task.round.terms.kind == RoundKind.TRAIN:
-            spec, start = task.start
-            budget = plan.budget if task.epoch == 0 else replace(plan.budget, learning_rate=_LATER_RATE)
+            spec, start = best_start(task, known)
+            budget = replace(plan.budget, learning_rate=_LATER_RATE) if task.rivals else plan.budget
             return train_draft(task, spec, trainer.train(spec, start, known, budget, rng, progress))
         growth, added = trainer.grow(
             task.version.spec,
@@ -58,6 +58,18 @@ def honest(plan: Plan, progress: Progress | None = None) -> Strategy:
     return propose
 
 
+def best_start(task: Task, own: Dataset) -> tuple[NetworkSpec, Parameters]:
+    """The rival that does best on our own rows, which its author has never seen; version t before there is
+    any.
+
+    Whoever merely fitted the revealed rows leads there, not here.
+    """
+    if not task.rivals:
+        return task.version.spec, task.parameters
+    kind = task.model.loss_kind
+    return min(task.rivals, key=lambda rival: trainer.evaluate(rival[0], rival[1], own, kind).loss)
+
+
 def adopting(donor: NetworkSpec, parameters: Parameters) -> Strategy:
     """Appends a pre-trained network as a column of its own, its classes as the round's new classes,
     untrained.
@@ -71,7 +83,7 @@ def adopting(donor: NetworkSpec, parameters: Parameters) -> Strategy:
 
 
 _LATER_RATE = 0.3
-"""Learning rate of later epochs, which start from a trained network."""
+"""Learning rate from a trained network on."""
 
 
 def train_draft(task: Task, spec: NetworkSpec, parameters: Parameters) -> Draft:

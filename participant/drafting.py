@@ -1,0 +1,131 @@
+"""The terms of a round and the founding of a model, drafted from what a person decides. No node, no money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from engram.nn.growth import Growth
+from engram.nn.layers import DenseRelu, Output
+from engram.nn.network import Parameters
+from engram.nn.spec import NetworkSpec, component_count, layer_widths, neurons
+from engram.nn.tensor import Explicit, tensor_bytes
+from engram.participant.parts import RoundSecrets
+from engram.primitives.types import Address, Hash
+from engram.statemachine.content import blob_id
+from engram.statemachine.draw import nonce_hash
+from engram.statemachine.parameters import BlockSources, growth_bytes, parameter_bytes
+from engram.statemachine.round_records import RoundKind, RoundTerms
+from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import growth_macs, network_macs
+from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES, Founding
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Lengths of a round's phases, in blocks."""
+
+    open: int
+    reveal: int
+    commit: int
+    update: int
+    audit: int
+    retention: int
+    gap: int
+
+    @classmethod
+    def shortest(cls, rules: Rules) -> Windows:
+        """The shortest calendar that the rules allow."""
+        least = rules.min_window_blocks
+        return cls(least, least, least, least, least, least, rules.min_gap_blocks)
+
+
+@dataclass(frozen=True)
+class Caps:
+    """The largest update that a round takes."""
+
+    size_bytes: int
+    neurons: int
+    macs: int
+    """On one part."""
+
+    @classmethod
+    def for_network(cls, rules: Rules, spec: NetworkSpec, rows: int) -> Caps:
+        """Room for another set of parameters of this network."""
+        return cls(_frame(rules, parameter_bytes(spec)), neurons(spec), network_macs(rules, spec, rows))
+
+    @classmethod
+    def for_growth(cls, rules: Rules, spec: NetworkSpec, width: int, classes: int, rows: int) -> Caps:
+        """Room for `width` new neurons that read every input, and new classes that read the first layer."""
+        block = DenseRelu(1, 0, spec.inputs, width, 0, 8, 8)
+        first = layer_widths(spec)[1] if spec.hidden else 0
+        output = Output(1, 0, first + width, component_count(spec), max(1, classes), 0, 8)
+        growth = Growth(classes, (block,) if width else (), (output,), ())
+        size = growth_bytes(spec, growth)
+        return cls(_frame(rules, size), width, growth_macs(rules, spec, growth, rows))
+
+
+def _frame(rules: Rules, tensors: int) -> int:
+    """Bytes of an update with so many bytes of tensors: its specs and sources take the rest."""
+    return min(rules.max_transaction_bytes - REVEAL_OVERHEAD_BYTES, tensors + tensors // 16 + 4096)
+
+
+def round_terms(
+    secrets: RoundSecrets,
+    *,
+    kind: RoundKind,
+    new_classes: int,
+    rows: int,
+    validation: int,
+    sealed: int,
+    epochs: int,
+    windows: Windows,
+    caps: Caps,
+    opener_bond: int,
+    author_bond: int,
+    bounty: int,
+    auditors: tuple[Address, ...],
+) -> RoundTerms:
+    """The terms of a round over the parts of `secrets`."""
+    return RoundTerms(
+        kind=kind,
+        new_classes=new_classes,
+        commitments=tuple(part.commitment for part in secrets.parts),
+        rows=rows,
+        validation=validation,
+        sealed=sealed,
+        epochs=epochs,
+        open_window=windows.open,
+        reveal_window=windows.reveal,
+        commit_window=windows.commit,
+        update_window=windows.update,
+        audit_window=windows.audit,
+        retention_window=windows.retention if kind == RoundKind.GROW else 0,
+        gap=windows.gap,
+        max_update_bytes=caps.size_bytes,
+        max_update_neurons=caps.neurons,
+        max_update_macs=caps.macs,
+        opener_bond=opener_bond,
+        author_bond=author_bond,
+        bounty=bounty,
+        nonce_hash=nonce_hash(secrets.nonce),
+        auditors=auditors,
+    )
+
+
+def explicit_sources(
+    hidden: int, parameters: Parameters
+) -> tuple[tuple[BlockSources, ...], tuple[BlockSources, ...], tuple[bytes, ...]]:
+    """Sources of the first `hidden` blocks and of the rest, and the tensors they name, each once."""
+    tensors: dict[Hash, bytes] = {}
+    blocks = []
+    for given in parameters:
+        raws = (tensor_bytes(given.weights), tensor_bytes(given.bias))
+        tensors |= {blob_id(raw): raw for raw in raws}
+        blocks.append(BlockSources(*(Explicit(blob_id(raw)) for raw in raws)))
+    return tuple(blocks[:hidden]), tuple(blocks[hidden:]), tuple(tensors.values())
+
+
+def founding_of(spec: NetworkSpec, parameters: Parameters, template: Founding) -> Founding:
+    """`template`'s rules with this network as version 0."""
+    hidden, outputs, tensors = explicit_sources(len(spec.hidden), parameters)
+    return replace(template, spec=spec, hidden=hidden, outputs=outputs, tensors=tensors)
