@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from typing import Generic
 
 from engram.p2p.clock import Clock, Deadline
 from engram.p2p.errors import PeerTimeout, WrongReply
@@ -23,7 +24,7 @@ from engram.p2p.messages import (
     DataRequest,
     Reply,
 )
-from engram.p2p.protocol import ChainProtocol, CheckedBlock
+from engram.p2p.protocol import B, ChainProtocol
 from engram.p2p.serving import answer
 from engram.p2p.session import Session
 from engram.primitives.errors import Invalid, NotReady
@@ -99,10 +100,10 @@ def _set_if(event: asyncio.Event, condition: bool) -> None:
         event.clear()
 
 
-class Gossip:
+class Gossip(Generic[B]):
     """The relay between all sessions; implements `session.SessionHandler`."""
 
-    def __init__(self, chain: ChainProtocol, clock: Clock, limits: GossipLimits) -> None:
+    def __init__(self, chain: ChainProtocol[B], clock: Clock, limits: GossipLimits) -> None:
         self._chain = chain
         self._clock = clock
         self._limits = limits
@@ -198,7 +199,7 @@ class Gossip:
         self.announce_block(block_id)
         await self._import(session, block)
 
-    async def _import(self, session: Session, block: CheckedBlock) -> None:
+    async def _import(self, session: Session, block: B) -> None:
         """Hands over a block that is being relayed; that it is invalid is not the fault of who relayed it."""
         try:
             await self._chain.on_block(session, block)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic
 
 from engram.p2p.clock import Clock, Deadline
 from engram.p2p.errors import (
@@ -25,7 +25,7 @@ from engram.p2p.gossip import Gossip, GossipLimits
 from engram.p2p.handshake import Role, own_hello, part, shake_hands
 from engram.p2p.limits import SessionLimits
 from engram.p2p.link import Link, Listener, PeerAddress, Transport
-from engram.p2p.protocol import ChainProtocol, PeerInfo
+from engram.p2p.protocol import B, ChainProtocol, PeerInfo
 from engram.p2p.scores import PeerPolicy
 from engram.p2p.session import Session
 from engram.primitives.errors import ChainError, Invalid, NotReady
@@ -67,13 +67,13 @@ class _Target:
         self.session: Session | None = None
 
 
-class PeerManager:
+class PeerManager(Generic[B]):
     """Every session of this node, at most one a peer."""
 
     def __init__(
         self,
         config: PeerConfig,
-        chain: ChainProtocol,
+        chain: ChainProtocol[B],
         transport: Transport,
         key: PrivateKey,
         *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.link import PeerAddress
@@ -110,9 +110,13 @@ class CheckedBlock(Protocol):
         ...
 
 
-class ChainProtocol(Protocol):
-    """What p2p asks of the node. A call may do CPU work only outside the event loop.
+B = TypeVar("B", bound=CheckedBlock)
 
+
+class ChainProtocol(Protocol[B]):
+    """What p2p asks of the node; `B` is whatever the node makes of a checked block.
+
+    A call may do CPU work only outside the event loop.
     Where a docstring says that a method raises `Invalid`, that ends the session and counts against the peer;
     so it must mean what no honest peer sends, whatever its head. `NotReady` counts against nobody.
     """
@@ -154,7 +158,7 @@ class ChainProtocol(Protocol):
         """The id that these bytes would have; no check is made."""
         ...
 
-    async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
+    async def check_block(self, peer: Peer, raw: bytes) -> B:
         """Decodes a fetched block; checks header and work, and that the header commits to these transactions.
 
         Raises `Invalid`; `NotReady` if it cannot be judged yet (unknown parent, ahead of the clock): what to
@@ -162,7 +166,7 @@ class ChainProtocol(Protocol):
         """
         ...
 
-    async def on_block(self, peer: Peer, block: CheckedBlock) -> None:
+    async def on_block(self, peer: Peer, block: B) -> None:
         """Imports a block that `check_block` passed and that is being relayed meanwhile.
 
         May raise `Invalid`, which does not count against the peer: it too relayed before executing.

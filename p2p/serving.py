@@ -17,10 +17,10 @@ from engram.p2p.messages import (
     Reply,
     Transactions,
 )
-from engram.p2p.protocol import ChainProtocol
+from engram.p2p.protocol import B, ChainProtocol
 
 
-async def answer(chain: ChainProtocol, recent: RecentBlocks, request: DataRequest) -> Reply:
+async def answer(chain: ChainProtocol[B], recent: RecentBlocks, request: DataRequest) -> Reply:
     """The answer to one request; blocks still being executed are served from `recent`."""
     match request:
         case GetHeaders():
@@ -35,7 +35,7 @@ async def answer(chain: ChainProtocol, recent: RecentBlocks, request: DataReques
             assert_never(request)
 
 
-async def _transactions(chain: ChainProtocol, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
+async def _transactions(chain: ChainProtocol[B], txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
     found: list[bytes | None] = []
     size_bytes = 0
     for txid in txids:

@@ -1,8 +1,9 @@
-"""Many nodes in one loop under a clock turned by hand: partitions, lost frames, delays, back-off, time-outs."""
+"""Many nodes in one loop under a clock turned by hand: partitions, losses, delays, back-off, time-outs."""
 
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import replace
+from itertools import pairwise
 from typing import TypeVar
 
 import pytest
@@ -39,7 +40,7 @@ def tips(world: MemoryNodes) -> list[bytes]:
 async def test_a_block_reaches_all_nodes_without_time_passing() -> None:
     world = MemoryNodes(6)
     async with running(*world.nodes):
-        for node, following in zip(world.nodes, world.nodes[1:], strict=False):
+        for node, following in pairwise(world.nodes):
             node.manager.add_peer(following.address)
         await world.settle()
         block = world.nodes[0].chain.mine(b"one")
@@ -196,7 +197,7 @@ async def test_failed_dials_wait_longer_and_longer() -> None:
     world.network.connect = counted  # type: ignore[assignment,method-assign]  # counts on the way
     async with running(*world.nodes):
         await world.pass_time(60)
-    waits = [later - earlier for earlier, later in zip(dials, dials[1:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(dials)]
     for wait_s, longest_s in zip(waits, [2.0, 4.0, 8.0, 8.0, 8.0], strict=False):
         assert longest_s / 2 <= wait_s <= longest_s + 0.2
     assert len(waits) >= 8

@@ -1,6 +1,8 @@
 """Honest nodes over real sockets: handshake, requests, relay, double dials, refusals, shutdown."""
 
+from collections.abc import Container, Iterable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -12,6 +14,10 @@ from engram.primitives.errors import NotReady
 from tests.support.loop_watchdog import LoopWatchdog
 from tests.support.p2p_chain import BAD_EXECUTION, GENESIS, LittleChain, transaction_id
 from tests.support.p2p_nodes import QUICK, Node, running, until
+
+
+def all_in(ids: Iterable[bytes], known: Container[bytes]) -> bool:
+    return all(id_ in known for id_ in ids)
 
 
 async def test_handshake_tells_both_sides_who_the_other_is() -> None:
@@ -71,7 +77,7 @@ async def test_blocks_travel_along_a_line_of_nodes() -> None:
         await middle.connect(last)
         for text in (b"one", b"two", b"three"):
             block = first.chain.mine(text)
-            await last.chain.wait_for(lambda block=block: block.id in last.chain.blocks)
+            await last.chain.wait_for(partial(last.chain.blocks.get, block.id))
         assert last.chain.tip == first.chain.tip == middle.chain.tip
 
 
@@ -114,7 +120,7 @@ async def test_a_transaction_is_fetched_once_by_each_node_of_a_full_mesh() -> No
                 await node.connect(other)
         txids = [nodes[0].chain.submit(b"pay %d" % number) for number in range(50)]
         for node in nodes[1:]:
-            await node.chain.wait_for(lambda node=node: len(node.chain.pool) == 50)
+            await node.chain.wait_for(partial(all_in, txids, node.chain.pool))
         for node in nodes:
             for peer in node.chain.peers:
                 await peer.ping()
@@ -226,7 +232,7 @@ async def test_a_taken_port_is_a_plain_error() -> None:
     node = Node(0)
     async with running(node):
         late = Node(1, config=replace(QUICK, port=node.manager.port))
-        with pytest.raises(ListenFailed, match="cannot listen on 127.0.0.1") as caught:
+        with pytest.raises(ListenFailed, match=r"cannot listen on 127\.0\.0\.1") as caught:
             await late.manager.run()
         assert caught.value.code == "p2p_listen_failed"
 

@@ -51,7 +51,7 @@ class LittleChain:
     """Blocks by id, the longest chain, a mempool, and a record of what p2p told."""
 
     identity: Identity = field(default_factory=lambda: Identity(7, GENESIS.id, "little/1"))
-    gossip: Gossip | None = None
+    gossip: Gossip[Link] | None = None
     blocks: dict[bytes, Link] = field(default_factory=lambda: {GENESIS.id: GENESIS})
     tip: Link = GENESIS
     pool: dict[bytes, bytes] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class LittleChain:
             raise NotReady("unknown parent")
         return block
 
-    async def on_block(self, peer: Peer, block: Link) -> None:  # type: ignore[override]  # its own CheckedBlock
+    async def on_block(self, peer: Peer, block: Link) -> None:
         await self.may_execute.wait()
         self.fetched.append(block.id)
         self._tell()

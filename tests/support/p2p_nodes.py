@@ -1,4 +1,4 @@
-"""Nodes for p2p's tests: a manager over sockets or a memory network, and a policy that remembers what it was told."""
+"""Nodes for p2p's tests: a manager over sockets or a memory network, and a policy that keeps its reports."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ from tests.support.p2p_chain import WAIT_S, LittleChain
 async def until(happened: Callable[[], object]) -> None:
     """Returns once `happened` is true of something that tells nobody when it changes."""
     async with asyncio.timeout(WAIT_S):
-        while not happened():
+        while not happened():  # noqa: ASYNC110 (there is no event to wait for)
             await asyncio.sleep(0)
 
 

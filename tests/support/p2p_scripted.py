@@ -1,10 +1,10 @@
-"""Peers that follow a script: one that speaks the protocol by hand, and one that writes raw WebSocket bytes."""
+"""Peers that follow a script: one speaks the protocol by hand, the other writes raw WebSocket bytes."""
 
 import asyncio
 import os
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self, TypeVar
 
 from engram.p2p.errors import DisconnectReason, LinkClosed
@@ -58,7 +58,7 @@ class ScriptedPeer:
         await self.link.send(frame)
 
     async def expect(self, cls: type[M]) -> M:
-        """The next message of this type; what comes before is passed over. Fails on `Disconnect` or closing."""
+        """The next message of this type, passing over others. Fails on `Disconnect` or closing."""
         async with asyncio.timeout(WAIT_S):
             while True:
                 message = await self._receive()
@@ -71,11 +71,15 @@ class ScriptedPeer:
         async with asyncio.timeout(WAIT_S):
             while not isinstance(message := await self._receive(), Disconnect):
                 pass
-            while True:
-                try:
+        await self.expect_closing()
+        return DisconnectReason(message.reason)
+
+    async def expect_closing(self) -> None:
+        """Returns once the node has closed the link, whatever it sends before."""
+        with suppress(LinkClosed):
+            async with asyncio.timeout(WAIT_S):
+                while True:
                     await self.link.receive()
-                except LinkClosed:
-                    return DisconnectReason(message.reason)
 
     async def barrier(self) -> None:
         """Returns once the node has read everything that was sent before."""
@@ -154,10 +158,8 @@ async def raw_socket(node: Node) -> AsyncIterator[RawSocket]:
         yield RawSocket(reader, writer)
     finally:
         writer.close()
-        try:
+        with suppress(ConnectionResetError):
             await writer.wait_closed()
-        except ConnectionResetError:
-            pass
 
 
 def signed(peer: ScriptedPeer, digest: bytes) -> Auth:

@@ -1,0 +1,89 @@
+"""One plain and one largest instance of every wire message, by name."""
+
+import hashlib
+from dataclasses import replace
+
+from engram.p2p.messages import (
+    MAX_ANNOUNCED_BLOCKS,
+    MAX_ANNOUNCED_TRANSACTIONS,
+    MAX_BLOCK_BYTES,
+    MAX_FETCH,
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    MAX_LOCATOR,
+    MAX_TRANSACTION_BYTES,
+    TRANSACTIONS_REPLY_BYTES,
+    Announce,
+    Auth,
+    BlockData,
+    Disconnect,
+    GetBlock,
+    GetHeaders,
+    GetTransactions,
+    Headers,
+    Hello,
+    Message,
+    Ping,
+    Pong,
+    Transactions,
+)
+
+U16, U32, U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
+
+
+def some_hash(number: int) -> bytes:
+    return hashlib.sha256(b"p2p sample %d" % number).digest()
+
+
+HELLO = Hello(
+    version=1,
+    chain_id=7,
+    genesis=some_hash(0),
+    node_key=some_hash(1),
+    nonce=some_hash(2),
+    height=300,
+    head=some_hash(3),
+    total_work=(2**40).to_bytes(32, "big"),
+    agent="engram/0.1",
+)
+HELLO_OF_GENESIS = replace(HELLO, chain_id=0, height=0, head=some_hash(0), total_work=bytes(32), agent="")
+
+SAMPLES: dict[str, Message] = {
+    "hello": HELLO,
+    "hello of genesis": HELLO_OF_GENESIS,
+    "auth": Auth(some_hash(4) + some_hash(5)),
+    "disconnect": Disconnect(1),
+    "ping": Ping(1),
+    "pong": Pong(70_000),
+    "get_headers": GetHeaders(2, (some_hash(6), some_hash(0)), 2_000),
+    "headers": Headers(2, (b"header one", b"header two")),
+    "no headers": Headers(3, ()),
+    "get_block": GetBlock(4, some_hash(7)),
+    "block": BlockData(4, b"encoded block"),
+    "no block": BlockData(5, None),
+    "get_transactions": GetTransactions(6, (some_hash(8), some_hash(9))),
+    "transactions": Transactions(6, (b"encoded transaction", None)),
+    "announce": Announce((some_hash(7),), (some_hash(8), some_hash(9))),
+    "announce nothing": Announce((), ()),
+}
+
+_HASH = b"\xff" * 32
+_FULL_REPLY = (
+    *(b"\xff" * (TRANSACTIONS_REPLY_BYTES // (MAX_FETCH - 1)) for _ in range(MAX_FETCH - 1)),
+    b"\xff" * MAX_TRANSACTION_BYTES,
+)
+LARGEST: tuple[Message, ...] = (
+    Hello(U16, U64, _HASH, _HASH, _HASH, U64, _HASH, _HASH, "x" * 64),
+    Auth(b"\xff" * 64),
+    Disconnect(U16),
+    Ping(U32),
+    Pong(U32),
+    GetHeaders(U32, (_HASH,) * MAX_LOCATOR, MAX_HEADERS),
+    Headers(U32, (b"\xff" * MAX_HEADER_BYTES,) * MAX_HEADERS),
+    GetBlock(U32, _HASH),
+    BlockData(U32, b"\xff" * MAX_BLOCK_BYTES),
+    GetTransactions(U32, (_HASH,) * MAX_FETCH),
+    Transactions(U32, _FULL_REPLY),
+    Announce((_HASH,) * MAX_ANNOUNCED_BLOCKS, (_HASH,) * MAX_ANNOUNCED_TRANSACTIONS),
+)
+"""An honest node's largest `Transactions` is full, and holds one transaction more."""

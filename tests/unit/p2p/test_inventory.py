@@ -1,0 +1,153 @@
+"""Known ids, relayed blocks, and who is asked for what."""
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engram.p2p.inventory import KnownIds, RecentBlocks, WantList
+
+
+def test_known_ids_forget_the_oldest() -> None:
+    known = KnownIds(2)
+    for id_ in (b"a", b"b", b"a", b"c"):
+        known.add(id_)
+    assert (b"a" in known, b"b" in known, b"c" in known, len(known)) == (True, False, True, 2)
+
+
+def test_recent_blocks_are_bounded_by_bytes() -> None:
+    recent = RecentBlocks(10)
+    recent.add(b"a", b"12345")
+    recent.add(b"a", b"12345")
+    recent.add(b"b", b"12345")
+    assert (recent.find(b"a"), recent.find(b"b")) == (b"12345", b"12345")
+    recent.drop(b"b")
+    recent.drop(b"b")
+    recent.add(b"c", b"123456")
+    assert (recent.find(b"a"), recent.find(b"b"), recent.find(b"c")) == (None, None, b"123456")
+    recent.add(b"huge", bytes(11))
+    assert [recent.find(id_) for id_ in (b"c", b"huge")] == [None, None]
+
+
+def joined(*peers: str, per_peer: int = 10) -> WantList[str]:
+    wants: WantList[str] = WantList(per_peer)
+    for peer in peers:
+        wants.join(peer)
+    return wants
+
+
+async def test_an_id_is_asked_of_one_peer_at_a_time() -> None:
+    wants = joined("first", "second")
+    assert wants.offer("first", b"x")
+    assert wants.offer("second", b"x")
+    assert await wants.claim("first", 5) == [b"x"]
+    waiting = asyncio.create_task(wants.claim("second", 5))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    wants.give_up("first", [b"x"])
+    assert await waiting == [b"x"]
+    wants.give_up("second", [b"x"])
+    assert len(wants) == 0
+    assert wants.offer("first", b"x")
+    assert await wants.claim("first", 5) == [b"x"]
+
+
+async def test_a_source_that_comes_while_another_is_asked_waits_for_its_turn() -> None:
+    wants = joined("first", "second")
+    wants.offer("first", b"x")
+    await wants.claim("first", 1)
+    wants.offer("second", b"x")
+    wants.leave("first")
+    assert await wants.claim("second", 1) == [b"x"]
+
+
+async def test_a_released_id_may_be_asked_of_the_same_peer() -> None:
+    wants = joined("only")
+    for id_ in (b"x", b"y"):
+        wants.offer("only", id_)
+    assert await wants.claim("only", 2) == [b"x", b"y"]
+    wants.release("only", [b"y"])
+    assert await wants.claim("only", 2) == [b"y"]
+
+
+async def test_what_is_settled_is_forgotten_everywhere() -> None:
+    wants = joined("first", "second")
+    for peer in ("first", "second"):
+        wants.offer(peer, b"x")
+        wants.offer(peer, b"y")
+    assert await wants.claim("first", 1) == [b"x"]
+    wants.settle([b"x", b"unknown"])
+    wants.give_up("first", [b"x"])
+    assert await wants.claim("second", 5) == [b"y"]
+    wants.settle([b"y"])
+    assert len(wants) == 0
+    wants.leave("first")
+    wants.leave("second")
+
+
+def test_one_peer_may_announce_only_so_much() -> None:
+    wants = joined("first", "second", per_peer=2)
+    assert [wants.offer("first", id_) for id_ in (b"x", b"y", b"z", b"x")] == [True, True, False, True]
+    assert wants.offer("second", b"z")
+    wants.settle([b"x"])
+    assert wants.offer("first", b"z")
+
+
+PEERS, IDS = ("a", "b", "c"), tuple(bytes([number]) for number in range(4))
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["offer", "claim", "give_up", "release", "settle", "leave"]),
+        st.sampled_from(PEERS),
+        st.sampled_from(IDS),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_every_wanted_id_is_asked_or_can_be(steps: list[tuple[str, str, bytes]]) -> None:
+    """After any story: each id with a source is either asked of one source, or ready at all of them."""
+
+    async def story() -> None:
+        wants = joined(*PEERS, per_peer=3)
+        sources: dict[bytes, set[str]] = {id_: set() for id_ in IDS}
+        asked: dict[bytes, str] = {}
+        for action, peer, id_ in steps:
+            ready = [i for i in IDS if peer in sources[i] and i not in asked]
+            match action:
+                case "offer":
+                    if wants.offer(peer, id_):
+                        sources[id_].add(peer)
+                case "claim" if ready:
+                    claimed = await asyncio.wait_for(wants.claim(peer, 1), 1)
+                    assert len(claimed) == 1
+                    assert claimed[0] in ready
+                    asked[claimed[0]] = peer
+                case "give_up":
+                    wants.give_up(peer, [id_])
+                    if asked.get(id_) == peer:
+                        del asked[id_]
+                        sources[id_].remove(peer)
+                case "release":
+                    wants.release(peer, [id_])
+                    if asked.get(id_) == peer:
+                        del asked[id_]
+                case "settle":
+                    wants.settle([id_])
+                    asked.pop(id_, None)
+                    sources[id_].clear()
+                case "leave":
+                    wants.leave(peer)
+                    wants.join(peer)
+                    asked = {i: p for i, p in asked.items() if p != peer}
+                    for known in sources.values():
+                        known.discard(peer)
+            assert len(wants) == sum(bool(known) for known in sources.values())
+        for peer in PEERS:
+            ready = [i for i in IDS if peer in sources[i] and i not in asked]
+            if ready:
+                claimed = await asyncio.wait_for(wants.claim(peer, len(IDS)), 1)
+                assert sorted(claimed) == ready
+                asked |= dict.fromkeys(claimed, peer)
+
+    asyncio.run(story())

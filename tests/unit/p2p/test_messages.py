@@ -1,0 +1,116 @@
+"""The registry: distinct tags, fitting caps, a reply for every request; and what a frame may not be."""
+
+from dataclasses import fields
+from typing import get_args
+
+import pytest
+
+from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, UnknownMessage
+from engram.p2p.messages import (
+    HANDSHAKE_FRAME_BYTES,
+    MAX_BLOCK_BYTES,
+    MAX_FRAME_BYTES,
+    MESSAGES,
+    SPECS,
+    Announce,
+    Auth,
+    BlockData,
+    GetHeaders,
+    GetTransactions,
+    Message,
+    Phase,
+    Ping,
+    Reply,
+    Request,
+    Transactions,
+    decode_frame,
+    encode_frame,
+)
+from engram.primitives.errors import OutOfRange
+from tests.support.p2p_samples import LARGEST, SAMPLES
+
+ALL = {spec.cls for spec in MESSAGES}
+
+
+def test_the_registry_and_the_union_name_the_same_messages() -> None:
+    assert set(get_args(Message)) == ALL
+    assert len(SPECS) == len(MESSAGES) == len({spec.tag for spec in MESSAGES})
+    assert all(0 <= spec.tag < 256 for spec in MESSAGES)
+
+
+def test_every_request_has_a_rate_and_a_reply_and_nothing_else_has_a_reply() -> None:
+    for spec in MESSAGES:
+        is_request = spec.cls in get_args(Request)
+        assert (spec.reply is not None) == is_request
+        assert (spec.rate is not None) == (is_request or spec.cls is Announce)
+    assert {spec.reply for spec in MESSAGES if spec.reply} == set(get_args(Reply))
+    for cls in get_args(Request) + get_args(Reply):
+        assert fields(cls)[0].name == "request"
+
+
+@pytest.mark.parametrize("message", LARGEST, ids=lambda message: type(message).__name__)
+def test_the_largest_message_fits_its_cap_and_the_cap_fits_it(message: Message) -> None:
+    size = len(encode_frame(message))
+    cap = SPECS[type(message)].max_bytes
+    assert size <= cap
+    assert cap <= 2 * size + 8
+
+
+def test_every_message_has_a_largest() -> None:
+    assert {type(message) for message in LARGEST} == ALL
+
+
+def test_caps_of_the_connection() -> None:
+    handshake = [spec.max_bytes for spec in MESSAGES if spec.phase is not Phase.SESSION]
+    assert 64 * max(handshake) <= HANDSHAKE_FRAME_BYTES
+    assert MAX_BLOCK_BYTES < MAX_FRAME_BYTES < MAX_BLOCK_BYTES + 64
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_only_messages_of_the_phase_are_read(name: str) -> None:
+    message = SAMPLES[name]
+    frame = encode_frame(message)
+    own = SPECS[type(message)].phase
+    for phase in (Phase.HANDSHAKE, Phase.SESSION):
+        if own in (phase, Phase.ALWAYS):
+            assert decode_frame(frame, phase) == message
+        else:
+            with pytest.raises(UnexpectedMessage):
+                decode_frame(frame, phase)
+
+
+def test_what_is_checked_before_the_bytes_are_read() -> None:
+    with pytest.raises(MalformedFrame):
+        decode_frame(b"", Phase.SESSION)
+    with pytest.raises(UnknownMessage) as unknown:
+        decode_frame(b"\x03\x90", Phase.SESSION)
+    assert unknown.value.got == 3
+    with pytest.raises(FrameTooLarge) as large:
+        decode_frame(b"\x10" + bytes(16), Phase.SESSION)
+    assert (large.value.expected, large.value.got) == (16, 17)
+    with pytest.raises(UnexpectedMessage):
+        decode_frame(b"\x00garbage", Phase.SESSION)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Ping(2**32),
+        Auth(bytes(63)),
+        BlockData(1, b""),
+        BlockData(1, bytes(MAX_BLOCK_BYTES + 1)),
+        GetHeaders(1, (), 1),
+        GetHeaders(1, (bytes(32),) * 65, 1),
+        GetHeaders(1, (bytes(32),), 0),
+        GetHeaders(1, (bytes(32),), 2_001),
+        GetTransactions(1, ()),
+        GetTransactions(1, (bytes(32),) * 257),
+        Transactions(1, ()),
+        Announce((bytes(32),) * 17, ()),
+        Announce((), (bytes(32),) * 1_025),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_out_of_bounds(message: Message) -> None:
+    with pytest.raises(OutOfRange):
+        encode_frame(message)
