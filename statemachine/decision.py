@@ -2,10 +2,10 @@
 
 A candidate's sealed loss is summed over every opened sealed part, the incumbent's over the same parts. Epoch
 by epoch the best eligible candidate climbs the ladder if it stands below the rung before it: below the
-incumbent, strictly, for the first rung; below an earlier epoch's candidate by the margin, since that
+incumbent, strictly, for the first rung; below an earlier epoch's candidate by the full margin, since that
 candidate's parameters are public by then and a random nudge of them would win every second time. The last
 rung is the winner. Each rung is paid for the loss it removed from the rung before: together what the winner
-removed, however many names it is divided among.
+removed, however many names it is divided among, and to a lucky copy only its luck.
 """
 
 from __future__ import annotations
@@ -86,15 +86,15 @@ def ladder(rules: Rules, round_: Round, model: Model, candidates: Sequence[Candi
         if best is None:
             continue
         loss = sealed_loss(best)
-        if not rungs or takes_lead(rules, lead, loss, epoch):
+        if not rungs or takes_lead(rules, lead, loss):
             rungs.append(Rung(best, loss, lead - loss))
             lead = loss
     return tuple(rungs)
 
 
-def takes_lead(rules: Rules, lead: int, loss: int, epoch: int) -> bool:
-    """Whether a sealed loss beats an earlier epoch's candidate, of which it may be a copy."""
-    return loss <= lead - margin(rules, lead, epoch)
+def takes_lead(rules: Rules, lead: int, loss: int) -> bool:
+    """Whether a sealed loss beats an earlier epoch's candidate, which it may copy: by the full margin."""
+    return loss <= lead - margin(rules, lead, 0)
 
 
 def epoch_best(round_: Round, model: Model, candidates: Sequence[Candidate]) -> Candidate | None:

@@ -18,6 +18,7 @@ from engram.nn.data import part_bytes, part_commitment
 from engram.nn.dtypes import IntArray
 from engram.nn.growth import Growth, grown_spec
 from engram.nn.layers import DenseRelu, Output
+from engram.nn.loss import Score
 from engram.nn.network import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives import keys
@@ -84,8 +85,16 @@ class SecretPart:
         return part_commitment(self.salt, self.raw)
 
 
-def make_part(index: int, *, parts: int, classes: int = 2, rows: int = 8, seed: int = 0) -> SecretPart:
-    """Part `index` of a split into `parts`: rows of every class in turn."""
+def make_part(
+    index: int,
+    *,
+    parts: int,
+    classes: int = 2,
+    rows: int = 8,
+    seed: int = 0,
+    names: Sequence[int] = (0, 1, 2),
+) -> SecretPart:
+    """Part `index` of a split into `parts`: rows of every class in turn; class j is labelled names[j]."""
     rng = np.random.default_rng((seed, index))
     labels = (np.arange(rows) % classes).astype(np.uint16)
     features = np.zeros((rows, 2 + parts), dtype=np.uint8)
@@ -95,7 +104,8 @@ def make_part(index: int, *, parts: int, classes: int = 2, rows: int = 8, seed: 
     for other in range(parts):
         tells = (labels == 1) if other == index else (labels != 1)
         features[:, 2 + other] = np.where(tells, 240, 10)
-    return SecretPart(hashlib.sha256(b"salt %d %d" % (seed, index)).digest(), part_bytes(features, labels))
+    salt = hashlib.sha256(b"salt %d %d" % (seed, index)).digest()
+    return SecretPart(salt, part_bytes(features, np.array(names, dtype=np.uint16)[labels]))
 
 
 @dataclass(frozen=True)
@@ -210,6 +220,17 @@ def train_terms(parts: Sequence[SecretPart], **changes: object) -> RoundTerms:
     return replace(terms, **changes)  # type: ignore[arg-type]  # a test's own fields
 
 
+def grow_terms(parts: Sequence[SecretPart], **changes: object) -> RoundTerms:
+    """As `train_terms`, for one new class, with nine rows a part."""
+    grown: dict[str, object] = {
+        "kind": int(RoundKind.GROW),
+        "new_classes": 1,
+        "retention_window": 2,
+        "rows": 9,
+    }
+    return train_terms(parts, **{**grown, **changes})
+
+
 class Play:
     """One round of one model on a ledger."""
 
@@ -219,6 +240,7 @@ class Play:
         self.ledger = ledger or Ledger({actor: PURSE for actor in ACTORS}, rules=rules)
         self.inputs = 2 + parts
         self.parts = [make_part(index, parts=parts, classes=classes) for index in range(parts)]
+        self.seed = 0
         self.id: Hash = ZERO_HASH
         self.model_id: Hash = ZERO_HASH
         self.events: list[Event] = []
@@ -276,6 +298,25 @@ class Play:
         weights = weights or network(self.inputs, 0)
         payload = OpenRound(terms or train_terms(self.parts), founding=founding(weights, **changes))
         return self._opened(self.send(OPENER, payload))
+
+    def freeze(self, **model: int) -> None:
+        """Founds a model of two classes and trains it in one round until it is frozen; new parts of three."""
+        self.ok(self.found(**model))
+        self.reveal_validation()
+        self.play_epoch((ALICE, network(self.inputs, 8)))
+        self.audit()
+        self.end()
+        assert self.model.frozen
+        self.new_parts()
+
+    def new_parts(self, *, classes: int = 3, rows: int = 9) -> None:
+        """Fresh parts for the next round."""
+        self.seed += 1
+        count = len(self.parts)
+        self.parts = [
+            make_part(index, parts=count, classes=classes, rows=rows, seed=self.seed)
+            for index in range(count)
+        ]
 
     def open_payload(self, terms: RoundTerms | None = None) -> OpenRound:
         """A round on the model of the last one."""
@@ -347,10 +388,13 @@ class Play:
 
         candidate = Network(sources, read)
         parts = self.round.validation_opened if opened is None else opened
-        state, ctx, round_ = self.ledger.state, self.ledger.ctx, self.round
-        rows = [open_part(state, ctx, state.get(Part, part.commitment)) for part in parts]
-        loss_kind = self.model.loss_kind
-        return sum(Scorer().score_network(candidate, part, round_.classes, loss_kind).loss for part in rows)
+        return sum(self.score(candidate, part.commitment).loss for part in parts)
+
+    def score(self, network: Network, part: Hash, classes: int | None = None) -> Score:
+        """A network on a published part, computed off the chain."""
+        state, ctx = self.ledger.state, self.ledger.ctx
+        rows = open_part(state, ctx, state.get(Part, part))
+        return Scorer().score_network(network, rows, classes or self.round.classes, self.model.loss_kind)
 
     def claim(
         self, author: keys.PrivateKey, weights: Weights, epoch: int = 0, **changes: object

@@ -1,0 +1,297 @@
+"""Every way to cheat that the rounds know of, and the one function that stands in each way.
+
+A scenario plays the attack and asserts what it got: code, coins, version. With its guard taken away by a
+mutation, the same scenario must fail; so no scenario holds by accident.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from engram.nn.growth import Growth
+from engram.statemachine.parameters import parameters_root
+from engram.statemachine.phases import Phase
+from engram.statemachine.round_records import Commit, RoundStatus
+from tests.support.rounds import (
+    ALICE,
+    AUDITOR,
+    BOB,
+    COIN,
+    OPENER,
+    SMALL_RULES,
+    Play,
+    SecretPart,
+    Weights,
+    block,
+    column,
+    distinct,
+    grow_terms,
+    growth,
+    network,
+    train_terms,
+)
+
+REVEAL = "engram.statemachine.transactions.reveal_update"
+
+
+def training(**terms: object) -> Play:
+    play = Play()
+    play.ok(play.found(terms=train_terms(play.parts, **terms)))
+    play.reveal_validation()
+    play.at(Phase.COMMIT)
+    return play
+
+
+def growing() -> Play:
+    play = Play()
+    play.freeze()
+    play.ok(play.open(grow_terms(play.parts)))
+    play.reveal_validation()
+    play.at(Phase.COMMIT)
+    return play
+
+
+def liar() -> None:
+    """Claims one unit less than its loss."""
+    play = training()
+    weights = network(play.inputs, 4)
+    claim = play.commit(ALICE, weights, loss=play.loss_of(weights) - 1)
+    play.at(Phase.UPDATE)
+    receipt = play.send(ALICE, play.update_payload(claim, weights))
+    assert (receipt.status, receipt.code) == (1, "loss_mismatch")
+    assert (play.spent(ALICE), play.account(ALICE).strikes) == (COIN, 1)
+    assert (play.round.pot, play.round.candidates) == (20 * COIN + COIN // 2, ())
+    assert play.end().status == RoundStatus.KEPT
+
+
+def copycat_of_a_reveal() -> None:
+    """Resends another's reveal from the mempool as its own."""
+    play = training()
+    weights = network(play.inputs, 8)
+    claim = play.commit(ALICE, weights)
+    play.at(Phase.UPDATE)
+    assert play.refused(BOB, play.update_payload(claim, weights)) == "commit_missing"
+    assert (play.spent(BOB), play.round.candidates) == (0, ())
+
+
+def copycat_of_a_commit() -> None:
+    """Commits to the digest it saw, and opens it as its own once it has been opened."""
+    play = training()
+    weights = network(play.inputs, 8)
+    payload = play.commit_payload(play.claim(ALICE, weights))
+    for receipt in play.send_all([(ALICE, payload), (BOB, payload)]):
+        play.ok(receipt)
+    play.at(Phase.UPDATE)
+    reveal = play.update_payload(play.claim(ALICE, weights), weights)
+    play.ok(play.send(ALICE, reveal))
+    assert play.refused(BOB, reveal) == "commit_mismatch"
+    play.audit()
+    play.end()
+    assert play.spent(BOB) == COIN
+    assert play.version(1).author == ALICE.address
+    assert play.maturing(BOB) == 0
+
+
+def copycat_of_an_epoch() -> None:
+    """Takes the best of an epoch, nudges one bias so that every loss is a trifle lower, and wins nothing."""
+    play = training(epochs=2)
+    original, nudged = network(play.inputs, 8), network(play.inputs, 8, nudge=1)
+    play.play_epoch((ALICE, original))
+    play.play_epoch((BOB, nudged), epoch=1)
+    play.audit()
+    ended = play.end()
+    first, copy = (play.loss_of(weights, ended.sealed_opened) for weights in (original, nudged))
+    assert copy < first, "the scenario needs a copy that is better by luck"
+    assert (ended.winner, play.version(1).sealed_loss) == (ALICE.address, first)
+    assert play.maturing(BOB) == 0
+
+
+def leaker() -> None:
+    """Trains on the revealed rows alone: leads there, fails the sealed parts, and loses its bond."""
+    play = training()
+    leaked, honest = network(play.inputs, 16, feature=play.leaking_feature()), network(play.inputs, 6)
+    for receipt in play.play_epoch((ALICE, leaked), (BOB, honest)):
+        play.ok(receipt)
+    price = play.candidate(ALICE).escrow
+    play.audit()
+    ended = play.end()
+    assert ended.results[0].author == ALICE.address, "it leads on the validation parts"
+    assert ended.winner == BOB.address
+    assert play.spent(ALICE) == COIN + price
+    assert play.badges(ALICE, 1) == set()
+
+
+def lone_leaker() -> None:
+    """The same with nobody else to win: the model stays."""
+    play = training()
+    play.play_epoch((ALICE, network(play.inputs, 16, feature=play.leaking_feature())))
+    play.audit()
+    assert play.end().status == RoundStatus.KEPT
+    assert (play.model.head, play.maturing(ALICE)) == (0, 0)
+
+
+def forger_of_the_base() -> None:
+    """Commits to a growth of a network in which one frozen weight is another."""
+    play = growing()
+    weights, base = growth(play.inputs, 8), play.version(1)
+    changed, _ = block(column(play.inputs, 0, weight=2), [0])
+    claim = play.commit(BOB, weights, base=parameters_root(base.spec, (changed,), base.outputs))
+    play.at(Phase.UPDATE)
+    receipt = play.send(BOB, play.update_payload(claim, weights))
+    assert receipt.code == "base_mismatch"
+    assert (play.spent(BOB), play.account(BOB).strikes) == (COIN, 1)
+    assert play.end().status == RoundStatus.KEPT
+    assert play.version(1).root == play.model.root == base.root
+
+
+def forger_of_a_block() -> None:
+    """Sends a block that adds to the weights between frozen neurons and an old class."""
+    play = growing()
+    shape = growth(play.inputs, 8)
+    hidden, hidden_tensors = block(column(play.inputs, 1), [0])
+    outputs, output_tensors = block([[1], [8]], [-1024])
+    assert isinstance(shape.spec, Growth)
+    output = replace(shape.spec.outputs[0], lo=0, hi=2, first=1)
+    spec = replace(shape.spec, outputs=(output,))
+    weights = Weights(spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
+    claim = play.commit(BOB, weights, loss=1)
+    play.at(Phase.UPDATE)
+    receipt = play.send(BOB, play.update_payload(claim, weights))
+    assert receipt.code == "growth_overlap"
+    assert (play.spent(BOB), play.account(BOB).strikes) == (COIN, 1)
+
+
+def amnesiac() -> None:
+    """Learns the new class at the price of an old one."""
+    play = Play()
+    play.freeze(retention_delta_ppm=0)
+    play.ok(play.open(grow_terms(play.parts)))
+    play.reveal_validation()
+    play.at(Phase.COMMIT)
+    hidden, hidden_tensors = block(column(play.inputs, 1), [0])
+    outputs, output_tensors = block([[6]], [60])
+    shape = growth(play.inputs, 6)
+    weights = Weights(shape.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
+    claim = play.commit(BOB, weights)
+    play.at(Phase.UPDATE)
+    play.ok(play.send(BOB, play.update_payload(claim, weights)))
+    play.audit()
+    play.score_retention(BOB)
+    assert play.end().status == RoundStatus.KEPT
+    assert play.model.head == 1
+
+
+def withholding_opener() -> None:
+    """Keeps a sealed part closed, so that the winner it shows would not win."""
+    play = training(sealed=2)
+    play.play_epoch((ALICE, network(play.inputs, 8)))
+    play.at(Phase.AUDIT)
+    play.ok(play.send(OPENER, play.sealed_payload(play.secret(play.round.sealed_drawn[0]))))
+    assert play.end().status == RoundStatus.ABORTED
+    assert play.spent(OPENER) == 30 * COIN
+    assert play.maturing(ALICE) == 25 * COIN
+    assert play.model.head == 0
+
+
+def chooser_of_the_draw() -> None:
+    """Tries another nonce when it does not like the parts that the draw picks."""
+    play = Play()
+    play.found()
+    play.at(Phase.REVEAL)
+    codes = {
+        play.refused(OPENER, replace(play.part_payload(part), nonce=bytes([nonce]) * 32))
+        for nonce in range(8)
+        for part in play.parts
+        if nonce != 7
+    }
+    assert codes == {"draw_nonce_mismatch"}
+
+
+def opener_of_one_part() -> None:
+    """Commits to the same rows under four salts: the sealed part would be the one that everybody has seen."""
+    play = Play()
+    play.parts = [SecretPart(bytes([index]) * 32, play.parts[0].raw) for index in range(4)]
+    play.found(terms=train_terms(play.parts))
+    play.reveal_validation()
+    play.play_epoch((ALICE, network(play.inputs, 8)))
+    play.at(Phase.AUDIT)
+    receipt = play.send(OPENER, play.sealed_payload(play.secret(play.round.sealed_drawn[0])))
+    assert receipt.code == "part_repeated"
+    assert play.round.status == RoundStatus.ABORTED
+    assert play.spent(OPENER) == 30 * COIN
+
+
+def stranger_with_a_part() -> None:
+    """Seals a part of its own making to veto every candidate, or to win with what it alone knows."""
+    play = Play(parts=5)
+    play.found(terms=train_terms(play.parts[:4]))
+    assert play.refused(AUDITOR, play.seal_payload(play.parts[4])) == "not_an_auditor"
+    assert play.round.third_party == ()
+
+
+def crowd_of_leakers() -> None:
+    """Takes every place with over-fitted updates that bid nothing, to keep others out."""
+    play = Play(rules=replace(SMALL_RULES, max_candidates=1))
+    play.found()
+    play.reveal_validation()
+    leaked, honest = network(play.inputs, 8, feature=play.leaking_feature()), network(play.inputs, 6)
+    play.at(Phase.COMMIT)
+    claims = [play.claim(ALICE, leaked), play.claim(BOB, honest)]
+    payloads = [play.commit_payload(claim) for claim in claims]
+    play.send_all(list(zip((ALICE, BOB), payloads, strict=True)))
+    play.at(Phase.UPDATE)
+    play.ok(play.send(ALICE, play.update_payload(claims[0], leaked)))
+    play.ok(play.send(BOB, play.update_payload(claims[1], honest, bid=1)))
+    assert [name.author for name in play.round.candidates] == [BOB.address]
+
+
+def _any_commit(state, round_id, epoch, author):  # type: ignore[no-untyped-def]
+    return state.get(Commit, round_id, bytes([epoch]), ALICE.address)
+
+
+def _nothing(*_: object, **__: object) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Where the rule is used, and what it does when it is gone."""
+
+    path: str
+    mutation: Callable[..., object]
+
+
+ATTACKS: dict[Callable[[], None], Guard] = {
+    liar: Guard(f"{REVEAL}.check_loss", _nothing),
+    copycat_of_a_reveal: Guard(f"{REVEAL}.find_commit", _any_commit),
+    copycat_of_a_commit: Guard(f"{REVEAL}.check_digest", _nothing),
+    copycat_of_an_epoch: Guard(
+        "engram.statemachine.decision.takes_lead", lambda rules, lead, loss: loss < lead
+    ),
+    leaker: Guard("engram.statemachine.conclusion.generalises", lambda *_: True),
+    lone_leaker: Guard("engram.statemachine.decision.generalises", lambda *_: True),
+    forger_of_the_base: Guard(f"{REVEAL}.check_base", _nothing),
+    forger_of_a_block: Guard("engram.nn.growth._check_overlap", _nothing),
+    amnesiac: Guard("engram.statemachine.decision.passes_gate", lambda *_: True),
+    withholding_opener: Guard("engram.statemachine.phases.opener_sealed_opened", lambda _: 99),
+    chooser_of_the_draw: Guard("engram.statemachine.opening.check_nonce", _nothing),
+    opener_of_one_part: Guard("engram.statemachine.opening.check_distinct", _nothing),
+    stranger_with_a_part: Guard("engram.statemachine.transactions.seal_part.check_auditor", _nothing),
+    crowd_of_leakers: Guard("engram.statemachine.candidates.outbids", lambda *_: False),
+}
+
+names = [attack.__name__ for attack in ATTACKS]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=names)
+def test_the_attack_gets_nothing(attack: Callable[[], None]) -> None:
+    attack()
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=names)
+def test_without_its_guard_it_would(attack: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = ATTACKS[attack]
+    monkeypatch.setattr(guard.path, guard.mutation)
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        attack()

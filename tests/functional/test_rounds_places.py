@@ -1,0 +1,137 @@
+"""T candidates at most: who gets a place, who gives it up, what a bid is worth."""
+
+from dataclasses import replace
+
+from engram.statemachine.phases import Phase
+from engram.statemachine.receipt import Receipt
+from engram.statemachine.transactions.commit_update import CommitUpdate
+from tests.support.ledger import Ledger
+from tests.support.rounds import (
+    ACTORS,
+    ALICE,
+    BOB,
+    CAROL,
+    COIN,
+    PURSE,
+    SMALL_RULES,
+    Play,
+    Weights,
+    network,
+    train_terms,
+)
+
+TWO_PLACES = replace(SMALL_RULES, max_candidates=2)
+
+
+def committed(*authors: tuple[object, Weights], epochs: int = 1, play: Play | None = None) -> Play:
+    """A round of two places in UPDATE, with these commits in epoch 0."""
+    play = play or Play(rules=TWO_PLACES)
+    play.found(terms=train_terms(play.parts, epochs=epochs, commit_window=4, update_window=4))
+    play.reveal_validation()
+    play.at(Phase.COMMIT)
+    for author, weights in authors:
+        play.commit(author, weights)  # type: ignore[arg-type]  # a key
+    play.at(Phase.UPDATE)
+    return play
+
+
+def reveal(play: Play, author, weights: Weights, bid: int = 0, epoch: int = 0) -> Receipt:  # type: ignore[no-untyped-def]
+    return play.ok(play.send(author, play.update_payload(play.claim(author, weights, epoch), weights, bid)))
+
+
+def names(receipt: Receipt) -> list[str]:
+    return [event.name for event in receipt.events]
+
+
+def test_the_smallest_bid_gives_way_to_a_higher_one() -> None:
+    good, better, best = (network(6, gain) for gain in (4, 6, 8))
+    play = committed((ALICE, good), (BOB, better), (CAROL, best))
+    reveal(play, ALICE, good)
+    reveal(play, BOB, better)
+    receipt = reveal(play, CAROL, best, bid=1)
+    assert names(receipt) == ["candidate_evicted", "candidate_admitted"]
+    assert [name.author for name in play.round.candidates] == [BOB.address, CAROL.address]
+    assert play.spent(ALICE) == 0, "the evicted one, of the same bid and the higher loss, has all of it back"
+    assert play.spent(CAROL) == COIN + play.candidate(CAROL).escrow + 1
+
+
+def test_an_equal_bid_does_not_take_a_place() -> None:
+    good, better, best = (network(6, gain) for gain in (4, 6, 8))
+    play = committed((ALICE, good), (BOB, better), (CAROL, best))
+    reveal(play, ALICE, good, bid=7)
+    reveal(play, BOB, better, bid=9)
+    receipt = reveal(play, CAROL, best, bid=7)
+    assert names(receipt) == ["candidate_refused"]
+    assert play.spent(CAROL) == 0
+    assert [name.author for name in play.round.candidates] == [ALICE.address, BOB.address]
+
+
+def test_an_author_gives_up_its_own_place_first() -> None:
+    good, better, best = (network(6, gain) for gain in (4, 6, 8))
+    play = committed((ALICE, good), (BOB, better), epochs=2)
+    reveal(play, ALICE, good)
+    reveal(play, BOB, better)
+    play.at(Phase.COMMIT, 1)
+    play.commit(BOB, best, 1)
+    play.at(Phase.UPDATE, 1)
+    receipt = reveal(play, BOB, best, epoch=1)
+    assert names(receipt) == ["epoch_ended", "candidate_evicted", "candidate_admitted"][1:]
+    assert [(name.author, name.epoch) for name in play.round.candidates] == [
+        (ALICE.address, 0),
+        (BOB.address, 1),
+    ]
+
+
+def test_who_cannot_pay_the_scorings_gets_the_bond_back() -> None:
+    weights = network(6, 8)
+    ledger = Ledger({**dict.fromkeys(ACTORS, PURSE), ALICE: COIN + 500_000}, rules=TWO_PLACES)
+    play = committed((ALICE, weights), play=Play(ledger=ledger))
+    receipt = reveal(play, ALICE, weights, bid=2 * COIN)
+    assert names(receipt) == ["candidate_unfunded"]
+    assert play.account(ALICE).balance == COIN + 500_000 - play.fees[ALICE.address]
+    assert play.round.candidates == ()
+
+
+def test_bond_and_bid_are_burned_if_the_sealed_parts_refute_the_candidate() -> None:
+    play = Play(rules=TWO_PLACES)
+    play.found()
+    play.reveal_validation()
+    leaked = network(play.inputs, 8, feature=play.leaking_feature())
+    play.at(Phase.COMMIT)
+    play.commit(ALICE, leaked)
+    play.at(Phase.UPDATE)
+    reveal(play, ALICE, leaked, bid=5 * COIN)
+    price = play.candidate(ALICE).escrow
+    play.audit()
+    play.end()
+    assert play.spent(ALICE) == 6 * COIN + price
+    burned = play.named("bond_burned")[0]
+    assert burned.values == (0, 6 * COIN)
+
+
+def test_the_bid_returns_to_an_honest_candidate() -> None:
+    play = Play(rules=TWO_PLACES)
+    weights = network(play.inputs, 8)
+    play.found()
+    play.reveal_validation()
+    play.at(Phase.COMMIT)
+    play.commit(ALICE, weights)
+    play.at(Phase.UPDATE)
+    reveal(play, ALICE, weights, bid=5 * COIN)
+    price = play.candidate(ALICE).escrow
+    play.audit()
+    play.end()
+    assert play.spent(ALICE) == price
+
+
+def test_a_place_is_taken_by_a_revealed_update_only() -> None:
+    play = Play(rules=TWO_PLACES)
+    play.found()
+    play.reveal_validation()
+    play.at(Phase.COMMIT)
+    slot = play.span(Phase.UPDATE).first
+    for actor in (ALICE, BOB):
+        play.ok(play.send(actor, CommitUpdate(play.id, 0, b"\x42" * 32, slot)))
+    play.at(Phase.AUDIT)
+    assert play.end().candidates == ()
+    assert play.spent(ALICE) == play.spent(BOB) == COIN
