@@ -187,5 +187,5 @@ def test_the_charge_follows_declared_shapes(ledger: Ledger) -> None:
     rules, loaded = ledger.rules, parameter_bytes(TWO_LAYERS) + len(RAW)
     plain = network_macs(rules, TWO_LAYERS, 20)
     assert plain == 20 * macs_per_row(TWO_LAYERS) + 64 * loaded
-    assert network_macs(rules, TWO_LAYERS, 20, 5) == plain + 20 * 2 * (512 + 32)
+    assert network_macs(rules, TWO_LAYERS, 20, 5) == plain + 20 * 2 * (512 + 128)
     assert growth_macs(rules, TWO_LAYERS, GROWTH, 20) < plain * 3
