@@ -59,7 +59,7 @@ def squared_error(logits: Int64Array, labels: Labels) -> Int64Array:
     """Loss 2 of each row."""
     errors = saturate(logits, -SQUARED_ERROR_LIMIT, SQUARED_ERROR_LIMIT)
     errors[np.arange(len(labels)), labels] -= 1 << LOGIT_BITS
-    squares = np.sum(np.square(errors), axis=1, dtype=np.int64)
+    squares: Int64Array = np.sum(np.square(errors), axis=1, dtype=np.int64)
     return np.minimum(round_shift(squares, 2 * LOGIT_BITS - LOSS_BITS), SQUARED_ERROR_ROW_LIMIT)
 
 
