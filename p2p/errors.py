@@ -43,7 +43,7 @@ class DisconnectReason(IntEnum):
 class Misbehaviour(Invalid):
     """The peer broke a rule of the peer protocol."""
 
-    code = "peer_misbehaviour"
+    code = "misbehaviour"
     reason: DisconnectReason = DisconnectReason.UNEXPECTED_MESSAGE
 
 
@@ -222,7 +222,7 @@ class BadPeerAddress(InvalidInput):
 class ListenFailed(InvalidInput):
     """The address to listen on cannot be used: choose another p2p port, or stop what uses it."""
 
-    code = "p2p_listen_failed"
+    code = "listen_failed"
 
 
 MAX_WEIGHT: Final = 100

@@ -234,7 +234,7 @@ async def test_a_taken_port_is_a_plain_error() -> None:
         late = Node(1, config=replace(QUICK, port=node.manager.port))
         with pytest.raises(ListenFailed, match=r"cannot listen on 127\.0\.0\.1") as caught:
             await late.manager.run()
-        assert caught.value.code == "p2p_listen_failed"
+        assert caught.value.code == "listen_failed"
 
 
 async def test_a_node_that_stops_says_so_and_is_found_again_when_it_is_back() -> None:

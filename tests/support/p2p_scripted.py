@@ -24,7 +24,7 @@ from engram.p2p.messages import (
 from engram.p2p.transport import PATH, WebSocketTransport
 from engram.primitives.keys import PrivateKey
 from tests.support.p2p_chain import WAIT_S, LittleChain
-from tests.support.p2p_nodes import Node, node_key
+from tests.support.p2p_nodes import Node, node_key, running
 
 M = TypeVar("M")
 SCRIPTED = 7
@@ -165,3 +165,23 @@ async def raw_socket(node: Node) -> AsyncIterator[RawSocket]:
 def signed(peer: ScriptedPeer, digest: bytes) -> Auth:
     """An `Auth` by the peer's key."""
     return Auth(peer.key.sign(digest))
+
+
+@asynccontextmanager
+async def besieged() -> AsyncIterator[Node]:
+    """A node with an honest peer, which must not notice what is done to the node inside `async with`."""
+    node, honest = Node(0), Node(1)
+    async with running(node, honest):
+        await honest.connect(node)
+        yield node
+        block = node.chain.mine(b"still alive")
+        await honest.chain.wait_for(lambda: block.id in honest.chain.blocks)
+        await honest.peer(node).ping()
+        assert (honest.chain.partings, honest.policy.reports) == ([], [])
+        assert node.policy.score(honest.key.public_key) == 0
+
+
+async def parting(node: Node, peer: ScriptedPeer, reason: DisconnectReason, code: str) -> None:
+    """The node gives this reason to the peer, and this code to its policy."""
+    assert await peer.expect_disconnect() == reason
+    await node.policy.wait_for(code)
