@@ -7,8 +7,6 @@ A leaf of `InvalidHeader` or `InvalidExecution` condemns the block id. Of the `I
 
 from __future__ import annotations
 
-from typing import Self
-
 from engram.primitives.errors import (
     ChainError,
     InvalidBody,
@@ -80,34 +78,28 @@ class DuplicateTransaction(InvalidBody):
     code = "duplicate_transaction"
 
 
-class _CarriesRefusal(ChainError):
-    """What the two refusals of a transaction share: where it stands, and why it was refused."""
-
-    index: int
-    """Position in the body; -1 where the check spoke for several transactions at once."""
-
-    inner: ChainError
-    """The refusal itself; its code is also in `got`."""
-
-    @classmethod
-    def at(cls, index: int, inner: ChainError) -> Self:
-        """The error for the transaction at `index`, refused with `inner`."""
-        where = f"transaction {index}" if index >= 0 else "a transaction"
-        error = cls(f"{where} is refused: {inner}", got=inner.code)
-        error.index, error.inner = index, inner
-        return error
-
-
-class MalformedTransaction(_CarriesRefusal, InvalidBody):
+class MalformedTransaction(InvalidBody):
     """A transaction is refused whatever the state: its form, kind, chain or signature."""
 
     code = "malformed_transaction"
 
+    def __init__(self, index: int, inner: ChainError) -> None:
+        """`index`: its position, -1 where the check spoke for all; `inner`: the refusal, its code in `got`."""
+        super().__init__(_refusal(index, inner), got=inner.code)
+        self.index = index
+        self.inner = inner
 
-class TransactionNotIncludable(_CarriesRefusal, InvalidExecution):
+
+class TransactionNotIncludable(InvalidExecution):
     """A transaction cannot be applied to the state at its place in the block."""
 
     code = "transaction_not_includable"
+
+    def __init__(self, index: int, inner: ChainError) -> None:
+        """`index`: its position in the body; `inner`: the refusal itself, whose code is also in `got`."""
+        super().__init__(_refusal(index, inner), got=inner.code)
+        self.index = index
+        self.inner = inner
 
 
 class WrongReceiptsRoot(InvalidExecution):
@@ -168,3 +160,8 @@ class BadSpec(InvalidInput):
     """The ChainSpec is malformed or contradicts itself."""
 
     code = "bad_spec"
+
+
+def _refusal(index: int, inner: ChainError) -> str:
+    where = f"transaction {index}" if index >= 0 else "a transaction"
+    return f"{where} is refused: {inner}"

@@ -136,11 +136,11 @@ def validate_body(spec: ChainSpec, block: Block, verify_many: VerifyMany) -> fro
                 raise TransactionTooLarge(expected=spec.rules.max_transaction_bytes, got=len(raw))
             check_transaction(ctx, tx)
         except Invalid as error:
-            raise MalformedTransaction.at(index, error) from error
+            raise MalformedTransaction(index, error) from error
     try:
         verify_many(block.transactions)
     except Invalid as error:
-        raise MalformedTransaction.at(-1, error) from error
+        raise MalformedTransaction(-1, error) from error
     return frozenset(known)
 
 
@@ -177,7 +177,7 @@ def validate_execution(
         try:
             execution.add(tx, verified=verified)
         except Invalid as error:
-            raise TransactionNotIncludable.at(index, error) from error
+            raise TransactionNotIncludable(index, error) from error
     result = execution.finish()
     if (root := receipts_root(result.receipts)) != header.receipts_root:
         raise WrongReceiptsRoot(expected=header.receipts_root, got=root)

@@ -1,3 +1,5 @@
+"""The exact bytes of a header, its id, and the roots that it commits to."""
+
 import pytest
 
 from engram.consensus.block import Block, BlockHeader, block_id, pow_prefix, receipts_root, transactions_root

@@ -1,3 +1,5 @@
+"""What a template holds, what it skips and why."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""ChainSpec: its file, its ids, its presets, and every way in which a file can be wrong."""
+
 import json
 from collections.abc import Callable
 from dataclasses import replace

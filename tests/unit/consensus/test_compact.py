@@ -1,3 +1,5 @@
+"""Compact bits: one encoding of each target, and the work of a target."""
+
 import pytest
 
 from engram.consensus.compact import bits_to_target, target_to_bits, work_of

@@ -1,3 +1,5 @@
+"""ASERT against its published vectors, and as a local chain feels it."""
+
 import json
 import random
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Which head wins, and the steps from one branch to another."""
+
 from dataclasses import dataclass
 
 import pytest

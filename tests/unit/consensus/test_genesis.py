@@ -1,3 +1,5 @@
+"""Genesis blocks: golden ids, what they commit to, and the state below the first block."""
+
 import json
 from collections.abc import Callable
 from dataclasses import replace

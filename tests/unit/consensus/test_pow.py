@@ -1,3 +1,5 @@
+"""Proof-of-work functions against public vectors."""
+
 import hashlib
 import json
 from pathlib import Path

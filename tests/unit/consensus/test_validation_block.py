@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from engram.consensus.block import Block, block_id, transactions_root
+from engram.consensus.block import Block, BlockHeader, block_id, transactions_root
 from engram.consensus.chainspec import ChainSpec, Upgrade
 from engram.consensus.errors import (
     BodyTooLarge,
@@ -17,7 +17,7 @@ from engram.consensus.errors import (
     WrongTransactionsRoot,
 )
 from engram.consensus.validation import validate_body, validate_execution
-from engram.primitives.errors import BadSignature, InvalidBody, InvalidExecution, NotReady
+from engram.primitives.errors import BadSignature, ChainError, InvalidBody, InvalidExecution, NotReady
 from engram.statemachine.errors import UpgradeRequired
 from engram.statemachine.transaction import Transaction, txid
 from engram.statemachine.transactions.transfer import Transfer
@@ -138,13 +138,16 @@ def test_execution_returns_what_a_store_keeps(chain: MemoryChain) -> None:
 
 def test_wrong_roots_are_named(chain: MemoryChain) -> None:
     good = chain.template([chain.sign(ALICE, PAY)])
-    for field, error in (("receipts_root", WrongReceiptsRoot), ("state_root", WrongStateRoot)):
-        block = Block(replace(good.header, **{field: bytes(32)}), good.transactions)
+    cases: list[tuple[BlockHeader, bytes, type[ChainError]]] = [
+        (replace(good.header, receipts_root=bytes(32)), good.header.receipts_root, WrongReceiptsRoot),
+        (replace(good.header, state_root=bytes(32)), good.header.state_root, WrongStateRoot),
+    ]
+    for header, computed, error in cases:
+        block = Block(header, good.transactions)
         with pytest.raises(error) as caught:
             validate_execution(SPEC, chain, chain, chain.tip, block, chain.scorer, frozenset())
         assert isinstance(caught.value, InvalidExecution)
-        assert caught.value.expected == bytes(32)
-        assert caught.value.got == getattr(good.header, field)
+        assert (caught.value.expected, caught.value.got) == (bytes(32), computed)
 
 
 def test_a_transaction_that_the_state_does_not_allow(chain: MemoryChain) -> None:
