@@ -11,6 +11,7 @@ import google_crc32c
 
 from engram.consensus.block import Block
 from engram.node.db import Batch
+from engram.node.recordindex import put_records
 from engram.node.schema import (
     BODY,
     CONTENT,
@@ -59,13 +60,13 @@ def put_identity(batch: Batch, spec: Hash, genesis: Hash) -> None:
 
 def put_ref(batch: Batch, ref: BlockRef) -> None:
     """Header and index entry of a judged block."""
-    entry = IndexEntry(ref.height, ref.parent, work_bytes(ref.total_work), ref.verdict, ref.code)
+    entry = IndexEntry(ref.height, ref.parent, work_bytes(ref.total_work), int(ref.verdict), ref.code)
     batch.put(HEADER + ref.id, encode(ref.header))
     batch.put(INDEX + ref.id, encode(entry))
 
 
 def put_execution(batch: Batch, block: Hash, location: BlockLocation | None, execution: Execution) -> None:
-    """Body location (none for genesis), receipts, diff, tree nodes and content of a valid block."""
+    """Body location (none for genesis), receipts, diff, tree nodes, content and record keys of a block."""
     if location is not None:
         batch.put(BODY + block, encode(location))
     batch.put(RECEIPTS + block, encode(BlockReceipts(execution.receipts)))
@@ -75,6 +76,7 @@ def put_execution(batch: Batch, block: Hash, location: BlockLocation | None, exe
         batch.put(NODE + node_hash, node)
     for content_hash, content in execution.blobs.items():
         batch.put(CONTENT + content_hash, content)
+    put_records(batch, execution.changes)
 
 
 def put_connected(batch: Batch, ref: BlockRef, txids: Iterable[Hash]) -> None:

@@ -7,6 +7,7 @@
     i block id            encode(IndexEntry): height, total work, verdict
     n node hash           node of the state tree
     x content hash        tensor or data part
+    k kind, record key    nothing: the key of a record that some block has written, see `recordindex`
     c height (u64)        id of the best chain's block at that height
     t transaction id      encode(TxLocation), for transactions of the best chain
     m "identity"          encode(Identity): schema version, chain
@@ -34,6 +35,7 @@ DIFF: Final = b"d"
 INDEX: Final = b"i"
 NODE: Final = b"n"
 CONTENT: Final = b"x"
+RECORD: Final = b"k"
 CANONICAL: Final = b"c"
 TRANSACTION: Final = b"t"
 META: Final = b"m"
