@@ -84,7 +84,7 @@ class MalformedTransaction(InvalidBody):
     code = "malformed_transaction"
 
     def __init__(self, index: int, inner: ChainError) -> None:
-        """`index`: its position, -1 where the check spoke for all; `inner`: the refusal, its code in `got`."""
+        """`index`: its position, -1 if it is not known; `inner`: the refusal, its code in `got`."""
         super().__init__(_refusal(index, inner), got=inner.code)
         self.index = index
         self.inner = inner
