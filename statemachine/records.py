@@ -1,7 +1,7 @@
 """The records of the state and their keys. Data only: who may change them stands in `transactions`.
 
 Every record is a frozen codec dataclass with a `KIND` byte and a `key` (bytes, unique within the kind).
-Its place in the sparse Merkle tree is `tagged_hash(Tag.KEY, KIND || key)`, its value `KIND || encode(record)`.
+Its place in the sparse Merkle tree is `tagged_hash(KEY, KIND || key)`, its value `KIND || encode(record)`.
 """
 
 from __future__ import annotations
@@ -274,6 +274,7 @@ class Model:
     """The round now open; zero if none."""
     rounds: U32
     aborts: U16
+    """Aborted rounds that were in force at `last_abort`; see `rewards.aborts_in_force`."""
     last_abort: U64
     retention: Annotated[tuple[RetentionPart, ...], Size(0, 16)] = ()
 

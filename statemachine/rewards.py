@@ -26,11 +26,14 @@ _MAX_DOUBLINGS: Final = 32
 
 
 def minimum_opener_bond(rules: Rules, model: Model | None, height: int) -> int:
-    """`min_opener_bond`, doubled for each abort that `bond_decay_blocks` have not forgiven the model."""
-    if model is None:
-        return rules.min_opener_bond
-    forgiven = (height - model.last_abort) // rules.bond_decay_blocks
-    return rules.min_opener_bond << min(max(0, model.aborts - forgiven), _MAX_DOUBLINGS)
+    """`min_opener_bond`, doubled for each abort in force; None: a model about to be founded."""
+    aborts = 0 if model is None else aborts_in_force(rules, model, height)
+    return rules.min_opener_bond << min(aborts, _MAX_DOUBLINGS)
+
+
+def aborts_in_force(rules: Rules, model: Model, height: int) -> int:
+    """Aborts of the model, less one for each `bond_decay_blocks` since the last."""
+    return max(0, model.aborts - (height - model.last_abort) // rules.bond_decay_blocks)
 
 
 def pay_bounty(state: State, ctx: BlockContext, round_: Round, rungs: Sequence[Rung]) -> tuple[Event, ...]:

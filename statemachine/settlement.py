@@ -20,6 +20,7 @@ from engram.statemachine.money import burn, forfeit, give, mature, strike
 from engram.statemachine.phases import Default, due
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Model
+from engram.statemachine.rewards import aborts_in_force
 from engram.statemachine.round_records import Commit, EpochResult, Round, RoundStatus
 from engram.statemachine.state import State
 
@@ -62,7 +63,7 @@ def abort(state: State, ctx: BlockContext, round_: Round) -> Step:
         burn(state, pot - round_.terms.bounty)
     round_ = return_seal_bonds(state, round_)
     model = state.get(Model, round_.model)
-    aborts = min(model.aborts + 1, 2**16 - 1)
+    aborts = min(aborts_in_force(ctx.rules, model, ctx.height) + 1, 2**16 - 1)
     state.put(replace(model, open_round=ZERO_HASH, aborts=aborts, last_abort=ctx.height))
     aborted = replace(round_, status=int(RoundStatus.ABORTED), bond=0, pot=0, candidates=())
     return aborted, (Event("round_aborted", round_.id, (len(candidates),)),)

@@ -32,6 +32,12 @@ from engram.statemachine.update import Sources, Tensors, check_tensors
 REVEAL_OVERHEAD_BYTES: Final = 1024
 """The most that a reveal_update transaction has besides its update."""
 
+MAX_OPENED_PARTS: Final = 256
+"""As many as the records of a round list."""
+
+MAX_OPENED_ROWS: Final = 2**21
+"""Rows of all opened parts together: no row's loss reaches 2^43, so every sum fits 64 bits."""
+
 _MOST_DELTA_PPM: Final = 10 * PPM
 
 
@@ -133,6 +139,9 @@ def _check_parts(rules: Rules, terms: RoundTerms) -> None:
     within("rows", terms.rows, 1, rules.networks.max_rows)
     within("validation parts", terms.validation, 1, count - 1)
     within("sealed parts", terms.sealed, 1, count - terms.validation)
+    opened = terms.validation + terms.sealed + len(terms.auditors)
+    within("parts to open", opened, 2, MAX_OPENED_PARTS)
+    within("rows to open", opened * terms.rows, 2, MAX_OPENED_ROWS)
 
 
 def _check_caps(rules: Rules, terms: RoundTerms) -> None:

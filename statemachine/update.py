@@ -103,6 +103,11 @@ def commit_digest(claim: UpdateClaim) -> Hash:
     return hash_object(Tag.COMMIT, claim)
 
 
+def update_size(update: Update) -> int:
+    """Canonical bytes of an update, its tensors included."""
+    return len(encode(update))
+
+
 def update_macs(rules: Rules, base: NetworkSpec, update: Update, rows: int) -> int:
     """Charge for scoring the update on one part of these rows; the update has passed `check_update`."""
     if isinstance(update, TrainUpdate):
@@ -126,7 +131,7 @@ def check_update(rules: Rules, round_: Round, model: Model, base: NetworkSpec, u
     terms = round_.terms
     if terms.kind != (RoundKind.TRAIN if isinstance(update, TrainUpdate) else RoundKind.GROW):
         raise UpdateKindMismatch(expected=terms.kind)
-    if (size := len(encode(update))) > terms.max_update_bytes:
+    if (size := update_size(update)) > terms.max_update_bytes:
         raise UpdateTooLarge(expected=terms.max_update_bytes, got=size)
     if isinstance(update, TrainUpdate):
         spec, width = _trained_spec(rules, base, update.spec), neurons(update.spec)

@@ -46,6 +46,7 @@ from engram.statemachine.update import (
     propose,
     score_proposal,
     update_macs,
+    update_size,
 )
 
 
@@ -73,14 +74,10 @@ class RevealUpdate:
 
         Raises as `enter`; `CommitMissing`, `CommitMismatch`.
         """
-        trial = state.child()
-        entry, commit = self._enter(trial, ctx, sender)
-        tensors = len(self.update.tensors)
-        return Cost(
-            macs=self._macs(ctx.rules, entry),
-            records=1 + tensors,
-            reserved=commit.slot == ctx.height,
-        )
+        entry, commit = self._enter(state.child(), ctx, sender)
+        booked = commit.slot == ctx.height and is_within_booking(entry.round, self.update)
+        macs = self._macs(ctx.rules, entry)
+        return Cost(macs=macs, records=1 + len(self.update.tensors), reserved=booked)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """FAILED, and the bond is forfeited, if the update is not what was claimed.
@@ -167,6 +164,11 @@ class RevealUpdate:
         for raw in self.update.tensors:
             bring(state, ctx, raw)
         return admit(state, ctx, entry.round, candidate)
+
+
+def is_within_booking(round_: Round, update: Update) -> bool:
+    """An update beyond its cap takes no room that others have booked."""
+    return update_size(update) <= round_.terms.max_update_bytes
 
 
 def find_commit(state: State, round_id: Hash, epoch: int, author: Address) -> Commit:

@@ -1,7 +1,7 @@
 """The phase machine explored exhaustively: k = s = 1, two epochs, three actors, two places.
 
 In every order, every subset of what opener, author and auditor may do: seal or not, reveal or not, commit to
-an honest update, an over-fitted one, a lie or a copy, reveal it or not, open or withhold, settle now or later.
+an honest update, an over-fitted one, a lie or a copy, reveal it or not, open or withhold, settle or wait.
 """
 
 from collections import Counter
@@ -17,12 +17,11 @@ from engram.primitives import keys
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.draw import draw_seed, sample
-from engram.statemachine.fees import Fees
 from engram.statemachine.parameters import Network, parameters_root, sources_of
 from engram.statemachine.phases import Phase, calendar
 from engram.statemachine.records import Account, Model, Supply
 from engram.statemachine.round_records import Candidate, Commit, Round, RoundStatus
-from engram.statemachine.rules import Rules
+from engram.statemachine.rules import Fees, Rules
 from engram.statemachine.scoring import DataPart, Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transactions.advance_round import AdvanceRound

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from engram.nn.growth import Growth
+from engram.primitives.types import Address, Hash
 from engram.statemachine.parameters import parameters_root
 from engram.statemachine.phases import Phase
 from engram.statemachine.round_records import Commit, RoundStatus
+from engram.statemachine.state import State
 from tests.support.rounds import (
     ALICE,
     AUDITOR,
@@ -246,7 +248,7 @@ def crowd_of_leakers() -> None:
     assert [name.author for name in play.round.candidates] == [BOB.address]
 
 
-def _any_commit(state, round_id, epoch, author):  # type: ignore[no-untyped-def]
+def _any_commit(state: State, round_id: Hash, epoch: int, _: Address) -> Commit:
     return state.get(Commit, round_id, bytes([epoch]), ALICE.address)
 
 

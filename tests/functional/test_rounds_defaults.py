@@ -17,6 +17,7 @@ from tests.support.rounds import (
     CAROL,
     COIN,
     OPENER,
+    SMALL_RULES,
     Play,
     SecretPart,
     make_part,
@@ -67,6 +68,19 @@ def test_an_abort_doubles_the_bond_until_it_is_forgiven() -> None:
     play.parts = [make_part(index, parts=5, seed=1) for index in range(5)]
     assert play.refused(OPENER, play.open_payload()) == "bond_too_low"
     play.ok(play.open(train_terms(play.parts, opener_bond=2 * BOND)))
+
+
+def test_a_forgiven_abort_does_not_come_back_with_the_next() -> None:
+    play = Play(rules=replace(SMALL_RULES, bond_decay_blocks=10))
+    play.found()
+    play.at(Phase.COMMIT)
+    play.send(CAROL, AdvanceRound(play.id))
+    play.ledger.skip_to(play.height + 10)
+    play.new_parts(classes=2, rows=8)
+    play.ok(play.open())
+    play.at(Phase.COMMIT)
+    play.send(CAROL, AdvanceRound(play.id))
+    assert play.model.aborts == 1
 
 
 def test_who_commits_and_does_not_reveal_loses_the_bond() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def growing(*, terms: dict[str, object] | None = None, **model: int) -> Play:
     return play
 
 
-def reveal(play: Play, weights: Weights, **claims: object) -> Receipt:
+def reveal(play: Play, weights: Weights, **claims: Any) -> Receipt:
     claim = play.commit(BOB, weights, **claims)
     play.at(Phase.UPDATE)
     return play.send(BOB, play.update_payload(claim, weights))

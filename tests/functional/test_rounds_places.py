@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from engram.primitives.keys import PrivateKey
 from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.transactions.commit_update import CommitUpdate
@@ -23,19 +24,19 @@ from tests.support.rounds import (
 TWO_PLACES = replace(SMALL_RULES, max_candidates=2)
 
 
-def committed(*authors: tuple[object, Weights], epochs: int = 1, play: Play | None = None) -> Play:
+def committed(*authors: tuple[PrivateKey, Weights], epochs: int = 1, play: Play | None = None) -> Play:
     """A round of two places in UPDATE, with these commits in epoch 0."""
     play = play or Play(rules=TWO_PLACES)
     play.found(terms=train_terms(play.parts, epochs=epochs, commit_window=4, update_window=4))
     play.reveal_validation()
     play.at(Phase.COMMIT)
     for author, weights in authors:
-        play.commit(author, weights)  # type: ignore[arg-type]  # a key
+        play.commit(author, weights)
     play.at(Phase.UPDATE)
     return play
 
 
-def reveal(play: Play, author, weights: Weights, bid: int = 0, epoch: int = 0) -> Receipt:  # type: ignore[no-untyped-def]
+def reveal(play: Play, author: PrivateKey, weights: Weights, bid: int = 0, epoch: int = 0) -> Receipt:
     return play.ok(play.send(author, play.update_payload(play.claim(author, weights, epoch), weights, bid)))
 
 

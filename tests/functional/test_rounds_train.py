@@ -157,8 +157,8 @@ def test_rounds_follow_each_other_until_the_model_freezes() -> None:
     play.play_epoch((ALICE, network(play.inputs, 1)))
     play.audit()
     play.end()
-    assert not play.model.frozen
-    assert play.model.retention == ()
+    trained = play.model
+    assert (trained.frozen, trained.retention) == (False, ())
 
     play.parts = [make_part(index, parts=4, seed=1) for index in range(4)]
     play.ok(play.open())

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from engram.nn.dtypes import IntArray
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
@@ -40,7 +42,7 @@ def at_commit(**terms: object) -> Play:
     return play
 
 
-def reveal(play: Play, weights: Weights, **claims: object) -> Receipt:
+def reveal(play: Play, weights: Weights, **claims: Any) -> Receipt:
     """Alice commits to a claim about these weights, and opens it."""
     claim = play.commit(ALICE, weights, **claims)
     play.at(Phase.UPDATE)
@@ -53,9 +55,8 @@ def refuted(play: Play, receipt: Receipt) -> str:
     assert play.account(ALICE).strikes == 1
     assert play.round.pot == 20 * COIN + COIN // 2
     assert (play.round.pending, play.round.candidates) == ((), ())
-    assert play.refused(ALICE, RevealUpdate(play.id, 0, *[OTHER] * 2, 0, SALT, 0, network(3, 1).update)) == (
-        "commit_missing"
-    )
+    again = RevealUpdate(play.id, 0, OTHER, OTHER, 0, SALT, 0, network(play.inputs, 1).update)
+    assert play.refused(ALICE, again) == "commit_missing"
     return receipt.code
 
 
@@ -79,11 +80,12 @@ def test_other_parameters_than_committed() -> None:
 
 def _relu(weights: Weights, **changes: int) -> Weights:
     assert isinstance(weights.spec, NetworkSpec)
-    hidden = (replace(weights.spec.hidden[0], **changes),)
-    return replace(weights, spec=replace(weights.spec, hidden=hidden))
+    relu = weights.spec.hidden[0]
+    assert isinstance(relu, DenseRelu)
+    return replace(weights, spec=replace(weights.spec, hidden=(replace(relu, **changes),)))
 
 
-def _tensor(weights: Weights, array: np.ndarray, *, bias: bool = False) -> Weights:  # type: ignore[type-arg]
+def _tensor(weights: Weights, array: IntArray, *, bias: bool = False) -> Weights:
     """The hidden block with another weight or bias tensor."""
     named, raw = source(array)
     old = weights.hidden[0]

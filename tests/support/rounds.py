@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -299,7 +300,7 @@ class Play:
         payload = OpenRound(terms or train_terms(self.parts), founding=founding(weights, **changes))
         return self._opened(self.send(OPENER, payload))
 
-    def freeze(self, **model: int) -> None:
+    def freeze(self, **model: Any) -> None:
         """Founds a model of two classes and trains it in one round until it is frozen; new parts of three."""
         self.ok(self.found(**model))
         self.reveal_validation()
@@ -397,16 +398,26 @@ class Play:
         return Scorer().score_network(network, rows, classes or self.round.classes, self.model.loss_kind)
 
     def claim(
-        self, author: keys.PrivateKey, weights: Weights, epoch: int = 0, **changes: object
+        self,
+        author: keys.PrivateKey,
+        weights: Weights,
+        epoch: int = 0,
+        *,
+        loss: int | None = None,
+        base: Hash | None = None,
+        parameters: Hash | None = None,
     ) -> UpdateClaim:
-        """An honest claim, with changes."""
-        root = hash_object(Tag.PARAMETERS, self.grown(weights))
-        loss = changes.pop("loss", None)
-        loss = self.loss_of(weights) if loss is None else loss
-        claim = UpdateClaim(
-            self.ledger.ctx.chain_id, author.address, self.id, epoch, self.round.base, root, loss, SALT
-        )  # type: ignore[arg-type]  # a test's own loss
-        return replace(claim, **changes)  # type: ignore[arg-type]  # a test's own fields
+        """A claim, honest where nothing else is given."""
+        return UpdateClaim(
+            chain_id=self.ledger.ctx.chain_id,
+            author=author.address,
+            round=self.id,
+            epoch=epoch,
+            base=base or self.round.base,
+            parameters=parameters or hash_object(Tag.PARAMETERS, self.grown(weights)),
+            loss=self.loss_of(weights) if loss is None else loss,
+            salt=SALT,
+        )
 
     def commit_payload(self, claim: UpdateClaim, slot: int | None = None) -> CommitUpdate:
         slot = self.span(Phase.UPDATE, claim.epoch).first if slot is None else slot
@@ -417,10 +428,17 @@ class Play:
         return RevealUpdate(*place, bid, weights.update)
 
     def commit(
-        self, author: keys.PrivateKey, weights: Weights, epoch: int = 0, **changes: object
+        self,
+        author: keys.PrivateKey,
+        weights: Weights,
+        epoch: int = 0,
+        *,
+        loss: int | None = None,
+        base: Hash | None = None,
+        parameters: Hash | None = None,
     ) -> UpdateClaim:
-        """Commits in the running block; returns the claim that opens it."""
-        claim = self.claim(author, weights, epoch, **changes)
+        """Commits in the next block; returns the claim that opens it."""
+        claim = self.claim(author, weights, epoch, loss=loss, base=base, parameters=parameters)
         self.ok(self.send(author, self.commit_payload(claim)))
         return claim
 

@@ -16,6 +16,8 @@ from typing import Any
 from engram.primitives import smt
 from engram.primitives.codec import encode, to_json
 from engram.statemachine.content import Inline, blob_id
+from engram.statemachine.phases import Phase
+from engram.statemachine.round_records import RoundKind
 from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Transaction, signing_message, txid
 from engram.statemachine.transactions import TX_TYPES, decode_payload
@@ -154,11 +156,11 @@ def _played_rounds() -> tuple[Case, ...]:
     train.found(terms=rounds.train_terms(train.parts[:4], auditors=(rounds.AUDITOR.address,)))
     train.ok(train.send(rounds.AUDITOR, train.seal_payload(train.parts[4])))
     train.reveal_validation()
-    train.at(rounds.Phase.COMMIT)
+    train.at(Phase.COMMIT)
     honest, lie = rounds.network(train.inputs, 8), rounds.network(train.inputs, 4)
     claim = train.commit(rounds.ALICE, honest)
     false_claim = train.commit(rounds.BOB, lie, loss=train.loss_of(lie) - 1)
-    train.at(rounds.Phase.UPDATE)
+    train.at(Phase.UPDATE)
     train.ok(train.send(rounds.ALICE, train.update_payload(claim, honest)))
     assert train.send(rounds.BOB, train.update_payload(false_claim, lie)).code == "loss_mismatch"
     train.audit()
@@ -171,7 +173,7 @@ def _played_rounds() -> tuple[Case, ...]:
 def _grow(train: rounds.Play, ledger: Ledger) -> None:
     grow = rounds.Play(parts=5, ledger=ledger, classes=3)
     grow.model_id = train.model_id
-    kind = int(rounds.RoundKind.GROW)
+    kind = int(RoundKind.GROW)
     grow.ok(grow.open(rounds.train_terms(grow.parts, kind=kind, new_classes=1, retention_window=2, rows=8)))
     grow.reveal_validation()
     for receipt in grow.play_epoch((rounds.ALICE, rounds.growth(grow.inputs, 16))):
