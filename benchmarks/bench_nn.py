@@ -154,11 +154,12 @@ def _int64_logits(
     layers: tuple[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], ...], x: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     (w1, b1), (w2, b2) = layers
-    return np.clip((x @ w1 + b1 + 256) >> 9, 0, 255) @ w2 + b2
+    logits: npt.NDArray[np.int64] = np.clip((x @ w1 + b1 + 256) >> 9, 0, 255) @ w2 + b2
+    return logits
 
 
 def _decimal_loss(logits: list[int], label: int) -> Decimal:
     getcontext().prec = 50
     nats = [Decimal(logit) / 2**16 for logit in logits]
     top = max(nats)
-    return sum((nat - top).exp() for nat in nats).ln() + top - nats[label]
+    return sum(((nat - top).exp() for nat in nats), Decimal(0)).ln() + top - nats[label]

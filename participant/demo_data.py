@@ -1,4 +1,4 @@
-"""Who owns which rows in the demonstration: disjoint shares of a real data set, drawn from a seed. No node."""
+"""Who owns which rows in the demonstration: disjoint shares of a real data set, by seed. No node."""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engram.nn.data import part_commitment
+from engram.nn.tensor import tensor_bytes
 from engram.primitives.errors import Invalid
 from engram.primitives.keys import PrivateKey
 from engram.statemachine.content import Inline, Stored, blob_id
@@ -22,6 +24,7 @@ from engram.statemachine.transactions.transfer import Transfer
 from tests.support import chain_models as models
 from tests.support.conservation import check_conservation
 from tests.support.ledger import Ledger, key, tampered
+from tests.support.nn_samples import random_features
 
 PEOPLE = [key(number) for number in range(3)]
 RULES = Rules(
@@ -33,7 +36,7 @@ RULES = Rules(
     halving_blocks=4,
 )
 RAW = models.raw_part(rows=4)
-PART = models.part_commitment(models.SALT, RAW)
+PART = part_commitment(models.SALT, RAW)
 SHORT = b"0123456789abcdefXYZ"
 """Three chunks."""
 
@@ -55,7 +58,7 @@ payloads: st.SearchStrategy[TxPayload] = st.one_of(
             PublishPart(4, 12, 2, bytes(32), Inline(RAW)),
             PublishPart(4, 12, 3, bytes(32), Stored(blob_id(RAW))),
             ScoreVersion(models.MODEL_ID, 0, PART),
-            Infer(models.MODEL_ID, None, models.tensor_bytes(models.random_features(12, 1))),
+            Infer(models.MODEL_ID, None, tensor_bytes(random_features(12, 1))),
         ]
     ),
 )

@@ -42,7 +42,8 @@ def root_of(model: Model) -> bytes:
 
 @given(changes, layers)
 def test_an_overlay_is_a_dictionary(first: list[Change], later: list[tuple[list[Change], bool]]) -> None:
-    nodes, model = Nodes(), {}
+    nodes = Nodes()
+    model: Model = {}
     genesis = State(nodes, ZERO_HASH)
     change(genesis, model, first)
     root, new = genesis.commit()
@@ -64,7 +65,8 @@ def test_an_overlay_is_a_dictionary(first: list[Change], later: list[tuple[list[
 def test_the_depth_of_children_does_not_matter(
     first: list[Change], later: list[tuple[list[Change], bool]]
 ) -> None:
-    state, model = State(Nodes(), ZERO_HASH), {}
+    state = State(Nodes(), ZERO_HASH)
+    model: Model = {}
     change(state, model, first)
     for made, _ in later:
         state = state.child()

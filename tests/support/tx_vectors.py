@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from engram.nn.data import part_commitment
+from engram.nn.tensor import tensor_bytes
 from engram.primitives import smt
 from engram.primitives.codec import encode, to_json
 from engram.statemachine.content import Inline, blob_id
@@ -136,14 +138,14 @@ def publish_part() -> list[Case]:
 
 def score_version() -> list[Case]:
     ledger = _model_ledger()
-    part = models.part_commitment(models.SALT, models.raw_part())
+    part = part_commitment(models.SALT, models.raw_part())
     ledger.send(ALICE, ScoreVersion(models.MODEL_ID, 0, part))
     return ledger.cases
 
 
 def infer() -> list[Case]:
     ledger = _model_ledger()
-    question = models.tensor_bytes(random_features(12, 3))
+    question = tensor_bytes(random_features(12, 3))
     ledger.send(ALICE, Infer(models.MODEL_ID, None, question))
     return ledger.cases
 

@@ -1,6 +1,7 @@
 """Proof bundles: a true one is accepted and says what it stands on; every other is refused by name."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -207,7 +208,7 @@ def test_records_must_stand_under_the_head() -> None:
 
 
 OTHER = b"\x66" * 32
-STRANGE_STATES = {
+STRANGE_STATES: dict[str, dict[str, Any]] = {
     "version of another model": {"version": replace(VERSION_RECORD, model=OTHER)},
     "root that is not of the tensors": {"version": replace(VERSION_RECORD, root=OTHER)},
     "model with another current root": {"model": replace(MODEL_RECORD, root=OTHER)},
@@ -224,13 +225,12 @@ STRANGE_STATES = {
 @pytest.mark.parametrize("case", STRANGE_STATES)
 def test_records_must_belong_together(case: str) -> None:
     """A state that no execution reaches, mined all the same: no proof of it is accepted."""
-    records = {"model": MODEL_RECORD, "version": VERSION_RECORD, "round_": ROUND_RECORD} | STRANGE_STATES[
-        case
-    ]
+    honest: dict[str, Any] = {"model": MODEL_RECORD, "version": VERSION_RECORD, "round_": ROUND_RECORD}
+    records = honest | STRANGE_STATES[case]
     tree = tree_of(*(record for record in records.values() if record is not None))
     line = mined_line(SPEC, 2, tree.root)
     with pytest.raises(RecordMismatch):
-        verify_bundle(seal_bundle(bundle_of(line, tree, **records)))  # type: ignore[arg-type]  # by name
+        verify_bundle(seal_bundle(bundle_of(line, tree, **records)))
 
 
 def test_records_of_other_kinds_are_refused() -> None:

@@ -38,7 +38,8 @@ def test_every_kind_of_object_has_its_own_tag() -> None:
 
 
 def test_a_tag_and_its_text_are_one() -> None:
-    assert {Tag.NODE: 1}["engram/node"] == 1
+    by_text: dict[str, int] = {Tag.NODE: 1}
+    assert by_text["engram/node"] == 1
 
 
 def test_an_object_is_hashed_by_its_canonical_bytes() -> None:

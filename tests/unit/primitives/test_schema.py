@@ -114,7 +114,7 @@ def test_every_field_is_a_positional_argument() -> None:
 
 
 def test_nesting_is_bounded_by_the_type() -> None:
-    cls = LaterDefined
+    cls: type = LaterDefined
     for level in range(31):
         cls = make_dataclass(f"Level{level}", [("inner", cls)], frozen=True)
     deepest = b"\x91" * 32 + b"\x05"

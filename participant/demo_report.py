@@ -1,0 +1,98 @@
+"""What the demonstration found: the JSON it writes and the table it shows. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from engram.primitives.errors import ChainError
+
+
+class UnexpectedOutcome(ChainError):
+    """The demonstration met something that the protocol or its story does not allow."""
+
+    code = "unexpected_outcome"
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    """Where one node stands at the end."""
+
+    id: str
+    height: int
+    head: str
+    state_root: str
+    rss_bytes: int
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One version of the model."""
+
+    version: int
+    kind: str
+    classes: int
+    neurons: int
+    loss: float
+    """Mean loss on the validation parts, nats."""
+    sealed_loss: float
+    """Mean loss on the sealed parts, nats."""
+    sealed_accuracy: float
+    author: str
+    badges: list[str]
+    bytes: int
+    """Tensor bytes that the update carried."""
+    macs: int
+    """Multiply-accumulates that every node spent on verifying the update."""
+    fee: int
+    """Sparks that its author paid for the update's transaction."""
+
+
+@dataclass(frozen=True)
+class AttackRow:
+    """One adversary, and what it got."""
+
+    name: str
+    outcome: str
+    code: str
+    balance_before: int
+    balance_after: int
+
+
+@dataclass(frozen=True)
+class ProofRow:
+    """The proof bundle of the last version."""
+
+    path: str
+    accepted: bool
+    tampered_accepted: bool
+
+
+@dataclass
+class DemoReport:
+    """Everything the demonstration asserts, as it went."""
+
+    data: str
+    seed: int
+    nodes: list[NodeRow] = field(default_factory=list)
+    versions: list[VersionRow] = field(default_factory=list)
+    attacks: list[AttackRow] = field(default_factory=list)
+    rounds: int = 0
+    old_logits_unchanged: bool = False
+    retention: list[dict[str, Any]] = field(default_factory=list)
+    """For each retention part: rows, correct rows on entry and now, loss on entry and now in nats."""
+    test: dict[str, Any] = field(default_factory=dict)
+    """Rows that nobody trained on, scored by the chain after the last growth."""
+    prediction: dict[str, Any] = field(default_factory=dict)
+    proof: ProofRow | None = None
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def expect(condition: bool, fact: str, *, expected: object = None, got: object = None) -> None:
+    """Raises `UnexpectedOutcome` naming the fact unless the condition holds."""
+    if not condition:
+        raise UnexpectedOutcome(fact, expected=expected, got=got)
