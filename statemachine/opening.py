@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from engram.nn.data import PartData, parse_part, part_commitment, part_size
 from engram.nn.errors import BadPart
 from engram.primitives.types import Address, Hash
@@ -120,7 +118,7 @@ def publish(
     part = DataPart(opening.part, lambda: rows)
     score = score_baseline(state, ctx, round_, entry.model, base, part)
     state.put(ScoreEntry(round_.model, base.number, opening.part, score.loss, score.correct, count))
-    complete = len(np.unique(rows.labels)) == round_.classes
+    complete = len(set(rows.labels.tolist())) == round_.classes
     return OpenedPart(opening.part, owner, score, complete), part
 
 
