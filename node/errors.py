@@ -5,7 +5,14 @@ Validity is judged below, in the pure core; nothing here makes a peer's block or
 
 from __future__ import annotations
 
-from engram.primitives.errors import ChainError, InvalidHeader, InvalidInput, NotReady, StorageError
+from engram.primitives.errors import (
+    ChainError,
+    Invalid,
+    InvalidHeader,
+    InvalidInput,
+    NotReady,
+    StorageError,
+)
 
 
 class SchemaMismatch(StorageError):
@@ -124,6 +131,12 @@ class ConfigInvalid(InvalidInput):
     code = "config_invalid"
 
 
+class ChainNotFound(InvalidInput):
+    """The data directory holds no chain: make one with `engram init`."""
+
+    code = "chain_not_found"
+
+
 class KeyNotFound(InvalidInput):
     """There is no key with this name."""
 
@@ -164,6 +177,48 @@ class AddressUnusable(InvalidInput):
     """This machine cannot listen on the address: choose one of its own, and a port it may open."""
 
     code = "address_unusable"
+
+
+class BlockNotFound(InvalidInput):
+    """The chain has no such block: name one by its height or id."""
+
+    code = "block_not_found"
+
+
+class TransactionNotFound(InvalidInput):
+    """Neither the best chain nor the mempool holds this transaction."""
+
+    code = "transaction_not_found"
+
+
+class FeaturesInvalid(InvalidInput):
+    """A row is as many whole numbers from 0 to 255 as the model has inputs."""
+
+    code = "features_invalid"
+
+
+class ProofTooLong(InvalidInput):
+    """The chain is too long for a bundle from genesis: name a checkpoint that the verifier trusts."""
+
+    code = "proof_too_long"
+
+
+class MinerAddressMissing(InvalidInput):
+    """Rewards need an address to go to: give one, or set miner_address."""
+
+    code = "miner_address_missing"
+
+
+class BlockRefused(Invalid):
+    """The block breaks a rule; `got` names the rule's code."""
+
+    code = "block_refused"
+
+
+class ForeignHeaders(Invalid):
+    """The peer's headers do not follow what they were asked to follow."""
+
+    code = "foreign_headers"
 
 
 class NodeUnreachable(ChainError):

@@ -35,11 +35,15 @@ def put_records(batch: Batch, changes: Mapping[Hash, bytes | None]) -> None:
             batch.put(RECORD + value[:1] + parse_record(value).key, b"")
 
 
-def records(database: Database, state: State, cls: type[R], *key_parts: bytes) -> Iterator[R]:
-    """The records of a class in `state` whose keys begin with these parts, by ascending key."""
+def records(
+    database: Database, state: State, cls: type[R], *key_parts: bytes, start: bytes = b""
+) -> Iterator[R]:
+    """The records of a class in `state` whose keys begin with these parts, by ascending key; `start`: from
+    the parts followed by this on.
+    """
     assert cls.KIND in INDEXED, f"{cls.__name__} is not indexed"
     prefix = RECORD + bytes([cls.KIND])
-    for key, _ in database.iterate(prefix + b"".join(key_parts)):
+    for key, _ in database.iterate(prefix + b"".join(key_parts), start=start):
         record = state.find(cls, key[len(prefix) :])
         if record is not None:
             yield record

@@ -1,0 +1,91 @@
+"""What a version sees in some rows, for people: classes, probabilities, whose neurons. Not consensus.
+
+Logits are the chain's own integers; probabilities are floats made of them here, for display only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from engram.nn.dtypes import UINT8
+from engram.nn.spec import layer_widths, macs_per_row, neurons
+from engram.nn.tensor import tensor_array
+from engram.node.errors import FeaturesInvalid
+from engram.node.render import Renderer
+from engram.statemachine.context import BlockContext
+from engram.statemachine.loading import version_network
+from engram.statemachine.records import Version
+from engram.statemachine.state import State
+
+if TYPE_CHECKING:
+    from engram.nn.network import Features
+
+MAX_ROWS: Final = 1_000
+MAX_FEATURES: Final = 4 * 1024 * 1024
+_Q16: Final = 65_536
+
+
+def predict(
+    state: State, ctx: BlockContext, version: Version, rows: Sequence[object]
+) -> list[dict[str, Any]]:
+    """Class, its probability and all logits (Q16 nats) of each row. CPU work: run it in a worker thread.
+
+    Raises `FeaturesInvalid`; `MissingBlob` where this node lacks the tensors.
+    """
+    features = cast("Features", tensor_array(_tensor_of(rows, version.spec.inputs)))
+    answers = ctx.scorer.logits(version_network(state, ctx, version), features).tolist()
+    return [_explained(logits) for logits in answers]
+
+
+def lineage(version: Version, render: Renderer) -> list[dict[str, Any]]:
+    """Who made how many of the version's hidden neurons, and at which version, oldest first."""
+    made: Counter[tuple[int, bytes]] = Counter()
+    for block, source in zip(version.spec.hidden, version.hidden, strict=True):
+        made[source.version, source.author] += block.width
+    for source in version.outputs:
+        made[source.version, source.author] += 0
+    return [
+        {"neurons": count, "version": number, "author": render.address(author)}
+        for (number, author), count in sorted(made.items())
+    ]
+
+
+def summary(version: Version, render: Renderer) -> dict[str, Any]:
+    """A version with what follows from its spec."""
+    return {
+        **render.record(version),
+        "neurons": neurons(version.spec),
+        "layers": list(layer_widths(version.spec)),
+        "macs_per_row": macs_per_row(version.spec),
+        "lineage": lineage(version, render),
+    }
+
+
+def _explained(logits: Sequence[int]) -> dict[str, Any]:
+    best = max(logits)
+    label = logits.index(best)
+    total = sum(math.exp((logit - best) / _Q16) for logit in logits)
+    return {"class": label, "probability": 1 / total, "logits": list(logits)}
+
+
+def _tensor_of(rows: Sequence[object], inputs: int) -> bytes:
+    """Canonical bytes of the uint8 tensor (rows, inputs)."""
+    most = min(MAX_ROWS, MAX_FEATURES // inputs)
+    if not 1 <= len(rows) <= most:
+        raise FeaturesInvalid("wrong number of rows", expected=f"1..{most}", got=len(rows))
+    sizes = b"".join(size.to_bytes(4, "little") for size in (len(rows), inputs))
+    return bytes([UINT8, 2]) + sizes + b"".join(_row(index, row, inputs) for index, row in enumerate(rows))
+
+
+def _row(index: int, row: object, inputs: int) -> bytes:
+    if not isinstance(row, list) or len(row) != inputs:
+        got = len(row) if isinstance(row, list) else type(row).__name__
+        raise FeaturesInvalid(f"row {index} is not of the model's length", expected=inputs, got=got)
+    if not all(type(value) is int and 0 <= value <= 255 for value in row):
+        raise FeaturesInvalid(
+            f"row {index} holds something else than numbers from 0 to 255", expected="0..255"
+        )
+    return bytes(row)

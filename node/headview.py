@@ -1,0 +1,84 @@
+"""The best chain as requests read it: the head, records and blocks of one moment. Changes nothing.
+
+Methods block on the disk, so they run in worker threads. A view is of the head it was made at: what is read
+through it belongs together, whatever the chain does meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from engram.consensus.chainspec import ChainSpec
+from engram.consensus.context import block_context
+from engram.consensus.genesis import NOBODY
+from engram.node.chain import Chain
+from engram.node.clock import Clock
+from engram.node.errors import BlockNotFound
+from engram.node.recordindex import records
+from engram.node.store import BlockRef, ChainStore
+from engram.primitives.types import Hash
+from engram.statemachine.context import BlockContext
+from engram.statemachine.record import Record, u32
+from engram.statemachine.records import Model, Version
+from engram.statemachine.scoring import Scorer
+from engram.statemachine.state import State
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class HeadView:
+    """The chain as of one head."""
+
+    spec: ChainSpec
+    store: ChainStore
+    head: BlockRef
+    state: State
+
+    def records(self, cls: type[R], *key_parts: bytes, start: bytes = b"") -> Iterator[R]:
+        """As `recordindex.records`, at this head."""
+        return records(self.store.database, self.state, cls, *key_parts, start=start)
+
+    def version(self, model: Hash, number: int | None) -> Version:
+        """A version of a model, by default the current one. Raises `MissingRecord`."""
+        current = self.state.get(Model, model).head
+        return self.state.get(Version, model, u32(current if number is None else number))
+
+    def block(self, height: int | None, identity: Hash | None) -> BlockRef:
+        """A valid block by id, or one of the best chain by height; the head if neither is named.
+
+        Raises `BlockNotFound`.
+        """
+        if identity is None:
+            identity = self.head.id if height is None else self.canonical_id(height)
+        ref = self.store.find_ref(identity) if identity is not None else None
+        if ref is None or not ref.is_valid:
+            raise BlockNotFound(got=height if identity is None else identity)
+        return ref
+
+    def canonical_id(self, height: int) -> Hash | None:
+        """Id of the best chain's block at a height; None where it has none, or not yet in this view."""
+        if height == self.head.height:
+            return self.head.id
+        return self.store.canonical_id(height) if 0 <= height < self.head.height else None
+
+
+@dataclass(frozen=True)
+class HeadViews:
+    """Makes views of the head of one chain."""
+
+    chain: Chain
+    scorer: Scorer
+    clock: Clock
+
+    def now(self) -> HeadView:
+        """The chain as it is now."""
+        head = self.chain.head
+        return HeadView(self.chain.spec, self.chain.store, head, State(self.chain.store, head.state_root))
+
+    def next_block(self, view: HeadView) -> BlockContext:
+        """The context of the block after a view's head, as far as it is known before it is mined."""
+        now_ms, store = self.clock.now_ms(), self.chain.store
+        return block_context(view.spec, view.head.header, now_ms, NOBODY, store, self.scorer)

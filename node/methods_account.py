@@ -1,0 +1,59 @@
+"""RPC methods on accounts."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engram.node.headview import HeadViews
+from engram.node.jsonrpc import Method, method_of
+from engram.node.mempool import Mempool
+from engram.node.render import Renderer
+from engram.primitives.types import Address
+from engram.statemachine.record import u64
+from engram.statemachine.records import Maturing
+
+REWARD_HEIGHTS: Final = 20_000
+"""Every reward that was ever given leaves a key to look at, so a miner's list must end somewhere."""
+
+
+@dataclass(frozen=True)
+class _AccountMethods:
+    views: HeadViews
+    mempool: Mempool
+    render: Renderer
+
+    async def account_get(self, address: str, since: int | None = None) -> dict[str, Any]:
+        """An account: balance, nonces, strikes, waiting transactions, unclaimed rewards of the last 20,000
+        heights, or from the height `since` on.
+        """
+        raw = self.render.parse_address(address)
+        account = await asyncio.to_thread(self._account, raw, since)
+        waiting = [entry for entry in self.mempool.entries() if entry.sender == raw]
+        return {
+            **account,
+            "next_nonce": self.mempool.next_nonce(raw),
+            "pending": [
+                {"txid": entry.txid.hex(), "nonce": entry.tx.nonce, "fee": entry.tx.fee} for entry in waiting
+            ],
+        }
+
+    def _account(self, address: Address, since: int | None) -> dict[str, Any]:
+        view = self.views.now()
+        first = view.head.height - REWARD_HEIGHTS if since is None else since
+        rewards = [
+            {
+                "height": reward.height,
+                "amount": reward.amount,
+                "mature": reward.height <= view.head.height + 1,
+            }
+            for reward in view.records(Maturing, address, start=u64(max(0, min(first, 2**64 - 1))))
+        ]
+        return {**self.render.record(view.state.account(address)), "maturing": rewards}
+
+
+def account_methods(views: HeadViews, mempool: Mempool, render: Renderer) -> tuple[Method, ...]:
+    """The methods, bound to a chain and a mempool."""
+    methods = _AccountMethods(views, mempool, render)
+    return (method_of("account_get", methods.account_get),)

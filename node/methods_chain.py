@@ -1,0 +1,106 @@
+"""RPC methods on blocks, headers, rules and raw records."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engram.consensus.chainspec import dump_spec
+from engram.node.headview import HeadView, HeadViews
+from engram.node.jsonrpc import Method, method_of
+from engram.node.render import Renderer
+from engram.node.store import BlockRef
+from engram.primitives import smt
+from engram.primitives.codec import encode
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.statemachine.records import Reservation, u64
+
+MAX_HEADERS: Final = 1_000
+MAX_RESERVATIONS: Final = 1_000
+
+
+@dataclass(frozen=True)
+class _ChainMethods:
+    views: HeadViews
+    render: Renderer
+    spec_json: dict[str, Any]
+
+    async def chain_spec(self) -> dict[str, Any]:
+        """The ChainSpec: every constant of the chain, as its file holds it."""
+        return self.spec_json
+
+    async def chain_head(self) -> dict[str, Any]:
+        """The header of the best block."""
+        return self.render.header(self.views.chain.head)
+
+    async def chain_header(self, height: int | None = None, id: bytes | None = None) -> dict[str, Any]:
+        """The header of a block named by height or id; the head if neither is given."""
+        return await asyncio.to_thread(lambda: self.render.header(self.views.now().block(height, id)))
+
+    async def chain_headers(self, first: int, count: int) -> list[dict[str, Any]]:
+        """Headers of the best chain from a height on, at most 1000."""
+        return await asyncio.to_thread(self._headers, first, min(count, MAX_HEADERS))
+
+    async def chain_block(self, height: int | None = None, id: bytes | None = None) -> dict[str, Any]:
+        """A block with its transactions decoded and their receipts; the head if none is named."""
+        return await asyncio.to_thread(self._block, height, id)
+
+    async def record_get(self, kind: int, key: bytes) -> str | None:
+        """The state's value of a record at the head, kind byte and canonical bytes; null if there is none."""
+        return await asyncio.to_thread(self._record, kind, key)
+
+    async def reservation_list(self, first: int, count: int) -> list[dict[str, Any]]:
+        """Bytes and MACs that reveals have reserved, of the heights that have any, from `first` on."""
+        return await asyncio.to_thread(self._reservations, first, min(count, MAX_RESERVATIONS))
+
+    def _headers(self, first: int, count: int) -> list[dict[str, Any]]:
+        view = self.views.now()
+        heights = range(max(0, first), min(first + count, view.head.height + 1))
+        return [self.render.header(view.block(height, None)) for height in heights]
+
+    def _block(self, height: int | None, identity: bytes | None) -> dict[str, Any]:
+        view = self.views.now()
+        ref = view.block(height, identity)
+        return {
+            **self.render.header(ref),
+            "canonical": view.canonical_id(ref.height) == ref.id,
+            "transactions": self._transactions(view, ref),
+        }
+
+    def _transactions(self, view: HeadView, ref: BlockRef) -> list[dict[str, Any]]:
+        pairs = zip(view.store.get_block(ref).transactions, view.store.receipts(ref), strict=True)
+        return [
+            {**self.render.transaction(tx, len(encode(tx))), "receipt": self.render.record(receipt)}
+            for tx, receipt in pairs
+        ]
+
+    def _record(self, kind: int, key: bytes) -> str | None:
+        if not 0 <= kind < 256:
+            return None
+        view = self.views.now()
+        raw = smt.get(view.store, view.head.state_root, tagged_hash(Tag.KEY, bytes([kind]), key))
+        return None if raw is None else raw.hex()
+
+    def _reservations(self, first: int, count: int) -> list[dict[str, Any]]:
+        state = self.views.now().state
+        heights = range(max(0, first), max(0, first) + count)
+        found = (state.find(Reservation, u64(height)) for height in heights)
+        return [self.render.record(entry) for entry in found if entry is not None]
+
+
+def chain_methods(views: HeadViews, render: Renderer) -> tuple[Method, ...]:
+    """The methods, bound to a chain."""
+    methods = _ChainMethods(views, render, json.loads(dump_spec(views.chain.spec)))
+    handlers: tuple[Callable[..., Any], ...] = (
+        methods.chain_spec,
+        methods.chain_head,
+        methods.chain_header,
+        methods.chain_headers,
+        methods.chain_block,
+        methods.record_get,
+        methods.reservation_list,
+    )
+    return tuple(method_of(handler.__name__, handler) for handler in handlers)

@@ -1,0 +1,125 @@
+"""RPC methods on models: versions, scores, badges, predictions, proofs; and on revealed data parts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from engram.node.explain import lineage, predict, summary
+from engram.node.headview import HeadViews
+from engram.node.jsonrpc import Method, method_of
+from engram.node.proofs import build_bundle
+from engram.node.render import Renderer
+from engram.statemachine.record import Record
+from engram.statemachine.records import Badge, Model, Part, Reputation, ScoreEntry, Version
+from engram.statemachine.round_records import RoundKind
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class _ModelMethods:
+    views: HeadViews
+    render: Renderer
+    busy: asyncio.Semaphore
+    """Predictions and proofs run one at a time."""
+
+    async def model_list(self) -> list[dict[str, Any]]:
+        """Every model of the chain."""
+        return await asyncio.to_thread(self._list, Model)
+
+    async def model_get(self, id: bytes) -> dict[str, Any]:
+        """One model: its rules, its current version, its retention parts."""
+        return await asyncio.to_thread(lambda: self.render.record(self.views.now().state.get(Model, id)))
+
+    async def model_version(self, id: bytes, number: int | None = None) -> dict[str, Any]:
+        """A version of a model, by default the current one, with the roots of all versions up to it."""
+        return await asyncio.to_thread(self._version, id, number)
+
+    async def model_versions(self, id: bytes) -> list[dict[str, Any]]:
+        """All versions of a model, from its founding on."""
+        return await asyncio.to_thread(
+            lambda: [summary(version, self.render) for version in self._records(Version, id)]
+        )
+
+    async def model_scores(self, id: bytes) -> list[dict[str, Any]]:
+        """The ledger: what each version of a model scored on each part."""
+        return await asyncio.to_thread(self._list, ScoreEntry, id)
+
+    async def model_badges(self, id: bytes) -> list[dict[str, Any]]:
+        """The badges given for work on a model."""
+        return await asyncio.to_thread(self._list, Badge, id)
+
+    async def model_reputation(self, id: bytes) -> list[dict[str, Any]]:
+        """Who removed how much of a model's sealed loss."""
+        return await asyncio.to_thread(self._list, Reputation, id)
+
+    async def model_predict(
+        self, id: bytes, rows: list[list[int]], version: int | None = None
+    ) -> dict[str, Any]:
+        """What a version sees in rows of features 0 to 255: classes, probabilities, logits, whose neurons."""
+        async with self.busy:
+            return await asyncio.to_thread(self._predict, id, rows, version)
+
+    async def model_prove(
+        self, id: bytes, version: int | None = None, checkpoint: bytes | None = None
+    ) -> dict[str, Any]:
+        """A proof bundle of a version, from genesis or from a block that the verifier trusts."""
+        async with self.busy:
+            raw = await asyncio.to_thread(
+                lambda: build_bundle(self.views.now(), id, version, checkpoint).hex()
+            )
+        return {"bundle": raw}
+
+    async def part_get(self, id: bytes) -> dict[str, Any]:
+        """A revealed data part; its bytes are the blob that it names."""
+        return await asyncio.to_thread(lambda: self.render.record(self.views.now().state.get(Part, id)))
+
+    def _records(self, cls: type[R], model: bytes) -> list[R]:
+        view = self.views.now()
+        view.state.get(Model, model)
+        return list(view.records(cls, model))
+
+    def _list(self, cls: type[Record], model: bytes | None = None) -> list[dict[str, Any]]:
+        found = list(self.views.now().records(cls)) if model is None else self._records(cls, model)
+        return [self.render.record(record) for record in found]
+
+    def _version(self, model: bytes, number: int | None) -> dict[str, Any]:
+        view = self.views.now()
+        version = view.version(model, number)
+        versions = list(view.records(Version, model))
+        later = versions[version.number + 1 :]
+        frozen = later[0].kind == RoundKind.GROW if later else view.state.get(Model, model).frozen
+        path = [older.root.hex() for older in versions[: version.number + 1]]
+        return {**summary(version, self.render), "frozen": frozen, "path": path}
+
+    def _predict(self, model: bytes, rows: list[list[int]], number: int | None) -> dict[str, Any]:
+        view = self.views.now()
+        version = view.version(model, number)
+        predictions = predict(view.state, self.views.next_block(view), version, rows)
+        return {
+            "version": version.number,
+            "classes": version.spec.classes,
+            "predictions": predictions,
+            "lineage": lineage(version, self.render),
+        }
+
+
+def model_methods(views: HeadViews, render: Renderer) -> tuple[Method, ...]:
+    """The methods, bound to a chain."""
+    methods = _ModelMethods(views, render, asyncio.Semaphore(1))
+    handlers: tuple[Callable[..., Any], ...] = (
+        methods.model_list,
+        methods.model_get,
+        methods.model_version,
+        methods.model_versions,
+        methods.model_scores,
+        methods.model_badges,
+        methods.model_reputation,
+        methods.model_predict,
+        methods.model_prove,
+        methods.part_get,
+    )
+    return tuple(method_of(handler.__name__, handler) for handler in handlers)

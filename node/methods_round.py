@@ -1,0 +1,62 @@
+"""RPC methods on rounds: what stands in them, and when their phases begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engram.node.headview import HeadViews
+from engram.node.jsonrpc import Method, method_of
+from engram.node.render import Renderer
+from engram.statemachine.round_records import Candidate, Commit, Round
+
+
+@dataclass(frozen=True)
+class _RoundMethods:
+    views: HeadViews
+    render: Renderer
+
+    async def round_list(self, model: bytes | None = None) -> list[dict[str, Any]]:
+        """Every round of the chain, or of one model, with phase and calendar."""
+        return await asyncio.to_thread(self._rounds, model)
+
+    async def round_get(self, id: bytes) -> dict[str, Any]:
+        """One round: terms, parts, results, phase of the next block, calendar."""
+        return await asyncio.to_thread(self._round, id)
+
+    async def round_candidates(self, id: bytes) -> list[dict[str, Any]]:
+        """The verified updates of a round that wait for the sealed parts."""
+        return await asyncio.to_thread(self._of_round, Candidate, id)
+
+    async def round_commits(self, id: bytes) -> list[dict[str, Any]]:
+        """The updates that authors have committed to and not revealed yet."""
+        return await asyncio.to_thread(self._of_round, Commit, id)
+
+    def _rounds(self, model: bytes | None) -> list[dict[str, Any]]:
+        view = self.views.now()
+        rounds = [round_ for round_ in view.records(Round) if model in (None, round_.model)]
+        rounds.sort(key=lambda round_: (round_.opened, round_.id))
+        return [self.render.round(round_, view.head.height) for round_ in rounds]
+
+    def _round(self, identity: bytes) -> dict[str, Any]:
+        view = self.views.now()
+        return self.render.round(view.state.get(Round, identity), view.head.height)
+
+    def _of_round(self, cls: type[Candidate | Commit], identity: bytes) -> list[dict[str, Any]]:
+        view = self.views.now()
+        view.state.get(Round, identity)
+        return [self.render.record(record) for record in view.records(cls, identity)]
+
+
+def round_methods(views: HeadViews, render: Renderer) -> tuple[Method, ...]:
+    """The methods, bound to a chain."""
+    methods = _RoundMethods(views, render)
+    handlers: tuple[Callable[..., Any], ...] = (
+        methods.round_list,
+        methods.round_get,
+        methods.round_candidates,
+        methods.round_commits,
+    )
+    return tuple(method_of(handler.__name__, handler) for handler in handlers)

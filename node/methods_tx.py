@@ -1,0 +1,177 @@
+"""RPC methods on transactions and the mempool: hand in, look up, price."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engram.consensus.chainspec import chain_id
+from engram.node.errors import TransactionNotFound
+from engram.node.headview import HeadViews
+from engram.node.jsonrpc import Method, method_of
+from engram.node.mempool import Mempool
+from engram.node.pool import Entry
+from engram.node.render import Renderer
+from engram.node.store import BlockRef
+from engram.primitives.codec import decode, encode
+from engram.primitives.types import Address, Hash
+from engram.statemachine.context import BlockContext
+from engram.statemachine.errors import TransactionTooHeavy, TransactionTooLarge
+from engram.statemachine.fees import fee_of
+from engram.statemachine.receipt import Receipt, Status
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Transaction
+from engram.statemachine.transition import check_transaction
+
+_MOST_KEY = bytes(32)
+_MOST_SIGNATURE = bytes(64)
+
+
+@dataclass(frozen=True)
+class _Included:
+    """Where a transaction stands on the best chain."""
+
+    ref: BlockRef
+    tx: Transaction
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class _TransactionMethods:
+    views: HeadViews
+    mempool: Mempool
+    render: Renderer
+    max_bytes: int
+
+    async def tx_submit(self, raw: bytes) -> dict[str, Any]:
+        """Hand a signed transaction to the mempool; refused with the code of the rule that it breaks."""
+        tx = await asyncio.to_thread(decode, Transaction, raw)
+        outcome = await self.mempool.admit(tx)
+        if outcome.error is not None:
+            raise outcome.error
+        return {"txid": outcome.txid.hex()}
+
+    async def tx_status(self, txid: bytes) -> dict[str, Any]:
+        """How a transaction stands: pending, included, failed, dropped or unknown; with its receipt."""
+        included = await asyncio.to_thread(self._included, txid)
+        if included is not None:
+            return self._outcome(included)
+        if self.mempool.get(txid) is not None:
+            return _status("pending")
+        code = self.mempool.drop_reason(txid)
+        return _status("dropped", code) if code else _status("unknown")
+
+    async def tx_get(self, txid: bytes) -> dict[str, Any]:
+        """A transaction of the best chain or the mempool: its bytes, and decoded."""
+        included = await asyncio.to_thread(self._included, txid)
+        tx = included.tx if included is not None else self.mempool.get(txid)
+        if tx is None:
+            raise TransactionNotFound(got=txid)
+        status = self._outcome(included) if included is not None else _status("pending")
+        raw = encode(tx)
+        return {**self.render.transaction(tx, len(raw)), "raw": raw.hex(), **status}
+
+    async def tx_estimate(self, kind: int, payload: bytes, sender: str) -> dict[str, Any]:
+        """What a payload costs in the next block; refused with its own code where it could not even start."""
+        address = self.render.parse_address(sender)
+        nonce = self.mempool.next_nonce(address)
+        return await asyncio.to_thread(self._estimate, kind, payload, address, nonce)
+
+    async def mempool_info(self) -> dict[str, Any]:
+        """How much waits, and how much may."""
+        return {
+            "count": len(self.mempool),
+            "bytes": self.mempool.memory_bytes,
+            "max_bytes": self.max_bytes,
+        }
+
+    async def mempool_list(self) -> list[dict[str, Any]]:
+        """What waits, in the order in which blocks would take it."""
+        return [self._waiting(entry) for entry in self.mempool.entries()]
+
+    def _included(self, name: Hash) -> _Included | None:
+        store = self.views.chain.store
+        location = store.find_transaction(name)
+        if location is None:
+            return None
+        ref = store.get_ref(location.block)
+        block, receipts = store.get_block(ref), store.receipts(ref)
+        return _Included(ref, block.transactions[location.index], receipts[location.index])
+
+    def _outcome(self, included: _Included) -> dict[str, Any]:
+        receipt = included.receipt
+        status = "included" if receipt.status == Status.OK else "failed"
+        return {
+            **_status(status, receipt.code),
+            "height": included.ref.height,
+            "block": included.ref.id.hex(),
+            "receipt": self.render.record(receipt),
+        }
+
+    def _waiting(self, entry: Entry) -> dict[str, Any]:
+        return {
+            "txid": entry.txid.hex(),
+            "sender": self.render.address(entry.sender),
+            "nonce": entry.tx.nonce,
+            "kind": entry.tx.kind,
+            "fee": entry.tx.fee,
+            "size_bytes": entry.size_bytes,
+            "minimum_fee": entry.price,
+            "queued": entry.tentative,
+        }
+
+    def _estimate(self, kind: int, payload: bytes, sender: Address, nonce: int) -> dict[str, Any]:
+        view = self.views.now()
+        ctx = self.views.next_block(view)
+        number = chain_id(view.spec)
+        draft = Transaction(number, _MOST_KEY, nonce, 0, kind, payload, _MOST_SIGNATURE)
+        cost = _cost(view.state, ctx, draft, sender)
+        fee, size = _settled_fee(ctx, draft, cost)
+        if size > ctx.rules.max_transaction_bytes:
+            raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=size)
+        return {
+            "fee": fee,
+            "macs": cost.macs,
+            "prepaid_macs": cost.prepaid_macs,
+            "size_bytes": size,
+            "records": cost.records,
+            "funds": cost.funds,
+        }
+
+
+def _cost(state: State, ctx: BlockContext, draft: Transaction, sender: Address) -> Cost:
+    cost = check_transaction(ctx, draft).cost(state, ctx, sender)
+    if cost.macs > ctx.rules.max_block_macs:
+        raise TransactionTooHeavy(expected=ctx.rules.max_block_macs, got=cost.macs)
+    return cost
+
+
+def _settled_fee(ctx: BlockContext, draft: Transaction, cost: Cost) -> tuple[int, int]:
+    """The least fee and the size of the transaction that states it: a larger fee may take more bytes."""
+    fee = -1
+    size = len(encode(draft))
+    while fee != (fee := fee_of(ctx.rules.fees, replace(cost, size_bytes=size))):
+        size = len(encode(replace(draft, fee=fee)))
+    return fee, size
+
+
+def _status(status: str, code: str = "") -> dict[str, Any]:
+    return {"status": status, "code": code, "height": None, "block": None, "receipt": None}
+
+
+def transaction_methods(
+    views: HeadViews, mempool: Mempool, render: Renderer, max_bytes: int
+) -> tuple[Method, ...]:
+    """The methods, bound to a chain and a mempool of `max_bytes`."""
+    methods = _TransactionMethods(views, mempool, render, max_bytes)
+    handlers: tuple[Callable[..., Any], ...] = (
+        methods.tx_submit,
+        methods.tx_status,
+        methods.tx_get,
+        methods.tx_estimate,
+        methods.mempool_info,
+        methods.mempool_list,
+    )
+    return tuple(method_of(handler.__name__, handler) for handler in handlers)

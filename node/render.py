@@ -1,0 +1,149 @@
+"""Chain objects as JSON values for people and clients: ids as hexadecimal, addresses as text. Reads nothing.
+
+As `primitives.jsonform`, except that a field of 20 bytes, which is always an address, becomes its text, and
+the zero address, which nobody holds, null.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from engram.consensus.block import BlockHeader
+from engram.node.store import BlockRef
+from engram.p2p.protocol import PeerInfo
+from engram.primitives.errors import BadAddress, Invalid
+from engram.primitives.keys import ADDRESS_BYTES, address, format_address, parse_address
+from engram.primitives.schema import (
+    BytesSchema,
+    ListSchema,
+    OptionalSchema,
+    RecordSchema,
+    Schema,
+    TupleSchema,
+    UnionSchema,
+    record,
+)
+from engram.statemachine.phases import Phase, calendar, span_at
+from engram.statemachine.receipt import Receipt
+from engram.statemachine.record import Record
+from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.rules import Rules
+from engram.statemachine.transaction import Transaction, TxPayload, txid
+from engram.statemachine.transactions import TX_TYPES, decode_payload
+
+NOBODY: Final = bytes(ADDRESS_BYTES)
+
+
+class Renderer:
+    """Renders the objects of one chain, whose addresses begin with `hrp`."""
+
+    def __init__(self, hrp: str, rules: Rules) -> None:
+        self._hrp = hrp
+        self._rules = rules
+
+    def address(self, raw: bytes) -> str | None:
+        """Text of an address; None for the zero address."""
+        return None if raw == NOBODY else format_address(raw, self._hrp)
+
+    def parse_address(self, text: str) -> bytes:
+        """The address of a text. Raises `BadAddress`."""
+        if not text:
+            raise BadAddress("an address is needed", expected=f"{self._hrp}1…")
+        return parse_address(text, self._hrp)
+
+    def record(self, obj: Record | BlockHeader | TxPayload | Receipt) -> dict[str, Any]:
+        """A record, header, payload or receipt, field by field."""
+        return self._object(obj)
+
+    def header(self, ref: BlockRef) -> dict[str, Any]:
+        """A header with its id and the total work up to it."""
+        return {"id": ref.id.hex(), **self._object(ref.header), "work": ref.total_work}
+
+    def round(self, round_: Round, head: int) -> dict[str, Any]:
+        """A round with its calendar, and the phase that the block after height `head` stands in."""
+        spans = [span for span in calendar(round_.opened, round_.terms, self._rules) if _is_shown(span.phase)]
+        span = span_at(round_, self._rules, head + 1)
+        is_open = round_.status == RoundStatus.OPEN
+        is_closed = span.phase is Phase.CLOSED
+        return {
+            **self._object(round_),
+            "phase": span.phase.name.lower() if is_open else Phase.CLOSED.name.lower(),
+            "epoch": span.epoch,
+            "height": head,
+            "blocks_left": None if is_closed or not is_open else span.last - head,
+            "independent": round_.independent,
+            "calendar": {
+                _span_name(span.phase, span.epoch): [
+                    span.first,
+                    None if span.phase is Phase.CLOSED else span.last,
+                ]
+                for span in spans
+            },
+        }
+
+    def transaction(self, tx: Transaction, size_bytes: int) -> dict[str, Any]:
+        """A transaction with its payload decoded, where this software knows its type."""
+        cls = TX_TYPES.get(tx.kind)
+        return {
+            "txid": txid(tx).hex(),
+            "sender": self.address(address(tx.sender)),
+            "public_key": tx.sender.hex(),
+            "nonce": tx.nonce,
+            "fee": tx.fee,
+            "kind": tx.kind,
+            "name": cls.NAME if cls is not None else None,
+            "size_bytes": size_bytes,
+            "payload": self._payload(tx),
+        }
+
+    def peer(self, info: PeerInfo) -> dict[str, Any]:
+        """A session with a peer."""
+        return {
+            "id": info.node_key.hex(),
+            "address": str(info.address),
+            "direction": "inbound" if info.inbound else "outbound",
+            "height": info.head.height,
+            "head": info.head.head.hex(),
+            "agent": info.agent,
+            "version": info.version,
+            "connected_s": round(info.connected_s, 3),
+            "round_trip_ms": None if info.round_trip_s is None else round(info.round_trip_s * 1000, 3),
+            "sent_bytes": info.sent_bytes,
+            "received_bytes": info.received_bytes,
+            "queued_bytes": info.queued_bytes,
+        }
+
+    def _payload(self, tx: Transaction) -> dict[str, Any] | None:
+        try:
+            return self._object(decode_payload(tx))
+        except Invalid:
+            return None
+
+    def _object(self, obj: object) -> dict[str, Any]:
+        return {name: self._value(schema, getattr(obj, name)) for name, schema in record(type(obj))}
+
+    def _value(self, schema: Schema, value: Any) -> Any:
+        match schema:
+            case BytesSchema(lo, hi):
+                return self.address(value) if lo == hi == ADDRESS_BYTES else value.hex()
+            case RecordSchema():
+                return self._object(value)
+            case UnionSchema():
+                return {"type": type(value).__name__, **self._object(value)}
+            case OptionalSchema(inner):
+                return None if value is None else self._value(inner, value)
+            case ListSchema(item):
+                return [self._value(item, each) for each in value]
+            case TupleSchema(items):
+                return [self._value(item, each) for item, each in zip(items, value, strict=True)]
+            case _:
+                return value
+
+
+def _is_shown(phase: Phase) -> bool:
+    return phase is not Phase.WAIT
+
+
+def _span_name(phase: Phase, epoch: int) -> str:
+    name = phase.name.lower()
+    return f"{name}_{epoch}" if phase in (Phase.COMMIT, Phase.UPDATE) else name
