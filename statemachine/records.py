@@ -6,10 +6,12 @@ Its place in the sparse Merkle tree is `tagged_hash(KEY, KIND || key)`, its valu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, ClassVar, Final
 
+from engram.nn.growth import Policy
 from engram.nn.network import NetworkSpec
 from engram.primitives.types import U8, U16, U32, U64, Address, Hash, Size
 from engram.statemachine.record import Lineage, Record, TensorSource, u32, u64
@@ -65,13 +67,6 @@ __all__ = [
     "u32",
     "u64",
 ]
-
-
-class Policy(IntEnum):
-    """What growth may do to the logits of old classes; fixed when the model is founded."""
-
-    STRICT = 0
-    GATED = 1
 
 
 class Openers(IntEnum):
@@ -362,7 +357,7 @@ class Reputation:
         return self.model + self.address
 
 
-RECORDS: Final[dict[int, type[Record]]] = {
+RECORDS: Final[Mapping[int, type[Record]]] = {
     cls.KIND: cls
     for cls in (
         Account,

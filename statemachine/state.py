@@ -21,7 +21,7 @@ from engram.statemachine.records import RECORDS, Account, Record
 
 R = TypeVar("R", bound=Record)
 
-_KIND_BYTES: Final = {cls: bytes([kind]) for kind, cls in RECORDS.items()}
+_KIND_BYTES: Final[Mapping[type[Record], bytes]] = {cls: bytes([kind]) for kind, cls in RECORDS.items()}
 _UNKNOWN: Final = object()
 
 
