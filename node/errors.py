@@ -230,7 +230,7 @@ class NodeUnreachable(ChainError):
 class RemoteError(ChainError):
     """What a node answered to a request it refused; carries the node's own code."""
 
-    code = "remote"
+    code = "remote_error"
 
     def __init__(self, message: str, *, code: str, expected: object = None, got: object = None) -> None:
         super().__init__(message, expected=expected, got=got)

@@ -80,6 +80,13 @@ class Metrics:
             self.loop_lag.observe(max(0.0, clock.monotonic() - due_s))
 
 
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
 def render(metrics: Metrics, gauges: Gauges) -> tuple[bytes, str]:
     """The page and its content type. Imports prometheus_client: call it in a worker thread."""
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest

@@ -114,7 +114,7 @@ class UploadUnfinished(NotReady):
 class TransactionRefused(ChainError):
     """The transaction was included and FAILED; its receipt names the reason."""
 
-    code = "transaction_failed"
+    code = "transaction_refused"
 
     def __init__(self, message: str, *, code: str, expected: object = None, got: object = None) -> None:
         super().__init__(message, expected=expected, got=got)
