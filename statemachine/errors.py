@@ -1,8 +1,8 @@
 """Leafs of the state machine: what a transaction can violate, and what keeps a node from judging one.
 
-    InvalidTransaction   no block may hold it; or, raised while it is applied, its receipt is FAILED
-    InvalidInput         BadRules: constants that no chain can run under
-    NotReady             MissingBlob · UpgradeRequired
+InvalidTransaction   no block may hold it; or, raised while it is applied, its receipt is FAILED
+InvalidInput         BadRules: constants that no chain can run under
+NotReady             MissingBlob · UpgradeRequired
 """
 
 from __future__ import annotations

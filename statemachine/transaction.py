@@ -1,7 +1,7 @@
 """The signed envelope of every transaction, and what a payload must be able to do. No types, no rules.
 
-    signing message   tagged_hash(Tag.TRANSACTION_SIGN, encode(every field but the signature))
-    txid              tagged_hash(Tag.TRANSACTION_ID, encode(transaction)), the signature included
+signing message   tagged_hash(Tag.TRANSACTION_SIGN, encode(every field but the signature))
+txid              tagged_hash(Tag.TRANSACTION_ID, encode(transaction)), the signature included
 """
 
 from __future__ import annotations
