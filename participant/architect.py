@@ -107,4 +107,5 @@ def _draw(inputs: int, width: int, spread: float, rng: np.random.Generator) -> B
 def _relu(block: DenseRelu, drawn: BlockParameters, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     accumulator = x[:, block.lo : block.hi] @ drawn.weights.astype(np.float32)
     scaled = np.floor(accumulator * np.float32(2.0**-block.shift) + np.float32(0.5))
-    return np.clip(scaled, 0, 2**block.bits - 1).astype(np.float32)
+    clipped: npt.NDArray[np.float32] = np.clip(scaled, 0, 2**block.bits - 1).astype(np.float32)
+    return clipped

@@ -65,7 +65,8 @@ def _adam(first: Array, second: Array, gradient: Array, number: int) -> Array:
     first += np.float32(0.1) * (gradient - first)
     second += np.float32(0.001) * (gradient * gradient - second)
     scale = np.sqrt(second / np.float32(1.0 - 0.999**number)) + np.float32(1e-12)
-    return first / np.float32(1.0 - 0.9**number) / scale
+    update: Array = first / np.float32(1.0 - 0.9**number) / scale
+    return update
 
 
 def fit(
