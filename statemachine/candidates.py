@@ -13,7 +13,7 @@ from engram.statemachine.money import give, pay_miner, take
 from engram.statemachine.parameters import explicit_tensors
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import Lineage
-from engram.statemachine.round_records import Candidate, CandidateId, Round
+from engram.statemachine.round_records import Candidate, CandidateId, Round, RoundTerms
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 
@@ -56,19 +56,31 @@ def admit(
     return replace(round_, candidates=(*round_.candidates, name)), (*events, admitted)
 
 
-def leaving_candidate(rules: Rules, state: State, round_: Round, newcomer: Candidate) -> Candidate | None:
-    """Who gives up a place for a newcomer: nobody while places are free, else the newcomer itself or another.
+def places(rules: Rules, terms: RoundTerms, epoch: int) -> int:
+    """Candidates that a round may have by the end of an epoch: ⌊T·(epoch + 1) / epochs⌋.
 
-    An author who holds places gives up his worst; anyone else must bid strictly more than the smallest bid.
+    Every epoch has a place at least, and none can take those of the epochs after it.
+    """
+    return rules.max_candidates * (epoch + 1) // terms.epochs
+
+
+def leaving_candidate(rules: Rules, state: State, round_: Round, newcomer: Candidate) -> Candidate | None:
+    """Who gives way to a newcomer: nobody while places are free, else a rival that it outbids, or it itself.
+
+    Of equal bids the higher loss gives way, then the lower address.
     """
     candidates = candidates_of(state, round_)
-    if len(candidates) < rules.max_candidates:
+    if len(candidates) < places(rules, round_.terms, newcomer.epoch):
         return None
-    own = [candidate for candidate in candidates if candidate.author == newcomer.author]
-    if own:
-        return max(own, key=lambda c: (c.loss, c.epoch))
-    smallest = min(candidates, key=lambda c: (c.bid, -c.loss, -c.epoch, c.author))
+    smallest = min(rivals(candidates, newcomer), key=lambda c: (c.bid, -c.loss, c.author))
     return smallest if outbids(newcomer, smallest) else newcomer
+
+
+def rivals(candidates: Sequence[Candidate], newcomer: Candidate) -> Sequence[Candidate]:
+    """Whom a newcomer may outbid: its own epoch. Earlier parameters are public, and a copy of them must not
+    push the original out.
+    """
+    return [candidate for candidate in candidates if candidate.epoch == newcomer.epoch]
 
 
 def outbids(newcomer: Candidate, holder: Candidate) -> bool:

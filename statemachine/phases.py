@@ -145,6 +145,8 @@ def draw_heights(round_: Round, rules: Rules) -> range:
 def check_calendar(terms: RoundTerms, rules: Rules) -> None:
     """Refuses windows, gaps and epochs outside the rules, and a calendar that outlives what it needs.
 
+    There are no more epochs than places for candidates, so that every epoch has one of its own.
+
     The oldest block of the draw must still stand in the ring of recent blocks when the reveal window ends.
     Raises `TermsInvalid`.
     """
@@ -160,7 +162,7 @@ def check_calendar(terms: RoundTerms, rules: Rules) -> None:
     for window in windows:
         _within("window", window, rules.min_window_blocks, rules.max_window_blocks)
     _within("gap", terms.gap, rules.min_gap_blocks, rules.max_window_blocks)
-    _within("epochs", terms.epochs, 1, rules.max_epochs)
+    _within("epochs", terms.epochs, 1, min(rules.max_epochs, rules.max_candidates))
     memory = rules.draw_blocks + terms.gap + terms.reveal_window
     _within("blocks from the draw to the last reveal", memory, 0, rules.block_ring)
     length = sum(length for _, _, length in _lengths(terms, rules))

@@ -220,7 +220,7 @@ class Candidate:
     escrow: U64
     """Held: prepaid fee of the scorings still to come."""
     bid: U64
-    """Held: what it offered for a place among the T candidates."""
+    """Held: what it offered for a place among its epoch's candidates."""
     size_bytes: U64
     sealed: Annotated[tuple[PartScore, ...], Size(0, 256)] = ()
     retention: Annotated[tuple[RetentionScore, ...], Size(0, 16)] = ()

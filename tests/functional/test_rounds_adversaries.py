@@ -248,6 +248,27 @@ def crowd_of_leakers() -> None:
     assert [name.author for name in play.round.candidates] == [BOB.address]
 
 
+def copycat_that_evicts() -> None:
+    """Outbids the original with a copy of it, to be paid in its place."""
+    play = Play(rules=replace(SMALL_RULES, max_candidates=2))
+    play.found(terms=train_terms(play.parts, epochs=2))
+    play.reveal_validation()
+    original = network(play.inputs, 8)
+    play.play_epoch((ALICE, original))
+    play.at(Phase.COMMIT, 1)
+    copies = [(AUDITOR, network(play.inputs, 8, nudge=-1)), (BOB, network(play.inputs, 8, nudge=1))]
+    claims = [play.claim(author, weights, 1) for author, weights in copies]
+    committed = [play.commit_payload(claim) for claim in claims]
+    play.send_all(list(zip((AUDITOR, BOB), committed, strict=True)))
+    play.at(Phase.UPDATE, 1)
+    for (author, weights), claim, bid in zip(copies, claims, (1, 2), strict=True):
+        play.ok(play.send(author, play.update_payload(claim, weights, bid=bid)))
+    assert [name.author for name in play.round.candidates] == [ALICE.address, BOB.address]
+    play.audit()
+    assert play.end().winner == ALICE.address
+    assert play.maturing(BOB) == play.maturing(AUDITOR) == 0
+
+
 def _any_commit(state: State, round_id: Hash, epoch: int, _: Address) -> Commit:
     return state.get(Commit, round_id, bytes([epoch]), ALICE.address)
 
@@ -271,6 +292,7 @@ ATTACKS: dict[Callable[[], None], Guard] = {
     copycat_of_an_epoch: Guard(
         "engram.statemachine.decision.takes_lead", lambda rules, lead, loss: loss < lead
     ),
+    copycat_that_evicts: Guard("engram.statemachine.candidates.rivals", lambda candidates, _: candidates),
     leaker: Guard("engram.statemachine.conclusion.generalises", lambda *_: True),
     lone_leaker: Guard("engram.statemachine.decision.generalises", lambda *_: True),
     forger_of_the_base: Guard(f"{REVEAL}.check_base", _nothing),

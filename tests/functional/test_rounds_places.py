@@ -1,10 +1,15 @@
 """T candidates at most: who gets a place, who gives it up, what a bid is worth."""
 
 from dataclasses import replace
+from itertools import pairwise
+
+import pytest
 
 from engram.primitives.keys import PrivateKey
+from engram.statemachine.candidates import places
 from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Receipt
+from engram.statemachine.rules import Rules
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from tests.support.ledger import Ledger
 from tests.support.rounds import (
@@ -67,20 +72,40 @@ def test_an_equal_bid_does_not_take_a_place() -> None:
     assert [name.author for name in play.round.candidates] == [ALICE.address, BOB.address]
 
 
-def test_an_author_gives_up_its_own_place_first() -> None:
+def test_each_epoch_has_places_of_its_own() -> None:
+    """Two places, two epochs: one by the end of the first, and nobody loses it to the second."""
     good, better, best = (network(6, gain) for gain in (4, 6, 8))
     play = committed((ALICE, good), (BOB, better), epochs=2)
     reveal(play, ALICE, good)
-    reveal(play, BOB, better)
+    assert names(reveal(play, BOB, better)) == ["candidate_refused"]
     play.at(Phase.COMMIT, 1)
-    play.commit(BOB, best, 1)
+    play.commit(BOB, better, 1)
+    play.commit(CAROL, best, 1)
     play.at(Phase.UPDATE, 1)
-    receipt = reveal(play, BOB, best, epoch=1)
-    assert names(receipt) == ["epoch_ended", "candidate_evicted", "candidate_admitted"][1:]
-    assert [(name.author, name.epoch) for name in play.round.candidates] == [
-        (ALICE.address, 0),
-        (BOB.address, 1),
-    ]
+    assert names(reveal(play, CAROL, best, epoch=1)) == ["candidate_admitted"]
+    receipt = reveal(play, BOB, better, epoch=1, bid=1)
+    assert names(receipt) == ["candidate_evicted", "candidate_admitted"]
+    held = [(name.author, name.epoch) for name in play.round.candidates]
+    assert held == [(ALICE.address, 0), (BOB.address, 1)]
+
+
+@pytest.mark.parametrize(("most", "epochs"), [(8, 1), (8, 3), (8, 8), (2, 2), (1, 1), (7, 5)])
+def test_places_add_up_and_no_epoch_is_left_without(most: int, epochs: int) -> None:
+    rules, terms = Rules(max_candidates=most), train_terms(Play().parts, epochs=epochs)
+    steps = [0, *(places(rules, terms, epoch) for epoch in range(epochs))]
+    assert steps[-1] == most
+    assert all(after > before for before, after in pairwise(steps))
+
+
+def test_places_that_an_epoch_leaves_are_for_the_next() -> None:
+    good, better = network(6, 4), network(6, 8)
+    play = committed(epochs=2)
+    play.at(Phase.COMMIT, 1)
+    play.commit(ALICE, good, 1)
+    play.commit(BOB, better, 1)
+    play.at(Phase.UPDATE, 1)
+    for author, weights in ((ALICE, good), (BOB, better)):
+        assert "candidate_admitted" in names(reveal(play, author, weights, epoch=1))
 
 
 def test_who_cannot_pay_the_scorings_gets_the_bond_back() -> None:
