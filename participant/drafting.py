@@ -13,7 +13,7 @@ from engram.participant.parts import RoundSecrets
 from engram.primitives.types import Address, Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.draw import nonce_hash
-from engram.statemachine.parameters import BlockSources, growth_bytes, parameter_bytes
+from engram.statemachine.parameters import BlockSources, ParameterSources, growth_bytes, parameter_bytes
 from engram.statemachine.round_records import RoundKind, RoundTerms
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import growth_macs, network_macs
@@ -51,7 +51,8 @@ class Caps:
     @classmethod
     def for_network(cls, rules: Rules, spec: NetworkSpec, rows: int) -> Caps:
         """Room for another set of parameters of this network."""
-        return cls(_frame(rules, parameter_bytes(spec)), neurons(spec), network_macs(rules, spec, rows))
+        macs = network_macs(rules, ParameterSources(spec, (), ()), rows)
+        return cls(_frame(rules, parameter_bytes(spec)), neurons(spec), macs)
 
     @classmethod
     def for_growth(cls, rules: Rules, spec: NetworkSpec, width: int, classes: int, rows: int) -> Caps:
@@ -61,7 +62,7 @@ class Caps:
         output = Output(1, 0, first + width, component_count(spec), max(1, classes), 0, 8)
         growth = Growth(classes, (block,) if width else (), (output,), ())
         size = growth_bytes(spec, growth)
-        return cls(_frame(rules, size), width, growth_macs(rules, spec, growth, rows))
+        return cls(_frame(rules, size), width, growth_macs(rules, spec, growth, (), rows))
 
 
 def _frame(rules: Rules, tensors: int) -> int:

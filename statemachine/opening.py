@@ -84,7 +84,7 @@ def check_content(state: State, ctx: BlockContext, entry: Entry, opening: Openin
 
 def opening_macs(ctx: BlockContext, entry: Entry) -> int:
     """Charge for reading a part and scoring version t on it."""
-    return network_macs(ctx.rules, entry.base.spec, entry.round.terms.rows, entry.round.classes)
+    return network_macs(ctx.rules, entry.base, entry.round.terms.rows, entry.round.classes)
 
 
 def read_rows(state: State, entry: Entry, opening: Opening, raw: bytes) -> PartData:

@@ -7,7 +7,7 @@ The root names every integer of the network: its spec, and the two tensors of ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Protocol
 
@@ -25,7 +25,8 @@ from engram.nn.network import (
     parameter_shapes,
     prove_bounds,
 )
-from engram.nn.tensor import Explicit, expand, tensor_array, tensor_size
+from engram.nn.seeded import Seeded, expand, generation_macs
+from engram.nn.tensor import Explicit, tensor_array, tensor_size
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.types import Hash, Size
 from engram.statemachine.record import TensorSource
@@ -38,6 +39,17 @@ class HasSources(Protocol):
     def weights(self) -> TensorSource: ...
     @property
     def bias(self) -> TensorSource: ...
+
+
+class HasParameters(Protocol):
+    """A version, a candidate, a founding, an update: a spec, and sources for each of its blocks."""
+
+    @property
+    def spec(self) -> NetworkSpec: ...
+    @property
+    def hidden(self) -> Sequence[HasSources]: ...
+    @property
+    def outputs(self) -> Sequence[HasSources]: ...
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,12 @@ def explicit_tensors(blocks: Sequence[HasSources]) -> tuple[Hash, ...]:
     """Content ids that these blocks name, in order, with repeats: what their record holds references to."""
     tensors = (tensor for block in blocks for tensor in (block.weights, block.bias))
     return tuple(tensor.tensor for tensor in tensors if isinstance(tensor, Explicit))
+
+
+def seeded_macs(blocks: Iterable[HasSources]) -> int:
+    """Charge for making the seeded tensors of these blocks. Raises as `check_seeded`."""
+    tensors = (tensor for block in blocks for tensor in (block.weights, block.bias))
+    return sum(generation_macs(tensor) for tensor in tensors if isinstance(tensor, Seeded))
 
 
 def weight_code(block: HiddenBlock | Output) -> int:

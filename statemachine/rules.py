@@ -44,7 +44,7 @@ class Rules:
     max_transaction_bytes: U32 = 512 * 1024
     max_body_bytes: U32 = 4 * 1024 * 1024
     max_block_macs: U64 = 20_000_000_000
-    macs_per_loaded_byte: U32 = 64
+    macs_per_loaded_byte: U32 = 128
     """Multiply-accumulates charged for reading, hashing and checking a byte of a stored tensor or part."""
     reserved_share_ppm: U32 = 500_000
     """Share of a block's bytes and MACs that reveals may reserve on the calendar."""
@@ -120,6 +120,7 @@ def _bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
         ("chunk_bytes", rules.chunk_bytes, 1, most_chunk),
         ("max_blob_bytes", rules.max_blob_bytes, 1, 256 * rules.chunk_bytes),
         ("block_ring", rules.block_ring, draw_to_reveal, 2**32),
+        ("bond_decay_blocks", rules.bond_decay_blocks, 1, 2**32),
         ("draw_blocks", rules.draw_blocks, 1, rules.block_ring),
         ("min_window_blocks", rules.min_window_blocks, 1, rules.max_window_blocks),
         ("max_epochs", rules.max_epochs, 1, 32),

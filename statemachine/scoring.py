@@ -9,7 +9,7 @@ of parameters root, part and engine version. Roots and parts name their bytes: n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from engram.nn.data import PartData, part_size
@@ -25,10 +25,17 @@ from engram.nn.growth import (
 )
 from engram.nn.loss import Score, score
 from engram.nn.network import Features, NetworkSpec, forward, macs_per_row
-from engram.nn.spec import logit_macs
+from engram.nn.spec import logit_macs, setup_macs
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
-from engram.statemachine.parameters import Network, growth_bytes, parameter_bytes
+from engram.statemachine.parameters import (
+    HasParameters,
+    HasSources,
+    Network,
+    growth_bytes,
+    parameter_bytes,
+    seeded_macs,
+)
 from engram.statemachine.record import u32
 from engram.statemachine.rules import Rules
 
@@ -165,25 +172,39 @@ def activations_key(root: Hash, part: Hash) -> Hash:
     return tagged_hash(Tag.CACHE, b"\x02", u32(ENGINE_VERSION), root, part)
 
 
-def network_macs(rules: Rules, spec: NetworkSpec, rows: int, classes: int = 0) -> int:
-    """Charge for scoring a whole network on one part: products and elementwise work of each row, and loading.
+def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int = 0) -> int:
+    """Charge for scoring a whole network on one part, from declared shapes alone.
 
-    rows·(macs_per_row + logit_macs of classes beyond the network's)
-    + macs_per_loaded_byte·(tensor bytes + part bytes).
+    rows·(macs_per_row + logit_macs of classes beyond the network's) + macs_per_loaded_byte·part bytes
+    + loading_macs. Raises as `check_seeded` for a source that has not been checked.
     """
+    spec = network.spec
     added = max(0, classes - spec.classes)
-    loaded = parameter_bytes(spec) + part_size(rows, spec.inputs)
     work = rows * (macs_per_row(spec) + logit_macs(added, added))
-    return work + rules.macs_per_loaded_byte * loaded
+    return work + rules.macs_per_loaded_byte * part_size(rows, spec.inputs) + loading_macs(rules, network)
 
 
-def growth_macs(rules: Rules, spec: NetworkSpec, growth: Growth, rows: int) -> int:
+def loading_macs(rules: Rules, network: HasParameters) -> int:
+    """Charge for reading, making, checking and bounding all parameters of a network.
+
+    macs_per_loaded_byte·tensor bytes + setup_macs of its blocks + seeded_macs. Raises as `check_seeded`.
+    """
+    spec, sources = network.spec, (*network.hidden, *network.outputs)
+    setup = setup_macs(len(spec.hidden) + len(spec.outputs)) + seeded_macs(sources)
+    return rules.macs_per_loaded_byte * parameter_bytes(spec) + setup
+
+
+def growth_macs(
+    rules: Rules, spec: NetworkSpec, growth: Growth, sources: Iterable[HasSources], rows: int
+) -> int:
     """Charge for scoring a growth of `spec` on one part: its own blocks only, as if the old ones were kept.
 
-    rows·growth_macs_per_row + macs_per_loaded_byte·tensor bytes of the growth.
+    rows·growth_macs_per_row + setup_macs + macs_per_loaded_byte·tensor bytes + seeded_macs, all of the
+    growth; `sources` are those of its blocks. Raises as `check_seeded`.
     """
     loaded = growth_bytes(spec, growth)
-    return rows * growth_macs_per_row(spec, growth) + rules.macs_per_loaded_byte * loaded
+    setup = setup_macs(len(growth.hidden) + len(growth.outputs)) + seeded_macs(sources)
+    return rows * growth_macs_per_row(spec, growth) + setup + rules.macs_per_loaded_byte * loaded
 
 
 def _can_keep(spec: NetworkSpec, part: DataPart) -> bool:

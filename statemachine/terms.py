@@ -12,6 +12,7 @@ from engram.nn.spec import check_count
 from engram.primitives.types import U8, U32, Address
 from engram.statemachine.conclusion import is_at_threshold
 from engram.statemachine.decision import PPM
+from engram.statemachine.parameters import HasParameters
 from engram.statemachine.phases import check_calendar
 from engram.statemachine.records import Model, Openers, Policy
 from engram.statemachine.rewards import minimum_opener_bond
@@ -94,8 +95,10 @@ def check_terms(rules: Rules, terms: RoundTerms) -> None:
     within("auditors", len(terms.auditors), 0, rules.max_third_party_parts)
 
 
-def check_opening(rules: Rules, terms: RoundTerms, model: Model, spec: NetworkSpec, opener: Address) -> None:
-    """Refuses a round that this model, at its head of this spec, does not take from this sender.
+def check_opening(
+    rules: Rules, terms: RoundTerms, model: Model, head: HasParameters, opener: Address
+) -> None:
+    """Refuses a round that this model, at this version, does not take from this sender.
 
     Raises `OpeningRestricted`, `ModelFrozen`, `ModelNotFrozen`, `LossAboveThreshold`, `TermsInvalid`,
     `StepTooHeavy`, `DimensionOutOfRange`.
@@ -107,10 +110,10 @@ def check_opening(rules: Rules, terms: RoundTerms, model: Model, spec: NetworkSp
     _check_kind(terms, model)
     classes = model.classes + terms.new_classes
     check_count("classes", classes, rules.networks.max_classes)
-    within("bytes of a part", part_size(terms.rows, spec.inputs), 1, rules.max_blob_bytes)
+    within("bytes of a part", part_size(terms.rows, head.spec.inputs), 1, rules.max_blob_bytes)
     if model.retention:
         within("retention window", terms.retention_window, rules.min_window_blocks, rules.max_window_blocks)
-    _check_steps(rules, terms, model, spec)
+    _check_steps(rules, terms, model, head)
 
 
 def check_opener_bond(rules: Rules, terms: RoundTerms, model: Model | None, height: int) -> None:
@@ -164,16 +167,16 @@ def _check_kind(terms: RoundTerms, model: Model) -> None:
         raise LossAboveThreshold(got=model.loss)
 
 
-def _check_steps(rules: Rules, terms: RoundTerms, model: Model, spec: NetworkSpec) -> None:
+def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParameters) -> None:
     """The heaviest steps: version t and all candidates on a sealed part, both on a retention part."""
     free = rules.max_block_macs - reserved_share(rules, rules.max_block_macs)
     classes = model.classes + terms.new_classes
-    sealed = network_macs(rules, spec, terms.rows, classes) + rules.max_candidates * terms.max_update_macs
+    sealed = network_macs(rules, head, terms.rows, classes) + rules.max_candidates * terms.max_update_macs
     if sealed > free:
         raise StepTooHeavy("a sealed part and every candidate", expected=free, got=sealed)
     for part in model.retention:
         update = -(-terms.max_update_macs * max(part.rows, terms.rows) // terms.rows)
-        scoring = network_macs(rules, spec, part.rows, classes) + update
+        scoring = network_macs(rules, head, part.rows, classes) + update
         if scoring > free:
             raise StepTooHeavy("a candidate on a retention part", expected=free, got=scoring)
 

@@ -22,7 +22,13 @@ from engram.primitives.types import U8, U64, Address, Hash, Size
 from engram.statemachine.content import blob_id
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import open_network, open_part, version_network
-from engram.statemachine.parameters import BlockSources, Network, explicit_tensors, growth_between
+from engram.statemachine.parameters import (
+    BlockSources,
+    HasParameters,
+    Network,
+    explicit_tensors,
+    growth_between,
+)
 from engram.statemachine.record import Lineage
 from engram.statemachine.records import Model, Part, Version
 from engram.statemachine.round_errors import (
@@ -97,6 +103,11 @@ class Proposal:
     hidden: tuple[Lineage, ...]
     outputs: tuple[Lineage, ...]
 
+    @property
+    def spec(self) -> NetworkSpec:
+        """Shape and wiring of the whole network."""
+        return self.network.spec
+
 
 def commit_digest(claim: UpdateClaim) -> Hash:
     """What `commit_update` carries."""
@@ -111,15 +122,16 @@ def update_size(update: Update) -> int:
 def update_macs(rules: Rules, base: NetworkSpec, update: Update, rows: int) -> int:
     """Charge for scoring the update on one part of these rows; the update has passed `check_update`."""
     if isinstance(update, TrainUpdate):
-        return network_macs(rules, update.spec, rows)
-    return growth_macs(rules, base, update.growth, rows)
+        return network_macs(rules, update, rows)
+    return growth_macs(rules, base, update.growth, (*update.hidden, *update.outputs), rows)
 
 
-def candidate_macs(rules: Rules, round_: Round, base: NetworkSpec, spec: NetworkSpec, rows: int) -> int:
+def candidate_macs(rules: Rules, round_: Round, base: NetworkSpec, proposed: HasParameters, rows: int) -> int:
     """Charge for scoring a candidate, known by the network it proposes, on one part of these rows."""
     if round_.terms.kind == RoundKind.TRAIN:
-        return network_macs(rules, spec, rows)
-    return growth_macs(rules, base, growth_between(base, spec), rows)
+        return network_macs(rules, proposed, rows)
+    added = (*proposed.hidden[len(base.hidden) :], *proposed.outputs[len(base.outputs) :])
+    return growth_macs(rules, base, growth_between(base, proposed.spec), added, rows)
 
 
 def check_update(rules: Rules, round_: Round, model: Model, base: NetworkSpec, update: Update) -> NetworkSpec:

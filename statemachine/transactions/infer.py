@@ -52,7 +52,7 @@ class Infer:
             most = ctx.rules.max_infer_values
             raise TooManyRows("too many logits for a receipt", expected=most, got=values)
         version_network(state, ctx, version)
-        return Cost(macs=network_macs(ctx.rules, version.spec, rows))
+        return Cost(macs=network_macs(ctx.rules, version, rows))
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """An event a row: version, row, predicted class, logits in Q16 nats.

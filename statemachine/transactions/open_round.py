@@ -15,7 +15,7 @@ from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import open_network
 from engram.statemachine.money import take
-from engram.statemachine.parameters import explicit_tensors, parameter_bytes, parameters_root
+from engram.statemachine.parameters import HasParameters, explicit_tensors, parameters_root
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import Lineage
 from engram.statemachine.records import BadgeKind, Model, Part, Version, u32
@@ -23,6 +23,7 @@ from engram.statemachine.rewards import give_badge
 from engram.statemachine.round_errors import CommitmentRepeated, ModelOrFounding, RoundAlreadyOpen
 from engram.statemachine.round_records import Round, RoundKind, RoundTerms
 from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import loading_macs
 from engram.statemachine.settlement import settle
 from engram.statemachine.state import State
 from engram.statemachine.terms import Founding, check_founding, check_opener_bond, check_opening, check_terms
@@ -58,13 +59,14 @@ class OpenRound:
         if self.founding is None:
             model, _ = free_model(trial, ctx, self.model)
             check_opener_bond(ctx.rules, self.terms, model, ctx.height)
-            spec, macs, tensors = trial.get(Version, model.id, u32(model.head)).spec, 0, 0
+            macs, tensors = 0, 0
+            head: HasParameters = trial.get(Version, model.id, u32(model.head))
         else:
-            model, spec = _founded(self.founding, ctx, sender, ZERO_HASH), self.founding.spec
+            model, head = _founded(self.founding, ctx, sender, ZERO_HASH), self.founding
             check_opener_bond(ctx.rules, self.terms, None, ctx.height)
-            macs = ctx.rules.macs_per_loaded_byte * parameter_bytes(spec)
+            macs = loading_macs(ctx.rules, self.founding)
             tensors = len(self.founding.tensors)
-        check_opening(ctx.rules, self.terms, model, spec, sender)
+        check_opening(ctx.rules, self.terms, model, head, sender)
         check_unpublished(state, self.terms.commitments)
         funds = self.terms.opener_bond + self.terms.bounty
         return Cost(macs=macs, records=_RECORDS + tensors, funds=funds)

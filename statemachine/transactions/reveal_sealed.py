@@ -61,7 +61,7 @@ class RevealSealed:
         entry = self._enter(trial, ctx, sender)
         check_content(trial, ctx, entry, self._opening(sender))
         candidates = candidates_of(trial, entry.round)
-        prepaid = sum(sealed_macs(ctx.rules, entry.round, entry.base.spec, c.spec) for c in candidates)
+        prepaid = sum(sealed_macs(ctx.rules, entry.round, entry.base, c) for c in candidates)
         return Cost(macs=opening_macs(ctx, entry) + prepaid, prepaid_macs=prepaid, records=3)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
@@ -118,7 +118,7 @@ def _score_candidates(state: State, ctx: BlockContext, entry: Entry, part: DataP
     for candidate in candidates_of(state, round_):
         network = open_network(state, ctx, candidate.spec, candidate.hidden, candidate.outputs)
         score = score_proposal(ctx, round_, entry.model, base, network, part)
-        macs = sealed_macs(ctx.rules, round_, entry.base.spec, candidate.spec)
+        macs = sealed_macs(ctx.rules, round_, entry.base, candidate)
         paid = charge_scoring(state, ctx, candidate, macs)
         state.put(replace(paid, sealed=(*paid.sealed, score)))
 

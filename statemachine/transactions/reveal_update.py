@@ -63,7 +63,7 @@ class RevealUpdate:
     loss: U64
     salt: Hash
     bid: U64
-    """Sparks offered for a place among the candidates, should all be taken; held, and lost with the bond."""
+    """Sparks offered for a place, should all of the epoch be taken; held, and lost with the bond."""
     update: Update
 
     def check(self, rules: Rules) -> None:
@@ -157,7 +157,7 @@ class RevealUpdate:
             loss=self.loss,
             validation=scores,
             bond=commit.bond,
-            escrow=scoring_escrow(ctx.rules, entry.round, entry.model, entry.base.spec, spec),
+            escrow=scoring_escrow(ctx.rules, entry.round, entry.model, entry.base, proposal),
             bid=self.bid,
             size_bytes=sum(len(raw) for raw in self.update.tensors),
         )

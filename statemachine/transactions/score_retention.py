@@ -69,7 +69,7 @@ class ScoreRetention:
 
     def _macs(self, rules: Rules, entry: Entry, candidate: Candidate) -> int:
         rows = next(part.rows for part in entry.model.retention if part.part == self.part)
-        return retention_macs(rules, entry.round, entry.base.spec, candidate.spec, rows)
+        return retention_macs(rules, entry.round, entry.base, candidate, rows)
 
     def _score(self, state: State, ctx: BlockContext, entry: Entry, candidate: Candidate) -> RetentionScore:
         model, classes = entry.model, entry.round.classes

@@ -45,7 +45,7 @@ class ScoreVersion:
             raise ScoreKnown(got=self.part)
         version_network(state, ctx, version)
         open_part(state, ctx, part)
-        return Cost(macs=network_macs(ctx.rules, version.spec, part.rows, part.classes), records=1)
+        return Cost(macs=network_macs(ctx.rules, version, part.rows, part.classes), records=1)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Raises what `cost` raises, and `MissingBlob`."""

@@ -34,8 +34,8 @@ from tests.support.rounds import (
 
 def scoring_price(play: Play, weights: Weights) -> int:
     """What one sealed part costs a candidate."""
-    spec = play.version(0).spec
-    return price_of_macs(play.ledger.rules.fees, sealed_macs(play.ledger.rules, play.round, spec, spec))
+    version = play.version(0)
+    return price_of_macs(play.ledger.rules.fees, sealed_macs(play.ledger.rules, play.round, version, version))
 
 
 def test_the_lowest_sealed_loss_becomes_the_next_version() -> None:

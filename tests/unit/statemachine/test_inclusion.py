@@ -145,7 +145,7 @@ def test_more_work_than_any_block_holds() -> None:
     ledger = Ledger({ALICE: START}, rules=rules)
     tx = ledger.pay(ALICE, PublishChunk(bytes(32), 300, 0, bytes(300)))
     error = refused(ledger, tx)
-    assert (error.code, error.expected, error.got) == ("transaction_too_heavy", 1_000, 300 * 64)
+    assert (error.code, error.expected, error.got) == ("transaction_too_heavy", 1_000, 300 * 128)
 
 
 def test_every_refusal_has_a_family() -> None:

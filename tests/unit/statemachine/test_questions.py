@@ -14,14 +14,10 @@ from engram.primitives.errors import Invalid
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine import errors
 from engram.statemachine.content import Inline, Stored, blob_id
-from engram.statemachine.parameters import (
-    explicit_tensors,
-)
+from engram.statemachine.parameters import ParameterSources, explicit_tensors
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Blob, Part, ScoreEntry, Version, u32
-from engram.statemachine.scoring import (
-    network_macs,
-)
+from engram.statemachine.scoring import network_macs
 from engram.statemachine.transactions.infer import Infer
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.score_version import ScoreVersion
@@ -34,6 +30,7 @@ from tests.support.nn_samples import (
 )
 
 ALICE = key(1)
+PLAIN = ParameterSources(TWO_LAYERS, (), ())
 RAW = models.raw_part()
 PART = part_commitment(models.SALT, RAW)
 
@@ -63,7 +60,7 @@ def test_a_version_is_scored_on_a_published_part(ledger: Ledger) -> None:
     assert (entry.loss, entry.correct, entry.rows) == (wanted.loss, wanted.correct, 20)
     values = (0, wanted.loss, wanted.correct, 20)
     assert receipt.events == (Event("version_scored", models.MODEL_ID, values, (PART.hex(),)),)
-    assert receipt.macs == network_macs(ledger.rules, TWO_LAYERS, 20, 3)
+    assert receipt.macs == network_macs(ledger.rules, PLAIN, 20, 3)
 
 
 def refusal(ledger: Ledger, payload: ScoreVersion | Infer | PublishPart) -> str:
@@ -108,7 +105,7 @@ def test_a_prediction_stands_in_the_receipt(ledger: Ledger) -> None:
         Event("prediction", models.MODEL_ID, (0, row, int(np.argmax(values)), *values.tolist()))
         for row, values in enumerate(logits)
     )
-    assert receipt.macs == network_macs(ledger.rules, TWO_LAYERS, 2)
+    assert receipt.macs == network_macs(ledger.rules, PLAIN, 2)
 
 
 def test_a_version_can_be_named(ledger: Ledger) -> None:

@@ -4,23 +4,39 @@ import numpy as np
 import pytest
 
 from engram.nn.data import PartData, parse_part, part_commitment
+from engram.nn.dtypes import INT8
+from engram.nn.errors import UnknownGenerator
 from engram.nn.evaluate import FrozenActivations
 from engram.nn.gemm import REFERENCE
-from engram.nn.growth import forward_frozen, forward_growth, grown_spec, merge_parameters, null_growth_logits
+from engram.nn.growth import (
+    forward_frozen,
+    forward_growth,
+    grown_spec,
+    growth_macs_per_row,
+    merge_parameters,
+    null_growth_logits,
+)
 from engram.nn.loss import Score, score
 from engram.nn.network import Parameters, forward, macs_per_row
+from engram.nn.spec import logit_macs, setup_macs
+from engram.nn.tensor import Explicit, Seeded
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.loading import open_network
 from engram.statemachine.parameters import (
+    BlockSources,
     Network,
+    ParameterSources,
+    growth_bytes,
     parameter_bytes,
 )
+from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import (
     DataPart,
     Scorer,
     activations_key,
     growth_macs,
+    loading_macs,
     network_macs,
     score_key,
 )
@@ -183,9 +199,39 @@ def test_the_frozen_logits_stay_the_same_integers() -> None:
     np.testing.assert_array_equal(new[:, :3], old)
 
 
-def test_the_charge_follows_declared_shapes(ledger: Ledger) -> None:
-    rules, loaded = ledger.rules, parameter_bytes(TWO_LAYERS) + len(RAW)
-    plain = network_macs(rules, TWO_LAYERS, 20)
-    assert plain == 20 * macs_per_row(TWO_LAYERS) + 64 * loaded
-    assert network_macs(rules, TWO_LAYERS, 20, 5) == plain + 20 * 2 * (512 + 128)
-    assert growth_macs(rules, TWO_LAYERS, GROWTH, 20) < plain * 3
+PLAIN = ParameterSources(TWO_LAYERS, (), ())
+"""As if all tensors were explicit."""
+
+
+def test_the_charge_follows_declared_shapes() -> None:
+    rules, loaded = Rules(), parameter_bytes(TWO_LAYERS)
+    assert loading_macs(rules, PLAIN) == 128 * loaded + setup_macs(6)
+    whole = network_macs(rules, PLAIN, 20)
+    assert whole == 20 * macs_per_row(TWO_LAYERS) + 128 * len(RAW) + loading_macs(rules, PLAIN)
+    assert network_macs(rules, PLAIN, 20, 5) == whole + 20 * logit_macs(2, 2)
+    assert network_macs(rules, PLAIN, 20, 2) == whole
+
+
+def test_a_growth_is_charged_for_itself() -> None:
+    rules = Rules()
+    blocks, loaded = len(GROWTH.hidden) + len(GROWTH.outputs), growth_bytes(TWO_LAYERS, GROWTH)
+    work = 20 * growth_macs_per_row(TWO_LAYERS, GROWTH)
+    assert growth_macs(rules, TWO_LAYERS, GROWTH, (), 20) == work + 128 * loaded + setup_macs(blocks)
+
+
+def test_seeded_tensors_are_charged_for_being_made() -> None:
+    rules, explicit = Rules(), Explicit(bytes(32))
+    ternary = BlockSources(Seeded(2, bytes(32), INT8, (12, 6)), explicit)
+    zeros = BlockSources(Seeded(1, bytes(32), INT8, (12, 6)), explicit)
+    drawn = 6 * 2**20 + 12 * 6 * 2**12
+    seeded = ParameterSources(TWO_LAYERS, (ternary, zeros), ())
+    assert loading_macs(rules, seeded) == loading_macs(rules, PLAIN) + drawn
+    assert network_macs(rules, seeded, 20) == network_macs(rules, PLAIN, 20) + drawn
+    plain = growth_macs(rules, TWO_LAYERS, GROWTH, (), 20)
+    assert growth_macs(rules, TWO_LAYERS, GROWTH, (ternary,), 20) == plain + drawn
+
+
+def test_a_seeded_tensor_that_nobody_can_make_has_no_price() -> None:
+    unknown = BlockSources(Seeded(99, bytes(32), INT8, (12, 6)), Explicit(bytes(32)))
+    with pytest.raises(UnknownGenerator):
+        network_macs(Rules(), ParameterSources(TWO_LAYERS, (unknown,), ()), 20)

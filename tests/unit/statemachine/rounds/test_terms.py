@@ -2,7 +2,6 @@
 
 import pytest
 
-from engram.nn.network import NetworkSpec
 from engram.statemachine.phases import Phase
 from engram.statemachine.records import RetentionPart
 from engram.statemachine.round_errors import StepTooHeavy, TermsInvalid
@@ -10,7 +9,16 @@ from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import network_macs
 from engram.statemachine.terms import check_opening, check_terms, reserved_share
 from tests.support.round_samples import a_model
-from tests.support.rounds import ALICE, SMALL_RULES, Play, grow_terms, make_part, network, train_terms
+from tests.support.rounds import (
+    ALICE,
+    SMALL_RULES,
+    Play,
+    founding,
+    grow_terms,
+    make_part,
+    network,
+    train_terms,
+)
 
 PARTS = [make_part(index, parts=4) for index in range(4)]
 MANY = tuple(index.to_bytes(32, "big") for index in range(256))
@@ -32,33 +40,30 @@ def test_sums_of_losses_fit_their_fields() -> None:
 
 def test_a_step_fits_beside_everything_that_is_reserved() -> None:
     weights = network(6, 1)
-    assert isinstance(weights.spec, NetworkSpec)
     model, terms = a_model(), train_terms(PARTS, max_update_macs=100_000)
-    needed = network_macs(SMALL_RULES, weights.spec, 8, 2) + 8 * 100_000
+    needed = network_macs(SMALL_RULES, founding(weights), 8, 2) + 8 * 100_000
     tight = Rules(**{**vars(SMALL_RULES), "max_block_macs": 2 * needed})
     assert reserved_share(tight, tight.max_block_macs) == needed
     frozen = {**vars(model), "frozen": False, "classes": 2}
-    check_opening(tight, terms, type(model)(**frozen), weights.spec, OPENER)
+    check_opening(tight, terms, type(model)(**frozen), founding(weights), OPENER)
     tighter = Rules(**{**vars(SMALL_RULES), "max_block_macs": 2 * needed - 2})
     with pytest.raises(StepTooHeavy, match="sealed"):
-        check_opening(tighter, terms, type(model)(**frozen), weights.spec, OPENER)
+        check_opening(tighter, terms, type(model)(**frozen), founding(weights), OPENER)
 
 
 def test_a_retention_part_of_many_rows_has_to_fit_too() -> None:
     weights = network(6, 1)
-    assert isinstance(weights.spec, NetworkSpec)
     model = a_model(RetentionPart(b"\1" * 32, 10**6, 2, 1, 1))
     with pytest.raises(StepTooHeavy, match="retention"):
-        check_opening(SMALL_RULES, grow_terms(PARTS), model, weights.spec, OPENER)
+        check_opening(SMALL_RULES, grow_terms(PARTS), model, founding(weights), OPENER)
 
 
 def test_growth_of_a_model_that_remembers_needs_time_to_be_scored() -> None:
     weights = network(6, 1)
-    assert isinstance(weights.spec, NetworkSpec)
     model = a_model(RetentionPart(b"\1" * 32, 8, 2, 1, 1))
     with pytest.raises(TermsInvalid, match="retention window"):
-        check_opening(SMALL_RULES, grow_terms(PARTS, retention_window=0), model, weights.spec, OPENER)
-    check_opening(SMALL_RULES, grow_terms(PARTS, retention_window=0), a_model(), weights.spec, OPENER)
+        check_opening(SMALL_RULES, grow_terms(PARTS, retention_window=0), model, founding(weights), OPENER)
+    check_opening(SMALL_RULES, grow_terms(PARTS, retention_window=0), a_model(), founding(weights), OPENER)
 
 
 def test_an_update_beyond_its_cap_takes_no_booked_room() -> None:
