@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engram.nn.data import part_size
+from engram.nn.evaluate import frozen_size_bytes
 from engram.nn.loss import LOSSES
 from engram.nn.network import NetworkSpec, check_spec
 from engram.nn.spec import check_count
@@ -27,7 +28,7 @@ from engram.statemachine.round_errors import (
 )
 from engram.statemachine.round_records import RoundKind, RoundTerms
 from engram.statemachine.rules import Rules
-from engram.statemachine.scoring import network_macs
+from engram.statemachine.scoring import MAX_ACTIVATION_BYTES, network_macs
 from engram.statemachine.update import Sources, Tensors, check_tensors
 
 REVEAL_OVERHEAD_BYTES: Final = 1024
@@ -168,7 +169,10 @@ def _check_kind(terms: RoundTerms, model: Model) -> None:
 
 
 def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParameters) -> None:
-    """The heaviest steps: version t and all candidates on a sealed part, both on a retention part."""
+    """The heaviest steps: version t and all candidates on a sealed part, both on a retention part.
+
+    A growth is charged for its own blocks only, so version t's activations on a part must be few enough to keep.
+    """
     free = rules.max_block_macs - reserved_share(rules, rules.max_block_macs)
     classes = model.classes + terms.new_classes
     sealed = network_macs(rules, head, terms.rows, classes) + rules.max_candidates * terms.max_update_macs
@@ -179,6 +183,9 @@ def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParamet
         scoring = network_macs(rules, head, part.rows, classes) + update
         if scoring > free:
             raise StepTooHeavy("a candidate on a retention part", expected=free, got=scoring)
+    rows = max([terms.rows, *[part.rows for part in model.retention]])
+    if (kept := frozen_size_bytes(head.spec, rows)) > MAX_ACTIVATION_BYTES:
+        raise StepTooHeavy("bytes of activations on a part", expected=MAX_ACTIVATION_BYTES, got=kept)
 
 
 def _choice(name: str, value: int, known: tuple[int, ...]) -> None:

@@ -1,11 +1,14 @@
 """Limits of terms that no small round reaches: records must hold what they list, steps must fit a block."""
 
+from dataclasses import replace
+
 import pytest
 
+from engram.nn.layers import DenseRelu, Output
+from engram.nn.network import NetworkSpec
 from engram.statemachine.phases import Phase
 from engram.statemachine.records import RetentionPart
 from engram.statemachine.round_errors import StepTooHeavy, TermsInvalid
-from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import network_macs
 from engram.statemachine.terms import check_opening, check_terms, reserved_share
 from tests.support.round_samples import a_model
@@ -42,13 +45,12 @@ def test_a_step_fits_beside_everything_that_is_reserved() -> None:
     weights = network(6, 1)
     model, terms = a_model(), train_terms(PARTS, max_update_macs=100_000)
     needed = network_macs(SMALL_RULES, founding(weights), 8, 2) + 8 * 100_000
-    tight = Rules(**{**vars(SMALL_RULES), "max_block_macs": 2 * needed})
+    tight = replace(SMALL_RULES, max_block_macs=2 * needed)
     assert reserved_share(tight, tight.max_block_macs) == needed
-    frozen = {**vars(model), "frozen": False, "classes": 2}
-    check_opening(tight, terms, type(model)(**frozen), founding(weights), OPENER)
-    tighter = Rules(**{**vars(SMALL_RULES), "max_block_macs": 2 * needed - 2})
+    check_opening(tight, terms, replace(model, frozen=False), founding(weights), OPENER)
+    tighter = replace(SMALL_RULES, max_block_macs=2 * needed - 2)
     with pytest.raises(StepTooHeavy, match="sealed"):
-        check_opening(tighter, terms, type(model)(**frozen), founding(weights), OPENER)
+        check_opening(tighter, terms, replace(model, frozen=False), founding(weights), OPENER)
 
 
 def test_a_retention_part_of_many_rows_has_to_fit_too() -> None:
@@ -56,6 +58,18 @@ def test_a_retention_part_of_many_rows_has_to_fit_too() -> None:
     model = a_model(RetentionPart(b"\1" * 32, 10**6, 2, 1, 1))
     with pytest.raises(StepTooHeavy, match="retention"):
         check_opening(SMALL_RULES, grow_terms(PARTS), model, founding(weights), OPENER)
+
+
+def test_activations_on_a_part_have_to_be_few_enough_to_keep() -> None:
+    """60,000 neurons of two bytes and two sums of eight on a row; 2^28 bytes in all."""
+    blocks = (DenseRelu(1, 0, 6, 60_000, 0, 16, 8),), (Output(1, 0, 60_000, 0, 2, 0, 8),)
+    wide = founding(replace(network(6, 1), spec=NetworkSpec(6, 2, (), *blocks)))
+    model = replace(a_model(), frozen=False)
+    roomy = replace(SMALL_RULES, max_block_macs=10**12)
+    fits = 2**28 // (60_000 * 2 + 16)
+    check_opening(roomy, train_terms(PARTS, rows=fits), model, wide, OPENER)
+    with pytest.raises(StepTooHeavy, match="activations"):
+        check_opening(roomy, train_terms(PARTS, rows=fits + 1), model, wide, OPENER)
 
 
 def test_growth_of_a_model_that_remembers_needs_time_to_be_scored() -> None:
