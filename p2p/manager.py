@@ -244,27 +244,34 @@ class PeerManager(Generic[B]):
         return session
 
     async def _hold(self, session: Session) -> ChainError:
-        """The session while it is registered; returns why it ended."""
-        await self._take_place(session)
-        error: ChainError | None = None
+        """The session while it has its place; returns why it ended. Raises `DuplicatePeer`."""
         try:
-            self._chain.on_peer_connected(session)
+            await self._take_place(session)
+            return await self._run(session)
+        finally:
+            if self._sessions.get(session.node_key) is session:
+                del self._sessions[session.node_key]
+            session.closed.set()
+
+    async def _take_place(self, session: Session) -> None:
+        """Registers the session, at once; of two with a peer both sides keep the same one."""
+        other = self._sessions.get(session.node_key)
+        if other is not None and not _replaces(session, other):
+            raise DuplicatePeer
+        self._sessions[session.node_key] = session
+        if other is not None:
+            other.disconnect(DisconnectReason.DUPLICATE)
+            await other.closed.wait()
+
+    async def _run(self, session: Session) -> ChainError:
+        error: ChainError | None = None
+        self._chain.on_peer_connected(session)
+        try:
             with self.gossip.joined(session):
                 error = await session.run(self.gossip.follow)
         finally:
-            del self._sessions[session.node_key]
-            session.closed.set()
             self._chain.on_peer_disconnected(session, reason_of(error))
         return error
-
-    async def _take_place(self, session: Session) -> None:
-        """Registers the session; of two with a peer both sides keep the same one. Raises `DuplicatePeer`."""
-        while (other := self._sessions.get(session.node_key)) is not None:
-            if not _replaces(session, other):
-                raise DuplicatePeer
-            other.disconnect(DisconnectReason.DUPLICATE)
-            await other.closed.wait()
-        self._sessions[session.node_key] = session
 
 
 def _replaces(new: Session, old: Session) -> bool:

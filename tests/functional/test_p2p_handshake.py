@@ -1,5 +1,6 @@
 """Connections that go wrong before they are sessions, over real sockets: HTTP, frames, handshakes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
@@ -7,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from engram.node.clock import FakeClock
-from engram.p2p.errors import DisconnectReason, LinkClosed
+from engram.p2p.errors import DialFailed, DisconnectReason, LinkClosed
 from engram.p2p.handshake import Role, handshake_digest
+from engram.p2p.link import PeerAddress
 from engram.p2p.messages import (
     HANDSHAKE_FRAME_BYTES,
     MAX_FRAME_BYTES,
@@ -19,7 +21,7 @@ from engram.p2p.messages import (
     Message,
     Ping,
 )
-from engram.p2p.transport import WebSocketTransport
+from engram.p2p.transport import ACCEPT_QUEUE, PATH, WebSocketTransport
 from tests.support.p2p_nodes import Node, node_key, running
 from tests.support.p2p_scripted import SCRIPTED, ScriptedPeer, besieged, parting, raw_socket, scripted, signed
 
@@ -196,3 +198,31 @@ async def test_a_connection_that_says_nothing_is_cut(node: Node) -> None:
         await silent.closed()
         assert waiting.policy.reports == [(None, "peer_timeout")]
         assert waiting.policy.score(OFFENDER) == 0
+
+
+async def test_links_that_nobody_takes_up_are_bounded() -> None:
+    async with WebSocketTransport() as transport, transport.listen("127.0.0.1", 0) as listener:
+        address = PeerAddress("127.0.0.1", listener.port)
+        links = [await transport.dial(address) for _ in range(ACCEPT_QUEUE)]
+        with pytest.raises(DialFailed, match="503"):
+            await transport.dial(address)
+    for link in links:
+        with pytest.raises(LinkClosed):
+            await link.receive()
+
+
+async def test_a_dial_follows_no_redirect(node: Node) -> None:
+    """An address must not be able to send this node's connections elsewhere."""
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        target = f"http://{node.address}{PATH}"
+        writer.write(f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(redirect, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, WebSocketTransport() as transport:
+        with pytest.raises(DialFailed, match="redirect"):
+            await transport.dial(PeerAddress("127.0.0.1", port))

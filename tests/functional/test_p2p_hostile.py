@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from engram.node.clock import FakeClock
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.limits import SessionLimits
+from engram.p2p.manager import TURNED_AWAY_AT_ONCE
 from engram.p2p.messages import (
     MAX_FRAME_BYTES,
     MESSAGES,
@@ -29,10 +31,12 @@ from engram.p2p.messages import (
 )
 from tests.support.p2p_chain import BAD_TRANSACTION, BAD_WORK, GENESIS, Link, transaction_id
 from tests.support.p2p_nodes import QUICK, Node, node_key, running, until
-from tests.support.p2p_scripted import SCRIPTED, besieged, parting, scripted
+from tests.support.p2p_scripted import SCRIPTED, besieged, parting, raw_socket, scripted
 
 OFFENDER = node_key(SCRIPTED).public_key
 R = DisconnectReason
+WORD_OF_DISCONNECT = b"\x82\x03" + encode_frame(Disconnect(R.TOO_MANY_PEERS.value)) + b"\x88\x02\x03\xe8"
+"""A binary WebSocket frame, and a closing one with code 1000."""
 
 
 @pytest.fixture
@@ -278,3 +282,74 @@ async def test_a_flood_is_first_slowed_and_then_cut() -> None:
         await until(cut)
         assert node.policy.reports[0] == (OFFENDER, "rate_exceeded")
         assert 55 <= clock.monotonic() <= 75
+
+
+async def test_a_short_answer_is_followed_by_another_question(node: Node) -> None:
+    raws = [b"one", b"two", b"three"]
+    txids = tuple(transaction_id(raw) for raw in raws)
+    async with scripted(node) as peer:
+        await peer.open()
+        await peer.send(Announce((), txids))
+        request = await peer.expect(GetTransactions)
+        assert request.txids == txids
+        await peer.send(Transactions(request.request, (b"one",)))
+        request = await peer.expect(GetTransactions)
+        assert request.txids == txids[1:]
+        await peer.send(Transactions(request.request, (b"two", b"three")))
+        await node.chain.wait_for(lambda: len(node.chain.pool) == 3)
+
+
+async def test_what_a_peer_announced_is_not_announced_to_it(node: Node) -> None:
+    async with scripted(node) as peer:
+        await peer.open()
+        await peer.send(Announce((), (transaction_id(b"theirs"),)))
+        request = await peer.expect(GetTransactions)
+        await peer.send(Transactions(request.request, (b"theirs",)))
+        await node.chain.wait_for(lambda: node.chain.pool)
+        txid = node.chain.submit(b"ours")
+        assert (await peer.expect(Announce)).transactions == (txid,)
+
+
+async def test_a_block_that_came_another_way_is_not_asked_for(node: Node) -> None:
+    async with scripted(node) as peer:
+        await peer.open()
+        withheld, wanted = (Link(GENESIS.id, 1, text) for text in (b"withheld", b"wanted"))
+        await peer.send(Announce((withheld.id, wanted.id), ()))
+        request = await peer.expect(GetBlock)
+        node.chain.blocks[wanted.id] = wanted
+        await peer.send(BlockData(request.request, None), Announce((bytes(32),), ()))
+        assert (await peer.expect(GetBlock)).block_id == bytes(32)
+
+
+async def test_connections_beyond_those_turned_away_are_cut_without_a_word() -> None:
+    node = Node(0, clock=FakeClock(0), config=replace(QUICK, max_inbound=1))
+    async with running(node), AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(raw_socket(node)) for _ in range(TURNED_AWAY_AT_ONCE + 2)]
+        for socket in sockets:
+            assert await socket.upgrade() == 101
+        assert await sockets[-1].closed() == b""
+        assert await sockets[-2].closed() == WORD_OF_DISCONNECT
+        assert {code for _, code in node.policy.reports} <= {"too_many_peers"}
+
+
+async def test_a_node_keeps_within_the_rates_itself() -> None:
+    clock = FakeClock(0)
+    node = Node(0, clock=clock)
+    async with running(node), scripted(node) as peer:
+        await peer.open()
+        await peer.barrier()
+        pings = [asyncio.ensure_future(node.chain.peers[0].ping()) for _ in range(21)]
+        for _ in range(20):
+            await peer.send(Pong((await peer.expect(Ping)).request))
+        await asyncio.wait(pings[:20])
+        await peer.barrier()
+        clock.advance(500)
+        await peer.send(Pong((await peer.expect(Ping)).request))
+        await asyncio.wait(pings)
+        for number in range(100):
+            node.chain.mine(b"%d" % number)
+            await peer.expect(Announce)
+        late = [node.chain.mine(b"late").id, node.chain.mine(b"later").id]
+        await peer.barrier()
+        clock.advance(100)
+        assert (await peer.expect(Announce)).blocks == tuple(late)

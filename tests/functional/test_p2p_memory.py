@@ -9,8 +9,9 @@ from typing import TypeVar
 import pytest
 
 from engram.p2p.errors import DisconnectReason, PeerTimeout
-from engram.p2p.link import PeerAddress
+from engram.p2p.link import Link, PeerAddress
 from engram.p2p.manager import PeerConfig
+from engram.p2p.memory import MemoryTransport
 from tests.support.p2p_nodes import MemoryNodes, Node, running
 
 T = TypeVar("T")
@@ -116,15 +117,15 @@ async def test_a_block_that_one_announcer_withholds_comes_from_the_next() -> Non
         await mesh(world)
         block = first.chain.append(b"wanted")
         second.chain.blocks[block.id] = block
-        first.manager.gossip.announce_block(block.id)
         world.network.delay("host0", "host2", 1.0)
+        first.manager.gossip.announce_block(block.id)
         await world.settle()
+        world.network.lose("host0", "host2")
         await world.pass_time(1.0)
         second.manager.gossip.announce_block(block.id)
-        world.network.lose("host0", "host2")
-        await world.settle()
-        assert block.id not in last.chain.blocks
-        await world.pass_time(10)
+        await world.pass_time(9.9)
+        assert last.chain.fetched == []
+        await world.pass_time(0.2)
         assert last.chain.fetched == [block.id]
         assert last.knows(first), "one unanswered request ends no session"
 
@@ -276,3 +277,33 @@ async def test_the_same_story_is_told_twice() -> None:
             return [node.chain.fetched for node in world.nodes]
 
     assert await story() == await story()
+
+
+async def test_two_addresses_of_one_node_share_one_session_for_good() -> None:
+    world = MemoryNodes(2)
+    first, second = world.nodes
+    async with running(*world.nodes):
+        first.manager.add_peer(second.address)
+        await world.settle()
+        first.manager.add_peer(replace(second.address, node_key=second.key.public_key))
+        await world.pass_time(120)
+        assert first.chain.partings == [(second.key.public_key, DisconnectReason.DUPLICATE)]
+        assert len(first.chain.peers) == len(second.chain.peers) == 1
+
+
+async def test_a_dial_that_hangs_is_given_up() -> None:
+    world = MemoryNodes(1)
+    dials: list[float] = []
+
+    class Hanging(MemoryTransport):
+        async def dial(self, address: PeerAddress) -> Link:
+            dials.append(world.clock.monotonic())
+            await world.clock.sleep(1e6)
+            return await super().dial(address)
+
+    config = PeerConfig(host="host9", peers=(PeerAddress("nowhere", 1),), dial_s=5.0, first_retry_s=1.0)
+    node = Node(0, config=config, clock=world.clock, transport=Hanging(world.network, "host9"))
+    async with running(node):
+        await world.pass_time(12)
+    assert dials[0] == 0.0
+    assert 6.0 <= dials[1] <= 7.1

@@ -1,5 +1,6 @@
 """Honest nodes over real sockets: handshake, requests, relay, double dials, refusals, shutdown."""
 
+import asyncio
 from collections.abc import Container, Iterable
 from dataclasses import replace
 from functools import partial
@@ -10,7 +11,7 @@ from engram.p2p.errors import DisconnectReason, ListenFailed
 from engram.p2p.link import PeerAddress
 from engram.p2p.messages import MIB
 from engram.p2p.protocol import Identity
-from engram.primitives.errors import NotReady
+from engram.primitives.errors import NotReady, StorageError
 from tests.support.loop_watchdog import LoopWatchdog
 from tests.support.p2p_chain import BAD_EXECUTION, GENESIS, LittleChain, transaction_id
 from tests.support.p2p_nodes import QUICK, Node, running, until
@@ -288,3 +289,43 @@ async def test_what_a_peer_announces_is_known_to_it() -> None:
         await second.peer(first).ping()
         assert second.manager.peers()[0].sent_bytes == sent + 6
         assert transaction_id(b"pay") == txid
+
+
+async def test_full_blocks_asked_for_all_at_once_come_one_after_the_other() -> None:
+    """Ten of them are five times what may wait to be sent to one peer."""
+    first, second = Node(0), Node(1)
+    block = second.chain.append(bytes(4 * MIB))
+    async with running(first, second):
+        await first.connect(second)
+        answers = await asyncio.gather(*(first.peer(second).get_block(block.id) for _ in range(10)))
+        assert answers == [block.raw] * 10
+
+
+async def test_a_failure_that_is_no_peers_fault_stops_the_node() -> None:
+    first, second = Node(0), Node(1)
+
+    async def broken(block_id: bytes) -> bytes:
+        raise StorageError("the disk is gone")
+
+    second.chain.block_bytes = broken  # type: ignore[method-assign]  # a disk that fails
+    async with running(first):
+        task = asyncio.create_task(second.manager.run())
+        await second.manager.ready.wait()
+        await first.connect(second)
+        asking = asyncio.create_task(first.peer(second).get_block(bytes(32)))
+        with pytest.raises(ExceptionGroup) as caught:
+            await task
+        assert caught.group_contains(StorageError, match="the disk is gone")
+        with pytest.raises(NotReady):
+            await asking
+        await first.chain.wait_for(lambda: first.chain.partings)
+
+
+async def test_a_host_that_the_policy_refuses_is_told_so() -> None:
+    first, second = Node(0), Node(1)
+    second.policy.refused_hosts.add("127.0.0.1")
+    async with running(first, second):
+        first.manager.add_peer(second.address)
+        assert await second.policy.wait_for("peer_refused") is None
+        await first.policy.wait_for("peer_disconnected")
+        assert first.chain.partings == []

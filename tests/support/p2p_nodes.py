@@ -44,6 +44,7 @@ class Reports(PeerScores):
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.reports: list[tuple[bytes | None, str]] = []
+        self.refused_hosts: set[str] = set()
         self._changed = asyncio.Event()
 
     def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
@@ -51,6 +52,9 @@ class Reports(PeerScores):
         self.reports.append((node_key, error.code))
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def allows(self, host: str, node_key: bytes | None) -> bool:
+        return host not in self.refused_hosts and super().allows(host, node_key)
 
     async def wait_for(self, code: str) -> bytes | None:
         """Returns the key that was reported for this once it was."""

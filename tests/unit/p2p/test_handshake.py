@@ -1,13 +1,16 @@
 """What a handshake signs, and the checks of `Hello`. The dialogue itself is in tests/functional."""
 
+import asyncio
 import random
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from engram.p2p.errors import PeerUnavailable, SelfConnection, WrongChain, WrongVersion
-from engram.p2p.handshake import Role, check_hello, handshake_digest, own_hello
+from engram.node.clock import FakeClock
+from engram.p2p.errors import LinkClosed, PeerUnavailable, SelfConnection, WrongChain, WrongVersion
+from engram.p2p.handshake import Role, check_hello, handshake_digest, own_hello, part
+from engram.p2p.link import PeerAddress
 from engram.p2p.messages import PROTOCOL_VERSION, Hello
 from engram.p2p.protocol import HeadSummary, Identity
 from tests.support.p2p_samples import HELLO, HELLO_OF_GENESIS, some_hash
@@ -66,3 +69,39 @@ def test_hello_is_checked_against_ones_own() -> None:
     for error, remote in refused:
         with pytest.raises(error):
             check_hello(own, remote)
+
+
+class Deaf:
+    """A link whose other side takes nothing."""
+
+    remote = PeerAddress("deaf", 1)
+
+    def __init__(self) -> None:
+        self.aborted = False
+
+    async def send(self, frame: bytes) -> None:
+        await asyncio.Event().wait()
+
+    async def receive(self) -> bytes:
+        raise LinkClosed
+
+    def open_up(self) -> None:
+        raise AssertionError("the handshake is not over")
+
+    async def close(self) -> None:
+        raise AssertionError("nothing was sent yet")
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+async def test_parting_from_a_peer_that_takes_nothing_ends_in_time() -> None:
+    clock, link = FakeClock(0), Deaf()
+    leaving = asyncio.create_task(part(link, None, clock, 2.0))
+    await asyncio.sleep(0)
+    clock.advance(1_999)
+    await asyncio.sleep(0)
+    assert not link.aborted
+    clock.advance(1)
+    await leaving
+    assert link.aborted

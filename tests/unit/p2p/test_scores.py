@@ -52,5 +52,6 @@ def test_the_record_is_bounded() -> None:
     scores = PeerScores(FakeClock(0))
     for number in range(MAX_SCORES + 1):
         scores.report("host", number.to_bytes(32, "big"), UnknownMessage())
+    scores.report("host", None, UnknownMessage())
     assert scores.allows("host", (0).to_bytes(32, "big"))
     assert not scores.allows("host", (1).to_bytes(32, "big"))
