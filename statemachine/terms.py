@@ -171,7 +171,8 @@ def _check_kind(terms: RoundTerms, model: Model) -> None:
 def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParameters) -> None:
     """The heaviest steps: version t and all candidates on a sealed part, both on a retention part.
 
-    A growth is charged for its own blocks only, so version t's activations on a part must be few enough to keep.
+    A growth is charged for its own blocks only, so version t's activations on a part must be few enough to
+    keep.
     """
     free = rules.max_block_macs - reserved_share(rules, rules.max_block_macs)
     classes = model.classes + terms.new_classes
