@@ -5,8 +5,11 @@ COMMANDS is what makes it exist. Help and completion of the root read the table 
 no command module and stay fast whatever the commands need.
 """
 
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from types import MappingProxyType
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -14,11 +17,47 @@ from click.shell_completion import CompletionItem
 from engram import __version__
 
 # The help is the first line of the command's own; a test holds the two together.
-COMMANDS = MappingProxyType[str, str]({})
+COMMANDS = MappingProxyType[str, str](
+    {
+        "key": "Make, list and import account keys.",
+        "account": "Show balances and claim rewards.",
+        "tx": "Send coins and follow transactions.",
+        "model": "Models, versions, scores, predictions, proofs.",
+        "round": "Rounds: what stands in them and when they end.",
+        "chain": "Look at the chain: head, blocks, headers, rules.",
+        "mempool": "Look at the transactions that wait.",
+        "miner": "Start, stop and drive the node's miner.",
+        "peer": "List, add and remove peers.",
+        "db": "Check or rebuild a stopped node's data.",
+        "verify": "Check a proof bundle offline: headers, work, and the records they commit to.",
+    }
+)
 
 
 class LazyGroup(click.Group):
     """A group that imports `engram.commands.NAME` when NAME is run, and no sooner."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """As click does, but every error is printed and given its exit status by `commands.failures`."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        arguments = list(sys.argv[1:] if args is None else args)
+        asked: dict[str, bool] = {}
+        try:
+            status = super().main(
+                arguments, prog_name, complete_var, standalone_mode=False, obj=asked, **extra
+            )
+        except (Exception, KeyboardInterrupt) as error:
+            failures = import_module("engram.commands.failures")
+            status = failures.report(error, arguments, as_json=asked.get("as_json", False))
+        sys.exit(status)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names in the order of the table: first steps first."""
@@ -60,10 +99,4 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="engram")
 def main() -> None:
-    """Engram: a proof-of-work chain that trains, verifies, freezes and grows a neural network.
-
-    \b
-    First steps:
-      engram demo            play the whole story on four local nodes
-      engram run --dev       start one node that mines on demand
-    """
+    """Engram: a proof-of-work chain that trains, verifies, freezes and grows a neural network."""

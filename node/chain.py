@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -44,6 +44,32 @@ class ChainStopped(Exception):
     """The chain's writer has ended; the reason is the exception of `Chain.run`."""
 
 
+class HeadChanges:
+    """An endless asynchronous iterator over the changes of the head since a block.
+
+    Nothing is queued for it: a slow reader gets what changed in all since it last asked, in steps of
+    `CHANGE_BLOCKS`, and never misses a block that stayed.
+    """
+
+    def __init__(self, chain: Chain, seen: BlockRef) -> None:
+        self._chain = chain
+        self._seen = seen
+
+    def __aiter__(self) -> HeadChanges:
+        return self
+
+    async def __anext__(self) -> HeadChanged:
+        target = await self._chain.moved_from(self._seen)
+        store = self._chain.store
+        if target.height - self._seen.height > CHANGE_BLOCKS:
+            ahead = store.canonical_id(self._seen.height + CHANGE_BLOCKS)
+            target = store.get_ref(ahead) if ahead is not None else target
+        # Parents never change, whereas the index of best ids may already be a commit ahead of the head.
+        plan = plan_reorg(self._seen, target, store.parent_of)
+        self._seen = target
+        return HeadChanged(plan.disconnect, plan.connect)
+
+
 @dataclass
 class _Offer:
     block: Block
@@ -71,6 +97,7 @@ class Chain:
         self._queue: asyncio.Queue[_Offer | None] = asyncio.Queue(QUEUE_BLOCKS)
         self._current: _Offer | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._moved = asyncio.Event()
         self._timer: Timer | None = None
         self._stopped = False
 
@@ -117,37 +144,15 @@ class Chain:
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
 
-    async def changes(self, since: BlockRef | None = None) -> AsyncIterator[HeadChanged]:
-        """Every change of the best chain from `since` (now, if none) on, for ever.
+    def changes(self, since: BlockRef | None = None) -> HeadChanges:
+        """Every change of the best chain from `since` (now, if none) on."""
+        return HeadChanges(self, since or self.head)
 
-        Nothing is queued: a slow reader gets what changed in all since it last asked, in steps of
-        `CHANGE_BLOCKS`, and never misses a block that stayed.
-        """
-        seen = since or self.head
-        moved = asyncio.Event()
-        unlisten = self.listen(moved.set)
-        try:
-            while True:
-                moved.clear()
-                while seen.id != self.head.id:
-                    change = self._change_since(seen)
-                    seen = change.connected[-1]
-                    yield change
-                await moved.wait()
-        finally:
-            unlisten()
-
-    def _change_since(self, seen: BlockRef) -> HeadChanged:
-        """The way from `seen` to the head, or the first `CHANGE_BLOCKS` heights of it.
-
-        Follows parents, which never change: the index of best ids may already be a commit ahead of `head`.
-        """
-        target = self.head
-        if target.height - seen.height > CHANGE_BLOCKS:
-            ahead = self.store.canonical_id(seen.height + CHANGE_BLOCKS)
-            target = self.store.get_ref(ahead) if ahead is not None else target
-        plan = plan_reorg(seen, target, self.store.parent_of)
-        return HeadChanged(plan.disconnect, plan.connect)
+    async def moved_from(self, seen: BlockRef) -> BlockRef:
+        """Returns the head as soon as it is another one than `seen`."""
+        while self.head.id == seen.id:
+            await self._moved.wait()
+        return self.head
 
     async def _judge(self, worker: ThreadPoolExecutor, block: Block) -> ImportOutcome:
         """The verdict on a block, then on the parked blocks above it."""
@@ -177,6 +182,8 @@ class Chain:
         if imported.head != self.head:
             self.head = imported.head
             hit(FailPoint.IMPORT_AFTER_HEAD)
+            self._moved.set()
+            self._moved = asyncio.Event()
             for callback in list(self._listeners):
                 callback()
         return imported.answer
@@ -190,8 +197,9 @@ class Chain:
             self._set_timer()
 
     async def _retry_due(self, worker: ThreadPoolExecutor) -> None:
-        for parked in self._parked.take_due(self._clock.now_ms()):
-            await self._judge(worker, parked.block)
+        while due := self._parked.take_due(self._clock.now_ms()):
+            for parked in due:
+                await self._judge(worker, parked.block)
         self._set_timer()
 
     def _set_timer(self) -> None:

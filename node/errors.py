@@ -209,6 +209,24 @@ class MinerAddressMissing(InvalidInput):
     code = "miner_address_missing"
 
 
+class MinerChanged(NotReady):
+    """The miner was stopped or changed before the blocks were found: ask again."""
+
+    code = "miner_changed"
+
+
+class BodiesUnavailable(NotReady):
+    """No peer that is left gives the blocks of a branch whose headers are here."""
+
+    code = "bodies_unavailable"
+
+
+class LittleWork(NotReady):
+    """A peer's headers go on and on without reaching the work of this node's chain."""
+
+    code = "little_work"
+
+
 class BlockRefused(Invalid):
     """The block breaks a rule; `got` names the rule's code."""
 

@@ -20,8 +20,6 @@ EXIT_CODE: Final = 86
 class FailPoint(StrEnum):
     """Every fail point, in the order in which a data directory's life passes them."""
 
-    CREATE_BEFORE_IDENTITY = "create.before_identity"
-    CREATE_AFTER_IDENTITY = "create.after_identity"
     FILES_BEFORE_CREATE = "files.before_create"
     FILES_AFTER_CREATE = "files.after_create"
     FILES_TORN_PREAMBLE = "files.torn_preamble"
@@ -53,22 +51,26 @@ class FailPoint(StrEnum):
     REINDEX_AFTER_REMOVE = "reindex.after_remove"
 
 
-def _armed_by(setting: str) -> dict[str, int]:
-    if not setting:
-        return {}
-    name, _, count = setting.partition(":")
-    return {FailPoint(name): int(count or "1")}
+_remaining: dict[str, int] = {}
 
 
-_remaining: Final = _armed_by(os.environ.get(VARIABLE, ""))
+def arm(setting: str) -> None:
+    """Arms the point of a setting `name[:count]`, and only that one; none if it is empty. Raises
+    `ValueError`.
+    """
+    _remaining.clear()
+    if setting:
+        name, _, count = setting.partition(":")
+        _remaining[FailPoint(name)] = int(count or "1")
 
 
 def hit(point: FailPoint) -> None:
-    """Does nothing, or ends the process at once if the environment armed this point and its count is
-    reached.
-    """
+    """Does nothing, or ends the process at once if this point is armed and its count is reached."""
     if not _remaining or point not in _remaining:
         return
     _remaining[point] -= 1
     if _remaining[point] == 0:
         os._exit(EXIT_CODE)
+
+
+arm(os.environ.get(VARIABLE, ""))

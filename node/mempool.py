@@ -78,6 +78,7 @@ class Mempool:
         limits: PoolLimits | None = None,
     ) -> None:
         self._chain = chain
+        self._changes = chain.changes()
         self._admission = Admission(chain.spec, chain.store, verifier, scorer, clock)
         self._clock = clock
         self._pool = Pool(limits or PoolLimits())
@@ -86,6 +87,7 @@ class Mempool:
         self._deferred: OrderedDict[Hash, tuple[Transaction, int]] = OrderedDict()
         self._warm_queue: asyncio.Queue[Transaction] = asyncio.Queue(WARM_QUEUE)
         self._listeners: list[Callable[[Entry], None]] = []
+        self._drop_listeners: list[Callable[[Hash, str], None]] = []
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="engram-mempool")
         self._warmer = ThreadPoolExecutor(1, thread_name_prefix="engram-warm")
 
@@ -131,6 +133,11 @@ class Mempool:
         """Calls back with each admitted entry; returns what ends that."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
+
+    def listen_drops(self, callback: Callable[[Hash, str], None]) -> Callable[[], None]:
+        """Calls back with id and code of each transaction that is given up; returns what ends that."""
+        self._drop_listeners.append(callback)
+        return lambda: self._drop_listeners.remove(callback)
 
     def get(self, name: Hash) -> Transaction | None:
         """A transaction that waits."""
@@ -204,7 +211,7 @@ class Mempool:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
 
     async def _follow_head(self) -> None:
-        async for change in self._chain.changes():
+        async for change in self._changes:
             self._expire()
             deferred = list(self._deferred.items())
             if len(self._pool) or change.disconnected:
@@ -290,3 +297,5 @@ class Mempool:
         self._dropped[name] = code
         while len(self._dropped) > REMEMBERED_DROPS:
             self._dropped.popitem(last=False)
+        for callback in list(self._drop_listeners):
+            callback(name, code)

@@ -48,6 +48,8 @@ class MinerOptions:
     """Limit of all threads together; 0 for none."""
     on_demand: bool = False
     """Mine only while a transaction waits, or when `generate` asks."""
+    idle: bool = False
+    """Mine only when `generate` asks."""
 
 
 @dataclass
@@ -128,6 +130,8 @@ class Miner:
             await self._submit(block)
 
     def _wanted(self, transactions_wait: bool) -> bool:
+        if self.options.idle:
+            return bool(self._requests)
         return transactions_wait or not self.options.on_demand or bool(self._requests)
 
     def _assemble(self, head: BlockRef, candidates: list[Transaction]) -> Template:

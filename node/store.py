@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import google_crc32c
 
 from engram.consensus.block import Block, BlockHeader
-from engram.node.blockfiles import BlockFiles, BlockLog
+from engram.node.blockfiles import MAX_FILE_BYTES, BlockFiles, BlockLog
 from engram.node.cache import ByteLru
 from engram.node.db import Batch, Database, LevelDatabase
 from engram.node.errors import CorruptStore, ForeignData, SchemaMismatch
@@ -198,8 +198,10 @@ class ChainStore:
         return raw
 
 
-def open_store(directory: Path, spec: Hash, genesis: Hash) -> ChainStore:
-    """The store in a data directory, made if absent.
+def open_store(
+    directory: Path, spec: Hash, genesis: Hash, *, max_file_bytes: int = MAX_FILE_BYTES
+) -> ChainStore:
+    """The store in a data directory, made if absent; `max_file_bytes` bounds each block file.
 
     Raises `DataDirLocked`, `SchemaMismatch`, `ForeignData`, `CorruptStore`, `DiskFull`, `DiskFailure`.
     """
@@ -209,7 +211,8 @@ def open_store(directory: Path, spec: Hash, genesis: Hash) -> ChainStore:
         check_identity(database, spec, genesis)
         raw = database.get(TIP)
         committed = Position(0, 0) if raw is None else _open_tip(raw).files_end
-        return ChainStore(database, BlockFiles(directory / BLOCKS_DIRECTORY, genesis, committed))
+        files = BlockFiles(directory / BLOCKS_DIRECTORY, genesis, committed, max_file_bytes=max_file_bytes)
+        return ChainStore(database, files)
     except BaseException:
         database.close()
         raise

@@ -1,0 +1,49 @@
+"""Coins on the command line ↔ sparks in the protocol, exactly: decimal text, never floating point."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import click
+
+DECIMALS: Final = 8
+SPARKS_PER_COIN: Final = 10**DECIMALS
+MAX_SPARKS: Final = 2**64 - 1
+
+_COINS = re.compile(r"([0-9]+)(?:\.([0-9]{1,8}))?")
+
+
+def parse_coins(text: str) -> int:
+    """Sparks of a decimal amount of coins such as `12` or `0.00000001`. Raises `ValueError` with the rule."""
+    match = _COINS.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an amount of coins: digits, and at most {DECIMALS} decimals")
+    sparks = int(match[1]) * SPARKS_PER_COIN + int((match[2] or "").ljust(DECIMALS, "0"))
+    if sparks > MAX_SPARKS:
+        raise ValueError(f"{text} coins are more than can exist")
+    return sparks
+
+
+def format_coins(sparks: int) -> str:
+    """The shortest decimal text of an amount: what `parse_coins` turns into `sparks`."""
+    coins, rest = divmod(sparks, SPARKS_PER_COIN)
+    return f"{coins}.{rest:0{DECIMALS}}".rstrip("0").rstrip(".")
+
+
+class Coins(click.ParamType[int]):
+    """A click parameter of decimal coins; its value is in sparks."""
+
+    name = "coins"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The amount in sparks; a default may already be one."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_coins(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+COINS: Final = Coins()

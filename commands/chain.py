@@ -1,0 +1,121 @@
+"""`engram chain`: the node, its head, blocks and headers, the ChainSpec, and waiting for blocks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engram.commands.output import Column, short
+from engram.commands.session import Group, Session, with_session
+
+if TYPE_CHECKING:
+    from engram.node.client import RpcClient
+
+
+@click.group("chain", cls=Group)
+def command() -> None:
+    """Look at the chain: head, blocks, headers, rules."""
+
+
+@command.command("info", example="engram chain info\nengram chain info --rpc http://127.0.0.1:8645 --json")
+@with_session
+def info(session: Session) -> None:
+    """Show the node, its chain and its head."""
+    result = session.call("node_info")
+    session.show(result, result.items())
+
+
+@command.command("head", example="engram chain head --json")
+@with_session
+def head(session: Session) -> None:
+    """Show the best block."""
+    result = session.call("chain_head")
+    session.show(result, _dated(result))
+
+
+@command.command("header", example="engram chain header 7\nengram chain header 00b1f2…")
+@click.argument("block")
+@with_session
+def header(session: Session, block: str) -> None:
+    """Show the header of a block, named by height or id."""
+    result = session.call("chain_header", **_named(block))
+    session.show(result, _dated(result))
+
+
+@command.command("block", example="engram chain block 7\nengram chain block 7 --json")
+@click.argument("block")
+@with_session
+def show_block(session: Session, block: str) -> None:
+    """Show a block, named by height or id, with its transactions and receipts."""
+    result = session.call("chain_block", **_named(block))
+    session.show(result, result.items())
+
+
+@command.command("headers", example="engram chain headers --last 5")
+@click.option("--first", type=click.IntRange(0), help="Height to begin at.")
+@click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@with_session
+def headers(session: Session, first: int | None, last: int) -> None:
+    """List the headers of the last blocks, or from a height on."""
+
+    async def action(client: RpcClient) -> list[dict[str, Any]]:
+        height = int((await client.call("chain_head"))["height"])
+        start = max(0, height - last + 1) if first is None else first
+        found: list[dict[str, Any]] = await client.call("chain_headers", first=start, count=last)
+        return found
+
+    columns = (
+        Column("height", lambda row: row["height"], right=True),
+        Column("id", lambda row: row["id"]),
+        Column("time", lambda row: _date(row["timestamp_ms"])),
+        Column("miner", lambda row: row["miner"]),
+        Column("state root", lambda row: short(row["state_root"])),
+    )
+    session.show_rows(session.run(action), columns, "no blocks at these heights")
+
+
+@command.command("spec", example="engram chain spec > chain.json")
+@with_session
+def spec(session: Session) -> None:
+    """Print the ChainSpec as JSON: every constant of the chain, ready for `engram init --spec`."""
+    from engram.commands.output import print_json
+
+    print_json(session.call("chain_spec"))
+
+
+@command.command("wait", example="engram chain wait --height 100\nengram chain wait --blocks 3")
+@click.option("--height", type=click.IntRange(0), help="Until the head has this height.")
+@click.option("--blocks", type=click.IntRange(1), help="Until the head is so many blocks higher.")
+@with_session
+def wait(session: Session, height: int | None, blocks: int | None) -> None:
+    """Wait for the chain to grow; woken by the node, never by a clock."""
+    if (height is None) == (blocks is None):
+        raise click.UsageError("say either --height or --blocks", click.get_current_context())
+
+    async def action(client: RpcClient) -> dict[str, Any]:
+        from engram.participant.view import ChainView
+
+        view = ChainView(client)
+        target = await view.height() + blocks if blocks is not None else height
+        await view.wait_height(target or 0)
+        head: dict[str, Any] = await client.call("chain_head")
+        return head
+
+    result = session.run(action)
+    session.show(result, _dated(result))
+
+
+def _named(block: str) -> dict[str, Any]:
+    """The parameters that name a block: digits are a height unless they are as long as an id."""
+    return {"height": int(block)} if block.isdecimal() and len(block) < 20 else {"id": block}
+
+
+def _dated(record: dict[str, Any]) -> list[tuple[str, object]]:
+    """The fields of a header with its time for people."""
+    return [*record.items(), ("time", _date(record["timestamp_ms"]))]
+
+
+def _date(timestamp_ms: int) -> str:
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(" ", "milliseconds")

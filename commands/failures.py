@@ -1,0 +1,115 @@
+"""From an error to what the user reads and what the shell gets: one place for all commands.
+
+Exit statuses are those of sysexits.h: 64 wrong usage, 65 wrong data or a refusal, 69 no node answers,
+70 a bug, 74 the disk, 75 try again later, 77 not allowed; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from engram.commands.output import print_json
+from engram.commands.session import AS_JSON
+from engram.primitives.errors import ChainError, NotReady, StorageError, error_classes
+
+USAGE, DATA, UNREACHABLE, INTERNAL, IO, LATER, NOT_ALLOWED, INTERRUPTED = 64, 65, 69, 70, 74, 75, 77, 130
+
+_HINTS: Final = {
+    "node_unreachable": "start a node with `engram run`, or name another one with --rpc URL",
+    "chain_not_found": "make one with `engram init`, or name a node with --rpc URL",
+    "unauthorized": "this changes the node itself: use --data-dir with the directory that the node runs on",
+    "insufficient_balance": "`engram account show` says what there is; `engram account claim` brings rewards",
+    "fee_too_low": "leave --fee out to pay what the node estimates",
+    "not_included": "`engram tx status TXID` says how it stands",
+    "transaction_dropped": "send it again; the code says why the node gave it up",
+    "key_not_found": "`engram key list` shows the keys, --data-dir chooses another directory",
+    "blob_missing": "this node does not keep these bytes; ask another one with --rpc",
+    "method_not_found": "node and command line are of different versions",
+    "data_dir_locked": "stop the node that uses this directory first",
+}
+
+
+def report(error: BaseException, arguments: Sequence[str], *, as_json: bool) -> int:
+    """Prints the error, as JSON on standard output or in words on standard error; its exit status."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return _say({"code": "interrupted", "message": "interrupted"}, INTERRUPTED, as_json)
+    if isinstance(error, click.ClickException):
+        return _report_usage(error, as_json or _flagged(error, arguments))
+    if isinstance(error, ChainError):
+        hint = _HINTS.get(error.code)
+        return _say({**error.to_json(), "hint": hint, "text": str(error)}, exit_status(error), as_json)
+    if isinstance(error, OSError):
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _say({"code": "io", "message": text}, IO, as_json)
+    traceback.print_exception(error)
+    text = f"{type(error).__name__}: {error}; this is a bug of engram"
+    return _say({"code": "internal_error", "message": text}, INTERNAL, as_json)
+
+
+def exit_status(error: ChainError) -> int:
+    """The status of an error's family; a node's refusal has the family of its code."""
+    from engram.node.errors import NodeUnreachable, RemoteError
+
+    if isinstance(error, NodeUnreachable):
+        return UNREACHABLE
+    family = _family(error.code) if isinstance(error, RemoteError) else type(error)
+    if issubclass(family, StorageError):
+        return IO
+    if issubclass(family, NotReady):
+        return LATER
+    return _PROTOCOL.get(error.code, DATA) if family is RemoteError else DATA
+
+
+_PROTOCOL: Final = {
+    "unauthorized": NOT_ALLOWED,
+    "internal_error": INTERNAL,
+    "method_not_found": INTERNAL,
+    "invalid_request": INTERNAL,
+    "parse_error": INTERNAL,
+}
+"""What JSON-RPC itself answers, rather than the chain."""
+
+
+def _family(code: str) -> type[ChainError]:
+    """The class of a code that a node gave, as far as this installation knows it."""
+    import engram.consensus.errors
+    import engram.statemachine.errors  # noqa: F401  # for the classes it defines
+    from engram.node.errors import RemoteError
+
+    return next((cls for cls in error_classes() if cls.code == code), RemoteError)
+
+
+def _report_usage(error: click.ClickException, as_json: bool) -> int:
+    status = USAGE if isinstance(error, click.UsageError) else IO
+    code = "usage" if status == USAGE else "io"
+    if as_json:
+        return _say({"code": code, "message": error.format_message()}, status, as_json)
+    error.show()
+    return status
+
+
+def _flagged(error: click.ClickException, arguments: Sequence[str]) -> bool:
+    """Whether --json was asked for on a command line that could not be parsed to its end."""
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    command = ctx.command if ctx is not None else None
+    knows = isinstance(command, click.Group) or (
+        command is not None and any(param.name == AS_JSON for param in command.params)
+    )
+    return knows and "--json" in arguments
+
+
+def _say(facts: dict[str, object], status: int, as_json: bool) -> int:
+    text = facts.pop("text", facts["message"])
+    if as_json:
+        print_json({"error": {name: value for name, value in facts.items() if value is not None}})
+        return status
+    click.echo(f"engram: {text} [{facts['code']}]", err=True)
+    if hint := facts.get("hint"):
+        click.echo(f"  {hint}", err=True)
+    return status

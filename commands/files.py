@@ -1,0 +1,31 @@
+"""Output files of commands: named by -o, never replaced unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from engram.commands.errors import FileExistsAlready
+
+
+def output_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Adds -o/--output FILE and --force."""
+    output = click.option(
+        "-o",
+        "--output",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=default,
+        show_default=True,
+        help="The file to write.",
+    )
+    force = click.option("--force", is_flag=True, help="Replace the file if it exists.")
+    return lambda function: output(force(function))
+
+
+def check_free(*paths: Path, force: bool) -> None:
+    """Raises `FileExistsAlready` for a file that would be replaced unasked: before any work is done."""
+    for path in paths:
+        if path.exists() and not force:
+            raise FileExistsAlready(f"{path} exists: name another file, or use --force", got=str(path))

@@ -1,0 +1,52 @@
+"""Models and rounds by the beginning of their ids, or by being the only one: nobody types 64 digits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from engram.commands.errors import IdAmbiguous, IdNotFound
+from engram.commands.output import short
+
+if TYPE_CHECKING:
+    from engram.node.client import RpcClient
+
+ID_DIGITS: Final = 64
+
+
+async def find_model(client: RpcClient, beginning: str | None) -> str:
+    """The id of the model that begins so; None means the only one. Raises `IdNotFound`, `IdAmbiguous`."""
+    if beginning is not None and len(beginning) == ID_DIGITS:
+        return beginning
+    return chosen("model", await client.call("model_list"), beginning)
+
+
+async def find_round(client: RpcClient, beginning: str | None) -> str:
+    """The id of the round that begins so; None means the open one, or else the one opened last.
+
+    Raises `IdNotFound`, `IdAmbiguous`.
+    """
+    if beginning is not None and len(beginning) == ID_DIGITS:
+        return beginning
+    rounds = await client.call("round_list")
+    if beginning is None and rounds:
+        running = [item for item in rounds if is_open(item)]
+        rounds = running or [max(rounds, key=lambda item: int(item["opened"]))]
+    return chosen("round", rounds, beginning)
+
+
+def is_open(item: Mapping[str, Any]) -> bool:
+    """Whether a round, as `round_list` gives it, has not ended."""
+    return int(item["status"]) == 0
+
+
+def chosen(kind: str, items: Sequence[Mapping[str, Any]], beginning: str | None) -> str:
+    """The one id among `items` that begins so. Raises `IdNotFound`, `IdAmbiguous`."""
+    ids = [str(item["id"]) for item in items]
+    found = [identity for identity in ids if identity.startswith(beginning or "")]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(short(identity) for identity in found or ids)
+    if found:
+        raise IdAmbiguous(f"there are several {kind}s, name one: {names}", got=beginning)
+    raise IdNotFound(f"the chain has no such {kind}; there are: {names or 'none'}", got=beginning)

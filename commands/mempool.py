@@ -1,0 +1,37 @@
+"""`engram mempool`: the transactions that wait for a block."""
+
+from __future__ import annotations
+
+import click
+
+from engram.commands.amounts import format_coins
+from engram.commands.output import Column
+from engram.commands.session import Group, Session, with_session
+
+
+@click.group("mempool", cls=Group)
+def command() -> None:
+    """Look at the transactions that wait."""
+
+
+@command.command("info", example="engram mempool info")
+@with_session
+def info(session: Session) -> None:
+    """Show how much waits, and how much may."""
+    result = session.call("mempool_info")
+    session.show(result, result.items())
+
+
+@command.command("list", example="engram mempool list --json")
+@with_session
+def list_waiting(session: Session) -> None:
+    """List what waits, best paying first."""
+    columns = (
+        Column("transaction", lambda row: row["txid"]),
+        Column("sender", lambda row: row["sender"]),
+        Column("nonce", lambda row: row["nonce"], right=True),
+        Column("kind", lambda row: row["kind"]),
+        Column("bytes", lambda row: row["size_bytes"], right=True),
+        Column("fee", lambda row: format_coins(row["fee"]), right=True),
+    )
+    session.show_rows(session.call("mempool_list"), columns, "nothing waits")

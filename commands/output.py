@@ -1,0 +1,96 @@
+"""What commands print: an object, a table, or JSON. No requests, no decisions.
+
+Results go to standard output, notes and errors to standard error, so that a pipe carries results only.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+SHORT_DIGITS: Final = 12
+"""Hexadecimal digits of an id in a table; commands take any unambiguous beginning of an id."""
+PIPE_WIDTH: Final = 400
+"""Columns of a table that no terminal bounds."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    value: Callable[[Any], object]
+    """What a row shows here."""
+    right: bool = False
+    """Aligned as numbers are."""
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_fields(pairs: Iterable[tuple[str, object]], indent: str = "") -> None:
+    """Names and values, a line each; a mapping or a list of mappings is indented below its name."""
+    entries = list(pairs)
+    width = max((len(name) for name, _ in entries), default=0)
+    for name, value in entries:
+        if isinstance(value, Mapping):
+            click.echo(f"{indent}{name}")
+            print_fields(value.items(), indent + "  ")
+        elif objects := _objects(value):
+            click.echo(f"{indent}{name}")
+            for number, item in enumerate(objects):
+                click.echo(f"{indent}  [{number}]")
+                print_fields(item.items(), indent + "    ")
+        else:
+            click.echo(f"{indent}{name.ljust(width)}  {show(value)}".rstrip())
+
+
+def print_table(columns: Sequence[Column], rows: Sequence[object], empty: str) -> None:
+    """A table with a head, or the line `empty` where there is nothing to show."""
+    if not rows:
+        click.echo(empty)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(show(column.value(row))) for column in columns))
+    terminal = sys.stdout.isatty()
+    console = Console(file=sys.stdout, highlight=False, width=None if terminal else PIPE_WIDTH)
+    console.print(table)
+
+
+def show(value: object) -> str:
+    """The text of one value."""
+    match value:
+        case None | "" | () | []:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple():
+            return ", ".join(show(item) for item in value)
+        case _:
+            return str(value)
+
+
+def short(identity: str) -> str:
+    """The beginning of a hexadecimal id, enough to name it again; nothing for an id of zeros."""
+    return identity[:SHORT_DIGITS] if identity.strip("0") else "-"
+
+
+def _objects(value: object) -> list[Mapping[str, object]]:
+    """The members of a list that holds objects only; else nothing."""
+    items = value if isinstance(value, list | tuple) else ()
+    objects = [item for item in items if isinstance(item, Mapping)]
+    return objects if len(objects) == len(items) else []

@@ -1,0 +1,172 @@
+"""`engram round`: rounds, their calendar, candidates and data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engram.commands.amounts import format_coins
+from engram.commands.files import check_free, output_option
+from engram.commands.lookup import find_model, find_round
+from engram.commands.output import Column, short
+from engram.commands.quality import accuracy, mean_loss
+from engram.commands.sending import send_made, with_fee
+from engram.commands.session import Group, Session, with_key, with_session
+
+if TYPE_CHECKING:
+    from engram.node.client import RpcClient
+    from engram.participant.wallet import Wallet
+    from engram.statemachine.transaction import TxPayload
+
+round_argument = click.argument("round_", metavar="[ROUND]", required=False)
+
+
+@click.group("round", cls=Group)
+def command() -> None:
+    """Rounds: what stands in them and when they end.
+
+    ROUND is the beginning of a round's id; where it is left out, the open round is meant, or the one opened
+    last.
+    """
+
+
+@command.command("list", example="engram round list\nengram round list --model 3fa2 --json")
+@click.option("--model", metavar="ID", help="Rounds of this model only.")
+@with_session
+def list_rounds(session: Session, model: str | None) -> None:
+    """List the rounds of the chain."""
+
+    async def action(client: RpcClient) -> Any:
+        return await client.call("round_list", model=await find_model(client, model) if model else None)
+
+    columns = (
+        Column("round", lambda row: short(row["id"])),
+        Column("model", lambda row: short(row["model"])),
+        Column("kind", lambda row: kind_name(row["terms"]["kind"])),
+        Column("status", lambda row: status_name(row["status"])),
+        Column("opened", lambda row: row["opened"], right=True),
+        Column("base", lambda row: f"version {row['version']}"),
+        Column("epochs", lambda row: f"{row['settled_epochs']}/{row['terms']['epochs']}", right=True),
+        Column("candidates", lambda row: len(row["candidates"]), right=True),
+        Column("pot", lambda row: format_coins(row["pot"]), right=True),
+        Column("opener", lambda row: row["opener"]),
+    )
+    session.show_rows(session.run(action), columns, "no rounds yet")
+
+
+@command.command("show", example="engram round show\nengram round show 77ab --json")
+@round_argument
+@with_session
+def show(session: Session, round_: str | None) -> None:
+    """Show one round: phase, calendar, terms, parts and results."""
+    result = _ask(session, "round_get", round_)
+    named = {**result, "status": status_name(result["status"])}
+    named["terms"] = {**result["terms"], "kind": kind_name(result["terms"]["kind"])}
+    session.show(result, named.items())
+
+
+@command.command("candidates", example="engram round candidates")
+@round_argument
+@with_session
+def candidates(session: Session, round_: str | None) -> None:
+    """List the verified updates that wait for the sealed parts."""
+    columns = (
+        Column("epoch", lambda row: row["epoch"], right=True),
+        Column("author", lambda row: row["author"]),
+        Column("loss on D_k", lambda row: row["loss"], right=True),
+        Column("parts scored", lambda row: f"{len(row['sealed'])} sealed, {len(row['retention'])} retention"),
+        Column("bid", lambda row: format_coins(row["bid"]), right=True),
+        Column("root", lambda row: short(row["root"])),
+    )
+    session.show_rows(_ask(session, "round_candidates", round_), columns, "no candidates yet")
+
+
+@command.command("commits", example="engram round commits")
+@round_argument
+@with_session
+def commits(session: Session, round_: str | None) -> None:
+    """List the updates that authors have committed to and not yet revealed."""
+    columns = (
+        Column("epoch", lambda row: row["epoch"], right=True),
+        Column("author", lambda row: row["author"]),
+        Column("bond", lambda row: format_coins(row["bond"]), right=True),
+        Column("reveal at", lambda row: row["slot"], right=True),
+        Column("digest", lambda row: short(row["digest"])),
+    )
+    session.show_rows(_ask(session, "round_commits", round_), columns, "no open commits")
+
+
+@command.command("parts", example="engram round parts")
+@round_argument
+@with_session
+def parts(session: Session, round_: str | None) -> None:
+    """List the parts that are revealed, and how the version that is to be beaten does on each."""
+    result = _ask(session, "round_get", round_)
+    rows = result["terms"]["rows"]
+    columns = (
+        Column("part", lambda row: short(row["commitment"])),
+        Column("use", lambda row: row["use"]),
+        Column("owner", lambda row: row["owner"]),
+        Column("loss", lambda row: mean_loss(row["baseline"]["loss"], rows), right=True),
+        Column("accuracy", lambda row: accuracy(row["baseline"]["correct"], rows), right=True),
+    )
+    opened = [{**part, "use": use} for use in ("validation", "sealed") for part in result[f"{use}_opened"]]
+    session.show_rows(opened, columns, "nothing is revealed yet")
+
+
+@command.command("data", example="engram round data -o round.npz")
+@round_argument
+@output_option("round.npz")
+@with_session
+def data(session: Session, round_: str | None, output: Path, force: bool) -> None:
+    """Download the revealed parts into one .npz: features, labels, and which part each row is of."""
+    check_free(output, force=force)
+
+    async def action(client: RpcClient) -> dict[str, Any]:
+        from engram.participant.export import pull_parts, save_parts
+
+        found = await pull_parts(client, bytes.fromhex(await find_round(client, round_)))
+        rows = save_parts(output, found)
+        return {"file": str(output), "parts": [part.hex() for part, _ in found], "rows": rows}
+
+    result = session.run(action)
+    session.show(result, result.items())
+
+
+@command.command("advance", example="engram round advance --key alice")
+@round_argument
+@with_fee
+@with_key
+@with_session
+def advance(session: Session, round_: str | None, fee: int | None, wait: bool) -> None:
+    """Apply the defaults of a round past a deadline; anyone may."""
+
+    async def make(wallet: Wallet) -> TxPayload:
+        from engram.statemachine.transactions.advance_round import AdvanceRound
+
+        return AdvanceRound(bytes.fromhex(await find_round(wallet.client, round_)))
+
+    send_made(session, make, fee=fee, wait=wait)
+
+
+def kind_name(kind: int) -> str:
+    """Lower-case name of a `RoundKind`."""
+    from engram.statemachine.round_records import RoundKind
+
+    return RoundKind(kind).name
+
+
+def status_name(status: int) -> str:
+    """Lower-case name of a `RoundStatus`."""
+    from engram.statemachine.round_records import RoundStatus
+
+    return RoundStatus(status).name.lower()
+
+
+def _ask(session: Session, method: str, round_: str | None) -> Any:
+    async def action(client: RpcClient) -> Any:
+        return await client.call(method, id=await find_round(client, round_))
+
+    return session.run(action)

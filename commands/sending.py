@@ -1,0 +1,76 @@
+"""What commands that send a transaction share: the --fee and --wait options, and how the outcome is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engram.commands.amounts import COINS, format_coins
+from engram.commands.session import Session
+
+if TYPE_CHECKING:
+    from engram.participant.wallet import Wallet
+    from engram.primitives.types import Hash
+    from engram.statemachine.transaction import TxPayload
+
+
+def with_fee(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds --fee and --wait/--no-wait."""
+    fee = click.option(
+        "--fee", type=COINS, metavar="COINS", help="What to pay; default: what the node estimates."
+    )
+    return fee(with_wait(function))
+
+
+def with_wait(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds --wait/--no-wait."""
+    wait = click.option(
+        "--wait/--no-wait", default=True, show_default=True, help="Wait for the block that holds it."
+    )
+    return wait(function)
+
+
+def send(session: Session, payload: TxPayload, *, fee: int | None, wait: bool) -> None:
+    """Sends one payload and shows how it stands. Raises as `Wallet.send` and `Wallet.confirm` do."""
+
+    async def action(wallet: Wallet) -> dict[str, Any]:
+        return await settled(session, wallet, await wallet.send(payload, fee=fee), wait=wait)
+
+    show_status(session, session.run_wallet(action))
+
+
+def send_made(
+    session: Session, make: Callable[[Wallet], Awaitable[TxPayload]], *, fee: int | None, wait: bool
+) -> None:
+    """As `send`, for a payload that can only be made with an open wallet."""
+
+    async def action(wallet: Wallet) -> dict[str, Any]:
+        return await settled(session, wallet, await wallet.send(await make(wallet), fee=fee), wait=wait)
+
+    show_status(session, session.run_wallet(action))
+
+
+async def settled(session: Session, wallet: Wallet, txid: Hash, *, wait: bool) -> dict[str, Any]:
+    """The status of a transaction, once a block holds it if that is to be waited for."""
+    if wait:
+        session.note(f"sent {txid.hex()}, waiting for a block")
+        await wallet.confirm(txid)
+    status: dict[str, Any] = await wallet.client.call("tx_status", txid=txid)
+    return {"txid": txid.hex(), **status}
+
+
+def show_status(session: Session, status: dict[str, Any]) -> None:
+    """Prints what `tx_status` says, with the receipt's fee in coins."""
+    receipt = status.get("receipt") or {}
+    fields = {name: status.get(name) for name in ("txid", "status", "code", "height", "block")}
+    if receipt:
+        fields |= {"fee": format_coins(receipt["fee"]), "macs": receipt["macs"]}
+    shown = [(name, value) for name, value in fields.items() if value not in (None, "")]
+    session.show(status, [*shown, *[(event["name"], _event(event)) for event in receipt.get("events", [])]])
+
+
+def _event(event: dict[str, Any]) -> str:
+    values = [str(value) for value in (*event["values"], *event["text"])]
+    return " ".join([event["subject"], *values])

@@ -1,0 +1,65 @@
+"""`engram tx`: send coins, follow a transaction, submit one that was signed elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engram.commands.amounts import COINS
+from engram.commands.hexadecimal import HASH, HEX
+from engram.commands.sending import send, show_status, with_fee
+from engram.commands.session import Group, Session, with_key, with_session
+
+if TYPE_CHECKING:
+    from engram.node.client import RpcClient
+
+
+@click.group("tx", cls=Group)
+def command() -> None:
+    """Send coins and follow transactions."""
+
+
+@command.command("send", example="engram tx send leng1… 12.5 --key alice\nengram tx send bob 0.1 --no-wait")
+@click.argument("to")
+@click.argument("amount", type=COINS)
+@with_fee
+@with_key
+@with_session
+def send_coins(session: Session, to: str, amount: int, fee: int | None, wait: bool) -> None:
+    """Send AMOUNT coins to an address, or to a key of yours by its name."""
+    from engram.primitives.keys import parse_address
+    from engram.statemachine.transactions.transfer import Transfer
+
+    target = parse_address(session.address(to), session.hrp)
+    send(session, Transfer(target, amount), fee=fee, wait=wait)
+
+
+@command.command("status", example="engram tx status 6fd0…")
+@click.argument("txid", type=HASH)
+@with_session
+def status(session: Session, txid: bytes) -> None:
+    """Show how a transaction stands: pending, included, failed, dropped or unknown."""
+    show_status(session, {"txid": txid.hex(), **session.call("tx_status", txid=txid)})
+
+
+@command.command("show", example="engram tx show 6fd0… --json")
+@click.argument("txid", type=HASH)
+@with_session
+def show(session: Session, txid: bytes) -> None:
+    """Show a transaction with its decoded payload."""
+    result = session.call("tx_get", txid=txid)
+    session.show(result, result.items())
+
+
+@command.command("submit", example="engram tx submit 97cf…")
+@click.argument("raw", type=HEX)
+@with_session
+def submit(session: Session, raw: bytes) -> None:
+    """Hand a signed transaction, in hexadecimal, to the node."""
+
+    async def action(client: RpcClient) -> dict[str, Any]:
+        txid = (await client.call("tx_submit", raw=raw))["txid"]
+        return {"txid": txid, **await client.call("tx_status", txid=txid)}
+
+    show_status(session, session.run(action))

@@ -1,0 +1,94 @@
+"""What is done to a data directory while no node runs on it: check it, rebuild it. Blocking calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from engram.consensus.chainspec import ChainSpec, load_spec, spec_id
+from engram.consensus.genesis import Genesis, genesis
+from engram.node.cache import VerificationCache
+from engram.node.config import Config
+from engram.node.errors import ChainNotFound
+from engram.node.importer import Importer
+from engram.node.recovery import Progress, check_end, open_chain, remove_database
+from engram.node.store import BLOCKS_DIRECTORY, BlockRef, ChainStore, open_store
+from engram.node.verify import SignatureVerifier
+from engram.statemachine.scoring import Scorer
+
+
+@dataclass(frozen=True)
+class CheckedChain:
+    """The best chain of a data directory that was found sound or made so."""
+
+    head: BlockRef
+    blocks: int
+    """Blocks checked, or executed again."""
+    refused: int = 0
+    """Records of the block files that hold no block of this chain."""
+    damaged_bytes: int = 0
+    """Bytes of the block files that hold no intact record."""
+
+    def to_json(self) -> dict[str, object]:
+        """JSON values, ids as hexadecimal text."""
+        return {
+            "height": self.head.height,
+            "head": self.head.id.hex(),
+            "state_root": self.head.state_root.hex(),
+            "blocks": self.blocks,
+            "refused": self.refused,
+            "damaged_bytes": self.damaged_bytes,
+        }
+
+
+def read_spec(config: Config) -> ChainSpec:
+    """The chain that a data directory was made for. Raises `ChainNotFound`, `BadSpec`."""
+    try:
+        return load_spec(config.spec_file.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ChainNotFound(f"{config.data_dir} holds no chain: run `engram init`") from error
+
+
+def check_data_dir(config: Config, blocks: int | None = None) -> CheckedChain:
+    """Checks that the last `blocks` blocks, by default all, belong together with their receipts and states.
+
+    Raises `ChainNotFound`, what `open_store` raises, `CorruptStore` with what is wrong.
+    """
+    spec = read_spec(config)
+    with _opened(config, spec, genesis(spec)) as store:
+        tip = store.tip()
+        if tip is None:
+            raise ChainNotFound(f"{config.data_dir} holds no blocks yet: start the node once")
+        count = tip.height + 1 if blocks is None else min(blocks, tip.height + 1)
+        return CheckedChain(check_end(store, count), count)
+
+
+def reindex_data_dir(config: Config, progress: Progress | None = None) -> CheckedChain:
+    """Removes the database and rebuilds it from the block files, judging every block anew.
+
+    Raises `ChainNotFound`, `DataDirLocked` while a node runs there, `DiskFull`.
+    """
+    spec = read_spec(config)
+    first = genesis(spec)
+    remove_database(config.data_dir)
+    verifier = SignatureVerifier()
+    try:
+        with _opened(config, spec, first) as store:
+            importer = Importer(spec, store, Scorer(VerificationCache()), verifier)
+            forward = open_chain(spec, first, store, importer, progress)
+    finally:
+        verifier.close()
+    damaged = sum(damage.size_bytes for damage in forward.damage)
+    return CheckedChain(forward.head, forward.imported, forward.refused, damaged)
+
+
+@contextmanager
+def _opened(config: Config, spec: ChainSpec, first: Genesis) -> Iterator[ChainStore]:
+    if not (config.data_dir / BLOCKS_DIRECTORY).is_dir():
+        raise ChainNotFound(f"{config.data_dir} holds no blocks yet: start the node once")
+    store = open_store(config.data_dir, spec_id(spec), first.id)
+    try:
+        yield store
+    finally:
+        store.close()
