@@ -280,12 +280,18 @@ async def test_a_slow_reader_gets_bounded_steps_that_add_up() -> None:
         assert connected == ids(branch.blocks)[1:]
 
 
-async def test_the_loop_runs_on_while_blocks_are_judged(loop_watchdog: LoopWatchdog) -> None:
+def full_blocks() -> MemoryChain:
+    """Three blocks of 200 transfers each."""
     branch = MemoryChain(SPEC)
     for _ in range(3):
         nonce = branch.state.account(ALICE.address).nonce
         txs = [branch.sign(ALICE, Transfer(BOB.address, 1), nonce=nonce + index) for index in range(200)]
         branch.mine(txs)
+    return branch
+
+
+async def test_the_loop_runs_on_while_blocks_are_judged(loop_watchdog: LoopWatchdog) -> None:
+    branch = await asyncio.to_thread(full_blocks)
     async with running() as node:
         await node.take(*branch.blocks[1:])
         assert node.chain.head.height == 3
