@@ -86,13 +86,15 @@ class Chain:
         importer: Importer,
         clock: Clock,
         head: BlockRef,
+        observe: Callable[[float], None] | None = None,
     ) -> None:
-        """`head` is what `recovery.open_chain` returned."""
+        """`head` is what `recovery.open_chain` returned; `observe` is told the seconds of each import."""
         self.spec = spec
         self.store = store
         self.head = head
         self._importer = importer
         self._clock = clock
+        self._observe = observe
         self._parked = ParkedBlocks()
         self._queue: asyncio.Queue[_Offer | None] = asyncio.Queue(QUEUE_BLOCKS)
         self._current: _Offer | None = None
@@ -171,6 +173,7 @@ class Chain:
 
     async def _import(self, worker: ThreadPoolExecutor, block: Block) -> ImportOutcome:
         """One import in the worker; what it has begun it ends, even if the node is being stopped."""
+        began_s = self._clock.monotonic()
         work = asyncio.get_running_loop().run_in_executor(
             worker, self._importer.import_block, block, self.head, self._clock.now_ms()
         )
@@ -179,6 +182,8 @@ class Chain:
         except asyncio.CancelledError:
             await asyncio.wait([work])
             raise
+        if self._observe is not None:
+            self._observe(self._clock.monotonic() - began_s)
         if imported.head != self.head:
             self.head = imported.head
             hit(FailPoint.IMPORT_AFTER_HEAD)

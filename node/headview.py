@@ -18,6 +18,7 @@ from engram.node.clock import Clock
 from engram.node.errors import BlockNotFound
 from engram.node.recordindex import records
 from engram.node.store import BlockRef, ChainStore
+from engram.node.threads import Threads
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.record import Record, u32
@@ -72,6 +73,8 @@ class HeadViews:
     chain: Chain
     scorer: Scorer
     clock: Clock
+    threads: Threads
+    """Where what blocks is run."""
 
     def now(self) -> HeadView:
         """The chain as it is now."""

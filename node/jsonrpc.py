@@ -83,6 +83,14 @@ class Method:
     admin: bool
     """Changes the node itself: asks for the bearer token of the data directory."""
 
+    def to_json(self) -> dict[str, object]:
+        """The method as a listing shows it."""
+        params = [
+            {"name": p.name, "type": _JSON_NAMES[p.kind], "required": p.required, "nullable": p.optional}
+            for p in self.parameters
+        ]
+        return {"name": self.name, "params": params, "summary": self.summary, "admin": self.admin}
+
 
 def method_of(name: str, handler: Handler, *, admin: bool = False) -> Method:
     """Describe `handler` from its signature. Raises TypeError at start-up for an annotation that JSON

@@ -34,7 +34,7 @@ def configure(level: str, form: str, stream: TextIO, monotonic: Callable[[], flo
     shared: list[Processor] = [
         structlog.processors.add_log_level,
         PeerRateLimit(monotonic),
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
         _plain_values,
     ]
     if form == "json":

@@ -126,8 +126,8 @@ class Mempool:
                 tasks.create_task(self._follow_head(), name="mempool-head")
                 tasks.create_task(self._warm_admitted(), name="mempool-warm")
         finally:
-            self._worker.shutdown(wait=False, cancel_futures=True)
-            self._warmer.shutdown(wait=False, cancel_futures=True)
+            self._worker.shutdown(wait=True, cancel_futures=True)  # they read the store, which is closed next
+            self._warmer.shutdown(wait=True, cancel_futures=True)
 
     def listen(self, callback: Callable[[Entry], None]) -> Callable[[], None]:
         """Calls back with each admitted entry; returns what ends that."""

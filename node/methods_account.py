@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,7 +28,7 @@ class _AccountMethods:
         heights, or from the height `since` on.
         """
         raw = self.render.parse_address(address)
-        account = await asyncio.to_thread(self._account, raw, since)
+        account = await self.views.threads.run(self._account, raw, since)
         waiting = [entry for entry in self.mempool.entries() if entry.sender == raw]
         return {
             **account,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,23 +37,23 @@ class _ChainMethods:
 
     async def chain_header(self, height: int | None = None, id: bytes | None = None) -> dict[str, Any]:
         """The header of a block named by height or id; the head if neither is given."""
-        return await asyncio.to_thread(lambda: self.render.header(self.views.now().block(height, id)))
+        return await self.views.threads.run(lambda: self.render.header(self.views.now().block(height, id)))
 
     async def chain_headers(self, first: int, count: int) -> list[dict[str, Any]]:
         """Headers of the best chain from a height on, at most 1000."""
-        return await asyncio.to_thread(self._headers, first, min(count, MAX_HEADERS))
+        return await self.views.threads.run(self._headers, first, min(count, MAX_HEADERS))
 
     async def chain_block(self, height: int | None = None, id: bytes | None = None) -> dict[str, Any]:
         """A block with its transactions decoded and their receipts; the head if none is named."""
-        return await asyncio.to_thread(self._block, height, id)
+        return await self.views.threads.run(self._block, height, id)
 
     async def record_get(self, kind: int, key: bytes) -> str | None:
         """The state's value of a record at the head, kind byte and canonical bytes; null if there is none."""
-        return await asyncio.to_thread(self._record, kind, key)
+        return await self.views.threads.run(self._record, kind, key)
 
     async def reservation_list(self, first: int, count: int) -> list[dict[str, Any]]:
         """Bytes and MACs that reveals have reserved, of the heights that have any, from `first` on."""
-        return await asyncio.to_thread(self._reservations, first, min(count, MAX_RESERVATIONS))
+        return await self.views.threads.run(self._reservations, first, min(count, MAX_RESERVATIONS))
 
     def _headers(self, first: int, count: int) -> list[dict[str, Any]]:
         view = self.views.now()

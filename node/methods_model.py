@@ -28,54 +28,54 @@ class _ModelMethods:
 
     async def model_list(self) -> list[dict[str, Any]]:
         """Every model of the chain."""
-        return await asyncio.to_thread(self._list, Model)
+        return await self.views.threads.run(self._list, Model)
 
     async def model_get(self, id: bytes) -> dict[str, Any]:
         """One model: its rules, its current version, its retention parts."""
-        return await asyncio.to_thread(lambda: self.render.record(self.views.now().state.get(Model, id)))
+        return await self.views.threads.run(lambda: self.render.record(self.views.now().state.get(Model, id)))
 
     async def model_version(self, id: bytes, number: int | None = None) -> dict[str, Any]:
         """A version of a model, by default the current one, with the roots of all versions up to it."""
-        return await asyncio.to_thread(self._version, id, number)
+        return await self.views.threads.run(self._version, id, number)
 
     async def model_versions(self, id: bytes) -> list[dict[str, Any]]:
         """All versions of a model, from its founding on."""
-        return await asyncio.to_thread(
+        return await self.views.threads.run(
             lambda: [summary(version, self.render) for version in self._records(Version, id)]
         )
 
     async def model_scores(self, id: bytes) -> list[dict[str, Any]]:
         """The ledger: what each version of a model scored on each part."""
-        return await asyncio.to_thread(self._list, ScoreEntry, id)
+        return await self.views.threads.run(self._list, ScoreEntry, id)
 
     async def model_badges(self, id: bytes) -> list[dict[str, Any]]:
         """The badges given for work on a model."""
-        return await asyncio.to_thread(self._list, Badge, id)
+        return await self.views.threads.run(self._list, Badge, id)
 
     async def model_reputation(self, id: bytes) -> list[dict[str, Any]]:
         """Who removed how much of a model's sealed loss."""
-        return await asyncio.to_thread(self._list, Reputation, id)
+        return await self.views.threads.run(self._list, Reputation, id)
 
     async def model_predict(
         self, id: bytes, rows: list[list[int]], version: int | None = None
     ) -> dict[str, Any]:
         """What a version sees in rows of features 0 to 255: classes, probabilities, logits, whose neurons."""
         async with self.busy:
-            return await asyncio.to_thread(self._predict, id, rows, version)
+            return await self.views.threads.run(self._predict, id, rows, version)
 
     async def model_prove(
         self, id: bytes, version: int | None = None, checkpoint: bytes | None = None
     ) -> dict[str, Any]:
         """A proof bundle of a version, from genesis or from a block that the verifier trusts."""
         async with self.busy:
-            raw = await asyncio.to_thread(
+            raw = await self.views.threads.run(
                 lambda: build_bundle(self.views.now(), id, version, checkpoint).hex()
             )
         return {"bundle": raw}
 
     async def part_get(self, id: bytes) -> dict[str, Any]:
         """A revealed data part; its bytes are the blob that it names."""
-        return await asyncio.to_thread(lambda: self.render.record(self.views.now().state.get(Part, id)))
+        return await self.views.threads.run(lambda: self.render.record(self.views.now().state.get(Part, id)))
 
     def _records(self, cls: type[R], model: bytes) -> list[R]:
         view = self.views.now()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,19 +19,19 @@ class _RoundMethods:
 
     async def round_list(self, model: bytes | None = None) -> list[dict[str, Any]]:
         """Every round of the chain, or of one model, with phase and calendar."""
-        return await asyncio.to_thread(self._rounds, model)
+        return await self.views.threads.run(self._rounds, model)
 
     async def round_get(self, id: bytes) -> dict[str, Any]:
         """One round: terms, parts, results, phase of the next block, calendar."""
-        return await asyncio.to_thread(self._round, id)
+        return await self.views.threads.run(self._round, id)
 
     async def round_candidates(self, id: bytes) -> list[dict[str, Any]]:
         """The verified updates of a round that wait for the sealed parts."""
-        return await asyncio.to_thread(self._of_round, Candidate, id)
+        return await self.views.threads.run(self._of_round, Candidate, id)
 
     async def round_commits(self, id: bytes) -> list[dict[str, Any]]:
         """The updates that authors have committed to and not revealed yet."""
-        return await asyncio.to_thread(self._of_round, Commit, id)
+        return await self.views.threads.run(self._of_round, Commit, id)
 
     def _rounds(self, model: bytes | None) -> list[dict[str, Any]]:
         view = self.views.now()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,7 +46,7 @@ class _TransactionMethods:
 
     async def tx_submit(self, raw: bytes) -> dict[str, Any]:
         """Hand a signed transaction to the mempool; refused with the code of the rule that it breaks."""
-        tx = await asyncio.to_thread(decode, Transaction, raw)
+        tx = await self.views.threads.run(decode, Transaction, raw)
         outcome = await self.mempool.admit(tx)
         if outcome.error is not None:
             raise outcome.error
@@ -55,7 +54,7 @@ class _TransactionMethods:
 
     async def tx_status(self, txid: bytes) -> dict[str, Any]:
         """How a transaction stands: pending, included, failed, dropped or unknown; with its receipt."""
-        included = await asyncio.to_thread(self._included, txid)
+        included = await self.views.threads.run(self._included, txid)
         if included is not None:
             return self._outcome(included)
         if self.mempool.get(txid) is not None:
@@ -65,7 +64,7 @@ class _TransactionMethods:
 
     async def tx_get(self, txid: bytes) -> dict[str, Any]:
         """A transaction of the best chain or the mempool: its bytes, and decoded."""
-        included = await asyncio.to_thread(self._included, txid)
+        included = await self.views.threads.run(self._included, txid)
         tx = included.tx if included is not None else self.mempool.get(txid)
         if tx is None:
             raise TransactionNotFound(got=txid)
@@ -77,7 +76,7 @@ class _TransactionMethods:
         """What a payload costs in the next block; refused with its own code where it could not even start."""
         address = self.render.parse_address(sender)
         nonce = self.mempool.next_nonce(address)
-        return await asyncio.to_thread(self._estimate, kind, payload, address, nonce)
+        return await self.views.threads.run(self._estimate, kind, payload, address, nonce)
 
     async def mempool_info(self) -> dict[str, Any]:
         """How much waits, and how much may."""

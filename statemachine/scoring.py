@@ -80,12 +80,14 @@ class NoCache:
 class DataPart:
     """A data part by its commitment, read when its rows are first needed."""
 
-    __slots__ = ("_load", "_loaded", "id")
+    __slots__ = ("_load", "_loaded", "activations", "id")
 
     def __init__(self, part_id: Hash, load: Callable[[], PartData]) -> None:
         self.id: Final = part_id
         self._load = load
         self._loaded: PartData | None = None
+        self.activations: Final[dict[Hash, FrozenActivations]] = {}
+        """What networks computed on the rows in the life of this object, by parameters root."""
 
     def load(self) -> PartData:
         """The rows. Raises `BadPart`, `LabelOutOfRange`; `MissingBlob` where this node does not hold them."""
@@ -153,6 +155,12 @@ class Scorer:
         return known
 
     def _activations(self, network: Network, part: DataPart) -> FrozenActivations:
+        """Once for all growths that one transaction scores on the part, cache or not."""
+        if network.root not in part.activations:
+            part.activations[network.root] = self._cached_activations(network, part)
+        return part.activations[network.root]
+
+    def _cached_activations(self, network: Network, part: DataPart) -> FrozenActivations:
         key = activations_key(network.root, part.id)
         kept = self._cache.get_activations(key)
         if kept is None:

@@ -78,7 +78,7 @@ class OpenRound:
         if self.founding is None:
             model, events = free_model(state, ctx, self.model)
         else:
-            model, brought = self._found(state, ctx, sender, tagged_hash(Tag.MODEL, txid))
+            model, brought, events = self._found(state, ctx, sender, tagged_hash(Tag.MODEL, txid))
         take(state, sender, self.terms.opener_bond + self.terms.bounty)
         round_ = Round(
             id=tagged_hash(Tag.ROUND, txid),
@@ -99,7 +99,7 @@ class OpenRound:
 
     def _found(
         self, state: State, ctx: BlockContext, sender: Address, model_id: Hash
-    ) -> tuple[Model, Mapping[Hash, bytes]]:
+    ) -> tuple[Model, Mapping[Hash, bytes], tuple[Event, ...]]:
         """The model and its version 0, whose parameters are read and proved."""
         assert self.founding is not None, "apply founds a model only where one is given"
         founding, brought = self.founding, brought_tensors(self.founding.tensors)
@@ -110,9 +110,9 @@ class OpenRound:
             hold(state, tensor)
         model = _founded(founding, ctx, sender, model_id)
         state.put(_version_zero(founding, ctx, model))
-        if model.frozen:
-            give_badge(state, ctx, model.id, 0, sender, BadgeKind.FOUNDER)
-        return model, brought
+        if not model.frozen:
+            return model, brought, ()
+        return model, brought, give_badge(state, ctx, model.id, 0, sender, BadgeKind.FOUNDER)
 
 
 def free_model(state: State, ctx: BlockContext, model_id: Hash) -> tuple[Model, tuple[Event, ...]]:

@@ -263,6 +263,7 @@ def test_a_model_of_one_class_is_frozen_from_the_start() -> None:
     play.ok(play.found(weights, terms=grow_terms(play.parts, rows=8)))
     assert (play.model.frozen, play.model.loss, play.model.classes) == (True, 0, 1)
     assert play.badges(OPENER, 0) == {BadgeKind.FOUNDER}
+    assert [event.name for event in play.events] == ["badge_given", "round_opened"]
     play.reveal_validation()
     play.at(Phase.COMMIT)
     play.ok(reveal(play, growth(play.inputs, 8, classes=1, feature=0)))

@@ -35,7 +35,7 @@ def test_json_lines(stream: io.StringIO) -> None:
     first, second = lines(stream)
     assert (first["event"], first["service"], first["level"]) == ("head changed", "chain", "info")
     assert (first["block"], first["height"]) == ("00ff", 7)
-    assert str(first["time"]).endswith("Z")
+    assert str(first["timestamp"]).endswith("Z")
     assert second["code"] == "nonce_mismatch"
 
 

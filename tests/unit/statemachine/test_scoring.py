@@ -156,6 +156,16 @@ def test_a_warm_growth_reads_neither_the_base_nor_its_tensors() -> None:
     assert scorer.score_growth(unread, whole, part, 5, 1) == Scorer().score_network(whole, part, 5, 1)
 
 
+def test_without_a_cache_one_part_still_serves_many_growths() -> None:
+    base, whole = grown()
+    part, scorer = part_of(classes=5), Scorer()
+    scorer.score_network(base, part, 5, 1, keep=True)
+    assert set(part.activations) == {base.root}
+    first = part.activations[base.root]
+    assert scorer.score_growth(base, whole, part, 5, 1) == scorer.score_network(whole, part, 5, 1)
+    assert part.activations == {base.root: first}
+
+
 def test_a_known_score_reads_nothing() -> None:
     base, _ = grown()
     cache = Remembering()

@@ -1,0 +1,161 @@
+"""Fetches the blocks of known headers from several peers at once and hands them over in order.
+
+Knows which ids to fetch, not why. A block that does not come in time is asked of another peer; a peer that
+fails is not asked again. What waits to be handed over is bounded in number and bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engram.consensus.block import Block, block_id, transactions_root
+from engram.consensus.errors import WrongTransactionsRoot
+from engram.node.clock import Clock
+from engram.node.errors import BodiesUnavailable, ForeignHeaders
+from engram.node.threads import Threads
+from engram.p2p.clock import Deadline
+from engram.p2p.protocol import Peer
+from engram.primitives.codec import decode
+from engram.primitives.errors import Invalid, NotReady
+from engram.primitives.types import Hash
+from engram.statemachine.transaction import txid
+
+MIB: Final = 1024 * 1024
+
+Consume = Callable[[Block], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class DownloadLimits:
+    """Bounds of one download."""
+
+    window_blocks: int = 64
+    """How far ahead of the block to hand over next others are asked for."""
+    buffer_bytes: int = 16 * MIB
+    """Once so much waits, only the next block is asked for."""
+    peer_requests: int = 4
+    """Blocks asked of one peer at once."""
+    body_s: float = 15.0
+    """For one block; then the next peer is asked."""
+
+
+class Download:
+    """One run over a list of ids."""
+
+    def __init__(self, ids: Sequence[Hash], clock: Clock, threads: Threads, limits: DownloadLimits) -> None:
+        self._ids = ids
+        self._clock = clock
+        self._threads = threads
+        self._limits = limits
+        self._missing = list(range(len(ids)))  # a heap: lowest first
+        self._ready: dict[int, tuple[Block, int]] = {}
+        self._buffered_bytes = 0
+        self._next = 0
+        self._peers: dict[Peer, int] = {}
+        self._failed: set[Peer] = set()
+        self._changed = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self, peers: Iterable[Peer], consume: Consume) -> None:
+        """Hands every block to `consume`, in order. Raises what that raises, and `BodiesUnavailable`."""
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                for peer in peers:
+                    self.join(peer)
+                await self._hand_over(consume)
+                for task in self._tasks:
+                    task.cancel()
+        finally:
+            self._group = None
+
+    def join(self, peer: Peer) -> None:
+        """Asks this peer too, from now on."""
+        if self._group is None or peer in self._peers:
+            return
+        self._peers[peer] = self._limits.peer_requests
+        for _ in range(self._limits.peer_requests):
+            self._tasks.append(self._group.create_task(self._ask(peer)))
+
+    async def _hand_over(self, consume: Consume) -> None:
+        while self._next < len(self._ids):
+            while self._next not in self._ready:
+                if not any(self._peers.values()):
+                    raise BodiesUnavailable(expected=self._ids[self._next])
+                await self._wait()
+            block, size = self._ready.pop(self._next)
+            self._buffered_bytes -= size
+            self._next += 1
+            self._notify()
+            await consume(block)
+
+    async def _ask(self, peer: Peer) -> None:
+        """Fetches one block after another until the peer fails."""
+        try:
+            while peer not in self._failed:
+                index = await self._claim()
+                if not await self._fetch(peer, index):
+                    heapq.heappush(self._missing, index)
+                    self._failed.add(peer)
+        finally:
+            self._peers[peer] -= 1
+            self._notify()
+
+    async def _claim(self) -> int:
+        while not self._missing or not self._may_ask(self._missing[0]):
+            await self._wait()
+        return heapq.heappop(self._missing)
+
+    def _may_ask(self, index: int) -> bool:
+        if index == self._next:
+            return True
+        return (
+            index < self._next + self._limits.window_blocks
+            and self._buffered_bytes < self._limits.buffer_bytes
+        )
+
+    async def _fetch(self, peer: Peer, index: int) -> bool:
+        """Whether the peer delivered."""
+        expected = self._ids[index]
+        try:
+            async with Deadline(self._clock, self._limits.body_s):
+                raw = await peer.get_block(expected)
+            if raw is None:
+                return False
+            block = await self._threads.run(decode_body, raw, expected)
+        except (NotReady, TimeoutError):
+            return False
+        except Invalid as error:
+            peer.misbehaved(error)
+            return False
+        self._ready[index] = block, len(raw)
+        self._buffered_bytes += len(raw)
+        self._notify()
+        return True
+
+    async def _wait(self) -> None:
+        await self._changed.wait()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def decode_body(raw: bytes, expected: Hash) -> Block:
+    """The block of this id. CPU work. Raises `CodecError`, `ForeignHeaders`, `WrongTransactionsRoot`."""
+    block = decode(Block, raw)
+    if (name := block_id(block.header)) != expected:
+        raise ForeignHeaders("another block than asked for", expected=expected, got=name)
+    check_transactions_root(block)
+    return block
+
+
+def check_transactions_root(block: Block) -> None:
+    """Raises `WrongTransactionsRoot` unless the header commits to exactly these transactions."""
+    root = transactions_root([txid(tx) for tx in block.transactions])
+    if root != block.header.transactions_root:
+        raise WrongTransactionsRoot(expected=block.header.transactions_root, got=root)

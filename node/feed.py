@@ -1,0 +1,175 @@
+"""Turns what happens on this node into events for subscribers. Decides nothing, keeps little.
+
+    heads          {height, id, state_root, timestamp_ms, connected: [ids], disconnected: [ids]}
+    transactions   {txid, status: pending | included | failed | dropped, code, height}
+    rounds         {id, model, phase, epoch, status, height}   when its phase or its record changed
+    versions       {model, number, root, height}
+
+When an event is published, every RPC method already answers accordingly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from engram.node.chain import Chain, HeadChanged
+from engram.node.events import EventHub
+from engram.node.mempool import Mempool
+from engram.node.metrics import Metrics
+from engram.node.pool import Entry
+from engram.node.recordindex import records
+from engram.node.store import BlockRef
+from engram.node.threads import Threads
+from engram.primitives.types import ZERO_HASH, Hash
+from engram.statemachine.phases import Phase, span_at
+from engram.statemachine.receipt import Status
+from engram.statemachine.record import Record
+from engram.statemachine.records import Model, Version
+from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.state import parse_record
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass
+class _Findings:
+    """What a change of the head did, found out in a worker thread."""
+
+    transactions: list[dict[str, Any]]
+    versions: list[dict[str, Any]]
+    touched: set[Hash]
+    """Rounds whose records changed."""
+    macs: int
+
+
+class EventFeed:
+    """The service."""
+
+    def __init__(
+        self, chain: Chain, mempool: Mempool, hub: EventHub, metrics: Metrics, threads: Threads
+    ) -> None:
+        self._chain = chain
+        self._mempool = mempool
+        self._hub = hub
+        self._metrics = metrics
+        self._threads = threads
+        self._changes = chain.changes()
+        self._phases: dict[Hash, tuple[Phase, int]] = {}
+        """Phase and epoch of every open round, as last published."""
+
+    async def run(self) -> None:
+        """Publishes for ever."""
+        end = self._mempool.listen(self._admitted)
+        end_drops = self._mempool.listen_drops(self._dropped)
+        try:
+            rounds = await self._threads.run(self._open_rounds)
+            await self._threads.run(self._look_at_rounds, self._chain.head, rounds)
+            async for change in self._changes:
+                await self._publish(change)
+        finally:
+            end()
+            end_drops()
+
+    def _admitted(self, entry: Entry) -> None:
+        self._hub.publish("transactions", _transaction(entry.txid, "pending", "", None))
+
+    def _dropped(self, name: Hash, code: str) -> None:
+        self._hub.publish("transactions", _transaction(name, "dropped", code, None))
+
+    async def _publish(self, change: HeadChanged) -> None:
+        head = change.connected[-1]
+        self._metrics.reorgs += bool(change.disconnected)
+        self._hub.publish(
+            "heads",
+            {
+                "height": head.height,
+                "id": head.id.hex(),
+                "state_root": head.state_root.hex(),
+                "timestamp_ms": head.header.timestamp_ms,
+                "connected": [ref.id.hex() for ref in change.connected],
+                "disconnected": [ref.id.hex() for ref in change.disconnected],
+            },
+        )
+        findings = await self._threads.run(self._examine, change)
+        self._metrics.verified_macs += findings.macs
+        rounds = await self._threads.run(self._look_at_rounds, head, findings.touched)
+        for topic, events in (
+            ("transactions", findings.transactions),
+            ("versions", findings.versions),
+            ("rounds", rounds),
+        ):
+            for event in events:
+                self._hub.publish(topic, event)
+
+    def _examine(self, change: HeadChanged) -> _Findings:
+        """In a worker: receipts of the blocks that joined, records of those that joined or left."""
+        findings = _Findings([], [], set(), 0)
+        for ref in change.connected:
+            for receipt in self._chain.store.receipts(ref):
+                status = "included" if receipt.status == Status.OK else "failed"
+                findings.transactions.append(_transaction(receipt.txid, status, receipt.code, ref.height))
+                findings.macs += receipt.macs
+            findings.versions += [_version(record) for record in self._written(ref, Version)]
+        for ref in (*change.connected, *change.disconnected):
+            findings.touched |= {record.id for record in self._written(ref, Round)}
+        return findings
+
+    def _written(self, ref: BlockRef, cls: type[R]) -> list[R]:
+        """The records of a class that a block wrote."""
+        values = (entry.value for entry in self._chain.store.diff(ref).entries)
+        raws = [value for value in values if value is not None and value[0] == cls.KIND]
+        return [record for record in map(parse_record, raws) if isinstance(record, cls)]
+
+    def _look_at_rounds(self, head: BlockRef, touched: set[Hash]) -> list[dict[str, Any]]:
+        """In a worker: the rounds whose phase or record is another than was published."""
+        state = self._chain.state(head)
+        events = []
+        for name in sorted(touched | self._phases.keys()):
+            round_ = state.find(Round, name)
+            known = self._phases.pop(name, None)
+            if round_ is None:
+                continue
+            stands = self._stands(round_, head)
+            if round_.status == RoundStatus.OPEN:
+                self._phases[name] = stands
+            if name in touched or stands != known:
+                events.append(_round(round_, stands, head.height))
+        return events
+
+    def _stands(self, round_: Round, head: BlockRef) -> tuple[Phase, int]:
+        """Phase and epoch of the block after `head`."""
+        if round_.status != RoundStatus.OPEN:
+            return Phase.CLOSED, 0
+        span = span_at(round_, self._chain.spec.rules, head.height + 1)
+        return span.phase, span.epoch
+
+    def _open_rounds(self) -> set[Hash]:
+        """In a worker: the rounds that are open at the head, one a model at most."""
+        database, state = self._chain.store.database, self._chain.state()
+        return {model.open_round for model in records(database, state, Model)} - {ZERO_HASH}
+
+
+def _transaction(name: Hash, status: str, code: str, height: int | None) -> dict[str, Any]:
+    return {"txid": name.hex(), "status": status, "code": code, "height": height}
+
+
+def _version(version: Version) -> dict[str, Any]:
+    return {
+        "model": version.model.hex(),
+        "number": version.number,
+        "root": version.root.hex(),
+        "height": version.height,
+    }
+
+
+def _round(round_: Round, stands: tuple[Phase, int], height: int) -> dict[str, Any]:
+    phase, epoch = stands
+    return {
+        "id": round_.id.hex(),
+        "model": round_.model.hex(),
+        "phase": phase.name.lower(),
+        "epoch": epoch,
+        "status": RoundStatus(round_.status).name.lower(),
+        "height": height,
+    }

@@ -1,0 +1,126 @@
+"""The miner as an operator handles it: started, stopped, changed and asked for blocks while the node runs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engram.node.chain import Chain
+from engram.node.clock import Clock
+from engram.node.errors import MinerAddressMissing, MinerChanged
+from engram.node.mempool import Mempool
+from engram.node.miner import Miner, MinerOptions
+from engram.primitives.types import Address, Hash
+from engram.statemachine.scoring import Scorer
+
+
+@dataclass(frozen=True)
+class MiningSetup:
+    """What the operator has set up; a request may change address and pace."""
+
+    address: Address | None
+    threads: int = 1
+    max_hashes_per_s: int = 0
+    on_demand: bool = False
+    """While mining is on, mine only when transactions wait or blocks are asked for."""
+    active: bool = False
+    """Whether mining is on."""
+
+
+class Mining:
+    """Runs at most one miner. While mining is off, blocks are still mined when they are asked for."""
+
+    def __init__(
+        self, chain: Chain, mempool: Mempool, scorer: Scorer, clock: Clock, setup: MiningSetup
+    ) -> None:
+        self.setup = setup
+        self._chain = chain
+        self._mempool = mempool
+        self._scorer = scorer
+        self._clock = clock
+        self._miner: Miner | None = None
+        self._changed = asyncio.Event()
+        self._hashes = 0
+        self._blocks = 0
+
+    async def run(self) -> None:
+        """The service. Ends by cancellation, or with what ends the miner."""
+        while True:
+            self._changed.clear()
+            address = self.setup.address
+            if address is None:
+                await self._changed.wait()
+            else:
+                await self._run_miner(self._options(address))
+
+    def start(self, address: Address | None = None, max_hashes_per_s: int | None = None) -> None:
+        """Mines from now on; what is not given stays as it is. Raises `MinerAddressMissing`."""
+        setup = replace(self.setup, active=True)
+        if address is not None:
+            setup = replace(setup, address=address)
+        if max_hashes_per_s is not None:
+            setup = replace(setup, max_hashes_per_s=max_hashes_per_s)
+        if setup.address is None:
+            raise MinerAddressMissing
+        self._apply(setup)
+
+    def stop(self) -> None:
+        """Mines no more, unless asked for blocks."""
+        self._apply(replace(self.setup, active=False))
+
+    async def mine(self, blocks: int) -> list[Hash]:
+        """Mines so many blocks now; their ids, lowest first. Raises `MinerAddressMissing`, `MinerChanged`."""
+        if self.setup.address is None or self._miner is None:
+            raise MinerAddressMissing
+        try:
+            return await self._miner.generate(blocks)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise MinerChanged from None
+
+    @property
+    def hashes(self) -> int:
+        """Digests tried since the node started."""
+        return self._hashes + (self._miner.hashes if self._miner else 0)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks found since the node started."""
+        return self._blocks + (self._miner.blocks if self._miner else 0)
+
+    def status(self) -> dict[str, Any]:
+        """The set-up and the counts, without the address, which is the caller's to render."""
+        return {
+            "mining": self.setup.active,
+            "on_demand": self.setup.on_demand,
+            "threads": self.setup.threads,
+            "max_hashes_per_s": self.setup.max_hashes_per_s,
+            "hashes": self.hashes,
+            "blocks": self.blocks,
+        }
+
+    def _apply(self, setup: MiningSetup) -> None:
+        if setup != self.setup:
+            self.setup = setup
+            self._changed.set()
+
+    def _options(self, address: Address) -> MinerOptions:
+        setup = self.setup
+        idle = not setup.active
+        return MinerOptions(address, setup.threads, setup.max_hashes_per_s, setup.on_demand, idle)
+
+    async def _run_miner(self, options: MinerOptions) -> None:
+        """One miner, until the set-up changes."""
+        self._miner = miner = Miner(self._chain, self._mempool, self._scorer, self._clock, options)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(miner.run(), name="miner")
+                await self._changed.wait()
+                running.cancel()
+        finally:
+            self._miner = None
+            self._hashes += miner.hashes
+            self._blocks += miner.blocks

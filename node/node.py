@@ -1,0 +1,149 @@
+"""The composition root: a node's services start and stop together here. No logic of its own.
+
+A node is one task group. The first service that fails ends the others, and `run` raises its error; `stop`
+ends all of them cleanly. What a service leaves on disk is whole at every moment, so nothing is undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Coroutine
+from typing import Any
+
+from engram.consensus.chainspec import ChainSpec, spec_id
+from engram.consensus.genesis import genesis
+from engram.node import logs
+from engram.node.clock import Clock, SystemClock
+from engram.node.config import Config
+from engram.node.datadir import RunInfo, remove_run_info, write_run_info, write_spec
+from engram.node.errors import AddressUnusable, MinerAddressMissing, PortTaken
+from engram.node.leaves import cause_of
+from engram.node.mining import MiningSetup
+from engram.node.peering import announce
+from engram.node.render import Renderer
+from engram.node.services import Services, Setup, assemble, opened
+from engram.p2p.errors import ListenFailed
+from engram.p2p.link import PeerAddress, Transport
+from engram.p2p.manager import PeerConfig
+from engram.p2p.transport import WebSocketTransport
+
+
+class Node:
+    """One node on one data directory."""
+
+    def __init__(
+        self,
+        config: Config,
+        spec: ChainSpec,
+        *,
+        clock: Clock | None = None,
+        transport: Transport | None = None,
+        mine_on_demand: bool = False,
+    ) -> None:
+        """`mine_on_demand`: where the config says to mine, mine only when transactions wait."""
+        self.config = config
+        self.spec = spec
+        self.ready = asyncio.Event()
+        """Set once RPC and peers can connect; `services` and `info` are there from then on."""
+        self.services: Services | None = None
+        self.info: RunInfo | None = None
+        self._clock = clock or SystemClock()
+        self._transport = transport or WebSocketTransport()
+        self._mine_on_demand = mine_on_demand
+        self._stopping = asyncio.Event()
+        self._log = logs.get_logger("node")
+
+    def stop(self) -> None:
+        """Ends `run` cleanly, soon."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """The node, until it is stopped.
+
+        Raises what keeps it from starting (`ForeignData`, `SchemaMismatch`, `DataDirLocked`, `CorruptStore`,
+        `PortTaken`, `MinerAddressMissing`, …) or ended it (`StorageError`, `UpgradeRequired`).
+        """
+        setup = self._setup()
+        write_spec(self.config.data_dir, self.spec)
+        async with opened(self.spec, genesis(self.spec), self.config) as base:
+            services = assemble(base, setup)
+            try:
+                await self._serve(services)
+            finally:
+                self.ready.clear()
+                self.services = None
+                remove_run_info(self.config.data_dir)
+        self._log.info("stopped", height=services.chain.head.height)
+
+    async def _serve(self, services: Services) -> None:
+        """All services, until `stop` is called or one of them fails."""
+        parts: dict[str, Coroutine[Any, Any, None]] = {
+            "chain": services.chain.run(),
+            "mempool": services.mempool.run(),
+            "mining": services.mining.run(),
+            "sync": services.sync.run(),
+            "peers": services.peers.run(),
+            "announcements": announce(services.chain.changes(), services.mempool, services.peers),
+            "events": services.feed.run(),
+            "rpc": services.rpc.run(),
+            "metrics": services.metrics.run(self._clock),
+            "ready": self._announce_ready(services),
+        }
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(part, name=name) for name, part in parts.items()]
+                await self._stopping.wait()
+                for task in tasks:
+                    task.cancel()
+        except BaseExceptionGroup as failure:
+            raise self._explained(cause_of(failure)) from failure
+
+    async def _announce_ready(self, services: Services) -> None:
+        await services.rpc.serving.wait()
+        await services.peers.ready.wait()
+        host = f"[{self.config.rpc_host}]" if ":" in self.config.rpc_host else self.config.rpc_host
+        self.info = RunInfo(
+            pid=os.getpid(),
+            rpc_url=f"http://{host}:{services.rpc.port}",
+            rpc_port=services.rpc.port,
+            p2p_port=services.peers.port,
+            node_id=services.node_id.hex(),
+            chain=self.spec.name,
+            spec_id=spec_id(self.spec).hex(),
+        )
+        write_run_info(self.config.data_dir, self.info)
+        self.services = services
+        head = services.chain.head
+        self._log.info("ready", rpc=self.info.rpc_url, p2p=self.info.p2p_port, height=head.height)
+        self.ready.set()
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """The error that ended the node, in the form that its user can act on."""
+        if not isinstance(error, ListenFailed):
+            return error
+        place = f"{self.config.p2p_host}:{self.config.p2p_port}"
+        reason = error.__cause__
+        if isinstance(reason, OSError) and reason.errno == errno.EADDRINUSE:
+            message = f"{place} is in use: stop what uses it, or set --p2p-port (0 takes a free one)"
+            return PortTaken(message, got=place)
+        return AddressUnusable(error.message, got=place)
+
+    def _setup(self) -> Setup:
+        """Raises `MinerAddressMissing`, `BadAddress`, `BadPeerAddress`."""
+        config, render = self.config, Renderer(self.spec.hrp, self.spec.rules)
+        address = render.parse_address(config.miner_address) if config.miner_address else None
+        if config.mine and address is None:
+            raise MinerAddressMissing
+        peers = tuple(PeerAddress.parse(peer) for peer in config.peers)
+        return Setup(
+            config,
+            MiningSetup(
+                address, config.miner_threads, config.max_hashes_per_s, self._mine_on_demand, config.mine
+            ),
+            PeerConfig(config.p2p_host, config.p2p_port, peers, config.max_inbound),
+            self._clock,
+            self._transport,
+            self.stop,
+        )

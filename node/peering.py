@@ -1,0 +1,180 @@
+"""What peers see of this node, and what becomes of what they send: p2p's `ChainProtocol` over the services.
+
+Decoding, hashing and disk reads run in worker threads. Verdicts follow `ChainProtocol`: an `Invalid` raised
+here means what no honest peer sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engram import __version__
+from engram.consensus.block import Block
+from engram.consensus.chainspec import chain_id
+from engram.consensus.errors import UnknownParent
+from engram.node.chain import Chain, HeadChanges
+from engram.node.clock import Clock
+from engram.node.download import check_transactions_root
+from engram.node.errors import BlockRefused, InvalidAncestor
+from engram.node.events import EventHub
+from engram.node.headers import HeaderChain
+from engram.node.headersync import headers_after
+from engram.node.importer import Outcome
+from engram.node.mempool import Mempool
+from engram.node.render import Renderer
+from engram.node.sync import Sync
+from engram.node.threads import Threads
+from engram.p2p.errors import DisconnectReason
+from engram.p2p.manager import PeerManager
+from engram.p2p.protocol import HeadSummary, Identity, Peer
+from engram.primitives.codec import decode, encode
+from engram.primitives.errors import ChainError, CodecError, NotReady
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import Hash
+from engram.statemachine.transaction import Transaction
+
+AGENT: Final = f"engram/{__version__}"
+
+
+@dataclass(frozen=True)
+class CheckedBody:
+    """A fetched block whose header, work and transactions root hold."""
+
+    id: bytes
+    block: Block
+
+
+class ChainDoor:
+    """Implements `p2p.protocol.ChainProtocol`."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        mempool: Mempool,
+        sync: Sync,
+        hub: EventHub,
+        clock: Clock,
+        threads: Threads,
+        render: Renderer,
+        genesis: Hash,
+    ) -> None:
+        self._chain = chain
+        self._mempool = mempool
+        self._sync = sync
+        self._hub = hub
+        self._clock = clock
+        self._threads = threads
+        self._render = render
+        self.identity = Identity(chain_id(chain.spec), genesis, AGENT)
+
+    @property
+    def head(self) -> HeadSummary:
+        head = self._chain.head
+        return HeadSummary(head.height, head.id, head.total_work)
+
+    async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
+        return await self._threads.run(headers_after, self._chain.store, locator, limit)
+
+    async def block_bytes(self, block_id: bytes) -> bytes | None:
+        return await self._threads.run(self._block_bytes, block_id)
+
+    async def transaction_bytes(self, txid: bytes) -> bytes | None:
+        tx = self._mempool.get(txid)
+        return None if tx is None else encode(tx)
+
+    async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
+        if self._sync.is_running:
+            return ()
+        unparked = [block_id for block_id in block_ids if not self._chain.parked(block_id)]
+        return await self._threads.run(self._unknown_blocks, unparked)
+
+    async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
+        if self._sync.is_running:
+            return ()
+        fresh = [
+            txid for txid in txids if self._mempool.get(txid) is None and not self._mempool.drop_reason(txid)
+        ]
+        return await self._threads.run(self._unknown_transactions, fresh)
+
+    def transaction_id(self, raw: bytes) -> bytes:
+        return tagged_hash(Tag.TRANSACTION_ID, raw)
+
+    async def check_block(self, peer: Peer, raw: bytes) -> CheckedBody:
+        try:
+            return await self._threads.run(self._check_block, raw)
+        except NotReady as error:
+            block = await self._threads.run(decode, Block, raw)
+            await self._chain.import_block(block)
+            if isinstance(error, UnknownParent):
+                self._sync.is_ahead(peer)
+            raise
+
+    async def on_block(self, peer: Peer, block: CheckedBody) -> None:
+        answer = await self._chain.import_block(block.block)
+        if answer.outcome is Outcome.INVALID:
+            raise BlockRefused(f"block {answer.block.hex()}: {answer.detail}", got=answer.code)
+
+    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
+        wrong: ChainError | None = None
+        for raw in transactions:
+            try:
+                tx = await self._threads.run(decode, Transaction, raw)
+            except CodecError as error:
+                wrong = error
+                continue
+            outcome = await self._mempool.admit(tx, patient=True)
+            if outcome.punishable:
+                wrong = outcome.error
+        if wrong is not None:
+            raise wrong
+
+    def on_peer_connected(self, peer: Peer) -> None:
+        self._sync.joined(peer)
+        self._hub.publish("peers", {"event": "connected", **self._render.peer(peer.info), "reason": None})
+
+    def on_peer_disconnected(self, peer: Peer, reason: DisconnectReason) -> None:
+        self._sync.left(peer)
+        gone = {"event": "disconnected", **self._render.peer(peer.info), "reason": reason.name.lower()}
+        self._hub.publish("peers", gone)
+
+    def _block_bytes(self, block_id: Hash) -> bytes | None:
+        store = self._chain.store
+        ref = store.find_ref(block_id)
+        if ref is None or not ref.is_valid:
+            return None
+        if ref.height == 0:
+            return encode(Block(ref.header, ()))
+        return store.files.read(store.body_location(ref))
+
+    def _unknown_blocks(self, block_ids: Sequence[Hash]) -> list[Hash]:
+        return [block_id for block_id in block_ids if self._chain.store.find_ref(block_id) is None]
+
+    def _unknown_transactions(self, txids: Sequence[Hash]) -> list[Hash]:
+        return [txid for txid in txids if self._chain.store.find_transaction(txid) is None]
+
+    def _check_block(self, raw: bytes) -> CheckedBody:
+        """Raises `CodecError`, leafs of `InvalidHeader`, `WrongTransactionsRoot`; `UnknownParent`,
+        `TimestampAhead`.
+        """
+        block = decode(Block, raw)
+        parent = self._chain.store.find_ref(block.header.parent)
+        if parent is None:
+            raise UnknownParent(expected=block.header.parent)
+        if not parent.is_valid:
+            raise InvalidAncestor(got=parent.id)
+        branch = HeaderChain(self._chain.spec, self._chain.store, parent)
+        [block_id] = branch.extend([block.header], self._clock.now_ms())
+        check_transactions_root(block)
+        return CheckedBody(block_id, block)
+
+
+async def announce(changes: HeadChanges, mempool: Mempool, peers: PeerManager[CheckedBody]) -> None:
+    """Tells peers of every new head and of every transaction that the mempool takes, for ever."""
+    end = mempool.listen(lambda entry: peers.gossip.announce_transactions((entry.txid,)))
+    try:
+        async for change in changes:
+            peers.gossip.announce_block(change.connected[-1].id)
+    finally:
+        end()

@@ -1,0 +1,223 @@
+"""Opens a chain and joins a node's services to each other. Starts nothing: `node` runs what is made here."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from engram.consensus.chainspec import ChainSpec, spec_id
+from engram.consensus.genesis import Genesis
+from engram.nn.gemm import FAST, REFERENCE, Engine, is_exact
+from engram.node import logs, metrics
+from engram.node.cache import VerificationCache
+from engram.node.chain import Chain
+from engram.node.clock import Clock
+from engram.node.config import Config
+from engram.node.datadir import NODE_KEY_NAME, load_token
+from engram.node.events import EventHub
+from engram.node.feed import EventFeed
+from engram.node.headview import HeadViews
+from engram.node.importer import Importer
+from engram.node.jsonrpc import Dispatcher, method_table
+from engram.node.keystore import load_node_key
+from engram.node.mempool import Mempool
+from engram.node.methods_account import account_methods
+from engram.node.methods_chain import chain_methods
+from engram.node.methods_model import model_methods
+from engram.node.methods_node import NodeStatus, catalogue, node_methods
+from engram.node.methods_round import round_methods
+from engram.node.methods_tx import transaction_methods
+from engram.node.mining import Mining, MiningSetup
+from engram.node.peering import ChainDoor, CheckedBody
+from engram.node.pool import PoolLimits
+from engram.node.recovery import RollForward, open_chain
+from engram.node.render import Renderer
+from engram.node.rpc import RpcServer
+from engram.node.store import BlockRef, ChainStore, open_store
+from engram.node.sync import Sync
+from engram.node.threads import Threads
+from engram.node.verify import SignatureVerifier
+from engram.p2p.link import Transport
+from engram.p2p.manager import PeerConfig, PeerManager
+from engram.p2p.scores import PeerScores
+from engram.statemachine.errors import MissingBlob
+from engram.statemachine.scoring import Scorer
+
+SCORES_SHARE: Final = 32
+"""The part of the verification cache that holds scores rather than activations: one in so many bytes."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What the services stand on."""
+
+    spec: ChainSpec
+    genesis: Genesis
+    store: ChainStore
+    verifier: SignatureVerifier
+    scorer: Scorer
+    importer: Importer
+    head: BlockRef
+    threads: Threads
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What an operator has decided, read and checked."""
+
+    config: Config
+    mining: MiningSetup
+    peers: PeerConfig
+    clock: Clock
+    transport: Transport
+    stop: Callable[[], None]
+    """Ends the node."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of a node."""
+
+    chain: Chain
+    mempool: Mempool
+    mining: Mining
+    sync: Sync
+    peers: PeerManager[CheckedBody]
+    hub: EventHub
+    feed: EventFeed
+    rpc: RpcServer
+    metrics: metrics.Metrics
+    node_id: bytes
+
+
+@asynccontextmanager
+async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterator[Base]:
+    """The store with a head that can be trusted, and what judges blocks for it; closed at the end.
+
+    Raises what `open_store` and `open_chain` raise.
+    """
+    log = logs.get_logger("store")
+    threads = Threads()
+    try:
+        store = await threads.run(open_store, config.data_dir, spec_id(spec), first.id)
+        verifier = SignatureVerifier()
+        try:
+            scorer = Scorer(_cache(config.cache_bytes), await threads.run(_engine, log))
+            importer = Importer(spec, store, scorer, verifier)
+            start = await threads.run(open_chain, spec, first, store, importer)
+            _log_start(log, start)
+            yield Base(spec, first, store, verifier, scorer, importer, start.head, threads)
+        finally:
+            threads.close()  # they read the store
+            verifier.close()
+            store.close()
+    finally:
+        threads.close()
+
+
+def assemble(base: Base, setup: Setup) -> Services:
+    """Every part, connected to those it needs. Raises `KeyFileInvalid` for a damaged node key."""
+    config, clock, threads = setup.config, setup.clock, base.threads
+    counts, hub, render = metrics.Metrics(), EventHub(), Renderer(base.spec.hrp, base.spec.rules)
+    chain = Chain(base.spec, base.store, base.importer, clock, base.head, counts.block_import.observe)
+    mempool = Mempool(chain, base.verifier, base.scorer, clock, PoolLimits(max_bytes=config.mempool_bytes))
+    mining = Mining(chain, mempool, base.scorer, clock, setup.mining)
+    sync = Sync(chain, clock, threads)
+    key = load_node_key(config.data_dir / NODE_KEY_NAME)
+    manager = PeerManager(
+        setup.peers,
+        ChainDoor(chain, mempool, sync, hub, clock, threads, render, base.genesis.id),
+        setup.transport,
+        key,
+        clock=clock,
+        rng=random.SystemRandom(),
+        policy=PeerScores(clock),
+    )
+    views = HeadViews(chain, base.scorer, clock, threads)
+    status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
+    groups = (
+        chain_methods(views, render),
+        transaction_methods(views, mempool, render, config.mempool_bytes),
+        account_methods(views, mempool, render),
+        model_methods(views, render),
+        round_methods(views, render),
+        node_methods(status, views, mempool, mining, manager, sync, render),
+    )
+    rpc = RpcServer(
+        Dispatcher(method_table(*groups, catalogue(*groups)), _report_bug),
+        hub,
+        _Blobs(base.store, threads).get,
+        _Page(counts, chain, mempool, manager, status, threads).render,
+        host=config.rpc_host,
+        port=config.rpc_port,
+        token=load_token(config.data_dir),
+        names=config.rpc_names,
+    )
+    status.rpc = rpc
+    feed = EventFeed(chain, mempool, hub, counts, threads)
+    return Services(chain, mempool, mining, sync, manager, hub, feed, rpc, counts, key.public_key)
+
+
+@dataclass(frozen=True)
+class _Blobs:
+    """Tensors, parts and chunks by content id."""
+
+    store: ChainStore
+    threads: Threads
+
+    async def get(self, identity: bytes) -> bytes | None:
+        try:
+            return await self.threads.run(self.store.get_blob, identity)
+        except MissingBlob:
+            return None
+
+
+@dataclass(frozen=True)
+class _Page:
+    """The metrics page of the moment."""
+
+    counts: metrics.Metrics
+    chain: Chain
+    mempool: Mempool
+    peers: PeerManager[CheckedBody]
+    status: NodeStatus
+    threads: Threads
+
+    async def render(self) -> tuple[bytes, str]:
+        gauges = metrics.Gauges(
+            chain_height=self.chain.head.height,
+            peers=len(self.peers.peers()),
+            mempool_bytes=self.mempool.memory_bytes,
+            mempool_transactions=len(self.mempool),
+            resident_bytes=self.status.resident_bytes,
+        )
+        return await self.threads.run(metrics.render, self.counts, gauges)
+
+
+def _cache(size_bytes: int) -> VerificationCache:
+    scores = size_bytes // SCORES_SHARE
+    return VerificationCache(scores, size_bytes - scores)
+
+
+def _engine(log: logs.Logger) -> Engine:
+    """The fast engine, if this machine's BLAS is exact."""
+    if is_exact(FAST):
+        return FAST
+    log.warning("this machine's BLAS is not exact: networks run on plain integers, far slower")
+    return REFERENCE
+
+
+def _log_start(log: logs.Logger, start: RollForward) -> None:
+    facts: dict[str, object] = {"height": start.head.height, "head": start.head.id}
+    if start.imported or start.refused:
+        facts |= {"imported": start.imported, "refused": start.refused}
+    log.info("chain opened", **facts)
+    for damage in start.damage:
+        log.warning("the block files hold bytes that are no block", damage=str(damage))
+
+
+def _report_bug(method: str, error: Exception) -> None:
+    logs.get_logger("rpc").error("internal error", method=method, exc_info=error)

@@ -1,0 +1,185 @@
+"""Catches up with peers that have more work: headers first, then bodies from everyone who is connected.
+
+Gossip carries what is new; this service closes gaps: after a late start, an absence or a partition. It learns
+of a gap from a handshake, or from a block whose parent is unknown. Headers are checked with their work before
+a single body is asked for, and bodies of a branch only once its headers have more work than the best chain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+from engram.consensus.block import Block
+from engram.consensus.errors import UnknownParent
+from engram.node import logs
+from engram.node.chain import Chain
+from engram.node.clock import Clock
+from engram.node.download import Download, DownloadLimits
+from engram.node.errors import BlockRefused, LittleWork
+from engram.node.headersync import Branch, extend_branch, make_locator, open_branch
+from engram.node.importer import Outcome
+from engram.node.leaves import cause_of
+from engram.node.threads import Threads
+from engram.p2p.messages import MAX_HEADERS
+from engram.p2p.protocol import Peer
+from engram.primitives.errors import Invalid, NotReady
+
+RETRY_S: Final = 3.0
+"""After a failed try the same peer is asked again no sooner."""
+BRANCH_CHANGES: Final = 3
+"""How often a peer may change its branch while it is being followed; then it has to wait for its turn."""
+
+
+@dataclass(frozen=True)
+class SyncLimits:
+    """Bounds of catching up."""
+
+    headers: int = MAX_HEADERS
+    """Asked for at once."""
+    unproven_headers: int = 200_000
+    """A peer's headers kept while their work is still below this node's own."""
+    download: DownloadLimits = field(default_factory=DownloadLimits)
+
+
+class Sync:
+    """The service. Methods run on the event loop."""
+
+    def __init__(
+        self, chain: Chain, clock: Clock, threads: Threads, limits: SyncLimits | None = None
+    ) -> None:
+        self.target = 0
+        """Height that is being synced to; 0 while this node is not behind."""
+        self._chain = chain
+        self._clock = clock
+        self._threads = threads
+        self._limits = limits or SyncLimits()
+        self._peers: dict[Peer, None] = {}
+        self._ahead: dict[Peer, float] = {}
+        """Peers that have what this node lacks, and when to ask them at the earliest."""
+        self._wake = asyncio.Event()
+        self._download: Download | None = None
+        self._log = logs.get_logger("sync")
+
+    def joined(self, peer: Peer) -> None:
+        """A session has opened."""
+        self._peers[peer] = None
+        if self._download is not None:
+            self._download.join(peer)
+        if peer.head.total_work > self._chain.head.total_work:
+            self.is_ahead(peer)
+
+    def left(self, peer: Peer) -> None:
+        """A session has ended."""
+        self._peers.pop(peer, None)
+        self._ahead.pop(peer, None)
+
+    def is_ahead(self, peer: Peer) -> None:
+        """The peer has blocks that do not connect to what is stored here."""
+        if peer in self._peers:
+            self._ahead[peer] = 0.0
+            self._wake.set()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether blocks are being fetched in bulk, so that single new ones can wait."""
+        return self._download is not None
+
+    async def run(self) -> None:
+        """Catches up whenever there is a peer to catch up with, for ever."""
+        while True:
+            self._wake.clear()
+            peer = self._best()
+            if peer is None:
+                await self._wake.wait()
+                continue
+            del self._ahead[peer]
+            await self._try(peer)
+
+    def _best(self) -> Peer | None:
+        """The peer to ask now; if all have to wait, sets the alarm for the first of them."""
+        now_s = self._clock.monotonic()
+        due = [peer for peer, earliest_s in self._ahead.items() if earliest_s <= now_s]
+        if due:
+            return max(due, key=lambda peer: peer.head.total_work)
+        if self._ahead:
+            self._clock.call_later(min(self._ahead.values()) - now_s, self._wake.set)
+        return None
+
+    async def _try(self, peer: Peer) -> None:
+        started = self._chain.head.height
+        try:
+            await self._catch_up(peer)
+        except LittleWork as error:
+            self._log.info("a peer's headers have little work", peer=peer.node_key, error=error)
+            peer.disconnect()
+        except NotReady as error:
+            self._log.info("catching up was interrupted", peer=peer.node_key, error=error)
+            if peer in self._peers:
+                self._ahead[peer] = self._clock.monotonic() + RETRY_S
+        except Invalid as error:
+            self._log.warning("a peer's chain is invalid", peer=peer.node_key, error=error)
+            peer.misbehaved(error)
+        finally:
+            self.target = 0
+        if self._chain.head.height > started + 1:
+            self._log.info(
+                "caught up", height=self._chain.head.height, blocks=self._chain.head.height - started
+            )
+
+    async def _catch_up(self, peer: Peer) -> None:
+        """Everything that the peer's best chain has and this node lacks, if it has more work.
+
+        Looks again after each branch: blocks that were announced meanwhile were not fetched one by one.
+        """
+        changes = 0
+        while changes < BRANCH_CHANGES and (branch := await self._first_headers(peer)) is not None:
+            head = self._chain.head
+            changes += not await self._follow(peer, branch)
+            if branch.is_complete and self._chain.head.id == head.id:
+                return
+
+    async def _first_headers(self, peer: Peer) -> Branch | None:
+        store, asked = self._chain.store, self._limits.headers
+        locator = await self._threads.run(make_locator, store, self._chain.head)
+        encoded = await peer.get_headers(locator, asked)
+        if not encoded:
+            return None
+        now_ms = self._clock.now_ms()
+        return await self._threads.run(open_branch, self._chain.spec, store, encoded, now_ms, asked)
+
+    async def _follow(self, peer: Peer, branch: Branch) -> bool:
+        """Takes in a branch to its end; False if the peer has left it meanwhile."""
+        asked = self._limits.headers
+        while True:
+            if branch.chain.total_work > self._chain.head.total_work:
+                await self._fetch_bodies(branch)
+            if branch.is_complete:
+                return True
+            if len(branch.wanted) > self._limits.unproven_headers:
+                raise LittleWork(expected=self._chain.head.total_work, got=branch.chain.total_work)
+            encoded = await peer.get_headers((branch.chain.tip_id,), asked)
+            now_ms = self._clock.now_ms()
+            if not await self._threads.run(extend_branch, branch, encoded, now_ms, asked):
+                return False
+
+    async def _fetch_bodies(self, branch: Branch) -> None:
+        wanted, branch.wanted = branch.wanted, []
+        if not wanted:
+            return
+        self.target = branch.chain.tip.height
+        self._download = Download(wanted, self._clock, self._threads, self._limits.download)
+        try:
+            await self._download.run(list(self._peers), self._import)
+        except BaseExceptionGroup as group:
+            raise cause_of(group) from None
+        finally:
+            self._download = None
+
+    async def _import(self, block: Block) -> None:
+        answer = await self._chain.import_block(block)
+        if answer.outcome is Outcome.INVALID:
+            raise BlockRefused(f"block {answer.block.hex()}: {answer.detail}", got=answer.code)
+        if answer.outcome is Outcome.PARKED:
+            raise UnknownParent(f"the branch cannot go on now: {answer.detail}")
