@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.amounts import format_coins
+from engram.commands.options import Group, choosing_key, with_key, with_session
 from engram.commands.sending import settled, with_wait
-from engram.commands.session import Group, Session, choosing_key, with_key, with_session
+from engram.commands.session import Session
 
 if TYPE_CHECKING:
     from engram.participant.wallet import Wallet

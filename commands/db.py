@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from engram.commands.session import Group, Session, with_session
+from engram.commands.options import Group, with_session
+from engram.commands.session import Session
 
 
 @click.group("db", cls=Group)

@@ -7,8 +7,9 @@ import sys
 import click
 
 from engram.commands.errors import SeedInvalid
+from engram.commands.options import Group, with_key, with_passphrase, with_session
 from engram.commands.output import Column
-from engram.commands.session import Group, Session, with_key, with_passphrase, with_session
+from engram.commands.session import Session
 
 
 @click.group("key", cls=Group)
@@ -77,9 +78,10 @@ def show(session: Session, name: str | None, public_key: bool) -> None:
 @with_session
 def node(session: Session) -> None:
     """Show the public key that names the node of the data directory to its peers."""
+    from engram.node.datadir import NODE_KEY_NAME
     from engram.node.keystore import load_node_key
 
-    path = session.config.data_dir / "node.key"
+    path = session.config.data_dir / NODE_KEY_NAME
     result = {"node_id": load_node_key(path).public_key.hex(), "file": str(path)}
     session.show(result, result.items())
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from engram.commands.amounts import format_coins
+from engram.commands.options import Group, with_session
 from engram.commands.output import Column
-from engram.commands.session import Group, Session, with_session
+from engram.commands.session import Session
 
 
 @click.group("mempool", cls=Group)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from engram.commands.options import Group, choosing_key, with_session
 from engram.commands.output import Column, short
-from engram.commands.session import Group, Session, choosing_key, with_session
+from engram.commands.session import Session
+
+if TYPE_CHECKING:
+    from engram.node.client import RpcClient
 
 
 @click.group("miner", cls=Group)
@@ -56,4 +62,10 @@ def mine(session: Session, blocks: int) -> None:
         Column("id", lambda row: row["id"]),
         Column("state root", lambda row: short(row["state_root"])),
     )
-    session.show_rows(session.call("miner_mine", admin=True, blocks=blocks), columns, "no block found")
+
+    async def action(client: RpcClient) -> list[dict[str, Any]]:
+        # One request a block: a long run would outlast the time that a request may take.
+        mined = [await client.call("miner_mine", blocks=1) for _ in range(blocks)]
+        return [header for headers in mined for header in headers]
+
+    session.show_rows(session.run(action, admin=True), columns, "no block found")

@@ -9,10 +9,11 @@ import click
 
 from engram.commands.files import check_free, output_option
 from engram.commands.lookup import find_model
+from engram.commands.options import Group, with_key, with_session
 from engram.commands.output import Column, short
 from engram.commands.quality import accuracy, mean_loss
 from engram.commands.sending import send_made, with_fee
-from engram.commands.session import Group, Session, with_key, with_session
+from engram.commands.session import Session
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from engram.commands.options import Group, with_session
 from engram.commands.output import Column, short
-from engram.commands.session import Group, Session, with_session
+from engram.commands.session import Session
 
 
 @click.group("peer", cls=Group)

@@ -1,8 +1,6 @@
-"""What commands share: their classes, the common options, and the session that stands behind them.
+"""One run of a command: which node, which data directory, which key, and how to print.
 
-A command that is decorated with `with_session` takes --rpc, --data-dir and --json and gets a `Session` as
-its first argument; `with_key` adds --key and --passphrase-file. Heavy imports happen inside methods only:
-`--help` must stay fast.
+Heavy imports happen inside methods only: `--help` must stay fast.
 """
 
 from __future__ import annotations
@@ -10,12 +8,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from engram.commands import output
 from engram.commands.errors import KeyNotChosen, PassphraseMissing
@@ -28,43 +25,6 @@ if TYPE_CHECKING:
     from engram.primitives.keys import PrivateKey
 
 T = TypeVar("T")
-Function = TypeVar("Function", bound=Callable[..., None])
-
-AS_JSON: Final = "as_json"
-"""Name of the --json flag's parameter, and of what it leaves in the root context's `obj`."""
-
-
-class Command(click.Command):
-    """A command whose help ends with an example."""
-
-    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
-        self.example: Final = example
-        super().__init__(*args, **kwargs)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The example, a command a line."""
-        title = "Examples" if "\n" in self.example else "Example"
-        with formatter.section(title):
-            for line in self.example.splitlines():
-                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
-
-
-class Group(click.Group):
-    """A group of `Command`s."""
-
-    command_class = Command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The first sentence of every command, whole."""
-        commands = [self.commands[name] for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [(command.name or "", command.get_short_help_str(200)) for command in commands]
-            )
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they are written."""
-        return list(self.commands)
 
 
 class Session:
@@ -94,8 +54,14 @@ class Session:
 
     @property
     def url(self) -> str:
-        """Where the node answers: --rpc, or what the data directory's settings say."""
-        return self._rpc or f"http://{self.config.rpc_host}:{self.config.rpc_port}"
+        """Where the node answers: --rpc, or the node that runs on the data directory, or its settings."""
+        from engram.node.datadir import find_run_info
+
+        if self._rpc is not None:
+            return self._rpc
+        if (running := find_run_info(self.config.data_dir)) is not None:
+            return running.rpc_url
+        return f"http://{self.config.rpc_host}:{self.config.rpc_port}"
 
     def client(self, *, admin: bool = False) -> RpcClient:
         """A client of the node, not yet open. Only an admin's requests carry the data directory's token."""
@@ -145,9 +111,10 @@ class Session:
     @property
     def keystore(self) -> Keystore:
         """The keys of the data directory."""
+        from engram.node.datadir import KEYS_DIRECTORY
         from engram.node.keystore import Keystore
 
-        return Keystore(keys_folder(self.config.data_dir), self.hrp)
+        return Keystore(self.config.data_dir / KEYS_DIRECTORY, self.hrp)
 
     def key_entry(self, name: str | None = None) -> KeyEntry:
         """The key of this name, or the one that --key names, or the only one there is.
@@ -217,100 +184,3 @@ class Session:
         """Tells people what goes on, on standard error."""
         if not self.as_json:
             click.echo(text, err=True)
-
-
-def keys_folder(data_dir: Path) -> Path:
-    """Where the encrypted keys of a data directory lie."""
-    return data_dir / "keys"
-
-
-def with_session(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --rpc, --data-dir and --json; the function gets a `Session` before its own parameters."""
-
-    @wraps(function)
-    def run(**params: Any) -> None:
-        shared = {name: params.pop(name) for name in _SHARED if name in params}
-        function(Session(**shared), **params)
-
-    for option in reversed(_SESSION_OPTIONS):
-        run = option(run)
-    return run
-
-
-def choosing_key(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --key, for commands that need no more than its address; stands above `with_session`."""
-    return _KEY_OPTION(function)
-
-
-def with_passphrase(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --passphrase-file; stands above `with_session`."""
-    return _PASSPHRASE_OPTION(function)
-
-
-def with_key(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --key and --passphrase-file, for commands that sign; stands above `with_session`."""
-    return choosing_key(with_passphrase(function))
-
-
-def json_flag(function: Function) -> Function:
-    """Adds --json alone, for commands that ask no node."""
-    return _JSON_OPTION(function)
-
-
-def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
-    """Errors have to be JSON too, and they are printed when the context is gone."""
-    root = ctx.find_root()
-    if isinstance(root.obj, dict):
-        root.obj[AS_JSON] = value
-    return value
-
-
-def _complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from engram.node.config import load_config
-
-    data_dir = load_config({"data_dir": ctx.params.get("data_dir")}, os.environ).config.data_dir
-    names = sorted(path.stem for path in keys_folder(data_dir).glob("*.json"))
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
-
-
-_SHARED: Final = (AS_JSON, "data_dir", "rpc", "key", "passphrase_file")
-_JSON_OPTION: Final = click.option(
-    "--json",
-    AS_JSON,
-    is_flag=True,
-    is_eager=True,
-    callback=_remember_json,
-    help="Print JSON, errors too.",
-)
-_SESSION_OPTIONS: Final = (
-    click.option(
-        "--rpc",
-        metavar="URL",
-        envvar="ENGRAM_RPC",
-        show_envvar=True,
-        help="The node to talk to; default: the one of the data directory.",
-    ),
-    click.option(
-        "--data-dir",
-        type=click.Path(file_okay=False, path_type=Path),
-        metavar="DIR",
-        envvar="ENGRAM_DATA_DIR",
-        show_envvar=True,
-        help="Settings, keys and token; default: the platform's place for application data.",
-    ),
-    _JSON_OPTION,
-)
-_KEY_OPTION: Final = click.option(
-    "--key",
-    metavar="NAME",
-    envvar="ENGRAM_KEY",
-    show_envvar=True,
-    shell_complete=_complete_keys,
-    help="The key to act with; default: the only one there is.",
-)
-_PASSPHRASE_OPTION: Final = click.option(
-    "--passphrase-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Its first line is the passphrase; else ENGRAM_PASSPHRASE is, else it is asked for.",
-)

@@ -8,8 +8,9 @@ import click
 
 from engram.commands.amounts import COINS
 from engram.commands.hexadecimal import HASH, HEX
+from engram.commands.options import Group, with_key, with_session
 from engram.commands.sending import send, show_status, with_fee
-from engram.commands.session import Group, Session, with_key, with_session
+from engram.commands.session import Session
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.hexadecimal import HASH
+from engram.commands.options import Command, json_flag
 from engram.commands.output import print_fields, print_json
-from engram.commands.session import Command, json_flag
 
 if TYPE_CHECKING:
     from engram.consensus.proof import ProofReport
