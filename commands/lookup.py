@@ -16,7 +16,7 @@ ID_DIGITS: Final = 64
 
 async def find_model(client: RpcClient, beginning: str | None) -> str:
     """The id of the model that begins so; None means the only one. Raises `IdNotFound`, `IdAmbiguous`."""
-    if beginning is not None and len(beginning) == ID_DIGITS:
+    if beginning is not None and is_whole(beginning):
         return beginning
     return chosen("model", await client.call("model_list"), beginning)
 
@@ -26,13 +26,18 @@ async def find_round(client: RpcClient, beginning: str | None) -> str:
 
     Raises `IdNotFound`, `IdAmbiguous`.
     """
-    if beginning is not None and len(beginning) == ID_DIGITS:
+    if beginning is not None and is_whole(beginning):
         return beginning
     rounds = await client.call("round_list")
     if beginning is None and rounds:
         running = [item for item in rounds if is_open(item)]
         rounds = running or [max(rounds, key=lambda item: int(item["opened"]))]
     return chosen("round", rounds, beginning)
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text is an id rather than the beginning of one."""
+    return len(text) == ID_DIGITS and set(text) <= set("0123456789abcdef")
 
 
 def is_open(item: Mapping[str, Any]) -> bool:

@@ -27,11 +27,13 @@ def info(session: Session) -> None:
 @with_session
 def list_waiting(session: Session) -> None:
     """List what waits, best paying first."""
+    from engram.statemachine.transactions import TX_TYPES
+
     columns = (
         Column("transaction", lambda row: row["txid"]),
         Column("sender", lambda row: row["sender"]),
         Column("nonce", lambda row: row["nonce"], right=True),
-        Column("kind", lambda row: row["kind"]),
+        Column("type", lambda row: TX_TYPES[row["kind"]].NAME if row["kind"] in TX_TYPES else row["kind"]),
         Column("bytes", lambda row: row["size_bytes"], right=True),
         Column("fee", lambda row: format_coins(row["fee"]), right=True),
     )

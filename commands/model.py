@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.files import check_free, output_option
+from engram.commands.hexadecimal import HASH
 from engram.commands.lookup import find_model
 from engram.commands.options import Group, with_key, with_session
 from engram.commands.output import Column, short
+from engram.commands.predictions import chosen_rows, show_predictions, with_rows
 from engram.commands.quality import accuracy, mean_loss
 from engram.commands.sending import send_made, with_fee
 from engram.commands.session import Session
@@ -54,8 +56,18 @@ def list_models(session: Session) -> None:
 @with_session
 def show(session: Session, model: str | None) -> None:
     """Show one model: its rules, its current version and what it must not forget."""
+    from engram.nn.loss import LOSSES
+    from engram.statemachine.records import Openers, Policy
+
     result = _ask(session, "model_get", model)
-    session.show(result, [*result.items(), ("mean_loss", mean_loss(result["loss"], result["loss_rows"]))])
+    named = {
+        **result,
+        "policy": Policy(result["policy"]).name.lower(),
+        "openers": Openers(result["openers"]).name.lower(),
+        "loss_kind": LOSSES[result["loss_kind"]].__name__,
+        "mean_loss": mean_loss(result["loss"], result["loss_rows"]),
+    }
+    session.show(result, named.items())
 
 
 @command.command("versions", example="engram model versions")
@@ -129,12 +141,7 @@ def reputation(session: Session, model: str | None) -> None:
     "engram model predict 3fa2 --row 0,0,5,13,9,1,0,0,… --version 1",
 )
 @model_argument
-@click.option(
-    "--row", multiple=True, metavar="VALUES", help="Features 0-255 separated by commas; repeatable."
-)
-@click.option("--data", metavar="DATA", help="digits, a folder of idx files, .csv or .npz: with labels.")
-@click.option("--first", type=click.IntRange(0), default=0, help="First row of --data.")
-@click.option("--rows", type=click.IntRange(1, 1000), default=1, help="How many rows of --data.")
+@with_rows
 @version_option
 @with_session
 def predict(
@@ -147,20 +154,46 @@ def predict(
     version: int | None,
 ) -> None:
     """Ask the node what a version sees in some rows, and whose neurons say so."""
-    from engram.commands.rows import parse_row, rows_of
-
-    if bool(row) == bool(data):
-        raise click.UsageError("say either --row or --data", click.get_current_context())
-    labels, features = rows_of(data, first, rows) if data else ([], [parse_row(text) for text in row])
+    chosen = chosen_rows(row, data, first, rows)
 
     async def action(client: RpcClient) -> Any:
         model_id = await find_model(client, model)
-        return await client.call("model_predict", id=model_id, rows=features, version=version)
+        return await client.call("model_predict", id=model_id, rows=chosen.features, version=version)
 
     result = session.run(action)
-    for answer, label in zip(result["predictions"], labels, strict=False):
+    for answer, label in zip(result["predictions"], chosen.labels, strict=False):
         answer["label"] = label
-    _show_predictions(session, result)
+    show_predictions(session, result)
+
+
+@command.command("infer", example="engram model infer --data digits --first 10 --key alice")
+@model_argument
+@with_rows
+@version_option
+@with_fee
+@with_key
+@with_session
+def infer(
+    session: Session,
+    model: str | None,
+    row: tuple[str, ...],
+    data: str | None,
+    first: int,
+    rows: int,
+    version: int | None,
+    fee: int | None,
+    wait: bool,
+) -> None:
+    """Have every node predict some rows; the answer stands in the transaction's receipt for good."""
+    chosen = chosen_rows(row, data, first, rows)
+
+    async def make(wallet: Wallet) -> TxPayload:
+        from engram.participant.testsets import inference
+
+        model_id = bytes.fromhex(await find_model(wallet.client, model))
+        return inference(model_id, version, chosen.features)
+
+    send_made(session, make, fee=fee, wait=wait)
 
 
 @command.command("prove", example="engram model prove -o model.proof")
@@ -200,13 +233,13 @@ def pull(session: Session, model: str | None, version: int | None, output: Path,
 
 @command.command("score", example="engram model score 3fa2 --part 9c1b… --version 2 --key alice")
 @model_argument
-@click.option("--part", required=True, metavar="ID", help="Commitment of a published or revealed part.")
+@click.option("--part", type=HASH, required=True, help="Commitment of a published or revealed part.")
 @version_option
 @with_fee
 @with_key
 @with_session
 def score(
-    session: Session, model: str | None, part: str, version: int | None, fee: int | None, wait: bool
+    session: Session, model: str | None, part: bytes, version: int | None, fee: int | None, wait: bool
 ) -> None:
     """Have every node score a version on a part; the ledger keeps the result."""
 
@@ -215,7 +248,7 @@ def score(
 
         model_id = await find_model(wallet.client, model)
         number = (await wallet.client.call("model_get", id=model_id))["head"] if version is None else version
-        return ScoreVersion(bytes.fromhex(model_id), number, bytes.fromhex(part))
+        return ScoreVersion(bytes.fromhex(model_id), number, part)
 
     send_made(session, make, fee=fee, wait=wait)
 
@@ -249,23 +282,3 @@ def _ask(session: Session, method: str, model: str | None, **params: Any) -> Any
         return await client.call(method, id=await find_model(client, model), **params)
 
     return session.run(action)
-
-
-def _show_predictions(session: Session, result: dict[str, Any]) -> None:
-    columns = [
-        Column("class", lambda row: row["class"], right=True),
-        Column("probability", lambda row: f"{row['probability']:.4f}", right=True),
-    ]
-    if any("label" in row for row in result["predictions"]):
-        columns.append(Column("label", lambda row: row["label"], right=True))
-    if session.as_json:
-        session.show(result, ())
-        return
-    session.show_rows(result["predictions"], columns, "no rows")
-    click.echo(f"\nversion {result['version']}, made of")
-    lineage = (
-        Column("neurons", lambda row: row["neurons"], right=True),
-        Column("since version", lambda row: row["version"], right=True),
-        Column("author", lambda row: row["author"]),
-    )
-    session.show_rows(result["lineage"], lineage, "no hidden neurons")

@@ -15,6 +15,8 @@ import click
 
 SHORT_DIGITS: Final = 12
 """Hexadecimal digits of an id in a table; commands take any unambiguous beginning of an id."""
+LONG_VALUE: Final = 24
+"""Characters from which on the members of a list get a line each."""
 PIPE_WIDTH: Final = 400
 """Columns of a table that no terminal bounds."""
 
@@ -48,6 +50,10 @@ def print_fields(pairs: Iterable[tuple[str, object]], indent: str = "") -> None:
             for number, item in enumerate(objects):
                 click.echo(f"{indent}  [{number}]")
                 print_fields(item.items(), indent + "    ")
+        elif isinstance(value, list | tuple) and any(len(show(item)) > LONG_VALUE for item in value):
+            click.echo(f"{indent}{name}")
+            for item in value:
+                click.echo(f"{indent}  {show(item)}")
         else:
             click.echo(f"{indent}{name.ljust(width)}  {show(value)}".rstrip())
 

@@ -63,9 +63,7 @@ def list_rounds(session: Session, model: str | None) -> None:
 def show(session: Session, round_: str | None) -> None:
     """Show one round: phase, calendar, terms, parts and results."""
     result = _ask(session, "round_get", round_)
-    named = {**result, "status": status_name(result["status"])}
-    named["terms"] = {**result["terms"], "kind": kind_name(result["terms"]["kind"])}
-    session.show(result, named.items())
+    session.show(result, _for_people(result).items())
 
 
 @command.command("candidates", example="engram round candidates")
@@ -73,15 +71,22 @@ def show(session: Session, round_: str | None) -> None:
 @with_session
 def candidates(session: Session, round_: str | None) -> None:
     """List the verified updates that wait for the sealed parts."""
+
+    async def action(client: RpcClient) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        found = await find_round(client, round_)
+        return await client.call("round_get", id=found), await client.call("round_candidates", id=found)
+
+    terms, rows = session.run(action)
+    scored = terms["terms"]["rows"] * terms["terms"]["validation"]
     columns = (
         Column("epoch", lambda row: row["epoch"], right=True),
         Column("author", lambda row: row["author"]),
-        Column("loss on D_k", lambda row: row["loss"], right=True),
+        Column("loss on D_k", lambda row: mean_loss(row["loss"], scored), right=True),
         Column("parts scored", lambda row: f"{len(row['sealed'])} sealed, {len(row['retention'])} retention"),
         Column("bid", lambda row: format_coins(row["bid"]), right=True),
         Column("root", lambda row: short(row["root"])),
     )
-    session.show_rows(_ask(session, "round_candidates", round_), columns, "no candidates yet")
+    session.show_rows(rows, columns, "no candidates yet")
 
 
 @command.command("commits", example="engram round commits")
@@ -107,7 +112,7 @@ def parts(session: Session, round_: str | None) -> None:
     result = _ask(session, "round_get", round_)
     rows = result["terms"]["rows"]
     columns = (
-        Column("part", lambda row: short(row["commitment"])),
+        Column("part", lambda row: row["commitment"]),
         Column("use", lambda row: row["use"]),
         Column("owner", lambda row: row["owner"]),
         Column("loss", lambda row: mean_loss(row["baseline"]["loss"], rows), right=True),
@@ -152,8 +157,28 @@ def advance(session: Session, round_: str | None, fee: int | None, wait: bool) -
     send_made(session, make, fee=fee, wait=wait)
 
 
+def _for_people(result: dict[str, Any]) -> dict[str, Any]:
+    """A round with what matters now first, names for numbers, and money in coins."""
+    first = {name: result[name] for name in ("id", "model", "phase", "height", "blocks_left", "calendar")}
+    terms = {name: _coins(name, value) for name, value in result["terms"].items()}
+    rest = {name: _coins(name, value) for name, value in result.items() if name not in first}
+    return {
+        **first,
+        **rest,
+        "status": status_name(result["status"]),
+        "terms": {**terms, "kind": kind_name(result["terms"]["kind"])},
+    }
+
+
+def _coins(name: str, value: Any) -> Any:
+    return format_coins(value) if name in _MONEY else value
+
+
+_MONEY = frozenset({"bond", "pot", "bounty", "opener_bond", "author_bond"})
+
+
 def kind_name(kind: int) -> str:
-    """Lower-case name of a `RoundKind`."""
+    """Name of a `RoundKind`."""
     from engram.statemachine.round_records import RoundKind
 
     return RoundKind(kind).name

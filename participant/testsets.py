@@ -1,4 +1,4 @@
-"""From a data set to a published part that no round trains on, for `score_version`."""
+"""Questions to a model outside rounds: published parts for `score_version`, rows for `infer`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import asyncio
 import secrets
 from pathlib import Path
 
+import numpy as np
+
 from engram.nn.data import part_bytes
+from engram.nn.tensor import tensor_bytes
 from engram.participant import datasets
+from engram.participant.errors import FeatureOutOfRange
 from engram.participant.opener import content_of
 from engram.participant.wallet import Wallet
+from engram.primitives.types import Hash
+from engram.statemachine.transactions.infer import Infer
 from engram.statemachine.transactions.publish_part import PublishPart
 
 
@@ -23,6 +29,18 @@ async def publish_part(wallet: Wallet, source: str, classes: int | None) -> Publ
     count = int(data.labels.max()) + 1 if classes is None else classes
     content = await content_of(wallet, part_bytes(data.features, data.labels))
     return PublishPart(data.rows, data.inputs, count, secrets.token_bytes(32), content)
+
+
+def inference(model: Hash, version: int | None, rows: list[list[int]]) -> Infer:
+    """The payload that has every node predict these rows of features from 0 to 255.
+
+    `version` None means the model's head when it is included. Raises `FeatureOutOfRange` where the rows
+    differ in length or hold other numbers.
+    """
+    lengths = {len(row) for row in rows}
+    if len(lengths) != 1 or not all(0 <= value <= 255 for row in rows for value in row):
+        raise FeatureOutOfRange("rows have one length, and whole numbers from 0 to 255", got=sorted(lengths))
+    return Infer(model, version, tensor_bytes(np.array(rows, dtype=np.uint8)))
 
 
 def _rows_of(source: str) -> datasets.Dataset:

@@ -1,0 +1,93 @@
+"""Rows of features on the command line, typed or taken from a data set, and what a model sees in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from engram.commands.errors import RowsInvalid
+from engram.commands.output import Column
+from engram.commands.session import Session
+
+
+@dataclass(frozen=True)
+class ChosenRows:
+    """Rows to ask about."""
+
+    features: list[list[int]]
+    labels: list[int]
+    """What they are, where that is known; else empty."""
+
+
+def with_rows(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds --row, --data, --first and --rows."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def chosen_rows(typed: tuple[str, ...], data: str | None, first: int, count: int) -> ChosenRows:
+    """The rows that the options name. Raises `RowsInvalid`, and what `datasets.load` raises."""
+    if bool(typed) == bool(data):
+        raise click.UsageError("say either --row or --data", click.get_current_context())
+    if data is None:
+        return ChosenRows([parse_row(text) for text in typed], [])
+    return rows_of(data, first, count)
+
+
+def parse_row(text: str) -> list[int]:
+    """Features from whole numbers separated by commas or spaces. Raises `RowsInvalid`."""
+    cells = text.replace(",", " ").split()
+    if not cells or not all(cell.isascii() and cell.isdecimal() and int(cell) <= 255 for cell in cells):
+        raise RowsInvalid(got=text[:80])
+    return [int(cell) for cell in cells]
+
+
+def rows_of(source: str, first: int, count: int) -> ChosenRows:
+    """`count` rows of a data set, from row `first` on.
+
+    Raises `RowsInvalid` where the set ends before, and what `datasets.load` raises.
+    """
+    from engram.participant.datasets import load
+
+    data = load(source)
+    if first + count > data.rows:
+        raise RowsInvalid(
+            f"{source} has {data.rows} rows", expected=f"at most {data.rows}", got=first + count
+        )
+    chosen = slice(first, first + count)
+    labels: list[int] = data.labels[chosen].tolist()
+    features: list[list[int]] = data.features[chosen].tolist()
+    return ChosenRows(features, labels)
+
+
+def show_predictions(session: Session, result: dict[str, Any]) -> None:
+    """Prints what `model_predict` answered: classes, then whose neurons they come from."""
+    columns = [
+        Column("class", lambda row: row["class"], right=True),
+        Column("probability", lambda row: f"{row['probability']:.4f}", right=True),
+    ]
+    if any("label" in row for row in result["predictions"]):
+        columns.append(Column("label", lambda row: row["label"], right=True))
+    if session.as_json:
+        session.show(result, ())
+        return
+    session.show_rows(result["predictions"], columns, "no rows")
+    click.echo(f"\nversion {result['version']}, made of")
+    lineage = (
+        Column("neurons", lambda row: row["neurons"], right=True),
+        Column("since version", lambda row: row["version"], right=True),
+        Column("author", lambda row: row["author"]),
+    )
+    session.show_rows(result["lineage"], lineage, "no hidden neurons")
+
+
+_OPTIONS = (
+    click.option("--row", multiple=True, metavar="VALUES", help="Features 0-255, by commas; repeatable."),
+    click.option("--data", metavar="DATA", help="digits, a folder of idx files, .csv or .npz: with labels."),
+    click.option("--first", type=click.IntRange(0), default=0, help="First row of --data."),
+    click.option("--rows", type=click.IntRange(1, 1000), default=1, help="How many rows of --data."),
+)
