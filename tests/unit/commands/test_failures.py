@@ -1,0 +1,102 @@
+"""One place maps errors to exit statuses and text."""
+
+import errno
+import json
+
+import click
+import pytest
+
+from engram.cli import main
+from engram.commands.failures import exit_status, report
+from engram.node.errors import CorruptStore, KeyNotFound, NodeUnreachable, RemoteError
+from engram.participant.errors import NotIncluded, TransactionRefused
+from engram.primitives.errors import ChainError
+
+
+def remote(code: str) -> RemoteError:
+    return RemoteError("refused", code=code)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (KeyNotFound(), 65),
+        (NodeUnreachable(), 69),
+        (CorruptStore(), 74),
+        (NotIncluded(), 75),
+        (TransactionRefused("FAILED", code="loss_mismatch"), 65),
+        (remote("insufficient_balance"), 65),
+        (remote("missing_model"), 65),
+        (remote("a_code_of_a_later_version"), 65),
+        (remote("invalid_params"), 65),
+        (remote("corrupt_store"), 74),
+        (remote("pool_full"), 75),
+        (remote("missing_blob"), 75),
+        (remote("unauthorized"), 77),
+        (remote("internal_error"), 70),
+        (remote("method_not_found"), 70),
+    ],
+)
+def test_the_status_is_the_familys(error: ChainError, status: int) -> None:
+    assert exit_status(error) == status
+
+
+def test_a_chain_error_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    error = NodeUnreachable("no node answers at http://x", got=1)
+    assert report(error, [], as_json=False) == 69
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "engram: no node answers at http://x (got 1) [node_unreachable]",
+        "  start a node with `engram run`, or name another one with --rpc URL",
+    ]
+
+
+def test_a_chain_error_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(KeyNotFound("no key", expected=b"\x01", got=2), [], as_json=True) == 65
+    out, err = capsys.readouterr()
+    assert err == ""
+    error = json.loads(out)["error"]
+    assert {name: error[name] for name in ("code", "message", "expected", "got")} == {
+        "code": "key_not_found",
+        "message": "no key",
+        "expected": "01",
+        "got": 2,
+    }
+
+
+def test_interrupts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(KeyboardInterrupt(), [], as_json=False) == 130
+    assert report(click.Abort(), [], as_json=True) == 130
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "interrupted"
+
+
+def test_the_disk(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(OSError(errno.EACCES, "Permission denied", "/x"), [], as_json=True) == 74
+    assert json.loads(capsys.readouterr().out)["error"] == {"code": "io", "message": "/x: Permission denied"}
+
+
+def test_a_bug_goes_to_standard_error_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(AssertionError("impossible"), [], as_json=True) == 70
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"]["code"] == "internal_error"
+    assert "AssertionError: impossible" in err
+
+
+def test_the_only_error_of_a_group_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    group = ExceptionGroup("services", [ExceptionGroup("inner", [KeyNotFound()])])
+    assert report(group, [], as_json=True) == 65
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "key_not_found"
+
+
+def test_main_exits_with_130_when_interrupted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(ctx: click.Context) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "invoke", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        main(["key", "list"], prog_name="engram")
+    assert caught.value.code == 130
+    assert "Traceback" not in capsys.readouterr().err

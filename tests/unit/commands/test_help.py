@@ -1,0 +1,88 @@
+"""What every command promises: help with an example that works, --json, and no heavy import for help."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from engram.cli import COMMANDS, main
+from engram.commands.options import AS_JSON, Command
+from tests.unit.test_cli import HEAVY
+
+ASKS_NOTHING = ("demo", "init", "localnet", "run", "participate")
+"""Commands of other files, whose --json is their own."""
+
+
+def leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    for name, member in command.commands.items():
+        yield from leaves(member, (*path, name))
+
+
+def all_leaves() -> list[tuple[tuple[str, ...], click.Command]]:
+    modules = {name: import_module(f"engram.commands.{name}") for name in COMMANDS}
+    return [leaf for name, module in modules.items() for leaf in leaves(module.command, (name,))]
+
+
+LEAVES = all_leaves()
+NAMES = [" ".join(path) for path, _ in LEAVES]
+
+
+@pytest.mark.parametrize(("path", "command"), LEAVES, ids=NAMES)
+def test_help_ends_with_an_example(path: tuple[str, ...], command: click.Command) -> None:
+    result = CliRunner().invoke(main, [*path, "--help"], prog_name="engram")
+    assert result.exit_code == 0
+    assert isinstance(command, Command), f"{command.name} has no example"
+    shown = [line.strip() for line in result.stdout.splitlines()]
+    assert shown[-len(command.example.splitlines()) :] == command.example.splitlines()
+    assert (command.help or "").strip()
+
+
+@pytest.mark.parametrize(("path", "command"), LEAVES, ids=NAMES)
+def test_examples_are_command_lines(path: tuple[str, ...], command: click.Command) -> None:
+    assert isinstance(command, Command)
+    for line in command.example.splitlines():
+        words = shlex.split(line.partition(" < ")[0].partition(" > ")[0])
+        assert tuple(words[: 1 + len(path)]) == ("engram", *path)
+        arguments = ["0" * 64 if "…" in word else word for word in words[1 + len(path) :]]
+        try:
+            command.make_context(path[-1], arguments).close()
+        except click.BadParameter as error:
+            problem = error.message
+        else:
+            problem = "a file does not exist"
+        assert "does not exist" in problem, line
+
+
+@pytest.mark.parametrize(("path", "command"), LEAVES, ids=NAMES)
+def test_every_command_takes_json(path: tuple[str, ...], command: click.Command) -> None:
+    if path[0] not in ASKS_NOTHING and path != ("chain", "spec"):
+        assert AS_JSON in [param.name for param in command.params]
+
+
+def test_groups_list_their_commands_whole() -> None:
+    for name in COMMANDS:
+        module = import_module(f"engram.commands.{name}")
+        if isinstance(module.command, click.Group):
+            printed = CliRunner().invoke(main, [name, "--help"], prog_name="engram").stdout
+            assert "..." not in printed.partition("Commands:")[2]
+            assert all(f"  {member} " in printed for member in module.command.commands)
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ASKS_NOTHING])
+def test_help_of_a_group_imports_nothing_heavy(name: str) -> None:
+    program = (
+        f"import sys; from engram.cli import main; main([{name!r}, '--help'], standalone_mode=False);"
+        f"print('heavy:', sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program], text=True, stdout=subprocess.PIPE, check=True
+    ).stdout
+    assert printed.splitlines()[-1] == "heavy: []"

@@ -1,0 +1,153 @@
+"""Which node and which account a command means; arguments that cannot be right never reach a node."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engram.commands.errors import IdAmbiguous, IdNotFound
+from engram.commands.lookup import chosen
+from engram.commands.session import Session
+from engram.node.datadir import RunInfo, write_run_info
+from engram.primitives.errors import BadAddress
+from tests.support.cli import Shell
+from tests.support.dev_node import address_of
+
+ID = "ab" * 32
+UNREACHABLE = "http://127.0.0.1:1"
+
+
+def test_the_node_of_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ENGRAM_RPC_PORT", raising=False)
+    assert Session(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:8645"
+    (tmp_path / "engram.toml").write_text("rpc_port = 7000\n")
+    assert Session(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:7000"
+    write_run_info(tmp_path, RunInfo(1, "http://127.0.0.1:7001", 7001, 7002, "", "local", ""))
+    assert Session(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:7001"
+    assert Session(as_json=True, data_dir=tmp_path, rpc="http://x:1").url == "http://x:1"
+
+
+def test_an_address_may_be_a_keys_name(keyed: Shell) -> None:
+    session = Session(as_json=True, data_dir=keyed.data_dir, key="bob")
+    assert session.address("alice") == address_of("alice")
+    assert session.address(None) == address_of("bob")
+    assert session.address(address_of("miner")) == address_of("miner")
+    with pytest.raises(BadAddress):
+        session.address("nobody")
+
+
+def test_nobody_answers(keyed: Shell) -> None:
+    for words in (
+        ("chain", "head"),
+        ("account", "show", "alice"),
+        ("tx", "send", "bob", "1", "--key", "alice"),
+        ("model", "list"),
+        ("round", "show"),
+        ("miner", "mine"),
+        ("chain", "wait", "--blocks", "1"),
+    ):
+        assert keyed.error(*words, "--rpc", UNREACHABLE) == (69, "node_unreachable")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("no-such-command",),
+        ("tx", "no-such-command"),
+        ("tx", "send"),
+        ("tx", "send", "bob", "1.123456789"),
+        ("tx", "send", "bob", "-1"),
+        ("tx", "send", "bob", "1", "--fee", "x"),
+        ("tx", "send", "bob", "1", "--unknown"),
+        ("tx", "status", "abc"),
+        ("tx", "status", "zz"),
+        ("tx", "submit", "xyz"),
+        ("miner", "mine", "0"),
+        ("chain", "wait"),
+        ("chain", "wait", "--height", "1", "--blocks", "1"),
+        ("model", "predict"),
+        ("model", "predict", "--row", "1", "--data", "digits"),
+        ("model", "predict", "--version", "-1"),
+        ("model", "score"),
+        ("model", "score", "--part", "abcd"),
+        ("verify", "no-such-file"),
+        ("verify", "pyproject.toml", "--checkpoint", "00"),
+        ("db", "check", "--blocks", "0"),
+    ],
+)
+def test_wrong_usage(keyed: Shell, words: tuple[str, ...]) -> None:
+    assert keyed.error(*words) == (64, "usage")
+
+
+@pytest.mark.parametrize("row", ["256", "-1", "1.5", "1,,x", " "])
+def test_rows_that_no_model_reads(keyed: Shell, row: str) -> None:
+    assert keyed.error("model", "predict", "--row", row, "--rpc", UNREACHABLE) == (65, "rows_invalid")
+
+
+def test_data_that_is_not_there(keyed: Shell) -> None:
+    assert keyed.error("model", "predict", "--data", "/nowhere") == (65, "dataset_not_found")
+    many = ("model", "predict", "--data", "digits", "--first", "1797")
+    assert keyed.error(*many) == (65, "rows_invalid")
+
+
+def test_results_are_not_replaced_unasked(keyed: Shell, tmp_path: Path) -> None:
+    taken = tmp_path / "taken.npz"
+    taken.touch()
+    (tmp_path / "other.json").touch()
+    for words in (("model", "prove"), ("model", "pull"), ("round", "data")):
+        assert keyed.error(*words, "-o", str(taken), "--rpc", UNREACHABLE) == (65, "file_exists_already")
+        forced = keyed.error(*words, "-o", str(taken), "--force", "--rpc", UNREACHABLE)
+        assert forced == (69, "node_unreachable")
+    beside = keyed.error("model", "pull", "-o", str(tmp_path / "other.npz"), "--rpc", UNREACHABLE)
+    assert beside == (65, "file_exists_already")
+
+
+def test_a_broken_setting_is_named(tmp_path: Path) -> None:
+    (tmp_path / "engram.toml").write_text("rpc_port = 'x'\n")
+    assert Shell(tmp_path, {}).error("chain", "head") == (65, "config_invalid")
+
+
+def test_a_data_directory_without_a_chain(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, {})
+    assert shell.error("db", "check") == (65, "chain_not_found")
+    assert shell.error("db", "reindex") == (65, "chain_not_found")
+
+
+def test_a_chain_that_was_never_run(fresh: Shell) -> None:
+    assert fresh.error("db", "check") == (65, "chain_not_found")
+    assert fresh.error("db", "reindex") == (65, "chain_not_found")
+    assert not (fresh.data_dir / "leveldb").exists(), "a question makes no database"
+
+
+def test_a_file_that_is_no_proof(keyed: Shell, tmp_path: Path) -> None:
+    junk = tmp_path / "junk"
+    for content in (b"", b"x", bytes(1_000)):
+        junk.write_bytes(content)
+        assert keyed.error("verify", str(junk)) == (65, "proof_damaged")
+
+
+def test_ids_by_their_beginning() -> None:
+    items = [{"id": "ab" * 32}, {"id": "ac" * 32}]
+    assert chosen("model", items, "ab") == "ab" * 32
+    assert chosen("model", items[:1], None) == "ab" * 32
+    with pytest.raises(IdAmbiguous):
+        chosen("model", items, "a")
+    with pytest.raises(IdAmbiguous):
+        chosen("model", items, None)
+    for none in ("b", "zz" * 32, "AB"):
+        with pytest.raises(IdNotFound):
+            chosen("model", items, none)
+    with pytest.raises(IdNotFound):
+        chosen("model", [], None)
+
+
+def test_keys_complete_in_the_shell(keyed: Shell) -> None:
+    words = {"_ENGRAM_COMPLETE": "bash_complete", "COMP_CWORD": "4"}
+    result = keyed.run(**words, COMP_WORDS="engram account show --key a")
+    assert result.stdout.split() == ["plain,alice"]
+
+
+def test_json_is_one_document(keyed: Shell) -> None:
+    result = keyed.run("key", "list", "--json")
+    assert [row["name"] for row in json.loads(result.stdout)] == ["alice", "bob", "miner"]
+    assert result.stderr == ""
