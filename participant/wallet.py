@@ -9,33 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engram.node.client import RpcClient
-from engram.node.errors import RemoteError
-from engram.participant.errors import (
-    NotIncluded,
-    TransactionDropped,
-    TransactionRefused,
-    UploadUnfinished,
-)
+from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
+from engram.participant.upload import Upload
 from engram.primitives.codec import encode, from_json
 from engram.primitives.keys import PrivateKey, format_address, parse_address
 from engram.primitives.types import Hash
-from engram.statemachine.content import blob_id
-from engram.statemachine.errors import BlobKnown, ChunkRepeated
-from engram.statemachine.fees import fee_of
 from engram.statemachine.rules import Rules
-from engram.statemachine.transaction import Cost, TxPayload, sign
-from engram.statemachine.transactions.publish_chunk import PublishChunk
+from engram.statemachine.transaction import TxPayload, sign
 from engram.statemachine.transactions.transfer import Transfer
 
 CONFIRM_BLOCKS: Final = 100
 """Blocks that `confirm` waits for, unless told otherwise."""
-UPLOAD_WINDOW: Final = 16
-"""Chunks of one upload that wait at once: 4 MiB, a block's worth, half of what a mempool takes from one
-sender.
-"""
-_ENVELOPE_BYTES: Final = 256
-"""More than what a chunk's transaction has besides its data."""
-_UPLOADED: Final = frozenset({BlobKnown.code, ChunkRepeated.code})
 
 
 @dataclass(frozen=True)
@@ -54,6 +38,7 @@ class Wallet:
         self.key: Final = key
         self.client: Final = client
         self._lock = asyncio.Lock()
+        self._uploading = asyncio.Lock()
         self._facts: ChainFacts | None = None
 
     async def facts(self) -> ChainFacts:
@@ -133,23 +118,13 @@ class Wallet:
         """Uploads bytes that are too long for one transaction; their content id, nameable from the next
         block.
 
-        Chunks that the chain has already are not sent again, so that an interrupted upload goes on where it
-        stood. Raises `UploadUnfinished` where it expired on the way, and as `send` and `confirm` do.
+        An interrupted upload goes on where it stood; uploads of several tasks queue up. Raises
+        `UploadUnfinished` where it expired on the way, and as `send` and `confirm` do.
         """
-        rules = (await self.facts()).rules
-        chunks = split_chunks(raw, rules.chunk_bytes)
-        missing = [chunk for chunk in chunks if not await self._stands(chunk)]
-        waiting: list[Hash] = []
-        for chunk in missing:
-            cost = _chunk_cost(rules, chunk, first=chunk is missing[0], last=chunk is missing[-1])
-            if (txid := await self._send_chunk(chunk, fee_of(rules.fees, cost))) is not None:
-                waiting.append(txid)
-            if len(waiting) == UPLOAD_WINDOW:
-                await self._confirm_chunk(waiting.pop(0))
-        for txid in waiting:
-            await self._confirm_chunk(txid)
-        await self._check_complete(chunks[0])
-        return chunks[0].blob
+        async with self._uploading:
+            upload = Upload(self, raw, (await self.facts()).rules)
+            await upload.run()
+        return upload.blob
 
     async def _receipt(self, txid: Hash) -> dict[str, Any] | None:
         answer = await self.client.call("tx_status", txid=txid)
@@ -164,59 +139,3 @@ class Wallet:
                 raise TransactionRefused(f"transaction {txid.hex()} FAILED: {code}", code=code, got=txid)
             case _:
                 raise TransactionDropped(got=answer.get("code") or answer["status"])
-
-    async def _stands(self, chunk: PublishChunk) -> bool:
-        """Whether the chain has this chunk, or the whole, as far as its head knows."""
-        try:
-            await self.estimate(chunk)
-        except RemoteError as error:
-            if error.code in _UPLOADED:
-                return True
-            raise
-        return False
-
-    async def _send_chunk(self, chunk: PublishChunk, fee: int) -> Hash | None:
-        try:
-            return await self.send(chunk, fee=fee)
-        except RemoteError as error:
-            if error.code in _UPLOADED:
-                return None
-            raise
-
-    async def _confirm_chunk(self, txid: Hash) -> None:
-        """As `confirm`; a chunk that came by another transaction in the meantime is as good."""
-        try:
-            await self.confirm(txid)
-        except TransactionDropped as error:
-            if error.got not in _UPLOADED:
-                raise
-        except TransactionRefused as error:
-            if error.code not in _UPLOADED:
-                raise
-
-    async def _check_complete(self, chunk: PublishChunk) -> None:
-        try:
-            await self.estimate(chunk)
-        except RemoteError as error:
-            if error.code == BlobKnown.code:
-                return
-            if error.code != ChunkRepeated.code:
-                raise
-        raise UploadUnfinished(got=chunk.blob)
-
-
-def split_chunks(raw: bytes, chunk_bytes: int) -> list[PublishChunk]:
-    """The transactions that bring `raw`, in order; all but the last carry exactly `chunk_bytes`."""
-    blob, starts = blob_id(raw), range(0, max(1, len(raw)), chunk_bytes)
-    return [
-        PublishChunk(blob, len(raw), index, raw[start : start + chunk_bytes])
-        for index, start in enumerate(starts)
-    ]
-
-
-def _chunk_cost(rules: Rules, chunk: PublishChunk, *, first: bool, last: bool) -> Cost:
-    """What one of an upload's missing chunks costs, sent in order: the first may begin the upload, the last
-    completes it. The node's own estimate cannot know, it is of a head without the chunks that still wait.
-    """
-    work = rules.macs_per_loaded_byte * chunk.size_bytes if last else 0
-    return Cost(size_bytes=len(chunk.data) + _ENVELOPE_BYTES, macs=work, records=2 if first else 0)

@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from engram.consensus.chainspec import Allocation, ChainSpec, local
 from engram.node.config import Config
 from engram.node.datadir import KEYS_DIRECTORY
@@ -52,15 +54,31 @@ def write_keys(data_dir: Path) -> None:
 
 @contextmanager
 def running_node(config: Config, spec: ChainSpec) -> Iterator[Node]:
-    """The node, answering; stopped and joined at the end. Raises what kept it from starting."""
+    """The node, answering; stopped and joined at the end. Raises what kept it from starting.
+
+    What it logs goes to `node.log` in its data directory: standard output is the commands'.
+    """
     node = Node(config, spec, mine_on_demand=True)
     thread = _NodeThread(node)
-    thread.start()
-    try:
-        thread.wait_until_ready()
-        yield node
-    finally:
-        thread.stop()
+    with _logging_to(config.data_dir / "node.log"):
+        thread.start()
+        try:
+            thread.wait_until_ready()
+            yield node
+        finally:
+            thread.stop()
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    before = structlog.get_config()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        structlog.configure(logger_factory=structlog.WriteLoggerFactory(stream))
+        try:
+            yield
+        finally:
+            structlog.configure(**before)
 
 
 class _NodeThread(threading.Thread):

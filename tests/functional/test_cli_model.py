@@ -1,0 +1,233 @@
+"""Commands on models and rounds, against a real node on which rounds were really played."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engram.nn.network import forward
+from engram.node.client import RpcClient
+from engram.node.config import Config
+from engram.node.datadir import find_run_info
+from engram.participant.datasets import load_npz
+from engram.participant.export import load_version
+from tests.support.cli import Shell
+from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, running_node, write_keys
+from tests.support.round_matter import ALICE, OPENER
+from tests.support.rpc_round import PARTS, PlayedRounds, RpcPlay
+
+pytestmark = pytest.mark.xdist_group("cli_model")
+LOW, HIGH = [50, 0, *[10] * PARTS], [206, 0, *[10] * PARTS]
+NO_SUCH = "ee" * 32
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A user of a node with a model of two versions, its finished round, and an open one with a candidate."""
+
+    shell: Shell
+    rounds: PlayedRounds
+
+    @property
+    def model(self) -> str:
+        return self.rounds.model.hex()
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    directory = tmp_path_factory.mktemp("node")
+    write_keys(directory)
+    config = Config(data_dir=directory, rpc_port=0, p2p_port=0, mine=True, miner_address=address_of("miner"))
+    with running_node(config, dev_spec()):
+        yield Scene(Shell(directory, {"ENGRAM_PASSPHRASE": PASSPHRASE}), asyncio.run(_play(directory)))
+
+
+async def _play(directory: Path) -> PlayedRounds:
+    running = find_run_info(directory)
+    assert running is not None
+    async with RpcClient.of_data_dir(running.rpc_url, directory) as client:
+        return await RpcPlay(client).play()
+
+
+def actor(key: object) -> str:
+    from engram.primitives.keys import PrivateKey, format_address
+
+    assert isinstance(key, PrivateKey)
+    return format_address(key.address, "leng")
+
+
+def row(values: list[int]) -> str:
+    return ",".join(map(str, values))
+
+
+def test_models_are_listed_and_named_by_their_beginning(scene: Scene) -> None:
+    shell, model = scene.shell, scene.model
+    (listed,) = shell.json("model", "list")
+    assert (listed["id"], listed["head"], listed["frozen"]) == (model, 1, True)
+    for name in ((), (model[:4],), (model,)):
+        assert shell.json("model", "show", *name) == listed
+    assert shell.error("model", "show", "zz") == (65, "id_not_found")
+    assert shell.error("model", "show", NO_SUCH) == (65, "missing_model")
+    assert model[:12] in shell.text("model", "list")
+    shown = shell.text("model", "show")
+    assert "softmax_cross_entropy" in shown
+    assert "strict" in shown
+
+
+def test_versions_tell_where_they_come_from(scene: Scene) -> None:
+    founded, trained = scene.shell.json("model", "versions")
+    assert (founded["number"], trained["number"]) == (0, 1)
+    assert trained["parent"] == founded["root"]
+    assert trained["author"] == actor(ALICE)
+    assert trained["round"] == scene.rounds.trained.hex()
+    table = scene.shell.text("model", "versions").splitlines()
+    assert table[1].split()[4:7] == ["-", "-", "-"], "nothing was scored at founding"
+    assert table[2].split()[6:8] == ["100.00", "%"]
+
+
+def test_what_the_ledger_knows(scene: Scene) -> None:
+    shell = scene.shell
+    (retained,) = shell.json("model", "show")["retention"]
+    scores = {(entry["version"], entry["part"]): entry for entry in shell.json("model", "scores")}
+    assert scores[1, retained["part"]]["correct"] == retained["correct"] == 8
+    assert {badge["address"] for badge in shell.json("model", "badges")} == {actor(ALICE), actor(OPENER)}
+    assert {"founder", "best_loss"} <= set(shell.text("model", "badges").split())
+    (reputed,) = shell.json("model", "reputation")
+    assert reputed["address"] == actor(ALICE)
+    assert str(reputed["points"]) in shell.text("model", "reputation")
+    assert "100.00 %" in shell.text("model", "scores")
+
+
+def test_predictions(scene: Scene, tmp_path: Path) -> None:
+    shell = scene.shell
+    asked = ("model", "predict", "--row", row(LOW), "--row", row(HIGH))
+    answer = shell.json(*asked)
+    assert [item["class"] for item in answer["predictions"]] == [0, 1]
+    assert answer["version"] == 1
+    assert sum(block["neurons"] for block in answer["lineage"]) == 1
+    unsure = shell.json(*asked, "--version", "0")
+    assert {item["probability"] for item in unsure["predictions"]} == {0.5}
+    rows = tmp_path / "rows.csv"
+    rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n")
+    labelled = shell.json("model", "predict", "--data", str(rows), "--first", "1", "--rows", "2")
+    assert [(item["class"], item["label"]) for item in labelled["predictions"]] == [(1, 1), (0, 1)]
+    lines = shell.text("model", "predict", "--data", str(rows)).splitlines()
+    assert lines[0].split() == ["class", "probability", "label"]
+    assert lines[1].split()[0] == "0"
+    assert actor(ALICE) in lines[-1]
+    assert shell.error("model", "predict", "--row", "1,2") == (65, "features_invalid")
+    assert shell.error(*asked, "--version", "9") == (65, "missing_version")
+
+
+def test_a_proof_is_accepted_offline_and_refused_with_one_byte_changed(scene: Scene, tmp_path: Path) -> None:
+    proof, nobody = tmp_path / "model.proof", Shell(tmp_path / "nobody", {"ENGRAM_RPC": "http://127.0.0.1:1"})
+    written = scene.shell.json("model", "prove", "-o", str(proof))
+    assert written == {"file": str(proof), "size_bytes": proof.stat().st_size}
+    proven = nobody.json("verify", str(proof))
+    assert (proven["accepted"], proven["model"], proven["version"]) == (True, scene.model, 1)
+    assert proven["author"] == actor(ALICE)
+    assert nobody.text("verify", str(proof)).startswith("accepted\n")
+    head = scene.shell.json("chain", "header", str(proven["height"]))
+    assert (head["id"], head["work"]) == (proven["head"], proven["work"])
+    work = str(proven["work"])
+    assert nobody.json("verify", str(proof), "--min-work", work, "--checkpoint", head["id"])["accepted"]
+    heavier = ("verify", str(proof), "--min-work", str(proven["work"] + 1))
+    assert nobody.error(*heavier) == (65, "insufficient_work")
+    assert nobody.error("verify", str(proof), "--checkpoint", NO_SUCH) == (65, "checkpoint_missing")
+    raw = bytearray(proof.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    proof.write_bytes(raw)
+    assert nobody.error("verify", str(proof)) == (65, "proof_damaged")
+
+
+def test_a_pulled_version_is_the_network_that_the_chain_runs(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "v1.npz"
+    pulled = scene.shell.json("model", "pull", "-o", str(path))
+    assert pulled["root"] == scene.shell.json("model", "show")["root"]
+    spec, parameters = load_version(path)
+    logits = forward(spec, parameters, np.array([LOW, HIGH], dtype=np.uint8))
+    answer = scene.shell.json("model", "predict", "--row", row(LOW), "--row", row(HIGH))
+    assert logits.tolist() == [item["logits"] for item in answer["predictions"]]
+    assert json.loads((tmp_path / "v1.json").read_text())["author"] == ALICE.address.hex()
+    scene.shell.text("model", "pull", "--version", "0", "--force", "-o", str(path))
+    assert json.loads((tmp_path / "v1.json").read_text())["number"] == 0
+    missing = scene.shell.error("model", "pull", "--version", "7", "-o", str(tmp_path / "x.npz"))
+    assert missing == (65, "record_missing")
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_rounds_are_listed_and_shown(scene: Scene) -> None:
+    shell, trained, growing = scene.shell, scene.rounds.trained.hex(), scene.rounds.growing.hex()
+    assert [item["id"] for item in shell.json("round", "list")] == [trained, growing]
+    assert shell.json("round", "list", "--model", scene.model[:6]) == shell.json("round", "list")
+    assert shell.json("round", "show")["id"] == growing, "the open round is meant"
+    assert shell.json("round", "show", trained[:8])["status"] == 1
+    assert shell.error("round", "show", "zz" * 32) == (65, "id_not_found")
+    assert shell.error("round", "show", NO_SUCH) == (65, "missing_round")
+    shown = shell.text("round", "show").splitlines()
+    fields = {line.split()[0]: line.split()[1] for line in shown if len(line.split()) == 2}
+    assert (fields["kind"], fields["status"], fields["bounty"]) == ("GROW", "open", "20")
+    listed = shell.text("round", "list")
+    assert "decided" in listed
+    assert "TRAIN" in listed
+
+
+def test_what_stands_in_a_round(scene: Scene) -> None:
+    shell, trained = scene.shell, scene.rounds.trained.hex()
+    (candidate,) = shell.json("round", "candidates")
+    assert (candidate["author"], candidate["epoch"]) == (actor(ALICE), 0)
+    assert actor(ALICE) in shell.text("round", "candidates")
+    assert shell.json("round", "candidates", trained) == []
+    assert shell.text("round", "candidates", trained) == "no candidates yet\n"
+    assert shell.json("round", "commits") == []
+    assert [part["use"] for part in shell.json("round", "parts", trained)] == ["validation", "sealed"]
+    assert len(shell.json("round", "parts")) == 1
+
+
+def test_the_data_of_a_round_train_another_network(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "round.npz"
+    saved = scene.shell.json("round", "data", scene.rounds.trained.hex()[:10], "-o", str(path))
+    opened = [part["commitment"] for part in scene.shell.json("round", "parts", scene.rounds.trained.hex())]
+    assert (saved["parts"], saved["rows"]) == (opened, 16)
+    data = load_npz(path)
+    assert (data.rows, data.inputs) == (16, 2 + PARTS)
+    with np.load(path) as archive:
+        assert archive["part"].tolist() == [0] * 8 + [1] * 8
+        assert [bytes(row).hex() for row in archive["commitments"]] == opened
+
+
+def test_a_test_set_is_published_and_scored(scene: Scene, tmp_path: Path) -> None:
+    shell, rows = scene.shell, tmp_path / "test.csv"
+    rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n")
+    publish = ("model", "publish-part", str(rows), "--key", "alice")
+    published = shell.json(*publish)
+    (event,) = published["receipt"]["events"]
+    assert event["values"] == [3, 2 + PARTS, 2]
+    score = ("model", "score", "--part", event["subject"], "--key", "alice")
+    assert "version_scored" in shell.text(*score)
+    entries = [entry for entry in shell.json("model", "scores") if entry["part"] == event["subject"]]
+    assert [(entry["version"], entry["correct"], entry["rows"]) for entry in entries] == [(1, 2, 3)]
+    assert shell.error(*score) == (65, "score_known")
+    assert shell.error("model", "score", "--part", NO_SUCH, "--key", "alice") == (65, "missing_part")
+    failed = shell.error(*publish, "--classes", "1")
+    assert failed == (65, "label_out_of_range"), "FAILED in its block: the receipt's code"
+
+
+def test_a_prediction_is_recorded(scene: Scene) -> None:
+    words = ("model", "infer", "--row", row(HIGH), "--key", "bob")
+    recorded = scene.shell.json(*words)
+    (event,) = recorded["receipt"]["events"]
+    (answer,) = scene.shell.json("model", "predict", "--row", row(HIGH))["predictions"]
+    assert event["values"] == [1, 0, 1, *answer["logits"]]
+    short = ("model", "infer", "--row", "1", "--row", "1,2", "--key", "bob")
+    assert scene.shell.error(*short) == (65, "feature_out_of_range")
+    assert scene.shell.error("model", "infer", "--row", "1", "--key", "bob") == (65, "shape_mismatch")
+
+
+def test_nothing_is_due_in_a_finished_round(scene: Scene) -> None:
+    words = ("round", "advance", scene.rounds.trained.hex(), "--key", "bob")
+    assert scene.shell.error(*words)[0] == 65

@@ -1,0 +1,227 @@
+"""Commands against a real node that mines on demand: coins, transactions, blocks, miner, peers."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engram.commands.amounts import format_coins
+from engram.consensus.chainspec import ChainSpec, load_spec
+from engram.node.config import Config
+from engram.primitives.codec import encode
+from engram.primitives.keys import PrivateKey
+from engram.statemachine.transaction import sign
+from engram.statemachine.transactions.transfer import Transfer
+from tests.support.cli import Shell
+from tests.support.dev_node import PASSPHRASE, SEEDS, address_of, dev_spec, running_node, write_keys
+from tests.support.round_matter import COIN, PURSE
+
+pytestmark = pytest.mark.xdist_group("cli_node")
+NOWHERE = "00" * 32
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A user of a running node; every test leaves the miner on."""
+    directory = tmp_path_factory.mktemp("node")
+    write_keys(directory)
+    config = Config(data_dir=directory, rpc_port=0, p2p_port=0, mine=True, miner_address=address_of("miner"))
+    with running_node(config, dev_spec()):
+        yield Shell(directory, {"ENGRAM_PASSPHRASE": PASSPHRASE})
+
+
+@pytest.fixture
+def idle(shell: Shell) -> Iterator[Shell]:
+    """A user whose node does not mine unless it is told to."""
+    shell.text("miner", "stop")
+    yield shell
+    shell.text("miner", "start")
+
+
+def balance(shell: Shell, account: str) -> int:
+    return int(shell.json("account", "show", account)["balance"])
+
+
+def test_coins_are_sent_and_arrive(shell: Shell) -> None:
+    before = balance(shell, "alice"), balance(shell, "bob")
+    sent = shell.json("tx", "send", "bob", "12.5", "--key", "alice")
+    assert sent["status"] == "included"
+    fee = sent["receipt"]["fee"]
+    assert balance(shell, "alice") == before[0] - 1_250_000_000 - fee
+    assert balance(shell, "bob") == before[1] + 1_250_000_000
+    assert shell.json("tx", "status", sent["txid"]) == sent
+    shown = shell.json("tx", "show", sent["txid"])
+    assert shown["payload"] == {"target": address_of("bob"), "amount": 1_250_000_000}
+    assert shown["sender"] == address_of("alice")
+    block = shell.json("chain", "block", str(sent["height"]))
+    assert [tx["txid"] for tx in block["transactions"]] == [sent["txid"]]
+    assert shell.json("chain", "block", sent["block"]) == block
+
+
+def test_what_people_read_of_a_transfer(shell: Shell) -> None:
+    address = address_of("bob")
+    result = shell.run("tx", "send", address, "0.25", "--key", "alice", "--fee", "0.5")
+    assert result.exit_code == 0
+    fields = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert fields["status"] == "included"
+    assert fields["fee"] == "0.5"
+    assert fields["txid"] in result.stderr, "people are told what is waited for"
+    account = dict(line.split() for line in shell.text("account", "show", "bob").splitlines())
+    assert account["balance"] == format_coins(balance(shell, "bob"))
+
+
+def test_a_transaction_waits_where_nobody_mines(idle: Shell) -> None:
+    sent = idle.json("tx", "send", "bob", "1", "--key", "alice", "--no-wait")
+    assert sent["status"] == "pending"
+    assert [entry["txid"] for entry in idle.json("mempool", "list")] == [sent["txid"]]
+    assert idle.json("mempool", "info")["count"] == 1
+    listed = idle.text("mempool", "list").splitlines()[1].split()
+    assert [listed[0], listed[3]] == [sent["txid"], "transfer"]
+    assert idle.text("account", "show", "alice").splitlines()[5].split() == ["waiting", "1"]
+    assert len(idle.json("miner", "mine")) == 1
+    assert idle.json("tx", "status", sent["txid"])["status"] == "included"
+    assert idle.text("mempool", "list") == "nothing waits\n"
+
+
+def test_refusals_have_the_nodes_codes(shell: Shell) -> None:
+    height = shell.json("chain", "head")["height"]
+    send = ("tx", "send", "bob")
+    assert shell.error(*send, "100000", "--key", "alice") == (65, "insufficient_balance")
+    assert shell.error(*send, "0", "--key", "alice") == (65, "amount_zero")
+    assert shell.error(*send, "1", "--key", "alice", "--fee", "0.00000001") == (65, "fee_too_low")
+    assert shell.error("tx", "send", address_of("bob")[:-1], "1", "--key", "alice") == (65, "bad_address")
+    assert shell.error("tx", "show", NOWHERE) == (65, "transaction_not_found")
+    assert shell.error("tx", "submit", "00ff") == (65, "wrong_type")
+    assert shell.error("chain", "block", NOWHERE) == (65, "block_not_found")
+    assert shell.error("chain", "header", "999999") == (65, "block_not_found")
+    assert shell.json("tx", "status", NOWHERE)["status"] == "unknown"
+    assert shell.json("chain", "head")["height"] == height, "nothing of this made a block"
+
+
+def test_a_transaction_signed_elsewhere(shell: Shell) -> None:
+    info = shell.json("chain", "info")
+    nonce = shell.json("account", "show", "bob")["next_nonce"]
+    target = PrivateKey.from_seed(SEEDS["alice"]).address
+    tx = sign(PrivateKey.from_seed(SEEDS["bob"]), info["chain_id"], nonce, 10_000, Transfer(target, 5))
+    raw = encode(tx).hex()
+    txid = shell.json("tx", "submit", raw)["txid"]
+    shell.text("miner", "mine")
+    assert shell.json("tx", "status", txid)["status"] == "included"
+    assert shell.error("tx", "submit", raw)[1] in ("already_included", "nonce_mismatch")
+
+
+def test_rewards_mature_and_are_claimed(shell: Shell) -> None:
+    if balance(shell, "miner") < COIN:
+        shell.text("tx", "send", "miner", "1", "--key", "alice")  # a claim pays its fee from the balance
+    shell.text("miner", "mine", "5")
+    before = shell.json("account", "show", "miner")
+    mature = sum(reward["amount"] for reward in before["maturing"] if reward["mature"])
+    assert mature > 0
+    claimed = shell.json("account", "claim", "--key", "miner")
+    assert claimed["claimed"] == mature
+    fees = sum(status["receipt"]["fee"] for status in claimed["transactions"])
+    assert balance(shell, "miner") == before["balance"] + mature - fees
+    assert shell.json("account", "claim", "--key", "alice") == {"claimed": 0, "transactions": []}
+
+
+def test_the_miner_is_started_for_a_key(idle: Shell) -> None:
+    assert idle.json("miner", "status")["mining"] is False
+    started = idle.json("miner", "start", "--key", "bob", "--max-hashes-per-s", "100000")
+    assert (started["mining"], started["address"]) == (True, address_of("bob"))
+    assert started["max_hashes_per_s"] == 100_000
+    assert idle.json("miner", "mine")[0]["miner"] == address_of("bob")
+    back = idle.json("miner", "start", "--address", address_of("miner"), "--max-hashes-per-s", "0")
+    assert back["address"] == address_of("miner")
+
+
+def test_blocks_are_listed_and_named(shell: Shell) -> None:
+    mined = shell.json("miner", "mine", "3")
+    heights = [header["height"] for header in mined]
+    assert heights == list(range(heights[0], heights[0] + 3))
+    listed = shell.json("chain", "headers", "--last", "3")
+    assert [header["id"] for header in listed] == [header["id"] for header in mined]
+    assert shell.json("chain", "headers", "--first", str(heights[1]), "--last", "1") == [listed[1]]
+    assert shell.json("chain", "header", str(heights[0])) == listed[0]
+    assert shell.json("chain", "header", mined[2]["id"]) == shell.json("chain", "head")
+    table = shell.text("chain", "headers", "--last", "3").splitlines()
+    assert [line.split()[1] for line in table[1:]] == [header["id"] for header in mined]
+    assert "time" in shell.text("chain", "head")
+
+
+def test_a_height_is_waited_for(shell: Shell) -> None:
+    height = shell.json("chain", "head")["height"]
+    assert shell.json("chain", "wait", "--height", "0")["height"] == height
+    words = ("chain", "wait", "--blocks", "2", "--json", "--data-dir", str(shell.data_dir))
+    program = "from engram.cli import main; main(prog_name='engram')"
+    with subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.PIPE) as waiting:
+        while waiting.poll() is None:
+            shell.text("miner", "mine")
+        printed, _ = waiting.communicate()
+    assert waiting.returncode == 0
+    assert json.loads(printed)["height"] >= height + 2
+
+
+def test_the_spec_can_be_used_again(shell: Shell) -> None:
+    assert json.loads(shell.text("chain", "spec")) == json.loads((shell.data_dir / "chain.json").read_text())
+
+
+def test_the_node_says_who_it_is(shell: Shell) -> None:
+    info = shell.json("chain", "info")
+    assert info["data_dir"] == str(shell.data_dir)
+    assert info["node_id"] == shell.json("key", "node")["node_id"]
+    assert info["name"] in shell.text("chain", "info")
+
+
+def test_peers(shell: Shell) -> None:
+    assert shell.text("peer", "list").startswith("no peers")
+    assert shell.json("peer", "list") == []
+    assert shell.json("peer", "add", "127.0.0.1:1") == {"address": "127.0.0.1:1"}
+    assert shell.json("peer", "remove", "127.0.0.1:1")["address"] == "127.0.0.1:1"
+    assert shell.error("peer", "add", "nowhere") == (65, "bad_peer_address")
+
+
+def test_a_connected_peer_is_listed(shell: Shell, tmp_path: Path) -> None:
+    spec = spec_of(shell)
+    with running_node(Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), spec) as other:
+        assert other.info is not None
+        shell.text("peer", "add", f"127.0.0.1:{other.info.p2p_port}")
+        guest = Shell(tmp_path, {})
+        height = shell.json("miner", "mine")[0]["height"]
+        assert guest.json("chain", "wait", "--height", str(height))["height"] == height
+        (peer,) = shell.json("peer", "list")
+        assert peer["id"] == other.info.node_id
+        assert other.info.node_id[:12] in shell.text("peer", "list")
+        shell.text("peer", "remove", f"127.0.0.1:{other.info.p2p_port}")
+
+
+def test_only_the_owner_of_the_directory_changes_the_node(shell: Shell, tmp_path: Path) -> None:
+    stranger = Shell(tmp_path, {"ENGRAM_RPC": rpc_url(shell)})
+    assert stranger.json("miner", "status") == shell.json("miner", "status")
+    for words in (("miner", "mine"), ("miner", "stop"), ("miner", "start"), ("peer", "add", "127.0.0.1:1")):
+        assert stranger.error(*words) == (77, "unauthorized")
+    (tmp_path / "rpc.token").write_text("a guess")
+    assert stranger.error("miner", "mine") == (77, "unauthorized")
+    assert stranger.json("miner", "status")["mining"] is True
+
+
+def test_accounts_without_keys(shell: Shell, tmp_path: Path) -> None:
+    reader = Shell(tmp_path, {"ENGRAM_RPC": rpc_url(shell)})
+    assert reader.json("account", "show", address_of("bob"))["balance"] <= 2 * PURSE
+    assert reader.error("account", "show") == (65, "key_not_chosen")
+
+
+def test_a_running_nodes_database_is_left_alone(shell: Shell) -> None:
+    assert shell.error("db", "check") == (74, "data_dir_locked")
+    assert shell.error("db", "reindex") == (74, "data_dir_locked")
+    assert shell.json("chain", "head")["height"] >= 0
+
+
+def rpc_url(shell: Shell) -> str:
+    return str(json.loads((shell.data_dir / "run.json").read_text())["rpc_url"])
+
+
+def spec_of(shell: Shell) -> ChainSpec:
+    return load_spec((shell.data_dir / "chain.json").read_text())

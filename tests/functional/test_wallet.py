@@ -1,0 +1,177 @@
+"""The wallet against a real node: nonces under concurrency, receipts, codes, uploads that go on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engram.nn.data import part_bytes
+from engram.node.client import RpcClient
+from engram.node.config import Config
+from engram.node.datadir import find_run_info
+from engram.node.errors import RemoteError
+from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
+from engram.participant.upload import split_chunks
+from engram.participant.wallet import Wallet
+from engram.primitives.errors import BadAddress
+from engram.primitives.keys import PrivateKey
+from engram.statemachine.content import Inline, blob_id
+from engram.statemachine.transactions.publish_part import PublishPart
+from tests.support.dev_node import SEEDS, address_of, dev_spec, running_node
+
+pytestmark = pytest.mark.xdist_group("wallet")
+KIB = 1024
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Data directory of a node that mines when transactions wait."""
+    path = tmp_path_factory.mktemp("node")
+    config = Config(data_dir=path, rpc_port=0, p2p_port=0, mine=True, miner_address=address_of("miner"))
+    with running_node(config, dev_spec()):
+        yield path
+
+
+@pytest.fixture
+async def client(directory: Path) -> AsyncIterator[RpcClient]:
+    running = find_run_info(directory)
+    assert running is not None
+    async with RpcClient.of_data_dir(running.rpc_url, directory) as opened:
+        await opened.call("miner_start")
+        yield opened
+
+
+@pytest.fixture
+async def wallet(client: RpcClient) -> Wallet:
+    return Wallet(client, PrivateKey.from_seed(SEEDS["alice"]))
+
+
+def content(size_bytes: int, seed: int) -> bytes:
+    """Bytes that no other test uploads."""
+    return seed.to_bytes(4, "big") * (size_bytes // 4)
+
+
+async def test_concurrent_sends_keep_their_nonces(wallet: Wallet) -> None:
+    nonce = (await wallet.account())["next_nonce"]
+    txids = await asyncio.gather(*(wallet.transfer(address_of("bob"), 1 + each) for each in range(12)))
+    await asyncio.gather(*(wallet.confirm(txid) for txid in txids))
+    account = await wallet.account()
+    assert (account["nonce"], account["next_nonce"]) == (nonce + 12, nonce + 12)
+
+
+async def test_a_receipt_is_confirmed_after_the_fact_too(wallet: Wallet) -> None:
+    txid = await wallet.transfer(address_of("bob"), 7, fee=5_000)
+    receipt = await wallet.confirm(txid)
+    assert receipt == await wallet.confirm(txid)
+    assert (receipt["txid"], receipt["status"], receipt["fee"]) == (txid.hex(), 0, 5_000)
+
+
+async def test_an_address_of_another_network_is_refused_here(wallet: Wallet) -> None:
+    foreign = "eng1" + address_of("bob")[5:]
+    with pytest.raises(BadAddress):
+        await wallet.transfer(foreign, 1)
+
+
+async def test_a_failed_receipt_raises_its_code(wallet: Wallet) -> None:
+    raw = part_bytes(np.zeros((1, 2), dtype=np.uint8), np.array([1], dtype=np.uint16))
+    balance = (await wallet.account())["balance"]
+    txid = await wallet.send(PublishPart(1, 2, 1, bytes(32), Inline(raw)))
+    with pytest.raises(TransactionRefused) as caught:
+        await wallet.confirm(txid)
+    assert caught.value.code == "label_out_of_range"
+    assert (await wallet.account())["balance"] < balance, "a FAILED transaction pays its fee"
+
+
+async def test_what_could_not_start_is_refused_before_it_is_sent(wallet: Wallet) -> None:
+    nonce = (await wallet.account())["next_nonce"]
+    with pytest.raises(RemoteError) as caught:
+        await wallet.send(PublishPart(1, 2, 1, bytes(32), Inline(b"not a part")))
+    assert caught.value.code == "bad_part"
+    assert (await wallet.account())["next_nonce"] == nonce
+
+
+async def test_waiting_ends_after_so_many_blocks(client: RpcClient, wallet: Wallet) -> None:
+    await client.call("miner_stop")
+    txid = await wallet.transfer(address_of("bob"), 1)
+    with pytest.raises(NotIncluded):
+        await wallet.confirm(txid, timeout_blocks=0)
+    await client.call("miner_start")
+    assert (await wallet.confirm(txid))["status"] == 0
+
+
+async def test_a_replaced_transaction_is_dropped_by_name(client: RpcClient, wallet: Wallet) -> None:
+    await client.call("miner_stop")
+    txid = await wallet.transfer(address_of("bob"), 1)
+    waiting = asyncio.create_task(wallet.confirm(txid))
+    twin = _Twin(client, wallet.key)
+    await twin.transfer(address_of("bob"), 2, fee=1_000_000)
+    with pytest.raises(TransactionDropped) as caught:
+        await waiting
+    assert caught.value.got == "replaced"
+
+
+class _Twin(Wallet):
+    """A second program with the same key, which does not look at what waits."""
+
+    async def account(self) -> dict[str, object]:
+        account = await super().account()
+        return {**account, "next_nonce": account["nonce"]}
+
+
+async def test_an_unknown_transaction_is_not_waited_for(wallet: Wallet) -> None:
+    with pytest.raises(TransactionDropped) as caught:
+        await wallet.confirm(bytes(32))
+    assert caught.value.got == "unknown"
+
+
+async def test_a_large_blob_arrives_whole(client: RpcClient, wallet: Wallet) -> None:
+    raw = content(700 * KIB, 1)
+    blob = await wallet.publish(raw)
+    assert blob == blob_id(raw)
+    assert await client.blob(blob) == raw
+
+
+async def test_bytes_the_chain_has_are_not_sent_again(wallet: Wallet) -> None:
+    raw = content(300 * KIB, 2)
+    blob = await wallet.publish(raw)
+    nonce = (await wallet.account())["next_nonce"]
+    assert await wallet.publish(raw) == blob
+    assert (await wallet.account())["next_nonce"] == nonce
+
+
+@pytest.mark.parametrize("sent", [(0,), (2,), (0, 1), (1, 2)])
+async def test_an_interrupted_upload_goes_on(wallet: Wallet, sent: tuple[int, ...]) -> None:
+    raw = content(600 * KIB, 10 + sum(1 << index for index in sent))
+    chunks = split_chunks(raw, 256 * KIB)
+    for index in sent:
+        await wallet.execute(chunks[index])
+    nonce = (await wallet.account())["next_nonce"]
+    assert await wallet.publish(raw) == blob_id(raw)
+    assert (await wallet.account())["next_nonce"] == nonce + len(chunks) - len(sent)
+
+
+async def test_an_upload_goes_on_while_its_first_half_still_waits(client: RpcClient, wallet: Wallet) -> None:
+    raw = content(600 * KIB, 30)
+    chunks = split_chunks(raw, 256 * KIB)
+    await client.call("miner_stop")
+    await wallet.send(chunks[0])
+    uploading = asyncio.create_task(wallet.publish(raw))
+    async with client.subscribe("transactions") as events:
+        await anext(events)
+        await client.call("miner_start")
+        assert await uploading == blob_id(raw)
+
+
+async def test_an_upload_of_more_than_a_mempool_takes_at_once(wallet: Wallet, client: RpcClient) -> None:
+    raw = content(20 * 256 * KIB, 3)
+    blob = await wallet.publish(raw)
+    assert len(await client.blob(blob)) == len(raw)
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(1, [1]), (4, [4]), (5, [4, 1]), (8, [4, 4])])
+def test_chunks_are_full_but_the_last(size: int, sizes: list[int]) -> None:
+    chunks = split_chunks(bytes(size), 4)
+    assert [len(chunk.data) for chunk in chunks] == sizes
+    assert [chunk.index for chunk in chunks] == list(range(len(sizes)))
