@@ -10,10 +10,10 @@ from engram.consensus.chainspec import ChainSpec, load_spec, spec_id
 from engram.consensus.genesis import Genesis, genesis
 from engram.node.cache import VerificationCache
 from engram.node.config import Config
-from engram.node.errors import ChainNotFound
+from engram.node.errors import ChainNotFound, CorruptStore
 from engram.node.importer import Importer
 from engram.node.recovery import Progress, check_end, open_chain, remove_database
-from engram.node.store import BLOCKS_DIRECTORY, BlockRef, ChainStore, open_store
+from engram.node.store import BLOCKS_DIRECTORY, DATABASE_DIRECTORY, BlockRef, ChainStore, open_store
 from engram.node.verify import SignatureVerifier
 from engram.statemachine.scoring import Scorer
 
@@ -56,10 +56,13 @@ def check_data_dir(config: Config, blocks: int | None = None) -> CheckedChain:
     Raises `ChainNotFound`, what `open_store` raises, `CorruptStore` with what is wrong.
     """
     spec = read_spec(config)
+    _check_blocks(config)
+    if not (config.data_dir / DATABASE_DIRECTORY).is_dir():
+        raise CorruptStore(f"{config.data_dir} has lost its database: run `engram db reindex`")
     with _opened(config, spec, genesis(spec)) as store:
         tip = store.tip()
         if tip is None:
-            raise ChainNotFound(f"{config.data_dir} holds no blocks yet: start the node once")
+            raise CorruptStore(f"the database in {config.data_dir} is empty: run `engram db reindex`")
         count = tip.height + 1 if blocks is None else min(blocks, tip.height + 1)
         return CheckedChain(check_end(store, count), count)
 
@@ -70,6 +73,7 @@ def reindex_data_dir(config: Config, progress: Progress | None = None) -> Checke
     Raises `ChainNotFound`, `DataDirLocked` while a node runs there, `DiskFull`.
     """
     spec = read_spec(config)
+    _check_blocks(config)
     first = genesis(spec)
     remove_database(config.data_dir)
     verifier = SignatureVerifier()
@@ -83,10 +87,13 @@ def reindex_data_dir(config: Config, progress: Progress | None = None) -> Checke
     return CheckedChain(forward.head, forward.imported, forward.refused, damaged)
 
 
-@contextmanager
-def _opened(config: Config, spec: ChainSpec, first: Genesis) -> Iterator[ChainStore]:
+def _check_blocks(config: Config) -> None:
     if not (config.data_dir / BLOCKS_DIRECTORY).is_dir():
         raise ChainNotFound(f"{config.data_dir} holds no blocks yet: start the node once")
+
+
+@contextmanager
+def _opened(config: Config, spec: ChainSpec, first: Genesis) -> Iterator[ChainStore]:
     store = open_store(config.data_dir, spec_id(spec), first.id)
     try:
         yield store

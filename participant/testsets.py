@@ -38,7 +38,7 @@ def inference(model: Hash, version: int | None, rows: list[list[int]]) -> Infer:
     differ in length or hold other numbers.
     """
     lengths = {len(row) for row in rows}
-    if len(lengths) != 1 or not all(0 <= value <= 255 for row in rows for value in row):
+    if len(lengths) != 1 or 0 in lengths or not all(0 <= value <= 255 for row in rows for value in row):
         raise FeatureOutOfRange("rows have one length, and whole numbers from 0 to 255", got=sorted(lengths))
     return Infer(model, version, tensor_bytes(np.array(rows, dtype=np.uint8)))
 

@@ -1,0 +1,82 @@
+"""Files for other tools: what is written is what is read, and a damaged file is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engram.nn.data import PartData
+from engram.nn.errors import ShapeMismatch
+from engram.participant.datasets import load_npz
+from engram.participant.errors import FeatureOutOfRange, ModelFileInvalid
+from engram.participant.export import load_version, save_parts, save_version
+from engram.participant.testsets import inference
+from engram.statemachine.records import Version
+from tests.support.chain_models import founded_model
+from tests.support.nn_samples import TWO_LAYERS, network_parameters
+
+PARAMETERS = network_parameters(TWO_LAYERS)
+(VERSION,) = (record for record in founded_model().records if isinstance(record, Version))
+
+
+def test_a_version_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "model.npz"
+    assert save_version(path, VERSION, PARAMETERS) == tmp_path / "model.json"
+    spec, parameters = load_version(path)
+    assert spec == TWO_LAYERS
+    for read, written in zip(parameters, PARAMETERS, strict=True):
+        assert read.weights.dtype == written.weights.dtype
+        assert np.array_equal(read.weights, written.weights)
+        assert np.array_equal(read.bias, written.bias)
+
+
+def test_files_that_are_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "model.npz"
+    with pytest.raises(ModelFileInvalid):
+        load_version(path)
+    record = save_version(path, VERSION, PARAMETERS)
+    good = record.read_text()
+    for text in ("", "{}", "[]", good.replace('"classes"', '"klasses"', 1), good[:-5]):
+        record.write_text(text)
+        with pytest.raises(ModelFileInvalid):
+            load_version(path)
+    record.write_text(good)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ModelFileInvalid):
+        load_version(path)
+
+
+def test_integers_that_do_not_fit_the_spec(tmp_path: Path) -> None:
+    path = tmp_path / "model.npz"
+    save_version(path, VERSION, PARAMETERS)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays["hidden_0_weights"] = arrays["hidden_0_weights"][:-1]
+    np.savez(path, **arrays)
+    with pytest.raises(ShapeMismatch):
+        load_version(path)
+
+
+def test_parts_make_one_data_set(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    parts = [
+        (
+            bytes([index]) * 32,
+            PartData(rng.integers(0, 256, (rows, 3), np.uint8), np.full(rows, index, np.uint16)),
+        )
+        for index, rows in enumerate((2, 3))
+    ]
+    path = tmp_path / "parts.npz"
+    assert save_parts(path, parts) == 5
+    data = load_npz(path)
+    assert data.labels.tolist() == [0, 0, 1, 1, 1]
+    assert np.array_equal(data.features, np.concatenate([part.features for _, part in parts]))
+    with np.load(path) as archive:
+        assert archive["part"].tolist() == [0, 0, 1, 1, 1]
+        assert [bytes(row) for row in archive["commitments"]] == [name for name, _ in parts]
+
+
+@pytest.mark.parametrize("rows", [[], [[]], [[1], [1, 2]], [[256]], [[-1]]])
+def test_rows_that_no_model_reads(rows: list[list[int]]) -> None:
+    with pytest.raises(FeatureOutOfRange):
+        inference(bytes(32), None, rows)
