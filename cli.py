@@ -99,4 +99,9 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="engram")
 def main() -> None:
-    """Engram: a proof-of-work chain that trains, verifies, freezes and grows a neural network."""
+    """Engram: a proof-of-work chain that trains, verifies, freezes and grows a neural network.
+
+    \b
+    Completion in bash (zsh and fish alike):
+      eval "$(_ENGRAM_COMPLETE=bash_source engram)"
+    """

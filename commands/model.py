@@ -199,12 +199,21 @@ def infer(
 @command.command("prove", example="engram model prove -o model.proof")
 @model_argument
 @version_option
+@click.option("--checkpoint", type=HASH, help="A block that verifiers trust; default: prove from genesis.")
 @output_option("model.proof")
 @with_session
-def prove(session: Session, model: str | None, version: int | None, output: Path, force: bool) -> None:
+def prove(
+    session: Session,
+    model: str | None,
+    version: int | None,
+    checkpoint: bytes | None,
+    output: Path,
+    force: bool,
+) -> None:
     """Write a proof bundle that `engram verify` checks with no node."""
     check_free(output, force=force)
-    raw = bytes.fromhex(_ask(session, "model_prove", model, version=version)["bundle"])
+    answer = _ask(session, "model_prove", model, version=version, checkpoint=checkpoint)
+    raw = bytes.fromhex(answer["bundle"])
     output.write_bytes(raw)
     result = {"file": str(output), "size_bytes": len(raw)}
     session.show(result, result.items())

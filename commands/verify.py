@@ -11,6 +11,7 @@ import click
 from engram.commands.hexadecimal import HASH
 from engram.commands.options import Command, json_flag
 from engram.commands.output import print_fields, print_json
+from engram.commands.quality import accuracy, mean_loss
 
 if TYPE_CHECKING:
     from engram.consensus.proof import ProofReport
@@ -40,7 +41,15 @@ def command(file: Path, checkpoint: bytes | None, min_work: int, as_json: bool) 
         print_json({"accepted": True, **result})
         return
     click.echo("accepted")
-    print_fields(result.items())
+    print_fields(_for_people(result).items())
+
+
+def _for_people(result: dict[str, Any]) -> dict[str, Any]:
+    """The facts with losses a row and a share of right rows instead of sums."""
+    validation = mean_loss(result["validation_loss"], result["validation_rows"])
+    sealed = mean_loss(result["sealed_loss"], result["sealed_rows"])
+    right = accuracy(result["sealed_correct"], result["sealed_rows"])
+    return {**result, "validation_loss": validation, "sealed_loss": sealed, "sealed_correct": right}
 
 
 def _facts(report: ProofReport) -> dict[str, Any]:

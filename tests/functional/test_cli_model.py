@@ -138,6 +138,11 @@ def test_a_proof_is_accepted_offline_and_refused_with_one_byte_changed(scene: Sc
     heavier = ("verify", str(proof), "--min-work", str(proven["work"] + 1))
     assert nobody.error(*heavier) == (65, "insufficient_work")
     assert nobody.error("verify", str(proof), "--checkpoint", NO_SUCH) == (65, "checkpoint_missing")
+    later = scene.shell.json("chain", "header", str(proven["height"] - 2))["id"]
+    since = ("model", "prove", "--checkpoint", later, "--force", "-o", str(proof))
+    assert scene.shell.json(*since)["size_bytes"] < written["size_bytes"]
+    assert nobody.json("verify", str(proof), "--checkpoint", later)["since"] == later
+    assert nobody.error("verify", str(proof)) == (65, "checkpoint_needed")
     raw = bytearray(proof.read_bytes())
     raw[len(raw) // 2] ^= 1
     proof.write_bytes(raw)

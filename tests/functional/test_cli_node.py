@@ -1,11 +1,13 @@
 """Commands against a real node that mines on demand: coins, transactions, blocks, miner, peers."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engram.commands.amounts import format_coins
@@ -162,6 +164,21 @@ def test_a_height_is_waited_for(shell: Shell) -> None:
         printed, _ = waiting.communicate()
     assert waiting.returncode == 0
     assert json.loads(printed)["height"] >= height + 2
+
+
+def test_ctrl_c_ends_a_wait_with_130_and_no_traceback(shell: Shell) -> None:
+    words = ("chain", "wait", "--blocks", "1000", "--data-dir", str(shell.data_dir))
+    program = "from engram.cli import main; main(prog_name='engram')"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", program, *words], stdout=pipe, stderr=pipe) as waiting:
+        process = psutil.Process(waiting.pid)
+        while not process.net_connections():
+            assert waiting.poll() is None
+        waiting.send_signal(signal.SIGINT)
+        printed, said = waiting.communicate()
+    assert waiting.returncode == 130, said
+    assert (printed, b"Traceback" in said) == (b"", False)
+    assert b"interrupted" in said
 
 
 def test_the_spec_can_be_used_again(shell: Shell) -> None:
