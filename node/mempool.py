@@ -180,25 +180,34 @@ class Mempool:
                 self._drop(self._pool.remove(name), code)
 
     async def _admit(self, name: Hash, tx: Transaction) -> tuple[Entry, int]:
+        if name in self._pool:
+            raise Refusal(AlreadyPooled(got=name), False)
+        checked = await self._checked(name, tx)
+        try:
+            self._enter(checked)
+        except (Invalid, NotReady) as error:
+            raise Refusal(error, False) from error
+        return checked.entry, checked.macs
+
+    async def _checked(self, name: Hash, tx: Transaction) -> Checked:
+        """A transaction judged on the head of the moment it is done. Raises `Refusal`."""
         while True:
-            if name in self._pool:
-                raise Refusal(AlreadyPooled(got=name), False)
             if self._chain.store.find_transaction(name) is not None:
                 raise Refusal(AlreadyIncluded(got=name), False)
             head = self._chain.head
             checked = await self._in_worker(self._admission.check, name, tx, head)
             if head is self._chain.head:
-                break
-        try:
-            self._check_affordable(checked)
-            gone = self._pool.add(checked.entry, checked.account.nonce)
-        except (Invalid, NotReady) as error:
-            raise Refusal(error, False) from error
-        self._accounts[checked.entry.sender] = checked.account.nonce
+                return checked
+
+    def _enter(self, checked: Checked) -> None:
+        """Takes an entry in, and out what has to go for it. Raises `Invalid` and `NotReady` leafs."""
+        added = checked.entry
+        self._check_affordable(checked)
+        gone = self._pool.add(added, checked.account.nonce)
+        self._accounts[added.sender] = checked.account.nonce
         for entry in gone:
-            replaced = (entry.sender, entry.tx.nonce) == (checked.entry.sender, tx.nonce)
+            replaced = (entry.sender, entry.tx.nonce) == (added.sender, added.tx.nonce)
             self._forget(entry, Replaced.code if replaced else Evicted.code)
-        return checked.entry, checked.macs
 
     def _check_affordable(self, checked: Checked) -> None:
         entry = checked.entry
@@ -257,10 +266,27 @@ class Mempool:
                 self._forget(entry, NonceMismatch.code)
             waiting = self._pool.of_sender(sender)
             if waiting and waiting[0].tx.nonce == nonce and waiting[0].tentative:
-                self._drop(self._pool.remove(waiting[0].txid), "")
-                outcome = await self.admit(waiting[0].tx)
-                if not outcome.accepted:
-                    self._remember_drop(outcome.txid, outcome.code)
+                await self._reprice(waiting[0])
+
+    async def _reprice(self, entry: Entry) -> None:
+        """Prices an entry that is next now. It keeps its place meanwhile: its sender's next nonce lies behind
+        it.
+        """
+        try:
+            checked = await self._checked(entry.txid, entry.tx)
+        except Refusal as refusal:
+            included = isinstance(refusal.error, AlreadyIncluded)
+            self._drop(self._pool.remove(entry.txid), "" if included else refusal.error.code)
+            return
+        if self._pool.remove(entry.txid) is None:
+            return  # replaced, or in a block
+        try:
+            self._enter(checked)
+        except (Invalid, NotReady) as error:
+            self._forget(entry, error.code)
+            return
+        if checked.macs and not self._warm_queue.full():
+            self._warm_queue.put_nowait(entry.tx)
 
     def _nonce_of(self, sender: Address, head: BlockRef) -> int:
         return self._chain.state(head).account(sender).nonce
