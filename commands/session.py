@@ -98,11 +98,11 @@ class Session:
 
         Raises `ChainNotFound` where there is neither.
         """
-        from engram.consensus.chainspec import load_spec
+        from engram.node.datadir import find_hrp
         from engram.node.errors import ChainNotFound, NodeUnreachable
 
-        if self.config.spec_file.is_file():
-            return load_spec(self.config.spec_file.read_text("utf-8")).hrp
+        if (hrp := find_hrp(self.config.data_dir)) is not None:
+            return hrp
         try:
             return str(self.call("node_info")["hrp"])
         except NodeUnreachable as error:

@@ -12,13 +12,15 @@ import json
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from engram.consensus.chainspec import ChainSpec, dump_spec, load_spec, spec_id
 from engram.node.client import TOKEN_NAME
 from engram.node.config import SPEC_NAME
 from engram.node.errors import ForeignData
 from engram.node.keystore import write_private
+
+if TYPE_CHECKING:
+    from engram.consensus.chainspec import ChainSpec
 
 NODE_KEY_NAME: Final = "node.key"
 RUN_NAME: Final = "run.json"
@@ -41,6 +43,9 @@ class RunInfo:
 
 def write_spec(data_dir: Path, spec: ChainSpec) -> bool:
     """Makes the directory one of this chain; False if it was one already. Raises `ForeignData`, `BadSpec`."""
+    # Not at the top: it brings numpy, which a command that only looks for the running node does not need.
+    from engram.consensus.chainspec import dump_spec, load_spec, spec_id
+
     path = data_dir / SPEC_NAME
     if path.is_file():
         found = load_spec(path.read_text("utf-8"))
@@ -49,6 +54,26 @@ def write_spec(data_dir: Path, spec: ChainSpec) -> bool:
         return False
     write_private(path, dump_spec(spec).encode())
     return True
+
+
+def find_hrp(data_dir: Path) -> str | None:
+    """The first letters of the chain's addresses, without reading its rules; None if there is no chain.
+
+    Raises `BadSpec` where the file names none.
+    """
+    path = data_dir / SPEC_NAME
+    if not path.is_file():
+        return None
+    text = path.read_text("utf-8")
+    try:
+        hrp = json.loads(text)["hrp"]
+    except (ValueError, TypeError, KeyError):
+        hrp = None
+    if not isinstance(hrp, str):
+        from engram.consensus.chainspec import load_spec
+
+        return load_spec(text).hrp
+    return hrp
 
 
 def load_token(data_dir: Path) -> str:

@@ -107,6 +107,12 @@ def test_a_broken_setting_is_named(tmp_path: Path) -> None:
     assert Shell(tmp_path, {}).error("chain", "head") == (65, "config_invalid")
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"hrp": 3}'])
+def test_a_broken_spec_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "chain.json").write_text(text)
+    assert Shell(tmp_path, {}).error("key", "list") == (65, "bad_spec")
+
+
 def test_a_data_directory_without_a_chain(tmp_path: Path) -> None:
     shell = Shell(tmp_path, {})
     assert shell.error("db", "check") == (65, "chain_not_found")
