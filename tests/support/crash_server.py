@@ -1,0 +1,87 @@
+"""A process that forks a node for each line it reads, so that a test can let it die without paying for its
+start.
+
+    stdin    DIRECTORY SETTING       SETTING: a fail point `name[:count]`, or `-` for none
+    stdout   STATUS                  the child's exit status
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from engram.consensus.block import Block
+from engram.node.failpoints import arm
+from engram.node.recovery import remove_database
+from engram.node.store import ChainStore
+from engram.statemachine.transactions.transfer import Transfer
+from tests.support.memory_chain import MemoryChain, search
+from tests.support.node_chain import ALICE, BOB, SPEC, best_rows, disk_store, fork, miner_address, running
+
+FILE_BYTES = 1_400
+DIGEST = "digest"
+"""File in the data directory with the digest of what the run ended with."""
+
+
+def story() -> list[Block]:
+    """A life with everything in it: blocks, a side branch that wins, one that loses, an invalid block."""
+    trunk = MemoryChain(SPEC)
+    for number in range(3):
+        trunk.mine([trunk.sign(ALICE, Transfer(BOB.address, 1 + number))])
+    winner = fork(trunk, 2)
+    for number in range(2):
+        winner.mine([winner.sign(BOB, Transfer(ALICE.address, 9 + number))], miner=miner_address(1))
+    loser = fork(winner, 3)
+    loser.mine(miner=miner_address(2))
+    false = fork(winner).mine(miner=miner_address(3))
+    header = replace(false.header, state_root=bytes(32))
+    invalid = Block(replace(header, nonce=search(SPEC, header)), ())
+    last = winner.mine([winner.sign(ALICE, Transfer(BOB.address, 50))])
+    return [*trunk.blocks[1:], *winner.blocks[3:5], *loser.blocks[4:], invalid, last]
+
+
+def digest(store: ChainStore) -> str:
+    """Everything that the best chain determines."""
+    rows = sorted(best_rows(store).items())
+    return hashlib.sha256(
+        b"".join(len(part).to_bytes(4, "big") + part for row in rows for part in row)
+    ).hexdigest()
+
+
+async def live(directory: Path, blocks: list[Block]) -> str:
+    """Takes the blocks in, throws the database away, and rebuilds it from the block files."""
+    async with running(disk_store(directory, max_file_bytes=FILE_BYTES)) as node:
+        await node.take(*blocks)
+    remove_database(directory)
+    async with running(disk_store(directory, max_file_bytes=FILE_BYTES)) as node:
+        await node.take(*blocks)
+        return digest(node.chain.store)
+
+
+def child(directory: Path, setting: str, blocks: list[Block]) -> None:
+    arm("" if setting == "-" else setting)
+    (directory / DIGEST).write_text(asyncio.run(live(directory, blocks)))
+
+
+def main() -> None:
+    blocks = story()
+    for line in sys.stdin:
+        directory, setting = line.split()
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                child(Path(directory), setting, blocks)
+                status = 0
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
