@@ -22,6 +22,7 @@ from engram.node.failpoints import FailPoint, hit
 from engram.node.importer import Importer, ImportOutcome, Outcome
 from engram.node.parked import Parked, ParkedBlocks
 from engram.node.store import BlockRef, ChainStore
+from engram.node.workers import in_worker
 from engram.primitives.types import Hash
 from engram.statemachine.state import State
 
@@ -174,14 +175,9 @@ class Chain:
     async def _import(self, worker: ThreadPoolExecutor, block: Block) -> ImportOutcome:
         """One import in the worker; what it has begun it ends, even if the node is being stopped."""
         began_s = self._clock.monotonic()
-        work = asyncio.get_running_loop().run_in_executor(
+        imported = await in_worker(
             worker, self._importer.import_block, block, self.head, self._clock.now_ms()
         )
-        try:
-            imported = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait([work])
-            raise
         if self._observe is not None:
             self._observe(self._clock.monotonic() - began_s)
         if imported.head != self.head:

@@ -72,7 +72,7 @@ class Database(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends all use; further calls fail."""
+        """Ends all use; further calls fail. No thread may be inside a call: LevelDB would crash under it."""
         ...
 
 

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from engram.node.admission import Admission, Checked, Refusal
 from engram.node.chain import Chain, HeadChanged
@@ -22,6 +22,7 @@ from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired,
 from engram.node.pool import Entry, Pool, PoolLimits
 from engram.node.store import BlockRef
 from engram.node.verify import SignatureVerifier
+from engram.node.workers import in_worker
 from engram.primitives import keys
 from engram.primitives.errors import ChainError, Invalid, NotReady
 from engram.primitives.types import Address, Hash
@@ -32,8 +33,6 @@ from engram.statemachine.errors import (
 )
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transaction import Transaction, txid
-
-R = TypeVar("R")
 
 EXPIRY_S: Final = 3 * 3600.0
 REMEMBERED_DROPS: Final = 10_000
@@ -195,7 +194,7 @@ class Mempool:
             if self._chain.store.find_transaction(name) is not None:
                 raise Refusal(AlreadyIncluded(got=name), False)
             head = self._chain.head
-            checked = await self._in_worker(self._admission.check, name, tx, head)
+            checked = await in_worker(self._worker, self._admission.check, name, tx, head)
             if head is self._chain.head:
                 return checked
 
@@ -216,9 +215,6 @@ class Mempool:
         if needed > checked.account.balance:
             raise Unaffordable(expected=needed, got=checked.account.balance)
 
-    async def _in_worker(self, work: Callable[..., R], *arguments: object) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
-
     async def _follow_head(self) -> None:
         async for change in self._changes:
             self._expire()
@@ -232,7 +228,7 @@ class Mempool:
 
     async def _settle(self, change: HeadChanged) -> None:
         """Takes included transactions out, puts those of abandoned blocks back, prices who is next."""
-        included, abandoned = await self._in_worker(self._transactions_of, change)
+        included, abandoned = await in_worker(self._worker, self._transactions_of, change)
         names = {name for name, _ in included}
         for name in names:
             self._pool.remove(name)
@@ -260,7 +256,7 @@ class Mempool:
                 self._accounts.pop(sender, None)
                 continue
             head = self._chain.head
-            nonce = await self._in_worker(self._nonce_of, sender, head)
+            nonce = await in_worker(self._worker, self._nonce_of, sender, head)
             self._accounts[sender] = nonce
             for entry in self._pool.settle(sender, nonce):
                 self._forget(entry, NonceMismatch.code)
@@ -300,8 +296,7 @@ class Mempool:
     async def _warm_admitted(self) -> None:
         while True:
             tx = await self._warm_queue.get()
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._warmer, self._admission.warm, tx, self._chain.head)
+            await in_worker(self._warmer, self._admission.warm, tx, self._chain.head)
 
     def _defer(self, name: Hash, tx: Transaction) -> None:
         self._deferred[name] = (tx, DEFERRED_HEADS)

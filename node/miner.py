@@ -25,6 +25,7 @@ from engram.node.headers import HeaderChain
 from engram.node.importer import Outcome
 from engram.node.mempool import Mempool
 from engram.node.store import BlockRef
+from engram.node.workers import finished, in_worker
 from engram.primitives.types import Address, Hash
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transaction import Transaction, txid
@@ -117,13 +118,12 @@ class Miner:
         if not self._wanted(bool(candidates)):
             await self._wake.wait()
             return
-        loop = asyncio.get_running_loop()
-        template = await loop.run_in_executor(builder, self._assemble, head, candidates)
+        template = await in_worker(builder, self._assemble, head, candidates)
+        if head is not self._chain.head:
+            return
         self._mempool.leave_out(template.skipped)
         if not self._wanted(bool(template.transactions)):
             await self._wake.wait()
-            return
-        if head is not self._chain.head:
             return
         block = await self._find(miners, template)
         if block is not None:
@@ -173,7 +173,8 @@ class Miner:
             stop.set()
             timer.cancel()
             self._search = None
-        results = await asyncio.gather(*searches)
+            await finished(*searches)
+        results = [search.result() for search in searches]
         self.hashes += sum(tried for _, tried in results)
         nonce = next((nonce for nonce, _ in results if nonce is not None), None)
         return None if nonce is None else template.seal(nonce)
