@@ -28,7 +28,7 @@ from engram.primitives.types import Hash
 from engram.statemachine.parameters import parameters_root
 from engram.statemachine.phases import Phase
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_errors import ReservationFull, RetentionScored
+from engram.statemachine.round_errors import ReservationFull, RetentionScored, WrongPhase
 from engram.statemachine.round_records import Candidate, Commit, Round, RoundKind
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.reveal_update import RevealUpdate
@@ -180,11 +180,13 @@ class Author:
         for slot in range(window.first, window.last + 1):
             try:
                 txid = await self.wallet.send(CommitUpdate(round_.id, epoch, digest, slot))
+                await self.wallet.confirm(txid)
             except RemoteError as error:
                 if error.code == ReservationFull.code and slot < window.last:
                     continue
-                raise
-            await self.wallet.confirm(txid)
+                raise _late(error.code) or error from error
+            except (TransactionDropped, TransactionRefused) as error:
+                raise _late(error.code, error.got) or error from error
             return txid
         raise AssertionError("an update window has at least one height")
 
@@ -203,6 +205,15 @@ class Author:
             return error.code, txid
         except TransactionDropped as error:
             return str(error.got), txid
+
+
+def _late(*codes: object) -> RoundOver | None:
+    """What to raise for a commit that met another phase: training took longer than its window."""
+    if WrongPhase.code not in codes:
+        return None
+    return RoundOver(
+        "the commit came too late: train less, or ask for longer windows", expected=Phase.COMMIT.name
+    )
 
 
 def verify_baseline(

@@ -88,7 +88,7 @@ def round_terms(
 ) -> RoundTerms:
     """The terms of a round over the parts of `secrets`."""
     return RoundTerms(
-        kind=kind,
+        kind=int(kind),
         new_classes=new_classes,
         commitments=tuple(part.commitment for part in secrets.parts),
         rows=rows,

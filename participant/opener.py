@@ -156,5 +156,5 @@ async def settle_round(view: ChainView, wallet: Wallet, round_id: Hash) -> Round
             await wallet.execute(AdvanceRound(round_id))
     except (RemoteError, TransactionDropped, TransactionRefused) as error:
         if NothingDue.code not in (error.code, error.got):
-            raise  # else somebody else settled it first
-    return await view.get(Round, round_id)
+            raise  # else somebody else settles it, perhaps in a block that is still being mined
+    return await view.wait_round(round_id, lambda round_: round_.status != RoundStatus.OPEN)
