@@ -13,7 +13,7 @@ from engram.nn.tensor import Explicit, tensor_bytes, tensor_id
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.parameters import parameters_root
 from engram.statemachine.records import Blob, Lineage, Model, Openers, Part, Policy, Record, Version
-from tests.support.ledger import Ledger
+from tests.support.ledger import Ledger, key
 from tests.support.nn_samples import TWO_LAYERS, network_parameters, random_features
 
 FOUNDER: Address = b"\xf0" * 20
@@ -105,3 +105,11 @@ def bring(ledger: Ledger, samples: Sequence[Sample]) -> Ledger:
     for sample in samples:
         ledger.blobs.update(sample.blobs)
     return ledger
+
+
+def model_ledger(raw: bytes, **options: object) -> Ledger:
+    """A ledger on which the founded model and the part of these bytes stand; key 1 holds 100 coins."""
+    samples = founded_model(), published_part(raw)
+    records = [record for sample in samples for record in sample.records]
+    ledger = Ledger({key(1): 10**10}, records=records, **options)  # type: ignore[arg-type]  # Ledger's own options
+    return bring(ledger, samples)

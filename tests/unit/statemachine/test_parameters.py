@@ -35,16 +35,9 @@ RAW = models.raw_part()
 PART = part_commitment(models.SALT, RAW)
 
 
-def make_ledger(**options: object) -> Ledger:
-    samples = models.founded_model(), models.published_part(RAW)
-    records = [record for sample in samples for record in sample.records]
-    ledger = Ledger({ALICE: 10**10}, records=records, **options)  # type: ignore[arg-type]  # Ledger's own options
-    return models.bring(ledger, samples)
-
-
 @pytest.fixture
 def ledger() -> Ledger:
-    return make_ledger()
+    return models.model_ledger(RAW)
 
 
 def test_the_root_names_every_source_and_the_spec() -> None:

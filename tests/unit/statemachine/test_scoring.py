@@ -55,16 +55,9 @@ RAW = models.raw_part()
 PART = part_commitment(models.SALT, RAW)
 
 
-def make_ledger(**options: object) -> Ledger:
-    samples = models.founded_model(), models.published_part(RAW)
-    records = [record for sample in samples for record in sample.records]
-    ledger = Ledger({ALICE: 10**10}, records=records, **options)  # type: ignore[arg-type]  # Ledger's own options
-    return models.bring(ledger, samples)
-
-
 @pytest.fixture
 def ledger() -> Ledger:
-    return make_ledger()
+    return models.model_ledger(RAW)
 
 
 def expected_score(classes: int = 3) -> Score:
@@ -94,7 +87,7 @@ class Remembering:
 
 
 def network_of(parameters: Parameters, spec: object = TWO_LAYERS) -> Network:
-    ledger = make_ledger()
+    ledger = models.model_ledger(RAW)
     sources = models.lineages(parameters)
     ledger.blobs.update(models.tensor_blobs(parameters))
     assert isinstance(spec, type(TWO_LAYERS))
