@@ -4,10 +4,9 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from engram.statemachine.transactions import TX_TYPES
 from tests.support.replay_chain import replay
 
 ROOT = Path(__file__).parents[3]
+PYPROJECT = ROOT / "pyproject.toml"
 VECTOR_PATH = ROOT / "tests" / "vectors" / "consensus_chain_50.json"
 VECTOR: dict[str, Any] = json.loads(VECTOR_PATH.read_text())
 EXPECTED = [{"id": entry["id"], "state_root": entry["state_root"]} for entry in VECTOR["blocks"]]
@@ -96,34 +96,9 @@ def test_kernels(kernel: str) -> None:
     assert not told["blas"] or told["blas"]["core"] == kernel
 
 
-def test_the_other_locked_numpy() -> None:
-    version, folder = other_numpy()
+def test_the_oldest_supported_numpy() -> None:
+    folder = Path(sys.prefix) / "oldest-numpy"
+    assert folder.is_dir(), f"{folder} is missing: scripts/venv test makes it"
     told = replay_elsewhere(PYTHONPATH=str(folder), OPENBLAS_NUM_THREADS="1")
-    assert told["numpy"] == version != np.__version__
-
-
-def other_numpy() -> tuple[str, Path]:
-    """Version and folder of the numpy that the lock names for other Pythons; skips where pip has none."""
-    lock = (ROOT / "requirements" / "runtime.txt").read_text()
-    pins = re.findall(r"^numpy==(\S+).*?((?:\\\n\s+--hash=\S+\s*)+)", lock, re.MULTILINE)
-    version, hashes = next((pin for pin in pins if pin[0] != np.__version__), ("", ""))
-    if not version:
-        pytest.skip("the lock names one numpy only")
-    folder = ROOT / "build" / f"numpy-{version}-{sys.implementation.cache_tag}"
-    if not folder.exists():
-        install(f"numpy=={version} {hashes}", folder)
-    return version, folder
-
-
-def install(requirement: str, folder: Path) -> None:
-    """Installs one locked requirement into a folder of its own, or skips the test and says why."""
-    folder.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        lines, target = Path(scratch, "requirements.txt"), Path(scratch, "target")
-        lines.write_text(requirement)
-        options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=1", "--timeout=20"]
-        command = [sys.executable, "-m", "pip", "install", "--quiet", *options, "--target", str(target)]
-        done = subprocess.run([*command, "-r", str(lines)], capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"pip cannot install {requirement.split()[0]}: {done.stderr.strip()[-200:]}")
-        shutil.move(target, folder)
+    assert told["numpy"] != np.__version__
+    assert f"numpy>={told['numpy']}" in tomllib.loads(PYPROJECT.read_text())["project"]["dependencies"]
