@@ -19,6 +19,8 @@ from engram import __version__
 # The help is the first line of the command's own; a test holds the two together.
 COMMANDS = MappingProxyType[str, str](
     {
+        "init": "Make a data directory for a chain.",
+        "run": "Run a node until Ctrl-C.",
         "key": "Make, list and import account keys.",
         "account": "Show balances and claim rewards.",
         "tx": "Send coins and follow transactions.",

@@ -69,6 +69,11 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def data_dir_option(function: Function) -> Function:
+    """Adds --data-dir alone, for commands that make or run a node."""
+    return _DATA_DIR_OPTION(function)
+
+
 def choosing_key(function: Callable[..., None]) -> Callable[..., None]:
     """Adds --key, for commands that need no more than its address; stands above `with_session`."""
     return _KEY_OPTION(function)
@@ -115,6 +120,14 @@ _JSON_OPTION: Final = click.option(
     callback=_remember_json,
     help="Print JSON, errors too.",
 )
+_DATA_DIR_OPTION: Final = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    envvar="ENGRAM_DATA_DIR",
+    show_envvar=True,
+    help="Settings, keys and token; default: the platform's place for application data.",
+)
 _SESSION_OPTIONS: Final = (
     click.option(
         "--rpc",
@@ -123,14 +136,7 @@ _SESSION_OPTIONS: Final = (
         show_envvar=True,
         help="The node to talk to; default: the one of the data directory.",
     ),
-    click.option(
-        "--data-dir",
-        type=click.Path(file_okay=False, path_type=Path),
-        metavar="DIR",
-        envvar="ENGRAM_DATA_DIR",
-        show_envvar=True,
-        help="Settings, keys and token; default: the platform's place for application data.",
-    ),
+    _DATA_DIR_OPTION,
     _JSON_OPTION,
 )
 _KEY_OPTION: Final = click.option(

@@ -147,13 +147,17 @@ class Session:
 
         Raises `PassphraseMissing` where nobody does.
         """
-        if self._passphrase_file is not None:
-            return self._passphrase_file.read_text("utf-8").partition("\n")[0]
-        if (given := os.environ.get("ENGRAM_PASSPHRASE")) is not None:
+        if (given := self.given_passphrase()) is not None:
             return given
         if not sys.stdin.isatty():
             raise PassphraseMissing()
         return str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
+
+    def given_passphrase(self) -> str | None:
+        """From --passphrase-file, else ENGRAM_PASSPHRASE; None where neither is given."""
+        if self._passphrase_file is not None:
+            return self._passphrase_file.read_text("utf-8").partition("\n")[0]
+        return os.environ.get("ENGRAM_PASSPHRASE")
 
     def address(self, text: str | None) -> str:
         """An address text: as given, or of the key of that name; None means the chosen key.

@@ -6,11 +6,12 @@ Order, strongest first: command line, `ENGRAM_*` environment, `engram.toml` in t
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import platformdirs
 
@@ -25,32 +26,50 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("engram", appauthor=False))
 
 
+def _setting(default: Any, text: str, **bounds: Any) -> Any:
+    return field(default=default, metadata={"text": text, **bounds})
+
+
+_PORT: Final = (0, 65_535)
+_BYTES: Final = 2**40
+
+
 @dataclass(frozen=True)
 class Config:
-    """Settings of one node. Ports: 0 takes a free one."""
+    """Settings of one node. What each means is its text, which `engram run --help` and new files show."""
 
     data_dir: Path = field(default_factory=default_data_dir)
-    rpc_host: str = "127.0.0.1"
-    rpc_port: int = 8645
-    rpc_names: tuple[str, ...] = ()
-    """Host names, besides the local ones, that clients may use: a guard against DNS rebinding."""
-    p2p_host: str = "127.0.0.1"
-    p2p_port: int = 8646
-    peers: tuple[str, ...] = ()
-    """host:port of peers to keep a session with."""
-    max_inbound: int = 32
-    mine: bool = False
-    miner_address: str = ""
-    """Address text that block rewards go to; needed to mine. The node never needs its private key."""
-    miner_threads: int = 1
-    max_hashes_per_s: int = 0
-    """Hashes per second of all miner threads together; 0 is no limit."""
-    mempool_bytes: int = 64 * 1024 * 1024
-    cache_bytes: int = 32 * 1024 * 1024
-    """Verification cache: scores and frozen activations."""
-    log_level: str = "info"
-    log_format: str = "console"
-    """`console` for people, `json` for machines."""
+    rpc_host: str = _setting("127.0.0.1", "Address on which RPC listens.")
+    rpc_port: int = _setting(8645, "Port of RPC; 0 takes a free one.", limits=_PORT)
+    rpc_names: tuple[str, ...] = _setting(
+        (), "Host name, besides the local ones, that clients may use: a guard against DNS rebinding."
+    )
+    p2p_host: str = _setting("127.0.0.1", "Address on which the node listens to peers.")
+    p2p_port: int = _setting(8646, "Port for peers; 0 takes a free one.", limits=_PORT)
+    peers: tuple[str, ...] = _setting((), "HOST:PORT or NODEKEY@HOST:PORT of a peer to keep a session with.")
+    max_inbound: int = _setting(32, "Peers that may connect at once.", limits=(0, 10_000))
+    mine: bool = _setting(False, "Mine from the start.")
+    miner_address: str = _setting(
+        "", "Who gets the rewards: an address, or the name of a key; the node never needs the private key."
+    )
+    miner_threads: int = _setting(1, "Threads that mine.", limits=(1, 256))
+    max_hashes_per_s: int = _setting(
+        0, "Digests a second of all miner threads together; 0 is no limit.", limits=(0, 10**12)
+    )
+    mempool_bytes: int = _setting(
+        64 * 1024 * 1024, "Memory for transactions that wait.", limits=(2**20, _BYTES)
+    )
+    cache_bytes: int = _setting(
+        32 * 1024 * 1024,
+        "Memory for scores and activations of networks already verified.",
+        limits=(0, _BYTES),
+    )
+    log_level: str = _setting(
+        "info", "The least level that is logged.", choices=("debug", "info", "warning", "error")
+    )
+    log_format: str = _setting(
+        "console", "Log lines for people or for machines.", choices=("console", "json")
+    )
 
     @property
     def file(self) -> Path:
@@ -61,17 +80,35 @@ class Config:
         return self.data_dir / SPEC_NAME
 
 
-_CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("console", "json")}
-_LIMITS = {
-    "rpc_port": (0, 65_535),
-    "p2p_port": (0, 65_535),
-    "max_inbound": (0, 10_000),
-    "miner_threads": (1, 256),
-    "max_hashes_per_s": (0, 10**12),
-    "mempool_bytes": (2**20, 2**40),
-    "cache_bytes": (0, 2**40),
-}
-_TYPES: dict[str, type] = {f.name: type(getattr(Config(data_dir=Path()), f.name)) for f in fields(Config)}
+@dataclass(frozen=True)
+class Setting:
+    """One setting, as options and files show it."""
+
+    name: str
+    default: Any
+    text: str
+    limits: tuple[int, int] | None = None
+    """The least and the greatest value."""
+    choices: tuple[str, ...] = ()
+
+
+SETTINGS: Final = tuple(Setting(f.name, f.default, **f.metadata) for f in fields(Config) if f.metadata)
+"""Every setting but the data directory."""
+_BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+_TYPES: Final[dict[str, type]] = {"data_dir": Path} | {item.name: type(item.default) for item in SETTINGS}
+
+
+def default_text() -> str:
+    """An `engram.toml` in which every setting stands as a comment, with its meaning and default."""
+    blocks = [
+        "# Settings of this node. Each shows its default: remove the # before it to change it.\n"
+        "# Options of `engram run` and ENGRAM_* variables of the environment win over this file.\n"
+    ]
+    for item in SETTINGS:
+        bounds = f" One of {', '.join(item.choices)}." if item.choices else ""
+        # JSON's numbers, texts, lists and truth values are TOML's too.
+        blocks.append(f"# {item.text}{bounds}\n#{item.name} = {json.dumps(item.default)}\n")
+    return "\n".join(blocks)
 
 
 @dataclass(frozen=True)
@@ -154,7 +191,8 @@ def _checked(name: str, value: Any) -> Any:
 
 
 def _check_bounds(name: str, value: Any) -> None:
-    if name in _LIMITS and not _LIMITS[name][0] <= value <= _LIMITS[name][1]:
-        raise ConfigInvalid(f"{name} is out of range", expected=_LIMITS[name], got=value)
-    if name in _CHOICES and value not in _CHOICES[name]:
-        raise ConfigInvalid(f"unknown {name}", expected=_CHOICES[name], got=value)
+    setting = _BY_NAME[name]
+    if setting.limits is not None and not setting.limits[0] <= value <= setting.limits[1]:
+        raise ConfigInvalid(f"{name} is out of range", expected=setting.limits, got=value)
+    if setting.choices and value not in setting.choices:
+        raise ConfigInvalid(f"unknown {name}", expected=setting.choices, got=value)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engram.node.client import TOKEN_NAME
-from engram.node.config import SPEC_NAME
-from engram.node.errors import ForeignData
-from engram.node.keystore import write_private
+from engram.node.config import CONFIG_NAME, SPEC_NAME, default_text
+from engram.node.errors import ChainNotFound, ForeignData
+from engram.node.keystore import load_node_key, write_private
 
 if TYPE_CHECKING:
     from engram.consensus.chainspec import ChainSpec
@@ -26,6 +26,7 @@ NODE_KEY_NAME: Final = "node.key"
 RUN_NAME: Final = "run.json"
 KEYS_DIRECTORY: Final = "keys"
 _TOKEN_BYTES: Final = 32
+_START_TOLERANCE_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,32 @@ class RunInfo:
     node_id: str
     chain: str
     spec_id: str
+    started_s: float
+    """When the process was started, seconds since 1970: another process may get its number later."""
+
+
+def make_data_dir(data_dir: Path, spec: ChainSpec) -> bool:
+    """Makes every file that a node needs; False if the directory was one of this chain already.
+
+    Files that stand are kept. Raises `ForeignData` for a directory of another chain, `BadSpec`.
+    """
+    new = write_spec(data_dir, spec)
+    if not (data_dir / CONFIG_NAME).exists():
+        write_private(data_dir / CONFIG_NAME, default_text().encode())
+    load_node_key(data_dir / NODE_KEY_NAME)
+    load_token(data_dir)
+    (data_dir / KEYS_DIRECTORY).mkdir(mode=0o700, exist_ok=True)
+    return new
+
+
+def read_spec(data_dir: Path) -> ChainSpec:
+    """The chain of a data directory. Raises `ChainNotFound` where there is none, `BadSpec`."""
+    from engram.consensus.chainspec import load_spec
+
+    try:
+        return load_spec((data_dir / SPEC_NAME).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ChainNotFound(f"{data_dir} holds no chain: run `engram init`") from error
 
 
 def write_spec(data_dir: Path, spec: ChainSpec) -> bool:
@@ -97,9 +124,22 @@ def remove_run_info(data_dir: Path) -> None:
 
 
 def find_run_info(data_dir: Path) -> RunInfo | None:
-    """What a node that runs here has said of itself; it may have been killed since."""
+    """What the node that runs here says of itself; None if none runs, also where one was killed."""
     try:
         document = json.loads((data_dir / RUN_NAME).read_text("utf-8"))
-        return RunInfo(**document)
+        info = RunInfo(**document)
     except (OSError, ValueError, TypeError):
         return None
+    return info if _runs(info) else None
+
+
+def _runs(info: RunInfo) -> bool:
+    """Whether the process lives and is the one that wrote the file."""
+    import psutil
+
+    try:
+        started_s = psutil.Process(info.pid).create_time()
+    except (psutil.Error, ValueError):
+        return False
+    # The system computes it from its uptime: the clock being set moves it a little.
+    return abs(started_s - info.started_s) < _START_TOLERANCE_S

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from engram.consensus.chainspec import ChainSpec, load_spec, spec_id
+from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import Genesis, genesis
 from engram.node.cache import VerificationCache
 from engram.node.config import Config
+from engram.node.datadir import read_spec
 from engram.node.errors import ChainNotFound, CorruptStore
 from engram.node.importer import Importer
 from engram.node.recovery import Progress, check_end, open_chain, remove_database
@@ -42,20 +43,12 @@ class CheckedChain:
         }
 
 
-def read_spec(config: Config) -> ChainSpec:
-    """The chain that a data directory was made for. Raises `ChainNotFound`, `BadSpec`."""
-    try:
-        return load_spec(config.spec_file.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ChainNotFound(f"{config.data_dir} holds no chain: run `engram init`") from error
-
-
 def check_data_dir(config: Config, blocks: int | None = None) -> CheckedChain:
     """Checks that the last `blocks` blocks, by default all, belong together with their receipts and states.
 
     Raises `ChainNotFound`, what `open_store` raises, `CorruptStore` with what is wrong.
     """
-    spec = read_spec(config)
+    spec = read_spec(config.data_dir)
     _check_blocks(config)
     if not (config.data_dir / DATABASE_DIRECTORY).is_dir():
         raise CorruptStore(f"{config.data_dir} has lost its database: run `engram db reindex`")
@@ -72,7 +65,7 @@ def reindex_data_dir(config: Config, progress: Progress | None = None) -> Checke
 
     Raises `ChainNotFound`, `DataDirLocked` while a node runs there, `DiskFull`.
     """
-    spec = read_spec(config)
+    spec = read_spec(config.data_dir)
     _check_blocks(config)
     first = genesis(spec)
     remove_database(config.data_dir)

@@ -12,6 +12,8 @@ import os
 from collections.abc import Coroutine
 from typing import Any
 
+import psutil
+
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import genesis
 from engram.node import logs
@@ -112,6 +114,7 @@ class Node:
             node_id=services.node_id.hex(),
             chain=self.spec.name,
             spec_id=spec_id(self.spec).hex(),
+            started_s=psutil.Process().create_time(),
         )
         write_run_info(self.config.data_dir, self.info)
         self.services = services

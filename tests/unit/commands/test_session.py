@@ -1,14 +1,18 @@
 """Which node and which account a command means; arguments that cannot be right never reach a node."""
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engram.commands.errors import IdAmbiguous, IdNotFound
 from engram.commands.lookup import chosen
 from engram.commands.session import Session
-from engram.node.datadir import RunInfo, write_run_info
+from engram.node.datadir import RunInfo, find_run_info, write_run_info
 from engram.primitives.errors import BadAddress
 from tests.support.cli import Shell
 from tests.support.dev_node import address_of
@@ -17,14 +21,32 @@ ID = "ab" * 32
 UNREACHABLE = "http://127.0.0.1:1"
 
 
+def run_info(process: psutil.Process) -> RunInfo:
+    return RunInfo(process.pid, "http://127.0.0.1:7001", 7001, 7002, "", "local", "", process.create_time())
+
+
 def test_the_node_of_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ENGRAM_RPC_PORT", raising=False)
     assert Session(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:8645"
     (tmp_path / "engram.toml").write_text("rpc_port = 7000\n")
     assert Session(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:7000"
-    write_run_info(tmp_path, RunInfo(1, "http://127.0.0.1:7001", 7001, 7002, "", "local", ""))
+    write_run_info(tmp_path, run_info(psutil.Process()))
     assert Session(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:7001"
     assert Session(as_json=True, data_dir=tmp_path, rpc="http://x:1").url == "http://x:1"
+
+
+def test_a_node_that_was_killed_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ENGRAM_RPC_PORT", raising=False)
+    own = run_info(psutil.Process())
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pid = ended.pid
+    write_run_info(tmp_path, replace(own, pid=pid))
+    assert find_run_info(tmp_path) is None
+    write_run_info(tmp_path, replace(own, started_s=own.started_s - 60))
+    assert find_run_info(tmp_path) is None, "this process got the number of another one"
+    assert Session(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:8645"
+    write_run_info(tmp_path, own)
+    assert find_run_info(tmp_path) == own
 
 
 def test_an_address_may_be_a_keys_name(keyed: Shell) -> None:

@@ -1,0 +1,149 @@
+"""`engram run`: a node in the foreground, with every setting as an option."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from engram.commands.amounts import SPARKS_PER_COIN
+from engram.commands.options import Command, Function, data_dir_option, json_flag, with_passphrase
+from engram.commands.session import Session
+from engram.node.config import SETTINGS, Setting
+
+if TYPE_CHECKING:
+    from engram.node.config import Config
+    from engram.node.datadir import RunInfo
+    from engram.node.node import Node
+
+DEV_KEY: Final = "dev"
+"""Name of the key that a development chain's coins belong to, and its passphrase where none is given."""
+DEV_COINS: Final = 1_000_000
+
+
+def _setting_options(function: Function) -> Function:
+    """Adds an option for every setting; one that is not given is None, or empty."""
+    for setting in reversed(SETTINGS):
+        function = _option(setting)(function)
+    return function
+
+
+def _option(setting: Setting) -> Callable[[Function], Function]:
+    name, flag = setting.name, "--" + setting.name.replace("_", "-")
+    if isinstance(setting.default, tuple):
+        text = f"{setting.text} May be repeated."
+        return click.option(flag.removesuffix("s"), name, multiple=True, help=text)
+    if isinstance(setting.default, bool):
+        flags = f"{flag}/--no-{flag.removeprefix('--')}"
+        return click.option(flags, name, default=None, help=setting.text)
+    kind: click.ParamType[Any] = click.STRING
+    if setting.choices:
+        kind = click.Choice(setting.choices)
+    elif setting.limits is not None:
+        kind = click.IntRange(*setting.limits)
+    default = f"; default: {setting.default}." if setting.default != "" else "."
+    return click.option(flag, name, type=kind, help=setting.text.removesuffix(".") + default)
+
+
+@click.command(
+    "run",
+    cls=Command,
+    example="engram run\n"
+    "engram run --mine --miner-address alice --peer 192.0.2.7:8646\n"
+    "engram run --dev --data-dir /tmp/dev",
+)
+@click.option(
+    "--dev",
+    is_flag=True,
+    help="Mine whenever transactions wait; makes a local chain whose coins belong to the new key `dev` "
+    "if there is no chain yet.",
+)
+@_setting_options
+@with_passphrase
+@data_dir_option
+@json_flag
+def command(
+    as_json: bool, data_dir: Path | None, passphrase_file: Path | None, dev: bool, **given: Any
+) -> None:
+    """Run a node until Ctrl-C."""
+    from engram.node.process import use_one_blas_thread
+
+    use_one_blas_thread()
+    session = Session(as_json=as_json, data_dir=data_dir, passphrase_file=passphrase_file)
+    if dev:
+        _make_dev_chain(session)
+    _run(session, _config(session, dev, given), dev)
+
+
+def _config(session: Session, dev: bool, given: dict[str, Any]) -> Config:
+    """The settings in force, a key's name as miner address replaced by its address.
+
+    Raises `ConfigInvalid`, `BadAddress`.
+    """
+    from engram.node.config import load_config
+
+    arguments = {name: value for name, value in given.items() if value not in (None, ())}
+    loaded = load_config({"data_dir": session.config.data_dir, **arguments}, os.environ)
+    config = loaded.config
+    if dev and loaded.origins["mine"] == "default":
+        config = replace(config, mine=True)
+    if dev and loaded.origins["miner_address"] == "default":
+        config = replace(config, miner_address=DEV_KEY)
+    if config.miner_address:
+        config = replace(config, miner_address=session.address(config.miner_address))
+    return config
+
+
+def _run(session: Session, config: Config, dev: bool) -> None:
+    import asyncio
+
+    from engram.node import logs
+    from engram.node.datadir import make_data_dir, read_spec
+    from engram.node.node import Node
+
+    spec = read_spec(config.data_dir)
+    make_data_dir(config.data_dir, spec)
+    logs.configure(config.log_level, config.log_format, sys.stderr)
+    asyncio.run(_serve(Node(config, spec, mine_on_demand=dev), session))
+
+
+async def _serve(node: Node, session: Session) -> None:
+    from engram.node.process import run_until_signal
+
+    await run_until_signal(node, lambda info: _say_where(info, session.as_json))
+
+
+def _say_where(info: RunInfo, as_json: bool) -> None:
+    """One line of JSON, so that whoever reads a pipe need not wait for the end, or a line for people."""
+    if as_json:
+        click.echo(json.dumps(asdict(info)))
+    else:
+        click.echo(f"{info.chain} node answers at {info.rpc_url}, peers at port {info.p2p_port}")
+
+
+def _make_dev_chain(session: Session) -> None:
+    """A new local chain in a directory without one. Goes on where an earlier attempt was cut off."""
+    from engram.consensus.chainspec import Allocation, local
+    from engram.node.config import SPEC_NAME
+    from engram.node.datadir import KEYS_DIRECTORY, make_data_dir
+    from engram.node.keystore import Keystore
+
+    data_dir = session.config.data_dir
+    if (data_dir / SPEC_NAME).exists():
+        return
+    begin_ms = time.time_ns() // 1_000_000
+    keystore = Keystore(data_dir / KEYS_DIRECTORY, local((), begin_ms).hrp)
+    address = next((entry.address for entry in keystore.entries() if entry.name == DEV_KEY), None)
+    if address is None:
+        passphrase = session.given_passphrase()
+        address = keystore.create(DEV_KEY, DEV_KEY if passphrase is None else passphrase).address
+        if passphrase is None:
+            session.note(f"the passphrase of the key {DEV_KEY} is {DEV_KEY}: set ENGRAM_PASSPHRASE={DEV_KEY}")
+    make_data_dir(data_dir, local((Allocation(address, DEV_COINS * SPARKS_PER_COIN),), begin_ms))
