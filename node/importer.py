@@ -40,7 +40,6 @@ from engram.primitives.errors import Invalid, InvalidHeader, NotReady
 from engram.primitives.types import Hash
 from engram.statemachine.errors import UpgradeRequired
 from engram.statemachine.scoring import Scorer
-from engram.statemachine.transaction import txid
 
 _REJECTED_IDS: Final = 4_096
 
@@ -185,23 +184,24 @@ class Importer:
             hit(FailPoint.SIDE_AFTER_COMMIT)
             return Imported(ImportOutcome(Outcome.SIDE, ref.id), head)
         outcome = Outcome.EXTENDED
+        txids = [receipt.txid for receipt in execution.receipts]
         if ref.parent == head.id:
-            put_connected(batch, ref, [txid(tx) for tx in block.transactions])
+            put_connected(batch, ref, txids)
         else:
             outcome = Outcome.REORGED
-            self._move_references(batch, plan_reorg(head, ref, self._store.parent_of), block)
+            self._move_references(batch, plan_reorg(head, ref, self._store.parent_of), txids)
         put_tip(batch, ref, files_end)
         hit(FailPoint.IMPORT_BEFORE_COMMIT)
         self._write_head(batch, outcome)
         hit(FailPoint.IMPORT_AFTER_COMMIT)
         return Imported(ImportOutcome(outcome, ref.id), ref)
 
-    def _move_references(self, batch: Batch, plan: ReorgPlan[BlockRef], block: Block) -> None:
+    def _move_references(self, batch: Batch, plan: ReorgPlan[BlockRef], txids: Sequence[Hash]) -> None:
         for leaving in plan.disconnect:
             put_disconnected(batch, leaving, self._txids(leaving))
         for joining in plan.connect[:-1]:
             put_connected(batch, joining, self._txids(joining))
-        put_connected(batch, plan.connect[-1], [txid(tx) for tx in block.transactions])
+        put_connected(batch, plan.connect[-1], txids)
 
     def _write_head(self, batch: Batch, outcome: Outcome) -> None:
         if outcome is Outcome.REORGED:

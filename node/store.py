@@ -55,6 +55,9 @@ DATABASE_DIRECTORY: Final = "leveldb"
 BLOCKS_DIRECTORY: Final = "blocks"
 _REF_BYTES: Final = 1_000
 _REFS_CACHE_BYTES: Final = 2 << 20
+_KEPT_NODES: Final = 32_768
+_KEPT_NODE_BYTES: Final = 128
+"""Inner nodes and accounts: a kept node takes about 300 bytes with its key, all of them 10 MB."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class ChainStore:
         self.database = database
         self.files = files
         self._refs: ByteLru[BlockRef] = ByteLru(_REFS_CACHE_BYTES, lambda ref: _REF_BYTES)
+        self._nodes: dict[Hash, bytes] = {}
 
     def close(self) -> None:
         self.files.close()
@@ -169,10 +173,17 @@ class ChainStore:
         return None if raw is None else _decoded(TxLocation, raw, "transaction location")
 
     def get_node(self, node_hash: Hash) -> bytes:
-        """A node of the state tree."""
+        """A node of the state tree. Small ones are kept: a block reads the top of the tree for every key."""
+        node = self._nodes.get(node_hash)
+        if node is not None:
+            return node
         node = self.database.get(NODE + node_hash)
         if node is None:
             raise CorruptStore(got=f"no state tree node {node_hash.hex()}")
+        if len(node) <= _KEPT_NODE_BYTES:
+            if len(self._nodes) >= _KEPT_NODES:
+                self._nodes.clear()  # an order of use would cost every read more than a rare refill does
+            self._nodes[node_hash] = node
         return node
 
     def get_blob(self, blob_id: Hash) -> bytes:
