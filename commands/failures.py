@@ -30,6 +30,7 @@ _HINTS: Final = {
     "blob_missing": "this node does not keep these bytes; ask another one with --rpc",
     "method_not_found": "node and command line are of different versions",
     "data_dir_locked": "stop the node that uses this directory first",
+    "upgrade_required": "install a newer engram and start the node again: its data stay as they are",
 }
 
 

@@ -179,6 +179,12 @@ class AddressUnusable(InvalidInput):
     code = "address_unusable"
 
 
+class SpecUnsupported(InvalidInput):
+    """The chain allows larger blocks than peers can carry: this version of Engram cannot run it."""
+
+    code = "spec_unsupported"
+
+
 class BlockNotFound(InvalidInput):
     """The chain has no such block: name one by its height or id."""
 

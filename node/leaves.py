@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from engram.node.chain import ChainStopped
 from engram.primitives.errors import ChainError
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """The leaf to answer for: a bug before a chain error, else the first."""
-    found = _leaves(error)
-    return next((leaf for leaf in found if not isinstance(leaf, ChainError)), found[0])
+    """The leaf to answer for: a bug before a chain error; last, that others lost the chain by it."""
+    return min(_leaves(error), key=_rank)
+
+
+def _rank(leaf: BaseException) -> int:
+    if isinstance(leaf, ChainStopped):
+        return 2
+    return 1 if isinstance(leaf, ChainError) else 0
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

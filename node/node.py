@@ -23,7 +23,7 @@ from engram.node.datadir import RunInfo, remove_run_info, write_run_info, write_
 from engram.node.errors import AddressUnusable, MinerAddressMissing, PortTaken
 from engram.node.leaves import cause_of
 from engram.node.mining import MiningSetup
-from engram.node.peering import announce
+from engram.node.peering import announce, check_carried
 from engram.node.render import Renderer
 from engram.node.services import Services, Setup, assemble, opened
 from engram.p2p.errors import ListenFailed
@@ -134,7 +134,8 @@ class Node:
         return AddressUnusable(error.message, got=place)
 
     def _setup(self) -> Setup:
-        """Raises `MinerAddressMissing`, `BadAddress`, `BadPeerAddress`."""
+        """Raises `SpecUnsupported`, `MinerAddressMissing`, `BadAddress`, `BadPeerAddress`."""
+        check_carried(self.spec)
         config, render = self.config, Renderer(self.spec.hrp, self.spec.rules)
         address = render.parse_address(config.miner_address) if config.miner_address else None
         if config.mine and address is None:

@@ -12,12 +12,12 @@ from typing import Final
 
 from engram import __version__
 from engram.consensus.block import Block
-from engram.consensus.chainspec import chain_id
+from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.consensus.errors import UnknownParent
 from engram.node.chain import Chain, HeadChanges
 from engram.node.clock import Clock
 from engram.node.download import check_transactions_root
-from engram.node.errors import BlockRefused, InvalidAncestor
+from engram.node.errors import BlockRefused, InvalidAncestor, SpecUnsupported
 from engram.node.events import EventHub
 from engram.node.headers import HeaderChain
 from engram.node.headersync import headers_after
@@ -28,6 +28,7 @@ from engram.node.sync import Sync
 from engram.node.threads import Threads
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.manager import PeerManager
+from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_HEADER_BYTES
 from engram.p2p.protocol import HeadSummary, Identity, Peer
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import ChainError, CodecError, NotReady
@@ -36,6 +37,8 @@ from engram.primitives.types import Hash
 from engram.statemachine.transaction import Transaction
 
 AGENT: Final = f"engram/{__version__}"
+_LIST_BYTES: Final = 16
+"""What a block's encoding has beside its header and its transactions, at most."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,17 @@ class ChainDoor:
         [block_id] = branch.extend([block.header], self._clock.now_ms())
         check_transactions_root(block)
         return CheckedBody(block_id, block)
+
+
+def check_carried(spec: ChainSpec) -> None:
+    """Raises `SpecUnsupported` for a chain whose largest block would not fit into a message."""
+    largest = MAX_BLOCK_BYTES - MAX_HEADER_BYTES - _LIST_BYTES
+    if spec.rules.max_body_bytes > largest:
+        raise SpecUnsupported(
+            "rules.max_body_bytes: larger blocks than peers can carry",
+            expected=largest,
+            got=spec.rules.max_body_bytes,
+        )
 
 
 async def announce(changes: HeadChanges, mempool: Mempool, peers: PeerManager[CheckedBody]) -> None:

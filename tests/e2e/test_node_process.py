@@ -1,0 +1,222 @@
+"""`engram run` as a process: it starts, answers, ends, comes back, and says what keeps it from that."""
+
+import json
+import os
+import resource
+import signal
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engram.consensus.chainspec import Upgrade, dump_spec, load_spec, spec_id
+from engram.node.datadir import RUN_NAME, make_data_dir
+from engram.node.errors import NodeUnreachable, RemoteError
+from engram.p2p.messages import MAX_BLOCK_BYTES
+from tests.support.dev_node import address_of, dev_spec
+from tests.support.node_process import NodeProcess, engram, processes, refusal
+
+pytestmark = pytest.mark.xdist_group("node_process")
+MINER = ("--miner-address", address_of("miner"))
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> NodeProcess:
+    """A node that mines when it is told to, not started yet."""
+    make_data_dir(tmp_path / "node", dev_spec())
+    return NodeProcess(tmp_path / "node", *MINER)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_node_answers_ends_and_comes_back(node: NodeProcess, number: signal.Signals) -> None:
+    with processes(node):
+        first = node.info
+        assert json.loads((node.data_dir / RUN_NAME).read_text()) == first
+        node.call("miner_mine", blocks=3)
+        head = node.call("chain_head")
+        assert node.stop(number) == 0
+        assert not (node.data_dir / RUN_NAME).exists()
+        node.start()
+        assert node.call("chain_head") == head
+        assert node.info["node_id"] == first["node_id"]
+        assert node.stop(number) == 0
+    assert "Traceback" not in node.log
+    assert "Warning" not in node.log
+
+
+def test_rpc_ends_a_node(node: NodeProcess) -> None:
+    with processes(node):
+        assert node.call("node_stop") == {"stopping": True}
+        assert node.wait() == (0, "")
+
+
+def test_a_killed_node_loses_nothing_and_is_not_asked(node: NodeProcess) -> None:
+    with processes(node):
+        node.call("miner_mine", blocks=5)
+        head = node.call("chain_head")
+        assert node.stop(signal.SIGKILL) == -signal.SIGKILL
+        assert (node.data_dir / RUN_NAME).exists()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        asked = engram("chain", "head", "--data-dir", str(node.data_dir), ENGRAM_RPC_PORT=str(port))
+        assert asked.returncode == 69
+        assert f"127.0.0.1:{port}" in asked.stderr, "the dead node's port is not asked"
+        assert "engram run" in asked.stderr, "the error says what to do"
+        node.start()
+        assert node.call("chain_head") == head
+        assert node.stop() == 0
+
+
+def test_a_second_signal_ends_a_node_at_once(node: NodeProcess) -> None:
+    with processes(node):
+        node.send_signal(signal.SIGSTOP)
+        node.send_signal(signal.SIGINT)
+        node.send_signal(signal.SIGTERM)
+        node.send_signal(signal.SIGCONT)
+        assert node.wait()[0] in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+        node.start()
+        assert node.stop() == 0
+
+
+@pytest.mark.parametrize("option", ["--rpc-port", "--p2p-port"])
+def test_a_taken_port(node: NodeProcess, option: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        free = "--p2p-port" if option == "--rpc-port" else "--rpc-port"
+        words = ("run", "--data-dir", str(node.data_dir), option, port, free, "0")
+        assert refusal(*words) == (65, "port_taken")
+        assert option in engram(*words).stderr, "the error says what to do"
+    with processes(node):
+        assert node.stop() == 0
+
+
+def test_a_port_of_another_machine(node: NodeProcess) -> None:
+    words = ("run", "--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
+    for option in ("--rpc-host", "--p2p-host"):
+        assert refusal(*words, option, "192.0.2.1") == (65, "address_unusable")
+
+
+def test_a_data_directory_in_use(node: NodeProcess) -> None:
+    with processes(node):
+        words = ("run", "--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
+        assert refusal(*words) == (74, "data_dir_locked")
+        assert json.loads((node.data_dir / RUN_NAME).read_text()) == node.info
+        node.call("miner_mine", blocks=1)
+        assert node.stop() == 0
+
+
+def test_a_data_directory_of_another_chain(node: NodeProcess, tmp_path: Path) -> None:
+    with processes(node):
+        node.call("miner_mine", blocks=1)
+        head = node.call("chain_head")
+        node.stop()
+    spec_file = node.data_dir / "chain.json"
+    own = spec_file.read_text()
+    other = tmp_path / "other.json"
+    other.write_text(dump_spec(replace(load_spec(own), block_time_ms=501)))
+    place = ("--data-dir", str(node.data_dir))
+    assert refusal("init", *place, "--spec", str(other)) == (74, "foreign_data")
+    assert spec_file.read_text() == own
+    spec_file.write_text(other.read_text())
+    assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (74, "foreign_data")
+    spec_file.write_text(own)
+    with processes(node):
+        assert node.call("chain_head") == head
+
+
+def test_a_spec_that_cannot_be(node: NodeProcess) -> None:
+    spec_file = node.data_dir / "chain.json"
+    own = spec_file.read_text()
+    place = ("--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
+    for text, code in ((own[:-9], "bad_spec"), (own.replace('"pow": "scrypt"', '"pow": "none"'), "bad_spec")):
+        spec_file.write_text(text)
+        assert refusal("run", *place) == (65, code)
+    spec_file.unlink()
+    assert refusal("run", *place) == (65, "chain_not_found")
+
+
+def test_a_chain_whose_blocks_no_peer_could_carry(tmp_path: Path) -> None:
+    spec = dev_spec()
+    rules = replace(spec.rules, max_body_bytes=MAX_BLOCK_BYTES)
+    make_data_dir(tmp_path, replace(spec, rules=rules))
+    place = ("--data-dir", str(tmp_path), "--rpc-port", "0", "--p2p-port", "0")
+    assert refusal("run", *place) == (65, "spec_unsupported")
+
+
+def test_a_full_disk_stops_the_node_and_loses_nothing(node: NodeProcess) -> None:
+    with processes(node):
+        node.call("miner_mine", blocks=3)
+        head = node.call("chain_head")
+        limit = sum(file.stat().st_size for file in (node.data_dir / "blocks").iterdir()) + 10
+        psutil.Process(node.pid).rlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        with pytest.raises((RemoteError, NodeUnreachable)):
+            node.call("miner_mine", blocks=100)
+        status, printed = node.wait()
+        assert (status, json.loads(printed)["error"]["code"]) == (74, "disk_full")
+        node.start()
+        assert node.call("chain_head")["height"] >= head["height"]
+        assert node.call("chain_header", height=head["height"]) == head
+        node.call("miner_mine", blocks=2)
+        assert node.stop() == 0
+
+
+def test_a_chain_that_outgrew_the_software(node: NodeProcess, tmp_path: Path) -> None:
+    spec = load_spec((node.data_dir / "chain.json").read_text())
+    ahead = replace(spec, upgrades=(*spec.upgrades, Upgrade(60_000, 3)))
+    assert spec_id(ahead) == spec_id(spec)
+    make_data_dir(tmp_path / "old", ahead)
+    old = NodeProcess(tmp_path / "old", *MINER)
+    with processes(node, old):
+        node.call("miner_mine", blocks=4)
+        old.call("peer_add", address=node.peer_address)
+        status, printed = old.wait()
+        error = json.loads(printed)["error"]
+        assert (status, error["code"]) == (75, "upgrade_required")
+        assert "newer" in error["hint"]
+        assert node.stop() == 0
+
+
+def test_settings_that_cannot_be(node: NodeProcess) -> None:
+    place = ("--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
+    assert refusal("run", *place, ENGRAM_MINER_THREADS="0") == (65, "config_invalid")
+    assert refusal("run", *place, "--mine") == (65, "miner_address_missing")
+    assert refusal("run", *place, "--miner-address", "nobody") == (65, "bad_address")
+    assert refusal("run", *place, "--peer", "nowhere") == (65, "bad_peer_address")
+    (node.data_dir / "node.key").write_text("no key")
+    assert refusal("run", *place) == (65, "key_file_invalid")
+
+
+def test_one_blas_thread_unless_the_operator_says_otherwise(node: NodeProcess) -> None:
+    def threads() -> str:
+        return psutil.Process(node.pid).environ().get("OPENBLAS_NUM_THREADS", "")
+
+    before = os.environ.pop("OPENBLAS_NUM_THREADS", None)
+    try:
+        with processes(node):
+            single = psutil.Process(node.pid).num_threads()
+            node.stop()
+            node.start(OPENBLAS_NUM_THREADS="3")
+            assert threads() == "3"
+            assert psutil.Process(node.pid).num_threads() > single
+    finally:
+        if before is not None:
+            os.environ["OPENBLAS_NUM_THREADS"] = before
+
+
+def test_a_development_node(tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path, "--dev")
+    place = ("--data-dir", str(tmp_path))
+    with processes(node):
+        sent = engram("tx", "send", address_of("bob"), "5", "--key", "dev", *place, ENGRAM_PASSPHRASE="dev")
+        assert sent.returncode == 0, sent.stderr
+        assert node.call("chain_head")["height"] == 1
+        node.stop()
+        node.start()
+        assert node.call("account_get", address=address_of("bob"))["balance"] == 500_000_000
+        assert node.call("miner_status")["on_demand"] is True
+        assert node.stop() == 0
