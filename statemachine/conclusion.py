@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engram.nn.fixed import ln_q24
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.candidates import candidates_of, refund, retire
 from engram.statemachine.context import BlockContext
-from engram.statemachine.decision import PPM, Rung, generalises, ladder, remembers
+from engram.statemachine.decision import Rung, generalises, is_at_threshold, ladder, remembers
 from engram.statemachine.money import burn, give
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version
@@ -45,11 +44,6 @@ def decide(state: State, ctx: BlockContext, round_: Round) -> tuple[Round, tuple
     for candidate in candidates:
         retire(state, ctx, round_, candidate, promoted=bool(rungs) and candidate is rungs[-1].candidate)
     return ended, (*events, Event("round_ended", round_.id, (ended.status, ended.new_version)))
-
-
-def is_at_threshold(model: Model, classes: int, loss: int, rows: int) -> bool:
-    """Whether the mean loss is at most τ·ln(classes): loss · 10^6 ≤ rows · τ_ppm · ln_q24(classes)."""
-    return loss * PPM <= rows * model.threshold_ppm * ln_q24(classes)
 
 
 def _return_or_burn(state: State, round_: Round, candidate: Candidate) -> tuple[Event, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engram.nn.fixed import ln_q24
 from engram.statemachine.records import Model, RetentionPart, RetentionScore
 from engram.statemachine.round_records import Candidate, Round
 from engram.statemachine.rules import Rules
@@ -71,10 +72,23 @@ def remembers(model: Model, candidate: Candidate) -> bool:
 
 
 def passes_gate(model: Model, part: RetentionPart, found: RetentionScore) -> bool:
-    """correct ≥ entry - ⌊ε·N / 10^6⌋ and loss ≤ entry + ⌊δ·entry / 10^6⌋ + what the null growth adds."""
+    """correct ≥ entry - ⌊ε·N / 10^6⌋ and loss ≤ bar + ⌊δ·bar / 10^6⌋ + what the null growth adds.
+
+    The bar is `part.loss`: see `retention.bar`.
+    """
     fewest = part.correct - model.retention_epsilon_ppm * part.rows // PPM
     most = part.loss + model.retention_delta_ppm * part.loss // PPM + found.null_increase
     return found.score.correct >= fewest and found.score.loss <= most
+
+
+def threshold_loss(model: Model, classes: int, rows: int) -> int:
+    """The most that so many rows lose at the threshold: ⌊rows · τ_ppm · ln_q24(classes) / 10^6⌋."""
+    return rows * model.threshold_ppm * ln_q24(classes) // PPM
+
+
+def is_at_threshold(model: Model, classes: int, loss: int, rows: int) -> bool:
+    """Whether the mean loss is at most τ·ln(classes)."""
+    return loss <= threshold_loss(model, classes, rows)
 
 
 def ladder(rules: Rules, round_: Round, model: Model, candidates: Sequence[Candidate]) -> tuple[Rung, ...]:

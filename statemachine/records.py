@@ -232,7 +232,8 @@ class RetentionPart:
     correct: U32
     """Correct rows when the part entered; never lowered."""
     loss: U64
-    """Loss when the part entered plus the null-growth increase of every growth since."""
+    """The bar: loss when the part entered, at least that of the model's threshold, plus the null-growth
+    increase of every growth since."""
 
 
 @dataclass(frozen=True)

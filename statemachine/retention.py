@@ -4,6 +4,10 @@ Joining: of the parts that the deciding round opened, those in which every class
 lowest `rank` under the round's seed. Leaving, when more than R remain: the only part of a number of classes
 stays while any other can go; of the rest go first those of fewer than `min_retention_rows`, then those of the
 number of classes with the most parts, then the lowest rank. The part that just joined never leaves.
+
+The bar of a part is the loss that later growth is held to: what the version that it entered with lost on it,
+or the loss at the model's threshold where that is higher. What is at its threshold counts as known, to the
+chain and to this gate alike; a version that learned one part by heart must not forbid every growth after it.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from engram.statemachine.decision import threshold_loss
 from engram.statemachine.draw import rank
 from engram.statemachine.records import Model, RetentionPart
 from engram.statemachine.round_records import Candidate, OpenedPart, PartScore, Round
@@ -22,11 +27,11 @@ def next_retention(rules: Rules, model: Model, round_: Round, winner: Candidate)
     """The retention parts of the version that `winner`, which passed the gate, becomes; in order of entry."""
     increases = {score.part: score.null_increase for score in winner.retention}
     kept = [replace(part, loss=part.loss + increases[part.part]) for part in model.retention]
-    return limit_parts(rules, round_, (*kept, joining_part(round_, winner)))
+    return limit_parts(rules, round_, (*kept, joining_part(model, round_, winner)))
 
 
-def joining_part(round_: Round, winner: Candidate) -> RetentionPart:
-    """The part of the round that the new version will be held to, at the scores it has on it now."""
+def joining_part(model: Model, round_: Round, winner: Candidate) -> RetentionPart:
+    """The part of the round that the new version will be held to, with its correct rows and the bar."""
     scored = (
         *zip(round_.validation_opened, winner.validation, strict=True),
         *zip(round_.sealed_opened, winner.sealed, strict=True),
@@ -36,7 +41,13 @@ def joining_part(round_: Round, winner: Candidate) -> RetentionPart:
         return not item[0].complete, rank(round_.seed, item[0].commitment)
 
     part, score = min(scored, key=order)
-    return RetentionPart(part.commitment, round_.terms.rows, round_.classes, score.correct, score.loss)
+    rows, classes = round_.terms.rows, round_.classes
+    return RetentionPart(part.commitment, rows, classes, score.correct, bar(model, classes, rows, score.loss))
+
+
+def bar(model: Model, classes: int, rows: int, loss: int) -> int:
+    """max(loss, ⌊rows · τ_ppm · ln_q24(classes) / 10^6⌋)."""
+    return max(loss, threshold_loss(model, classes, rows))
 
 
 def limit_parts(rules: Rules, round_: Round, parts: Sequence[RetentionPart]) -> tuple[RetentionPart, ...]:

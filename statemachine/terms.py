@@ -11,8 +11,7 @@ from engram.nn.loss import LOSSES
 from engram.nn.network import NetworkSpec, check_spec
 from engram.nn.spec import check_count
 from engram.primitives.types import U8, U32, Address
-from engram.statemachine.conclusion import is_at_threshold
-from engram.statemachine.decision import PPM
+from engram.statemachine.decision import PPM, is_at_threshold
 from engram.statemachine.parameters import HasParameters
 from engram.statemachine.phases import check_calendar
 from engram.statemachine.records import Model, Openers, Policy

@@ -28,6 +28,7 @@ from tests.support.rounds import (
     block,
     column,
     distinct,
+    forgetful,
     grow_terms,
     growth,
     network,
@@ -166,15 +167,8 @@ def forger_of_a_block() -> None:
 
 def amnesiac() -> None:
     """Learns the new class at the price of an old one."""
-    play = Play()
-    play.freeze(retention_delta_ppm=0)
-    play.ok(play.open(grow_terms(play.parts)))
-    play.reveal_validation()
-    play.at(Phase.COMMIT)
-    hidden, hidden_tensors = block(column(play.inputs, 1), [0])
-    outputs, output_tensors = block([[6]], [60])
-    shape = growth(play.inputs, 6)
-    weights = Weights(shape.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
+    play = growing()
+    weights = forgetful(play.inputs, 650)
     claim = play.commit(BOB, weights)
     play.at(Phase.UPDATE)
     play.ok(play.send(BOB, play.update_payload(claim, weights)))

@@ -10,6 +10,7 @@ import pytest
 from engram.nn.growth import Growth, adopt
 from engram.nn.layers import Output
 from engram.statemachine.content import blob_id
+from engram.statemachine.decision import threshold_loss
 from engram.statemachine.loading import version_network
 from engram.statemachine.parameters import BlockSources, explicit_tensors
 from engram.statemachine.phases import Phase
@@ -30,6 +31,7 @@ from tests.support.rounds import (
     block,
     column,
     distinct,
+    forgetful,
     founding,
     grow_terms,
     growth,
@@ -113,7 +115,8 @@ def test_retention_parts_gather_with_what_the_null_growth_costs() -> None:
     assert joined.part in [part.commitment for part in opened]
     assert (joined.classes, joined.rows) == (3, 9)
     entry = play.ledger.state.get(ScoreEntry, play.model_id, u32(2), joined.part)
-    assert (joined.loss, joined.correct) == (entry.loss, entry.correct)
+    assert joined.loss == max(entry.loss, threshold_loss(play.model, 3, 9)) > 0
+    assert joined.correct == entry.correct
     remembered = play.ledger.state.get(ScoreEntry, play.model_id, u32(2), first.part)
     assert (remembered.loss, remembered.rows) == (score.score.loss, 8)
 
@@ -129,20 +132,34 @@ def test_a_candidate_that_was_not_scored_on_retention_parts_cannot_win() -> None
     assert play.badges(BOB, 2) == set()
 
 
-def forgetful(play: Play) -> Weights:
-    """Knows the new class, and is a little too fond of it on every row."""
-    hidden, hidden_tensors = block(column(play.inputs, 1), [0])
-    outputs, output_tensors = block([[6]], [60])
-    shape = growth(play.inputs, 6)
-    return Weights(shape.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
-
-
 @pytest.mark.parametrize(("delta", "made"), [(0, 0), (10**7, 2)])
-def test_a_candidate_that_forgets_cannot_win(delta: int, made: int) -> None:
-    play = growing(retention_delta_ppm=delta)
-    play.ok(reveal(play, forgetful(play)))
+def test_a_candidate_that_grows_unsure_of_old_rows_cannot_win(delta: int, made: int) -> None:
+    play = growing(threshold_ppm=100_000, retention_delta_ppm=delta)
+    play.ok(reveal(play, forgetful(play.inputs, 400)))
     assert finish(play) == made
+    held = play.named("retention_scored")[0].values
+    assert held[2] == 8, "it still knows every row"
     assert play.account(BOB).strikes == 0
+
+
+def test_a_candidate_that_forgets_old_rows_cannot_win_however_much_loss_is_allowed() -> None:
+    play = growing(retention_delta_ppm=10**7)
+    play.ok(reveal(play, forgetful(play.inputs, 650)))
+    assert finish(play) == 0
+    assert play.named("retention_scored")[0].values[2] < 8
+
+
+def test_what_was_learned_by_heart_may_be_known_a_little_less_well() -> None:
+    """An entry loss of next to nothing is no bar that an honest growth must meet."""
+    play = growing(retention_delta_ppm=0)
+    part = play.model.retention[0]
+    entry = play.ledger.state.get(ScoreEntry, play.model_id, u32(1), part.part)
+    assert entry.loss < part.loss // 5
+    play.ok(reveal(play, forgetful(play.inputs, 400)))
+    assert finish(play) == 2
+    _, loss, correct, increase = play.named("retention_scored")[0].values
+    assert 2 * (entry.loss + increase) < loss <= part.loss + increase
+    assert correct == part.correct
 
 
 def test_retention_scorings_are_asked_for_once_and_of_what_is_there() -> None:

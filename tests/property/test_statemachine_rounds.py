@@ -6,18 +6,18 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram.statemachine.decision import ladder, takes_lead
+from engram.statemachine.decision import ladder, passes_gate, takes_lead, threshold_loss
 from engram.statemachine.draw import draw_parts, sample
 from engram.statemachine.money import issue
 from engram.statemachine.phases import FOREVER, Phase, calendar, due, span_at
 from engram.statemachine.records import RetentionPart, Supply
-from engram.statemachine.retention import limit_parts
+from engram.statemachine.retention import bar, limit_parts
 from engram.statemachine.rewards import pay_bounty
-from engram.statemachine.round_records import Round, RoundTerms
+from engram.statemachine.round_records import PartScore, RetentionScore, Round, RoundTerms
 from engram.statemachine.rules import Rules
 from tests.support.conservation import coins_held
 from tests.support.ledger import Ledger
-from tests.support.round_samples import MODEL, a_candidate, a_round
+from tests.support.round_samples import MODEL, a_candidate, a_model, a_round
 from tests.support.rounds import SMALL_RULES, make_part, train_terms
 
 PARTS = [make_part(index, parts=4) for index in range(4)]
@@ -67,6 +67,29 @@ def test_a_draw_takes_each_part_once(seed: bytes, parts: int, data: st.DataObjec
     assert len({*first, *second}) == validation + sealed
     assert {*first, *second} <= set(commitments)
     assert sample(seed, parts, parts)[: validation + sealed] == sample(seed, parts, validation + sealed)
+
+
+@given(
+    st.integers(1, 10**6),
+    st.integers(0, 10**7),
+    st.integers(1, 1_024),
+    st.integers(1, 10**5),
+    st.integers(0, 2**42),
+    st.lists(st.integers(0, 2**30), max_size=4),
+)
+def test_a_network_at_its_threshold_or_at_its_entry_loss_passes_the_gate(
+    threshold_ppm: int, delta: int, classes: int, rows: int, entry: int, increases: list[int]
+) -> None:
+    """However many null growths have come since: each raises the bar by what it cost, and none lowers it."""
+    model = replace(a_model(delta=delta), threshold_ppm=threshold_ppm)
+    part = RetentionPart(bytes(32), rows, classes, 0, bar(model, classes, rows, entry))
+    for increase in increases:
+        kept = max(entry, threshold_loss(model, classes, rows))
+        assert passes_gate(model, part, RetentionScore(part.part, PartScore(kept + increase, 0), increase))
+        most = part.loss + delta * part.loss // 10**6 + increase
+        assert passes_gate(model, part, RetentionScore(part.part, PartScore(most, 0), increase))
+        assert not passes_gate(model, part, RetentionScore(part.part, PartScore(most + 1, 0), increase))
+        part, entry = replace(part, loss=part.loss + increase), entry + increase
 
 
 losses = st.integers(0, 2_000)

@@ -145,6 +145,15 @@ def growth(inputs: int, gain: int, *, base_neurons: int = 1, classes: int = 2, f
     return Weights(spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
 
 
+def forgetful(inputs: int, fondness: int) -> Weights:
+    """Learns class 2 on its rows alone: the fonder of it, the more rows of class 1 it takes for class 2."""
+    both = [[1 if row in (0, 1) else 0] for row in range(inputs)]
+    hidden, hidden_tensors = block(both, [0])
+    outputs, output_tensors = block([[16]], [fondness - 16 * 206])
+    shape = growth(inputs, 16)
+    return Weights(shape.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
+
+
 def founding(weights: Weights, **changes: int) -> Founding:
     """A model that starts from these weights."""
     assert isinstance(weights.spec, NetworkSpec)

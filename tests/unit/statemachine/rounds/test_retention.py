@@ -1,12 +1,14 @@
 """Which part joins a model's retention parts, and which leaves a full list."""
 
 from dataclasses import replace
+from typing import Final
 
 import pytest
 
+from engram.nn.fixed import ln_q24
 from engram.statemachine.draw import rank
 from engram.statemachine.records import RetentionPart
-from engram.statemachine.retention import joining_part, limit_parts, next_retention
+from engram.statemachine.retention import bar, joining_part, limit_parts, next_retention
 from engram.statemachine.round_records import OpenedPart, PartScore, RetentionScore, Round
 from engram.statemachine.rules import Rules
 from tests.support.round_samples import a_candidate, a_model
@@ -48,18 +50,41 @@ def test_the_lowest_rank_of_the_parts_with_every_class_joins() -> None:
     winner = replace(
         a_candidate(1, 0, 0), validation=(PartScore(1, 1),), sealed=(PartScore(33, 3), PartScore(22, 2))
     )
-    joined = joining_part(round_, winner)
+    joined = joining_part(a_model(), round_, winner)
     assert joined == RetentionPart(bytes([second]) * 32, rows=120, classes=5, correct=2, loss=22)
 
 
 def test_an_incomplete_part_joins_where_there_is_no_other() -> None:
     round_ = replace(ROUND, validation_opened=(opened(1, complete=False),))
     winner = replace(a_candidate(1, 0, 0), validation=(PartScore(4, 3),), sealed=())
-    assert joining_part(round_, winner).part == bytes([1]) * 32
+    assert joining_part(a_model(), round_, winner).part == bytes([1]) * 32
+
+
+LN_5: Final = 27_001_887
+"""ln_q24(5)."""
+
+
+@pytest.mark.parametrize(
+    ("threshold_ppm", "loss", "expected"),
+    [
+        (100_000, 2_700_187, 2_700_188),
+        (100_000, 2_700_189, 2_700_189),
+        (100_000, 0, 2_700_188),
+        (1_000_000, 1, LN_5),
+        (1, 0, 27),
+    ],
+)
+def test_the_bar_is_the_loss_or_that_of_the_threshold(threshold_ppm: int, loss: int, expected: int) -> None:
+    assert ln_q24(5) == LN_5
+    assert bar(replace(a_model(), threshold_ppm=threshold_ppm), 5, 1, loss) == expected
+
+
+def test_one_class_has_no_threshold_loss() -> None:
+    assert bar(a_model(), 1, 1_000, 7) == 7
 
 
 def test_what_the_null_growth_costs_is_added_to_what_stays() -> None:
-    model = a_model(replace(kept(7, 2), loss=100), replace(kept(8, 3), loss=200))
+    model = replace(a_model(replace(kept(7, 2), loss=100), replace(kept(8, 3), loss=200)), threshold_ppm=0)
     scores = tuple(
         RetentionScore(bytes([name]) * 32, PartScore(5, 5), increase) for name, increase in ((8, 20), (7, 10))
     )
