@@ -27,8 +27,8 @@ from engram.statemachine.upgrades import FROM_GENESIS
 MAX_BODY_BYTES: Final = 2**25
 """The largest `max_body_bytes`: half of what the codec reads at once."""
 
-GENESIS_TIME_MS: Final = 1_793_491_200_000
-"""2026-11-01 00:00:00 UTC: genesis of the public chains."""
+GENESIS_TIME_MS: Final = 1_796_083_200_000
+"""2026-12-01 00:00:00 UTC: genesis of the public chains."""
 
 _Key = TypeVar("_Key", int, bytes)
 _HRP_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"

@@ -17,17 +17,13 @@ from engram.nn.fixed import Int64Array, saturate
 from engram.nn.gemm import Engine, Kernel, Numbers
 from engram.nn.layers import HiddenBlock, Output
 from engram.nn.parameters import Parameters
-from engram.nn.spec import NetworkSpec, component_count, hidden_columns, layer_widths
+from engram.nn.spec import NetworkSpec, chunk_rows, component_count, hidden_columns, layer_widths
 
 Features = npt.NDArray[np.uint8]
 Layer = npt.NDArray[np.unsignedinteger[Any]]
 
 LOGIT_LIMIT: Final = 2**30
 """Logits are clipped to ±2^30: ±16,384 nats."""
-
-_CHUNK_ROWS: Final = 1024
-_CHUNK_ELEMENTS: Final = 2**21
-_SUM_WEIGHT: Final = 8  # a component sum is 8 bytes, and its maximum takes copies
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +117,7 @@ class _Plan:
     """Layer, lo, hi: columns of the start's layers that some block reads."""
     widths: tuple[int, ...]
     components: int
+    chunk_rows: int
     dtype: np.dtype[Any]
     """Element type of activations between blocks."""
 
@@ -142,6 +139,7 @@ def _plan(
         _loads((*hidden, *outputs), start),
         layer_widths(spec),
         component_count(spec),
+        chunk_rows(spec),
         engine.activations,
     )
 
@@ -163,9 +161,7 @@ def _loads(
 def _chunks(plan: _Plan, start: FrozenActivations) -> Iterator[tuple[slice, Sequence[Numbers], Int64Array]]:
     """Row range, layers and component sums of a chunk of rows, in buffers that the next chunk overwrites."""
     count, old = start.sums.shape
-    size = max(
-        1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // (sum(plan.widths) + _SUM_WEIGHT * plan.components), count)
-    )
+    size = max(1, min(plan.chunk_rows, count))
     buffers = [np.empty((size, width), dtype=plan.dtype) for width in plan.widths]
     sums_buffer = np.empty((size, plan.components), dtype=np.int64)
     for begin in range(0, count, size):

@@ -21,6 +21,14 @@ from engram.primitives.types import U8, U16, U32, U64, Size
 BLOCK_MACS: Final = 2**20
 """What preparing one block costs, once for all rows, in multiply-accumulates of equal time."""
 
+CALL_MACS: Final = 2**19
+"""What running one block on one chunk of rows costs beside its products, likewise."""
+
+CHUNK_ROWS: Final = 1024
+CHUNK_ELEMENTS: Final = 2**21
+SUM_ELEMENTS: Final = 8
+"""A component of a row takes the room of so many activations."""
+
 LOGIT_MACS: Final = 512
 """What the loss of one row costs for each class, in multiply-accumulates of equal time."""
 
@@ -161,7 +169,8 @@ def macs_per_row(spec: NetworkSpec) -> int:
     """Multiply-accumulates charged for the loss of one row.
 
     Σ over all blocks of (hi - lo)·width + READ_MACS·(hi - lo) + ACTIVATION_MACS·width,
-    + COMPONENT_MACS·components + LOGIT_MACS·classes. Whoever meters a whole evaluation adds `setup_macs`.
+    + COMPONENT_MACS·components + LOGIT_MACS·classes. Whoever meters a whole evaluation adds `setup_macs` and
+    `call_macs`.
     """
     products = sum(block_macs(block) for block in (*spec.hidden, *spec.outputs))
     return products + logit_macs(spec.classes, component_count(spec))
@@ -170,6 +179,20 @@ def macs_per_row(spec: NetworkSpec) -> int:
 def setup_macs(blocks: int) -> int:
     """Multiply-accumulates charged for the preparation of so many blocks, whatever the number of rows."""
     return BLOCK_MACS * blocks
+
+
+def chunk_rows(spec: NetworkSpec) -> int:
+    """Rows that are run through all blocks at once: few enough for their layers and components to stay small.
+
+    max(1, min(CHUNK_ROWS, ⌊CHUNK_ELEMENTS / (Σ layer widths + SUM_ELEMENTS·components)⌋)).
+    """
+    elements = sum(layer_widths(spec)) + SUM_ELEMENTS * component_count(spec)
+    return max(1, min(CHUNK_ROWS, CHUNK_ELEMENTS // elements))
+
+
+def call_macs(spec: NetworkSpec, blocks: int, rows: int) -> int:
+    """Multiply-accumulates charged for running so many blocks of a network on each chunk of so many rows."""
+    return CALL_MACS * blocks * -(-rows // chunk_rows(spec))
 
 
 def logit_macs(classes: int, components: int) -> int:

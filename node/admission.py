@@ -85,7 +85,8 @@ class Admission:
         except (Invalid, NotReady) as error:
             raise Refusal(error, punishable=False) from error
         now_s = self._clock.monotonic()
-        entry = Entry(tx, name, account.address, size, price, cost.funds, tentative, now_s)
+        sender, funds = account.address, cost.funds
+        entry = Entry(tx, name, sender, size, price, funds, cost.brings, tentative, now_s)
         return Checked(entry, account, cost.macs)
 
     def warm(self, tx: Transaction, head: BlockRef) -> None:

@@ -209,11 +209,14 @@ class Mempool:
             self._forget(entry, Replaced.code if replaced else Evicted.code)
 
     def _check_affordable(self, checked: Checked) -> None:
-        entry = checked.entry
+        """The balance, and what transactions up to it bring, must pay for each that waits."""
+        entry, left = checked.entry, checked.account.balance
         others = [other for other in self._pool.of_sender(entry.sender) if other.tx.nonce != entry.tx.nonce]
-        needed = sum(other.tx.fee + other.funds for other in [*others, entry])
-        if needed > checked.account.balance:
-            raise Unaffordable(expected=needed, got=checked.account.balance)
+        for each in sorted([*others, entry], key=lambda waiting: waiting.tx.nonce):
+            needed = each.tx.fee + each.funds
+            if (held := left + each.brings) < needed:
+                raise Unaffordable(expected=needed, got=held)
+            left = held - needed
 
     async def _follow_head(self) -> None:
         async for change in self._changes:

@@ -49,6 +49,8 @@ class Entry:
     """Its minimum fee when it was admitted."""
     funds: int = 0
     """Sparks it needs besides its fee."""
+    brings: int = 0
+    """Sparks it is sure to add to its sender's balance; they may pay its own fee, and what follows it."""
     tentative: bool = False
     """Priced by bytes alone: the transactions before it must be included before more can be said."""
     admitted_s: float = 0.0

@@ -3,7 +3,7 @@
 Libraries disagree on Ed25519's corner cases, and a disagreement splits the chain. The rule, before OpenSSL
 sees a signature (R, S) by key A: A and R are canonical encodings (y < p, no negative zero), neither is one of
 the eight points of small order, and S < L. OpenSSL then checks S·B = R + H(R, A, m)·A, without cofactor
-(RFC 8032 §5.1.7).
+(RFC 8032 §5.1.7). Only where it refuses is A looked up on the curve, to tell whose fault it was.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ ADDRESS_BYTES: Final = 20
 
 _P: Final = 2**255 - 19
 _L: Final = 2**252 + 27742317777372353535851937790883648493
+_D: Final = -121665 * pow(121666, -1, _P) % _P
 _Y_BITS: Final = 2**255 - 1
 _ORDER_8_Y: Final = int.from_bytes(
     bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
@@ -93,13 +94,15 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> None:
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except InvalidSignature as error:
+        if not _is_on_curve(public_key):
+            raise BadPublicKey("public key is no point of the curve", got=public_key) from error
         raise BadSignature("signature does not verify", got=signature) from error
 
 
 def check_public_key(public_key: bytes) -> None:
     """Raises `BadPublicKey` unless the key is 32 canonical bytes that no point of small order has.
 
-    Bytes that are no point of the curve pass here; no signature verifies under them.
+    Bytes that are no point of the curve pass here: `verify` refuses them, at a price that only they pay.
     """
     if len(public_key) != PUBLIC_KEY_BYTES:
         raise BadPublicKey("public key has a wrong length", expected=PUBLIC_KEY_BYTES, got=len(public_key))
@@ -110,6 +113,13 @@ def check_public_key(public_key: bytes) -> None:
 def _is_strict_point(encoding: bytes) -> bool:
     y = int.from_bytes(encoding, "little") & _Y_BITS
     return y < _P and y not in _SMALL_ORDER_Y
+
+
+def _is_on_curve(encoding: bytes) -> bool:
+    """Whether some x has -x² + y² = 1 + d·x²·y²: x² = u / v is a square if and only if u·v is."""
+    y = int.from_bytes(encoding, "little") & _Y_BITS
+    u, v = y * y - 1, _D * y * y + 1
+    return pow(u * v, (_P - 1) // 2, _P) != _P - 1
 
 
 def address(public_key: bytes) -> bytes:

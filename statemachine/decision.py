@@ -74,10 +74,10 @@ def remembers(model: Model, candidate: Candidate) -> bool:
 def passes_gate(model: Model, part: RetentionPart, found: RetentionScore) -> bool:
     """correct ≥ entry - ⌊ε·N / 10^6⌋ and loss ≤ bar + ⌊δ·bar / 10^6⌋ + what the null growth adds.
 
-    The bar is `part.loss`: see `retention.bar`.
+    Of the bar see `retention.entry_bar`.
     """
     fewest = part.correct - model.retention_epsilon_ppm * part.rows // PPM
-    most = part.loss + model.retention_delta_ppm * part.loss // PPM + found.null_increase
+    most = part.bar + model.retention_delta_ppm * part.bar // PPM + found.null_increase
     return found.score.correct >= fewest and found.score.loss <= most
 
 

@@ -231,9 +231,9 @@ class RetentionPart:
     """Classes of the model when the part entered."""
     correct: U32
     """Correct rows when the part entered; never lowered."""
-    loss: U64
-    """The bar: loss when the part entered, at least that of the model's threshold, plus the null-growth
-    increase of every growth since."""
+    bar: U64
+    """Loss when the part entered, at least that of the model's threshold, plus the null-growth increase of
+    every growth since."""
 
 
 @dataclass(frozen=True)

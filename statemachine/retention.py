@@ -26,7 +26,7 @@ from engram.statemachine.rules import Rules
 def next_retention(rules: Rules, model: Model, round_: Round, winner: Candidate) -> tuple[RetentionPart, ...]:
     """The retention parts of the version that `winner`, which passed the gate, becomes; in order of entry."""
     increases = {score.part: score.null_increase for score in winner.retention}
-    kept = [replace(part, loss=part.loss + increases[part.part]) for part in model.retention]
+    kept = [replace(part, bar=part.bar + increases[part.part]) for part in model.retention]
     return limit_parts(rules, round_, (*kept, joining_part(model, round_, winner)))
 
 
@@ -42,10 +42,12 @@ def joining_part(model: Model, round_: Round, winner: Candidate) -> RetentionPar
 
     part, score = min(scored, key=order)
     rows, classes = round_.terms.rows, round_.classes
-    return RetentionPart(part.commitment, rows, classes, score.correct, bar(model, classes, rows, score.loss))
+    return RetentionPart(
+        part.commitment, rows, classes, score.correct, entry_bar(model, classes, rows, score.loss)
+    )
 
 
-def bar(model: Model, classes: int, rows: int, loss: int) -> int:
+def entry_bar(model: Model, classes: int, rows: int, loss: int) -> int:
     """max(loss, ⌊rows · τ_ppm · ln_q24(classes) / 10^6⌋)."""
     return max(loss, threshold_loss(model, classes, rows))
 

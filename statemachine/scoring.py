@@ -13,19 +13,20 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from engram.nn.data import PartData, part_size
-from engram.nn.evaluate import FrozenActivations, frozen_size_bytes, logits_of
+from engram.nn.evaluate import FrozenActivations, logits_of
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import ENGINE_VERSION, FAST, Engine
 from engram.nn.growth import (
     Growth,
     forward_frozen,
     forward_growth,
+    grown_spec,
     growth_macs_per_row,
     null_growth_logits,
 )
 from engram.nn.loss import Score, score
 from engram.nn.network import Features, NetworkSpec, forward, macs_per_row
-from engram.nn.spec import logit_macs, setup_macs
+from engram.nn.spec import call_macs, logit_macs, setup_macs
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.parameters import (
@@ -38,9 +39,6 @@ from engram.statemachine.parameters import (
 )
 from engram.statemachine.record import u32
 from engram.statemachine.rules import Rules
-
-MAX_ACTIVATION_BYTES: Final = 2**28
-"""Beyond this a growth is computed from scratch, in chunks, rather than on top of kept activations."""
 
 
 class ScoreCache(Protocol):
@@ -110,12 +108,13 @@ class Scorer:
     ) -> Score:
         """The score on a part with labels below `classes`; classes that the network lacks have logit 0.
 
-        `keep`: growths of this network will be scored on the same part, so its activations go to the cache.
-        Raises what `Network.load` and `DataPart.load` raise; `UnknownLoss`, `ShapeMismatch`.
+        `keep`: growths of this network will be scored on the same part, so its activations go to the cache;
+        the caller has seen that they are few enough to be held in memory. Raises what `Network.load` and
+        `DataPart.load` raise; `UnknownLoss`, `ShapeMismatch`.
         """
 
         def logits() -> Int64Array:
-            if keep and _can_keep(network.spec, part):
+            if keep:
                 return logits_of(network.spec, self._activations(network, part).sums)
             return self.logits(network, part.load().features)
 
@@ -126,12 +125,11 @@ class Scorer:
     ) -> Score:
         """`score_network(grown, …)` in the time of the blocks that `base` lacks, if its activations are kept.
 
-        Raises as `score_network` does, for the new blocks' parameters; the base has been scored before.
+        Where they are not, they are made again: whoever asks is charged for that in any case. Raises as
+        `score_network` does, for the new blocks' parameters; the base has been scored before.
         """
 
         def logits() -> Int64Array:
-            if not _can_keep(base.spec, part):
-                return self.logits(grown, part.load().features)
             growth, added = grown.load_growth(base.spec)
             frozen = self._activations(base, part)
             return forward_growth(base.spec, frozen, growth, added, engine=self._engine)
@@ -183,12 +181,14 @@ def activations_key(root: Hash, part: Hash) -> Hash:
 def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int = 0) -> int:
     """Charge for scoring a whole network on one part, from declared shapes alone.
 
-    rows·(macs_per_row + logit_macs of classes beyond the network's) + macs_per_loaded_byte·part bytes
-    + loading_macs. Raises as `check_seeded` for a source that has not been checked.
+    rows·(macs_per_row + logit_macs of classes beyond the network's) + call_macs of all blocks
+    + macs_per_loaded_byte·part bytes + loading_macs. Raises as `check_seeded` for a source that has not been
+    checked.
     """
     spec = network.spec
     added = max(0, classes - spec.classes)
     work = rows * (macs_per_row(spec) + logit_macs(added, added))
+    work += call_macs(spec, len(spec.hidden) + len(spec.outputs), rows)
     return work + rules.macs_per_loaded_byte * part_size(rows, spec.inputs) + loading_macs(rules, network)
 
 
@@ -205,15 +205,13 @@ def loading_macs(rules: Rules, network: HasParameters) -> int:
 def growth_macs(
     rules: Rules, spec: NetworkSpec, growth: Growth, sources: Iterable[HasSources], rows: int
 ) -> int:
-    """Charge for scoring a growth of `spec` on one part: its own blocks only, as if the old ones were kept.
+    """Charge for scoring a growth of `spec` on one part: its own blocks only.
 
-    rows·growth_macs_per_row + setup_macs + macs_per_loaded_byte·tensor bytes + seeded_macs, all of the
-    growth; `sources` are those of its blocks. Raises as `check_seeded`.
+    A transaction that brings growths is charged `network_macs` of `spec` on the part besides, once for all of
+    them. rows·growth_macs_per_row + call_macs + setup_macs + macs_per_loaded_byte·tensor bytes + seeded_macs,
+    all of the growth; `sources` are those of its blocks. Raises as `check_seeded`.
     """
-    loaded = growth_bytes(spec, growth)
-    setup = setup_macs(len(growth.hidden) + len(growth.outputs)) + seeded_macs(sources)
-    return rows * growth_macs_per_row(spec, growth) + setup + rules.macs_per_loaded_byte * loaded
-
-
-def _can_keep(spec: NetworkSpec, part: DataPart) -> bool:
-    return frozen_size_bytes(spec, len(part.load().labels)) <= MAX_ACTIVATION_BYTES
+    blocks = len(growth.hidden) + len(growth.outputs)
+    work = rows * growth_macs_per_row(spec, growth) + call_macs(grown_spec(spec, growth), blocks, rows)
+    setup = setup_macs(blocks) + seeded_macs(sources)
+    return work + setup + rules.macs_per_loaded_byte * growth_bytes(spec, growth)

@@ -27,7 +27,7 @@ from engram.statemachine.round_errors import (
 )
 from engram.statemachine.round_records import RoundKind, RoundTerms
 from engram.statemachine.rules import Rules
-from engram.statemachine.scoring import MAX_ACTIVATION_BYTES, network_macs
+from engram.statemachine.scoring import network_macs
 from engram.statemachine.update import Sources, Tensors, check_tensors
 
 REVEAL_OVERHEAD_BYTES: Final = 1024
@@ -35,6 +35,9 @@ REVEAL_OVERHEAD_BYTES: Final = 1024
 
 MAX_OPENED_PARTS: Final = 256
 """As many as the records of a round list."""
+
+MAX_ACTIVATION_BYTES: Final = 2**28
+"""Memory for what version t computes on one part, on which growths are scored."""
 
 MAX_OPENED_ROWS: Final = 2**21
 """Rows of all opened parts together: no row's loss reaches 2^43, so every sum fits 64 bits."""
@@ -151,7 +154,12 @@ def _check_caps(rules: Rules, terms: RoundTerms) -> None:
     most_bytes = rules.max_transaction_bytes - REVEAL_OVERHEAD_BYTES
     within("bytes of an update", terms.max_update_bytes, 1, most_bytes)
     within("neurons of an update", terms.max_update_neurons, 0, rules.networks.max_neurons)
-    reveal = terms.validation * terms.max_update_macs
+    _check_reveal(rules, terms, 0)
+
+
+def _check_reveal(rules: Rules, terms: RoundTerms, base_macs: int) -> None:
+    """A reveal fits what may be reserved of a block; `base_macs`: what it is charged besides, a part."""
+    reveal = terms.validation * (base_macs + terms.max_update_macs)
     if reveal > (most := reserved_share(rules, rules.max_block_macs)):
         raise StepTooHeavy("an update on the validation parts", expected=most, got=reveal)
 
@@ -168,18 +176,19 @@ def _check_kind(terms: RoundTerms, model: Model) -> None:
 
 
 def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParameters) -> None:
-    """The heaviest steps: version t and all candidates on a sealed part, both on a retention part.
-
-    A growth is charged for its own blocks only, so version t's activations on a part must be few enough to
-    keep.
+    """The heaviest steps: an update on the validation parts, every candidate on a sealed part, one on a
+    retention part; all with version t. Its activations on a part must be few enough to be held in memory.
     """
     free = rules.max_block_macs - reserved_share(rules, rules.max_block_macs)
     classes = model.classes + terms.new_classes
-    sealed = network_macs(rules, head, terms.rows, classes) + rules.max_candidates * terms.max_update_macs
+    base = network_macs(rules, head, terms.rows, classes)
+    if terms.kind == RoundKind.GROW:
+        _check_reveal(rules, terms, base)
+    sealed = base + rules.max_candidates * terms.max_update_macs
     if sealed > free:
         raise StepTooHeavy("a sealed part and every candidate", expected=free, got=sealed)
     for part in model.retention:
-        update = -(-terms.max_update_macs * max(part.rows, terms.rows) // terms.rows)
+        update = terms.max_update_macs * -(-max(part.rows, terms.rows) // terms.rows)
         scoring = network_macs(rules, head, part.rows, classes) + update
         if scoring > free:
             raise StepTooHeavy("a candidate on a retention part", expected=free, got=scoring)

@@ -73,6 +73,8 @@ class Cost:
     """It holds a `Reservation` for exactly this height."""
     funds: int = 0
     """Sparks that the sender's balance must cover besides the fee, or the transaction is not includable."""
+    brings: int = 0
+    """Sparks that applying it cannot fail to add to the balance: they may pay its own fee."""
 
 
 @dataclass(frozen=True)

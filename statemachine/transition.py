@@ -108,8 +108,8 @@ def prepare(
         raise TransactionTooHeavy(expected=ctx.rules.max_block_macs, got=cost.macs)
     if tx.fee < (least := fee_of(ctx.rules.fees, cost)):
         raise FeeTooLow(expected=least, got=tx.fee)
-    if account.balance < (needed := tx.fee + cost.funds):
-        raise InsufficientBalance(expected=needed, got=account.balance)
+    if (held := account.balance + cost.brings) < (needed := tx.fee + cost.funds):
+        raise InsufficientBalance(expected=needed, got=held)
     return Prepared(tx_id, tx.fee, sender, payload, cost)
 
 
@@ -213,8 +213,8 @@ def _execute(
     """The child of `state` with the transaction in it, its receipt and what it brought."""
     after = state.child()
     account = after.account(prepared.sender)
-    balance = account.balance - prepared.fee
-    after.put(Account(prepared.sender, balance, account.nonce + 1, account.strikes))
+    paid = min(prepared.fee, account.balance)
+    after.put(Account(prepared.sender, account.balance - paid, account.nonce + 1, account.strikes))
     money.pay_miner(after, ctx, prepared.fee)
     trial = after.child()
     try:
@@ -223,6 +223,8 @@ def _execute(
         outcome = Outcome(failed=error.code)
     else:
         after.absorb(trial)
+    if owed := prepared.fee - paid:
+        money.take(after, prepared.sender, owed)  # from what it brought, see `Cost.brings`
     status = Status.FAILED if outcome.failed else Status.OK
     receipt = Receipt(
         prepared.txid, int(status), outcome.failed, prepared.fee, prepared.cost.macs, outcome.events

@@ -9,7 +9,7 @@ and the records: what is raised about an update that was committed to costs the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -126,6 +126,21 @@ def update_macs(rules: Rules, base: NetworkSpec, update: Update, rows: int) -> i
     return growth_macs(rules, base, update.growth, (*update.hidden, *update.outputs), rows)
 
 
+def reveal_macs(rules: Rules, round_: Round, base: HasParameters, update: int) -> int:
+    """Charge for scoring an update on all k validation parts, `update` being its charge on one of them.
+
+    In GROW version t is charged for as well: a node that has not kept its activations makes them again.
+    """
+    return round_.terms.validation * (update + base_macs(rules, round_, base))
+
+
+def base_macs(rules: Rules, round_: Round, base: HasParameters) -> int:
+    """Charge for what an update on one validation part starts from: version t in GROW, nothing in TRAIN."""
+    if round_.terms.kind == RoundKind.TRAIN:
+        return 0
+    return network_macs(rules, base, round_.terms.rows, round_.classes)
+
+
 def candidate_macs(rules: Rules, round_: Round, base: NetworkSpec, proposed: HasParameters, rows: int) -> int:
     """Charge for scoring a candidate, known by the network it proposes, on one part of these rows."""
     if round_.terms.kind == RoundKind.TRAIN:
@@ -205,9 +220,9 @@ def score_proposal(
     return PartScore(score.loss, score.correct)
 
 
-def opened_parts(state: State, ctx: BlockContext, commitments: Sequence[Hash]) -> tuple[DataPart, ...]:
-    """Revealed parts by their commitments."""
-    return tuple(open_part(state, ctx, state.get(Part, commitment)) for commitment in commitments)
+def opened_parts(state: State, ctx: BlockContext, commitments: Sequence[Hash]) -> Iterator[DataPart]:
+    """Revealed parts by their commitments; one at a time, since each holds rows and activations."""
+    return (open_part(state, ctx, state.get(Part, commitment)) for commitment in commitments)
 
 
 def _trained_spec(rules: Rules, base: NetworkSpec, spec: NetworkSpec) -> NetworkSpec:

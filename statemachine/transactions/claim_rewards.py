@@ -1,4 +1,8 @@
-"""Claim rewards: matured subsidies, fees and bounties of the sender become spendable."""
+"""Claim rewards: matured subsidies, fees and bounties of the sender become spendable.
+
+The reward at the first height may pay the fee, so that whoever earned his first coins can reach them. One
+record answers whether it does: what no block can hold is refused without looking at the other heights.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +38,16 @@ class ClaimRewards:
             raise ClaimRangeInvalid(expected=f"1 to {MAX_HEIGHTS} heights", got=(self.first, self.last))
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """A record for every height it looks at. Raises `ClaimRangeInvalid` for heights to come."""
+        """A record for every height it looks at; the reward at `first` is certain to come.
+
+        Raises `ClaimRangeInvalid` for heights to come.
+        """
         if self.last > ctx.height:
             raise ClaimRangeInvalid(
                 "rewards of these heights are not mature", expected=ctx.height, got=self.last
             )
-        return Cost(records=self.last - self.first + 1)
+        reward = state.find(Maturing, sender, u64(self.first))
+        return Cost(records=self.last - self.first + 1, brings=reward.amount if reward else 0)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Raises `NothingToClaim`."""

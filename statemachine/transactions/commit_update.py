@@ -12,6 +12,7 @@ from engram.primitives.types import U8, U64, Address, Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.entry import Entry, enter
 from engram.statemachine.money import take
+from engram.statemachine.parameters import HasParameters
 from engram.statemachine.phases import Phase, span_of
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Reservation, u64
@@ -22,11 +23,12 @@ from engram.statemachine.round_errors import (
     SlotOutsideWindow,
     WrongPhase,
 )
-from engram.statemachine.round_records import Commit, RoundTerms
+from engram.statemachine.round_records import Commit, Round
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES, reserved_share
 from engram.statemachine.transaction import Cost, Outcome
+from engram.statemachine.update import reveal_macs
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class CommitUpdate:
         """
         trial = state.child()
         entry = self._enter(trial, ctx, sender)
-        booked(trial, ctx.rules, entry.round.terms, self.slot)
+        booked(trial, ctx.rules, entry, self.slot)
         return Cost(records=2, funds=entry.round.terms.author_bond)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
@@ -61,7 +63,7 @@ class CommitUpdate:
         entry = self._enter(state, ctx, sender)
         round_, bond = entry.round, entry.round.terms.author_bond
         take(state, sender, bond)
-        state.put(booked(state, ctx.rules, round_.terms, self.slot))
+        state.put(booked(state, ctx.rules, entry, self.slot))
         state.put(Commit(self.round, self.epoch, sender, self.digest, bond, ctx.height, self.slot))
         state.put(replace(round_, pending=(*round_.pending, sender)))
         event = Event("update_committed", self.round, (self.epoch, self.slot), (sender.hex(),))
@@ -81,10 +83,10 @@ class CommitUpdate:
         return entry
 
 
-def booked(state: State, rules: Rules, terms: RoundTerms, slot: int) -> Reservation:
+def booked(state: State, rules: Rules, entry: Entry, slot: int) -> Reservation:
     """The reservation of a height with one more reveal in it. Raises `ReservationFull`."""
     held = state.find(Reservation, u64(slot)) or Reservation(slot, 0, 0)
-    size_bytes, macs = reveal_share(terms)
+    size_bytes, macs = reveal_share(rules, entry.round, entry.base)
     booking = Reservation(slot, held.size_bytes + size_bytes, held.macs + macs)
     if booking.size_bytes > (most := reserved_share(rules, rules.max_body_bytes)):
         raise ReservationFull("no bytes left", expected=most, got=booking.size_bytes)
@@ -93,6 +95,8 @@ def booked(state: State, rules: Rules, terms: RoundTerms, slot: int) -> Reservat
     return booking
 
 
-def reveal_share(terms: RoundTerms) -> tuple[int, int]:
-    """Bytes and MACs that one reveal may take."""
-    return terms.max_update_bytes + REVEAL_OVERHEAD_BYTES, terms.validation * terms.max_update_macs
+def reveal_share(rules: Rules, round_: Round, base: HasParameters) -> tuple[int, int]:
+    """Bytes and MACs that one reveal may take; `base` is version t."""
+    terms = round_.terms
+    macs = reveal_macs(rules, round_, base, terms.max_update_macs)
+    return terms.max_update_bytes + REVEAL_OVERHEAD_BYTES, macs

@@ -44,6 +44,7 @@ from engram.statemachine.update import (
     commit_digest,
     opened_parts,
     propose,
+    reveal_macs,
     score_proposal,
     update_macs,
     update_size,
@@ -85,7 +86,7 @@ class RevealUpdate:
         Raises as `cost`; `MissingBlob`.
         """
         entry, commit = self._enter(state, ctx, sender)
-        round_ = _closed(state, ctx, entry.round, commit)
+        round_ = _closed(state, ctx, entry, commit)
         try:
             proposal, scores = self._judge(state, ctx, entry, sender)
         except Invalid as error:
@@ -117,7 +118,8 @@ class RevealUpdate:
             check_update(rules, entry.round, entry.model, entry.base.spec, self.update)
         except Invalid:
             return 0
-        return terms.validation * update_macs(rules, entry.base.spec, self.update, terms.rows)
+        update = update_macs(rules, entry.base.spec, self.update, terms.rows)
+        return reveal_macs(rules, entry.round, entry.base, update)
 
     def _judge(
         self, state: State, ctx: BlockContext, entry: Entry, author: Address
@@ -128,9 +130,11 @@ class RevealUpdate:
         spec = check_update(ctx.rules, round_, model, base.spec, self.update)
         proposal = propose(state, ctx, base, spec, self.update, author)
         check_parameters_root(self.parameters, proposal)
-        parts = opened_parts(state, ctx, [part.commitment for part in round_.validation_opened])
         network = version_network(state, ctx, base)
-        scores = tuple(score_proposal(ctx, round_, model, network, proposal.network, part) for part in parts)
+        scores = tuple(
+            score_proposal(ctx, round_, model, network, proposal.network, part)
+            for part in opened_parts(state, ctx, [part.commitment for part in round_.validation_opened])
+        )
         check_loss(self.loss, scores)
         return proposal, scores
 
@@ -203,11 +207,12 @@ def check_loss(claimed: int, scores: tuple[PartScore, ...]) -> None:
         raise LossMismatch(expected=loss, got=claimed)
 
 
-def _closed(state: State, ctx: BlockContext, round_: Round, commit: Commit) -> Round:
+def _closed(state: State, ctx: BlockContext, entry: Entry, commit: Commit) -> Round:
     """The round without the commit, whose record and booking are gone. Does not store the round."""
     state.delete(commit)
     booking = state.find(Reservation, u64(commit.slot))
     if booking is not None and commit.slot > ctx.height:
-        size_bytes, macs = reveal_share(round_.terms)
+        size_bytes, macs = reveal_share(ctx.rules, entry.round, entry.base)
         state.put(Reservation(commit.slot, booking.size_bytes - size_bytes, booking.macs - macs))
-    return replace(round_, pending=tuple(author for author in round_.pending if author != commit.author))
+    pending = tuple(author for author in entry.round.pending if author != commit.author)
+    return replace(entry.round, pending=pending)

@@ -16,8 +16,9 @@ from engram.statemachine.parameters import BlockSources, explicit_tensors
 from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Lineage
-from engram.statemachine.records import BadgeKind, Blob, Policy, ScoreEntry, u32
+from engram.statemachine.records import BadgeKind, Blob, Policy, Reservation, ScoreEntry, u32, u64
 from engram.statemachine.round_records import RoundStatus
+from engram.statemachine.scoring import growth_macs, network_macs
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.score_retention import ScoreRetention
 from tests.support.rounds import (
@@ -26,6 +27,7 @@ from tests.support.rounds import (
     CAROL,
     COIN,
     OPENER,
+    SMALL_RULES,
     Play,
     Weights,
     block,
@@ -110,15 +112,39 @@ def test_retention_parts_gather_with_what_the_null_growth_costs() -> None:
     assert score.null_increase == null.loss - before.loss > 0
     play.end()
     kept, joined = play.model.retention
-    assert kept == replace(first, loss=first.loss + score.null_increase)
+    assert kept == replace(first, bar=first.bar + score.null_increase)
     opened = (*play.round.validation_opened, *play.round.sealed_opened)
     assert joined.part in [part.commitment for part in opened]
     assert (joined.classes, joined.rows) == (3, 9)
     entry = play.ledger.state.get(ScoreEntry, play.model_id, u32(2), joined.part)
-    assert joined.loss == max(entry.loss, threshold_loss(play.model, 3, 9)) > 0
+    assert joined.bar == max(entry.loss, threshold_loss(play.model, 3, 9)) > 0
     assert joined.correct == entry.correct
     remembered = play.ledger.state.get(ScoreEntry, play.model_id, u32(2), first.part)
     assert (remembered.loss, remembered.rows) == (score.score.loss, 8)
+
+
+def test_a_growth_pays_for_the_version_that_it_is_scored_on() -> None:
+    """Whether a node has kept its activations or makes them again."""
+    play = growing(terms={"validation": 2})
+    weights, rules, base = growth(play.inputs, 8), play.ledger.rules, play.version(1)
+    assert isinstance(weights.spec, Growth)
+    claim = play.commit(BOB, weights)
+    whole = network_macs(rules, base, 9, 3)
+    booked = play.ledger.state.get(Reservation, u64(play.span(Phase.UPDATE).first))
+    assert booked.macs == 2 * (whole + play.round.terms.max_update_macs)
+    play.at(Phase.UPDATE)
+    receipt = play.ok(play.send(BOB, play.update_payload(claim, weights)))
+    assert receipt.macs == 2 * (whole + growth_macs(rules, base.spec, weights.spec, (), 9))
+
+
+def test_a_round_whose_reveals_would_not_fit_a_block_with_their_version_is_not_opened() -> None:
+    play = Play(rules=replace(SMALL_RULES, reserved_share_ppm=50_000))
+    play.freeze()
+    whole = network_macs(play.ledger.rules, play.version(1), 9, 3)
+    most = 10**9 - whole
+    terms = grow_terms(play.parts, max_update_macs=most + 1)
+    assert play.refused(OPENER, play.open_payload(terms)) == "step_too_heavy"
+    play.ok(play.open(replace(terms, max_update_macs=most)))
 
 
 def test_a_candidate_that_was_not_scored_on_retention_parts_cannot_win() -> None:
@@ -154,11 +180,11 @@ def test_what_was_learned_by_heart_may_be_known_a_little_less_well() -> None:
     play = growing(retention_delta_ppm=0)
     part = play.model.retention[0]
     entry = play.ledger.state.get(ScoreEntry, play.model_id, u32(1), part.part)
-    assert entry.loss < part.loss // 5
+    assert entry.loss < part.bar // 5
     play.ok(reveal(play, forgetful(play.inputs, 400)))
     assert finish(play) == 2
     _, loss, correct, increase = play.named("retention_scored")[0].values
-    assert 2 * (entry.loss + increase) < loss <= part.loss + increase
+    assert 2 * (entry.loss + increase) < loss <= part.bar + increase
     assert correct == part.correct
 
 

@@ -11,7 +11,7 @@ from engram.statemachine.draw import draw_parts, sample
 from engram.statemachine.money import issue
 from engram.statemachine.phases import FOREVER, Phase, calendar, due, span_at
 from engram.statemachine.records import RetentionPart, Supply
-from engram.statemachine.retention import bar, limit_parts
+from engram.statemachine.retention import entry_bar, limit_parts
 from engram.statemachine.rewards import pay_bounty
 from engram.statemachine.round_records import PartScore, RetentionScore, Round, RoundTerms
 from engram.statemachine.rules import Rules
@@ -82,14 +82,14 @@ def test_a_network_at_its_threshold_or_at_its_entry_loss_passes_the_gate(
 ) -> None:
     """However many null growths have come since: each raises the bar by what it cost, and none lowers it."""
     model = replace(a_model(delta=delta), threshold_ppm=threshold_ppm)
-    part = RetentionPart(bytes(32), rows, classes, 0, bar(model, classes, rows, entry))
+    part = RetentionPart(bytes(32), rows, classes, 0, entry_bar(model, classes, rows, entry))
     for increase in increases:
         kept = max(entry, threshold_loss(model, classes, rows))
         assert passes_gate(model, part, RetentionScore(part.part, PartScore(kept + increase, 0), increase))
-        most = part.loss + delta * part.loss // 10**6 + increase
+        most = part.bar + delta * part.bar // 10**6 + increase
         assert passes_gate(model, part, RetentionScore(part.part, PartScore(most, 0), increase))
         assert not passes_gate(model, part, RetentionScore(part.part, PartScore(most + 1, 0), increase))
-        part, entry = replace(part, loss=part.loss + increase), entry + increase
+        part, entry = replace(part, bar=part.bar + increase), entry + increase
 
 
 losses = st.integers(0, 2_000)

@@ -74,6 +74,8 @@ def ed25519() -> list[dict[str, Any]]:
     odd |= {f"y = p + {more}": (reference.P + more).to_bytes(32, "little") for more in (0, 1, 3, 18)}
     cases = {"good": (key.public_key, good), "empty": (key.public_key, b"")}
     cases |= {f"key: {name}": (each, small[0] + bytes(32)) for name, each in odd.items()}
+    no_point = next(y for y in range(2, 99) if reference.decode_point(y.to_bytes(32, "little")) is None)
+    cases |= {"key: no point": (no_point.to_bytes(32, "little"), good)}
     cases |= {f"R: {name}": (key.public_key, each + good[32:]) for name, each in odd.items()}
     cases |= {
         f"S + {times}·L": (key.public_key, good[:32] + (s + times * reference.L).to_bytes(32, "little"))

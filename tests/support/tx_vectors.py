@@ -19,6 +19,7 @@ from engram.primitives import smt
 from engram.primitives.codec import encode, to_json
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.phases import Phase
+from engram.statemachine.records import Maturing, Supply
 from engram.statemachine.round_records import RoundKind
 from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Transaction, signing_message, txid
@@ -107,7 +108,9 @@ def claim_rewards() -> list[Case]:
     ledger.skip_to(5)
     ledger.send(ALICE, ClaimRewards(3, 4))
     assert ledger.send(ALICE, ClaimRewards(3, 4)).code == "nothing_to_claim"
-    return ledger.cases
+    poor = RecordingLedger({}, records=[Maturing(BOB.address, 1, 50_000), Supply(issued=50_000)])
+    assert poor.send(BOB, ClaimRewards(1, 1)).fee < 50_000
+    return ledger.cases + poor.cases
 
 
 def publish_chunk() -> list[Case]:

@@ -16,12 +16,15 @@ from engram.nn.layers import DenseRelu, Output
 from engram.nn.layers.block import ACTIVATION_MACS, READ_MACS
 from engram.nn.spec import (
     BLOCK_MACS,
+    CALL_MACS,
     COMPONENT_MACS,
     LOGIT_MACS,
     NetworkLimits,
     NetworkSpec,
+    call_macs,
     canonical_components,
     check_spec,
+    chunk_rows,
     component_classes,
     component_count,
     hidden_columns,
@@ -121,6 +124,17 @@ def test_counts_of_the_sample() -> None:
     blocks = products + READ_MACS * operands + ACTIVATION_MACS * columns
     assert macs_per_row(TWO_LAYERS) == blocks + COMPONENT_MACS * 4 + LOGIT_MACS * 3
     assert setup_macs(6) == 6 * BLOCK_MACS
+
+
+@pytest.mark.parametrize(
+    ("inputs", "components", "rows"),
+    [(4, 2, 1024), (784, 10, 1024), (2_000, 6, 1024), (2_001, 6, 1023), (65_536, 4_096, 21), (2**22, 1, 1)],
+)
+def test_wide_networks_run_fewer_rows_at_once(inputs: int, components: int, rows: int) -> None:
+    spec = NetworkSpec(inputs, components, (), (), (Output(0, 0, 1, 0, components, 0, 8),))
+    assert chunk_rows(spec) == rows
+    calls = [call_macs(spec, 3, count) // (3 * CALL_MACS) for count in (1, rows, rows + 1, 5 * rows)]
+    assert calls == [1, 1, 2, 5]
 
 
 def test_one_component_a_class_has_one_form() -> None:

@@ -4,9 +4,10 @@ import pytest
 
 from engram.primitives.errors import Invalid
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import Maturing, u64
+from engram.statemachine.records import Maturing, Supply, u64
 from engram.statemachine.rules import Rules
 from engram.statemachine.transactions.claim_rewards import MAX_HEIGHTS, ClaimRewards
+from engram.statemachine.transactions.transfer import Transfer
 from tests.support.conservation import check_conservation
 from tests.support.ledger import Ledger, key
 
@@ -58,6 +59,38 @@ def test_rewards_of_others_stay(ledger: Ledger) -> None:
     ledger.skip_to(5)
     assert ledger.send(BOB, ClaimRewards(2, 5)).code == "nothing_to_claim"
     assert ledger.state.get(Maturing, ALICE.address, u64(2)) == reward(2)
+
+
+@pytest.fixture
+def poor() -> Ledger:
+    """Alice has no coin, and rewards of 200,000 that mature at heights 2 and 4."""
+    rewards = [reward(height, 200_000) for height in (2, 4)]
+    return Ledger({BOB: 10**9}, rules=Rules(), records=[*rewards, Supply(issued=10**9 + 400_000)])
+
+
+def test_the_first_reward_pays_for_its_claim(poor: Ledger) -> None:
+    poor.skip_to(5)
+    receipt = poor.send(ALICE, ClaimRewards(2, 5))
+    assert receipt.events == (Event("rewards_claimed", ALICE.address, (400_000, 2)),)
+    account = poor.state.account(ALICE.address)
+    assert (account.balance, account.nonce) == (400_000 - receipt.fee, 1)
+    check_conservation(poor.nodes, poor.root)
+
+
+@pytest.mark.parametrize(("first", "fee"), [(3, 10**5), (2, 200_001)], ids=["not at the first", "too small"])
+def test_no_block_holds_a_claim_whose_fee_nobody_pays(poor: Ledger, first: int, fee: int) -> None:
+    poor.skip_to(5)
+    with pytest.raises(Invalid) as caught:
+        poor.execution().add(poor.pay(ALICE, ClaimRewards(first, 5), fee=fee))
+    assert caught.value.code == "insufficient_balance"
+
+
+def test_balance_and_first_reward_pay_together(poor: Ledger) -> None:
+    poor.skip_to(5)
+    poor.block(poor.pay(BOB, Transfer(ALICE.address, 7)))
+    poor.block(poor.pay(ALICE, ClaimRewards(2, 2), fee=200_007))
+    assert poor.state.account(ALICE.address).balance == 0
+    check_conservation(poor.nodes, poor.root)
 
 
 @pytest.mark.parametrize(("first", "last"), [(3, 2), (0, MAX_HEIGHTS), (2**64 - 1, 2**64 - 2)])

@@ -18,7 +18,7 @@ from engram.nn.growth import (
 )
 from engram.nn.loss import Score, score
 from engram.nn.network import Parameters, forward, macs_per_row
-from engram.nn.spec import logit_macs, setup_macs
+from engram.nn.spec import call_macs, logit_macs, setup_macs
 from engram.nn.tensor import Explicit, Seeded
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
@@ -182,16 +182,6 @@ def test_keys_name_everything_that_a_score_depends_on() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_a_growth_too_large_to_keep_is_computed_from_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
-    base, whole = grown()
-    monkeypatch.setattr("engram.statemachine.scoring.MAX_ACTIVATION_BYTES", 0)
-    cache = Remembering()
-    got = Scorer(cache).score_growth(base, whole, part_of(classes=5), 5, 1)
-    Scorer(cache).score_network(base, part_of(classes=5), 5, 1, keep=True)
-    assert cache.activations == {}
-    assert got == Scorer().score_network(whole, part_of(classes=5), 5, 1)
-
-
 def test_the_frozen_logits_stay_the_same_integers() -> None:
     base, whole = grown()
     features = random_features(12, 20)
@@ -210,7 +200,8 @@ def test_the_charge_follows_declared_shapes() -> None:
     rules, loaded = Rules(), parameter_bytes(TWO_LAYERS)
     assert loading_macs(rules, PLAIN) == 128 * loaded + setup_macs(6)
     whole = network_macs(rules, PLAIN, 20)
-    assert whole == 20 * macs_per_row(TWO_LAYERS) + 128 * len(RAW) + loading_macs(rules, PLAIN)
+    work = 20 * macs_per_row(TWO_LAYERS) + call_macs(TWO_LAYERS, 6, 20)
+    assert whole == work + 128 * len(RAW) + loading_macs(rules, PLAIN)
     assert network_macs(rules, PLAIN, 20, 5) == whole + 20 * logit_macs(2, 2)
     assert network_macs(rules, PLAIN, 20, 2) == whole
 
@@ -219,6 +210,7 @@ def test_a_growth_is_charged_for_itself() -> None:
     rules = Rules()
     blocks, loaded = len(GROWTH.hidden) + len(GROWTH.outputs), growth_bytes(TWO_LAYERS, GROWTH)
     work = 20 * growth_macs_per_row(TWO_LAYERS, GROWTH)
+    work += call_macs(grown_spec(TWO_LAYERS, GROWTH), blocks, 20)
     assert growth_macs(rules, TWO_LAYERS, GROWTH, (), 20) == work + 128 * loaded + setup_macs(blocks)
 
 

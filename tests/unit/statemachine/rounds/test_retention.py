@@ -8,7 +8,7 @@ import pytest
 from engram.nn.fixed import ln_q24
 from engram.statemachine.draw import rank
 from engram.statemachine.records import RetentionPart
-from engram.statemachine.retention import bar, joining_part, limit_parts, next_retention
+from engram.statemachine.retention import entry_bar, joining_part, limit_parts, next_retention
 from engram.statemachine.round_records import OpenedPart, PartScore, RetentionScore, Round
 from engram.statemachine.rules import Rules
 from tests.support.round_samples import a_candidate, a_model
@@ -51,7 +51,7 @@ def test_the_lowest_rank_of_the_parts_with_every_class_joins() -> None:
         a_candidate(1, 0, 0), validation=(PartScore(1, 1),), sealed=(PartScore(33, 3), PartScore(22, 2))
     )
     joined = joining_part(a_model(), round_, winner)
-    assert joined == RetentionPart(bytes([second]) * 32, rows=120, classes=5, correct=2, loss=22)
+    assert joined == RetentionPart(bytes([second]) * 32, rows=120, classes=5, correct=2, bar=3_240)
 
 
 def test_an_incomplete_part_joins_where_there_is_no_other() -> None:
@@ -76,21 +76,21 @@ LN_5: Final = 27_001_887
 )
 def test_the_bar_is_the_loss_or_that_of_the_threshold(threshold_ppm: int, loss: int, expected: int) -> None:
     assert ln_q24(5) == LN_5
-    assert bar(replace(a_model(), threshold_ppm=threshold_ppm), 5, 1, loss) == expected
+    assert entry_bar(replace(a_model(), threshold_ppm=threshold_ppm), 5, 1, loss) == expected
 
 
 def test_one_class_has_no_threshold_loss() -> None:
-    assert bar(a_model(), 1, 1_000, 7) == 7
+    assert entry_bar(a_model(), 1, 1_000, 7) == 7
 
 
 def test_what_the_null_growth_costs_is_added_to_what_stays() -> None:
-    model = replace(a_model(replace(kept(7, 2), loss=100), replace(kept(8, 3), loss=200)), threshold_ppm=0)
+    model = replace(a_model(replace(kept(7, 2), bar=100), replace(kept(8, 3), bar=200)), threshold_ppm=0)
     scores = tuple(
         RetentionScore(bytes([name]) * 32, PartScore(5, 5), increase) for name, increase in ((8, 20), (7, 10))
     )
     round_ = replace(ROUND, validation_opened=(opened(1),))
     winner = replace(a_candidate(1, 0, 0, retention=scores), validation=(PartScore(4, 3),), sealed=())
-    assert [part.loss for part in next_retention(Rules(), model, round_, winner)] == [110, 220, 4]
+    assert [part.bar for part in next_retention(Rules(), model, round_, winner)] == [110, 220, 4]
 
 
 def names_left(limit: int, *parts: RetentionPart) -> list[int]:
