@@ -83,6 +83,8 @@ class Mempool:
         self._pool = Pool(limits or PoolLimits())
         self._accounts: dict[Address, int] = {}
         self._dropped: OrderedDict[Hash, str] = OrderedDict()
+        self._left_out: dict[Hash, Hash] = {}
+        """Txid -> id of the head on which another waiting transaction keeps it out."""
         self._deferred: OrderedDict[Hash, tuple[Transaction, int]] = OrderedDict()
         self._warm_queue: asyncio.Queue[Transaction] = asyncio.Queue(WARM_QUEUE)
         self._listeners: list[Callable[[Entry], None]] = []
@@ -152,8 +154,14 @@ class Mempool:
     def candidates(self) -> list[Transaction]:
         """What a block may take, best first: about twice as many bytes as one holds."""
         room = 2 * self._chain.spec.rules.max_body_bytes
+        head = self._chain.head.id
         chosen: list[Transaction] = []
+        blocked: set[Address] = set()
         for entry in self._pool.in_order(self._accounts):
+            if self._left_out.get(entry.txid) == head:
+                blocked.add(entry.sender)
+            if entry.sender in blocked:
+                continue
             room -= entry.size_bytes
             if room < 0:
                 break
@@ -172,11 +180,23 @@ class Mempool:
         """Code with which a transaction was dropped; empty if it was not, or that is long ago."""
         return self._dropped.get(name, "")
 
-    def leave_out(self, skipped: Mapping[Hash, str]) -> None:
-        """Drops what a block template could not hold, but not what merely found no room in it."""
+    async def leave_out(self, head: BlockRef, skipped: Mapping[Hash, str]) -> None:
+        """Deals with what a template on `head` could not hold, apart from what merely found no room in it.
+
+        What the head itself refuses is dropped. What only the template's other transactions keep out waits
+        for the next head: their block may lose.
+        """
         for name, code in skipped.items():
-            if code not in _STAYS:
-                self._drop(self._pool.remove(name), code)
+            entry = self._pool.get(name)
+            if code in _STAYS or entry is None:
+                continue
+            self._left_out[name] = head.id
+            try:
+                await in_worker(self._worker, self._admission.check, name, entry.tx, head)
+            except Refusal as refusal:
+                if head is not self._chain.head:
+                    return
+                self._drop(self._pool.remove(name), refusal.error.code)
 
     async def _admit(self, name: Hash, tx: Transaction) -> tuple[Entry, int]:
         if name in self._pool:
@@ -221,6 +241,7 @@ class Mempool:
     async def _follow_head(self) -> None:
         async for change in self._changes:
             self._expire()
+            self._left_out = {name: on for name, on in self._left_out.items() if on == self._chain.head.id}
             deferred = list(self._deferred.items())
             if len(self._pool) or change.disconnected:
                 await self._settle(change)
@@ -312,6 +333,7 @@ class Mempool:
 
     def _forget(self, entry: Entry, code: str) -> None:
         """Bookkeeping of an entry that has left the pool."""
+        self._left_out.pop(entry.txid, None)
         if code:
             self._remember_drop(entry.txid, code)
         if not self._pool.of_sender(entry.sender):

@@ -119,9 +119,9 @@ class Miner:
             await self._wake.wait()
             return
         template = await in_worker(builder, self._assemble, head, candidates)
+        await self._mempool.leave_out(head, template.skipped)
         if head is not self._chain.head:
             return
-        self._mempool.leave_out(template.skipped)
         if not self._wanted(bool(template.transactions)):
             await self._wake.wait()
             return
