@@ -107,3 +107,7 @@ def main() -> None:
     Completion in bash (zsh and fish alike):
       eval "$(_ENGRAM_COMPLETE=bash_source engram)"
     """
+
+
+if __name__ == "__main__":
+    main()

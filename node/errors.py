@@ -259,3 +259,15 @@ class RemoteError(ChainError):
     def __init__(self, message: str, *, code: str, expected: object = None, got: object = None) -> None:
         super().__init__(message, expected=expected, got=got)
         self.code = code
+
+
+class NodeFailed(ChainError):
+    """A node's process did not start, or does not run; the end of its log says why."""
+
+    code = "node_failed"
+
+
+class WaitTimeout(ChainError):
+    """What was waited for on a localnet did not come about in time."""
+
+    code = "wait_timeout"

@@ -8,7 +8,7 @@ import pytest
 
 from engram.nn.network import forward
 from engram.participant import adversaries
-from engram.participant.demo_data import AUTHORS, demo_data
+from engram.participant.demo.data import AUTHORS, demo_data
 from engram.participant.strategies import Plan, honest
 from engram.statemachine.records import Account, Model, Version, u32
 from engram.statemachine.round_records import RoundStatus

@@ -26,7 +26,7 @@ from engram.participant import adversaries, drafting
 from engram.participant.architect import dense_network
 from engram.participant.author import Author, EpochReport, Strategy
 from engram.participant.datasets import Dataset
-from engram.participant.demo_data import SEALED, VALIDATION, DemoData
+from engram.participant.demo.data import SEALED, VALIDATION, DemoData
 from engram.participant.opener import Auditor, Opener
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.view import ChainView

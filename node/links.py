@@ -1,0 +1,85 @@
+"""Loopback connections between the nodes of a localnet that can be cut and joined again. Bytes only.
+
+A node dials the link's own port; the link carries the bytes to the node behind it, whose port may be another
+one after every start. A cut link breaks what it carries and refuses what is dialled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+_HOST: Final = "127.0.0.1"
+_CHUNK_BYTES: Final = 64 * 1024
+
+
+class Link:
+    """One direction of dialling: from whoever knows `address` to the port set by `lead_to`."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+        self._port: int | None = None
+        self._server: asyncio.Server | None = None
+        self._carrying: set[asyncio.Task[None]] = set()
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT to dial, once the link is open."""
+        assert self._server is not None, "open the link first"
+        return f"{_HOST}:{self._server.sockets[0].getsockname()[1]}"
+
+    async def open(self) -> None:
+        """Takes a free port."""
+        self._server = await asyncio.start_server(self._accept, _HOST, 0)
+
+    def lead_to(self, port: int | None) -> None:
+        """Where the far node listens from now on; None while it does not run."""
+        self._port = port
+
+    def cut(self) -> None:
+        """Breaks every connection and refuses new ones."""
+        self.is_cut = True
+        for task in self._carrying:
+            task.cancel()
+
+    def join(self) -> None:
+        """Carries again what is dialled."""
+        self.is_cut = False
+
+    async def close(self) -> None:
+        """Ends every connection and gives the port back."""
+        self.cut()
+        if self._server is not None:
+            self._server.close()
+        if self._carrying:
+            await asyncio.wait(self._carrying)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._carry(reader, writer))
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far: asyncio.StreamWriter | None = None
+        try:
+            if self.is_cut or self._port is None:
+                return
+            far_reader, far = await asyncio.open_connection(_HOST, self._port)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_pump(reader, far))
+                both.create_task(_pump(far_reader, writer))
+        except (OSError, ExceptionGroup):
+            pass  # either end is gone: so is the other
+        finally:
+            for end in (writer, far):
+                if end is not None:
+                    end.transport.abort()
+
+
+async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while chunk := await source.read(_CHUNK_BYTES):
+        target.write(chunk)
+        await target.drain()
+    with suppress(OSError):
+        target.write_eof()

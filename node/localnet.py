@@ -1,0 +1,245 @@
+"""A network of real nodes on this machine, each a process with its own LevelDB, key and proof of work.
+
+For demonstrations, for tests, and for playing by hand. A pytest fixture is five lines:
+
+    @pytest_asyncio.fixture
+    async def net(tmp_path):
+        spec = local((Allocation(alice.address, 1_000 * 10**8),), time.time_ns() // 1_000_000)
+        async with Localnet(tmp_path, spec, nodes=3) as net:
+            yield net
+
+    async def test_transfer_reaches_everyone(net):
+        wallet = Wallet(net.nodes[0].client, alice)
+        txid = await wallet.transfer(bob, 5)
+        await net.wait_for("everyone to include it", lambda: included_everywhere(net, txid))
+
+Nothing sleeps: a wait is a predicate that is looked at again at every event of any node, and one that is not
+met in time says where every node stands and what it logged last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from engram.consensus.chainspec import ChainSpec
+from engram.node.datadir import write_spec
+from engram.node.errors import NodeUnreachable, RemoteError, WaitTimeout
+from engram.node.links import Link
+from engram.node.process import NodeProcess
+from engram.primitives.keys import PrivateKey, format_address
+from engram.primitives.types import Address
+
+Predicate = Callable[[], Awaitable[bool]]
+
+WAIT_S: Final = 60.0
+HASHES_PER_S: Final = 600
+"""Digests a second of all miners together: the local preset's pace at a fraction of one core."""
+_TOPICS: Final = ("heads", "rounds", "versions", "transactions", "peers")
+
+
+class Localnet:
+    """Nodes that are all connected to each other, over links that can be cut.
+
+    Everything stays in `folder`; who wants it gone removes it afterwards.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        spec: ChainSpec,
+        *,
+        nodes: int = 4,
+        miners: Sequence[Address] | None = None,
+        hashes_per_s: int = HASHES_PER_S,
+        settings: dict[str, object] | None = None,
+    ) -> None:
+        """`miners`: whom each node mines for, by default a key of its own that nobody has; a node beyond the
+        sequence does not mine. `hashes_per_s` is shared among the miners. `settings` go into every
+        engram.toml.
+        """
+        self.spec: Final = spec
+        self.nodes: Final = tuple(
+            NodeProcess(f"node{number}", folder / f"node{number}") for number in range(nodes)
+        )
+        self._links: Final = {pair: Link() for pair in combinations(range(nodes), 2)}
+        self._miners = [PrivateKey.generate(os.urandom(32)).address for _ in range(nodes)] if miners is None else miners
+        self._hashes_per_s = max(1, hashes_per_s // max(1, len(self._miners)))
+        self._settings = settings or {}
+
+    async def __aenter__(self) -> Self:
+        """Makes what does not exist yet and starts every node. Raises `NodeFailed`."""
+        try:
+            for link in self._links.values():
+                await link.open()
+            for number, node in enumerate(self.nodes):
+                write_spec(node.data_dir, self.spec)
+                self._configure(number)
+            async with asyncio.TaskGroup() as starts:
+                for number in range(len(self.nodes)):
+                    starts.create_task(self.start(number))
+            await self.wait_for("every node to be connected", self._connected)
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops every node and waits until it has ended."""
+        await self._end()
+
+    @property
+    def running(self) -> tuple[NodeProcess, ...]:
+        """The nodes that have been started and are neither ended nor frozen."""
+        return tuple(node for node in self.nodes if node.is_running and not node.is_paused)
+
+    async def start(self, number: int) -> None:
+        """Starts a node that does not run. Raises `NodeFailed`."""
+        info = await self.nodes[number].start()
+        for (_, far), link in self._links.items():
+            if far == number:
+                link.lead_to(info.p2p_port)
+
+    async def stop(self, number: int) -> int:
+        """Ends a node as an operator does; its exit status."""
+        return await self.nodes[number].stop()
+
+    async def kill(self, number: int) -> None:
+        """Ends a node as a power cut does."""
+        await self.nodes[number].kill()
+
+    def pause(self, number: int) -> None:
+        """Freezes a node: it keeps its connections and answers nobody."""
+        self.nodes[number].pause()
+
+    def resume(self, number: int) -> None:
+        """Ends the pause of a node."""
+        self.nodes[number].resume()
+
+    def partition(self, *groups: Iterable[int]) -> None:
+        """Cuts every link between nodes that are not in one group."""
+        sides = [set(group) for group in groups]
+        for pair, link in self._links.items():
+            if not any(side.issuperset(pair) for side in sides):
+                link.cut()
+
+    def heal(self) -> None:
+        """Joins every link that was cut; nodes redial by themselves."""
+        for link in self._links.values():
+            link.join()
+
+    async def wait_for(self, what: str, predicate: Predicate, timeout_s: float = WAIT_S) -> None:
+        """Waits until the predicate holds; it is asked now and after every event of any running node.
+
+        A predicate may ask nodes that are gone: `NodeUnreachable` counts as not yet. Raises `WaitTimeout`.
+        """
+        changed = asyncio.Event()
+        watchers = [asyncio.create_task(_watch(node, changed)) for node in self.running]
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    changed.clear()
+                    if await _holds(predicate):
+                        return
+                    await changed.wait()
+        except TimeoutError:
+            raise WaitTimeout(f"waited {timeout_s:g} s for {what}\n{await self.report()}") from None
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+
+    async def wait_height(self, height: int, timeout_s: float = WAIT_S) -> None:
+        """Waits until every running node has a head at least this high."""
+
+        async def reached() -> bool:
+            return all(head["height"] >= height for head in await self.heads())
+
+        await self.wait_for(f"height {height}", reached, timeout_s)
+
+    async def wait_agreement(self, timeout_s: float = WAIT_S) -> dict[str, Any]:
+        """Waits until every running node stands on the same head; that head."""
+        agreed: dict[str, Any] = {}
+
+        async def agree() -> bool:
+            heads = await self.heads()
+            agreed.update(heads[0])
+            return len({head["id"] for head in heads}) == 1
+
+        await self.wait_for("one head", agree, timeout_s)
+        return agreed
+
+    async def heads(self) -> list[dict[str, Any]]:
+        """The head of every running node, in their order."""
+        return [await node.client.call("chain_head") for node in self.running]
+
+    async def report(self, lines: int = 15) -> str:
+        """Where every node stands: head, peers, open rounds, and the end of its log."""
+        return "\n".join([await _described(node, lines) for node in self.nodes])
+
+    def _configure(self, number: int) -> None:
+        """Every node dials those before it."""
+        node = self.nodes[number]
+        peers = [link.address for (near, far), link in self._links.items() if near == number]
+        mine = number < len(self._miners)
+        address = format_address(self._miners[number], self.spec.hrp) if mine else ""
+        node.configure(
+            **{
+                "rpc_port": 0,
+                "p2p_port": 0,
+                "peers": peers,
+                "mine": mine,
+                "miner_address": address,
+                "max_hashes_per_s": self._hashes_per_s,
+                "log_format": "json",
+                **self._settings,
+            }
+        )
+
+    async def _connected(self) -> bool:
+        infos = [await node.client.call("node_info") for node in self.running]
+        return all(info["peers"] == len(self.nodes) - 1 for info in infos)
+
+    async def _end(self) -> None:
+        ends = [node.stop() for node in self.nodes]
+        await asyncio.gather(*ends, *(link.close() for link in self._links.values()))
+
+
+async def _watch(node: NodeProcess, changed: asyncio.Event) -> None:
+    """Sets the event whenever something happens on the node, until the node is gone."""
+    try:
+        async with node.client.subscribe(*_TOPICS) as events:
+            changed.set()
+            async for _ in events:
+                changed.set()
+    except NodeUnreachable:
+        changed.set()
+
+
+async def _holds(predicate: Predicate) -> bool:
+    try:
+        return await predicate()
+    except NodeUnreachable:
+        return False
+
+
+async def _described(node: NodeProcess, lines: int) -> str:
+    if not node.is_running:
+        return f"{node.name}: does not run\n{node.log_tail(lines)}"
+    try:
+        async with asyncio.timeout(5):
+            info = await node.client.call("node_info")
+            rounds = await node.client.call("round_list")
+    except (TimeoutError, NodeUnreachable, RemoteError) as error:
+        return f"{node.name}: no answer ({type(error).__name__})\n{node.log_tail(lines)}"
+    head = info["head"]
+    stands = [f"round {row['id'][:12]} {row.get('phase', '')}" for row in rounds if row["status"] == 0]
+    facts = [f"height {head['height']} {head['id'][:12]}", f"{info['peers']} peers", *stands]
+    return f"{node.name}: {', '.join(facts)}\n{node.log_tail(lines)}"

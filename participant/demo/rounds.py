@@ -1,0 +1,214 @@
+"""One round of the demonstration with everyone in it: who opens it, who audits, who works, who cheats."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from engram.participant import adversaries, drafting
+from engram.participant.architect import dense_network
+from engram.participant.author import Author, EpochReport, Strategy
+from engram.participant.demo.cast import AUDITOR, AUTHORS, COIN, COPYCAT, FOUNDER, Cast
+from engram.participant.demo.data import SEALED, VALIDATION, DemoData
+from engram.participant.demo.stage import Stage
+from engram.participant.datasets import Dataset
+from engram.participant.opener import Auditor, Opener
+from engram.participant.parts import RoundSecrets, split_parts
+from engram.participant.view import ChainView
+from engram.participant.wallet import Wallet
+from engram.primitives.types import Hash
+from engram.statemachine.records import Model, Openers, Policy
+from engram.statemachine.round_records import Round, RoundKind, RoundTerms
+from engram.statemachine.terms import Founding
+from engram.statemachine.transactions.open_round import OpenRound
+
+AUTHOR_BOND: Final = 5 * COIN
+OPENER_BOND: Final = 20 * COIN
+BOUNTY: Final = 50 * COIN
+EPOCHS: Final = 2
+NEW_CLASSES: Final = 4
+SOFTMAX: Final = 1
+"""Kind of the loss: softmax cross-entropy."""
+THRESHOLD_PPM: Final = 200_000
+"""A version freezes at 0.2 ln K nats a row."""
+EPSILON_PPM: Final = 150_000
+DELTA_PPM: Final = 1_000_000
+"""Retention parts of the demonstration have few rows, so that one row weighs percents."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What an epoch of a cheat came to."""
+
+    report: EpochReport
+    before: int
+    """Balance in sparks."""
+    after: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """A round that has ended, and how it went for everyone."""
+
+    round: Round
+    reports: Mapping[str, list[EpochReport]]
+    attempts: Mapping[str, list[Attempt]]
+    copied: str | None
+    """Code that the copycat was refused with, "" if it was not; None where nobody copied."""
+
+
+class Rounds:
+    """Opens rounds on one model and lets everyone play them."""
+
+    def __init__(
+        self, cast: Cast, wallets: Mapping[str, Wallet], data: DemoData, folder: Path, seed: int, stage: Stage
+    ) -> None:
+        """`folder` keeps the secrets of the openers."""
+        self.view: Final = ChainView(wallets[FOUNDER].client)
+        self._cast = cast
+        self._wallets = wallets
+        self._data = data
+        self._folder = folder
+        self._rng = np.random.default_rng(seed)
+        self._stage = stage
+
+    async def balance(self, name: str) -> int:
+        """Spendable sparks of an actor, at his own node."""
+        return int((await self._wallets[name].account())["balance"])
+
+    async def found(self, number: int, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> Played:
+        """Founds the model by its first TRAIN round; the copycat lies in wait for alice's reveal."""
+        rows, audited = self._rows_of_training(number)
+        spec, parameters = dense_network(rows, (self._data.size.hidden,), 6, self._rng)
+        template = Founding(
+            *(spec, (), (), int(Policy.STRICT), int(Openers.FOUNDER), SOFTMAX),
+            *(THRESHOLD_PPM, EPSILON_PPM, DELTA_PPM),
+        )
+        caps = drafting.Caps.for_network((await self.view.spec()).rules, spec, self._data.size.rows)
+        secrets = self._secrets(rows, self._data.size.parts)
+        terms = self._terms(secrets, RoundKind.TRAIN, 0, caps)
+        payload = OpenRound(terms, founding=drafting.founding_of(spec, parameters, template))
+        return await self._play(payload, secrets, audited, honest, cheats, copies=True)
+
+    async def train(self, number: int, model_id: Hash, honest: Mapping[str, Strategy]) -> Played:
+        """Another TRAIN round, for a version that is not good enough yet, over fresh parts."""
+        rows, audited = self._rows_of_training(number)
+        version = await self.view.head_version(await self.view.get(Model, model_id))
+        caps = drafting.Caps.for_network((await self.view.spec()).rules, version.spec, self._data.size.rows)
+        secrets = self._secrets(rows, self._data.size.parts)
+        payload = OpenRound(self._terms(secrets, RoundKind.TRAIN, 0, caps), model=model_id)
+        return await self._play(payload, secrets, audited, honest, {}, copies=False)
+
+    async def grow(
+        self, model_id: Hash, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]
+    ) -> Played:
+        """A GROW round that teaches the other digits."""
+        version = await self.view.head_version(await self.view.get(Model, model_id))
+        size, rules = self._data.size, (await self.view.spec()).rules
+        caps = drafting.Caps.for_growth(rules, version.spec, size.neurons, NEW_CLASSES, size.rows)
+        secrets = self._secrets(self._data.founder_all, size.parts)
+        payload = OpenRound(self._terms(secrets, RoundKind.GROW, NEW_CLASSES, caps), model=model_id)
+        return await self._play(payload, secrets, self._data.auditor_all, honest, cheats, copies=False)
+
+    async def _play(
+        self,
+        payload: OpenRound,
+        secrets: RoundSecrets,
+        audited: Dataset,
+        honest: Mapping[str, Strategy],
+        cheats: Mapping[str, Strategy],
+        *,
+        copies: bool,
+    ) -> Played:
+        opener = Opener(self._wallets[FOUNDER], self._folder, self._voice(FOUNDER))
+        round_id = await opener.open(payload, secrets)
+        terms = payload.terms
+        self._stage.say(
+            FOUNDER,
+            f"opened {RoundKind(terms.kind).name} round {round_id.hex()[:12]}: {len(terms.commitments)} salted parts"
+            f" of {terms.rows} rows, {terms.validation} to validate on, {terms.sealed} to stay sealed",
+        )
+        victim = self._cast.key(AUTHORS[0]).address
+        async with asyncio.TaskGroup() as group:
+            copied = group.create_task(self._copy(round_id, victim)) if copies else None
+            group.create_task(self._audit(round_id, self._secrets(audited, 1)))
+            authors = {
+                name: group.create_task(self._author(name, strategy).play(round_id))
+                for name, strategy in honest.items()
+            }
+            attempts = {
+                name: group.create_task(self._cheat(name, strategy, round_id))
+                for name, strategy in cheats.items()
+            }
+            round_ = await opener.run(round_id)
+        return Played(
+            round_,
+            {name: task.result() for name, task in authors.items()},
+            {name: task.result() for name, task in attempts.items()},
+            copied.result() if copied else None,
+        )
+
+    async def _cheat(self, name: str, strategy: Strategy, round_id: Hash) -> list[Attempt]:
+        """Every epoch of a cheat. Its node must know the round first."""
+        author, attempts = self._author(name, strategy), []
+        for epoch in range(EPOCHS):
+            before = await self.balance(name)
+            report = await author.play_epoch(round_id, epoch)
+            attempts.append(Attempt(report, before, await self.balance(name)))
+        return attempts
+
+    async def _copy(self, round_id: Hash, victim: bytes) -> str:
+        code = await adversaries.copy_reveal(self._wallets[COPYCAT], round_id, victim)
+        self._stage.say(COPYCAT, f"sent {AUTHORS[0]}'s reveal as its own: {code or 'taken'}")
+        return code
+
+    async def _audit(self, round_id: Hash, secrets: RoundSecrets) -> None:
+        auditor = Auditor(self._wallets[AUDITOR], self._folder, self._voice(AUDITOR))
+        await auditor.seal(round_id, secrets)
+        await auditor.open_sealed(round_id, secrets)
+
+    def _author(self, name: str, strategy: Strategy) -> Author:
+        return Author(self._wallets[name], strategy, self._voice(name))
+
+    def _voice(self, name: str) -> Callable[[str], None]:
+        return lambda line: self._stage.say(name, line)
+
+    def _rows_of_training(self, number: int) -> tuple[Dataset, Dataset]:
+        """The opener's and the auditor's rows of TRAIN round `number`; no row is used twice."""
+        size = self._data.size
+        own, third = size.parts * size.rows, size.rows
+        return (
+            self._data.founder_old.take(np.arange(number * own, (number + 1) * own)),
+            self._data.auditor_old.take(np.arange(number * third, (number + 1) * third)),
+        )
+
+    def _secrets(self, rows: Dataset, parts: int) -> RoundSecrets:
+        salted = split_parts(rows, parts, self._data.size.rows, self._rng, os.urandom)
+        return RoundSecrets(os.urandom(32), tuple(salted))
+
+    def _terms(self, secrets: RoundSecrets, kind: RoundKind, new_classes: int, caps: drafting.Caps) -> RoundTerms:
+        return drafting.round_terms(
+            secrets,
+            kind=kind,
+            new_classes=new_classes,
+            rows=self._data.size.rows,
+            validation=VALIDATION,
+            sealed=SEALED,
+            epochs=EPOCHS,
+            windows=replace(WINDOWS, commit=self._data.size.commit_window),
+            caps=caps,
+            opener_bond=OPENER_BOND,
+            author_bond=AUTHOR_BOND,
+            bounty=BOUNTY,
+            auditors=(self._cast.key(AUDITOR).address,),
+        )
+
+
+WINDOWS: Final = drafting.Windows(open=8, reveal=8, commit=14, update=8, audit=8, retention=8, gap=2)
+"""Blocks come at random: eight of half a second are over within one second once in a thousand times."""
