@@ -45,3 +45,9 @@ class FileExistsAlready(InvalidInput):
     """The output file exists: name another one, or use --force to replace it."""
 
     code = "file_exists_already"
+
+
+class DirectoryNotEmpty(InvalidInput):
+    """The directory holds files already: name a new or empty one."""
+
+    code = "directory_not_empty"

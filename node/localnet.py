@@ -31,7 +31,7 @@ from engram.consensus.chainspec import ChainSpec
 from engram.node.datadir import write_spec
 from engram.node.errors import NodeUnreachable, RemoteError, WaitTimeout
 from engram.node.links import Link
-from engram.node.process import NodeProcess
+from engram.node.nodeprocess import NodeProcess
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Address
 

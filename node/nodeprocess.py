@@ -1,7 +1,7 @@
 """One `engram run` in a process of its own, as a localnet handles it: started, stopped, killed, frozen.
 
 Nothing is known of the node but its data directory and what it says there: settings go in by `engram.toml`,
-its address comes back by `run.json`, its log is appended to `node.log`.
+its address comes back on its standard output, its log is appended to `node.log`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from engram.node.client import RpcClient
 from engram.node.config import CONFIG_NAME
-from engram.node.datadir import RunInfo, find_run_info, remove_run_info
+from engram.node.datadir import RunInfo
 from engram.node.errors import NodeFailed
 from engram.node.keystore import write_private
 
 LOG_NAME: Final = "node.log"
 START_S: Final = 60.0
 STOP_S: Final = 30.0
-_LOOK_S: Final = 0.02
 _TAIL_BYTES: Final = 64 * 1024
 
 
@@ -65,22 +65,17 @@ class NodeProcess:
 
     async def start(self, environment: dict[str, str] | None = None) -> RunInfo:
         """Starts it and waits until it answers. Raises `NodeFailed` with the end of its log."""
-        remove_run_info(self.data_dir)
         with (self.data_dir / LOG_NAME).open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "engram.cli", "run", "--data-dir", str(self.data_dir)),
+                *(sys.executable, "-m", "engram.cli", "run", "--json", "--data-dir", str(self.data_dir)),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
+                stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,  # Ctrl-C is for whoever started the network, who stops its nodes
             )
         try:
-            async with asyncio.timeout(START_S):
-                self.info = await self._announced(self._process)
-        except TimeoutError:
-            await self.kill()
-            raise NodeFailed(f"{self.name} did not start: {self.log_tail(5)}", got=self.name) from None
+            self.info = await self._announced(self._process)
         except BaseException:
             await self.kill()
             raise
@@ -128,15 +123,14 @@ class NodeProcess:
 
     async def _announced(self, process: asyncio.subprocess.Process) -> RunInfo:
         """What the process says of itself once it is ready."""
-        while True:
-            info = find_run_info(self.data_dir)
-            if info is not None and info.pid == process.pid:
-                return info
-            if process.returncode is not None:
-                raise NodeFailed(
-                    f"{self.name} ended with status {process.returncode}: {self.log_tail(5)}", got=self.name
-                )
-            await asyncio.sleep(_LOOK_S)
+        assert process.stdout is not None
+        line = b""
+        with suppress(TimeoutError):
+            line = await asyncio.wait_for(process.stdout.readline(), START_S)
+        try:
+            return RunInfo(**json.loads(line))
+        except (ValueError, TypeError):
+            raise NodeFailed(f"{self.name} did not start: {line!r} {self.log_tail(5)}", got=self.name) from None
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int:
         status = await process.wait()

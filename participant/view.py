@@ -70,6 +70,13 @@ class ChainView:
             raise RecordMissing(f"the chain has no such {cls.__name__.lower()}", got=b"".join(key_parts))
         return record
 
+    async def wait_record(self, cls: type[R], *key_parts: bytes) -> R:
+        """Waits until there is such a record at the node's head."""
+        async with self.client.subscribe("heads") as events:
+            while (record := await self.find(cls, *key_parts)) is None:
+                await anext(events)
+        return record
+
     async def head_version(self, model: Model) -> Version:
         """The model's current version."""
         return await self.get(Version, model.id, u32(model.head))

@@ -14,8 +14,6 @@ from engram.participant.qat import Budget
 
 OLD_CLASSES: Final = range(6)
 NEW_CLASSES: Final = range(6, 10)
-AUTHORS: Final = 3
-"""Honest participants."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,8 @@ class DemoSize:
 
     rows: int
     """Rows of every part."""
+    again: int
+    """Rows of every part where a TRAIN round has to be repeated."""
     parts: int
     """n: parts that the opener commits to in each round."""
     own_old: int
@@ -44,8 +44,9 @@ class DemoSize:
 
 DIGITS: Final = DemoSize(
     rows=40,
+    again=20,
     parts=4,
-    own_old=210,
+    own_old=165,
     own_new=150,
     test=200,
     hidden=32,
@@ -57,6 +58,7 @@ DIGITS: Final = DemoSize(
 )
 MNIST: Final = DemoSize(
     rows=150,
+    again=150,
     parts=4,
     own_old=2_000,
     own_new=1_500,
@@ -80,9 +82,9 @@ class DemoData:
 
     name: str
     size: DemoSize
-    founder_old: Dataset
-    """The opener's rows for the TRAIN rounds: classes 0-5."""
-    auditor_old: Dataset
+    founder_old: tuple[Dataset, ...]
+    """The opener's rows for each TRAIN round: classes 0-5."""
+    auditor_old: tuple[Dataset, ...]
     founder_all: Dataset
     """The opener's rows for the GROW round: all ten classes."""
     auditor_all: Dataset
@@ -92,20 +94,21 @@ class DemoData:
     """Rows that no part and no training holds."""
 
 
-def demo_data(source: str, seed: int, rounds: int) -> DemoData:
-    """Shares of `digits`, or of MNIST in a folder, with fresh opener's parts for so many TRAIN rounds.
+def demo_data(source: str, seed: int, rounds: int, authors: int) -> DemoData:
+    """Shares of `digits`, or of MNIST in a folder, for so many authors, with fresh opener's parts for so many
+    TRAIN rounds.
 
     Raises what loading raises, and `NotEnoughRows`.
     """
     rng = np.random.default_rng(seed)
     if source == "digits":
         pool = load_digits().shuffled(rng)
-        return _share("digits", DIGITS, pool, None, rounds)
+        return _share("digits", DIGITS, pool, None, rounds, authors)
     split = load_mnist_folder(Path(source))
-    return _share(split.name, MNIST, split.train.shuffled(rng), split.test, rounds)
+    return _share(split.name, MNIST, split.train.shuffled(rng), split.test, rounds, authors)
 
 
-def _share(name: str, size: DemoSize, pool: Dataset, test: Dataset | None, rounds: int) -> DemoData:
+def _share(name: str, size: DemoSize, pool: Dataset, test: Dataset | None, rounds: int, authors: int) -> DemoData:
     old, new = _Dealer(pool.of_classes(OLD_CLASSES)), _Dealer(pool.of_classes(NEW_CLASSES))
     part_old = size.rows * len(OLD_CLASSES) // 10
     part_new = size.rows - part_old
@@ -113,10 +116,11 @@ def _share(name: str, size: DemoSize, pool: Dataset, test: Dataset | None, round
     def mixed(parts: int) -> Dataset:
         return concatenate([old.take(parts * part_old), new.take(parts * part_new)])
 
-    founder_old = old.take(rounds * size.parts * size.rows)
-    auditor_old = old.take(rounds * size.rows)
+    part_rows = [size.rows, *[size.again] * (rounds - 1)]
+    founder_old = tuple(old.take(size.parts * count) for count in part_rows)
+    auditor_old = tuple(old.take(count) for count in part_rows)
     founder_all, auditor_all = mixed(size.parts), mixed(1)
-    own = tuple(concatenate([old.take(size.own_old), new.take(size.own_new)]) for _ in range(AUTHORS))
+    own = tuple(concatenate([old.take(size.own_old), new.take(size.own_new)]) for _ in range(authors))
     left = concatenate([old.rest(), new.rest()]) if test is None else test
     return DemoData(
         name,

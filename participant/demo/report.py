@@ -43,9 +43,48 @@ class VersionRow:
     bytes: int
     """Tensor bytes that the update carried."""
     macs: int
-    """Multiply-accumulates that every node spent on verifying the update."""
+    """Multiply-accumulates that every node spent on the update's transaction."""
     fee: int
-    """Sparks that its author paid for the update's transaction."""
+    """Sparks that its author paid for that transaction."""
+
+
+@dataclass(frozen=True)
+class RetentionRow:
+    """A part that the retention gate watched: how well it was known, and is."""
+
+    part: str
+    rows: int
+    correct_on_entry: int
+    correct_at_least: int
+    correct: int
+    loss_on_entry: float
+    """Nats a row."""
+    loss: float
+
+
+@dataclass(frozen=True)
+class TestRow:
+    """Rows that nobody trained on, scored by the chain after the last growth."""
+
+    version: int
+    rows: int
+    correct: int
+    accuracy: float
+    loss: float
+    """Nats a row."""
+
+
+@dataclass(frozen=True)
+class PredictionRow:
+    """What one node says of one test row, and whose neurons say it."""
+
+    node: str
+    version: int
+    label: int
+    predicted: int
+    probability: float
+    lineage: list[dict[str, Any]]
+    """Neurons, version that added them, author; oldest first."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +118,9 @@ class DemoReport:
     attacks: list[AttackRow] = field(default_factory=list)
     rounds: int = 0
     old_logits_unchanged: bool = False
-    retention: list[dict[str, Any]] = field(default_factory=list)
-    """For each retention part: rows, correct rows on entry and now, loss on entry and now in nats."""
-    test: dict[str, Any] = field(default_factory=dict)
-    """Rows that nobody trained on, scored by the chain after the last growth."""
-    prediction: dict[str, Any] = field(default_factory=dict)
+    retention: list[RetentionRow] = field(default_factory=list)
+    test: TestRow | None = None
+    prediction: PredictionRow | None = None
     proof: ProofRow | None = None
     seconds: float = 0.0
 
@@ -96,3 +133,8 @@ def expect(condition: bool, fact: str, *, expected: object = None, got: object =
     """Raises `UnexpectedOutcome` naming the fact unless the condition holds."""
     if not condition:
         raise UnexpectedOutcome(fact, expected=expected, got=got)
+
+
+def mean_loss(loss: int, rows: int) -> float:
+    """Nats a row, of a loss in Q24 nats that is summed over rows."""
+    return round(loss * 2.0**-24 / rows, 6)

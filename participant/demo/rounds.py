@@ -24,7 +24,7 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.records import Model, Openers, Policy
-from engram.statemachine.round_records import Round, RoundKind, RoundTerms
+from engram.statemachine.round_records import Candidate, Round, RoundKind, RoundStatus, RoundTerms
 from engram.statemachine.terms import Founding
 from engram.statemachine.transactions.open_round import OpenRound
 
@@ -53,12 +53,24 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """One candidate when all sealed parts were open; losses in Q24 nats, summed over rows."""
+
+    author: str
+    epoch: int
+    loss: int
+    """On the revealed parts."""
+    sealed: int
+
+
+@dataclass(frozen=True)
 class Played:
     """A round that has ended, and how it went for everyone."""
 
     round: Round
     reports: Mapping[str, list[EpochReport]]
     attempts: Mapping[str, list[Attempt]]
+    standings: list[Standing]
     copied: str | None
     """Code that the copycat was refused with, "" if it was not; None where nobody copied."""
 
@@ -82,9 +94,9 @@ class Rounds:
         """Spendable sparks of an actor, at his own node."""
         return int((await self._wallets[name].account())["balance"])
 
-    async def found(self, number: int, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> Played:
+    async def found(self, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> Played:
         """Founds the model by its first TRAIN round; the copycat lies in wait for alice's reveal."""
-        rows, audited = self._rows_of_training(number)
+        rows = self._data.founder_old[0]
         spec, parameters = dense_network(rows, (self._data.size.hidden,), 6, self._rng)
         template = Founding(
             *(spec, (), (), int(Policy.STRICT), int(Openers.FOUNDER), SOFTMAX),
@@ -92,17 +104,19 @@ class Rounds:
         )
         caps = drafting.Caps.for_network((await self.view.spec()).rules, spec, self._data.size.rows)
         secrets = self._secrets(rows, self._data.size.parts)
-        terms = self._terms(secrets, RoundKind.TRAIN, 0, caps)
+        terms = self._terms(secrets, RoundKind.TRAIN, self._data.size.rows, caps)
+        audited = self._data.auditor_old[0]
         payload = OpenRound(terms, founding=drafting.founding_of(spec, parameters, template))
         return await self._play(payload, secrets, audited, honest, cheats, copies=True)
 
     async def train(self, number: int, model_id: Hash, honest: Mapping[str, Strategy]) -> Played:
         """Another TRAIN round, for a version that is not good enough yet, over fresh parts."""
-        rows, audited = self._rows_of_training(number)
+        rows, audited = self._data.founder_old[number], self._data.auditor_old[number]
         version = await self.view.head_version(await self.view.get(Model, model_id))
-        caps = drafting.Caps.for_network((await self.view.spec()).rules, version.spec, self._data.size.rows)
+        caps = drafting.Caps.for_network((await self.view.spec()).rules, version.spec, self._data.size.again)
         secrets = self._secrets(rows, self._data.size.parts)
-        payload = OpenRound(self._terms(secrets, RoundKind.TRAIN, 0, caps), model=model_id)
+        terms = self._terms(secrets, RoundKind.TRAIN, self._data.size.again, caps)
+        payload = OpenRound(terms, model=model_id)
         return await self._play(payload, secrets, audited, honest, {}, copies=False)
 
     async def grow(
@@ -113,7 +127,7 @@ class Rounds:
         size, rules = self._data.size, (await self.view.spec()).rules
         caps = drafting.Caps.for_growth(rules, version.spec, size.neurons, NEW_CLASSES, size.rows)
         secrets = self._secrets(self._data.founder_all, size.parts)
-        payload = OpenRound(self._terms(secrets, RoundKind.GROW, NEW_CLASSES, caps), model=model_id)
+        payload = OpenRound(self._terms(secrets, RoundKind.GROW, size.rows, caps), model=model_id)
         return await self._play(payload, secrets, self._data.auditor_all, honest, cheats, copies=False)
 
     async def _play(
@@ -134,10 +148,12 @@ class Rounds:
             f"opened {RoundKind(terms.kind).name} round {round_id.hex()[:12]}: {len(terms.commitments)} salted parts"
             f" of {terms.rows} rows, {terms.validation} to validate on, {terms.sealed} to stay sealed",
         )
+        await self._known_everywhere(round_id)
         victim = self._cast.key(AUTHORS[0]).address
         async with asyncio.TaskGroup() as group:
             copied = group.create_task(self._copy(round_id, victim)) if copies else None
             group.create_task(self._audit(round_id, self._secrets(audited, 1)))
+            standings = group.create_task(self._standings(round_id))
             authors = {
                 name: group.create_task(self._author(name, strategy).play(round_id))
                 for name, strategy in honest.items()
@@ -151,11 +167,27 @@ class Rounds:
             round_,
             {name: task.result() for name, task in authors.items()},
             {name: task.result() for name, task in attempts.items()},
+            standings.result(),
             copied.result() if copied else None,
         )
 
+    async def _standings(self, round_id: Hash) -> list[Standing]:
+        """The candidates once every sealed part is open; their records go when the round ends."""
+        round_ = await self.view.wait_round(round_id, _is_audited)
+        found = []
+        for item in round_.candidates:
+            candidate = await self.view.get(Candidate, round_id, bytes([item.epoch]), item.author)
+            sealed = sum(score.loss for score in candidate.sealed)
+            found.append(Standing(self._cast.name(item.author), item.epoch, candidate.loss, sealed))
+        return found
+
+    async def _known_everywhere(self, round_id: Hash) -> None:
+        """Waits until every node has the round's block."""
+        views = {wallet.client: ChainView(wallet.client) for wallet in self._wallets.values()}
+        await asyncio.gather(*(view.wait_record(Round, round_id) for view in views.values()))
+
     async def _cheat(self, name: str, strategy: Strategy, round_id: Hash) -> list[Attempt]:
-        """Every epoch of a cheat. Its node must know the round first."""
+        """Every epoch of a cheat."""
         author, attempts = self._author(name, strategy), []
         for epoch in range(EPOCHS):
             before = await self.balance(name)
@@ -179,25 +211,16 @@ class Rounds:
     def _voice(self, name: str) -> Callable[[str], None]:
         return lambda line: self._stage.say(name, line)
 
-    def _rows_of_training(self, number: int) -> tuple[Dataset, Dataset]:
-        """The opener's and the auditor's rows of TRAIN round `number`; no row is used twice."""
-        size = self._data.size
-        own, third = size.parts * size.rows, size.rows
-        return (
-            self._data.founder_old.take(np.arange(number * own, (number + 1) * own)),
-            self._data.auditor_old.take(np.arange(number * third, (number + 1) * third)),
-        )
-
     def _secrets(self, rows: Dataset, parts: int) -> RoundSecrets:
-        salted = split_parts(rows, parts, self._data.size.rows, self._rng, os.urandom)
+        salted = split_parts(rows, parts, rows.rows // parts, self._rng, os.urandom)
         return RoundSecrets(os.urandom(32), tuple(salted))
 
-    def _terms(self, secrets: RoundSecrets, kind: RoundKind, new_classes: int, caps: drafting.Caps) -> RoundTerms:
+    def _terms(self, secrets: RoundSecrets, kind: RoundKind, rows: int, caps: drafting.Caps) -> RoundTerms:
         return drafting.round_terms(
             secrets,
             kind=kind,
-            new_classes=new_classes,
-            rows=self._data.size.rows,
+            new_classes=NEW_CLASSES if kind == RoundKind.GROW else 0,
+            rows=rows,
             validation=VALIDATION,
             sealed=SEALED,
             epochs=EPOCHS,
@@ -208,6 +231,11 @@ class Rounds:
             bounty=BOUNTY,
             auditors=(self._cast.key(AUDITOR).address,),
         )
+
+
+def _is_audited(round_: Round) -> bool:
+    """Whether every part that was to stay sealed is open, the auditor's too."""
+    return len(round_.sealed_opened) == len(round_.sealed_drawn) + 1 or round_.status != RoundStatus.OPEN
 
 
 WINDOWS: Final = drafting.Windows(open=8, reveal=8, commit=14, update=8, audit=8, retention=8, gap=2)

@@ -17,5 +17,5 @@ class Stage(Protocol):
     def head(self, node: str, height: int, block_id: str) -> None:
         """A node stands on another head."""
 
-    def phase(self, name: str, epoch: int, blocks_left: int | None) -> None:
+    def phase(self, name: str, epoch: int) -> None:
         """Where the round stands at the first node's head; "" between rounds."""

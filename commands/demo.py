@@ -1,0 +1,128 @@
+"""`engram demo`: the paper, played by strangers on a network of this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from engram.commands.errors import DirectoryNotEmpty
+from engram.commands.options import Command
+
+if TYPE_CHECKING:
+    from engram.participant.demo.play import DemoOptions
+    from engram.participant.demo.report import DemoReport
+    from engram.participant.demo.stage import Stage
+
+
+@click.command(
+    "demo",
+    cls=Command,
+    example="engram demo\n"
+    "engram demo --nodes 3 --seed 7 --keep ./demo\n"
+    "engram demo --data ~/mnist --json report.json",
+)
+@click.option(
+    "--nodes", type=click.IntRange(1, 16), default=4, show_default=True, help="Node processes to start."
+)
+@click.option(
+    "--data",
+    metavar="digits|DIR",
+    default="digits",
+    show_default=True,
+    envvar="ENGRAM_DATA",
+    show_envvar=True,
+    help="The 8x8 digits that ship with Engram, or a folder with MNIST's four idx files.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Fixes data split, keys and initial weights; not blocks.",
+)
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep databases, logs, keys and proof in this new or empty directory.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Write the report as JSON; - is standard output, and what is told goes to standard error.",
+)
+@click.option("--plain", is_flag=True, help="Plain lines, in a terminal too.")
+def command(
+    nodes: int, data: str, seed: int, keep: Path | None, json_path: Path | None, plain: bool
+) -> None:
+    """Start a network that trains, verifies, freezes and grows a model, while four adversaries fail.
+
+    Ends with status 65 if anything comes out other than the protocol promises.
+    """
+    from engram.node.process import use_one_blas_thread
+
+    use_one_blas_thread()
+    from engram.commands.demo_screen import screen, show_report
+    from engram.participant.demo.play import DemoOptions
+
+    to_stderr = json_path is not None and str(json_path) == "-"
+    with _folder(keep) as folder, screen(plain=plain, to_stderr=to_stderr) as stage:
+        report = _play(DemoOptions(folder, nodes, data, seed), stage)
+    show_report(report, to_stderr=to_stderr)
+    if json_path is not None:
+        with click.open_file(str(json_path), "w") as stream:
+            stream.write(json.dumps(report.to_json(), indent=2) + "\n")
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """Where the network lives. One that is not to be kept is left with the proof only; after a failure whole.
+
+    Raises `DirectoryNotEmpty`.
+    """
+    if keep is not None:
+        if keep.is_dir() and any(keep.iterdir()):
+            raise DirectoryNotEmpty(f"{keep} is not empty: name a new directory", got=str(keep))
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="engram-demo-"))
+    try:
+        yield folder
+    except Exception:
+        click.echo(f"what the nodes wrote and logged is left in {folder}", err=True)
+        raise
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+def _play(options: DemoOptions, stage: Stage) -> DemoReport:
+    """The demonstration; SIGTERM ends it as Ctrl-C does."""
+    import asyncio
+
+    from engram.participant.demo.play import play_demo
+
+    async def play() -> DemoReport:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await play_demo(options, stage)
+
+    try:
+        return asyncio.run(play())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None

@@ -1,0 +1,147 @@
+"""How the demonstration looks: live in a terminal, plain lines otherwise, and its tables at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from engram.commands.amounts import format_coins
+from engram.commands.output import PIPE_WIDTH, short
+from engram.participant.demo.report import DemoReport
+from engram.participant.demo.stage import Stage
+
+_CHEATS: Final = frozenset({"liar", "copycat", "leaker", "forger"})
+
+
+@contextmanager
+def screen(*, plain: bool, to_stderr: bool) -> Iterator[Stage]:
+    """A stage on standard output, or on standard error where that carries something else."""
+    console = _console(to_stderr)
+    if plain or not console.is_terminal:
+        yield _Lines(console)
+        return
+    stage = _Screen(console)
+    with stage.live:
+        yield stage
+
+
+def show_report(report: DemoReport, *, to_stderr: bool) -> None:
+    """The tables of versions and attacks, and the rest in a few lines."""
+    console = _console(to_stderr)
+    console.print()
+    console.print(_versions(report))
+    console.print()
+    console.print(_attacks(report))
+    console.print()
+    for line in _facts(report):
+        console.print(Text(line))
+
+
+class _Lines:
+    """A line for whatever happens; heads and phases are left out."""
+
+    def __init__(self, console: Console) -> None:
+        self.console: Final = console
+        self._begun = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._begun
+
+    def act(self, title: str) -> None:
+        self.console.print(Text(f"\n{self.seconds:6.1f}  {title}", style="bold"))
+
+    def say(self, who: str, line: str) -> None:
+        style = "red" if who in _CHEATS else "cyan"
+        self.console.print(Text(f"{self.seconds:6.1f}  ").append(f"{who:<8}", style).append(f"  {line}"))
+
+    def head(self, node: str, height: int, block_id: str) -> None:
+        pass
+
+    def phase(self, name: str, epoch: int) -> None:
+        pass
+
+
+class _Screen(_Lines):
+    """The lines scroll above a table of the nodes that is always up to date."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.live: Final = Live(console=console, get_renderable=self._render, refresh_per_second=8, transient=True)
+        self._heads: dict[str, tuple[int, str]] = {}
+        self._phase = ""
+
+    def head(self, node: str, height: int, block_id: str) -> None:
+        self._heads[node] = height, block_id
+
+    def phase(self, name: str, epoch: int) -> None:
+        epochs = f", epoch {epoch}" if name in ("commit", "update") else ""
+        self._phase = f"round: {name}{epochs}" if name else "no round is open"
+
+    def _render(self) -> Group:
+        table = Table.grid(padding=(0, 3))
+        for node, (height, block_id) in sorted(self._heads.items()):
+            table.add_row(node, f"height {height}", short(block_id))
+        return Group(Rule(f"{self.seconds:.0f} s   {self._phase}", align="left"), table)
+
+
+def _console(to_stderr: bool) -> Console:
+    stream = sys.stderr if to_stderr else sys.stdout
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+
+
+def _versions(report: DemoReport) -> Table:
+    table = _table("version", "kind", "author", "badges")
+    for title in ("classes", "neurons", "loss on D_k", "sealed loss", "sealed right", "bytes", "MACs", "fee"):
+        table.add_column(title, justify="right")
+    for row in report.versions:
+        table.add_row(
+            str(row.version),
+            row.kind,
+            row.author,
+            "\n".join(row.badges) or "-",
+            f"{row.classes}",
+            f"{row.neurons}",
+            f"{row.loss:.4f}",
+            f"{row.sealed_loss:.4f}",
+            f"{row.sealed_accuracy:.1%}",
+            f"{row.bytes:,}",
+            f"{row.macs:,}",
+            format_coins(row.fee),
+        )
+    return table
+
+
+def _attacks(report: DemoReport) -> Table:
+    table = _table("adversary", "outcome", "code")
+    table.add_column("coins lost", justify="right")
+    for row in report.attacks:
+        lost = format_coins(row.balance_before - row.balance_after)
+        table.add_row(row.name, row.outcome, row.code, lost)
+    return table
+
+
+def _facts(report: DemoReport) -> Iterator[str]:
+    logits = "unchanged" if report.old_logits_unchanged else "CHANGED"
+    yield f"old logits {logits}; {report.rounds} rounds; {len(report.nodes)} nodes at height {report.nodes[0].height}"
+    if report.test is not None:
+        yield f"test: {report.test.correct:,} of {report.test.rows:,} rows right ({report.test.accuracy:.2%})"
+    if report.proof is not None:
+        yield f"proof: {report.proof.path}"
+    yield f"{report.seconds} s"
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
