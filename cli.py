@@ -21,7 +21,7 @@ COMMANDS = MappingProxyType[str, str](
     {
         "init": "Make a data directory for a chain.",
         "run": "Run a node until Ctrl-C.",
-        "demo": "Start a network that trains, verifies, freezes and grows a model, while four adversaries fail.",
+        "demo": "Play the paper on a network of this machine, adversaries included.",
         "key": "Make, list and import account keys.",
         "account": "Show balances and claim rewards.",
         "tx": "Send coins and follow transactions.",

@@ -62,10 +62,10 @@ if TYPE_CHECKING:
     help="Write the report as JSON; - is standard output, and what is told goes to standard error.",
 )
 @click.option("--plain", is_flag=True, help="Plain lines, in a terminal too.")
-def command(
-    nodes: int, data: str, seed: int, keep: Path | None, json_path: Path | None, plain: bool
-) -> None:
-    """Start a network that trains, verifies, freezes and grows a model, while four adversaries fail.
+def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path | None, plain: bool) -> None:
+    """Play the paper on a network of this machine, adversaries included.
+
+    Node processes train, verify, freeze and grow a model; a liar, a copycat, a leaker and a forger fail.
 
     Ends with status 65 if anything comes out other than the protocol promises.
     """

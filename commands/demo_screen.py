@@ -76,7 +76,9 @@ class _Screen(_Lines):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self.live: Final = Live(console=console, get_renderable=self._render, refresh_per_second=8, transient=True)
+        self.live: Final = Live(
+            console=console, get_renderable=self._render, refresh_per_second=8, transient=True
+        )
         self._heads: dict[str, tuple[int, str]] = {}
         self._phase = ""
 
@@ -132,7 +134,8 @@ def _attacks(report: DemoReport) -> Table:
 
 def _facts(report: DemoReport) -> Iterator[str]:
     logits = "unchanged" if report.old_logits_unchanged else "CHANGED"
-    yield f"old logits {logits}; {report.rounds} rounds; {len(report.nodes)} nodes at height {report.nodes[0].height}"
+    height = report.nodes[0].height
+    yield f"old logits {logits}; {report.rounds} rounds; {len(report.nodes)} nodes at height {height}"
     if report.test is not None:
         yield f"test: {report.test.correct:,} of {report.test.rows:,} rows right ({report.test.accuracy:.2%})"
     if report.proof is not None:

@@ -68,7 +68,9 @@ class Localnet:
             NodeProcess(f"node{number}", folder / f"node{number}") for number in range(nodes)
         )
         self._links: Final = {pair: Link() for pair in combinations(range(nodes), 2)}
-        self._miners = [PrivateKey.generate(os.urandom(32)).address for _ in range(nodes)] if miners is None else miners
+        self._miners = (
+            [PrivateKey.generate(os.urandom(32)).address for _ in range(nodes)] if miners is None else miners
+        )
         self._hashes_per_s = max(1, hashes_per_s // max(1, len(self._miners)))
         self._settings = settings or {}
 

@@ -130,7 +130,9 @@ class NodeProcess:
         try:
             return RunInfo(**json.loads(line))
         except (ValueError, TypeError):
-            raise NodeFailed(f"{self.name} did not start: {line!r} {self.log_tail(5)}", got=self.name) from None
+            raise NodeFailed(
+                f"{self.name} did not start: {line!r} {self.log_tail(5)}", got=self.name
+            ) from None
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int:
         status = await process.wait()

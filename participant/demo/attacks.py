@@ -19,7 +19,12 @@ async def report_training(
     strikes = (await rounds.view.get(Account, cast.key(LIAR).address)).strikes
     expect(strikes == len(played.attempts[LIAR]), "a lie left no strike", got=strikes)
 
-    expect(played.copied == "commit_missing", "a copy was not refused", expected="commit_missing", got=played.copied)
+    expect(
+        played.copied == "commit_missing",
+        "a copy was not refused",
+        expected="commit_missing",
+        got=played.copied,
+    )
     left = await rounds.balance(COPYCAT)
     expect(left == purse, "a refused transaction cost something", expected=purse, got=left)
     outcome = "refused: the commit was not its own"
@@ -40,7 +45,10 @@ async def _report_leaker(
     best = min(played.standings, key=lambda standing: standing.sealed)
     expect(best.sealed < leaked.sealed, "over-fitting won on the sealed parts", expected=best, got=leaked)
     rows = played.round.terms.rows
-    open_rows, sealed_rows = rows * len(played.round.validation_opened), rows * len(played.round.sealed_opened)
+    open_rows, sealed_rows = (
+        rows * len(played.round.validation_opened),
+        rows * len(played.round.sealed_opened),
+    )
     outcome = (
         f"led on the revealed parts ({mean_loss(leaked.loss, open_rows):.4f} nat), lost on the sealed ones"
         f" ({mean_loss(leaked.sealed, sealed_rows):.4f} against {mean_loss(best.sealed, sealed_rows):.4f})"

@@ -54,7 +54,7 @@ DIGITS: Final = DemoSize(
     training=Budget(steps=500, batch=32),
     growing=Budget(steps=900, batch=32),
     leaking=Budget(steps=500, batch=32),
-    commit_window=5,
+    commit_window=12,
 )
 MNIST: Final = DemoSize(
     rows=150,
@@ -108,7 +108,9 @@ def demo_data(source: str, seed: int, rounds: int, authors: int) -> DemoData:
     return _share(split.name, MNIST, split.train.shuffled(rng), split.test, rounds, authors)
 
 
-def _share(name: str, size: DemoSize, pool: Dataset, test: Dataset | None, rounds: int, authors: int) -> DemoData:
+def _share(
+    name: str, size: DemoSize, pool: Dataset, test: Dataset | None, rounds: int, authors: int
+) -> DemoData:
     old, new = _Dealer(pool.of_classes(OLD_CLASSES)), _Dealer(pool.of_classes(NEW_CLASSES))
     part_old = size.rows * len(OLD_CLASSES) // 10
     part_new = size.rows - part_old

@@ -1,4 +1,4 @@
-"""The last act: all nodes agree, a test set is scored by the chain, a prediction is explained, a proof is checked."""
+"""The last act: a test set is scored, all nodes agree, a prediction is explained, a proof is checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from engram.nn.data import part_bytes, part_commitment
 from engram.node.localnet import Localnet
 from engram.participant.demo.cast import AUDITOR, FOUNDER, Cast
 from engram.participant.demo.data import NEW_CLASSES, DemoData
-from engram.participant.demo.report import DemoReport, NodeRow, PredictionRow, ProofRow, TestRow, expect, mean_loss
+from engram.participant.demo.report import (
+    DemoReport,
+    NodeRow,
+    PredictionRow,
+    ProofRow,
+    TestRow,
+    expect,
+    mean_loss,
+)
 from engram.participant.demo.stage import Stage
 from engram.participant.opener import content_of
 from engram.participant.view import ChainView
@@ -29,9 +37,7 @@ from engram.statemachine.transactions.score_version import ScoreVersion
 PROOF_NAME: Final = "model.proof"
 
 
-async def score_test(
-    wallet: Wallet, data: DemoData, model: Model, stage: Stage, report: DemoReport
-) -> None:
+async def score_test(wallet: Wallet, data: DemoData, model: Model, stage: Stage, report: DemoReport) -> None:
     """The auditor publishes the test rows and has the chain score the last version on them."""
     salt = os.urandom(32)
     raw = part_bytes(data.test.features, data.test.labels)
@@ -75,7 +81,10 @@ async def predict(
     row = [int(value) for value in data.test.features[index]]
     answer = await node.client.call("model_predict", id=model.id, rows=[row])
     [best] = answer["predictions"]
-    lineage = [{**made, "author": cast.name(parse_address(made["author"], net.spec.hrp))} for made in answer["lineage"]]
+    lineage = [
+        {**made, "author": cast.name(parse_address(made["author"], net.spec.hrp))}
+        for made in answer["lineage"]
+    ]
     found = PredictionRow(
         node.name,
         answer["version"],
@@ -85,10 +94,13 @@ async def predict(
         lineage,
     )
     report.prediction = found
-    makers = ", ".join(f"{made['neurons']} neurons by {made['author']} (v{made['version']})" for made in lineage)
+    makers = ", ".join(
+        f"{made['neurons']} neurons by {made['author']} (v{made['version']})" for made in lineage
+    )
     stage.say(
         node.name,
-        f"a {found.label}: version {found.version} says {found.predicted} with {found.probability:.1%}; {makers}",
+        f"a {found.label}: version {found.version} says {found.predicted} with {found.probability:.1%};"
+        f" {makers}",
     )
 
 
@@ -116,7 +128,8 @@ async def check_proof(path: Path, stage: Stage, report: DemoReport) -> None:
     stage.say(
         FOUNDER,
         f"engram verify accepts {path.name} ({len(raw):,} bytes, height {proven['height']}, work"
-        f" {proven['work']:,}) with no node, and refuses it with one byte changed [{refusal['error']['code']}]",
+        f" {proven['work']:,}) with no node, and refuses it with one byte changed"
+        f" [{refusal['error']['code']}]",
     )
 
 

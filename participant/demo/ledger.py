@@ -1,4 +1,4 @@
-"""What the chain's records say of versions, retention and old logits, as rows of the report. Sends nothing."""
+"""What the chain says of versions, retention and old logits, as rows of the report. Sends nothing."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from engram.primitives.keys import parse_address
 from engram.primitives.types import Hash
 from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version, u32
 from engram.statemachine.round_records import Round, RoundKind
+
 
 async def report_founding(view: ChainView, cast: Cast, round_: Round, report: DemoReport) -> None:
     """Version 0, and what it lost on the parts of the round that it was founded with."""

@@ -1,9 +1,9 @@
 """The story of the demonstration, act by act, and what must come of each. Anything else is an error.
 
-    1  a model is founded and trained; a liar, a copycat and a leaker try
-    2  the sealed parts decide; the version freezes (or another TRAIN round follows, three at most)
-    3  the model grows by four classes; a forger tries twice
-    4  every node agrees; a test set is scored; a prediction is explained; a proof is written and checked
+1  a model is founded and trained; a liar, a copycat and a leaker try
+2  the sealed parts decide; the version freezes (or another TRAIN round follows, three at most)
+3  the model grows by four classes; a forger tries twice
+4  every node agrees; a test set is scored; a prediction is explained; a proof is written and checked
 """
 
 from __future__ import annotations
@@ -120,19 +120,20 @@ async def _grow(
     return grown
 
 
-async def _decided(
-    rounds: Rounds, cast: Cast, played: Played, stage: Stage, report: DemoReport
-) -> Model:
+async def _decided(rounds: Rounds, cast: Cast, played: Played, stage: Stage, report: DemoReport) -> Model:
     """The model after a round that an honest author must have won."""
     round_ = played.round
     winner = cast.name(round_.winner)
-    expect(round_.status == RoundStatus.DECIDED, "the round made no version", got=RoundStatus(round_.status).name)
+    expect(
+        round_.status == RoundStatus.DECIDED, "the round made no version", got=RoundStatus(round_.status).name
+    )
     expect(winner in AUTHORS, "the round was not won by an honest author", expected=AUTHORS, got=winner)
     expect(round_.independent, "nobody but the opener has opened a sealed part")
     row = await ledger.report_version(rounds.view, cast, played, report)
     stage.say(
         winner,
-        f"won: version {row.version}, sealed loss {row.sealed_loss:.4f} nat, accuracy {row.sealed_accuracy:.1%}",
+        f"won: version {row.version}, sealed loss {row.sealed_loss:.4f} nat,"
+        f" accuracy {row.sealed_accuracy:.1%}",
     )
     model = await rounds.view.get(Model, round_.model)
     state = "is frozen for ever" if model.frozen else "is above its threshold and not frozen"

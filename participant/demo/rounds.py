@@ -14,10 +14,10 @@ import numpy as np
 from engram.participant import adversaries, drafting
 from engram.participant.architect import dense_network
 from engram.participant.author import Author, EpochReport, Strategy
+from engram.participant.datasets import Dataset
 from engram.participant.demo.cast import AUDITOR, AUTHORS, COIN, COPYCAT, FOUNDER, Cast
 from engram.participant.demo.data import SEALED, VALIDATION, DemoData
 from engram.participant.demo.stage import Stage
-from engram.participant.datasets import Dataset
 from engram.participant.opener import Auditor, Opener
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.view import ChainView
@@ -145,8 +145,9 @@ class Rounds:
         terms = payload.terms
         self._stage.say(
             FOUNDER,
-            f"opened {RoundKind(terms.kind).name} round {round_id.hex()[:12]}: {len(terms.commitments)} salted parts"
-            f" of {terms.rows} rows, {terms.validation} to validate on, {terms.sealed} to stay sealed",
+            f"opened {RoundKind(terms.kind).name} round {round_id.hex()[:12]}: {len(terms.commitments)}"
+            f" salted parts of {terms.rows} rows, {terms.validation} to validate on,"
+            f" {terms.sealed} to stay sealed",
         )
         await self._known_everywhere(round_id)
         victim = self._cast.key(AUTHORS[0]).address

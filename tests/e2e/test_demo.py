@@ -1,0 +1,126 @@
+"""`engram demo` as a user runs it: real processes, five seeds, both data sets; what its report says.
+
+The command itself asserts the story (who wins, who is caught, what it costs); an unexpected outcome is a
+status other than 0. Here the report is read by someone who does not trust it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.mnist import mnist_folder
+
+DEMO = (sys.executable, "-m", "engram.cli", "demo")
+
+
+def play(folder: Path, *arguments: str) -> dict[str, Any]:
+    """The report of a demonstration that succeeds."""
+    path = folder / "report.json"
+    done = subprocess.run(
+        [*DEMO, *arguments, "--plain", "--json", str(path), "--keep", str(folder / "kept")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
+    report: dict[str, Any] = json.loads(path.read_text())
+    return report
+
+
+def check(report: dict[str, Any], nodes: int) -> None:
+    """What every run of the story must show, whatever was trained."""
+    assert len(report["nodes"]) == nodes
+    assert len({(node["height"], node["head"], node["state_root"]) for node in report["nodes"]}) == 1
+    assert len({node["id"] for node in report["nodes"]}) == nodes
+
+    versions = report["versions"]
+    assert [row["version"] for row in versions] == list(range(len(versions)))
+    assert [row["kind"] for row in versions] == ["FOUNDING", *["TRAIN"] * (len(versions) - 2), "GROW"]
+    assert versions[-1]["classes"] == 10
+    assert versions[-1]["neurons"] > versions[-2]["neurons"]
+    assert versions[-2]["sealed_loss"] < versions[0]["sealed_loss"]
+    for row in versions[1:]:
+        assert row["author"] in ("alice", "bob", "carol")
+        assert f"best_loss: {row['author']}" in row["badges"]
+        assert "auditor: auditor" in row["badges"]
+        assert min(row["bytes"], row["macs"], row["fee"]) > 0
+
+    attacks = report["attacks"]
+    assert [(row["name"], row["code"]) for row in attacks] == [
+        ("liar", "loss_mismatch"),
+        ("liar", "loss_mismatch"),
+        ("copycat", "commit_missing"),
+        ("leaker", "outdone"),
+        ("forger", "base_mismatch"),
+        ("forger", "growth_overlap"),
+    ]
+    for row in attacks:
+        lost = row["balance_before"] - row["balance_after"]
+        assert lost == 0 if row["name"] == "copycat" else lost > 0
+        assert lost >= 5 * 10**8 or row["name"] in ("copycat", "leaker")
+
+    assert report["old_logits_unchanged"] is True
+    assert all(row["correct"] >= row["correct_at_least"] for row in report["retention"])
+    assert report["proof"]["accepted"] is True
+    assert report["proof"]["tampered_accepted"] is False
+    assert Path(report["proof"]["path"]).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(("seed", "nodes"), [(0, 4), (1, 3), (2, 2), (3, 4), (4, 1)])
+def test_the_paper_on_digits(seed: int, nodes: int, tmp_path: Path) -> None:
+    report = play(tmp_path, "--data", "digits", "--seed", str(seed), "--nodes", str(nodes))
+    check(report, nodes)
+    assert report["data"] == "digits"
+    assert report["seed"] == seed
+    assert report["versions"][-1]["sealed_accuracy"] > 0.8
+    assert report["test"]["accuracy"] > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_paper_on_mnist(tmp_path: Path) -> None:
+    report = play(tmp_path, "--data", str(mnist_folder()))
+    check(report, 4)
+    assert report["data"] == "mnist"
+    assert report["test"]["rows"] == 10_000
+    assert report["test"]["accuracy"] > 0.85
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_no_process_and_no_files(stop: signal.Signals, tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [*DEMO, "--data", "digits", "--nodes", "2", "--plain"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert demo.stdout is not None
+    assert any("opened TRAIN round" in line for line in demo.stdout)
+    nodes = psutil.Process(demo.pid).children()
+    assert len(nodes) == 2
+    demo.send_signal(stop)
+    _, errors = demo.communicate(timeout=60)
+    assert demo.returncode == 130, errors
+    assert "interrupted" in errors
+    assert not any(node.is_running() for node in nodes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_is_not_empty_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    done = subprocess.run([*DEMO, "--keep", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 65
+    assert "[directory_not_empty]" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
