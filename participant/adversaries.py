@@ -14,11 +14,11 @@ from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.errors import RemoteError
 from engram.participant import trainer
 from engram.participant.architect import dense_network
-from engram.participant.author import Draft, Strategy, Task, network_root
 from engram.participant.datasets import Dataset, concatenate
 from engram.participant.drafting import explicit_sources
 from engram.participant.qat import Budget
 from engram.participant.strategies import train_draft
+from engram.participant.task import Draft, Strategy, Task, network_root
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import decode
 from engram.primitives.keys import address

@@ -1,76 +1,45 @@
-"""An author in a round: follows it, re-verifies the version it builds on, trains, commits, reveals, claims
-rewards.
+"""An author in a round: follows it, re-verifies the version it builds on, trains, commits, reveals, has its
+candidates scored.
 
 What to propose is a `Strategy`; honest ones stand in `strategies`, dishonest ones in `adversaries`. The
-author only knows the calendar: it commits within the window, reveals at the height it reserved, prepays the
-scorings.
+author only knows the calendar; `committing` knows what a commit needs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+import threading
+from dataclasses import dataclass, replace
+from typing import Final
 
-from engram.nn.data import PartData
-from engram.nn.growth import grown_spec, null_growth_logits
-from engram.nn.loss import score
-from engram.nn.network import Parameters, forward
+from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
-from engram.node.errors import RemoteError
-from engram.participant.errors import RoundOver, TransactionDropped, TransactionRefused, VersionMismatch
-from engram.participant.opener import Report, settle_round
+from engram.node.workers import finished
+from engram.participant.committing import ADMITTED, Commitments
+from engram.participant.duties import REFUSALS, refusal_code
+from engram.participant.errors import (
+    BondAboveLimit,
+    FeeAboveLimit,
+    RoundOver,
+    SecretsNotFound,
+    TrainingStopped,
+)
+from engram.participant.journal import CommitSecret, Journal
+from engram.participant.limits import Limits, bonds_held, check_price, price_of, whole_of
+from engram.participant.notices import Notice, Report
+from engram.participant.opener import settle_round
+from engram.participant.retention import score_candidates
+from engram.participant.task import Draft, Progress, Strategy, Task, unwatched, verify_baseline
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.parameters import parameters_root
+from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.phases import Phase
+from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_errors import ReservationFull, RetentionScored, WrongPhase
-from engram.statemachine.round_records import Candidate, Commit, Round, RoundKind
-from engram.statemachine.transactions.commit_update import CommitUpdate
-from engram.statemachine.transactions.reveal_update import RevealUpdate
-from engram.statemachine.transactions.score_retention import ScoreRetention
-from engram.statemachine.update import TrainUpdate, Update, UpdateClaim, commit_digest
-
-_OUTCOMES: Final = frozenset(
-    {"candidate_admitted", "candidate_refused", "candidate_unfunded", "no_improvement"}
-)
-"""Events that say what became of a true claim."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """All that an author may look at before it commits; everything but its own data is public."""
-
-    round: Round
-    model: Model
-    version: Version
-    epoch: int
-    parameters: Parameters
-    """Of version t."""
-    rivals: tuple[tuple[NetworkSpec, Parameters], ...]
-    """Networks of other authors' candidates from earlier epochs; their parameters are public. None in GROW.
-    """
-    validation: tuple[PartData, ...]
-    """The revealed parts D_k, in the order of the chain."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What an author is going to claim, before it is bound by a commit."""
-
-    update: Update
-    base: Hash
-    parameters: Hash
-    """Parameters root of the network that the update makes."""
-    loss: int
-
-
-Strategy = Callable[[Task], Draft | None]
-"""Called in a worker thread; None sits the epoch out."""
+from engram.statemachine.round_records import Candidate, Round, RoundKind
+from engram.statemachine.update import UpdateClaim
 
 
 @dataclass(frozen=True)
@@ -79,8 +48,9 @@ class EpochReport:
 
     epoch: int
     code: str
-    """`candidate_admitted` or the name of the event that says why not, `sat_out`, or the code of a FAILED
-    receipt."""
+    """`candidate_admitted` or the name of the event that says why not, `sat_out`, or the code of what refused
+    the update.
+    """
     loss: int
     commit: Hash
     reveal: Hash
@@ -89,55 +59,78 @@ class EpochReport:
 class Author:
     """Plays one round with one account, through one node."""
 
-    def __init__(self, wallet: Wallet, strategy: Strategy, report: Report) -> None:
+    def __init__(
+        self,
+        wallet: Wallet,
+        strategy: Strategy,
+        report: Report,
+        *,
+        journal: Journal | None = None,
+        limits: Limits | None = None,
+        epochs: int | None = None,
+        progress: Progress = unwatched,
+    ) -> None:
+        """`epochs`: how many to play at most. Without a journal, a crash after a commit costs the bond."""
         self.wallet: Final = wallet
         self.view: Final = ChainView(wallet.client)
         self._strategy = strategy
         self._report = report
+        self._commitments = Commitments(wallet, self.view, journal)
+        self._limits = limits or Limits()
+        self._epochs = epochs
+        self._progress = progress
+        self._fees_before = wallet.fees
 
     async def play(self, round_id: Hash) -> list[EpochReport]:
         """Every epoch that is still to come, then the retention scorings, then the end.
 
-        Raises `VersionMismatch` before anything is trained if the version is not what the chain says.
+        Safe to call again after a crash: what was committed to is revealed. Raises `VersionMismatch` before
+        anything is trained if the version is not what the chain says.
         """
         reports: list[EpochReport] = []
         round_ = await self.view.get(Round, round_id)
         for epoch in range(round_.settled_epochs, round_.terms.epochs):
+            if len(reports) == self._epochs:
+                break
             try:
                 reports.append(await self.play_epoch(round_id, epoch))
             except RoundOver as error:
-                self._report(f"epoch {epoch}: {error}")
-        await self.score_retention(round_id)
+                self._report(Notice(f"epoch {epoch}: {error}", "epoch_missed", epoch=epoch, code=error.code))
+        try:
+            await self.score_retention(round_id)
+        except RoundOver as error:
+            self._report(Notice(f"retention: {error}", "retention_missed", code=error.code))
         await settle_round(self.view, self.wallet, round_id)
+        self._commitments.forget(round_id)
         return reports
 
     async def play_epoch(self, round_id: Hash, epoch: int) -> EpochReport:
-        """One epoch: look, train, commit, reveal. Raises `RoundOver` if its commit window has passed."""
-        round_ = await self.view.wait_phase(round_id, Phase.COMMIT, epoch)
-        task = await self.task(round_, epoch)
-        draft = await asyncio.to_thread(self._strategy, task)
-        if draft is None:
-            return EpochReport(epoch, "sat_out", 0, b"", b"")
-        claim = UpdateClaim(
-            (await self.wallet.facts()).chain_id,
-            self.wallet.key.address,
-            round_id,
-            epoch,
-            draft.base,
-            draft.parameters,
-            draft.loss,
-            secrets.token_bytes(32),
-        )
-        commit = await self._commit(round_, epoch, commit_digest(claim))
-        self._report(f"epoch {epoch}: committed")
-        code, reveal = await self._reveal(claim, draft.update)
-        self._report(f"epoch {epoch}: {code}")
-        return EpochReport(epoch, code, draft.loss, commit, reveal)
+        """One epoch: look, train, commit, reveal. Raises `RoundOver` if one of its windows has passed."""
+        secret, commit = self._commitments.saved(round_id, epoch), b""
+        standing = await self._commitments.standing(round_id, epoch)
+        if standing is not None and (secret is None or secret.digest != standing.digest):
+            return self._told(EpochReport(epoch, SecretsNotFound.code, 0, b"", b""))
+        if standing is None and secret is not None and await self._is_past_commits(round_id, epoch):
+            outcome = await self._commitments.outcome(secret)
+            return self._told(EpochReport(epoch, outcome, secret.claim.loss, b"", b""))
+        if standing is None:
+            round_ = await self.view.wait_phase(round_id, Phase.COMMIT, epoch)
+            if len(round_.validation_opened) < round_.terms.validation:
+                raise RoundOver("the opener has not revealed the validation parts", got=round_id)
+            try:
+                secret = secret or await self._prepare(round_, epoch)
+                if secret is None:
+                    return self._told(EpochReport(epoch, "sat_out", 0, b"", b""))
+                commit = await self._commitments.commit(round_, secret)
+            except (BondAboveLimit, FeeAboveLimit, InsufficientBalance, *REFUSALS) as error:
+                return self._told(EpochReport(epoch, refusal_code(error), 0, b"", b""), error)
+        assert secret is not None
+        return await self._open(round_id, secret, commit)
 
     async def task(self, round_: Round, epoch: int) -> Task:
         """What is public about the epoch; the version is recomputed before it is trusted (paper, 2c-d)."""
         model = await self.view.get(Model, round_.model)
-        version = await self.view.get(Version, round_.model, round_.version.to_bytes(4, "big"))
+        version = await self.view.get(Version, round_.model, u32(round_.version))
         parameters = await self.view.parameters(version)
         parts = [await self.view.part(part.commitment) for part in round_.validation_opened]
         await asyncio.to_thread(verify_baseline, round_, model, version, parameters, parts)
@@ -145,25 +138,80 @@ class Author:
         return Task(round_, model, version, epoch, parameters, rivals, tuple(parts))
 
     async def score_retention(self, round_id: Hash) -> None:
-        """Has each of our candidates scored on each retention part; the candidate prepaid it."""
-        round_ = await self.view.get(Round, round_id)
-        model = await self.view.get(Model, round_.model)
-        mine = [item for item in round_.candidates if item.author == self.wallet.key.address]
-        if not mine or not model.retention or round_.terms.kind != RoundKind.GROW:
-            return
-        await self.view.wait_phase(round_id, Phase.RETENTION)
-        payloads = [
-            ScoreRetention(round_id, item.epoch, item.author, part.part)
-            for item in mine
-            for part in model.retention
-        ]
-        waiting = [await self.wallet.send(payload) for payload in payloads]
-        for txid in waiting:
-            try:
-                await self.wallet.confirm(txid)
-            except (TransactionDropped, TransactionRefused) as error:
-                if RetentionScored.code not in (error.code, error.got):
-                    raise  # else somebody else had it scored
+        """Has each of our candidates scored on each retention part. Raises `RoundOver` past the phase."""
+        if count := await score_candidates(self.view, self.wallet, round_id):
+            self._report(Notice(f"{count} retention scorings are done", "retention_scored", scorings=count))
+
+    async def _prepare(self, round_: Round, epoch: int) -> CommitSecret | None:
+        """An update that is worth its price; None if the strategy has none.
+
+        Raises `BondAboveLimit`, `FeeAboveLimit`, `InsufficientBalance`.
+        """
+        task = await self.task(round_, epoch)
+        self._report(
+            Notice(f"epoch {epoch}: version {task.version.number} verified", "verified", epoch=epoch)
+        )
+        draft = await self._trained(task)
+        if draft is None:
+            return None
+        facts = await self.wallet.facts()
+        whole = whole_of(task.version, draft.update)
+        price = price_of(facts.rules, round_, task.model, task.version, whole, draft.update)
+        check_price(
+            self._limits,
+            price,
+            held=bonds_held(round_, self.wallet.key.address),
+            spent=self.wallet.fees - self._fees_before,
+            balance=int((await self.wallet.account())["balance"]),
+        )
+        claim = UpdateClaim(
+            facts.chain_id,
+            self.wallet.key.address,
+            round_.id,
+            epoch,
+            draft.base,
+            draft.parameters,
+            draft.loss,
+            secrets.token_bytes(32),
+        )
+        return CommitSecret.of(claim, draft.update)
+
+    async def _trained(self, task: Task) -> Draft | None:
+        """What the strategy proposes. A cancelled caller ends the training and waits for its thread."""
+        stopped = threading.Event()
+
+        def watched(step: int, loss: float) -> None:
+            if stopped.is_set():
+                raise TrainingStopped(got=step)
+            self._progress(step, loss)
+
+        task = replace(task, progress=watched)
+        running = asyncio.get_running_loop().run_in_executor(None, self._strategy, task)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            stopped.set()
+            await finished(running)
+            running.exception()  # looked at, so that nobody is told of it
+            raise
+
+    async def _open(self, round_id: Hash, secret: CommitSecret, commit: Hash) -> EpochReport:
+        """Reveals what is committed to, and says what is at stake if that is cut short."""
+        round_, epoch = await self.view.get(Round, round_id), secret.claim.epoch
+        window = await self.view.span(round_, Phase.UPDATE, epoch)
+        stake = {"epoch": epoch, "bond": round_.terms.author_bond, "until": window.last}
+        self._report(Notice(f"epoch {epoch}: committed", "committed", **stake))
+        try:
+            code, reveal = await self._commitments.reveal(round_, secret)
+        except asyncio.CancelledError:
+            text = f"epoch {epoch}: committed and not revealed; the bond is lost after block {window.last}"
+            self._report(Notice(text, "left_committed", **stake))
+            raise
+        return self._told(EpochReport(epoch, code, secret.claim.loss, commit, reveal))
+
+    async def _is_past_commits(self, round_id: Hash, epoch: int) -> bool:
+        window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)
+        return await self.view.height() >= window.last
 
     async def _rivals(self, round_: Round) -> tuple[tuple[NetworkSpec, Parameters], ...]:
         found = []
@@ -174,69 +222,8 @@ class Author:
                 found.append((candidate.spec, network.load()[0]))
         return tuple(found)
 
-    async def _commit(self, round_: Round, epoch: int, digest: Hash) -> Hash:
-        """Commits, reserving the first height of the update window that has room."""
-        window = await self.view.span(round_, Phase.UPDATE, epoch)
-        for slot in range(window.first, window.last + 1):
-            try:
-                txid = await self.wallet.send(CommitUpdate(round_.id, epoch, digest, slot))
-                await self.wallet.confirm(txid)
-            except RemoteError as error:
-                if error.code == ReservationFull.code and slot < window.last:
-                    continue
-                raise _late(error.code) or error from error
-            except (TransactionDropped, TransactionRefused) as error:
-                raise _late(error.code, error.got) or error from error
-            return txid
-        raise AssertionError("an update window has at least one height")
-
-    async def _reveal(self, claim: UpdateClaim, update: Update) -> tuple[str, Hash]:
-        """Sends the reveal for the height reserved; what became of it."""
-        await self.view.wait_phase(claim.round, Phase.UPDATE, claim.epoch)
-        commit = await self.view.get(Commit, claim.round, bytes([claim.epoch]), claim.author)
-        await self.view.wait_height(commit.slot - 1)
-        payload = RevealUpdate(
-            claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt, 0, update
-        )
-        txid = await self.wallet.send(payload)
-        try:
-            return _outcome(await self.wallet.confirm(txid)), txid
-        except TransactionRefused as error:
-            return error.code, txid
-        except TransactionDropped as error:
-            return str(error.got), txid
-
-
-def _late(*codes: object) -> RoundOver | None:
-    """What to raise for a commit that met another phase: training took longer than its window."""
-    if WrongPhase.code not in codes:
-        return None
-    return RoundOver(
-        "the commit came too late: train less, or ask for longer windows", expected=Phase.COMMIT.name
-    )
-
-
-def verify_baseline(
-    round_: Round, model: Model, version: Version, parameters: Parameters, parts: list[PartData]
-) -> None:
-    """Recomputes the version's loss on each revealed part from downloaded bytes. Raises `VersionMismatch`."""
-    for opened, part in zip(round_.validation_opened, parts, strict=True):
-        added = round_.classes - version.spec.classes
-        logits = null_growth_logits(forward(version.spec, parameters, part.features), added)
-        found = score(model.loss_kind, logits, part.labels)
-        if (found.loss, found.correct) != (opened.baseline.loss, opened.baseline.correct):
-            raise VersionMismatch(expected=opened.baseline.loss, got=found.loss)
-
-
-def network_root(task: Task, update: Update) -> Hash:
-    """Parameters root of the network that the update makes of version t."""
-    if isinstance(update, TrainUpdate):
-        return parameters_root(update.spec, update.hidden, update.outputs)
-    version = task.version
-    spec = grown_spec(version.spec, update.growth)
-    return parameters_root(spec, (*version.hidden, *update.hidden), (*version.outputs, *update.outputs))
-
-
-def _outcome(receipt: dict[str, Any]) -> str:
-    names: list[str] = [event["name"] for event in receipt["events"]]
-    return next(name for name in names if name in _OUTCOMES)
+    def _told(self, report: EpochReport, reason: Exception | None = None) -> EpochReport:
+        text = f"epoch {report.epoch}: {report.code if reason is None else reason}"
+        event = "admitted" if report.code == ADMITTED else "epoch_ended"
+        self._report(Notice(text, event, epoch=report.epoch, code=report.code, loss=report.loss))
+        return report

@@ -73,6 +73,18 @@ class ModelFileInvalid(InvalidInput):
     code = "model_file_invalid"
 
 
+class BondAboveLimit(InvalidInput):
+    """The round asks for a higher bond than --max-bond allows."""
+
+    code = "bond_above_limit"
+
+
+class FeeAboveLimit(InvalidInput):
+    """Fees and prepaid scorings would exceed what --max-fee allows."""
+
+    code = "fee_above_limit"
+
+
 class VersionMismatch(ChainError):
     """A version recomputed from its own bytes does not have the loss that the chain recorded: do not build
     on it.
@@ -85,6 +97,12 @@ class TrainingFailed(ChainError):
     """Training did not give an update that the round would take as a candidate."""
 
     code = "training_failed"
+
+
+class TrainingStopped(ChainError):
+    """Whoever waited for the training has gone."""
+
+    code = "training_stopped"
 
 
 class RoundOver(ChainError):

@@ -6,22 +6,24 @@ opener looks at the round's record and does what is still missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from engram.node.errors import RemoteError
-from engram.participant.errors import RoundOver, SecretsNotFound, TransactionDropped, TransactionRefused
+from engram.participant.duties import REFUSALS, fulfil, refusal_code
+from engram.participant.errors import RoundOver, SecretsNotFound
+from engram.participant.notices import Notice, Report
 from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
+from engram.participant.patience import watch
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.content import Content, Inline, Stored
-from engram.statemachine.draw import nonce_hash
-from engram.statemachine.phases import Phase
-from engram.statemachine.round_errors import NothingDue
+from engram.statemachine.phases import Default, Phase, due
+from engram.statemachine.round_errors import NothingDue, RoundEnded
 from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.reveal_part import RevealPart
@@ -31,13 +33,15 @@ from engram.statemachine.transactions.seal_part import SealPart
 INLINE_BYTES: Final = 256 * 1024
 """Larger contents are uploaded in chunks and named."""
 
-Report = Callable[[str], None]
-"""Told in a line what happens."""
-
 
 def secrets_path(folder: Path, nonce: Hash) -> Path:
     """Where the secrets of the round with this nonce hash are kept."""
     return folder / f"{nonce.hex()}.secrets"
+
+
+def sealed_path(folder: Path, commitment: Hash) -> Path:
+    """Where a third party keeps the part that it sealed."""
+    return folder / f"{commitment.hex()}.sealed"
 
 
 class Opener:
@@ -62,46 +66,71 @@ class Opener:
     async def run(self, round_id: Hash) -> Round:
         """Plays every phase that is the opener's, to the settled end. Safe to call again after a crash.
 
-        Raises `SecretsNotFound`, and `RoundOver` where a phase was missed.
+        A phase that was missed is told, and the round goes on to the end that its defaults give it: the
+        status of what is returned says which. Raises `SecretsNotFound`.
         """
         round_ = await self.view.get(Round, round_id)
-        secrets = load_secrets(secrets_path(self._folder, round_.terms.nonce_hash))
-        if len(round_.validation_opened) < round_.terms.validation:
-            round_ = await self.reveal(round_id, secrets)
-        round_ = await self.open_sealed(round_, secrets)
-        return await settle_round(self.view, self.wallet, round_.id)
+        secrets = self.secrets(round_)
+        try:
+            if len(round_.validation_opened) < round_.terms.validation:
+                await self.reveal(round_id, secrets)
+            self._report(Notice("waiting for the authors and the audit", "waiting", phase="audit"))
+            await self.open_sealed(await self.view.get(Round, round_id), secrets)
+        except RoundOver as error:
+            self._report(Notice(f"too late: {error}", "phase_missed", code=error.code))
+        except REFUSALS as error:
+            if refusal_code(error) != RoundEnded.code:
+                raise
+            self._report(Notice(f"too late: {error}", "phase_missed", code=RoundEnded.code))
+        round_ = await settle_round(self.view, self.wallet, round_id)
+        self._report(ended(round_))
+        return round_
+
+    def secrets(self, round_: Round) -> RoundSecrets:
+        """What was saved before the round was opened. Raises `SecretsNotFound`, `SecretsInvalid`."""
+        return load_secrets(secrets_path(self._folder, round_.terms.nonce_hash))
 
     async def reveal(self, round_id: Hash, secrets: RoundSecrets) -> Round:
-        """Reveals the drawn validation parts that are still closed."""
+        """Reveals the drawn validation parts that are still closed. Raises `RoundOver`."""
+        self._report(Notice("waiting for the draw", "waiting", phase="reveal"))
         round_ = await self.view.wait_phase(round_id, Phase.REVEAL)
-        validation, _ = await self.view.drawn_parts(round_, secrets.nonce)
-        opened = {part.commitment for part in round_.validation_opened}
-        waiting = []
-        for commitment in validation:
-            if commitment not in opened:
-                salt, content = await self._content(secrets, commitment)
-                payload = RevealPart(round_id, secrets.nonce, commitment, salt, content)
-                waiting.append(await self.wallet.send(payload))
-        for txid in waiting:
-            await self.wallet.confirm(txid)
-            self._report("a validation part is revealed")
+        drawn, _ = await self.view.drawn_parts(round_, secrets.nonce)
+
+        async def owed() -> Sequence[TxPayload]:
+            opened = {part.commitment for part in (await self.view.get(Round, round_id)).validation_opened}
+            contents = [
+                (commitment, *await self._content(secrets, commitment))
+                for commitment in drawn
+                if commitment not in opened
+            ]
+            return [RevealPart(round_id, secrets.nonce, *content) for content in contents]
+
+        await fulfil(self.wallet, owed)
+        self._report(Notice(f"{len(drawn)} validation parts are revealed", "revealed", parts=len(drawn)))
         return await self.view.get(Round, round_id)
 
     async def open_sealed(self, round_: Round, secrets: RoundSecrets) -> Round:
-        """Opens the drawn sealed parts that are still closed, if any candidate waits for them."""
+        """Opens the drawn sealed parts that are still closed, if any candidate waits for them.
+
+        Raises `RoundOver` where some still are and the audit is over.
+        """
         try:
             round_ = await self.view.wait_phase(round_.id, Phase.AUDIT)
         except RoundOver:
-            return await self.view.get(Round, round_.id)
-        opened = {part.commitment for part in round_.sealed_opened}
-        waiting = []
-        for commitment in round_.sealed_drawn if round_.candidates else ():
-            if commitment not in opened:
-                salt, content = await self._content(secrets, commitment)
-                waiting.append(await self.wallet.send(RevealSealed(round_.id, commitment, salt, content)))
-        for txid in waiting:
-            await self.wallet.confirm(txid)
-            self._report("a sealed part is open")
+            round_ = await self.view.get(Round, round_.id)
+            if round_.status == RoundStatus.OPEN and _sealed_closed(round_):
+                raise
+            return round_
+
+        async def owed() -> Sequence[TxPayload]:
+            closed = _sealed_closed(await self.view.get(Round, round_.id))
+            contents = [(each, *await self._content(secrets, each)) for each in closed]
+            return [RevealSealed(round_.id, *content) for content in contents]
+
+        count = len(_sealed_closed(round_))
+        await fulfil(self.wallet, owed)
+        if count:
+            self._report(Notice(f"{count} sealed parts are open", "sealed_opened", parts=count))
         return await self.view.get(Round, round_.id)
 
     async def _content(self, secrets: RoundSecrets, commitment: Hash) -> tuple[Hash, Content]:
@@ -121,20 +150,53 @@ class Auditor:
         self._report = report
 
     async def seal(self, round_id: Hash, secrets: RoundSecrets) -> None:
-        """Commits to the first part of `secrets`, which is saved first."""
-        save_secrets(secrets_path(self._folder, nonce_hash(secrets.nonce)), secrets)
+        """Commits to the first part of `secrets`, which is saved first.
+
+        Raises `RoundOver`, and as `Wallet.execute` does.
+        """
+        part = secrets.parts[0]
+        save_secrets(sealed_path(self._folder, part.commitment), secrets)
         await self.view.wait_phase(round_id, Phase.OPEN)
-        await self.wallet.execute(SealPart(round_id, secrets.parts[0].commitment))
-        self._report("a third party has sealed a part")
+        await self.wallet.execute(SealPart(round_id, part.commitment))
+        self._report(Notice("a third party has sealed a part", "sealed", commitment=part.commitment.hex()))
+
+    async def audit(self, round_id: Hash) -> None:
+        """`open_sealed` with what `seal` saved. Safe to call again after a crash.
+
+        Raises `SecretsNotFound` where this account has sealed nothing here, and as `open_sealed` does.
+        """
+        await self.open_sealed(round_id, self._saved(await self.view.get(Round, round_id)))
 
     async def open_sealed(self, round_id: Hash, secrets: RoundSecrets) -> None:
-        """Opens the part in the audit, if any candidate waits for it."""
+        """Opens the part in the audit, if any candidate waits for it. Raises `RoundOver` past the audit."""
+        part = secrets.parts[0]
+        self._report(Notice("waiting for the audit", "waiting", phase="audit"))
         round_ = await self.view.wait_phase(round_id, Phase.AUDIT)
-        if round_.candidates:
-            part = secrets.parts[0]
+        if not round_.candidates:
+            self._report(Notice("no candidate needs the sealed part", "no_candidates"))
+            return
+
+        async def owed() -> Sequence[TxPayload]:
+            opened = {item.commitment for item in (await self.view.get(Round, round_id)).sealed_opened}
+            if part.commitment in opened:
+                return []
             content = await content_of(self.wallet, part.raw)
-            await self.wallet.execute(RevealSealed(round_id, part.commitment, part.salt, content))
-            self._report("the third party's part is open")
+            return [RevealSealed(round_id, part.commitment, part.salt, content)]
+
+        await fulfil(self.wallet, owed)
+        self._report(Notice("the third party's part is open", "sealed_opened", parts=1))
+
+    def _saved(self, round_: Round) -> RoundSecrets:
+        mine = [item for item in round_.third_party if item.author == self.wallet.key.address]
+        if not mine:
+            raise SecretsNotFound("this account has sealed no part in the round", got=round_.id)
+        return load_secrets(sealed_path(self._folder, mine[0].commitment))
+
+
+def _sealed_closed(round_: Round) -> list[Hash]:
+    """The opener's sealed parts that candidates wait for."""
+    opened = {part.commitment for part in round_.sealed_opened}
+    return [part for part in round_.sealed_drawn if part not in opened] if round_.candidates else []
 
 
 async def content_of(wallet: Wallet, raw: bytes) -> Content:
@@ -148,13 +210,27 @@ async def settle_round(view: ChainView, wallet: Wallet, round_id: Hash) -> Round
     """Waits for the round's end and sees to it that the defaults are applied; the round in its final
     status.
     """
-    round_ = await view.get(Round, round_id)
-    await view.wait_height(await view.closes(round_) - 1)
+    rules = (await view.spec()).rules
+    closes = await view.closes(await view.get(Round, round_id))
+
+    async def look() -> Round | None:
+        height, round_ = await view.height(), await view.get(Round, round_id)
+        over = height + 1 >= closes or due(round_, rules, height + 1) is Default.UNREVEALED
+        return round_ if over or round_.status != RoundStatus.OPEN else None
+
+    round_ = await watch(wallet.client, look, "heads")
     try:
-        round_ = await view.get(Round, round_id)
         if round_.status == RoundStatus.OPEN:
             await wallet.execute(AdvanceRound(round_id))
-    except (RemoteError, TransactionDropped, TransactionRefused) as error:
-        if NothingDue.code not in (error.code, error.got):
+    except REFUSALS as error:
+        if NothingDue.code != refusal_code(error):
             raise  # else somebody else settles it, perhaps in a block that is still being mined
     return await view.wait_round(round_id, lambda round_: round_.status != RoundStatus.OPEN)
+
+
+def ended(round_: Round) -> Notice:
+    """How a round ended."""
+    status = RoundStatus(round_.status).name.lower()
+    version = round_.new_version if round_.status == RoundStatus.DECIDED else None
+    text = f"the round is {status}" + (f": version {version}" if version is not None else "")
+    return Notice(text, "round_ended", status=status, version=version, round=round_.id.hex())

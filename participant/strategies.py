@@ -13,11 +13,10 @@ from engram.nn.loss import evaluate_loss
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
 from engram.participant import trainer
-from engram.participant.author import Draft, Strategy, Task, network_root
 from engram.participant.datasets import Dataset
 from engram.participant.drafting import explicit_sources
 from engram.participant.qat import Budget
-from engram.participant.trainer import Progress
+from engram.participant.task import Draft, Strategy, Task, network_root
 from engram.statemachine.round_records import RoundKind
 from engram.statemachine.update import GrowUpdate, TrainUpdate
 
@@ -33,7 +32,7 @@ class Plan:
     seed: int
 
 
-def honest(plan: Plan, progress: Progress | None = None) -> Strategy:
+def honest(plan: Plan) -> Strategy:
     """Trains in a TRAIN round, grows in a GROW round; the claim is the exact loss on the validation parts."""
 
     def propose(task: Task) -> Draft:
@@ -42,7 +41,7 @@ def honest(plan: Plan, progress: Progress | None = None) -> Strategy:
         if task.round.terms.kind == RoundKind.TRAIN:
             spec, start = best_start(task, known)
             budget = replace(plan.budget, learning_rate=_LATER_RATE) if task.rivals else plan.budget
-            return train_draft(task, spec, trainer.train(spec, start, known, budget, rng, progress))
+            return train_draft(task, spec, trainer.train(spec, start, known, budget, rng, task.progress))
         growth, added = trainer.grow(
             task.version.spec,
             task.parameters,
@@ -51,7 +50,7 @@ def honest(plan: Plan, progress: Progress | None = None) -> Strategy:
             neurons=plan.neurons,
             budget=plan.budget,
             rng=rng,
-            progress=progress,
+            progress=task.progress,
         )
         return grow_draft(task, growth, added)
 

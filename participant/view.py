@@ -19,6 +19,7 @@ from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
 from engram.node.client import RpcClient
 from engram.participant.errors import BlobMismatch, RecordMissing, RoundOver
+from engram.participant.patience import watch
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.draw import draw_parts, draw_seed
@@ -151,36 +152,37 @@ class ChainView:
 
     async def wait_height(self, height: int) -> int:
         """Waits until the node's head is at least this high; the head's height."""
-        async with self.client.subscribe("heads") as events:
+
+        async def look() -> int | None:
             head = await self.height()
-            while head < height:
-                _, event = await anext(events)
-                head = int(event["height"])
-        return head
+            return head if head >= height else None
+
+        return await watch(self.client, look, "heads")
 
     async def wait_phase(self, round_id: Hash, phase: Phase, epoch: int = 0) -> Round:
         """Waits until a transaction of this phase would stand in the next block; the round then.
 
-        Raises `RoundOver` if the phase has passed or the round has ended.
+        Raises `RoundOver` if the phase has passed, or as soon as the round has ended.
         """
-        round_ = await self.get(Round, round_id)
         rules = (await self.spec()).rules
-        wanted = span_of(round_, rules, phase, epoch)
-        head = await self.wait_height(wanted.first - 1)
-        round_ = await self.get(Round, round_id)
-        now = span_at(round_, rules, head + 1)
-        if round_.status != RoundStatus.OPEN or (now.phase, now.epoch) != (phase, epoch):
-            status = RoundStatus(round_.status).name.lower()
-            raise RoundOver(
-                f"the round is {status}, in phase {now.phase.name}", expected=phase.name, got=now.phase.name
-            )
-        return round_
+
+        async def look() -> Round | None:
+            head = await self.height()
+            round_ = await self.get(Round, round_id)
+            now, wanted = span_at(round_, rules, head + 1), span_of(round_, rules, phase, epoch)
+            if round_.status != RoundStatus.OPEN or now.first > wanted.last:
+                status = RoundStatus(round_.status).name.lower()
+                text = f"the round is {status}, in phase {now.phase.name}"
+                raise RoundOver(text, expected=phase.name, got=now.phase.name)
+            return round_ if head + 1 >= wanted.first else None
+
+        return await watch(self.client, look, "heads")
 
     async def wait_round(self, round_id: Hash, until: RoundPredicate) -> Round:
         """Waits until `until(round)` holds at a head; the round then."""
-        async with self.client.subscribe("heads") as events:
+
+        async def look() -> Round | None:
             round_ = await self.get(Round, round_id)
-            while not until(round_):
-                await anext(events)
-                round_ = await self.get(Round, round_id)
-        return round_
+            return round_ if until(round_) else None
+
+        return await watch(self.client, look, "heads")

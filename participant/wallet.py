@@ -9,17 +9,27 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engram.node.client import RpcClient
+from engram.node.errors import AlreadyIncluded, AlreadyPooled, RemoteError, ReplacementFee
 from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
+from engram.participant.patience import watch
 from engram.participant.upload import Upload
-from engram.primitives.codec import encode, from_json
+from engram.primitives.codec import decode, encode, from_json
+from engram.primitives.errors import Invalid
 from engram.primitives.keys import PrivateKey, format_address, parse_address
 from engram.primitives.types import Hash
+from engram.statemachine.errors import NonceMismatch
 from engram.statemachine.rules import Rules
-from engram.statemachine.transaction import TxPayload, sign
+from engram.statemachine.transaction import Transaction, TxPayload, sign, txid
+from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions.transfer import Transfer
 
 CONFIRM_BLOCKS: Final = 100
 """Blocks that `confirm` waits for, unless told otherwise."""
+_NONCE_TRIES: Final = 5
+_NONCE_TAKEN: Final = frozenset({NonceMismatch.code, ReplacementFee.code})
+"""Another program with the same key was faster."""
+_AT_HAND: Final = frozenset({AlreadyPooled.code, AlreadyIncluded.code})
+"""The node has the transaction: it was handed in before."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,10 @@ class Wallet:
         self._lock = asyncio.Lock()
         self._uploading = asyncio.Lock()
         self._facts: ChainFacts | None = None
+        self._sent: dict[Hash, bytes] = {}
+        """Transactions whose block is not known yet: a node that restarts forgets what waited."""
+        self.fees = 0
+        """Sparks offered as fees for everything sent so far."""
 
     async def facts(self) -> ChainFacts:
         """The chain's id, address prefix and rules, asked once. Raises `NodeUnreachable`."""
@@ -78,29 +92,60 @@ class Wallet:
         async with self._lock:
             if fee is None:
                 fee = int((await self.estimate(payload))["fee"])
-            nonce = int((await self.account())["next_nonce"])
-            tx = sign(self.key, facts.chain_id, nonce, fee, payload)
-            reply = await self.client.call("tx_submit", raw=encode(tx))
-        return bytes.fromhex(reply["txid"])
+            for tries_left in reversed(range(_NONCE_TRIES)):
+                nonce = int((await self.account())["next_nonce"])
+                tx = sign(self.key, facts.chain_id, nonce, fee, payload)
+                name, raw = txid(tx), encode(tx)
+                try:
+                    await self._submit(raw)
+                    break
+                except RemoteError as error:
+                    if error.code not in _NONCE_TAKEN or not tries_left:
+                        raise
+        self._sent[name] = raw
+        self.fees += fee
+        return name
+
+    async def pending(self) -> list[tuple[Hash, TxPayload]]:
+        """What waits in the node's mempool from this account, by nonce."""
+        found = []
+        for entry in (await self.account())["pending"]:
+            try:
+                raw = (await self.client.call("tx_get", txid=entry["txid"]))["raw"]
+                payload = decode_payload(decode(Transaction, bytes.fromhex(raw)))
+            except (RemoteError, Invalid):
+                continue  # in a block or dropped since
+            found.append((bytes.fromhex(entry["txid"]), payload))
+        return found
 
     async def confirm(self, txid: Hash, timeout_blocks: int = CONFIRM_BLOCKS) -> dict[str, Any]:
         """Waits until a block holds the transaction; its receipt as JSON values.
 
-        Wakes on the node's events only. Raises `TransactionRefused` with the receipt's code where it FAILED,
-        `TransactionDropped` where the mempool gave it up (`got`: why), `NotIncluded` after `timeout_blocks`.
+        Wakes on the node's events only. What a restarted node has forgotten is handed in again. Raises
+        `TransactionRefused` with the receipt's code where it FAILED, `TransactionDropped` where the mempool
+        gave it up (`got`: why), `NotIncluded` after `timeout_blocks`.
         """
-        blocks = 0
-        async with self.client.subscribe("heads", "transactions") as events:
-            receipt = await self._receipt(txid)
-            while receipt is None and blocks < timeout_blocks:
-                topic, event = await anext(events)
-                if topic == "heads":
-                    blocks += len(event["connected"])
-                elif event["txid"] != txid.hex():
-                    continue
-                receipt = await self._receipt(txid)
-        if receipt is None:
-            raise NotIncluded(expected=f"within {timeout_blocks} blocks", got=txid)
+        first: int | None = None
+
+        async def look() -> dict[str, Any] | None:
+            nonlocal first
+            if (receipt := await self._receipt(txid)) is not None:
+                return receipt
+            height = int((await self.client.call("chain_head"))["height"])
+            first = height if first is None else first
+            if height - first >= timeout_blocks:
+                raise NotIncluded(expected=f"within {timeout_blocks} blocks", got=txid)
+            return None
+
+        def concerns(topic: str, event: Any) -> bool:
+            return topic == "heads" or bool(event["txid"] == txid.hex())
+
+        try:
+            receipt = await watch(self.client, look, "heads", "transactions", concerns=concerns)
+        except (TransactionDropped, TransactionRefused):
+            self._sent.pop(txid, None)
+            raise
+        self._sent.pop(txid, None)
         return receipt
 
     async def execute(
@@ -126,6 +171,13 @@ class Wallet:
             await upload.run()
         return upload.blob
 
+    async def _submit(self, raw: bytes) -> None:
+        try:
+            await self.client.call("tx_submit", raw=raw)
+        except RemoteError as error:
+            if error.code not in _AT_HAND:
+                raise
+
     async def _receipt(self, txid: Hash) -> dict[str, Any] | None:
         answer = await self.client.call("tx_status", txid=txid)
         match answer["status"]:
@@ -137,5 +189,14 @@ class Wallet:
             case "failed":
                 code = answer["code"]
                 raise TransactionRefused(f"transaction {txid.hex()} FAILED: {code}", code=code, got=txid)
+            case "unknown" if txid in self._sent:
+                await self._resubmit(txid)
+                return None
             case _:
                 raise TransactionDropped(got=answer.get("code") or answer["status"])
+
+    async def _resubmit(self, txid: Hash) -> None:
+        try:
+            await self._submit(self._sent[txid])
+        except RemoteError as error:
+            raise TransactionDropped(got=error.code) from error

@@ -1,0 +1,55 @@
+"""Which rows of a data set a person brings: a share that others do not hold, some classes, so many rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engram.participant.datasets import Dataset, load
+from engram.participant.errors import NotEnoughRows
+from engram.participant.parts import deal
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to take from a data set. The same selection gives the same rows everywhere."""
+
+    source: str
+    """As `datasets.load` takes it."""
+    share: tuple[int, int] = (1, 1)
+    """Share i of n, i from 1. Shares of the same n have no row in common and look alike."""
+    classes: tuple[int, ...] = ()
+    """Labels to keep; () keeps all."""
+    relabel: bool = False
+    """Call the kept classes 0, 1, … in the order of `classes`, for a model of its own."""
+    rows: int | None = None
+    """How many rows to keep, every class in proportion; None keeps all."""
+
+    def rows_of(self, seed: int) -> Dataset:
+        """The rows, in an order drawn by `seed`. Raises what `datasets.load` raises, and `NotEnoughRows`."""
+        data = load(self.source)
+        number, shares = self.share
+        if data.rows < shares:
+            raise NotEnoughRows(f"{self.source} has no {shares} shares", expected=shares, got=data.rows)
+        if shares > 1:
+            data = deal(data, shares, data.rows // shares)[number - 1]
+        data = self._classes_of(data).shuffled(np.random.default_rng(seed))
+        if self.rows is None:
+            return data
+        if data.rows < self.rows:
+            raise NotEnoughRows("the selection is too small", expected=self.rows, got=data.rows)
+        return deal(data, 1, self.rows)[0]
+
+    def _classes_of(self, data: Dataset) -> Dataset:
+        if not self.classes:
+            return data
+        for label in self.classes:
+            if not bool(np.any(data.labels == label)):
+                raise NotEnoughRows(f"{self.source} has no rows of class {label}", expected=label, got=0)
+        kept = data.of_classes(self.classes)
+        if not self.relabel:
+            return kept
+        names = np.zeros(max(self.classes) + 1, dtype=np.uint16)
+        names[list(self.classes)] = np.arange(len(self.classes))
+        return Dataset(kept.features, names[kept.labels])

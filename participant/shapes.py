@@ -1,0 +1,63 @@
+"""Shapes of networks and growths that an honest participant uses: blocks and wiring. No weights, no data."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engram.nn.growth import Growth, Policy
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
+from engram.nn.spec import NetworkSpec, component_classes, component_count, layer_widths
+
+ACTIVATIONS: Final = {"relu": DenseRelu, "square": DenseSquare}
+"""Kinds of hidden neurons by name."""
+SQUARE_BITS: Final = 7
+"""h of a fresh square: its root lies within ±2^h."""
+ACTIVATION_BITS: Final = 8
+
+
+def hidden_block(kind: type[HiddenBlock], layer: int, fan_in: int, width: int, weight_bits: int) -> HiddenBlock:
+    """A dense block that reads the first `fan_in` neurons of the layer below; its shifts are to be fitted."""
+    if kind is DenseSquare:
+        after = 2 * SQUARE_BITS - ACTIVATION_BITS
+        return DenseSquare(layer, 0, fan_in, width, 0, SQUARE_BITS, after, ACTIVATION_BITS, weight_bits)
+    return DenseRelu(layer, 0, fan_in, width, 0, ACTIVATION_BITS, weight_bits)
+
+
+def growth_shape(spec: NetworkSpec, neurons: int, new_classes: int, reach: int | None) -> Growth:
+    """New neurons in the first hidden layer, and new outputs; kinds and bits are those of the network.
+
+    New classes read the whole layer, old and new neurons alike. `reach`: the new neurons also feed the old
+    classes from this one on; None: no old class. Without a hidden layer and without new neurons, new classes
+    read the inputs.
+    """
+    model = spec.hidden[0] if spec.hidden else None
+    bits = spec.outputs[0].weight_bits
+    kind = type(model) if model is not None else DenseRelu
+    hidden = (hidden_block(kind, 1, spec.inputs, neurons, bits),) if neurons else ()
+    widths, columns = layer_widths(spec), component_count(spec)
+    old = widths[1] if len(widths) > 1 else 0
+    layer, whole = (1, old + neurons) if old + neurons else (0, spec.inputs)
+    outputs = [Output(layer, 0, whole, columns, new_classes, 0, bits)] if new_classes else []
+    if reach is not None and neurons and (first := _first_component(spec, reach)) < columns:
+        outputs.append(Output(1, old, old + neurons, first, columns - first, 0, bits))
+    components = tuple(range(spec.classes, spec.classes + new_classes)) if spec.components else ()
+    return Growth(new_classes, hidden, tuple(outputs), components)
+
+
+def reached_classes(policy: int, new_classes: int, before_growth: int) -> int | None:
+    """The first old class that new neurons may feed under a model's policy; None: none.
+
+    `before_growth` is the model's `classes_before_growth`.
+    """
+    if policy == Policy.GATED:
+        return 0
+    return None if new_classes else before_growth
+
+
+def _first_component(spec: NetworkSpec, reach: int) -> int:
+    """From this component on, all belong to classes from `reach` on."""
+    classes = component_classes(spec)
+    first = len(classes)
+    while first and classes[first - 1] >= reach:
+        first -= 1
+    return first
