@@ -46,13 +46,12 @@ def show(session: Session, account: str | None) -> None:
 @with_session
 def claim(session: Session, wait: bool) -> None:
     """Turn mature rewards into spendable coins."""
-    from engram.participant.rewards import claims_of
+    from engram.participant.rewards import claim_mature
 
     async def action(wallet: Wallet) -> dict[str, Any]:
-        rewards = [reward for reward in (await wallet.account())["maturing"] if reward["mature"]]
-        txids = [await wallet.send(payload) for payload in claims_of([r["height"] for r in rewards])]
-        statuses = [await settled(session, wallet, txid, wait=wait) for txid in txids]
-        return {"claimed": sum(reward["amount"] for reward in rewards), "transactions": statuses}
+        claimed = await claim_mature(wallet)
+        statuses = [await settled(session, wallet, txid, wait=wait) for txid in claimed.transactions]
+        return {"claimed": claimed.amount, "transactions": statuses}
 
     result = session.run_wallet(action)
     txids = [status["txid"] for status in result["transactions"]]

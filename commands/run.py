@@ -62,8 +62,8 @@ def _option(setting: Setting) -> Callable[[Function], Function]:
 @click.option(
     "--dev",
     is_flag=True,
-    help="Mine whenever transactions wait; makes a local chain whose coins belong to the new key `dev` "
-    "if there is no chain yet.",
+    help="Mine whenever transactions wait or a round runs; makes a local chain whose coins belong to the "
+    "new key `dev` if there is no chain yet.",
 )
 @_setting_options
 @with_passphrase

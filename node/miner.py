@@ -24,9 +24,13 @@ from engram.node.clock import Clock
 from engram.node.headers import HeaderChain
 from engram.node.importer import Outcome
 from engram.node.mempool import Mempool
+from engram.node.recordindex import records
 from engram.node.store import BlockRef
 from engram.node.workers import finished, in_worker
-from engram.primitives.types import Address, Hash
+from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.phases import Phase, span_at
+from engram.statemachine.records import Model
+from engram.statemachine.round_records import Round
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transaction import Transaction, txid
 
@@ -48,7 +52,7 @@ class MinerOptions:
     max_hashes_per_s: int = 0
     """Limit of all threads together; 0 for none."""
     on_demand: bool = False
-    """Mine only while a transaction waits, or when `generate` asks."""
+    """Mine only while a transaction waits or a round runs, or when `generate` asks."""
     idle: bool = False
     """Mine only when `generate` asks."""
 
@@ -115,14 +119,15 @@ class Miner:
         self._wake.clear()
         head = self._chain.head
         candidates = self._mempool.candidates()
-        if not self._wanted(bool(candidates)):
+        empty_wanted = self._wanted(False) or await self._is_due(builder, head)
+        if not empty_wanted and not self._wanted(bool(candidates)):
             await self._wake.wait()
             return
         template = await in_worker(builder, self._assemble, head, candidates)
         await self._mempool.leave_out(head, template.skipped)
         if head is not self._chain.head:
             return
-        if not self._wanted(bool(template.transactions)):
+        if not empty_wanted and not template.transactions:
             await self._wake.wait()
             return
         block = await self._find(miners, template)
@@ -133,6 +138,24 @@ class Miner:
         if self.options.idle:
             return bool(self._requests)
         return transactions_wait or not self.options.on_demand or bool(self._requests)
+
+    async def _is_due(self, builder: ThreadPoolExecutor, head: BlockRef) -> bool:
+        """Whether a round on a node that mines on demand is owed an empty block: its calendar goes on at the
+        chain's pace. One that is owed later wakes the miner then.
+        """
+        if self.options.idle or not await in_worker(builder, self._round_runs, head):
+            return False
+        wait_ms = head.header.timestamp_ms + self._chain.spec.block_time_ms - self._clock.now_ms()
+        if wait_ms > 0:
+            self._clock.call_later(wait_ms / 1000, self._wake.set)
+        return wait_ms <= 0
+
+    def _round_runs(self, head: BlockRef) -> bool:
+        """In a worker: whether the next block stands in the calendar of an open round."""
+        state, rules = self._chain.state(head), self._chain.spec.rules
+        models = records(self._chain.store.database, state, Model)
+        rounds = [state.get(Round, model.open_round) for model in models if model.open_round != ZERO_HASH]
+        return any(span_at(round_, rules, head.height + 1).phase is not Phase.CLOSED for round_ in rounds)
 
     def _assemble(self, head: BlockRef, candidates: list[Transaction]) -> Template:
         """In a worker: the template on `head`, with the earliest allowed timestamp if the clock is behind

@@ -23,7 +23,7 @@ class MiningSetup:
     threads: int = 1
     max_hashes_per_s: int = 0
     on_demand: bool = False
-    """While mining is on, mine only when transactions wait or blocks are asked for."""
+    """While mining is on, mine only while transactions wait, a round runs, or blocks are asked for."""
     active: bool = False
     """Whether mining is on."""
 

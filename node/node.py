@@ -44,7 +44,9 @@ class Node:
         transport: Transport | None = None,
         mine_on_demand: bool = False,
     ) -> None:
-        """`mine_on_demand`: where the config says to mine, mine only when transactions wait."""
+        """`mine_on_demand`: where the config says to mine, mine only while transactions wait or a round
+        runs.
+        """
         self.config = config
         self.spec = spec
         self.ready = asyncio.Event()

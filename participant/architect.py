@@ -15,9 +15,11 @@ import numpy.typing as npt
 from engram.nn.growth import Growth
 from engram.nn.layers import DenseRelu, HiddenBlock, Output
 from engram.nn.network import BlockParameters, Parameters
-from engram.nn.spec import NetworkSpec, layer_widths
+from engram.nn.spec import NetworkSpec, component_count
 from engram.participant.datasets import Dataset
 from engram.participant.errors import NotEnoughRows
+from engram.participant.qat import FINENESS, activate
+from engram.participant.shapes import growth_shape, hidden_block
 
 SAMPLE_ROWS = 512
 HIDDEN_SPREAD = 30.0
@@ -30,9 +32,15 @@ LOGIT_GOAL = 0.7 * 2**16
 
 
 def dense_network(
-    sample: Dataset, hidden: Sequence[int], classes: int, rng: np.random.Generator
+    sample: Dataset,
+    hidden: Sequence[int],
+    classes: int,
+    rng: np.random.Generator,
+    *,
+    kind: type[HiddenBlock] = DenseRelu,
+    weight_bits: int = 8,
 ) -> tuple[NetworkSpec, Parameters]:
-    """A fresh fully connected network of ReLU layers with these widths, its shifts fitted to `sample`.
+    """A fresh fully connected network with hidden layers of these widths, its shifts fitted to `sample`.
 
     Raises `NotEnoughRows` for an empty sample.
     """
@@ -40,13 +48,14 @@ def dense_network(
     blocks: list[HiddenBlock] = []
     parameters: list[BlockParameters] = []
     for layer, width in enumerate(hidden, start=1):
-        block = DenseRelu(layer, 0, x.shape[1], width, 0, 8, 8)
+        block = hidden_block(kind, layer, x.shape[1], width, weight_bits)
         fitted, drawn = _fresh_hidden(block, x, rng)
         blocks.append(fitted)
         parameters.append(drawn)
-        x = _relu(fitted, drawn, x)
-    output, drawn = _fresh_output(Output(len(hidden), 0, x.shape[1], 0, classes, 0, 8), x, rng)
-    spec = NetworkSpec(sample.inputs, classes, (), tuple(blocks), (output,))
+        x = _activations(fitted, drawn, x)
+    output = Output(len(hidden), 0, x.shape[1], 0, classes, 0, weight_bits)
+    fitted_output, drawn = _fresh_output(output, x, rng)
+    spec = NetworkSpec(sample.inputs, classes, (), tuple(blocks), (fitted_output,))
     return spec, (*parameters, drawn)
 
 
@@ -56,22 +65,30 @@ def grown_network(
     neurons: int,
     new_classes: int,
     rng: np.random.Generator,
+    reach: int | None = None,
 ) -> tuple[Growth, Parameters]:
-    """A fresh growth: `neurons` new neurons in the first hidden layer, and outputs of the new classes over
-    the whole layer.
+    """A fresh growth of the shape that `growth_shape` gives.
 
     `activations` are the frozen network's, layer by layer, on the same sample of rows; layer 0 is the
-    features. The new neurons read the inputs; the new classes read old and new neurons alike, so what the
-    model already sees serves them too. No old logit changes.
+    features. What new neurons add to old classes begins at zero: at first no old logit changes.
     """
-    old_width = layer_widths(spec)[1]
-    block, drawn = _fresh_hidden(DenseRelu(1, 0, spec.inputs, neurons, 0, 8, 8), activations[0], rng)
-    layer = np.concatenate([activations[1], _relu(block, drawn, activations[0])], axis=1)
-    first = len(spec.components) or spec.classes
-    output = Output(1, 0, old_width + neurons, first, new_classes, 0, 8)
-    fitted, outputs = _fresh_output(output, layer, rng)
-    components = tuple(range(spec.classes, spec.classes + new_classes)) if spec.components else ()
-    return Growth(new_classes, (block,), (fitted,), components), (drawn, outputs)
+    shape = growth_shape(spec, neurons, new_classes, reach)
+    hidden: list[HiddenBlock] = []
+    parameters: list[BlockParameters] = []
+    layers = list(activations[:2]) if len(activations) > 1 else [activations[0], activations[0][:, :0]]
+    for block in shape.hidden:
+        fitted, drawn = _fresh_hidden(block, layers[0], rng)
+        hidden.append(fitted)
+        parameters.append(drawn)
+        layers[1] = np.concatenate([layers[1], _activations(fitted, drawn, layers[0])], axis=1)
+    outputs = []
+    for output in shape.outputs:
+        fitted_output, drawn = _fresh_output(output, layers[output.layer], rng)
+        if output.first < component_count(spec):
+            drawn = BlockParameters(np.zeros_like(drawn.weights), drawn.bias)
+        outputs.append(fitted_output)
+        parameters.append(drawn)
+    return Growth(new_classes, tuple(hidden), tuple(outputs), shape.components), tuple(parameters)
 
 
 def _sample(data: Dataset, rng: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -82,30 +99,36 @@ def _sample(data: Dataset, rng: np.random.Generator) -> npt.NDArray[np.float32]:
 
 
 def _fresh_hidden(
-    block: DenseRelu, x: npt.NDArray[np.float32], rng: np.random.Generator
-) -> tuple[DenseRelu, BlockParameters]:
-    drawn = _draw(block.hi - block.lo, block.width, HIDDEN_SPREAD, rng)
+    block: HiddenBlock, x: npt.NDArray[np.float32], rng: np.random.Generator
+) -> tuple[HiddenBlock, BlockParameters]:
+    drawn = _draw(block, HIDDEN_SPREAD, rng)
     spread = float((x[:, block.lo : block.hi] @ drawn.weights.astype(np.float32)).std())
-    shift = round(np.log2(max(spread, 1.0) / ACTIVATION_GOAL))
-    return replace(block, shift=min(max(shift, 0), 31)), drawn
+    shift = min(max(round(np.log2(max(spread, 1.0) / ACTIVATION_GOAL)), 0), 31)
+    if isinstance(block, DenseRelu):
+        return replace(block, shift=shift), drawn
+    return replace(block, s1=shift), drawn
 
 
 def _fresh_output(
     block: Output, x: npt.NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[Output, BlockParameters]:
-    drawn = _draw(block.hi - block.lo, block.width, OUTPUT_SPREAD, rng)
+    drawn = _draw(block, OUTPUT_SPREAD, rng)
     spread = float((x[:, block.lo : block.hi] @ drawn.weights.astype(np.float32)).std())
     shift = round(np.log2(max(spread, 1.0) / LOGIT_GOAL))
     return replace(block, shift=min(max(shift, -16), 31)), drawn
 
 
-def _draw(inputs: int, width: int, spread: float, rng: np.random.Generator) -> BlockParameters:
-    weights = np.clip(np.rint(rng.normal(0, spread, (inputs, width))), -127, 127).astype(np.int8)
-    return BlockParameters(weights, np.zeros(width, np.int32))
+def _draw(block: HiddenBlock | Output, spread: float, rng: np.random.Generator) -> BlockParameters:
+    shape = (block.hi - block.lo, block.width)
+    if block.weight_bits == 8:
+        weights = np.clip(np.rint(rng.normal(0, spread, shape)), -127, 127).astype(np.int8)
+        return BlockParameters(weights, np.zeros(block.width, np.int32))
+    finer = np.rint(rng.normal(0, spread * FINENESS, shape))
+    return BlockParameters(finer.astype(np.int16), np.zeros(block.width, np.int32))
 
 
-def _relu(block: DenseRelu, drawn: BlockParameters, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    accumulator = x[:, block.lo : block.hi] @ drawn.weights.astype(np.float32)
-    scaled = np.floor(accumulator * np.float32(2.0**-block.shift) + np.float32(0.5))
-    clipped: npt.NDArray[np.float32] = np.clip(scaled, 0, 2**block.bits - 1).astype(np.float32)
-    return clipped
+def _activations(
+    block: HiddenBlock, drawn: BlockParameters, x: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    value, _ = activate(block, x[:, block.lo : block.hi] @ drawn.weights.astype(np.float32))
+    return value

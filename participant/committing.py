@@ -11,7 +11,7 @@ from typing import Any, Final
 from engram.participant.duties import REFUSALS, refusal_code
 from engram.participant.errors import RoundOver
 from engram.participant.journal import CommitSecret, Journal
-from engram.participant.upload import UPLOAD_WINDOW
+from engram.participant.upload import UPLOAD_WINDOW, fit_inside
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
@@ -99,6 +99,7 @@ class Commitments:
         payload = RevealUpdate(
             claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt, 0, update
         )
+        txid = b""
         try:
             waiting = {pending: txid for txid, pending in await self._wallet.pending()}
             txid = waiting.get(payload) or await self._wallet.send(payload)
@@ -109,7 +110,7 @@ class Commitments:
                 return await self.outcome(secret), b""
             if late := _late(code):
                 raise late from error
-            return code, b""
+            return code, txid
 
     async def outcome(self, secret: CommitSecret) -> str:
         """What became of a reveal that an earlier run sent."""
@@ -133,22 +134,9 @@ class Commitments:
 def split_tensors(
     rules: Rules, round_: Round, secret: CommitSecret
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """The tensors that fit into the reveal, and those that have to be uploaded before, the largest first."""
+    """The tensors that travel in the reveal, and those that have to be uploaded before."""
     room = min(round_.terms.max_update_bytes, rules.max_transaction_bytes - REVEAL_OVERHEAD_BYTES)
-    inside, outside = list(secret.tensors), []
-    largest_first = sorted(range(len(inside)), key=lambda index: -len(secret.tensors[index]))
-    total = update_size(secret.update) + sum(map(_framed, inside))
-    for index in largest_first:
-        if total <= room:
-            break
-        outside.append(secret.tensors[index])
-        total -= _framed(secret.tensors[index])
-    return tuple(raw for raw in inside if raw not in outside), tuple(outside)
-
-
-def _framed(tensor: bytes) -> int:
-    """At most so many bytes in the update: msgpack's header of the bytes, and of their list."""
-    return len(tensor) + 8
+    return fit_inside(secret.tensors, room - update_size(secret.update))
 
 
 def _upload_blocks(rules: Rules, round_: Round, secret: CommitSecret) -> int:

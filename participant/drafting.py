@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engram.nn.growth import Growth
-from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import Parameters
-from engram.nn.spec import NetworkSpec, component_count, layer_widths, neurons
+from engram.nn.spec import NetworkSpec, neurons
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.participant.parts import RoundSecrets
+from engram.participant.shapes import growth_shape
 from engram.primitives.types import Address, Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.draw import nonce_hash
@@ -31,6 +30,24 @@ class Windows:
     audit: int
     retention: int
     gap: int
+
+    @classmethod
+    def lasting(cls, rules: Rules, block_time_ms: int) -> Windows:
+        """Time for people and programs: a minute for each phase, three to train in, where the rules allow."""
+
+        def blocks(seconds: int) -> int:
+            wanted = -(-seconds * 1000 // block_time_ms)
+            return min(max(wanted, rules.min_window_blocks), rules.max_window_blocks)
+
+        return cls(
+            open=blocks(60),
+            reveal=blocks(60),
+            commit=blocks(180),
+            update=blocks(60),
+            audit=blocks(60),
+            retention=blocks(60),
+            gap=rules.min_gap_blocks,
+        )
 
     @classmethod
     def shortest(cls, rules: Rules) -> Windows:
@@ -55,12 +72,17 @@ class Caps:
         return cls(_frame(rules, parameter_bytes(spec)), neurons(spec), macs)
 
     @classmethod
-    def for_growth(cls, rules: Rules, spec: NetworkSpec, width: int, classes: int, rows: int) -> Caps:
-        """Room for `width` new neurons that read every input, and new classes that read the first layer."""
-        block = DenseRelu(1, 0, spec.inputs, width, 0, 8, 8)
-        first = layer_widths(spec)[1] if spec.hidden else 0
-        output = Output(1, 0, first + width, component_count(spec), max(1, classes), 0, 8)
-        growth = Growth(classes, (block,) if width else (), (output,), ())
+    def for_growth(
+        cls,
+        rules: Rules,
+        spec: NetworkSpec,
+        width: int,
+        classes: int,
+        rows: int,
+        reach: int | None = None,
+    ) -> Caps:
+        """Room for the growth that `growth_shape` gives, and for a network of so many neurons as a column."""
+        growth = growth_shape(spec, width, classes, reach)
         size = growth_bytes(spec, growth)
         return cls(_frame(rules, size), width, growth_macs(rules, spec, growth, (), rows))
 

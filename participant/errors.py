@@ -49,6 +49,24 @@ class NotEnoughRows(InvalidInput):
     code = "not_enough_rows"
 
 
+class DatasetMismatch(InvalidInput):
+    """The rows do not have as many features as the model has inputs, or labels that it does not know."""
+
+    code = "dataset_mismatch"
+
+
+class GrowthImpossible(InvalidInput):
+    """A growth without new classes needs new neurons."""
+
+    code = "growth_impossible"
+
+
+class NoOpenRound(NotReady):
+    """No round is open that could be played: wait for one with --follow, or open one."""
+
+    code = "no_open_round"
+
+
 class SecretsNotFound(InvalidInput):
     """The file with the salts, the nonce and the parts of a round is not there."""
 

@@ -24,6 +24,10 @@ from engram.participant.datasets import Dataset
 Array = npt.NDArray[np.float32]
 NATS_PER_UNIT = 2.0**-16
 """Logits are integers in Q16 nats."""
+FINENESS = 16
+"""Integer steps of an int16 weight that weigh as much as one of an int8 weight in a fresh network."""
+SQUARED_ERROR = 2
+"""The loss that is trained by its own gradient; every other one by that of softmax cross-entropy."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class _Master:
     bias: Array
     unit: float
     limit: float
+    fineness: float
+    """Integer steps that weigh as much as one of an int8 weight."""
     moments: tuple[Array, Array, Array, Array]
 
     def rounded(self) -> tuple[Array, Array]:
@@ -56,7 +62,8 @@ class _Master:
 
     def step(self, weights: Array, bias: Array, number: int, rate: float, decay: float) -> None:
         first_w, second_w, first_b, second_b = self.moments
-        self.weights -= rate * (_adam(first_w, second_w, weights, number) + np.float32(decay) * self.weights)
+        update = np.float32(self.fineness) * _adam(first_w, second_w, weights, number)
+        self.weights -= rate * (update + np.float32(decay) * self.weights)
         self.bias -= rate * _adam(first_b, second_b, bias, number)
         np.clip(self.weights, -self.limit, self.limit, out=self.weights)
 
@@ -77,9 +84,9 @@ def fit(
     budget: Budget,
     rng: np.random.Generator,
     progress: Callable[[int, float], None] | None = None,
+    loss_kind: int = 1,
 ) -> Parameters:
-    """Train the blocks marked `trainable` (order of `parameters`) by softmax cross-entropy; the others stay
-    as they are.
+    """Train the blocks marked `trainable` (order of `parameters`) for this loss; the others stay as they are.
 
     `progress(step, batch loss in nats)` is called about a hundred times. Returns new parameters within the
     integer ranges.
@@ -92,7 +99,7 @@ def fit(
     for number in range(1, budget.steps + 1):
         index = _batch(rows_of, data.rows, budget, rng)
         x, labels = data.features[index].astype(np.float32), data.labels[index].astype(np.int64)
-        loss, gradients = _gradients(spec, masters, trainable, x, labels)
+        loss, gradients = _gradients(spec, masters, trainable, x, labels, loss_kind)
         rate = budget.learning_rate * 0.5 * (1 + np.cos(np.pi * number / budget.steps)) + 0.02
         for position, gradient in gradients.items():
             masters[position].step(*gradient, number, float(rate), budget.weight_decay)
@@ -107,9 +114,9 @@ def fit(
 def _master(block: HiddenBlock | Output, given: BlockParameters) -> _Master:
     unit = _bias_unit(block)
     weights, bias = given.weights.astype(np.float32), given.bias.astype(np.float32) / np.float32(unit)
-    limit = 127.0 if block.weight_bits == 8 else 32767.0
+    limit, fineness = (127.0, 1.0) if block.weight_bits == 8 else (32767.0, float(FINENESS))
     zeros = (np.zeros_like(weights), np.zeros_like(weights), np.zeros_like(bias), np.zeros_like(bias))
-    return _Master(weights, bias, unit, limit, zeros)
+    return _Master(weights, bias, unit, limit, fineness, zeros)
 
 
 def _bias_unit(block: HiddenBlock | Output) -> float:
@@ -141,11 +148,12 @@ def _gradients(
     trainable: tuple[bool, ...],
     x: Array,
     labels: npt.NDArray[np.int64],
+    loss_kind: int,
 ) -> tuple[float, dict[int, tuple[Array, Array]]]:
     rounded = [master.rounded() for master in masters]
     layers, slopes = _forward_hidden(spec, rounded, x)
     components = _components(spec, rounded, layers)
-    loss, upstream = _softmax_gradient(spec, components, labels)
+    loss, upstream = _loss_gradient(spec, components, labels, loss_kind)
     return loss, _backward(spec, rounded, trainable, layers, slopes, upstream)
 
 
@@ -158,15 +166,13 @@ def _forward_hidden(
         for position, block in enumerate(spec.hidden):
             if block.layer == layer:
                 weights, bias = rounded[position]
-                value, slopes[position] = _activate(
-                    block, layers[-1][:, block.lo : block.hi] @ weights + bias
-                )
+                value, slopes[position] = activate(block, layers[-1][:, block.lo : block.hi] @ weights + bias)
                 outputs.append(value)
         layers.append(np.concatenate(outputs, axis=1))
     return layers, slopes
 
 
-def _activate(block: HiddenBlock, accumulator: Array) -> tuple[Array, Array]:
+def activate(block: HiddenBlock, accumulator: Array) -> tuple[Array, Array]:
     """Activations and their straight-through slope by the accumulator."""
     top = np.float32(2**block.bits - 1)
     if isinstance(block, DenseRelu):
@@ -192,23 +198,34 @@ def _components(spec: NetworkSpec, rounded: list[tuple[Array, Array]], layers: l
     return sums
 
 
-def _softmax_gradient(
-    spec: NetworkSpec, components: Array, labels: npt.NDArray[np.int64]
+def _loss_gradient(
+    spec: NetworkSpec, components: Array, labels: npt.NDArray[np.int64], loss_kind: int
 ) -> tuple[float, Array]:
-    """Mean loss in nats, and its gradient by the component sums; only a class's largest component receives
-    any.
-    """
+    """Mean loss, and its gradient by the component sums; only a class's largest component receives any."""
     owner = np.array(component_classes(spec), dtype=np.int64)
     logits = np.full((components.shape[0], spec.classes), -np.inf, np.float32)
     for component, cls in enumerate(owner):
         np.maximum(logits[:, cls], components[:, component], out=logits[:, cls])
+    losses = _squared_error if loss_kind == SQUARED_ERROR else _softmax
+    loss, gradient = losses(logits, labels)
+    largest = components == logits[:, owner]
+    return loss, (gradient[:, owner] * largest / np.float32(labels.size)).astype(np.float32)
+
+
+def _softmax(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array]:
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    chances = exponentials / exponentials.sum(axis=1, keepdims=True)
+    chances: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
     rows = np.arange(labels.size)
     loss = float(-np.log(np.maximum(chances[rows, labels], 1e-30)).mean())
     chances[rows, labels] -= 1
-    largest = components == logits[:, owner]
-    return loss, (chances[:, owner] * largest / np.float32(labels.size)).astype(np.float32)
+    return loss, chances
+
+
+def _squared_error(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array]:
+    """One-hot targets in nats. Unlike the loss, its gradient does not end where logits saturate."""
+    errors = logits.copy()
+    errors[np.arange(labels.size), labels] -= 1
+    return float(np.square(errors).sum(axis=1).mean()), 2 * errors
 
 
 def _backward(

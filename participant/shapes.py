@@ -15,7 +15,9 @@ SQUARE_BITS: Final = 7
 ACTIVATION_BITS: Final = 8
 
 
-def hidden_block(kind: type[HiddenBlock], layer: int, fan_in: int, width: int, weight_bits: int) -> HiddenBlock:
+def hidden_block(
+    kind: type[HiddenBlock], layer: int, fan_in: int, width: int, weight_bits: int
+) -> HiddenBlock:
     """A dense block that reads the first `fan_in` neurons of the layer below; its shifts are to be fitted."""
     if kind is DenseSquare:
         after = 2 * SQUARE_BITS - ACTIVATION_BITS

@@ -16,7 +16,9 @@ from engram.participant import trainer
 from engram.participant.datasets import Dataset
 from engram.participant.drafting import explicit_sources
 from engram.participant.qat import Budget
+from engram.participant.shapes import reached_classes
 from engram.participant.task import Draft, Strategy, Task, network_root
+from engram.statemachine.parameters import BlockSources
 from engram.statemachine.round_records import RoundKind
 from engram.statemachine.update import GrowUpdate, TrainUpdate
 
@@ -41,7 +43,7 @@ def honest(plan: Plan) -> Strategy:
         if task.round.terms.kind == RoundKind.TRAIN:
             spec, start = best_start(task, known)
             budget = replace(plan.budget, learning_rate=_LATER_RATE) if task.rivals else plan.budget
-            return train_draft(task, spec, trainer.train(spec, start, known, budget, rng, task.progress))
+            return train_draft(task, spec, _trained(task, spec, start, known, budget, rng))
         growth, added = trainer.grow(
             task.version.spec,
             task.parameters,
@@ -50,7 +52,11 @@ def honest(plan: Plan) -> Strategy:
             neurons=plan.neurons,
             budget=plan.budget,
             rng=rng,
+            reach=reached_classes(
+                task.model.policy, task.round.terms.new_classes, task.model.classes_before_growth
+            ),
             progress=task.progress,
+            loss_kind=task.model.loss_kind,
         )
         return grow_draft(task, growth, added)
 
@@ -69,20 +75,46 @@ def best_start(task: Task, own: Dataset) -> tuple[NetworkSpec, Parameters]:
     return min(task.rivals, key=lambda rival: trainer.evaluate(rival[0], rival[1], own, kind).loss)
 
 
-def adopting(donor: NetworkSpec, parameters: Parameters) -> Strategy:
+@dataclass(frozen=True)
+class Donor:
+    """A pre-trained network to adopt."""
+
+    spec: NetworkSpec
+    parameters: Parameters
+    hidden: tuple[BlockSources, ...] = ()
+    """Where the chain has its numbers; empty for a network from elsewhere, whose numbers have to travel."""
+    outputs: tuple[BlockSources, ...] = ()
+
+
+def adopting(donor: Donor) -> Strategy:
     """Appends a pre-trained network as a column of its own, its classes as the round's new classes,
     untrained.
     """
 
     def propose(task: Task) -> Draft:
-        growth = adopt(task.version.spec, donor, new_classes=task.round.terms.new_classes)
-        return grow_draft(task, growth, parameters)
+        growth = adopt(task.version.spec, donor.spec, new_classes=task.round.terms.new_classes)
+        draft = grow_draft(task, growth, donor.parameters)
+        if not donor.outputs:
+            return draft
+        update = GrowUpdate(growth, donor.hidden, donor.outputs)
+        return replace(draft, update=update, parameters=network_root(task, update))
 
     return propose
 
 
 _LATER_RATE = 0.3
 """Learning rate from a trained network on."""
+
+
+def _trained(
+    task: Task,
+    spec: NetworkSpec,
+    start: Parameters,
+    data: Dataset,
+    budget: Budget,
+    rng: np.random.Generator,
+) -> Parameters:
+    return trainer.train(spec, start, data, budget, rng, task.progress, task.model.loss_kind)
 
 
 def train_draft(task: Task, spec: NetworkSpec, parameters: Parameters) -> Draft:

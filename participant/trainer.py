@@ -29,9 +29,10 @@ def train(
     budget: Budget,
     rng: np.random.Generator,
     progress: Progress | None = None,
+    loss_kind: int = 1,
 ) -> Parameters:
     """New parameters for every block of the same network, trained on `data` from where `parameters` stand."""
-    return fit(spec, parameters, (True,) * len(parameters), data, budget, rng, progress)
+    return fit(spec, parameters, (True,) * len(parameters), data, budget, rng, progress, loss_kind)
 
 
 def grow(
@@ -43,10 +44,12 @@ def grow(
     neurons: int,
     budget: Budget,
     rng: np.random.Generator,
+    reach: int | None = None,
     progress: Progress | None = None,
+    loss_kind: int = 1,
 ) -> tuple[Growth, Parameters]:
     """A growth by `neurons` and `new_classes`, and the parameters of its new blocks; every old block stays as
-    it is.
+    it is. `reach`: the first old class that new neurons may feed; None: none.
 
     `data` should hold old and new classes: the old logits are fixed, so the new ones must learn where to stay
     low.
@@ -54,12 +57,12 @@ def grow(
     sample = data.features[rng.permutation(data.rows)[:SAMPLE_ROWS]]
     frozen = forward_frozen(spec, parameters, sample)
     layers = [layer.astype(np.float32) for layer in frozen.layers]
-    growth, drawn = grown_network(spec, layers, neurons, new_classes, rng)
+    growth, drawn = grown_network(spec, layers, neurons, new_classes, rng, reach)
     whole = grown_spec(spec, growth)
     start = merge_parameters(spec, parameters, growth, drawn)
     old = {id(block) for block in parameters}
     learns = tuple(id(block) not in old for block in start)
-    trained = fit(whole, start, learns, data, budget, rng, progress)
+    trained = fit(whole, start, learns, data, budget, rng, progress, loss_kind)
     return growth, tuple(block for block, new in zip(trained, learns, strict=True) if new)
 
 

@@ -7,6 +7,7 @@ dropped, and leave a gap in the account's nonces that holds up what follows.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from engram.node.errors import RemoteError
@@ -26,6 +27,8 @@ UPLOAD_WINDOW: Final = 16
 """Chunks that wait at once: 4 MiB, a block's worth, half of what a mempool takes from one sender."""
 _ENVELOPE_BYTES: Final = 256
 """More than what a chunk's transaction has besides its data."""
+_FRAME_BYTES: Final = 8
+"""More than what msgpack puts before a tensor, and one more tensor before their list."""
 
 
 class Upload:
@@ -122,3 +125,17 @@ def chunk_cost(rules: Rules, chunk: PublishChunk, *, first: bool, last: bool) ->
     """
     work = rules.macs_per_loaded_byte * chunk.size_bytes if last else 0
     return Cost(size_bytes=len(chunk.data) + _ENVELOPE_BYTES, macs=work, records=2 if first else 0)
+
+
+def fit_inside(tensors: Sequence[bytes], room: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Those that travel in a transaction with so many bytes left, in order, and the others, largest first,
+    which have to be uploaded before.
+    """
+    outside: list[bytes] = []
+    total = sum(len(raw) + _FRAME_BYTES for raw in tensors)
+    for raw in sorted(tensors, key=len, reverse=True):
+        if total <= room:
+            break
+        outside.append(raw)
+        total -= len(raw) + _FRAME_BYTES
+    return tuple(raw for raw in tensors if raw not in outside), tuple(outside)

@@ -18,7 +18,6 @@ from typing import Final
 from engram.consensus.chainspec import local
 from engram.node.localnet import Localnet
 from engram.participant import adversaries
-from engram.participant.author import Strategy
 from engram.participant.demo import attacks, ledger
 from engram.participant.demo.cast import AUTHORS, FORGER, FOUNDER, LEAKER, LIAR, Cast
 from engram.participant.demo.data import DemoData, demo_data
@@ -28,6 +27,7 @@ from engram.participant.demo.rounds import Played, Rounds
 from engram.participant.demo.stage import Stage
 from engram.participant.demo.watch import watching
 from engram.participant.strategies import Plan, honest
+from engram.participant.task import Strategy
 from engram.statemachine.records import Model
 from engram.statemachine.round_records import RoundStatus
 

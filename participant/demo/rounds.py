@@ -13,13 +13,14 @@ import numpy as np
 
 from engram.participant import adversaries, drafting
 from engram.participant.architect import dense_network
-from engram.participant.author import Author, EpochReport, Strategy
+from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
 from engram.participant.demo.cast import AUDITOR, AUTHORS, COIN, COPYCAT, FOUNDER, Cast
 from engram.participant.demo.data import SEALED, VALIDATION, DemoData
 from engram.participant.demo.stage import Stage
 from engram.participant.opener import Auditor, Opener
 from engram.participant.parts import RoundSecrets, split_parts
+from engram.participant.task import Strategy
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash

@@ -37,12 +37,15 @@ def address_of(name: str) -> str:
 
 
 def dev_spec() -> ChainSpec:
-    """A local chain of short rounds; alice, bob and the actors of `round_matter` hold 1,000 coins each."""
+    """A local chain of short rounds; alice, bob and the actors of `round_matter` hold 1,000 coins each.
+
+    A block is due every hour: a round that runs makes a node that mines on demand mine no block in a test.
+    """
     holders = [PrivateKey.from_seed(SEEDS[name]) for name in ("alice", "bob")]
     allocations = tuple(Allocation(key.address, PURSE) for key in (*holders, *ACTORS))
     # A little in the past: blocks that are mined at once would otherwise run ahead of the clock.
     spec = local(allocations, time.time_ns() // 1_000_000 - 600_000)
-    return replace(spec, rules=SMALL_RULES)
+    return replace(spec, rules=SMALL_RULES, block_time_ms=3_600_000, half_life_ms=30 * 3_600_000)
 
 
 def write_keys(data_dir: Path) -> None:

@@ -1,0 +1,142 @@
+"""An author that finds rounds by itself and plays them, one or one after the other. Decides no strategy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from engram.participant.author import Author, EpochReport
+from engram.participant.datasets import Dataset
+from engram.participant.errors import BondAboveLimit, NoOpenRound
+from engram.participant.export import load_version, pull_version
+from engram.participant.journal import Journal
+from engram.participant.limits import Limits
+from engram.participant.notices import Notice, Report
+from engram.participant.opener import ended
+from engram.participant.opening import check_inputs
+from engram.participant.patience import watch
+from engram.participant.rewards import claim_mature
+from engram.participant.strategies import Donor
+from engram.participant.task import Progress, Strategy
+from engram.participant.view import ChainView
+from engram.participant.wallet import Wallet
+from engram.primitives.types import Hash
+from engram.statemachine.parameters import sources_of
+from engram.statemachine.records import Model
+from engram.statemachine.round_records import Round, RoundStatus
+
+
+@dataclass(frozen=True)
+class Played:
+    """A round that has ended, as it went for one author."""
+
+    round: Round
+    epochs: tuple[EpochReport, ...]
+    fees: int
+    """Sparks offered as fees."""
+    claimed: int
+    """Sparks of mature rewards, of this round or older, claimed at its end."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "round": self.round.id.hex(),
+            "model": self.round.model.hex(),
+            "status": RoundStatus(self.round.status).name.lower(),
+            "version": self.round.new_version,
+            "epochs": [{"epoch": e.epoch, "code": e.code, "loss": e.loss} for e in self.epochs],
+            "fees": self.fees,
+            "claimed": self.claimed,
+        }
+
+
+class Agent:
+    """One account that plays."""
+
+    def __init__(
+        self,
+        wallet: Wallet,
+        strategy: Strategy,
+        folder: Path,
+        report: Report,
+        *,
+        data: Dataset | None,
+        limits: Limits,
+        epochs: int | None,
+        progress: Progress,
+    ) -> None:
+        """`folder` keeps what commits need to be revealed; `data` is what the strategy trains on, if
+        anything; `epochs`: how many of each round to play at most.
+        """
+        self.wallet: Final = wallet
+        self.view: Final = ChainView(wallet.client)
+        self._strategy = strategy
+        self._journal = Journal(folder)
+        self._report = report
+        self._data = data
+        self._limits = limits
+        self._epochs = epochs
+        self._progress = progress
+        self._played: set[Hash] = set()
+
+    async def play(self, round_id: Hash) -> Played:
+        """One round, to its end. Safe to call again after a crash.
+
+        Raises `DatasetMismatch` and `BondAboveLimit` before anything is sent, and as `Author.play` does.
+        """
+        round_ = await self.view.get(Round, round_id)
+        if self._data is not None:
+            check_inputs(self._data, await self.view.get(Model, round_.model))
+        bond, most = round_.terms.author_bond, self._limits.max_bond
+        if most is not None and bond > most:
+            raise BondAboveLimit(expected=most, got=bond)
+        fees = self.wallet.fees
+        self._report(Notice(f"playing round {round_id.hex()[:12]}", "playing", round=round_id.hex()))
+        author = Author(
+            self.wallet,
+            self._strategy,
+            self._report,
+            journal=self._journal,
+            limits=self._limits,
+            epochs=self._epochs,
+            progress=self._progress,
+        )
+        reports = await author.play(round_id)
+        self._played.add(round_id)
+        round_ = await self.view.get(Round, round_id)
+        self._report(ended(round_))
+        claimed = await claim_mature(self.wallet)
+        return Played(round_, tuple(reports), self.wallet.fees - fees, claimed.amount)
+
+    async def open_round(self, model: Hash | None) -> Hash:
+        """The round that is open now, of the model if one is named. Raises `NoOpenRound`."""
+        found = await self._find(model)
+        if found is None:
+            raise NoOpenRound(got=model)
+        return found
+
+    async def next_round(self, model: Hash | None) -> Hash:
+        """Waits for an open round that this agent has not played."""
+        self._report(Notice("waiting for a round", "waiting", phase="open"))
+        return await watch(self.wallet.client, lambda: self._find(model), "heads")
+
+    async def _find(self, model: Hash | None) -> Hash | None:
+        """The open round of lowest height that was not played."""
+        for item in await self.wallet.client.call("round_list", model=model):
+            identity = bytes.fromhex(item["id"])
+            if item["status"] == RoundStatus.OPEN and identity not in self._played:
+                return identity
+        return None
+
+
+async def find_donor(view: ChainView, model: Hash) -> Donor:
+    """The current version of another model of the chain, whose numbers need not travel again."""
+    version = (pulled := await pull_version(view.client, model)).version
+    sources = sources_of(version.spec, version.hidden, version.outputs)
+    return Donor(version.spec, pulled.parameters, sources.hidden, sources.outputs)
+
+
+def load_donor(path: Path) -> Donor:
+    """A network that `engram model pull` wrote. Raises as `export.load_version` does."""
+    return Donor(*load_version(path))

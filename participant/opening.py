@@ -1,0 +1,250 @@
+"""Plans of rounds and models, drafted into the transaction that opens them. Sends no more than uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from engram.consensus.chainspec import ChainSpec
+from engram.nn.layers import HiddenBlock
+from engram.nn.network import Parameters
+from engram.nn.spec import NetworkSpec
+from engram.participant.architect import dense_network
+from engram.participant.datasets import Dataset
+from engram.participant.drafting import Caps, Windows, founding_of, round_terms
+from engram.participant.errors import DatasetMismatch, GrowthImpossible
+from engram.participant.parts import RoundSecrets, split_parts
+from engram.participant.selection import Selection
+from engram.participant.shapes import ACTIVATIONS, reached_classes
+from engram.participant.upload import fit_inside
+from engram.participant.view import ChainView
+from engram.participant.wallet import Wallet
+from engram.primitives.codec import encode
+from engram.primitives.types import Address, Hash
+from engram.statemachine.records import Model
+from engram.statemachine.rewards import minimum_opener_bond
+from engram.statemachine.round_records import Round, RoundKind, RoundTerms
+from engram.statemachine.rules import ENVELOPE_BYTES
+from engram.statemachine.terms import Founding
+from engram.statemachine.transactions.open_round import OpenRound
+
+MOST_ROWS: Final = 1_000
+"""Rows of a part, unless the opener says otherwise."""
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """What a person decides about a round; money in sparks."""
+
+    data: Selection
+    """What its parts are made of."""
+    parts: int = 4
+    """n: parts to commit to."""
+    rows: int | None = None
+    """Rows of every part; None: all there are, at most `MOST_ROWS`."""
+    validation: int = 2
+    sealed: int = 2
+    epochs: int = 2
+    windows: Mapping[str, int] = field(default_factory=dict)
+    """Lengths by the names of `Windows`; what is not named is `Windows.lasting`."""
+    new_classes: int = 0
+    neurons: int = 32
+    """Most new neurons of a growth."""
+    opener_bond: int | None = None
+    """None: the least that the chain takes."""
+    author_bond: int | None = None
+    bounty: int = 0
+    auditors: tuple[Address, ...] = ()
+    seed: int = 0
+    """Draws which row goes into which part, and the weights of version 0; where the data are public, it is as
+    secret as the sealed parts.
+    """
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """What a person decides about a new model, for good."""
+
+    loss_kind: int
+    policy: int
+    openers: int
+    threshold_ppm: int
+    retention_epsilon_ppm: int
+    retention_delta_ppm: int
+    classes: int | None = None
+    """None: as many as the data have."""
+    hidden: tuple[int, ...] = (32,)
+    """Widths of the hidden layers."""
+    activation: str = "relu"
+    """A name of `ACTIVATIONS`."""
+    weight_bits: int = 8
+
+    @property
+    def kind(self) -> type[HiddenBlock]:
+        """The hidden layers' kind."""
+        return ACTIVATIONS[self.activation]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A round that is ready to be opened by `Opener.open`."""
+
+    payload: OpenRound
+    secrets: RoundSecrets
+
+
+async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> Opening:
+    """A round that founds a model. With one class it grows at once; with more its neurons are trained first.
+
+    Tensors that do not fit into the transaction are uploaded. Raises what `Selection.rows_of` raises,
+    `NotEnoughRows`, `DatasetMismatch`.
+    """
+    spec = await ChainView(wallet.client).spec()
+    data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
+    classes = int(data.labels.max()) + 1 if model.classes is None else model.classes
+    kind = RoundKind.GROW if classes == 1 else RoundKind.TRAIN
+    _check_labels(data, classes + plan.new_classes)
+    network, parameters = _fresh(data, classes, plan, model)
+    template = Founding(
+        network,
+        (),
+        (),
+        model.policy,
+        model.openers,
+        model.loss_kind,
+        model.threshold_ppm,
+        model.retention_epsilon_ppm,
+        model.retention_delta_ppm,
+    )
+    secrets = _secrets(data, plan)
+    height = await ChainView(wallet.client).height()
+    reach = reached_classes(model.policy, plan.new_classes, 0)
+    bond = minimum_opener_bond(spec.rules, None, height)
+    terms = _terms(spec, plan, kind, _Base(network, reach), secrets, _rows(data, plan), bond)
+    founding = founding_of(network, parameters, template)
+    payload = OpenRound(terms, founding=replace(founding, tensors=()))
+    room = spec.rules.max_transaction_bytes - ENVELOPE_BYTES - len(encode(payload))
+    inside, outside = fit_inside(founding.tensors, room)
+    for raw in outside:
+        await wallet.publish(raw)
+    return Opening(replace(payload, founding=replace(founding, tensors=inside)), secrets)
+
+
+async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Opening:
+    """A round on a model that exists: growth if its neurons are frozen, further training else.
+
+    Raises what `Selection.rows_of` raises, `RecordMissing`, `NotEnoughRows`, `DatasetMismatch`,
+    `GrowthImpossible`.
+    """
+    view = ChainView(wallet.client)
+    spec, model = await view.spec(), await view.get(Model, model_id)
+    version = await view.head_version(model)
+    data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
+    if data.inputs != model.inputs:
+        raise DatasetMismatch(
+            "the model has another number of inputs", expected=model.inputs, got=data.inputs
+        )
+    _check_labels(data, model.classes + plan.new_classes)
+    kind = RoundKind.GROW if model.frozen else RoundKind.TRAIN
+    if model.frozen and not plan.new_classes and not plan.neurons:
+        raise GrowthImpossible
+    secrets = _secrets(data, plan)
+    reach = reached_classes(model.policy, plan.new_classes, model.classes_before_growth)
+    bond = minimum_opener_bond(spec.rules, model, await view.height() + 1)
+    terms = _terms(spec, plan, kind, _Base(version.spec, reach), secrets, _rows(data, plan), bond)
+    return Opening(OpenRound(terms, model=model_id), secrets)
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What a round starts from."""
+
+    spec: NetworkSpec
+    reach: int | None
+
+
+def _fresh(data: Dataset, classes: int, plan: RoundPlan, model: ModelPlan) -> tuple[NetworkSpec, Parameters]:
+    rng = np.random.default_rng([plan.seed, 0])
+    return dense_network(data, model.hidden, classes, rng, kind=model.kind, weight_bits=model.weight_bits)
+
+
+def _terms(
+    spec: ChainSpec,
+    plan: RoundPlan,
+    kind: RoundKind,
+    base: _Base,
+    secrets: RoundSecrets,
+    rows: int,
+    bond: int,
+) -> RoundTerms:
+    rules = spec.rules
+    windows = replace(Windows.lasting(rules, spec.block_time_ms), **plan.windows)
+    if kind == RoundKind.TRAIN:
+        caps = Caps.for_network(rules, base.spec, rows)
+    else:
+        caps = Caps.for_growth(rules, base.spec, plan.neurons, plan.new_classes, rows, base.reach)
+    return round_terms(
+        secrets,
+        kind=kind,
+        new_classes=plan.new_classes,
+        rows=rows,
+        validation=plan.validation,
+        sealed=plan.sealed,
+        epochs=plan.epochs,
+        windows=windows,
+        caps=caps,
+        opener_bond=bond if plan.opener_bond is None else plan.opener_bond,
+        author_bond=rules.min_author_bond if plan.author_bond is None else plan.author_bond,
+        bounty=plan.bounty,
+        auditors=plan.auditors,
+    )
+
+
+def _rows(data: Dataset, plan: RoundPlan) -> int:
+    return min(MOST_ROWS, max(1, data.rows // plan.parts)) if plan.rows is None else plan.rows
+
+
+def _secrets(data: Dataset, plan: RoundPlan) -> RoundSecrets:
+    """Raises `NotEnoughRows`."""
+    rng = np.random.default_rng([plan.seed, 1])
+    parts = split_parts(data, plan.parts, _rows(data, plan), rng, os.urandom)
+    return RoundSecrets(os.urandom(32), tuple(parts))
+
+
+def check_inputs(data: Dataset, model: Model) -> None:
+    """Raises `DatasetMismatch` unless the rows have as many features as the model has inputs."""
+    if data.inputs != model.inputs:
+        text = "the rows have another number of features than the model has inputs"
+        raise DatasetMismatch(text, expected=model.inputs, got=data.inputs)
+
+
+def _check_labels(data: Dataset, classes: int) -> None:
+    """A part with a label that the round does not know would abort it, and cost the opener's bond.
+
+    Raises `DatasetMismatch`.
+    """
+    if (highest := int(data.labels.max())) >= classes:
+        raise DatasetMismatch("a label is not a class of the round", expected=classes - 1, got=highest)
+
+
+async def sealed_part(wallet: Wallet, data: Selection, round_id: Hash, seed: int) -> RoundSecrets:
+    """One part for a third party to seal, of as many rows as the round's parts have.
+
+    Raises what `Selection.rows_of` raises, `NotEnoughRows`, `DatasetMismatch`, `RecordMissing`.
+    """
+    view = ChainView(wallet.client)
+    round_ = await view.get(Round, round_id)
+    model = await view.get(Model, round_.model)
+    rows = await asyncio.to_thread(data.rows_of, seed)
+    if rows.inputs != model.inputs:
+        raise DatasetMismatch(
+            "the model has another number of inputs", expected=model.inputs, got=rows.inputs
+        )
+    _check_labels(rows, round_.classes)
+    parts = split_parts(rows, 1, round_.terms.rows, np.random.default_rng(seed), os.urandom)
+    return RoundSecrets(os.urandom(32), tuple(parts))
