@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
+from engram.commands.completion import complete_models, complete_rounds
 from engram.commands.errors import IdAmbiguous, IdNotFound
 from engram.commands.output import short
 
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
     from engram.node.client import RpcClient
 
 ID_DIGITS: Final = 64
+
+model_argument = click.argument("model", required=False, shell_complete=complete_models)
+round_argument = click.argument("round_", metavar="[ROUND]", required=False, shell_complete=complete_rounds)
 
 
 async def find_model(client: RpcClient, beginning: str | None) -> str:

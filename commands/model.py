@@ -9,7 +9,7 @@ import click
 
 from engram.commands.files import check_free, output_option
 from engram.commands.hexadecimal import HASH
-from engram.commands.lookup import find_model
+from engram.commands.lookup import find_model, model_argument
 from engram.commands.options import Group, with_key, with_session
 from engram.commands.output import Column, short
 from engram.commands.predictions import chosen_rows, show_predictions, with_rows
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from engram.participant.wallet import Wallet
     from engram.statemachine.transaction import TxPayload
 
-model_argument = click.argument("model", required=False)
 version_option = click.option("--version", type=click.IntRange(0), help="Number; default: the current one.")
 
 

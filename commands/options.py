@@ -6,15 +6,14 @@ its first argument; `with_key` adds --key and --passphrase-file.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
+from engram.commands.completion import complete_keys
 from engram.commands.session import Session
 
 Function = TypeVar("Function", bound=Callable[..., None])
@@ -102,15 +101,6 @@ def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> b
     return value
 
 
-def _complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from engram.node.config import load_config
-    from engram.node.datadir import KEYS_DIRECTORY
-
-    data_dir = load_config({"data_dir": ctx.params.get("data_dir")}, os.environ).config.data_dir
-    names = sorted(path.stem for path in (data_dir / KEYS_DIRECTORY).glob("*.json"))
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
-
-
 _SHARED: Final = (AS_JSON, "data_dir", "rpc", "key", "passphrase_file")
 _JSON_OPTION: Final = click.option(
     "--json",
@@ -144,7 +134,7 @@ _KEY_OPTION: Final = click.option(
     metavar="NAME",
     envvar="ENGRAM_KEY",
     show_envvar=True,
-    shell_complete=_complete_keys,
+    shell_complete=complete_keys,
     help="The key to act with; default: the only one there is.",
 )
 _PASSPHRASE_OPTION: Final = click.option(

@@ -1,4 +1,4 @@
-"""`engram round`: rounds, their calendar, candidates and data."""
+"""`engram round`: rounds, their calendar, candidates and data; opening and playing them stands beside."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engram.commands import round_open, round_play
 from engram.commands.amounts import format_coins
+from engram.commands.completion import complete_models
 from engram.commands.files import check_free, output_option
-from engram.commands.lookup import find_model, find_round
+from engram.commands.lookup import find_model, find_round, round_argument
 from engram.commands.options import Group, with_key, with_session
 from engram.commands.output import Column, short
 from engram.commands.quality import accuracy, mean_loss
@@ -21,20 +23,25 @@ if TYPE_CHECKING:
     from engram.participant.wallet import Wallet
     from engram.statemachine.transaction import TxPayload
 
-round_argument = click.argument("round_", metavar="[ROUND]", required=False)
-
 
 @click.group("round", cls=Group)
 def command() -> None:
-    """Rounds: what stands in them and when they end.
+    """Open, play and look at rounds.
 
     ROUND is the beginning of a round's id; where it is left out, the open round is meant, or the one opened
     last.
     """
 
 
+command.add_command(round_open.open_round)
+command.add_command(round_play.run)
+command.add_command(round_play.reveal)
+command.add_command(round_play.seal)
+command.add_command(round_play.audit)
+
+
 @command.command("list", example="engram round list\nengram round list --model 3fa2 --json")
-@click.option("--model", metavar="ID", help="Rounds of this model only.")
+@click.option("--model", metavar="ID", shell_complete=complete_models, help="Rounds of this model only.")
 @with_session
 def list_rounds(session: Session, model: str | None) -> None:
     """List the rounds of the chain."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engram.node.client import RpcClient
     from engram.node.config import Config
     from engram.node.keystore import KeyEntry, Keystore
+    from engram.participant.notices import Report
     from engram.participant.wallet import Wallet
     from engram.primitives.keys import PrivateKey
 
@@ -91,6 +92,28 @@ class Session:
 
         key = self.unlock()
         return self.run(lambda client: action(Wallet(client, key)))
+
+    def run_actor(self, action: Callable[[Wallet], Awaitable[T]], report: Report) -> T:
+        """As `run_wallet`, for what takes a whole round: a node that is restarted meanwhile is waited for."""
+        import asyncio
+
+        from engram.participant.patience import PatientClient
+        from engram.participant.wallet import Wallet
+
+        key = self.unlock()
+
+        async def with_client() -> T:
+            async with PatientClient(lambda: self.url, report) as client:
+                return await action(Wallet(client, key))
+
+        return asyncio.run(with_client())
+
+    @property
+    def rounds_folder(self) -> Path:
+        """Where the data directory keeps what must not be lost before it is revealed."""
+        from engram.participant.parts import ROUNDS_DIRECTORY
+
+        return self.config.data_dir / ROUNDS_DIRECTORY
 
     @cached_property
     def hrp(self) -> str:

@@ -129,6 +129,12 @@ class RoundOver(ChainError):
     code = "round_over"
 
 
+class RoundAborted(ChainError):
+    """The round is aborted: the opener did not reveal in time, or his data were not what he committed to."""
+
+    code = "round_aborted"
+
+
 class TransactionDropped(ChainError):
     """The transaction left the mempool without being included."""
 

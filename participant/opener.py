@@ -86,6 +86,18 @@ class Opener:
         self._report(ended(round_))
         return round_
 
+    async def reveal_next(self, round_id: Hash) -> None:
+        """Whichever of `reveal` and `open_sealed` is due next; waits for its phase.
+
+        Raises `SecretsNotFound`, `RoundOver`.
+        """
+        round_ = await self.view.get(Round, round_id)
+        secrets = self.secrets(round_)
+        if len(round_.validation_opened) < round_.terms.validation:
+            await self.reveal(round_id, secrets)
+        else:
+            await self.open_sealed(round_, secrets)
+
     def secrets(self, round_: Round) -> RoundSecrets:
         """What was saved before the round was opened. Raises `SecretsNotFound`, `SecretsInvalid`."""
         return load_secrets(secrets_path(self._folder, round_.terms.nonce_hash))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from engram.participant.errors import NotEnoughRows, SecretsInvalid, SecretsNotF
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
 from engram.primitives.types import Hash, Size
+
+ROUNDS_DIRECTORY: Final = "rounds"
+"""Folder of a data directory for the secrets of rounds, sealed parts and commits."""
 
 Entropy = Callable[[int], bytes]
 """Gives that many random bytes."""

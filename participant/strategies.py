@@ -29,8 +29,8 @@ class Plan:
 
     data: Dataset
     budget: Budget
-    neurons: int
-    """New neurons of a growth; 0 leaves new classes to the neurons there are."""
+    neurons: int | None
+    """New neurons of a growth; 0 leaves new classes to the neurons there are, None adds all that may be."""
     seed: int
 
 
@@ -49,7 +49,7 @@ def honest(plan: Plan) -> Strategy:
             task.parameters,
             known,
             new_classes=task.round.terms.new_classes,
-            neurons=plan.neurons,
+            neurons=_neurons(plan, task),
             budget=plan.budget,
             rng=rng,
             reach=reached_classes(
@@ -61,6 +61,10 @@ def honest(plan: Plan) -> Strategy:
         return grow_draft(task, growth, added)
 
     return propose
+
+
+def _neurons(plan: Plan, task: Task) -> int:
+    return task.round.terms.max_update_neurons if plan.neurons is None else plan.neurons
 
 
 def best_start(task: Task, own: Dataset) -> tuple[NetworkSpec, Parameters]:

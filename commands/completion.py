@@ -1,0 +1,62 @@
+"""What the shell completes: names of keys from the data directory, ids of models and rounds from the node.
+
+Completion answers at once or not at all: a node that does not answer completes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+import click
+from click.shell_completion import CompletionItem
+
+from engram.commands.output import SHORT_DIGITS
+
+_PATIENCE_S: Final = 2.0
+
+
+def complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the keys in the data directory."""
+    from engram.node.config import load_config
+    from engram.node.datadir import KEYS_DIRECTORY
+
+    data_dir = load_config({"data_dir": ctx.params.get("data_dir")}, os.environ).config.data_dir
+    names = sorted(path.stem for path in (data_dir / KEYS_DIRECTORY).glob("*.json"))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Beginnings of the models' ids."""
+    return _ids(_asked(ctx, "model_list"), incomplete, lambda item: f"version {item['head']}")
+
+
+def complete_rounds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Beginnings of the rounds' ids."""
+    return _ids(_asked(ctx, "round_list"), incomplete, lambda item: str(item["phase"]))
+
+
+def _ids(items: list[dict[str, Any]], incomplete: str, help_of: Any) -> list[CompletionItem]:
+    shown = max(SHORT_DIGITS, len(incomplete))
+    found = [item for item in items if item["id"].startswith(incomplete)]
+    return [CompletionItem(item["id"][:shown], help=help_of(item)) for item in found]
+
+
+def _asked(ctx: click.Context, method: str) -> list[dict[str, Any]]:
+    import asyncio
+
+    from engram.commands.session import Session
+    from engram.primitives.errors import ChainError
+
+    rpc = ctx.params.get("rpc") or os.environ.get("ENGRAM_RPC")
+    session = Session(as_json=True, data_dir=ctx.params.get("data_dir"), rpc=rpc)
+
+    async def ask() -> list[dict[str, Any]]:
+        async with asyncio.timeout(_PATIENCE_S), session.client() as client:
+            result: list[dict[str, Any]] = await client.call(method)
+            return result
+
+    try:
+        return asyncio.run(ask())
+    except (ChainError, OSError, TimeoutError):
+        return []

@@ -1,0 +1,160 @@
+"""`engram participate`: an author that plays rounds from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engram.commands.amounts import COINS, format_coins
+from engram.commands.completion import complete_models
+from engram.commands.lookup import find_model, find_round, round_argument
+from engram.commands.options import Command, with_key, with_session
+from engram.commands.selecting import selection_of, with_selection
+from engram.commands.session import Session
+from engram.commands.telling import Teller
+
+if TYPE_CHECKING:
+    from engram.participant.agent import Agent, Played
+    from engram.participant.datasets import Dataset
+    from engram.participant.qat import Budget
+    from engram.participant.task import Strategy
+    from engram.participant.wallet import Wallet
+    from engram.primitives.types import Hash
+
+
+@click.command(
+    "participate",
+    cls=Command,
+    example="engram participate --data digits --share 2/4 --key alice\n"
+    "engram participate --model 3fa2 --follow --data mine.npz --max-bond 5 --max-fee 1\n"
+    "engram participate --adopt donor.npz --key bob",
+)
+@round_argument
+@click.option("--model", metavar="ID", shell_complete=complete_models, help="The open round of this model.")
+@click.option("--follow", is_flag=True, help="Play one round after the other, until Ctrl-C.")
+@with_selection(required=False)
+@click.option("--rows", type=click.IntRange(1), help="Train on so many rows; default: all.")
+@click.option("--steps", type=click.IntRange(1), default=1_000, show_default=True, help="Training steps.")
+@click.option("--batch", type=click.IntRange(1, 65_536), default=64, show_default=True, help="Rows a step.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, 100, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Integer steps that a weight moves in one update at first.",
+)
+@click.option(
+    "--neurons",
+    type=click.IntRange(0, 65_536),
+    help="Growth: new neurons; default: as many as the round allows.",
+)
+@click.option(
+    "--adopt",
+    metavar="FILE|MODEL",
+    help="Growth: append this network as it is, a pulled .npz or another model of the chain; no training.",
+)
+@click.option(
+    "--max-bond", type=COINS, metavar="COINS", help="Most to have at stake as bonds; default: no limit."
+)
+@click.option(
+    "--max-fee", type=COINS, metavar="COINS", help="Most to pay for fees and scorings; default: no limit."
+)
+@click.option("--epochs", type=click.IntRange(1), help="Play so many epochs of a round; default: all.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Fixes the training.")
+@with_key
+@with_session
+def command(
+    session: Session,
+    round_: str | None,
+    model: str | None,
+    follow: bool,
+    rows: int | None,
+    adopt: str | None,
+    neurons: int | None,
+    max_bond: int | None,
+    max_fee: int | None,
+    epochs: int | None,
+    seed: int,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    **options: Any,
+) -> None:
+    """Play rounds as an author: verify, train, commit, reveal, have the result scored.
+
+    The version to build on is recomputed first: if it does not have the loss on record, nothing is trained. A
+    commit's secret is on disk before the commit is sent: call it again after a crash and it is revealed. With
+    --json every event is a line of JSON, the result of a round the last.
+    """
+    from engram.participant.limits import Limits
+    from engram.participant.qat import Budget
+
+    context = click.get_current_context()
+    if round_ is not None and (model is not None or follow):
+        raise click.UsageError("say either ROUND or --model and --follow", context)
+    if (adopt is None) == (options["data"] is None):
+        raise click.UsageError("say either --data or --adopt", context)
+    data = None if options["data"] is None else selection_of(options, rows).rows_of(seed)
+    budget = Budget(steps=steps, batch=batch, learning_rate=learning_rate)
+    limits = Limits(max_bond, max_fee)
+    with Teller(as_json=session.as_json) as teller:
+
+        async def action(wallet: Wallet) -> None:
+            from engram.participant.agent import Agent
+
+            strategy = await _strategy(wallet, data, budget, neurons, seed, adopt)
+            agent = Agent(
+                wallet,
+                strategy,
+                session.rounds_folder,
+                teller.tell,
+                data=data,
+                limits=limits,
+                epochs=epochs,
+                progress=lambda step, loss: teller.training(step, steps, loss),
+            )
+            await _play(agent, wallet, round_, model, follow, teller)
+
+        session.run_actor(action, teller.tell)
+
+
+async def _play(
+    agent: Agent, wallet: Wallet, round_: str | None, model: str | None, follow: bool, teller: Teller
+) -> None:
+    client = wallet.client
+    model_id = bytes.fromhex(await find_model(client, model)) if model is not None else None
+    while True:
+        if round_ is not None:
+            chosen: Hash = bytes.fromhex(await find_round(client, round_))
+        else:
+            chosen = await (agent.next_round(model_id) if follow else agent.open_round(model_id))
+        _show(teller, await agent.play(chosen))
+        if not follow:
+            return
+
+
+async def _strategy(
+    wallet: Wallet, data: Dataset | None, budget: Budget, neurons: int | None, seed: int, adopt: str | None
+) -> Strategy:
+    import asyncio
+
+    from engram.participant.agent import find_donor, load_donor
+    from engram.participant.strategies import Plan, adopting, honest
+    from engram.participant.view import ChainView
+
+    if data is not None:
+        return honest(Plan(data, budget, neurons, seed))
+    assert adopt is not None
+    if (path := Path(adopt)).suffix == ".npz":
+        return adopting(await asyncio.to_thread(load_donor, path))
+    donor = bytes.fromhex(await find_model(wallet.client, adopt))
+    return adopting(await find_donor(ChainView(wallet.client), donor))
+
+
+def _show(teller: Teller, played: Played) -> None:
+    facts = played.to_json()
+    shown = {**facts, "fees": format_coins(played.fees), "claimed": format_coins(played.claimed)}
+    epochs = [f"{epoch['epoch']}: {epoch['code']}" for epoch in facts["epochs"]]
+    teller.result(facts, {**shown, "epochs": epochs}.items())

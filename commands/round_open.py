@@ -1,0 +1,215 @@
+"""`engram round open`: founds a model by its first round, or opens a round on a model that exists."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from engram.commands.amounts import COINS, format_coins
+from engram.commands.lookup import find_model, model_argument
+from engram.commands.options import Command, with_key, with_session
+from engram.commands.selecting import selection_of, with_selection
+from engram.commands.session import Session
+from engram.commands.values import WIDTHS, WINDOW_LENGTHS, PartOfOne
+
+if TYPE_CHECKING:
+    from engram.participant.opening import ModelPlan, RoundPlan
+    from engram.participant.wallet import Wallet
+
+LOSSES: Final = {"softmax_cross_entropy": 1, "squared_error": 2, "zero_one": 3}
+POLICIES: Final = ("strict", "gated")
+OPENERS: Final = ("founder", "anyone")
+ACTIVATIONS: Final = ("relu", "square")
+
+
+@click.command(
+    "open",
+    cls=Command,
+    example="engram round open --data digits --take-classes 0-5 --hidden 32 --bounty 50\n"
+    "engram round open 3fa2 --data digits --new-classes 4 --neurons 32\n"
+    "engram round open --data mine.csv --share 1/4 --auditor leng1… --windows commit=40,gap=2",
+)
+@model_argument
+@with_selection()
+@click.option(
+    "--parts", type=click.IntRange(2, 256), default=4, show_default=True, help="Parts to commit to."
+)
+@click.option("--rows", type=click.IntRange(1), help="Rows of a part; default: all there are, at most 1,000.")
+@click.option(
+    "--validation",
+    type=click.IntRange(1, 255),
+    default=2,
+    show_default=True,
+    help="Parts that are drawn to be revealed first.",
+)
+@click.option(
+    "--sealed",
+    type=click.IntRange(1, 255),
+    default=2,
+    show_default=True,
+    help="Parts that are drawn to open last.",
+)
+@click.option("--epochs", type=click.IntRange(1, 32), default=2, show_default=True)
+@click.option(
+    "--windows",
+    type=WINDOW_LENGTHS,
+    metavar="LENGTHS",
+    default={},
+    help="Blocks of the phases, as commit=20,gap=2, or one number for all but the gap; default: a minute "
+    "each, three to commit in.",
+)
+@click.option("--bond", "opener_bond", type=COINS, metavar="COINS", help="Yours; default: the least.")
+@click.option("--author-bond", type=COINS, metavar="COINS", help="An author's; default: the least.")
+@click.option(
+    "--bounty", type=COINS, metavar="COINS", default=0, help="For those who remove loss; default: none."
+)
+@click.option(
+    "--auditor",
+    "auditors",
+    multiple=True,
+    metavar="ACCOUNT",
+    help="An address, or a key's name, that may seal a part of its own; may be repeated.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    help="Fixes the split and the first weights. Keep it secret where the data are public. Default: drawn.",
+)
+@click.option("--new-classes", type=click.IntRange(0, 1024), default=0, help="Growth: classes to add.")
+@click.option(
+    "--neurons",
+    type=click.IntRange(0, 65_536),
+    default=32,
+    show_default=True,
+    help="Growth: most new neurons of an update.",
+)
+@click.option("--classes", type=click.IntRange(1, 1024), help="Founding: default: as many as the data have.")
+@click.option(
+    "--hidden", type=WIDTHS, metavar="WIDTHS", default=(32,), help="Founding: hidden layers; default: 32."
+)
+@click.option(
+    "--activation", type=click.Choice(ACTIVATIONS), default="relu", show_default=True, help="Founding."
+)
+@click.option(
+    "--weight-bits", type=click.Choice(("8", "16")), default="8", show_default=True, help="Founding."
+)
+@click.option(
+    "--loss",
+    type=click.Choice(tuple(LOSSES)),
+    default="softmax_cross_entropy",
+    show_default=True,
+    help="Founding.",
+)
+@click.option(
+    "--threshold",
+    type=PartOfOne(1),
+    metavar="NUMBER",
+    default="0.2",
+    show_default=True,
+    help="Founding: neurons freeze at this share of ln(classes) nats a row.",
+)
+@click.option(
+    "--policy",
+    type=click.Choice(POLICIES),
+    default="strict",
+    show_default=True,
+    help="Founding: whether growth may feed old classes.",
+)
+@click.option(
+    "--openers",
+    type=click.Choice(OPENERS),
+    default="founder",
+    show_default=True,
+    help="Founding: who opens later rounds.",
+)
+@click.option(
+    "--epsilon",
+    type=PartOfOne(1),
+    metavar="NUMBER",
+    default="0.02",
+    show_default=True,
+    help="Founding: share of a retained part's rows that growth may forget.",
+)
+@click.option(
+    "--delta",
+    type=PartOfOne(10),
+    metavar="NUMBER",
+    default="0.25",
+    show_default=True,
+    help="Founding: share by which growth may raise a retained part's loss.",
+)
+@with_key
+@with_session
+def open_round(session: Session, model: str | None, auditors: tuple[str, ...], **options: Any) -> None:
+    """Open a round from data: on MODEL, or founding a new one.
+
+    A round on a model whose neurons are frozen grows it, any other trains it further. Salts, nonce and parts
+    are saved in the data directory first; `engram round run` reveals them.
+    """
+    from engram.primitives.keys import parse_address
+
+    founding = _model_plan(options)
+    addresses = tuple(parse_address(session.address(name), session.hrp) for name in auditors)
+    plan = _round_plan(options, addresses)
+
+    async def action(wallet: Wallet) -> dict[str, Any]:
+        from engram.participant.opener import Opener, secrets_path
+        from engram.participant.opening import draft_founding, draft_round
+
+        if model is None:
+            opening = await draft_founding(wallet, plan, founding)
+        else:
+            opening = await draft_round(wallet, plan, bytes.fromhex(await find_model(wallet.client, model)))
+        folder = session.rounds_folder
+        round_id = await Opener(wallet, folder, session.note).open(opening.payload, opening.secrets)
+        found = await wallet.client.call("round_get", id=round_id)
+        path = secrets_path(folder, opening.payload.terms.nonce_hash)
+        return {**found, "round": round_id.hex(), "secrets": str(path)}
+
+    result = session.run_wallet(action)
+    terms = result["terms"]
+    fields = {
+        "round": result["round"],
+        "model": result["model"],
+        "kind": "GROW" if terms["kind"] else "TRAIN",
+        "parts": f"{len(terms['commitments'])} of {terms['rows']} rows",
+        "bond": format_coins(terms["opener_bond"]),
+        "author bond": format_coins(terms["author_bond"]),
+        "bounty": format_coins(terms["bounty"]),
+        "calendar": result["calendar"],
+        "secrets": result["secrets"],
+    }
+    session.show(result, fields.items())
+
+
+def _model_plan(options: dict[str, Any]) -> ModelPlan:
+    """The founding's options, taken out of all."""
+    from engram.participant.opening import ModelPlan
+
+    return ModelPlan(
+        loss_kind=LOSSES[options.pop("loss")],
+        policy=POLICIES.index(options.pop("policy")),
+        openers=OPENERS.index(options.pop("openers")),
+        threshold_ppm=options.pop("threshold"),
+        retention_epsilon_ppm=options.pop("epsilon"),
+        retention_delta_ppm=options.pop("delta"),
+        classes=options.pop("classes"),
+        hidden=options.pop("hidden"),
+        activation=options.pop("activation"),
+        weight_bits=int(options.pop("weight_bits")),
+    )
+
+
+def _round_plan(options: dict[str, Any], auditors: tuple[bytes, ...]) -> RoundPlan:
+    """The other options."""
+    from engram.participant.opening import RoundPlan
+
+    data, seed = selection_of(options), options.pop("seed")
+    return RoundPlan(
+        data=data,
+        auditors=auditors,
+        seed=secrets.randbelow(2**63) if seed is None else seed,
+        **options,
+    )

@@ -1,0 +1,134 @@
+"""`engram round run`, `reveal`, `seal`, `audit`: the sides of a round that keep data back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engram.commands.lookup import find_round, round_argument
+from engram.commands.options import Command, with_key, with_session
+from engram.commands.selecting import selection_of, with_selection
+from engram.commands.session import Session
+from engram.commands.telling import Teller
+
+if TYPE_CHECKING:
+    from engram.participant.wallet import Wallet
+
+
+@click.command("run", cls=Command, example="engram round run\nengram round run 77ab --key founder --json")
+@round_argument
+@with_key
+@with_session
+def run(session: Session, round_: str | None) -> None:
+    """Play the opener's side of a round to its end: reveal, wait, open the sealed parts, settle.
+
+    What is done already is not done again: call it again after a crash. With --json, every event is a line of
+    JSON, the result the last.
+    """
+    with Teller(as_json=session.as_json) as teller:
+
+        async def action(wallet: Wallet) -> dict[str, Any]:
+            from engram.participant.opener import Opener
+
+            identity = bytes.fromhex(await find_round(wallet.client, round_))
+            await Opener(wallet, session.rounds_folder, teller.tell).run(identity)
+            result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
+            return result
+
+        result = session.run_actor(action, teller.tell)
+    _conclude(teller, result)
+
+
+@click.command("reveal", cls=Command, example="engram round reveal --key founder")
+@round_argument
+@with_key
+@with_session
+def reveal(session: Session, round_: str | None) -> None:
+    """Reveal what is due next: the validation parts after the draw, or the sealed parts in the audit.
+
+    Waits for the phase. `engram round run` does this and the rest.
+    """
+    with Teller(as_json=session.as_json) as teller:
+
+        async def action(wallet: Wallet) -> dict[str, Any]:
+            from engram.participant.opener import Opener
+
+            identity = bytes.fromhex(await find_round(wallet.client, round_))
+            opener = Opener(wallet, session.rounds_folder, teller.tell)
+            await opener.reveal_next(identity)
+            result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
+            return result
+
+        result = session.run_actor(action, teller.tell)
+    opened = {use: len(result[f"{use}_opened"]) for use in ("validation", "sealed")}
+    facts = {"round": result["id"], **opened}
+    teller.result(facts, facts.items())
+
+
+@click.command("seal", cls=Command, example="engram round seal --data digits --share 4/4 --key carol")
+@round_argument
+@with_selection()
+@click.option("--seed", type=click.IntRange(0), default=0, help="Chooses the rows.")
+@with_key
+@with_session
+def seal(session: Session, round_: str | None, seed: int, **options: Any) -> None:
+    """Seal a part of your own in a round that names you as an auditor.
+
+    The part is saved in the data directory first; `engram round audit` opens it.
+    """
+    data = selection_of(options)
+    with Teller(as_json=session.as_json) as teller:
+
+        async def action(wallet: Wallet) -> dict[str, Any]:
+            from engram.participant.opener import Auditor, sealed_path
+            from engram.participant.opening import sealed_part
+
+            identity = bytes.fromhex(await find_round(wallet.client, round_))
+            secrets = await sealed_part(wallet, data, identity, seed)
+            await Auditor(wallet, session.rounds_folder, teller.tell).seal(identity, secrets)
+            commitment = secrets.parts[0].commitment
+            path = sealed_path(session.rounds_folder, commitment)
+            return {"round": identity.hex(), "commitment": commitment.hex(), "secrets": str(path)}
+
+        result = session.run_actor(action, teller.tell)
+    teller.result(result, result.items())
+
+
+@click.command("audit", cls=Command, example="engram round audit --key carol")
+@round_argument
+@with_key
+@with_session
+def audit(session: Session, round_: str | None) -> None:
+    """Wait for the audit and open the part that you sealed. Call it again after a crash."""
+    with Teller(as_json=session.as_json) as teller:
+
+        async def action(wallet: Wallet) -> dict[str, Any]:
+            from engram.participant.opener import Auditor
+
+            identity = bytes.fromhex(await find_round(wallet.client, round_))
+            await Auditor(wallet, session.rounds_folder, teller.tell).audit(identity)
+            result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
+            return result
+
+        result = session.run_actor(action, teller.tell)
+    facts = {"round": result["id"], "independent": result["independent"]}
+    teller.result(facts, facts.items())
+
+
+def _conclude(teller: Teller, result: dict[str, Any]) -> None:
+    """Shows how a round ended. Raises `RoundAborted` where the opener failed a duty."""
+    from engram.participant.errors import RoundAborted
+    from engram.statemachine.round_records import RoundStatus
+
+    status = RoundStatus(result["status"])
+    if status == RoundStatus.ABORTED:
+        raise RoundAborted(got=result["id"])
+    facts = {
+        "round": result["id"],
+        "model": result["model"],
+        "status": status.name.lower(),
+        "version": result["new_version"] if status == RoundStatus.DECIDED else None,
+        "winner": result["winner"],
+    }
+    teller.result(facts, facts.items())

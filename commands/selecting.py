@@ -1,0 +1,58 @@
+"""The options that choose rows of a data set, for everyone who brings data to a round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engram.commands.values import LABELS, SHARE
+
+if TYPE_CHECKING:
+    from engram.participant.selection import Selection
+
+
+def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Adds --data, --share, --take-classes and --relabel."""
+    options = (
+        click.option(
+            "--data",
+            metavar="DATA",
+            required=required,
+            help="digits, a folder of idx files, .csv or .npz.",
+        ),
+        click.option(
+            "--share",
+            type=SHARE,
+            metavar="I/N",
+            default=(1, 1),
+            help="Use only share I of N: shares of the same N have no row in common.",
+        ),
+        click.option(
+            "--take-classes",
+            "take_classes",
+            type=LABELS,
+            metavar="LABELS",
+            default=(),
+            help="Use only these labels, as 0-5,8.",
+        ),
+        click.option(
+            "--relabel", is_flag=True, help="Call the labels of --take-classes 0, 1, … in their order."
+        ),
+    )
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def selection_of(options: dict[str, Any], rows: int | None = None) -> Selection:
+    """What the options name, `rows` of it; takes them out of `options`. There is a --data."""
+    from engram.participant.selection import Selection
+
+    source, share = options.pop("data"), options.pop("share")
+    return Selection(source, share, options.pop("take_classes"), options.pop("relabel"), rows)

@@ -1,0 +1,81 @@
+"""How commands that take long say what happens: JSON lines, plain lines, or a live display in a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import click
+
+from engram.commands.output import print_fields
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from engram.participant.notices import Notice
+
+QUARTERS: Final = 4
+"""How often training is told of where no display shows it."""
+
+
+class Teller:
+    """Tells the notices of one command, and its result. Results go to standard output, notices to standard
+    error; with --json each is a line of JSON on standard output, the result last.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._display: Progress | None = None
+        self._bar: Any = None
+        self._quarter = 0
+
+    def __enter__(self) -> Self:
+        if not self._as_json and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._display = Progress(console=Console(stderr=True), transient=True)
+            self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._display is not None:
+            self._display.stop()
+
+    def tell(self, notice: Notice) -> None:
+        """A notice, at once."""
+        if self._as_json:
+            click.echo(json.dumps(notice.to_json()))
+        elif self._display is not None:
+            self._display.console.print(str(notice), markup=False, highlight=False)
+        else:
+            click.echo(str(notice), err=True)
+
+    def training(self, step: int, steps: int, loss: float) -> None:
+        """How far a training is; called from its thread."""
+        if self._display is not None:
+            if self._bar is None:
+                self._bar = self._display.add_task("training", total=steps)
+            text = f"training, loss {loss:.3f}"
+            self._display.update(self._bar, completed=step, description=text, visible=step < steps)
+            return
+        quarter = step * QUARTERS // steps
+        if quarter == self._quarter:
+            return
+        self._quarter = quarter % QUARTERS
+        if self._as_json:
+            click.echo(json.dumps({"event": "training", "step": step, "steps": steps, "loss": loss}))
+        else:
+            click.echo(f"training: {step} of {steps} steps, loss {loss:.3f}", err=True)
+
+    def result(self, result: dict[str, Any], fields: Iterable[tuple[str, object]]) -> None:
+        """What the command came to."""
+        if self._as_json:
+            click.echo(json.dumps({"event": "result", **result}))
+        else:
+            print_fields(fields)

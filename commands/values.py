@@ -1,0 +1,116 @@
+"""Values on the command line that are more than a number or a name: labels, shares, widths, windows, parts of
+one.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import click
+
+MOST_LABEL: Final = 65_535
+PPM: Final = 1_000_000
+WINDOWS: Final = ("open", "reveal", "commit", "update", "audit", "retention", "gap")
+"""Phases of a round whose lengths its opener chooses."""
+
+
+class Labels(click.ParamType[tuple[int, ...]]):
+    """Labels such as 0-5,8; the value is all of them, in the order given."""
+
+    name = "labels"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        labels: list[int] = []
+        for item in str(value).split(","):
+            match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", item.strip())
+            first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+            if not first <= last <= MOST_LABEL:
+                self.fail(f"{value!r} is not a list of labels such as 0-5,8", param, ctx)
+            labels += range(first, last + 1)
+        if len(set(labels)) != len(labels):
+            self.fail(f"{value!r} names a label twice", param, ctx)
+        return tuple(labels)
+
+
+class Share(click.ParamType[tuple[int, int]]):
+    """A share such as 2/4; the value is its number, from 1, and how many there are."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", str(value))
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            self.fail(f"{value!r} is not a share such as 2/4", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+class Widths(click.ParamType[tuple[int, ...]]):
+    """Widths of layers such as 64,32, or `none`."""
+
+    name = "widths"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        if value == "none":
+            return ()
+        cells = str(value).split(",")
+        if not all(re.fullmatch(r"[1-9][0-9]{0,5}", cell.strip()) for cell in cells):
+            self.fail(f"{value!r} is not a list of widths such as 64,32, nor `none`", param, ctx)
+        return tuple(int(cell) for cell in cells)
+
+
+class Windows(click.ParamType[dict[str, int]]):
+    """Lengths of phases in blocks: commit=20,gap=2, or one number for all but the gap."""
+
+    name = "windows"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
+        if isinstance(value, dict):
+            return value
+        if re.fullmatch(r"[0-9]{1,9}", str(value)):
+            return {name: int(value) for name in WINDOWS if name != "gap"}
+        lengths: dict[str, int] = {}
+        for item in str(value).split(","):
+            name, equals, blocks = item.strip().partition("=")
+            if name not in WINDOWS or not equals or not re.fullmatch(r"[0-9]{1,9}", blocks):
+                names = ", ".join(WINDOWS)
+                self.fail(f"{item!r} is not PHASE=BLOCKS; the phases are {names}", param, ctx)
+            lengths[name] = int(blocks)
+        return lengths
+
+
+class PartOfOne(click.ParamType[int]):
+    """A decimal number from 0 to a largest one; its value is in millionths, exactly."""
+
+    name = "number"
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            scaled = Decimal(str(value)) * PPM
+            if scaled == scaled.to_integral_value() and 0 <= scaled <= self._largest * PPM:
+                return int(scaled)
+        except InvalidOperation:
+            pass
+        self.fail(f"{value!r} is not a number from 0 to {self._largest} with six decimals", param, ctx)
+
+
+LABELS: Final = Labels()
+SHARE: Final = Share()
+WIDTHS: Final = Widths()
+WINDOW_LENGTHS: Final = Windows()
