@@ -123,7 +123,7 @@ class UnknownBlob(InvalidTransaction):
 
 
 class BlobNotUsable(InvalidTransaction):
-    """The bytes came with this very block; they can be named from the next one on."""
+    """The bytes, or the version, came with this very block; they can be named from the next one on."""
 
     code = "blob_not_usable"
 

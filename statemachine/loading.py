@@ -14,6 +14,7 @@ from engram.nn.tensor import Explicit, Seeded, tensor_size
 from engram.primitives.types import Hash
 from engram.statemachine.content import usable_blob
 from engram.statemachine.context import BlockContext
+from engram.statemachine.errors import BlobNotUsable
 from engram.statemachine.parameters import HasSources, Network, sources_of, weight_code
 from engram.statemachine.record import TensorSource
 from engram.statemachine.records import Part, Version
@@ -46,8 +47,17 @@ def open_network(
 
 
 def version_network(state: State, ctx: BlockContext, version: Version) -> Network:
-    """The network of a version. Raises `BlobNotUsable` within the very block that brought its tensors."""
+    """The network of a version that is usable."""
     return open_network(state, ctx, version.spec, version.hidden, version.outputs)
+
+
+def check_version_usable(ctx: BlockContext, version: Version) -> None:
+    """A version can be asked for from the block after the one that made it: then it holds all of its tensors.
+
+    One comparison in place of a look at hundreds of tensors. Raises `BlobNotUsable`.
+    """
+    if version.height >= ctx.height:
+        raise BlobNotUsable(expected=version.height + 1, got=ctx.height)
 
 
 def check_sources(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from engram.nn.data import PartData, parse_part, part_commitment, part_size
 from engram.nn.errors import BadPart
-from engram.primitives.types import Address, Hash
+from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import Content, Inline, blob_id, bring, content_size, hold
 from engram.statemachine.context import BlockContext
 from engram.statemachine.draw import draw_parts, draw_seed, nonce_hash
@@ -108,13 +108,19 @@ def check_distinct(opened: list[Hash], blob: Hash) -> None:
 def publish(
     state: State, ctx: BlockContext, entry: Entry, opening: Opening, raw: bytes, rows: PartData
 ) -> tuple[OpenedPart, DataPart]:
-    """Records the part and the incumbent's score on it; somebody may have published the same bytes before."""
+    """Records the part and the incumbent's score on it.
+
+    The first round that reveals a part writes its record, over that of whoever published the bytes on their
+    own: a commitment that another round copies must not change what the ledger says of it.
+    """
     blob = bring(state, ctx, raw)
-    if state.find(Part, opening.part) is None:
+    known = state.find(Part, opening.part)
+    if known is None:
         hold(state, blob)
     round_, base, owner = entry.round, entry.base, opening.owner
     count, inputs = rows.features.shape
-    state.put(Part(opening.part, blob, count, inputs, round_.classes, owner, round_.id, ctx.height))
+    if known is None or known.round == ZERO_HASH:
+        state.put(Part(opening.part, blob, count, inputs, round_.classes, owner, round_.id, ctx.height))
     part = DataPart(opening.part, lambda: rows)
     score = score_baseline(state, ctx, round_, entry.model, base, part)
     state.put(ScoreEntry(round_.model, base.number, opening.part, score.loss, score.correct, count))

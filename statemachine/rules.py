@@ -17,6 +17,9 @@ from engram.statemachine.errors import BadRules
 MAX_ISSUED: Final = 2**63
 """Subsidies of all blocks stay below this: with the coins of genesis, below 2^64."""
 
+MAX_ROWS: Final = 2**17
+"""Rows of a part: a null growth adds less than 2^38 + 2^28 a row, and 255 of them to a loss fit 64 bits."""
+
 ENVELOPE_BYTES: Final = 1_024
 """What a transaction may have besides the bytes that it brings."""
 
@@ -112,6 +115,7 @@ def _bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
     return (
         ("fees.macs_per_spark", rules.fees.macs_per_spark, 1, 2**63),
         ("networks.max_blocks", rules.networks.max_blocks, 1, MAX_BLOCKS),
+        ("networks.max_rows", rules.networks.max_rows, 1, MAX_ROWS),
         ("max_transaction_bytes", rules.max_transaction_bytes, 2 * ENVELOPE_BYTES, 2**20),
         ("max_body_bytes", rules.max_body_bytes, rules.max_transaction_bytes, 2**26),
         ("reserved_share_ppm", rules.reserved_share_ppm, 0, 1_000_000),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, ClassVar, Final, cast
 
 from engram.nn.dtypes import UINT8
 from engram.nn.errors import ShapeMismatch
@@ -12,13 +12,19 @@ from engram.nn.tensor import dtype_code, tensor_array
 from engram.primitives.types import U32, Address, Hash, Size
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import TooManyRows
-from engram.statemachine.loading import version_network
+from engram.statemachine.loading import check_version_usable, version_network
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Model, Version, u32
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import network_macs
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
+
+ANSWER_MACS: Final = 2**14
+"""What writing one logit into a receipt costs, in multiply-accumulates of equal time."""
+
+ANSWERS_PER_RECORD: Final = 8
+"""Logits that take the room of a record in a receipt, which every node keeps."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +46,9 @@ class Infer:
             raise TooManyRows(expected=rules.max_infer_rows, got=rows)
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """A full forward pass.
+        """A full forward pass, and the answer's room in the receipt.
 
-        Raises `MissingRecord`, `ShapeMismatch`, `TooManyRows`, and what `usable_blob` raises.
+        Raises `MissingRecord`, `ShapeMismatch`, `TooManyRows`, `BlobNotUsable`.
         """
         version = self._version(state)
         rows, inputs = self._rows().shape
@@ -51,8 +57,9 @@ class Infer:
         if (values := rows * version.spec.classes) > ctx.rules.max_infer_values:
             most = ctx.rules.max_infer_values
             raise TooManyRows("too many logits for a receipt", expected=most, got=values)
-        version_network(state, ctx, version)
-        return Cost(macs=network_macs(ctx.rules, version, rows))
+        check_version_usable(ctx, version)
+        macs = network_macs(ctx.rules, version, rows) + ANSWER_MACS * values
+        return Cost(macs=macs, records=-(-values // ANSWERS_PER_RECORD))
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """An event a row: version, row, predicted class, logits in Q16 nats.

@@ -3,7 +3,9 @@
 The first chunk to come, whichever index it has, opens the upload and takes a deposit. The last one completes
 it: if the joined bytes have the blob's id, the deposit returns and the blob can be named from the next block
 on; if not, the transaction FAILS with `blob_hash_mismatch`, the upload ends and the deposit is burned. An
-upload that has expired is begun anew by its uploader's next chunk, and its old deposit is burned.
+upload that has expired is begun anew by its uploader's next chunk, and its old deposit is burned. Where the
+blob came whole by another way meanwhile, the uploader's next chunk ends the upload and frees the deposit:
+else whoever copies the chunks and completes them first would take it from him.
 """
 
 from __future__ import annotations
@@ -61,6 +63,8 @@ class PublishChunk:
 
         Raises `BlobKnown`, `UploadSizeMismatch`, `ChunkRepeated`.
         """
+        if self._superseded(state, ctx, sender) is not None:
+            return Cost()
         upload = self._running(state, ctx, sender)
         if upload is None:
             completes, deposit = self._chunk_count(ctx.rules) == 1, ctx.rules.upload_deposit
@@ -71,6 +75,8 @@ class PublishChunk:
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Raises what `cost` raises; `MissingBlob` where this node lacks an earlier chunk."""
+        if (superseded := self._superseded(state, ctx, sender)) is not None:
+            return _ended(state, ctx, superseded)
         upload = self._running(state, ctx, sender) or self._begin(state, ctx, sender)
         chunks = (*upload.chunks[: self.index], chunk_hash(self.data), *upload.chunks[self.index + 1 :])
         upload = replace(upload, chunks=chunks)
@@ -82,11 +88,18 @@ class PublishChunk:
     def _chunk_count(self, rules: Rules) -> int:
         return -(-self.size_bytes // rules.chunk_bytes)
 
+    def _superseded(self, state: State, ctx: BlockContext, sender: Address) -> Upload | None:
+        """The sender's upload of a blob that the chain has; None if the chain lacks it."""
+        known = state.find(Blob, self.blob)
+        if known is None or is_dead(ctx.rules, known, ctx.height):
+            return None
+        upload = state.find(Upload, sender, self.blob)
+        if upload is None:
+            raise BlobKnown(got=self.blob)
+        return upload
+
     def _running(self, state: State, ctx: BlockContext, sender: Address) -> Upload | None:
         """The sender's unfinished upload of this blob, which lacks this chunk; None if one has to begin."""
-        known = state.find(Blob, self.blob)
-        if known is not None and not is_dead(ctx.rules, known, ctx.height):
-            raise BlobKnown(got=self.blob)
         upload = state.find(Upload, sender, self.blob)
         if upload is None or ctx.height >= upload.expires:
             return None
@@ -121,3 +134,12 @@ class PublishChunk:
         money.give(state, upload.uploader, upload.deposit)
         state.put(Blob(self.blob, self.size_bytes, ctx.height, 0))
         return Outcome((Event("blob_completed", self.blob, (self.size_bytes,)),), blobs={self.blob: raw})
+
+
+def _ended(state: State, ctx: BlockContext, upload: Upload) -> Outcome:
+    """An upload that nobody needs any more: the deposit returns unless it has expired."""
+    state.delete(upload)
+    returned = upload.deposit if ctx.height < upload.expires else 0
+    money.give(state, upload.uploader, returned)
+    money.burn(state, upload.deposit - returned)
+    return Outcome((Event("upload_superseded", upload.blob, (returned,)),))

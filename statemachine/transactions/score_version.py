@@ -9,7 +9,7 @@ from engram.nn.errors import ShapeMismatch
 from engram.primitives.types import U32, Address, Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import ScoreKnown
-from engram.statemachine.loading import open_part, version_network
+from engram.statemachine.loading import check_version_usable, open_part, version_network
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Model, Part, ScoreEntry, Version, u32
 from engram.statemachine.rules import Rules
@@ -35,7 +35,8 @@ class ScoreVersion:
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
         """One record and a full forward pass over the part.
 
-        Raises `MissingRecord`, `ShapeMismatch`, `ScoreKnown`; what `usable_blob` raises.
+        Raises `MissingRecord`, `ShapeMismatch`, `ScoreKnown`, `BlobNotUsable`; what `usable_blob` raises for
+        the part.
         """
         version = state.get(Version, self.model, u32(self.version))
         part = state.get(Part, self.part)
@@ -43,7 +44,7 @@ class ScoreVersion:
             raise ShapeMismatch("the part is not of this model", expected=inputs, got=part.inputs)
         if state.find(ScoreEntry, self.model, u32(self.version), self.part) is not None:
             raise ScoreKnown(got=self.part)
-        version_network(state, ctx, version)
+        check_version_usable(ctx, version)
         open_part(state, ctx, part)
         return Cost(macs=network_macs(ctx.rules, version, part.rows, part.classes), records=1)
 

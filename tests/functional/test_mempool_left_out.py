@@ -1,4 +1,4 @@
-"""What a block template cannot hold: kept while only others stand in its way, dropped if the head refuses it."""
+"""What a block template cannot hold: kept while only others stand in its way, dropped by the head."""
 
 from engram.node.store import BlockRef
 from engram.primitives.types import Hash

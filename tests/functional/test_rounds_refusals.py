@@ -213,6 +213,25 @@ def test_a_part_that_somebody_published_before_still_opens() -> None:
     assert play.ledger.state.get(Blob, part.blob).refs == 1
 
 
+def test_a_round_that_copies_commitments_does_not_rewrite_the_part() -> None:
+    """Commitments are public; once the parts are, whoever copied them can open them too."""
+    play = Play()
+    play.found(terms=train_terms(play.parts, validation=3, reveal_window=4))
+    copier = Play(ledger=play.ledger)
+    copier.parts = play.parts
+    wide = network(play.inputs, 0, classes=3)
+    copier.found(wide, terms=train_terms(play.parts, validation=3, reveal_window=4))
+    copier.at(Phase.REVEAL)
+    mine, copied = (each.drawn_parts()[0] for each in (play, copier))
+    secret = next(part for part in mine if part in copied)
+    play.ok(play.send(OPENER, play.part_payload(secret)))
+    before = play.ledger.state.get(Part, secret.commitment)
+    copier.ok(copier.send(OPENER, copier.part_payload(secret)))
+    assert play.ledger.state.get(Part, secret.commitment) == before
+    assert (before.round, before.classes) == (play.id, 2)
+    assert play.ledger.state.get(Blob, before.blob).refs == 1
+
+
 def test_commits() -> None:
     play = Play(rules=replace(SMALL_RULES, max_commits_per_epoch=2))
     play.found(terms=train_terms(play.parts, epochs=2))

@@ -114,10 +114,13 @@ def claim_rewards() -> list[Case]:
 
 
 def publish_chunk() -> list[Case]:
-    ledger = RecordingLedger({ALICE: COINS}, rules=Rules(chunk_bytes=32))
+    ledger = RecordingLedger({ALICE: COINS, BOB: COINS}, rules=Rules(chunk_bytes=32))
     raw, wrong = bytes(range(40)), b"\x77" * 32
-    for index in (1, 0):
-        ledger.send(ALICE, PublishChunk(blob_id(raw), 40, index, raw[32 * index : 32 * index + 32]))
+    first, last = (
+        PublishChunk(blob_id(raw), 40, index, raw[32 * index : 32 * index + 32]) for index in (0, 1)
+    )
+    for sender, chunk in ((BOB, first), (ALICE, last), (ALICE, first), (BOB, last)):
+        ledger.send(sender, chunk)
     assert ledger.send(ALICE, PublishChunk(wrong, 3, 0, b"abc")).code == "blob_hash_mismatch"
     return ledger.cases
 

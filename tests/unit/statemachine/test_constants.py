@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from engram.nn.spec import NetworkLimits
 from engram.primitives.codec import encode
 from engram.statemachine.errors import BadRules, NotActivated, UpgradeRequired
 from engram.statemachine.fees import fee_of, price_of_macs
@@ -72,6 +73,7 @@ def test_the_default_rules_hold_together() -> None:
         {"max_candidates": 9},
         {"max_candidates": 0},
         {"max_infer_rows": 2_000},
+        {"networks": NetworkLimits(max_rows=2**17 + 1)},
     ],
 )
 def test_rules_that_contradict_each_other(change: dict[str, object]) -> None:

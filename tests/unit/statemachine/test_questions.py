@@ -98,7 +98,26 @@ def test_a_prediction_stands_in_the_receipt(ledger: Ledger) -> None:
         Event("prediction", models.MODEL_ID, (0, row, int(np.argmax(values)), *values.tolist()))
         for row, values in enumerate(logits)
     )
-    assert receipt.macs == network_macs(ledger.rules, PLAIN, 2)
+    assert receipt.macs == network_macs(ledger.rules, PLAIN, 2) + 6 * 2**14
+
+
+def test_an_answer_pays_for_its_room_in_the_receipt(ledger: Ledger) -> None:
+    """Every node keeps it: 64 rows of three classes are 192 logits, as much as 24 records."""
+    payload = Infer(models.MODEL_ID, None, question(rows=64))
+    cost = payload.cost(ledger.state, ledger.ctx, ALICE.address)
+    assert cost.records == 24
+    assert cost.macs == network_macs(ledger.rules, PLAIN, 64) + 192 * 2**14
+
+
+def test_a_version_answers_from_the_block_after_its_own_on(ledger: Ledger) -> None:
+    version = ledger.state.get(Version, models.MODEL_ID, u32(0))
+    state = ledger.state.child()
+    for payload in (Infer(models.MODEL_ID, None, question()), ScoreVersion(models.MODEL_ID, 0, PART)):
+        state.put(replace(version, height=ledger.ctx.height))
+        with pytest.raises(errors.BlobNotUsable):
+            payload.cost(state, ledger.ctx, ALICE.address)
+        state.put(replace(version, height=ledger.ctx.height - 1))
+        payload.cost(state, ledger.ctx, ALICE.address)
 
 
 def test_a_version_can_be_named(ledger: Ledger) -> None:

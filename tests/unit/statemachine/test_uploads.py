@@ -54,8 +54,8 @@ def test_all_chunks_in_one_block(ledger: Ledger) -> None:
     assert ledger.blobs[BLOB] == RAW
 
 
-def _pay_in_a_row(ledger: Ledger) -> list[Transaction]:
-    return [ledger.pay(ALICE, chunk(index), fee=10**7, after=index) for index in range(3)]
+def _pay_in_a_row(ledger: Ledger, sender: PrivateKey = ALICE) -> list[Transaction]:
+    return [ledger.pay(sender, chunk(index), fee=10**7, after=index) for index in range(3)]
 
 
 def test_a_blob_of_one_chunk_needs_no_upload_record(ledger: Ledger) -> None:
@@ -79,7 +79,25 @@ def test_uploads_of_two_people_do_not_meet(ledger: Ledger) -> None:
     ledger.send(BOB, chunk(2))
     assert ledger.state.get(Blob, BLOB).height == 4
     assert ledger.state.get(Upload, ALICE.address, BLOB).chunks.count(bytes(32)) == 2
+    assert refusal(ledger, BOB, chunk(1)).code == "blob_known"
+
+
+@pytest.mark.parametrize(("height", "returned"), [(5, 10**6), (6, 0)])
+def test_an_upload_that_another_completed_gives_its_deposit_back(
+    ledger: Ledger, height: int, returned: int
+) -> None:
+    """Whoever copies the chunks of another's upload must not cost him his deposit."""
+    ledger.send(ALICE, chunk(0))
+    ledger.block(*_pay_in_a_row(ledger, BOB))
+    ledger.skip_to(height)
+    before = ledger.state.account(ALICE.address).balance
+    receipt = ledger.send(ALICE, chunk(0))
+    assert receipt.events == (Event("upload_superseded", BLOB, (returned,)),)
+    assert ledger.state.account(ALICE.address).balance == before + returned - receipt.fee
+    assert ledger.state.get(Supply).burned == 10**6 - returned
+    assert ledger.state.find(Upload, ALICE.address, BLOB) is None
     assert refusal(ledger, ALICE, chunk(1)).code == "blob_known"
+    check_conservation(ledger.nodes, ledger.root)
 
 
 def test_completing_the_wrong_bytes_burns_the_deposit(ledger: Ledger) -> None:
