@@ -72,7 +72,7 @@ async def report_retention(
             part.correct,
             least,
             now.correct,
-            mean_loss(part.loss, part.rows),
+            mean_loss(part.bar, part.rows),
             mean_loss(now.loss, now.rows),
         )
         report.retention.append(row)

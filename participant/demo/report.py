@@ -57,8 +57,8 @@ class RetentionRow:
     correct_on_entry: int
     correct_at_least: int
     correct: int
-    loss_on_entry: float
-    """Nats a row."""
+    loss_bar: float
+    """What the gate starts from, nats a row: the loss on entry, or the threshold's where that is higher."""
     loss: float
 
 
