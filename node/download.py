@@ -14,10 +14,8 @@ from typing import Final
 
 from engram.consensus.block import Block, block_id, transactions_root
 from engram.consensus.errors import WrongTransactionsRoot
-from engram.node.clock import Clock
 from engram.node.errors import BodiesUnavailable, ForeignHeaders
 from engram.node.threads import Threads
-from engram.p2p.clock import Deadline
 from engram.p2p.protocol import Peer
 from engram.primitives.codec import decode
 from engram.primitives.errors import Invalid, NotReady
@@ -46,9 +44,8 @@ class DownloadLimits:
 class Download:
     """One run over a list of ids."""
 
-    def __init__(self, ids: Sequence[Hash], clock: Clock, threads: Threads, limits: DownloadLimits) -> None:
+    def __init__(self, ids: Sequence[Hash], threads: Threads, limits: DownloadLimits) -> None:
         self._ids = ids
-        self._clock = clock
         self._threads = threads
         self._limits = limits
         self._missing = list(range(len(ids)))  # a heap: lowest first
@@ -122,12 +119,11 @@ class Download:
         """Whether the peer delivered."""
         expected = self._ids[index]
         try:
-            async with Deadline(self._clock, self._limits.body_s):
-                raw = await peer.get_block(expected)
+            raw = await peer.get_block(expected, self._limits.body_s)
             if raw is None:
                 return False
             block = await self._threads.run(decode_body, raw, expected)
-        except (NotReady, TimeoutError):
+        except NotReady:
             return False
         except Invalid as error:
             peer.misbehaved(error)

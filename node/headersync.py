@@ -65,6 +65,8 @@ class Branch:
     """Ids of headers accepted and not yet taken, lowest first."""
     is_complete: bool = False
     """The peer knows no further headers, or the next one is ahead of the clock."""
+    ahead_ms: int = 0
+    """Timestamp of the header that is ahead of the clock; 0 if none is."""
 
 
 def open_branch(
@@ -113,5 +115,5 @@ def _accept(branch: Branch, headers: Sequence[BlockHeader], now_ms: int, is_last
         try:
             branch.wanted += branch.chain.extend([header], now_ms)
         except TimestampAhead:
-            branch.is_complete = True
+            branch.is_complete, branch.ahead_ms = True, header.timestamp_ms
             return

@@ -145,6 +145,10 @@ class Mempool:
         entry = self._pool.get(name)
         return entry.tx if entry else None
 
+    def ids(self) -> list[Hash]:
+        """Ids of everything that waits, in no order."""
+        return [entry.txid for entry in self._pool]
+
     def entries(self) -> list[Entry]:
         """Everything that waits, in the order in which a block would take it; queued ones last."""
         ready = list(self._pool.in_order(self._accounts))

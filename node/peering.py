@@ -21,7 +21,7 @@ from engram.node.errors import BlockRefused, InvalidAncestor, SpecUnsupported
 from engram.node.events import EventHub
 from engram.node.headers import HeaderChain
 from engram.node.headersync import headers_after
-from engram.node.importer import Outcome
+from engram.node.importer import ImportOutcome, Outcome
 from engram.node.mempool import Mempool
 from engram.node.render import Renderer
 from engram.node.sync import Sync
@@ -94,12 +94,16 @@ class ChainDoor:
         return await self._threads.run(self._unknown_blocks, unparked)
 
     async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
-        if self._sync.is_running:
-            return ()
         fresh = [
             txid for txid in txids if self._mempool.get(txid) is None and not self._mempool.drop_reason(txid)
         ]
         return await self._threads.run(self._unknown_transactions, fresh)
+
+    def waiting_transactions(self) -> Sequence[bytes]:
+        return self._mempool.ids()
+
+    async def caught_up(self) -> None:
+        await self._sync.caught_up()
 
     def transaction_id(self, raw: bytes) -> bytes:
         return tagged_hash(Tag.TRANSACTION_ID, raw)
@@ -109,15 +113,13 @@ class ChainDoor:
             return await self._threads.run(self._check_block, raw)
         except NotReady as error:
             block = await self._threads.run(decode, Block, raw)
-            await self._chain.import_block(block)
+            _check_answer(await self._chain.import_block(block))
             if isinstance(error, UnknownParent):
                 self._sync.is_ahead(peer)
             raise
 
     async def on_block(self, peer: Peer, block: CheckedBody) -> None:
-        answer = await self._chain.import_block(block.block)
-        if answer.outcome is Outcome.INVALID:
-            raise BlockRefused(f"block {answer.block.hex()}: {answer.detail}", got=answer.code)
+        _check_answer(await self._chain.import_block(block.block))
 
     async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
         wrong: ChainError | None = None
@@ -171,6 +173,11 @@ class ChainDoor:
         [block_id] = branch.extend([block.header], self._clock.now_ms())
         check_transactions_root(block)
         return CheckedBody(block_id, block)
+
+
+def _check_answer(answer: ImportOutcome) -> None:
+    if answer.outcome is Outcome.INVALID:
+        raise BlockRefused(f"block {answer.block.hex()}: {answer.detail}", got=answer.code)
 
 
 def check_carried(spec: ChainSpec) -> None:

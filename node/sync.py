@@ -15,13 +15,14 @@ from engram.consensus.block import Block
 from engram.consensus.errors import UnknownParent
 from engram.node import logs
 from engram.node.chain import Chain
-from engram.node.clock import Clock
+from engram.node.clock import Clock, Timer
 from engram.node.download import Download, DownloadLimits
-from engram.node.errors import BlockRefused, LittleWork
+from engram.node.errors import BlockRefused, BodiesUnavailable, LittleWork
 from engram.node.headersync import Branch, extend_branch, make_locator, open_branch
 from engram.node.importer import Outcome
 from engram.node.leaves import cause_of
 from engram.node.threads import Threads
+from engram.p2p.cancellation import in_own_task
 from engram.p2p.messages import MAX_HEADERS
 from engram.p2p.protocol import Peer
 from engram.primitives.errors import Invalid, NotReady
@@ -59,7 +60,10 @@ class Sync:
         self._ahead: dict[Peer, float] = {}
         """Peers that have what this node lacks, and when to ask them at the earliest."""
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._download: Download | None = None
+        self._alarm: Timer | None = None
         self._log = logs.get_logger("sync")
 
     def joined(self, peer: Peer) -> None:
@@ -79,7 +83,12 @@ class Sync:
         """The peer has blocks that do not connect to what is stored here."""
         if peer in self._peers:
             self._ahead[peer] = 0.0
+            self._idle.clear()
             self._wake.set()
+
+    async def caught_up(self) -> None:
+        """Returns once there is no peer to catch up with now."""
+        await self._idle.wait()
 
     @property
     def is_running(self) -> bool:
@@ -92,6 +101,7 @@ class Sync:
             self._wake.clear()
             peer = self._best()
             if peer is None:
+                self._idle.set()
                 await self._wake.wait()
                 continue
             del self._ahead[peer]
@@ -103,16 +113,19 @@ class Sync:
         due = [peer for peer, earliest_s in self._ahead.items() if earliest_s <= now_s]
         if due:
             return max(due, key=lambda peer: peer.head.total_work)
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         if self._ahead:
-            self._clock.call_later(min(self._ahead.values()) - now_s, self._wake.set)
+            self._alarm = self._clock.call_later(min(self._ahead.values()) - now_s, self._wake.set)
         return None
 
     async def _try(self, peer: Peer) -> None:
         started = self._chain.head.height
         try:
             await self._catch_up(peer)
-        except LittleWork as error:
-            self._log.info("a peer's headers have little work", peer=peer.node_key, error=error)
+        except (LittleWork, BodiesUnavailable) as error:
+            self._log.info("a peer's chain cannot be had", peer=peer.node_key, error=error)
             peer.disconnect()
         except NotReady as error:
             self._log.info("catching up was interrupted", peer=peer.node_key, error=error)
@@ -137,8 +150,16 @@ class Sync:
         while changes < BRANCH_CHANGES and (branch := await self._first_headers(peer)) is not None:
             head = self._chain.head
             changes += not await self._follow(peer, branch)
+            if branch.ahead_ms:
+                self._ask_again(peer, branch.ahead_ms - self._chain.spec.future_limit_ms)
             if branch.is_complete and self._chain.head.id == head.id:
                 return
+
+    def _ask_again(self, peer: Peer, due_ms: int) -> None:
+        """The peer's next header is ahead of the clock until then."""
+        if peer in self._peers:
+            delay_s = max(0, due_ms - self._clock.now_ms()) / 1000
+            self._ahead[peer] = self._clock.monotonic() + delay_s
 
     async def _first_headers(self, peer: Peer) -> Branch | None:
         store, asked = self._chain.store, self._limits.headers
@@ -169,9 +190,9 @@ class Sync:
         if not wanted:
             return
         self.target = branch.chain.tip.height
-        self._download = Download(wanted, self._clock, self._threads, self._limits.download)
+        self._download = Download(wanted, self._threads, self._limits.download)
         try:
-            await self._download.run(list(self._peers), self._import)
+            await in_own_task(self._download.run(list(self._peers), self._import))
         except BaseExceptionGroup as group:
             raise cause_of(group) from None
         finally:

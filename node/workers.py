@@ -25,9 +25,12 @@ async def in_worker(executor: Executor, work: Callable[..., R], *arguments: obje
 
 
 async def finished(*running: asyncio.Future[R]) -> None:
-    """Returns once all of these are done, however often the caller is cancelled meanwhile."""
+    """Returns once all of these are done; a cancellation that comes meanwhile is raised then."""
+    cancelled = False
     while pending := [future for future in running if not future.done()]:
         try:
             await asyncio.wait(pending)
         except asyncio.CancelledError:
-            continue
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError

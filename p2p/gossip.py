@@ -67,6 +67,8 @@ class _Neighbour:
             return
         self.known_blocks.add(block_id)
         self.blocks[block_id] = None
+        if len(self.blocks) > MAX_ANNOUNCED_BLOCKS:  # whoever learns of a later one asks for those below it
+            del self.blocks[next(iter(self.blocks))]
         self.has_blocks.set()
         self.has_anything.set()
 
@@ -135,15 +137,18 @@ class Gossip(Generic[B]):
             neighbour.known_transactions.add(txid)
         if announce.blocks:
             for block_id in await self._chain.wanted_blocks(announce.blocks):
-                self._blocks.offer(session, block_id)
+                if block_id not in self._recent:
+                    self._blocks.offer(session, block_id)
         if announce.transactions:
             for txid in await self._chain.wanted_transactions(announce.transactions):
                 self._transactions.offer(session, txid)
 
     @contextmanager
     def joined(self, session: Session) -> Iterator[None]:
-        """The session takes part inside `with`; it must before it runs."""
-        self._neighbours[session] = _Neighbour(self._limits)
+        """The session takes part inside `with`; it must before it runs. The peer is told of what waits."""
+        self._neighbours[session] = neighbour = _Neighbour(self._limits)
+        for txid in self._chain.waiting_transactions()[: self._limits.waiting_transactions]:
+            neighbour.tell_transaction(txid, self._limits.waiting_transactions)
         self._blocks.join(session)
         self._transactions.join(session)
         try:
@@ -178,7 +183,7 @@ class Gossip(Generic[B]):
 
     async def _fetch_block(self, session: Session, block_id: bytes) -> None:
         """Fetches one announced block, passes its id on and imports it, if the peer delivers."""
-        if not await self._chain.wanted_blocks((block_id,)):
+        if block_id in self._recent or not await self._chain.wanted_blocks((block_id,)):
             self._blocks.settle((block_id,))
             return
         try:
@@ -203,15 +208,14 @@ class Gossip(Generic[B]):
         """Hands over a block that is being relayed; that it is invalid is not the fault of who relayed it."""
         try:
             await self._chain.on_block(session, block)
-        except Invalid:
+        except (Invalid, NotReady):
             self._recent.drop(block.id)
-        except NotReady:
-            pass
 
     async def _fetch_transactions(self, session: Session) -> None:
         while True:
             claimed = await self._transactions.claim(session, self._limits.fetch_transactions)
             try:
+                await self._chain.caught_up()
                 await self._fetch_batch(session, claimed)
             finally:
                 self._transactions.give_up(session, claimed)

@@ -50,8 +50,11 @@ class RecentBlocks:
             self._bytes -= len(dropped)
 
     def drop(self, block_id: bytes) -> None:
-        """Forgets a block, because it turned out to be invalid."""
+        """Forgets a block that was not taken in."""
         self._bytes -= len(self._blocks.pop(block_id, b""))
+
+    def __contains__(self, block_id: bytes) -> bool:
+        return block_id in self._blocks
 
     def find(self, block_id: bytes) -> bytes | None:
         """The encoded block, if it is still here."""

@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, UnknownMessage
 from engram.primitives.codec import decode, encode
+from engram.primitives.errors import CodecError
 from engram.primitives.types import U16, U32, U64, Hash, PublicKey, Range, Signature, Size
 
 PROTOCOL_VERSION: Final = 1
@@ -215,9 +216,12 @@ MAX_FRAME_BYTES: Final = max(spec.max_bytes for spec in MESSAGES)
 
 
 def encode_frame(message: Message) -> bytes:
-    """The frame of a message. Raises `CodecError` for one that `decode_frame` would not give."""
+    """The frame of a message. One that has no frame is this node's mistake, never its peer's: a bug."""
     spec = SPECS[type(message)]
-    frame = bytes([spec.tag]) + encode(message)
+    try:
+        frame = bytes([spec.tag]) + encode(message)
+    except CodecError as error:
+        raise AssertionError(f"this node would send a {spec.cls.__name__} that has no form") from error
     assert len(frame) <= spec.max_bytes, (spec.cls, len(frame))
     return frame
 

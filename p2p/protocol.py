@@ -154,6 +154,14 @@ class ChainProtocol(Protocol[B]):
         """Those of the announced ids to fetch now: neither in the mempool nor included nor refused lately."""
         ...
 
+    def waiting_transactions(self) -> Sequence[bytes]:
+        """Ids of the mempool's transactions: what a new peer is told of."""
+        ...
+
+    async def caught_up(self) -> None:
+        """Returns once this node is not behind its peers, so that transactions can be judged."""
+        ...
+
     def transaction_id(self, raw: bytes) -> bytes:
         """The id that these bytes would have; no check is made."""
         ...

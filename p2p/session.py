@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Protocol, TypeVar, assert_never
 
+from engram.p2p.cancellation import in_own_task
 from engram.p2p.clock import Clock, Deadline
 from engram.p2p.errors import (
     DisconnectReason,
@@ -135,15 +136,18 @@ class Session:
         error: ChainError = self._end_error
         self._link.open_up()
         try:
-            async with asyncio.TaskGroup() as group:
-                for part in (self._read, self._write, self._serve, self._keep_alive, self._wait_for_end):
-                    group.create_task(part())
-                group.create_task(follow(self))
+            await in_own_task(self._run_parts(follow))
         except* (Invalid, NotReady) as failures:
             error = _gravest(failures)
         finally:
             self._pending.end(reason_of(error))
         return error
+
+    async def _run_parts(self, follow: Callable[[Session], Coroutine[None, None, None]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for part in (self._read, self._write, self._serve, self._keep_alive, self._wait_for_end):
+                group.create_task(part())
+            group.create_task(follow(self))
 
     async def get_headers(self, locator: Sequence[bytes], limit: int) -> tuple[bytes, ...]:
         request = GetHeaders(self._pending.new_id(), tuple(locator[:MAX_LOCATOR]), limit)

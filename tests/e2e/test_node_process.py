@@ -70,17 +70,6 @@ def test_a_killed_node_loses_nothing_and_is_not_asked(node: NodeProcess) -> None
         assert node.stop() == 0
 
 
-def test_a_second_signal_ends_a_node_at_once(node: NodeProcess) -> None:
-    with processes(node):
-        node.send_signal(signal.SIGSTOP)
-        node.send_signal(signal.SIGINT)
-        node.send_signal(signal.SIGTERM)
-        node.send_signal(signal.SIGCONT)
-        assert node.wait()[0] in (128 + signal.SIGINT, 128 + signal.SIGTERM)
-        node.start()
-        assert node.stop() == 0
-
-
 @pytest.mark.parametrize("option", ["--rpc-port", "--p2p-port"])
 def test_a_taken_port(node: NodeProcess, option: str) -> None:
     with socket.socket() as taken:

@@ -12,6 +12,7 @@ from engram.p2p.errors import DisconnectReason, PeerTimeout
 from engram.p2p.link import Link, PeerAddress
 from engram.p2p.manager import PeerConfig
 from engram.p2p.memory import MemoryTransport
+from engram.p2p.messages import MAX_ANNOUNCED_BLOCKS
 from tests.support.p2p_nodes import MemoryNodes, Node, running
 
 T = TypeVar("T")
@@ -66,6 +67,70 @@ async def test_transactions_are_gathered_for_a_tenth_of_a_second_and_blocks_are_
         assert len(second.chain.pool) == 1
         await world.pass_time(0.1)
         assert len(second.chain.pool) == 2
+
+
+async def test_a_peer_that_comes_later_is_told_what_waits() -> None:
+    world = MemoryNodes(2)
+    first, second = world.nodes
+    async with running(*world.nodes):
+        first.chain.submit(b"pay")
+        second.chain.submit(b"pay too")
+        await mesh(world)
+        await world.pass_time(0.2)
+        assert first.chain.pool == second.chain.pool
+        assert len(first.chain.pool) == 2
+
+
+async def test_transactions_are_fetched_once_the_node_has_caught_up() -> None:
+    world = MemoryNodes(2)
+    first, second = world.nodes
+    async with running(*world.nodes):
+        first.chain.submit(b"pay")
+        second.chain.may_judge.clear()
+        await mesh(world)
+        await world.pass_time(1)
+        assert second.chain.pool == {}
+        second.chain.may_judge.set()
+        await world.settle()
+        assert second.chain.pool == first.chain.pool
+
+
+async def test_a_block_announced_while_it_is_executed_is_not_fetched_again() -> None:
+    world = MemoryNodes(3)
+    first, second, late = world.nodes
+    async with running(*world.nodes):
+        await mesh(world)
+        late.chain.may_execute.clear()
+        block = first.chain.mine(b"one")
+        await world.settle()
+        assert second.chain.tip == block
+        assert late.chain.tip != block
+        first.manager.gossip.announce_block(block.id)
+        late.chain.may_execute.set()
+        await world.settle()
+        assert late.chain.fetched == [block.id]
+
+
+async def test_of_many_new_heads_the_last_are_announced() -> None:
+    world = MemoryNodes(2)
+    first, second = world.nodes
+    async with running(*world.nodes):
+        await mesh(world)
+        blocks = [first.chain.mine(b"%d" % number) for number in range(40)]
+        await world.settle()
+        known = list(dict.fromkeys(second.chain.announced))
+        assert known == [block.id for block in blocks[-MAX_ANNOUNCED_BLOCKS:]]
+
+
+async def test_a_node_stops_at_the_moment_its_peer_does() -> None:
+    """A session that fails while it is cancelled: were the cancellation lost, the stop would never end."""
+    for rounds in range(4):
+        world = MemoryNodes(2)
+        async with running(*world.nodes):
+            await mesh(world)
+            world.network.partition(["host0"])
+            for _ in range(rounds):
+                await asyncio.sleep(0)
 
 
 async def test_a_partition_cuts_links_and_heals_by_redialling() -> None:

@@ -59,11 +59,15 @@ class LittleChain:
     partings: list[tuple[bytes, DisconnectReason]] = field(default_factory=list)
     fetched: list[bytes] = field(default_factory=list)
     """Ids of the blocks and transactions that arrived, in order."""
+    announced: list[bytes] = field(default_factory=list)
+    """Ids of blocks that it was asked whether it wants them, in order."""
     may_execute: asyncio.Event = field(default_factory=asyncio.Event)
+    may_judge: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self._changed = asyncio.Event()
         self.may_execute.set()
+        self.may_judge.set()
 
     @property
     def head(self) -> HeadSummary:
@@ -117,10 +121,17 @@ class LittleChain:
         return self.pool.get(txid)
 
     async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
+        self.announced += block_ids
         return [block_id for block_id in block_ids if block_id not in self.blocks]
 
     async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
         return [txid for txid in txids if txid not in self.pool]
+
+    def waiting_transactions(self) -> Sequence[bytes]:
+        return list(self.pool)
+
+    async def caught_up(self) -> None:
+        await self.may_judge.wait()
 
     def transaction_id(self, raw: bytes) -> bytes:
         return transaction_id(raw)

@@ -111,6 +111,7 @@ def test_what_is_checked_before_the_bytes_are_read() -> None:
     ],
     ids=lambda message: type(message).__name__,
 )
-def test_out_of_bounds(message: Message) -> None:
-    with pytest.raises(OutOfRange):
+def test_a_message_out_of_bounds_is_a_bug_of_its_sender(message: Message) -> None:
+    with pytest.raises(AssertionError) as bug:
         encode_frame(message)
+    assert isinstance(bug.value.__cause__, OutOfRange)

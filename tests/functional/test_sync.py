@@ -1,0 +1,379 @@
+"""Whole nodes catch up with each other: late, after an absence or a partition, and past peers that cheat."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engram.consensus.block import NONCE_BYTES, Block, BlockHeader, block_id, pow_prefix
+from engram.consensus.compact import bits_to_target
+from engram.consensus.pow import meets_target, pow_digest
+from engram.node.clock import FakeClock
+from engram.p2p.errors import DisconnectReason
+from engram.p2p.messages import GetBlock, GetHeaders, Headers
+from engram.primitives.codec import encode
+from engram.primitives.types import Hash
+from engram.statemachine.transaction import txid
+from engram.statemachine.transactions.transfer import Transfer
+from tests.support.memory_chain import MemoryChain, search
+from tests.support.node_chain import ALICE, BOB, SPEC, fork, ids, miner_address
+from tests.support.node_network import NodeNetwork, ServedChain, node_network, until
+from tests.support.p2p_chain import WAIT_S
+
+PURSE = SPEC.allocations[0].amount
+Cheat = Callable[[MemoryChain, Hash], Awaitable[bytes | None]]
+
+
+@pytest.fixture
+async def network(tmp_path: Path) -> AsyncIterator[NodeNetwork]:
+    async with node_network(tmp_path) as network:
+        yield network
+
+
+def mined(blocks: int, branch: MemoryChain | None = None, *, miner: bytes = bytes(20)) -> MemoryChain:
+    """A chain of so many more blocks, of which every third holds a transfer."""
+    chain = fork(branch) if branch is not None else MemoryChain(SPEC)
+    for number in range(blocks):
+        transfer = [chain.sign(ALICE, Transfer(BOB.address, 1 + number))] if number % 3 == 0 else []
+        chain.mine(transfer, miner=miner)
+    return chain
+
+
+@pytest.fixture(scope="module")
+def long_chain() -> MemoryChain:
+    return mined(150)
+
+
+@pytest.fixture(scope="module")
+def chain() -> MemoryChain:
+    return mined(12)
+
+
+async def parting(served: ServedChain) -> DisconnectReason:
+    """Why the node ended its session with a serving peer."""
+    await until(lambda: served.partings)
+    return served.partings[0][1]
+
+
+async def test_a_late_node_fetches_headers_first_and_bodies_from_all(
+    network: NodeNetwork, long_chain: MemoryChain
+) -> None:
+    first, second = await network.start("first"), await network.start("second", "first")
+    await first.take(long_chain.blocks[1:])
+    await second.follow(first)
+    late = await network.start("late", "first", "second")
+    await late.follow(first)
+    assert late.chain.state().account(BOB.address) == first.chain.state().account(BOB.address)
+    order = [type(said.message) for said in network.said if said.source == "late"]
+    assert order.index(GetHeaders) < order.index(GetBlock)
+    shares = [network.count("late", peer, GetBlock) for peer in ("first", "second")]
+    assert sum(shares) == 150, "every body is asked for once"
+    assert min(shares) > 0
+
+
+async def test_a_node_that_was_away_fetches_what_it_missed(
+    network: NodeNetwork, long_chain: MemoryChain
+) -> None:
+    stayed, away = await network.line("stayed", "away")
+    await stayed.take(long_chain.blocks[1:101])
+    await away.follow(stayed)
+    await network.stop("away")
+    await stayed.take(long_chain.blocks[101:])
+    network.said.clear()
+    away = await network.start("away", "stayed")
+    await away.follow(stayed)
+    assert network.count("away", "stayed", GetBlock) == 50
+
+
+async def test_a_node_that_is_stopped_in_the_middle_goes_on(
+    network: NodeNetwork, long_chain: MemoryChain
+) -> None:
+    first = await network.start("first")
+    await first.take(long_chain.blocks[1:])
+    late = await network.start("late", "first")
+    await late.reach(20)
+    await network.stop("late")
+    late = await network.start("late", "first")
+    assert 20 <= late.chain.head.height < 150
+    await late.follow(first)
+
+
+async def test_the_others_serve_on_when_one_goes_away(network: NodeNetwork, long_chain: MemoryChain) -> None:
+    first, second = await network.start("first"), await network.start("second", "first")
+    await first.take(long_chain.blocks[1:])
+    await second.follow(first)
+    late = await network.start("late", "first", "second")
+    await late.reach(20)
+    await network.stop("first")
+    await late.follow(second)
+
+
+async def test_new_blocks_and_transactions_pass_once(network: NodeNetwork) -> None:
+    left, middle, right = members = await network.line("left", "middle", "right")
+    right.services.peers.add_peer(network.address("left"))
+    for member in members:
+        await network.connected(member, 2)
+    payment = MemoryChain(SPEC).sign(ALICE, Transfer(BOB.address, 5))
+    await left.admit(payment)
+    await until(lambda: middle.waits(payment) and right.waits(payment))
+    mined = await right.mine() + await right.mine()
+    for member in members:
+        await member.follow(right)
+        assert member.chain.state().account(BOB.address).balance == PURSE + 5
+        assert not member.waits(payment)
+    assert [network.asked(name, txid(payment)) for name in ("left", "middle", "right")] == [0, 1, 1]
+    assert [network.asked(name, mined[0]) for name in ("left", "middle", "right")] == [1, 1, 0]
+
+
+async def test_what_waits_reaches_a_peer_that_comes_later(network: NodeNetwork) -> None:
+    first = await network.start("first")
+    await first.mine(30)
+    signer = MemoryChain(SPEC)
+    payments = [signer.sign(ALICE, Transfer(BOB.address, 5), nonce=nonce) for nonce in range(3)]
+    for payment in payments:
+        await first.admit(payment)
+    late = await network.start("late", "first")
+    await until(lambda: all(late.waits(payment) for payment in payments))
+    assert late.chain.head.id == first.chain.head.id
+
+
+async def test_a_partition_heals_to_the_heavier_branch(network: NodeNetwork) -> None:
+    north, south = await network.line("north", "south")
+    await north.mine(2)
+    await south.follow(north)
+    network.network.partition(["north"], ["south"])
+    await until(lambda: not north.peers and not south.peers)
+    lost = MemoryChain(SPEC).sign(ALICE, Transfer(BOB.address, 7))
+    await north.admit(lost)
+    await north.mine(2)
+    assert not north.waits(lost)
+    await south.mine(5)
+    network.network.heal()
+    await north.follow(south)
+    assert north.chain.head.height == 7
+    await until(lambda: north.waits(lost) and south.waits(lost))
+    await south.mine()
+    await north.follow(south)
+    assert north.chain.store.find_transaction(txid(lost)) is not None
+    assert north.chain.state().account(BOB.address).balance == PURSE + 7
+
+
+async def test_a_block_whose_parents_are_missing_brings_them(
+    network: NodeNetwork, chain: MemoryChain
+) -> None:
+    node, other = await network.line("node", "other")
+    served = ServedChain(chain.blocks[:2])
+    manager = await network.serve("peer", served, "node")
+    await node.reach(1)
+    served.blocks = chain.blocks
+    manager.gossip.announce_block(ids(chain.blocks)[-1])
+    await node.reach(12)
+    await other.follow(node)
+    assert network.asked("node", ids(chain.blocks)[-1]) == 1, "the block that came first was kept"
+
+
+@pytest.fixture(scope="module")
+def ahead(chain: MemoryChain) -> MemoryChain:
+    """The chain with one more block, 5 s after the one before."""
+    branch = fork(chain)
+    template = branch.template(timestamp_ms=chain.tip.timestamp_ms + 5_000)
+    branch.take(template.seal(search(SPEC, template.header)))
+    return branch
+
+
+async def test_an_announced_block_ahead_of_the_clock_is_tried_again(
+    tmp_path: Path, ahead: MemoryChain
+) -> None:
+    tip = ids(ahead.blocks)[-1]
+    clock = FakeClock(ahead.tip.timestamp_ms - 5_000)
+    async with node_network(tmp_path, clock=clock) as network:
+        node, other = await network.line("node", "other")
+        served = ServedChain(ahead.blocks[:-1])
+        manager = await network.serve("peer", served, "node")
+        await node.reach(12)
+        await until(lambda: not node.services.sync.is_running)
+        served.blocks = ahead.blocks
+        manager.gossip.announce_block(tip)
+        await until(lambda: node.chain.parked(tip))
+        assert node.chain.parked(tip) == "timestamp_ahead"
+        clock.advance(2_999)
+        await other.follow(node)
+        assert node.chain.parked(tip)
+        clock.advance(1)
+        await node.reach(13)
+        await other.follow(node)
+        assert served.partings == [], "nobody is to blame"
+
+
+async def test_a_header_ahead_of_the_clock_is_asked_for_again(tmp_path: Path, ahead: MemoryChain) -> None:
+    clock = FakeClock(ahead.tip.timestamp_ms - 5_000)
+    async with node_network(tmp_path, clock=clock) as network:
+        node = await network.start("node")
+        served = ServedChain(ahead.blocks)
+        await network.serve("peer", served, "node")
+        await node.reach(12)
+        await asyncio.wait_for(node.services.sync.caught_up(), WAIT_S)
+        clock.advance(3_000)
+        await node.reach(13)
+        assert served.partings == [], "nobody is to blame"
+
+
+async def test_a_branch_with_less_work_is_not_fetched(network: NodeNetwork, chain: MemoryChain) -> None:
+    node = await network.start("node")
+    await node.take(chain.blocks[1:])
+    weak = ServedChain(mined(8, miner=miner_address(1)).blocks, claimed_work=2**200)
+    await network.serve("weak", weak, "node")
+    await until(lambda: network.count("weak", "node", Headers))
+    honest = await network.start("honest", "node")
+    await honest.follow(node)
+    await honest.mine()
+    await node.follow(honest)
+    assert network.count("node", "weak", GetBlock) == 0
+
+
+async def test_headers_without_work_are_refused(network: NodeNetwork, chain: MemoryChain) -> None:
+    node, honest = await network.line("node", "honest")
+    lazy = Block(without_work(chain.blocks[6].header), chain.blocks[6].transactions)
+    cheat = ServedChain([*chain.blocks[:6], lazy, *chain.blocks[7:]])
+    await network.serve("cheat", cheat, "node")
+    assert await parting(cheat) == DisconnectReason.INVALID_DATA
+    assert network.count("node", "cheat", GetBlock) == 0
+    await honest.take(chain.blocks[1:])
+    await node.follow(honest)
+
+
+def without_work(header: BlockHeader) -> BlockHeader:
+    """The header with a nonce that proves nothing."""
+    nonce = 0
+    while True:
+        lazy = replace(header, nonce=nonce.to_bytes(NONCE_BYTES, "big"))
+        if not meets_target(pow_digest(SPEC.pow, pow_prefix(lazy) + lazy.nonce), bits_to_target(lazy.target)):
+            return lazy
+        nonce += 1
+
+
+async def test_headers_from_nowhere_are_refused(network: NodeNetwork, chain: MemoryChain) -> None:
+    node = await network.start("node")
+    nowhere = ServedChain([chain.blocks[0], *chain.blocks[5:]])
+    await network.serve("nowhere", nowhere, "node")
+    assert await parting(nowhere) == DisconnectReason.INVALID_DATA
+    assert node.chain.head.height == 0
+    await node.mine()
+
+
+async def test_a_single_block_without_work_is_refused(network: NodeNetwork, chain: MemoryChain) -> None:
+    node = await network.start("node")
+    served = ServedChain(chain.blocks[:1])
+    manager = await network.serve("peer", served, "node")
+    await network.connected(node)
+    lazy = Block(without_work(chain.blocks[6].header), chain.blocks[6].transactions)
+    served.blocks = [*chain.blocks[:1], lazy]
+    manager.gossip.announce_block(block_id(lazy.header))
+    assert await parting(served) == DisconnectReason.INVALID_DATA
+    assert node.chain.parked(block_id(lazy.header)) == ""
+    await node.mine()
+
+
+async def test_a_chain_whose_execution_is_false_is_refused(network: NodeNetwork, chain: MemoryChain) -> None:
+    node, honest = await network.line("node", "honest")
+    false = replace(chain.blocks[3].header, state_root=bytes(32))
+    false = replace(false, nonce=search(SPEC, false))
+    follower = fork(chain, 2)
+    follower.blocks.append(Block(false, chain.blocks[3].transactions))
+    template = replace(chain.blocks[4].header, parent=block_id(false))
+    follower.blocks.append(
+        Block(replace(template, nonce=search(SPEC, template)), chain.blocks[4].transactions)
+    )
+    cheat = ServedChain(follower.blocks)
+    await network.serve("cheat", cheat, "node")
+    assert await parting(cheat) == DisconnectReason.INVALID_DATA
+    assert node.chain.head.id == ids(chain.blocks)[2], "what was valid stays"
+    await honest.take(chain.blocks[1:])
+    await node.follow(honest)
+
+
+async def body_of_another(chain: MemoryChain, name: Hash) -> bytes | None:
+    return encode(chain.blocks[1 if name != ids(chain.blocks)[1] else 2])
+
+
+async def body_with_more(chain: MemoryChain, name: Hash) -> bytes | None:
+    block = next(block for block in chain.blocks if block_id(block.header) == name)
+    return encode(Block(block.header, (*block.transactions, chain.sign(ALICE, Transfer(BOB.address, 1)))))
+
+
+async def body_of_noise(chain: MemoryChain, name: Hash) -> bytes | None:
+    return b"\x92\x90\x90"
+
+
+async def no_body(chain: MemoryChain, name: Hash) -> bytes | None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (body_of_another, DisconnectReason.INVALID_DATA),
+        (body_with_more, DisconnectReason.INVALID_DATA),
+        (body_of_noise, DisconnectReason.BAD_FRAME),
+        (no_body, None),
+    ],
+)
+async def test_bodies_that_one_peer_does_not_give_come_from_another(
+    network: NodeNetwork, chain: MemoryChain, body: Cheat, reason: DisconnectReason | None
+) -> None:
+    both = asyncio.Event()
+
+    async def answer(name: Hash) -> bytes | None:
+        await both.wait()
+        return await body(chain, name)
+
+    honest = await network.start("honest")
+    await honest.take(chain.blocks[1:])
+    cheat = ServedChain(chain.blocks, body=answer)
+    await network.serve("cheat", cheat)
+    node = await network.start("node", "cheat")
+    await until(lambda: network.count("node", "cheat", GetBlock))
+    node.services.peers.add_peer(network.address("honest"))
+    await network.connected(node, 2)
+    both.set()
+    await node.follow(honest)
+    if reason is not None:
+        assert await parting(cheat) == reason
+        await until(lambda: len(node.peers) == 1)
+    assert honest.peers == [node.key]
+
+
+async def test_a_peer_that_stalls_is_passed_by_and_left(tmp_path: Path, chain: MemoryChain) -> None:
+    async def never(name: Hash) -> bytes | None:
+        await asyncio.Event().wait()
+        return None
+
+    clock = FakeClock(chain.tip.timestamp_ms)
+    async with node_network(tmp_path, clock=clock) as network:
+        honest = await network.start("honest")
+        await honest.take(chain.blocks[1:])
+        staller = ServedChain(chain.blocks, body=never)
+        await network.serve("staller", staller)
+        node = await network.start("node", "staller", "honest")
+        await network.connected(node, 2)
+        await until(lambda: network.count("node", "staller", GetBlock) == 4)
+
+        def followed() -> bool:
+            clock.advance(100)
+            return node.chain.head.id == honest.chain.head.id
+
+        await until(followed)
+        assert await parting(staller) == DisconnectReason.TIMEOUT
+
+
+async def test_a_chain_that_nobody_gives_is_left(network: NodeNetwork, chain: MemoryChain) -> None:
+    async def nothing(name: Hash) -> bytes | None:
+        return None
+
+    node = await network.start("node")
+    hollow = ServedChain(chain.blocks, body=nothing)
+    await network.serve("hollow", hollow, "node")
+    assert await parting(hollow) == DisconnectReason.REQUESTED
+    await node.mine()

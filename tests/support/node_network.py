@@ -1,0 +1,362 @@
+"""Whole nodes in one event loop, on LevelDB and a memory network; and peers that serve any blocks.
+
+What nodes say to each other is recorded frame by frame. Nothing is faked but the network: every node has its
+store, mempool, miner and RPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from engram.consensus.block import Block, block_id
+from engram.consensus.chainspec import ChainSpec, chain_id
+from engram.node.chain import Chain
+from engram.node.clock import Clock, FakeClock, SystemClock
+from engram.node.config import Config
+from engram.node.headers import work_of_header
+from engram.node.node import Node
+from engram.node.services import Services
+from engram.p2p.errors import DisconnectReason
+from engram.p2p.link import Link, Listener, PeerAddress
+from engram.p2p.manager import PeerConfig, PeerManager
+from engram.p2p.memory import MemoryNetwork, MemoryTransport
+from engram.p2p.messages import GetBlock, GetTransactions, Message, Phase, decode_frame
+from engram.p2p.protocol import CheckedBlock, HeadSummary, Identity, Peer
+from engram.p2p.scores import PeerScores
+from engram.primitives.codec import encode
+from engram.primitives.errors import NotReady
+from engram.primitives.keys import PrivateKey, format_address
+from engram.primitives.types import Hash
+from engram.statemachine.transaction import Transaction, txid
+from tests.support.node_chain import CAROL, SPEC, reach
+from tests.support.p2p_chain import WAIT_S
+
+PORT: Final = 8646
+
+
+async def until(happened: Callable[[], object]) -> None:
+    """Returns once `happened` is true; what it looks at is changed by threads, which get the processor."""
+    async with asyncio.timeout(WAIT_S):
+        while not happened():  # noqa: ASYNC110 (nothing tells when it changes)
+            await asyncio.sleep(0.001)
+
+
+class Said(NamedTuple):
+    """One frame on its way."""
+
+    source: str
+    target: str
+    message: Message
+
+
+class _RecordedLink:
+    """A link that notes what its own side sends."""
+
+    def __init__(self, link: Link, source: str, said: list[Said]) -> None:
+        self._link = link
+        self._source = source
+        self._said = said
+
+    @property
+    def remote(self) -> PeerAddress:
+        return self._link.remote
+
+    async def send(self, frame: bytes) -> None:
+        phase = Phase.HANDSHAKE if frame[0] in (0, 1) else Phase.SESSION
+        self._said.append(Said(self._source, self._link.remote.host, decode_frame(frame, phase)))
+        await self._link.send(frame)
+
+    async def receive(self) -> bytes:
+        return await self._link.receive()
+
+    def open_up(self) -> None:
+        self._link.open_up()
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    def abort(self) -> None:
+        self._link.abort()
+
+
+class _RecordedTransport(MemoryTransport):
+    """The transport of one host, every link of it recorded."""
+
+    def __init__(self, network: MemoryNetwork, host: str, said: list[Said]) -> None:
+        super().__init__(network, host)
+        self._source = host
+        self._said = said
+
+    @asynccontextmanager
+    async def listen(self, host: str, port: int) -> AsyncIterator[Listener]:
+        async with super().listen(host, port) as listener:
+            yield _RecordedListener(listener, self._source, self._said)
+
+    async def dial(self, address: PeerAddress) -> Link:
+        return _RecordedLink(await super().dial(address), self._source, self._said)
+
+
+@dataclass(frozen=True)
+class _RecordedListener:
+    listener: Listener
+    source: str
+    said: list[Said]
+
+    @property
+    def port(self) -> int:
+        return self.listener.port
+
+    async def links(self) -> AsyncIterator[Link]:
+        async for link in self.listener.links():
+            yield _RecordedLink(link, self.source, self.said)
+
+
+class Member:
+    """A running node of the network."""
+
+    def __init__(self, name: str, node: Node, task: asyncio.Task[None]) -> None:
+        self.name = name
+        self.node = node
+        self.task = task
+
+    @property
+    def services(self) -> Services:
+        assert self.node.services is not None, "the node does not run"
+        return self.node.services
+
+    @property
+    def chain(self) -> Chain:
+        return self.services.chain
+
+    @property
+    def key(self) -> bytes:
+        """The key that names it to peers."""
+        return self.services.node_id
+
+    @property
+    def peers(self) -> list[bytes]:
+        """Keys of the nodes it has a session with."""
+        return [info.node_key for info in self.services.peers.peers()]
+
+    def waits(self, tx: Transaction) -> bool:
+        """Whether the transaction is in its mempool."""
+        return self.services.mempool.get(txid(tx)) is not None
+
+    async def admit(self, tx: Transaction) -> None:
+        """Takes a transaction in as from RPC."""
+        outcome = await self.services.mempool.admit(tx)
+        assert outcome.accepted, outcome.error
+
+    async def mine(self, blocks: int = 1) -> list[Hash]:
+        """Mines so many blocks now; their ids."""
+        async with asyncio.timeout(WAIT_S):
+            return await self.services.mining.mine(blocks)
+
+    async def take(self, blocks: Sequence[Block]) -> None:
+        """Imports blocks that extend its best chain or are meant to."""
+        for block in blocks:
+            await self.chain.import_block(block)
+
+    async def reach(self, height: int) -> None:
+        """Returns once its head has at least this height."""
+        async with asyncio.timeout(WAIT_S):
+            await reach(self.chain, height)
+
+    async def follow(self, other: Member) -> None:
+        """Returns once its head is the other's."""
+        async with asyncio.timeout(WAIT_S):
+            while self.chain.head.id != other.chain.head.id:
+                await self.chain.moved_from(self.chain.head)
+
+
+class NodeNetwork:
+    """Nodes by name; the name is also the host."""
+
+    def __init__(self, directory: Path, spec: ChainSpec = SPEC, clock: Clock | None = None) -> None:
+        self.spec = spec
+        self.clock = clock or SystemClock()
+        self.network = MemoryNetwork(self.clock, random.Random(0))
+        self.said: list[Said] = []
+        self._directory = directory
+        self._members: dict[str, Member] = {}
+        self._served: list[asyncio.Task[None]] = []
+
+    async def start(self, name: str, *peers: str, mine: bool = False) -> Member:
+        """A node that keeps sessions with these peers; ready, though not yet connected."""
+        config = Config(
+            data_dir=self._directory / name,
+            rpc_port=0,
+            p2p_host=name,
+            p2p_port=PORT,
+            peers=tuple(f"{peer}:{PORT}" for peer in peers),
+            mine=mine,
+            miner_address=format_address(CAROL.address, self.spec.hrp),
+        )
+        transport = _RecordedTransport(self.network, name, self.said)
+        node = Node(config, self.spec, clock=self.clock, transport=transport, mine_on_demand=True)
+        task = asyncio.create_task(node.run(), name=f"node {name}")
+        ready = asyncio.create_task(node.ready.wait())
+        async with asyncio.timeout(WAIT_S):
+            await asyncio.wait((task, ready), return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if task.done():
+            await task
+        self._members[name] = member = Member(name, node, task)
+        return member
+
+    async def line(self, *names: str) -> list[Member]:
+        """Nodes of which each has a session with the one before it."""
+        members: list[Member] = []
+        for name in names:
+            members.append(await self.start(name, *(member.name for member in members[-1:])))
+        for member in members[1:]:
+            await self.connected(member)
+        return members
+
+    async def stop(self, name: str) -> None:
+        """Ends a node; its directory stays. Raises what ended it before."""
+        member = self._members.pop(name)
+        member.node.stop()
+        async with asyncio.timeout(WAIT_S):
+            await member.task
+
+    def address(self, name: str) -> PeerAddress:
+        """Where a node or peer is dialled."""
+        return PeerAddress(name, PORT)
+
+    async def connected(self, member: Member, sessions: int = 1) -> None:
+        """Returns once the node has so many sessions."""
+        await until(lambda: len(member.peers) >= sessions)
+
+    async def serve(self, name: str, chain: ServedChain, *peers: str) -> PeerManager[CheckedBlock]:
+        """A peer that serves blocks of its own to those it dials or is dialled by."""
+        manager: PeerManager[CheckedBlock] = PeerManager(
+            PeerConfig(name, PORT, tuple(PeerAddress(peer, PORT) for peer in peers)),
+            chain,
+            _RecordedTransport(self.network, name, self.said),
+            PrivateKey.from_seed(name.encode().ljust(32, b"\0")),
+            clock=self.clock,
+            rng=random.Random(name),
+            policy=PeerScores(self.clock),
+        )
+        self._served.append(asyncio.create_task(manager.run(), name=f"peer {name}"))
+        await manager.ready.wait()
+        return manager
+
+    async def close(self) -> None:
+        """Ends everything; raises what ended a node early."""
+        for task in self._served:
+            task.cancel()
+        for name in list(self._members):
+            await self.stop(name)
+
+    def count(self, source: str, target: str, kind: type[Message]) -> int:
+        """How many messages of a kind one host has sent another."""
+        return len(
+            [said for said in self.said if said[:2] == (source, target) and isinstance(said.message, kind)]
+        )
+
+    def asked(self, name: str, wanted: Hash) -> int:
+        """How often a host has asked for a block or a transaction."""
+        return len([said for said in self.said if said.source == name and wanted in _wanted(said.message)])
+
+
+def _wanted(message: Message) -> Sequence[Hash]:
+    match message:
+        case GetBlock():
+            return (message.block_id,)
+        case GetTransactions():
+            return message.txids
+        case _:
+            return ()
+
+
+@asynccontextmanager
+async def node_network(
+    directory: Path, spec: ChainSpec = SPEC, clock: FakeClock | None = None
+) -> AsyncIterator[NodeNetwork]:
+    """A network whose nodes all end well when the block does."""
+    network = NodeNetwork(directory, spec, clock)
+    try:
+        yield network
+    finally:
+        await network.close()
+
+
+Body = Callable[[Hash], Awaitable[bytes | None]]
+
+
+@dataclass
+class ServedChain:
+    """What a peer pretends to have: `ChainProtocol` over a list of blocks, genesis first."""
+
+    blocks: list[Block]
+    spec: ChainSpec = SPEC
+    body: Body | None = None
+    """What it answers to a request for a block, if not the block."""
+    claimed_work: int | None = None
+    """The work that it says its chain has, if not the true one."""
+    partings: list[tuple[bytes, DisconnectReason]] = field(default_factory=list)
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(chain_id(self.spec), block_id(self.blocks[0].header), "served/1")
+
+    @property
+    def head(self) -> HeadSummary:
+        header = self.blocks[-1].header
+        work = sum(work_of_header(block.header) for block in self.blocks)
+        return HeadSummary(header.height, block_id(header), self.claimed_work or work)
+
+    async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
+        names = [block_id(block.header) for block in self.blocks]
+        start = max((names.index(name) for name in locator if name in names), default=0)
+        return [encode(block.header) for block in self.blocks[start + 1 :][:limit]]
+
+    async def block_bytes(self, block_id_: bytes) -> bytes | None:
+        if self.body is not None:
+            return await self.body(block_id_)
+        return self.found(block_id_)
+
+    def found(self, name: Hash) -> bytes | None:
+        """The bytes of a block that it has."""
+        return next((encode(block) for block in self.blocks if block_id(block.header) == name), None)
+
+    async def transaction_bytes(self, txid: bytes) -> bytes | None:
+        return None
+
+    async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
+        return ()
+
+    async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
+        return ()
+
+    def waiting_transactions(self) -> Sequence[bytes]:
+        return ()
+
+    async def caught_up(self) -> None:
+        pass
+
+    def transaction_id(self, raw: bytes) -> bytes:
+        return bytes(32)
+
+    async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
+        raise NotReady("it wants no blocks")
+
+    async def on_block(self, peer: Peer, block: CheckedBlock) -> None:
+        raise NotReady("it wants no blocks")
+
+    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
+        pass
+
+    def on_peer_connected(self, peer: Peer) -> None:
+        pass
+
+    def on_peer_disconnected(self, peer: Peer, reason: DisconnectReason) -> None:
+        self.partings.append((peer.node_key, reason))
