@@ -130,6 +130,9 @@ def _say_where(info: RunInfo, as_json: bool) -> None:
 
 def _make_dev_chain(session: Session) -> None:
     """A new local chain in a directory without one. Goes on where an earlier attempt was cut off."""
+    from concurrent.futures import ThreadPoolExecutor
+    from importlib import import_module
+
     from engram.consensus.chainspec import Allocation, local
     from engram.node.config import SPEC_NAME
     from engram.node.datadir import KEYS_DIRECTORY, make_data_dir
@@ -143,7 +146,10 @@ def _make_dev_chain(session: Session) -> None:
     address = next((entry.address for entry in keystore.entries() if entry.name == DEV_KEY), None)
     if address is None:
         passphrase = session.given_passphrase()
-        address = keystore.create(DEV_KEY, DEV_KEY if passphrase is None else passphrase).address
+        with ThreadPoolExecutor(1) as worker:
+            making = worker.submit(keystore.create, DEV_KEY, DEV_KEY if passphrase is None else passphrase)
+            import_module("engram.node.node")  # takes as long as scrypt does, which needs no interpreter
+            address = making.result().address
         if passphrase is None:
             session.note(f"the passphrase of the key {DEV_KEY} is {DEV_KEY}: set ENGRAM_PASSPHRASE={DEV_KEY}")
     make_data_dir(data_dir, local((Allocation(address, DEV_COINS * SPARKS_PER_COIN),), begin_ms))
