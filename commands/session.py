@@ -97,13 +97,21 @@ class Session:
         """As `run_wallet`, for what takes a whole round: a node that is restarted meanwhile is waited for."""
         import asyncio
 
+        from engram.node.datadir import find_run_info
         from engram.participant.patience import PatientClient
         from engram.participant.wallet import Wallet
 
-        key = self.unlock()
+        key, url = self.unlock(), self.url
+
+        def find() -> str:
+            """Where the node answers now; while none runs on the data directory, where it did."""
+            nonlocal url
+            running = find_run_info(self.config.data_dir) if self._rpc is None else None
+            url = running.rpc_url if running is not None else url
+            return url
 
         async def with_client() -> T:
-            async with PatientClient(lambda: self.url, report) as client:
+            async with PatientClient(find, report) as client:
                 return await action(Wallet(client, key))
 
         return asyncio.run(with_client())

@@ -38,6 +38,7 @@ from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.phases import Phase
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
+from engram.statemachine.round_errors import ReservationFull
 from engram.statemachine.round_records import Candidate, Round, RoundKind
 from engram.statemachine.update import UpdateClaim
 
@@ -122,7 +123,7 @@ class Author:
                 if secret is None:
                     return self._told(EpochReport(epoch, "sat_out", 0, b"", b""))
                 commit = await self._commitments.commit(round_, secret)
-            except (BondAboveLimit, FeeAboveLimit, InsufficientBalance, *REFUSALS) as error:
+            except (BondAboveLimit, FeeAboveLimit, InsufficientBalance, ReservationFull, *REFUSALS) as error:
                 return self._told(EpochReport(epoch, refusal_code(error), 0, b"", b""), error)
         assert secret is not None
         return await self._open(round_id, secret, commit)

@@ -5,6 +5,7 @@ Each step can be taken again after a crash: what the chain or the mempool has is
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.phases import Phase
+from engram.statemachine.record import u32
+from engram.statemachine.records import Version
 from engram.statemachine.round_errors import (
     CommitMissing,
     CommitRepeated,
@@ -25,8 +28,8 @@ from engram.statemachine.round_errors import (
 )
 from engram.statemachine.round_records import Candidate, Commit, Round
 from engram.statemachine.rules import Rules
-from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES
-from engram.statemachine.transactions.commit_update import CommitUpdate
+from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES, reserved_share
+from engram.statemachine.transactions.commit_update import CommitUpdate, reveal_share
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from engram.statemachine.update import Update, update_size
 
@@ -56,23 +59,22 @@ class Commitments:
         return await self._view.find(Commit, round_id, bytes([epoch]), self._wallet.key.address)
 
     async def commit(self, round_: Round, secret: CommitSecret) -> Hash:
-        """Saves the secret, then commits, reserving the first height of the update window that has room.
+        """Saves the secret, then commits, reserving a height of the update window that has room.
 
         The transaction's id; empty if the commit stands already. Raises `RoundOver` where the commit window
-        has passed, else what the chain refuses it with.
+        has passed, `ReservationFull`, and what else the chain refuses it with.
         """
         if self._journal is not None:
             self._journal.save(secret)
-        claim = secret.claim
-        window = await self._view.span(round_, Phase.UPDATE, claim.epoch)
-        rules = (await self._view.spec()).rules
-        first = min(window.last, window.first + _upload_blocks(rules, round_, secret))
-        for slot in (*range(first, window.last + 1), *range(window.first, first)):
+        claim, tried = secret.claim, set[int]()
+        while slots := await self._slots(round_, secret, tried):
+            slot = slots[0]
+            tried.add(slot)
             try:
                 txid = await self._wallet.send(CommitUpdate(round_.id, claim.epoch, secret.digest, slot))
                 await self._wallet.confirm(txid)
             except REFUSALS as error:
-                code, refusal = refusal_code(error), error
+                code = refusal_code(error)
                 if code == ReservationFull.code:
                     continue
                 standing = await self.standing(round_.id, claim.epoch)
@@ -80,7 +82,7 @@ class Commitments:
                     return b""
                 raise _late(code) or error from error
             return txid
-        raise refusal
+        raise ReservationFull("no height of the update window has room for another reveal")
 
     async def reveal(self, round_: Round, secret: CommitSecret) -> tuple[str, Hash]:
         """Sends the reveal for the height reserved; what became of it, and the transaction's id.
@@ -122,6 +124,29 @@ class Commitments:
         """The round is over."""
         if self._journal is not None:
             self._journal.forget(round_id, self._wallet.key.address)
+
+    async def _slots(self, round_: Round, secret: CommitSecret, tried: set[int]) -> list[int]:
+        """Heights of the update window that have room, best first.
+
+        Those of its first half come in random order: whoever commits at the same time should not want the
+        same one. A reveal that misses an early height still finds later ones.
+        """
+        rules = (await self._view.spec()).rules
+        window = await self._view.span(round_, Phase.UPDATE, secret.claim.epoch)
+        taken = await self._view.reservations(window)
+        base = await self._view.get(Version, round_.model, u32(round_.version))
+        size_bytes, macs = reveal_share(rules, round_, base)
+        room = reserved_share(rules, rules.max_body_bytes), reserved_share(rules, rules.max_block_macs)
+        free = []
+        for slot in range(window.first, window.last + 1):
+            held_bytes, held_macs = taken.get(slot, (0, 0))
+            if slot not in tried and held_bytes + size_bytes <= room[0] and held_macs + macs <= room[1]:
+                free.append(slot)
+        ready = window.first + _upload_blocks(rules, round_, secret)
+        late = (window.first + window.last + 1) // 2
+        early = [slot for slot in free if ready <= slot < late]
+        secrets.SystemRandom().shuffle(early)
+        return early + [slot for slot in free if slot >= max(ready, late)]
 
     async def _carried(self, round_: Round, secret: CommitSecret) -> Update:
         """The update as its transaction carries it: tensors that do not fit are on the chain by now."""

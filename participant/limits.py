@@ -20,7 +20,7 @@ from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES
 from engram.statemachine.transaction import Cost
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.score_retention import ScoreRetention
-from engram.statemachine.update import TrainUpdate, Update, update_macs
+from engram.statemachine.update import TrainUpdate, Update, reveal_macs, update_macs
 
 _ENVELOPE_BYTES: Final = 256
 """More than what a transaction has besides its payload."""
@@ -57,7 +57,8 @@ def price_of(
 ) -> Price:
     """The price of an update that makes `whole` of version t, tensors included, uploaded or not."""
     terms = round_.terms
-    macs = terms.validation * update_macs(rules, version.spec, update, terms.rows)
+    scored = update_macs(rules, version.spec, update, terms.rows)
+    macs = reveal_macs(rules, round_, version, scored)
     tensors = sum(len(raw) for raw in update.tensors)
     size = REVEAL_OVERHEAD_BYTES + len(encode(replace(update, tensors=()))) + tensors
     reveal = fee_of(rules.fees, Cost(size_bytes=size, macs=macs, records=1 + len(update.tensors)))

@@ -230,10 +230,13 @@ async def settle_round(view: ChainView, wallet: Wallet, round_id: Hash) -> Round
         over = height + 1 >= closes or due(round_, rules, height + 1) is Default.UNREVEALED
         return round_ if over or round_.status != RoundStatus.OPEN else None
 
-    round_ = await watch(wallet.client, look, "heads")
+    async def owed() -> Sequence[TxPayload]:
+        status = (await view.get(Round, round_id)).status
+        return [AdvanceRound(round_id)] if status == RoundStatus.OPEN else []
+
+    await watch(wallet.client, look, "heads")
     try:
-        if round_.status == RoundStatus.OPEN:
-            await wallet.execute(AdvanceRound(round_id))
+        await fulfil(wallet, owed)
     except REFUSALS as error:
         if NothingDue.code != refusal_code(error):
             raise  # else somebody else settles it, perhaps in a block that is still being mined

@@ -145,6 +145,13 @@ class ChainView:
         """First and last height of a phase of the round."""
         return span_of(round_, (await self.spec()).rules, phase, epoch)
 
+    async def reservations(self, span: Span) -> dict[int, tuple[int, int]]:
+        """Bytes and MACs that reveals have reserved, by height."""
+        entries = await self.client.call(
+            "reservation_list", first=span.first, count=span.last - span.first + 1
+        )
+        return {entry["height"]: (entry["size_bytes"], entry["macs"]) for entry in entries}
+
     async def closes(self, round_: Round) -> int:
         """Height from which the outcome of the round can be settled."""
         *_, closed = calendar(round_.opened, round_.terms, (await self.spec()).rules)

@@ -1,0 +1,116 @@
+"""The opener's side: it can die before and after everything it sends, its node can, and time can pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engram.participant.errors import SecretsNotFound
+from engram.participant.view import ChainView
+from engram.participant.wallet import Wallet
+from engram.primitives.types import Hash
+from engram.statemachine.phases import Phase
+from engram.statemachine.records import Account
+from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.transaction import TxPayload
+from tests.support.round_matter import OPENER
+from tests.support.stage import digits, learner, running_stage, small_model, small_round
+
+TWO = (0, 1)
+
+
+class Death(Exception):
+    """The program ends here."""
+
+
+class MortalWallet(Wallet):
+    """A wallet whose program dies at everything it sends for the first time: before it, then after it."""
+
+    def __init__(self, wallet: Wallet, deaths: dict[TxPayload, int]) -> None:
+        super().__init__(wallet.client, wallet.key)
+        self._deaths = deaths
+
+    async def send(self, payload: TxPayload, *, fee: int | None = None) -> Hash:
+        died = self._deaths[payload] = self._deaths.get(payload, 0) + 1
+        if died == 1:
+            raise Death
+        txid = await super().send(payload, fee=fee)
+        if died == 2:
+            raise Death
+        return txid
+
+
+async def test_an_opener_dies_before_and_after_everything_it_sends(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        plan = small_round(digits(1, *TWO), parts=5, rows=12, validation=2, sealed=2)
+        round_id = await stage.open(plan, small_model())
+        deaths: dict[TxPayload, int] = {}
+
+        async def mortal(wallet: Wallet) -> Round:
+            while True:
+                try:
+                    return await stage.opener(MortalWallet(wallet, deaths)).run(round_id)
+                except Death:
+                    continue
+
+        ended = await stage.play(round_id, {"alice": learner(2, *TWO)}, opener=mortal)
+        assert ended.round.status == RoundStatus.DECIDED
+        sent = [payload.NAME for payload in deaths]
+        assert (sent.count("reveal_part"), sent.count("reveal_sealed")) == (2, 2)
+        assert all(count >= 2 for count in deaths.values())
+        async with stage.client() as client:
+            account = await ChainView(client).get(Account, OPENER.address)
+        assert account.strikes == 0
+
+
+async def test_secrets_are_saved_before_the_round_is_opened_and_needed_after(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        (saved,) = (tmp_path / "rounds").glob("*.secrets")
+        assert saved.stat().st_mode & 0o777 == 0o600
+        saved.unlink()
+        async with stage.actor("opener") as wallet:
+            with pytest.raises(SecretsNotFound):
+                await stage.opener(wallet).run(round_id)
+
+
+async def test_an_opener_who_comes_too_late_ends_the_round_as_soon_as_it_can_be(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        async with stage.actor("opener") as wallet:
+            opener = stage.opener(wallet)
+            round_ = await opener.view.get(Round, round_id)
+            reveal = await opener.view.span(round_, Phase.REVEAL)
+            await opener.view.wait_height(reveal.last)
+            ended = await opener.run(round_id)
+            assert ended.status == RoundStatus.ABORTED
+            assert await opener.view.height() <= reveal.last + 2, "nobody waits for windows that are in vain"
+        assert "phase_missed" in [notice.event for notice in stage.said]
+
+
+async def test_an_opener_steps_through_the_round_by_hand(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+
+        async def by_hand(wallet: Wallet) -> Round:
+            opener = stage.opener(wallet)
+            await opener.reveal_next(round_id)
+            assert len((await opener.view.get(Round, round_id)).validation_opened) == 1
+            await opener.reveal_next(round_id)
+            assert len((await opener.view.get(Round, round_id)).sealed_opened) == 1
+            return await opener.run(round_id)
+
+        ended = await stage.play(round_id, {"alice": learner(2, *TWO)}, opener=by_hand)
+        assert ended.round.status == RoundStatus.DECIDED
+
+
+async def test_a_round_survives_restarts_of_its_node(tmp_path: Path) -> None:
+    """Also of a node that forgets what waited: reveals, commit and update are handed in again."""
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        stage.restart_for_everything()
+        ended = await stage.play(round_id, {"alice": learner(2, *TWO)})
+        assert ended.codes("alice") == ["candidate_admitted"]
+        assert ended.round.status == RoundStatus.DECIDED
+        assert stage.restarts >= 4
