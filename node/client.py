@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from engram.node.errors import NodeUnreachable, RemoteError
+from engram.node.errors import NodeUnreachable, RemoteError, SubscriberTooSlow
 
 TOKEN_NAME: Final = "rpc.token"
 """File in the data directory that holds the bearer token of admin methods, readable by its owner only."""
@@ -81,7 +81,7 @@ class RpcClient:
     async def subscribe(self, *topics: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
         """Inside the block: every event of `topics` from the moment the block is entered, as (topic, event).
 
-        The events end with `NodeUnreachable` when the node stops, or drops a subscriber that is too slow.
+        The events end with `NodeUnreachable` when the node stops, with `SubscriberTooSlow` for one who is.
         """
         try:
             async with self._open.ws_connect(
@@ -108,6 +108,8 @@ async def _events(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[tupl
 
 async def _receive(socket: aiohttp.ClientWebSocketResponse) -> Any:
     message = await socket.receive()
+    if message.type is aiohttp.WSMsgType.CLOSE and message.data == aiohttp.WSCloseCode.POLICY_VIOLATION:
+        raise SubscriberTooSlow
     if message.type is not aiohttp.WSMsgType.TEXT:
         raise NodeUnreachable(f"the node ended the stream of events: {message.extra or 'connection lost'}")
     return json.loads(message.data)

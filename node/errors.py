@@ -251,6 +251,12 @@ class NodeUnreachable(ChainError):
     code = "node_unreachable"
 
 
+class SubscriberTooSlow(NodeUnreachable):
+    """The node ended a stream of events that were not read in time: subscribe again and read faster."""
+
+    code = "subscriber_too_slow"
+
+
 class RemoteError(ChainError):
     """What a node answered to a request it refused; carries the node's own code."""
 

@@ -14,6 +14,7 @@ from engram import __version__
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.consensus.errors import UnknownParent
+from engram.node import logs
 from engram.node.chain import Chain, HeadChanges
 from engram.node.clock import Clock
 from engram.node.download import check_transactions_root
@@ -26,10 +27,11 @@ from engram.node.mempool import Mempool
 from engram.node.render import Renderer
 from engram.node.sync import Sync
 from engram.node.threads import Threads
-from engram.p2p.errors import DisconnectReason
+from engram.p2p.errors import DisconnectReason, weight_of
 from engram.p2p.manager import PeerManager
 from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_HEADER_BYTES
 from engram.p2p.protocol import HeadSummary, Identity, Peer
+from engram.p2p.scores import PeerScores
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import ChainError, CodecError, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
@@ -173,6 +175,16 @@ class ChainDoor:
         [block_id] = branch.extend([block.header], self._clock.now_ms())
         check_transactions_root(block)
         return CheckedBody(block_id, block)
+
+
+class LoggedScores(PeerScores):
+    """The scores, and a line in the log for every session that ends."""
+
+    def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
+        super().report(host, node_key, error)
+        log = logs.get_logger("peers")
+        write = log.warning if weight_of(error) else log.info
+        write("a session ended", peer=node_key or host, host=host, error=error)
 
 
 def _check_answer(answer: ImportOutcome) -> None:

@@ -31,7 +31,7 @@ from engram.node.methods_node import NodeStatus, catalogue, node_methods
 from engram.node.methods_round import round_methods
 from engram.node.methods_tx import transaction_methods
 from engram.node.mining import Mining, MiningSetup
-from engram.node.peering import ChainDoor, CheckedBody
+from engram.node.peering import ChainDoor, CheckedBody, LoggedScores
 from engram.node.pool import PoolLimits
 from engram.node.recovery import RollForward, open_chain
 from engram.node.render import Renderer
@@ -42,7 +42,6 @@ from engram.node.threads import Threads
 from engram.node.verify import SignatureVerifier
 from engram.p2p.link import Transport
 from engram.p2p.manager import PeerConfig, PeerManager
-from engram.p2p.scores import PeerScores
 from engram.statemachine.errors import MissingBlob
 from engram.statemachine.scoring import Scorer
 
@@ -134,7 +133,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         key,
         clock=clock,
         rng=random.SystemRandom(),
-        policy=PeerScores(clock),
+        policy=LoggedScores(clock),
     )
     views = HeadViews(chain, base.scorer, clock, threads)
     status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())

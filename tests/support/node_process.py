@@ -151,6 +151,10 @@ class NodeProcess:
         except TimeoutError:
             raise AssertionError(f"the head is {self.call('chain_head')}; the log:\n{self.log}") from None
 
+    def wait_height(self, height: int) -> None:
+        """Returns once the head has at least this height."""
+        self.wait_head(lambda head: int(head["height"]) >= height)
+
 
 @contextmanager
 def processes(*nodes: NodeProcess) -> Iterator[Sequence[NodeProcess]]:

@@ -1,0 +1,115 @@
+"""Node processes catch up with each other over sockets: late, killed on the way, split and healed."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from engram.node.client import RpcClient
+from engram.node.datadir import make_data_dir
+from engram.primitives.codec import encode
+from engram.primitives.keys import PrivateKey, format_address
+from engram.statemachine.transaction import Transaction
+from engram.statemachine.transactions.transfer import Transfer
+from tests.support.memory_chain import MemoryChain
+from tests.support.node_chain import ALICE, BOB, CAROL, SPEC
+from tests.support.node_process import NodeProcess, processes
+
+pytestmark = pytest.mark.xdist_group("node_sync")
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> list[NodeProcess]:
+    """Three nodes of one chain that know nothing of each other."""
+    made = []
+    for name in ("one", "two", "three"):
+        make_data_dir(tmp_path / name, SPEC)
+        made.append(NodeProcess(tmp_path / name, "--miner-address", format_address(CAROL.address, SPEC.hrp)))
+    return made
+
+
+def payment(sparks: int) -> Transaction:
+    return MemoryChain(SPEC).sign(ALICE, Transfer(BOB.address, sparks))
+
+
+def mine(node: NodeProcess, blocks: int) -> dict[str, object]:
+    """The head after so many blocks more."""
+    head: dict[str, object] = node.call("miner_mine", blocks=blocks)[-1]
+    return head
+
+
+def follow(node: NodeProcess, head: dict[str, object]) -> None:
+    node.wait_head(lambda own: own["id"] == head["id"])
+
+
+def wait_pending(node: NodeProcess, txid: str) -> None:
+    """Returns once the transaction waits in the node's mempool."""
+
+    async def action(client: RpcClient) -> None:
+        async with client.subscribe("transactions") as events:
+            while (await client.call("tx_status", txid=txid))["status"] != "pending":
+                await anext(events)
+
+    node.run(action)
+
+
+def test_a_late_node_that_is_killed_on_the_way_goes_on(nodes: list[NodeProcess]) -> None:
+    one, two, late = nodes
+    with processes(one, two):
+        two.call("peer_add", address=one.peer_address)
+        head = mine(one, 300)
+        follow(two, head)
+        for killed_at in (20, 120):
+            late.start()
+            late.call("peer_add", address=one.peer_address)
+            late.call("peer_add", address=two.peer_address)
+            late.wait_height(killed_at)
+            late.stop(signal.SIGKILL)
+        late.start()
+        assert late.call("chain_head")["height"] >= 120
+        late.call("peer_add", address=two.peer_address)
+        follow(late, head)
+        assert [node.stop() for node in (one, two, late)] == [0, 0, 0]
+
+
+def test_a_split_heals_to_the_heavier_branch_and_its_transactions_live_on(nodes: list[NodeProcess]) -> None:
+    one, two, three = nodes
+    with processes(one, two, three):
+        two.call("peer_add", address=one.peer_address)
+        three.call("peer_add", address=two.peer_address)
+        follow(three, mine(one, 2))
+        two.call("peer_remove", address=one.peer_address)
+        sent = one.call("tx_submit", raw=encode(payment(7)).hex())["txid"]
+        mine(one, 2)
+        assert one.call("tx_status", txid=sent)["status"] == "included"
+        heavier = mine(three, 5)
+        follow(two, heavier)
+        two.call("peer_add", address=one.peer_address)
+        follow(one, heavier)
+        wait_pending(three, sent)
+        follow(one, mine(three, 1))
+        for node in nodes:
+            assert node.call("tx_status", txid=sent)["status"] == "included"
+        roots = {node.call("chain_head")["state_root"] for node in nodes}
+        assert len(roots) == 1
+
+
+def test_a_peer_may_be_named_by_its_key(nodes: list[NodeProcess]) -> None:
+    one, two, three = nodes
+    with processes(one):
+        other = PrivateKey.from_seed(b"\x09" * 32).public_key.hex()
+        two.options = (*two.options, "--peer", f"{one.info['node_id']}@{one.peer_address}")
+        three.options = (*three.options, "--peer", f"{other}@{one.peer_address}")
+        two.start()
+        three.start()
+        try:
+            follow(two, mine(one, 1))
+            assert [peer["id"] for peer in two.call("peer_list")] == [one.info["node_id"]]
+            while "wrong_peer" not in three.log:
+                assert three.call("peer_list") == []
+            third = f"{one.info['node_id']}@{one.peer_address}"
+            assert three.call("peer_add", address=third) == {"address": third}
+            follow(three, mine(one, 1))
+        finally:
+            two.close()
+            three.close()
