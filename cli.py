@@ -21,6 +21,7 @@ COMMANDS = MappingProxyType[str, str](
     {
         "init": "Make a data directory for a chain.",
         "run": "Run a node until Ctrl-C.",
+        "localnet": "A network of nodes on this machine: start, look, stop.",
         "demo": "Play the paper on a network of this machine, adversaries included.",
         "key": "Make, list and import account keys.",
         "account": "Show balances and claim rewards.",

@@ -277,3 +277,15 @@ class WaitTimeout(ChainError):
     """What was waited for on a localnet did not come about in time."""
 
     code = "wait_timeout"
+
+
+class LocalnetExists(InvalidInput):
+    """The folder holds a localnet already: `engram localnet up` without options starts it again."""
+
+    code = "localnet_exists"
+
+
+class LocalnetMissing(InvalidInput):
+    """The folder holds no localnet: make one with `engram localnet up`."""
+
+    code = "localnet_missing"

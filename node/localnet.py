@@ -31,7 +31,7 @@ from engram.consensus.chainspec import ChainSpec
 from engram.node.datadir import write_spec
 from engram.node.errors import NodeUnreachable, RemoteError, WaitTimeout
 from engram.node.links import Link
-from engram.node.nodeprocess import NodeProcess
+from engram.node.nodeprocess import NodeProcess, write_settings
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Address
 
@@ -192,18 +192,16 @@ class Localnet:
         peers = [link.address for (near, far), link in self._links.items() if near == number]
         mine = number < len(self._miners)
         address = format_address(self._miners[number], self.spec.hrp) if mine else ""
-        node.configure(
-            **{
-                "rpc_port": 0,
-                "p2p_port": 0,
-                "peers": peers,
-                "mine": mine,
-                "miner_address": address,
-                "max_hashes_per_s": self._hashes_per_s,
-                "log_format": "json",
-                **self._settings,
-            }
-        )
+        settings: dict[str, object] = {
+            "rpc_port": 0,
+            "p2p_port": 0,
+            "peers": peers,
+            "mine": mine,
+            "miner_address": address,
+            "max_hashes_per_s": self._hashes_per_s,
+            "log_format": "json",
+        }
+        write_settings(node.data_dir, **settings | self._settings)
 
     async def _connected(self) -> bool:
         infos = [await node.client.call("node_info") for node in self.running]

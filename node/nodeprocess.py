@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,48 @@ LOG_NAME: Final = "node.log"
 START_S: Final = 60.0
 STOP_S: Final = 30.0
 _TAIL_BYTES: Final = 64 * 1024
+
+
+def run_command(data_dir: Path) -> list[str]:
+    """The command line of a node that says where it listens in one line of JSON."""
+    return [sys.executable, "-m", "engram.cli", "run", "--json", "--data-dir", str(data_dir)]
+
+
+def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without ENGRAM_* variables, which are meant for another node and would win over its
+    file.
+    """
+    return {name: value for name, value in environment.items() if not name.startswith("ENGRAM_")}
+
+
+def write_settings(data_dir: Path, **settings: object) -> None:
+    """Writes engram.toml; in force from the node's next start."""
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
+    write_private(data_dir / CONFIG_NAME, "".join(lines).encode())
+
+
+def announced(line: bytes) -> RunInfo | None:
+    """What a node says of itself in its first line, once it is ready; None for anything else."""
+    try:
+        return RunInfo(**json.loads(line))
+    except (ValueError, TypeError):
+        return None
+
+
+def not_started(data_dir: Path, said: str) -> NodeFailed:
+    """The error for a node that has not started: what it said instead, and the end of its log."""
+    return NodeFailed(
+        f"{data_dir.name} did not start\n{said}{tail(data_dir / LOG_NAME, 5)}", got=data_dir.name
+    )
+
+
+def tail(path: Path, lines: int) -> str:
+    """The last lines of a text file; nothing where there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
 
 
 class NodeProcess:
@@ -58,20 +100,18 @@ class NodeProcess:
             raise NodeFailed(f"{self.name} was not started", got=self.name)
         return self._process.pid
 
-    def configure(self, **settings: object) -> None:
-        """Writes the node's settings, in force from the next start."""
-        lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
-        write_private(self.data_dir / CONFIG_NAME, "".join(lines).encode())
+    async def start(self, environment: Mapping[str, str] | None = None) -> RunInfo:
+        """Starts it, with additions to the environment, and waits until it answers.
 
-    async def start(self, environment: dict[str, str] | None = None) -> RunInfo:
-        """Starts it and waits until it answers. Raises `NodeFailed` with the end of its log."""
+        Raises `NodeFailed` with the end of its log.
+        """
         with (self.data_dir / LOG_NAME).open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "engram.cli", "run", "--json", "--data-dir", str(self.data_dir)),
+                *run_command(self.data_dir),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, **(environment or {})},
+                env={**environment_of(os.environ), **(environment or {})},
                 start_new_session=True,  # Ctrl-C is for whoever started the network, who stops its nodes
             )
         try:
@@ -114,25 +154,19 @@ class NodeProcess:
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines that the node wrote."""
-        path = self.data_dir / LOG_NAME
-        if not path.is_file():
-            return ""
-        with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
+        return tail(self.data_dir / LOG_NAME, lines)
 
     async def _announced(self, process: asyncio.subprocess.Process) -> RunInfo:
-        """What the process says of itself once it is ready."""
+        """What the process says of itself once it is ready. Raises `NodeFailed`."""
         assert process.stdout is not None
-        line = b""
-        with suppress(TimeoutError):
-            line = await asyncio.wait_for(process.stdout.readline(), START_S)
         try:
-            return RunInfo(**json.loads(line))
-        except (ValueError, TypeError):
-            raise NodeFailed(
-                f"{self.name} did not start: {line!r} {self.log_tail(5)}", got=self.name
-            ) from None
+            line = await asyncio.wait_for(process.stdout.readline(), START_S)
+        except TimeoutError:
+            raise not_started(self.data_dir, "") from None
+        if (info := announced(line)) is None:
+            said = (line + await process.stdout.read()).decode("utf-8", "replace")
+            raise not_started(self.data_dir, said)
+        return info
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int:
         status = await process.wait()

@@ -39,8 +39,8 @@ SOFTMAX: Final = 1
 THRESHOLD_PPM: Final = 200_000
 """A version freezes at 0.2 ln K nats a row."""
 EPSILON_PPM: Final = 150_000
-DELTA_PPM: Final = 1_000_000
 """Retention parts of the demonstration have few rows, so that one row weighs percents."""
+DELTA_PPM: Final = 250_000
 
 
 @dataclass(frozen=True)

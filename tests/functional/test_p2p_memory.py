@@ -369,6 +369,25 @@ async def test_a_dial_that_hangs_is_given_up() -> None:
     config = PeerConfig(host="host9", peers=(PeerAddress("nowhere", 1),), dial_s=5.0, first_retry_s=1.0)
     node = Node(0, config=config, clock=world.clock, transport=Hanging(world.network, "host9"))
     async with running(node):
+        await world.settle()
         await world.pass_time(12)
     assert dials[0] == 0.0
     assert 6.0 <= dials[1] <= 7.1
+
+
+@pytest.mark.parametrize("steps", range(20))
+async def test_a_node_that_is_stopped_while_a_session_breaks_stops(steps: int) -> None:
+    world = MemoryNodes(2)
+    dialer, acceptor = world.nodes
+    async with running(acceptor):
+        task = asyncio.create_task(dialer.manager.run())
+        await dialer.manager.ready.wait()
+        dialer.manager.add_peer(acceptor.address)
+        await world.settle()
+        assert dialer.knows(acceptor)
+        world.network.partition(["host0"], ["host1"])
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await world.settle()
+        assert task.cancelled()

@@ -1,0 +1,195 @@
+"""A localnet that outlives the command that starts it: made, started, looked at and ended by its folder.
+
+    node0/ node1/ …    a data directory each; every one holds every key of the network
+
+Ports are chosen once and stand in each engram.toml, so that a node that is started again, by `up` or by hand,
+finds the others where they were.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from engram.consensus.chainspec import ChainSpec
+from engram.node.client import RpcClient
+from engram.node.config import CONFIG_NAME, load_config
+from engram.node.datadir import KEYS_DIRECTORY, RunInfo, find_run_info, make_data_dir
+from engram.node.errors import LocalnetExists, LocalnetMissing, NodeUnreachable
+from engram.node.nodeprocess import (
+    LOG_NAME,
+    START_S,
+    STOP_S,
+    announced,
+    environment_of,
+    not_started,
+    run_command,
+    write_settings,
+)
+from engram.primitives.keys import format_address
+from engram.primitives.types import Address
+
+HOST: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """How one node of the network fares."""
+
+    name: str
+    data_dir: str
+    rpc_url: str
+    p2p_port: int
+    pid: int | None
+    """None where it does not run."""
+    info: dict[str, Any] | None
+    """What it answers to `node_info`; None where it does not."""
+
+
+def make(folder: Path, spec: ChainSpec, miners: Sequence[Address], hashes_per_s: int, keys: Path) -> None:
+    """Writes the data directories of one node for each miner, all connected, with the keys of `keys` in each.
+
+    Raises `LocalnetExists`.
+    """
+    if members(folder):
+        raise LocalnetExists(f"{folder} holds a localnet already", got=str(folder))
+    ports = free_ports(2 * len(miners))
+    rpc, p2p = ports[: len(miners)], ports[len(miners) :]
+    for number, miner in enumerate(miners):
+        data_dir = folder / f"node{number}"
+        make_data_dir(data_dir, spec)
+        shutil.copytree(keys, data_dir / KEYS_DIRECTORY, dirs_exist_ok=True)
+        write_settings(
+            data_dir,
+            rpc_port=rpc[number],
+            p2p_port=p2p[number],
+            peers=[f"{HOST}:{port}" for port in p2p[:number]],
+            mine=True,
+            miner_address=format_address(miner, spec.hrp),
+            max_hashes_per_s=max(1, hashes_per_s // len(miners)),
+        )
+
+
+def members(folder: Path) -> list[Path]:
+    """The data directories of the network in `folder`, in the order of their numbers."""
+    found = [path.parent for path in folder.glob(f"node*/{CONFIG_NAME}") if path.parent.name[4:].isdecimal()]
+    return sorted(found, key=lambda path: int(path.name[4:]))
+
+
+def up(folder: Path) -> list[RunInfo]:
+    """Starts every node that does not run, and waits until all answer. They go on when the caller ends.
+
+    Raises `LocalnetMissing`, and `NodeFailed` with the end of a log; what was started is stopped then.
+    """
+    with ExitStack() as undo:
+        starting = []
+        for data_dir in _present(folder):
+            if find_run_info(data_dir) is None:
+                process = _spawn(data_dir)
+                undo.callback(_end, process)
+                starting.append((data_dir, process))
+        for data_dir, process in starting:
+            _wait_ready(data_dir, process)
+        undo.pop_all()
+    for _, process in starting:
+        process.returncode = 0  # it is let go; else its handle complains, once collected, that it still runs
+    return [info for data_dir in members(folder) if (info := find_run_info(data_dir)) is not None]
+
+
+async def status(folder: Path) -> list[NodeStatus]:
+    """Every node of the network, whether it runs or not. Raises `LocalnetMissing`."""
+    return [await _status(data_dir) for data_dir in _present(folder)]
+
+
+def down(folder: Path) -> int:
+    """Stops every node as an operator does, and kills what stays; how many ran. Raises `LocalnetMissing`."""
+    running = []
+    for data_dir in _present(folder):
+        if (info := find_run_info(data_dir)) is not None:
+            with suppress(psutil.NoSuchProcess):
+                running.append(psutil.Process(info.pid))
+    for process in running:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+    _, alive = psutil.wait_procs(running, timeout=STOP_S)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=STOP_S)
+    return len(running)
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports that are free now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def _present(folder: Path) -> list[Path]:
+    found = members(folder)
+    if not found:
+        raise LocalnetMissing(
+            f"{folder} holds no localnet: make one with `engram localnet up`", got=str(folder)
+        )
+    return found
+
+
+def _spawn(data_dir: Path) -> subprocess.Popen[bytes]:
+    with (data_dir / LOG_NAME).open("ab") as log:
+        return subprocess.Popen(
+            run_command(data_dir),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment_of(os.environ),
+            start_new_session=True,  # it outlives the terminal
+        )
+
+
+def _wait_ready(data_dir: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until the node has said where it listens. Raises `NodeFailed`."""
+    assert process.stdout is not None
+    with process.stdout as stdout:
+        readable, _, _ = select.select([stdout], [], [], START_S)
+        line = stdout.readline() if readable else b""
+        if announced(line) is None:
+            said = (line + stdout.read()).decode("utf-8", "replace") if readable else ""
+            raise not_started(data_dir, said)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+async def _status(data_dir: Path) -> NodeStatus:
+    config = load_config({"data_dir": data_dir}, {}).config
+    url = f"http://{config.rpc_host}:{config.rpc_port}"
+    running = find_run_info(data_dir)
+    info: Mapping[str, Any] | None = None
+    if running is not None:
+        with suppress(NodeUnreachable):
+            async with RpcClient(running.rpc_url) as client:
+                info = await client.call("node_info")
+    pid = None if running is None else running.pid
+    return NodeStatus(
+        data_dir.name, str(data_dir), url, config.p2p_port, pid, None if info is None else dict(info)
+    )

@@ -1,0 +1,65 @@
+"""`engram localnet`: a network that outlives its command, looked at, stopped, started again, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engram.node import background
+from tests.support.cli import Shell
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    folder = tmp_path / "net"
+    yield Shell(folder / "node1", {"ENGRAM_LOCALNET": str(folder), "ENGRAM_PASSPHRASE": "correct horse"})
+    if background.members(folder):
+        background.down(folder)
+
+
+def test_a_network_is_made_played_on_stopped_and_started_again(shell: Shell) -> None:
+    made = shell.json("localnet", "up", "--nodes", "2", "--fund", "erin", "--fund", "frank", "--coins", "7")
+    assert [row["name"] for row in made] == ["node0", "node1"]
+    assert shell.json("account", "show", "--key", "erin")["balance"] == 7 * 10**8
+
+    frank = shell.json("key", "show", "frank")["address"]
+    sent = shell.json("tx", "send", frank, "2", "--key", "erin")
+    assert sent["status"] == "included"
+
+    pids = [row["pid"] for row in shell.json("localnet", "status")]
+    assert [row["pid"] for row in shell.json("localnet", "up")] == pids
+    assert shell.json("localnet", "down")["stopped"] == 2
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert [row["pid"] for row in shell.json("localnet", "status")] == [None, None]
+
+    again = shell.json("localnet", "up")
+    assert [row["rpc_url"] for row in again] == [row["rpc_url"] for row in made]
+    assert shell.json("account", "show", "--key", "frank")["balance"] == 9 * 10**8
+
+    assert shell.json("localnet", "down", "--delete")["deleted"] is True
+    assert shell.error("localnet", "status") == (65, "localnet_missing")
+
+
+def test_options_of_a_new_network_are_not_for_one_that_stands(shell: Shell) -> None:
+    shell.json("localnet", "up", "--nodes", "1", "--fund", "erin")
+    assert shell.error("localnet", "up", "--nodes", "2") == (65, "localnet_exists")
+    assert [row["name"] for row in shell.json("localnet", "status")] == ["node0"]
+
+
+def test_a_network_of_which_one_node_cannot_start_leaves_none_running(shell: Shell) -> None:
+    made = shell.json("localnet", "up", "--nodes", "2", "--fund", "erin")
+    shell.json("localnet", "down")
+    config = Path(made[1]["data_dir"]) / "engram.toml"
+    config.write_text(config.read_text() + "nonsense = 1\n")
+    status, code = shell.error("localnet", "up")
+    assert (status, code) == (65, "node_failed")
+    config.write_text(config.read_text().replace("nonsense = 1\n", ""))
+    assert [row["pid"] for row in shell.json("localnet", "status")] == [None, None]
+
+
+def test_a_directory_without_a_network(shell: Shell) -> None:
+    for name in ("status", "down"):
+        assert shell.error("localnet", name) == (65, "localnet_missing")
