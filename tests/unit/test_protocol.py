@@ -1,0 +1,242 @@
+"""PROTOCOL.md is enough: an implementation written from its text meets the vectors, without the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import protocol_oracle as oracle
+from tests.support.protocol_oracle import Wire, dec, enc, tagged
+
+FOLDER = Path(__file__).resolve().parents[1] / "vectors"
+LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+PATHS = sorted(FOLDER.glob("tx_*.json"))
+CASES = [(path.stem, case) for path in PATHS for case in json.loads(path.read_text())]
+
+
+def vector(name: str) -> Any:
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def raw_address(text: str) -> bytes:
+    number = 0
+    for letter in text.rpartition("1")[2][:-6]:
+        number = number << 5 | LETTERS.index(letter)
+    return number.to_bytes(20, "big")
+
+
+def spec_wire(spec: Any) -> Wire:
+    """A spec file's values as they are hashed: without upgrades."""
+    numbers = [list(value.values()) if isinstance(value, dict) else value for value in spec["rules"].values()]
+    allocations = [[raw_address(each["address"]), each["amount"]] for each in spec["allocations"]]
+    targets = (bytes.fromhex(spec[name]) for name in ("genesis_target", "max_target"))
+    head = [spec[name] for name in ("name", "hrp", "pow", "genesis_time_ms", "block_time_ms", "half_life_ms")]
+    return [*head, *targets, spec["future_limit_ms"], allocations, numbers, []]
+
+
+def genesis_header(spec: Any) -> Wire:
+    wire = spec_wire(spec)
+    accounts = {oracle.place(1, a): bytes([1]) + enc([a, amount, 0, 0]) for a, amount in wire[9]}
+    supply = bytes([2]) + enc([sum(amount for _, amount in wire[9]), 0])
+    root = oracle.state_root(accounts | {oracle.place(2, b""): supply})
+    bits = oracle.compact(int(spec["genesis_target"], 16))
+    empty = oracle.list_root([])
+    return [1, 0, tagged("spec", enc(wire)), wire[3], bits, bytes(20), empty, empty, root, bytes(8)]
+
+
+@pytest.mark.parametrize("preset", vector("consensus_genesis")["presets"], ids=["main", "test", "local"])
+def test_specs_and_their_genesis(preset: Any) -> None:
+    header = genesis_header(preset["spec"])
+    assert header[2].hex() == preset["spec_id"]
+    assert int.from_bytes(header[2][:8], "big") == preset["chain_id"]
+    assert enc(header).hex() == preset["header"]
+    assert tagged("header", enc(header)).hex() == preset["block_id"]
+
+
+def test_headers_of_a_chain() -> None:
+    chain = vector("consensus_chain_50")
+    spec, headers = chain["spec"], [genesis_header(chain["spec"])]
+    assert tagged("header", enc(headers[0])).hex() == chain["genesis"]
+    most, first = (int(spec[name], 16) for name in ("max_target", "genesis_target"))
+    for block in chain["blocks"]:
+        header, transactions = dec(bytes.fromhex(block["raw"]))
+        raw, parent, height = enc(header), headers[-1], len(headers)
+        assert tagged("header", raw).hex() == block["id"]
+        assert header[:3] == [1, height, tagged("header", enc(parent))]
+        assert header[6] == oracle.list_root([oracle.txid(tx) for tx in transactions])
+        assert all(tx[0] == int.from_bytes(headers[0][2][:8], "big") for tx in transactions)
+        times = sorted(known[3] for known in headers[-11:])
+        assert header[3] > times[len(times) // 2]
+        delta = parent[3] - headers[-2][3] if height > 2 else 0
+        pace = spec["block_time_ms"], spec["half_life_ms"]
+        later = oracle.next_bits(oracle.target(parent[4]), delta, *pace, most)
+        assert header[4] == (later if height > 2 else oracle.compact(first))
+        digest = hashlib.scrypt(raw, salt=raw, n=1024, r=1, p=1, dklen=32)
+        assert int.from_bytes(digest, "big") <= oracle.target(header[4])
+        headers.append(header)
+
+
+@pytest.mark.parametrize(("name", "case"), CASES, ids=[name for name, _ in CASES])
+def test_transactions_receipts_and_states(name: str, case: Any) -> None:
+    state = {bytes.fromhex(key): bytes.fromhex(value) for key, value in case["state"].items()}
+    assert oracle.state_root(state).hex() == case["root"]
+    for each in case["transactions"]:
+        tx = dec(bytes.fromhex(each["bytes"]))
+        assert oracle.signed_message(tx).hex() == each["signing_message"]
+        assert oracle.txid(tx).hex() == each["txid"]
+        dec(tx[5])
+    for key, value in case["changes"].items():
+        state.pop(bytes.fromhex(key), None)
+        if value is not None:
+            state[bytes.fromhex(key)] = bytes.fromhex(value)
+    assert oracle.state_root(state).hex() == case["new_root"]
+    for leaf in state.values():
+        dec(leaf[1:])
+    for receipt in case["receipts"]:
+        txid, status, code, fee, macs, events = dec(bytes.fromhex(receipt["bytes"]))
+        value = receipt["value"]
+        assert [txid.hex(), status, code] == [value[field] for field in ("txid", "status", "code")]
+        assert [fee, macs, len(events)] == [value["fee"], value["macs"], len(value["events"])]
+
+
+def records(case: Any, kind: int, table: str = "state") -> list[Wire]:
+    leaves = (bytes.fromhex(value) for value in case[table].values() if value)
+    return [dec(leaf[1:]) for leaf in leaves if leaf[0] == kind]
+
+
+def priced(name: str, payload: Wire, case: Any) -> tuple[int, int]:
+    """Macs and records by the table of fees."""
+    rho = case["rules"]["macs_per_loaded_byte"]
+    if name == "transfer":
+        return 0, 1
+    if name == "claim_rewards":
+        return 0, payload[1] - payload[0] + 1
+    if name == "publish_part":
+        return rho * (8 + payload[0] * (payload[1] + 2)), 2
+    spec = records(case, 10)[0][4]
+    if name == "score_version":
+        part = next(part for part in records(case, 8) if part[0] == payload[2])
+        return oracle.network_macs(spec, part[2], part[4], rho), 1
+    rows = int.from_bytes(payload[2][2:6], "little")
+    return oracle.network_macs(spec, rows, 0, rho) + 2**14 * rows * spec[1], -(-rows * spec[1] // 8)
+
+
+@pytest.mark.parametrize("name", ["transfer", "claim_rewards", "publish_part", "score_version", "infer"])
+def test_the_vectors_pay_the_least_fee(name: str) -> None:
+    for case in vector(f"tx_{name}"):
+        fees = list(case["rules"]["fees"].values())
+        for each, receipt in zip(case["transactions"], case["receipts"], strict=True):
+            raw = bytes.fromhex(each["bytes"])
+            macs, count = priced(name, dec(dec(raw)[5]), case)
+            assert receipt["value"]["macs"] == macs
+            assert receipt["value"]["fee"] == oracle.minimum_fee(fees, len(raw), macs, count)
+
+
+def test_parameters_roots_name_their_networks() -> None:
+    versions = [record for _, case in CASES for record in records(case, 10)]
+    for _, _, _, root, spec, hidden, outputs, *_ in versions:
+        sources = [[[weights, bias] for weights, bias, *_ in blocks] for blocks in (hidden, outputs)]
+        assert root == tagged("parameters", enc([spec, *sources]))
+    assert versions
+
+
+def array(raw: bytes) -> list[int]:
+    size, signed = {1: (1, True), 2: (2, True), 3: (4, True), 4: (1, False), 5: (2, False)}[raw[0]]
+    start = 2 + 4 * raw[1]
+    steps = range(start, len(raw), size)
+    return [int.from_bytes(raw[at : at + size], "little", signed=signed) for at in steps]
+
+
+def numbers(version: Wire, blobs: dict[bytes, bytes]) -> tuple[list[Wire], list[Wire]]:
+    """Weights as rows, and biases, of all blocks of a version whose sources are explicit."""
+    weights, biases = [], []
+    for source, bias, *_ in (*version[5], *version[6]):
+        flat, columns = array(blobs[source[1]]), array(blobs[bias[1]])
+        width = len(columns)
+        weights.append([flat[at : at + width] for at in range(0, len(flat), width)])
+        biases.append(columns)
+    return weights, biases
+
+
+def test_a_revealed_part_its_draw_and_the_baseline_on_it() -> None:
+    (case,) = vector("tx_reveal_part")
+    round_id, nonce, part, salt, content = dec(dec(bytes.fromhex(case["transactions"][0]["bytes"]))[5])
+    assert content[0] == 1
+    assert part == tagged("part", salt, content[1])
+    (round_,) = records(case, 14, "changes")
+    terms, opened = round_[3], round_[4]
+    assert (round_[0], terms[20]) == (round_id, tagged("nonce", nonce))
+    blocks = {height: block for _, height, block in records(case, 3)}
+    blocks |= {height: block for _, height, block in records(case, 3, "changes")}
+    first = opened + terms[7] + 1
+    ids = [blocks[height] for height in range(first, first + case["rules"]["draw_blocks"])]
+    seed = tagged("draw", *ids, nonce)
+    drawn = [terms[2][index] for index in oracle.draw(seed, len(terms[2]), terms[4] + terms[5])]
+    assert round_[14] == seed
+    assert (round_[12], round_[13]) == (drawn[: terms[4]], drawn[terms[4] :])
+
+    blobs = {tagged("blob", bytes.fromhex(raw)): bytes.fromhex(raw) for raw in case["blobs"].values()}
+    (version,), raw = records(case, 10), content[1]
+    rows, inputs = (int.from_bytes(raw[at : at + 4], "little") for at in (0, 4))
+    labels = [int.from_bytes(raw[at : at + 2], "little") for at in range(8 + rows * inputs, len(raw), 2)]
+    weights, biases = numbers(version, blobs)
+    scores = []
+    for row, label in enumerate(labels):
+        start = 8 + row * inputs
+        answer = oracle.logits(version[4], weights, biases, raw[start : start + inputs])
+        scores.append((oracle.row_loss(1, answer, label), oracle.predicted(answer) == label))
+    baseline = [sum(loss for loss, _ in scores), sum(correct for _, correct in scores)]
+    assert round_[15] == [[part, round_[2], baseline, True]]
+    assert case["receipts"][0]["value"]["macs"] == oracle.network_macs(
+        version[4], rows, round_[7], case["rules"]["macs_per_loaded_byte"]
+    )
+
+
+def test_a_retention_scoring_is_charged_for_the_version_and_the_growth() -> None:
+    case = vector("tx_score_retention")[0]
+    rho = case["rules"]["macs_per_loaded_byte"]
+    (round_,) = (each for each in records(case, 14) if each[8] == 0)
+    base = next(each[4] for each in records(case, 10) if each[1] == round_[5])
+    ((part, rows, *_),) = records(case, 9)[0][20]
+    grown = records(case, 16)[0][5]
+    assert dec(dec(bytes.fromhex(case["transactions"][0]["bytes"]))[5])[3] == part
+    added = grown[3][len(base[3]) :], grown[4][len(base[4]) :]
+    macs = oracle.network_macs(base, rows, round_[7], rho) + oracle.growth_macs(grown, *added, rows, rho)
+    assert case["receipts"][0]["value"]["macs"] == macs
+
+
+def test_parts_and_losses() -> None:
+    for part in vector("nn_part"):
+        raw = bytes.fromhex(part["bytes"])
+        assert tagged("part", bytes.fromhex(part["salt"]), raw).hex() == part["commitment"]
+    for each in vector("nn_loss"):
+        pairs = zip(each["logits"], each["labels"], strict=True)
+        assert [oracle.row_loss(each["kind"], logits, label) for logits, label in pairs] == each["rows"]
+
+
+def test_forward_passes() -> None:
+    for each in vector("nn_forward"):
+        spec = dec(bytes.fromhex(each["spec_bytes"]))
+        weights, biases = ([block[name] for block in each["parameters"]] for name in ("weights", "bias"))
+        answers = [oracle.logits(spec, weights, biases, row) for row in each["features"]]
+        assert answers == each["logits"]
+
+
+def test_seeded_tensors() -> None:
+    for each in vector("nn_seeded"):
+        source = each["source"]
+        if source["generator"] == 1:
+            continue
+        rows, columns = source["shape"]
+        seed = bytes.fromhex(source["seed"])
+        made = oracle.seeded(source["generator"], seed, rows, columns, source["arguments"])
+        size = {1: 1, 2: 2, 3: 4}[source["dtype"]]
+        flat = b"".join(value.to_bytes(size, "little", signed=True) for row in made for value in row)
+        shape = b"".join(length.to_bytes(4, "little") for length in (rows, columns))
+        assert tagged("blob", bytes([source["dtype"], 2]) + shape + flat).hex() == each["id"]
+        if "array" in each:
+            assert made == each["array"]
