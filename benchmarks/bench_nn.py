@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.measure import Row, interleaved
+from benchmarks.samples import CLASSES, INPUTS, dense, images, random_parameters
 from engram.nn.gemm import REFERENCE
 from engram.nn.growth import Growth, append, forward_frozen, forward_growth, merge_parameters
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.loss import loss_rows, score
-from engram.nn.network import BlockParameters, NetworkLimits, NetworkSpec, Parameters, forward
+from engram.nn.network import NetworkLimits, NetworkSpec, Parameters, forward
 
 CROSS_ENTROPY = 1
-INPUTS, HIDDEN, CLASSES = 784, 256, 10
-Features = npt.NDArray[np.uint8]
+HIDDEN = 256
 
 
 def rows(quick: bool) -> Iterable[Row]:
@@ -27,15 +27,9 @@ def rows(quick: bool) -> Iterable[Row]:
 def _verification(rows: int, pairs: int) -> Iterable[Row]:
     """A claimed loss recomputed, against the same network in plain float32 numpy, and in int64 `@`."""
     rng = np.random.default_rng(1)
-    features, labels = _images(rng, rows), rng.integers(0, CLASSES, rows).astype(np.uint16)
-    spec = NetworkSpec(
-        INPUTS,
-        CLASSES,
-        (),
-        (DenseRelu(1, 0, INPUTS, HIDDEN, 9, 8, 8),),
-        (Output(1, 0, HIDDEN, 0, CLASSES, 0, 8),),
-    )
-    parameters = _random_parameters(rng, spec)
+    features, labels = images(rng, rows), rng.integers(0, CLASSES, rows).astype(np.uint16)
+    spec = dense(HIDDEN)
+    parameters = random_parameters(rng, spec)
     floats = _as_floats(parameters)
     x = features.astype(np.float32) / np.float32(255)
     wide = tuple((block.weights.astype(np.int64), block.bias.astype(np.int64)) for block in parameters)
@@ -67,11 +61,9 @@ def _verification(rows: int, pairs: int) -> Iterable[Row]:
 def _exactness(samples: int) -> Iterable[Row]:
     """The loss against 50 digits on the same logits, and the two engines against each other."""
     rng = np.random.default_rng(2)
-    spec = NetworkSpec(
-        INPUTS, CLASSES, (), (DenseRelu(1, 0, INPUTS, 64, 9, 8, 8),), (Output(1, 0, 64, 0, CLASSES, -3, 8),)
-    )
-    parameters = _random_parameters(rng, spec)
-    features, labels = _images(rng, samples), rng.integers(0, CLASSES, samples).astype(np.uint16)
+    spec = dense(64, output_shift=-3)
+    parameters = random_parameters(rng, spec)
+    features, labels = images(rng, samples), rng.integers(0, CLASSES, samples).astype(np.uint16)
     logits = forward(spec, parameters, features)
     losses = loss_rows(CROSS_ENTROPY, logits, labels)
     worst = max(
@@ -95,10 +87,10 @@ def _growth(rows: int, pairs: int) -> Row:
         2, (DenseRelu(1, 0, INPUTS, new, 9, 8, 8),), (Output(1, 0, neurons + new, old_classes, 2, 0, 8),), ()
     )
     grown = append(spec, growth, policy=0, limits=NetworkLimits())
-    old = _random_parameters(rng, spec)
-    added = _random_parameters(rng, NetworkSpec(INPUTS, CLASSES, (), growth.hidden, growth.outputs))
+    old = random_parameters(rng, spec)
+    added = random_parameters(rng, NetworkSpec(INPUTS, CLASSES, (), growth.hidden, growth.outputs))
     whole = merge_parameters(spec, old, growth, added)
-    features, labels = _images(rng, rows), rng.integers(0, CLASSES, rows).astype(np.uint16)
+    features, labels = images(rng, rows), rng.integers(0, CLASSES, rows).astype(np.uint16)
     frozen = forward_frozen(spec, old, features)
     timed = interleaved(
         lambda: score(CROSS_ENTROPY, forward_growth(spec, frozen, growth, added), labels),
@@ -112,22 +104,6 @@ def _growth(rows: int, pairs: int) -> Row:
         1 / timed.speed,
         "ratio <= 0.15",
         1 / timed.speed <= 0.15,
-    )
-
-
-def _images(rng: np.random.Generator, rows: int) -> Features:
-    """Pixels as sparse as MNIST's: four of five are 0."""
-    inked = rng.random((rows, INPUTS)) < 0.2
-    return rng.integers(1, 256, (rows, INPUTS), dtype=np.uint8) * inked.astype(np.uint8)
-
-
-def _random_parameters(rng: np.random.Generator, spec: NetworkSpec) -> Parameters:
-    return tuple(
-        BlockParameters(
-            rng.integers(-30, 31, (block.hi - block.lo, block.width)).astype(np.int8),
-            rng.integers(-1000, 1001, block.width).astype(np.int32),
-        )
-        for block in (*spec.hidden, *spec.outputs)
     )
 
 

@@ -4,8 +4,9 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True)
@@ -13,16 +14,23 @@ class Row:
     """One line of the table. The unit stands in the name: `tree_update_us_per_key`."""
 
     name: str
-    value: float
-    """What was measured; the median where it was measured more than once."""
+    value: float | None
+    """What was measured; the median where it was measured more than once. None where it was skipped."""
     baseline: float | None
-    """What it is compared with, measured in the same run and unit; None where the target is absolute."""
+    """What it is compared with, measured in the same run and unit; where the target is absolute, what tells
+    how fast the machine is. None where there is no such thing.
+    """
     ratio: float | None
     """value / baseline, or baseline / value where more is better; the target says which side is good."""
     target: str
-    """The bound in words a reader can check: `ratio >= 0.90`, `<= 40 us`."""
-    ok: bool
-    """Whether the bound holds."""
+    """The bound in words a reader can check: `ratio >= 0.90`, `<= 40 us`. Why, if the row was skipped."""
+    ok: bool | None
+    """Whether the bound holds; None where nothing was measured."""
+
+
+def skipped(name: str, why: str) -> Row:
+    """The row of something that cannot be measured here."""
+    return Row(name, None, None, None, f"skipped: {why}", None)
 
 
 @dataclass(frozen=True)
@@ -62,16 +70,21 @@ def seconds(program: Callable[[], object]) -> float:
 
 def interleaved(candidate: Callable[[], object], baseline: Callable[[], object], pairs: int) -> Pairs:
     """Time two programs in turn, so that a slowing machine slows both; an unmeasured pair warms up."""
+    return interleaved_seconds(lambda: seconds(candidate), lambda: seconds(baseline), pairs)
+
+
+def interleaved_seconds(candidate: Callable[[], float], baseline: Callable[[], float], pairs: int) -> Pairs:
+    """As `interleaved`, of programs that time themselves."""
     _pair(candidate, baseline, swap=False)
     runs = [_pair(candidate, baseline, swap=bool(index % 2)) for index in range(pairs)]
     return Pairs(tuple(c for c, _ in runs), tuple(b for _, b in runs))
 
 
-def _pair(candidate: Callable[[], object], baseline: Callable[[], object], swap: bool) -> tuple[float, float]:
+def _pair(candidate: Callable[[], float], baseline: Callable[[], float], swap: bool) -> tuple[float, float]:
     if swap:
-        baseline_s = seconds(baseline)
-        return seconds(candidate), baseline_s
-    return seconds(candidate), seconds(baseline)
+        baseline_s = baseline()
+        return candidate(), baseline_s
+    return candidate(), baseline()
 
 
 def significant(value: float | None, digits: int = 4) -> str:
@@ -84,23 +97,21 @@ def significant(value: float | None, digits: int = 4) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def table(rows: list[Row]) -> Iterator[str]:
+HEADING: Final = ("name", "value", "baseline", "ratio", "target", "ok")
+_VERDICTS: Final = {True: "yes", False: "NO", None: "skipped"}
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """The row as the table shows it."""
+    numbers = significant(row.value), significant(row.baseline), significant(row.ratio, 3)
+    return row.name, *numbers, row.target, _VERDICTS[row.ok]
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
     """The rows as aligned plain text, one line each, under a heading."""
-    cells = [("name", "value", "baseline", "ratio", "target", "ok")]
-    cells += [
-        (
-            r.name,
-            significant(r.value),
-            significant(r.baseline),
-            significant(r.ratio, 3),
-            r.target,
-            "yes" if r.ok else "NO",
-        )
-        for r in rows
-    ]
-    widths = [max(len(line[column]) for line in cells) for column in range(6)]
-    for name, value, baseline, ratio, target, ok in cells:
-        numbers = "  ".join(
-            text.rjust(width) for text, width in zip((value, baseline, ratio), widths[1:4], strict=True)
-        )
-        yield f"{name.ljust(widths[0])}  {numbers}  {target.ljust(widths[4])}  {ok}"
+    lines = [HEADING, *map(cells, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADING))]
+    for name, value, baseline, ratio, target, ok in lines:
+        numbers = zip((value, baseline, ratio), widths[1:4], strict=True)
+        right = "  ".join(text.rjust(width) for text, width in numbers)
+        yield f"{name.ljust(widths[0])}  {right}  {target.ljust(widths[4])}  {ok}"

@@ -1,0 +1,191 @@
+"""Importing blocks on LevelDB: an update seen before against cold, a thousand transfers; the state tree."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from benchmarks.chain import COIN, LATE_MS, FilledChain, easy_spec, key
+from benchmarks.measure import Row, interleaved
+from benchmarks.training_round import AUTHOR, OPENER, TrainingRound
+from engram.consensus.block import Block, block_id
+from engram.consensus.chainspec import ChainSpec
+from engram.consensus.genesis import Genesis, genesis
+from engram.nn.loss import Score
+from engram.node.cache import VerificationCache
+from engram.node.chain import Chain
+from engram.node.clock import FakeClock
+from engram.node.mempool import Mempool
+from engram.node.verify import SignatureVerifier
+from engram.primitives import smt
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.records import Account, Supply
+from engram.statemachine.scoring import Scorer
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Transaction
+from engram.statemachine.transactions.transfer import Transfer
+
+ALICE: Final = key(3)
+HASHES_PER_KEY: Final = 18
+"""A key's leaf and the nodes above it, at 100,000 keys of which a thousand change."""
+
+
+def rows(quick: bool) -> Iterable[Row]:
+    pairs = 3 if quick else 9
+    yield _update_seen_before(validation_parts=2 if quick else 16, pairs=pairs)
+    accounts, changed = (2_000, 100) if quick else (100_000, 1_000)
+    yield _transfers(accounts, changed, pairs)
+    yield _tree_update(accounts, changed, pairs)
+
+
+def _update_seen_before(validation_parts: int, pairs: int) -> Row:
+    """A block whose update of 784-256-10 the mempool has verified, on 10,000 rows, against the same cold."""
+    spec = easy_spec(OPENER, AUTHOR)
+    with _filled(spec, genesis(spec)) as chain:
+        reveal = TrainingRound(chain, validation_parts).play()
+        cache, verifier = _TellingCache(), SignatureVerifier()
+        with closing(verifier):
+            asyncio.run(_admit(chain, reveal, cache, verifier))
+            warm, siblings = chain.importer(cache, verifier), _siblings(chain, [reveal], pairs)
+            timed = interleaved(
+                lambda: chain.take(next(siblings), warm),
+                lambda: chain.take(next(siblings), chain.importer()),
+                pairs,
+            )
+    return Row(
+        "import_update_seen_before_ms",
+        timed.median_candidate_s * 1e3,
+        timed.median_baseline_s * 1e3,
+        1 / timed.speed,
+        "ratio <= 0.15",
+        1 / timed.speed <= 0.15,
+    )
+
+
+class _TellingCache(VerificationCache):
+    """Says when a first score has come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filled: Final = threading.Event()
+
+    def put(self, key: Hash, score: Score) -> None:
+        super().put(key, score)
+        self.filled.set()
+
+
+async def _admit(
+    chain: FilledChain, tx: Transaction, cache: _TellingCache, verifier: SignatureVerifier
+) -> None:
+    """Offers a transaction to a mempool on the chain's head; ends once the mempool has verified it."""
+    clock, scorer = FakeClock(LATE_MS), Scorer(cache)
+    live = Chain(chain.spec, chain.store, chain.importer(cache, verifier), clock, chain.head)
+    mempool = Mempool(live, verifier, scorer, clock)
+    async with asyncio.TaskGroup() as tasks:
+        services = [tasks.create_task(live.run()), tasks.create_task(mempool.run())]
+        outcome = await mempool.admit(tx)
+        if not outcome.accepted:
+            raise RuntimeError(f"the mempool refused the update: {outcome.error}")
+        await asyncio.to_thread(cache.filled.wait)
+        for service in services:
+            service.cancel()  # a verification that has begun ends first
+
+
+def _siblings(chain: FilledChain, txs: list[Transaction], pairs: int) -> Iterator[Block]:
+    """Blocks with these transactions for `pairs` pairs and one to warm up: siblings of the head that this
+    makes, so that each import does the same.
+    """
+    first, *others = (chain.block(txs, miner=bytes([number]) * 20) for number in range(2 * pairs + 3))
+    chain.take(first)
+    return iter(others)
+
+
+def _transfers(accounts: int, transfers: int, pairs: int) -> Row:
+    """A block of transfers from one sender to distinct accounts, imported cold on one verification thread,
+    against the verification of its signatures alone.
+    """
+    spec = easy_spec()
+    addresses = _addresses(accounts)
+    with _filled(spec, _populated(spec, addresses)) as chain:
+        chosen = random.Random(7).sample(addresses, transfers)
+        txs = [chain.pay(ALICE, Transfer(to, 5), after) for after, to in enumerate(chosen)]
+        siblings = _siblings(chain, txs, pairs)
+        timed = interleaved(lambda: chain.take(next(siblings), chain.importer()), lambda: _verify(txs), pairs)
+    return Row(
+        "import_1000_transfers_vs_signatures_ms",
+        timed.median_candidate_s * 1e3,
+        timed.median_baseline_s * 1e3,
+        timed.speed,
+        "ratio >= 0.35",
+        timed.speed >= 0.35,
+    )
+
+
+def _verify(txs: list[Transaction]) -> None:
+    with closing(SignatureVerifier(1)) as verifier:
+        verifier.verify(txs)
+
+
+def _tree_update(keys: int, changed: int, pairs: int) -> Row:
+    """A batch of changed values in a tree in memory, against as many bare hashes as it needs."""
+    names = [tagged_hash(Tag.KEY, address) for address in _addresses(keys)]
+    root, nodes = smt.update(_Nodes(), ZERO_HASH, dict.fromkeys(names, bytes(40)))
+    reader, chosen = _Nodes(nodes), random.Random(7).sample(names, changed)
+    changes: dict[bytes, bytes | None] = dict.fromkeys(chosen, b"\x01" * 40)
+    timed = interleaved(
+        lambda: smt.update(reader, root, changes), lambda: _hash_pairs(HASHES_PER_KEY * changed), pairs
+    )
+    value = timed.median_candidate_s * 1e6 / changed
+    return Row(
+        "tree_update_us_per_key",
+        value,
+        timed.median_baseline_s * 1e6 / changed,
+        1 / timed.speed,
+        "<= 40 us",
+        value <= 40,
+    )
+
+
+def _hash_pairs(count: int) -> None:
+    for _ in range(count):
+        tagged_hash(Tag.NODE, ZERO_HASH, ZERO_HASH)
+
+
+class _Nodes(dict[bytes, bytes]):
+    """Tree nodes in memory."""
+
+    def get_node(self, node_hash: bytes) -> bytes:
+        return self[node_hash]
+
+
+def _addresses(count: int) -> list[Address]:
+    rng = random.Random(6)
+    return [rng.randbytes(20) for _ in range(count)]
+
+
+def _populated(spec: ChainSpec, addresses: list[Address]) -> Genesis:
+    """A genesis with more accounts than a spec may list: a coin for each address, many for Alice."""
+    state = State(_Nodes(), ZERO_HASH)
+    for address in addresses:
+        state.put(Account(address, COIN))
+    state.put(Account(ALICE.address, 1_000_000 * COIN))
+    state.put(Supply(issued=(1_000_000 + len(addresses)) * COIN))
+    root, nodes = state.commit()
+    header = replace(genesis(spec).block.header, state_root=root)
+    return Genesis(Block(header, ()), block_id(header), nodes)
+
+
+@contextmanager
+def _filled(spec: ChainSpec, first: Genesis) -> Iterator[FilledChain]:
+    with tempfile.TemporaryDirectory(prefix="engram-bench-") as folder:
+        chain = FilledChain(Path(folder), spec, first)
+        with closing(chain):
+            yield chain

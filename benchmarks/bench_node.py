@@ -1,0 +1,114 @@
+"""The program as its user meets it, in real processes: the help, a node's start, its memory at rest."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from benchmarks.measure import Pairs, Row, interleaved, interleaved_seconds
+
+ENGRAM: Final = Path(sys.executable).with_name("engram")
+CLICK: Final = "import click"
+LIBRARIES: Final = "import numpy, aiohttp"
+"""Most of what a node has to load; how long that takes says how fast the machine is."""
+IDLE_S: Final = 3.0
+STOP_S: Final = 30.0
+
+
+def rows(quick: bool) -> Iterable[Row]:
+    pairs = 3 if quick else 9
+    yield _seconds_row("engram_help_s", _help(pairs), 0.25)
+    yield _seconds_row("run_dev_to_first_answer_s", _start(pairs), 0.8)
+    yield _idle_memory(0.5 if quick else IDLE_S)
+
+
+def _seconds_row(name: str, timed: Pairs, limit_s: float) -> Row:
+    value = timed.median_candidate_s
+    return Row(name, value, timed.median_baseline_s, 1 / timed.speed, f"<= {limit_s} s", value <= limit_s)
+
+
+def _help(pairs: int) -> Pairs:
+    """`engram --help` against a Python that imports click."""
+    return interleaved(lambda: _run([str(ENGRAM), "--help"]), lambda: _python(CLICK), pairs)
+
+
+def _start(pairs: int) -> Pairs:
+    """`engram run --dev` in an empty folder until its first answer, against a Python that imports numpy and
+    aiohttp.
+    """
+
+    def start_s() -> float:
+        began_s = time.perf_counter()
+        with _dev_node() as (_, url):
+            _ask(url, "node_info")
+            return time.perf_counter() - began_s
+
+    def import_s() -> float:
+        began_s = time.perf_counter()
+        _python(LIBRARIES)
+        return time.perf_counter() - began_s
+
+    return interleaved_seconds(start_s, import_s, pairs)
+
+
+def _idle_memory(idle_s: float) -> Row:
+    """Resident memory of a node at rest, against a Python that has imported numpy and aiohttp."""
+    with _dev_node() as (process, url):
+        _ask(url, "node_info")
+        time.sleep(idle_s)
+        value = psutil.Process(process.pid).memory_info().rss / 1e6
+    own_rss = f"{LIBRARIES}, psutil; print(psutil.Process().memory_info().rss)"
+    baseline = int(_python(own_rss)) / 1e6
+    return Row("idle_node_memory_mb", value, baseline, value / baseline, "<= 120 MB", value <= 120)
+
+
+@contextmanager
+def _dev_node() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A node of `engram run --dev` on a new folder, and the URL where it answers; Ctrl-C stops it."""
+    with tempfile.TemporaryDirectory(prefix="engram-bench-") as folder:
+        command = [str(ENGRAM), "run", "--dev", "--json", "--data-dir", folder]
+        with (
+            (Path(folder) / "node.log").open("w+", encoding="utf-8") as log,
+            subprocess.Popen(
+                [*command, "--rpc-port", "0", "--p2p-port", "0"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            ) as process,
+        ):
+            assert process.stdout is not None, "a pipe was asked for"
+            line = process.stdout.readline()
+            if not line:
+                log.seek(0)
+                raise RuntimeError(f"the node did not start: {log.read()}")
+            try:
+                yield process, json.loads(line)["rpc_url"]
+            finally:
+                process.send_signal(signal.SIGINT)
+                process.wait(STOP_S)
+
+
+def _ask(url: str, method: str) -> Any:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=STOP_S) as answer:
+        return json.load(answer)["result"]
+
+
+def _python(program: str) -> str:
+    return _run([sys.executable, "-c", program])
+
+
+def _run(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,145 @@
+"""A TRAIN round on a filled chain, up to the block in which an update of 784-256-10 is revealed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.chain import COIN, FilledChain, key
+from benchmarks.samples import Features, dense, images, random_parameters, zero_parameters
+from engram.consensus.chainspec import chain_id
+from engram.nn.data import part_bytes
+from engram.nn.loss import score
+from engram.nn.network import forward, predict
+from engram.participant.drafting import Caps, Windows, explicit_sources, founding_of, round_terms
+from engram.participant.parts import RoundSecrets, SaltedPart
+from engram.primitives.hashing import Tag, hash_object
+from engram.primitives.keys import PrivateKey
+from engram.primitives.types import Hash
+from engram.statemachine.content import Inline
+from engram.statemachine.draw import draw_parts, draw_seed
+from engram.statemachine.parameters import ParameterSources
+from engram.statemachine.phases import Phase, draw_heights, span_of
+from engram.statemachine.receipt import Receipt
+from engram.statemachine.records import Openers, Policy
+from engram.statemachine.round_records import Round, RoundKind
+from engram.statemachine.terms import Founding
+from engram.statemachine.transaction import Transaction, TxPayload
+from engram.statemachine.transactions.commit_update import CommitUpdate
+from engram.statemachine.transactions.open_round import OpenRound
+from engram.statemachine.transactions.reveal_part import RevealPart
+from engram.statemachine.transactions.reveal_update import RevealUpdate
+from engram.statemachine.update import TrainUpdate, UpdateClaim, commit_digest
+
+OPENER: Final = key(1)
+AUTHOR: Final = key(2)
+CROSS_ENTROPY: Final = 1
+PART_ROWS: Final = 625
+"""The part, inline in its reveal, stays below the limit of a transaction."""
+_PARTS_PER_BLOCK: Final = 6
+_BOND: Final = 10 * COIN
+
+
+class TrainingRound:
+    """Labels come from a teacher network; the founder knows nothing, the author reveals the teacher."""
+
+    def __init__(self, chain: FilledChain, validation_parts: int) -> None:
+        self.chain: Final = chain
+        rng = np.random.default_rng(4)
+        self._spec = dense(256)
+        self._teacher = random_parameters(rng, self._spec)
+        self._validation = validation_parts
+        features = images(rng, (self._validation + 1) * PART_ROWS)
+        labels = predict(forward(self._spec, self._teacher, features)).astype(np.uint16)
+        slices = [slice(at, at + PART_ROWS) for at in range(0, len(features), PART_ROWS)]
+        parts = tuple(SaltedPart(rng.bytes(32), part_bytes(features[s], labels[s])) for s in slices)
+        self._losses = {
+            part.commitment: self._loss(features[s], labels[s]) for part, s in zip(parts, slices, strict=True)
+        }
+        self._secrets = RoundSecrets(rng.bytes(32), parts)
+        self._id: Hash = b""
+
+    def _loss(self, features: Features, labels: npt.NDArray[np.uint16]) -> int:
+        return score(CROSS_ENTROPY, forward(self._spec, self._teacher, features), labels).loss
+
+    @property
+    def _round(self) -> Round:
+        return self.chain.state.get(Round, self._id)
+
+    def play(self) -> Transaction:
+        """Opens the round, reveals its parts, commits; the reveal of the update, for the next block."""
+        self._open()
+        self._reveal_parts()
+        return self._commit()
+
+    def _open(self) -> None:
+        rules = self.chain.spec.rules
+        terms = round_terms(
+            self._secrets,
+            kind=RoundKind.TRAIN,
+            new_classes=0,
+            rows=PART_ROWS,
+            validation=self._validation,
+            sealed=1,
+            epochs=1,
+            windows=Windows.shortest(rules),
+            caps=Caps.for_network(rules, self._spec, PART_ROWS),
+            opener_bond=_BOND,
+            author_bond=_BOND,
+            bounty=_BOND,
+            auditors=(),
+        )
+        rule = Founding(
+            self._spec,
+            (),
+            (),
+            policy=int(Policy.STRICT),
+            openers=int(Openers.FOUNDER),
+            loss_kind=CROSS_ENTROPY,
+            threshold_ppm=500_000,
+        )
+        founding = founding_of(self._spec, zero_parameters(self._spec), rule)
+        (receipt,) = self._send(OPENER, OpenRound(terms, founding=founding))
+        self._id = next(event.subject for event in receipt.events if event.name == "round_opened")
+
+    def _reveal_parts(self) -> None:
+        round_, nonce = self._round, self._secrets.nonce
+        self.chain.skip_to(span_of(round_, self.chain.spec.rules, Phase.REVEAL).first)
+        ids = [self.chain.block_id(height) for height in draw_heights(round_, self.chain.spec.rules)]
+        commitments = tuple(part.commitment for part in self._secrets.parts)
+        drawn, _ = draw_parts(draw_seed(ids, nonce), commitments, round_.terms.validation, 1)
+        reveals = [
+            RevealPart(self._id, nonce, part.commitment, part.salt, Inline(part.raw))
+            for part in self._secrets.parts
+            if part.commitment in drawn
+        ]
+        for at in range(0, len(reveals), _PARTS_PER_BLOCK):
+            self._send(OPENER, *reveals[at : at + _PARTS_PER_BLOCK])
+
+    def _commit(self) -> Transaction:
+        hidden, outputs, tensors = explicit_sources(len(self._spec.hidden), self._teacher)
+        round_, rules = self._round, self.chain.spec.rules
+        claim = UpdateClaim(
+            chain_id=chain_id(self.chain.spec),
+            author=AUTHOR.address,
+            round=self._id,
+            epoch=0,
+            base=round_.base,
+            parameters=hash_object(Tag.PARAMETERS, ParameterSources(self._spec, hidden, outputs)),
+            loss=sum(self._losses[part.commitment] for part in round_.validation_opened),
+            salt=bytes(32),
+        )
+        update = span_of(round_, rules, Phase.UPDATE).first
+        self.chain.skip_to(span_of(round_, rules, Phase.COMMIT).first)
+        self._send(AUTHOR, CommitUpdate(self._id, 0, commit_digest(claim), update))
+        self.chain.skip_to(update)
+        shown = claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt
+        train = TrainUpdate(self._spec, hidden, outputs, tensors)
+        return self.chain.pay(AUTHOR, RevealUpdate(*shown, 0, train))
+
+    def _send(self, sender: PrivateKey, *payloads: TxPayload) -> tuple[Receipt, ...]:
+        """One block with these transactions of one sender."""
+        chain = self.chain
+        return chain.extend(*(chain.pay(sender, payload, after) for after, payload in enumerate(payloads)))
