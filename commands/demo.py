@@ -100,7 +100,10 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     try:
         yield folder
     except Exception:
-        click.echo(f"what the nodes wrote and logged is left in {folder}", err=True)
+        if any(folder.iterdir()):
+            click.echo(f"what the nodes wrote and logged is left in {folder}", err=True)
+        else:
+            folder.rmdir()
         raise
     except BaseException:
         shutil.rmtree(folder)

@@ -76,11 +76,11 @@ class _Screen(_Lines):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
+        self._heads: dict[str, tuple[int, str]] = {}
+        self._phase = ""
         self.live: Final = Live(
             console=console, get_renderable=self._render, refresh_per_second=8, transient=True
         )
-        self._heads: dict[str, tuple[int, str]] = {}
-        self._phase = ""
 
     def head(self, node: str, height: int, block_id: str) -> None:
         self._heads[node] = height, block_id

@@ -68,6 +68,13 @@ class Dataset:
         """The same rows in an order drawn from `rng`."""
         return self.take(rng.permutation(self.rows))
 
+    def interleaved(self) -> Dataset:
+        """The same rows in an order in which every class is spread as evenly as it goes."""
+        order = np.argsort(self.labels, kind="stable")
+        sizes = np.bincount(self.labels)
+        spread = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes if size])
+        return self.take(order[np.argsort(spread, kind="stable")])
+
 
 def concatenate(sets: Sequence[Dataset]) -> Dataset:
     """All rows of `sets`, one set after the other."""

@@ -72,13 +72,9 @@ def deal(data: Dataset, count: int, rows: int) -> list[Dataset]:
     """`count` disjoint sets of exactly `rows` rows, dealt class by class like cards, so that all look
     alike.
     """
-    order = np.argsort(data.labels, kind="stable")
-    sizes = np.bincount(data.labels)
-    spread = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes if size])
-    mixed = order[np.argsort(spread, kind="stable")]
-    taken = mixed[: count * rows]
-    taken = taken[np.argsort(data.labels[taken], kind="stable")]
-    return [data.take(taken[start::count]) for start in range(count)]
+    taken = data.interleaved().take(np.arange(count * rows))
+    cards = np.argsort(taken.labels, kind="stable")
+    return [taken.take(cards[start::count]) for start in range(count)]
 
 
 def save_secrets(path: Path, secrets: RoundSecrets) -> None:

@@ -123,7 +123,7 @@ def _share(
     auditor_old = tuple(old.take(count) for count in part_rows)
     founder_all, auditor_all = mixed(size.parts), mixed(1)
     own = tuple(concatenate([old.take(size.own_old), new.take(size.own_new)]) for _ in range(authors))
-    left = concatenate([old.rest(), new.rest()]) if test is None else test
+    left = concatenate([old.rest(), new.rest()]).interleaved() if test is None else test
     return DemoData(
         name,
         size,
@@ -140,7 +140,7 @@ class _Dealer:
     """Gives away rows, each once."""
 
     def __init__(self, data: Dataset) -> None:
-        self._data = data
+        self._data = data.interleaved()
         self._given = 0
 
     def take(self, rows: int) -> Dataset:
