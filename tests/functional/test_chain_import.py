@@ -18,7 +18,7 @@ from engram.statemachine.errors import UpgradeRequired
 from engram.statemachine.transaction import txid
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.loop_watchdog import LoopWatchdog
-from tests.support.memory_chain import MemoryChain, search
+from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import (
     ALICE,
     BOB,
@@ -30,15 +30,10 @@ from tests.support.node_chain import (
     memory_store,
     miner_address,
     reach,
+    resealed,
     running,
     settled,
 )
-
-
-def resealed(block: Block, **changes: object) -> Block:
-    """The block with header fields changed, and work done for it."""
-    header = replace(block.header, **changes)  # type: ignore[arg-type]  # a test's own fields
-    return Block(replace(header, nonce=search(SPEC, header)), block.transactions)
 
 
 def grow(branch: MemoryChain, count: int, miner: int = 0) -> list[Block]:

@@ -18,7 +18,7 @@ from engram.statemachine.transactions.transfer import Transfer
 from tests.support.dev_node import address_of, dev_spec, running_node
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, SPEC
-from tests.support.node_network import Member, NodeNetwork, node_network, until
+from tests.support.node_network import NodeNetwork, node_network, until
 from tests.support.rpc_round import RpcPlay
 
 Heard = dict[str, list[Any]]
@@ -39,11 +39,6 @@ async def listening(url: str) -> AsyncIterator[Heard]:
             yield heard
         finally:
             listener.cancel()
-
-
-def url_of(member: Member) -> str:
-    assert member.node.info is not None
-    return member.node.info.rpc_url
 
 
 @pytest.fixture
@@ -85,7 +80,7 @@ async def test_a_reorganisation(network: NodeNetwork) -> None:
     await north.admit(lost)
     left = [*await north.mine(), *await north.mine()]
     joined = await south.mine(3)
-    async with listening(url_of(north)) as heard:
+    async with listening(north.url) as heard:
         network.network.heal()
         await north.follow(south)
         await until(lambda: north.waits(lost) and heard["transactions"])
@@ -104,7 +99,7 @@ async def test_a_slow_subscriber_is_cut_and_the_node_goes_on(
 ) -> None:
     monkeypatch.setattr(events, "QUEUE_EVENTS", 3)
     node = await network.start("node")
-    async with RpcClient(url_of(node)) as client, client.subscribe("transactions") as stream:
+    async with RpcClient(node.url) as client, client.subscribe("transactions") as stream:
         signer = MemoryChain(SPEC)
         payments = [signer.sign(ALICE, Transfer(BOB.address, 5), nonce=nonce) for nonce in range(8)]
         for payment in payments:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engram.consensus.block import NONCE_BYTES, Block, BlockHeader, block_id, pow_prefix
-from engram.consensus.compact import bits_to_target
-from engram.consensus.pow import meets_target, pow_digest
+from engram.consensus.block import Block, block_id
 from engram.node.clock import FakeClock
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.messages import GetBlock, GetHeaders, Headers
@@ -18,7 +16,7 @@ from engram.primitives.types import Hash
 from engram.statemachine.transaction import txid
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain, search
-from tests.support.node_chain import ALICE, BOB, SPEC, fork, ids, miner_address
+from tests.support.node_chain import ALICE, BOB, SPEC, fork, ids, miner_address, without_work
 from tests.support.node_network import NodeNetwork, ServedChain, node_network, until
 from tests.support.p2p_chain import WAIT_S
 
@@ -242,16 +240,6 @@ async def test_headers_without_work_are_refused(network: NodeNetwork, chain: Mem
     assert network.count("node", "cheat", GetBlock) == 0
     await honest.take(chain.blocks[1:])
     await node.follow(honest)
-
-
-def without_work(header: BlockHeader) -> BlockHeader:
-    """The header with a nonce that proves nothing."""
-    nonce = 0
-    while True:
-        lazy = replace(header, nonce=nonce.to_bytes(NONCE_BYTES, "big"))
-        if not meets_target(pow_digest(SPEC.pow, pow_prefix(lazy) + lazy.nonce), bits_to_target(lazy.target)):
-            return lazy
-        nonce += 1
 
 
 async def test_headers_from_nowhere_are_refused(network: NodeNetwork, chain: MemoryChain) -> None:

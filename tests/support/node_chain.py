@@ -7,12 +7,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engram.consensus.block import Block, block_id
+from engram.consensus.block import NONCE_BYTES, Block, BlockHeader, block_id, pow_prefix
 from engram.consensus.chainspec import ChainSpec, spec_id
+from engram.consensus.compact import bits_to_target
 from engram.consensus.genesis import genesis
+from engram.consensus.pow import meets_target, pow_digest
 from engram.node.blockfiles import MAX_FILE_BYTES, MemoryBlockFiles
 from engram.node.cache import VerificationCache
 from engram.node.chain import Chain
@@ -27,7 +29,7 @@ from engram.node.verify import SignatureVerifier
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Hash
 from engram.statemachine.scoring import Scorer
-from tests.support.memory_chain import GENESIS_MS, MemoryChain, easy_spec, key
+from tests.support.memory_chain import GENESIS_MS, MemoryChain, easy_spec, key, search
 
 ALICE, BOB, CAROL = (key(number) for number in (1, 2, 3))
 SPEC = easy_spec([ALICE, BOB, CAROL])
@@ -133,6 +135,22 @@ def fork(branch: MemoryChain, height: int | None = None) -> MemoryChain:
     other.executed = branch.executed[: keep - 1]
     other.nodes, other.blobs = dict(branch.nodes), dict(branch.blobs)
     return other
+
+
+def without_work(header: BlockHeader) -> BlockHeader:
+    """The header with a nonce that proves nothing."""
+    nonce = 0
+    while True:
+        lazy = replace(header, nonce=nonce.to_bytes(NONCE_BYTES, "big"))
+        if not meets_target(pow_digest(SPEC.pow, pow_prefix(lazy) + lazy.nonce), bits_to_target(lazy.target)):
+            return lazy
+        nonce += 1
+
+
+def resealed(block: Block, **changes: object) -> Block:
+    """The block with some header fields changed, and a nonce that meets whatever target it names."""
+    header = replace(block.header, **changes)  # type: ignore[arg-type]
+    return Block(replace(header, nonce=search(SPEC, header)), block.transactions)
 
 
 def ids(blocks: Sequence[Block]) -> list[Hash]:

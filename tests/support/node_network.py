@@ -31,6 +31,7 @@ from engram.p2p.protocol import CheckedBlock, HeadSummary, Identity, Peer
 from engram.p2p.scores import PeerScores
 from engram.primitives.codec import encode
 from engram.primitives.errors import NotReady
+from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Hash
 from engram.statemachine.transaction import Transaction, txid
@@ -133,6 +134,12 @@ class Member:
     @property
     def chain(self) -> Chain:
         return self.services.chain
+
+    @property
+    def url(self) -> str:
+        """Where its RPC answers."""
+        assert self.node.info is not None
+        return self.node.info.rpc_url
 
     @property
     def key(self) -> bytes:
@@ -302,7 +309,15 @@ class ServedChain:
     """What it answers to a request for a block, if not the block."""
     claimed_work: int | None = None
     """The work that it says its chain has, if not the true one."""
+    transactions: dict[Hash, bytes] = field(default_factory=dict)
+    """What it answers to requests for transactions."""
     partings: list[tuple[bytes, DisconnectReason]] = field(default_factory=list)
+
+    def offer(self, raw: bytes) -> Hash:
+        """Has something to answer with where a transaction is asked for; the id to announce."""
+        name = tagged_hash(Tag.TRANSACTION_ID, raw)
+        self.transactions[name] = raw
+        return name
 
     @property
     def identity(self) -> Identity:
@@ -329,7 +344,7 @@ class ServedChain:
         return next((encode(block) for block in self.blocks if block_id(block.header) == name), None)
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
-        return None
+        return self.transactions.get(txid)
 
     async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
         return ()
