@@ -1,6 +1,8 @@
 """The wheel holds the package `engram` and nothing else, and runs from an empty environment."""
 
+import json
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import engram
+from tests.support.node_process import NodeProcess, processes
 from tests.support.source_tree import NOT_SHIPPED, ROOT, declared_packages, package_folder, project
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
@@ -93,3 +96,19 @@ def test_every_installed_module_imports(installed: Path, tmp_path: Path) -> None
     )
     imported = run([installed / "python", "-W", "error", "-c", program], cwd=tmp_path).split()
     assert set(declared_packages()) - {"engram"} <= set(imported)
+
+
+def test_a_node_of_the_wheel_mines_and_stops(installed: Path, tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path, "--dev", program=[str(installed / "engram")])
+    with processes(node):
+        assert node.call("chain_head")["height"] == 0
+        mined = run(
+            [installed / "engram", "miner", "mine", "1", "--data-dir", tmp_path, "--json"], cwd=tmp_path
+        )
+        (header,) = json.loads(mined)
+        assert node.call("chain_head")["id"] == header["id"]
+        assert node.stop(signal.SIGINT) == 0
+
+
+def test_the_locked_packages_satisfy_the_wheel(installed: Path, tmp_path: Path) -> None:
+    run([sys.executable, "-m", "pip", "--python", installed / "python", "check"], cwd=tmp_path)

@@ -1,6 +1,6 @@
 """`engram run` as a real process on LevelDB and sockets: started, asked over RPC, stopped, killed.
 
-Every process runs with warnings as errors; what it logs goes to `node.log` in its data directory.
+What it logs goes to `node.log` in its data directory.
 """
 
 from __future__ import annotations
@@ -20,15 +20,22 @@ from engram.node.client import RpcClient
 
 T = TypeVar("T")
 
-PROGRAM: Final = "from engram.cli import main; main(prog_name='engram')"
+PROGRAM: Final = (
+    sys.executable,
+    "-W",
+    "error",
+    "-c",
+    "from engram.cli import main; main(prog_name='engram')",
+)
+"""`engram` of this tree with warnings as errors."""
 LOG_NAME: Final = "node.log"
 WAIT_S: Final = 60.0
 """No test depends on it: it turns a hang into a failure."""
 
 
 def command(*words: str) -> list[str]:
-    """The command line of `engram WORDS` with warnings as errors."""
-    return [sys.executable, "-W", "error", "-c", PROGRAM, *words]
+    """The command line of `engram WORDS`."""
+    return [*PROGRAM, *words]
 
 
 def engram(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -54,8 +61,10 @@ def refusal(*words: str, **environment: str) -> tuple[int, str]:
 class NodeProcess:
     """One node; after its end it can be started again on the same directory."""
 
-    def __init__(self, data_dir: Path, *options: str) -> None:
+    def __init__(self, data_dir: Path, *options: str, program: Sequence[str] = PROGRAM) -> None:
+        """`program` is what stands before the words of a command."""
         self.data_dir = data_dir
+        self._program = program
         self.options = options
         self.info: dict[str, Any] = {}
         """What it said of itself once it answered."""
@@ -83,7 +92,7 @@ class NodeProcess:
         words = ("run", "--json", "--data-dir", str(self.data_dir), "--rpc-port", "0", "--p2p-port", "0")
         with (self.data_dir / LOG_NAME).open("a") as log:
             self._process = subprocess.Popen(
-                command(*words, *self.options),
+                [*self._program, *words, *self.options],
                 env={**os.environ, **environment},
                 stdout=subprocess.PIPE,
                 stderr=log,
