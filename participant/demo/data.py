@@ -43,10 +43,10 @@ class DemoSize:
 
 
 DIGITS: Final = DemoSize(
-    rows=40,
-    again=20,
+    rows=30,
+    again=15,
     parts=4,
-    own_old=165,
+    own_old=210,
     own_new=150,
     test=200,
     hidden=32,

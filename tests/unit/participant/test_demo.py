@@ -37,8 +37,8 @@ def test_nobody_holds_a_row_of_another(seed: int) -> None:
 
 def test_who_has_what() -> None:
     data = demo_data("digits", 1, 3, len(AUTHORS))
-    assert [share.rows for share in data.founder_old] == [160, 80, 80]
-    assert [share.rows for share in data.auditor_old] == [40, 20, 20]
+    assert [share.rows for share in data.founder_old] == [120, 60, 60]
+    assert [share.rows for share in data.auditor_old] == [30, 15, 15]
     assert set(np.unique(data.founder_old[0].labels)) == set(OLD_CLASSES)
     for share in (data.founder_all, data.auditor_all, *data.own, data.test):
         assert set(np.unique(share.labels)) == {*OLD_CLASSES, *NEW_CLASSES}
