@@ -69,6 +69,9 @@ def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path
 
     Ends with status 65 if anything comes out other than the protocol promises.
     """
+    if json_path is not None and not json_path.parent.is_dir():
+        raise click.BadParameter(f"{json_path.parent} is no directory", param_hint="--json")
+
     from engram.node.process import use_one_blas_thread
 
     use_one_blas_thread()

@@ -152,6 +152,24 @@ def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("--data", "/nowhere"), 65, "[dataset_not_found]"),
+        (("--nodes", "0"), 64, "--nodes"),
+        (("--json", "/nowhere/report.json"), 64, "/nowhere is no directory"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_before_anything_starts(
+    arguments: tuple[str, ...], status: int, said: str, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([*DEMO, *arguments], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == status, done.stderr
+    assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_directory_that_is_not_empty_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     done = subprocess.run([*DEMO, "--keep", str(tmp_path)], capture_output=True, text=True, check=False)
