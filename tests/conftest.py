@@ -18,6 +18,12 @@ settings.register_profile("ci", deadline=None, max_examples=EXAMPLES, derandomiz
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first, however the rest is shuffled: else the last of them runs alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture
 async def loop_watchdog() -> AsyncIterator[LoopWatchdog]:
     """Fails the test that asks for it if anything blocks its event loop for half a second."""
