@@ -122,17 +122,6 @@ async def test_of_many_new_heads_the_last_are_announced() -> None:
         assert known == [block.id for block in blocks[-MAX_ANNOUNCED_BLOCKS:]]
 
 
-async def test_a_node_stops_at_the_moment_its_peer_does() -> None:
-    """A session that fails while it is cancelled: were the cancellation lost, the stop would never end."""
-    for rounds in range(4):
-        world = MemoryNodes(2)
-        async with running(*world.nodes):
-            await mesh(world)
-            world.network.partition(["host0"])
-            for _ in range(rounds):
-                await asyncio.sleep(0)
-
-
 async def test_a_partition_cuts_links_and_heals_by_redialling() -> None:
     world = MemoryNodes(4)
     async with running(*world.nodes):

@@ -19,6 +19,7 @@ from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.node.chain import Chain
 from engram.node.clock import Clock, FakeClock, SystemClock
 from engram.node.config import Config
+from engram.node.datadir import load_token
 from engram.node.headers import work_of_header
 from engram.node.node import Node
 from engram.node.services import Services
@@ -140,6 +141,11 @@ class Member:
         """Where its RPC answers."""
         assert self.node.info is not None
         return self.node.info.rpc_url
+
+    @property
+    def token(self) -> str:
+        """What opens its RPC's admin methods."""
+        return load_token(self.node.config.data_dir)
 
     @property
     def key(self) -> bytes:
