@@ -18,8 +18,11 @@ from engram.nn.layers.block import macs_per_row as block_macs
 from engram.nn.layers.block import param_shapes
 from engram.primitives.types import U8, U16, U32, U64, Size
 
-BLOCK_MACS: Final = 2**20
+BLOCK_MACS: Final = 2**22
 """What preparing one block costs, once for all rows, in multiply-accumulates of equal time."""
+
+BEGIN_BLOCKS: Final = 2
+"""What beginning an evaluation costs, in blocks: a part is read, a network put together, a loss added up."""
 
 CALL_MACS: Final = 2**19
 """What running one block on one chunk of rows costs beside its products, likewise."""
@@ -177,8 +180,12 @@ def macs_per_row(spec: NetworkSpec) -> int:
 
 
 def setup_macs(blocks: int) -> int:
-    """Multiply-accumulates charged for the preparation of so many blocks, whatever the number of rows."""
-    return BLOCK_MACS * blocks
+    """Multiply-accumulates charged for an evaluation of so many blocks, whatever the number of rows.
+
+    Against clocks: over random networks of every shape none took more than 2.2 times what it was charged,
+    and none that took 20 ms more than 1.3 times.
+    """
+    return BLOCK_MACS * (BEGIN_BLOCKS + blocks)
 
 
 def chunk_rows(spec: NetworkSpec) -> int:

@@ -205,7 +205,7 @@ class Story:
             tensors=(self.outputs,),
         )
         parts = [make_part(index, parts=INPUTS - 2, classes=CLASSES) for index in range(2)]
-        return OpenRound(train_terms(parts, max_update_macs=2_000_000, bounty=0), founding=founding)
+        return OpenRound(train_terms(parts, max_update_macs=40_000_000, bounty=0), founding=founding)
 
     def wide_model(self) -> Hash:
         """Id of the model that the clerk founded."""

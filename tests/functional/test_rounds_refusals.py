@@ -267,12 +267,12 @@ def test_an_epoch_takes_so_many_commits() -> None:
     ("rules", "room"),
     [
         (replace(SMALL_RULES, max_body_bytes=512 * 1024, reserved_share_ppm=20_000), 2),
-        (replace(SMALL_RULES, max_block_macs=80_000_000, reserved_share_ppm=120_000), 1),
+        (replace(SMALL_RULES, max_block_macs=800_000_000, reserved_share_ppm=120_000), 1),
     ],
     ids=["bytes", "macs"],
 )
 def test_a_height_takes_so_many_bookings(rules: Rules, room: int) -> None:
-    """A booking is 4,096 + 1,024 bytes and 2 x 4,000,000 multiply-accumulates."""
+    """A booking is 4,096 + 1,024 bytes and 2 x 40,000,000 multiply-accumulates."""
     play = Play(rules=rules)
     play.found(terms=train_terms(play.parts, validation=2))
     play.reveal_validation()

@@ -339,7 +339,7 @@ def growth_macs(grown: Wire, hidden: Wire, outputs: Wire, rows: int, rho: int) -
     chunk = max(1, min(1024, 2**21 // (grown[0] + sum(b[4] for b in grown[3]) + 8 * components)))
     calls = 2**19 * len(shapes) * -(-rows // chunk)
     tensors = sum(10 + n * w * bits // 8 + 6 + 4 * w for n, w, bits in shapes)
-    return int(rows * row + calls + rho * tensors + 2**20 * len(shapes))
+    return int(rows * row + calls + rho * tensors + 2**22 * (2 + len(shapes)))
 
 
 def minimum_fee(fees: Wire, size: int, macs: int, records: int) -> int:

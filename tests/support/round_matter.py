@@ -189,7 +189,7 @@ def train_terms(parts: Sequence[SecretPart], **changes: object) -> RoundTerms:
         gap=1,
         max_update_bytes=4_096,
         max_update_neurons=4,
-        max_update_macs=4_000_000,
+        max_update_macs=40_000_000,
         opener_bond=10 * COIN,
         author_bond=COIN,
         bounty=20 * COIN,

@@ -192,12 +192,12 @@ def _grow(train: rounds.Play, ledger: Ledger) -> None:
 
 
 def _of_rounds(name: str) -> Callable[[], list[Case]]:
-    """The first block of the played rounds that holds this type, and the first in which it failed."""
+    """Of the played rounds' blocks that hold this type: the first, the first in which it failed, the last."""
 
     def cases() -> list[Case]:
         found = [case for case in _played_rounds() if name in {tx["type"] for tx in case["transactions"]}]
-        failed = [case for case in found[1:] if any(each["value"]["code"] for each in case["receipts"])]
-        return found[:1] + failed[:1]
+        failed = [case for case in found[1:-1] if any(each["value"]["code"] for each in case["receipts"])]
+        return found[:1] + failed[:1] + found[1:][-1:]
 
     return cases
 

@@ -162,8 +162,8 @@ def numbers(version: Wire, blobs: dict[bytes, bytes]) -> tuple[list[Wire], list[
     return weights, biases
 
 
-def test_a_revealed_part_its_draw_and_the_baseline_on_it() -> None:
-    (case,) = vector("tx_reveal_part")
+@pytest.mark.parametrize("case", vector("tx_reveal_part"), ids=["TRAIN", "GROW"])
+def test_a_revealed_part_its_draw_and_the_baseline_on_it(case: Any) -> None:
     round_id, nonce, part, salt, content = dec(dec(bytes.fromhex(case["transactions"][0]["bytes"]))[5])
     assert content[0] == 1
     assert part == tagged("part", salt, content[1])
@@ -180,7 +180,7 @@ def test_a_revealed_part_its_draw_and_the_baseline_on_it() -> None:
     assert (round_[12], round_[13]) == (drawn[: terms[4]], drawn[terms[4] :])
 
     blobs = {tagged("blob", bytes.fromhex(raw)): bytes.fromhex(raw) for raw in case["blobs"].values()}
-    (version,), raw = records(case, 10), content[1]
+    version, raw = next(each for each in records(case, 10) if each[1] == round_[5]), content[1]
     rows, inputs = (int.from_bytes(raw[at : at + 4], "little") for at in (0, 4))
     labels = [int.from_bytes(raw[at : at + 2], "little") for at in range(8 + rows * inputs, len(raw), 2)]
     weights, biases = numbers(version, blobs)
@@ -188,6 +188,7 @@ def test_a_revealed_part_its_draw_and_the_baseline_on_it() -> None:
     for row, label in enumerate(labels):
         start = 8 + row * inputs
         answer = oracle.logits(version[4], weights, biases, raw[start : start + inputs])
+        answer += [0] * (round_[7] - len(answer))
         scores.append((oracle.row_loss(1, answer, label), oracle.predicted(answer) == label))
     baseline = [sum(loss for loss, _ in scores), sum(correct for _, correct in scores)]
     assert round_[15] == [[part, round_[2], baseline, True]]
@@ -197,7 +198,7 @@ def test_a_revealed_part_its_draw_and_the_baseline_on_it() -> None:
 
 
 def test_a_retention_scoring_is_charged_for_the_version_and_the_growth() -> None:
-    case = vector("tx_score_retention")[0]
+    (case,) = vector("tx_score_retention")
     rho = case["rules"]["macs_per_loaded_byte"]
     (round_,) = (each for each in records(case, 14) if each[8] == 0)
     base = next(each[4] for each in records(case, 10) if each[1] == round_[5])

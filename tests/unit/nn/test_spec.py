@@ -123,7 +123,7 @@ def test_counts_of_the_sample() -> None:
     operands = 12 + 6 + 8 + 5 + 6 + 12
     blocks = products + READ_MACS * operands + ACTIVATION_MACS * columns
     assert macs_per_row(TWO_LAYERS) == blocks + COMPONENT_MACS * 4 + LOGIT_MACS * 3
-    assert setup_macs(6) == 6 * BLOCK_MACS
+    assert setup_macs(6) == 8 * BLOCK_MACS
 
 
 @pytest.mark.parametrize(
