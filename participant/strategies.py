@@ -4,11 +4,14 @@ no money.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from engram.nn.growth import Growth, adopt, forward_frozen, forward_growth
+from engram.nn.layers.block import MAX_SHIFT
 from engram.nn.loss import evaluate_loss
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
@@ -21,6 +24,11 @@ from engram.participant.task import Draft, Strategy, Task, network_root
 from engram.statemachine.parameters import BlockSources
 from engram.statemachine.round_records import RoundKind
 from engram.statemachine.update import GrowUpdate, TrainUpdate
+
+_LATER_RATE: Final = 0.3
+"""Learning rate from a trained network on."""
+_HALVINGS: Final = 8
+"""Scalings that are tried for an adopted network."""
 
 
 @dataclass(frozen=True)
@@ -91,23 +99,34 @@ class Donor:
 
 
 def adopting(donor: Donor) -> Strategy:
-    """Appends a pre-trained network as a column of its own, its classes as the round's new classes,
-    untrained.
+    """Appends a pre-trained network as a column of its own, its classes as the round's new classes.
+
+    Its numbers stay as they are. Its logits are scaled by the power of two that does best on the revealed
+    rows: a network that has never seen the old classes is too sure of its own.
     """
 
     def propose(task: Task) -> Draft:
-        growth = adopt(task.version.spec, donor.spec, new_classes=task.round.terms.new_classes)
-        draft = grow_draft(task, growth, donor.parameters)
+        new_classes = task.round.terms.new_classes
+        drafts = [
+            grow_draft(task, adopt(task.version.spec, scaled, new_classes=new_classes), donor.parameters)
+            for scaled in _scalings(donor.spec)
+        ]
+        best = min(drafts, key=lambda draft: draft.loss)
         if not donor.outputs:
-            return draft
-        update = GrowUpdate(growth, donor.hidden, donor.outputs)
-        return replace(draft, update=update, parameters=network_root(task, update))
+            return best
+        assert isinstance(best.update, GrowUpdate)
+        update = replace(best.update, hidden=donor.hidden, outputs=donor.outputs, tensors=())
+        return replace(best, update=update, parameters=network_root(task, update))
 
     return propose
 
 
-_LATER_RATE = 0.3
-"""Learning rate from a trained network on."""
+def _scalings(spec: NetworkSpec) -> Iterator[NetworkSpec]:
+    """The network with its logits as they are, halved, and so on."""
+    for halvings in range(_HALVINGS):
+        if all(output.shift + halvings <= MAX_SHIFT for output in spec.outputs):
+            outputs = (replace(output, shift=output.shift + halvings) for output in spec.outputs)
+            yield replace(spec, outputs=tuple(outputs))
 
 
 def _trained(
