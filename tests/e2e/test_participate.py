@@ -1,0 +1,99 @@
+"""`engram participate` and `engram round run` as processes that are killed, interrupted, and given again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engram.node.datadir import make_data_dir
+from tests.support.dev_node import PASSPHRASE, address_of, write_keys
+from tests.support.node_process import WAIT_S, NodeProcess, command, engram, processes
+from tests.support.stage import stage_spec
+
+BLOCK_MS = 150
+WINDOWS = "open=4,reveal=40,commit=40,update=80,audit=40,gap=1"
+ROUND = ("--data", "digits", "--share", "1/4", "--take-classes", "0-1", "--rows", "20", "--epochs", "1")
+
+
+class Player:
+    """A user with the data directory of the node."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._settings = {"ENGRAM_DATA_DIR": str(data_dir), "ENGRAM_PASSPHRASE": PASSPHRASE}
+
+    def run(self, *words: str) -> Any:
+        """What a command that succeeds prints with --json; of JSON lines, the last."""
+        done = engram(*words, "--json", **self._settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        try:
+            return json.loads(done.stdout)
+        except json.JSONDecodeError:
+            return json.loads(done.stdout.splitlines()[-1])
+
+    @contextmanager
+    def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """The command in the background, its events on a pipe; it does not outlive the block."""
+        process = subprocess.Popen(
+            command(*words, "--json"),
+            env={**os.environ, **self._settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def until(process: subprocess.Popen[str], event: str) -> list[dict[str, Any]]:
+    """The events of a process up to the first of this name."""
+    assert process.stdout is not None
+    events: list[dict[str, Any]] = []
+    for line in process.stdout:
+        events.append(json.loads(line))
+        if events[-1].get("event") == event:
+            return events
+    raise AssertionError(f"no {event}: {events}")
+
+
+@pytest.mark.timeout(200)
+def test_a_killed_author_and_a_killed_opener_lose_nothing(tmp_path: Path) -> None:
+    make_data_dir(tmp_path, replace(stage_spec(), block_time_ms=BLOCK_MS))
+    write_keys(tmp_path)
+    node = NodeProcess(tmp_path, "--dev", "--miner-address", address_of("miner"))
+    author = ("participate", "--data", "digits", "--share", "2/4", "--steps", "100", "--key", "alice")
+    opener = ("round", "run", "--key", "bob")
+    with processes(node):
+        player = Player(tmp_path)
+        player.run("round", "open", *ROUND, "--windows", WINDOWS, "--validation", "1", "--key", "bob")
+        with player.running(*opener) as dying:
+            until(dying, "revealed")
+            dying.send_signal(signal.SIGKILL)
+        with player.running(*opener) as opening:
+            with player.running(*author) as dying:
+                until(dying, "committed")
+                dying.send_signal(signal.SIGKILL)
+            with player.running(*author) as leaving:
+                events = until(leaving, "committed")
+                assert "training" not in [event["event"] for event in events], "it is not trained anew"
+                leaving.send_signal(signal.SIGINT)
+                assert until(leaving, "left_committed")[-1]["bond"] == 10**8
+                printed, said = leaving.communicate(timeout=WAIT_S)
+                assert leaving.returncode == 130
+                assert "interrupted" in printed + said
+                assert "Traceback" not in said
+            result = player.run(*author)
+            assert [epoch["code"] for epoch in result["epochs"]] == ["candidate_admitted"]
+            assert (result["status"], result["version"]) == ("decided", 1)
+            assert until(opening, "result")[-1]["status"] == "decided"
