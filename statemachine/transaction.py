@@ -68,7 +68,7 @@ class Cost:
     prepaid_macs: int = 0
     """Those of `macs` that candidates' escrows pay for: they count against the block, not in the fee."""
     records: int = 0
-    """State records that it may create or reads one by one as the sender chose; their room in a receipt."""
+    """State records that it may create, or their room in a receipt."""
     reserved: bool = False
     """It holds a `Reservation` for exactly this height."""
     funds: int = 0

@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 from engram.primitives.types import U64, Address, Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import ClaimRangeInvalid, NothingToClaim
+from engram.statemachine.fees import LOOKUP_MACS
 from engram.statemachine.money import give
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Maturing, u64
@@ -38,7 +39,7 @@ class ClaimRewards:
             raise ClaimRangeInvalid(expected=f"1 to {MAX_HEIGHTS} heights", got=(self.first, self.last))
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """A record for every height it looks at; the reward at `first` is certain to come.
+        """A look for every height; the reward at `first` is certain to come.
 
         Raises `ClaimRangeInvalid` for heights to come.
         """
@@ -47,7 +48,8 @@ class ClaimRewards:
                 "rewards of these heights are not mature", expected=ctx.height, got=self.last
             )
         reward = state.find(Maturing, sender, u64(self.first))
-        return Cost(records=self.last - self.first + 1, brings=reward.amount if reward else 0)
+        heights = self.last - self.first + 1
+        return Cost(macs=LOOKUP_MACS * heights, brings=reward.amount if reward else 0)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Raises `NothingToClaim`."""

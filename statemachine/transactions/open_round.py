@@ -13,6 +13,7 @@ from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
+from engram.statemachine.fees import LOOKUP_MACS
 from engram.statemachine.loading import open_network
 from engram.statemachine.money import take
 from engram.statemachine.parameters import HasParameters, explicit_tensors, parameters_root
@@ -50,7 +51,8 @@ class OpenRound:
             check_founding(rules, self.founding)
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """Bond and bounty; the records that settling will make; for a founding, loading its tensors.
+        """Bond and bounty; the records that settling will make; a look for each commitment, which must not be
+        known; for a founding, loading its tensors.
 
         Raises `RoundAlreadyOpen`, `CommitmentRepeated`, `MissingRecord`, and what `check_opening` and
         `check_opener_bond` raise.
@@ -69,6 +71,7 @@ class OpenRound:
         check_opening(ctx.rules, self.terms, model, head, sender)
         check_unpublished(state, self.terms.commitments)
         funds = self.terms.opener_bond + self.terms.bounty
+        macs += LOOKUP_MACS * len(self.terms.commitments)
         return Cost(macs=macs, records=_RECORDS + tensors, funds=funds)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:

@@ -184,7 +184,7 @@ def test_what_was_learned_by_heart_may_be_known_a_little_less_well() -> None:
     play.ok(reveal(play, forgetful(play.inputs, 400)))
     assert finish(play) == 2
     _, loss, correct, increase = play.named("retention_scored")[0].values
-    assert 2 * (entry.loss + increase) < loss <= part.bar + increase
+    assert 2 * entry.loss + increase < loss <= part.bar + increase
     assert correct == part.correct
 
 

@@ -114,7 +114,7 @@ def priced(name: str, payload: Wire, case: Any) -> tuple[int, int]:
     if name == "transfer":
         return 0, 1
     if name == "claim_rewards":
-        return 0, payload[1] - payload[0] + 1
+        return 2**20 * (payload[1] - payload[0] + 1), 0
     if name == "publish_part":
         return rho * (8 + payload[0] * (payload[1] + 2)), 2
     spec = records(case, 10)[0][4]

@@ -3,6 +3,7 @@
 import pytest
 
 from engram.primitives.errors import Invalid
+from engram.statemachine.fees import LOOKUP_MACS
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Maturing, Supply, u64
 from engram.statemachine.rules import Rules
@@ -103,7 +104,7 @@ def test_ranges_that_cannot_be(first: int, last: int) -> None:
 def test_a_claim_pays_for_every_height_it_looks_at(ledger: Ledger) -> None:
     ledger.skip_to(300)
     short, long = (ledger.pay(BOB, ClaimRewards(10, last)) for last in (10, 9 + MAX_HEIGHTS))
-    assert long.fee - short.fee >= (MAX_HEIGHTS - 1) * ledger.rules.fees.per_record
+    assert long.fee - short.fee >= (MAX_HEIGHTS - 1) * LOOKUP_MACS // ledger.rules.fees.macs_per_spark
 
 
 def test_subsidies_reach_their_miner(ledger: Ledger) -> None:
