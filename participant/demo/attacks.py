@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from engram.participant.demo.cast import COPYCAT, FORGER, LEAKER, LIAR, Cast
-from engram.participant.demo.report import AttackRow, DemoReport, expect, mean_loss
-from engram.participant.demo.rounds import AUTHOR_BOND, Attempt, Played, Rounds
-from engram.participant.demo.stage import Stage
+from engram.participant.demo.cast import COPYCAT, FORGER, LEAKER, LIAR
+from engram.participant.demo.report import AttackRow, expect, mean_loss
+from engram.participant.demo.rounds import AUTHOR_BOND, Attempt, Played
+from engram.participant.demo.scene import Scene
 from engram.statemachine.records import Account
 
 
-async def report_training(
-    rounds: Rounds, cast: Cast, played: Played, purse: int, stage: Stage, report: DemoReport
-) -> None:
+async def report_training(scene: Scene, played: Played, purse: int) -> None:
     """Liar, copycat (who held `purse` before) and leaker. Raises `UnexpectedOutcome`."""
     for attempt in played.attempts[LIAR]:
         _expect_failed(LIAR, attempt, "loss_mismatch")
-        _add(report, stage, _row(LIAR, "FAILED: claimed half of its loss; the bond is gone", attempt))
-    strikes = (await rounds.view.get(Account, cast.key(LIAR).address)).strikes
+        _add(scene, _row(LIAR, "FAILED: claimed half of its loss; the bond is gone", attempt))
+    strikes = (await scene.view.get(Account, scene.cast.key(LIAR).address)).strikes
     expect(strikes == len(played.attempts[LIAR]), "a lie left no strike", got=strikes)
 
     expect(
@@ -25,21 +23,19 @@ async def report_training(
         expected="commit_missing",
         got=played.copied,
     )
-    left = await rounds.balance(COPYCAT)
+    left = await scene.balance(COPYCAT)
     expect(left == purse, "a refused transaction cost something", expected=purse, got=left)
     outcome = "refused: the commit was not its own"
-    _add(report, stage, AttackRow(COPYCAT, outcome, played.copied or "", purse, left))
+    _add(scene, AttackRow(COPYCAT, outcome, played.copied or "", purse, left))
 
-    await _report_leaker(rounds, cast, played, stage, report)
+    await _report_leaker(scene, played)
 
 
-async def _report_leaker(
-    rounds: Rounds, cast: Cast, played: Played, stage: Stage, report: DemoReport
-) -> None:
+async def _report_leaker(scene: Scene, played: Played) -> None:
     """Leads where everybody can look, and loses where nobody could."""
     first, *_ = played.attempts[LEAKER]
     expect(first.report.code == "candidate_admitted", "the leaker is no candidate", got=first.report.code)
-    leader = cast.name(played.round.results[0].author)
+    leader = scene.cast.name(played.round.results[0].author)
     expect(leader == LEAKER, "the leaker does not lead on the revealed parts", expected=LEAKER, got=leader)
     [leaked] = [standing for standing in played.standings if standing.author == LEAKER]
     best = min(played.standings, key=lambda standing: standing.sealed)
@@ -53,16 +49,16 @@ async def _report_leaker(
         f"led on the revealed parts ({mean_loss(leaked.loss, open_rows):.4f} nat), lost on the sealed ones"
         f" ({mean_loss(leaked.sealed, sealed_rows):.4f} against {mean_loss(best.sealed, sealed_rows):.4f})"
     )
-    _add(report, stage, AttackRow(LEAKER, outcome, "outdone", first.before, await rounds.balance(LEAKER)))
+    _add(scene, AttackRow(LEAKER, outcome, "outdone", first.before, await scene.balance(LEAKER)))
 
 
-def report_growth(played: Played, stage: Stage, report: DemoReport) -> None:
+def report_growth(scene: Scene, played: Played) -> None:
     """The forger. Raises `UnexpectedOutcome`."""
     base, overlap = played.attempts[FORGER]
     _expect_failed(FORGER, base, "base_mismatch")
-    _add(report, stage, _row(FORGER, "FAILED: one frozen weight changed in the base; the bond is gone", base))
+    _add(scene, _row(FORGER, "FAILED: one frozen weight changed in the base; the bond is gone", base))
     _expect_failed(FORGER, overlap, "growth_overlap")
-    _add(report, stage, _row(FORGER, "FAILED: a block over one that is frozen; the bond is gone", overlap))
+    _add(scene, _row(FORGER, "FAILED: a block over one that is frozen; the bond is gone", overlap))
 
 
 def _expect_failed(name: str, attempt: Attempt, code: str) -> None:
@@ -75,6 +71,6 @@ def _row(name: str, outcome: str, attempt: Attempt) -> AttackRow:
     return AttackRow(name, outcome, attempt.report.code, attempt.before, attempt.after)
 
 
-def _add(report: DemoReport, stage: Stage, row: AttackRow) -> None:
-    report.attacks.append(row)
-    stage.say(row.name, f"{row.outcome} [{row.code}]")
+def _add(scene: Scene, row: AttackRow) -> None:
+    scene.report.attacks.append(row)
+    scene.say(row.name, f"{row.outcome} [{row.code}]")

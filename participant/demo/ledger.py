@@ -9,12 +9,9 @@ import numpy as np
 
 from engram.nn.network import forward
 from engram.nn.spec import neurons
-from engram.participant.datasets import Dataset
-from engram.participant.demo.cast import Cast
-from engram.participant.demo.report import DemoReport, RetentionRow, VersionRow, expect, mean_loss
+from engram.participant.demo.report import RetentionRow, VersionRow, expect, mean_loss
 from engram.participant.demo.rounds import Played
-from engram.participant.demo.stage import Stage
-from engram.participant.view import ChainView
+from engram.participant.demo.scene import Scene
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.keys import parse_address
 from engram.primitives.types import Hash
@@ -22,10 +19,10 @@ from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version, u
 from engram.statemachine.round_records import Round, RoundKind
 
 
-async def report_founding(view: ChainView, cast: Cast, round_: Round, report: DemoReport) -> None:
+async def report_founding(scene: Scene, round_: Round) -> None:
     """Version 0, and what it lost on the parts of the round that it was founded with."""
-    version = await view.get(Version, round_.model, u32(0))
-    block = await view.client.call("chain_block", height=round_.opened)
+    version = await scene.view.get(Version, round_.model, u32(0))
+    block = await scene.view.client.call("chain_block", height=round_.opened)
     opening = next(
         name
         for name in (bytes.fromhex(tx["txid"]) for tx in block["transactions"])
@@ -41,29 +38,27 @@ async def report_founding(view: ChainView, cast: Cast, round_: Round, report: De
         sealed_rows=round_.terms.rows * len(sealed),
         sealed_correct=sum(score.correct for score in sealed),
     )
-    report.versions.append(await _row(view, cast, found, "FOUNDING", opening))
+    scene.report.versions.append(await _row(scene, found, "FOUNDING", opening))
 
 
-async def report_version(view: ChainView, cast: Cast, played: Played, report: DemoReport) -> VersionRow:
+async def report_version(scene: Scene, played: Played) -> VersionRow:
     """The version that a round has made, and what its author paid for the update."""
     round_ = played.round
-    version = await view.get(Version, round_.model, u32(round_.new_version))
+    version = await scene.view.get(Version, round_.model, u32(round_.new_version))
     reveal = next(
         done.reveal
-        for done in played.reports[cast.name(version.author)]
+        for done in played.reports[scene.cast.name(version.author)]
         if done.loss == version.validation_loss
     )
-    row = await _row(view, cast, version, RoundKind(version.kind).name, reveal)
-    report.versions.append(row)
+    row = await _row(scene, version, RoundKind(version.kind).name, reveal)
+    scene.report.versions.append(row)
     return row
 
 
-async def report_retention(
-    view: ChainView, before: Model, grown: Model, stage: Stage, report: DemoReport
-) -> None:
+async def report_retention(scene: Scene, before: Model, grown: Model) -> None:
     """How well the grown model still knows each part that the gate watched. Raises `UnexpectedOutcome`."""
     for part in before.retention:
-        now = await view.get(ScoreEntry, grown.id, u32(grown.head), part.part)
+        now = await scene.view.get(ScoreEntry, grown.id, u32(grown.head), part.part)
         least = part.correct - before.retention_epsilon_ppm * part.rows // 1_000_000
         expect(now.correct >= least, "the gate let forgetting through", expected=least, got=now.correct)
         row = RetentionRow(
@@ -75,31 +70,30 @@ async def report_retention(
             mean_loss(part.bar, part.rows),
             mean_loss(now.loss, now.rows),
         )
-        report.retention.append(row)
-        stage.say(
+        scene.report.retention.append(row)
+        scene.say(
             "gate",
             f"part {part.part.hex()[:12]}: {now.correct} of {part.rows} rows right, {part.correct} on entry,"
             f" {least} at least",
         )
-    expect(bool(report.retention), "the gate watched nothing")
+    expect(bool(scene.report.retention), "the gate watched nothing")
 
 
-async def report_old_logits(
-    view: ChainView, grown: Model, test: Dataset, stage: Stage, report: DemoReport
-) -> None:
+async def report_old_logits(scene: Scene, grown: Model) -> None:
     """That the old classes' logits are the same integers as before. Raises `UnexpectedOutcome`."""
+    view, test = scene.view, scene.data.test
     old, new = [await view.get(Version, grown.id, u32(number)) for number in (grown.head - 1, grown.head)]
     was, now = [
         await asyncio.to_thread(forward, version.spec, await view.parameters(version), test.features)
         for version in (old, new)
     ]
-    report.old_logits_unchanged = bool(np.array_equal(was, now[:, : old.spec.classes]))
-    expect(report.old_logits_unchanged, "an old logit has moved")
-    stage.say("gate", f"{was.size:,} old logits on {test.rows:,} rows are the same integers as before")
+    scene.report.old_logits_unchanged = bool(np.array_equal(was, now[:, : old.spec.classes]))
+    expect(scene.report.old_logits_unchanged, "an old logit has moved")
+    scene.say("gate", f"{was.size:,} old logits on {test.rows:,} rows are the same integers as before")
 
 
-async def _row(view: ChainView, cast: Cast, version: Version, kind: str, txid: Hash) -> VersionRow:
-    receipt = (await view.client.call("tx_status", txid=txid))["receipt"]
+async def _row(scene: Scene, version: Version, kind: str, txid: Hash) -> VersionRow:
+    receipt = (await scene.view.client.call("tx_status", txid=txid))["receipt"]
     return VersionRow(
         version=version.number,
         kind=kind,
@@ -108,20 +102,20 @@ async def _row(view: ChainView, cast: Cast, version: Version, kind: str, txid: H
         loss=mean_loss(version.validation_loss, version.validation_rows),
         sealed_loss=mean_loss(version.sealed_loss, version.sealed_rows),
         sealed_accuracy=round(version.sealed_correct / version.sealed_rows, 4),
-        author=cast.name(version.author),
-        badges=await _badges(view, cast, version),
+        author=scene.cast.name(version.author),
+        badges=await _badges(scene, version),
         bytes=version.size_bytes,
         macs=receipt["macs"],
         fee=receipt["fee"],
     )
 
 
-async def _badges(view: ChainView, cast: Cast, version: Version) -> list[str]:
+async def _badges(scene: Scene, version: Version) -> list[str]:
     """Every badge of the version, as `badge: name`."""
-    badges = await view.client.call("model_badges", id=version.model)
-    hrp = (await view.spec()).hrp
+    badges = await scene.view.client.call("model_badges", id=version.model)
+    hrp = (await scene.view.spec()).hrp
     return sorted(
-        f"{BadgeKind(badge['badge']).name.lower()}: {cast.name(parse_address(badge['address'], hrp))}"
+        f"{BadgeKind(badge['badge']).name.lower()}: {scene.cast.name(parse_address(badge['address'], hrp))}"
         for badge in badges
         if badge["version"] == version.number
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,15 +18,16 @@ from engram.consensus.chainspec import local
 from engram.node.localnet import Localnet
 from engram.participant import adversaries
 from engram.participant.demo import attacks, ledger
-from engram.participant.demo.cast import AUTHORS, FORGER, FOUNDER, LEAKER, LIAR, Cast
-from engram.participant.demo.data import DemoData, demo_data
+from engram.participant.demo.cast import AUTHORS, COPYCAT, FORGER, FOUNDER, LEAKER, LIAR, Cast
+from engram.participant.demo.data import demo_data
 from engram.participant.demo.ending import check_proof, play_ending
-from engram.participant.demo.report import DemoReport, expect
+from engram.participant.demo.report import DemoReport, expect, mean_loss
 from engram.participant.demo.rounds import Played, Rounds
+from engram.participant.demo.scene import Scene
 from engram.participant.demo.stage import Stage
 from engram.participant.demo.watch import watching
 from engram.participant.strategies import Plan, honest
-from engram.participant.task import Strategy
+from engram.participant.view import ChainView
 from engram.statemachine.records import Model
 from engram.statemachine.round_records import RoundStatus
 
@@ -64,78 +64,87 @@ async def play_demo(options: DemoOptions, stage: Stage) -> DemoReport:
         watching(net, stage),
         cast.wallets(net) as wallets,
     ):
-        rounds = Rounds(cast, wallets, data, options.folder / "secrets", options.seed, stage)
-        model = await _train(rounds, cast, data, options.seed, stage, report)
-        model = await _grow(rounds, cast, data, options.seed, model, stage, report)
+        view = ChainView(wallets[FOUNDER].client)
+        scene = Scene(net, cast, wallets, view, data, options.seed, options.folder, stage, report)
+        rounds = Rounds(scene)
+        model = await _train(scene, rounds)
+        model = await _grow(scene, rounds, model)
         stage.act("Every node stands on the same state; what it knows can be asked and proved")
-        proof = await play_ending(net, wallets, cast, data, model, options.folder, stage, report)
+        proof = await play_ending(scene, model)
     await check_proof(proof, stage, report)
     report.seconds = round(time.monotonic() - begun, 1)
     return report
 
 
-async def _train(
-    rounds: Rounds, cast: Cast, data: DemoData, seed: int, stage: Stage, report: DemoReport
-) -> Model:
+async def _train(scene: Scene, rounds: Rounds) -> Model:
     """TRAIN rounds until a version freezes; the cheats try in the first."""
-    stage.act("A model is founded for digits 0-5 and trained; a liar, a copycat and a leaker try")
+    scene.stage.act("A model is founded for digits 0-5 and trained; a liar, a copycat and a leaker try")
+    own, size, seed = scene.data.own, scene.data.size, scene.seed
     authors = {
-        name: honest(Plan(data.own[number], data.size.training, 0, seed + number))
+        name: honest(Plan(own[number], size.training, 0, seed + number))
         for number, name in enumerate(AUTHORS)
     }
     cheats = {
-        LIAR: adversaries.liar(honest(Plan(data.own[0], data.size.training, 0, seed + 9))),
-        LEAKER: adversaries.leaker(data.size.leaking, seed),
+        LIAR: adversaries.liar(honest(Plan(own[0], size.training, 0, seed + 9))),
+        LEAKER: adversaries.leaker(size.leaking, seed),
     }
-    purse = await rounds.balance("copycat")
+    purse = await scene.balance(COPYCAT)
     played = await rounds.found(authors, cheats)
-    await attacks.report_training(rounds, cast, played, purse, stage, report)
-    await ledger.report_founding(rounds.view, cast, played.round, report)
+    await attacks.report_training(scene, played, purse)
+    await ledger.report_founding(scene, played.round)
     while True:
-        report.rounds += 1
-        model = await _decided(rounds, cast, played, stage, report)
+        scene.report.rounds += 1
+        model = await _decided(scene, played)
         if model.frozen:
             return model
-        expect(report.rounds < TRAIN_ROUNDS, "no version froze", expected=f"within {TRAIN_ROUNDS} rounds")
-        stage.act("The sealed loss is above the threshold: another TRAIN round over fresh parts")
-        played = await rounds.train(report.rounds, model.id, authors)
+        again = scene.report.rounds
+        expect(again < TRAIN_ROUNDS, "no version froze", expected=f"within {TRAIN_ROUNDS} rounds")
+        scene.stage.act("The sealed loss is above the threshold: another TRAIN round over fresh parts")
+        played = await rounds.train(again, model.id, authors)
 
 
-async def _grow(
-    rounds: Rounds, cast: Cast, data: DemoData, seed: int, model: Model, stage: Stage, report: DemoReport
-) -> Model:
+async def _grow(scene: Scene, rounds: Rounds, model: Model) -> Model:
     """One GROW round, and the proof that nothing old has moved."""
-    stage.act("The frozen model grows: digits 6-9 by new neurons and classes; a forger tries twice")
+    scene.stage.act("The frozen model grows: digits 6-9 by new neurons and classes; a forger tries twice")
+    own, size, seed = scene.data.own, scene.data.size, scene.seed
     plans = {
-        name: Plan(data.own[number], data.size.growing, data.size.neurons, seed + number)
+        name: Plan(own[number], size.growing, size.neurons, seed + number)
         for number, name in enumerate(AUTHORS)
     }
-    forged: Mapping[str, Strategy] = {FORGER: adversaries.forger(honest(plans[AUTHORS[1]]))}
-    played = await rounds.grow(model.id, {name: honest(plan) for name, plan in plans.items()}, forged)
-    report.rounds += 1
-    attacks.report_growth(played, stage, report)
-    grown = await _decided(rounds, cast, played, stage, report)
-    await ledger.report_retention(rounds.view, model, grown, stage, report)
-    await ledger.report_old_logits(rounds.view, grown, data.test, stage, report)
+    forger = adversaries.forger(honest(plans[AUTHORS[1]]))
+    played = await rounds.grow(
+        model.id, {name: honest(plan) for name, plan in plans.items()}, {FORGER: forger}
+    )
+    scene.report.rounds += 1
+    attacks.report_growth(scene, played)
+    grown = await _decided(scene, played)
+    await ledger.report_retention(scene, model, grown)
+    await ledger.report_old_logits(scene, grown)
     return grown
 
 
-async def _decided(rounds: Rounds, cast: Cast, played: Played, stage: Stage, report: DemoReport) -> Model:
+async def _decided(scene: Scene, played: Played) -> Model:
     """The model after a round that an honest author must have won."""
-    round_ = played.round
-    winner = cast.name(round_.winner)
+    round_, name = played.round, scene.cast.name
+    for epoch, best in enumerate(round_.results):
+        rows = round_.terms.rows * len(round_.validation_opened)
+        scene.say(
+            "chain",
+            f"epoch {epoch}: lowest loss by {name(best.author)}, {mean_loss(best.loss, rows):.4f} nat",
+        )
+    winner = name(round_.winner)
     expect(
         round_.status == RoundStatus.DECIDED, "the round made no version", got=RoundStatus(round_.status).name
     )
     expect(winner in AUTHORS, "the round was not won by an honest author", expected=AUTHORS, got=winner)
     expect(round_.independent, "nobody but the opener has opened a sealed part")
-    row = await ledger.report_version(rounds.view, cast, played, report)
-    stage.say(
+    row = await ledger.report_version(scene, played)
+    scene.say(
         winner,
         f"won: version {row.version}, sealed loss {row.sealed_loss:.4f} nat,"
         f" accuracy {row.sealed_accuracy:.1%}",
     )
-    model = await rounds.view.get(Model, round_.model)
+    model = await scene.view.get(Model, round_.model)
     state = "is frozen for ever" if model.frozen else "is above its threshold and not frozen"
-    stage.say(FOUNDER, f"version {model.head} knows {model.classes} classes and {state}")
+    scene.say(FOUNDER, f"version {model.head} knows {model.classes} classes and {state}")
     return model

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -15,14 +14,13 @@ from engram.participant import adversaries, drafting
 from engram.participant.architect import dense_network
 from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
-from engram.participant.demo.cast import AUDITOR, AUTHORS, COIN, COPYCAT, FOUNDER, Cast
-from engram.participant.demo.data import SEALED, VALIDATION, DemoData
-from engram.participant.demo.stage import Stage
+from engram.participant.demo.cast import AUDITOR, AUTHORS, COIN, COPYCAT, FOUNDER
+from engram.participant.demo.data import SEALED, VALIDATION
+from engram.participant.demo.scene import Scene
 from engram.participant.opener import Auditor, Opener
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.task import Strategy
 from engram.participant.view import ChainView
-from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.records import Model, Openers, Policy
 from engram.statemachine.round_records import Candidate, Round, RoundKind, RoundStatus, RoundTerms
@@ -79,21 +77,12 @@ class Played:
 class Rounds:
     """Opens rounds on one model and lets everyone play them."""
 
-    def __init__(
-        self, cast: Cast, wallets: Mapping[str, Wallet], data: DemoData, folder: Path, seed: int, stage: Stage
-    ) -> None:
-        """`folder` keeps the secrets of the openers."""
-        self.view: Final = ChainView(wallets[FOUNDER].client)
-        self._cast = cast
-        self._wallets = wallets
-        self._data = data
-        self._folder = folder
-        self._rng = np.random.default_rng(seed)
-        self._stage = stage
-
-    async def balance(self, name: str) -> int:
-        """Spendable sparks of an actor, at his own node."""
-        return int((await self._wallets[name].account())["balance"])
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._view = scene.view
+        self._data = scene.data
+        self._rng = np.random.default_rng(scene.seed)
+        self._secrets_folder = scene.folder / "secrets"
 
     async def found(self, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> Played:
         """Founds the model by its first TRAIN round; the copycat lies in wait for alice's reveal."""
@@ -103,7 +92,7 @@ class Rounds:
             *(spec, (), (), int(Policy.STRICT), int(Openers.FOUNDER), SOFTMAX),
             *(THRESHOLD_PPM, EPSILON_PPM, DELTA_PPM),
         )
-        caps = drafting.Caps.for_network((await self.view.spec()).rules, spec, self._data.size.rows)
+        caps = drafting.Caps.for_network((await self._view.spec()).rules, spec, self._data.size.rows)
         secrets = self._secrets(rows, self._data.size.parts)
         terms = self._terms(secrets, RoundKind.TRAIN, self._data.size.rows, caps)
         audited = self._data.auditor_old[0]
@@ -113,8 +102,8 @@ class Rounds:
     async def train(self, number: int, model_id: Hash, honest: Mapping[str, Strategy]) -> Played:
         """Another TRAIN round, for a version that is not good enough yet, over fresh parts."""
         rows, audited = self._data.founder_old[number], self._data.auditor_old[number]
-        version = await self.view.head_version(await self.view.get(Model, model_id))
-        caps = drafting.Caps.for_network((await self.view.spec()).rules, version.spec, self._data.size.again)
+        version = await self._view.head_version(await self._view.get(Model, model_id))
+        caps = drafting.Caps.for_network((await self._view.spec()).rules, version.spec, self._data.size.again)
         secrets = self._secrets(rows, self._data.size.parts)
         terms = self._terms(secrets, RoundKind.TRAIN, self._data.size.again, caps)
         payload = OpenRound(terms, model=model_id)
@@ -124,8 +113,8 @@ class Rounds:
         self, model_id: Hash, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]
     ) -> Played:
         """A GROW round that teaches the other digits."""
-        version = await self.view.head_version(await self.view.get(Model, model_id))
-        size, rules = self._data.size, (await self.view.spec()).rules
+        version = await self._view.head_version(await self._view.get(Model, model_id))
+        size, rules = self._data.size, (await self._view.spec()).rules
         caps = drafting.Caps.for_growth(rules, version.spec, size.neurons, NEW_CLASSES, size.rows)
         secrets = self._secrets(self._data.founder_all, size.parts)
         payload = OpenRound(self._terms(secrets, RoundKind.GROW, size.rows, caps), model=model_id)
@@ -141,17 +130,17 @@ class Rounds:
         *,
         copies: bool,
     ) -> Played:
-        opener = Opener(self._wallets[FOUNDER], self._folder, self._voice(FOUNDER))
+        opener = Opener(self._scene.wallets[FOUNDER], self._secrets_folder, self._voice(FOUNDER))
         round_id = await opener.open(payload, secrets)
         terms = payload.terms
-        self._stage.say(
+        self._scene.say(
             FOUNDER,
             f"opened {RoundKind(terms.kind).name} round {round_id.hex()[:12]}: {len(terms.commitments)}"
             f" salted parts of {terms.rows} rows, {terms.validation} to validate on,"
             f" {terms.sealed} to stay sealed",
         )
         await self._known_everywhere(round_id)
-        victim = self._cast.key(AUTHORS[0]).address
+        victim = self._scene.cast.key(AUTHORS[0]).address
         async with asyncio.TaskGroup() as group:
             copied = group.create_task(self._copy(round_id, victim)) if copies else None
             group.create_task(self._audit(round_id, self._secrets(audited, 1)))
@@ -175,43 +164,43 @@ class Rounds:
 
     async def _standings(self, round_id: Hash) -> list[Standing]:
         """The candidates once every sealed part is open; their records go when the round ends."""
-        round_ = await self.view.wait_round(round_id, _is_audited)
+        round_ = await self._view.wait_round(round_id, _is_audited)
         found = []
         for item in round_.candidates:
-            candidate = await self.view.get(Candidate, round_id, bytes([item.epoch]), item.author)
+            candidate = await self._view.get(Candidate, round_id, bytes([item.epoch]), item.author)
             sealed = sum(score.loss for score in candidate.sealed)
-            found.append(Standing(self._cast.name(item.author), item.epoch, candidate.loss, sealed))
+            found.append(Standing(self._scene.cast.name(item.author), item.epoch, candidate.loss, sealed))
         return found
 
     async def _known_everywhere(self, round_id: Hash) -> None:
         """Waits until every node has the round's block."""
-        views = {wallet.client: ChainView(wallet.client) for wallet in self._wallets.values()}
+        views = {wallet.client: ChainView(wallet.client) for wallet in self._scene.wallets.values()}
         await asyncio.gather(*(view.wait_record(Round, round_id) for view in views.values()))
 
     async def _cheat(self, name: str, strategy: Strategy, round_id: Hash) -> list[Attempt]:
         """Every epoch of a cheat."""
         author, attempts = self._author(name, strategy), []
         for epoch in range(EPOCHS):
-            before = await self.balance(name)
+            before = await self._scene.balance(name)
             report = await author.play_epoch(round_id, epoch)
-            attempts.append(Attempt(report, before, await self.balance(name)))
+            attempts.append(Attempt(report, before, await self._scene.balance(name)))
         return attempts
 
     async def _copy(self, round_id: Hash, victim: bytes) -> str:
-        code = await adversaries.copy_reveal(self._wallets[COPYCAT], round_id, victim)
-        self._stage.say(COPYCAT, f"sent {AUTHORS[0]}'s reveal as its own: {code or 'taken'}")
+        code = await adversaries.copy_reveal(self._scene.wallets[COPYCAT], round_id, victim)
+        self._scene.say(COPYCAT, f"sent {AUTHORS[0]}'s reveal as its own: {code or 'taken'}")
         return code
 
     async def _audit(self, round_id: Hash, secrets: RoundSecrets) -> None:
-        auditor = Auditor(self._wallets[AUDITOR], self._folder, self._voice(AUDITOR))
+        auditor = Auditor(self._scene.wallets[AUDITOR], self._secrets_folder, self._voice(AUDITOR))
         await auditor.seal(round_id, secrets)
         await auditor.open_sealed(round_id, secrets)
 
     def _author(self, name: str, strategy: Strategy) -> Author:
-        return Author(self._wallets[name], strategy, self._voice(name))
+        return Author(self._scene.wallets[name], strategy, self._voice(name))
 
     def _voice(self, name: str) -> Callable[[str], None]:
-        return lambda line: self._stage.say(name, line)
+        return lambda line: self._scene.say(name, line)
 
     def _secrets(self, rows: Dataset, parts: int) -> RoundSecrets:
         salted = split_parts(rows, parts, rows.rows // parts, self._rng, os.urandom)
@@ -231,7 +220,7 @@ class Rounds:
             opener_bond=OPENER_BOND,
             author_bond=AUTHOR_BOND,
             bounty=BOUNTY,
-            auditors=(self._cast.key(AUDITOR).address,),
+            auditors=(self._scene.cast.key(AUDITOR).address,),
         )
 
 
