@@ -138,7 +138,10 @@ def _runs(info: RunInfo) -> bool:
     import psutil
 
     try:
-        started_s = psutil.Process(info.pid).create_time()
+        process = psutil.Process(info.pid)
+        started_s = process.create_time()
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
     except (psutil.Error, ValueError):
         return False
     # The system computes it from its uptime: the clock being set moves it a little.

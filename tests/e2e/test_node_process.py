@@ -46,6 +46,15 @@ def test_a_node_answers_ends_and_comes_back(node: NodeProcess, number: signal.Si
     assert "Warning" not in node.log
 
 
+def test_logs_for_machines(node: NodeProcess) -> None:
+    node.options = (*node.options, "--log-format", "json", "--log-level", "info")
+    with processes(node):
+        assert node.stop() == 0
+    lines = [json.loads(line) for line in node.log.splitlines()]
+    assert [line["event"] for line in lines] == ["chain opened", "ready", "stopped"]
+    assert all({"timestamp", "level", "service"} <= line.keys() for line in lines)
+
+
 def test_rpc_ends_a_node(node: NodeProcess) -> None:
     with processes(node):
         assert node.call("node_stop") == {"stopping": True}

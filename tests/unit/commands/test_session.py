@@ -1,6 +1,7 @@
 """Which node and which account a command means; arguments that cannot be right never reach a node."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -38,9 +39,13 @@ def test_the_node_of_the_data_directory(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_node_that_was_killed_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ENGRAM_RPC_PORT", raising=False)
     own = run_info(psutil.Process())
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        pid = ended.pid
-    write_run_info(tmp_path, replace(own, pid=pid))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        process = psutil.Process(other.pid)
+        write_run_info(tmp_path, run_info(process))
+        assert find_run_info(tmp_path) == run_info(process)
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        assert find_run_info(tmp_path) is None, "it is dead, though its parent has not asked for its status"
     assert find_run_info(tmp_path) is None
     write_run_info(tmp_path, replace(own, started_s=own.started_s - 60))
     assert find_run_info(tmp_path) is None, "this process got the number of another one"

@@ -1,0 +1,54 @@
+"""A session with a peer, as the node's services see it, that answers from a `ServedChain` at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engram.p2p.errors import DisconnectReason
+from engram.p2p.link import PeerAddress
+from engram.p2p.protocol import HeadSummary, PeerInfo
+from engram.primitives.errors import ChainError
+from tests.support.node_network import ServedChain
+
+
+class ScriptedPeer:
+    """Implements `p2p.protocol.Peer`; keeps what it was asked and how it was dismissed."""
+
+    def __init__(self, chain: ServedChain, number: int = 1) -> None:
+        self.chain = chain
+        self.node_key = bytes([number]) * 32
+        self.asked: list[bytes] = []
+        """Ids of blocks, in order."""
+        self.answers = 0
+        """Answers with headers."""
+        self.dismissed = ""
+        """Code of the error, or the reason, with which the node ended the session."""
+
+    @property
+    def head(self) -> HeadSummary:
+        return self.chain.head
+
+    @property
+    def info(self) -> PeerInfo:
+        address = PeerAddress("scripted", 1)
+        return PeerInfo(self.node_key, address, False, "scripted", 1, self.head, 0.0, None, 0, 0, 0)
+
+    async def get_headers(self, locator: Sequence[bytes], limit: int) -> tuple[bytes, ...]:
+        self.answers += 1
+        return tuple(await self.chain.headers_after(locator, limit))
+
+    async def get_block(self, block_id: bytes, timeout_s: float | None = None) -> bytes | None:
+        self.asked.append(block_id)
+        return await self.chain.block_bytes(block_id)
+
+    async def get_transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
+        return tuple(self.chain.transactions.get(txid) for txid in txids)
+
+    async def ping(self) -> float:
+        return 0.0
+
+    def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED) -> None:
+        self.dismissed = reason.name.lower()
+
+    def misbehaved(self, error: ChainError) -> None:
+        self.dismissed = error.code

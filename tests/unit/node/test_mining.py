@@ -1,0 +1,83 @@
+"""The miner in an operator's hands: started, stopped, changed, asked for blocks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from engram.node.errors import MinerAddressMissing, MinerChanged
+from engram.node.mining import Mining, MiningSetup
+from engram.statemachine.transactions.transfer import Transfer
+from tests.support.memory_chain import MemoryChain
+from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, Running, reach, running
+from tests.support.node_network import until
+
+
+@asynccontextmanager
+async def mining(setup: MiningSetup) -> AsyncIterator[tuple[Running, Mining]]:
+    """A chain with a miner in these hands."""
+    async with running() as node:
+        hands = Mining(node.chain, node.mempool, node.opened.scorer, node.clock, setup)
+        service = asyncio.create_task(hands.run())
+        await asyncio.sleep(0)
+        try:
+            yield node, hands
+        finally:
+            service.cancel()
+            await asyncio.wait([service])
+
+
+async def test_without_an_address_nothing_is_mined() -> None:
+    async with mining(MiningSetup(None)) as (node, hands):
+        with pytest.raises(MinerAddressMissing):
+            await hands.mine(1)
+        with pytest.raises(MinerAddressMissing):
+            hands.start()
+        assert hands.status()["mining"] is False
+        hands.start(CAROL.address)
+        await reach(node.chain, 3)
+        assert node.chain.head.header.miner == CAROL.address
+
+
+async def test_a_stopped_miner_still_mines_what_it_is_asked_for() -> None:
+    async with mining(MiningSetup(CAROL.address)) as (node, hands):
+        blocks = await hands.mine(3)
+        assert [node.chain.store.get_ref(block).height for block in blocks] == [1, 2, 3]
+        assert node.chain.head.height == 3
+        assert await hands.mine(0) == []
+        hands.start()
+        await reach(node.chain, 5)
+        hands.stop()
+        assert hands.status()["mining"] is False
+
+
+async def test_on_demand_a_transaction_is_enough() -> None:
+    async with mining(MiningSetup(CAROL.address, on_demand=True, active=True)) as (node, hands):
+        assert (await node.mempool.admit(MemoryChain(SPEC).sign(ALICE, Transfer(BOB.address, 5)))).accepted
+        await reach(node.chain, 1)
+        assert len(node.chain.store.receipts(node.chain.head)) == 1
+        await until(lambda: hands.blocks == 1)
+
+
+async def test_whoever_waits_for_blocks_learns_that_the_miner_was_changed() -> None:
+    async with mining(MiningSetup(CAROL.address, max_hashes_per_s=1)) as (node, hands):
+        asking = asyncio.create_task(hands.mine(10**6))
+        await reach(node.chain, 1)
+        hands.start(BOB.address, max_hashes_per_s=0)
+        with pytest.raises(MinerChanged):
+            await asking
+        await reach(node.chain, 5)
+        assert node.chain.head.header.miner == BOB.address
+        assert hands.setup.max_hashes_per_s == 0
+        await until(lambda: hands.blocks >= 5)
+        assert hands.hashes >= hands.blocks, "the counts outlive a change"
+
+
+async def test_a_caller_that_goes_away_is_cancelled() -> None:
+    async with mining(MiningSetup(CAROL.address)) as (_, hands):
+        asking = asyncio.create_task(hands.mine(10**6))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking

@@ -1,0 +1,70 @@
+"""Blocks that wait: found by parent and by time, bounded in number and bytes, oldest out first."""
+
+from dataclasses import replace
+
+from engram.consensus.block import Block, block_id
+from engram.node.parked import Parked, ParkedBlocks, memory_of
+from engram.primitives.types import Hash
+from engram.statemachine.transactions.transfer import Transfer
+from tests.support.memory_chain import MemoryChain
+from tests.support.node_chain import ALICE, BOB, SPEC
+
+CHAIN = MemoryChain(SPEC)
+BLOCKS = [CHAIN.mine([CHAIN.sign(ALICE, Transfer(BOB.address, 1))]) for _ in range(4)]
+IDS = [block_id(block.header) for block in BLOCKS]
+
+
+def parked(block: Block, due_ms: int = 0) -> Parked:
+    return Parked(block_id(block.header), block, "why", due_ms)
+
+
+def held(blocks: ParkedBlocks) -> list[Hash]:
+    return [name for name in IDS if blocks.get(name) is not None]
+
+
+def test_children_are_taken_once() -> None:
+    blocks = ParkedBlocks()
+    sibling = Block(replace(BLOCKS[1].header, nonce=bytes(8)), ())
+    for block in (BLOCKS[1], sibling, BLOCKS[2]):
+        blocks.add(parked(block))
+    assert [entry.block for entry in blocks.take_children(IDS[0])] == [BLOCKS[1], sibling]
+    assert blocks.take_children(IDS[0]) == []
+    assert held(blocks) == [IDS[2]]
+
+
+def test_what_is_due_comes_in_the_order_of_parking() -> None:
+    blocks = ParkedBlocks()
+    for block, due_ms in zip(BLOCKS, (0, 30, 10, 20), strict=True):
+        blocks.add(parked(block, due_ms))
+    assert blocks.next_due_ms() == 10
+    assert blocks.take_due(9) == []
+    assert [entry.id for entry in blocks.take_due(20)] == [IDS[2], IDS[3]]
+    assert blocks.next_due_ms() == 30
+    assert held(blocks) == [IDS[0], IDS[1]]
+    assert [entry.id for entry in blocks.take_due(10**9)] == [IDS[1]]
+    assert blocks.next_due_ms() is None
+
+
+def test_the_oldest_goes_where_there_are_too_many() -> None:
+    blocks = ParkedBlocks(max_blocks=2)
+    for block in (*BLOCKS[:3], BLOCKS[1], BLOCKS[3]):
+        blocks.add(parked(block))
+    assert held(blocks) == [IDS[1], IDS[3]], "a block that came again is the newest"
+
+
+def test_the_oldest_goes_where_there_are_too_many_bytes() -> None:
+    size = memory_of(BLOCKS[0])
+    blocks = ParkedBlocks(max_bytes=2 * size)
+    for block in BLOCKS:
+        blocks.add(parked(block))
+    assert held(blocks) == IDS[2:]
+    blocks.remove(IDS[2])
+    blocks.remove(IDS[2])
+    blocks.add(parked(BLOCKS[0]))
+    assert held(blocks) == [IDS[0], IDS[3]]
+
+
+def test_a_block_that_exceeds_the_bounds_alone_is_not_kept() -> None:
+    blocks = ParkedBlocks(max_bytes=memory_of(BLOCKS[0]) - 1)
+    blocks.add(parked(BLOCKS[0]))
+    assert len(blocks) == 0

@@ -1,0 +1,116 @@
+"""Bounds of catching up: long chains in several answers, fickle peers, endless weak headers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from engram.node.download import DownloadLimits
+from engram.node.sync import BRANCH_CHANGES, Sync, SyncLimits
+from engram.node.threads import Threads
+from tests.support.memory_chain import MemoryChain
+from tests.support.node_chain import SPEC, Running, ids, miner_address, reach, running
+from tests.support.node_network import ServedChain, until
+from tests.support.scripted_peer import ScriptedPeer
+
+
+def mined(blocks: int, miner: int = 0) -> MemoryChain:
+    chain = MemoryChain(SPEC)
+    for _ in range(blocks):
+        chain.mine(miner=miner_address(miner))
+    return chain
+
+
+CHAIN = mined(12)
+OTHER = mined(14, miner=1)
+
+
+@asynccontextmanager
+async def syncing(limits: SyncLimits) -> AsyncIterator[tuple[Running, Sync]]:
+    """A chain with a sync that runs."""
+    threads = Threads(2)
+    async with running() as node:
+        sync = Sync(node.chain, node.clock, threads, limits)
+        service = asyncio.create_task(sync.run())
+        try:
+            yield node, sync
+        finally:
+            service.cancel()
+            threads.close()
+
+
+async def test_headers_come_in_several_answers() -> None:
+    async with syncing(SyncLimits(headers=5)) as (node, sync):
+        peer = ScriptedPeer(ServedChain(CHAIN.blocks))
+        sync.joined(peer)
+        await reach(node.chain, 12)
+        await sync.caught_up()
+        assert (peer.answers, peer.dismissed) == (4, "")
+        assert peer.asked == ids(CHAIN.blocks)[1:]
+        assert sync.target == 0
+
+
+async def test_headers_that_never_reach_the_work_of_this_chain_are_not_kept_for_ever() -> None:
+    async with syncing(SyncLimits(headers=4, unproven_headers=6)) as (node, sync):
+        await node.take(*OTHER.blocks[1:])
+        peer = ScriptedPeer(ServedChain(CHAIN.blocks, claimed_work=2**200))
+        sync.joined(peer)
+        await until(lambda: peer.dismissed)
+        assert (peer.dismissed, peer.answers, peer.asked) == ("requested", 2, [])
+
+
+class Fickle(ServedChain):
+    """Changes its best chain after every answer."""
+
+    async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
+        found = await super().headers_after(locator, limit)
+        self.blocks = OTHER.blocks if self.blocks is CHAIN.blocks else CHAIN.blocks
+        return found
+
+    def found(self, name: bytes) -> bytes | None:
+        return ServedChain(CHAIN.blocks).found(name) or ServedChain(OTHER.blocks).found(name)
+
+
+async def test_a_peer_that_changes_its_branch_without_end_is_left_for_its_next_turn() -> None:
+    async with syncing(SyncLimits(headers=3)) as (node, sync):
+        peer = Fickle(CHAIN.blocks)
+        scripted = ScriptedPeer(peer)
+        sync.joined(scripted)
+        await sync.caught_up()
+        assert scripted.answers <= 4 * BRANCH_CHANGES
+        honest = ScriptedPeer(ServedChain(OTHER.blocks), 2)
+        sync.joined(honest)
+        await reach(node.chain, 14)
+
+
+async def test_bodies_are_asked_for_a_window_ahead_and_taken_in_order() -> None:
+    first = asyncio.Event()
+    served = ServedChain(CHAIN.blocks)
+
+    async def answer(name: bytes) -> bytes | None:
+        if name == ids(CHAIN.blocks)[1]:
+            await first.wait()
+        return served.found(name)
+
+    served.body = answer
+    async with syncing(SyncLimits(download=DownloadLimits(window_blocks=5))) as (node, sync):
+        peer = ScriptedPeer(served)
+        sync.joined(peer)
+        await until(lambda: len(peer.asked) == 5)
+        assert sync.target == 12
+        assert sync.is_running
+        assert node.chain.head.height == 0
+        first.set()
+        await reach(node.chain, 12)
+    assert sorted(peer.asked) == sorted(ids(CHAIN.blocks)[1:])
+
+
+async def test_a_peer_that_left_is_not_asked() -> None:
+    async with syncing(SyncLimits()) as (node, sync):
+        gone, there = ScriptedPeer(ServedChain(OTHER.blocks)), ScriptedPeer(ServedChain(CHAIN.blocks), 2)
+        sync.joined(gone)
+        sync.left(gone)
+        sync.is_ahead(gone)
+        sync.joined(there)
+        await reach(node.chain, 12)
+        await sync.caught_up()
+        assert gone.answers == 0
