@@ -130,12 +130,12 @@ class _FloatNetwork:
     def _gradients(self, x: Array, labels: npt.NDArray[np.int64]) -> tuple[Array, ...]:
         hidden = self._hidden(x)
         logits = hidden @ self._weights[2] + self._weights[3]
-        chances = np.exp(logits - logits.max(axis=1, keepdims=True))
+        chances: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
         chances /= chances.sum(axis=1, keepdims=True)
         chances[np.arange(len(labels)), labels] -= 1
-        error: Array = chances / np.float32(len(labels))
-        below: Array = error @ self._weights[2].T * (hidden > 0)
-        return x.T @ below, below.sum(axis=0), hidden.T @ error, error.sum(axis=0)
+        chances /= np.float32(len(labels))
+        below: Array = chances @ self._weights[2].T * (hidden > 0)
+        return x.T @ below, below.sum(axis=0), hidden.T @ chances, chances.sum(axis=0)
 
 
 def _pixels(data: Dataset) -> Array:

@@ -213,8 +213,8 @@ def _loss_gradient(
 
 
 def _softmax(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array]:
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    chances: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
+    chances: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
+    chances /= chances.sum(axis=1, keepdims=True)
     rows = np.arange(labels.size)
     loss = float(-np.log(np.maximum(chances[rows, labels], 1e-30)).mean())
     chances[rows, labels] -= 1
