@@ -17,6 +17,7 @@ async def in_worker(executor: Executor, work: Callable[..., R], *arguments: obje
     database under it.
     """
     running = asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+    running.add_done_callback(_heard)  # a cancelled caller does not ask how it ended
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -34,3 +35,9 @@ async def finished(*running: asyncio.Future[R]) -> None:
             cancelled = True
     if cancelled:
         raise asyncio.CancelledError
+
+
+def _heard(running: asyncio.Future[R]) -> None:
+    """Marks an error as known: asyncio logs those that nobody asked for."""
+    if not running.cancelled():
+        running.exception()

@@ -1,7 +1,6 @@
 """`engram run` as a process: it starts, answers, ends, comes back, and says what keeps it from that."""
 
 import json
-import os
 import resource
 import signal
 import socket
@@ -187,23 +186,6 @@ def test_settings_that_cannot_be(node: NodeProcess) -> None:
     assert refusal("run", *place, "--peer", "nowhere") == (65, "bad_peer_address")
     (node.data_dir / "node.key").write_text("no key")
     assert refusal("run", *place) == (65, "key_file_invalid")
-
-
-def test_one_blas_thread_unless_the_operator_says_otherwise(node: NodeProcess) -> None:
-    def threads() -> str:
-        return psutil.Process(node.pid).environ().get("OPENBLAS_NUM_THREADS", "")
-
-    before = os.environ.pop("OPENBLAS_NUM_THREADS", None)
-    try:
-        with processes(node):
-            single = psutil.Process(node.pid).num_threads()
-            node.stop()
-            node.start(OPENBLAS_NUM_THREADS="3")
-            assert threads() == "3"
-            assert psutil.Process(node.pid).num_threads() > single
-    finally:
-        if before is not None:
-            os.environ["OPENBLAS_NUM_THREADS"] = before
 
 
 def test_a_development_node(tmp_path: Path) -> None:

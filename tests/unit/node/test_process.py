@@ -1,5 +1,6 @@
-"""The signals of a node's process, where a clean stop takes for ever."""
+"""A node's process: its BLAS threads, and its signals where a clean stop takes for ever."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -23,6 +24,27 @@ class Hanging:
 
 asyncio.run(run_until_signal(Hanging(), lambda info: print(info, flush=True)))
 """
+
+THREADS = """
+import sys
+import engram.commands.run
+from engram.node.process import use_one_blas_thread
+assert "numpy" not in sys.modules
+use_one_blas_thread()
+import numpy, psutil
+print(psutil.Process().num_threads())
+"""
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one processor gets one thread in any case")
+def test_one_blas_thread_unless_the_operator_says_otherwise() -> None:
+    def threads(**environment: str) -> int:
+        inherited = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+        command = [sys.executable, "-c", THREADS]
+        return int(subprocess.check_output(command, env={**inherited, **environment}))
+
+    assert threads() == 1
+    assert threads(OPENBLAS_NUM_THREADS="2") == 2
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
