@@ -29,6 +29,7 @@ from engram.primitives.types import Address, Hash
 from engram.statemachine.errors import (
     BlockBytesExceeded,
     BlockMacsExceeded,
+    BlockTransactionsExceeded,
     NonceMismatch,
 )
 from engram.statemachine.scoring import Scorer
@@ -41,7 +42,8 @@ DEFERRED: Final = 32
 DEFERRED_HEADS: Final = 8
 """Heads for which a peer's transaction that came too early is tried again."""
 
-_STAYS: Final = frozenset({BlockBytesExceeded.code, BlockMacsExceeded.code, NonceMismatch.code})
+_NO_ROOM: Final = (BlockTransactionsExceeded, BlockBytesExceeded, BlockMacsExceeded)
+_STAYS: Final = frozenset(error.code for error in (*_NO_ROOM, NonceMismatch))
 """Reasons to be left out of one block that say nothing about the next."""
 
 
@@ -156,8 +158,9 @@ class Mempool:
         return ready + [entry for entry in self._pool if entry.txid not in names]
 
     def candidates(self) -> list[Transaction]:
-        """What a block may take, best first: about twice as many bytes as one holds."""
-        room = 2 * self._chain.spec.rules.max_body_bytes
+        """What a block may take, best first: about twice as many, and twice as many bytes, as one holds."""
+        rules = self._chain.spec.rules
+        room, most = 2 * rules.max_body_bytes, 2 * rules.max_block_transactions
         head = self._chain.head.id
         chosen: list[Transaction] = []
         blocked: set[Address] = set()
@@ -167,7 +170,7 @@ class Mempool:
             if entry.sender in blocked:
                 continue
             room -= entry.size_bytes
-            if room < 0:
+            if room < 0 or len(chosen) == most:
                 break
             chosen.append(entry.tx)
         return chosen

@@ -92,6 +92,12 @@ class BlockBytesExceeded(InvalidTransaction):
     code = "block_bytes_exceeded"
 
 
+class BlockTransactionsExceeded(InvalidTransaction):
+    """The block holds as many transactions as the rules allow."""
+
+    code = "block_transactions_exceeded"
+
+
 class BlockMacsExceeded(InvalidTransaction):
     """The block's free multiply-accumulates, less those reserved for reveals, do not hold the transaction."""
 

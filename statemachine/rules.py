@@ -46,6 +46,8 @@ class Rules:
     networks: NetworkLimits = field(default_factory=NetworkLimits)
     max_transaction_bytes: U32 = 512 * 1024
     max_body_bytes: U32 = 4 * 1024 * 1024
+    max_block_transactions: U32 = 4_096
+    """Besides those that use a booking. No fee bounds what a miner who pays himself puts into a block."""
     max_block_macs: U64 = 20_000_000_000
     macs_per_loaded_byte: U32 = 128
     """Multiply-accumulates charged for reading, hashing and checking a byte of a stored tensor or part."""
@@ -118,6 +120,7 @@ def _bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
         ("networks.max_rows", rules.networks.max_rows, 1, MAX_ROWS),
         ("max_transaction_bytes", rules.max_transaction_bytes, 2 * ENVELOPE_BYTES, 2**20),
         ("max_body_bytes", rules.max_body_bytes, rules.max_transaction_bytes, 2**26),
+        ("max_block_transactions", rules.max_block_transactions, 1, 2**32),
         ("reserved_share_ppm", rules.reserved_share_ppm, 0, 1_000_000),
         ("halving_blocks", rules.halving_blocks, 1, 2**32),
         ("total subsidy", total_subsidy(rules), 0, MAX_ISSUED - 1),

@@ -20,6 +20,7 @@ from engram.statemachine.context import BlobReader, BlockContext
 from engram.statemachine.errors import (
     BlockBytesExceeded,
     BlockMacsExceeded,
+    BlockTransactionsExceeded,
     FeeTooLow,
     InsufficientBalance,
     NonceMismatch,
@@ -147,8 +148,8 @@ class BlockExecution:
     def add(self, tx: Transaction, *, verified: bool | frozenset[Hash] = False) -> Receipt:
         """Applies the next transaction. Where it raises, the execution stays as it was.
 
-        Raises as `prepare` does; `BlockBytesExceeded`, `BlockMacsExceeded` where the block has no room;
-        `NotReady` where this node cannot judge it.
+        Raises as `prepare` does; `BlockTransactionsExceeded`, `BlockBytesExceeded`, `BlockMacsExceeded` where
+        the block has no room; `NotReady` where this node cannot judge it.
         """
         prepared = prepare(self._state, self._ctx, tx, verified=verified)
         self._check_budget(prepared.cost)
@@ -182,6 +183,8 @@ class BlockExecution:
 
     def _check_budget(self, cost: Cost) -> None:
         rules, used, free, promised = self._ctx.rules, self._used, self._unreserved, self._promised
+        if not cost.reserved and free.transactions >= (most := rules.max_block_transactions):
+            raise BlockTransactionsExceeded(expected=most, got=free.transactions + 1)
         room_bytes = rules.max_body_bytes - used.size_bytes
         room_macs = rules.max_block_macs - used.macs
         if not cost.reserved:
@@ -236,10 +239,12 @@ def _execute(
 class _Usage:
     """What transactions have taken from a block so far."""
 
+    transactions: int = 0
     size_bytes: int = 0
     macs: int = 0
 
     def add(self, cost: Cost) -> None:
+        self.transactions += 1
         self.size_bytes += cost.size_bytes
         self.macs += cost.macs
 

@@ -175,6 +175,16 @@ def test_the_body_budget_in_bytes(types: None) -> None:
     assert ledger.block(first, second).size_bytes == 2 * size
 
 
+def test_the_block_budget_in_transactions(types: None) -> None:
+    """A reveal that has booked its place is not counted: no crowd can push it out."""
+    ledger = make_ledger(Rules(max_block_transactions=2))
+    crowd = ledger.pay_each(ALICE, Probe(), Probe(), Probe())
+    with pytest.raises(errors.BlockTransactionsExceeded) as caught:
+        ledger.block(*crowd)
+    assert (caught.value.expected, caught.value.got) == (2, 3)
+    assert len(ledger.block(*crowd[:2], ledger.pay(BOB, Probe(reserved=1))).receipts) == 3
+
+
 def test_the_block_budget_in_macs(types: None) -> None:
     ledger = make_ledger(Rules(max_block_macs=1_000))
     fits, exceeds = ledger.pay(ALICE, Probe(macs=600)), ledger.pay(BOB, Probe(macs=401))
