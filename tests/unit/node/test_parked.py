@@ -24,7 +24,7 @@ def held(blocks: ParkedBlocks) -> list[Hash]:
 
 def test_children_are_taken_once() -> None:
     blocks = ParkedBlocks()
-    sibling = Block(replace(BLOCKS[1].header, nonce=bytes(8)), ())
+    sibling = Block(replace(BLOCKS[1].header, nonce=b"\xff" * 8), ())
     for block in (BLOCKS[1], sibling, BLOCKS[2]):
         blocks.add(parked(block))
     assert [entry.block for entry in blocks.take_children(IDS[0])] == [BLOCKS[1], sibling]
