@@ -164,7 +164,8 @@ def load_npz(path: Path) -> Dataset:
 def load_idx(images: Path, labels: Path) -> Dataset:
     """MNIST's idx format (big-endian magic and dims, then bytes), gzipped or not."""
     pixels = _read_idx(images)
-    return _checked(pixels.reshape(pixels.shape[0], -1), _read_idx(labels), images.name)
+    inputs = int(np.prod(pixels.shape[1:], dtype=np.int64))
+    return _checked(pixels.reshape(pixels.shape[0], inputs), _read_idx(labels), images.name)
 
 
 def _read_idx(path: Path) -> npt.NDArray[np.uint8]:

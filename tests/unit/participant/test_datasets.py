@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from engram.participant import datasets
@@ -79,6 +80,53 @@ def test_features_that_are_not_bytes_are_refused_not_rounded(tmp_path: Path, val
     assert caught.value.code == "feature_out_of_range"
 
 
+@pytest.mark.parametrize("value", [np.nan, -1.0, 0.5, 65_536.0])
+def test_labels_that_are_no_labels_are_refused_not_rounded(tmp_path: Path, value: float) -> None:
+    np.savez(tmp_path / "a.npz", features=np.zeros((2, 3)), labels=np.array([0.0, value]))
+    with pytest.raises(InvalidInput) as caught:
+        datasets.load(str(tmp_path / "a.npz"))
+    assert caught.value.code == "dataset_label_out_of_range"
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "code"),
+    [
+        (np.array([["1", "2"]]), np.array([0]), "feature_out_of_range"),
+        (np.zeros((2, 3), bool), np.array([0, 1]), "feature_out_of_range"),
+        (np.zeros((2, 3), complex), np.array([0, 1]), "feature_out_of_range"),
+        (np.zeros((2, 3), np.uint8), np.array(["a", "b"]), "dataset_label_out_of_range"),
+        (np.zeros((2, 3), np.uint8), np.array([True, False]), "dataset_label_out_of_range"),
+        (np.zeros((2, 3), np.uint8), np.array([0, 1, 2]), "foreign_dataset"),
+        (np.zeros((2, 3), np.uint8), np.zeros((2, 1), np.uint8), "foreign_dataset"),
+        (np.zeros((2, 3, 3), np.uint8), np.array([0, 1]), "foreign_dataset"),
+        (np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), "empty_dataset"),
+        (np.zeros((2, 0), np.uint8), np.array([0, 1]), "empty_dataset"),
+    ],
+)
+def test_arrays_of_the_wrong_type_or_shape_are_refused(
+    tmp_path: Path, features: npt.NDArray[np.generic], labels: npt.NDArray[np.generic], code: str
+) -> None:
+    np.savez(tmp_path / "a.npz", features=features, labels=labels)
+    with pytest.raises(InvalidInput) as caught:
+        datasets.load(str(tmp_path / "a.npz"))
+    assert caught.value.code == code
+
+
+def test_an_archive_without_its_two_arrays_is_foreign(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 3)), labels=np.zeros(2))
+    with pytest.raises(InvalidInput) as caught:
+        datasets.load(str(tmp_path / "a.npz"))
+    assert caught.value.code == "foreign_dataset"
+
+
+def test_whole_numbers_of_any_type_are_the_same_rows(tmp_path: Path) -> None:
+    for dtype in (np.int8, np.int64, np.float32, np.uint16):
+        np.savez(tmp_path / "a.npz", features=np.array([[1, 2]], dtype), labels=np.array([3], dtype))
+        found = datasets.load(str(tmp_path / "a.npz"))
+        assert (found.features.dtype.name, found.labels.dtype.name) == ("uint8", "uint16")
+        assert (found.features.tolist(), found.labels.tolist()) == ([[1, 2]], [3])
+
+
 def test_pickled_objects_in_an_archive_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", features=np.array([object()]), labels=np.array([0]), allow_pickle=True)
     with pytest.raises(InvalidInput) as caught:
@@ -94,6 +142,28 @@ def test_a_bad_idx_file_is_foreign(tmp_path: Path, raw: bytes) -> None:
     with pytest.raises(InvalidInput) as caught:
         datasets.load_idx(tmp_path / "images", tmp_path / "images")
     assert caught.value.code == "foreign_dataset"
+
+
+def test_idx_files_that_do_not_belong_together_are_foreign(tmp_path: Path) -> None:
+    (tmp_path / "images").write_bytes(idx((2, 2, 2), bytes(8)))
+    (tmp_path / "labels").write_bytes(idx((3,), bytes(3)))
+    with pytest.raises(InvalidInput) as caught:
+        datasets.load_idx(tmp_path / "images", tmp_path / "labels")
+    assert caught.value.code == "foreign_dataset"
+
+
+def test_an_idx_file_without_rows_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "images").write_bytes(idx((0, 2, 2), b""))
+    (tmp_path / "labels").write_bytes(idx((0,), b""))
+    with pytest.raises(InvalidInput) as caught:
+        datasets.load_idx(tmp_path / "images", tmp_path / "labels")
+    assert caught.value.code == "empty_dataset"
+
+
+def test_a_path_without_a_file_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        datasets.load(str(tmp_path / "none.csv"))
+    assert caught.value.code == "dataset_not_found"
 
 
 def test_a_folder_without_the_four_files_names_the_missing_one(tmp_path: Path) -> None:

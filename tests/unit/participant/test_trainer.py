@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engram.nn.growth import grown_spec, merge_parameters
-from engram.nn.layers import DenseRelu, DenseSquare, Output
+from engram.nn.growth import Policy, append, grown_spec, merge_parameters
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
 from engram.nn.loss import Score
 from engram.nn.network import BlockParameters, Parameters, forward, prove_bounds
-from engram.nn.spec import NetworkSpec
+from engram.nn.spec import NetworkLimits, NetworkSpec
 from engram.participant import datasets, trainer
 from engram.participant.architect import dense_network
 from engram.participant.qat import Budget
@@ -87,3 +87,82 @@ def test_square_neurons_components_and_two_layers_learn_as_well(digits: datasets
         spec, trainer.train(spec, fresh, own, Budget(steps=600, batch=32), rng), own, SOFTMAX
     )
     assert nats(after) < 0.3 < nats(before)
+
+
+@pytest.mark.parametrize("kind", [DenseRelu, DenseSquare])
+@pytest.mark.parametrize("weight_bits", [8, 16])
+@pytest.mark.parametrize("loss_kind", [1, 2, 3])
+def test_every_layer_and_width_of_weights_learns_every_loss(
+    digits: datasets.Dataset, kind: type[HiddenBlock], weight_bits: int, loss_kind: int
+) -> None:
+    rng, old = np.random.default_rng(1), digits.of_classes(range(6))
+    own, unseen = old.take(np.arange(300)), old.take(np.arange(400, 700))
+    spec, fresh = dense_network(own, (24,), 6, rng, kind=kind, weight_bits=weight_bits)
+    parameters = trainer.train(spec, fresh, own, Budget(steps=250, batch=32), rng, None, loss_kind)
+    prove_bounds(spec, parameters)
+    assert {block.weights.dtype for block in parameters} == {np.dtype(f"int{weight_bits}")}
+    before, after = (trainer.evaluate(spec, each, unseen, loss_kind) for each in (fresh, parameters))
+    assert after.loss < before.loss / 4
+    assert after.correct >= 0.9 * after.rows
+
+
+def test_squared_error_is_trained_by_its_own_gradient(digits: datasets.Dataset) -> None:
+    own = digits.of_classes(range(6)).take(np.arange(300))
+    losses = []
+    for trained_for in (1, 2):
+        rng = np.random.default_rng(1)
+        spec, fresh = dense_network(own, (24,), 6, rng)
+        found = trainer.train(spec, fresh, own, Budget(steps=250, batch=32), rng, None, trained_for)
+        losses.append(trainer.evaluate(spec, found, own, 2).loss)
+    assert losses[1] < losses[0] / 10
+
+
+@pytest.mark.parametrize("hidden", [(), (16,), (16, 8)])
+@pytest.mark.parametrize("neurons", [0, 12])
+def test_networks_of_any_depth_grow_with_and_without_neurons(
+    digits: datasets.Dataset, hidden: tuple[int, ...], neurons: int
+) -> None:
+    rng, own = np.random.default_rng(1), digits.take(np.arange(600))
+    old, unseen = own.of_classes(range(6)), digits.take(np.arange(900, 1_200))
+    spec, fresh = dense_network(old, hidden, 6, rng)
+    parameters = trainer.train(spec, fresh, old, Budget(steps=300, batch=32), rng)
+    growth, added = trainer.grow(
+        spec,
+        parameters,
+        own,
+        new_classes=4,
+        neurons=neurons,
+        budget=Budget(steps=300, batch=32),
+        rng=rng,
+    )
+    whole = append(spec, growth, policy=Policy.STRICT, limits=NetworkLimits())
+    score = trainer.evaluate(whole, merge_parameters(spec, parameters, growth, added), unseen, SOFTMAX)
+    assert score.correct >= 0.75 * score.rows
+
+
+@pytest.mark.parametrize(("policy", "reach"), [(Policy.STRICT, 4), (Policy.GATED, 0)])
+def test_capacity_growth_feeds_what_the_policy_allows(
+    digits: datasets.Dataset, policy: Policy, reach: int
+) -> None:
+    rng, own = np.random.default_rng(1), digits.of_classes(range(6)).take(np.arange(400))
+    spec, fresh = dense_network(own, (3,), 6, rng)
+    parameters = trainer.train(spec, fresh, own, Budget(steps=200, batch=32), rng)
+    growth, added = trainer.grow(
+        spec,
+        parameters,
+        own,
+        new_classes=0,
+        neurons=16,
+        budget=Budget(steps=300, batch=32),
+        rng=rng,
+        reach=reach,
+    )
+    whole = append(spec, growth, policy=policy, limits=NetworkLimits(), capacity_from=reach)
+    merged = merge_parameters(spec, parameters, growth, added)
+    before, after = (
+        trainer.evaluate(network, given, own, SOFTMAX)
+        for network, given in ((spec, parameters), (whole, merged))
+    )
+    assert after.loss < before.loss
+    logits = forward(spec, parameters, own.features)[:, :reach]
+    assert forward(whole, merged, own.features)[:, :reach].tolist() == logits.tolist()

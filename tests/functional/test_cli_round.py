@@ -1,0 +1,257 @@
+"""Opening and playing rounds from the command line, against a real node: what is done, what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engram.node.config import Config
+from tests.support.cli import Shell
+from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, running_node, write_keys
+
+pytestmark = pytest.mark.xdist_group("cli_round")
+COIN = 10**8
+FOUND = ("round", "open", "--data", "digits", "--take-classes", "0-1", "--rows", "20", "--key", "alice")
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A user of a node that mines when transactions wait; alice and bob have coins."""
+    directory = tmp_path_factory.mktemp("node")
+    write_keys(directory)
+    config = Config(data_dir=directory, rpc_port=0, p2p_port=0, mine=True, miner_address=address_of("miner"))
+    with running_node(config, dev_spec()):
+        yield Shell(directory, {"ENGRAM_PASSPHRASE": PASSPHRASE})
+
+
+@pytest.fixture(scope="module")
+def opened(shell: Shell) -> Any:
+    """A round that founds a model with everything chosen."""
+    return shell.json(
+        *FOUND,
+        *("--parts", "5", "--validation", "1", "--sealed", "3", "--epochs", "3"),
+        *("--windows", "open=4,commit=9,gap=2", "--bond", "12", "--author-bond", "2.5", "--bounty", "3"),
+        *("--auditor", "bob", "--auditor", address_of("miner"), "--hidden", "8,4", "--activation", "square"),
+        *("--weight-bits", "16", "--loss", "squared_error", "--threshold", "0.35", "--policy", "gated"),
+        *("--openers", "anyone", "--epsilon", "0.1", "--delta", "2", "--seed", "7"),
+    )
+
+
+def test_a_round_is_opened_as_it_was_asked_for(shell: Shell, opened: Any) -> None:
+    terms = opened["terms"]
+    asked = {
+        "kind": 0,
+        "new_classes": 0,
+        "rows": 20,
+        "validation": 1,
+        "sealed": 3,
+        "epochs": 3,
+        "open_window": 4,
+        "commit_window": 9,
+        "gap": 2,
+        "opener_bond": 12 * COIN,
+        "author_bond": 250_000_000,
+        "bounty": 3 * COIN,
+        "auditors": [address_of("bob"), address_of("miner")],
+    }
+    assert {name: terms[name] for name in asked} == asked
+    assert len(terms["commitments"]) == 5
+    model = shell.json("model", "show", opened["model"])
+    rules = {
+        "policy": 1,
+        "openers": 1,
+        "loss_kind": 2,
+        "threshold_ppm": 350_000,
+        "retention_epsilon_ppm": 100_000,
+        "retention_delta_ppm": 2_000_000,
+        "inputs": 64,
+        "classes": 2,
+    }
+    assert {name: model[name] for name in rules} == rules
+    (version,) = shell.json("model", "versions", opened["model"])
+    assert [block["width"] for block in version["spec"]["hidden"]] == [8, 4]
+    assert {block["type"] for block in version["spec"]["hidden"]} == {"DenseSquare"}
+    assert {block["weight_bits"] for block in version["spec"]["hidden"]} == {16}
+
+
+def test_the_secrets_are_in_the_data_directory_for_the_owner_alone(shell: Shell, opened: Any) -> None:
+    secrets = Path(opened["secrets"])
+    assert secrets.parent == shell.data_dir / "rounds"
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
+    assert secrets.stem == opened["terms"]["nonce_hash"]
+
+
+def test_what_people_read_of_an_opened_round(shell: Shell) -> None:
+    lines = shell.text(*FOUND, "--bounty", "1.5").splitlines()
+    fields = dict(line.split(maxsplit=1) for line in lines if not line.startswith(" ") and " " in line)
+    assert fields["kind"].strip() == "TRAIN"
+    assert fields["parts"].strip() == "4 of 20 rows"
+    assert fields["bounty"].strip() == "1.5"
+    assert fields["secrets"].strip().endswith(".secrets")
+
+
+def test_without_windows_people_have_time(shell: Shell) -> None:
+    calendar = shell.json(*FOUND)["calendar"]
+    assert calendar["open"][1] == calendar["open"][0], "a minute is less than a block here"
+    assert calendar["closed"][1] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--rows", "200"), "not_enough_rows"),
+        (("--take-classes", "0-1,77"), "not_enough_rows"),
+        (("--classes", "1"), "dataset_mismatch"),
+        (("--data", "nowhere.csv"), "dataset_not_found"),
+        (("--bond", "1"), "bond_too_low"),
+        (("--author-bond", "0.5"), "bond_too_low"),
+        (("--auditor", "alice"), "terms_invalid"),
+        (("--auditor", "bob", "--auditor", "bob"), "terms_invalid"),
+        (("--auditor", "leng1nobody"), "bad_address"),
+        (("--validation", "3", "--sealed", "2"), "terms_invalid"),
+        (("--windows", "5000"), "terms_invalid"),
+        (("--epochs", "9"), "terms_invalid"),
+        (("--threshold", "0"), "terms_invalid"),
+        (("--bounty", "100000"), "insufficient_balance"),
+        (("--hidden", "70000"), "terms_invalid"),
+    ],
+)
+def test_a_round_that_cannot_be_is_refused(shell: Shell, words: tuple[str, ...], code: str) -> None:
+    assert refusal(shell, *FOUND, *words) == (65, code)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--windows", "commit"),
+        ("--windows", "draw=3"),
+        ("--take-classes", "5-0"),
+        ("--take-classes", "1,1"),
+        ("--share", "3/2"),
+        ("--share", "half"),
+        ("--hidden", "0"),
+        ("--threshold", "1.5"),
+        ("--epsilon", "0.0000001"),
+        ("--loss", "hinge"),
+        ("--bond", "-1"),
+    ],
+)
+def test_what_is_no_value_is_wrong_usage(shell: Shell, words: tuple[str, ...]) -> None:
+    assert refusal(shell, *FOUND, *words) == (64, "usage")
+
+
+def test_a_model_with_an_open_round_takes_no_other(shell: Shell, opened: Any) -> None:
+    words = ("round", "open", opened["model"], "--data", "digits", "--take-classes", "0-1", "--key", "alice")
+    assert shell.error(*words) == (65, "round_already_open")
+
+
+def test_a_round_is_not_opened_on_foreign_data(shell: Shell, opened: Any, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("1,2,0\n3,4,1\n" * 50)
+    words = ("round", "open", opened["model"], "--data", str(rows), "--key", "alice")
+    assert shell.error(*words) == (65, "dataset_mismatch")
+
+
+def test_each_side_needs_its_own_secrets(shell: Shell) -> None:
+    opened = shell.json(*FOUND, "--windows", "30")
+    identity = opened["round"]
+    assert refusal(shell, "round", "audit", identity, "--key", "bob") == (65, "secrets_not_found")
+    seal = ("round", "seal", identity, "--data", "digits", "--take-classes", "0-1")
+    assert refusal(shell, *seal, "--key", "alice") == (65, "not_an_auditor")
+    moved = Path(opened["secrets"]).rename(shell.data_dir / "elsewhere")
+    assert refusal(shell, "round", "run", identity, "--key", "alice") == (65, "secrets_not_found")
+    assert refusal(shell, "round", "reveal", identity, "--key", "alice") == (65, "secrets_not_found")
+    moved.rename(opened["secrets"])
+
+
+def test_a_part_is_sealed_and_saved(shell: Shell) -> None:
+    identity = shell.json(*FOUND, "--auditor", "bob", "--windows", "30")["round"]
+    seal = ("round", "seal", identity, "--data", "digits", "--take-classes", "0-1", "--key", "bob")
+    lines = shell.text(*seal, "--json").splitlines()
+    (sealed,) = shell.json("round", "show", identity)["third_party"]
+    assert sealed["author"] == address_of("bob")
+    assert f'"commitment": "{sealed["commitment"]}"' in lines[-1]
+    assert (shell.data_dir / "rounds" / f"{sealed['commitment']}.sealed").is_file()
+    assert refusal(shell, *seal) == (65, "already_sealed")
+    foreign = ("round", "seal", identity, "--data", "digits", "--key", "bob")
+    assert shell.error(*foreign) == (65, "dataset_mismatch"), "its labels are not all classes of the round"
+
+
+def test_what_an_author_cannot_play_is_refused_before_anything_is_sent(
+    shell: Shell, opened: Any, tmp_path: Path
+) -> None:
+    nonce = shell.json("account", "show", "bob")["next_nonce"]
+    play = ("participate", opened["round"], "--key", "bob")
+    assert refusal(shell, *play, "--data", "digits", "--max-bond", "2") == (65, "bond_above_limit")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("1,2,0\n")
+    assert refusal(shell, *play, "--data", str(rows)) == (65, "dataset_mismatch")
+    assert refusal(shell, *play, "--adopt", str(tmp_path / "no.npz")) == (65, "model_file_invalid")
+    assert refusal(shell, *play, "--adopt", "zz") == (65, "id_not_found")
+    assert refusal(shell, *play) == (64, "usage")
+    assert refusal(shell, *play, "--data", "digits", "--adopt", "x.npz") == (64, "usage")
+    assert refusal(shell, *play, "--data", "digits", "--follow") == (64, "usage")
+    assert shell.json("account", "show", "bob")["next_nonce"] == nonce
+
+
+def test_a_chain_without_rounds_has_none_to_play(tmp_path: Path) -> None:
+    write_keys(tmp_path)
+    with running_node(Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), dev_spec()):
+        other = Shell(tmp_path, {"ENGRAM_PASSPHRASE": PASSPHRASE})
+        assert other.error("participate", "--data", "digits", "--key", "bob") == (75, "no_open_round")
+        missing = ("participate", "--data", "digits", "--model", "3fa2", "--key", "bob")
+        assert other.error(*missing) == (65, "id_not_found")
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("round", "run"), "round"),
+        (("round", "audit"), "round"),
+        (("participate",), "round"),
+        (("round", "open"), "model"),
+        (("participate", "--model"), "model"),
+        (("model", "show"), "model"),
+    ],
+)
+def test_the_shell_completes_ids_from_the_node(
+    shell: Shell, opened: Any, words: tuple[str, ...], wanted: str
+) -> None:
+    beginning = opened[wanted][:6]
+    assert completed(shell, *words, beginning) == [opened[wanted][:12]]
+
+
+def test_the_shell_completes_keys_and_nothing_where_no_node_answers(shell: Shell, tmp_path: Path) -> None:
+    assert completed(shell, "round", "open", "--key", "a") == ["alice"]
+    away = Shell(tmp_path, {"ENGRAM_RPC": "http://127.0.0.1:1"})
+    assert completed(away, "round", "run", "3") == []
+
+
+def refusal(shell: Shell, *words: str) -> tuple[int, str]:
+    """Status and code of a command that fails."""
+    result = shell.run(*words, "--json")
+    return result.exit_code, json.loads(result.stdout)["error"]["code"]
+
+
+def completed(shell: Shell, *words: str) -> list[str]:
+    """What bash completes the last word to."""
+    program = "from engram.cli import main; main(prog_name='engram')"
+    settings = {name: value for name, value in shell.environment.items() if value is not None}
+    line = {"COMP_WORDS": " ".join(("engram", *words)), "COMP_CWORD": str(len(words))}
+    asked = {"_ENGRAM_COMPLETE": "bash_complete", "ENGRAM_DATA_DIR": str(shell.data_dir), **line}
+    printed = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **settings, **asked},
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    return [item.partition(",")[2] for item in printed.split()]

@@ -1,0 +1,68 @@
+"""Which rows a person brings: disjoint shares, classes, new names, so many rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engram.participant.datasets import Dataset
+from engram.participant.errors import DatasetNotFound, NotEnoughRows
+from engram.participant.selection import Selection
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """Sixty rows that all differ, ten of each of six classes."""
+    path = tmp_path / "rows.npz"
+    features = np.stack([np.arange(60), np.arange(60) * 2], axis=1)
+    np.savez(path, features=features, labels=np.repeat(np.arange(6), 10))
+    return str(path)
+
+
+def keys(data: Dataset) -> list[int]:
+    return sorted(int(value) for value in data.features[:, 0])
+
+
+def test_shares_are_disjoint_alike_and_the_same_for_everyone(source: str) -> None:
+    shares = [Selection(source, (number, 5)).rows_of(number) for number in range(1, 6)]
+    held = [key for share in shares for key in keys(share)]
+    assert sorted(held) == list(range(60))
+    assert all(np.bincount(share.labels).tolist() == [2] * 6 for share in shares)
+    assert keys(Selection(source, (3, 5)).rows_of(99)) == keys(shares[2])
+
+
+def test_a_seed_gives_an_order_and_classes_do_not_move_rows_between_shares(source: str) -> None:
+    whole, some = Selection(source, (1, 5)), Selection(source, (1, 5), (0, 3))
+    assert set(keys(some.rows_of(0))) < set(keys(whole.rows_of(0)))
+    first, again, other = (whole.rows_of(seed).features.tolist() for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_classes_are_kept_and_renamed_in_the_order_given(source: str) -> None:
+    kept = Selection(source, classes=(4, 1)).rows_of(0)
+    named = Selection(source, classes=(4, 1), relabel=True).rows_of(0)
+    assert set(kept.labels.tolist()) == {1, 4}
+    assert {
+        int(row[0]) // 10: int(label) for row, label in zip(named.features, named.labels, strict=True)
+    } == {
+        4: 0,
+        1: 1,
+    }
+
+
+def test_so_many_rows_keep_every_class_in_proportion(source: str) -> None:
+    assert np.bincount(Selection(source, rows=18).rows_of(0).labels).tolist() == [3] * 6
+
+
+def test_what_is_not_there_is_refused(source: str) -> None:
+    with pytest.raises(NotEnoughRows):
+        Selection(source, classes=(1, 9)).rows_of(0)
+    with pytest.raises(NotEnoughRows):
+        Selection(source, rows=61).rows_of(0)
+    with pytest.raises(NotEnoughRows):
+        Selection(source, (1, 61)).rows_of(0)
+    with pytest.raises(DatasetNotFound):
+        Selection(source + "x").rows_of(0)
