@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from engram.commands.completion import complete_keys
 from engram.commands.session import Session
@@ -86,6 +87,14 @@ def with_passphrase(function: Callable[..., None]) -> Callable[..., None]:
 def with_key(function: Callable[..., None]) -> Callable[..., None]:
     """Adds --key and --passphrase-file, for commands that sign; stands above `with_session`."""
     return choosing_key(with_passphrase(function))
+
+
+def refuse_given(names: tuple[str, ...], why: str) -> None:
+    """Refuses parameters that were given and would do nothing. Raises `click.UsageError` naming the first."""
+    ctx = click.get_current_context()
+    for param in ctx.command.params:
+        if param.name in names and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{param.opts[0]} {why}", ctx)
 
 
 def json_flag(function: Function) -> Function:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from engram.commands.amounts import COINS, format_coins
 from engram.commands.completion import complete_models
 from engram.commands.lookup import find_model, find_round, round_argument
-from engram.commands.options import Command, with_key, with_session
+from engram.commands.options import Command, refuse_given, with_key, with_session
 from engram.commands.selecting import selection_of, with_selection
 from engram.commands.session import Session
 from engram.commands.telling import Teller
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from engram.participant.task import Strategy
     from engram.participant.wallet import Wallet
     from engram.primitives.types import Hash
+
+
+TRAINING: Final = (
+    *("share", "take_classes", "relabel", "rows", "steps"),
+    *("batch", "learning_rate", "neurons", "seed"),
+)
+"""Options that an adopted network has no use for."""
 
 
 @click.command(
@@ -96,6 +103,8 @@ def command(
         raise click.UsageError("say either ROUND or --model and --follow", context)
     if (adopt is None) == (options["data"] is None):
         raise click.UsageError("say either --data or --adopt", context)
+    if adopt is not None:
+        refuse_given(TRAINING, "is for training, and an adopted network is taken as it is")
     data = None if options["data"] is None else selection_of(options, rows).rows_of(seed)
     budget = Budget(steps=steps, batch=batch, learning_rate=learning_rate)
     limits = Limits(max_bond, max_fee)

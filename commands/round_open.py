@@ -9,7 +9,7 @@ import click
 
 from engram.commands.amounts import COINS, format_coins
 from engram.commands.lookup import find_model, model_argument
-from engram.commands.options import Command, with_key, with_session
+from engram.commands.options import Command, refuse_given, with_key, with_session
 from engram.commands.selecting import selection_of, with_selection
 from engram.commands.session import Session
 from engram.commands.values import WIDTHS, WINDOW_LENGTHS, PartOfOne
@@ -22,6 +22,12 @@ LOSSES: Final = {"softmax_cross_entropy": 1, "squared_error": 2, "zero_one": 3}
 POLICIES: Final = ("strict", "gated")
 OPENERS: Final = ("founder", "anyone")
 ACTIVATIONS: Final = ("relu", "square")
+FOUNDING: Final = (
+    *("classes", "hidden", "activation", "weight_bits", "loss"),
+    *("threshold", "policy", "openers", "epsilon", "delta"),
+)
+"""Options that are fixed for a model that exists."""
+GROWTH: Final = ("new_classes", "neurons")
 
 
 @click.command(
@@ -51,7 +57,9 @@ ACTIVATIONS: Final = ("relu", "square")
     show_default=True,
     help="Parts that are drawn to open last.",
 )
-@click.option("--epochs", type=click.IntRange(1, 32), default=2, show_default=True)
+@click.option(
+    "--epochs", type=click.IntRange(1, 32), default=2, show_default=True, help="Turns for authors to train."
+)
 @click.option(
     "--windows",
     type=WINDOW_LENGTHS,
@@ -90,17 +98,25 @@ ACTIVATIONS: Final = ("relu", "square")
     "--hidden", type=WIDTHS, metavar="WIDTHS", default=(32,), help="Founding: hidden layers; default: 32."
 )
 @click.option(
-    "--activation", type=click.Choice(ACTIVATIONS), default="relu", show_default=True, help="Founding."
+    "--activation",
+    type=click.Choice(ACTIVATIONS),
+    default="relu",
+    show_default=True,
+    help="Founding: of neurons.",
 )
 @click.option(
-    "--weight-bits", type=click.Choice(("8", "16")), default="8", show_default=True, help="Founding."
+    "--weight-bits",
+    type=click.Choice(("8", "16")),
+    default="8",
+    show_default=True,
+    help="Founding: integers.",
 )
 @click.option(
     "--loss",
     type=click.Choice(tuple(LOSSES)),
     default="softmax_cross_entropy",
     show_default=True,
-    help="Founding.",
+    help="Founding: what is to be made small.",
 )
 @click.option(
     "--threshold",
@@ -150,6 +166,10 @@ def open_round(session: Session, model: str | None, auditors: tuple[str, ...], *
     """
     from engram.primitives.keys import parse_address
 
+    if model is not None:
+        refuse_given(FOUNDING, "is fixed for a model that exists: leave it out")
+    elif options["classes"] != 1:
+        refuse_given(GROWTH, "is for growth, and a new model of several classes is trained first")
     founding = _model_plan(options)
     addresses = tuple(parse_address(session.address(name), session.hrp) for name in auditors)
     plan = _round_plan(options, addresses)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
 
+from engram.commands.amounts import format_coins
 from engram.commands.output import print_fields
 
 if TYPE_CHECKING:
@@ -51,10 +52,13 @@ class Teller:
         """A notice, at once."""
         if self._as_json:
             click.echo(json.dumps(notice.to_json()))
-        elif self._display is not None:
-            self._display.console.print(str(notice), markup=False, highlight=False)
+            return
+        bond = notice.facts.get("bond")
+        text = str(notice) if bond is None else f"{notice} (bond {format_coins(bond)})"
+        if self._display is not None:
+            self._display.console.print(text, markup=False, highlight=False)
         else:
-            click.echo(str(notice), err=True)
+            click.echo(text, err=True)
 
     def training(self, step: int, steps: int, loss: float) -> None:
         """How far a training is; called from its thread."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
-from engram.participant.errors import BondAboveLimit, NoOpenRound
+from engram.participant.errors import BondAboveLimit, DatasetMismatch, NoOpenRound
 from engram.participant.export import load_version, pull_version
 from engram.participant.journal import Journal
 from engram.participant.limits import Limits
@@ -88,6 +88,8 @@ class Agent:
         round_ = await self.view.get(Round, round_id)
         if self._data is not None:
             check_inputs(self._data, await self.view.get(Model, round_.model))
+            if not self._data.of_classes(range(round_.classes)).rows:
+                raise DatasetMismatch("no row has a label of the round", expected=round_.classes - 1)
         bond, most = round_.terms.author_bond, self._limits.max_bond
         if most is not None and bond > most:
             raise BondAboveLimit(expected=most, got=bond)

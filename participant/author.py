@@ -35,7 +35,7 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.errors import InsufficientBalance
-from engram.statemachine.phases import Phase
+from engram.statemachine.phases import Default, Phase, due
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.round_errors import ReservationFull
@@ -97,6 +97,8 @@ class Author:
                 reports.append(await self.play_epoch(round_id, epoch))
             except RoundOver as error:
                 self._report(Notice(f"epoch {epoch}: {error}", "epoch_missed", epoch=epoch, code=error.code))
+                if await self._is_aborting(round_id):
+                    break
         try:
             await self.score_retention(round_id)
         except RoundOver as error:
@@ -209,6 +211,11 @@ class Author:
             self._report(Notice(text, "left_committed", **stake))
             raise
         return self._told(EpochReport(epoch, code, secret.claim.loss, commit, reveal))
+
+    async def _is_aborting(self, round_id: Hash) -> bool:
+        """Whether the opener has missed the reveal: no later epoch can be played."""
+        round_, height = await self.view.get(Round, round_id), await self.view.height()
+        return due(round_, (await self.view.spec()).rules, height + 1) is Default.UNREVEALED
 
     async def _is_past_commits(self, round_id: Hash, epoch: int) -> bool:
         window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)

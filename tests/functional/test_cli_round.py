@@ -142,6 +142,8 @@ def test_a_round_that_cannot_be_is_refused(shell: Shell, words: tuple[str, ...],
         ("--epsilon", "0.0000001"),
         ("--loss", "hinge"),
         ("--bond", "-1"),
+        ("--new-classes", "2"),
+        ("--neurons", "2"),
     ],
 )
 def test_what_is_no_value_is_wrong_usage(shell: Shell, words: tuple[str, ...]) -> None:
@@ -151,6 +153,7 @@ def test_what_is_no_value_is_wrong_usage(shell: Shell, words: tuple[str, ...]) -
 def test_a_model_with_an_open_round_takes_no_other(shell: Shell, opened: Any) -> None:
     words = ("round", "open", opened["model"], "--data", "digits", "--take-classes", "0-1", "--key", "alice")
     assert shell.error(*words) == (65, "round_already_open")
+    assert refusal(shell, *words, "--policy", "gated") == (64, "usage")
 
 
 def test_a_round_is_not_opened_on_foreign_data(shell: Shell, opened: Any, tmp_path: Path) -> None:
@@ -196,6 +199,7 @@ def test_what_an_author_cannot_play_is_refused_before_anything_is_sent(
     assert refusal(shell, *play, "--data", str(rows)) == (65, "dataset_mismatch")
     assert refusal(shell, *play, "--adopt", str(tmp_path / "no.npz")) == (65, "model_file_invalid")
     assert refusal(shell, *play, "--adopt", "zz") == (65, "id_not_found")
+    assert refusal(shell, *play, "--adopt", "x.npz", "--steps", "3") == (64, "usage")
     assert refusal(shell, *play) == (64, "usage")
     assert refusal(shell, *play, "--data", "digits", "--adopt", "x.npz") == (64, "usage")
     assert refusal(shell, *play, "--data", "digits", "--follow") == (64, "usage")

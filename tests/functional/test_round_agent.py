@@ -71,5 +71,7 @@ async def test_an_agent_refuses_what_it_could_not_play(tmp_path: Path) -> None:
         async with stage.actor("alice") as wallet:
             with pytest.raises(DatasetMismatch):
                 await agent_of(stage, wallet, data=foreign).play(round_id)
+            with pytest.raises(DatasetMismatch):
+                await agent_of(stage, wallet, data=digits(2, 8, 9).rows_of(0)).play(round_id)
             with pytest.raises(BondAboveLimit):
                 await agent_of(stage, wallet, limits=Limits(max_bond=COIN - 1)).play(round_id)

@@ -248,6 +248,18 @@ async def test_a_late_author_plays_what_is_left(
         assert ended.round.status == (RoundStatus.DECIDED if codes else RoundStatus.KEPT)
 
 
+async def test_an_author_ends_a_round_whose_opener_has_left(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO), epochs=3), small_model())
+        async with stage.actor("alice") as wallet:
+            author = stage.author(wallet, learner(2, *TWO))
+            assert await author.play(round_id) == []
+            round_ = await author.view.get(Round, round_id)
+            assert round_.status == RoundStatus.ABORTED
+            second = await author.view.span(round_, Phase.COMMIT, 1)
+            assert await author.view.height() < second.first, "it does not wait for epochs that cannot be"
+
+
 async def test_an_author_sits_out_what_it_was_not_told_to_play(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         round_id = await stage.open(small_round(digits(1, *TWO), epochs=2), small_model())
