@@ -60,15 +60,15 @@ class Download:
 
     async def run(self, peers: Iterable[Peer], consume: Consume) -> None:
         """Hands every block to `consume`, in order. Raises what that raises, and `BodiesUnavailable`."""
-        try:
-            async with asyncio.TaskGroup() as self._group:
+        async with asyncio.TaskGroup() as self._group:
+            try:
                 for peer in peers:
                     self.join(peer)
                 await self._hand_over(consume)
-                for task in self._tasks:
-                    task.cancel()
-        finally:
-            self._group = None
+            finally:
+                self._group = None  # whoever joins while the group ends would not be ended with it
+            for task in self._tasks:
+                task.cancel()
 
     def join(self, peer: Peer) -> None:
         """Asks this peer too, from now on."""

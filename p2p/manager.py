@@ -103,14 +103,15 @@ class PeerManager(Generic[B]):
         host, port = self._config.host, self._config.port
         async with self._transport, self._transport.listen(host, port) as listener:
             self.port = listener.port
-            try:
-                async with asyncio.TaskGroup() as self._group:
-                    self._group.create_task(self._accept(listener, self._group))
-                    for target in self._targets.values():
-                        target.task = self._group.create_task(self._keep(target))
-                    self.ready.set()
-            finally:
-                self._group = None
+            async with asyncio.TaskGroup() as self._group:
+                self._group.create_task(self._accept(listener, self._group))
+                for target in self._targets.values():
+                    target.task = self._group.create_task(self._keep(target))
+                self.ready.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self._group = None  # a peer added while the group ends would not be ended with it
 
     def peers(self) -> list[PeerInfo]:
         """The open sessions, oldest first."""

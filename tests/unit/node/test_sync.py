@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from engram.node.download import DownloadLimits
+import pytest
+
+from engram.consensus.block import Block
+from engram.node.download import Download, DownloadLimits
 from engram.node.sync import BRANCH_CHANGES, Sync, SyncLimits
 from engram.node.threads import Threads
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import SPEC, Running, ids, miner_address, reach, running
 from tests.support.node_network import ServedChain, until
+from tests.support.p2p_chain import WAIT_S
 from tests.support.scripted_peer import ScriptedPeer
 
 
@@ -102,6 +106,26 @@ async def test_bodies_are_asked_for_a_window_ahead_and_taken_in_order() -> None:
         first.set()
         await reach(node.chain, 12)
     assert sorted(peer.asked) == sorted(ids(CHAIN.blocks)[1:])
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_peer_that_comes_while_a_download_ends_does_not_hold_it_up(steps: int) -> None:
+    threads, loop = Threads(2), asyncio.get_running_loop()
+    download = Download(ids(CHAIN.blocks)[1:], threads, DownloadLimits())
+
+    def come(later: int) -> None:
+        if later:
+            loop.call_soon(come, later - 1)
+        else:
+            download.join(ScriptedPeer(ServedChain(CHAIN.blocks), 2))
+
+    async def consume(block: Block) -> None:
+        if block.header.height == 12:
+            loop.call_soon(come, steps)
+
+    async with asyncio.timeout(WAIT_S):
+        await download.run([ScriptedPeer(ServedChain(CHAIN.blocks))], consume)
+    threads.close()
 
 
 async def test_a_peer_that_left_is_not_asked() -> None:
