@@ -95,7 +95,7 @@ def test_the_paper_on_digits(seed: int, nodes: int, tmp_path: Path) -> None:
 def test_the_paper_on_mnist(tmp_path: Path) -> None:
     report = play(tmp_path, "--data", str(mnist_folder()))
     check(report, 4)
-    assert report["data"] == "mnist"
+    assert report["data"] == "MNIST"
     assert report["test"]["rows"] == 10_000
     assert report["test"]["accuracy"] > 0.85
 
