@@ -18,7 +18,7 @@ from engram.statemachine.round_records import Round
 from engram.statemachine.rules import Rules
 from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES
 from engram.statemachine.transaction import Cost
-from engram.statemachine.transactions.commit_update import CommitUpdate
+from engram.statemachine.transactions.commit_update import CommitUpdate, reveal_share
 from engram.statemachine.transactions.score_retention import ScoreRetention
 from engram.statemachine.update import TrainUpdate, Update, reveal_macs, update_macs
 
@@ -62,8 +62,10 @@ def price_of(
     tensors = sum(len(raw) for raw in update.tensors)
     size = REVEAL_OVERHEAD_BYTES + len(encode(replace(update, tensors=()))) + tensors
     reveal = fee_of(rules.fees, Cost(size_bytes=size, macs=macs, records=1 + len(update.tensors)))
-    commit = _small(rules, encode(CommitUpdate(round_.id, 0, round_.id, round_.opened)), records=2)
-    scoring = _small(rules, encode(ScoreRetention(round_.id, 0, round_.opener, round_.id)), records=0)
+    booked_bytes, booked_macs = reveal_share(rules, round_, version)
+    booking = Cost(booked_bytes=booked_bytes, booked_macs=booked_macs, records=2)
+    commit = _fee(rules, CommitUpdate(round_.id, 0, round_.id, round_.opened), booking)
+    scoring = _fee(rules, ScoreRetention(round_.id, 0, round_.opener, round_.id), Cost())
     fees = commit + reveal + scoring * len(model.retention)
     return Price(terms.author_bond, fees, scoring_escrow(rules, round_, model, version, whole))
 
@@ -97,5 +99,5 @@ def bonds_held(round_: Round, author: Address) -> int:
     return round_.terms.author_bond * (len(standing) + round_.pending.count(author))
 
 
-def _small(rules: Rules, payload: bytes, *, records: int) -> int:
-    return fee_of(rules.fees, Cost(size_bytes=len(payload) + _ENVELOPE_BYTES, macs=0, records=records))
+def _fee(rules: Rules, payload: CommitUpdate | ScoreRetention, cost: Cost) -> int:
+    return fee_of(rules.fees, replace(cost, size_bytes=len(encode(payload)) + _ENVELOPE_BYTES))

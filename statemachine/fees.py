@@ -17,9 +17,13 @@ LOOKUP_MACS: Final = 2**20
 
 
 def fee_of(fees: Fees, cost: Cost) -> int:
-    """Sparks: max(floor, bytes·per_byte + ⌈unpaid macs / macs_per_spark⌉ + records·per_record)."""
-    work = price_of_macs(fees, cost.macs - cost.prepaid_macs)
-    return max(fees.floor, cost.size_bytes * fees.per_byte + work + cost.records * fees.per_record)
+    """Sparks: max(floor, bytes·per_byte + ⌈unpaid macs / macs_per_spark⌉ + records·per_record).
+
+    What it books of a later block is paid for as if it were used.
+    """
+    work = price_of_macs(fees, cost.macs - cost.prepaid_macs + cost.booked_macs)
+    size = cost.size_bytes + cost.booked_bytes
+    return max(fees.floor, size * fees.per_byte + work + cost.records * fees.per_record)
 
 
 def price_of_macs(fees: Fees, macs: int) -> int:

@@ -67,6 +67,10 @@ class Cost:
     """Multiply-accumulates, by formula: never by what a cache happens to hold."""
     prepaid_macs: int = 0
     """Those of `macs` that candidates' escrows pay for: they count against the block, not in the fee."""
+    booked_bytes: int = 0
+    """Bytes of a later block that it keeps from everyone else: they count in the fee, not in this block."""
+    booked_macs: int = 0
+    """Multiply-accumulates of that block, likewise."""
     records: int = 0
     """State records that it may create, or their room in a receipt."""
     reserved: bool = False

@@ -1,6 +1,8 @@
 """Commit update: an author binds an update and its loss by a hash, under a bond, and books its reveal.
 
 The reveal's bytes and MACs are reserved at a height of the author's choice: no congestion can burn the bond.
+They are paid for here, used or not, and again by the reveal that uses them: else whoever ties up some coins
+for a while could book every height of a round's window and keep all authors out.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class CommitUpdate:
         """Every value can be judged only in its round."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """The author's bond; commit and reservation.
+        """The author's bond; commit and reservation, and what is reserved.
 
         Raises as `enter`; `WrongPhase` for another epoch, `CommitRepeated`, `EpochFull`, `SlotOutsideWindow`,
         `ReservationFull`.
@@ -56,7 +58,9 @@ class CommitUpdate:
         trial = state.child()
         entry = self._enter(trial, ctx, sender)
         booked(trial, ctx.rules, entry, self.slot)
-        return Cost(records=2, funds=entry.round.terms.author_bond)
+        size_bytes, macs = reveal_share(ctx.rules, entry.round, entry.base)
+        bond = entry.round.terms.author_bond
+        return Cost(booked_bytes=size_bytes, booked_macs=macs, records=2, funds=bond)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Holds the bond until the update is revealed. Raises as `cost`."""

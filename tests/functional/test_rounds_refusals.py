@@ -285,6 +285,21 @@ def test_a_height_takes_so_many_bookings(rules: Rules, room: int) -> None:
     play.ok(play.send(CAROL, replace(payload, slot=window.last)))
 
 
+def test_a_booking_is_paid_for_as_if_it_were_used() -> None:
+    """To book every height of a window, and so keep all authors out of a round, is not free."""
+    play = Play()
+    play.found()
+    play.reveal_validation()
+    play.at(Phase.COMMIT)
+    rules, terms = play.ledger.rules, play.round.terms
+    slot = play.span(Phase.UPDATE).first
+    receipt = play.ok(play.send(ALICE, CommitUpdate(play.id, 0, OTHER, slot)))
+    booked = play.ledger.state.get(Reservation, u64(slot))
+    assert (booked.size_bytes, booked.macs) == (terms.max_update_bytes + 1_024, terms.max_update_macs)
+    assert receipt.macs == 0
+    assert receipt.fee > booked.size_bytes * rules.fees.per_byte + booked.macs // rules.fees.macs_per_spark
+
+
 def test_a_reveal_before_its_slot_gives_the_booking_back() -> None:
     play = Play()
     play.found()

@@ -30,6 +30,7 @@ FEES = Fees(floor=100, per_byte=3, macs_per_spark=10, per_record=50)
         (Cost(size_bytes=34, macs=11), 104),
         (Cost(size_bytes=34, macs=111, prepaid_macs=100), 104),
         (Cost(size_bytes=34, funds=10**9), 102),
+        (Cost(size_bytes=34, booked_bytes=100, macs=1, booked_macs=10), 404),
     ],
 )
 def test_the_price(cost: Cost, fee: int) -> None:
