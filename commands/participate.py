@@ -113,7 +113,7 @@ def command(
         async def action(wallet: Wallet) -> None:
             from engram.participant.agent import Agent
 
-            strategy = await _strategy(wallet, data, budget, neurons, seed, adopt)
+            strategy = await strategy_of(wallet, data, budget, neurons, seed, adopt)
             agent = Agent(
                 wallet,
                 strategy,
@@ -144,9 +144,13 @@ async def _play(
             return
 
 
-async def _strategy(
+async def strategy_of(
     wallet: Wallet, data: Dataset | None, budget: Budget, neurons: int | None, seed: int, adopt: str | None
 ) -> Strategy:
+    """Training on the data, or the adoption of a file (.npz) or of the model whose id begins so.
+
+    Raises `ModelFileInvalid`, `IdNotFound`, `IdAmbiguous`.
+    """
     import asyncio
 
     from engram.participant.agent import find_donor, load_donor

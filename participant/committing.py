@@ -9,7 +9,7 @@ import secrets
 from dataclasses import replace
 from typing import Any, Final
 
-from engram.participant.duties import REFUSALS, refusal_code
+from engram.participant.duties import LATE, REFUSALS, refusal_code
 from engram.participant.errors import RoundOver
 from engram.participant.journal import CommitSecret, Journal
 from engram.participant.upload import UPLOAD_WINDOW, fit_inside
@@ -23,8 +23,6 @@ from engram.statemachine.round_errors import (
     CommitMissing,
     CommitRepeated,
     ReservationFull,
-    RoundEnded,
-    WrongPhase,
 )
 from engram.statemachine.round_records import Candidate, Commit, Round
 from engram.statemachine.rules import Rules
@@ -142,7 +140,7 @@ class Commitments:
             held_bytes, held_macs = taken.get(slot, (0, 0))
             if slot not in tried and held_bytes + size_bytes <= room[0] and held_macs + macs <= room[1]:
                 free.append(slot)
-        ready = window.first + _upload_blocks(rules, round_, secret)
+        ready = min(window.last, window.first + _upload_blocks(rules, round_, secret))
         late = (window.first + window.last + 1) // 2
         early = [slot for slot in free if ready <= slot < late]
         secrets.SystemRandom().shuffle(early)
@@ -173,7 +171,7 @@ def _upload_blocks(rules: Rules, round_: Round, secret: CommitSecret) -> int:
 
 def _late(code: str) -> RoundOver | None:
     """What to raise for a step that met another phase: training took longer than its window."""
-    if code not in (WrongPhase.code, RoundEnded.code):
+    if code not in LATE:
         return None
     return RoundOver("this step came too late: train less, or ask for longer windows", got=code)
 

@@ -11,6 +11,7 @@ from engram.node.errors import RemoteError
 from engram.participant.errors import TransactionDropped, TransactionRefused
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
+from engram.statemachine.round_errors import RoundEnded, WrongPhase
 from engram.statemachine.transaction import TxPayload
 
 Owed = Callable[[], Awaitable[Sequence[TxPayload]]]
@@ -18,6 +19,9 @@ Owed = Callable[[], Awaitable[Sequence[TxPayload]]]
 
 REFUSALS: Final = (RemoteError, TransactionDropped, TransactionRefused)
 """How a transaction can be refused: before it is sent, while it waits, in its block."""
+
+LATE: Final = frozenset({WrongPhase.code, RoundEnded.code})
+"""Codes of what was sent in time and reached a block of another phase."""
 
 
 def refusal_code(error: Exception) -> str:

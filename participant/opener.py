@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from engram.participant.duties import REFUSALS, fulfil, refusal_code
+from engram.participant.duties import LATE, REFUSALS, fulfil, refusal_code
 from engram.participant.errors import RoundOver, SecretsNotFound
 from engram.participant.notices import Notice, Report
 from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
@@ -21,7 +21,7 @@ from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.content import Content, Inline, Stored
 from engram.statemachine.phases import Default, Phase, due
-from engram.statemachine.round_errors import NothingDue, RoundEnded
+from engram.statemachine.round_errors import NothingDue
 from engram.statemachine.round_records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.advance_round import AdvanceRound
@@ -79,9 +79,9 @@ class Opener:
         except RoundOver as error:
             self._report(Notice(f"too late: {error}", "phase_missed", code=error.code))
         except REFUSALS as error:
-            if refusal_code(error) != RoundEnded.code:
+            if (code := refusal_code(error)) not in LATE:
                 raise
-            self._report(Notice(f"too late: {error}", "phase_missed", code=RoundEnded.code))
+            self._report(Notice(f"too late: {error}", "phase_missed", code=code))
         round_ = await settle_round(self.view, self.wallet, round_id)
         self._report(ended(round_))
         return round_

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engram.commands.participate import strategy_of
 from engram.nn.layers import DenseRelu, DenseSquare
 from engram.nn.network import forward
-from engram.participant.agent import find_donor, load_donor
 from engram.participant.export import pull_version
 from engram.participant.qat import Budget
 from engram.participant.selection import Selection
-from engram.participant.strategies import Plan, adopting, honest
+from engram.participant.strategies import Plan, honest
 from engram.participant.task import Strategy
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
@@ -25,6 +25,7 @@ from engram.statemachine.phases import Phase
 from engram.statemachine.records import Model, Version, u32
 from engram.statemachine.round_records import RoundStatus
 from engram.statemachine.transactions.score_retention import ScoreRetention
+from tests.support.round_matter import ALICE
 from tests.support.stage import Stage, digits, learner, running_stage, small_model, small_round
 
 GATED = 1
@@ -141,10 +142,12 @@ async def test_a_pulled_network_is_adopted_from_its_file_and_from_the_chain(tmp_
         donor = await other_model(stage)
         async with stage.client() as client:
             (await pull_version(client, donor.id)).save(tmp_path / "donor.npz")
-            on_chain = await find_donor(ChainView(client), donor.id)
-        from_file = load_donor(tmp_path / "donor.npz")
+            wallet, file, model = Wallet(client, ALICE), str(tmp_path / "donor.npz"), donor.id.hex()[:10]
+            from_file, on_chain = [
+                await strategy_of(wallet, None, Budget(), None, 0, it) for it in (file, model)
+            ]
         round_id = await stage.open(small_round(digits(1, 0, 1, 2, 3), rows=36, new_classes=2), host.id)
-        ended = await stage.play(round_id, {"alice": adopting(from_file), "bob": adopting(on_chain)})
+        ended = await stage.play(round_id, {"alice": from_file, "bob": on_chain})
         assert ended.round.status == RoundStatus.DECIDED
         assert ended.codes("alice") == ended.codes("bob") == ["candidate_admitted"]
         (grown,) = await versions(stage, host.id, 2)

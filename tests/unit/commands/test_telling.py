@@ -1,0 +1,79 @@
+"""What a long command says: JSON lines, plain lines, or a live display in a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from engram.commands.telling import Teller
+from engram.participant.notices import Notice
+
+COMMITTED = Notice("epoch 0: committed", "committed", epoch=0, bond=250_000_000)
+PLAY = """
+from engram.commands.telling import Teller
+from engram.participant.notices import Notice
+with Teller(as_json=False) as teller:
+    for step in range(1, 11):
+        teller.training(step, 10, 1 / step)
+    teller.tell(Notice("epoch [0]: committed", "committed", epoch=0, bond=250_000_000))
+    teller.result({"status": "decided"}, [("status", "decided")])
+"""
+
+
+def train(teller: Teller, steps: int) -> None:
+    for step in range(1, steps + 1):
+        teller.training(step, steps, 1 / step)
+
+
+def test_people_read_plain_lines_and_money_in_coins(capsys: pytest.CaptureFixture[str]) -> None:
+    with Teller(as_json=False) as teller:
+        train(teller, 8)
+        train(teller, 8)
+        teller.tell(COMMITTED)
+        teller.result({"status": "decided"}, [("status", "decided")])
+    printed = capsys.readouterr()
+    assert printed.out == "status  decided\n"
+    lines = printed.err.splitlines()
+    assert [line.partition(",")[0] for line in lines[:4]] == [
+        f"training: {step} of 8 steps" for step in (2, 4, 6, 8)
+    ]
+    assert lines[4:8] == lines[:4], "a second training is told as the first"
+    assert lines[8:] == ["epoch 0: committed (bond 2.5)"]
+
+
+def test_machines_read_a_line_for_every_event_and_the_result_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Teller(as_json=True) as teller:
+        train(teller, 4)
+        teller.tell(COMMITTED)
+        teller.result({"status": "decided"}, ())
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    events = [json.loads(line) for line in printed.out.splitlines()]
+    assert [event["event"] for event in events] == ["training"] * 4 + ["committed", "result"]
+    assert events[4] == {"event": "committed", "text": str(COMMITTED), "epoch": 0, "bond": 250_000_000}
+    assert events[5] == {"event": "result", "status": "decided"}
+
+
+def test_a_terminal_shows_progress_and_keeps_what_was_told() -> None:
+    theirs, ours = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", PLAY], stderr=ours, stdout=subprocess.PIPE) as process:
+        os.close(ours)
+        shown = b""
+        try:
+            while chunk := os.read(theirs, 65_536):
+                shown += chunk
+        except OSError:
+            pass  # the other end of the terminal is closed
+        assert process.stdout is not None
+        assert process.stdout.read() == b"status  decided\n"
+    os.close(theirs)
+    assert process.returncode == 0, shown
+    assert b"epoch [0]: committed (bond 2.5)" in shown
+    assert b"training" in shown
