@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -27,17 +27,21 @@ async def find_model(client: RpcClient, beginning: str | None) -> str:
     return chosen("model", await client.call("model_list"), beginning)
 
 
-async def find_round(client: RpcClient, beginning: str | None) -> str:
+async def find_round(
+    client: RpcClient, beginning: str | None, concerns: Callable[[Mapping[str, Any]], bool] | None = None
+) -> str:
     """The id of the round that begins so; None means the open one, or else the one opened last.
 
-    Raises `IdNotFound`, `IdAmbiguous`.
+    Of several open ones, those are meant that `concerns` is true of, if any. Raises `IdNotFound`,
+    `IdAmbiguous`.
     """
     if beginning is not None and is_whole(beginning):
         return beginning
     rounds = await client.call("round_list")
     if beginning is None and rounds:
         running = [item for item in rounds if is_open(item)]
-        rounds = running or [max(rounds, key=lambda item: int(item["opened"]))]
+        mine = [item for item in running if concerns is not None and concerns(item)]
+        rounds = mine or running or [max(rounds, key=lambda item: int(item["opened"]))]
     return chosen("round", rounds, beginning)
 
 

@@ -14,6 +14,7 @@ from engram.commands.telling import Teller
 
 if TYPE_CHECKING:
     from engram.participant.wallet import Wallet
+    from engram.primitives.types import Hash
 
 
 @click.command("run", cls=Command, example="engram round run\nengram round run 77ab --key founder --json")
@@ -31,7 +32,7 @@ def run(session: Session, round_: str | None) -> None:
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Opener
 
-            identity = bytes.fromhex(await find_round(wallet.client, round_))
+            identity = await _opened(wallet, round_)
             await Opener(wallet, session.rounds_folder, teller.tell).run(identity)
             result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
             return result
@@ -54,7 +55,7 @@ def reveal(session: Session, round_: str | None) -> None:
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Opener
 
-            identity = bytes.fromhex(await find_round(wallet.client, round_))
+            identity = await _opened(wallet, round_)
             opener = Opener(wallet, session.rounds_folder, teller.tell)
             await opener.reveal_next(identity)
             result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
@@ -84,7 +85,7 @@ def seal(session: Session, round_: str | None, seed: int, **options: Any) -> Non
             from engram.participant.opener import Auditor, sealed_path
             from engram.participant.opening import sealed_part
 
-            identity = bytes.fromhex(await find_round(wallet.client, round_))
+            identity = await _audited(wallet, round_)
             secrets = await sealed_part(wallet, data, identity, seed)
             await Auditor(wallet, session.rounds_folder, teller.tell).seal(identity, secrets)
             commitment = secrets.parts[0].commitment
@@ -106,7 +107,7 @@ def audit(session: Session, round_: str | None) -> None:
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Auditor
 
-            identity = bytes.fromhex(await find_round(wallet.client, round_))
+            identity = await _audited(wallet, round_)
             await Auditor(wallet, session.rounds_folder, teller.tell).audit(identity)
             result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
             return result
@@ -114,6 +115,19 @@ def audit(session: Session, round_: str | None) -> None:
         result = session.run_actor(action, teller.tell)
     facts = {"round": result["id"], "independent": result["independent"]}
     teller.result(facts, facts.items())
+
+
+async def _opened(wallet: Wallet, beginning: str | None) -> Hash:
+    """The round that is meant; of several open ones, that of the wallet."""
+    address = await wallet.address()
+    return bytes.fromhex(await find_round(wallet.client, beginning, lambda item: item["opener"] == address))
+
+
+async def _audited(wallet: Wallet, beginning: str | None) -> Hash:
+    """The round that is meant; of several open ones, that which names the wallet's account."""
+    address = await wallet.address()
+    found = await find_round(wallet.client, beginning, lambda item: address in item["terms"]["auditors"])
+    return bytes.fromhex(found)
 
 
 def _conclude(teller: Teller, result: dict[str, Any]) -> None:

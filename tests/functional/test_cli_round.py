@@ -175,6 +175,15 @@ def test_each_side_needs_its_own_secrets(shell: Shell) -> None:
     moved.rename(opened["secrets"])
 
 
+def test_of_several_open_rounds_the_one_that_concerns_the_key_is_meant(shell: Shell, opened: Any) -> None:
+    bobs = shell.json(*FOUND[:-1], "bob", "--auditor", "alice", "--windows", "30")
+    assert refusal(shell, "round", "show") == (65, "id_ambiguous")
+    Path(bobs["secrets"]).unlink()
+    assert refusal(shell, "round", "run", "--key", "bob") == (65, "secrets_not_found")
+    assert refusal(shell, "round", "audit", "--key", "alice") == (65, "secrets_not_found")
+    assert refusal(shell, "round", "run", "--key", "miner") == (65, "id_ambiguous")
+
+
 def test_a_part_is_sealed_and_saved(shell: Shell) -> None:
     identity = shell.json(*FOUND, "--auditor", "bob", "--windows", "30")["round"]
     seal = ("round", "seal", identity, "--data", "digits", "--take-classes", "0-1", "--key", "bob")
