@@ -5,7 +5,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,12 @@ class SourceFile:
     @cached_property
     def tree(self) -> ast.Module:
         return ast.parse(self.text, filename=self.path)
+
+
+@cache
+def source_file(path: str) -> SourceFile:
+    """The file at a path from the root, parsed once for all tests."""
+    return SourceFile(path)
 
 
 def project() -> dict[str, Any]:
@@ -58,13 +64,13 @@ def files_under(*folders: str) -> Iterator[SourceFile]:
     """Every Python file under the given root folders, in path order."""
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            yield SourceFile(path.relative_to(ROOT).as_posix())
+            yield source_file(path.relative_to(ROOT).as_posix())
 
 
 def shipped_files() -> Iterator[SourceFile]:
     """Every Python file of the package `engram`, those at the root included."""
     for path in sorted(ROOT.glob("*.py")):
-        yield SourceFile(path.name)
+        yield source_file(path.name)
     yield from files_under(*(folder.name for folder in root_folders() if folder.name not in NOT_SHIPPED))
 
 
