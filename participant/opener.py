@@ -105,11 +105,12 @@ class Opener:
     async def reveal(self, round_id: Hash, secrets: RoundSecrets) -> Round:
         """Reveals the drawn validation parts that are still closed. Raises `RoundOver`."""
         self._report(Notice("waiting for the draw", "waiting", phase="reveal"))
-        round_ = await self.view.wait_phase(round_id, Phase.REVEAL)
-        drawn, _ = await self.view.drawn_parts(round_, secrets.nonce)
+        await self.view.wait_phase(round_id, Phase.REVEAL)
 
         async def owed() -> Sequence[TxPayload]:
-            opened = {part.commitment for part in (await self.view.get(Round, round_id)).validation_opened}
+            round_ = await self.view.get(Round, round_id)
+            opened = {part.commitment for part in round_.validation_opened}
+            drawn, _ = await self.view.drawn_parts(round_, secrets.nonce)
             contents = [
                 (commitment, *await self._content(secrets, commitment))
                 for commitment in drawn
@@ -118,8 +119,10 @@ class Opener:
             return [RevealPart(round_id, secrets.nonce, *content) for content in contents]
 
         await fulfil(self.wallet, owed)
-        self._report(Notice(f"{len(drawn)} validation parts are revealed", "revealed", parts=len(drawn)))
-        return await self.view.get(Round, round_id)
+        round_ = await self.view.get(Round, round_id)
+        count = len(round_.validation_opened)
+        self._report(Notice(f"{count} validation parts are revealed", "revealed", parts=count))
+        return round_
 
     async def open_sealed(self, round_: Round, secrets: RoundSecrets) -> Round:
         """Opens the drawn sealed parts that are still closed, if any candidate waits for them.

@@ -1,4 +1,6 @@
-"""`engram participate` and `engram round run` as processes that are killed, interrupted, and given again."""
+"""`engram participate` and `engram round run` as processes: killed, interrupted and given again, and their node
+killed too.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,7 @@ def until(process: subprocess.Popen[str], event: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(200)
-def test_a_killed_author_and_a_killed_opener_lose_nothing(tmp_path: Path) -> None:
+def test_a_killed_author_opener_and_node_lose_nothing(tmp_path: Path) -> None:
     make_data_dir(tmp_path, replace(stage_spec(), block_time_ms=BLOCK_MS))
     write_keys(tmp_path)
     node = NodeProcess(tmp_path, "--dev", "--miner-address", address_of("miner"))
@@ -84,6 +86,10 @@ def test_a_killed_author_and_a_killed_opener_lose_nothing(tmp_path: Path) -> Non
             with player.running(*author) as dying:
                 until(dying, "committed")
                 dying.send_signal(signal.SIGKILL)
+            assert node.stop(signal.SIGKILL) == -signal.SIGKILL
+            until(opening, "node_unreachable")
+            node.start()
+            until(opening, "node_reached")
             with player.running(*author) as leaving:
                 events = until(leaving, "committed")
                 assert "training" not in [event["event"] for event in events], "it is not trained anew"

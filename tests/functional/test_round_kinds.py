@@ -44,9 +44,10 @@ async def trained(stage: Stage, *classes: int, **changes: object) -> Model:
     return await stage.model(ended.round.model)
 
 
-@pytest.mark.parametrize("activation", ["relu", "square"])
-@pytest.mark.parametrize("weight_bits", [8, 16])
-@pytest.mark.parametrize("loss_kind", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("activation", "weight_bits", "loss_kind"),
+    [("relu", 8, 2), ("relu", 16, 3), ("square", 8, 3), ("square", 16, 1), ("square", 16, 2)],
+)
 async def test_a_network_of_any_kind_is_founded_and_trained_for_any_loss(
     tmp_path: Path, activation: str, weight_bits: int, loss_kind: int
 ) -> None:
