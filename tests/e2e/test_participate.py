@@ -1,6 +1,4 @@
-"""`engram participate` and `engram round run` as processes: killed, interrupted and given again, and their node
-killed too.
-"""
+"""Players as processes: killed, interrupted and given again, on a node that is killed too."""
 
 from __future__ import annotations
 
