@@ -20,8 +20,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests first, however the rest is shuffled: else the last of them runs alone at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Slow tests first, then groups, however the rest is shuffled: else the last of them runs alone at the
+    end.
+    """
+    first = ("slow", "xdist_group")
+    items.sort(key=lambda item: [item.get_closest_marker(mark) is None for mark in first])
 
 
 @pytest.fixture

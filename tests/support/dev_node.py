@@ -7,11 +7,13 @@ the proof of work is real and easy.
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +22,7 @@ import structlog
 from engram.consensus.chainspec import Allocation, ChainSpec, local
 from engram.node.config import Config
 from engram.node.datadir import KEYS_DIRECTORY
-from engram.node.keystore import Keystore
+from engram.node.keystore import Keystore, write_private
 from engram.node.node import Node
 from engram.primitives.keys import PrivateKey, format_address
 from tests.support.round_matter import ACTORS, PURSE, SMALL_RULES
@@ -50,9 +52,17 @@ def dev_spec() -> ChainSpec:
 
 def write_keys(data_dir: Path) -> None:
     """The fixed keys, encrypted under `PASSPHRASE`."""
-    keystore = Keystore(data_dir / KEYS_DIRECTORY, HRP)
-    for name, seed in SEEDS.items():
-        keystore.create(name, PASSPHRASE, seed=seed)
+    for name, content in _key_files().items():
+        write_private(data_dir / KEYS_DIRECTORY / name, content)
+
+
+@cache
+def _key_files() -> dict[str, bytes]:
+    """Name and content of the fixed keys' files, made once: a key's derivation takes a third of a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        keystore = Keystore(Path(folder), HRP)
+        paths = [keystore.create(name, PASSPHRASE, seed=seed).path for name, seed in SEEDS.items()]
+        return {path.name: path.read_bytes() for path in paths}
 
 
 @contextmanager
