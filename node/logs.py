@@ -27,6 +27,8 @@ LEVELS: Final = {
 PEER_LINES: Final = 20
 """Lines of one event that peers may cause in `PEER_WINDOW_S`."""
 PEER_WINDOW_S: Final = 10.0
+_HTTP_SERVER: Final = "aiohttp.server"
+_BAD_REQUEST: Final = 400
 
 
 def configure(level: str, form: str, stream: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -106,4 +108,10 @@ class _Bridge(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         line = get_logger(record.name)
+        if record.name == _HTTP_SERVER and getattr(error, "code", None) == _BAD_REQUEST:
+            # aiohttp takes bytes that are no HTTP, which anyone may send, for an error of the server.
+            line.info(
+                "what came is no HTTP", peer=record.getMessage().rpartition(" ")[2], error=str(error)[:200]
+            )
+            return
         line.log(record.levelno, record.getMessage(), **({"exc_info": error} if error else {}))

@@ -174,7 +174,10 @@ class RpcServer:
         )
         self._sockets.add(socket)
         try:
-            await socket.prepare(request)
+            try:
+                await socket.prepare(request)
+            except ConnectionError:  # nobody is left to answer; aiohttp would log it as a bug of this handler
+                return web.Response(status=400)
             async with asyncio.TaskGroup() as group:
                 outlet = _Outlet(socket, request, self._limits.send_s)
                 session = _SocketSession(outlet, self._dispatcher, self._hub, group, self._is_admin(request))

@@ -168,7 +168,10 @@ class WebSocketListener:
             max_msg_size=_REFUSED_SIZE, compress=False, heartbeat=HEARTBEAT_S, timeout=CLOSE_S
         )
         meter = _Meter(tcp)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:  # nobody is left to answer; aiohttp would log it as a bug of this handler
+            return web.Response(status=400)
         host, port = (tcp.get_extra_info("peername") or ("unknown", 0))[:2]
         link = WebSocketLink(socket, PeerAddress(host, port), meter, tcp.abort)
         try:

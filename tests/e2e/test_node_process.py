@@ -13,6 +13,7 @@ import pytest
 from engram.consensus.chainspec import Upgrade, dump_spec, load_spec, spec_id
 from engram.node.datadir import RUN_NAME, make_data_dir
 from engram.node.errors import NodeUnreachable, RemoteError
+from engram.node.logs import PEER_LINES
 from engram.p2p.messages import MAX_BLOCK_BYTES
 from tests.support.dev_node import address_of, dev_spec
 from tests.support.node_process import NodeProcess, engram, processes, refusal
@@ -52,6 +53,32 @@ def test_logs_for_machines(node: NodeProcess) -> None:
     lines = [json.loads(line) for line in node.log.splitlines()]
     assert [line["event"] for line in lines] == ["chain opened", "ready", "stopped"]
     assert all({"timestamp", "level", "service"} <= line.keys() for line in lines)
+
+
+GARBAGE = (
+    bytes(100),
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    b"GET /engram/p2p HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+)
+
+
+def test_garbage_on_its_ports_does_not_fill_the_log(node: NodeProcess) -> None:
+    with processes(node):
+        for port in (node.info["p2p_port"], node.info["rpc_port"]):
+            for garbage in (*GARBAGE, *GARBAGE[:1] * 50):
+                with socket.create_connection(("127.0.0.1", port)) as connection:
+                    connection.sendall(garbage)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65_536):
+                        pass
+        node.call("miner_mine", blocks=1)
+        assert node.stop() == 0
+    lines = [line for line in node.log.splitlines() if "no HTTP" in line]
+    assert 0 < len(lines) <= PEER_LINES
+    assert "Traceback" not in node.log
+    assert len(node.log) < 20_000
 
 
 def test_rpc_ends_a_node(node: NodeProcess) -> None:
