@@ -42,6 +42,9 @@ DEFERRED: Final = 32
 DEFERRED_HEADS: Final = 8
 """Heads for which a peer's transaction that came too early is tried again."""
 
+JUDGED_AGAIN: Final = 64
+"""Senders whose next transaction is judged again on a new head, in turn."""
+
 _NO_ROOM: Final = (BlockTransactionsExceeded, BlockBytesExceeded, BlockMacsExceeded)
 _STAYS: Final = frozenset(error.code for error in (*_NO_ROOM, NonceMismatch))
 """Reasons to be left out of one block that say nothing about the next."""
@@ -85,6 +88,7 @@ class Mempool:
         self._pool = Pool(limits or PoolLimits())
         self._accounts: dict[Address, int] = {}
         self._dropped: OrderedDict[Hash, str] = OrderedDict()
+        self._turn = 0
         self._left_out: dict[Hash, Hash] = {}
         """Txid -> id of the head on which another waiting transaction keeps it out."""
         self._deferred: OrderedDict[Hash, tuple[Transaction, int]] = OrderedDict()
@@ -198,12 +202,7 @@ class Mempool:
             if code in _STAYS or entry is None:
                 continue
             self._left_out[name] = head.id
-            try:
-                await in_worker(self._worker, self._admission.check, name, entry.tx, head)
-            except Refusal as refusal:
-                if head is not self._chain.head:
-                    return
-                self._drop(self._pool.remove(name), refusal.error.code)
+            await self._judge_again(entry, head)
 
     async def _admit(self, name: Hash, tx: Transaction) -> tuple[Entry, int]:
         if name in self._pool:
@@ -252,6 +251,7 @@ class Mempool:
             deferred = list(self._deferred.items())
             if len(self._pool) or change.disconnected:
                 await self._settle(change)
+                await self._judge_next()
             for name, (tx, heads) in deferred:
                 self._deferred.pop(name, None)
                 if not (await self.admit(tx)).accepted and heads > 1:
@@ -294,6 +294,25 @@ class Mempool:
             waiting = self._pool.of_sender(sender)
             if waiting and waiting[0].tx.nonce == nonce and waiting[0].tentative:
                 await self._reprice(waiting[0])
+
+    async def _judge_next(self) -> None:
+        """Drops what the head refuses: its sender should know, and his next must not wait behind it."""
+        senders, head = self._pool.senders(), self._chain.head
+        start = self._turn % max(1, len(senders))
+        chosen = (senders[start:] + senders[:start])[:JUDGED_AGAIN]
+        self._turn = start + len(chosen)
+        for sender in chosen:
+            waiting = self._pool.of_sender(sender)
+            if waiting and waiting[0].tx.nonce == self._accounts[sender]:
+                await self._judge_again(waiting[0], head)
+
+    async def _judge_again(self, entry: Entry, head: BlockRef) -> None:
+        """Drops an entry that `head` refuses, if that is still the head."""
+        try:
+            await in_worker(self._worker, self._admission.check, entry.txid, entry.tx, head)
+        except Refusal as refusal:
+            if head is self._chain.head:
+                self._drop(self._pool.remove(entry.txid), refusal.error.code)
 
     async def _reprice(self, entry: Entry) -> None:
         """Prices an entry that is next now. It keeps its place meanwhile: its sender's next nonce lies behind

@@ -7,7 +7,17 @@ from engram.statemachine.transaction import Transaction, txid
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
-from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, Running, fork, miner_address, running
+from tests.support.node_chain import (
+    ALICE,
+    BOB,
+    CAROL,
+    SPEC,
+    Running,
+    fork,
+    miner_address,
+    running,
+    settled,
+)
 
 RAW = b"brought twice"
 BROUGHT = PublishChunk(blob_id(RAW), len(RAW), 0, RAW)
@@ -59,6 +69,20 @@ async def test_what_the_head_itself_refuses_is_dropped_at_once() -> None:
         await assembled(node, branch)
         assert len(node.mempool) == 0
         assert node.mempool.drop_reason(txid(late)) == "blob_known"
+
+
+async def test_a_node_that_does_not_mine_drops_it_too() -> None:
+    """Else its sender's next transaction would wait for hours behind one that no block can hold."""
+    branch = MemoryChain(SPEC)
+    late = branch.sign(BOB, BROUGHT)
+    async with running() as node:
+        await admitted(node, late)
+        await node.take(branch.mine([branch.sign(ALICE, BROUGHT)]))
+        while len(node.mempool):
+            await settled()
+        assert node.mempool.drop_reason(txid(late)) == "blob_known"
+        assert node.mempool.next_nonce(BOB.address) == 0
+        await admitted(node, branch.sign(BOB, Transfer(CAROL.address, 1)))
 
 
 async def test_what_finds_no_room_is_tried_again_on_the_same_head() -> None:
