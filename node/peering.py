@@ -27,7 +27,8 @@ from engram.node.mempool import Mempool
 from engram.node.render import Renderer
 from engram.node.sync import Sync
 from engram.node.threads import Threads
-from engram.p2p.errors import DisconnectReason, weight_of
+from engram.p2p.errors import DialFailed, DisconnectReason, weight_of
+from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
 from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_HEADER_BYTES
 from engram.p2p.protocol import HeadSummary, Identity, Peer
@@ -178,13 +179,16 @@ class ChainDoor:
 
 
 class LoggedScores(PeerScores):
-    """The scores, and a line in the log for every session that ends."""
+    """The scores, and a line in the log for every session that ends and every dial that fails."""
 
     def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
         super().report(host, node_key, error)
         log = logs.get_logger("peers")
         write = log.warning if weight_of(error) else log.info
         write("a session ended", peer=node_key or host, host=host, error=error)
+
+    def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
+        logs.get_logger("peers").info("a peer cannot be reached", peer=str(address), error=error)
 
 
 def _check_answer(answer: ImportOutcome) -> None:

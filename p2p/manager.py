@@ -188,16 +188,21 @@ class PeerManager(Generic[B]):
 
     async def _dial(self, target: _Target) -> ChainError:
         try:
-            async with Deadline(self._clock, self._config.dial_s):
-                link = await self._transport.dial(target.address)
+            link = await self._connect(target.address)
         except DialFailed as error:
+            self._policy.not_reached(target.address, error)
             return error
-        except TimeoutError:
-            return DialFailed(f"no connection to {target.address} in {self._config.dial_s:g} s")
         try:
             return await self._converse(link, Role.DIALER, target)
         finally:
             target.session = None
+
+    async def _connect(self, address: PeerAddress) -> Link:
+        try:
+            async with Deadline(self._clock, self._config.dial_s):
+                return await self._transport.dial(address)
+        except TimeoutError:
+            raise DialFailed(f"no connection to {address} in {self._config.dial_s:g} s") from None
 
     async def _converse(self, link: Link, role: Role, target: _Target | None) -> ChainError:
         """One link from the first word to the last; returns why it ended."""

@@ -6,7 +6,8 @@ from collections import OrderedDict
 from typing import Final, Protocol
 
 from engram.p2p.clock import Clock
-from engram.p2p.errors import MAX_WEIGHT, weight_of
+from engram.p2p.errors import MAX_WEIGHT, DialFailed, weight_of
+from engram.p2p.link import PeerAddress
 from engram.primitives.errors import ChainError
 
 REFUSE_S: Final = 600.0
@@ -21,6 +22,10 @@ class PeerPolicy(Protocol):
 
     def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
         """A session ended with `error`; the key is None if the peer had not yet proved that it holds one."""
+        ...
+
+    def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
+        """No connection to this address could be made; it is tried again."""
         ...
 
     def allows(self, host: str, node_key: bytes | None) -> bool:
@@ -46,6 +51,9 @@ class PeerScores:
         self._scores.move_to_end(node_key)
         if len(self._scores) > MAX_SCORES:
             self._scores.popitem(last=False)
+
+    def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
+        """Nobody is to blame."""
 
     def allows(self, host: str, node_key: bytes | None) -> bool:
         if node_key is None or self.score(node_key) < MAX_WEIGHT:

@@ -4,6 +4,7 @@ import json
 import resource
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def test_a_node_answers_ends_and_comes_back(node: NodeProcess, number: signal.Si
         assert node.call("chain_head") == head
         assert node.info["node_id"] == first["node_id"]
         assert node.stop(number) == 0
+    assert "Traceback" not in node.log
+    assert "Warning" not in node.log
+
+
+def test_a_node_with_work_in_hand_ends_cleanly(node: NodeProcess) -> None:
+    with processes(node), ThreadPoolExecutor(2) as clients:
+        asking = clients.submit(node.call, "miner_mine", blocks=10**6)
+        listening = clients.submit(node.wait_height, 10**9)
+        node.wait_height(3)
+        assert node.stop() == 0
+        for client in (asking, listening):
+            with pytest.raises((RemoteError, NodeUnreachable)):
+                client.result()
     assert "Traceback" not in node.log
     assert "Warning" not in node.log
 

@@ -107,6 +107,9 @@ def test_a_peer_may_be_named_by_its_key(nodes: list[NodeProcess]) -> None:
             assert [peer["id"] for peer in two.call("peer_list")] == [one.info["node_id"]]
             while "wrong_peer" not in three.log:
                 assert three.call("peer_list") == []
+            three.call("peer_add", address="127.0.0.1:1")
+            while "dial_failed" not in three.log:
+                assert three.call("peer_list") == []
             third = f"{one.info['node_id']}@{one.peer_address}"
             assert three.call("peer_add", address=third) == {"address": third}
             follow(three, mine(one, 1))
