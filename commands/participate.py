@@ -168,6 +168,7 @@ async def strategy_of(
 
 def _show(teller: Teller, played: Played) -> None:
     facts = played.to_json()
-    shown = {**facts, "fees": format_coins(played.fees), "claimed": format_coins(played.claimed)}
+    money = {name: format_coins(facts[name]) for name in ("fees", "claimed", "maturing")}
+    shown = {**facts, **money}
     epochs = [f"{epoch['epoch']}: {epoch['code']}" for epoch in facts["epochs"]]
     teller.result(facts, {**shown, "epochs": epochs}.items())

@@ -82,7 +82,7 @@ def seal(session: Session, round_: str | None, seed: int, **options: Any) -> Non
     with Teller(as_json=session.as_json) as teller:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
-            from engram.participant.opener import Auditor, sealed_path
+            from engram.participant.auditor import Auditor, sealed_path
             from engram.participant.opening import sealed_part
 
             identity = await _audited(wallet, round_)
@@ -105,7 +105,7 @@ def audit(session: Session, round_: str | None) -> None:
     with Teller(as_json=session.as_json) as teller:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
-            from engram.participant.opener import Auditor
+            from engram.participant.auditor import Auditor
 
             identity = await _audited(wallet, round_)
             await Auditor(wallet, session.rounds_folder, teller.tell).audit(identity)

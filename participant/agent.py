@@ -37,6 +37,8 @@ class Played:
     """Sparks offered as fees."""
     claimed: int
     """Sparks of mature rewards, of this round or older, claimed at its end."""
+    maturing: int
+    """Sparks of rewards that can be claimed later."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -48,6 +50,7 @@ class Played:
             "epochs": [{"epoch": e.epoch, "code": e.code, "loss": e.loss} for e in self.epochs],
             "fees": self.fees,
             "claimed": self.claimed,
+            "maturing": self.maturing,
         }
 
 
@@ -109,7 +112,7 @@ class Agent:
         round_ = await self.view.get(Round, round_id)
         self._report(ended(round_))
         claimed = await claim_mature(self.wallet)
-        return Played(round_, tuple(reports), self.wallet.fees - fees, claimed.amount)
+        return Played(round_, tuple(reports), self.wallet.fees - fees, claimed.amount, claimed.maturing)
 
     async def open_round(self, model: Hash | None) -> Hash:
         """The round that is open now, of the model if one is named. Raises `NoOpenRound`."""

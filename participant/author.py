@@ -117,7 +117,7 @@ class Author:
             outcome = await self._commitments.outcome(secret)
             return self._told(EpochReport(epoch, outcome, secret.claim.loss, b"", b""))
         if standing is None:
-            round_ = await self.view.wait_phase(round_id, Phase.COMMIT, epoch)
+            round_ = await self._wait_commits(round_id, epoch)
             if len(round_.validation_opened) < round_.terms.validation:
                 raise RoundOver("the opener has not revealed the validation parts", got=round_id)
             try:
@@ -211,6 +211,14 @@ class Author:
             self._report(Notice(text, "left_committed", **stake))
             raise
         return self._told(EpochReport(epoch, code, secret.claim.loss, commit, reveal))
+
+    async def _wait_commits(self, round_id: Hash, epoch: int) -> Round:
+        """The round in the commit window of the epoch. Raises `RoundOver`."""
+        window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)
+        if await self.view.height() + 1 < window.first:
+            text = f"epoch {epoch}: waiting for its commit window from height {window.first}"
+            self._report(Notice(text, "waiting", phase="commit", height=window.first))
+        return await self.view.wait_phase(round_id, Phase.COMMIT, epoch)
 
     async def _is_aborting(self, round_id: Hash) -> bool:
         """Whether the opener has missed the reveal: no later epoch can be played."""

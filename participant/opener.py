@@ -28,7 +28,6 @@ from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
-from engram.statemachine.transactions.seal_part import SealPart
 
 INLINE_BYTES: Final = 256 * 1024
 """Larger contents are uploaded in chunks and named."""
@@ -37,11 +36,6 @@ INLINE_BYTES: Final = 256 * 1024
 def secrets_path(folder: Path, nonce: Hash) -> Path:
     """Where the secrets of the round with this nonce hash are kept."""
     return folder / f"{nonce.hex()}.secrets"
-
-
-def sealed_path(folder: Path, commitment: Hash) -> Path:
-    """Where a third party keeps the part that it sealed."""
-    return folder / f"{commitment.hex()}.sealed"
 
 
 class Opener:
@@ -74,7 +68,6 @@ class Opener:
         try:
             if len(round_.validation_opened) < round_.terms.validation:
                 await self.reveal(round_id, secrets)
-            self._report(Notice("waiting for the authors and the audit", "waiting", phase="audit"))
             await self.open_sealed(await self.view.get(Round, round_id), secrets)
         except RoundOver as error:
             self._report(Notice(f"too late: {error}", "phase_missed", code=error.code))
@@ -104,8 +97,7 @@ class Opener:
 
     async def reveal(self, round_id: Hash, secrets: RoundSecrets) -> Round:
         """Reveals the drawn validation parts that are still closed. Raises `RoundOver`."""
-        self._report(Notice("waiting for the draw", "waiting", phase="reveal"))
-        await self.view.wait_phase(round_id, Phase.REVEAL)
+        await self._wait(round_id, Phase.REVEAL, "the draw")
 
         async def owed() -> Sequence[TxPayload]:
             round_ = await self.view.get(Round, round_id)
@@ -130,7 +122,7 @@ class Opener:
         Raises `RoundOver` where some still are and the audit is over.
         """
         try:
-            round_ = await self.view.wait_phase(round_.id, Phase.AUDIT)
+            round_ = await self._wait(round_.id, Phase.AUDIT, "the authors, and the audit")
         except RoundOver:
             round_ = await self.view.get(Round, round_.id)
             if round_.status == RoundStatus.OPEN and _sealed_closed(round_):
@@ -148,64 +140,19 @@ class Opener:
             self._report(Notice(f"{count} sealed parts are open", "sealed_opened", parts=count))
         return await self.view.get(Round, round_.id)
 
+    async def _wait(self, round_id: Hash, phase: Phase, what: str) -> Round:
+        """The round in this phase. Raises `RoundOver`."""
+        span = await self.view.span(await self.view.get(Round, round_id), phase)
+        if await self.view.height() + 1 < span.first:
+            text = f"waiting for {what}, up to height {span.first}"
+            self._report(Notice(text, "waiting", phase=phase.name.lower(), height=span.first))
+        return await self.view.wait_phase(round_id, phase)
+
     async def _content(self, secrets: RoundSecrets, commitment: Hash) -> tuple[Hash, Content]:
         part = secrets.part(commitment)
         if part is None:
             raise SecretsNotFound("the secrets do not hold a part that was drawn", got=commitment)
         return part.salt, await content_of(self.wallet, part.raw)
-
-
-class Auditor:
-    """A third party that seals one part of its own beside the opener's."""
-
-    def __init__(self, wallet: Wallet, folder: Path, report: Report) -> None:
-        self.wallet: Final = wallet
-        self.view: Final = ChainView(wallet.client)
-        self._folder = folder
-        self._report = report
-
-    async def seal(self, round_id: Hash, secrets: RoundSecrets) -> None:
-        """Commits to the first part of `secrets`, which is saved first.
-
-        Raises `RoundOver`, and as `Wallet.execute` does.
-        """
-        part = secrets.parts[0]
-        save_secrets(sealed_path(self._folder, part.commitment), secrets)
-        await self.view.wait_phase(round_id, Phase.OPEN)
-        await self.wallet.execute(SealPart(round_id, part.commitment))
-        self._report(Notice("a third party has sealed a part", "sealed", commitment=part.commitment.hex()))
-
-    async def audit(self, round_id: Hash) -> None:
-        """`open_sealed` with what `seal` saved. Safe to call again after a crash.
-
-        Raises `SecretsNotFound` where this account has sealed nothing here, and as `open_sealed` does.
-        """
-        await self.open_sealed(round_id, self._saved(await self.view.get(Round, round_id)))
-
-    async def open_sealed(self, round_id: Hash, secrets: RoundSecrets) -> None:
-        """Opens the part in the audit, if any candidate waits for it. Raises `RoundOver` past the audit."""
-        part = secrets.parts[0]
-        self._report(Notice("waiting for the audit", "waiting", phase="audit"))
-        round_ = await self.view.wait_phase(round_id, Phase.AUDIT)
-        if not round_.candidates:
-            self._report(Notice("no candidate needs the sealed part", "no_candidates"))
-            return
-
-        async def owed() -> Sequence[TxPayload]:
-            opened = {item.commitment for item in (await self.view.get(Round, round_id)).sealed_opened}
-            if part.commitment in opened:
-                return []
-            content = await content_of(self.wallet, part.raw)
-            return [RevealSealed(round_id, part.commitment, part.salt, content)]
-
-        await fulfil(self.wallet, owed)
-        self._report(Notice("the third party's part is open", "sealed_opened", parts=1))
-
-    def _saved(self, round_: Round) -> RoundSecrets:
-        mine = [item for item in round_.third_party if item.author == self.wallet.key.address]
-        if not mine:
-            raise SecretsNotFound("this account has sealed no part in the round", got=round_.id)
-        return load_secrets(sealed_path(self._folder, mine[0].commitment))
 
 
 def _sealed_closed(round_: Round) -> list[Hash]:

@@ -12,10 +12,11 @@ from engram.statemachine.transactions.claim_rewards import MAX_HEIGHTS, ClaimRew
 
 @dataclass(frozen=True)
 class Claimed:
-    """What was claimed."""
+    """What was claimed, and what cannot be yet; in sparks."""
 
     amount: int
     transactions: tuple[Hash, ...]
+    maturing: int
 
 
 async def claim_mature(wallet: Wallet) -> Claimed:
@@ -23,10 +24,11 @@ async def claim_mature(wallet: Wallet) -> Claimed:
 
     Raises as `Wallet.send` does.
     """
-    rewards = [reward for reward in (await wallet.account())["maturing"] if reward["mature"]]
-    claims = claims_of(reward["height"] for reward in rewards)
+    rewards = (await wallet.account())["maturing"]
+    claims = claims_of(reward["height"] for reward in rewards if reward["mature"])
     txids = [await wallet.send(claim) for claim in claims]
-    return Claimed(sum(reward["amount"] for reward in rewards), tuple(txids))
+    mature = sum(reward["amount"] for reward in rewards if reward["mature"])
+    return Claimed(mature, tuple(txids), sum(reward["amount"] for reward in rewards) - mature)
 
 
 def claims_of(heights: Iterable[int]) -> list[ClaimRewards]:

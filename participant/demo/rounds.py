@@ -12,12 +12,13 @@ import numpy as np
 
 from engram.participant import adversaries, drafting
 from engram.participant.architect import dense_network
+from engram.participant.auditor import Auditor
 from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
 from engram.participant.demo.cast import AUDITOR, AUTHORS, COIN, COPYCAT, FOUNDER
 from engram.participant.demo.data import SEALED, VALIDATION
 from engram.participant.demo.scene import Scene
-from engram.participant.opener import Auditor, Opener
+from engram.participant.opener import Opener
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.task import Strategy
 from engram.participant.view import ChainView

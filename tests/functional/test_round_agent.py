@@ -61,6 +61,7 @@ async def test_an_agent_plays_one_round_after_the_other_and_claims_what_matures(
         assert played[0].to_json()["epochs"][0]["code"] == "candidate_admitted"
         assert played[1].claimed > 0, "alice's bounty of the first round had matured"
         assert played[0].fees > 0
+        assert played[0].maturing > 0
 
 
 async def test_an_agent_refuses_what_it_could_not_play(tmp_path: Path) -> None:

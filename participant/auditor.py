@@ -1,0 +1,82 @@
+"""A third party in a round: seals a part of its own beside the opener's, and opens it in the audit.
+
+The part is on disk before it is sealed, and both steps can be taken again after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from engram.participant.duties import fulfil
+from engram.participant.errors import SecretsNotFound
+from engram.participant.notices import Notice, Report
+from engram.participant.opener import content_of
+from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
+from engram.participant.view import ChainView
+from engram.participant.wallet import Wallet
+from engram.primitives.types import Hash
+from engram.statemachine.phases import Phase
+from engram.statemachine.round_records import Round
+from engram.statemachine.transaction import TxPayload
+from engram.statemachine.transactions.reveal_sealed import RevealSealed
+from engram.statemachine.transactions.seal_part import SealPart
+
+
+def sealed_path(folder: Path, commitment: Hash) -> Path:
+    """Where a third party keeps the part that it sealed."""
+    return folder / f"{commitment.hex()}.sealed"
+
+
+class Auditor:
+    """A third party that seals one part of its own beside the opener's."""
+
+    def __init__(self, wallet: Wallet, folder: Path, report: Report) -> None:
+        self.wallet: Final = wallet
+        self.view: Final = ChainView(wallet.client)
+        self._folder = folder
+        self._report = report
+
+    async def seal(self, round_id: Hash, secrets: RoundSecrets) -> None:
+        """Commits to the first part of `secrets`, which is saved first.
+
+        Raises `RoundOver`, and as `Wallet.execute` does.
+        """
+        part = secrets.parts[0]
+        save_secrets(sealed_path(self._folder, part.commitment), secrets)
+        await self.view.wait_phase(round_id, Phase.OPEN)
+        await self.wallet.execute(SealPart(round_id, part.commitment))
+        self._report(Notice("a third party has sealed a part", "sealed", commitment=part.commitment.hex()))
+
+    async def audit(self, round_id: Hash) -> None:
+        """`open_sealed` with what `seal` saved. Safe to call again after a crash.
+
+        Raises `SecretsNotFound` where this account has sealed nothing here, and as `open_sealed` does.
+        """
+        await self.open_sealed(round_id, self._saved(await self.view.get(Round, round_id)))
+
+    async def open_sealed(self, round_id: Hash, secrets: RoundSecrets) -> None:
+        """Opens the part in the audit, if any candidate waits for it. Raises `RoundOver` past the audit."""
+        part = secrets.parts[0]
+        self._report(Notice("waiting for the audit", "waiting", phase="audit"))
+        round_ = await self.view.wait_phase(round_id, Phase.AUDIT)
+        if not round_.candidates:
+            self._report(Notice("no candidate needs the sealed part", "no_candidates"))
+            return
+
+        async def owed() -> Sequence[TxPayload]:
+            opened = {item.commitment for item in (await self.view.get(Round, round_id)).sealed_opened}
+            if part.commitment in opened:
+                return []
+            content = await content_of(self.wallet, part.raw)
+            return [RevealSealed(round_id, part.commitment, part.salt, content)]
+
+        await fulfil(self.wallet, owed)
+        self._report(Notice("the third party's part is open", "sealed_opened", parts=1))
+
+    def _saved(self, round_: Round) -> RoundSecrets:
+        mine = [item for item in round_.third_party if item.author == self.wallet.key.address]
+        if not mine:
+            raise SecretsNotFound("this account has sealed no part in the round", got=round_.id)
+        return load_secrets(sealed_path(self._folder, mine[0].commitment))
