@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,8 @@ from engram.statemachine.transaction import UnsignedTransaction, sign, sign_unsi
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import COIN, MemoryChain, key
 from tests.support.node_chain import ALICE, BOB, SPEC, fork, resealed, without_work
-from tests.support.node_network import Member, NodeNetwork, ServedChain, node_network, until
+from tests.support.node_network import Member, NodeNetwork, until
+from tests.support.served_chain import ServedChain
 
 CHAIN = MemoryChain(SPEC)
 STRANGER = key(99)
@@ -92,12 +92,6 @@ def endings(logs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 @pytest.fixture
-async def network(tmp_path: Path) -> AsyncIterator[NodeNetwork]:
-    async with node_network(tmp_path) as network:
-        yield network
-
-
-@pytest.fixture
 async def node(network: NodeNetwork) -> AsyncIterator[Member]:
     """A node with one block and one waiting transaction, which must both be there in the end."""
     node = await network.start("node")
@@ -132,8 +126,7 @@ async def test_a_bad_transaction_by_a_peer(network: NodeNetwork, node: Member, c
         manager.gossip.announce_transactions((txid,))
         await until(lambda: network.count("node", "peer", GetTransactions))
         if reason is not None:
-            await until(lambda: peer.partings)
-            assert peer.partings[0][1] == reason
+            assert await peer.parting() == reason
             await until(lambda: endings(logs))
             assert endings(logs) == [code]
         else:
@@ -170,8 +163,7 @@ async def test_a_bad_block_by_a_peer(network: NodeNetwork, node: Member, case: s
         manager = await network.serve("peer", peer, "node")
         await network.connected(node)
         manager.gossip.announce_block(block_id((block if isinstance(block, Block) else BLOCK).header))
-        await until(lambda: peer.partings)
-        assert peer.partings[0][1] == reason
+        assert await peer.parting() == reason
         await until(lambda: endings(logs))
         assert endings(logs) == [code]
     assert node.chain.head.height == 1

@@ -18,7 +18,7 @@ from engram.statemachine.transactions.transfer import Transfer
 from tests.support.dev_node import address_of, dev_spec, running_node
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, SPEC
-from tests.support.node_network import NodeNetwork, node_network, until
+from tests.support.node_network import NodeNetwork, until
 from tests.support.rpc_round import RpcPlay
 
 Heard = dict[str, list[Any]]
@@ -39,12 +39,6 @@ async def listening(url: str) -> AsyncIterator[Heard]:
             yield heard
         finally:
             listener.cancel()
-
-
-@pytest.fixture
-async def network(tmp_path: Path) -> AsyncIterator[NodeNetwork]:
-    async with node_network(tmp_path) as network:
-        yield network
 
 
 async def test_rounds_versions_transactions_and_heads(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from engram.node.verify import SignatureVerifier
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Hash
 from engram.statemachine.scoring import Scorer
+from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import GENESIS_MS, MemoryChain, easy_spec, key, search
 
 ALICE, BOB, CAROL = (key(number) for number in (1, 2, 3))
@@ -151,6 +152,15 @@ def resealed(block: Block, **changes: object) -> Block:
     """The block with some header fields changed, and a nonce that meets whatever target it names."""
     header = replace(block.header, **changes)  # type: ignore[arg-type]
     return Block(replace(header, nonce=search(SPEC, header)), block.transactions)
+
+
+def paying_chain(blocks: int, *, miner: bytes = bytes(20)) -> MemoryChain:
+    """A chain of so many blocks above genesis, of which every third holds a transfer of Alice to Bob."""
+    chain = MemoryChain(SPEC)
+    for number in range(blocks):
+        transfer = [chain.sign(ALICE, Transfer(BOB.address, 1 + number))] if number % 3 == 0 else []
+        chain.mine(transfer, miner=miner)
+    return chain
 
 
 def ids(blocks: Sequence[Block]) -> list[Hash]:

@@ -8,36 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from engram.consensus.block import Block, block_id
-from engram.consensus.chainspec import ChainSpec, chain_id
+from engram.consensus.block import Block
+from engram.consensus.chainspec import ChainSpec
 from engram.node.chain import Chain
 from engram.node.clock import Clock, FakeClock, SystemClock
 from engram.node.config import Config
 from engram.node.datadir import load_token
-from engram.node.headers import work_of_header
 from engram.node.node import Node
 from engram.node.services import Services
-from engram.p2p.errors import DisconnectReason
-from engram.p2p.link import Link, Listener, PeerAddress
+from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerConfig, PeerManager
-from engram.p2p.memory import MemoryNetwork, MemoryTransport
-from engram.p2p.messages import GetBlock, GetTransactions, Message, Phase, decode_frame
-from engram.p2p.protocol import CheckedBlock, HeadSummary, Identity, Peer
+from engram.p2p.memory import MemoryNetwork
+from engram.p2p.messages import Message
+from engram.p2p.protocol import CheckedBlock
 from engram.p2p.scores import PeerScores
-from engram.primitives.codec import encode
-from engram.primitives.errors import NotReady
-from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Hash
 from engram.statemachine.transaction import Transaction, txid
 from tests.support.node_chain import CAROL, SPEC, reach
 from tests.support.p2p_chain import WAIT_S
+from tests.support.recorded_links import RecordedTransport, Said
+from tests.support.served_chain import ServedChain
 
 PORT: Final = 8646
 
@@ -47,76 +43,6 @@ async def until(happened: Callable[[], object]) -> None:
     async with asyncio.timeout(WAIT_S):
         while not happened():  # noqa: ASYNC110 (nothing tells when it changes)
             await asyncio.sleep(0.001)
-
-
-class Said(NamedTuple):
-    """One frame on its way."""
-
-    source: str
-    target: str
-    message: Message
-
-
-class _RecordedLink:
-    """A link that notes what its own side sends."""
-
-    def __init__(self, link: Link, source: str, said: list[Said]) -> None:
-        self._link = link
-        self._source = source
-        self._said = said
-
-    @property
-    def remote(self) -> PeerAddress:
-        return self._link.remote
-
-    async def send(self, frame: bytes) -> None:
-        phase = Phase.HANDSHAKE if frame[0] in (0, 1) else Phase.SESSION
-        self._said.append(Said(self._source, self._link.remote.host, decode_frame(frame, phase)))
-        await self._link.send(frame)
-
-    async def receive(self) -> bytes:
-        return await self._link.receive()
-
-    def open_up(self) -> None:
-        self._link.open_up()
-
-    async def close(self) -> None:
-        await self._link.close()
-
-    def abort(self) -> None:
-        self._link.abort()
-
-
-class _RecordedTransport(MemoryTransport):
-    """The transport of one host, every link of it recorded."""
-
-    def __init__(self, network: MemoryNetwork, host: str, said: list[Said]) -> None:
-        super().__init__(network, host)
-        self._source = host
-        self._said = said
-
-    @asynccontextmanager
-    async def listen(self, host: str, port: int) -> AsyncIterator[Listener]:
-        async with super().listen(host, port) as listener:
-            yield _RecordedListener(listener, self._source, self._said)
-
-    async def dial(self, address: PeerAddress) -> Link:
-        return _RecordedLink(await super().dial(address), self._source, self._said)
-
-
-@dataclass(frozen=True)
-class _RecordedListener:
-    listener: Listener
-    source: str
-    said: list[Said]
-
-    @property
-    def port(self) -> int:
-        return self.listener.port
-
-    async def links(self) -> AsyncIterator[Link]:
-        async for link in self.listener.links():
-            yield _RecordedLink(link, self.source, self.said)
 
 
 class Member:
@@ -211,7 +137,7 @@ class NodeNetwork:
             mine=mine,
             miner_address=format_address(CAROL.address, self.spec.hrp),
         )
-        transport = _RecordedTransport(self.network, name, self.said)
+        transport = RecordedTransport(self.network, name, self.said)
         node = Node(config, self.spec, clock=self.clock, transport=transport, mine_on_demand=True)
         task = asyncio.create_task(node.run(), name=f"node {name}")
         ready = asyncio.create_task(node.ready.wait())
@@ -252,7 +178,7 @@ class NodeNetwork:
         manager: PeerManager[CheckedBlock] = PeerManager(
             PeerConfig(name, PORT, tuple(PeerAddress(peer, PORT) for peer in peers)),
             chain,
-            _RecordedTransport(self.network, name, self.said),
+            RecordedTransport(self.network, name, self.said),
             PrivateKey.from_seed(name.encode().ljust(32, b"\0")),
             clock=self.clock,
             rng=random.Random(name),
@@ -277,17 +203,7 @@ class NodeNetwork:
 
     def asked(self, name: str, wanted: Hash) -> int:
         """How often a host has asked for a block or a transaction."""
-        return len([said for said in self.said if said.source == name and wanted in _wanted(said.message)])
-
-
-def _wanted(message: Message) -> Sequence[Hash]:
-    match message:
-        case GetBlock():
-            return (message.block_id,)
-        case GetTransactions():
-            return message.txids
-        case _:
-            return ()
+        return len([said for said in self.said if said.source == name and wanted in said.wanted])
 
 
 @asynccontextmanager
@@ -300,84 +216,3 @@ async def node_network(
         yield network
     finally:
         await network.close()
-
-
-Body = Callable[[Hash], Awaitable[bytes | None]]
-
-
-@dataclass
-class ServedChain:
-    """What a peer pretends to have: `ChainProtocol` over a list of blocks, genesis first."""
-
-    blocks: list[Block]
-    spec: ChainSpec = SPEC
-    body: Body | None = None
-    """What it answers to a request for a block, if not the block."""
-    claimed_work: int | None = None
-    """The work that it says its chain has, if not the true one."""
-    transactions: dict[Hash, bytes] = field(default_factory=dict)
-    """What it answers to requests for transactions."""
-    partings: list[tuple[bytes, DisconnectReason]] = field(default_factory=list)
-
-    def offer(self, raw: bytes) -> Hash:
-        """Has something to answer with where a transaction is asked for; the id to announce."""
-        name = tagged_hash(Tag.TRANSACTION_ID, raw)
-        self.transactions[name] = raw
-        return name
-
-    @property
-    def identity(self) -> Identity:
-        return Identity(chain_id(self.spec), block_id(self.blocks[0].header), "served/1")
-
-    @property
-    def head(self) -> HeadSummary:
-        header = self.blocks[-1].header
-        work = sum(work_of_header(block.header) for block in self.blocks)
-        return HeadSummary(header.height, block_id(header), self.claimed_work or work)
-
-    async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
-        names = [block_id(block.header) for block in self.blocks]
-        start = max((names.index(name) for name in locator if name in names), default=0)
-        return [encode(block.header) for block in self.blocks[start + 1 :][:limit]]
-
-    async def block_bytes(self, block_id_: bytes) -> bytes | None:
-        if self.body is not None:
-            return await self.body(block_id_)
-        return self.found(block_id_)
-
-    def found(self, name: Hash) -> bytes | None:
-        """The bytes of a block that it has."""
-        return next((encode(block) for block in self.blocks if block_id(block.header) == name), None)
-
-    async def transaction_bytes(self, txid: bytes) -> bytes | None:
-        return self.transactions.get(txid)
-
-    async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
-        return ()
-
-    async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
-        return ()
-
-    def waiting_transactions(self) -> Sequence[bytes]:
-        return ()
-
-    async def caught_up(self) -> None:
-        pass
-
-    def transaction_id(self, raw: bytes) -> bytes:
-        return bytes(32)
-
-    async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
-        raise NotReady("it wants no blocks")
-
-    async def on_block(self, peer: Peer, block: CheckedBlock) -> None:
-        raise NotReady("it wants no blocks")
-
-    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
-        pass
-
-    def on_peer_connected(self, peer: Peer) -> None:
-        pass
-
-    def on_peer_disconnected(self, peer: Peer, reason: DisconnectReason) -> None:
-        self.partings.append((peer.node_key, reason))

@@ -8,7 +8,7 @@ from engram.p2p.errors import DisconnectReason
 from engram.p2p.link import PeerAddress
 from engram.p2p.protocol import HeadSummary, PeerInfo
 from engram.primitives.errors import ChainError
-from tests.support.node_network import ServedChain
+from tests.support.served_chain import ServedChain
 
 
 class ScriptedPeer:

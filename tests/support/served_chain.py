@@ -1,0 +1,108 @@
+"""A peer's side of the peer protocol that serves any blocks and takes none: `ChainProtocol` over a list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from engram.consensus.block import Block, block_id
+from engram.consensus.chainspec import ChainSpec, chain_id
+from engram.node.headers import work_of_header
+from engram.p2p.errors import DisconnectReason
+from engram.p2p.protocol import CheckedBlock, HeadSummary, Identity, Peer
+from engram.primitives.codec import encode
+from engram.primitives.errors import NotReady
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import Hash
+from tests.support.node_chain import SPEC
+from tests.support.p2p_chain import WAIT_S
+
+Body = Callable[[Hash], Awaitable[bytes | None]]
+
+
+@dataclass
+class ServedChain:
+    """What a peer pretends to have: `ChainProtocol` over a list of blocks, genesis first."""
+
+    blocks: list[Block]
+    spec: ChainSpec = SPEC
+    body: Body | None = None
+    """What it answers to a request for a block, if not the block."""
+    claimed_work: int | None = None
+    """The work that it says its chain has, if not the true one."""
+    transactions: dict[Hash, bytes] = field(default_factory=dict)
+    """What it answers to requests for transactions."""
+    partings: list[tuple[bytes, DisconnectReason]] = field(default_factory=list)
+    _parted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def parting(self) -> DisconnectReason:
+        """Why the first session ended, once it has."""
+        async with asyncio.timeout(WAIT_S):
+            while not self.partings:
+                await self._parted.wait()
+        return self.partings[0][1]
+
+    def offer(self, raw: bytes) -> Hash:
+        """Has something to answer with where a transaction is asked for; the id to announce."""
+        name = tagged_hash(Tag.TRANSACTION_ID, raw)
+        self.transactions[name] = raw
+        return name
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(chain_id(self.spec), block_id(self.blocks[0].header), "served/1")
+
+    @property
+    def head(self) -> HeadSummary:
+        header = self.blocks[-1].header
+        work = sum(work_of_header(block.header) for block in self.blocks)
+        return HeadSummary(header.height, block_id(header), self.claimed_work or work)
+
+    async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
+        names = [block_id(block.header) for block in self.blocks]
+        start = max((names.index(name) for name in locator if name in names), default=0)
+        return [encode(block.header) for block in self.blocks[start + 1 :][:limit]]
+
+    async def block_bytes(self, block_id_: bytes) -> bytes | None:
+        if self.body is not None:
+            return await self.body(block_id_)
+        return self.found(block_id_)
+
+    def found(self, name: Hash) -> bytes | None:
+        """The bytes of a block that it has."""
+        return next((encode(block) for block in self.blocks if block_id(block.header) == name), None)
+
+    async def transaction_bytes(self, txid: bytes) -> bytes | None:
+        return self.transactions.get(txid)
+
+    async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
+        return ()
+
+    async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
+        return ()
+
+    def waiting_transactions(self) -> Sequence[bytes]:
+        return ()
+
+    async def caught_up(self) -> None:
+        pass
+
+    def transaction_id(self, raw: bytes) -> bytes:
+        return bytes(32)
+
+    async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
+        raise NotReady("it wants no blocks")
+
+    async def on_block(self, peer: Peer, block: CheckedBlock) -> None:
+        raise NotReady("it wants no blocks")
+
+    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
+        pass
+
+    def on_peer_connected(self, peer: Peer) -> None:
+        pass
+
+    def on_peer_disconnected(self, peer: Peer, reason: DisconnectReason) -> None:
+        self.partings.append((peer.node_key, reason))
+        self._parted.set()
