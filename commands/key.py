@@ -50,8 +50,8 @@ def list_keys(session: Session) -> None:
     """List the keys: names, addresses, files. Needs no passphrase."""
     columns = (
         Column("name", lambda row: row["name"]),
-        Column("address", lambda row: row["address"]),
-        Column("file", lambda row: row["file"]),
+        Column("address", lambda row: row["address"], whole=True),
+        Column("file", lambda row: row["file"], whole=True),
     )
     rows = [
         {"name": entry.name, "address": session.address(entry.name), "file": str(entry.path)}

@@ -157,12 +157,12 @@ def _show(session: Session, place: Path) -> None:
     columns = (
         Column("node", lambda row: row["name"]),
         Column("pid", lambda row: row["pid"], right=True),
-        Column("rpc", lambda row: row["rpc_url"]),
+        Column("rpc", lambda row: row["rpc_url"], whole=True),
         Column("height", lambda row: _fact(row, "head", "height"), right=True),
         Column("head", lambda row: short(_fact(row, "head", "id") or "")),
         Column("peers", lambda row: _fact(row, "peers"), right=True),
         Column("mempool", lambda row: _fact(row, "mempool", "count"), right=True),
-        Column("data directory", lambda row: row["data_dir"]),
+        Column("data directory", lambda row: row["data_dir"], whole=True),
     )
     session.show_rows(rows, columns, "no nodes")
 

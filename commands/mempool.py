@@ -30,7 +30,7 @@ def list_waiting(session: Session) -> None:
     from engram.statemachine.transactions import TX_TYPES
 
     columns = (
-        Column("transaction", lambda row: row["txid"]),
+        Column("transaction", lambda row: row["txid"], whole=True),
         Column("sender", lambda row: row["sender"]),
         Column("nonce", lambda row: row["nonce"], right=True),
         Column("type", lambda row: TX_TYPES[row["kind"]].NAME if row["kind"] in TX_TYPES else row["kind"]),

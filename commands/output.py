@@ -15,6 +15,7 @@ import click
 
 SHORT_DIGITS: Final = 12
 """Hexadecimal digits of an id in a table; commands take any unambiguous beginning of an id."""
+ID_DIGITS: Final = 64
 LONG_VALUE: Final = 24
 """Characters from which on the members of a list get a line each."""
 PIPE_WIDTH: Final = 400
@@ -29,7 +30,9 @@ class Column:
     value: Callable[[Any], object]
     """What a row shows here."""
     right: bool = False
-    """Aligned as numbers are."""
+    """Aligned as numbers are, and never cut."""
+    whole: bool = False
+    """Broken over lines in a narrow terminal, where other text is cut: people copy it."""
 
 
 def print_json(value: object) -> None:
@@ -68,22 +71,30 @@ def print_table(columns: Sequence[Column], rows: Sequence[object], empty: str) -
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(show(column.value(row))) for column in columns))
+    texts = [[show(column.value(row)) for column in columns] for row in rows]
+    for column, cells in zip(columns, zip(*texts, strict=True), strict=True):
+        table.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            overflow="fold" if column.whole else "ellipsis",
+            min_width=max(map(len, (*column.title.split(), *(cells if column.right else ())))),
+        )
+    for line in texts:
+        table.add_row(*map(Text, line))
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, highlight=False, width=None if terminal else PIPE_WIDTH)
     console.print(table)
 
 
 def show(value: object) -> str:
-    """The text of one value."""
+    """The text of one value; an id of zeros names nothing."""
     match value:
         case None | "" | () | []:
             return "-"
         case bool():
             return "yes" if value else "no"
+        case str() if len(value) == ID_DIGITS and not value.strip("0"):
+            return "-"
         case list() | tuple():
             return ", ".join(show(item) for item in value)
         case _:

@@ -20,7 +20,7 @@ def list_peers(session: Session) -> None:
     """List the peers that the node has a session with."""
     columns = (
         Column("peer", lambda row: short(row["id"])),
-        Column("address", lambda row: row["address"]),
+        Column("address", lambda row: row["address"], whole=True),
         Column("direction", lambda row: row["direction"]),
         Column("height", lambda row: row["height"], right=True),
     )

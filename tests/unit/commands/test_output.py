@@ -1,5 +1,9 @@
 """What people and pipes get to see."""
 
+import sys
+from dataclasses import replace
+
+import click
 import pytest
 
 from engram.commands.output import Column, print_fields, print_table, short, show
@@ -20,6 +24,8 @@ COLUMNS = (Column("name", lambda row: row[0]), Column("number", lambda row: row[
         (0, "0"),
         ([1, None], "1, -"),
         ("x", "x"),
+        ("0" * 64, "-"),
+        ("0" * 12, "0" * 12),
     ],
 )
 def test_values(value: object, text: str) -> None:
@@ -58,6 +64,20 @@ def test_a_table_in_a_pipe_is_never_cut(capsys: pytest.CaptureFixture[str]) -> N
     assert first.split() == ["x" * 150, "7"]
     assert second.split() == ["[bold]y", "12"]
     assert first.index("7") == second.index("2")
+
+
+def test_a_narrow_terminal_cuts_names_and_never_numbers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    number = Column("a long title", lambda row: row[1], right=True)
+    print_table((COLUMNS[0], number), [("x" * 60, 123_456_789_012)], "nothing")
+    lines = click.unstyle(capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert lines[-1].split() == ["x" * 25 + "…", "123456789012"]
+    print_table((replace(COLUMNS[0], whole=True), number), [("x" * 60, 1)], "nothing")
+    assert capsys.readouterr().out.count("x") == 60
 
 
 def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:
