@@ -17,6 +17,12 @@ class KeyNotChosen(InvalidInput):
     code = "key_not_chosen"
 
 
+class ForeignNode(InvalidInput):
+    """No node runs on the data directory; at its port is one of another chain, which --rpc would mean."""
+
+    code = "foreign_node"
+
+
 class SeedInvalid(InvalidInput):
     """A seed is 64 hexadecimal digits, the 32 bytes of an Ed25519 private key."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from engram.commands import output
-from engram.commands.errors import KeyNotChosen, PassphraseMissing
+from engram.commands.errors import ForeignNode, KeyNotChosen, PassphraseMissing
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -78,6 +78,7 @@ class Session:
 
         async def with_client() -> T:
             async with self.client(admin=admin) as client:
+                await self._check_chain(client)
                 return await action(client)
 
         return asyncio.run(with_client())
@@ -112,9 +113,27 @@ class Session:
 
         async def with_client() -> T:
             async with PatientClient(find, report) as client:
+                await self._check_chain(client)
                 return await action(Wallet(client, key))
 
         return asyncio.run(with_client())
+
+    async def _check_chain(self, client: RpcClient) -> None:
+        """Raises `ForeignNode` where the node was only guessed and is not of the data directory's chain."""
+        from engram.node.datadir import find_run_info, read_spec
+        from engram.node.errors import ChainNotFound
+
+        if self._rpc is not None or find_run_info(self.config.data_dir) is not None:
+            return
+        try:
+            spec = read_spec(self.config.data_dir)
+        except ChainNotFound:
+            return
+        from engram.consensus.chainspec import spec_id
+
+        served = str((await client.call("node_info"))["spec_id"])
+        if served != spec_id(spec).hex():
+            raise ForeignNode(expected=spec_id(spec), got=bytes.fromhex(served))
 
     @property
     def rounds_folder(self) -> Path:
@@ -195,10 +214,15 @@ class Session:
 
         Raises `BadAddress`, `KeyNotFound`, `KeyNotChosen`.
         """
+        from engram.primitives.errors import BadAddress
         from engram.primitives.keys import format_address, parse_address
 
-        if text is None or text in [entry.name for entry in self.keystore.entries()]:
+        names = [entry.name for entry in self.keystore.entries()]
+        if text is None or text in names:
             return format_address(self.key_entry(text).address, self.hrp)
+        if not text.lower().startswith(f"{self.hrp}1"):
+            there = ", ".join(names) or "none"
+            raise BadAddress(f"neither an address ({self.hrp}1…) nor a key; the keys: {there}", got=text)
         return format_address(parse_address(text, self.hrp), self.hrp)
 
     def show(self, result: object, fields: Iterable[tuple[str, object]]) -> None:
