@@ -92,7 +92,7 @@ class Agent:
         if self._data is not None:
             check_inputs(self._data, await self.view.get(Model, round_.model))
             if not self._data.of_classes(range(round_.classes)).rows:
-                raise DatasetMismatch("no row has a label of the round", expected=round_.classes - 1)
+                raise DatasetMismatch(f"no row has a label from 0 to {round_.classes - 1}, as the round has")
         bond, most = round_.terms.author_bond, self._limits.max_bond
         if most is not None and bond > most:
             raise BondAboveLimit(expected=most, got=bond)

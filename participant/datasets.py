@@ -23,6 +23,8 @@ from engram.participant import errors
 
 MAX_VALUES = 2**30
 """Features a file may hold; more is refused before anything is allocated."""
+SHOWN_LETTERS = 40
+"""Letters of a bad row that are shown."""
 
 MNIST_SHA256 = {
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -206,10 +208,21 @@ def _from_table(text: str, name: str) -> Dataset:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise errors.EmptyDataset(f"{name} holds no rows")
-    try:
-        table = np.array([[int(cell) for cell in line.split(",")] for line in lines], dtype=np.int64)
-    except (ValueError, OverflowError) as error:
-        raise errors.ForeignDataset(f"{name}: every line must hold as many whole numbers: {error}") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(np.array([int(cell) for cell in line.split(",")], dtype=np.int64))
+        except (ValueError, OverflowError) as error:
+            raise errors.ForeignDataset(
+                f"{name}: row {number} is not whole numbers with commas between them, the label last; "
+                "a line of titles must go",
+                got=line[:SHOWN_LETTERS],
+            ) from error
+        if len(rows[-1]) != len(rows[0]):
+            raise errors.ForeignDataset(
+                f"{name}: row {number} has another length", expected=len(rows[0]), got=len(rows[-1])
+            )
+    table = np.stack(rows)
     return _checked(table[:, :-1], table[:, -1], name)
 
 
@@ -221,7 +234,9 @@ def _checked(features: npt.NDArray[np.generic], labels: npt.NDArray[np.generic],
     if features.size == 0:
         raise errors.EmptyDataset(f"{name} holds no rows or no features")
     if not _whole(features, 255):
-        raise errors.FeatureOutOfRange(f"{name}: a feature is not a whole number from 0 to 255")
+        raise errors.FeatureOutOfRange(
+            f"{name}: a feature is not a whole number from 0 to 255; scale and round them first"
+        )
     if not _whole(labels, 65_535):
         raise errors.DatasetLabelOutOfRange(f"{name}: a label is not a whole number from 0 to 65,535")
     return Dataset(

@@ -65,7 +65,10 @@ def _record(cls: type[T], value: object, where: str) -> T:
     fields = record(cls)
     names = [name for name, _ in fields]
     if set(value) != set(names):
-        raise WrongArity(f"{where} has other fields", expected=names, got=[str(name) for name in value])
+        missing, unknown = set(names) - set(value), {str(name) for name in value} - set(names)
+        raise WrongArity(
+            f"{where}: fields are missing or unknown", expected=sorted(missing), got=sorted(unknown)
+        )
     return cls(*(_parse(schema, value[name], f"{where}.{name}") for name, schema in fields))
 
 

@@ -70,6 +70,20 @@ def test_a_bad_file_is_refused_by_name(tmp_path: Path, name: str, content: bytes
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"p0,p1,label\n1,2,0\n", "row 1 is not whole numbers"),
+        (b"1,2,0\n1;2;0\n", "row 2 is not whole numbers"),
+        (b"1,2,0\n1,0\n", "row 2 has another length"),
+    ],
+)
+def test_a_bad_row_of_a_table_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(InvalidInput, match=said):
+        datasets.load(str(tmp_path / "a.csv"))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.5, -1.0, 256.0])
 def test_features_that_are_not_bytes_are_refused_not_rounded(tmp_path: Path, value: float) -> None:
     features = np.zeros((2, 3))
