@@ -10,6 +10,8 @@ import click
 DECIMALS: Final = 8
 SPARKS_PER_COIN: Final = 10**DECIMALS
 MAX_SPARKS: Final = 2**64 - 1
+MONEY: Final = frozenset({"amount", "author_bond", "bid", "bond", "bounty", "fee", "opener_bond", "pot"})
+"""Names of fields that hold sparks."""
 
 _COINS = re.compile(r"([0-9]+)(?:\.([0-9]{1,8}))?")
 
@@ -29,6 +31,20 @@ def format_coins(sparks: int) -> str:
     """The shortest decimal text of an amount: what `parse_coins` turns into `sparks`."""
     coins, rest = divmod(sparks, SPARKS_PER_COIN)
     return f"{coins}.{rest:0{DECIMALS}}".rstrip("0").rstrip(".")
+
+
+def in_coins(value: Any) -> Any:
+    """A JSON value of the chain for people: what bears a name of `MONEY`, at any depth, as coins."""
+    match value:
+        case dict():
+            return {
+                name: format_coins(inner) if name in MONEY and isinstance(inner, int) else in_coins(inner)
+                for name, inner in value.items()
+            }
+        case list():
+            return [in_coins(item) for item in value]
+        case _:
+            return value
 
 
 class Coins(click.ParamType[int]):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engram.commands.amounts import in_coins
+from engram.commands.hexadecimal import HASH
 from engram.commands.options import Group, with_session
-from engram.commands.output import Column, short
+from engram.commands.output import ID_DIGITS, Column, short
 from engram.commands.session import Session
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def header(session: Session, block: str) -> None:
 def show_block(session: Session, block: str) -> None:
     """Show a block, named by height or id, with its transactions and receipts."""
     result = session.call("chain_block", **_named(block))
-    session.show(result, result.items())
+    session.show(result, [(name, in_coins(value)) for name, value in _dated(result)])
 
 
 @command.command("headers", example="engram chain headers --last 5")
@@ -69,7 +71,7 @@ def headers(session: Session, first: int | None, last: int) -> None:
 
     columns = (
         Column("height", lambda row: row["height"], right=True),
-        Column("id", lambda row: row["id"]),
+        Column("id", lambda row: short(row["id"])),
         Column("time", lambda row: _date(row["timestamp_ms"])),
         Column("miner", lambda row: row["miner"]),
         Column("state root", lambda row: short(row["state_root"])),
@@ -109,8 +111,13 @@ def wait(session: Session, height: int | None, blocks: int | None) -> None:
 
 
 def _named(block: str) -> dict[str, Any]:
-    """The parameters that name a block: digits are a height unless they are as long as an id."""
-    return {"height": int(block)} if block.isdecimal() and len(block) < 20 else {"id": block}
+    """The parameters that name a block: digits are a height unless they are as long as an id.
+
+    Raises `click.BadParameter` for what is neither.
+    """
+    if block.isdecimal() and len(block) < ID_DIGITS:
+        return {"height": int(block)}
+    return {"id": HASH.convert(block, None, click.get_current_context())}
 
 
 def _dated(record: dict[str, Any]) -> list[tuple[str, object]]:

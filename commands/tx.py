@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.amounts import COINS
+from engram.commands.amounts import COINS, in_coins
 from engram.commands.hexadecimal import HASH, HEX
 from engram.commands.options import Group, with_key, with_session
 from engram.commands.sending import send, show_status, with_fee
@@ -50,7 +50,7 @@ def status(session: Session, txid: bytes) -> None:
 def show(session: Session, txid: bytes) -> None:
     """Show a transaction with its decoded payload."""
     result = session.call("tx_get", txid=txid)
-    session.show(result, result.items())
+    session.show(result, in_coins(result).items())
 
 
 @command.command("submit", example="engram tx submit 97cf…")

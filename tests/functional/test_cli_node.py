@@ -5,14 +5,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from engram.commands.amounts import format_coins
+from engram.commands.output import short
 from engram.consensus.chainspec import ChainSpec, load_spec
 from engram.node.config import Config
+from engram.node.datadir import write_spec
 from engram.primitives.codec import encode
 from engram.primitives.keys import PrivateKey
 from engram.statemachine.transaction import sign
@@ -71,8 +74,19 @@ def test_what_people_read_of_a_transfer(shell: Shell) -> None:
     assert fields["status"] == "included"
     assert fields["fee"] == "0.5"
     assert fields["txid"] in result.stderr, "people are told what is waited for"
+    assert "    amount  0.25\n" in shell.text("chain", "block", fields["height"])
+    assert "  amount  0.25\n" in shell.text("tx", "show", fields["txid"])
     account = dict(line.split() for line in shell.text("account", "show", "bob").splitlines())
     assert account["balance"] == format_coins(balance(shell, "bob"))
+
+
+def test_a_node_of_another_chain_is_not_taken_for_ones_own(shell: Shell, tmp_path: Path) -> None:
+    port = str(shell.json("chain", "info")["rpc_port"])
+    write_spec(tmp_path, replace(dev_spec(), name="other"))
+    stranger = Shell(tmp_path, {"ENGRAM_RPC_PORT": port})
+    assert stranger.error("chain", "head") == (65, "foreign_node")
+    assert stranger.error("participate", "--data", "digits")[1] == "key_not_chosen"
+    assert stranger.json("chain", "head", "--rpc", f"http://127.0.0.1:{port}")["height"] >= 0
 
 
 def test_a_transaction_waits_where_nobody_mines(idle: Shell) -> None:
@@ -149,7 +163,7 @@ def test_blocks_are_listed_and_named(shell: Shell) -> None:
     assert shell.json("chain", "header", str(heights[0])) == listed[0]
     assert shell.json("chain", "header", mined[2]["id"]) == shell.json("chain", "head")
     table = shell.text("chain", "headers", "--last", "3").splitlines()
-    assert [line.split()[1] for line in table[1:]] == [header["id"] for header in mined]
+    assert [line.split()[1] for line in table[1:]] == [short(header["id"]) for header in mined]
     assert "time" in shell.text("chain", "head")
 
 

@@ -59,7 +59,7 @@ def test_an_address_may_be_a_keys_name(keyed: Shell) -> None:
     assert session.address("alice") == address_of("alice")
     assert session.address(None) == address_of("bob")
     assert session.address(address_of("miner")) == address_of("miner")
-    with pytest.raises(BadAddress):
+    with pytest.raises(BadAddress, match="nor a key; the keys: alice, bob, miner"):
         session.address("nobody")
 
 
@@ -90,6 +90,8 @@ def test_nobody_answers(keyed: Shell) -> None:
         ("tx", "status", "zz"),
         ("tx", "submit", "xyz"),
         ("miner", "mine", "0"),
+        ("chain", "block", "abc"),
+        ("chain", "header", "ab" * 31),
         ("chain", "wait"),
         ("chain", "wait", "--height", "1", "--blocks", "1"),
         ("model", "predict"),
