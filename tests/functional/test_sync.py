@@ -96,7 +96,7 @@ async def test_new_blocks_and_transactions_pass_once(network: NodeNetwork) -> No
     for member in members:
         await member.follow(right)
         assert member.chain.state().account(BOB.address).balance == PURSE + 5
-        assert not member.waits(payment)
+    await until(lambda: not any(member.waits(payment) for member in members))
     assert [network.asked(name, txid(payment)) for name in ("left", "middle", "right")] == [0, 1, 1]
     assert [network.asked(name, mined[0]) for name in ("left", "middle", "right")] == [1, 1, 0]
 
@@ -122,7 +122,7 @@ async def test_a_partition_heals_to_the_heavier_branch(network: NodeNetwork) -> 
     lost = MemoryChain(SPEC).sign(ALICE, Transfer(BOB.address, 7))
     await north.admit(lost)
     await north.mine(2)
-    assert not north.waits(lost)
+    await until(lambda: not north.waits(lost))
     await south.mine(5)
     network.network.heal()
     await north.follow(south)
