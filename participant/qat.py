@@ -20,14 +20,13 @@ from engram.nn.layers import DenseRelu, HiddenBlock, Output
 from engram.nn.network import BlockParameters, Parameters
 from engram.nn.spec import NetworkSpec, component_classes, hidden_columns, layer_widths
 from engram.participant.datasets import Dataset
+from engram.participant.loss_gradients import loss_gradient
 
 Array = npt.NDArray[np.float32]
 NATS_PER_UNIT = 2.0**-16
 """Logits are integers in Q16 nats."""
 FINENESS = 16
 """Integer steps of an int16 weight that weigh as much as one of an int8 weight in a fresh network."""
-SQUARED_ERROR = 2
-"""The loss that is trained by its own gradient; every other one by that of softmax cross-entropy."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def _gradients(
     rounded = [master.rounded() for master in masters]
     layers, slopes = _forward_hidden(spec, rounded, x)
     components = _components(spec, rounded, layers)
-    loss, upstream = _loss_gradient(spec, components, labels, loss_kind)
+    loss, upstream = loss_gradient(spec, components, labels, loss_kind)
     return loss, _backward(spec, rounded, trainable, layers, slopes, upstream)
 
 
@@ -196,36 +195,6 @@ def _components(spec: NetworkSpec, rounded: list[tuple[Array, Array]], layers: l
             2.0**-block.shift * NATS_PER_UNIT
         )
     return sums
-
-
-def _loss_gradient(
-    spec: NetworkSpec, components: Array, labels: npt.NDArray[np.int64], loss_kind: int
-) -> tuple[float, Array]:
-    """Mean loss, and its gradient by the component sums; only a class's largest component receives any."""
-    owner = np.array(component_classes(spec), dtype=np.int64)
-    logits = np.full((components.shape[0], spec.classes), -np.inf, np.float32)
-    for component, cls in enumerate(owner):
-        np.maximum(logits[:, cls], components[:, component], out=logits[:, cls])
-    losses = _squared_error if loss_kind == SQUARED_ERROR else _softmax
-    loss, gradient = losses(logits, labels)
-    largest = components == logits[:, owner]
-    return loss, (gradient[:, owner] * largest / np.float32(labels.size)).astype(np.float32)
-
-
-def _softmax(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array]:
-    chances: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
-    chances /= chances.sum(axis=1, keepdims=True)
-    rows = np.arange(labels.size)
-    loss = float(-np.log(np.maximum(chances[rows, labels], 1e-30)).mean())
-    chances[rows, labels] -= 1
-    return loss, chances
-
-
-def _squared_error(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array]:
-    """One-hot targets in nats. Unlike the loss, its gradient does not end where logits saturate."""
-    errors = logits.copy()
-    errors[np.arange(labels.size), labels] -= 1
-    return float(np.square(errors).sum(axis=1).mean()), 2 * errors
 
 
 def _backward(

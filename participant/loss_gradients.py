@@ -1,0 +1,45 @@
+"""Losses that training descends, in floats, and their gradients by a network's component sums. No weights.
+
+They steer training only: the loss that a participant claims is computed by `nn.loss` on integers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.nn.spec import NetworkSpec, component_classes
+
+Array = npt.NDArray[np.float32]
+SQUARED_ERROR = 2
+"""The loss that is trained by its own gradient; every other one by that of softmax cross-entropy."""
+
+
+def loss_gradient(
+    spec: NetworkSpec, components: Array, labels: npt.NDArray[np.int64], loss_kind: int
+) -> tuple[float, Array]:
+    """Mean loss, and its gradient by the component sums; only a class's largest component receives any."""
+    owner = np.array(component_classes(spec), dtype=np.int64)
+    logits = np.full((components.shape[0], spec.classes), -np.inf, np.float32)
+    for component, cls in enumerate(owner):
+        np.maximum(logits[:, cls], components[:, component], out=logits[:, cls])
+    losses = _squared_error if loss_kind == SQUARED_ERROR else _softmax
+    loss, gradient = losses(logits, labels)
+    largest = components == logits[:, owner]
+    return loss, (gradient[:, owner] * largest / np.float32(labels.size)).astype(np.float32)
+
+
+def _softmax(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array]:
+    chances: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
+    chances /= chances.sum(axis=1, keepdims=True)
+    rows = np.arange(labels.size)
+    loss = float(-np.log(np.maximum(chances[rows, labels], 1e-30)).mean())
+    chances[rows, labels] -= 1
+    return loss, chances
+
+
+def _squared_error(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array]:
+    """One-hot targets in nats. Unlike the loss, its gradient does not end where logits saturate."""
+    errors = logits.copy()
+    errors[np.arange(labels.size), labels] -= 1
+    return float(np.square(errors).sum(axis=1).mean()), 2 * errors
