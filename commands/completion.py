@@ -1,4 +1,4 @@
-"""What the shell completes: names of keys from the data directory, ids of models and rounds from the node.
+"""What the shell completes: keys of the data directory, ids of models and rounds from the node, data sets.
 
 Completion answers at once or not at all: a node that does not answer completes nothing.
 """
@@ -24,6 +24,17 @@ def complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -
     data_dir = load_config({"data_dir": ctx.params.get("data_dir")}, os.environ).config.data_dir
     names = sorted(path.stem for path in (data_dir / KEYS_DIRECTORY).glob("*.json"))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The data set that ships with Engram, and files."""
+    shipped = [CompletionItem(name) for name in ("digits",) if name.startswith(incomplete)]
+    return [*shipped, *complete_files(ctx, param, incomplete)]
+
+
+def complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Files and folders: the shell's own business."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def complete_models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.amounts import COINS, format_coins
-from engram.commands.completion import complete_models
+from engram.commands.completion import complete_files, complete_models
 from engram.commands.lookup import find_model, find_round, round_argument
 from engram.commands.options import Command, refuse_given, with_key, with_session
 from engram.commands.selecting import selection_of, with_selection
@@ -60,6 +60,7 @@ TRAINING: Final = (
 @click.option(
     "--adopt",
     metavar="FILE|MODEL",
+    shell_complete=complete_files,
     help="Growth: append this network as it is, a pulled .npz or another model of the chain; no training.",
 )
 @click.option(

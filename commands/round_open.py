@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.amounts import COINS, format_coins
+from engram.commands.completion import complete_keys
 from engram.commands.lookup import find_model, model_argument
 from engram.commands.options import Command, refuse_given, with_key, with_session
 from engram.commands.selecting import selection_of, with_selection
@@ -78,6 +79,7 @@ GROWTH: Final = ("new_classes", "neurons")
     "auditors",
     multiple=True,
     metavar="ACCOUNT",
+    shell_complete=complete_keys,
     help="An address, or a key's name, that may seal a part of its own; may be repeated.",
 )
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engram.commands.completion import complete_data
 from engram.commands.values import LABELS, SHARE
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], 
             "--data",
             metavar="DATA",
             required=required,
+            shell_complete=complete_data,
             help="digits, a folder of idx files, .csv or .npz.",
         ),
         click.option(

@@ -244,6 +244,8 @@ def test_the_shell_completes_ids_from_the_node(
 
 def test_the_shell_completes_keys_and_nothing_where_no_node_answers(shell: Shell, tmp_path: Path) -> None:
     assert completed(shell, "round", "open", "--key", "a") == ["alice"]
+    assert completed(shell, "round", "open", "--auditor", "b") == ["bob"]
+    assert completed(shell, "participate", "--data", "di") == ["digits", "di"], "the shell adds files"
     away = Shell(tmp_path, {"ENGRAM_RPC": "http://127.0.0.1:1"})
     assert completed(away, "round", "run", "3") == []
 
