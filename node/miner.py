@@ -57,7 +57,7 @@ class MinerOptions:
     """Mine only when `generate` asks."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Request:
     """Blocks that `generate` still owes."""
 
@@ -93,7 +93,11 @@ class Miner:
         request = _Request(count, asyncio.get_running_loop().create_future())
         self._requests.append(request)
         self._wake.set()
-        return await request.done
+        try:
+            return await request.done
+        finally:
+            if request in self._requests:  # whoever asked is gone
+                self._requests.remove(request)
 
     async def run(self) -> None:
         """The service. Ends by cancellation, or if the chain stops."""
@@ -213,7 +217,8 @@ class Miner:
             request.mined.append(answer.block)
             if len(request.mined) == request.count:
                 self._requests.popleft()
-                request.done.set_result(request.mined)
+                if not request.done.done():  # or whoever asked has been cancelled just now
+                    request.done.set_result(request.mined)
 
     def _head_changed(self) -> None:
         self._wake.set()

@@ -70,21 +70,22 @@ async def test_rounds_versions_transactions_and_heads(tmp_path: Path) -> None:
 async def test_a_reorganisation(network: NodeNetwork) -> None:
     north, south = await network.line("north", "south")
     network.network.partition(["north"], ["south"])
+    await until(lambda: not north.peers)
     lost = MemoryChain(SPEC).sign(ALICE, Transfer(BOB.address, 7))
-    await north.admit(lost)
-    left = [*await north.mine(), *await north.mine()]
-    joined = await south.mine(3)
     async with listening(north.url) as heard:
+        await north.admit(lost)
+        left = [*await north.mine(), *await north.mine()]
+        await until(lambda: len(heard["transactions"]) == 2)
+        joined = await south.mine(3)
         network.network.heal()
         await north.follow(south)
-        await until(lambda: north.waits(lost) and heard["transactions"])
-        await until(lambda: heard["heads"] and heard["heads"][-1]["id"] == joined[-1].hex())
+        await until(lambda: north.waits(lost) and len(heard["transactions"]) == 3)
+        await until(lambda: heard["heads"][-1]["id"] == joined[-1].hex())
     gone = [name for event in heard["heads"] for name in event["disconnected"]]
     assert gone == [name.hex() for name in reversed(left)]
-    assert [name for event in heard["heads"] for name in event["connected"]] == [
-        name.hex() for name in joined
-    ]
-    assert [event["status"] for event in heard["transactions"]] == ["pending"]
+    connected = [name for event in heard["heads"] for name in event["connected"]]
+    assert connected == [name.hex() for name in (*left, *joined)]
+    assert [event["status"] for event in heard["transactions"]] == ["pending", "included", "pending"]
     assert [event["event"] for event in heard["peers"]] == ["connected"]
 
 
