@@ -12,6 +12,7 @@ from engram.commands.errors import IdAmbiguous, IdNotFound
 from engram.commands.output import short
 
 if TYPE_CHECKING:
+    from engram.commands.session import Session
     from engram.node.client import RpcClient
 
 ID_DIGITS: Final = 64
@@ -65,3 +66,12 @@ def chosen(kind: str, items: Sequence[Mapping[str, Any]], beginning: str | None)
     if found:
         raise IdAmbiguous(f"there are several {kind}s, name one: {names}", got=beginning)
     raise IdNotFound(f"the chain has no such {kind}; there are: {names or 'none'}", got=beginning)
+
+
+def ask_model(session: Session, method: str, beginning: str | None, **params: Any) -> Any:
+    """What the node answers about the model whose id begins so. Raises as `find_model` does."""
+
+    async def action(client: RpcClient) -> Any:
+        return await client.call(method, id=await find_model(client, beginning), **params)
+
+    return session.run(action)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from engram.commands.completion import complete_data
 from engram.commands.errors import RowsInvalid
 from engram.commands.output import Column
 from engram.commands.session import Session
@@ -87,7 +88,12 @@ def show_predictions(session: Session, result: dict[str, Any]) -> None:
 
 _OPTIONS = (
     click.option("--row", multiple=True, metavar="VALUES", help="Features 0-255, by commas; repeatable."),
-    click.option("--data", metavar="DATA", help="digits, a folder of idx files, .csv or .npz: with labels."),
+    click.option(
+        "--data",
+        metavar="DATA",
+        shell_complete=complete_data,
+        help="digits, a folder of idx files, .csv or .npz: with labels.",
+    ),
     click.option("--first", type=click.IntRange(0), default=0, help="First row of --data."),
     click.option("--rows", type=click.IntRange(1, 1000), default=1, help="How many rows of --data."),
 )
