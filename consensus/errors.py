@@ -54,12 +54,6 @@ class PowNotMet(InvalidHeader):
     code = "pow_not_met"
 
 
-class SpecMismatch(InvalidHeader):
-    """The genesis block belongs to another ChainSpec."""
-
-    code = "spec_mismatch"
-
-
 class WrongTransactionsRoot(InvalidBody):
     """The transactions are not the ones that the header commits to."""
 

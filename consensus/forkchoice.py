@@ -12,7 +12,7 @@ class HasWork(Protocol):
 
     @property
     def total_work(self) -> int:
-        """Work of the block and all its ancestors, see `difficulty.work_of`."""
+        """Work of the block and all its ancestors, see `compact.work_of`."""
         ...
 
 

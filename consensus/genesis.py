@@ -16,7 +16,6 @@ from engram.consensus.block import (
 )
 from engram.consensus.chainspec import ChainSpec, check_spec, spec_id
 from engram.consensus.compact import target_to_bits
-from engram.consensus.errors import SpecMismatch
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.records import Account, Supply
 from engram.statemachine.state import State
@@ -61,13 +60,6 @@ def genesis(spec: ChainSpec) -> Genesis:
         nonce=bytes(NONCE_BYTES),
     )
     return Genesis(Block(header, ()), block_id(header), nodes)
-
-
-def check_genesis(spec: ChainSpec, header: BlockHeader) -> None:
-    """Raises `SpecMismatch` unless the header is the genesis header of this spec."""
-    expected, got = genesis(spec).id, block_id(header)
-    if got != expected:
-        raise SpecMismatch(expected=expected, got=got)
 
 
 class _NoNodes:

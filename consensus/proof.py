@@ -35,7 +35,7 @@ from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.smt import SmtProof
 from engram.primitives.types import Address, Hash, Size
 from engram.statemachine.parameters import explicit_tensors, parameters_root
-from engram.statemachine.record import Record, u32
+from engram.statemachine.record import Record
 from engram.statemachine.records import Model, Version
 from engram.statemachine.round_records import Round, RoundStatus
 from engram.statemachine.state import parse_record, record_path
@@ -271,8 +271,3 @@ def _proven(given: ProvenRecord, cls: type[R], root: Hash) -> R:
         raise RecordMismatch(expected=cls.__name__, got=type(record).__name__)
     given.proof.verify(root, record_path(cls, record.key), given.value)
     return record
-
-
-def version_key(model: Hash, number: int) -> bytes:
-    """Key of a `Version` record, for whoever builds a bundle."""
-    return model + u32(number)

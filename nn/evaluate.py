@@ -80,18 +80,21 @@ def resume(
     return logits
 
 
-def resume_and_keep(
-    spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: FrozenActivations, engine: Engine
+def run_and_keep(
+    spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], features: Features, engine: Engine
 ) -> FrozenActivations:
-    """As `resume`, but keeps the activations of every layer and the component sums."""
-    kept = _kept_layers(spec, start)
-    sums = np.empty((len(start.sums), component_count(spec)), dtype=np.int64)
+    """As `resume` from no block, but keeps the activations of every layer and the component sums."""
+    start, count = unstarted(spec, features), len(features)
+    kept = [
+        np.empty((count, width), dtype=_stored_type(spec, number))
+        for number, width in enumerate(layer_widths(spec)[1:], 1)
+    ]
+    sums = np.empty((count, component_count(spec)), dtype=np.int64)
     for rows, layers, chunk_sums in _chunks(_plan(spec, parameters, peaks, start, engine), start):
         sums[rows] = chunk_sums
         for number, store in enumerate(kept, 1):
-            made = start.layers[number].shape[1] if number < len(start.layers) else 0
-            store[rows, made:] = layers[number][:, made:]
-    return FrozenActivations(len(spec.hidden), len(spec.outputs), (start.layers[0], *kept), sums)
+            store[rows] = layers[number]
+    return FrozenActivations(len(spec.hidden), len(spec.outputs), (features, *kept), sums)
 
 
 def logits_of(spec: NetworkSpec, sums: Int64Array) -> Int64Array:
@@ -186,17 +189,6 @@ def _run_chunk(plan: _Plan, layers: Sequence[Numbers], sums: Int64Array) -> None
         accumulators = np.empty((len(sums), output.width), dtype=dtype)
         kernel(layers[output.reads][:, output.lo : output.hi], accumulators)
         sums[:, output.first : output.first + output.width] += output.scaled(accumulators.astype(np.int64))
-
-
-def _kept_layers(spec: NetworkSpec, start: FrozenActivations) -> tuple[Layer, ...]:
-    """Room for the activations of every hidden layer, the start's columns already in place."""
-    kept = []
-    for number, width in enumerate(layer_widths(spec)[1:], 1):
-        store = np.empty((len(start.sums), width), dtype=_stored_type(spec, number))
-        if number < len(start.layers):
-            store[:, : start.layers[number].shape[1]] = start.layers[number]
-        kept.append(store)
-    return tuple(kept)
 
 
 def _stored_type(spec: NetworkSpec, number: int) -> np.dtype[np.unsignedinteger[Any]]:

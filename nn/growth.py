@@ -27,13 +27,7 @@ from engram.nn.errors import (
     PolicyViolated,
     ShapeMismatch,
 )
-from engram.nn.evaluate import (
-    Features,
-    FrozenActivations,
-    resume,
-    resume_and_keep,
-    unstarted,
-)
+from engram.nn.evaluate import Features, FrozenActivations, resume, run_and_keep
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import FAST, Engine
 from engram.nn.layers import HiddenBlock, Output
@@ -147,9 +141,8 @@ def forward_frozen(
 
     Takes `frozen_size_bytes` of memory, about a byte a row and neuron. Raises as `network.forward` does.
     """
-    start = unstarted(spec, features)
     proved = prove_bounds(spec, parameters) if bounds is None else bounds
-    return resume_and_keep(spec, parameters, (*proved.hidden, *proved.outputs), start, engine)
+    return run_and_keep(spec, parameters, (*proved.hidden, *proved.outputs), features, engine)
 
 
 def forward_growth(
@@ -157,43 +150,19 @@ def forward_growth(
     frozen: FrozenActivations,
     growth: Growth,
     parameters: Parameters,
-    bounds: Bounds | None = None,
     engine: Engine = FAST,
 ) -> Int64Array:
     """Logits (n, classes) of the grown network from its new blocks only; the integers of a full forward.
 
-    `frozen` is what `forward_frozen` gave for `spec`; `parameters` and `bounds` (`prove_growth`) are the
-    growth's. Raises `ShapeMismatch` for activations of another network, and what `prove_growth` raises.
+    `frozen` is what `forward_frozen` gave for `spec`; `parameters` are the growth's. Raises `ShapeMismatch`
+    for activations of another network, and what `prove_growth` raises.
     """
-    grown, peaks = _prepare(spec, frozen, growth, parameters, bounds)
-    return resume(grown, parameters, peaks, frozen, engine)
-
-
-def extend_frozen(
-    spec: NetworkSpec,
-    frozen: FrozenActivations,
-    growth: Growth,
-    parameters: Parameters,
-    bounds: Bounds | None = None,
-    engine: Engine = FAST,
-) -> FrozenActivations:
-    """`forward_frozen` of the grown network for the cost of the new blocks. Raises as `forward_growth`."""
-    grown, peaks = _prepare(spec, frozen, growth, parameters, bounds)
-    return resume_and_keep(grown, parameters, peaks, frozen, engine)
-
-
-def _prepare(
-    spec: NetworkSpec,
-    frozen: FrozenActivations,
-    growth: Growth,
-    parameters: Parameters,
-    bounds: Bounds | None,
-) -> tuple[NetworkSpec, tuple[int, ...]]:
     made = tuple(layer.shape[1] for layer in frozen.layers)
     if (frozen.hidden, frozen.outputs, made) != (len(spec.hidden), len(spec.outputs), layer_widths(spec)):
         raise ShapeMismatch("activations of another network", expected=layer_widths(spec), got=made)
-    proved = prove_growth(spec, growth, parameters) if bounds is None else bounds
-    return grown_spec(spec, growth), (*proved.hidden, *proved.outputs)
+    proved = prove_growth(spec, growth, parameters)
+    peaks = (*proved.hidden, *proved.outputs)
+    return resume(grown_spec(spec, growth), parameters, peaks, frozen, engine)
 
 
 def adopt(

@@ -3,9 +3,8 @@
 Logits z are int64 (n, classes) in Q16 nats within ±2^30, labels y integers (n,) below the number of classes,
 < 2^16.
 
-- 1 `softmax_cross_entropy`: d_j = max z - z_j; round_shift(ln_q32(Σ_j exp_q32(d_j)), 8) + (d_y << 8),
-functions and
-  tables of `fixed`. Within 1e-6 nat of the real-number loss of the same logits.
+- 1 `softmax_cross_entropy`: d_j = max z - z_j; round_shift(ln_q32(Σ_j exp_q32(d_j)), 8) + (d_y << 8), with
+  the tables of `fixed`. Within 1e-6 nat of the real-number loss of the same logits.
 - 2 `squared_error`: Σ_j (clip(z_j, ±16 nats) - [j = y])², one-hot targets 0 and 1 in units of a nat:
   min(round_shift(Σ_j (clip(z_j, -2^20, 2^20) - 2^16·[j = y])², 8), 2^39).
 - 3 `zero_one`: 2^24 for a row whose largest logit (the lowest class on a tie) is not its label, else 0.
@@ -21,11 +20,9 @@ import numpy as np
 
 from engram.nn.data import Labels, check_labels
 from engram.nn.errors import ShapeMismatch, UnknownLoss
-from engram.nn.fixed import LOGIT_BITS, LOSS_BITS, Int64Array, exp_q32, ln_q24, ln_q32, round_shift, saturate
+from engram.nn.fixed import LOGIT_BITS, LOSS_BITS, Int64Array, exp_q32, ln_q32, round_shift, saturate
 from engram.nn.network import predict
 from engram.primitives.types import U32, U64
-
-__all__ = ["LOSSES", "Score", "evaluate_loss", "ln_q24", "loss_rows", "score"]
 
 LossFunction = Callable[[Int64Array, Labels], Int64Array]
 

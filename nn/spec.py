@@ -86,8 +86,8 @@ def check_spec(spec: NetworkSpec, limits: NetworkLimits) -> None:
     check_count("hidden blocks", len(spec.hidden), limits.max_blocks, least=0)
     check_count("output blocks", len(spec.outputs), limits.max_blocks)
     _check_components(spec)
-    widths = check_hidden((spec.inputs,), spec.hidden, limits)
-    check_outputs(widths, component_count(spec), spec.outputs)
+    widths = _check_hidden((spec.inputs,), spec.hidden, limits)
+    _check_outputs(widths, component_count(spec), spec.outputs)
     check_count("neurons", neurons(spec), limits.max_neurons, least=0)
     if (macs := macs_per_row(spec)) > limits.max_macs_per_row:
         raise TooManyMacs(expected=limits.max_macs_per_row, got=macs)
@@ -99,7 +99,7 @@ def check_count(name: str, count: int, most: int, *, least: int = 1) -> None:
         raise DimensionOutOfRange(f"number of {name}", expected=f"{least}..{most}", got=count)
 
 
-def check_hidden(
+def _check_hidden(
     widths: tuple[int, ...], blocks: Sequence[HiddenBlock], limits: NetworkLimits
 ) -> tuple[int, ...]:
     """Widths of all layers after `blocks` are appended to a network of these widths (layer 0 first).
@@ -116,7 +116,7 @@ def check_hidden(
     return tuple(grown[: max([len(widths), *[block.layer + 1 for block in blocks]])])
 
 
-def check_outputs(widths: tuple[int, ...], components: int, blocks: Sequence[Output]) -> None:
+def _check_outputs(widths: tuple[int, ...], components: int, blocks: Sequence[Output]) -> None:
     """Refuses output blocks that do not fit layers of these widths and this many components.
 
     Raises `DimensionOutOfRange`, `QuantizationOutOfRange`, `ShapeMismatch`.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from engram.primitives.codec import encode
 
@@ -51,9 +51,6 @@ class Tag(StrEnum):
     SEEDED = "engram/seeded"
 
     __hash__ = str.__hash__  # Enum hashes a member's name in Python code; a tag is hashed on every call
-
-
-TAGS: Final[frozenset[str]] = frozenset(Tag)
 
 
 @lru_cache(maxsize=256)

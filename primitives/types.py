@@ -30,8 +30,6 @@ U16 = Annotated[int, Range(0, 2**16 - 1)]
 U32 = Annotated[int, Range(0, 2**32 - 1)]
 U64 = Annotated[int, Range(0, 2**64 - 1)]
 I8 = Annotated[int, Range(-(2**7), 2**7 - 1)]
-I16 = Annotated[int, Range(-(2**15), 2**15 - 1)]
-I32 = Annotated[int, Range(-(2**31), 2**31 - 1)]
 I64 = Annotated[int, Range(-(2**63), 2**63 - 1)]
 
 Hash = Annotated[bytes, Size(32, 32)]

@@ -194,12 +194,6 @@ class ScoreKnown(InvalidTransaction):
     code = "score_known"
 
 
-class RowsMismatch(InvalidTransaction):
-    """The data do not have the declared rows of the network's width."""
-
-    code = "rows_mismatch"
-
-
 class TooManyRows(InvalidTransaction):
     """More rows, or more answers, than one inference may have."""
 

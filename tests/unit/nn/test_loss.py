@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from engram.nn.errors import LabelOutOfRange, ShapeMismatch, UnknownLoss
-from engram.nn.loss import LOSSES, Score, evaluate_loss, ln_q24, loss_rows, score
+from engram.nn.fixed import ln_q24
+from engram.nn.loss import LOSSES, Score, evaluate_loss, loss_rows, score
 from engram.primitives.codec import decode, encode
 from tests.support import nn_reference
 
