@@ -127,7 +127,8 @@ class Commitments:
         """Heights of the update window that have room, best first.
 
         Those of its first half come in random order: whoever commits at the same time should not want the
-        same one. A reveal that misses an early height still finds later ones.
+        same one. A reveal that misses an early height still finds later ones. What is uploaded before may
+        not wait for long, and takes the first.
         """
         rules = (await self._view.spec()).rules
         window = await self._view.span(round_, Phase.UPDATE, secret.claim.epoch)
@@ -140,10 +141,12 @@ class Commitments:
             held_bytes, held_macs = taken.get(slot, (0, 0))
             if slot not in tried and held_bytes + size_bytes <= room[0] and held_macs + macs <= room[1]:
                 free.append(slot)
-        ready = min(window.last, window.first + _upload_blocks(rules, round_, secret))
+        uploading = _upload_blocks(rules, round_, secret)
+        ready = min(window.last, window.first + uploading)
         late = (window.first + window.last + 1) // 2
         early = [slot for slot in free if ready <= slot < late]
-        secrets.SystemRandom().shuffle(early)
+        if not uploading:
+            secrets.SystemRandom().shuffle(early)
         return early + [slot for slot in free if slot >= max(ready, late)]
 
     async def _carried(self, round_: Round, secret: CommitSecret) -> Update:

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from engram.participant.errors import VersionMismatch
-from engram.participant.limits import Limits
+from engram.participant.limits import Limits, Price, price_of, whole_of
 from engram.participant.qat import Budget
 from engram.participant.strategies import Plan, honest
 from engram.participant.task import Draft, Progress, Strategy, Task
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import encode
+from engram.primitives.types import Hash
 from engram.statemachine.phases import Phase
 from engram.statemachine.records import Account
-from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.round_records import Candidate, Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.reveal_update import RevealUpdate
@@ -218,6 +219,39 @@ async def test_an_author_who_cannot_pay_the_scorings_does_not_commit(tmp_path: P
 
         await stage.play(round_id, {}, alice=poor)
         assert codes == ["insufficient_balance"]
+
+
+async def test_the_price_of_an_update_is_known_before_it_is_committed_to(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        prices: list[Price] = []
+
+        def priced(strategy: Strategy) -> Strategy:
+            def propose(task: Task) -> Draft | None:
+                draft = strategy(task)
+                assert draft is not None
+                whole = whole_of(task.version, draft.update)
+                facts = task.round, task.model, task.version
+                prices.append(price_of(SMALL_RULES, *facts, whole, draft.update))
+                return draft
+
+            return propose
+
+        async def play(round_id: Hash, strategy: Strategy) -> Round:
+            async def author_of(wallet: Wallet) -> None:
+                author, before = stage.author(wallet, priced(strategy)), wallet.fees
+                assert (await author.play_epoch(round_id, 0)).code == "candidate_admitted"
+                candidate = await author.view.get(Candidate, round_id, b"\0", ALICE.address)
+                assert candidate.escrow == prices[-1].escrow
+                await author.score_retention(round_id)
+                assert prices[-1].fees / 2 < wallet.fees - before <= prices[-1].fees
+                await author.play(round_id)
+
+            return (await stage.play(round_id, {}, alice=author_of)).round
+
+        trained = await play(await stage.open(small_round(digits(1, *TWO)), small_model()), learner(2, *TWO))
+        plan = small_round(digits(1, 0, 1, 2), new_classes=1)
+        grown = await play(await stage.open(plan, trained.model), learner(2, 0, 1, 2))
+        assert grown.status == RoundStatus.DECIDED
 
 
 @pytest.mark.parametrize(
