@@ -24,9 +24,6 @@ from engram.primitives.types import U16, U32, U64, Address, Hash, Size
 from engram.statemachine.rules import MAX_ISSUED, Rules, check_rules, total_subsidy
 from engram.statemachine.upgrades import FROM_GENESIS
 
-MAX_BODY_BYTES: Final = 2**25
-"""The largest `max_body_bytes`: half of what the codec reads at once."""
-
 GENESIS_TIME_MS: Final = 1_796_083_200_000
 """2026-12-01 00:00:00 UTC: genesis of the public chains."""
 
@@ -114,9 +111,6 @@ def check_spec(spec: ChainSpec) -> None:
     if any(allocation.amount == 0 for allocation in spec.allocations):
         raise BadSpec("allocations: an amount is zero", got=0)
     check_rules(spec.rules)
-    if spec.rules.max_body_bytes > MAX_BODY_BYTES:
-        got = spec.rules.max_body_bytes
-        raise BadSpec("rules.max_body_bytes: too large", expected=MAX_BODY_BYTES, got=got)
     supply = total_subsidy(spec.rules) + sum(allocation.amount for allocation in spec.allocations)
     if supply >= MAX_ISSUED:
         raise BadSpec("allocations and subsidies: too many coins", expected=MAX_ISSUED - 1, got=supply)

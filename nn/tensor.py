@@ -1,4 +1,4 @@
-"""Tensors: array ↔ canonical bytes ↔ content id, and the ways to name one. No network, no storage.
+"""Tensors: array ↔ canonical bytes, and the ways to name one. No network, no storage.
 
 Canonical bytes: type code (1 byte), number of dimensions (1 byte, 1 to 4), each dimension (4 bytes,
 little-endian, not 0), then the elements in row-major order, little-endian.
@@ -16,7 +16,6 @@ import numpy as np
 from engram.nn.dtypes import DTYPES, MAX_DIMENSIONS, IntArray, elements
 from engram.nn.errors import BadTensor
 from engram.nn.seeded import SEEDED, Seeded, expand
-from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "expand",
     "tensor_array",
     "tensor_bytes",
-    "tensor_id",
     "tensor_size",
 ]
 
@@ -39,7 +37,7 @@ class Explicit:
 
     TAG: ClassVar[int] = 1
     tensor: Hash
-    """`tensor_id` of its bytes."""
+    """Content id of its canonical bytes."""
 
 
 def tensor_bytes(array: IntArray) -> bytes:
@@ -73,11 +71,6 @@ def tensor_array(raw: bytes) -> IntArray:
 def tensor_size(code: int, shape: Sequence[int]) -> int:
     """Number of canonical bytes of a tensor of this type and shape, known before it is made."""
     return 2 + 4 * len(shape) + elements(shape) * DTYPES[code].itemsize
-
-
-def tensor_id(raw: bytes) -> Hash:
-    """The content id of a tensor, as of every blob on the chain: the tagged hash of its canonical bytes."""
-    return tagged_hash(Tag.BLOB, raw)
 
 
 def dtype_code(dtype: np.dtype[Any]) -> int:

@@ -25,8 +25,8 @@ from engram.statemachine.round_errors import (
     ReservationFull,
 )
 from engram.statemachine.round_records import Candidate, Commit, Round
-from engram.statemachine.rules import Rules
-from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES, reserved_share
+from engram.statemachine.rules import ENVELOPE_BYTES, Rules
+from engram.statemachine.terms import reserved_share
 from engram.statemachine.transactions.commit_update import CommitUpdate, reveal_share
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from engram.statemachine.update import Update, update_size
@@ -161,7 +161,7 @@ def split_tensors(
     rules: Rules, round_: Round, secret: CommitSecret
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """The tensors that travel in the reveal, and those that have to be uploaded before."""
-    room = min(round_.terms.max_update_bytes, rules.max_transaction_bytes - REVEAL_OVERHEAD_BYTES)
+    room = min(round_.terms.max_update_bytes, rules.max_transaction_bytes - ENVELOPE_BYTES)
     return fit_inside(secret.tensors, room - update_size(secret.update))
 
 

@@ -14,9 +14,9 @@ from engram.statemachine.content import blob_id
 from engram.statemachine.draw import nonce_hash
 from engram.statemachine.parameters import BlockSources, ParameterSources, growth_bytes, parameter_bytes
 from engram.statemachine.round_records import RoundKind, RoundTerms
-from engram.statemachine.rules import Rules
+from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.scoring import growth_macs, network_macs
-from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES, Founding
+from engram.statemachine.terms import Founding
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Caps:
 
 def _frame(rules: Rules, tensors: int) -> int:
     """Bytes of an update with so many bytes of tensors: its specs and sources take the rest."""
-    return min(rules.max_transaction_bytes - REVEAL_OVERHEAD_BYTES, tensors + tensors // 16 + 4096)
+    return min(rules.max_transaction_bytes - ENVELOPE_BYTES, tensors + tensors // 16 + 4096)
 
 
 def round_terms(

@@ -15,14 +15,13 @@ from engram.statemachine.fees import fee_of
 from engram.statemachine.parameters import ParameterSources, sources_of
 from engram.statemachine.records import Model, Version
 from engram.statemachine.round_records import Round
-from engram.statemachine.rules import Rules
-from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES
+from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transaction import Cost
 from engram.statemachine.transactions.commit_update import CommitUpdate, reveal_share
 from engram.statemachine.transactions.score_retention import ScoreRetention
 from engram.statemachine.update import TrainUpdate, Update, reveal_macs, update_macs
 
-_ENVELOPE_BYTES: Final = 256
+_SIGNED_BYTES: Final = 256
 """More than what a transaction has besides its payload."""
 
 
@@ -60,7 +59,7 @@ def price_of(
     scored = update_macs(rules, version.spec, update, terms.rows)
     macs = reveal_macs(rules, round_, version, scored)
     tensors = sum(len(raw) for raw in update.tensors)
-    size = REVEAL_OVERHEAD_BYTES + len(encode(replace(update, tensors=()))) + tensors
+    size = ENVELOPE_BYTES + len(encode(replace(update, tensors=()))) + tensors
     reveal = fee_of(rules.fees, Cost(size_bytes=size, macs=macs, records=1 + len(update.tensors)))
     booked_bytes, booked_macs = reveal_share(rules, round_, version)
     booking = Cost(booked_bytes=booked_bytes, booked_macs=booked_macs, records=2)
@@ -100,4 +99,4 @@ def bonds_held(round_: Round, author: Address) -> int:
 
 
 def _fee(rules: Rules, payload: CommitUpdate | ScoreRetention, cost: Cost) -> int:
-    return fee_of(rules.fees, replace(cost, size_bytes=len(encode(payload)) + _ENVELOPE_BYTES))
+    return fee_of(rules.fees, replace(cost, size_bytes=len(encode(payload)) + _SIGNED_BYTES))

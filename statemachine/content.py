@@ -83,9 +83,9 @@ def resolve(state: State, ctx: BlockContext, content: Content) -> bytes:
     return ctx.blobs.get_blob(content.blob)
 
 
-def content_id(content: Content) -> Hash:
-    """The blob id of the bytes."""
-    return content.blob if isinstance(content, Stored) else blob_id(content.data)
+def carried_blobs(content: Content) -> dict[Hash, bytes]:
+    """What a block that holds the content brings to the chain: inline bytes, by their id."""
+    return {blob_id(content.data): content.data} if isinstance(content, Inline) else {}
 
 
 def bring(state: State, ctx: BlockContext, raw: bytes) -> Hash:

@@ -160,15 +160,16 @@ def check_calendar(terms: RoundTerms, rules: Rules) -> None:
         retention,
     )
     for window in windows:
-        _within("window", window, rules.min_window_blocks, rules.max_window_blocks)
-    _within("gap", terms.gap, rules.min_gap_blocks, rules.max_window_blocks)
-    _within("epochs", terms.epochs, 1, min(rules.max_epochs, rules.max_candidates))
+        within("window", window, rules.min_window_blocks, rules.max_window_blocks)
+    within("gap", terms.gap, rules.min_gap_blocks, rules.max_window_blocks)
+    within("epochs", terms.epochs, 1, min(rules.max_epochs, rules.max_candidates))
     memory = rules.draw_blocks + terms.gap + terms.reveal_window
-    _within("blocks from the draw to the last reveal", memory, 0, rules.block_ring)
+    within("blocks from the draw to the last reveal", memory, 0, rules.block_ring)
     length = sum(length for _, _, length in _lengths(terms, rules))
-    _within("blocks of the whole round", length, 0, rules.max_round_blocks)
+    within("blocks of the whole round", length, 0, rules.max_round_blocks)
 
 
-def _within(name: str, value: int, low: int, high: int) -> None:
+def within(name: str, value: int, low: int, high: int) -> None:
+    """Refuses a term outside [low, high]. Raises `TermsInvalid`."""
     if not low <= value <= high:
         raise TermsInvalid(f"{name} is out of bounds", expected=f"{low}..{high}", got=value)

@@ -20,6 +20,9 @@ MAX_ISSUED: Final = 2**63
 MAX_ROWS: Final = 2**17
 """Rows of a part: a null growth adds less than 2^38 + 2^28 a row, and 255 of them to a loss fit 64 bits."""
 
+MAX_BODY_BYTES: Final = 2**25
+"""Half of what the codec reads at once."""
+
 ENVELOPE_BYTES: Final = 1_024
 """What a transaction may have besides the bytes that it brings."""
 
@@ -119,7 +122,7 @@ def _bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
         ("networks.max_blocks", rules.networks.max_blocks, 1, MAX_BLOCKS),
         ("networks.max_rows", rules.networks.max_rows, 1, MAX_ROWS),
         ("max_transaction_bytes", rules.max_transaction_bytes, 2 * ENVELOPE_BYTES, 2**20),
-        ("max_body_bytes", rules.max_body_bytes, rules.max_transaction_bytes, 2**26),
+        ("max_body_bytes", rules.max_body_bytes, rules.max_transaction_bytes, MAX_BODY_BYTES),
         ("max_block_transactions", rules.max_block_transactions, 1, 2**32),
         ("reserved_share_ppm", rules.reserved_share_ppm, 0, 1_000_000),
         ("halving_blocks", rules.halving_blocks, 1, 2**32),

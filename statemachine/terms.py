@@ -13,7 +13,7 @@ from engram.nn.spec import check_count
 from engram.primitives.types import U8, U32, Address
 from engram.statemachine.decision import PPM, is_at_threshold
 from engram.statemachine.parameters import HasParameters
-from engram.statemachine.phases import check_calendar
+from engram.statemachine.phases import check_calendar, within
 from engram.statemachine.records import Model, Openers, Policy
 from engram.statemachine.rewards import minimum_opener_bond
 from engram.statemachine.round_errors import (
@@ -26,12 +26,9 @@ from engram.statemachine.round_errors import (
     TermsInvalid,
 )
 from engram.statemachine.round_records import RoundKind, RoundTerms
-from engram.statemachine.rules import Rules
+from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.scoring import network_macs
 from engram.statemachine.update import Sources, Tensors, check_tensors
-
-REVEAL_OVERHEAD_BYTES: Final = 1024
-"""The most that a reveal_update transaction has besides its update."""
 
 MAX_OPENED_PARTS: Final = 256
 """As many as the records of a round list."""
@@ -126,12 +123,6 @@ def check_opener_bond(rules: Rules, terms: RoundTerms, model: Model | None, heig
         raise BondTooLow("the opener's bond is below its minimum", expected=least, got=terms.opener_bond)
 
 
-def within(name: str, value: int, low: int, high: int) -> None:
-    """Refuses a value outside [low, high]. Raises `TermsInvalid`."""
-    if not low <= value <= high:
-        raise TermsInvalid(f"{name} is out of bounds", expected=f"{low}..{high}", got=value)
-
-
 def reserved_share(rules: Rules, whole: int) -> int:
     """What of a block's bytes or MACs reveals may reserve; the rest is free for every transaction."""
     return whole * rules.reserved_share_ppm // PPM
@@ -151,7 +142,7 @@ def _check_parts(rules: Rules, terms: RoundTerms) -> None:
 
 
 def _check_caps(rules: Rules, terms: RoundTerms) -> None:
-    most_bytes = rules.max_transaction_bytes - REVEAL_OVERHEAD_BYTES
+    most_bytes = rules.max_transaction_bytes - ENVELOPE_BYTES
     within("bytes of an update", terms.max_update_bytes, 1, most_bytes)
     within("neurons of an update", terms.max_update_neurons, 0, rules.networks.max_neurons)
     _check_reveal(rules, terms, 0)

@@ -6,7 +6,7 @@ its nonce; then it succeeds, or it FAILS with a code and only what its payload s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -194,20 +194,6 @@ class BlockExecution:
             raise BlockBytesExceeded(expected=room_bytes, got=cost.size_bytes)
         if cost.macs > room_macs:
             raise BlockMacsExceeded(expected=room_macs, got=cost.macs)
-
-
-def apply_block_body(
-    state: State, ctx: BlockContext, txs: Sequence[Transaction], *, verified: frozenset[Hash] = frozenset()
-) -> TransitionResult:
-    """Applies a whole body. `verified`: ids of transactions whose signatures the caller has checked.
-
-    Raises what `BlockExecution` raises: leafs of `Invalid` when the body breaks a rule, `NotReady` when this
-    node cannot judge it. `state` stays as it is.
-    """
-    execution = BlockExecution(state, ctx)
-    for tx in txs:
-        execution.add(tx, verified=verified)
-    return execution.finish()
 
 
 def _execute(

@@ -26,9 +26,9 @@ from engram.statemachine.round_errors import (
     WrongPhase,
 )
 from engram.statemachine.round_records import Commit, Round
-from engram.statemachine.rules import Rules
+from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.state import State
-from engram.statemachine.terms import REVEAL_OVERHEAD_BYTES, reserved_share
+from engram.statemachine.terms import reserved_share
 from engram.statemachine.transaction import Cost, Outcome
 from engram.statemachine.update import reveal_macs
 
@@ -103,4 +103,4 @@ def reveal_share(rules: Rules, round_: Round, base: HasParameters) -> tuple[int,
     """Bytes and MACs that one reveal may take; `base` is version t."""
     terms = round_.terms
     macs = reveal_macs(rules, round_, base, terms.max_update_macs)
-    return terms.max_update_bytes + REVEAL_OVERHEAD_BYTES, macs
+    return terms.max_update_bytes + ENVELOPE_BYTES, macs

@@ -9,7 +9,7 @@ from engram.nn.data import parse_part, part_commitment, part_size
 from engram.nn.errors import BadPart
 from engram.nn.spec import check_count
 from engram.primitives.types import U16, U32, ZERO_HASH, Address, Hash
-from engram.statemachine.content import Content, Inline, bring, content_size, hold, resolve
+from engram.statemachine.content import Content, bring, carried_blobs, content_size, hold, resolve
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import PartKnown
 from engram.statemachine.receipt import Event
@@ -56,4 +56,4 @@ class PublishPart:
         hold(state, blob)
         state.put(Part(part, blob, self.rows, self.inputs, self.classes, sender, ZERO_HASH, ctx.height))
         event = Event("part_published", part, (self.rows, self.inputs, self.classes))
-        return Outcome((event,), blobs={blob: raw} if isinstance(self.content, Inline) else {})
+        return Outcome((event,), blobs=carried_blobs(self.content))

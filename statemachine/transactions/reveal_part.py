@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from engram.primitives.errors import Invalid
 from engram.primitives.types import Address, Hash
-from engram.statemachine.content import Content, Inline, content_id, resolve
+from engram.statemachine.content import Content, carried_blobs, resolve
 from engram.statemachine.context import BlockContext
 from engram.statemachine.entry import Entry, enter
 from engram.statemachine.opening import (
@@ -80,8 +80,7 @@ class RevealPart:
         revealed = Event(
             "part_revealed", self.round, (opened.baseline.loss, opened.baseline.correct), (self.part.hex(),)
         )
-        blobs = {content_id(self.content): raw} if isinstance(self.content, Inline) else {}
-        return Outcome((*events, revealed), blobs=blobs)
+        return Outcome((*events, revealed), blobs=carried_blobs(self.content))
 
     def _opening(self, sender: Address) -> Opening:
         return Opening(sender, self.part, self.salt, self.content)

@@ -11,7 +11,7 @@ from typing import ClassVar
 from engram.primitives.errors import Invalid
 from engram.primitives.types import Address, Hash
 from engram.statemachine.candidates import candidates_of, charge_scoring
-from engram.statemachine.content import Content, Inline, content_id, resolve
+from engram.statemachine.content import Content, carried_blobs, resolve
 from engram.statemachine.context import BlockContext
 from engram.statemachine.entry import Entry, enter
 from engram.statemachine.escrow import sealed_macs
@@ -85,8 +85,7 @@ class RevealSealed:
         round_ = _return_seal_bond(state, entry.round, sender)
         state.put(replace(round_, sealed_opened=(*round_.sealed_opened, opened)))
         event = Event("sealed_opened", self.round, (opened.baseline.loss,), (sender.hex(), self.part.hex()))
-        blobs = {content_id(self.content): raw} if isinstance(self.content, Inline) else {}
-        return Outcome((*entry.events, event), blobs=blobs)
+        return Outcome((*entry.events, event), blobs=carried_blobs(self.content))
 
     def _opening(self, sender: Address) -> Opening:
         return Opening(sender, self.part, self.salt, self.content)

@@ -9,8 +9,9 @@ import numpy as np
 
 from engram.nn.data import part_bytes, part_commitment
 from engram.nn.network import NetworkSpec, Parameters
-from engram.nn.tensor import Explicit, tensor_bytes, tensor_id
+from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import parameters_root
 from engram.statemachine.records import Blob, Lineage, Model, Openers, Part, Policy, Record, Version
 from tests.support.ledger import Ledger, key
@@ -33,8 +34,8 @@ def lineages(parameters: Parameters, version: int = 0) -> tuple[Lineage, ...]:
     """Explicit sources of every block."""
     return tuple(
         Lineage(
-            Explicit(tensor_id(tensor_bytes(block.weights))),
-            Explicit(tensor_id(tensor_bytes(block.bias))),
+            Explicit(blob_id(tensor_bytes(block.weights))),
+            Explicit(blob_id(tensor_bytes(block.bias))),
             version,
             FOUNDER,
         )
@@ -45,7 +46,7 @@ def lineages(parameters: Parameters, version: int = 0) -> tuple[Lineage, ...]:
 def tensor_blobs(parameters: Parameters) -> dict[Hash, bytes]:
     """Canonical bytes of every tensor, by content id."""
     arrays = [array for block in parameters for array in (block.weights, block.bias)]
-    return {tensor_id(raw): raw for raw in map(tensor_bytes, arrays)}
+    return {blob_id(raw): raw for raw in map(tensor_bytes, arrays)}
 
 
 def founded_model(spec: NetworkSpec = TWO_LAYERS, parameters: Parameters | None = None) -> Sample:
@@ -90,8 +91,8 @@ def raw_part(inputs: int = TWO_LAYERS.inputs, rows: int = 20, classes: int = 3, 
 
 def published_part(raw: bytes, rows: int = 20, inputs: int = TWO_LAYERS.inputs, classes: int = 3) -> Sample:
     """A part published at genesis."""
-    blobs = {tensor_id(raw): raw}
-    part = Part(part_commitment(SALT, raw), tensor_id(raw), rows, inputs, classes, FOUNDER, ZERO_HASH, 0)
+    blobs = {blob_id(raw): raw}
+    part = Part(part_commitment(SALT, raw), blob_id(raw), rows, inputs, classes, FOUNDER, ZERO_HASH, 0)
     return Sample((part, *blob_records(blobs)), blobs)
 
 

@@ -22,7 +22,7 @@ from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction, TxPayload, sign, sign_unsigned
-from engram.statemachine.transition import BlockExecution, TransitionResult, apply_block_body
+from engram.statemachine.transition import BlockExecution, TransitionResult
 from engram.statemachine.upgrades import FROM_GENESIS
 
 CHAIN_ID = 7
@@ -48,6 +48,14 @@ class Blobs(dict[Hash, bytes]):
 def key(number: int) -> keys.PrivateKey:
     """The same key for the same number, in every run."""
     return keys.PrivateKey(hashlib.sha256(b"key %d" % number).digest())
+
+
+def executed(state: State, ctx: BlockContext, txs: Sequence[Transaction]) -> TransitionResult:
+    """A whole block body, applied. `state` stays as it is."""
+    execution = BlockExecution(state, ctx)
+    for tx in txs:
+        execution.add(tx)
+    return execution.finish()
 
 
 class Ledger:
@@ -123,7 +131,7 @@ class Ledger:
 
     def block(self, *txs: Transaction) -> TransitionResult:
         """Applies the next block and makes it the last."""
-        result = apply_block_body(self.state, self.ctx, txs)
+        result = executed(self.state, self.ctx, txs)
         self.nodes.update(result.nodes)
         self.blobs.update(result.blobs)
         self.root = result.root

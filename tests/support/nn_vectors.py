@@ -29,9 +29,10 @@ from engram.nn.network import (
     prove_bounds,
 )
 from engram.nn.seeded import SEEDED, Seeded, expand
-from engram.nn.tensor import tensor_bytes, tensor_id
+from engram.nn.tensor import tensor_bytes
 from engram.primitives.codec import encode, to_json
 from engram.primitives.types import ZERO_HASH
+from engram.statemachine.content import blob_id
 from tests.support.nn_samples import (
     GROWTH,
     LIMITS,
@@ -98,7 +99,7 @@ def tensors() -> list[dict[str, Any]]:
                 "dtype": info.dtype.name,
                 "array": array.tolist(),
                 "bytes": raw.hex(),
-                "id": tensor_id(raw).hex(),
+                "id": blob_id(raw).hex(),
             }
         )
     return cases
@@ -113,7 +114,7 @@ def _seeded(source: Seeded) -> dict[str, Any]:
     case = {
         "name": SEEDED[source.generator].name,
         "source": to_json(source),
-        "id": tensor_id(tensor_bytes(array)).hex(),
+        "id": blob_id(tensor_bytes(array)).hex(),
     }
     return {**case, "array": array.tolist()} if array.size <= 64 else case
 

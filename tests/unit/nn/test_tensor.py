@@ -5,7 +5,7 @@ import pytest
 
 from engram.nn.dtypes import DTYPES
 from engram.nn.errors import BadTensor
-from engram.nn.tensor import tensor_array, tensor_bytes, tensor_id, tensor_size
+from engram.nn.tensor import tensor_array, tensor_bytes, tensor_size
 
 GOOD = tensor_bytes(np.array([[1, -2, 3], [4, 5, -6]], dtype=np.int16))
 
@@ -74,6 +74,6 @@ def test_other_arrays_are_refused(array: np.ndarray) -> None:
         tensor_bytes(array)
 
 
-def test_ids_differ_by_type_shape_and_value() -> None:
+def test_bytes_differ_by_type_shape_and_value() -> None:
     arrays = [np.zeros(4, np.int8), np.zeros(4, np.uint8), np.zeros((2, 2), np.int8), np.ones(4, np.int8)]
-    assert len({tensor_id(tensor_bytes(array)) for array in arrays}) == 4
+    assert len({tensor_bytes(array) for array in arrays}) == 4

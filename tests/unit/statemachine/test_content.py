@@ -2,14 +2,13 @@
 
 import pytest
 
-from engram.nn.tensor import tensor_id
 from engram.statemachine import errors
 from engram.statemachine.content import (
     Inline,
     Stored,
     blob_id,
     bring,
-    content_id,
+    carried_blobs,
     content_size,
     hold,
     release,
@@ -31,9 +30,9 @@ def ledger_with(*blobs: Blob) -> Ledger:
     return ledger
 
 
-def test_one_content_id_for_all_blobs() -> None:
-    assert tensor_id(RAW) == ID
-    assert content_id(Inline(RAW)) == content_id(Stored(ID)) == ID
+def test_inline_bytes_are_brought_and_stored_ones_are_not() -> None:
+    assert carried_blobs(Inline(RAW)) == {ID: RAW}
+    assert carried_blobs(Stored(ID)) == {}
 
 
 def test_inline_bytes_need_no_record() -> None:

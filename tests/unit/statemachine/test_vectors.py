@@ -14,9 +14,8 @@ from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State, parse_record, record_path
 from engram.statemachine.transaction import Transaction, signing_message, txid
 from engram.statemachine.transactions import TX_TYPES, decode_payload
-from engram.statemachine.transition import apply_block_body
 from engram.statemachine.upgrades import FROM_GENESIS
-from tests.support.ledger import Blobs, Nodes
+from tests.support.ledger import Blobs, Nodes, executed
 from tests.support.tx_vectors import FOLDER, MAKERS
 
 NAMES = sorted(payload.NAME for payload in TX_TYPES.values())
@@ -88,7 +87,7 @@ def test_transactions(name: str) -> None:
 def test_blocks(name: str) -> None:
     for case in vector(name):
         txs = [decode(Transaction, bytes.fromhex(each["bytes"])) for each in case["transactions"]]
-        result = apply_block_body(state_of(case), context_of(case), txs)
+        result = executed(state_of(case), context_of(case), txs)
         receipts = case["receipts"]
         assert [encode(receipt).hex() for receipt in result.receipts] == [each["bytes"] for each in receipts]
         assert [from_json(Receipt, each["value"]) for each in receipts] == list(result.receipts)
