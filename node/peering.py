@@ -105,8 +105,8 @@ class ChainDoor:
     def waiting_transactions(self) -> Sequence[bytes]:
         return self._mempool.ids()
 
-    async def caught_up(self) -> None:
-        await self._sync.caught_up()
+    async def caught_up(self, peer: Peer) -> None:
+        await self._sync.caught_up(peer)
 
     def transaction_id(self, raw: bytes) -> bytes:
         return tagged_hash(Tag.TRANSACTION_ID, raw)

@@ -60,8 +60,9 @@ class Sync:
         self._ahead: dict[Peer, float] = {}
         """Peers that have what this node lacks, and when to ask them at the earliest."""
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._asked: Peer | None = None
+        """Whom this node is catching up with now."""
+        self._settled = asyncio.Event()
         self._download: Download | None = None
         self._alarm: Timer | None = None
         self._log = logs.get_logger("sync")
@@ -78,17 +79,21 @@ class Sync:
         """A session has ended."""
         self._peers.pop(peer, None)
         self._ahead.pop(peer, None)
+        self._settle()
 
     def is_ahead(self, peer: Peer) -> None:
         """The peer has blocks that do not connect to what is stored here."""
         if peer in self._peers:
             self._ahead[peer] = 0.0
-            self._idle.clear()
             self._wake.set()
 
-    async def caught_up(self) -> None:
-        """Returns once there is no peer to catch up with now."""
-        await self._idle.wait()
+    async def caught_up(self, peer: Peer) -> None:
+        """Returns once the peer has been heard on what it has more, and no blocks are fetched in bulk.
+
+        What others merely claim to have holds nobody up.
+        """
+        while self._download is not None or peer is self._asked or self._ahead.get(peer) == 0.0:
+            await self._settled.wait()
 
     @property
     def is_running(self) -> bool:
@@ -99,20 +104,25 @@ class Sync:
         """Catches up whenever there is a peer to catch up with, for ever."""
         while True:
             self._wake.clear()
-            peer = self._best()
+            peer = self._next()
             if peer is None:
-                self._idle.set()
                 await self._wake.wait()
                 continue
             del self._ahead[peer]
+            self._asked = peer
             await self._try(peer)
+            self._asked = None
+            self._settle()
 
-    def _best(self) -> Peer | None:
-        """The peer to ask now; if all have to wait, sets the alarm for the first of them."""
+    def _next(self) -> Peer | None:
+        """The peer to ask now; if all have to wait, sets the alarm for the first of them.
+
+        Those that this node dials come first, then who came first: what a peer claims buys no turn.
+        """
         now_s = self._clock.monotonic()
         due = [peer for peer, earliest_s in self._ahead.items() if earliest_s <= now_s]
         if due:
-            return max(due, key=lambda peer: peer.head.total_work)
+            return min(due, key=lambda peer: peer.info.inbound)
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -197,6 +207,11 @@ class Sync:
             raise cause_of(group) from None
         finally:
             self._download = None
+            self._settle()
+
+    def _settle(self) -> None:
+        self._settled.set()
+        self._settled = asyncio.Event()
 
     async def _import(self, block: Block) -> None:
         answer = await self._chain.import_block(block)

@@ -213,9 +213,9 @@ class Gossip(Generic[B]):
 
     async def _fetch_transactions(self, session: Session) -> None:
         while True:
+            await self._chain.caught_up(session)  # before the claim, which keeps the others from being asked
             claimed = await self._transactions.claim(session, self._limits.fetch_transactions)
             try:
-                await self._chain.caught_up()
                 await self._fetch_batch(session, claimed)
             finally:
                 self._transactions.give_up(session, claimed)

@@ -158,8 +158,8 @@ class ChainProtocol(Protocol[B]):
         """Ids of the mempool's transactions: what a new peer is told of."""
         ...
 
-    async def caught_up(self) -> None:
-        """Returns once this node is not behind its peers, so that transactions can be judged."""
+    async def caught_up(self, peer: Peer) -> None:
+        """Returns once this node has what the peer has, so that the peer's transactions can be judged."""
         ...
 
     def transaction_id(self, raw: bytes) -> bytes:

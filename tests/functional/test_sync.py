@@ -1,6 +1,5 @@
 """Whole nodes catch up with each other: late, after an absence or a partition, and past peers that cheat."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain, search
 from tests.support.node_chain import ALICE, BOB, SPEC, fork, ids, paying_chain
 from tests.support.node_network import NodeNetwork, node_network, until
-from tests.support.p2p_chain import WAIT_S
 from tests.support.served_chain import ServedChain
 
 PURSE = SPEC.allocations[0].amount
@@ -188,7 +186,6 @@ async def test_a_header_ahead_of_the_clock_is_asked_for_again(tmp_path: Path, ah
         served = ServedChain(ahead.blocks)
         await network.serve("peer", served, "node")
         await node.reach(12)
-        await asyncio.wait_for(node.services.sync.caught_up(), WAIT_S)
         clock.advance(3_000)
         await node.reach(13)
         assert served.partings == [], "nobody is to blame"

@@ -130,7 +130,7 @@ class LittleChain:
     def waiting_transactions(self) -> Sequence[bytes]:
         return list(self.pool)
 
-    async def caught_up(self) -> None:
+    async def caught_up(self, peer: Peer) -> None:
         await self.may_judge.wait()
 
     def transaction_id(self, raw: bytes) -> bytes:

@@ -85,7 +85,7 @@ class ServedChain:
     def waiting_transactions(self) -> Sequence[bytes]:
         return ()
 
-    async def caught_up(self) -> None:
+    async def caught_up(self, peer: Peer) -> None:
         pass
 
     def transaction_id(self, raw: bytes) -> bytes:

@@ -48,7 +48,7 @@ async def test_headers_come_in_several_answers() -> None:
         peer = ScriptedPeer(ServedChain(CHAIN.blocks))
         sync.joined(peer)
         await reach(node.chain, 12)
-        await sync.caught_up()
+        await sync.caught_up(peer)
         assert (peer.answers, peer.dismissed) == (4, "")
         assert peer.asked == ids(CHAIN.blocks)[1:]
         assert sync.target == 0
@@ -80,7 +80,7 @@ async def test_a_peer_that_changes_its_branch_without_end_is_left_for_its_next_t
         peer = Fickle(CHAIN.blocks)
         scripted = ScriptedPeer(peer)
         sync.joined(scripted)
-        await sync.caught_up()
+        await sync.caught_up(scripted)
         assert scripted.answers <= 4 * BRANCH_CHANGES
         honest = ScriptedPeer(ServedChain(OTHER.blocks), 2)
         sync.joined(honest)
@@ -129,6 +129,33 @@ async def test_a_peer_that_comes_while_a_download_ends_does_not_hold_it_up(steps
     threads.close()
 
 
+async def test_what_one_claims_holds_nobody_else_up() -> None:
+    """A peer that claims the most and says nothing costs its own transactions, and its turn."""
+    silent = asyncio.Event()
+
+    class Silent(ServedChain):
+        async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
+            await silent.wait()
+            return ()
+
+    async with syncing(SyncLimits()) as (node, sync):
+        boaster = ScriptedPeer(Silent(CHAIN.blocks[:1], claimed_work=2**200))
+        equal = ScriptedPeer(ServedChain(CHAIN.blocks[:1]), 2)
+        sync.joined(boaster)
+        sync.joined(equal)
+        await until(lambda: boaster.answers)
+        async with asyncio.timeout(WAIT_S):
+            await sync.caught_up(equal)
+        waiting = asyncio.create_task(sync.caught_up(boaster))
+        honest = ScriptedPeer(ServedChain(CHAIN.blocks), 3)
+        sync.joined(honest)
+        assert not waiting.done()
+        silent.set()
+        await waiting
+        await reach(node.chain, 12)
+        await sync.caught_up(honest)
+
+
 async def test_a_peer_that_left_is_not_asked() -> None:
     async with syncing(SyncLimits()) as (node, sync):
         gone, there = ScriptedPeer(ServedChain(OTHER.blocks)), ScriptedPeer(ServedChain(CHAIN.blocks), 2)
@@ -137,5 +164,5 @@ async def test_a_peer_that_left_is_not_asked() -> None:
         sync.is_ahead(gone)
         sync.joined(there)
         await reach(node.chain, 12)
-        await sync.caught_up()
+        await sync.caught_up(there)
         assert gone.answers == 0
