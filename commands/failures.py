@@ -6,6 +6,7 @@ Exit statuses are those of sysexits.h: 64 wrong usage, 65 wrong data or a refusa
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Sequence
 from typing import Final
@@ -13,7 +14,6 @@ from typing import Final
 import click
 
 from engram.commands.options import AS_JSON
-from engram.commands.output import print_json
 from engram.primitives.errors import ChainError, NotReady, StorageError, error_classes
 
 USAGE, DATA, UNREACHABLE, INTERNAL, IO, LATER, NOT_ALLOWED, INTERRUPTED = 64, 65, 69, 70, 74, 75, 77, 130
@@ -116,7 +116,8 @@ def _flagged(error: click.ClickException, arguments: Sequence[str]) -> bool:
 def _say(facts: dict[str, object], status: int, as_json: bool) -> int:
     text = facts.pop("text", facts["message"])
     if as_json:
-        print_json({"error": {name: value for name, value in facts.items() if value is not None}})
+        # One line: it may follow the lines of a command that tells what happens.
+        click.echo(json.dumps({"error": {name: value for name, value in facts.items() if value is not None}}))
         return status
     click.echo(f"engram: {text} [{facts['code']}]", err=True)
     if hint := facts.get("hint"):

@@ -184,6 +184,16 @@ def test_of_several_open_rounds_the_one_that_concerns_the_key_is_meant(shell: Sh
     assert refusal(shell, "round", "run", "--key", "miner") == (65, "id_ambiguous")
 
 
+def test_the_opener_of_a_round_that_was_aborted_is_told_so(shell: Shell) -> None:
+    identity = shell.json(*FOUND, "--windows", "2")["round"]
+    shell.text("miner", "mine", "12")
+    assert refusal(shell, "round", "run", identity, "--key", "alice") == (65, "round_aborted")
+    assert shell.json("round", "show", identity)["status"] == 3
+    again = shell.run("round", "run", identity, "--key", "alice")
+    assert (again.exit_code, again.stdout) == (65, "")
+    assert "the round is aborted" in again.stderr
+
+
 def test_a_part_is_sealed_and_saved(shell: Shell) -> None:
     identity = shell.json(*FOUND, "--auditor", "bob", "--windows", "30")["round"]
     seal = ("round", "seal", identity, "--data", "digits", "--take-classes", "0-1", "--key", "bob")
@@ -253,7 +263,7 @@ def test_the_shell_completes_keys_and_nothing_where_no_node_answers(shell: Shell
 def refusal(shell: Shell, *words: str) -> tuple[int, str]:
     """Status and code of a command that fails."""
     result = shell.run(*words, "--json")
-    return result.exit_code, json.loads(result.stdout)["error"]["code"]
+    return result.exit_code, json.loads(result.stdout.splitlines()[-1])["error"]["code"]
 
 
 def completed(shell: Shell, *words: str) -> list[str]:
