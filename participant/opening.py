@@ -145,10 +145,7 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Openin
     spec, model = await view.spec(), await view.get(Model, model_id)
     version = await view.head_version(model)
     data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
-    if data.inputs != model.inputs:
-        raise DatasetMismatch(
-            "the model has another number of inputs", expected=model.inputs, got=data.inputs
-        )
+    check_inputs(data, model)
     _check_labels(data, model.classes + plan.new_classes)
     kind = RoundKind.GROW if model.frozen else RoundKind.TRAIN
     if model.frozen and not plan.new_classes and not plan.neurons:
@@ -241,10 +238,7 @@ async def sealed_part(wallet: Wallet, data: Selection, round_id: Hash, seed: int
     round_ = await view.get(Round, round_id)
     model = await view.get(Model, round_.model)
     rows = await asyncio.to_thread(data.rows_of, seed)
-    if rows.inputs != model.inputs:
-        raise DatasetMismatch(
-            "the model has another number of inputs", expected=model.inputs, got=rows.inputs
-        )
+    check_inputs(rows, model)
     _check_labels(rows, round_.classes)
     parts = split_parts(rows, 1, round_.terms.rows, np.random.default_rng(seed), os.urandom)
     return RoundSecrets(os.urandom(32), tuple(parts))
