@@ -86,7 +86,8 @@ class Agent:
     async def play(self, round_id: Hash) -> Played:
         """One round, to its end. Safe to call again after a crash.
 
-        Raises `DatasetMismatch` and `BondAboveLimit` before anything is sent, and as `Author.play` does.
+        Raises `DatasetMismatch`, `BondAboveLimit` and `AlreadyPlaying` before anything is sent, and as
+        `Author.play` does.
         """
         round_ = await self.view.get(Round, round_id)
         if self._data is not None:
@@ -107,7 +108,8 @@ class Agent:
             epochs=self._epochs,
             progress=self._progress,
         )
-        reports = await author.play(round_id)
+        with self._journal.playing(round_id, self.wallet.key.address):
+            reports = await author.play(round_id)
         self._played.add(round_id)
         round_ = await self.view.get(Round, round_id)
         self._report(ended(round_))

@@ -67,6 +67,12 @@ class NoOpenRound(NotReady):
     code = "no_open_round"
 
 
+class AlreadyPlaying(InvalidInput):
+    """Another program plays this round with this key: leave it to that one, or end it first."""
+
+    code = "already_playing"
+
+
 class SecretsNotFound(InvalidInput):
     """The file with the salts, the nonce and the parts of a round is not there."""
 

@@ -6,12 +6,15 @@ finds them here when it is started again.
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
 from engram.node.keystore import write_private
-from engram.participant.errors import SecretsInvalid
+from engram.participant.errors import AlreadyPlaying, SecretsInvalid
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
 from engram.primitives.types import Address, Hash, Size
@@ -46,6 +49,24 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @contextmanager
+    def playing(self, round_id: Hash, author: Address) -> Iterator[None]:
+        """Inside the block, no other program plays this round with this key: it would overwrite the secrets.
+
+        Raises `AlreadyPlaying`. A program that dies plays no more.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._folder / f"{round_id.hex()}-{author.hex()}.lock"
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise AlreadyPlaying(got=round_id) from error
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
 
     def save(self, secret: CommitSecret) -> None:
         """Writes and syncs the file, readable by its owner only. A crash leaves no half file."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engram.participant.agent import Agent, Played
-from engram.participant.errors import BondAboveLimit, DatasetMismatch, NoOpenRound
+from engram.participant.errors import AlreadyPlaying, BondAboveLimit, DatasetMismatch, NoOpenRound
 from engram.participant.limits import Limits
 from engram.participant.parts import ROUNDS_DIRECTORY
 from engram.participant.selection import Selection
@@ -76,3 +77,20 @@ async def test_an_agent_refuses_what_it_could_not_play(tmp_path: Path) -> None:
                 await agent_of(stage, wallet, data=digits(2, 8, 9).rows_of(0)).play(round_id)
             with pytest.raises(BondAboveLimit):
                 await agent_of(stage, wallet, limits=Limits(max_bond=COIN - 1)).play(round_id)
+
+
+async def test_a_key_plays_a_round_in_one_program_only(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        began = asyncio.Event()
+        stage.on_event("playing", began)
+
+        async def twice(wallet: Wallet) -> None:
+            first = asyncio.create_task(agent_of(stage, wallet).play(round_id))
+            await began.wait()
+            with pytest.raises(AlreadyPlaying):
+                await agent_of(stage, wallet).play(round_id)
+            assert [report.code for report in (await first).epochs] == ["candidate_admitted"]
+
+        await stage.play(round_id, {}, alice=twice)
+        assert list((tmp_path / ROUNDS_DIRECTORY).glob("*.lock")) == []
