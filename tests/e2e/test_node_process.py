@@ -19,7 +19,6 @@ from engram.p2p.messages import MAX_BLOCK_BYTES
 from tests.support.dev_node import address_of, dev_spec
 from tests.support.node_process import NodeProcess, engram, processes, refusal
 
-pytestmark = pytest.mark.xdist_group("node_process")
 MINER = ("--miner-address", address_of("miner"))
 
 

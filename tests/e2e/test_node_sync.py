@@ -15,8 +15,6 @@ from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC
 from tests.support.node_process import NodeProcess, processes
 
-pytestmark = pytest.mark.xdist_group("node_sync")
-
 
 @pytest.fixture
 def nodes(tmp_path: Path) -> list[NodeProcess]:
