@@ -89,7 +89,7 @@ class FilledChain:
     def pay(self, sender: PrivateKey, payload: TxPayload, after: int = 0) -> Transaction:
         """A transaction for the next block at its least fee, `after` others of this sender."""
         state, parent = self.state, self.head.header
-        ctx = block_context(self.spec, parent, LATE_MS, NOBODY, self.store, Scorer())
+        ctx = block_context(self.spec, parent, NOBODY, self.store, Scorer())
         nonce = state.account(sender.address).nonce + after
         fee = 0
         while True:  # a larger fee is a longer number

@@ -63,7 +63,7 @@ def assemble(
 
     Raises `UpgradeRequired` where this software lacks a type in force.
     """
-    ctx = block_context(spec, parent, timestamp_ms, miner, blobs, scorer)
+    ctx = block_context(spec, parent, miner, blobs, scorer)
     execution = BlockExecution(State(reader, parent.state_root), ctx)
     included: list[Transaction] = []
     skipped: dict[Hash, str] = {}

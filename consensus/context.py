@@ -13,7 +13,6 @@ from engram.statemachine.scoring import Scorer
 def block_context(
     spec: ChainSpec,
     parent: BlockHeader,
-    timestamp_ms: int,
     miner: Address,
     blobs: BlobReader,
     scorer: Scorer,
@@ -23,7 +22,6 @@ def block_context(
         rules=spec.rules,
         chain_id=chain_id(spec),
         height=parent.height + 1,
-        timestamp_ms=timestamp_ms,
         parent=block_id(parent),
         miner=miner,
         blobs=blobs,
@@ -38,7 +36,6 @@ def body_context(spec: ChainSpec, height: int) -> BlockContext:
         rules=spec.rules,
         chain_id=chain_id(spec),
         height=height,
-        timestamp_ms=0,
         parent=ZERO_HASH,
         miner=bytes(20),
         blobs=_NoBlobs(),

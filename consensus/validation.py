@@ -171,7 +171,7 @@ def validate_execution(
     machine where this node cannot judge the block.
     """
     header = block.header
-    ctx = block_context(spec, parent, header.timestamp_ms, header.miner, blobs, scorer)
+    ctx = block_context(spec, parent, header.miner, blobs, scorer)
     execution = BlockExecution(State(reader, parent.state_root), ctx)
     for index, tx in enumerate(block.transactions):
         try:

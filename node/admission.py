@@ -114,7 +114,6 @@ class Admission:
         """The block after `head`, as far as it is known before it is mined; made once a head."""
         known = self._context_of
         if known is None or known.parent != head.id:
-            now_ms = self._clock.now_ms()
-            known = block_context(self._spec, head.header, now_ms, NOBODY, self._store, self._scorer)
+            known = block_context(self._spec, head.header, NOBODY, self._store, self._scorer)
             self._context_of = known
         return known

@@ -14,7 +14,6 @@ from engram.consensus.chainspec import ChainSpec
 from engram.consensus.context import block_context
 from engram.consensus.genesis import NOBODY
 from engram.node.chain import Chain
-from engram.node.clock import Clock
 from engram.node.errors import BlockNotFound
 from engram.node.recordindex import records
 from engram.node.store import BlockRef, ChainStore
@@ -72,7 +71,6 @@ class HeadViews:
 
     chain: Chain
     scorer: Scorer
-    clock: Clock
     threads: Threads
     """Where what blocks is run."""
 
@@ -83,5 +81,4 @@ class HeadViews:
 
     def next_block(self, view: HeadView) -> BlockContext:
         """The context of the block after a view's head, as far as it is known before it is mined."""
-        now_ms, store = self.clock.now_ms(), self.chain.store
-        return block_context(view.spec, view.head.header, now_ms, NOBODY, store, self.scorer)
+        return block_context(view.spec, view.head.header, NOBODY, self.chain.store, self.scorer)

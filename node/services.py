@@ -135,7 +135,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         rng=random.SystemRandom(),
         policy=LoggedScores(clock),
     )
-    views = HeadViews(chain, base.scorer, clock, threads)
+    views = HeadViews(chain, base.scorer, threads)
     status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
     groups = (
         chain_methods(views, render),

@@ -20,12 +20,14 @@ class BlobReader(Protocol):
 
 @dataclass(frozen=True)
 class BlockContext:
-    """The block that a transaction stands in. Every field but `scorer` is the same on every node."""
+    """The block that a transaction stands in. Every field but `scorer` is the same on every node.
+
+    It has no time: heights are all that a transaction can wait for.
+    """
 
     rules: Rules
     chain_id: int
     height: int
-    timestamp_ms: int
     parent: Hash
     """Id of the block below."""
     miner: Address

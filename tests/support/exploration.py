@@ -78,7 +78,6 @@ class World:
             rules=self.rules,
             chain_id=CHAIN_ID,
             height=height,
-            timestamp_ms=1_000 * height,
             parent=block_id(height - 1),
             miner=MINER,
             blobs=self.blobs,

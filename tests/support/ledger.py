@@ -99,7 +99,6 @@ class Ledger:
             rules=self.rules,
             chain_id=self.chain_id,
             height=self.height + 1,
-            timestamp_ms=1_000 * (self.height + 1),
             parent=self.parent,
             miner=self.miner,
             blobs=self.blobs,

@@ -130,9 +130,8 @@ class MemoryChain:
         )
 
     def next_context(self) -> BlockContext:
-        """What transactions of the next block see, on schedule and mined by nobody."""
-        timestamp_ms = self.tip.timestamp_ms + self.spec.block_time_ms
-        return block_context(self.spec, self.tip, timestamp_ms, bytes(20), self, self.scorer)
+        """What transactions of the next block see, mined by nobody."""
+        return block_context(self.spec, self.tip, bytes(20), self, self.scorer)
 
     def mine(self, candidates: Iterable[Transaction] = (), *, miner: bytes = bytes(20)) -> Block:
         """Assembles, searches a nonce and takes the block in."""

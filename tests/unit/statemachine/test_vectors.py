@@ -46,7 +46,6 @@ def context_of(case: dict[str, Any]) -> BlockContext:
         rules=from_json(Rules, case["rules"]),
         chain_id=block["chain_id"],
         height=block["height"],
-        timestamp_ms=block["timestamp_ms"],
         parent=bytes.fromhex(block["parent"]),
         miner=bytes.fromhex(block["miner"]),
         blobs=blobs,
