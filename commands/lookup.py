@@ -63,9 +63,11 @@ def chosen(kind: str, items: Sequence[Mapping[str, Any]], beginning: str | None)
     if len(found) == 1:
         return found[0]
     names = ", ".join(short(identity) for identity in found or ids)
+    if not ids:
+        raise IdNotFound(f"the chain has no {kind} yet", got=beginning)
     if found:
         raise IdAmbiguous(f"there are several {kind}s, name one: {names}", got=beginning)
-    raise IdNotFound(f"the chain has no such {kind}; there are: {names or 'none'}", got=beginning)
+    raise IdNotFound(f"the chain has no such {kind}; there are: {names}", got=beginning)
 
 
 def ask_model(session: Session, method: str, beginning: str | None, **params: Any) -> Any:

@@ -25,7 +25,9 @@ def list_peers(session: Session) -> None:
         Column("height", lambda row: row["height"], right=True),
     )
     session.show_rows(
-        session.call("peer_list"), columns, "no peers: add one with `engram peer add HOST:PORT`"
+        session.call("peer_list"),
+        columns,
+        "no session with a peer: ask for one with `engram peer add HOST:PORT`; failed calls are in the log",
     )
 
 

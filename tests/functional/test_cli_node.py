@@ -207,7 +207,7 @@ def test_the_node_says_who_it_is(shell: Shell) -> None:
 
 
 def test_peers(shell: Shell) -> None:
-    assert shell.text("peer", "list").startswith("no peers")
+    assert shell.text("peer", "list").startswith("no session with a peer")
     assert shell.json("peer", "list") == []
     assert shell.json("peer", "add", "127.0.0.1:1") == {"address": "127.0.0.1:1"}
     assert shell.json("peer", "remove", "127.0.0.1:1")["address"] == "127.0.0.1:1"
