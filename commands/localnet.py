@@ -80,7 +80,7 @@ def up(
 
     session = Session(as_json=as_json, passphrase_file=passphrase_file)
     place = _folder(folder)
-    made = (nodes, coins, hashes_per_s) != (None, None, None) or names
+    asks_for_new = (nodes, coins, hashes_per_s) != (None, None, None) or names
     if not background.members(place):
         _make(
             session,
@@ -90,7 +90,7 @@ def up(
             coins or 1_000 * SPARKS_PER_COIN,
             hashes_per_s or HASHES_PER_S,
         )
-    elif made:
+    elif asks_for_new:
         raise LocalnetExists(got=str(place))
     background.up(place)
     _show(session, place)

@@ -25,7 +25,7 @@ import psutil
 from engram.consensus.chainspec import ChainSpec
 from engram.node.client import RpcClient
 from engram.node.config import CONFIG_NAME, load_config
-from engram.node.datadir import KEYS_DIRECTORY, RunInfo, find_run_info, make_data_dir
+from engram.node.datadir import KEYS_DIRECTORY, find_run_info, make_data_dir
 from engram.node.errors import LocalnetExists, LocalnetMissing, NodeUnreachable
 from engram.node.nodeprocess import (
     LOG_NAME,
@@ -87,7 +87,7 @@ def members(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name[4:]))
 
 
-def up(folder: Path) -> list[RunInfo]:
+def up(folder: Path) -> None:
     """Starts every node that does not run, and waits until all answer. They go on when the caller ends.
 
     Raises `LocalnetMissing`, and `NodeFailed` with the end of a log; what was started is stopped then.
@@ -104,7 +104,6 @@ def up(folder: Path) -> list[RunInfo]:
         undo.pop_all()
     for _, process in starting:
         process.returncode = 0  # it is let go; else its handle complains, once collected, that it still runs
-    return [info for data_dir in members(folder) if (info := find_run_info(data_dir)) is not None]
 
 
 async def status(folder: Path) -> list[NodeStatus]:

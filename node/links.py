@@ -69,7 +69,7 @@ class Link:
             async with asyncio.TaskGroup() as both:
                 both.create_task(_pump(reader, far))
                 both.create_task(_pump(far_reader, writer))
-        except (OSError, ExceptionGroup):
+        except* OSError:
             pass  # either end is gone: so is the other
         finally:
             for end in (writer, far):

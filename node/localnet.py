@@ -34,6 +34,7 @@ from engram.node.links import Link
 from engram.node.nodeprocess import NodeProcess, write_settings
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Address
+from engram.statemachine.round_records import RoundStatus
 
 Predicate = Callable[[], Awaitable[bool]]
 
@@ -57,11 +58,9 @@ class Localnet:
         nodes: int = 4,
         miners: Sequence[Address] | None = None,
         hashes_per_s: int = HASHES_PER_S,
-        settings: dict[str, object] | None = None,
     ) -> None:
         """`miners`: whom each node mines for, by default a key of its own that nobody has; a node beyond the
-        sequence does not mine. `hashes_per_s` is shared among the miners. `settings` go into every
-        engram.toml.
+        sequence does not mine. `hashes_per_s` is shared among the miners.
         """
         self.spec: Final = spec
         self.nodes: Final = tuple(
@@ -72,7 +71,6 @@ class Localnet:
             [PrivateKey.generate(os.urandom(32)).address for _ in range(nodes)] if miners is None else miners
         )
         self._hashes_per_s = max(1, hashes_per_s // max(1, len(self._miners)))
-        self._settings = settings or {}
 
     async def __aenter__(self) -> Self:
         """Makes what does not exist yet and starts every node. Raises `NodeFailed`."""
@@ -187,21 +185,21 @@ class Localnet:
         return "\n".join([await _described(node, lines) for node in self.nodes])
 
     def _configure(self, number: int) -> None:
-        """Every node dials those before it."""
+        """Every node dials those after it."""
         node = self.nodes[number]
         peers = [link.address for (near, far), link in self._links.items() if near == number]
         mine = number < len(self._miners)
         address = format_address(self._miners[number], self.spec.hrp) if mine else ""
-        settings: dict[str, object] = {
-            "rpc_port": 0,
-            "p2p_port": 0,
-            "peers": peers,
-            "mine": mine,
-            "miner_address": address,
-            "max_hashes_per_s": self._hashes_per_s,
-            "log_format": "json",
-        }
-        write_settings(node.data_dir, **settings | self._settings)
+        write_settings(
+            node.data_dir,
+            rpc_port=0,
+            p2p_port=0,
+            peers=peers,
+            mine=mine,
+            miner_address=address,
+            max_hashes_per_s=self._hashes_per_s,
+            log_format="json",
+        )
 
     async def _connected(self) -> bool:
         infos = [await node.client.call("node_info") for node in self.running]
@@ -240,6 +238,6 @@ async def _described(node: NodeProcess, lines: int) -> str:
     except (TimeoutError, NodeUnreachable, RemoteError) as error:
         return f"{node.name}: no answer ({type(error).__name__})\n{node.log_tail(lines)}"
     head = info["head"]
-    stands = [f"round {row['id'][:12]} {row.get('phase', '')}" for row in rounds if row["status"] == 0]
+    stands = [f"round {row['id'][:12]} {row['phase']}" for row in rounds if row["status"] == RoundStatus.OPEN]
     facts = [f"height {head['height']} {head['id'][:12]}", f"{info['peers']} peers", *stands]
     return f"{node.name}: {', '.join(facts)}\n{node.log_tail(lines)}"

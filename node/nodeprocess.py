@@ -93,25 +93,15 @@ class NodeProcess:
         """Started and not ended, frozen or not."""
         return self._client is not None and self._process is not None and self._process.returncode is None
 
-    @property
-    def pid(self) -> int:
-        """The process's id. Raises `NodeFailed` where there is none."""
-        if self._process is None:
-            raise NodeFailed(f"{self.name} was not started", got=self.name)
-        return self._process.pid
-
-    async def start(self, environment: Mapping[str, str] | None = None) -> RunInfo:
-        """Starts it, with additions to the environment, and waits until it answers.
-
-        Raises `NodeFailed` with the end of its log.
-        """
+    async def start(self) -> RunInfo:
+        """Starts it and waits until it answers. Raises `NodeFailed` with the end of its log."""
         with (self.data_dir / LOG_NAME).open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *run_command(self.data_dir),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env={**environment_of(os.environ), **(environment or {})},
+                env=environment_of(os.environ),
                 start_new_session=True,  # Ctrl-C is for whoever started the network, who stops its nodes
             )
         try:

@@ -15,6 +15,7 @@ from engram.participant.demo.scene import Scene
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.keys import parse_address
 from engram.primitives.types import Hash
+from engram.statemachine.decision import PPM
 from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version, u32
 from engram.statemachine.round_records import Round, RoundKind
 
@@ -59,7 +60,7 @@ async def report_retention(scene: Scene, before: Model, grown: Model) -> None:
     """How well the grown model still knows each part that the gate watched. Raises `UnexpectedOutcome`."""
     for part in before.retention:
         now = await scene.view.get(ScoreEntry, grown.id, u32(grown.head), part.part)
-        least = part.correct - before.retention_epsilon_ppm * part.rows // 1_000_000
+        least = part.correct - before.retention_epsilon_ppm * part.rows // PPM
         expect(now.correct >= least, "the gate let forgetting through", expected=least, got=now.correct)
         row = RetentionRow(
             part.part.hex(),

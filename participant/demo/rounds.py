@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,7 @@ from engram.participant.auditor import Auditor
 from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
 from engram.participant.demo.cast import AUDITOR, AUTHORS, COIN, COPYCAT, FOUNDER
-from engram.participant.demo.data import SEALED, VALIDATION
+from engram.participant.demo.data import NEW_CLASSES, OLD_CLASSES, SEALED, VALIDATION
 from engram.participant.demo.scene import Scene
 from engram.participant.opener import Opener
 from engram.participant.parts import RoundSecrets, split_parts
@@ -32,7 +32,11 @@ AUTHOR_BOND: Final = 5 * COIN
 OPENER_BOND: Final = 20 * COIN
 BOUNTY: Final = 50 * COIN
 EPOCHS: Final = 2
-NEW_CLASSES: Final = 4
+WINDOW: Final = 8
+"""Blocks of every phase but COMMIT, in which everyone trains. They come at random: eight of half a second are
+over within one second once in a thousand times.
+"""
+GAP: Final = 2
 SOFTMAX: Final = 1
 """Kind of the loss: softmax cross-entropy."""
 THRESHOLD_PPM: Final = 200_000
@@ -88,7 +92,7 @@ class Rounds:
     async def found(self, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> Played:
         """Founds the model by its first TRAIN round; the copycat lies in wait for alice's reveal."""
         rows = self._data.founder_old[0]
-        spec, parameters = dense_network(rows, (self._data.size.hidden,), 6, self._rng)
+        spec, parameters = dense_network(rows, (self._data.size.hidden,), len(OLD_CLASSES), self._rng)
         template = Founding(
             *(spec, (), (), int(Policy.STRICT), int(Openers.FOUNDER), SOFTMAX),
             *(THRESHOLD_PPM, EPSILON_PPM, DELTA_PPM),
@@ -116,7 +120,7 @@ class Rounds:
         """A GROW round that teaches the other digits."""
         version = await self._view.head_version(await self._view.get(Model, model_id))
         size, rules = self._data.size, (await self._view.spec()).rules
-        caps = drafting.Caps.for_growth(rules, version.spec, size.neurons, NEW_CLASSES, size.rows)
+        caps = drafting.Caps.for_growth(rules, version.spec, size.neurons, len(NEW_CLASSES), size.rows)
         secrets = self._secrets(self._data.founder_all, size.parts)
         payload = OpenRound(self._terms(secrets, RoundKind.GROW, size.rows, caps), model=model_id)
         return await self._play(payload, secrets, self._data.auditor_all, honest, cheats, copies=False)
@@ -133,13 +137,7 @@ class Rounds:
     ) -> Played:
         opener = Opener(self._scene.wallets[FOUNDER], self._secrets_folder, self._voice(FOUNDER))
         round_id = await opener.open(payload, secrets)
-        terms = payload.terms
-        self._scene.say(
-            FOUNDER,
-            f"opened {RoundKind(terms.kind).name} round {round_id.hex()[:12]}: {len(terms.commitments)}"
-            f" salted parts of {terms.rows} rows, {terms.validation} to validate on,"
-            f" {terms.sealed} to stay sealed",
-        )
+        self._tell_opened(round_id, payload.terms)
         await self._known_everywhere(round_id)
         victim = self._scene.cast.key(AUTHORS[0]).address
         async with asyncio.TaskGroup() as group:
@@ -161,6 +159,14 @@ class Rounds:
             {name: task.result() for name, task in attempts.items()},
             standings.result(),
             copied.result() if copied else None,
+        )
+
+    def _tell_opened(self, round_id: Hash, terms: RoundTerms) -> None:
+        self._scene.say(
+            FOUNDER,
+            f"opened {RoundKind(terms.kind).name} round {round_id.hex()[:12]}: {len(terms.commitments)}"
+            f" salted parts of {terms.rows} rows, {terms.validation} to validate on,"
+            f" {terms.sealed} to stay sealed",
         )
 
     async def _standings(self, round_id: Hash) -> list[Standing]:
@@ -208,15 +214,16 @@ class Rounds:
         return RoundSecrets(os.urandom(32), tuple(salted))
 
     def _terms(self, secrets: RoundSecrets, kind: RoundKind, rows: int, caps: drafting.Caps) -> RoundTerms:
+        commit_window = self._data.size.commit_window
         return drafting.round_terms(
             secrets,
             kind=kind,
-            new_classes=NEW_CLASSES if kind == RoundKind.GROW else 0,
+            new_classes=len(NEW_CLASSES) if kind == RoundKind.GROW else 0,
             rows=rows,
             validation=VALIDATION,
             sealed=SEALED,
             epochs=EPOCHS,
-            windows=replace(WINDOWS, commit=self._data.size.commit_window),
+            windows=drafting.Windows(WINDOW, WINDOW, commit_window, WINDOW, WINDOW, WINDOW, GAP),
             caps=caps,
             opener_bond=OPENER_BOND,
             author_bond=AUTHOR_BOND,
@@ -228,7 +235,3 @@ class Rounds:
 def _is_audited(round_: Round) -> bool:
     """Whether every part that was to stay sealed is open, the auditor's too."""
     return len(round_.sealed_opened) == len(round_.sealed_drawn) + 1 or round_.status != RoundStatus.OPEN
-
-
-WINDOWS: Final = drafting.Windows(open=8, reveal=8, commit=14, update=8, audit=8, retention=8, gap=2)
-"""Blocks come at random: eight of half a second are over within one second once in a thousand times."""
