@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH, Address, Hash
@@ -30,6 +30,9 @@ from engram.statemachine.state import State
 from engram.statemachine.terms import Founding, check_founding, check_opener_bond, check_opening, check_terms
 from engram.statemachine.transaction import Cost, Outcome
 from engram.statemachine.update import brought_tensors
+
+_RECORDS: Final = 8
+"""Round, model, version, and what is left of a round when it ends: badges, reputation, rewards."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class OpenRound:
             macs, tensors = 0, 0
             head: HasParameters = trial.get(Version, model.id, u32(model.head))
         else:
-            model, head = _founded(self.founding, ctx, sender, ZERO_HASH), self.founding
+            model, head = _founded(self.founding, sender, ZERO_HASH), self.founding
             check_opener_bond(ctx.rules, self.terms, None, ctx.height)
             macs = loading_macs(ctx.rules, self.founding)
             tensors = len(self.founding.tensors)
@@ -111,7 +114,7 @@ class OpenRound:
             bring(state, ctx, raw)
         for tensor in explicit_tensors((*founding.hidden, *founding.outputs)):
             hold(state, tensor)
-        model = _founded(founding, ctx, sender, model_id)
+        model = _founded(founding, sender, model_id)
         state.put(_version_zero(founding, ctx, model))
         if not model.frozen:
             return model, brought, ()
@@ -137,11 +140,7 @@ def check_unpublished(state: State, commitments: tuple[Hash, ...]) -> None:
             raise CommitmentRepeated("the part has been published before", got=commitment)
 
 
-_RECORDS = 8
-"""Round, model, version, and what is left of a round when it ends: badges, reputation, rewards."""
-
-
-def _founded(founding: Founding, ctx: BlockContext, founder: Address, model_id: Hash) -> Model:
+def _founded(founding: Founding, founder: Address, model_id: Hash) -> Model:
     """A model of one class has nothing to learn: it is frozen at once, with loss 0."""
     return Model(
         id=model_id,

@@ -56,7 +56,7 @@ class Move:
 
     actor: keys.PrivateKey
     payload: TxPayload
-    encoded: bytes = b""
+    encoded: bytes
 
     @staticmethod
     def of(actor: keys.PrivateKey, payload: TxPayload) -> Move:

@@ -41,9 +41,9 @@ def key(number: int) -> PrivateKey:
     return PrivateKey.from_seed(number.to_bytes(32, "big"))
 
 
-def easy_spec(keys: Sequence[PrivateKey], *, coins: int = 1000) -> ChainSpec:
-    """The local preset with the cheapest proof of work, and coins for each key."""
-    allocations = tuple(Allocation(each.address, coins * COIN) for each in keys)
+def easy_spec(keys: Sequence[PrivateKey]) -> ChainSpec:
+    """The local preset with the cheapest proof of work, and 1,000 coins for each key."""
+    allocations = tuple(Allocation(each.address, 1_000 * COIN) for each in keys)
     return replace(local(allocations, GENESIS_MS), pow="sha256d", genesis_target=EASY, max_target=EASY)
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engram.consensus.block import NONCE_BYTES, BlockHeader, block_id, pow_prefix
+from engram.consensus.block import NONCE_BYTES, BlockHeader, block_id
 from engram.consensus.chainspec import ChainSpec
-from engram.consensus.compact import bits_to_target
 from engram.consensus.difficulty import next_bits
 from engram.consensus.genesis import NOBODY, genesis
-from engram.consensus.pow import meets_target, pow_digest
 from engram.consensus.proof import ProofBundle, ProvenRecord
 from engram.nn.layers import Output
 from engram.nn.spec import NetworkSpec
@@ -28,7 +26,8 @@ from engram.statemachine.round_records import (
     RoundTerms,
 )
 from engram.statemachine.state import State, leaf_value, record_path
-from tests.support.memory_chain import easy_spec, key
+from tests.support.ledger import Nodes
+from tests.support.memory_chain import easy_spec, key, search
 
 FOUNDER, AUTHOR, AUDITOR = (key(number).address for number in (1, 2, 3))
 MODEL, ROUND = b"\x01" * 32, b"\x02" * 32
@@ -143,13 +142,8 @@ class Tree:
         return ProvenRecord(leaf_value(record), proof)
 
 
-class _Empty:
-    def get_node(self, node_hash: bytes) -> bytes:
-        raise KeyError(node_hash)
-
-
 def tree_of(*records: Record) -> Tree:
-    state = State(_Empty(), ZERO_HASH)
+    state = State(Nodes(), ZERO_HASH)
     for record in records:
         state.put(record)
     return Tree(*state.commit())
@@ -171,11 +165,7 @@ def mined(spec: ChainSpec, line: list[BlockHeader], **fields: object) -> BlockHe
         nonce=bytes(NONCE_BYTES),
     )
     header = replace(header, **fields)  # type: ignore[arg-type]  # fields by name
-    prefix, target = pow_prefix(header), bits_to_target(header.target)
-    nonce = 0
-    while not meets_target(pow_digest(spec.pow, prefix + nonce.to_bytes(NONCE_BYTES, "big")), target):
-        nonce += 1
-    return replace(header, nonce=nonce.to_bytes(NONCE_BYTES, "big"))
+    return replace(header, nonce=search(spec, header))
 
 
 def mined_line(spec: ChainSpec, blocks: int, root: Hash) -> list[BlockHeader]:

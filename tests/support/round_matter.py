@@ -132,14 +132,14 @@ def network(inputs: int, gain: int, *, feature: int = 0, classes: int = 2, nudge
     return Weights(spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
 
 
-def growth(inputs: int, gain: int, *, base_neurons: int = 1, classes: int = 2, feature: int = 1) -> Weights:
-    """One new neuron that reads the mark of a new class, and that class's output."""
+def growth(inputs: int, gain: int, *, classes: int = 2, feature: int = 1) -> Weights:
+    """On a network of one neuron: a second that reads the mark of a new class, and that class's output."""
     hidden, hidden_tensors = block(column(inputs, feature), [0])
     outputs, output_tensors = block([[gain]], [-128 * gain])
     spec = Growth(
         1,
         (DenseRelu(1, 0, inputs, 1, 0, 8, 8),),
-        (Output(1, base_neurons, base_neurons + 1, classes, 1, -8, 8),),
+        (Output(1, 1, 2, classes, 1, -8, 8),),
         (),
     )
     return Weights(spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))

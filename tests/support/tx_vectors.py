@@ -45,13 +45,15 @@ COINS = 10**10
 class RecordingLedger(Ledger):
     """A ledger that keeps a case of every block with transactions in it."""
 
-    cases: list[Case]
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.cases: list[Case] = []
 
     def block(self, *txs: Transaction) -> TransitionResult:
         before = self._snapshot()
         result = super().block(*txs)
         if txs:
-            self.__dict__.setdefault("cases", []).append(before | _outcome(txs, result))
+            self.cases.append(before | _outcome(txs, result))
         return result
 
     def _snapshot(self) -> Case:

@@ -84,8 +84,9 @@ def test_hash_seeds() -> None:
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_threads(threads: str) -> None:
     told = replay_elsewhere(OPENBLAS_NUM_THREADS=threads)
-    if told["blas"]:
-        assert told["blas"]["threads"] == min(int(threads), len(os.sched_getaffinity(0)))
+    if not told["blas"]:
+        pytest.skip("the same roots, but numpy's BLAS does not tell its threads")
+    assert told["blas"]["threads"] == min(int(threads), len(os.sched_getaffinity(0)))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -93,7 +94,9 @@ def test_kernels(kernel: str) -> None:
     if KERNELS[kernel] not in processor_flags():
         pytest.skip(f"this processor cannot run OpenBLAS's {kernel} kernel")
     told = replay_elsewhere(OPENBLAS_CORETYPE=kernel, OPENBLAS_NUM_THREADS="2")
-    assert not told["blas"] or told["blas"]["core"] == kernel
+    if not told["blas"]:
+        pytest.skip("the same roots, but numpy's BLAS does not tell its kernel")
+    assert told["blas"]["core"] == kernel
 
 
 def test_the_oldest_supported_numpy() -> None:
