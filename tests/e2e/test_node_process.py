@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,13 @@ import pytest
 
 from engram.consensus.chainspec import Upgrade, dump_spec, load_spec, spec_id
 from engram.node.datadir import RUN_NAME, make_data_dir
+from engram.node.db import LevelDatabase
 from engram.node.errors import NodeUnreachable, RemoteError
 from engram.node.logs import PEER_LINES
+from engram.node.schema import IDENTITY, SCHEMA_VERSION, Identity
+from engram.node.store import DATABASE_DIRECTORY
 from engram.p2p.messages import MAX_BLOCK_BYTES
+from engram.primitives.codec import decode, encode
 from tests.support.dev_node import address_of, dev_spec
 from tests.support.node_process import NodeProcess, engram, processes, refusal
 
@@ -162,6 +167,22 @@ def test_a_data_directory_of_another_chain(node: NodeProcess, tmp_path: Path) ->
     spec_file.write_text(other.read_text())
     assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (74, "foreign_data")
     spec_file.write_text(own)
+    with processes(node):
+        assert node.call("chain_head") == head
+
+
+def test_a_data_directory_of_another_version(node: NodeProcess) -> None:
+    with processes(node):
+        head = node.call("chain_head")
+        node.stop()
+    path, place = node.data_dir / DATABASE_DIRECTORY, ("--data-dir", str(node.data_dir))
+    with closing(LevelDatabase(path)) as database:
+        own = database.get(IDENTITY)
+        assert own is not None
+        database.put(IDENTITY, encode(replace(decode(Identity, own), schema_version=SCHEMA_VERSION + 1)))
+    assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (74, "schema_mismatch")
+    with closing(LevelDatabase(path)) as database:
+        database.put(IDENTITY, own)
     with processes(node):
         assert node.call("chain_head") == head
 
