@@ -39,7 +39,7 @@ class DemoSize:
     growing: Budget
     leaking: Budget
     commit_window: int
-    """Blocks in which everyone trains and commits."""
+    """Least blocks in which everyone trains and commits; a slow machine takes more."""
 
 
 DIGITS: Final = DemoSize(
@@ -68,7 +68,7 @@ MNIST: Final = DemoSize(
     training=Budget(steps=900, batch=64),
     growing=Budget(steps=900, batch=64),
     leaking=Budget(steps=300, batch=32),
-    commit_window=20,
+    commit_window=16,
 )
 VALIDATION: Final = 2
 """k: parts revealed before training."""

@@ -21,6 +21,7 @@ from engram.participant.demo import attacks, ledger
 from engram.participant.demo.cast import AUTHORS, COPYCAT, FORGER, FOUNDER, LEAKER, LIAR, Cast
 from engram.participant.demo.data import demo_data
 from engram.participant.demo.ending import check_proof, play_ending
+from engram.participant.demo.pace import windows_for
 from engram.participant.demo.report import DemoReport, expect, mean_loss
 from engram.participant.demo.rounds import Played, Rounds
 from engram.participant.demo.scene import Scene
@@ -58,6 +59,7 @@ async def play_demo(options: DemoOptions, stage: Stage) -> DemoReport:
     report = DemoReport(data.name, options.seed)
     cast = Cast(options.seed)
     spec = local(cast.allocations(), time.time_ns() // 1_000_000)
+    windows = await asyncio.to_thread(windows_for, data, spec.block_time_ms)
     stage.act(f"{options.nodes} nodes start, each with its own database, key and proof of work")
     async with (
         Localnet(options.folder, spec, nodes=options.nodes, miners=cast.miners(options.nodes)) as net,
@@ -65,7 +67,7 @@ async def play_demo(options: DemoOptions, stage: Stage) -> DemoReport:
         cast.wallets(net) as wallets,
     ):
         view = ChainView(wallets[FOUNDER].client)
-        scene = Scene(net, cast, wallets, view, data, options.seed, options.folder, stage, report)
+        scene = Scene(net, cast, wallets, view, data, windows, options.seed, options.folder, stage, report)
         rounds = Rounds(scene)
         model = await _train(scene, rounds)
         model = await _grow(scene, rounds, model)

@@ -32,11 +32,6 @@ AUTHOR_BOND: Final = 5 * COIN
 OPENER_BOND: Final = 20 * COIN
 BOUNTY: Final = 50 * COIN
 EPOCHS: Final = 2
-WINDOW: Final = 8
-"""Blocks of every phase but COMMIT, in which everyone trains. They come at random: eight of half a second are
-over within one second once in a thousand times.
-"""
-GAP: Final = 2
 SOFTMAX: Final = 1
 """Kind of the loss: softmax cross-entropy."""
 THRESHOLD_PPM: Final = 200_000
@@ -214,7 +209,6 @@ class Rounds:
         return RoundSecrets(os.urandom(32), tuple(salted))
 
     def _terms(self, secrets: RoundSecrets, kind: RoundKind, rows: int, caps: drafting.Caps) -> RoundTerms:
-        commit_window = self._data.size.commit_window
         return drafting.round_terms(
             secrets,
             kind=kind,
@@ -223,7 +217,7 @@ class Rounds:
             validation=VALIDATION,
             sealed=SEALED,
             epochs=EPOCHS,
-            windows=drafting.Windows(WINDOW, WINDOW, commit_window, WINDOW, WINDOW, WINDOW, GAP),
+            windows=self._scene.windows,
             caps=caps,
             opener_bond=OPENER_BOND,
             author_bond=AUTHOR_BOND,

@@ -11,6 +11,7 @@ from engram.participant.demo.cast import Cast
 from engram.participant.demo.data import DemoData
 from engram.participant.demo.report import DemoReport
 from engram.participant.demo.stage import Stage
+from engram.participant.drafting import Windows
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 
@@ -25,6 +26,8 @@ class Scene:
     view: ChainView
     """The chain as the founder's node shows it."""
     data: DemoData
+    windows: Windows
+    """Of every round."""
     seed: int
     folder: Path
     stage: Stage
