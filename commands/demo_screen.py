@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from engram.commands.amounts import format_coins
 from engram.commands.output import PIPE_WIDTH, short
-from engram.participant.demo.report import DemoReport
+from engram.participant.demo.report import DemoReport, VersionRow
 from engram.participant.demo.stage import Stage
 
 _CHEATS: Final = frozenset({"liar", "copycat", "leaker", "forger"})
@@ -101,25 +101,28 @@ def _console(to_stderr: bool) -> Console:
     return Console(file=stream, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
 
 
+_FACTS: Final[dict[str, Callable[[VersionRow], str]]] = {
+    "kind": lambda row: row.kind,
+    "author": lambda row: row.author,
+    "classes": lambda row: f"{row.classes}",
+    "neurons": lambda row: f"{row.neurons}",
+    "loss on D_k": lambda row: f"{row.loss:.4f}",
+    "sealed loss": lambda row: f"{row.sealed_loss:.4f}",
+    "sealed right": lambda row: f"{row.sealed_accuracy:.1%}",
+    "bytes sent": lambda row: f"{row.bytes:,}",
+    "MACs": lambda row: f"{row.macs:,}",
+    "fee": lambda row: format_coins(row.fee),
+    "badges": lambda row: "\n".join(row.badges) or "-",
+}
+
+
 def _versions(report: DemoReport) -> Table:
-    table = _table("version", "kind", "author", "badges")
-    for title in ("classes", "neurons", "loss on D_k", "sealed loss", "sealed right", "bytes", "MACs", "fee"):
-        table.add_column(title, justify="right")
+    """A column a version: the other way round it is wider than a terminal."""
+    table = _table("version")
     for row in report.versions:
-        table.add_row(
-            str(row.version),
-            row.kind,
-            row.author,
-            "\n".join(row.badges) or "-",
-            f"{row.classes}",
-            f"{row.neurons}",
-            f"{row.loss:.4f}",
-            f"{row.sealed_loss:.4f}",
-            f"{row.sealed_accuracy:.1%}",
-            f"{row.bytes:,}",
-            f"{row.macs:,}",
-            format_coins(row.fee),
-        )
+        table.add_column(str(row.version), justify="right")
+    for name, show in _FACTS.items():
+        table.add_row(name, *map(show, report.versions))
     return table
 
 
