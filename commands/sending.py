@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -71,6 +71,18 @@ def show_status(session: Session, status: dict[str, Any]) -> None:
     session.show(status, [*shown, *[(event["name"], _event(event)) for event in receipt.get("events", [])]])
 
 
+_VALUES: Final = {
+    "prediction": ("version", "row", "class", "logits"),
+    "version_scored": ("version", "loss", "correct", "rows"),
+    "rewards_claimed": ("sparks", "rewards"),
+    "part_published": ("rows", "inputs", "classes"),
+}
+"""What the first values of an event are."""
+
+
 def _event(event: dict[str, Any]) -> str:
-    values = [str(value) for value in (*event["values"], *event["text"])]
-    return " ".join([event["subject"], *values])
+    names = _VALUES.get(event["name"], ())
+    words = [event["subject"]]
+    for index, value in enumerate(event["values"]):
+        words += [*names[index : index + 1], str(value)]
+    return " ".join([*words, *event["text"]])

@@ -228,6 +228,7 @@ def test_a_prediction_is_recorded(scene: Scene) -> None:
     (event,) = recorded["receipt"]["events"]
     (answer,) = scene.shell.json("model", "predict", "--row", row(HIGH))["predictions"]
     assert event["values"] == [1, 0, 1, *answer["logits"]]
+    assert " version 1 row 0 class " in scene.shell.text(*words)
     short = ("model", "infer", "--row", "1", "--row", "1,2", "--key", "bob")
     assert scene.shell.error(*short) == (65, "feature_out_of_range")
     assert scene.shell.error("model", "infer", "--row", "1", "--key", "bob") == (65, "shape_mismatch")
