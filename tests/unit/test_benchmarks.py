@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import run
 from benchmarks.bench_mnist import ACCURACY, LOSS, TRAINED
-from benchmarks.measure import Row, interleaved, skipped
+from benchmarks.measure import Row, interleaved_seconds, skipped
 from tests.support.source_tree import ROOT
 
 HIT = Row("tree_update_us", 25.0, None, None, "<= 40 us", ok=True)
@@ -122,9 +122,14 @@ def test_a_broken_benchmark_fails_the_run_and_stops_no_other(benchmarks: Benchma
 
 def test_interleaved_runs_each_program_once_a_pair_and_changes_the_order() -> None:
     order: list[str] = []
-    pairs = interleaved(lambda: order.append("c"), lambda: order.append("b"), pairs=4)
+
+    def program(name: str) -> float:
+        order.append(name)
+        return 2.0 if name == "c" else 1.0
+
+    pairs = interleaved_seconds(lambda: program("c"), lambda: program("b"), pairs=4)
     assert "".join(order) == "cb" + "cb" + "bc" + "cb" + "bc"
-    assert len(pairs.candidate_s) == len(pairs.baseline_s) == 4
+    assert (pairs.candidate_s, pairs.baseline_s, pairs.speed) == ((2.0,) * 4, (1.0,) * 4, 0.5)
 
 
 @pytest.mark.slow
