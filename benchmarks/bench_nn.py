@@ -12,7 +12,8 @@ from engram.nn.gemm import REFERENCE
 from engram.nn.growth import Growth, append, forward_frozen, forward_growth, merge_parameters
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.loss import loss_rows, score
-from engram.nn.network import NetworkLimits, NetworkSpec, Parameters, forward
+from engram.nn.network import NetworkSpec, Parameters, forward
+from engram.nn.spec import NetworkLimits
 
 CROSS_ENTROPY = 1
 HIDDEN = 256

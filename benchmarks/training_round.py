@@ -11,6 +11,7 @@ from benchmarks.chain import COIN, FilledChain, key
 from benchmarks.samples import Features, dense, images, random_parameters, zero_parameters
 from engram.consensus.chainspec import chain_id
 from engram.nn.data import part_bytes
+from engram.nn.growth import Policy
 from engram.nn.loss import score
 from engram.nn.network import forward, predict
 from engram.participant.drafting import Caps, Windows, explicit_sources, founding_of, round_terms
@@ -23,7 +24,7 @@ from engram.statemachine.draw import draw_parts, draw_seed
 from engram.statemachine.parameters import ParameterSources
 from engram.statemachine.phases import Phase, draw_heights, span_of
 from engram.statemachine.receipt import Receipt
-from engram.statemachine.records import Openers, Policy
+from engram.statemachine.records import Openers
 from engram.statemachine.round_records import Round, RoundKind
 from engram.statemachine.terms import Founding
 from engram.statemachine.transaction import Transaction, TxPayload

@@ -44,8 +44,9 @@ def list_models(session: Session) -> None:
 @with_session
 def show(session: Session, model: str | None) -> None:
     """Show one model: its rules, its current version and what it must not forget."""
+    from engram.nn.growth import Policy
     from engram.nn.loss import LOSSES
-    from engram.statemachine.records import Openers, Policy
+    from engram.statemachine.records import Openers
 
     result = ask_model(session, "model_get", model)
     named = {

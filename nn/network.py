@@ -1,11 +1,10 @@
-"""The network as a function: from uint8 features to integer logits, and what a caller needs around it.
+"""The network as a function, from uint8 features to integer logits, and the types that a caller names.
 
 Hidden blocks run in order, each an exact dense product and its activation (see `layers`). The logit of a
 class is the maximum over its components of the sum of their output blocks, clipped once to ±2^30, in Q16
 nats.
 
-Shapes and costs stand in `spec`, parameter checks and the bound proof in `parameters`; both are offered here
-too.
+Shapes and costs stand in `spec`, parameter checks and the bound proof in `parameters`.
 """
 
 from __future__ import annotations
@@ -16,43 +15,10 @@ import numpy.typing as npt
 from engram.nn.evaluate import Features, resume, unstarted
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import FAST, Engine
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
-from engram.nn.parameters import BlockParameters, Bounds, Parameters, check_parameters, prove_bounds
-from engram.nn.spec import (
-    NetworkLimits,
-    NetworkSpec,
-    check_spec,
-    component_classes,
-    component_count,
-    layer_widths,
-    macs_per_row,
-    neurons,
-    parameter_shapes,
-)
+from engram.nn.parameters import BlockParameters, Bounds, Parameters, prove_bounds
+from engram.nn.spec import NetworkSpec
 
-__all__ = [
-    "BlockParameters",
-    "Bounds",
-    "DenseRelu",
-    "DenseSquare",
-    "Features",
-    "HiddenBlock",
-    "NetworkLimits",
-    "NetworkSpec",
-    "Output",
-    "Parameters",
-    "check_parameters",
-    "check_spec",
-    "component_classes",
-    "component_count",
-    "forward",
-    "layer_widths",
-    "macs_per_row",
-    "neurons",
-    "parameter_shapes",
-    "predict",
-    "prove_bounds",
-]
+__all__ = ["BlockParameters", "Features", "NetworkSpec", "Parameters", "forward", "predict"]
 
 
 def forward(

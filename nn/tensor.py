@@ -15,20 +15,7 @@ import numpy as np
 
 from engram.nn.dtypes import DTYPES, MAX_DIMENSIONS, IntArray, elements
 from engram.nn.errors import BadTensor
-from engram.nn.seeded import SEEDED, Seeded, expand
 from engram.primitives.types import Hash
-
-__all__ = [
-    "DTYPES",
-    "SEEDED",
-    "Explicit",
-    "Seeded",
-    "dtype_code",
-    "expand",
-    "tensor_array",
-    "tensor_bytes",
-    "tensor_size",
-]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from engram.node.store import BlockRef
 from engram.primitives import smt
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
-from engram.statemachine.records import Reservation, u64
+from engram.statemachine.record import u64
+from engram.statemachine.records import Reservation
 
 MAX_HEADERS: Final = 1_000
 MAX_RESERVATIONS: Final = 1_000

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from engram.nn.data import PartData
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters, prove_bounds
+from engram.nn.network import BlockParameters, NetworkSpec, Parameters
+from engram.nn.parameters import prove_bounds
 from engram.node.client import RpcClient
 from engram.node.keystore import write_private
 from engram.participant.errors import ModelFileInvalid, NothingRevealed

@@ -27,6 +27,7 @@ from engram.consensus.block import Block, block_id
 from engram.consensus.chainspec import Allocation, ChainSpec, chain_id, dump_spec, local, spec_id
 from engram.consensus.genesis import genesis
 from engram.nn.data import part_bytes
+from engram.nn.growth import Policy
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec
 from engram.nn.seeded import Seeded
@@ -41,7 +42,7 @@ from engram.statemachine.fees import minimum_fee
 from engram.statemachine.parameters import BlockSources
 from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Status
-from engram.statemachine.records import Openers, Policy
+from engram.statemachine.records import Openers
 from engram.statemachine.round_records import RoundKind, RoundStatus
 from engram.statemachine.state import State
 from engram.statemachine.terms import Founding

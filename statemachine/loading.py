@@ -8,9 +8,10 @@ from typing import Final
 from engram.nn.data import PartData, parse_part
 from engram.nn.dtypes import INT32
 from engram.nn.errors import ShapeMismatch
-from engram.nn.network import NetworkSpec, check_spec, parameter_shapes
-from engram.nn.seeded import check_seeded
-from engram.nn.tensor import Explicit, Seeded, tensor_size
+from engram.nn.network import NetworkSpec
+from engram.nn.seeded import Seeded, check_seeded
+from engram.nn.spec import check_spec, parameter_shapes
+from engram.nn.tensor import Explicit, tensor_size
 from engram.primitives.types import Hash
 from engram.statemachine.content import usable_blob
 from engram.statemachine.context import BlockContext

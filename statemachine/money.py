@@ -11,7 +11,8 @@ from dataclasses import replace
 from engram.primitives.types import Address
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import InsufficientBalance
-from engram.statemachine.records import Account, Maturing, Supply, u64
+from engram.statemachine.record import u64
+from engram.statemachine.records import Account, Maturing, Supply
 from engram.statemachine.state import State
 
 

@@ -13,7 +13,8 @@ from engram.statemachine.draw import draw_parts, draw_seed, nonce_hash
 from engram.statemachine.entry import Entry
 from engram.statemachine.phases import draw_heights
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import Part, RecentBlock, ScoreEntry, u32
+from engram.statemachine.record import u32
+from engram.statemachine.records import Part, RecentBlock, ScoreEntry
 from engram.statemachine.round_errors import (
     CommitmentMismatch,
     DrawNonceMismatch,

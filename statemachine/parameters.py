@@ -13,19 +13,11 @@ from typing import Annotated, Final, Protocol
 
 from engram.nn.dtypes import INT8, INT16, INT32, IntArray
 from engram.nn.growth import Growth, grown_spec
-from engram.nn.network import (
-    BlockParameters,
-    Bounds,
-    HiddenBlock,
-    NetworkSpec,
-    Output,
-    Parameters,
-    component_classes,
-    component_count,
-    parameter_shapes,
-    prove_bounds,
-)
+from engram.nn.layers import HiddenBlock, Output
+from engram.nn.network import BlockParameters, NetworkSpec, Parameters
+from engram.nn.parameters import Bounds, prove_bounds
 from engram.nn.seeded import Seeded, expand, generation_macs
+from engram.nn.spec import component_classes, component_count, parameter_shapes
 from engram.nn.tensor import Explicit, tensor_array, tensor_size
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.types import Hash, Size

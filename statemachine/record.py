@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from engram.nn.tensor import Explicit, Seeded
+from engram.nn.seeded import Seeded
+from engram.nn.tensor import Explicit
 from engram.primitives.types import U32, Address
 
 TensorSource = Explicit | Seeded

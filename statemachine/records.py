@@ -11,62 +11,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, ClassVar, Final
 
-from engram.nn.growth import Policy
 from engram.nn.network import NetworkSpec
 from engram.primitives.types import U8, U16, U32, U64, Address, Hash, Size
-from engram.statemachine.record import Lineage, Record, TensorSource, u32, u64
-from engram.statemachine.round_records import (
-    Candidate,
-    CandidateId,
-    Commit,
-    EpochResult,
-    OpenedPart,
-    PartScore,
-    RetentionScore,
-    Round,
-    RoundKind,
-    RoundStatus,
-    RoundTerms,
-    SealedByOther,
-)
-
-__all__ = [
-    "RECORDS",
-    "Account",
-    "Badge",
-    "BadgeKind",
-    "Blob",
-    "Candidate",
-    "CandidateId",
-    "Commit",
-    "EpochResult",
-    "Lineage",
-    "Maturing",
-    "Model",
-    "OpenedPart",
-    "Openers",
-    "Part",
-    "PartScore",
-    "Policy",
-    "RecentBlock",
-    "Record",
-    "Reputation",
-    "Reservation",
-    "RetentionPart",
-    "RetentionScore",
-    "Round",
-    "RoundKind",
-    "RoundStatus",
-    "RoundTerms",
-    "ScoreEntry",
-    "SealedByOther",
-    "Supply",
-    "TensorSource",
-    "Upload",
-    "Version",
-    "u32",
-    "u64",
-]
+from engram.statemachine.record import Lineage, Record, u32, u64
+from engram.statemachine.round_records import Candidate, Commit, Round
 
 
 class Openers(IntEnum):
@@ -244,7 +192,7 @@ class Model:
     id: Hash
     founder: Address
     policy: U8
-    """Policy."""
+    """`nn.growth.Policy`: what growth may do to old logits."""
     openers: U8
     """Openers: whoever opens a round chooses its data, and with it what the model will know."""
     loss_kind: U8

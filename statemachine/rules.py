@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from engram.nn.network import NetworkLimits
-from engram.nn.spec import MAX_BLOCKS
+from engram.nn.spec import MAX_BLOCKS, NetworkLimits
 from engram.primitives.types import U8, U16, U32, U64
 from engram.statemachine.errors import BadRules
 

@@ -25,8 +25,8 @@ from engram.nn.growth import (
     null_growth_logits,
 )
 from engram.nn.loss import Score, score
-from engram.nn.network import Features, NetworkSpec, forward, macs_per_row
-from engram.nn.spec import call_macs, logit_macs, setup_macs
+from engram.nn.network import Features, NetworkSpec, forward
+from engram.nn.spec import call_macs, logit_macs, macs_per_row, setup_macs
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.parameters import (

@@ -17,7 +17,8 @@ from engram.primitives.errors import CodecError, UnknownTag
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Address, Hash
 from engram.statemachine.errors import MissingRecord
-from engram.statemachine.records import RECORDS, Account, Record
+from engram.statemachine.record import Record
+from engram.statemachine.records import RECORDS, Account
 
 R = TypeVar("R", bound=Record)
 

@@ -7,14 +7,15 @@ from typing import Final
 
 from engram.nn.data import part_size
 from engram.nn.evaluate import frozen_size_bytes
+from engram.nn.growth import Policy
 from engram.nn.loss import LOSSES
-from engram.nn.network import NetworkSpec, check_spec
-from engram.nn.spec import check_count
+from engram.nn.network import NetworkSpec
+from engram.nn.spec import check_count, check_spec
 from engram.primitives.types import U8, U32, Address
 from engram.statemachine.decision import PPM, is_at_threshold
 from engram.statemachine.parameters import HasParameters
 from engram.statemachine.phases import check_calendar, within
-from engram.statemachine.records import Model, Openers, Policy
+from engram.statemachine.records import Model, Openers
 from engram.statemachine.rewards import minimum_opener_bond
 from engram.statemachine.round_errors import (
     BondTooLow,

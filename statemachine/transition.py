@@ -30,7 +30,8 @@ from engram.statemachine.errors import (
 )
 from engram.statemachine.fees import fee_of
 from engram.statemachine.receipt import Event, Receipt, Status
-from engram.statemachine.records import Account, RecentBlock, Reservation, u64
+from engram.statemachine.record import u64
+from engram.statemachine.records import Account, RecentBlock, Reservation
 from engram.statemachine.rules import subsidy_at
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome, Transaction, TxPayload, verify_transaction

@@ -15,7 +15,8 @@ from typing import Annotated, ClassVar
 
 from engram.nn.growth import Growth, append
 from engram.nn.layers import HiddenBlock, Output
-from engram.nn.network import NetworkSpec, check_spec, neurons
+from engram.nn.network import NetworkSpec
+from engram.nn.spec import check_spec, neurons
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.types import U8, U64, Address, Hash, Size

@@ -28,7 +28,8 @@ from engram.participant.demo.stage import Stage
 from engram.participant.opener import content_of
 from engram.participant.view import ChainView
 from engram.primitives.keys import parse_address
-from engram.statemachine.records import Model, ScoreEntry, u32
+from engram.statemachine.record import u32
+from engram.statemachine.records import Model, ScoreEntry
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.score_version import ScoreVersion
 

@@ -16,7 +16,8 @@ from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.keys import parse_address
 from engram.primitives.types import Hash
 from engram.statemachine.decision import PPM
-from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version, u32
+from engram.statemachine.record import u32
+from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version
 from engram.statemachine.round_records import Round, RoundKind
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from engram.nn.growth import Policy
 from engram.participant import adversaries, drafting
 from engram.participant.architect import dense_network
 from engram.participant.auditor import Auditor
@@ -23,7 +24,7 @@ from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.task import Strategy
 from engram.participant.view import ChainView
 from engram.primitives.types import Hash
-from engram.statemachine.records import Model, Openers, Policy
+from engram.statemachine.records import Model, Openers
 from engram.statemachine.round_records import Candidate, Round, RoundKind, RoundStatus, RoundTerms
 from engram.statemachine.terms import Founding
 from engram.statemachine.transactions.open_round import OpenRound

@@ -15,7 +15,8 @@ from engram.statemachine.errors import ClaimRangeInvalid, NothingToClaim
 from engram.statemachine.fees import LOOKUP_MACS
 from engram.statemachine.money import give
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import Maturing, u64
+from engram.statemachine.record import u64
+from engram.statemachine.records import Maturing
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome

@@ -17,7 +17,8 @@ from engram.statemachine.money import take
 from engram.statemachine.parameters import HasParameters
 from engram.statemachine.phases import Phase, span_of
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import Reservation, u64
+from engram.statemachine.record import u64
+from engram.statemachine.records import Reservation
 from engram.statemachine.round_errors import (
     CommitRepeated,
     EpochFull,

@@ -14,7 +14,8 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import TooManyRows
 from engram.statemachine.loading import check_version_usable, version_network
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import Model, Version, u32
+from engram.statemachine.record import u32
+from engram.statemachine.records import Model, Version
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import network_macs
 from engram.statemachine.state import State

@@ -18,8 +18,8 @@ from engram.statemachine.loading import open_network
 from engram.statemachine.money import take
 from engram.statemachine.parameters import HasParameters, explicit_tensors, parameters_root
 from engram.statemachine.receipt import Event
-from engram.statemachine.record import Lineage
-from engram.statemachine.records import BadgeKind, Model, Part, Version, u32
+from engram.statemachine.record import Lineage, u32
+from engram.statemachine.records import BadgeKind, Model, Part, Version
 from engram.statemachine.rewards import give_badge
 from engram.statemachine.round_errors import CommitmentRepeated, ModelOrFounding, RoundAlreadyOpen
 from engram.statemachine.round_records import Round, RoundKind, RoundTerms

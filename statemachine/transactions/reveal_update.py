@@ -21,7 +21,8 @@ from engram.statemachine.loading import version_network
 from engram.statemachine.money import give
 from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import Reservation, u64
+from engram.statemachine.record import u64
+from engram.statemachine.records import Reservation
 from engram.statemachine.round_errors import (
     BaseMismatch,
     CommitMismatch,

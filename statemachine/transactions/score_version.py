@@ -11,7 +11,8 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import ScoreKnown
 from engram.statemachine.loading import check_version_usable, open_part, version_network
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import Model, Part, ScoreEntry, Version, u32
+from engram.statemachine.record import u32
+from engram.statemachine.records import Model, Part, ScoreEntry, Version
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import network_macs
 from engram.statemachine.state import State

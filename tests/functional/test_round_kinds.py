@@ -22,7 +22,8 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.phases import Phase
-from engram.statemachine.records import Model, Version, u32
+from engram.statemachine.record import u32
+from engram.statemachine.records import Model, Version
 from engram.statemachine.round_records import RoundStatus
 from engram.statemachine.transactions.score_retention import ScoreRetention
 from tests.support.round_matter import ALICE

@@ -6,9 +6,8 @@ import pytest
 
 from engram.primitives import keys
 from engram.statemachine.phases import Phase
-from engram.statemachine.records import Commit
 from engram.statemachine.round_errors import NothingDue
-from engram.statemachine.round_records import RoundStatus
+from engram.statemachine.round_records import Commit, RoundStatus
 from engram.statemachine.transactions.advance_round import AdvanceRound
 from tests.support.rounds import (
     ALICE,

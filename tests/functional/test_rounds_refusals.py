@@ -6,7 +6,8 @@ import pytest
 
 from engram.statemachine.content import Inline, Stored, blob_id
 from engram.statemachine.phases import Phase
-from engram.statemachine.records import Blob, Part, Reservation, u64
+from engram.statemachine.record import u64
+from engram.statemachine.records import Blob, Part, Reservation
 from engram.statemachine.rules import Rules
 from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.commit_update import CommitUpdate

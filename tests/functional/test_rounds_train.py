@@ -10,7 +10,8 @@ from engram.statemachine.errors import BlockBytesExceeded
 from engram.statemachine.escrow import sealed_macs
 from engram.statemachine.fees import price_of_macs
 from engram.statemachine.phases import Phase
-from engram.statemachine.records import BadgeKind, Reputation, ScoreEntry, u32
+from engram.statemachine.record import u32
+from engram.statemachine.records import BadgeKind, Reputation, ScoreEntry
 from engram.statemachine.round_records import RoundStatus
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.publish_part import PublishPart

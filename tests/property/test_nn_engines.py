@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from engram.nn import evaluate
 from engram.nn.gemm import FAST, REFERENCE
-from engram.nn.network import BlockParameters, NetworkSpec, check_spec, forward, prove_bounds
+from engram.nn.network import BlockParameters, NetworkSpec, forward
+from engram.nn.parameters import prove_bounds
+from engram.nn.spec import check_spec
 from engram.primitives.codec import decode, encode, from_json, to_json
 from tests.support import nn_reference
 from tests.support.nn_samples import LIMITS, network_parameters, networks, random_features

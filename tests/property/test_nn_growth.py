@@ -17,15 +17,9 @@ from engram.nn.growth import (
     prove_growth,
 )
 from engram.nn.layers import Output
-from engram.nn.network import (
-    Bounds,
-    NetworkSpec,
-    component_count,
-    forward,
-    layer_widths,
-    macs_per_row,
-    prove_bounds,
-)
+from engram.nn.network import NetworkSpec, forward
+from engram.nn.parameters import Bounds, prove_bounds
+from engram.nn.spec import component_count, layer_widths, macs_per_row
 from engram.primitives.codec import decode, encode
 from tests.support.nn_samples import (
     LIMITS,

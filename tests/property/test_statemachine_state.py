@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engram.primitives.types import ZERO_HASH
-from engram.statemachine.records import Account, Maturing, u64
+from engram.statemachine.record import u64
+from engram.statemachine.records import Account, Maturing
 from engram.statemachine.state import State
 from tests.support.ledger import Nodes
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from engram.nn.data import part_bytes, part_commitment
+from engram.nn.growth import Policy
 from engram.nn.network import NetworkSpec, Parameters
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import parameters_root
-from engram.statemachine.records import Blob, Lineage, Model, Openers, Part, Policy, Record, Version
+from engram.statemachine.record import Lineage, Record
+from engram.statemachine.records import Blob, Model, Openers, Part, Version
 from tests.support.ledger import Ledger, key
 from tests.support.nn_samples import TWO_LAYERS, network_parameters, random_features
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from engram.primitives import smt
 from engram.primitives.types import Hash
-from engram.statemachine.records import Account, Candidate, Commit, Maturing, Record, Round, Supply, Upload
+from engram.statemachine.record import Record
+from engram.statemachine.records import Account, Maturing, Supply, Upload
+from engram.statemachine.round_records import Candidate, Commit, Round
 from engram.statemachine.state import parse_record
 
 

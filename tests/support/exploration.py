@@ -20,7 +20,8 @@ from engram.primitives.errors import Invalid
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.receipt import Receipt
-from engram.statemachine.records import Record, Supply
+from engram.statemachine.record import Record
+from engram.statemachine.records import Supply
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State

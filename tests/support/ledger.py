@@ -17,7 +17,8 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import MissingBlob
 from engram.statemachine.fees import minimum_fee
 from engram.statemachine.receipt import Receipt
-from engram.statemachine.records import Account, Record, Supply
+from engram.statemachine.record import Record
+from engram.statemachine.records import Account, Supply
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State

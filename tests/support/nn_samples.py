@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from engram.nn.evaluate import Features
 from engram.nn.growth import Growth, grown_spec
 from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
-from engram.nn.network import BlockParameters, NetworkLimits, NetworkSpec, Parameters
+from engram.nn.network import BlockParameters, NetworkSpec, Parameters
 from engram.nn.parameters import largest_values
+from engram.nn.spec import NetworkLimits
 
 LIMITS = NetworkLimits()
 

@@ -20,15 +20,10 @@ from engram.nn.growth import Policy, append, growth_macs_per_row, merge_paramete
 from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
 from engram.nn.layers.block import exact_forward, prove_peak
 from engram.nn.loss import LOSSES, loss_rows, score
-from engram.nn.network import (
-    BlockParameters,
-    NetworkSpec,
-    Parameters,
-    forward,
-    macs_per_row,
-    prove_bounds,
-)
+from engram.nn.network import BlockParameters, NetworkSpec, Parameters, forward
+from engram.nn.parameters import prove_bounds
 from engram.nn.seeded import SEEDED, Seeded, expand
+from engram.nn.spec import macs_per_row
 from engram.nn.tensor import tensor_bytes
 from engram.primitives.codec import encode, to_json
 from engram.primitives.types import ZERO_HASH

@@ -15,7 +15,7 @@ import numpy as np
 
 from engram.nn.data import part_bytes, part_commitment
 from engram.nn.dtypes import IntArray
-from engram.nn.growth import Growth
+from engram.nn.growth import Growth, Policy
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
@@ -23,7 +23,7 @@ from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.draw import nonce_hash
 from engram.statemachine.parameters import BlockSources
-from engram.statemachine.records import Openers, Policy
+from engram.statemachine.records import Openers
 from engram.statemachine.round_records import RoundKind, RoundTerms
 from engram.statemachine.rules import Rules
 from engram.statemachine.terms import Founding

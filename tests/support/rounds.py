@@ -21,18 +21,9 @@ from engram.statemachine.loading import open_part
 from engram.statemachine.parameters import Network, ParameterSources, sources_of
 from engram.statemachine.phases import Phase, Span, calendar, draw_heights
 from engram.statemachine.receipt import Event, Receipt
-from engram.statemachine.records import (
-    Account,
-    Badge,
-    Candidate,
-    Maturing,
-    Model,
-    Part,
-    RecentBlock,
-    Version,
-    u32,
-)
-from engram.statemachine.round_records import OpenedPart, Round, RoundTerms
+from engram.statemachine.record import u32
+from engram.statemachine.records import Account, Badge, Maturing, Model, Part, RecentBlock, Version
+from engram.statemachine.round_records import Candidate, OpenedPart, Round, RoundTerms
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transaction import TxPayload

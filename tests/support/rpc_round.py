@@ -16,7 +16,8 @@ from engram.primitives.types import Hash
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.parameters import Network, ParameterSources, explicit_tensors, sources_of
 from engram.statemachine.phases import Phase
-from engram.statemachine.records import Model, Version, u32
+from engram.statemachine.record import u32
+from engram.statemachine.records import Model, Version
 from engram.statemachine.round_records import Round
 from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.commit_update import CommitUpdate

@@ -11,7 +11,8 @@ import pytest
 from engram.consensus import chainspec
 from engram.primitives.errors import Invalid, error_classes
 from engram.primitives.hashing import Tag
-from engram.statemachine.records import RECORDS, Lineage, RetentionPart
+from engram.statemachine.record import Lineage
+from engram.statemachine.records import RECORDS, RetentionPart
 from engram.statemachine.round_records import (
     CandidateId,
     EpochResult,

@@ -6,7 +6,8 @@ import pytest
 
 from engram.consensus.block import block_id, pow_prefix
 from engram.primitives.codec import encode
-from engram.statemachine.records import Maturing, RecentBlock, Supply, u32, u64
+from engram.statemachine.record import u32, u64
+from engram.statemachine.records import Maturing, RecentBlock, Supply
 from engram.statemachine.transaction import txid
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.transfer import Transfer

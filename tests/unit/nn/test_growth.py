@@ -34,7 +34,8 @@ from engram.nn.growth import (
 )
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.loss import evaluate_loss
-from engram.nn.network import BlockParameters, NetworkSpec, forward, layer_widths, macs_per_row
+from engram.nn.network import BlockParameters, NetworkSpec, forward
+from engram.nn.spec import layer_widths, macs_per_row
 from tests.support.nn_samples import (
     GROWTH,
     LIMITS,

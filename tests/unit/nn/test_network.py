@@ -8,7 +8,8 @@ from engram.nn.evaluate import frozen_size_bytes
 from engram.nn.gemm import FAST, REFERENCE
 from engram.nn.growth import forward_frozen
 from engram.nn.layers import Output
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters, forward, predict, prove_bounds
+from engram.nn.network import BlockParameters, NetworkSpec, Parameters, forward, predict
+from engram.nn.parameters import prove_bounds
 from tests.support import nn_reference
 from tests.support.nn_samples import TWO_LAYERS, network_parameters, random_features
 

@@ -6,16 +6,8 @@ import pytest
 from engram.nn.errors import BoundViolated, ShapeMismatch, WeightOutOfRange
 from engram.nn.fixed import INT32_MAX
 from engram.nn.layers import DenseRelu, Output
-from engram.nn.network import (
-    BlockParameters,
-    Bounds,
-    NetworkSpec,
-    Parameters,
-    check_parameters,
-    forward,
-    prove_bounds,
-)
-from engram.nn.parameters import largest_values
+from engram.nn.network import BlockParameters, NetworkSpec, Parameters, forward
+from engram.nn.parameters import Bounds, check_parameters, largest_values, prove_bounds
 
 SPEC = NetworkSpec(3, 2, (), (DenseRelu(1, 0, 3, 2, 0, 4, 8),), (Output(1, 0, 2, 0, 2, 0, 16),))
 HIDDEN = BlockParameters(np.full((3, 2), -127, np.int8), np.full(2, INT32_MAX - 3 * 127 * 255, np.int32))

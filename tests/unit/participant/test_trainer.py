@@ -8,7 +8,8 @@ import pytest
 from engram.nn.growth import Policy, append, grown_spec, merge_parameters
 from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
 from engram.nn.loss import Score
-from engram.nn.network import BlockParameters, Parameters, forward, prove_bounds
+from engram.nn.network import BlockParameters, Parameters, forward
+from engram.nn.parameters import prove_bounds
 from engram.nn.spec import NetworkLimits, NetworkSpec
 from engram.participant import datasets, trainer
 from engram.participant.architect import dense_network

@@ -4,7 +4,8 @@ import pytest
 
 from engram.statemachine import money
 from engram.statemachine.errors import InsufficientBalance
-from engram.statemachine.records import Account, Maturing, Supply, u64
+from engram.statemachine.record import u64
+from engram.statemachine.records import Account, Maturing, Supply
 from engram.statemachine.rules import Rules, subsidy_at, total_subsidy
 from engram.statemachine.state import State
 from tests.support.ledger import MINER, Ledger, key

@@ -8,7 +8,8 @@ import pytest
 from engram.nn.data import part_commitment
 from engram.nn.dtypes import INT8
 from engram.nn.growth import grown_spec
-from engram.nn.tensor import Explicit, Seeded, tensor_bytes
+from engram.nn.seeded import Seeded
+from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.errors import Invalid
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine import errors
@@ -20,7 +21,8 @@ from engram.statemachine.parameters import (
     parameter_bytes,
     parameters_root,
 )
-from engram.statemachine.records import Lineage, Version, u32
+from engram.statemachine.record import Lineage, u32
+from engram.statemachine.records import Version
 from tests.support import chain_models as models
 from tests.support.ledger import Ledger, key
 from tests.support.nn_samples import (

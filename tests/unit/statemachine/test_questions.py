@@ -16,7 +16,8 @@ from engram.statemachine import errors
 from engram.statemachine.content import Inline, Stored, blob_id
 from engram.statemachine.parameters import ParameterSources, explicit_tensors
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import Blob, Part, ScoreEntry, Version, u32
+from engram.statemachine.record import u32
+from engram.statemachine.records import Blob, Part, ScoreEntry, Version
 from engram.statemachine.scoring import network_macs
 from engram.statemachine.transactions.infer import Infer
 from engram.statemachine.transactions.publish_part import PublishPart

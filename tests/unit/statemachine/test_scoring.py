@@ -17,9 +17,10 @@ from engram.nn.growth import (
     null_growth_logits,
 )
 from engram.nn.loss import Score, score
-from engram.nn.network import Parameters, forward, macs_per_row
-from engram.nn.spec import call_macs, logit_macs, setup_macs
-from engram.nn.tensor import Explicit, Seeded
+from engram.nn.network import Parameters, forward
+from engram.nn.seeded import Seeded
+from engram.nn.spec import call_macs, logit_macs, macs_per_row, setup_macs
+from engram.nn.tensor import Explicit
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.loading import open_network

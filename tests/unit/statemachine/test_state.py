@@ -8,7 +8,8 @@ from engram.primitives.errors import CodecError, UnknownTag
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.errors import MissingRecord
-from engram.statemachine.records import RECORDS, Account, Maturing, Supply, u64
+from engram.statemachine.record import u64
+from engram.statemachine.records import RECORDS, Account, Maturing, Supply
 from engram.statemachine.state import State, leaf_value, parse_record, record_path
 from tests.support.ledger import Nodes
 

@@ -10,7 +10,8 @@ from engram.primitives.types import U32, U64, Address, Hash
 from engram.statemachine import errors, money
 from engram.statemachine.context import BlockContext
 from engram.statemachine.receipt import Event, Status
-from engram.statemachine.records import Maturing, RecentBlock, Reservation, Supply, u32, u64
+from engram.statemachine.record import u32, u64
+from engram.statemachine.records import Maturing, RecentBlock, Reservation, Supply
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome, TxPayload, txid

@@ -6,7 +6,8 @@ import pytest
 
 from engram.statemachine.decision import ladder
 from engram.statemachine.money import issue
-from engram.statemachine.records import Badge, BadgeKind, Maturing, Reputation, Supply, u64
+from engram.statemachine.record import u64
+from engram.statemachine.records import Badge, BadgeKind, Maturing, Reputation, Supply
 from engram.statemachine.rewards import (
     aborts_in_force,
     give_badge,
