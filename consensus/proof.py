@@ -121,7 +121,7 @@ class ProofReport:
 
 
 def seal_bundle(bundle: ProofBundle) -> bytes:
-    """The bytes of a bundle file. Raises `TooLarge` for one that `verify_bundle` would not read."""
+    """The bytes of a bundle file. Raises `OutOfRange` for more headers or larger records than it can hold."""
     raw = encode(bundle)
     return raw + tagged_hash(Tag.PROOF, raw)
 

@@ -179,3 +179,9 @@ class BlobMismatch(ChainError):
     """The node sent something other than what was asked for: ask another node."""
 
     code = "blob_mismatch"
+
+
+class UnexpectedOutcome(ChainError):
+    """The demonstration met something that the protocol or its story does not allow."""
+
+    code = "unexpected_outcome"

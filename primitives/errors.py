@@ -7,15 +7,16 @@ The shell maps families to actions in one place (ban, park, stop); RPC and tests
     │ ├ CodecError             NonCanonical · Truncated · TooLarge · WrongType · OutOfRange · WrongArity
     │ │                        UnknownTag
     │ ├ InvalidKey             BadPublicKey · BadSignature · BadAddress
-    │ ├ InvalidProof           ListProofMismatch · SmtProofMismatch · MalformedProof
-    │ ├ InvalidTransaction     leafs in statemachine/errors.py
+    │ ├ InvalidProof           ListProofMismatch · SmtProofMismatch · MalformedProof; consensus/errors.py
+    │ ├ InvalidTransaction     leafs in statemachine/errors.py, statemachine/round_errors.py
     │ ├ InvalidNetwork         leafs in nn/errors.py
     │ ├ InvalidHeader          ┐
     │ ├ InvalidBody            ├ leafs in consensus/errors.py
     │ ├ InvalidExecution       ┘
     │ └ InvalidInput           a user's file or argument; leafs where they are read
     ├ NotReady                 nobody is wrong; parked and retried
-    └ StorageError             our own disk; the node stops with the remedy in the message
+    ├ StorageError             our own disk; the node stops with the remedy in the message
+    └ leafs                    of node/errors.py and participant/errors.py: what ended a command
 
 `AssertionError` is our bug: it is never caught.
 """

@@ -127,7 +127,7 @@ def address(public_key: bytes) -> bytes:
     return tagged_hash(Tag.ADDRESS, public_key)[:ADDRESS_BYTES]
 
 
-def format_address(address: bytes, hrp: str = "eng") -> str:
+def format_address(address: bytes, hrp: str) -> str:
     """Text of a 20-byte address: the prefix, '1', 32 letters and a 6-letter bech32m checksum."""
     if len(address) != ADDRESS_BYTES:
         raise BadAddress("address has a wrong length", expected=ADDRESS_BYTES, got=len(address))
@@ -135,7 +135,7 @@ def format_address(address: bytes, hrp: str = "eng") -> str:
     return encode_bech32m(hrp, [number >> shift & 31 for shift in range(155, -1, -5)])
 
 
-def parse_address(text: str, hrp: str = "eng") -> bytes:
+def parse_address(text: str, hrp: str) -> bytes:
     """The 20 bytes of an address text. Raises `BadAddress`: wrong character, checksum, prefix or length."""
     prefix, values = decode_bech32m(text)
     if prefix != hrp:

@@ -188,11 +188,15 @@ def propose(
     """The proposed network, its new blocks under the author's name. Raises what `open_network` raises."""
     number = version.number + 1
     brought = brought_tensors(update.tensors)
-    hidden = tuple(Lineage(source.weights, source.bias, number, author) for source in update.hidden)
-    outputs = tuple(Lineage(source.weights, source.bias, number, author) for source in update.outputs)
+    hidden, outputs = (lineages(blocks, number, author) for blocks in (update.hidden, update.outputs))
     if isinstance(update, GrowUpdate):
         hidden, outputs = version.hidden + hidden, version.outputs + outputs
     return Proposal(open_network(state, ctx, spec, hidden, outputs, brought), hidden, outputs)
+
+
+def lineages(blocks: Sequence[BlockSources], version: int, author: Address) -> tuple[Lineage, ...]:
+    """Blocks under the version and author that bring them."""
+    return tuple(Lineage(block.weights, block.bias, version, author) for block in blocks)
 
 
 def brought_tensors(tensors: Sequence[bytes]) -> Mapping[Hash, bytes]:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from engram.primitives.errors import ChainError
-
-
-class UnexpectedOutcome(ChainError):
-    """The demonstration met something that the protocol or its story does not allow."""
-
-    code = "unexpected_outcome"
+from engram.participant.errors import UnexpectedOutcome
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from engram.statemachine.loading import open_network
 from engram.statemachine.money import take
 from engram.statemachine.parameters import HasParameters, explicit_tensors, parameters_root
 from engram.statemachine.receipt import Event
-from engram.statemachine.record import Lineage, u32
+from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Model, Part, Version
 from engram.statemachine.rewards import give_badge
 from engram.statemachine.round_errors import CommitmentRepeated, ModelOrFounding, RoundAlreadyOpen
@@ -29,7 +29,7 @@ from engram.statemachine.settlement import settle
 from engram.statemachine.state import State
 from engram.statemachine.terms import Founding, check_founding, check_opener_bond, check_opening, check_terms
 from engram.statemachine.transaction import Cost, Outcome
-from engram.statemachine.update import brought_tensors
+from engram.statemachine.update import brought_tensors, lineages
 
 _RECORDS: Final = 8
 """Round, model, version, and what is left of a round when it ends: badges, reputation, rewards."""
@@ -173,8 +173,8 @@ def _version_zero(founding: Founding, ctx: BlockContext, model: Model) -> Versio
         parent=ZERO_HASH,
         root=model.root,
         spec=founding.spec,
-        hidden=tuple(Lineage(block.weights, block.bias, 0, model.founder) for block in founding.hidden),
-        outputs=tuple(Lineage(block.weights, block.bias, 0, model.founder) for block in founding.outputs),
+        hidden=lineages(founding.hidden, 0, model.founder),
+        outputs=lineages(founding.outputs, 0, model.founder),
         author=model.founder,
         round=ZERO_HASH,
         height=ctx.height,

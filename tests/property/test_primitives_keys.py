@@ -83,19 +83,19 @@ def test_address_text_gives_back_the_address(address: bytes, hrp: str) -> None:
 @given(st.binary(min_size=20, max_size=20), st.data())
 def test_up_to_four_wrong_letters_are_found(address: bytes, data: st.DataObject) -> None:
     """BIP 350 guarantees it for texts of up to 90 letters."""
-    text = format_address(address)
+    text = format_address(address, "eng")
     letters = list(text)
     for at in data.draw(st.sets(st.integers(4, len(text) - 1), min_size=1, max_size=4)):
         others = [letter for letter in "qpzry9x8gf2tvdw0s3jn54khce6mua7l" if letter != letters[at]]
         letters[at] = data.draw(st.sampled_from(others))
     with pytest.raises(BadAddress):
-        parse_address("".join(letters))
+        parse_address("".join(letters), "eng")
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_an_address_or_named_wrong(text: str) -> None:
     try:
-        address = parse_address(text)
+        address = parse_address(text, "eng")
     except BadAddress:
         return
-    assert format_address(address) == text.lower()
+    assert format_address(address, "eng") == text.lower()

@@ -7,7 +7,7 @@ from engram.primitives.errors import BadAddress
 from engram.primitives.keys import format_address, parse_address
 
 ADDRESS = bytes(range(1, 21))
-TEXT = format_address(ADDRESS)
+TEXT = format_address(ADDRESS, "eng")
 
 VALID = [
     "A1LQFN3A",
@@ -58,17 +58,17 @@ def test_a_bech32_checksum_is_not_a_bech32m_checksum() -> None:
 
 @pytest.mark.parametrize("address", [bytes(20), b"\xff" * 20, ADDRESS])
 def test_text_gives_back_the_address(address: bytes) -> None:
-    text = format_address(address)
+    text = format_address(address, "eng")
     assert text.startswith("eng1")
     assert len(text) == 42
-    assert parse_address(text) == parse_address(text.upper()) == address
+    assert parse_address(text, "eng") == parse_address(text.upper(), "eng") == address
 
 
 def test_every_single_wrong_letter_is_found() -> None:
     for index in range(4, len(TEXT)):
         wrong = TEXT[:index] + ("q" if TEXT[index] != "q" else "p") + TEXT[index + 1 :]
         with pytest.raises(BadAddress, match="checksum is wrong"):
-            parse_address(wrong)
+            parse_address(wrong, "eng")
 
 
 @pytest.mark.parametrize(
@@ -87,15 +87,15 @@ def test_every_single_wrong_letter_is_found() -> None:
 )
 def test_the_error_says_what_is_wrong(text: str, reason: str) -> None:
     with pytest.raises(BadAddress, match=reason):
-        parse_address(text)
+        parse_address(text, "eng")
 
 
 def test_another_network_says_which() -> None:
     with pytest.raises(BadAddress) as raised:
-        parse_address(format_address(ADDRESS, "tst"))
+        parse_address(format_address(ADDRESS, "tst"), "eng")
     assert (raised.value.expected, raised.value.got) == ("eng", "tst")
 
 
 def test_only_20_bytes_have_a_text() -> None:
     with pytest.raises(BadAddress):
-        format_address(bytes(32))
+        format_address(bytes(32), "eng")
