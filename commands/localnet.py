@@ -117,6 +117,8 @@ def down(folder: Path | None, delete: bool, as_json: bool) -> None:
     if delete:
         for data_dir in background.members(place):
             shutil.rmtree(data_dir)
+        if not any(place.iterdir()):
+            place.rmdir()
     result = {"dir": str(place), "stopped": stopped, "deleted": delete}
     Session(as_json=as_json).show(result, result.items())
 

@@ -40,6 +40,7 @@ def test_a_network_is_made_played_on_stopped_and_started_again(shell: Shell) -> 
     assert shell.json("account", "show", "--key", "frank")["balance"] == 9 * 10**8
 
     assert shell.json("localnet", "down", "--delete")["deleted"] is True
+    assert not shell.data_dir.parent.exists()
     assert shell.error("localnet", "status") == (65, "localnet_missing")
 
 
