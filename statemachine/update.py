@@ -10,8 +10,8 @@ and the records: what is raised about an update that was committed to costs the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, Final
 
 from engram.nn.growth import Growth, append
 from engram.nn.layers import HiddenBlock, Output
@@ -76,6 +76,9 @@ class GrowUpdate:
 
 
 Update = TrainUpdate | GrowUpdate
+
+_SCALES: Final = frozenset({"shift", "s1", "h", "s2"})
+"""Fields of a block that go with the scale of its weights: all that a TRAIN update may change of it."""
 
 
 @dataclass(frozen=True)
@@ -239,14 +242,14 @@ def _trained_spec(rules: Rules, base: NetworkSpec, spec: NetworkSpec) -> Network
 
 
 def _architecture(spec: NetworkSpec) -> tuple[object, ...]:
-    """All of a network but its shifts, which belong to the scale of its weights."""
+    """All of a network but its shifts."""
     blocks = tuple(_shape(block) for block in (*spec.hidden, *spec.outputs))
     return spec.inputs, spec.classes, spec.components, len(spec.hidden), blocks
 
 
-def _shape(block: HiddenBlock | Output) -> tuple[int, ...]:
-    shape = (block.TAG, block.layer, block.lo, block.hi, block.width, block.weight_bits)
-    return (*shape, block.first) if isinstance(block, Output) else (*shape, block.bits)
+def _shape(block: HiddenBlock | Output) -> tuple[object, ...]:
+    kept = (getattr(block, field.name) for field in fields(block) if field.name not in _SCALES)
+    return type(block).__name__, *kept
 
 
 def _grown_spec(rules: Rules, round_: Round, model: Model, base: NetworkSpec, growth: Growth) -> NetworkSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 from engram.nn.fixed import Int64Array
 from engram.nn.layers.block import MAX_SHIFT, check_dense, check_quantization
@@ -17,7 +17,6 @@ MIN_OUTPUT_SHIFT: Final = -16
 class Output:
     """Adds round_shift(x·W + b, shift), or (x·W + b)·2^-shift for a negative shift, to its components."""
 
-    TAG: ClassVar[int] = 3
     layer: U8
     """The layer it reads; 0: inputs."""
     lo: U32

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -41,6 +41,12 @@ FOLDER = Path(__file__).resolve().parents[1] / "vectors"
 SEED = bytes(range(32))
 TOP = 2**30
 
+KINDS: Mapping[int, type[HiddenBlock | Output]] = {
+    **{kind.TAG: kind for kind in get_args(HiddenBlock)},
+    3: Output,
+}
+"""Kinds of blocks by their number in the files: a hidden one's is its tag, an output block has no tag."""
+
 BLOCKS: Mapping[int, tuple[HiddenBlock | Output, ...]] = {
     DenseRelu.TAG: (
         DenseRelu(layer=1, lo=0, hi=4, width=3, shift=3, bits=8, weight_bits=8),
@@ -50,7 +56,7 @@ BLOCKS: Mapping[int, tuple[HiddenBlock | Output, ...]] = {
         DenseSquare(layer=1, lo=0, hi=4, width=3, s1=4, h=8, s2=7, bits=8, weight_bits=8),
         DenseSquare(layer=1, lo=0, hi=4, width=3, s1=0, h=15, s2=15, bits=16, weight_bits=16),
     ),
-    Output.TAG: (
+    3: (
         Output(layer=0, lo=0, hi=4, first=0, width=3, shift=2, weight_bits=8),
         Output(layer=0, lo=0, hi=4, first=0, width=3, shift=-16, weight_bits=16),
     ),
@@ -115,10 +121,10 @@ def _seeded(source: Seeded) -> dict[str, Any]:
 
 
 def layers() -> list[dict[str, Any]]:
-    return [_layer(block) for blocks in BLOCKS.values() for block in blocks]
+    return [_layer(tag, block) for tag, blocks in BLOCKS.items() for block in blocks]
 
 
-def _layer(block: HiddenBlock | Output) -> dict[str, Any]:
+def _layer(tag: int, block: HiddenBlock | Output) -> dict[str, Any]:
     rng = np.random.default_rng(block.weight_bits)
     limit = 2 ** (block.weight_bits - 1) - 1
     weights = rng.integers(-limit, limit + 1, (4, 3)).astype(f"int{block.weight_bits}")
@@ -127,7 +133,7 @@ def _layer(block: HiddenBlock | Output) -> dict[str, Any]:
     result = exact_forward(block, x, weights, bias)
     return {
         "kind": type(block).__name__,
-        "tag": block.TAG,
+        "tag": tag,
         "block": to_json(block),
         "parameters": _parameters((BlockParameters(weights, bias),)),
         "peak": prove_peak(block, weights, bias, 255),

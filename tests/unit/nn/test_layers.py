@@ -8,7 +8,7 @@ import pytest
 
 from engram.nn.errors import BoundViolated, DimensionOutOfRange, QuantizationOutOfRange
 from engram.nn.fixed import INT32_MAX
-from engram.nn.layers import LAYERS, DenseRelu, DenseSquare, HiddenBlock, Output
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
 from engram.nn.layers.block import (
     ACTIVATION_MACS,
     READ_MACS,
@@ -130,6 +130,5 @@ def test_shapes_and_costs() -> None:
         assert macs_per_row(block) == 3 * 4 + READ_MACS * 3 + ACTIVATION_MACS * 4
 
 
-def test_the_registry_names_every_kind() -> None:
-    assert dict(LAYERS) == {1: DenseRelu, 2: DenseSquare, 3: Output}
+def test_hidden_blocks_read_the_layer_below_and_outputs_any() -> None:
     assert [block.reads for block in BLOCKS] == [0, 0, 1]

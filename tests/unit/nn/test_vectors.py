@@ -11,13 +11,13 @@ import pytest
 
 from engram.nn.gemm import FAST, REFERENCE
 from engram.nn.growth import Growth
-from engram.nn.layers import LAYERS, HiddenBlock, Output
+from engram.nn.layers import HiddenBlock, Output
 from engram.nn.loss import LOSSES
 from engram.nn.network import BlockParameters, NetworkSpec, Parameters, forward
 from engram.nn.seeded import SEEDED, Seeded
 from engram.primitives.codec import decode, from_json
 from tests.support import nn_reference
-from tests.support.nn_vectors import BLOCKS, FOLDER, MAKERS, SEEDS, replayed
+from tests.support.nn_vectors import BLOCKS, FOLDER, KINDS, MAKERS, SEEDS, replayed
 from tests.support.source_tree import ROOT
 
 
@@ -41,14 +41,14 @@ def test_the_files_are_what_the_package_makes(name: str) -> None:
 
 
 def test_every_registry_entry_has_a_vector() -> None:
-    assert {case["tag"] for case in vectors("layers")} == set(LAYERS) == set(BLOCKS)
+    assert {case["tag"] for case in vectors("layers")} == set(KINDS) == set(BLOCKS)
     assert {case["source"]["generator"] for case in vectors("seeded")} == set(SEEDED) == set(SEEDS)
     assert {case["kind"] for case in vectors("loss")} == set(LOSSES)
 
 
 def test_layers_by_the_second_implementation() -> None:
     for case in vectors("layers"):
-        block = from_json(LAYERS[case["tag"]], case["block"])
+        block = from_json(KINDS[case["tag"]], case["block"])
         (given,) = parameters_of((block,), case["parameters"])
         for row, expected in zip(case["x"], case["y"], strict=True):
             values = nn_reference.accumulators(block, given, row)
