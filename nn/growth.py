@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from engram.nn.layers.block import macs_per_row as block_macs
 from engram.nn.parameters import Bounds, Parameters, prove_blocks, prove_bounds
 from engram.nn.spec import (
     MAX_BLOCKS,
+    MAX_COMPONENTS,
     NetworkLimits,
     NetworkSpec,
     canonical_components,
@@ -45,8 +46,6 @@ from engram.nn.spec import (
     logit_macs,
 )
 from engram.primitives.types import U16, Size
-
-MAX_COMPONENTS: Final = 65_535
 
 
 class Policy(IntEnum):

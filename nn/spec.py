@@ -39,6 +39,7 @@ COMPONENT_MACS: Final = 128
 """What one component of one row costs beside the products that feed it, likewise."""
 
 MAX_BLOCKS: Final = 256
+MAX_COMPONENTS: Final = 65_535
 
 Shapes = tuple[tuple[tuple[int, int], tuple[int]], ...]
 """Shapes of weights and bias of each block, hidden blocks first."""
@@ -68,7 +69,7 @@ class NetworkSpec:
     inputs: U32
     """Features of a row."""
     classes: U16
-    components: Annotated[tuple[U16, ...], Size(0, 65_535)]
+    components: Annotated[tuple[U16, ...], Size(0, MAX_COMPONENTS)]
     """Class of each component; () means one component for each class, in order, and is then the only form."""
     hidden: Annotated[tuple[HiddenBlock, ...], Size(0, MAX_BLOCKS)]
     outputs: Annotated[tuple[Output, ...], Size(0, MAX_BLOCKS)]

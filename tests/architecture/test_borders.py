@@ -1,4 +1,4 @@
-"""Each third-party library is imported at its own border; p2p takes types only from the core."""
+"""Each third-party library is imported at its own border; p2p stands on primitives alone."""
 
 import re
 
@@ -28,7 +28,6 @@ BORDERS = {
     "sortedcontainers": ("node/",),
     "structlog": ("node/",),
 }
-P2P_MAY_IMPORT_FROM_CONSENSUS = frozenset({"engram.consensus.block", "engram.consensus.chainspec"})
 
 
 def declared_libraries() -> set[str]:
@@ -57,13 +56,12 @@ def test_every_declared_dependency_is_used(library: str) -> None:
     assert users, f"nothing imports {library}: take it out of pyproject.toml"
 
 
-def test_p2p_takes_only_types_from_consensus() -> None:
+def test_p2p_knows_no_rule_of_the_chain() -> None:
     rules = [
         f"{file.path} imports {name}"
         for file in files_under("p2p")
         for name in sorted(imported_modules(file.tree))
-        if name.startswith("engram.consensus")
-        and not any(name.startswith(allowed) for allowed in P2P_MAY_IMPORT_FROM_CONSENSUS)
+        if name.startswith("engram.") and not name.startswith(("engram.p2p.", "engram.primitives."))
     ]
     assert rules == []
 
