@@ -178,9 +178,9 @@ class ChainView:
             round_ = await self.get(Round, round_id)
             now, wanted = span_at(round_, rules, head + 1), span_of(round_, rules, phase, epoch)
             if round_.status != RoundStatus.OPEN or now.first > wanted.last:
-                status = RoundStatus(round_.status).name.lower()
-                text = f"the round is {status}, in phase {now.phase.name}"
-                raise RoundOver(text, expected=phase.name, got=now.phase.name)
+                if round_.status != RoundStatus.OPEN:
+                    raise RoundOver(f"the round is {RoundStatus(round_.status).name.lower()}")
+                raise RoundOver(f"phase {phase.name} is over, the round is in {now.phase.name}")
             return round_ if head + 1 >= wanted.first else None
 
         return await watch(self.client, look, "heads")
