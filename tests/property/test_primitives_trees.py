@@ -11,7 +11,7 @@ from engram.primitives import smt
 from engram.primitives.errors import InvalidProof
 from engram.primitives.merkle import ListProof, list_root, prove_item
 from engram.primitives.types import ZERO_HASH
-from tests.support.smt_reference import DictReader, root_of
+from tests.support.smt_reference import Nodes, root_of
 
 # Hashed keys, and crowded ones that share all but a few bits at either end.
 KEYS = [hashlib.sha256(bytes([index])).digest() for index in range(12)]
@@ -30,21 +30,21 @@ def applied(model: dict[bytes, bytes], changes: dict[bytes, bytes | None]) -> di
 
 @given(st.lists(changes_of, max_size=4))
 def test_the_root_depends_on_the_set_alone(batches: list[dict[bytes, bytes | None]]) -> None:
-    reader, root, model = DictReader(), ZERO_HASH, dict[bytes, bytes]()
+    reader, root, model = Nodes(), ZERO_HASH, dict[bytes, bytes]()
     for changes in batches:
         root, nodes = smt.update(reader, root, changes)
         reader.update(nodes)
         model = applied(model, changes)
         assert root == root_of(model)
     assert dict(smt.iterate(reader, root)) == model
-    assert smt.update(DictReader(), ZERO_HASH, model)[0] == root
+    assert smt.update(Nodes(), ZERO_HASH, model)[0] == root
 
 
 @given(models, changes_of, st.randoms(use_true_random=False))
 def test_one_batch_is_as_good_as_single_changes_in_any_order(
     model: dict[bytes, bytes], changes: dict[bytes, bytes | None], random: Any
 ) -> None:
-    reader = DictReader()
+    reader = Nodes()
     start, nodes = smt.update(reader, ZERO_HASH, model)
     reader.update(nodes)
     together, _ = smt.update(reader, start, changes)
@@ -58,7 +58,7 @@ def test_one_batch_is_as_good_as_single_changes_in_any_order(
 
 @given(models, keys, st.none() | small_values)
 def test_a_proof_accepts_the_truth_alone(model: dict[bytes, bytes], key: bytes, claim: bytes | None) -> None:
-    reader = DictReader()
+    reader = Nodes()
     root, nodes = smt.update(reader, ZERO_HASH, model)
     reader.update(nodes)
     proof = smt.prove(reader, root, key)
@@ -71,7 +71,7 @@ def test_a_proof_accepts_the_truth_alone(model: dict[bytes, bytes], key: bytes, 
 def test_no_made_up_proof_is_accepted(
     model: dict[bytes, bytes], key: bytes, claim: bytes | None, data: st.DataObject
 ) -> None:
-    reader = DictReader()
+    reader = Nodes()
     root, nodes = smt.update(reader, ZERO_HASH, model)
     reader.update(nodes)
     true = smt.prove(reader, root, data.draw(keys))
@@ -96,7 +96,7 @@ class History(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reader = DictReader()
+        self.reader = Nodes()
         self.models: dict[bytes, dict[bytes, bytes]] = {ZERO_HASH: {}}
 
     @rule(target=roots)

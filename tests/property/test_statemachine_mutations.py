@@ -27,8 +27,8 @@ from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions import reveal_update as reveals
 from engram.statemachine.transition import apply_transaction
 from tests.support.conservation import check_conservation
-from tests.support.ledger import Nodes
 from tests.support.memory_chain import MemoryChain
+from tests.support.smt_reference import Nodes
 
 CHAIN = Path(__file__).resolve().parents[1] / "vectors/consensus_chain_50.json"
 EXTREMES = (0, 1, 2, 7, 8, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**63, 2**64 - 1, -1, -128)

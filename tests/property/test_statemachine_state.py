@@ -9,7 +9,7 @@ from engram.primitives.types import ZERO_HASH
 from engram.statemachine.record import u64
 from engram.statemachine.records import Account, Maturing
 from engram.statemachine.state import State
-from tests.support.ledger import Nodes
+from tests.support.smt_reference import Nodes
 
 NAMES = [bytes([number]) * 20 for number in range(4)]
 Change = tuple[int, int | None]

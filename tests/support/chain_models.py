@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engram.nn.data import part_bytes, part_commitment
-from engram.nn.growth import Policy
-from engram.nn.network import NetworkSpec, Parameters
+from engram.nn.data import parse_part, part_bytes, part_commitment
+from engram.nn.growth import Policy, null_growth_logits
+from engram.nn.loss import Score, score
+from engram.nn.network import NetworkSpec, Parameters, forward
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import blob_id
@@ -89,6 +90,13 @@ def raw_part(inputs: int = TWO_LAYERS.inputs, rows: int = 20, classes: int = 3, 
     """Canonical bytes of random rows; every class labels some row if there are rows enough."""
     labels = np.arange(rows, dtype=np.uint16) % np.uint16(classes)
     return part_bytes(random_features(inputs, rows, seed), labels)
+
+
+def expected_score(classes: int = 3) -> Score:
+    """What version 0 of `founded_model` scores on `raw_part`, whose labels are read as below `classes`."""
+    part = parse_part(raw_part(), rows=20, inputs=TWO_LAYERS.inputs, classes=classes)
+    logits = forward(TWO_LAYERS, network_parameters(TWO_LAYERS), part.features)
+    return score(1, null_growth_logits(logits, classes - TWO_LAYERS.classes), part.labels)
 
 
 def published_part(raw: bytes, rows: int = 20, inputs: int = TWO_LAYERS.inputs, classes: int = 3) -> Sample:

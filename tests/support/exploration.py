@@ -29,7 +29,8 @@ from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transition import BlockExecution, apply_transaction
 from engram.statemachine.upgrades import FROM_GENESIS
 from tests.support.conservation import coins_held
-from tests.support.ledger import CHAIN_ID, MINER, Blobs, Nodes
+from tests.support.ledger import CHAIN_ID, MINER, Blobs
+from tests.support.smt_reference import Nodes
 
 FEE = 10**6
 NO_SIGNATURE = bytes(64)

@@ -25,16 +25,10 @@ from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction, TxPayload, sign, sign_unsigned
 from engram.statemachine.transition import BlockExecution, TransitionResult
 from engram.statemachine.upgrades import FROM_GENESIS
+from tests.support.smt_reference import Nodes
 
 CHAIN_ID = 7
 MINER: Address = b"\xee" * 20
-
-
-class Nodes(dict[bytes, bytes]):
-    """Tree nodes by hash."""
-
-    def get_node(self, node_hash: bytes) -> bytes:
-        return self[node_hash]
 
 
 class Blobs(dict[Hash, bytes]):

@@ -19,7 +19,7 @@ from engram.primitives.merkle import list_root, prove_item
 from engram.primitives.types import ZERO_HASH
 from tests.support import ed25519_reference as reference
 from tests.support.codec_samples import PAY, SAMPLES, Pay
-from tests.support.smt_reference import DictReader
+from tests.support.smt_reference import Nodes
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
 KEYS = [hashlib.sha256(bytes([index])).digest() for index in range(8)]
@@ -130,7 +130,7 @@ def sparse() -> list[dict[str, Any]]:
 
 
 def tree(model: Mapping[bytes, bytes]) -> dict[str, Any]:
-    reader = DictReader()
+    reader = Nodes()
     root, nodes = smt.update(reader, ZERO_HASH, model)
     reader.update(nodes)
     asked = [*sorted(model)[:3], hashlib.sha256(b"absent").digest(), hashlib.sha256(b"missing").digest()]

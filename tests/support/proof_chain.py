@@ -26,8 +26,8 @@ from engram.statemachine.round_records import (
     RoundTerms,
 )
 from engram.statemachine.state import State, leaf_value, record_path
-from tests.support.ledger import Nodes
 from tests.support.memory_chain import easy_spec, key, search
+from tests.support.smt_reference import Nodes
 
 FOUNDER, AUTHOR, AUDITOR = (key(number).address for number in (1, 2, 3))
 MODEL, ROUND = b"\x01" * 32, b"\x02" * 32
@@ -132,13 +132,10 @@ class Tree:
     """A state tree that holds records, and their proofs."""
 
     root: Hash
-    nodes: dict[Hash, bytes]
-
-    def get_node(self, node_hash: bytes) -> bytes:
-        return self.nodes[node_hash]
+    nodes: Nodes
 
     def proven(self, record: Record) -> ProvenRecord:
-        proof = smt.prove(self, self.root, record_path(type(record), record.key))
+        proof = smt.prove(self.nodes, self.root, record_path(type(record), record.key))
         return ProvenRecord(leaf_value(record), proof)
 
 
@@ -146,7 +143,8 @@ def tree_of(*records: Record) -> Tree:
     state = State(Nodes(), ZERO_HASH)
     for record in records:
         state.put(record)
-    return Tree(*state.commit())
+    root, nodes = state.commit()
+    return Tree(root, Nodes(nodes))
 
 
 def mined(spec: ChainSpec, line: list[BlockHeader], **fields: object) -> BlockHeader:

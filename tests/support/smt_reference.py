@@ -1,4 +1,4 @@
-"""The sparse Merkle tree by its definition, without nodes or updates: the oracle for roots; a dict reader."""
+"""The sparse Merkle tree by its definition, no nodes, no updates: the oracle for roots. Nodes in a dict."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 EMPTY = bytes(32)
 
 
-class DictReader(dict[bytes, bytes]):
-    """Nodes in a dict."""
+class Nodes(dict[bytes, bytes]):
+    """Tree nodes by hash: a `NodeReader`."""
 
     def get_node(self, node_hash: bytes) -> bytes:
         return self[node_hash]

@@ -17,20 +17,13 @@ from engram.consensus.genesis import genesis
 from engram.primitives.codec import encode
 from engram.statemachine.records import Account, Supply
 from engram.statemachine.state import State
+from tests.support.smt_reference import Nodes
 
 ALICE, BOB = bytes([1]) * 20, bytes([2]) * 20
 SPEC = local((Allocation(ALICE, 5), Allocation(BOB, 7)), 1_700_000_000_000)
 
 
 VECTOR = json.loads((Path(__file__).parents[2] / "vectors" / "consensus_genesis.json").read_text())
-
-
-class Nodes:
-    def __init__(self, nodes: dict[bytes, bytes]) -> None:
-        self.nodes = nodes
-
-    def get_node(self, node_hash: bytes) -> bytes:
-        return self.nodes[node_hash]
 
 
 @pytest.mark.parametrize("case", VECTOR["presets"], ids=lambda case: case["spec"]["name"])
@@ -61,7 +54,7 @@ def test_the_header_commits_to_the_spec_and_its_state() -> None:
 
 def test_the_state_holds_the_allocations_and_counts_them() -> None:
     made = genesis(SPEC)
-    state = State(Nodes(dict(made.nodes)), made.block.header.state_root)
+    state = State(Nodes(made.nodes), made.block.header.state_root)
     assert (state.account(ALICE).balance, state.account(BOB).balance) == (5, 7)
     assert state.get(Supply) == Supply(issued=12, burned=0)
     assert state.find(Account, bytes(20)) is None

@@ -10,7 +10,7 @@ from engram.primitives.codec import decode, encode
 from engram.primitives.errors import MalformedProof, OutOfRange, SmtProofMismatch
 from engram.primitives.smt import OtherLeaf, SmtProof
 from engram.primitives.types import ZERO_HASH
-from tests.support.smt_reference import DictReader, root_of
+from tests.support.smt_reference import Nodes, root_of
 
 KEYS = [hashlib.sha256(bytes([index])).digest() for index in range(60)]
 MODEL = {key: key[:index] for index, key in enumerate(KEYS[:40])}
@@ -18,8 +18,8 @@ ABSENT = KEYS[40:]
 TWINS = [bytes(31) + bytes([last]) for last in (0, 1)]  # equal up to the last bit
 
 
-def built(model: dict[bytes, bytes]) -> tuple[DictReader, bytes]:
-    reader = DictReader()
+def built(model: dict[bytes, bytes]) -> tuple[Nodes, bytes]:
+    reader = Nodes()
     root, nodes = smt.update(reader, ZERO_HASH, model)
     reader.update(nodes)
     return reader, root
@@ -28,7 +28,7 @@ def built(model: dict[bytes, bytes]) -> tuple[DictReader, bytes]:
 READER, ROOT = built(MODEL)
 
 
-def reachable(reader: DictReader, root: bytes) -> set[bytes]:
+def reachable(reader: Nodes, root: bytes) -> set[bytes]:
     if root == ZERO_HASH:
         return set()
     node = reader.get_node(root)
@@ -86,13 +86,13 @@ def test_a_change_that_changes_nothing_makes_no_nodes() -> None:
 def test_new_nodes_are_all_used_and_all_new() -> None:
     changes = {KEYS[0]: b"new", KEYS[1]: None, KEYS[2]: None, KEYS[3]: MODEL[KEYS[3]], ABSENT[0]: b"x"}
     root, nodes = smt.update(READER, ROOT, changes)
-    after = DictReader(READER | nodes)
+    after = Nodes(READER | nodes)
     assert set(nodes) == reachable(after, root) - reachable(READER, ROOT)
 
 
 def test_deleting_all_in_any_steps_leaves_nothing() -> None:
     for step in (1, 7, 40):
-        reader, root = DictReader(READER), ROOT
+        reader, root = Nodes(READER), ROOT
         for start in range(0, 40, step):
             root, nodes = smt.update(reader, root, dict.fromkeys(KEYS[start : min(start + step, 40)]))
             reader.update(nodes)
@@ -128,7 +128,7 @@ def test_a_key_is_32_bytes(key: bytes) -> None:
 
 
 def test_a_missing_node_is_the_readers_error() -> None:
-    partial = DictReader(READER)
+    partial = Nodes(READER)
     del partial[ROOT]
     for read in (
         lambda: smt.get(partial, ROOT, KEYS[0]),

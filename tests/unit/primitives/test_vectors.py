@@ -17,7 +17,7 @@ from engram.primitives.types import ZERO_HASH
 from tests.support import ed25519_reference as reference
 from tests.support.codec_samples import SAMPLES
 from tests.support.primitives_vectors import FOLDER, MAKERS, refusal
-from tests.support.smt_reference import DictReader, root_of
+from tests.support.smt_reference import Nodes, root_of
 
 TYPES = {type(sample).__name__: type(sample) for sample in SAMPLES}
 
@@ -87,10 +87,10 @@ def test_merkle() -> None:
 def test_smt() -> None:
     for case in vectors("smt"):
         model = {bytes.fromhex(key): bytes.fromhex(value) for key, value in case["leaves"].items()}
-        root, nodes = smt.update(DictReader(), ZERO_HASH, model)
+        root, nodes = smt.update(Nodes(), ZERO_HASH, model)
         assert root.hex() == case["root"] == root_of(model).hex()
         assert {key.hex(): node.hex() for key, node in nodes.items()} == case["nodes"]
         for each in case["proofs"]:
             proof = from_json(SmtProof, each["proof"])
-            assert proof == smt.prove(DictReader(nodes), root, bytes.fromhex(each["key"]))
+            assert proof == smt.prove(Nodes(nodes), root, bytes.fromhex(each["key"]))
             proof.verify(root, bytes.fromhex(each["key"]), unhex(each["value"]))

@@ -5,9 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engram.nn.data import parse_part, part_commitment
-from engram.nn.growth import null_growth_logits
-from engram.nn.loss import Score, score
+from engram.nn.data import part_commitment
 from engram.nn.network import forward
 from engram.nn.tensor import tensor_bytes
 from engram.primitives.errors import Invalid
@@ -41,15 +39,9 @@ def ledger() -> Ledger:
     return models.model_ledger(RAW)
 
 
-def expected_score(classes: int = 3) -> Score:
-    part = parse_part(RAW, rows=20, inputs=12, classes=classes)
-    logits = forward(TWO_LAYERS, network_parameters(TWO_LAYERS), part.features)
-    return score(1, null_growth_logits(logits, classes - 3), part.labels)
-
-
 def test_a_version_is_scored_on_a_published_part(ledger: Ledger) -> None:
     receipt = ledger.send(ALICE, ScoreVersion(models.MODEL_ID, 0, PART))
-    wanted = expected_score()
+    wanted = models.expected_score()
     entry = ledger.state.get(ScoreEntry, models.MODEL_ID, u32(0), PART)
     assert (entry.loss, entry.correct, entry.rows) == (wanted.loss, wanted.correct, 20)
     values = (0, wanted.loss, wanted.correct, 20)

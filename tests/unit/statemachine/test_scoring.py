@@ -14,10 +14,9 @@ from engram.nn.growth import (
     grown_spec,
     growth_macs_per_row,
     merge_parameters,
-    null_growth_logits,
 )
-from engram.nn.loss import Score, score
-from engram.nn.network import Parameters, forward
+from engram.nn.loss import Score
+from engram.nn.network import Parameters
 from engram.nn.seeded import Seeded
 from engram.nn.spec import call_macs, logit_macs, macs_per_row, setup_macs
 from engram.nn.tensor import Explicit
@@ -59,12 +58,6 @@ PART = part_commitment(models.SALT, RAW)
 @pytest.fixture
 def ledger() -> Ledger:
     return models.model_ledger(RAW)
-
-
-def expected_score(classes: int = 3) -> Score:
-    part = parse_part(RAW, rows=20, inputs=12, classes=classes)
-    logits = forward(TWO_LAYERS, network_parameters(TWO_LAYERS), part.features)
-    return score(1, null_growth_logits(logits, classes - 3), part.labels)
 
 
 class Remembering:
@@ -110,13 +103,13 @@ def grown() -> tuple[Network, Network]:
 
 def test_the_score_is_that_of_a_forward_pass() -> None:
     network = network_of(network_parameters(TWO_LAYERS))
-    assert Scorer().score_network(network, part_of(), 3, 1) == expected_score()
+    assert Scorer().score_network(network, part_of(), 3, 1) == models.expected_score()
 
 
 def test_classes_that_a_network_lacks_have_logit_zero() -> None:
     network = network_of(network_parameters(TWO_LAYERS))
-    assert Scorer().score_network(network, part_of(classes=5), 5, 1) == expected_score(5)
-    assert expected_score(5).loss > expected_score(3).loss
+    assert Scorer().score_network(network, part_of(classes=5), 5, 1) == models.expected_score(5)
+    assert models.expected_score(5).loss > models.expected_score(3).loss
 
 
 def test_a_growth_scores_as_the_whole_network_does() -> None:

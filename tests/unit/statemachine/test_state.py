@@ -11,7 +11,7 @@ from engram.statemachine.errors import MissingRecord
 from engram.statemachine.record import u64
 from engram.statemachine.records import RECORDS, Account, Maturing, Supply
 from engram.statemachine.state import State, leaf_value, parse_record, record_path
-from tests.support.ledger import Nodes
+from tests.support.smt_reference import Nodes
 
 ALICE, BOB = b"\xa1" * 20, b"\xb0" * 20
 

@@ -15,7 +15,8 @@ from engram.statemachine.state import State, parse_record, record_path
 from engram.statemachine.transaction import Transaction, signing_message, txid
 from engram.statemachine.transactions import TX_TYPES, decode_payload
 from engram.statemachine.upgrades import FROM_GENESIS
-from tests.support.ledger import Blobs, Nodes, executed
+from tests.support.ledger import Blobs, executed
+from tests.support.smt_reference import Nodes
 from tests.support.tx_vectors import FOLDER, MAKERS
 
 NAMES = sorted(payload.NAME for payload in TX_TYPES.values())
