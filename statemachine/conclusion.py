@@ -61,27 +61,9 @@ def _promote(
     state: State, ctx: BlockContext, round_: Round, model: Model, rungs: Sequence[Rung]
 ) -> tuple[Event, ...]:
     """The last rung becomes the head of the model."""
-    winner, sealed_loss = rungs[-1].candidate, rungs[-1].sealed_loss
-    sealed_rows = round_.terms.rows * len(round_.sealed_opened)
-    version = Version(
-        model=model.id,
-        number=round_.new_version,
-        parent=round_.base,
-        root=winner.root,
-        spec=winner.spec,
-        hidden=winner.hidden,
-        outputs=winner.outputs,
-        author=winner.author,
-        round=round_.id,
-        height=ctx.height,
-        kind=round_.terms.kind,
-        validation_loss=winner.loss,
-        validation_rows=round_.terms.rows * len(round_.validation_opened),
-        sealed_loss=sealed_loss,
-        sealed_rows=sealed_rows,
-        sealed_correct=sum(score.correct for score in winner.sealed),
-        size_bytes=winner.size_bytes,
-    )
+    winner = rungs[-1].candidate
+    version = _next_version(ctx, round_, rungs[-1])
+    sealed_loss, sealed_rows = version.sealed_loss, version.sealed_rows
     state.put(version)
     _record_scores(state, round_, model, winner)
     frozen = model.frozen or is_at_threshold(model, round_.classes, sealed_loss, sealed_rows)
@@ -100,6 +82,29 @@ def _promote(
     )
     state.put(grown)
     return (Event("version_created", model.id, (version.number, sealed_loss, sealed_rows, int(frozen))),)
+
+
+def _next_version(ctx: BlockContext, round_: Round, rung: Rung) -> Version:
+    winner, rows = rung.candidate, round_.terms.rows
+    return Version(
+        model=round_.model,
+        number=round_.new_version,
+        parent=round_.base,
+        root=winner.root,
+        spec=winner.spec,
+        hidden=winner.hidden,
+        outputs=winner.outputs,
+        author=winner.author,
+        round=round_.id,
+        height=ctx.height,
+        kind=round_.terms.kind,
+        validation_loss=winner.loss,
+        validation_rows=rows * len(round_.validation_opened),
+        sealed_loss=rung.sealed_loss,
+        sealed_rows=rows * len(round_.sealed_opened),
+        sealed_correct=sum(score.correct for score in winner.sealed),
+        size_bytes=winner.size_bytes,
+    )
 
 
 def _record_scores(state: State, round_: Round, model: Model, winner: Candidate) -> None:
