@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
 from engram.primitives import keys
 from engram.primitives.codec import encode
@@ -11,9 +10,6 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.rules import Fees
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Transaction, TxPayload
-
-LOOKUP_MACS: Final = 2**20
-"""What finding a record costs, in multiply-accumulates of equal time, where the sender chooses how many."""
 
 
 def fee_of(fees: Fees, cost: Cost) -> int:

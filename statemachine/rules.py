@@ -22,8 +22,21 @@ MAX_ROWS: Final = 2**17
 MAX_BODY_BYTES: Final = 2**25
 """Half of what the codec reads at once."""
 
+MAX_BLOCK_MACS: Final = 2**55
+"""At a spark a MAC an escrow fits 64 bits: 256 sealed and 16 retention parts, none heavier than a block."""
+
+LOOKUP_MACS: Final = 2**20
+"""What finding a record costs, in multiply-accumulates of equal time, where the sender chooses how many."""
+
+MAX_INFER_VALUES: Final = 2**16 - 3
+"""An event has 2^16 values: an answer's are version, row and class, then its logits."""
+
 ENVELOPE_BYTES: Final = 1_024
 """What a transaction may have besides the bytes that it brings."""
+
+
+_ANY: Final = 2**64 - 1
+"""The type of the rule bounds it."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,7 @@ class Rules:
     min_opener_bond: U64 = 10 * 10**8
     min_author_bond: U64 = 10**8
     seal_bond: U64 = 10**8
-    """Bond of a third-party sealed part."""
+    """Bond of a third-party sealed part; held until it opens, so that it also tells which have not."""
     bond_decay_blocks: U32 = 1_000
     """Blocks after which one abort no longer doubles a model's bonds."""
     margin_ppm: U32 = 1_000
@@ -107,29 +120,33 @@ def total_subsidy(rules: Rules) -> int:
 
 def check_rules(rules: Rules) -> None:
     """Refuses rules under which a block could not be judged or a record not be stored. Raises `BadRules`."""
-    for name, value, low, high in _bounds(rules):
+    for name, value, low, high in bounds(rules):
         if not low <= value <= high:
             raise BadRules(f"{name} is out of bounds", expected=f"{low}..{high}", got=value)
 
 
-def _bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
-    """(name, value, least, most). Upper bounds are those of the records and payloads that hold the values."""
+def bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
+    """(name, value, least, most) of every rule that its type alone does not bound.
+
+    Upper bounds are those of the records, receipts and payloads that hold the values.
+    """
     most_chunk = rules.max_transaction_bytes - ENVELOPE_BYTES
     draw_to_reveal = rules.draw_blocks + rules.min_gap_blocks + rules.min_window_blocks
     return (
-        ("fees.macs_per_spark", rules.fees.macs_per_spark, 1, 2**63),
+        ("fees.macs_per_spark", rules.fees.macs_per_spark, 1, _ANY),
         ("networks.max_blocks", rules.networks.max_blocks, 1, MAX_BLOCKS),
         ("networks.max_rows", rules.networks.max_rows, 1, MAX_ROWS),
         ("max_transaction_bytes", rules.max_transaction_bytes, 2 * ENVELOPE_BYTES, 2**20),
         ("max_body_bytes", rules.max_body_bytes, rules.max_transaction_bytes, MAX_BODY_BYTES),
-        ("max_block_transactions", rules.max_block_transactions, 1, 2**32),
+        ("max_block_transactions", rules.max_block_transactions, 1, _ANY),
+        ("max_block_macs", rules.max_block_macs, LOOKUP_MACS, MAX_BLOCK_MACS),
         ("reserved_share_ppm", rules.reserved_share_ppm, 0, 1_000_000),
-        ("halving_blocks", rules.halving_blocks, 1, 2**32),
+        ("halving_blocks", rules.halving_blocks, 1, _ANY),
         ("total subsidy", total_subsidy(rules), 0, MAX_ISSUED - 1),
         ("chunk_bytes", rules.chunk_bytes, 1, most_chunk),
         ("max_blob_bytes", rules.max_blob_bytes, 1, 256 * rules.chunk_bytes),
-        ("block_ring", rules.block_ring, draw_to_reveal, 2**32),
-        ("bond_decay_blocks", rules.bond_decay_blocks, 1, 2**32),
+        ("upload_expiry_blocks", rules.upload_expiry_blocks, 1, _ANY),
+        ("block_ring", rules.block_ring, draw_to_reveal, _ANY),
         ("draw_blocks", rules.draw_blocks, 1, rules.block_ring),
         ("min_window_blocks", rules.min_window_blocks, 1, rules.max_window_blocks),
         ("max_epochs", rules.max_epochs, 1, 32),
@@ -138,5 +155,8 @@ def _bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
         ("max_candidates", rules.max_candidates, 1, 8),
         ("max_commits_per_epoch", rules.max_commits_per_epoch, 1, 64),
         ("max_retention_parts", rules.max_retention_parts, 1, 16),
+        ("seal_bond", rules.seal_bond, 1, _ANY),
+        ("bond_decay_blocks", rules.bond_decay_blocks, 1, _ANY),
         ("max_infer_rows", rules.max_infer_rows, 1, 1_024),
+        ("max_infer_values", rules.max_infer_values, 0, MAX_INFER_VALUES),
     )

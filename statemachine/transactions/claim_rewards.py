@@ -12,12 +12,11 @@ from typing import ClassVar, Final
 from engram.primitives.types import U64, Address, Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import ClaimRangeInvalid, NothingToClaim
-from engram.statemachine.fees import LOOKUP_MACS
 from engram.statemachine.money import give
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u64
 from engram.statemachine.records import Maturing
-from engram.statemachine.rules import Rules
+from engram.statemachine.rules import LOOKUP_MACS, Rules
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
 

@@ -13,7 +13,6 @@ from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
-from engram.statemachine.fees import LOOKUP_MACS
 from engram.statemachine.loading import open_network
 from engram.statemachine.money import take
 from engram.statemachine.parameters import HasParameters, explicit_tensors, parameters_root
@@ -23,7 +22,7 @@ from engram.statemachine.records import BadgeKind, Model, Part, Version
 from engram.statemachine.rewards import give_badge
 from engram.statemachine.round_errors import CommitmentRepeated, ModelOrFounding, RoundAlreadyOpen
 from engram.statemachine.round_records import Round, RoundKind, RoundTerms
-from engram.statemachine.rules import Rules
+from engram.statemachine.rules import LOOKUP_MACS, Rules
 from engram.statemachine.scoring import loading_macs
 from engram.statemachine.settlement import settle
 from engram.statemachine.state import State

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import fields
 from typing import Any
@@ -22,11 +23,12 @@ from engram.statemachine.round_records import (
     RoundTerms,
     SealedByOther,
 )
-from engram.statemachine.rules import Rules
+from engram.statemachine.rules import Rules, bounds
 from engram.statemachine.terms import Founding
 from engram.statemachine.transactions import TX_TYPES
 from tests.support.source_tree import ROOT
 
+MINUS, NO_BOUND = " \u2212 ", "\u2013"
 TEXT = (ROOT / "PROTOCOL.md").read_text("utf-8")
 
 
@@ -103,8 +105,32 @@ def test_rules_and_their_defaults() -> None:
     assert [(name, number(value)) for name, value in columns] == flat(Rules())
 
 
+def bound(text: str, known: dict[str, int], absent: int) -> int:
+    """What a cell like `256·chunk_bytes` or 2^63 less 1 comes to under these rules."""
+    if text == NO_BOUND:
+        return absent
+    if MINUS in text:
+        first, less = (bound(each, known, absent) for each in text.split(MINUS))
+        return first - less
+    if "+" in text:
+        return sum(bound(each, known, absent) for each in text.split(" + "))
+    if "·" in text:
+        return math.prod(bound(each, known, absent) for each in text.split("·"))
+    base, _, exponent = text.replace(",", "").partition("^")
+    return known[base] if base in known else int(base) ** int(exponent or 1)
+
+
+@pytest.mark.parametrize("spec", [chainspec.main(), chainspec.test(), chainspec.local((), 0)])
+def test_rules_and_their_bounds(spec: chainspec.ChainSpec) -> None:
+    known = dict(flat(spec.rules))
+    table = [row for row in rows(chapter("Rules")) if len(row) == 3 and row[0] != "rule"]
+    said = [(name, bound(low, known, 0), bound(high, known, 2**64 - 1)) for name, low, high in table]
+    assert said == [(name, low, high) for name, _, low, high in bounds(spec.rules)]
+
+
 def test_rules_of_the_presets() -> None:
-    said = {row[0].strip("`"): row[1].split(" · ") for row in rows(chapter("Rules")) if len(row) == 2}
+    table = [row for row in rows(chapter("Rules")) if len(row) == 2]
+    said = {row[0].strip("`"): row[1].split(" · ") for row in table}
     for spec in (chainspec.main(), chainspec.test(), chainspec.local((), 0)):
         changes = (change.split(" ") for change in said[spec.name])
         changed = set(flat(spec.rules)) - set(flat(Rules()))

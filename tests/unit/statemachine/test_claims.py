@@ -3,11 +3,10 @@
 import pytest
 
 from engram.primitives.errors import Invalid
-from engram.statemachine.fees import LOOKUP_MACS
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u64
 from engram.statemachine.records import Maturing, Supply
-from engram.statemachine.rules import Rules
+from engram.statemachine.rules import LOOKUP_MACS, Rules
 from engram.statemachine.transactions.claim_rewards import MAX_HEIGHTS, ClaimRewards
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.conservation import check_conservation

@@ -8,7 +8,8 @@ from engram.nn.spec import NetworkLimits
 from engram.primitives.codec import encode
 from engram.statemachine.errors import BadRules, NotActivated, UpgradeRequired
 from engram.statemachine.fees import fee_of, price_of_macs
-from engram.statemachine.rules import Fees, Rules, check_rules
+from engram.statemachine.rules import MAX_BLOCK_MACS, Fees, Rules, check_rules
+from engram.statemachine.terms import MAX_OPENED_PARTS
 from engram.statemachine.transaction import Cost
 from engram.statemachine.transactions import TX_TYPES
 from engram.statemachine.transactions.transfer import Transfer
@@ -74,12 +75,25 @@ def test_the_default_rules_hold_together() -> None:
         {"max_candidates": 9},
         {"max_candidates": 0},
         {"max_infer_rows": 2_000},
+        {"max_infer_values": 65_534},
+        {"max_block_macs": 2**20 - 1},
+        {"max_block_macs": 2**55 + 1},
+        {"seal_bond": 0},
+        {"upload_expiry_blocks": 0},
         {"networks": NetworkLimits(max_rows=2**17 + 1)},
     ],
 )
 def test_rules_that_contradict_each_other(change: dict[str, object]) -> None:
     with pytest.raises(BadRules):
         check_rules(replace(Rules(), **change))  # type: ignore[arg-type]  # names and values stand above
+
+
+def test_the_dearest_escrow_fits_its_field() -> None:
+    """Every sealed and every retention part, none heavier than a block, at the dearest price of a MAC."""
+    rules = replace(Rules(), fees=Fees(macs_per_spark=1), max_block_macs=MAX_BLOCK_MACS)
+    check_rules(rules)
+    charge = price_of_macs(rules.fees, rules.max_block_macs)
+    assert (MAX_OPENED_PARTS + rules.max_retention_parts) * charge < 2**64
 
 
 def test_types_in_force() -> None:
