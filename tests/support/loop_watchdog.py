@@ -1,6 +1,7 @@
 """Watches an event loop from a thread and records the stack whenever the loop stands still for too long."""
 
 import asyncio
+import selectors
 import sys
 import threading
 import time
@@ -16,7 +17,8 @@ class LoopWatchdog:
 
     Standing still is proved by either clock: the watchdog woke on time through the whole bound and its
     beat was not answered, or the loop's own thread burnt that much processor time. A machine that merely
-    gave the process no processor fulfils neither, so a loaded machine raises no false alarm.
+    gave the process no processor fulfils neither, so a loaded machine raises no false alarm; nor does a loop
+    that the system has left in its selector, where no callback holds it.
     """
 
     def __init__(self, bound_s: float = BOUND_S) -> None:
@@ -59,6 +61,8 @@ class LoopWatchdog:
 
     def _report(self, stood_s: float) -> None:
         frame = sys._current_frames().get(self._thread_id)
+        if frame is not None and frame.f_code is selectors.DefaultSelector.select.__code__:
+            return
         stack = "".join(traceback.format_stack(frame))
         self.stacks.append(f"the event loop stood still for {stood_s:.2f} s here:\n{stack}")
         self.alarmed.set()
