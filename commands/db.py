@@ -20,8 +20,8 @@ def check(session: Session, blocks: int | None) -> None:
     """Read every block, receipt, state change and index entry and see that they belong together."""
     from engram.node.maintenance import check_data_dir
 
-    result = check_data_dir(session.config, blocks)
-    session.show(result.to_json(), [("state", "sound"), *result.to_json().items()])
+    result = check_data_dir(session.config, blocks).to_json()
+    session.show(result, result.items())
 
 
 @command.command("reindex", example="engram db reindex")
@@ -30,8 +30,8 @@ def reindex(session: Session) -> None:
     """Throw the database away and rebuild it from the block files, executing every block again."""
     from engram.node.maintenance import reindex_data_dir
 
-    result = reindex_data_dir(session.config, lambda height: _progress(session, height))
-    session.show(result.to_json(), [("state", "rebuilt"), *result.to_json().items()])
+    result = reindex_data_dir(session.config, lambda height: _progress(session, height)).to_json()
+    session.show(result, result.items())
 
 
 def _progress(session: Session, height: int) -> None:

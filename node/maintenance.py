@@ -23,9 +23,11 @@ from engram.statemachine.scoring import Scorer
 class CheckedChain:
     """The best chain of a data directory that was found sound or made so."""
 
+    state: str
+    """`sound` or `rebuilt`."""
     head: BlockRef
     blocks: int
-    """Blocks checked, or executed again."""
+    """Its blocks that were checked, or executed again; genesis, which follows from the rules, apart."""
     refused: int = 0
     """Records of the block files that hold no block of this chain."""
     damaged_bytes: int = 0
@@ -34,6 +36,7 @@ class CheckedChain:
     def to_json(self) -> dict[str, object]:
         """JSON values, ids as hexadecimal text."""
         return {
+            "state": self.state,
             "height": self.head.height,
             "head": self.head.id.hex(),
             "state_root": self.head.state_root.hex(),
@@ -56,8 +59,8 @@ def check_data_dir(config: Config, blocks: int | None = None) -> CheckedChain:
         tip = store.tip()
         if tip is None:
             raise CorruptStore(f"the database in {config.data_dir} is empty: run `engram db reindex`")
-        count = tip.height + 1 if blocks is None else min(blocks, tip.height + 1)
-        return CheckedChain(check_end(store, count), count)
+        head = check_end(store, tip.height + 1 if blocks is None else blocks)
+        return CheckedChain("sound", head, head.height if blocks is None else min(blocks, head.height))
 
 
 def reindex_data_dir(config: Config, progress: Progress | None = None) -> CheckedChain:
@@ -77,7 +80,7 @@ def reindex_data_dir(config: Config, progress: Progress | None = None) -> Checke
     finally:
         verifier.close()
     damaged = sum(damage.size_bytes for damage in forward.damage)
-    return CheckedChain(forward.head, forward.imported, forward.refused, damaged)
+    return CheckedChain("rebuilt", forward.head, forward.head.height, forward.refused, damaged)
 
 
 def _check_blocks(config: Config) -> None:
