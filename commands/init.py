@@ -92,7 +92,7 @@ def command(
     allocations: tuple[tuple[str, int], ...],
     genesis_time_ms: int | None,
 ) -> None:
-    """Make a data directory for a chain."""
+    """Make a data directory for a chain; one that stands is left as it is."""
     from engram.node.datadir import make_data_dir
 
     if spec is not None and chain is not None:
@@ -102,10 +102,26 @@ def command(
             "--allocate and --genesis-time are for the local chain only", click.get_current_context()
         )
     session = Session(as_json=as_json, data_dir=data_dir)
-    chosen = _chosen_spec(chain or "local", spec, allocations, genesis_time_ms)
+    chosen = None
+    if spec is None and chain in (None, "local") and not allocations and genesis_time_ms is None:
+        chosen = _standing_local(session.config.data_dir)
+    if chosen is None:
+        chosen = _chosen_spec(chain or "local", spec, allocations, genesis_time_ms)
     new = make_data_dir(session.config.data_dir, chosen)
     result = _facts(session.config.data_dir, chosen, new)
     session.show(result, result.items())
+
+
+def _standing_local(data_dir: Path) -> ChainSpec | None:
+    """The local chain that the directory holds: any is what was asked for. Raises `BadSpec`."""
+    from engram.node.datadir import read_spec
+    from engram.node.errors import ChainNotFound
+
+    try:
+        found = read_spec(data_dir)
+    except ChainNotFound:
+        return None
+    return found if found.name == "local" else None
 
 
 def _chosen_spec(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from engram.node.client import TOKEN_NAME
 from engram.node.config import CONFIG_NAME, SPEC_NAME, default_text
-from engram.node.errors import ChainNotFound, ForeignData
+from engram.node.errors import ChainExists, ChainNotFound
 from engram.node.keystore import load_node_key, write_private
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RunInfo:
 def make_data_dir(data_dir: Path, spec: ChainSpec) -> bool:
     """Makes every file that a node needs; False if the directory was one of this chain already.
 
-    Files that stand are kept. Raises `ForeignData` for a directory of another chain, `BadSpec`.
+    Files that stand are kept. Raises `ChainExists` for a directory of another chain, `BadSpec`.
     """
     new = write_spec(data_dir, spec)
     if not (data_dir / CONFIG_NAME).exists():
@@ -69,7 +69,7 @@ def read_spec(data_dir: Path) -> ChainSpec:
 
 
 def write_spec(data_dir: Path, spec: ChainSpec) -> bool:
-    """Makes the directory one of this chain; False if it was one already. Raises `ForeignData`, `BadSpec`."""
+    """Makes the directory one of this chain; False if it was one already. Raises `ChainExists`, `BadSpec`."""
     # Not at the top: it brings numpy, which a command that only looks for the running node does not need.
     from engram.consensus.chainspec import dump_spec, load_spec, spec_id
 
@@ -77,7 +77,12 @@ def write_spec(data_dir: Path, spec: ChainSpec) -> bool:
     if path.is_file():
         found = load_spec(path.read_text("utf-8"))
         if spec_id(found) != spec_id(spec):
-            raise ForeignData(expected=spec_id(spec), got=spec_id(found))
+            raise ChainExists(
+                f"{data_dir} holds the chain {found.name} of spec {spec_id(found).hex()[:12]} already;"
+                " nothing was changed: name another directory",
+                expected=spec_id(spec),
+                got=spec_id(found),
+            )
         return False
     write_private(path, dump_spec(spec).encode())
     return True

@@ -131,6 +131,12 @@ class ConfigInvalid(InvalidInput):
     code = "config_invalid"
 
 
+class ChainExists(InvalidInput):
+    """The data directory holds another chain already, and nothing was changed: name another directory."""
+
+    code = "chain_exists"
+
+
 class ChainNotFound(InvalidInput):
     """The data directory holds no chain: make one with `engram init`."""
 

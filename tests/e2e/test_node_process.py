@@ -162,7 +162,7 @@ def test_a_data_directory_of_another_chain(node: NodeProcess, tmp_path: Path) ->
     other = tmp_path / "other.json"
     other.write_text(dump_spec(replace(load_spec(own), block_time_ms=501)))
     place = ("--data-dir", str(node.data_dir))
-    assert refusal("init", *place, "--spec", str(other)) == (74, "foreign_data")
+    assert refusal("init", *place, "--spec", str(other)) == (65, "chain_exists")
     assert spec_file.read_text() == own
     spec_file.write_text(other.read_text())
     assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (74, "foreign_data")

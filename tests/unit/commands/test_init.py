@@ -43,9 +43,20 @@ def test_the_same_chain_again_changes_nothing(shell: Shell) -> None:
 def test_a_directory_of_another_chain_is_refused(shell: Shell) -> None:
     shell.text("init", "--chain", "test")
     before = (shell.data_dir / "chain.json").read_bytes()
-    assert shell.error("init", "--chain", "main") == (74, "foreign_data")
-    assert shell.error("init") == (74, "foreign_data")
+    assert shell.error("init", "--chain", "main") == (65, "chain_exists")
+    assert shell.error("init") == (65, "chain_exists")
     assert (shell.data_dir / "chain.json").read_bytes() == before
+
+
+def test_any_local_chain_is_the_one_that_is_there(shell: Shell) -> None:
+    made = shell.json("init")
+    for words in (("init",), ("init", "--chain", "local")):
+        assert shell.json(*words) == {**made, "new": False}
+    assert shell.error("init", "--genesis-time", "2026-11-01T12:00") == (65, "chain_exists")
+    said = shell.run("init", "--chain", "test").stderr
+    assert f"{shell.data_dir} holds the chain local of spec {made['spec_id'][:12]} already" in said
+    assert "nothing was changed" in said
+    assert shell.json("init") == {**made, "new": False}
 
 
 def test_what_was_cut_off_is_completed(shell: Shell) -> None:
