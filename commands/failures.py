@@ -20,7 +20,7 @@ USAGE, DATA, UNREACHABLE, INTERNAL, IO, LATER, NOT_ALLOWED, INTERRUPTED = 64, 65
 
 _HINTS: Final = {
     "node_unreachable": "start a node with `engram run`, or name another one with --rpc URL",
-    "chain_not_found": "`engram run --dev` makes one to play with; --data-dir chooses another directory",
+    "chain_not_found": "`engram run --dev` makes one; --data-dir chooses another directory, --rpc a node",
     "unauthorized": "this changes the node itself: use --data-dir with the directory that the node runs on",
     "insufficient_balance": "`engram account show` says what there is; `engram account claim` brings rewards",
     "fee_too_low": "leave --fee out to pay what the node estimates",

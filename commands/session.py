@@ -19,7 +19,7 @@ from engram.commands.errors import ForeignNode, KeyNotChosen, PassphraseMissing
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
-    from engram.node.config import Config
+    from engram.node.config import Config, LoadedConfig
     from engram.node.keystore import KeyEntry, Keystore
     from engram.participant.notices import Report
     from engram.participant.wallet import Wallet
@@ -47,11 +47,15 @@ class Session:
         self._passphrase_file = passphrase_file
 
     @cached_property
-    def config(self) -> Config:
-        """The settings of the node in the data directory, or the defaults. Raises `ConfigInvalid`."""
+    def _loaded(self) -> LoadedConfig:
         from engram.node.config import load_config
 
-        return load_config({"data_dir": self._data_dir}, os.environ).config
+        return load_config({"data_dir": self._data_dir}, os.environ)
+
+    @property
+    def config(self) -> Config:
+        """The settings of the node in the data directory, or the defaults. Raises `ConfigInvalid`."""
+        return self._loaded.config
 
     @property
     def url(self) -> str:
@@ -119,7 +123,9 @@ class Session:
         return asyncio.run(with_client())
 
     async def _check_chain(self, client: RpcClient) -> None:
-        """Raises `ForeignNode` where the node was only guessed and is not of the data directory's chain."""
+        """Raises `ForeignNode` where the node was only guessed and is not of the data directory's chain,
+        `ChainNotFound` where somebody named a data directory that holds none: no node is that one's.
+        """
         from engram.node.datadir import find_run_info, read_spec
         from engram.node.errors import ChainNotFound
 
@@ -128,6 +134,8 @@ class Session:
         try:
             spec = read_spec(self.config.data_dir)
         except ChainNotFound:
+            if self._loaded.origins["data_dir"] != "default":
+                raise
             return
         from engram.consensus.chainspec import spec_id
 

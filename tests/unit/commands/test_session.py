@@ -148,6 +148,17 @@ def test_a_data_directory_without_a_chain(tmp_path: Path) -> None:
     assert shell.error("db", "reindex") == (65, "chain_not_found")
 
 
+def test_a_named_directory_without_a_chain_is_not_answered_by_another_node(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "typo", {"ENGRAM_RPC": None})
+    for words in (("chain", "head"), ("peer", "list"), ("key", "new", "alice"), ("miner", "stop")):
+        assert shell.error(*words, ENGRAM_PASSPHRASE="x") == (65, "chain_not_found")
+    said = shell.run("chain", "head").stderr
+    assert f"{shell.data_dir} holds no chain: run `engram init`" in said
+    assert "--rpc a node" in said
+    assert shell.error("chain", "head", "--rpc", UNREACHABLE) == (69, "node_unreachable")
+    assert not shell.data_dir.exists()
+
+
 def test_a_chain_that_was_never_run(fresh: Shell) -> None:
     assert fresh.error("db", "check") == (65, "chain_not_found")
     assert fresh.error("db", "reindex") == (65, "chain_not_found")
