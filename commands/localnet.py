@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -34,7 +35,8 @@ def _with_folder(function: Callable[..., None]) -> Callable[..., None]:
         metavar="DIR",
         envvar="ENGRAM_LOCALNET",
         show_envvar=True,
-        help="Where the network lives; default: `localnet` in the platform's place for application data.",
+        help="Where the network lives; "
+        "default: `localnet` in ENGRAM_DATA_DIR, else in the platform's place for application data.",
     )(function)
 
 
@@ -94,6 +96,7 @@ def up(
         raise LocalnetExists(got=str(place))
     background.up(place)
     _show(session, place)
+    _say_how(session, place)
 
 
 @command.command("status", example="engram localnet status\nengram localnet status --json")
@@ -124,9 +127,7 @@ def down(folder: Path | None, delete: bool, as_json: bool) -> None:
 
 
 def _folder(given: Path | None) -> Path:
-    from engram.node.config import default_data_dir
-
-    return (given or default_data_dir() / "localnet").resolve()
+    return (given or Session(as_json=True).config.data_dir / "localnet").resolve()
 
 
 def _make(
@@ -140,14 +141,25 @@ def _make(
 
     begin_ms = time.time_ns() // 1_000_000
     passphrase = session.given_passphrase()
-    if passphrase is None:
-        session.note(f"the passphrase of its keys is {PASSPHRASE}: set ENGRAM_PASSPHRASE={PASSPHRASE}")
     miners = [PrivateKey.generate(os.urandom(32)).address for _ in range(nodes)]
     with tempfile.TemporaryDirectory() as keys:
         keystore = Keystore(Path(keys), local((), begin_ms).hrp)
         holders = [keystore.create(name, PASSPHRASE if passphrase is None else passphrase) for name in names]
         spec: ChainSpec = local(tuple(Allocation(key.address, coins) for key in holders), begin_ms)
         background.make(place, spec, miners, hashes_per_s, Path(keys))
+
+
+def _say_how(session: Session, place: Path) -> None:
+    """How the network that runs now is used."""
+    from engram.node import background
+    from engram.node.datadir import KEYS_DIRECTORY
+
+    data_dir = background.members(place)[0]
+    names = sorted(path.stem for path in (data_dir / KEYS_DIRECTORY).glob("*.json"))
+    if names:
+        session.note(f"try: engram account show --data-dir {quote(str(data_dir))} --key {names[0]}")
+    if session.given_passphrase() is None:
+        session.note(f"its keys sign with ENGRAM_PASSPHRASE={PASSPHRASE}, unless they were made with another")
 
 
 def _show(session: Session, place: Path) -> None:

@@ -44,6 +44,21 @@ def test_a_network_is_made_played_on_stopped_and_started_again(shell: Shell) -> 
     assert shell.error("localnet", "status") == (65, "localnet_missing")
 
 
+def test_it_lives_in_the_data_directory_and_says_how_it_is_used(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, {"ENGRAM_LOCALNET": None, "ENGRAM_PASSPHRASE": None})
+    folder = tmp_path / "localnet"
+    try:
+        said = shell.run("localnet", "up", "--nodes", "1", "--fund", "erin").stderr.splitlines()
+        assert [path.name for path in background.members(folder)] == ["node0"]
+        assert said[0] == f"try: engram account show --data-dir {folder}/node0 --key erin"
+        assert "ENGRAM_PASSPHRASE=localnet" in said[1]
+        shown = shell.json(*said[0].split()[2:])
+        assert shown["balance"] == 1_000 * 10**8
+        assert shell.run("localnet", "up", "--json").stderr == ""
+    finally:
+        background.down(folder)
+
+
 def test_options_of_a_new_network_are_not_for_one_that_stands(shell: Shell) -> None:
     shell.json("localnet", "up", "--nodes", "1", "--fund", "erin")
     assert shell.error("localnet", "up", "--nodes", "2") == (65, "localnet_exists")
