@@ -4,6 +4,8 @@ Absolute targets (seconds, megabytes, microseconds) have a baseline too, which s
 A row that needs what is not here, MNIST, says "skipped" and is no miss. The rows are written to
 build/bench.json: {name, value, baseline, ratio, target, ok}.
 
+Absolute times need an idle machine, so the load at the start is written too, and told with what missed.
+
 Exit status: 1 if a row misses its target, 2 if a benchmark broke, else 0. --quick does less work, so its
 numbers mean nothing and miss no target: it shows that everything runs.
 """
@@ -63,7 +65,7 @@ def _told(benchmark: str, rows: Iterable[Row]) -> Iterator[Row]:
         began_s = time.monotonic()
 
 
-def report(rows: Sequence[Row], quick: bool) -> dict[str, Any]:
+def report(rows: Sequence[Row], quick: bool, load: float) -> dict[str, Any]:
     """The rows with what is needed to read them later: the machine and the versions."""
     return {
         "rows": [asdict(row) for row in rows],
@@ -71,6 +73,7 @@ def report(rows: Sequence[Row], quick: bool) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
+        "load": load,
     }
 
 
@@ -92,13 +95,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # A node verifies on one thread; numpy reads these when a benchmark first imports it.
     os.environ.update(dict.fromkeys(BLAS_THREADS, "1"))
+    load = os.getloadavg()[0]
     rows, broken = measure(options.only or benchmark_names(), options.quick)
-    text = json.dumps(report(rows, options.quick), indent=2)
+    text = json.dumps(report(rows, options.quick, load), indent=2)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(text + "\n", encoding="utf-8")
     print(text if options.json else "\n".join(table(rows)))
     missed = [row.name for row in rows if row.ok is False and not options.quick]
-    for title, names in (("target missed", missed), ("benchmark broken", broken)):
+    if missed:
+        print(
+            f"load when it began: {load:.2f} on {os.cpu_count()} cores; absolute times need an idle machine",
+            file=sys.stderr,
+        )
+    for title, names in (("benchmark broken", broken), ("target missed", missed)):
         if names:
             print(f"{title}: {', '.join(names)}", file=sys.stderr)
     return 2 if broken else 1 if missed else 0
