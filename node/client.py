@@ -146,6 +146,8 @@ def _result(reply: dict[str, Any]) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError) and error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)  # its text repeats the address, with the words of its libraries
+    if isinstance(error, aiohttp.ClientConnectorError):  # its text repeats the address, in aiohttp's words
+        if error.errno is not None and error.errno > 0:
+            return os.strerror(error.errno)
+        return error.strerror or "no connection"
     return str(error) or type(error).__name__

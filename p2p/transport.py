@@ -7,6 +7,7 @@ carries more than `HANDSHAKE_FRAME_BYTES` before its handshake is complete is cu
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
@@ -236,9 +237,20 @@ class WebSocketTransport:
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
             )
         except (OSError, aiohttp.ClientError, ValueError) as error:
-            raise DialFailed(f"cannot connect to {bare}: {error}") from error
+            raise DialFailed(f"cannot connect to {bare}: {_reason(error)}") from error
         assert isinstance(socket, _DialedSocket)
         return WebSocketLink(socket, bare, socket.meter, socket.drop)
+
+
+def _reason(error: Exception) -> str:
+    """Why a dial failed, without the address and the words of aiohttp."""
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        return f"it answers with HTTP status {error.status} and speaks no peer protocol"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        if error.errno is not None and error.errno > 0:
+            return os.strerror(error.errno)
+        return error.strerror or "no connection"
+    return str(error) or type(error).__name__
 
 
 async def _bind(runner: web.ServerRunner, host: str, port: int) -> None:
