@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from engram.commands.options import Group, with_session
 from engram.commands.output import Column, short
 from engram.commands.session import Session
+
+if TYPE_CHECKING:
+    from engram.node.client import RpcClient
 
 
 @click.group("peer", cls=Group)
@@ -17,18 +22,36 @@ def command() -> None:
 @command.command("list", example="engram peer list")
 @with_session
 def list_peers(session: Session) -> None:
-    """List the peers that the node has a session with."""
+    """List the peers that the node has a session with, and those that it dials in vain."""
+
+    async def action(client: RpcClient) -> list[dict[str, Any]]:
+        peers: list[dict[str, Any]] = await client.call("peer_list")
+        targets = await client.call("peer_targets")
+        unreached = [_unreached(target) for target in targets if target["peer"] is None]
+        return [*({**peer, "state": "connected"} for peer in peers), *unreached]
+
     columns = (
-        Column("peer", lambda row: short(row["id"])),
+        Column("peer", lambda row: None if row["id"] is None else short(row["id"])),
         Column("address", lambda row: row["address"], whole=True),
         Column("direction", lambda row: row["direction"]),
         Column("height", lambda row: row["height"], right=True),
+        Column("state", lambda row: row["state"], whole=True),
     )
     session.show_rows(
-        session.call("peer_list"),
+        session.run(action),
         columns,
-        "no session with a peer: ask for one with `engram peer add HOST:PORT`; failed calls are in the log",
+        "no session with a peer, and none is dialled: ask for one with `engram peer add HOST:PORT`",
     )
+
+
+def _unreached(target: dict[str, Any]) -> dict[str, Any]:
+    """The row of an address at which nobody is."""
+    error, retry_s = target["error"], target["retry_s"]
+    state = "dialling" if error is None else error["message"]
+    if retry_s is not None:
+        state += f"; next try in {retry_s:.0f} s"
+    named = {"id": None, "address": target["address"], "direction": "outbound", "height": None}
+    return {**named, "state": state, "error": error, "retry_s": retry_s}
 
 
 @command.command("add", example="engram peer add 127.0.0.1:8646")

@@ -93,6 +93,18 @@ class _NodeMethods:
         """The open sessions with peers."""
         return [self.render.peer(info) for info in self.peers.peers()]
 
+    async def peer_targets(self) -> list[dict[str, Any]]:
+        """The addresses that the node dials: the peer there, or why there is none and when it tries again."""
+        return [
+            {
+                "address": str(target.address),
+                "peer": None if target.node_key is None else target.node_key.hex(),
+                "error": None if target.error is None else target.error.to_json(),
+                "retry_s": None if target.retry_s is None else round(target.retry_s, 1),
+            }
+            for target in self.peers.targets()
+        ]
+
     async def peer_add(self, address: str) -> dict[str, Any]:
         """Keep a session with the peer at HOST:PORT or NODEKEY@HOST:PORT."""
         parsed = PeerAddress.parse(address)
@@ -148,6 +160,7 @@ def node_methods(
     handlers: tuple[tuple[Callable[..., Any], bool], ...] = (
         (methods.node_info, False),
         (methods.peer_list, False),
+        (methods.peer_targets, False),
         (methods.peer_add, True),
         (methods.peer_remove, True),
         (methods.miner_status, False),

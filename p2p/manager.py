@@ -56,6 +56,19 @@ class PeerConfig:
     gossip: GossipLimits = field(default_factory=GossipLimits)
 
 
+@dataclass(frozen=True)
+class TargetInfo:
+    """An address that is dialled, as it can be listed."""
+
+    address: PeerAddress
+    node_key: bytes | None
+    """The peer that there is a session with, whoever dialled; None where there is none."""
+    error: ChainError | None
+    """Why the last session or dial ended; None before the first has."""
+    retry_s: float | None
+    """Seconds until it is dialled again; None while it is being dialled or spoken with."""
+
+
 class _Target:
     """An address to keep a session with, and what became of the last try."""
 
@@ -65,6 +78,9 @@ class _Target:
         self.node_key: bytes | None = None
         """The key that answered last."""
         self.session: Session | None = None
+        self.error: ChainError | None = None
+        self.retry_at_s: float | None = None
+        """When it is dialled again; None while it need not be."""
 
 
 class PeerManager(Generic[B]):
@@ -117,9 +133,18 @@ class PeerManager(Generic[B]):
         """The open sessions, oldest first."""
         return [session.info for session in self._sessions.values()]
 
-    def targets(self) -> list[PeerAddress]:
-        """The addresses that are dialled."""
-        return list(self._targets)
+    def targets(self) -> list[TargetInfo]:
+        """The addresses that are dialled, and what became of it."""
+        now_s = self._clock.monotonic()
+        return [
+            TargetInfo(
+                target.address,
+                target.node_key if target.node_key in self._sessions else None,
+                target.error,
+                None if target.retry_at_s is None else max(0.0, target.retry_at_s - now_s),
+            )
+            for target in self._targets.values()
+        ]
 
     def add_peer(self, address: PeerAddress) -> None:
         """Keeps a session with this address from now on."""
@@ -166,7 +191,7 @@ class PeerManager(Generic[B]):
         failures = 0
         while self._targets.get(target.address) is target:
             started_s = self._clock.monotonic()
-            error = await self._dial(target)
+            error = target.error = await self._dial(target)
             if isinstance(error, SelfConnection):
                 self._targets.pop(target.address, None)
             if reason_of(error) is DisconnectReason.DUPLICATE:
@@ -174,7 +199,10 @@ class PeerManager(Generic[B]):
             steady = self._clock.monotonic() - started_s >= self._config.steady_s
             failures = 0 if steady else failures + 1
             if self._targets.get(target.address) is target:
-                await self._clock.sleep(self._retry_s(failures))
+                wait_s = self._retry_s(failures)
+                target.retry_at_s = self._clock.monotonic() + wait_s
+                await self._clock.sleep(wait_s)
+                target.retry_at_s = None
 
     def _retry_s(self, failures: int) -> float:
         """Doubling waits, of which up to a half is left to chance so that two nodes do not dial in step."""

@@ -210,6 +210,9 @@ def test_peers(shell: Shell) -> None:
     assert shell.text("peer", "list").startswith("no session with a peer")
     assert shell.json("peer", "list") == []
     assert shell.json("peer", "add", "127.0.0.1:1") == {"address": "127.0.0.1:1"}
+    (unreached,) = shell.json("peer", "list")
+    assert (unreached["id"], unreached["address"]) == (None, "127.0.0.1:1")
+    assert "127.0.0.1:1" in shell.text("peer", "list")
     assert shell.json("peer", "remove", "127.0.0.1:1")["address"] == "127.0.0.1:1"
     assert shell.error("peer", "add", "nowhere") == (65, "bad_peer_address")
 
@@ -223,7 +226,7 @@ def test_a_connected_peer_is_listed(shell: Shell, tmp_path: Path) -> None:
         height = shell.json("miner", "mine")[0]["height"]
         assert guest.json("chain", "wait", "--height", str(height))["height"] == height
         (peer,) = shell.json("peer", "list")
-        assert peer["id"] == other.info.node_id
+        assert (peer["id"], peer["state"]) == (other.info.node_id, "connected")
         assert other.info.node_id[:12] in shell.text("peer", "list")
         shell.text("peer", "remove", f"127.0.0.1:{other.info.p2p_port}")
 

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import pytest
 
-from engram.p2p.errors import DisconnectReason, PeerTimeout
+from engram.p2p.errors import DialFailed, DisconnectReason, PeerTimeout
 from engram.p2p.link import Link, PeerAddress
-from engram.p2p.manager import PeerConfig
+from engram.p2p.manager import PeerConfig, TargetInfo
 from engram.p2p.memory import MemoryTransport
 from engram.p2p.messages import MAX_ANNOUNCED_BLOCKS
 from tests.support.p2p_nodes import MemoryNodes, Node, running
@@ -256,6 +256,23 @@ async def test_failed_dials_wait_longer_and_longer() -> None:
     for wait_s, longest_s in zip(waits, [2.0, 4.0, 8.0, 8.0, 8.0], strict=False):
         assert longest_s / 2 <= wait_s <= longest_s + 0.2
     assert len(waits) >= 8
+
+
+async def test_targets_say_how_they_stand() -> None:
+    nowhere = PeerAddress("nowhere", 1)
+    world = MemoryNodes(2, PeerConfig(first_retry_s=4.0, last_retry_s=4.0))
+    first, second = world.nodes
+    first.manager.add_peer(nowhere)
+    assert first.manager.targets() == [TargetInfo(nowhere, None, None, None)]
+    async with running(*world.nodes):
+        first.manager.add_peer(second.address)
+        await world.pass_time(1)
+        failed, reached = first.manager.targets()
+        assert isinstance(failed.error, DialFailed)
+        assert failed.retry_s is not None
+        assert 1.0 <= failed.retry_s <= 3.0, "of two to four seconds one has passed"
+        assert reached == TargetInfo(second.address, second.key.public_key, None, None)
+        assert second.manager.targets() == []
 
 
 async def test_a_long_session_starts_the_waits_anew() -> None:
