@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from engram.commands.errors import DirectoryNotEmpty
+from engram.commands.errors import DirectoryNotEmpty, DirectoryNotWritable
 from engram.commands.options import Command
 
 if TYPE_CHECKING:
     from engram.participant.demo.play import DemoOptions
     from engram.participant.demo.report import DemoReport
     from engram.participant.demo.stage import Stage
+
+PROOF_NAME: Final = "engram-demo.proof"
+"""Where the proof stays if nothing else does: beside the report, or in the current directory."""
 
 
 @click.command(
@@ -67,6 +72,8 @@ def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path
 
     Node processes train, verify, freeze and grow a model; a liar, a copycat, a leaker and a forger fail.
 
+    Leaves a proof for `engram verify` beside the --json FILE or in the current directory: engram-demo.proof.
+
     Ends with status 65 if anything comes out other than the protocol promises.
     """
     if json_path is not None and not json_path.parent.is_dir():
@@ -79,8 +86,14 @@ def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path
     from engram.participant.demo.play import DemoOptions
 
     to_stderr = json_path is not None and str(json_path) == "-"
-    with _folder(keep) as folder, screen(plain=plain, to_stderr=to_stderr) as stage:
-        report = _play(DemoOptions(folder, nodes, data, seed), stage)
+    beside = Path.cwd() if json_path is None or to_stderr else json_path.parent.resolve()
+    if keep is None and not os.access(beside, os.W_OK):
+        raise DirectoryNotWritable(f"{beside} cannot be written to, where the proof goes", got=str(beside))
+    with _folder(keep) as folder:
+        with screen(plain=plain, to_stderr=to_stderr) as stage:
+            report = _play(DemoOptions(folder, nodes, data, seed), stage)
+        if keep is None:
+            _save_proof(report, beside / PROOF_NAME)
     show_report(report, to_stderr=to_stderr)
     if json_path is not None:
         with click.open_file(str(json_path), "w") as stream:
@@ -89,7 +102,7 @@ def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path
 
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
-    """Where the network lives. One that is not to be kept is left with the proof only; after a failure whole.
+    """Where the network lives. One that is not to be kept is removed at the end; after a failure it is left.
 
     Raises `DirectoryNotEmpty`.
     """
@@ -111,9 +124,14 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(folder)
         raise
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
+    shutil.rmtree(folder)
+
+
+def _save_proof(report: DemoReport, place: Path) -> None:
+    """Takes the proof out of a folder that is about to be removed; that of an earlier demo is replaced."""
+    assert report.proof is not None, "the demonstration ends with a proof"
+    shutil.move(report.proof.path, place)
+    report.proof = replace(report.proof, path=str(place))
 
 
 def _play(options: DemoOptions, stage: Stage) -> DemoReport:

@@ -57,3 +57,9 @@ class DirectoryNotEmpty(InvalidInput):
     """The directory holds files already: name a new or empty one."""
 
     code = "directory_not_empty"
+
+
+class DirectoryNotWritable(InvalidInput):
+    """The directory cannot be written to: work in another one, or name one."""
+
+    code = "directory_not_writable"

@@ -39,6 +39,30 @@ def play(folder: Path, *arguments: str) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_only_the_proof_stays_where_nothing_is_to_be_kept(tmp_path: Path) -> None:
+    temporary, beside = tmp_path / "tmp", tmp_path / "report"
+    for folder in (temporary, beside):
+        folder.mkdir()
+    (beside / "engram-demo.proof").write_text("of an earlier demo")
+    done = subprocess.run(
+        [*DEMO, "--nodes", "1", "--plain", "--json", str(beside / "report.json")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
+    assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
+    assert list(temporary.iterdir()) == []
+    assert {path.name for path in beside.iterdir()} == {"report.json", "engram-demo.proof"}
+    proof = json.loads((beside / "report.json").read_text())["proof"]["path"]
+    assert proof == str(beside / "engram-demo.proof")
+    assert f"proof: {proof}" in done.stdout
+    verified = subprocess.run([*DEMO[:-1], "verify", proof], capture_output=True, text=True, check=False)
+    assert verified.returncode == 0, verified.stderr
+
+
 def check(report: dict[str, Any], nodes: int) -> None:
     """What every run of the story must show, whatever was trained."""
     assert len(report["nodes"]) == nodes
