@@ -77,6 +77,7 @@ class Miner:
         """Digests tried since the start."""
         self.blocks = 0
         """Blocks found since the start."""
+        self._paused = False
         self._chain = chain
         self._mempool = mempool
         self._scorer = scorer
@@ -98,6 +99,11 @@ class Miner:
         finally:
             if request in self._requests:  # whoever asked is gone
                 self._requests.remove(request)
+
+    def pause(self, paused: bool) -> None:
+        """While paused, mines only when `generate` asks."""
+        self._paused = paused
+        self._head_changed()
 
     async def run(self) -> None:
         """The service. Ends by cancellation, or if the chain stops."""
@@ -129,7 +135,7 @@ class Miner:
             return
         template = await in_worker(builder, self._assemble, head, candidates)
         await self._mempool.leave_out(head, template.skipped)
-        if head is not self._chain.head:
+        if head is not self._chain.head or (self._is_idle and not self._requests):
             return
         if not empty_wanted and not template.transactions:
             await self._wake.wait()
@@ -138,8 +144,12 @@ class Miner:
         if block is not None:
             await self._submit(block)
 
+    @property
+    def _is_idle(self) -> bool:
+        return self.options.idle or self._paused
+
     def _wanted(self, transactions_wait: bool) -> bool:
-        if self.options.idle:
+        if self._is_idle:
             return bool(self._requests)
         return transactions_wait or not self.options.on_demand or bool(self._requests)
 
@@ -147,7 +157,7 @@ class Miner:
         """Whether a round on a node that mines on demand is owed an empty block: its calendar goes on at the
         chain's pace. One that is owed later wakes the miner then.
         """
-        if self.options.idle or not await in_worker(builder, self._round_runs, head):
+        if self._is_idle or not await in_worker(builder, self._round_runs, head):
             return False
         wait_ms = head.header.timestamp_ms + self._chain.spec.block_time_ms - self._clock.now_ms()
         if wait_ms > 0:
@@ -221,6 +231,7 @@ class Miner:
                     request.done.set_result(request.mined)
 
     def _head_changed(self) -> None:
+        """What is being mined is out of date, and what is wanted may have changed."""
         self._wake.set()
         if self._search is not None:
             self._search.set()

@@ -41,6 +41,7 @@ class Mining:
         self._clock = clock
         self._miner: Miner | None = None
         self._changed = asyncio.Event()
+        self._paused = False
         self._hashes = 0
         self._blocks = 0
 
@@ -69,6 +70,15 @@ class Mining:
         """Mines no more, unless asked for blocks."""
         self._apply(replace(self.setup, active=False))
 
+    def pause(self, paused: bool) -> None:
+        """While the node is far behind, its blocks would stand on a head that is not the chain's any more:
+        only what is asked for is mined.
+        """
+        if paused != self._paused:
+            self._paused = paused
+            if self._miner is not None:
+                self._miner.pause(paused)
+
     async def mine(self, blocks: int) -> list[Hash]:
         """Mines so many blocks now; their ids, lowest first. Raises `MinerAddressMissing`, `MinerChanged`."""
         if self.setup.address is None or self._miner is None:
@@ -95,6 +105,7 @@ class Mining:
         """The set-up and the counts, without the address, which is the caller's to render."""
         return {
             "mining": self.setup.active,
+            "paused": self._paused,
             "on_demand": self.setup.on_demand,
             "threads": self.setup.threads,
             "max_hashes_per_s": self.setup.max_hashes_per_s,
@@ -115,6 +126,7 @@ class Mining:
     async def _run_miner(self, options: MinerOptions) -> None:
         """One miner, until the set-up changes."""
         self._miner = miner = Miner(self._chain, self._mempool, self._scorer, self._clock, options)
+        miner.pause(self._paused)
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = tasks.create_task(miner.run(), name="miner")

@@ -124,7 +124,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     chain = Chain(base.spec, base.store, base.importer, clock, base.head, counts.block_import.observe)
     mempool = Mempool(chain, base.verifier, base.scorer, clock, PoolLimits(max_bytes=config.mempool_bytes))
     mining = Mining(chain, mempool, base.scorer, clock, setup.mining)
-    sync = Sync(chain, clock, threads)
+    sync = Sync(chain, clock, threads, far_behind=mining.pause)
     key = load_node_key(config.data_dir / NODE_KEY_NAME)
     manager = PeerManager(
         setup.peers,

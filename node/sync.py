@@ -8,6 +8,7 @@ a single body is asked for, and bodies of a branch only once its headers have mo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,6 +30,8 @@ from engram.primitives.errors import Invalid, NotReady
 
 RETRY_S: Final = 3.0
 """After a failed try the same peer is asked again no sooner."""
+FAR_BLOCKS: Final = 3
+"""A branch that is so many blocks higher than this node's head is far ahead of it."""
 BRANCH_CHANGES: Final = 3
 """How often a peer may change its branch while it is being followed; then it has to wait for its turn."""
 
@@ -39,6 +42,10 @@ class SyncLimits:
 
     headers: int = MAX_HEADERS
     """Asked for at once."""
+    inbound_headers: int = 200
+    """Asked first of a peer that has dialled this node: few, so that it has no reason to take long."""
+    inbound_s: float = 5.0
+    """For that answer: whoever dials in and stalls keeps others waiting no longer."""
     unproven_headers: int = 200_000
     """A peer's headers kept while their work is still below this node's own."""
     download: DownloadLimits = field(default_factory=DownloadLimits)
@@ -48,14 +55,21 @@ class Sync:
     """The service. Methods run on the event loop."""
 
     def __init__(
-        self, chain: Chain, clock: Clock, threads: Threads, limits: SyncLimits | None = None
+        self,
+        chain: Chain,
+        clock: Clock,
+        threads: Threads,
+        limits: SyncLimits | None = None,
+        far_behind: Callable[[bool], None] = lambda far: None,
     ) -> None:
+        """`far_behind` is told when this node begins to fetch a long branch, and when it has ended."""
         self.target = 0
         """Height that is being synced to; 0 while this node is not behind."""
         self._chain = chain
         self._clock = clock
         self._threads = threads
         self._limits = limits or SyncLimits()
+        self._far_behind = far_behind
         self._peers: dict[Peer, None] = {}
         self._ahead: dict[Peer, float] = {}
         """Peers that have what this node lacks, and when to ask them at the earliest."""
@@ -146,6 +160,7 @@ class Sync:
             peer.misbehaved(error)
         finally:
             self.target = 0
+            self._far_behind(False)
         if self._chain.head.height > started + 1:
             self._log.info(
                 "caught up", height=self._chain.head.height, blocks=self._chain.head.height - started
@@ -172,9 +187,11 @@ class Sync:
             self._ahead[peer] = self._clock.monotonic() + delay_s
 
     async def _first_headers(self, peer: Peer) -> Branch | None:
-        store, asked = self._chain.store, self._limits.headers
+        store, asked, patience_s = self._chain.store, self._limits.headers, None
+        if peer.info.inbound:
+            asked, patience_s = min(asked, self._limits.inbound_headers), self._limits.inbound_s
         locator = await self._threads.run(make_locator, store, self._chain.head)
-        encoded = await peer.get_headers(locator, asked)
+        encoded = await peer.get_headers(locator, asked, patience_s)
         if not encoded:
             return None
         now_ms = self._clock.now_ms()
@@ -200,6 +217,8 @@ class Sync:
         if not wanted:
             return
         self.target = branch.chain.tip.height
+        if self.target > self._chain.head.height + FAR_BLOCKS:
+            self._far_behind(True)
         self._download = Download(wanted, self._threads, self._limits.download)
         try:
             await in_own_task(self._download.run(list(self._peers), self._import))

@@ -76,8 +76,13 @@ class Peer(Protocol):
         """The session in figures."""
         ...
 
-    async def get_headers(self, locator: Sequence[bytes], limit: int) -> tuple[bytes, ...]:
-        """Encoded headers of the peer's best chain after the first id of `locator`, at most `limit`."""
+    async def get_headers(
+        self, locator: Sequence[bytes], limit: int, timeout_s: float | None = None
+    ) -> tuple[bytes, ...]:
+        """Encoded headers of the peer's best chain after the first id of `locator`, at most `limit`.
+
+        None of `timeout_s` is the session's own bound.
+        """
         ...
 
     async def get_block(self, block_id: bytes, timeout_s: float | None = None) -> bytes | None:

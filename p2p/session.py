@@ -149,9 +149,11 @@ class Session:
                 group.create_task(part())
             group.create_task(follow(self))
 
-    async def get_headers(self, locator: Sequence[bytes], limit: int) -> tuple[bytes, ...]:
+    async def get_headers(
+        self, locator: Sequence[bytes], limit: int, timeout_s: float | None = None
+    ) -> tuple[bytes, ...]:
         request = GetHeaders(self._pending.new_id(), tuple(locator[:MAX_LOCATOR]), limit)
-        headers = (await self._ask(request, Headers, self._limits.request_s)).headers
+        headers = (await self._ask(request, Headers, timeout_s or self._limits.request_s)).headers
         if len(headers) > limit:
             raise self._blame(WrongReply("more headers than asked for", expected=limit, got=len(headers)))
         return headers

@@ -1,6 +1,7 @@
 """Whole nodes catch up with each other: late, after an absence or a partition, and past peers that cheat."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from engram.primitives.types import Hash
 from engram.statemachine.transaction import txid
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain, search
-from tests.support.node_chain import ALICE, BOB, SPEC, fork, ids, paying_chain
+from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, fork, ids, paying_chain
 from tests.support.node_network import NodeNetwork, node_network, until
 from tests.support.served_chain import ServedChain
 
@@ -189,3 +190,59 @@ async def test_a_header_ahead_of_the_clock_is_asked_for_again(tmp_path: Path, ah
         clock.advance(3_000)
         await node.reach(13)
         assert served.partings == [], "nobody is to blame"
+
+
+async def test_a_node_that_is_far_behind_does_not_mine_on_its_old_head(
+    network: NodeNetwork, chain: MemoryChain
+) -> None:
+    served, gate = ServedChain(chain.blocks), asyncio.Event()
+
+    async def body(name: Hash) -> bytes | None:
+        await gate.wait()
+        return served.found(name)
+
+    served.body = body
+    behind = await network.start("behind", mine=True)
+    await network.serve("peer", served, "behind")
+    mining = behind.services.mining
+    await until(lambda: mining.status()["paused"])
+    payment = MemoryChain(SPEC).sign(CAROL, Transfer(BOB.address, 5))
+    await behind.admit(payment)
+    elsewhere = await network.start("elsewhere", mine=True)
+    await elsewhere.admit(payment)
+    await elsewhere.reach(1)  # by then the one that is behind would have mined its block too
+    assert (behind.chain.head.height, mining.blocks, mining.hashes) == (0, 0, 0)
+    gate.set()
+    await behind.reach(len(chain.blocks))
+    assert not mining.status()["paused"]
+    await until(lambda: not behind.waits(payment))
+    assert behind.chain.store.canonical_id(len(chain.blocks) - 1) == ids(chain.blocks)[-1]
+
+
+async def test_who_dials_in_and_stalls_keeps_an_honest_peer_waiting_five_seconds(
+    tmp_path: Path, chain: MemoryChain
+) -> None:
+    clock = FakeClock(chain.tip.timestamp_ms)
+    async with node_network(tmp_path, clock=clock) as network:
+        node = await network.start("node")
+        stalling = StallingHeaders(chain.blocks, claimed_work=2**200)
+        await network.serve("staller", stalling, "node")
+        await until(lambda: stalling.asked)
+        await network.serve("honest", ServedChain(chain.blocks), "node")
+        await network.connected(node, 2)
+        clock.advance(4_900)
+        assert network.count("node", "honest", GetHeaders) == 0
+        clock.advance(100)
+        await until(lambda: network.count("node", "honest", GetHeaders))
+        assert stalling.partings == [], "it may yet answer"
+
+
+class StallingHeaders(ServedChain):
+    """Claims to have more, and never says what."""
+
+    asked = False
+
+    async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
+        self.asked = True
+        await asyncio.Event().wait()
+        return ()

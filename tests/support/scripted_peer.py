@@ -14,13 +14,16 @@ from tests.support.served_chain import ServedChain
 class ScriptedPeer:
     """Implements `p2p.protocol.Peer`; keeps what it was asked and how it was dismissed."""
 
-    def __init__(self, chain: ServedChain, number: int = 1) -> None:
+    def __init__(self, chain: ServedChain, number: int = 1, *, inbound: bool = False) -> None:
         self.chain = chain
+        self.inbound = inbound
         self.node_key = bytes([number]) * 32
         self.asked: list[bytes] = []
         """Ids of blocks, in order."""
         self.answers = 0
         """Answers with headers."""
+        self.patience: list[tuple[int, float | None]] = []
+        """How many headers it was asked for and in which time, in order."""
         self.dismissed = ""
         """Code of the error, or the reason, with which the node ended the session."""
 
@@ -31,9 +34,12 @@ class ScriptedPeer:
     @property
     def info(self) -> PeerInfo:
         address = PeerAddress("scripted", 1)
-        return PeerInfo(self.node_key, address, False, "scripted", 1, self.head, 0.0, None, 0, 0, 0)
+        return PeerInfo(self.node_key, address, self.inbound, "scripted", 1, self.head, 0.0, None, 0, 0, 0)
 
-    async def get_headers(self, locator: Sequence[bytes], limit: int) -> tuple[bytes, ...]:
+    async def get_headers(
+        self, locator: Sequence[bytes], limit: int, timeout_s: float | None = None
+    ) -> tuple[bytes, ...]:
+        self.patience.append((limit, timeout_s))
         self.answers += 1
         return tuple(await self.chain.headers_after(locator, limit))
 

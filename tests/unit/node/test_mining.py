@@ -10,7 +10,7 @@ from engram.node.errors import MinerAddressMissing, MinerChanged
 from engram.node.mining import Mining, MiningSetup
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
-from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, Running, reach, running
+from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, Running, reach, running, settled
 from tests.support.node_network import until
 
 
@@ -86,3 +86,19 @@ async def test_nothing_more_is_mined_for_a_caller_that_went_away(steps: int) -> 
         [last] = await hands.mine(1)
         assert node.chain.store.get_ref(last).height == 3
         assert node.chain.head.id == last
+
+
+async def test_a_paused_miner_mines_what_it_is_asked_for_and_later_goes_on() -> None:
+    async with mining(MiningSetup(CAROL.address, active=True)) as (node, hands):
+        await reach(node.chain, 3)
+        hands.pause(True)
+        await hands.mine(1)
+        head = node.chain.head
+        hands.start(BOB.address)  # a new miner is paused as well
+        await until(lambda: hands.setup.address == BOB.address)
+        for _ in range(20):
+            await settled()
+        assert node.chain.head is head
+        assert hands.status()["paused"] is True
+        hands.pause(False)
+        await reach(node.chain, head.height + 3)
