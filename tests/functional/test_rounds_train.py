@@ -82,6 +82,7 @@ def test_the_ledger_keeps_every_score_of_both_versions() -> None:
     play.audit()
     ended = play.end()
     state = play.ledger.state
+    assert (len(ended.validation_opened), len(ended.sealed_opened)) == (1, 1)
     for part in (*ended.validation_opened, *ended.sealed_opened):
         before = state.get(ScoreEntry, play.model_id, u32(0), part.commitment)
         after = state.get(ScoreEntry, play.model_id, u32(1), part.commitment)

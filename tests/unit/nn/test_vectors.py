@@ -89,10 +89,11 @@ def test_growth_by_the_second_implementation() -> None:
 
 def test_seeded_tensors_by_the_second_implementation() -> None:
     columns = {2: nn_reference.uniform_ternary, 3: nn_reference.receptive_fields}
-    for case in vectors("seeded"):
-        source = from_json(Seeded, case["source"])
-        if "array" in case and source.generator in columns:
-            assert np.array(case["array"]).T.tolist() == columns[source.generator](source)
+    cases = [(from_json(Seeded, case["source"]), case) for case in vectors("seeded") if "array" in case]
+    made = [(source, case["array"]) for source, case in cases if source.generator in columns]
+    assert {source.generator for source, _ in made} == columns.keys()
+    for source, array in made:
+        assert np.array(array).T.tolist() == columns[source.generator](source)
 
 
 def test_the_reference_engine_replays_the_same_integers() -> None:

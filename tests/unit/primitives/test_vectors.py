@@ -52,6 +52,7 @@ def test_codec(monkeypatch: pytest.MonkeyPatch, unpacker: type) -> None:
     for case in vectors("codec"):
         cls, raw = TYPES[case["type"]], bytes.fromhex(case["bytes"])
         assert refusal(decode, cls, raw) == case.get("code")
+        assert ("value" in case) != ("code" in case)
         if "value" in case:
             value = from_json(cls, case["value"])
             assert encode(value) == raw
