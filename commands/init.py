@@ -92,7 +92,10 @@ def command(
     allocations: tuple[tuple[str, int], ...],
     genesis_time_ms: int | None,
 ) -> None:
-    """Make a data directory for a chain; one that stands is left as it is."""
+    """Make a data directory for a chain.
+
+    A directory that holds the chain already, or any local chain where no other is asked for, is left as it is.
+    """
     from engram.node.datadir import make_data_dir
 
     if spec is not None and chain is not None:
@@ -110,6 +113,8 @@ def command(
     new = make_data_dir(session.config.data_dir, chosen)
     result = _facts(session.config.data_dir, chosen, new)
     session.show(result, result.items())
+    if not new:
+        session.note("the chain is already there; nothing was changed")
 
 
 def _standing_local(data_dir: Path) -> ChainSpec | None:

@@ -52,6 +52,7 @@ def test_any_local_chain_is_the_one_that_is_there(shell: Shell) -> None:
     made = shell.json("init")
     for words in (("init",), ("init", "--chain", "local")):
         assert shell.json(*words) == {**made, "new": False}
+    assert "already there" in shell.run("init").stderr
     assert shell.error("init", "--genesis-time", "2026-11-01T12:00") == (65, "chain_exists")
     said = shell.run("init", "--chain", "test").stderr
     assert f"{shell.data_dir} holds the chain local of spec {made['spec_id'][:12]} already" in said
