@@ -94,7 +94,7 @@ def command(
 ) -> None:
     """Make a data directory for a chain.
 
-    A directory that holds the chain already, or any local chain where no other is asked for, is left as it is.
+    A directory that holds it already, or any local chain where no other is asked for, is left as it is.
     """
     from engram.node.datadir import make_data_dir
 
