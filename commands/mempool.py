@@ -36,5 +36,6 @@ def list_waiting(session: Session) -> None:
         Column("type", lambda row: TX_TYPES[row["kind"]].NAME if row["kind"] in TX_TYPES else row["kind"]),
         Column("bytes", lambda row: row["size_bytes"], right=True),
         Column("fee", lambda row: format_coins(row["fee"]), right=True),
+        Column("waits for", lambda row: row["waits"]),
     )
     session.show_rows(session.call("mempool_list"), columns, "nothing waits")

@@ -19,7 +19,7 @@ from engram.node.admission import Admission, Checked, Refusal
 from engram.node.chain import Chain, HeadChanged
 from engram.node.clock import Clock
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired, Replaced, Unaffordable
-from engram.node.pool import Entry, Pool, PoolLimits
+from engram.node.pool import Entry, Pool, PoolLimits, hindrances
 from engram.node.store import BlockRef
 from engram.node.verify import SignatureVerifier
 from engram.node.workers import in_worker
@@ -32,6 +32,7 @@ from engram.statemachine.errors import (
     BlockTransactionsExceeded,
     NonceMismatch,
 )
+from engram.statemachine.records import Account
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transaction import Transaction, txid
 
@@ -187,6 +188,14 @@ class Mempool:
             nonce += 1
         return nonce
 
+    async def hindrances(self, senders: Iterable[Address]) -> dict[Hash, str]:
+        """What keeps entries of these senders out of the next blocks: as `pool.hindrances`."""
+        accounts = await in_worker(self._worker, self._accounts_of, list(senders), self._chain.head)
+        found: dict[Hash, str] = {}
+        for account in accounts:
+            found |= hindrances(account, self._pool.of_sender(account.address))
+        return found
+
     def drop_reason(self, name: Hash) -> str:
         """Code with which a transaction was dropped; empty if it was not, or that is long ago."""
         return self._dropped.get(name, "")
@@ -224,20 +233,26 @@ class Mempool:
             if head is self._chain.head:
                 return checked
 
-    def _enter(self, checked: Checked) -> None:
-        """Takes an entry in, and out what has to go for it. Raises `Invalid` and `NotReady` leafs."""
+    def _enter(self, checked: Checked, *, waited: bool = False) -> None:
+        """Takes an entry in, and out what has to go for it. Raises `Invalid` and `NotReady` leafs.
+
+        One that `waited` already is not given up for what stands behind it.
+        """
         added = checked.entry
-        self._check_affordable(checked)
+        own = self._pool.of_sender(added.sender)
+        self._check_affordable(
+            checked, [other for other in own if not waited or other.tx.nonce < added.tx.nonce]
+        )
         gone = self._pool.add(added, checked.account.nonce)
         self._accounts[added.sender] = checked.account.nonce
         for entry in gone:
             replaced = (entry.sender, entry.tx.nonce) == (added.sender, added.tx.nonce)
             self._forget(entry, Replaced.code if replaced else Evicted.code)
 
-    def _check_affordable(self, checked: Checked) -> None:
-        """The balance, and what transactions up to it bring, must pay for each that waits."""
+    def _check_affordable(self, checked: Checked, own: Iterable[Entry]) -> None:
+        """The balance, and what transactions up to it bring, must pay for each of the sender's that waits."""
         entry, left = checked.entry, checked.account.balance
-        others = [other for other in self._pool.of_sender(entry.sender) if other.tx.nonce != entry.tx.nonce]
+        others = [other for other in own if other.tx.nonce != entry.tx.nonce]
         for each in sorted([*others, entry], key=lambda waiting: waiting.tx.nonce):
             needed = each.tx.fee + each.funds
             if (held := left + each.brings) < needed:
@@ -327,12 +342,16 @@ class Mempool:
         if self._pool.remove(entry.txid) is None:
             return  # replaced, or in a block
         try:
-            self._enter(checked)
+            self._enter(checked, waited=True)
         except (Invalid, NotReady) as error:
             self._forget(entry, error.code)
             return
         if checked.macs and not self._warm_queue.full():
             self._warm_queue.put_nowait(entry.tx)
+
+    def _accounts_of(self, senders: Iterable[Address], head: BlockRef) -> list[Account]:
+        state = self._chain.state(head)
+        return [state.account(sender) for sender in senders]
 
     def _nonce_of(self, sender: Address, head: BlockRef) -> int:
         return self._chain.state(head).account(sender).nonce

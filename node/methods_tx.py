@@ -14,6 +14,7 @@ from engram.node.mempool import Mempool
 from engram.node.pool import Entry
 from engram.node.render import Renderer
 from engram.node.store import BlockRef
+from engram.primitives import keys
 from engram.primitives.codec import decode, encode
 from engram.primitives.types import Address, Hash
 from engram.statemachine.context import BlockContext
@@ -53,12 +54,15 @@ class _TransactionMethods:
         return {"txid": outcome.txid.hex()}
 
     async def tx_status(self, txid: bytes) -> dict[str, Any]:
-        """How a transaction stands: pending, included, failed, dropped or unknown; with its receipt."""
+        """How a transaction stands: pending, included, failed, dropped or unknown; with its receipt, or the
+        code of what a pending one waits for.
+        """
         included = await self.views.threads.run(self._included, txid)
         if included is not None:
             return self._outcome(included)
-        if self.mempool.get(txid) is not None:
-            return _status("pending")
+        if (tx := self.mempool.get(txid)) is not None:
+            hindrances = await self.mempool.hindrances([keys.address(tx.sender)])
+            return {**_status("pending"), "waits": hindrances.get(txid, "")}
         code = self.mempool.drop_reason(txid)
         return _status("dropped", code) if code else _status("unknown")
 
@@ -87,8 +91,9 @@ class _TransactionMethods:
         }
 
     async def mempool_list(self) -> list[dict[str, Any]]:
-        """What waits, in the order in which blocks would take it."""
-        return [self._waiting(entry) for entry in self.mempool.entries()]
+        """What waits, in the order in which blocks would take it, with the code of what holds it up."""
+        hindrances = await self.mempool.hindrances({entry.sender for entry in self.mempool.entries()})
+        return [self._waiting(entry, hindrances.get(entry.txid, "")) for entry in self.mempool.entries()]
 
     def _included(self, name: Hash) -> _Included | None:
         store = self.views.chain.store
@@ -109,7 +114,7 @@ class _TransactionMethods:
             "receipt": self.render.record(receipt),
         }
 
-    def _waiting(self, entry: Entry) -> dict[str, Any]:
+    def _waiting(self, entry: Entry, waits: str) -> dict[str, Any]:
         return {
             "txid": entry.txid.hex(),
             "sender": self.render.address(entry.sender),
@@ -119,6 +124,7 @@ class _TransactionMethods:
             "size_bytes": entry.size_bytes,
             "minimum_fee": entry.price,
             "queued": entry.tentative,
+            "waits": waits,
         }
 
     def _estimate(self, kind: int, payload: bytes, sender: Address, nonce: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ chain's own prices do. An account's transactions are taken in the order of nonce
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,8 @@ from sortedcontainers import SortedDict, SortedKeyList
 
 from engram.node.errors import AlreadyPooled, NonceGap, PoolFull, ReplacementFee, SenderLimit
 from engram.primitives.types import Address, Hash
-from engram.statemachine.errors import NonceMismatch
+from engram.statemachine.errors import InsufficientBalance, NonceMismatch
+from engram.statemachine.records import Account
 from engram.statemachine.transaction import Transaction
 
 RATE_UNIT: Final = 1_000_000
@@ -231,3 +232,21 @@ class Pool:
 
 def _descending(rank: tuple[int, int]) -> tuple[int, int]:
     return -rank[0], -rank[1]
+
+
+def hindrances(account: Account, waiting: Iterable[Entry]) -> dict[Hash, str]:
+    """Codes of what keeps entries of one sender, given by nonce, out of the next blocks.
+
+    A nonce that is missing before them, or a balance that does not cover them and what stands before them.
+    """
+    found: dict[Hash, str] = {}
+    nonce, left = account.nonce, account.balance
+    for entry in waiting:
+        if entry.tx.nonce != nonce:
+            found[entry.txid] = NonceMismatch.code
+            continue
+        left += entry.brings - entry.tx.fee - entry.funds
+        if left < 0:
+            found[entry.txid] = InsufficientBalance.code
+        nonce += 1
+    return found

@@ -10,7 +10,7 @@ from engram.node.store import BlockRef
 from engram.primitives.types import Hash
 from engram.statemachine.transaction import Transaction, txid
 from engram.statemachine.transactions.transfer import Transfer
-from tests.support.memory_chain import MemoryChain
+from tests.support.memory_chain import COIN, MemoryChain
 from tests.support.node_chain import ALICE, BOB, SPEC, running, settled
 
 Check = Callable[[Admission, Hash, Transaction, BlockRef], Checked]
@@ -52,3 +52,24 @@ async def test_an_entry_keeps_its_place_while_it_is_priced_again(monkeypatch: py
         while any(entry.tentative for entry in node.mempool.entries()):
             await settled()
         assert node.mempool.candidates() == [second]
+
+
+async def test_what_waits_in_vain_says_why() -> None:
+    branch = MemoryChain(SPEC)
+    half = 500 * COIN
+    first, second = (branch.sign(ALICE, Transfer(BOB.address, 5), nonce=nonce) for nonce in (0, 1))
+    costly = branch.sign(ALICE, Transfer(BOB.address, 5), nonce=2, fee=half)
+    async with running() as node:
+        for tx in (costly, first):
+            assert (await node.mempool.admit(tx)).accepted
+        assert await node.mempool.hindrances([ALICE.address]) == {txid(costly): "nonce_mismatch"}
+        assert (await node.mempool.admit(second)).accepted
+        assert await node.mempool.hindrances([ALICE.address]) == {}
+        elsewhere = branch.sign(ALICE, Transfer(BOB.address, half + COIN), nonce=0)
+        await node.take(branch.mine([elsewhere]))
+        while node.mempool.get(txid(first)) is not None or any(
+            entry.tentative for entry in node.mempool.entries()[:1]
+        ):
+            await settled()
+        assert node.mempool.get(txid(second)) is second, "not given up for what stands behind it"
+        assert await node.mempool.hindrances([ALICE.address]) == {txid(costly): "insufficient_balance"}
