@@ -46,17 +46,36 @@ def show(session: Session, model: str | None) -> None:
     """Show one model: its rules, its current version and what it must not forget."""
     from engram.nn.growth import Policy
     from engram.nn.loss import LOSSES
+    from engram.statemachine.decision import PPM
     from engram.statemachine.records import Openers
 
     result = ask_model(session, "model_get", model)
-    named = {
-        **result,
+    retention = [
+        f"{short(part['part'])}: {part['rows']} rows of {part['classes']} classes, {part['correct']} right, "
+        f"bar {mean_loss(part['bar'], part['rows'])} a row"
+        for part in result["retention"]
+    ]
+    fields = {
+        "model": result["id"],
+        "version": result["head"],
+        "classes": result["classes"],
+        "inputs": result["inputs"],
+        "loss": f"{mean_loss(result['loss'], result['loss_rows'])} a row" if result["loss_rows"] else None,
+        "loss kind": LOSSES[result["loss_kind"]].__name__,
+        "frozen": result["frozen"],
+        "freezes at": f"{result['threshold_ppm'] / PPM:g} of ln(classes)",
         "policy": Policy(result["policy"]).name.lower(),
         "openers": Openers(result["openers"]).name.lower(),
-        "loss_kind": LOSSES[result["loss_kind"]].__name__,
-        "mean_loss": mean_loss(result["loss"], result["loss_rows"]),
+        "founder": result["founder"],
+        "rounds": result["rounds"],
+        "open round": result["open_round"],
+        "aborts": result["aborts"],
+        "may forget": f"{result['retention_epsilon_ppm'] / PPM:g} of a retained part's rows",
+        "may raise": f"a retained part's loss by {result['retention_delta_ppm'] / PPM:g} of its bar",
+        "retained": retention,
+        "root": result["root"],
     }
-    session.show(result, named.items())
+    session.show(result, fields.items())
 
 
 @command.command("versions", example="engram model versions")

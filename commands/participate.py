@@ -14,6 +14,7 @@ from engram.commands.options import Command, refuse_given, with_key, with_sessio
 from engram.commands.selecting import selection_of, with_selection
 from engram.commands.session import Session
 from engram.commands.telling import Teller
+from engram.commands.verdicts import reasons, verdict_fields, with_verdicts
 
 if TYPE_CHECKING:
     from engram.participant.agent import Agent, Played
@@ -109,7 +110,7 @@ def command(
     data = None if options["data"] is None else selection_of(options, rows).rows_of(seed)
     budget = Budget(steps=steps, batch=batch, learning_rate=learning_rate)
     limits = Limits(max_bond, max_fee)
-    with Teller(as_json=session.as_json) as teller:
+    with Teller(as_json=session.as_json, player=session.key_entry().name) as teller:
 
         async def action(wallet: Wallet) -> None:
             from engram.participant.agent import Agent
@@ -140,7 +141,9 @@ async def _play(
             chosen: Hash = bytes.fromhex(await find_round(client, round_))
         else:
             chosen = await (agent.next_round(model_id) if follow else agent.open_round(model_id))
-        _show(teller, await agent.play(chosen))
+        played = await agent.play(chosen)
+        ended = await with_verdicts(client, await client.call("round_get", id=chosen))
+        _show(teller, played, ended)
         if not follow:
             return
 
@@ -167,9 +170,12 @@ async def strategy_of(
     return adopting(await find_donor(ChainView(wallet.client), donor))
 
 
-def _show(teller: Teller, played: Played) -> None:
+def _show(teller: Teller, played: Played, ended: dict[str, Any]) -> None:
     facts = played.to_json()
     money = {name: format_coins(facts[name]) for name in ("fees", "claimed", "maturing")}
-    shown = {**facts, **money}
     epochs = [f"{epoch['epoch']}: {epoch['code']}" for epoch in facts["epochs"]]
-    teller.result(facts, {**shown, "epochs": epochs}.items())
+    shown = {**facts, **money, "epochs": epochs}
+    if played.maturing:
+        shown["claim later"] = f"engram account claim --key {teller.player}"
+    facts |= {"reasons": reasons(ended), "verdicts": ended["verdicts"]}
+    teller.result(facts, [*shown.items(), *verdict_fields(ended)])

@@ -15,8 +15,10 @@ from engram.commands.lookup import find_model, find_round, round_argument
 from engram.commands.options import Group, with_key, with_session
 from engram.commands.output import Column, short
 from engram.commands.quality import accuracy, mean_loss
+from engram.commands.round_fields import kind_name, round_fields, status_name
 from engram.commands.sending import send_made, with_fee
 from engram.commands.session import Session
+from engram.commands.verdicts import with_verdicts
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -54,6 +56,7 @@ def list_rounds(session: Session, model: str | None) -> None:
         Column("model", lambda row: short(row["model"])),
         Column("kind", lambda row: kind_name(row["terms"]["kind"])),
         Column("status", lambda row: status_name(row["status"])),
+        Column("due", lambda row: row["due"]),
         Column("opened", lambda row: row["opened"], right=True),
         Column("base", lambda row: f"version {row['version']}"),
         Column("epochs", lambda row: f"{row['settled_epochs']}/{row['terms']['epochs']}", right=True),
@@ -68,9 +71,14 @@ def list_rounds(session: Session, model: str | None) -> None:
 @round_argument
 @with_session
 def show(session: Session, round_: str | None) -> None:
-    """Show one round: phase, calendar, terms, parts and results."""
-    result = _ask(session, "round_get", round_)
-    session.show(result, _for_people(result).items())
+    """Show one round: how it stands or ended and why, calendar, parts and terms."""
+
+    async def action(client: RpcClient) -> dict[str, Any]:
+        found = await client.call("round_get", id=await find_round(client, round_))
+        return await with_verdicts(client, found)
+
+    result = session.run(action)
+    session.show(result, round_fields(result))
 
 
 @command.command("candidates", example="engram round candidates")
@@ -162,40 +170,6 @@ def advance(session: Session, round_: str | None, fee: int | None, wait: bool) -
         return AdvanceRound(bytes.fromhex(await find_round(wallet.client, round_)))
 
     send_made(session, make, fee=fee, wait=wait)
-
-
-def _for_people(result: dict[str, Any]) -> dict[str, Any]:
-    """A round with what matters now first, names for numbers, and money in coins."""
-    first = {name: result[name] for name in ("id", "model", "phase", "height", "blocks_left", "calendar")}
-    terms = {name: _coins(name, value) for name, value in result["terms"].items()}
-    rest = {name: _coins(name, value) for name, value in result.items() if name not in first}
-    return {
-        **first,
-        **rest,
-        "status": status_name(result["status"]),
-        "terms": {**terms, "kind": kind_name(result["terms"]["kind"])},
-    }
-
-
-def _coins(name: str, value: Any) -> Any:
-    return format_coins(value) if name in _MONEY else value
-
-
-_MONEY = frozenset({"bond", "pot", "bounty", "opener_bond", "author_bond"})
-
-
-def kind_name(kind: int) -> str:
-    """Name of a `RoundKind`."""
-    from engram.statemachine.round_records import RoundKind
-
-    return RoundKind(kind).name
-
-
-def status_name(status: int) -> str:
-    """Lower-case name of a `RoundStatus`."""
-    from engram.statemachine.round_records import RoundStatus
-
-    return RoundStatus(status).name.lower()
 
 
 def _ask(session: Session, method: str, round_: str | None) -> Any:

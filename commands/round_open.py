@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ from engram.commands.amounts import COINS, format_coins
 from engram.commands.completion import complete_keys
 from engram.commands.lookup import find_model, model_argument
 from engram.commands.options import Command, refuse_given, with_key, with_session
+from engram.commands.round_fields import calendar_fields, kind_name
 from engram.commands.selecting import selection_of, with_selection
 from engram.commands.session import Session
 from engram.commands.values import WIDTHS, WINDOW_LENGTHS, PartOfOne
@@ -148,7 +150,8 @@ GROWTH: Final = ("new_classes", "neurons")
     metavar="NUMBER",
     default="0.02",
     show_default=True,
-    help="Founding: share of a retained part's rows that growth may forget.",
+    help="Founding: share of a retained part's rows that growth may forget, rounded down to whole rows: of "
+    "fewer than 1/NUMBER rows, none.",
 )
 @click.option(
     "--delta",
@@ -188,19 +191,29 @@ def open_round(session: Session, model: str | None, auditors: tuple[str, ...], *
         round_id = await Opener(wallet, folder, session.note).open(opening.payload, opening.secrets)
         found = await wallet.client.call("round_get", id=round_id)
         path = secrets_path(folder, opening.payload.terms.nonce_hash)
-        return {**found, "round": round_id.hex(), "secrets": str(path)}
+        opened = {**found, "round": round_id.hex(), "secrets": str(path)}
+        if model is not None:
+            return opened
+        forgettable = founding.forgettable_rows(opening.payload.terms.rows)
+        return {**opened, "forgettable_rows": forgettable}
 
     result = session.run_wallet(action)
     terms = result["terms"]
+    if result.get("forgettable_rows") == 0:
+        session.note(
+            f"warning: growth of this model may forget no row of a part of {terms['rows']} rows, for good; "
+            f"--epsilon {math.ceil(100 / terms['rows']) / 100:g} or more would allow one"
+        )
     fields = {
         "round": result["round"],
         "model": result["model"],
-        "kind": "GROW" if terms["kind"] else "TRAIN",
+        "kind": kind_name(terms["kind"]),
         "parts": f"{len(terms['commitments'])} of {terms['rows']} rows",
         "bond": format_coins(terms["opener_bond"]),
         "author bond": format_coins(terms["author_bond"]),
         "bounty": format_coins(terms["bounty"]),
-        "calendar": result["calendar"],
+        **({"may forget": f"{result['forgettable_rows']} rows of a part"} if model is None else {}),
+        "calendar": calendar_fields(result["calendar"]),
         "secrets": result["secrets"],
     }
     session.show(result, fields.items())

@@ -11,6 +11,7 @@ from engram.commands.options import Command, with_key, with_session
 from engram.commands.selecting import selection_of, with_selection
 from engram.commands.session import Session
 from engram.commands.telling import Teller
+from engram.commands.verdicts import reasons, verdict_fields, with_verdicts
 
 if TYPE_CHECKING:
     from engram.participant.wallet import Wallet
@@ -27,15 +28,15 @@ def run(session: Session, round_: str | None) -> None:
     What is done already is not done again: call it again after a crash. With --json, every event is a line of
     JSON, the result the last.
     """
-    with Teller(as_json=session.as_json) as teller:
+    with Teller(as_json=session.as_json, player=session.key_entry().name) as teller:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Opener
 
             identity = await _opened(wallet, round_)
             await Opener(wallet, session.rounds_folder, teller.tell).run(identity)
-            result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
-            return result
+            ended: dict[str, Any] = await wallet.client.call("round_get", id=identity)
+            return await with_verdicts(wallet.client, ended)
 
         result = session.run_actor(action, teller.tell)
     _conclude(teller, result)
@@ -50,7 +51,7 @@ def reveal(session: Session, round_: str | None) -> None:
 
     Waits for the phase. `engram round run` does this and the rest.
     """
-    with Teller(as_json=session.as_json) as teller:
+    with Teller(as_json=session.as_json, player=session.key_entry().name) as teller:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Opener
@@ -79,7 +80,7 @@ def seal(session: Session, round_: str | None, seed: int, **options: Any) -> Non
     The part is saved in the data directory first; `engram round audit` opens it.
     """
     data = selection_of(options)
-    with Teller(as_json=session.as_json) as teller:
+    with Teller(as_json=session.as_json, player=session.key_entry().name) as teller:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.auditor import Auditor, sealed_path
@@ -102,7 +103,7 @@ def seal(session: Session, round_: str | None, seed: int, **options: Any) -> Non
 @with_session
 def audit(session: Session, round_: str | None) -> None:
     """Wait for the audit and open the part that you sealed. Call it again after a crash."""
-    with Teller(as_json=session.as_json) as teller:
+    with Teller(as_json=session.as_json, player=session.key_entry().name) as teller:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.auditor import Auditor
@@ -137,7 +138,7 @@ def _conclude(teller: Teller, result: dict[str, Any]) -> None:
 
     status = RoundStatus(result["status"])
     if status == RoundStatus.ABORTED:
-        raise RoundAborted(got=result["id"])
+        raise RoundAborted(f"the round is aborted: {reasons(result)[0]}", got=result["id"])
     facts = {
         "round": result["id"],
         "model": result["model"],
@@ -145,4 +146,6 @@ def _conclude(teller: Teller, result: dict[str, Any]) -> None:
         "version": result["new_version"] if status == RoundStatus.DECIDED else None,
         "winner": result["winner"],
     }
-    teller.result(facts, facts.items())
+    shown = {name: value for name, value in facts.items() if value is not None}
+    facts |= {"reasons": reasons(result), "verdicts": result["verdicts"]}
+    teller.result(facts, [*shown.items(), *verdict_fields(result)])

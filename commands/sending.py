@@ -64,7 +64,7 @@ async def settled(session: Session, wallet: Wallet, txid: Hash, *, wait: bool) -
 def show_status(session: Session, status: dict[str, Any]) -> None:
     """Prints what `tx_status` says, with the receipt's fee in coins."""
     receipt = status.get("receipt") or {}
-    fields = {name: status.get(name) for name in ("txid", "status", "code", "height", "block")}
+    fields = {name: status.get(name) for name in ("txid", "status", "waits", "code", "height", "block")}
     if receipt:
         fields |= {"fee": format_coins(receipt["fee"]), "macs": receipt["macs"]}
     shown = [(name, value) for name, value in fields.items() if value not in (None, "")]
@@ -72,7 +72,6 @@ def show_status(session: Session, status: dict[str, Any]) -> None:
 
 
 _VALUES: Final = {
-    "prediction": ("version", "row", "class", "logits"),
     "version_scored": ("version", "loss", "correct", "rows"),
     "rewards_claimed": ("sparks", "rewards"),
     "part_published": ("rows", "inputs", "classes"),
@@ -80,9 +79,24 @@ _VALUES: Final = {
 """What the first values of an event are."""
 
 
+_CLASSES: Final = 3
+"""Classes of a prediction that are told, most probable first."""
+
+
 def _event(event: dict[str, Any]) -> str:
+    if event["name"] == "prediction":
+        return _prediction(*event["values"])
     names = _VALUES.get(event["name"], ())
     words = [event["subject"]]
     for index, value in enumerate(event["values"]):
         words += [*names[index : index + 1], str(value)]
     return " ".join([*words, *event["text"]])
+
+
+def _prediction(version: int, row: int, label: int, *logits: int) -> str:
+    from engram.node.explain import probabilities
+
+    chances = probabilities(logits)
+    others = sorted((number for number in range(len(chances)) if number != label), key=lambda n: -chances[n])
+    likely = [f"{number}: {chances[number]:.3f}" for number in (label, *others[: _CLASSES - 1])]
+    return f"row {row} class {label} ({', '.join(likely)}) by version {version}"

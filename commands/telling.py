@@ -27,7 +27,9 @@ class Teller:
     error; with --json each is a line of JSON on standard output, the result last.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, player: str) -> None:
+        """`player` is the key's name: several who play in one terminal are told apart by it."""
+        self.player: Final = player
         self._as_json = as_json
         self._display: Progress | None = None
         self._bar: Any = None
@@ -54,7 +56,7 @@ class Teller:
             click.echo(json.dumps(notice.to_json()))
             return
         bond = notice.facts.get("bond")
-        text = str(notice) if bond is None else f"{notice} (bond {format_coins(bond)})"
+        text = f"{self.player}: {notice}" + (f" (bond {format_coins(bond)})" if bond is not None else "")
         if self._display is not None:
             self._display.console.print(text, markup=False, highlight=False)
         else:
@@ -65,7 +67,7 @@ class Teller:
         if self._display is not None:
             if self._bar is None:
                 self._bar = self._display.add_task("training", total=steps)
-            text = f"training, loss {loss:.3f}"
+            text = f"{self.player}: training, loss {loss:.3f}"
             self._display.update(self._bar, completed=step, description=text, visible=step < steps)
             return
         quarter = step * QUARTERS // steps
@@ -75,11 +77,11 @@ class Teller:
         if self._as_json:
             click.echo(json.dumps({"event": "training", "step": step, "steps": steps, "loss": loss}))
         else:
-            click.echo(f"training: {step} of {steps} steps, loss {loss:.3f}", err=True)
+            click.echo(f"{self.player}: training, {step} of {steps} steps, loss {loss:.3f}", err=True)
 
     def result(self, result: dict[str, Any], fields: Iterable[tuple[str, object]]) -> None:
         """What the command came to."""
         if self._as_json:
             click.echo(json.dumps({"event": "result", **result}))
         else:
-            print_fields(fields)
+            print_fields([("player", self.player), *fields])

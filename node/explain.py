@@ -40,6 +40,13 @@ def predict(
     return [_explained(logits) for logits in answers]
 
 
+def probabilities(logits: Sequence[int]) -> list[float]:
+    """Softmax of logits in Q16 nats."""
+    best = max(logits)
+    weights = [math.exp((logit - best) / _Q16) for logit in logits]
+    return [weight / sum(weights) for weight in weights]
+
+
 def lineage(version: Version, render: Renderer) -> list[dict[str, Any]]:
     """Who made how many of the version's hidden neurons, and at which version, oldest first."""
     made: Counter[tuple[int, bytes]] = Counter()
@@ -65,10 +72,9 @@ def summary(version: Version, render: Renderer) -> dict[str, Any]:
 
 
 def _explained(logits: Sequence[int]) -> dict[str, Any]:
-    best = max(logits)
-    label = logits.index(best)
-    total = sum(math.exp((logit - best) / _Q16) for logit in logits)
-    return {"class": label, "probability": 1 / total, "logits": list(logits)}
+    chances = probabilities(logits)
+    label = logits.index(max(logits))
+    return {"class": label, "probability": chances[label], "logits": list(logits)}
 
 
 def _tensor_of(rows: Sequence[object], inputs: int) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 from engram.node.headview import HeadViews
 from engram.node.jsonrpc import Method, method_of
 from engram.node.render import Renderer
+from engram.node.verdicts import verdicts
 from engram.statemachine.round_records import Candidate, Commit, Round
 
 
@@ -32,6 +33,10 @@ class _RoundMethods:
     async def round_commits(self, id: bytes) -> list[dict[str, Any]]:
         """The updates that authors have committed to and not revealed yet."""
         return await self.views.threads.run(self._of_round, Commit, id)
+
+    async def round_verdicts(self, id: bytes) -> list[dict[str, Any]]:
+        """How each candidate of a round does, or did at its end, by the tests that decide it."""
+        return await self.views.threads.run(lambda: verdicts(self.views.now(), self.render, id))
 
     def _rounds(self, model: bytes | None) -> list[dict[str, Any]]:
         view = self.views.now()
@@ -57,5 +62,6 @@ def round_methods(views: HeadViews, render: Renderer) -> tuple[Method, ...]:
         methods.round_get,
         methods.round_candidates,
         methods.round_commits,
+        methods.round_verdicts,
     )
     return tuple(method_of(handler.__name__, handler) for handler in handlers)

@@ -23,7 +23,7 @@ from engram.primitives.schema import (
     UnionSchema,
     record,
 )
-from engram.statemachine.phases import Phase, calendar, span_at
+from engram.statemachine.phases import Phase, calendar, due, span_at
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Record
 from engram.statemachine.round_records import Round, RoundStatus
@@ -60,15 +60,19 @@ class Renderer:
         return {"id": ref.id.hex(), **self._object(ref.header), "work": ref.total_work}
 
     def round(self, round_: Round, head: int) -> dict[str, Any]:
-        """A round with its calendar, and the phase that the block after height `head` stands in."""
+        """A round with its calendar, the phase that the block after height `head` stands in, and the default
+        that a transaction in it would settle.
+        """
         spans = [span for span in calendar(round_.opened, round_.terms, self._rules) if _is_shown(span.phase)]
         span = span_at(round_, self._rules, head + 1)
+        default = due(round_, self._rules, head + 1)
         is_open = round_.status == RoundStatus.OPEN
         is_closed = span.phase is Phase.CLOSED
         return {
             **self._object(round_),
             "phase": span.phase.name.lower() if is_open else Phase.CLOSED.name.lower(),
             "epoch": span.epoch,
+            "due": default.name.lower() if default is not None else None,
             "height": head,
             "blocks_left": None if is_closed or not is_open else span.last - head,
             "independent": round_.independent,

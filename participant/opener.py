@@ -54,6 +54,7 @@ class Opener:
         """
         save_secrets(secrets_path(self._folder, payload.terms.nonce_hash), secrets)
         txid = await self.wallet.send(payload)
+        self._report(Notice(f"sent {txid.hex()}, waiting for a block", "sent", txid=txid.hex()))
         await self.wallet.confirm(txid)
         return tagged_hash(Tag.ROUND, txid)
 

@@ -26,6 +26,7 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import encode
 from engram.primitives.types import Address, Hash
+from engram.statemachine.decision import PPM
 from engram.statemachine.records import Model
 from engram.statemachine.rewards import minimum_opener_bond
 from engram.statemachine.round_records import Round, RoundKind, RoundTerms
@@ -83,6 +84,10 @@ class ModelPlan:
     activation: str = "relu"
     """A name of `ACTIVATIONS`."""
     weight_bits: int = 8
+
+    def forgettable_rows(self, rows: int) -> int:
+        """Rows of a retained part of so many rows that a growth may forget, as the retention gate counts."""
+        return self.retention_epsilon_ppm * rows // PPM
 
     @property
     def kind(self) -> type[HiddenBlock]:

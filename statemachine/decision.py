@@ -76,9 +76,19 @@ def passes_gate(model: Model, part: RetentionPart, found: RetentionScore) -> boo
 
     Of the bar see `retention.entry_bar`.
     """
-    fewest = part.correct - model.retention_epsilon_ppm * part.rows // PPM
-    most = part.bar + model.retention_delta_ppm * part.bar // PPM + found.null_increase
-    return found.score.correct >= fewest and found.score.loss <= most
+    return found.score.correct >= fewest_correct(model, part) and found.score.loss <= most_loss(
+        model, part, found
+    )
+
+
+def fewest_correct(model: Model, part: RetentionPart) -> int:
+    """Rows of a retention part that a candidate must have right."""
+    return part.correct - model.retention_epsilon_ppm * part.rows // PPM
+
+
+def most_loss(model: Model, part: RetentionPart, found: RetentionScore) -> int:
+    """Loss that a candidate may have on a retention part."""
+    return part.bar + model.retention_delta_ppm * part.bar // PPM + found.null_increase
 
 
 def threshold_loss(model: Model, classes: int, rows: int) -> int:

@@ -174,8 +174,8 @@ def test_rounds_are_listed_and_shown(scene: Scene) -> None:
     assert shell.error("round", "show", "zz" * 32) == (65, "id_not_found")
     assert shell.error("round", "show", NO_SUCH) == (65, "missing_round")
     shown = shell.text("round", "show").splitlines()
-    fields = {line.split()[0]: line.split()[1] for line in shown if len(line.split()) == 2}
-    assert (fields["kind"], fields["status"], fields["bounty"]) == ("GROW", "open", "20")
+    fields = dict(line.split(maxsplit=1) for line in shown if len(line.split()) > 1)
+    assert (fields["kind"].split()[0], fields["status"], fields["bounty"]) == ("GROW", "open", "20")
     listed = shell.text("round", "list")
     assert "decided" in listed
     assert "TRAIN" in listed
@@ -228,7 +228,10 @@ def test_a_prediction_is_recorded(scene: Scene) -> None:
     (event,) = recorded["receipt"]["events"]
     (answer,) = scene.shell.json("model", "predict", "--row", row(HIGH))["predictions"]
     assert event["values"] == [1, 0, 1, *answer["logits"]]
-    assert " version 1 row 0 class " in scene.shell.text(*words)
+    chance = (
+        f"row 0 class 1 (1: {answer['probability']:.3f}, 0: {1 - answer['probability']:.3f}) by version 1"
+    )
+    assert chance in scene.shell.text(*words)
     short = ("model", "infer", "--row", "1", "--row", "1,2", "--key", "bob")
     assert scene.shell.error(*short) == (65, "feature_out_of_range")
     assert scene.shell.error("model", "infer", "--row", "1", "--key", "bob") == (65, "shape_mismatch")

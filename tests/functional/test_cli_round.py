@@ -64,6 +64,7 @@ def test_a_round_is_opened_as_it_was_asked_for(shell: Shell, opened: Any) -> Non
     }
     assert {name: terms[name] for name in asked} == asked
     assert len(terms["commitments"]) == 5
+    assert opened["forgettable_rows"] == 2, "0.1 of 20"
     model = shell.json("model", "show", opened["model"])
     rules = {
         "policy": 1,
@@ -90,12 +91,15 @@ def test_the_secrets_are_in_the_data_directory_for_the_owner_alone(shell: Shell,
 
 
 def test_what_people_read_of_an_opened_round(shell: Shell) -> None:
-    lines = shell.text(*FOUND, "--bounty", "1.5").splitlines()
+    result = shell.run(*FOUND, "--bounty", "1.5")
+    lines = result.stdout.splitlines()
     fields = dict(line.split(maxsplit=1) for line in lines if not line.startswith(" ") and " " in line)
     assert fields["kind"].strip() == "TRAIN"
     assert fields["parts"].strip() == "4 of 20 rows"
     assert fields["bounty"].strip() == "1.5"
     assert fields["secrets"].strip().endswith(".secrets")
+    assert "waiting for a block" in result.stderr
+    assert "--epsilon 0.05 or more" in result.stderr, "of 20 rows, 0.02 is none"
 
 
 def test_without_windows_people_have_time(shell: Shell) -> None:
@@ -187,11 +191,16 @@ def test_of_several_open_rounds_the_one_that_concerns_the_key_is_meant(shell: Sh
 def test_the_opener_of_a_round_that_was_aborted_is_told_so(shell: Shell) -> None:
     identity = shell.json(*FOUND, "--windows", "2")["round"]
     shell.text("miner", "mine", "12")
+    dead = shell.json("round", "show", identity)
+    assert (dead["status"], dead["due"]) == (0, "unrevealed")
+    shown = shell.text("round", "show", identity)
+    assert "abort, the opener has not revealed the validation parts; `engram round advance`" in shown
     assert refusal(shell, "round", "run", identity, "--key", "alice") == (65, "round_aborted")
     assert shell.json("round", "show", identity)["status"] == 3
     again = shell.run("round", "run", identity, "--key", "alice")
     assert (again.exit_code, again.stdout) == (65, "")
-    assert "the round is aborted" in again.stderr
+    assert "the round is aborted: 0 of 2 validation parts were revealed" in again.stderr
+    assert "0 of 2 validation parts" in shell.text("round", "show", identity)
 
 
 def test_a_part_is_sealed_and_saved(shell: Shell) -> None:

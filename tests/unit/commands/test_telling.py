@@ -17,7 +17,7 @@ COMMITTED = Notice("epoch 0: committed", "committed", epoch=0, bond=250_000_000)
 PLAY = """
 from engram.commands.telling import Teller
 from engram.participant.notices import Notice
-with Teller(as_json=False) as teller:
+with Teller(as_json=False, player="bob") as teller:
     for step in range(1, 11):
         teller.training(step, 10, 1 / step)
     teller.tell(Notice("epoch [0]: committed", "committed", epoch=0, bond=250_000_000))
@@ -31,25 +31,25 @@ def train(teller: Teller, steps: int) -> None:
 
 
 def test_people_read_plain_lines_and_money_in_coins(capsys: pytest.CaptureFixture[str]) -> None:
-    with Teller(as_json=False) as teller:
+    with Teller(as_json=False, player="bob") as teller:
         train(teller, 8)
         train(teller, 8)
         teller.tell(COMMITTED)
         teller.result({"status": "decided"}, [("status", "decided")])
     printed = capsys.readouterr()
-    assert printed.out == "status  decided\n"
+    assert printed.out == "player  bob\nstatus  decided\n"
     lines = printed.err.splitlines()
-    assert [line.partition(",")[0] for line in lines[:4]] == [
-        f"training: {step} of 8 steps" for step in (2, 4, 6, 8)
+    assert [line.rpartition(",")[0] for line in lines[:4]] == [
+        f"bob: training, {step} of 8 steps" for step in (2, 4, 6, 8)
     ]
     assert lines[4:8] == lines[:4], "a second training is told as the first"
-    assert lines[8:] == ["epoch 0: committed (bond 2.5)"]
+    assert lines[8:] == ["bob: epoch 0: committed (bond 2.5)"], "players in one terminal are told apart"
 
 
 def test_machines_read_a_line_for_every_event_and_the_result_last(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Teller(as_json=True) as teller:
+    with Teller(as_json=True, player="bob") as teller:
         train(teller, 4)
         teller.tell(COMMITTED)
         teller.result({"status": "decided"}, ())
@@ -72,8 +72,8 @@ def test_a_terminal_shows_progress_and_keeps_what_was_told() -> None:
         except OSError:
             pass  # the other end of the terminal is closed
         assert process.stdout is not None
-        assert process.stdout.read() == b"status  decided\n"
+        assert process.stdout.read() == b"player  bob\nstatus  decided\n"
     os.close(theirs)
     assert process.returncode == 0, shown
-    assert b"epoch [0]: committed (bond 2.5)" in shown
+    assert b"bob: epoch [0]: committed (bond 2.5)" in shown
     assert b"training" in shown

@@ -1,0 +1,101 @@
+"""A round for people: the result first, then when, what on, and under which terms. Asks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from engram.commands.amounts import format_coins
+from engram.commands.output import short
+from engram.commands.quality import accuracy, mean_loss
+from engram.commands.verdicts import due_text, verdict_fields
+
+
+def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    """Fields of what `verdicts.with_verdicts` gives; those that say nothing are left out."""
+    terms, rows = round_["terms"], round_["terms"]["rows"]
+    fields: list[tuple[str, object]] = [
+        ("round", round_["id"]),
+        ("model", round_["model"]),
+        ("status", status_name(round_["status"])),
+        *([("due", due)] if (due := due_text(round_)) is not None else []),
+        *verdict_fields(round_),
+        *_course(round_),
+        ("kind", f"{kind_name(terms['kind'])} from version {round_['version']}, {round_['classes']} classes"),
+        ("opener", round_["opener"]),
+        ("auditors", terms["auditors"]),
+        ("calendar", calendar_fields(round_["calendar"])),
+        ("parts", f"{len(terms['commitments'])} of {rows} rows, draws {_drawn(terms)}"),
+        ("validation", _opened(round_["validation_opened"], rows)),
+        ("sealed", _opened(round_["sealed_opened"], rows)),
+        ("candidates", [f"epoch {item['epoch']}: {item['author']}" for item in round_["candidates"]]),
+        ("epochs", f"{round_['settled_epochs']} of {terms['epochs']} are over"),
+        ("best by epoch", _results(round_)),
+        ("pot", format_coins(round_["pot"])),
+        ("bounty", format_coins(terms["bounty"])),
+        (
+            "bonds",
+            f"opener {format_coins(terms['opener_bond'])}, author {format_coins(terms['author_bond'])}",
+        ),
+        ("update", f"at most {terms['max_update_neurons']} neurons, {terms['max_update_bytes']} bytes"),
+    ]
+    return [(name, value) for name, value in fields if value not in (None, [], {}, "")]
+
+
+def calendar_fields(calendar: Mapping[str, Sequence[int | None]]) -> dict[str, str]:
+    """First and last heights of the phases, without those that last no block."""
+    return {
+        phase: f"{first} on" if last is None else f"{first} to {last}"
+        for phase, (first, last) in calendar.items()
+        if last is None or first is None or first <= last
+    }
+
+
+def kind_name(kind: int) -> str:
+    """Name of a `RoundKind`."""
+    from engram.statemachine.round_records import RoundKind
+
+    return RoundKind(kind).name
+
+
+def status_name(status: int) -> str:
+    """Lower-case name of a `RoundStatus`."""
+    from engram.statemachine.round_records import RoundStatus
+
+    return RoundStatus(status).name.lower()
+
+
+def _course(round_: Mapping[str, Any]) -> list[tuple[str, object]]:
+    from engram.statemachine.round_records import RoundStatus
+
+    match round_["status"]:
+        case RoundStatus.DECIDED:
+            return [("version", round_["new_version"]), ("winner", round_["winner"])]
+        case RoundStatus.OPEN:
+            left = round_["blocks_left"]
+            more = "" if left is None else f", {left} blocks left at height {round_['height']}"
+            return [("phase", f"{round_['phase']}{more}")]
+        case _:
+            return []
+
+
+def _drawn(terms: Mapping[str, Any]) -> str:
+    return f"{terms['validation']} for validation, {terms['sealed']} sealed"
+
+
+def _opened(parts: Sequence[Mapping[str, Any]], rows: int) -> list[str]:
+    """What is revealed, with how the version that is to be beaten does on it."""
+    return [
+        f"{short(part['commitment'])}: loss {mean_loss(part['baseline']['loss'], rows)} a row, "
+        f"{accuracy(part['baseline']['correct'], rows)} right"
+        for part in parts
+    ]
+
+
+def _results(round_: Mapping[str, Any]) -> list[str]:
+    scored = round_["terms"]["rows"] * round_["terms"]["validation"]
+    return [
+        f"{epoch}: {result['author']}, validation loss {mean_loss(result['loss'], scored)} a row"
+        for epoch, result in enumerate(round_["results"])
+        if result["author"] is not None
+    ]
