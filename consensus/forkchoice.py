@@ -30,8 +30,6 @@ Entry = TypeVar("Entry", bound=HasHeight)
 class ReorgPlan(Generic[Entry]):
     """How to move the head: undo `disconnect` in order, then apply `connect` in order."""
 
-    ancestor: Entry
-    """Last block that both branches share; it stays."""
     disconnect: tuple[Entry, ...]
     """Blocks that leave the chain, the old head first."""
     connect: tuple[Entry, ...]
@@ -59,4 +57,4 @@ def plan_reorg(old: Entry, new: Entry, parent_of: Callable[[Entry], Entry]) -> R
         if step_new:
             connect.append(new)
             new = parent_of(new)
-    return ReorgPlan(old, tuple(disconnect), tuple(reversed(connect)))
+    return ReorgPlan(tuple(disconnect), tuple(reversed(connect)))

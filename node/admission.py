@@ -23,7 +23,7 @@ from engram.statemachine.fees import fee_of
 from engram.statemachine.records import Account
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
-from engram.statemachine.transaction import Cost, Transaction
+from engram.statemachine.transaction import Cost, Transaction, txid
 from engram.statemachine.transition import apply_transaction, check_transaction, prepare
 
 
@@ -78,7 +78,8 @@ class Admission:
         account = state.account(keys.address(tx.sender))
         tentative = tx.nonce > account.nonce
         try:
-            cost = Cost(size_bytes=size) if tentative else prepare(state, ctx, tx, verified=True).cost
+            known = frozenset({name})
+            cost = Cost(size_bytes=size) if tentative else prepare(state, ctx, tx, verified=known).cost
             price = fee_of(ctx.rules.fees, cost)
             if tx.fee < price:
                 raise FeeTooLow(expected=price, got=tx.fee)
@@ -96,7 +97,7 @@ class Admission:
         trial = state.child()
         trial.put(Account(account.address, account.balance, tx.nonce, account.strikes))
         try:
-            apply_transaction(trial, self._context(head), tx, verified=True)
+            apply_transaction(trial, self._context(head), tx, verified=frozenset({txid(tx)}))
         except (Invalid, NotReady):
             return
 

@@ -87,9 +87,9 @@ def check_transaction(ctx: BlockContext, tx: Transaction) -> TxPayload:
 
 
 def prepare(
-    state: State, ctx: BlockContext, tx: Transaction, *, verified: bool | frozenset[Hash] = False
+    state: State, ctx: BlockContext, tx: Transaction, *, verified: frozenset[Hash] = frozenset()
 ) -> Prepared:
-    """Every rule of inclusion. `verified`: the signature is known to be good, or the ids of those that are.
+    """Every rule of inclusion. `verified` are ids of transactions whose signatures are known to be good.
 
     Raises `TransactionTooLarge`, what `check_transaction` raises, `BadPublicKey`, `BadSignature`,
     `NonceMismatch`, what `payload.cost` raises, `TransactionTooHeavy`, `FeeTooLow`, `InsufficientBalance`.
@@ -99,7 +99,7 @@ def prepare(
         raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=len(raw))
     payload = check_transaction(ctx, tx)
     tx_id = tagged_hash(Tag.TRANSACTION_ID, raw)
-    if not (tx_id in verified if isinstance(verified, frozenset) else verified):
+    if tx_id not in verified:
         verify_transaction(tx)
     sender = keys.address(tx.sender)
     account = state.account(sender)
@@ -116,7 +116,7 @@ def prepare(
 
 
 def apply_transaction(
-    state: State, ctx: BlockContext, tx: Transaction, *, verified: bool = False
+    state: State, ctx: BlockContext, tx: Transaction, *, verified: frozenset[Hash] = frozenset()
 ) -> tuple[State, Receipt, Cost]:
     """Applies one transaction: the child of `state` to absorb, its receipt, and what it takes from its block.
 
@@ -146,7 +146,7 @@ class BlockExecution:
         self._unreserved = _Usage()
         self._remember_parent()
 
-    def add(self, tx: Transaction, *, verified: bool | frozenset[Hash] = False) -> Receipt:
+    def add(self, tx: Transaction, *, verified: frozenset[Hash] = frozenset()) -> Receipt:
         """Applies the next transaction. Where it raises, the execution stays as it was.
 
         Raises as `prepare` does; `BlockTransactionsExceeded`, `BlockBytesExceeded`, `BlockMacsExceeded` where

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import engram
-from tests.support.node_process import NodeProcess, processes
+from tests.support.node_process import NodeCommand, processes
 from tests.support.source_tree import NOT_SHIPPED, ROOT, declared_packages, package_folder, project
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
@@ -99,7 +99,7 @@ def test_every_installed_module_imports(installed: Path, tmp_path: Path) -> None
 
 
 def test_a_node_of_the_wheel_mines_and_stops(installed: Path, tmp_path: Path) -> None:
-    node = NodeProcess(tmp_path, "--dev", program=[str(installed / "engram")])
+    node = NodeCommand(tmp_path, "--dev", program=[str(installed / "engram")])
     with processes(node):
         assert node.call("chain_head")["height"] == 0
         mined = run(

@@ -22,20 +22,20 @@ from engram.node.store import DATABASE_DIRECTORY
 from engram.p2p.messages import MAX_BLOCK_BYTES
 from engram.primitives.codec import decode, encode
 from tests.support.dev_node import address_of, dev_spec
-from tests.support.node_process import NodeProcess, engram, processes, refusal
+from tests.support.node_process import NodeCommand, engram, processes, refusal
 
 MINER = ("--miner-address", address_of("miner"))
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> NodeProcess:
+def node(tmp_path: Path) -> NodeCommand:
     """A node that mines when it is told to, not started yet."""
     make_data_dir(tmp_path / "node", dev_spec())
-    return NodeProcess(tmp_path / "node", *MINER)
+    return NodeCommand(tmp_path / "node", *MINER)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_node_answers_ends_and_comes_back(node: NodeProcess, number: signal.Signals) -> None:
+def test_a_node_answers_ends_and_comes_back(node: NodeCommand, number: signal.Signals) -> None:
     with processes(node):
         first = node.info
         assert json.loads((node.data_dir / RUN_NAME).read_text()) == first
@@ -51,7 +51,7 @@ def test_a_node_answers_ends_and_comes_back(node: NodeProcess, number: signal.Si
     assert "Warning" not in node.log
 
 
-def test_a_node_with_work_in_hand_ends_cleanly(node: NodeProcess) -> None:
+def test_a_node_with_work_in_hand_ends_cleanly(node: NodeCommand) -> None:
     with processes(node), ThreadPoolExecutor(2) as clients:
         asking = clients.submit(node.call, "miner_mine", blocks=10**6)
         listening = clients.submit(node.wait_height, 10**9)
@@ -64,7 +64,7 @@ def test_a_node_with_work_in_hand_ends_cleanly(node: NodeProcess) -> None:
     assert "Warning" not in node.log
 
 
-def test_logs_for_machines(node: NodeProcess) -> None:
+def test_logs_for_machines(node: NodeCommand) -> None:
     node.options = (*node.options, "--log-format", "json", "--log-level", "info")
     with processes(node):
         assert node.stop() == 0
@@ -82,7 +82,7 @@ GARBAGE = (
 )
 
 
-def test_garbage_on_its_ports_does_not_fill_the_log(node: NodeProcess) -> None:
+def test_garbage_on_its_ports_does_not_fill_the_log(node: NodeCommand) -> None:
     with processes(node):
         for port in (node.info["p2p_port"], node.info["rpc_port"]):
             for garbage in (*GARBAGE, *GARBAGE[:1] * 50):
@@ -99,13 +99,13 @@ def test_garbage_on_its_ports_does_not_fill_the_log(node: NodeProcess) -> None:
     assert len(node.log) < 20_000
 
 
-def test_rpc_ends_a_node(node: NodeProcess) -> None:
+def test_rpc_ends_a_node(node: NodeCommand) -> None:
     with processes(node):
         assert node.call("node_stop") == {"stopping": True}
         assert node.wait() == (0, "")
 
 
-def test_a_killed_node_loses_nothing_and_is_not_asked(node: NodeProcess) -> None:
+def test_a_killed_node_loses_nothing_and_is_not_asked(node: NodeCommand) -> None:
     with processes(node):
         node.call("miner_mine", blocks=5)
         head = node.call("chain_head")
@@ -124,7 +124,7 @@ def test_a_killed_node_loses_nothing_and_is_not_asked(node: NodeProcess) -> None
 
 
 @pytest.mark.parametrize("option", ["--rpc-port", "--p2p-port"])
-def test_a_taken_port(node: NodeProcess, option: str) -> None:
+def test_a_taken_port(node: NodeCommand, option: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -137,13 +137,13 @@ def test_a_taken_port(node: NodeProcess, option: str) -> None:
         assert node.stop() == 0
 
 
-def test_a_port_of_another_machine(node: NodeProcess) -> None:
+def test_a_port_of_another_machine(node: NodeCommand) -> None:
     words = ("run", "--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
     for option in ("--rpc-host", "--p2p-host"):
         assert refusal(*words, option, "192.0.2.1") == (65, "address_unusable")
 
 
-def test_a_data_directory_in_use(node: NodeProcess) -> None:
+def test_a_data_directory_in_use(node: NodeCommand) -> None:
     with processes(node):
         words = ("run", "--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
         assert refusal(*words) == (74, "data_dir_locked")
@@ -152,7 +152,7 @@ def test_a_data_directory_in_use(node: NodeProcess) -> None:
         assert node.stop() == 0
 
 
-def test_a_data_directory_of_another_chain(node: NodeProcess, tmp_path: Path) -> None:
+def test_a_data_directory_of_another_chain(node: NodeCommand, tmp_path: Path) -> None:
     with processes(node):
         node.call("miner_mine", blocks=1)
         head = node.call("chain_head")
@@ -171,7 +171,7 @@ def test_a_data_directory_of_another_chain(node: NodeProcess, tmp_path: Path) ->
         assert node.call("chain_head") == head
 
 
-def test_a_data_directory_of_another_version(node: NodeProcess) -> None:
+def test_a_data_directory_of_another_version(node: NodeCommand) -> None:
     with processes(node):
         head = node.call("chain_head")
         node.stop()
@@ -187,7 +187,7 @@ def test_a_data_directory_of_another_version(node: NodeProcess) -> None:
         assert node.call("chain_head") == head
 
 
-def test_a_spec_that_cannot_be(node: NodeProcess) -> None:
+def test_a_spec_that_cannot_be(node: NodeCommand) -> None:
     spec_file = node.data_dir / "chain.json"
     own = spec_file.read_text()
     place = ("--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
@@ -206,7 +206,7 @@ def test_a_chain_whose_blocks_no_peer_could_carry(tmp_path: Path) -> None:
     assert refusal("run", *place) == (65, "spec_unsupported")
 
 
-def test_a_full_disk_stops_the_node_and_loses_nothing(node: NodeProcess) -> None:
+def test_a_full_disk_stops_the_node_and_loses_nothing(node: NodeCommand) -> None:
     with processes(node):
         node.call("miner_mine", blocks=3)
         head = node.call("chain_head")
@@ -223,12 +223,12 @@ def test_a_full_disk_stops_the_node_and_loses_nothing(node: NodeProcess) -> None
         assert node.stop() == 0
 
 
-def test_a_chain_that_outgrew_the_software(node: NodeProcess, tmp_path: Path) -> None:
+def test_a_chain_that_outgrew_the_software(node: NodeCommand, tmp_path: Path) -> None:
     spec = load_spec((node.data_dir / "chain.json").read_text())
     ahead = replace(spec, upgrades=(*spec.upgrades, Upgrade(60_000, 3)))
     assert spec_id(ahead) == spec_id(spec)
     make_data_dir(tmp_path / "old", ahead)
-    old = NodeProcess(tmp_path / "old", *MINER)
+    old = NodeCommand(tmp_path / "old", *MINER)
     with processes(node, old):
         node.call("miner_mine", blocks=4)
         old.call("peer_add", address=node.peer_address)
@@ -239,7 +239,7 @@ def test_a_chain_that_outgrew_the_software(node: NodeProcess, tmp_path: Path) ->
         assert node.stop() == 0
 
 
-def test_settings_that_cannot_be(node: NodeProcess) -> None:
+def test_settings_that_cannot_be(node: NodeCommand) -> None:
     place = ("--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
     assert refusal("run", *place, ENGRAM_MINER_THREADS="0") == (65, "config_invalid")
     assert refusal("run", *place, "--mine") == (65, "miner_address_missing")
@@ -250,7 +250,7 @@ def test_settings_that_cannot_be(node: NodeProcess) -> None:
 
 
 def test_a_development_node(tmp_path: Path) -> None:
-    node = NodeProcess(tmp_path, "--dev")
+    node = NodeCommand(tmp_path, "--dev")
     place = ("--data-dir", str(tmp_path))
     with processes(node):
         sent = engram("tx", "send", address_of("bob"), "5", "--key", "dev", *place, ENGRAM_PASSPHRASE="dev")

@@ -13,16 +13,16 @@ from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC
-from tests.support.node_process import NodeProcess, processes
+from tests.support.node_process import NodeCommand, processes
 
 
 @pytest.fixture
-def nodes(tmp_path: Path) -> list[NodeProcess]:
+def nodes(tmp_path: Path) -> list[NodeCommand]:
     """Three nodes of one chain that know nothing of each other."""
     made = []
     for name in ("one", "two", "three"):
         make_data_dir(tmp_path / name, SPEC)
-        made.append(NodeProcess(tmp_path / name, "--miner-address", format_address(CAROL.address, SPEC.hrp)))
+        made.append(NodeCommand(tmp_path / name, "--miner-address", format_address(CAROL.address, SPEC.hrp)))
     return made
 
 
@@ -30,17 +30,17 @@ def payment(sparks: int) -> Transaction:
     return MemoryChain(SPEC).sign(ALICE, Transfer(BOB.address, sparks))
 
 
-def mine(node: NodeProcess, blocks: int) -> dict[str, object]:
+def mine(node: NodeCommand, blocks: int) -> dict[str, object]:
     """The head after so many blocks more."""
     head: dict[str, object] = node.call("miner_mine", blocks=blocks)[-1]
     return head
 
 
-def follow(node: NodeProcess, head: dict[str, object]) -> None:
+def follow(node: NodeCommand, head: dict[str, object]) -> None:
     node.wait_head(lambda own: own["id"] == head["id"])
 
 
-def wait_pending(node: NodeProcess, txid: str) -> None:
+def wait_pending(node: NodeCommand, txid: str) -> None:
     """Returns once the transaction waits in the node's mempool."""
 
     async def action(client: RpcClient) -> None:
@@ -51,7 +51,7 @@ def wait_pending(node: NodeProcess, txid: str) -> None:
     node.run(action)
 
 
-def test_a_late_node_that_is_killed_on_the_way_goes_on(nodes: list[NodeProcess]) -> None:
+def test_a_late_node_that_is_killed_on_the_way_goes_on(nodes: list[NodeCommand]) -> None:
     one, two, late = nodes
     with processes(one, two):
         two.call("peer_add", address=one.peer_address)
@@ -70,7 +70,7 @@ def test_a_late_node_that_is_killed_on_the_way_goes_on(nodes: list[NodeProcess])
         assert [node.stop() for node in (one, two, late)] == [0, 0, 0]
 
 
-def test_a_split_heals_to_the_heavier_branch_and_its_transactions_live_on(nodes: list[NodeProcess]) -> None:
+def test_a_split_heals_to_the_heavier_branch_and_its_transactions_live_on(nodes: list[NodeCommand]) -> None:
     one, two, three = nodes
     with processes(one, two, three):
         two.call("peer_add", address=one.peer_address)
@@ -92,7 +92,7 @@ def test_a_split_heals_to_the_heavier_branch_and_its_transactions_live_on(nodes:
         assert len(roots) == 1
 
 
-def test_a_peer_may_be_named_by_its_key(nodes: list[NodeProcess]) -> None:
+def test_a_peer_may_be_named_by_its_key(nodes: list[NodeCommand]) -> None:
     one, two, three = nodes
     with processes(one):
         other = PrivateKey.from_seed(b"\x09" * 32).public_key.hex()

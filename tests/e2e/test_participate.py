@@ -16,7 +16,7 @@ import pytest
 
 from engram.node.datadir import make_data_dir
 from tests.support.dev_node import PASSPHRASE, address_of, write_keys
-from tests.support.node_process import WAIT_S, NodeProcess, command, engram, processes
+from tests.support.node_process import WAIT_S, NodeCommand, command, engram, processes
 from tests.support.stage import stage_spec
 
 BLOCK_MS = 150
@@ -78,7 +78,7 @@ def rest(process: subprocess.Popen[str]) -> tuple[str, str]:
 def test_a_killed_author_opener_and_node_lose_nothing(tmp_path: Path) -> None:
     make_data_dir(tmp_path, replace(stage_spec(), block_time_ms=BLOCK_MS))
     write_keys(tmp_path)
-    node = NodeProcess(tmp_path, "--dev", "--miner-address", address_of("miner"))
+    node = NodeCommand(tmp_path, "--dev", "--miner-address", address_of("miner"))
     author = ("participate", "--data", "digits", "--share", "2/4", "--steps", "100", "--key", "alice")
     opener = ("round", "run", "--key", "bob")
     with processes(node):

@@ -18,8 +18,9 @@ from engram.statemachine.transaction import UnsignedTransaction, sign, sign_unsi
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import COIN, MemoryChain, key
 from tests.support.node_chain import ALICE, BOB, SPEC, fork, resealed, without_work
-from tests.support.node_network import Member, NodeNetwork, until
+from tests.support.node_network import Member, NodeNetwork
 from tests.support.served_chain import ServedChain
+from tests.support.until import until
 
 CHAIN = MemoryChain(SPEC)
 STRANGER = key(99)

@@ -8,7 +8,8 @@ import pytest
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, SPEC
-from tests.support.node_network import Member, NodeNetwork, node_network, until
+from tests.support.node_network import Member, NodeNetwork, node_network
+from tests.support.until import until
 
 NAMES = ("one", "two", "three", "four", "five")
 EVENTS = 150

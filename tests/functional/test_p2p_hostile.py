@@ -30,8 +30,9 @@ from engram.p2p.messages import (
     encode_frame,
 )
 from tests.support.p2p_chain import BAD_TRANSACTION, BAD_WORK, GENESIS, Link, transaction_id
-from tests.support.p2p_nodes import QUICK, Node, node_key, running, until
+from tests.support.p2p_nodes import QUICK, Node, node_key, running
 from tests.support.p2p_scripted import SCRIPTED, besieged, parting, raw_socket, scripted
+from tests.support.until import until
 
 OFFENDER = node_key(SCRIPTED).public_key
 R = DisconnectReason

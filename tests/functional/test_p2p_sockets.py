@@ -14,7 +14,8 @@ from engram.p2p.protocol import Identity
 from engram.primitives.errors import NotReady, StorageError
 from tests.support.loop_watchdog import LoopWatchdog
 from tests.support.p2p_chain import BAD_EXECUTION, GENESIS, LittleChain, transaction_id
-from tests.support.p2p_nodes import QUICK, Node, running, until
+from tests.support.p2p_nodes import QUICK, Node, running
+from tests.support.until import until
 
 
 def all_in(ids: Iterable[bytes], known: Container[bytes]) -> bool:

@@ -18,8 +18,9 @@ from engram.statemachine.transactions.transfer import Transfer
 from tests.support.dev_node import address_of, dev_spec, running_node
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, SPEC
-from tests.support.node_network import NodeNetwork, until
+from tests.support.node_network import NodeNetwork
 from tests.support.rpc_round import RpcPlay
+from tests.support.until import until
 
 Heard = dict[str, list[Any]]
 

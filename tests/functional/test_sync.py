@@ -13,8 +13,9 @@ from engram.statemachine.transaction import txid
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain, search
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, fork, ids, paying_chain
-from tests.support.node_network import NodeNetwork, node_network, until
+from tests.support.node_network import NodeNetwork, node_network
 from tests.support.served_chain import ServedChain
+from tests.support.until import until
 
 PURSE = SPEC.allocations[0].amount
 Cheat = Callable[[MemoryChain, Hash], Awaitable[bytes | None]]

@@ -16,8 +16,9 @@ from engram.primitives.types import Hash
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain, search
 from tests.support.node_chain import ALICE, BOB, SPEC, fork, ids, miner_address, paying_chain, without_work
-from tests.support.node_network import NodeNetwork, node_network, until
+from tests.support.node_network import NodeNetwork, node_network
 from tests.support.served_chain import ServedChain
+from tests.support.until import until
 
 Cheat = Callable[[MemoryChain, Hash], Awaitable[bytes | None]]
 

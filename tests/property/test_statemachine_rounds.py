@@ -44,10 +44,11 @@ def test_spans_follow_without_holes_and_hold_their_heights(terms: RoundTerms, op
         assert after.first == before.last + 1
     assert (spans[-1].phase, spans[-1].last) == (Phase.CLOSED, FOREVER)
     round_ = a_round_of(terms, opened)
-    for span in spans[:-1]:
+    lasting = [span for span in spans[:-1] if span.first <= span.last]
+    assert len(lasting) >= 4 + 2 * terms.epochs, "only gaps and RETENTION may be empty"
+    for span in lasting:
         for height in (span.first, span.last):
-            if span.first <= span.last:
-                assert span_at(round_, SMALL_RULES, height) == span
+            assert span_at(round_, SMALL_RULES, height) == span
 
 
 @given(all_terms(), st.integers(0, 100), st.integers(0, 400), st.integers(0, 400))
@@ -162,5 +163,5 @@ def test_the_newest_part_stays_and_so_does_the_order(
     assert len(left) == min(limit, len(parts))
     assert left[-1] == parts[-1]
     assert [part.part for part in left] == sorted(part.part for part in left)
-    if len({part.classes for part in parts}) <= limit:
-        assert {part.classes for part in left} == {part.classes for part in parts}
+    classes = {part.classes for part in parts}
+    assert len({part.classes for part in left}) == min(limit, len(classes)), "as many kinds as can be kept"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -34,15 +34,9 @@ from tests.support.node_chain import CAROL, SPEC, reach
 from tests.support.p2p_chain import WAIT_S
 from tests.support.recorded_links import RecordedTransport, Said
 from tests.support.served_chain import ServedChain
+from tests.support.until import until
 
 PORT: Final = 8646
-
-
-async def until(happened: Callable[[], object]) -> None:
-    """Returns once `happened` is true; what it looks at is changed by threads, which get the processor."""
-    async with asyncio.timeout(WAIT_S):
-        while not happened():  # noqa: ASYNC110 (nothing tells when it changes)
-            await asyncio.sleep(0.001)
 
 
 class Member:

@@ -58,7 +58,7 @@ def refusal(*words: str, **environment: str) -> tuple[int, str]:
     return result.returncode, str(json.loads(result.stdout)["error"]["code"])
 
 
-class NodeProcess:
+class NodeCommand:
     """One node; after its end it can be started again on the same directory."""
 
     def __init__(self, data_dir: Path, *options: str, program: Sequence[str] = PROGRAM) -> None:
@@ -166,7 +166,7 @@ class NodeProcess:
 
 
 @contextmanager
-def processes(*nodes: NodeProcess) -> Iterator[Sequence[NodeProcess]]:
+def processes(*nodes: NodeCommand) -> Iterator[Sequence[NodeCommand]]:
     """Starts the nodes one after another; none outlives the block."""
     try:
         for node in nodes:

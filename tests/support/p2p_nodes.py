@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -17,14 +17,7 @@ from engram.p2p.transport import WebSocketTransport
 from engram.primitives.errors import ChainError
 from engram.primitives.keys import PrivateKey
 from tests.support.p2p_chain import WAIT_S, LittleChain
-
-
-async def until(happened: Callable[[], object]) -> None:
-    """Returns once `happened` is true of something that tells nobody when it changes."""
-    async with asyncio.timeout(WAIT_S):
-        while not happened():  # noqa: ASYNC110 (there is no event to wait for)
-            await asyncio.sleep(0)
-
+from tests.support.until import until
 
 QUICK = PeerConfig(first_retry_s=0.01, last_retry_s=0.05)
 """Redials at once, so that no test waits for a back-off."""

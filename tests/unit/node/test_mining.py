@@ -11,7 +11,7 @@ from engram.node.mining import Mining, MiningSetup
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, Running, reach, running, settled
-from tests.support.node_network import until
+from tests.support.until import until
 
 
 @asynccontextmanager

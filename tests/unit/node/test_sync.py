@@ -12,10 +12,10 @@ from engram.node.sync import BRANCH_CHANGES, Sync, SyncLimits
 from engram.node.threads import Threads
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import SPEC, Running, ids, miner_address, reach, running
-from tests.support.node_network import until
 from tests.support.p2p_chain import WAIT_S
 from tests.support.scripted_peer import ScriptedPeer
 from tests.support.served_chain import ServedChain
+from tests.support.until import until
 
 
 def mined(blocks: int, miner: int = 0) -> MemoryChain:
