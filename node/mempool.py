@@ -90,6 +90,8 @@ class Mempool:
         self._accounts: dict[Address, int] = {}
         self._dropped: OrderedDict[Hash, str] = OrderedDict()
         self._turn = 0
+        self.followed = chain.head.height
+        """Height of the last head that everything was adjusted to."""
         self._left_out: dict[Hash, Hash] = {}
         """Txid -> id of the head on which another waiting transaction keeps it out."""
         self._deferred: OrderedDict[Hash, tuple[Transaction, int]] = OrderedDict()
@@ -271,6 +273,7 @@ class Mempool:
                 self._deferred.pop(name, None)
                 if not (await self.admit(tx)).accepted and heads > 1:
                     self._deferred[name] = (tx, heads - 1)
+            self.followed = change.connected[-1].height if change.connected else self._chain.head.height
 
     async def _settle(self, change: HeadChanged) -> None:
         """Takes included transactions out, puts those of abandoned blocks back, prices who is next."""

@@ -83,8 +83,9 @@ class _TransactionMethods:
         return await self.views.threads.run(self._estimate, kind, payload, address, nonce)
 
     async def mempool_info(self) -> dict[str, Any]:
-        """How much waits, and how much may."""
+        """How much waits, how much may, and the height of the head that all of it was adjusted to."""
         return {
+            "height": self.mempool.followed,
             "count": len(self.mempool),
             "bytes": self.mempool.memory_bytes,
             "max_bytes": self.max_bytes,

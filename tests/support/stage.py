@@ -62,6 +62,7 @@ class Pacer:
         self._seen: dict[object, int | None] = {}
         """Height that a waiting actor has seen; None for one that is busy."""
         self._changed = asyncio.Event()
+        self._mined = asyncio.Event()
 
     def set(self, actor: object, seen: int | None) -> None:
         self._seen[actor] = seen
@@ -70,6 +71,12 @@ class Pacer:
     def leave(self, actor: object) -> None:
         self._seen.pop(actor, None)
         self._changed.set()
+
+    async def settled(self, height: int) -> None:
+        """Waits until the node has done everything that its head of this height asks for."""
+        while self.height < height:
+            self._mined.clear()
+            await self._mined.wait()
 
     async def run(self, mine: Callable[[], Coroutine[Any, Any, int]]) -> None:
         """Mines for ever."""
@@ -84,10 +91,13 @@ class Pacer:
                     continue
                 self._seen = before
             self.height = await mine()
+            self._mined.set()
 
 
 class PacedClient(PatientClient):
-    """The client of one actor."""
+    """The client of one actor. It hears of a head when the node's mempool has dropped what that head refuses:
+    the news of a drop could come after the next block.
+    """
 
     def __init__(self, find: Callable[[], str], pacer: Pacer) -> None:
         super().__init__(find, lambda notice: None, patience_s=60.0)
@@ -96,7 +106,9 @@ class PacedClient(PatientClient):
     @asynccontextmanager
     async def subscribe(self, *topics: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
         async with super().subscribe(*topics) as events:
-            yield self._paced(events, int((await self.call("chain_head"))["height"]))
+            seen = int((await self.call("chain_head"))["height"])
+            await self._pacer.settled(seen)
+            yield self._paced(events, seen)
 
     async def _paced(
         self, events: AsyncIterator[tuple[str, Any]], seen: int
@@ -109,6 +121,7 @@ class PacedClient(PatientClient):
                 self._pacer.set(self, None)
             if topic == "heads":
                 seen = int(event["height"])
+                await self._pacer.settled(seen)
             yield topic, event
 
 
@@ -240,10 +253,13 @@ class Stage:
             return await ChainView(client).get(Model, model_id)
 
     async def mine(self) -> int:
-        """One block; the height it has."""
+        """One block that the mempool has followed; the height it has."""
         async with RpcClient.of_data_dir(self.find(), self.folder) as client:
             (block,) = await client.call("miner_mine", blocks=1)
-        return int(block["height"])
+            height = int(block["height"])
+            while int((await client.call("mempool_info"))["height"]) < height:
+                continue
+        return height
 
 
 @dataclass(frozen=True)
