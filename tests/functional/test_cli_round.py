@@ -38,7 +38,8 @@ def opened(shell: Shell) -> Any:
     return shell.json(
         *FOUND,
         *("--parts", "5", "--validation", "1", "--sealed", "3", "--epochs", "3"),
-        *("--windows", "open=4,commit=9,gap=2", "--bond", "12", "--author-bond", "2.5", "--bounty", "3"),
+        *("--windows", "open=4,reveal=60,commit=9,gap=2"),
+        *("--bond", "12", "--author-bond", "2.5", "--bounty", "3"),
         *("--auditor", "bob", "--auditor", address_of("miner"), "--hidden", "8,4", "--activation", "square"),
         *("--weight-bits", "16", "--loss", "squared_error", "--threshold", "0.35", "--policy", "gated"),
         *("--openers", "anyone", "--epsilon", "0.1", "--delta", "2", "--seed", "7"),
