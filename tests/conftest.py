@@ -1,10 +1,14 @@
-"""Settings every test shares: one BLAS thread, hypothesis profiles, the event-loop watchdog."""
+"""Settings every test shares: one BLAS thread, Ctrl-C, hypothesis profiles, the event-loop watchdog."""
 
 import os
+import signal
 from collections.abc import AsyncIterator
 
 # Before numpy is imported, and inherited by the nodes that tests start.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# A script's background jobs ignore Ctrl-C, and so would the processes that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from hypothesis import settings

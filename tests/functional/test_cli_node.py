@@ -189,7 +189,10 @@ def test_ctrl_c_ends_a_wait_with_130_and_no_traceback(shell: Shell) -> None:
         while not process.net_connections():
             assert waiting.poll() is None
         waiting.send_signal(signal.SIGINT)
-        printed, said = waiting.communicate()
+        try:
+            printed, said = waiting.communicate(timeout=60)
+        finally:
+            waiting.kill()
     assert waiting.returncode == 130, said
     assert (printed, b"Traceback" in said) == (b"", False)
     assert b"interrupted" in said
