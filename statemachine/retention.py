@@ -26,7 +26,10 @@ from engram.statemachine.rules import Rules
 def next_retention(rules: Rules, model: Model, round_: Round, winner: Candidate) -> tuple[RetentionPart, ...]:
     """The retention parts of the version that `winner`, which passed the gate, becomes; in order of entry."""
     increases = {score.part: score.null_increase for score in winner.retention}
-    kept = [replace(part, bar=part.bar + increases[part.part]) for part in model.retention]
+    kept = [
+        replace(part, bar=min(part.bar + increases[part.part], 2**64 - 1))  # else no node could settle it
+        for part in model.retention
+    ]
     return limit_parts(rules, round_, (*kept, joining_part(model, round_, winner)))
 
 

@@ -17,7 +17,7 @@ MAX_ISSUED: Final = 2**63
 """Subsidies of all blocks stay below this: with the coins of genesis, below 2^64."""
 
 MAX_ROWS: Final = 2**17
-"""Rows of a part: a null growth adds less than 2^38 + 2^28 a row, and 255 of them to a loss fit 64 bits."""
+"""Rows of a part: a null growth adds less than 2^38 + 2^28 a row, so a loss with it fits 64 bits."""
 
 MAX_BODY_BYTES: Final = 2**25
 """Half of what the codec reads at once."""

@@ -6,8 +6,9 @@ from typing import Final
 import pytest
 
 from engram.nn.fixed import ln_q24
+from engram.primitives.codec import decode, encode
 from engram.statemachine.draw import rank
-from engram.statemachine.records import RetentionPart
+from engram.statemachine.records import Model, RetentionPart
 from engram.statemachine.retention import entry_bar, joining_part, limit_parts, next_retention
 from engram.statemachine.round_records import OpenedPart, PartScore, RetentionScore, Round
 from engram.statemachine.rules import Rules
@@ -91,6 +92,17 @@ def test_what_the_null_growth_costs_is_added_to_what_stays() -> None:
     round_ = replace(ROUND, validation_opened=(opened(1),))
     winner = replace(a_candidate(1, 0, 0, retention=scores), validation=(PartScore(4, 3),), sealed=())
     assert [part.bar for part in next_retention(Rules(), model, round_, winner)] == [110, 220, 4]
+
+
+def test_a_bar_that_would_pass_its_width_stays_at_the_end_of_it() -> None:
+    full = replace(kept(1, 2), bar=2**64 - 10)
+    model = replace(a_model(), retention=(full,))
+    scores = (RetentionScore(full.part, PartScore(1, 1), 2**55),)
+    round_ = replace(ROUND, validation_opened=(opened(2),))
+    winner = replace(a_candidate(1, 0, 0, retention=scores), validation=(PartScore(4, 3),), sealed=())
+    grown = replace(model, retention=next_retention(Rules(), model, round_, winner))
+    assert grown.retention[0].bar == 2**64 - 1
+    assert decode(Model, encode(grown)) == grown
 
 
 def names_left(limit: int, *parts: RetentionPart) -> list[int]:
