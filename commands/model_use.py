@@ -11,7 +11,7 @@ from engram.commands.files import check_free, output_option
 from engram.commands.hexadecimal import HASH
 from engram.commands.lookup import ask_model, find_model, model_argument
 from engram.commands.options import Command, with_key, with_session
-from engram.commands.predictions import chosen_rows, show_predictions, with_rows
+from engram.commands.predictions import ChosenRows, show_predictions, with_rows
 from engram.commands.sending import send_made, with_fee
 from engram.commands.session import Session
 
@@ -36,14 +36,10 @@ version_option = click.option("--version", type=click.IntRange(0), help="Number;
 def predict(
     session: Session,
     model: str | None,
-    row: tuple[str, ...],
-    data: str | None,
-    first: int,
-    rows: int,
+    chosen: ChosenRows,
     version: int | None,
 ) -> None:
     """Ask the node what a version sees in some rows, and whose neurons say so."""
-    chosen = chosen_rows(row, data, first, rows)
 
     async def action(client: RpcClient) -> Any:
         model_id = await find_model(client, model)
@@ -65,16 +61,12 @@ def predict(
 def infer(
     session: Session,
     model: str | None,
-    row: tuple[str, ...],
-    data: str | None,
-    first: int,
-    rows: int,
+    chosen: ChosenRows,
     version: int | None,
     fee: int | None,
     wait: bool,
 ) -> None:
     """Have every node predict some rows; the answer stands in the transaction's receipt for good."""
-    chosen = chosen_rows(row, data, first, rows)
 
     async def make(wallet: Wallet) -> TxPayload:
         from engram.participant.testsets import inference

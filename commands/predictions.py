@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import click
@@ -24,10 +25,15 @@ class ChosenRows:
 
 
 def with_rows(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --row, --data, --first and --rows."""
+    """Adds --row, --data, --first and --rows; the function gets the `ChosenRows` as `chosen`."""
+
+    @wraps(function)
+    def run(*, row: tuple[str, ...], data: str | None, first: int, rows: int, **params: Any) -> None:
+        function(chosen=chosen_rows(row, data, first, rows), **params)
+
     for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+        run = option(run)
+    return run
 
 
 def chosen_rows(typed: tuple[str, ...], data: str | None, first: int, count: int) -> ChosenRows:

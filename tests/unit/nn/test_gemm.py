@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from engram.nn.dtypes import IntArray
-from engram.nn.gemm import FAST, FLOAT32_LIMIT, FLOAT64_LIMIT, REFERENCE, Engine, Kernel, Numbers, is_exact
+from engram.nn.gemm import FAST, FLOAT32_LIMIT, FLOAT64_LIMIT, REFERENCE, Engine, Kernel, is_exact
 from engram.nn.layers import DenseSquare, Output
 from engram.nn.layers.block import Block, exact_forward, prove_peak
+from tests.support.inexact import Inexact, without_last_bit
 
 
 class Narrow:
@@ -23,24 +24,6 @@ class Narrow:
         return FAST.kernel(block, weights, bias, 0)
 
 
-class Rounding:
-    """An engine whose products lose their last bit."""
-
-    activations = FAST.activations
-
-    def accumulators(self, peak: int) -> np.dtype[Any]:
-        return FAST.accumulators(peak)
-
-    def kernel(self, block: Block, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
-        exact = FAST.kernel(block, weights, bias, peak)
-
-        def run(x: Numbers, out: Numbers) -> None:
-            exact(x, out)
-            out -= out % 2
-
-        return run
-
-
 @pytest.mark.parametrize("engine", [FAST, REFERENCE])
 def test_this_machine_computes_exactly(engine: Engine) -> None:
     assert is_exact(engine)
@@ -48,7 +31,7 @@ def test_this_machine_computes_exactly(engine: Engine) -> None:
 
 def test_inexact_engines_are_caught() -> None:
     assert not is_exact(Narrow())
-    assert not is_exact(Rounding())
+    assert not is_exact(Inexact(without_last_bit))
 
 
 def test_the_float_type_follows_the_peak() -> None:

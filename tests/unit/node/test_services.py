@@ -1,17 +1,13 @@
 """What a node makes of its machine at the start: an inexact BLAS costs speed, never the right result."""
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
 from engram.consensus.genesis import genesis
 from engram.nn.data import parse_part
-from engram.nn.dtypes import IntArray
-from engram.nn.gemm import FAST, REFERENCE, Engine, Kernel, Numbers
-from engram.nn.layers.block import Block
+from engram.nn.gemm import FAST, REFERENCE, Engine
 from engram.node import services
 from engram.node.config import Config
 from engram.node.services import opened
@@ -19,6 +15,7 @@ from engram.statemachine.content import blob_id
 from engram.statemachine.loading import open_network
 from engram.statemachine.scoring import DataPart, Scorer
 from tests.support import chain_models as models
+from tests.support.inexact import Inexact, far_off
 from tests.support.nn_samples import TWO_LAYERS, network_parameters
 from tests.support.node_chain import SPEC
 
@@ -26,25 +23,7 @@ RAW = models.raw_part()
 PART = DataPart(blob_id(RAW), lambda: parse_part(RAW, rows=20, inputs=12, classes=3))
 
 
-class Rounding:
-    """An engine whose products are a little off: what a BLAS in a narrower type would be."""
-
-    activations = FAST.activations
-
-    def accumulators(self, peak: int) -> np.dtype[Any]:
-        return FAST.accumulators(peak)
-
-    def kernel(self, block: Block, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
-        exact = FAST.kernel(block, weights, bias, peak)
-
-        def run(x: Numbers, out: Numbers) -> None:
-            exact(x, out)
-            out += 9_999
-
-        return run
-
-
-@pytest.mark.parametrize("engine", [FAST, Rounding()])
+@pytest.mark.parametrize("engine", [FAST, Inexact(far_off)])
 async def test_scores_are_right_on_any_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine
 ) -> None:

@@ -1,0 +1,43 @@
+"""An engine whose products are bent a little: what a BLAS that is not exact would be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from engram.nn.dtypes import IntArray
+from engram.nn.gemm import FAST, Kernel, Numbers
+from engram.nn.layers.block import Block
+
+
+class Inexact:
+    """The fast engine, with something done to every product afterwards, in place."""
+
+    activations = FAST.activations
+
+    def __init__(self, bend: Callable[[Numbers], object]) -> None:
+        self._bend = bend
+
+    def accumulators(self, peak: int) -> np.dtype[Any]:
+        return FAST.accumulators(peak)
+
+    def kernel(self, block: Block, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
+        exact = FAST.kernel(block, weights, bias, peak)
+
+        def run(x: Numbers, out: Numbers) -> None:
+            exact(x, out)
+            self._bend(out)
+
+        return run
+
+
+def without_last_bit(out: Numbers) -> None:
+    """Rounds down to even."""
+    out -= out % 2
+
+
+def far_off(out: Numbers) -> None:
+    """Changes every product by enough to be seen in a score."""
+    out += 9_999
