@@ -30,6 +30,7 @@ from typing import Any, Final, Self
 from engram.consensus.chainspec import ChainSpec
 from engram.node.datadir import write_spec
 from engram.node.errors import NodeUnreachable, RemoteError, WaitTimeout
+from engram.node.leaves import cause_of
 from engram.node.links import Link
 from engram.node.nodeprocess import NodeProcess, write_settings
 from engram.primitives.keys import PrivateKey, format_address
@@ -80,9 +81,7 @@ class Localnet:
             for number, node in enumerate(self.nodes):
                 write_spec(node.data_dir, self.spec)
                 self._configure(number)
-            async with asyncio.TaskGroup() as starts:
-                for number in range(len(self.nodes)):
-                    starts.create_task(self.start(number))
+            await self._start_all()
             await self.wait_for("every node to be connected", self._connected)
         except BaseException:
             await self._end()
@@ -183,6 +182,14 @@ class Localnet:
     async def report(self, lines: int = 15) -> str:
         """Where every node stands: head, peers, open rounds, and the end of its log."""
         return "\n".join([await _described(node, lines) for node in self.nodes])
+
+    async def _start_all(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as starts:
+                for number in range(len(self.nodes)):
+                    starts.create_task(self.start(number))
+        except BaseExceptionGroup as failures:
+            raise cause_of(failures) from None
 
     def _configure(self, number: int) -> None:
         """Every node dials those after it."""

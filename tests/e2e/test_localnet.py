@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -119,6 +120,17 @@ async def test_a_wait_in_vain_says_where_everyone_stands(net: Localnet) -> None:
     assert "node0: height" in text
     assert "node1: does not run" in text
     assert '"event": "ready"' in text
+
+
+async def test_a_network_of_which_a_node_cannot_start_leaves_none_behind(tmp_path: Path) -> None:
+    (tmp_path / "node1").mkdir()
+    (tmp_path / "node1" / "leveldb").write_text("in the way of the database")
+    net = Localnet(tmp_path, funded(), nodes=2)
+    with pytest.raises(NodeFailed) as caught:
+        await net.__aenter__()
+    assert "node1 did not start" in str(caught.value)
+    assert net.running == ()
+    assert not any(str(tmp_path) in " ".join(child.cmdline()) for child in psutil.Process().children())
 
 
 async def test_a_node_that_cannot_start_says_why(net: Localnet) -> None:
