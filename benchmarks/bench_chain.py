@@ -19,10 +19,10 @@ from engram.consensus.block import Block, block_id
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.genesis import Genesis, genesis
 from engram.nn.loss import Score
-from engram.node.cache import VerificationCache
 from engram.node.chain import Chain
 from engram.node.clock import FakeClock
 from engram.node.mempool import Mempool
+from engram.node.storage.cache import VerificationCache
 from engram.node.verify import SignatureVerifier
 from engram.primitives import smt
 from engram.primitives.hashing import Tag, tagged_hash

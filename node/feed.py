@@ -18,8 +18,8 @@ from engram.node.events import EventHub
 from engram.node.mempool import Mempool
 from engram.node.metrics import Metrics
 from engram.node.pool import Entry
-from engram.node.recordindex import records
-from engram.node.store import BlockRef
+from engram.node.storage.recordindex import records
+from engram.node.storage.store import BlockRef
 from engram.node.threads import Threads
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.phases import Phase, span_at

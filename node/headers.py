@@ -14,7 +14,7 @@ from engram.consensus.chainspec import ChainSpec
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.difficulty import next_bits
 from engram.consensus.validation import MEDIAN_BLOCKS, median_time_past, validate_header
-from engram.node.store import BlockRef, ChainStore
+from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives.types import Hash
 
 

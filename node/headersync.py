@@ -15,8 +15,8 @@ from engram.consensus.chainspec import ChainSpec
 from engram.consensus.errors import TimestampAhead
 from engram.node.errors import ForeignHeaders, InvalidAncestor
 from engram.node.headers import HeaderChain
-from engram.node.schema import HEADER
-from engram.node.store import BlockRef, ChainStore
+from engram.node.storage.schema import HEADER
+from engram.node.storage.store import BlockRef, ChainStore
 from engram.p2p.messages import MAX_HEADERS, MAX_LOCATOR
 from engram.primitives.codec import decode
 from engram.primitives.types import Hash

@@ -15,8 +15,8 @@ from engram.consensus.context import block_context
 from engram.consensus.genesis import NOBODY
 from engram.node.chain import Chain
 from engram.node.errors import BlockNotFound
-from engram.node.recordindex import records
-from engram.node.store import BlockRef, ChainStore
+from engram.node.storage.recordindex import records
+from engram.node.storage.store import BlockRef, ChainStore
 from engram.node.threads import Threads
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext

@@ -20,7 +20,7 @@ from engram.node.chain import Chain, HeadChanged
 from engram.node.clock import Clock
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired, Replaced, Unaffordable
 from engram.node.pool import Entry, Pool, PoolLimits, hindrances
-from engram.node.store import BlockRef
+from engram.node.storage.store import BlockRef
 from engram.node.verify import SignatureVerifier
 from engram.node.workers import in_worker
 from engram.primitives import keys

@@ -11,7 +11,7 @@ from engram.consensus.chainspec import dump_spec
 from engram.node.headview import HeadView, HeadViews
 from engram.node.jsonrpc import Method, method_of
 from engram.node.render import Renderer
-from engram.node.store import BlockRef
+from engram.node.storage.store import BlockRef
 from engram.primitives import smt
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash

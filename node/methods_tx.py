@@ -13,7 +13,7 @@ from engram.node.jsonrpc import Method, method_of
 from engram.node.mempool import Mempool
 from engram.node.pool import Entry
 from engram.node.render import Renderer
-from engram.node.store import BlockRef
+from engram.node.storage.store import BlockRef
 from engram.primitives import keys
 from engram.primitives.codec import decode, encode
 from engram.primitives.types import Address, Hash

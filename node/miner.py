@@ -24,8 +24,8 @@ from engram.node.clock import Clock
 from engram.node.headers import HeaderChain
 from engram.node.importer import Outcome
 from engram.node.mempool import Mempool
-from engram.node.recordindex import records
-from engram.node.store import BlockRef
+from engram.node.storage.recordindex import records
+from engram.node.storage.store import BlockRef
 from engram.node.workers import finished, in_worker
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.phases import Phase, span_at

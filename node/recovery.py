@@ -18,14 +18,21 @@ from engram.consensus.block import Block, block_id
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.genesis import Genesis
-from engram.node.batches import Execution, put_connected, put_execution, put_identity, put_ref, put_tip
-from engram.node.blockfiles import Damage, StoredRecord
-from engram.node.db import Batch
 from engram.node.errors import CorruptStore, DataDirLocked
-from engram.node.failpoints import FailPoint, hit
 from engram.node.importer import Importer, Outcome
-from engram.node.schema import INDEX, Position, Verdict
-from engram.node.store import DATABASE_DIRECTORY, BlockRef, ChainStore
+from engram.node.storage.batches import (
+    Execution,
+    put_connected,
+    put_execution,
+    put_identity,
+    put_ref,
+    put_tip,
+)
+from engram.node.storage.blockfiles import Damage, StoredRecord
+from engram.node.storage.db import Batch
+from engram.node.storage.failpoints import FailPoint, hit
+from engram.node.storage.schema import INDEX, Position, Verdict
+from engram.node.storage.store import DATABASE_DIRECTORY, BlockRef, ChainStore
 from engram.primitives import smt
 from engram.primitives.codec import decode
 from engram.primitives.errors import CodecError

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from engram.consensus.block import BlockHeader
-from engram.node.store import BlockRef
+from engram.node.storage.store import BlockRef
 from engram.p2p.protocol import PeerInfo
 from engram.primitives.errors import BadAddress, Invalid
 from engram.primitives.keys import ADDRESS_BYTES, address, format_address, parse_address

@@ -12,7 +12,6 @@ from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import Genesis
 from engram.nn.gemm import FAST, REFERENCE, Engine, is_exact
 from engram.node import logs, metrics
-from engram.node.cache import VerificationCache
 from engram.node.chain import Chain
 from engram.node.clock import Clock
 from engram.node.config import Config
@@ -36,7 +35,8 @@ from engram.node.pool import PoolLimits
 from engram.node.recovery import RollForward, open_chain
 from engram.node.render import Renderer
 from engram.node.rpc import RpcServer
-from engram.node.store import BlockRef, ChainStore, open_store
+from engram.node.storage.cache import VerificationCache
+from engram.node.storage.store import BlockRef, ChainStore, open_store
 from engram.node.sync import Sync
 from engram.node.threads import Threads
 from engram.node.verify import SignatureVerifier

@@ -21,7 +21,7 @@ BORDERS = {
     "msgpack": ("primitives/codec.py",),
     "numpy": ("nn/", "participant/"),
     "platformdirs": ("node/config.py",),
-    "plyvel": ("node/db.py",),
+    "plyvel": ("node/storage/db.py",),
     "prometheus_client": ("node/metrics.py",),
     "psutil": ("node/", "participant/"),
     "rich": ("cli.py", "commands/"),

@@ -14,11 +14,11 @@ import pytest
 
 from engram.consensus.chainspec import Upgrade, dump_spec, load_spec, spec_id
 from engram.node.datadir import RUN_NAME, make_data_dir
-from engram.node.db import LevelDatabase
 from engram.node.errors import NodeUnreachable, RemoteError
 from engram.node.logs import PEER_LINES
-from engram.node.schema import IDENTITY, SCHEMA_VERSION, Identity
-from engram.node.store import DATABASE_DIRECTORY
+from engram.node.storage.db import LevelDatabase
+from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, Identity
+from engram.node.storage.store import DATABASE_DIRECTORY
 from engram.p2p.messages import MAX_BLOCK_BYTES
 from engram.primitives.codec import decode, encode
 from tests.support.dev_node import address_of, dev_spec

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engram.node.failpoints import EXIT_CODE, VARIABLE, FailPoint, arm
+from engram.node.storage.failpoints import EXIT_CODE, VARIABLE, FailPoint, arm
 from tests.support.crash_server import DIGEST
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +91,7 @@ def test_a_death_in_the_middle_and_another_on_the_way_back_lose_nothing(
 
 
 def test_the_environment_arms_a_point() -> None:
-    code = "from engram.node.failpoints import FailPoint, hit\nhit(FailPoint.OPEN_AFTER_CHECK)\n" * 2
+    code = "from engram.node.storage.failpoints import FailPoint, hit\nhit(FailPoint.OPEN_AFTER_CHECK)\n" * 2
     for setting, status in (("open.after_check:2", EXIT_CODE), ("open.after_check:3", 0), ("", 0)):
         environment = {**os.environ, VARIABLE: setting}
         assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == status

@@ -8,12 +8,12 @@ import pytest
 
 from engram.consensus.block import Block, block_id
 from engram.consensus.chainspec import Upgrade
-from engram.node.blockfiles import MemoryBlockFiles
 from engram.node.chain import CHANGE_BLOCKS, ChainStopped
-from engram.node.db import MemoryDatabase
 from engram.node.errors import DiskFull
-from engram.node.schema import BlockLocation
-from engram.node.store import ChainStore
+from engram.node.storage.blockfiles import MemoryBlockFiles
+from engram.node.storage.db import MemoryDatabase
+from engram.node.storage.schema import BlockLocation
+from engram.node.storage.store import ChainStore
 from engram.statemachine.errors import UpgradeRequired
 from engram.statemachine.transaction import txid
 from engram.statemachine.transactions.transfer import Transfer

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engram.node.config import SPEC_NAME, Config
-from engram.node.store import BLOCKS_DIRECTORY, DATABASE_DIRECTORY
+from engram.node.storage.store import BLOCKS_DIRECTORY, DATABASE_DIRECTORY
 from tests.support.cli import Shell
 from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, running_node, write_keys
 

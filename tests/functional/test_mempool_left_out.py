@@ -1,6 +1,6 @@
 """What a block template cannot hold: kept while only others stand in its way, dropped by the head."""
 
-from engram.node.store import BlockRef
+from engram.node.storage.store import BlockRef
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.transaction import Transaction, txid

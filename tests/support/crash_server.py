@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from engram.consensus.block import Block
-from engram.node.failpoints import arm
 from engram.node.recovery import remove_database
-from engram.node.store import ChainStore
+from engram.node.storage.failpoints import arm
+from engram.node.storage.store import ChainStore
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain, search
 from tests.support.node_chain import ALICE, BOB, SPEC, best_rows, disk_store, fork, miner_address, running

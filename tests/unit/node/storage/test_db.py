@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engram.node.db import Batch, Database, LevelDatabase, MemoryDatabase
 from engram.node.errors import CorruptStore, DataDirLocked, DiskFull
+from engram.node.storage.db import Batch, Database, LevelDatabase, MemoryDatabase
 from engram.primitives.errors import StorageError
 
 Opener = Callable[[], Database]
@@ -89,7 +89,7 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
 FILL = """
 import resource, sys
 from pathlib import Path
-from engram.node.db import Batch, LevelDatabase
+from engram.node.storage.db import Batch, LevelDatabase
 from engram.node.errors import DiskFull
 
 database = LevelDatabase(Path(sys.argv[1]))

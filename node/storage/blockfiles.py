@@ -20,8 +20,8 @@ from typing import Final, Protocol
 import google_crc32c
 
 from engram.node.errors import CorruptStore, DiskFailure, DiskFull, ForeignData
-from engram.node.failpoints import FailPoint, hit
-from engram.node.schema import BlockLocation, Position
+from engram.node.storage.failpoints import FailPoint, hit
+from engram.node.storage.schema import BlockLocation, Position
 from engram.primitives.errors import StorageError
 from engram.primitives.types import Hash
 

@@ -15,11 +15,11 @@ from typing import Final, TypeVar
 import google_crc32c
 
 from engram.consensus.block import Block, BlockHeader
-from engram.node.blockfiles import MAX_FILE_BYTES, BlockFiles, BlockLog
-from engram.node.cache import ByteLru
-from engram.node.db import Batch, Database, LevelDatabase
 from engram.node.errors import CorruptStore, ForeignData, SchemaMismatch
-from engram.node.schema import (
+from engram.node.storage.blockfiles import MAX_FILE_BYTES, BlockFiles, BlockLog
+from engram.node.storage.cache import ByteLru
+from engram.node.storage.db import Batch, Database, LevelDatabase
+from engram.node.storage.schema import (
     BODY,
     CANONICAL,
     CONTENT,

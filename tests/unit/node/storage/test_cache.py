@@ -7,7 +7,7 @@ import numpy as np
 
 from engram.nn.evaluate import FrozenActivations
 from engram.nn.loss import Score
-from engram.node.cache import ByteLru, VerificationCache
+from engram.node.storage.cache import ByteLru, VerificationCache
 
 
 def key(number: int) -> bytes:

@@ -7,10 +7,10 @@ import pytest
 
 from engram.consensus.chainspec import spec_id
 from engram.consensus.genesis import genesis
-from engram.node.db import Batch, LevelDatabase
 from engram.node.errors import CorruptStore, DataDirLocked, DiskFailure, ForeignData, SchemaMismatch
-from engram.node.schema import IDENTITY, SCHEMA_VERSION, Identity
-from engram.node.store import DATABASE_DIRECTORY, open_store
+from engram.node.storage.db import Batch, LevelDatabase
+from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, Identity
+from engram.node.storage.store import DATABASE_DIRECTORY, open_store
 from engram.primitives.codec import encode
 from engram.primitives.errors import StorageError
 from tests.support.node_chain import SPEC, disk_store, opened

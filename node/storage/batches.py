@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import google_crc32c
 
 from engram.consensus.block import Block
-from engram.node.db import Batch
-from engram.node.recordindex import put_records
-from engram.node.schema import (
+from engram.node.storage.db import Batch
+from engram.node.storage.recordindex import put_records
+from engram.node.storage.schema import (
     BODY,
     CONTENT,
     DIFF,
@@ -36,7 +36,7 @@ from engram.node.schema import (
     canonical_key,
     work_bytes,
 )
-from engram.node.store import BlockRef
+from engram.node.storage.store import BlockRef
 from engram.primitives.codec import encode
 from engram.primitives.types import Hash
 from engram.statemachine.receipt import Receipt

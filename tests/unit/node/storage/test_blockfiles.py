@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engram.node.blockfiles import (
+from engram.node.errors import CorruptStore, DiskFull, ForeignData
+from engram.node.storage.blockfiles import (
     HEAD_BYTES,
     PREAMBLE_BYTES,
     BlockFiles,
@@ -17,8 +18,7 @@ from engram.node.blockfiles import (
     MemoryBlockFiles,
     StoredRecord,
 )
-from engram.node.errors import CorruptStore, DiskFull, ForeignData
-from engram.node.schema import Position
+from engram.node.storage.schema import Position
 
 GENESIS = b"\x11" * 32
 START = Position(0, 0)
@@ -197,9 +197,9 @@ def test_a_missing_record_is_corruption_not_a_crash(tmp_path: Path) -> None:
 FILL = """
 import resource, sys
 from pathlib import Path
-from engram.node.blockfiles import BlockFiles
+from engram.node.storage.blockfiles import BlockFiles
 from engram.node.errors import DiskFull
-from engram.node.schema import Position
+from engram.node.storage.schema import Position
 
 log = BlockFiles(Path(sys.argv[1]), bytes([0x11]) * 32, Position(0, 0))
 log.append(b"kept")

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeVar
 
-from engram.node.db import Batch, Database
-from engram.node.schema import RECORD
+from engram.node.storage.db import Batch, Database
+from engram.node.storage.schema import RECORD
 from engram.primitives.types import Hash
 from engram.statemachine.record import Record
 from engram.statemachine.records import Badge, Maturing, Model, Part, Reputation, ScoreEntry, Version
