@@ -19,11 +19,11 @@ from engram.consensus.block import Block, block_id
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.genesis import Genesis, genesis
 from engram.nn.loss import Score
-from engram.node.chain import Chain
+from engram.node.chain.chain import Chain
+from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import FakeClock
 from engram.node.mempool import Mempool
 from engram.node.storage.cache import VerificationCache
-from engram.node.verify import SignatureVerifier
 from engram.primitives import smt
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH, Address, Hash

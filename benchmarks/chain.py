@@ -15,11 +15,11 @@ from engram.consensus.context import block_context
 from engram.consensus.difficulty import next_bits
 from engram.consensus.genesis import NOBODY, Genesis
 from engram.consensus.pow import meets_target, pow_digest
-from engram.node.importer import Importer, Outcome
-from engram.node.recovery import open_chain
+from engram.node.chain.importer import Importer, Outcome
+from engram.node.chain.recovery import open_chain
+from engram.node.chain.signatures import SignatureVerifier
 from engram.node.storage.cache import VerificationCache
 from engram.node.storage.store import BlockRef, ChainStore, open_store
-from engram.node.verify import SignatureVerifier
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Address, Hash
 from engram.statemachine.fees import minimum_fee

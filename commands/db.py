@@ -18,7 +18,7 @@ def command() -> None:
 @with_session
 def check(session: Session, blocks: int | None) -> None:
     """Read every block, receipt, state change and index entry and see that they belong together."""
-    from engram.node.maintenance import check_data_dir
+    from engram.node.chain.maintenance import check_data_dir
 
     result = check_data_dir(session.config, blocks).to_json()
     session.show(result, result.items())
@@ -28,7 +28,7 @@ def check(session: Session, blocks: int | None) -> None:
 @with_session
 def reindex(session: Session) -> None:
     """Throw the database away and rebuild it from the block files, executing every block again."""
-    from engram.node.maintenance import reindex_data_dir
+    from engram.node.chain.maintenance import reindex_data_dir
 
     result = reindex_data_dir(session.config, lambda height: _progress(session, height)).to_json()
     session.show(result, result.items())

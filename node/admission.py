@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.context import block_context
 from engram.consensus.genesis import NOBODY
+from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
 from engram.node.pool import Entry
 from engram.node.storage.store import BlockRef, ChainStore
-from engram.node.verify import SignatureVerifier
 from engram.primitives import keys
 from engram.primitives.codec import encode
 from engram.primitives.errors import ChainError, Invalid, NotReady

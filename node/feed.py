@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from engram.node.chain import Chain, HeadChanged
+from engram.node.chain.chain import Chain, HeadChanged
 from engram.node.events import EventHub
 from engram.node.mempool import Mempool
 from engram.node.metrics import Metrics

@@ -13,8 +13,8 @@ from typing import Final
 from engram.consensus.block import BlockHeader, block_id
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.errors import TimestampAhead
+from engram.node.chain.headers import HeaderChain
 from engram.node.errors import ForeignHeaders, InvalidAncestor
-from engram.node.headers import HeaderChain
 from engram.node.storage.schema import HEADER
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.p2p.messages import MAX_HEADERS, MAX_LOCATOR

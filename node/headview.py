@@ -13,7 +13,7 @@ from typing import TypeVar
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.context import block_context
 from engram.consensus.genesis import NOBODY
-from engram.node.chain import Chain
+from engram.node.chain.chain import Chain
 from engram.node.errors import BlockNotFound
 from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef, ChainStore

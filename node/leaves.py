@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engram.node.chain import ChainStopped
+from engram.node.chain.chain import ChainStopped
 from engram.primitives.errors import ChainError
 
 

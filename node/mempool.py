@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from engram.node.admission import Admission, Checked, Refusal
-from engram.node.chain import Chain, HeadChanged
+from engram.node.chain.chain import Chain, HeadChanged
+from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired, Replaced, Unaffordable
 from engram.node.pool import Entry, Pool, PoolLimits, hindrances
 from engram.node.storage.store import BlockRef
-from engram.node.verify import SignatureVerifier
 from engram.node.workers import in_worker
 from engram.primitives import keys
 from engram.primitives.errors import ChainError, Invalid, NotReady

@@ -19,10 +19,10 @@ from engram.consensus.block import NONCE_BYTES, Block, pow_prefix
 from engram.consensus.builder import Template, assemble
 from engram.consensus.compact import bits_to_target
 from engram.consensus.pow import POW, meets_target
-from engram.node.chain import Chain
+from engram.node.chain.chain import Chain
+from engram.node.chain.headers import HeaderChain
+from engram.node.chain.importer import Outcome
 from engram.node.clock import Clock
-from engram.node.headers import HeaderChain
-from engram.node.importer import Outcome
 from engram.node.mempool import Mempool
 from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engram.node.chain import Chain
+from engram.node.chain.chain import Chain
 from engram.node.clock import Clock
 from engram.node.errors import MinerAddressMissing, MinerChanged
 from engram.node.mempool import Mempool

@@ -15,14 +15,14 @@ from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.consensus.errors import UnknownParent
 from engram.node import logs
-from engram.node.chain import Chain, HeadChanges
+from engram.node.chain.chain import Chain, HeadChanges
+from engram.node.chain.headers import HeaderChain
+from engram.node.chain.importer import ImportOutcome, Outcome
 from engram.node.clock import Clock
 from engram.node.download import check_transactions_root
 from engram.node.errors import BlockRefused, InvalidAncestor, SpecUnsupported
 from engram.node.events import EventHub
-from engram.node.headers import HeaderChain
 from engram.node.headersync import headers_after
-from engram.node.importer import ImportOutcome, Outcome
 from engram.node.mempool import Mempool
 from engram.node.render import Renderer
 from engram.node.sync import Sync

@@ -12,14 +12,16 @@ from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import Genesis
 from engram.nn.gemm import FAST, REFERENCE, Engine, is_exact
 from engram.node import logs, metrics
-from engram.node.chain import Chain
+from engram.node.chain.chain import Chain
+from engram.node.chain.importer import Importer
+from engram.node.chain.recovery import RollForward, open_chain
+from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
 from engram.node.config import Config
 from engram.node.datadir import NODE_KEY_NAME, load_token
 from engram.node.events import EventHub
 from engram.node.feed import EventFeed
 from engram.node.headview import HeadViews
-from engram.node.importer import Importer
 from engram.node.jsonrpc import Dispatcher, method_table
 from engram.node.keystore import load_node_key
 from engram.node.mempool import Mempool
@@ -32,14 +34,12 @@ from engram.node.methods_tx import transaction_methods
 from engram.node.mining import Mining, MiningSetup
 from engram.node.peering import ChainDoor, CheckedBody, LoggedScores
 from engram.node.pool import PoolLimits
-from engram.node.recovery import RollForward, open_chain
 from engram.node.render import Renderer
 from engram.node.rpc import RpcServer
 from engram.node.storage.cache import VerificationCache
 from engram.node.storage.store import BlockRef, ChainStore, open_store
 from engram.node.sync import Sync
 from engram.node.threads import Threads
-from engram.node.verify import SignatureVerifier
 from engram.p2p.link import Transport
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.statemachine.errors import MissingBlob

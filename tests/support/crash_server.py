@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engram.consensus.block import Block
-from engram.node.recovery import remove_database
+from engram.node.chain.recovery import remove_database
 from engram.node.storage.failpoints import arm
 from engram.node.storage.store import ChainStore
 from engram.statemachine.transactions.transfer import Transfer

@@ -15,17 +15,17 @@ from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.compact import bits_to_target
 from engram.consensus.genesis import genesis
 from engram.consensus.pow import meets_target, pow_digest
-from engram.node.chain import Chain
+from engram.node.chain.chain import Chain
+from engram.node.chain.importer import Importer
+from engram.node.chain.recovery import RollForward, open_chain
+from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import FakeClock
-from engram.node.importer import Importer
 from engram.node.mempool import Mempool
 from engram.node.pool import PoolLimits
-from engram.node.recovery import RollForward, open_chain
 from engram.node.storage.blockfiles import MAX_FILE_BYTES, MemoryBlockFiles
 from engram.node.storage.cache import VerificationCache
 from engram.node.storage.db import MemoryDatabase
 from engram.node.storage.store import ChainStore, open_store
-from engram.node.verify import SignatureVerifier
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Hash
 from engram.statemachine.scoring import Scorer

@@ -15,7 +15,7 @@ from typing import Final
 
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
-from engram.node.chain import Chain
+from engram.node.chain.chain import Chain
 from engram.node.clock import Clock, FakeClock, SystemClock
 from engram.node.config import Config
 from engram.node.datadir import load_token

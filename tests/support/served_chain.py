@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from engram.consensus.block import Block, block_id
 from engram.consensus.chainspec import ChainSpec, chain_id
-from engram.node.headers import work_of_header
+from engram.node.chain.headers import work_of_header
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.protocol import CheckedBlock, HeadSummary, Identity, Peer
 from engram.primitives.codec import encode

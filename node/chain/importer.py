@@ -20,8 +20,9 @@ from engram.consensus.compact import bits_to_target
 from engram.consensus.errors import BadTarget, UnknownParent, WrongTransactionsRoot
 from engram.consensus.forkchoice import ReorgPlan, better, plan_reorg
 from engram.consensus.validation import check_pow, validate_body, validate_execution
+from engram.node.chain.headers import HeaderChain, work_of_header
+from engram.node.chain.signatures import SignatureVerifier
 from engram.node.errors import InvalidAncestor
-from engram.node.headers import HeaderChain, work_of_header
 from engram.node.storage.batches import (
     Execution,
     encode_body,
@@ -35,7 +36,6 @@ from engram.node.storage.db import Batch
 from engram.node.storage.failpoints import FailPoint, hit
 from engram.node.storage.schema import BlockLocation, Position, Verdict
 from engram.node.storage.store import BlockRef, ChainStore
-from engram.node.verify import SignatureVerifier
 from engram.primitives.errors import Invalid, InvalidHeader, NotReady
 from engram.primitives.types import Hash
 from engram.statemachine.errors import UpgradeRequired

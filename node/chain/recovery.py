@@ -18,8 +18,8 @@ from engram.consensus.block import Block, block_id
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.genesis import Genesis
+from engram.node.chain.importer import Importer, Outcome
 from engram.node.errors import CorruptStore, DataDirLocked
-from engram.node.importer import Importer, Outcome
 from engram.node.storage.batches import (
     Execution,
     put_connected,

@@ -17,9 +17,9 @@ from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.errors import TimestampAhead, UnknownParent
 from engram.consensus.forkchoice import plan_reorg
+from engram.node.chain.importer import Importer, ImportOutcome, Outcome
+from engram.node.chain.orphans import Parked, ParkedBlocks
 from engram.node.clock import Clock, Timer
-from engram.node.importer import Importer, ImportOutcome, Outcome
-from engram.node.parked import Parked, ParkedBlocks
 from engram.node.storage.failpoints import FailPoint, hit
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.node.workers import in_worker

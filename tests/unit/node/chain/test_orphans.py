@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from engram.consensus.block import Block, block_id
-from engram.node.parked import Parked, ParkedBlocks, memory_of
+from engram.node.chain.orphans import Parked, ParkedBlocks, memory_of
 from engram.primitives.types import Hash
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import Genesis, genesis
+from engram.node.chain.importer import Importer
+from engram.node.chain.recovery import Progress, check_end, open_chain, remove_database
+from engram.node.chain.signatures import SignatureVerifier
 from engram.node.config import Config
 from engram.node.datadir import read_spec
 from engram.node.errors import ChainNotFound, CorruptStore
-from engram.node.importer import Importer
-from engram.node.recovery import Progress, check_end, open_chain, remove_database
 from engram.node.storage.cache import VerificationCache
 from engram.node.storage.store import BLOCKS_DIRECTORY, DATABASE_DIRECTORY, BlockRef, ChainStore, open_store
-from engram.node.verify import SignatureVerifier
 from engram.statemachine.scoring import Scorer
 
 

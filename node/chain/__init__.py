@@ -1,0 +1,1 @@
+"""The best chain: the one writer that judges blocks, what it remembers, how it recovers."""
