@@ -22,7 +22,7 @@ from engram.nn.loss import Score
 from engram.node.chain.chain import Chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import FakeClock
-from engram.node.mempool import Mempool
+from engram.node.mempool.mempool import Mempool
 from engram.node.storage.cache import VerificationCache
 from engram.primitives import smt
 from engram.primitives.hashing import Tag, tagged_hash

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from engram.node.headview import HeadViews
 from engram.node.jsonrpc import Method, method_of
-from engram.node.mempool import Mempool
+from engram.node.mempool.mempool import Mempool
 from engram.node.render import Renderer
 from engram.primitives.types import Address
 from engram.statemachine.record import u64

@@ -10,8 +10,8 @@ from engram.consensus.chainspec import chain_id
 from engram.node.errors import TransactionNotFound
 from engram.node.headview import HeadViews
 from engram.node.jsonrpc import Method, method_of
-from engram.node.mempool import Mempool
-from engram.node.pool import Entry
+from engram.node.mempool.mempool import Mempool
+from engram.node.mempool.pool import Entry
 from engram.node.render import Renderer
 from engram.node.storage.store import BlockRef
 from engram.primitives import keys

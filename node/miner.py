@@ -23,7 +23,7 @@ from engram.node.chain.chain import Chain
 from engram.node.chain.headers import HeaderChain
 from engram.node.chain.importer import Outcome
 from engram.node.clock import Clock
-from engram.node.mempool import Mempool
+from engram.node.mempool.mempool import Mempool
 from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef
 from engram.node.workers import finished, in_worker

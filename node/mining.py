@@ -9,7 +9,7 @@ from typing import Any
 from engram.node.chain.chain import Chain
 from engram.node.clock import Clock
 from engram.node.errors import MinerAddressMissing, MinerChanged
-from engram.node.mempool import Mempool
+from engram.node.mempool.mempool import Mempool
 from engram.node.miner import Miner, MinerOptions
 from engram.primitives.types import Address, Hash
 from engram.statemachine.scoring import Scorer

@@ -23,7 +23,7 @@ from engram.node.download import check_transactions_root
 from engram.node.errors import BlockRefused, InvalidAncestor, SpecUnsupported
 from engram.node.events import EventHub
 from engram.node.headersync import headers_after
-from engram.node.mempool import Mempool
+from engram.node.mempool.mempool import Mempool
 from engram.node.render import Renderer
 from engram.node.sync import Sync
 from engram.node.threads import Threads

@@ -24,7 +24,8 @@ from engram.node.feed import EventFeed
 from engram.node.headview import HeadViews
 from engram.node.jsonrpc import Dispatcher, method_table
 from engram.node.keystore import load_node_key
-from engram.node.mempool import Mempool
+from engram.node.mempool.mempool import Mempool
+from engram.node.mempool.pool import PoolLimits
 from engram.node.methods_account import account_methods
 from engram.node.methods_chain import chain_methods
 from engram.node.methods_model import model_methods
@@ -33,7 +34,6 @@ from engram.node.methods_round import round_methods
 from engram.node.methods_tx import transaction_methods
 from engram.node.mining import Mining, MiningSetup
 from engram.node.peering import ChainDoor, CheckedBody, LoggedScores
-from engram.node.pool import PoolLimits
 from engram.node.render import Renderer
 from engram.node.rpc import RpcServer
 from engram.node.storage.cache import VerificationCache

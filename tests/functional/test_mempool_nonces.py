@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engram.node.admission import Admission, Checked
+from engram.node.mempool.admission import Admission, Checked
 from engram.node.storage.store import BlockRef
 from engram.primitives.types import Hash
 from engram.statemachine.transaction import Transaction, txid

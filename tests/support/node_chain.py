@@ -20,8 +20,8 @@ from engram.node.chain.importer import Importer
 from engram.node.chain.recovery import RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import FakeClock
-from engram.node.mempool import Mempool
-from engram.node.pool import PoolLimits
+from engram.node.mempool.mempool import Mempool
+from engram.node.mempool.pool import PoolLimits
 from engram.node.storage.blockfiles import MAX_FILE_BYTES, MemoryBlockFiles
 from engram.node.storage.cache import VerificationCache
 from engram.node.storage.db import MemoryDatabase

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.node.errors import AlreadyPooled, NonceGap, PoolFull, Refused, ReplacementFee, SenderLimit
-from engram.node.pool import Entry, Pool, PoolLimits
+from engram.node.mempool.pool import Entry, Pool, PoolLimits
 from engram.statemachine.errors import NonceMismatch
 from engram.statemachine.transaction import Transaction, txid
 

@@ -11,7 +11,7 @@ from engram.consensus.context import block_context
 from engram.consensus.genesis import NOBODY
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
-from engram.node.pool import Entry
+from engram.node.mempool.pool import Entry
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives import keys
 from engram.primitives.codec import encode

@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from engram.node.admission import Admission, Checked, Refusal
 from engram.node.chain.chain import Chain, HeadChanged
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired, Replaced, Unaffordable
-from engram.node.pool import Entry, Pool, PoolLimits, hindrances
+from engram.node.mempool.admission import Admission, Checked, Refusal
+from engram.node.mempool.pool import Entry, Pool, PoolLimits, hindrances
 from engram.node.storage.store import BlockRef
 from engram.node.workers import in_worker
 from engram.primitives import keys
