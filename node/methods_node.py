@@ -20,7 +20,7 @@ from engram.node.mempool.mempool import Mempool
 from engram.node.mining import Mining
 from engram.node.peering import CheckedBody
 from engram.node.render import Renderer
-from engram.node.sync import Sync
+from engram.node.sync.sync import Sync
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
 from engram.primitives.types import Hash

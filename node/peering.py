@@ -19,13 +19,13 @@ from engram.node.chain.chain import Chain, HeadChanges
 from engram.node.chain.headers import HeaderChain
 from engram.node.chain.importer import ImportOutcome, Outcome
 from engram.node.clock import Clock
-from engram.node.download import check_transactions_root
 from engram.node.errors import BlockRefused, InvalidAncestor, SpecUnsupported
 from engram.node.events import EventHub
-from engram.node.headersync import headers_after
 from engram.node.mempool.mempool import Mempool
 from engram.node.render import Renderer
-from engram.node.sync import Sync
+from engram.node.sync.download import check_transactions_root
+from engram.node.sync.headersync import headers_after
+from engram.node.sync.sync import Sync
 from engram.node.threads import Threads
 from engram.p2p.errors import DialFailed, DisconnectReason, weight_of
 from engram.p2p.link import PeerAddress

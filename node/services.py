@@ -38,7 +38,7 @@ from engram.node.render import Renderer
 from engram.node.rpc import RpcServer
 from engram.node.storage.cache import VerificationCache
 from engram.node.storage.store import BlockRef, ChainStore, open_store
-from engram.node.sync import Sync
+from engram.node.sync.sync import Sync
 from engram.node.threads import Threads
 from engram.p2p.link import Transport
 from engram.p2p.manager import PeerConfig, PeerManager

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engram.consensus.block import Block
-from engram.node.download import Download, DownloadLimits
-from engram.node.sync import BRANCH_CHANGES, Sync, SyncLimits
+from engram.node.sync.download import Download, DownloadLimits
+from engram.node.sync.sync import BRANCH_CHANGES, Sync, SyncLimits
 from engram.node.threads import Threads
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import SPEC, Running, ids, miner_address, reach, running

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from engram.consensus.block import BlockHeader, block_id
-from engram.node.headersync import headers_after, make_locator
+from engram.node.sync.headersync import headers_after, make_locator
 from engram.primitives.codec import decode
 from engram.primitives.types import Hash
 from tests.support.memory_chain import MemoryChain

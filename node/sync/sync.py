@@ -18,10 +18,10 @@ from engram.node import logs
 from engram.node.chain.chain import Chain
 from engram.node.chain.importer import Outcome
 from engram.node.clock import Clock, Timer
-from engram.node.download import Download, DownloadLimits
 from engram.node.errors import BlockRefused, BodiesUnavailable, LittleWork
-from engram.node.headersync import Branch, extend_branch, make_locator, open_branch
 from engram.node.leaves import cause_of
+from engram.node.sync.download import Download, DownloadLimits
+from engram.node.sync.headersync import Branch, extend_branch, make_locator, open_branch
 from engram.node.threads import Threads
 from engram.p2p.cancellation import in_own_task
 from engram.p2p.messages import MAX_HEADERS

@@ -1,0 +1,1 @@
+"""Catching up with peers that have more work: headers first, then bodies."""
