@@ -17,7 +17,7 @@ from engram.node.config import Config
 from engram.node.headview import HeadViews
 from engram.node.jsonrpc import Method, method_of
 from engram.node.mempool.mempool import Mempool
-from engram.node.mining import Mining
+from engram.node.mining.mining import Mining
 from engram.node.peering import CheckedBody
 from engram.node.render import Renderer
 from engram.node.sync.sync import Sync

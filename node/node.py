@@ -22,7 +22,7 @@ from engram.node.config import Config
 from engram.node.datadir import RunInfo, remove_run_info, write_run_info, write_spec
 from engram.node.errors import AddressUnusable, MinerAddressMissing, PortTaken
 from engram.node.leaves import cause_of
-from engram.node.mining import MiningSetup
+from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce, check_carried
 from engram.node.render import Renderer
 from engram.node.services import Services, Setup, assemble, opened

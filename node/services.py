@@ -32,7 +32,7 @@ from engram.node.methods_model import model_methods
 from engram.node.methods_node import NodeStatus, catalogue, node_methods
 from engram.node.methods_round import round_methods
 from engram.node.methods_tx import transaction_methods
-from engram.node.mining import Mining, MiningSetup
+from engram.node.mining.mining import Mining, MiningSetup
 from engram.node.peering import ChainDoor, CheckedBody, LoggedScores
 from engram.node.render import Renderer
 from engram.node.rpc import RpcServer

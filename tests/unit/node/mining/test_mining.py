@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engram.node.errors import MinerAddressMissing, MinerChanged
-from engram.node.mining import Mining, MiningSetup
+from engram.node.mining.mining import Mining, MiningSetup
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, Running, reach, running, settled

@@ -10,7 +10,7 @@ from engram.node.chain.chain import Chain
 from engram.node.clock import Clock
 from engram.node.errors import MinerAddressMissing, MinerChanged
 from engram.node.mempool.mempool import Mempool
-from engram.node.miner import Miner, MinerOptions
+from engram.node.mining.miner import Miner, MinerOptions
 from engram.primitives.types import Address, Hash
 from engram.statemachine.scoring import Scorer
 

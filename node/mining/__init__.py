@@ -1,0 +1,1 @@
+"""Block templates, the search for a nonce, and the operator's hand on both."""
