@@ -94,7 +94,7 @@ def _event(event: dict[str, Any]) -> str:
 
 
 def _prediction(version: int, row: int, label: int, *logits: int) -> str:
-    from engram.node.explain import probabilities
+    from engram.node.rpc.explain import probabilities
 
     chances = probabilities(logits)
     others = sorted((number for number in range(len(chances)) if number != label), key=lambda n: -chances[n])

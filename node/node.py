@@ -24,7 +24,7 @@ from engram.node.errors import AddressUnusable, MinerAddressMissing, PortTaken
 from engram.node.leaves import cause_of
 from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce, check_carried
-from engram.node.render import Renderer
+from engram.node.rpc.render import Renderer
 from engram.node.services import Services, Setup, assemble, opened
 from engram.p2p.errors import ListenFailed
 from engram.p2p.link import PeerAddress, Transport

@@ -20,9 +20,9 @@ from engram.node.chain.headers import HeaderChain
 from engram.node.chain.importer import ImportOutcome, Outcome
 from engram.node.clock import Clock
 from engram.node.errors import BlockRefused, InvalidAncestor, SpecUnsupported
-from engram.node.events import EventHub
 from engram.node.mempool.mempool import Mempool
-from engram.node.render import Renderer
+from engram.node.rpc.events import EventHub
+from engram.node.rpc.render import Renderer
 from engram.node.sync.download import check_transactions_root
 from engram.node.sync.headersync import headers_after
 from engram.node.sync.sync import Sync

@@ -19,23 +19,23 @@ from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
 from engram.node.config import Config
 from engram.node.datadir import NODE_KEY_NAME, load_token
-from engram.node.events import EventHub
-from engram.node.feed import EventFeed
-from engram.node.headview import HeadViews
-from engram.node.jsonrpc import Dispatcher, method_table
 from engram.node.keystore import load_node_key
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PoolLimits
-from engram.node.methods_account import account_methods
-from engram.node.methods_chain import chain_methods
-from engram.node.methods_model import model_methods
-from engram.node.methods_node import NodeStatus, catalogue, node_methods
-from engram.node.methods_round import round_methods
-from engram.node.methods_tx import transaction_methods
 from engram.node.mining.mining import Mining, MiningSetup
 from engram.node.peering import ChainDoor, CheckedBody, LoggedScores
-from engram.node.render import Renderer
-from engram.node.rpc import RpcServer
+from engram.node.rpc.account import account_methods
+from engram.node.rpc.chain import chain_methods
+from engram.node.rpc.events import EventHub
+from engram.node.rpc.feed import EventFeed
+from engram.node.rpc.headview import HeadViews
+from engram.node.rpc.jsonrpc import Dispatcher, method_table
+from engram.node.rpc.model import model_methods
+from engram.node.rpc.node import NodeStatus, catalogue, node_methods
+from engram.node.rpc.render import Renderer
+from engram.node.rpc.round import round_methods
+from engram.node.rpc.server import RpcServer
+from engram.node.rpc.tx import transaction_methods
 from engram.node.storage.cache import VerificationCache
 from engram.node.storage.store import BlockRef, ChainStore, open_store
 from engram.node.sync.sync import Sync

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from engram.node import events
 from engram.node.client import RpcClient
 from engram.node.config import Config
 from engram.node.errors import SubscriberTooSlow
-from engram.node.events import TOPICS
+from engram.node.rpc import events
+from engram.node.rpc.events import TOPICS
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.dev_node import address_of, dev_spec, running_node
 from tests.support.memory_chain import MemoryChain

@@ -12,12 +12,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from engram.node import events
 from engram.node.client import RpcClient
 from engram.node.errors import AddressUnusable, NodeUnreachable, PortTaken, RemoteError
-from engram.node.events import EventHub
-from engram.node.jsonrpc import Dispatcher, method_of, method_table
-from engram.node.rpc import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS, RpcLimits, RpcServer
+from engram.node.rpc import events
+from engram.node.rpc.events import EventHub
+from engram.node.rpc.jsonrpc import Dispatcher, method_of, method_table
+from engram.node.rpc.server import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS, RpcLimits, RpcServer
 from engram.statemachine.errors import NonceMismatch
 
 TOKEN = "0123456789abcdef"

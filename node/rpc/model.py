@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from engram.node.explain import lineage, predict, summary
-from engram.node.headview import HeadViews
-from engram.node.jsonrpc import Method, method_of
-from engram.node.proofs import build_bundle
-from engram.node.render import Renderer
+from engram.node.rpc.explain import lineage, predict, summary
+from engram.node.rpc.headview import HeadViews
+from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.proofs import build_bundle
+from engram.node.rpc.render import Renderer
 from engram.statemachine.record import Record
 from engram.statemachine.records import Badge, Model, Part, Reputation, ScoreEntry, Version
 from engram.statemachine.round_records import RoundKind

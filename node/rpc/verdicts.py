@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engram.node.headview import HeadView
-from engram.node.render import Renderer
+from engram.node.rpc.headview import HeadView
+from engram.node.rpc.render import Renderer
 from engram.primitives.types import Hash
 from engram.statemachine.candidates import candidates_of
 from engram.statemachine.decision import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engram.node.events import QUEUE_EVENTS, EventHub
+from engram.node.rpc.events import QUEUE_EVENTS, EventHub
 
 
 async def test_a_subscriber_hears_its_topics_in_order() -> None:

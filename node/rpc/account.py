@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engram.node.headview import HeadViews
-from engram.node.jsonrpc import Method, method_of
 from engram.node.mempool.mempool import Mempool
-from engram.node.render import Renderer
+from engram.node.rpc.headview import HeadViews
+from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.render import Renderer
 from engram.primitives.types import Address
 from engram.statemachine.record import u64
 from engram.statemachine.records import Maturing

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engram.consensus.chainspec import dump_spec
-from engram.node.headview import HeadView, HeadViews
-from engram.node.jsonrpc import Method, method_of
-from engram.node.render import Renderer
+from engram.node.rpc.headview import HeadView, HeadViews
+from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.render import Renderer
 from engram.node.storage.store import BlockRef
 from engram.primitives import smt
 from engram.primitives.codec import encode

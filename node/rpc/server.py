@@ -19,8 +19,8 @@ from typing import Final
 from aiohttp import WSMsgType, web
 
 from engram.node.errors import AddressUnusable, PortTaken
-from engram.node.events import TOPICS, EventHub, Subscription
-from engram.node.jsonrpc import INVALID_PARAMS, Dispatcher, RpcFault
+from engram.node.rpc.events import TOPICS, EventHub, Subscription
+from engram.node.rpc.jsonrpc import INVALID_PARAMS, Dispatcher, RpcFault
 
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 """A transaction of the largest size, as hexadecimal text, with room for its frame."""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engram.node.headview import HeadViews
-from engram.node.jsonrpc import Method, method_of
-from engram.node.render import Renderer
-from engram.node.verdicts import verdicts
+from engram.node.rpc.headview import HeadViews
+from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.render import Renderer
+from engram.node.rpc.verdicts import verdicts
 from engram.statemachine.round_records import Candidate, Commit, Round
 
 

@@ -8,7 +8,7 @@ from engram.consensus.block import BlockHeader
 from engram.consensus.proof import MAX_HEADERS, ProofBundle, ProvenRecord, seal_bundle
 from engram.consensus.validation import MEDIAN_BLOCKS
 from engram.node.errors import BlockNotFound, ProofTooLong
-from engram.node.headview import HeadView
+from engram.node.rpc.headview import HeadView
 from engram.primitives import smt
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.record import Record

@@ -14,7 +14,7 @@ from engram.nn.dtypes import UINT8
 from engram.nn.spec import layer_widths, macs_per_row, neurons
 from engram.nn.tensor import tensor_array
 from engram.node.errors import FeaturesInvalid
-from engram.node.render import Renderer
+from engram.node.rpc.render import Renderer
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import version_network
 from engram.statemachine.records import Version

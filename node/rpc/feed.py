@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from engram.node.chain.chain import Chain, HeadChanged
-from engram.node.events import EventHub
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import Entry
 from engram.node.metrics import Metrics
+from engram.node.rpc.events import EventHub
 from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef
 from engram.node.threads import Threads

@@ -14,19 +14,19 @@ from engram import __version__
 from engram.consensus.chainspec import chain_id, spec_id
 from engram.node.clock import Clock
 from engram.node.config import Config
-from engram.node.headview import HeadViews
-from engram.node.jsonrpc import Method, method_of
 from engram.node.mempool.mempool import Mempool
 from engram.node.mining.mining import Mining
 from engram.node.peering import CheckedBody
-from engram.node.render import Renderer
+from engram.node.rpc.headview import HeadViews
+from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.render import Renderer
 from engram.node.sync.sync import Sync
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
 from engram.primitives.types import Hash
 
 if TYPE_CHECKING:
-    from engram.node.rpc import RpcServer
+    from engram.node.rpc.server import RpcServer
 
 
 @dataclass

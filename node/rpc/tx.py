@@ -8,11 +8,11 @@ from typing import Any
 
 from engram.consensus.chainspec import chain_id
 from engram.node.errors import TransactionNotFound
-from engram.node.headview import HeadViews
-from engram.node.jsonrpc import Method, method_of
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import Entry
-from engram.node.render import Renderer
+from engram.node.rpc.headview import HeadViews
+from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.render import Renderer
 from engram.node.storage.store import BlockRef
 from engram.primitives import keys
 from engram.primitives.codec import decode, encode

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from engram.node import jsonrpc
-from engram.node.jsonrpc import Dispatcher, method_of, method_table
+from engram.node.rpc import jsonrpc
+from engram.node.rpc.jsonrpc import Dispatcher, method_of, method_table
 from engram.statemachine.errors import NonceMismatch
 
 

@@ -1,0 +1,1 @@
+"""What clients see of a node: JSON-RPC methods, events, and chain objects as JSON."""
