@@ -76,9 +76,9 @@ def up(
 
     Any of its keys can be used at any of its nodes: engram account show --data-dir DIR/node0 --key alice.
     """
-    from engram.node import background
     from engram.node.errors import LocalnetExists
-    from engram.node.localnet import HASHES_PER_S
+    from engram.node.localnet import background
+    from engram.node.localnet.localnet import HASHES_PER_S
 
     session = Session(as_json=as_json, passphrase_file=passphrase_file)
     place = _folder(folder)
@@ -113,7 +113,7 @@ def status(folder: Path | None, as_json: bool) -> None:
 @json_flag
 def down(folder: Path | None, delete: bool, as_json: bool) -> None:
     """Stop every node."""
-    from engram.node import background
+    from engram.node.localnet import background
 
     place = _folder(folder)
     stopped = background.down(place)
@@ -135,8 +135,8 @@ def _make(
 ) -> None:
     """A new network whose keys are in every node's directory, so that any node serves any of them."""
     from engram.consensus.chainspec import Allocation, local
-    from engram.node import background
     from engram.node.keystore import Keystore
+    from engram.node.localnet import background
     from engram.primitives.keys import PrivateKey
 
     begin_ms = time.time_ns() // 1_000_000
@@ -151,8 +151,8 @@ def _make(
 
 def _say_how(session: Session, place: Path) -> None:
     """How the network that runs now is used."""
-    from engram.node import background
     from engram.node.datadir import KEYS_DIRECTORY
+    from engram.node.localnet import background
 
     data_dir = background.members(place)[0]
     names = sorted(path.stem for path in (data_dir / KEYS_DIRECTORY).glob("*.json"))
@@ -165,7 +165,7 @@ def _say_how(session: Session, place: Path) -> None:
 def _show(session: Session, place: Path) -> None:
     from dataclasses import asdict
 
-    from engram.node import background
+    from engram.node.localnet import background
 
     rows = [asdict(row) for row in asyncio.run(background.status(place))]
     columns = (

@@ -10,7 +10,7 @@ from typing import Final
 
 from engram.consensus.chainspec import Allocation
 from engram.node.client import RpcClient
-from engram.node.localnet import Localnet
+from engram.node.localnet.localnet import Localnet
 from engram.participant.wallet import Wallet
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Address

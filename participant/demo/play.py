@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from engram.consensus.chainspec import local
-from engram.node.localnet import Localnet
+from engram.node.localnet.localnet import Localnet
 from engram.participant import adversaries
 from engram.participant.demo import attacks, ledger
 from engram.participant.demo.cast import AUTHORS, COPYCAT, FORGER, FOUNDER, LEAKER, LIAR, Cast

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engram.node.localnet import Localnet
+from engram.node.localnet.localnet import Localnet
 from engram.participant.demo.cast import Cast
 from engram.participant.demo.data import DemoData
 from engram.participant.demo.report import DemoReport

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from engram.node.errors import NodeUnreachable
-from engram.node.localnet import Localnet
-from engram.node.nodeprocess import NodeProcess
+from engram.node.localnet.localnet import Localnet
+from engram.node.localnet.nodeprocess import NodeProcess
 from engram.participant.demo.stage import Stage
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engram.node import background
+from engram.node.localnet import background
 from tests.support.cli import Shell
 
 

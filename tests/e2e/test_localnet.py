@@ -1,6 +1,6 @@
 """A network of real processes: what reaches everyone, and what survives kills, pauses and partitions.
 
-The fixture is the one that users are shown in `node/localnet.py`.
+The fixture is the one that users are shown in `node/localnet/localnet.py`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import pytest_asyncio
 
 from engram.consensus.chainspec import Allocation, ChainSpec, local
 from engram.node.errors import NodeFailed, WaitTimeout
-from engram.node.localnet import Localnet
-from engram.node.nodeprocess import write_settings
+from engram.node.localnet.localnet import Localnet
+from engram.node.localnet.nodeprocess import write_settings
 from engram.participant.wallet import Wallet
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Hash

@@ -31,8 +31,8 @@ from engram.consensus.chainspec import ChainSpec
 from engram.node.datadir import write_spec
 from engram.node.errors import NodeUnreachable, RemoteError, WaitTimeout
 from engram.node.leaves import cause_of
-from engram.node.links import Link
-from engram.node.nodeprocess import NodeProcess, write_settings
+from engram.node.localnet.links import Link
+from engram.node.localnet.nodeprocess import NodeProcess, write_settings
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Address
 from engram.statemachine.round_records import RoundStatus

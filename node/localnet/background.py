@@ -27,7 +27,7 @@ from engram.node.client import RpcClient
 from engram.node.config import CONFIG_NAME, load_config
 from engram.node.datadir import KEYS_DIRECTORY, find_run_info, make_data_dir
 from engram.node.errors import LocalnetExists, LocalnetMissing, NodeUnreachable
-from engram.node.nodeprocess import (
+from engram.node.localnet.nodeprocess import (
     LOG_NAME,
     START_S,
     STOP_S,

@@ -1,0 +1,1 @@
+"""A network of real node processes on this machine, for tests, demonstrations and playing by hand."""
