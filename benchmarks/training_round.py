@@ -20,19 +20,19 @@ from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Hash
 from engram.statemachine.content import Inline
-from engram.statemachine.draw import draw_parts, draw_seed
 from engram.statemachine.parameters import ParameterSources
-from engram.statemachine.phases import Phase, draw_heights, span_of
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.records import Openers
-from engram.statemachine.round_records import Round, RoundKind
-from engram.statemachine.terms import Founding
+from engram.statemachine.rounds.calendar import Phase, draw_heights, span_of
+from engram.statemachine.rounds.draw import draw_parts, draw_seed
+from engram.statemachine.rounds.records import Round, RoundKind
+from engram.statemachine.rounds.terms import Founding
+from engram.statemachine.rounds.update import TrainUpdate, UpdateClaim, commit_digest
 from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_update import RevealUpdate
-from engram.statemachine.update import TrainUpdate, UpdateClaim, commit_digest
 
 OPENER: Final = key(1)
 AUTHOR: Final = key(2)

@@ -46,8 +46,8 @@ def show(session: Session, model: str | None) -> None:
     """Show one model: its rules, its current version and what it must not forget."""
     from engram.nn.growth import Policy
     from engram.nn.loss import LOSSES
-    from engram.statemachine.decision import PPM
     from engram.statemachine.records import Openers
+    from engram.statemachine.rounds.ranking import PPM
 
     result = ask_model(session, "model_get", model)
     retention = [

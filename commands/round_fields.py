@@ -53,20 +53,20 @@ def calendar_fields(calendar: Mapping[str, Sequence[int | None]]) -> dict[str, s
 
 def kind_name(kind: int) -> str:
     """Name of a `RoundKind`."""
-    from engram.statemachine.round_records import RoundKind
+    from engram.statemachine.rounds.records import RoundKind
 
     return RoundKind(kind).name
 
 
 def status_name(status: int) -> str:
     """Lower-case name of a `RoundStatus`."""
-    from engram.statemachine.round_records import RoundStatus
+    from engram.statemachine.rounds.records import RoundStatus
 
     return RoundStatus(status).name.lower()
 
 
 def _course(round_: Mapping[str, Any]) -> list[tuple[str, object]]:
-    from engram.statemachine.round_records import RoundStatus
+    from engram.statemachine.rounds.records import RoundStatus
 
     match round_["status"]:
         case RoundStatus.DECIDED:

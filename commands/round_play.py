@@ -134,7 +134,7 @@ async def _audited(wallet: Wallet, beginning: str | None) -> Hash:
 def _conclude(teller: Teller, result: dict[str, Any]) -> None:
     """Shows how a round ended. Raises `RoundAborted` where the opener failed a duty."""
     from engram.participant.errors import RoundAborted
-    from engram.statemachine.round_records import RoundStatus
+    from engram.statemachine.rounds.records import RoundStatus
 
     status = RoundStatus(result["status"])
     if status == RoundStatus.ABORTED:

@@ -33,7 +33,7 @@ def due_text(round_: Mapping[str, Any]) -> str | None:
 
 def reasons(round_: Mapping[str, Any]) -> list[str]:
     """Why the round ended so, or how its candidates do; `round_` is what `with_verdicts` gives."""
-    from engram.statemachine.round_records import RoundStatus
+    from engram.statemachine.rounds.records import RoundStatus
 
     status = round_["status"]
     if status == RoundStatus.ABORTED:

@@ -37,7 +37,7 @@ from engram.primitives.types import Address, Hash, Size
 from engram.statemachine.parameters import explicit_tensors, parameters_root
 from engram.statemachine.record import Record
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.state import parse_record, record_path
 
 MAX_HEADERS: Final = 2**18

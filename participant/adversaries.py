@@ -25,10 +25,10 @@ from engram.primitives.keys import address
 from engram.primitives.types import Address, Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import parameters_root
+from engram.statemachine.rounds.update import GrowUpdate
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions.reveal_update import RevealUpdate
-from engram.statemachine.update import GrowUpdate
 
 
 def liar(honest: Strategy) -> Strategy:

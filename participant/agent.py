@@ -24,7 +24,7 @@ from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.parameters import sources_of
 from engram.statemachine.records import Model
-from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.rounds.records import Round, RoundStatus
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.phases import Phase
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import Round
 from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.seal_part import SealPart

@@ -35,12 +35,12 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.errors import InsufficientBalance
-from engram.statemachine.phases import Default, Phase, due
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_errors import ReservationFull
-from engram.statemachine.round_records import Candidate, Round, RoundKind
-from engram.statemachine.update import UpdateClaim
+from engram.statemachine.rounds.calendar import Default, Phase, due
+from engram.statemachine.rounds.errors import ReservationFull
+from engram.statemachine.rounds.records import Candidate, Round, RoundKind
+from engram.statemachine.rounds.update import UpdateClaim
 
 
 @dataclass(frozen=True)

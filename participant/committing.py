@@ -16,20 +16,20 @@ from engram.participant.upload import UPLOAD_WINDOW, fit_inside
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.phases import Phase
 from engram.statemachine.record import u32
 from engram.statemachine.records import Version
-from engram.statemachine.round_errors import (
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.errors import (
     CommitMissing,
     CommitRepeated,
     ReservationFull,
 )
-from engram.statemachine.round_records import Candidate, Commit, Round
+from engram.statemachine.rounds.records import Candidate, Commit, Round
+from engram.statemachine.rounds.terms import reserved_share
+from engram.statemachine.rounds.update import Update, update_size
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
-from engram.statemachine.terms import reserved_share
 from engram.statemachine.transactions.commit_update import CommitUpdate, reveal_share
 from engram.statemachine.transactions.reveal_update import RevealUpdate
-from engram.statemachine.update import Update, update_size
 
 ADMITTED: Final = "candidate_admitted"
 REVEALED: Final = "revealed"

@@ -11,12 +11,12 @@ from engram.participant.parts import RoundSecrets
 from engram.participant.shapes import growth_shape
 from engram.primitives.types import Address, Hash
 from engram.statemachine.content import blob_id
-from engram.statemachine.draw import nonce_hash
 from engram.statemachine.parameters import BlockSources, ParameterSources, growth_bytes, parameter_bytes
-from engram.statemachine.round_records import RoundKind, RoundTerms
+from engram.statemachine.rounds.draw import nonce_hash
+from engram.statemachine.rounds.records import RoundKind, RoundTerms
+from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.scoring import growth_macs, network_macs
-from engram.statemachine.terms import Founding
 
 
 @dataclass(frozen=True)

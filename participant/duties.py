@@ -11,7 +11,7 @@ from engram.node.errors import RemoteError
 from engram.participant.errors import TransactionDropped, TransactionRefused
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.round_errors import RoundEnded, WrongPhase
+from engram.statemachine.rounds.errors import RoundEnded, WrongPhase
 from engram.statemachine.transaction import TxPayload
 
 Owed = Callable[[], Awaitable[Sequence[TxPayload]]]

@@ -24,7 +24,7 @@ from engram.primitives.errors import CodecError
 from engram.primitives.types import Hash
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.records import Round
 
 
 def save_version(path: Path, version: Version, parameters: Parameters) -> Path:

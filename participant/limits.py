@@ -10,16 +10,16 @@ from engram.participant.errors import BondAboveLimit, FeeAboveLimit
 from engram.primitives.codec import encode
 from engram.primitives.types import Address
 from engram.statemachine.errors import InsufficientBalance
-from engram.statemachine.escrow import scoring_escrow
 from engram.statemachine.fees import fee_of
 from engram.statemachine.parameters import ParameterSources, sources_of
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.escrow import scoring_escrow
+from engram.statemachine.rounds.records import Round
+from engram.statemachine.rounds.update import TrainUpdate, Update, reveal_macs, update_macs
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transaction import Cost
 from engram.statemachine.transactions.commit_update import CommitUpdate, reveal_share
 from engram.statemachine.transactions.score_retention import ScoreRetention
-from engram.statemachine.update import TrainUpdate, Update, reveal_macs, update_macs
 
 _SIGNED_BYTES: Final = 256
 """More than what a transaction has besides its payload."""

@@ -20,9 +20,9 @@ from engram.participant.wallet import Wallet
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.content import Content, Inline, Stored
-from engram.statemachine.phases import Default, Phase, due
-from engram.statemachine.round_errors import NothingDue
-from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.rounds.calendar import Default, Phase, due
+from engram.statemachine.rounds.errors import NothingDue
+from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.open_round import OpenRound

@@ -26,12 +26,12 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import encode
 from engram.primitives.types import Address, Hash
-from engram.statemachine.decision import PPM
 from engram.statemachine.records import Model
-from engram.statemachine.rewards import minimum_opener_bond
-from engram.statemachine.round_records import Round, RoundKind, RoundTerms
+from engram.statemachine.rounds.ranking import PPM
+from engram.statemachine.rounds.records import Round, RoundKind, RoundTerms
+from engram.statemachine.rounds.rewards import minimum_opener_bond
+from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.rules import ENVELOPE_BYTES
-from engram.statemachine.terms import Founding
 from engram.statemachine.transactions.open_round import OpenRound
 
 MOST_ROWS: Final = 1_000

@@ -8,9 +8,9 @@ from engram.participant.duties import fulfil
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.phases import Phase
 from engram.statemachine.records import Model
-from engram.statemachine.round_records import Candidate, Round, RoundKind
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import Candidate, Round, RoundKind
 from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.score_retention import ScoreRetention
 

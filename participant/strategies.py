@@ -22,8 +22,8 @@ from engram.participant.qat import Budget
 from engram.participant.shapes import reached_classes
 from engram.participant.task import Draft, Strategy, Task, network_root
 from engram.statemachine.parameters import BlockSources
-from engram.statemachine.round_records import RoundKind
-from engram.statemachine.update import GrowUpdate, TrainUpdate
+from engram.statemachine.rounds.records import RoundKind
+from engram.statemachine.rounds.update import GrowUpdate, TrainUpdate
 
 _LATER_RATE: Final = 0.3
 """Learning rate from a trained network on."""

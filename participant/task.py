@@ -18,8 +18,8 @@ from engram.participant.limits import whole_of
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.types import Hash
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_records import Round
-from engram.statemachine.update import Update
+from engram.statemachine.rounds.records import Round
+from engram.statemachine.rounds.update import Update
 
 Progress = Callable[[int, float], None]
 """Called by a strategy as it trains, with the step and the batch's loss in nats; what it raises ends the

@@ -22,12 +22,12 @@ from engram.participant.errors import BlobMismatch, RecordMissing, RoundOver
 from engram.participant.patience import watch
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
-from engram.statemachine.draw import draw_parts, draw_seed
 from engram.statemachine.parameters import HasSources, Network, explicit_tensors, parameters_root, sources_of
-from engram.statemachine.phases import Phase, Span, calendar, draw_heights, span_at, span_of
 from engram.statemachine.record import Record, u32
 from engram.statemachine.records import Model, Part, Version
-from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.rounds.calendar import Phase, Span, calendar, draw_heights, span_at, span_of
+from engram.statemachine.rounds.draw import draw_parts, draw_seed
+from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.state import parse_record
 
 R = TypeVar("R", bound=Record)

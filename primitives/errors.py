@@ -8,7 +8,7 @@ The shell maps families to actions in one place (ban, park, stop); RPC and tests
     │ │                        UnknownTag
     │ ├ InvalidKey             BadPublicKey · BadSignature · BadAddress
     │ ├ InvalidProof           ListProofMismatch · SmtProofMismatch · MalformedProof; consensus/errors.py
-    │ ├ InvalidTransaction     leafs in statemachine/errors.py, statemachine/round_errors.py
+    │ ├ InvalidTransaction     leafs in statemachine/errors.py, statemachine/rounds/errors.py
     │ ├ InvalidNetwork         leafs in nn/errors.py
     │ ├ InvalidHeader          ┐
     │ ├ InvalidBody            ├ leafs in consensus/errors.py

@@ -40,12 +40,12 @@ from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.context import BlockContext
 from engram.statemachine.fees import minimum_fee
 from engram.statemachine.parameters import BlockSources
-from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Status
 from engram.statemachine.records import Openers
-from engram.statemachine.round_records import RoundKind, RoundStatus
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import RoundKind, RoundStatus
+from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.state import State
-from engram.statemachine.terms import Founding
 from engram.statemachine.transaction import Transaction, TxPayload, txid
 from engram.statemachine.transactions import TX_TYPES
 from engram.statemachine.transactions.claim_rewards import ClaimRewards

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Final
 from engram.nn.network import NetworkSpec
 from engram.primitives.types import U8, U16, U32, U64, Address, Hash, Size
 from engram.statemachine.record import Lineage, Record, u32, u64
-from engram.statemachine.round_records import Candidate, Commit, Round
+from engram.statemachine.rounds.records import Candidate, Commit, Round
 
 
 class Openers(IntEnum):

@@ -35,7 +35,7 @@ from engram.node.localnet.links import Link
 from engram.node.localnet.nodeprocess import NodeProcess, write_settings
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Address
-from engram.statemachine.round_records import RoundStatus
+from engram.statemachine.rounds.records import RoundStatus
 
 Predicate = Callable[[], Awaitable[bool]]
 

@@ -28,9 +28,9 @@ from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef
 from engram.node.workers import finished, in_worker
 from engram.primitives.types import ZERO_HASH, Address, Hash
-from engram.statemachine.phases import Phase, span_at
 from engram.statemachine.records import Model
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.calendar import Phase, span_at
+from engram.statemachine.rounds.records import Round
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transaction import Transaction, txid
 

@@ -22,11 +22,11 @@ from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef
 from engram.node.threads import Threads
 from engram.primitives.types import ZERO_HASH, Hash
-from engram.statemachine.phases import Phase, span_at
 from engram.statemachine.receipt import Status
 from engram.statemachine.record import Record
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.rounds.calendar import Phase, span_at
+from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.state import parse_record
 
 R = TypeVar("R", bound=Record)

@@ -14,7 +14,7 @@ from engram.node.rpc.proofs import build_bundle
 from engram.node.rpc.render import Renderer
 from engram.statemachine.record import Record
 from engram.statemachine.records import Badge, Model, Part, Reputation, ScoreEntry, Version
-from engram.statemachine.round_records import RoundKind
+from engram.statemachine.rounds.records import RoundKind
 
 R = TypeVar("R", bound=Record)
 

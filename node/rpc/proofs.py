@@ -13,7 +13,7 @@ from engram.primitives import smt
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.record import Record
 from engram.statemachine.records import Model
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.records import Round
 from engram.statemachine.state import leaf_value, record_path
 
 

@@ -23,10 +23,10 @@ from engram.primitives.schema import (
     UnionSchema,
     record,
 )
-from engram.statemachine.phases import Phase, calendar, due, span_at
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Record
-from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.rounds.calendar import Phase, calendar, due, span_at
+from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Transaction, TxPayload, txid
 from engram.statemachine.transactions import TX_TYPES, decode_payload

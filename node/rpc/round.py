@@ -10,7 +10,7 @@ from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import Method, method_of
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.verdicts import verdicts
-from engram.statemachine.round_records import Candidate, Commit, Round
+from engram.statemachine.rounds.records import Candidate, Commit, Round
 
 
 @dataclass(frozen=True)

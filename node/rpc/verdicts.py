@@ -11,8 +11,9 @@ from typing import Any
 from engram.node.rpc.headview import HeadView
 from engram.node.rpc.render import Renderer
 from engram.primitives.types import Hash
-from engram.statemachine.candidates import candidates_of
-from engram.statemachine.decision import (
+from engram.statemachine.records import Model, RetentionPart
+from engram.statemachine.rounds.candidates import candidates_of
+from engram.statemachine.rounds.ranking import (
     fewest_correct,
     generalises,
     ladder,
@@ -22,8 +23,7 @@ from engram.statemachine.decision import (
     sealed_baseline,
     sealed_loss,
 )
-from engram.statemachine.records import Model, RetentionPart
-from engram.statemachine.round_records import Candidate, Round, RoundStatus
+from engram.statemachine.rounds.records import Candidate, Round, RoundStatus
 from engram.statemachine.state import State
 
 

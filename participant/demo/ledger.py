@@ -15,10 +15,10 @@ from engram.participant.demo.scene import Scene
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.keys import parse_address
 from engram.primitives.types import Hash
-from engram.statemachine.decision import PPM
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version
-from engram.statemachine.round_records import Round, RoundKind
+from engram.statemachine.rounds.ranking import PPM
+from engram.statemachine.rounds.records import Round, RoundKind
 
 
 async def report_founding(scene: Scene, round_: Round) -> None:

@@ -30,7 +30,7 @@ from engram.participant.demo.watch import watching
 from engram.participant.strategies import Plan, honest
 from engram.participant.view import ChainView
 from engram.statemachine.records import Model
-from engram.statemachine.round_records import RoundStatus
+from engram.statemachine.rounds.records import RoundStatus
 
 TRAIN_ROUNDS: Final = 3
 

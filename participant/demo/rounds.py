@@ -25,8 +25,8 @@ from engram.participant.task import Strategy
 from engram.participant.view import ChainView
 from engram.primitives.types import Hash
 from engram.statemachine.records import Model, Openers
-from engram.statemachine.round_records import Candidate, Round, RoundKind, RoundStatus, RoundTerms
-from engram.statemachine.terms import Founding
+from engram.statemachine.rounds.records import Candidate, Round, RoundKind, RoundStatus, RoundTerms
+from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.transactions.open_round import OpenRound
 
 AUTHOR_BOND: Final = 5 * COIN

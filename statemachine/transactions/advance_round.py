@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from engram.primitives.types import Address, Hash
 from engram.statemachine.context import BlockContext
-from engram.statemachine.phases import due
-from engram.statemachine.round_errors import NothingDue
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.calendar import due
+from engram.statemachine.rounds.errors import NothingDue
+from engram.statemachine.rounds.records import Round
+from engram.statemachine.rounds.settlement import settle
 from engram.statemachine.rules import Rules
-from engram.statemachine.settlement import settle
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
 

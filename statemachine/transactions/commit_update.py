@@ -12,26 +12,26 @@ from typing import ClassVar
 
 from engram.primitives.types import U8, U64, Address, Hash
 from engram.statemachine.context import BlockContext
-from engram.statemachine.entry import Entry, enter
 from engram.statemachine.money import take
 from engram.statemachine.parameters import HasParameters
-from engram.statemachine.phases import Phase, span_of
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u64
 from engram.statemachine.records import Reservation
-from engram.statemachine.round_errors import (
+from engram.statemachine.rounds.calendar import Phase, span_of
+from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.errors import (
     CommitRepeated,
     EpochFull,
     ReservationFull,
     SlotOutsideWindow,
     WrongPhase,
 )
-from engram.statemachine.round_records import Commit, Round
+from engram.statemachine.rounds.records import Commit, Round
+from engram.statemachine.rounds.terms import reserved_share
+from engram.statemachine.rounds.update import reveal_macs
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.state import State
-from engram.statemachine.terms import reserved_share
 from engram.statemachine.transaction import Cost, Outcome
-from engram.statemachine.update import reveal_macs
 
 
 @dataclass(frozen=True)

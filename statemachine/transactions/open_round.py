@@ -19,16 +19,22 @@ from engram.statemachine.parameters import HasParameters, explicit_tensors, para
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Model, Part, Version
-from engram.statemachine.rewards import give_badge
-from engram.statemachine.round_errors import CommitmentRepeated, ModelOrFounding, RoundAlreadyOpen
-from engram.statemachine.round_records import Round, RoundKind, RoundTerms
+from engram.statemachine.rounds.errors import CommitmentRepeated, ModelOrFounding, RoundAlreadyOpen
+from engram.statemachine.rounds.records import Round, RoundKind, RoundTerms
+from engram.statemachine.rounds.rewards import give_badge
+from engram.statemachine.rounds.settlement import settle
+from engram.statemachine.rounds.terms import (
+    Founding,
+    check_founding,
+    check_opener_bond,
+    check_opening,
+    check_terms,
+)
+from engram.statemachine.rounds.update import brought_tensors, lineages
 from engram.statemachine.rules import LOOKUP_MACS, Rules
 from engram.statemachine.scoring import loading_macs
-from engram.statemachine.settlement import settle
 from engram.statemachine.state import State
-from engram.statemachine.terms import Founding, check_founding, check_opener_bond, check_opening, check_terms
 from engram.statemachine.transaction import Cost, Outcome
-from engram.statemachine.update import brought_tensors, lineages
 
 _RECORDS: Final = 8
 """Round, model, version, and what is left of a round when it ends: badges, reputation, rewards."""

@@ -12,8 +12,9 @@ from engram.primitives.errors import Invalid
 from engram.primitives.types import Address, Hash
 from engram.statemachine.content import Content, carried_blobs, resolve
 from engram.statemachine.context import BlockContext
-from engram.statemachine.entry import Entry, enter
-from engram.statemachine.opening import (
+from engram.statemachine.receipt import Event
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.disclosure import (
     Opening,
     check_commitment,
     check_content,
@@ -23,12 +24,11 @@ from engram.statemachine.opening import (
     read_rows,
     with_draw,
 )
-from engram.statemachine.phases import Phase
-from engram.statemachine.receipt import Event
-from engram.statemachine.round_errors import NotTheOpener
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.errors import NotTheOpener
+from engram.statemachine.rounds.records import Round
+from engram.statemachine.rounds.settlement import abort
 from engram.statemachine.rules import Rules
-from engram.statemachine.settlement import abort
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
 

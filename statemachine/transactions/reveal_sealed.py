@@ -10,14 +10,14 @@ from typing import ClassVar
 
 from engram.primitives.errors import Invalid
 from engram.primitives.types import Address, Hash
-from engram.statemachine.candidates import candidates_of, charge_scoring
 from engram.statemachine.content import Content, carried_blobs, resolve
 from engram.statemachine.context import BlockContext
-from engram.statemachine.entry import Entry, enter
-from engram.statemachine.escrow import sealed_macs
 from engram.statemachine.loading import open_network, version_network
 from engram.statemachine.money import give
-from engram.statemachine.opening import (
+from engram.statemachine.receipt import Event
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.candidates import candidates_of, charge_scoring
+from engram.statemachine.rounds.disclosure import (
     Opening,
     check_commitment,
     check_content,
@@ -26,15 +26,15 @@ from engram.statemachine.opening import (
     publish,
     read_rows,
 )
-from engram.statemachine.phases import Phase
-from engram.statemachine.receipt import Event
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.escrow import sealed_macs
+from engram.statemachine.rounds.records import Round
+from engram.statemachine.rounds.settlement import abort, forfeit_to_pot
+from engram.statemachine.rounds.update import score_proposal
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import DataPart
-from engram.statemachine.settlement import abort, forfeit_to_pot
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
-from engram.statemachine.update import score_proposal
 
 
 @dataclass(frozen=True)

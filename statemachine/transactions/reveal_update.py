@@ -11,32 +11,28 @@ from typing import ClassVar
 
 from engram.primitives.errors import Invalid
 from engram.primitives.types import U8, U64, Address, Hash
-from engram.statemachine.candidates import admit
 from engram.statemachine.content import bring
 from engram.statemachine.context import BlockContext
-from engram.statemachine.decision import improves
-from engram.statemachine.entry import Entry, enter
-from engram.statemachine.escrow import scoring_escrow
 from engram.statemachine.loading import version_network
 from engram.statemachine.money import give
-from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u64
 from engram.statemachine.records import Reservation
-from engram.statemachine.round_errors import (
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.candidates import admit
+from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.errors import (
     BaseMismatch,
     CommitMismatch,
     CommitMissing,
     LossMismatch,
     ParametersMismatch,
 )
-from engram.statemachine.round_records import Candidate, Commit, PartScore, Round
-from engram.statemachine.rules import Rules
-from engram.statemachine.settlement import forfeit_to_pot
-from engram.statemachine.state import State
-from engram.statemachine.transaction import Cost, Outcome
-from engram.statemachine.transactions.commit_update import reveal_share
-from engram.statemachine.update import (
+from engram.statemachine.rounds.escrow import scoring_escrow
+from engram.statemachine.rounds.ranking import improves
+from engram.statemachine.rounds.records import Candidate, Commit, PartScore, Round
+from engram.statemachine.rounds.settlement import forfeit_to_pot
+from engram.statemachine.rounds.update import (
     Proposal,
     Update,
     UpdateClaim,
@@ -50,6 +46,10 @@ from engram.statemachine.update import (
     update_macs,
     update_size,
 )
+from engram.statemachine.rules import Rules
+from engram.statemachine.state import State
+from engram.statemachine.transaction import Cost, Outcome
+from engram.statemachine.transactions.commit_update import reveal_share
 
 
 @dataclass(frozen=True)

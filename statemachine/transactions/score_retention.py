@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from engram.primitives.types import U8, Address, Hash
-from engram.statemachine.candidates import charge_scoring, find_candidate
 from engram.statemachine.context import BlockContext
-from engram.statemachine.entry import Entry, enter
-from engram.statemachine.escrow import retention_macs
 from engram.statemachine.loading import open_network, open_part, version_network
-from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Part
-from engram.statemachine.round_errors import PartNotRetained, RetentionScored
-from engram.statemachine.round_records import Candidate, CandidateId, PartScore, RetentionScore
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.candidates import charge_scoring, find_candidate
+from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.errors import PartNotRetained, RetentionScored
+from engram.statemachine.rounds.escrow import retention_macs
+from engram.statemachine.rounds.records import Candidate, CandidateId, PartScore, RetentionScore
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome

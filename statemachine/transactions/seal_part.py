@@ -7,13 +7,13 @@ from typing import ClassVar
 
 from engram.primitives.types import Address, Hash
 from engram.statemachine.context import BlockContext
-from engram.statemachine.entry import Entry, enter
 from engram.statemachine.money import take
-from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Part
-from engram.statemachine.round_errors import AlreadySealed, CommitmentRepeated, NotAnAuditor
-from engram.statemachine.round_records import Round, SealedByOther
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.errors import AlreadySealed, CommitmentRepeated, NotAnAuditor
+from engram.statemachine.rounds.records import Round, SealedByOther
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome

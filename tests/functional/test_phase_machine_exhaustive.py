@@ -16,11 +16,12 @@ from engram.nn.network import NetworkSpec
 from engram.primitives import keys
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.content import Inline, blob_id
-from engram.statemachine.draw import draw_seed, sample
 from engram.statemachine.parameters import Network, parameters_root, sources_of
-from engram.statemachine.phases import Phase, calendar
 from engram.statemachine.records import Account, Model, Supply
-from engram.statemachine.round_records import Candidate, Commit, Round, RoundStatus
+from engram.statemachine.rounds.calendar import Phase, calendar
+from engram.statemachine.rounds.draw import draw_seed, sample
+from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
+from engram.statemachine.rounds.update import UpdateClaim, commit_digest
 from engram.statemachine.rules import Fees, Rules
 from engram.statemachine.scoring import DataPart, Scorer
 from engram.statemachine.state import State
@@ -31,7 +32,6 @@ from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from engram.statemachine.transactions.seal_part import SealPart
-from engram.statemachine.update import UpdateClaim, commit_digest
 from tests.support.conservation import coins_held
 from tests.support.exploration import Move, World, block_id, explore, moved_coins
 from tests.support.ledger import CHAIN_ID

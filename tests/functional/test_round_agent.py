@@ -14,7 +14,7 @@ from engram.participant.limits import Limits
 from engram.participant.parts import ROUNDS_DIRECTORY
 from engram.participant.selection import Selection
 from engram.participant.wallet import Wallet
-from engram.statemachine.round_records import RoundStatus
+from engram.statemachine.rounds.records import RoundStatus
 from tests.support.round_matter import COIN
 from tests.support.stage import Stage, digits, learner, running_stage, small_model, small_round
 

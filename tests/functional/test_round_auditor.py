@@ -13,9 +13,9 @@ from engram.participant.parts import ROUNDS_DIRECTORY
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.phases import Phase
 from engram.statemachine.records import Account
-from engram.statemachine.round_records import RoundStatus
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from tests.support.round_matter import AUDITOR

@@ -18,9 +18,9 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import encode
 from engram.primitives.types import Hash
-from engram.statemachine.phases import Phase
 from engram.statemachine.records import Account
-from engram.statemachine.round_records import Candidate, Round, RoundStatus
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import Candidate, Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.reveal_update import RevealUpdate

@@ -21,10 +21,10 @@ from engram.participant.task import Strategy
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.phases import Phase
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_records import RoundStatus
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.transactions.score_retention import ScoreRetention
 from tests.support.round_matter import ALICE
 from tests.support.stage import Stage, digits, learner, running_stage, small_model, small_round

@@ -10,9 +10,9 @@ from engram.participant.errors import SecretsNotFound
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.phases import Phase
 from engram.statemachine.records import Account
-from engram.statemachine.round_records import Round, RoundStatus
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
 from tests.support.round_matter import OPENER
 from tests.support.stage import digits, learner, running_stage, small_model, small_round

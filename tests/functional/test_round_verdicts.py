@@ -10,7 +10,7 @@ from engram.participant.adversaries import leaker
 from engram.participant.task import Draft, Task
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.round_records import RoundStatus
+from engram.statemachine.rounds.records import RoundStatus
 from tests.support.stage import QUICK, Stage, digits, learner, running_stage, small_model, small_round
 
 TWO = (0, 1)

@@ -12,8 +12,8 @@ import pytest
 from engram.nn.growth import Growth
 from engram.primitives.types import Address, Hash
 from engram.statemachine.parameters import parameters_root
-from engram.statemachine.phases import Phase
-from engram.statemachine.round_records import Commit, RoundStatus
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import Commit, RoundStatus
 from engram.statemachine.state import State
 from tests.support.rounds import (
     ALICE,
@@ -284,19 +284,21 @@ ATTACKS: dict[Callable[[], None], Guard] = {
     copycat_of_a_reveal: Guard(f"{REVEAL}.find_commit", _any_commit),
     copycat_of_a_commit: Guard(f"{REVEAL}.check_digest", _nothing),
     copycat_of_an_epoch: Guard(
-        "engram.statemachine.decision.takes_lead", lambda rules, lead, loss: loss < lead
+        "engram.statemachine.rounds.ranking.takes_lead", lambda rules, lead, loss: loss < lead
     ),
-    copycat_that_evicts: Guard("engram.statemachine.candidates.rivals", lambda candidates, _: candidates),
-    leaker: Guard("engram.statemachine.conclusion.generalises", lambda *_: True),
-    lone_leaker: Guard("engram.statemachine.decision.generalises", lambda *_: True),
+    copycat_that_evicts: Guard(
+        "engram.statemachine.rounds.candidates.rivals", lambda candidates, _: candidates
+    ),
+    leaker: Guard("engram.statemachine.rounds.conclusion.generalises", lambda *_: True),
+    lone_leaker: Guard("engram.statemachine.rounds.ranking.generalises", lambda *_: True),
     forger_of_the_base: Guard(f"{REVEAL}.check_base", _nothing),
     forger_of_a_block: Guard("engram.nn.growth._check_overlap", _nothing),
-    amnesiac: Guard("engram.statemachine.decision.passes_gate", lambda *_: True),
-    withholding_opener: Guard("engram.statemachine.phases.opener_sealed_opened", lambda _: 99),
-    chooser_of_the_draw: Guard("engram.statemachine.opening.check_nonce", _nothing),
-    opener_of_one_part: Guard("engram.statemachine.opening.check_distinct", _nothing),
+    amnesiac: Guard("engram.statemachine.rounds.ranking.passes_gate", lambda *_: True),
+    withholding_opener: Guard("engram.statemachine.rounds.calendar.opener_sealed_opened", lambda _: 99),
+    chooser_of_the_draw: Guard("engram.statemachine.rounds.disclosure.check_nonce", _nothing),
+    opener_of_one_part: Guard("engram.statemachine.rounds.disclosure.check_distinct", _nothing),
     stranger_with_a_part: Guard("engram.statemachine.transactions.seal_part.check_auditor", _nothing),
-    crowd_of_leakers: Guard("engram.statemachine.candidates.outbids", lambda *_: False),
+    crowd_of_leakers: Guard("engram.statemachine.rounds.candidates.outbids", lambda *_: False),
 }
 
 names = [attack.__name__ for attack in ATTACKS]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from engram.primitives import keys
-from engram.statemachine.phases import Phase
-from engram.statemachine.round_errors import NothingDue
-from engram.statemachine.round_records import Commit, RoundStatus
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.errors import NothingDue
+from engram.statemachine.rounds.records import Commit, RoundStatus
 from engram.statemachine.transactions.advance_round import AdvanceRound
 from tests.support.rounds import (
     ALICE,

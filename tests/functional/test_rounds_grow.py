@@ -10,14 +10,14 @@ import pytest
 from engram.nn.growth import Growth, Policy, adopt
 from engram.nn.layers import Output
 from engram.statemachine.content import blob_id
-from engram.statemachine.decision import threshold_loss
 from engram.statemachine.loading import version_network
 from engram.statemachine.parameters import BlockSources, explicit_tensors
-from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Lineage, u32, u64
 from engram.statemachine.records import BadgeKind, Blob, Reservation, ScoreEntry
-from engram.statemachine.round_records import RoundStatus
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.ranking import threshold_loss
+from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.scoring import growth_macs, network_macs
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.score_retention import ScoreRetention

@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 
 from engram.primitives.keys import PrivateKey
-from engram.statemachine.candidates import places
-from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Receipt
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.candidates import places
 from engram.statemachine.rules import Rules
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from tests.support.ledger import Ledger

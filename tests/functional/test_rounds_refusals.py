@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from engram.statemachine.content import Inline, Stored, blob_id
-from engram.statemachine.phases import Phase
 from engram.statemachine.record import u64
 from engram.statemachine.records import Blob, Part, Reservation
+from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rules import Rules
 from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.commit_update import CommitUpdate

@@ -7,12 +7,12 @@ import numpy as np
 from engram.nn.data import part_bytes
 from engram.statemachine.content import Inline
 from engram.statemachine.errors import BlockBytesExceeded
-from engram.statemachine.escrow import sealed_macs
 from engram.statemachine.fees import price_of_macs
-from engram.statemachine.phases import Phase
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Reputation, ScoreEntry
-from engram.statemachine.round_records import RoundStatus
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.escrow import sealed_macs
+from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transition import BlockExecution

@@ -13,11 +13,11 @@ from engram.nn.network import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import BlockSources
-from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.records import Blob
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.update import TrainUpdate
 from engram.statemachine.transactions.reveal_update import RevealUpdate
-from engram.statemachine.update import TrainUpdate
 from tests.support.rounds import (
     ALICE,
     BOB,

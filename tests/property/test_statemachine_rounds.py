@@ -6,14 +6,14 @@ from itertools import pairwise
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engram.statemachine.decision import ladder, passes_gate, takes_lead, threshold_loss
-from engram.statemachine.draw import draw_parts, sample
 from engram.statemachine.money import issue
-from engram.statemachine.phases import FOREVER, Phase, calendar, due, span_at
 from engram.statemachine.records import RetentionPart, Supply
-from engram.statemachine.retention import entry_bar, limit_parts
-from engram.statemachine.rewards import pay_bounty
-from engram.statemachine.round_records import PartScore, RetentionScore, Round, RoundTerms
+from engram.statemachine.rounds.calendar import FOREVER, Phase, calendar, due, span_at
+from engram.statemachine.rounds.draw import draw_parts, sample
+from engram.statemachine.rounds.ranking import ladder, passes_gate, takes_lead, threshold_loss
+from engram.statemachine.rounds.records import PartScore, RetentionScore, Round, RoundTerms
+from engram.statemachine.rounds.retention import entry_bar, limit_parts
+from engram.statemachine.rounds.rewards import pay_bounty
 from engram.statemachine.rules import Rules
 from tests.support.conservation import coins_held
 from tests.support.ledger import Ledger

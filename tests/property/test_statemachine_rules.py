@@ -23,9 +23,9 @@ from engram.primitives.errors import CodecError, Invalid
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import BlockSources
-from engram.statemachine.phases import Phase
 from engram.statemachine.receipt import Receipt
-from engram.statemachine.round_records import RoundStatus, RoundTerms
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import RoundStatus, RoundTerms
 from engram.statemachine.rules import MAX_INFER_VALUES, MAX_ISSUED, Rules, bounds, check_rules
 from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.advance_round import AdvanceRound

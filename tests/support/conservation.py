@@ -6,7 +6,7 @@ from engram.primitives import smt
 from engram.primitives.types import Hash
 from engram.statemachine.record import Record
 from engram.statemachine.records import Account, Maturing, Supply, Upload
-from engram.statemachine.round_records import Candidate, Commit, Round
+from engram.statemachine.rounds.records import Candidate, Commit, Round
 from engram.statemachine.state import parse_record
 
 

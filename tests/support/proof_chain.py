@@ -17,7 +17,7 @@ from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.parameters import parameters_root
 from engram.statemachine.record import Lineage, Record
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_records import (
+from engram.statemachine.rounds.records import (
     OpenedPart,
     PartScore,
     Round,

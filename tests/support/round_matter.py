@@ -21,13 +21,13 @@ from engram.nn.network import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
-from engram.statemachine.draw import nonce_hash
 from engram.statemachine.parameters import BlockSources
 from engram.statemachine.records import Openers
-from engram.statemachine.round_records import RoundKind, RoundTerms
+from engram.statemachine.rounds.draw import nonce_hash
+from engram.statemachine.rounds.records import RoundKind, RoundTerms
+from engram.statemachine.rounds.terms import Founding
+from engram.statemachine.rounds.update import GrowUpdate, TrainUpdate, Update
 from engram.statemachine.rules import Rules
-from engram.statemachine.terms import Founding
-from engram.statemachine.update import GrowUpdate, TrainUpdate, Update
 from tests.support.ledger import key
 
 COIN = 10**8

@@ -2,7 +2,7 @@
 
 from engram.nn.network import NetworkSpec
 from engram.statemachine.records import Model, RetentionPart
-from engram.statemachine.round_records import Candidate, OpenedPart, PartScore, RetentionScore, Round
+from engram.statemachine.rounds.records import Candidate, OpenedPart, PartScore, RetentionScore, Round
 from tests.support.rounds import make_part, network, train_terms
 
 PARTS = [make_part(index, parts=4) for index in range(4)]

@@ -16,14 +16,15 @@ from engram.primitives.errors import Invalid
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import Inline, blob_id
-from engram.statemachine.draw import draw_parts, draw_seed
 from engram.statemachine.loading import open_part
 from engram.statemachine.parameters import Network, ParameterSources, sources_of
-from engram.statemachine.phases import Phase, Span, calendar, draw_heights
 from engram.statemachine.receipt import Event, Receipt
 from engram.statemachine.record import u32
 from engram.statemachine.records import Account, Badge, Maturing, Model, Part, RecentBlock, Version
-from engram.statemachine.round_records import Candidate, OpenedPart, Round, RoundTerms
+from engram.statemachine.rounds.calendar import Phase, Span, calendar, draw_heights
+from engram.statemachine.rounds.draw import draw_parts, draw_seed
+from engram.statemachine.rounds.records import Candidate, OpenedPart, Round, RoundTerms
+from engram.statemachine.rounds.update import UpdateClaim, commit_digest
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transaction import TxPayload
@@ -35,7 +36,6 @@ from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from engram.statemachine.transactions.score_retention import ScoreRetention
 from engram.statemachine.transactions.seal_part import SealPart
-from engram.statemachine.update import UpdateClaim, commit_digest
 from tests.support.conservation import check_conservation
 from tests.support.ledger import Ledger
 from tests.support.round_matter import (

@@ -15,17 +15,17 @@ from engram.primitives.hashing import Tag, hash_object, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.parameters import Network, ParameterSources, explicit_tensors, sources_of
-from engram.statemachine.phases import Phase
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import Round
+from engram.statemachine.rounds.update import UpdateClaim, commit_digest
 from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.reveal_update import RevealUpdate
-from engram.statemachine.update import UpdateClaim, commit_digest
 from tests.support.round_matter import (
     ALICE,
     NONCE,

@@ -32,7 +32,7 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.records import Model
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.records import Round
 from engram.statemachine.rules import Rules
 from tests.support.dev_node import address_of, dev_spec, running_node
 from tests.support.round_matter import ALICE, AUDITOR, BOB, CAROL, COIN, OPENER

@@ -18,9 +18,9 @@ from engram.nn.tensor import tensor_bytes
 from engram.primitives import smt
 from engram.primitives.codec import encode, to_json
 from engram.statemachine.content import Inline, blob_id
-from engram.statemachine.phases import Phase
 from engram.statemachine.records import Maturing, Supply
-from engram.statemachine.round_records import RoundKind
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import RoundKind
 from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Transaction, signing_message, txid
 from engram.statemachine.transactions import TX_TYPES, decode_payload

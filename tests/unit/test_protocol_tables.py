@@ -14,7 +14,7 @@ from engram.primitives.errors import Invalid, error_classes
 from engram.primitives.hashing import Tag
 from engram.statemachine.record import Lineage
 from engram.statemachine.records import RECORDS, RetentionPart
-from engram.statemachine.round_records import (
+from engram.statemachine.rounds.records import (
     CandidateId,
     EpochResult,
     OpenedPart,
@@ -23,8 +23,8 @@ from engram.statemachine.round_records import (
     RoundTerms,
     SealedByOther,
 )
+from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.rules import Rules, bounds
-from engram.statemachine.terms import Founding
 from engram.statemachine.transactions import TX_TYPES
 from tests.support.source_tree import ROOT
 

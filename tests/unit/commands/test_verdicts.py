@@ -8,8 +8,8 @@ import pytest
 
 from engram.commands.quality import Q24
 from engram.commands.verdicts import due_text, reasons
-from engram.statemachine.phases import Default
-from engram.statemachine.round_records import RoundStatus
+from engram.statemachine.rounds.calendar import Default
+from engram.statemachine.rounds.records import RoundStatus
 
 
 def gate(**changes: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from engram.nn.spec import NetworkLimits
 from engram.primitives.codec import encode
 from engram.statemachine.errors import BadRules, NotActivated, UpgradeRequired
 from engram.statemachine.fees import fee_of, price_of_macs
+from engram.statemachine.rounds.terms import MAX_OPENED_PARTS
 from engram.statemachine.rules import MAX_BLOCK_MACS, Fees, Rules, check_rules
-from engram.statemachine.terms import MAX_OPENED_PARTS
 from engram.statemachine.transaction import Cost
 from engram.statemachine.transactions import TX_TYPES
 from engram.statemachine.transactions.transfer import Transfer

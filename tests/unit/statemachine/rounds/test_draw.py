@@ -6,8 +6,8 @@ from itertools import permutations
 
 import pytest
 
-from engram.statemachine import draw
-from engram.statemachine.draw import draw_parts, draw_seed, nonce_hash, rank, sample
+from engram.statemachine.rounds import draw
+from engram.statemachine.rounds.draw import draw_parts, draw_seed, nonce_hash, rank, sample
 
 
 def tagged(tag: str, *chunks: bytes) -> bytes:

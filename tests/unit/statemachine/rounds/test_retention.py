@@ -7,10 +7,10 @@ import pytest
 
 from engram.nn.fixed import ln_q24
 from engram.primitives.codec import decode, encode
-from engram.statemachine.draw import rank
 from engram.statemachine.records import Model, RetentionPart
-from engram.statemachine.retention import entry_bar, joining_part, limit_parts, next_retention
-from engram.statemachine.round_records import OpenedPart, PartScore, RetentionScore, Round
+from engram.statemachine.rounds.draw import rank
+from engram.statemachine.rounds.records import OpenedPart, PartScore, RetentionScore, Round
+from engram.statemachine.rounds.retention import entry_bar, joining_part, limit_parts, next_retention
 from engram.statemachine.rules import Rules
 from tests.support.round_samples import a_candidate, a_model
 from tests.support.rounds import make_part, train_terms

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from engram.statemachine.decision import ladder
 from engram.statemachine.money import issue
 from engram.statemachine.record import u64
 from engram.statemachine.records import Badge, BadgeKind, Maturing, Reputation, Supply
-from engram.statemachine.rewards import (
+from engram.statemachine.rounds.ranking import ladder
+from engram.statemachine.rounds.records import Candidate
+from engram.statemachine.rounds.rewards import (
     aborts_in_force,
     give_badge,
     minimum_opener_bond,
@@ -16,7 +17,6 @@ from engram.statemachine.rewards import (
     raise_reputation,
     reputation_points,
 )
-from engram.statemachine.round_records import Candidate
 from engram.statemachine.rules import Rules
 from tests.support.ledger import Ledger
 from tests.support.round_samples import MODEL, a_candidate, a_model, a_round

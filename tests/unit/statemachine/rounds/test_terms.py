@@ -6,11 +6,11 @@ import pytest
 
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec
-from engram.statemachine.phases import Phase
 from engram.statemachine.records import RetentionPart
-from engram.statemachine.round_errors import StepTooHeavy, TermsInvalid
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.errors import StepTooHeavy, TermsInvalid
+from engram.statemachine.rounds.terms import check_opening, check_terms, reserved_share
 from engram.statemachine.scoring import network_macs
-from engram.statemachine.terms import check_opening, check_terms, reserved_share
 from tests.support.round_samples import a_model
 from tests.support.rounds import (
     ALICE,

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from engram.statemachine.round_errors import TermsInvalid
-from engram.statemachine.round_records import Round, RoundStatus, RoundTerms
+from engram.statemachine.rounds.errors import TermsInvalid
+from engram.statemachine.rounds.records import Round, RoundStatus, RoundTerms
 from engram.statemachine.rules import Rules
 
 FOREVER: Final = 2**64 - 1

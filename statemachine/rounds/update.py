@@ -32,7 +32,7 @@ from engram.statemachine.parameters import (
 )
 from engram.statemachine.record import Lineage
 from engram.statemachine.records import Model, Part, Version
-from engram.statemachine.round_errors import (
+from engram.statemachine.rounds.errors import (
     ArchitectureMismatch,
     NewClassesMismatch,
     TensorRepeated,
@@ -41,7 +41,7 @@ from engram.statemachine.round_errors import (
     UpdateTooLarge,
     UpdateTooWide,
 )
-from engram.statemachine.round_records import PartScore, Round, RoundKind
+from engram.statemachine.rounds.records import PartScore, Round, RoundKind
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import DataPart, growth_macs, network_macs
 from engram.statemachine.state import State

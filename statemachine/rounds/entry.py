@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
-from engram.statemachine.phases import Phase, span_at
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
-from engram.statemachine.round_errors import RoundEnded, WrongPhase
-from engram.statemachine.round_records import Round, RoundStatus
-from engram.statemachine.settlement import settle
+from engram.statemachine.rounds.calendar import Phase, span_at
+from engram.statemachine.rounds.errors import RoundEnded, WrongPhase
+from engram.statemachine.rounds.records import Round, RoundStatus
+from engram.statemachine.rounds.settlement import settle
 from engram.statemachine.state import State
 
 

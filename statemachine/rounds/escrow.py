@@ -5,10 +5,10 @@ from __future__ import annotations
 from engram.statemachine.fees import price_of_macs
 from engram.statemachine.parameters import HasParameters
 from engram.statemachine.records import Model
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.records import Round
+from engram.statemachine.rounds.update import candidate_macs
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import network_macs
-from engram.statemachine.update import candidate_macs
 
 
 def sealed_macs(rules: Rules, round_: Round, base: HasParameters, proposed: HasParameters) -> int:

@@ -16,7 +16,7 @@ from typing import Final
 
 from engram.nn.fixed import ln_q24
 from engram.statemachine.records import Model, RetentionPart
-from engram.statemachine.round_records import Candidate, RetentionScore, Round
+from engram.statemachine.rounds.records import Candidate, RetentionScore, Round
 from engram.statemachine.rules import Rules
 
 PPM: Final = 1_000_000

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from engram.statemachine.phases import (
+from engram.statemachine.rounds.calendar import (
     FOREVER,
     Default,
     Phase,
@@ -16,8 +16,8 @@ from engram.statemachine.phases import (
     span_at,
     span_of,
 )
-from engram.statemachine.round_errors import TermsInvalid
-from engram.statemachine.round_records import (
+from engram.statemachine.rounds.errors import TermsInvalid
+from engram.statemachine.rounds.records import (
     CandidateId,
     OpenedPart,
     PartScore,

@@ -13,7 +13,7 @@ from engram.statemachine.money import give, pay_miner, take
 from engram.statemachine.parameters import explicit_tensors
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import Lineage
-from engram.statemachine.round_records import Candidate, CandidateId, Round, RoundTerms
+from engram.statemachine.rounds.records import Candidate, CandidateId, Round, RoundTerms
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 

@@ -9,23 +9,23 @@ from engram.nn.errors import BadPart
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import Content, Inline, blob_id, bring, content_size, hold
 from engram.statemachine.context import BlockContext
-from engram.statemachine.draw import draw_parts, draw_seed, nonce_hash
-from engram.statemachine.entry import Entry
-from engram.statemachine.phases import draw_heights
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Part, RecentBlock, ScoreEntry
-from engram.statemachine.round_errors import (
+from engram.statemachine.rounds.calendar import draw_heights
+from engram.statemachine.rounds.draw import draw_parts, draw_seed, nonce_hash
+from engram.statemachine.rounds.entry import Entry
+from engram.statemachine.rounds.errors import (
     CommitmentMismatch,
     DrawNonceMismatch,
     PartNotDrawn,
     PartOpened,
     PartRepeated,
 )
-from engram.statemachine.round_records import OpenedPart, Round
+from engram.statemachine.rounds.records import OpenedPart, Round
+from engram.statemachine.rounds.update import score_baseline
 from engram.statemachine.scoring import DataPart, network_macs
 from engram.statemachine.state import State
-from engram.statemachine.update import score_baseline
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engram.statemachine.decision import threshold_loss
-from engram.statemachine.draw import rank
 from engram.statemachine.records import Model, RetentionPart
-from engram.statemachine.round_records import Candidate, OpenedPart, PartScore, Round
+from engram.statemachine.rounds.draw import rank
+from engram.statemachine.rounds.ranking import threshold_loss
+from engram.statemachine.rounds.records import Candidate, OpenedPart, PartScore, Round
 from engram.statemachine.rules import Rules
 
 

@@ -12,12 +12,10 @@ from engram.nn.loss import LOSSES
 from engram.nn.network import NetworkSpec
 from engram.nn.spec import check_count, check_spec
 from engram.primitives.types import U8, U32, Address
-from engram.statemachine.decision import PPM, is_at_threshold
 from engram.statemachine.parameters import HasParameters
-from engram.statemachine.phases import check_calendar, within
 from engram.statemachine.records import Model, Openers
-from engram.statemachine.rewards import minimum_opener_bond
-from engram.statemachine.round_errors import (
+from engram.statemachine.rounds.calendar import check_calendar, within
+from engram.statemachine.rounds.errors import (
     BondTooLow,
     LossAboveThreshold,
     ModelFrozen,
@@ -26,10 +24,12 @@ from engram.statemachine.round_errors import (
     StepTooHeavy,
     TermsInvalid,
 )
-from engram.statemachine.round_records import RoundKind, RoundTerms
+from engram.statemachine.rounds.ranking import PPM, is_at_threshold
+from engram.statemachine.rounds.records import RoundKind, RoundTerms
+from engram.statemachine.rounds.rewards import minimum_opener_bond
+from engram.statemachine.rounds.update import Sources, Tensors, check_tensors
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.scoring import network_macs
-from engram.statemachine.update import Sources, Tensors, check_tensors
 
 MAX_OPENED_PARTS: Final = 256
 """As many as the records of a round list."""

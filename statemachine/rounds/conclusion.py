@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engram.primitives.types import ZERO_HASH
-from engram.statemachine.candidates import candidates_of, refund, retire
 from engram.statemachine.context import BlockContext
-from engram.statemachine.decision import Rung, generalises, is_at_threshold, ladder, remembers
 from engram.statemachine.money import burn, give
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version
-from engram.statemachine.retention import next_retention
-from engram.statemachine.rewards import give_badge, pay_bounty, raise_reputation, reputation_points
-from engram.statemachine.round_records import Candidate, Round, RoundKind, RoundStatus
+from engram.statemachine.rounds.candidates import candidates_of, refund, retire
+from engram.statemachine.rounds.ranking import Rung, generalises, is_at_threshold, ladder, remembers
+from engram.statemachine.rounds.records import Candidate, Round, RoundKind, RoundStatus
+from engram.statemachine.rounds.retention import next_retention
+from engram.statemachine.rounds.rewards import give_badge, pay_bounty, raise_reputation, reputation_points
 from engram.statemachine.state import State
 
 

@@ -13,15 +13,15 @@ from types import MappingProxyType
 from typing import Final
 
 from engram.primitives.types import ZERO_HASH, Address, Hash
-from engram.statemachine.candidates import candidates_of, refund, retire
-from engram.statemachine.conclusion import decide
 from engram.statemachine.context import BlockContext
 from engram.statemachine.money import burn, forfeit, give, mature, strike
-from engram.statemachine.phases import Default, due
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Model
-from engram.statemachine.rewards import aborts_in_force
-from engram.statemachine.round_records import Commit, EpochResult, Round, RoundStatus
+from engram.statemachine.rounds.calendar import Default, due
+from engram.statemachine.rounds.candidates import candidates_of, refund, retire
+from engram.statemachine.rounds.conclusion import decide
+from engram.statemachine.rounds.records import Commit, EpochResult, Round, RoundStatus
+from engram.statemachine.rounds.rewards import aborts_in_force
 from engram.statemachine.state import State
 
 Step = tuple[Round, tuple[Event, ...]]

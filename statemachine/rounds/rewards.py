@@ -14,11 +14,11 @@ from typing import Final
 
 from engram.primitives.types import Address, Hash
 from engram.statemachine.context import BlockContext
-from engram.statemachine.decision import PPM, Rung, sealed_baseline
 from engram.statemachine.money import burn, mature
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Badge, BadgeKind, Model, Reputation
-from engram.statemachine.round_records import Round
+from engram.statemachine.rounds.ranking import PPM, Rung, sealed_baseline
+from engram.statemachine.rounds.records import Round
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 

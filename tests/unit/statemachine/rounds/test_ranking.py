@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from engram.statemachine.decision import (
+from engram.statemachine.records import RetentionPart
+from engram.statemachine.rounds.ranking import (
     epoch_best,
     generalises,
     improves,
@@ -13,8 +14,7 @@ from engram.statemachine.decision import (
     passes_gate,
     remembers,
 )
-from engram.statemachine.records import RetentionPart
-from engram.statemachine.round_records import Candidate, PartScore, RetentionScore
+from engram.statemachine.rounds.records import Candidate, PartScore, RetentionScore
 from engram.statemachine.rules import Rules
 from tests.support.round_samples import MODEL, a_candidate, a_model, a_round
 
