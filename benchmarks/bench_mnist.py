@@ -13,11 +13,11 @@ import numpy.typing as npt
 from benchmarks.measure import Row, skipped
 from benchmarks.samples import CLASSES, INPUTS, dense
 from engram.nn.network import BlockParameters, NetworkSpec, Parameters
-from engram.participant.architect import dense_network
 from engram.participant.datasets import Dataset, load_mnist_folder
 from engram.participant.errors import DatasetNotFound
-from engram.participant.qat import Budget
-from engram.participant.trainer import evaluate, train
+from engram.participant.training.architect import dense_network
+from engram.participant.training.qat import Budget
+from engram.participant.training.trainer import evaluate, train
 
 HIDDEN: Final = 256
 BATCH: Final = 128

@@ -19,8 +19,8 @@ from engram.commands.verdicts import reasons, verdict_fields, with_verdicts
 if TYPE_CHECKING:
     from engram.participant.agent import Agent, Played
     from engram.participant.datasets import Dataset
-    from engram.participant.qat import Budget
     from engram.participant.task import Strategy
+    from engram.participant.training.qat import Budget
     from engram.participant.wallet import Wallet
     from engram.primitives.types import Hash
 
@@ -98,7 +98,7 @@ def command(
     --json every event is a line of JSON, the result of a round the last.
     """
     from engram.participant.limits import Limits
-    from engram.participant.qat import Budget
+    from engram.participant.training.qat import Budget
 
     context = click.get_current_context()
     if round_ is not None and (model is not None or follow):

@@ -12,13 +12,13 @@ import numpy as np
 from engram.nn.network import BlockParameters
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.errors import RemoteError
-from engram.participant import trainer
-from engram.participant.architect import dense_network
 from engram.participant.datasets import Dataset, concatenate
 from engram.participant.drafting import explicit_sources
-from engram.participant.qat import Budget
 from engram.participant.strategies import train_draft
 from engram.participant.task import Draft, Strategy, Task, network_root
+from engram.participant.training import trainer
+from engram.participant.training.architect import dense_network
+from engram.participant.training.qat import Budget
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import decode
 from engram.primitives.keys import address

@@ -8,7 +8,7 @@ from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec, neurons
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.participant.parts import RoundSecrets
-from engram.participant.shapes import growth_shape
+from engram.participant.training.shapes import growth_shape
 from engram.primitives.types import Address, Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import BlockSources, ParameterSources, growth_bytes, parameter_bytes

@@ -14,13 +14,13 @@ from engram.consensus.chainspec import ChainSpec
 from engram.nn.layers import HiddenBlock
 from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
-from engram.participant.architect import dense_network
 from engram.participant.datasets import Dataset
 from engram.participant.drafting import Caps, Windows, founding_of, round_terms
 from engram.participant.errors import DatasetMismatch, GrowthImpossible
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.selection import Selection
-from engram.participant.shapes import ACTIVATIONS, reached_classes
+from engram.participant.training.architect import dense_network
+from engram.participant.training.shapes import ACTIVATIONS, reached_classes
 from engram.participant.upload import fit_inside
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet

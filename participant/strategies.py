@@ -15,12 +15,12 @@ from engram.nn.layers.block import MAX_SHIFT
 from engram.nn.loss import evaluate_loss
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
-from engram.participant import trainer
 from engram.participant.datasets import Dataset
 from engram.participant.drafting import explicit_sources
-from engram.participant.qat import Budget
-from engram.participant.shapes import reached_classes
 from engram.participant.task import Draft, Strategy, Task, network_root
+from engram.participant.training import trainer
+from engram.participant.training.qat import Budget
+from engram.participant.training.shapes import reached_classes
 from engram.statemachine.parameters import BlockSources
 from engram.statemachine.rounds.records import RoundKind
 from engram.statemachine.rounds.update import GrowUpdate, TrainUpdate

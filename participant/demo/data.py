@@ -10,7 +10,7 @@ import numpy as np
 
 from engram.participant.datasets import Dataset, concatenate, load_digits, load_mnist_folder
 from engram.participant.errors import NotEnoughRows
-from engram.participant.qat import Budget
+from engram.participant.training.qat import Budget
 
 OLD_CLASSES: Final = range(6)
 NEW_CLASSES: Final = range(6, 10)

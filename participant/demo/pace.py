@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from engram.participant import trainer
-from engram.participant.architect import dense_network
 from engram.participant.demo.data import DemoData
 from engram.participant.drafting import Windows
+from engram.participant.training import trainer
+from engram.participant.training.architect import dense_network
 
 PHASE_BLOCKS: Final = 8
 """Blocks come at random: eight of half a second are over within one second once in a thousand times."""

@@ -12,7 +12,6 @@ import numpy as np
 
 from engram.nn.growth import Policy
 from engram.participant import adversaries, drafting
-from engram.participant.architect import dense_network
 from engram.participant.auditor import Auditor
 from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
@@ -22,6 +21,7 @@ from engram.participant.demo.scene import Scene
 from engram.participant.opener import Opener
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.task import Strategy
+from engram.participant.training.architect import dense_network
 from engram.participant.view import ChainView
 from engram.primitives.types import Hash
 from engram.statemachine.records import Model, Openers

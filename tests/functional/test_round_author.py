@@ -11,9 +11,9 @@ import pytest
 
 from engram.participant.errors import VersionMismatch
 from engram.participant.limits import Limits, Price, price_of, whole_of
-from engram.participant.qat import Budget
 from engram.participant.strategies import Plan, honest
 from engram.participant.task import Draft, Progress, Strategy, Task
+from engram.participant.training.qat import Budget
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import encode

@@ -14,10 +14,10 @@ from engram.commands.participate import strategy_of
 from engram.nn.layers import DenseRelu, DenseSquare
 from engram.nn.network import forward
 from engram.participant.export import pull_version
-from engram.participant.qat import Budget
 from engram.participant.selection import Selection
 from engram.participant.strategies import Plan, honest
 from engram.participant.task import Strategy
+from engram.participant.training.qat import Budget
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash

@@ -24,10 +24,10 @@ from engram.participant.opener import Opener
 from engram.participant.opening import ModelPlan, RoundPlan, draft_founding, draft_round
 from engram.participant.parts import ROUNDS_DIRECTORY
 from engram.participant.patience import PatientClient
-from engram.participant.qat import Budget
 from engram.participant.selection import Selection
 from engram.participant.strategies import Plan, honest
 from engram.participant.task import Strategy
+from engram.participant.training.qat import Budget
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash

@@ -10,7 +10,7 @@ from engram.commands.values import LABELS, SHARE, WIDTHS, WINDOW_LENGTHS, WINDOW
 from engram.nn.growth import Policy
 from engram.nn.loss import LOSSES
 from engram.participant.drafting import Windows
-from engram.participant.shapes import ACTIVATIONS
+from engram.participant.training.shapes import ACTIVATIONS
 from engram.statemachine.records import Openers
 
 

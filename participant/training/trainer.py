@@ -14,9 +14,9 @@ from engram.nn.growth import Growth, forward_frozen, grown_spec, merge_parameter
 from engram.nn.loss import Score, score
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
-from engram.participant.architect import SAMPLE_ROWS, grown_network
 from engram.participant.datasets import Dataset
-from engram.participant.qat import Budget, fit
+from engram.participant.training.architect import SAMPLE_ROWS, grown_network
+from engram.participant.training.qat import Budget, fit
 
 Progress = Callable[[int, float], None]
 """Called with the step and the batch's loss in nats."""

@@ -18,8 +18,8 @@ from engram.nn.network import BlockParameters, Parameters
 from engram.nn.spec import NetworkSpec, component_count
 from engram.participant.datasets import Dataset
 from engram.participant.errors import NotEnoughRows
-from engram.participant.qat import FINENESS, activate
-from engram.participant.shapes import growth_shape, hidden_block
+from engram.participant.training.qat import FINENESS, activate
+from engram.participant.training.shapes import growth_shape, hidden_block
 
 SAMPLE_ROWS = 512
 HIDDEN_SPREAD = 30.0

@@ -20,7 +20,7 @@ from engram.nn.layers import DenseRelu, HiddenBlock, Output
 from engram.nn.network import BlockParameters, Parameters
 from engram.nn.spec import NetworkSpec, component_classes, hidden_columns, layer_widths
 from engram.participant.datasets import Dataset
-from engram.participant.loss_gradients import loss_gradient
+from engram.participant.training.gradients import loss_gradient
 
 Array = npt.NDArray[np.float32]
 NATS_PER_UNIT = 2.0**-16

@@ -11,9 +11,10 @@ from engram.nn.loss import Score
 from engram.nn.network import BlockParameters, Parameters, forward
 from engram.nn.parameters import prove_bounds
 from engram.nn.spec import NetworkLimits, NetworkSpec
-from engram.participant import datasets, trainer
-from engram.participant.architect import dense_network
-from engram.participant.qat import Budget
+from engram.participant import datasets
+from engram.participant.training import trainer
+from engram.participant.training.architect import dense_network
+from engram.participant.training.qat import Budget
 
 SOFTMAX = 1
 Q24 = 2**24

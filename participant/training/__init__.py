@@ -1,0 +1,1 @@
+"""How a participant makes weights: shapes, first drafts, quantisation-aware training. No chain."""
