@@ -97,7 +97,7 @@ def command(
     commit's secret is on disk before the commit is sent: call it again after a crash and it is revealed. With
     --json every event is a line of JSON, the result of a round the last.
     """
-    from engram.participant.limits import Limits
+    from engram.participant.pricing import Limits
     from engram.participant.training.qat import Budget
 
     context = click.get_current_context()

@@ -103,7 +103,7 @@ class Session:
         import asyncio
 
         from engram.node.datadir import find_run_info
-        from engram.participant.patience import PatientClient
+        from engram.participant.reconnect import PatientClient
         from engram.participant.wallet import Wallet
 
         key, url = self.unlock(), self.url

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from engram.participant.duties import fulfil
 from engram.participant.errors import SecretsNotFound
 from engram.participant.notices import Notice, Report
+from engram.participant.obligations import fulfil
 from engram.participant.opener import content_of
 from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
 from engram.participant.view import ChainView

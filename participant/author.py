@@ -17,7 +17,6 @@ from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
 from engram.node.workers import finished
 from engram.participant.committing import ADMITTED, Commitments
-from engram.participant.duties import REFUSALS, refusal_code
 from engram.participant.errors import (
     BondAboveLimit,
     FeeAboveLimit,
@@ -26,9 +25,10 @@ from engram.participant.errors import (
     TrainingStopped,
 )
 from engram.participant.journal import CommitSecret, Journal
-from engram.participant.limits import Limits, bonds_held, check_price, price_of, whole_of
 from engram.participant.notices import Notice, Report
+from engram.participant.obligations import REFUSALS, refusal_code
 from engram.participant.opener import settle_round
+from engram.participant.pricing import Limits, bonds_held, check_price, price_of, whole_of
 from engram.participant.retention import score_candidates
 from engram.participant.task import Draft, Progress, Strategy, Task, unwatched, verify_baseline
 from engram.participant.view import ChainView

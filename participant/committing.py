@@ -9,9 +9,9 @@ import secrets
 from dataclasses import replace
 from typing import Any, Final
 
-from engram.participant.duties import LATE, REFUSALS, refusal_code
 from engram.participant.errors import RoundOver
 from engram.participant.journal import CommitSecret, Journal
+from engram.participant.obligations import LATE, REFUSALS, refusal_code
 from engram.participant.upload import UPLOAD_WINDOW, fit_inside
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet

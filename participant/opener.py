@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from engram.participant.duties import LATE, REFUSALS, fulfil, refusal_code
 from engram.participant.errors import RoundOver, SecretsNotFound
 from engram.participant.notices import Notice, Report
+from engram.participant.obligations import LATE, REFUSALS, fulfil, refusal_code
 from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
-from engram.participant.patience import watch
+from engram.participant.reconnect import watch
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.hashing import Tag, tagged_hash

@@ -14,7 +14,7 @@ from engram.nn.loss import score
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
 from engram.participant.errors import VersionMismatch
-from engram.participant.limits import whole_of
+from engram.participant.pricing import whole_of
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.types import Hash
 from engram.statemachine.records import Model, Version

@@ -19,7 +19,7 @@ from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
 from engram.node.client import RpcClient
 from engram.participant.errors import BlobMismatch, RecordMissing, RoundOver
-from engram.participant.patience import watch
+from engram.participant.reconnect import watch
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import HasSources, Network, explicit_tensors, parameters_root, sources_of

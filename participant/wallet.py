@@ -11,7 +11,7 @@ from typing import Any, Final
 from engram.node.client import RpcClient
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, RemoteError, ReplacementFee
 from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
-from engram.participant.patience import watch
+from engram.participant.reconnect import watch
 from engram.participant.upload import Upload
 from engram.primitives.codec import decode, encode, from_json
 from engram.primitives.errors import Invalid

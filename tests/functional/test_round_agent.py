@@ -10,8 +10,8 @@ import pytest
 
 from engram.participant.agent import Agent, Played
 from engram.participant.errors import AlreadyPlaying, BondAboveLimit, DatasetMismatch, NoOpenRound
-from engram.participant.limits import Limits
 from engram.participant.parts import ROUNDS_DIRECTORY
+from engram.participant.pricing import Limits
 from engram.participant.selection import Selection
 from engram.participant.wallet import Wallet
 from engram.statemachine.rounds.records import RoundStatus

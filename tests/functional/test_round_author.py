@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engram.participant.errors import VersionMismatch
-from engram.participant.limits import Limits, Price, price_of, whole_of
+from engram.participant.pricing import Limits, Price, price_of, whole_of
 from engram.participant.strategies import Plan, honest
 from engram.participant.task import Draft, Progress, Strategy, Task
 from engram.participant.training.qat import Budget

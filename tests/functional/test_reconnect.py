@@ -9,7 +9,7 @@ import pytest
 
 from engram.node.errors import NodeUnreachable
 from engram.participant.notices import Notice
-from engram.participant.patience import PatientClient
+from engram.participant.reconnect import PatientClient
 from engram.participant.wallet import Wallet
 from tests.support.dev_node import address_of
 from tests.support.round_matter import ALICE
