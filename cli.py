@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
                 arguments, prog_name, complete_var, standalone_mode=False, obj=asked, **extra
             )
         except (Exception, KeyboardInterrupt) as error:
-            failures = import_module("engram.commands.failures")
+            failures = import_module("engram.commands.support.failures")
             status = failures.report(error, arguments, as_json=asked.get("as_json", False))
         sys.exit(status)
 

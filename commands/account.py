@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.amounts import format_coins
-from engram.commands.options import Group, choosing_key, with_key, with_session
-from engram.commands.sending import settled, with_wait
-from engram.commands.session import Session
+from engram.commands.support.options import Group, choosing_key, with_key, with_session
+from engram.commands.support.sending import settled, with_wait
+from engram.commands.support.session import Session
+from engram.commands.support.units import format_coins
 
 if TYPE_CHECKING:
     from engram.participant.wallet import Wallet

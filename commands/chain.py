@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.amounts import in_coins
 from engram.commands.hexadecimal import HASH
-from engram.commands.options import Group, with_session
-from engram.commands.output import ID_DIGITS, Column, short
-from engram.commands.session import Session
+from engram.commands.support.options import Group, with_session
+from engram.commands.support.output import ID_DIGITS, Column, short
+from engram.commands.support.session import Session
+from engram.commands.support.units import in_coins
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -83,7 +83,7 @@ def headers(session: Session, first: int | None, last: int) -> None:
 @with_session
 def spec(session: Session) -> None:
     """Print the ChainSpec as JSON: every constant of the chain, ready for `engram init --spec`."""
-    from engram.commands.output import print_json
+    from engram.commands.support.output import print_json
 
     print_json(session.call("chain_spec"))
 

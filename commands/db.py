@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from engram.commands.options import Group, with_session
-from engram.commands.session import Session
+from engram.commands.support.options import Group, with_session
+from engram.commands.support.session import Session
 
 
 @click.group("db", cls=Group)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from engram.commands.errors import DirectoryNotEmpty, DirectoryNotWritable
-from engram.commands.options import Command
+from engram.commands.support.errors import DirectoryNotEmpty, DirectoryNotWritable
+from engram.commands.support.options import Command
 
 if TYPE_CHECKING:
     from engram.participant.demo.play import DemoOptions
@@ -82,7 +82,7 @@ def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path
     from engram.node.process import use_one_blas_thread
 
     use_one_blas_thread()
-    from engram.commands.demo_screen import screen, show_report
+    from engram.commands.support.demo_screen import screen, show_report
     from engram.participant.demo.play import DemoOptions
 
     to_stderr = json_path is not None and str(json_path) == "-"

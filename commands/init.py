@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.amounts import parse_coins
-from engram.commands.options import Command, data_dir_option, json_flag
-from engram.commands.session import Session
+from engram.commands.support.options import Command, data_dir_option, json_flag
+from engram.commands.support.session import Session
+from engram.commands.support.units import parse_coins
 
 if TYPE_CHECKING:
     from engram.consensus.chainspec import Allocation, ChainSpec

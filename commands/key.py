@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from engram.commands.errors import SeedInvalid
-from engram.commands.options import Group, with_key, with_passphrase, with_session
-from engram.commands.output import Column
-from engram.commands.session import Session
+from engram.commands.support.errors import SeedInvalid
+from engram.commands.support.options import Group, with_key, with_passphrase, with_session
+from engram.commands.support.output import Column
+from engram.commands.support.session import Session
 
 
 @click.group("key", cls=Group)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engram.commands.amounts import COINS, SPARKS_PER_COIN
-from engram.commands.options import Group, json_flag, with_passphrase
-from engram.commands.output import Column, short
-from engram.commands.session import Session
+from engram.commands.support.options import Group, json_flag, with_passphrase
+from engram.commands.support.output import Column, short
+from engram.commands.support.session import Session
+from engram.commands.support.units import COINS, SPARKS_PER_COIN
 
 if TYPE_CHECKING:
     from engram.consensus.chainspec import ChainSpec

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from engram.commands.amounts import format_coins
-from engram.commands.options import Group, with_session
-from engram.commands.output import Column
-from engram.commands.session import Session
+from engram.commands.support.options import Group, with_session
+from engram.commands.support.output import Column
+from engram.commands.support.session import Session
+from engram.commands.support.units import format_coins
 
 
 @click.group("mempool", cls=Group)

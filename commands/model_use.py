@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.files import check_free, output_option
 from engram.commands.hexadecimal import HASH
-from engram.commands.lookup import ask_model, find_model, model_argument
-from engram.commands.options import Command, with_key, with_session
-from engram.commands.predictions import ChosenRows, show_predictions, with_rows
-from engram.commands.sending import send_made, with_fee
-from engram.commands.session import Session
+from engram.commands.support.files import check_free, output_option
+from engram.commands.support.lookup import ask_model, find_model, model_argument
+from engram.commands.support.options import Command, with_key, with_session
+from engram.commands.support.predictions import ChosenRows, show_predictions, with_rows
+from engram.commands.support.sending import send_made, with_fee
+from engram.commands.support.session import Session
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engram.commands.amounts import COINS, format_coins
-from engram.commands.completion import complete_files, complete_models
-from engram.commands.lookup import find_model, find_round, round_argument
-from engram.commands.options import Command, refuse_given, with_key, with_session
-from engram.commands.selecting import selection_of, with_selection
-from engram.commands.session import Session
-from engram.commands.telling import Teller
-from engram.commands.verdicts import reasons, verdict_fields, with_verdicts
+from engram.commands.support.completion import complete_files, complete_models
+from engram.commands.support.lookup import find_model, find_round, round_argument
+from engram.commands.support.options import Command, refuse_given, with_key, with_session
+from engram.commands.support.progress import Teller
+from engram.commands.support.selecting import selection_of, with_selection
+from engram.commands.support.session import Session
+from engram.commands.support.units import COINS, format_coins
+from engram.commands.support.verdicts import reasons, verdict_fields, with_verdicts
 
 if TYPE_CHECKING:
     from engram.participant.agent import Agent, Played

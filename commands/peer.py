@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.options import Group, with_session
-from engram.commands.output import Column, short
-from engram.commands.session import Session
+from engram.commands.support.options import Group, with_session
+from engram.commands.support.output import Column, short
+from engram.commands.support.session import Session
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

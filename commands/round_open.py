@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engram.commands.amounts import COINS, format_coins
-from engram.commands.completion import complete_keys
-from engram.commands.lookup import find_model, model_argument
-from engram.commands.options import Command, refuse_given, with_key, with_session
-from engram.commands.round_fields import calendar_fields, kind_name
-from engram.commands.selecting import selection_of, with_selection
-from engram.commands.session import Session
-from engram.commands.values import WIDTHS, WINDOW_LENGTHS, PartOfOne
+from engram.commands.support.completion import complete_keys
+from engram.commands.support.lookup import find_model, model_argument
+from engram.commands.support.options import Command, refuse_given, with_key, with_session
+from engram.commands.support.param_types import WIDTHS, WINDOW_LENGTHS, PartOfOne
+from engram.commands.support.round_fields import calendar_fields, kind_name
+from engram.commands.support.selecting import selection_of, with_selection
+from engram.commands.support.session import Session
+from engram.commands.support.units import COINS, format_coins
 
 if TYPE_CHECKING:
     from engram.participant.opening import ModelPlan, RoundPlan

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engram.commands.amounts import SPARKS_PER_COIN
-from engram.commands.options import Command, Function, data_dir_option, json_flag, with_passphrase
-from engram.commands.session import Session
+from engram.commands.support.options import Command, Function, data_dir_option, json_flag, with_passphrase
+from engram.commands.support.session import Session
+from engram.commands.support.units import SPARKS_PER_COIN
 from engram.node.config import SETTINGS, Setting
 
 if TYPE_CHECKING:

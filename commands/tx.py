@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.amounts import COINS, in_coins
 from engram.commands.hexadecimal import HASH, HEX
-from engram.commands.options import Group, with_key, with_session
-from engram.commands.sending import send, show_status, with_fee
-from engram.commands.session import Session
+from engram.commands.support.options import Group, with_key, with_session
+from engram.commands.support.sending import send, show_status, with_fee
+from engram.commands.support.session import Session
+from engram.commands.support.units import COINS, in_coins
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engram.commands.amounts import format_coins
-from engram.commands.output import short
+from engram.commands.support.output import short
+from engram.commands.support.units import format_coins
 from engram.consensus.chainspec import ChainSpec, load_spec
 from engram.node.config import Config
 from engram.node.datadir import write_spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engram.commands.verdicts import reasons, with_verdicts
+from engram.commands.support.verdicts import reasons, with_verdicts
 from engram.participant.adversaries import leaker
 from engram.participant.task import Draft, Task
 from engram.participant.wallet import Wallet

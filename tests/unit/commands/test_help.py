@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from engram.cli import COMMANDS, main
-from engram.commands.options import AS_JSON, Command
+from engram.commands.support.options import AS_JSON, Command
 from tests.unit.test_cli import HEAVY
 
 ASKS_NOTHING = ("demo", "init", "localnet", "run", "participate")

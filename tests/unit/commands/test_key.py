@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engram.commands.session import Session
+from engram.commands.support.session import Session
 from engram.node.datadir import KEYS_DIRECTORY
 from engram.node.keystore import Keystore
 from engram.primitives.keys import PrivateKey

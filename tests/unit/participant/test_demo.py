@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engram.commands.failures import report
+from engram.commands.support.failures import report
 from engram.participant.datasets import Dataset
 from engram.participant.demo.cast import AUTHORS, PURSE, Cast
 from engram.participant.demo.data import DIGITS, NEW_CLASSES, OLD_CLASSES, DemoData, demo_data

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram.commands.amounts import MAX_SPARKS, format_coins, parse_coins
+from engram.commands.support.units import MAX_SPARKS, format_coins, parse_coins
 
 SPARKS = st.integers(0, MAX_SPARKS)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from engram.commands.output import SHORT_DIGITS
+from engram.commands.support.output import SHORT_DIGITS
 
 _PATIENCE_S: Final = 2.0
 
@@ -56,7 +56,7 @@ def _ids(items: list[dict[str, Any]], incomplete: str, help_of: Any) -> list[Com
 def _asked(ctx: click.Context, method: str) -> list[dict[str, Any]]:
     import asyncio
 
-    from engram.commands.session import Session
+    from engram.commands.support.session import Session
     from engram.primitives.errors import ChainError
 
     rpc = ctx.params.get("rpc") or os.environ.get("ENGRAM_RPC")

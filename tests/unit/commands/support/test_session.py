@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engram.commands.errors import IdAmbiguous, IdNotFound
-from engram.commands.lookup import chosen
-from engram.commands.session import Session
+from engram.commands.support.errors import IdAmbiguous, IdNotFound
+from engram.commands.support.lookup import chosen
+from engram.commands.support.session import Session
 from engram.node.datadir import RunInfo, find_run_info, write_run_info
 from engram.primitives.errors import BadAddress
 from tests.support.cli import Shell

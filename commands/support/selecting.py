@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.completion import complete_data
-from engram.commands.values import LABELS, SHARE
+from engram.commands.support.completion import complete_data
+from engram.commands.support.param_types import LABELS, SHARE
 
 if TYPE_CHECKING:
     from engram.participant.selection import Selection

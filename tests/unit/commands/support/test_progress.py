@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from engram.commands.telling import Teller
+from engram.commands.support.progress import Teller
 from engram.participant.notices import Notice
 
 COMMITTED = Notice("epoch 0: committed", "committed", epoch=0, bond=250_000_000)
 PLAY = """
-from engram.commands.telling import Teller
+from engram.commands.support.progress import Teller
 from engram.participant.notices import Notice
 with Teller(as_json=False, player="bob") as teller:
     for step in range(1, 11):

@@ -5,7 +5,7 @@ import sys
 import click
 import pytest
 
-from engram.commands.demo_screen import show_report
+from engram.commands.support.demo_screen import show_report
 from engram.participant.demo.report import AttackRow, DemoReport, NodeRow, VersionRow
 
 BADGES = ["auditor: auditor", "participation: leaker"]

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from engram.cli import main
-from engram.commands.failures import exit_status, report
+from engram.commands.support.failures import exit_status, report
 from engram.node.errors import CorruptStore, KeyNotFound, NodeUnreachable, RemoteError
 from engram.participant.errors import NotIncluded, TransactionRefused
 from engram.primitives.errors import ChainError

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from engram.commands import round_open
-from engram.commands.values import LABELS, SHARE, WIDTHS, WINDOW_LENGTHS, WINDOWS, PartOfOne
+from engram.commands.support.param_types import LABELS, SHARE, WIDTHS, WINDOW_LENGTHS, WINDOWS, PartOfOne
 from engram.nn.growth import Policy
 from engram.nn.loss import LOSSES
 from engram.participant.drafting import Windows

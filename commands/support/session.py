@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from engram.commands import output
-from engram.commands.errors import ForeignNode, KeyNotChosen, PassphraseMissing
+from engram.commands.support import output
+from engram.commands.support.errors import ForeignNode, KeyNotChosen, PassphraseMissing
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

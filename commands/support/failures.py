@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from engram.commands.options import AS_JSON
+from engram.commands.support.options import AS_JSON
 from engram.primitives.errors import ChainError, NotReady, StorageError, error_classes
 
 USAGE, DATA, UNREACHABLE, INTERNAL, IO, LATER, NOT_ALLOWED, INTERRUPTED = 64, 65, 69, 70, 74, 75, 77, 130

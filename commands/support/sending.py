@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engram.commands.amounts import COINS, format_coins
-from engram.commands.session import Session
+from engram.commands.support.session import Session
+from engram.commands.support.units import COINS, format_coins
 
 if TYPE_CHECKING:
     from engram.participant.wallet import Wallet

@@ -14,8 +14,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from engram.commands.amounts import format_coins
-from engram.commands.output import PIPE_WIDTH, short
+from engram.commands.support.output import PIPE_WIDTH, short
+from engram.commands.support.units import format_coins
 from engram.participant.demo.report import DemoReport, VersionRow
 from engram.participant.demo.stage import Stage
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engram.commands.completion import complete_models, complete_rounds
-from engram.commands.errors import IdAmbiguous, IdNotFound
-from engram.commands.output import short
+from engram.commands.support.completion import complete_models, complete_rounds
+from engram.commands.support.errors import IdAmbiguous, IdNotFound
+from engram.commands.support.output import short
 
 if TYPE_CHECKING:
-    from engram.commands.session import Session
+    from engram.commands.support.session import Session
     from engram.node.client import RpcClient
 
 ID_DIGITS: Final = 64

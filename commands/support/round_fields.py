@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from engram.commands.amounts import format_coins
-from engram.commands.output import short
 from engram.commands.quality import accuracy, mean_loss
-from engram.commands.verdicts import due_text, verdict_fields
+from engram.commands.support.output import short
+from engram.commands.support.units import format_coins
+from engram.commands.support.verdicts import due_text, verdict_fields
 
 
 def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:

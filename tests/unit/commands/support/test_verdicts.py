@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engram.commands.quality import Q24
-from engram.commands.verdicts import due_text, reasons
+from engram.commands.support.verdicts import due_text, reasons
 from engram.statemachine.rounds.calendar import Default
 from engram.statemachine.rounds.records import RoundStatus
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from engram.commands.completion import complete_data
-from engram.commands.errors import RowsInvalid
-from engram.commands.output import Column
-from engram.commands.session import Session
+from engram.commands.support.completion import complete_data
+from engram.commands.support.errors import RowsInvalid
+from engram.commands.support.output import Column
+from engram.commands.support.session import Session
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
 
-from engram.commands.amounts import format_coins
-from engram.commands.output import print_fields
+from engram.commands.support.output import print_fields
+from engram.commands.support.units import format_coins
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
-from engram.commands.completion import complete_keys
-from engram.commands.session import Session
+from engram.commands.support.completion import complete_keys
+from engram.commands.support.session import Session
 
 Function = TypeVar("Function", bound=Callable[..., None])
 

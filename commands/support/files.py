@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from engram.commands.errors import FileExistsAlready
+from engram.commands.support.errors import FileExistsAlready
 
 
 def output_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -1,0 +1,1 @@
+"""What commands share: options, sessions, output. No command stands here."""
