@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.hexadecimal import HASH
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import ID_DIGITS, Column, short
+from engram.commands.support.param_types import HASH
 from engram.commands.support.session import Session
 from engram.commands.support.units import in_coins
 

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from engram.commands import model_use
-from engram.commands.quality import accuracy, mean_loss
 from engram.commands.support.lookup import ask_model, model_argument
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column, short
 from engram.commands.support.session import Session
+from engram.commands.support.units import accuracy, mean_loss
 
 
 @click.group("model", cls=Group)

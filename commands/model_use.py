@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.hexadecimal import HASH
 from engram.commands.support.files import check_free, output_option
 from engram.commands.support.lookup import ask_model, find_model, model_argument
 from engram.commands.support.options import Command, with_key, with_session
+from engram.commands.support.param_types import HASH
 from engram.commands.support.predictions import ChosenRows, show_predictions, with_rows
 from engram.commands.support.sending import send_made, with_fee
 from engram.commands.support.session import Session

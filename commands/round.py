@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands import round_open, round_play
-from engram.commands.quality import accuracy, mean_loss
 from engram.commands.support.completion import complete_models
 from engram.commands.support.files import check_free, output_option
 from engram.commands.support.lookup import find_model, find_round, round_argument
@@ -17,7 +16,7 @@ from engram.commands.support.output import Column, short
 from engram.commands.support.round_fields import kind_name, round_fields, status_name
 from engram.commands.support.sending import send_made, with_fee
 from engram.commands.support.session import Session
-from engram.commands.support.units import format_coins
+from engram.commands.support.units import accuracy, format_coins, mean_loss
 from engram.commands.support.verdicts import with_verdicts
 
 if TYPE_CHECKING:

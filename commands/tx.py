@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.hexadecimal import HASH, HEX
 from engram.commands.support.options import Group, with_key, with_session
+from engram.commands.support.param_types import HASH, HEX
 from engram.commands.support.sending import send, show_status, with_fee
 from engram.commands.support.session import Session
 from engram.commands.support.units import COINS, in_coins

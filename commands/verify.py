@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands.hexadecimal import HASH
-from engram.commands.quality import accuracy, mean_loss
 from engram.commands.support.options import Command, json_flag
 from engram.commands.support.output import print_fields, print_json
+from engram.commands.support.param_types import HASH
+from engram.commands.support.units import accuracy, mean_loss
 
 if TYPE_CHECKING:
     from engram.consensus.proof import ProofReport

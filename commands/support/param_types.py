@@ -1,6 +1,4 @@
-"""Values on the command line that are more than a number or a name: labels, shares, widths, windows, parts of
-one.
-"""
+"""Types of command line arguments that click lacks: labels, shares, widths, windows, fractions, hexadecimal."""
 
 from __future__ import annotations
 
@@ -114,3 +112,27 @@ LABELS: Final = Labels()
 SHARE: Final = Share()
 WIDTHS: Final = Widths()
 WINDOW_LENGTHS: Final = Windows()
+
+
+class Hexadecimal(click.ParamType[bytes]):
+    """A click parameter of hexadecimal digits; its value is bytes."""
+
+    def __init__(self, name: str, size_bytes: int | None = None) -> None:
+        self.name = name
+        self._size_bytes = size_bytes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """The bytes. Refuses other characters and lengths as wrong usage."""
+        if isinstance(value, bytes):
+            return value
+        try:
+            raw = bytes.fromhex(value)
+        except ValueError:
+            self.fail(f"{value!r} is not hexadecimal", param, ctx)
+        if self._size_bytes not in (None, len(raw)):
+            self.fail(f"{2 * (self._size_bytes or 0)} hexadecimal digits, not {len(value)}", param, ctx)
+        return raw
+
+
+HASH: Final = Hexadecimal("id", 32)
+HEX: Final = Hexadecimal("hex")

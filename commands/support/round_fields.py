@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from engram.commands.quality import accuracy, mean_loss
 from engram.commands.support.output import short
-from engram.commands.support.units import format_coins
+from engram.commands.support.units import accuracy, format_coins, mean_loss
 from engram.commands.support.verdicts import due_text, verdict_fields
 
 

@@ -1,4 +1,4 @@
-"""Coins on the command line ↔ sparks in the protocol, exactly: decimal text, never floating point."""
+"""Units on the command line, exactly: coins to and from sparks, and means and shares of losses for people."""
 
 from __future__ import annotations
 
@@ -63,3 +63,16 @@ class Coins(click.ParamType[int]):
 
 
 COINS: Final = Coins()
+
+
+Q24: Final = 2**24
+
+
+def mean_loss(loss: int, rows: int) -> str:
+    """Nats a row, of an exact sum in Q24 nats; nothing where no row was scored."""
+    return f"{loss / rows / Q24:.4f}" if rows else "-"
+
+
+def accuracy(correct: int, rows: int) -> str:
+    """Percent of the rows that are right; nothing where no row was scored."""
+    return f"{100 * correct / rows:.2f} %" if rows else "-"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from engram.commands.quality import mean_loss
 from engram.commands.support.output import short
+from engram.commands.support.units import mean_loss
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

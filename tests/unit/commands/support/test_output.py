@@ -6,8 +6,8 @@ from dataclasses import replace
 import click
 import pytest
 
-from engram.commands.quality import accuracy, mean_loss
 from engram.commands.support.output import Column, print_fields, print_table, short, show
+from engram.commands.support.units import accuracy, mean_loss
 
 COLUMNS = (Column("name", lambda row: row[0]), Column("number", lambda row: row[1], right=True))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engram.commands.quality import Q24
+from engram.commands.support.units import Q24
 from engram.commands.support.verdicts import due_text, reasons
 from engram.statemachine.rounds.calendar import Default
 from engram.statemachine.rounds.records import RoundStatus
