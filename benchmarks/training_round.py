@@ -14,8 +14,8 @@ from engram.nn.data import part_bytes
 from engram.nn.growth import Policy
 from engram.nn.loss import score
 from engram.nn.network import forward, predict
-from engram.participant.drafting import Caps, Windows, explicit_sources, founding_of, round_terms
 from engram.participant.parts import RoundSecrets, SaltedPart
+from engram.participant.round_plan import Caps, Windows, explicit_sources, founding_of, round_terms
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Hash

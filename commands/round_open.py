@@ -18,7 +18,7 @@ from engram.commands.support.session import Session
 from engram.commands.support.units import COINS, format_coins
 
 if TYPE_CHECKING:
-    from engram.participant.opening import ModelPlan, RoundPlan
+    from engram.participant.round_plan import ModelPlan, RoundPlan
     from engram.participant.wallet import Wallet
 
 LOSSES: Final = {"softmax_cross_entropy": 1, "squared_error": 2, "zero_one": 3}
@@ -181,7 +181,7 @@ def open_round(session: Session, model: str | None, auditors: tuple[str, ...], *
 
     async def action(wallet: Wallet) -> dict[str, Any]:
         from engram.participant.opener import Opener, secrets_path
-        from engram.participant.opening import draft_founding, draft_round
+        from engram.participant.round_plan import draft_founding, draft_round
 
         if model is None:
             opening = await draft_founding(wallet, plan, founding)
@@ -221,7 +221,7 @@ def open_round(session: Session, model: str | None, auditors: tuple[str, ...], *
 
 def _model_plan(options: dict[str, Any]) -> ModelPlan:
     """The founding's options, taken out of all."""
-    from engram.participant.opening import ModelPlan
+    from engram.participant.round_plan import ModelPlan
 
     return ModelPlan(
         loss_kind=LOSSES[options.pop("loss")],
@@ -239,7 +239,7 @@ def _model_plan(options: dict[str, Any]) -> ModelPlan:
 
 def _round_plan(options: dict[str, Any], auditors: tuple[bytes, ...]) -> RoundPlan:
     """The other options."""
-    from engram.participant.opening import RoundPlan
+    from engram.participant.round_plan import RoundPlan
 
     data, seed = selection_of(options), options.pop("seed")
     return RoundPlan(

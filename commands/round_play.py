@@ -84,7 +84,7 @@ def seal(session: Session, round_: str | None, seed: int, **options: Any) -> Non
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.auditor import Auditor, sealed_path
-            from engram.participant.opening import sealed_part
+            from engram.participant.round_plan import sealed_part
 
             identity = await _audited(wallet, round_)
             secrets = await sealed_part(wallet, data, identity, seed)

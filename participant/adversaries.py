@@ -13,7 +13,7 @@ from engram.nn.network import BlockParameters
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.errors import RemoteError
 from engram.participant.datasets import Dataset, concatenate
-from engram.participant.drafting import explicit_sources
+from engram.participant.round_plan import explicit_sources
 from engram.participant.strategies import train_draft
 from engram.participant.task import Draft, Strategy, Task, network_root
 from engram.participant.training import trainer

@@ -13,10 +13,10 @@ from engram.participant.export import load_version, pull_version
 from engram.participant.journal import Journal
 from engram.participant.notices import Notice, Report
 from engram.participant.opener import ended
-from engram.participant.opening import check_inputs
 from engram.participant.pricing import Limits
 from engram.participant.reconnect import watch
 from engram.participant.rewards import claim_mature
+from engram.participant.round_plan import check_inputs
 from engram.participant.strategies import Donor
 from engram.participant.task import Progress, Strategy
 from engram.participant.view import ChainView

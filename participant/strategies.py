@@ -16,7 +16,7 @@ from engram.nn.loss import evaluate_loss
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
 from engram.participant.datasets import Dataset
-from engram.participant.drafting import explicit_sources
+from engram.participant.round_plan import explicit_sources
 from engram.participant.task import Draft, Strategy, Task, network_root
 from engram.participant.training import trainer
 from engram.participant.training.qat import Budget

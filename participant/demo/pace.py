@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from engram.participant.demo.data import DemoData
-from engram.participant.drafting import Windows
+from engram.participant.round_plan import Windows
 from engram.participant.training import trainer
 from engram.participant.training.architect import dense_network
 

@@ -11,7 +11,7 @@ from engram.participant.demo.cast import Cast
 from engram.participant.demo.data import DemoData
 from engram.participant.demo.report import DemoReport
 from engram.participant.demo.stage import Stage
-from engram.participant.drafting import Windows
+from engram.participant.round_plan import Windows
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 

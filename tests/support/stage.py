@@ -21,9 +21,9 @@ from engram.participant.author import Author, EpochReport
 from engram.participant.journal import Journal
 from engram.participant.notices import Notice
 from engram.participant.opener import Opener
-from engram.participant.opening import ModelPlan, RoundPlan, draft_founding, draft_round
 from engram.participant.parts import ROUNDS_DIRECTORY
 from engram.participant.reconnect import PatientClient
+from engram.participant.round_plan import ModelPlan, RoundPlan, draft_founding, draft_round
 from engram.participant.selection import Selection
 from engram.participant.strategies import Plan, honest
 from engram.participant.task import Strategy

@@ -11,8 +11,8 @@ from engram.participant.demo.cast import AUTHORS, PURSE, Cast
 from engram.participant.demo.data import DIGITS, NEW_CLASSES, OLD_CLASSES, DemoData, demo_data
 from engram.participant.demo.pace import windows_for
 from engram.participant.demo.report import expect, mean_loss
-from engram.participant.drafting import Windows
 from engram.participant.errors import NotEnoughRows, UnexpectedOutcome
+from engram.participant.round_plan import Windows
 
 
 def shares(data: DemoData) -> list[Dataset]:

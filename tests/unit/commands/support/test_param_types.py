@@ -9,7 +9,7 @@ from engram.commands import round_open
 from engram.commands.support.param_types import LABELS, SHARE, WIDTHS, WINDOW_LENGTHS, WINDOWS, PartOfOne
 from engram.nn.growth import Policy
 from engram.nn.loss import LOSSES
-from engram.participant.drafting import Windows
+from engram.participant.round_plan import Windows
 from engram.participant.training.shapes import ACTIVATIONS
 from engram.statemachine.records import Openers
 
