@@ -1,4 +1,4 @@
-"""Types of command line arguments that click lacks: labels, shares, widths, windows, fractions, hexadecimal."""
+"""Types of command line arguments that click lacks: labels, shares, widths, windows, hexadecimal."""
 
 from __future__ import annotations
 

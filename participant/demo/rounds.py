@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from engram.nn.growth import Policy
-from engram.participant import adversaries, drafting
+from engram.participant import adversaries, round_plan
 from engram.participant.auditor import Auditor
 from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
@@ -93,18 +93,20 @@ class Rounds:
             *(spec, (), (), int(Policy.STRICT), int(Openers.FOUNDER), SOFTMAX),
             *(THRESHOLD_PPM, EPSILON_PPM, DELTA_PPM),
         )
-        caps = drafting.Caps.for_network((await self._view.spec()).rules, spec, self._data.size.rows)
+        caps = round_plan.Caps.for_network((await self._view.spec()).rules, spec, self._data.size.rows)
         secrets = self._secrets(rows, self._data.size.parts)
         terms = self._terms(secrets, RoundKind.TRAIN, self._data.size.rows, caps)
         audited = self._data.auditor_old[0]
-        payload = OpenRound(terms, founding=drafting.founding_of(spec, parameters, template))
+        payload = OpenRound(terms, founding=round_plan.founding_of(spec, parameters, template))
         return await self._play(payload, secrets, audited, honest, cheats, copies=True)
 
     async def train(self, number: int, model_id: Hash, honest: Mapping[str, Strategy]) -> Played:
         """Another TRAIN round, for a version that is not good enough yet, over fresh parts."""
         rows, audited = self._data.founder_old[number], self._data.auditor_old[number]
         version = await self._view.head_version(await self._view.get(Model, model_id))
-        caps = drafting.Caps.for_network((await self._view.spec()).rules, version.spec, self._data.size.again)
+        caps = round_plan.Caps.for_network(
+            (await self._view.spec()).rules, version.spec, self._data.size.again
+        )
         secrets = self._secrets(rows, self._data.size.parts)
         terms = self._terms(secrets, RoundKind.TRAIN, self._data.size.again, caps)
         payload = OpenRound(terms, model=model_id)
@@ -116,7 +118,7 @@ class Rounds:
         """A GROW round that teaches the other digits."""
         version = await self._view.head_version(await self._view.get(Model, model_id))
         size, rules = self._data.size, (await self._view.spec()).rules
-        caps = drafting.Caps.for_growth(rules, version.spec, size.neurons, len(NEW_CLASSES), size.rows)
+        caps = round_plan.Caps.for_growth(rules, version.spec, size.neurons, len(NEW_CLASSES), size.rows)
         secrets = self._secrets(self._data.founder_all, size.parts)
         payload = OpenRound(self._terms(secrets, RoundKind.GROW, size.rows, caps), model=model_id)
         return await self._play(payload, secrets, self._data.auditor_all, honest, cheats, copies=False)
@@ -209,8 +211,8 @@ class Rounds:
         salted = split_parts(rows, parts, rows.rows // parts, self._rng, os.urandom)
         return RoundSecrets(os.urandom(32), tuple(salted))
 
-    def _terms(self, secrets: RoundSecrets, kind: RoundKind, rows: int, caps: drafting.Caps) -> RoundTerms:
-        return drafting.round_terms(
+    def _terms(self, secrets: RoundSecrets, kind: RoundKind, rows: int, caps: round_plan.Caps) -> RoundTerms:
+        return round_plan.round_terms(
             secrets,
             kind=kind,
             new_classes=len(NEW_CLASSES) if kind == RoundKind.GROW else 0,
