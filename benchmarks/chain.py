@@ -15,7 +15,7 @@ from engram.consensus.context import block_context
 from engram.consensus.difficulty import next_bits
 from engram.consensus.genesis import NOBODY, Genesis
 from engram.consensus.pow import meets_target, pow_digest
-from engram.node.chain.importer import Importer, Outcome
+from engram.node.chain.importer import Importer, ImportStatus
 from engram.node.chain.recovery import open_chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.storage.cache import VerificationCache
@@ -126,7 +126,7 @@ class FilledChain:
     def take(self, block: Block, importer: Importer | None = None) -> BlockRef:
         """Imports a block; the head stays where the block is a sibling of it."""
         imported = (importer or self._importer).import_block(block, self.head, LATE_MS)
-        if imported.answer.outcome not in (Outcome.EXTENDED, Outcome.SIDE):
+        if imported.answer.outcome not in (ImportStatus.EXTENDED, ImportStatus.SIDE):
             raise RuntimeError(f"the block was not taken: {imported.answer}")
         self.head = imported.head
         return self.head

@@ -15,7 +15,7 @@ from engram.nn.growth import Policy
 from engram.nn.loss import score
 from engram.nn.network import forward, predict
 from engram.participant.parts import RoundSecrets, SaltedPart
-from engram.participant.round_plan import Caps, Windows, explicit_sources, founding_of, round_terms
+from engram.participant.round_plan import Caps, RoundWindows, explicit_sources, founding_of, round_terms
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Hash
@@ -85,7 +85,7 @@ class TrainingRound:
             validation=self._validation,
             sealed=1,
             epochs=1,
-            windows=Windows.shortest(rules),
+            windows=RoundWindows.shortest(rules),
             caps=Caps.for_network(rules, self._spec, PART_ROWS),
             opener_bond=_BOND,
             author_bond=_BOND,

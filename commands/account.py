@@ -8,7 +8,7 @@ import click
 
 from engram.commands.support.options import Group, choosing_key, with_key, with_session
 from engram.commands.support.sending import settled, with_wait
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import format_coins
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def command() -> None:
 @click.argument("account", required=False)
 @choosing_key
 @with_session
-def show(session: Session, account: str | None) -> None:
+def show(session: CommandSession, account: str | None) -> None:
     """Show an account: a key's name or an address; by default the only key's."""
     result = session.call("account_get", address=session.address(account))
     maturing = result.get("maturing", [])
@@ -44,7 +44,7 @@ def show(session: Session, account: str | None) -> None:
 @with_wait
 @with_key
 @with_session
-def claim(session: Session, wait: bool) -> None:
+def claim(session: CommandSession, wait: bool) -> None:
     """Turn mature rewards into spendable coins."""
     from engram.participant.rewards import claim_mature
 

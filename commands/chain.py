@@ -10,7 +10,7 @@ import click
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import ID_DIGITS, Column, short
 from engram.commands.support.param_types import HASH
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import in_coins
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def command() -> None:
 
 @command.command("info", example="engram chain info\nengram chain info --rpc http://127.0.0.1:8645 --json")
 @with_session
-def info(session: Session) -> None:
+def info(session: CommandSession) -> None:
     """Show the node, its chain and its head."""
     result = session.call("node_info")
     session.show(result, result.items())
@@ -32,7 +32,7 @@ def info(session: Session) -> None:
 
 @command.command("head", example="engram chain head --json")
 @with_session
-def head(session: Session) -> None:
+def head(session: CommandSession) -> None:
     """Show the best block."""
     result = session.call("chain_head")
     session.show(result, _dated(result))
@@ -41,7 +41,7 @@ def head(session: Session) -> None:
 @command.command("header", example="engram chain header 7\nengram chain header 00b1f2…")
 @click.argument("block")
 @with_session
-def header(session: Session, block: str) -> None:
+def header(session: CommandSession, block: str) -> None:
     """Show the header of a block, named by height or id."""
     result = session.call("chain_header", **_named(block))
     session.show(result, _dated(result))
@@ -50,7 +50,7 @@ def header(session: Session, block: str) -> None:
 @command.command("block", example="engram chain block 7\nengram chain block 7 --json")
 @click.argument("block")
 @with_session
-def show_block(session: Session, block: str) -> None:
+def show_block(session: CommandSession, block: str) -> None:
     """Show a block, named by height or id, with its transactions and receipts."""
     result = session.call("chain_block", **_named(block))
     session.show(result, [(name, in_coins(value)) for name, value in _dated(result)])
@@ -60,7 +60,7 @@ def show_block(session: Session, block: str) -> None:
 @click.option("--first", type=click.IntRange(0), help="Height to begin at.")
 @click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @with_session
-def headers(session: Session, first: int | None, last: int) -> None:
+def headers(session: CommandSession, first: int | None, last: int) -> None:
     """List the headers of the last blocks, or from a height on."""
 
     async def action(client: RpcClient) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ def headers(session: Session, first: int | None, last: int) -> None:
 
 @command.command("spec", example="engram chain spec > chain.json")
 @with_session
-def spec(session: Session) -> None:
+def spec(session: CommandSession) -> None:
     """Print the ChainSpec as JSON: every constant of the chain, ready for `engram init --spec`."""
     from engram.commands.support.output import print_json
 
@@ -92,7 +92,7 @@ def spec(session: Session) -> None:
 @click.option("--height", type=click.IntRange(0), help="Until the head has this height.")
 @click.option("--blocks", type=click.IntRange(1), help="Until the head is so many blocks higher.")
 @with_session
-def wait(session: Session, height: int | None, blocks: int | None) -> None:
+def wait(session: CommandSession, height: int | None, blocks: int | None) -> None:
     """Wait for the chain to grow; woken by the node, never by a clock."""
     if (height is None) == (blocks is None):
         raise click.UsageError("say either --height or --blocks", click.get_current_context())

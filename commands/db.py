@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from engram.commands.support.options import Group, with_session
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 
 
 @click.group("db", cls=Group)
@@ -16,7 +16,7 @@ def command() -> None:
 @command.command("check", example="engram db check\nengram db check --blocks 1000 --data-dir ~/node1")
 @click.option("--blocks", type=click.IntRange(1), help="Check the last so many blocks only; default: all.")
 @with_session
-def check(session: Session, blocks: int | None) -> None:
+def check(session: CommandSession, blocks: int | None) -> None:
     """Read every block, receipt, state change and index entry and see that they belong together."""
     from engram.node.chain.maintenance import check_data_dir
 
@@ -26,7 +26,7 @@ def check(session: Session, blocks: int | None) -> None:
 
 @command.command("reindex", example="engram db reindex")
 @with_session
-def reindex(session: Session) -> None:
+def reindex(session: CommandSession) -> None:
     """Throw the database away and rebuild it from the block files, executing every block again."""
     from engram.node.chain.maintenance import reindex_data_dir
 
@@ -34,6 +34,6 @@ def reindex(session: Session) -> None:
     session.show(result, result.items())
 
 
-def _progress(session: Session, height: int) -> None:
+def _progress(session: CommandSession, height: int) -> None:
     if height % 1_000 == 0:
         session.note(f"height {height}")

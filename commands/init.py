@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.support.options import Command, data_dir_option, json_flag
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import parse_coins
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def command(
         raise click.UsageError(
             "--allocate and --genesis-time are for the local chain only", click.get_current_context()
         )
-    session = Session(as_json=as_json, data_dir=data_dir)
+    session = CommandSession(as_json=as_json, data_dir=data_dir)
     chosen = None
     if spec is None and chain in (None, "local") and not allocations and genesis_time_ms is None:
         chosen = _standing_local(session.config.data_dir)

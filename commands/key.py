@@ -9,7 +9,7 @@ import click
 from engram.commands.support.errors import SeedInvalid
 from engram.commands.support.options import Group, with_key, with_passphrase, with_session
 from engram.commands.support.output import Column
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 
 
 @click.group("key", cls=Group)
@@ -21,7 +21,7 @@ def command() -> None:
 @click.argument("name")
 @with_passphrase
 @with_session
-def new(session: Session, name: str) -> None:
+def new(session: CommandSession, name: str) -> None:
     """Make a random key, encrypted under a passphrase, and print its address."""
     _create(session, name, seed=None)
 
@@ -30,7 +30,7 @@ def new(session: Session, name: str) -> None:
 @click.argument("name")
 @with_passphrase
 @with_session
-def import_seed(session: Session, name: str) -> None:
+def import_seed(session: CommandSession, name: str) -> None:
     """Make a key from a 32-byte seed, read as 64 hexadecimal digits from standard input."""
     stdin = sys.stdin
     prompted = stdin.isatty()
@@ -46,7 +46,7 @@ def import_seed(session: Session, name: str) -> None:
 
 @command.command("list", example="engram key list")
 @with_session
-def list_keys(session: Session) -> None:
+def list_keys(session: CommandSession) -> None:
     """List the keys: names, addresses, files. Needs no passphrase."""
     columns = (
         Column("name", lambda row: row["name"]),
@@ -65,7 +65,7 @@ def list_keys(session: Session) -> None:
 @click.option("--public-key", is_flag=True, help="Show the public key too; asks for the passphrase.")
 @with_key
 @with_session
-def show(session: Session, name: str | None, public_key: bool) -> None:
+def show(session: CommandSession, name: str | None, public_key: bool) -> None:
     """Show one key's address and file; by default the only key's."""
     entry = session.key_entry(name)
     result = {"name": entry.name, "address": session.address(entry.name), "file": str(entry.path)}
@@ -76,7 +76,7 @@ def show(session: Session, name: str | None, public_key: bool) -> None:
 
 @command.command("node", example="engram key node")
 @with_session
-def node(session: Session) -> None:
+def node(session: CommandSession) -> None:
     """Show the public key that names the node of the data directory to its peers."""
     from engram.node.datadir import NODE_KEY_NAME
     from engram.node.keystore import load_node_key
@@ -86,7 +86,7 @@ def node(session: Session) -> None:
     session.show(result, result.items())
 
 
-def _create(session: Session, name: str, seed: bytes | None) -> None:
+def _create(session: CommandSession, name: str, seed: bytes | None) -> None:
     from engram.node.errors import KeyExists
 
     keystore = session.keystore

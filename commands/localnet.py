@@ -16,7 +16,7 @@ import click
 
 from engram.commands.support.options import Group, json_flag, with_passphrase
 from engram.commands.support.output import Column, short
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, SPARKS_PER_COIN
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def up(
     from engram.node.localnet import background
     from engram.node.localnet.localnet import HASHES_PER_S
 
-    session = Session(as_json=as_json, passphrase_file=passphrase_file)
+    session = CommandSession(as_json=as_json, passphrase_file=passphrase_file)
     place = _folder(folder)
     asks_for_new = (nodes, coins, hashes_per_s) != (None, None, None) or names
     if not background.members(place):
@@ -104,7 +104,7 @@ def up(
 @json_flag
 def status(folder: Path | None, as_json: bool) -> None:
     """Show every node: where it answers, its head, its peers."""
-    _show(Session(as_json=as_json), _folder(folder))
+    _show(CommandSession(as_json=as_json), _folder(folder))
 
 
 @command.command("down", example="engram localnet down\nengram localnet down --delete")
@@ -123,15 +123,15 @@ def down(folder: Path | None, delete: bool, as_json: bool) -> None:
         if not any(place.iterdir()):
             place.rmdir()
     result = {"dir": str(place), "stopped": stopped, "deleted": delete}
-    Session(as_json=as_json).show(result, result.items())
+    CommandSession(as_json=as_json).show(result, result.items())
 
 
 def _folder(given: Path | None) -> Path:
-    return (given or Session(as_json=True).config.data_dir / "localnet").resolve()
+    return (given or CommandSession(as_json=True).config.data_dir / "localnet").resolve()
 
 
 def _make(
-    session: Session, place: Path, nodes: int, names: tuple[str, ...], coins: int, hashes_per_s: int
+    session: CommandSession, place: Path, nodes: int, names: tuple[str, ...], coins: int, hashes_per_s: int
 ) -> None:
     """A new network whose keys are in every node's directory, so that any node serves any of them."""
     from engram.consensus.chainspec import Allocation, local
@@ -149,7 +149,7 @@ def _make(
         background.make(place, spec, miners, hashes_per_s, Path(keys))
 
 
-def _say_how(session: Session, place: Path) -> None:
+def _say_how(session: CommandSession, place: Path) -> None:
     """How the network that runs now is used."""
     from engram.node.datadir import KEYS_DIRECTORY
     from engram.node.localnet import background
@@ -162,7 +162,7 @@ def _say_how(session: Session, place: Path) -> None:
         session.note(f"its keys sign with ENGRAM_PASSPHRASE={PASSPHRASE}, unless they were made with another")
 
 
-def _show(session: Session, place: Path) -> None:
+def _show(session: CommandSession, place: Path) -> None:
     from dataclasses import asdict
 
     from engram.node.localnet import background

@@ -6,7 +6,7 @@ import click
 
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import format_coins
 
 
@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command("info", example="engram mempool info")
 @with_session
-def info(session: Session) -> None:
+def info(session: CommandSession) -> None:
     """Show how much waits, and how much may."""
     result = session.call("mempool_info")
     session.show(result, result.items())
@@ -25,7 +25,7 @@ def info(session: Session) -> None:
 
 @command.command("list", example="engram mempool list --json")
 @with_session
-def list_waiting(session: Session) -> None:
+def list_waiting(session: CommandSession) -> None:
     """List what waits, best paying first."""
     from engram.statemachine.transactions import TX_TYPES
 

@@ -8,7 +8,7 @@ import click
 
 from engram.commands.support.options import Group, choosing_key, with_session
 from engram.commands.support.output import Column, short
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -21,7 +21,7 @@ def command() -> None:
 
 @command.command("status", example="engram miner status")
 @with_session
-def status(session: Session) -> None:
+def status(session: CommandSession) -> None:
     """Show whether the node mines, for whom and how fast."""
     result = session.call("miner_status")
     session.show(result, result.items())
@@ -32,7 +32,7 @@ def status(session: Session) -> None:
 @click.option("--max-hashes-per-s", type=click.IntRange(0), help="Limit of all threads together; 0 is none.")
 @choosing_key
 @with_session
-def start(session: Session, address: str | None, max_hashes_per_s: int | None) -> None:
+def start(session: CommandSession, address: str | None, max_hashes_per_s: int | None) -> None:
     """Mine until told to stop."""
     chosen = address or session.key
     result = session.call(
@@ -46,7 +46,7 @@ def start(session: Session, address: str | None, max_hashes_per_s: int | None) -
 
 @command.command("stop", example="engram miner stop")
 @with_session
-def stop(session: Session) -> None:
+def stop(session: CommandSession) -> None:
     """Stop mining."""
     result = session.call("miner_stop", admin=True)
     session.show(result, result.items())
@@ -55,7 +55,7 @@ def stop(session: Session) -> None:
 @command.command("mine", example="engram miner mine 10")
 @click.argument("blocks", type=click.IntRange(1), default=1)
 @with_session
-def mine(session: Session, blocks: int) -> None:
+def mine(session: CommandSession, blocks: int) -> None:
     """Mine a number of blocks now, one by default, and list them."""
     columns = (
         Column("height", lambda row: row["height"], right=True),

@@ -10,7 +10,7 @@ from engram.commands import model_use
 from engram.commands.support.lookup import ask_model, model_argument
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column, short
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import accuracy, mean_loss
 
 
@@ -24,7 +24,7 @@ def command() -> None:
 
 @command.command("list", example="engram model list")
 @with_session
-def list_models(session: Session) -> None:
+def list_models(session: CommandSession) -> None:
     """List the models of the chain."""
     columns = (
         Column("model", lambda row: short(row["id"])),
@@ -42,7 +42,7 @@ def list_models(session: Session) -> None:
 @command.command("show", example="engram model show\nengram model show 3fa2 --json")
 @model_argument
 @with_session
-def show(session: Session, model: str | None) -> None:
+def show(session: CommandSession, model: str | None) -> None:
     """Show one model: its rules, its current version and what it must not forget."""
     from engram.nn.growth import Policy
     from engram.nn.loss import LOSSES
@@ -81,7 +81,7 @@ def show(session: Session, model: str | None) -> None:
 @command.command("versions", example="engram model versions")
 @model_argument
 @with_session
-def versions(session: Session, model: str | None) -> None:
+def versions(session: CommandSession, model: str | None) -> None:
     """List the versions of a model, from founding on."""
     columns = (
         Column("version", lambda row: row["number"], right=True),
@@ -103,7 +103,7 @@ def versions(session: Session, model: str | None) -> None:
 @command.command("scores", example="engram model scores --json")
 @model_argument
 @with_session
-def scores(session: Session, model: str | None) -> None:
+def scores(session: CommandSession, model: str | None) -> None:
     """List the ledger: what each version scored on each part."""
     columns = (
         Column("version", lambda row: row["version"], right=True),
@@ -118,7 +118,7 @@ def scores(session: Session, model: str | None) -> None:
 @command.command("badges", example="engram model badges")
 @model_argument
 @with_session
-def badges(session: Session, model: str | None) -> None:
+def badges(session: CommandSession, model: str | None) -> None:
     """List the badges given for work on a model."""
     from engram.statemachine.records import BadgeKind
 
@@ -134,7 +134,7 @@ def badges(session: Session, model: str | None) -> None:
 @command.command("reputation", example="engram model reputation")
 @model_argument
 @with_session
-def reputation(session: Session, model: str | None) -> None:
+def reputation(session: CommandSession, model: str | None) -> None:
     """List who removed how much of a model's sealed loss, in millionths."""
     columns = (
         Column("address", lambda row: row["address"]),

@@ -13,7 +13,7 @@ from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.param_types import HASH
 from engram.commands.support.predictions import ChosenRows, show_predictions, with_rows
 from engram.commands.support.sending import send_made, with_fee
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -34,7 +34,7 @@ version_option = click.option("--version", type=click.IntRange(0), help="Number;
 @version_option
 @with_session
 def predict(
-    session: Session,
+    session: CommandSession,
     model: str | None,
     chosen: ChosenRows,
     version: int | None,
@@ -59,7 +59,7 @@ def predict(
 @with_key
 @with_session
 def infer(
-    session: Session,
+    session: CommandSession,
     model: str | None,
     chosen: ChosenRows,
     version: int | None,
@@ -84,7 +84,7 @@ def infer(
 @output_option("model.proof")
 @with_session
 def prove(
-    session: Session,
+    session: CommandSession,
     model: str | None,
     version: int | None,
     checkpoint: bytes | None,
@@ -109,7 +109,7 @@ def prove(
 @version_option
 @output_option("model.npz")
 @with_session
-def pull(session: Session, model: str | None, version: int | None, output: Path, force: bool) -> None:
+def pull(session: CommandSession, model: str | None, version: int | None, output: Path, force: bool) -> None:
     """Download a version: its integers as .npz, its record as .json, its root recomputed from the bytes."""
     check_free(output, output.with_suffix(".json"), force=force)
 
@@ -131,7 +131,7 @@ def pull(session: Session, model: str | None, version: int | None, output: Path,
 @with_key
 @with_session
 def score(
-    session: Session, model: str | None, part: bytes, version: int | None, fee: int | None, wait: bool
+    session: CommandSession, model: str | None, part: bytes, version: int | None, fee: int | None, wait: bool
 ) -> None:
     """Have every node score a version on a part; the ledger keeps the result."""
 
@@ -155,7 +155,7 @@ def score(
 @with_fee
 @with_key
 @with_session
-def publish(session: Session, data: str, classes: int | None, fee: int | None, wait: bool) -> None:
+def publish(session: CommandSession, data: str, classes: int | None, fee: int | None, wait: bool) -> None:
     """Publish labelled rows as a part of no round, such as a test set, for `score`."""
 
     async def make(wallet: Wallet) -> TxPayload:

@@ -12,12 +12,12 @@ from engram.commands.support.lookup import find_model, find_round, round_argumen
 from engram.commands.support.options import Command, refuse_given, with_key, with_session
 from engram.commands.support.progress import Teller
 from engram.commands.support.selecting import selection_of, with_selection
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
 from engram.commands.support.verdicts import reasons, verdict_fields, with_verdicts
 
 if TYPE_CHECKING:
-    from engram.participant.agent import Agent, Played
+    from engram.participant.agent import Agent, AgentResult
     from engram.participant.datasets import Dataset
     from engram.participant.task import Strategy
     from engram.participant.training.qat import Budget
@@ -75,7 +75,7 @@ TRAINING: Final = (
 @with_key
 @with_session
 def command(
-    session: Session,
+    session: CommandSession,
     round_: str | None,
     model: str | None,
     follow: bool,
@@ -170,7 +170,7 @@ async def strategy_of(
     return adopting(await find_donor(ChainView(wallet.client), donor))
 
 
-def _show(teller: Teller, played: Played, ended: dict[str, Any]) -> None:
+def _show(teller: Teller, played: AgentResult, ended: dict[str, Any]) -> None:
     facts = played.to_json()
     money = {name: format_coins(facts[name]) for name in ("fees", "claimed", "maturing")}
     epochs = [f"{epoch['epoch']}: {epoch['code']}" for epoch in facts["epochs"]]

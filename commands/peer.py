@@ -8,7 +8,7 @@ import click
 
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column, short
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -21,7 +21,7 @@ def command() -> None:
 
 @command.command("list", example="engram peer list")
 @with_session
-def list_peers(session: Session) -> None:
+def list_peers(session: CommandSession) -> None:
     """List the peers that the node has a session with, and those that it dials in vain."""
 
     async def action(client: RpcClient) -> list[dict[str, Any]]:
@@ -57,7 +57,7 @@ def _unreached(target: dict[str, Any]) -> dict[str, Any]:
 @command.command("add", example="engram peer add 127.0.0.1:8646")
 @click.argument("address")
 @with_session
-def add(session: Session, address: str) -> None:
+def add(session: CommandSession, address: str) -> None:
     """Keep a session with the peer at HOST:PORT."""
     result = session.call("peer_add", admin=True, address=address)
     session.show(result, result.items())
@@ -66,7 +66,7 @@ def add(session: Session, address: str) -> None:
 @command.command("remove", example="engram peer remove 127.0.0.1:8646")
 @click.argument("address")
 @with_session
-def remove(session: Session, address: str) -> None:
+def remove(session: CommandSession, address: str) -> None:
     """End the session with the peer at HOST:PORT and do not dial it again."""
     result = session.call("peer_remove", admin=True, address=address)
     session.show(result, result.items())

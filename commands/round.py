@@ -15,7 +15,7 @@ from engram.commands.support.options import Group, with_key, with_session
 from engram.commands.support.output import Column, short
 from engram.commands.support.round_fields import kind_name, round_fields, status_name
 from engram.commands.support.sending import send_made, with_fee
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import accuracy, format_coins, mean_loss
 from engram.commands.support.verdicts import with_verdicts
 
@@ -44,7 +44,7 @@ command.add_command(round_play.audit)
 @command.command("list", example="engram round list\nengram round list --model 3fa2 --json")
 @click.option("--model", metavar="ID", shell_complete=complete_models, help="Rounds of this model only.")
 @with_session
-def list_rounds(session: Session, model: str | None) -> None:
+def list_rounds(session: CommandSession, model: str | None) -> None:
     """List the rounds of the chain."""
 
     async def action(client: RpcClient) -> Any:
@@ -69,7 +69,7 @@ def list_rounds(session: Session, model: str | None) -> None:
 @command.command("show", example="engram round show\nengram round show 77ab --json")
 @round_argument
 @with_session
-def show(session: Session, round_: str | None) -> None:
+def show(session: CommandSession, round_: str | None) -> None:
     """Show one round: how it stands or ended and why, calendar, parts and terms."""
 
     async def action(client: RpcClient) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def show(session: Session, round_: str | None) -> None:
 @command.command("candidates", example="engram round candidates")
 @round_argument
 @with_session
-def candidates(session: Session, round_: str | None) -> None:
+def candidates(session: CommandSession, round_: str | None) -> None:
     """List the verified updates that wait for the sealed parts."""
 
     async def action(client: RpcClient) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -106,7 +106,7 @@ def candidates(session: Session, round_: str | None) -> None:
 @command.command("commits", example="engram round commits")
 @round_argument
 @with_session
-def commits(session: Session, round_: str | None) -> None:
+def commits(session: CommandSession, round_: str | None) -> None:
     """List the updates that authors have committed to and not yet revealed."""
     columns = (
         Column("epoch", lambda row: row["epoch"], right=True),
@@ -121,7 +121,7 @@ def commits(session: Session, round_: str | None) -> None:
 @command.command("parts", example="engram round parts")
 @round_argument
 @with_session
-def parts(session: Session, round_: str | None) -> None:
+def parts(session: CommandSession, round_: str | None) -> None:
     """List the parts that are revealed, and how the version that is to be beaten does on each."""
     result = _ask(session, "round_get", round_)
     rows = result["terms"]["rows"]
@@ -140,7 +140,7 @@ def parts(session: Session, round_: str | None) -> None:
 @round_argument
 @output_option("round.npz")
 @with_session
-def data(session: Session, round_: str | None, output: Path, force: bool) -> None:
+def data(session: CommandSession, round_: str | None, output: Path, force: bool) -> None:
     """Download the revealed parts into one .npz: features, labels, and which part each row is of."""
     check_free(output, force=force)
 
@@ -160,7 +160,7 @@ def data(session: Session, round_: str | None, output: Path, force: bool) -> Non
 @with_fee
 @with_key
 @with_session
-def advance(session: Session, round_: str | None, fee: int | None, wait: bool) -> None:
+def advance(session: CommandSession, round_: str | None, fee: int | None, wait: bool) -> None:
     """Apply the defaults of a round past a deadline; anyone may."""
 
     async def make(wallet: Wallet) -> TxPayload:
@@ -171,7 +171,7 @@ def advance(session: Session, round_: str | None, fee: int | None, wait: bool) -
     send_made(session, make, fee=fee, wait=wait)
 
 
-def _ask(session: Session, method: str, round_: str | None) -> Any:
+def _ask(session: CommandSession, method: str, round_: str | None) -> Any:
     async def action(client: RpcClient) -> Any:
         return await client.call(method, id=await find_round(client, round_))
 

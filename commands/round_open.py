@@ -11,10 +11,10 @@ import click
 from engram.commands.support.completion import complete_keys
 from engram.commands.support.lookup import find_model, model_argument
 from engram.commands.support.options import Command, refuse_given, with_key, with_session
-from engram.commands.support.param_types import WIDTHS, WINDOW_LENGTHS, PartOfOne
+from engram.commands.support.param_types import WIDTHS, WINDOW_LENGTHS, FractionType
 from engram.commands.support.round_fields import calendar_fields, kind_name
 from engram.commands.support.selecting import selection_of, with_selection
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ GROWTH: Final = ("new_classes", "neurons")
 )
 @click.option(
     "--threshold",
-    type=PartOfOne(1),
+    type=FractionType(1),
     metavar="NUMBER",
     default="0.2",
     show_default=True,
@@ -146,7 +146,7 @@ GROWTH: Final = ("new_classes", "neurons")
 )
 @click.option(
     "--epsilon",
-    type=PartOfOne(1),
+    type=FractionType(1),
     metavar="NUMBER",
     default="0.02",
     show_default=True,
@@ -155,7 +155,7 @@ GROWTH: Final = ("new_classes", "neurons")
 )
 @click.option(
     "--delta",
-    type=PartOfOne(10),
+    type=FractionType(10),
     metavar="NUMBER",
     default="0.25",
     show_default=True,
@@ -163,7 +163,7 @@ GROWTH: Final = ("new_classes", "neurons")
 )
 @with_key
 @with_session
-def open_round(session: Session, model: str | None, auditors: tuple[str, ...], **options: Any) -> None:
+def open_round(session: CommandSession, model: str | None, auditors: tuple[str, ...], **options: Any) -> None:
     """Open a round from data: on MODEL, or founding a new one.
 
     A round on a model whose neurons are frozen grows it, any other trains it further. Salts, nonce and parts

@@ -10,7 +10,7 @@ from engram.commands.support.lookup import find_round, round_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.progress import Teller
 from engram.commands.support.selecting import selection_of, with_selection
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.verdicts import reasons, verdict_fields, with_verdicts
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @round_argument
 @with_key
 @with_session
-def run(session: Session, round_: str | None) -> None:
+def run(session: CommandSession, round_: str | None) -> None:
     """Play the opener's side of a round to its end: reveal, wait, open the sealed parts, settle.
 
     What is done already is not done again: call it again after a crash. With --json, every event is a line of
@@ -46,7 +46,7 @@ def run(session: Session, round_: str | None) -> None:
 @round_argument
 @with_key
 @with_session
-def reveal(session: Session, round_: str | None) -> None:
+def reveal(session: CommandSession, round_: str | None) -> None:
     """Reveal what is due next: the validation parts after the draw, or the sealed parts in the audit.
 
     Waits for the phase. `engram round run` does this and the rest.
@@ -74,7 +74,7 @@ def reveal(session: Session, round_: str | None) -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, help="Chooses the rows.")
 @with_key
 @with_session
-def seal(session: Session, round_: str | None, seed: int, **options: Any) -> None:
+def seal(session: CommandSession, round_: str | None, seed: int, **options: Any) -> None:
     """Seal a part of your own in a round that names you as an auditor.
 
     The part is saved in the data directory first; `engram round audit` opens it.
@@ -101,7 +101,7 @@ def seal(session: Session, round_: str | None, seed: int, **options: Any) -> Non
 @round_argument
 @with_key
 @with_session
-def audit(session: Session, round_: str | None) -> None:
+def audit(session: CommandSession, round_: str | None) -> None:
     """Wait for the audit and open the part that you sealed. Call it again after a crash."""
     with Teller(as_json=session.as_json, player=session.key_entry().name) as teller:
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.options import Command, Function, data_dir_option, json_flag, with_passphrase
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import SPARKS_PER_COIN
 from engram.node.config import SETTINGS, Setting
 
@@ -76,13 +76,13 @@ def command(
     from engram.node.process import use_one_blas_thread
 
     use_one_blas_thread()
-    session = Session(as_json=as_json, data_dir=data_dir, passphrase_file=passphrase_file)
+    session = CommandSession(as_json=as_json, data_dir=data_dir, passphrase_file=passphrase_file)
     if dev:
         _make_dev_chain(session)
     _run(session, _config(session, dev, given), dev)
 
 
-def _config(session: Session, dev: bool, given: dict[str, Any]) -> Config:
+def _config(session: CommandSession, dev: bool, given: dict[str, Any]) -> Config:
     """The settings in force, a key's name as miner address replaced by its address.
 
     Raises `ConfigInvalid`, `BadAddress`.
@@ -101,7 +101,7 @@ def _config(session: Session, dev: bool, given: dict[str, Any]) -> Config:
     return config
 
 
-def _run(session: Session, config: Config, dev: bool) -> None:
+def _run(session: CommandSession, config: Config, dev: bool) -> None:
     import asyncio
 
     from engram.node import logs
@@ -114,7 +114,7 @@ def _run(session: Session, config: Config, dev: bool) -> None:
     asyncio.run(_serve(Node(config, spec, mine_on_demand=dev), session))
 
 
-async def _serve(node: Node, session: Session) -> None:
+async def _serve(node: Node, session: CommandSession) -> None:
     from engram.node.process import run_until_signal
 
     await run_until_signal(node, lambda info: _say_where(info, session.as_json))
@@ -128,7 +128,7 @@ def _say_where(info: RunInfo, as_json: bool) -> None:
         click.echo(f"{info.chain} node answers at {info.rpc_url}, peers at port {info.p2p_port}")
 
 
-def _make_dev_chain(session: Session) -> None:
+def _make_dev_chain(session: CommandSession) -> None:
     """A new local chain in a directory without one. Goes on where an earlier attempt was cut off."""
     from concurrent.futures import ThreadPoolExecutor
     from importlib import import_module

@@ -9,7 +9,7 @@ import click
 from engram.commands.support.options import Group, with_key, with_session
 from engram.commands.support.param_types import HASH, HEX
 from engram.commands.support.sending import send, show_status, with_fee
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, in_coins
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def command() -> None:
 @with_fee
 @with_key
 @with_session
-def send_coins(session: Session, to: str, amount: int, fee: int | None, wait: bool) -> None:
+def send_coins(session: CommandSession, to: str, amount: int, fee: int | None, wait: bool) -> None:
     """Send AMOUNT coins to an address, or to a key of yours by its name."""
     from engram.primitives.keys import parse_address
     from engram.statemachine.transactions.transfer import Transfer
@@ -39,7 +39,7 @@ def send_coins(session: Session, to: str, amount: int, fee: int | None, wait: bo
 @command.command("status", example="engram tx status 6fd0…")
 @click.argument("txid", type=HASH)
 @with_session
-def status(session: Session, txid: bytes) -> None:
+def status(session: CommandSession, txid: bytes) -> None:
     """Show how a transaction stands: pending, included, failed, dropped or unknown."""
     show_status(session, {"txid": txid.hex(), **session.call("tx_status", txid=txid)})
 
@@ -47,7 +47,7 @@ def status(session: Session, txid: bytes) -> None:
 @command.command("show", example="engram tx show 6fd0… --json")
 @click.argument("txid", type=HASH)
 @with_session
-def show(session: Session, txid: bytes) -> None:
+def show(session: CommandSession, txid: bytes) -> None:
     """Show a transaction with its decoded payload."""
     result = session.call("tx_get", txid=txid)
     session.show(result, in_coins(result).items())
@@ -56,7 +56,7 @@ def show(session: Session, txid: bytes) -> None:
 @command.command("submit", example="engram tx submit 97cf…")
 @click.argument("raw", type=HEX)
 @with_session
-def submit(session: Session, raw: bytes) -> None:
+def submit(session: CommandSession, raw: bytes) -> None:
     """Hand a signed transaction, in hexadecimal, to the node."""
 
     async def action(client: RpcClient) -> dict[str, Any]:

@@ -8,30 +8,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-
-class Timer(Protocol):
-    """A callback that has been scheduled."""
-
-    def cancel(self) -> None: ...
+from engram.p2p.clock import MonotonicClock, Timer
 
 
-class Clock(Protocol):
-    """What a node may know of time."""
+class Clock(MonotonicClock, Protocol):
+    """What a node may know of time: `MonotonicClock`, and the time of day."""
 
     def now_ms(self) -> int:
         """Milliseconds since 1970-01-01 UTC."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds since some fixed moment; never runs backwards."""
-        ...
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
-        """Calls back on the event loop once `delay_s` seconds have passed."""
-        ...
-
-    async def sleep(self, delay_s: float) -> None:
-        """Returns once `delay_s` seconds have passed."""
         ...
 
 

@@ -17,7 +17,7 @@ from engram.consensus.errors import UnknownParent
 from engram.node import logs
 from engram.node.chain.chain import Chain, HeadChanges
 from engram.node.chain.headers import HeaderChain
-from engram.node.chain.importer import ImportOutcome, Outcome
+from engram.node.chain.importer import ImportOutcome, ImportStatus
 from engram.node.clock import Clock
 from engram.node.errors import BlockRefused, InvalidAncestor, SpecUnsupported
 from engram.node.mempool.mempool import Mempool
@@ -192,7 +192,7 @@ class LoggedScores(PeerScores):
 
 
 def _check_answer(answer: ImportOutcome) -> None:
-    if answer.outcome is Outcome.INVALID:
+    if answer.outcome is ImportStatus.INVALID:
         raise BlockRefused(f"block {answer.block.hex()}: {answer.detail}", got=answer.code)
 
 

@@ -14,7 +14,7 @@ class Timer(Protocol):
     def cancel(self) -> None: ...
 
 
-class Clock(Protocol):
+class MonotonicClock(Protocol):
     """Seconds that never run backwards, and callbacks at their passing."""
 
     def monotonic(self) -> float:
@@ -35,7 +35,7 @@ class Deadline:
 
     __slots__ = ("_clock", "_scope", "_seconds", "_timer")
 
-    def __init__(self, clock: Clock, seconds: float) -> None:
+    def __init__(self, clock: MonotonicClock, seconds: float) -> None:
         self._clock = clock
         self._seconds = seconds
         self._scope = asyncio.timeout(None)

@@ -115,17 +115,17 @@ class BadHandshake(Misbehaviour):
     reason = DisconnectReason.BAD_HANDSHAKE
 
 
-class WrongChain(PeerUnavailable):
+class PeerOnOtherChain(PeerUnavailable):
     """The peer follows another chain."""
 
-    code = "wrong_chain"
+    code = "peer_on_other_chain"
     reason = DisconnectReason.WRONG_CHAIN
 
 
-class WrongVersion(PeerUnavailable):
+class PeerVersionUnsupported(PeerUnavailable):
     """The peer speaks no version of the peer protocol that this node speaks."""
 
-    code = "wrong_version"
+    code = "peer_version_unsupported"
     reason = DisconnectReason.WRONG_VERSION
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic
 
-from engram.p2p.clock import Clock, Deadline
+from engram.p2p.clock import Deadline, MonotonicClock
 from engram.p2p.errors import PeerTimeout, WrongReply
 from engram.p2p.inventory import KnownIds, RecentBlocks, WantList
 from engram.p2p.messages import (
@@ -105,7 +105,7 @@ def _set_if(event: asyncio.Event, condition: bool) -> None:
 class Gossip(Generic[B]):
     """The relay between all sessions; implements `session.SessionHandler`."""
 
-    def __init__(self, chain: ChainProtocol[B], clock: Clock, limits: GossipLimits) -> None:
+    def __init__(self, chain: ChainProtocol[B], clock: MonotonicClock, limits: GossipLimits) -> None:
         self._chain = chain
         self._clock = clock
         self._limits = limits

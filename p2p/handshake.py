@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from engram.p2p.clock import Clock, Deadline
+from engram.p2p.clock import Deadline, MonotonicClock
 from engram.p2p.errors import (
     BadHandshake,
     LinkClosed,
     PeerDisconnected,
+    PeerOnOtherChain,
+    PeerVersionUnsupported,
     SelfConnection,
     UnexpectedMessage,
-    WrongChain,
     WrongPeer,
-    WrongVersion,
     reason_of,
 )
 from engram.p2p.link import Link
@@ -32,7 +32,7 @@ from engram.p2p.messages import (
     Disconnect,
     Hello,
     Message,
-    Phase,
+    MessagePhase,
     decode_frame,
     encode_frame,
 )
@@ -91,13 +91,15 @@ def own_hello(identity: Identity, head: HeadSummary, node_key: bytes, rng: rando
 
 
 def check_hello(own: Hello, remote: Hello) -> None:
-    """Raises `WrongVersion`, `WrongChain`, `SelfConnection`; `BadHandshake` for an unprintable agent."""
+    """Raises `PeerVersionUnsupported`, `PeerOnOtherChain`, `SelfConnection`; `BadHandshake` for an unprintable agent."""
     if remote.version < OLDEST_VERSION:
-        raise WrongVersion(expected=OLDEST_VERSION, got=remote.version)
+        raise PeerVersionUnsupported(expected=OLDEST_VERSION, got=remote.version)
     if remote.chain_id != own.chain_id:
-        raise WrongChain(expected=own.chain_id, got=remote.chain_id)
+        raise PeerOnOtherChain(expected=own.chain_id, got=remote.chain_id)
     if remote.genesis != own.genesis:
-        raise WrongChain("the peer starts from another genesis", expected=own.genesis, got=remote.genesis)
+        raise PeerOnOtherChain(
+            "the peer starts from another genesis", expected=own.genesis, got=remote.genesis
+        )
     if remote.node_key == own.node_key:
         raise SelfConnection
     if not (remote.agent.isascii() and remote.agent.isprintable()):
@@ -138,13 +140,13 @@ async def shake_hands(
 
 
 async def _receive(link: Link) -> Message:
-    message = decode_frame(await link.receive(), Phase.HANDSHAKE)
+    message = decode_frame(await link.receive(), MessagePhase.HANDSHAKE)
     if isinstance(message, Disconnect):
         raise PeerDisconnected(message.reason)
     return message
 
 
-async def part(link: Link, error: ChainError | None, clock: Clock, close_s: float) -> None:
+async def part(link: Link, error: ChainError | None, clock: MonotonicClock, close_s: float) -> None:
     """Tells the peer why the session ends, if it is still there, and closes the link. Never raises."""
     try:
         async with Deadline(clock, close_s):

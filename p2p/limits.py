@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from engram.p2p.clock import Clock
+from engram.p2p.clock import MonotonicClock
 from engram.p2p.errors import RateExceeded
 from engram.p2p.messages import MESSAGES, MIB
 
@@ -45,7 +45,7 @@ class TokenBucket:
 
     __slots__ = ("_burst", "_clock", "_per_s", "_tokens", "_updated")
 
-    def __init__(self, per_s: float, burst: float, clock: Clock) -> None:
+    def __init__(self, per_s: float, burst: float, clock: MonotonicClock) -> None:
         self._per_s = per_s
         self._burst = burst
         self._clock = clock
@@ -63,7 +63,7 @@ class TokenBucket:
 class MessageLimiter:
     """The buckets of one direction of one session."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: MonotonicClock) -> None:
         self._clock = clock
         self._buckets = {
             spec.cls: TokenBucket(spec.rate.per_s, spec.rate.burst, clock)
@@ -89,7 +89,7 @@ class Throttle:
     own buffers and, after a minute of pauses, ends the session.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: MonotonicClock) -> None:
         self._clock = clock
         self._limiter = MessageLimiter(clock)
         self._patience = TokenBucket(PATIENCE_REGAINED, PATIENCE_S, clock)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
-from engram.p2p.clock import Clock
+from engram.p2p.clock import MonotonicClock
 from engram.p2p.errors import DialFailed, FrameTooLarge, LinkClosed, ListenFailed
 from engram.p2p.link import Link, Listener, PeerAddress
 from engram.p2p.messages import HANDSHAKE_FRAME_BYTES, MAX_FRAME_BYTES
@@ -27,7 +27,7 @@ _FIRST_FREE_PORT: Final = 40_000
 class MemoryNetwork:
     """The hosts of a process and the faults between them."""
 
-    def __init__(self, clock: Clock, rng: random.Random) -> None:
+    def __init__(self, clock: MonotonicClock, rng: random.Random) -> None:
         self.clock = clock
         self._rng = rng
         self._listeners: dict[tuple[str, int], MemoryListener] = {}

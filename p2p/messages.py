@@ -162,7 +162,7 @@ Reply = Pong | Headers | BlockData | Transactions
 Message = HandshakeMessage | Disconnect | Request | Reply | Announce
 
 
-class Phase(Enum):
+class MessagePhase(Enum):
     """When a message may be sent."""
 
     HANDSHAKE = "handshake"
@@ -188,7 +188,7 @@ class MessageSpec:
     cls: type[Message]
     max_bytes: int
     """Of the frame, tag included."""
-    phase: Phase = Phase.SESSION
+    phase: MessagePhase = MessagePhase.SESSION
     rate: Rate | None = None
     """None: the handshake, or the answers to requests, bound how often it comes."""
     reply: type[Message] | None = None
@@ -196,9 +196,9 @@ class MessageSpec:
 
 
 MESSAGES: Final = (
-    MessageSpec(0x00, Hello, 512, Phase.HANDSHAKE),
-    MessageSpec(0x01, Auth, 128, Phase.HANDSHAKE),
-    MessageSpec(0x02, Disconnect, 16, Phase.ALWAYS),
+    MessageSpec(0x00, Hello, 512, MessagePhase.HANDSHAKE),
+    MessageSpec(0x01, Auth, 128, MessagePhase.HANDSHAKE),
+    MessageSpec(0x02, Disconnect, 16, MessagePhase.ALWAYS),
     MessageSpec(0x10, Ping, 16, rate=Rate(2, 20), reply=Pong),
     MessageSpec(0x11, Pong, 16),
     MessageSpec(0x20, GetHeaders, 4 * KIB, rate=Rate(5, 20), reply=Headers),
@@ -226,7 +226,7 @@ def encode_frame(message: Message) -> bytes:
     return frame
 
 
-def decode_frame(frame: bytes, phase: Phase) -> Message:
+def decode_frame(frame: bytes, phase: MessagePhase) -> Message:
     """The message of a frame received in `phase`; size and phase are checked before its bytes are read.
 
     Raises `MalformedFrame`, `UnknownMessage`, `FrameTooLarge`, `UnexpectedMessage`, `CodecError`.
@@ -238,6 +238,6 @@ def decode_frame(frame: bytes, phase: Phase) -> Message:
         raise UnknownMessage(got=frame[0])
     if len(frame) > spec.max_bytes:
         raise FrameTooLarge(f"{spec.cls.__name__} is too large", expected=spec.max_bytes, got=len(frame))
-    if spec.phase not in (phase, Phase.ALWAYS):
+    if spec.phase not in (phase, MessagePhase.ALWAYS):
         raise UnexpectedMessage(expected=phase.value, got=spec.cls.__name__)
     return decode(spec.cls, frame[1:], max_bytes=spec.max_bytes)

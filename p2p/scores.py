@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, Protocol
 
-from engram.p2p.clock import Clock
+from engram.p2p.clock import MonotonicClock
 from engram.p2p.errors import MAX_WEIGHT, DialFailed, weight_of
 from engram.p2p.link import PeerAddress
 from engram.primitives.errors import ChainError
@@ -39,7 +39,7 @@ class PeerScores:
     Hosts are not scored: on one machine, or behind one address, the honest would pay for the others.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: MonotonicClock) -> None:
         self._clock = clock
         self._scores: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Protocol, TypeVar, assert_never
 
 from engram.p2p.cancellation import in_own_task
-from engram.p2p.clock import Clock, Deadline
+from engram.p2p.clock import Deadline, MonotonicClock
 from engram.p2p.errors import (
     DisconnectReason,
     PeerDisconnected,
@@ -39,7 +39,7 @@ from engram.p2p.messages import (
     Headers,
     Hello,
     Message,
-    Phase,
+    MessagePhase,
     Ping,
     Pong,
     Reply,
@@ -78,7 +78,7 @@ class Session:
         *,
         inbound: bool,
         handler: SessionHandler,
-        clock: Clock,
+        clock: MonotonicClock,
         limits: SessionLimits,
     ) -> None:
         self.identity = identity
@@ -242,7 +242,7 @@ class Session:
             frame = await self._link.receive()
             self._received_frames += 1
             self._received_bytes += len(frame)
-            message = decode_frame(frame, Phase.SESSION)
+            message = decode_frame(frame, MessagePhase.SESSION)
             await self._throttle.admit(type(message))
             await self._dispatch(message)
 

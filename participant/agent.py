@@ -28,7 +28,7 @@ from engram.statemachine.rounds.records import Round, RoundStatus
 
 
 @dataclass(frozen=True)
-class Played:
+class AgentResult:
     """A round that has ended, as it went for one author."""
 
     round: Round
@@ -83,7 +83,7 @@ class Agent:
         self._progress = progress
         self._played: set[Hash] = set()
 
-    async def play(self, round_id: Hash) -> Played:
+    async def play(self, round_id: Hash) -> AgentResult:
         """One round, to its end. Safe to call again after a crash.
 
         Raises `DatasetMismatch`, `BondAboveLimit` and `AlreadyPlaying` before anything is sent, and as
@@ -114,7 +114,7 @@ class Agent:
         round_ = await self.view.get(Round, round_id)
         self._report(ended(round_))
         claimed = await claim_mature(self.wallet)
-        return Played(round_, tuple(reports), self.wallet.fees - fees, claimed.amount, claimed.maturing)
+        return AgentResult(round_, tuple(reports), self.wallet.fees - fees, claimed.amount, claimed.maturing)
 
     async def open_round(self, model: Hash | None) -> Hash:
         """The round that is open now, of the model if one is named. Raises `NoOpenRound`."""

@@ -56,7 +56,7 @@ class RoundPlan:
     sealed: int = 2
     epochs: int = 2
     windows: Mapping[str, int] = field(default_factory=dict)
-    """Lengths by the names of `Windows`; what is not named is `Windows.lasting`."""
+    """Lengths by the names of `RoundWindows`; what is not named is `RoundWindows.lasting`."""
     new_classes: int = 0
     neurons: int = 32
     """Most new neurons of a growth."""
@@ -100,14 +100,14 @@ class ModelPlan:
 
 
 @dataclass(frozen=True)
-class Opening:
+class DraftedRound:
     """A round that is ready to be opened by `Opener.open`."""
 
     payload: OpenRound
     secrets: RoundSecrets
 
 
-async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> Opening:
+async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> DraftedRound:
     """A round that founds a model. With one class it grows at once; with more its neurons are trained first.
 
     Tensors that do not fit into the transaction are uploaded. Raises what `Selection.rows_of` raises,
@@ -141,10 +141,10 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> O
     inside, outside = fit_inside(founding.tensors, room)
     for raw in outside:
         await wallet.publish(raw)
-    return Opening(replace(payload, founding=replace(founding, tensors=inside)), secrets)
+    return DraftedRound(replace(payload, founding=replace(founding, tensors=inside)), secrets)
 
 
-async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Opening:
+async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> DraftedRound:
     """A round on a model that exists: growth if its neurons are frozen, further training else.
 
     Raises what `Selection.rows_of` raises, `RecordMissing`, `NotEnoughRows`, `DatasetMismatch`,
@@ -163,7 +163,7 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Openin
     reach = reached_classes(model.policy, plan.new_classes, model.classes_before_growth)
     bond = minimum_opener_bond(spec.rules, model, await view.height() + 1)
     terms = _terms(spec, plan, kind, _Base(version.spec, reach), secrets, _rows(data, plan), bond)
-    return Opening(OpenRound(terms, model=model_id), secrets)
+    return DraftedRound(OpenRound(terms, model=model_id), secrets)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _terms(
     bond: int,
 ) -> RoundTerms:
     rules = spec.rules
-    windows = replace(Windows.lasting(rules, spec.block_time_ms), **plan.windows)
+    windows = replace(RoundWindows.lasting(rules, spec.block_time_ms), **plan.windows)
     if kind == RoundKind.TRAIN:
         caps = Caps.for_network(rules, base.spec, rows)
     else:
@@ -254,7 +254,7 @@ async def sealed_part(wallet: Wallet, data: Selection, round_id: Hash, seed: int
 
 
 @dataclass(frozen=True)
-class Windows:
+class RoundWindows:
     """Lengths of a round's phases, in blocks."""
 
     open: int
@@ -266,7 +266,7 @@ class Windows:
     gap: int
 
     @classmethod
-    def lasting(cls, rules: Rules, block_time_ms: int) -> Windows:
+    def lasting(cls, rules: Rules, block_time_ms: int) -> RoundWindows:
         """Time for people and programs: a minute for each phase, three to train in, where the rules allow."""
 
         def blocks(seconds: int) -> int:
@@ -284,7 +284,7 @@ class Windows:
         )
 
     @classmethod
-    def shortest(cls, rules: Rules) -> Windows:
+    def shortest(cls, rules: Rules) -> RoundWindows:
         """The shortest calendar that the rules allow."""
         least = rules.min_window_blocks
         return cls(least, least, least, least, least, least, rules.min_gap_blocks)
@@ -335,7 +335,7 @@ def round_terms(
     validation: int,
     sealed: int,
     epochs: int,
-    windows: Windows,
+    windows: RoundWindows,
     caps: Caps,
     opener_bond: int,
     author_bond: int,

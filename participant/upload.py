@@ -31,7 +31,7 @@ _FRAME_BYTES: Final = 8
 """More than what msgpack puts before a tensor, and one more tensor before their list."""
 
 
-class Upload:
+class ChunkedUpload:
     """One blob on its way to the chain from one wallet."""
 
     def __init__(self, wallet: Wallet, raw: bytes, rules: Rules) -> None:

@@ -12,7 +12,7 @@ from engram.node.client import RpcClient
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, RemoteError, ReplacementFee
 from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
 from engram.participant.reconnect import watch
-from engram.participant.upload import Upload
+from engram.participant.upload import ChunkedUpload
 from engram.primitives.codec import decode, encode, from_json
 from engram.primitives.errors import Invalid
 from engram.primitives.keys import PrivateKey, format_address, parse_address
@@ -167,7 +167,7 @@ class Wallet:
         `UploadUnfinished` where it expired on the way, and as `send` and `confirm` do.
         """
         async with self._uploading:
-            upload = Upload(self, raw, (await self.facts()).rules)
+            upload = ChunkedUpload(self, raw, (await self.facts()).rules)
             await upload.run()
         return upload.blob
 

@@ -56,11 +56,11 @@ def _ids(items: list[dict[str, Any]], incomplete: str, help_of: Any) -> list[Com
 def _asked(ctx: click.Context, method: str) -> list[dict[str, Any]]:
     import asyncio
 
-    from engram.commands.support.session import Session
+    from engram.commands.support.session import CommandSession
     from engram.primitives.errors import ChainError
 
     rpc = ctx.params.get("rpc") or os.environ.get("ENGRAM_RPC")
-    session = Session(as_json=True, data_dir=ctx.params.get("data_dir"), rpc=rpc)
+    session = CommandSession(as_json=True, data_dir=ctx.params.get("data_dir"), rpc=rpc)
 
     async def ask() -> list[dict[str, Any]]:
         async with asyncio.timeout(_PATIENCE_S), session.client() as client:

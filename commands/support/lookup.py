@@ -12,7 +12,7 @@ from engram.commands.support.errors import IdAmbiguous, IdNotFound
 from engram.commands.support.output import short
 
 if TYPE_CHECKING:
-    from engram.commands.support.session import Session
+    from engram.commands.support.session import CommandSession
     from engram.node.client import RpcClient
 
 ID_DIGITS: Final = 64
@@ -70,7 +70,7 @@ def chosen(kind: str, items: Sequence[Mapping[str, Any]], beginning: str | None)
     raise IdNotFound(f"the chain has no such {kind}; there are: {names}", got=beginning)
 
 
-def ask_model(session: Session, method: str, beginning: str | None, **params: Any) -> Any:
+def ask_model(session: CommandSession, method: str, beginning: str | None, **params: Any) -> Any:
     """What the node answers about the model whose id begins so. Raises as `find_model` does."""
 
     async def action(client: RpcClient) -> Any:

@@ -1,7 +1,7 @@
 """What commands are made of: their classes, and the options that many of them have.
 
-A command that is decorated with `with_session` takes --rpc, --data-dir and --json and gets a `Session` as
-its first argument; `with_key` adds --key and --passphrase-file.
+A command that is decorated with `with_session` takes --rpc, --data-dir and --json and gets a
+`CommandSession` as its first argument; `with_key` adds --key and --passphrase-file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from engram.commands.support.completion import complete_keys
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -57,12 +57,12 @@ class Group(click.Group):
 
 
 def with_session(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --rpc, --data-dir and --json; the function gets a `Session` before its own parameters."""
+    """Adds --rpc, --data-dir and --json; the function gets a `CommandSession` before its own parameters."""
 
     @wraps(function)
     def run(**params: Any) -> None:
         shared = {name: params.pop(name) for name in _SHARED if name in params}
-        function(Session(**shared), **params)
+        function(CommandSession(**shared), **params)
 
     for option in reversed(_SESSION_OPTIONS):
         run = option(run)

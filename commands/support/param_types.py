@@ -14,7 +14,7 @@ WINDOWS: Final = ("open", "reveal", "commit", "update", "audit", "retention", "g
 """Phases of a round whose lengths its opener chooses."""
 
 
-class Labels(click.ParamType[tuple[int, ...]]):
+class LabelsType(click.ParamType[tuple[int, ...]]):
     """Labels such as 0-5,8; the value is all of them, in the order given."""
 
     name = "labels"
@@ -36,7 +36,7 @@ class Labels(click.ParamType[tuple[int, ...]]):
         return tuple(labels)
 
 
-class Share(click.ParamType[tuple[int, int]]):
+class ShareType(click.ParamType[tuple[int, int]]):
     """A share such as 2/4; the value is its number, from 1, and how many there are."""
 
     name = "share"
@@ -52,7 +52,7 @@ class Share(click.ParamType[tuple[int, int]]):
         return int(match[1]), int(match[2])
 
 
-class Widths(click.ParamType[tuple[int, ...]]):
+class WidthsType(click.ParamType[tuple[int, ...]]):
     """Widths of layers such as 64,32, or `none`."""
 
     name = "widths"
@@ -70,7 +70,7 @@ class Widths(click.ParamType[tuple[int, ...]]):
         return tuple(int(cell) for cell in cells)
 
 
-class Windows(click.ParamType[dict[str, int]]):
+class WindowsType(click.ParamType[dict[str, int]]):
     """Lengths of phases in blocks: commit=20,gap=2, or one number for all but the gap."""
 
     name = "windows"
@@ -90,7 +90,7 @@ class Windows(click.ParamType[dict[str, int]]):
         return lengths
 
 
-class PartOfOne(click.ParamType[int]):
+class FractionType(click.ParamType[int]):
     """A decimal number from 0 to a largest one; its value is in millionths, exactly."""
 
     name = "number"
@@ -108,13 +108,13 @@ class PartOfOne(click.ParamType[int]):
         self.fail(f"{value!r} is not a number from 0 to {self._largest} with six decimals", param, ctx)
 
 
-LABELS: Final = Labels()
-SHARE: Final = Share()
-WIDTHS: Final = Widths()
-WINDOW_LENGTHS: Final = Windows()
+LABELS: Final = LabelsType()
+SHARE: Final = ShareType()
+WIDTHS: Final = WidthsType()
+WINDOW_LENGTHS: Final = WindowsType()
 
 
-class Hexadecimal(click.ParamType[bytes]):
+class HexadecimalType(click.ParamType[bytes]):
     """A click parameter of hexadecimal digits; its value is bytes."""
 
     def __init__(self, name: str, size_bytes: int | None = None) -> None:
@@ -134,5 +134,5 @@ class Hexadecimal(click.ParamType[bytes]):
         return raw
 
 
-HASH: Final = Hexadecimal("id", 32)
-HEX: Final = Hexadecimal("hex")
+HASH: Final = HexadecimalType("id", 32)
+HEX: Final = HexadecimalType("hex")

@@ -12,7 +12,7 @@ import click
 from engram.commands.support.completion import complete_data
 from engram.commands.support.errors import RowsInvalid
 from engram.commands.support.output import Column
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def rows_of(source: str, first: int, count: int) -> ChosenRows:
     return ChosenRows(features, labels)
 
 
-def show_predictions(session: Session, result: dict[str, Any]) -> None:
+def show_predictions(session: CommandSession, result: dict[str, Any]) -> None:
     """Prints what `model_predict` answered: classes, then whose neurons they come from."""
     columns = [
         Column("class", lambda row: row["class"], right=True),

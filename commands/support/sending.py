@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def with_wait(function: Callable[..., None]) -> Callable[..., None]:
     return wait(function)
 
 
-def send(session: Session, payload: TxPayload, *, fee: int | None, wait: bool) -> None:
+def send(session: CommandSession, payload: TxPayload, *, fee: int | None, wait: bool) -> None:
     """Sends one payload and shows how it stands. Raises as `Wallet.send` and `Wallet.confirm` do."""
 
     async def action(wallet: Wallet) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def send(session: Session, payload: TxPayload, *, fee: int | None, wait: bool) -
 
 
 def send_made(
-    session: Session, make: Callable[[Wallet], Awaitable[TxPayload]], *, fee: int | None, wait: bool
+    session: CommandSession, make: Callable[[Wallet], Awaitable[TxPayload]], *, fee: int | None, wait: bool
 ) -> None:
     """As `send`, for a payload that can only be made with an open wallet."""
 
@@ -52,7 +52,7 @@ def send_made(
     show_status(session, session.run_wallet(action))
 
 
-async def settled(session: Session, wallet: Wallet, txid: Hash, *, wait: bool) -> dict[str, Any]:
+async def settled(session: CommandSession, wallet: Wallet, txid: Hash, *, wait: bool) -> dict[str, Any]:
     """The status of a transaction, once a block holds it if that is to be waited for."""
     if wait:
         session.note(f"sent {txid.hex()}, waiting for a block")
@@ -61,7 +61,7 @@ async def settled(session: Session, wallet: Wallet, txid: Hash, *, wait: bool) -
     return {"txid": txid.hex(), **status}
 
 
-def show_status(session: Session, status: dict[str, Any]) -> None:
+def show_status(session: CommandSession, status: dict[str, Any]) -> None:
     """Prints what `tx_status` says, with the receipt's fee in coins."""
     receipt = status.get("receipt") or {}
     fields = {name: status.get(name) for name in ("txid", "status", "waits", "code", "height", "block")}

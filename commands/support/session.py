@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Session:
+class CommandSession:
     """One run of a command: which node, which data directory, which key, and how to print."""
 
     def __init__(

@@ -47,7 +47,7 @@ def in_coins(value: Any) -> Any:
             return value
 
 
-class Coins(click.ParamType[int]):
+class CoinsType(click.ParamType[int]):
     """A click parameter of decimal coins; its value is in sparks."""
 
     name = "coins"
@@ -62,7 +62,7 @@ class Coins(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
-COINS: Final = Coins()
+COINS: Final = CoinsType()
 
 
 Q24: Final = 2**24

@@ -17,12 +17,13 @@ from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.errors import TimestampAhead, UnknownParent
 from engram.consensus.forkchoice import plan_reorg
-from engram.node.chain.importer import Importer, ImportOutcome, Outcome
+from engram.node.chain.importer import Importer, ImportOutcome, ImportStatus
 from engram.node.chain.orphans import Parked, ParkedBlocks
-from engram.node.clock import Clock, Timer
+from engram.node.clock import Clock
 from engram.node.storage.failpoints import FailPoint, hit
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.node.workers import in_worker
+from engram.p2p.clock import Timer
 from engram.primitives.types import Hash
 from engram.statemachine.state import State
 
@@ -165,9 +166,9 @@ class Chain:
             candidate = waiting.popleft()
             answer = await self._import(worker, candidate)
             first = first or answer
-            if answer.outcome is Outcome.PARKED:
+            if answer.outcome is ImportStatus.PARKED:
                 self._park(candidate, answer)
-            elif answer.outcome is not Outcome.DUPLICATE:
+            elif answer.outcome is not ImportStatus.DUPLICATE:
                 waiting.extend(child.block for child in self._parked.take_children(answer.block))
         assert first is not None, "the loop runs at least once"
         return first

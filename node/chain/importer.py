@@ -44,7 +44,7 @@ from engram.statemachine.scoring import Scorer
 _REJECTED_IDS: Final = 4_096
 
 
-class Outcome(StrEnum):
+class ImportStatus(StrEnum):
     """What became of a block that was offered."""
 
     EXTENDED = "extended"
@@ -65,7 +65,7 @@ class Outcome(StrEnum):
 class ImportOutcome:
     """The answer to an offered block."""
 
-    outcome: Outcome
+    outcome: ImportStatus
     block: Hash
     code: str = ""
     """Code of the error that parked or refused it."""
@@ -117,24 +117,24 @@ class Importer:
         except UpgradeRequired:
             raise
         except NotReady as error:
-            return Imported(ImportOutcome(Outcome.PARKED, name, error.code, str(error)), head)
+            return Imported(ImportOutcome(ImportStatus.PARKED, name, error.code, str(error)), head)
         except Invalid as error:
             self._remember(name, block, error)
-            return Imported(ImportOutcome(Outcome.INVALID, name, error.code, str(error)), head)
+            return Imported(ImportOutcome(ImportStatus.INVALID, name, error.code, str(error)), head)
         return self._commit(ref, block, execution, head, stored)
 
     def _known(self, name: Hash, block: Block) -> ImportOutcome | None:
         """The verdict that stands already, on the block itself or through its parent."""
         ref = self._store.find_ref(name)
         if ref is not None and ref.is_valid:
-            return ImportOutcome(Outcome.DUPLICATE, name)
+            return ImportOutcome(ImportStatus.DUPLICATE, name)
         code = self._rejected.get(name, ref.code if ref is not None else "")
         if code:
-            return ImportOutcome(Outcome.INVALID, name, code, "judged before")
+            return ImportOutcome(ImportStatus.INVALID, name, code, "judged before")
         above = self._store.find_ref(block.header.parent)
         if block.header.parent in self._rejected or (above is not None and not above.is_valid):
             self._reject(name, InvalidAncestor.code)
-            return ImportOutcome(Outcome.INVALID, name, InvalidAncestor.code, InvalidAncestor().message)
+            return ImportOutcome(ImportStatus.INVALID, name, InvalidAncestor.code, InvalidAncestor().message)
         return None
 
     def _parent(self, block: Block) -> BlockRef:
@@ -182,13 +182,13 @@ class Importer:
             hit(FailPoint.SIDE_BEFORE_COMMIT)
             self._store.write(batch)
             hit(FailPoint.SIDE_AFTER_COMMIT)
-            return Imported(ImportOutcome(Outcome.SIDE, ref.id), head)
-        outcome = Outcome.EXTENDED
+            return Imported(ImportOutcome(ImportStatus.SIDE, ref.id), head)
+        outcome = ImportStatus.EXTENDED
         txids = [receipt.txid for receipt in execution.receipts]
         if ref.parent == head.id:
             put_connected(batch, ref, txids)
         else:
-            outcome = Outcome.REORGED
+            outcome = ImportStatus.REORGED
             self._move_references(batch, plan_reorg(head, ref, self._store.parent_of), txids)
         put_tip(batch, ref, files_end)
         hit(FailPoint.IMPORT_BEFORE_COMMIT)
@@ -203,11 +203,11 @@ class Importer:
             put_connected(batch, joining, self._txids(joining))
         put_connected(batch, plan.connect[-1], txids)
 
-    def _write_head(self, batch: Batch, outcome: Outcome) -> None:
-        if outcome is Outcome.REORGED:
+    def _write_head(self, batch: Batch, outcome: ImportStatus) -> None:
+        if outcome is ImportStatus.REORGED:
             hit(FailPoint.REORG_BEFORE_COMMIT)
         self._store.write(batch)
-        if outcome is Outcome.REORGED:
+        if outcome is ImportStatus.REORGED:
             hit(FailPoint.REORG_AFTER_COMMIT)
 
     def _txids(self, ref: BlockRef) -> Sequence[Hash]:

@@ -18,7 +18,7 @@ from engram.consensus.block import Block, block_id
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.genesis import Genesis
-from engram.node.chain.importer import Importer, Outcome
+from engram.node.chain.importer import Importer, ImportStatus
 from engram.node.errors import CorruptStore, DataDirLocked
 from engram.node.storage.batches import (
     Execution,
@@ -154,8 +154,12 @@ def roll_forward(
         result = importer.import_block(block, head, block.header.timestamp_ms, (item.location, item.end))
         hit(FailPoint.ROLL_FORWARD_AFTER_BLOCK)
         head = result.head
-        imported += result.answer.outcome in (Outcome.EXTENDED, Outcome.REORGED, Outcome.SIDE)
-        refused += result.answer.outcome in (Outcome.PARKED, Outcome.INVALID)
+        imported += result.answer.outcome in (
+            ImportStatus.EXTENDED,
+            ImportStatus.REORGED,
+            ImportStatus.SIDE,
+        )
+        refused += result.answer.outcome in (ImportStatus.PARKED, ImportStatus.INVALID)
         if progress is not None:
             progress(head.height)
     return RollForward(head, imported, refused, tuple(damage))

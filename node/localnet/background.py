@@ -44,7 +44,7 @@ HOST: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True)
-class NodeStatus:
+class LocalnetNodeStatus:
     """How one node of the network fares."""
 
     name: str
@@ -106,7 +106,7 @@ def up(folder: Path) -> None:
         process.returncode = 0  # it is let go; else its handle complains, once collected, that it still runs
 
 
-async def status(folder: Path) -> list[NodeStatus]:
+async def status(folder: Path) -> list[LocalnetNodeStatus]:
     """Every node of the network, whether it runs or not. Raises `LocalnetMissing`."""
     return [await _status(data_dir) for data_dir in _present(folder)]
 
@@ -179,7 +179,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-async def _status(data_dir: Path) -> NodeStatus:
+async def _status(data_dir: Path) -> LocalnetNodeStatus:
     config = load_config({"data_dir": data_dir}, {}).config
     url = f"http://{config.rpc_host}:{config.rpc_port}"
     running = find_run_info(data_dir)
@@ -189,6 +189,6 @@ async def _status(data_dir: Path) -> NodeStatus:
             async with RpcClient(running.rpc_url) as client:
                 info = await client.call("node_info")
     pid = None if running is None else running.pid
-    return NodeStatus(
+    return LocalnetNodeStatus(
         data_dir.name, str(data_dir), url, config.p2p_port, pid, None if info is None else dict(info)
     )

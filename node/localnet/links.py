@@ -14,7 +14,7 @@ _HOST: Final = "127.0.0.1"
 _CHUNK_BYTES: Final = 64 * 1024
 
 
-class Link:
+class CuttableLink:
     """One direction of dialling: from whoever knows `address` to the port set by `lead_to`."""
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ from engram.consensus.chainspec import ChainSpec
 from engram.node.datadir import write_spec
 from engram.node.errors import NodeUnreachable, RemoteError, WaitTimeout
 from engram.node.leaves import cause_of
-from engram.node.localnet.links import Link
+from engram.node.localnet.links import CuttableLink
 from engram.node.localnet.nodeprocess import NodeProcess, write_settings
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Address
@@ -67,7 +67,7 @@ class Localnet:
         self.nodes: Final = tuple(
             NodeProcess(f"node{number}", folder / f"node{number}") for number in range(nodes)
         )
-        self._links: Final = {pair: Link() for pair in combinations(range(nodes), 2)}
+        self._links: Final = {pair: CuttableLink() for pair in combinations(range(nodes), 2)}
         self._miners = (
             [PrivateKey.generate(os.urandom(32)).address for _ in range(nodes)] if miners is None else miners
         )

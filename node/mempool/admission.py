@@ -11,7 +11,7 @@ from engram.consensus.context import block_context
 from engram.consensus.genesis import NOBODY
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
-from engram.node.mempool.pool import Entry
+from engram.node.mempool.pool import PooledTx
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives import keys
 from engram.primitives.codec import encode
@@ -31,7 +31,7 @@ from engram.statemachine.transition import apply_transaction, check_transaction,
 class Checked:
     """What was found out about a transaction on one head."""
 
-    entry: Entry
+    entry: PooledTx
     account: Account
     macs: int
 
@@ -87,7 +87,7 @@ class Admission:
             raise Refusal(error, punishable=False) from error
         now_s = self._clock.monotonic()
         sender, funds = account.address, cost.funds
-        entry = Entry(tx, name, sender, size, price, funds, cost.brings, tentative, now_s)
+        entry = PooledTx(tx, name, sender, size, price, funds, cost.brings, tentative, now_s)
         return Checked(entry, account, cost.macs)
 
     def warm(self, tx: Transaction, head: BlockRef) -> None:

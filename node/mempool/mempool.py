@@ -20,7 +20,7 @@ from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired, Replaced, Unaffordable
 from engram.node.mempool.admission import Admission, Checked, Refusal
-from engram.node.mempool.pool import Entry, Pool, PoolLimits, hindrances
+from engram.node.mempool.pool import Pool, PooledTx, PoolLimits, hindrances
 from engram.node.storage.store import BlockRef
 from engram.node.workers import in_worker
 from engram.primitives import keys
@@ -96,7 +96,7 @@ class Mempool:
         """Txid -> id of the head on which another waiting transaction keeps it out."""
         self._deferred: OrderedDict[Hash, tuple[Transaction, int]] = OrderedDict()
         self._warm_queue: asyncio.Queue[Transaction] = asyncio.Queue(WARM_QUEUE)
-        self._listeners: list[Callable[[Entry], None]] = []
+        self._listeners: list[Callable[[PooledTx], None]] = []
         self._drop_listeners: list[Callable[[Hash, str], None]] = []
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="engram-mempool")
         self._warmer = ThreadPoolExecutor(1, thread_name_prefix="engram-warm")
@@ -139,7 +139,7 @@ class Mempool:
             self._worker.shutdown(wait=True, cancel_futures=True)  # they read the store, which is closed next
             self._warmer.shutdown(wait=True, cancel_futures=True)
 
-    def listen(self, callback: Callable[[Entry], None]) -> Callable[[], None]:
+    def listen(self, callback: Callable[[PooledTx], None]) -> Callable[[], None]:
         """Calls back with each admitted entry; returns what ends that."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
@@ -158,7 +158,7 @@ class Mempool:
         """Ids of everything that waits, in no order."""
         return [entry.txid for entry in self._pool]
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[PooledTx]:
         """Everything that waits, in the order in which a block would take it; queued ones last."""
         ready = list(self._pool.in_order(self._accounts))
         names = {entry.txid for entry in ready}
@@ -215,7 +215,7 @@ class Mempool:
             self._left_out[name] = head.id
             await self._judge_again(entry, head)
 
-    async def _admit(self, name: Hash, tx: Transaction) -> tuple[Entry, int]:
+    async def _admit(self, name: Hash, tx: Transaction) -> tuple[PooledTx, int]:
         if name in self._pool:
             raise Refusal(AlreadyPooled(got=name), False)
         checked = await self._checked(name, tx)
@@ -251,7 +251,7 @@ class Mempool:
             replaced = (entry.sender, entry.tx.nonce) == (added.sender, added.tx.nonce)
             self._forget(entry, Replaced.code if replaced else Evicted.code)
 
-    def _check_affordable(self, checked: Checked, own: Iterable[Entry]) -> None:
+    def _check_affordable(self, checked: Checked, own: Iterable[PooledTx]) -> None:
         """The balance, and what transactions up to it bring, must pay for each of the sender's that waits."""
         entry, left = checked.entry, checked.account.balance
         others = [other for other in own if other.tx.nonce != entry.tx.nonce]
@@ -324,7 +324,7 @@ class Mempool:
             if waiting and waiting[0].tx.nonce == self._accounts[sender]:
                 await self._judge_again(waiting[0], head)
 
-    async def _judge_again(self, entry: Entry, head: BlockRef) -> None:
+    async def _judge_again(self, entry: PooledTx, head: BlockRef) -> None:
         """Drops an entry that `head` refuses, if that is still the head."""
         try:
             await in_worker(self._worker, self._admission.check, entry.txid, entry.tx, head)
@@ -332,7 +332,7 @@ class Mempool:
             if head is self._chain.head:
                 self._drop(self._pool.remove(entry.txid), refusal.error.code)
 
-    async def _reprice(self, entry: Entry) -> None:
+    async def _reprice(self, entry: PooledTx) -> None:
         """Prices an entry that is next now. It keeps its place meanwhile: its sender's next nonce lies behind
         it.
         """
@@ -375,11 +375,11 @@ class Mempool:
         while len(self._deferred) > DEFERRED:
             self._deferred.popitem(last=False)
 
-    def _drop(self, entry: Entry | None, code: str) -> None:
+    def _drop(self, entry: PooledTx | None, code: str) -> None:
         if entry is not None:
             self._forget(entry, code)
 
-    def _forget(self, entry: Entry, code: str) -> None:
+    def _forget(self, entry: PooledTx, code: str) -> None:
         """Bookkeeping of an entry that has left the pool."""
         self._left_out.pop(entry.txid, None)
         if code:

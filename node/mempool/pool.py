@@ -39,7 +39,7 @@ class PoolLimits:
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class PooledTx:
     """A waiting transaction."""
 
     tx: Transaction
@@ -72,9 +72,9 @@ class Pool:
     def __init__(self, limits: PoolLimits = PoolLimits()) -> None:  # frozen
         self.limits = limits
         self.memory_bytes = 0
-        self._entries: dict[Hash, Entry] = {}
-        self._senders: dict[Address, SortedDict[int, Entry]] = {}
-        self._by_rate: SortedKeyList[Entry, tuple[int, int]] = SortedKeyList(key=self._rank)
+        self._entries: dict[Hash, PooledTx] = {}
+        self._senders: dict[Address, SortedDict[int, PooledTx]] = {}
+        self._by_rate: SortedKeyList[PooledTx, tuple[int, int]] = SortedKeyList(key=self._rank)
         self._arrival: dict[Hash, int] = {}
         self._arrivals = 0
 
@@ -84,14 +84,14 @@ class Pool:
     def __contains__(self, txid: Hash) -> bool:
         return txid in self._entries
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[PooledTx]:
         return iter(list(self._entries.values()))
 
-    def get(self, txid: Hash) -> Entry | None:
+    def get(self, txid: Hash) -> PooledTx | None:
         """The entry of a transaction that waits."""
         return self._entries.get(txid)
 
-    def of_sender(self, sender: Address) -> list[Entry]:
+    def of_sender(self, sender: Address) -> list[PooledTx]:
         """What a sender has waiting, by nonce."""
         return list(self._own(sender).values())
 
@@ -116,7 +116,7 @@ class Pool:
             if fee < least:
                 raise ReplacementFee(expected=least, got=fee)
 
-    def add(self, entry: Entry, account_nonce: int) -> list[Entry]:
+    def add(self, entry: PooledTx, account_nonce: int) -> list[PooledTx]:
         """Takes an entry in; returns those that had to go for it. Raises `Refused` leafs and changes
         nothing then.
         """
@@ -131,7 +131,7 @@ class Pool:
         self._insert(entry)
         return gone
 
-    def remove(self, txid: Hash) -> Entry | None:
+    def remove(self, txid: Hash) -> PooledTx | None:
         """Takes an entry out; None if it was not here."""
         entry = self._entries.get(txid)
         if entry is None:
@@ -145,22 +145,22 @@ class Pool:
         self.memory_bytes -= entry.memory_bytes
         return entry
 
-    def settle(self, sender: Address, account_nonce: int) -> list[Entry]:
+    def settle(self, sender: Address, account_nonce: int) -> list[PooledTx]:
         """Takes out and returns a sender's entries below the account's nonce."""
         return self._take(entry for entry in self.of_sender(sender) if entry.tx.nonce < account_nonce)
 
-    def cut(self, txid: Hash) -> list[Entry]:
+    def cut(self, txid: Hash) -> list[PooledTx]:
         """Takes out and returns an entry and those of its sender behind it, which cannot be included
         without it.
         """
         entry = self._entries.get(txid)
         return [] if entry is None else self._take(self._tail(entry))
 
-    def in_order(self, account_nonces: Mapping[Address, int]) -> Iterator[Entry]:
+    def in_order(self, account_nonces: Mapping[Address, int]) -> Iterator[PooledTx]:
         """Entries that can follow one another in a block: highest rate first, each sender's by nonce, no
         gaps.
         """
-        heap: list[tuple[tuple[int, int], Entry]] = []
+        heap: list[tuple[tuple[int, int], PooledTx]] = []
         for sender, own in self._senders.items():
             first = own.get(account_nonces[sender])
             if first is not None:
@@ -175,11 +175,16 @@ class Pool:
             else:
                 heapq.heapreplace(heap, (_descending(self._rank(following)), following))
 
-    def _own(self, sender: Address) -> Mapping[int, Entry]:
-        own: Mapping[int, Entry] | None = self._senders.get(sender)
+    def _own(self, sender: Address) -> Mapping[int, PooledTx]:
+        own: Mapping[int, PooledTx] | None = self._senders.get(sender)
         return {} if own is None else own
 
-    def _check_sender(self, entry: Entry, own: Mapping[int, Entry], replaced: Entry | None) -> None:
+    def _check_sender(
+        self,
+        entry: PooledTx,
+        own: Mapping[int, PooledTx],
+        replaced: PooledTx | None,
+    ) -> None:
         count = len(own) + (replaced is None)
         size = entry.size_bytes + sum(other.size_bytes for other in own.values() if other is not replaced)
         if count > self.limits.sender_transactions:
@@ -187,11 +192,11 @@ class Pool:
         if size > self.limits.sender_bytes:
             raise SenderLimit(expected=self.limits.sender_bytes, got=size)
 
-    def _victims(self, entry: Entry, replaced: Entry | None) -> list[Entry]:
+    def _victims(self, entry: PooledTx, replaced: PooledTx | None) -> list[PooledTx]:
         """What must go so that the entry fits: the one it replaces, then the worst payers with what follows
         them.
         """
-        gone: dict[Hash, Entry] = {} if replaced is None else {replaced.txid: replaced}
+        gone: dict[Hash, PooledTx] = {} if replaced is None else {replaced.txid: replaced}
         excess = self.memory_bytes + entry.memory_bytes - self.limits.max_bytes
         excess -= sum(victim.memory_bytes for victim in gone.values())
         candidates = iter(self._by_rate)
@@ -207,7 +212,7 @@ class Pool:
                     excess -= victim.memory_bytes
         return list(gone.values())
 
-    def _insert(self, entry: Entry) -> None:
+    def _insert(self, entry: PooledTx) -> None:
         self._arrivals += 1
         self._arrival[entry.txid] = self._arrivals
         self._entries[entry.txid] = entry
@@ -215,17 +220,17 @@ class Pool:
         self._by_rate.add(entry)
         self.memory_bytes += entry.memory_bytes
 
-    def _tail(self, entry: Entry) -> list[Entry]:
+    def _tail(self, entry: PooledTx) -> list[PooledTx]:
         own = self._senders[entry.sender]
         return [own[nonce] for nonce in own.irange(entry.tx.nonce)]
 
-    def _take(self, entries: Iterator[Entry] | list[Entry]) -> list[Entry]:
+    def _take(self, entries: Iterator[PooledTx] | list[PooledTx]) -> list[PooledTx]:
         taken = list(entries)
         for entry in taken:
             self.remove(entry.txid)
         return taken
 
-    def _rank(self, entry: Entry) -> tuple[int, int]:
+    def _rank(self, entry: PooledTx) -> tuple[int, int]:
         """Ascending: worst first; of equal rates the later arrival is worse."""
         return entry.rate, -self._arrival[entry.txid]
 
@@ -234,7 +239,7 @@ def _descending(rank: tuple[int, int]) -> tuple[int, int]:
     return -rank[0], -rank[1]
 
 
-def hindrances(account: Account, waiting: Iterable[Entry]) -> dict[Hash, str]:
+def hindrances(account: Account, waiting: Iterable[PooledTx]) -> dict[Hash, str]:
     """Codes of what keeps entries of one sender, given by nonce, out of the next blocks.
 
     A nonce that is missing before them, or a balance that does not cover them and what stands before them.

@@ -21,7 +21,7 @@ from engram.consensus.compact import bits_to_target
 from engram.consensus.pow import POW, meets_target
 from engram.node.chain.chain import Chain
 from engram.node.chain.headers import HeaderChain
-from engram.node.chain.importer import Outcome
+from engram.node.chain.importer import ImportStatus
 from engram.node.clock import Clock
 from engram.node.mempool.mempool import Mempool
 from engram.node.storage.recordindex import records
@@ -218,11 +218,13 @@ class Miner:
 
     async def _submit(self, block: Block) -> None:
         answer = await self._chain.import_block(block)
-        assert answer.outcome is not Outcome.INVALID, f"own block refused: {answer.code} {answer.detail}"
-        if answer.outcome is Outcome.PARKED:  # the clock was set back: wait for it rather than mine another
+        assert answer.outcome is not ImportStatus.INVALID, f"own block refused: {answer.code} {answer.detail}"
+        if (
+            answer.outcome is ImportStatus.PARKED
+        ):  # the clock was set back: wait for it rather than mine another
             await self._clock.sleep(1)
         self.blocks += 1
-        if self._requests and answer.outcome in (Outcome.EXTENDED, Outcome.REORGED):
+        if self._requests and answer.outcome in (ImportStatus.EXTENDED, ImportStatus.REORGED):
             request = self._requests[0]
             request.mined.append(answer.block)
             if len(request.mined) == request.count:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from engram.node.chain.chain import Chain, HeadChanged
 from engram.node.mempool.mempool import Mempool
-from engram.node.mempool.pool import Entry
+from engram.node.mempool.pool import PooledTx
 from engram.node.metrics import Metrics
 from engram.node.rpc.events import EventHub
 from engram.node.storage.recordindex import records
@@ -71,7 +71,7 @@ class EventFeed:
             end()
             end_drops()
 
-    def _admitted(self, entry: Entry) -> None:
+    def _admitted(self, entry: PooledTx) -> None:
         self._hub.publish("transactions", _transaction(entry.txid, "pending", "", None))
 
     def _dropped(self, name: Hash, code: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from engram.consensus.chainspec import chain_id
 from engram.node.errors import TransactionNotFound
 from engram.node.mempool.mempool import Mempool
-from engram.node.mempool.pool import Entry
+from engram.node.mempool.pool import PooledTx
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import Method, method_of
 from engram.node.rpc.render import Renderer
@@ -115,7 +115,7 @@ class _TransactionMethods:
             "receipt": self.render.record(receipt),
         }
 
-    def _waiting(self, entry: Entry, waits: str) -> dict[str, Any]:
+    def _waiting(self, entry: PooledTx, waits: str) -> dict[str, Any]:
         return {
             "txid": entry.txid.hex(),
             "sender": self.render.address(entry.sender),

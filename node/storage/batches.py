@@ -26,8 +26,8 @@ from engram.node.storage.schema import (
     TRANSACTION,
     BlockLocation,
     BlockReceipts,
+    DatabaseIdentity,
     DiffEntry,
-    Identity,
     IndexEntry,
     Position,
     StateDiff,
@@ -55,7 +55,7 @@ class Execution:
 
 def put_identity(batch: Batch, spec: Hash, genesis: Hash) -> None:
     """The record that says which chain this is."""
-    batch.put(IDENTITY, encode(Identity(SCHEMA_VERSION, spec, genesis)))
+    batch.put(IDENTITY, encode(DatabaseIdentity(SCHEMA_VERSION, spec, genesis)))
 
 
 def put_ref(batch: Batch, ref: BlockRef) -> None:

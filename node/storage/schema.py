@@ -10,7 +10,7 @@
     k kind, record key    nothing: the key of a record that some block has written, see `recordindex`
     c height (u64)        id of the best chain's block at that height
     t transaction id      encode(TxLocation), for transactions of the best chain
-    m "identity"          encode(Identity): schema version, chain
+    m "identity"          encode(DatabaseIdentity): schema version, chain
     m "tip"               encode(Tip) ‖ CRC32C (u32)
     p peer id             peer records, written by the address book
 
@@ -112,7 +112,7 @@ class TxLocation:
 
 
 @dataclass(frozen=True)
-class Identity:
+class DatabaseIdentity:
     """Which chain, and which layout of it, a data directory holds."""
 
     schema_version: U32

@@ -34,7 +34,7 @@ from engram.node.storage.schema import (
     TRANSACTION,
     BlockLocation,
     BlockReceipts,
-    Identity,
+    DatabaseIdentity,
     IndexEntry,
     Position,
     StateDiff,
@@ -237,7 +237,7 @@ def check_identity(database: Database, spec: Hash, genesis: Hash) -> None:
             raise CorruptStore(got="rows, but no record of the chain they belong to")
         return
     try:
-        identity = decode(Identity, raw)
+        identity = decode(DatabaseIdentity, raw)
     except CodecError as error:
         raise SchemaMismatch(expected=SCHEMA_VERSION, got=f"an unknown layout ({error})") from error
     if identity.schema_version != SCHEMA_VERSION:

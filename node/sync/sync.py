@@ -16,14 +16,15 @@ from engram.consensus.block import Block
 from engram.consensus.errors import UnknownParent
 from engram.node import logs
 from engram.node.chain.chain import Chain
-from engram.node.chain.importer import Outcome
-from engram.node.clock import Clock, Timer
+from engram.node.chain.importer import ImportStatus
+from engram.node.clock import Clock
 from engram.node.errors import BlockRefused, BodiesUnavailable, LittleWork
 from engram.node.leaves import cause_of
 from engram.node.sync.download import Download, DownloadLimits
 from engram.node.sync.headersync import Branch, extend_branch, make_locator, open_branch
 from engram.node.threads import Threads
 from engram.p2p.cancellation import in_own_task
+from engram.p2p.clock import Timer
 from engram.p2p.messages import MAX_HEADERS
 from engram.p2p.protocol import Peer
 from engram.primitives.errors import Invalid, NotReady
@@ -234,7 +235,7 @@ class Sync:
 
     async def _import(self, block: Block) -> None:
         answer = await self._chain.import_block(block)
-        if answer.outcome is Outcome.INVALID:
+        if answer.outcome is ImportStatus.INVALID:
             raise BlockRefused(f"block {answer.block.hex()}: {answer.detail}", got=answer.code)
-        if answer.outcome is Outcome.PARKED:
+        if answer.outcome is ImportStatus.PARKED:
             raise UnknownParent(f"the branch cannot go on now: {answer.detail}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from engram.participant.demo.cast import COPYCAT, FORGER, LEAKER, LIAR
 from engram.participant.demo.report import AttackRow, expect, mean_loss
-from engram.participant.demo.rounds import AUTHOR_BOND, Attempt, Played
+from engram.participant.demo.rounds import AUTHOR_BOND, Attempt, DemoRound
 from engram.participant.demo.scene import Scene
 from engram.statemachine.records import Account
 
 
-async def report_training(scene: Scene, played: Played, purse: int) -> None:
+async def report_training(scene: Scene, played: DemoRound, purse: int) -> None:
     """Liar, copycat (who held `purse` before) and leaker. Raises `UnexpectedOutcome`."""
     for attempt in played.attempts[LIAR]:
         _expect_failed(LIAR, attempt, "loss_mismatch")
@@ -31,7 +31,7 @@ async def report_training(scene: Scene, played: Played, purse: int) -> None:
     await _report_leaker(scene, played)
 
 
-async def _report_leaker(scene: Scene, played: Played) -> None:
+async def _report_leaker(scene: Scene, played: DemoRound) -> None:
     """Leads where everybody can look, and loses where nobody could."""
     first, *_ = played.attempts[LEAKER]
     expect(first.report.code == "candidate_admitted", "the leaker is no candidate", got=first.report.code)
@@ -52,7 +52,7 @@ async def _report_leaker(scene: Scene, played: Played) -> None:
     _add(scene, AttackRow(LEAKER, outcome, "outdone", first.before, await scene.balance(LEAKER)))
 
 
-def report_growth(scene: Scene, played: Played) -> None:
+def report_growth(scene: Scene, played: DemoRound) -> None:
     """The forger. Raises `UnexpectedOutcome`."""
     base, overlap = played.attempts[FORGER]
     _expect_failed(FORGER, base, "base_mismatch")

@@ -10,7 +10,7 @@ import numpy as np
 from engram.nn.network import forward
 from engram.nn.spec import neurons
 from engram.participant.demo.report import RetentionRow, VersionRow, expect, mean_loss
-from engram.participant.demo.rounds import Played
+from engram.participant.demo.rounds import DemoRound
 from engram.participant.demo.scene import Scene
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.keys import parse_address
@@ -43,7 +43,7 @@ async def report_founding(scene: Scene, round_: Round) -> None:
     scene.report.versions.append(await _row(scene, found, "FOUNDING", opening))
 
 
-async def report_version(scene: Scene, played: Played) -> VersionRow:
+async def report_version(scene: Scene, played: DemoRound) -> VersionRow:
     """The version that a round has made, and what its author paid for the update."""
     round_ = played.round
     version = await scene.view.get(Version, round_.model, u32(round_.new_version))

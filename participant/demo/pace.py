@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from engram.participant.demo.data import DemoData
-from engram.participant.round_plan import Windows
+from engram.participant.round_plan import RoundWindows
 from engram.participant.training import trainer
 from engram.participant.training.architect import dense_network
 
@@ -25,13 +25,13 @@ _SAMPLE: Final = 10
 """The trial is one part in so many of a whole training."""
 
 
-def windows_for(data: DemoData, block_time_ms: int) -> Windows:
+def windows_for(data: DemoData, block_time_ms: int) -> RoundWindows:
     """Windows in which everyone can train at once, as fast as a trial shows that this machine trains."""
     everyone_s = TRAINERS * _training_s(data)
     trained = math.ceil(_MARGIN * everyone_s * 1000 / block_time_ms)
     commit = max(data.size.commit_window, trained)
     other = max(PHASE_BLOCKS, commit // 4)
-    return Windows(other, other, commit, other, other, other, GAP_BLOCKS)
+    return RoundWindows(other, other, commit, other, other, other, GAP_BLOCKS)
 
 
 def _training_s(data: DemoData) -> float:

@@ -23,7 +23,7 @@ from engram.participant.demo.data import demo_data
 from engram.participant.demo.ending import check_proof, play_ending
 from engram.participant.demo.pace import windows_for
 from engram.participant.demo.report import DemoReport, expect, mean_loss
-from engram.participant.demo.rounds import Played, Rounds
+from engram.participant.demo.rounds import DemoRound, Rounds
 from engram.participant.demo.scene import Scene
 from engram.participant.demo.stage import Stage
 from engram.participant.demo.watch import watching
@@ -125,7 +125,7 @@ async def _grow(scene: Scene, rounds: Rounds, model: Model) -> Model:
     return grown
 
 
-async def _decided(scene: Scene, played: Played) -> Model:
+async def _decided(scene: Scene, played: DemoRound) -> Model:
     """The model after a round that an honest author must have won."""
     round_, name = played.round, scene.cast.name
     for epoch, best in enumerate(round_.results):

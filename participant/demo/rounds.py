@@ -64,7 +64,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Played:
+class DemoRound:
     """A round that has ended, and how it went for everyone."""
 
     round: Round
@@ -85,7 +85,7 @@ class Rounds:
         self._rng = np.random.default_rng(scene.seed)
         self._secrets_folder = scene.folder / "secrets"
 
-    async def found(self, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> Played:
+    async def found(self, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> DemoRound:
         """Founds the model by its first TRAIN round; the copycat lies in wait for alice's reveal."""
         rows = self._data.founder_old[0]
         spec, parameters = dense_network(rows, (self._data.size.hidden,), len(OLD_CLASSES), self._rng)
@@ -100,7 +100,7 @@ class Rounds:
         payload = OpenRound(terms, founding=round_plan.founding_of(spec, parameters, template))
         return await self._play(payload, secrets, audited, honest, cheats, copies=True)
 
-    async def train(self, number: int, model_id: Hash, honest: Mapping[str, Strategy]) -> Played:
+    async def train(self, number: int, model_id: Hash, honest: Mapping[str, Strategy]) -> DemoRound:
         """Another TRAIN round, for a version that is not good enough yet, over fresh parts."""
         rows, audited = self._data.founder_old[number], self._data.auditor_old[number]
         version = await self._view.head_version(await self._view.get(Model, model_id))
@@ -114,7 +114,7 @@ class Rounds:
 
     async def grow(
         self, model_id: Hash, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]
-    ) -> Played:
+    ) -> DemoRound:
         """A GROW round that teaches the other digits."""
         version = await self._view.head_version(await self._view.get(Model, model_id))
         size, rules = self._data.size, (await self._view.spec()).rules
@@ -132,7 +132,7 @@ class Rounds:
         cheats: Mapping[str, Strategy],
         *,
         copies: bool,
-    ) -> Played:
+    ) -> DemoRound:
         opener = Opener(self._scene.wallets[FOUNDER], self._secrets_folder, self._voice(FOUNDER))
         round_id = await opener.open(payload, secrets)
         self._tell_opened(round_id, payload.terms)
@@ -151,7 +151,7 @@ class Rounds:
                 for name, strategy in cheats.items()
             }
             round_ = await opener.run(round_id)
-        return Played(
+        return DemoRound(
             round_,
             {name: task.result() for name, task in authors.items()},
             {name: task.result() for name, task in attempts.items()},

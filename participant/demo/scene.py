@@ -11,7 +11,7 @@ from engram.participant.demo.cast import Cast
 from engram.participant.demo.data import DemoData
 from engram.participant.demo.report import DemoReport
 from engram.participant.demo.stage import Stage
-from engram.participant.round_plan import Windows
+from engram.participant.round_plan import RoundWindows
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 
@@ -26,7 +26,7 @@ class Scene:
     view: ChainView
     """The chain as the founder's node shows it."""
     data: DemoData
-    windows: Windows
+    windows: RoundWindows
     """Of every round."""
     seed: int
     folder: Path

@@ -25,7 +25,7 @@ FOREVER: Final = 2**64 - 1
 """Last height of the span that has no end."""
 
 
-class Default(IntEnum):
+class DueStep(IntEnum):
     """What becomes of a round whose deadline has passed; see `settlement`."""
 
     UNREVEALED = 0
@@ -114,21 +114,21 @@ def is_over(round_: Round, rules: Rules, height: int, phase: Phase, epoch: int =
     return height > span_of(round_, rules, phase, epoch).last
 
 
-def due(round_: Round, rules: Rules, height: int) -> Default | None:
+def due(round_: Round, rules: Rules, height: int) -> DueStep | None:
     """The first default that is due and not yet applied. Without candidates there is nothing to audit."""
     if round_.status != RoundStatus.OPEN:
         return None
     terms, epoch = round_.terms, round_.settled_epochs
     if len(round_.validation_opened) < terms.validation:
-        return Default.UNREVEALED if is_over(round_, rules, height, Phase.REVEAL) else None
+        return DueStep.UNREVEALED if is_over(round_, rules, height, Phase.REVEAL) else None
     if epoch < terms.epochs:
-        return Default.EPOCH_END if is_over(round_, rules, height, Phase.UPDATE, epoch) else None
+        return DueStep.EPOCH_END if is_over(round_, rules, height, Phase.UPDATE, epoch) else None
     if round_.candidates and is_over(round_, rules, height, Phase.AUDIT):
         if any(sealed.bond for sealed in round_.third_party):
-            return Default.UNSEALED
+            return DueStep.UNSEALED
         if opener_sealed_opened(round_) < terms.sealed:
-            return Default.WITHHELD
-    return Default.DECISION if is_over(round_, rules, height, Phase.RETENTION) else None
+            return DueStep.WITHHELD
+    return DueStep.DECISION if is_over(round_, rules, height, Phase.RETENTION) else None
 
 
 def opener_sealed_opened(round_: Round) -> int:

@@ -14,7 +14,7 @@ from engram.statemachine.record import u32
 from engram.statemachine.records import Part, RecentBlock, ScoreEntry
 from engram.statemachine.rounds.calendar import draw_heights
 from engram.statemachine.rounds.draw import draw_parts, draw_seed, nonce_hash
-from engram.statemachine.rounds.entry import Entry
+from engram.statemachine.rounds.entry import EnteredRound
 from engram.statemachine.rounds.errors import (
     CommitmentMismatch,
     DrawNonceMismatch,
@@ -29,7 +29,7 @@ from engram.statemachine.state import State
 
 
 @dataclass(frozen=True)
-class Opening:
+class Disclosure:
     """One part, as its owner discloses it."""
 
     owner: Address
@@ -71,7 +71,7 @@ def check_commitment(part: Hash, salt: Hash, raw: bytes) -> None:
         raise CommitmentMismatch(expected=part, got=got)
 
 
-def check_content(state: State, ctx: BlockContext, entry: Entry, opening: Opening) -> None:
+def check_content(state: State, ctx: BlockContext, entry: EnteredRound, opening: Disclosure) -> None:
     """What can be told before stored bytes are read: the size, and of inline bytes the commitment.
 
     Raises `BadPart`, `CommitmentMismatch`, and what `usable_blob` raises.
@@ -83,12 +83,12 @@ def check_content(state: State, ctx: BlockContext, entry: Entry, opening: Openin
         check_commitment(opening.part, opening.salt, opening.content.data)
 
 
-def opening_macs(ctx: BlockContext, entry: Entry) -> int:
+def opening_macs(ctx: BlockContext, entry: EnteredRound) -> int:
     """Charge for reading a part and scoring version t on it."""
     return network_macs(ctx.rules, entry.base, entry.round.terms.rows, entry.round.classes)
 
 
-def read_rows(state: State, entry: Entry, opening: Opening, raw: bytes) -> PartData:
+def read_rows(state: State, entry: EnteredRound, opening: Disclosure, raw: bytes) -> PartData:
     """The rows of bytes that match the commitment. What it raises, the owner committed to.
 
     Raises `BadPart`, `LabelOutOfRange`; `PartRepeated` if its owner opened the same bytes earlier.
@@ -107,7 +107,7 @@ def check_distinct(opened: list[Hash], blob: Hash) -> None:
 
 
 def publish(
-    state: State, ctx: BlockContext, entry: Entry, opening: Opening, raw: bytes, rows: PartData
+    state: State, ctx: BlockContext, entry: EnteredRound, opening: Disclosure, raw: bytes, rows: PartData
 ) -> tuple[OpenedPart, DataPart]:
     """Records the part and the incumbent's score on it.
 

@@ -17,7 +17,7 @@ from engram.statemachine.state import State
 
 
 @dataclass(frozen=True)
-class Entry:
+class EnteredRound:
     """A round that takes the transaction, with the model and the version it stands on."""
 
     round: Round
@@ -30,7 +30,7 @@ class Entry:
     """What became of deadlines that had passed."""
 
 
-def enter(state: State, ctx: BlockContext, round_id: Hash, phase: Phase) -> Entry:
+def enter(state: State, ctx: BlockContext, round_id: Hash, phase: Phase) -> EnteredRound:
     """Settles the round in `state` and lets a transaction in that belongs to `phase`.
 
     Raises `MissingRecord`, `RoundEnded`, `WrongPhase`.
@@ -42,7 +42,7 @@ def enter(state: State, ctx: BlockContext, round_id: Hash, phase: Phase) -> Entr
     check_phase(phase, span.phase)
     model = state.get(Model, round_.model)
     base = state.get(Version, round_.model, u32(round_.version))
-    return Entry(round_, model, base, span.epoch, events)
+    return EnteredRound(round_, model, base, span.epoch, events)
 
 
 def check_phase(expected: Phase, got: Phase) -> None:

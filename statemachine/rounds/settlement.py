@@ -7,7 +7,7 @@ Bonds, bids and escrows go back to balances at once; bounty and shares of a pot 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -16,18 +16,25 @@ from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.money import burn, forfeit, give, mature, strike
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import Model
-from engram.statemachine.rounds.calendar import Default, due
+from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version
+from engram.statemachine.rounds.calendar import DueStep, due
 from engram.statemachine.rounds.candidates import candidates_of, refund, retire
-from engram.statemachine.rounds.conclusion import decide
-from engram.statemachine.rounds.records import Commit, EpochResult, Round, RoundStatus
-from engram.statemachine.rounds.rewards import aborts_in_force
+from engram.statemachine.rounds.ranking import Rung, generalises, is_at_threshold, ladder, remembers
+from engram.statemachine.rounds.records import Candidate, Commit, EpochResult, Round, RoundKind, RoundStatus
+from engram.statemachine.rounds.retention import next_retention
+from engram.statemachine.rounds.rewards import (
+    aborts_in_force,
+    give_badge,
+    pay_bounty,
+    raise_reputation,
+    reputation_points,
+)
 from engram.statemachine.state import State
 
-Step = tuple[Round, tuple[Event, ...]]
+Settled = tuple[Round, tuple[Event, ...]]
 
 
-def settle(state: State, ctx: BlockContext, round_id: Hash) -> Step:
+def settle(state: State, ctx: BlockContext, round_id: Hash) -> Settled:
     """Applies every default of the round that is due at this height. Idempotent.
 
     Returns the round as it now stands in `state`, and what happened. Raises `MissingRecord`.
@@ -35,13 +42,13 @@ def settle(state: State, ctx: BlockContext, round_id: Hash) -> Step:
     round_ = state.get(Round, round_id)
     events: tuple[Event, ...] = ()
     while (default := due(round_, ctx.rules, ctx.height)) is not None:
-        round_, happened = _DEFAULTS[default](state, ctx, round_)
+        round_, happened = _STEPS[default](state, ctx, round_)
         state.put(round_)
         events += happened
     return round_, events
 
 
-def abort(state: State, ctx: BlockContext, round_: Round) -> Step:
+def abort(state: State, ctx: BlockContext, round_: Round) -> Settled:
     """Ends a round whose opener failed a duty, after bonds of others are dealt with. Returns, does not store.
 
     Half of his bond is burned; the rest and the pot go to the candidates in equal parts. Where there are
@@ -76,7 +83,7 @@ def return_seal_bonds(state: State, round_: Round) -> Round:
     return replace(round_, third_party=tuple(replace(sealed, bond=0) for sealed in round_.third_party))
 
 
-def forfeit_to_pot(state: State, round_: Round, author: Address, bond: int) -> Step:
+def forfeit_to_pot(state: State, round_: Round, author: Address, bond: int) -> Settled:
     """A duty missed or a lie proved: half of the bond burned, half to the pot, a strike. Does not store."""
     strike(state, author)
     kept = forfeit(state, bond)
@@ -84,7 +91,7 @@ def forfeit_to_pot(state: State, round_: Round, author: Address, bond: int) -> S
     return replace(round_, pot=round_.pot + kept), (event,)
 
 
-def _end_epoch(state: State, ctx: BlockContext, round_: Round) -> Step:
+def _end_epoch(state: State, ctx: BlockContext, round_: Round) -> Settled:
     epoch = round_.settled_epochs
     events: tuple[Event, ...] = ()
     for author in round_.pending:
@@ -105,7 +112,7 @@ def _epoch_result(state: State, round_: Round, epoch: int) -> EpochResult:
     return EpochResult(best.author, best.root, best.loss) if best else EpochResult(bytes(20), ZERO_HASH, 0)
 
 
-def _drop_unsealed(state: State, ctx: BlockContext, round_: Round) -> Step:
+def _drop_unsealed(state: State, ctx: BlockContext, round_: Round) -> Settled:
     events: tuple[Event, ...] = ()
     for sealed in round_.third_party:
         if sealed.bond:
@@ -115,16 +122,147 @@ def _drop_unsealed(state: State, ctx: BlockContext, round_: Round) -> Step:
     return replace(round_, third_party=opened), events
 
 
-def _conclude(state: State, ctx: BlockContext, round_: Round) -> Step:
-    return decide(state, ctx, return_seal_bonds(state, round_))
+def _end_round(state: State, ctx: BlockContext, round_: Round) -> Settled:
+    return end_round(state, ctx, return_seal_bonds(state, round_))
 
 
-_DEFAULTS: Final[Mapping[Default, Callable[[State, BlockContext, Round], Step]]] = MappingProxyType(
+_STEPS: Final[Mapping[DueStep, Callable[[State, BlockContext, Round], Settled]]] = MappingProxyType(
     {
-        Default.UNREVEALED: abort,
-        Default.EPOCH_END: _end_epoch,
-        Default.UNSEALED: _drop_unsealed,
-        Default.WITHHELD: abort,
-        Default.DECISION: _conclude,
+        DueStep.UNREVEALED: abort,
+        DueStep.EPOCH_END: _end_epoch,
+        DueStep.UNSEALED: _drop_unsealed,
+        DueStep.WITHHELD: abort,
+        DueStep.DECISION: _end_round,
     }
 )
+
+
+def end_round(state: State, ctx: BlockContext, round_: Round) -> tuple[Round, tuple[Event, ...]]:
+    """Ends the round: bonds, ladder, bounty, and the winner as the next version. Does not store the round."""
+    model = state.get(Model, round_.model)
+    candidates = candidates_of(state, round_)
+    rungs = ladder(ctx.rules, round_, model, candidates)
+    events: tuple[Event, ...] = ()
+    for candidate in candidates:
+        events += _return_or_burn(state, round_, candidate)
+    events += pay_bounty(state, ctx, round_, rungs)
+    give(state, round_.opener, round_.bond)
+    ended = replace(round_, bond=0, pot=0, candidates=())
+    if rungs:
+        ended = replace(
+            ended,
+            status=int(RoundStatus.DECIDED),
+            winner=rungs[-1].candidate.author,
+            new_version=round_.version + 1,
+        )
+        events += _promote(state, ctx, ended, model, rungs)
+        events += _reward(state, ctx, ended, model, rungs, candidates)
+    else:
+        ended = replace(ended, status=int(RoundStatus.KEPT))
+        state.put(replace(model, open_round=ZERO_HASH, rounds=model.rounds + 1))
+    for candidate in candidates:
+        retire(state, ctx, round_, candidate, promoted=bool(rungs) and candidate is rungs[-1].candidate)
+    return ended, (*events, Event("round_ended", round_.id, (ended.status, ended.new_version)))
+
+
+def _return_or_burn(state: State, round_: Round, candidate: Candidate) -> tuple[Event, ...]:
+    """Its own coins back; bond and bid burned if it is not below the incumbent on the sealed parts."""
+    if generalises(round_, candidate):
+        refund(state, candidate)
+        return ()
+    lost = candidate.bond + candidate.bid
+    burn(state, lost)
+    give(state, candidate.author, candidate.escrow)
+    return (Event("bond_burned", round_.id, (candidate.epoch, lost), (candidate.author.hex(),)),)
+
+
+def _promote(
+    state: State, ctx: BlockContext, round_: Round, model: Model, rungs: Sequence[Rung]
+) -> tuple[Event, ...]:
+    """The last rung becomes the head of the model."""
+    winner = rungs[-1].candidate
+    version = _next_version(ctx, round_, rungs[-1])
+    sealed_loss, sealed_rows = version.sealed_loss, version.sealed_rows
+    state.put(version)
+    _record_scores(state, round_, model, winner)
+    frozen = model.frozen or is_at_threshold(model, round_.classes, sealed_loss, sealed_rows)
+    grown = replace(
+        model,
+        classes=round_.classes,
+        classes_before_growth=model.classes if round_.terms.new_classes else model.classes_before_growth,
+        head=version.number,
+        root=version.root,
+        frozen=frozen,
+        loss=sealed_loss,
+        loss_rows=sealed_rows,
+        open_round=ZERO_HASH,
+        rounds=model.rounds + 1,
+        retention=next_retention(ctx.rules, model, round_, winner) if frozen else (),
+    )
+    state.put(grown)
+    return (Event("version_created", model.id, (version.number, sealed_loss, sealed_rows, int(frozen))),)
+
+
+def _next_version(ctx: BlockContext, round_: Round, rung: Rung) -> Version:
+    winner, rows = rung.candidate, round_.terms.rows
+    return Version(
+        model=round_.model,
+        number=round_.new_version,
+        parent=round_.base,
+        root=winner.root,
+        spec=winner.spec,
+        hidden=winner.hidden,
+        outputs=winner.outputs,
+        author=winner.author,
+        round=round_.id,
+        height=ctx.height,
+        kind=round_.terms.kind,
+        validation_loss=winner.loss,
+        validation_rows=rows * len(round_.validation_opened),
+        sealed_loss=rung.sealed_loss,
+        sealed_rows=rows * len(round_.sealed_opened),
+        sealed_correct=sum(score.correct for score in winner.sealed),
+        size_bytes=winner.size_bytes,
+    )
+
+
+def _record_scores(state: State, round_: Round, model: Model, winner: Candidate) -> None:
+    """The ledger: what the new version scores on every part it was judged by."""
+    rows = {part.part: part.rows for part in model.retention}
+    opened = (*round_.validation_opened, *round_.sealed_opened)
+    scores = [
+        *zip([part.commitment for part in opened], (*winner.validation, *winner.sealed), strict=True),
+        *((found.part, found.score) for found in winner.retention),
+    ]
+    for part, score in scores:
+        count = rows.get(part, round_.terms.rows)
+        state.put(ScoreEntry(model.id, round_.new_version, part, score.loss, score.correct, count))
+
+
+def _reward(
+    state: State,
+    ctx: BlockContext,
+    round_: Round,
+    model: Model,
+    rungs: Sequence[Rung],
+    candidates: Sequence[Candidate],
+) -> tuple[Event, ...]:
+    """Badges of the new version, and reputation."""
+    deserved = [
+        (candidate.author, BadgeKind.PARTICIPATION)
+        for candidate in candidates
+        if generalises(round_, candidate) and remembers(model, candidate)
+    ]
+    deserved += [(rung.candidate.author, BadgeKind.BEST_LOSS) for rung in rungs]
+    owners = [part.owner for part in round_.sealed_opened]
+    deserved += [(owner, BadgeKind.AUDITOR) for owner in owners if owner != round_.opener]
+    if round_.terms.kind == RoundKind.GROW and round_.terms.new_classes:
+        deserved.append((rungs[-1].candidate.author, BadgeKind.TEACHER))
+    if round_.new_version == 1 and model.classes > 1:
+        deserved.append((model.founder, BadgeKind.FOUNDER))
+    events: tuple[Event, ...] = ()
+    for address, kind in deserved:
+        events += give_badge(state, ctx, model.id, round_.new_version, address, kind)
+    for rung in rungs:
+        raise_reputation(state, model.id, rung.candidate.author, reputation_points(round_, rung))
+    return events

@@ -18,7 +18,7 @@ from engram.statemachine.receipt import Event
 from engram.statemachine.record import u64
 from engram.statemachine.records import Reservation
 from engram.statemachine.rounds.calendar import Phase, span_of
-from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.entry import EnteredRound, enter
 from engram.statemachine.rounds.errors import (
     CommitRepeated,
     EpochFull,
@@ -74,7 +74,7 @@ class CommitUpdate:
         event = Event("update_committed", self.round, (self.epoch, self.slot), (sender.hex(),))
         return Outcome((*entry.events, event))
 
-    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> Entry:
+    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> EnteredRound:
         entry = enter(state, ctx, self.round, Phase.COMMIT)
         if self.epoch != entry.epoch:
             raise WrongPhase("another epoch is running", expected=entry.epoch, got=self.epoch)
@@ -88,7 +88,7 @@ class CommitUpdate:
         return entry
 
 
-def booked(state: State, rules: Rules, entry: Entry, slot: int) -> Reservation:
+def booked(state: State, rules: Rules, entry: EnteredRound, slot: int) -> Reservation:
     """The reservation of a height with one more reveal in it. Raises `ReservationFull`."""
     held = state.find(Reservation, u64(slot)) or Reservation(slot, 0, 0)
     size_bytes, macs = reveal_share(rules, entry.round, entry.base)

@@ -15,7 +15,7 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.receipt import Event
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.disclosure import (
-    Opening,
+    Disclosure,
     check_commitment,
     check_content,
     check_drawn,
@@ -24,7 +24,7 @@ from engram.statemachine.rounds.disclosure import (
     read_rows,
     with_draw,
 )
-from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.entry import EnteredRound, enter
 from engram.statemachine.rounds.errors import NotTheOpener
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.rounds.settlement import abort
@@ -82,10 +82,12 @@ class RevealPart:
         )
         return Outcome((*events, revealed), blobs=carried_blobs(self.content))
 
-    def _opening(self, sender: Address) -> Opening:
-        return Opening(sender, self.part, self.salt, self.content)
+    def _opening(self, sender: Address) -> Disclosure:
+        return Disclosure(sender, self.part, self.salt, self.content)
 
-    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> tuple[Entry, tuple[Event, ...]]:
+    def _enter(
+        self, state: State, ctx: BlockContext, sender: Address
+    ) -> tuple[EnteredRound, tuple[Event, ...]]:
         entry = enter(state, ctx, self.round, Phase.REVEAL)
         check_opener(entry.round, sender)
         round_, drawn = with_draw(state, ctx, entry.round, self.nonce)

@@ -18,7 +18,7 @@ from engram.statemachine.receipt import Event
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import candidates_of, charge_scoring
 from engram.statemachine.rounds.disclosure import (
-    Opening,
+    Disclosure,
     check_commitment,
     check_content,
     check_drawn,
@@ -26,7 +26,7 @@ from engram.statemachine.rounds.disclosure import (
     publish,
     read_rows,
 )
-from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.entry import EnteredRound, enter
 from engram.statemachine.rounds.escrow import sealed_macs
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.rounds.settlement import abort, forfeit_to_pot
@@ -87,10 +87,10 @@ class RevealSealed:
         event = Event("sealed_opened", self.round, (opened.baseline.loss,), (sender.hex(), self.part.hex()))
         return Outcome((*entry.events, event), blobs=carried_blobs(self.content))
 
-    def _opening(self, sender: Address) -> Opening:
-        return Opening(sender, self.part, self.salt, self.content)
+    def _opening(self, sender: Address) -> Disclosure:
+        return Disclosure(sender, self.part, self.salt, self.content)
 
-    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> Entry:
+    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> EnteredRound:
         entry = enter(state, ctx, self.round, Phase.AUDIT)
         check_drawn(entry.round, self.part, openable(entry.round, sender))
         return entry
@@ -112,7 +112,7 @@ def openable(round_: Round, sender: Address) -> tuple[Hash, ...]:
     return tuple(sealed.commitment for sealed in round_.third_party if sealed.author == sender)
 
 
-def _score_candidates(state: State, ctx: BlockContext, entry: Entry, part: DataPart) -> None:
+def _score_candidates(state: State, ctx: BlockContext, entry: EnteredRound, part: DataPart) -> None:
     round_, base = entry.round, version_network(state, ctx, entry.base)
     for candidate in candidates_of(state, round_):
         network = open_network(state, ctx, candidate.spec, candidate.hidden, candidate.outputs)

@@ -20,7 +20,7 @@ from engram.statemachine.record import u64
 from engram.statemachine.records import Reservation
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import admit
-from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.entry import EnteredRound, enter
 from engram.statemachine.rounds.errors import (
     BaseMismatch,
     CommitMismatch,
@@ -104,7 +104,7 @@ class RevealUpdate:
         state.put(round_)
         return Outcome((*entry.events, *happened), blobs=brought_tensors(self.update.tensors))
 
-    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> tuple[Entry, Commit]:
+    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> tuple[EnteredRound, Commit]:
         entry = enter(state, ctx, self.round, Phase.UPDATE)
         commit = find_commit(state, self.round, self.epoch, sender)
         claim = UpdateClaim(
@@ -113,7 +113,7 @@ class RevealUpdate:
         check_digest(commit, claim)
         return entry, commit
 
-    def _macs(self, rules: Rules, entry: Entry) -> int:
+    def _macs(self, rules: Rules, entry: EnteredRound) -> int:
         terms = entry.round.terms
         try:
             check_update(rules, entry.round, entry.model, entry.base.spec, self.update)
@@ -123,7 +123,7 @@ class RevealUpdate:
         return reveal_macs(rules, entry.round, entry.base, update)
 
     def _judge(
-        self, state: State, ctx: BlockContext, entry: Entry, author: Address
+        self, state: State, ctx: BlockContext, entry: EnteredRound, author: Address
     ) -> tuple[Proposal, tuple[PartScore, ...]]:
         """The proposed network and its scores. Raises whatever refutes the update."""
         round_, model, base = entry.round, entry.model, entry.base
@@ -143,7 +143,7 @@ class RevealUpdate:
         self,
         state: State,
         ctx: BlockContext,
-        entry: Entry,
+        entry: EnteredRound,
         commit: Commit,
         proposal: Proposal,
         scores: tuple[PartScore, ...],
@@ -208,7 +208,7 @@ def check_loss(claimed: int, scores: tuple[PartScore, ...]) -> None:
         raise LossMismatch(expected=loss, got=claimed)
 
 
-def _closed(state: State, ctx: BlockContext, entry: Entry, commit: Commit) -> Round:
+def _closed(state: State, ctx: BlockContext, entry: EnteredRound, commit: Commit) -> Round:
     """The round without the commit, whose record and booking are gone. Does not store the round."""
     state.delete(commit)
     booking = state.find(Reservation, u64(commit.slot))

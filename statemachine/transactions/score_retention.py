@@ -15,7 +15,7 @@ from engram.statemachine.receipt import Event
 from engram.statemachine.records import Part
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import charge_scoring, find_candidate
-from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.entry import EnteredRound, enter
 from engram.statemachine.rounds.errors import PartNotRetained, RetentionScored
 from engram.statemachine.rounds.escrow import retention_macs
 from engram.statemachine.rounds.records import Candidate, CandidateId, PartScore, RetentionScore
@@ -58,7 +58,7 @@ class ScoreRetention:
         event = Event("retention_scored", self.round, values, (self.author.hex(), self.part.hex()))
         return Outcome((*entry.events, event))
 
-    def _enter(self, state: State, ctx: BlockContext) -> tuple[Entry, Candidate]:
+    def _enter(self, state: State, ctx: BlockContext) -> tuple[EnteredRound, Candidate]:
         entry = enter(state, ctx, self.round, Phase.RETENTION)
         candidate = find_candidate(state, entry.round, CandidateId(self.epoch, self.author))
         if all(part.part != self.part for part in entry.model.retention):
@@ -67,11 +67,13 @@ class ScoreRetention:
             raise RetentionScored(got=self.part)
         return entry, candidate
 
-    def _macs(self, rules: Rules, entry: Entry, candidate: Candidate) -> int:
+    def _macs(self, rules: Rules, entry: EnteredRound, candidate: Candidate) -> int:
         rows = next(part.rows for part in entry.model.retention if part.part == self.part)
         return retention_macs(rules, entry.round, entry.base, candidate, rows)
 
-    def _score(self, state: State, ctx: BlockContext, entry: Entry, candidate: Candidate) -> RetentionScore:
+    def _score(
+        self, state: State, ctx: BlockContext, entry: EnteredRound, candidate: Candidate
+    ) -> RetentionScore:
         model, classes = entry.model, entry.round.classes
         part = open_part(state, ctx, state.get(Part, self.part))
         base = version_network(state, ctx, entry.base)

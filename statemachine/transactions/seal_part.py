@@ -11,7 +11,7 @@ from engram.statemachine.money import take
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Part
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.entry import Entry, enter
+from engram.statemachine.rounds.entry import EnteredRound, enter
 from engram.statemachine.rounds.errors import AlreadySealed, CommitmentRepeated, NotAnAuditor
 from engram.statemachine.rounds.records import Round, SealedByOther
 from engram.statemachine.rules import Rules
@@ -45,7 +45,7 @@ class SealPart:
         event = Event("part_sealed", self.round, (), (sender.hex(), self.commitment.hex()))
         return Outcome((*entry.events, event))
 
-    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> Entry:
+    def _enter(self, state: State, ctx: BlockContext, sender: Address) -> EnteredRound:
         entry = enter(state, ctx, self.round, Phase.OPEN)
         check_auditor(entry.round, sender)
         sealed = tuple(part.commitment for part in entry.round.third_party)

@@ -17,7 +17,7 @@ from engram.node.datadir import RUN_NAME, make_data_dir
 from engram.node.errors import NodeUnreachable, RemoteError
 from engram.node.logs import PEER_LINES
 from engram.node.storage.db import LevelDatabase
-from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, Identity
+from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, DatabaseIdentity
 from engram.node.storage.store import DATABASE_DIRECTORY
 from engram.p2p.messages import MAX_BLOCK_BYTES
 from engram.primitives.codec import decode, encode
@@ -179,7 +179,9 @@ def test_a_data_directory_of_another_version(node: NodeCommand) -> None:
     with closing(LevelDatabase(path)) as database:
         own = database.get(IDENTITY)
         assert own is not None
-        database.put(IDENTITY, encode(replace(decode(Identity, own), schema_version=SCHEMA_VERSION + 1)))
+        database.put(
+            IDENTITY, encode(replace(decode(DatabaseIdentity, own), schema_version=SCHEMA_VERSION + 1))
+        )
     assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (74, "schema_mismatch")
     with closing(LevelDatabase(path)) as database:
         database.put(IDENTITY, own)

@@ -46,9 +46,9 @@ async def test_anything_but_hello_first(node: Node, message: Message) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason", "code"),
     [
-        ({"version": 0}, R.WRONG_VERSION, "wrong_version"),
-        ({"chain_id": 8}, R.WRONG_CHAIN, "wrong_chain"),
-        ({"genesis": bytes(32)}, R.WRONG_CHAIN, "wrong_chain"),
+        ({"version": 0}, R.WRONG_VERSION, "peer_version_unsupported"),
+        ({"chain_id": 8}, R.WRONG_CHAIN, "peer_on_other_chain"),
+        ({"genesis": bytes(32)}, R.WRONG_CHAIN, "peer_on_other_chain"),
         ({"node_key": node_key(0).public_key}, R.SELF_CONNECTION, "self_connection"),
         ({"agent": "line\nbreak"}, R.BAD_HANDSHAKE, "bad_handshake"),
     ],

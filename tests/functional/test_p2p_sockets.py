@@ -193,8 +193,8 @@ async def test_a_second_address_of_the_same_node_is_not_dialled_while_there_is_a
 @pytest.mark.parametrize(
     ("identity", "code"),
     [
-        (Identity(8, GENESIS.id, "x"), "wrong_chain"),
-        (Identity(7, bytes(32), "x"), "wrong_chain"),
+        (Identity(8, GENESIS.id, "x"), "peer_on_other_chain"),
+        (Identity(7, bytes(32), "x"), "peer_on_other_chain"),
         (Identity(7, GENESIS.id, "\x1b[2J"), "bad_handshake"),
     ],
 )

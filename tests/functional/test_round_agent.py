@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engram.participant.agent import Agent, Played
+from engram.participant.agent import Agent, AgentResult
 from engram.participant.errors import AlreadyPlaying, BondAboveLimit, DatasetMismatch, NoOpenRound
 from engram.participant.parts import ROUNDS_DIRECTORY
 from engram.participant.pricing import Limits
@@ -37,7 +37,7 @@ async def test_an_agent_plays_one_round_after_the_other_and_claims_what_matures(
         never = small_model(threshold_ppm=1)
         plan = small_round(digits(1, *TWO))
         first = await stage.open(plan, never)
-        played: list[Played] = []
+        played: list[AgentResult] = []
 
         async def follow(wallet: Wallet) -> None:
             agent = agent_of(stage, wallet)

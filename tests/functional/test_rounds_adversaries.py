@@ -289,7 +289,7 @@ ATTACKS: dict[Callable[[], None], Guard] = {
     copycat_that_evicts: Guard(
         "engram.statemachine.rounds.candidates.rivals", lambda candidates, _: candidates
     ),
-    leaker: Guard("engram.statemachine.rounds.conclusion.generalises", lambda *_: True),
+    leaker: Guard("engram.statemachine.rounds.settlement.generalises", lambda *_: True),
     lone_leaker: Guard("engram.statemachine.rounds.ranking.generalises", lambda *_: True),
     forger_of_the_base: Guard(f"{REVEAL}.check_base", _nothing),
     forger_of_a_block: Guard("engram.nn.growth._check_overlap", _nothing),

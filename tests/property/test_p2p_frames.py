@@ -3,15 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram.p2p.messages import MESSAGES, Phase, decode_frame, encode_frame
+from engram.p2p.messages import MESSAGES, MessagePhase, decode_frame, encode_frame
 from engram.primitives.errors import Invalid
 from tests.support.p2p_samples import SAMPLES
 
 FRAMES = [encode_frame(message) for message in SAMPLES.values()]
-PHASES = st.sampled_from([Phase.HANDSHAKE, Phase.SESSION])
+PHASES = st.sampled_from([MessagePhase.HANDSHAKE, MessagePhase.SESSION])
 
 
-def judge(frame: bytes, phase: Phase) -> None:
+def judge(frame: bytes, phase: MessagePhase) -> None:
     try:
         message = decode_frame(frame, phase)
     except Invalid:
@@ -39,10 +39,10 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 @given(mutated(), PHASES)
-def test_mutated_frames(frame: bytes, phase: Phase) -> None:
+def test_mutated_frames(frame: bytes, phase: MessagePhase) -> None:
     judge(frame, phase)
 
 
 @given(st.sampled_from([spec.tag for spec in MESSAGES]), st.binary(max_size=200), PHASES)
-def test_any_bytes_behind_any_tag(tag: int, body: bytes, phase: Phase) -> None:
+def test_any_bytes_behind_any_tag(tag: int, body: bytes, phase: MessagePhase) -> None:
     judge(bytes([tag]) + body, phase)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from engram.node.clock import FakeClock, SystemClock
-from engram.p2p.clock import Clock
+from engram.p2p.clock import MonotonicClock
 from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.p2p.memory import MemoryNetwork
@@ -34,7 +34,7 @@ def node_key(number: int) -> PrivateKey:
 class Reports(PeerScores):
     """The scores, and every report in order."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: MonotonicClock) -> None:
         super().__init__(clock)
         self.reports: list[tuple[bytes | None, str]] = []
         self.refused_hosts: set[str] = set()
@@ -66,7 +66,7 @@ class Node:
         *,
         config: PeerConfig = QUICK,
         chain: LittleChain | None = None,
-        clock: Clock | None = None,
+        clock: MonotonicClock | None = None,
         transport: Transport | None = None,
     ) -> None:
         self.key = node_key(number)

@@ -15,7 +15,7 @@ from engram.p2p.messages import (
     Disconnect,
     Hello,
     Message,
-    Phase,
+    MessagePhase,
     Ping,
     Pong,
     decode_frame,
@@ -89,7 +89,7 @@ class ScriptedPeer:
 
     async def _receive(self) -> Message:
         frame = await self.link.receive()
-        phase = Phase.HANDSHAKE if frame[0] in (0, 1) else Phase.SESSION
+        phase = MessagePhase.HANDSHAKE if frame[0] in (0, 1) else MessagePhase.SESSION
         return decode_frame(frame, phase)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from engram.p2p.link import Link, Listener, PeerAddress
 from engram.p2p.memory import MemoryNetwork, MemoryTransport
-from engram.p2p.messages import GetBlock, GetTransactions, Message, Phase, decode_frame
+from engram.p2p.messages import GetBlock, GetTransactions, Message, MessagePhase, decode_frame
 from engram.primitives.types import Hash
 
 
@@ -45,7 +45,7 @@ class _RecordedLink:
         return self._link.remote
 
     async def send(self, frame: bytes) -> None:
-        phase = Phase.HANDSHAKE if frame[0] in (0, 1) else Phase.SESSION
+        phase = MessagePhase.HANDSHAKE if frame[0] in (0, 1) else MessagePhase.SESSION
         self._said.append(Said(self._source, self._link.remote.host, decode_frame(frame, phase)))
         await self._link.send(frame)
 

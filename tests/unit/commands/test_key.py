@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.node.datadir import KEYS_DIRECTORY
 from engram.node.keystore import Keystore
 from engram.primitives.keys import PrivateKey
@@ -86,7 +86,7 @@ def test_the_passphrase_is_asked_for_where_somebody_sits(
     monkeypatch.delenv("ENGRAM_PASSPHRASE", raising=False)
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("click.prompt", answer)
-    session = Session(as_json=False, data_dir=keyed.data_dir, key="bob")
+    session = CommandSession(as_json=False, data_dir=keyed.data_dir, key="bob")
     assert session.unlock().seed == SEEDS["bob"]
     assert asked == ["Passphrase of bob"]
 

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from engram.node.clock import FakeClock
-from engram.p2p.errors import LinkClosed, PeerUnavailable, SelfConnection, WrongChain, WrongVersion
+from engram.p2p.errors import (
+    LinkClosed,
+    PeerOnOtherChain,
+    PeerUnavailable,
+    PeerVersionUnsupported,
+    SelfConnection,
+)
 from engram.p2p.handshake import Role, check_hello, handshake_digest, own_hello, part
 from engram.p2p.link import PeerAddress
 from engram.p2p.messages import PROTOCOL_VERSION, Hello
@@ -61,9 +67,9 @@ def test_hello_is_checked_against_ones_own() -> None:
     check_hello(own, HELLO)
     check_hello(own, replace(HELLO, version=2**16 - 1, height=0, agent=""))
     refused: tuple[tuple[type[PeerUnavailable], Hello], ...] = (
-        (WrongVersion, replace(HELLO, version=0)),
-        (WrongChain, replace(HELLO, chain_id=8)),
-        (WrongChain, replace(HELLO, genesis=bytes(32))),
+        (PeerVersionUnsupported, replace(HELLO, version=0)),
+        (PeerOnOtherChain, replace(HELLO, chain_id=8)),
+        (PeerOnOtherChain, replace(HELLO, genesis=bytes(32))),
         (SelfConnection, own),
     )
     for error, remote in refused:

@@ -18,7 +18,7 @@ from engram.p2p.messages import (
     GetHeaders,
     GetTransactions,
     Message,
-    Phase,
+    MessagePhase,
     Ping,
     Reply,
     Request,
@@ -61,7 +61,7 @@ def test_every_message_has_a_largest() -> None:
 
 
 def test_caps_of_the_connection() -> None:
-    handshake = [spec.max_bytes for spec in MESSAGES if spec.phase is not Phase.SESSION]
+    handshake = [spec.max_bytes for spec in MESSAGES if spec.phase is not MessagePhase.SESSION]
     assert 64 * max(handshake) <= HANDSHAKE_FRAME_BYTES
     assert MAX_BLOCK_BYTES < MAX_FRAME_BYTES < MAX_BLOCK_BYTES + 64
 
@@ -71,8 +71,8 @@ def test_only_messages_of_the_phase_are_read(name: str) -> None:
     message = SAMPLES[name]
     frame = encode_frame(message)
     own = SPECS[type(message)].phase
-    for phase in (Phase.HANDSHAKE, Phase.SESSION):
-        if own in (phase, Phase.ALWAYS):
+    for phase in (MessagePhase.HANDSHAKE, MessagePhase.SESSION):
+        if own in (phase, MessagePhase.ALWAYS):
             assert decode_frame(frame, phase) == message
         else:
             with pytest.raises(UnexpectedMessage):
@@ -81,15 +81,15 @@ def test_only_messages_of_the_phase_are_read(name: str) -> None:
 
 def test_what_is_checked_before_the_bytes_are_read() -> None:
     with pytest.raises(MalformedFrame):
-        decode_frame(b"", Phase.SESSION)
+        decode_frame(b"", MessagePhase.SESSION)
     with pytest.raises(UnknownMessage) as unknown:
-        decode_frame(b"\x03\x90", Phase.SESSION)
+        decode_frame(b"\x03\x90", MessagePhase.SESSION)
     assert unknown.value.got == 3
     with pytest.raises(FrameTooLarge) as large:
-        decode_frame(b"\x10" + bytes(16), Phase.SESSION)
+        decode_frame(b"\x10" + bytes(16), MessagePhase.SESSION)
     assert (large.value.expected, large.value.got) == (16, 17)
     with pytest.raises(UnexpectedMessage):
-        decode_frame(b"\x00garbage", Phase.SESSION)
+        decode_frame(b"\x00garbage", MessagePhase.SESSION)
 
 
 @pytest.mark.parametrize(

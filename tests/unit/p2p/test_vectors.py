@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engram.p2p.handshake import Role, handshake_digest
-from engram.p2p.messages import MESSAGES, SPECS, Hello, Phase, decode_frame, encode_frame
+from engram.p2p.messages import MESSAGES, SPECS, Hello, MessagePhase, decode_frame, encode_frame
 from engram.primitives.codec import from_json
 from engram.primitives.keys import PrivateKey, verify
 from tests.support.p2p_vectors import FOLDER, MAKERS
@@ -30,7 +30,7 @@ def test_every_message_has_a_vector() -> None:
 def test_golden_bytes(case: dict[str, Any]) -> None:
     (cls,) = [spec.cls for spec in MESSAGES if spec.cls.__name__ == case["type"]]
     message = from_json(cls, case["value"])
-    phase = Phase.HANDSHAKE if SPECS[cls].phase is Phase.HANDSHAKE else Phase.SESSION
+    phase = MessagePhase.HANDSHAKE if SPECS[cls].phase is MessagePhase.HANDSHAKE else MessagePhase.SESSION
     assert encode_frame(message).hex() == case["frame"]
     assert decode_frame(bytes.fromhex(case["frame"]), phase) == message
     assert bytes.fromhex(case["frame"])[0] == case["tag"]

@@ -12,7 +12,7 @@ from engram.participant.demo.data import DIGITS, NEW_CLASSES, OLD_CLASSES, DemoD
 from engram.participant.demo.pace import windows_for
 from engram.participant.demo.report import expect, mean_loss
 from engram.participant.errors import NotEnoughRows, UnexpectedOutcome
-from engram.participant.round_plan import Windows
+from engram.participant.round_plan import RoundWindows
 
 
 def shares(data: DemoData) -> list[Dataset]:
@@ -83,6 +83,6 @@ def test_a_mean_loss_is_in_nats_a_row() -> None:
 def test_a_machine_that_trains_slowly_gets_longer_windows() -> None:
     data = demo_data("digits", 0, 1, len(AUTHORS))
     quick, slow = windows_for(data, 10**9), windows_for(data, 1)
-    assert quick == Windows(8, 8, DIGITS.commit_window, 8, 8, 8, 2)
+    assert quick == RoundWindows(8, 8, DIGITS.commit_window, 8, 8, 8, 2)
     assert slow.commit > DIGITS.commit_window
     assert slow.reveal == slow.audit == max(8, slow.commit // 4)

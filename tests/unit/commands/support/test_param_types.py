@@ -6,10 +6,10 @@ import click
 import pytest
 
 from engram.commands import round_open
-from engram.commands.support.param_types import LABELS, SHARE, WIDTHS, WINDOW_LENGTHS, WINDOWS, PartOfOne
+from engram.commands.support.param_types import LABELS, SHARE, WIDTHS, WINDOW_LENGTHS, WINDOWS, FractionType
 from engram.nn.growth import Policy
 from engram.nn.loss import LOSSES
-from engram.participant.round_plan import Windows
+from engram.participant.round_plan import RoundWindows
 from engram.participant.training.shapes import ACTIVATIONS
 from engram.statemachine.records import Openers
 
@@ -52,7 +52,7 @@ def test_windows() -> None:
 
 
 def test_parts_of_one_are_exact_millionths() -> None:
-    share = PartOfOne(1)
+    share = FractionType(1)
     texts = ("0", "1", "0.2", "0.000001", "1e-3")
     assert [share.convert(text, None, None) for text in texts] == [0, 1_000_000, 200_000, 1, 1_000]
     for text in ("-0.1", "1.000001", "0.0000001", "nan", "inf", "half"):
@@ -65,7 +65,7 @@ def test_choices_are_those_of_the_protocol() -> None:
     assert tuple(policy.name.lower() for policy in Policy) == round_open.POLICIES
     assert tuple(openers.name.lower() for openers in Openers) == round_open.OPENERS
     assert tuple(ACTIVATIONS) == round_open.ACTIVATIONS
-    assert set(Windows.__dataclass_fields__) == set(WINDOWS)
+    assert set(RoundWindows.__dataclass_fields__) == set(WINDOWS)
 
 
 def _names() -> dict[int, str]:

@@ -12,7 +12,7 @@ import pytest
 
 from engram.commands.support.errors import IdAmbiguous, IdNotFound
 from engram.commands.support.lookup import chosen
-from engram.commands.support.session import Session
+from engram.commands.support.session import CommandSession
 from engram.node.datadir import RunInfo, find_run_info, write_run_info
 from engram.primitives.errors import BadAddress
 from tests.support.cli import Shell
@@ -28,12 +28,12 @@ def run_info(process: psutil.Process) -> RunInfo:
 
 def test_the_node_of_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ENGRAM_RPC_PORT", raising=False)
-    assert Session(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:8645"
+    assert CommandSession(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:8645"
     (tmp_path / "engram.toml").write_text("rpc_port = 7000\n")
-    assert Session(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:7000"
+    assert CommandSession(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:7000"
     write_run_info(tmp_path, run_info(psutil.Process()))
-    assert Session(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:7001"
-    assert Session(as_json=True, data_dir=tmp_path, rpc="http://x:1").url == "http://x:1"
+    assert CommandSession(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:7001"
+    assert CommandSession(as_json=True, data_dir=tmp_path, rpc="http://x:1").url == "http://x:1"
 
 
 def test_a_node_that_was_killed_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,13 +49,13 @@ def test_a_node_that_was_killed_is_not_asked(tmp_path: Path, monkeypatch: pytest
     assert find_run_info(tmp_path) is None
     write_run_info(tmp_path, replace(own, started_s=own.started_s - 60))
     assert find_run_info(tmp_path) is None, "this process got the number of another one"
-    assert Session(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:8645"
+    assert CommandSession(as_json=True, data_dir=tmp_path).url == "http://127.0.0.1:8645"
     write_run_info(tmp_path, own)
     assert find_run_info(tmp_path) == own
 
 
 def test_an_address_may_be_a_keys_name(keyed: Shell) -> None:
-    session = Session(as_json=True, data_dir=keyed.data_dir, key="bob")
+    session = CommandSession(as_json=True, data_dir=keyed.data_dir, key="bob")
     assert session.address("alice") == address_of("alice")
     assert session.address(None) == address_of("bob")
     assert session.address(address_of("miner")) == address_of("miner")

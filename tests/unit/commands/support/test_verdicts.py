@@ -8,7 +8,7 @@ import pytest
 
 from engram.commands.support.units import Q24
 from engram.commands.support.verdicts import due_text, reasons
-from engram.statemachine.rounds.calendar import Default
+from engram.statemachine.rounds.calendar import DueStep
 from engram.statemachine.rounds.records import RoundStatus
 
 
@@ -77,5 +77,5 @@ def test_an_abort_names_the_duty_that_was_missed() -> None:
 
 def test_everything_that_can_be_due_is_said() -> None:
     assert due_text({"due": None}) is None
-    for default in Default:
+    for default in DueStep:
         assert "`engram round advance` settles it" in str(due_text({"due": default.name.lower()}))

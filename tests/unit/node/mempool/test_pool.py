@@ -7,19 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.node.errors import AlreadyPooled, NonceGap, PoolFull, Refused, ReplacementFee, SenderLimit
-from engram.node.mempool.pool import Entry, Pool, PoolLimits
+from engram.node.mempool.pool import Pool, PooledTx, PoolLimits
 from engram.statemachine.errors import NonceMismatch
 from engram.statemachine.transaction import Transaction, txid
 
 LIMITS = PoolLimits(max_bytes=8_000, sender_transactions=4, sender_bytes=3_000, nonce_window=6)
 
 
-def entry(sender: int, nonce: int, fee: int, size: int = 300, price: int = 100) -> Entry:
+def entry(sender: int, nonce: int, fee: int, size: int = 300, price: int = 100) -> PooledTx:
     tx = Transaction(1, bytes([sender]) * 32, nonce, fee, 1, size.to_bytes(2, "big"), bytes(64))
-    return Entry(tx, txid(tx), bytes([sender]) * 20, size, price)
+    return PooledTx(tx, txid(tx), bytes([sender]) * 20, size, price)
 
 
-def filled(*entries: Entry, limits: PoolLimits = LIMITS) -> Pool:
+def filled(*entries: PooledTx, limits: PoolLimits = LIMITS) -> Pool:
     pool = Pool(limits)
     for item in entries:
         pool.add(item, 0)
@@ -95,7 +95,7 @@ def test_settling_and_cutting() -> None:
     assert (len(pool), pool.memory_bytes, pool.senders()) == (0, 0, [])
 
 
-def outcome(pool: Pool, new: Entry, account_nonce: int) -> type[Exception] | None:
+def outcome(pool: Pool, new: PooledTx, account_nonce: int) -> type[Exception] | None:
     try:
         pool.add(new, account_nonce)
     except (Refused, NonceMismatch) as error:
@@ -107,13 +107,13 @@ class Model:
     """The same pool as a plain list in order of arrival."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[PooledTx] = []
         self.nonces = dict.fromkeys(range(3), 0)
 
-    def bytes_of(self, entries: list[Entry]) -> int:
+    def bytes_of(self, entries: list[PooledTx]) -> int:
         return sum(item.memory_bytes for item in entries)
 
-    def add(self, new: Entry, nonce: int) -> type[Exception] | None:
+    def add(self, new: PooledTx, nonce: int) -> type[Exception] | None:
         own = [item for item in self.entries if item.sender == new.sender]
         same = [item for item in own if item.tx.nonce == new.tx.nonce]
         if any(item.txid == new.txid for item in own):
@@ -142,7 +142,7 @@ class Model:
         self.entries = [*kept, new]
         return None
 
-    def in_order(self) -> list[Entry]:
+    def in_order(self) -> list[PooledTx]:
         left, order, nonces = list(self.entries), [], dict(self.nonces)
         while ready := [item for item in left if item.tx.nonce == nonces[item.sender[0]]]:
             best = max(ready, key=lambda item: (item.rate, -self.entries.index(item)))

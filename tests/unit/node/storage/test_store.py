@@ -9,13 +9,13 @@ from engram.consensus.chainspec import spec_id
 from engram.consensus.genesis import genesis
 from engram.node.errors import CorruptStore, DataDirLocked, DiskFailure, ForeignData, SchemaMismatch
 from engram.node.storage.db import Batch, LevelDatabase
-from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, Identity
+from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, DatabaseIdentity
 from engram.node.storage.store import DATABASE_DIRECTORY, open_store
 from engram.primitives.codec import encode
 from engram.primitives.errors import StorageError
 from tests.support.node_chain import SPEC, disk_store, opened
 
-OWN = Identity(SCHEMA_VERSION, spec_id(SPEC), genesis(SPEC).id)
+OWN = DatabaseIdentity(SCHEMA_VERSION, spec_id(SPEC), genesis(SPEC).id)
 REFUSED: dict[str, tuple[bytes | None, type[StorageError]]] = {
     "a newer layout": (encode(replace(OWN, schema_version=SCHEMA_VERSION + 1)), SchemaMismatch),
     "an unknown layout": (b"\xc0", SchemaMismatch),

@@ -6,7 +6,7 @@ import pytest
 
 from engram.statemachine.rounds.calendar import (
     FOREVER,
-    Default,
+    DueStep,
     Phase,
     calendar,
     check_calendar,
@@ -102,21 +102,21 @@ def test_the_blocks_of_the_draw() -> None:
 
 def test_without_the_validation_parts_only_the_end_of_reveal_matters() -> None:
     assert due(ROUND, SMALL_RULES, 111) is None
-    assert due(ROUND, SMALL_RULES, 112) is Default.UNREVEALED
-    assert due(ROUND, SMALL_RULES, 10**6) is Default.UNREVEALED
+    assert due(ROUND, SMALL_RULES, 112) is DueStep.UNREVEALED
+    assert due(ROUND, SMALL_RULES, 10**6) is DueStep.UNREVEALED
 
 
 def test_defaults_come_one_after_the_other() -> None:
     round_ = replace(ROUND, validation_opened=(OPENED,), candidates=(NAME,))
-    assert [due(round_, SMALL_RULES, height) for height in (112, 124, 125)] == [None, None, Default.EPOCH_END]
+    assert [due(round_, SMALL_RULES, height) for height in (112, 124, 125)] == [None, None, DueStep.EPOCH_END]
     round_ = replace(round_, settled_epochs=1)
-    assert [due(round_, SMALL_RULES, height) for height in (125, 137, 138)] == [None, None, Default.EPOCH_END]
+    assert [due(round_, SMALL_RULES, height) for height in (125, 137, 138)] == [None, None, DueStep.EPOCH_END]
     round_ = replace(round_, settled_epochs=2, third_party=(SealedByOther(bytes(20), b"\1" * 32, 5),))
-    assert [due(round_, SMALL_RULES, height) for height in (146, 147)] == [None, Default.UNSEALED]
+    assert [due(round_, SMALL_RULES, height) for height in (146, 147)] == [None, DueStep.UNSEALED]
     round_ = replace(round_, third_party=())
-    assert due(round_, SMALL_RULES, 147) is Default.WITHHELD
+    assert due(round_, SMALL_RULES, 147) is DueStep.WITHHELD
     round_ = replace(round_, sealed_drawn=(bytes(32),), sealed_opened=(OPENED,))
-    assert [due(round_, SMALL_RULES, height) for height in (147, 154, 155)] == [None, None, Default.DECISION]
+    assert [due(round_, SMALL_RULES, height) for height in (147, 154, 155)] == [None, None, DueStep.DECISION]
 
 
 def test_a_part_of_a_third_party_does_not_stand_for_the_openers() -> None:
@@ -128,12 +128,12 @@ def test_a_part_of_a_third_party_does_not_stand_for_the_openers() -> None:
         sealed_drawn=(b"\2" * 32,),
         sealed_opened=(OPENED,),
     )
-    assert due(round_, SMALL_RULES, 147) is Default.WITHHELD
+    assert due(round_, SMALL_RULES, 147) is DueStep.WITHHELD
 
 
 def test_without_candidates_nothing_has_to_be_opened() -> None:
     round_ = replace(ROUND, validation_opened=(OPENED,), settled_epochs=2)
-    assert [due(round_, SMALL_RULES, height) for height in (147, 154, 155)] == [None, None, Default.DECISION]
+    assert [due(round_, SMALL_RULES, height) for height in (147, 154, 155)] == [None, None, DueStep.DECISION]
 
 
 @pytest.mark.parametrize("status", [RoundStatus.DECIDED, RoundStatus.KEPT, RoundStatus.ABORTED])
