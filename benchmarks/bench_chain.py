@@ -21,9 +21,9 @@ from engram.consensus.genesis import Genesis, genesis
 from engram.nn.loss import Score
 from engram.node.chain.chain import Chain
 from engram.node.chain.signatures import SignatureVerifier
+from engram.node.chain.verification import VerificationCache
 from engram.node.clock import FakeClock
 from engram.node.mempool.mempool import Mempool
-from engram.node.storage.cache import VerificationCache
 from engram.primitives import smt
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH, Address, Hash

@@ -18,7 +18,7 @@ from engram.consensus.pow import meets_target, pow_digest
 from engram.node.chain.importer import Importer, ImportStatus
 from engram.node.chain.recovery import open_chain
 from engram.node.chain.signatures import SignatureVerifier
-from engram.node.storage.cache import VerificationCache
+from engram.node.chain.verification import VerificationCache
 from engram.node.storage.store import BlockRef, ChainStore, open_store
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Address, Hash

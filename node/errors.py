@@ -295,3 +295,7 @@ class LocalnetMissing(InvalidInput):
     """The folder holds no localnet: make one with `engram localnet up`."""
 
     code = "localnet_missing"
+
+
+class ChainStopped(Exception):
+    """The chain's writer has ended; the reason is the exception of `Chain.run`."""

@@ -18,10 +18,10 @@ from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import genesis
 from engram.node import logs
 from engram.node.clock import Clock, SystemClock
+from engram.node.concurrency import cause_of
 from engram.node.config import Config
 from engram.node.datadir import RunInfo, remove_run_info, write_run_info, write_spec
 from engram.node.errors import AddressUnusable, MinerAddressMissing, PortTaken
-from engram.node.leaves import cause_of
 from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce, check_carried
 from engram.node.rpc.render import Renderer

@@ -19,6 +19,7 @@ from engram.node.chain.chain import Chain, HeadChanges
 from engram.node.chain.headers import HeaderChain
 from engram.node.chain.importer import ImportOutcome, ImportStatus
 from engram.node.clock import Clock
+from engram.node.concurrency import ReaderThreads
 from engram.node.errors import BlockRefused, InvalidAncestor, SpecUnsupported
 from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.events import EventHub
@@ -26,7 +27,6 @@ from engram.node.rpc.render import Renderer
 from engram.node.sync.download import check_transactions_root
 from engram.node.sync.headersync import headers_after
 from engram.node.sync.sync import Sync
-from engram.node.threads import Threads
 from engram.p2p.errors import DialFailed, DisconnectReason, weight_of
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
@@ -62,7 +62,7 @@ class ChainDoor:
         sync: Sync,
         hub: EventHub,
         clock: Clock,
-        threads: Threads,
+        threads: ReaderThreads,
         render: Renderer,
         genesis: Hash,
     ) -> None:

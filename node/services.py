@@ -16,7 +16,9 @@ from engram.node.chain.chain import Chain
 from engram.node.chain.importer import Importer
 from engram.node.chain.recovery import RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
+from engram.node.chain.verification import VerificationCache
 from engram.node.clock import Clock
+from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.datadir import NODE_KEY_NAME, load_token
 from engram.node.keystore import load_node_key
@@ -36,10 +38,8 @@ from engram.node.rpc.render import Renderer
 from engram.node.rpc.round import round_methods
 from engram.node.rpc.server import RpcServer
 from engram.node.rpc.tx import transaction_methods
-from engram.node.storage.cache import VerificationCache
 from engram.node.storage.store import BlockRef, ChainStore, open_store
 from engram.node.sync.sync import Sync
-from engram.node.threads import Threads
 from engram.p2p.link import Transport
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.statemachine.errors import MissingBlob
@@ -60,7 +60,7 @@ class Base:
     scorer: Scorer
     importer: Importer
     head: BlockRef
-    threads: Threads
+    threads: ReaderThreads
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterat
     Raises what `open_store` and `open_chain` raise.
     """
     log = logs.get_logger("store")
-    threads = Threads()
+    threads = ReaderThreads()
     try:
         store = await threads.run(open_store, config.data_dir, spec_id(spec), first.id)
         verifier = SignatureVerifier()
@@ -165,7 +165,7 @@ class _Blobs:
     """Tensors, parts and chunks by content id."""
 
     store: ChainStore
-    threads: Threads
+    threads: ReaderThreads
 
     async def get(self, identity: bytes) -> bytes | None:
         try:
@@ -183,7 +183,7 @@ class _Page:
     mempool: Mempool
     peers: PeerManager[CheckedBody]
     status: NodeStatus
-    threads: Threads
+    threads: ReaderThreads
 
     async def render(self) -> tuple[bytes, str]:
         gauges = metrics.Gauges(

@@ -91,7 +91,9 @@ def own_hello(identity: Identity, head: HeadSummary, node_key: bytes, rng: rando
 
 
 def check_hello(own: Hello, remote: Hello) -> None:
-    """Raises `PeerVersionUnsupported`, `PeerOnOtherChain`, `SelfConnection`; `BadHandshake` for an unprintable agent."""
+    """Raises `PeerVersionUnsupported`, `PeerOnOtherChain`, `SelfConnection`; `BadHandshake` for an agent that
+    cannot be printed.
+    """
     if remote.version < OLDEST_VERSION:
         raise PeerVersionUnsupported(expected=OLDEST_VERSION, got=remote.version)
     if remote.chain_id != own.chain_id:

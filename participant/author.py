@@ -15,7 +15,7 @@ from typing import Final
 
 from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
-from engram.node.workers import finished
+from engram.node.concurrency import finished
 from engram.participant.committing import ADMITTED, Commitments
 from engram.participant.errors import (
     BondAboveLimit,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from engram.participant.errors import RoundOver
 from engram.participant.journal import CommitSecret, Journal
 from engram.participant.obligations import LATE, REFUSALS, refusal_code
-from engram.participant.upload import UPLOAD_WINDOW, fit_inside
+from engram.participant.upload import UPLOAD_WINDOW, fit_inside, upload
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
@@ -153,7 +153,7 @@ class Commitments:
         """The update as its transaction carries it: tensors that do not fit are on the chain by now."""
         inside, outside = split_tensors((await self._view.spec()).rules, round_, secret)
         for raw in outside:
-            await self._wallet.publish(raw)
+            await upload(self._wallet, raw)
         return replace(secret.update, tensors=inside)
 
 

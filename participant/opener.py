@@ -15,6 +15,7 @@ from engram.participant.notices import Notice, Report
 from engram.participant.obligations import LATE, REFUSALS, fulfil, refusal_code
 from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
 from engram.participant.reconnect import watch
+from engram.participant.upload import upload
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.hashing import Tag, tagged_hash
@@ -166,7 +167,7 @@ async def content_of(wallet: Wallet, raw: bytes) -> Content:
     """How a transaction brings these bytes: inside, or uploaded before and named."""
     if len(raw) <= INLINE_BYTES:
         return Inline(raw)
-    return Stored(await wallet.publish(raw))
+    return Stored(await upload(wallet, raw))
 
 
 async def settle_round(view: ChainView, wallet: Wallet, round_id: Hash) -> Round:

@@ -21,7 +21,7 @@ from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.selection import Selection
 from engram.participant.training.architect import dense_network
 from engram.participant.training.shapes import ACTIVATIONS, growth_shape, reached_classes
-from engram.participant.upload import fit_inside
+from engram.participant.upload import fit_inside, upload
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import encode
@@ -140,7 +140,7 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
     room = spec.rules.max_transaction_bytes - ENVELOPE_BYTES - len(encode(payload))
     inside, outside = fit_inside(founding.tensors, room)
     for raw in outside:
-        await wallet.publish(raw)
+        await upload(wallet, raw)
     return DraftedRound(replace(payload, founding=replace(founding, tensors=inside)), secrets)
 
 

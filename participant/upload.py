@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engram.node.errors import RemoteError
 from engram.participant.errors import TransactionDropped, TransactionRefused, UploadUnfinished
+from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.errors import BlobKnown, ChunkRepeated
@@ -20,15 +21,24 @@ from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Cost
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 
-if TYPE_CHECKING:
-    from engram.participant.wallet import Wallet
-
 UPLOAD_WINDOW: Final = 16
 """Chunks that wait at once: 4 MiB, a block's worth, half of what a mempool takes from one sender."""
 _ENVELOPE_BYTES: Final = 256
 """More than what a chunk's transaction has besides its data."""
 _FRAME_BYTES: Final = 8
 """More than what msgpack puts before a tensor, and one more tensor before their list."""
+
+
+async def upload(wallet: Wallet, raw: bytes) -> Hash:
+    """Uploads bytes that are too long for one transaction; their content id, nameable from the next block.
+
+    An interrupted upload goes on where it stood; uploads of several tasks queue up. Raises
+    `UploadUnfinished` where it expired on the way, and as `Wallet.send` and `Wallet.confirm` do.
+    """
+    async with wallet.uploading:
+        running = ChunkedUpload(wallet, raw, (await wallet.facts()).rules)
+        await running.run()
+    return running.blob
 
 
 class ChunkedUpload:

@@ -1,4 +1,4 @@
-"""The account of one key, seen through a node: signs, sends, waits for receipts, uploads. Keeps no state on
+"""The account of one key, seen through a node: signs, sends, waits for receipts. Keeps no state on
 disk, decides nothing about rounds.
 """
 
@@ -12,7 +12,6 @@ from engram.node.client import RpcClient
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, RemoteError, ReplacementFee
 from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
 from engram.participant.reconnect import watch
-from engram.participant.upload import ChunkedUpload
 from engram.primitives.codec import decode, encode, from_json
 from engram.primitives.errors import Invalid
 from engram.primitives.keys import PrivateKey, format_address, parse_address
@@ -48,7 +47,8 @@ class Wallet:
         self.key: Final = key
         self.client: Final = client
         self._lock = asyncio.Lock()
-        self._uploading = asyncio.Lock()
+        self.uploading: Final = asyncio.Lock()
+        """Held while a blob is uploaded: uploads of several tasks queue up."""
         self._facts: ChainFacts | None = None
         self._sent: dict[Hash, bytes] = {}
         """Transactions whose block is not known yet: a node that restarts forgets what waited."""
@@ -158,18 +158,6 @@ class Wallet:
         """Sends `amount` sparks to an address text. Raises `BadAddress`, and as `send` does."""
         recipient = parse_address(target, (await self.facts()).hrp)
         return await self.send(Transfer(recipient, amount), fee=fee)
-
-    async def publish(self, raw: bytes) -> Hash:
-        """Uploads bytes that are too long for one transaction; their content id, nameable from the next
-        block.
-
-        An interrupted upload goes on where it stood; uploads of several tasks queue up. Raises
-        `UploadUnfinished` where it expired on the way, and as `send` and `confirm` do.
-        """
-        async with self._uploading:
-            upload = ChunkedUpload(self, raw, (await self.facts()).rules)
-            await upload.run()
-        return upload.blob
 
     async def _submit(self, raw: bytes) -> None:
         try:

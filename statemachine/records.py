@@ -6,15 +6,13 @@ Its place in the sparse Merkle tree is `tagged_hash(KEY, KIND || key)`, its valu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar
 
 from engram.nn.network import NetworkSpec
 from engram.primitives.types import U8, U16, U32, U64, Address, Hash, Size
-from engram.statemachine.record import Lineage, Record, u32, u64
-from engram.statemachine.rounds.records import Candidate, Commit, Round
+from engram.statemachine.record import Lineage, u32, u64
 
 
 class Openers(IntEnum):
@@ -304,27 +302,3 @@ class Reputation:
     @property
     def key(self) -> bytes:
         return self.model + self.address
-
-
-RECORDS: Final[Mapping[int, type[Record]]] = {
-    cls.KIND: cls
-    for cls in (
-        Account,
-        Supply,
-        RecentBlock,
-        Maturing,
-        Reservation,
-        Blob,
-        Upload,
-        Part,
-        Model,
-        Version,
-        ScoreEntry,
-        Badge,
-        Reputation,
-        Round,
-        Commit,
-        Candidate,
-    )
-}
-"""Every record class by its kind byte."""

@@ -18,7 +18,8 @@ from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Address, Hash
 from engram.statemachine.errors import MissingRecord
 from engram.statemachine.record import Record
-from engram.statemachine.records import RECORDS, Account
+from engram.statemachine.records import Account
+from engram.statemachine.registry import RECORDS
 
 R = TypeVar("R", bound=Record)
 

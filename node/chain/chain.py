@@ -20,9 +20,10 @@ from engram.consensus.forkchoice import plan_reorg
 from engram.node.chain.importer import Importer, ImportOutcome, ImportStatus
 from engram.node.chain.orphans import Parked, ParkedBlocks
 from engram.node.clock import Clock
+from engram.node.concurrency import in_worker
+from engram.node.errors import ChainStopped
 from engram.node.storage.failpoints import FailPoint, hit
 from engram.node.storage.store import BlockRef, ChainStore
-from engram.node.workers import in_worker
 from engram.p2p.clock import Timer
 from engram.primitives.types import Hash
 from engram.statemachine.state import State
@@ -40,10 +41,6 @@ class HeadChanged:
     """Blocks that left it, the old head first."""
     connected: tuple[BlockRef, ...]
     """Blocks that joined it, in the order of heights."""
-
-
-class ChainStopped(Exception):
-    """The chain's writer has ended; the reason is the exception of `Chain.run`."""
 
 
 class HeadChanges:

@@ -11,10 +11,10 @@ from engram.consensus.genesis import Genesis, genesis
 from engram.node.chain.importer import Importer
 from engram.node.chain.recovery import Progress, check_end, open_chain, remove_database
 from engram.node.chain.signatures import SignatureVerifier
+from engram.node.chain.verification import VerificationCache
 from engram.node.config import Config
 from engram.node.datadir import read_spec
 from engram.node.errors import ChainNotFound, CorruptStore
-from engram.node.storage.cache import VerificationCache
 from engram.node.storage.store import BLOCKS_DIRECTORY, DATABASE_DIRECTORY, BlockRef, ChainStore, open_store
 from engram.statemachine.scoring import Scorer
 

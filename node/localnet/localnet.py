@@ -28,9 +28,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from engram.consensus.chainspec import ChainSpec
+from engram.node.concurrency import cause_of
 from engram.node.datadir import write_spec
 from engram.node.errors import NodeUnreachable, RemoteError, WaitTimeout
-from engram.node.leaves import cause_of
 from engram.node.localnet.links import CuttableLink
 from engram.node.localnet.nodeprocess import NodeProcess, write_settings
 from engram.primitives.keys import PrivateKey, format_address

@@ -18,11 +18,11 @@ from typing import Final
 from engram.node.chain.chain import Chain, HeadChanged
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
+from engram.node.concurrency import in_worker
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired, Replaced, Unaffordable
 from engram.node.mempool.admission import Admission, Checked, Refusal
 from engram.node.mempool.pool import Pool, PooledTx, PoolLimits, hindrances
 from engram.node.storage.store import BlockRef
-from engram.node.workers import in_worker
 from engram.primitives import keys
 from engram.primitives.errors import ChainError, Invalid, NotReady
 from engram.primitives.types import Address, Hash

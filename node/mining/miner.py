@@ -23,10 +23,10 @@ from engram.node.chain.chain import Chain
 from engram.node.chain.headers import HeaderChain
 from engram.node.chain.importer import ImportStatus
 from engram.node.clock import Clock
+from engram.node.concurrency import finished, in_worker
 from engram.node.mempool.mempool import Mempool
 from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef
-from engram.node.workers import finished, in_worker
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.records import Model
 from engram.statemachine.rounds.calendar import Phase, span_at

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from engram.node.chain.chain import Chain, HeadChanged
+from engram.node.concurrency import ReaderThreads
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PooledTx
 from engram.node.metrics import Metrics
 from engram.node.rpc.events import EventHub
 from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef
-from engram.node.threads import Threads
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.receipt import Status
 from engram.statemachine.record import Record
@@ -47,7 +47,7 @@ class EventFeed:
     """The service."""
 
     def __init__(
-        self, chain: Chain, mempool: Mempool, hub: EventHub, metrics: Metrics, threads: Threads
+        self, chain: Chain, mempool: Mempool, hub: EventHub, metrics: Metrics, threads: ReaderThreads
     ) -> None:
         self._chain = chain
         self._mempool = mempool

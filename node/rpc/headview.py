@@ -14,10 +14,10 @@ from engram.consensus.chainspec import ChainSpec
 from engram.consensus.context import block_context
 from engram.consensus.genesis import NOBODY
 from engram.node.chain.chain import Chain
+from engram.node.concurrency import ReaderThreads
 from engram.node.errors import BlockNotFound
 from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef, ChainStore
-from engram.node.threads import Threads
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.record import Record, u32
@@ -71,7 +71,7 @@ class HeadViews:
 
     chain: Chain
     scorer: Scorer
-    threads: Threads
+    threads: ReaderThreads
     """Where what blocks is run."""
 
     def now(self) -> HeadView:

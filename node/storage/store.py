@@ -17,8 +17,8 @@ import google_crc32c
 from engram.consensus.block import Block, BlockHeader
 from engram.node.errors import CorruptStore, ForeignData, SchemaMismatch
 from engram.node.storage.blockfiles import MAX_FILE_BYTES, BlockFiles, BlockLog
-from engram.node.storage.cache import ByteLru
 from engram.node.storage.db import Batch, Database, LevelDatabase
+from engram.node.storage.lru import ByteLru
 from engram.node.storage.schema import (
     BODY,
     CANONICAL,

@@ -14,8 +14,8 @@ from typing import Final
 
 from engram.consensus.block import Block, block_id, transactions_root
 from engram.consensus.errors import WrongTransactionsRoot
+from engram.node.concurrency import ReaderThreads
 from engram.node.errors import BodiesUnavailable, ForeignHeaders
-from engram.node.threads import Threads
 from engram.p2p.protocol import Peer
 from engram.primitives.codec import decode
 from engram.primitives.errors import Invalid, NotReady
@@ -44,7 +44,7 @@ class DownloadLimits:
 class Download:
     """One run over a list of ids."""
 
-    def __init__(self, ids: Sequence[Hash], threads: Threads, limits: DownloadLimits) -> None:
+    def __init__(self, ids: Sequence[Hash], threads: ReaderThreads, limits: DownloadLimits) -> None:
         self._ids = ids
         self._threads = threads
         self._limits = limits

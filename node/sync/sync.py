@@ -18,11 +18,10 @@ from engram.node import logs
 from engram.node.chain.chain import Chain
 from engram.node.chain.importer import ImportStatus
 from engram.node.clock import Clock
+from engram.node.concurrency import ReaderThreads, cause_of
 from engram.node.errors import BlockRefused, BodiesUnavailable, LittleWork
-from engram.node.leaves import cause_of
 from engram.node.sync.download import Download, DownloadLimits
 from engram.node.sync.headersync import Branch, extend_branch, make_locator, open_branch
-from engram.node.threads import Threads
 from engram.p2p.cancellation import in_own_task
 from engram.p2p.clock import Timer
 from engram.p2p.messages import MAX_HEADERS
@@ -59,7 +58,7 @@ class Sync:
         self,
         chain: Chain,
         clock: Clock,
-        threads: Threads,
+        threads: ReaderThreads,
         limits: SyncLimits | None = None,
         far_behind: Callable[[bool], None] = lambda far: None,
     ) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from engram.consensus.block import Block, block_id
 from engram.consensus.chainspec import Upgrade
-from engram.node.chain.chain import CHANGE_BLOCKS, ChainStopped
-from engram.node.errors import DiskFull
+from engram.node.chain.chain import CHANGE_BLOCKS
+from engram.node.errors import ChainStopped, DiskFull
 from engram.node.storage.blockfiles import MemoryBlockFiles
 from engram.node.storage.db import MemoryDatabase
 from engram.node.storage.schema import BlockLocation

@@ -13,7 +13,7 @@ from engram.node.config import Config
 from engram.node.datadir import find_run_info
 from engram.node.errors import RemoteError
 from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
-from engram.participant.upload import split_chunks
+from engram.participant.upload import split_chunks, upload
 from engram.participant.wallet import Wallet
 from engram.primitives.errors import BadAddress
 from engram.primitives.keys import PrivateKey
@@ -128,16 +128,16 @@ async def test_an_unknown_transaction_is_not_waited_for(wallet: Wallet) -> None:
 
 async def test_a_large_blob_arrives_whole(client: RpcClient, wallet: Wallet) -> None:
     raw = content(700 * KIB, 1)
-    blob = await wallet.publish(raw)
+    blob = await upload(wallet, raw)
     assert blob == blob_id(raw)
     assert await client.blob(blob) == raw
 
 
 async def test_bytes_the_chain_has_are_not_sent_again(wallet: Wallet) -> None:
     raw = content(300 * KIB, 2)
-    blob = await wallet.publish(raw)
+    blob = await upload(wallet, raw)
     nonce = (await wallet.account())["next_nonce"]
-    assert await wallet.publish(raw) == blob
+    assert await upload(wallet, raw) == blob
     assert (await wallet.account())["next_nonce"] == nonce
 
 
@@ -148,7 +148,7 @@ async def test_an_interrupted_upload_goes_on(wallet: Wallet, sent: tuple[int, ..
     for index in sent:
         await wallet.execute(chunks[index])
     nonce = (await wallet.account())["next_nonce"]
-    assert await wallet.publish(raw) == blob_id(raw)
+    assert await upload(wallet, raw) == blob_id(raw)
     assert (await wallet.account())["next_nonce"] == nonce + len(chunks) - len(sent)
 
 
@@ -157,7 +157,7 @@ async def test_an_upload_goes_on_while_its_first_half_still_waits(client: RpcCli
     chunks = split_chunks(raw, 256 * KIB)
     await client.call("miner_stop")
     await wallet.send(chunks[0])
-    uploading = asyncio.create_task(wallet.publish(raw))
+    uploading = asyncio.create_task(upload(wallet, raw))
     async with client.subscribe("transactions") as events:
         await anext(events)
         await client.call("miner_start")
@@ -166,7 +166,7 @@ async def test_an_upload_goes_on_while_its_first_half_still_waits(client: RpcCli
 
 async def test_an_upload_of_more_than_a_mempool_takes_at_once(wallet: Wallet, client: RpcClient) -> None:
     raw = content(20 * 256 * KIB, 3)
-    blob = await wallet.publish(raw)
+    blob = await upload(wallet, raw)
     assert len(await client.blob(blob)) == len(raw)
 
 

@@ -19,11 +19,11 @@ from engram.node.chain.chain import Chain
 from engram.node.chain.importer import Importer
 from engram.node.chain.recovery import RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
+from engram.node.chain.verification import VerificationCache
 from engram.node.clock import FakeClock
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PoolLimits
 from engram.node.storage.blockfiles import MAX_FILE_BYTES, MemoryBlockFiles
-from engram.node.storage.cache import VerificationCache
 from engram.node.storage.db import MemoryDatabase
 from engram.node.storage.store import ChainStore, open_store
 from engram.primitives.keys import PrivateKey

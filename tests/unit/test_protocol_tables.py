@@ -13,7 +13,8 @@ from engram.consensus import chainspec
 from engram.primitives.errors import Invalid, error_classes
 from engram.primitives.hashing import Tag
 from engram.statemachine.record import Lineage
-from engram.statemachine.records import RECORDS, RetentionPart
+from engram.statemachine.records import RetentionPart
+from engram.statemachine.registry import RECORDS
 from engram.statemachine.rounds.records import (
     CandidateId,
     EpochResult,

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engram.consensus.block import Block
+from engram.node.concurrency import ReaderThreads
 from engram.node.sync.download import Download, DownloadLimits
 from engram.node.sync.sync import BRANCH_CHANGES, Sync, SyncLimits
-from engram.node.threads import Threads
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import SPEC, Running, ids, miner_address, reach, running
 from tests.support.p2p_chain import WAIT_S
@@ -32,7 +32,7 @@ OTHER = mined(14, miner=1)
 @asynccontextmanager
 async def syncing(limits: SyncLimits) -> AsyncIterator[tuple[Running, Sync]]:
     """A chain with a sync that runs."""
-    threads = Threads(2)
+    threads = ReaderThreads(2)
     async with running() as node:
         sync = Sync(node.chain, node.clock, threads, limits)
         service = asyncio.create_task(sync.run())
@@ -111,7 +111,7 @@ async def test_bodies_are_asked_for_a_window_ahead_and_taken_in_order() -> None:
 
 @pytest.mark.parametrize("steps", range(8))
 async def test_a_peer_that_comes_while_a_download_ends_does_not_hold_it_up(steps: int) -> None:
-    threads, loop = Threads(2), asyncio.get_running_loop()
+    threads, loop = ReaderThreads(2), asyncio.get_running_loop()
     download = Download(ids(CHAIN.blocks)[1:], threads, DownloadLimits())
 
     def come(later: int) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 
 from engram.nn.evaluate import FrozenActivations
 from engram.nn.loss import Score
-from engram.node.storage.cache import ByteLru, VerificationCache
+from engram.node.chain.verification import VerificationCache
+from engram.node.storage.lru import ByteLru
 
 
 def key(number: int) -> bytes:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engram.node.workers import finished, in_worker
+from engram.node.concurrency import finished, in_worker
 
 
 async def test_a_cancelled_caller_waits_for_what_it_has_begun() -> None:
