@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from benchmarks.measure import Row, skipped
 from benchmarks.samples import CLASSES, INPUTS, dense
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.participant.datasets import Dataset, load_mnist_folder
 from engram.participant.errors import DatasetNotFound
 from engram.participant.training.architect import dense_network
@@ -115,8 +115,8 @@ class _FloatNetwork:
         output_scale = 2.0 ** (16 + output_shift) / activation_scale
         spec = dense(HIDDEN, hidden_shift=hidden_shift, output_shift=output_shift)
         return spec, (
-            _block(w1 * hidden_scale, b1 * hidden_scale * 255),
-            _block(w2 * output_scale, b2 * activation_scale * output_scale),
+            _segment(w1 * hidden_scale, b1 * hidden_scale * 255),
+            _segment(w2 * output_scale, b2 * activation_scale * output_scale),
         )
 
     def _hidden(self, x: Array) -> Array:
@@ -142,5 +142,5 @@ def _pixels(data: Dataset) -> Array:
     return data.features.astype(np.float32) / np.float32(255)
 
 
-def _block(weights: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]) -> BlockParameters:
-    return BlockParameters(np.rint(weights).astype(np.int8), np.rint(bias).astype(np.int32))
+def _segment(weights: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]) -> SegmentParameters:
+    return SegmentParameters(np.rint(weights).astype(np.int8), np.rint(bias).astype(np.int32))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.nn.layers import DenseRelu, Output
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 
 INPUTS: Final = 784
 CLASSES: Final = 10
@@ -36,16 +36,16 @@ def images(rng: np.random.Generator, rows: int) -> Features:
 def random_parameters(rng: np.random.Generator, spec: NetworkSpec) -> Parameters:
     """Weights and biases of a usual size."""
     return tuple(
-        BlockParameters(
-            rng.integers(-30, 31, (block.hi - block.lo, block.width)).astype(np.int8),
-            rng.integers(-1000, 1001, block.width).astype(np.int32),
+        SegmentParameters(
+            rng.integers(-30, 31, (segment.hi - segment.lo, segment.width)).astype(np.int8),
+            rng.integers(-1000, 1001, segment.width).astype(np.int32),
         )
-        for block in (*spec.hidden, *spec.outputs)
+        for segment in (*spec.hidden, *spec.outputs)
     )
 
 
 def zero_parameters(spec: NetworkSpec) -> Parameters:
     """A network that knows nothing: every logit is 0."""
-    blocks = (*spec.hidden, *spec.outputs)
-    shapes = [(block.hi - block.lo, block.width) for block in blocks]
-    return tuple(BlockParameters(np.zeros(s, np.int8), np.zeros(s[1], np.int32)) for s in shapes)
+    segments = (*spec.hidden, *spec.outputs)
+    shapes = [(segment.hi - segment.lo, segment.width) for segment in segments]
+    return tuple(SegmentParameters(np.zeros(s, np.int8), np.zeros(s[1], np.int32)) for s in shapes)

@@ -90,7 +90,7 @@ class GrowthEmpty(InvalidNetwork):
 
 
 class GrowthOverlap(InvalidNetwork):
-    """An output block of the growth writes where frozen neurons meet old components."""
+    """An output segment of the growth writes where frozen neurons meet old components."""
 
     code = "growth_overlap"
 
@@ -102,7 +102,7 @@ class GrowthRepeatsClass(InvalidNetwork):
 
 
 class GrowthReadsForward(InvalidNetwork):
-    """A block reads neurons that are made only after it."""
+    """A segment reads neurons that are made only after it."""
 
     code = "growth_reads_forward"
 

@@ -1,6 +1,6 @@
-"""Runs the blocks of a network over rows in chunks, from scratch or on top of a frozen part's results.
+"""Runs the segments of a network over rows in chunks, from scratch or on top of a frozen part's results.
 
-Layers are arrays and blocks are kernels here; who may append what is `growth`'s business.
+Layers are arrays and segments are kernels here; who may append what is `growth`'s business.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from engram.nn.errors import ShapeMismatch
 from engram.nn.fixed import Int64Array, saturate
 from engram.nn.gemm import Engine, Kernel, Numbers
-from engram.nn.layers import HiddenBlock, Output
+from engram.nn.layers import HiddenSegment, Output
 from engram.nn.parameters import Parameters
 from engram.nn.spec import NetworkSpec, chunk_rows, component_count, hidden_columns, layer_widths
 
@@ -28,17 +28,18 @@ LOGIT_LIMIT: Final = 2**30
 
 @dataclass(frozen=True, eq=False)
 class FrozenActivations:
-    """All that the first blocks of a network compute on one set of rows; appended blocks start from it.
+    """All that the first segments of a network compute on one set of rows; appended segments start from it.
 
-    It follows from those blocks' parameters and the rows alone, so it may be cached under their ids.
+    It follows from those segments' parameters and the rows alone, so it may be cached under their ids.
     """
 
     hidden: int
-    """How many hidden blocks it covers."""
+    """How many hidden segments it covers."""
     outputs: int
-    """How many output blocks it covers."""
+    """How many output segments it covers."""
     layers: tuple[Layer, ...]
-    """The features (n, inputs), then each hidden layer (n, width); uint8 where all blocks fit, or uint16."""
+    """The features (n, inputs), then each hidden layer (n, width); uint8 where all segments fit, or uint16.
+    """
     sums: Int64Array
     """Component sums (n, components) in Q16 nats, before maximum and clip."""
 
@@ -56,7 +57,7 @@ def frozen_size_bytes(spec: NetworkSpec, rows: int) -> int:
 
 
 def unstarted(spec: NetworkSpec, features: Features) -> FrozenActivations:
-    """No block computed yet. Raises `ShapeMismatch` if the features are not uint8 (n, inputs)."""
+    """No segment computed yet. Raises `ShapeMismatch` if the features are not uint8 (n, inputs)."""
     if features.dtype != np.uint8 or features.ndim != 2 or features.shape[1] != spec.inputs:
         raise ShapeMismatch(
             "features are not rows of this network's inputs",
@@ -69,9 +70,9 @@ def unstarted(spec: NetworkSpec, features: Features) -> FrozenActivations:
 def resume(
     spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: FrozenActivations, engine: Engine
 ) -> Int64Array:
-    """Logits (n, classes) of the whole network; runs only the blocks that `start` does not cover.
+    """Logits (n, classes) of the whole network; runs only the segments that `start` does not cover.
 
-    `parameters` and `peaks` are those of the blocks to run, hidden blocks first. Memory beside the result
+    `parameters` and `peaks` are those of the segments to run, hidden segments first. Memory beside the result
     does not grow with the rows.
     """
     logits = np.empty((len(start.sums), spec.classes), dtype=np.int64)
@@ -83,7 +84,7 @@ def resume(
 def run_and_keep(
     spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], features: Features, engine: Engine
 ) -> FrozenActivations:
-    """As `resume` from no block, but keeps the activations of every layer and the component sums."""
+    """As `resume` from no segment, but keeps the activations of every layer and the component sums."""
     start, count = unstarted(spec, features), len(features)
     kept = [
         np.empty((count, width), dtype=_stored_type(spec, number))
@@ -110,19 +111,19 @@ def logits_of(spec: NetworkSpec, sums: Int64Array) -> Int64Array:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """The blocks to run, in the engine's form, and the layers they read and make."""
+    """The segments to run, in the engine's form, and the layers they read and make."""
 
-    hidden: tuple[tuple[HiddenBlock, Kernel, int], ...]
-    """Block, kernel, index of its first neuron in its layer."""
+    hidden: tuple[tuple[HiddenSegment, Kernel, int], ...]
+    """Segment, kernel, index of its first neuron in its layer."""
     outputs: tuple[tuple[Output, Kernel, np.dtype[Any]], ...]
-    """Block, kernel, element type of its accumulators."""
+    """Segment, kernel, element type of its accumulators."""
     loads: tuple[tuple[int, int, int], ...]
-    """Layer, lo, hi: columns of the start's layers that some block reads."""
+    """Layer, lo, hi: columns of the start's layers that some segment reads."""
     widths: tuple[int, ...]
     components: int
     chunk_rows: int
     dtype: np.dtype[Any]
-    """Element type of activations between blocks."""
+    """Element type of activations between segments."""
 
 
 def _plan(
@@ -131,8 +132,8 @@ def _plan(
     hidden, outputs = spec.hidden[start.hidden :], spec.outputs[start.outputs :]
     columns = hidden_columns(spec)[start.hidden :]
     kernels = [
-        engine.kernel(block, given.weights, given.bias, peak)
-        for block, given, peak in zip((*hidden, *outputs), parameters, peaks, strict=True)
+        engine.kernel(segment, given.weights, given.bias, peak)
+        for segment, given, peak in zip((*hidden, *outputs), parameters, peaks, strict=True)
     ]
     split = len(hidden)
     accumulators = [engine.accumulators(peak) for peak in peaks[split:]]
@@ -148,13 +149,13 @@ def _plan(
 
 
 def _loads(
-    blocks: Sequence[HiddenBlock | Output], start: FrozenActivations
+    segments: Sequence[HiddenSegment | Output], start: FrozenActivations
 ) -> tuple[tuple[int, int, int], ...]:
-    """For each layer of the start, the columns that some block reads there, as disjoint intervals."""
+    """For each layer of the start, the columns that some segment reads there, as disjoint intervals."""
     loads: list[tuple[int, int, int]] = []
     for number, layer in enumerate(start.layers):
         end = 0
-        for lo, hi in sorted((block.lo, block.hi) for block in blocks if block.reads == number):
+        for lo, hi in sorted((segment.lo, segment.hi) for segment in segments if segment.reads == number):
             begin, end = max(lo, end), max(end, min(hi, layer.shape[1]))
             if begin < end:
                 loads.append((number, begin, end))
@@ -181,9 +182,10 @@ def _chunks(plan: _Plan, start: FrozenActivations) -> Iterator[tuple[slice, Sequ
 
 def _run_chunk(plan: _Plan, layers: Sequence[Numbers], sums: Int64Array) -> None:
     """Fills the new columns of `layers` and adds the new outputs to `sums`, for one chunk of rows."""
-    for block, kernel, first in plan.hidden:
+    for segment, kernel, first in plan.hidden:
         kernel(
-            layers[block.reads][:, block.lo : block.hi], layers[block.layer][:, first : first + block.width]
+            layers[segment.reads][:, segment.lo : segment.hi],
+            layers[segment.layer][:, first : first + segment.width],
         )
     for output, kernel, dtype in plan.outputs:
         accumulators = np.empty((len(sums), output.width), dtype=dtype)
@@ -192,5 +194,5 @@ def _run_chunk(plan: _Plan, layers: Sequence[Numbers], sums: Int64Array) -> None
 
 
 def _stored_type(spec: NetworkSpec, number: int) -> np.dtype[np.unsignedinteger[Any]]:
-    bits = max(block.bits for block in spec.hidden if block.layer == number)
+    bits = max(segment.bits for segment in spec.hidden if segment.layer == number)
     return np.dtype(np.uint8 if bits <= 8 else np.uint16)

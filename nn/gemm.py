@@ -1,13 +1,13 @@
 """Engines: exact integer products and the steps after them. The only module that names floats.
 
-Why float BLAS is exact here. Every operand and every partial sum of a block is an integer of magnitude at
-most the block's proved peak. float32 holds every integer up to 2^24, float64 up to 2^53, so below these
+Why float BLAS is exact here. Every operand and every partial sum of a segment is an integer of magnitude at
+most the segment's proved peak. float32 holds every integer up to 2^24, float64 up to 2^53, so below these
 limits no operation rounds, in any order of summation, with or without fused multiply-add, on any number of
 threads. A scaling by a power of two is exact as well: the first rounding shift is folded into weights and
 bias, and becomes a floor.
 
-`FAST` picks the cheaper exact type for each block from its peak; `REFERENCE` is plain int64. The integers are
-the same.
+`FAST` picks the cheaper exact type for each segment from its peak; `REFERENCE` is plain int64. The integers
+are the same.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from engram.nn.dtypes import IntArray
 from engram.nn.fixed import INT32_MAX
-from engram.nn.layers.block import Block, exact_forward
 from engram.nn.layers.output import Output
+from engram.nn.layers.segment import Segment, exact_forward
 from engram.nn.layers.steps import Clip, RoundShift, Square, Step
 
 ENGINE_VERSION: Final = 1
@@ -36,24 +36,24 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class Kernel(Protocol):
-    """One block ready to run: its parameters in the engine's own form."""
+    """One segment ready to run: its parameters in the engine's own form."""
 
     def __call__(self, x: Numbers, out: Numbers) -> None:
-        """Writes the block's results for rows x (n, hi - lo) into `out` (n, width); both hold integers."""
+        """Writes the segment's results for rows x (n, hi - lo) into `out` (n, width); both hold integers."""
 
 
 class Engine(Protocol):
-    """A way to compute blocks. All engines give the same integers."""
+    """A way to compute segments. All engines give the same integers."""
 
     @property
     def activations(self) -> np.dtype[Any]:
-        """Element type in which activations of up to 16 bits travel between blocks."""
+        """Element type in which activations of up to 16 bits travel between segments."""
 
     def accumulators(self, peak: int) -> np.dtype[Any]:
-        """Element type that holds the results of a block with this peak and no activation."""
+        """Element type that holds the results of a segment with this peak and no activation."""
 
-    def kernel(self, block: Block, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
-        """Prepares a block whose `prove_peak` gave `peak`."""
+    def kernel(self, segment: Segment, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
+        """Prepares a segment whose `prove_peak` gave `peak`."""
 
 
 class _ReferenceEngine:
@@ -64,9 +64,9 @@ class _ReferenceEngine:
     def accumulators(self, peak: int) -> np.dtype[Any]:
         return np.dtype(np.int64)
 
-    def kernel(self, block: Block, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
+    def kernel(self, segment: Segment, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
         def run(x: Numbers, out: Numbers) -> None:
-            out[...] = exact_forward(block, x, weights, bias)
+            out[...] = exact_forward(segment, x, weights, bias)
 
         return run
 
@@ -81,9 +81,9 @@ class _FastEngine:
         assert 0 <= peak < FLOAT64_LIMIT, "a proved peak fits 32 bits"
         return np.dtype(np.float32 if peak < FLOAT32_LIMIT else np.float64)
 
-    def kernel(self, block: Block, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
+    def kernel(self, segment: Segment, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
         dtype = self.accumulators(peak)
-        first, rest = _split(block.steps())
+        first, rest = _split(segment.steps())
         scale = dtype.type(2.0**-first.bits)
         scaled_weights = np.multiply(weights, scale, dtype=dtype)
         scaled_bias = (bias.astype(np.float64) + first.half).astype(dtype) * scale
@@ -159,9 +159,9 @@ def is_exact(engine: Engine) -> bool:
 
 
 def _agrees(engine: Engine, weight: int, peak: int) -> bool:
-    """Whether a block whose partial sums climb to the odd `peak` and come down again is exact."""
+    """Whether a segment whose partial sums climb to the odd `peak` and come down again is exact."""
     count = 2 * (peak // (2 * 255 * weight))
-    block = Output(layer=0, lo=0, hi=count, first=0, width=64, shift=0, weight_bits=16)
+    segment = Output(layer=0, lo=0, hi=count, first=0, width=64, shift=0, weight_bits=16)
     weights = np.full((count, 64), weight, dtype=np.int16)
     weights[:, 1::2] = -weight
     weights[count // 2 :, 2::4] = -weight
@@ -170,5 +170,5 @@ def _agrees(engine: Engine, weight: int, peak: int) -> bool:
     x = np.full((67, count), 255, dtype=np.int64)
     x[1::2, ::3] = 254
     result = np.empty((67, 64), dtype=engine.accumulators(peak))
-    engine.kernel(block, weights, bias, peak)(x.astype(engine.activations), result)
-    return bool(np.array_equal(result, exact_forward(block, x, weights, bias)))
+    engine.kernel(segment, weights, bias, peak)(x.astype(engine.activations), result)
+    return bool(np.array_equal(result, exact_forward(segment, x, weights, bias)))

@@ -1,9 +1,9 @@
 """Growth: appending neurons, classes or a whole network to a frozen one. What exists never changes.
 
-A growth appends blocks at the end of a network's block lists, so every old neuron, component and class keeps
-its index. New hidden blocks may read old and new neurons; old blocks read only what existed when they were
-made. An output block may not write where old neurons (or inputs) meet old components: those weights are the
-frozen network's.
+A growth appends segments at the end of a network's segment lists, so every old neuron, component and class
+keeps its index. New hidden segments may read old and new neurons; old segments read only what existed when
+they were made. An output segment may not write where old neurons (or inputs) meet old components: those
+weights are the frozen network's.
 
 Under `STRICT`, new outputs reach only components of the growth's own classes, so old logits stay the same
 integers for ever; capacity growth (no new classes) may reach classes from `capacity_from` on, those of the
@@ -30,12 +30,12 @@ from engram.nn.errors import (
 from engram.nn.evaluate import Features, FrozenActivations, resume, run_and_keep
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import FAST, Engine
-from engram.nn.layers import HiddenBlock, Output
-from engram.nn.layers.block import macs_per_row as block_macs
-from engram.nn.parameters import Bounds, Parameters, prove_blocks, prove_bounds
+from engram.nn.layers import HiddenSegment, Output
+from engram.nn.layers.segment import macs_per_row as segment_macs
+from engram.nn.parameters import Bounds, Parameters, prove_bounds, prove_segments
 from engram.nn.spec import (
-    MAX_BLOCKS,
     MAX_COMPONENTS,
+    MAX_SEGMENTS,
     NetworkLimits,
     NetworkSpec,
     canonical_components,
@@ -61,8 +61,8 @@ class Growth:
 
     classes: U16
     """Number of new classes m; 0: capacity growth."""
-    hidden: Annotated[tuple[HiddenBlock, ...], Size(0, MAX_BLOCKS)]
-    outputs: Annotated[tuple[Output, ...], Size(0, MAX_BLOCKS)]
+    hidden: Annotated[tuple[HiddenSegment, ...], Size(0, MAX_SEGMENTS)]
+    outputs: Annotated[tuple[Output, ...], Size(0, MAX_SEGMENTS)]
     """Component numbers are those of the grown network: the old components, then the new."""
     components: Annotated[tuple[U16, ...], Size(0, MAX_COMPONENTS)]
     """Class, in the grown network, of each new component; (): one for each new class, in order."""
@@ -103,9 +103,9 @@ def grown_spec(spec: NetworkSpec, growth: Growth) -> NetworkSpec:
 def growth_macs_per_row(spec: NetworkSpec, growth: Growth) -> int:
     """Multiply-accumulates charged for the loss of one row, the frozen network's activations being there.
 
-    `macs_per_row` with the new blocks only, but all components and classes of the grown network.
+    `macs_per_row` with the new segments only, but all components and classes of the grown network.
     """
-    products = sum(block_macs(block) for block in (*growth.hidden, *growth.outputs))
+    products = sum(segment_macs(segment) for segment in (*growth.hidden, *growth.outputs))
     grown = grown_spec(spec, growth)
     return products + logit_macs(grown.classes, component_count(grown))
 
@@ -124,8 +124,8 @@ def null_growth_logits(logits: Int64Array, classes: int) -> Int64Array:
 
 
 def prove_growth(spec: NetworkSpec, growth: Growth, parameters: Parameters) -> Bounds:
-    """`prove_bounds` for the new blocks alone; with the old proof it is that of the grown network."""
-    peaks = prove_blocks(grown_spec(spec, growth), (*growth.hidden, *growth.outputs), parameters)
+    """`prove_bounds` for the new segments alone; with the old proof it is that of the grown network."""
+    peaks = prove_segments(grown_spec(spec, growth), (*growth.hidden, *growth.outputs), parameters)
     return Bounds(peaks[: len(growth.hidden)], peaks[len(growth.hidden) :])
 
 
@@ -151,7 +151,7 @@ def forward_growth(
     parameters: Parameters,
     engine: Engine = FAST,
 ) -> Int64Array:
-    """Logits (n, classes) of the grown network from its new blocks only; the integers of a full forward.
+    """Logits (n, classes) of the grown network from its new segments only; the integers of a full forward.
 
     `frozen` is what `forward_frozen` gave for `spec`; `parameters` are the growth's. Raises `ShapeMismatch`
     for activations of another network, and what `prove_growth` raises.
@@ -169,11 +169,11 @@ def adopt(
 ) -> Growth:
     """The growth that appends a pre-trained donor to a host as a column of its own, parameters unchanged.
 
-    The donor's blocks read the inputs and their own column only; it may be shallower or deeper than the host.
-    Its parameters are the growth's, in its own order. Donor class j becomes class classes[j] of the grown
-    network; () means the host's first new class and those after it. Bounds and costs are proved anew for the
-    whole. Raises `ShapeMismatch` for other inputs, or a list that does not name each donor class or leaves a
-    new class without a donor class; `GrowthRepeatsClass` if it names a class twice.
+    The donor's segments read the inputs and their own column only; it may be shallower or deeper than the
+    host. Its parameters are the growth's, in its own order. Donor class j becomes class classes[j] of the
+    grown network; () means the host's first new class and those after it. Bounds and costs are proved anew
+    for the whole. Raises `ShapeMismatch` for other inputs, or a list that does not name each donor class or
+    leaves a new class without a donor class; `GrowthRepeatsClass` if it names a class twice.
     """
     named = classes or tuple(range(host.classes, host.classes + donor.classes))
     _check_adoption(host, donor, new_classes, named)
@@ -184,17 +184,17 @@ def adopt(
         return widths[layer] if 0 < layer < len(widths) else 0
 
     hidden = tuple(
-        replace(block, lo=block.lo + shift(block.reads), hi=block.hi + shift(block.reads))
-        for block in donor.hidden
+        replace(segment, lo=segment.lo + shift(segment.reads), hi=segment.hi + shift(segment.reads))
+        for segment in donor.hidden
     )
     outputs = tuple(
         replace(
-            block,
-            lo=block.lo + shift(block.reads),
-            hi=block.hi + shift(block.reads),
-            first=block.first + columns,
+            segment,
+            lo=segment.lo + shift(segment.reads),
+            hi=segment.hi + shift(segment.reads),
+            first=segment.first + columns,
         )
-        for block in donor.outputs
+        for segment in donor.outputs
     )
     components = tuple(named[label] for label in component_classes(donor))
     implied = components == tuple(range(host.classes, host.classes + new_classes))
@@ -224,10 +224,10 @@ def _check_reads(spec: NetworkSpec, growth: Growth) -> None:
             raise GrowthReadsForward("an old output would read new neurons", got=(output.layer, output.hi))
     made = dict(enumerate(widths))
     final = dict(enumerate(layer_widths(grown_spec(spec, growth))))
-    for block in growth.hidden:
-        if made.get(block.reads, 0) < block.hi <= final.get(block.reads, 0):
-            raise GrowthReadsForward(expected=made.get(block.reads, 0), got=block.hi)
-        made[block.layer] = made.get(block.layer, 0) + block.width
+    for segment in growth.hidden:
+        if made.get(segment.reads, 0) < segment.hi <= final.get(segment.reads, 0):
+            raise GrowthReadsForward(expected=made.get(segment.reads, 0), got=segment.hi)
+        made[segment.layer] = made.get(segment.layer, 0) + segment.width
 
 
 def _check_overlap(spec: NetworkSpec, growth: Growth) -> None:

@@ -1,7 +1,7 @@
 """The network as a function, from uint8 features to integer logits, and the types that a caller names.
 
-Hidden blocks run in order, each an exact dense product and its activation (see `layers`). The logit of a
-class is the maximum over its components of the sum of their output blocks, clipped once to ±2^30, in Q16
+Hidden segments run in order, each an exact dense product and its activation (see `layers`). The logit of a
+class is the maximum over its components of the sum of their output segments, clipped once to ±2^30, in Q16
 nats.
 
 Shapes and costs stand in `spec`, parameter checks and the bound proof in `parameters`.
@@ -15,10 +15,10 @@ import numpy.typing as npt
 from engram.nn.evaluate import Features, resume, unstarted
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import FAST, Engine
-from engram.nn.parameters import BlockParameters, Bounds, Parameters, prove_bounds
+from engram.nn.parameters import Bounds, Parameters, SegmentParameters, prove_bounds
 from engram.nn.spec import NetworkSpec
 
-__all__ = ["BlockParameters", "Features", "NetworkSpec", "Parameters", "forward", "predict"]
+__all__ = ["Features", "NetworkSpec", "Parameters", "SegmentParameters", "forward", "predict"]
 
 
 def forward(

@@ -12,23 +12,23 @@ import numpy.typing as npt
 from engram.nn.dtypes import IntArray
 from engram.nn.errors import ShapeMismatch, WeightOutOfRange
 from engram.nn.fixed import INT32_MAX
-from engram.nn.layers import HiddenBlock, Output
-from engram.nn.layers.block import param_shapes, prove_peak
+from engram.nn.layers import HiddenSegment, Output
+from engram.nn.layers.segment import param_shapes, prove_peak
 from engram.nn.spec import NetworkSpec, hidden_columns, layer_widths
 
 
 @dataclass(frozen=True, eq=False)
-class BlockParameters:
-    """The numbers of one block."""
+class SegmentParameters:
+    """The numbers of one segment."""
 
     weights: IntArray
-    """(hi - lo, width), int8 in ±127 or int16 in ±32767 as the block's `weight_bits` says."""
+    """(hi - lo, width), int8 in ±127 or int16 in ±32767 as the segment's `weight_bits` says."""
     bias: IntArray
     """(width,), int32 in ±(2^31 - 1)."""
 
 
-Parameters = tuple[BlockParameters, ...]
-"""Parameters of each block, hidden blocks first, then output blocks."""
+Parameters = tuple[SegmentParameters, ...]
+"""Parameters of each segment, hidden segments first, then output segments."""
 
 INPUT_MAX: Final = 255
 """Largest input feature (uint8)."""
@@ -42,53 +42,57 @@ class Bounds:
     """Proof that no intermediate value of a network leaves int32, whatever the input."""
 
     hidden: tuple[int, ...]
-    """For each hidden block, the largest magnitude that can occur in it."""
+    """For each hidden segment, the largest magnitude that can occur in it."""
     outputs: tuple[int, ...]
-    """The same for each output block."""
+    """The same for each output segment."""
 
 
 def check_parameters(spec: NetworkSpec, parameters: Parameters) -> None:
     """Refuses a wrong number, type, shape or range. Raises `ShapeMismatch`, `WeightOutOfRange`."""
-    check_block_parameters((*spec.hidden, *spec.outputs), parameters)
+    check_segment_parameters((*spec.hidden, *spec.outputs), parameters)
 
 
-def check_block_parameters(blocks: Sequence[HiddenBlock | Output], parameters: Parameters) -> None:
-    """`check_parameters` for some blocks of a network."""
-    if len(parameters) != len(blocks):
-        raise ShapeMismatch("one set of parameters for each block", expected=len(blocks), got=len(parameters))
-    for block, given in zip(blocks, parameters, strict=True):
-        weights_shape, bias_shape = param_shapes(block)
-        _check_array("weights", given.weights, _WEIGHT_TYPES[block.weight_bits], weights_shape)
+def check_segment_parameters(segments: Sequence[HiddenSegment | Output], parameters: Parameters) -> None:
+    """`check_parameters` for some segments of a network."""
+    if len(parameters) != len(segments):
+        raise ShapeMismatch(
+            "one set of parameters for each segment", expected=len(segments), got=len(parameters)
+        )
+    for segment, given in zip(segments, parameters, strict=True):
+        weights_shape, bias_shape = param_shapes(segment)
+        _check_array("weights", given.weights, _WEIGHT_TYPES[segment.weight_bits], weights_shape)
         _check_array("bias", given.bias, _BIAS_TYPE, bias_shape)
 
 
 def prove_bounds(spec: NetworkSpec, parameters: Parameters) -> Bounds:
-    """Proves, from the real weights, that every intermediate value of every block fits int32.
+    """Proves, from the real weights, that every intermediate value of every segment fits int32.
 
-    A component then stays below 2^55: at most 256 blocks of at most 2^31, shifted left by at most 16.
+    A component then stays below 2^55: at most 256 segments of at most 2^31, shifted left by at most 16.
     Raises what `check_parameters` does, and `BoundViolated`.
     """
-    peaks = prove_blocks(spec, (*spec.hidden, *spec.outputs), parameters)
+    peaks = prove_segments(spec, (*spec.hidden, *spec.outputs), parameters)
     return Bounds(peaks[: len(spec.hidden)], peaks[len(spec.hidden) :])
 
 
-def prove_blocks(
-    spec: NetworkSpec, blocks: Sequence[HiddenBlock | Output], parameters: Parameters
+def prove_segments(
+    spec: NetworkSpec, segments: Sequence[HiddenSegment | Output], parameters: Parameters
 ) -> tuple[int, ...]:
-    """The peak of each of some blocks of `spec`. Raises as `prove_bounds` does."""
-    check_block_parameters(blocks, parameters)
+    """The peak of each of some segments of `spec`. Raises as `prove_bounds` does."""
+    check_segment_parameters(segments, parameters)
     largest = largest_values(spec)
     return tuple(
-        prove_peak(block, given.weights, given.bias, int(np.max(largest[block.reads][block.lo : block.hi])))
-        for block, given in zip(blocks, parameters, strict=True)
+        prove_peak(
+            segment, given.weights, given.bias, int(np.max(largest[segment.reads][segment.lo : segment.hi]))
+        )
+        for segment, given in zip(segments, parameters, strict=True)
     )
 
 
 def largest_values(spec: NetworkSpec) -> tuple[npt.NDArray[np.int32], ...]:
     """The largest value of each neuron of each layer, from its declared bits; inputs are uint8."""
     layers = tuple(np.full(width, INPUT_MAX, dtype=np.int32) for width in layer_widths(spec))
-    for block, first in zip(spec.hidden, hidden_columns(spec), strict=True):
-        layers[block.layer][first : first + block.width] = (1 << block.bits) - 1
+    for segment, first in zip(spec.hidden, hidden_columns(spec), strict=True):
+        layers[segment.layer][first : first + segment.width] = (1 << segment.bits) - 1
     return layers
 
 

@@ -1,4 +1,4 @@
-"""Generators of seeded tensors: 32 bytes stand for a large fixed block. No chain, no storage.
+"""Generators of seeded tensors: 32 bytes stand for the weights of a large segment. No chain, no storage.
 
 Random bytes are SHA-256 in counter mode: stream(seed, j) = B(j, 0) ‖ B(j, 1) ‖ …, where B(j, c) is the tagged
 hash "engram/seeded" of generator (1 byte) ‖ seed (32) ‖ j (4, little-endian) ‖ c (4, little-endian).
@@ -38,7 +38,7 @@ _TRITS_PER_BYTE: Final = 5
 
 @dataclass(frozen=True)
 class Seeded:
-    """A tensor that a generator makes: a few dozen bytes stand for a large fixed block."""
+    """A tensor that a generator makes: a few dozen bytes stand for the weights of a large fixed segment."""
 
     TAG: ClassVar[int] = 2
     generator: U8

@@ -1,9 +1,9 @@
 """The shape of a network and what follows from it alone: limits, widths, costs. No weights, no arrays.
 
-A network is a list of hidden blocks and a list of output blocks. Layer L is the concatenation, in list order,
-of what the hidden blocks of layer L make; layer 0 is the inputs. A hidden block reads only neurons made by
-blocks before it in the list, so blocks appended at the end never change what older ones compute. Output
-blocks add to components; a class's logit is the maximum over its components.
+A network is a list of hidden segments and a list of output segments. Layer L is the concatenation, in list
+order, of what the hidden segments of layer L make; layer 0 is the inputs. A hidden segment reads only neurons
+made by segments before it in the list, so segments appended at the end never change what older ones compute.
+Output segments add to components; a class's logit is the maximum over its components.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from engram.nn.errors import ComponentsMismatch, DimensionOutOfRange, ShapeMismatch, TooManyMacs
-from engram.nn.layers import HiddenBlock, Output
-from engram.nn.layers.block import macs_per_row as block_macs
-from engram.nn.layers.block import param_shapes
+from engram.nn.layers import HiddenSegment, Output
+from engram.nn.layers.segment import macs_per_row as segment_macs
+from engram.nn.layers.segment import param_shapes
 from engram.primitives.types import U8, U16, U32, U64, Size
 
-BLOCK_MACS: Final = 2**22
-"""What preparing one block costs, once for all rows, in multiply-accumulates of equal time."""
+SEGMENT_MACS: Final = 2**22
+"""What preparing one segment costs, once for all rows, in multiply-accumulates of equal time."""
 
-BEGIN_BLOCKS: Final = 2
-"""What beginning an evaluation costs, in blocks: a part is read, a network put together, a loss added up."""
+BEGIN_SEGMENTS: Final = 2
+"""What beginning an evaluation costs, in segments: a part is read, a network put together, a loss added up.
+"""
 
 CALL_MACS: Final = 2**19
-"""What running one block on one chunk of rows costs beside its products, likewise."""
+"""What running one segment on one chunk of rows costs beside its products, likewise."""
 
 CHUNK_ROWS: Final = 1024
 CHUNK_ELEMENTS: Final = 2**21
@@ -38,11 +39,11 @@ LOGIT_MACS: Final = 512
 COMPONENT_MACS: Final = 128
 """What one component of one row costs beside the products that feed it, likewise."""
 
-MAX_BLOCKS: Final = 256
+MAX_SEGMENTS: Final = 256
 MAX_COMPONENTS: Final = 65_535
 
 Shapes = tuple[tuple[tuple[int, int], tuple[int]], ...]
-"""Shapes of weights and bias of each block, hidden blocks first."""
+"""Shapes of weights and bias of each segment, hidden segments first."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class NetworkLimits:
     max_inputs: U32 = 65_536
     max_layers: U8 = 16
     """Hidden layers."""
-    max_blocks: U16 = MAX_BLOCKS
-    """Hidden blocks, and output blocks."""
+    max_segments: U16 = MAX_SEGMENTS
+    """Hidden segments, and output segments."""
     max_neurons: U32 = 65_536
     max_classes: U16 = 1_024
     max_components: U16 = 4_096
@@ -64,15 +65,15 @@ class NetworkLimits:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Blocks and their wiring; with parameters it is a function from uint8 features to logits."""
+    """Segments and their wiring; with parameters it is a function from uint8 features to logits."""
 
     inputs: U32
     """Features of a row."""
     classes: U16
     components: Annotated[tuple[U16, ...], Size(0, MAX_COMPONENTS)]
     """Class of each component; () means one component for each class, in order, and is then the only form."""
-    hidden: Annotated[tuple[HiddenBlock, ...], Size(0, MAX_BLOCKS)]
-    outputs: Annotated[tuple[Output, ...], Size(0, MAX_BLOCKS)]
+    hidden: Annotated[tuple[HiddenSegment, ...], Size(0, MAX_SEGMENTS)]
+    outputs: Annotated[tuple[Output, ...], Size(0, MAX_SEGMENTS)]
 
 
 def check_spec(spec: NetworkSpec, limits: NetworkLimits) -> None:
@@ -84,8 +85,8 @@ def check_spec(spec: NetworkSpec, limits: NetworkLimits) -> None:
     check_count("inputs", spec.inputs, limits.max_inputs)
     check_count("classes", spec.classes, limits.max_classes)
     check_count("components", component_count(spec), limits.max_components)
-    check_count("hidden blocks", len(spec.hidden), limits.max_blocks, least=0)
-    check_count("output blocks", len(spec.outputs), limits.max_blocks)
+    check_count("hidden segments", len(spec.hidden), limits.max_segments, least=0)
+    check_count("output segments", len(spec.outputs), limits.max_segments)
     _check_components(spec)
     widths = _check_hidden((spec.inputs,), spec.hidden, limits)
     _check_outputs(widths, component_count(spec), spec.outputs)
@@ -101,57 +102,59 @@ def check_count(name: str, count: int, most: int, *, least: int = 1) -> None:
 
 
 def _check_hidden(
-    widths: tuple[int, ...], blocks: Sequence[HiddenBlock], limits: NetworkLimits
+    widths: tuple[int, ...], segments: Sequence[HiddenSegment], limits: NetworkLimits
 ) -> tuple[int, ...]:
-    """Widths of all layers after `blocks` are appended to a network of these widths (layer 0 first).
+    """Widths of all layers after `segments` are appended to a network of these widths (layer 0 first).
 
-    Raises `DimensionOutOfRange`, `QuantizationOutOfRange`; `ShapeMismatch` for a block that reads neurons
-    which no block before it makes.
+    Raises `DimensionOutOfRange`, `QuantizationOutOfRange`; `ShapeMismatch` for a segment that reads neurons
+    which no segment before it makes.
     """
     grown = [*widths, *[0] * (limits.max_layers + 1 - len(widths))]
-    for block in blocks:
-        check_count("layers", block.layer, limits.max_layers)
-        block.check()
-        _check_interval(block, grown[block.layer - 1])
-        grown[block.layer] += block.width
-    return tuple(grown[: max([len(widths), *[block.layer + 1 for block in blocks]])])
+    for segment in segments:
+        check_count("layers", segment.layer, limits.max_layers)
+        segment.check()
+        _check_interval(segment, grown[segment.layer - 1])
+        grown[segment.layer] += segment.width
+    return tuple(grown[: max([len(widths), *[segment.layer + 1 for segment in segments]])])
 
 
-def _check_outputs(widths: tuple[int, ...], components: int, blocks: Sequence[Output]) -> None:
-    """Refuses output blocks that do not fit layers of these widths and this many components.
+def _check_outputs(widths: tuple[int, ...], components: int, segments: Sequence[Output]) -> None:
+    """Refuses output segments that do not fit layers of these widths and this many components.
 
     Raises `DimensionOutOfRange`, `QuantizationOutOfRange`, `ShapeMismatch`.
     """
-    for block in blocks:
-        if block.layer >= len(widths):
-            raise ShapeMismatch("an output reads a missing layer", expected=len(widths) - 1, got=block.layer)
-        block.check()
-        _check_interval(block, widths[block.layer])
-        if (end := block.first + block.width) > components:
+    for segment in segments:
+        if segment.layer >= len(widths):
+            raise ShapeMismatch(
+                "an output reads a missing layer", expected=len(widths) - 1, got=segment.layer
+            )
+        segment.check()
+        _check_interval(segment, widths[segment.layer])
+        if (end := segment.first + segment.width) > components:
             raise ShapeMismatch("an output feeds missing components", expected=components, got=end)
 
 
 def layer_widths(spec: NetworkSpec) -> tuple[int, ...]:
     """Neurons of each layer; the inputs are layer 0."""
-    widths = [spec.inputs, *[0] * max((block.layer for block in spec.hidden), default=0)]
-    for block in spec.hidden:
-        widths[block.layer] += block.width
+    widths = [spec.inputs, *[0] * max((segment.layer for segment in spec.hidden), default=0)]
+    for segment in spec.hidden:
+        widths[segment.layer] += segment.width
     return tuple(widths)
 
 
 def hidden_columns(spec: NetworkSpec) -> tuple[int, ...]:
-    """For each hidden block, the index of its first neuron within its layer."""
-    widths = [0] * (max((block.layer for block in spec.hidden), default=0) + 1)
+    """For each hidden segment, the index of its first neuron within its layer."""
+    widths = [0] * (max((segment.layer for segment in spec.hidden), default=0) + 1)
     columns = []
-    for block in spec.hidden:
-        columns.append(widths[block.layer])
-        widths[block.layer] += block.width
+    for segment in spec.hidden:
+        columns.append(widths[segment.layer])
+        widths[segment.layer] += segment.width
     return tuple(columns)
 
 
 def neurons(spec: NetworkSpec) -> int:
     """Hidden neurons of all layers."""
-    return sum(block.width for block in spec.hidden)
+    return sum(segment.width for segment in spec.hidden)
 
 
 def component_count(spec: NetworkSpec) -> int:
@@ -172,25 +175,26 @@ def canonical_components(classes: int, components: tuple[int, ...]) -> tuple[int
 def macs_per_row(spec: NetworkSpec) -> int:
     """Multiply-accumulates charged for the loss of one row.
 
-    Σ over all blocks of (hi - lo)·width + READ_MACS·(hi - lo) + ACTIVATION_MACS·width,
+    Σ over all segments of (hi - lo)·width + READ_MACS·(hi - lo) + ACTIVATION_MACS·width,
     + COMPONENT_MACS·components + LOGIT_MACS·classes. Whoever meters a whole evaluation adds `setup_macs` and
     `call_macs`.
     """
-    products = sum(block_macs(block) for block in (*spec.hidden, *spec.outputs))
+    products = sum(segment_macs(segment) for segment in (*spec.hidden, *spec.outputs))
     return products + logit_macs(spec.classes, component_count(spec))
 
 
-def setup_macs(blocks: int) -> int:
-    """Multiply-accumulates charged for an evaluation of so many blocks, whatever the number of rows.
+def setup_macs(segments: int) -> int:
+    """Multiply-accumulates charged for an evaluation of so many segments, whatever the number of rows.
 
     Against clocks: over random networks of every shape none took more than 2.2 times what it was charged,
     and none that took 20 ms more than 1.3 times.
     """
-    return BLOCK_MACS * (BEGIN_BLOCKS + blocks)
+    return SEGMENT_MACS * (BEGIN_SEGMENTS + segments)
 
 
 def chunk_rows(spec: NetworkSpec) -> int:
-    """Rows that are run through all blocks at once: few enough for their layers and components to stay small.
+    """Rows that are run through all segments at once: few enough for their layers and components to stay
+    small.
 
     max(1, min(CHUNK_ROWS, ⌊CHUNK_ELEMENTS / (Σ layer widths + SUM_ELEMENTS·components)⌋)).
     """
@@ -198,9 +202,9 @@ def chunk_rows(spec: NetworkSpec) -> int:
     return max(1, min(CHUNK_ROWS, CHUNK_ELEMENTS // elements))
 
 
-def call_macs(spec: NetworkSpec, blocks: int, rows: int) -> int:
-    """Multiply-accumulates charged for running so many blocks of a network on each chunk of so many rows."""
-    return CALL_MACS * blocks * -(-rows // chunk_rows(spec))
+def call_macs(spec: NetworkSpec, segments: int, rows: int) -> int:
+    """Multiply-accumulates charged for running so many segments of a network on each chunk of so many rows."""
+    return CALL_MACS * segments * -(-rows // chunk_rows(spec))
 
 
 def logit_macs(classes: int, components: int) -> int:
@@ -209,13 +213,15 @@ def logit_macs(classes: int, components: int) -> int:
 
 
 def parameter_shapes(spec: NetworkSpec) -> Shapes:
-    """Shapes of weights (hi - lo, width) and bias (width,) of each block, hidden blocks first."""
-    return tuple(param_shapes(block) for block in (*spec.hidden, *spec.outputs))
+    """Shapes of weights (hi - lo, width) and bias (width,) of each segment, hidden segments first."""
+    return tuple(param_shapes(segment) for segment in (*spec.hidden, *spec.outputs))
 
 
-def _check_interval(block: HiddenBlock | Output, below: int) -> None:
-    if block.hi > below:
-        raise ShapeMismatch("a block reads neurons that none before it makes", expected=below, got=block.hi)
+def _check_interval(segment: HiddenSegment | Output, below: int) -> None:
+    if segment.hi > below:
+        raise ShapeMismatch(
+            "a segment reads neurons that none before it makes", expected=below, got=segment.hi
+        )
 
 
 def _check_components(spec: NetworkSpec) -> None:

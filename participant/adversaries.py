@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engram.nn.network import BlockParameters
+from engram.nn.network import SegmentParameters
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.errors import RemoteError
 from engram.participant.datasets import Dataset, concatenate
@@ -51,7 +51,7 @@ def leaker(budget: Budget, seed: int) -> Strategy:
             return None
         rng = np.random.default_rng(seed)
         rows = concatenate([Dataset(part.features, part.labels) for part in task.validation])
-        widths = [block.width for block in task.version.spec.hidden]
+        widths = [segment.width for segment in task.version.spec.hidden]
         spec, fresh = dense_network(rows, widths, task.round.classes, rng)
         return train_draft(task, spec, trainer.train(spec, fresh, rows, budget, rng))
 
@@ -59,7 +59,7 @@ def leaker(budget: Budget, seed: int) -> Strategy:
 
 
 def forger(honest: Strategy) -> Strategy:
-    """First epoch: honest growth of a base in which one frozen weight was changed. Second: a block over an
+    """First epoch: honest growth of a base in which one frozen weight was changed. Second: a segment over an
     old one.
     """
 
@@ -84,14 +84,14 @@ def forged_base(task: Task, draft: Draft) -> Draft:
 
 
 def overlapping(task: Task, draft: Draft) -> Draft:
-    """A growth with one more output block, over weights that version t has: old neurons to old classes."""
+    """A growth with one more output segment, over weights that version t has: old neurons to old classes."""
     update = draft.update
     assert isinstance(update, GrowUpdate), "only a growth can overlap"
-    block = replace(task.version.spec.outputs[0])
-    growth = replace(update.growth, outputs=(*update.growth.outputs, block))
-    shape = (block.hi - block.lo, block.width)
-    dtype = np.int8 if block.weight_bits == 8 else np.int16
-    ones = BlockParameters(np.ones(shape, dtype), np.zeros(shape[1], np.int32))
+    segment = replace(task.version.spec.outputs[0])
+    growth = replace(update.growth, outputs=(*update.growth.outputs, segment))
+    shape = (segment.hi - segment.lo, segment.width)
+    dtype = np.int8 if segment.weight_bits == 8 else np.int16
+    ones = SegmentParameters(np.ones(shape, dtype), np.zeros(shape[1], np.int32))
     _, outputs, tensors = explicit_sources(0, (ones,))
     overlap = GrowUpdate(growth, update.hidden, (*update.outputs, *outputs), (*update.tensors, *tensors))
     return Draft(overlap, draft.base, network_root(task, overlap), draft.loss)

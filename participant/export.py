@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from engram.nn.data import PartData
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.parameters import prove_bounds
 from engram.node.client import RpcClient
 from engram.node.keystore import write_private
@@ -31,11 +31,11 @@ def save_version(path: Path, version: Version, parameters: Parameters) -> Path:
     """Writes the integers of a version to `path`, and its record as JSON beside it; the path of the JSON.
 
     Arrays: `hidden_0_weights`, `hidden_0_bias`, …, `output_0_weights`, `output_0_bias`, …, in the order of
-    the spec's blocks.
+    the spec's segments.
     """
     arrays: dict[str, Any] = {}
-    for name, block in zip(_names(version.spec), parameters, strict=True):
-        arrays |= {f"{name}_weights": block.weights, f"{name}_bias": block.bias}
+    for name, segment in zip(_names(version.spec), parameters, strict=True):
+        arrays |= {f"{name}_weights": segment.weights, f"{name}_bias": segment.bias}
     record = path.with_suffix(".json")
     _save(path, arrays)
     write_private(record, (json.dumps(to_json(version), indent=2) + "\n").encode())
@@ -95,12 +95,13 @@ def load_version(path: Path) -> tuple[NetworkSpec, Parameters]:
     try:
         spec = from_json(Version, json.loads(record.read_text("utf-8"))).spec
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            blocks = [
-                BlockParameters(archive[f"{name}_weights"], archive[f"{name}_bias"]) for name in _names(spec)
+            segments = [
+                SegmentParameters(archive[f"{name}_weights"], archive[f"{name}_bias"])
+                for name in _names(spec)
             ]
     except (OSError, ValueError, KeyError, CodecError, zipfile.BadZipFile) as error:
         raise ModelFileInvalid(f"{path} and {record.name} are not a pulled model: {error}") from error
-    parameters = tuple(blocks)
+    parameters = tuple(segments)
     prove_bounds(spec, parameters)
     return spec, parameters
 

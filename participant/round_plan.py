@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from engram.consensus.chainspec import ChainSpec
-from engram.nn.layers import HiddenBlock
+from engram.nn.layers import HiddenSegment
 from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec, neurons
 from engram.nn.tensor import Explicit, tensor_bytes
@@ -27,7 +27,7 @@ from engram.participant.wallet import Wallet
 from engram.primitives.codec import encode
 from engram.primitives.types import Address, Hash
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import BlockSources, ParameterSources, growth_bytes, parameter_bytes
+from engram.statemachine.parameters import ParameterSources, SegmentSources, growth_bytes, parameter_bytes
 from engram.statemachine.records import Model
 from engram.statemachine.rounds.draw import nonce_hash
 from engram.statemachine.rounds.ranking import PPM
@@ -94,7 +94,7 @@ class ModelPlan:
         return self.retention_epsilon_ppm * rows // PPM
 
     @property
-    def kind(self) -> type[HiddenBlock]:
+    def kind(self) -> type[HiddenSegment]:
         """The hidden layers' kind."""
         return ACTIVATIONS[self.activation]
 
@@ -371,15 +371,15 @@ def round_terms(
 
 def explicit_sources(
     hidden: int, parameters: Parameters
-) -> tuple[tuple[BlockSources, ...], tuple[BlockSources, ...], tuple[bytes, ...]]:
-    """Sources of the first `hidden` blocks and of the rest, and the tensors they name, each once."""
+) -> tuple[tuple[SegmentSources, ...], tuple[SegmentSources, ...], tuple[bytes, ...]]:
+    """Sources of the first `hidden` segments and of the rest, and the tensors they name, each once."""
     tensors: dict[Hash, bytes] = {}
-    blocks = []
+    segments = []
     for given in parameters:
         raws = (tensor_bytes(given.weights), tensor_bytes(given.bias))
         tensors |= {blob_id(raw): raw for raw in raws}
-        blocks.append(BlockSources(*(Explicit(blob_id(raw)) for raw in raws)))
-    return tuple(blocks[:hidden]), tuple(blocks[hidden:]), tuple(tensors.values())
+        segments.append(SegmentSources(*(Explicit(blob_id(raw)) for raw in raws)))
+    return tuple(segments[:hidden]), tuple(segments[hidden:]), tuple(tensors.values())
 
 
 def founding_of(spec: NetworkSpec, parameters: Parameters, template: Founding) -> Founding:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from engram.nn.growth import Growth, adopt, forward_frozen, forward_growth
-from engram.nn.layers.block import MAX_SHIFT
+from engram.nn.layers.segment import MAX_SHIFT
 from engram.nn.loss import evaluate_loss
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
@@ -21,7 +21,7 @@ from engram.participant.task import Draft, Strategy, Task, network_root
 from engram.participant.training import trainer
 from engram.participant.training.qat import Budget
 from engram.participant.training.shapes import reached_classes
-from engram.statemachine.parameters import BlockSources
+from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.rounds.records import RoundKind
 from engram.statemachine.rounds.update import GrowUpdate, TrainUpdate
 
@@ -93,9 +93,9 @@ class Donor:
 
     spec: NetworkSpec
     parameters: Parameters
-    hidden: tuple[BlockSources, ...] = ()
+    hidden: tuple[SegmentSources, ...] = ()
     """Where the chain has its numbers; empty for a network from elsewhere, whose numbers have to travel."""
-    outputs: tuple[BlockSources, ...] = ()
+    outputs: tuple[SegmentSources, ...] = ()
 
 
 def adopting(donor: Donor) -> Strategy:

@@ -39,7 +39,7 @@ from engram.primitives.types import Hash
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.context import BlockContext
 from engram.statemachine.fees import minimum_fee
-from engram.statemachine.parameters import BlockSources
+from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.receipt import Status
 from engram.statemachine.records import Openers
 from engram.statemachine.rounds.calendar import Phase
@@ -197,8 +197,8 @@ class Story:
         zeros = (Seeded(1, bytes(32), 3, (NEURONS,)), Seeded(1, bytes(32), 3, (CLASSES,)))
         founding = Founding(
             spec,
-            (BlockSources(Explicit(blob_id(self.tensor)), zeros[0]),),
-            (BlockSources(Explicit(blob_id(self.outputs)), zeros[1]),),
+            (SegmentSources(Explicit(blob_id(self.tensor)), zeros[0]),),
+            (SegmentSources(Explicit(blob_id(self.outputs)), zeros[1]),),
             policy=int(Policy.GATED),
             openers=int(Openers.FOUNDER),
             loss_kind=1,

@@ -69,17 +69,17 @@ def check_sources(
     outputs: Sequence[HasSources],
     brought: Mapping[Hash, bytes] = NOTHING_BROUGHT,
 ) -> None:
-    """Every block has its two tensors, and they have the sizes of its shapes; nothing is read.
+    """Every segment has its two tensors, and they have the sizes of its shapes; nothing is read.
 
     Raises `ShapeMismatch`; `BadSeededTensor`, `UnknownGenerator`; what `usable_blob` raises for a tensor that
     cannot be named.
     """
-    for blocks, sources in ((spec.hidden, hidden), (spec.outputs, outputs)):
-        if len(blocks) != len(sources):
-            raise ShapeMismatch("not two tensors for each block", expected=len(blocks), got=len(sources))
+    for segments, sources in ((spec.hidden, hidden), (spec.outputs, outputs)):
+        if len(segments) != len(sources):
+            raise ShapeMismatch("not two tensors for each segment", expected=len(segments), got=len(sources))
     wanted = zip((*spec.hidden, *spec.outputs), parameter_shapes(spec), (*hidden, *outputs), strict=True)
-    for block, (weights_shape, bias_shape), source in wanted:
-        _check_tensor(state, ctx, source.weights, weight_code(block), weights_shape, brought)
+    for segment, (weights_shape, bias_shape), source in wanted:
+        _check_tensor(state, ctx, source.weights, weight_code(segment), weights_shape, brought)
         _check_tensor(state, ctx, source.bias, INT32, bias_shape, brought)
 
 
@@ -105,7 +105,7 @@ def _check_tensor(
     if isinstance(source, Explicit):
         size = _explicit_size(state, ctx, source, brought)
         if size != (expected := tensor_size(dtype, shape)):
-            raise ShapeMismatch("a tensor is not of its block's size", expected=expected, got=size)
+            raise ShapeMismatch("a tensor is not of its segment's size", expected=expected, got=size)
     else:
         _check_seeded(source, dtype, shape)
 
@@ -119,7 +119,7 @@ def _explicit_size(state: State, ctx: BlockContext, source: Explicit, brought: M
 def _check_seeded(source: Seeded, dtype: int, shape: tuple[int, ...]) -> None:
     if (source.dtype, source.shape) != (dtype, shape):
         raise ShapeMismatch(
-            "a seeded tensor is not of its block's type and shape",
+            "a seeded tensor is not of its segment's type and shape",
             expected=(dtype, *shape),
             got=(source.dtype, *source.shape),
         )

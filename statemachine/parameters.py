@@ -2,7 +2,7 @@
 
     parameters root = tagged_hash(Tag.PARAMETERS, encode(ParameterSources(spec, hidden, outputs)))
 
-The root names every integer of the network: its spec, and the two tensors of each block by content or seed.
+The root names every integer of the network: its spec, and the two tensors of each segment by content or seed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Annotated, Final, Protocol
 
 from engram.nn.dtypes import INT8, INT16, INT32, IntArray
 from engram.nn.growth import Growth, grown_spec
-from engram.nn.layers import HiddenBlock, Output
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters
+from engram.nn.layers import HiddenSegment, Output
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.parameters import Bounds, prove_bounds
 from engram.nn.seeded import Seeded, expand, generation_macs
 from engram.nn.spec import component_classes, component_count, parameter_shapes
@@ -25,7 +25,7 @@ from engram.statemachine.record import TensorSource
 
 
 class HasSources(Protocol):
-    """A `BlockSources` or a `Lineage`."""
+    """A `SegmentSources` or a `Lineage`."""
 
     @property
     def weights(self) -> TensorSource: ...
@@ -34,7 +34,7 @@ class HasSources(Protocol):
 
 
 class HasParameters(Protocol):
-    """A version, a candidate, a founding, an update: a spec, and sources for each of its blocks."""
+    """A version, a candidate, a founding, an update: a spec, and sources for each of its segments."""
 
     @property
     def spec(self) -> NetworkSpec: ...
@@ -45,8 +45,8 @@ class HasParameters(Protocol):
 
 
 @dataclass(frozen=True)
-class BlockSources:
-    """Where the numbers of one block come from."""
+class SegmentSources:
+    """Where the numbers of one segment come from."""
 
     weights: TensorSource
     bias: TensorSource
@@ -57,8 +57,8 @@ class ParameterSources:
     """All that a parameters root commits to."""
 
     spec: NetworkSpec
-    hidden: Annotated[tuple[BlockSources, ...], Size(0, 256)]
-    outputs: Annotated[tuple[BlockSources, ...], Size(0, 256)]
+    hidden: Annotated[tuple[SegmentSources, ...], Size(0, 256)]
+    outputs: Annotated[tuple[SegmentSources, ...], Size(0, 256)]
 
 
 class Network:
@@ -67,50 +67,50 @@ class Network:
     Made by `loading.open_network`, which has checked the spec and every size.
     """
 
-    __slots__ = ("_blocks", "_bounds", "_read", "root", "spec")
+    __slots__ = ("_bounds", "_read", "_segments", "root", "spec")
 
     def __init__(self, sources: ParameterSources, read: Callable[[Hash], bytes]) -> None:
         """`read` gives the bytes of a content id."""
         self.root: Final = hash_object(Tag.PARAMETERS, sources)
         self.spec: Final = sources.spec
         self._read = read
-        self._blocks = tuple(_LazyBlock(block) for block in (*sources.hidden, *sources.outputs))
+        self._segments = tuple(_LazySegment(segment) for segment in (*sources.hidden, *sources.outputs))
         self._bounds: Bounds | None = None
 
     def load(self) -> tuple[Parameters, Bounds]:
-        """The parameters, hidden blocks first, and the proof that they fit int32.
+        """The parameters, hidden segments first, and the proof that they fit int32.
 
         Raises `BadTensor` and what `prove_bounds` raises; `MissingBlob` where this node lacks the bytes.
         """
-        parameters = tuple(block.load(self._read) for block in self._blocks)
+        parameters = tuple(segment.load(self._read) for segment in self._segments)
         if self._bounds is None:
             self._bounds = prove_bounds(self.spec, parameters)
         return parameters, self._bounds
 
     def load_growth(self, base: NetworkSpec) -> tuple[Growth, Parameters]:
-        """What this network appends to `base`, and the parameters of that alone; old blocks are not read.
+        """What this network appends to `base`, and the parameters of that alone; old segments are not read.
 
         Raises `BadTensor`, `MissingBlob`.
         """
         growth = growth_between(base, self.spec)
         split = len(self.spec.hidden)
-        appended = (*self._blocks[len(base.hidden) : split], *self._blocks[split + len(base.outputs) :])
-        return growth, tuple(block.load(self._read) for block in appended)
+        appended = (*self._segments[len(base.hidden) : split], *self._segments[split + len(base.outputs) :])
+        return growth, tuple(segment.load(self._read) for segment in appended)
 
 
-class _LazyBlock:
-    """The numbers of one block, before and after they are read."""
+class _LazySegment:
+    """The numbers of one segment, before and after they are read."""
 
     __slots__ = ("_loaded", "_sources")
 
-    def __init__(self, sources: BlockSources) -> None:
+    def __init__(self, sources: SegmentSources) -> None:
         self._sources = sources
-        self._loaded: BlockParameters | None = None
+        self._loaded: SegmentParameters | None = None
 
-    def load(self, read: Callable[[Hash], bytes]) -> BlockParameters:
+    def load(self, read: Callable[[Hash], bytes]) -> SegmentParameters:
         if self._loaded is None:
             weights, bias = (_array(source, read) for source in (self._sources.weights, self._sources.bias))
-            self._loaded = BlockParameters(weights, bias)
+            self._loaded = SegmentParameters(weights, bias)
         return self._loaded
 
 
@@ -122,29 +122,29 @@ def parameters_root(spec: NetworkSpec, hidden: Sequence[HasSources], outputs: Se
 def sources_of(
     spec: NetworkSpec, hidden: Sequence[HasSources], outputs: Sequence[HasSources]
 ) -> ParameterSources:
-    """The plain sources of blocks that may carry their lineage as well."""
+    """The plain sources of segments that may carry their lineage as well."""
 
-    def plain(blocks: Sequence[HasSources]) -> tuple[BlockSources, ...]:
-        return tuple(BlockSources(block.weights, block.bias) for block in blocks)
+    def plain(segments: Sequence[HasSources]) -> tuple[SegmentSources, ...]:
+        return tuple(SegmentSources(segment.weights, segment.bias) for segment in segments)
 
     return ParameterSources(spec, plain(hidden), plain(outputs))
 
 
-def explicit_tensors(blocks: Sequence[HasSources]) -> tuple[Hash, ...]:
-    """Content ids that these blocks name, in order, with repeats: what their record holds references to."""
-    tensors = (tensor for block in blocks for tensor in (block.weights, block.bias))
+def explicit_tensors(segments: Sequence[HasSources]) -> tuple[Hash, ...]:
+    """Content ids that these segments name, in order, with repeats: what their record holds references to."""
+    tensors = (tensor for segment in segments for tensor in (segment.weights, segment.bias))
     return tuple(tensor.tensor for tensor in tensors if isinstance(tensor, Explicit))
 
 
-def seeded_macs(blocks: Iterable[HasSources]) -> int:
-    """Charge for making the seeded tensors of these blocks. Raises as `check_seeded`."""
-    tensors = (tensor for block in blocks for tensor in (block.weights, block.bias))
+def seeded_macs(segments: Iterable[HasSources]) -> int:
+    """Charge for making the seeded tensors of these segments. Raises as `check_seeded`."""
+    tensors = (tensor for segment in segments for tensor in (segment.weights, segment.bias))
     return sum(generation_macs(tensor) for tensor in tensors if isinstance(tensor, Seeded))
 
 
-def weight_code(block: HiddenBlock | Output) -> int:
-    """Element type of a block's weight tensor; a bias is always `INT32`."""
-    return INT8 if block.weight_bits == 8 else INT16
+def weight_code(segment: HiddenSegment | Output) -> int:
+    """Element type of a segment's weight tensor; a bias is always `INT32`."""
+    return INT8 if segment.weight_bits == 8 else INT16
 
 
 def growth_between(base: NetworkSpec, grown: NetworkSpec) -> Growth:
@@ -161,8 +161,8 @@ def growth_between(base: NetworkSpec, grown: NetworkSpec) -> Growth:
 
 def parameter_bytes(spec: NetworkSpec) -> int:
     """Canonical bytes of all tensors of a network, however they are stored: what loading it touches."""
-    blocks = (*spec.hidden, *spec.outputs)
-    return sum(_tensor_bytes(*block) for block in zip(blocks, parameter_shapes(spec), strict=True))
+    segments = (*spec.hidden, *spec.outputs)
+    return sum(_tensor_bytes(*segment) for segment in zip(segments, parameter_shapes(spec), strict=True))
 
 
 def growth_bytes(spec: NetworkSpec, growth: Growth) -> int:
@@ -170,8 +170,8 @@ def growth_bytes(spec: NetworkSpec, growth: Growth) -> int:
     return parameter_bytes(grown_spec(spec, growth)) - parameter_bytes(spec)
 
 
-def _tensor_bytes(block: HiddenBlock | Output, shapes: tuple[tuple[int, int], tuple[int]]) -> int:
-    return tensor_size(weight_code(block), shapes[0]) + tensor_size(INT32, shapes[1])
+def _tensor_bytes(segment: HiddenSegment | Output, shapes: tuple[tuple[int, int], tuple[int]]) -> int:
+    return tensor_size(weight_code(segment), shapes[0]) + tensor_size(INT32, shapes[1])
 
 
 def _array(source: TensorSource, read: Callable[[Hash], bytes]) -> IntArray:

@@ -123,10 +123,11 @@ class Scorer:
     def score_growth(
         self, base: Network, grown: Network, part: DataPart, classes: int, loss_kind: int
     ) -> Score:
-        """`score_network(grown, …)` in the time of the blocks that `base` lacks, if its activations are kept.
+        """`score_network(grown, …)` in the time of the segments that `base` lacks, if its activations are
+        kept.
 
         Where they are not, they are made again: whoever asks is charged for that in any case. Raises as
-        `score_network` does, for the new blocks' parameters; the base has been scored before.
+        `score_network` does, for the new segments' parameters; the base has been scored before.
         """
 
         def logits() -> Int64Array:
@@ -181,7 +182,7 @@ def activations_key(root: Hash, part: Hash) -> Hash:
 def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int = 0) -> int:
     """Charge for scoring a whole network on one part, from declared shapes alone.
 
-    rows·(macs_per_row + logit_macs of classes beyond the network's) + call_macs of all blocks
+    rows·(macs_per_row + logit_macs of classes beyond the network's) + call_macs of all segments
     + macs_per_loaded_byte·part bytes + loading_macs. Raises as `check_seeded` for a source that has not been
     checked.
     """
@@ -195,7 +196,7 @@ def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int =
 def loading_macs(rules: Rules, network: HasParameters) -> int:
     """Charge for reading, making, checking and bounding all parameters of a network.
 
-    macs_per_loaded_byte·tensor bytes + setup_macs of its blocks + seeded_macs. Raises as `check_seeded`.
+    macs_per_loaded_byte·tensor bytes + setup_macs of its segments + seeded_macs. Raises as `check_seeded`.
     """
     spec, sources = network.spec, (*network.hidden, *network.outputs)
     setup = setup_macs(len(spec.hidden) + len(spec.outputs)) + seeded_macs(sources)
@@ -205,13 +206,13 @@ def loading_macs(rules: Rules, network: HasParameters) -> int:
 def growth_macs(
     rules: Rules, spec: NetworkSpec, growth: Growth, sources: Iterable[HasSources], rows: int
 ) -> int:
-    """Charge for scoring a growth of `spec` on one part: its own blocks only.
+    """Charge for scoring a growth of `spec` on one part: its own segments only.
 
     A transaction that brings growths is charged `network_macs` of `spec` on the part besides, once for all of
     them. rows·growth_macs_per_row + call_macs + setup_macs + macs_per_loaded_byte·tensor bytes + seeded_macs,
-    all of the growth; `sources` are those of its blocks. Raises as `check_seeded`.
+    all of the growth; `sources` are those of its segments. Raises as `check_seeded`.
     """
-    blocks = len(growth.hidden) + len(growth.outputs)
-    work = rows * growth_macs_per_row(spec, growth) + call_macs(grown_spec(spec, growth), blocks, rows)
-    setup = setup_macs(blocks) + seeded_macs(sources)
+    segments = len(growth.hidden) + len(growth.outputs)
+    work = rows * growth_macs_per_row(spec, growth) + call_macs(grown_spec(spec, growth), segments, rows)
+    setup = setup_macs(segments) + seeded_macs(sources)
     return work + setup + rules.macs_per_loaded_byte * growth_bytes(spec, growth)

@@ -59,7 +59,7 @@ class Transaction:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a transaction takes from its block, known from declared lengths before anything is computed."""
+    """What a transaction takes from its segment, known from declared lengths before anything is computed."""
 
     size_bytes: int = 0
     """Bytes of the encoded transaction; filled in by the caller."""

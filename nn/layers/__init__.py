@@ -1,4 +1,4 @@
-"""Layer kinds, a file each. A new hidden kind is a file, its name in `HiddenBlock`, and a vector."""
+"""Layer kinds, a file each. A new hidden kind is a file, its name in `HiddenSegment`, and a vector."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from engram.nn.layers.dense_relu import DenseRelu
 from engram.nn.layers.dense_square import DenseSquare
 from engram.nn.layers.output import Output
 
-__all__ = ["DenseRelu", "DenseSquare", "HiddenBlock", "Output"]
+__all__ = ["DenseRelu", "DenseSquare", "HiddenSegment", "Output"]
 
-HiddenBlock = DenseRelu | DenseSquare
+HiddenSegment = DenseRelu | DenseSquare

@@ -1,11 +1,11 @@
-"""Hidden layer: dense block with a saturating, requantised ReLU."""
+"""Hidden layer: dense segment with a saturating, requantised ReLU."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from engram.nn.layers.block import MAX_ACTIVATION_BITS, MAX_SHIFT, check_dense, check_quantization
+from engram.nn.layers.segment import MAX_ACTIVATION_BITS, MAX_SHIFT, check_dense, check_quantization
 from engram.nn.layers.steps import Clip, RoundShift, Step
 from engram.primitives.types import U8, U32
 

@@ -1,11 +1,11 @@
-"""Hidden layer: dense block with a saturating, requantised square, the neuron of Gaussian class models."""
+"""Hidden layer: dense segment with a saturating, requantised square, the neuron of Gaussian class models."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from engram.nn.layers.block import MAX_ACTIVATION_BITS, MAX_SHIFT, check_dense, check_quantization
+from engram.nn.layers.segment import MAX_ACTIVATION_BITS, MAX_SHIFT, check_dense, check_quantization
 from engram.nn.layers.steps import Clip, RoundShift, Square, Step
 from engram.primitives.types import U8, U32
 

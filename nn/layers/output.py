@@ -1,4 +1,4 @@
-"""Output layer: dense block without activation that adds to class components, in Q16 nats."""
+"""Output layer: dense segment without activation that adds to class components, in Q16 nats."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engram.nn.fixed import Int64Array
-from engram.nn.layers.block import MAX_SHIFT, check_dense, check_quantization
+from engram.nn.layers.segment import MAX_SHIFT, check_dense, check_quantization
 from engram.nn.layers.steps import RoundShift, Step
 from engram.primitives.types import I8, U8, U32
 

@@ -50,8 +50,8 @@ def probabilities(logits: Sequence[int]) -> list[float]:
 def lineage(version: Version, render: Renderer) -> list[dict[str, Any]]:
     """Who made how many of the version's hidden neurons, and at which version, oldest first."""
     made: Counter[tuple[int, bytes]] = Counter()
-    for block, source in zip(version.spec.hidden, version.hidden, strict=True):
-        made[source.version, source.author] += block.width
+    for segment, source in zip(version.spec.hidden, version.hidden, strict=True):
+        made[source.version, source.author] += segment.width
     for source in version.outputs:
         made[source.version, source.author] += 0
     return [

@@ -1,4 +1,4 @@
-"""Quantisation-aware training of a block network: rounded weights forward, straight-through gradients back.
+"""Quantisation-aware training of a segment network: rounded weights forward, straight-through gradients back.
 No chain.
 
 The forward pass here is the consensus network's in float32: the same weights (rounded at every step), the
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engram.nn.layers import DenseRelu, HiddenBlock, Output
-from engram.nn.network import BlockParameters, Parameters
+from engram.nn.layers import DenseRelu, HiddenSegment, Output
+from engram.nn.network import Parameters, SegmentParameters
 from engram.nn.spec import NetworkSpec, component_classes, hidden_columns, layer_widths
 from engram.participant.datasets import Dataset
 from engram.participant.training.gradients import loss_gradient
@@ -44,7 +44,7 @@ class Budget:
 
 @dataclass
 class _Master:
-    """Float copies of one block, with Adam's two moments. `unit` is the worth of one bias step in
+    """Float copies of one segment, with Adam's two moments. `unit` is the worth of one bias step in
     accumulator units.
     """
 
@@ -85,13 +85,14 @@ def fit(
     progress: Callable[[int, float], None] | None = None,
     loss_kind: int = 1,
 ) -> Parameters:
-    """Train the blocks marked `trainable` (order of `parameters`) for this loss; the others stay as they are.
+    """Train the segments marked `trainable` (order of `parameters`) for this loss; the others stay as they
+    are.
 
     `progress(step, batch loss in nats)` is called about a hundred times. Returns new parameters within the
     integer ranges.
     """
-    blocks = (*spec.hidden, *spec.outputs)
-    masters = [_master(block, given) for block, given in zip(blocks, parameters, strict=True)]
+    segments = (*spec.hidden, *spec.outputs)
+    masters = [_master(segment, given) for segment, given in zip(segments, parameters, strict=True)]
     rows_of = [np.flatnonzero(data.labels == c) for c in range(spec.classes)]
     rows_of = [rows for rows in rows_of if rows.size]
     every = max(1, budget.steps // 100)
@@ -105,30 +106,30 @@ def fit(
         if progress is not None and number % every == 0:
             progress(number, loss)
     return tuple(
-        _integers(block, master) if learns else given
-        for block, master, learns, given in zip(blocks, masters, trainable, parameters, strict=True)
+        _integers(segment, master) if learns else given
+        for segment, master, learns, given in zip(segments, masters, trainable, parameters, strict=True)
     )
 
 
-def _master(block: HiddenBlock | Output, given: BlockParameters) -> _Master:
-    unit = _bias_unit(block)
+def _master(segment: HiddenSegment | Output, given: SegmentParameters) -> _Master:
+    unit = _bias_unit(segment)
     weights, bias = given.weights.astype(np.float32), given.bias.astype(np.float32) / np.float32(unit)
-    limit, fineness = (127.0, 1.0) if block.weight_bits == 8 else (32767.0, float(FINENESS))
+    limit, fineness = (127.0, 1.0) if segment.weight_bits == 8 else (32767.0, float(FINENESS))
     zeros = (np.zeros_like(weights), np.zeros_like(weights), np.zeros_like(bias), np.zeros_like(bias))
     return _Master(weights, bias, unit, limit, fineness, zeros)
 
 
-def _bias_unit(block: HiddenBlock | Output) -> float:
+def _bias_unit(segment: HiddenSegment | Output) -> float:
     """One bias step moves a hidden neuron by one activation step, an output by 1/64 nat."""
-    if isinstance(block, Output):
-        return max(1.0, 2.0**block.shift / NATS_PER_UNIT / 64)
-    return 2.0 ** (block.shift if isinstance(block, DenseRelu) else block.s1)
+    if isinstance(segment, Output):
+        return max(1.0, 2.0**segment.shift / NATS_PER_UNIT / 64)
+    return 2.0 ** (segment.shift if isinstance(segment, DenseRelu) else segment.s1)
 
 
-def _integers(block: HiddenBlock | Output, master: _Master) -> BlockParameters:
+def _integers(segment: HiddenSegment | Output, master: _Master) -> SegmentParameters:
     weights, bias = master.rounded()
-    dtype = np.int8 if block.weight_bits == 8 else np.int16
-    return BlockParameters(weights.astype(dtype), np.clip(bias, -(2**30), 2**30).astype(np.int32))
+    dtype = np.int8 if segment.weight_bits == 8 else np.int16
+    return SegmentParameters(weights.astype(dtype), np.clip(bias, -(2**30), 2**30).astype(np.int32))
 
 
 def _batch(
@@ -162,37 +163,39 @@ def _forward_hidden(
     layers, slopes = [x], {}
     for layer in range(1, len(layer_widths(spec))):
         outputs = []
-        for position, block in enumerate(spec.hidden):
-            if block.layer == layer:
+        for position, segment in enumerate(spec.hidden):
+            if segment.layer == layer:
                 weights, bias = rounded[position]
-                value, slopes[position] = activate(block, layers[-1][:, block.lo : block.hi] @ weights + bias)
+                value, slopes[position] = activate(
+                    segment, layers[-1][:, segment.lo : segment.hi] @ weights + bias
+                )
                 outputs.append(value)
         layers.append(np.concatenate(outputs, axis=1))
     return layers, slopes
 
 
-def activate(block: HiddenBlock, accumulator: Array) -> tuple[Array, Array]:
+def activate(segment: HiddenSegment, accumulator: Array) -> tuple[Array, Array]:
     """Activations and their straight-through slope by the accumulator."""
-    top = np.float32(2**block.bits - 1)
-    if isinstance(block, DenseRelu):
-        scaled = accumulator * np.float32(2.0**-block.shift)
+    top = np.float32(2**segment.bits - 1)
+    if isinstance(segment, DenseRelu):
+        scaled = accumulator * np.float32(2.0**-segment.shift)
         inside = (scaled > 0) & (scaled < top)
-        return np.clip(np.floor(scaled + np.float32(0.5)), 0, top), inside * np.float32(2.0**-block.shift)
-    half = np.float32(2**block.h)
-    scaled = accumulator * np.float32(2.0**-block.s1)
+        return np.clip(np.floor(scaled + np.float32(0.5)), 0, top), inside * np.float32(2.0**-segment.shift)
+    half = np.float32(2**segment.h)
+    scaled = accumulator * np.float32(2.0**-segment.s1)
     q = np.clip(np.floor(scaled + np.float32(0.5)), -half, half - 1)
-    squared = q * q * np.float32(2.0**-block.s2)
+    squared = q * q * np.float32(2.0**-segment.s2)
     inside = (np.abs(scaled) < half) & (squared < top)
-    slope = inside * q * np.float32(2.0 * 2.0**-block.s2 * 2.0**-block.s1)
+    slope = inside * q * np.float32(2.0 * 2.0**-segment.s2 * 2.0**-segment.s1)
     return np.clip(np.floor(squared + np.float32(0.5)), 0, top), slope.astype(np.float32)
 
 
 def _components(spec: NetworkSpec, rounded: list[tuple[Array, Array]], layers: list[Array]) -> Array:
     sums = np.zeros((layers[0].shape[0], len(component_classes(spec))), np.float32)
-    for block, (weights, bias) in zip(spec.outputs, rounded[len(spec.hidden) :], strict=True):
-        product = layers[block.layer][:, block.lo : block.hi] @ weights + bias
-        sums[:, block.first : block.first + block.width] += product * np.float32(
-            2.0**-block.shift * NATS_PER_UNIT
+    for segment, (weights, bias) in zip(spec.outputs, rounded[len(spec.hidden) :], strict=True):
+        product = layers[segment.layer][:, segment.lo : segment.hi] @ weights + bias
+        sums[:, segment.first : segment.first + segment.width] += product * np.float32(
+            2.0**-segment.shift * NATS_PER_UNIT
         )
     return sums
 
@@ -218,13 +221,13 @@ def _backward(
         by_layer[output.layer][:, output.lo : output.hi] += error @ rounded[position][0].T
     columns = hidden_columns(spec)
     for layer in range(len(layers) - 1, 0, -1):
-        for position, block in enumerate(spec.hidden):
-            if block.layer == layer:
+        for position, segment in enumerate(spec.hidden):
+            if segment.layer == layer:
                 start = columns[position]
-                error = by_layer[layer][:, start : start + block.width] * slopes[position]
+                error = by_layer[layer][:, start : start + segment.width] * slopes[position]
                 if trainable[position]:
-                    below = layers[layer - 1][:, block.lo : block.hi]
+                    below = layers[layer - 1][:, segment.lo : segment.hi]
                     gradients[position] = (below.T @ error, error.sum(axis=0))
                 if layer > 1:
-                    by_layer[layer - 1][:, block.lo : block.hi] += error @ rounded[position][0].T
+                    by_layer[layer - 1][:, segment.lo : segment.hi] += error @ rounded[position][0].T
     return gradients

@@ -1,11 +1,11 @@
-"""Shapes of networks and growths that an honest participant uses: blocks and wiring. No weights, no data."""
+"""Shapes of networks and growths that an honest participant uses: segments and wiring. No weights, no data."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from engram.nn.growth import Growth, Policy
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
 from engram.nn.spec import NetworkSpec, component_classes, component_count, layer_widths
 
 ACTIVATIONS: Final = {"relu": DenseRelu, "square": DenseSquare}
@@ -15,10 +15,10 @@ SQUARE_BITS: Final = 7
 ACTIVATION_BITS: Final = 8
 
 
-def hidden_block(
-    kind: type[HiddenBlock], layer: int, fan_in: int, width: int, weight_bits: int
-) -> HiddenBlock:
-    """A dense block that reads the first `fan_in` neurons of the layer below; its shifts are to be fitted."""
+def hidden_segment(
+    kind: type[HiddenSegment], layer: int, fan_in: int, width: int, weight_bits: int
+) -> HiddenSegment:
+    """A dense segment that reads the first `fan_in` neurons of the layer below; its shifts are to be fitted."""
     if kind is DenseSquare:
         after = 2 * SQUARE_BITS - ACTIVATION_BITS
         return DenseSquare(layer, 0, fan_in, width, 0, SQUARE_BITS, after, ACTIVATION_BITS, weight_bits)
@@ -35,7 +35,7 @@ def growth_shape(spec: NetworkSpec, neurons: int, new_classes: int, reach: int |
     model = spec.hidden[0] if spec.hidden else None
     bits = spec.outputs[0].weight_bits
     kind = type(model) if model is not None else DenseRelu
-    hidden = (hidden_block(kind, 1, spec.inputs, neurons, bits),) if neurons else ()
+    hidden = (hidden_segment(kind, 1, spec.inputs, neurons, bits),) if neurons else ()
     widths, columns = layer_widths(spec), component_count(spec)
     old = widths[1] if len(widths) > 1 else 0
     layer, whole = (1, old + neurons) if old + neurons else (0, spec.inputs)

@@ -31,7 +31,7 @@ def train(
     progress: Progress | None = None,
     loss_kind: int = 1,
 ) -> Parameters:
-    """New parameters for every block of the same network, trained on `data` from where `parameters` stand."""
+    """New parameters for every segment of the same network, trained on `data` from where `parameters` stand."""
     return fit(spec, parameters, (True,) * len(parameters), data, budget, rng, progress, loss_kind)
 
 
@@ -48,8 +48,8 @@ def grow(
     progress: Progress | None = None,
     loss_kind: int = 1,
 ) -> tuple[Growth, Parameters]:
-    """A growth by `neurons` and `new_classes`, and the parameters of its new blocks; every old block stays as
-    it is. `reach`: the first old class that new neurons may feed; None: none.
+    """A growth by `neurons` and `new_classes`, and the parameters of its new segments; every old segment
+    stays as it is. `reach`: the first old class that new neurons may feed; None: none.
 
     `data` should hold old and new classes: the old logits are fixed, so the new ones must learn where to stay
     low.
@@ -60,10 +60,10 @@ def grow(
     growth, drawn = grown_network(spec, layers, neurons, new_classes, rng, reach)
     whole = grown_spec(spec, growth)
     start = merge_parameters(spec, parameters, growth, drawn)
-    old = {id(block) for block in parameters}
-    learns = tuple(id(block) not in old for block in start)
+    old = {id(segment) for segment in parameters}
+    learns = tuple(id(segment) not in old for segment in start)
     trained = fit(whole, start, learns, data, budget, rng, progress, loss_kind)
-    return growth, tuple(block for block, new in zip(trained, learns, strict=True) if new)
+    return growth, tuple(segment for segment, new in zip(trained, learns, strict=True) if new)
 
 
 def evaluate(spec: NetworkSpec, parameters: Parameters, data: Dataset, loss_kind: int) -> Score:

@@ -49,7 +49,7 @@ def admit(
     if leaving is not None:
         round_, events = _evict(state, ctx, round_, leaving)
     state.put(candidate)
-    for tensor in explicit_tensors(own_blocks(round_, candidate)):
+    for tensor in explicit_tensors(own_segments(round_, candidate)):
         hold(state, tensor)
     name = CandidateId(candidate.epoch, candidate.author)
     admitted = Event("candidate_admitted", round_.id, (candidate.epoch, candidate.loss), author)
@@ -88,10 +88,10 @@ def outbids(newcomer: Candidate, holder: Candidate) -> bool:
     return newcomer.bid > holder.bid
 
 
-def own_blocks(round_: Round, candidate: Candidate) -> Sequence[Lineage]:
-    """The blocks that the candidate brought: all of them in TRAIN, the growth in GROW."""
-    blocks = (*candidate.hidden, *candidate.outputs)
-    return tuple(block for block in blocks if block.version == round_.version + 1)
+def own_segments(round_: Round, candidate: Candidate) -> Sequence[Lineage]:
+    """The segments that the candidate brought: all of them in TRAIN, the growth in GROW."""
+    segments = (*candidate.hidden, *candidate.outputs)
+    return tuple(segment for segment in segments if segment.version == round_.version + 1)
 
 
 def charge_scoring(state: State, ctx: BlockContext, candidate: Candidate, macs: int) -> Candidate:
@@ -113,7 +113,7 @@ def retire(
     """Removes the record. The tensors are released, unless the candidate's version holds them from now on."""
     state.delete(candidate)
     if not promoted:
-        for tensor in explicit_tensors(own_blocks(round_, candidate)):
+        for tensor in explicit_tensors(own_segments(round_, candidate)):
             release(state, ctx, tensor)
 
 

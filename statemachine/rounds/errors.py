@@ -226,7 +226,7 @@ class UpdateTooHeavy(InvalidTransaction):
 
 
 class TensorRepeated(InvalidTransaction):
-    """A tensor travels twice in one transaction, or no block of the update names it."""
+    """A tensor travels twice in one transaction, or no segment of the update names it."""
 
     code = "tensor_repeated"
 

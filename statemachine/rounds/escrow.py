@@ -12,14 +12,14 @@ from engram.statemachine.scoring import network_macs
 
 
 def sealed_macs(rules: Rules, round_: Round, base: HasParameters, proposed: HasParameters) -> int:
-    """Charge for one sealed part: the whole network in TRAIN, the new blocks in GROW."""
+    """Charge for one sealed part: the whole network in TRAIN, the new segments in GROW."""
     return candidate_macs(rules, round_, base.spec, proposed, round_.terms.rows)
 
 
 def retention_macs(
     rules: Rules, round_: Round, base: HasParameters, proposed: HasParameters, rows: int
 ) -> int:
-    """Charge for one retention part of these rows: version t under a null growth, and the new blocks."""
+    """Charge for one retention part of these rows: version t under a null growth, and the new segments."""
     before = network_macs(rules, base, rows, round_.classes)
     return before + candidate_macs(rules, round_, base.spec, proposed, rows)
 

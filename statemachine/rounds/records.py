@@ -59,7 +59,7 @@ class RoundTerms:
     max_update_neurons: U32
     """Hidden neurons of one update: all of them in TRAIN, the new ones in GROW."""
     max_update_macs: U64
-    """Charge for scoring one update on one part: the whole network in TRAIN, the new blocks in GROW."""
+    """Charge for scoring one update on one part: the whole network in TRAIN, the new segments in GROW."""
     opener_bond: U64
     author_bond: U64
     bounty: U64

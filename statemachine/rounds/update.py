@@ -1,7 +1,7 @@
 """Updates that authors commit to and reveal: shape, caps, the network they make, its scores. Moves no coins.
 
-TRAIN brings parameters for every block of version t; shifts may differ, shapes and wiring may not. GROW
-brings new blocks for version t and nothing else, so nothing else can change. All is decided from the update
+TRAIN brings parameters for every segment of version t; shifts may differ, shapes and wiring may not. GROW
+brings new segments for version t and nothing else, so nothing else can change. All is decided from the update
 and the records: what is raised about an update that was committed to costs the author's bond.
 
     digest = tagged_hash(COMMIT, encode(UpdateClaim))
@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Final
 
 from engram.nn.growth import Growth, append
-from engram.nn.layers import HiddenBlock, Output
+from engram.nn.layers import HiddenSegment, Output
 from engram.nn.network import NetworkSpec
 from engram.nn.spec import check_spec, neurons
 from engram.primitives.codec import encode
@@ -24,9 +24,9 @@ from engram.statemachine.content import blob_id
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import open_network, open_part, version_network
 from engram.statemachine.parameters import (
-    BlockSources,
     HasParameters,
     Network,
+    SegmentSources,
     explicit_tensors,
     growth_between,
 )
@@ -46,7 +46,7 @@ from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import DataPart, growth_macs, network_macs
 from engram.statemachine.state import State
 
-Sources = Annotated[tuple[BlockSources, ...], Size(0, 256)]
+Sources = Annotated[tuple[SegmentSources, ...], Size(0, 256)]
 Tensors = Annotated[tuple[Annotated[bytes, Size(1, 2**20)], ...], Size(0, 1024)]
 
 
@@ -69,16 +69,16 @@ class GrowUpdate:
     TAG: ClassVar[int] = 2
     growth: Growth
     hidden: Sources
-    """Of the new hidden blocks."""
+    """Of the new hidden segments."""
     outputs: Sources
-    """Of the new output blocks."""
+    """Of the new output segments."""
     tensors: Tensors = ()
 
 
 Update = TrainUpdate | GrowUpdate
 
 _SCALES: Final = frozenset({"shift", "s1", "h", "s2"})
-"""Fields of a block that go with the scale of its weights: all that a TRAIN update may change of it."""
+"""Fields of a segment that go with the scale of its weights: all that a TRAIN update may change of it."""
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,9 @@ def check_update(rules: Rules, round_: Round, model: Model, base: NetworkSpec, u
     return spec
 
 
-def check_tensors(blocks: Sequence[BlockSources], tensors: Sequence[bytes]) -> None:
-    """Refuses tensors that travel twice or that no block names. Raises `TensorRepeated`."""
-    wanted = set(explicit_tensors(blocks))
+def check_tensors(segments: Sequence[SegmentSources], tensors: Sequence[bytes]) -> None:
+    """Refuses tensors that travel twice or that no segment names. Raises `TensorRepeated`."""
+    wanted = set(explicit_tensors(segments))
     ids = [blob_id(raw) for raw in tensors]
     if len(set(ids)) != len(ids) or not wanted.issuperset(ids):
         raise TensorRepeated(got=len(ids))
@@ -188,18 +188,18 @@ def check_tensors(blocks: Sequence[BlockSources], tensors: Sequence[bytes]) -> N
 def propose(
     state: State, ctx: BlockContext, version: Version, spec: NetworkSpec, update: Update, author: Address
 ) -> Proposal:
-    """The proposed network, its new blocks under the author's name. Raises what `open_network` raises."""
+    """The proposed network, its new segments under the author's name. Raises what `open_network` raises."""
     number = version.number + 1
     brought = brought_tensors(update.tensors)
-    hidden, outputs = (lineages(blocks, number, author) for blocks in (update.hidden, update.outputs))
+    hidden, outputs = (lineages(segments, number, author) for segments in (update.hidden, update.outputs))
     if isinstance(update, GrowUpdate):
         hidden, outputs = version.hidden + hidden, version.outputs + outputs
     return Proposal(open_network(state, ctx, spec, hidden, outputs, brought), hidden, outputs)
 
 
-def lineages(blocks: Sequence[BlockSources], version: int, author: Address) -> tuple[Lineage, ...]:
-    """Blocks under the version and author that bring them."""
-    return tuple(Lineage(block.weights, block.bias, version, author) for block in blocks)
+def lineages(segments: Sequence[SegmentSources], version: int, author: Address) -> tuple[Lineage, ...]:
+    """Segments under the version and author that bring them."""
+    return tuple(Lineage(segment.weights, segment.bias, version, author) for segment in segments)
 
 
 def brought_tensors(tensors: Sequence[bytes]) -> Mapping[Hash, bytes]:
@@ -243,13 +243,13 @@ def _trained_spec(rules: Rules, base: NetworkSpec, spec: NetworkSpec) -> Network
 
 def _architecture(spec: NetworkSpec) -> tuple[object, ...]:
     """All of a network but its shifts."""
-    blocks = tuple(_shape(block) for block in (*spec.hidden, *spec.outputs))
-    return spec.inputs, spec.classes, spec.components, len(spec.hidden), blocks
+    segments = tuple(_shape(segment) for segment in (*spec.hidden, *spec.outputs))
+    return spec.inputs, spec.classes, spec.components, len(spec.hidden), segments
 
 
-def _shape(block: HiddenBlock | Output) -> tuple[object, ...]:
-    kept = (getattr(block, field.name) for field in fields(block) if field.name not in _SCALES)
-    return type(block).__name__, *kept
+def _shape(segment: HiddenSegment | Output) -> tuple[object, ...]:
+    kept = (getattr(segment, field.name) for field in fields(segment) if field.name not in _SCALES)
+    return type(segment).__name__, *kept
 
 
 def _grown_spec(rules: Rules, round_: Round, model: Model, base: NetworkSpec, growth: Growth) -> NetworkSpec:

@@ -11,7 +11,7 @@ from engram.nn.growth import Growth, Policy, adopt
 from engram.nn.layers import Output
 from engram.statemachine.content import blob_id
 from engram.statemachine.loading import version_network
-from engram.statemachine.parameters import BlockSources, explicit_tensors
+from engram.statemachine.parameters import SegmentSources, explicit_tensors
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Lineage, u32, u64
 from engram.statemachine.records import BadgeKind, Blob, Reservation, ScoreEntry
@@ -337,5 +337,5 @@ def test_a_pretrained_model_of_the_chain_is_adopted_by_name() -> None:
     assert (host.model.classes, host.version(1).sealed_correct) == (3, 9)
 
 
-def sources(blocks: Sequence[Lineage]) -> tuple[BlockSources, ...]:
-    return tuple(BlockSources(block.weights, block.bias) for block in blocks)
+def sources(blocks: Sequence[Lineage]) -> tuple[SegmentSources, ...]:
+    return tuple(SegmentSources(block.weights, block.bias) for block in blocks)

@@ -12,7 +12,7 @@ from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import BlockSources
+from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.records import Blob
 from engram.statemachine.rounds.calendar import Phase
@@ -89,7 +89,7 @@ def _tensor(weights: Weights, array: IntArray, *, bias: bool = False) -> Weights
     """The hidden block with another weight or bias tensor."""
     named, raw = source(array)
     old = weights.hidden[0]
-    new = BlockSources(old.weights, named) if bias else BlockSources(named, old.bias)
+    new = SegmentSources(old.weights, named) if bias else SegmentSources(named, old.bias)
     dropped = old.bias if bias else old.weights
     kept = tuple(tensor for tensor in weights.tensors if Explicit(blob_id(tensor)) != dropped)
     return replace(weights, hidden=(new,), tensors=(*kept, raw))
@@ -159,7 +159,7 @@ def test_bytes_that_are_no_tensor() -> None:
     weights = network(play.inputs, 8)
     sound = tensor_bytes(np.ones((6, 1), np.int8))
     broken = b"\x09" + sound[1:]
-    hidden = BlockSources(Explicit(blob_id(broken)), weights.hidden[0].bias)
+    hidden = SegmentSources(Explicit(blob_id(broken)), weights.hidden[0].bias)
     kept = tuple(raw for raw in weights.tensors if Explicit(blob_id(raw)) != weights.hidden[0].weights)
     receipt = reveal(play, replace(weights, hidden=(hidden,), tensors=(*kept, broken)), loss=1)
     assert refuted(play, receipt) == "bad_tensor"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engram.nn import evaluate
 from engram.nn.gemm import FAST, REFERENCE
-from engram.nn.network import BlockParameters, NetworkSpec, forward
+from engram.nn.network import NetworkSpec, SegmentParameters, forward
 from engram.nn.parameters import prove_bounds
 from engram.nn.spec import check_spec
 from engram.primitives.codec import decode, encode, from_json, to_json
@@ -32,7 +32,7 @@ def test_engines_agree_with_the_oracle(spec: NetworkSpec, seed: int, share: floa
 def test_engines_agree_on_extreme_weights(spec: NetworkSpec, seed: int) -> None:
     """Signs at random, magnitudes at the limit of what the bounds allow."""
     parameters = tuple(
-        BlockParameters(
+        SegmentParameters(
             (np.sign(given.weights) * np.abs(given.weights).max()).astype(given.weights.dtype), given.bias
         )
         for given in network_parameters(spec, seed, 1.0)
@@ -53,9 +53,9 @@ def test_no_accumulator_leaves_its_proved_bound(spec: NetworkSpec, seed: int) ->
         for b, p, peak in zip(spec.hidden, parameters, bounds.hidden, strict=False)
         if b.layer == 1
     ]
-    for block, given_, peak in first:
+    for segment, given_, peak in first:
         for row in features.tolist():
-            assert max(map(abs, nn_reference.accumulators(block, given_, row))) <= peak
+            assert max(map(abs, nn_reference.accumulators(segment, given_, row))) <= peak
 
 
 @given(networks(), SEEDS, st.integers(1, 7))

@@ -40,7 +40,7 @@ def grown_networks(draw: st.DrawFn) -> tuple[NetworkSpec, Growth]:
 
 
 @given(grown_networks(), SEEDS)
-def test_new_blocks_alone_give_the_full_forward_pass(pair: tuple[NetworkSpec, Growth], seed: int) -> None:
+def test_new_segments_alone_give_the_full_forward_pass(pair: tuple[NetworkSpec, Growth], seed: int) -> None:
     spec, growth = pair
     grown = append(spec, growth, policy=Policy.STRICT, limits=LIMITS)
     old, new = network_parameters(spec, seed), growth_parameters(spec, growth, seed + 1)

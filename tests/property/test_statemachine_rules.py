@@ -22,7 +22,7 @@ from engram.primitives import keys
 from engram.primitives.errors import CodecError, Invalid
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import BlockSources
+from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundStatus, RoundTerms
@@ -232,9 +232,9 @@ def test_rules_at_their_extremes_together(rules: Rules) -> None:
     Attempts(rules).run()
 
 
-def zeros(rows: int, columns: int) -> BlockSources:
+def zeros(rows: int, columns: int) -> SegmentSources:
     """The sources of one int8 block of zeros."""
-    return BlockSources(Seeded(1, ZERO_HASH, 1, (rows, columns)), Seeded(1, ZERO_HASH, 3, (columns,)))
+    return SegmentSources(Seeded(1, ZERO_HASH, 1, (rows, columns)), Seeded(1, ZERO_HASH, 3, (columns,)))
 
 
 @pytest.mark.parametrize(("classes", "answered"), [(MAX_INFER_VALUES, True), (MAX_INFER_VALUES + 1, False)])

@@ -9,7 +9,7 @@ import numpy as np
 
 from engram.nn.dtypes import IntArray
 from engram.nn.gemm import FAST, Kernel, Numbers
-from engram.nn.layers.block import Block
+from engram.nn.layers.segment import Segment
 
 
 class Inexact:
@@ -23,8 +23,8 @@ class Inexact:
     def accumulators(self, peak: int) -> np.dtype[Any]:
         return FAST.accumulators(peak)
 
-    def kernel(self, block: Block, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
-        exact = FAST.kernel(block, weights, bias, peak)
+    def kernel(self, segment: Segment, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
+        exact = FAST.kernel(segment, weights, bias, peak)
 
         def run(x: Numbers, out: Numbers) -> None:
             exact(x, out)

@@ -9,8 +9,8 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import floor
 
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.seeded import Seeded
 
 LOGIT_LIMIT = 2**30
@@ -26,14 +26,14 @@ def clipped(a: int, lo: int, hi: int) -> int:
     return sorted((lo, a, hi))[1]
 
 
-def activation(block: HiddenBlock, a: int) -> int:
-    top = 2**block.bits - 1
-    match block:
+def activation(segment: HiddenSegment, a: int) -> int:
+    top = 2**segment.bits - 1
+    match segment:
         case DenseRelu():
-            return clipped(rounded(a, block.shift), 0, top)
+            return clipped(rounded(a, segment.shift), 0, top)
         case DenseSquare():
-            root = clipped(rounded(a, block.s1), -(2**block.h), 2**block.h - 1)
-            return clipped(rounded(root * root, block.s2), 0, top)
+            root = clipped(rounded(a, segment.s1), -(2**segment.h), 2**segment.h - 1)
+            return clipped(rounded(root * root, segment.s2), 0, top)
 
 
 def scaled(a: int, shift: int) -> int:
@@ -41,9 +41,11 @@ def scaled(a: int, shift: int) -> int:
     return rounded(a, shift) if shift >= 0 else a << -shift
 
 
-def accumulators(block: HiddenBlock | Output, given: BlockParameters, below: Sequence[int]) -> list[int]:
+def accumulators(
+    segment: HiddenSegment | Output, given: SegmentParameters, below: Sequence[int]
+) -> list[int]:
     """x·W + b of one row."""
-    operands, columns = below[block.lo : block.hi], given.weights.T.tolist()
+    operands, columns = below[segment.lo : segment.hi], given.weights.T.tolist()
     return [
         sum(x * w for x, w in zip(operands, column, strict=True)) + b
         for column, b in zip(columns, given.bias.tolist(), strict=True)
@@ -52,11 +54,11 @@ def accumulators(block: HiddenBlock | Output, given: BlockParameters, below: Seq
 
 def row_logits(spec: NetworkSpec, parameters: Parameters, row: Sequence[int]) -> list[int]:
     """Logits of one row of features."""
-    depth = max((block.layer for block in spec.hidden), default=0)
+    depth = max((segment.layer for segment in spec.hidden), default=0)
     layers: list[list[int]] = [list(row), *([] for _ in range(depth))]
-    for block, given in zip(spec.hidden, parameters, strict=False):
-        values = accumulators(block, given, layers[block.layer - 1])
-        layers[block.layer] += [activation(block, a) for a in values]
+    for segment, given in zip(spec.hidden, parameters, strict=False):
+        values = accumulators(segment, given, layers[segment.layer - 1])
+        layers[segment.layer] += [activation(segment, a) for a in values]
     labels = list(spec.components) or list(range(spec.classes))
     sums = [0] * len(labels)
     for output, given in zip(spec.outputs, parameters[len(spec.hidden) :], strict=True):
@@ -116,4 +118,4 @@ def stream(seeded: Seeded, column: int) -> bytes:
     """More of a column's bytes than any test needs."""
     domain = hashlib.sha256(b"engram/seeded").digest() * 2
     prefix = domain + bytes([seeded.generator]) + seeded.seed + column.to_bytes(4, "little")
-    return b"".join(hashlib.sha256(prefix + block.to_bytes(4, "little")).digest() for block in range(64))
+    return b"".join(hashlib.sha256(prefix + segment.to_bytes(4, "little")).digest() for segment in range(64))

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from engram.nn.evaluate import Features
 from engram.nn.growth import Growth, grown_spec
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.parameters import largest_values
 from engram.nn.spec import NetworkLimits
 
@@ -48,31 +48,36 @@ GROWTH = Growth(
 
 
 def random_parameters(
-    spec: NetworkSpec, blocks: Sequence[HiddenBlock | Output], rng: np.random.Generator, share: float = 1.0
+    spec: NetworkSpec,
+    segments: Sequence[HiddenSegment | Output],
+    rng: np.random.Generator,
+    share: float = 1.0,
 ) -> Parameters:
-    """Uniform parameters of some blocks of a network, within `share` of what the bounds surely allow."""
+    """Uniform parameters of some segments of a network, within `share` of what the bounds surely allow."""
     parameters, largest = [], largest_values(spec)
-    for block in blocks:
-        fan_in, room = block.hi - block.lo, share * 2**30
-        operand = int(largest[block.reads][block.lo : block.hi].max())
-        weight = min(2 ** (block.weight_bits - 1) - 1, int(room) // (fan_in * operand))
-        weights = rng.integers(-weight, weight + 1, (fan_in, block.width)).astype(f"int{block.weight_bits}")
-        bias = rng.integers(-int(room) // 4, int(room) // 4 + 1, block.width).astype(np.int32)
-        parameters.append(BlockParameters(weights, bias))
+    for segment in segments:
+        fan_in, room = segment.hi - segment.lo, share * 2**30
+        operand = int(largest[segment.reads][segment.lo : segment.hi].max())
+        weight = min(2 ** (segment.weight_bits - 1) - 1, int(room) // (fan_in * operand))
+        weights = rng.integers(-weight, weight + 1, (fan_in, segment.width)).astype(
+            f"int{segment.weight_bits}"
+        )
+        bias = rng.integers(-int(room) // 4, int(room) // 4 + 1, segment.width).astype(np.int32)
+        parameters.append(SegmentParameters(weights, bias))
     return tuple(parameters)
 
 
 def network_parameters(spec: NetworkSpec, seed: int = 0, share: float = 2.0**-12) -> Parameters:
-    """Parameters of every block of a network, fixed by a seed."""
+    """Parameters of every segment of a network, fixed by a seed."""
     return random_parameters(spec, (*spec.hidden, *spec.outputs), np.random.default_rng(seed), share)
 
 
 def growth_parameters(
     spec: NetworkSpec, growth: Growth, seed: int = 1, share: float = 2.0**-12
 ) -> Parameters:
-    """Parameters of every block of a growth of `spec`, fixed by a seed."""
-    blocks = (*growth.hidden, *growth.outputs)
-    return random_parameters(grown_spec(spec, growth), blocks, np.random.default_rng(seed), share)
+    """Parameters of every segment of a growth of `spec`, fixed by a seed."""
+    segments = (*growth.hidden, *growth.outputs)
+    return random_parameters(grown_spec(spec, growth), segments, np.random.default_rng(seed), share)
 
 
 def random_features(inputs: int, rows: int, seed: int = 2) -> Features:
@@ -84,7 +89,7 @@ def random_features(inputs: int, rows: int, seed: int = 2) -> Features:
 
 @st.composite
 def networks(draw: st.DrawFn, inputs: int | None = None) -> NetworkSpec:
-    """Valid networks of up to three hidden layers, with blocks in any order that their reading allows."""
+    """Valid networks of up to three hidden layers, with segments in any order that their reading allows."""
     inputs = draw(st.integers(1, 8)) if inputs is None else inputs
     classes = draw(st.integers(1, 4))
     components = draw(st.just(()) | st.lists(st.integers(0, classes - 1), max_size=3).map(tuple))
@@ -93,17 +98,17 @@ def networks(draw: st.DrawFn, inputs: int | None = None) -> NetworkSpec:
     widths = {0: inputs}
     hidden = []
     for _ in range(draw(st.integers(0, 4))):
-        block = draw(hidden_blocks(widths, deepest=3))
-        widths[block.layer] = widths.get(block.layer, 0) + block.width
-        hidden.append(block)
+        segment = draw(hidden_segments(widths, deepest=3))
+        widths[segment.layer] = widths.get(segment.layer, 0) + segment.width
+        hidden.append(segment)
     count = len(components) or classes
-    outputs = draw(st.lists(output_blocks(widths, count), min_size=1, max_size=4))
+    outputs = draw(st.lists(output_segments(widths, count), min_size=1, max_size=4))
     return NetworkSpec(inputs, classes, components, tuple(hidden), tuple(outputs))
 
 
 @st.composite
-def hidden_blocks(draw: st.DrawFn, widths: dict[int, int], deepest: int) -> HiddenBlock:
-    """A hidden block over layers of these widths."""
+def hidden_segments(draw: st.DrawFn, widths: dict[int, int], deepest: int) -> HiddenSegment:
+    """A hidden segment over layers of these widths."""
     layer = 1 + draw(st.sampled_from(sorted(number for number in widths if number < deepest)))
     lo, hi = draw(intervals(widths[layer - 1]))
     width, bits, weight_bits = (
@@ -118,8 +123,8 @@ def hidden_blocks(draw: st.DrawFn, widths: dict[int, int], deepest: int) -> Hidd
 
 
 @st.composite
-def output_blocks(draw: st.DrawFn, widths: dict[int, int], components: int, least: int = 0) -> Output:
-    """An output block over layers of these widths, into components from `least` on."""
+def output_segments(draw: st.DrawFn, widths: dict[int, int], components: int, least: int = 0) -> Output:
+    """An output segment over layers of these widths, into components from `least` on."""
     layer = draw(st.sampled_from(sorted(widths)))
     lo, hi = draw(intervals(widths[layer]))
     first, end = draw(intervals(components - least))
@@ -144,10 +149,10 @@ def strict_growths(draw: st.DrawFn, spec: NetworkSpec, widths: dict[int, int]) -
     made = dict(widths)
     hidden = []
     for _ in range(draw(st.integers(0, 3))):
-        block = draw(hidden_blocks(made, deepest=4))
-        made[block.layer] = made.get(block.layer, 0) + block.width
-        hidden.append(block)
+        segment = draw(hidden_segments(made, deepest=4))
+        made[segment.layer] = made.get(segment.layer, 0) + segment.width
+        hidden.append(segment)
     old = len(spec.components) or spec.classes
     total = old + (len(components) or classes)
-    outputs = draw(st.lists(output_blocks(made, total, least=old), min_size=1, max_size=3))
+    outputs = draw(st.lists(output_segments(made, total, least=old), min_size=1, max_size=3))
     return Growth(classes, tuple(hidden), tuple(outputs), components)

@@ -17,10 +17,10 @@ from engram.nn.data import part_bytes, part_commitment
 from engram.nn.dtypes import DTYPES, INT8, INT16, INT32
 from engram.nn.gemm import FAST, Engine
 from engram.nn.growth import Policy, append, growth_macs_per_row, merge_parameters
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
-from engram.nn.layers.block import exact_forward, prove_peak
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.layers.segment import exact_forward, prove_peak
 from engram.nn.loss import LOSSES, loss_rows, score
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters, forward
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
 from engram.nn.parameters import prove_bounds
 from engram.nn.seeded import SEEDED, Seeded, expand
 from engram.nn.spec import macs_per_row
@@ -41,13 +41,13 @@ FOLDER = Path(__file__).resolve().parents[1] / "vectors"
 SEED = bytes(range(32))
 TOP = 2**30
 
-KINDS: Mapping[int, type[HiddenBlock | Output]] = {
-    **{kind.TAG: kind for kind in get_args(HiddenBlock)},
+KINDS: Mapping[int, type[HiddenSegment | Output]] = {
+    **{kind.TAG: kind for kind in get_args(HiddenSegment)},
     3: Output,
 }
-"""Kinds of blocks by their number in the files: a hidden one's is its tag, an output block has no tag."""
+"""Kinds of segments by their number in the files: a hidden one's is its tag, an output segment has no tag."""
 
-BLOCKS: Mapping[int, tuple[HiddenBlock | Output, ...]] = {
+SEGMENTS: Mapping[int, tuple[HiddenSegment | Output, ...]] = {
     DenseRelu.TAG: (
         DenseRelu(layer=1, lo=0, hi=4, width=3, shift=3, bits=8, weight_bits=8),
         DenseRelu(layer=1, lo=0, hi=4, width=3, shift=0, bits=16, weight_bits=16),
@@ -61,7 +61,7 @@ BLOCKS: Mapping[int, tuple[HiddenBlock | Output, ...]] = {
         Output(layer=0, lo=0, hi=4, first=0, width=3, shift=-16, weight_bits=16),
     ),
 }
-"""Blocks of each kind of layer that have a vector: a new kind needs a line."""
+"""Segments of each kind of layer that have a vector: a new kind needs a line."""
 
 SEEDS: Mapping[int, tuple[Seeded, ...]] = {
     1: (Seeded(1, ZERO_HASH, INT32, (3,)),),
@@ -121,24 +121,24 @@ def _seeded(source: Seeded) -> dict[str, Any]:
 
 
 def layers() -> list[dict[str, Any]]:
-    return [_layer(tag, block) for tag, blocks in BLOCKS.items() for block in blocks]
+    return [_layer(tag, segment) for tag, segments in SEGMENTS.items() for segment in segments]
 
 
-def _layer(tag: int, block: HiddenBlock | Output) -> dict[str, Any]:
-    rng = np.random.default_rng(block.weight_bits)
-    limit = 2 ** (block.weight_bits - 1) - 1
-    weights = rng.integers(-limit, limit + 1, (4, 3)).astype(f"int{block.weight_bits}")
+def _layer(tag: int, segment: HiddenSegment | Output) -> dict[str, Any]:
+    rng = np.random.default_rng(segment.weight_bits)
+    limit = 2 ** (segment.weight_bits - 1) - 1
+    weights = rng.integers(-limit, limit + 1, (4, 3)).astype(f"int{segment.weight_bits}")
     bias = np.array([-(2**12), 0, 12_345], dtype=np.int32)
     x = random_features(4, 6).astype(np.int64)
-    result = exact_forward(block, x, weights, bias)
+    result = exact_forward(segment, x, weights, bias)
     return {
-        "kind": type(block).__name__,
+        "kind": type(segment).__name__,
         "tag": tag,
-        "block": to_json(block),
-        "parameters": _parameters((BlockParameters(weights, bias),)),
-        "peak": prove_peak(block, weights, bias, 255),
+        "segment": to_json(segment),
+        "parameters": _parameters((SegmentParameters(weights, bias),)),
+        "peak": prove_peak(segment, weights, bias, 255),
         "x": x.tolist(),
-        "y": (block.scaled(result) if isinstance(block, Output) else result).tolist(),
+        "y": (segment.scaled(result) if isinstance(segment, Output) else result).tolist(),
     }
 
 
@@ -227,9 +227,9 @@ def replayed(engine: Engine) -> dict[str, Any]:
     second = expand(Seeded(2, SEED, INT8, (784, 64)))
     last = expand(Seeded(2, ZERO_HASH, INT16, (320, 10))) * np.int16(321)
     parameters = (
-        BlockParameters(first, np.arange(256, dtype=np.int32) * 16 - 1000),
-        BlockParameters(second * np.int8(101), np.zeros(64, dtype=np.int32)),
-        BlockParameters(last, np.arange(10, dtype=np.int32)),
+        SegmentParameters(first, np.arange(256, dtype=np.int32) * 16 - 1000),
+        SegmentParameters(second * np.int8(101), np.zeros(64, dtype=np.int32)),
+        SegmentParameters(last, np.arange(10, dtype=np.int32)),
     )
     pixels = hashlib.shake_256(SEED).digest(300 * 784)
     features = np.frombuffer(pixels, dtype=np.uint8).reshape(300, 784)

@@ -255,7 +255,7 @@ def row_loss(kind: int, logits: Sequence[int], label: int) -> int:
 
 
 def logits(spec: Wire, weights: Sequence[Wire], biases: Sequence[Wire], features: Sequence[int]) -> list[int]:
-    """`spec` as on the wire; weights (rows of lists) and biases of each block, hidden blocks first."""
+    """`spec` as on the wire; weights (rows of lists) and biases of each segment, hidden segments first."""
     _, classes, components, hidden, outputs = spec
     labels = components or list(range(classes))
     layers: dict[int, list[int]] = {0: list(features)}
@@ -332,7 +332,7 @@ def network_macs(net: Wire, rows: int, classes: int, rho: int) -> int:
 
 
 def growth_macs(grown: Wire, hidden: Wire, outputs: Wire, rows: int, rho: int) -> int:
-    """Of these blocks within the grown network, likewise."""
+    """Of these segments within the grown network, likewise."""
     shapes = [(b[3] - b[2], b[4], b[-1]) for b in hidden] + [(b[2] - b[1], b[4], b[-1]) for b in outputs]
     components = len(grown[2]) or grown[1]
     row = sum(n * w + 8 * n + 128 * w for n, w, _ in shapes) + 128 * components + 512 * grown[1]

@@ -21,7 +21,7 @@ from engram.nn.network import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import BlockSources
+from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.records import Openers
 from engram.statemachine.rounds.draw import nonce_hash
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
@@ -82,8 +82,8 @@ class Weights:
     """Blocks of a network or a growth with their numbers."""
 
     spec: NetworkSpec | Growth
-    hidden: tuple[BlockSources, ...]
-    outputs: tuple[BlockSources, ...]
+    hidden: tuple[SegmentSources, ...]
+    outputs: tuple[SegmentSources, ...]
     tensors: tuple[bytes, ...]
 
     @property
@@ -98,11 +98,13 @@ def source(array: IntArray) -> tuple[Explicit, bytes]:
     return Explicit(blob_id(raw)), raw
 
 
-def block(weights: Sequence[Sequence[int]], bias: Sequence[int]) -> tuple[BlockSources, tuple[bytes, bytes]]:
+def block(
+    weights: Sequence[Sequence[int]], bias: Sequence[int]
+) -> tuple[SegmentSources, tuple[bytes, bytes]]:
     """The sources of one int8 block, and its tensors."""
     w, w_raw = source(np.array(weights, dtype=np.int8))
     b, b_raw = source(np.array(bias, dtype=np.int32))
-    return BlockSources(w, b), (w_raw, b_raw)
+    return SegmentSources(w, b), (w_raw, b_raw)
 
 
 def column(inputs: int, feature: int, weight: int = 1) -> list[list[int]]:

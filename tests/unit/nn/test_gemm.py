@@ -1,4 +1,4 @@
-"""Engines: which float type a block gets, and what a wrong BLAS would be caught by."""
+"""Engines: which float type a segment gets, and what a wrong BLAS would be caught by."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from engram.nn.dtypes import IntArray
 from engram.nn.gemm import FAST, FLOAT32_LIMIT, FLOAT64_LIMIT, REFERENCE, Engine, Kernel, is_exact
 from engram.nn.layers import DenseSquare, Output
-from engram.nn.layers.block import Block, exact_forward, prove_peak
+from engram.nn.layers.segment import Segment, exact_forward, prove_peak
 from tests.support.inexact import Inexact, without_last_bit
 
 
@@ -20,8 +20,8 @@ class Narrow:
     def accumulators(self, peak: int) -> np.dtype[Any]:
         return np.dtype(np.float32)
 
-    def kernel(self, block: Block, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
-        return FAST.kernel(block, weights, bias, 0)
+    def kernel(self, segment: Segment, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
+        return FAST.kernel(segment, weights, bias, 0)
 
 
 @pytest.mark.parametrize("engine", [FAST, REFERENCE])
@@ -56,14 +56,14 @@ def test_sums_at_the_edge_of_a_type(limit: int, shift: int) -> None:
     weights = (signs * sizes.clip(0, 32767)).astype(np.int16)
     bias = (reach - 255 * np.abs(weights).sum(axis=0, dtype=np.int64)).astype(np.int32)
     bias[::2] *= -1
-    block = Output(0, 0, 64, 0, 9, shift, 16)
-    peak = prove_peak(block, weights, bias, 255)
+    segment = Output(0, 0, 64, 0, 9, shift, 16)
+    peak = prove_peak(segment, weights, bias, 255)
     assert peak == limit - 1
     x = np.where(rng.random((40, 64)) < 0.5, 0, 255)
     x[0], x[1] = 255, (weights[:, 0] > 0) * 255
     out = np.empty((40, 9), dtype=FAST.accumulators(peak))
-    FAST.kernel(block, weights, bias, peak)(x.astype(FAST.activations), out)
-    expected = exact_forward(block, x, weights, bias)
+    FAST.kernel(segment, weights, bias, peak)(x.astype(FAST.activations), out)
+    expected = exact_forward(segment, x, weights, bias)
     assert np.array_equal(out, expected)
     assert np.abs(expected).max() > (limit >> shift) // 4
 
@@ -71,14 +71,14 @@ def test_sums_at_the_edge_of_a_type(limit: int, shift: int) -> None:
 def test_a_square_keeps_its_type_up_to_eleven_bits() -> None:
     weights, bias = np.array([[127]], np.int8), np.zeros(1, np.int32)
     for h, expected in ((11, np.float32), (12, np.float64)):
-        block = DenseSquare(1, 0, 1, 1, 0, h, 2, 8, 8)
-        assert FAST.accumulators(prove_peak(block, weights, bias, 255)) == expected
+        segment = DenseSquare(1, 0, 1, 1, 0, h, 2, 8, 8)
+        assert FAST.accumulators(prove_peak(segment, weights, bias, 255)) == expected
 
 
 def test_an_output_keeps_its_accumulator() -> None:
     weights, bias = np.array([[-127]], np.int8), np.array([-(2**30) - 1], np.int32)
-    block = Output(0, 0, 1, 0, 1, -16, 8)
-    peak = prove_peak(block, weights, bias, 255)
+    segment = Output(0, 0, 1, 0, 1, -16, 8)
+    peak = prove_peak(segment, weights, bias, 255)
     out = np.empty((1, 1), dtype=FAST.accumulators(peak))
-    FAST.kernel(block, weights, bias, peak)(np.array([[255]], dtype=FAST.activations), out)
+    FAST.kernel(segment, weights, bias, peak)(np.array([[255]], dtype=FAST.activations), out)
     assert out.astype(np.int64).tolist() == [[-(2**30) - 1 - 127 * 255]]

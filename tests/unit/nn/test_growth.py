@@ -34,7 +34,7 @@ from engram.nn.growth import (
 )
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.loss import evaluate_loss
-from engram.nn.network import BlockParameters, NetworkSpec, forward
+from engram.nn.network import NetworkSpec, SegmentParameters, forward
 from engram.nn.spec import layer_widths, macs_per_row
 from tests.support.nn_samples import (
     GROWTH,
@@ -132,7 +132,7 @@ def test_a_growth_may_not_teach_a_class_again() -> None:
         append(HOST, again, policy=GATED, limits=LIMITS)
 
 
-def test_a_new_block_reads_only_what_stands_before_it() -> None:
+def test_a_new_segment_reads_only_what_stands_before_it() -> None:
     upper = DenseRelu(2, 3, 5, 2, 0, 8, 8)
     append(HOST, replace(CLASS, hidden=(NEURONS, upper)), policy=STRICT, limits=LIMITS)
     value = refused(replace(CLASS, hidden=(upper, NEURONS)), STRICT, GrowthReadsForward)
@@ -201,7 +201,7 @@ def test_the_null_growth_of_a_model_that_knows_one_class() -> None:
 
 def test_a_growth_proves_its_own_bounds() -> None:
     new = growth_parameters(HOST, CLASS)
-    broken = (BlockParameters(new[0].weights, np.full(2, 2**31 - 1, np.int32)), new[1])
+    broken = (SegmentParameters(new[0].weights, np.full(2, 2**31 - 1, np.int32)), new[1])
     with pytest.raises(BoundViolated):
         prove_growth(HOST, CLASS, broken)
     frozen = forward_frozen(HOST, network_parameters(HOST), random_features(4, 5))
@@ -222,9 +222,9 @@ def test_merged_parameters_stand_in_the_order_of_the_grown_network() -> None:
 
 
 def donor(depth: int, classes: int = 2) -> NetworkSpec:
-    blocks = tuple(DenseRelu(layer, 0, 4 if layer == 1 else 2, 2, 4, 8, 8) for layer in range(1, depth + 1))
+    segments = tuple(DenseRelu(layer, 0, 4 if layer == 1 else 2, 2, 4, 8, 8) for layer in range(1, depth + 1))
     outputs = (Output(depth, 0, 2 if depth else 4, 0, classes, 0, 8), Output(0, 1, 3, 0, 1, 0, 8))
-    return NetworkSpec(4, classes, (), blocks, outputs)
+    return NetworkSpec(4, classes, (), segments, outputs)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])

@@ -8,8 +8,8 @@ import pytest
 
 from engram.nn.errors import BoundViolated, DimensionOutOfRange, QuantizationOutOfRange
 from engram.nn.fixed import INT32_MAX
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
-from engram.nn.layers.block import (
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.layers.segment import (
     ACTIVATION_MACS,
     READ_MACS,
     exact_forward,
@@ -23,28 +23,28 @@ from tests.support.nn_reference import activation
 RELU = DenseRelu(layer=1, lo=2, hi=5, width=4, shift=3, bits=8, weight_bits=8)
 SQUARE = DenseSquare(layer=1, lo=2, hi=5, width=4, s1=3, h=6, s2=2, bits=8, weight_bits=8)
 OUTPUT = Output(layer=1, lo=2, hi=5, first=1, width=4, shift=3, weight_bits=8)
-BLOCKS = (RELU, SQUARE, OUTPUT)
+SEGMENTS = (RELU, SQUARE, OUTPUT)
 
 
 @pytest.mark.parametrize(
-    ("block", "changes"),
+    ("segment", "changes"),
     [
-        *[(block, {"lo": 5}) for block in BLOCKS],
-        *[(block, {"lo": 6}) for block in BLOCKS],
-        *[(block, {"width": 0}) for block in BLOCKS],
+        *[(segment, {"lo": 5}) for segment in SEGMENTS],
+        *[(segment, {"lo": 6}) for segment in SEGMENTS],
+        *[(segment, {"width": 0}) for segment in SEGMENTS],
     ],
 )
-def test_empty_dimensions_are_refused(block: HiddenBlock | Output, changes: dict[str, Any]) -> None:
-    block.check()
+def test_empty_dimensions_are_refused(segment: HiddenSegment | Output, changes: dict[str, Any]) -> None:
+    segment.check()
     with pytest.raises(DimensionOutOfRange):
-        replace(block, **changes).check()
+        replace(segment, **changes).check()
 
 
 @pytest.mark.parametrize(
-    ("block", "changes"),
+    ("segment", "changes"),
     [
-        *[(block, {"weight_bits": bits}) for block in BLOCKS for bits in (0, 7, 9, 12, 32)],
-        *[(block, {"bits": bits}) for block in (RELU, SQUARE) for bits in (0, 17)],
+        *[(segment, {"weight_bits": bits}) for segment in SEGMENTS for bits in (0, 7, 9, 12, 32)],
+        *[(segment, {"bits": bits}) for segment in (RELU, SQUARE) for bits in (0, 17)],
         (RELU, {"shift": 32}),
         (SQUARE, {"s1": 32}),
         (SQUARE, {"s2": 32}),
@@ -54,15 +54,15 @@ def test_empty_dimensions_are_refused(block: HiddenBlock | Output, changes: dict
         (OUTPUT, {"shift": -17}),
     ],
 )
-def test_undefined_quantization_is_refused(block: HiddenBlock | Output, changes: dict[str, Any]) -> None:
-    block.check()
+def test_undefined_quantization_is_refused(segment: HiddenSegment | Output, changes: dict[str, Any]) -> None:
+    segment.check()
     with pytest.raises(QuantizationOutOfRange) as caught:
-        replace(block, **changes).check()
+        replace(segment, **changes).check()
     assert caught.value.code == "quantization_out_of_range"
 
 
 @pytest.mark.parametrize(
-    "block",
+    "segment",
     [
         RELU,
         replace(RELU, shift=0, bits=1),
@@ -71,13 +71,13 @@ def test_undefined_quantization_is_refused(block: HiddenBlock | Output, changes:
         replace(SQUARE, s1=1, h=1, s2=1, bits=1),
     ],
 )
-def test_an_activation_is_its_formula(block: HiddenBlock) -> None:
+def test_an_activation_is_its_formula(segment: HiddenSegment) -> None:
     """One input, one weight of 1 and a running bias: the accumulator takes every value from -3000 to 3000."""
     values = np.arange(-3000, 3001, dtype=np.int32)
-    one = replace(block, lo=0, hi=1, width=len(values))
+    one = replace(segment, lo=0, hi=1, width=len(values))
     weights = np.ones((1, len(values)), dtype=np.int8)
     result = exact_forward(one, np.zeros((1, 1), dtype=np.int64), weights, values)
-    assert result.tolist() == [[activation(block, a) for a in values.tolist()]]
+    assert result.tolist() == [[activation(segment, a) for a in values.tolist()]]
 
 
 @pytest.mark.parametrize("step", [RoundShift(0), RoundShift(3), Clip(-4, 9), Clip(0, 255), Square()])
@@ -92,8 +92,8 @@ def test_a_step_stays_within_its_image_and_peak(step: Step, lo: int, hi: int) ->
 def test_a_peak_counts_product_bias_and_rounding() -> None:
     weights = np.array([[1, -2], [3, 4]], dtype=np.int8)
     bias = np.array([-10, 5], dtype=np.int32)
-    block = replace(RELU, lo=0, hi=2, width=2, shift=4)
-    assert prove_peak(block, weights, bias, 255) == 6 * 255 + 5 + 8
+    segment = replace(RELU, lo=0, hi=2, width=2, shift=4)
+    assert prove_peak(segment, weights, bias, 255) == 6 * 255 + 5 + 8
     assert prove_peak(replace(OUTPUT, lo=0, hi=2, width=2, shift=-9), weights, bias, 15) == 6 * 15 + 5
     square = replace(SQUARE, lo=0, hi=2, width=2, s1=4, h=6, s2=0)
     assert prove_peak(square, weights, bias, 255) == 64**2
@@ -104,13 +104,13 @@ def test_a_peak_counts_product_bias_and_rounding() -> None:
     ("bias", "fits"), [(INT32_MAX - 255 * 127 - 4, True), (INT32_MAX - 255 * 127 - 3, False)]
 )
 def test_a_bound_holds_to_the_last_integer(bias: int, fits: bool) -> None:
-    block = replace(RELU, lo=0, hi=1, width=1)
+    segment = replace(RELU, lo=0, hi=1, width=1)
     weights, biases = np.array([[127]], dtype=np.int8), np.array([bias], dtype=np.int32)
     if fits:
-        assert prove_peak(block, weights, biases, 255) == INT32_MAX
+        assert prove_peak(segment, weights, biases, 255) == INT32_MAX
         return
     with pytest.raises(BoundViolated) as caught:
-        prove_peak(block, weights, biases, 255)
+        prove_peak(segment, weights, biases, 255)
     assert (caught.value.code, caught.value.expected, caught.value.got) == (
         "bound_violated",
         INT32_MAX,
@@ -119,16 +119,16 @@ def test_a_bound_holds_to_the_last_integer(bias: int, fits: bool) -> None:
 
 
 def test_a_late_step_can_break_the_bound() -> None:
-    block = replace(SQUARE, lo=0, hi=1, width=1, s1=0, h=15, s2=31)
+    segment = replace(SQUARE, lo=0, hi=1, width=1, s1=0, h=15, s2=31)
     with pytest.raises(BoundViolated):
-        prove_peak(block, np.array([[127]], dtype=np.int8), np.array([2**20], dtype=np.int32), 255)
+        prove_peak(segment, np.array([[127]], dtype=np.int8), np.array([2**20], dtype=np.int32), 255)
 
 
 def test_shapes_and_costs() -> None:
-    for block in BLOCKS:
-        assert param_shapes(block) == ((3, 4), (4,))
-        assert macs_per_row(block) == 3 * 4 + READ_MACS * 3 + ACTIVATION_MACS * 4
+    for segment in SEGMENTS:
+        assert param_shapes(segment) == ((3, 4), (4,))
+        assert macs_per_row(segment) == 3 * 4 + READ_MACS * 3 + ACTIVATION_MACS * 4
 
 
-def test_hidden_blocks_read_the_layer_below_and_outputs_any() -> None:
-    assert [block.reads for block in BLOCKS] == [0, 0, 1]
+def test_hidden_segments_read_the_layer_below_and_outputs_any() -> None:
+    assert [segment.reads for segment in SEGMENTS] == [0, 0, 1]

@@ -8,13 +8,13 @@ from engram.nn.evaluate import frozen_size_bytes
 from engram.nn.gemm import FAST, REFERENCE
 from engram.nn.growth import forward_frozen
 from engram.nn.layers import Output
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters, forward, predict
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward, predict
 from engram.nn.parameters import prove_bounds
 from tests.support import nn_reference
 from tests.support.nn_samples import TWO_LAYERS, network_parameters, random_features
 
 IDENTITY = NetworkSpec(2, 2, (), (), (Output(0, 0, 2, 0, 2, 0, 8),))
-EYE: Parameters = (BlockParameters(np.eye(2, dtype=np.int8), np.array([-100, 0], dtype=np.int32)),)
+EYE: Parameters = (SegmentParameters(np.eye(2, dtype=np.int8), np.array([-100, 0], dtype=np.int32)),)
 
 
 def by_hand(spec: NetworkSpec, parameters: Parameters, row: list[int]) -> list[int]:
@@ -36,31 +36,33 @@ def test_output_shifts_by_hand(shift: int, expected: list[int]) -> None:
     assert by_hand(spec, EYE, [255, 7]) == expected
 
 
-def test_each_output_block_is_rounded_before_the_sum() -> None:
+def test_each_output_segment_is_rounded_before_the_sum() -> None:
     half = Output(0, 0, 1, 0, 1, 1, 8)
-    one: Parameters = (BlockParameters(np.array([[1]], np.int8), np.zeros(1, np.int32)),)
+    one: Parameters = (SegmentParameters(np.array([[1]], np.int8), np.zeros(1, np.int32)),)
     assert by_hand(NetworkSpec(1, 1, (), (), (half,)), one, [1]) == [1]
     assert by_hand(NetworkSpec(1, 1, (), (), (half, half)), one * 2, [1]) == [2]
 
 
 def test_a_class_is_the_best_of_its_components() -> None:
     spec = NetworkSpec(2, 2, (0, 1, 0), (), (Output(0, 0, 2, 0, 3, 0, 8),))
-    parameters = (BlockParameters(np.array([[1, 0, 0], [0, 1, 1]], np.int8), np.array([0, 0, -5], np.int32)),)
+    parameters = (
+        SegmentParameters(np.array([[1, 0, 0], [0, 1, 1]], np.int8), np.array([0, 0, -5], np.int32)),
+    )
     assert by_hand(spec, parameters, [3, 4]) == [3, 4]
     assert by_hand(spec, parameters, [3, 40]) == [35, 40]
 
 
-def test_a_component_without_output_blocks_is_zero() -> None:
+def test_a_component_without_output_segments_is_zero() -> None:
     spec = NetworkSpec(2, 2, (0, 1, 1), (), (Output(0, 0, 2, 0, 2, 0, 8),))
     assert by_hand(spec, EYE, [0, 0]) == [-100, 0]
-    low = (BlockParameters(np.zeros((2, 2), np.int8), np.array([-100, -100], np.int32)),)
+    low = (SegmentParameters(np.zeros((2, 2), np.int8), np.array([-100, -100], np.int32)),)
     assert by_hand(spec, low, [0, 0]) == [-100, 0]
 
 
 def test_logits_are_clipped_once_after_the_sum() -> None:
-    block = Output(0, 0, 1, 0, 1, -16, 8)
-    spec = NetworkSpec(1, 1, (), (), (block, block))
-    up, down = (BlockParameters(np.array([[w]], np.int8), np.zeros(1, np.int32)) for w in (127, -127))
+    segment = Output(0, 0, 1, 0, 1, -16, 8)
+    spec = NetworkSpec(1, 1, (), (), (segment, segment))
+    up, down = (SegmentParameters(np.array([[w]], np.int8), np.zeros(1, np.int32)) for w in (127, -127))
     assert by_hand(spec, (up, up), [255]) == [2**30]
     assert by_hand(spec, (down, down), [255]) == [-(2**30)]
     assert by_hand(spec, (up, down), [255]) == [0]

@@ -6,16 +6,16 @@ import pytest
 from engram.nn.errors import BoundViolated, ShapeMismatch, WeightOutOfRange
 from engram.nn.fixed import INT32_MAX
 from engram.nn.layers import DenseRelu, Output
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters, forward
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
 from engram.nn.parameters import Bounds, check_parameters, largest_values, prove_bounds
 
 SPEC = NetworkSpec(3, 2, (), (DenseRelu(1, 0, 3, 2, 0, 4, 8),), (Output(1, 0, 2, 0, 2, 0, 16),))
-HIDDEN = BlockParameters(np.full((3, 2), -127, np.int8), np.full(2, INT32_MAX - 3 * 127 * 255, np.int32))
-OUT = BlockParameters(np.full((2, 2), 32767, np.int16), np.zeros(2, np.int32))
+HIDDEN = SegmentParameters(np.full((3, 2), -127, np.int8), np.full(2, INT32_MAX - 3 * 127 * 255, np.int32))
+OUT = SegmentParameters(np.full((2, 2), 32767, np.int16), np.zeros(2, np.int32))
 
 
 def changed(weights: object, bias: object) -> Parameters:
-    return (BlockParameters(np.asarray(weights), np.asarray(bias)), OUT)
+    return (SegmentParameters(np.asarray(weights), np.asarray(bias)), OUT)
 
 
 def test_extreme_parameters_pass() -> None:
@@ -49,7 +49,7 @@ def test_parameters_that_do_not_fit_are_refused(parameters: Parameters) -> None:
     [
         (changed(np.array([[0, 0], [0, -128], [0, 0]], np.int8), HIDDEN.bias), -128),
         (changed(HIDDEN.weights, np.array([0, -(2**31)], np.int32)), -(2**31)),
-        ((HIDDEN, BlockParameters(np.array([[0, 0], [-32768, 0]], np.int16), OUT.bias)), -32768),
+        ((HIDDEN, SegmentParameters(np.array([[0, 0], [-32768, 0]], np.int16), OUT.bias)), -32768),
     ],
 )
 def test_the_asymmetric_end_of_a_type_is_out_of_range(parameters: Parameters, worst: int) -> None:
@@ -71,10 +71,10 @@ def test_the_largest_values_follow_the_bits_of_each_neuron() -> None:
     assert [layer.tolist() for layer in values] == [[255] * 3, [255, 255, 7, 7, 4095, 4095], [1, 1]]
 
 
-def test_a_bound_counts_only_what_its_block_reads() -> None:
+def test_a_bound_counts_only_what_its_segment_reads() -> None:
     wide, narrow = DenseRelu(1, 0, 3, 2, 0, 16, 8), DenseRelu(1, 0, 3, 2, 0, 2, 8)
     readers = [Output(1, lo, lo + 1, 0, 1, 0, 8) for lo in range(4)]
     spec = NetworkSpec(3, 1, (), (wide, narrow), tuple(readers))
-    one = BlockParameters(np.ones((1, 1), np.int8), np.zeros(1, np.int32))
-    zero = BlockParameters(np.zeros((3, 2), np.int8), np.zeros(2, np.int32))
+    one = SegmentParameters(np.ones((1, 1), np.int8), np.zeros(1, np.int32))
+    zero = SegmentParameters(np.zeros((3, 2), np.int8), np.zeros(2, np.int32))
     assert prove_bounds(spec, (zero, zero, *[one] * 4)) == Bounds((0, 0), (65_535, 65_535, 3, 3))

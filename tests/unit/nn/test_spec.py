@@ -13,12 +13,12 @@ from engram.nn.errors import (
     TooManyMacs,
 )
 from engram.nn.layers import DenseRelu, Output
-from engram.nn.layers.block import ACTIVATION_MACS, READ_MACS
+from engram.nn.layers.segment import ACTIVATION_MACS, READ_MACS
 from engram.nn.spec import (
-    BLOCK_MACS,
     CALL_MACS,
     COMPONENT_MACS,
     LOGIT_MACS,
+    SEGMENT_MACS,
     NetworkLimits,
     NetworkSpec,
     call_macs,
@@ -88,14 +88,14 @@ def test_limits_are_inclusive() -> None:
     exact = NetworkLimits(
         max_inputs=4,
         max_layers=2,
-        max_blocks=2,
+        max_segments=2,
         max_neurons=5,
         max_classes=2,
         max_components=2,
         max_macs_per_row=macs_per_row(spec),
     )
     check_spec(spec, exact)
-    for field in ("max_inputs", "max_layers", "max_blocks", "max_neurons", "max_classes", "max_components"):
+    for field in ("max_inputs", "max_layers", "max_segments", "max_neurons", "max_classes", "max_components"):
         with pytest.raises(DimensionOutOfRange):
             check_spec(spec, replace(exact, **{field: getattr(exact, field) - 1}))
     with pytest.raises(TooManyMacs) as caught:
@@ -103,7 +103,7 @@ def test_limits_are_inclusive() -> None:
     assert (caught.value.code, caught.value.got) == ("too_many_macs", macs_per_row(spec))
 
 
-def test_a_block_may_read_what_earlier_blocks_of_its_list_made() -> None:
+def test_a_segment_may_read_what_earlier_segments_of_its_list_made() -> None:
     hidden = (relu(1, 0, 4, 2), relu(2, 0, 2, 3), relu(1, 0, 4, 5), relu(2, 2, 7, 1))
     spec = replace(LINEAR, hidden=hidden, outputs=(Output(2, 3, 4, 0, 2, 0, 8),))
     check_spec(spec, LIMITS)
@@ -121,9 +121,9 @@ def test_counts_of_the_sample() -> None:
     products = 12 * 6 + 6 * 4 + 8 * 5 + 5 * 4 + 6 * 2 + 12 * 1
     columns = 6 + 4 + 5 + 4 + 2 + 1
     operands = 12 + 6 + 8 + 5 + 6 + 12
-    blocks = products + READ_MACS * operands + ACTIVATION_MACS * columns
-    assert macs_per_row(TWO_LAYERS) == blocks + COMPONENT_MACS * 4 + LOGIT_MACS * 3
-    assert setup_macs(6) == 8 * BLOCK_MACS
+    segments = products + READ_MACS * operands + ACTIVATION_MACS * columns
+    assert macs_per_row(TWO_LAYERS) == segments + COMPONENT_MACS * 4 + LOGIT_MACS * 3
+    assert setup_macs(6) == 8 * SEGMENT_MACS
 
 
 @pytest.mark.parametrize(

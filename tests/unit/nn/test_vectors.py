@@ -11,13 +11,13 @@ import pytest
 
 from engram.nn.gemm import FAST, REFERENCE
 from engram.nn.growth import Growth
-from engram.nn.layers import HiddenBlock, Output
+from engram.nn.layers import HiddenSegment, Output
 from engram.nn.loss import LOSSES
-from engram.nn.network import BlockParameters, NetworkSpec, Parameters, forward
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
 from engram.nn.seeded import SEEDED, Seeded
 from engram.primitives.codec import decode, from_json
 from tests.support import nn_reference
-from tests.support.nn_vectors import BLOCKS, FOLDER, KINDS, MAKERS, SEEDS, replayed
+from tests.support.nn_vectors import FOLDER, KINDS, MAKERS, SEEDS, SEGMENTS, replayed
 from tests.support.source_tree import ROOT
 
 
@@ -26,12 +26,12 @@ def vectors(name: str) -> list[dict[str, Any]]:
     return cases
 
 
-def parameters_of(blocks: tuple[HiddenBlock | Output, ...], values: list[dict[str, Any]]) -> Parameters:
+def parameters_of(segments: tuple[HiddenSegment | Output, ...], values: list[dict[str, Any]]) -> Parameters:
     return tuple(
-        BlockParameters(
-            np.array(each["weights"], f"int{block.weight_bits}"), np.array(each["bias"], np.int32)
+        SegmentParameters(
+            np.array(each["weights"], f"int{segment.weight_bits}"), np.array(each["bias"], np.int32)
         )
-        for block, each in zip(blocks, values, strict=True)
+        for segment, each in zip(segments, values, strict=True)
     )
 
 
@@ -41,24 +41,24 @@ def test_the_files_are_what_the_package_makes(name: str) -> None:
 
 
 def test_every_registry_entry_has_a_vector() -> None:
-    assert {case["tag"] for case in vectors("layers")} == set(KINDS) == set(BLOCKS)
+    assert {case["tag"] for case in vectors("layers")} == set(KINDS) == set(SEGMENTS)
     assert {case["source"]["generator"] for case in vectors("seeded")} == set(SEEDED) == set(SEEDS)
     assert {case["kind"] for case in vectors("loss")} == set(LOSSES)
 
 
 def test_layers_by_the_second_implementation() -> None:
     for case in vectors("layers"):
-        block = from_json(KINDS[case["tag"]], case["block"])
-        (given,) = parameters_of((block,), case["parameters"])
+        segment = from_json(KINDS[case["tag"]], case["segment"])
+        (given,) = parameters_of((segment,), case["parameters"])
         for row, expected in zip(case["x"], case["y"], strict=True):
-            values = nn_reference.accumulators(block, given, row)
-            if isinstance(block, Output):
-                spec = NetworkSpec(4, 3, (), (), (block,))
+            values = nn_reference.accumulators(segment, given, row)
+            if isinstance(segment, Output):
+                spec = NetworkSpec(4, 3, (), (), (segment,))
                 assert [
                     nn_reference.clipped(y, -(2**30), 2**30) for y in expected
                 ] == nn_reference.row_logits(spec, (given,), row)
             else:
-                assert [nn_reference.activation(block, a) for a in values] == expected
+                assert [nn_reference.activation(segment, a) for a in values] == expected
 
 
 def test_forward_passes_by_the_second_implementation() -> None:

@@ -58,8 +58,8 @@ def test_the_root_names_every_source_and_the_spec() -> None:
 
 def test_the_root_does_not_name_authors_and_versions() -> None:
     lineages = models.lineages(network_parameters(TWO_LAYERS))
-    others = tuple(replace(block, version=9, author=b"\x09" * 20) for block in lineages)
-    roots = {parameters_root(TWO_LAYERS, blocks[:3], blocks[3:]) for blocks in (lineages, others)}
+    others = tuple(replace(segment, version=9, author=b"\x09" * 20) for segment in lineages)
+    roots = {parameters_root(TWO_LAYERS, segments[:3], segments[3:]) for segments in (lineages, others)}
     assert len(roots) == 1
 
 
@@ -109,7 +109,7 @@ def test_a_tensor_of_another_size_is_refused_before_it_is_read(ledger: Ledger) -
     assert caught.value.code == "shape_mismatch"
 
 
-def test_a_block_without_tensors(ledger: Ledger) -> None:
+def test_a_segment_without_tensors(ledger: Ledger) -> None:
     lineages = models.lineages(network_parameters(TWO_LAYERS))
     with pytest.raises(Invalid) as caught:
         open_network(ledger.state, ledger.ctx, TWO_LAYERS, lineages[:2], lineages[3:])
@@ -133,13 +133,13 @@ def test_what_a_record_holds_references_to() -> None:
 
 def test_parameter_bytes_are_those_of_the_tensors() -> None:
     parameters = network_parameters(TWO_LAYERS)
-    tensors = [array for block in parameters for array in (block.weights, block.bias)]
+    tensors = [array for segment in parameters for array in (segment.weights, segment.bias)]
     assert parameter_bytes(TWO_LAYERS) == sum(len(tensor_bytes(array)) for array in tensors)
 
 
 def test_growth_bytes_are_those_of_the_new_tensors() -> None:
     added = growth_parameters(TWO_LAYERS, GROWTH)
-    tensors = [array for block in added for array in (block.weights, block.bias)]
+    tensors = [array for segment in added for array in (segment.weights, segment.bias)]
     assert growth_bytes(TWO_LAYERS, GROWTH) == sum(len(tensor_bytes(array)) for array in tensors)
 
 

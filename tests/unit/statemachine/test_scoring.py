@@ -24,9 +24,9 @@ from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.loading import open_network
 from engram.statemachine.parameters import (
-    BlockSources,
     Network,
     ParameterSources,
+    SegmentSources,
     growth_bytes,
     parameter_bytes,
 )
@@ -210,8 +210,8 @@ def test_a_growth_is_charged_for_itself() -> None:
 
 def test_seeded_tensors_are_charged_for_being_made() -> None:
     rules, explicit = Rules(), Explicit(bytes(32))
-    ternary = BlockSources(Seeded(2, bytes(32), INT8, (12, 6)), explicit)
-    zeros = BlockSources(Seeded(1, bytes(32), INT8, (12, 6)), explicit)
+    ternary = SegmentSources(Seeded(2, bytes(32), INT8, (12, 6)), explicit)
+    zeros = SegmentSources(Seeded(1, bytes(32), INT8, (12, 6)), explicit)
     drawn = 6 * 2**20 + 12 * 6 * 2**12
     seeded = ParameterSources(TWO_LAYERS, (ternary, zeros), ())
     assert loading_macs(rules, seeded) == loading_macs(rules, PLAIN) + drawn
@@ -221,6 +221,6 @@ def test_seeded_tensors_are_charged_for_being_made() -> None:
 
 
 def test_a_seeded_tensor_that_nobody_can_make_has_no_price() -> None:
-    unknown = BlockSources(Seeded(99, bytes(32), INT8, (12, 6)), Explicit(bytes(32)))
+    unknown = SegmentSources(Seeded(99, bytes(32), INT8, (12, 6)), Explicit(bytes(32)))
     with pytest.raises(UnknownGenerator):
         network_macs(Rules(), ParameterSources(TWO_LAYERS, (unknown,), ()), 20)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from engram.nn.growth import Policy, append, grown_spec, merge_parameters
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenBlock, Output
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
 from engram.nn.loss import Score
-from engram.nn.network import BlockParameters, Parameters, forward
+from engram.nn.network import Parameters, SegmentParameters, forward
 from engram.nn.parameters import prove_bounds
 from engram.nn.spec import NetworkLimits, NetworkSpec
 from engram.participant import datasets
@@ -81,7 +81,7 @@ def test_square_neurons_components_and_two_layers_learn_as_well(digits: datasets
     hidden = (DenseRelu(1, 0, 64, 16, 5, 8, 8), DenseSquare(2, 0, 16, 12, 5, 7, 6, 8, 8))
     spec = NetworkSpec(64, 3, (0, 1, 2, 0), hidden, (Output(2, 0, 12, 0, 4, -4, 8),))
     fresh = tuple(
-        BlockParameters(rng.integers(-60, 61, shape).astype(np.int8), np.zeros(shape[1], np.int32))
+        SegmentParameters(rng.integers(-60, 61, shape).astype(np.int8), np.zeros(shape[1], np.int32))
         for shape in ((64, 16), (16, 12), (12, 4))
     )
     before = trainer.evaluate(spec, fresh, own, SOFTMAX)
@@ -95,7 +95,7 @@ def test_square_neurons_components_and_two_layers_learn_as_well(digits: datasets
 @pytest.mark.parametrize("weight_bits", [8, 16])
 @pytest.mark.parametrize("loss_kind", [1, 2, 3])
 def test_every_layer_and_width_of_weights_learns_every_loss(
-    digits: datasets.Dataset, kind: type[HiddenBlock], weight_bits: int, loss_kind: int
+    digits: datasets.Dataset, kind: type[HiddenSegment], weight_bits: int, loss_kind: int
 ) -> None:
     rng, old = np.random.default_rng(1), digits.of_classes(range(6))
     own, unseen = old.take(np.arange(300)), old.take(np.arange(400, 700))

@@ -1,6 +1,6 @@
-"""What all blocks share: an interval of the layer below, a dense product, its cost and its bound proof.
+"""What all segments share: an interval of the layer below, a dense product, its cost and its bound proof.
 
-a = x·W + b over the block's interval [lo, hi): x unsigned integers (rows, hi - lo), W int8 or int16
+a = x·W + b over the segment's interval [lo, hi): x unsigned integers (rows, hi - lo), W int8 or int16
 (hi - lo, width), b int32 (width,). Activations are a layer file's business.
 """
 
@@ -26,8 +26,8 @@ MAX_SHIFT: Final = 31
 MAX_ACTIVATION_BITS: Final = 16
 
 
-class Block(Protocol):
-    """A dense block of any layer kind."""
+class Segment(Protocol):
+    """A dense segment of any layer kind."""
 
     @property
     def reads(self) -> int:
@@ -49,13 +49,13 @@ class Block(Protocol):
         """The activation, from the accumulator on."""
 
 
-def check_dense(block: Block) -> None:
-    """The rules of every block's own fields. Raises `DimensionOutOfRange`, `QuantizationOutOfRange`."""
-    if not 0 <= block.lo < block.hi:
-        raise DimensionOutOfRange("a block reads an empty interval", got=(block.lo, block.hi))
-    if block.width < 1:
-        raise DimensionOutOfRange("a block has no columns", expected="1 or more", got=block.width)
-    check_quantization("weight_bits", block.weight_bits, *WEIGHT_BITS, choices=WEIGHT_BITS)
+def check_dense(segment: Segment) -> None:
+    """The rules of every segment's own fields. Raises `DimensionOutOfRange`, `QuantizationOutOfRange`."""
+    if not 0 <= segment.lo < segment.hi:
+        raise DimensionOutOfRange("a segment reads an empty interval", got=(segment.lo, segment.hi))
+    if segment.width < 1:
+        raise DimensionOutOfRange("a segment has no columns", expected="1 or more", got=segment.width)
+    check_quantization("weight_bits", segment.weight_bits, *WEIGHT_BITS, choices=WEIGHT_BITS)
 
 
 def check_quantization(name: str, value: int, lo: int, hi: int, *, choices: tuple[int, ...] = ()) -> None:
@@ -64,18 +64,18 @@ def check_quantization(name: str, value: int, lo: int, hi: int, *, choices: tupl
         raise QuantizationOutOfRange(f"{name} is not defined", expected=choices or f"{lo}..{hi}", got=value)
 
 
-def param_shapes(block: Block) -> tuple[tuple[int, int], tuple[int]]:
+def param_shapes(segment: Segment) -> tuple[tuple[int, int], tuple[int]]:
     """Shapes of weights and bias."""
-    return (block.hi - block.lo, block.width), (block.width,)
+    return (segment.hi - segment.lo, segment.width), (segment.width,)
 
 
-def macs_per_row(block: Block) -> int:
+def macs_per_row(segment: Segment) -> int:
     """(hi - lo)·width + READ_MACS·(hi - lo) + ACTIVATION_MACS·width."""
-    fan_in = block.hi - block.lo
-    return fan_in * block.width + READ_MACS * fan_in + ACTIVATION_MACS * block.width
+    fan_in = segment.hi - segment.lo
+    return fan_in * segment.width + READ_MACS * fan_in + ACTIVATION_MACS * segment.width
 
 
-def prove_peak(block: Block, weights: IntArray, bias: IntArray, x_max: int) -> int:
+def prove_peak(segment: Segment, weights: IntArray, bias: IntArray, x_max: int) -> int:
     """Largest magnitude that any input in [0, x_max] can give anywhere between product and activation.
 
     The accumulator of a column lies within ±(Σ|w|·x_max + |b|), whatever the order of summation; the steps
@@ -86,7 +86,7 @@ def prove_peak(block: Block, weights: IntArray, bias: IntArray, x_max: int) -> i
     reaches = reaches * x_max + np.abs(bias.astype(np.int64))
     reach = int(np.max(reaches))
     lo, hi, peak = -reach, reach, reach
-    for step in block.steps():
+    for step in segment.steps():
         peak = max(peak, step.peak(lo, hi))
         lo, hi = step.image(lo, hi)
     if peak > INT32_MAX:
@@ -94,9 +94,9 @@ def prove_peak(block: Block, weights: IntArray, bias: IntArray, x_max: int) -> i
     return peak
 
 
-def exact_forward(block: Block, x: Int64Array, weights: IntArray, bias: IntArray) -> Int64Array:
-    """The block in plain int64 arithmetic: the definition that every engine must meet, bit for bit."""
+def exact_forward(segment: Segment, x: Int64Array, weights: IntArray, bias: IntArray) -> Int64Array:
+    """The segment in plain int64 arithmetic: the definition that every engine must meet, bit for bit."""
     a = x @ weights.astype(np.int64) + bias.astype(np.int64)
-    for step in block.steps():
+    for step in segment.steps():
         a = step.exact(a)
     return a
