@@ -10,7 +10,7 @@ import click
 from engram.commands.support.completion import complete_files, complete_models
 from engram.commands.support.lookup import find_model, find_round, round_argument
 from engram.commands.support.options import Command, refuse_given, with_key, with_session
-from engram.commands.support.progress import Teller
+from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
@@ -110,7 +110,7 @@ def command(
     data = None if options["data"] is None else selection_of(options, rows).rows_of(seed)
     budget = Budget(steps=steps, batch=batch, learning_rate=learning_rate)
     limits = Limits(max_bond, max_fee)
-    with Teller(as_json=session.as_json, player=session.key_entry().name) as teller:
+    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> None:
             from engram.participant.agent import Agent
@@ -120,19 +120,24 @@ def command(
                 wallet,
                 strategy,
                 session.rounds_folder,
-                teller.tell,
+                printer.notice,
                 data=data,
                 limits=limits,
                 epochs=epochs,
-                progress=lambda step, loss: teller.training(step, steps, loss),
+                progress=lambda step, loss: printer.training(step, steps, loss),
             )
-            await _play(agent, wallet, round_, model, follow, teller)
+            await _play(agent, wallet, round_, model, follow, printer)
 
-        session.run_actor(action, teller.tell)
+        session.run_actor(action, printer.notice)
 
 
 async def _play(
-    agent: Agent, wallet: Wallet, round_: str | None, model: str | None, follow: bool, teller: Teller
+    agent: Agent,
+    wallet: Wallet,
+    round_: str | None,
+    model: str | None,
+    follow: bool,
+    printer: ProgressPrinter,
 ) -> None:
     client = wallet.client
     model_id = bytes.fromhex(await find_model(client, model)) if model is not None else None
@@ -143,7 +148,7 @@ async def _play(
             chosen = await (agent.next_round(model_id) if follow else agent.open_round(model_id))
         played = await agent.play(chosen)
         ended = await with_verdicts(client, await client.call("round_get", id=chosen))
-        _show(teller, played, ended)
+        _show(printer, played, ended)
         if not follow:
             return
 
@@ -170,12 +175,12 @@ async def strategy_of(
     return adopting(await find_donor(ChainView(wallet.client), donor))
 
 
-def _show(teller: Teller, played: AgentResult, ended: dict[str, Any]) -> None:
+def _show(printer: ProgressPrinter, played: AgentResult, ended: dict[str, Any]) -> None:
     facts = played.to_json()
     money = {name: format_coins(facts[name]) for name in ("fees", "claimed", "maturing")}
     epochs = [f"{epoch['epoch']}: {epoch['code']}" for epoch in facts["epochs"]]
     shown = {**facts, **money, "epochs": epochs}
     if played.maturing:
-        shown["claim later"] = f"engram account claim --key {teller.player}"
+        shown["claim later"] = f"engram account claim --key {printer.player}"
     facts |= {"reasons": reasons(ended), "verdicts": ended["verdicts"]}
-    teller.result(facts, [*shown.items(), *verdict_fields(ended)])
+    printer.result(facts, [*shown.items(), *verdict_fields(ended)])

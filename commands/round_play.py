@@ -8,7 +8,7 @@ import click
 
 from engram.commands.support.lookup import find_round, round_argument
 from engram.commands.support.options import Command, with_key, with_session
-from engram.commands.support.progress import Teller
+from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.verdicts import reasons, verdict_fields, with_verdicts
@@ -28,18 +28,18 @@ def run(session: CommandSession, round_: str | None) -> None:
     What is done already is not done again: call it again after a crash. With --json, every event is a line of
     JSON, the result the last.
     """
-    with Teller(as_json=session.as_json, player=session.key_entry().name) as teller:
+    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Opener
 
             identity = await _opened(wallet, round_)
-            await Opener(wallet, session.rounds_folder, teller.tell).run(identity)
+            await Opener(wallet, session.rounds_folder, printer.notice).run(identity)
             ended: dict[str, Any] = await wallet.client.call("round_get", id=identity)
             return await with_verdicts(wallet.client, ended)
 
-        result = session.run_actor(action, teller.tell)
-    _conclude(teller, result)
+        result = session.run_actor(action, printer.notice)
+    _conclude(printer, result)
 
 
 @click.command("reveal", cls=Command, example="engram round reveal --key founder")
@@ -51,21 +51,21 @@ def reveal(session: CommandSession, round_: str | None) -> None:
 
     Waits for the phase. `engram round run` does this and the rest.
     """
-    with Teller(as_json=session.as_json, player=session.key_entry().name) as teller:
+    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.opener import Opener
 
             identity = await _opened(wallet, round_)
-            opener = Opener(wallet, session.rounds_folder, teller.tell)
+            opener = Opener(wallet, session.rounds_folder, printer.notice)
             await opener.reveal_next(identity)
             result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
             return result
 
-        result = session.run_actor(action, teller.tell)
+        result = session.run_actor(action, printer.notice)
     opened = {use: len(result[f"{use}_opened"]) for use in ("validation", "sealed")}
     facts = {"round": result["id"], **opened}
-    teller.result(facts, facts.items())
+    printer.result(facts, facts.items())
 
 
 @click.command("seal", cls=Command, example="engram round seal --data digits --share 4/4 --key carol")
@@ -80,7 +80,7 @@ def seal(session: CommandSession, round_: str | None, seed: int, **options: Any)
     The part is saved in the data directory first; `engram round audit` opens it.
     """
     data = selection_of(options)
-    with Teller(as_json=session.as_json, player=session.key_entry().name) as teller:
+    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.auditor import Auditor, sealed_path
@@ -88,13 +88,13 @@ def seal(session: CommandSession, round_: str | None, seed: int, **options: Any)
 
             identity = await _audited(wallet, round_)
             secrets = await sealed_part(wallet, data, identity, seed)
-            await Auditor(wallet, session.rounds_folder, teller.tell).seal(identity, secrets)
+            await Auditor(wallet, session.rounds_folder, printer.notice).seal(identity, secrets)
             commitment = secrets.parts[0].commitment
             path = sealed_path(session.rounds_folder, commitment)
             return {"round": identity.hex(), "commitment": commitment.hex(), "secrets": str(path)}
 
-        result = session.run_actor(action, teller.tell)
-    teller.result(result, result.items())
+        result = session.run_actor(action, printer.notice)
+    printer.result(result, result.items())
 
 
 @click.command("audit", cls=Command, example="engram round audit --key carol")
@@ -103,19 +103,19 @@ def seal(session: CommandSession, round_: str | None, seed: int, **options: Any)
 @with_session
 def audit(session: CommandSession, round_: str | None) -> None:
     """Wait for the audit and open the part that you sealed. Call it again after a crash."""
-    with Teller(as_json=session.as_json, player=session.key_entry().name) as teller:
+    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
             from engram.participant.auditor import Auditor
 
             identity = await _audited(wallet, round_)
-            await Auditor(wallet, session.rounds_folder, teller.tell).audit(identity)
+            await Auditor(wallet, session.rounds_folder, printer.notice).audit(identity)
             result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
             return result
 
-        result = session.run_actor(action, teller.tell)
+        result = session.run_actor(action, printer.notice)
     facts = {"round": result["id"], "independent": result["independent"]}
-    teller.result(facts, facts.items())
+    printer.result(facts, facts.items())
 
 
 async def _opened(wallet: Wallet, beginning: str | None) -> Hash:
@@ -131,7 +131,7 @@ async def _audited(wallet: Wallet, beginning: str | None) -> Hash:
     return bytes.fromhex(found)
 
 
-def _conclude(teller: Teller, result: dict[str, Any]) -> None:
+def _conclude(printer: ProgressPrinter, result: dict[str, Any]) -> None:
     """Shows how a round ended. Raises `RoundAborted` where the opener failed a duty."""
     from engram.participant.errors import RoundAborted
     from engram.statemachine.rounds.records import RoundStatus
@@ -148,4 +148,4 @@ def _conclude(teller: Teller, result: dict[str, Any]) -> None:
     }
     shown = {name: value for name, value in facts.items() if value is not None}
     facts |= {"reasons": reasons(result), "verdicts": result["verdicts"]}
-    teller.result(facts, [*shown.items(), *verdict_fields(result)])
+    printer.result(facts, [*shown.items(), *verdict_fields(result)])

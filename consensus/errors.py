@@ -1,6 +1,6 @@
-"""Leafs of the exception tree that blocks, headers and ChainSpec files raise. Families: primitives/errors.py.
+"""Leaves of the error tree that blocks, headers and ChainSpec files raise. Families: primitives/errors.py.
 
-A leaf of `InvalidHeader` or `InvalidExecution` condemns the block id. Of the `InvalidBody` leafs,
+A leaf of `InvalidHeader` or `InvalidExecution` condemns the block id. Of the `InvalidBody` leaves,
 `WrongTransactionsRoot` alone says nothing about the id: other bytes may be the header's true body.
 `UpgradeRequired` (`NotReady`), which stops a node at an activation height, is a leaf of the state machine.
 """

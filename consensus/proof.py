@@ -133,8 +133,8 @@ def verify_bundle(raw: bytes, *, checkpoint: Hash | None = None, min_work: int =
     genesis of the bundle's own spec. `min_work`: digests that must stand behind the head, see
     `ProofReport.work`. No clock is asked: how old the head is, its timestamp says.
 
-    Raises `ProofDamaged`, `CodecError`, `BadSpec`, leafs of `InvalidHeader`, `CheckpointNeeded`,
-    `CheckpointMissing`, `InsufficientWork`, leafs of `InvalidProof`.
+    Raises `ProofDamaged`, `CodecError`, `BadSpec`, leaves of `InvalidHeader`, `CheckpointNeeded`,
+    `CheckpointMissing`, `InsufficientWork`, leaves of `InvalidProof`.
     """
     bundle = _opened(raw)
     line = _verified_line(bundle, checkpoint)
@@ -218,7 +218,7 @@ def _check_link(parent: BlockHeader, header: BlockHeader) -> None:
 
 
 def _extended(spec: ChainSpec, trusted: Sequence[BlockHeader], headers: Sequence[BlockHeader]) -> list[Hash]:
-    """Ids of `headers`, each of which may follow those before it. Raises leafs of `InvalidHeader`."""
+    """Ids of `headers`, each of which may follow those before it. Raises leaves of `InvalidHeader`."""
     recent = list(trusted[-MEDIAN_BLOCKS:])
     ids = []
     for header in headers:
@@ -236,7 +236,7 @@ def _work(headers: Sequence[BlockHeader]) -> int:
 
 
 def _proven_records(bundle: ProofBundle, root: Hash) -> tuple[Model, Version, Round | None]:
-    """The records under the head's state root, which name one another. Raises leafs of `InvalidProof`."""
+    """The records under the head's state root, which name one another. Raises leaves of `InvalidProof`."""
     model = _proven(bundle.model, Model, root)
     version = _proven(bundle.version, Version, root)
     if version.model != model.id:

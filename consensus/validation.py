@@ -167,7 +167,7 @@ def validate_execution(
     `reader` holds the nodes under `parent.state_root`, `blobs` what the ancestors brought; `verified` are ids
     of transactions whose signatures are known to be good: others are verified here.
 
-    Raises `TransactionNotIncludable`, `WrongReceiptsRoot`, `WrongStateRoot`; `NotReady` leafs of the state
+    Raises `TransactionNotIncludable`, `WrongReceiptsRoot`, `WrongStateRoot`; `NotReady` leaves of the state
     machine where this node cannot judge the block.
     """
     header = block.header

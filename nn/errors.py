@@ -1,4 +1,4 @@
-"""Leafs of `InvalidNetwork`: what a network, its parameters, its growth or its data can violate. No logic."""
+"""Leaves of `InvalidNetwork`: what a network, its parameters, growth or data can violate. No logic."""
 
 from __future__ import annotations
 

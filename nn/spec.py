@@ -203,7 +203,7 @@ def chunk_rows(spec: NetworkSpec) -> int:
 
 
 def call_macs(spec: NetworkSpec, segments: int, rows: int) -> int:
-    """Multiply-accumulates charged for running so many segments of a network on each chunk of so many rows."""
+    """Multiply-accumulates charged for running `segments` of a network's segments on each chunk of `rows`."""
     return CALL_MACS * segments * -(-rows // chunk_rows(spec))
 
 

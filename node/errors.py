@@ -1,4 +1,4 @@
-"""Leafs of the error tree that only a node can raise: its disk, and the policy of its mempool.
+"""Leaves of the error tree that only a node can raise: its disk, and the policy of its mempool.
 
 Validity is judged below, in the pure core; nothing here makes a peer's block or transaction invalid.
 """

@@ -52,7 +52,7 @@ class CheckedBody:
     block: Block
 
 
-class ChainDoor:
+class ChainAdapter:
     """Implements `p2p.protocol.ChainProtocol`."""
 
     def __init__(
@@ -163,7 +163,7 @@ class ChainDoor:
         return [txid for txid in txids if self._chain.store.find_transaction(txid) is None]
 
     def _check_block(self, raw: bytes) -> CheckedBody:
-        """Raises `CodecError`, leafs of `InvalidHeader`, `WrongTransactionsRoot`; `UnknownParent`,
+        """Raises `CodecError`, leaves of `InvalidHeader`, `WrongTransactionsRoot`; `UnknownParent`,
         `TimestampAhead`.
         """
         block = decode(Block, raw)

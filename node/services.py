@@ -25,7 +25,7 @@ from engram.node.keystore import load_node_key
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PoolLimits
 from engram.node.mining.mining import Mining, MiningSetup
-from engram.node.peering import ChainDoor, CheckedBody, LoggedScores
+from engram.node.peering import ChainAdapter, CheckedBody, LoggedScores
 from engram.node.rpc.account import account_methods
 from engram.node.rpc.chain import chain_methods
 from engram.node.rpc.events import EventHub
@@ -128,7 +128,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     key = load_node_key(config.data_dir / NODE_KEY_NAME)
     manager = PeerManager(
         setup.peers,
-        ChainDoor(chain, mempool, sync, hub, clock, threads, render, base.genesis.id),
+        ChainAdapter(chain, mempool, sync, hub, clock, threads, render, base.genesis.id),
         setup.transport,
         key,
         clock=clock,

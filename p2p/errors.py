@@ -1,4 +1,4 @@
-"""What can go wrong with a peer: the leafs, the reason sent when a session ends, the weight for the score.
+"""What can go wrong with a peer: the leaves, the reason sent when a session ends, the weight for the score.
 
 Here alone error families become actions: `Invalid` counts against the peer, `NotReady` against nobody.
 """

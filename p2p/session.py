@@ -288,8 +288,8 @@ class Session:
 
 def _gravest(failures: BaseExceptionGroup[ChainError]) -> ChainError:
     """The error to answer for: what the peer did wrong before what merely followed from it."""
-    leafs = list(_leafs(failures))
-    return next((leaf for leaf in leafs if isinstance(leaf, Invalid)), leafs[0])
+    leaves = list(_leafs(failures))
+    return next((leaf for leaf in leaves if isinstance(leaf, Invalid)), leaves[0])
 
 
 def _leafs(failures: BaseExceptionGroup[ChainError]) -> list[ChainError]:

@@ -1,4 +1,4 @@
-"""What can be wrong with a participant's own files, data and plans. Leafs only; families stand in
+"""What can be wrong with a participant's own files, data and plans. Leaves only; families stand in
 `primitives.errors`.
 """
 

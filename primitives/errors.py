@@ -1,4 +1,4 @@
-"""The exception tree of the whole package: families here, leafs in each package's own `errors.py`.
+"""The exception tree of the whole package: families here, leaves in each package's own `errors.py`.
 
 The shell maps families to actions in one place (ban, park, stop); RPC and tests use `code`.
 
@@ -8,15 +8,15 @@ The shell maps families to actions in one place (ban, park, stop); RPC and tests
     │ │                        UnknownTag
     │ ├ InvalidKey             BadPublicKey · BadSignature · BadAddress
     │ ├ InvalidProof           ListProofMismatch · SmtProofMismatch · MalformedProof; consensus/errors.py
-    │ ├ InvalidTransaction     leafs in statemachine/errors.py, statemachine/rounds/errors.py
-    │ ├ InvalidNetwork         leafs in nn/errors.py
+    │ ├ InvalidTransaction     leaves in statemachine/errors.py, statemachine/rounds/errors.py
+    │ ├ InvalidNetwork         leaves in nn/errors.py
     │ ├ InvalidHeader          ┐
-    │ ├ InvalidBody            ├ leafs in consensus/errors.py
+    │ ├ InvalidBody            ├ leaves in consensus/errors.py
     │ ├ InvalidExecution       ┘
-    │ └ InvalidInput           a user's file or argument; leafs where they are read
+    │ └ InvalidInput           a user's file or argument; leaves where they are read
     ├ NotReady                 nobody is wrong; parked and retried
     ├ StorageError             our own disk; the node stops with the remedy in the message
-    └ leafs                    of node/errors.py and participant/errors.py: what ended a command
+    └ leaves                    of node/errors.py and participant/errors.py: what ended a command
 
 `AssertionError` is our bug: it is never caught.
 """

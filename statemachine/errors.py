@@ -1,4 +1,4 @@
-"""Leafs of the state machine: what a transaction can violate, and what keeps a node from judging one.
+"""Leaves of the state machine: what a transaction can violate, and what keeps a node from judging one.
 
 InvalidTransaction   no block may hold it; or, raised while it is applied, its receipt is FAILED
 InvalidInput         BadRules: constants that no chain can run under

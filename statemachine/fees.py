@@ -30,7 +30,7 @@ def price_of_macs(fees: Fees, macs: int) -> int:
 def minimum_fee(state: State, ctx: BlockContext, tx: Transaction, payload: TxPayload) -> int:
     """The least fee with which this block, on this state, may hold the transaction.
 
-    Raises leafs of `Invalid` when no fee would do.
+    Raises leaves of `Invalid` when no fee would do.
     """
     cost = replace(payload.cost(state, ctx, keys.address(tx.sender)), size_bytes=len(encode(tx)))
     return fee_of(ctx.rules.fees, cost)

@@ -99,12 +99,12 @@ class TxPayload(Protocol):
     NAME: ClassVar[str]
 
     def check(self, rules: Rules) -> None:
-        """Context-free rules. Raises leafs of `Invalid`: no block may hold the transaction."""
+        """Context-free rules. Raises leaves of `Invalid`: no block may hold the transaction."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
         """The price of applying it on this state in this block. Reads records, never blobs; changes nothing.
 
-        Raises leafs of `Invalid` when the transaction could not even start: no block may hold it.
+        Raises leaves of `Invalid` when the transaction could not even start: no block may hold it.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What can be wrong between a command line and the account or file it names. Leafs only."""
+"""What can be wrong between a command line and the account or file it names. Leaves only."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ QUARTERS: Final = 4
 """How often training is told of where no display shows it."""
 
 
-class Teller:
+class ProgressPrinter:
     """Tells the notices of one command, and its result. Results go to standard output, notices to standard
     error; with --json each is a line of JSON on standard output, the result last.
     """
@@ -50,7 +50,7 @@ class Teller:
         if self._display is not None:
             self._display.stop()
 
-    def tell(self, notice: Notice) -> None:
+    def notice(self, notice: Notice) -> None:
         """A notice, at once."""
         if self._as_json:
             click.echo(json.dumps(notice.to_json()))

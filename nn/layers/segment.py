@@ -43,7 +43,7 @@ class Segment(Protocol):
     def weight_bits(self) -> int: ...
 
     def check(self) -> None:
-        """Refuses hyper-parameters that the layer does not define. Raises leafs of `InvalidNetwork`."""
+        """Refuses hyper-parameters that the layer does not define. Raises leaves of `InvalidNetwork`."""
 
     def steps(self) -> tuple[Step, ...]:
         """The activation, from the accumulator on."""

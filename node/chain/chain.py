@@ -18,7 +18,7 @@ from engram.consensus.chainspec import ChainSpec
 from engram.consensus.errors import TimestampAhead, UnknownParent
 from engram.consensus.forkchoice import plan_reorg
 from engram.node.chain.importer import Importer, ImportOutcome, ImportStatus
-from engram.node.chain.orphans import Parked, ParkedBlocks
+from engram.node.chain.orphans import Orphan, OrphanPool
 from engram.node.clock import Clock
 from engram.node.concurrency import in_worker
 from engram.node.errors import ChainStopped
@@ -94,7 +94,7 @@ class Chain:
         self._importer = importer
         self._clock = clock
         self._observe = observe
-        self._parked = ParkedBlocks()
+        self._parked = OrphanPool()
         self._queue: asyncio.Queue[_Offer | None] = asyncio.Queue(QUEUE_BLOCKS)
         self._current: _Offer | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -189,10 +189,10 @@ class Chain:
 
     def _park(self, block: Block, answer: ImportOutcome) -> None:
         if answer.code == UnknownParent.code:
-            self._parked.add(Parked(answer.block, block, answer.code))
+            self._parked.add(Orphan(answer.block, block, answer.code))
         elif answer.code == TimestampAhead.code:
             due_ms = block.header.timestamp_ms - self.spec.future_limit_ms
-            self._parked.add(Parked(answer.block, block, answer.code, due_ms))
+            self._parked.add(Orphan(answer.block, block, answer.code, due_ms))
             self._set_timer()
 
     async def _retry_due(self, worker: ThreadPoolExecutor) -> None:

@@ -17,7 +17,7 @@ _TRANSACTION_BYTES: Final = 200
 
 
 @dataclass(frozen=True)
-class Parked:
+class Orphan:
     """A block that waits."""
 
     id: Hash
@@ -33,23 +33,23 @@ def memory_of(block: Block) -> int:
     return sum(_TRANSACTION_BYTES + len(tx.payload) for tx in block.transactions)
 
 
-class ParkedBlocks:
+class OrphanPool:
     """What the chain will retry: by parent once that arrives, by clock once the time has come."""
 
     def __init__(self, max_blocks: int = MAX_BLOCKS, max_bytes: int = MAX_BYTES) -> None:
         self._max_blocks = max_blocks
         self._max_bytes = max_bytes
-        self._blocks: OrderedDict[Hash, Parked] = OrderedDict()
+        self._blocks: OrderedDict[Hash, Orphan] = OrderedDict()
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._blocks)
 
-    def get(self, block: Hash) -> Parked | None:
+    def get(self, block: Hash) -> Orphan | None:
         """The entry of a block that waits."""
         return self._blocks.get(block)
 
-    def add(self, parked: Parked) -> None:
+    def add(self, parked: Orphan) -> None:
         """Keeps a block; the oldest ones go where the bounds are exceeded, this one if it alone exceeds
         them.
         """
@@ -65,13 +65,13 @@ class ParkedBlocks:
         if parked is not None:
             self._bytes -= memory_of(parked.block)
 
-    def take_children(self, parent: Hash) -> list[Parked]:
+    def take_children(self, parent: Hash) -> list[Orphan]:
         """Removes and returns the blocks whose parent this is."""
         return self._take(
             [parked for parked in self._blocks.values() if parked.block.header.parent == parent]
         )
 
-    def take_due(self, now_ms: int) -> list[Parked]:
+    def take_due(self, now_ms: int) -> list[Orphan]:
         """Removes and returns the blocks whose time has come, oldest first."""
         return self._take([parked for parked in self._blocks.values() if 0 < parked.due_ms <= now_ms])
 
@@ -79,7 +79,7 @@ class ParkedBlocks:
         """When the next block falls due; None if none waits for the clock."""
         return min((parked.due_ms for parked in self._blocks.values() if parked.due_ms), default=None)
 
-    def _take(self, chosen: list[Parked]) -> list[Parked]:
+    def _take(self, chosen: list[Orphan]) -> list[Orphan]:
         for parked in chosen:
             self.remove(parked.id)
         return chosen

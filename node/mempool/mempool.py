@@ -236,7 +236,7 @@ class Mempool:
                 return checked
 
     def _enter(self, checked: Checked, *, waited: bool = False) -> None:
-        """Takes an entry in, and out what has to go for it. Raises `Invalid` and `NotReady` leafs.
+        """Takes an entry in, and out what has to go for it. Raises `Invalid` and `NotReady` leaves.
 
         One that `waited` already is not given up for what stands behind it.
         """

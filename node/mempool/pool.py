@@ -117,7 +117,7 @@ class Pool:
                 raise ReplacementFee(expected=least, got=fee)
 
     def add(self, entry: PooledTx, account_nonce: int) -> list[PooledTx]:
-        """Takes an entry in; returns those that had to go for it. Raises `Refused` leafs and changes
+        """Takes an entry in; returns those that had to go for it. Raises `Refused` leaves and changes
         nothing then.
         """
         nonce = entry.tx.nonce

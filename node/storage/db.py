@@ -45,7 +45,7 @@ class Batch:
 
 
 class Database(Protocol):
-    """Ordered bytes to bytes. Safe to read and write from several threads. Raises `StorageError` leafs
+    """Ordered bytes to bytes. Safe to read and write from several threads. Raises `StorageError` leaves
     only.
     """
 

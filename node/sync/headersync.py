@@ -75,7 +75,7 @@ def open_branch(
     """The branch of a first answer of up to `asked` headers; None if all of them are stored already.
 
     Raises `ForeignHeaders` if it does not begin on a stored block, `InvalidAncestor` if that one is invalid,
-    `CodecError`, leafs of `InvalidHeader`.
+    `CodecError`, leaves of `InvalidHeader`.
     """
     headers = [decode(BlockHeader, raw) for raw in encoded]
     known = 0
@@ -100,7 +100,7 @@ def open_branch(
 
 def extend_branch(branch: Branch, encoded: Sequence[bytes], now_ms: int, asked: int) -> bool:
     """Adds the next answer to a branch; False, and nothing is added, if it does not follow: the peer has
-    changed to another branch since. Raises `CodecError`, leafs of `InvalidHeader`.
+    changed to another branch since. Raises `CodecError`, leaves of `InvalidHeader`.
     """
     headers = [decode(BlockHeader, raw) for raw in encoded]
     if headers and headers[0].parent != branch.chain.tip_id:

@@ -1,4 +1,4 @@
-"""Shapes of networks and growths that an honest participant uses: segments and wiring. No weights, no data."""
+"""Shapes of networks and growths that honest participants use: segments and wiring. No weights, no data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACTIVATION_BITS: Final = 8
 def hidden_segment(
     kind: type[HiddenSegment], layer: int, fan_in: int, width: int, weight_bits: int
 ) -> HiddenSegment:
-    """A dense segment that reads the first `fan_in` neurons of the layer below; its shifts are to be fitted."""
+    """A dense segment that reads the first `fan_in` neurons of the layer below; shifts are fitted later."""
     if kind is DenseSquare:
         after = 2 * SQUARE_BITS - ACTIVATION_BITS
         return DenseSquare(layer, 0, fan_in, width, 0, SQUARE_BITS, after, ACTIVATION_BITS, weight_bits)

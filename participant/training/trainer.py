@@ -31,7 +31,7 @@ def train(
     progress: Progress | None = None,
     loss_kind: int = 1,
 ) -> Parameters:
-    """New parameters for every segment of the same network, trained on `data` from where `parameters` stand."""
+    """New parameters for every segment of the same network, trained on `data`, starting at `parameters`."""
     return fit(spec, parameters, (True,) * len(parameters), data, budget, rng, progress, loss_kind)
 
 

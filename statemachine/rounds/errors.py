@@ -1,4 +1,4 @@
-"""Leafs of rounds: what a transaction of a round can violate. No logic.
+"""Leaves of rounds: what a transaction of a round can violate. No logic.
 
 Raised before anything is applied, they keep the transaction out of every block. Of a part or update that its
 sender committed to, they become the code of a FAILED receipt, and the bond is gone.

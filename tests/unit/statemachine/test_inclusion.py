@@ -150,6 +150,6 @@ def test_more_work_than_any_block_holds() -> None:
 
 def test_every_refusal_has_a_family() -> None:
     own = [leaf for leaf in vars(errors).values() if isinstance(leaf, type)]
-    leafs = [leaf for leaf in own if leaf.__module__ == errors.__name__]
-    assert leafs
-    assert all(issubclass(leaf, (Invalid, errors.MissingBlob, errors.UpgradeRequired)) for leaf in leafs)
+    leaves = [leaf for leaf in own if leaf.__module__ == errors.__name__]
+    assert leaves
+    assert all(issubclass(leaf, (Invalid, errors.MissingBlob, errors.UpgradeRequired)) for leaf in leaves)

@@ -10,32 +10,32 @@ import sys
 
 import pytest
 
-from engram.commands.support.progress import Teller
+from engram.commands.support.progress import ProgressPrinter
 from engram.participant.notices import Notice
 
 COMMITTED = Notice("epoch 0: committed", "committed", epoch=0, bond=250_000_000)
 PLAY = """
-from engram.commands.support.progress import Teller
+from engram.commands.support.progress import ProgressPrinter
 from engram.participant.notices import Notice
-with Teller(as_json=False, player="bob") as teller:
+with ProgressPrinter(as_json=False, player="bob") as printer:
     for step in range(1, 11):
-        teller.training(step, 10, 1 / step)
-    teller.tell(Notice("epoch [0]: committed", "committed", epoch=0, bond=250_000_000))
-    teller.result({"status": "decided"}, [("status", "decided")])
+        printer.training(step, 10, 1 / step)
+    printer.notice(Notice("epoch [0]: committed", "committed", epoch=0, bond=250_000_000))
+    printer.result({"status": "decided"}, [("status", "decided")])
 """
 
 
-def train(teller: Teller, steps: int) -> None:
+def train(printer: ProgressPrinter, steps: int) -> None:
     for step in range(1, steps + 1):
-        teller.training(step, steps, 1 / step)
+        printer.training(step, steps, 1 / step)
 
 
 def test_people_read_plain_lines_and_money_in_coins(capsys: pytest.CaptureFixture[str]) -> None:
-    with Teller(as_json=False, player="bob") as teller:
-        train(teller, 8)
-        train(teller, 8)
-        teller.tell(COMMITTED)
-        teller.result({"status": "decided"}, [("status", "decided")])
+    with ProgressPrinter(as_json=False, player="bob") as printer:
+        train(printer, 8)
+        train(printer, 8)
+        printer.notice(COMMITTED)
+        printer.result({"status": "decided"}, [("status", "decided")])
     printed = capsys.readouterr()
     assert printed.out == "player  bob\nstatus  decided\n"
     lines = printed.err.splitlines()
@@ -49,10 +49,10 @@ def test_people_read_plain_lines_and_money_in_coins(capsys: pytest.CaptureFixtur
 def test_machines_read_a_line_for_every_event_and_the_result_last(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Teller(as_json=True, player="bob") as teller:
-        train(teller, 4)
-        teller.tell(COMMITTED)
-        teller.result({"status": "decided"}, ())
+    with ProgressPrinter(as_json=True, player="bob") as printer:
+        train(printer, 4)
+        printer.notice(COMMITTED)
+        printer.result({"status": "decided"}, ())
     printed = capsys.readouterr()
     assert printed.err == ""
     events = [json.loads(line) for line in printed.out.splitlines()]

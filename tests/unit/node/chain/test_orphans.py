@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from engram.consensus.block import Block, block_id
-from engram.node.chain.orphans import Parked, ParkedBlocks, memory_of
+from engram.node.chain.orphans import Orphan, OrphanPool, memory_of
 from engram.primitives.types import Hash
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
@@ -14,16 +14,16 @@ BLOCKS = [CHAIN.mine([CHAIN.sign(ALICE, Transfer(BOB.address, 1))]) for _ in ran
 IDS = [block_id(block.header) for block in BLOCKS]
 
 
-def parked(block: Block, due_ms: int = 0) -> Parked:
-    return Parked(block_id(block.header), block, "why", due_ms)
+def parked(block: Block, due_ms: int = 0) -> Orphan:
+    return Orphan(block_id(block.header), block, "why", due_ms)
 
 
-def held(blocks: ParkedBlocks) -> list[Hash]:
+def held(blocks: OrphanPool) -> list[Hash]:
     return [name for name in IDS if blocks.get(name) is not None]
 
 
 def test_children_are_taken_once() -> None:
-    blocks = ParkedBlocks()
+    blocks = OrphanPool()
     sibling = Block(replace(BLOCKS[1].header, nonce=b"\xff" * 8), ())
     for block in (BLOCKS[1], sibling, BLOCKS[2]):
         blocks.add(parked(block))
@@ -33,7 +33,7 @@ def test_children_are_taken_once() -> None:
 
 
 def test_what_is_due_comes_in_the_order_of_parking() -> None:
-    blocks = ParkedBlocks()
+    blocks = OrphanPool()
     for block, due_ms in zip(BLOCKS, (0, 30, 10, 20), strict=True):
         blocks.add(parked(block, due_ms))
     assert blocks.next_due_ms() == 10
@@ -46,7 +46,7 @@ def test_what_is_due_comes_in_the_order_of_parking() -> None:
 
 
 def test_the_oldest_goes_where_there_are_too_many() -> None:
-    blocks = ParkedBlocks(max_blocks=2)
+    blocks = OrphanPool(max_blocks=2)
     for block in (*BLOCKS[:3], BLOCKS[1], BLOCKS[3]):
         blocks.add(parked(block))
     assert held(blocks) == [IDS[1], IDS[3]], "a block that came again is the newest"
@@ -54,7 +54,7 @@ def test_the_oldest_goes_where_there_are_too_many() -> None:
 
 def test_the_oldest_goes_where_there_are_too_many_bytes() -> None:
     size = memory_of(BLOCKS[0])
-    blocks = ParkedBlocks(max_bytes=2 * size)
+    blocks = OrphanPool(max_bytes=2 * size)
     for block in BLOCKS:
         blocks.add(parked(block))
     assert held(blocks) == IDS[2:]
@@ -65,6 +65,6 @@ def test_the_oldest_goes_where_there_are_too_many_bytes() -> None:
 
 
 def test_a_block_that_exceeds_the_bounds_alone_is_not_kept() -> None:
-    blocks = ParkedBlocks(max_bytes=memory_of(BLOCKS[0]) - 1)
+    blocks = OrphanPool(max_bytes=memory_of(BLOCKS[0]) - 1)
     blocks.add(parked(BLOCKS[0]))
     assert len(blocks) == 0
