@@ -1,1 +1,8 @@
-"""Headers, blocks, work, validity and fork choice as pure functions. No storage, no clock, no peers."""
+"""Blocks: parents, work, time, fork choice and proofs, as pure functions.
+
+`chainspec` has every constant of a chain. `builder` puts a block together; `validation` judges one in three
+stages, header, body and execution, the cheapest first; `difficulty` says how much work the next block needs;
+`forkchoice` says which of two heads is better and what a reorganisation disconnects and connects; `proof`
+verifies a bundle of headers and Merkle paths with no node at all. State is reached through a reader that the
+caller passes in: nothing here reads a disk or a clock.
+"""

@@ -1,1 +1,12 @@
-"""A network of real node processes on this machine, for tests, demonstrations and playing by hand."""
+"""A network of real node processes on this machine, for tests, demonstrations and playing by hand.
+
+`localnet` starts, stops, kills, pauses and partitions nodes and waits for predicates. `nodeprocess` is one
+`engram run` in a process of its own; `links` are loopback connections between nodes that can be cut;
+`background` keeps nodes running after the command that started them has ended.
+"""
+
+from __future__ import annotations
+
+from engram.node.localnet.localnet import Localnet
+
+__all__ = ["Localnet"]
