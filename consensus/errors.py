@@ -21,61 +21,41 @@ from engram.primitives.errors import (
 class WrongVersion(InvalidHeader):
     """The header has a version that no rule knows."""
 
-    code = "wrong_version"
-
 
 class WrongParent(InvalidHeader):
     """The header does not name this parent."""
-
-    code = "wrong_parent"
 
 
 class WrongHeight(InvalidHeader):
     """The header's height is not one above its parent's."""
 
-    code = "wrong_height"
-
 
 class TimestampTooOld(InvalidHeader):
     """The timestamp is not above the median of the eleven blocks before."""
-
-    code = "timestamp_too_old"
 
 
 class BadTarget(InvalidHeader):
     """The target is not the one that the difficulty rule gives, or not a canonical compact number."""
 
-    code = "bad_target"
-
 
 class PowNotMet(InvalidHeader):
     """The proof-of-work digest is above the target."""
-
-    code = "pow_not_met"
 
 
 class WrongTransactionsRoot(InvalidBody):
     """The transactions are not the ones that the header commits to."""
 
-    code = "wrong_transactions_root"
-
 
 class BodyTooLarge(InvalidBody):
     """The transactions have more bytes than a body may hold."""
-
-    code = "body_too_large"
 
 
 class DuplicateTransaction(InvalidBody):
     """One transaction stands twice in the body."""
 
-    code = "duplicate_transaction"
-
 
 class MalformedTransaction(InvalidBody):
     """A transaction is refused whatever the state: its form, kind, chain or signature."""
-
-    code = "malformed_transaction"
 
     def __init__(self, index: int, inner: ChainError) -> None:
         """`index`: its position, -1 if it is not known; `inner`: the refusal, its code in `got`."""
@@ -87,8 +67,6 @@ class MalformedTransaction(InvalidBody):
 class TransactionNotIncludable(InvalidExecution):
     """A transaction cannot be applied to the state at its place in the block."""
 
-    code = "transaction_not_includable"
-
     def __init__(self, index: int, inner: ChainError) -> None:
         """`index`: its position in the body; `inner`: the refusal itself, whose code is also in `got`."""
         super().__init__(_refusal(index, inner), got=inner.code)
@@ -99,61 +77,41 @@ class TransactionNotIncludable(InvalidExecution):
 class WrongReceiptsRoot(InvalidExecution):
     """Executing the body gives other receipts than the header commits to."""
 
-    code = "wrong_receipts_root"
-
 
 class WrongStateRoot(InvalidExecution):
     """Executing the body gives another state than the header commits to."""
-
-    code = "wrong_state_root"
 
 
 class ProofDamaged(InvalidProof):
     """The bytes are not a whole proof bundle: the file was cut or changed, or is something else."""
 
-    code = "proof_damaged"
-
 
 class CheckpointNeeded(InvalidProof):
     """The bundle does not begin at its genesis: name the block that it is to be trusted from."""
-
-    code = "checkpoint_needed"
 
 
 class CheckpointMissing(InvalidProof):
     """The block to be trusted from does not stand on the proven chain."""
 
-    code = "checkpoint_missing"
-
 
 class InsufficientWork(InvalidProof):
     """Less work stands behind the proof than was asked for."""
-
-    code = "insufficient_work"
 
 
 class RecordMismatch(InvalidProof):
     """A proven record is not the one that the proof needs here."""
 
-    code = "record_mismatch"
-
 
 class UnknownParent(NotReady):
     """The parent block has not arrived yet."""
-
-    code = "unknown_parent"
 
 
 class TimestampAhead(NotReady):
     """The timestamp lies too far ahead of this node's clock."""
 
-    code = "timestamp_ahead"
-
 
 class BadSpec(InvalidInput):
     """The ChainSpec is malformed or contradicts itself."""
-
-    code = "bad_spec"
 
 
 def _refusal(index: int, inner: ChainError) -> str:

@@ -43,158 +43,131 @@ class DisconnectReason(IntEnum):
 class Misbehaviour(Invalid):
     """The peer broke a rule of the peer protocol."""
 
-    code = "misbehaviour"
     reason: DisconnectReason = DisconnectReason.UNEXPECTED_MESSAGE
 
 
 class PeerUnavailable(NotReady):
     """This peer cannot be used now, and nobody is wrong."""
 
-    code = "peer_unavailable"
     reason: DisconnectReason = DisconnectReason.REQUESTED
 
 
 class FrameTooLarge(Misbehaviour):
     """The frame is larger than its message or the session's state allows."""
 
-    code = "frame_too_large"
     reason = DisconnectReason.BAD_FRAME
 
 
 class MalformedFrame(Misbehaviour):
     """The frame is empty, is not binary, or breaks the WebSocket protocol."""
 
-    code = "malformed_frame"
     reason = DisconnectReason.BAD_FRAME
 
 
 class UnknownMessage(Misbehaviour):
     """No message has this tag."""
 
-    code = "unknown_message"
     reason = DisconnectReason.BAD_FRAME
 
 
 class UnexpectedMessage(Misbehaviour):
     """The message is not allowed in this state of the session."""
 
-    code = "unexpected_message"
-
 
 class UnsolicitedReply(Misbehaviour):
     """The answer belongs to no open request."""
-
-    code = "unsolicited_reply"
 
 
 class WrongReply(Misbehaviour):
     """The answer does not fit what was asked."""
 
-    code = "wrong_reply"
     reason = DisconnectReason.BAD_REPLY
 
 
 class RateExceeded(Misbehaviour):
     """The peer keeps sending faster than the message's rate."""
 
-    code = "rate_exceeded"
     reason = DisconnectReason.RATE_EXCEEDED
 
 
 class TooManyRequests(Misbehaviour):
     """The peer has more unanswered requests open than a session allows."""
 
-    code = "too_many_requests"
     reason = DisconnectReason.RATE_EXCEEDED
 
 
 class BadHandshake(Misbehaviour):
     """The handshake's signature does not bind this key to this session."""
 
-    code = "bad_handshake"
     reason = DisconnectReason.BAD_HANDSHAKE
 
 
 class PeerOnOtherChain(PeerUnavailable):
     """The peer follows another chain."""
 
-    code = "peer_on_other_chain"
     reason = DisconnectReason.WRONG_CHAIN
 
 
 class PeerVersionUnsupported(PeerUnavailable):
     """The peer speaks no version of the peer protocol that this node speaks."""
 
-    code = "peer_version_unsupported"
     reason = DisconnectReason.WRONG_VERSION
 
 
 class WrongPeer(PeerUnavailable):
     """Another node answers at this address than the one that was named."""
 
-    code = "wrong_peer"
-
 
 class SelfConnection(PeerUnavailable):
     """The address leads back to this node."""
 
-    code = "self_connection"
     reason = DisconnectReason.SELF_CONNECTION
 
 
 class DuplicatePeer(PeerUnavailable):
     """There is another session with this peer."""
 
-    code = "duplicate_peer"
     reason = DisconnectReason.DUPLICATE
 
 
 class TooManyPeers(PeerUnavailable):
     """Every place for an inbound session is taken."""
 
-    code = "too_many_peers"
     reason = DisconnectReason.TOO_MANY_PEERS
 
 
 class PeerRefused(PeerUnavailable):
     """The peer misbehaved lately and is not let in yet."""
 
-    code = "peer_refused"
     reason = DisconnectReason.REFUSED
 
 
 class PeerTimeout(PeerUnavailable):
     """The peer did not answer in time."""
 
-    code = "peer_timeout"
     reason = DisconnectReason.TIMEOUT
 
 
 class SlowReader(PeerUnavailable):
     """The peer does not read what it is sent."""
 
-    code = "slow_reader"
     reason = DisconnectReason.SLOW_READER
 
 
 class LinkClosed(PeerUnavailable):
     """The connection is closed."""
 
-    code = "link_closed"
     reason = DisconnectReason.CONNECTION_LOST
 
 
 class DialFailed(PeerUnavailable):
     """No connection to this address could be made."""
 
-    code = "dial_failed"
     reason = DisconnectReason.CONNECTION_LOST
 
 
 class PeerDisconnected(PeerUnavailable):
     """The peer ended the session."""
-
-    code = "peer_disconnected"
 
     def __init__(self, sent: int) -> None:
         known = sent in DisconnectReason.__members__.values()
@@ -206,8 +179,6 @@ class PeerDisconnected(PeerUnavailable):
 class SessionEnded(PeerUnavailable):
     """The session is over."""
 
-    code = "session_ended"
-
     def __init__(self, reason: DisconnectReason) -> None:
         self.reason = reason
         super().__init__(got=reason.name.lower())
@@ -216,13 +187,9 @@ class SessionEnded(PeerUnavailable):
 class BadPeerAddress(InvalidInput):
     """A peer's address is HOST:PORT, or NODEKEY@HOST:PORT with 64 hex digits of its key."""
 
-    code = "bad_peer_address"
-
 
 class ListenFailed(InvalidInput):
     """The address to listen on cannot be used: choose another p2p port, or stop what uses it."""
-
-    code = "listen_failed"
 
 
 MAX_WEIGHT: Final = 100

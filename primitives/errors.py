@@ -32,6 +32,11 @@ class ChainError(Exception):
     """Something the chain refuses or cannot do."""
 
     code: str = "chain"
+    """Stable for clients: the class's name in snake case, unless the class says otherwise."""
+
+    def __init_subclass__(cls) -> None:
+        if "code" not in vars(cls):
+            cls.code = _snake_case(cls.__name__)
 
     def __init__(self, message: str = "", *, expected: object = None, got: object = None) -> None:
         self.message = message or _first_line(type(self))
@@ -55,6 +60,10 @@ class ChainError(Exception):
 
     def _facts(self) -> tuple[tuple[str, object], tuple[str, object]]:
         return (("expected", self.expected), ("got", self.got))
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
 
 def _first_line(cls: type) -> str:
@@ -81,13 +90,9 @@ def _json_value(value: object) -> object:
 class Invalid(ChainError):
     """The peer or the user is wrong, for every node alike."""
 
-    code = "invalid"
-
 
 class NotReady(ChainError):
     """Nobody is wrong: what is needed to judge has not arrived yet."""
-
-    code = "not_ready"
 
 
 class StorageError(ChainError):
@@ -105,127 +110,85 @@ class CodecError(Invalid):
 class InvalidTransaction(Invalid):
     """The transaction breaks a rule, so no block may hold it."""
 
-    code = "invalid_transaction"
-
 
 class InvalidHeader(Invalid):
     """The block header breaks a rule."""
-
-    code = "invalid_header"
 
 
 class InvalidBody(Invalid):
     """The block body breaks a rule or does not belong to its header."""
 
-    code = "invalid_body"
-
 
 class InvalidExecution(Invalid):
     """Executing the block does not give what its header claims."""
-
-    code = "invalid_execution"
 
 
 class InvalidNetwork(Invalid):
     """The network, its parameters or its data break a rule."""
 
-    code = "invalid_network"
-
 
 class InvalidKey(Invalid):
     """The key, signature or address is not acceptable."""
-
-    code = "invalid_key"
 
 
 class InvalidProof(Invalid):
     """The proof does not prove its claim."""
 
-    code = "invalid_proof"
-
 
 class InvalidInput(Invalid):
     """A user's file or argument cannot be used."""
-
-    code = "invalid_input"
 
 
 class NonCanonical(CodecError):
     """The bytes are not the shortest form of the value, or bytes follow it."""
 
-    code = "non_canonical"
-
 
 class Truncated(CodecError):
     """The bytes end before the value does."""
-
-    code = "truncated"
 
 
 class TooLarge(CodecError):
     """More bytes than the reader accepts."""
 
-    code = "too_large"
-
 
 class WrongType(CodecError):
     """A value of another type stands here."""
-
-    code = "wrong_type"
 
 
 class OutOfRange(CodecError):
     """A number or a length lies outside its range."""
 
-    code = "out_of_range"
-
 
 class WrongArity(CodecError):
     """A record has more or fewer fields than its type."""
-
-    code = "wrong_arity"
 
 
 class UnknownTag(CodecError):
     """No member of the union has this tag."""
 
-    code = "unknown_tag"
-
 
 class BadPublicKey(InvalidKey):
     """The public key is not the canonical encoding of a point of large order."""
-
-    code = "bad_public_key"
 
 
 class BadSignature(InvalidKey):
     """The signature is malformed or does not verify."""
 
-    code = "bad_signature"
-
 
 class BadAddress(InvalidKey):
     """The address text is malformed."""
-
-    code = "bad_address"
 
 
 class ListProofMismatch(InvalidProof):
     """The list proof leads to another root."""
 
-    code = "list_proof_mismatch"
-
 
 class SmtProofMismatch(InvalidProof):
     """The tree proof leads to another root, or its path to another leaf."""
 
-    code = "smt_proof_mismatch"
-
 
 class MalformedProof(InvalidProof):
     """The proof cannot belong to any tree."""
-
-    code = "malformed_proof"
 
 
 FAMILIES: frozenset[type[ChainError]] = frozenset(

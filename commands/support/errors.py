@@ -8,58 +8,38 @@ from engram.primitives.errors import InvalidInput
 class PassphraseMissing(InvalidInput):
     """A passphrase is needed and nobody can type it: set ENGRAM_PASSPHRASE, or use --passphrase-file."""
 
-    code = "passphrase_missing"
-
 
 class KeyNotChosen(InvalidInput):
     """The data directory does not hold exactly one key: name one with --key."""
-
-    code = "key_not_chosen"
 
 
 class ForeignNode(InvalidInput):
     """No node runs on the data directory; at its port is one of another chain, which --rpc would mean."""
 
-    code = "foreign_node"
-
 
 class SeedInvalid(InvalidInput):
     """A seed is 64 hexadecimal digits, the 32 bytes of an Ed25519 private key."""
-
-    code = "seed_invalid"
 
 
 class IdNotFound(InvalidInput):
     """Nothing of this kind has an id that begins so."""
 
-    code = "id_not_found"
-
 
 class IdAmbiguous(InvalidInput):
     """Several ids begin so: give more digits."""
-
-    code = "id_ambiguous"
 
 
 class RowsInvalid(InvalidInput):
     """A row is as many whole numbers from 0 to 255 as the model has inputs, separated by commas."""
 
-    code = "rows_invalid"
-
 
 class FileExistsAlready(InvalidInput):
     """The output file exists: name another one, or use --force to replace it."""
-
-    code = "file_exists_already"
 
 
 class DirectoryNotEmpty(InvalidInput):
     """The directory holds files already: name a new or empty one."""
 
-    code = "directory_not_empty"
-
 
 class DirectoryNotWritable(InvalidInput):
     """The directory cannot be written to: work in another one, or name one."""
-
-    code = "directory_not_writable"

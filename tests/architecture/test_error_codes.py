@@ -1,11 +1,14 @@
 """Every error class of the package has a code of its own, spelt as its name."""
 
 import importlib
+import json
 import re
+from pathlib import Path
 
 from engram.primitives.errors import FAMILIES, all_error_codes, error_classes
 from tests.support.source_tree import shipped_files
 
+PINNED = Path(__file__).parents[1] / "vectors/error_codes.json"
 SHORT_CODES = {"ChainError": "chain", "CodecError": "codec", "StorageError": "storage"}
 
 
@@ -22,6 +25,15 @@ def package_error_codes() -> dict[str, set[str]]:
         for code, classes in all_error_codes().items()
     }
     return {code: names for code, names in named.items() if names}
+
+
+def test_the_codes_are_those_that_clients_know() -> None:
+    """A code is a promise to clients. Whoever adds, renames or removes an error class says so in the file."""
+    import_everything()
+    classes = [cls for cls in error_classes() if cls.__module__.startswith("engram.")]
+    assert {f"{cls.__module__}.{cls.__qualname__}": cls.code for cls in classes} == json.loads(
+        PINNED.read_text()
+    )
 
 
 def test_no_two_errors_share_a_code() -> None:
