@@ -26,18 +26,18 @@ from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PoolLimits
 from engram.node.mining.mining import Mining, MiningSetup
 from engram.node.peering import ChainAdapter, CheckedBody, LoggedScores
-from engram.node.rpc.account import account_methods
-from engram.node.rpc.chain import chain_methods
+from engram.node.rpc.account import AccountMethods
+from engram.node.rpc.chain import ChainMethods
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.feed import EventFeed
 from engram.node.rpc.headview import HeadViews
-from engram.node.rpc.jsonrpc import Dispatcher, method_table
-from engram.node.rpc.model import model_methods
-from engram.node.rpc.node import NodeStatus, catalogue, node_methods
+from engram.node.rpc.jsonrpc import Dispatcher, method_table, methods_of
+from engram.node.rpc.model import ModelMethods
+from engram.node.rpc.node import Catalogue, NodeMethods, NodeStatus
 from engram.node.rpc.render import Renderer
-from engram.node.rpc.round import round_methods
+from engram.node.rpc.round import RoundMethods
 from engram.node.rpc.server import RpcServer
-from engram.node.rpc.tx import transaction_methods
+from engram.node.rpc.tx import TransactionMethods
 from engram.node.storage.store import BlockRef, ChainStore, open_store
 from engram.node.sync.sync import Sync
 from engram.p2p.link import Transport
@@ -137,16 +137,16 @@ def assemble(base: Base, setup: Setup) -> Services:
     )
     views = HeadViews(chain, base.scorer, threads)
     status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
-    groups = (
-        chain_methods(views, render),
-        transaction_methods(views, mempool, render, config.mempool_bytes),
-        account_methods(views, mempool, render),
-        model_methods(views, render),
-        round_methods(views, render),
-        node_methods(status, views, mempool, mining, manager, sync, render),
+    methods = methods_of(
+        ChainMethods(views, render),
+        TransactionMethods(views, mempool, render, config.mempool_bytes),
+        AccountMethods(views, mempool, render),
+        ModelMethods(views, render),
+        RoundMethods(views, render),
+        NodeMethods(status, views, mempool, mining, manager, sync, render),
     )
     rpc = RpcServer(
-        Dispatcher(method_table(*groups, catalogue(*groups)), _report_bug),
+        Dispatcher(method_table((*methods, *methods_of(Catalogue(methods)))), _report_bug),
         hub,
         _Blobs(base.store, threads).get,
         _Page(counts, chain, mempool, manager, status, threads).render,

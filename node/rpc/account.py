@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.headview import HeadViews
-from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
 from engram.primitives.types import Address
 from engram.statemachine.record import u64
@@ -18,11 +18,14 @@ REWARD_HEIGHTS: Final = 20_000
 
 
 @dataclass(frozen=True)
-class _AccountMethods:
+class AccountMethods:
+    """Accounts."""
+
     views: HeadViews
     mempool: Mempool
     render: Renderer
 
+    @rpc_method()
     async def account_get(self, address: str, since: int | None = None) -> dict[str, Any]:
         """An account: balance, nonces, strikes, waiting transactions, unclaimed rewards of the last 20,000
         heights, or from the height `since` on.
@@ -50,9 +53,3 @@ class _AccountMethods:
             for reward in view.records(Maturing, address, start=u64(max(0, min(first, 2**64 - 1))))
         ]
         return {**self.render.record(view.state.account(address)), "maturing": rewards}
-
-
-def account_methods(views: HeadViews, mempool: Mempool, render: Renderer) -> tuple[Method, ...]:
-    """The methods, bound to a chain and a mempool."""
-    methods = _AccountMethods(views, mempool, render)
-    return (method_of("account_get", methods.account_get),)

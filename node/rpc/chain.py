@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from engram.consensus.chainspec import dump_spec
 from engram.node.rpc.headview import HeadView, HeadViews
-from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
 from engram.node.storage.store import BlockRef
 from engram.primitives import smt
@@ -23,38 +23,51 @@ MAX_RESERVATIONS: Final = 1_000
 
 
 @dataclass(frozen=True)
-class _ChainMethods:
+class ChainMethods:
+    """Blocks, headers, rules and raw records of the best chain."""
+
     views: HeadViews
     render: Renderer
-    spec_json: dict[str, Any]
 
+    @rpc_method()
     async def chain_spec(self) -> dict[str, Any]:
         """The ChainSpec: every constant of the chain, as its file holds it."""
-        return self.spec_json
+        return self._spec_json
 
+    @rpc_method()
     async def chain_head(self) -> dict[str, Any]:
         """The header of the best block."""
         return self.render.header(self.views.chain.head)
 
+    @rpc_method()
     async def chain_header(self, height: int | None = None, id: bytes | None = None) -> dict[str, Any]:
         """The header of a block named by height or id; the head if neither is given."""
         return await self.views.threads.run(lambda: self.render.header(self.views.now().block(height, id)))
 
+    @rpc_method()
     async def chain_headers(self, first: int, count: int) -> list[dict[str, Any]]:
         """Headers of the best chain from a height on, at most 1000."""
         return await self.views.threads.run(self._headers, first, min(count, MAX_HEADERS))
 
+    @rpc_method()
     async def chain_block(self, height: int | None = None, id: bytes | None = None) -> dict[str, Any]:
         """A block with its transactions decoded and their receipts; the head if none is named."""
         return await self.views.threads.run(self._block, height, id)
 
+    @rpc_method()
     async def record_get(self, kind: int, key: bytes) -> str | None:
         """The state's value of a record at the head, kind byte and canonical bytes; null if there is none."""
         return await self.views.threads.run(self._record, kind, key)
 
+    @rpc_method()
     async def reservation_list(self, first: int, count: int) -> list[dict[str, Any]]:
         """Bytes and MACs that reveals have reserved, of the heights that have any, from `first` on."""
         return await self.views.threads.run(self._reservations, first, min(count, MAX_RESERVATIONS))
+
+    @cached_property
+    def _spec_json(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(dump_spec(self.views.chain.spec))
+        return document
 
     def _headers(self, first: int, count: int) -> list[dict[str, Any]]:
         view = self.views.now()
@@ -89,18 +102,3 @@ class _ChainMethods:
         heights = range(max(0, first), max(0, first) + count)
         found = (state.find(Reservation, u64(height)) for height in heights)
         return [self.render.record(entry) for entry in found if entry is not None]
-
-
-def chain_methods(views: HeadViews, render: Renderer) -> tuple[Method, ...]:
-    """The methods, bound to a chain."""
-    methods = _ChainMethods(views, render, json.loads(dump_spec(views.chain.spec)))
-    handlers: tuple[Callable[..., Any], ...] = (
-        methods.chain_spec,
-        methods.chain_head,
-        methods.chain_header,
-        methods.chain_headers,
-        methods.chain_block,
-        methods.record_get,
-        methods.reservation_list,
-    )
-    return tuple(method_of(handler.__name__, handler) for handler in handlers)

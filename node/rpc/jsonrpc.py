@@ -14,8 +14,7 @@ import types
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from engram.primitives.errors import ChainError
 
@@ -41,6 +40,8 @@ _CODES: Final = {
 """The stable code, as chain errors have one, of each number that JSON-RPC gives."""
 
 Handler = Callable[..., Awaitable[Any]]
+F = TypeVar("F", bound=Handler)
+_MARK: Final = "rpc_admin"
 _JSON_NAMES = {int: "integer", bool: "boolean", str: "string", bytes: "hex string", list: "array"}
 
 
@@ -92,6 +93,26 @@ class Method:
         return {"name": self.name, "params": params, "summary": self.summary, "admin": self.admin}
 
 
+def rpc_method(*, admin: bool = False) -> Callable[[F], F]:
+    """Marks an async function of a class as an RPC method of the same name; see `methods_of`."""
+
+    def mark(handler: F) -> F:
+        handler.__dict__[_MARK] = admin
+        return handler
+
+    return mark
+
+
+def methods_of(*groups: object) -> tuple[Method, ...]:
+    """The methods that the objects' classes mark with `rpc_method`, in their order there."""
+    return tuple(
+        method_of(name, getattr(group, name), admin=vars(handler)[_MARK])
+        for group in groups
+        for name, handler in vars(type(group)).items()
+        if _MARK in getattr(handler, "__dict__", ())
+    )
+
+
 def method_of(name: str, handler: Handler, *, admin: bool = False) -> Method:
     """Describe `handler` from its signature. Raises TypeError at start-up for an annotation that JSON
     cannot carry.
@@ -113,10 +134,10 @@ def _plain_type(hint: Any) -> tuple[type, bool]:
     return plain[0], len(plain) != len(members)
 
 
-def method_table(*groups: Iterable[Method]) -> dict[str, Method]:
+def method_table(methods: Iterable[Method]) -> dict[str, Method]:
     """The methods by name. Raises ValueError at start-up where two have one name."""
     table: dict[str, Method] = {}
-    for method in chain.from_iterable(groups):
+    for method in methods:
         if method.name in table:
             raise ValueError(f"two methods are called {method.name}")
         table[method.name] = method

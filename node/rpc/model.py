@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from engram.node.rpc.explain import lineage, predict, summary
 from engram.node.rpc.headview import HeadViews
-from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.proofs import build_bundle
 from engram.node.rpc.render import Renderer
 from engram.statemachine.record import Record
@@ -20,42 +19,52 @@ R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
-class _ModelMethods:
+class ModelMethods:
+    """Models: versions, scores, badges, predictions and proofs."""
+
     views: HeadViews
     render: Renderer
-    busy: asyncio.Semaphore
+    busy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """Predictions and proofs run one at a time."""
 
+    @rpc_method()
     async def model_list(self) -> list[dict[str, Any]]:
         """Every model of the chain."""
         return await self.views.threads.run(self._list, Model)
 
+    @rpc_method()
     async def model_get(self, id: bytes) -> dict[str, Any]:
         """One model: its rules, its current version, its retention parts."""
         return await self.views.threads.run(lambda: self.render.record(self.views.now().state.get(Model, id)))
 
+    @rpc_method()
     async def model_version(self, id: bytes, number: int | None = None) -> dict[str, Any]:
         """A version of a model, by default the current one, with the roots of all versions up to it."""
         return await self.views.threads.run(self._version, id, number)
 
+    @rpc_method()
     async def model_versions(self, id: bytes) -> list[dict[str, Any]]:
         """All versions of a model, from its founding on."""
         return await self.views.threads.run(
             lambda: [summary(version, self.render) for version in self._records(Version, id)]
         )
 
+    @rpc_method()
     async def model_scores(self, id: bytes) -> list[dict[str, Any]]:
         """The ledger: what each version of a model scored on each part."""
         return await self.views.threads.run(self._list, ScoreEntry, id)
 
+    @rpc_method()
     async def model_badges(self, id: bytes) -> list[dict[str, Any]]:
         """The badges given for work on a model."""
         return await self.views.threads.run(self._list, Badge, id)
 
+    @rpc_method()
     async def model_reputation(self, id: bytes) -> list[dict[str, Any]]:
         """Who removed how much of a model's sealed loss."""
         return await self.views.threads.run(self._list, Reputation, id)
 
+    @rpc_method()
     async def model_predict(
         self, id: bytes, rows: list[list[int]], version: int | None = None
     ) -> dict[str, Any]:
@@ -63,6 +72,7 @@ class _ModelMethods:
         async with self.busy:
             return await self.views.threads.run(self._predict, id, rows, version)
 
+    @rpc_method()
     async def model_prove(
         self, id: bytes, version: int | None = None, checkpoint: bytes | None = None
     ) -> dict[str, Any]:
@@ -73,6 +83,7 @@ class _ModelMethods:
             )
         return {"bundle": raw}
 
+    @rpc_method()
     async def part_get(self, id: bytes) -> dict[str, Any]:
         """A revealed data part; its bytes are the blob that it names."""
         return await self.views.threads.run(lambda: self.render.record(self.views.now().state.get(Part, id)))
@@ -105,21 +116,3 @@ class _ModelMethods:
             "predictions": predictions,
             "lineage": lineage(version, self.render),
         }
-
-
-def model_methods(views: HeadViews, render: Renderer) -> tuple[Method, ...]:
-    """The methods, bound to a chain."""
-    methods = _ModelMethods(views, render, asyncio.Semaphore(1))
-    handlers: tuple[Callable[..., Any], ...] = (
-        methods.model_list,
-        methods.model_get,
-        methods.model_version,
-        methods.model_versions,
-        methods.model_scores,
-        methods.model_badges,
-        methods.model_reputation,
-        methods.model_predict,
-        methods.model_prove,
-        methods.part_get,
-    )
-    return tuple(method_of(handler.__name__, handler) for handler in handlers)

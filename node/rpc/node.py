@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from engram.node.mempool.mempool import Mempool
 from engram.node.mining.mining import Mining
 from engram.node.peering import CheckedBody
 from engram.node.rpc.headview import HeadViews
-from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.jsonrpc import Method, methods_of, rpc_method
 from engram.node.rpc.render import Renderer
 from engram.node.sync.sync import Sync
 from engram.p2p.link import PeerAddress
@@ -50,7 +50,9 @@ class NodeStatus:
 
 
 @dataclass(frozen=True)
-class _NodeMethods:
+class NodeMethods:
+    """The node itself: its peers, its miner, its end."""
+
     status: NodeStatus
     views: HeadViews
     mempool: Mempool
@@ -59,6 +61,7 @@ class _NodeMethods:
     sync: Sync
     render: Renderer
 
+    @rpc_method()
     async def node_info(self) -> dict[str, Any]:
         """The node, its chain, its head, and how it fares."""
         status, chain, spec = self.status, self.views.chain, self.views.chain.spec
@@ -89,10 +92,12 @@ class _NodeMethods:
             "uptime_s": round(status.clock.monotonic() - status.started_s, 3),
         }
 
+    @rpc_method()
     async def peer_list(self) -> list[dict[str, Any]]:
         """The open sessions with peers."""
         return [self.render.peer(info) for info in self.peers.peers()]
 
+    @rpc_method()
     async def peer_targets(self) -> list[dict[str, Any]]:
         """The addresses that the node dials: the peer there, or why there is none and when it tries again."""
         return [
@@ -105,22 +110,26 @@ class _NodeMethods:
             for target in self.peers.targets()
         ]
 
+    @rpc_method(admin=True)
     async def peer_add(self, address: str) -> dict[str, Any]:
         """Keep a session with the peer at HOST:PORT or NODEKEY@HOST:PORT."""
         parsed = PeerAddress.parse(address)
         self.peers.add_peer(parsed)
         return {"address": str(parsed)}
 
+    @rpc_method(admin=True)
     async def peer_remove(self, address: str) -> dict[str, Any]:
         """End the session with the peer at this address and dial it no more."""
         parsed = PeerAddress.parse(address)
         return {"address": str(parsed), "removed": self.peers.remove_peer(parsed)}
 
+    @rpc_method()
     async def miner_status(self) -> dict[str, Any]:
         """Whether the node mines, for whom, and what came of it."""
         address = self.mining.setup.address
         return {**self.mining.status(), "address": None if address is None else self.render.address(address)}
 
+    @rpc_method(admin=True)
     async def miner_start(
         self, address: str | None = None, max_hashes_per_s: int | None = None
     ) -> dict[str, Any]:
@@ -129,58 +138,34 @@ class _NodeMethods:
         self.mining.start(parsed, max_hashes_per_s)
         return await self.miner_status()
 
+    @rpc_method(admin=True)
     async def miner_stop(self) -> dict[str, Any]:
         """Mine no more."""
         self.mining.stop()
         return await self.miner_status()
 
+    @rpc_method(admin=True)
     async def miner_mine(self, blocks: int) -> list[dict[str, Any]]:
         """Mine a number of blocks now; their headers, lowest first."""
         ids = await self.mining.mine(blocks)
         store = self.views.chain.store
         return await self.views.threads.run(lambda: [self.render.header(store.get_ref(name)) for name in ids])
 
+    @rpc_method(admin=True)
     async def node_stop(self) -> dict[str, Any]:
         """Stop the node."""
         asyncio.get_running_loop().call_soon(self.status.stop)
         return {"stopping": True}
 
 
-def node_methods(
-    status: NodeStatus,
-    views: HeadViews,
-    mempool: Mempool,
-    mining: Mining,
-    peers: PeerManager[CheckedBody],
-    sync: Sync,
-    render: Renderer,
-) -> tuple[Method, ...]:
-    """The methods, bound to a node's services."""
-    methods = _NodeMethods(status, views, mempool, mining, peers, sync, render)
-    handlers: tuple[tuple[Callable[..., Any], bool], ...] = (
-        (methods.node_info, False),
-        (methods.peer_list, False),
-        (methods.peer_targets, False),
-        (methods.peer_add, True),
-        (methods.peer_remove, True),
-        (methods.miner_status, False),
-        (methods.miner_start, True),
-        (methods.miner_stop, True),
-        (methods.miner_mine, True),
-        (methods.node_stop, True),
-    )
-    return tuple(method_of(handler.__name__, handler, admin=admin) for handler, admin in handlers)
+class Catalogue:
+    """The list of all methods."""
 
+    def __init__(self, methods: Iterable[Method]) -> None:
+        everything = (*methods, *methods_of(self))
+        self._listed = [item.to_json() for item in sorted(everything, key=lambda item: item.name)]
 
-def catalogue(*groups: tuple[Method, ...]) -> tuple[Method, ...]:
-    """The method that lists all methods, itself included."""
-    listed: list[dict[str, Any]] = []
-
-    async def rpc_methods() -> list[dict[str, Any]]:
+    @rpc_method()
+    async def rpc_methods(self) -> list[dict[str, Any]]:
         """Every method: its parameters, what it does, whether it needs the token."""
-        return listed
-
-    own = method_of("rpc_methods", rpc_methods)
-    methods = sorted((own, *(method for group in groups for method in group)), key=lambda method: method.name)
-    listed += [method.to_json() for method in methods]
-    return (own,)
+        return self._listed

@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from engram.node.rpc.headview import HeadViews
-from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.verdicts import verdicts
 from engram.statemachine.rounds.records import Candidate, Commit, Round
 
 
 @dataclass(frozen=True)
-class _RoundMethods:
+class RoundMethods:
+    """Rounds, their candidates and commits."""
+
     views: HeadViews
     render: Renderer
 
+    @rpc_method()
     async def round_list(self, model: bytes | None = None) -> list[dict[str, Any]]:
         """Every round of the chain, or of one model, with phase and calendar."""
         return await self.views.threads.run(self._rounds, model)
 
+    @rpc_method()
     async def round_get(self, id: bytes) -> dict[str, Any]:
         """One round: terms, parts, results, phase of the next block, calendar."""
         return await self.views.threads.run(self._round, id)
 
+    @rpc_method()
     async def round_candidates(self, id: bytes) -> list[dict[str, Any]]:
         """The verified updates of a round that wait for the sealed parts."""
         return await self.views.threads.run(self._of_round, Candidate, id)
 
+    @rpc_method()
     async def round_commits(self, id: bytes) -> list[dict[str, Any]]:
         """The updates that authors have committed to and not revealed yet."""
         return await self.views.threads.run(self._of_round, Commit, id)
 
+    @rpc_method()
     async def round_verdicts(self, id: bytes) -> list[dict[str, Any]]:
         """How each candidate of a round does, or did at its end, by the tests that decide it."""
         return await self.views.threads.run(lambda: verdicts(self.views.now(), self.render, id))
@@ -52,16 +58,3 @@ class _RoundMethods:
         view = self.views.now()
         view.state.get(Round, identity)
         return [self.render.record(record) for record in view.records(cls, identity)]
-
-
-def round_methods(views: HeadViews, render: Renderer) -> tuple[Method, ...]:
-    """The methods, bound to a chain."""
-    methods = _RoundMethods(views, render)
-    handlers: tuple[Callable[..., Any], ...] = (
-        methods.round_list,
-        methods.round_get,
-        methods.round_candidates,
-        methods.round_commits,
-        methods.round_verdicts,
-    )
-    return tuple(method_of(handler.__name__, handler) for handler in handlers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from engram.node.errors import TransactionNotFound
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PooledTx
 from engram.node.rpc.headview import HeadViews
-from engram.node.rpc.jsonrpc import Method, method_of
+from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
 from engram.node.storage.store import BlockRef
 from engram.primitives import keys
@@ -39,12 +38,15 @@ class _Included:
 
 
 @dataclass(frozen=True)
-class _TransactionMethods:
+class TransactionMethods:
+    """Transactions and the mempool."""
+
     views: HeadViews
     mempool: Mempool
     render: Renderer
     max_bytes: int
 
+    @rpc_method()
     async def tx_submit(self, raw: bytes) -> dict[str, Any]:
         """Hand a signed transaction to the mempool; refused with the code of the rule that it breaks."""
         tx = await self.views.threads.run(decode, Transaction, raw)
@@ -53,6 +55,7 @@ class _TransactionMethods:
             raise outcome.error
         return {"txid": outcome.txid.hex()}
 
+    @rpc_method()
     async def tx_status(self, txid: bytes) -> dict[str, Any]:
         """How a transaction stands: pending, included, failed, dropped or unknown; with its receipt, or the
         code of what a pending one waits for.
@@ -66,6 +69,7 @@ class _TransactionMethods:
         code = self.mempool.drop_reason(txid)
         return _status("dropped", code) if code else _status("unknown")
 
+    @rpc_method()
     async def tx_get(self, txid: bytes) -> dict[str, Any]:
         """A transaction of the best chain or the mempool: its bytes, and decoded."""
         included = await self.views.threads.run(self._included, txid)
@@ -76,12 +80,14 @@ class _TransactionMethods:
         raw = encode(tx)
         return {**self.render.transaction(tx, len(raw)), "raw": raw.hex(), **status}
 
+    @rpc_method()
     async def tx_estimate(self, kind: int, payload: bytes, sender: str) -> dict[str, Any]:
         """What a payload costs in the next block; refused with its own code where it could not even start."""
         address = self.render.parse_address(sender)
         nonce = self.mempool.next_nonce(address)
         return await self.views.threads.run(self._estimate, kind, payload, address, nonce)
 
+    @rpc_method()
     async def mempool_info(self) -> dict[str, Any]:
         """How much waits, how much may, and the height of the head that all of it was adjusted to."""
         return {
@@ -91,6 +97,7 @@ class _TransactionMethods:
             "max_bytes": self.max_bytes,
         }
 
+    @rpc_method()
     async def mempool_list(self) -> list[dict[str, Any]]:
         """What waits, in the order in which blocks would take it, with the code of what holds it up."""
         hindrances = await self.mempool.hindrances({entry.sender for entry in self.mempool.entries()})
@@ -165,19 +172,3 @@ def _settled_fee(ctx: BlockContext, draft: Transaction, cost: Cost) -> tuple[int
 
 def _status(status: str, code: str = "") -> dict[str, Any]:
     return {"status": status, "code": code, "height": None, "block": None, "receipt": None}
-
-
-def transaction_methods(
-    views: HeadViews, mempool: Mempool, render: Renderer, max_bytes: int
-) -> tuple[Method, ...]:
-    """The methods, bound to a chain and a mempool of `max_bytes`."""
-    methods = _TransactionMethods(views, mempool, render, max_bytes)
-    handlers: tuple[Callable[..., Any], ...] = (
-        methods.tx_submit,
-        methods.tx_status,
-        methods.tx_get,
-        methods.tx_estimate,
-        methods.mempool_info,
-        methods.mempool_list,
-    )
-    return tuple(method_of(handler.__name__, handler) for handler in handlers)

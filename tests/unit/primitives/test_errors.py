@@ -45,11 +45,21 @@ def test_families_tell_the_peers_fault_from_nobodys() -> None:
     assert not issubclass(NotReady, Invalid)
 
 
-def test_a_leaf_that_forgets_its_code_shows_up_beside_its_family() -> None:
-    class Nameless(NotReady):
-        """A leaf without a code."""
+def test_a_code_follows_from_the_name_unless_the_class_says_otherwise() -> None:
+    class DoorIsClosed(NotReady):
+        """Its code is its name."""
 
-    assert Nameless in all_error_codes()["not_ready"]
+    class Renamed(DoorIsClosed):
+        """Clients know it by an older name."""
+
+        code = "door_closed"
+
+    assert (DoorIsClosed.code, Renamed.code, DoorIsClosed().to_json()["code"]) == (
+        "door_is_closed",
+        "door_closed",
+        "door_is_closed",
+    )
+    assert DoorIsClosed in all_error_codes()["door_is_closed"]
 
 
 @pytest.mark.parametrize("error", [ChainError(), Invalid("why")])

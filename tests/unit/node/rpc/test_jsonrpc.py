@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engram.node.rpc import jsonrpc
-from engram.node.rpc.jsonrpc import Dispatcher, method_of, method_table
+from engram.node.rpc.jsonrpc import Dispatcher, method_of, method_table, methods_of, rpc_method
 from engram.statemachine.errors import NonceMismatch
 
 
@@ -38,8 +38,13 @@ async def secret() -> str:
 
 
 METHODS = method_table(
-    (method_of("add", add), method_of("every_kind", every_kind)),
-    (method_of("refuse", refuse), method_of("crash", crash), method_of("secret", secret, admin=True)),
+    (
+        method_of("add", add),
+        method_of("every_kind", every_kind),
+        method_of("refuse", refuse),
+        method_of("crash", crash),
+        method_of("secret", secret, admin=True),
+    )
 )
 
 
@@ -220,4 +225,25 @@ def test_an_annotation_that_json_cannot_carry_is_found_at_start_up(handler: json
 
 def test_two_methods_of_one_name_are_found_at_start_up() -> None:
     with pytest.raises(ValueError, match="two methods are called add"):
-        method_table((method_of("add", add),), (method_of("add", add),))
+        method_table((method_of("add", add), method_of("add", add)))
+
+
+def test_a_method_is_registered_where_it_stands() -> None:
+    class Doors:
+        @rpc_method()
+        async def door_state(self) -> str:
+            """Whether the door is open."""
+            return "open"
+
+        async def not_a_method(self) -> None:
+            """Not marked."""
+
+        @rpc_method(admin=True)
+        async def door_close(self, hard: bool = False) -> None:
+            """Closes the door."""
+
+    found = methods_of(Doors())
+    assert [(method.name, method.admin) for method in found] == [("door_state", False), ("door_close", True)]
+    assert found[1].to_json()["params"] == [
+        {"name": "hard", "type": "boolean", "required": False, "nullable": False}
+    ]

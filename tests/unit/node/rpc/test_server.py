@@ -77,7 +77,7 @@ class Door:
 
 def new_server(hub: EventHub, **settings: Any) -> RpcServer:
     methods = (method_of("ping", ping), method_of("echo", echo), method_of("refuse", refuse))
-    table = method_table(methods, (method_of("stop", stop, admin=True),))
+    table = method_table((*methods, method_of("stop", stop, admin=True)))
     bugs: list[object] = []
     dispatcher = Dispatcher(table, lambda name, error: bugs.append(error))
     defaults: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "token": TOKEN}
