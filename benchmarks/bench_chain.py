@@ -15,7 +15,7 @@ from typing import Final
 from benchmarks.chain import COIN, LATE_MS, FilledChain, easy_spec, key
 from benchmarks.measure import Row, interleaved
 from benchmarks.training_round import AUTHOR, OPENER, TrainingRound
-from engram.consensus.block import Block, block_id
+from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.genesis import Genesis, genesis
 from engram.nn.loss import Score
@@ -180,7 +180,7 @@ def _populated(spec: ChainSpec, addresses: list[Address]) -> Genesis:
     state.put(Supply(issued=(1_000_000 + len(addresses)) * COIN))
     root, nodes = state.commit()
     header = replace(genesis(spec).block.header, state_root=root)
-    return Genesis(Block(header, ()), block_id(header), nodes)
+    return Genesis(Block(header, ()), header.id, nodes)
 
 
 @contextmanager

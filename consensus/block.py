@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Final
 
 from engram.primitives.codec import encode
@@ -41,6 +42,11 @@ class BlockHeader:
     nonce: Annotated[bytes, Size(NONCE_BYTES, NONCE_BYTES)]
     """The miner's free choice; the last bytes of the encoding, so that a search varies a suffix only."""
 
+    @cached_property
+    def id(self) -> Hash:
+        """Id of the header and of its block: the tagged hash of the encoding, nonce included."""
+        return hash_object(Tag.HEADER, self)
+
 
 @dataclass(frozen=True)
 class Block:
@@ -48,11 +54,6 @@ class Block:
 
     header: BlockHeader
     transactions: Annotated[tuple[Transaction, ...], Size(0, MAX_TRANSACTIONS)]
-
-
-def block_id(header: BlockHeader) -> bytes:
-    """32-byte id of a header and of its block: the tagged hash of the encoding, nonce included."""
-    return hash_object(Tag.HEADER, header)
 
 
 def pow_prefix(header: BlockHeader) -> bytes:

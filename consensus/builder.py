@@ -21,7 +21,7 @@ from engram.primitives.types import Address, Hash
 from engram.statemachine.context import BlobReader
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
-from engram.statemachine.transaction import Transaction, txid
+from engram.statemachine.transaction import Transaction
 from engram.statemachine.transition import BlockExecution, TransitionResult
 
 
@@ -71,7 +71,7 @@ def assemble(
         try:
             execution.add(tx, verified=verified)
         except (Invalid, NotReady) as error:
-            skipped[txid(tx)] = error.code
+            skipped[tx.id] = error.code
         else:
             included.append(tx)
     result = execution.finish()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engram.consensus.block import BlockHeader, block_id
+from engram.consensus.block import BlockHeader
 from engram.consensus.chainspec import ChainSpec, active_types, chain_id
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.context import BlobReader, BlockContext
@@ -22,7 +22,7 @@ def block_context(
         rules=spec.rules,
         chain_id=chain_id(spec),
         height=parent.height + 1,
-        parent=block_id(parent),
+        parent=parent.id,
         miner=miner,
         blobs=blobs,
         scorer=scorer,

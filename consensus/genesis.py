@@ -10,7 +10,6 @@ from engram.consensus.block import (
     NONCE_BYTES,
     Block,
     BlockHeader,
-    block_id,
     receipts_root,
     transactions_root,
 )
@@ -59,7 +58,7 @@ def genesis(spec: ChainSpec) -> Genesis:
         state_root=root,
         nonce=bytes(NONCE_BYTES),
     )
-    return Genesis(Block(header, ()), block_id(header), nodes)
+    return Genesis(Block(header, ()), header.id, nodes)
 
 
 class _NoNodes:

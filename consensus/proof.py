@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeVar
 
-from engram.consensus.block import BlockHeader, block_id
+from engram.consensus.block import BlockHeader
 from engram.consensus.chainspec import ChainSpec, check_spec, spec_id
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.difficulty import next_bits
@@ -148,7 +148,7 @@ def verify_bundle(raw: bytes, *, checkpoint: Hash | None = None, min_work: int =
         spec_id=spec_id(bundle.spec),
         genesis=line.genesis,
         since=line.since,
-        head=block_id(head),
+        head=head.id,
         height=head.height,
         timestamp_ms=head.timestamp_ms,
         work=line.work,
@@ -201,7 +201,7 @@ def _linked_to(headers: Sequence[BlockHeader], checkpoint: Hash) -> int:
     """Index of the checkpoint's header; those before it are its ancestors, by their hashes."""
     parent: BlockHeader | None = None
     for index, header in enumerate(headers):
-        name = block_id(header)
+        name = header.id
         if parent is not None:
             _check_link(parent, header)
         if name == checkpoint:
@@ -213,7 +213,7 @@ def _linked_to(headers: Sequence[BlockHeader], checkpoint: Hash) -> int:
 def _check_link(parent: BlockHeader, header: BlockHeader) -> None:
     if header.height != parent.height + 1:
         raise WrongHeight(expected=parent.height + 1, got=header.height)
-    if header.parent != (expected := block_id(parent)):
+    if header.parent != (expected := parent.id):
         raise WrongParent(expected=expected, got=header.parent)
 
 
@@ -227,7 +227,7 @@ def _extended(spec: ChainSpec, trusted: Sequence[BlockHeader], headers: Sequence
         bits = next_bits(spec, parent, grandparent)
         validate_header(spec, header, parent, median_ms, bits, now_ms=header.timestamp_ms)
         recent = [*recent[1 - MEDIAN_BLOCKS :], header]
-        ids.append(block_id(header))
+        ids.append(header.id)
     return ids
 
 

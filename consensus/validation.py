@@ -18,7 +18,6 @@ from engram.consensus.block import (
     HEADER_VERSION,
     Block,
     BlockHeader,
-    block_id,
     receipts_root,
     transactions_root,
 )
@@ -44,7 +43,6 @@ from engram.consensus.errors import (
 from engram.consensus.pow import meets_target, pow_digest
 from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
-from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.smt import NodeReader
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlobReader
@@ -90,7 +88,7 @@ def validate_header(
         raise WrongVersion(expected=HEADER_VERSION, got=header.version)
     if header.height != parent.height + 1:
         raise WrongHeight(expected=parent.height + 1, got=header.height)
-    if header.parent != (parent_id := block_id(parent)):
+    if header.parent != (parent_id := parent.id):
         raise WrongParent(expected=parent_id, got=header.parent)
     if header.timestamp_ms <= median_time_ms:
         raise TimestampTooOld(expected=median_time_ms + 1, got=header.timestamp_ms)
@@ -109,31 +107,39 @@ def check_pow(spec: ChainSpec, header: BlockHeader) -> None:
         raise PowNotMet(expected=target.to_bytes(32, "big"), got=digest)
 
 
-def validate_body(spec: ChainSpec, block: Block, verify_many: VerifyMany) -> frozenset[Hash]:
+def check_transactions_root(block: Block) -> None:
+    """Raises `WrongTransactionsRoot` unless the header commits to exactly these transactions."""
+    root = transactions_root([tx.id for tx in block.transactions])
+    if root != block.header.transactions_root:
+        raise WrongTransactionsRoot(expected=block.header.transactions_root, got=root)
+
+
+def validate_body(
+    spec: ChainSpec, block: Block, verify_many: VerifyMany, *, root_is_checked: bool = False
+) -> frozenset[Hash]:
     """Refuses transactions that are not the header's, or that no state could make valid; returns their ids.
 
     The ids are those of transactions whose signatures hold, as `validate_execution` takes them.
+    `root_is_checked`: `check_transactions_root` has passed for this very block.
 
     Raises `WrongTransactionsRoot` before anything else that depends on the transactions; `UpgradeRequired`
     (`NotReady`) from the height on at which this software lacks a type in force; then `BodyTooLarge`,
     `DuplicateTransaction`, `MalformedTransaction`.
     """
-    encoded = [encode(tx) for tx in block.transactions]
-    txids = [tagged_hash(Tag.TRANSACTION_ID, raw) for raw in encoded]
-    if (root := transactions_root(txids)) != block.header.transactions_root:
-        raise WrongTransactionsRoot(expected=block.header.transactions_root, got=root)
+    if not root_is_checked:
+        check_transactions_root(block)
     ctx = body_context(spec, block.header.height)
     check_upgrades(ctx.active, ctx.height)
-    if (size := sum(map(len, encoded))) > spec.rules.max_body_bytes:
+    if (size := sum(tx.size_bytes for tx in block.transactions)) > spec.rules.max_body_bytes:
         raise BodyTooLarge(expected=spec.rules.max_body_bytes, got=size)
     known: set[Hash] = set()
-    for index, (tx, raw, tx_id) in enumerate(zip(block.transactions, encoded, txids, strict=True)):
-        if tx_id in known:
-            raise DuplicateTransaction(f"transaction {index} stood before", got=tx_id)
-        known.add(tx_id)
+    for index, tx in enumerate(block.transactions):
+        if tx.id in known:
+            raise DuplicateTransaction(f"transaction {index} stood before", got=tx.id)
+        known.add(tx.id)
         try:
-            if len(raw) > spec.rules.max_transaction_bytes:
-                raise TransactionTooLarge(expected=spec.rules.max_transaction_bytes, got=len(raw))
+            if tx.size_bytes > spec.rules.max_transaction_bytes:
+                raise TransactionTooLarge(expected=spec.rules.max_transaction_bytes, got=tx.size_bytes)
             check_transaction(ctx, tx)
         except Invalid as error:
             raise MalformedTransaction(index, error) from error
@@ -183,4 +189,4 @@ def validate_execution(
         raise WrongReceiptsRoot(expected=header.receipts_root, got=root)
     if result.root != header.state_root:
         raise WrongStateRoot(expected=header.state_root, got=result.root)
-    return ExecutedBlock(block_id(header), block, result)
+    return ExecutedBlock(header.id, block, result)

@@ -7,7 +7,6 @@ here means what no honest peer sends.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from engram import __version__
@@ -16,7 +15,7 @@ from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.consensus.errors import UnknownParent
 from engram.node import logs
 from engram.node.chain.chain import Chain, HeadChanges
-from engram.node.chain.headers import HeaderChain
+from engram.node.chain.headers import CheckedBlock, HeaderChain, check_block
 from engram.node.chain.importer import ImportOutcome, ImportStatus
 from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
@@ -24,7 +23,6 @@ from engram.node.errors import BlockRefused, InvalidAncestor, SpecUnsupported
 from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.render import Renderer
-from engram.node.sync.download import check_transactions_root
 from engram.node.sync.headersync import headers_after
 from engram.node.sync.sync import Sync
 from engram.p2p.errors import DialFailed, DisconnectReason, weight_of
@@ -37,19 +35,11 @@ from engram.primitives.codec import decode, encode
 from engram.primitives.errors import ChainError, CodecError, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
-from engram.statemachine.transaction import Transaction
+from engram.statemachine.transaction import decode_transaction
 
 AGENT: Final = f"engram/{__version__}"
 _LIST_BYTES: Final = 16
 """What a block's encoding has beside its header and its transactions, at most."""
-
-
-@dataclass(frozen=True)
-class CheckedBody:
-    """A fetched block whose header, work and transactions root hold."""
-
-    id: bytes
-    block: Block
 
 
 class ChainAdapter:
@@ -111,7 +101,7 @@ class ChainAdapter:
     def transaction_id(self, raw: bytes) -> bytes:
         return tagged_hash(Tag.TRANSACTION_ID, raw)
 
-    async def check_block(self, peer: Peer, raw: bytes) -> CheckedBody:
+    async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
         try:
             return await self._threads.run(self._check_block, raw)
         except NotReady as error:
@@ -121,14 +111,14 @@ class ChainAdapter:
                 self._sync.is_ahead(peer)
             raise
 
-    async def on_block(self, peer: Peer, block: CheckedBody) -> None:
-        _check_answer(await self._chain.import_block(block.block))
+    async def on_block(self, peer: Peer, block: CheckedBlock) -> None:
+        _check_answer(await self._chain.import_block(block))
 
     async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
         wrong: ChainError | None = None
         for raw in transactions:
             try:
-                tx = await self._threads.run(decode, Transaction, raw)
+                tx = await self._threads.run(decode_transaction, raw)
             except CodecError as error:
                 wrong = error
                 continue
@@ -162,7 +152,7 @@ class ChainAdapter:
     def _unknown_transactions(self, txids: Sequence[Hash]) -> list[Hash]:
         return [txid for txid in txids if self._chain.store.find_transaction(txid) is None]
 
-    def _check_block(self, raw: bytes) -> CheckedBody:
+    def _check_block(self, raw: bytes) -> CheckedBlock:
         """Raises `CodecError`, leaves of `InvalidHeader`, `WrongTransactionsRoot`; `UnknownParent`,
         `TimestampAhead`.
         """
@@ -173,9 +163,7 @@ class ChainAdapter:
         if not parent.is_valid:
             raise InvalidAncestor(got=parent.id)
         branch = HeaderChain(self._chain.spec, self._chain.store, parent)
-        [block_id] = branch.extend([block.header], self._clock.now_ms())
-        check_transactions_root(block)
-        return CheckedBody(block_id, block)
+        return check_block(branch.extend(block.header, self._clock.now_ms()), block)
 
 
 class LoggedScores(PeerScores):
@@ -207,7 +195,7 @@ def check_carried(spec: ChainSpec) -> None:
         )
 
 
-async def announce(changes: HeadChanges, mempool: Mempool, peers: PeerManager[CheckedBody]) -> None:
+async def announce(changes: HeadChanges, mempool: Mempool, peers: PeerManager[CheckedBlock]) -> None:
     """Tells peers of every new head and of every transaction that the mempool takes, for ever."""
     end = mempool.listen(lambda entry: peers.gossip.announce_transactions((entry.txid,)))
     try:

@@ -13,6 +13,7 @@ from engram.consensus.genesis import Genesis
 from engram.nn.gemm import FAST, REFERENCE, Engine, is_exact
 from engram.node import logs, metrics
 from engram.node.chain.chain import Chain
+from engram.node.chain.headers import CheckedBlock
 from engram.node.chain.importer import Importer
 from engram.node.chain.recovery import RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
@@ -25,7 +26,7 @@ from engram.node.keystore import load_node_key
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PoolLimits
 from engram.node.mining.mining import Mining, MiningSetup
-from engram.node.peering import ChainAdapter, CheckedBody, LoggedScores
+from engram.node.peering import ChainAdapter, LoggedScores
 from engram.node.rpc.account import AccountMethods
 from engram.node.rpc.chain import ChainMethods
 from engram.node.rpc.events import EventHub
@@ -84,7 +85,7 @@ class Services:
     mempool: Mempool
     mining: Mining
     sync: Sync
-    peers: PeerManager[CheckedBody]
+    peers: PeerManager[CheckedBlock]
     hub: EventHub
     feed: EventFeed
     rpc: RpcServer
@@ -181,7 +182,7 @@ class _Page:
     counts: metrics.Metrics
     chain: Chain
     mempool: Mempool
-    peers: PeerManager[CheckedBody]
+    peers: PeerManager[CheckedBlock]
     status: NodeStatus
     threads: ReaderThreads
 

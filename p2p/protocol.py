@@ -106,8 +106,8 @@ class Peer(Protocol):
         ...
 
 
-class CheckedBlock(Protocol):
-    """A block whose bytes are what its id commits to, and whose header and work hold."""
+class RelayedBlock(Protocol):
+    """A block that may be passed on: its id commits to its bytes, and its header carries its work."""
 
     @property
     def id(self) -> bytes:
@@ -115,7 +115,7 @@ class CheckedBlock(Protocol):
         ...
 
 
-B = TypeVar("B", bound=CheckedBlock)
+B = TypeVar("B", bound=RelayedBlock)
 
 
 class ChainProtocol(Protocol[B]):

@@ -18,7 +18,7 @@ from engram.primitives.keys import PrivateKey, format_address, parse_address
 from engram.primitives.types import Hash
 from engram.statemachine.errors import NonceMismatch
 from engram.statemachine.rules import Rules
-from engram.statemachine.transaction import Transaction, TxPayload, sign, txid
+from engram.statemachine.transaction import Transaction, TxPayload, sign
 from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions.transfer import Transfer
 
@@ -95,7 +95,7 @@ class Wallet:
             for tries_left in reversed(range(_NONCE_TRIES)):
                 nonce = int((await self.account())["next_nonce"])
                 tx = sign(self.key, facts.chain_id, nonce, fee, payload)
-                name, raw = txid(tx), encode(tx)
+                name, raw = tx.id, encode(tx)
                 try:
                     await self._submit(raw)
                     break

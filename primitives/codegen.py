@@ -15,6 +15,7 @@ A generated pair is straight-line code: a field costs a read, a type test and a 
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from functools import cache
@@ -63,7 +64,10 @@ def _compile(cls: type) -> Functions:
     source.write_function(cls, fields)
     source.read_function(fields)
     scope = source.scope
-    exec(compile("\n".join(source.lines), f"<codec of {cls.__qualname__}>", "exec"), scope)
+    name = f"<codec of {cls.__module__}.{cls.__qualname__}>"
+    lines = [f"{line}\n" for line in source.lines]
+    linecache.cache[name] = (sum(map(len, lines)), None, lines, name)  # a traceback shows the line
+    exec(compile("".join(lines), name, "exec"), scope)
     return Functions(scope["write"], scope["read"], len(fields))
 
 

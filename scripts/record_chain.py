@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from engram.consensus import chainspec
-from engram.consensus.block import Block, block_id
+from engram.consensus.block import Block
 from engram.consensus.chainspec import Allocation, ChainSpec, chain_id, dump_spec, local, spec_id
 from engram.consensus.genesis import genesis
 from engram.nn.data import part_bytes
@@ -46,7 +46,7 @@ from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundKind, RoundStatus
 from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.state import State
-from engram.statemachine.transaction import Transaction, TxPayload, txid
+from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transactions import TX_TYPES
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
 from engram.statemachine.transactions.infer import Infer
@@ -120,7 +120,7 @@ class ChainLedger(Ledger):
 
     @property
     def parent(self) -> Hash:  # type: ignore[override]  # likewise
-        return block_id(self.chain.tip)
+        return self.chain.tip.id
 
     @property
     def root(self) -> Hash:  # type: ignore[override]  # likewise
@@ -212,7 +212,7 @@ class Story:
         """Id of the model that the clerk founded."""
         txs = (tx for block in self.chain.blocks for tx in block.transactions)
         founding = next(tx for tx in txs if (tx.sender, tx.kind) == (CLERK.public_key, OpenRound.KIND))
-        return tagged_hash(Tag.MODEL, txid(founding))
+        return tagged_hash(Tag.MODEL, founding.id)
 
     def tell(self) -> list[Block]:
         """The blocks after genesis."""
@@ -284,9 +284,9 @@ def record_story() -> None:
     vector = {
         "about": "Made by scripts/record_chain.py. A replay must give every root in these headers.",
         "spec": json.loads(dump_spec(story.chain.spec)),
-        "genesis": block_id(story.chain.blocks[0].header).hex(),
+        "genesis": story.chain.blocks[0].header.id.hex(),
         "blocks": [
-            {"id": block_id(header).hex(), "state_root": header.state_root.hex(), "raw": encode(block).hex()}
+            {"id": header.id.hex(), "state_root": header.state_root.hex(), "raw": encode(block).hex()}
             for block in blocks
             for header in (block.header,)
         ],

@@ -1,4 +1,4 @@
-"""What a transaction sees of its segment, and how the pure core is handed bytes. No logic."""
+"""What a transaction sees of its block, and how the pure core is handed bytes. No logic."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engram.primitives import keys
-from engram.primitives.codec import encode
 from engram.statemachine.context import BlockContext
 from engram.statemachine.rules import Fees
 from engram.statemachine.state import State
@@ -32,5 +31,5 @@ def minimum_fee(state: State, ctx: BlockContext, tx: Transaction, payload: TxPay
 
     Raises leaves of `Invalid` when no fee would do.
     """
-    cost = replace(payload.cost(state, ctx, keys.address(tx.sender)), size_bytes=len(encode(tx)))
+    cost = replace(payload.cost(state, ctx, keys.address(tx.sender)), size_bytes=tx.size_bytes)
     return fee_of(ctx.rules.fees, cost)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, ClassVar, Protocol
 
 from engram.primitives import keys
-from engram.primitives.codec import encode
+from engram.primitives.codec import decode, encode
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import U16, U64, Address, Hash, PublicKey, Signature, Size
 from engram.statemachine.context import BlockContext
@@ -51,6 +52,25 @@ class Transaction:
     payload: PayloadBytes
     signature: Signature
 
+    @cached_property
+    def id(self) -> Hash:
+        """The txid: it covers every byte, the signature included. Raises `CodecError` for a bad field."""
+        return self._measure()[0]
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Bytes of the encoded transaction. Raises `CodecError` for a bad field."""
+        return self._measure()[1]
+
+    def _measure(self) -> tuple[Hash, int]:
+        """Id and size from one encoding, which is not kept: it would hold the payload a second time."""
+        return self._remember(encode(self))
+
+    def _remember(self, raw: bytes) -> tuple[Hash, int]:
+        known = tagged_hash(Tag.TRANSACTION_ID, raw), len(raw)
+        self.__dict__["id"], self.__dict__["size_bytes"] = known  # both properties are cached there
+        return known
+
     @property
     def unsigned(self) -> UnsignedTransaction:
         """The transaction without its signature."""
@@ -59,7 +79,7 @@ class Transaction:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a transaction takes from its segment, known from declared lengths before anything is computed."""
+    """What a transaction takes from its block, known from declared lengths before anything is computed."""
 
     size_bytes: int = 0
     """Bytes of the encoded transaction; filled in by the caller."""
@@ -123,9 +143,11 @@ def signing_message(tx: Transaction | UnsignedTransaction) -> Hash:
     return tagged_hash(Tag.TRANSACTION_SIGN, encode(unsigned))
 
 
-def txid(tx: Transaction) -> Hash:
-    """The transaction's id. Raises `CodecError` when a field breaks its rule."""
-    return tagged_hash(Tag.TRANSACTION_ID, encode(tx))
+def decode_transaction(raw: bytes) -> Transaction:
+    """The transaction of these bytes, which knows its id and size from them. Raises `CodecError`."""
+    tx = decode(Transaction, raw)
+    tx._remember(raw)
+    return tx
 
 
 def sign(key: keys.PrivateKey, chain_id: int, nonce: int, fee: int, payload: TxPayload) -> Transaction:

@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from engram.primitives import keys
-from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
-from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Address, Hash
 from engram.statemachine import money
 from engram.statemachine.context import BlobReader, BlockContext
@@ -94,25 +92,23 @@ def prepare(
     Raises `TransactionTooLarge`, what `check_transaction` raises, `BadPublicKey`, `BadSignature`,
     `NonceMismatch`, what `payload.cost` raises, `TransactionTooHeavy`, `FeeTooLow`, `InsufficientBalance`.
     """
-    raw = encode(tx)
-    if len(raw) > ctx.rules.max_transaction_bytes:
-        raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=len(raw))
+    if tx.size_bytes > ctx.rules.max_transaction_bytes:
+        raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=tx.size_bytes)
     payload = check_transaction(ctx, tx)
-    tx_id = tagged_hash(Tag.TRANSACTION_ID, raw)
-    if tx_id not in verified:
+    if tx.id not in verified:
         verify_transaction(tx)
     sender = keys.address(tx.sender)
     account = state.account(sender)
     if tx.nonce != account.nonce:
         raise NonceMismatch(expected=account.nonce, got=tx.nonce)
-    cost = replace(payload.cost(state, ctx, sender), size_bytes=len(raw))
+    cost = replace(payload.cost(state, ctx, sender), size_bytes=tx.size_bytes)
     if cost.macs > ctx.rules.max_block_macs:
         raise TransactionTooHeavy(expected=ctx.rules.max_block_macs, got=cost.macs)
     if tx.fee < (least := fee_of(ctx.rules.fees, cost)):
         raise FeeTooLow(expected=least, got=tx.fee)
     if (held := account.balance + cost.brings) < (needed := tx.fee + cost.funds):
         raise InsufficientBalance(expected=needed, got=held)
-    return Prepared(tx_id, tx.fee, sender, payload, cost)
+    return Prepared(tx.id, tx.fee, sender, payload, cost)
 
 
 def apply_transaction(

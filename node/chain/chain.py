@@ -17,6 +17,7 @@ from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.errors import TimestampAhead, UnknownParent
 from engram.consensus.forkchoice import plan_reorg
+from engram.node.chain.headers import CheckedBlock
 from engram.node.chain.importer import Importer, ImportOutcome, ImportStatus
 from engram.node.chain.orphans import Orphan, OrphanPool
 from engram.node.clock import Clock
@@ -71,7 +72,7 @@ class HeadChanges:
 
 @dataclass
 class _Offer:
-    block: Block
+    block: Block | CheckedBlock
     answer: asyncio.Future[ImportOutcome]
 
 
@@ -102,8 +103,10 @@ class Chain:
         self._timer: Timer | None = None
         self._stopped = False
 
-    async def import_block(self, block: Block) -> ImportOutcome:
-        """Judges a block after those offered before it. Raises `ChainStopped` if the writer has ended.
+    async def import_block(self, block: Block | CheckedBlock) -> ImportOutcome:
+        """Judges a block after those offered before it; of a `CheckedBlock`, only what is not checked yet.
+
+        Raises `ChainStopped` if the writer has ended.
 
         A parked block is tried again by itself: when its parent arrives, or when its time has come.
         """
@@ -155,26 +158,32 @@ class Chain:
             await self._moved.wait()
         return self.head
 
-    async def _judge(self, worker: ThreadPoolExecutor, block: Block) -> ImportOutcome:
+    async def _judge(self, worker: ThreadPoolExecutor, block: Block | CheckedBlock) -> ImportOutcome:
         """The verdict on a block, then on the parked blocks above it."""
         first: ImportOutcome | None = None
-        waiting = deque([block])
+        waiting: deque[Block | CheckedBlock] = deque([block])
         while waiting:
             candidate = waiting.popleft()
             answer = await self._import(worker, candidate)
             first = first or answer
             if answer.outcome is ImportStatus.PARKED:
-                self._park(candidate, answer)
+                self._park(_plain(candidate), answer)
             elif answer.outcome is not ImportStatus.DUPLICATE:
                 waiting.extend(child.block for child in self._parked.take_children(answer.block))
         assert first is not None, "the loop runs at least once"
         return first
 
-    async def _import(self, worker: ThreadPoolExecutor, block: Block) -> ImportOutcome:
+    async def _import(self, worker: ThreadPoolExecutor, block: Block | CheckedBlock) -> ImportOutcome:
         """One import in the worker; what it has begun it ends, even if the node is being stopped."""
         began_s = self._clock.monotonic()
         imported = await in_worker(
-            worker, self._importer.import_block, block, self.head, self._clock.now_ms()
+            worker,
+            self._importer.import_block,
+            _plain(block),
+            self.head,
+            self._clock.now_ms(),
+            None,
+            block.header if isinstance(block, CheckedBlock) else None,
         )
         if self._observe is not None:
             self._observe(self._clock.monotonic() - began_s)
@@ -224,3 +233,7 @@ class Chain:
         for offer in unanswered:
             if offer is not None and not offer.answer.done():
                 offer.answer.set_exception(ChainStopped("the chain's writer has ended"))
+
+
+def _plain(block: Block | CheckedBlock) -> Block:
+    return block.block if isinstance(block, CheckedBlock) else block

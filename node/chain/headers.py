@@ -7,15 +7,58 @@ digest.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from engram.consensus.block import BlockHeader, block_id
+from engram.consensus.block import Block, BlockHeader
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.difficulty import next_bits
-from engram.consensus.validation import MEDIAN_BLOCKS, median_time_past, validate_header
+from engram.consensus.validation import (
+    MEDIAN_BLOCKS,
+    check_transactions_root,
+    median_time_past,
+    validate_header,
+)
+from engram.node.errors import ForeignHeaders
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives.types import Hash
+
+
+@dataclass(frozen=True)
+class CheckedHeader:
+    """Says of the header with this id that it follows its parent and carries its work.
+
+    Only `HeaderChain.extend` makes one, so that whoever holds it need not check the header again: what was
+    checked depends on nothing but the header and its ancestors, and on a clock that goes forward.
+    """
+
+    id: Hash
+    total_work: int
+    """Digests that the branch up to this header stands for."""
+
+
+@dataclass(frozen=True)
+class CheckedBlock:
+    """A block with a checked header, and with the transactions that the header commits to.
+
+    Only `check_block` makes one. Signatures and effects of the transactions are not judged yet.
+    """
+
+    header: CheckedHeader
+    block: Block
+
+    @property
+    def id(self) -> Hash:
+        """Id of the block."""
+        return self.header.id
+
+
+def check_block(header: CheckedHeader, block: Block) -> CheckedBlock:
+    """Raises `ForeignHeaders` for the block of another header, `WrongTransactionsRoot` for another body."""
+    if block.header.id != header.id:
+        raise ForeignHeaders("another block than asked for", expected=header.id, got=block.header.id)
+    check_transactions_root(block)
+    return CheckedBlock(header, block)
 
 
 class HeaderChain:
@@ -44,18 +87,13 @@ class HeaderChain:
         """The timestamp that the next header must exceed."""
         return median_time_past([header.timestamp_ms for header in self._recent])
 
-    def extend(self, headers: Sequence[BlockHeader], now_ms: int) -> list[Hash]:
-        """Accepts headers in order and returns their ids. Raises what `validate_header` raises at the first
-        bad one,
-        those before it being accepted."""
-        ids: list[Hash] = []
-        for header in headers:
-            validate_header(self._spec, header, self.tip, self.median_time_ms(), self.next_bits(), now_ms)
-            self._recent.append(header)
-            self.tip_id = block_id(header)
-            self.total_work += work_of_header(header)
-            ids.append(self.tip_id)
-        return ids
+    def extend(self, header: BlockHeader, now_ms: int) -> CheckedHeader:
+        """Accepts the next header. Raises what `validate_header` raises, and stays as it was."""
+        validate_header(self._spec, header, self.tip, self.median_time_ms(), self.next_bits(), now_ms)
+        self._recent.append(header)
+        self.tip_id = header.id
+        self.total_work += work_of_header(header)
+        return CheckedHeader(header.id, self.total_work)
 
 
 def ancestors(store: ChainStore, ref: BlockRef, count: int) -> list[BlockHeader]:

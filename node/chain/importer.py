@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from engram.consensus.block import Block, block_id
+from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.compact import bits_to_target
 from engram.consensus.errors import BadTarget, UnknownParent, WrongTransactionsRoot
 from engram.consensus.forkchoice import ReorgPlan, better, plan_reorg
 from engram.consensus.validation import check_pow, validate_body, validate_execution
-from engram.node.chain.headers import HeaderChain, work_of_header
+from engram.node.chain.headers import CheckedHeader, HeaderChain, work_of_header
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.errors import InvalidAncestor
 from engram.node.storage.batches import (
@@ -99,21 +99,27 @@ class Importer:
         self._max_target = int.from_bytes(spec.max_target, "big")
 
     def import_block(
-        self, block: Block, head: BlockRef, now_ms: int, stored: tuple[BlockLocation, Position] | None = None
+        self,
+        block: Block,
+        head: BlockRef,
+        now_ms: int,
+        stored: tuple[BlockLocation, Position] | None = None,
+        header: CheckedHeader | None = None,
     ) -> Imported:
         """Judges a block and, if it is valid, stores it and moves the best chain to it where it has more
         work.
 
+        `header`: what is known of the header and body of a `CheckedBlock`; they are not checked again.
         `stored`: where its body stands in the block files already and where that record ends, for blocks that
         are read back from there.
         """
-        name = block_id(block.header)
+        name = block.header.id
         known = self._known(name, block)
         if known is not None:
             return Imported(known, head)
         try:
             parent = self._parent(block)
-            ref, execution = self._judge(name, block, parent, now_ms)
+            ref, execution = self._judge(name, block, parent, now_ms, header)
         except UpgradeRequired:
             raise
         except NotReady as error:
@@ -149,18 +155,20 @@ class Importer:
         check_pow(self._spec, block.header)
         raise UnknownParent(expected=block.header.parent)
 
-    def _judge(self, name: Hash, block: Block, parent: BlockRef, now_ms: int) -> tuple[BlockRef, Execution]:
+    def _judge(
+        self, name: Hash, block: Block, parent: BlockRef, now_ms: int, header: CheckedHeader | None
+    ) -> tuple[BlockRef, Execution]:
         """The three stages. Raises `Invalid`, `NotReady`."""
-        branch = HeaderChain(self._spec, self._store, parent)
-        branch.extend([block.header], now_ms)
+        checked = header or HeaderChain(self._spec, self._store, parent).extend(block.header, now_ms)
         hit(FailPoint.IMPORT_AFTER_HEADER)
-        verified = validate_body(self._spec, block, self._verifier.verify)
+        known = header is not None
+        verified = validate_body(self._spec, block, self._verifier.verify, root_is_checked=known)
         hit(FailPoint.IMPORT_AFTER_BODY)
         executed = validate_execution(
             self._spec, self._store, self._store, parent.header, block, self._scorer, verified
         )
         hit(FailPoint.IMPORT_AFTER_EXECUTION)
-        ref = BlockRef(name, block.header, branch.total_work, Verdict.VALID)
+        ref = BlockRef(name, block.header, checked.total_work, Verdict.VALID)
         result = executed.result
         return ref, Execution(result.receipts, result.nodes, result.blobs, result.changes)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engram.consensus.block import Block, block_id
+from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.genesis import Genesis
@@ -36,7 +36,6 @@ from engram.node.storage.store import DATABASE_DIRECTORY, BlockRef, ChainStore
 from engram.primitives import smt
 from engram.primitives.codec import decode
 from engram.primitives.errors import CodecError
-from engram.statemachine.transaction import txid
 
 CHECKED_BLOCKS: Final = 8
 _REMOVED: Final = DATABASE_DIRECTORY + ".removed"
@@ -111,10 +110,10 @@ def check_end(store: ChainStore, blocks: int = CHECKED_BLOCKS) -> BlockRef:
 
 def check_block(store: ChainStore, ref: BlockRef) -> None:
     """Everything that is stored of a block of the best chain is there and belongs together."""
-    if block_id(ref.header) != ref.id or not store.is_canonical(ref):
+    if ref.header.id != ref.id or not store.is_canonical(ref):
         raise CorruptStore(got=f"a header or a best id that is not of block {ref.id.hex()}")
     block = store.get_block(ref)
-    if [receipt.txid for receipt in store.receipts(ref)] != [txid(tx) for tx in block.transactions]:
+    if [receipt.txid for receipt in store.receipts(ref)] != [tx.id for tx in block.transactions]:
         raise CorruptStore(got=f"receipts that are not of block {ref.id.hex()}")
     for entry in store.diff(ref).entries:
         if smt.get(store, ref.state_root, entry.key) != entry.value:

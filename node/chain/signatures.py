@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from engram.primitives.types import Hash
-from engram.statemachine.transaction import Transaction, txid, verify_transaction
+from engram.statemachine.transaction import Transaction, verify_transaction
 
 REMEMBERED: Final = 50_000
 _SLICE: Final = 64
@@ -31,7 +31,7 @@ class SignatureVerifier:
         not.
         """
         with self._lock:
-            fresh = [(tx, name) for tx in transactions if (name := txid(tx)) not in self._known]
+            fresh = [(tx, name) for tx in transactions if (name := tx.id) not in self._known]
         slices = [fresh[start : start + _SLICE] for start in range(0, len(fresh), _SLICE)]
         if len(slices) == 1:
             _verify_slice(slices[0])

@@ -14,7 +14,6 @@ from engram.node.clock import Clock
 from engram.node.mempool.pool import PooledTx
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives import keys
-from engram.primitives.codec import encode
 from engram.primitives.errors import ChainError, Invalid, NotReady
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
@@ -23,7 +22,7 @@ from engram.statemachine.fees import fee_of
 from engram.statemachine.records import Account
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
-from engram.statemachine.transaction import Cost, Transaction, txid
+from engram.statemachine.transaction import Cost, Transaction
 from engram.statemachine.transition import apply_transaction, check_transaction, prepare
 
 
@@ -72,7 +71,7 @@ class Admission:
         One whose nonce lies ahead is priced by bytes alone: what it costs shows when it is next.
         """
         ctx = self._context(head)
-        size = len(encode(tx))
+        size = tx.size_bytes
         self._check_alone(ctx, tx, size)
         state = State(self._store, head.state_root)
         account = state.account(keys.address(tx.sender))
@@ -97,7 +96,7 @@ class Admission:
         trial = state.child()
         trial.put(Account(account.address, account.balance, tx.nonce, account.strikes))
         try:
-            apply_transaction(trial, self._context(head), tx, verified=frozenset({txid(tx)}))
+            apply_transaction(trial, self._context(head), tx, verified=frozenset({tx.id}))
         except (Invalid, NotReady):
             return
 

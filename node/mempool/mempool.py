@@ -34,7 +34,7 @@ from engram.statemachine.errors import (
 )
 from engram.statemachine.records import Account
 from engram.statemachine.scoring import Scorer
-from engram.statemachine.transaction import Transaction, txid
+from engram.statemachine.transaction import Transaction
 
 EXPIRY_S: Final = 3 * 3600.0
 REMEMBERED_DROPS: Final = 10_000
@@ -115,7 +115,7 @@ class Mempool:
         `patient`: one that the state refuses is tried again on the next few heads; for transactions of peers,
         which may be a block ahead.
         """
-        name = txid(tx)
+        name = tx.id
         try:
             entry, macs = await self._admit(name, tx)
         except Refusal as refusal:
@@ -294,7 +294,7 @@ class Mempool:
     ) -> tuple[list[tuple[Hash, Transaction]], list[tuple[Hash, Transaction]]]:
         def listed(refs: Iterable[BlockRef]) -> list[tuple[Hash, Transaction]]:
             blocks = (self._chain.store.get_block(ref) for ref in refs)
-            return [(txid(tx), tx) for block in blocks for tx in block.transactions]
+            return [(tx.id, tx) for block in blocks for tx in block.transactions]
 
         return listed(change.connected), listed(change.disconnected)
 

@@ -32,7 +32,7 @@ from engram.statemachine.records import Model
 from engram.statemachine.rounds.calendar import Phase, span_at
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.scoring import Scorer
-from engram.statemachine.transaction import Transaction, txid
+from engram.statemachine.transaction import Transaction
 
 REFRESH_S: Final = 0.1
 """Transactions that arrive within this time enter the same new template."""
@@ -186,7 +186,7 @@ class Miner:
             bits=branch.next_bits(),
             blobs=self._chain.store,
             scorer=self._scorer,
-            verified=frozenset(txid(tx) for tx in candidates),
+            verified=frozenset(tx.id for tx in candidates),
         )
 
     async def _find(self, miners: ThreadPoolExecutor, template: Template) -> Block | None:

@@ -13,7 +13,6 @@ from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
 from engram.node.storage.store import BlockRef
 from engram.primitives import smt
-from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.statemachine.record import u64
 from engram.statemachine.records import Reservation
@@ -86,7 +85,7 @@ class ChainMethods:
     def _transactions(self, view: HeadView, ref: BlockRef) -> list[dict[str, Any]]:
         pairs = zip(view.store.get_block(ref).transactions, view.store.receipts(ref), strict=True)
         return [
-            {**self.render.transaction(tx, len(encode(tx))), "receipt": self.render.record(receipt)}
+            {**self.render.transaction(tx, tx.size_bytes), "receipt": self.render.record(receipt)}
             for tx, receipt in pairs
         ]
 

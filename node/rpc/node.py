@@ -12,11 +12,11 @@ import psutil
 
 from engram import __version__
 from engram.consensus.chainspec import chain_id, spec_id
+from engram.node.chain.headers import CheckedBlock
 from engram.node.clock import Clock
 from engram.node.config import Config
 from engram.node.mempool.mempool import Mempool
 from engram.node.mining.mining import Mining
-from engram.node.peering import CheckedBody
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import Method, methods_of, rpc_method
 from engram.node.rpc.render import Renderer
@@ -57,7 +57,7 @@ class NodeMethods:
     views: HeadViews
     mempool: Mempool
     mining: Mining
-    peers: PeerManager[CheckedBody]
+    peers: PeerManager[CheckedBlock]
     sync: Sync
     render: Renderer
 

@@ -28,7 +28,7 @@ from engram.statemachine.record import Record
 from engram.statemachine.rounds.calendar import Phase, calendar, due, span_at
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.rules import Rules
-from engram.statemachine.transaction import Transaction, TxPayload, txid
+from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transactions import TX_TYPES, decode_payload
 
 NOBODY: Final = bytes(ADDRESS_BYTES)
@@ -89,7 +89,7 @@ class Renderer:
         """A transaction with its payload decoded, where this software knows its type."""
         cls = TX_TYPES.get(tx.kind)
         return {
-            "txid": txid(tx).hex(),
+            "txid": tx.id.hex(),
             "sender": self.address(address(tx.sender)),
             "public_key": tx.sender.hex(),
             "nonce": tx.nonce,

@@ -14,14 +14,14 @@ from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
 from engram.node.storage.store import BlockRef
 from engram.primitives import keys
-from engram.primitives.codec import decode, encode
+from engram.primitives.codec import encode
 from engram.primitives.types import Address, Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import TransactionTooHeavy, TransactionTooLarge
 from engram.statemachine.fees import fee_of
 from engram.statemachine.receipt import Receipt, Status
 from engram.statemachine.state import State
-from engram.statemachine.transaction import Cost, Transaction
+from engram.statemachine.transaction import Cost, Transaction, decode_transaction
 from engram.statemachine.transition import check_transaction
 
 _MOST_KEY = bytes(32)
@@ -49,7 +49,7 @@ class TransactionMethods:
     @rpc_method()
     async def tx_submit(self, raw: bytes) -> dict[str, Any]:
         """Hand a signed transaction to the mempool; refused with the code of the rule that it breaks."""
-        tx = await self.views.threads.run(decode, Transaction, raw)
+        tx = await self.views.threads.run(decode_transaction, raw)
         outcome = await self.mempool.admit(tx)
         if outcome.error is not None:
             raise outcome.error
@@ -164,9 +164,9 @@ def _cost(state: State, ctx: BlockContext, draft: Transaction, sender: Address) 
 def _settled_fee(ctx: BlockContext, draft: Transaction, cost: Cost) -> tuple[int, int]:
     """The least fee and the size of the transaction that states it: a larger fee may take more bytes."""
     fee = -1
-    size = len(encode(draft))
+    size = draft.size_bytes
     while fee != (fee := fee_of(ctx.rules.fees, replace(cost, size_bytes=size))):
-        size = len(encode(replace(draft, fee=fee)))
+        size = replace(draft, fee=fee).size_bytes
     return fee, size
 
 

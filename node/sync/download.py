@@ -12,19 +12,17 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from engram.consensus.block import Block, block_id, transactions_root
-from engram.consensus.errors import WrongTransactionsRoot
+from engram.consensus.block import Block
+from engram.node.chain.headers import CheckedBlock, CheckedHeader, check_block
 from engram.node.concurrency import ReaderThreads
-from engram.node.errors import BodiesUnavailable, ForeignHeaders
+from engram.node.errors import BodiesUnavailable
 from engram.p2p.protocol import Peer
 from engram.primitives.codec import decode
 from engram.primitives.errors import Invalid, NotReady
-from engram.primitives.types import Hash
-from engram.statemachine.transaction import txid
 
 MIB: Final = 1024 * 1024
 
-Consume = Callable[[Block], Awaitable[None]]
+Consume = Callable[[CheckedBlock], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -42,14 +40,16 @@ class DownloadLimits:
 
 
 class Download:
-    """One run over a list of ids."""
+    """One run over a list of headers."""
 
-    def __init__(self, ids: Sequence[Hash], threads: ReaderThreads, limits: DownloadLimits) -> None:
-        self._ids = ids
+    def __init__(
+        self, headers: Sequence[CheckedHeader], threads: ReaderThreads, limits: DownloadLimits
+    ) -> None:
+        self._headers = headers
         self._threads = threads
         self._limits = limits
-        self._missing = list(range(len(ids)))  # a heap: lowest first
-        self._ready: dict[int, tuple[Block, int]] = {}
+        self._missing = list(range(len(headers)))  # a heap: lowest first
+        self._ready: dict[int, tuple[CheckedBlock, int]] = {}
         self._buffered_bytes = 0
         self._next = 0
         self._peers: dict[Peer, int] = {}
@@ -79,10 +79,10 @@ class Download:
             self._tasks.append(self._group.create_task(self._ask(peer)))
 
     async def _hand_over(self, consume: Consume) -> None:
-        while self._next < len(self._ids):
+        while self._next < len(self._headers):
             while self._next not in self._ready:
                 if not any(self._peers.values()):
-                    raise BodiesUnavailable(expected=self._ids[self._next])
+                    raise BodiesUnavailable(expected=self._headers[self._next].id)
                 await self._wait()
             block, size = self._ready.pop(self._next)
             self._buffered_bytes -= size
@@ -117,9 +117,9 @@ class Download:
 
     async def _fetch(self, peer: Peer, index: int) -> bool:
         """Whether the peer delivered."""
-        expected = self._ids[index]
+        expected = self._headers[index]
         try:
-            raw = await peer.get_block(expected, self._limits.body_s)
+            raw = await peer.get_block(expected.id, self._limits.body_s)
             if raw is None:
                 return False
             block = await self._threads.run(decode_body, raw, expected)
@@ -141,17 +141,6 @@ class Download:
         self._changed = asyncio.Event()
 
 
-def decode_body(raw: bytes, expected: Hash) -> Block:
-    """The block of this id. CPU work. Raises `CodecError`, `ForeignHeaders`, `WrongTransactionsRoot`."""
-    block = decode(Block, raw)
-    if (name := block_id(block.header)) != expected:
-        raise ForeignHeaders("another block than asked for", expected=expected, got=name)
-    check_transactions_root(block)
-    return block
-
-
-def check_transactions_root(block: Block) -> None:
-    """Raises `WrongTransactionsRoot` unless the header commits to exactly these transactions."""
-    root = transactions_root([txid(tx) for tx in block.transactions])
-    if root != block.header.transactions_root:
-        raise WrongTransactionsRoot(expected=block.header.transactions_root, got=root)
+def decode_body(raw: bytes, expected: CheckedHeader) -> CheckedBlock:
+    """The block of this header. CPU work. Raises `CodecError`, `ForeignHeaders`, `WrongTransactionsRoot`."""
+    return check_block(expected, decode(Block, raw))

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from engram.consensus.block import BlockHeader, block_id
+from engram.consensus.block import BlockHeader
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.errors import TimestampAhead
-from engram.node.chain.headers import HeaderChain
+from engram.node.chain.headers import CheckedHeader, HeaderChain
 from engram.node.errors import ForeignHeaders, InvalidAncestor
 from engram.node.storage.schema import HEADER
 from engram.node.storage.store import BlockRef, ChainStore
@@ -61,8 +61,8 @@ class Branch:
     """A peer's headers beyond what is stored, checked one batch after another."""
 
     chain: HeaderChain
-    wanted: list[Hash] = field(default_factory=list)
-    """Ids of headers accepted and not yet taken, lowest first."""
+    wanted: list[CheckedHeader] = field(default_factory=list)
+    """Headers accepted and not yet taken, lowest first."""
     is_complete: bool = False
     """The peer knows no further headers, or the next one is ahead of the clock."""
     ahead_ms: int = 0
@@ -81,7 +81,7 @@ def open_branch(
     known = 0
     base: BlockRef | None = None
     for header in headers:
-        ref = store.find_ref(block_id(header))
+        ref = store.find_ref(header.id)
         if ref is None:
             break
         base, known = ref, known + 1
@@ -113,7 +113,7 @@ def _accept(branch: Branch, headers: Sequence[BlockHeader], now_ms: int, is_last
     branch.is_complete = is_last
     for header in headers:
         try:
-            branch.wanted += branch.chain.extend([header], now_ms)
+            branch.wanted.append(branch.chain.extend(header, now_ms))
         except TimestampAhead:
             branch.is_complete, branch.ahead_ms = True, header.timestamp_ms
             return

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from engram.consensus.block import Block
 from engram.consensus.errors import UnknownParent
 from engram.node import logs
 from engram.node.chain.chain import Chain
+from engram.node.chain.headers import CheckedBlock
 from engram.node.chain.importer import ImportStatus
 from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads, cause_of
@@ -232,7 +232,7 @@ class Sync:
         self._settled.set()
         self._settled = asyncio.Event()
 
-    async def _import(self, block: Block) -> None:
+    async def _import(self, block: CheckedBlock) -> None:
         answer = await self._chain.import_block(block)
         if answer.outcome is ImportStatus.INVALID:
             raise BlockRefused(f"block {answer.block.hex()}: {answer.detail}", got=answer.code)

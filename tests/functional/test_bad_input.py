@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from engram.consensus.block import Block, block_id
+from engram.consensus.block import Block
 from engram.node.client import RpcClient
 from engram.node.errors import RemoteError
 from engram.p2p.errors import DisconnectReason
@@ -99,7 +99,7 @@ async def node(network: NodeNetwork) -> AsyncIterator[Member]:
     await node.take(CHAIN.blocks[1:])
     await node.admit(GOOD)
     yield node
-    assert node.chain.head.id == block_id(CHAIN.tip)
+    assert node.chain.head.id == CHAIN.tip.id
     assert node.waits(GOOD)
     assert len(node.services.mempool) == 1
     await node.mine()
@@ -163,7 +163,7 @@ async def test_a_bad_block_by_a_peer(network: NodeNetwork, node: Member, case: s
         peer = ServedChain(CHAIN.blocks[:1], body=answer)
         manager = await network.serve("peer", peer, "node")
         await network.connected(node)
-        manager.gossip.announce_block(block_id((block if isinstance(block, Block) else BLOCK).header))
+        manager.gossip.announce_block(((block if isinstance(block, Block) else BLOCK).header).id)
         assert await peer.parting() == reason
         await until(lambda: endings(logs))
         assert endings(logs) == [code]
@@ -179,7 +179,7 @@ async def test_a_block_with_a_false_promise_is_its_makers_fault_alone(
     peer.claimed_work = 1
     manager = await network.serve("peer", peer, "node")
     await network.connected(node)
-    manager.gossip.announce_block(block_id(false.header))
+    manager.gossip.announce_block(false.header.id)
     async with RpcClient(node.url) as client:
         await until(lambda: network.count("peer", "node", BlockData))
         assert (await node.chain.import_block(false)).code == f"wrong_{field}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engram.consensus.block import Block, block_id
+from engram.consensus.block import Block
 from engram.consensus.chainspec import Upgrade
 from engram.node.chain.chain import CHANGE_BLOCKS
 from engram.node.errors import ChainStopped, DiskFull
@@ -15,7 +15,6 @@ from engram.node.storage.db import MemoryDatabase
 from engram.node.storage.schema import BlockLocation
 from engram.node.storage.store import ChainStore
 from engram.statemachine.errors import UpgradeRequired
-from engram.statemachine.transaction import txid
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.loop_watchdog import LoopWatchdog
 from tests.support.memory_chain import MemoryChain
@@ -52,7 +51,7 @@ async def test_extending_forking_and_overtaking() -> None:
         assert await node.take(other[0], other[1]) == ["side", "side"]
         assert node.chain.head.id == ids(trunk.blocks)[-1], "equal work: the first seen stays"
         assert await node.take(other[2]) == ["reorged"]
-        assert node.chain.head.id == block_id(other[2].header)
+        assert node.chain.head.id == other[2].header.id
         assert [block for _, block in node.chain.store.canonical()] == ids(branch.blocks)
         assert await node.take(trunk.blocks[2], other[2]) == ["duplicate", "duplicate"]
 
@@ -70,13 +69,13 @@ async def test_transactions_follow_the_best_chain() -> None:
     async with running() as node:
         store = node.chain.store
         await node.take(*trunk.blocks[1:])
-        assert store.find_transaction(txid(left)) is not None
+        assert store.find_transaction(left.id) is not None
         assert await node.take(*branch.blocks[2:]) == ["side", "reorged"]
-        assert store.find_transaction(txid(left)) is None
-        found = store.find_transaction(txid(right))
+        assert store.find_transaction(left.id) is None
+        found = store.find_transaction(right.id)
         assert found is not None
         assert (found.block, found.index) == (ids(branch.blocks)[2], 0)
-        assert store.find_transaction(txid(common)) is not None
+        assert store.find_transaction(common.id) is not None
         assert node.chain.state().account(BOB.address).nonce == 1
         old = store.get_ref(ids(trunk.blocks)[2])
         assert node.chain.state(old).account(ALICE.address).nonce == 2, "old states stay readable"
@@ -87,10 +86,10 @@ async def test_a_block_waits_for_its_parent() -> None:
     blocks = grow(branch, 4)
     async with running() as node:
         assert await node.take(blocks[3], blocks[2], blocks[1]) == ["parked:unknown_parent"] * 3
-        assert node.chain.parked(block_id(blocks[2].header)) == "unknown_parent"
+        assert node.chain.parked(blocks[2].header.id) == "unknown_parent"
         assert await node.take(blocks[0]) == ["extended"]
         assert node.chain.head.id == ids(blocks)[3]
-        assert node.chain.parked(block_id(blocks[2].header)) == ""
+        assert node.chain.parked(blocks[2].header.id) == ""
 
 
 async def test_a_block_waits_for_its_time() -> None:
@@ -139,8 +138,8 @@ async def test_a_wrong_header_is_named_remembered_and_poisons_what_stands_on_it(
     branch = MemoryChain(SPEC)
     good = branch.mine()
     bad = resealed(branch.mine(), **changes)
-    child = resealed(branch.mine(), parent=block_id(bad.header))
-    grandchild = resealed(branch.mine(), parent=block_id(child.header))
+    child = resealed(branch.mine(), parent=bad.header.id)
+    grandchild = resealed(branch.mine(), parent=child.header.id)
     async with running() as node:
         before = dict(node.chain.store.database.iterate())
         assert await node.take(grandchild, child) == ["parked:unknown_parent"] * 2
@@ -151,7 +150,7 @@ async def test_a_wrong_header_is_named_remembered_and_poisons_what_stands_on_it(
             "invalid:invalid_ancestor",
             "invalid:invalid_ancestor",
         ]
-        assert node.chain.head.id == block_id(good.header)
+        assert node.chain.head.id == good.header.id
         assert await node.take(*branch.blocks[2:]) == ["extended"] * 3
         assert (
             before.items()
@@ -170,7 +169,7 @@ async def test_a_verdict_on_proven_work_survives_a_restart_and_others_leave_no_r
         assert len(list(store.database.iterate())) == rows
         await node.take(false_state)
         kept = ChainStore(store.database, store.files)
-        ref = kept.find_ref(block_id(false_state.header))
+        ref = kept.find_ref(false_state.header.id)
         assert ref is not None
         assert (ref.is_valid, ref.code) == (False, "wrong_state_root")
         assert kept.find_block(ref.id) is None
@@ -203,7 +202,7 @@ def random_tree(seed: int) -> tuple[list[Block], MemoryChain]:
             bad = resealed(branch.mine(miner=miner_address(number)), state_root=rng.randbytes(32))
             branch.blocks.pop()
             branch.executed.pop()
-            blocks += [bad, resealed(blocks[-1], parent=block_id(bad.header), height=bad.header.height + 1)]
+            blocks += [bad, resealed(blocks[-1], parent=bad.header.id, height=bad.header.height + 1)]
     best = max(branches, key=lambda branch: branch.height)
     while any(branch.height >= best.height for branch in branches if branch is not best):
         blocks.append(best.mine(miner=miner_address(99)))
@@ -310,7 +309,7 @@ async def test_a_disk_error_stops_the_writer_and_every_caller_hears_of_it() -> N
             assert [type(result) for result in results] == [ChainStopped, ChainStopped]
             with pytest.raises(ChainStopped):
                 await node.chain.import_block(blocks[1])
-            assert node.chain.head.id == block_id(blocks[0].header)
+            assert node.chain.head.id == blocks[0].header.id
 
     with pytest.raises(ExceptionGroup) as caught:
         await scenario()

@@ -3,7 +3,7 @@
 from engram.node.storage.store import BlockRef
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
-from engram.statemachine.transaction import Transaction, txid
+from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
@@ -43,7 +43,7 @@ async def test_a_rival_of_a_template_waits_until_its_block_is_there() -> None:
     async with running() as node:
         await admitted(node, first, rival, after)
         _, skipped = await assembled(node, branch)
-        assert skipped[txid(rival)] == "blob_known"
+        assert skipped[rival.id] == "blob_known"
         assert node.mempool.candidates() == [first], "the template is not put together in vain again"
         assert len(node.mempool) == 3
 
@@ -55,9 +55,9 @@ async def test_a_rival_of_a_template_waits_until_its_block_is_there() -> None:
         await assembled(node, branch)
         await node.take(branch.mine([first]))
         _, skipped = await assembled(node, branch)
-        assert skipped[txid(rival)] == "blob_known"
-        assert node.mempool.get(txid(rival)) is None
-        assert node.mempool.drop_reason(txid(rival)) == "blob_known"
+        assert skipped[rival.id] == "blob_known"
+        assert node.mempool.get(rival.id) is None
+        assert node.mempool.drop_reason(rival.id) == "blob_known"
 
 
 async def test_what_the_head_itself_refuses_is_dropped_at_once() -> None:
@@ -68,7 +68,7 @@ async def test_what_the_head_itself_refuses_is_dropped_at_once() -> None:
         await node.take(branch.mine([branch.sign(ALICE, BROUGHT)]))
         await assembled(node, branch)
         assert len(node.mempool) == 0
-        assert node.mempool.drop_reason(txid(late)) == "blob_known"
+        assert node.mempool.drop_reason(late.id) == "blob_known"
 
 
 async def test_a_node_that_does_not_mine_drops_it_too() -> None:
@@ -80,7 +80,7 @@ async def test_a_node_that_does_not_mine_drops_it_too() -> None:
         await node.take(branch.mine([branch.sign(ALICE, BROUGHT)]))
         while len(node.mempool):
             await settled()
-        assert node.mempool.drop_reason(txid(late)) == "blob_known"
+        assert node.mempool.drop_reason(late.id) == "blob_known"
         assert node.mempool.next_nonce(BOB.address) == 0
         await admitted(node, branch.sign(BOB, Transfer(CAROL.address, 1)))
 
@@ -90,5 +90,5 @@ async def test_what_finds_no_room_is_tried_again_on_the_same_head() -> None:
     tx = branch.sign(ALICE, Transfer(BOB.address, 1))
     async with running() as node:
         await admitted(node, tx)
-        await node.mempool.leave_out(node.chain.head, {txid(tx): "block_macs_exceeded"})
+        await node.mempool.leave_out(node.chain.head, {tx.id: "block_macs_exceeded"})
         assert node.mempool.candidates() == [tx]

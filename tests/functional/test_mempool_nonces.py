@@ -8,7 +8,7 @@ import pytest
 from engram.node.mempool.admission import Admission, Checked
 from engram.node.storage.store import BlockRef
 from engram.primitives.types import Hash
-from engram.statemachine.transaction import Transaction, txid
+from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import COIN, MemoryChain
 from tests.support.node_chain import ALICE, BOB, SPEC, running, settled
@@ -40,12 +40,12 @@ async def test_an_entry_keeps_its_place_while_it_is_priced_again(monkeypatch: py
     async with running() as node:
         assert (await node.mempool.admit(first)).accepted
         assert (await node.mempool.admit(second)).accepted, "priced by bytes alone: it is not next"
-        gate.held = txid(second)
+        gate.held = second.id
         try:
             await node.take(branch.mine([first]))
             while not gate.reached.is_set():
                 await settled()
-            assert node.mempool.get(txid(second)) is second
+            assert node.mempool.get(second.id) is second
             assert node.mempool.next_nonce(ALICE.address) == 2
         finally:
             gate.open.set()
@@ -62,14 +62,14 @@ async def test_what_waits_in_vain_says_why() -> None:
     async with running() as node:
         for tx in (costly, first):
             assert (await node.mempool.admit(tx)).accepted
-        assert await node.mempool.hindrances([ALICE.address]) == {txid(costly): "nonce_mismatch"}
+        assert await node.mempool.hindrances([ALICE.address]) == {costly.id: "nonce_mismatch"}
         assert (await node.mempool.admit(second)).accepted
         assert await node.mempool.hindrances([ALICE.address]) == {}
         elsewhere = branch.sign(ALICE, Transfer(BOB.address, half + COIN), nonce=0)
         await node.take(branch.mine([elsewhere]))
-        while node.mempool.get(txid(first)) is not None or any(
+        while node.mempool.get(first.id) is not None or any(
             entry.tentative for entry in node.mempool.entries()[:1]
         ):
             await settled()
-        assert node.mempool.get(txid(second)) is second, "not given up for what stands behind it"
-        assert await node.mempool.hindrances([ALICE.address]) == {txid(costly): "insufficient_balance"}
+        assert node.mempool.get(second.id) is second, "not given up for what stands behind it"
+        assert await node.mempool.hindrances([ALICE.address]) == {costly.id: "insufficient_balance"}

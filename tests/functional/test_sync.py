@@ -9,7 +9,6 @@ import pytest
 from engram.node.clock import FakeClock
 from engram.p2p.messages import GetBlock, GetHeaders
 from engram.primitives.types import Hash
-from engram.statemachine.transaction import txid
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain, search
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, fork, ids, paying_chain
@@ -97,7 +96,7 @@ async def test_new_blocks_and_transactions_pass_once(network: NodeNetwork) -> No
         await member.follow(right)
         assert member.chain.state().account(BOB.address).balance == PURSE + 5
     await until(lambda: not any(member.waits(payment) for member in members))
-    assert [network.asked(name, txid(payment)) for name in ("left", "middle", "right")] == [0, 1, 1]
+    assert [network.asked(name, payment.id) for name in ("left", "middle", "right")] == [0, 1, 1]
     assert [network.asked(name, mined[0]) for name in ("left", "middle", "right")] == [1, 1, 0]
 
 
@@ -130,7 +129,7 @@ async def test_a_partition_heals_to_the_heavier_branch(network: NodeNetwork) -> 
     await until(lambda: north.waits(lost) and south.waits(lost))
     await south.mine()
     await north.follow(south)
-    assert north.chain.store.find_transaction(txid(lost)) is not None
+    assert north.chain.store.find_transaction(lost.id) is not None
     assert north.chain.state().account(BOB.address).balance == PURSE + 7
 
 

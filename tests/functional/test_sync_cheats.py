@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engram.consensus.block import Block, block_id
+from engram.consensus.block import Block
 from engram.node.clock import FakeClock
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.messages import GetBlock, Headers
@@ -68,9 +68,9 @@ async def test_a_single_block_without_work_is_refused(network: NodeNetwork, chai
     await network.connected(node)
     lazy = Block(without_work(chain.blocks[6].header), chain.blocks[6].transactions)
     served.blocks = [*chain.blocks[:1], lazy]
-    manager.gossip.announce_block(block_id(lazy.header))
+    manager.gossip.announce_block(lazy.header.id)
     assert await served.parting() == DisconnectReason.INVALID_DATA
-    assert node.chain.parked(block_id(lazy.header)) == ""
+    assert node.chain.parked(lazy.header.id) == ""
     await node.mine()
 
 
@@ -80,7 +80,7 @@ async def test_a_chain_whose_execution_is_false_is_refused(network: NodeNetwork,
     false = replace(false, nonce=search(SPEC, false))
     follower = fork(chain, 2)
     follower.blocks.append(Block(false, chain.blocks[3].transactions))
-    template = replace(chain.blocks[4].header, parent=block_id(false))
+    template = replace(chain.blocks[4].header, parent=false.id)
     follower.blocks.append(
         Block(replace(template, nonce=search(SPEC, template)), chain.blocks[4].transactions)
     )
@@ -97,7 +97,7 @@ async def body_of_another(chain: MemoryChain, name: Hash) -> bytes | None:
 
 
 async def body_with_more(chain: MemoryChain, name: Hash) -> bytes | None:
-    block = next(block for block in chain.blocks if block_id(block.header) == name)
+    block = next(block for block in chain.blocks if block.header.id == name)
     return encode(Block(block.header, (*block.transactions, chain.sign(ALICE, Transfer(BOB.address, 1)))))
 
 

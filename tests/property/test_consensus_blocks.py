@@ -16,7 +16,7 @@ from engram.primitives.codec import decode, encode
 from engram.primitives.errors import FAMILIES, ChainError, InvalidBody, InvalidHeader
 from engram.statemachine.content import blob_id
 from engram.statemachine.receipt import Status
-from engram.statemachine.transaction import Transaction, TxPayload, txid
+from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.transfer import Transfer
@@ -82,7 +82,7 @@ def test_a_validator_accepts_what_a_builder_makes(wishes: list[list[Wish]]) -> N
         block = template.seal(search(chain.spec, template.header))
         executed = chain.take(decode(Block, encode(block)))
         assert executed.result == template.result
-        assert {txid(tx) for tx in block.transactions} | template.skipped.keys() == {txid(tx) for tx in txs}
+        assert {tx.id for tx in block.transactions} | template.skipped.keys() == {tx.id for tx in txs}
         assert all(code for code in template.skipped.values())
         assert all(
             bool(receipt.code) == (receipt.status == Status.FAILED) for receipt in executed.result.receipts
@@ -171,7 +171,7 @@ def test_new_proof_of_work_does_not_help(name: str, by: int) -> None:
 
 def with_body(good: Block, txs: tuple[Transaction, ...]) -> Block:
     """The block with other transactions and the root of those."""
-    root = transactions_root([txid(tx) for tx in txs])
+    root = transactions_root([tx.id for tx in txs])
     return Block(replace(good.header, transactions_root=root), txs)
 
 

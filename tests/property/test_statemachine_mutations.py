@@ -22,7 +22,7 @@ from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError, Invalid, NotReady
 from engram.statemachine.records import Supply
 from engram.statemachine.state import State
-from engram.statemachine.transaction import Transaction, txid
+from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions import reveal_update as reveals
 from engram.statemachine.transition import apply_transaction
@@ -126,7 +126,7 @@ def bent_forms(bender: Bender, tx: Transaction) -> Iterator[Transaction]:
 def outcome(chain: MemoryChain, tx: Transaction) -> str:
     """Code of the refusal or the failure; empty if it was applied."""
     state = with_purse(State(chain, chain.tip.state_root), tx.sender)
-    known = frozenset({txid(tx)})
+    known = frozenset({tx.id})
     try:
         after, receipt, _ = apply_transaction(state, chain.next_context(), tx, verified=known)
     except (Invalid, NotReady) as error:

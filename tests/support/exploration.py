@@ -25,7 +25,7 @@ from engram.statemachine.records import Supply
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
-from engram.statemachine.transaction import Transaction, TxPayload, txid
+from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transition import BlockExecution, apply_transaction
 from engram.statemachine.upgrades import FROM_GENESIS
 from tests.support.conservation import coins_held
@@ -92,7 +92,7 @@ class World:
         nonce = state.account(move.actor.address).nonce
         sender, kind = move.actor.public_key, move.payload.KIND
         tx = Transaction(CHAIN_ID, sender, nonce, FEE, kind, move.encoded, NO_SIGNATURE)
-        known = frozenset({txid(tx)})
+        known = frozenset({tx.id})
         try:
             after, receipt, _ = apply_transaction(state, self.ctx(height), tx, verified=known)
         except Invalid:

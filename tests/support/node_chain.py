@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engram.consensus.block import NONCE_BYTES, Block, BlockHeader, block_id, pow_prefix
+from engram.consensus.block import NONCE_BYTES, Block, BlockHeader, pow_prefix
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.compact import bits_to_target
 from engram.consensus.genesis import genesis
@@ -165,7 +165,7 @@ def paying_chain(blocks: int, *, miner: bytes = bytes(20)) -> MemoryChain:
 
 def ids(blocks: Sequence[Block]) -> list[Hash]:
     """Ids of blocks."""
-    return [block_id(block.header) for block in blocks]
+    return [block.header.id for block in blocks]
 
 
 def miner_address(number: int) -> bytes:

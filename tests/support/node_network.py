@@ -25,11 +25,11 @@ from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.p2p.memory import MemoryNetwork
 from engram.p2p.messages import Message
-from engram.p2p.protocol import CheckedBlock
+from engram.p2p.protocol import RelayedBlock
 from engram.p2p.scores import PeerScores
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Hash
-from engram.statemachine.transaction import Transaction, txid
+from engram.statemachine.transaction import Transaction
 from tests.support.node_chain import CAROL, SPEC, reach
 from tests.support.p2p_chain import WAIT_S
 from tests.support.recorded_links import RecordedTransport, Said
@@ -79,7 +79,7 @@ class Member:
 
     def waits(self, tx: Transaction) -> bool:
         """Whether the transaction is in its mempool."""
-        return self.services.mempool.get(txid(tx)) is not None
+        return self.services.mempool.get(tx.id) is not None
 
     async def admit(self, tx: Transaction) -> None:
         """Takes a transaction in as from RPC."""
@@ -167,9 +167,9 @@ class NodeNetwork:
         """Returns once the node has so many sessions."""
         await until(lambda: len(member.peers) >= sessions)
 
-    async def serve(self, name: str, chain: ServedChain, *peers: str) -> PeerManager[CheckedBlock]:
+    async def serve(self, name: str, chain: ServedChain, *peers: str) -> PeerManager[RelayedBlock]:
         """A peer that serves blocks of its own to those it dials or is dialled by."""
-        manager: PeerManager[CheckedBlock] = PeerManager(
+        manager: PeerManager[RelayedBlock] = PeerManager(
             PeerConfig(name, PORT, tuple(PeerAddress(peer, PORT) for peer in peers)),
             chain,
             RecordedTransport(self.network, name, self.said),

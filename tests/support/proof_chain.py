@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engram.consensus.block import NONCE_BYTES, BlockHeader, block_id
+from engram.consensus.block import NONCE_BYTES, BlockHeader
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.difficulty import next_bits
 from engram.consensus.genesis import NOBODY, genesis
@@ -153,7 +153,7 @@ def mined(spec: ChainSpec, line: list[BlockHeader], **fields: object) -> BlockHe
     header = BlockHeader(
         version=1,
         height=parent.height + 1,
-        parent=block_id(parent),
+        parent=parent.id,
         timestamp_ms=parent.timestamp_ms + spec.block_time_ms,
         target=next_bits(spec, parent, grandparent),
         miner=NOBODY,

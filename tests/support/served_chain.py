@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from engram.consensus.block import Block, block_id
+from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.node.chain.headers import work_of_header
 from engram.p2p.errors import DisconnectReason
-from engram.p2p.protocol import CheckedBlock, HeadSummary, Identity, Peer
+from engram.p2p.protocol import HeadSummary, Identity, Peer, RelayedBlock
 from engram.primitives.codec import encode
 from engram.primitives.errors import NotReady
 from engram.primitives.hashing import Tag, tagged_hash
@@ -51,16 +51,16 @@ class ServedChain:
 
     @property
     def identity(self) -> Identity:
-        return Identity(chain_id(self.spec), block_id(self.blocks[0].header), "served/1")
+        return Identity(chain_id(self.spec), self.blocks[0].header.id, "served/1")
 
     @property
     def head(self) -> HeadSummary:
         header = self.blocks[-1].header
         work = sum(work_of_header(block.header) for block in self.blocks)
-        return HeadSummary(header.height, block_id(header), self.claimed_work or work)
+        return HeadSummary(header.height, header.id, self.claimed_work or work)
 
     async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
-        names = [block_id(block.header) for block in self.blocks]
+        names = [block.header.id for block in self.blocks]
         start = max((names.index(name) for name in locator if name in names), default=0)
         return [encode(block.header) for block in self.blocks[start + 1 :][:limit]]
 
@@ -71,7 +71,7 @@ class ServedChain:
 
     def found(self, name: Hash) -> bytes | None:
         """The bytes of a block that it has."""
-        return next((encode(block) for block in self.blocks if block_id(block.header) == name), None)
+        return next((encode(block) for block in self.blocks if block.header.id == name), None)
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
         return self.transactions.get(txid)
@@ -91,10 +91,10 @@ class ServedChain:
     def transaction_id(self, raw: bytes) -> bytes:
         return bytes(32)
 
-    async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
+    async def check_block(self, peer: Peer, raw: bytes) -> RelayedBlock:
         raise NotReady("it wants no blocks")
 
-    async def on_block(self, peer: Peer, block: CheckedBlock) -> None:
+    async def on_block(self, peer: Peer, block: RelayedBlock) -> None:
         raise NotReady("it wants no blocks")
 
     async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:

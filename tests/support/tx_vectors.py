@@ -22,7 +22,7 @@ from engram.statemachine.records import Maturing, Supply
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundKind
 from engram.statemachine.rules import Rules
-from engram.statemachine.transaction import Transaction, signing_message, txid
+from engram.statemachine.transaction import Transaction, signing_message
 from engram.statemachine.transactions import TX_TYPES, decode_payload
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
 from engram.statemachine.transactions.infer import Infer
@@ -92,7 +92,7 @@ def _transaction(tx: Transaction) -> Case:
         "type": TX_TYPES[tx.kind].NAME,
         "bytes": encode(tx).hex(),
         "signing_message": signing_message(tx).hex(),
-        "txid": txid(tx).hex(),
+        "txid": tx.id.hex(),
         "payload": to_json(decode_payload(tx)),
     }
 

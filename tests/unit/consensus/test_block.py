@@ -2,7 +2,7 @@
 
 import pytest
 
-from engram.consensus.block import Block, BlockHeader, block_id, pow_prefix, receipts_root, transactions_root
+from engram.consensus.block import Block, BlockHeader, pow_prefix, receipts_root, transactions_root
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError, OutOfRange
 from engram.primitives.hashing import Tag, tagged_hash
@@ -33,8 +33,8 @@ def test_the_nonce_is_a_suffix(height: int) -> None:
 
 
 def test_the_id_is_the_tagged_hash_of_the_bytes() -> None:
-    assert block_id(header()) == tagged_hash(Tag.HEADER, encode(header()))
-    assert block_id(header()) != block_id(header(b"\x00" * 7 + b"\x01"))
+    assert header().id == tagged_hash(Tag.HEADER, encode(header()))
+    assert header().id != (header(b"\x00" * 7 + b"\x01")).id
 
 
 def test_a_nonce_has_eight_bytes() -> None:

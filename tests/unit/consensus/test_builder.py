@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from engram.consensus.block import block_id, pow_prefix
+from engram.consensus.block import pow_prefix
 from engram.primitives.codec import encode
 from engram.statemachine.record import u32, u64
 from engram.statemachine.records import Maturing, RecentBlock, Supply
-from engram.statemachine.transaction import txid
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import COIN, MemoryChain, easy_spec, key
@@ -34,7 +33,7 @@ def test_an_empty_block_still_pays_its_miner(chain: MemoryChain) -> None:
 def test_the_next_block_remembers_its_parent(chain: MemoryChain) -> None:
     first = chain.mine()
     chain.mine()
-    assert chain.state.get(RecentBlock, u32(1)) == RecentBlock(1, 1, block_id(first.header))
+    assert chain.state.get(RecentBlock, u32(1)) == RecentBlock(1, 1, first.header.id)
 
 
 def test_candidates_are_tried_in_their_order(chain: MemoryChain) -> None:
@@ -42,7 +41,7 @@ def test_candidates_are_tried_in_their_order(chain: MemoryChain) -> None:
     assert list(chain.template(txs).transactions) == txs
     late_first = chain.template([txs[1], txs[0], txs[2]])
     assert list(late_first.transactions) == [txs[0], txs[2]]
-    assert late_first.skipped == {txid(txs[1]): "nonce_mismatch"}
+    assert late_first.skipped == {txs[1].id: "nonce_mismatch"}
 
 
 def test_each_skipped_candidate_keeps_its_code(chain: MemoryChain) -> None:
@@ -55,7 +54,7 @@ def test_each_skipped_candidate_keeps_its_code(chain: MemoryChain) -> None:
         "amount_zero": chain.sign(ALICE, Transfer(BOB.address, 0)),
     }
     template = chain.template([*cases.values(), good, good])
-    assert template.skipped == {txid(tx): code for code, tx in cases.items()} | {txid(good): "nonce_mismatch"}
+    assert template.skipped == {tx.id: code for code, tx in cases.items()} | {good.id: "nonce_mismatch"}
     assert template.transactions == (good,)
 
 
@@ -66,7 +65,7 @@ def test_a_block_without_room_for_one_takes_the_next(chain: MemoryChain) -> None
     chunk = PublishChunk(bytes(32), 2 * size, 0, bytes(size))
     big = [chain.sign(sender, chunk, fee=COIN) for sender in (ALICE, BOB)]
     small = chain.sign(ALICE, PAY, nonce=1)
-    assert chain.template([*big, small]).skipped == {txid(big[1]): "block_bytes_exceeded"}
+    assert chain.template([*big, small]).skipped == {big[1].id: "block_bytes_exceeded"}
     assert chain.mine([*big, small]).transactions == (big[0], small)
 
 

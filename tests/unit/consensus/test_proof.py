@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engram.consensus.block import BlockHeader, block_id
+from engram.consensus.block import BlockHeader
 from engram.consensus.chainspec import Upgrade, spec_id
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.errors import (
@@ -56,7 +56,7 @@ LINE = mined_line(SPEC, BLOCKS, TREE.root)
 BUNDLE = bundle_of(LINE, TREE)
 RAW = seal_bundle(BUNDLE)
 GENESIS = genesis(SPEC).id
-IDS = [block_id(header) for header in LINE]
+IDS = [header.id for header in LINE]
 
 
 def work(headers: list[BlockHeader]) -> int:

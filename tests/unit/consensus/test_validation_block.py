@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from engram.consensus.block import Block, BlockHeader, block_id, transactions_root
+from engram.consensus.block import Block, BlockHeader, transactions_root
 from engram.consensus.chainspec import ChainSpec, Upgrade
 from engram.consensus.errors import (
     BodyTooLarge,
@@ -19,7 +19,7 @@ from engram.consensus.errors import (
 from engram.consensus.validation import validate_body, validate_execution
 from engram.primitives.errors import BadSignature, ChainError, InvalidBody, InvalidExecution, NotReady
 from engram.statemachine.errors import UpgradeRequired
-from engram.statemachine.transaction import Transaction, txid
+from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain, easy_spec, key, verify_each
 
@@ -35,7 +35,7 @@ def chain() -> MemoryChain:
 
 def body_of(chain: MemoryChain, *txs: Transaction) -> Block:
     """A block of exactly these transactions; only its transactions root is right."""
-    header = replace(chain.template().header, transactions_root=transactions_root([txid(tx) for tx in txs]))
+    header = replace(chain.template().header, transactions_root=transactions_root([tx.id for tx in txs]))
     return Block(header, txs)
 
 
@@ -51,7 +51,7 @@ def test_a_good_body_names_its_verified_transactions(chain: MemoryChain) -> None
     txs = [chain.sign(ALICE, PAY, nonce=nonce) for nonce in range(3)]
     seen: list[Transaction] = []
     verified = validate_body(SPEC, body_of(chain, *txs), seen.extend)
-    assert verified == {txid(tx) for tx in txs}
+    assert verified == {tx.id for tx in txs}
     assert seen == txs
 
 
@@ -130,7 +130,7 @@ def test_software_without_a_type_stops_at_its_height_by_name() -> None:
 def test_execution_returns_what_a_store_keeps(chain: MemoryChain) -> None:
     block = chain.mine([chain.sign(ALICE, PAY)])
     executed = chain.executed[-1]
-    assert executed.id == block_id(block.header)
+    assert executed.id == block.header.id
     assert executed.block == block
     assert executed.result.root == block.header.state_root
     assert chain.state.account(BOB.address).balance == 1000 * 10**8 + 5
@@ -154,7 +154,7 @@ def test_a_transaction_that_the_state_does_not_allow(chain: MemoryChain) -> None
     early = chain.sign(ALICE, PAY, nonce=1)
     with pytest.raises(TransactionNotIncludable) as caught:
         validate_execution(
-            SPEC, chain, chain, chain.tip, body_of(chain, early), chain.scorer, frozenset({txid(early)})
+            SPEC, chain, chain, chain.tip, body_of(chain, early), chain.scorer, frozenset({early.id})
         )
     assert (caught.value.index, caught.value.got) == (0, "nonce_mismatch")
     assert isinstance(caught.value, InvalidExecution)

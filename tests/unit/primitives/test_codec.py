@@ -1,6 +1,7 @@
 """Canonical bytes: what a value's one encoding is, and every way in which other bytes are refused."""
 
 import dataclasses
+import traceback
 import tracemalloc
 from typing import Any
 
@@ -18,6 +19,7 @@ from engram.primitives.errors import (
     WrongArity,
     WrongType,
 )
+from engram.statemachine.transactions.transfer import Transfer
 from tests.support.codec_samples import (
     ENVELOPE,
     EVERYTHING,
@@ -266,3 +268,11 @@ def test_a_bomb_is_refused_without_memory_for_it(bomb: bytes) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 2 * len(bomb)
+
+
+def test_a_traceback_shows_the_generated_line_that_failed() -> None:
+    with pytest.raises(CodecError) as raised:
+        encode(Transfer(bytes(20), -1))
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "<codec of engram.statemachine.transactions.transfer.Transfer>" in shown
+    assert "refuse_int(v" in shown

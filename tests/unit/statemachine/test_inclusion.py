@@ -9,7 +9,7 @@ from engram.primitives.codec import encode
 from engram.primitives.errors import BadPublicKey, BadSignature, CodecError, Invalid
 from engram.statemachine import errors
 from engram.statemachine.rules import Rules
-from engram.statemachine.transaction import Transaction, sign, signing_message, txid, verify_transaction
+from engram.statemachine.transaction import Transaction, sign, signing_message, verify_transaction
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.transfer import Transfer
 from engram.statemachine.transition import apply_transaction, prepare
@@ -68,9 +68,9 @@ def test_a_key_that_can_sign_nothing(ledger: Ledger, good: Transaction) -> None:
 
 def test_known_good_signatures_are_not_checked_again(ledger: Ledger, good: Transaction) -> None:
     forged = replace(good, signature=bytes(64))
-    assert prepare(ledger.state, ledger.ctx, forged, verified=frozenset({txid(forged)})).txid == txid(forged)
+    assert prepare(ledger.state, ledger.ctx, forged, verified=frozenset({forged.id})).txid == forged.id
     with pytest.raises(BadSignature):
-        prepare(ledger.state, ledger.ctx, forged, verified=frozenset({txid(good)}))
+        prepare(ledger.state, ledger.ctx, forged, verified=frozenset({good.id}))
 
 
 def test_another_chain(ledger: Ledger, good: Transaction) -> None:

@@ -14,7 +14,7 @@ from engram.statemachine.record import u32, u64
 from engram.statemachine.records import Maturing, RecentBlock, Reservation, Supply
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
-from engram.statemachine.transaction import Cost, Outcome, TxPayload, txid
+from engram.statemachine.transaction import Cost, Outcome, TxPayload
 from engram.statemachine.transactions import TX_TYPES
 from engram.statemachine.transactions.transfer import Transfer
 from engram.statemachine.transition import apply_transaction
@@ -77,11 +77,11 @@ def test_a_success_pays_its_fee_and_uses_its_nonce(ledger: Ledger) -> None:
     tx = ledger.pay(ALICE, Probe())
     result = ledger.block(tx)
     receipt = result.receipts[0]
-    assert (receipt.txid, receipt.status, receipt.code, receipt.fee) == (txid(tx), Status.OK, "", tx.fee)
+    assert (receipt.txid, receipt.status, receipt.code, receipt.fee) == (tx.id, Status.OK, "", tx.fee)
     assert receipt.events == (Event("probed", ALICE.address),)
     account = ledger.state.account(ALICE.address)
     assert (account.balance, account.nonce) == (START - tx.fee - 1_000, 1)
-    assert result.blobs == {txid(tx): b"bytes"}
+    assert result.blobs == {tx.id: b"bytes"}
 
 
 def test_a_raised_failure_keeps_fee_and_nonce_only(ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ from engram.statemachine.receipt import Receipt
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State, parse_record, record_path
-from engram.statemachine.transaction import Transaction, signing_message, txid
+from engram.statemachine.transaction import Transaction, signing_message
 from engram.statemachine.transactions import TX_TYPES, decode_payload
 from engram.statemachine.upgrades import FROM_GENESIS
 from tests.support.ledger import Blobs, executed
@@ -77,7 +77,7 @@ def test_transactions(name: str) -> None:
         for each in case["transactions"]:
             tx = decode(Transaction, bytes.fromhex(each["bytes"]))
             assert signing_message(tx).hex() == each["signing_message"]
-            assert txid(tx).hex() == each["txid"]
+            assert tx.id.hex() == each["txid"]
             payload = decode_payload(tx)
             assert to_json(payload) == each["payload"]
             assert encode(from_json(TX_TYPES[tx.kind], each["payload"])) == tx.payload

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from engram.consensus.block import Block, block_id
+from engram.consensus.block import Block
 from engram.node.chain.orphans import Orphan, OrphanPool, memory_of
 from engram.primitives.types import Hash
 from engram.statemachine.transactions.transfer import Transfer
@@ -11,11 +11,11 @@ from tests.support.node_chain import ALICE, BOB, SPEC
 
 CHAIN = MemoryChain(SPEC)
 BLOCKS = [CHAIN.mine([CHAIN.sign(ALICE, Transfer(BOB.address, 1))]) for _ in range(4)]
-IDS = [block_id(block.header) for block in BLOCKS]
+IDS = [block.header.id for block in BLOCKS]
 
 
 def parked(block: Block, due_ms: int = 0) -> Orphan:
-    return Orphan(block_id(block.header), block, "why", due_ms)
+    return Orphan(block.header.id, block, "why", due_ms)
 
 
 def held(blocks: OrphanPool) -> list[Hash]:

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from engram.node.errors import AlreadyPooled, NonceGap, PoolFull, Refused, ReplacementFee, SenderLimit
 from engram.node.mempool.pool import Pool, PooledTx, PoolLimits
 from engram.statemachine.errors import NonceMismatch
-from engram.statemachine.transaction import Transaction, txid
+from engram.statemachine.transaction import Transaction
 
 LIMITS = PoolLimits(max_bytes=8_000, sender_transactions=4, sender_bytes=3_000, nonce_window=6)
 
 
 def entry(sender: int, nonce: int, fee: int, size: int = 300, price: int = 100) -> PooledTx:
     tx = Transaction(1, bytes([sender]) * 32, nonce, fee, 1, size.to_bytes(2, "big"), bytes(64))
-    return PooledTx(tx, txid(tx), bytes([sender]) * 20, size, price)
+    return PooledTx(tx, tx.id, bytes([sender]) * 20, size, price)
 
 
 def filled(*entries: PooledTx, limits: PoolLimits = LIMITS) -> Pool:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from engram.consensus.block import BlockHeader, block_id
+from engram.consensus.block import BlockHeader
 from engram.node.sync.headersync import headers_after, make_locator
 from engram.primitives.codec import decode
 from engram.primitives.types import Hash
@@ -30,7 +30,7 @@ async def node() -> AsyncIterator[Running]:
 
 def heights(encoded: list[bytes]) -> list[int]:
     headers = [decode(BlockHeader, raw) for raw in encoded]
-    assert [block_id(header) for header in headers] == [IDS[header.height] for header in headers]
+    assert [header.id for header in headers] == [IDS[header.height] for header in headers]
     return [header.height for header in headers]
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from engram.consensus.block import Block
+from engram.node.chain.headers import CheckedBlock, CheckedHeader
 from engram.node.concurrency import ReaderThreads
 from engram.node.sync.download import Download, DownloadLimits
 from engram.node.sync.sync import BRANCH_CHANGES, Sync, SyncLimits
@@ -112,7 +112,8 @@ async def test_bodies_are_asked_for_a_window_ahead_and_taken_in_order() -> None:
 @pytest.mark.parametrize("steps", range(8))
 async def test_a_peer_that_comes_while_a_download_ends_does_not_hold_it_up(steps: int) -> None:
     threads, loop = ReaderThreads(2), asyncio.get_running_loop()
-    download = Download(ids(CHAIN.blocks)[1:], threads, DownloadLimits())
+    wanted = [CheckedHeader(identity, 1) for identity in ids(CHAIN.blocks)[1:]]
+    download = Download(wanted, threads, DownloadLimits())
 
     def come(later: int) -> None:
         if later:
@@ -120,8 +121,8 @@ async def test_a_peer_that_comes_while_a_download_ends_does_not_hold_it_up(steps
         else:
             download.join(ScriptedPeer(ServedChain(CHAIN.blocks), 2))
 
-    async def consume(block: Block) -> None:
-        if block.header.height == 12:
+    async def consume(checked: CheckedBlock) -> None:
+        if checked.block.header.height == 12:
             loop.call_soon(come, steps)
 
     async with asyncio.timeout(WAIT_S):
