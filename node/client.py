@@ -1,5 +1,6 @@
-"""A client of the node's JSON-RPC: requests, subscriptions, blobs. Used by the commands, agents and the
-localnet.
+"""A client of a node's JSON-RPC: requests, subscriptions and blobs.
+
+The commands, the participants and the localnet use it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ import aiohttp
 from engram.node.errors import NodeUnreachable, RemoteError, SubscriberTooSlow
 
 TOKEN_NAME: Final = "rpc.token"
-"""File in the data directory that holds the bearer token of admin methods, readable by its owner only."""
+"""File in the data directory with the bearer token of admin methods; only its owner may read it."""
 REQUEST_TIMEOUT_S: Final = 60.0
 MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
-"""The largest blob, as hexadecimal text."""
+"""The largest WebSocket message that the client accepts."""
 _JSON: Final = {"Content-Type": "application/json"}
 
 
 class RpcClient:
-    """Talks to one node. Open it with `async with`; methods raise `RemoteError` with the node's own code."""
+    """Talks to one node. Open it with `async with`.
+
+    Methods raise `RemoteError`, with the node's own error code, when the node refuses a request, and
+    `NodeUnreachable` when no node answers.
+    """
 
     def __init__(self, url: str, token: str = "") -> None:
         self.url = url.rstrip("/")
@@ -38,7 +43,7 @@ class RpcClient:
 
     @classmethod
     def of_data_dir(cls, url: str, data_dir: Path) -> RpcClient:
-        """A client that may call admin methods, with the bearer token of the node's data directory."""
+        """A client that may call admin methods: it sends the bearer token from the node's data directory."""
         token = data_dir / TOKEN_NAME
         return cls(url, token.read_text("ascii").strip() if token.is_file() else "")
 
@@ -56,9 +61,12 @@ class RpcClient:
             self._session = None
 
     async def call(self, method: str, **params: Any) -> Any:
-        """The result of `method`. bytes parameters travel as hexadecimal text; None ones are left out."""
+        """The result of `method`. Raises `RemoteError` and `NodeUnreachable`.
+
+        Parameters of type bytes are sent as hexadecimal text; parameters that are None are not sent.
+        """
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": _plain(params)}
-        body = BytesIO(json.dumps(request).encode())  # aiohttp warns of larger bodies that are bytes
+        body = BytesIO(json.dumps(request).encode())  # aiohttp warns if a large body is plain bytes
         try:
             async with self._open.post(self.url + "/", data=body, headers=_JSON) as response:
                 if response.status != 200:
@@ -69,7 +77,10 @@ class RpcClient:
         return _result(reply)
 
     async def blob(self, identity: bytes) -> bytes:
-        """The bytes of a tensor, part or chunk. Raises `RemoteError` if this node does not have it."""
+        """The bytes of a tensor, data part or chunk, by content id.
+
+        Raises `RemoteError` if this node does not have it, `NodeUnreachable`.
+        """
         try:
             async with self._open.get(f"{self.url}/blob/{identity.hex()}") as response:
                 if response.status != 200:
@@ -80,9 +91,10 @@ class RpcClient:
 
     @asynccontextmanager
     async def subscribe(self, *topics: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
-        """Inside the block: every event of `topics` from the moment the block is entered, as (topic, event).
+        """Every event of `topics` from the moment the `async with` block is entered, as (topic, event).
 
-        The events end with `NodeUnreachable` when the node stops, with `SubscriberTooSlow` for one who is.
+        The iterator raises `NodeUnreachable` when the node stops or the connection is lost, and
+        `SubscriberTooSlow` when the node has dropped this client because it did not keep up.
         """
         try:
             async with self._open.ws_connect(
@@ -117,7 +129,7 @@ async def _receive(socket: aiohttp.ClientWebSocketResponse) -> Any:
 
 
 def call_once(url: str, data_dir: Path, method: str, **params: Any) -> Any:
-    """One request outside an event loop, for commands."""
+    """One request with the admin's token, for commands that run no event loop of their own."""
 
     async def once() -> Any:
         async with RpcClient.of_data_dir(url, data_dir) as client:
@@ -146,7 +158,7 @@ def _result(reply: dict[str, Any]) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):  # its text repeats the address, in aiohttp's words
+    if isinstance(error, aiohttp.ClientConnectorError):  # its own text would repeat the address
         if error.errno is not None and error.errno > 0:
             return os.strerror(error.errno)
         return error.strerror or "no connection"

@@ -1,4 +1,7 @@
-"""Time as an argument: the system's clock and one that tests turn by hand. No time zones, no formatting."""
+"""The clocks that a node is given: the system's clock, and one that tests move by hand.
+
+A node never reads the time by itself; it asks the clock that it was given, so a test decides what time it is.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from engram.p2p.clock import MonotonicClock, Timer
 
 
 class Clock(MonotonicClock, Protocol):
-    """What a node may know of time: `MonotonicClock`, and the time of day."""
+    """Everything that a node may ask about time: what `MonotonicClock` tells, and the time of day."""
 
     def now_ms(self) -> int:
         """Milliseconds since 1970-01-01 UTC."""
@@ -36,7 +39,7 @@ class SystemClock:
 
 
 class FakeTimer:
-    """A callback waiting in a `FakeClock`."""
+    """A callback that waits in a `FakeClock` until its time comes or it is cancelled."""
 
     def __init__(self, callback: Callable[[], None]) -> None:
         self._callback: Callable[[], None] | None = callback
@@ -50,7 +53,10 @@ class FakeTimer:
 
 
 class FakeClock:
-    """Time that stands still until `advance` moves it; due callbacks run inside `advance`, earliest first."""
+    """A clock that stands still until `advance` moves it.
+
+    Callbacks that fall due run inside `advance`, earliest first.
+    """
 
     def __init__(self, now_ms: int) -> None:
         self._start_ms = now_ms
@@ -79,7 +85,7 @@ class FakeClock:
             timer.cancel()
 
     def advance(self, milliseconds: int) -> None:
-        """Moves time forward and runs what falls due on the way, each at its own moment."""
+        """Moves time forward and runs what falls due on the way, each callback at its own due time."""
         end = self._now_ms + milliseconds
         while self._timers and self._timers[0][0] <= end:
             due_ms, _, timer = heapq.heappop(self._timers)

@@ -1,7 +1,8 @@
-"""Blocking work in threads that are never left behind, and the one error that a task group answers for.
+"""Runs blocking work in threads and waits for those threads; picks the error to report from a task group.
 
-A cancelled task leaves its thread at work. LevelDB must not be closed while a thread reads it, so whoever
-starts a thread waits for it: `in_worker` for a single call, `ReaderThreads.close` for a node's readers.
+Cancelling a task does not stop the thread that works for it, and LevelDB must not be closed while a thread
+still reads it. Therefore every thread is waited for: `in_worker` waits for a single call, and
+`ReaderThreads.close` waits for all of a node's reading threads.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ R = TypeVar("R")
 
 
 async def in_worker(executor: Executor, work: Callable[..., R], *arguments: object) -> R:
-    """The result of `work(*arguments)` in a thread of the executor.
+    """The result of `work(*arguments)`, computed in a thread of the executor.
 
-    A cancelled caller still waits until the thread is done: what it has begun it ends, and nobody closes a
-    database under it.
+    If the caller is cancelled, `CancelledError` is raised only after the thread has finished, so that nobody
+    can close the database while the thread still uses it.
     """
     running = asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
-    running.add_done_callback(_heard)  # a cancelled caller does not ask how it ended
+    running.add_done_callback(_heard)  # a cancelled caller never reads the result or the error
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -33,7 +34,7 @@ async def in_worker(executor: Executor, work: Callable[..., R], *arguments: obje
 
 
 async def finished(*running: asyncio.Future[R]) -> None:
-    """Returns once all of these are done; a cancellation that comes meanwhile is raised then."""
+    """Returns once all of these are done. A cancellation that arrives meanwhile is raised at that point."""
     cancelled = False
     while pending := [future for future in running if not future.done()]:
         try:
@@ -45,7 +46,7 @@ async def finished(*running: asyncio.Future[R]) -> None:
 
 
 def _heard(running: asyncio.Future[R]) -> None:
-    """Marks an error as known: asyncio logs those that nobody asked for."""
+    """Marks the error of a future as read. Otherwise asyncio logs it as an error that nobody handled."""
     if not running.cancelled():
         running.exception()
 
@@ -56,7 +57,7 @@ READER_THREADS: Final = 8
 
 
 class ReaderThreads:
-    """The threads in which one node reads its disk and decodes what peers send."""
+    """The threads in which one node reads its disk and decodes the bytes that peers send."""
 
     def __init__(self, count: int = READER_THREADS) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="engram-reader")
@@ -66,12 +67,16 @@ class ReaderThreads:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
     def close(self) -> None:
-        """Waits for what runs, and drops what has not begun."""
+        """Waits for the work that is running, and drops the work that has not begun."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """The leaf to answer for: a bug before a chain error; last, that others lost the chain by it."""
+    """The one error of a group that should be reported.
+
+    A bug (any error that is no `ChainError`) comes before a `ChainError`. `ChainStopped` comes last, because
+    it only says that another service has stopped; the error of that service is the cause.
+    """
     return min(_leaves(error), key=_rank)
 
 

@@ -1,7 +1,7 @@
-"""What an operator may set, and where each value came from. No files are written, nothing is opened but the
-TOML.
+"""The settings of a node, and from which source each value came.
 
-Order, strongest first: command line, `ENGRAM_*` environment, `engram.toml` in the data directory, default.
+There are four sources. If several set the same value, the first of this list wins: the command line, the
+`ENGRAM_*` environment variables, `engram.toml` in the data directory, the default.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SPEC_NAME = "chain.json"
 
 
 def default_data_dir() -> Path:
-    """The platform's place for application data."""
+    """The folder `engram` where this platform keeps the data of applications."""
     return Path(platformdirs.user_data_dir("engram", appauthor=False))
 
 
@@ -36,39 +36,92 @@ _BYTES: Final = 2**40
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of one node. What each means is its text, which `engram run --help` and new files show."""
+    """Settings of one node. `engram run --help` and a new engram.toml show the text of each."""
 
     data_dir: Path = field(default_factory=default_data_dir)
-    rpc_host: str = _setting("127.0.0.1", "Address on which RPC listens.")
-    rpc_port: int = _setting(8645, "Port of RPC; 0 takes a free one.", limits=_PORT)
+    rpc_host: str = _setting(
+        "127.0.0.1",
+        "Address on which the node answers RPC. 127.0.0.1 admits only programs on this machine. RPC is plain "
+        "HTTP: before you change this, put a firewall or a TLS proxy before the port.",
+    )
+    rpc_port: int = _setting(
+        8645,
+        "TCP port on which the node answers RPC. Change it if another program uses it; with 0 the system "
+        "chooses a free port.",
+        limits=_PORT,
+    )
     rpc_names: tuple[str, ...] = _setting(
-        (), "Host name, besides the local ones, that clients may use: a guard against DNS rebinding."
+        (),
+        "Host name by which clients may address RPC, in addition to localhost, 127.0.0.1, [::1] and "
+        "rpc_host. Set it if clients reach the node under another name. Requests for any other name are "
+        "refused, so that a web page cannot reach the node by DNS rebinding.",
     )
-    p2p_host: str = _setting("127.0.0.1", "Address on which the node listens to peers.")
-    p2p_port: int = _setting(8646, "Port for peers; 0 takes a free one.", limits=_PORT)
-    peers: tuple[str, ...] = _setting((), "HOST:PORT or NODEKEY@HOST:PORT of a peer to keep a session with.")
-    max_inbound: int = _setting(32, "Peers that may connect at once.", limits=(0, 10_000))
-    mine: bool = _setting(False, "Mine from the start.")
+    p2p_host: str = _setting(
+        "127.0.0.1",
+        "Address on which the node accepts connections from peers. 127.0.0.1 admits only nodes on this "
+        "machine; set 0.0.0.0 to admit nodes on other machines.",
+    )
+    p2p_port: int = _setting(
+        8646,
+        "TCP port on which the node accepts connections from peers. Change it if another program uses it; "
+        "with 0 the system chooses a free port.",
+        limits=_PORT,
+    )
+    peers: tuple[str, ...] = _setting(
+        (),
+        "Peer that the node connects to, and connects to again whenever the connection ends: HOST:PORT, or "
+        "NODEKEY@HOST:PORT to accept only the node with that key.",
+    )
+    max_inbound: int = _setting(
+        32,
+        "How many peers may be connected to this node at once by their own dialling. Peers that this node "
+        "dials are not counted; 0 admits none.",
+        limits=(0, 10_000),
+    )
+    mine: bool = _setting(
+        False,
+        "Mine as soon as the node runs; miner_address must be set. `engram miner start` and `engram miner "
+        "stop` change it while the node runs.",
+    )
     miner_address: str = _setting(
-        "", "Who gets the rewards: an address, or the name of a key; the node never needs the private key."
+        "",
+        "Account that is paid for mined blocks: an address, or the name of a key in the data directory. The "
+        "node never needs the private key.",
     )
-    miner_threads: int = _setting(1, "Threads that mine.", limits=(1, 256))
+    miner_threads: int = _setting(
+        1,
+        "Number of threads that search for a proof of work. Each keeps one CPU core busy unless "
+        "max_hashes_per_s limits it.",
+        limits=(1, 256),
+    )
     max_hashes_per_s: int = _setting(
-        0, "Digests a second of all miner threads together; 0 is no limit.", limits=(0, 10**12)
+        0,
+        "The most proof-of-work hashes per second that all miner threads together compute. Set it to leave "
+        "CPU time to other programs; 0 means no limit.",
+        limits=(0, 10**12),
     )
     mempool_bytes: int = _setting(
-        64 * 1024 * 1024, "Memory for transactions that wait.", limits=(2**20, _BYTES)
+        64 * 1024 * 1024,
+        "Bytes of memory for transactions that wait for a block. When they are full, the transactions that "
+        "pay least for their weight are dropped.",
+        limits=(2**20, _BYTES),
     )
     cache_bytes: int = _setting(
         32 * 1024 * 1024,
-        "Memory for scores and activations of networks already verified.",
+        "Bytes of memory for results of networks that the node has verified, which spare it the same "
+        "computation when a block arrives. Raise it for large models; 0 keeps no results.",
         limits=(0, _BYTES),
     )
     log_level: str = _setting(
-        "info", "The least level that is logged.", choices=("debug", "info", "warning", "error")
+        "info",
+        "Least important kind of log line that is written. debug writes the most lines, error the fewest.",
+        choices=("debug", "info", "warning", "error"),
     )
     log_format: str = _setting(
-        "console", "Log lines for people or for machines.", choices=("console", "json")
+        "console",
+        "Form of the log lines: console writes text for people, json writes one JSON object per line for "
+        "programs.",
+        choices=("console", "json"),
     )
 
     @property
@@ -82,39 +135,40 @@ class Config:
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting, as options and files show it."""
+    """One setting, as the options of `engram run` and engram.toml show it."""
 
     name: str
     default: Any
     text: str
     limits: tuple[int, int] | None = None
-    """The least and the greatest value."""
+    """The least and the greatest value; None if any value of its type is allowed."""
     choices: tuple[str, ...] = ()
 
 
 SETTINGS: Final = tuple(Setting(f.name, f.default, **f.metadata) for f in fields(Config) if f.metadata)
-"""Every setting but the data directory."""
+"""Every setting except the data directory, which engram.toml cannot set because the file lies in it."""
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 _TYPES: Final[dict[str, type]] = {"data_dir": Path} | {item.name: type(item.default) for item in SETTINGS}
 
 
 def default_text() -> str:
-    """An `engram.toml` in which every setting stands as a comment, with its meaning and default."""
+    """The text of a new `engram.toml`: every setting with its meaning and default, all as comments."""
     blocks = [
-        "# Settings of this node. Each shows its default: remove the # before it to change it.\n"
-        "# Options of `engram run` and ENGRAM_* variables of the environment win over this file.\n"
+        "# Settings of this node. Each line shows the default. To change a setting, remove the # before it.\n"
+        "# Options of `engram run` and ENGRAM_* environment variables take precedence over this file.\n"
     ]
     for item in SETTINGS:
         bounds = f" One of {', '.join(item.choices)}." if item.choices else ""
-        # JSON's numbers, texts, lists and truth values are TOML's too.
+        # Numbers, texts, lists and truth values are written in TOML as they are in JSON.
         blocks.append(f"# {item.text}{bounds}\n#{item.name} = {json.dumps(item.default)}\n")
     return "\n".join(blocks)
 
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A config and, for each setting, who decided it: `command line`, `environment`, the file, or
-    `default`.
+    """A config and the origin of each setting.
+
+    An origin is `command line`, `environment`, the path of the file, or `default`.
     """
 
     config: Config
@@ -122,8 +176,10 @@ class LoadedConfig:
 
 
 def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> LoadedConfig:
-    """Merge the sources. `arguments` holds only what the user gave. Raises `ConfigInvalid` naming the
-    setting.
+    """The settings of all sources, the stronger source winning.
+
+    `arguments` are the values of the command line; those that are None were not given. Raises
+    `ConfigInvalid`, which names the wrong setting.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
     variables = {
@@ -156,7 +212,9 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise ConfigInvalid(f"{path} cannot be read as TOML: {error}") from error
     unknown = sorted(set(document) - (set(_TYPES) - {"data_dir"}))
     if unknown:
-        raise ConfigInvalid(f"{path}: unknown setting {unknown[0]}", expected=sorted(_TYPES), got=unknown[0])
+        raise ConfigInvalid(
+            f"{path}: there is no setting named {unknown[0]}", expected=sorted(_TYPES), got=unknown[0]
+        )
     return document
 
 
@@ -180,7 +238,7 @@ def _checked(name: str, value: Any) -> Any:
     kind = _TYPES[name]
     if kind is tuple and isinstance(value, list | tuple):
         if not all(isinstance(item, str) for item in value):
-            raise ConfigInvalid(f"{name} must be a list of texts", got=value)
+            raise ConfigInvalid(f"{name} must be a list of strings", got=value)
         return tuple(value)
     if issubclass(kind, Path):
         return Path(value)
@@ -195,4 +253,4 @@ def _check_bounds(name: str, value: Any) -> None:
     if setting.limits is not None and not setting.limits[0] <= value <= setting.limits[1]:
         raise ConfigInvalid(f"{name} is out of range", expected=setting.limits, got=value)
     if setting.choices and value not in setting.choices:
-        raise ConfigInvalid(f"unknown {name}", expected=setting.choices, got=value)
+        raise ConfigInvalid(f"unknown value for {name}", expected=setting.choices, got=value)

@@ -1,9 +1,14 @@
-"""The files of a data directory beside the chain itself: the ChainSpec, keys, the RPC token, who runs here.
+"""The small files of a data directory: the ChainSpec, keys, the RPC token, and which node runs here.
 
 chain.json    the ChainSpec            engram.toml   settings, see `config`
-node.key      the node's identity      rpc.token     opens admin methods, 0600
+node.key      the node's identity      rpc.token     opens admin methods, file mode 0600
 run.json      the running node         keys/         account keys, see `keystore`
-leveldb/ and blocks/                   the chain, see `store`
+leveldb/ and blocks/                   the chain itself, see `store`
+
+Commands read run.json to find the running node. The file alone proves nothing: a node that was killed leaves
+it behind, and the operating system may give its process number to another process. It therefore also holds
+the time at which the process started, and it is believed only while a process with that number and that
+starting time lives.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ _START_TOLERANCE_S: Final = 2.0
 
 @dataclass(frozen=True)
 class RunInfo:
-    """How to reach the node that runs on a data directory."""
+    """How to reach the node that runs on a data directory; the content of run.json."""
 
     pid: int
     rpc_url: str
@@ -41,13 +46,13 @@ class RunInfo:
     chain: str
     spec_id: str
     started_s: float
-    """When the process was started, seconds since 1970: another process may get its number later."""
+    """When the process started, in seconds since 1970. A later process with the same number started later."""
 
 
 def make_data_dir(data_dir: Path, spec: ChainSpec) -> bool:
-    """Makes every file that a node needs; False if the directory was one of this chain already.
+    """Makes every file that a node needs and keeps those that exist; False if the chain was there already.
 
-    Files that stand are kept. Raises `ChainExists` for a directory of another chain, `BadSpec`.
+    Raises `ChainExists` if the directory belongs to another chain, `BadSpec` if its chain.json is not valid.
     """
     new = write_spec(data_dir, spec)
     if not (data_dir / CONFIG_NAME).exists():
@@ -59,18 +64,22 @@ def make_data_dir(data_dir: Path, spec: ChainSpec) -> bool:
 
 
 def read_spec(data_dir: Path) -> ChainSpec:
-    """The chain of a data directory. Raises `ChainNotFound` where there is none, `BadSpec`."""
+    """The ChainSpec of a data directory. Raises `ChainNotFound` if there is none, `BadSpec` if it is bad."""
     from engram.consensus.chainspec import load_spec
 
     try:
         return load_spec((data_dir / SPEC_NAME).read_text("utf-8"))
     except FileNotFoundError as error:
-        raise ChainNotFound(f"{data_dir} holds no chain: run `engram init`") from error
+        raise ChainNotFound(f"there is no chain in {data_dir}: run `engram init` to make one") from error
 
 
 def write_spec(data_dir: Path, spec: ChainSpec) -> bool:
-    """Makes the directory one of this chain; False if it was one already. Raises `ChainExists`, `BadSpec`."""
-    # Not at the top: it brings numpy, which a command that only looks for the running node does not need.
+    """Writes chain.json; False if it already holds this chain.
+
+    Raises `ChainExists` if the directory belongs to another chain, `BadSpec` if its chain.json is not valid.
+    """
+    # Imported here, not at the top: it imports numpy, which a command that only looks for the running node
+    # does not need.
     from engram.consensus.chainspec import dump_spec, load_spec, spec_id
 
     path = data_dir / SPEC_NAME
@@ -78,8 +87,8 @@ def write_spec(data_dir: Path, spec: ChainSpec) -> bool:
         found = load_spec(path.read_text("utf-8"))
         if spec_id(found) != spec_id(spec):
             raise ChainExists(
-                f"{data_dir} holds the chain {found.name} of spec {spec_id(found).hex()[:12]} already;"
-                " nothing was changed: name another directory",
+                f"{data_dir} already holds the chain {found.name} of spec {spec_id(found).hex()[:12]};"
+                " nothing was changed: choose another directory",
                 expected=spec_id(spec),
                 got=spec_id(found),
             )
@@ -89,9 +98,9 @@ def write_spec(data_dir: Path, spec: ChainSpec) -> bool:
 
 
 def find_hrp(data_dir: Path) -> str | None:
-    """The first letters of the chain's addresses, without reading its rules; None if there is no chain.
+    """The prefix of the chain's addresses; None if there is no chain.
 
-    Raises `BadSpec` where the file names none.
+    The rest of the spec is not checked. Raises `BadSpec` if chain.json names no prefix.
     """
     path = data_dir / SPEC_NAME
     if not path.is_file():
@@ -109,7 +118,7 @@ def find_hrp(data_dir: Path) -> str | None:
 
 
 def load_token(data_dir: Path) -> str:
-    """The token that opens admin methods; made on first use."""
+    """The token that a client must send to call admin methods; made on first use."""
     path = data_dir / TOKEN_NAME
     token = path.read_text("utf-8").strip() if path.is_file() else ""
     if not token:
@@ -119,17 +128,17 @@ def load_token(data_dir: Path) -> str:
 
 
 def write_run_info(data_dir: Path, info: RunInfo) -> None:
-    """Says that a node runs here, for commands that look for it."""
+    """Writes run.json, by which commands find the node that runs here."""
     write_private(data_dir / RUN_NAME, (json.dumps(asdict(info)) + "\n").encode())
 
 
 def remove_run_info(data_dir: Path) -> None:
-    """The node has ended."""
+    """Removes run.json, because the node has ended."""
     (data_dir / RUN_NAME).unlink(missing_ok=True)
 
 
 def find_run_info(data_dir: Path) -> RunInfo | None:
-    """What the node that runs here says of itself; None if none runs, also where one was killed."""
+    """The content of run.json if that node is alive; None if no node runs here, for instance after a kill."""
     try:
         document = json.loads((data_dir / RUN_NAME).read_text("utf-8"))
         info = RunInfo(**document)
@@ -139,7 +148,7 @@ def find_run_info(data_dir: Path) -> RunInfo | None:
 
 
 def _runs(info: RunInfo) -> bool:
-    """Whether the process lives and is the one that wrote the file."""
+    """Whether a process with this number lives and started when the writer of the file did."""
     import psutil
 
     try:
@@ -149,5 +158,5 @@ def _runs(info: RunInfo) -> bool:
             return False
     except (psutil.Error, ValueError):
         return False
-    # The system computes it from its uptime: the clock being set moves it a little.
+    # The system computes the starting time from its uptime, so setting the clock moves it a little.
     return abs(started_s - info.started_s) < _START_TOLERANCE_S

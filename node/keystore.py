@@ -1,9 +1,12 @@
-"""Private keys on disk: one encrypted JSON file a key, and the node's own plain key. No prompts, no chain.
+"""Private keys on disk: one encrypted JSON file for each account key, and the node's own unencrypted key.
 
-A key file is AES-256-GCM under a key derived by scrypt (N = 2^17, r = 8, p = 1) from the passphrase;
-everything else in the file is authenticated as associated data, and a file has one form only, so no byte of
-it can be changed unnoticed. Files are written to a temporary name with mode 0600, synced, and moved into
-place: a crash leaves the old file or the new one.
+The private key is encrypted with AES-256-GCM. The encryption key is derived from the passphrase by scrypt (N
+= 2^17, r = 8, p = 1), which is slow and needs 128 MiB, so that guessing passphrases is expensive. The other
+fields of the file are not secret, but AES-GCM authenticates them as associated data, and a file whose bytes
+are not exactly what Engram would write is refused. So nobody can change any byte of a key file unnoticed.
+
+Every file is written under a temporary name with mode 0600, synced and then moved into place, so a crash
+leaves either the old file or the new one. Nothing here asks for a passphrase; the caller passes it in.
 """
 
 from __future__ import annotations
@@ -27,8 +30,9 @@ from engram.primitives.keys import PrivateKey, format_address, parse_address
 VERSION = 1
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**17, 8, 1
 SCRYPT_MEMORY_BYTES = 256 * 1024 * 1024
-"""What OpenSSL may allocate; a file that asks for stronger parameters is refused before anything is
-allocated.
+"""The most memory that OpenSSL may allocate for scrypt.
+
+A key file that names other parameters than the ones above is refused before anything is allocated.
 """
 _MAX_FILE_BYTES = 16 * 1024
 _FIELDS = {"version", "address", "kdf", "cipher", "ciphertext"}
@@ -36,7 +40,7 @@ _FIELDS = {"version", "address", "kdf", "cipher", "ciphertext"}
 
 @dataclass(frozen=True)
 class KeyEntry:
-    """A key file as it can be listed without the passphrase."""
+    """What a key file shows without the passphrase."""
 
     name: str
     address: bytes
@@ -51,19 +55,26 @@ class Keystore:
         self._hrp = hrp
 
     def path_of(self, name: str) -> Path:
-        """Where the key `name` lives. Raises `KeyNameInvalid` for a name that could leave the folder."""
+        """The file of the key `name`.
+
+        Raises `KeyNameInvalid` unless the name has 1 to 64 ASCII letters, digits, `-` or `_`, so that no name
+        can lead out of the folder.
+        """
         if not name or len(name) > 64 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name):
             raise KeyNameInvalid(got=name)
         return self._folder / f"{name}.json"
 
     def entries(self) -> list[KeyEntry]:
-        """Every key of the folder, by name."""
+        """Every key of the folder, sorted by name. Raises `KeyFileInvalid` if one of the files is damaged."""
         if not self._folder.is_dir():
             return []
         return [self._entry(path) for path in sorted(self._folder.glob("*.json"))]
 
     def create(self, name: str, passphrase: str, *, seed: bytes | None = None) -> KeyEntry:
-        """Write a new key (random, or from a 32-byte `seed`). Raises `KeyExists`; never overwrites."""
+        """Writes a new key file, random or from a 32-byte `seed`, and never overwrites one.
+
+        Raises `KeyExists` if the name is taken, `KeyNameInvalid`.
+        """
         path = self.path_of(name)
         if path.exists():
             raise _exists(name, path)
@@ -75,11 +86,14 @@ class Keystore:
         return KeyEntry(name, key.address, path)
 
     def load(self, name: str, passphrase: str) -> PrivateKey:
-        """The key `name`. Raises `KeyNotFound`, `WrongPassphrase`, `KeyFileInvalid`."""
+        """The private key `name`.
+
+        Raises `KeyNotFound`, `WrongPassphrase`, `KeyFileInvalid`, `KeyNameInvalid`.
+        """
         path = self.path_of(name)
         if not path.is_file():
             known = ", ".join(entry.name for entry in self.entries()) or "none"
-            raise KeyNotFound(f"no key named {name}; there are: {known}", got=name)
+            raise KeyNotFound(f"there is no key named {name}; the keys here are: {known}", got=name)
         return _decrypt(_document(path), passphrase, self._hrp, path)
 
     def _entry(self, path: Path) -> KeyEntry:
@@ -88,8 +102,10 @@ class Keystore:
 
 
 def load_node_key(path: Path) -> PrivateKey:
-    """The key that names this node to its peers; made on first use. It holds no money, so the file is
-    plain, 0600.
+    """The key that identifies this node to its peers; made on first use. Raises `KeyFileInvalid`.
+
+    It owns no coins and a node must start without a passphrase, so the file is not encrypted; its mode is
+    0600.
     """
     if not path.exists():
         with suppress(FileExistsError):
@@ -97,18 +113,18 @@ def load_node_key(path: Path) -> PrivateKey:
     try:
         seed = bytes.fromhex(path.read_text("ascii").strip())
     except ValueError as error:
-        raise KeyFileInvalid(f"{path} is not a node key; remove it and a new one is made") from error
+        raise KeyFileInvalid(f"{path} is not a node key; remove it, and the node makes a new one") from error
     if len(seed) != 32:
         raise KeyFileInvalid(
-            f"{path} is not a node key; remove it and a new one is made", expected=32, got=len(seed)
+            f"{path} is not a node key; remove it, and the node makes a new one", expected=32, got=len(seed)
         )
     return PrivateKey.from_seed(seed)
 
 
 def write_private(path: Path, content: bytes, *, replace: bool = True) -> None:
-    """Make `path` hold `content`, all of it or the old one, readable by its owner only.
+    """Writes a file that only its owner may read. A crash leaves the whole old file or the whole new one.
 
-    Raises `FileExistsError` where `replace` is false and there is such a file.
+    Raises `FileExistsError` if the file exists and `replace` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -135,7 +151,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _exists(name: str, path: Path) -> KeyExists:
-    return KeyExists(f"there is a key named {name} already; choose another name", got=str(path))
+    return KeyExists(f"a key named {name} exists already; choose another name", got=str(path))
 
 
 def _encrypt(key: PrivateKey, passphrase: str, hrp: str) -> dict[str, Any]:
@@ -155,22 +171,24 @@ def _decrypt(document: dict[str, Any], passphrase: str, hrp: str, path: Path) ->
     try:
         nonce, sealed = bytes.fromhex(header["cipher"]["nonce"]), bytes.fromhex(document["ciphertext"])
         if sealed.hex() != document["ciphertext"]:
-            raise ValueError("the ciphertext is not plain lower-case hex")
+            raise ValueError("the ciphertext is not lower-case hexadecimal text")
         seed = AESGCM(_derive(header, passphrase)).decrypt(nonce, sealed, _associated(header))
     except InvalidTag as error:
-        raise WrongPassphrase(f"the passphrase does not open {path.name}, or the file was changed") from error
+        raise WrongPassphrase(
+            f"the passphrase does not open {path.name}: it is wrong, or the file was changed"
+        ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise KeyFileInvalid(f"{path} is not a key file: {error}") from error
     key = PrivateKey.from_seed(seed)
     if key.address != parse_address(header["address"], hrp):
-        raise KeyFileInvalid(f"{path} holds another key than it says", expected=header["address"])
+        raise KeyFileInvalid(f"{path} holds another key than its address says", expected=header["address"])
     return key
 
 
 def _derive(header: dict[str, Any], passphrase: str) -> bytes:
     kdf = header["kdf"]
     if (kdf["name"], kdf["n"], kdf["r"], kdf["p"]) != ("scrypt", SCRYPT_N, SCRYPT_R, SCRYPT_P):
-        raise ValueError("unknown key derivation")
+        raise ValueError("its key derivation is not the one that Engram uses")
     salt = bytes.fromhex(kdf["salt"])
     return hashlib.scrypt(
         passphrase.encode(),

@@ -1,7 +1,7 @@
-"""Log lines of a node: for people on a console, or one JSON object a line for machines. No files.
+"""Log lines of a node: text for people on a console, or one JSON object per line for programs.
 
-Everything goes to one stream, lines of libraries that use `logging` included. What peers cause is limited
-here, so that nobody can fill an operator's disk by misbehaving.
+All lines go to one stream, including those of libraries that use `logging`. The number of lines that peers
+can cause is limited here, so that a misbehaving peer cannot fill the operator's disk.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ LEVELS: Final = {
     "error": logging.ERROR,
 }
 PEER_LINES: Final = 20
-"""Lines of one event that peers may cause in `PEER_WINDOW_S`."""
+"""How many lines of one event all peers together may cause in `PEER_WINDOW_S` seconds."""
 PEER_WINDOW_S: Final = 10.0
 _HTTP_SERVER: Final = "aiohttp.server"
 _BAD_REQUEST: Final = 400
 
 
 def configure(level: str, form: str, stream: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
-    """Sends every log line from `level` up to `stream`; `form` is `console` or `json`."""
+    """Writes every log line of `level` or above to `stream`; `form` is `console` or `json`.
+
+    Lines of libraries are written from `warning` up, even if `level` is lower.
+    """
     shared: list[Processor] = [
         structlog.processors.add_log_level,
         PeerRateLimit(monotonic),
@@ -59,20 +62,23 @@ def configure(level: str, form: str, stream: TextIO, monotonic: Callable[[], flo
 
 
 def get_logger(service: str) -> Logger:
-    """The logger of one service; its name stands in every line."""
+    """The logger of one service. The name of the service stands in every line."""
     logger: Logger = structlog.get_logger(service=service)
     return logger
 
 
 class PeerRateLimit:
-    """Lets through `PEER_LINES` lines a window for each event that names a `peer`, then counts the rest."""
+    """Of each event that names a `peer`, lets `PEER_LINES` lines per window through and counts the rest."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._windows: dict[str, tuple[float, int]] = {}
 
     def __call__(self, logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
-        """The line, with `suppressed` where lines before it were dropped. Raises `DropEvent`."""
+        """The line, or `DropEvent` is raised and the line is not written.
+
+        The first line of a new window says in `suppressed` how many lines of the last window were dropped.
+        """
         if "peer" not in line:
             return line
         event, now_s = str(line["event"]), self._monotonic()
@@ -90,7 +96,7 @@ class PeerRateLimit:
 
 
 def _plain_values(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
-    """Bytes as hexadecimal; a chain error as its code and its sentence."""
+    """Turns bytes into hexadecimal text, and a chain error into its code and its sentence."""
     plain: dict[str, Any] = {}
     for name, value in line.items():
         if isinstance(value, bytes):
@@ -103,15 +109,17 @@ def _plain_values(logger: WrappedLogger, method: str, line: EventDict) -> EventD
 
 
 class _Bridge(logging.Handler):
-    """Hands what libraries log to structlog."""
+    """Passes the lines that libraries log with `logging` on to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         line = get_logger(record.name)
         if record.name == _HTTP_SERVER and getattr(error, "code", None) == _BAD_REQUEST:
-            # aiohttp takes bytes that are no HTTP, which anyone may send, for an error of the server.
+            # Anyone may send bytes that are not HTTP. aiohttp would log them as an error of the server.
             line.info(
-                "what came is no HTTP", peer=record.getMessage().rpartition(" ")[2], error=str(error)[:200]
+                "a client sent bytes that are not HTTP",
+                peer=record.getMessage().rpartition(" ")[2],
+                error=str(error)[:200],
             )
             return
         line.log(record.levelno, record.getMessage(), **({"exc_info": error} if error else {}))

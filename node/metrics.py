@@ -1,7 +1,7 @@
-"""The node's figures for Prometheus: numbers that services count, and a page that shows them. No HTTP.
+"""The numbers that a node counts, and the page that shows them to Prometheus. `rpc.server` serves the page.
 
-Services count in plain attributes and know nothing of Prometheus; its library is imported when somebody asks
-for the page, which a node that nobody watches never does.
+Services count in plain attributes and do not know Prometheus. Its library is imported only when a client asks
+for the page, so a node that nobody monitors never loads it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LAG_BOUNDS_S: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class Histogram:
-    """Counts of values by upper bound, and their sum."""
+    """Counts how many values lie at or below each of some upper bounds, and adds the values up."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
@@ -30,7 +30,7 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, value: float) -> None:
-        """Counts one value into the first bucket that is not below it."""
+        """Counts one value in the first bucket whose upper bound is not below it."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 
@@ -39,7 +39,7 @@ class Histogram:
         return sum(self._counts)
 
     def buckets(self) -> list[tuple[str, float]]:
-        """(upper bound, how many values are at most that), ending with `+Inf`."""
+        """Pairs of an upper bound and the number of values at most that large; the last bound is `+Inf`."""
         names = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
         reached = 0
         rows = []
@@ -51,7 +51,7 @@ class Histogram:
 
 @dataclass
 class Gauges:
-    """What is read from the node when the page is asked for."""
+    """Numbers that are read from the node at the moment when a client asks for the page."""
 
     chain_height: int = 0
     peers: int = 0
@@ -62,12 +62,12 @@ class Gauges:
 
 @dataclass
 class Metrics:
-    """Everything a node counts while it runs."""
+    """Numbers that a node counts while it runs."""
 
     block_import: Histogram = field(default_factory=lambda: Histogram(IMPORT_BOUNDS_S))
-    """Seconds from offering a block to its verdict."""
+    """Seconds that the writer took to judge and store a block, without the wait in its queue."""
     loop_lag: Histogram = field(default_factory=lambda: Histogram(LAG_BOUNDS_S))
-    """Seconds by which the event loop was late."""
+    """Seconds by which the event loop woke too late from a sleep of `LAG_EVERY_S`."""
     reorgs: int = 0
     verified_macs: int = 0
     """Multiply-accumulates that the transactions of imported blocks were charged for."""
@@ -81,7 +81,7 @@ class Metrics:
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in RAM."""
+    """Bytes of this process that are in RAM."""
     import psutil
 
     return int(psutil.Process().memory_info().rss)
@@ -111,17 +111,19 @@ def _families(metrics: Metrics, gauges: Gauges) -> Iterator[Metric]:
     rows = (
         ("engram_chain_height", "Height of the best chain.", gauges.chain_height),
         ("engram_peers", "Open sessions with peers.", gauges.peers),
-        ("engram_mempool_bytes", "Memory of waiting transactions.", gauges.mempool_bytes),
-        ("engram_mempool_transactions", "Waiting transactions.", gauges.mempool_transactions),
-        ("engram_resident_bytes", "Memory of the process.", gauges.resident_bytes),
+        ("engram_mempool_bytes", "Bytes of memory that waiting transactions take.", gauges.mempool_bytes),
+        ("engram_mempool_transactions", "Transactions that wait for a block.", gauges.mempool_transactions),
+        ("engram_resident_bytes", "Bytes of the process that are in RAM.", gauges.resident_bytes),
     )
     for name, text, value in rows:
         yield GaugeMetricFamily(name, text, value=value)
-    yield CounterMetricFamily("engram_reorg", "Changes of branch.", value=metrics.reorgs)
-    macs = "Multiply-accumulates charged in imported blocks."
+    yield CounterMetricFamily(
+        "engram_reorg", "Times that the best chain changed to another branch.", value=metrics.reorgs
+    )
+    macs = "Multiply-accumulates that transactions in imported blocks were charged for."
     yield CounterMetricFamily("engram_verify_macs", macs, value=metrics.verified_macs)
     for name, text, histogram in (
-        ("engram_block_import_seconds", "From offering a block to its verdict.", metrics.block_import),
-        ("engram_loop_lag_seconds", "How late the event loop was.", metrics.loop_lag),
+        ("engram_block_import_seconds", "Seconds to judge and store one block.", metrics.block_import),
+        ("engram_loop_lag_seconds", "Seconds by which the event loop woke too late.", metrics.loop_lag),
     ):
         yield HistogramMetricFamily(name, text, buckets=histogram.buckets(), sum_value=histogram.total)

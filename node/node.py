@@ -1,7 +1,8 @@
-"""The composition root: a node's services start and stop together here. No logic of its own.
+"""Starts all services of a node together and stops them together.
 
-A node is one task group. The first service that fails ends the others, and `run` raises its error; `stop`
-ends all of them cleanly. What a service leaves on disk is whole at every moment, so nothing is undone.
+The services of a node are the tasks of one task group. If a service fails, the others are ended too, and
+`run` raises the error of the one that failed; `stop` ends all of them cleanly. The files on disk are complete
+at every moment, so stopping never has to undo anything.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from engram.p2p.transport import WebSocketTransport
 
 
 class Node:
-    """One node on one data directory."""
+    """One node that runs on one data directory."""
 
     def __init__(
         self,
@@ -44,13 +45,14 @@ class Node:
         transport: Transport | None = None,
         mine_on_demand: bool = False,
     ) -> None:
-        """`mine_on_demand`: where the config says to mine, mine only while transactions wait or a round
-        runs.
+        """Reads nothing yet: `run` opens the data directory.
+
+        With `mine_on_demand`, a node that mines does so only while transactions wait or a round runs.
         """
         self.config = config
         self.spec = spec
         self.ready = asyncio.Event()
-        """Set once RPC and peers can connect; `services` and `info` are there from then on."""
+        """Set once clients and peers can connect; from then on `services` and `info` are set too."""
         self.services: Services | None = None
         self.info: RunInfo | None = None
         self._clock = clock or SystemClock()
@@ -60,14 +62,15 @@ class Node:
         self._log = logs.get_logger("node")
 
     def stop(self) -> None:
-        """Ends `run` cleanly, soon."""
+        """Asks `run` to end cleanly, and returns at once."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """The node, until it is stopped.
+        """Runs the node until `stop` is called.
 
-        Raises what keeps it from starting (`ForeignData`, `SchemaMismatch`, `DataDirLocked`, `CorruptStore`,
-        `PortTaken`, `MinerAddressMissing`, …) or ended it (`StorageError`, `UpgradeRequired`).
+        Raises the error that kept it from starting (`ForeignData`, `SchemaMismatch`, `DataDirLocked`,
+        `CorruptStore`, `PortTaken`, `MinerAddressMissing`, …) or that ended it (`StorageError`,
+        `UpgradeRequired`).
         """
         setup = self._setup()
         write_spec(self.config.data_dir, self.spec)
@@ -82,7 +85,7 @@ class Node:
         self._log.info("stopped", height=services.chain.head.height)
 
     async def _serve(self, services: Services) -> None:
-        """All services, until `stop` is called or one of them fails."""
+        """Runs all services until `stop` is called or one of them fails."""
         parts: dict[str, Coroutine[Any, Any, None]] = {
             "chain": services.chain.run(),
             "mempool": services.mempool.run(),
@@ -125,18 +128,21 @@ class Node:
         self.ready.set()
 
     def _explained(self, error: BaseException) -> BaseException:
-        """The error that ended the node, in the form that its user can act on."""
+        """The error that ended the node. If the node cannot listen for peers, it says what to change."""
         if not isinstance(error, ListenFailed):
             return error
         place = f"{self.config.p2p_host}:{self.config.p2p_port}"
         reason = error.__cause__
         if isinstance(reason, OSError) and reason.errno == errno.EADDRINUSE:
-            message = f"{place} is in use: stop what uses it, or set --p2p-port (0 takes a free one)"
+            message = f"{place} is in use: stop the program there, or set --p2p-port (0 takes a free port)"
             return PortTaken(message, got=place)
         return AddressUnusable(error.message, got=place)
 
     def _setup(self) -> Setup:
-        """Raises `SpecUnsupported`, `MinerAddressMissing`, `BadAddress`, `BadPeerAddress`."""
+        """The settings, checked and parsed.
+
+        Raises `SpecUnsupported`, `MinerAddressMissing`, `BadAddress`, `BadPeerAddress`.
+        """
         check_carried(self.spec)
         config, render = self.config, Renderer(self.spec.hrp, self.spec.rules)
         address = render.parse_address(config.miner_address) if config.miner_address else None

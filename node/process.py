@@ -1,4 +1,7 @@
-"""A node as a process of its own: its threads, its signals, its end. Imports nothing that starts threads."""
+"""Runs a node as the main task of a process: limits its BLAS threads and ends it on signals.
+
+This module imports nothing that starts threads, so that `use_one_blas_thread` can still take effect.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,10 @@ _BLAS_THREADS: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THRE
 
 
 def use_one_blas_thread() -> None:
-    """One thread for matrix products, unless the operator's environment says otherwise.
+    """Limits matrix products to one thread, unless the operator's environment says otherwise.
 
-    Takes effect before numpy is imported only. Blocks are verified one at a time beside miner and event loop:
-    more threads would take turns with those.
+    It must be called before numpy is imported; afterwards it has no effect. The node verifies one block at a
+    time, and the miner and the event loop run beside that: more threads would only compete with them.
     """
     for name in _BLAS_THREADS:
         os.environ.setdefault(name, "1")
@@ -29,7 +32,8 @@ def use_one_blas_thread() -> None:
 async def run_until_signal(node: Node, ready: Callable[[RunInfo], None]) -> None:
     """Runs the node until SIGINT or SIGTERM stops it; a second signal ends the process at once.
 
-    `ready` is told where the node answers. Raises what `Node.run` raises.
+    `ready` is called once, when clients and peers can connect, with the addresses of the node. Raises what
+    `Node.run` raises.
     """
     loop = asyncio.get_running_loop()
     stopping = False
@@ -37,7 +41,7 @@ async def run_until_signal(node: Node, ready: Callable[[RunInfo], None]) -> None
     def stop(number: signal.Signals) -> None:
         nonlocal stopping
         if stopping:
-            os._exit(128 + number)  # what is on disk is whole at every moment
+            os._exit(128 + number)  # safe: the files on disk are complete at every moment
         stopping = True
         node.stop()
 

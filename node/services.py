@@ -1,4 +1,4 @@
-"""Opens a chain and joins a node's services to each other. Starts nothing: `node` runs what is made here."""
+"""Opens the chain of a data directory and makes a node's services from it. `node` runs what is made here."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ from engram.statemachine.errors import MissingBlob
 from engram.statemachine.scoring import Scorer
 
 SCORES_SHARE: Final = 32
-"""The part of the verification cache that holds scores rather than activations: one in so many bytes."""
+"""One of so many bytes of the verification cache is for scores; the others are for activations."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """What the services stand on."""
+    """The opened chain, and what judges its blocks: everything that the services are built on."""
 
     spec: ChainSpec
     genesis: Genesis
@@ -66,7 +66,7 @@ class Base:
 
 @dataclass(frozen=True)
 class Setup:
-    """What an operator has decided, read and checked."""
+    """The operator's settings, parsed and checked."""
 
     config: Config
     mining: MiningSetup
@@ -74,12 +74,12 @@ class Setup:
     clock: Clock
     transport: Transport
     stop: Callable[[], None]
-    """Ends the node."""
+    """Call it to stop the node."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of a node."""
+    """The services of a node, connected to each other."""
 
     chain: Chain
     mempool: Mempool
@@ -95,7 +95,7 @@ class Services:
 
 @asynccontextmanager
 async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterator[Base]:
-    """The store with a head that can be trusted, and what judges blocks for it; closed at the end.
+    """The store with a checked head, and what judges blocks for it; all of it is closed at the end.
 
     Raises what `open_store` and `open_chain` raise.
     """
@@ -111,7 +111,7 @@ async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterat
             _log_start(log, start)
             yield Base(spec, first, store, verifier, scorer, importer, start.head, threads)
         finally:
-            threads.close()  # they read the store
+            threads.close()  # before the store: these threads read it
             verifier.close()
             store.close()
     finally:
@@ -119,7 +119,10 @@ async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterat
 
 
 def assemble(base: Base, setup: Setup) -> Services:
-    """Every part, connected to those it needs. Raises `KeyFileInvalid` for a damaged node key."""
+    """Makes every service and connects it to those that it needs.
+
+    Raises `KeyFileInvalid` if the node's key file is damaged.
+    """
     config, clock, threads = setup.config, setup.clock, base.threads
     counts, hub, render = metrics.Metrics(), EventHub(), Renderer(base.spec.hrp, base.spec.rules)
     chain = Chain(base.spec, base.store, base.importer, clock, base.head, counts.block_import.observe)
@@ -163,7 +166,7 @@ def assemble(base: Base, setup: Setup) -> Services:
 
 @dataclass(frozen=True)
 class _Blobs:
-    """Tensors, parts and chunks by content id."""
+    """Finds tensors, data parts and chunks by content id."""
 
     store: ChainStore
     threads: ReaderThreads
@@ -177,7 +180,7 @@ class _Blobs:
 
 @dataclass(frozen=True)
 class _Page:
-    """The metrics page of the moment."""
+    """Makes the metrics page from the numbers of this moment."""
 
     counts: metrics.Metrics
     chain: Chain
@@ -203,10 +206,12 @@ def _cache(size_bytes: int) -> VerificationCache:
 
 
 def _engine(log: logs.Logger) -> Engine:
-    """The fast engine, if this machine's BLAS is exact."""
+    """The fast engine if this machine's BLAS computes exactly, else the plain integer one."""
     if is_exact(FAST):
         return FAST
-    log.warning("this machine's BLAS is not exact: networks run on plain integers, far slower")
+    log.warning(
+        "this machine's BLAS is not exact; networks are computed with plain integers, which is far slower"
+    )
     return REFERENCE
 
 
@@ -216,7 +221,7 @@ def _log_start(log: logs.Logger, start: RollForward) -> None:
         facts |= {"imported": start.imported, "refused": start.refused}
     log.info("chain opened", **facts)
     for damage in start.damage:
-        log.warning("the block files hold bytes that are no block", damage=str(damage))
+        log.warning("the block files hold bytes that belong to no block", damage=str(damage))
 
 
 def _report_bug(method: str, error: Exception) -> None:

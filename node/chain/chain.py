@@ -1,7 +1,7 @@
-"""The chain as the node's other services see it: one writer, one head, and word of every change of it.
+"""The chain as the node's other services use it: offer a block, read the head, follow its changes.
 
-What makes a block valid is asked of `importer`, what stands on disk of `store`. All methods run on the
-event loop; judging runs in one worker thread, so the loop never waits for it.
+`importer` decides whether a block is valid, and `store` knows what is on disk. All methods of this module run
+on the event loop. Blocks are judged in one worker thread, so that judging never holds up the loop.
 """
 
 from __future__ import annotations
@@ -31,24 +31,26 @@ from engram.statemachine.state import State
 
 QUEUE_BLOCKS: Final = 64
 CHANGE_BLOCKS: Final = 256
-"""Blocks that one `HeadChanged` connects at most; the rest follow in the next."""
+"""The most blocks by which one `HeadChanged` raises the height; the next `HeadChanged` brings the others."""
 
 
 @dataclass(frozen=True)
 class HeadChanged:
-    """The best chain moved."""
+    """The head of the best chain has changed."""
 
     disconnected: tuple[BlockRef, ...]
-    """Blocks that left it, the old head first."""
+    """Blocks that left the best chain, the old head first."""
     connected: tuple[BlockRef, ...]
-    """Blocks that joined it, in the order of heights."""
+    """Blocks that joined the best chain, lowest first."""
 
 
 class HeadChanges:
-    """An endless asynchronous iterator over the changes of the head since a block.
+    """An endless asynchronous iterator over the changes of the head since a given block.
 
-    Nothing is queued for it: a slow reader gets what changed in all since it last asked, in steps of
-    `CHANGE_BLOCKS`, and never misses a block that stayed.
+    No queue stands behind it, so a slow reader costs no memory. Each step compares the last block that the
+    reader was told of with the present head, and advances by `CHANGE_BLOCKS` at most. A reader therefore
+    learns of every block that is still on the best chain, but may never hear of one that joined and left
+    between two steps.
     """
 
     def __init__(self, chain: Chain, seen: BlockRef) -> None:
@@ -64,7 +66,8 @@ class HeadChanges:
         if target.height - self._seen.height > CHANGE_BLOCKS:
             ahead = store.canonical_id(self._seen.height + CHANGE_BLOCKS)
             target = store.get_ref(ahead) if ahead is not None else target
-        # Parents never change, whereas the index of best ids may already be a commit ahead of the head.
+        # The plan follows parents, which never change. The index of ids by height would not do: the writer
+        # may already have committed the next block there while `head` is still the old one.
         plan = plan_reorg(self._seen, target, store.parent_of)
         self._seen = target
         return HeadChanged(plan.disconnect, plan.connect)
@@ -77,7 +80,7 @@ class _Offer:
 
 
 class Chain:
-    """The best chain and the door through which every block comes in, mined here or received."""
+    """The best chain. Every block, mined here or received from a peer, enters through `import_block`."""
 
     def __init__(
         self,
@@ -88,7 +91,7 @@ class Chain:
         head: BlockRef,
         observe: Callable[[float], None] | None = None,
     ) -> None:
-        """`head` is what `recovery.open_chain` returned; `observe` is told the seconds of each import."""
+        """`head` comes from `recovery.open_chain`. `observe` is called with the seconds of each import."""
         self.spec = spec
         self.store = store
         self.head = head
@@ -104,11 +107,13 @@ class Chain:
         self._stopped = False
 
     async def import_block(self, block: Block | CheckedBlock) -> ImportOutcome:
-        """Judges a block after those offered before it; of a `CheckedBlock`, only what is not checked yet.
+        """The verdict on a block; blocks are judged in the order in which they are offered.
 
-        Raises `ChainStopped` if the writer has ended.
+        Of a `CheckedBlock`, only that is judged which is not checked yet.
 
-        A parked block is tried again by itself: when its parent arrives, or when its time has come.
+        A block that cannot be judged yet is answered with `PARKED` and kept. The chain tries it again by
+        itself when its parent arrives or when the clock reaches its timestamp. Raises `ChainStopped` if the
+        writer has ended.
         """
         if self._stopped:
             raise ChainStopped("the chain's writer has ended")
@@ -119,8 +124,9 @@ class Chain:
         return await offer.answer
 
     async def run(self) -> None:
-        """The writer. Ends by cancellation, or with the `StorageError` or `UpgradeRequired` that stops the
-        node.
+        """The one writer: takes blocks from the queue and judges them, until it is cancelled.
+
+        Raises the `StorageError` or `UpgradeRequired` after which the node cannot go on.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="engram-chain") as worker:
             try:
@@ -135,31 +141,31 @@ class Chain:
                 self._stop()
 
     def state(self, ref: BlockRef | None = None) -> State:
-        """The state after a valid block, the head if none is named; old ones stay readable."""
+        """The state after a valid block, by default the head. States of older blocks stay readable."""
         return State(self.store, (ref or self.head).state_root)
 
     def parked(self, block: Hash) -> str:
-        """Why a block waits; empty if it does not."""
+        """The error code for which a block is parked; empty if it is not parked."""
         entry = self._parked.get(block)
         return entry.code if entry else ""
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls back after each change of head; returns what ends that."""
+        """Calls `callback` after each change of the head; the returned function ends that."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
 
     def changes(self, since: BlockRef | None = None) -> HeadChanges:
-        """Every change of the best chain from `since` (now, if none) on."""
+        """Every change of the best chain after `since`, by default after the present head."""
         return HeadChanges(self, since or self.head)
 
     async def moved_from(self, seen: BlockRef) -> BlockRef:
-        """Returns the head as soon as it is another one than `seen`."""
+        """The head, as soon as it is another block than `seen`."""
         while self.head.id == seen.id:
             await self._moved.wait()
         return self.head
 
     async def _judge(self, worker: ThreadPoolExecutor, block: Block | CheckedBlock) -> ImportOutcome:
-        """The verdict on a block, then on the parked blocks above it."""
+        """The verdict on a block. Parked blocks that waited for it are judged too before this returns."""
         first: ImportOutcome | None = None
         waiting: deque[Block | CheckedBlock] = deque([block])
         while waiting:
@@ -174,7 +180,11 @@ class Chain:
         return first
 
     async def _import(self, worker: ThreadPoolExecutor, block: Block | CheckedBlock) -> ImportOutcome:
-        """One import in the worker; what it has begun it ends, even if the node is being stopped."""
+        """Imports one block in the worker thread and then moves `head`.
+
+        The database is written first, so `head` never names a block that a crash could lose. If the node is
+        being stopped, the import that has begun still finishes.
+        """
         began_s = self._clock.monotonic()
         imported = await in_worker(
             worker,
@@ -220,7 +230,7 @@ class Chain:
             self._timer = self._clock.call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
-        if not self._queue.full():  # a full queue wakes the writer anyway
+        if not self._queue.full():  # the writer is not asleep while the queue is full
             self._queue.put_nowait(None)
 
     def _stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What is done to a data directory while no node runs on it: check it, rebuild it. Blocking calls."""
+"""Checks or rebuilds a data directory while no node runs on it. All calls block."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from engram.statemachine.scoring import Scorer
 
 @dataclass(frozen=True)
 class CheckedChain:
-    """The best chain of a data directory that was found sound or made so."""
+    """The best chain of a data directory after a check or a rebuild."""
 
     state: str
-    """`sound` or `rebuilt`."""
+    """`sound` after a check, `rebuilt` after a rebuild."""
     head: BlockRef
     blocks: int
-    """Its blocks that were checked, or executed again; genesis, which follows from the rules, apart."""
+    """How many of its blocks were checked or executed again; genesis is not counted."""
     refused: int = 0
-    """Records of the block files that hold no block of this chain."""
+    """Intact records of the block files that hold no block that could be imported."""
     damaged_bytes: int = 0
-    """Bytes of the block files that hold no intact record."""
+    """Bytes of the block files that belong to no intact record."""
 
     def to_json(self) -> dict[str, object]:
-        """JSON values, ids as hexadecimal text."""
+        """The same as JSON values, with ids as hexadecimal text."""
         return {
             "state": self.state,
             "height": self.head.height,
@@ -47,14 +47,14 @@ class CheckedChain:
 
 
 def check_data_dir(config: Config, blocks: int | None = None) -> CheckedChain:
-    """Checks that the last `blocks` blocks, by default all, belong together with their receipts and states.
+    """Checks that the last `blocks` blocks, by default all, match their receipts and states.
 
-    Raises `ChainNotFound`, what `open_store` raises, `CorruptStore` with what is wrong.
+    Raises `ChainNotFound`, what `open_store` raises, and `CorruptStore`, which says what is wrong.
     """
     spec = read_spec(config.data_dir)
     _check_blocks(config)
     if not (config.data_dir / DATABASE_DIRECTORY).is_dir():
-        raise CorruptStore(f"{config.data_dir} has lost its database: run `engram db reindex`")
+        raise CorruptStore(f"the database of {config.data_dir} is missing: run `engram db reindex`")
     with _opened(config, spec, genesis(spec)) as store:
         tip = store.tip()
         if tip is None:
@@ -64,9 +64,9 @@ def check_data_dir(config: Config, blocks: int | None = None) -> CheckedChain:
 
 
 def reindex_data_dir(config: Config, progress: Progress | None = None) -> CheckedChain:
-    """Removes the database and rebuilds it from the block files, judging every block anew.
+    """Removes the database and rebuilds it from the block files, judging every block again.
 
-    Raises `ChainNotFound`, `DataDirLocked` while a node runs there, `DiskFull`.
+    Raises `ChainNotFound`, `DataDirLocked` while a node runs on the directory, and what `open_store` raises.
     """
     spec = read_spec(config.data_dir)
     _check_blocks(config)
@@ -85,7 +85,7 @@ def reindex_data_dir(config: Config, progress: Progress | None = None) -> Checke
 
 def _check_blocks(config: Config) -> None:
     if not (config.data_dir / BLOCKS_DIRECTORY).is_dir():
-        raise ChainNotFound(f"{config.data_dir} holds no blocks yet: start the node once")
+        raise ChainNotFound(f"there are no blocks in {config.data_dir} yet: start the node once")
 
 
 @contextmanager

@@ -1,5 +1,9 @@
-"""Blocks that cannot be judged yet: their parent has not come, or their time has not. Bounded; oldest out
-first.
+"""A bounded pool of blocks that cannot be judged yet: the parent is missing, or the timestamp lies ahead.
+
+Such blocks are kept because peers send blocks in any order, and the parent is often on its way. Their number
+and their memory are bounded because nobody has executed them: a peer could otherwise fill the node's memory
+with blocks whose parent never comes. When a bound is exceeded, the blocks that came first are dropped. A
+dropped block is not lost, because sync fetches it again.
 """
 
 from __future__ import annotations
@@ -23,18 +27,18 @@ class Orphan:
     id: Hash
     block: Block
     code: str
-    """Why it waits."""
+    """Code of the error for which it waits."""
     due_ms: int = 0
-    """When its timestamp becomes acceptable; 0 if it waits for its parent."""
+    """When its timestamp becomes acceptable, in milliseconds since 1970; 0 if it waits for its parent."""
 
 
 def memory_of(block: Block) -> int:
-    """Bytes that a block's transactions take, roughly."""
+    """Roughly the bytes of memory that a block's transactions take."""
     return sum(_TRANSACTION_BYTES + len(tx.payload) for tx in block.transactions)
 
 
 class OrphanPool:
-    """What the chain will retry: by parent once that arrives, by clock once the time has come."""
+    """The parked blocks, found again by their parent or by the time at which they fall due."""
 
     def __init__(self, max_blocks: int = MAX_BLOCKS, max_bytes: int = MAX_BYTES) -> None:
         self._max_blocks = max_blocks
@@ -46,12 +50,13 @@ class OrphanPool:
         return len(self._blocks)
 
     def get(self, block: Hash) -> Orphan | None:
-        """The entry of a block that waits."""
+        """The entry of a parked block; None if it is not parked."""
         return self._blocks.get(block)
 
     def add(self, parked: Orphan) -> None:
-        """Keeps a block; the oldest ones go where the bounds are exceeded, this one if it alone exceeds
-        them.
+        """Keeps a block, and drops those that came first while a bound is exceeded.
+
+        A block that exceeds the bounds by itself is not kept.
         """
         self.remove(parked.id)
         self._blocks[parked.id] = parked
@@ -60,23 +65,23 @@ class OrphanPool:
             self.remove(next(iter(self._blocks)))
 
     def remove(self, block: Hash) -> None:
-        """Forgets a block; one that is not here is ignored."""
+        """Forgets a block; does nothing if it is not parked."""
         parked = self._blocks.pop(block, None)
         if parked is not None:
             self._bytes -= memory_of(parked.block)
 
     def take_children(self, parent: Hash) -> list[Orphan]:
-        """Removes and returns the blocks whose parent this is."""
+        """Removes and returns the parked blocks whose parent is `parent`."""
         return self._take(
             [parked for parked in self._blocks.values() if parked.block.header.parent == parent]
         )
 
     def take_due(self, now_ms: int) -> list[Orphan]:
-        """Removes and returns the blocks whose time has come, oldest first."""
+        """Removes and returns the blocks that fall due by `now_ms`, in the order in which they came."""
         return self._take([parked for parked in self._blocks.values() if 0 < parked.due_ms <= now_ms])
 
     def next_due_ms(self) -> int | None:
-        """When the next block falls due; None if none waits for the clock."""
+        """When the next block falls due, in milliseconds since 1970; None if no block waits for the clock."""
         return min((parked.due_ms for parked in self._blocks.values() if parked.due_ms), default=None)
 
     def _take(self, chosen: list[Orphan]) -> list[Orphan]:

@@ -1,8 +1,12 @@
-"""From a data directory to a head that can be trusted: creation, start-up check, roll-forward, reindex.
+"""Brings a data directory to a checked head at every start: genesis, start-up check, roll-forward, reindex.
 
-A crash leaves at most an append that the database does not know; a flipped bit that LevelDB overlooks (its
-MANIFEST) leaves a hole. The first is imported again, the second is refused by name, and `reindex` rebuilds
-the database from the block files alone.
+The body of a block is appended to the block files first; the database is written after that. A crash between
+the two leaves blocks in the files that the database does not know. Roll-forward imports those blocks again.
+
+LevelDB may also lose rows without an error, because it does not verify every byte of its own files (a flipped
+bit in its MANIFEST is one example). The start-up check finds such gaps and stops the node with
+`CorruptStore`. Then `engram db reindex` helps: it removes the database and rebuilds it from the block files,
+which hold every body. A reindex is nothing but a roll-forward over all files, into an empty database.
 """
 
 from __future__ import annotations
@@ -41,29 +45,29 @@ CHECKED_BLOCKS: Final = 8
 _REMOVED: Final = DATABASE_DIRECTORY + ".removed"
 
 Progress = Callable[[int], None]
-"""Told the height reached, from time to time."""
+"""Called with the height of the head after each block that is read from the files."""
 
 
 @dataclass(frozen=True)
 class RollForward:
-    """What the block files held behind the database."""
+    """What was found in the block files behind the position that the database knows."""
 
     head: BlockRef
     imported: int = 0
     refused: int = 0
-    """Blocks that were not taken: their parent is missing, or they break a rule."""
+    """Records that were not imported: no block, a block without its parent, or a block that breaks a rule."""
     damage: tuple[Damage, ...] = ()
-    """Stretches of the files that hold no intact record."""
+    """Stretches of the files that belong to no intact record."""
 
 
 def open_chain(
     spec: ChainSpec, genesis: Genesis, store: ChainStore, importer: Importer, progress: Progress | None = None
 ) -> RollForward:
-    """Makes the store's chain ready: writes genesis if it is new, checks its end, imports what only the
-    files hold.
+    """Makes the chain of a store ready for use; the head of the result can be trusted.
 
-    Blocking: run it in a worker thread. Raises `CorruptStore` where something that the tip vouches for is
-    missing.
+    Writes genesis if the store is empty, checks the newest blocks, and imports the blocks that only the files
+    hold. It blocks: call it in a worker thread. Raises `CorruptStore` if stored data are missing or
+    contradict each other.
     """
     if store.tip() is None:
         write_genesis(spec, genesis, store)
@@ -73,7 +77,7 @@ def open_chain(
 
 
 def write_genesis(spec: ChainSpec, genesis: Genesis, store: ChainStore) -> None:
-    """Identity, genesis block and its state: the first batch of a database."""
+    """Writes the first batch of a database: the chain's identity, the genesis block and its state."""
     header = genesis.block.header
     ref = BlockRef(genesis.id, header, work_of(bits_to_target(header.target)), Verdict.VALID)
     batch = Batch()
@@ -88,9 +92,10 @@ def write_genesis(spec: ChainSpec, genesis: Genesis, store: ChainStore) -> None:
 
 
 def check_end(store: ChainStore, blocks: int = CHECKED_BLOCKS) -> BlockRef:
-    """The head, once the tip record, the whole line of best ids and everything of the last `blocks` agree.
+    """The head of the best chain, after a check of its end.
 
-    Raises `CorruptStore` with what is wrong.
+    Checked are the tip record, that there is one id for every height up to the head, and everything that is
+    stored of the last `blocks` blocks. Raises `CorruptStore`, which says what is wrong.
     """
     tip = store.tip()
     if tip is None:
@@ -109,7 +114,10 @@ def check_end(store: ChainStore, blocks: int = CHECKED_BLOCKS) -> BlockRef:
 
 
 def check_block(store: ChainStore, ref: BlockRef) -> None:
-    """Everything that is stored of a block of the best chain is there and belongs together."""
+    """Checks that all that is stored of a block of the best chain is there and fits together.
+
+    Raises `CorruptStore`.
+    """
     if ref.header.id != ref.id or not store.is_canonical(ref):
         raise CorruptStore(got=f"a header or a best id that is not of block {ref.id.hex()}")
     block = store.get_block(ref)
@@ -121,12 +129,12 @@ def check_block(store: ChainStore, ref: BlockRef) -> None:
 
 
 def _check_line(store: ChainStore, head: BlockRef) -> None:
-    """One id for each height up to the head, and an index entry for each: a lost batch leaves a gap here."""
+    """Checks that every height up to the head has an id and an index entry; a lost batch leaves a gap."""
     expected = 0
     for height, block in store.canonical():
         if height != expected or store.database.get(INDEX + block) is None:
             raise CorruptStore(
-                expected=f"best block at height {expected}", got=f"nothing, or one at {height}"
+                expected=f"best block at height {expected}", got=f"none, or one at height {height}"
             )
         expected += 1
     if expected != head.height + 1 or store.canonical_id(head.height) != head.id:
@@ -136,7 +144,11 @@ def _check_line(store: ChainStore, head: BlockRef) -> None:
 def roll_forward(
     store: ChainStore, importer: Importer, head: BlockRef, progress: Progress | None = None
 ) -> RollForward:
-    """Imports the blocks that stand in the files behind what the database accounts for."""
+    """Imports the blocks of the files behind the position that the database has recorded.
+
+    A crash during the roll-forward loses nothing: each imported block is one batch, and that batch also moves
+    the recorded position.
+    """
     tip = store.tip()
     assert tip is not None, "genesis is written before"
     imported = refused = 0
@@ -172,10 +184,10 @@ def _block_of(record: StoredRecord) -> Block | None:
 
 
 def remove_database(directory: Path) -> None:
-    """The first half of a reindex: takes the database away, so that the next opening rebuilds it from the
-    files.
+    """The first half of a reindex: removes the database, so that the next `open_chain` rebuilds it.
 
-    Raises `DataDirLocked` while a node runs there. A crash anywhere leaves either database or none.
+    The folder is renamed before it is deleted, so a crash leaves the whole database or none, never a part of
+    one. Raises `DataDirLocked` while a node runs on the directory.
     """
     database, removed = directory / DATABASE_DIRECTORY, directory / _REMOVED
     if database.exists():
@@ -188,7 +200,7 @@ def remove_database(directory: Path) -> None:
 
 
 def _check_unused(lock: Path) -> None:
-    """LevelDB holds a POSIX lock on this file for as long as it is open."""
+    """Raises `DataDirLocked` if a process has the database open: LevelDB then locks this file."""
     try:
         with lock.open("r+b") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,7 @@
-"""Signature checks on several threads, each transaction once: OpenSSL releases the GIL while it verifies."""
+"""Verifies signatures in several threads, and each transaction only once.
+
+Threads help because OpenSSL releases Python's global lock while it verifies.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ _SLICE: Final = 64
 
 
 class SignatureVerifier:
-    """Verifies transactions and remembers the ids of the good ones; an id covers the signature.
-    Thread-safe.
+    """Verifies signatures and remembers the ids of transactions whose signature is good. Thread-safe.
+
+    The id of a transaction covers its signature, so a transaction with a known id need not be verified again.
     """
 
     def __init__(self, threads: int = 2, remembered: int = REMEMBERED) -> None:
@@ -27,8 +31,9 @@ class SignatureVerifier:
         self._lock = threading.Lock()
 
     def verify(self, transactions: Sequence[Transaction]) -> None:
-        """Returns if every sender signed. Raises `BadPublicKey` or `BadSignature` for the first that did
-        not.
+        """Returns if every transaction carries a good signature of its sender.
+
+        Raises `BadPublicKey` or `BadSignature` for the first that does not.
         """
         with self._lock:
             fresh = [(tx, name) for tx in transactions if (name := tx.id) not in self._known]
@@ -44,7 +49,7 @@ class SignatureVerifier:
                 self._known.popitem(last=False)
 
     def close(self) -> None:
-        """Ends the threads."""
+        """Ends the threads, after the work that they have begun."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 

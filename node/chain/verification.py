@@ -1,6 +1,7 @@
-"""Verified losses and frozen activations, remembered by the content that they follow from. Thread-safe.
+"""Remembers verified losses and frozen activations, so that no forward pass is computed twice. Thread-safe.
 
-What is computed and how the keys are made is written in `statemachine.scoring`.
+The key of a result is a hash of everything that it follows from, so a remembered result is never out of date
+and holds on every branch. `statemachine.scoring` computes the results and their keys.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from engram.primitives.types import Hash
 SCORES_BYTES: Final = 1 << 20
 ACTIVATIONS_BYTES: Final = 64 << 20
 _SCORE_BYTES: Final = 256
-"""Memory that a key and its score take, roughly."""
+"""Roughly the bytes of memory that a key and its score take."""
 
 
 class VerificationCache:
-    """Verified losses and the activations of frozen neurons: the scorer's memory across blocks and forks.
+    """The scorer's memory across blocks and branches: losses, and the activations of frozen neurons.
 
-    Filled when the mempool admits an update, so that importing the block which holds it runs no forward
-    pass again.
+    The mempool fills it after it has admitted an update. Importing the block that holds the update then needs
+    no second forward pass. With an empty cache the verdict is the same, only slower.
     """
 
     def __init__(self, scores_bytes: int = SCORES_BYTES, activations_bytes: int = ACTIVATIONS_BYTES) -> None:
@@ -45,5 +46,5 @@ class VerificationCache:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that the kept values take, roughly."""
+        """Roughly the bytes of memory that the kept values take."""
         return self._scores.size_bytes + self._activations.size_bytes

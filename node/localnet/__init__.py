@@ -1,8 +1,8 @@
 """A network of real node processes on this machine, for tests, demonstrations and playing by hand.
 
-`localnet` starts, stops, kills, pauses and partitions nodes and waits for predicates. `nodeprocess` is one
-`engram run` in a process of its own; `links` are loopback connections between nodes that can be cut;
-`background` keeps nodes running after the command that started them has ended.
+`localnet` starts, stops, kills, pauses and partitions nodes, and waits for predicates. `nodeprocess` runs one
+`engram run` in a process of its own. `links` are forwarders between nodes, whose connections a test can cut.
+`background` keeps nodes running after the command that started them has ended (`engram localnet up`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A localnet that outlives the command that starts it: made, started, looked at and ended by its folder.
+"""A localnet that goes on running after the command that started it has ended. Its folder is all it needs.
 
-    node0/ node1/ …    a data directory each; every one holds every key of the network
+    node0/ node1/ …    the data directory of each node; each holds all keys of the network
 
-Ports are chosen once and stand in each engram.toml, so that a node that is started again, by `up` or by hand,
-finds the others where they were.
+The ports are chosen when the network is made and stand in the engram.toml of each node. A node that is
+started again, by `up` or by hand, therefore finds the others at the same ports.
 """
 
 from __future__ import annotations
@@ -45,25 +45,26 @@ HOST: Final = "127.0.0.1"
 
 @dataclass(frozen=True)
 class LocalnetNodeStatus:
-    """How one node of the network fares."""
+    """Whether one node of the network runs, where it listens, and what it says of itself."""
 
     name: str
     data_dir: str
     rpc_url: str
     p2p_port: int
     pid: int | None
-    """None where it does not run."""
+    """Its process number; None if it does not run."""
     info: dict[str, Any] | None
-    """What it answers to `node_info`; None where it does not."""
+    """Its answer to `node_info`; None if it does not answer."""
 
 
 def make(folder: Path, spec: ChainSpec, miners: Sequence[Address], hashes_per_s: int, keys: Path) -> None:
-    """Writes the data directories of one node for each miner, all connected, with the keys of `keys` in each.
+    """Writes the data directories of a network: one node for each miner, all of them connected.
 
-    Raises `LocalnetExists`.
+    Each data directory gets a copy of the key files in `keys`. `hashes_per_s` is shared among the miners.
+    Raises `LocalnetExists` if the folder holds a localnet already.
     """
     if members(folder):
-        raise LocalnetExists(f"{folder} holds a localnet already", got=str(folder))
+        raise LocalnetExists(f"{folder} already holds a localnet", got=str(folder))
     ports = free_ports(2 * len(miners))
     rpc, p2p = ports[: len(miners)], ports[len(miners) :]
     for number, miner in enumerate(miners):
@@ -88,9 +89,10 @@ def members(folder: Path) -> list[Path]:
 
 
 def up(folder: Path) -> None:
-    """Starts every node that does not run, and waits until all answer. They go on when the caller ends.
+    """Starts every node that does not run and waits until all of them answer. They outlive the caller.
 
-    Raises `LocalnetMissing`, and `NodeFailed` with the end of a log; what was started is stopped then.
+    Raises `LocalnetMissing` if the folder holds no localnet. Raises `NodeFailed`, with the end of its log, if
+    a node does not start; the nodes that this call has started are stopped then.
     """
     with ExitStack() as undo:
         starting = []
@@ -103,16 +105,21 @@ def up(folder: Path) -> None:
             _wait_ready(data_dir, process)
         undo.pop_all()
     for _, process in starting:
-        process.returncode = 0  # it is let go; else its handle complains, once collected, that it still runs
+        # The process goes on without this handle. Without a return code, Python would warn that it still
+        # runs.
+        process.returncode = 0
 
 
 async def status(folder: Path) -> list[LocalnetNodeStatus]:
-    """Every node of the network, whether it runs or not. Raises `LocalnetMissing`."""
+    """The status of every node of the network, running or not. Raises `LocalnetMissing`."""
     return [await _status(data_dir) for data_dir in _present(folder)]
 
 
 def down(folder: Path) -> int:
-    """Stops every node as an operator does, and kills what stays; how many ran. Raises `LocalnetMissing`."""
+    """Stops every node by SIGTERM and returns how many ran. Raises `LocalnetMissing`.
+
+    A node that has not ended after `STOP_S` seconds is killed.
+    """
     running = []
     for data_dir in _present(folder):
         if (info := find_run_info(data_dir)) is not None:
@@ -130,7 +137,7 @@ def down(folder: Path) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that are free now."""
+    """So many different TCP ports that are free now. Another program may still take one before its use."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -142,7 +149,7 @@ def _present(folder: Path) -> list[Path]:
     found = members(folder)
     if not found:
         raise LocalnetMissing(
-            f"{folder} holds no localnet: make one with `engram localnet up`", got=str(folder)
+            f"there is no localnet in {folder}: make one with `engram localnet up`", got=str(folder)
         )
     return found
 
@@ -155,12 +162,12 @@ def _spawn(data_dir: Path) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=log,
             env=environment_of(os.environ),
-            start_new_session=True,  # it outlives the terminal
+            start_new_session=True,  # so that closing the terminal does not end the node
         )
 
 
 def _wait_ready(data_dir: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until the node has said where it listens. Raises `NodeFailed`."""
+    """Waits until the node has printed where it listens. Raises `NodeFailed`."""
     assert process.stdout is not None
     with process.stdout as stdout:
         readable, _, _ = select.select([stdout], [], [], START_S)

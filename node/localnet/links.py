@@ -1,7 +1,9 @@
-"""Loopback connections between the nodes of a localnet that can be cut and joined again. Bytes only.
+"""Forwarders between the nodes of a localnet: connections on this machine that a test can cut and join again.
 
-A node dials the link's own port; the link carries the bytes to the node behind it, whose port may be another
-one after every start. A cut link breaks what it carries and refuses what is dialled.
+A test cannot pull a cable between two processes on one machine. Therefore no node of a localnet dials another
+directly. It dials the port of a forwarder, which passes the bytes on in both directions. To cut the link, the
+forwarder breaks its connections and refuses new ones; the nodes notice nothing but a lost connection, as with
+a real cable. The forwarder also hides that a node has another port after each start.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ _CHUNK_BYTES: Final = 64 * 1024
 
 
 class CuttableLink:
-    """One direction of dialling: from whoever knows `address` to the port set by `lead_to`."""
+    """A forwarder: listens on `address` and carries each connection to the port set by `lead_to`."""
 
     def __init__(self) -> None:
         self.is_cut = False
@@ -25,16 +27,16 @@ class CuttableLink:
 
     @property
     def address(self) -> str:
-        """HOST:PORT to dial, once the link is open."""
+        """HOST:PORT to dial. The link must be open."""
         assert self._server is not None, "open the link first"
         return f"{_HOST}:{self._server.sockets[0].getsockname()[1]}"
 
     async def open(self) -> None:
-        """Takes a free port."""
+        """Begins to listen on a free port."""
         self._server = await asyncio.start_server(self._accept, _HOST, 0)
 
     def lead_to(self, port: int | None) -> None:
-        """Where the far node listens from now on; None while it does not run."""
+        """Sets the port of the node behind the link; None while that node does not run."""
         self._port = port
 
     def cut(self) -> None:
@@ -44,11 +46,11 @@ class CuttableLink:
             task.cancel()
 
     def join(self) -> None:
-        """Carries again what is dialled."""
+        """Accepts and carries new connections again."""
         self.is_cut = False
 
     async def close(self) -> None:
-        """Ends every connection and gives the port back."""
+        """Ends every connection and stops listening."""
         self.cut()
         if self._server is not None:
             self._server.close()
@@ -70,7 +72,7 @@ class CuttableLink:
                 both.create_task(_pump(reader, far))
                 both.create_task(_pump(far_reader, writer))
         except* OSError:
-            pass  # either end is gone: so is the other
+            pass  # one end has failed, so both connections are closed below
         finally:
             for end in (writer, far):
                 if end is not None:

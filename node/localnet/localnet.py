@@ -1,6 +1,6 @@
 """A network of real nodes on this machine, each a process with its own LevelDB, key and proof of work.
 
-For demonstrations, for tests, and for playing by hand. A pytest fixture is five lines:
+It serves tests, the demonstration, and experiments by hand. A pytest fixture takes five lines:
 
     @pytest_asyncio.fixture
     async def net(tmp_path):
@@ -13,8 +13,8 @@ For demonstrations, for tests, and for playing by hand. A pytest fixture is five
         txid = await wallet.transfer(bob, 5)
         await net.wait_for("everyone to include it", lambda: included_everywhere(net, txid))
 
-Nothing sleeps: a wait is a predicate that is looked at again at every event of any node, and one that is not
-met in time says where every node stands and what it logged last.
+Nothing here sleeps for a fixed time. A wait is a predicate, which is asked again at every event of any node.
+If it is not met in time, the error says where every node stands and what it logged last.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ Predicate = Callable[[], Awaitable[bool]]
 
 WAIT_S: Final = 60.0
 HASHES_PER_S: Final = 600
-"""Digests a second of all miners together: the local preset's pace at a fraction of one core."""
+"""Proof-of-work hashes per second of all miners together. A fraction of one core is enough for this pace."""
 _TOPICS: Final = ("heads", "rounds", "versions", "transactions", "peers")
 
 
 class Localnet:
-    """Nodes that are all connected to each other, over links that can be cut.
+    """A network in which every node is connected to every other by a link that can be cut.
 
-    Everything stays in `folder`; who wants it gone removes it afterwards.
+    All files stay in `folder`. The caller removes them if they are no longer needed.
     """
 
     def __init__(
@@ -60,8 +60,11 @@ class Localnet:
         miners: Sequence[Address] | None = None,
         hashes_per_s: int = HASHES_PER_S,
     ) -> None:
-        """`miners`: whom each node mines for, by default a key of its own that nobody has; a node beyond the
-        sequence does not mine. `hashes_per_s` is shared among the miners.
+        """Prepares the network; `async with` starts it.
+
+        `miners` names, for each node, the address that is paid for its blocks. Nodes for which it names none
+        do not mine. By default every node mines for an address whose private key is thrown away.
+        `hashes_per_s` is shared among the miners.
         """
         self.spec: Final = spec
         self.nodes: Final = tuple(
@@ -74,7 +77,10 @@ class Localnet:
         self._hashes_per_s = max(1, hashes_per_s // max(1, len(self._miners)))
 
     async def __aenter__(self) -> Self:
-        """Makes what does not exist yet and starts every node. Raises `NodeFailed`."""
+        """Makes missing data directories, starts every node and waits until all of them are connected.
+
+        Raises `NodeFailed`, and `WaitTimeout` if the nodes do not connect.
+        """
         try:
             for link in self._links.values():
                 await link.open()
@@ -96,7 +102,7 @@ class Localnet:
 
     @property
     def running(self) -> tuple[NodeProcess, ...]:
-        """The nodes that have been started and are neither ended nor frozen."""
+        """The nodes that run and are not paused."""
         return tuple(node for node in self.nodes if node.is_running and not node.is_paused)
 
     async def start(self, number: int) -> None:
@@ -107,37 +113,38 @@ class Localnet:
                 link.lead_to(info.p2p_port)
 
     async def stop(self, number: int) -> int:
-        """Ends a node as an operator does; its exit status."""
+        """Ends a node by SIGTERM and returns its exit status."""
         return await self.nodes[number].stop()
 
     async def kill(self, number: int) -> None:
-        """Ends a node as a power cut does."""
+        """Kills a node by SIGKILL, which is like a power cut to it."""
         await self.nodes[number].kill()
 
     def pause(self, number: int) -> None:
-        """Freezes a node: it keeps its connections and answers nobody."""
+        """Freezes a node: it keeps its connections but answers nobody."""
         self.nodes[number].pause()
 
     def resume(self, number: int) -> None:
-        """Ends the pause of a node."""
+        """Lets a paused node go on."""
         self.nodes[number].resume()
 
     def partition(self, *groups: Iterable[int]) -> None:
-        """Cuts every link between nodes that are not in one group."""
+        """Cuts every link between two nodes that are not in the same group."""
         sides = [set(group) for group in groups]
         for pair, link in self._links.items():
             if not any(side.issuperset(pair) for side in sides):
                 link.cut()
 
     def heal(self) -> None:
-        """Joins every link that was cut; nodes redial by themselves."""
+        """Joins every link that was cut. The nodes dial each other again by themselves."""
         for link in self._links.values():
             link.join()
 
     async def wait_for(self, what: str, predicate: Predicate, timeout_s: float = WAIT_S) -> None:
-        """Waits until the predicate holds; it is asked now and after every event of any running node.
+        """Waits until the predicate holds. It is asked now and again after every event of any running node.
 
-        A predicate may ask nodes that are gone: `NodeUnreachable` counts as not yet. Raises `WaitTimeout`.
+        A predicate may call a node that has ended: if it raises `NodeUnreachable`, it does not hold yet.
+        Raises `WaitTimeout` after `timeout_s` seconds, with the words of `what` and the report on every node.
         """
         changed = asyncio.Event()
         watchers = [asyncio.create_task(_watch(node, changed)) for node in self.running]
@@ -156,7 +163,7 @@ class Localnet:
             await asyncio.gather(*watchers, return_exceptions=True)
 
     async def wait_height(self, height: int, timeout_s: float = WAIT_S) -> None:
-        """Waits until every running node has a head at least this high."""
+        """Waits until the head of every running node is at least this high. Raises `WaitTimeout`."""
 
         async def reached() -> bool:
             return all(head["height"] >= height for head in await self.heads())
@@ -164,7 +171,7 @@ class Localnet:
         await self.wait_for(f"height {height}", reached, timeout_s)
 
     async def wait_agreement(self, timeout_s: float = WAIT_S) -> dict[str, Any]:
-        """Waits until every running node stands on the same head; that head."""
+        """Waits until all running nodes have the same head, and returns it. Raises `WaitTimeout`."""
         agreed: dict[str, Any] = {}
 
         async def agree() -> bool:
@@ -176,11 +183,11 @@ class Localnet:
         return agreed
 
     async def heads(self) -> list[dict[str, Any]]:
-        """The head of every running node, in their order."""
+        """The head of every running node, in the order of the nodes."""
         return [await node.client.call("chain_head") for node in self.running]
 
     async def report(self, lines: int = 15) -> str:
-        """Where every node stands: head, peers, open rounds, and the end of its log."""
+        """A text on every node: its head, peers, open rounds, and the last `lines` lines of its log."""
         return "\n".join([await _described(node, lines) for node in self.nodes])
 
     async def _start_all(self) -> None:
@@ -192,7 +199,7 @@ class Localnet:
             raise cause_of(failures) from None
 
     def _configure(self, number: int) -> None:
-        """Every node dials those after it."""
+        """Writes the settings of a node. It dials the nodes with higher numbers: each pair has one link."""
         node = self.nodes[number]
         peers = [link.address for (near, far), link in self._links.items() if near == number]
         mine = number < len(self._miners)
@@ -218,7 +225,7 @@ class Localnet:
 
 
 async def _watch(node: NodeProcess, changed: asyncio.Event) -> None:
-    """Sets the event whenever something happens on the node, until the node is gone."""
+    """Sets `changed` at every event of the node, and once more when the node has ended."""
     try:
         async with node.client.subscribe(*_TOPICS) as events:
             changed.set()

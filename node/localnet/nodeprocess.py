@@ -1,7 +1,8 @@
-"""One `engram run` in a process of its own, as a localnet handles it: started, stopped, killed, frozen.
+"""One `engram run` in a process of its own, which a localnet starts, stops, kills and freezes.
 
-Nothing is known of the node but its data directory and what it says there: settings go in by `engram.toml`,
-its address comes back on its standard output, its log is appended to `node.log`.
+The localnet handles a node as an operator does. It writes the node's settings to `engram.toml`, reads the
+node's address from the first line of its standard output, and appends its log to `node.log` in the data
+directory.
 """
 
 from __future__ import annotations
@@ -28,25 +29,23 @@ _TAIL_BYTES: Final = 64 * 1024
 
 
 def run_command(data_dir: Path) -> list[str]:
-    """The command line of a node that says where it listens in one line of JSON."""
+    """The command line that starts a node; the node then prints where it listens in one line of JSON."""
     return [sys.executable, "-m", "engram.cli", "run", "--json", "--data-dir", str(data_dir)]
 
 
 def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without ENGRAM_* variables, which are meant for another node and would win over its
-    file.
-    """
+    """The environment without ENGRAM_* variables, which would take precedence over the node's engram.toml."""
     return {name: value for name, value in environment.items() if not name.startswith("ENGRAM_")}
 
 
 def write_settings(data_dir: Path, **settings: object) -> None:
-    """Writes engram.toml; in force from the node's next start."""
+    """Writes engram.toml. The settings take effect at the node's next start."""
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
     write_private(data_dir / CONFIG_NAME, "".join(lines).encode())
 
 
 def announced(line: bytes) -> RunInfo | None:
-    """What a node says of itself in its first line, once it is ready; None for anything else."""
+    """Where a node listens, read from the first line that it prints; None if the line says something else."""
     try:
         return RunInfo(**json.loads(line))
     except (ValueError, TypeError):
@@ -54,14 +53,14 @@ def announced(line: bytes) -> RunInfo | None:
 
 
 def not_started(data_dir: Path, said: str) -> NodeFailed:
-    """The error for a node that has not started: what it said instead, and the end of its log."""
+    """The error for a node that has not started, with what it printed and the end of its log."""
     return NodeFailed(
         f"{data_dir.name} did not start\n{said}{tail(data_dir / LOG_NAME, 5)}", got=data_dir.name
     )
 
 
 def tail(path: Path, lines: int) -> str:
-    """The last lines of a text file; nothing where there is none."""
+    """The last lines of a text file; empty if there is no such file."""
     if not path.is_file():
         return ""
     with path.open("rb") as file:
@@ -70,31 +69,31 @@ def tail(path: Path, lines: int) -> str:
 
 
 class NodeProcess:
-    """A node on a data directory that already holds its chain.json."""
+    """The process of one node. Its data directory must already hold a chain.json."""
 
     def __init__(self, name: str, data_dir: Path) -> None:
         self.name: Final = name
         self.data_dir: Final = data_dir
         self.info: RunInfo | None = None
-        """Where it listens, while it runs."""
+        """Where the node listens; None while it does not run."""
         self.is_paused = False
         self._process: asyncio.subprocess.Process | None = None
         self._client: RpcClient | None = None
 
     @property
     def client(self) -> RpcClient:
-        """An open client with the admin's token, while the node runs. Raises `NodeFailed` otherwise."""
+        """An open client that may call admin methods. Raises `NodeFailed` if the node does not run."""
         if self._client is None:
             raise NodeFailed(f"{self.name} does not run", got=self.name)
         return self._client
 
     @property
     def is_running(self) -> bool:
-        """Started and not ended, frozen or not."""
+        """Whether the process was started and has not ended. A paused node counts as running."""
         return self._client is not None and self._process is not None and self._process.returncode is None
 
     async def start(self) -> RunInfo:
-        """Starts it and waits until it answers. Raises `NodeFailed` with the end of its log."""
+        """Starts the node and waits until it answers. Raises `NodeFailed` with the end of its log."""
         with (self.data_dir / LOG_NAME).open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *run_command(self.data_dir),
@@ -102,7 +101,7 @@ class NodeProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 env=environment_of(os.environ),
-                start_new_session=True,  # Ctrl-C is for whoever started the network, who stops its nodes
+                start_new_session=True,  # Ctrl-C must reach the localnet only, which then stops its nodes
             )
         try:
             self.info = await self._announced(self._process)
@@ -113,7 +112,7 @@ class NodeProcess:
         return self.info
 
     async def stop(self) -> int:
-        """Ends it as an operator does; its exit status. Kills it where it does not end."""
+        """Ends the node by SIGTERM, or after `STOP_S` seconds by SIGKILL, and returns its exit status."""
         process = self._process
         if process is None:
             return 0
@@ -127,27 +126,27 @@ class NodeProcess:
         return await self._ended(process)
 
     async def kill(self) -> None:
-        """Ends it as a power cut does."""
+        """Kills the node by SIGKILL, which is like a power cut to it."""
         if self._process is not None:
             self._signal(signal.SIGKILL)
             await self._ended(self._process)
 
     def pause(self) -> None:
-        """Freezes it: it keeps its connections and answers nobody."""
+        """Freezes the node: it keeps its connections but answers nobody."""
         self.is_paused = True
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Ends the pause."""
+        """Lets a paused node go on."""
         self.is_paused = False
         self._signal(signal.SIGCONT)
 
     def log_tail(self, lines: int = 20) -> str:
-        """The last lines that the node wrote."""
+        """The last lines of the node's log."""
         return tail(self.data_dir / LOG_NAME, lines)
 
     async def _announced(self, process: asyncio.subprocess.Process) -> RunInfo:
-        """What the process says of itself once it is ready. Raises `NodeFailed`."""
+        """Where the node listens, once it has printed that. Raises `NodeFailed`."""
         assert process.stdout is not None
         try:
             line = await asyncio.wait_for(process.stdout.readline(), START_S)

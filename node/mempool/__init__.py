@@ -1,7 +1,9 @@
-"""Transactions that wait for a block: who is let in, in which order they stand, how they follow the head.
+"""The transactions that wait for a block: which are admitted, and how they follow the head.
 
-`admission` judges one transaction against one head and runs the forward passes that its block will need, so
-that importing the block finds the results ready. `pool` is the ordered, bounded set. `mempool` is the
-service: it admits, follows every new head, drops what became impossible, and gives the miner its
-candidates. All of this is policy of one node; the rules of validity stand in `statemachine`.
+`admission` judges one transaction against one head, and can run the forward passes that its block will need.
+`pool` is the ordered, bounded set of waiting transactions. `mempool` is the service: it admits transactions,
+follows every new head, drops transactions that have become impossible, and gives the miner its candidates.
+
+All of this is the policy of one node. `statemachine` holds the rules of validity, and every block is judged
+by them again, whatever the mempool thought of its transactions.
 """

@@ -1,5 +1,7 @@
-"""Judges one transaction against one head, in a worker thread: what the mempool may take, and whose fault
-if not.
+"""Judges one transaction against one head, in a worker thread.
+
+A refusal also says whether the sender is at fault: a transaction that breaks a rule that needs no state is
+wrong on every chain of blocks, whereas one that the present state refuses may be fine a block later.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from engram.statemachine.transition import apply_transaction, check_transaction,
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found out about a transaction on one head."""
+    """A checked transaction: its entry for the pool, its sender's account, its multiply-accumulates."""
 
     entry: PooledTx
     account: Account
@@ -36,18 +38,19 @@ class Checked:
 
 
 class Refusal(Exception):
-    """A transaction that the next block could not hold."""
+    """Raised for a transaction that the next block could not hold."""
 
     def __init__(self, error: ChainError, punishable: bool) -> None:
         super().__init__(str(error))
         self.error = error
         self.punishable = punishable
-        """No state of the chain would have made it acceptable."""
+        """True if no state of the chain makes the transaction acceptable."""
 
 
 class Admission:
-    """The checks that need state, signature or arithmetic. Used from one worker thread, `warm` from
-    another.
+    """The checks that need the state, a signature or forward passes.
+
+    One thread at a time may call `check`; another may call `warm` meanwhile.
     """
 
     def __init__(
@@ -66,9 +69,10 @@ class Admission:
         self._context_of: BlockContext | None = None
 
     def check(self, name: Hash, tx: Transaction, head: BlockRef) -> Checked:
-        """The transaction priced for the block after `head`. Raises `Refusal`.
+        """The transaction, checked and priced for the block after `head`. Raises `Refusal`.
 
-        One whose nonce lies ahead is priced by bytes alone: what it costs shows when it is next.
+        If its nonce lies ahead of the account's, it is priced by its bytes alone. What else it costs can be
+        computed only once the transactions before it are included.
         """
         ctx = self._context(head)
         size = tx.size_bytes
@@ -90,7 +94,12 @@ class Admission:
         return Checked(entry, account, cost.macs)
 
     def warm(self, tx: Transaction, head: BlockRef) -> None:
-        """Runs a transaction on the head's state and drops the result: what it scored stays in the cache."""
+        """Runs a transaction on the head's state, only to fill the verification cache with its losses.
+
+        Forward passes take long. The mempool lets them run in the background once it has admitted the
+        transaction, so that importing the block that holds it finds the losses in the cache. The new state is
+        discarded.
+        """
         state = State(self._store, head.state_root)
         account = state.account(keys.address(tx.sender))
         trial = state.child()
@@ -101,7 +110,7 @@ class Admission:
             return
 
     def _check_alone(self, ctx: BlockContext, tx: Transaction, size_bytes: int) -> None:
-        """The rules that hold in every state."""
+        """Checks the rules that need no state. Raises `Refusal`."""
         try:
             if size_bytes > ctx.rules.max_transaction_bytes:
                 raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=size_bytes)
@@ -111,7 +120,7 @@ class Admission:
             raise Refusal(error, punishable=not isinstance(error, (NotActivated, NotReady))) from error
 
     def _context(self, head: BlockRef) -> BlockContext:
-        """The block after `head`, as far as it is known before it is mined; made once a head."""
+        """The context of the block after `head`, as far as it is known before that block is mined."""
         known = self._context_of
         if known is None or known.parent != head.id:
             known = block_context(self._spec, head.header, NOBODY, self._store, self._scorer)

@@ -1,9 +1,7 @@
-"""Waiting transactions of this node: admission, following the head, verification ahead of blocks. Policy
-only.
+"""The mempool as a service: admits transactions, follows the head, and verifies ahead of blocks.
 
-A transaction is admitted when the next block could hold it, or when only the sender's own earlier ones
-stand before it. Nothing here decides validity: the miner's template and every block are judged by the core
-again.
+A transaction is admitted if the next block could hold it, or if only earlier transactions of the same sender
+are missing before it. The core judges every template and every block again.
 """
 
 from __future__ import annotations
@@ -41,14 +39,14 @@ REMEMBERED_DROPS: Final = 10_000
 WARM_QUEUE: Final = 64
 DEFERRED: Final = 32
 DEFERRED_HEADS: Final = 8
-"""Heads for which a peer's transaction that came too early is tried again."""
+"""On how many new heads a peer's transaction is tried again that this node's state refused at first."""
 
 JUDGED_AGAIN: Final = 64
-"""Senders whose next transaction is judged again on a new head, in turn."""
+"""For how many senders the next transaction is judged again on a new head. The senders take turns."""
 
 _NO_ROOM: Final = (BlockTransactionsExceeded, BlockBytesExceeded, BlockMacsExceeded)
 _STAYS: Final = frozenset(error.code for error in (*_NO_ROOM, NonceMismatch))
-"""Reasons to be left out of one block that say nothing about the next."""
+"""Codes for which a template leaves a transaction out although a later block may hold it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class AdmitOutcome:
     error: ChainError | None = None
     """Why it was not admitted."""
     punishable: bool = False
-    """No state of the chain would have made it acceptable: whoever sent it is wrong."""
+    """True if no state of the chain makes the transaction acceptable: the peer that sent it is at fault."""
 
     @property
     def accepted(self) -> bool:
@@ -72,7 +70,7 @@ class AdmitOutcome:
 
 
 class Mempool:
-    """What waits for a block, and what was dropped and why. Methods run on the event loop."""
+    """The waiting transactions, and why others were dropped. Methods run on the event loop."""
 
     def __init__(
         self,
@@ -91,9 +89,9 @@ class Mempool:
         self._dropped: OrderedDict[Hash, str] = OrderedDict()
         self._turn = 0
         self.followed = chain.head.height
-        """Height of the last head that everything was adjusted to."""
+        """Height of the last head to which the mempool has been adjusted."""
         self._left_out: dict[Hash, Hash] = {}
-        """Txid -> id of the head on which another waiting transaction keeps it out."""
+        """Txid -> id of the head on which other waiting transactions kept it out of a template."""
         self._deferred: OrderedDict[Hash, tuple[Transaction, int]] = OrderedDict()
         self._warm_queue: asyncio.Queue[Transaction] = asyncio.Queue(WARM_QUEUE)
         self._listeners: list[Callable[[PooledTx], None]] = []
@@ -106,14 +104,14 @@ class Mempool:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory that the waiting transactions take, roughly."""
+        """Roughly the bytes of memory that the waiting transactions take."""
         return self._pool.memory_bytes
 
     async def admit(self, tx: Transaction, *, patient: bool = False) -> AdmitOutcome:
-        """Takes a transaction in, or says why not. Raises `CodecError` for one that has no encoding.
+        """Admits a transaction, or says why not. Raises `CodecError` if the transaction cannot be encoded.
 
-        `patient`: one that the state refuses is tried again on the next few heads; for transactions of peers,
-        which may be a block ahead.
+        With `patient`, one that the present state refuses is tried again on the next heads: the peer that
+        sent it may know a block that this node still lacks.
         """
         name = tx.id
         try:
@@ -130,42 +128,43 @@ class Mempool:
         return AdmitOutcome(name)
 
     async def run(self) -> None:
-        """Follows the head and verifies ahead of blocks, for ever."""
+        """The service: follows the head and verifies ahead of blocks, until it is cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_head(), name="mempool-head")
                 tasks.create_task(self._warm_admitted(), name="mempool-warm")
         finally:
-            self._worker.shutdown(wait=True, cancel_futures=True)  # they read the store, which is closed next
+            # These threads read the store, which is closed next.
+            self._worker.shutdown(wait=True, cancel_futures=True)
             self._warmer.shutdown(wait=True, cancel_futures=True)
 
     def listen(self, callback: Callable[[PooledTx], None]) -> Callable[[], None]:
-        """Calls back with each admitted entry; returns what ends that."""
+        """Calls `callback` with each admitted entry; the returned function ends that."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
 
     def listen_drops(self, callback: Callable[[Hash, str], None]) -> Callable[[], None]:
-        """Calls back with id and code of each transaction that is given up; returns what ends that."""
+        """Calls `callback` with id and code of each dropped transaction; the returned function ends that."""
         self._drop_listeners.append(callback)
         return lambda: self._drop_listeners.remove(callback)
 
     def get(self, name: Hash) -> Transaction | None:
-        """A transaction that waits."""
+        """A waiting transaction; None if it does not wait."""
         entry = self._pool.get(name)
         return entry.tx if entry else None
 
     def ids(self) -> list[Hash]:
-        """Ids of everything that waits, in no order."""
+        """Ids of all waiting transactions, in no order."""
         return [entry.txid for entry in self._pool]
 
     def entries(self) -> list[PooledTx]:
-        """Everything that waits, in the order in which a block would take it; queued ones last."""
+        """All waiting transactions in the order of a block; those behind a missing nonce come last."""
         ready = list(self._pool.in_order(self._accounts))
         names = {entry.txid for entry in ready}
         return ready + [entry for entry in self._pool if entry.txid not in names]
 
     def candidates(self) -> list[Transaction]:
-        """What a block may take, best first: about twice as many, and twice as many bytes, as one holds."""
+        """At most twice as many transactions and bytes as a block holds, highest rate first."""
         rules = self._chain.spec.rules
         room, most = 2 * rules.max_body_bytes, 2 * rules.max_block_transactions
         head = self._chain.head.id
@@ -183,7 +182,7 @@ class Mempool:
         return chosen
 
     def next_nonce(self, sender: Address) -> int:
-        """The nonce after the account's and after what waits without a gap."""
+        """The first nonce that the sender has used neither on the chain nor in the pool."""
         nonce = self._chain.state().account(sender).nonce
         waiting = {entry.tx.nonce for entry in self._pool.of_sender(sender)}
         while nonce in waiting:
@@ -191,7 +190,7 @@ class Mempool:
         return nonce
 
     async def hindrances(self, senders: Iterable[Address]) -> dict[Hash, str]:
-        """What keeps entries of these senders out of the next blocks: as `pool.hindrances`."""
+        """Why entries of these senders cannot be included soon, as `pool.hindrances` says: txid -> code."""
         accounts = await in_worker(self._worker, self._accounts_of, list(senders), self._chain.head)
         found: dict[Hash, str] = {}
         for account in accounts:
@@ -199,14 +198,14 @@ class Mempool:
         return found
 
     def drop_reason(self, name: Hash) -> str:
-        """Code with which a transaction was dropped; empty if it was not, or that is long ago."""
+        """Code for which a transaction was dropped; empty if it was not, or if that is forgotten by now."""
         return self._dropped.get(name, "")
 
     async def leave_out(self, head: BlockRef, skipped: Mapping[Hash, str]) -> None:
-        """Deals with what a template on `head` could not hold, apart from what merely found no room in it.
+        """Deals with what a template on `head` could not hold; `skipped` maps ids to codes.
 
-        What the head itself refuses is dropped. What only the template's other transactions keep out waits
-        for the next head: their block may lose.
+        What had no room stays. What `head` itself refuses is dropped. What only the template's other
+        transactions keep out waits for the next head, because the template's block may never join the chain.
         """
         for name, code in skipped.items():
             entry = self._pool.get(name)
@@ -226,7 +225,7 @@ class Mempool:
         return checked.entry, checked.macs
 
     async def _checked(self, name: Hash, tx: Transaction) -> Checked:
-        """A transaction judged on the head of the moment it is done. Raises `Refusal`."""
+        """A transaction judged on a head that is still the head after the check. Raises `Refusal`."""
         while True:
             if self._chain.store.find_transaction(name) is not None:
                 raise Refusal(AlreadyIncluded(got=name), False)
@@ -236,9 +235,9 @@ class Mempool:
                 return checked
 
     def _enter(self, checked: Checked, *, waited: bool = False) -> None:
-        """Takes an entry in, and out what has to go for it. Raises `Invalid` and `NotReady` leaves.
+        """Adds an entry and removes those that must make room. Raises `Invalid` or `NotReady`.
 
-        One that `waited` already is not given up for what stands behind it.
+        The balance must also pay for the sender's other entries; if this one `waited`, for earlier ones only.
         """
         added = checked.entry
         own = self._pool.of_sender(added.sender)
@@ -252,7 +251,7 @@ class Mempool:
             self._forget(entry, Replaced.code if replaced else Evicted.code)
 
     def _check_affordable(self, checked: Checked, own: Iterable[PooledTx]) -> None:
-        """The balance, and what transactions up to it bring, must pay for each of the sender's that waits."""
+        """Raises `Unaffordable` unless balance and income pay for the entries in order of nonces."""
         entry, left = checked.entry, checked.account.balance
         others = [other for other in own if other.tx.nonce != entry.tx.nonce]
         for each in sorted([*others, entry], key=lambda waiting: waiting.tx.nonce):
@@ -276,7 +275,10 @@ class Mempool:
             self.followed = change.connected[-1].height if change.connected else self._chain.head.height
 
     async def _settle(self, change: HeadChanged) -> None:
-        """Takes included transactions out, puts those of abandoned blocks back, prices who is next."""
+        """Adjusts the pool to a new head, and prices the next transaction of each sender whose account moved.
+
+        Transactions of blocks that joined are removed; those of blocks that left are admitted again.
+        """
         included, abandoned = await in_worker(self._worker, self._transactions_of, change)
         names = {name for name, _ in included}
         for name in names:
@@ -299,7 +301,7 @@ class Mempool:
         return listed(change.connected), listed(change.disconnected)
 
     async def _renew(self, senders: Iterable[Address]) -> None:
-        """Adjusts to accounts that moved: settles nonces, prices the transaction that is now next."""
+        """For each sender, removes entries with used nonces and prices the entry that is now the next."""
         for sender in senders:
             if not self._pool.of_sender(sender):
                 self._accounts.pop(sender, None)
@@ -314,7 +316,7 @@ class Mempool:
                 await self._reprice(waiting[0])
 
     async def _judge_next(self) -> None:
-        """Drops what the head refuses: its sender should know, and his next must not wait behind it."""
+        """Drops what the head refuses: the sender should learn of it, and nothing should wait behind it."""
         senders, head = self._pool.senders(), self._chain.head
         start = self._turn % max(1, len(senders))
         chosen = (senders[start:] + senders[:start])[:JUDGED_AGAIN]
@@ -325,7 +327,7 @@ class Mempool:
                 await self._judge_again(waiting[0], head)
 
     async def _judge_again(self, entry: PooledTx, head: BlockRef) -> None:
-        """Drops an entry that `head` refuses, if that is still the head."""
+        """Drops an entry that `head` refuses, provided that `head` is still the head after the check."""
         try:
             await in_worker(self._worker, self._admission.check, entry.txid, entry.tx, head)
         except Refusal as refusal:
@@ -333,8 +335,9 @@ class Mempool:
                 self._drop(self._pool.remove(entry.txid), refusal.error.code)
 
     async def _reprice(self, entry: PooledTx) -> None:
-        """Prices an entry that is next now. It keeps its place meanwhile: its sender's next nonce lies behind
-        it.
+        """Prices an entry in full, now that it is its sender's next; drops it if it is refused.
+
+        Meanwhile it stays in the pool, so that `next_nonce` does not give its nonce away.
         """
         try:
             checked = await self._checked(entry.txid, entry.tx)
@@ -343,7 +346,7 @@ class Mempool:
             self._drop(self._pool.remove(entry.txid), "" if included else refusal.error.code)
             return
         if self._pool.remove(entry.txid) is None:
-            return  # replaced, or in a block
+            return  # meanwhile it was replaced or included in a block
         try:
             self._enter(checked, waited=True)
         except (Invalid, NotReady) as error:
@@ -380,7 +383,7 @@ class Mempool:
             self._forget(entry, code)
 
     def _forget(self, entry: PooledTx, code: str) -> None:
-        """Bookkeeping of an entry that has left the pool."""
+        """Updates the books for an entry that has left the pool; `code` is empty if it was included."""
         self._left_out.pop(entry.txid, None)
         if code:
             self._remember_drop(entry.txid, code)

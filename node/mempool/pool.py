@@ -1,8 +1,19 @@
-"""The set of waiting transactions: nonce windows, replacement, fee order, bounds. No state, no signatures,
-no clock.
+"""The bounded set of waiting transactions, in the order in which a block takes them.
 
-A transaction's rate is its fee per spark of its minimum fee, which weighs bytes, MACs and records as the
-chain's own prices do. An account's transactions are taken in the order of nonces, whatever they pay.
+The pool knows no state, no signatures and no clock; its caller tells it the nonce of each account.
+
+**Order.** The rate of a transaction is its fee divided by its minimum fee. The minimum fee counts bytes,
+multiply-accumulates and records at the chain's own prices, so one number compares cheap transfers with
+expensive updates. The highest rate comes first, but the transactions of one sender always follow the order of
+their nonces.
+
+**Nonce window.** A sender may send several transactions ahead, and a network may deliver them in any order.
+Therefore a nonce may lie up to `nonce_window` above the account's. A greater distance is refused, because
+such a transaction would take memory for a long time, perhaps for ever.
+
+**Replacement.** A sender may replace a waiting transaction by another with the same nonce, for instance to
+raise its fee. The new fee must be at least `replacement_percent` higher. Otherwise a sender could make all
+nodes verify and pass on endless new versions and pay for one of them only.
 """
 
 from __future__ import annotations
@@ -22,20 +33,23 @@ from engram.statemachine.transaction import Transaction
 
 RATE_UNIT: Final = 1_000_000
 _OVERHEAD_BYTES: Final = 1_000
-"""Memory that an entry takes besides its bytes, roughly."""
+"""Roughly the bytes of memory that an entry takes besides its encoded transaction."""
 
 
 @dataclass(frozen=True)
 class PoolLimits:
-    """How much may wait."""
+    """Bounds of a pool."""
 
     max_bytes: int = 64 << 20
+    """Memory of all waiting transactions, in bytes."""
     sender_transactions: int = 64
+    """Transactions of one sender."""
     sender_bytes: int = 8 << 20
+    """Encoded bytes of one sender's transactions."""
     nonce_window: int = 64
     """How far a nonce may lie above the account's."""
     replacement_percent: int = 10
-    """What a replacement must pay above the transaction it replaces."""
+    """By how many percent the fee of a replacement must exceed the fee of what it replaces."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +61,18 @@ class PooledTx:
     sender: Address
     size_bytes: int
     price: int
-    """Its minimum fee when it was admitted."""
+    """Its minimum fee in sparks, as computed when it was priced last."""
     funds: int = 0
-    """Sparks it needs besides its fee."""
+    """Sparks that it takes from its sender besides its fee."""
     brings: int = 0
-    """Sparks it is sure to add to its sender's balance; they may pay its own fee, and what follows it."""
+    """Sparks that it is sure to add to its sender's balance; they may pay its own fee and what follows it."""
     tentative: bool = False
-    """Priced by bytes alone: the transactions before it must be included before more can be said."""
+    """Its price counts its bytes only; what else it costs is known once it is its sender's next."""
     admitted_s: float = 0.0
 
     @property
     def rate(self) -> int:
-        """Millionths of the minimum fee that it pays."""
+        """The fee it pays, in millionths of its minimum fee."""
         return self.tx.fee * RATE_UNIT // self.price
 
     @property
@@ -67,7 +81,7 @@ class PooledTx:
 
 
 class Pool:
-    """Entries by id, by sender and nonce, and by rate. The caller says what each account's nonce is."""
+    """Waiting transactions, found by id, by sender and nonce, and by rate."""
 
     def __init__(self, limits: PoolLimits = PoolLimits()) -> None:  # frozen
         self.limits = limits
@@ -88,19 +102,19 @@ class Pool:
         return iter(list(self._entries.values()))
 
     def get(self, txid: Hash) -> PooledTx | None:
-        """The entry of a transaction that waits."""
+        """The entry of a waiting transaction; None if it does not wait."""
         return self._entries.get(txid)
 
     def of_sender(self, sender: Address) -> list[PooledTx]:
-        """What a sender has waiting, by nonce."""
+        """The entries of a sender, by ascending nonce."""
         return list(self._own(sender).values())
 
     def senders(self) -> list[Address]:
-        """Everyone who has something waiting."""
+        """Every account that has sent a waiting transaction."""
         return list(self._senders)
 
     def check_place(self, txid: Hash, sender: Address, nonce: int, fee: int, account_nonce: int) -> None:
-        """The refusals that need neither price nor signature.
+        """Checks what can be checked before the transaction is priced and its signature verified.
 
         Raises `AlreadyPooled`, `NonceMismatch`, `NonceGap`, `ReplacementFee`.
         """
@@ -117,8 +131,10 @@ class Pool:
                 raise ReplacementFee(expected=least, got=fee)
 
     def add(self, entry: PooledTx, account_nonce: int) -> list[PooledTx]:
-        """Takes an entry in; returns those that had to go for it. Raises `Refused` leaves and changes
-        nothing then.
+        """Adds an entry and returns the entries that were removed for it.
+
+        Removed are the transaction that it replaces and, if the pool is full, the entries with the lowest
+        rates. Raises `NonceMismatch` or a subclass of `Refused`; then the pool is unchanged.
         """
         nonce = entry.tx.nonce
         self.check_place(entry.txid, entry.sender, nonce, entry.tx.fee, account_nonce)
@@ -132,7 +148,7 @@ class Pool:
         return gone
 
     def remove(self, txid: Hash) -> PooledTx | None:
-        """Takes an entry out; None if it was not here."""
+        """Removes and returns an entry; None if there is none."""
         entry = self._entries.get(txid)
         if entry is None:
             return None
@@ -146,19 +162,18 @@ class Pool:
         return entry
 
     def settle(self, sender: Address, account_nonce: int) -> list[PooledTx]:
-        """Takes out and returns a sender's entries below the account's nonce."""
+        """Removes and returns the entries of a sender whose nonces are below the account's."""
         return self._take(entry for entry in self.of_sender(sender) if entry.tx.nonce < account_nonce)
 
     def cut(self, txid: Hash) -> list[PooledTx]:
-        """Takes out and returns an entry and those of its sender behind it, which cannot be included
-        without it.
-        """
+        """Removes and returns an entry and its sender's later ones, which cannot be included without it."""
         entry = self._entries.get(txid)
         return [] if entry is None else self._take(self._tail(entry))
 
     def in_order(self, account_nonces: Mapping[Address, int]) -> Iterator[PooledTx]:
-        """Entries that can follow one another in a block: highest rate first, each sender's by nonce, no
-        gaps.
+        """Entries in an order in which a block could hold them.
+
+        The highest rate comes first. Each sender's entries come by ascending nonce and end at the first gap.
         """
         heap: list[tuple[tuple[int, int], PooledTx]] = []
         for sender, own in self._senders.items():
@@ -193,8 +208,11 @@ class Pool:
             raise SenderLimit(expected=self.limits.sender_bytes, got=size)
 
     def _victims(self, entry: PooledTx, replaced: PooledTx | None) -> list[PooledTx]:
-        """What must go so that the entry fits: the one it replaces, then the worst payers with what follows
-        them.
+        """The entries to remove so that the new one fits. Raises `PoolFull`.
+
+        They are the entry that it replaces, then those with the lowest rates, each together with its sender's
+        later entries, which cannot be included without it. Refused is a new entry that would push out one of
+        the same or a higher rate, or an entry of its own sender that it follows.
         """
         gone: dict[Hash, PooledTx] = {} if replaced is None else {replaced.txid: replaced}
         excess = self.memory_bytes + entry.memory_bytes - self.limits.max_bytes
@@ -231,7 +249,7 @@ class Pool:
         return taken
 
     def _rank(self, entry: PooledTx) -> tuple[int, int]:
-        """Ascending: worst first; of equal rates the later arrival is worse."""
+        """The sort key: the lowest rate comes first, and of equal rates the later arrival."""
         return entry.rate, -self._arrival[entry.txid]
 
 
@@ -240,9 +258,10 @@ def _descending(rank: tuple[int, int]) -> tuple[int, int]:
 
 
 def hindrances(account: Account, waiting: Iterable[PooledTx]) -> dict[Hash, str]:
-    """Codes of what keeps entries of one sender, given by nonce, out of the next blocks.
+    """Why entries of one sender cannot be included soon: txid -> error code. `waiting` is sorted by nonce.
 
-    A nonce that is missing before them, or a balance that does not cover them and what stands before them.
+    Either a nonce before the entry is missing (`NonceMismatch`), or the balance does not pay for the entry
+    and those before it (`InsufficientBalance`).
     """
     found: dict[Hash, str] = {}
     nonce, left = account.nonce, account.balance

@@ -1,6 +1,8 @@
-"""Making blocks: `miner` builds templates on the head and searches for a nonce in threads; `mining` is the
-miner as an operator handles it, started, stopped and asked for blocks while the node runs.
+"""Makes blocks.
 
-A block that was found goes to the chain as one from a peer would: the node trusts nothing that it made
-itself.
+`miner` builds a template on the head and searches for its nonce in threads. `mining` is the service that an
+operator controls: it starts and stops the miner, and mines a number of blocks on request.
+
+A block that was found is given to the chain like a block from a peer, and judged in full: a mistake in the
+making of a block must not reach the database.
 """

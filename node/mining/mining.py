@@ -1,4 +1,4 @@
-"""The miner as an operator handles it: started, stopped, changed and asked for blocks while the node runs."""
+"""The mining service, which an operator can start, stop, change and ask for blocks while the node runs."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from engram.statemachine.scoring import Scorer
 
 @dataclass(frozen=True)
 class MiningSetup:
-    """What the operator has set up; a request may change address and pace."""
+    """The settings of mining. RPC requests can change the address, the limit and whether mining is on."""
 
     address: Address | None
     threads: int = 1
     max_hashes_per_s: int = 0
     on_demand: bool = False
-    """While mining is on, mine only while transactions wait, a round runs, or blocks are asked for."""
+    """While mining is on, mine only while transactions wait, a round runs or blocks were asked for."""
     active: bool = False
     """Whether mining is on."""
 
 
 class Mining:
-    """Runs at most one miner. While mining is off, blocks are still mined when they are asked for."""
+    """Runs one miner if an address is set. While mining is off, it mines only when `mine` is called."""
 
     def __init__(
         self, chain: Chain, mempool: Mempool, scorer: Scorer, clock: Clock, setup: MiningSetup
@@ -46,7 +46,10 @@ class Mining:
         self._blocks = 0
 
     async def run(self) -> None:
-        """The service. Ends by cancellation, or with what ends the miner."""
+        """The service, until it is cancelled. Raises what the miner raises.
+
+        When the set-up changes, a new miner with the new settings replaces the old one.
+        """
         while True:
             self._changed.clear()
             address = self.setup.address
@@ -56,7 +59,7 @@ class Mining:
                 await self._run_miner(self._options(address))
 
     def start(self, address: Address | None = None, max_hashes_per_s: int | None = None) -> None:
-        """Mines from now on; what is not given stays as it is. Raises `MinerAddressMissing`."""
+        """Turns mining on; None leaves a setting as it is. Raises `MinerAddressMissing`."""
         setup = replace(self.setup, active=True)
         if address is not None:
             setup = replace(setup, address=address)
@@ -67,12 +70,13 @@ class Mining:
         self._apply(setup)
 
     def stop(self) -> None:
-        """Mines no more, unless asked for blocks."""
+        """Turns mining off; `mine` still works."""
         self._apply(replace(self.setup, active=False))
 
     def pause(self, paused: bool) -> None:
-        """While the node is far behind, its blocks would stand on a head that is not the chain's any more:
-        only what is asked for is mined.
+        """Pauses mining while the node is far behind its peers; `mine` still works.
+
+        A block on an old head would lose against the chain that the node is just fetching.
         """
         if paused != self._paused:
             self._paused = paused
@@ -80,7 +84,10 @@ class Mining:
                 self._miner.pause(paused)
 
     async def mine(self, blocks: int) -> list[Hash]:
-        """Mines so many blocks now; their ids, lowest first. Raises `MinerAddressMissing`, `MinerChanged`."""
+        """Mines so many blocks now and returns their ids, lowest first.
+
+        Raises `MinerAddressMissing` if no address is set, `MinerChanged` if the set-up is changed meanwhile.
+        """
         if self.setup.address is None or self._miner is None:
             raise MinerAddressMissing
         try:
@@ -93,7 +100,7 @@ class Mining:
 
     @property
     def hashes(self) -> int:
-        """Digests tried since the node started."""
+        """Proof-of-work hashes computed since the node started."""
         return self._hashes + (self._miner.hashes if self._miner else 0)
 
     @property
@@ -102,7 +109,7 @@ class Mining:
         return self._blocks + (self._miner.blocks if self._miner else 0)
 
     def status(self) -> dict[str, Any]:
-        """The set-up and the counts, without the address, which is the caller's to render."""
+        """The set-up and the counts as JSON values. The caller adds the address, as text."""
         return {
             "mining": self.setup.active,
             "paused": self._paused,
@@ -124,7 +131,7 @@ class Mining:
         return MinerOptions(address, setup.threads, setup.max_hashes_per_s, setup.on_demand, idle)
 
     async def _run_miner(self, options: MinerOptions) -> None:
-        """One miner, until the set-up changes."""
+        """Runs one miner until the set-up changes."""
         self._miner = miner = Miner(self._chain, self._mempool, self._scorer, self._clock, options)
         miner.pause(self._paused)
         try:

@@ -1,5 +1,8 @@
-"""Fan-out of node events to subscribers through bounded queues. A slow subscriber is dropped, never waited
-for.
+"""Distributes the node's events to subscribers through bounded queues.
+
+The node never waits for a subscriber. One that falls too far behind is dropped, because its queue would
+otherwise grow for ever, and the subscriber is told so, because it must not believe that it has seen every
+event.
 """
 
 from __future__ import annotations
@@ -13,16 +16,16 @@ QUEUE_EVENTS: Final = 1_000
 
 
 class Subscription:
-    """The events of some topics from the moment of subscribing on."""
+    """The events of some topics, from the moment of subscribing on, as an asynchronous iterator."""
 
     def __init__(self, topics: frozenset[str]) -> None:
         self.topics = topics
         self._queue: asyncio.Queue[tuple[str, Any] | None] = asyncio.Queue(QUEUE_EVENTS + 1)
         self.dropped = False
-        """True once the subscriber fell more than QUEUE_EVENTS behind; the stream then ends."""
+        """True once `QUEUE_EVENTS` events waited and one more came; the iterator ends after them."""
 
     def offer(self, topic: str, event: Any) -> None:
-        """Queue an event, or end the stream if the queue is full."""
+        """Queues an event, or ends the stream if the queue is full."""
         if self.dropped:
             return
         if self._queue.qsize() >= QUEUE_EVENTS:
@@ -37,25 +40,25 @@ class Subscription:
 
 
 class EventHub:
-    """Where services publish and subscribers listen; used from the event loop only."""
+    """Passes each event from the service that publishes it to all who subscribed. For the event loop only."""
 
     def __init__(self) -> None:
         self._subscriptions: list[Subscription] = []
 
     def publish(self, topic: str, event: Any) -> None:
-        """Hand `event` (JSON values) to everyone who listens to `topic`."""
+        """Queues `event`, which consists of JSON values, for every subscriber of `topic`."""
         assert topic in TOPICS, topic
         for subscription in self._subscriptions:
             if topic in subscription.topics:
                 subscription.offer(topic, event)
 
     def subscribe(self, topics: frozenset[str]) -> Subscription:
-        """Listen to `topics` from this moment on, until `unsubscribe`."""
+        """The events of `topics` from this moment on, until `unsubscribe` is called."""
         subscription = Subscription(topics)
         self._subscriptions.append(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Stop listening; a second call does nothing."""
+        """Ends a subscription; a second call does nothing."""
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)

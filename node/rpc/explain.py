@@ -1,6 +1,7 @@
-"""What a version sees in some rows, for people: classes, probabilities, whose neurons. Not consensus.
+"""Explains to people what a version predicts for some rows, and who made its neurons. No part of consensus.
 
-Logits are the chain's own integers; probabilities are floats made of them here, for display only.
+Logits are the same integers that the chain computes. Probabilities are floats that are made from them here,
+for display only.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ _Q16: Final = 65_536
 def predict(
     state: State, ctx: BlockContext, version: Version, rows: Sequence[object]
 ) -> list[dict[str, Any]]:
-    """Class, its probability and all logits (Q16 nats) of each row. CPU work: run it in a worker thread.
+    """For each row: the predicted class, its probability, and all logits in units of 2^-16 nat.
 
-    Raises `FeaturesInvalid`; `MissingBlob` where this node lacks the tensors.
+    It is CPU work: call it in a worker thread. Raises `FeaturesInvalid` for rows that do not fit the model,
+    `MissingBlob` if this node lacks the version's tensors.
     """
     features = cast("Features", tensor_array(_tensor_of(rows, version.spec.inputs)))
     answers = ctx.scorer.logits(version_network(state, ctx, version), features).tolist()
@@ -41,14 +43,17 @@ def predict(
 
 
 def probabilities(logits: Sequence[int]) -> list[float]:
-    """Softmax of logits in Q16 nats."""
+    """The softmax of logits, which are given in units of 2^-16 nat."""
     best = max(logits)
     weights = [math.exp((logit - best) / _Q16) for logit in logits]
     return [weight / sum(weights) for weight in weights]
 
 
 def lineage(version: Version, render: Renderer) -> list[dict[str, Any]]:
-    """Who made how many of the version's hidden neurons, and at which version, oldest first."""
+    """How many hidden neurons of the version each author made, and in which version, oldest first.
+
+    An author who added only outputs is listed with 0 neurons.
+    """
     made: Counter[tuple[int, bytes]] = Counter()
     for segment, source in zip(version.spec.hidden, version.hidden, strict=True):
         made[source.version, source.author] += segment.width
@@ -61,7 +66,7 @@ def lineage(version: Version, render: Renderer) -> list[dict[str, Any]]:
 
 
 def summary(version: Version, render: Renderer) -> dict[str, Any]:
-    """A version with what follows from its spec."""
+    """A version, with its number of neurons, layer widths, cost per row and lineage."""
     return {
         **render.record(version),
         "neurons": neurons(version.spec),
@@ -78,7 +83,7 @@ def _explained(logits: Sequence[int]) -> dict[str, Any]:
 
 
 def _tensor_of(rows: Sequence[object], inputs: int) -> bytes:
-    """Canonical bytes of the uint8 tensor (rows, inputs)."""
+    """The canonical bytes of the rows as a uint8 tensor of shape (rows, inputs). Raises `FeaturesInvalid`."""
     most = min(MAX_ROWS, MAX_FEATURES // inputs)
     if not 1 <= len(rows) <= most:
         raise FeaturesInvalid("wrong number of rows", expected=f"1..{most}", got=len(rows))
@@ -89,9 +94,11 @@ def _tensor_of(rows: Sequence[object], inputs: int) -> bytes:
 def _row(index: int, row: object, inputs: int) -> bytes:
     if not isinstance(row, list) or len(row) != inputs:
         got = len(row) if isinstance(row, list) else type(row).__name__
-        raise FeaturesInvalid(f"row {index} is not of the model's length", expected=inputs, got=got)
+        raise FeaturesInvalid(
+            f"row {index} does not have as many values as the model has inputs", expected=inputs, got=got
+        )
     if not all(type(value) is int and 0 <= value <= 255 for value in row):
         raise FeaturesInvalid(
-            f"row {index} holds something else than numbers from 0 to 255", expected="0..255"
+            f"row {index} holds a value that is not a whole number from 0 to 255", expected="0..255"
         )
     return bytes(row)

@@ -1,11 +1,11 @@
-"""Turns what happens on this node into events for subscribers. Decides nothing, keeps little.
+"""Turns what happens on this node into events for subscribers.
 
     heads          {height, id, state_root, timestamp_ms, connected: [ids], disconnected: [ids]}
     transactions   {txid, status: pending | included | failed | dropped, code, height}
-    rounds         {id, model, phase, epoch, status, height}   when its phase or its record changed
+    rounds         {id, model, phase, epoch, status, height}   whenever its phase or its record changes
     versions       {model, number, root, height}
 
-When an event is published, every RPC method already answers accordingly.
+An event is published only after the change: a client that calls an RPC method on an event sees the new state.
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ R = TypeVar("R", bound=Record)
 
 @dataclass
 class _Findings:
-    """What a change of the head did, found out in a worker thread."""
+    """The consequences of a change of the head, as a worker thread found them in the store."""
 
     transactions: list[dict[str, Any]]
     versions: list[dict[str, Any]]
     touched: set[Hash]
-    """Rounds whose records changed."""
+    """Ids of rounds whose records changed."""
     macs: int
+    """Multiply-accumulates that the transactions of the new blocks were charged for."""
 
 
 class EventFeed:
-    """The service."""
+    """The service that follows the head and the mempool and publishes events to an `EventHub`."""
 
     def __init__(
         self, chain: Chain, mempool: Mempool, hub: EventHub, metrics: Metrics, threads: ReaderThreads
@@ -59,7 +60,7 @@ class EventFeed:
         """Phase and epoch of every open round, as last published."""
 
     async def run(self) -> None:
-        """Publishes for ever."""
+        """The service: publishes events until it is cancelled."""
         end = self._mempool.listen(self._admitted)
         end_drops = self._mempool.listen_drops(self._dropped)
         try:
@@ -103,7 +104,10 @@ class EventFeed:
                 self._hub.publish(topic, event)
 
     def _examine(self, change: HeadChanged) -> _Findings:
-        """In a worker: receipts of the blocks that joined, records of those that joined or left."""
+        """Reads the receipts of blocks that joined, and the rounds of blocks that joined or left.
+
+        It reads the disk: call it in a worker thread.
+        """
         findings = _Findings([], [], set(), 0)
         for ref in change.connected:
             for receipt in self._chain.store.receipts(ref):
@@ -116,13 +120,16 @@ class EventFeed:
         return findings
 
     def _written(self, ref: BlockRef, cls: type[R]) -> list[R]:
-        """The records of a class that a block wrote."""
+        """The records of a class that a block has written."""
         values = (entry.value for entry in self._chain.store.diff(ref).entries)
         raws = [value for value in values if value is not None and value[0] == cls.KIND]
         return [record for record in map(parse_record, raws) if isinstance(record, cls)]
 
     def _look_at_rounds(self, head: BlockRef, touched: set[Hash]) -> list[dict[str, Any]]:
-        """In a worker: the rounds whose phase or record is another than was published."""
+        """Events for the rounds whose phase or record differs from what was published last.
+
+        It reads the disk: call it in a worker thread.
+        """
         state = self._chain.state(head)
         events = []
         for name in sorted(touched | self._phases.keys()):
@@ -138,14 +145,17 @@ class EventFeed:
         return events
 
     def _stands(self, round_: Round, head: BlockRef) -> tuple[Phase, int]:
-        """Phase and epoch of the block after `head`."""
+        """Phase and epoch in which the block after `head` falls."""
         if round_.status != RoundStatus.OPEN:
             return Phase.CLOSED, 0
         span = span_at(round_, self._chain.spec.rules, head.height + 1)
         return span.phase, span.epoch
 
     def _open_rounds(self) -> set[Hash]:
-        """In a worker: the rounds that are open at the head, one a model at most."""
+        """Ids of the rounds that are open at the head, at most one for each model.
+
+        It reads the disk: call it in a worker thread.
+        """
         database, state = self._chain.store.database, self._chain.state()
         return {model.open_round for model in records(database, state, Model)} - {ZERO_HASH}
 

@@ -1,7 +1,8 @@
-"""The best chain as requests read it: the head, records and blocks of one moment. Changes nothing.
+"""The best chain as RPC requests read it: the state, records and blocks as of one head.
 
-Methods block on the disk, so they run in worker threads. A view is of the head it was made at: what is read
-through it belongs together, whatever the chain does meanwhile.
+A view belongs to the head at which it was made. While a request is being answered the head may move, but
+everything that is read through one view fits together. The methods read the disk, so they are called in
+worker threads.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class HeadView:
     state: State
 
     def records(self, cls: type[R], *key_parts: bytes, start: bytes = b"") -> Iterator[R]:
-        """As `recordindex.records`, at this head."""
+        """The same as `recordindex.records`, for the state of this head."""
         return records(self.store.database, self.state, cls, *key_parts, start=start)
 
     def version(self, model: Hash, number: int | None) -> Version:
@@ -47,7 +48,7 @@ class HeadView:
         return self.state.get(Version, model, u32(current if number is None else number))
 
     def block(self, height: int | None, identity: Hash | None) -> BlockRef:
-        """A valid block by id, or one of the best chain by height; the head if neither is named.
+        """A valid block by its id, or a block of the best chain by its height; the head if both are None.
 
         Raises `BlockNotFound`.
         """
@@ -59,7 +60,7 @@ class HeadView:
         return ref
 
     def canonical_id(self, height: int) -> Hash | None:
-        """Id of the best chain's block at a height; None where it has none, or not yet in this view."""
+        """Id of the best chain's block at a height; None below 0 and above the head of this view."""
         if height == self.head.height:
             return self.head.id
         return self.store.canonical_id(height) if 0 <= height < self.head.height else None
@@ -67,18 +68,18 @@ class HeadView:
 
 @dataclass(frozen=True)
 class HeadViews:
-    """Makes views of the head of one chain."""
+    """Makes views of the present head of one chain."""
 
     chain: Chain
     scorer: Scorer
     threads: ReaderThreads
-    """Where what blocks is run."""
+    """The threads in which blocking methods of a view are called."""
 
     def now(self) -> HeadView:
-        """The chain as it is now."""
+        """A view of the present head."""
         head = self.chain.head
         return HeadView(self.chain.spec, self.chain.store, head, State(self.chain.store, head.state_root))
 
     def next_block(self, view: HeadView) -> BlockContext:
-        """The context of the block after a view's head, as far as it is known before it is mined."""
+        """The context of the block after a view's head, as far as it is known before that block is mined."""
         return block_context(view.spec, view.head.header, NOBODY, self.chain.store, self.scorer)

@@ -1,4 +1,7 @@
-"""Builds proof bundles from the store; `consensus.proof` verifies them. Blocking: for worker threads."""
+"""Builds proof bundles from the store; `consensus.proof` verifies them.
+
+Everything here reads the disk: call it in a worker thread.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,10 @@ from engram.statemachine.state import leaf_value, record_path
 def build_bundle(view: HeadView, model: Hash, number: int | None, checkpoint: Hash | None = None) -> bytes:
     """The bundle that proves a version of a model, by default the current one, at the view's head.
 
-    With a checkpoint it holds the headers from a little before that block on, else all of them.
-    Raises `MissingRecord` for an unknown model or version, `BlockNotFound` for a checkpoint that is not on
-    the best chain, `ProofTooLong`.
+    Without a checkpoint it holds all headers of the chain. With one, it holds the headers from a few blocks
+    before the checkpoint on; the earlier ones are needed to check the timestamps after it. Raises
+    `MissingRecord` for an unknown model or version, `BlockNotFound` for a checkpoint that is not on the best
+    chain, `ProofTooLong`.
     """
     version = view.version(model, number)
     round_ = None if version.round == ZERO_HASH else view.state.get(Round, version.round)
@@ -47,7 +51,10 @@ def _first_height(view: HeadView, checkpoint: Hash | None) -> int:
 
 
 def _headers(view: HeadView, first: int) -> tuple[BlockHeader, ...]:
-    """Headers from a height to the head, by parents: the index of best ids may already be a block ahead."""
+    """Headers from height `first` to the view's head, lowest first. Raises `ProofTooLong`.
+
+    They are found by following parents. The index of ids by height may already belong to a newer head.
+    """
     count = view.head.height - first + 1
     if count > MAX_HEADERS:
         raise ProofTooLong(expected=MAX_HEADERS, got=count)

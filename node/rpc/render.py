@@ -1,7 +1,8 @@
-"""Chain objects as JSON values for people and clients: ids as hexadecimal, addresses as text. Reads nothing.
+"""Turns objects of the chain into JSON values: ids become hexadecimal text, addresses their usual text form.
 
-As `primitives.jsonform`, except that a field of 20 bytes, which is always an address, becomes its text, and
-the zero address, which nobody holds, null.
+The form is that of `primitives.jsonform`, with one exception: a field of 20 bytes is always an address and
+becomes its text, or null for the zero address, which belongs to nobody. This module reads neither store nor
+state.
 """
 
 from __future__ import annotations
@@ -35,20 +36,20 @@ NOBODY: Final = bytes(ADDRESS_BYTES)
 
 
 class Renderer:
-    """Renders the objects of one chain, whose addresses begin with `hrp`."""
+    """Turns the objects of one chain into JSON values. `hrp` is the prefix of the chain's addresses."""
 
     def __init__(self, hrp: str, rules: Rules) -> None:
         self._hrp = hrp
         self._rules = rules
 
     def address(self, raw: bytes) -> str | None:
-        """Text of an address; None for the zero address."""
+        """The text of an address; None for the zero address."""
         return None if raw == NOBODY else format_address(raw, self._hrp)
 
     def parse_address(self, text: str) -> bytes:
-        """The address of a text. Raises `BadAddress`."""
+        """The address that a text stands for. Raises `BadAddress`."""
         if not text:
-            raise BadAddress("an address is needed", expected=f"{self._hrp}1…")
+            raise BadAddress("an address is missing", expected=f"{self._hrp}1…")
         return parse_address(text, self._hrp)
 
     def record(self, obj: Record | BlockHeader | TxPayload | Receipt) -> dict[str, Any]:
@@ -60,8 +61,10 @@ class Renderer:
         return {"id": ref.id.hex(), **self._object(ref.header), "work": ref.total_work}
 
     def round(self, round_: Round, head: int) -> dict[str, Any]:
-        """A round with its calendar, the phase that the block after height `head` stands in, and the default
-        that a transaction in it would settle.
+        """A round with its calendar and with its situation in the block after height `head`.
+
+        That is the phase in which the block falls, and under `due` the default, if any, that the next
+        transaction of the round would settle.
         """
         spans = [span for span in calendar(round_.opened, round_.terms, self._rules) if _is_shown(span.phase)]
         span = span_at(round_, self._rules, head + 1)
@@ -86,7 +89,7 @@ class Renderer:
         }
 
     def transaction(self, tx: Transaction, size_bytes: int) -> dict[str, Any]:
-        """A transaction with its payload decoded, where this software knows its type."""
+        """A transaction; its payload is decoded if this version of Engram knows its type, else null."""
         cls = TX_TYPES.get(tx.kind)
         return {
             "txid": tx.id.hex(),
@@ -101,7 +104,7 @@ class Renderer:
         }
 
     def peer(self, info: PeerInfo) -> dict[str, Any]:
-        """A session with a peer."""
+        """A session with a peer, with durations in seconds or milliseconds and traffic in bytes."""
         return {
             "id": info.node_key.hex(),
             "address": str(info.address),

@@ -1,8 +1,13 @@
-"""The node's HTTP door: JSON-RPC 2.0 by POST and WebSocket, blobs by GET, metrics. No methods of its own.
+"""The node's HTTP server: JSON-RPC 2.0 by POST and WebSocket, blobs and metrics by GET.
 
-aiohttp checks neither Host nor Origin, so this page does: a web page the operator visits must not be able to
-drive the node (DNS rebinding, cross-site WebSockets). Bodies, messages, connections and waiting times are
-bounded.
+A web page that the operator visits must not be able to command the node, although the browser runs on the
+same machine. aiohttp does not prevent that, so `_guard` does. It refuses requests whose Host header is not a
+known name, because a page can make its own name point to this machine (DNS rebinding). And it refuses
+requests with an Origin header, which browsers add to requests that a page of another site makes, WebSockets
+included.
+
+The sizes of bodies and messages, the number of WebSockets and all waiting times are bounded, so that no
+client can use up the node's memory or hold its connections open for nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ from engram.node.rpc.events import TOPICS, EventHub, Subscription
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, Dispatcher, RpcFault
 
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
-"""A transaction of the largest size, as hexadecimal text, with room for its frame."""
+"""Enough for the largest transaction as hexadecimal text, and the JSON around it."""
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 MAX_SUBSCRIPTIONS: Final = 16
 
@@ -34,20 +39,22 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class RpcLimits:
-    """Bounds of the waiting that a client can cause."""
+    """Bounds on how long clients can make the server wait, in seconds, and on the number of WebSockets."""
 
     body_s: float = 10.0
-    """For a request's body to arrive."""
+    """Time for the body of a request to arrive."""
     send_s: float = 10.0
-    """For a client to take one message; then its connection is cut."""
+    """Time for a client to take one message; after that, its connection is cut."""
     keepalive_s: float = 20.0
+    """Time for which an idle HTTP connection is kept, and between two pings of a WebSocket."""
     close_s: float = 1.0
+    """Time for a connection to close in good order."""
     sockets: int = 256
-    """WebSockets at once."""
+    """How many WebSockets may be open at once."""
 
 
 class RpcServer:
-    """Serves one dispatcher on one address. `port` is the bound one once `serving` is set."""
+    """Serves the methods of one dispatcher on one address. Once `serving` is set, `port` is the real port."""
 
     def __init__(
         self,
@@ -62,7 +69,7 @@ class RpcServer:
         names: Collection[str] = (),
         limits: RpcLimits = RpcLimits(),  # frozen
     ) -> None:
-        """`token` opens admin methods; `names` are Host names to answer to besides the local ones."""
+        """`token` opens admin methods; `names` are accepted as Host besides the local names and `host`."""
         assert token, "an empty token would open every admin method"
         self._dispatcher = dispatcher
         self._hub = hub
@@ -77,7 +84,10 @@ class RpcServer:
         self.port = port
 
     async def run(self) -> None:
-        """Listen until cancelled; then close every connection. Raises `PortTaken`, `AddressUnusable`."""
+        """Listens until it is cancelled, then closes every connection.
+
+        Raises `PortTaken`, `AddressUnusable`.
+        """
         application = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY_BYTES)
         application.router.add_post("/", self._post)
         application.router.add_get("/ws", self._websocket)
@@ -112,7 +122,9 @@ class RpcServer:
             await site.start()
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                message = f"{place} is in use: stop what uses it, or set --rpc-port (0 takes a free one)"
+                message = (
+                    f"{place} is in use: stop the program there, or set --rpc-port (0 takes a free port)"
+                )
                 raise PortTaken(message, got=place) from error
             raise AddressUnusable(f"cannot listen on {place}: {error.strerror}", got=place) from error
 
@@ -126,7 +138,7 @@ class RpcServer:
             raise web.HTTPForbidden(text="requests from web pages are refused")
         if "Authorization" in request.headers and not self._is_admin(request):
             raise web.HTTPUnauthorized(
-                text="wrong token; it stands in rpc.token of the node's data directory",
+                text="wrong token; the right one is in the file rpc.token of the node's data directory",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         return await handler(request)
@@ -138,7 +150,7 @@ class RpcServer:
             async with asyncio.timeout(self._limits.body_s):
                 body = await request.read()
         except TimeoutError:
-            raise web.HTTPRequestTimeout(text="the body did not arrive in time") from None
+            raise web.HTTPRequestTimeout(text="the body of the request did not arrive in time") from None
         reply = await self._dispatcher.answer(body, admin=self._is_admin(request))
         if reply is None:
             return web.Response(status=204)
@@ -153,7 +165,7 @@ class RpcServer:
         try:
             identity = bytes.fromhex(request.match_info["id"])
         except ValueError:
-            raise web.HTTPBadRequest(text="a blob id is hexadecimal") from None
+            raise web.HTTPBadRequest(text="a blob id must be hexadecimal text") from None
         raw = await self._blob(identity)
         if raw is None:
             raise web.HTTPNotFound(text="this node has no such blob")
@@ -165,7 +177,7 @@ class RpcServer:
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         if len(self._sockets) >= self._limits.sockets:
-            raise web.HTTPServiceUnavailable(text="too many WebSockets at once")
+            raise web.HTTPServiceUnavailable(text="too many WebSockets are open")
         socket = web.WebSocketResponse(
             heartbeat=self._limits.keepalive_s,
             max_msg_size=MAX_BODY_BYTES,
@@ -176,7 +188,7 @@ class RpcServer:
         try:
             try:
                 await socket.prepare(request)
-            except ConnectionError:  # nobody is left to answer; aiohttp would log it as a bug of this handler
+            except ConnectionError:  # the client has gone; if this were raised, aiohttp would log a bug
                 return web.Response(status=400)
             async with asyncio.TaskGroup() as group:
                 outlet = _Outlet(socket, request, self._limits.send_s)
@@ -188,7 +200,7 @@ class RpcServer:
 
 
 class _Outlet:
-    """Sends to one WebSocket, and cuts the connection of a client that does not take what it is sent."""
+    """Sends messages to one WebSocket, and cuts the connection if the client does not take them in time."""
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request, send_s: float) -> None:
         self._socket = socket
@@ -197,7 +209,7 @@ class _Outlet:
         self._lock = asyncio.Lock()
 
     async def send(self, text: str) -> None:
-        """Hands over one message, in turn with others. Once the connection is gone, does nothing."""
+        """Sends one message, after those that came before it; does nothing if the connection is closed."""
         try:
             async with asyncio.timeout(self._send_s), self._lock:
                 if not self._socket.closed:
@@ -205,20 +217,20 @@ class _Outlet:
         except TimeoutError:
             self.cut()
         except ConnectionError:
-            pass  # the reading side of the session notices, and ends it
+            pass  # the loop that reads from the client notices it and ends the session
 
     async def close(self, reason: bytes) -> None:
-        """Ends the connection, telling a client that still listens why."""
+        """Closes the connection and tells the client the reason."""
         await self._socket.close(code=1008, message=reason)
 
     def cut(self) -> None:
-        """Ends the connection at once."""
+        """Breaks the connection at once, without a closing handshake."""
         if self._tcp is not None:
             self._tcp.abort()
 
 
 class _SocketSession:
-    """One WebSocket client: requests in, replies and subscribed events out."""
+    """One WebSocket client: answers its requests and sends it the events that it has subscribed to."""
 
     def __init__(
         self, outlet: _Outlet, dispatcher: Dispatcher, hub: EventHub, group: asyncio.TaskGroup, admin: bool
@@ -232,7 +244,7 @@ class _SocketSession:
         self._opened = 0
 
     async def serve(self, socket: web.WebSocketResponse) -> None:
-        """Answers until the client goes."""
+        """Answers requests until the client closes the connection; then ends its subscriptions."""
         try:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -254,13 +266,13 @@ class _SocketSession:
         params = request.get("params")
         names = list(params.values()) if isinstance(params, dict) else params
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            return _refusal("name the topics to subscribe to, or the subscription to end")
+            return _refusal("params must name the topics to subscribe to, or the subscription to end")
         if request["method"] == "unsubscribe":
             return {"result": self._end_feed(names[0])}
         if not set(names) <= set(TOPICS):
-            return _refusal(f"unknown topic; there are {', '.join(TOPICS)}")
+            return _refusal(f"unknown topic; the topics are {', '.join(TOPICS)}")
         if len(self._feeds) >= MAX_SUBSCRIPTIONS:
-            return _refusal(f"a connection holds at most {MAX_SUBSCRIPTIONS} subscriptions")
+            return _refusal(f"a connection can have at most {MAX_SUBSCRIPTIONS} subscriptions")
         self._opened += 1
         identity = str(self._opened)
         subscription = self._hub.subscribe(frozenset(names))

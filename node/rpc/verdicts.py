@@ -1,7 +1,8 @@
-"""How a round's candidates do by the tests that decide it, for people. The judge is the core's own functions.
+"""Shows people how the candidates of a round fare in the tests that decide the round.
 
-A round that has ended keeps no candidates, but the state before the block that ended it does: they are judged
-there. Those of an open round are judged as they stand.
+The core's own functions make the judgement. A round that has ended keeps no candidates in the state. But
+older states stay readable, so they are judged in the last state in which the round was open. The candidates
+of an open round are judged in the present state.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from engram.statemachine.state import State
 
 
 def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str, Any]]:
-    """Each candidate of a round with the tests that it passed and failed, and by how much.
+    """Each candidate of a round, with the tests that it passes or fails and the numbers that decide them.
 
-    Raises `MissingRecord`; `CorruptStore` where an old state is not at hand.
+    Raises `MissingRecord` for an unknown round, `CorruptStore` if an old state is missing.
     """
     state = _judged_state(view, round_id)
     round_ = state.get(Round, round_id)
@@ -54,11 +55,12 @@ def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str,
 
 
 def _judged_state(view: HeadView, round_id: Hash) -> State:
-    """The last state in which the round is open; the head's, if it is still."""
+    """The state of the head if the round is open there, else the last state in which it was open."""
     round_ = view.state.get(Round, round_id)
     if round_.status == RoundStatus.OPEN:
         return view.state
-    first, last = round_.opened, view.head.height  # open in the first, ended in the last
+    # At every step of the search the round is open at height `first` and has ended at height `last`.
+    first, last = round_.opened, view.head.height
     while last - first > 1:
         middle = (first + last) // 2
         if _state_at(view, middle).get(Round, round_id).status == RoundStatus.OPEN:

@@ -1,8 +1,13 @@
-"""What a node keeps on its disk, and how it is read and written. Knows no rule of validity.
+"""What a node keeps on its disk, and how it is read and written. No rule of validity stands here.
 
-`schema` lists every key of the database, `db` is LevelDB behind a small interface, and `blockfiles` are
-append-only files with the body of every block, from which all else can be rebuilt. `batches` says what each
-event of a chain writes; the caller collects it in one batch, which is stored whole or not at all. `store`
-gives typed reads, with a bounded memory (`lru`) of tree nodes. `failpoints` are places where a test ends the
-process, to show that a crash there loses nothing.
+`schema` lists every key of the database, and `db` is LevelDB behind a small interface. `blockfiles` are
+append-only files with the body of every block; everything else can be rebuilt from them. `batches` says what
+a node writes when it takes in a block: the caller collects everything in one batch, which is stored whole or
+not at all. `store` gives typed reads, and `lru` is a cache of bounded size. `failpoints` are places at which
+a test can end the process, to show that a crash there loses nothing.
+
+The order of writing is what makes a crash harmless. First the body of a block is appended to a block file and
+synced. Then one synced batch writes everything that follows from the block, together with the new head. Only
+then does the head in memory change. A crash before the batch leaves the old head and a body that the next
+start imports again; a crash after it leaves the new head with everything that belongs to it.
 """

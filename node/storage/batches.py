@@ -1,5 +1,7 @@
-"""What each event of a chain writes: functions that fill a batch. Nothing is stored until the batch is
-written.
+"""Functions that fill a batch with what has to be written for a block. They store nothing themselves.
+
+The caller collects everything that belongs to one block, the new head included, in one batch and then writes
+that batch with `ChainStore.write`. So the database never holds a part of a block.
 """
 
 from __future__ import annotations
@@ -44,29 +46,29 @@ from engram.statemachine.receipt import Receipt
 
 @dataclass(frozen=True)
 class Execution:
-    """What executing a block left to be stored."""
+    """What the execution of a block produced and the node must store."""
 
     receipts: tuple[Receipt, ...]
     nodes: Mapping[Hash, bytes]
     blobs: Mapping[Hash, bytes]
     changes: Mapping[Hash, bytes | None]
-    """Tree key -> new leaf value, None where it was deleted."""
+    """Tree key -> new leaf value, or None if the record was deleted."""
 
 
 def put_identity(batch: Batch, spec: Hash, genesis: Hash) -> None:
-    """The record that says which chain this is."""
+    """Adds the record that says which chain and which layout the database holds."""
     batch.put(IDENTITY, encode(DatabaseIdentity(SCHEMA_VERSION, spec, genesis)))
 
 
 def put_ref(batch: Batch, ref: BlockRef) -> None:
-    """Header and index entry of a judged block."""
+    """Adds the header and the index entry of a judged block."""
     entry = IndexEntry(ref.height, ref.parent, work_bytes(ref.total_work), int(ref.verdict), ref.code)
     batch.put(HEADER + ref.id, encode(ref.header))
     batch.put(INDEX + ref.id, encode(entry))
 
 
 def put_execution(batch: Batch, block: Hash, location: BlockLocation | None, execution: Execution) -> None:
-    """Body location (none for genesis), receipts, diff, tree nodes, content and record keys of a block."""
+    """Adds what executing a block produced, and where its body stands (None for genesis)."""
     if location is not None:
         batch.put(BODY + block, encode(location))
     batch.put(RECEIPTS + block, encode(BlockReceipts(execution.receipts)))
@@ -80,25 +82,29 @@ def put_execution(batch: Batch, block: Hash, location: BlockLocation | None, exe
 
 
 def put_connected(batch: Batch, ref: BlockRef, txids: Iterable[Hash]) -> None:
-    """A block joins the best chain."""
+    """Adds the references to a block that joins the best chain: its height and its transactions."""
     batch.put(canonical_key(ref.height), ref.id)
     for index, txid in enumerate(txids):
         batch.put(TRANSACTION + txid, encode(TxLocation(ref.id, index)))
 
 
 def put_disconnected(batch: Batch, ref: BlockRef, txids: Iterable[Hash]) -> None:
-    """A block leaves the best chain. Blocks that join are written after those that leave."""
+    """Removes the references to a block that leaves the best chain.
+
+    Call it before `put_connected` for the blocks that join: they may have the same heights and transactions,
+    and in a batch the later call wins.
+    """
     batch.delete(canonical_key(ref.height))
     for txid in txids:
         batch.delete(TRANSACTION + txid)
 
 
 def put_tip(batch: Batch, ref: BlockRef, files_end: Position) -> None:
-    """The best block, and how far the block files are accounted for."""
+    """Adds the tip record: the head, and how far the database has taken in the block files."""
     raw = encode(Tip(ref.height, ref.id, ref.state_root, files_end))
     batch.put(TIP, raw + google_crc32c.value(raw).to_bytes(4, "big"))
 
 
 def encode_body(block: Block) -> bytes:
-    """The record of a block in the block files."""
+    """The bytes of a block as the block files hold them."""
     return encode(block)

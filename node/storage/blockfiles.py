@@ -1,8 +1,13 @@
-"""Append-only files of encoded blocks: the one copy of every body, from which everything else can be rebuilt.
+"""Append-only files of encoded blocks: the only copy of every body, from which all else can be rebuilt.
 
-Knows records of bytes, not blocks. File `blocks/NNNNNN.dat` = preamble (16 bytes of magic, 32 of genesis
-id, CRC32C) and records: magic (4) ‖ length (u32) ‖ CRC32C of length and payload (u32) ‖ payload; integers
-big-endian. A record is on disk when `append` returns, and only then may the database name it.
+The database can be lost, to a flipped bit for example; then it is rebuilt from these files. They are
+therefore kept as simple as possible: nothing but one record after the other, each with its own checksum, so
+that every intact record can be found even behind damaged ones.
+
+This module knows records of bytes, not blocks. A file `blocks/NNNNNN.dat` is a preamble (16 bytes of magic,
+32 bytes of genesis id, CRC32C) followed by records: magic (4) ‖ length (u32) ‖ CRC32C of length and payload
+(u32) ‖ payload. Integers are big-endian. A record is on disk when `append` returns, and only then may the
+database refer to it.
 """
 
 from __future__ import annotations
@@ -37,7 +42,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @dataclass(frozen=True)
 class StoredRecord:
-    """An intact record."""
+    """A record whose checksum is right."""
 
     location: BlockLocation
     payload: bytes
@@ -47,7 +52,7 @@ class StoredRecord:
 
 @dataclass(frozen=True)
 class Damage:
-    """Bytes of a file that no intact record covers."""
+    """A stretch of a file that belongs to no intact record."""
 
     file: int
     offset: int
@@ -59,28 +64,29 @@ class BlockLog(Protocol):
 
     @property
     def end(self) -> Position:
-        """Where the next record will be appended, or the start of a file not yet made."""
+        """Where the next record will be appended; the beginning of the first file if there is none yet."""
         ...
 
     def append(self, payload: bytes) -> BlockLocation:
-        """Stores a record durably. Raises `DiskFull` or `DiskFailure`, after which every later append
-        fails.
+        """Writes a record, which is on disk when this returns.
+
+        Raises `DiskFull` or `DiskFailure`. After that, every later append fails with the same error.
         """
         ...
 
     def read(self, location: BlockLocation) -> bytes:
-        """The payload at `location`. Raises `CorruptStore` where it is not intact."""
+        """The payload at `location`. Raises `CorruptStore` if the record there is not intact."""
         ...
 
     def scan(self, start: Position) -> Iterator[StoredRecord | Damage]:
-        """Every record from `start` on, and every stretch that holds none."""
+        """Every intact record from `start` on, and every stretch between them that belongs to none."""
         ...
 
     def close(self) -> None: ...
 
 
 class MemoryBlockFiles:
-    """The same log in memory, for tests and for a chain that nobody keeps."""
+    """The same log in memory, for tests and for chains that need not survive the process."""
 
     def __init__(self) -> None:
         self._payloads: list[bytes] = []
@@ -106,11 +112,12 @@ class MemoryBlockFiles:
 
 
 class BlockFiles:
-    """Block files in a directory, made if absent.
+    """The block files of a directory, which is made if there is none.
 
-    `committed` is the end that the database vouches for. What stands behind it and is no whole record is
-    the trace of a crash and is cut off (`truncated_bytes`). Raises `CorruptStore` if the files end before
-    `committed`, `ForeignData` if they belong to another genesis.
+    `committed` is the end of the files that the database has recorded. A crash while a record was appended
+    leaves half a record behind that position; opening cuts it off and counts its bytes in `truncated_bytes`.
+    Raises `CorruptStore` if the files end before `committed`, `ForeignData` if they belong to another
+    genesis.
     """
 
     def __init__(
@@ -215,7 +222,7 @@ class BlockFiles:
                     yield StoredRecord(location, payload, Position(file, offset))
 
     def _intact_end(self, committed: Position) -> Position:
-        """The end of the last intact record at or behind `committed`."""
+        """The end of the last intact record behind `committed`; `committed` itself if there is none."""
         if committed.offset:
             path = self._path(committed.file)
             if not path.exists() or path.stat().st_size < committed.offset:
@@ -229,7 +236,7 @@ class BlockFiles:
         return end
 
     def _cut_tail(self) -> None:
-        """Removes what a crash left behind the end: half a record, or a file begun and not used."""
+        """Removes what a crash left behind the last record: half a record, or a new file without records."""
         for number in self._numbers():
             if number > self._end.file:
                 self.truncated_bytes += self._path(number).stat().st_size
@@ -283,7 +290,7 @@ def _head(payload: bytes) -> bytes:
 
 
 def _owner(preamble: bytes) -> bytes | None:
-    """The genesis id in a file's preamble; None where the preamble is damaged or cut."""
+    """The genesis id in a file's preamble; None if the preamble is damaged or incomplete."""
     body, checksum = preamble[:-4], preamble[-4:]
     intact = len(preamble) == PREAMBLE_BYTES and body.startswith(FILE_MAGIC)
     return (

@@ -1,8 +1,9 @@
 """The key-value store under the node: LevelDB, and the same behaviour in memory. The only importer of plyvel.
 
-Knows bytes only; what the keys mean stands in `schema`. Every read verifies LevelDB's checksums and every
-batch is one LevelDB transaction: with plyvel's defaults flipped bits pass unnoticed, and a plain
-`write_batch()` writes what was queued even when its body raises.
+It knows bytes only; `schema` says what the keys mean. Two defaults of plyvel are dangerous and are not used.
+By default, reads do not verify checksums, so a flipped bit on the disk goes unnoticed: here every read
+verifies them. And a plain `write_batch()` writes what was queued even if its body raises: here every batch is
+written with `transaction=True`, whole or not at all.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ _LOCKED: Final = ("Resource temporarily unavailable", "already held by process")
 
 @dataclass
 class Batch:
-    """What one write changes: put and deleted keys, the later call winning. Nothing is stored until
-    `write`.
+    """The changes of one write: keys to put and keys to delete. Nothing is stored before `Database.write`.
+
+    If a key is named more than once, the last call wins.
     """
 
     changes: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -45,39 +47,41 @@ class Batch:
 
 
 class Database(Protocol):
-    """Ordered bytes to bytes. Safe to read and write from several threads. Raises `StorageError` leaves
-    only.
+    """An ordered map from bytes to bytes that several threads may use at once.
+
+    Its methods raise no errors but `StorageError` and its subclasses.
     """
 
     def get(self, key: bytes) -> bytes | None:
-        """The value, or None where the key is absent."""
+        """The value, or None if the key is absent."""
         ...
 
     def put(self, key: bytes, value: bytes) -> None:
-        """A synced write of one key."""
+        """Writes one key; it is on disk when this returns."""
         ...
 
     def write(self, batch: Batch, *, sync: bool = True) -> None:
-        """All of the batch or nothing of it, on disk when this returns (if `sync`)."""
+        """Writes the batch whole or not at all. With `sync`, it is on disk when this returns."""
         ...
 
     def iterate(self, prefix: bytes = b"", *, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Keys that begin with `prefix`, from `prefix + start` on, ascending; a view of the moment of the
-        call.
+        """Rows whose keys begin with `prefix`, from `prefix + start` on, by ascending key.
+
+        Writes that follow the call do not change what the iterator yields.
         """
         ...
 
     def size_bytes(self) -> int:
-        """Roughly the space the store takes."""
+        """Roughly the bytes that the store takes."""
         ...
 
     def close(self) -> None:
-        """Ends all use; further calls fail. No thread may be inside a call: LevelDB would crash under it."""
+        """Closes the store. No other thread may be inside a call, because LevelDB would crash the process."""
         ...
 
 
 class MemoryDatabase:
-    """The same store in memory, for tests and for a chain that nobody keeps."""
+    """The same store in memory, for tests and for chains that need not survive the process."""
 
     def __init__(self) -> None:
         self._rows: SortedDict[bytes, bytes] = SortedDict()
@@ -116,17 +120,17 @@ class MemoryDatabase:
 
 
 def _end_of(prefix: bytes) -> bytes | None:
-    """The least key above every key that begins with `prefix`; None where there is no such key."""
+    """The least key above every key that begins with `prefix`; None if there is no such key."""
     stripped = prefix.rstrip(b"\xff")
     return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
 
 
 class LevelDatabase:
-    """A LevelDB directory, made if absent, held by one process. Raises `DataDirLocked`, `CorruptStore`,
-    `DiskFull`.
+    """A LevelDB directory, made if there is none; only one process can open it at a time.
 
-    After a failed write every later write fails too: the log may end in half a record, and a whole record
-    behind it would make the next paranoid open refuse the file.
+    Opening raises `DataDirLocked`, `CorruptStore`, `DiskFull`, `DiskFailure`. After a write has failed, every
+    later write fails with the same error: LevelDB's log may end in half a record, and a whole record behind
+    that half would make LevelDB refuse the file at the next start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -145,7 +149,7 @@ class LevelDatabase:
             )
 
     def get(self, key: bytes) -> bytes | None:
-        try:  # not `_errors`: entering a context manager costs ten times the read
+        try:  # without `_errors`, because entering a context manager takes ten times as long as the read
             value: bytes | None = self._db.get(key, verify_checksums=True)
         except (plyvel.Error, OSError) as error:
             raise _translated(error, self._path) from error

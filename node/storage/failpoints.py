@@ -1,9 +1,11 @@
-"""Named places at which a test makes the process die, as a power cut would: no clean-up, no flush, no
-finally.
+"""Named places at which a test ends the process as a power cut would: no clean-up, no flush, no `finally`.
 
-Off unless the environment names one: `ENGRAM_FAILPOINT=name` dies at the first visit, `name:3` at the third.
-A crash test runs one process for each member of `FailPoint` and asserts `EXIT_CODE`, so a point that no test
-reaches is found out.
+A claim such as "a crash between these two writes loses nothing" is worth little until a process has really
+died there. Therefore every step of a write has a name here, and a test kills a real process at each of them.
+
+All fail points are off unless the environment names one: with `ENGRAM_FAILPOINT=name` the process ends at the
+first visit of that point, with `name:3` at the third. The crash test runs one process for each member of
+`FailPoint` and expects `EXIT_CODE`, so a point that the process never reaches makes the test fail.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ from typing import Final
 
 VARIABLE: Final = "ENGRAM_FAILPOINT"
 EXIT_CODE: Final = 86
-"""Status of a process that died at its fail point; used for nothing else."""
+"""Exit status of a process that ended at a fail point; the node uses it for nothing else."""
 
 
 class FailPoint(StrEnum):
-    """Every fail point, in the order in which a data directory's life passes them."""
+    """Every fail point, in the order in which a data directory passes them in its life."""
 
     FILES_BEFORE_CREATE = "files.before_create"
     FILES_AFTER_CREATE = "files.after_create"
@@ -55,8 +57,9 @@ _remaining: dict[str, int] = {}
 
 
 def arm(setting: str) -> None:
-    """Arms the point of a setting `name[:count]`, and only that one; none if it is empty. Raises
-    `ValueError`.
+    """Switches on the point of a setting `name[:count]` and all others off; an empty setting means none.
+
+    Raises `ValueError` if there is no such point.
     """
     _remaining.clear()
     if setting:
@@ -65,7 +68,7 @@ def arm(setting: str) -> None:
 
 
 def hit(point: FailPoint) -> None:
-    """Does nothing, or ends the process at once if this point is armed and its count is reached."""
+    """Ends the process at once if this point is switched on and its count is reached; else does nothing."""
     if not _remaining or point not in _remaining:
         return
     _remaining[point] -= 1

@@ -1,4 +1,4 @@
-"""A bounded memory of values that are named by their content, so that nothing in it is ever out of date."""
+"""A cache of bounded size. Its keys are hashes of content, so that a value in it is never out of date."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ V = TypeVar("V")
 
 
 class ByteLru(Generic[V]):
-    """Values by hash, the least recently used dropped once all of them exceed `max_bytes`.
-    Thread-safe.
+    """Values by hash, `max_bytes` of them at most; the least recently used are dropped first. Thread-safe.
 
-    `size_of` says how many bytes a value stands for; one that alone exceeds the bound is not kept.
+    `size_of` says how many bytes a value counts for. A value that exceeds the bound by itself is not kept.
     """
 
     def __init__(self, max_bytes: int, size_of: Callable[[V], int]) -> None:
@@ -27,7 +26,7 @@ class ByteLru(Generic[V]):
         self._lock = threading.Lock()
 
     def get(self, key: Hash) -> V | None:
-        """The value, now the most recently used; None if it is not kept."""
+        """The value, which counts as the most recently used from now on; None if it is not kept."""
         with self._lock:
             value = self._values.get(key)
             if value is not None:
@@ -35,7 +34,7 @@ class ByteLru(Generic[V]):
             return value
 
     def put(self, key: Hash, value: V) -> None:
-        """Keeps a value; one that is kept already under this key is the same value."""
+        """Keeps a value. If the key is known, nothing changes, because the same key means the same value."""
         size = self._size_of(value)
         with self._lock:
             if key in self._values or size > self._max_bytes:
@@ -48,7 +47,7 @@ class ByteLru(Generic[V]):
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of what is kept."""
+        """How many bytes the kept values count for."""
         return self._bytes
 
     def __len__(self) -> int:

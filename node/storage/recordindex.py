@@ -1,8 +1,9 @@
-"""Which records have ever existed: an append-only index of keys by kind, to list models or rounds from.
+"""An append-only index of the keys of all records that any block has written, to list models or rounds.
 
-The state tree finds a record by its hashed key and lists nothing. This index is written in the batch of each
-block and never undone: whoever lists takes the keys from here and the records from the state of a head, where
-what a reorganisation took back, or a transaction deleted, is simply not found.
+The state tree finds a record by the hash of its key, so it cannot list records. This index can. The batch of
+each block adds the keys of its records, and no key is ever removed. `records` takes the keys from the index
+and looks each one up in the state of a head: a record that a reorganisation took back, or that a transaction
+deleted, is not found there and therefore not listed.
 
     k ‖ KIND ‖ record key   empty
 """
@@ -38,8 +39,9 @@ def put_records(batch: Batch, changes: Mapping[Hash, bytes | None]) -> None:
 def records(
     database: Database, state: State, cls: type[R], *key_parts: bytes, start: bytes = b""
 ) -> Iterator[R]:
-    """The records of a class in `state` whose keys begin with these parts, by ascending key; `start`: from
-    the parts followed by this on.
+    """The records of a class in `state` whose keys begin with `key_parts`, by ascending key.
+
+    `start` is compared with what follows these parts in a key; records with lesser keys are left out.
     """
     assert cls.KIND in INDEXED, f"{cls.__name__} is not indexed"
     prefix = RECORD + bytes([cls.KIND])

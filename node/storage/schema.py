@@ -1,4 +1,4 @@
-"""Every key layout of the database and the small records behind the keys. No reads, no writes.
+"""The layout of every key of the database, and the small records behind the keys. Reads and writes nothing.
 
     h block id            encode(BlockHeader)
     b block id            encode(BlockLocation): where the body stands in the block files
@@ -7,14 +7,15 @@
     i block id            encode(IndexEntry): height, total work, verdict
     n node hash           node of the state tree
     x content hash        tensor or data part
-    k kind, record key    nothing: the key of a record that some block has written, see `recordindex`
+    k kind, record key    empty: the key itself says that a block has written this record, see `recordindex`
     c height (u64)        id of the best chain's block at that height
     t transaction id      encode(TxLocation), for transactions of the best chain
     m "identity"          encode(DatabaseIdentity): schema version, chain
     m "tip"               encode(Tip) ‖ CRC32C (u32)
-    p peer id             peer records, written by the address book
+    p peer id             reserved for records of peers
 
-Integers in keys are big-endian, so that keys sort as numbers. A change of any layout raises `SCHEMA_VERSION`.
+Integers in keys are big-endian, so that keys sort as numbers. Whoever changes a layout must raise
+`SCHEMA_VERSION`.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def canonical_key(height: int) -> bytes:
 
 
 class Verdict(IntEnum):
-    """What execution said of a block."""
+    """The result of judging a block."""
 
     VALID = 1
     INVALID = 2
@@ -59,7 +60,7 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """A place in the block files; (0, 0) before the first."""
+    """A place in the block files; (0, 0) is the beginning, before any file exists."""
 
     file: U32
     offset: U64
@@ -67,26 +68,26 @@ class Position:
 
 @dataclass(frozen=True)
 class BlockLocation:
-    """A record of the block files."""
+    """Where a record stands in the block files."""
 
     file: U32
     offset: U64
-    """Of the record's head."""
+    """Where the head of the record begins in its file."""
     size_bytes: U32
-    """Of the payload."""
+    """Length of the payload, without the head."""
 
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """What is known of a block without its bytes."""
+    """What the node knows of a judged block besides its header and body."""
 
     height: U64
     parent: Hash
     total_work: Annotated[bytes, Size(1, 40)]
-    """Work of this block and all its ancestors, big-endian; see `work`."""
+    """Work of this block and all its ancestors, big-endian; `work` is the same as a number."""
     verdict: U8
     code: Text = ""
-    """Why it is invalid; empty if it is not."""
+    """Code of the rule that an invalid block breaks; empty if the block is valid."""
 
     @property
     def work(self) -> int:
@@ -99,13 +100,13 @@ class IndexEntry:
 
 
 def work_bytes(work: int) -> bytes:
-    """Total work in the form an `IndexEntry` holds."""
+    """Total work as an `IndexEntry` holds it: big-endian, without leading zeros."""
     return work.to_bytes(max(1, (work.bit_length() + 7) // 8), "big")
 
 
 @dataclass(frozen=True)
 class TxLocation:
-    """Where a transaction of the best chain stands."""
+    """In which block of the best chain a transaction stands, and at which place in it."""
 
     block: Hash
     index: U32
@@ -113,7 +114,7 @@ class TxLocation:
 
 @dataclass(frozen=True)
 class DatabaseIdentity:
-    """Which chain, and which layout of it, a data directory holds."""
+    """Which chain a database holds, and in which layout."""
 
     schema_version: U32
     spec: Hash
@@ -122,7 +123,10 @@ class DatabaseIdentity:
 
 @dataclass(frozen=True)
 class Tip:
-    """The best block, and how far the block files reach that the database knows."""
+    """The head of the best chain, and how far the database has taken in the block files.
+
+    It is written in the batch of each block. At the next start, everything behind `files_end` is imported.
+    """
 
     height: U64
     block: Hash
@@ -132,7 +136,7 @@ class Tip:
 
 @dataclass(frozen=True)
 class DiffEntry:
-    """A record that a block changed: tree key, and encoded record or None where it was deleted."""
+    """A record that a block changed: its tree key, and its new encoding or None if it was deleted."""
 
     key: Hash
     value: Annotated[bytes, Size(0, 2**24)] | None
@@ -140,8 +144,9 @@ class DiffEntry:
 
 @dataclass(frozen=True)
 class StateDiff:
-    """All records that a block changed, by ascending key. What they were before stands under the parent's
-    root.
+    """All records that a block changed, by ascending key.
+
+    The records as they were before are found in the state of the parent block.
     """
 
     entries: Annotated[tuple[DiffEntry, ...], Size(0, 2**20)]

@@ -1,8 +1,8 @@
-"""The chain on disk: typed reads of the database and the block files, and the one batch of each block.
+"""The chain on disk: typed reads of the database and the block files, and the write of one batch.
 
-Knows layouts, not rules: who is valid and which branch is best is decided in `chain`. All reads are safe
-from any thread; writes come from the chain's single writer. `NodeReader` and `BlobReader` of the pure core
-are this object.
+The store knows how data are laid out; `chain` decides which blocks are valid and which branch is best. Any
+thread may read. Only the chain's one writer writes. The pure core reads the state tree and the content
+through its protocols `NodeReader` and `BlobReader`, which `ChainStore` implements.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ _REF_BYTES: Final = 1_000
 _REFS_CACHE_BYTES: Final = 2 << 20
 _KEPT_NODES: Final = 32_768
 _KEPT_NODE_BYTES: Final = 128
-"""Inner nodes and accounts: a kept node takes about 300 bytes with its key, all of them 10 MB."""
+"""Nodes up to this size are kept: inner nodes and accounts. With its key, one takes about 300 bytes."""
 
 
 @dataclass(frozen=True)
 class BlockRef:
-    """A block of the index: its header, its place in the tree of blocks and its verdict."""
+    """A judged block without its body: its header, its total work and its verdict."""
 
     id: Hash
     header: BlockHeader
@@ -70,7 +70,7 @@ class BlockRef:
     """Work of the block and all its ancestors."""
     verdict: Verdict
     code: str = ""
-    """Why it is invalid."""
+    """Code of the rule that an invalid block breaks; empty if the block is valid."""
 
     @property
     def height(self) -> int:
@@ -92,8 +92,9 @@ class BlockRef:
 class ChainStore:
     """Headers, bodies, receipts, diffs, index, best chain, transactions, state tree and content of one chain.
 
-    `find_*` return None where there is nothing; `get_*` raise `CorruptStore` for what the store itself
-    vouches for.
+    A method `find_…` returns None if the store does not hold what is asked for. A method that promises a
+    value raises `CorruptStore` if that value is missing, because then the store contradicts itself;
+    `get_blob` alone raises `MissingBlob`.
     """
 
     def __init__(self, database: Database, files: BlockLog) -> None:
@@ -107,7 +108,7 @@ class ChainStore:
         self.database.close()
 
     def find_ref(self, block: Hash) -> BlockRef | None:
-        """The index entry of a block that has been judged, valid or not."""
+        """A block that has been judged, valid or not; None if the store does not know it."""
         ref = self._refs.get(block)
         if ref is not None:
             return ref
@@ -121,23 +122,23 @@ class ChainStore:
         return ref
 
     def get_ref(self, block: Hash) -> BlockRef:
-        """As `find_ref`, for a block that must be there."""
+        """As `find_ref`, for a block that the store must know. Raises `CorruptStore` if it does not."""
         ref = self.find_ref(block)
         if ref is None:
             raise CorruptStore(got=f"no index entry of block {block.hex()}")
         return ref
 
     def parent_of(self, ref: BlockRef) -> BlockRef:
-        """The block below."""
+        """The parent of a block."""
         return self.get_ref(ref.parent)
 
     def find_block(self, block: Hash) -> Block | None:
-        """Header and transactions of a valid block. Raises `CorruptStore` if its body is damaged."""
+        """A valid block with its transactions; None if it is unknown or invalid. Raises `CorruptStore`."""
         ref = self.find_ref(block)
         return self.get_block(ref) if ref is not None and ref.is_valid else None
 
     def get_block(self, ref: BlockRef) -> Block:
-        """Header and transactions of a valid block."""
+        """A valid block with its transactions. Raises `CorruptStore` if its body is missing or damaged."""
         if ref.height == 0:
             return Block(ref.header, ())
         return read_block(self.files, self.body_location(ref), ref.header)
@@ -155,11 +156,11 @@ class ChainStore:
         return _decoded(StateDiff, self._required(DIFF + ref.id, "state diff"), "state diff")
 
     def canonical_id(self, height: int) -> Hash | None:
-        """Id of the best chain's block at a height; None above the tip."""
+        """Id of the best chain's block at a height; None above the head and below 0."""
         return self.database.get(canonical_key(height)) if height >= 0 else None
 
     def canonical(self, start: int = 0) -> Iterator[tuple[int, Hash]]:
-        """(height, id) along the best chain from `start` on."""
+        """Height and id of each block of the best chain, from height `start` upwards."""
         for key, block in self.database.iterate(CANONICAL, start=start.to_bytes(8, "big")):
             yield int.from_bytes(key[1:], "big"), block
 
@@ -168,12 +169,15 @@ class ChainStore:
         return self.canonical_id(ref.height) == ref.id
 
     def find_transaction(self, txid: Hash) -> TxLocation | None:
-        """Where a transaction stands on the best chain."""
+        """Where a transaction stands on the best chain; None if it is not on it."""
         raw = self.database.get(TRANSACTION + txid)
         return None if raw is None else _decoded(TxLocation, raw, "transaction location")
 
     def get_node(self, node_hash: Hash) -> bytes:
-        """A node of the state tree. Small ones are kept: a block reads the top of the tree for every key."""
+        """A node of the state tree. Raises `CorruptStore` if it is missing.
+
+        Small nodes are kept in memory, because every lookup of a key reads the nodes at the top of the tree.
+        """
         node = self._nodes.get(node_hash)
         if node is not None:
             return node
@@ -182,24 +186,24 @@ class ChainStore:
             raise CorruptStore(got=f"no state tree node {node_hash.hex()}")
         if len(node) <= _KEPT_NODE_BYTES:
             if len(self._nodes) >= _KEPT_NODES:
-                self._nodes.clear()  # an order of use would cost every read more than a rare refill does
+                self._nodes.clear()  # tracking which node was used last would cost more than refilling
             self._nodes[node_hash] = node
         return node
 
     def get_blob(self, blob_id: Hash) -> bytes:
-        """Tensor, data part or chunk by content id. Raises `MissingBlob`."""
+        """A tensor, data part or chunk by its content id. Raises `MissingBlob`."""
         blob = self.database.get(CONTENT + blob_id)
         if blob is None:
             raise MissingBlob(expected=blob_id)
         return blob
 
     def tip(self) -> Tip | None:
-        """The tip record; None in a store without genesis. Raises `CorruptStore` if its checksum is wrong."""
+        """The tip record; None if genesis was not written yet. Raises `CorruptStore` if it is damaged."""
         raw = self.database.get(TIP)
         return None if raw is None else _open_tip(raw)
 
     def write(self, batch: Batch, *, sync: bool = True) -> None:
-        """Stores a batch: all or nothing."""
+        """Stores a batch whole or not at all. Raises `StorageError`."""
         self.database.write(batch, sync=sync)
 
     def _required(self, key: bytes, what: str) -> bytes:
@@ -212,7 +216,7 @@ class ChainStore:
 def open_store(
     directory: Path, spec: Hash, genesis: Hash, *, max_file_bytes: int = MAX_FILE_BYTES
 ) -> ChainStore:
-    """The store in a data directory, made if absent; `max_file_bytes` bounds each block file.
+    """The store of a data directory, made if there is none. A block file holds `max_file_bytes` at most.
 
     Raises `DataDirLocked`, `SchemaMismatch`, `ForeignData`, `CorruptStore`, `DiskFull`, `DiskFailure`.
     """
@@ -230,11 +234,14 @@ def open_store(
 
 
 def check_identity(database: Database, spec: Hash, genesis: Hash) -> None:
-    """Refuses a database of another layout or chain, and one that lost its identity."""
+    """Checks that a database is empty or holds this chain in this layout.
+
+    Raises `SchemaMismatch`, `ForeignData`, and `CorruptStore` if the database has rows but no identity.
+    """
     raw = database.get(IDENTITY)
     if raw is None:
         if next(database.iterate(), None) is not None:
-            raise CorruptStore(got="rows, but no record of the chain they belong to")
+            raise CorruptStore(got="a database with rows but without the record that names its chain")
         return
     try:
         identity = decode(DatabaseIdentity, raw)
@@ -247,7 +254,7 @@ def check_identity(database: Database, spec: Hash, genesis: Hash) -> None:
 
 
 def read_block(files: BlockLog, location: BlockLocation, header: BlockHeader) -> Block:
-    """The block at a location. Raises `CorruptStore` if the record there is damaged or of another header."""
+    """The block at a location. Raises `CorruptStore` if the record is damaged or holds another block."""
     block = _decoded(Block, files.read(location), "block record")
     if block.header != header:
         raise CorruptStore("the block files hold another block than the index says", got=f"{location}")

@@ -1,7 +1,10 @@
 """Fetches the blocks of known headers from several peers at once and hands them over in order.
 
-Knows which ids to fetch, not why. A block that does not come in time is asked of another peer; a peer that
-fails is not asked again. What waits to be handed over is bounded in number and bytes.
+Blocks arrive in any order but must be judged parent first, so those that come early wait in memory. Their
+number and bytes are bounded. That is why one peer that stalls could stop the whole download: all others would
+wait for the one block that it owes. Therefore each request has a time limit. A block that does not come in
+time is asked of another peer, and the peer that failed is not asked again in this download. If no peer is
+left, the download fails with `BodiesUnavailable`.
 """
 
 from __future__ import annotations
@@ -30,17 +33,17 @@ class DownloadLimits:
     """Bounds of one download."""
 
     window_blocks: int = 64
-    """How far ahead of the block to hand over next others are asked for."""
+    """Blocks may be asked for that come fewer than so many places after the next one to hand over."""
     buffer_bytes: int = 16 * MIB
-    """Once so much waits, only the next block is asked for."""
+    """While so many bytes of blocks wait to be handed over, only the next block is asked for."""
     peer_requests: int = 4
-    """Blocks asked of one peer at once."""
+    """How many blocks are asked of one peer at once."""
     body_s: float = 15.0
-    """For one block; then the next peer is asked."""
+    """Seconds that a peer has to deliver one block; after that, another peer is asked."""
 
 
 class Download:
-    """One run over a list of headers."""
+    """One download of the blocks with the given headers."""
 
     def __init__(
         self, headers: Sequence[CheckedHeader], threads: ReaderThreads, limits: DownloadLimits
@@ -59,19 +62,23 @@ class Download:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self, peers: Iterable[Peer], consume: Consume) -> None:
-        """Hands every block to `consume`, in order. Raises what that raises, and `BodiesUnavailable`."""
+        """Hands every block to `consume`, in order.
+
+        Raises, in an exception group, what `consume` raises, and `BodiesUnavailable` if no peer delivers a
+        block.
+        """
         async with asyncio.TaskGroup() as self._group:
             try:
                 for peer in peers:
                     self.join(peer)
                 await self._hand_over(consume)
             finally:
-                self._group = None  # whoever joins while the group ends would not be ended with it
+                self._group = None  # a peer that joins while the group ends must start no task
             for task in self._tasks:
                 task.cancel()
 
     def join(self, peer: Peer) -> None:
-        """Asks this peer too, from now on."""
+        """From now on, asks this peer for blocks too. Does nothing if the download does not run."""
         if self._group is None or peer in self._peers:
             return
         self._peers[peer] = self._limits.peer_requests
@@ -91,7 +98,7 @@ class Download:
             await consume(block)
 
     async def _ask(self, peer: Peer) -> None:
-        """Fetches one block after another until the peer fails."""
+        """Fetches one block after the other from a peer until it fails to deliver one."""
         try:
             while peer not in self._failed:
                 index = await self._claim()
@@ -116,7 +123,7 @@ class Download:
         )
 
     async def _fetch(self, peer: Peer, index: int) -> bool:
-        """Whether the peer delivered."""
+        """Fetches one block; False if the peer did not deliver it in time or delivered another one."""
         expected = self._headers[index]
         try:
             raw = await peer.get_block(expected.id, self._limits.body_s)
@@ -142,5 +149,8 @@ class Download:
 
 
 def decode_body(raw: bytes, expected: CheckedHeader) -> CheckedBlock:
-    """The block of this header. CPU work. Raises `CodecError`, `ForeignHeaders`, `WrongTransactionsRoot`."""
+    """The block with this header. It is CPU work: call it in a worker thread.
+
+    Raises `CodecError`, `ForeignHeaders`, `WrongTransactionsRoot`.
+    """
     return check_block(expected, decode(Block, raw))

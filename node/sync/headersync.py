@@ -1,7 +1,10 @@
-"""Finds out which blocks a peer has that this node lacks, by headers alone, each checked with its work.
+"""Finds out which blocks a peer has that this node lacks. Only headers are used, each checked with its work.
 
-Locators and what answers them; no bodies, no choice of peers. Functions that read the store or check proof of
-work block: run them in worker threads.
+The node that asks sends a locator: ids of its best chain, close together near the head and ever farther apart
+below. The other node looks for the first of them that is on its own best chain and answers with the headers
+after it. So one request finds the place where two chains part, wherever that is.
+
+All functions here block, because they read the store or check proofs of work: call them in worker threads.
 """
 
 from __future__ import annotations
@@ -22,11 +25,11 @@ from engram.primitives.codec import decode
 from engram.primitives.types import Hash
 
 STEP_BY_STEP: Final = 10
-"""Ids of a locator that stand one below the other; further down the steps double."""
+"""How many ids at the top of a locator have consecutive heights; below them, each step is twice the last."""
 
 
 def make_locator(store: ChainStore, head: BlockRef) -> tuple[Hash, ...]:
-    """Ids of the best chain from the head down to genesis, thinning out."""
+    """Ids of the best chain from the head down towards genesis, ever farther apart; `MAX_LOCATOR` at most."""
     ids = [head.id]
     height, step = head.height, 1
     while height > 0 and len(ids) < MAX_LOCATOR:
@@ -40,7 +43,10 @@ def make_locator(store: ChainStore, head: BlockRef) -> tuple[Hash, ...]:
 
 
 def headers_after(store: ChainStore, locator: Sequence[Hash], limit: int) -> list[bytes]:
-    """Encoded headers of the best chain after the first id of the locator on it, or after genesis."""
+    """Encoded headers of the best chain after the first block of the locator that is on it; `limit` at most.
+
+    If none of the locator's blocks is on the best chain, they begin after genesis.
+    """
     start = 0
     for identity in locator:
         ref = store.find_ref(identity)
@@ -58,24 +64,25 @@ def headers_after(store: ChainStore, locator: Sequence[Hash], limit: int) -> lis
 
 @dataclass
 class Branch:
-    """A peer's headers beyond what is stored, checked one batch after another."""
+    """The headers of a peer that this node does not have, checked one answer after the other."""
 
     chain: HeaderChain
     wanted: list[CheckedHeader] = field(default_factory=list)
-    """Headers accepted and not yet taken, lowest first."""
+    """Checked headers whose bodies were not fetched yet, lowest first."""
     is_complete: bool = False
-    """The peer knows no further headers, or the next one is ahead of the clock."""
+    """True if the peer has no further headers, or if the next one is ahead of the clock."""
     ahead_ms: int = 0
-    """Timestamp of the header that is ahead of the clock; 0 if none is."""
+    """Timestamp of the header that is ahead of the clock, in milliseconds since 1970; 0 if none is."""
 
 
 def open_branch(
     spec: ChainSpec, store: ChainStore, encoded: Sequence[bytes], now_ms: int, asked: int
 ) -> Branch | None:
-    """The branch of a first answer of up to `asked` headers; None if all of them are stored already.
+    """The branch that begins with a peer's first answer; None if the peer has nothing that this node lacks.
 
-    Raises `ForeignHeaders` if it does not begin on a stored block, `InvalidAncestor` if that one is invalid,
-    `CodecError`, leaves of `InvalidHeader`.
+    `asked` is how many headers were asked for: a shorter answer means that the peer has no more. Raises
+    `ForeignHeaders` if the headers do not begin on a stored block, `InvalidAncestor` if that block is
+    invalid, `CodecError`, and subclasses of `InvalidHeader`.
     """
     headers = [decode(BlockHeader, raw) for raw in encoded]
     known = 0
@@ -90,7 +97,7 @@ def open_branch(
     if base is None:
         base = store.find_ref(headers[0].parent)
         if base is None:
-            raise ForeignHeaders("they begin nowhere on this node's chain", got=headers[0].parent)
+            raise ForeignHeaders("the headers do not begin on any block of this node", got=headers[0].parent)
     if not base.is_valid:
         raise InvalidAncestor(got=base.id)
     branch = Branch(HeaderChain(spec, store, base))
@@ -99,8 +106,9 @@ def open_branch(
 
 
 def extend_branch(branch: Branch, encoded: Sequence[bytes], now_ms: int, asked: int) -> bool:
-    """Adds the next answer to a branch; False, and nothing is added, if it does not follow: the peer has
-    changed to another branch since. Raises `CodecError`, leaves of `InvalidHeader`.
+    """Adds a peer's next answer to a branch; False if the peer has changed to another branch since.
+
+    In that case nothing is added. Raises `CodecError` and subclasses of `InvalidHeader`.
     """
     headers = [decode(BlockHeader, raw) for raw in encoded]
     if headers and headers[0].parent != branch.chain.tip_id:

@@ -1,8 +1,14 @@
-"""Catches up with peers that have more work: headers first, then bodies from everyone who is connected.
+"""Catches up with peers that have more work: headers first, then bodies from every connected peer.
 
-Gossip carries what is new; this service closes gaps: after a late start, an absence or a partition. It learns
-of a gap from a handshake, or from a block whose parent is unknown. Headers are checked with their work before
-a single body is asked for, and bodies of a branch only once its headers have more work than the best chain.
+Gossip carries new blocks one by one. This service closes the gaps that gossip cannot: after a late start, an
+absence or a partition. It learns of a gap from a handshake, in which the peer names more work, or from a
+block whose parent is unknown. It checks the headers of a branch with their proof of work, and asks for bodies
+only once these headers have more work than the best chain: a branch that would lose anyway is never
+downloaded.
+
+One peer is followed at a time. If its headers break a rule or a block of its branch is invalid, the peer has
+misbehaved. If its branch has too little work or its bodies cannot be fetched, it is disconnected. After any
+other failure, such as no answer in time, it is asked again `RETRY_S` seconds later.
 """
 
 from __future__ import annotations
@@ -29,11 +35,11 @@ from engram.p2p.protocol import Peer
 from engram.primitives.errors import Invalid, NotReady
 
 RETRY_S: Final = 3.0
-"""After a failed try the same peer is asked again no sooner."""
+"""Seconds after an interrupted try until the same peer may be asked again."""
 FAR_BLOCKS: Final = 3
-"""A branch that is so many blocks higher than this node's head is far ahead of it."""
+"""A branch is far ahead if it is more than so many blocks higher than this node's head."""
 BRANCH_CHANGES: Final = 3
-"""How often a peer may change its branch while it is being followed; then it has to wait for its turn."""
+"""How often a peer may change its branch while this node follows it; then other peers have their turn."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +47,18 @@ class SyncLimits:
     """Bounds of catching up."""
 
     headers: int = MAX_HEADERS
-    """Asked for at once."""
+    """How many headers are asked for in one request."""
     inbound_headers: int = 200
-    """Asked first of a peer that has dialled this node: few, so that it has no reason to take long."""
+    """How many headers the first request to an inbound peer asks for: few, for a quick answer."""
     inbound_s: float = 5.0
-    """For that answer: whoever dials in and stalls keeps others waiting no longer."""
+    """Seconds that an inbound peer has for that answer, so that one that stalls does not hold up others."""
     unproven_headers: int = 200_000
-    """A peer's headers kept while their work is still below this node's own."""
+    """How many headers of a peer are kept while they have less work than this node's own chain."""
     download: DownloadLimits = field(default_factory=DownloadLimits)
 
 
 class Sync:
-    """The service. Methods run on the event loop."""
+    """The service that catches up with peers. Methods run on the event loop."""
 
     def __init__(
         self,
@@ -62,9 +68,9 @@ class Sync:
         limits: SyncLimits | None = None,
         far_behind: Callable[[bool], None] = lambda far: None,
     ) -> None:
-        """`far_behind` is told when this node begins to fetch a long branch, and when it has ended."""
+        """`far_behind` is called with True before a long branch is fetched, and with False after each try."""
         self.target = 0
-        """Height that is being synced to; 0 while this node is not behind."""
+        """Height up to which bodies are being fetched; 0 while none are."""
         self._chain = chain
         self._clock = clock
         self._threads = threads
@@ -72,17 +78,17 @@ class Sync:
         self._far_behind = far_behind
         self._peers: dict[Peer, None] = {}
         self._ahead: dict[Peer, float] = {}
-        """Peers that have what this node lacks, and when to ask them at the earliest."""
+        """Peers that seem to have blocks which this node lacks, and the earliest time to ask each."""
         self._wake = asyncio.Event()
         self._asked: Peer | None = None
-        """Whom this node is catching up with now."""
+        """The peer that this node is catching up with now."""
         self._settled = asyncio.Event()
         self._download: Download | None = None
         self._alarm: Timer | None = None
         self._log = logs.get_logger("sync")
 
     def joined(self, peer: Peer) -> None:
-        """A session has opened."""
+        """Called when a session with a peer has opened."""
         self._peers[peer] = None
         if self._download is not None:
             self._download.join(peer)
@@ -90,32 +96,32 @@ class Sync:
             self.is_ahead(peer)
 
     def left(self, peer: Peer) -> None:
-        """A session has ended."""
+        """Called when a session with a peer has ended."""
         self._peers.pop(peer, None)
         self._ahead.pop(peer, None)
         self._settle()
 
     def is_ahead(self, peer: Peer) -> None:
-        """The peer has blocks that do not connect to what is stored here."""
+        """Called when a peer seems to have blocks that this node lacks: asks it for headers soon."""
         if peer in self._peers:
             self._ahead[peer] = 0.0
             self._wake.set()
 
     async def caught_up(self, peer: Peer) -> None:
-        """Returns once the peer has been heard on what it has more, and no blocks are fetched in bulk.
+        """Returns once this node has asked the peer for what it lacks, and no blocks are fetched in bulk.
 
-        What others merely claim to have holds nobody up.
+        Claims of other peers do not delay it.
         """
         while self._download is not None or peer is self._asked or self._ahead.get(peer) == 0.0:
             await self._settled.wait()
 
     @property
     def is_running(self) -> bool:
-        """Whether blocks are being fetched in bulk, so that single new ones can wait."""
+        """Whether bodies are fetched in bulk. Meanwhile, announced blocks are not fetched one by one."""
         return self._download is not None
 
     async def run(self) -> None:
-        """Catches up whenever there is a peer to catch up with, for ever."""
+        """The service: catches up with one peer after the other, until it is cancelled."""
         while True:
             self._wake.clear()
             peer = self._next()
@@ -129,9 +135,10 @@ class Sync:
             self._settle()
 
     def _next(self) -> Peer | None:
-        """The peer to ask now; if all have to wait, sets the alarm for the first of them.
+        """The peer to ask now, or None. If all must wait, an alarm wakes the service for the first of them.
 
-        Those that this node dials come first, then who came first: what a peer claims buys no turn.
+        Peers that this node has dialled come before inbound ones; among equals, the one that came first is
+        asked. The work that a peer claims does not count, because a claim costs nothing.
         """
         now_s = self._clock.monotonic()
         due = [peer for peer, earliest_s in self._ahead.items() if earliest_s <= now_s]
@@ -149,10 +156,10 @@ class Sync:
         try:
             await self._catch_up(peer)
         except (LittleWork, BodiesUnavailable) as error:
-            self._log.info("a peer's chain cannot be had", peer=peer.node_key, error=error)
+            self._log.info("a peer's chain cannot be fetched", peer=peer.node_key, error=error)
             peer.disconnect()
         except NotReady as error:
-            self._log.info("catching up was interrupted", peer=peer.node_key, error=error)
+            self._log.info("catching up with a peer was interrupted", peer=peer.node_key, error=error)
             if peer in self._peers:
                 self._ahead[peer] = self._clock.monotonic() + RETRY_S
         except Invalid as error:
@@ -167,9 +174,10 @@ class Sync:
             )
 
     async def _catch_up(self, peer: Peer) -> None:
-        """Everything that the peer's best chain has and this node lacks, if it has more work.
+        """Takes over the peer's best chain, if it has more work than this node's.
 
-        Looks again after each branch: blocks that were announced meanwhile were not fetched one by one.
+        It asks for headers again after each branch, because blocks that were announced during the download
+        were not fetched one by one.
         """
         changes = 0
         while changes < BRANCH_CHANGES and (branch := await self._first_headers(peer)) is not None:
@@ -181,7 +189,7 @@ class Sync:
                 return
 
     def _ask_again(self, peer: Peer, due_ms: int) -> None:
-        """The peer's next header is ahead of the clock until then."""
+        """Asks the peer again at `due_ms`, when the timestamp of its next header becomes acceptable."""
         if peer in self._peers:
             delay_s = max(0, due_ms - self._clock.now_ms()) / 1000
             self._ahead[peer] = self._clock.monotonic() + delay_s
@@ -198,7 +206,7 @@ class Sync:
         return await self._threads.run(open_branch, self._chain.spec, store, encoded, now_ms, asked)
 
     async def _follow(self, peer: Peer, branch: Branch) -> bool:
-        """Takes in a branch to its end; False if the peer has left it meanwhile."""
+        """Takes over a branch to its end; False if the peer has changed to another branch meanwhile."""
         asked = self._limits.headers
         while True:
             if branch.chain.total_work > self._chain.head.total_work:
@@ -237,4 +245,4 @@ class Sync:
         if answer.outcome is ImportStatus.INVALID:
             raise BlockRefused(f"block {answer.block.hex()}: {answer.detail}", got=answer.code)
         if answer.outcome is ImportStatus.PARKED:
-            raise UnknownParent(f"the branch cannot go on now: {answer.detail}")
+            raise UnknownParent(f"a block of the branch cannot be judged now: {answer.detail}")

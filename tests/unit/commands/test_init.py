@@ -55,7 +55,7 @@ def test_any_local_chain_is_the_one_that_is_there(shell: Shell) -> None:
     assert "already there" in shell.run("init").stderr
     assert shell.error("init", "--genesis-time", "2026-11-01T12:00") == (65, "chain_exists")
     said = shell.run("init", "--chain", "test").stderr
-    assert f"{shell.data_dir} holds the chain local of spec {made['spec_id'][:12]} already" in said
+    assert f"{shell.data_dir} already holds the chain local of spec {made['spec_id'][:12]}" in said
     assert "nothing was changed" in said
     assert shell.json("init") == {**made, "new": False}
 

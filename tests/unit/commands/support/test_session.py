@@ -153,7 +153,7 @@ def test_a_named_directory_without_a_chain_is_not_answered_by_another_node(tmp_p
     for words in (("chain", "head"), ("peer", "list"), ("key", "new", "alice"), ("miner", "stop")):
         assert shell.error(*words, ENGRAM_PASSPHRASE="x") == (65, "chain_not_found")
     said = shell.run("chain", "head").stderr
-    assert f"{shell.data_dir} holds no chain: run `engram init`" in said
+    assert f"there is no chain in {shell.data_dir}: run `engram init`" in said
     assert "--rpc a node" in said
     assert shell.error("chain", "head", "--rpc", UNREACHABLE) == (69, "node_unreachable")
     assert not shell.data_dir.exists()
