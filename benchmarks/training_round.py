@@ -23,7 +23,7 @@ from engram.statemachine.content import Inline
 from engram.statemachine.parameters import ParameterSources
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.records import Openers
-from engram.statemachine.rounds.calendar import Phase, draw_heights, span_of
+from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.draw import draw_parts, draw_seed
 from engram.statemachine.rounds.records import Round, RoundKind
 from engram.statemachine.rounds.terms import Founding
@@ -107,8 +107,10 @@ class TrainingRound:
 
     def _reveal_parts(self) -> None:
         round_, nonce = self._round, self._secrets.nonce
-        self.chain.skip_to(span_of(round_, self.chain.spec.rules, Phase.REVEAL).first)
-        ids = [self.chain.block_id(height) for height in draw_heights(round_, self.chain.spec.rules)]
+        self.chain.skip_to(Calendar.of(round_, self.chain.spec.rules).span(Phase.REVEAL).first)
+        ids = [
+            self.chain.block_id(height) for height in Calendar.of(round_, self.chain.spec.rules).draw_heights
+        ]
         commitments = tuple(part.commitment for part in self._secrets.parts)
         drawn, _ = draw_parts(draw_seed(ids, nonce), commitments, round_.terms.validation, 1)
         reveals = [
@@ -132,8 +134,8 @@ class TrainingRound:
             loss=sum(self._losses[part.commitment] for part in round_.validation_opened),
             salt=bytes(32),
         )
-        update = span_of(round_, rules, Phase.UPDATE).first
-        self.chain.skip_to(span_of(round_, rules, Phase.COMMIT).first)
+        update = Calendar.of(round_, rules).span(Phase.UPDATE).first
+        self.chain.skip_to(Calendar.of(round_, rules).span(Phase.COMMIT).first)
         self._send(AUTHOR, CommitUpdate(self._id, 0, commit_digest(claim), update))
         self.chain.skip_to(update)
         shown = claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt

@@ -37,8 +37,9 @@ from engram.primitives.types import Address, Hash, Size
 from engram.statemachine.parameters import explicit_tensors, parameters_root
 from engram.statemachine.record import Record
 from engram.statemachine.records import Model, Version
+from engram.statemachine.registry import parse_record
 from engram.statemachine.rounds.records import Round, RoundStatus
-from engram.statemachine.state import parse_record, record_path
+from engram.statemachine.state import record_path
 
 MAX_HEADERS: Final = 2**18
 """About 50 MB of headers, and a minute of scrypt; a longer chain is proven from a checkpoint."""

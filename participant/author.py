@@ -37,7 +37,7 @@ from engram.primitives.types import Hash
 from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
-from engram.statemachine.rounds.calendar import DueStep, Phase, due
+from engram.statemachine.rounds.calendar import Calendar, DueStep, Phase
 from engram.statemachine.rounds.errors import ReservationFull
 from engram.statemachine.rounds.records import Candidate, Round, RoundKind
 from engram.statemachine.rounds.update import UpdateClaim
@@ -223,7 +223,9 @@ class Author:
     async def _is_aborting(self, round_id: Hash) -> bool:
         """Whether the opener has missed the reveal: no later epoch can be played."""
         round_, height = await self.view.get(Round, round_id), await self.view.height()
-        return due(round_, (await self.view.spec()).rules, height + 1) is DueStep.UNREVEALED
+        return (
+            Calendar.of(round_, (await self.view.spec()).rules).due(round_, height + 1) is DueStep.UNREVEALED
+        )
 
     async def _is_past_commits(self, round_id: Hash, epoch: int) -> bool:
         window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)

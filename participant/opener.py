@@ -21,7 +21,7 @@ from engram.participant.wallet import Wallet
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.content import Content, Inline, Stored
-from engram.statemachine.rounds.calendar import DueStep, Phase, due
+from engram.statemachine.rounds.calendar import Calendar, DueStep, Phase
 from engram.statemachine.rounds.errors import NothingDue
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
@@ -179,7 +179,9 @@ async def settle_round(view: ChainView, wallet: Wallet, round_id: Hash) -> Round
 
     async def look() -> Round | None:
         height, round_ = await view.height(), await view.get(Round, round_id)
-        over = height + 1 >= closes or due(round_, rules, height + 1) is DueStep.UNREVEALED
+        over = (
+            height + 1 >= closes or Calendar.of(round_, rules).due(round_, height + 1) is DueStep.UNREVEALED
+        )
         return round_ if over or round_.status != RoundStatus.OPEN else None
 
     async def owed() -> Sequence[TxPayload]:

@@ -25,10 +25,10 @@ from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import HasSources, Network, explicit_tensors, parameters_root, sources_of
 from engram.statemachine.record import Record, u32
 from engram.statemachine.records import Model, Part, Version
-from engram.statemachine.rounds.calendar import Phase, Span, calendar, draw_heights, span_at, span_of
+from engram.statemachine.registry import parse_record
+from engram.statemachine.rounds.calendar import Calendar, Phase, Span
 from engram.statemachine.rounds.draw import draw_parts, draw_seed
 from engram.statemachine.rounds.records import Round, RoundStatus
-from engram.statemachine.state import parse_record
 
 R = TypeVar("R", bound=Record)
 RoundPredicate = Callable[[Round], bool]
@@ -137,13 +137,13 @@ class ChainView:
         if round_.validation_drawn:
             return round_.validation_drawn, round_.sealed_drawn
         rules = (await self.spec()).rules
-        ids = [await self.block_id(height) for height in draw_heights(round_, rules)]
+        ids = [await self.block_id(height) for height in Calendar.of(round_, rules).draw_heights]
         terms = round_.terms
         return draw_parts(draw_seed(ids, nonce), terms.commitments, terms.validation, terms.sealed)
 
     async def span(self, round_: Round, phase: Phase, epoch: int = 0) -> Span:
         """First and last height of a phase of the round."""
-        return span_of(round_, (await self.spec()).rules, phase, epoch)
+        return Calendar.of(round_, (await self.spec()).rules).span(phase, epoch)
 
     async def reservations(self, span: Span) -> dict[int, tuple[int, int]]:
         """Bytes and MACs that reveals have reserved, by height."""
@@ -154,8 +154,7 @@ class ChainView:
 
     async def closes(self, round_: Round) -> int:
         """Height from which the outcome of the round can be settled."""
-        *_, closed = calendar(round_.opened, round_.terms, (await self.spec()).rules)
-        return closed.first
+        return Calendar.of(round_, (await self.spec()).rules).span(Phase.CLOSED).first
 
     async def wait_height(self, height: int) -> int:
         """Waits until the node's head is at least this high; the head's height."""
@@ -176,7 +175,8 @@ class ChainView:
         async def look() -> Round | None:
             head = await self.height()
             round_ = await self.get(Round, round_id)
-            now, wanted = span_at(round_, rules, head + 1), span_of(round_, rules, phase, epoch)
+            calendar = Calendar.of(round_, rules)
+            now, wanted = calendar.at(head + 1), calendar.span(phase, epoch)
             if round_.status != RoundStatus.OPEN or now.first > wanted.last:
                 if round_.status != RoundStatus.OPEN:
                     raise RoundOver(f"the round is {RoundStatus(round_.status).name.lower()}")

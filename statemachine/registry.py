@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from engram.primitives.errors import UnknownTag
 from engram.statemachine.record import Record
 from engram.statemachine.records import (
     Account,
@@ -22,6 +23,7 @@ from engram.statemachine.records import (
     Version,
 )
 from engram.statemachine.rounds.records import Candidate, Commit, Round
+from engram.statemachine.state import read_leaf
 
 RECORDS: Final[Mapping[int, type[Record]]] = {
     cls.KIND: cls
@@ -45,3 +47,11 @@ RECORDS: Final[Mapping[int, type[Record]]] = {
     )
 }
 """Every record class by its kind byte."""
+
+
+def parse_record(raw: bytes) -> Record:
+    """The record that a tree leaf holds, of whatever kind. Raises `CodecError`."""
+    cls = RECORDS.get(raw[0]) if raw else None
+    if cls is None:
+        raise UnknownTag("no record has this kind", got=raw[:1])
+    return read_leaf(cls, raw)

@@ -19,30 +19,28 @@ from engram.primitives.types import Address, Hash
 from engram.statemachine.errors import MissingRecord
 from engram.statemachine.record import Record
 from engram.statemachine.records import Account
-from engram.statemachine.registry import RECORDS
 
 R = TypeVar("R", bound=Record)
 
-_KIND_BYTES: Final[Mapping[type[Record], bytes]] = {cls: bytes([kind]) for kind, cls in RECORDS.items()}
+_KIND_BYTES: Final = tuple(bytes([kind]) for kind in range(256))
 _UNKNOWN: Final = object()
 
 
 def record_path(cls: type[Record], *key_parts: bytes) -> Hash:
     """The tree key of a record: 32 bytes, from its kind and the parts of its key in order."""
-    return tagged_hash(Tag.KEY, _KIND_BYTES[cls], *key_parts)
+    return tagged_hash(Tag.KEY, _KIND_BYTES[cls.KIND], *key_parts)
 
 
-def parse_record(raw: bytes) -> Record:
-    """The record that a tree leaf holds. Raises `CodecError`."""
-    cls = RECORDS.get(raw[0]) if raw else None
-    if cls is None:
-        raise UnknownTag("no record has this kind", got=raw[:1])
+def read_leaf(cls: type[R], raw: bytes) -> R:
+    """The record of this class that a tree leaf holds. Raises `CodecError`."""
+    if raw[:1] != _KIND_BYTES[cls.KIND]:
+        raise UnknownTag("the leaf holds another kind of record", expected=cls.KIND, got=raw[:1])
     return decode(cls, raw[1:])
 
 
 def leaf_value(record: Record) -> bytes:
     """The bytes of a record in the tree. Raises `CodecError` when a field breaks its rule."""
-    return _KIND_BYTES[type(record)] + encode(record)
+    return _KIND_BYTES[record.KIND] + encode(record)
 
 
 class State:
@@ -58,14 +56,14 @@ class State:
 
     def find(self, cls: type[R], *key_parts: bytes) -> R | None:
         """The record of this class whose key is the joined parts, or None."""
-        name = b"".join((_KIND_BYTES[cls], *key_parts))
+        name = b"".join((_KIND_BYTES[cls.KIND], *key_parts))
         state: State | None = self
         while state is not None:
             record = state._overlay.get(name, _UNKNOWN)
             if record is not _UNKNOWN:
                 return cast("R | None", record)
             state = state._parent
-        return cast("R | None", self._base.load(name))
+        return cast("R | None", self._base.load(cls, name))
 
     def get(self, cls: type[R], *key_parts: bytes) -> R:
         """The record of this class whose key is the joined parts. Raises `MissingRecord`."""
@@ -80,11 +78,11 @@ class State:
 
     def put(self, record: Record) -> None:
         """Sets the record at its own key."""
-        self._overlay[_KIND_BYTES[type(record)] + record.key] = record
+        self._overlay[_KIND_BYTES[record.KIND] + record.key] = record
 
     def delete(self, record: Record) -> None:
         """Removes the record at this record's key."""
-        self._overlay[_KIND_BYTES[type(record)] + record.key] = None
+        self._overlay[_KIND_BYTES[record.KIND] + record.key] = None
 
     def child(self) -> State:
         """A state that sees this one and keeps its changes to itself."""
@@ -130,11 +128,11 @@ class _Base:
         self.root = root
         self._records: dict[bytes, Record | None] = {}
 
-    def load(self, name: bytes) -> Record | None:
+    def load(self, cls: type[Record], name: bytes) -> Record | None:
         if name in self._records:
             return self._records[name]
         raw = smt.get(self.reader, self.root, tagged_hash(Tag.KEY, name))
-        record = None if raw is None else parse_record(raw)
+        record = None if raw is None else read_leaf(cls, raw)
         self._records[name] = record
         return record
 

@@ -25,9 +25,9 @@ from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.receipt import Status
 from engram.statemachine.record import Record
 from engram.statemachine.records import Model, Version
-from engram.statemachine.rounds.calendar import Phase, span_at
+from engram.statemachine.registry import parse_record
+from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.records import Round, RoundStatus
-from engram.statemachine.state import parse_record
 
 R = TypeVar("R", bound=Record)
 
@@ -148,7 +148,7 @@ class EventFeed:
         """Phase and epoch in which the block after `head` falls."""
         if round_.status != RoundStatus.OPEN:
             return Phase.CLOSED, 0
-        span = span_at(round_, self._chain.spec.rules, head.height + 1)
+        span = Calendar.of(round_, self._chain.spec.rules).at(head.height + 1)
         return span.phase, span.epoch
 
     def _open_rounds(self) -> set[Hash]:

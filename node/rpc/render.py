@@ -26,7 +26,7 @@ from engram.primitives.schema import (
 )
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Record
-from engram.statemachine.rounds.calendar import Phase, calendar, due, span_at
+from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Transaction, TxPayload
@@ -63,19 +63,18 @@ class Renderer:
     def round(self, round_: Round, head: int) -> dict[str, Any]:
         """A round with its calendar and with its situation in the block after height `head`.
 
-        That is the phase in which the block falls, and under `due` the default, if any, that the next
+        That is the phase in which the block falls, and under `due` the step, if any, that the next
         transaction of the round would settle.
         """
-        spans = [span for span in calendar(round_.opened, round_.terms, self._rules) if _is_shown(span.phase)]
-        span = span_at(round_, self._rules, head + 1)
-        default = due(round_, self._rules, head + 1)
+        calendar = Calendar.of(round_, self._rules)
+        span, step = calendar.at(head + 1), calendar.due(round_, head + 1)
         is_open = round_.status == RoundStatus.OPEN
         is_closed = span.phase is Phase.CLOSED
         return {
             **self._object(round_),
             "phase": span.phase.name.lower() if is_open else Phase.CLOSED.name.lower(),
             "epoch": span.epoch,
-            "due": default.name.lower() if default is not None else None,
+            "due": step.name.lower() if step is not None else None,
             "height": head,
             "blocks_left": None if is_closed or not is_open else span.last - head,
             "independent": round_.independent,
@@ -84,7 +83,8 @@ class Renderer:
                     span.first,
                     None if span.phase is Phase.CLOSED else span.last,
                 ]
-                for span in spans
+                for span in calendar.spans
+                if _is_shown(span.phase)
             },
         }
 

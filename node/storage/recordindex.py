@@ -18,8 +18,9 @@ from engram.node.storage.schema import RECORD
 from engram.primitives.types import Hash
 from engram.statemachine.record import Record
 from engram.statemachine.records import Badge, Maturing, Model, Part, Reputation, ScoreEntry, Version
+from engram.statemachine.registry import parse_record
 from engram.statemachine.rounds.records import Candidate, Commit, Round
-from engram.statemachine.state import State, parse_record
+from engram.statemachine.state import State
 
 R = TypeVar("R", bound=Record)
 

@@ -88,58 +88,68 @@ def _lengths(terms: RoundTerms, rules: Rules) -> Iterator[tuple[Phase, int, int]
     yield Phase.RETENTION, 0, terms.retention_window
 
 
-def calendar(opened: int, terms: RoundTerms, rules: Rules) -> Iterator[Span]:
-    """Every span of a round opened at this height, in order; the last is CLOSED and has no end."""
-    first = opened + 1
-    for phase, epoch, length in _lengths(terms, rules):
-        yield Span(phase, epoch, first, first + length - 1)
-        first += length
-    yield Span(Phase.CLOSED, 0, first, FOREVER)
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """All spans of one round. They follow from its terms alone: make one for a question and pass it on."""
 
+    spans: tuple[Span, ...]
+    """In order and without holes; the last is CLOSED and has no end."""
 
-def span_at(round_: Round, rules: Rules, height: int) -> Span:
-    """The span that holds `height`. The height of `open_round` itself belongs to OPEN."""
-    spans = calendar(round_.opened, round_.terms, rules)
-    return next(span for span in spans if height <= span.last)
+    @classmethod
+    def of(cls, round_: Round, rules: Rules) -> Calendar:
+        """The calendar of a round."""
+        return cls.opened_at(round_.opened, round_.terms, rules)
 
+    @classmethod
+    def opened_at(cls, opened: int, terms: RoundTerms, rules: Rules) -> Calendar:
+        """The calendar of a round with these terms whose `open_round` stands at this height."""
+        spans, first = [], opened + 1
+        for phase, epoch, length in _lengths(terms, rules):
+            spans.append(Span(phase, epoch, first, first + length - 1))
+            first += length
+        return cls((*spans, Span(Phase.CLOSED, 0, first, FOREVER)))
 
-def span_of(round_: Round, rules: Rules, phase: Phase, epoch: int = 0) -> Span:
-    """The span of a phase, of `epoch` where the phase recurs. WAIT gives the first gap."""
-    spans = calendar(round_.opened, round_.terms, rules)
-    return next(span for span in spans if span.phase is phase and span.epoch == epoch)
+    def at(self, height: int) -> Span:
+        """The span that holds `height`. The height of `open_round` itself belongs to OPEN."""
+        return next(span for span in self.spans if height <= span.last)
 
+    def span(self, phase: Phase, epoch: int = 0) -> Span:
+        """The span of a phase, of `epoch` where the phase recurs. WAIT gives the first gap."""
+        return next(span for span in self.spans if span.phase is phase and span.epoch == epoch)
 
-def is_over(round_: Round, rules: Rules, height: int, phase: Phase, epoch: int = 0) -> bool:
-    """Whether `height` is past the last height of the phase."""
-    return height > span_of(round_, rules, phase, epoch).last
+    def is_over(self, height: int, phase: Phase, epoch: int = 0) -> bool:
+        """Whether `height` is past the last height of the phase."""
+        return height > self.span(phase, epoch).last
 
+    @property
+    def draw_heights(self) -> range:
+        """Heights of the blocks whose ids make the seed of the draw."""
+        span = self.span(Phase.DRAW)
+        return range(span.first, span.last + 1)
 
-def due(round_: Round, rules: Rules, height: int) -> DueStep | None:
-    """The first default that is due and not yet applied. Without candidates there is nothing to audit."""
-    if round_.status != RoundStatus.OPEN:
-        return None
-    terms, epoch = round_.terms, round_.settled_epochs
-    if len(round_.validation_opened) < terms.validation:
-        return DueStep.UNREVEALED if is_over(round_, rules, height, Phase.REVEAL) else None
-    if epoch < terms.epochs:
-        return DueStep.EPOCH_END if is_over(round_, rules, height, Phase.UPDATE, epoch) else None
-    if round_.candidates and is_over(round_, rules, height, Phase.AUDIT):
-        if any(sealed.bond for sealed in round_.third_party):
-            return DueStep.UNSEALED
-        if opener_sealed_opened(round_) < terms.sealed:
-            return DueStep.WITHHELD
-    return DueStep.DECISION if is_over(round_, rules, height, Phase.RETENTION) else None
+    def due(self, round_: Round, height: int) -> DueStep | None:
+        """The first step that is due at `height` and not yet applied; `round_` is the round as it stands.
+
+        A round without candidates skips the steps that open its sealed parts: there is nothing to judge.
+        """
+        if round_.status != RoundStatus.OPEN:
+            return None
+        terms, epoch = round_.terms, round_.settled_epochs
+        if len(round_.validation_opened) < terms.validation:
+            return DueStep.UNREVEALED if self.is_over(height, Phase.REVEAL) else None
+        if epoch < terms.epochs:
+            return DueStep.EPOCH_END if self.is_over(height, Phase.UPDATE, epoch) else None
+        if round_.candidates and self.is_over(height, Phase.AUDIT):
+            if any(sealed.bond for sealed in round_.third_party):
+                return DueStep.UNSEALED
+            if opener_sealed_opened(round_) < terms.sealed:
+                return DueStep.WITHHELD
+        return DueStep.DECISION if self.is_over(height, Phase.RETENTION) else None
 
 
 def opener_sealed_opened(round_: Round) -> int:
     """How many of the opener's s sealed parts are open."""
     return sum(part.commitment in round_.sealed_drawn for part in round_.sealed_opened)
-
-
-def draw_heights(round_: Round, rules: Rules) -> range:
-    """Heights of the blocks whose ids make the seed."""
-    span = span_of(round_, rules, Phase.DRAW)
-    return range(span.first, span.last + 1)
 
 
 def check_calendar(terms: RoundTerms, rules: Rules) -> None:

@@ -12,7 +12,6 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Part, RecentBlock, ScoreEntry
-from engram.statemachine.rounds.calendar import draw_heights
 from engram.statemachine.rounds.draw import draw_parts, draw_seed, nonce_hash
 from engram.statemachine.rounds.entry import EnteredRound
 from engram.statemachine.rounds.errors import (
@@ -39,13 +38,16 @@ class Disclosure:
     content: Content
 
 
-def with_draw(state: State, ctx: BlockContext, round_: Round, nonce: Hash) -> tuple[Round, tuple[Event, ...]]:
+def with_draw(
+    state: State, ctx: BlockContext, entry: EnteredRound, nonce: Hash
+) -> tuple[Round, tuple[Event, ...]]:
     """The round after its draw, which happens once. Does not store. Raises `DrawNonceMismatch`."""
+    round_ = entry.round
     check_nonce(round_, nonce)
     if round_.validation_drawn:
         return round_, ()
     terms = round_.terms
-    seed = draw_seed([_block_at(state, ctx, height) for height in draw_heights(round_, ctx.rules)], nonce)
+    seed = draw_seed([_block_at(state, ctx, height) for height in entry.calendar.draw_heights], nonce)
     validation, sealed = draw_parts(seed, terms.commitments, terms.validation, terms.sealed)
     drawn = replace(round_, seed=seed, validation_drawn=validation, sealed_drawn=sealed)
     return drawn, (Event("parts_drawn", round_.id, (len(validation), len(sealed))),)

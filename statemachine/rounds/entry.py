@@ -9,10 +9,10 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
-from engram.statemachine.rounds.calendar import Phase, span_at
+from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.errors import RoundEnded, WrongPhase
 from engram.statemachine.rounds.records import Round, RoundStatus
-from engram.statemachine.rounds.settlement import settle
+from engram.statemachine.rounds.settlement import settle_by
 from engram.statemachine.state import State
 
 
@@ -24,6 +24,7 @@ class EnteredRound:
     model: Model
     base: Version
     """Version t."""
+    calendar: Calendar
     epoch: int
     """The running epoch of COMMIT and UPDATE; else 0."""
     events: tuple[Event, ...]
@@ -35,14 +36,16 @@ def enter(state: State, ctx: BlockContext, round_id: Hash, phase: Phase) -> Ente
 
     Raises `MissingRecord`, `RoundEnded`, `WrongPhase`.
     """
-    round_, events = settle(state, ctx, round_id)
+    found = state.get(Round, round_id)
+    calendar = Calendar.of(found, ctx.rules)
+    round_, events = settle_by(calendar, state, ctx, found)
     if round_.status != RoundStatus.OPEN:
         raise RoundEnded(got=RoundStatus(round_.status).name.lower())
-    span = span_at(round_, ctx.rules, ctx.height)
+    span = calendar.at(ctx.height)
     check_phase(phase, span.phase)
     model = state.get(Model, round_.model)
     base = state.get(Version, round_.model, u32(round_.version))
-    return EnteredRound(round_, model, base, span.epoch, events)
+    return EnteredRound(round_, model, base, calendar, span.epoch, events)
 
 
 def check_phase(expected: Phase, got: Phase) -> None:

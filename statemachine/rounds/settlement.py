@@ -17,7 +17,7 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.money import burn, forfeit, give, mature, strike
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version
-from engram.statemachine.rounds.calendar import DueStep, due
+from engram.statemachine.rounds.calendar import Calendar, DueStep
 from engram.statemachine.rounds.candidates import candidates_of, refund, retire
 from engram.statemachine.rounds.ranking import Rung, generalises, is_at_threshold, ladder, remembers
 from engram.statemachine.rounds.records import Candidate, Commit, EpochResult, Round, RoundKind, RoundStatus
@@ -35,14 +35,19 @@ Settled = tuple[Round, tuple[Event, ...]]
 
 
 def settle(state: State, ctx: BlockContext, round_id: Hash) -> Settled:
-    """Applies every default of the round that is due at this height. Idempotent.
+    """Applies every step of the round that is due at this height. Idempotent.
 
     Returns the round as it now stands in `state`, and what happened. Raises `MissingRecord`.
     """
     round_ = state.get(Round, round_id)
+    return settle_by(Calendar.of(round_, ctx.rules), state, ctx, round_)
+
+
+def settle_by(calendar: Calendar, state: State, ctx: BlockContext, round_: Round) -> Settled:
+    """`settle` for a round whose calendar is at hand."""
     events: tuple[Event, ...] = ()
-    while (default := due(round_, ctx.rules, ctx.height)) is not None:
-        round_, happened = _STEPS[default](state, ctx, round_)
+    while (step := calendar.due(round_, ctx.height)) is not None:
+        round_, happened = _STEPS[step](state, ctx, round_)
         state.put(round_)
         events += happened
     return round_, events

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from engram.primitives.types import Address, Hash
 from engram.statemachine.context import BlockContext
-from engram.statemachine.rounds.calendar import due
+from engram.statemachine.rounds.calendar import Calendar
 from engram.statemachine.rounds.errors import NothingDue
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.rounds.settlement import settle
@@ -29,7 +29,8 @@ class AdvanceRound:
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
         """What settling makes was paid for when the round opened. Raises `MissingRecord`, `NothingDue`."""
-        if due(state.get(Round, self.round), ctx.rules, ctx.height) is None:
+        round_ = state.get(Round, self.round)
+        if Calendar.of(round_, ctx.rules).due(round_, ctx.height) is None:
             raise NothingDue(got=self.round)
         return Cost()
 

@@ -17,7 +17,7 @@ from engram.statemachine.parameters import HasParameters
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u64
 from engram.statemachine.records import Reservation
-from engram.statemachine.rounds.calendar import Phase, span_of
+from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.entry import EnteredRound, enter
 from engram.statemachine.rounds.errors import (
     CommitRepeated,
@@ -82,7 +82,7 @@ class CommitUpdate:
             raise CommitRepeated(got=sender)
         if len(entry.round.pending) >= ctx.rules.max_commits_per_epoch:
             raise EpochFull(expected=ctx.rules.max_commits_per_epoch)
-        window = span_of(entry.round, ctx.rules, Phase.UPDATE, entry.epoch)
+        window = entry.calendar.span(Phase.UPDATE, entry.epoch)
         if not window.first <= self.slot <= window.last:
             raise SlotOutsideWindow(expected=f"{window.first}..{window.last}", got=self.slot)
         return entry

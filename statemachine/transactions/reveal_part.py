@@ -90,7 +90,7 @@ class RevealPart:
     ) -> tuple[EnteredRound, tuple[Event, ...]]:
         entry = enter(state, ctx, self.round, Phase.REVEAL)
         check_opener(entry.round, sender)
-        round_, drawn = with_draw(state, ctx, entry.round, self.nonce)
+        round_, drawn = with_draw(state, ctx, entry, self.nonce)
         check_drawn(round_, self.part, round_.validation_drawn)
         return replace(entry, round=round_), (*entry.events, *drawn)
 

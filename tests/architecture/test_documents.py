@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -57,3 +59,13 @@ def test_the_tour_names_what_it_follows() -> None:
 def test_no_line_of_the_documents_is_too_long(document: Path) -> None:
     long = [n for n, line in enumerate(document.read_text().splitlines(), 1) if len(line) > MOST_WIDTH]
     assert long == []
+
+
+def test_the_counted_table_is_not_stale() -> None:
+    counted = subprocess.run(
+        [sys.executable, ROOT / "scripts/architecture", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (counted.returncode, counted.stdout) == (0, "")

@@ -18,7 +18,7 @@ from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.parameters import Network, parameters_root, sources_of
 from engram.statemachine.records import Account, Model, Supply
-from engram.statemachine.rounds.calendar import Phase, calendar
+from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.draw import draw_seed, sample
 from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
 from engram.statemachine.rounds.update import UpdateClaim, commit_digest
@@ -100,7 +100,7 @@ class Scenario:
         self.audited = secret(2, tells=False)
         self.base = network(2, 0)
         self.start = self._open()
-        spans = list(calendar(OPENED, self.terms, RULES))
+        spans = list(Calendar.opened_at(OPENED, self.terms, RULES).spans)
         self.first = {(span.phase, span.epoch): span.first for span in spans}
         self.last = self.first[Phase.CLOSED, 0] + 1
         self.menu = self._menu()

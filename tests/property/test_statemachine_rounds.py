@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from engram.statemachine.money import issue
 from engram.statemachine.records import RetentionPart, Supply
-from engram.statemachine.rounds.calendar import FOREVER, Phase, calendar, due, span_at
+from engram.statemachine.rounds.calendar import FOREVER, Calendar, Phase
 from engram.statemachine.rounds.draw import draw_parts, sample
 from engram.statemachine.rounds.ranking import ladder, passes_gate, takes_lead, threshold_loss
 from engram.statemachine.rounds.records import PartScore, RetentionScore, Round, RoundTerms
@@ -38,7 +38,7 @@ def a_round_of(terms: RoundTerms, opened: int) -> Round:
 
 @given(all_terms(), st.integers(0, 1_000))
 def test_spans_follow_without_holes_and_hold_their_heights(terms: RoundTerms, opened: int) -> None:
-    spans = list(calendar(opened, terms, SMALL_RULES))
+    spans = list(Calendar.opened_at(opened, terms, SMALL_RULES).spans)
     assert spans[0].first == opened + 1
     for before, after in pairwise(spans):
         assert after.first == before.last + 1
@@ -48,14 +48,14 @@ def test_spans_follow_without_holes_and_hold_their_heights(terms: RoundTerms, op
     assert len(lasting) >= 4 + 2 * terms.epochs, "only gaps and RETENTION may be empty"
     for span in lasting:
         for height in (span.first, span.last):
-            assert span_at(round_, SMALL_RULES, height) == span
+            assert Calendar.of(round_, SMALL_RULES).at(height) == span
 
 
 @given(all_terms(), st.integers(0, 100), st.integers(0, 400), st.integers(0, 400))
 def test_what_is_due_stays_due(terms: RoundTerms, opened: int, height: int, later: int) -> None:
     round_ = a_round_of(terms, opened)
-    first = due(round_, SMALL_RULES, opened + height)
-    assert first is None or due(round_, SMALL_RULES, opened + height + later) == first
+    first = Calendar.of(round_, SMALL_RULES).due(round_, opened + height)
+    assert first is None or Calendar.of(round_, SMALL_RULES).due(round_, opened + height + later) == first
 
 
 @given(st.binary(min_size=32, max_size=32), st.integers(2, 60), st.data())

@@ -6,8 +6,8 @@ from engram.primitives import smt
 from engram.primitives.types import Hash
 from engram.statemachine.record import Record
 from engram.statemachine.records import Account, Maturing, Supply, Upload
+from engram.statemachine.registry import parse_record
 from engram.statemachine.rounds.records import Candidate, Commit, Round
-from engram.statemachine.state import parse_record
 
 
 def coins_held(record: Record) -> int:

@@ -22,6 +22,7 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Record
 from engram.statemachine.records import Supply
+from engram.statemachine.registry import RECORDS
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
@@ -170,4 +171,4 @@ def _known(after: State) -> dict[bytes, Record | None]:
 
 
 def _record(state: State, name: bytes) -> Record | None:
-    return state._base.load(name)
+    return state._base.load(RECORDS[name[0]], name)

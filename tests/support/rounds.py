@@ -21,7 +21,7 @@ from engram.statemachine.parameters import Network, ParameterSources, sources_of
 from engram.statemachine.receipt import Event, Receipt
 from engram.statemachine.record import u32
 from engram.statemachine.records import Account, Badge, Maturing, Model, Part, RecentBlock, Version
-from engram.statemachine.rounds.calendar import Phase, Span, calendar, draw_heights
+from engram.statemachine.rounds.calendar import Calendar, Phase, Span
 from engram.statemachine.rounds.draw import draw_parts, draw_seed
 from engram.statemachine.rounds.records import Candidate, OpenedPart, Round, RoundTerms
 from engram.statemachine.rounds.update import UpdateClaim, commit_digest
@@ -196,7 +196,7 @@ class Play:
         return receipt
 
     def span(self, phase: Phase, epoch: int = 0) -> Span:
-        spans = calendar(self.round.opened, self.round.terms, self.ledger.rules)
+        spans = Calendar.opened_at(self.round.opened, self.round.terms, self.ledger.rules).spans
         return next(span for span in spans if (span.phase, span.epoch) == (phase, epoch))
 
     def at(self, phase: Phase, epoch: int = 0) -> None:
@@ -211,7 +211,9 @@ class Play:
     def drawn_parts(self) -> tuple[list[SecretPart], list[SecretPart]]:
         """Validation and sealed parts, known once the blocks of the draw are there."""
         terms = self.round.terms
-        seed = draw_seed([self.block_id(h) for h in draw_heights(self.round, self.ledger.rules)], NONCE)
+        seed = draw_seed(
+            [self.block_id(h) for h in Calendar.of(self.round, self.ledger.rules).draw_heights], NONCE
+        )
         drawn = draw_parts(seed, terms.commitments, terms.validation, terms.sealed)
         validation, sealed = ([self.secret(part) for part in parts] for parts in drawn)
         return validation, sealed

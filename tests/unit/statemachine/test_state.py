@@ -10,8 +10,8 @@ from engram.primitives.types import ZERO_HASH
 from engram.statemachine.errors import MissingRecord
 from engram.statemachine.record import u64
 from engram.statemachine.records import Account, Maturing, Supply
-from engram.statemachine.registry import RECORDS
-from engram.statemachine.state import State, leaf_value, parse_record, record_path
+from engram.statemachine.registry import RECORDS, parse_record
+from engram.statemachine.state import State, leaf_value, record_path
 from tests.support.smt_reference import Nodes
 
 ALICE, BOB = b"\xa1" * 20, b"\xb0" * 20

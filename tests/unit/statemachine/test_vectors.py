@@ -9,9 +9,10 @@ from engram.primitives.codec import decode, encode, from_json, to_json
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.context import BlockContext
 from engram.statemachine.receipt import Receipt
+from engram.statemachine.registry import parse_record
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
-from engram.statemachine.state import State, parse_record, record_path
+from engram.statemachine.state import State, record_path
 from engram.statemachine.transaction import Transaction, signing_message
 from engram.statemachine.transactions import TX_TYPES, decode_payload
 from engram.statemachine.upgrades import FROM_GENESIS

@@ -4,18 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from engram.statemachine.rounds.calendar import (
-    FOREVER,
-    DueStep,
-    Phase,
-    calendar,
-    check_calendar,
-    draw_heights,
-    due,
-    is_over,
-    span_at,
-    span_of,
-)
+from engram.statemachine.rounds.calendar import FOREVER, Calendar, DueStep, Phase, check_calendar
 from engram.statemachine.rounds.errors import TermsInvalid
 from engram.statemachine.rounds.records import (
     CandidateId,
@@ -45,10 +34,15 @@ OPENED = OpenedPart(bytes(32), bytes(20), PartScore(1, 1), True)
 NAME = CandidateId(0, bytes(20))
 
 
+def due(round_: Round, height: int) -> DueStep | None:
+    return Calendar.of(round_, SMALL_RULES).due(round_, height)
+
+
 def test_the_calendar_of_a_round() -> None:
     """Written out by hand; DRAW takes the two blocks of the rules."""
     spans = [
-        (span.phase.name, span.epoch, span.first, span.last) for span in calendar(100, TERMS, SMALL_RULES)
+        (span.phase.name, span.epoch, span.first, span.last)
+        for span in Calendar.opened_at(100, TERMS, SMALL_RULES).spans
     ]
     assert spans == [
         ("OPEN", 0, 101, 103),
@@ -70,7 +64,7 @@ def test_the_calendar_of_a_round() -> None:
 
 def test_phases_at_their_edges() -> None:
     at = {
-        height: span_at(ROUND, SMALL_RULES, height).phase.name
+        height: Calendar.of(ROUND, SMALL_RULES).at(height).phase.name
         for height in (100, 101, 103, 104, 108, 111, 112)
     }
     assert at == {
@@ -82,41 +76,56 @@ def test_phases_at_their_edges() -> None:
         111: "REVEAL",
         112: "COMMIT",
     }
-    assert not is_over(ROUND, SMALL_RULES, 137, Phase.UPDATE, 1)
-    assert is_over(ROUND, SMALL_RULES, 138, Phase.UPDATE, 1)
-    assert span_at(ROUND, SMALL_RULES, 10**9).phase is Phase.CLOSED
+    assert not Calendar.of(ROUND, SMALL_RULES).is_over(137, Phase.UPDATE, 1)
+    assert Calendar.of(ROUND, SMALL_RULES).is_over(138, Phase.UPDATE, 1)
+    assert Calendar.of(ROUND, SMALL_RULES).at(10**9).phase is Phase.CLOSED
 
 
 def test_a_phase_of_no_length_is_over_with_the_one_before() -> None:
     train = replace(ROUND, terms=replace(TERMS, retention_window=0))
-    empty = span_of(train, SMALL_RULES, Phase.RETENTION)
+    empty = Calendar.of(train, SMALL_RULES).span(Phase.RETENTION)
     assert (empty.first, empty.last) == (147, 146)
-    assert span_at(train, SMALL_RULES, 147).phase is Phase.CLOSED
-    assert is_over(train, SMALL_RULES, 147, Phase.RETENTION)
-    assert not is_over(train, SMALL_RULES, 146, Phase.RETENTION)
+    assert Calendar.of(train, SMALL_RULES).at(147).phase is Phase.CLOSED
+    assert Calendar.of(train, SMALL_RULES).is_over(147, Phase.RETENTION)
+    assert not Calendar.of(train, SMALL_RULES).is_over(146, Phase.RETENTION)
 
 
 def test_the_blocks_of_the_draw() -> None:
-    assert list(draw_heights(ROUND, SMALL_RULES)) == [104, 105]
+    assert list(Calendar.of(ROUND, SMALL_RULES).draw_heights) == [104, 105]
 
 
 def test_without_the_validation_parts_only_the_end_of_reveal_matters() -> None:
-    assert due(ROUND, SMALL_RULES, 111) is None
-    assert due(ROUND, SMALL_RULES, 112) is DueStep.UNREVEALED
-    assert due(ROUND, SMALL_RULES, 10**6) is DueStep.UNREVEALED
+    assert due(ROUND, 111) is None
+    assert due(ROUND, 112) is DueStep.UNREVEALED
+    assert due(ROUND, 10**6) is DueStep.UNREVEALED
 
 
 def test_defaults_come_one_after_the_other() -> None:
     round_ = replace(ROUND, validation_opened=(OPENED,), candidates=(NAME,))
-    assert [due(round_, SMALL_RULES, height) for height in (112, 124, 125)] == [None, None, DueStep.EPOCH_END]
+    assert [due(round_, height) for height in (112, 124, 125)] == [
+        None,
+        None,
+        DueStep.EPOCH_END,
+    ]
     round_ = replace(round_, settled_epochs=1)
-    assert [due(round_, SMALL_RULES, height) for height in (125, 137, 138)] == [None, None, DueStep.EPOCH_END]
+    assert [due(round_, height) for height in (125, 137, 138)] == [
+        None,
+        None,
+        DueStep.EPOCH_END,
+    ]
     round_ = replace(round_, settled_epochs=2, third_party=(SealedByOther(bytes(20), b"\1" * 32, 5),))
-    assert [due(round_, SMALL_RULES, height) for height in (146, 147)] == [None, DueStep.UNSEALED]
+    assert [due(round_, height) for height in (146, 147)] == [
+        None,
+        DueStep.UNSEALED,
+    ]
     round_ = replace(round_, third_party=())
-    assert due(round_, SMALL_RULES, 147) is DueStep.WITHHELD
+    assert due(round_, 147) is DueStep.WITHHELD
     round_ = replace(round_, sealed_drawn=(bytes(32),), sealed_opened=(OPENED,))
-    assert [due(round_, SMALL_RULES, height) for height in (147, 154, 155)] == [None, None, DueStep.DECISION]
+    assert [due(round_, height) for height in (147, 154, 155)] == [
+        None,
+        None,
+        DueStep.DECISION,
+    ]
 
 
 def test_a_part_of_a_third_party_does_not_stand_for_the_openers() -> None:
@@ -128,17 +137,21 @@ def test_a_part_of_a_third_party_does_not_stand_for_the_openers() -> None:
         sealed_drawn=(b"\2" * 32,),
         sealed_opened=(OPENED,),
     )
-    assert due(round_, SMALL_RULES, 147) is DueStep.WITHHELD
+    assert due(round_, 147) is DueStep.WITHHELD
 
 
 def test_without_candidates_nothing_has_to_be_opened() -> None:
     round_ = replace(ROUND, validation_opened=(OPENED,), settled_epochs=2)
-    assert [due(round_, SMALL_RULES, height) for height in (147, 154, 155)] == [None, None, DueStep.DECISION]
+    assert [due(round_, height) for height in (147, 154, 155)] == [
+        None,
+        None,
+        DueStep.DECISION,
+    ]
 
 
 @pytest.mark.parametrize("status", [RoundStatus.DECIDED, RoundStatus.KEPT, RoundStatus.ABORTED])
 def test_nothing_is_due_of_a_round_that_has_ended(status: RoundStatus) -> None:
-    assert due(replace(ROUND, status=int(status)), SMALL_RULES, 10**6) is None
+    assert due(replace(ROUND, status=int(status)), 10**6) is None
 
 
 @pytest.mark.parametrize(
