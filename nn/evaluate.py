@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from engram.nn.errors import ShapeMismatch
 from engram.nn.fixed import Int64Array, saturate
-from engram.nn.gemm import Engine, Kernel, Numbers
+from engram.nn.gemm import Engine, Kernel
 from engram.nn.layers import HiddenSegment, Output
+from engram.nn.layers.segment import Numbers
 from engram.nn.parameters import Parameters
 from engram.nn.spec import NetworkSpec, chunk_rows, component_count, hidden_columns, layer_widths
 

@@ -1,10 +1,11 @@
 """Engines: exact integer products and the steps after them. The only module that names floats.
 
-Why float BLAS is exact here. Every operand and every partial sum of a segment is an integer of magnitude at
-most the segment's proved peak. float32 holds every integer up to 2^24, float64 up to 2^53, so below these
-limits no operation rounds, in any order of summation, with or without fused multiply-add, on any number of
-threads. A scaling by a power of two is exact as well: the first rounding shift is folded into weights and
-bias, and becomes a floor.
+Why float BLAS is exact here. A segment's accumulators are sums of products, and the segment proves how large
+they and their partial sums can become. So every operand and every partial sum is an integer of magnitude at
+most the proved peak. float32 holds every integer up to 2^24, float64 up to 2^53: below these limits no
+operation rounds, in any order of summation, with or without fused multiply-add, on any number of threads. A
+scaling by a power of two is exact as well: the first rounding shift is folded into weights and bias, and
+becomes a floor.
 
 `FAST` picks the cheaper exact type for each segment from its peak; `REFERENCE` is plain int64. The integers
 are the same.
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from engram.nn.dtypes import IntArray
 from engram.nn.fixed import INT32_MAX
 from engram.nn.layers.output import Output
-from engram.nn.layers.segment import Segment, exact_forward
+from engram.nn.layers.segment import Numbers, Segment, exact_forward
 from engram.nn.layers.steps import Clip, RoundShift, Square, Step
 
 ENGINE_VERSION: Final = 1
@@ -31,7 +32,6 @@ ENGINE_VERSION: Final = 1
 FLOAT32_LIMIT: Final = 2**24
 FLOAT64_LIMIT: Final = 2**53
 
-Numbers = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
 
 
@@ -87,13 +87,14 @@ class _FastEngine:
         scale = dtype.type(2.0**-first.bits)
         scaled_weights = np.multiply(weights, scale, dtype=dtype)
         scaled_bias = (bias.astype(np.float64) + first.half).astype(dtype) * scale
-        return _FloatKernel(scaled_weights, scaled_bias, first.bits > 0, rest)
+        return _FloatKernel(segment, scaled_weights, scaled_bias, first.bits > 0, rest)
 
 
 @dataclass(frozen=True, eq=False)
 class _FloatKernel:
+    segment: Segment
     weights: Floats
-    """W·2^-s."""
+    """The weights, times 2^-s."""
     bias: Floats
     """(b + 2^(s-1))·2^-s."""
     floors: bool
@@ -104,8 +105,7 @@ class _FloatKernel:
     def __call__(self, x: Numbers, out: Numbers) -> None:
         dtype = self.weights.dtype
         operand = x.astype(dtype, copy=False)
-        a = np.matmul(operand, self.weights, out=out if out.dtype == dtype else None)
-        a += self.bias
+        a = self.segment.accumulate(operand, self.weights, self.bias, out if out.dtype == dtype else None)
         if self.floors:
             np.floor(a, out=a)
         for step in self.steps:

@@ -31,7 +31,6 @@ from engram.nn.evaluate import Features, FrozenActivations, resume, run_and_keep
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import FAST, Engine
 from engram.nn.layers import HiddenSegment, Output
-from engram.nn.layers.segment import macs_per_row as segment_macs
 from engram.nn.parameters import Bounds, Parameters, prove_bounds, prove_segments
 from engram.nn.spec import (
     MAX_COMPONENTS,
@@ -105,7 +104,7 @@ def growth_macs_per_row(spec: NetworkSpec, growth: Growth) -> int:
 
     `macs_per_row` with the new segments only, but all components and classes of the grown network.
     """
-    products = sum(segment_macs(segment) for segment in (*growth.hidden, *growth.outputs))
+    products = sum(segment.macs_per_row() for segment in (*growth.hidden, *growth.outputs))
     grown = grown_spec(spec, growth)
     return products + logit_macs(grown.classes, component_count(grown))
 

@@ -13,7 +13,7 @@ from engram.nn.dtypes import IntArray
 from engram.nn.errors import ShapeMismatch, WeightOutOfRange
 from engram.nn.fixed import INT32_MAX
 from engram.nn.layers import HiddenSegment, Output
-from engram.nn.layers.segment import param_shapes, prove_peak
+from engram.nn.layers.segment import prove_peak
 from engram.nn.spec import NetworkSpec, hidden_columns, layer_widths
 
 
@@ -22,9 +22,9 @@ class SegmentParameters:
     """The numbers of one segment."""
 
     weights: IntArray
-    """(hi - lo, width), int8 in ±127 or int16 in ±32767 as the segment's `weight_bits` says."""
+    """int8 in ±127 or int16 in ±32767, as the segment's `weight_bits` says; its kind says which shape."""
     bias: IntArray
-    """(width,), int32 in ±(2^31 - 1)."""
+    """int32 in ±(2^31 - 1)."""
 
 
 Parameters = tuple[SegmentParameters, ...]
@@ -59,7 +59,7 @@ def check_segment_parameters(segments: Sequence[HiddenSegment | Output], paramet
             "one set of parameters for each segment", expected=len(segments), got=len(parameters)
         )
     for segment, given in zip(segments, parameters, strict=True):
-        weights_shape, bias_shape = param_shapes(segment)
+        weights_shape, bias_shape = segment.parameter_shapes()
         _check_array("weights", given.weights, _WEIGHT_TYPES[segment.weight_bits], weights_shape)
         _check_array("bias", given.bias, _BIAS_TYPE, bias_shape)
 

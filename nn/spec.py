@@ -14,8 +14,7 @@ from typing import Annotated, Final
 
 from engram.nn.errors import ComponentsMismatch, DimensionOutOfRange, ShapeMismatch, TooManyMacs
 from engram.nn.layers import HiddenSegment, Output
-from engram.nn.layers.segment import macs_per_row as segment_macs
-from engram.nn.layers.segment import param_shapes
+from engram.nn.layers.segment import Shape
 from engram.primitives.types import U8, U16, U32, U64, Size
 
 SEGMENT_MACS: Final = 2**22
@@ -42,7 +41,7 @@ COMPONENT_MACS: Final = 128
 MAX_SEGMENTS: Final = 256
 MAX_COMPONENTS: Final = 65_535
 
-Shapes = tuple[tuple[tuple[int, int], tuple[int]], ...]
+Shapes = tuple[tuple[Shape, Shape], ...]
 """Shapes of weights and bias of each segment, hidden segments first."""
 
 
@@ -175,11 +174,10 @@ def canonical_components(classes: int, components: tuple[int, ...]) -> tuple[int
 def macs_per_row(spec: NetworkSpec) -> int:
     """Multiply-accumulates charged for the loss of one row.
 
-    Σ over all segments of (hi - lo)·width + READ_MACS·(hi - lo) + ACTIVATION_MACS·width,
-    + COMPONENT_MACS·components + LOGIT_MACS·classes. Whoever meters a whole evaluation adds `setup_macs` and
-    `call_macs`.
+    Σ over all segments of what the segment itself charges, + COMPONENT_MACS·components + LOGIT_MACS·classes.
+    A whole evaluation is charged `setup_macs` and `call_macs` besides.
     """
-    products = sum(segment_macs(segment) for segment in (*spec.hidden, *spec.outputs))
+    products = sum(segment.macs_per_row() for segment in (*spec.hidden, *spec.outputs))
     return products + logit_macs(spec.classes, component_count(spec))
 
 
@@ -213,8 +211,8 @@ def logit_macs(classes: int, components: int) -> int:
 
 
 def parameter_shapes(spec: NetworkSpec) -> Shapes:
-    """Shapes of weights (hi - lo, width) and bias (width,) of each segment, hidden segments first."""
-    return tuple(param_shapes(segment) for segment in (*spec.hidden, *spec.outputs))
+    """Shapes of weights and bias of each segment, hidden segments first."""
+    return tuple(segment.parameter_shapes() for segment in (*spec.hidden, *spec.outputs))
 
 
 def _check_interval(segment: HiddenSegment | Output, below: int) -> None:

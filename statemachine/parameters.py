@@ -14,6 +14,7 @@ from typing import Annotated, Final, Protocol
 from engram.nn.dtypes import INT8, INT16, INT32, IntArray
 from engram.nn.growth import Growth, grown_spec
 from engram.nn.layers import HiddenSegment, Output
+from engram.nn.layers.segment import Shape
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.parameters import Bounds, prove_bounds
 from engram.nn.seeded import Seeded, expand, generation_macs
@@ -170,7 +171,7 @@ def growth_bytes(spec: NetworkSpec, growth: Growth) -> int:
     return parameter_bytes(grown_spec(spec, growth)) - parameter_bytes(spec)
 
 
-def _tensor_bytes(segment: HiddenSegment | Output, shapes: tuple[tuple[int, int], tuple[int]]) -> int:
+def _tensor_bytes(segment: HiddenSegment | Output, shapes: tuple[Shape, Shape]) -> int:
     return tensor_size(weight_code(segment), shapes[0]) + tensor_size(INT32, shapes[1])
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from engram.nn.layers.segment import MAX_ACTIVATION_BITS, MAX_SHIFT, check_dense, check_quantization
+from engram.nn.layers.dense import Dense
+from engram.nn.layers.segment import MAX_ACTIVATION_BITS, MAX_SHIFT, check_quantization
 from engram.nn.layers.steps import Clip, RoundShift, Step
 from engram.primitives.types import U8, U32
 
 
 @dataclass(frozen=True)
-class DenseRelu:
+class DenseRelu(Dense):
     """h = clip(round_shift(x·W + b, shift), 0, 2^bits - 1)."""
 
     TAG: ClassVar[int] = 1
@@ -34,7 +35,7 @@ class DenseRelu:
         return self.layer - 1
 
     def check(self) -> None:
-        check_dense(self)
+        self.check_fields()
         check_quantization("shift", self.shift, 0, MAX_SHIFT)
         check_quantization("bits", self.bits, 1, MAX_ACTIVATION_BITS)
 

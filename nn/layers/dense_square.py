@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from engram.nn.layers.segment import MAX_ACTIVATION_BITS, MAX_SHIFT, check_dense, check_quantization
+from engram.nn.layers.dense import Dense
+from engram.nn.layers.segment import MAX_ACTIVATION_BITS, MAX_SHIFT, check_quantization
 from engram.nn.layers.steps import Clip, RoundShift, Square, Step
 from engram.primitives.types import U8, U32
 
@@ -13,7 +14,7 @@ MAX_ROOT_BITS: Final = 15
 
 
 @dataclass(frozen=True)
-class DenseSquare:
+class DenseSquare(Dense):
     """q = clip(round_shift(x·W + b, s1), -2^h, 2^h - 1), then clip(round_shift(q², s2), 0, 2^bits - 1)."""
 
     TAG: ClassVar[int] = 2
@@ -40,7 +41,7 @@ class DenseSquare:
         return self.layer - 1
 
     def check(self) -> None:
-        check_dense(self)
+        self.check_fields()
         check_quantization("s1", self.s1, 0, MAX_SHIFT)
         check_quantization("h", self.h, 1, MAX_ROOT_BITS)
         check_quantization("s2", self.s2, 0, MAX_SHIFT)

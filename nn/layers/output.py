@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from engram.nn.fixed import Int64Array
-from engram.nn.layers.segment import MAX_SHIFT, check_dense, check_quantization
+from engram.nn.layers.dense import Dense
+from engram.nn.layers.segment import MAX_SHIFT, check_quantization
 from engram.nn.layers.steps import RoundShift, Step
 from engram.primitives.types import I8, U8, U32
 
@@ -14,7 +15,7 @@ MIN_OUTPUT_SHIFT: Final = -16
 
 
 @dataclass(frozen=True)
-class Output:
+class Output(Dense):
     """Adds round_shift(x·W + b, shift), or (x·W + b)·2^-shift for a negative shift, to its components."""
 
     layer: U8
@@ -36,7 +37,7 @@ class Output:
         return self.layer
 
     def check(self) -> None:
-        check_dense(self)
+        self.check_fields()
         check_quantization("shift", self.shift, MIN_OUTPUT_SHIFT, MAX_SHIFT)
 
     def steps(self) -> tuple[Step, ...]:

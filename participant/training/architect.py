@@ -18,7 +18,8 @@ from engram.nn.network import Parameters, SegmentParameters
 from engram.nn.spec import NetworkSpec, component_count
 from engram.participant.datasets import Dataset
 from engram.participant.errors import NotEnoughRows
-from engram.participant.training.qat import FINENESS, activate
+from engram.participant.training.layers import kind_of
+from engram.participant.training.qat import FINENESS
 from engram.participant.training.shapes import growth_shape, hidden_segment
 
 SAMPLE_ROWS = 512
@@ -102,7 +103,8 @@ def _fresh_hidden(
     segment: HiddenSegment, x: npt.NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[HiddenSegment, SegmentParameters]:
     drawn = _draw(segment, HIDDEN_SPREAD, rng)
-    spread = float((x[:, segment.lo : segment.hi] @ drawn.weights.astype(np.float32)).std())
+    weights, bias = drawn.weights.astype(np.float32), drawn.bias.astype(np.float32)
+    spread = float(segment.accumulate(x[:, segment.lo : segment.hi], weights, bias).std())
     shift = min(max(round(np.log2(max(spread, 1.0) / ACTIVATION_GOAL)), 0), 31)
     if isinstance(segment, DenseRelu):
         return replace(segment, shift=shift), drawn
@@ -113,22 +115,25 @@ def _fresh_output(
     segment: Output, x: npt.NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[Output, SegmentParameters]:
     drawn = _draw(segment, OUTPUT_SPREAD, rng)
-    spread = float((x[:, segment.lo : segment.hi] @ drawn.weights.astype(np.float32)).std())
+    weights, bias = drawn.weights.astype(np.float32), drawn.bias.astype(np.float32)
+    spread = float(segment.accumulate(x[:, segment.lo : segment.hi], weights, bias).std())
     shift = round(np.log2(max(spread, 1.0) / LOGIT_GOAL))
     return replace(segment, shift=min(max(shift, -16), 31)), drawn
 
 
 def _draw(segment: HiddenSegment | Output, spread: float, rng: np.random.Generator) -> SegmentParameters:
-    shape = (segment.hi - segment.lo, segment.width)
+    shape, bias_shape = segment.parameter_shapes()
     if segment.weight_bits == 8:
         weights = np.clip(np.rint(rng.normal(0, spread, shape)), -127, 127).astype(np.int8)
-        return SegmentParameters(weights, np.zeros(segment.width, np.int32))
+        return SegmentParameters(weights, np.zeros(bias_shape, np.int32))
     finer = np.rint(rng.normal(0, spread * FINENESS, shape))
-    return SegmentParameters(finer.astype(np.int16), np.zeros(segment.width, np.int32))
+    return SegmentParameters(finer.astype(np.int16), np.zeros(bias_shape, np.int32))
 
 
 def _activations(
     segment: HiddenSegment, drawn: SegmentParameters, x: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    value, _ = activate(segment, x[:, segment.lo : segment.hi] @ drawn.weights.astype(np.float32))
+    weights, bias = drawn.weights.astype(np.float32), drawn.bias.astype(np.float32)
+    accumulators = segment.accumulate(x[:, segment.lo : segment.hi], weights, bias)
+    value, _ = kind_of(segment).activate(segment, accumulators)
     return value

@@ -16,15 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engram.nn.layers import DenseRelu, HiddenSegment, Output
+from engram.nn.layers import HiddenSegment, Output
 from engram.nn.network import Parameters, SegmentParameters
 from engram.nn.spec import NetworkSpec, component_classes, hidden_columns, layer_widths
 from engram.participant.datasets import Dataset
 from engram.participant.training.gradients import loss_gradient
+from engram.participant.training.layers import kind_of
+from engram.participant.training.layers.kind import NATS_PER_UNIT, Array
 
-Array = npt.NDArray[np.float32]
-NATS_PER_UNIT = 2.0**-16
-"""Logits are integers in Q16 nats."""
 FINENESS = 16
 """Integer steps of an int16 weight that weigh as much as one of an int8 weight in a fresh network."""
 
@@ -112,18 +111,11 @@ def fit(
 
 
 def _master(segment: HiddenSegment | Output, given: SegmentParameters) -> _Master:
-    unit = _bias_unit(segment)
+    unit = kind_of(segment).bias_unit(segment)
     weights, bias = given.weights.astype(np.float32), given.bias.astype(np.float32) / np.float32(unit)
     limit, fineness = (127.0, 1.0) if segment.weight_bits == 8 else (32767.0, float(FINENESS))
     zeros = (np.zeros_like(weights), np.zeros_like(weights), np.zeros_like(bias), np.zeros_like(bias))
     return _Master(weights, bias, unit, limit, fineness, zeros)
-
-
-def _bias_unit(segment: HiddenSegment | Output) -> float:
-    """One bias step moves a hidden neuron by one activation step, an output by 1/64 nat."""
-    if isinstance(segment, Output):
-        return max(1.0, 2.0**segment.shift / NATS_PER_UNIT / 64)
-    return 2.0 ** (segment.shift if isinstance(segment, DenseRelu) else segment.s1)
 
 
 def _integers(segment: HiddenSegment | Output, master: _Master) -> SegmentParameters:
@@ -160,43 +152,25 @@ def _gradients(
 def _forward_hidden(
     spec: NetworkSpec, rounded: list[tuple[Array, Array]], x: Array
 ) -> tuple[list[Array], dict[int, Array]]:
+    """Every layer's values, the inputs first; and for each hidden segment the slope of its activation."""
     layers, slopes = [x], {}
     for layer in range(1, len(layer_widths(spec))):
         outputs = []
         for position, segment in enumerate(spec.hidden):
             if segment.layer == layer:
-                weights, bias = rounded[position]
-                value, slopes[position] = activate(
-                    segment, layers[-1][:, segment.lo : segment.hi] @ weights + bias
-                )
+                accumulators = segment.accumulate(layers[-1][:, segment.lo : segment.hi], *rounded[position])
+                value, slopes[position] = kind_of(segment).activate(segment, accumulators)
                 outputs.append(value)
         layers.append(np.concatenate(outputs, axis=1))
     return layers, slopes
 
 
-def activate(segment: HiddenSegment, accumulator: Array) -> tuple[Array, Array]:
-    """Activations and their straight-through slope by the accumulator."""
-    top = np.float32(2**segment.bits - 1)
-    if isinstance(segment, DenseRelu):
-        scaled = accumulator * np.float32(2.0**-segment.shift)
-        inside = (scaled > 0) & (scaled < top)
-        return np.clip(np.floor(scaled + np.float32(0.5)), 0, top), inside * np.float32(2.0**-segment.shift)
-    half = np.float32(2**segment.h)
-    scaled = accumulator * np.float32(2.0**-segment.s1)
-    q = np.clip(np.floor(scaled + np.float32(0.5)), -half, half - 1)
-    squared = q * q * np.float32(2.0**-segment.s2)
-    inside = (np.abs(scaled) < half) & (squared < top)
-    slope = inside * q * np.float32(2.0 * 2.0**-segment.s2 * 2.0**-segment.s1)
-    return np.clip(np.floor(squared + np.float32(0.5)), 0, top), slope.astype(np.float32)
-
-
 def _components(spec: NetworkSpec, rounded: list[tuple[Array, Array]], layers: list[Array]) -> Array:
     sums = np.zeros((layers[0].shape[0], len(component_classes(spec))), np.float32)
-    for segment, (weights, bias) in zip(spec.outputs, rounded[len(spec.hidden) :], strict=True):
-        product = layers[segment.layer][:, segment.lo : segment.hi] @ weights + bias
-        sums[:, segment.first : segment.first + segment.width] += product * np.float32(
-            2.0**-segment.shift * NATS_PER_UNIT
-        )
+    for segment, given in zip(spec.outputs, rounded[len(spec.hidden) :], strict=True):
+        accumulators = segment.accumulate(layers[segment.layer][:, segment.lo : segment.hi], *given)
+        nats, _ = kind_of(segment).activate(segment, accumulators)
+        sums[:, segment.first : segment.first + segment.width] += nats
     return sums
 
 
@@ -208,26 +182,27 @@ def _backward(
     slopes: dict[int, Array],
     upstream: Array,
 ) -> dict[int, tuple[Array, Array]]:
+    """Gradients of the trainable segments by their position; `upstream` is the loss by the components."""
     gradients: dict[int, tuple[Array, Array]] = {}
     by_layer = [np.zeros_like(layer) for layer in layers]
+
+    def descend(position: int, segment: HiddenSegment | Output, error: Array) -> None:
+        kind, below = kind_of(segment), layers[segment.reads][:, segment.lo : segment.hi]
+        if trainable[position]:
+            gradients[position] = kind.parameter_gradients(segment, below, error)
+        if segment.reads:
+            by_layer[segment.reads][:, segment.lo : segment.hi] += kind.input_gradient(
+                segment, rounded[position][0], error
+            )
+
     for position, output in enumerate(spec.outputs, start=len(spec.hidden)):
         scale = np.float32(2.0**-output.shift * NATS_PER_UNIT)
-        error = upstream[:, output.first : output.first + output.width] * scale
-        if trainable[position]:
-            gradients[position] = (
-                layers[output.layer][:, output.lo : output.hi].T @ error,
-                error.sum(axis=0),
-            )
-        by_layer[output.layer][:, output.lo : output.hi] += error @ rounded[position][0].T
+        descend(position, output, upstream[:, output.first : output.first + output.width] * scale)
     columns = hidden_columns(spec)
     for layer in range(len(layers) - 1, 0, -1):
         for position, segment in enumerate(spec.hidden):
             if segment.layer == layer:
                 start = columns[position]
                 error = by_layer[layer][:, start : start + segment.width] * slopes[position]
-                if trainable[position]:
-                    below = layers[layer - 1][:, segment.lo : segment.hi]
-                    gradients[position] = (below.T @ error, error.sum(axis=0))
-                if layer > 1:
-                    by_layer[layer - 1][:, segment.lo : segment.hi] += error @ rounded[position][0].T
+                descend(position, segment, error)
     return gradients

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from engram.nn.dtypes import IntArray
-from engram.nn.gemm import FAST, Kernel, Numbers
-from engram.nn.layers.segment import Segment
+from engram.nn.gemm import FAST, Kernel
+from engram.nn.layers.segment import Numbers, Segment
 
 
 class Inexact:

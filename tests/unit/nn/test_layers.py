@@ -9,14 +9,8 @@ import pytest
 from engram.nn.errors import BoundViolated, DimensionOutOfRange, QuantizationOutOfRange
 from engram.nn.fixed import INT32_MAX
 from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
-from engram.nn.layers.segment import (
-    ACTIVATION_MACS,
-    READ_MACS,
-    exact_forward,
-    macs_per_row,
-    param_shapes,
-    prove_peak,
-)
+from engram.nn.layers.dense import ACTIVATION_MACS, READ_MACS
+from engram.nn.layers.segment import exact_forward, prove_peak
 from engram.nn.layers.steps import Clip, RoundShift, Square, Step
 from tests.support.nn_reference import activation
 
@@ -126,8 +120,8 @@ def test_a_late_step_can_break_the_bound() -> None:
 
 def test_shapes_and_costs() -> None:
     for segment in SEGMENTS:
-        assert param_shapes(segment) == ((3, 4), (4,))
-        assert macs_per_row(segment) == 3 * 4 + READ_MACS * 3 + ACTIVATION_MACS * 4
+        assert segment.parameter_shapes() == ((3, 4), (4,))
+        assert segment.macs_per_row() == 3 * 4 + READ_MACS * 3 + ACTIVATION_MACS * 4
 
 
 def test_hidden_segments_read_the_layer_below_and_outputs_any() -> None:

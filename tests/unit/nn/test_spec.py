@@ -13,7 +13,7 @@ from engram.nn.errors import (
     TooManyMacs,
 )
 from engram.nn.layers import DenseRelu, Output
-from engram.nn.layers.segment import ACTIVATION_MACS, READ_MACS
+from engram.nn.layers.dense import ACTIVATION_MACS, READ_MACS
 from engram.nn.spec import (
     CALL_MACS,
     COMPONENT_MACS,

@@ -1,0 +1,28 @@
+"""How each layer kind is trained: one file a kind, and one line here.
+
+The forward product is the consensus code's own `accumulate`, run in float32. What a kind adds is its
+activation with a straight-through slope, and the gradients of its product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from engram.nn.layers import DenseRelu, DenseSquare, Output
+from engram.participant.training.layers.dense_relu import TrainedDenseRelu
+from engram.participant.training.layers.dense_square import TrainedDenseSquare
+from engram.participant.training.layers.kind import LayerKind
+from engram.participant.training.layers.output import TrainedOutput
+
+KINDS: Final[Mapping[type, LayerKind[Any]]] = {
+    DenseRelu: TrainedDenseRelu(),
+    DenseSquare: TrainedDenseSquare(),
+    Output: TrainedOutput(),
+}
+"""The trainer's side of every layer kind."""
+
+
+def kind_of(segment: object) -> LayerKind[Any]:
+    """How segments of this kind are trained."""
+    return KINDS[type(segment)]

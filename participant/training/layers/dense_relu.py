@@ -1,0 +1,23 @@
+"""Training of `DenseRelu`: the requantised ReLU, with the slope of the unrounded one inside its range."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engram.nn.layers import DenseRelu
+from engram.participant.training.layers.dense import TrainedDense
+from engram.participant.training.layers.kind import Array
+
+
+class TrainedDenseRelu(TrainedDense):
+    """A `LayerKind`."""
+
+    def bias_unit(self, segment: DenseRelu) -> float:
+        """One bias step moves a neuron by one activation step."""
+        return 2.0**segment.shift
+
+    def activate(self, segment: DenseRelu, accumulators: Array) -> tuple[Array, Array]:
+        top = np.float32(2**segment.bits - 1)
+        scaled = accumulators * np.float32(2.0**-segment.shift)
+        inside = (scaled > 0) & (scaled < top)
+        return np.clip(np.floor(scaled + np.float32(0.5)), 0, top), inside * np.float32(2.0**-segment.shift)
