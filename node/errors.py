@@ -58,7 +58,7 @@ class AlreadyIncluded(Refused):
 
 
 class NonceGap(Refused):
-    """The nonce is too far above the account's: send the transactions before it first."""
+    """The nonce is too far above the account's: send the transactions with lower nonces first."""
 
 
 class ReplacementFee(Refused):
@@ -70,7 +70,7 @@ class PoolFull(Refused):
 
 
 class SenderLimit(Refused):
-    """The sender has as much waiting as one account may."""
+    """The sender has as many transactions waiting as one account may have."""
 
 
 class Unaffordable(Refused):
@@ -142,7 +142,7 @@ class TransactionNotFound(InvalidInput):
 
 
 class FeaturesInvalid(InvalidInput):
-    """A row is as many whole numbers from 0 to 255 as the model has inputs."""
+    """A row is one whole number from 0 to 255 for each input of the model."""
 
 
 class ProofTooLong(InvalidInput):
@@ -158,11 +158,11 @@ class MinerChanged(NotReady):
 
 
 class BodiesUnavailable(NotReady):
-    """No peer that is left gives the blocks of a branch whose headers are here."""
+    """None of the remaining peers delivers the blocks of a branch whose headers this node holds."""
 
 
 class LittleWork(NotReady):
-    """A peer's headers go on and on without reaching the work of this node's chain."""
+    """A peer has sent many headers that do not reach the work of this node's chain."""
 
 
 class BlockRefused(Invalid):

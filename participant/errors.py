@@ -36,7 +36,7 @@ class NotEnoughRows(InvalidInput):
 
 
 class DatasetMismatch(InvalidInput):
-    """The rows do not have as many features as the model has inputs, or labels that it does not know."""
+    """The rows have another number of features than the model has inputs, or labels it does not know."""
 
 
 class GrowthImpossible(InvalidInput):
@@ -44,11 +44,11 @@ class GrowthImpossible(InvalidInput):
 
 
 class NoOpenRound(NotReady):
-    """No round is open that could be played: wait for one with --follow, or open one."""
+    """There is no open round to take part in: wait for one with --follow, or open one."""
 
 
 class AlreadyPlaying(InvalidInput):
-    """Another program plays this round with this key: leave it to that one, or end it first."""
+    """Another program takes part in this round with this key: let it go on, or end it first."""
 
 
 class SecretsNotFound(InvalidInput):
@@ -86,7 +86,7 @@ class TrainingFailed(ChainError):
 
 
 class TrainingStopped(ChainError):
-    """Whoever waited for the training has gone."""
+    """The training was stopped, because its caller no longer waits for the result."""
 
 
 class RoundOver(ChainError):
@@ -94,7 +94,7 @@ class RoundOver(ChainError):
 
 
 class RoundAborted(ChainError):
-    """The round is aborted: the opener did not reveal in time, or his data were not what he committed to."""
+    """The round is aborted: the opener did not reveal in time, or revealed other data than committed to."""
 
 
 class TransactionDropped(ChainError):

@@ -14,7 +14,7 @@ class KeyNotChosen(InvalidInput):
 
 
 class ForeignNode(InvalidInput):
-    """No node runs on the data directory; at its port is one of another chain, which --rpc would mean."""
+    """No node runs on the data directory. The node at its port is of another chain: name it with --rpc."""
 
 
 class SeedInvalid(InvalidInput):
@@ -22,15 +22,15 @@ class SeedInvalid(InvalidInput):
 
 
 class IdNotFound(InvalidInput):
-    """Nothing of this kind has an id that begins so."""
+    """Nothing of this kind has an id that begins with these digits."""
 
 
 class IdAmbiguous(InvalidInput):
-    """Several ids begin so: give more digits."""
+    """Several ids begin with these digits: give more of them."""
 
 
 class RowsInvalid(InvalidInput):
-    """A row is as many whole numbers from 0 to 255 as the model has inputs, separated by commas."""
+    """A row is one whole number from 0 to 255 for each input of the model, separated by commas."""
 
 
 class FileExistsAlready(InvalidInput):
@@ -42,4 +42,4 @@ class DirectoryNotEmpty(InvalidInput):
 
 
 class DirectoryNotWritable(InvalidInput):
-    """The directory cannot be written to: work in another one, or name one."""
+    """The directory cannot be written to: work in another directory, or name one."""

@@ -70,7 +70,7 @@ class NotAnAuditor(InvalidTransaction):
 
 
 class AlreadySealed(InvalidTransaction):
-    """The auditor has sealed a part in this round."""
+    """The auditor has already sealed a part in this round."""
 
 
 class DrawNonceMismatch(InvalidTransaction):
@@ -82,7 +82,7 @@ class PartNotDrawn(InvalidTransaction):
 
 
 class PartOpened(InvalidTransaction):
-    """The part has been opened in this round."""
+    """The part has already been opened in this round."""
 
 
 class CommitmentMismatch(InvalidTransaction):
@@ -94,7 +94,7 @@ class PartRepeated(InvalidTransaction):
 
 
 class CommitRepeated(InvalidTransaction):
-    """The author has committed in this epoch."""
+    """The author has already committed in this epoch."""
 
 
 class EpochFull(InvalidTransaction):
@@ -126,7 +126,7 @@ class ParametersMismatch(InvalidTransaction):
 
 
 class LossMismatch(InvalidTransaction):
-    """The claimed loss is not the loss."""
+    """The loss that the update claims is not the loss that it has."""
 
 
 class UpdateKindMismatch(InvalidTransaction):
@@ -162,4 +162,4 @@ class PartNotRetained(InvalidTransaction):
 
 
 class RetentionScored(InvalidTransaction):
-    """The candidate has been scored on this retention part."""
+    """The candidate has already been scored on this retention part."""
