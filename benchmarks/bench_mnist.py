@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from benchmarks.measure import Row, skipped
 from benchmarks.samples import CLASSES, INPUTS, dense
+from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.participant.datasets import Dataset, load_mnist_folder
 from engram.participant.errors import DatasetNotFound
@@ -22,7 +23,7 @@ from engram.participant.training.trainer import evaluate, train
 HIDDEN: Final = 256
 BATCH: Final = 128
 EPOCHS: Final = 8
-CROSS_ENTROPY: Final = 1
+CROSS_ENTROPY: Final = LossKind.SOFTMAX_CROSS_ENTROPY
 BESIDE: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
 """Where the files are looked for if ENGRAM_DATA names no folder."""
 ACCURACY, LOSS, TRAINED = "mnist_int8_accuracy_percent", "mnist_int8_loss_nat", "mnist_trained_int8_percent"

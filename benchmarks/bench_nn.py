@@ -9,13 +9,13 @@ import numpy.typing as npt
 from benchmarks.measure import Row, interleaved
 from benchmarks.samples import CLASSES, INPUTS, dense, images, random_parameters
 from engram.nn.gemm import REFERENCE
-from engram.nn.growth import Growth, append, forward_frozen, forward_growth, merge_parameters
+from engram.nn.growth import Growth, Policy, append, forward_frozen, forward_growth, merge_parameters
 from engram.nn.layers import DenseRelu, Output
-from engram.nn.loss import loss_rows, score
+from engram.nn.loss import LossKind, loss_rows, score
 from engram.nn.network import NetworkSpec, Parameters, forward
 from engram.nn.spec import NetworkLimits
 
-CROSS_ENTROPY = 1
+CROSS_ENTROPY = LossKind.SOFTMAX_CROSS_ENTROPY
 HIDDEN = 256
 
 
@@ -87,7 +87,7 @@ def _growth(rows: int, pairs: int) -> Row:
     growth = Growth(
         2, (DenseRelu(1, 0, INPUTS, new, 9, 8, 8),), (Output(1, 0, neurons + new, old_classes, 2, 0, 8),), ()
     )
-    grown = append(spec, growth, policy=0, limits=NetworkLimits())
+    grown = append(spec, growth, policy=Policy.STRICT, limits=NetworkLimits())
     old = random_parameters(rng, spec)
     added = random_parameters(rng, NetworkSpec(INPUTS, CLASSES, (), growth.hidden, growth.outputs))
     whole = merge_parameters(spec, old, growth, added)

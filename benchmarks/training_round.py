@@ -12,7 +12,7 @@ from benchmarks.samples import Features, dense, images, random_parameters, zero_
 from engram.consensus.chainspec import chain_id
 from engram.nn.data import part_bytes
 from engram.nn.growth import Policy
-from engram.nn.loss import score
+from engram.nn.loss import LossKind, score
 from engram.nn.network import forward, predict
 from engram.participant.parts import RoundSecrets, SaltedPart
 from engram.participant.round_plan import Caps, RoundWindows, explicit_sources, founding_of, round_terms
@@ -36,7 +36,7 @@ from engram.statemachine.transactions.reveal_update import RevealUpdate
 
 OPENER: Final = key(1)
 AUTHOR: Final = key(2)
-CROSS_ENTROPY: Final = 1
+CROSS_ENTROPY: Final = LossKind.SOFTMAX_CROSS_ENTROPY
 PART_ROWS: Final = 625
 """The part, inline in its reveal, stays below the limit of a transaction."""
 _PARTS_PER_BLOCK: Final = 6

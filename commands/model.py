@@ -45,7 +45,7 @@ def list_models(session: CommandSession) -> None:
 def show(session: CommandSession, model: str | None) -> None:
     """Show one model: its rules, its current version and what it must not forget."""
     from engram.nn.growth import Policy
-    from engram.nn.loss import LOSSES
+    from engram.nn.loss import LossKind
     from engram.statemachine.records import Openers
     from engram.statemachine.rounds.ranking import PPM
 
@@ -61,7 +61,7 @@ def show(session: CommandSession, model: str | None) -> None:
         "classes": result["classes"],
         "inputs": result["inputs"],
         "loss": f"{mean_loss(result['loss'], result['loss_rows'])} a row" if result["loss_rows"] else None,
-        "loss kind": LOSSES[result["loss_kind"]].__name__,
+        "loss kind": LossKind(result["loss_kind"]).name.lower(),
         "frozen": result["frozen"],
         "freezes at": f"{result['threshold_ppm'] / PPM:g} of ln(classes)",
         "policy": Policy(result["policy"]).name.lower(),

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from engram.participant.round_plan import ModelPlan, RoundPlan
     from engram.participant.wallet import Wallet
 
-LOSSES: Final = {"softmax_cross_entropy": 1, "squared_error": 2, "zero_one": 3}
+LOSSES: Final = ("softmax_cross_entropy", "squared_error", "zero_one")
 POLICIES: Final = ("strict", "gated")
 OPENERS: Final = ("founder", "anyone")
+"""Names of `LossKind`, `Policy` and `Openers`: written out, so that help needs no numpy."""
 ACTIVATIONS: Final = ("relu", "square")
 FOUNDING: Final = (
     *("classes", "hidden", "activation", "weight_bits", "loss"),
@@ -117,7 +118,7 @@ GROWTH: Final = ("new_classes", "neurons")
 )
 @click.option(
     "--loss",
-    type=click.Choice(tuple(LOSSES)),
+    type=click.Choice(LOSSES),
     default="softmax_cross_entropy",
     show_default=True,
     help="Founding: what is to be made small.",
@@ -221,12 +222,15 @@ def open_round(session: CommandSession, model: str | None, auditors: tuple[str, 
 
 def _model_plan(options: dict[str, Any]) -> ModelPlan:
     """The founding's options, taken out of all."""
+    from engram.nn.growth import Policy
+    from engram.nn.loss import LossKind
     from engram.participant.round_plan import ModelPlan
+    from engram.statemachine.records import Openers
 
     return ModelPlan(
-        loss_kind=LOSSES[options.pop("loss")],
-        policy=POLICIES.index(options.pop("policy")),
-        openers=OPENERS.index(options.pop("openers")),
+        loss_kind=LossKind[options.pop("loss").upper()],
+        policy=Policy[options.pop("policy").upper()],
+        openers=Openers[options.pop("openers").upper()],
         threshold_ppm=options.pop("threshold"),
         retention_epsilon_ppm=options.pop("epsilon"),
         retention_delta_ppm=options.pop("delta"),

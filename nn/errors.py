@@ -45,10 +45,6 @@ class BadSeededTensor(InvalidNetwork):
     """The generator cannot make a tensor of this type, shape or arguments."""
 
 
-class UnknownLoss(InvalidNetwork):
-    """No loss function has this number."""
-
-
 class LabelOutOfRange(InvalidNetwork):
     """A label is not below the number of classes."""
 

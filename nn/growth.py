@@ -68,7 +68,12 @@ class Growth:
 
 
 def append(
-    spec: NetworkSpec, growth: Growth, *, policy: int, limits: NetworkLimits, capacity_from: int | None = None
+    spec: NetworkSpec,
+    growth: Growth,
+    *,
+    policy: Policy,
+    limits: NetworkLimits,
+    capacity_from: int | None = None,
 ) -> NetworkSpec:
     """The grown network. Its parameters are the old ones, then the new: see `merge_parameters`.
 
@@ -238,12 +243,10 @@ def _check_overlap(spec: NetworkSpec, growth: Growth) -> None:
 
 
 def _check_policy(
-    spec: NetworkSpec, growth: Growth, grown: NetworkSpec, policy: int, capacity_from: int | None
+    spec: NetworkSpec, growth: Growth, grown: NetworkSpec, policy: Policy, capacity_from: int | None
 ) -> None:
     if policy == Policy.GATED:
         return
-    if policy != Policy.STRICT:
-        raise PolicyViolated("no such policy", expected=tuple(Policy), got=policy)
     labels, old = component_classes(grown), component_count(spec)
     if growth.classes and (repeated := [label for label in labels[old:] if label < spec.classes]):
         raise GrowthRepeatsClass(expected=f"{spec.classes} or more", got=repeated[0])

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
 
 from engram.nn.data import Labels, check_labels
-from engram.nn.errors import ShapeMismatch, UnknownLoss
+from engram.nn.errors import ShapeMismatch
 from engram.nn.fixed import LOGIT_BITS, LOSS_BITS, Int64Array, exp_q32, ln_q32, round_shift, saturate
 from engram.nn.network import predict
 from engram.primitives.types import U32, U64
@@ -29,6 +30,14 @@ LossFunction = Callable[[Int64Array, Labels], Int64Array]
 SQUARED_ERROR_LIMIT: Final = 16 << LOGIT_BITS
 SQUARED_ERROR_ROW_LIMIT: Final = 2**39
 _CHUNK_ELEMENTS: Final = 2**17
+
+
+class LossKind(IntEnum):
+    """A loss function, by the number that records carry."""
+
+    SOFTMAX_CROSS_ENTROPY = 1
+    SQUARED_ERROR = 2
+    ZERO_ONE = 3
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class Score:
 
 
 def softmax_cross_entropy(logits: Int64Array, labels: Labels) -> Int64Array:
-    """Loss 1 of each row."""
+    """Of each row."""
     columns = np.ascontiguousarray(logits.T)  # classes first: sums along the short axis run over long rows
     gaps = np.max(columns, axis=0) - columns
     log_sum = ln_q32(np.sum(exp_q32(gaps), axis=0, dtype=np.int64))
@@ -53,7 +62,7 @@ def softmax_cross_entropy(logits: Int64Array, labels: Labels) -> Int64Array:
 
 
 def squared_error(logits: Int64Array, labels: Labels) -> Int64Array:
-    """Loss 2 of each row."""
+    """Of each row."""
     errors = saturate(logits, -SQUARED_ERROR_LIMIT, SQUARED_ERROR_LIMIT)
     errors[np.arange(len(labels)), labels] -= 1 << LOGIT_BITS
     squares: Int64Array = np.sum(np.square(errors), axis=1, dtype=np.int64)
@@ -61,39 +70,41 @@ def squared_error(logits: Int64Array, labels: Labels) -> Int64Array:
 
 
 def zero_one(logits: Int64Array, labels: Labels) -> Int64Array:
-    """Loss 3 of each row."""
+    """Of each row."""
     wrong: Int64Array = np.not_equal(predict(logits), labels).astype(np.int64)
     return wrong << LOSS_BITS
 
 
-LOSSES: Final[Mapping[int, LossFunction]] = {1: softmax_cross_entropy, 2: squared_error, 3: zero_one}
+LOSSES: Final[Mapping[LossKind, LossFunction]] = {
+    LossKind.SOFTMAX_CROSS_ENTROPY: softmax_cross_entropy,
+    LossKind.SQUARED_ERROR: squared_error,
+    LossKind.ZERO_ONE: zero_one,
+}
 
 
-def loss_rows(kind: int, logits: Int64Array, labels: Labels) -> Int64Array:
+def loss_rows(kind: LossKind, logits: Int64Array, labels: Labels) -> Int64Array:
     """Loss of each row, int64 Q24 nats, from 0 to below 2^40: 2^24 rows of any loss fit 64 bits.
 
-    Raises `UnknownLoss`, `ShapeMismatch`, `LabelOutOfRange`.
+    Raises `ShapeMismatch`, `LabelOutOfRange`.
     """
     losses = [np.zeros(0, dtype=np.int64)]
-    losses += [LOSSES[kind](z, y) for z, y in _chunks(kind, logits, labels)]
+    losses += [LOSSES[kind](z, y) for z, y in _chunks(logits, labels)]
     return np.concatenate(losses)
 
 
-def evaluate_loss(kind: int, logits: Int64Array, labels: Labels) -> int:
+def evaluate_loss(kind: LossKind, logits: Int64Array, labels: Labels) -> int:
     """The exact sum of `loss_rows`, as a Python integer."""
-    return sum(int(np.sum(LOSSES[kind](z, y), dtype=np.int64)) for z, y in _chunks(kind, logits, labels))
+    return sum(int(np.sum(LOSSES[kind](z, y), dtype=np.int64)) for z, y in _chunks(logits, labels))
 
 
-def score(kind: int, logits: Int64Array, labels: Labels) -> Score:
+def score(kind: LossKind, logits: Int64Array, labels: Labels) -> Score:
     """Loss and correct rows of a set. Raises as `loss_rows` does."""
     loss = evaluate_loss(kind, logits, labels)
     return Score(loss, int(np.count_nonzero(predict(logits) == labels)), len(labels))
 
 
-def _chunks(kind: int, logits: Int64Array, labels: Labels) -> Iterator[tuple[Int64Array, Labels]]:
+def _chunks(logits: Int64Array, labels: Labels) -> Iterator[tuple[Int64Array, Labels]]:
     """Checked rows, few enough at a time to stay in cache and far from overflowing a chunk's sum."""
-    if kind not in LOSSES:
-        raise UnknownLoss(expected=tuple(LOSSES), got=kind)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ShapeMismatch("one label for each row of logits", expected=logits.shape[:1], got=labels.shape)
     if labels.size:

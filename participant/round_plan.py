@@ -11,7 +11,9 @@ from typing import Final
 import numpy as np
 
 from engram.consensus.chainspec import ChainSpec
+from engram.nn.growth import Policy
 from engram.nn.layers import HiddenSegment
+from engram.nn.loss import LossKind
 from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec, neurons
 from engram.nn.tensor import Explicit, tensor_bytes
@@ -28,7 +30,7 @@ from engram.primitives.codec import encode
 from engram.primitives.types import Address, Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import ParameterSources, SegmentSources, growth_bytes, parameter_bytes
-from engram.statemachine.records import Model
+from engram.statemachine.records import Model, Openers
 from engram.statemachine.rounds.draw import nonce_hash
 from engram.statemachine.rounds.ranking import PPM
 from engram.statemachine.rounds.records import Round, RoundKind, RoundTerms
@@ -75,9 +77,9 @@ class RoundPlan:
 class ModelPlan:
     """What a person decides about a new model, for good."""
 
-    loss_kind: int
-    policy: int
-    openers: int
+    loss_kind: LossKind
+    policy: Policy
+    openers: Openers
     threshold_ppm: int
     retention_epsilon_ppm: int
     retention_delta_ppm: int
@@ -123,9 +125,9 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
         network,
         (),
         (),
-        model.policy,
-        model.openers,
-        model.loss_kind,
+        int(model.policy),
+        int(model.openers),
+        int(model.loss_kind),
         model.threshold_ppm,
         model.retention_epsilon_ppm,
         model.retention_delta_ppm,
@@ -160,7 +162,7 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
     if model.frozen and not plan.new_classes and not plan.neurons:
         raise GrowthImpossible
     secrets = _secrets(data, plan)
-    reach = reached_classes(model.policy, plan.new_classes, model.classes_before_growth)
+    reach = reached_classes(model.growth_policy, plan.new_classes, model.classes_before_growth)
     bond = minimum_opener_bond(spec.rules, model, await view.height() + 1)
     terms = _terms(spec, plan, kind, _Base(version.spec, reach), secrets, _rows(data, plan), bond)
     return DraftedRound(OpenRound(terms, model=model_id), secrets)

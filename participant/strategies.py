@@ -61,10 +61,10 @@ def honest(plan: Plan) -> Strategy:
             budget=plan.budget,
             rng=rng,
             reach=reached_classes(
-                task.model.policy, task.round.terms.new_classes, task.model.classes_before_growth
+                task.model.growth_policy, task.round.terms.new_classes, task.model.classes_before_growth
             ),
             progress=task.progress,
-            loss_kind=task.model.loss_kind,
+            loss_kind=task.model.loss_function,
         )
         return grow_draft(task, growth, added)
 
@@ -83,7 +83,7 @@ def best_start(task: Task, own: Dataset) -> tuple[NetworkSpec, Parameters]:
     """
     if not task.rivals:
         return task.version.spec, task.parameters
-    kind = task.model.loss_kind
+    kind = task.model.loss_function
     return min(task.rivals, key=lambda rival: trainer.evaluate(rival[0], rival[1], own, kind).loss)
 
 
@@ -137,7 +137,7 @@ def _trained(
     budget: Budget,
     rng: np.random.Generator,
 ) -> Parameters:
-    return trainer.train(spec, start, data, budget, rng, task.progress, task.model.loss_kind)
+    return trainer.train(spec, start, data, budget, rng, task.progress, task.model.loss_function)
 
 
 def train_draft(task: Task, spec: NetworkSpec, parameters: Parameters) -> Draft:
@@ -145,7 +145,7 @@ def train_draft(task: Task, spec: NetworkSpec, parameters: Parameters) -> Draft:
     hidden, outputs, tensors = explicit_sources(len(spec.hidden), parameters)
     update = TrainUpdate(spec, hidden, outputs, tensors)
     loss = sum(
-        evaluate_loss(task.model.loss_kind, forward(spec, parameters, part.features), part.labels)
+        evaluate_loss(task.model.loss_function, forward(spec, parameters, part.features), part.labels)
         for part in task.validation
     )
     return Draft(update, task.round.base, network_root(task, update), loss)
@@ -159,5 +159,5 @@ def grow_draft(task: Task, growth: Growth, added: Parameters) -> Draft:
     for part in task.validation:
         frozen = forward_frozen(spec, task.parameters, part.features)
         logits = forward_growth(spec, frozen, growth, added)
-        loss += evaluate_loss(task.model.loss_kind, logits, part.labels)
+        loss += evaluate_loss(task.model.loss_function, logits, part.labels)
     return Draft(update, task.round.base, network_root(task, update), loss)

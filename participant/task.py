@@ -71,7 +71,7 @@ def verify_baseline(
     for opened, part in zip(round_.validation_opened, parts, strict=True):
         added = round_.classes - version.spec.classes
         logits = null_growth_logits(forward(version.spec, parameters, part.features), added)
-        found = score(model.loss_kind, logits, part.labels)
+        found = score(model.loss_function, logits, part.labels)
         if (found.loss, found.correct) != (opened.baseline.loss, opened.baseline.correct):
             raise VersionMismatch(expected=opened.baseline.loss, got=found.loss)
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, ClassVar
 
+from engram.nn.growth import Policy
+from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
 from engram.primitives.types import U8, U16, U32, U64, Address, Hash, Size
 from engram.statemachine.record import Lineage, u32, u64
@@ -223,6 +225,16 @@ class Model:
     @property
     def key(self) -> bytes:
         return self.id
+
+    @property
+    def growth_policy(self) -> Policy:
+        """`policy` as what it stands for."""
+        return Policy(self.policy)
+
+    @property
+    def loss_function(self) -> LossKind:
+        """`loss_kind` as what it stands for."""
+        return LossKind(self.loss_kind)
 
 
 @dataclass(frozen=True)

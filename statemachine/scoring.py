@@ -24,7 +24,7 @@ from engram.nn.growth import (
     growth_macs_per_row,
     null_growth_logits,
 )
-from engram.nn.loss import Score, score
+from engram.nn.loss import LossKind, Score, score
 from engram.nn.network import Features, NetworkSpec, forward
 from engram.nn.spec import call_macs, logit_macs, macs_per_row, setup_macs
 from engram.primitives.hashing import Tag, tagged_hash
@@ -104,13 +104,13 @@ class Scorer:
         self._engine: Final = engine
 
     def score_network(
-        self, network: Network, part: DataPart, classes: int, loss_kind: int, *, keep: bool = False
+        self, network: Network, part: DataPart, classes: int, loss_kind: LossKind, *, keep: bool = False
     ) -> Score:
         """The score on a part with labels below `classes`; classes that the network lacks have logit 0.
 
         `keep`: growths of this network will be scored on the same part, so its activations go to the cache;
         the caller has seen that they are few enough to be held in memory. Raises what `Network.load` and
-        `DataPart.load` raise; `UnknownLoss`, `ShapeMismatch`.
+        `DataPart.load` raise; `ShapeMismatch`.
         """
 
         def logits() -> Int64Array:
@@ -121,7 +121,7 @@ class Scorer:
         return self._score(network, part, classes, loss_kind, logits)
 
     def score_growth(
-        self, base: Network, grown: Network, part: DataPart, classes: int, loss_kind: int
+        self, base: Network, grown: Network, part: DataPart, classes: int, loss_kind: LossKind
     ) -> Score:
         """`score_network(grown, …)` in the time of the segments that `base` lacks, if its activations are
         kept.
@@ -143,7 +143,12 @@ class Scorer:
         return forward(network.spec, parameters, features, bounds, self._engine)
 
     def _score(
-        self, network: Network, part: DataPart, classes: int, loss_kind: int, logits: Callable[[], Int64Array]
+        self,
+        network: Network,
+        part: DataPart,
+        classes: int,
+        loss_kind: LossKind,
+        logits: Callable[[], Int64Array],
     ) -> Score:
         key = score_key(network.root, part.id, classes, loss_kind)
         known = self._cache.get(key)
@@ -169,7 +174,7 @@ class Scorer:
         return kept
 
 
-def score_key(root: Hash, part: Hash, classes: int, loss_kind: int) -> Hash:
+def score_key(root: Hash, part: Hash, classes: int, loss_kind: LossKind) -> Hash:
     """Name of a score."""
     return tagged_hash(Tag.CACHE, b"\x01", u32(ENGINE_VERSION), root, part, u32(classes), u32(loss_kind))
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from engram.nn.loss import LossKind
 from engram.nn.spec import NetworkSpec, component_classes
 
 Array = npt.NDArray[np.float32]
-SQUARED_ERROR = 2
 """The loss that is trained by its own gradient; every other one by that of softmax cross-entropy."""
 
 
 def loss_gradient(
-    spec: NetworkSpec, components: Array, labels: npt.NDArray[np.int64], loss_kind: int
+    spec: NetworkSpec, components: Array, labels: npt.NDArray[np.int64], loss_kind: LossKind
 ) -> tuple[float, Array]:
     """Mean loss, and its gradient by the component sums; only a class's largest component receives any."""
     owner = np.array(component_classes(spec), dtype=np.int64)
     logits = np.full((components.shape[0], spec.classes), -np.inf, np.float32)
     for component, cls in enumerate(owner):
         np.maximum(logits[:, cls], components[:, component], out=logits[:, cls])
-    losses = _squared_error if loss_kind == SQUARED_ERROR else _softmax
+    losses = _squared_error if loss_kind is LossKind.SQUARED_ERROR else _softmax
     loss, gradient = losses(logits, labels)
     largest = components == logits[:, owner]
     return loss, (gradient[:, owner] * largest / np.float32(labels.size)).astype(np.float32)

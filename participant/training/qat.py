@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.nn.layers import HiddenSegment, Output
+from engram.nn.loss import LossKind
 from engram.nn.network import Parameters, SegmentParameters
 from engram.nn.spec import NetworkSpec, component_classes, hidden_columns, layer_widths
 from engram.participant.datasets import Dataset
@@ -82,7 +83,7 @@ def fit(
     budget: Budget,
     rng: np.random.Generator,
     progress: Callable[[int, float], None] | None = None,
-    loss_kind: int = 1,
+    loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
 ) -> Parameters:
     """Train the segments marked `trainable` (order of `parameters`) for this loss; the others stay as they
     are.
@@ -140,7 +141,7 @@ def _gradients(
     trainable: tuple[bool, ...],
     x: Array,
     labels: npt.NDArray[np.int64],
-    loss_kind: int,
+    loss_kind: LossKind,
 ) -> tuple[float, dict[int, tuple[Array, Array]]]:
     rounded = [master.rounded() for master in masters]
     layers, slopes = _forward_hidden(spec, rounded, x)

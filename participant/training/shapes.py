@@ -46,7 +46,7 @@ def growth_shape(spec: NetworkSpec, neurons: int, new_classes: int, reach: int |
     return Growth(new_classes, hidden, tuple(outputs), components)
 
 
-def reached_classes(policy: int, new_classes: int, before_growth: int) -> int | None:
+def reached_classes(policy: Policy, new_classes: int, before_growth: int) -> int | None:
     """The first old class that new neurons may feed under a model's policy; None: none.
 
     `before_growth` is the model's `classes_before_growth`.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from engram.nn.growth import Growth, forward_frozen, grown_spec, merge_parameters
-from engram.nn.loss import Score, score
+from engram.nn.loss import LossKind, Score, score
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
 from engram.participant.datasets import Dataset
@@ -29,7 +29,7 @@ def train(
     budget: Budget,
     rng: np.random.Generator,
     progress: Progress | None = None,
-    loss_kind: int = 1,
+    loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
 ) -> Parameters:
     """New parameters for every segment of the same network, trained on `data`, starting at `parameters`."""
     return fit(spec, parameters, (True,) * len(parameters), data, budget, rng, progress, loss_kind)
@@ -46,7 +46,7 @@ def grow(
     rng: np.random.Generator,
     reach: int | None = None,
     progress: Progress | None = None,
-    loss_kind: int = 1,
+    loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
 ) -> tuple[Growth, Parameters]:
     """A growth by `neurons` and `new_classes`, and the parameters of its new segments; every old segment
     stays as it is. `reach`: the first old class that new neurons may feed; None: none.
@@ -66,6 +66,6 @@ def grow(
     return growth, tuple(segment for segment, new in zip(trained, learns, strict=True) if new)
 
 
-def evaluate(spec: NetworkSpec, parameters: Parameters, data: Dataset, loss_kind: int) -> Score:
+def evaluate(spec: NetworkSpec, parameters: Parameters, data: Dataset, loss_kind: LossKind) -> Score:
     """Exact loss and correct rows, as the chain computes them."""
     return score(loss_kind, forward(spec, parameters, data.features), data.labels)

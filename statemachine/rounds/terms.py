@@ -8,7 +8,7 @@ from typing import Final
 from engram.nn.data import part_size
 from engram.nn.evaluate import frozen_size_bytes
 from engram.nn.growth import Policy
-from engram.nn.loss import LOSSES
+from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
 from engram.nn.spec import check_count, check_spec
 from engram.primitives.types import U8, U32, Address
@@ -72,7 +72,7 @@ def check_founding(rules: Rules, founding: Founding) -> None:
     """
     _choice("policy", founding.policy, tuple(Policy))
     _choice("openers", founding.openers, tuple(Openers))
-    _choice("loss", founding.loss_kind, tuple(LOSSES))
+    _choice("loss", founding.loss_kind, tuple(LossKind))
     within("threshold", founding.threshold_ppm, 1, PPM)
     within("epsilon", founding.retention_epsilon_ppm, 0, PPM)
     within("delta", founding.retention_delta_ppm, 0, _MOST_DELTA_PPM)

@@ -213,7 +213,7 @@ def score_baseline(
     """Version t on a part of the round; the logits of classes it has not learned are 0."""
     network = version_network(state, ctx, version)
     keep = round_.terms.kind == RoundKind.GROW
-    score = ctx.scorer.score_network(network, part, round_.classes, model.loss_kind, keep=keep)
+    score = ctx.scorer.score_network(network, part, round_.classes, model.loss_function, keep=keep)
     return PartScore(score.loss, score.correct)
 
 
@@ -222,9 +222,9 @@ def score_proposal(
 ) -> PartScore:
     """A proposed network on a part of the round. Raises what loading and proving its parameters raises."""
     if round_.terms.kind == RoundKind.TRAIN:
-        score = ctx.scorer.score_network(network, part, round_.classes, model.loss_kind)
+        score = ctx.scorer.score_network(network, part, round_.classes, model.loss_function)
     else:
-        score = ctx.scorer.score_growth(base, network, part, round_.classes, model.loss_kind)
+        score = ctx.scorer.score_growth(base, network, part, round_.classes, model.loss_function)
     return PartScore(score.loss, score.correct)
 
 
@@ -256,5 +256,9 @@ def _grown_spec(rules: Rules, round_: Round, model: Model, base: NetworkSpec, gr
     if growth.classes != round_.terms.new_classes:
         raise NewClassesMismatch(expected=round_.terms.new_classes, got=growth.classes)
     return append(
-        base, growth, policy=model.policy, limits=rules.networks, capacity_from=model.classes_before_growth
+        base,
+        growth,
+        policy=model.growth_policy,
+        limits=rules.networks,
+        capacity_from=model.classes_before_growth,
     )

@@ -56,7 +56,7 @@ class ScoreVersion:
         part = state.get(Part, self.part)
         classes = max(part.classes, version.spec.classes)
         network, rows = version_network(state, ctx, version), open_part(state, ctx, part)
-        score = ctx.scorer.score_network(network, rows, classes, model.loss_kind)
+        score = ctx.scorer.score_network(network, rows, classes, model.loss_function)
         state.put(ScoreEntry(self.model, self.version, self.part, score.loss, score.correct, score.rows))
         values = (self.version, score.loss, score.correct, score.rows)
         return Outcome((Event("version_scored", self.model, values, (self.part.hex(),)),))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from engram.nn.data import parse_part, part_bytes
+from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
 from engram.primitives import keys
 from engram.primitives.types import ZERO_HASH, Hash
@@ -187,7 +188,13 @@ class Scenario:
         sources = sources_of(weights.spec, weights.hidden, weights.outputs)
         rows = parse_part(self.validation.raw, rows=ROWS, inputs=2, classes=2)
         part = DataPart(self.validation.commitment, lambda: rows)
-        loss = Scorer().score_network(Network(sources, self.world.blobs.get_blob), part, 2, 1).loss
+        loss = (
+            Scorer()
+            .score_network(
+                Network(sources, self.world.blobs.get_blob), part, 2, LossKind.SOFTMAX_CROSS_ENTROPY
+            )
+            .loss
+        )
         base = self.start.get(Model, self.model).root
         root = parameters_root(weights.spec, weights.hidden, weights.outputs)
         author = plan.author.address

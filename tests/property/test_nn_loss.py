@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engram.nn.fixed import Int64Array
-from engram.nn.loss import LOSSES, evaluate_loss, loss_rows, score
+from engram.nn.loss import LOSSES, LossKind, evaluate_loss, loss_rows, score
 from tests.support import nn_reference
 
-CROSS_ENTROPY = 1
+CROSS_ENTROPY = LossKind.SOFTMAX_CROSS_ENTROPY
 TOLERANCE = Decimal("1e-6")
 """A tenth of what the protocol promises."""
 
@@ -75,6 +75,6 @@ def test_cross_entropy_ignores_the_names_of_classes(
 @given(samples())
 def test_correct_rows_and_zero_one_loss_are_complements(sample: tuple[Int64Array, Int64Array]) -> None:
     logits, labels = sample
-    scored = score(3, logits, labels)
+    scored = score(LossKind.ZERO_ONE, logits, labels)
     assert scored.rows == len(labels)
     assert scored.loss == (scored.rows - scored.correct) << 24

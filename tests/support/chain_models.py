@@ -9,7 +9,7 @@ import numpy as np
 
 from engram.nn.data import parse_part, part_bytes, part_commitment
 from engram.nn.growth import Policy, null_growth_logits
-from engram.nn.loss import Score, score
+from engram.nn.loss import LossKind, Score, score
 from engram.nn.network import NetworkSpec, Parameters, forward
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.types import ZERO_HASH, Address, Hash
@@ -96,7 +96,9 @@ def expected_score(classes: int = 3) -> Score:
     """What version 0 of `founded_model` scores on `raw_part`, whose labels are read as below `classes`."""
     part = parse_part(raw_part(), rows=20, inputs=TWO_LAYERS.inputs, classes=classes)
     logits = forward(TWO_LAYERS, network_parameters(TWO_LAYERS), part.features)
-    return score(1, null_growth_logits(logits, classes - TWO_LAYERS.classes), part.labels)
+    return score(
+        LossKind.SOFTMAX_CROSS_ENTROPY, null_growth_logits(logits, classes - TWO_LAYERS.classes), part.labels
+    )
 
 
 def published_part(raw: bytes, rows: int = 20, inputs: int = TWO_LAYERS.inputs, classes: int = 3) -> Sample:

@@ -19,7 +19,7 @@ from engram.nn.gemm import FAST, Engine
 from engram.nn.growth import Policy, append, growth_macs_per_row, merge_parameters
 from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
 from engram.nn.layers.segment import exact_forward, prove_peak
-from engram.nn.loss import LOSSES, loss_rows, score
+from engram.nn.loss import LOSSES, LossKind, loss_rows, score
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
 from engram.nn.parameters import prove_bounds
 from engram.nn.seeded import SEEDED, Seeded, expand
@@ -236,7 +236,7 @@ def replayed(engine: Engine) -> dict[str, Any]:
     labels = (np.arange(300) * 7 % 10).astype(np.uint16)
     logits = forward(spec, parameters, features, engine=engine)
     digest = hashlib.sha256(logits.astype("<i8").tobytes()).hexdigest()
-    return {"logits_sha256": digest, "score": to_json(score(1, logits, labels))}
+    return {"logits_sha256": digest, "score": to_json(score(LossKind.SOFTMAX_CROSS_ENTROPY, logits, labels))}
 
 
 def _parameters(parameters: Parameters) -> list[dict[str, Any]]:

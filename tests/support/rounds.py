@@ -259,7 +259,7 @@ class Play:
         """A network on a published part, computed off the chain."""
         state, ctx = self.ledger.state, self.ledger.ctx
         rows = open_part(state, ctx, state.get(Part, part))
-        return Scorer().score_network(network, rows, classes or self.round.classes, self.model.loss_kind)
+        return Scorer().score_network(network, rows, classes or self.round.classes, self.model.loss_function)
 
     def claim(
         self,

@@ -113,7 +113,7 @@ class RpcPlay:
         for raw in validation:
             part = parse_part(raw, rows=round_.terms.rows, inputs=sources.spec.inputs, classes=round_.classes)
             logits = forward(sources.spec, parameters, part.features)
-            loss += evaluate_loss(model.loss_kind, logits, part.labels)
+            loss += evaluate_loss(model.loss_function, logits, part.labels)
         chain_id = (await self.author.facts()).chain_id
         root = hash_object(Tag.PARAMETERS, sources)
         return UpdateClaim(chain_id, ALICE.address, round_id, 0, round_.base, root, loss, SALT)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from engram.consensus.chainspec import ChainSpec
+from engram.nn.growth import Policy
+from engram.nn.loss import LossKind
 from engram.node.client import RpcClient
 from engram.node.config import Config
 from engram.node.datadir import find_run_info
@@ -31,7 +33,7 @@ from engram.participant.training.qat import Budget
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.records import Model
+from engram.statemachine.records import Model, Openers
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.rules import Rules
 from tests.support.dev_node import address_of, dev_spec, running_node
@@ -304,9 +306,9 @@ def small_round(data: Selection, **changes: Any) -> RoundPlan:
 def small_model(**changes: Any) -> ModelPlan:
     """A network 64-16-classes whose neurons freeze at half of ln(classes), and that may forget a little."""
     plan = ModelPlan(
-        loss_kind=1,
-        policy=0,
-        openers=0,
+        loss_kind=LossKind.SOFTMAX_CROSS_ENTROPY,
+        policy=Policy.STRICT,
+        openers=Openers.FOUNDER,
         threshold_ppm=500_000,
         retention_epsilon_ppm=300_000,
         retention_delta_ppm=5_000_000,

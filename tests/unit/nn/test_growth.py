@@ -33,7 +33,7 @@ from engram.nn.growth import (
     prove_growth,
 )
 from engram.nn.layers import DenseRelu, Output
-from engram.nn.loss import evaluate_loss
+from engram.nn.loss import LossKind, evaluate_loss
 from engram.nn.network import NetworkSpec, SegmentParameters, forward
 from engram.nn.spec import layer_widths, macs_per_row
 from tests.support.nn_samples import (
@@ -52,7 +52,7 @@ CLASS = Growth(1, (NEURONS,), (Output(1, 0, 5, 2, 1, 0, 8),), ())
 CAPACITY = Growth(0, (NEURONS,), (Output(1, 3, 5, 0, 2, 0, 8),), ())
 
 
-def refused(growth: Growth, policy: int, error: type[Exception], **options: Any) -> Any:
+def refused(growth: Growth, policy: Policy, error: type[Exception], **options: Any) -> Any:
     with pytest.raises(error) as caught:
         append(HOST, growth, policy=policy, limits=LIMITS, **options)
     return caught.value
@@ -96,10 +96,6 @@ def test_gated_neurons_reach_old_components() -> None:
     append(HOST, CAPACITY, policy=GATED, limits=LIMITS)
     component = replace(CAPACITY, outputs=(Output(1, 0, 5, 2, 1, 0, 8),), components=(0,))
     append(HOST, component, policy=GATED, limits=LIMITS)
-
-
-def test_an_unknown_policy_is_refused() -> None:
-    refused(CLASS, 2, PolicyViolated)
 
 
 @pytest.mark.parametrize("growth", [Growth(0, (), (), ()), Growth(3, (), (), ()), replace(CLASS, outputs=())])
@@ -196,7 +192,9 @@ def test_gated_growth_changes_old_logits_by_its_new_neurons_only() -> None:
 def test_the_null_growth_of_a_model_that_knows_one_class() -> None:
     logits = null_growth_logits(np.zeros((3, 1), np.int64), 4)
     assert logits.tolist() == [[0] * 5] * 3
-    assert evaluate_loss(1, logits, np.array([0, 3, 4], np.uint16)) == 3 * ln_q24(5)
+    assert evaluate_loss(
+        LossKind.SOFTMAX_CROSS_ENTROPY, logits, np.array([0, 3, 4], np.uint16)
+    ) == 3 * ln_q24(5)
 
 
 def test_a_growth_proves_its_own_bounds() -> None:

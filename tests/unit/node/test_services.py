@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from engram.consensus.genesis import genesis
 from engram.nn.data import parse_part
 from engram.nn.gemm import FAST, REFERENCE, Engine
+from engram.nn.loss import LossKind
 from engram.node import services
 from engram.node.config import Config
 from engram.node.services import opened
@@ -37,15 +38,15 @@ async def test_scores_are_right_on_any_machine(
         sources[layers:],
         models.tensor_blobs(parameters),
     )
-    right = Scorer(engine=REFERENCE).score_network(network, PART, 3, 1)
+    right = Scorer(engine=REFERENCE).score_network(network, PART, 3, LossKind.SOFTMAX_CROSS_ENTROPY)
     monkeypatch.setattr(services, "FAST", engine)
     with capture_logs() as logs:
         async with opened(SPEC, genesis(SPEC), Config(data_dir=tmp_path)) as base:
-            assert base.scorer.score_network(network, PART, 3, 1) == right
+            assert base.scorer.score_network(network, PART, 3, LossKind.SOFTMAX_CROSS_ENTROPY) == right
     warned = [line["event"] for line in logs if line["log_level"] == "warning"]
     if engine is FAST:
         assert warned == []
     else:
-        assert Scorer(engine=engine).score_network(network, PART, 3, 1) != right
+        assert Scorer(engine=engine).score_network(network, PART, 3, LossKind.SOFTMAX_CROSS_ENTROPY) != right
         assert len(warned) == 1
         assert "not exact" in warned[0]

@@ -15,7 +15,7 @@ from engram.nn.growth import (
     growth_macs_per_row,
     merge_parameters,
 )
-from engram.nn.loss import Score
+from engram.nn.loss import LossKind, Score
 from engram.nn.network import Parameters
 from engram.nn.seeded import Seeded
 from engram.nn.spec import call_macs, logit_macs, macs_per_row, setup_macs
@@ -103,19 +103,24 @@ def grown() -> tuple[Network, Network]:
 
 def test_the_score_is_that_of_a_forward_pass() -> None:
     network = network_of(network_parameters(TWO_LAYERS))
-    assert Scorer().score_network(network, part_of(), 3, 1) == models.expected_score()
+    assert (
+        Scorer().score_network(network, part_of(), 3, LossKind.SOFTMAX_CROSS_ENTROPY)
+        == models.expected_score()
+    )
 
 
 def test_classes_that_a_network_lacks_have_logit_zero() -> None:
     network = network_of(network_parameters(TWO_LAYERS))
-    assert Scorer().score_network(network, part_of(classes=5), 5, 1) == models.expected_score(5)
+    assert Scorer().score_network(
+        network, part_of(classes=5), 5, LossKind.SOFTMAX_CROSS_ENTROPY
+    ) == models.expected_score(5)
     assert models.expected_score(5).loss > models.expected_score(3).loss
 
 
 def test_a_growth_scores_as_the_whole_network_does() -> None:
     base, whole = grown()
-    full = Scorer().score_network(whole, part_of(classes=5), 5, 1)
-    assert Scorer().score_growth(base, whole, part_of(classes=5), 5, 1) == full
+    full = Scorer().score_network(whole, part_of(classes=5), 5, LossKind.SOFTMAX_CROSS_ENTROPY)
+    assert Scorer().score_growth(base, whole, part_of(classes=5), 5, LossKind.SOFTMAX_CROSS_ENTROPY) == full
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -124,10 +129,13 @@ def test_no_cache_and_no_engine_changes_a_score(keep: bool) -> None:
     cache = Remembering()
     plain, cached, slow = Scorer(), Scorer(cache), Scorer(engine=REFERENCE)
     part = part_of(classes=5)
-    first = plain.score_network(base, part, 5, 1), plain.score_growth(base, whole, part, 5, 1)
+    first = (
+        plain.score_network(base, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY),
+        plain.score_growth(base, whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY),
+    )
     for scorer in (cached, cached, slow):
-        alone = scorer.score_network(base, part, 5, 1, keep=keep)
-        again = alone, scorer.score_growth(base, whole, part, 5, 1)
+        alone = scorer.score_network(base, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY, keep=keep)
+        again = alone, scorer.score_growth(base, whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY)
         assert again == first
 
 
@@ -135,42 +143,49 @@ def test_a_warm_growth_reads_neither_the_base_nor_its_tensors() -> None:
     base, whole = grown()
     cache = Remembering()
     scorer, part = Scorer(cache), part_of(classes=5)
-    scorer.score_network(base, part, 5, 1, keep=True)
+    scorer.score_network(base, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY, keep=True)
     assert set(cache.activations) == {activations_key(base.root, part.id)}
     unread = Network.__new__(Network)
     object.__setattr__(unread, "root", base.root)
     object.__setattr__(unread, "spec", base.spec)
-    assert scorer.score_growth(unread, whole, part, 5, 1) == Scorer().score_network(whole, part, 5, 1)
+    assert scorer.score_growth(
+        unread, whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY
+    ) == Scorer().score_network(whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY)
 
 
 def test_without_a_cache_one_part_still_serves_many_growths() -> None:
     base, whole = grown()
     part, scorer = part_of(classes=5), Scorer()
-    scorer.score_network(base, part, 5, 1, keep=True)
+    scorer.score_network(base, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY, keep=True)
     assert set(part.activations) == {base.root}
     first = part.activations[base.root]
-    assert scorer.score_growth(base, whole, part, 5, 1) == scorer.score_network(whole, part, 5, 1)
+    assert scorer.score_growth(base, whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY) == scorer.score_network(
+        whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY
+    )
     assert part.activations == {base.root: first}
 
 
 def test_a_known_score_reads_nothing() -> None:
     base, _ = grown()
     cache = Remembering()
-    first = Scorer(cache).score_network(base, part_of(), 3, 1)
+    first = Scorer(cache).score_network(base, part_of(), 3, LossKind.SOFTMAX_CROSS_ENTROPY)
 
     def unread() -> PartData:
         raise AssertionError("read")
 
-    assert Scorer(cache).score_network(base, DataPart(blob_id(RAW), unread), 3, 1) == first
+    assert (
+        Scorer(cache).score_network(base, DataPart(blob_id(RAW), unread), 3, LossKind.SOFTMAX_CROSS_ENTROPY)
+        == first
+    )
 
 
 def test_keys_name_everything_that_a_score_depends_on() -> None:
     one, two = b"\x01" * 32, b"\x02" * 32
     keys = [
-        score_key(one, two, 3, 1),
-        score_key(two, one, 3, 1),
-        score_key(one, two, 4, 1),
-        score_key(one, two, 3, 2),
+        score_key(one, two, 3, LossKind.SOFTMAX_CROSS_ENTROPY),
+        score_key(two, one, 3, LossKind.SOFTMAX_CROSS_ENTROPY),
+        score_key(one, two, 4, LossKind.SOFTMAX_CROSS_ENTROPY),
+        score_key(one, two, 3, LossKind.SQUARED_ERROR),
         activations_key(one, two),
     ]
     assert len(set(keys)) == len(keys)

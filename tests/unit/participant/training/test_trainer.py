@@ -7,7 +7,7 @@ import pytest
 
 from engram.nn.growth import Policy, append, grown_spec, merge_parameters
 from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
-from engram.nn.loss import Score
+from engram.nn.loss import LossKind, Score
 from engram.nn.network import Parameters, SegmentParameters, forward
 from engram.nn.parameters import prove_bounds
 from engram.nn.spec import NetworkLimits, NetworkSpec
@@ -16,7 +16,7 @@ from engram.participant.training import trainer
 from engram.participant.training.architect import dense_network
 from engram.participant.training.qat import Budget
 
-SOFTMAX = 1
+SOFTMAX = LossKind.SOFTMAX_CROSS_ENTROPY
 Q24 = 2**24
 
 
@@ -100,10 +100,12 @@ def test_every_layer_and_width_of_weights_learns_every_loss(
     rng, old = np.random.default_rng(1), digits.of_classes(range(6))
     own, unseen = old.take(np.arange(300)), old.take(np.arange(400, 700))
     spec, fresh = dense_network(own, (24,), 6, rng, kind=kind, weight_bits=weight_bits)
-    parameters = trainer.train(spec, fresh, own, Budget(steps=250, batch=32), rng, None, loss_kind)
+    parameters = trainer.train(spec, fresh, own, Budget(steps=250, batch=32), rng, None, LossKind(loss_kind))
     prove_bounds(spec, parameters)
     assert {block.weights.dtype for block in parameters} == {np.dtype(f"int{weight_bits}")}
-    before, after = (trainer.evaluate(spec, each, unseen, loss_kind) for each in (fresh, parameters))
+    before, after = (
+        trainer.evaluate(spec, each, unseen, LossKind(loss_kind)) for each in (fresh, parameters)
+    )
     assert after.loss < before.loss / 4
     assert after.correct >= 0.9 * after.rows
 
@@ -114,8 +116,8 @@ def test_squared_error_is_trained_by_its_own_gradient(digits: datasets.Dataset) 
     for trained_for in (1, 2):
         rng = np.random.default_rng(1)
         spec, fresh = dense_network(own, (24,), 6, rng)
-        found = trainer.train(spec, fresh, own, Budget(steps=250, batch=32), rng, None, trained_for)
-        losses.append(trainer.evaluate(spec, found, own, 2).loss)
+        found = trainer.train(spec, fresh, own, Budget(steps=250, batch=32), rng, None, LossKind(trained_for))
+        losses.append(trainer.evaluate(spec, found, own, LossKind.SQUARED_ERROR).loss)
     assert losses[1] < losses[0] / 10
 
 
