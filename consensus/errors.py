@@ -1,7 +1,8 @@
-"""Leaves of the error tree that blocks, headers and ChainSpec files raise. Families: primitives/errors.py.
+"""The errors of blocks, headers, proof bundles and ChainSpec files. Families: primitives/errors.py.
 
-A leaf of `InvalidHeader` or `InvalidExecution` condemns the block id. Of the `InvalidBody` leaves,
-`WrongTransactionsRoot` alone says nothing about the id: other bytes may be the header's true body.
+A leaf of `InvalidHeader`, `InvalidBody` or `InvalidExecution` means that the block with this id can never be
+valid. There is one exception: `WrongTransactionsRoot` says only that the bytes which arrived are not the body
+of this header. The true body may still come from another peer, so the id is not condemned.
 `UpgradeRequired` (`NotReady`), which stops a node at an activation height, is a leaf of the state machine.
 """
 
@@ -19,13 +20,13 @@ from engram.primitives.errors import (
 
 
 class WrongVersion(InvalidHeader):
-    """The header has a version that no rule knows."""
+    """The header has a version that this chain does not use."""
 
     code = "wrong_version"
 
 
 class WrongParent(InvalidHeader):
-    """The header does not name this parent."""
+    """The header names another block as its parent."""
 
     code = "wrong_parent"
 
@@ -37,7 +38,7 @@ class WrongHeight(InvalidHeader):
 
 
 class TimestampTooOld(InvalidHeader):
-    """The timestamp is not above the median of the eleven blocks before."""
+    """The timestamp is not later than the median of the eleven blocks before."""
 
     code = "timestamp_too_old"
 
@@ -61,7 +62,7 @@ class WrongTransactionsRoot(InvalidBody):
 
 
 class BodyTooLarge(InvalidBody):
-    """The transactions have more bytes than a body may hold."""
+    """The transactions together have more bytes than a body may hold."""
 
     code = "body_too_large"
 
@@ -73,12 +74,12 @@ class DuplicateTransaction(InvalidBody):
 
 
 class MalformedTransaction(InvalidBody):
-    """A transaction is refused whatever the state: its form, kind, chain or signature."""
+    """A transaction is wrong whatever the state is: its form, kind, chain or signature."""
 
     code = "malformed_transaction"
 
     def __init__(self, index: int, inner: ChainError) -> None:
-        """`index`: its position, -1 if it is not known; `inner`: the refusal, its code in `got`."""
+        """`index`: its position in the body, -1 if not known; `inner`: the error, whose code is `got`."""
         super().__init__(_refusal(index, inner), got=inner.code)
         self.index = index
         self.inner = inner
@@ -90,7 +91,7 @@ class TransactionNotIncludable(InvalidExecution):
     code = "transaction_not_includable"
 
     def __init__(self, index: int, inner: ChainError) -> None:
-        """`index`: its position in the body; `inner`: the refusal itself, whose code is also in `got`."""
+        """`index`: its position in the body; `inner`: the error, whose code is `got`."""
         super().__init__(_refusal(index, inner), got=inner.code)
         self.index = index
         self.inner = inner
@@ -115,25 +116,25 @@ class ProofDamaged(InvalidProof):
 
 
 class CheckpointNeeded(InvalidProof):
-    """The bundle does not begin at its genesis: name the block that it is to be trusted from."""
+    """The bundle does not begin at its genesis: name a block that you trust as the checkpoint."""
 
     code = "checkpoint_needed"
 
 
 class CheckpointMissing(InvalidProof):
-    """The block to be trusted from does not stand on the proven chain."""
+    """The checkpoint does not stand on the chain that the bundle proves."""
 
     code = "checkpoint_missing"
 
 
 class InsufficientWork(InvalidProof):
-    """Less work stands behind the proof than was asked for."""
+    """The proof carries less work than was asked for."""
 
     code = "insufficient_work"
 
 
 class RecordMismatch(InvalidProof):
-    """A proven record is not the one that the proof needs here."""
+    """A proven record is not the one that belongs in this place of the proof."""
 
     code = "record_mismatch"
 
