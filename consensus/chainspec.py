@@ -184,7 +184,7 @@ def local(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpe
 def _preset(
     name: str, hrp: str, *, block_time_ms: int, difficulty_bits: int, easiest_bits: int, rules: Rules
 ) -> ChainSpec:
-    """A spec with the half-life of aserti3-2d, 288 blocks, and all transaction types in force from genesis."""
+    """A spec with the half-life of aserti3-2d, 288 blocks, and all transaction types from genesis on."""
     return ChainSpec(
         name=name,
         hrp=hrp,

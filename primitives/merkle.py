@@ -31,7 +31,7 @@ class ListProof:
     """Items in the list."""
 
     siblings: Annotated[tuple[Hash, ...], Size(0, 32)]
-    """Hashes beside the path, from the leaf upwards; none from a level where the path's node moves up alone."""
+    """Hashes beside the path, from the leaf upwards; a level where the path's node has no sibling has none."""
 
     def verify(self, root: bytes, leaf: bytes) -> None:
         """Returns only if `leaf`, the item's own bytes, stands at `index` of the list whose root is `root`.
@@ -81,7 +81,7 @@ def _levels(leaves: Sequence[bytes]) -> Iterator[list[bytes]]:
 
 
 def _path(index: int, count: int) -> Iterator[tuple[int, int, bool]]:
-    """(depth, position, is right child) of the nodes on the path that have a sibling, from the leaf upwards."""
+    """(depth, position, is right child) of the path's nodes that have a sibling, from the leaf upwards."""
     depth = 0
     while count > 1:
         if index ^ 1 < count:

@@ -256,7 +256,7 @@ def _leaf_hash(key: bytes, value_hash: bytes) -> bytes:
 
 
 def _descend(reader: NodeReader, root: bytes, key: bytes) -> tuple[bytes | None, tuple[bytes, ...]]:
-    """The leaf at which the path of `key` ends (None: it ends at an empty subtree), and the siblings passed."""
+    """The leaf at which the path of `key` ends (None: an empty subtree), and the siblings that it passes."""
     number = _number(key)
     siblings: list[bytes] = []
     shift, end = _TOP, root

@@ -11,5 +11,5 @@ P: Final = 1
 
 
 def scrypt(header: bytes) -> bytes:
-    """scrypt(header, salt = header, N = 1024, r = 1, p = 1) of RFC 7914, 32 bytes. It takes 128 KiB of memory."""
+    """scrypt(header, salt = header, N = 1024, r = 1, p = 1), 32 bytes (RFC 7914). 128 KiB of memory."""
     return hashlib.scrypt(header, salt=header, n=N, r=R, p=P, dklen=32)
