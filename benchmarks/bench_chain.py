@@ -1,4 +1,4 @@
-"""Importing blocks on LevelDB: an update seen before against cold, a thousand transfers; the state tree."""
+"""Measures importing blocks on LevelDB (an update seen before, a thousand transfers) and the state tree."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from engram.statemachine.transactions.transfer import Transfer
 
 ALICE: Final = key(3)
 HASHES_PER_KEY: Final = 18
-"""A key's leaf and the nodes above it, at 100,000 keys of which a thousand change."""
+"""New nodes for each changed key, the leaf and those above it, if a thousand of 100,000 keys change."""
 
 
 def rows(quick: bool) -> Iterable[Row]:
@@ -47,7 +47,9 @@ def rows(quick: bool) -> Iterable[Row]:
 
 
 def _update_seen_before(validation_parts: int, pairs: int) -> Row:
-    """A block whose update of 784-256-10 the mempool has verified, on 10,000 rows, against the same cold."""
+    """Importing a block with an update of 784-256-10 on 10,000 rows that the mempool has verified already,
+    against importing it with empty caches.
+    """
     spec = easy_spec(OPENER, AUTHOR)
     with _filled(spec, genesis(spec)) as chain:
         reveal = TrainingRound(chain, validation_parts).play()
@@ -71,7 +73,7 @@ def _update_seen_before(validation_parts: int, pairs: int) -> Row:
 
 
 class _TellingCache(VerificationCache):
-    """Says when a first score has come."""
+    """A cache that sets an event when it gets its first score."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,12 +98,14 @@ async def _admit(
             raise RuntimeError(f"the mempool refused the update: {outcome.error}")
         await asyncio.to_thread(cache.filled.wait)
         for service in services:
-            service.cancel()  # a verification that has begun ends first
+            service.cancel()  # it waits for a verification that has begun
 
 
 def _siblings(chain: FilledChain, txs: list[Transaction], pairs: int) -> Iterator[Block]:
-    """Blocks with these transactions for `pairs` pairs and one to warm up: siblings of the head that this
-    makes, so that each import does the same.
+    """Two blocks for each pair, and two to warm up, all with these transactions.
+
+    They are siblings of a first such block, which becomes the head here, so that each import does the same
+    work.
     """
     first, *others = (chain.block(txs, miner=bytes([number]) * 20) for number in range(2 * pairs + 3))
     chain.take(first)
@@ -109,8 +113,9 @@ def _siblings(chain: FilledChain, txs: list[Transaction], pairs: int) -> Iterato
 
 
 def _transfers(accounts: int, transfers: int, pairs: int) -> Row:
-    """A block of transfers from one sender to distinct accounts, imported cold on one verification thread,
-    against the verification of its signatures alone.
+    """Importing a block of transfers to distinct accounts, against verifying its signatures alone.
+
+    One thread verifies, and all caches are empty.
     """
     spec = easy_spec()
     addresses = _addresses(accounts)
@@ -135,7 +140,7 @@ def _verify(txs: list[Transaction]) -> None:
 
 
 def _tree_update(keys: int, changed: int, pairs: int) -> Row:
-    """A batch of changed values in a tree in memory, against as many bare hashes as it needs."""
+    """Changing many values in a tree in memory, against computing as many bare hashes as that needs."""
     names = [tagged_hash(Tag.KEY, address) for address in _addresses(keys)]
     root, nodes = smt.update(_Nodes(), ZERO_HASH, dict.fromkeys(names, bytes(40)))
     reader, chosen = _Nodes(nodes), random.Random(7).sample(names, changed)
@@ -172,7 +177,7 @@ def _addresses(count: int) -> list[Address]:
 
 
 def _populated(spec: ChainSpec, addresses: list[Address]) -> Genesis:
-    """A genesis with more accounts than a spec may list: a coin for each address, many for Alice."""
+    """A genesis with more accounts than a spec may list: one coin for each address, a million for Alice."""
     state = State(_Nodes(), ZERO_HASH)
     for address in addresses:
         state.put(Account(address, COIN))

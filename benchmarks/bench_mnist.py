@@ -1,4 +1,4 @@
-"""What int8 costs on MNIST: a float network against its quantised twin, and against one trained in int8."""
+"""Measures what int8 costs on MNIST: a float network against its rounded copy, and one trained in int8."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH: Final = 128
 EPOCHS: Final = 8
 CROSS_ENTROPY: Final = LossKind.SOFTMAX_CROSS_ENTROPY
 BESIDE: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
-"""Where the files are looked for if ENGRAM_DATA names no folder."""
+"""The folder in which the files are looked for if ENGRAM_DATA names none."""
 ACCURACY, LOSS, TRAINED = "mnist_int8_accuracy_percent", "mnist_int8_loss_nat", "mnist_trained_int8_percent"
 
 Array = npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ def rows(quick: bool) -> Iterable[Row]:
 def _quantised(
     network: _FloatNetwork, train_set: Dataset, test: Dataset, accuracy: float, loss: float
 ) -> Iterable[Row]:
-    """The same weights in int8, on the 10,000 test images."""
+    """The weights of the float network in int8, on the 10,000 test images."""
     own_accuracy, own_loss = _evaluate(*network.quantised(train_set), test)
     difference = abs(own_accuracy - accuracy)
     yield Row(ACCURACY, own_accuracy, accuracy, None, "within 0.1 point", round(difference, 6) <= 0.1)
@@ -57,8 +57,9 @@ def _quantised(
 
 
 def _trained(train_set: Dataset, test: Dataset, steps: int, accuracy: float) -> Row:
-    """A participant's training from scratch on as many images as the float network saw; two trainings differ
-    by a tenth of a point by chance.
+    """Training as a participant does it, from scratch, on as many images as the float network saw.
+
+    Two such trainings differ by about a tenth of a point by chance.
     """
     rng = np.random.default_rng(8)
     spec, start = dense_network(train_set, (HIDDEN,), CLASSES, rng)
@@ -68,7 +69,7 @@ def _trained(train_set: Dataset, test: Dataset, steps: int, accuracy: float) -> 
 
 
 def _evaluate(spec: NetworkSpec, parameters: Parameters, test: Dataset) -> tuple[float, float]:
-    """Percent right and nats a row, as the chain computes them."""
+    """Percentage of right rows, and loss in nats a row, as the chain computes them."""
     score = evaluate(spec, parameters, test, CROSS_ENTROPY)
     return 100 * score.correct / score.rows, score.loss / 2**24 / score.rows
 
@@ -99,14 +100,14 @@ class _FloatNetwork:
                 self._weights[at] -= rate * (first[at] / (1 - 0.9**step) / scale)
 
     def evaluate(self, data: Dataset) -> tuple[float, float]:
-        """Percent right and nats a row."""
+        """Percentage of right rows, and loss in nats a row."""
         logits, labels = self._logits(_pixels(data)), data.labels.astype(np.int64)
         logits -= logits.max(axis=1, keepdims=True)
         losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(data.rows), labels]
         return 100 * float((logits.argmax(axis=1) == labels).mean()), float(losses.mean())
 
     def quantised(self, sample: Dataset) -> tuple[NetworkSpec, Parameters]:
-        """The nearest int8 network whose 8-bit activations hold every activation of the sample."""
+        """The nearest int8 network whose 8-bit activations can hold every activation on the sample."""
         w1, b1, w2, b2 = (weights.astype(np.float64) for weights in self._weights)
         hidden_scale = 127 / np.abs(w1).max()
         top = self._hidden(_pixels(sample)).max()

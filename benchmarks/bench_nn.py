@@ -1,4 +1,4 @@
-"""Verification of networks: speed against float32 and int64, exactness of the loss, cost of a growth."""
+"""Measures the verification of networks: speed against float32 and int64, exactness, cost of a growth."""
 
 from collections.abc import Iterable
 from decimal import Decimal, getcontext
@@ -26,7 +26,7 @@ def rows(quick: bool) -> Iterable[Row]:
 
 
 def _verification(rows: int, pairs: int) -> Iterable[Row]:
-    """A claimed loss recomputed, against the same network in plain float32 numpy, and in int64 `@`."""
+    """Recomputing a claimed loss, against the same network in plain float32 numpy, and with `@` on int64."""
     rng = np.random.default_rng(1)
     features, labels = images(rng, rows), rng.integers(0, CLASSES, rows).astype(np.uint16)
     spec = dense(HIDDEN)
@@ -60,7 +60,7 @@ def _verification(rows: int, pairs: int) -> Iterable[Row]:
 
 
 def _exactness(samples: int) -> Iterable[Row]:
-    """The loss against 50 digits on the same logits, and the two engines against each other."""
+    """The loss against one with 50 digits on the same logits, and the two engines against each other."""
     rng = np.random.default_rng(2)
     spec = dense(64, output_shift=-3)
     parameters = random_parameters(rng, spec)
@@ -79,7 +79,9 @@ def _exactness(samples: int) -> Iterable[Row]:
 
 
 def _growth(rows: int, pairs: int) -> Row:
-    """+100 neurons and two classes on a 2,000-neuron model, activations warm, against the whole network."""
+    """Scoring a growth by 100 neurons and two classes on a model of 2,000 neurons whose activations are
+    remembered, against a pass through the whole network.
+    """
     rng = np.random.default_rng(3)
     neurons, new, old_classes = 2_000, 100, CLASSES - 2
     hidden = DenseRelu(1, 0, INPUTS, neurons, 9, 8, 8)

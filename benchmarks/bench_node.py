@@ -1,4 +1,4 @@
-"""The program as its user meets it, in real processes: the help, a node's start, its memory at rest."""
+"""Measures the program in real processes: the time for its help, a node's start, and its memory at rest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.measure import Pairs, Row, interleaved, interleaved_seconds
 ENGRAM: Final = Path(sys.executable).with_name("engram")
 CLICK: Final = "import click"
 LIBRARIES: Final = "import numpy, aiohttp"
-"""Most of what a node has to load; how long that takes says how fast the machine is."""
+"""Most of what a node has to load. The time for this alone says how fast the machine is."""
 IDLE_S: Final = 3.0
 STOP_S: Final = 30.0
 
@@ -44,8 +44,9 @@ def _help(pairs: int) -> Pairs:
 
 
 def _start(pairs: int) -> Pairs:
-    """`engram run --dev` in an empty folder until its first answer, against a Python that imports numpy and
-    aiohttp.
+    """The time from starting `engram run --dev` in an empty folder to its first answer.
+
+    It is compared with a Python that imports numpy and aiohttp.
     """
 
     def start_s() -> float:
@@ -75,7 +76,7 @@ def _idle_memory(idle_s: float) -> Row:
 
 @contextmanager
 def _dev_node() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A node of `engram run --dev` on a new folder, and the URL where it answers; Ctrl-C stops it."""
+    """Runs `engram run --dev` in a new folder; gives the process and its URL, and stops it by Ctrl-C."""
     with tempfile.TemporaryDirectory(prefix="engram-bench-") as folder:
         command = [str(ENGRAM), "run", "--dev", "--json", "--data-dir", folder]
         with (

@@ -1,4 +1,4 @@
-"""A chain on LevelDB that a benchmark fills: blocks from the real builder for the real importer. No node."""
+"""A chain on LevelDB for benchmarks: the real builder makes blocks, the real importer judges them."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from engram.statemachine.transaction import Transaction, TxPayload, sign
 COIN: Final = 10**8
 GENESIS_MS: Final = 1_700_000_000_000
 LATE_MS: Final = GENESIS_MS + 10**9
-"""A clock after every block that is made here."""
+"""The time at which blocks are judged, later than the timestamps of all of them."""
 EASY: Final = (1 << 255).to_bytes(32, "big")
-"""A target that every other digest meets: what is measured is judging blocks, not finding them."""
+"""A target that one digest in two meets, because judging blocks is measured, not finding them."""
 
 
 def key(number: int) -> PrivateKey:
-    """The same key for the same number, in every run."""
+    """The key with this number, the same in every run."""
     return PrivateKey.from_seed(number.to_bytes(32, "big"))
 
 
@@ -48,10 +48,10 @@ def easy_spec(*owners: PrivateKey) -> ChainSpec:
 
 
 class FilledChain:
-    """One store and its head. What it imports, it imports as a node with empty caches would."""
+    """A store and its head. It imports blocks like a node whose caches are empty."""
 
     def __init__(self, directory: Path, spec: ChainSpec, first: Genesis) -> None:
-        """`first` is what the store is made of: the spec's own genesis, or a richer one."""
+        """`first` is the genesis of the store: the spec's own, or one with more accounts."""
         self.spec: Final = spec
         self.store: Final = open_store(directory, spec_id(spec), first.id)
         self._verifiers: list[SignatureVerifier] = []
@@ -66,9 +66,9 @@ class FilledChain:
     def importer(
         self, cache: VerificationCache | None = None, verifier: SignatureVerifier | None = None
     ) -> Importer:
-        """A judge of blocks that remembers what these have seen and has read nothing of the store before.
+        """An importer that knows only the scores and signatures given to it, and has read nothing yet.
 
-        Without a verifier it checks signatures on one thread.
+        Without a verifier, it checks signatures on one thread.
         """
         if verifier is None:
             verifier = SignatureVerifier(threads=1)
@@ -81,18 +81,18 @@ class FilledChain:
         return State(self.store, self.head.state_root)
 
     def block_id(self, height: int) -> Hash:
-        """Id of the best chain's block at a height that it has."""
+        """Id of the block of the best chain at a height, which must not be above the head."""
         found = self.store.canonical_id(height)
         assert found is not None, "the head is higher"
         return found
 
     def pay(self, sender: PrivateKey, payload: TxPayload, after: int = 0) -> Transaction:
-        """A transaction for the next block at its least fee, `after` others of this sender."""
+        """A transaction for the next block, with the least fee, after `after` others of the same sender."""
         state, parent = self.state, self.head.header
         ctx = block_context(self.spec, parent, NOBODY, self.store, Scorer())
         nonce = state.account(sender.address).nonce + after
         fee = 0
-        while True:  # a larger fee is a longer number
+        while True:  # a larger fee may take more bytes, which cost a larger fee
             tx = sign(sender, chain_id(self.spec), nonce, fee, payload)
             if (least := minimum_fee(state, ctx, tx, payload)) <= fee:
                 return tx
@@ -101,7 +101,7 @@ class FilledChain:
     def block(
         self, txs: Sequence[Transaction], parent: BlockRef | None = None, miner: Address = NOBODY
     ) -> Block:
-        """A block with all of these transactions on the head or on `parent`, mined."""
+        """A mined block with all of these transactions, on the head or on `parent`."""
         parent = parent or self.head
         grandparent = self.store.parent_of(parent).header if parent.height else None
         template = assemble(
@@ -124,7 +124,7 @@ class FilledChain:
         )
 
     def take(self, block: Block, importer: Importer | None = None) -> BlockRef:
-        """Imports a block; the head stays where the block is a sibling of it."""
+        """Imports a block; if it is a sibling of the head, the head stays."""
         imported = (importer or self._importer).import_block(block, self.head, LATE_MS)
         if imported.answer.outcome not in (ImportStatus.EXTENDED, ImportStatus.SIDE):
             raise RuntimeError(f"the block was not taken: {imported.answer}")

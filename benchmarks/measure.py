@@ -1,4 +1,4 @@
-"""What a benchmark returns and how two programs are timed against each other."""
+"""The rows that benchmarks return, and the timing of two programs against each other."""
 
 import gc
 import math
@@ -11,21 +11,22 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. The unit stands in the name: `tree_update_us_per_key`."""
+    """One line of the table. Its name contains the unit, as in `tree_update_us_per_key`."""
 
     name: str
     value: float | None
-    """What was measured; the median where it was measured more than once. None where it was skipped."""
+    """What was measured; the median if it was measured more than once, None if it was skipped."""
     baseline: float | None
-    """What it is compared with, measured in the same run and unit; where the target is absolute, what tells
-    how fast the machine is. None where there is no such thing.
+    """What the value is compared with, measured in the same run and unit; None if there is nothing.
+
+    If the target is absolute, the baseline tells how fast the machine is.
     """
     ratio: float | None
-    """value / baseline, or baseline / value where more is better; the target says which side is good."""
+    """value / baseline, or baseline / value; the target says whether more or less is better."""
     target: str
-    """The bound in words a reader can check: `ratio >= 0.90`, `<= 40 us`. Why, if the row was skipped."""
+    """The bound in words, such as `ratio >= 0.90` or `<= 40 us`; the reason if the row was skipped."""
     ok: bool | None
-    """Whether the bound holds; None where nothing was measured."""
+    """Whether the bound holds; None if nothing was measured."""
 
 
 def skipped(name: str, why: str) -> Row:
@@ -35,7 +36,7 @@ def skipped(name: str, why: str) -> Row:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Seconds of interleaved runs of two programs, in the order they ran."""
+    """Seconds of two programs that ran in turn, in the order in which they ran."""
 
     candidate_s: tuple[float, ...]
     baseline_s: tuple[float, ...]
@@ -55,7 +56,7 @@ class Pairs:
 
 
 def seconds(program: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call, garbage collection kept out of it."""
+    """Wall-clock seconds of one call, without garbage collection."""
     was_enabled = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -69,12 +70,12 @@ def seconds(program: Callable[[], object]) -> float:
 
 
 def interleaved(candidate: Callable[[], object], baseline: Callable[[], object], pairs: int) -> Pairs:
-    """Time two programs in turn, so that a slowing machine slows both; an unmeasured pair warms up."""
+    """Times two programs in turn, so that a slow machine slows both. The first pair is a warm-up."""
     return interleaved_seconds(lambda: seconds(candidate), lambda: seconds(baseline), pairs)
 
 
 def interleaved_seconds(candidate: Callable[[], float], baseline: Callable[[], float], pairs: int) -> Pairs:
-    """As `interleaved`, of programs that time themselves."""
+    """As `interleaved`, for programs that return their own time in seconds."""
     _pair(candidate, baseline, swap=False)
     runs = [_pair(candidate, baseline, swap=bool(index % 2)) for index in range(pairs)]
     return Pairs(tuple(c for c, _ in runs), tuple(b for _, b in runs))
@@ -88,7 +89,7 @@ def _pair(candidate: Callable[[], float], baseline: Callable[[], float], swap: b
 
 
 def significant(value: float | None, digits: int = 4) -> str:
-    """A number as a table shows it: that many significant digits, a dash for none."""
+    """A number as the table shows it, with `digits` significant digits; a dash for None."""
     if value is None:
         return "-"
     if value == 0 or not math.isfinite(value):
@@ -102,7 +103,7 @@ _VERDICTS: Final = {True: "yes", False: "NO", None: "skipped"}
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """The row as the table shows it."""
+    """The cells of a row as the table shows them."""
     numbers = significant(row.value), significant(row.baseline), significant(row.ratio, 3)
     return row.name, *numbers, row.target, _VERDICTS[row.ok]
 

@@ -1,8 +1,9 @@
 """Measures Engram against its targets and prints one table.
 
-Absolute targets (seconds, megabytes, microseconds) have a baseline too, which says how fast the machine is.
-A row that needs what is not here, MNIST, says "skipped" and is no miss. The rows are written to
-build/bench.json: {name, value, baseline, ratio, target, ok}.
+Most rows compare a value with a baseline of the same run. If a target is absolute (seconds, megabytes,
+microseconds), the baseline says how fast this machine is. Rows that need MNIST are skipped without it, which
+does not count as a miss. The rows are written to build/bench.json: {name, value, baseline, ratio, target,
+ok}.
 
 Absolute times need an idle machine, so the load at the start is written too, and told with what missed.
 
@@ -37,12 +38,12 @@ EXAMPLES = """examples:
 
 
 def benchmark_names() -> list[str]:
-    """What `--only` accepts: `bench_chain.py` is called `chain`. It offers `rows(quick) -> Iterable[Row]`."""
+    """What `--only` accepts: `chain` for `bench_chain.py`. Each file has `rows(quick) -> Iterable[Row]`."""
     return sorted(path.stem.removeprefix("bench_") for path in FOLDER.glob("bench_*.py"))
 
 
 def measure(names: Sequence[str], quick: bool) -> tuple[list[Row], list[str]]:
-    """The rows of the named benchmarks and the names of those that raised; one that raises stops no other."""
+    """The rows of the named benchmarks, and the names of those that raised. The others run all the same."""
     rows: list[Row] = []
     broken: list[str] = []
     for name in names:
@@ -55,7 +56,7 @@ def measure(names: Sequence[str], quick: bool) -> tuple[list[Row], list[str]]:
 
 
 def _told(benchmark: str, rows: Iterable[Row]) -> Iterator[Row]:
-    """The same rows, each reported on standard error when it comes."""
+    """The same rows; each is printed to standard error as soon as it is there."""
     began_s = time.monotonic()
     for row in rows:
         name, value, baseline, ratio, target, ok = cells(row)
@@ -66,7 +67,7 @@ def _told(benchmark: str, rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def report(rows: Sequence[Row], quick: bool, load: float) -> dict[str, Any]:
-    """The rows with what is needed to read them later: the machine and the versions."""
+    """The rows, together with facts about the machine and Python that explain them later."""
     return {
         "rows": [asdict(row) for row in rows],
         "quick": quick,
@@ -78,7 +79,7 @@ def report(rows: Sequence[Row], quick: bool, load: float) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs what the arguments ask for; the exit status."""
+    """Runs what the arguments ask for; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.run",
         description=__doc__,
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE", help=output)
     options = parser.parse_args(arguments)
 
-    # A node verifies on one thread; numpy reads these when a benchmark first imports it.
+    # A node verifies on one thread. numpy reads these variables when a benchmark first imports it.
     os.environ.update(dict.fromkeys(BLAS_THREADS, "1"))
     load = os.getloadavg()[0]
     rows, broken = measure(options.only or benchmark_names(), options.quick)

@@ -17,7 +17,7 @@ Features = npt.NDArray[np.uint8]
 
 
 def dense(hidden: int, *, hidden_shift: int = 9, output_shift: int = 0) -> NetworkSpec:
-    """784-`hidden`-10 in int8."""
+    """A network with 784 inputs, one layer of `hidden` neurons and 10 classes, in int8."""
     return NetworkSpec(
         INPUTS,
         CLASSES,
@@ -28,13 +28,13 @@ def dense(hidden: int, *, hidden_shift: int = 9, output_shift: int = 0) -> Netwo
 
 
 def images(rng: np.random.Generator, rows: int) -> Features:
-    """Pixels as sparse as MNIST's: four of five are 0."""
+    """Random pixels, as sparse as MNIST's: four out of five are 0."""
     inked = rng.random((rows, INPUTS)) < 0.2
     return rng.integers(1, 256, (rows, INPUTS), dtype=np.uint8) * inked.astype(np.uint8)
 
 
 def random_parameters(rng: np.random.Generator, spec: NetworkSpec) -> Parameters:
-    """Weights and biases of a usual size."""
+    """Random weights and biases of a usual size."""
     return tuple(
         SegmentParameters(
             rng.integers(-30, 31, (segment.hi - segment.lo, segment.width)).astype(np.int8),
@@ -45,7 +45,7 @@ def random_parameters(rng: np.random.Generator, spec: NetworkSpec) -> Parameters
 
 
 def zero_parameters(spec: NetworkSpec) -> Parameters:
-    """A network that knows nothing: every logit is 0."""
+    """Parameters that are all 0, so every logit is 0."""
     segments = (*spec.hidden, *spec.outputs)
     shapes = [(segment.hi - segment.lo, segment.width) for segment in segments]
     return tuple(SegmentParameters(np.zeros(s, np.int8), np.zeros(s[1], np.int32)) for s in shapes)

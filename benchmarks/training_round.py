@@ -38,13 +38,13 @@ OPENER: Final = key(1)
 AUTHOR: Final = key(2)
 CROSS_ENTROPY: Final = LossKind.SOFTMAX_CROSS_ENTROPY
 PART_ROWS: Final = 625
-"""The part, inline in its reveal, stays below the limit of a transaction."""
+"""Few enough rows that a part fits into the transaction that reveals it."""
 _PARTS_PER_BLOCK: Final = 6
 _BOND: Final = 10 * COIN
 
 
 class TrainingRound:
-    """Labels come from a teacher network; the founder knows nothing, the author reveals the teacher."""
+    """A round with labels from a teacher network. The model is all zeros; the update is the teacher."""
 
     def __init__(self, chain: FilledChain, validation_parts: int) -> None:
         self.chain: Final = chain
@@ -70,7 +70,7 @@ class TrainingRound:
         return self.chain.state.get(Round, self._id)
 
     def play(self) -> Transaction:
-        """Opens the round, reveals its parts, commits; the reveal of the update, for the next block."""
+        """Opens the round, reveals its parts and commits; returns the reveal for the next block."""
         self._open()
         self._reveal_parts()
         return self._commit()
@@ -143,6 +143,6 @@ class TrainingRound:
         return self.chain.pay(AUTHOR, RevealUpdate(*shown, 0, train))
 
     def _send(self, sender: PrivateKey, *payloads: TxPayload) -> tuple[Receipt, ...]:
-        """One block with these transactions of one sender."""
+        """Adds one block with these transactions of one sender."""
         chain = self.chain
         return chain.extend(*(chain.pay(sender, payload, after) for after, payload in enumerate(payloads)))

@@ -17,16 +17,16 @@ from engram.statemachine.transaction import Transaction
 HEADER_VERSION: Final = 1
 NONCE_BYTES: Final = 8
 MAX_TRANSACTIONS: Final = 2**20
-"""More than fit the largest body; what a block really holds is bounded by its bytes."""
+"""The bound that the codec needs. No body comes near it: the bytes of a body are limited long before."""
 
 
 @dataclass(frozen=True)
 class BlockHeader:
-    """What proof of work is done over: it commits to the past, the body and the state after it."""
+    """What proof of work is done over. It commits to the blocks before, the body and the state afterwards."""
 
     version: U16
     height: U64
-    """Blocks between it and genesis, which has height 0."""
+    """One more than the parent's; genesis has height 0."""
     parent: Hash
     """Id of the block before; of genesis, the id of the ChainSpec."""
     timestamp_ms: U64
@@ -34,13 +34,13 @@ class BlockHeader:
     target: U32
     """Compact bits of the largest digest allowed."""
     miner: Address
-    """Who is credited with subsidy and fees."""
+    """Address to which the subsidy and the fees are credited."""
     transactions_root: Hash
     receipts_root: Hash
     state_root: Hash
     """Root of the state after the block."""
     nonce: Annotated[bytes, Size(NONCE_BYTES, NONCE_BYTES)]
-    """The miner's free choice; the last bytes of the encoding, so that a search varies a suffix only."""
+    """The miner chooses it freely. It comes last, so that a search varies only the end of the encoding."""
 
     @cached_property
     def id(self) -> Hash:

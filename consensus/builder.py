@@ -27,15 +27,15 @@ from engram.statemachine.transition import BlockExecution, TransitionResult
 
 @dataclass(frozen=True)
 class Template:
-    """A block that lacks its proof of work only."""
+    """A block that lacks nothing but its proof of work."""
 
     header: BlockHeader
     """Its nonce is zero: a search replaces the last bytes of the encoding, see `pow_prefix`."""
     transactions: tuple[Transaction, ...]
     result: TransitionResult
-    """What executing it gave; the header commits to it."""
+    """What executing the block gave; the header commits to it."""
     skipped: Mapping[Hash, str]
-    """Txid -> code of every candidate that this block cannot hold; another block may."""
+    """Txid -> error code of every candidate that this block cannot hold; another block may hold it."""
 
     def seal(self, nonce: bytes) -> Block:
         """The block with this nonce of 8 bytes; valid if its digest meets the target."""
@@ -55,13 +55,13 @@ def assemble(
     scorer: Scorer,
     verified: frozenset[Hash] = frozenset(),
 ) -> Template:
-    """The block after `parent` that holds the candidates which can be included, each tried once, in order.
+    """The block after `parent` with every candidate that can be included; each is tried once, in order.
 
     `timestamp_ms` must exceed the median time, `bits` is `next_bits`, `reader` holds the nodes under the
-    parent's state root, `verified` are ids of candidates whose signatures are known to be good. The same
+    parent's state root, and `verified` are ids of candidates whose signatures are known to be good. The same
     arguments give the same template, and `validate_execution` accepts it.
 
-    Raises `UpgradeRequired` where this software lacks a type in force.
+    Raises `UpgradeRequired` if this software lacks a transaction type that is in force at this height.
     """
     ctx = block_context(spec, parent, miner, blobs, scorer)
     execution = BlockExecution(State(reader, parent.state_root), ctx)

@@ -1,7 +1,7 @@
 """Every constant of a chain, its id, its file form, and the three chains that ship. Data only.
 
-The id commits to every field but `upgrades`: a transaction type can be added to a running chain, at a height
-that its operators agree on, without making another chain of it.
+The spec id covers every field but `upgrades`. So the operators of a running chain can add a transaction type
+at a height that they agree on, and the chain keeps its id.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Upgrade:
 
 @dataclass(frozen=True)
 class ChainSpec:
-    """What makes a chain this chain: two nodes with one spec id agree on every rule."""
+    """Everything that defines a chain: two nodes with the same spec agree on every rule."""
 
     name: Annotated[str, Size(1, 32)]
     hrp: Annotated[str, Size(1, 16)]
@@ -59,17 +59,17 @@ class ChainSpec:
     pow: Annotated[str, Size(1, 32)]
     """Proof-of-work function: a name in `POW`."""
     genesis_time_ms: U64
-    """Timestamp of genesis, milliseconds since 1970: every block is later."""
+    """Timestamp of genesis, milliseconds since 1970; every other block is later."""
     block_time_ms: U32
-    """Mean time between blocks that the difficulty aims at."""
+    """The mean time between blocks that the difficulty rule aims at."""
     half_life_ms: U64
-    """A block that took this much longer than `block_time_ms` doubles the next target."""
+    """If a block took this much longer than `block_time_ms`, the next target is twice as large."""
     genesis_target: Hash
     """Target of the first two blocks, big-endian."""
     max_target: Hash
     """The easiest target ever allowed, big-endian."""
     future_limit_ms: U32
-    """How far ahead of a node's clock a timestamp may be."""
+    """How far ahead of a node's clock a block's timestamp may be."""
     allocations: Annotated[tuple[Allocation, ...], Size(0, 4096)]
     """Coins at genesis, addresses strictly ascending."""
     rules: Rules
@@ -79,22 +79,25 @@ class ChainSpec:
 
 
 def spec_id(spec: ChainSpec) -> bytes:
-    """32 bytes that name the chain: the tagged hash of every field, with no upgrades."""
+    """The 32 bytes that name the chain: the tagged hash of the spec with an empty list of upgrades."""
     return hash_object(Tag.SPEC, replace(spec, upgrades=()))
 
 
 def chain_id(spec: ChainSpec) -> int:
-    """The number that transactions sign over: the first 8 bytes of the spec id, big-endian."""
+    """The number by which a transaction names its chain: the first 8 bytes of the spec id, big-endian."""
     return int.from_bytes(spec_id(spec)[:8], "big")
 
 
 def active_types(spec: ChainSpec) -> tuple[tuple[int, int], ...]:
-    """(kind, first height) of every transaction type in force, as the state machine's context takes it."""
+    """(kind, first height) of every transaction type of the chain, in the form of `BlockContext.active`."""
     return tuple((upgrade.kind, upgrade.height) for upgrade in spec.upgrades)
 
 
 def check_spec(spec: ChainSpec) -> None:
-    """Refuses a spec that could not run. Raises `BadSpec`, `BadRules`, `CodecError`, naming the field."""
+    """Refuses a spec under which no chain could run. The message of the error names the field.
+
+    Raises `BadSpec`, `BadRules`, `CodecError`.
+    """
     validate(spec)
     _check_hrp(spec.hrp)
     if spec.pow not in POW:
@@ -126,9 +129,9 @@ def dump_spec(spec: ChainSpec) -> str:
 
 
 def load_spec(text: str) -> ChainSpec:
-    """The spec that `dump_spec` turns into this JSON, whitespace and order of keys aside.
+    """The spec that `dump_spec` would write as this JSON; whitespace and the order of keys do not matter.
 
-    Raises `BadSpec` or `BadRules`, naming the field that is unknown, missing, repeated or out of range.
+    Raises `BadSpec` or `BadRules`, whose message names the field that is unknown, missing, repeated or wrong.
     """
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
@@ -161,9 +164,9 @@ def test() -> ChainSpec:
 def local(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpec:
     """A chain for one machine: half-second blocks and short windows, so that a round takes half a minute.
 
-    The difficulty starts at 256 digests a block, 512 a second, and holds the pace for miners with 128 a
-    second or more between them. `allocations` may come in any order.
-    Raises `BadSpec` for an address that stands twice or an amount of 0.
+    The difficulty starts at 256 digests a block, that is 512 a second. It keeps the pace as long as all
+    miners together make 128 digests a second or more. `allocations` may come in any order. Raises `BadSpec`
+    for an address that stands twice or an amount of 0.
     """
     rules = Rules(draw_blocks=3, min_gap_blocks=2, min_window_blocks=3, maturity_blocks=5)
     preset = _preset("local", "leng", block_time_ms=500, difficulty_bits=8, easiest_bits=6, rules=rules)
@@ -181,7 +184,7 @@ def local(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpe
 def _preset(
     name: str, hrp: str, *, block_time_ms: int, difficulty_bits: int, easiest_bits: int, rules: Rules
 ) -> ChainSpec:
-    """A spec with aserti3-2d's half-life of 288 blocks and every transaction type in force from genesis."""
+    """A spec with the half-life of aserti3-2d, 288 blocks, and all transaction types from genesis on."""
     return ChainSpec(
         name=name,
         hrp=hrp,
@@ -199,7 +202,7 @@ def _preset(
 
 
 def _target(bits: int) -> bytes:
-    """The target that one digest in 2^bits meets."""
+    """The target that one digest out of 2^bits meets on average."""
     return (1 << (256 - bits)).to_bytes(32, "big")
 
 
@@ -220,7 +223,7 @@ def _check_ascending(name: str, keys: Sequence[_Key]) -> None:
 
 
 def _check_keys(schema: Schema, value: object, where: str) -> None:
-    """Names the first unknown or missing key, the outermost first; types are the codec's business."""
+    """Raises `BadSpec` for the first unknown or missing key, outer objects first. The codec checks types."""
     if isinstance(schema, ListSchema) and isinstance(value, list):
         for index, item in enumerate(value):
             _check_keys(schema.item, item, f"{where}[{index}]")

@@ -1,4 +1,4 @@
-"""Targets in 32 bits: Bitcoin's compact form, with one encoding of each target; and the work of a target."""
+"""Targets in 32 bits, by Bitcoin's compact form but with only one encoding of each target; and their work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def bits_to_target(bits: int) -> int:
 
 
 def target_to_bits(target: int) -> int:
-    """The compact bits of a target from 1 to 2^256 - 1: its first 16 to 23 bits, the rest cut off."""
+    """The compact bits of a target from 1 to 2^256 - 1. They keep its first 16 to 23 bits and no more."""
     size = (target.bit_length() + 7) >> 3
     mantissa = shift(target, 8 * (3 - size))
     if mantissa & 0x800000:  # the bit that Bitcoin's format uses as a sign
@@ -29,7 +29,7 @@ def target_to_bits(target: int) -> int:
 
 
 def work_of(target: int) -> int:
-    """Digests one expects to try until one meets the target: 2^256 / (target + 1), rounded down."""
+    """The number of digests to be tried, on average, until one meets the target: ⌊2^256 / (target + 1)⌋."""
     return (1 << 256) // (target + 1)
 
 

@@ -1,4 +1,4 @@
-"""How a block appears to its transactions: the state machine's context, made from spec and parent header."""
+"""What transactions may know of their block: the state machine's context, from a spec and a parent header."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def block_context(
     blobs: BlobReader,
     scorer: Scorer,
 ) -> BlockContext:
-    """The context of the block after `parent`; a mempool asks for the one that the next block might have."""
+    """The context of the block after `parent`. The mempool uses it for a block that nobody has made yet."""
     return BlockContext(
         rules=spec.rules,
         chain_id=chain_id(spec),
@@ -31,7 +31,7 @@ def block_context(
 
 
 def body_context(spec: ChainSpec, height: int) -> BlockContext:
-    """A context for checks that need no state: rules, chain id and height are right, the rest is empty."""
+    """A context for checks without state: rules, chain id, height and types are right, the rest is empty."""
     return BlockContext(
         rules=spec.rules,
         chain_id=chain_id(spec),
@@ -45,7 +45,7 @@ def body_context(spec: ChainSpec, height: int) -> BlockContext:
 
 
 class _NoBlobs:
-    """The blobs of a chain without transactions."""
+    """A reader that holds no blob."""
 
     def get_blob(self, blob_id: Hash) -> bytes:
         raise MissingBlob(expected=blob_id)

@@ -1,9 +1,13 @@
 """The target of the next block: the ASERT formula, and how a chain uses it. Integers only.
 
 The formula is aserti3-2d of Bitcoin Cash ("ASERT Difficulty Adjustment Algorithm", version 0.6.3), in
-milliseconds. There the anchor is one fixed block, so that a chain which stood still for an hour makes up for
-the lost blocks as fast as its easiest target lets it. Here the anchor of each block is its parent: as long as
-targets stay below `max_target` the steps add up to the same, and what a pause cost beyond that is forgotten.
+milliseconds. It says how much a target must change when blocks came too fast or too slowly since an anchor.
+
+Bitcoin Cash uses one fixed block as the anchor of all others. A chain that stood still for an hour is then an
+hour behind for good, and makes up for the lost blocks at its easiest target, one right after the other. Here
+the anchor of each block is its parent. While targets stay below `max_target`, the steps from parent to parent
+multiply to what a fixed anchor would give. Once a pause has driven the target up to `max_target`, the rest of
+the pause is forgotten, and the chain soon finds its pace again.
 """
 
 from __future__ import annotations
@@ -19,16 +23,17 @@ _RADIX: Final = 1 << _RADIX_BITS
 _CUBIC: Final = (195_766_423_245_049, 971_821_376, 5_127)
 """(2^(x / 2^16) - 1) · 2^16 for x below 2^16, as a polynomial in x with coefficients in units of 2^-48."""
 _MAX_SHIFT: Final = 512
-"""A target moved further than this left its 256 bits long before."""
+"""Shifts are cut to this many bits; a target shifted so far has left the range of 256 bits anyway."""
 
 
 def asert(
     anchor_target: int, time_delta: int, height_delta: int, *, spacing: int, half_life: int, max_target: int
 ) -> int:
-    """anchor_target · 2^((time_delta - spacing · (height_delta + 1)) / half_life), from 1 to `max_target`.
+    """anchor_target · 2^((time_delta - spacing · (height_delta + 1)) / half_life), within 1 and `max_target`.
 
-    `time_delta` runs from the anchor's parent to the last block, `height_delta` from the anchor to the last
-    block; the result is the target of the block after it. Times, spacing and half-life share one unit.
+    The result is the target of the block after the last one. `time_delta` is the time from the anchor's
+    parent to the last block, `height_delta` the number of blocks from the anchor to the last block. Times,
+    spacing and half-life share one unit.
     """
     exponent = _divide((time_delta - spacing * (height_delta + 1)) << _RADIX_BITS, half_life)
     whole, fraction = exponent >> _RADIX_BITS, exponent & (_RADIX - 1)
@@ -44,8 +49,9 @@ def asert(
 def next_bits(spec: ChainSpec, parent: BlockHeader, grandparent: BlockHeader | None) -> int:
     """Compact bits of the block after `parent`: ASERT with the parent as anchor.
 
-    Genesis was not mined, so no interval begins with it: the blocks at heights 1 and 2 have the genesis
-    target. `grandparent` is read from parent height 2 on.
+    Genesis was not mined, so the time between it and block 1 measures nothing; the blocks at heights 1 and 2
+    therefore have the genesis target. `grandparent`, the block before `parent`, is read from parent height 2
+    on.
     """
     if parent.height < 2:
         return target_to_bits(int.from_bytes(spec.genesis_target, "big"))
@@ -62,6 +68,6 @@ def next_bits(spec: ChainSpec, parent: BlockHeader, grandparent: BlockHeader | N
 
 
 def _divide(numerator: int, denominator: int) -> int:
-    """Quotient rounded towards zero, as in C, where the published vectors were made."""
+    """The quotient rounded towards zero, as in the C code that made the published test vectors."""
     quotient = abs(numerator) // denominator
     return quotient if numerator >= 0 else -quotient

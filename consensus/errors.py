@@ -1,7 +1,8 @@
-"""Leaves of the error tree that blocks, headers and ChainSpec files raise. Families: primitives/errors.py.
+"""The errors of blocks, headers, proof bundles and ChainSpec files. Families: primitives/errors.py.
 
-A leaf of `InvalidHeader` or `InvalidExecution` condemns the block id. Of the `InvalidBody` leaves,
-`WrongTransactionsRoot` alone says nothing about the id: other bytes may be the header's true body.
+A leaf of `InvalidHeader`, `InvalidBody` or `InvalidExecution` means that the block with this id can never be
+valid. There is one exception: `WrongTransactionsRoot` says only that the bytes which arrived are not the body
+of this header. The true body may still come from another peer, so the id is not condemned.
 `UpgradeRequired` (`NotReady`), which stops a node at an activation height, is a leaf of the state machine.
 """
 
@@ -19,11 +20,11 @@ from engram.primitives.errors import (
 
 
 class WrongVersion(InvalidHeader):
-    """The header has a version that no rule knows."""
+    """The header has a version that this chain does not use."""
 
 
 class WrongParent(InvalidHeader):
-    """The header does not name this parent."""
+    """The header names another block as its parent."""
 
 
 class WrongHeight(InvalidHeader):
@@ -31,7 +32,7 @@ class WrongHeight(InvalidHeader):
 
 
 class TimestampTooOld(InvalidHeader):
-    """The timestamp is not above the median of the eleven blocks before."""
+    """The timestamp is not later than the median of the eleven blocks before."""
 
 
 class BadTarget(InvalidHeader):
@@ -47,7 +48,7 @@ class WrongTransactionsRoot(InvalidBody):
 
 
 class BodyTooLarge(InvalidBody):
-    """The transactions have more bytes than a body may hold."""
+    """The transactions together have more bytes than a body may hold."""
 
 
 class DuplicateTransaction(InvalidBody):
@@ -55,10 +56,10 @@ class DuplicateTransaction(InvalidBody):
 
 
 class MalformedTransaction(InvalidBody):
-    """A transaction is refused whatever the state: its form, kind, chain or signature."""
+    """A transaction is wrong whatever the state is: its form, kind, chain or signature."""
 
     def __init__(self, index: int, inner: ChainError) -> None:
-        """`index`: its position, -1 if it is not known; `inner`: the refusal, its code in `got`."""
+        """`index`: its position in the body, -1 if not known; `inner`: the error, whose code is `got`."""
         super().__init__(_refusal(index, inner), got=inner.code)
         self.index = index
         self.inner = inner
@@ -68,7 +69,7 @@ class TransactionNotIncludable(InvalidExecution):
     """A transaction cannot be applied to the state at its place in the block."""
 
     def __init__(self, index: int, inner: ChainError) -> None:
-        """`index`: its position in the body; `inner`: the refusal itself, whose code is also in `got`."""
+        """`index`: its position in the body; `inner`: the error, whose code is `got`."""
         super().__init__(_refusal(index, inner), got=inner.code)
         self.index = index
         self.inner = inner
@@ -87,19 +88,19 @@ class ProofDamaged(InvalidProof):
 
 
 class CheckpointNeeded(InvalidProof):
-    """The bundle does not begin at its genesis: name the block that it is to be trusted from."""
+    """The bundle does not begin at its genesis: name a block that you trust as the checkpoint."""
 
 
 class CheckpointMissing(InvalidProof):
-    """The block to be trusted from does not stand on the proven chain."""
+    """The checkpoint does not stand on the chain that the bundle proves."""
 
 
 class InsufficientWork(InvalidProof):
-    """Less work stands behind the proof than was asked for."""
+    """The proof carries less work than was asked for."""
 
 
 class RecordMismatch(InvalidProof):
-    """A proven record is not the one that the proof needs here."""
+    """A proven record is not the one that belongs in this place of the proof."""
 
 
 class UnknownParent(NotReady):

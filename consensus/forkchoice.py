@@ -1,4 +1,10 @@
-"""Fork choice: most total work wins, the first seen on ties; and the steps from one branch to another."""
+"""Fork choice: the head with the most total work, the first seen on ties; and the steps between two branches.
+
+The work of a whole branch is compared, not its height, since blocks at easier targets cost less. Two branches
+of equal work are not ordered by any property of their blocks: a node keeps the head that it has. It does not
+undo blocks for nothing, and nobody gains by making a rival for a block that has already spread. The next
+block on either branch ends the tie.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +23,7 @@ class HasWork(Protocol):
 
 
 class HasHeight(Protocol):
-    """An entry of the block index, as far as walking it needs it; equal entries are one block."""
+    """An entry of the block index, as far as a walk along a branch needs it; equal entries are one block."""
 
     @property
     def height(self) -> int: ...
@@ -37,15 +43,15 @@ class ReorgPlan(Generic[Entry]):
 
 
 def better(candidate: HasWork, head: HasWork) -> bool:
-    """True if the candidate has more total work than the head; on equal work the head, seen first, stays."""
+    """True if the candidate has more total work than the head. On equal work the head stays."""
     return candidate.total_work > head.total_work
 
 
 def plan_reorg(old: Entry, new: Entry, parent_of: Callable[[Entry], Entry]) -> ReorgPlan[Entry]:
-    """The steps from head `old` to head `new`, over their last common ancestor.
+    """The blocks that leave and join when the head moves from `old` to `new`.
 
-    `parent_of` gives the entry one height below; it is never asked for the parent of a common ancestor.
-    Costs one call for each block that leaves or joins.
+    `parent_of` gives the entry one height below. It is called once for each block that leaves or joins, and
+    never for a common ancestor.
     """
     disconnect: list[Entry] = []
     connect: list[Entry] = []

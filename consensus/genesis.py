@@ -20,12 +20,12 @@ from engram.statemachine.records import Account, Supply
 from engram.statemachine.state import State
 
 NOBODY: Address = bytes(20)
-"""Miner of genesis; no key has this address."""
+"""The miner address of genesis, of which nobody knows a key."""
 
 
 @dataclass(frozen=True)
 class Genesis:
-    """The first block and the state under it."""
+    """The first block and the state after it."""
 
     block: Block
     id: Hash
@@ -62,7 +62,7 @@ def genesis(spec: ChainSpec) -> Genesis:
 
 
 class _NoNodes:
-    """The reader of the empty tree."""
+    """A reader of the empty tree, which has no nodes."""
 
     def get_node(self, node_hash: bytes) -> bytes:
         raise KeyError(node_hash)

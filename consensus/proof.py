@@ -1,11 +1,13 @@
-"""Proof bundles: that a version of a model stands on a chain of work, from the bundle's own bytes alone.
+"""Proof bundles prove that a version of a model stands on a chain of work, without a node or a network.
 
     bundle   encode(ProofBundle) ‖ tagged_hash(Tag.PROOF, encode(ProofBundle))
 
-The headers lead from genesis, or from a little before a checkpoint that the verifier trusts, to the head
-under whose state root the records are proven. Executing nothing, a verifier believes what the most work
-stands on: the report says how much that is. The hash at the end tells an accident from a forgery, and
-protects from neither a forger nor a chain of little work; only `min_work` and `checkpoint` do.
+The headers lead from genesis, or from a little before a checkpoint that the verifier trusts, to a head; the
+records are proven under the state root of that head. The verifier executes no block. It believes a state root
+because work was done on top of the chain that leads to it, and the report says how much work that is.
+
+The hash at the end detects accidental damage only, since a forger can compute it too. A forger can also mine
+a chain of little work; `min_work` and `checkpoint` protect against that.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.state import record_path
 
 MAX_HEADERS: Final = 2**18
-"""About 50 MB of headers, and a minute of scrypt; a longer chain is proven from a checkpoint."""
+"""About 50 MB of headers, which take a minute of scrypt. A longer chain is proven from a checkpoint."""
 MAX_BUNDLE_BYTES: Final = 2**26
 
 _HASH_BYTES: Final = 32
@@ -60,34 +62,35 @@ class ProvenRecord:
 
 @dataclass(frozen=True)
 class ProofBundle:
-    """What the file holds, before its hash."""
+    """What a bundle file holds, before the hash at its end."""
 
     spec: ChainSpec
-    """Without upgrades, which the spec id does not cover and no check needs."""
+    """With no upgrades: the spec id does not cover them, and no check needs them."""
     headers: Annotated[tuple[BlockHeader, ...], Size(1, MAX_HEADERS)]
-    """From height 1 on; or from `MEDIAN_BLOCKS` headers that end with a checkpoint; to the head."""
+    """Every header up to the head, either from height 1 on or from `MEDIAN_BLOCKS` headers that end with the
+    checkpoint."""
     model: ProvenRecord
     version: ProvenRecord
     round: ProvenRecord | None
-    """The round that made the version; none for the parameters that the model was founded with."""
+    """The round that made the version; None for version 0, which the model was founded with."""
 
 
 @dataclass(frozen=True)
 class ProofReport:
-    """What a bundle proves, and what that stands on."""
+    """What a bundle proves, and on how much work the proof rests."""
 
     chain: str
     hrp: str
     spec_id: Hash
     genesis: Hash
     since: Hash
-    """Block that is taken on trust: genesis, or the checkpoint."""
+    """The block that is taken on trust: genesis or the checkpoint."""
     head: Hash
-    """Block under whose state the records stand."""
+    """The block after which the records stand in the state."""
     height: int
     timestamp_ms: int
     work: int
-    """Digests that the headers from `since` on stand for: genesis counts, a checkpoint does not."""
+    """Work of the headers from `since` on, in digests. Genesis itself is counted, a checkpoint is not."""
     model: Model
     version: Version
     round: Round | None
@@ -99,7 +102,7 @@ class ProofReport:
 
     @property
     def tensors(self) -> tuple[Hash, ...]:
-        """Content ids of the version's explicit tensors: what to check downloaded weights against."""
+        """Content ids of the version's explicit tensors; downloaded weights can be checked against them."""
         return tuple(dict.fromkeys(explicit_tensors((*self.version.hidden, *self.version.outputs))))
 
     @property
@@ -109,12 +112,12 @@ class ProofReport:
 
     @property
     def sealed(self) -> tuple[Hash, ...]:
-        """Commitments of the parts that nobody could train on, which decided the round."""
+        """Commitments of the sealed parts, secret until all updates were in, which decided the round."""
         return tuple(part.commitment for part in self.round.sealed_opened) if self.round else ()
 
     @property
     def auditors(self) -> tuple[Address, ...]:
-        """Who, besides the opener, brought a sealed part."""
+        """The auditors whose sealed parts were opened, without the opener."""
         if self.round is None:
             return ()
         owners = (part.owner for part in self.round.sealed_opened)
@@ -128,11 +131,11 @@ def seal_bundle(bundle: ProofBundle) -> bytes:
 
 
 def verify_bundle(raw: bytes, *, checkpoint: Hash | None = None, min_work: int = 0) -> ProofReport:
-    """Checks every header, every path and that the records belong together; says what is proven.
+    """Checks every header and every path, and that the records belong together; returns what is proven.
 
-    `checkpoint`: id of a block that must stand on the proven chain; without it the chain must begin at the
-    genesis of the bundle's own spec. `min_work`: digests that must stand behind the head, see
-    `ProofReport.work`. No clock is asked: how old the head is, its timestamp says.
+    `checkpoint`: the id of a block that must stand on the proven chain. Without it the chain must begin at
+    the genesis of the bundle's own spec. `min_work`: the least work that is accepted, see `ProofReport.work`.
+    No clock is read; the report has the head's timestamp, from which the caller sees how old the head is.
 
     Raises `ProofDamaged`, `CodecError`, `BadSpec`, leaves of `InvalidHeader`, `CheckpointNeeded`,
     `CheckpointMissing`, `InsufficientWork`, leaves of `InvalidProof`.
@@ -178,7 +181,7 @@ class _Line:
 
 
 def _verified_line(bundle: ProofBundle, checkpoint: Hash | None) -> _Line:
-    """The headers, linked and worked for from a trusted block on."""
+    """Checks that the headers follow each other, and that those after the trusted block carry their work."""
     first = genesis(bundle.spec)
     if bundle.headers[0].parent == first.id:
         start = first.block.header
@@ -199,7 +202,7 @@ def _verified_line(bundle: ProofBundle, checkpoint: Hash | None) -> _Line:
 
 
 def _linked_to(headers: Sequence[BlockHeader], checkpoint: Hash) -> int:
-    """Index of the checkpoint's header; those before it are its ancestors, by their hashes."""
+    """Index of the checkpoint's header; the headers before it are its ancestors, as their hashes show."""
     parent: BlockHeader | None = None
     for index, header in enumerate(headers):
         name = header.id
@@ -219,7 +222,7 @@ def _check_link(parent: BlockHeader, header: BlockHeader) -> None:
 
 
 def _extended(spec: ChainSpec, trusted: Sequence[BlockHeader], headers: Sequence[BlockHeader]) -> list[Hash]:
-    """Ids of `headers`, each of which may follow those before it. Raises leaves of `InvalidHeader`."""
+    """Ids of `headers`; each must be valid after those before it. Raises leaves of `InvalidHeader`."""
     recent = list(trusted[-MEDIAN_BLOCKS:])
     ids = []
     for header in headers:
@@ -237,7 +240,10 @@ def _work(headers: Sequence[BlockHeader]) -> int:
 
 
 def _proven_records(bundle: ProofBundle, root: Hash) -> tuple[Model, Version, Round | None]:
-    """The records under the head's state root, which name one another. Raises leaves of `InvalidProof`."""
+    """The records, proven under the head's state root and checked to belong together.
+
+    Raises leaves of `InvalidProof`.
+    """
     model = _proven(bundle.model, Model, root)
     version = _proven(bundle.version, Version, root)
     if version.model != model.id:

@@ -1,11 +1,12 @@
 """The three stages that make a block valid: header, body, execution. Pure: state, blobs, clock are arguments.
 
-    header      links, time, target, one proof of work      needs the parent's header and the times before it
-    body        the header's transactions, well-formed       needs the block alone
-    execution   the receipts and the state it promises       needs the parent's state
+    header      links, time, target, proof of work           needs the parent's header and the times before it
+    body        are these the header's transactions, and     needs the block alone
+                is each of them well-formed?
+    execution   are receipts and state as the header says?   needs the parent's state
 
-A stage returns or raises a leaf of its own family; a `NotReady` is no verdict, and what it stopped can be
-tried again. Nothing is written anywhere.
+A stage returns, or raises a leaf of its own family of `Invalid`. If it raises `NotReady` instead, there is no
+verdict yet, and the same stage can be tried again later. Nothing is written anywhere.
 """
 
 from __future__ import annotations
@@ -54,16 +55,16 @@ from engram.statemachine.transition import BlockExecution, TransitionResult, che
 from engram.statemachine.upgrades import check_upgrades
 
 MEDIAN_BLOCKS: Final = 11
-"""Blocks whose median timestamp a new block must exceed."""
+"""A new block's timestamp must exceed the median of so many blocks before it."""
 
 VerifyMany = Callable[[Sequence[Transaction]], None]
 """Raises `BadPublicKey` or `BadSignature` unless every transaction is signed by its sender."""
 
 
 def median_time_past(timestamps_ms: Sequence[int]) -> int:
-    """The median of the timestamps of the last `MEDIAN_BLOCKS` blocks, or of all where there are fewer.
+    """The median of these timestamps: those of the last `MEDIAN_BLOCKS` blocks, or of all if there are fewer.
 
-    The order does not matter; of an even number the upper middle one counts.
+    They may come in any order. Of an even number of timestamps, the later of the middle two is taken.
     """
     return sorted(timestamps_ms)[len(timestamps_ms) >> 1]
 
@@ -76,10 +77,11 @@ def validate_header(
     expected_bits: int,
     now_ms: int,
 ) -> None:
-    """Refuses a header that cannot follow `parent`; cheap facts first, proof of work evaluated once and last.
+    """Refuses a header that cannot follow `parent`. Cheap checks come first; the digest is computed once.
 
-    `median_time_ms` is `median_time_past` of the blocks up to the parent, `expected_bits` is `next_bits`.
-    The clock comes after proof of work, so that whoever parks headers which are ahead parks proven work.
+    `median_time_ms` is `median_time_past` of the blocks up to the parent, `expected_bits` is `next_bits`. The
+    clock is compared after the proof of work. A node may keep a header that is ahead of its clock for later,
+    and nobody can make it keep headers that cost no work.
 
     Raises `WrongVersion`, `WrongHeight`, `WrongParent`, `TimestampTooOld`, `BadTarget`, `PowNotMet`; then
     `TimestampAhead` (`NotReady`) if the timestamp is more than `spec.future_limit_ms` after `now_ms`.
@@ -100,7 +102,7 @@ def validate_header(
 
 
 def check_pow(spec: ChainSpec, header: BlockHeader) -> None:
-    """Raises `PowNotMet` unless the header's digest is at most its target, `BadTarget` if it has none."""
+    """Raises `PowNotMet` if the digest is above the target, and `BadTarget` if the bits are not a target."""
     target = bits_to_target(header.target)
     digest = pow_digest(spec.pow, encode(header))
     if not meets_target(digest, target):
@@ -117,14 +119,14 @@ def check_transactions_root(block: Block) -> None:
 def validate_body(
     spec: ChainSpec, block: Block, verify_many: VerifyMany, *, root_is_checked: bool = False
 ) -> frozenset[Hash]:
-    """Refuses transactions that are not the header's, or that no state could make valid; returns their ids.
+    """Refuses transactions that are not the header's, or that are wrong in every state; returns their ids.
 
-    The ids are those of transactions whose signatures hold, as `validate_execution` takes them.
-    `root_is_checked`: `check_transactions_root` has passed for this very block.
+    All signatures have been verified when it returns, so `validate_execution` can be given the ids as
+    `verified`. `root_is_checked` says that `check_transactions_root` has passed for this very block.
 
-    Raises `WrongTransactionsRoot` before anything else that depends on the transactions; `UpgradeRequired`
-    (`NotReady`) from the height on at which this software lacks a type in force; then `BodyTooLarge`,
-    `DuplicateTransaction`, `MalformedTransaction`.
+    Raises first `WrongTransactionsRoot`, because only the header's own transactions say something about it.
+    Then `UpgradeRequired` (`NotReady`) if this software lacks a transaction type that is in force at this
+    height; then `BodyTooLarge`, `DuplicateTransaction`, `MalformedTransaction`.
     """
     if not root_is_checked:
         check_transactions_root(block)
@@ -152,7 +154,7 @@ def validate_body(
 
 @dataclass(frozen=True)
 class ExecutedBlock:
-    """A block whose execution gave what its header claims, and all that a store has to keep of it."""
+    """A block whose execution gave what its header claims, with everything that has to be stored of it."""
 
     id: Hash
     block: Block
@@ -170,11 +172,11 @@ def validate_execution(
 ) -> ExecutedBlock:
     """Executes a block on its parent's state and compares receipts and state with the header.
 
-    `reader` holds the nodes under `parent.state_root`, `blobs` what the ancestors brought; `verified` are ids
-    of transactions whose signatures are known to be good: others are verified here.
+    `reader` holds the nodes under `parent.state_root`, and `blobs` the bytes that the ancestors brought.
+    `verified` are ids of transactions whose signatures are known to be good; the others are verified here.
 
-    Raises `TransactionNotIncludable`, `WrongReceiptsRoot`, `WrongStateRoot`; `NotReady` leaves of the state
-    machine where this node cannot judge the block.
+    Raises `TransactionNotIncludable`, `WrongReceiptsRoot`, `WrongStateRoot`, and `NotReady` leaves of the
+    state machine if this node cannot judge the block.
     """
     header = block.header
     ctx = block_context(spec, parent, header.miner, blobs, scorer)

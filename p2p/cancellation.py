@@ -1,4 +1,4 @@
-"""Cancellation of those who handle the failure of a task group and go on. No tasks but the one it starts."""
+"""Reliable cancellation for a task that handles the failure of a task group and then goes on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ T = TypeVar("T")
 
 
 async def in_own_task(work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, or what it raises; but `CancelledError` if the caller was cancelled meanwhile.
+    """Runs `work` in a task of its own; returns its result or raises its error.
 
-    Before Python 3.13 a task group forgets that its parent was cancelled where a child fails at that moment,
-    and leaves its parent marked as cancelled where nobody cancelled it; so groups get a parent of their own.
+    Raises `CancelledError` instead if the caller was cancelled meanwhile.
+
+    It is meant for work that contains a task group whose failure the caller handles. Before Python 3.13 a
+    task group can confuse the cancellation of its parent task. If a child fails at the moment when the parent
+    is cancelled, the cancellation is lost; and a parent that nobody cancelled can stay marked as cancelled.
+    With a parent task of its own, the group can do no such harm to the caller.
     """
     caller = asyncio.current_task()
     assert caller is not None, "no task runs"

@@ -1,4 +1,4 @@
-"""What p2p needs of time, and deadlines measured by it. The clock is the node's, or one turned by a test."""
+"""The clock that p2p is given, and deadlines by that clock. In tests it is turned by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Timer(Protocol):
 
 
 class MonotonicClock(Protocol):
-    """Seconds that never run backwards, and callbacks at their passing."""
+    """A count of seconds that never runs backwards, and callbacks after so many of them."""
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment."""

@@ -1,6 +1,7 @@
-"""What can go wrong with a peer: the leaves, the reason sent when a session ends, the weight for the score.
+"""What can go wrong with a peer, the reason that is sent when a session ends, and how much an error counts.
 
-Here alone error families become actions: `Invalid` counts against the peer, `NotReady` against nobody.
+This is the one place of p2p that decides whom an error counts against: `Invalid` against the peer, `NotReady`
+against nobody.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from engram.primitives.errors import ChainError, CodecError, Invalid, InvalidInp
 
 
 class DisconnectReason(IntEnum):
-    """Why a session ended; the code that `Disconnect` carries."""
+    """Why a session ended: the number that `Disconnect` carries."""
 
     REQUESTED = 0
     """The operator asked for it."""
@@ -23,21 +24,21 @@ class DisconnectReason(IntEnum):
     DUPLICATE = 5
     TOO_MANY_PEERS = 6
     REFUSED = 7
-    """The peer misbehaved lately."""
+    """The peer misbehaved lately and is not spoken to for a while."""
     BAD_FRAME = 8
     """Too large, empty, not binary, an unknown tag, or not the canonical bytes of a message."""
     UNEXPECTED_MESSAGE = 9
-    """A message that its sender may not send now: of another phase, or an answer nobody asked for."""
+    """A message that may not be sent now: it belongs to another phase, or answers no open request."""
     BAD_HANDSHAKE = 10
     BAD_REPLY = 11
-    """An answer that is none to the question."""
+    """An answer that does not fit its request."""
     RATE_EXCEEDED = 12
     INVALID_DATA = 13
     """A block, header or transaction that no honest peer passes on."""
     TIMEOUT = 14
     SLOW_READER = 15
     CONNECTION_LOST = 16
-    """Never sent: the connection ended without a word."""
+    """Never sent: the connection ended without a `Disconnect`."""
 
 
 class Misbehaviour(Invalid):
@@ -47,13 +48,13 @@ class Misbehaviour(Invalid):
 
 
 class PeerUnavailable(NotReady):
-    """This peer cannot be used now, and nobody is wrong."""
+    """This peer cannot be used now, though it did nothing wrong."""
 
     reason: DisconnectReason = DisconnectReason.REQUESTED
 
 
 class FrameTooLarge(Misbehaviour):
-    """The frame is larger than its message or the session's state allows."""
+    """The frame is larger than its message may be, or too large before the handshake is complete."""
 
     reason = DisconnectReason.BAD_FRAME
 
@@ -71,7 +72,7 @@ class UnknownMessage(Misbehaviour):
 
 
 class UnexpectedMessage(Misbehaviour):
-    """The message is not allowed in this state of the session."""
+    """The message is not allowed in this phase of the session."""
 
 
 class UnsolicitedReply(Misbehaviour):
@@ -85,13 +86,13 @@ class WrongReply(Misbehaviour):
 
 
 class RateExceeded(Misbehaviour):
-    """The peer keeps sending faster than the message's rate."""
+    """The peer keeps sending this message faster than its rate allows."""
 
     reason = DisconnectReason.RATE_EXCEEDED
 
 
 class TooManyRequests(Misbehaviour):
-    """The peer has more unanswered requests open than a session allows."""
+    """The peer has more unanswered requests than a session allows."""
 
     reason = DisconnectReason.RATE_EXCEEDED
 
@@ -115,7 +116,7 @@ class PeerVersionUnsupported(PeerUnavailable):
 
 
 class WrongPeer(PeerUnavailable):
-    """Another node answers at this address than the one that was named."""
+    """The node that answers at this address has another key than the address names."""
 
 
 class SelfConnection(PeerUnavailable):
@@ -125,13 +126,13 @@ class SelfConnection(PeerUnavailable):
 
 
 class DuplicatePeer(PeerUnavailable):
-    """There is another session with this peer."""
+    """There is already a session with this peer."""
 
     reason = DisconnectReason.DUPLICATE
 
 
 class TooManyPeers(PeerUnavailable):
-    """Every place for an inbound session is taken."""
+    """This node has no place left for another inbound session."""
 
     reason = DisconnectReason.TOO_MANY_PEERS
 
@@ -193,11 +194,11 @@ class ListenFailed(InvalidInput):
 
 
 MAX_WEIGHT: Final = 100
-"""Weight of an act that no honest peer commits; enough to be refused."""
+"""The score at which a peer is refused. Anything that no honest peer does has this weight at once."""
 
 
 def reason_of(error: ChainError | None) -> DisconnectReason:
-    """The reason to give for ending a session because of `error`; none means that the node stops."""
+    """The reason to send when `error` ends a session; None means that this node is stopping."""
     match error:
         case None:
             return DisconnectReason.SHUTDOWN
@@ -212,7 +213,7 @@ def reason_of(error: ChainError | None) -> DisconnectReason:
 
 
 def weight_of(error: ChainError) -> int:
-    """What `error` adds to the score of the peer that caused it: nothing unless its family is `Invalid`."""
+    """What `error` adds to the score of the peer that caused it; 0 unless its family is `Invalid`."""
     match error:
         case RateExceeded() | TooManyRequests():
             return MAX_WEIGHT // 2

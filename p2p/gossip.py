@@ -1,7 +1,10 @@
-"""How blocks and transactions spread: announced by id, fetched once, relayed on. Keeps ids, never validity.
+"""How blocks and transactions spread: a node announces ids, and each peer fetches what it lacks, once.
 
-A block is announced on as soon as its header and work hold, before it is executed; a transaction when the
-node says so, which it does once its mempool has taken it.
+An id has 32 bytes, so telling it to a peer that has the block already costs almost nothing. A block is
+announced to further peers as soon as its header, its work and its transactions root have been checked, before
+it is executed: a block must spread faster than it is executed, and its work makes a false one expensive. A
+transaction is announced when the node says so, which it does once its mempool has taken it. Nothing here
+judges validity; that is asked of the chain.
 """
 
 from __future__ import annotations
@@ -32,26 +35,26 @@ from engram.primitives.errors import Invalid, NotReady
 
 @dataclass(frozen=True)
 class GossipLimits:
-    """Bounds of what is remembered, a peer, and the pace of announcements."""
+    """How much is remembered for each peer, and the pace of announcements."""
 
     known_blocks: int = 1_024
     known_transactions: int = 8_192
     wanted_blocks: int = 64
-    """Announced and not yet fetched."""
+    """Ids that one peer has announced and that have not been fetched yet."""
     wanted_transactions: int = 4_096
     waiting_transactions: int = 4_096
-    """To be announced; the oldest give way."""
+    """Ids that wait to be announced to one peer; if there are more, the oldest are dropped."""
     fetch_transactions: int = 64
-    """Asked for at once."""
+    """Transactions that one request asks for."""
     block_s: float = 10.0
-    """After this long a block is asked of another announcer."""
+    """After so many seconds without an answer, another announcer is asked for the block."""
     announce_every_s: float = 0.1
-    """Transactions are gathered for so long; blocks never wait."""
+    """Seconds for which ids of transactions are gathered into one message; blocks do not wait."""
     recent_bytes: int = 16 * MIB
 
 
 class _Neighbour:
-    """What gossip keeps for one session."""
+    """What gossip remembers of one session."""
 
     def __init__(self, limits: GossipLimits) -> None:
         self.known_blocks = KnownIds(limits.known_blocks)
@@ -67,7 +70,7 @@ class _Neighbour:
             return
         self.known_blocks.add(block_id)
         self.blocks[block_id] = None
-        if len(self.blocks) > MAX_ANNOUNCED_BLOCKS:  # whoever learns of a later one asks for those below it
+        if len(self.blocks) > MAX_ANNOUNCED_BLOCKS:  # a peer that learns of a later one fetches its ancestors
             del self.blocks[next(iter(self.blocks))]
         self.has_blocks.set()
         self.has_anything.set()
@@ -115,12 +118,12 @@ class Gossip(Generic[B]):
         self._recent = RecentBlocks(limits.recent_bytes)
 
     def announce_block(self, block_id: bytes) -> None:
-        """Tells every peer that does not know it of a block that this node can serve."""
+        """Announces a block, which this node can serve, to every peer that does not know it."""
         for neighbour in self._neighbours.values():
             neighbour.tell_block(block_id)
 
     def announce_transactions(self, txids: Iterable[bytes]) -> None:
-        """Tells every peer that does not know them of transactions that this node can serve."""
+        """Announces transactions, which this node can serve, to every peer that does not know them."""
         for txid in txids:
             self._transactions.settle((txid,))
             for neighbour in self._neighbours.values():
@@ -145,7 +148,10 @@ class Gossip(Generic[B]):
 
     @contextmanager
     def joined(self, session: Session) -> Iterator[None]:
-        """The session takes part inside `with`; it must before it runs. The peer is told of what waits."""
+        """The session takes part in gossip inside `with`, which must be entered before the session runs.
+
+        The peer is told which transactions wait in the mempool.
+        """
         self._neighbours[session] = neighbour = _Neighbour(self._limits)
         for txid in self._chain.waiting_transactions()[: self._limits.waiting_transactions]:
             neighbour.tell_transaction(txid, self._limits.waiting_transactions)
@@ -159,7 +165,7 @@ class Gossip(Generic[B]):
             del self._neighbours[session]
 
     async def follow(self, session: Session) -> None:
-        """Announces to one peer and fetches from it until it is cancelled."""
+        """Announces to one peer and fetches from it, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._announce(session, self._neighbours[session]))
             group.create_task(self._fetch_blocks(session))
@@ -182,7 +188,7 @@ class Gossip(Generic[B]):
                 self._blocks.give_up(session, claimed)
 
     async def _fetch_block(self, session: Session, block_id: bytes) -> None:
-        """Fetches one announced block, passes its id on and imports it, if the peer delivers."""
+        """Fetches one announced block; if the peer delivers it, announces it further and imports it."""
         if block_id in self._recent or not await self._chain.wanted_blocks((block_id,)):
             self._blocks.settle((block_id,))
             return
@@ -205,7 +211,7 @@ class Gossip(Generic[B]):
         await self._import(session, block)
 
     async def _import(self, session: Session, block: B) -> None:
-        """Hands over a block that is being relayed; that it is invalid is not the fault of who relayed it."""
+        """Hands a block to the node. If it is invalid, the peer is not blamed: it had not executed it."""
         try:
             await self._chain.on_block(session, block)
         except (Invalid, NotReady):
@@ -213,7 +219,7 @@ class Gossip(Generic[B]):
 
     async def _fetch_transactions(self, session: Session) -> None:
         while True:
-            await self._chain.caught_up(session)  # before the claim, which keeps the others from being asked
+            await self._chain.caught_up(session)  # first: after the claim, no other peer would be asked
             claimed = await self._transactions.claim(session, self._limits.fetch_transactions)
             try:
                 await self._fetch_batch(session, claimed)
@@ -221,7 +227,7 @@ class Gossip(Generic[B]):
                 self._transactions.give_up(session, claimed)
 
     async def _fetch_batch(self, session: Session, claimed: list[bytes]) -> None:
-        """Fetches announced transactions and offers them to the mempool; the node announces what it took."""
+        """Fetches announced transactions and offers them to the mempool, which announces those it takes."""
         txids = await self._chain.wanted_transactions(claimed)
         self._transactions.settle(set(claimed).difference(txids))
         if not txids:

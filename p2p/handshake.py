@@ -1,8 +1,8 @@
-"""The first and the last word on a link: the signed handshake, and the reason for parting.
+"""The signed handshake that begins a session, and the message that gives the reason for its end.
 
-Two `Hello`s cross, then two `Auth`s. Each side signs both `Hello`s and its own role. A signature therefore
-holds for these two keys, these two nonces and this direction: replayed, reflected or relayed to a third node
-it verifies nowhere.
+Both sides send a `Hello`, then both send an `Auth`. Each side signs both `Hello`s and its own role. A
+signature is therefore good for these two keys, these two nonces and this direction only. An attacker who
+replays it in another session, sends it back to its maker, or passes it on to a third node gets nowhere.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ NONCE_BYTES: Final = 32
 
 
 class Role(Enum):
-    """Which end of the connection; its byte enters what is signed."""
+    """Which end of the connection a node is; the byte is part of what is signed."""
 
     DIALER = b"\x00"
     ACCEPTOR = b"\x01"
@@ -59,13 +59,13 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class PeerIdentity:
-    """What a completed handshake proves, and what the peer told in it."""
+    """What a complete handshake has proved about the peer, and what the peer said about itself."""
 
     node_key: bytes
     dialer_key: bytes
-    """Key of the end that dialled, which decides between two sessions of the same pair."""
+    """Key of the node that dialled. If two nodes dial each other, it decides which session stays."""
     version: int
-    """Version that both sides speak."""
+    """The newest version that both sides speak."""
     agent: str
     head: HeadSummary
 
@@ -111,10 +111,10 @@ def check_hello(own: Hello, remote: Hello) -> None:
 async def shake_hands(
     link: Link, role: Role, own: Hello, key: PrivateKey, expected_key: bytes | None = None
 ) -> PeerIdentity:
-    """Runs the handshake on a fresh link; the caller bounds its time.
+    """Runs the handshake on a fresh link and returns who the peer is. The caller limits its time.
 
     Raises what `check_hello` raises, `WrongPeer` for a key other than `expected_key`, `BadHandshake` for a
-    signature that does not hold, `PeerDisconnected`, `UnexpectedMessage`, `CodecError` and the link's errors.
+    bad signature, `PeerDisconnected`, `UnexpectedMessage`, `CodecError` and the link's errors.
     """
     await link.send(encode_frame(own))
     remote = await _receive(link)
@@ -149,7 +149,7 @@ async def _receive(link: Link) -> Message:
 
 
 async def part(link: Link, error: ChainError | None, clock: MonotonicClock, close_s: float) -> None:
-    """Tells the peer why the session ends, if it is still there, and closes the link. Never raises."""
+    """Tells the peer why the session ends, if the link is still open, and closes the link. Never raises."""
     try:
         async with Deadline(clock, close_s):
             if not isinstance(error, LinkClosed | PeerDisconnected):

@@ -1,4 +1,4 @@
-"""Bookkeeping of ids: what a peer knows, what is wanted and from whom, what is being relayed. No I/O."""
+"""Records of ids: which a peer knows, which are wanted and from whom, which are being relayed. No I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ P = TypeVar("P", bound=Hashable)
 
 
 class KnownIds:
-    """The last `capacity` ids that were added."""
+    """A set of ids that keeps the last `capacity` ones added."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -24,7 +24,7 @@ class KnownIds:
         return len(self._ids)
 
     def add(self, id_: bytes) -> None:
-        """Remembers the id, the newest now; forgets the oldest beyond the capacity."""
+        """Remembers the id as the newest, and forgets the oldest if there are too many."""
         self._ids[id_] = None
         self._ids.move_to_end(id_)
         if len(self._ids) > self._capacity:
@@ -32,7 +32,7 @@ class KnownIds:
 
 
 class RecentBlocks:
-    """The blocks relayed last, so that peers can fetch them while this node still executes them."""
+    """The blocks that were relayed last; peers can fetch them while this node is still executing them."""
 
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity_bytes = capacity_bytes
@@ -40,7 +40,7 @@ class RecentBlocks:
         self._bytes = 0
 
     def add(self, block_id: bytes, raw: bytes) -> None:
-        """Keeps a block, and drops the oldest beyond the capacity."""
+        """Keeps a block, and drops the oldest ones if there are too many bytes."""
         if block_id in self._blocks:
             return
         self._blocks[block_id] = raw
@@ -50,7 +50,7 @@ class RecentBlocks:
             self._bytes -= len(dropped)
 
     def drop(self, block_id: bytes) -> None:
-        """Forgets a block that was not taken in."""
+        """Forgets a block, because it could not be imported."""
         self._bytes -= len(self._blocks.pop(block_id, b""))
 
     def __contains__(self, block_id: bytes) -> bool:
@@ -62,10 +62,12 @@ class RecentBlocks:
 
 
 class WantList(Generic[P]):
-    """Announced ids that are still missing: who can supply each, and who is being asked for it now.
+    """Announced ids that are still missing: which peers can supply each, and which peer is asked for it now.
 
-    An id is asked of one peer at a time. When that peer fails, the next one that announced it gets its turn;
-    when none is left the id is forgotten, and a later announcement starts anew.
+    Several peers announce the same block or transaction, and it should be fetched only once. So one peer at a
+    time is asked for an id. If it fails, another peer that announced the id is asked. If none is left, the id
+    is forgotten, until somebody announces it again. A peer can have only `per_peer` ids open here, so that it
+    cannot fill the memory with ids that do not exist.
     """
 
     def __init__(self, per_peer: int) -> None:
@@ -83,13 +85,13 @@ class WantList(Generic[P]):
         self._changed[peer] = asyncio.Event()
 
     def leave(self, peer: P) -> None:
-        """The peer is gone: what it was asked for goes to the others."""
+        """The peer is gone: the other sources are asked for what it was asked for."""
         for id_ in tuple(self._offered[peer]):
             self._withdraw(peer, id_)
         del self._offered[peer], self._ready[peer], self._changed[peer]
 
     def offer(self, peer: P, id_: bytes) -> bool:
-        """The peer can supply a wanted id. False if it has announced as many as one peer may."""
+        """The peer can supply a wanted id. False if the peer has as many ids open as one peer may."""
         if id_ in self._offered[peer]:
             return True
         if len(self._offered[peer]) >= self._per_peer:
@@ -101,7 +103,10 @@ class WantList(Generic[P]):
         return True
 
     async def claim(self, peer: P, limit: int) -> list[bytes]:
-        """Waits until the peer can be asked; returns up to `limit` ids, which are now asked of it alone."""
+        """Waits until there is something to ask the peer for; returns up to `limit` ids.
+
+        From now on no other peer is asked for them.
+        """
         while not self._ready[peer]:
             self._changed[peer].clear()
             await self._changed[peer].wait()
@@ -113,19 +118,19 @@ class WantList(Generic[P]):
         return claimed
 
     def give_up(self, peer: P, ids: Iterable[bytes]) -> None:
-        """The peer does not supply what it was asked for: the next source of each id is asked."""
+        """The peer does not supply these ids, so it is no source any more; another source is asked."""
         for id_ in ids:
             if self._asked.get(id_) == peer:
                 self._withdraw(peer, id_)
 
     def release(self, peer: P, ids: Iterable[bytes]) -> None:
-        """What the peer was asked for is open again, to it as well: it has not answered yet."""
+        """These ids can be asked for again, of this peer as well: its answer did not reach as far as them."""
         for id_ in ids:
             if self._asked.get(id_) == peer:
                 self._reopen(id_)
 
     def settle(self, ids: Iterable[bytes]) -> None:
-        """These ids are here, or not wanted any more."""
+        """These ids have arrived or are not wanted any more; they are removed."""
         for id_ in ids:
             self._asked.pop(id_, None)
             for source in self._sources.pop(id_, {}):
@@ -136,7 +141,7 @@ class WantList(Generic[P]):
         return len(self._sources)
 
     def _withdraw(self, peer: P, id_: bytes) -> None:
-        """Takes one source away; nobody is left to ask if it was the last."""
+        """Removes the peer as a source of the id; if it was the last source, the id is forgotten."""
         del self._offered[peer][id_]
         self._ready[peer].pop(id_, None)
         del self._sources[id_][peer]

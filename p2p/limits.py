@@ -1,4 +1,10 @@
-"""Bounds of one session: times, sizes, and one token bucket a message type on an injected clock. No I/O."""
+"""Limits of one session: times, sizes, and a token bucket for each message type. No I/O.
+
+A session has several budgets, because a peer can cost memory, bandwidth and work in different ways. The size
+of a frame and of the queue to the peer bound memory. The buckets bound how often a message comes. The number
+of unanswered requests bounds work that is waiting. None of them punishes a short burst: a receiver first
+slows the sender down by not reading on, and ends the session only if that goes on for too long.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +16,38 @@ from engram.p2p.errors import RateExceeded
 from engram.p2p.messages import MESSAGES, MIB
 
 PATIENCE_S: Final = 60.0
-"""Seconds that a sender may keep its receiver from reading on."""
+"""Seconds for which a peer may make its receiver pause, by sending too fast, before the session ends."""
 PATIENCE_REGAINED: Final = 0.1
-"""Seconds of patience won back in a second."""
+"""Seconds of this patience that are regained in each second."""
 
 
 @dataclass(frozen=True)
 class SessionLimits:
-    """Bounds of one session. The times are what the slowest useful peer needs: about 1.2 Mbit/s."""
+    """Limits of one session. The times suffice for the slowest peer that is still useful, at 1.2 Mbit/s."""
 
     handshake_s: float = 10.0
     send_s: float = 30.0
-    """For the network to take one frame."""
+    """Seconds for the network to take one frame."""
     request_s: float = 20.0
     block_s: float = 30.0
-    """For the answer to `GetBlock`."""
+    """Seconds for the answer to `GetBlock`."""
     ping_every_s: float = 15.0
     ping_s: float = 30.0
-    """A peer from which nothing came for so long after a ping is gone."""
+    """If nothing at all comes for so long after a ping, the peer is gone."""
     close_s: float = 2.0
     timeouts: int = 3
-    """Requests for data in a row that may go unanswered."""
+    """After so many unanswered requests for data in a row, the session ends."""
     own_requests: int = 32
-    """Requests that this node keeps open at once; further ones wait."""
+    """Requests that this node has open at once; further ones wait."""
     peer_requests: int = 64
     """Unanswered requests that a peer may have open."""
     outbox_bytes: int = 8 * MIB
     reply_room_bytes: int = MIB
-    """A request is answered once no more than this waits to be sent."""
+    """The next request is answered once no more than so many bytes wait to be sent."""
 
 
 class TokenBucket:
-    """Allows `burst` at once and `per_s` a second in the long run; may be overdrawn, which costs waiting."""
+    """Allows `burst` at once and `per_s` a second in the long run; who overdraws it has to wait."""
 
     __slots__ = ("_burst", "_clock", "_per_s", "_tokens", "_updated")
 
@@ -53,7 +59,7 @@ class TokenBucket:
         self._updated = clock.monotonic()
 
     def take(self, amount: float = 1.0) -> float:
-        """Takes `amount` and returns the seconds after which the bucket is no longer overdrawn; 0 is now."""
+        """Takes `amount`; returns the seconds until the bucket is no longer overdrawn, 0 if it is not."""
         now = self._clock.monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._per_s) - amount
         self._updated = now
@@ -61,7 +67,7 @@ class TokenBucket:
 
 
 class MessageLimiter:
-    """The buckets of one direction of one session."""
+    """A bucket for each message type, for one direction of one session."""
 
     def __init__(self, clock: MonotonicClock) -> None:
         self._clock = clock
@@ -72,7 +78,7 @@ class MessageLimiter:
         }
 
     def take(self, cls: type) -> float:
-        """Seconds until one more message of this type is within its rate; 0 for one without a rate."""
+        """Takes one message of this type; returns the seconds until it is within its rate, 0 without one."""
         bucket = self._buckets.get(cls)
         return bucket.take() if bucket is not None else 0.0
 
@@ -83,10 +89,11 @@ class MessageLimiter:
 
 
 class Throttle:
-    """Answers excess by not reading on, until patience ends.
+    """Slows a peer that sends too fast, by not reading on; ends the session if that takes too long in all.
 
-    A burst that the network held back costs its sender a pause and nothing else; a flood fills the sender's
-    own buffers and, after a minute of pauses, ends the session.
+    An honest peer can exceed a rate without fault, when the network held its messages back and then delivers
+    them at once. This costs it a pause and nothing else. A peer that floods fills its own buffers, and after
+    a minute of pauses the session ends.
     """
 
     def __init__(self, clock: MonotonicClock) -> None:

@@ -1,4 +1,4 @@
-"""What a transport gives: links that carry frames in order, and the addresses they lead to. No sockets.
+"""The interface of a transport: links that carry frames in order, and peers' addresses. No sockets.
 
 `transport` implements this over WebSockets, `memory` inside one process.
 """
@@ -62,7 +62,7 @@ class Link(Protocol):
         ...
 
     async def send(self, frame: bytes) -> None:
-        """Hands a frame to the network, waiting while the other side does not read. Raises `LinkClosed`."""
+        """Hands a frame to the network; waits while the other side does not read. Raises `LinkClosed`."""
         ...
 
     async def receive(self) -> bytes:
@@ -70,15 +70,15 @@ class Link(Protocol):
         ...
 
     def open_up(self) -> None:
-        """Ends the cap of `HANDSHAKE_FRAME_BYTES`: the handshake is complete."""
+        """Lifts the limit of `HANDSHAKE_FRAME_BYTES`; called when the handshake is complete."""
         ...
 
     async def close(self) -> None:
-        """Lets what was sent arrive, as far as the other side helps, and closes. Never raises."""
+        """Closes once what was sent has arrived, if the other side cooperates. Never raises."""
         ...
 
     def abort(self) -> None:
-        """Closes at once."""
+        """Closes at once, without waiting for anything to arrive."""
         ...
 
 
@@ -87,11 +87,11 @@ class Listener(Protocol):
 
     @property
     def port(self) -> int:
-        """The port, also where the caller asked for any."""
+        """The port on which it listens, also if the caller left the choice open."""
         ...
 
     def links(self) -> AsyncIterator[Link]:
-        """Inbound links, for ever."""
+        """The inbound links as they come; it never ends by itself."""
         ...
 
 
@@ -103,7 +103,7 @@ class Transport(Protocol):
     async def __aexit__(self, *exc: object) -> None: ...
 
     def listen(self, host: str, port: int) -> AbstractAsyncContextManager[Listener]:
-        """Listens inside `async with`; port 0 takes a free one. Raises `ListenFailed`."""
+        """Listens inside `async with`; port 0 chooses a free port. Raises `ListenFailed`."""
         ...
 
     async def dial(self, address: PeerAddress) -> Link:

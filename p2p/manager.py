@@ -1,6 +1,6 @@
-"""Which peers this node speaks with: dials, accepts, refuses, ends and lists sessions. Not what they say.
+"""Decides with which peers this node speaks: dials, accepts, refuses, ends and lists sessions.
 
-`run` owns every task of p2p; when it is cancelled, each peer is told and every link is closed.
+All tasks of p2p run inside `run`. When it is cancelled, every peer is told and every link is closed.
 """
 
 from __future__ import annotations
@@ -32,59 +32,59 @@ from engram.primitives.errors import ChainError, Invalid, NotReady
 from engram.primitives.keys import PrivateKey
 
 TURNED_AWAY_AT_ONCE: Final = 16
-"""Connections beyond the last place that are still told why; further ones are cut without a word."""
+"""So many connections beyond `max_inbound` are told that there is no place; further ones are just cut."""
 
 
 @dataclass(frozen=True)
 class PeerConfig:
-    """Where to listen, whom to dial, and every bound of p2p."""
+    """Where to listen, whom to dial, and every limit of p2p."""
 
     host: str = "127.0.0.1"
     port: int = 0
-    """0 takes a free one."""
+    """0 chooses a free port."""
     peers: tuple[PeerAddress, ...] = ()
-    """Peers to keep a session with."""
+    """Addresses that are dialled again and again, so that there is always a session."""
     max_inbound: int = 32
     dial_s: float = 5.0
-    """For one connection to be made."""
+    """Seconds in which a connection must be made."""
     first_retry_s: float = 0.5
-    """Wait after the first failure; doubles with each further one."""
+    """Seconds to wait after the first failure; doubled with each further one, up to `last_retry_s`."""
     last_retry_s: float = 30.0
     steady_s: float = 30.0
-    """A session that lasted so long starts the waits anew."""
+    """After a session that lasted so many seconds, the next wait is the shortest again."""
     session: SessionLimits = field(default_factory=SessionLimits)
     gossip: GossipLimits = field(default_factory=GossipLimits)
 
 
 @dataclass(frozen=True)
 class TargetInfo:
-    """An address that is dialled, as it can be listed."""
+    """The facts about an address that is dialled, for lists."""
 
     address: PeerAddress
     node_key: bytes | None
-    """The peer that there is a session with, whoever dialled; None where there is none."""
+    """The peer, if there is a session with it, no matter who dialled; otherwise None."""
     error: ChainError | None
-    """Why the last session or dial ended; None before the first has."""
+    """Why the last session or dial ended; None before the first one has ended."""
     retry_s: float | None
-    """Seconds until it is dialled again; None while it is being dialled or spoken with."""
+    """Seconds until it is dialled again; None while it is being dialled or a session is open."""
 
 
 class _Target:
-    """An address to keep a session with, and what became of the last try."""
+    """An address that is dialled again and again, and the result of the last attempt."""
 
     def __init__(self, address: PeerAddress) -> None:
         self.address = address
         self.task: asyncio.Task[None] | None = None
         self.node_key: bytes | None = None
-        """The key that answered last."""
+        """The key of the node that answered there last."""
         self.session: Session | None = None
         self.error: ChainError | None = None
         self.retry_at_s: float | None = None
-        """When it is dialled again; None while it need not be."""
+        """Time of the next attempt by the manager's clock; None while none is planned."""
 
 
 class PeerManager(Generic[B]):
-    """Every session of this node, at most one a peer."""
+    """Every session of this node, at most one with each peer."""
 
     def __init__(
         self,
@@ -97,10 +97,10 @@ class PeerManager(Generic[B]):
         rng: random.Random,
         policy: PeerPolicy,
     ) -> None:
-        """`rng` also draws the handshake's nonces: pass `random.SystemRandom()` outside of tests."""
+        """`rng` also draws the nonces of handshakes, so outside of tests pass `random.SystemRandom()`."""
         self.gossip = Gossip(chain, clock, config.gossip)
         self.ready = asyncio.Event()
-        """Set once `port` is bound and the first dials have begun."""
+        """Set once the node listens on `port` and the first dials have begun."""
         self.port = 0
         self._config = config
         self._chain = chain
@@ -115,7 +115,7 @@ class PeerManager(Generic[B]):
         self._group: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
-        """Keeps the sessions until it is cancelled. Raises `ListenFailed`, and what is no peer's fault."""
+        """Runs until it is cancelled. Raises `ListenFailed`, and errors that no peer has caused."""
         host, port = self._config.host, self._config.port
         async with self._transport, self._transport.listen(host, port) as listener:
             self.port = listener.port
@@ -127,14 +127,14 @@ class PeerManager(Generic[B]):
                 try:
                     await asyncio.Event().wait()
                 finally:
-                    self._group = None  # a peer added while the group ends would not be ended with it
+                    self._group = None  # a task started while the group ends would not be cancelled with it
 
     def peers(self) -> list[PeerInfo]:
         """The open sessions, oldest first."""
         return [session.info for session in self._sessions.values()]
 
     def targets(self) -> list[TargetInfo]:
-        """The addresses that are dialled, and what became of it."""
+        """The addresses that are dialled, each with the result so far."""
         now_s = self._clock.monotonic()
         return [
             TargetInfo(
@@ -147,7 +147,7 @@ class PeerManager(Generic[B]):
         ]
 
     def add_peer(self, address: PeerAddress) -> None:
-        """Keeps a session with this address from now on."""
+        """Dials this address from now on, again and again, so that there is always a session."""
         if address in self._targets:
             return
         self._targets[address] = target = _Target(address)
@@ -155,7 +155,7 @@ class PeerManager(Generic[B]):
             target.task = self._group.create_task(self._keep(target))
 
     def remove_peer(self, address: PeerAddress) -> bool:
-        """Dials this address no more and ends the session dialled there. False if it is no target."""
+        """Stops dialling this address and ends the session with it. False if it was not being dialled."""
         target = self._targets.pop(address, None)
         if target is None:
             return False
@@ -166,7 +166,7 @@ class PeerManager(Generic[B]):
         return True
 
     def disconnect(self, node_key: bytes) -> bool:
-        """Ends the session with this peer; a target is dialled again. False if there is none."""
+        """Ends the session with this peer; False if there is none. A target is dialled again."""
         session = self._sessions.get(node_key)
         if session is not None:
             session.disconnect()
@@ -187,7 +187,7 @@ class PeerManager(Generic[B]):
             self._inbound -= 1
 
     async def _keep(self, target: _Target) -> None:
-        """Dials again and again, until the target is removed or proves to be this node."""
+        """Dials again and again, until the target is removed or turns out to be this node itself."""
         failures = 0
         while self._targets.get(target.address) is target:
             started_s = self._clock.monotonic()
@@ -205,7 +205,10 @@ class PeerManager(Generic[B]):
                 target.retry_at_s = None
 
     def _retry_s(self, failures: int) -> float:
-        """Doubling waits, of which up to a half is left to chance so that two nodes do not dial in step."""
+        """Seconds to wait: they double with each failure.
+
+        A random part, up to a half, is left out, so that two nodes do not go on dialling each other in step.
+        """
         longest = min(self._config.last_retry_s, self._config.first_retry_s * 2.0 ** min(failures, 32))
         return longest * self._rng.uniform(0.5, 1.0)
 
@@ -233,7 +236,7 @@ class PeerManager(Generic[B]):
             raise DialFailed(f"no connection to {address} in {self._config.dial_s:g} s") from None
 
     async def _converse(self, link: Link, role: Role, target: _Target | None) -> ChainError:
-        """One link from the first word to the last; returns why it ended."""
+        """Runs one link from handshake to end; returns why it ended."""
         error: ChainError | None = None
         node_key: bytes | None = None
         try:
@@ -249,7 +252,7 @@ class PeerManager(Generic[B]):
         return error
 
     async def _open(self, link: Link, role: Role, target: _Target | None) -> Session:
-        """The handshake, and every reason not to go on after it."""
+        """Makes a session by the handshake; raises if this node does not want to speak with the peer."""
         host = link.remote.host
         if not self._policy.allows(host, None):
             raise PeerRefused
@@ -278,7 +281,7 @@ class PeerManager(Generic[B]):
         return session
 
     async def _hold(self, session: Session) -> ChainError:
-        """The session while it has its place; returns why it ended. Raises `DuplicatePeer`."""
+        """Registers the session and runs it; returns why it ended. Raises `DuplicatePeer`."""
         try:
             await self._take_place(session)
             return await self._run(session)
@@ -288,7 +291,10 @@ class PeerManager(Generic[B]):
             session.closed.set()
 
     async def _take_place(self, session: Session) -> None:
-        """Registers the session, at once; of two with a peer both sides keep the same one."""
+        """Registers the session, unless another one with the same peer stays. Raises `DuplicatePeer`.
+
+        The session is registered before anything is awaited, so that no third one can come in between.
+        """
         other = self._sessions.get(session.node_key)
         if other is not None and not _replaces(session, other):
             raise DuplicatePeer
@@ -309,5 +315,10 @@ class PeerManager(Generic[B]):
 
 
 def _replaces(new: Session, old: Session) -> bool:
-    """The lower dialler's key wins, so that crossing dials agree; of the same dialler, the newer session."""
+    """Whether `new` takes the place of `old`, a session with the same peer.
+
+    If two nodes dial each other at the same time, both must keep the same session: the one that was dialled
+    by the node with the lower key. Of two sessions with the same dialler the newer stays, because the dialler
+    would not have dialled again if the older one still worked.
+    """
     return new.identity.dialer_key <= old.identity.dialer_key

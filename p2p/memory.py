@@ -1,6 +1,7 @@
-"""Links inside one process, on an injected clock; the network can be cut, slowed and made to lose frames.
+"""Links inside one process, on a clock that the caller passes in; frames can be delayed, lost and cut off.
 
-For tests of many nodes in one event loop; nothing here depends on the machine's speed. Sockets: `transport`.
+It lets tests run many nodes in one event loop, and nothing depends on the speed of the machine. Links over
+sockets are in `transport`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from engram.p2p.link import Link, Listener, PeerAddress
 from engram.p2p.messages import HANDSHAKE_FRAME_BYTES, MAX_FRAME_BYTES
 
 PIPE_BYTES: Final = 256 * 1024
-"""Bytes under way in one direction before a sender waits; a frame larger than this travels alone."""
+"""If more bytes than this are under way in one direction, a sender waits; a larger frame travels alone."""
 ACCEPT_QUEUE: Final = 64
-"""Inbound links that wait to be taken up; further dials fail."""
+"""How many inbound links may wait until they are accepted; further dials fail."""
 _FIRST_FREE_PORT: Final = 40_000
 
 
@@ -38,13 +39,13 @@ class MemoryNetwork:
         self._next_port = _FIRST_FREE_PORT
 
     def transport(self, host: str) -> MemoryTransport:
-        """The transport of one host; hosts need no registration."""
+        """The transport of one host. Any name will do; hosts are not registered."""
         return MemoryTransport(self, host)
 
     def partition(self, *groups: Collection[str]) -> None:
         """Splits the network until `heal`: links between groups break, and no new ones can be made.
 
-        Hosts that are in no group form one together.
+        The hosts that are in no group form one group together.
         """
         self._group = {host: number for number, group in enumerate(groups) for host in group}
         for link in [link for link in self._links if not self.connects(link.host, link.remote.host)]:
@@ -63,7 +64,8 @@ class MemoryNetwork:
     def lose(self, source: str, target: str, share: float = 1.0) -> None:
         """This share of the frames from `source` never reaches `target`; 1.0 makes `source` silent.
 
-        Closing a link is a frame too: of a silent host, nobody learns that it closed one.
+        Closing a link counts as a frame, so if a silent host closes a link, the other side does not learn of
+        it.
         """
         self._loss[source, target] = share
 
@@ -72,11 +74,11 @@ class MemoryNetwork:
         return self._group.get(source) == self._group.get(target)
 
     def latency_s(self, source: str, target: str) -> float:
-        """Seconds that a frame travels."""
+        """Seconds that a frame takes from `source` to `target`."""
         return self._delay_s.get((source, target), 0.0)
 
     def loses_frame(self, source: str, target: str) -> bool:
-        """Whether the frame now sent is lost."""
+        """Whether the next frame is lost; drawn at random by the share that `lose` set."""
         share = self._loss.get((source, target), 0.0)
         return share > 0.0 and self._rng.random() < share
 
@@ -111,7 +113,7 @@ class MemoryNetwork:
         return near
 
     def forget(self, link: MemoryLink) -> None:
-        """A closed link needs no cutting any more."""
+        """Drops a closed link: a partition no longer has to cut it."""
         self._links.pop(link, None)
 
 

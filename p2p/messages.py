@@ -1,7 +1,7 @@
-"""Every message on the wire, and the registry of tags, caps, rates and replies. Not what is done with them.
+"""Every message on the wire, and the registry of their tags, size caps, rates and replies.
 
 A frame is the tag byte and the canonical bytes of the message. Blocks, headers and transactions travel as
-opaque bytes: whoever asked for them decodes them, outside the event loop.
+opaque bytes; the node that asked for them decodes them, outside its event loop.
 
 A new message is a frozen dataclass, its line in `MESSAGES`, its member of `Message` and a golden vector; the
 type checker then names every `match` that has to say what it does.
@@ -26,7 +26,7 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
 HANDSHAKE_FRAME_BYTES: Final = 64 * KIB
-"""Bytes that a connection may carry to a node before its handshake is complete."""
+"""The most bytes that a node reads from a connection whose handshake is not complete."""
 MAX_BLOCK_BYTES: Final = 4 * MIB + 64 * KIB
 MAX_HEADER_BYTES: Final = 256
 MAX_TRANSACTION_BYTES: Final = MIB + KIB
@@ -35,7 +35,7 @@ TRANSACTIONS_REPLY_BYTES: Final = MIB
 MAX_HEADERS: Final = 2_000
 MAX_LOCATOR: Final = 64
 MAX_FETCH: Final = 256
-"""Transactions asked for at once."""
+"""The most transactions in one `GetTransactions`."""
 MAX_ANNOUNCED_BLOCKS: Final = 16
 MAX_ANNOUNCED_TRANSACTIONS: Final = 1_024
 
@@ -48,9 +48,9 @@ Work = Annotated[bytes, Size(32, 32)]
 
 @dataclass(frozen=True)
 class Hello:
-    """Who speaks, for which chain, and where its head stands. Both sides send it first, at once.
+    """The first message of both sides: who the sender is, which chain it follows, and its head.
 
-    Its form is fixed for ever: a node of another version must be able to read it.
+    Its form never changes, so that nodes of different versions can read each other's.
     """
 
     version: U16
@@ -58,7 +58,7 @@ class Hello:
     chain_id: U64
     genesis: Hash
     node_key: PublicKey
-    """Ed25519 key that signs the handshake; the peer's identity, no account."""
+    """Ed25519 key that signs the handshake. It is the node's identity and has nothing to do with accounts."""
     nonce: Hash
     """32 fresh random bytes."""
     height: U64
@@ -71,7 +71,7 @@ class Hello:
 
 @dataclass(frozen=True)
 class Auth:
-    """Proof that the sender of `Hello` holds its node key and speaks to this very peer, in this session."""
+    """Proves that the sender of `Hello` holds its node key and means this peer and this session."""
 
     signature: Signature
 
@@ -85,7 +85,7 @@ class Disconnect:
 
 @dataclass(frozen=True)
 class Ping:
-    """Asks for a `Pong`, which follows everything that the receiver was sent before."""
+    """Asks for a `Pong`. The receiver has then read everything that was sent to it before the ping."""
 
     request: RequestId
 
@@ -103,13 +103,13 @@ class GetHeaders:
 
     request: RequestId
     locator: Annotated[tuple[Hash, ...], Size(1, MAX_LOCATOR)]
-    """Block ids of the sender's chain, newest first, thinning out towards genesis."""
+    """Block ids of the sender's chain, newest first, with growing gaps towards genesis."""
     limit: Annotated[int, Range(1, MAX_HEADERS)]
 
 
 @dataclass(frozen=True)
 class Headers:
-    """Answers `GetHeaders`: encoded headers, oldest first; none if the receiver knows no newer ones."""
+    """Answers `GetHeaders`: encoded headers, oldest first; empty if there are no newer ones."""
 
     request: RequestId
     headers: Annotated[tuple[HeaderBytes, ...], Size(0, MAX_HEADERS)]
@@ -125,7 +125,7 @@ class GetBlock:
 
 @dataclass(frozen=True)
 class BlockData:
-    """Answers `GetBlock`: the encoded block, or nothing if the sender has it not."""
+    """Answers `GetBlock`: the encoded block, or nil if the sender does not have it."""
 
     request: RequestId
     block: BlockBytes | None
@@ -141,7 +141,7 @@ class GetTransactions:
 
 @dataclass(frozen=True)
 class Transactions:
-    """Answers `GetTransactions` for its first ids, at least one; nil for what is not at hand."""
+    """Answers `GetTransactions` for the first of its ids, at least one; nil for each that is not there."""
 
     request: RequestId
     transactions: Annotated[tuple[TransactionBytes | None, ...], Size(1, MAX_FETCH)]
@@ -149,7 +149,7 @@ class Transactions:
 
 @dataclass(frozen=True)
 class Announce:
-    """Ids to ask the sender for: blocks whose header and work hold, transactions that it would include."""
+    """Ids that the sender can be asked for: blocks whose header and work are good, transactions it holds."""
 
     blocks: Annotated[tuple[Hash, ...], Size(0, MAX_ANNOUNCED_BLOCKS)]
     transactions: Annotated[tuple[Hash, ...], Size(0, MAX_ANNOUNCED_TRANSACTIONS)]
@@ -187,12 +187,12 @@ class MessageSpec:
     tag: int
     cls: type[Message]
     max_bytes: int
-    """Of the frame, tag included."""
+    """The most bytes of its frame, tag included."""
     phase: MessagePhase = MessagePhase.SESSION
     rate: Rate | None = None
-    """None: the handshake, or the answers to requests, bound how often it comes."""
+    """None where something else limits it: the handshake comes once, and an answer only after a request."""
     reply: type[Message] | None = None
-    """What a request is answered with."""
+    """The type of the answer, if this is a request."""
 
 
 MESSAGES: Final = (
@@ -216,7 +216,7 @@ MAX_FRAME_BYTES: Final = max(spec.max_bytes for spec in MESSAGES)
 
 
 def encode_frame(message: Message) -> bytes:
-    """The frame of a message. One that has no frame is this node's mistake, never its peer's: a bug."""
+    """The frame of a message. A message that cannot be encoded is a bug of this node: `AssertionError`."""
     spec = SPECS[type(message)]
     try:
         frame = bytes([spec.tag]) + encode(message)
@@ -227,7 +227,7 @@ def encode_frame(message: Message) -> bytes:
 
 
 def decode_frame(frame: bytes, phase: MessagePhase) -> Message:
-    """The message of a frame received in `phase`; size and phase are checked before its bytes are read.
+    """The message of a frame received in `phase`; size and phase are checked before it is decoded.
 
     Raises `MalformedFrame`, `UnknownMessage`, `FrameTooLarge`, `UnexpectedMessage`, `CodecError`.
     """

@@ -1,4 +1,4 @@
-"""The bounded queue of frames that wait to be sent to one peer. No I/O."""
+"""The queue of frames that wait to be sent to one peer; its size is limited. No I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from engram.p2p.errors import SlowReader
 
 
 class Outbox:
-    """First in, first out. What does not fit ends the session of the peer that does not read."""
+    """Frames leave in the order in which they came. A frame that does not fit ends the session.
+
+    It does not fit only if the peer has not read for a while, and this node must not keep bytes for it for
+    ever.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -19,7 +23,7 @@ class Outbox:
         self.queued_bytes = 0
 
     def put(self, frame: bytes) -> None:
-        """Queues a frame. If it does not fit, drops it, and `get` raises from then on."""
+        """Queues a frame. If it does not fit, it is dropped, and `get` raises from then on."""
         if self.queued_bytes + len(frame) > self._limit_bytes:
             self._overflowed = True
         else:
@@ -28,7 +32,7 @@ class Outbox:
         self._notify()
 
     async def get(self) -> bytes:
-        """The next frame; it counts as queued until `sent`. Raises `SlowReader` after an overflow."""
+        """The next frame, which counts as queued until `sent`. Raises `SlowReader` after an overflow."""
         while not self._frames and not self._overflowed:
             await self._changed.wait()
         if self._overflowed:
@@ -41,7 +45,7 @@ class Outbox:
         self._notify()
 
     async def below(self, queued_bytes: int) -> None:
-        """Returns once no more than this is queued."""
+        """Returns once no more than `queued_bytes` are queued."""
         while self.queued_bytes > queued_bytes:
             await self._changed.wait()
 

@@ -1,4 +1,4 @@
-"""What p2p needs from the node and gives to it, as Protocols; the node passes objects that fit."""
+"""The interfaces between p2p and the node: what p2p asks of the chain, and what the node sees of a peer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class HeadSummary:
 
 @dataclass(frozen=True)
 class PeerInfo:
-    """A session as it can be listed."""
+    """The facts about one session, for lists and logs."""
 
     node_key: bytes
     address: PeerAddress
@@ -43,37 +43,38 @@ class PeerInfo:
     version: int
     """Version of the peer protocol that both sides speak."""
     head: HeadSummary
-    """As told in the handshake."""
+    """What the peer said in its handshake."""
     connected_s: float
     """Seconds since the handshake."""
     round_trip_s: float | None
-    """Of the last ping."""
+    """Seconds that the last ping took; None before the first answer."""
     sent_bytes: int
     received_bytes: int
     queued_bytes: int
-    """Waiting to be sent."""
+    """Bytes of frames that wait to be sent."""
 
 
 class Peer(Protocol):
     """One open session as the node sees it.
 
-    The requests raise `PeerTimeout`, or `PeerUnavailable` once the session has ended; both are `NotReady`.
-    What they return is what the peer said: sizes and number hold, nothing else was checked.
+    The requests raise `PeerTimeout`, or another `PeerUnavailable` once the session has ended; both are
+    `NotReady`. They return what the peer sent. Sizes and numbers of items are within their limits; nothing
+    else has been checked.
     """
 
     @property
     def node_key(self) -> bytes:
-        """The key that the peer proved to hold."""
+        """The peer's public key; in the handshake the peer proved that it holds the private one."""
         ...
 
     @property
     def head(self) -> HeadSummary:
-        """The peer's head as of the handshake."""
+        """The head that the peer reported in its handshake."""
         ...
 
     @property
     def info(self) -> PeerInfo:
-        """The session in figures."""
+        """The facts about the session now."""
         ...
 
     async def get_headers(
@@ -81,33 +82,33 @@ class Peer(Protocol):
     ) -> tuple[bytes, ...]:
         """Encoded headers of the peer's best chain after the first id of `locator`, at most `limit`.
 
-        None of `timeout_s` is the session's own bound.
+        Without `timeout_s`, the session's own limit applies.
         """
         ...
 
     async def get_block(self, block_id: bytes, timeout_s: float | None = None) -> bytes | None:
-        """An encoded block; None if the peer has it not. None of `timeout_s` is the session's own bound."""
+        """An encoded block; None if the peer lacks it. Without `timeout_s`, the session's limit applies."""
         ...
 
     async def get_transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
-        """Encoded transactions for the first ids, at least one of them; None where the peer has it not."""
+        """Encoded transactions for the first of the ids, at least one; None for each that the peer lacks."""
         ...
 
     async def ping(self) -> float:
-        """Seconds until the peer answered; by then it has read everything it was sent before."""
+        """Seconds until the peer answered; by then it has read everything that was sent to it before."""
         ...
 
     def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED) -> None:
-        """Ends the session, soon."""
+        """Asks the session to end; it does so soon afterwards."""
         ...
 
     def misbehaved(self, error: ChainError) -> None:
-        """Ends the session for what the peer sent; an `Invalid` error counts against the peer."""
+        """Ends the session because of something that the peer sent; `Invalid` counts against the peer."""
         ...
 
 
 class RelayedBlock(Protocol):
-    """A block that may be passed on: its id commits to its bytes, and its header carries its work."""
+    """A block whose header and work are good and whose transactions are those that the header commits to."""
 
     @property
     def id(self) -> bytes:
@@ -121,9 +122,9 @@ B = TypeVar("B", bound=RelayedBlock)
 class ChainProtocol(Protocol[B]):
     """What p2p asks of the node; `B` is whatever the node makes of a checked block.
 
-    A call may do CPU work only outside the event loop.
-    Where a docstring says that a method raises `Invalid`, that ends the session and counts against the peer;
-    so it must mean what no honest peer sends, whatever its head. `NotReady` counts against nobody.
+    No method may do CPU work in the event loop. If a method raises `Invalid` where its docstring allows it,
+    the session ends and the error counts against the peer. It must therefore be raised only for data that no
+    honest peer sends, whatever head that peer has. `NotReady` counts against nobody.
     """
 
     @property
@@ -139,7 +140,7 @@ class ChainProtocol(Protocol[B]):
     async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
         """Encoded headers of the best chain, oldest first, after the first id of `locator` that is on it.
 
-        After genesis if no id of the locator stands on the best chain.
+        If none of the ids is on the best chain, the headers after genesis. At most `limit`.
         """
         ...
 
@@ -152,50 +153,53 @@ class ChainProtocol(Protocol[B]):
         ...
 
     async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
-        """Those of the announced ids to fetch now: not held, not refused, not being synced."""
+        """The announced ids worth fetching now: blocks not held, not refused and not being synced."""
         ...
 
     async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
-        """Those of the announced ids to fetch now: neither in the mempool nor included nor refused lately."""
+        """The announced ids worth fetching now: neither in the mempool nor included nor refused lately."""
         ...
 
     def waiting_transactions(self) -> Sequence[bytes]:
-        """Ids of the mempool's transactions: what a new peer is told of."""
+        """Ids of the mempool's transactions, which a new peer is told about."""
         ...
 
     async def caught_up(self, peer: Peer) -> None:
-        """Returns once this node has what the peer has, so that the peer's transactions can be judged."""
+        """Returns once this node knows the blocks that the peer knows, and so can judge its transactions."""
         ...
 
     def transaction_id(self, raw: bytes) -> bytes:
-        """The id that these bytes would have; no check is made."""
+        """The id of these bytes as a transaction; nothing is checked."""
         ...
 
     async def check_block(self, peer: Peer, raw: bytes) -> B:
         """Decodes a fetched block; checks header and work, and that the header commits to these transactions.
 
-        Raises `Invalid`; `NotReady` if it cannot be judged yet (unknown parent, ahead of the clock): what to
-        do then, such as syncing with `peer`, is the node's business, and the block is not relayed.
+        Raises `Invalid`, or `NotReady` if the block cannot be judged yet because its parent is unknown or its
+        timestamp is ahead of the clock. Then the block is not relayed, and the node decides what to do, for
+        example to sync with `peer`.
         """
         ...
 
     async def on_block(self, peer: Peer, block: B) -> None:
-        """Imports a block that `check_block` passed and that is being relayed meanwhile.
+        """Imports a block that `check_block` has passed and that is being relayed at the same time.
 
-        May raise `Invalid`, which does not count against the peer: it too relayed before executing.
+        If it raises `Invalid`, that does not count against the peer. A peer, too, relays a block before it
+        has executed it, so an honest one may have sent it.
         """
         ...
 
     async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
         """Offers fetched transactions to the mempool.
 
-        Raises `Invalid`, after it has offered the others, for one that is wrong whatever the head: not
-        canonical, badly signed, malformed. One that is wrong only at this node's head is dropped in silence.
+        Raises `Invalid`, once all others have been offered, for a transaction that is wrong at every head:
+        not canonical, badly signed or malformed. One that is wrong only at this node's head is dropped
+        silently.
         """
         ...
 
     def on_peer_connected(self, peer: Peer) -> None:
-        """A session is open. Must not wait; `peer` can be used from now on, by other tasks."""
+        """A session is open, and other tasks may use `peer` from now on. Must return without waiting."""
         ...
 
     def on_peer_disconnected(self, peer: Peer, reason: DisconnectReason) -> None:

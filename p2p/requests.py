@@ -1,4 +1,4 @@
-"""Requests to one peer that wait for their answers. No I/O, no time."""
+"""The requests to one peer that wait for their answers. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from engram.p2p.errors import DisconnectReason, SessionEnded, UnsolicitedReply, 
 from engram.p2p.messages import SPECS, Message, Reply, Request
 
 MAX_ABANDONED: Final = 256
-"""Abandoned requests whose late answers are still recognised."""
+"""How many abandoned requests are remembered, so that their late answers are not held against the peer."""
 _REQUEST_IDS: Final = 2**32
 
 
 class PendingRequests:
-    """Each answer must belong to one open request, be of the kind that the registry names, and come once."""
+    """Every answer must belong to an open request, have the type that the registry names, and come once."""
 
     def __init__(self) -> None:
         self._next_id = 0
@@ -29,7 +29,7 @@ class PendingRequests:
         return self._next_id
 
     def expect(self, request: Request) -> asyncio.Future[Reply]:
-        """The answer to come. Raises `SessionEnded`."""
+        """Registers a request; the future gets its answer. Raises `SessionEnded`."""
         if self._ended is not None:
             raise SessionEnded(self._ended)
         reply = SPECS[type(request)].reply
@@ -39,7 +39,7 @@ class PendingRequests:
         return future
 
     def settle(self, reply: Reply) -> None:
-        """Hands an answer to whoever waits for it; one that comes too late is dropped.
+        """Hands an answer to its request; the answer to an abandoned request is dropped.
 
         Raises `UnsolicitedReply`, `WrongReply`.
         """
@@ -56,7 +56,7 @@ class PendingRequests:
             future.set_result(reply)
 
     def abandon(self, request: Request) -> None:
-        """Stops waiting for an answer, which may still come."""
+        """Stops waiting for an answer. If it comes later, it is dropped without blame."""
         opened = self._open.pop(request.request, None)
         if opened is None:
             return
@@ -65,7 +65,7 @@ class PendingRequests:
             self._abandoned.popitem(last=False)
 
     def end(self, reason: DisconnectReason) -> None:
-        """Fails every open request, and every later one, with `SessionEnded`."""
+        """Makes every open request, and every later one, fail with `SessionEnded`."""
         self._ended = reason
         for _, future in self._open.values():
             if not future.done():

@@ -1,4 +1,4 @@
-"""Who misbehaved, and who may not come back yet: scores by node key, in memory. Ends no session itself."""
+"""Which peers misbehaved, and which may not come back yet: scores by node key, in memory only."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from engram.p2p.link import PeerAddress
 from engram.primitives.errors import ChainError
 
 REFUSE_S: Final = 600.0
-"""How long a peer stays away once its score is full."""
+"""How many seconds a peer is refused once its score is full."""
 FORGET_S: Final = 3_600.0
-"""A score that does not grow for so long is forgotten."""
+"""A score that has not grown for so many seconds is forgotten."""
 MAX_SCORES: Final = 4_096
 
 
 class PeerPolicy(Protocol):
-    """What decides which peers are spoken to. The manager reports, and asks before each session."""
+    """Decides which peers are spoken to. The manager asks before each session, and reports how it ended."""
 
     def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
-        """A session ended with `error`; the key is None if the peer had not yet proved that it holds one."""
+        """A session ended with `error`. The key is None if the peer had not yet proved that it holds it."""
         ...
 
     def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
@@ -29,14 +29,15 @@ class PeerPolicy(Protocol):
         ...
 
     def allows(self, host: str, node_key: bytes | None) -> bool:
-        """Whether to speak with this host, or with this node once its key is known."""
+        """Whether to speak with this host (key None), or with this node once its key is known."""
         ...
 
 
 class PeerScores:
-    """Adds the weight of each offence to the node key that committed it; a full score is refused for a while.
+    """Adds the weight of each offence to the score of a node key; a full score is refused for a while.
 
-    Hosts are not scored: on one machine, or behind one address, the honest would pay for the others.
+    Hosts are not scored. Several nodes can run on one machine or behind one address, and the honest ones
+    would be refused for what the others did.
     """
 
     def __init__(self, clock: MonotonicClock) -> None:
@@ -53,7 +54,7 @@ class PeerScores:
             self._scores.popitem(last=False)
 
     def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
-        """Nobody is to blame."""
+        """Changes no score: that no connection could be made is nobody's fault."""
 
     def allows(self, host: str, node_key: bytes | None) -> bool:
         if node_key is None or self.score(node_key) < MAX_WEIGHT:
@@ -61,6 +62,6 @@ class PeerScores:
         return self._clock.monotonic() - self._scores[node_key][1] >= REFUSE_S
 
     def score(self, node_key: bytes) -> int:
-        """The sum of weights; 0 for a peer of good standing."""
+        """The sum of the weights of the peer's offences; 0 if there is none, or the last is long ago."""
         score, since = self._scores.get(node_key, (0, 0.0))
         return score if self._clock.monotonic() - since < FORGET_S else 0

@@ -1,4 +1,4 @@
-"""Answers to what a peer asks for, from the node's chain and mempool. Nothing is checked or remembered."""
+"""Answers to a peer's requests, from the node's chain and mempool. Nothing is checked or remembered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engram.p2p.protocol import B, ChainProtocol
 
 
 async def answer(chain: ChainProtocol[B], recent: RecentBlocks, request: DataRequest) -> Reply:
-    """The answer to one request; blocks still being executed are served from `recent`."""
+    """The answer to one request. Blocks that are still being executed are served from `recent`."""
     match request:
         case GetHeaders():
             headers = await chain.headers_after(request.locator, request.limit)

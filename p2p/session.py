@@ -1,6 +1,11 @@
 """One session with one peer after the handshake: frames in and out, requests and answers, keep-alive.
 
-Knows neither gossip nor the other peers. Whatever the peer does ends at most this session: `run` says why.
+A session knows neither gossip nor the other peers. Whatever the peer does, at worst this session ends, and
+`run` returns the reason.
+
+Several tasks run side by side: one reads, one writes, one answers requests, one sends pings. They run in one
+task group, so if one fails, the others are cancelled and nothing is left over. `limits` has the budgets that
+a peer is held to.
 """
 
 from __future__ import annotations
@@ -57,14 +62,14 @@ R = TypeVar("R", Pong, Headers, BlockData, Transactions)
 
 
 class SessionHandler(Protocol):
-    """What a session does with what the peer wants."""
+    """Handles what the peer asks for and announces."""
 
     async def answer(self, request: DataRequest) -> Reply:
         """The answer to one request."""
         ...
 
     async def announced(self, session: Session, announce: Announce) -> None:
-        """The peer told what it has."""
+        """The peer has announced ids that it can supply."""
         ...
 
 
@@ -84,7 +89,7 @@ class Session:
         self.identity = identity
         self.inbound = inbound
         self.closed = asyncio.Event()
-        """Set by the manager once nothing of the session is left."""
+        """Set by the manager once the session has ended completely."""
         self._link = link
         self._handler = handler
         self._clock = clock
@@ -129,9 +134,9 @@ class Session:
         )
 
     async def run(self, follow: Callable[[Session], Coroutine[None, None, None]]) -> ChainError:
-        """Runs the session, and `follow` beside it, until it ends; returns why.
+        """Runs the session, and `follow` beside it, until it ends; returns the error that ended it.
 
-        Errors that are neither `Invalid` nor `NotReady` are not the peer's and pass through.
+        Errors that are neither `Invalid` nor `NotReady` are not the peer's doing, and are raised.
         """
         error: ChainError = self._end_error
         self._link.open_up()
@@ -176,7 +181,7 @@ class Session:
         return self._round_trip_s
 
     async def announce(self, announce: Announce) -> None:
-        """Tells the peer what it can ask for, within the rate of announcements."""
+        """Tells the peer what it can ask for; waits if that would exceed the rate of announcements."""
         await self._pace.pace(Announce)
         self._send(announce)
 
@@ -287,7 +292,7 @@ class Session:
 
 
 def _gravest(failures: BaseExceptionGroup[ChainError]) -> ChainError:
-    """The error to answer for: what the peer did wrong before what merely followed from it."""
+    """The error that counts among several: an `Invalid` one if any, as the rest may follow from it."""
     leaves = list(_leafs(failures))
     return next((leaf for leaf in leaves if isinstance(leaf, Invalid)), leaves[0])
 

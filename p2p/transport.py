@@ -1,7 +1,7 @@
-"""Links over WebSockets: one binary WebSocket message a frame. The only importer of aiohttp in p2p.
+"""Links over WebSockets, where each frame is one binary message. The only importer of aiohttp in p2p.
 
-The server refuses browsers (they send `Origin`), compression, and every path but one. A connection that
-carries more than `HANDSHAKE_FRAME_BYTES` before its handshake is complete is cut.
+The server refuses browsers (they send the header `Origin`), compression, and every path but one. It cuts a
+connection that carries more than `HANDSHAKE_FRAME_BYTES` before the handshake is complete.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from engram.p2p.messages import HANDSHAKE_FRAME_BYTES, MAX_FRAME_BYTES
 PATH: Final = "/engram/p2p"
 HEARTBEAT_S: Final = 30.0
 HTTP_DEADLINE_S: Final = 10.0
-"""A connection that has not asked for a WebSocket by then is closed."""
+"""A connection that has not asked for a WebSocket after so many seconds is closed."""
 CLOSE_S: Final = 2.0
-"""How long a closing handshake may take."""
+"""How many seconds the closing of a WebSocket may take."""
 ACCEPT_QUEUE: Final = 64
-"""Inbound links that wait to be taken up; further ones are refused."""
+"""How many inbound links may wait until the manager takes them; further ones are refused."""
 
 _REFUSED_SIZE: Final = MAX_FRAME_BYTES + 1
 """aiohttp's `max_msg_size` is the first size that it refuses."""
@@ -35,7 +35,10 @@ _WebSocket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
 class _Meter(asyncio.Protocol):
-    """Stands before a connection's protocol and cuts the connection when its first bytes are too many."""
+    """Counts the bytes that arrive before the handshake is complete, and cuts the connection at the limit.
+
+    It takes the place of the connection's own protocol and passes everything on to it.
+    """
 
     def __init__(self, transport: asyncio.Transport) -> None:
         inner = transport.get_protocol()
@@ -47,7 +50,7 @@ class _Meter(asyncio.Protocol):
         transport.set_protocol(self)
 
     def remove(self) -> None:
-        """Lets the connection's own protocol take over."""
+        """Stops counting: the connection's own protocol is put back."""
         if self._transport.get_protocol() is self:
             self._transport.set_protocol(self._inner)
 
@@ -73,7 +76,7 @@ class _Meter(asyncio.Protocol):
 
 
 class _DialedSocket(aiohttp.ClientWebSocketResponse):
-    """A client's WebSocket that is metered from its first byte."""
+    """A client's WebSocket whose bytes are counted from the first one on."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,13 +88,13 @@ class _DialedSocket(aiohttp.ClientWebSocketResponse):
         self._upgrade = response
 
     def drop(self) -> None:
-        """Cuts the connection, and gives it back to its session."""
+        """Cuts the connection and releases it in its client session."""
         self.tcp.abort()
         self._upgrade.close()
 
 
 class WebSocketLink:
-    """One WebSocket, either end."""
+    """One end of a WebSocket, as a `Link`."""
 
     def __init__(
         self, socket: _WebSocket, remote: PeerAddress, meter: _Meter, drop: Callable[[], None]
@@ -110,7 +113,7 @@ class WebSocketLink:
         try:
             await self._socket.send_bytes(frame)
         except (OSError, aiohttp.ClientError, RuntimeError) as error:
-            # aiohttp says RuntimeError where the WebSocket is closed already.
+            # aiohttp raises RuntimeError if the WebSocket is already closed.
             raise LinkClosed from error
 
     async def receive(self) -> bytes:
@@ -171,7 +174,7 @@ class WebSocketListener:
         meter = _Meter(tcp)
         try:
             await socket.prepare(request)
-        except ConnectionError:  # nobody is left to answer; aiohttp would log it as a bug of this handler
+        except ConnectionError:  # the peer is gone already; aiohttp would log this as a bug of the handler
             return web.Response(status=400)
         host, port = (tcp.get_extra_info("peername") or ("unknown", 0))[:2]
         link = WebSocketLink(socket, PeerAddress(host, port), meter, tcp.abort)
@@ -183,13 +186,13 @@ class WebSocketListener:
         return socket
 
     def abandon(self) -> None:
-        """Closes the links that nobody took up."""
+        """Closes the links that the manager has not taken."""
         while not self._accepted.empty():
             self._accepted.get_nowait().abort()
 
 
 class WebSocketTransport:
-    """Dials and listens by aiohttp."""
+    """Dials and listens with aiohttp."""
 
     def __init__(self) -> None:
         self._client: aiohttp.ClientSession | None = None
@@ -243,7 +246,7 @@ class WebSocketTransport:
 
 
 def _reason(error: Exception) -> str:
-    """Why a dial failed, without the address and the words of aiohttp."""
+    """Why a dial failed, in plain words; the address is left out, because the message already has it."""
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return f"it answers with HTTP status {error.status} and speaks no peer protocol"
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -8,7 +8,8 @@ A dataclass's wire form is the msgpack array of its fields in order, derived fro
     bool                    true / false                    A | B           array [TAG, field…] of the member
     frozen dataclass        array of its fields
 
-There is exactly one encoding of a value: what is decoded is encoded again and compared.
+A value has exactly one encoding, because ids are hashes of encodings and one value must not have two ids.
+`decode` makes sure of it in the simplest way: it encodes what it has read once more and refuses other bytes.
 """
 
 from __future__ import annotations
@@ -28,13 +29,17 @@ __all__ = ["MAX_BYTES", "decode", "encode", "from_json", "to_json", "validate"]
 T = TypeVar("T")
 
 MAX_BYTES: Final = 2**26
-"""Bytes that `decode` accepts unless told otherwise."""
+"""The most bytes that `decode` accepts, unless the caller gives another limit."""
 
 _ANY_LENGTH: Final = 2**32 - 1
 _NIL: Final = b"\xc0"
 _FIXED_ARRAYS: Final = frozenset(bytes([head]) for head in range(0x90, 0xA0))
 _ARRAY_LENGTH_BYTES: Final[Mapping[bytes, int]] = {b"": 1, b"\xdc": 2, b"\xdd": 4}
-"""Bytes of the length after an array's header; where no header is left, one that cannot be read."""
+"""First byte of an array -> number of length bytes that follow it.
+
+The empty key stands for the end of the data: the one length byte that it asks for is missing, so the end is
+reported as `Truncated`.
+"""
 
 
 def encode(obj: object) -> bytes:
@@ -46,15 +51,16 @@ def encode(obj: object) -> bytes:
 
 
 def validate(obj: object) -> None:
-    """Refuses an instance built in memory that `decode` could not have given. Raises `CodecError`."""
+    """Refuses an instance, built in memory, that `decode` could never have returned. Raises `CodecError`."""
     functions(type(obj)).write(obj)
 
 
 def decode(cls: type[T], raw: bytes, *, max_bytes: int = MAX_BYTES) -> T:
     """The instance of `cls` whose canonical bytes are exactly `raw`.
 
-    msgpack is asked for one scalar or one array header at a time, as the type demands, and builds no
-    container: no input takes memory that its type does not allow, and nesting ends where the type ends.
+    The type decides what is read next, and msgpack is asked for one scalar or one array header at a time; it
+    never builds a container by itself. Hostile bytes can therefore take no more memory, and nest no deeper,
+    than the type allows.
 
     Raises `TooLarge` before anything is read; then `Truncated`, `WrongType`, `OutOfRange`, `WrongArity`,
     `UnknownTag`; and `NonCanonical` for bytes other than the value's one encoding, trailing ones included.
@@ -78,7 +84,7 @@ def _read(cls: type[T], raw: bytes) -> T:
         max_array_len=0,
         max_map_len=0,
         max_ext_len=0,
-        max_bin_len=_ANY_LENGTH,  # a length beyond the data is Truncated, not another type
+        max_bin_len=_ANY_LENGTH,  # so that a length beyond the data raises Truncated, not WrongType
         max_str_len=_ANY_LENGTH,
     )
     unpacker.feed(raw)
@@ -95,7 +101,10 @@ def _read(cls: type[T], raw: bytes) -> T:
 
 
 def _array_length(read_bytes: Callable[[int], bytes], where: str) -> int:
-    """Takes an array's header. (msgpack's own `read_array_header` may or may not heed `max_array_len`.)"""
+    """Reads an array's header and returns the number of its items.
+
+    msgpack's own `read_array_header` is not used, because not every version of it heeds `max_array_len`.
+    """
     head = read_bytes(1)
     if head in _FIXED_ARRAYS:
         return head[0] & 0x0F

@@ -1,6 +1,8 @@
 """Python source for one dataclass's reader and writer, generated from its schema; no bytes, no msgpack.
 
-A generated pair is straight-line code: a field costs a read, a type test and a bound test.
+A node reads and writes dataclasses all the time, and walking through a schema for every value is slow. So the
+schema is walked once for each class, to generate this pair of functions. What remains for each field of a
+value is one read, one type test and one bound test:
 
     def write(o):                                    def read(take, count, is_nil):
         if type(o) is not cls: refuse_record(…)          v1 = take()
@@ -9,8 +11,9 @@ A generated pair is straight-line code: a field costs a read, a type test and a 
             refuse_int(v1, 'Transfer.amount', 0, …)      return cls(v1)
         return (v1,)
 
-`write` returns the wire form (nested tuples and lists). `read` runs after its array's header was taken:
-`take()` gives the next scalar, `count(where)` the next array's length, `is_nil()` whether nil comes next.
+`write` returns the wire form (nested tuples and lists). `read` is called once the header of the record's
+array has been read. `take()` returns the next scalar, `count(where)` the length of the array that comes next,
+and `is_nil()` says whether nil comes next.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ class Functions:
     """The checked wire form of an instance. Raises `CodecError`."""
 
     read: Callable[[Take, Count, IsNil], Any]
-    """The instance whose fields follow; the array header is already taken. Raises `CodecError`."""
+    """Reads the fields, after the array's header, and makes the instance. Raises `CodecError`."""
 
     arity: int
     """Number of fields."""
@@ -112,7 +115,7 @@ class _Source:
         return name
 
     def _check(self, depth: int, schema: Schema, value: str, where: str) -> None:
-        """Lines that refuse `value` unless it is a plain value within its schema."""
+        """Adds lines that refuse `value` unless it is a plain value within its schema."""
         match schema:
             case IntSchema(lo, hi):
                 test = f"type({value}) is not int or not {lo} <= {value} <= {hi}"
@@ -127,7 +130,7 @@ class _Source:
                 self._line(depth, f"if type({value}) is not bool: refuse_type({value}, bool, {where!r})")
 
     def _write(self, depth: int, schema: Schema, value: str, where: str) -> str:
-        """Lines that check `value`; returns the expression of its wire form."""
+        """Adds lines that check `value`; returns the expression of its wire form."""
         if isinstance(schema, _PLAIN):
             self._check(depth, schema, value, where)
             return value
@@ -174,7 +177,7 @@ class _Source:
         self._line(depth + 1, f"{wire}.append({self._write(depth + 1, item, each, where)})")
 
     def _read(self, depth: int, schema: Schema, where: str) -> str:
-        """Lines that read one value; returns the name of it."""
+        """Adds lines that read one value; returns the name of its variable."""
         value = self._fresh()
         match schema:
             case OptionalSchema(inner):
@@ -269,7 +272,7 @@ def _refuse_length(length: int, where: str, lo: int, hi: int) -> NoReturn:
 
 
 def refuse_arity(count: int, where: str, expected: int) -> NoReturn:
-    """An array of `count` items stands where the type demands `expected`."""
+    """Raises `WrongArity`: an array has `count` items where the type demands `expected`."""
     raise WrongArity(f"{where} has a wrong number of items", expected=expected, got=count)
 
 

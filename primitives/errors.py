@@ -1,24 +1,23 @@
 """The exception tree of the whole package: families here, leaves in each package's own `errors.py`.
 
-The shell maps families to actions in one place (ban, park, stop); RPC and tests use `code`.
+A family says what to do about an error; the shell decides by it whom to blame, what to try again, and when to
+stop. A leaf says which fact was violated. Its `code` is stable, so RPC clients and tests may rely on it. The
+first line of its docstring is its message, unless the place that raises it gives a more exact one.
 
     ChainError
-    ├ Invalid                  the peer or the user is wrong; deterministic, may be cached and scored
-    │ ├ CodecError             NonCanonical · Truncated · TooLarge · WrongType · OutOfRange · WrongArity
-    │ │                        UnknownTag
-    │ ├ InvalidKey             BadPublicKey · BadSignature · BadAddress
-    │ ├ InvalidProof           ListProofMismatch · SmtProofMismatch · MalformedProof; consensus/errors.py
-    │ ├ InvalidTransaction     leaves in statemachine/errors.py, statemachine/rounds/errors.py
-    │ ├ InvalidNetwork         leaves in nn/errors.py
-    │ ├ InvalidHeader          ┐
-    │ ├ InvalidBody            ├ leaves in consensus/errors.py
-    │ ├ InvalidExecution       ┘
-    │ └ InvalidInput           a user's file or argument; leaves where they are read
-    ├ NotReady                 nobody is wrong; parked and retried
-    ├ StorageError             our own disk; the node stops with the remedy in the message
-    └ leaves                    of node/errors.py and participant/errors.py: what ended a command
+    ├ Invalid                  a peer or a user is wrong, for every node alike and for ever; the verdict may
+    be │ │                        remembered and counted against a peer │ ├ CodecError
+    NonCanonical · Truncated · TooLarge · WrongType · OutOfRange · WrongArity │ │
+    UnknownTag │ ├ InvalidKey             BadPublicKey · BadSignature · BadAddress │ ├ InvalidProof
+    ListProofMismatch · SmtProofMismatch · MalformedProof; consensus/errors.py │ ├ InvalidTransaction
+    leaves in statemachine/errors.py, statemachine/rounds/errors.py │ ├ InvalidNetwork         leaves in
+    nn/errors.py │ ├ InvalidHeader          ┐ │ ├ InvalidBody            ├ leaves in consensus/errors.py │ ├
+    InvalidExecution       ┘ │ └ InvalidInput           a user's file or argument; the leaves stand in the
+    package that reads it ├ NotReady                 this node cannot judge yet and nobody is to blame; it
+    tries again later ├ StorageError             this node's own disk; the node stops, and the message says
+    what to do └ leaves                   of node/errors.py and participant/errors.py: why a command ended
 
-`AssertionError` is our bug: it is never caught.
+An `AssertionError` is a bug in this software; nothing catches it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _SHOWN_BYTES = 32
 
 
 class ChainError(Exception):
-    """Something the chain refuses or cannot do."""
+    """The chain refuses this or cannot do it."""
 
     code: str = "chain"
     """Stable for clients: the class's name in snake case, unless the class says otherwise."""
@@ -45,7 +44,7 @@ class ChainError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        """The fact, then what was expected and what was met, where they are known."""
+        """The message, followed by what was expected and what was found, where these are known."""
         facts = [f"{name} {_show(value)}" for name, value in self._facts() if value is not None]
         return f"{self.message} ({', '.join(facts)})" if facts else self.message
 
@@ -88,15 +87,15 @@ def _json_value(value: object) -> object:
 
 
 class Invalid(ChainError):
-    """The peer or the user is wrong, for every node alike."""
+    """The peer or the user is wrong, and every node would say so."""
 
 
 class NotReady(ChainError):
-    """Nobody is wrong: what is needed to judge has not arrived yet."""
+    """This node cannot judge yet: something that it needs for that has not arrived."""
 
 
 class StorageError(ChainError):
-    """Our own disk does not hold what it should."""
+    """This node's own disk does not hold what it should."""
 
     code = "storage"
 
@@ -148,11 +147,11 @@ class Truncated(CodecError):
 
 
 class TooLarge(CodecError):
-    """More bytes than the reader accepts."""
+    """There are more bytes than the reader accepts."""
 
 
 class WrongType(CodecError):
-    """A value of another type stands here."""
+    """The value has another type than the field."""
 
 
 class OutOfRange(CodecError):
@@ -180,11 +179,11 @@ class BadAddress(InvalidKey):
 
 
 class ListProofMismatch(InvalidProof):
-    """The list proof leads to another root."""
+    """The root that follows from the list proof is not the expected one."""
 
 
 class SmtProofMismatch(InvalidProof):
-    """The tree proof leads to another root, or its path to another leaf."""
+    """The root that follows from the tree proof is not the expected one."""
 
 
 class MalformedProof(InvalidProof):
@@ -208,7 +207,7 @@ FAMILIES: frozenset[type[ChainError]] = frozenset(
         InvalidInput,
     }
 )
-"""Classes that the shell catches; every other error is a leaf with a code of its own."""
+"""The classes that the shell catches; every other error class is a leaf with a code of its own."""
 
 
 def error_classes() -> Iterator[type[ChainError]]:
@@ -221,9 +220,10 @@ def error_classes() -> Iterator[type[ChainError]]:
 
 
 def all_error_codes() -> dict[str, list[type[ChainError]]]:
-    """Code -> the classes that answer with it, over every module imported so far.
+    """Code -> the classes that have it, over every module imported so far.
 
-    A sound tree has exactly one class a code: a leaf that forgets its own code shows up beside its family.
+    Each code should belong to exactly one class. A leaf that sets no code inherits its family's, and so shows
+    up here beside its family.
     """
     codes: dict[str, list[type[ChainError]]] = {}
     for cls in dict.fromkeys(error_classes()):

@@ -1,6 +1,6 @@
 """Tagged SHA-256: one domain tag for each kind of object, so that no two kinds can share an id.
 
-No encodings: what is hashed arrives as bytes, or through `hash_object` in its canonical form.
+Callers pass bytes; `hash_object` makes the canonical bytes of an object first.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Tag(StrEnum):
 
 @lru_cache(maxsize=256)
 def prefixed(tag: str) -> _Hash:
-    """SHA-256 already fed with a tag's prefix. Shared: callers `copy()` it and never update it."""
+    """A SHA-256 state that has consumed a tag's prefix. It is shared: callers must `copy()` it before use."""
     digest = hashlib.sha256(tag.encode()).digest()
     return hashlib.sha256(digest + digest)
 
@@ -63,7 +63,8 @@ def prefixed(tag: str) -> _Hash:
 def tagged_hash(tag: str, *chunks: bytes) -> bytes:
     """SHA-256(SHA-256(tag) ‖ SHA-256(tag) ‖ chunks…), 32 bytes (BIP 340, "Tagged hashes").
 
-    Chunks are joined without lengths: a caller that hashes several variable parts gives a prefix-free form.
+    The chunks are joined without their lengths, so "ab" and "c" hash like "a" and "bc". A caller that hashes
+    several chunks of variable length must make sure that their boundaries follow from the joined bytes.
     """
     state = prefixed(tag).copy()
     for chunk in chunks:

@@ -1,7 +1,8 @@
-"""JSON values of frozen dataclasses, from the same schemas as their bytes. No text, no files.
+"""JSON values of frozen dataclasses, by the same schemas as their bytes. No text, no files.
 
-Bytes are lower-case hex, integers are JSON integers, a dataclass is an object by field names, a member of a
-union adds `"type"`: its class name, a tuple is an array, an absent value is null.
+Bytes become lower-case hex, integers JSON integers, tuples arrays, and an absent value null. A dataclass
+becomes an object with its field names as keys; a member of a union also has the key `"type"` with the name of
+its class.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def to_json(obj: object) -> dict[str, Any]:
 
 
 def from_json(cls: type[T], value: object) -> T:
-    """The instance that `to_json` turns into `value`. Raises `CodecError`, naming the field."""
+    """The instance whose `to_json` is `value`. Raises `CodecError`, whose message names the field."""
     obj: T = _record(cls, value, cls.__qualname__)
     functions(cls).write(obj)
     return obj

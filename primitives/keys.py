@@ -1,9 +1,11 @@
 """Ed25519 keys under one strict rule, and addresses. The core's only importer of cryptography.
 
-Libraries disagree on Ed25519's corner cases, and a disagreement splits the chain. The rule, before OpenSSL
-sees a signature (R, S) by key A: A and R are canonical encodings (y < p, no negative zero), neither is one of
-the eight points of small order, and S < L. OpenSSL then checks S·B = R + H(R, A, m)·A, without cofactor
-(RFC 8032 §5.1.7). Only where it refuses is A looked up on the curve, to tell whose fault it was.
+Libraries disagree on the corner cases of Ed25519. If two nodes disagreed on one signature, the chain would
+split; so the doubtful cases are refused here, before OpenSSL sees a signature (R, S) by key A. A and R must
+be canonical encodings (y < p, and no sign bit where x = 0), neither may be one of the eight points of small
+order, and S must be below the group order L. OpenSSL then checks S·B = R + H(R, A, m)·A, without cofactor
+(RFC 8032 §5.1.7). If it refuses, one more test decides between `BadPublicKey` and `BadSignature`: is A on the
+curve?
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ _ORDER_8_Y: Final = int.from_bytes(
     bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
 )
 _SMALL_ORDER_Y: Final = frozenset({0, 1, _P - 1, _ORDER_8_Y, _P - _ORDER_8_Y})
-"""y of every point with 8·P = 0. For y = ±1, x is zero: this refuses its negative zero too."""
+"""The y coordinates of the eight points of small order, those with 8·P = 0.
+
+Where y is 1 or -1, x is zero; so refusing these two also refuses the second encoding of x = 0, with sign bit.
+"""
 
 
 class PrivateKey:
@@ -51,7 +56,7 @@ class PrivateKey:
 
     @classmethod
     def from_seed(cls, seed: bytes) -> Self:
-        """The key whose RFC 8032 seed is `seed`, 32 bytes. Raises `InvalidKey`."""
+        """The key with this RFC 8032 seed of 32 bytes. Raises `InvalidKey`."""
         return cls(seed)
 
     @classmethod
@@ -63,16 +68,16 @@ class PrivateKey:
 
     @property
     def seed(self) -> bytes:
-        """The 32 secret bytes: for a keystore, never for a log."""
+        """The 32 secret bytes. A keystore may store them; they must never be logged."""
         return self._seed
 
     @property
     def address(self) -> bytes:
-        """20 bytes."""
+        """The 20-byte address of the public key."""
         return address(self.public_key)
 
     def sign(self, message: bytes) -> bytes:
-        """64 bytes; the same for the same message."""
+        """The 64-byte signature; the same message always gives the same signature."""
         return self._key.sign(message)
 
     def __repr__(self) -> str:
@@ -80,9 +85,9 @@ class PrivateKey:
 
 
 def verify(public_key: bytes, message: bytes, signature: bytes) -> None:
-    """Returns if the signature is good under the strict rule above.
+    """Returns only if the signature is good under the strict rule above.
 
-    Raises `BadPublicKey` for a key that can sign nothing, else `BadSignature`.
+    Raises `BadPublicKey` for a key under which no signature is good, otherwise `BadSignature`.
     """
     check_public_key(public_key)
     if len(signature) != SIGNATURE_BYTES:
@@ -100,9 +105,10 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> None:
 
 
 def check_public_key(public_key: bytes) -> None:
-    """Raises `BadPublicKey` unless the key is 32 canonical bytes that no point of small order has.
+    """Raises `BadPublicKey` unless the key is 32 canonical bytes and not one of the points of small order.
 
-    Bytes that are no point of the curve pass here: `verify` refuses them, at a price that only they pay.
+    Bytes that are no point of the curve pass here, because testing that is slow. `verify` refuses them too;
+    it makes the test only after a signature has failed, so good signatures do not pay for it.
     """
     if len(public_key) != PUBLIC_KEY_BYTES:
         raise BadPublicKey("public key has a wrong length", expected=PUBLIC_KEY_BYTES, got=len(public_key))
@@ -116,7 +122,11 @@ def _is_strict_point(encoding: bytes) -> bool:
 
 
 def _is_on_curve(encoding: bytes) -> bool:
-    """Whether some x has -x² + y² = 1 + d·x²·y²: x² = u / v is a square if and only if u·v is."""
+    """Whether the curve -x² + y² = 1 + d·x²·y² has a point with this y.
+
+    The equation gives x² = u / v with u = y² - 1 and v = d·y² + 1, and u / v is a square if and only if u·v
+    is.
+    """
     y = int.from_bytes(encoding, "little") & _Y_BITS
     u, v = y * y - 1, _D * y * y + 1
     return pow(u * v, (_P - 1) // 2, _P) != _P - 1

@@ -4,8 +4,9 @@
     node(left, right) = tagged_hash(list_node, left, right)
     root              = tagged_hash(list_root, count as 8 big-endian bytes, top); of no items, top is 32 zeros
 
-A level's odd last node moves up as it is. It is never paired with itself, so no two lists share a root
-(CVE-2012-2459), and the count in the root keeps a list from passing for one of its own inner levels.
+If a level has an odd number of nodes, its last one moves up unchanged. It is not paired with itself, as in
+Bitcoin, because then two different lists can have one root (CVE-2012-2459). The root also covers the number
+of items, so that a list of inner nodes cannot pass for the list of items below them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from engram.primitives.types import U32, ZERO_HASH, Hash, Size
 
 @dataclass(frozen=True, slots=True)
 class ListProof:
-    """That an item stands at an index of a list with a given root."""
+    """The proof that an item stands at an index of a list with a given root."""
 
     index: U32
     """Position of the item, from 0."""
@@ -30,10 +31,10 @@ class ListProof:
     """Items in the list."""
 
     siblings: Annotated[tuple[Hash, ...], Size(0, 32)]
-    """Hashes beside the path, from the leaf upwards; none where the path's node is an odd last one."""
+    """Hashes beside the path, from the leaf upwards; none for a level where the node has no sibling."""
 
     def verify(self, root: bytes, leaf: bytes) -> None:
-        """Returns if `leaf`, the item's own bytes, stands at `index` of the list behind `root`.
+        """Returns only if `leaf`, the item's own bytes, stands at `index` of the list whose root is `root`.
 
         Raises `MalformedProof` when no list of `count` items has such a path, else `ListProofMismatch`.
         """
@@ -60,7 +61,7 @@ def list_root(leaves: Sequence[bytes]) -> bytes:
 
 
 def prove_item(leaves: Sequence[bytes], index: int) -> ListProof:
-    """The proof that `leaves[index]` stands there. Raises `IndexError` for an index outside the list."""
+    """The proof that `leaves[index]` stands at `index`. Raises `IndexError` for an index outside the list."""
     if not 0 <= index < len(leaves):
         raise IndexError(f"item {index} of a list of {len(leaves)}")
     levels = list(_levels(leaves))

@@ -1,7 +1,7 @@
-"""From field annotations to schemas: the one reading of a frozen dataclass that bytes and JSON both follow.
+"""Schemas of frozen dataclasses, derived from their field annotations; the codec and the JSON form use them.
 
-A schema says what a value may be; it neither reads nor writes one. An annotation that leaves a bound open is
-a programming error and raises `TypeError` the first time its class is used.
+A schema says which values a field may have; reading and writing them is done elsewhere. An annotation that
+leaves a bound open is a programming error: it raises `TypeError` the first time its class is used.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Annotated, Final, Union, get_args, get_origin, get_type_hints
 from engram.primitives.types import Range, Size
 
 MAX_NESTING: Final = 32
-"""Arrays within arrays that a canonical value may hold."""
+"""How deep the arrays of a canonical value may nest."""
 
 MAX_ITEMS: Final = 65536
-"""Length bound of a tuple that states none."""
+"""The most items of a tuple whose annotation states no bound."""
 
 _INT64: Final = Range(-(2**63), 2**64 - 1)
 
@@ -62,7 +62,7 @@ class RecordSchema:
 
 @dataclass(frozen=True, slots=True)
 class UnionSchema:
-    """An instance of exactly one member; tags are distinct."""
+    """An instance of exactly one member class; each member has a tag of its own."""
 
     members: tuple[tuple[int, type], ...]
 
@@ -127,7 +127,7 @@ field that `__init__` does not take by position.
 
 
 def check_nesting(cls: type) -> None:
-    """Raises `TypeError` when a value of `cls` could hold more than `MAX_NESTING` arrays within arrays."""
+    """Raises `TypeError` when the arrays of some value of `cls` would nest deeper than `MAX_NESTING`."""
     if _depth(RecordSchema(cls), ()) > MAX_NESTING:
         raise TypeError(f"{cls.__qualname__} nests deeper than {MAX_NESTING} arrays")
 
@@ -200,7 +200,7 @@ def _lengths(bound: Size, where: str) -> tuple[int, int]:
 
 
 def _depth(schema: Schema, holders: tuple[type, ...]) -> int:
-    """Arrays within arrays of the deepest value. Raises `TypeError` for a class that holds itself."""
+    """How deep the arrays of a value can nest at most. Raises `TypeError` for a class that holds itself."""
     if isinstance(schema, RecordSchema):
         if schema.cls in holders:
             raise TypeError(f"{schema.cls.__qualname__} holds itself, so its depth has no bound")

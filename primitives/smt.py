@@ -3,10 +3,15 @@
     leaf node   0x00 ‖ key ‖ value       hash = tagged_hash(leaf, key ‖ tagged_hash(leaf_value, value))
     inner node  0x01 ‖ left ‖ right      hash = tagged_hash(node, left ‖ right)
 
-Bit i of a key, the highest first, chooses right (1) at depth i. A subtree that holds one leaf is that leaf,
-an empty subtree is 32 zero bytes; so the root depends on the set alone, never on the order of changes. Nodes
-are immutable and addressed by hash: an update returns new nodes and leaves every older root readable. Keys
-should be hashes: then a path is about log₂(leaves) long; it is never longer than 256.
+Bit i of a key, the highest first, chooses the left (0) or right (1) side at depth i.
+
+The full tree over 256-bit keys is almost empty, so empty regions are not stored: an empty subtree is 32 zero
+bytes, and a subtree that holds a single leaf is that leaf itself, at whatever depth. Every set of keys and
+values thus has exactly one tree, and the root does not depend on the order in which changes were made. If
+keys are hashes, as they should be, a path has about log₂(leaves) nodes; it never has more than 256.
+
+Nodes are immutable and addressed by their hash. An update returns new nodes and changes no old one, so every
+older root stays readable: a block on a side branch can be executed on its own parent's state.
 """
 
 from __future__ import annotations
@@ -41,10 +46,10 @@ class NodeReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OtherLeaf:
-    """The leaf that stands where an absent key would."""
+    """The leaf of another key, at which the path of an absent key ends."""
 
     key: Hash
-    """Its key, which shares the proven key's path."""
+    """Its key, which begins with the same bits as the absent key, down to this leaf."""
 
     value_hash: Hash
     """Tagged hash of its value."""
@@ -52,16 +57,16 @@ class OtherLeaf:
 
 @dataclass(frozen=True, slots=True)
 class SmtProof:
-    """That a key has a value, or has none, under a root."""
+    """The proof that a key has a value under a root, or that it has none."""
 
     siblings: Annotated[tuple[Hash, ...], Size(0, DEPTH)]
     """Hashes beside the path, from the root downwards."""
 
     other: OtherLeaf | None
-    """For an absent key whose path ends at another key's leaf: that leaf."""
+    """If the key is absent and its path ends at the leaf of another key: that leaf; otherwise None."""
 
     def verify(self, root: bytes, key: bytes, value: bytes | None) -> None:
-        """Returns if the tree behind `root` maps `key` to `value`, or does not hold it where `value` is None.
+        """Returns only if the tree under `root` maps `key` to `value`; for None, only if it lacks the key.
 
         Raises `MalformedProof` when no tree has such a path, else `SmtProofMismatch`.
         """
@@ -124,10 +129,10 @@ def update(
 ) -> tuple[bytes, dict[bytes, bytes]]:
     """Sets each key to its value, or deletes it where the value is None.
 
-    Returns the new root and the nodes of the new tree that the change made, by hash; a change that changes
-    nothing returns `root` and no nodes. Costs about log₂(leaves) nodes a key, less where changed keys share
-    a path.
-    Raises `ValueError` for a key that is not 32 bytes, and what the reader raises for a missing node.
+    Returns the new root, and by their hashes the nodes that the new tree has and the old one lacks. If
+    nothing really changes, it returns `root` and no nodes. It makes about log₂(leaves) nodes for each key,
+    fewer where changed keys share a path. Raises `ValueError` for a key that is not 32 bytes, and what the
+    reader raises for a missing node.
     """
     keys = sorted(changes)
     batch = _Batch(reader, [_number(key) for key in keys], keys, [changes[key] for key in keys])
@@ -137,8 +142,8 @@ def update(
 class _Batch:
     """One update: sorted changes, and the nodes made so far.
 
-    `shift` is the bit of a key that chooses the side at this depth: 255 at the root. Changes of a subtree are
-    the slice [lo, hi) of the sorted lists.
+    `shift` is the number of the bit of a key that chooses the side at this depth: 255 at the root, 0 at the
+    deepest inner node. The changes inside a subtree are the slice [lo, hi) of the sorted lists.
     """
 
     def __init__(
@@ -151,7 +156,7 @@ class _Batch:
         self._values = values
 
     def subtree(self, old: bytes, shift: int, lo: int, hi: int) -> bytes:
-        """Hash of the subtree `old` with the changes of [lo, hi) made."""
+        """Hash of the subtree `old` after the changes in [lo, hi)."""
         if hi - lo <= 1:
             return self._single(old, shift, lo) if lo < hi else old
         if old == ZERO_HASH:
@@ -166,7 +171,7 @@ class _Batch:
         return old if new_left == left and new_right == right else self._join(new_left, new_right)
 
     def _single(self, old: bytes, shift: int, index: int) -> bytes:
-        """As `subtree` for one change, without recursion: down to where the path ends, then up again."""
+        """As `subtree` for a single change, without recursion: down to the end of the path and up again."""
         number = self._numbers[index]
         get_node = self._get_node
         path: list[bytes] = []
@@ -191,14 +196,14 @@ class _Batch:
         return new
 
     def _replace_leaf(self, old: bytes, node: bytes, shift: int, lo: int, hi: int) -> bytes:
-        """Hash of the subtree that was one leaf, `node`, with the changes of [lo, hi) made."""
+        """Hash of the subtree that was the single leaf `node`, after the changes in [lo, hi)."""
         key, value = node[1:33], node[33:]
         leaves = self._insertions(lo, hi)
         at = bisect_left(self._keys, key, lo, hi)
         if at == hi or self._keys[at] != key:
             insort(leaves, (_number(key), key, value))
         new = self._build(shift, leaves)
-        self.nodes.pop(old, None)  # a leaf that stays is no new node, wherever it stands now
+        self.nodes.pop(old, None)  # the old leaf may stand deeper now, but it is no new node
         return new
 
     def _insertions(self, lo: int, hi: int) -> list[tuple[int, bytes, bytes]]:
@@ -220,7 +225,7 @@ class _Batch:
         return self._inner(left, right)
 
     def _join(self, left: bytes, right: bytes) -> bytes:
-        """Hash of the subtree of two subtrees; one leaf beside nothing is that leaf."""
+        """Hash of the subtree with these two sides; a leaf beside an empty side takes the place of both."""
         if left == ZERO_HASH and (right == ZERO_HASH or self._is_leaf(right)):
             return right
         if right == ZERO_HASH and self._is_leaf(left):
@@ -251,7 +256,7 @@ def _leaf_hash(key: bytes, value_hash: bytes) -> bytes:
 
 
 def _descend(reader: NodeReader, root: bytes, key: bytes) -> tuple[bytes | None, tuple[bytes, ...]]:
-    """The leaf node where the path of `key` ends (None: an empty subtree) and the siblings on the way."""
+    """The leaf at which the path of `key` ends (None: an empty subtree), and the siblings that it passes."""
     number = _number(key)
     siblings: list[bytes] = []
     shift, end = _TOP, root

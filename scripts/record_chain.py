@@ -4,9 +4,9 @@
 Run from the repository root: .venv/bin/python scripts/record_chain.py
 
 The blocks come from the real builder, with real proof of work and every kind of transaction: transfers, a
-tensor that arrives in chunks, a network founded on it, a TRAIN round of two epochs with a third party's part
-and a liar, a GROW round with retention scoring, scores, inferences, claims. To be run again only after a
-deliberate change of the rules: what it writes is frozen by review.
+tensor that arrives in chunks, a model founded with it, a TRAIN round of two epochs with the part of an
+auditor and a liar, a GROW round with retention scores, other scores, inferences and claims. Run it again only
+after a deliberate change of the rules: tests hold later code to these bytes.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ GENESIS_PATH = Path("tests/vectors/consensus_genesis.json")
 CHUNK_BYTES = 4_096
 INPUTS, NEURONS, CLASSES = 64, 160, 3
 ROWS = 96
-"""Large enough that BLAS spreads the products over threads."""
+"""Large enough that the linear algebra library spreads the products over threads."""
 
 CLERK, DAVE = key(101), key(102)
 MINERS = (key(103), key(104))
@@ -91,7 +91,7 @@ Errand = tuple[PrivateKey, Callable[[], TxPayload]]
 
 
 def recorded_spec() -> ChainSpec:
-    """The local preset with the rules of small rounds, chunks of a page and a target of 64 digests."""
+    """The local preset with the rules of small rounds, chunks of 4 KiB and a target that takes 64 digests."""
     owners = (*ACTORS, CLERK, DAVE, *MINERS)
     spec = local(tuple(Allocation(owner.address, 1_000 * COIN) for owner in owners), GENESIS_MS)
     rules = replace(SMALL_RULES, chunk_bytes=CHUNK_BYTES, max_blob_bytes=256 * CHUNK_BYTES)
@@ -99,9 +99,9 @@ def recorded_spec() -> ChainSpec:
 
 
 class ChainLedger(Ledger):
-    """A ledger whose blocks are blocks: assembled, mined with irregular intervals, validated.
+    """A test ledger on top of real blocks, which are assembled, mined and validated.
 
-    A block that nobody put a transaction into carries the next errand.
+    Their timestamps are irregular. A block without a transaction of a round carries the next errand instead.
     """
 
     def __init__(self, chain: MemoryChain, errands: Iterator[Errand]) -> None:
@@ -157,7 +157,7 @@ class ChainLedger(Ledger):
 
 
 class Story:
-    """Who does what in the fifty blocks."""
+    """What happens in the fifty blocks."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(20)
@@ -171,7 +171,7 @@ class Story:
         self.ledger = ChainLedger(self.chain, self.errands())
 
     def errands(self) -> Iterator[Errand]:
-        """What two bystanders do in blocks that are empty otherwise."""
+        """What others do in blocks in which nothing of a round happens."""
         chunks = [self.tensor[at : at + CHUNK_BYTES] for at in range(0, len(self.tensor), CHUNK_BYTES)]
         for index in (1, 0, *range(2, len(chunks))):
             chunk = PublishChunk(blob_id(self.tensor), len(self.tensor), index, chunks[index])
@@ -186,7 +186,7 @@ class Story:
             yield DAVE, lambda: Transfer(CLERK.address, 1 + self.chain.height)
 
     def found_wide(self) -> TxPayload:
-        """A model whose hidden weights were uploaded, whose biases a generator makes."""
+        """Founds a model whose hidden weights were uploaded and whose biases come from a generator."""
         spec = NetworkSpec(
             INPUTS,
             CLASSES,
@@ -215,7 +215,7 @@ class Story:
         return tagged_hash(Tag.MODEL, founding.id)
 
     def tell(self) -> list[Block]:
-        """The blocks after genesis."""
+        """Plays the story; returns the blocks after genesis."""
         train = Play(ledger=self.ledger)
         third = make_part(7, parts=4, seed=9)
         train.parts.append(third)
@@ -254,7 +254,7 @@ class Story:
 
 
 def record_genesis() -> None:
-    """Spec, ids and genesis block of every preset."""
+    """Writes the spec, the ids and the genesis header of every preset."""
     presets = (chainspec.main(), chainspec.test(), local((Allocation(bytes(range(20)), COIN),), GENESIS_MS))
     vector = {
         "about": "Made by scripts/record_chain.py: the presets, their spec ids and their genesis headers.",
@@ -275,7 +275,7 @@ def record_genesis() -> None:
 
 
 def record_story() -> None:
-    """The fifty blocks."""
+    """Writes the fifty blocks."""
     story = Story()
     blocks = story.tell()
     kinds = {tx.kind for block in blocks for tx in block.transactions}

@@ -1,8 +1,9 @@
-"""Bytes that a transaction brings or names: inline or stored, their records, and who holds them.
+"""Bytes that a transaction brings along or names, their `Blob` records, and the references to them.
 
-Every blob (a tensor, a data part) is named by one content id, `blob_id(raw)`. A `Blob` record says that the
-bytes stand in this chain. It can be named from the block after the one that brought it; without a reference
-it can be named for `upload_expiry_blocks` more, after which it is dead until someone brings the bytes again.
+Every blob, a tensor or a data part, is named by its content id, `blob_id(raw)`. A `Blob` record says that the
+bytes stand in this chain. Transactions can name the blob from the block after the one that brought it. If no
+record refers to it, it can be named for `upload_expiry_blocks` more blocks. Then it is dead, until someone
+brings the bytes again. So nodes need not keep bytes for ever that nobody uses.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ Content = Inline | Stored
 
 
 def blob_id(raw: bytes) -> Hash:
-    """The content id of every blob, tensors and data parts alike."""
+    """The content id of a blob, be it a tensor or a data part."""
     return tagged_hash(Tag.BLOB, raw)
 
 
 def chunk_hash(raw: bytes) -> Hash:
-    """The name of a chunk while its upload is unfinished."""
+    """The hash that names a chunk while its upload is unfinished."""
     return tagged_hash(Tag.CHUNK, raw)
 
 
@@ -64,19 +65,19 @@ def usable_blob(state: State, ctx: BlockContext, blob: Hash) -> Blob:
 
 
 def is_dead(rules: Rules, blob: Blob, height: int) -> bool:
-    """Whether nothing has held the blob for too long: its bytes may be gone, and may be brought again."""
+    """Whether no record has held the blob for so long that nodes may have deleted its bytes."""
     return blob.refs == 0 and height > blob.height + rules.upload_expiry_blocks
 
 
 def content_size(state: State, ctx: BlockContext, content: Content) -> int:
-    """Number of bytes that `resolve` will give, known from records. Raises what `usable_blob` raises."""
+    """Number of bytes that `resolve` will return, read from the record. Raises what `usable_blob` raises."""
     if isinstance(content, Inline):
         return len(content.data)
     return usable_blob(state, ctx, content.blob).size_bytes
 
 
 def resolve(state: State, ctx: BlockContext, content: Content) -> bytes:
-    """The bytes. Raises what `usable_blob` raises, and `MissingBlob` where this node does not hold them."""
+    """The bytes. Raises what `usable_blob` raises, and `MissingBlob` if this node does not have them."""
     if isinstance(content, Inline):
         return content.data
     usable_blob(state, ctx, content.blob)
@@ -84,14 +85,15 @@ def resolve(state: State, ctx: BlockContext, content: Content) -> bytes:
 
 
 def carried_blobs(content: Content) -> dict[Hash, bytes]:
-    """What a block that holds the content brings to the chain: inline bytes, by their id."""
+    """The bytes that this content brings to the chain, by content id: inline bytes, or nothing."""
     return {blob_id(content.data): content.data} if isinstance(content, Inline) else {}
 
 
 def bring(state: State, ctx: BlockContext, raw: bytes) -> Hash:
-    """Records bytes that this transaction brings, without a reference; returns their id.
+    """Writes the record of bytes that this transaction brings, without a reference; returns their id.
 
-    The caller also gives the bytes in its `Outcome.blobs`. Bytes already alive keep their record.
+    The caller must also return the bytes in its `Outcome.blobs`. If a living record exists, it stays as it
+    is.
     """
     blob = blob_id(raw)
     known = state.find(Blob, blob)
@@ -101,16 +103,16 @@ def bring(state: State, ctx: BlockContext, raw: bytes) -> Hash:
 
 
 def hold(state: State, blob: Hash) -> None:
-    """One more live record names the blob. Raises `MissingRecord`."""
+    """Counts one more record that names the blob. Raises `MissingRecord`."""
     record = state.get(Blob, blob)
     state.put(replace(record, refs=record.refs + 1))
 
 
 def release(state: State, ctx: BlockContext, blob: Hash) -> None:
-    """One record fewer names the blob; the last one starts its expiry. Raises `MissingRecord`.
+    """Counts one record fewer that names the blob; without any, it will expire. Raises `MissingRecord`.
 
-    What was held up to the last block stays nameable in this one: else whoever drops the last reference could
-    make another's reveal fail.
+    A blob that was held up to the block before can still be named in this block. Otherwise a transaction that
+    drops the last reference could make a reveal fail that stands later in the same block.
     """
     record = state.get(Blob, blob)
     assert record.refs > 0, "a blob is released as often as it was held"

@@ -1,4 +1,4 @@
-"""What a transaction sees of its block, and how the pure core is handed bytes. No logic."""
+"""What a transaction may know of its block, and how the pure core reads bytes. No logic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engram.statemachine.scoring import Scorer
 
 
 class BlobReader(Protocol):
-    """The bytes that the bodies of this block's ancestors brought."""
+    """Reads the bytes that transactions of earlier blocks brought."""
 
     def get_blob(self, blob_id: Hash) -> bytes:
         """The bytes with this content id, or of the chunk with this hash. Raises `MissingBlob`."""
@@ -20,9 +20,9 @@ class BlobReader(Protocol):
 
 @dataclass(frozen=True)
 class BlockContext:
-    """The block that a transaction stands in. Every field but `scorer` is the same on every node.
+    """The facts about its block that a transaction may depend on; all but `scorer` are the same on all nodes.
 
-    It has no time: heights are all that a transaction can wait for.
+    There is no time among them: deadlines are heights, because clocks differ between nodes.
     """
 
     rules: Rules
@@ -31,7 +31,7 @@ class BlockContext:
     parent: Hash
     """Id of the block below."""
     miner: Address
-    """Who is paid the fees and the subsidy."""
+    """Address that is paid the fees and the subsidy."""
     blobs: BlobReader
     scorer: Scorer
     """Computes scores, perhaps from a cache; a cache changes no result."""

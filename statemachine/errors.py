@@ -1,8 +1,9 @@
-"""Leaves of the state machine: what a transaction can violate, and what keeps a node from judging one.
+"""The errors of the state machine: rules that a transaction can break, and reasons not to judge it yet.
 
-InvalidTransaction   no block may hold it; or, raised while it is applied, its receipt is FAILED
+InvalidTransaction   raised before the transaction is applied: no block may hold it;
+                     raised while it is applied: a block may hold it, with a FAILED receipt
 InvalidInput         BadRules: constants that no chain can run under
-NotReady             MissingBlob · UpgradeRequired
+NotReady             MissingBlob, UpgradeRequired
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ from engram.primitives.errors import InvalidInput, InvalidTransaction, NotReady
 
 
 class BadRules(InvalidInput):
-    """The constants of the state machine contradict each other or what records can hold."""
+    """The constants of the state machine contradict each other, or are too large for the records."""
 
 
 class MissingBlob(NotReady):
-    """The chain knows these bytes, but this node does not hold them: pruned, or still syncing."""
+    """The chain knows these bytes, but this node does not have them: it deleted them or is still syncing."""
 
 
 class UpgradeRequired(NotReady):
-    """The chain uses a transaction type from this height on that this software does not have."""
+    """From this height on, the chain uses a transaction type that this software does not have."""
 
 
 class MissingRecord(InvalidTransaction):
-    """The state holds no such record. The code of an instance is `missing_` and the kind of record."""
+    """The state holds no such record.
+
+    The code of an instance is `missing_` followed by the kind of record, such as `missing_round`.
+    """
 
     def __init__(self, kind: str, key: bytes) -> None:
         super().__init__(f"the state holds no such {kind}", expected=key)
@@ -35,7 +39,7 @@ class WrongChain(InvalidTransaction):
 
 
 class NonceMismatch(InvalidTransaction):
-    """The nonce is not the number of transactions its sender has had included."""
+    """The nonce is not the number of the sender's transactions that have been included before."""
 
 
 class FeeTooLow(InvalidTransaction):
@@ -63,23 +67,23 @@ class TransactionTooHeavy(InvalidTransaction):
 
 
 class BlockBytesExceeded(InvalidTransaction):
-    """The block's free bytes, less those reserved for reveals, do not hold the transaction."""
+    """The bytes left in the block, without those reserved for reveals, are too few for the transaction."""
 
 
 class BlockTransactionsExceeded(InvalidTransaction):
-    """The block holds as many transactions as the rules allow."""
+    """The block already holds as many transactions as the rules allow."""
 
 
 class BlockMacsExceeded(InvalidTransaction):
-    """The block's free multiply-accumulates, less those reserved for reveals, do not hold the transaction."""
+    """The MACs left in the block, without those reserved for reveals, are too few for the transaction."""
 
 
 class AmountZero(InvalidTransaction):
-    """An amount of zero moves nothing."""
+    """The amount is zero, so nothing would be moved."""
 
 
 class ClaimRangeInvalid(InvalidTransaction):
-    """The heights of a claim are reversed, too many, or not yet reached."""
+    """The heights of the claim are in the wrong order, too many, or not reached yet."""
 
 
 class NothingToClaim(InvalidTransaction):
@@ -87,15 +91,15 @@ class NothingToClaim(InvalidTransaction):
 
 
 class UnknownBlob(InvalidTransaction):
-    """No transaction of this chain has brought these bytes."""
+    """No transaction of this chain has brought the bytes with this content id."""
 
 
 class BlobNotUsable(InvalidTransaction):
-    """The bytes, or the version, came with this very block; they can be named from the next one on."""
+    """The bytes or the version came with this very block; transactions can name them from the next one on."""
 
 
 class BlobExpired(InvalidTransaction):
-    """Nothing has referred to these bytes for so long that nodes may have dropped them."""
+    """No record has named these bytes for so long that nodes may have deleted them."""
 
 
 class BlobKnown(InvalidTransaction):
@@ -103,11 +107,11 @@ class BlobKnown(InvalidTransaction):
 
 
 class BlobTooLarge(InvalidTransaction):
-    """The declared size is zero or beyond the limit of a blob."""
+    """The declared size is zero or more than a blob may have."""
 
 
 class BlobHashMismatch(InvalidTransaction):
-    """The completed chunks are not the bytes that the upload was named after."""
+    """The chunks, joined together, do not have the content id that the upload gave."""
 
 
 class ChunkIndexOutOfRange(InvalidTransaction):
@@ -115,11 +119,11 @@ class ChunkIndexOutOfRange(InvalidTransaction):
 
 
 class ChunkSizeMismatch(InvalidTransaction):
-    """Every chunk but the last is full, and the last ends where the blob does."""
+    """The chunk has a wrong size: all chunks but the last are full, and the last has what remains."""
 
 
 class ChunkRepeated(InvalidTransaction):
-    """This chunk of the upload has already come."""
+    """This chunk of the upload has arrived before."""
 
 
 class UploadSizeMismatch(InvalidTransaction):
@@ -135,4 +139,4 @@ class ScoreKnown(InvalidTransaction):
 
 
 class TooManyRows(InvalidTransaction):
-    """More rows, or more answers, than one inference may have."""
+    """The inference asks for more rows, or more logits, than one inference may have."""

@@ -1,4 +1,4 @@
-"""The price of a transaction: bytes, multiply-accumulates, records, and a floor. No balances."""
+"""The price of a transaction, from its bytes, multiply-accumulates and records. Looks at no balance."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from engram.statemachine.transaction import Cost, Transaction, TxPayload
 
 
 def fee_of(fees: Fees, cost: Cost) -> int:
-    """Sparks: max(floor, bytes·per_byte + ⌈unpaid macs / macs_per_spark⌉ + records·per_record).
+    """Sparks: max(floor, bytes·per_byte + ⌈macs / macs_per_spark⌉ + records·per_record).
 
-    What it books of a later block is paid for as if it were used.
+    Here `bytes` and `macs` include what the transaction books in a later block, used or not; MACs that an
+    escrow has prepaid are left out.
     """
     work = price_of_macs(fees, cost.macs - cost.prepaid_macs + cost.booked_macs)
     size = cost.size_bytes + cost.booked_bytes
@@ -29,7 +30,7 @@ def price_of_macs(fees: Fees, macs: int) -> int:
 def minimum_fee(state: State, ctx: BlockContext, tx: Transaction, payload: TxPayload) -> int:
     """The least fee with which this block, on this state, may hold the transaction.
 
-    Raises leaves of `Invalid` when no fee would do.
+    Raises leaves of `Invalid` if no fee would be enough.
     """
     cost = replace(payload.cost(state, ctx, keys.address(tx.sender)), size_bytes=tx.size_bytes)
     return fee_of(ctx.rules.fees, cost)

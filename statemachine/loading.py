@@ -1,4 +1,4 @@
-"""From records to networks and data parts, with every size checked before a byte is read. Runs no network."""
+"""Makes networks and data parts from records; checks every size before a byte is read. Runs no network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_network(
     outputs: Sequence[HasSources],
     brought: Mapping[Hash, bytes] = NOTHING_BROUGHT,
 ) -> Network:
-    """The network of these sources, whose declared shapes fit before anything is read or allocated.
+    """The network with these sources. Spec and sizes are checked here; the tensors are read when needed.
 
     `brought` holds tensors that travel in the same transaction, by content id.
     Raises what `check_spec` and `check_sources` raise.
@@ -48,14 +48,15 @@ def open_network(
 
 
 def version_network(state: State, ctx: BlockContext, version: Version) -> Network:
-    """The network of a version that is usable."""
+    """The network of a version that has passed `check_version_usable`."""
     return open_network(state, ctx, version.spec, version.hidden, version.outputs)
 
 
 def check_version_usable(ctx: BlockContext, version: Version) -> None:
-    """A version can be asked for from the block after the one that made it: then it holds all of its tensors.
+    """A version can be used from the block after the one that made it. Raises `BlobNotUsable`.
 
-    One comparison in place of a look at hundreds of tensors. Raises `BlobNotUsable`.
+    From then on all of its tensors can be named, because the version holds references to them; so this one
+    comparison takes the place of looking up hundreds of tensors.
     """
     if version.height >= ctx.height:
         raise BlobNotUsable(expected=version.height + 1, got=ctx.height)
@@ -69,14 +70,16 @@ def check_sources(
     outputs: Sequence[HasSources],
     brought: Mapping[Hash, bytes] = NOTHING_BROUGHT,
 ) -> None:
-    """Every segment has its two tensors, and they have the sizes of its shapes; nothing is read.
+    """Checks that every segment has two tensors of the sizes that its shapes demand; reads no tensor.
 
-    Raises `ShapeMismatch`; `BadSeededTensor`, `UnknownGenerator`; what `usable_blob` raises for a tensor that
-    cannot be named.
+    Raises `ShapeMismatch`, `BadSeededTensor`, `UnknownGenerator`, and what `usable_blob` raises for a tensor
+    that cannot be named.
     """
     for segments, sources in ((spec.hidden, hidden), (spec.outputs, outputs)):
         if len(segments) != len(sources):
-            raise ShapeMismatch("not two tensors for each segment", expected=len(segments), got=len(sources))
+            raise ShapeMismatch(
+                "segments and sources differ in number", expected=len(segments), got=len(sources)
+            )
     wanted = zip((*spec.hidden, *spec.outputs), parameter_shapes(spec), (*hidden, *outputs), strict=True)
     for segment, (weights_shape, bias_shape), source in wanted:
         _check_tensor(state, ctx, source.weights, weight_code(segment), weights_shape, brought)
@@ -105,7 +108,7 @@ def _check_tensor(
     if isinstance(source, Explicit):
         size = _explicit_size(state, ctx, source, brought)
         if size != (expected := tensor_size(dtype, shape)):
-            raise ShapeMismatch("a tensor is not of its segment's size", expected=expected, got=size)
+            raise ShapeMismatch("a tensor does not have its segment's size", expected=expected, got=size)
     else:
         _check_seeded(source, dtype, shape)
 
@@ -119,7 +122,7 @@ def _explicit_size(state: State, ctx: BlockContext, source: Explicit, brought: M
 def _check_seeded(source: Seeded, dtype: int, shape: tuple[int, ...]) -> None:
     if (source.dtype, source.shape) != (dtype, shape):
         raise ShapeMismatch(
-            "a seeded tensor is not of its segment's type and shape",
+            "a seeded tensor does not have its segment's type and shape",
             expected=(dtype, *shape),
             got=(source.dtype, *source.shape),
         )

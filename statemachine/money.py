@@ -1,7 +1,8 @@
-"""Moving sparks between balances, escrow, maturing rewards and nothing. No fees, no policy.
+"""Moves sparks between balances, escrow and maturing rewards, and burns them. Decides no amounts.
 
-Conservation: issued - burned = every balance + every `Maturing` + what records hold in escrow. `take`, then a
-record that holds the amount: an escrow. When the record goes, `give`, `mature` or `burn` follows.
+No spark appears or vanishes by mistake: issued - burned = all balances + all `Maturing` records + everything
+that other records hold. To hold an amount in escrow, a caller calls `take` and writes the amount into a
+record. When the record is removed, the caller calls `give`, `mature` or `burn` for the same amount.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from engram.statemachine.state import State
 
 
 def take(state: State, address: Address, amount: int) -> None:
-    """Removes sparks from a balance, for an escrow or a payment. Raises `InsufficientBalance`."""
+    """Removes sparks from a balance; the caller says where they go. Raises `InsufficientBalance`."""
     account = state.account(address)
     if account.balance < amount:
         raise InsufficientBalance(expected=amount, got=account.balance)
@@ -38,7 +39,7 @@ def move(state: State, source: Address, target: Address, amount: int) -> None:
 
 
 def mature(state: State, ctx: BlockContext, address: Address, amount: int) -> None:
-    """A reward that its address can claim `maturity_blocks` after this block."""
+    """Gives a reward that the address can claim `maturity_blocks` after this block."""
     if amount:
         height = ctx.height + ctx.rules.maturity_blocks
         held = state.find(Maturing, address, u64(height))
@@ -46,31 +47,31 @@ def mature(state: State, ctx: BlockContext, address: Address, amount: int) -> No
 
 
 def pay_miner(state: State, ctx: BlockContext, amount: int) -> None:
-    """Fees: they mature like the subsidy of the block that earned them."""
+    """Gives the block's miner a fee, which matures like the subsidy of the block."""
     mature(state, ctx, ctx.miner, amount)
 
 
 def issue(state: State, amount: int) -> None:
-    """Counts new sparks; the caller gives them to someone."""
+    """Counts new sparks as issued; the caller gives them to someone."""
     supply = state.find(Supply) or Supply()
     state.put(replace(supply, issued=supply.issued + amount))
 
 
 def burn(state: State, amount: int) -> None:
-    """Destroys sparks that were taken before."""
+    """Counts sparks as burned that were taken before."""
     if amount:
         supply = state.find(Supply) or Supply()
         state.put(replace(supply, burned=supply.burned + amount))
 
 
 def forfeit(state: State, amount: int) -> int:
-    """Burns half of a lost bond, the odd spark too; returns the other half, for the caller to give on."""
+    """Burns half of a lost bond, rounded up; returns the other half, which the caller must put somewhere."""
     kept = amount // 2
     burn(state, amount - kept)
     return kept
 
 
 def strike(state: State, address: Address) -> None:
-    """One more proved lie or missed duty of an address."""
+    """Counts one more proved lie or missed duty of an address."""
     account = state.account(address)
     state.put(replace(account, strikes=account.strikes + 1))

@@ -1,8 +1,9 @@
-"""Which numbers a network has: tensor sources, the root that names them all, and lazy loading. No state.
+"""The numbers of a network: where they come from, the root that names them all, and lazy loading. No state.
 
     parameters root = tagged_hash(Tag.PARAMETERS, encode(ParameterSources(spec, hidden, outputs)))
 
-The root names every integer of the network: its spec, and the two tensors of each segment by content or seed.
+The root commits to every integer of the network: to its spec, and to the two tensors of each segment, by
+content id or by seed.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class HasParameters(Protocol):
 
 @dataclass(frozen=True)
 class SegmentSources:
-    """Where the numbers of one segment come from."""
+    """Where the two tensors of one segment come from."""
 
     weights: TensorSource
     bias: TensorSource
@@ -55,7 +56,7 @@ class SegmentSources:
 
 @dataclass(frozen=True)
 class ParameterSources:
-    """All that a parameters root commits to."""
+    """Everything that a parameters root commits to."""
 
     spec: NetworkSpec
     hidden: Annotated[tuple[SegmentSources, ...], Size(0, 256)]
@@ -63,15 +64,15 @@ class ParameterSources:
 
 
 class Network:
-    """A spec and the sources of its numbers, which are read, checked and bounded when they are first needed.
+    """A spec and the sources of its numbers, which are read and checked when they are first needed.
 
-    Made by `loading.open_network`, which has checked the spec and every size.
+    `loading.open_network` makes it, after it has checked the spec and the size of every tensor.
     """
 
     __slots__ = ("_bounds", "_read", "_segments", "root", "spec")
 
     def __init__(self, sources: ParameterSources, read: Callable[[Hash], bytes]) -> None:
-        """`read` gives the bytes of a content id."""
+        """`read` returns the bytes with a content id."""
         self.root: Final = hash_object(Tag.PARAMETERS, sources)
         self.spec: Final = sources.spec
         self._read = read
@@ -79,9 +80,9 @@ class Network:
         self._bounds: Bounds | None = None
 
     def load(self) -> tuple[Parameters, Bounds]:
-        """The parameters, hidden segments first, and the proof that they fit int32.
+        """The parameters, hidden segments first, and the proof that no accumulator can leave 32 bits.
 
-        Raises `BadTensor` and what `prove_bounds` raises; `MissingBlob` where this node lacks the bytes.
+        Raises `BadTensor` and what `prove_bounds` raises, and `MissingBlob` if this node lacks the bytes.
         """
         parameters = tuple(segment.load(self._read) for segment in self._segments)
         if self._bounds is None:
@@ -89,7 +90,7 @@ class Network:
         return parameters, self._bounds
 
     def load_growth(self, base: NetworkSpec) -> tuple[Growth, Parameters]:
-        """What this network appends to `base`, and the parameters of that alone; old segments are not read.
+        """The growth from `base` to this network, and the parameters of the new segments. No others are read.
 
         Raises `BadTensor`, `MissingBlob`.
         """
@@ -100,7 +101,7 @@ class Network:
 
 
 class _LazySegment:
-    """The numbers of one segment, before and after they are read."""
+    """The parameters of one segment, read when they are first needed."""
 
     __slots__ = ("_loaded", "_sources")
 
@@ -123,7 +124,7 @@ def parameters_root(spec: NetworkSpec, hidden: Sequence[HasSources], outputs: Se
 def sources_of(
     spec: NetworkSpec, hidden: Sequence[HasSources], outputs: Sequence[HasSources]
 ) -> ParameterSources:
-    """The plain sources of segments that may carry their lineage as well."""
+    """The sources of a network whose segments may be lineages, without versions and authors."""
 
     def plain(segments: Sequence[HasSources]) -> tuple[SegmentSources, ...]:
         return tuple(SegmentSources(segment.weights, segment.bias) for segment in segments)
@@ -132,13 +133,13 @@ def sources_of(
 
 
 def explicit_tensors(segments: Sequence[HasSources]) -> tuple[Hash, ...]:
-    """Content ids that these segments name, in order, with repeats: what their record holds references to."""
+    """Content ids that these segments name, in order, with repeats; a record holds one reference for each."""
     tensors = (tensor for segment in segments for tensor in (segment.weights, segment.bias))
     return tuple(tensor.tensor for tensor in tensors if isinstance(tensor, Explicit))
 
 
 def seeded_macs(segments: Iterable[HasSources]) -> int:
-    """Charge for making the seeded tensors of these segments. Raises as `check_seeded`."""
+    """MACs charged for generating the seeded tensors of these segments. Raises as `check_seeded`."""
     tensors = (tensor for segment in segments for tensor in (segment.weights, segment.bias))
     return sum(generation_macs(tensor) for tensor in tensors if isinstance(tensor, Seeded))
 
@@ -161,13 +162,13 @@ def growth_between(base: NetworkSpec, grown: NetworkSpec) -> Growth:
 
 
 def parameter_bytes(spec: NetworkSpec) -> int:
-    """Canonical bytes of all tensors of a network, however they are stored: what loading it touches."""
+    """Canonical bytes of all tensors of a network, seeded ones included: so many bytes does loading touch."""
     segments = (*spec.hidden, *spec.outputs)
     return sum(_tensor_bytes(*segment) for segment in zip(segments, parameter_shapes(spec), strict=True))
 
 
 def growth_bytes(spec: NetworkSpec, growth: Growth) -> int:
-    """`parameter_bytes` of what a growth of `spec` appends."""
+    """`parameter_bytes` of the segments that a growth of `spec` appends."""
     return parameter_bytes(grown_spec(spec, growth)) - parameter_bytes(spec)
 
 

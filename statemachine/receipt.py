@@ -1,4 +1,4 @@
-"""What a transaction did: receipts, which every node computes and the block's header commits to."""
+"""Receipts say what a transaction did; every node computes them, and the block's header commits to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EventValue = Annotated[int, Range(-(2**63), 2**64 - 1)]
 
 
 class Status(IntEnum):
-    """FAILED pays its fee and may forfeit a bond; nothing else of it stands."""
+    """Whether a transaction did what it asked for. If it FAILED, only its fee and penalties were taken."""
 
     OK = 0
     FAILED = 1
@@ -20,7 +20,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One fact that followers of the chain may want to know."""
+    """One thing that happened, for those who follow the chain."""
 
     name: Text
     """What happened, in snake case."""
@@ -40,5 +40,5 @@ class Receipt:
     """Why it failed; empty if it did not."""
     fee: U64
     macs: U64
-    """Multiply-accumulates it was charged for; they count against the block's budget."""
+    """Multiply-accumulates that it was charged for; they count against the block's budget."""
     events: Annotated[tuple[Event, ...], Size(0, 1024)] = ()

@@ -1,4 +1,4 @@
-"""What the files of records share: the record protocol, key parts, tensor sources, lineage. Data only."""
+"""What the files with records share: the `Record` protocol, parts of keys, and lineages. Data only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TensorSource = Explicit | Seeded
 
 
 class Record(Protocol):
-    """What the state stores: an encodable value that knows its own place."""
+    """What the state stores: a dataclass that can be encoded, with its kind and key."""
 
     KIND: ClassVar[int]
 
@@ -33,7 +33,7 @@ def u64(value: int) -> bytes:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a neuron block comes from: its tensors, and the version and author that brought them."""
+    """Where a segment comes from: its tensors, and the version and author that brought them."""
 
     weights: TensorSource
     bias: TensorSource

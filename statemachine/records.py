@@ -1,7 +1,7 @@
-"""The records of the state and their keys. Data only: who may change them stands in `transactions`.
+"""The records of the state and their keys. Data only: `transactions` has the rules that change them.
 
 Every record is a frozen codec dataclass with a `KIND` byte and a `key` (bytes, unique within the kind).
-Its place in the sparse Merkle tree is `tagged_hash(KEY, KIND || key)`, its value `KIND || encode(record)`.
+Its place in the sparse Merkle tree is `tagged_hash(KEY, KIND ‖ key)`, its value `KIND ‖ encode(record)`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Openers(IntEnum):
 
 
 class BadgeKind(IntEnum):
-    """Why a badge was given. Badges are records; no transaction moves one."""
+    """Why a badge was given. No transaction can move a badge to another address."""
 
     PARTICIPATION = 0
     BEST_LOSS = 1
@@ -36,16 +36,16 @@ class BadgeKind(IntEnum):
 
 @dataclass(frozen=True)
 class Account:
-    """Money and standing of an address. An absent account is `Account(address)`."""
+    """Balance, nonce and strikes of an address. If there is no record, it is `Account(address)`."""
 
     KIND: ClassVar[int] = 1
     address: Address
     balance: U64 = 0
     """Spendable sparks."""
     nonce: U64 = 0
-    """Number of transactions this address has had included."""
+    """Number of this address's transactions that blocks have included."""
     strikes: U32 = 0
-    """Proved lies and missed duties; never falls."""
+    """Number of proved lies and missed duties; it never falls."""
 
     @property
     def key(self) -> bytes:
@@ -54,7 +54,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Supply:
-    """One record: coins made and destroyed since genesis. issued - burned = balances + all held in escrow."""
+    """Sparks made and destroyed since genesis; there is one such record.
+
+    issued - burned = all balances + all maturing rewards + all that other records hold.
+    """
 
     KIND: ClassVar[int] = 2
     issued: U64 = 0
@@ -67,7 +70,7 @@ class Supply:
 
 @dataclass(frozen=True)
 class RecentBlock:
-    """Id of the block at `height`, in a ring; written by the next block, which knows it as its parent."""
+    """Id of the block at `height`, in a ring of recent blocks. The next block writes it, as its parent."""
 
     KIND: ClassVar[int] = 3
     slot: U32
@@ -95,7 +98,7 @@ class Maturing:
 
 @dataclass(frozen=True)
 class Reservation:
-    """Bytes and MACs of block `height` promised to reveals."""
+    """Bytes and MACs of the block at `height` that are reserved for reveals."""
 
     KIND: ClassVar[int] = 5
     height: U64
@@ -109,19 +112,22 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Blob:
-    """Bytes known to the chain (a tensor or a data part), named by their content.
+    """Bytes that the chain knows, such as a tensor or a data part, named by their content id.
 
-    The bytes stand in a transaction of this chain; the record says that they do, at this state.
+    The bytes themselves stand in transactions of this chain. The record says that they do.
     """
 
     KIND: ClassVar[int] = 6
     id: Hash
     size_bytes: U32
     height: U64
-    """Block that brought it, or that dropped its last reference; nameable from the next block on."""
+    """Height of the block that brought the bytes, or at which their last reference was dropped.
+
+    Transactions can name the blob from the next block on.
+    """
     refs: U32
-    """Live records that name it. At 0 it can be named for `upload_expiry_blocks` more; after that and past
-    the reorg depth a node may prune the bytes."""
+    """How many records name it. At 0 it can be named for `upload_expiry_blocks` more blocks. After that, and
+    beyond the depth of possible reorganisations, a node may delete the bytes."""
 
     @property
     def key(self) -> bytes:
@@ -137,10 +143,10 @@ class Upload:
     blob: Hash
     size_bytes: U32
     chunks: Annotated[tuple[Hash, ...], Size(1, 256)]
-    """Chunk hashes by index; zero where the chunk has not come yet."""
+    """Hashes of the chunks by index; zero for a chunk that has not arrived yet."""
     deposit: U64
     expires: U64
-    """First height at which the upload is dead."""
+    """First height at which the upload has expired."""
 
     @property
     def key(self) -> bytes:
@@ -149,7 +155,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Part:
-    """A revealed data part: labelled rows, readable by everyone."""
+    """An opened data part: labelled rows that everyone can read."""
 
     KIND: ClassVar[int] = 8
     id: Hash
@@ -158,10 +164,10 @@ class Part:
     rows: U32
     inputs: U32
     classes: U16
-    """Labels are below this."""
+    """Every label is below this number."""
     owner: Address
     round: Hash
-    """Round that revealed it; zero for a part published by itself."""
+    """The first round that revealed it; zero if it was only published by `publish_part`."""
     height: U64
 
     @property
@@ -171,54 +177,55 @@ class Part:
 
 @dataclass(frozen=True)
 class RetentionPart:
-    """What later growth must still know: a part, and how well it was known when it entered."""
+    """A part that later growth must not forget, and how well the model knew it when it entered the list."""
 
     part: Hash
     rows: U32
     classes: U16
     """Classes of the model when the part entered."""
     correct: U32
-    """Correct rows when the part entered; never lowered."""
+    """Rows that the version at entry had right; never lowered."""
     bar: U64
-    """Loss when the part entered, at least that of the model's threshold, plus the null-growth increase of
-    every growth since."""
+    """The loss that later growth is held to: the loss at entry, or that at the model's threshold if it is
+    higher, plus what the null growth of every growth since has added."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A lineage of versions under one set of rules fixed at founding."""
+    """A line of versions, under rules that were fixed when the model was founded."""
 
     KIND: ClassVar[int] = 9
     id: Hash
     founder: Address
     policy: U8
-    """`nn.growth.Policy`: what growth may do to old logits."""
+    """`nn.growth.Policy`: what growth may do to the logits of old classes."""
     openers: U8
-    """Openers: whoever opens a round chooses its data, and with it what the model will know."""
+    """`Openers`. It matters because the opener of a round chooses the data that the model learns from."""
     loss_kind: U8
     threshold_ppm: U32
-    """tau: a version freezes when its mean sealed loss is at most tau * ln(classes) / 10^6."""
+    """τ: the model freezes once a version's mean sealed loss is at most τ · ln(classes) / 10^6."""
     retention_epsilon_ppm: U32
     retention_delta_ppm: U32
     inputs: U32
     classes: U16
     classes_before_growth: U16
-    """Classes before the last `classes` growth: under STRICT, capacity growth feeds only later ones."""
+    """Classes before the last growth that added any. Under STRICT, growth that adds no classes may only feed
+    the classes from this number on."""
     head: U32
     """Number of the current version."""
     root: Hash
     """Parameters root of the current version."""
     frozen: bool
-    """The current version's neurons are fixed for ever."""
+    """Whether the current version's neurons are fixed for ever, so that the model can only grow."""
     loss: U64
-    """Sealed loss of the last winning round, summed over its rows, in Q24 nats."""
+    """Sealed loss of the current version in the round that made it, summed over the rows, in Q24 nats."""
     loss_rows: U64
-    """Rows that `loss` was summed over; 0 before the first winning round."""
+    """Rows that `loss` was summed over; 0 for version 0."""
     open_round: Hash
-    """The round now open; zero if none."""
+    """The round that is open on the model; zero if there is none."""
     rounds: U32
     aborts: U16
-    """Aborted rounds that were in force at `last_abort`; see `rewards.aborts_in_force`."""
+    """Aborted rounds that counted at `last_abort`; see `rewards.aborts_in_force`."""
     last_abort: U64
     retention: Annotated[tuple[RetentionPart, ...], Size(0, 16)] = ()
 
@@ -239,13 +246,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Version:
-    """One state of a model: the network, its tensors and what is known of its quality."""
+    """One version of a model: its network, its tensors and its losses in the round that made it."""
 
     KIND: ClassVar[int] = 10
     model: Hash
     number: U32
     parent: Hash
-    """Parameters root of the version it grew from; zero for version 0."""
+    """Parameters root of the version before it; zero for version 0."""
     root: Hash
     """Parameters root: spec and tensor ids, see `parameters_root`."""
     spec: NetworkSpec
@@ -255,7 +262,7 @@ class Version:
     round: Hash
     height: U64
     kind: U8
-    """RoundKind that made it; founding counts as TRAIN."""
+    """`RoundKind` of the round that made it; version 0 counts as TRAIN."""
     validation_loss: U64
     validation_rows: U64
     sealed_loss: U64
@@ -271,7 +278,7 @@ class Version:
 
 @dataclass(frozen=True)
 class ScoreEntry:
-    """The ledger: what one version scored on one part."""
+    """An entry of the ledger of scores: one version on one part."""
 
     KIND: ClassVar[int] = 11
     model: Hash
@@ -288,7 +295,7 @@ class ScoreEntry:
 
 @dataclass(frozen=True)
 class Badge:
-    """Honest work on a model, for ever; one of each kind per version and address."""
+    """A lasting mark of honest work on a model; at most one of each kind for each version and address."""
 
     KIND: ClassVar[int] = 12
     model: Hash
@@ -304,7 +311,11 @@ class Badge:
 
 @dataclass(frozen=True)
 class Reputation:
-    """Sealed loss that an address has removed from a model, in millionths of the loss it found there."""
+    """How much loss an address has removed from a model.
+
+    Each rung of a ladder adds the sealed loss that it removed, in millionths of the version's before the
+    round.
+    """
 
     KIND: ClassVar[int] = 13
     model: Hash

@@ -1,7 +1,7 @@
-"""The constants of the state machine: every number a transaction may depend on, in one committed record.
+"""The constants of the state machine: every number that a transaction may depend on, in one record.
 
-The ChainSpec carries one `Rules`; this package reads no limit from anywhere else. `check_rules` says
-which rules a chain can run under.
+The ChainSpec holds one `Rules`, and the spec id commits to it. `check_rules` says which rules a chain can run
+under; the constants at the top are bounds that follow from the widths of records and messages.
 """
 
 from __future__ import annotations
@@ -14,29 +14,35 @@ from engram.primitives.types import U8, U16, U32, U64
 from engram.statemachine.errors import BadRules
 
 MAX_ISSUED: Final = 2**63
-"""Subsidies of all blocks stay below this: with the coins of genesis, below 2^64."""
+"""All sparks ever issued, by genesis and by subsidies, stay below this, so sums of amounts fit 64 bits."""
 
 MAX_ROWS: Final = 2**17
-"""Rows of a part: a null growth adds less than 2^38 + 2^28 a row, so a loss with it fits 64 bits."""
+"""The most rows of a part. A null growth adds less than 2^38 + 2^28 to a row's loss, so sums fit 64 bits."""
 
 MAX_BODY_BYTES: Final = 2**25
-"""Half of what the codec reads at once."""
+"""Half of what `codec.decode` accepts."""
 
 MAX_BLOCK_MACS: Final = 2**55
-"""At a spark a MAC an escrow fits 64 bits: 256 sealed and 16 retention parts, none heavier than a block."""
+"""With this bound an escrow fits 64 bits, even at one spark for each MAC.
+
+It pays for at most 256 sealed and 16 retention parts, each with at most the MACs of a block.
+"""
 
 LOOKUP_MACS: Final = 2**20
-"""What finding a record costs, in multiply-accumulates of equal time, where the sender chooses how many."""
+"""MACs charged for looking up one record, where the sender chooses the number of lookups.
+
+So many multiply-accumulates take about as long as the lookup.
+"""
 
 MAX_INFER_VALUES: Final = 2**16 - 3
-"""An event has 2^16 values: an answer's are version, row and class, then its logits."""
+"""The most logits of an answer: an event has 2^16 values, and the first three are version, row and class."""
 
 ENVELOPE_BYTES: Final = 1_024
-"""What a transaction may have besides the bytes that it brings."""
+"""Bytes allowed for the rest of a transaction, besides the content that it brings."""
 
 
 _ANY: Final = 2**64 - 1
-"""The type of the rule bounds it."""
+"""Upper bound of a rule that only its type bounds."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,9 @@ class Fees:
     per_byte: U64 = 10
     """Sparks for each byte of the encoded transaction."""
     macs_per_spark: U64 = 500
-    """Multiply-accumulates that one spark buys; a block full of MACs pays what a block full of bytes pays."""
+    """Multiply-accumulates for one spark. A block full of MACs costs about as much as one full of bytes."""
     per_record: U64 = 500
-    """Sparks for each state record the transaction may create."""
+    """Sparks for each state record that the transaction may create."""
 
 
 @dataclass(frozen=True)
@@ -62,31 +68,32 @@ class Rules:
     max_transaction_bytes: U32 = 512 * 1024
     max_body_bytes: U32 = 4 * 1024 * 1024
     max_block_transactions: U32 = 4_096
-    """Besides those that use a booking. No fee bounds what a miner who pays himself puts into a block."""
+    """Transactions that use a booking are not counted. Fees alone cannot limit the number, because a miner
+    pays the fees of the miner's own transactions to itself."""
     max_block_macs: U64 = 20_000_000_000
     macs_per_loaded_byte: U32 = 128
-    """Multiply-accumulates charged for reading, hashing and checking a byte of a stored tensor or part."""
+    """MACs charged for reading, hashing and checking one byte of a tensor or part."""
     reserved_share_ppm: U32 = 500_000
-    """Share of a block's bytes and MACs that reveals may reserve on the calendar."""
+    """Share of a block's bytes and MACs, in millionths, that commits may reserve for reveals."""
     subsidy: U64 = 50 * 10**8
     halving_blocks: U32 = 210_000
     maturity_blocks: U32 = 20
-    """Blocks before a reward can be claimed."""
+    """A reward can be claimed so many blocks after the block that gave it."""
     chunk_bytes: U32 = 256 * 1024
     """Every chunk of an upload but the last has exactly this size."""
     max_blob_bytes: U32 = 64 * 1024 * 1024
     upload_expiry_blocks: U32 = 200
     upload_deposit: U64 = 10**7
-    """Held for each unfinished upload; burned if it expires."""
+    """Sparks held for each unfinished upload; burned if it expires."""
     block_ring: U32 = 4096
-    """How many recent block ids the state remembers for draws."""
+    """How many ids of recent blocks the state remembers for draws."""
     draw_blocks: U16 = 6
-    """Block ids after OPEN that enter the seed of the draw."""
+    """Blocks after the phase OPEN whose ids enter the seed of the draw."""
     min_gap_blocks: U16 = 6
     min_window_blocks: U16 = 6
     max_window_blocks: U32 = 2_000
     max_round_blocks: U32 = 10_000
-    """Blocks from `open_round` to CLOSED: an open round keeps every other round off its model."""
+    """The most blocks from `open_round` to CLOSED; meanwhile no other round can be opened on the model."""
     max_epochs: U8 = 32
     max_parts: U16 = 256
     max_third_party_parts: U8 = 8
@@ -97,18 +104,20 @@ class Rules:
     min_opener_bond: U64 = 10 * 10**8
     min_author_bond: U64 = 10**8
     seal_bond: U64 = 10**8
-    """Bond of a third-party sealed part; held until it opens, so that it also tells which have not."""
+    """Bond for the sealed part of an auditor. It is at least 1 and is held until the part opens, so a bond
+    that is still held marks a part that is still closed."""
     bond_decay_blocks: U32 = 1_000
-    """Blocks after which one abort no longer doubles a model's bonds."""
+    """After so many blocks, one abort fewer doubles the bond for opening a round on the model."""
     margin_ppm: U32 = 1_000
-    """Improvement a candidate of epoch 0 must show, in millionths of the baseline; halves each epoch."""
+    """The improvement that a candidate of epoch 0 must show, in millionths of the baseline. It is halved with
+    each further epoch."""
     max_infer_rows: U16 = 64
     max_infer_values: U16 = 4_096
     """Logits that one inference may write into its receipt."""
 
 
 def subsidy_at(rules: Rules, height: int) -> int:
-    """New sparks of the block at this height: halved every `halving_blocks`; none for genesis."""
+    """New sparks that the block at this height issues: halved every `halving_blocks`, 0 for genesis."""
     return rules.subsidy >> min(height // rules.halving_blocks, 64) if height else 0
 
 
@@ -119,16 +128,16 @@ def total_subsidy(rules: Rules) -> int:
 
 
 def check_rules(rules: Rules) -> None:
-    """Refuses rules under which a block could not be judged or a record not be stored. Raises `BadRules`."""
+    """Refuses rules under which a block could not be judged or a record not stored. Raises `BadRules`."""
     for name, value, low, high in bounds(rules):
         if not low <= value <= high:
             raise BadRules(f"{name} is out of bounds", expected=f"{low}..{high}", got=value)
 
 
 def bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
-    """(name, value, least, most) of every rule that its type alone does not bound.
+    """(name, value, least, most) of every rule that is bounded by more than its type.
 
-    Upper bounds are those of the records, receipts and payloads that hold the values.
+    Most upper bounds are those of the records, receipts and payloads that must hold the values.
     """
     most_chunk = rules.max_transaction_bytes - ENVELOPE_BYTES
     draw_to_reveal = rules.draw_blocks + rules.min_gap_blocks + rules.min_window_blocks

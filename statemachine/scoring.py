@@ -1,7 +1,9 @@
 """Scores of networks on data parts, through a cache that changes no result; and what a score costs.
 
-A score is a function of parameters root, part, number of classes, loss and engine version alone; activations
-of parameters root, part and engine version. Roots and parts name their bytes: nothing cached is out of date.
+A score follows from the parameters root, the part, the number of classes, the loss and the engine version,
+and from nothing else; activations follow from the root, the part and the engine version. The hash of all
+these is the key in the cache. Roots and part ids are hashes of the bytes they stand for, so an entry can
+never be stale.
 
     score key         tagged_hash(Tag.CACHE, 0x01 ‖ engine ‖ root ‖ part ‖ classes ‖ loss)
     activations key   tagged_hash(Tag.CACHE, 0x02 ‖ engine ‖ root ‖ part)        integers: 4 bytes, big-endian
@@ -42,25 +44,25 @@ from engram.statemachine.rules import Rules
 
 
 class ScoreCache(Protocol):
-    """What a shell may remember for the scorer. Forgetting is always allowed."""
+    """Where scores and activations may be remembered. It may forget any of them at any time."""
 
     def get(self, key: Hash) -> Score | None:
-        """The score put under this key."""
+        """The score that was put under this key, if it is remembered."""
         ...
 
     def put(self, key: Hash, score: Score) -> None:
-        """Offers a score."""
+        """Offers a score to be remembered."""
 
     def get_activations(self, key: Hash) -> FrozenActivations | None:
-        """The activations put under this key."""
+        """The activations that were put under this key, if they are remembered."""
         ...
 
     def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
-        """Offers activations; `size_bytes` says how much memory they take."""
+        """Offers activations to be remembered; their `size_bytes` says how much memory they take."""
 
 
 class NoCache:
-    """Remembers nothing."""
+    """A cache that remembers nothing."""
 
     def get(self, key: Hash) -> Score | None:
         return None
@@ -76,7 +78,7 @@ class NoCache:
 
 
 class DataPart:
-    """A data part by its commitment, read when its rows are first needed."""
+    """A data part, named by its commitment; its rows are read when they are first needed."""
 
     __slots__ = ("_load", "_loaded", "activations", "id")
 
@@ -85,17 +87,17 @@ class DataPart:
         self._load = load
         self._loaded: PartData | None = None
         self.activations: Final[dict[Hash, FrozenActivations]] = {}
-        """What networks computed on the rows in the life of this object, by parameters root."""
+        """Activations of networks on these rows, by parameters root, for the life of this object."""
 
     def load(self) -> PartData:
-        """The rows. Raises `BadPart`, `LabelOutOfRange`; `MissingBlob` where this node does not hold them."""
+        """The rows. Raises `BadPart`, `LabelOutOfRange`, and `MissingBlob` if this node lacks them."""
         if self._loaded is None:
             self._loaded = self._load()
         return self._loaded
 
 
 class Scorer:
-    """Computes scores. What a cache holds decides how long it takes and nothing else."""
+    """Computes scores. The cache only decides how long that takes."""
 
     __slots__ = ("_cache", "_engine")
 
@@ -108,9 +110,9 @@ class Scorer:
     ) -> Score:
         """The score on a part with labels below `classes`; classes that the network lacks have logit 0.
 
-        `keep`: growths of this network will be scored on the same part, so its activations go to the cache;
-        the caller has seen that they are few enough to be held in memory. Raises what `Network.load` and
-        `DataPart.load` raise; `ShapeMismatch`.
+        With `keep`, the activations go to the cache, because growths of this network will be scored on the
+        same part. The caller has checked that they fit into memory. Raises what `Network.load` and
+        `DataPart.load` raise, and `ShapeMismatch`.
         """
 
         def logits() -> Int64Array:
@@ -123,11 +125,11 @@ class Scorer:
     def score_growth(
         self, base: Network, grown: Network, part: DataPart, classes: int, loss_kind: LossKind
     ) -> Score:
-        """`score_network(grown, …)` in the time of the segments that `base` lacks, if its activations are
-        kept.
+        """The result of `score_network(grown, …)`, computed from the activations of `base`.
 
-        Where they are not, they are made again: whoever asks is charged for that in any case. Raises as
-        `score_network` does, for the new segments' parameters; the base has been scored before.
+        If these are remembered, it takes only the time of the segments that `base` lacks. If not, they are
+        computed again; the transaction is charged for that in either case. Raises what `score_network`
+        raises, about the parameters of the new segments only: the base has been scored before.
         """
 
         def logits() -> Int64Array:
@@ -138,7 +140,10 @@ class Scorer:
         return self._score(grown, part, classes, loss_kind, logits)
 
     def logits(self, network: Network, features: Features) -> Int64Array:
-        """Logits (n, classes), Q16 nats, of uint8 features (n, inputs). Raises as `load`; `ShapeMismatch`."""
+        """Logits (n, classes), Q16 nats, of uint8 features (n, inputs).
+
+        Raises what `Network.load` raises, and `ShapeMismatch`.
+        """
         parameters, bounds = network.load()
         return forward(network.spec, parameters, features, bounds, self._engine)
 
@@ -159,7 +164,7 @@ class Scorer:
         return known
 
     def _activations(self, network: Network, part: DataPart) -> FrozenActivations:
-        """Once for all growths that one transaction scores on the part, cache or not."""
+        """The activations, computed at most once for all growths that one transaction scores on the part."""
         if network.root not in part.activations:
             part.activations[network.root] = self._cached_activations(network, part)
         return part.activations[network.root]
@@ -175,21 +180,21 @@ class Scorer:
 
 
 def score_key(root: Hash, part: Hash, classes: int, loss_kind: LossKind) -> Hash:
-    """Name of a score."""
+    """The key of a score in the cache."""
     return tagged_hash(Tag.CACHE, b"\x01", u32(ENGINE_VERSION), root, part, u32(classes), u32(loss_kind))
 
 
 def activations_key(root: Hash, part: Hash) -> Hash:
-    """Name of all activations of a network on a part."""
+    """The key of a network's activations on a part in the cache."""
     return tagged_hash(Tag.CACHE, b"\x02", u32(ENGINE_VERSION), root, part)
 
 
 def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int = 0) -> int:
-    """Charge for scoring a whole network on one part, from declared shapes alone.
+    """MACs charged for scoring a whole network on one part, from declared shapes alone.
 
     rows·(macs_per_row + logit_macs of classes beyond the network's) + call_macs of all segments
-    + macs_per_loaded_byte·part bytes + loading_macs. Raises as `check_seeded` for a source that has not been
-    checked.
+    + macs_per_loaded_byte·part bytes + loading_macs. Raises what `check_seeded` raises, for sources that have
+    not been checked before.
     """
     spec = network.spec
     added = max(0, classes - spec.classes)
@@ -199,7 +204,7 @@ def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int =
 
 
 def loading_macs(rules: Rules, network: HasParameters) -> int:
-    """Charge for reading, making, checking and bounding all parameters of a network.
+    """MACs charged for reading, generating and checking all parameters of a network and proving their bounds.
 
     macs_per_loaded_byte·tensor bytes + setup_macs of its segments + seeded_macs. Raises as `check_seeded`.
     """
@@ -211,11 +216,12 @@ def loading_macs(rules: Rules, network: HasParameters) -> int:
 def growth_macs(
     rules: Rules, spec: NetworkSpec, growth: Growth, sources: Iterable[HasSources], rows: int
 ) -> int:
-    """Charge for scoring a growth of `spec` on one part: its own segments only.
+    """MACs charged for scoring a growth of `spec` on one part: for the new segments only.
 
-    A transaction that brings growths is charged `network_macs` of `spec` on the part besides, once for all of
-    them. rows·growth_macs_per_row + call_macs + setup_macs + macs_per_loaded_byte·tensor bytes + seeded_macs,
-    all of the growth; `sources` are those of its segments. Raises as `check_seeded`.
+    rows·growth_macs_per_row + call_macs + setup_macs + macs_per_loaded_byte·tensor bytes + seeded_macs, all
+    of the growth; `sources` are those of its segments. Raises as `check_seeded`. A transaction that has
+    growths scored is also charged `network_macs` of `spec` on the part, once for all of them: a node that no
+    longer remembers the activations of the old network must compute them again.
     """
     segments = len(growth.hidden) + len(growth.outputs)
     work = rows * growth_macs_per_row(spec, growth) + call_macs(grown_spec(spec, growth), segments, rows)

@@ -1,7 +1,8 @@
-"""The working view of the state: an immutable tree root under an overlay of changed records. No rules.
+"""The working view of the state: an immutable tree, and an overlay of changed records on top. No rules.
 
-A child's changes are invisible to its parent until the parent absorbs them, so whoever fails drops the child
-and has nothing to undo. Records are encoded and paths hashed once, at `commit`.
+A state can have children. A child sees its parent, and the parent does not see the child's changes until it
+absorbs them. Code that fails just drops its child, and nothing has to be undone. Records are encoded and
+paths hashed only once, at `commit`.
 
     place in the tree   tagged_hash(Tag.KEY, KIND ‖ key)          value there   KIND ‖ encode(record)
 """
@@ -44,7 +45,7 @@ def leaf_value(record: Record) -> bytes:
 
 
 class State:
-    """Records as of a tree root, with changes of its own on top."""
+    """The records under a tree root, with this state's own changes on top."""
 
     __slots__ = ("_base", "_overlay", "_parent")
 
@@ -73,7 +74,7 @@ class State:
         return record
 
     def account(self, address: Address) -> Account:
-        """The account of an address; one that never held a coin is empty."""
+        """The account of an address; an empty one if there is no record."""
         return self.find(Account, address) or Account(address)
 
     def put(self, record: Record) -> None:
@@ -85,7 +86,7 @@ class State:
         self._overlay[_KIND_BYTES[record.KIND] + record.key] = None
 
     def child(self) -> State:
-        """A state that sees this one and keeps its changes to itself."""
+        """A new state that sees this one; this one does not see the new one's changes."""
         child = object.__new__(State)
         child._base = self._base
         child._parent = self
@@ -111,15 +112,15 @@ class State:
         }
 
     def commit(self, changes: Mapping[Hash, bytes | None] | None = None) -> tuple[Hash, dict[Hash, bytes]]:
-        """The root of the tree with every change in it, and its new nodes. This state stays as it is.
+        """The root of the tree with all changes in it, and its new nodes. This state itself is not changed.
 
-        `changes` is what `changes()` gave, for a caller that needs both.
+        A caller that has called `changes()` already can pass the result as `changes`.
         """
         return smt.update(self._base.reader, self._base.root, self.changes() if changes is None else changes)
 
 
 class _Base:
-    """The records under one root, decoded once."""
+    """The records under one root; each is read and decoded only once."""
 
     __slots__ = ("_records", "reader", "root")
 

@@ -1,4 +1,4 @@
-"""The signed envelope of every transaction, and what a payload must be able to do. No types, no rules.
+"""The signed envelope of every transaction, and the interface of its payload. No transaction types, no rules.
 
 signing message   tagged_hash(Tag.TRANSACTION_SIGN, encode(every field but the signature))
 txid              tagged_hash(Tag.TRANSACTION_ID, encode(transaction)), the signature included
@@ -25,13 +25,13 @@ PayloadBytes = Annotated[bytes, Size(0, 2**20)]
 
 @dataclass(frozen=True)
 class UnsignedTransaction:
-    """What the sender signs, and in this order."""
+    """The fields that the sender signs, in this order."""
 
     chain_id: U64
     """First eight bytes of the ChainSpec's id, big-endian."""
     sender: PublicKey
     nonce: U64
-    """Number of transactions that the sender's account has had included before."""
+    """Number of the sender's transactions that have been included before."""
     fee: U64
     """Sparks paid to the miner, whether the transaction succeeds or FAILS."""
     kind: U16
@@ -79,37 +79,37 @@ class Transaction:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a transaction takes from its block, known from declared lengths before anything is computed."""
+    """What a transaction uses of its block, known from declared sizes before anything is computed."""
 
     size_bytes: int = 0
     """Bytes of the encoded transaction; filled in by the caller."""
     macs: int = 0
-    """Multiply-accumulates, by formula: never by what a cache happens to hold."""
+    """Multiply-accumulates, by formula. What a node has in its cache makes no difference."""
     prepaid_macs: int = 0
-    """Those of `macs` that candidates' escrows pay for: they count against the block, not in the fee."""
+    """The part of `macs` that candidates' escrows pay for. It counts against the block, not in the fee."""
     booked_bytes: int = 0
-    """Bytes of a later block that it keeps from everyone else: they count in the fee, not in this block."""
+    """Bytes that it reserves in a later block. They count in the fee, but use nothing of this block."""
     booked_macs: int = 0
-    """Multiply-accumulates of that block, likewise."""
+    """Multiply-accumulates that it reserves in that later block, likewise."""
     records: int = 0
-    """State records that it may create, or their room in a receipt."""
+    """State records that it may create; room in a receipt is counted in records too."""
     reserved: bool = False
-    """It holds a `Reservation` for exactly this height."""
+    """Whether it may use what was reserved for it at exactly this height."""
     funds: int = 0
-    """Sparks that the sender's balance must cover besides the fee, or the transaction is not includable."""
+    """Sparks that the sender's balance must cover besides the fee; otherwise no block may hold it."""
     brings: int = 0
-    """Sparks that applying it cannot fail to add to the balance: they may pay its own fee."""
+    """Sparks that applying it is certain to add to the sender's balance. The fee may be paid out of them."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What applying a payload gave, besides the changed state."""
+    """The result of applying a payload, besides the changed state."""
 
     events: tuple[Event, ...] = ()
     failed: str = ""
-    """Code of a FAILED transaction whose penalties, already in the state, stand."""
+    """Code of the FAILED receipt of a payload that imposed a penalty. Its changes to the state are kept."""
     blobs: Mapping[Hash, bytes] = field(default_factory=dict)
-    """Bytes that the chain now knows: by content id, or by chunk hash while an upload is unfinished."""
+    """Bytes that it brought to the chain, by content id, or by chunk hash while an upload is unfinished."""
 
 
 class TxPayload(Protocol):
@@ -119,20 +119,21 @@ class TxPayload(Protocol):
     NAME: ClassVar[str]
 
     def check(self, rules: Rules) -> None:
-        """Context-free rules. Raises leaves of `Invalid`: no block may hold the transaction."""
+        """Checks what needs no state. Raises leaves of `Invalid`: no block may hold the transaction."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """The price of applying it on this state in this block. Reads records, never blobs; changes nothing.
+        """What applying it on this state in this block costs. Reads records, never blobs; changes nothing.
 
-        Raises leaves of `Invalid` when the transaction could not even start: no block may hold it.
+        Raises leaves of `Invalid` if the transaction cannot even begin: no block may hold it.
         """
         ...
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Changes the state it is given, a child that is dropped if this raises.
+        """Changes `state`, which is a child that the caller drops if this raises.
 
-        `Invalid`: the receipt is FAILED with its code; only fee and nonce stand. `NotReady`: the block cannot
-        be judged. Anything else is a bug.
+        If it raises `Invalid`, the receipt is FAILED with that code, and only fee and nonce have changed. To
+        keep a penalty, it returns an `Outcome` with `failed` set. If it raises `NotReady`, this node cannot
+        judge the block. Anything else that it raises is a bug.
         """
         ...
 

@@ -1,7 +1,8 @@
-"""Applying transactions and whole block bodies to a state. Knows no header, no parent chain, no storage.
+"""Applies transactions and whole block bodies to a state. Knows no header, no parent chain, no storage.
 
-A transaction is includable, or it raises and nothing changes. An includable one pays its fee and uses up
-its nonce; then it succeeds, or it FAILS with a code and only what its payload says about failing stands.
+If no block may hold a transaction, applying it raises and nothing changes. Otherwise it pays its fee and uses
+up its nonce, whatever happens next. Then it either does what it asks for, or its receipt is FAILED with a
+code; in that case nothing else changes, except for penalties that the transaction type itself imposes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from engram.statemachine.upgrades import check_active, check_upgrades
 
 @dataclass(frozen=True)
 class Prepared:
-    """A transaction that the next place in a block may hold."""
+    """A transaction that may be included next, with everything that was found out about it."""
 
     txid: Hash
     fee: int
@@ -59,9 +60,9 @@ class TransitionResult:
     receipts: tuple[Receipt, ...]
     """One for each transaction, in order."""
     blobs: Mapping[Hash, bytes]
-    """Bytes that the chain now knows, by content id or chunk hash."""
+    """Bytes that this block brought to the chain, by content id or chunk hash."""
     changes: Mapping[Hash, bytes | None]
-    """Tree key -> new leaf value, None where the record is gone."""
+    """Tree key -> new leaf value, None for a removed record."""
     size_bytes: int
     macs: int
 
@@ -72,9 +73,10 @@ class TransitionResult:
 
 
 def check_transaction(ctx: BlockContext, tx: Transaction) -> TxPayload:
-    """The rules that need no state and no signature; returns the decoded payload.
+    """Checks the rules that need neither state nor signature; returns the decoded payload.
 
-    Raises `WrongChain`, `UnknownTransactionType`, `CodecError`, `NotActivated`, and as `payload.check` does.
+    Raises `WrongChain`, `UnknownTransactionType`, `CodecError`, `NotActivated`, and what `payload.check`
+    raises.
     """
     if tx.chain_id != ctx.chain_id:
         raise WrongChain(expected=ctx.chain_id, got=tx.chain_id)
@@ -87,7 +89,9 @@ def check_transaction(ctx: BlockContext, tx: Transaction) -> TxPayload:
 def prepare(
     state: State, ctx: BlockContext, tx: Transaction, *, verified: frozenset[Hash] = frozenset()
 ) -> Prepared:
-    """Every rule of inclusion. `verified` are ids of transactions whose signatures are known to be good.
+    """Checks every rule of inclusion except the room in the block; changes nothing.
+
+    `verified` are ids of transactions whose signatures are known to be good.
 
     Raises `TransactionTooLarge`, what `check_transaction` raises, `BadPublicKey`, `BadSignature`,
     `NonceMismatch`, what `payload.cost` raises, `TransactionTooHeavy`, `FeeTooLow`, `InsufficientBalance`.
@@ -114,10 +118,10 @@ def prepare(
 def apply_transaction(
     state: State, ctx: BlockContext, tx: Transaction, *, verified: frozenset[Hash] = frozenset()
 ) -> tuple[State, Receipt, Cost]:
-    """Applies one transaction: the child of `state` to absorb, its receipt, and what it takes from its block.
+    """Applies one transaction; returns a child of `state` to be absorbed, the receipt and the cost.
 
-    `state` itself stays as it is. Raises as `prepare` does when no block may hold the transaction, and
-    `NotReady` when this node cannot judge it.
+    `state` itself stays as it is. Raises what `prepare` raises if no block may hold the transaction, and
+    `NotReady` if this node cannot judge it.
     """
     prepared = prepare(state, ctx, tx, verified=verified)
     after, receipt, _ = _execute(state, ctx, prepared)
@@ -125,13 +129,18 @@ def apply_transaction(
 
 
 class BlockExecution:
-    """A block body that is applied transaction by transaction, within the budgets of its block.
+    """Applies a block body transaction by transaction, within the budgets of the block.
 
-    Builders and validators both go through it, so that what one puts together the other accepts.
+    The builder of a block and its judges use the same class, so the judges accept what the builder put
+    together. A block has a budget of bytes and one of MACs. What commits have reserved at this height can be
+    used only by their reveals, so that no flood of other transactions can keep a reveal out.
     """
 
     def __init__(self, state: State, ctx: BlockContext) -> None:
-        """Writes the parent's id into the ring. `state` stays as it is. Raises `UpgradeRequired`."""
+        """Begins with the parent's id written into the ring of recent blocks. `state` itself is not changed.
+
+        Raises `UpgradeRequired`.
+        """
         check_upgrades(ctx.active, ctx.height)
         self._state = state.child()
         self._blobs: dict[Hash, bytes] = {}
@@ -143,10 +152,10 @@ class BlockExecution:
         self._remember_parent()
 
     def add(self, tx: Transaction, *, verified: frozenset[Hash] = frozenset()) -> Receipt:
-        """Applies the next transaction. Where it raises, the execution stays as it was.
+        """Applies the next transaction. If it raises, the execution stays as it was.
 
-        Raises as `prepare` does; `BlockTransactionsExceeded`, `BlockBytesExceeded`, `BlockMacsExceeded` where
-        the block has no room; `NotReady` where this node cannot judge it.
+        Raises what `prepare` raises; `BlockTransactionsExceeded`, `BlockBytesExceeded` or `BlockMacsExceeded`
+        if the block has no room; `NotReady` if this node cannot judge the transaction.
         """
         prepared = prepare(self._state, self._ctx, tx, verified=verified)
         self._check_budget(prepared.cost)
@@ -160,7 +169,7 @@ class BlockExecution:
         return receipt
 
     def finish(self) -> TransitionResult:
-        """Pays the miner's subsidy and computes the new root."""
+        """Gives the miner the subsidy and computes the new root."""
         subsidy = subsidy_at(self._ctx.rules, self._ctx.height)
         state = self._state.child()
         money.issue(state, subsidy)
@@ -196,7 +205,7 @@ class BlockExecution:
 def _execute(
     state: State, ctx: BlockContext, prepared: Prepared
 ) -> tuple[State, Receipt, Mapping[Hash, bytes]]:
-    """The child of `state` with the transaction in it, its receipt and what it brought."""
+    """The child of `state` after the transaction, its receipt, and the bytes that it brought."""
     after = state.child()
     account = after.account(prepared.sender)
     paid = min(prepared.fee, account.balance)
@@ -210,7 +219,7 @@ def _execute(
     else:
         after.absorb(trial)
     if owed := prepared.fee - paid:
-        money.take(after, prepared.sender, owed)  # from what it brought, see `Cost.brings`
+        money.take(after, prepared.sender, owed)  # out of what it brought the sender, see `Cost.brings`
     status = Status.FAILED if outcome.failed else Status.OK
     receipt = Receipt(
         prepared.txid, int(status), outcome.failed, prepared.fee, prepared.cost.macs, outcome.events
@@ -220,7 +229,7 @@ def _execute(
 
 @dataclass
 class _Usage:
-    """What transactions have taken from a block so far."""
+    """What the transactions so far have used of the block."""
 
     transactions: int = 0
     size_bytes: int = 0
@@ -233,7 +242,7 @@ class _Usage:
 
 
 class _BlobsSoFar:
-    """Bytes of earlier transactions of this block, then those of its ancestors."""
+    """Reads bytes that earlier transactions of this block brought, or else its ancestors."""
 
     def __init__(self, brought: Mapping[Hash, bytes], below: BlobReader) -> None:
         self._brought: Final = brought

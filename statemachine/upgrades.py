@@ -24,9 +24,9 @@ def check_active(upgrades: Upgrades, kind: int, height: int) -> None:
 
 
 def check_upgrades(upgrades: Upgrades, height: int) -> None:
-    """Raises `UpgradeRequired` where the chain uses a kind that this software does not have.
+    """Raises `UpgradeRequired` if a kind is in force at this height that this software does not have.
 
-    Such a node cannot judge blocks from that height on: it stops until a newer release is installed.
+    The node cannot judge blocks from that height on, so it stops until a newer release is installed.
     """
     for kind, first in upgrades:
         if first <= height and kind not in TX_TYPES:

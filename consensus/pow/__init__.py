@@ -1,4 +1,4 @@
-"""The POW registry and one file a proof-of-work function. Header bytes in, digest out; targets are integers.
+"""The registry of proof-of-work functions, each in a file of its own: header bytes in, 32-byte digest out.
 
 A new function is one file, one line in `POW` and one vector in tests/vectors/consensus_pow.json.
 """
@@ -15,7 +15,7 @@ from engram.consensus.pow.sha256d import sha256d
 PowFunction = Callable[[bytes], bytes]
 
 POW: Final[Mapping[str, PowFunction]] = MappingProxyType({"scrypt": scrypt, "sha256d": sha256d})
-"""Name in the ChainSpec -> function of the encoded header, 32 bytes."""
+"""Name in the ChainSpec -> function from an encoded header to its 32-byte digest."""
 
 
 def pow_digest(name: str, header: bytes) -> bytes:

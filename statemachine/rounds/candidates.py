@@ -1,4 +1,9 @@
-"""The candidates of a round: their places, the coins they hold, their tensors. Judges no loss."""
+"""The candidates of a round: their places, the coins held for them, their tensors. Judges no loss.
+
+Every candidate must be scored on every sealed part, so a round has few places. While places are free, a
+candidate gets one for nothing. Then candidates of the same epoch bid for them. A bid is returned unless the
+candidate turns out to be no better than version t; so to fill all places with bad candidates costs something.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ from engram.statemachine.state import State
 
 
 def find_candidate(state: State, round_: Round, name: CandidateId) -> Candidate:
-    """A candidate of the round. Raises `MissingRecord`."""
+    """The candidate of the round with this name. Raises `MissingRecord`."""
     return state.get(Candidate, round_.id, bytes([name.epoch]), name.author)
 
 
@@ -31,9 +36,9 @@ def candidates_of(state: State, round_: Round) -> tuple[Candidate, ...]:
 def admit(
     state: State, ctx: BlockContext, round_: Round, candidate: Candidate
 ) -> tuple[Round, tuple[Event, ...]]:
-    """Gives a candidate a place, if there is one and its author can pay the escrow and the bid it names.
+    """Gives a candidate a place, if there is one for it and its author can pay the escrow and the bid.
 
-    The bond is already held. Without a place the bond returns. Returns the round, does not store it.
+    The bond is held already; if there is no place, it returns. Returns the round, does not store it.
     """
     author = (candidate.author.hex(),)
     leaving = leaving_candidate(ctx.rules, state, round_, candidate)
@@ -57,17 +62,19 @@ def admit(
 
 
 def places(rules: Rules, terms: RoundTerms, epoch: int) -> int:
-    """Candidates that a round may have by the end of an epoch: ⌊T·(epoch + 1) / epochs⌋.
+    """The most candidates that a round may have by the end of an epoch: ⌊T·(epoch + 1) / epochs⌋.
 
-    Every epoch has a place at least, and none can take those of the epochs after it.
+    T is `max_candidates`. Every epoch has at least one place of its own, and no epoch can take the places of
+    later ones.
     """
     return rules.max_candidates * (epoch + 1) // terms.epochs
 
 
 def leaving_candidate(rules: Rules, state: State, round_: Round, newcomer: Candidate) -> Candidate | None:
-    """Who gives way to a newcomer: nobody while places are free, else a rival that it outbids, or it itself.
+    """The candidate that must leave: None while places are free, otherwise the lowest bidder of the epoch.
 
-    Of equal bids the higher loss gives way, then the lower address.
+    The newcomer itself is returned if it does not outbid that one. Among equal bids the candidate with the
+    higher loss is the one to leave, then the one with the lower address.
     """
     candidates = candidates_of(state, round_)
     if len(candidates) < places(rules, round_.terms, newcomer.epoch):
@@ -77,25 +84,26 @@ def leaving_candidate(rules: Rules, state: State, round_: Round, newcomer: Candi
 
 
 def rivals(candidates: Sequence[Candidate], newcomer: Candidate) -> Sequence[Candidate]:
-    """Whom a newcomer may outbid: its own epoch. Earlier parameters are public, and a copy of them must not
-    push the original out.
+    """The candidates that a newcomer may outbid: those of its own epoch.
+
+    Parameters of earlier epochs are public, and a copy of them must not be able to push the original out.
     """
     return [candidate for candidate in candidates if candidate.epoch == newcomer.epoch]
 
 
 def outbids(newcomer: Candidate, holder: Candidate) -> bool:
-    """Whether a newcomer takes the place of the candidate that bids least."""
+    """Whether a newcomer bids strictly more than the candidate whose place it would take."""
     return newcomer.bid > holder.bid
 
 
 def own_segments(round_: Round, candidate: Candidate) -> Sequence[Lineage]:
-    """The segments that the candidate brought: all of them in TRAIN, the growth in GROW."""
+    """The segments that the candidate itself brought: all of them in TRAIN, the new ones in GROW."""
     segments = (*candidate.hidden, *candidate.outputs)
     return tuple(segment for segment in segments if segment.version == round_.version + 1)
 
 
 def charge_scoring(state: State, ctx: BlockContext, candidate: Candidate, macs: int) -> Candidate:
-    """Pays the miner for scoring the candidate, from its escrow. Returns, does not store."""
+    """Pays the miner for scoring the candidate, from its escrow. Returns the candidate, does not store it."""
     price = price_of_macs(ctx.rules.fees, macs)
     assert price <= candidate.escrow, "an escrow covers every scoring that can come"
     pay_miner(state, ctx, price)
@@ -103,14 +111,14 @@ def charge_scoring(state: State, ctx: BlockContext, candidate: Candidate, macs: 
 
 
 def refund(state: State, candidate: Candidate) -> None:
-    """Everything that the candidate holds returns to its author. The record is the caller's to remove."""
+    """Returns bond, escrow and bid to the author. The caller must remove or replace the record."""
     give(state, candidate.author, candidate.bond + candidate.escrow + candidate.bid)
 
 
 def retire(
     state: State, ctx: BlockContext, round_: Round, candidate: Candidate, *, promoted: bool = False
 ) -> None:
-    """Removes the record. The tensors are released, unless the candidate's version holds them from now on."""
+    """Removes the record, and releases its tensors unless the new version holds them (`promoted`)."""
     state.delete(candidate)
     if not promoted:
         for tensor in explicit_tensors(own_segments(round_, candidate)):

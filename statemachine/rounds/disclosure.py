@@ -1,4 +1,7 @@
-"""A drawn part opens: commitment, rows and labels are checked, version t is scored on it. Moves no coins."""
+"""The opening of a drawn part: its commitment and rows are checked, and version t is scored on it.
+
+Moves no coins.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from engram.statemachine.state import State
 
 @dataclass(frozen=True)
 class Disclosure:
-    """One part, as its owner discloses it."""
+    """One part as its owner discloses it."""
 
     owner: Address
     part: Hash
@@ -41,7 +44,10 @@ class Disclosure:
 def with_draw(
     state: State, ctx: BlockContext, entry: EnteredRound, nonce: Hash
 ) -> tuple[Round, tuple[Event, ...]]:
-    """The round after its draw, which happens once. Does not store. Raises `DrawNonceMismatch`."""
+    """The round with its parts drawn; the first call performs the draw. Does not store the round.
+
+    Raises `DrawNonceMismatch`.
+    """
     round_ = entry.round
     check_nonce(round_, nonce)
     if round_.validation_drawn:
@@ -54,13 +60,13 @@ def with_draw(
 
 
 def check_nonce(round_: Round, nonce: Hash) -> None:
-    """The opener's half of the seed was fixed when the round opened. Raises `DrawNonceMismatch`."""
+    """Raises `DrawNonceMismatch` unless the opener committed to this nonce when the round opened."""
     if (got := nonce_hash(nonce)) != round_.terms.nonce_hash:
         raise DrawNonceMismatch(expected=round_.terms.nonce_hash, got=got)
 
 
 def check_drawn(round_: Round, part: Hash, drawn: tuple[Hash, ...]) -> None:
-    """The part is one of `drawn` and still closed. Raises `PartNotDrawn`, `PartOpened`."""
+    """Raises `PartNotDrawn` unless the part is one of `drawn`, `PartOpened` if it has been opened already."""
     if part not in drawn:
         raise PartNotDrawn(got=part)
     if any(opened.commitment == part for opened in _opened(round_)):
@@ -68,13 +74,13 @@ def check_drawn(round_: Round, part: Hash, drawn: tuple[Hash, ...]) -> None:
 
 
 def check_commitment(part: Hash, salt: Hash, raw: bytes) -> None:
-    """Raises `CommitmentMismatch` unless the part's owner committed to exactly these bytes."""
+    """Raises `CommitmentMismatch` unless the commitment was made of exactly this salt and these bytes."""
     if (got := part_commitment(salt, raw)) != part:
         raise CommitmentMismatch(expected=part, got=got)
 
 
 def check_content(state: State, ctx: BlockContext, entry: EnteredRound, opening: Disclosure) -> None:
-    """What can be told before stored bytes are read: the size, and of inline bytes the commitment.
+    """Checks what is known before stored bytes are read: the size, and for inline bytes the commitment.
 
     Raises `BadPart`, `CommitmentMismatch`, and what `usable_blob` raises.
     """
@@ -86,14 +92,15 @@ def check_content(state: State, ctx: BlockContext, entry: EnteredRound, opening:
 
 
 def opening_macs(ctx: BlockContext, entry: EnteredRound) -> int:
-    """Charge for reading a part and scoring version t on it."""
+    """MACs charged for reading a part and scoring version t on it."""
     return network_macs(ctx.rules, entry.base, entry.round.terms.rows, entry.round.classes)
 
 
 def read_rows(state: State, entry: EnteredRound, opening: Disclosure, raw: bytes) -> PartData:
-    """The rows of bytes that match the commitment. What it raises, the owner committed to.
+    """The rows of a part whose bytes match the commitment.
 
-    Raises `BadPart`, `LabelOutOfRange`; `PartRepeated` if its owner opened the same bytes earlier.
+    An error here is the owner's fault, who committed to these bytes. Raises `BadPart`, `LabelOutOfRange`, and
+    `PartRepeated` if the owner has opened the same bytes before.
     """
     round_ = entry.round
     rows = parse_part(raw, rows=round_.terms.rows, inputs=entry.base.spec.inputs, classes=round_.classes)
@@ -103,7 +110,10 @@ def read_rows(state: State, entry: EnteredRound, opening: Disclosure, raw: bytes
 
 
 def check_distinct(opened: list[Hash], blob: Hash) -> None:
-    """Salts hide that two commitments hold the same bytes until both are open. Raises `PartRepeated`."""
+    """Raises `PartRepeated` if the same bytes were opened before.
+
+    It cannot be noticed earlier: with different salts, the same bytes have different commitments.
+    """
     if blob in opened:
         raise PartRepeated(got=blob)
 
@@ -111,10 +121,11 @@ def check_distinct(opened: list[Hash], blob: Hash) -> None:
 def publish(
     state: State, ctx: BlockContext, entry: EnteredRound, opening: Disclosure, raw: bytes, rows: PartData
 ) -> tuple[OpenedPart, DataPart]:
-    """Records the part and the incumbent's score on it.
+    """Records the part and the score of version t on it; returns both.
 
-    The first round that reveals a part writes its record, over that of whoever published the bytes on their
-    own: a commitment that another round copies must not change what the ledger says of it.
+    The first round that reveals a part writes its record, in place of one that `publish_part` made. Later
+    rounds leave that record alone. Commitments are public, so another round can copy one and open it once the
+    salt is known; that must not change what the record says about the part.
     """
     blob = bring(state, ctx, raw)
     known = state.find(Part, opening.part)

@@ -1,11 +1,17 @@
-"""The draw: a seed that nobody steers alone, and the parts it picks. Pure; integers and hashes only.
+"""The draw: a seed that no one can steer alone, and the parts that it picks. Integers and hashes only.
 
     seed = tagged_hash(DRAW, id_1 ‖ … ‖ id_d ‖ nonce): ids of the DRAW blocks in order, the opener's nonce
     word_i = the first 8 bytes, big-endian, of tagged_hash(DRAW, seed ‖ i as 4 bytes, big-endian), i = 0, 1, …
     below(m): the next word w with w < 2^64 - 2^64 mod m gives w mod m; words above are skipped
     sample(n, c): items 0 … n-1; for i = 0 … c-1: swap items i and i + below(n - i); the first c, in order
 
-Rejecting the uneven tail makes every ordered choice of c out of n equally likely.
+The seed is made of two halves. The opener committed to the nonce when the round opened, before the block ids
+existed; the miners of these blocks do not know the nonce. So neither side can choose which parts are drawn.
+An opener who also mines can throw blocks away until the draw suits them, at the price of a block for each
+try.
+
+Words in the uneven tail above the largest multiple of m are skipped; so every ordered choice of c items out
+of n is equally likely.
 """
 
 from __future__ import annotations
@@ -22,7 +28,7 @@ _WORDS: Final = 1 << (8 * _WORD_BYTES)
 
 
 def nonce_hash(nonce: Hash) -> Hash:
-    """What the opener commits to when the round opens."""
+    """The hash by which the opener commits to the nonce when the round opens."""
     return tagged_hash(Tag.NONCE, nonce)
 
 
@@ -34,13 +40,13 @@ def draw_seed(block_ids: Sequence[Hash], nonce: Hash) -> Hash:
 def draw_parts(
     seed: Hash, commitments: Sequence[Hash], validation: int, sealed: int
 ) -> tuple[tuple[Hash, ...], tuple[Hash, ...]]:
-    """The validation and the sealed parts, disjoint, in the order drawn; all commitments or fewer."""
+    """The validation parts and the sealed parts, in the order drawn; no part is in both."""
     chosen = [commitments[index] for index in sample(seed, len(commitments), validation + sealed)]
     return tuple(chosen[:validation]), tuple(chosen[validation:])
 
 
 def sample(seed: Hash, population: int, count: int) -> list[int]:
-    """`count` distinct indices below `population`; under a uniform seed all choices are equally likely."""
+    """`count` distinct indices below `population`; all choices are equally likely if the seed is random."""
     words = _words(seed)
     items = list(range(population))
     for i in range(count):
@@ -50,7 +56,7 @@ def sample(seed: Hash, population: int, count: int) -> list[int]:
 
 
 def rank(seed: Hash, item: Hash) -> Hash:
-    """A pseudo-random order over hashes that the seed fixes: lower comes first."""
+    """A key that sorts hashes in a random order, which the seed fixes; the lower key comes first."""
     return tagged_hash(Tag.DRAW, seed, item)
 
 

@@ -1,4 +1,4 @@
-"""How a transaction enters a round: what is due is settled first, then the phase is checked."""
+"""How a transaction enters a round: due steps are applied first, then the phase is checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engram.statemachine.state import State
 
 @dataclass(frozen=True)
 class EnteredRound:
-    """A round that takes the transaction, with the model and the version it stands on."""
+    """A round that accepts the transaction, with its model and the version that the round improves."""
 
     round: Round
     model: Model
@@ -26,15 +26,16 @@ class EnteredRound:
     """Version t."""
     calendar: Calendar
     epoch: int
-    """The running epoch of COMMIT and UPDATE; else 0."""
+    """The running epoch in COMMIT and UPDATE; 0 in other phases."""
     events: tuple[Event, ...]
-    """What became of deadlines that had passed."""
+    """Events of the due steps that were applied."""
 
 
 def enter(state: State, ctx: BlockContext, round_id: Hash, phase: Phase) -> EnteredRound:
-    """Settles the round in `state` and lets a transaction in that belongs to `phase`.
+    """Applies the due steps of the round in `state`, then checks that the round is open and in `phase`.
 
-    Raises `MissingRecord`, `RoundEnded`, `WrongPhase`.
+    What the due steps changed is kept only if the transaction is included and its `apply` returns. Raises
+    `MissingRecord`, `RoundEnded`, `WrongPhase`.
     """
     found = state.get(Round, round_id)
     calendar = Calendar.of(found, ctx.rules)
@@ -49,6 +50,6 @@ def enter(state: State, ctx: BlockContext, round_id: Hash, phase: Phase) -> Ente
 
 
 def check_phase(expected: Phase, got: Phase) -> None:
-    """Late and early alike: raises `WrongPhase`."""
+    """Raises `WrongPhase` if the round is in another phase, earlier or later."""
     if got is not expected:
         raise WrongPhase(expected=expected.name.lower(), got=got.name.lower())

@@ -1,7 +1,8 @@
-"""Leaves of rounds: what a transaction of a round can violate. No logic.
+"""The errors of rounds: rules that a transaction of a round can break.
 
-Raised before anything is applied, they keep the transaction out of every block. Of a part or update that its
-sender committed to, they become the code of a FAILED receipt, and the bond is gone.
+If one is raised before the transaction is applied, no block can hold the transaction. If it is raised about a
+part or an update to which the sender had committed, it becomes the code of a FAILED receipt, and the sender
+loses the bond.
 """
 
 from __future__ import annotations
@@ -10,55 +11,55 @@ from engram.primitives.errors import InvalidTransaction
 
 
 class TermsInvalid(InvalidTransaction):
-    """A term of the round or of the founding is outside the rules."""
+    """A term of the round or of the founding is not allowed by the rules."""
 
 
 class ModelOrFounding(InvalidTransaction):
-    """A round is opened on exactly one of a model and a founding."""
+    """A round needs either a model or a founding, and not both."""
 
 
 class RoundAlreadyOpen(InvalidTransaction):
-    """The model has an open round."""
+    """The model already has an open round."""
 
 
 class OpeningRestricted(InvalidTransaction):
-    """Only the founder of this model opens rounds on it."""
+    """Only the founder of this model may open rounds on it."""
 
 
 class ModelFrozen(InvalidTransaction):
-    """The model has been frozen: it grows, and is not trained again."""
+    """The model is frozen: it can grow, but it cannot be trained again."""
 
 
 class ModelNotFrozen(InvalidTransaction):
-    """The model has never been frozen, so it cannot grow yet."""
+    """The model is not frozen yet, so it cannot grow."""
 
 
 class LossAboveThreshold(InvalidTransaction):
-    """The model's loss is above its threshold, so it takes no new classes."""
+    """The model's loss is above its threshold, so it cannot learn new classes yet."""
 
 
 class BondTooLow(InvalidTransaction):
-    """The bond is below its minimum; an opener's doubles with each recent abort of the model."""
+    """The bond is below its minimum, which for the opener doubles with each recent abort of the model."""
 
 
 class StepTooHeavy(InvalidTransaction):
-    """One scoring step of the round could not fit a block."""
+    """One scoring step of the round could be too heavy for a block."""
 
 
 class CommitmentRepeated(InvalidTransaction):
-    """A part's commitment stands in the round already, or was opened on this chain before."""
+    """The commitment of this part is already in the round, or was opened on this chain before."""
 
 
 class RoundEnded(InvalidTransaction):
-    """The round is decided, kept or aborted."""
+    """The round has already ended."""
 
 
 class WrongPhase(InvalidTransaction):
-    """The round does not accept this at this height."""
+    """The round is in another phase at this height, in which it does not accept this transaction."""
 
 
 class NothingDue(InvalidTransaction):
-    """No deadline of the round has passed unsettled."""
+    """No step of the round is due at this height."""
 
 
 class NotTheOpener(InvalidTransaction):
@@ -74,11 +75,11 @@ class AlreadySealed(InvalidTransaction):
 
 
 class DrawNonceMismatch(InvalidTransaction):
-    """The nonce is not the one that the opener committed to."""
+    """The nonce is not the one that the opener committed to when the round opened."""
 
 
 class PartNotDrawn(InvalidTransaction):
-    """The part is not among those that the draw asks this sender to open in this phase."""
+    """The part is not among those that this sender has to open in this phase."""
 
 
 class PartOpened(InvalidTransaction):
@@ -86,11 +87,11 @@ class PartOpened(InvalidTransaction):
 
 
 class CommitmentMismatch(InvalidTransaction):
-    """Salt and bytes are not what the commitment was made of."""
+    """The commitment was made of another salt or of other bytes."""
 
 
 class PartRepeated(InvalidTransaction):
-    """Another opened part of the round holds the same bytes."""
+    """Another part that the same owner has opened in this round holds the same bytes."""
 
 
 class CommitRepeated(InvalidTransaction):
@@ -98,7 +99,7 @@ class CommitRepeated(InvalidTransaction):
 
 
 class EpochFull(InvalidTransaction):
-    """The epoch has as many commits as the rules allow."""
+    """The epoch already has as many commits as the rules allow."""
 
 
 class SlotOutsideWindow(InvalidTransaction):
@@ -110,7 +111,7 @@ class ReservationFull(InvalidTransaction):
 
 
 class CommitMissing(InvalidTransaction):
-    """The sender has no open commit in this epoch of the round."""
+    """The sender has no commit in this epoch of the round that is still to be revealed."""
 
 
 class CommitMismatch(InvalidTransaction):
@@ -118,23 +119,23 @@ class CommitMismatch(InvalidTransaction):
 
 
 class BaseMismatch(InvalidTransaction):
-    """The update stands on other parameters than those of the version it means to improve."""
+    """The update is based on other parameters than those of the version that the round improves."""
 
 
 class ParametersMismatch(InvalidTransaction):
-    """The revealed update does not make the parameters that were committed to."""
+    """The revealed update does not make the parameters that its author committed to."""
 
 
 class LossMismatch(InvalidTransaction):
-    """The loss that the update claims is not the loss that it has."""
+    """The claimed loss is not the loss that the update has."""
 
 
 class UpdateKindMismatch(InvalidTransaction):
-    """A TRAIN round takes whole networks, a GROW round takes growths."""
+    """The update has the wrong kind: a TRAIN round takes whole networks, a GROW round takes growths."""
 
 
 class ArchitectureMismatch(InvalidTransaction):
-    """A TRAIN update may change shifts and parameters, not shapes and wiring."""
+    """The update changes shapes or wiring: in TRAIN it may change shifts and parameters only."""
 
 
 class NewClassesMismatch(InvalidTransaction):
@@ -154,7 +155,7 @@ class UpdateTooHeavy(InvalidTransaction):
 
 
 class TensorRepeated(InvalidTransaction):
-    """A tensor travels twice in one transaction, or no segment of the update names it."""
+    """A tensor is in the transaction twice, or no segment names it."""
 
 
 class PartNotRetained(InvalidTransaction):

@@ -1,11 +1,14 @@
 """Who improved the model, and by how much: margins, eligibility, the ladder. Pure functions of losses.
 
-A candidate's sealed loss is summed over every opened sealed part, the incumbent's over the same parts. Epoch
-by epoch the best eligible candidate climbs the ladder if it stands below the rung before it: below the
-incumbent, strictly, for the first rung; below an earlier epoch's candidate by the full margin, since that
-candidate's parameters are public by then and a random nudge of them would win every second time. The last
-rung is the winner. Each rung is paid for the loss it removed from the rung before: together what the winner
-removed, however many names it is divided among, and to a lucky copy only its luck.
+The sealed loss of a candidate is summed over all opened sealed parts; that of version t, the incumbent, over
+the same parts. The epochs are taken in order, and the best eligible candidate of each may become a rung of
+the ladder. The first rung must have a lower sealed loss than the incumbent. A later rung must be below the
+rung before it by the full margin: the parameters of that rung were public by then, and a copy with small
+random changes would be a little better every second time. The last rung is the winner.
+
+Each rung is paid for the loss that it removed from the rung before. All rungs together are therefore paid for
+what the winner removed. An author gains nothing by dividing an improvement among several names, and a copy is
+paid only for the little that it added.
 """
 
 from __future__ import annotations
@@ -24,21 +27,21 @@ PPM: Final = 1_000_000
 
 @dataclass(frozen=True)
 class Rung:
-    """One candidate that took the lead."""
+    """A candidate that took the lead."""
 
     candidate: Candidate
     sealed_loss: int
     removed: int
-    """Sealed loss below the rung before it; the incumbent's for the first."""
+    """By how much its sealed loss is below that of the rung before; for the first, of the incumbent."""
 
 
 def margin(rules: Rules, loss: int, epoch: int) -> int:
-    """Loss that a challenger of this epoch must remove: max(1, ⌊loss · ⌊margin_ppm / 2^epoch⌋ / 10^6⌋)."""
+    """The loss that a challenger must remove: max(1, ⌊loss · ⌊margin_ppm / 2^epoch⌋ / 10^6⌋)."""
     return max(1, loss * (rules.margin_ppm >> epoch) // PPM)
 
 
 def improves(rules: Rules, round_: Round, epoch: int, loss: int) -> bool:
-    """Whether a loss on the validation parts is the incumbent's less the epoch's margin, or lower."""
+    """Whether a loss on the validation parts is below the incumbent's by at least the margin of the epoch."""
     baseline = validation_baseline(round_)
     return loss <= baseline - margin(rules, baseline, epoch)
 
@@ -59,12 +62,12 @@ def sealed_loss(candidate: Candidate) -> int:
 
 
 def generalises(round_: Round, candidate: Candidate) -> bool:
-    """Whether the candidate is below the incumbent on the sealed parts, which it could not train on."""
+    """Whether it has less loss than the incumbent on the sealed parts, which were secret until the audit."""
     return sealed_loss(candidate) < sealed_baseline(round_)
 
 
 def remembers(model: Model, candidate: Candidate) -> bool:
-    """The retention gate: the candidate is scored on every retention part of the model and passes each."""
+    """The retention gate: whether the candidate was scored on every retention part and passed each."""
     scores = {score.part: score for score in candidate.retention}
     return all(
         part.part in scores and passes_gate(model, part, scores[part.part]) for part in model.retention
@@ -72,9 +75,9 @@ def remembers(model: Model, candidate: Candidate) -> bool:
 
 
 def passes_gate(model: Model, part: RetentionPart, found: RetentionScore) -> bool:
-    """correct ≥ entry - ⌊ε·N / 10^6⌋ and loss ≤ bar + ⌊δ·bar / 10^6⌋ + what the null growth adds.
+    """correct ≥ entry - ⌊ε·N / 10^6⌋ and loss ≤ bar + ⌊δ·bar / 10^6⌋ + the loss that the null growth adds.
 
-    Of the bar see `retention.entry_bar`.
+    For the bar see `retention.entry_bar`.
     """
     return found.score.correct >= fewest_correct(model, part) and found.score.loss <= most_loss(
         model, part, found
@@ -82,27 +85,27 @@ def passes_gate(model: Model, part: RetentionPart, found: RetentionScore) -> boo
 
 
 def fewest_correct(model: Model, part: RetentionPart) -> int:
-    """Rows of a retention part that a candidate must have right."""
+    """The fewest rows of a retention part that a candidate must have right."""
     return part.correct - model.retention_epsilon_ppm * part.rows // PPM
 
 
 def most_loss(model: Model, part: RetentionPart, found: RetentionScore) -> int:
-    """Loss that a candidate may have on a retention part."""
+    """The most loss that a candidate may have on a retention part."""
     return part.bar + model.retention_delta_ppm * part.bar // PPM + found.null_increase
 
 
 def threshold_loss(model: Model, classes: int, rows: int) -> int:
-    """The most that so many rows lose at the threshold: ⌊rows · τ_ppm · ln_q24(classes) / 10^6⌋."""
+    """The loss of so many rows at the model's threshold: ⌊rows · τ_ppm · ln_q24(classes) / 10^6⌋."""
     return rows * model.threshold_ppm * ln_q24(classes) // PPM
 
 
 def is_at_threshold(model: Model, classes: int, loss: int, rows: int) -> bool:
-    """Whether the mean loss is at most τ·ln(classes)."""
+    """Whether the mean loss of a row is at most τ·ln(classes)."""
     return loss <= threshold_loss(model, classes, rows)
 
 
 def ladder(rules: Rules, round_: Round, model: Model, candidates: Sequence[Candidate]) -> tuple[Rung, ...]:
-    """The rungs in order of epochs; empty if the incumbent stays. The last is the winner."""
+    """The rungs in the order of epochs, the winner last; empty if the incumbent stays."""
     rungs: list[Rung] = []
     lead = sealed_baseline(round_)
     for epoch in range(round_.terms.epochs):
@@ -117,11 +120,11 @@ def ladder(rules: Rules, round_: Round, model: Model, candidates: Sequence[Candi
 
 
 def takes_lead(rules: Rules, lead: int, loss: int) -> bool:
-    """Whether a sealed loss beats an earlier epoch's candidate, which it may copy: by the full margin."""
+    """Whether a sealed loss is below that of an earlier epoch's candidate by the full margin."""
     return loss <= lead - margin(rules, lead, 0)
 
 
 def epoch_best(round_: Round, model: Model, candidates: Sequence[Candidate]) -> Candidate | None:
-    """The eligible candidate of lowest sealed loss; ties: validation loss, commit height, address."""
+    """The eligible candidate with the least (sealed loss, validation loss, commit height, address)."""
     eligible = [c for c in candidates if generalises(round_, c) and remembers(model, c)]
     return min(eligible, key=lambda c: (sealed_loss(c), c.loss, c.committed, c.author), default=None)

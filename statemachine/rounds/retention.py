@@ -1,13 +1,17 @@
 """What a model must not forget: which opened part joins its retention parts, and which leaves a full list.
 
-Joining: of the parts that the deciding round opened, those in which every class occurs come first, then the
-lowest `rank` under the round's seed. Leaving, when more than R remain: the only part of a number of classes
-stays while any other can go; of the rest go first those of fewer than `min_retention_rows`, then those of the
-number of classes with the most parts, then the lowest rank. The part that just joined never leaves.
+One part of the round joins: a part in which every class occurs if there is one, and among these the part with
+the lowest `rank` under the round's seed.
 
-The bar of a part is the loss that later growth is held to: what the version that it entered with lost on it,
-or the loss at the model's threshold where that is higher. What is at its threshold counts as known, to the
-chain and to this gate alike; a version that learned one part by heart must not forbid every growth after it.
+If there are then more than R parts, one leaves, but never the one that has just joined. The aim is to keep
+what the model knew at each stage of its growth. A part that is the only one with its number of classes is
+spared while any other part can leave. Among the rest, parts with fewer than `min_retention_rows` rows leave
+first, then parts whose number of classes has the most parts, then the part with the lowest rank.
+
+The bar of a part is the loss that later growth is held to: the loss of the version with which the part
+joined, or the loss at the model's threshold if that is higher. At its threshold the chain itself calls a
+model good enough. Without that second term, a version that knew one part by heart would have so low a loss on
+it that no honest growth could pass.
 """
 
 from __future__ import annotations
@@ -24,17 +28,20 @@ from engram.statemachine.rules import Rules
 
 
 def next_retention(rules: Rules, model: Model, round_: Round, winner: Candidate) -> tuple[RetentionPart, ...]:
-    """The retention parts of the version that `winner`, which passed the gate, becomes; in order of entry."""
+    """The retention parts of the next version, which `winner` becomes, in order of entry.
+
+    `winner` has passed the gate, so it was scored on all present retention parts.
+    """
     increases = {score.part: score.null_increase for score in winner.retention}
     kept = [
-        replace(part, bar=min(part.bar + increases[part.part], 2**64 - 1))  # else no node could settle it
+        replace(part, bar=min(part.bar + increases[part.part], 2**64 - 1))  # a larger one has no encoding
         for part in model.retention
     ]
     return limit_parts(rules, round_, (*kept, joining_part(model, round_, winner)))
 
 
 def joining_part(model: Model, round_: Round, winner: Candidate) -> RetentionPart:
-    """The part of the round that the new version will be held to, with its correct rows and the bar."""
+    """The part of the round that joins, with the winner's correct rows on it and its bar."""
     scored = (
         *zip(round_.validation_opened, winner.validation, strict=True),
         *zip(round_.sealed_opened, winner.sealed, strict=True),
@@ -56,7 +63,7 @@ def entry_bar(model: Model, classes: int, rows: int, loss: int) -> int:
 
 
 def limit_parts(rules: Rules, round_: Round, parts: Sequence[RetentionPart]) -> tuple[RetentionPart, ...]:
-    """At most R of the parts, the last of which has just joined; the order stays."""
+    """At most R of the parts, in the same order; the last of them has just joined and stays."""
     kept = list(parts)
     while len(kept) > rules.max_retention_parts:
         kept.remove(_leaving_part(rules, round_, kept))

@@ -1,9 +1,9 @@
-"""What a decided round gives: badges, reputation, bounty; and the least bond that opening one takes.
+"""What a decided round gives: bounty, badges, reputation; and the least bond for opening a round.
 
 bounty of a rung   ⌊pot · removed / baseline⌋, maturing
-opener's refund    ⌊bounty · winner's sealed loss / baseline⌋, maturing; all of it if the model stays
-burned             the rest of the pot: no opener gains by the bonds that others lose in his round
-reputation         ⌊10^6 · removed / baseline⌋ of each rung
+opener's refund    ⌊bounty · winner's sealed loss / baseline⌋, maturing; the whole bounty if the model stays
+burned             the rest of the pot, so that an opener gains nothing by the bonds that others lose
+reputation         ⌊10^6 · removed / baseline⌋ for each rung
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _MAX_DOUBLINGS: Final = 32
 
 
 def minimum_opener_bond(rules: Rules, model: Model | None, height: int) -> int:
-    """`min_opener_bond`, doubled for each abort in force; None: a model about to be founded."""
+    """`min_opener_bond`, doubled for each abort that still counts; `model` is None for a founding."""
     aborts = 0 if model is None else aborts_in_force(rules, model, height)
     return rules.min_opener_bond << min(aborts, _MAX_DOUBLINGS)
 
 
 def aborts_in_force(rules: Rules, model: Model, height: int) -> int:
-    """Aborts of the model, less one for each `bond_decay_blocks` since the last."""
+    """Aborts of the model that still count: one fewer for each `bond_decay_blocks` since the last."""
     return max(0, model.aborts - (height - model.last_abort) // rules.bond_decay_blocks)
 
 
 def pay_bounty(state: State, ctx: BlockContext, round_: Round, rungs: Sequence[Rung]) -> tuple[Event, ...]:
-    """Divides the whole pot; the round that holds it is the caller's to empty."""
+    """Pays out or burns the whole pot. The caller must set the pot of the round to 0."""
     baseline = sealed_baseline(round_)
     left = round_.pot
     events = []
@@ -55,7 +55,7 @@ def pay_bounty(state: State, ctx: BlockContext, round_: Round, rungs: Sequence[R
 def give_badge(
     state: State, ctx: BlockContext, model: Hash, version: int, address: Address, kind: BadgeKind
 ) -> tuple[Event, ...]:
-    """One badge of a kind for each version and address; a second one changes nothing."""
+    """Gives a badge, unless the address already has one of this kind for this version."""
     badge = Badge(model, version, address, int(kind), ctx.height)
     if state.find(Badge, badge.key) is not None:
         return ()
@@ -64,11 +64,11 @@ def give_badge(
 
 
 def raise_reputation(state: State, model: Hash, address: Address, points: int) -> None:
-    """Adds points; a sum above 2^64 - 1 stays there."""
+    """Adds points of reputation, up to 2^64 - 1."""
     held = state.find(Reputation, model, address) or Reputation(model, address, 0)
     state.put(replace(held, points=min(held.points + points, 2**64 - 1)))
 
 
 def reputation_points(round_: Round, rung: Rung) -> int:
-    """Millionths of the incumbent's sealed loss that this rung removed."""
+    """What share of the incumbent's sealed loss this rung removed, in millionths."""
     return PPM * rung.removed // sealed_baseline(round_)

@@ -1,8 +1,9 @@
-"""What becomes of a round whose deadlines have passed. Moves coins and records; runs no network.
+"""The due steps of a round: what happens after a deadline. Moves coins and records; runs no network.
 
 No block settles anything by itself. Every transaction that touches a round calls `settle` first, and
-`advance_round` does nothing else: a default happens once, whoever comes first, with the same outcome for all.
-Bonds, bids and escrows go back to balances at once; bounty and shares of a pot mature.
+`advance_round` does nothing else. So a due step is applied once, by the first transaction after the deadline,
+and its outcome does not depend on whose transaction that is. Bonds, bids and escrows return to balances at
+once; the bounty and shares of a pot mature first.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ Settled = tuple[Round, tuple[Event, ...]]
 
 
 def settle(state: State, ctx: BlockContext, round_id: Hash) -> Settled:
-    """Applies every step of the round that is due at this height. Idempotent.
+    """Applies every due step of the round at this height; calling it again changes nothing.
 
-    Returns the round as it now stands in `state`, and what happened. Raises `MissingRecord`.
+    Returns the round as it now stands in `state`, and the events. Raises `MissingRecord`.
     """
     round_ = state.get(Round, round_id)
     return settle_by(Calendar.of(round_, ctx.rules), state, ctx, round_)
@@ -54,10 +55,11 @@ def settle_by(calendar: Calendar, state: State, ctx: BlockContext, round_: Round
 
 
 def abort(state: State, ctx: BlockContext, round_: Round) -> Settled:
-    """Ends a round whose opener failed a duty, after bonds of others are dealt with. Returns, does not store.
+    """Ends a round whose opener has failed a duty. Returns the round, does not store it.
 
-    Half of his bond is burned; the rest and the pot go to the candidates in equal parts. Where there are
-    none, the whole bond is burned and his bounty returns.
+    Half of the opener's bond is burned. The other half and the pot go to the authors of the candidates in
+    equal shares. If there are no candidates, the whole bond is burned and the bounty returns to the opener.
+    Bonds of auditors return.
     """
     strike(state, round_.opener)
     candidates = candidates_of(state, round_)
@@ -82,14 +84,17 @@ def abort(state: State, ctx: BlockContext, round_: Round) -> Settled:
 
 
 def return_seal_bonds(state: State, round_: Round) -> Round:
-    """The round without the bonds of third parties that it still held."""
+    """Returns the bonds of auditors that the round still holds. Returns the round, does not store it."""
     for sealed in round_.third_party:
         give(state, sealed.author, sealed.bond)
     return replace(round_, third_party=tuple(replace(sealed, bond=0) for sealed in round_.third_party))
 
 
 def forfeit_to_pot(state: State, round_: Round, author: Address, bond: int) -> Settled:
-    """A duty missed or a lie proved: half of the bond burned, half to the pot, a strike. Does not store."""
+    """Takes a bond for a missed duty or a proved lie: half is burned, half joins the pot; adds a strike.
+
+    Returns the round, does not store it.
+    """
     strike(state, author)
     kept = forfeit(state, bond)
     event = Event("bond_forfeited", round_.id, (bond,), (author.hex(),))
@@ -111,7 +116,7 @@ def _end_epoch(state: State, ctx: BlockContext, round_: Round) -> Settled:
 
 
 def _epoch_result(state: State, round_: Round, epoch: int) -> EpochResult:
-    """The epoch's lowest validation loss; ties: earlier commit, then lower address."""
+    """The candidate of the epoch with the least (validation loss, commit height, address)."""
     found = [candidate for candidate in candidates_of(state, round_) if candidate.epoch == epoch]
     best = min(found, key=lambda c: (c.loss, c.committed, c.author), default=None)
     return EpochResult(best.author, best.root, best.loss) if best else EpochResult(bytes(20), ZERO_HASH, 0)
@@ -143,7 +148,10 @@ _STEPS: Final[Mapping[DueStep, Callable[[State, BlockContext, Round], Settled]]]
 
 
 def end_round(state: State, ctx: BlockContext, round_: Round) -> tuple[Round, tuple[Event, ...]]:
-    """Ends the round: bonds, ladder, bounty, and the winner as the next version. Does not store the round."""
+    """Decides and ends the round: returns or burns bonds, pays the bounty, makes the winner the next version.
+
+    Returns the round, does not store it.
+    """
     model = state.get(Model, round_.model)
     candidates = candidates_of(state, round_)
     rungs = ladder(ctx.rules, round_, model, candidates)
@@ -171,7 +179,11 @@ def end_round(state: State, ctx: BlockContext, round_: Round) -> tuple[Round, tu
 
 
 def _return_or_burn(state: State, round_: Round, candidate: Candidate) -> tuple[Event, ...]:
-    """Its own coins back; bond and bid burned if it is not below the incumbent on the sealed parts."""
+    """Returns the candidate's coins; bond and bid burn if it is not better than version t on sealed parts.
+
+    They are burned whole, so that neither the opener, who might have poisoned the sealed parts, nor a rival
+    gains by it.
+    """
     if generalises(round_, candidate):
         refund(state, candidate)
         return ()
@@ -184,7 +196,7 @@ def _return_or_burn(state: State, round_: Round, candidate: Candidate) -> tuple[
 def _promote(
     state: State, ctx: BlockContext, round_: Round, model: Model, rungs: Sequence[Rung]
 ) -> tuple[Event, ...]:
-    """The last rung becomes the head of the model."""
+    """Makes the last rung the head of the model, and records its scores."""
     winner = rungs[-1].candidate
     version = _next_version(ctx, round_, rungs[-1])
     sealed_loss, sealed_rows = version.sealed_loss, version.sealed_rows
@@ -232,7 +244,7 @@ def _next_version(ctx: BlockContext, round_: Round, rung: Rung) -> Version:
 
 
 def _record_scores(state: State, round_: Round, model: Model, winner: Candidate) -> None:
-    """The ledger: what the new version scores on every part it was judged by."""
+    """Records the scores of the new version on every part that it was judged by."""
     rows = {part.part: part.rows for part in model.retention}
     opened = (*round_.validation_opened, *round_.sealed_opened)
     scores = [
@@ -252,7 +264,7 @@ def _reward(
     rungs: Sequence[Rung],
     candidates: Sequence[Candidate],
 ) -> tuple[Event, ...]:
-    """Badges of the new version, and reputation."""
+    """Gives the badges of the new version, and reputation to each rung."""
     deserved = [
         (candidate.author, BadgeKind.PARTICIPATION)
         for candidate in candidates

@@ -1,4 +1,4 @@
-"""What may be asked of a round: its terms, the model it is opened on, the founding of a model."""
+"""Which rounds may be opened: checks of their terms, of the model they are opened on, and of foundings."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.scoring import network_macs
 
 MAX_OPENED_PARTS: Final = 256
-"""As many as the records of a round list."""
+"""The most parts that the records of a round can list."""
 
 MAX_ACTIVATION_BYTES: Final = 2**28
-"""Memory for what version t computes on one part, on which growths are scored."""
+"""The most memory for the activations of version t on one part, from which growths are scored."""
 
 MAX_OPENED_ROWS: Final = 2**21
-"""Rows of all opened parts together: no row's loss reaches 2^43, so every sum fits 64 bits."""
+"""The most rows of all opened parts together. The loss of a row is below 2^43, so every sum fits 64 bits."""
 
 _MOST_DELTA_PPM: Final = 10 * PPM
 
 
 @dataclass(frozen=True)
 class Founding:
-    """A new model: its version 0 and the rules that no later round can change."""
+    """A new model: its version 0, and the rules that no later round can change."""
 
     spec: NetworkSpec
     hidden: Sources
     outputs: Sources
     policy: U8
-    """What growth may do to old logits."""
+    """A `Policy`: what growth may do to the logits of old classes."""
     openers: U8
-    """Who may open rounds."""
+    """An `Openers`: who may open rounds on the model."""
     loss_kind: U8
     threshold_ppm: U32
     """τ: 1 to 10^6."""
@@ -66,7 +66,7 @@ class Founding:
 
 
 def check_founding(rules: Rules, founding: Founding) -> None:
-    """Refuses a founding outside the rules; reads no tensor.
+    """Refuses a founding that the rules do not allow; reads no tensor.
 
     Raises `TermsInvalid`, `TensorRepeated`, and what `check_spec` raises.
     """
@@ -81,7 +81,7 @@ def check_founding(rules: Rules, founding: Founding) -> None:
 
 
 def check_terms(rules: Rules, terms: RoundTerms) -> None:
-    """Refuses terms that no model could take. Raises `TermsInvalid`, `BondTooLow`, `StepTooHeavy`."""
+    """Refuses terms that are wrong for every model. Raises `TermsInvalid`, `BondTooLow`, `StepTooHeavy`."""
     _choice("kind", terms.kind, tuple(RoundKind))
     if terms.kind == RoundKind.TRAIN:
         within("new classes in TRAIN", terms.new_classes, 0, 0)
@@ -99,7 +99,7 @@ def check_terms(rules: Rules, terms: RoundTerms) -> None:
 def check_opening(
     rules: Rules, terms: RoundTerms, model: Model, head: HasParameters, opener: Address
 ) -> None:
-    """Refuses a round that this model, at this version, does not take from this sender.
+    """Refuses a round that this opener may not open on this model; `head` is its current version.
 
     Raises `OpeningRestricted`, `ModelFrozen`, `ModelNotFrozen`, `LossAboveThreshold`, `TermsInvalid`,
     `StepTooHeavy`, `DimensionOutOfRange`.
@@ -107,7 +107,7 @@ def check_opening(
     if model.openers == Openers.FOUNDER and opener != model.founder:
         raise OpeningRestricted(expected=model.founder, got=opener)
     if opener in terms.auditors:
-        raise TermsInvalid("the opener does not audit his own round", got=opener)
+        raise TermsInvalid("the opener cannot be an auditor of the round", got=opener)
     _check_kind(terms, model)
     classes = model.classes + terms.new_classes
     check_count("classes", classes, rules.networks.max_classes)
@@ -118,14 +118,14 @@ def check_opening(
 
 
 def check_opener_bond(rules: Rules, terms: RoundTerms, model: Model | None, height: int) -> None:
-    """Raises `BondTooLow` if the opener offers less than the model's history asks for."""
+    """Raises `BondTooLow` if the opener's bond is below the minimum, which doubles with each recent abort."""
     least = minimum_opener_bond(rules, model, height)
     if terms.opener_bond < least:
         raise BondTooLow("the opener's bond is below its minimum", expected=least, got=terms.opener_bond)
 
 
 def reserved_share(rules: Rules, whole: int) -> int:
-    """What of a block's bytes or MACs reveals may reserve; the rest is free for every transaction."""
+    """The part of a block's bytes or MACs that may be reserved for reveals; the rest is free for everyone."""
     return whole * rules.reserved_share_ppm // PPM
 
 
@@ -150,7 +150,10 @@ def _check_caps(rules: Rules, terms: RoundTerms) -> None:
 
 
 def _check_reveal(rules: Rules, terms: RoundTerms, base_macs: int) -> None:
-    """A reveal fits what may be reserved of a block; `base_macs`: what it is charged besides, a part."""
+    """Checks that a reveal fits into what may be reserved of a block.
+
+    `base_macs` are the MACs that it is charged for each part besides those of the update.
+    """
     reveal = terms.validation * (base_macs + terms.max_update_macs)
     if reveal > (most := reserved_share(rules, rules.max_block_macs)):
         raise StepTooHeavy("an update on the validation parts", expected=most, got=reveal)
@@ -168,8 +171,11 @@ def _check_kind(terms: RoundTerms, model: Model) -> None:
 
 
 def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParameters) -> None:
-    """The heaviest steps: an update on the validation parts, every candidate on a sealed part, one on a
-    retention part; all with version t. Its activations on a part must be few enough to be held in memory.
+    """Checks that the heaviest steps of the round fit into a block, whatever candidates will come.
+
+    These are an update on all validation parts, every candidate on one sealed part, and one candidate on one
+    retention part, each together with version t. The activations of version t on one part must also fit into
+    memory.
     """
     free = rules.max_block_macs - reserved_share(rules, rules.max_block_macs)
     classes = model.classes + terms.new_classes

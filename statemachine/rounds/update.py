@@ -1,8 +1,9 @@
-"""Updates that authors commit to and reveal: shape, caps, the network they make, its scores. Moves no coins.
+"""Updates that authors commit to and reveal: their form and size, the network they make, its scores.
 
-TRAIN brings parameters for every segment of version t; shifts may differ, shapes and wiring may not. GROW
-brings new segments for version t and nothing else, so nothing else can change. All is decided from the update
-and the records: what is raised about an update that was committed to costs the author's bond.
+A TRAIN update brings parameters for every segment of version t. It may change the shifts, but not shapes and
+wiring. A GROW update carries new segments and nothing else, so it cannot change anything that exists. Every
+check depends only on the update and on records, so an author can make it before committing; an error about an
+update that was committed to costs the bond. Moves no coins.
 
     digest = tagged_hash(COMMIT, encode(UpdateClaim))
 """
@@ -52,7 +53,7 @@ Tensors = Annotated[tuple[Annotated[bytes, Size(1, 2**20)], ...], Size(0, 1024)]
 
 @dataclass(frozen=True)
 class TrainUpdate:
-    """A whole network in place of version t."""
+    """An update of a TRAIN round: a whole network that takes the place of version t."""
 
     TAG: ClassVar[int] = 1
     spec: NetworkSpec
@@ -64,26 +65,26 @@ class TrainUpdate:
 
 @dataclass(frozen=True)
 class GrowUpdate:
-    """What to append to version t."""
+    """An update of a GROW round: what is appended to version t."""
 
     TAG: ClassVar[int] = 2
     growth: Growth
     hidden: Sources
-    """Of the new hidden segments."""
+    """Sources of the new hidden segments."""
     outputs: Sources
-    """Of the new output segments."""
+    """Sources of the new output segments."""
     tensors: Tensors = ()
 
 
 Update = TrainUpdate | GrowUpdate
 
 _SCALES: Final = frozenset({"shift", "s1", "h", "s2"})
-"""Fields of a segment that go with the scale of its weights: all that a TRAIN update may change of it."""
+"""Fields of a segment that go with the scale of its weights: the only ones that a TRAIN update may change."""
 
 
 @dataclass(frozen=True)
 class UpdateClaim:
-    """What a commit binds: this author, this place, these parameters, this loss."""
+    """What an author commits to: their own address, the round and epoch, the parameters and their loss."""
 
     chain_id: U64
     author: Address
@@ -94,14 +95,14 @@ class UpdateClaim:
     parameters: Hash
     """Parameters root of the whole network that the update makes."""
     loss: U64
-    """Claimed loss on the k validation parts, summed, Q24 nats."""
+    """Claimed loss, summed over the k validation parts, in Q24 nats."""
     salt: Hash
-    """32 random bytes, so that nobody can try likely claims."""
+    """32 random bytes, so that nobody can find the claim behind a digest by guessing."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A network that an update makes of version t, ready to be scored."""
+    """The network that an update makes of version t, ready to be scored."""
 
     network: Network
     hidden: tuple[Lineage, ...]
@@ -114,7 +115,7 @@ class Proposal:
 
 
 def commit_digest(claim: UpdateClaim) -> Hash:
-    """What `commit_update` carries."""
+    """The digest that `commit_update` carries."""
     return hash_object(Tag.COMMIT, claim)
 
 
@@ -124,29 +125,30 @@ def update_size(update: Update) -> int:
 
 
 def update_macs(rules: Rules, base: NetworkSpec, update: Update, rows: int) -> int:
-    """Charge for scoring the update on one part of these rows; the update has passed `check_update`."""
+    """MACs charged for scoring the update on one part with so many rows."""
     if isinstance(update, TrainUpdate):
         return network_macs(rules, update, rows)
     return growth_macs(rules, base, update.growth, (*update.hidden, *update.outputs), rows)
 
 
 def reveal_macs(rules: Rules, round_: Round, base: HasParameters, update: int) -> int:
-    """Charge for scoring an update on all k validation parts, `update` being its charge on one of them.
+    """MACs charged for scoring an update on all k validation parts; `update` is the charge for one of them.
 
-    In GROW version t is charged for as well: a node that has not kept its activations makes them again.
+    In GROW, version t is charged as well, because a node that does not remember its activations must compute
+    them again.
     """
     return round_.terms.validation * (update + base_macs(rules, round_, base))
 
 
 def base_macs(rules: Rules, round_: Round, base: HasParameters) -> int:
-    """Charge for what an update on one validation part starts from: version t in GROW, nothing in TRAIN."""
+    """MACs charged for version t when an update is scored on one part: a full pass in GROW, 0 in TRAIN."""
     if round_.terms.kind == RoundKind.TRAIN:
         return 0
     return network_macs(rules, base, round_.terms.rows, round_.classes)
 
 
 def candidate_macs(rules: Rules, round_: Round, base: NetworkSpec, proposed: HasParameters, rows: int) -> int:
-    """Charge for scoring a candidate, known by the network it proposes, on one part of these rows."""
+    """MACs charged for scoring a candidate on one part with so many rows; `proposed` is its network."""
     if round_.terms.kind == RoundKind.TRAIN:
         return network_macs(rules, proposed, rows)
     added = (*proposed.hidden[len(base.hidden) :], *proposed.outputs[len(base.outputs) :])
@@ -154,7 +156,9 @@ def candidate_macs(rules: Rules, round_: Round, base: NetworkSpec, proposed: Has
 
 
 def check_update(rules: Rules, round_: Round, model: Model, base: NetworkSpec, update: Update) -> NetworkSpec:
-    """The network that the update makes, within the round's caps and the model's policy. Reads no tensor.
+    """Checks an update against the round's terms and the model's policy; returns the spec that it makes.
+
+    Reads no tensor.
 
     Raises `UpdateKindMismatch`, `ArchitectureMismatch`, `NewClassesMismatch`, `UpdateTooLarge`,
     `UpdateTooWide`, `UpdateTooHeavy`, `TensorRepeated`, and what `check_spec` and `growth.append` raise.
@@ -188,7 +192,7 @@ def check_tensors(segments: Sequence[SegmentSources], tensors: Sequence[bytes]) 
 def propose(
     state: State, ctx: BlockContext, version: Version, spec: NetworkSpec, update: Update, author: Address
 ) -> Proposal:
-    """The proposed network, its new segments under the author's name. Raises what `open_network` raises."""
+    """The proposed network; its new segments bear the author's address. Raises what `open_network` raises."""
     number = version.number + 1
     brought = brought_tensors(update.tensors)
     hidden, outputs = (lineages(segments, number, author) for segments in (update.hidden, update.outputs))
@@ -198,19 +202,19 @@ def propose(
 
 
 def lineages(segments: Sequence[SegmentSources], version: int, author: Address) -> tuple[Lineage, ...]:
-    """Segments under the version and author that bring them."""
+    """Lineages of segments that this version and author bring."""
     return tuple(Lineage(segment.weights, segment.bias, version, author) for segment in segments)
 
 
 def brought_tensors(tensors: Sequence[bytes]) -> Mapping[Hash, bytes]:
-    """Tensors that travel in a transaction, by content id."""
+    """The tensors that travel in a transaction, by content id."""
     return {blob_id(raw): raw for raw in tensors}
 
 
 def score_baseline(
     state: State, ctx: BlockContext, round_: Round, model: Model, version: Version, part: DataPart
 ) -> PartScore:
-    """Version t on a part of the round; the logits of classes it has not learned are 0."""
+    """The score of version t on a part of the round; classes that it lacks have logit 0."""
     network = version_network(state, ctx, version)
     keep = round_.terms.kind == RoundKind.GROW
     score = ctx.scorer.score_network(network, part, round_.classes, model.loss_function, keep=keep)
@@ -220,7 +224,10 @@ def score_baseline(
 def score_proposal(
     ctx: BlockContext, round_: Round, model: Model, base: Network, network: Network, part: DataPart
 ) -> PartScore:
-    """A proposed network on a part of the round. Raises what loading and proving its parameters raises."""
+    """The score of a proposed network on a part of the round.
+
+    Raises what loading its parameters and proving their bounds raises.
+    """
     if round_.terms.kind == RoundKind.TRAIN:
         score = ctx.scorer.score_network(network, part, round_.classes, model.loss_function)
     else:
@@ -229,7 +236,7 @@ def score_proposal(
 
 
 def opened_parts(state: State, ctx: BlockContext, commitments: Sequence[Hash]) -> Iterator[DataPart]:
-    """Revealed parts by their commitments; one at a time, since each holds rows and activations."""
+    """Opened parts by their commitments; one at a time, because each holds rows and activations in memory."""
     return (open_part(state, ctx, state.get(Part, commitment)) for commitment in commitments)
 
 
@@ -242,7 +249,7 @@ def _trained_spec(rules: Rules, base: NetworkSpec, spec: NetworkSpec) -> Network
 
 
 def _architecture(spec: NetworkSpec) -> tuple[object, ...]:
-    """All of a network but its shifts."""
+    """Everything in a spec that a TRAIN update may not change."""
     segments = tuple(_shape(segment) for segment in (*spec.hidden, *spec.outputs))
     return spec.inputs, spec.classes, spec.components, len(spec.hidden), segments
 

@@ -1,6 +1,7 @@
-"""The TX_TYPES registry: one file and one line a transaction type. Each checks, costs and applies itself.
+"""The TX_TYPES registry of transaction types. Each type has a file, and checks, costs and applies itself.
 
-A type is in force from the height that the ChainSpec's upgrades give its kind, and nowhere else.
+A type is in force from the height that `upgrades` in the ChainSpec give its kind; a kind that is not listed
+there is never in force.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ assert len(TX_TYPES) == len(_TYPES), "every transaction type has a kind of its o
 
 
 def decode_payload(tx: Transaction) -> TxPayload:
-    """What the transaction asks for. Raises `UnknownTransactionType`, `CodecError`."""
+    """The decoded payload of a transaction. Raises `UnknownTransactionType`, `CodecError`."""
     payload = TX_TYPES.get(tx.kind)
     if payload is None:
         raise UnknownTransactionType(expected=sorted(TX_TYPES), got=tx.kind)

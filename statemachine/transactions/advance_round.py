@@ -1,4 +1,4 @@
-"""Advance round: anyone applies the defaults that are due, and ends a round whose calendar is over."""
+"""Advance round: anyone can have the due steps of a round applied, and end a round whose calendar is over."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from engram.statemachine.transaction import Cost, Outcome
 
 @dataclass(frozen=True)
 class AdvanceRound:
-    """Settles a round up to this height."""
+    """Asks for all due steps of a round to be applied."""
 
     KIND: ClassVar[int] = 23
     NAME: ClassVar[str] = "advance_round"
     round: Hash
 
     def check(self, rules: Rules) -> None:
-        """Every round may be named."""
+        """Checks nothing: whether a step is due depends on the round."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """What settling makes was paid for when the round opened. Raises `MissingRecord`, `NothingDue`."""
+        """No records: the opener has paid for those of settling. Raises `MissingRecord`, `NothingDue`."""
         round_ = state.get(Round, self.round)
         if Calendar.of(round_, ctx.rules).due(round_, ctx.height) is None:
             raise NothingDue(got=self.round)
         return Cost()
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Raises `MissingRecord`."""
+        """Settles the round. Raises `MissingRecord`."""
         _, events = settle(state, ctx, self.round)
         return Outcome(events)

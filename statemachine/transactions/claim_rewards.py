@@ -1,7 +1,8 @@
-"""Claim rewards: matured subsidies, fees and bounties of the sender become spendable.
+"""Claim rewards: the sender's subsidies, fees and bounties that have matured become spendable.
 
-The reward at the first height may pay the fee, so that whoever earned his first coins can reach them. One
-record answers whether it does: what no block can hold is refused without looking at the other heights.
+The reward at the first height of the claim may pay the fee. Otherwise somebody whose balance is empty could
+not claim the first coins they earned. Only the first height counts, so that one lookup decides whether a
+block may hold the transaction; the other heights are looked up when it is applied, after the fee is paid.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
 
 MAX_HEIGHTS: Final = 256
-"""Heights that one claim may look at."""
+"""The most heights of one claim."""
 
 
 @dataclass(frozen=True)
 class ClaimRewards:
-    """Every `Maturing` record of the sender with first ≤ height ≤ last ends and joins the balance."""
+    """Adds every `Maturing` record of the sender with first ≤ height ≤ last to the balance."""
 
     KIND: ClassVar[int] = 2
     NAME: ClassVar[str] = "claim_rewards"
@@ -39,9 +40,9 @@ class ClaimRewards:
             raise ClaimRangeInvalid(expected=f"1 to {MAX_HEIGHTS} heights", got=(self.first, self.last))
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """A look for every height; the reward at `first` is certain to come.
+        """The MACs of one lookup for each height; the reward at `first` is certain and may pay the fee.
 
-        Raises `ClaimRangeInvalid` for heights to come.
+        Raises `ClaimRangeInvalid` if `last` is above the height of the block.
         """
         if self.last > ctx.height:
             raise ClaimRangeInvalid(
@@ -52,7 +53,7 @@ class ClaimRewards:
         return Cost(macs=LOOKUP_MACS * heights, brings=reward.amount if reward else 0)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Raises `NothingToClaim`."""
+        """Moves the rewards to the balance. Raises `NothingToClaim` if there are none."""
         found = [state.find(Maturing, sender, u64(height)) for height in range(self.first, self.last + 1)]
         rewards = [reward for reward in found if reward is not None]
         if not rewards:

@@ -1,8 +1,9 @@
-"""Commit update: an author binds an update and its loss by a hash, under a bond, and books its reveal.
+"""Commit update: an author commits to an update and its loss by a hash, under a bond, and books the reveal.
 
-The reveal's bytes and MACs are reserved at a height of the author's choice: no congestion can burn the bond.
-They are paid for here, used or not, and again by the reveal that uses them: else whoever ties up some coins
-for a while could book every height of a round's window and keep all authors out.
+Booking reserves the bytes and MACs of the reveal at a height that the author chooses. An author must not lose
+the bond because blocks are full when it is time to reveal. The booking is paid for in the fee of this
+transaction, used or not, and the reveal pays for its bytes and MACs once more. If bookings were free,
+somebody who can tie up some coins for a while could book every height of the window and keep all authors out.
 """
 
 from __future__ import annotations
@@ -36,25 +37,25 @@ from engram.statemachine.transaction import Cost, Outcome
 
 @dataclass(frozen=True)
 class CommitUpdate:
-    """One for each author and epoch."""
+    """Commits to one update; an author can send one in each epoch."""
 
     KIND: ClassVar[int] = 19
     NAME: ClassVar[str] = "commit_update"
     round: Hash
     epoch: U8
     digest: Hash
-    """`commit_digest` of the claim."""
+    """`commit_digest` of the claim, which stays secret until the reveal."""
     slot: U64
-    """Height of this epoch's update window at which the reveal is booked."""
+    """Height at which the reveal is booked; it lies in the update window of this epoch."""
 
     def check(self, rules: Rules) -> None:
-        """Every value can be judged only in its round."""
+        """Checks nothing: whether the values are right depends on the round."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """The author's bond; commit and reservation, and what is reserved.
+        """The author's bond, two records (commit and reservation), and the bytes and MACs that are booked.
 
-        Raises as `enter`; `WrongPhase` for another epoch, `CommitRepeated`, `EpochFull`, `SlotOutsideWindow`,
-        `ReservationFull`.
+        Raises what `enter` raises, `WrongPhase` for another epoch, `CommitRepeated`, `EpochFull`,
+        `SlotOutsideWindow`, `ReservationFull`.
         """
         trial = state.child()
         entry = self._enter(trial, ctx, sender)
@@ -64,7 +65,7 @@ class CommitUpdate:
         return Cost(booked_bytes=size_bytes, booked_macs=macs, records=2, funds=bond)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Holds the bond until the update is revealed. Raises as `cost`."""
+        """Takes the bond, which is held until the reveal, and books. Raises what `cost` raises."""
         entry = self._enter(state, ctx, sender)
         round_, bond = entry.round, entry.round.terms.author_bond
         take(state, sender, bond)
@@ -89,7 +90,7 @@ class CommitUpdate:
 
 
 def booked(state: State, rules: Rules, entry: EnteredRound, slot: int) -> Reservation:
-    """The reservation of a height with one more reveal in it. Raises `ReservationFull`."""
+    """The reservation of a height after one more reveal is added. Raises `ReservationFull`."""
     held = state.find(Reservation, u64(slot)) or Reservation(slot, 0, 0)
     size_bytes, macs = reveal_share(rules, entry.round, entry.base)
     booking = Reservation(slot, held.size_bytes + size_bytes, held.macs + macs)
@@ -101,7 +102,7 @@ def booked(state: State, rules: Rules, entry: EnteredRound, slot: int) -> Reserv
 
 
 def reveal_share(rules: Rules, round_: Round, base: HasParameters) -> tuple[int, int]:
-    """Bytes and MACs that one reveal may take; `base` is version t."""
+    """The most bytes and MACs that one reveal in this round may need; `base` is version t."""
     terms = round_.terms
     macs = reveal_macs(rules, round_, base, terms.max_update_macs)
     return terms.max_update_bytes + ENVELOPE_BYTES, macs

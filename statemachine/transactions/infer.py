@@ -1,4 +1,4 @@
-"""Infer: a prediction that every node computes and the block's header commits to, recorded in the receipt."""
+"""Infer: asks for a prediction. Every node computes it, and the block's header commits to the receipt."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
 
 ANSWER_MACS: Final = 2**14
-"""What writing one logit into a receipt costs, in multiply-accumulates of equal time."""
+"""MACs charged for writing one logit into a receipt; so many take about the same time."""
 
 ANSWERS_PER_RECORD: Final = 8
-"""Logits that take the room of a record in a receipt, which every node keeps."""
+"""So many logits are charged as one record, because every node must keep the receipt."""
 
 
 @dataclass(frozen=True)
 class Infer:
-    """Asks a version of a model what it sees in some rows."""
+    """Asks for the prediction of a version of a model on some rows."""
 
     KIND: ClassVar[int] = 6
     NAME: ClassVar[str] = "infer"
     model: Hash
     version: U32 | None
-    """Number of the version; None: the model's head when the transaction is included."""
+    """Number of the version. None means the model's head at the time when the transaction is included."""
     features: Annotated[bytes, Size(1, 2**20)]
     """Canonical bytes of a uint8 tensor (rows, inputs)."""
 
@@ -47,14 +47,16 @@ class Infer:
             raise TooManyRows(expected=rules.max_infer_rows, got=rows)
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """A full forward pass, and the answer's room in the receipt.
+        """The MACs of a full forward pass and of the answer, and the answer's room in the receipt.
 
         Raises `MissingRecord`, `ShapeMismatch`, `TooManyRows`, `BlobNotUsable`.
         """
         version = self._version(state)
         rows, inputs = self._rows().shape
         if inputs != version.spec.inputs:
-            raise ShapeMismatch("the rows are not of this model", expected=version.spec.inputs, got=inputs)
+            raise ShapeMismatch(
+                "the rows and the model differ in inputs", expected=version.spec.inputs, got=inputs
+            )
         if (values := rows * version.spec.classes) > ctx.rules.max_infer_values:
             most = ctx.rules.max_infer_values
             raise TooManyRows("too many logits for a receipt", expected=most, got=values)
@@ -63,9 +65,9 @@ class Infer:
         return Cost(macs=macs, records=-(-values // ANSWERS_PER_RECORD))
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """An event a row: version, row, predicted class, logits in Q16 nats.
+        """Gives one event for each row: version, row, predicted class, then the logits in Q16 nats.
 
-        Raises as `cost` does, and `MissingBlob`.
+        Raises what `cost` raises, and `MissingBlob`.
         """
         version = self._version(state)
         logits = ctx.scorer.logits(version_network(state, ctx, version), self._rows())

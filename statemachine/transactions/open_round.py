@@ -1,6 +1,7 @@
-"""Open round: fixes the terms of one attempt to improve a model, or founds the model with its first round.
+"""Open round: the opener fixes the terms of one attempt to improve a model, or founds a model with its first.
 
-Holds the opener's bond and the bounty. Ids: tagged_hash(MODEL, txid) and tagged_hash(ROUND, txid).
+The opener's bond and the bounty are held until the round ends. The ids of the new records are
+tagged_hash(MODEL, txid) and tagged_hash(ROUND, txid).
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
 
 _RECORDS: Final = 8
-"""Round, model, version, and what is left of a round when it ends: badges, reputation, rewards."""
+"""Records that the opener pays for: round, model and version, and those that the end of the round will make,
+such as badges, reputation and rewards."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,11 @@ class OpenRound:
             check_founding(rules, self.founding)
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """Bond and bounty; the records that settling will make; a look for each commitment, which must not be
-        known; for a founding, loading its tensors.
+        """Bond and bounty, the records that the round will need, and MACs.
 
-        Raises `RoundAlreadyOpen`, `CommitmentRepeated`, `MissingRecord`, and what `check_opening` and
-        `check_opener_bond` raise.
+        MACs are charged for one lookup of each commitment, which must not be public already, and for loading
+        the tensors of a founding. Raises `RoundAlreadyOpen`, `CommitmentRepeated`, `MissingRecord`, and what
+        `check_opening` and `check_opener_bond` raise.
         """
         trial = state.child()
         if self.founding is None:
@@ -83,7 +85,10 @@ class OpenRound:
         return Cost(macs=macs, records=_RECORDS + tensors, funds=funds)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Raises what loading and proving a founding's parameters raises, and `MissingBlob`."""
+        """Takes bond and bounty and writes the round, and for a founding the model with its version 0.
+
+        Raises what loading the founding's parameters and proving their bounds raises, and `MissingBlob`.
+        """
         events: tuple[Event, ...] = ()
         brought: Mapping[Hash, bytes] = {}
         if self.founding is None:
@@ -111,7 +116,7 @@ class OpenRound:
     def _found(
         self, state: State, ctx: BlockContext, sender: Address, model_id: Hash
     ) -> tuple[Model, Mapping[Hash, bytes], tuple[Event, ...]]:
-        """The model and its version 0, whose parameters are read and proved."""
+        """Writes version 0, after its parameters were read and their bounds proved; returns the model."""
         assert self.founding is not None, "apply founds a model only where one is given"
         founding, brought = self.founding, brought_tensors(self.founding.tensors)
         open_network(state, ctx, founding.spec, founding.hidden, founding.outputs, brought).load()
@@ -127,7 +132,10 @@ class OpenRound:
 
 
 def free_model(state: State, ctx: BlockContext, model_id: Hash) -> tuple[Model, tuple[Event, ...]]:
-    """A model without an open round, its last one settled. Raises `MissingRecord`, `RoundAlreadyOpen`."""
+    """The model, whose last round is settled first if that is due, and must have ended.
+
+    Raises `MissingRecord`, `RoundAlreadyOpen`.
+    """
     model = state.get(Model, model_id)
     if model.open_round == ZERO_HASH:
         return model, ()
@@ -139,14 +147,14 @@ def free_model(state: State, ctx: BlockContext, model_id: Hash) -> tuple[Model, 
 
 
 def check_unpublished(state: State, commitments: tuple[Hash, ...]) -> None:
-    """A part that was opened before is known to everyone. Raises `CommitmentRepeated`."""
+    """Raises `CommitmentRepeated` if one of the parts was opened before, and so is known to everyone."""
     for commitment in commitments:
         if state.find(Part, commitment) is not None:
             raise CommitmentRepeated("the part has been published before", got=commitment)
 
 
 def _founded(founding: Founding, founder: Address, model_id: Hash) -> Model:
-    """A model of one class has nothing to learn: it is frozen at once, with loss 0."""
+    """The record of a new model. With a single class there is nothing to train, so it is frozen at once."""
     return Model(
         id=model_id,
         founder=founder,

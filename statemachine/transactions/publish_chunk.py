@@ -1,11 +1,13 @@
-"""Publish chunk: a blob larger than a transaction, a tensor or a data part, arrives piece by piece.
+"""Publish chunk: brings a tensor or data part that is too large for one transaction, chunk by chunk.
 
-The first chunk to come, whichever index it has, opens the upload and takes a deposit. The last one completes
-it: if the joined bytes have the blob's id, the deposit returns and the blob can be named from the next block
-on; if not, the transaction FAILS with `blob_hash_mismatch`, the upload ends and the deposit is burned. An
-upload that has expired is begun anew by its uploader's next chunk, and its old deposit is burned. Where the
-blob came whole by another way meanwhile, the uploader's next chunk ends the upload and frees the deposit:
-else whoever copies the chunks and completes them first would take it from him.
+The first chunk to arrive, whatever its index, begins the upload and takes a deposit from the uploader. The
+last one completes it. If the joined bytes have the blob's id, the deposit returns, and the blob can be named
+from the next block on. If not, the receipt is FAILED with `blob_hash_mismatch`, the upload ends, and the
+deposit is burned. The next chunk of an expired upload begins it anew; its old deposit is burned.
+
+Chunks are public, so somebody else can copy them and complete the same blob first. The uploader must not lose
+the deposit by that: once the chain has the blob, the uploader's next chunk ends the upload and the deposit
+returns, unless it has expired.
 """
 
 from __future__ import annotations
@@ -35,14 +37,14 @@ from engram.statemachine.transaction import Cost, Outcome
 
 @dataclass(frozen=True)
 class PublishChunk:
-    """One chunk of a blob. Every chunk but the last has exactly `chunk_bytes` bytes."""
+    """Brings one chunk of a blob. Every chunk but the last has exactly `chunk_bytes` bytes."""
 
     KIND: ClassVar[int] = 3
     NAME: ClassVar[str] = "publish_chunk"
     blob: Hash
-    """Content id that the whole will have."""
+    """Content id of the whole blob."""
     size_bytes: U32
-    """Size of the whole."""
+    """Size of the whole blob."""
     index: U16
     """Which chunk this is, from 0."""
     data: Annotated[bytes, Size(1, 2**20)]
@@ -59,7 +61,7 @@ class PublishChunk:
             raise ChunkSizeMismatch(expected=size, got=len(self.data))
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """Records and deposit of a new upload; loading the whole where this chunk completes it.
+        """Two records and the deposit for a new upload; the MACs of loading the blob for its last chunk.
 
         Raises `BlobKnown`, `UploadSizeMismatch`, `ChunkRepeated`.
         """
@@ -74,7 +76,10 @@ class PublishChunk:
         return Cost(macs=macs, records=2 if upload is None else 0, funds=deposit)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Raises what `cost` raises; `MissingBlob` where this node lacks an earlier chunk."""
+        """Stores the chunk, and completes the upload with the last one.
+
+        Raises what `cost` raises, and `MissingBlob` if this node lacks an earlier chunk.
+        """
         if (superseded := self._superseded(state, ctx, sender)) is not None:
             return _ended(state, ctx, superseded)
         upload = self._running(state, ctx, sender) or self._begin(state, ctx, sender)
@@ -89,7 +94,10 @@ class PublishChunk:
         return -(-self.size_bytes // rules.chunk_bytes)
 
     def _superseded(self, state: State, ctx: BlockContext, sender: Address) -> Upload | None:
-        """The sender's upload of a blob that the chain has; None if the chain lacks it."""
+        """The sender's upload of a blob that the chain has meanwhile; None if the chain lacks the blob.
+
+        Raises `BlobKnown` if the chain has it and the sender has no upload of it.
+        """
         known = state.find(Blob, self.blob)
         if known is None or is_dead(ctx.rules, known, ctx.height):
             return None
@@ -99,7 +107,7 @@ class PublishChunk:
         return upload
 
     def _running(self, state: State, ctx: BlockContext, sender: Address) -> Upload | None:
-        """The sender's unfinished upload of this blob, which lacks this chunk; None if one has to begin."""
+        """The sender's upload, to which this chunk can be added; None if an upload has to begin."""
         upload = state.find(Upload, sender, self.blob)
         if upload is None or ctx.height >= upload.expires:
             return None
@@ -137,7 +145,7 @@ class PublishChunk:
 
 
 def _ended(state: State, ctx: BlockContext, upload: Upload) -> Outcome:
-    """An upload that nobody needs any more: the deposit returns unless it has expired."""
+    """Ends an upload that nobody needs any more; the deposit returns, unless the upload has expired."""
     state.delete(upload)
     returned = upload.deposit if ctx.height < upload.expires else 0
     money.give(state, upload.uploader, returned)

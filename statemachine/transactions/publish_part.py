@@ -1,4 +1,4 @@
-"""Publish part: labelled rows that belong to no round, such as a test set, for `score_version`."""
+"""Publish part: anyone publishes labelled rows outside of rounds, such as a test set for `score_version`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from engram.statemachine.transaction import Cost, Outcome
 
 @dataclass(frozen=True)
 class PublishPart:
-    """Canonical part bytes, inline or uploaded, under the commitment that salt and bytes have."""
+    """The bytes of a part, inline or uploaded before, and the salt; together they give its commitment."""
 
     KIND: ClassVar[int] = 4
     NAME: ClassVar[str] = "publish_part"
     rows: U32
     inputs: U32
     classes: U16
-    """Labels are below this."""
+    """Every label is below this number."""
     salt: Hash
     content: Content
 
@@ -39,7 +39,7 @@ class PublishPart:
         check_count("classes", self.classes, rules.networks.max_classes)
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """Two records, and loading the part. Raises `BadPart` for another size; what `usable_blob` raises."""
+        """Two records, and the MACs of loading the part. Raises `BadPart` and what `usable_blob` raises."""
         size = content_size(state, ctx, self.content)
         if size != (expected := part_size(self.rows, self.inputs)):
             raise BadPart("the part has another length", expected=expected, got=size)

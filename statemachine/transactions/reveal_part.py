@@ -1,6 +1,7 @@
-"""Reveal part: the opener discloses a validation part and the nonce; the first one performs the draw.
+"""Reveal part: the opener discloses a validation part, and with it the nonce of the draw.
 
-Every node scores version t on the part: the loss that updates have to beat.
+The first of these transactions performs the draw. Every node scores version t on the part; that is the loss
+that updates must beat.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from engram.statemachine.transaction import Cost, Outcome
 
 @dataclass(frozen=True)
 class RevealPart:
-    """One of the k validation parts."""
+    """Discloses one of the k validation parts that were drawn."""
 
     KIND: ClassVar[int] = 18
     NAME: ClassVar[str] = "reveal_part"
@@ -48,12 +49,12 @@ class RevealPart:
     content: Content
 
     def check(self, rules: Rules) -> None:
-        """Every value can be judged only in its round."""
+        """Checks nothing: whether the values are right depends on the round."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """Version t on the part; the part, its blob and a score.
+        """The MACs of version t on the part, and three records: the part, its blob and a score.
 
-        Raises as `enter`, `with_draw`, `check_drawn` and `check_content`; `NotTheOpener`.
+        Raises what `enter`, `with_draw`, `check_drawn` and `check_content` raise, and `NotTheOpener`.
         """
         trial = state.child()
         entry, _ = self._enter(trial, ctx, sender)
@@ -61,9 +62,10 @@ class RevealPart:
         return Cost(macs=opening_macs(ctx, entry), records=3)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """FAILED, and the round aborts, if the bytes match the commitment and are no part of this round.
+        """Publishes the part with version t's score; aborts the round if its bytes are broken.
 
-        Raises as `cost`; `CommitmentMismatch` for stored bytes; `MissingBlob`.
+        Broken are bytes that match the commitment but are no part of this round; the receipt is then FAILED.
+        Raises what `cost` raises, `CommitmentMismatch` for stored bytes, and `MissingBlob`.
         """
         entry, events = self._enter(state, ctx, sender)
         opening = self._opening(sender)
@@ -96,6 +98,6 @@ class RevealPart:
 
 
 def check_opener(round_: Round, sender: Address) -> None:
-    """Raises `NotTheOpener`."""
+    """Raises `NotTheOpener` unless the sender has opened the round."""
     if sender != round_.opener:
         raise NotTheOpener(expected=round_.opener, got=sender)

@@ -1,6 +1,7 @@
-"""Reveal sealed: a sealed part opens after the last update; version t and all candidates are scored on it.
+"""Reveal sealed: after the last update, the opener or an auditor discloses a sealed part.
 
-The sender pays for version t, each candidate's escrow for the candidate.
+Every node scores version t and all candidates on it. The sender pays for version t, and the escrow of each
+candidate for that candidate.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from engram.statemachine.transaction import Cost, Outcome
 
 @dataclass(frozen=True)
 class RevealSealed:
-    """One of the opener's s sealed parts, or a third party's own."""
+    """Discloses one of the opener's s sealed parts, or the part of an auditor."""
 
     KIND: ClassVar[int] = 21
     NAME: ClassVar[str] = "reveal_sealed"
@@ -50,12 +51,13 @@ class RevealSealed:
     content: Content
 
     def check(self, rules: Rules) -> None:
-        """Every value can be judged only in its round."""
+        """Checks nothing: whether the values are right depends on the round."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """Version t, and prepaid every candidate, on the part; the part, its blob and a score.
+        """The MACs of version t and of every candidate on the part, of which escrows prepay the candidates'.
 
-        Raises as `enter`, `check_drawn` and `check_content`.
+        Three records: the part, its blob and a score. Raises what `enter`, `check_drawn` and `check_content`
+        raise.
         """
         trial = state.child()
         entry = self._enter(trial, ctx, sender)
@@ -65,10 +67,11 @@ class RevealSealed:
         return Cost(macs=opening_macs(ctx, entry) + prepaid, prepaid_macs=prepaid, records=3)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """FAILED if the bytes match the commitment and are no part of this round.
+        """Publishes the part with all scores, and returns an auditor's bond; FAILED if the bytes are broken.
 
-        Then the opener's round aborts, and a third party loses its bond and its part is dropped.
-        Raises as `cost`; `CommitmentMismatch` for stored bytes; `MissingBlob`.
+        Broken are bytes that match the commitment but are no part of this round. If they are the opener's,
+        the round aborts. If they are an auditor's, the auditor loses the bond and the part no longer counts.
+        Raises what `cost` raises, `CommitmentMismatch` for stored bytes, and `MissingBlob`.
         """
         entry = self._enter(state, ctx, sender)
         opening = self._opening(sender)
@@ -106,7 +109,7 @@ class RevealSealed:
 
 
 def openable(round_: Round, sender: Address) -> tuple[Hash, ...]:
-    """Commitments that this sender opens in the audit."""
+    """The commitments that this sender has to open in the audit: the opener's, or an auditor's own."""
     if sender == round_.opener:
         return round_.sealed_drawn
     return tuple(sealed.commitment for sealed in round_.third_party if sealed.author == sender)

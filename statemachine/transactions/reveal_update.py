@@ -1,7 +1,8 @@
 """Reveal update: the author of a commit shows the update, and every node computes its loss.
 
-A commit opens for its author alone, so a copier has nothing to open. Once it opens, everything about the
-update is the author's word: whatever does not hold makes the receipt FAILED and costs the bond.
+Only the author of a commit can reveal it. Somebody who copies a reveal has no commit that fits it, so no
+block can hold the copy. By the commit, the author has promised that the update is exactly what the claim
+says. If it turns out to be anything else, the receipt is FAILED and the author loses the bond.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ from engram.statemachine.transactions.commit_update import reveal_share
 
 @dataclass(frozen=True)
 class RevealUpdate:
-    """The claim that was committed to, and the update that is to bear it out."""
+    """Carries the claim that the author committed to, and the update that it describes."""
 
     KIND: ClassVar[int] = 20
     NAME: ClassVar[str] = "reveal_update"
@@ -65,16 +66,17 @@ class RevealUpdate:
     loss: U64
     salt: Hash
     bid: U64
-    """Sparks offered for a place, should all of the epoch be taken; held, and lost with the bond."""
+    """Sparks offered for a place among the candidates, which counts if all places are taken. It is held with
+    the bond of a candidate, and lost with it."""
     update: Update
 
     def check(self, rules: Rules) -> None:
-        """Every value can be judged only in its round."""
+        """Checks nothing: whether the values are right depends on the round."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """The update on the k validation parts, unless its shape alone refutes it.
+        """The MACs of the update on the k validation parts; none if its shape alone shows that it is wrong.
 
-        Raises as `enter`; `CommitMissing`, `CommitMismatch`.
+        Raises what `enter` raises, `CommitMissing`, `CommitMismatch`.
         """
         entry, commit = self._enter(state.child(), ctx, sender)
         booked = commit.slot == ctx.height and is_within_booking(entry.round, self.update)
@@ -82,9 +84,10 @@ class RevealUpdate:
         return Cost(macs=macs, records=1 + len(self.update.tensors), reserved=booked)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """FAILED, and the bond is forfeited, if the update is not what was claimed.
+        """Scores the update. If the claim is wrong, the receipt is FAILED and the bond is forfeited.
 
-        Raises as `cost`; `MissingBlob`.
+        If the claim is true but the loss does not improve enough, the bond returns and nothing else happens.
+        Otherwise the update is offered a place as a candidate. Raises what `cost` raises, and `MissingBlob`.
         """
         entry, commit = self._enter(state, ctx, sender)
         round_ = _closed(state, ctx, entry, commit)
@@ -125,7 +128,7 @@ class RevealUpdate:
     def _judge(
         self, state: State, ctx: BlockContext, entry: EnteredRound, author: Address
     ) -> tuple[Proposal, tuple[PartScore, ...]]:
-        """The proposed network and its scores. Raises whatever refutes the update."""
+        """The proposed network and its scores. Raises `Invalid` for anything that is not as claimed."""
         round_, model, base = entry.round, entry.model, entry.base
         check_base(round_, self.base)
         spec = check_update(ctx.rules, round_, model, base.spec, self.update)
@@ -148,7 +151,7 @@ class RevealUpdate:
         proposal: Proposal,
         scores: tuple[PartScore, ...],
     ) -> tuple[Round, tuple[Event, ...]]:
-        """The improving update as a candidate, if it finds a place."""
+        """Makes the update a candidate, if it finds a place and its author can pay for it."""
         spec = proposal.network.spec
         candidate = Candidate(
             round=self.round,
@@ -172,12 +175,15 @@ class RevealUpdate:
 
 
 def is_within_booking(round_: Round, update: Update) -> bool:
-    """An update beyond its cap takes no room that others have booked."""
+    """Whether the update may use its booking: one that is larger than the terms allow may not."""
     return update_size(update) <= round_.terms.max_update_bytes
 
 
 def find_commit(state: State, round_id: Hash, epoch: int, author: Address) -> Commit:
-    """The open commit of this very author: nobody reveals for another. Raises `CommitMissing`."""
+    """The commit of this author in this epoch, not revealed yet. Raises `CommitMissing`.
+
+    The author is part of the record's key, so nobody can reveal the commit of somebody else.
+    """
     commit = state.find(Commit, round_id, bytes([epoch]), author)
     if commit is None:
         raise CommitMissing(got=author)
@@ -185,31 +191,31 @@ def find_commit(state: State, round_id: Hash, epoch: int, author: Address) -> Co
 
 
 def check_digest(commit: Commit, claim: UpdateClaim) -> None:
-    """Raises `CommitMismatch` unless the commit was made of exactly this claim."""
+    """Raises `CommitMismatch` unless the author committed to exactly this claim."""
     if (got := commit_digest(claim)) != commit.digest:
         raise CommitMismatch(expected=commit.digest, got=got)
 
 
 def check_base(round_: Round, base: Hash) -> None:
-    """The update stands on version t, every frozen weight as it is. Raises `BaseMismatch`."""
+    """Raises `BaseMismatch` unless the update was made for version t, with every weight of it unchanged."""
     if base != round_.base:
         raise BaseMismatch(expected=round_.base, got=base)
 
 
 def check_parameters_root(claimed: Hash, proposal: Proposal) -> None:
-    """Raises `ParametersMismatch` unless version t with the update has the root that was committed to."""
+    """Raises `ParametersMismatch` unless version t with the update has the parameters root of the claim."""
     if claimed != proposal.network.root:
         raise ParametersMismatch(expected=claimed, got=proposal.network.root)
 
 
 def check_loss(claimed: int, scores: tuple[PartScore, ...]) -> None:
-    """The claim is the loss to the last unit, summed over the validation parts. Raises `LossMismatch`."""
+    """Raises `LossMismatch` unless the claim equals the loss on the validation parts, to the last unit."""
     if claimed != (loss := sum(score.loss for score in scores)):
         raise LossMismatch(expected=loss, got=claimed)
 
 
 def _closed(state: State, ctx: BlockContext, entry: EnteredRound, commit: Commit) -> Round:
-    """The round without the commit, whose record and booking are gone. Does not store the round."""
+    """Removes the commit, and its booking if that lies ahead. Returns the round, does not store it."""
     state.delete(commit)
     booking = state.find(Reservation, u64(commit.slot))
     if booking is not None and commit.slot > ctx.height:

@@ -1,6 +1,6 @@
-"""Score retention: anyone has a GROW candidate scored on a part that the model must not forget.
+"""Score retention: anyone can have a GROW candidate scored on a part that the model must not forget.
 
-The candidate's escrow pays; a candidate that is not scored on all of them cannot win.
+The candidate's escrow pays. A candidate that has not been scored on all retention parts cannot win.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from engram.statemachine.transaction import Cost, Outcome
 
 @dataclass(frozen=True)
 class ScoreRetention:
-    """One candidate on one retention part."""
+    """Asks for the score of one candidate on one retention part."""
 
     KIND: ClassVar[int] = 22
     NAME: ClassVar[str] = "score_retention"
     round: Hash
     epoch: U8
     author: Address
-    """Epoch and author name the candidate."""
+    """Author of the candidate; epoch and author together name it."""
     part: Hash
 
     def check(self, rules: Rules) -> None:
-        """Every value can be judged only in its round."""
+        """Checks nothing: whether the values are right depends on the round."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """Prepaid: version t and the candidate on the part.
+        """The MACs of version t and of the candidate on the part, all prepaid by the escrow.
 
-        Raises as `enter`; `MissingRecord`, `PartNotRetained`, `RetentionScored`.
+        Raises what `enter` raises, `MissingRecord`, `PartNotRetained`, `RetentionScored`.
         """
         entry, candidate = self._enter(state.child(), ctx)
         macs = self._macs(ctx.rules, entry, candidate)
         return Cost(macs=macs, prepaid_macs=macs)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Adds the score to the candidate. Raises as `cost`; `MissingBlob`."""
+        """Adds the score to the candidate. Raises what `cost` raises, and `MissingBlob`."""
         entry, candidate = self._enter(state, ctx)
         score = self._score(state, ctx, entry, candidate)
         paid = charge_scoring(state, ctx, candidate, self._macs(ctx.rules, entry, candidate))

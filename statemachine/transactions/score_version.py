@@ -1,4 +1,4 @@
-"""Score version: anyone has a version scored on a published part, and the ledger keeps the result."""
+"""Score version: anyone can have a version scored on a published part; the chain keeps the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engram.statemachine.transaction import Cost, Outcome
 
 @dataclass(frozen=True)
 class ScoreVersion:
-    """Loss and correct rows of one version on one part; classes that the version lacks have logit 0."""
+    """Asks for the loss and correct rows of a version on a part; classes that it lacks have logit 0."""
 
     KIND: ClassVar[int] = 5
     NAME: ClassVar[str] = "score_version"
@@ -31,18 +31,18 @@ class ScoreVersion:
     """Commitment of a part that a round revealed or its owner published."""
 
     def check(self, rules: Rules) -> None:
-        """Every value can be asked for."""
+        """Checks nothing: whether version and part exist depends on the state."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """One record and a full forward pass over the part.
+        """One record, and the MACs of a full forward pass over the part.
 
-        Raises `MissingRecord`, `ShapeMismatch`, `ScoreKnown`, `BlobNotUsable`; what `usable_blob` raises for
-        the part.
+        Raises `MissingRecord`, `ShapeMismatch`, `ScoreKnown`, `BlobNotUsable`, and what `usable_blob` raises
+        for the part.
         """
         version = state.get(Version, self.model, u32(self.version))
         part = state.get(Part, self.part)
         if part.inputs != (inputs := version.spec.inputs):
-            raise ShapeMismatch("the part is not of this model", expected=inputs, got=part.inputs)
+            raise ShapeMismatch("the part and the model differ in inputs", expected=inputs, got=part.inputs)
         if state.find(ScoreEntry, self.model, u32(self.version), self.part) is not None:
             raise ScoreKnown(got=self.part)
         check_version_usable(ctx, version)
@@ -50,7 +50,7 @@ class ScoreVersion:
         return Cost(macs=network_macs(ctx.rules, version, part.rows, part.classes), records=1)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Raises what `cost` raises, and `MissingBlob`."""
+        """Computes the score and records it. Raises what `cost` raises, and `MissingBlob`."""
         model = state.get(Model, self.model)
         version = state.get(Version, self.model, u32(self.version))
         part = state.get(Part, self.part)

@@ -1,4 +1,7 @@
-"""Seal part: an auditor whom the opener named adds a bonded commitment, to open with the sealed parts."""
+"""Seal part: an auditor named in the terms commits to a part of their own, under a bond.
+
+It is opened together with the opener's sealed parts, and decides the round beside them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from engram.statemachine.transaction import Cost, Outcome
 
 @dataclass(frozen=True)
 class SealPart:
-    """The commitment of a part of the round's rows, inputs and classes."""
+    """Carries the commitment of an auditor's part, which has the rows, inputs and classes of the round."""
 
     KIND: ClassVar[int] = 17
     NAME: ClassVar[str] = "seal_part"
@@ -29,15 +32,15 @@ class SealPart:
     commitment: Hash
 
     def check(self, rules: Rules) -> None:
-        """Every hash may be a commitment."""
+        """Checks nothing: any 32 bytes may be a commitment."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """The seal bond. Raises as `enter`; `NotAnAuditor`, `AlreadySealed`, `CommitmentRepeated`."""
+        """The bond. Raises what `enter` raises, `NotAnAuditor`, `AlreadySealed`, `CommitmentRepeated`."""
         self._enter(state.child(), ctx, sender)
         return Cost(funds=ctx.rules.seal_bond)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Holds the bond until the part opens. Raises as `cost`."""
+        """Takes the bond, which is held until the part opens. Raises what `cost` raises."""
         entry = self._enter(state, ctx, sender)
         take(state, sender, ctx.rules.seal_bond)
         sealed = SealedByOther(sender, self.commitment, ctx.rules.seal_bond)
@@ -57,7 +60,10 @@ class SealPart:
 
 
 def check_auditor(round_: Round, sender: Address) -> None:
-    """Each auditor that the opener named seals one part. Raises `NotAnAuditor`, `AlreadySealed`."""
+    """Checks that the sender is an auditor of the round and has not sealed a part yet.
+
+    Raises `NotAnAuditor`, `AlreadySealed`.
+    """
     if sender not in round_.terms.auditors:
         raise NotAnAuditor(got=sender)
     if any(part.author == sender for part in round_.third_party):

@@ -1,4 +1,4 @@
-"""Transfer: sparks from the sender to an address, spendable at once."""
+"""Transfer: the sender sends sparks to an address, which can spend them at once."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Transfer:
             raise AmountZero(expected="1 or more", got=0)
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """One record; the amount must be there."""
+        """One record, and the amount, which the balance must cover."""
         return Cost(records=1, funds=self.amount)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Raises `InsufficientBalance` where the sender's balance is no longer what `cost` saw."""
+        """Moves the amount. Raises `InsufficientBalance`."""
         move(state, sender, self.target, self.amount)
         return _DONE
