@@ -98,7 +98,7 @@ class TrainingRound:
             (),
             policy=int(Policy.STRICT),
             openers=int(Openers.FOUNDER),
-            loss_kind=CROSS_ENTROPY,
+            loss_kind=int(CROSS_ENTROPY),
             threshold_ppm=500_000,
         )
         founding = founding_of(self._spec, zero_parameters(self._spec), rule)

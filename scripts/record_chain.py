@@ -29,6 +29,7 @@ from engram.consensus.genesis import genesis
 from engram.nn.data import part_bytes
 from engram.nn.growth import Policy
 from engram.nn.layers import DenseRelu, Output
+from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
 from engram.nn.seeded import Seeded
 from engram.nn.tensor import Explicit, tensor_bytes
@@ -201,7 +202,7 @@ class Story:
             (SegmentSources(Explicit(blob_id(self.outputs)), zeros[1]),),
             policy=int(Policy.GATED),
             openers=int(Openers.FOUNDER),
-            loss_kind=1,
+            loss_kind=int(LossKind.SOFTMAX_CROSS_ENTROPY),
             threshold_ppm=900_000,
             tensors=(self.outputs,),
         )
