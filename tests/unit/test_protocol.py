@@ -1,4 +1,4 @@
-"""PROTOCOL.md is enough: an implementation written from its text meets the vectors, without the package."""
+"""The text of docs/protocol is enough: what is written from it meets the vectors, without the package."""
 
 from __future__ import annotations
 
