@@ -1,7 +1,7 @@
-"""A second implementation of what PROTOCOL.md says, in plain integers: the check that the text is enough.
+"""A second implementation of what docs/protocol says, in plain integers: the check that the text is enough.
 
-Written from the text and imports nothing of the package. Each function stands under the heading of the
-document that it follows. Records are lists, as they are on the wire.
+Written from the text and imports nothing of the package. A comment before each group of functions names the
+chapter and the section that the group follows. Records are lists, as they are on the wire.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Wire = Any
 ZERO: Final = bytes(32)
 
 
-# Encoding
+# encoding.md, Encoding
 
 
 def enc(value: Wire) -> bytes:
@@ -88,7 +88,7 @@ def _length(raw: bytes, head: int, at: int) -> tuple[int, int]:
     return int.from_bytes(raw[at : at + size], "big"), at + size
 
 
-# Hashes, trees
+# encoding.md, Hashes; Trees
 
 
 def tagged(tag: str, *parts: bytes) -> bytes:
@@ -120,7 +120,7 @@ def place(kind: int, key: bytes) -> bytes:
     return tagged("key", bytes([kind]), key)
 
 
-# Transactions, targets
+# encoding.md, Transactions; Keys
 
 
 def signed_message(transaction: Wire) -> bytes:
@@ -133,6 +133,9 @@ def txid(transaction: Wire) -> bytes:
 
 def address(public_key: bytes) -> bytes:
     return tagged("address", public_key)[:20]
+
+
+# chain.md, Targets and work; Difficulty
 
 
 def target(bits: int) -> int:
@@ -158,7 +161,7 @@ def next_bits(anchor: int, delta: int, spacing: int, half_life: int, most: int) 
     return compact(min(max(most if n > 512 else moved, 1), most))
 
 
-# Draw
+# rounds.md, 3. Commitments, seed, draw
 
 
 def draw(seed: bytes, population: int, count: int) -> list[int]:
@@ -179,7 +182,7 @@ def _words(seed: bytes) -> Iterator[int]:
         index += 1
 
 
-# Networks
+# networks.md, Evaluation; Losses; Seeded tensors
 
 
 def round_shift(a: int, s: int) -> int:
@@ -322,7 +325,7 @@ def _fields(stream: Iterator[int], rows: int, arguments: Sequence[int]) -> list[
     return column
 
 
-# Fees
+# networks.md, Costs; fees-rules-records.md, Fees
 
 
 def network_macs(net: Wire, rows: int, classes: int, rho: int) -> int:

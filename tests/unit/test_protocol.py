@@ -1,4 +1,4 @@
-"""PROTOCOL.md is enough: an implementation written from its text meets the vectors, without the package."""
+"""The text of docs/protocol is enough: what is written from it meets the vectors, without the package."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_the_vectors_pay_the_least_fee(name: str) -> None:
 def test_parameters_roots_name_their_networks() -> None:
     versions = [record for _, case in CASES for record in records(case, 10)]
     for _, _, _, root, spec, hidden, outputs, *_ in versions:
-        sources = [[[weights, bias] for weights, bias, *_ in blocks] for blocks in (hidden, outputs)]
+        sources = [[[weights, bias] for weights, bias, *_ in segments] for segments in (hidden, outputs)]
         assert root == tagged("parameters", enc([spec, *sources]))
     assert versions
 
@@ -152,7 +152,7 @@ def array(raw: bytes) -> list[int]:
 
 
 def numbers(version: Wire, blobs: dict[bytes, bytes]) -> tuple[list[Wire], list[Wire]]:
-    """Weights as rows, and biases, of all blocks of a version whose sources are explicit."""
+    """Weights as rows, and biases, of all segments of a version whose sources are explicit."""
     weights, biases = [], []
     for source, bias, *_ in (*version[5], *version[6]):
         flat, columns = array(blobs[source[1]]), array(blobs[bias[1]])

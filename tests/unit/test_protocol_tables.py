@@ -1,4 +1,4 @@
-"""The tables of PROTOCOL.md are those of the code: kinds, payloads, records, rules, tags, codes."""
+"""The tables of docs/protocol are those of the code: kinds, payloads, records, rules, tags, codes, events."""
 
 from __future__ import annotations
 
@@ -27,21 +27,12 @@ from engram.statemachine.rounds.records import (
 from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.rules import Rules, bounds
 from engram.statemachine.transactions import TX_TYPES
+from tests.support.protocol_text import chapter, rows, section
 from tests.support.source_tree import ROOT
 
 MINUS, NO_BOUND = " \u2212 ", "\u2013"
-TEXT = (ROOT / "PROTOCOL.md").read_text("utf-8")
-
-
-def chapter(title: str) -> str:
-    start = TEXT.index(f"# {title}\n")
-    return TEXT[start : TEXT.index("\n# ", start)]
-
-
-def rows(text: str) -> list[list[str]]:
-    """Cells of every row of the tables in a text, without heads and rules."""
-    lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in line] for line in lines]
+STATE_MACHINE = sorted((ROOT / "statemachine").rglob("*.py"))
+EVENT = re.compile(r"\bEvent\(\s*\"(\w+)\"")
 
 
 def names(listed: str) -> list[str]:
@@ -54,7 +45,7 @@ def field_names(cls: type[Any]) -> list[str]:
 
 
 def test_transaction_types_and_their_payloads() -> None:
-    table = [row for row in rows(chapter("Transactions and receipts")) if row[0].isdigit()]
+    table = [row for row in rows(section("encoding", "Payloads")) if row[0].isdigit()]
     assert [(int(kind), name) for kind, name, _ in table] == [
         (t.KIND, t.NAME) for _, t in sorted(TX_TYPES.items())
     ]
@@ -62,19 +53,24 @@ def test_transaction_types_and_their_payloads() -> None:
         assert names(payload) == field_names(TX_TYPES[int(kind)])
 
 
-@pytest.mark.parametrize(("name", "cls"), [("terms", RoundTerms), ("founding", Founding)])
-def test_terms_and_foundings(name: str, cls: type[Any]) -> None:
-    (listed,) = re.findall(rf"^    {name} +=\s*\[(.*?)\]$", chapter("Transactions and receipts"), re.M | re.S)
-    assert names(listed) == field_names(cls)
+@pytest.mark.parametrize(
+    ("heading", "cls"), [("Terms of a round", RoundTerms), ("Foundings", Founding)], ids=["terms", "founding"]
+)
+def test_terms_and_foundings(heading: str, cls: type[Any]) -> None:
+    assert [field for field, *_ in rows(section("encoding", heading))] == field_names(cls)
 
 
-def test_records_and_their_fields() -> None:
-    table = [row for row in rows(chapter("Records")) if row[0].isdigit()]
+def test_records() -> None:
+    table = [row for row in rows(section("fees-rules-records", "Records")) if row[0].isdigit()]
     assert [(int(kind), name) for kind, name, *_ in table] == [
         (k, cls.__name__) for k, cls in sorted(RECORDS.items())
     ]
-    for kind, _, _, listed in table:
-        assert names(listed) == field_names(RECORDS[int(kind)])
+
+
+@pytest.mark.parametrize("cls", RECORDS.values(), ids=lambda cls: cls.__name__)
+def test_fields_of_records(cls: type[Any]) -> None:
+    table = rows(section("fees-rules-records", cls.__name__))
+    assert [field for field, *_ in table] == field_names(cls)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +78,10 @@ def test_records_and_their_fields() -> None:
     [RetentionPart, Lineage, SealedByOther, PartScore, OpenedPart, CandidateId, EpochResult, RetentionScore],
 )
 def test_what_stands_in_records(cls: type[Any]) -> None:
-    (listed,) = re.findall(rf"\b{cls.__name__} += \[(.*?)\]", chapter("Records"))
+    (listed,) = re.findall(
+        rf"\b{cls.__name__} += \[(.*?)\]",
+        section("fees-rules-records", "Records that stand in other records"),
+    )
     assert names(listed) == field_names(cls)
 
 
@@ -101,9 +100,8 @@ def number(text: str) -> int:
 
 
 def test_rules_and_their_defaults() -> None:
-    table = [row for row in rows(chapter("Rules")) if len(row) == 6 and row[0] != "field"]
-    columns = [(row[0], row[2]) for row in table] + [(row[3], row[5]) for row in table if row[3]]
-    assert [(name, number(value)) for name, value in columns] == flat(Rules())
+    table = [row for row in rows(section("fees-rules-records", "Rules")) if len(row) == 4]
+    assert [(name, number(value)) for name, _, value, _ in table] == flat(Rules())
 
 
 def bound(text: str, known: dict[str, int], absent: int) -> int:
@@ -124,13 +122,13 @@ def bound(text: str, known: dict[str, int], absent: int) -> int:
 @pytest.mark.parametrize("spec", [chainspec.main(), chainspec.test(), chainspec.local((), 0)])
 def test_rules_and_their_bounds(spec: chainspec.ChainSpec) -> None:
     known = dict(flat(spec.rules))
-    table = [row for row in rows(chapter("Rules")) if len(row) == 3 and row[0] != "rule"]
+    table = rows(section("fees-rules-records", "Bounds of the rules"))
     said = [(name, bound(low, known, 0), bound(high, known, 2**64 - 1)) for name, low, high in table]
     assert said == [(name, low, high) for name, _, low, high in bounds(spec.rules)]
 
 
 def test_rules_of_the_presets() -> None:
-    table = [row for row in rows(chapter("Rules")) if len(row) == 2]
+    table = rows(section("fees-rules-records", "Rules of the presets"))
     said = {row[0].strip("`"): row[1].split(" · ") for row in table}
     for spec in (chainspec.main(), chainspec.test(), chainspec.local((), 0)):
         changes = (change.split(" ") for change in said[spec.name])
@@ -139,15 +137,35 @@ def test_rules_of_the_presets() -> None:
 
 
 def test_tags() -> None:
-    (listed,) = re.findall(r"Tags: (.*?)\.\n", TEXT)
-    said = {f"engram/{name}" for name in re.findall(r"`(\w+)`", listed)}
+    said = {f"engram/{name.strip('`')}" for name, _ in rows(section("encoding", "Hashes"))}
     local = {Tag.PRIVATE_KEY, Tag.BLOCK_SPEC, Tag.RECEIPT, Tag.WALLET_CHECK, Tag.SHORT_ID, Tag.CACHE}
     assert said == set(Tag) - local, "tags that no two nodes need to agree on are not listed"
 
 
 def test_codes() -> None:
     known = {cls.code for cls in error_classes() if issubclass(cls, Invalid)}
-    state = "".join(map(chapter, ("Content: blobs, chunks, parts", "Networks in integers", "Rounds")))
+    content = section("fees-rules-records", "Content: blobs, chunks, parts")
+    state = content + chapter("networks") + chapter("rounds")
     quoted = set(re.findall(r"\(`([a-z_]+)`[),;]", state))
     assert len(quoted) > 50
     assert quoted <= known
+
+
+def test_codes_of_blocks_proofs_and_simple_transactions() -> None:
+    known = {cls.code for cls in error_classes()} | {
+        f"missing_{cls.__name__.lower()}" for cls in RECORDS.values()
+    }
+    text = "".join(map(chapter, ("encoding", "chain", "fees-rules-records", "proofs")))
+    quoted = set(re.findall(r"\(`([a-z_]+)`[),;]", text))
+    assert len(quoted) > 50
+    assert quoted <= known
+
+
+def test_events_of_rounds() -> None:
+    said = {name.partition(" ")[0] for name, *_ in rows(section("rounds", "10. Events"))}
+    made = {name for path in STATE_MACHINE for name in EVENT.findall(path.read_text("utf-8"))}
+    outside = section("fees-rules-records", "Content: blobs, chunks, parts") + section(
+        "fees-rules-records", "Transactions outside rounds"
+    )
+    assert said <= made
+    assert {name for name in made - said if name not in outside} == set()
