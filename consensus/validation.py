@@ -132,7 +132,7 @@ def validate_body(spec: ChainSpec, block: Block, verify_many: VerifyMany) -> fro
     known: set[Hash] = set()
     for index, (tx, raw, tx_id) in enumerate(zip(block.transactions, encoded, txids, strict=True)):
         if tx_id in known:
-            raise DuplicateTransaction(f"transaction {index} stood before", got=tx_id)
+            raise DuplicateTransaction(f"transaction {index} is in the body for the second time", got=tx_id)
         known.add(tx_id)
         try:
             if len(raw) > spec.rules.max_transaction_bytes:
