@@ -70,7 +70,7 @@ def seconds(program: Callable[[], object]) -> float:
 
 
 def interleaved(candidate: Callable[[], object], baseline: Callable[[], object], pairs: int) -> Pairs:
-    """Times two programs in turn, so that a slow machine slows both. The first pair is a warm-up."""
+    """Times two programs in turn, so that a machine that slows down slows both. A first pair warms up."""
     return interleaved_seconds(lambda: seconds(candidate), lambda: seconds(baseline), pairs)
 
 

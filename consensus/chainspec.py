@@ -101,7 +101,7 @@ def check_spec(spec: ChainSpec) -> None:
     validate(spec)
     _check_hrp(spec.hrp)
     if spec.pow not in POW:
-        raise BadSpec("pow: no such proof-of-work function", expected=sorted(POW), got=spec.pow)
+        raise BadSpec("pow: there is no such proof-of-work function", expected=sorted(POW), got=spec.pow)
     for name in ("block_time_ms", "half_life_ms"):
         if getattr(spec, name) == 0:
             raise BadSpec(f"{name}: must be at least 1", got=0)

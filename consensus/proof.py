@@ -169,7 +169,7 @@ def _opened(raw: bytes) -> ProofBundle:
     bundle = decode(ProofBundle, body, max_bytes=MAX_BUNDLE_BYTES)
     check_spec(bundle.spec)
     if bundle.spec.upgrades:
-        raise MalformedProof("the spec of a bundle names no upgrades", got=len(bundle.spec.upgrades))
+        raise MalformedProof("the spec of a bundle must not list upgrades", got=len(bundle.spec.upgrades))
     return bundle
 
 
@@ -247,15 +247,19 @@ def _proven_records(bundle: ProofBundle, root: Hash) -> tuple[Model, Version, Ro
     model = _proven(bundle.model, Model, root)
     version = _proven(bundle.version, Version, root)
     if version.model != model.id:
-        raise RecordMismatch("the version is another model's", expected=model.id, got=version.model)
+        raise RecordMismatch("the version belongs to another model", expected=model.id, got=version.model)
     computed = parameters_root(version.spec, version.hidden, version.outputs)
     if computed != version.root:
-        raise RecordMismatch("the version's tensors are not its root's", expected=version.root, got=computed)
+        raise RecordMismatch(
+            "the version's tensors do not give its root", expected=version.root, got=computed
+        )
     if version.number == model.head and version.root != model.root:
-        raise RecordMismatch("the model has another current root", expected=model.root, got=version.root)
+        raise RecordMismatch(
+            "the model's current root is not the version's", expected=model.root, got=version.root
+        )
     if version.number == 0:
         if bundle.round is not None:
-            raise RecordMismatch("no round made the founding version", got=version.round)
+            raise RecordMismatch("version 0 was made by no round, but there is one", got=version.round)
         return model, version, None
     if bundle.round is None:
         raise RecordMismatch("the round that made the version is missing", expected=version.round)
@@ -266,7 +270,9 @@ def _proven_records(bundle: ProofBundle, root: Hash) -> tuple[Model, Version, Ro
 
 def _check_round(version: Version, round_: Round) -> None:
     if (round_.id, round_.model) != (version.round, version.model):
-        raise RecordMismatch("the round is not the version's", expected=version.round, got=round_.id)
+        raise RecordMismatch(
+            "the round is not the one that the version names", expected=version.round, got=round_.id
+        )
     outcome = (round_.status, round_.new_version, round_.winner)
     if outcome != (RoundStatus.DECIDED, version.number, version.author):
         raise RecordMismatch("the round did not make this version", expected=version.number, got=outcome)

@@ -137,7 +137,7 @@ def validate_body(
     known: set[Hash] = set()
     for index, tx in enumerate(block.transactions):
         if tx.id in known:
-            raise DuplicateTransaction(f"transaction {index} stood before", got=tx.id)
+            raise DuplicateTransaction(f"transaction {index} is in the body for the second time", got=tx.id)
         known.add(tx.id)
         try:
             if tx.size_bytes > spec.rules.max_transaction_bytes:

@@ -204,7 +204,9 @@ class Gossip(Generic[B]):
             self._blocks.settle((block_id,))
             return
         if block.id != block_id:
-            raise WrongReply("another block than asked for", expected=block_id, got=block.id)
+            raise WrongReply(
+                "the peer sent another block than it was asked for", expected=block_id, got=block.id
+            )
         self._blocks.settle((block_id,))
         self._recent.add(block_id, raw)
         self.announce_block(block_id)
@@ -240,7 +242,9 @@ class Gossip(Generic[B]):
         found = {txid: raw for txid, raw in zip(txids, answers, strict=False) if raw is not None}
         for txid, raw in found.items():
             if (got := self._chain.transaction_id(raw)) != txid:
-                raise WrongReply("another transaction than asked for", expected=txid, got=got)
+                raise WrongReply(
+                    "the peer sent another transaction than it was asked for", expected=txid, got=got
+                )
         if found:
             await self._chain.on_transactions(session, tuple(found.values()))
             self._transactions.settle(found)

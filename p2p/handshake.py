@@ -131,7 +131,7 @@ async def shake_hands(
     try:
         verify(remote.node_key, handshake_digest(role.other, dialer, acceptor), auth.signature)
     except InvalidKey as error:
-        raise BadHandshake(f"the signature does not hold: {error}") from error
+        raise BadHandshake(f"the signature is not good: {error}") from error
     return PeerIdentity(
         node_key=remote.node_key,
         dialer_key=dialer.node_key,

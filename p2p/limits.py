@@ -107,5 +107,5 @@ class Throttle:
         if wait_s <= 0.0:
             return
         if self._patience.take(wait_s) > 0.0:
-            raise RateExceeded(f"{cls.__name__} keeps coming faster than its rate")
+            raise RateExceeded(f"{cls.__name__} keeps coming faster than its rate allows")
         await self._clock.sleep(wait_s)

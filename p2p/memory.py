@@ -251,7 +251,7 @@ class MemoryTransport:
     async def listen(self, host: str, port: int) -> AsyncIterator[Listener]:
         """See `Transport.listen`; `host` must be this transport's host."""
         if host != self._host:
-            raise ListenFailed("this is another host's name", expected=self._host, got=host)
+            raise ListenFailed("a transport listens at its own host only", expected=self._host, got=host)
         listener = MemoryListener()
         self._network.bind(listener, host, port)
         try:

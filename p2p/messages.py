@@ -221,7 +221,7 @@ def encode_frame(message: Message) -> bytes:
     try:
         frame = bytes([spec.tag]) + encode(message)
     except CodecError as error:
-        raise AssertionError(f"this node would send a {spec.cls.__name__} that has no form") from error
+        raise AssertionError(f"this node made a {spec.cls.__name__} that cannot be encoded") from error
     assert len(frame) <= spec.max_bytes, (spec.cls, len(frame))
     return frame
 

@@ -171,7 +171,9 @@ class Session:
         request = GetTransactions(self._pending.new_id(), tuple(txids[:MAX_FETCH]))
         answers = (await self._ask(request, Transactions, self._limits.request_s)).transactions
         if len(answers) > len(request.txids):
-            raise self._blame(WrongReply("more than asked for", expected=len(txids), got=len(answers)))
+            raise self._blame(
+                WrongReply("more transactions than asked for", expected=len(txids), got=len(answers))
+            )
         return answers
 
     async def ping(self) -> float:
@@ -238,7 +240,9 @@ class Session:
                 async with Deadline(self._clock, self._limits.send_s):
                     await self._link.send(frame)
             except TimeoutError:
-                raise SlowReader("the peer does not take a frame", expected=self._limits.send_s) from None
+                raise SlowReader(
+                    "the peer did not take a frame in time", expected=self._limits.send_s
+                ) from None
             self._sent_bytes += len(frame)
             self._outbox.sent(frame)
 

@@ -122,7 +122,9 @@ class WebSocketLink:
             data: bytes = message.data
             return data
         if self._meter.exceeded:
-            raise FrameTooLarge("too much before the handshake", expected=HANDSHAKE_FRAME_BYTES)
+            raise FrameTooLarge(
+                "too many bytes before the handshake was complete", expected=HANDSHAKE_FRAME_BYTES
+            )
         if message.type is aiohttp.WSMsgType.TEXT:
             raise MalformedFrame("the frame is text, not binary")
         if isinstance(message.data, aiohttp.WebSocketError):
@@ -248,7 +250,7 @@ class WebSocketTransport:
 def _reason(error: Exception) -> str:
     """Why a dial failed, in plain words; the address is left out, because the message already has it."""
     if isinstance(error, aiohttp.WSServerHandshakeError):
-        return f"it answers with HTTP status {error.status} and speaks no peer protocol"
+        return f"it answers with HTTP status {error.status}, so no peer listens there"
     if isinstance(error, aiohttp.ClientConnectorError):
         if error.errno is not None and error.errno > 0:
             return os.strerror(error.errno)

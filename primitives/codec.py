@@ -71,7 +71,7 @@ def decode(cls: type[T], raw: bytes, *, max_bytes: int = MAX_BYTES) -> T:
         raise TooLarge(f"encoded {cls.__qualname__} is too large", expected=max_bytes, got=len(raw))
     obj = _read(cls, raw)
     if encode(obj) != raw:
-        raise NonCanonical(f"these bytes are not the one encoding of this {cls.__qualname__}")
+        raise NonCanonical(f"these bytes are not the canonical encoding of this {cls.__qualname__}")
     return obj
 
 
@@ -96,7 +96,9 @@ def _read(cls: type[T], raw: bytes) -> T:
     except msgpack.OutOfData as error:
         raise Truncated(f"encoded {cls.__qualname__} ends too early", got=len(raw)) from error
     except ValueError as error:
-        raise WrongType(f"encoded {cls.__qualname__} holds another type at byte {tell()}: {error}") from error
+        raise WrongType(
+            f"encoded {cls.__qualname__} has a value of a wrong type at byte {tell()}: {error}"
+        ) from error
     return obj
 
 

@@ -235,7 +235,7 @@ def _tagged_writer(tag: int, cls: type) -> Callable[[object], tuple[object, ...]
 def _member(readers: dict[int, tuple[Any, int]], count: int, take: Take, where: str) -> Any:
     """The reader of the union member whose tag comes next in an array of `count` items."""
     if count == 0:
-        raise WrongArity(f"{where}: a tagged value has at least its tag", expected="1 or more", got=0)
+        raise WrongArity(f"{where}: the array is empty, so the tag is missing", expected="1 or more", got=0)
     tag = take()
     if type(tag) is not int:
         _refuse_type(tag, int, f"{where} tag")
@@ -248,11 +248,11 @@ def _member(readers: dict[int, tuple[Any, int]], count: int, take: Take, where: 
 
 
 def _refuse_type(value: object, cls: type, where: str) -> NoReturn:
-    raise WrongType(f"{where} is of another type", expected=cls.__name__, got=type(value).__name__)
+    raise WrongType(f"{where} has a wrong type", expected=cls.__name__, got=type(value).__name__)
 
 
 def _refuse_record(value: object, where: str, names: str) -> NoReturn:
-    raise WrongType(f"{where} is of another type", expected=names, got=type(value).__name__)
+    raise WrongType(f"{where} has a wrong type", expected=names, got=type(value).__name__)
 
 
 def _refuse_int(value: object, where: str, lo: int, hi: int) -> NoReturn:
@@ -284,7 +284,9 @@ def _check_text(value: Any, where: str, lo: int, hi: int) -> None:
     try:
         size = len(value.encode())
     except UnicodeEncodeError as error:
-        raise WrongType(f"{where} holds half a surrogate pair", expected="UTF-8 text") from error
+        raise WrongType(
+            f"{where} holds half of a surrogate pair, which UTF-8 cannot encode", expected="UTF-8 text"
+        ) from error
     if not lo <= size <= hi:
         _refuse_length(size, where, lo, hi)
 

@@ -100,7 +100,7 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> None:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except InvalidSignature as error:
         if not _is_on_curve(public_key):
-            raise BadPublicKey("public key is no point of the curve", got=public_key) from error
+            raise BadPublicKey("public key is not a point of the curve", got=public_key) from error
         raise BadSignature("signature does not verify", got=signature) from error
 
 

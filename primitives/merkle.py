@@ -31,7 +31,7 @@ class ListProof:
     """Items in the list."""
 
     siblings: Annotated[tuple[Hash, ...], Size(0, 32)]
-    """Hashes beside the path, from the leaf upwards; none for a level where the node has no sibling."""
+    """Hashes beside the path, from the leaf upwards; none on a level where the path's node has no sibling."""
 
     def verify(self, root: bytes, leaf: bytes) -> None:
         """Returns only if `leaf`, the item's own bytes, stands at `index` of the list whose root is `root`.

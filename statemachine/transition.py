@@ -182,12 +182,18 @@ class BlockExecution:
         )
 
     def _remember_parent(self) -> None:
+        """Writes the parent's id into the ring; also removes the reservation of this height, read before."""
         height = self._ctx.height - 1
         slot = height % self._ctx.rules.block_ring
         self._state.put(RecentBlock(slot, height, self._ctx.parent))
         self._state.delete(self._promised)
 
     def _check_budget(self, cost: Cost) -> None:
+        """Raises if the block has no room for one more transaction of this cost.
+
+        A reveal that uses its reservation may take whatever is left. Every other transaction must leave free
+        what is reserved at this height, used already or not.
+        """
         rules, used, free, promised = self._ctx.rules, self._used, self._unreserved, self._promised
         if not cost.reserved and free.transactions >= (most := rules.max_block_transactions):
             raise BlockTransactionsExceeded(expected=most, got=free.transactions + 1)

@@ -1,8 +1,9 @@
 """The candidates of a round: their places, the coins held for them, their tensors. Judges no loss.
 
-Every candidate must be scored on every sealed part, so a round has few places. While places are free, a
-candidate gets one for nothing. Then candidates of the same epoch bid for them. A bid is returned unless the
-candidate turns out to be no better than version t; so to fill all places with bad candidates costs something.
+Every candidate must be scored on every sealed part, so a round has few places. While places are free, every
+candidate that can pay its escrow and bid gets one. After that, the higher bid among candidates of one epoch
+decides. A bid is returned unless the candidate turns out to be no better than version t; so filling all
+places with bad candidates costs something.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def check_content(state: State, ctx: BlockContext, entry: EnteredRound, opening:
     """
     expected = part_size(entry.round.terms.rows, entry.base.spec.inputs)
     if (size := content_size(state, ctx, opening.content)) != expected:
-        raise BadPart("the part has another length", expected=expected, got=size)
+        raise BadPart("the part's bytes do not fit the round's rows and inputs", expected=expected, got=size)
     if isinstance(opening.content, Inline):
         check_commitment(opening.part, opening.salt, opening.content.data)
 

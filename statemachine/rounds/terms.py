@@ -133,7 +133,7 @@ def _check_parts(rules: Rules, terms: RoundTerms) -> None:
     count = len(terms.commitments)
     within("parts", count, 2, rules.max_parts)
     if len(set(terms.commitments)) != count:
-        raise TermsInvalid("a part is committed to twice", got=count)
+        raise TermsInvalid("a commitment is in the list twice", got=count)
     within("rows", terms.rows, 1, rules.networks.max_rows)
     within("validation parts", terms.validation, 1, count - 1)
     within("sealed parts", terms.sealed, 1, count - terms.validation)
@@ -156,7 +156,7 @@ def _check_reveal(rules: Rules, terms: RoundTerms, base_macs: int) -> None:
     """
     reveal = terms.validation * (base_macs + terms.max_update_macs)
     if reveal > (most := reserved_share(rules, rules.max_block_macs)):
-        raise StepTooHeavy("an update on the validation parts", expected=most, got=reveal)
+        raise StepTooHeavy("an update on all validation parts costs too many MACs", expected=most, got=reveal)
 
 
 def _check_kind(terms: RoundTerms, model: Model) -> None:
@@ -184,15 +184,19 @@ def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParamet
         _check_reveal(rules, terms, base)
     sealed = base + rules.max_candidates * terms.max_update_macs
     if sealed > free:
-        raise StepTooHeavy("a sealed part and every candidate", expected=free, got=sealed)
+        raise StepTooHeavy("all candidates on a sealed part cost too many MACs", expected=free, got=sealed)
     for part in model.retention:
         update = terms.max_update_macs * -(-max(part.rows, terms.rows) // terms.rows)
         scoring = network_macs(rules, head, part.rows, classes) + update
         if scoring > free:
-            raise StepTooHeavy("a candidate on a retention part", expected=free, got=scoring)
+            raise StepTooHeavy(
+                "a candidate on a retention part costs too many MACs", expected=free, got=scoring
+            )
     rows = max([terms.rows, *[part.rows for part in model.retention]])
     if (kept := frozen_size_bytes(head.spec, rows)) > MAX_ACTIVATION_BYTES:
-        raise StepTooHeavy("bytes of activations on a part", expected=MAX_ACTIVATION_BYTES, got=kept)
+        raise StepTooHeavy(
+            "the activations on one part take too many bytes", expected=MAX_ACTIVATION_BYTES, got=kept
+        )
 
 
 def _choice(name: str, value: int, known: tuple[int, ...]) -> None:

@@ -95,9 +95,13 @@ def booked(state: State, rules: Rules, entry: EnteredRound, slot: int) -> Reserv
     size_bytes, macs = reveal_share(rules, entry.round, entry.base)
     booking = Reservation(slot, held.size_bytes + size_bytes, held.macs + macs)
     if booking.size_bytes > (most := reserved_share(rules, rules.max_body_bytes)):
-        raise ReservationFull("no bytes left", expected=most, got=booking.size_bytes)
+        raise ReservationFull(
+            "no bytes are left to reserve at this height", expected=most, got=booking.size_bytes
+        )
     if booking.macs > (most := reserved_share(rules, rules.max_block_macs)):
-        raise ReservationFull("no multiply-accumulates left", expected=most, got=booking.macs)
+        raise ReservationFull(
+            "no multiply-accumulates are left to reserve at this height", expected=most, got=booking.macs
+        )
     return booking
 
 

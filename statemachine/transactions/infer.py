@@ -59,7 +59,7 @@ class Infer:
             )
         if (values := rows * version.spec.classes) > ctx.rules.max_infer_values:
             most = ctx.rules.max_infer_values
-            raise TooManyRows("too many logits for a receipt", expected=most, got=values)
+            raise TooManyRows("the answer has too many logits for a receipt", expected=most, got=values)
         check_version_usable(ctx, version)
         macs = network_macs(ctx.rules, version, rows) + ANSWER_MACS * values
         return Cost(macs=macs, records=-(-values // ANSWERS_PER_RECORD))

@@ -42,7 +42,7 @@ class PublishPart:
         """Two records, and the MACs of loading the part. Raises `BadPart` and what `usable_blob` raises."""
         size = content_size(state, ctx, self.content)
         if size != (expected := part_size(self.rows, self.inputs)):
-            raise BadPart("the part has another length", expected=expected, got=size)
+            raise BadPart("the part's bytes do not fit its rows and inputs", expected=expected, got=size)
         return Cost(macs=ctx.rules.macs_per_loaded_byte * size, records=2)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:

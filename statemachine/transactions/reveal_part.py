@@ -62,9 +62,9 @@ class RevealPart:
         return Cost(macs=opening_macs(ctx, entry), records=3)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Publishes the part with version t's score; aborts the round if its bytes are broken.
+        """Publishes the part with version t's score. Aborts the round if its opener committed to bad bytes.
 
-        Broken are bytes that match the commitment but are no part of this round; the receipt is then FAILED.
+        Bad are bytes that match the commitment but are no part of this round; the receipt is then FAILED.
         Raises what `cost` raises, `CommitmentMismatch` for stored bytes, and `MissingBlob`.
         """
         entry, events = self._enter(state, ctx, sender)

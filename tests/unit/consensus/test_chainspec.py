@@ -125,7 +125,7 @@ def edit(path: str, value: object) -> str:
         (edit("allocations.1.note", "x"), "spec.allocations[1]: unknown key 'note'"),
         (edit("rules.subsidy", None), "spec.rules: key 'subsidy' is missing"),
         (edit("allocations.0.address", None), "spec.allocations[0]: key 'address' is missing"),
-        (edit("pow", "md5"), "pow: no such"),
+        (edit("pow", "md5"), "pow: there is no such"),
         (edit("hrp", "Eng1"), "hrp: only the letters"),
         (edit("block_time_ms", 0), "block_time_ms"),
         (edit("half_life_ms", 0), "half_life_ms"),

@@ -47,5 +47,5 @@ async def test_a_server_that_is_no_node() -> None:
     finally:
         await runner.cleanup()
     assert said == (
-        f"cannot connect to {host}:{port}: it answers with HTTP status 404 and speaks no peer protocol"
+        f"cannot connect to {host}:{port}: it answers with HTTP status 404, so no peer listens there"
     )
