@@ -62,7 +62,7 @@ class Opener:
     async def run(self, round_id: Hash) -> Round:
         """Plays every phase that is the opener's, to the settled end. Safe to call again after a crash.
 
-        A phase that was missed is told, and the round goes on to the end that its defaults give it: the
+        A phase that was missed is told, and the round goes on to the end that its due steps give it: the
         status of what is returned says which. Raises `SecretsNotFound`.
         """
         round_ = await self.view.get(Round, round_id)
@@ -171,7 +171,7 @@ async def content_of(wallet: Wallet, raw: bytes) -> Content:
 
 
 async def settle_round(view: ChainView, wallet: Wallet, round_id: Hash) -> Round:
-    """Waits for the round's end and sees to it that the defaults are applied; the round in its final
+    """Waits for the round's end and sees to it that the due steps are applied; the round in its final
     status.
     """
     rules = (await view.spec()).rules

@@ -1,13 +1,14 @@
 """The calendar of a round: which phase a height belongs to. Pure arithmetic on heights; no state, no money.
 
-Nothing runs at the edge of a phase. A transaction asks where its height stands, and `settlement` asks which
-phases are over. All heights are inclusive. From the height of `open_round` + 1, spans follow without holes:
+No code runs when a phase begins or ends. A transaction asks in which phase its block stands, and `settlement`
+asks which phases are over. First and last heights are inclusive. The first span begins one block after the
+one that holds `open_round`, and each following span begins where the one before it ended:
 
     OPEN open_window · DRAW draw_blocks · WAIT gap · REVEAL reveal_window
     for each epoch: COMMIT commit_window · WAIT gap · UPDATE update_window
     WAIT gap · AUDIT audit_window · RETENTION retention_window · CLOSED for ever
 
-A round whose work is done early still follows its calendar. A new phase is one line of `_lengths`.
+A round whose work is done early still keeps to its calendar. To add a phase, add one line to `_lengths`.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ FOREVER: Final = 2**64 - 1
 
 
 class DueStep(IntEnum):
-    """What becomes of a round whose deadline has passed; see `settlement`."""
+    """A step that settling applies to a round once a deadline has passed; see `settlement`."""
 
     UNREVEALED = 0
     """The opener did not reveal the k validation parts: the round aborts."""
     EPOCH_END = 1
-    """An epoch is over: who committed and did not reveal loses the bond."""
+    """An epoch is over: authors who committed and did not reveal lose their bonds."""
     UNSEALED = 2
-    """A third party did not open its part: it loses the bond."""
+    """A third party did not open the part that they sealed: they lose their bond."""
     WITHHELD = 3
     """The opener did not open the s sealed parts: the round aborts."""
     DECISION = 4

@@ -100,7 +100,7 @@ def test_without_the_validation_parts_only_the_end_of_reveal_matters() -> None:
     assert due(ROUND, 10**6) is DueStep.UNREVEALED
 
 
-def test_defaults_come_one_after_the_other() -> None:
+def test_due_steps_come_one_after_the_other() -> None:
     round_ = replace(ROUND, validation_opened=(OPENED,), candidates=(NAME,))
     assert [due(round_, height) for height in (112, 124, 125)] == [
         None,
