@@ -1,4 +1,7 @@
-"""What can be wrong between a command line and the account or file it names. Leaves only."""
+"""Errors in what a command line asks for: its keys, ids, rows, files and directories.
+
+The first line of each docstring is the message that the user sees where the code gives no other.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from engram.primitives.errors import InvalidInput
 
 
 class PassphraseMissing(InvalidInput):
-    """A passphrase is needed and nobody can type it: set ENGRAM_PASSPHRASE, or use --passphrase-file."""
+    """A passphrase is needed and there is no terminal to ask: set ENGRAM_PASSPHRASE or --passphrase-file."""
 
     code = "passphrase_missing"
 
@@ -18,37 +21,37 @@ class KeyNotChosen(InvalidInput):
 
 
 class ForeignNode(InvalidInput):
-    """No node runs on the data directory; at its port is one of another chain, which --rpc would mean."""
+    """The node that answers is of another chain than the data directory; to ask it anyway, use --rpc."""
 
     code = "foreign_node"
 
 
 class SeedInvalid(InvalidInput):
-    """A seed is 64 hexadecimal digits, the 32 bytes of an Ed25519 private key."""
+    """The seed is not 64 hexadecimal digits, the 32 bytes of an Ed25519 private key."""
 
     code = "seed_invalid"
 
 
 class IdNotFound(InvalidInput):
-    """Nothing of this kind has an id that begins so."""
+    """No model or round has an id that begins with these digits."""
 
     code = "id_not_found"
 
 
 class IdAmbiguous(InvalidInput):
-    """Several ids begin so: give more digits."""
+    """Several ids begin with these digits: give more of them."""
 
     code = "id_ambiguous"
 
 
 class RowsInvalid(InvalidInput):
-    """A row is as many whole numbers from 0 to 255 as the model has inputs, separated by commas."""
+    """A row must be whole numbers from 0 to 255, separated by commas: one for each input of the model."""
 
     code = "rows_invalid"
 
 
 class FileExistsAlready(InvalidInput):
-    """The output file exists: name another one, or use --force to replace it."""
+    """The output file exists already: name another one, or use --force to replace it."""
 
     code = "file_exists_already"
 
@@ -60,6 +63,6 @@ class DirectoryNotEmpty(InvalidInput):
 
 
 class DirectoryNotWritable(InvalidInput):
-    """The directory cannot be written to: work in another one, or name one."""
+    """The directory cannot be written to: change to another one, or name another one."""
 
     code = "directory_not_writable"
