@@ -1,5 +1,7 @@
-"""What can be wrong with a participant's own files, data and plans. Leaves only; families stand in
-`primitives.errors`.
+"""Errors of participants: with their files, data and plans, and in the course of a round.
+
+The first line of each docstring is the message that the user sees where the code gives no other. The families
+that the classes derive from stand in `primitives.errors`.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from engram.primitives.errors import ChainError, InvalidInput, NotReady
 
 
 class DatasetNotFound(InvalidInput):
-    """There is no data set at this path."""
+    """There is no data set or data file at this path."""
 
     code = "dataset_not_found"
 
@@ -38,129 +40,127 @@ class DatasetLabelOutOfRange(InvalidInput):
 
 
 class ChecksumMismatch(InvalidInput):
-    """A data file is not the published one: its SHA-256 differs."""
+    """The data file is not the published one: its SHA-256 differs."""
 
     code = "checksum_mismatch"
 
 
 class NotEnoughRows(InvalidInput):
-    """The data set has too few rows of some class for what is asked."""
+    """The data set has fewer rows than are asked for."""
 
     code = "not_enough_rows"
 
 
 class DatasetMismatch(InvalidInput):
-    """The rows do not have as many features as the model has inputs, or labels that it does not know."""
+    """The rows do not fit the model: their number of features or their labels differ from the model's."""
 
     code = "dataset_mismatch"
 
 
 class GrowthImpossible(InvalidInput):
-    """A growth without new classes needs new neurons."""
+    """A growth must add something: new classes, new neurons or both."""
 
     code = "growth_impossible"
 
 
 class NoOpenRound(NotReady):
-    """No round is open that could be played: wait for one with --follow, or open one."""
+    """There is no open round to play: wait for one with --follow, or open one."""
 
     code = "no_open_round"
 
 
 class AlreadyPlaying(InvalidInput):
-    """Another program plays this round with this key: leave it to that one, or end it first."""
+    """Another program already plays this round with this key: let it go on, or end it first."""
 
     code = "already_playing"
 
 
 class SecretsNotFound(InvalidInput):
-    """The file with the salts, the nonce and the parts of a round is not there."""
+    """The file with the secrets that are needed to reveal is missing."""
 
     code = "secrets_not_found"
 
 
 class SecretsInvalid(InvalidInput):
-    """The file with the salts, the nonce and the parts of a round cannot be read."""
+    """The file with the secrets that are needed to reveal is damaged."""
 
     code = "secrets_invalid"
 
 
 class NothingRevealed(InvalidInput):
-    """The round has not revealed any part yet: the opener does so after the draw."""
+    """No part of the round is revealed yet: the opener reveals parts after the chain has drawn them."""
 
     code = "nothing_revealed"
 
 
 class ModelFileInvalid(InvalidInput):
-    """The files are not a model that was pulled from a chain."""
+    """The files are not a model that `engram model pull` has written."""
 
     code = "model_file_invalid"
 
 
 class BondAboveLimit(InvalidInput):
-    """The round asks for a higher bond than --max-bond allows."""
+    """The round asks for a higher bond, or more bonds at one time, than --max-bond allows."""
 
     code = "bond_above_limit"
 
 
 class FeeAboveLimit(InvalidInput):
-    """Fees and prepaid scorings would exceed what --max-fee allows."""
+    """The fees and prepaid scorings of this round would exceed what --max-fee allows."""
 
     code = "fee_above_limit"
 
 
 class VersionMismatch(ChainError):
-    """A version recomputed from its own bytes does not have the loss that the chain recorded: do not build
-    on it.
-    """
+    """The version's recomputed loss is not the loss that the chain has recorded: do not build on it."""
 
     code = "version_mismatch"
 
 
 class TrainingFailed(ChainError):
-    """Training did not give an update that the round would take as a candidate."""
+    """The training gave no update that the round would accept."""
 
     code = "training_failed"
 
 
 class TrainingStopped(ChainError):
-    """Whoever waited for the training has gone."""
+    """The training was stopped because its caller was cancelled."""
 
     code = "training_stopped"
 
 
 class RoundOver(ChainError):
-    """The round is past the phase that this step belongs to."""
+    """The round has passed the phase in which this step is possible."""
 
     code = "round_over"
 
 
 class RoundAborted(ChainError):
-    """The round is aborted: the opener did not reveal in time, or his data were not what he committed to."""
+    """The round is aborted: the opener did not reveal in time, or revealed data that the chain refused."""
 
     code = "round_aborted"
 
 
 class TransactionDropped(ChainError):
-    """The transaction left the mempool without being included."""
+    """The node gave the transaction up before any block held it."""
 
     code = "transaction_dropped"
 
 
 class NotIncluded(NotReady):
-    """No block has held the transaction yet; it may still be included: ask for its status, or wait longer."""
+    """No block holds the transaction yet; it may still be included: ask for its status, or wait longer."""
 
     code = "not_included"
 
 
 class UploadUnfinished(NotReady):
-    """Some chunks of the upload are not on the chain: send it again, what is there is not sent twice."""
+    """Some chunks of the upload are not on the chain: send it again; only what is missing is then sent."""
 
     code = "upload_unfinished"
 
 
 class TransactionRefused(ChainError):
-    """The transaction was included and FAILED; its receipt names the reason."""
+    """A block holds the transaction, but it FAILED; its receipt gives the reason."""
 
     code = "transaction_refused"
 
@@ -170,18 +170,18 @@ class TransactionRefused(ChainError):
 
 
 class RecordMissing(ChainError):
-    """The chain has no such record at the node's head."""
+    """The chain, as far as the node knows it, has no such record."""
 
     code = "record_missing"
 
 
 class BlobMismatch(ChainError):
-    """The node sent something other than what was asked for: ask another node."""
+    """The node sent other data than it was asked for: ask another node."""
 
     code = "blob_mismatch"
 
 
 class UnexpectedOutcome(ChainError):
-    """The demonstration met something that the protocol or its story does not allow."""
+    """Something in the demonstration turned out otherwise than the protocol promises."""
 
     code = "unexpected_outcome"
