@@ -1,8 +1,11 @@
-"""The root command group: names, one-line helps and the lazy loading of what is behind them, no more.
+"""The root command `engram`: it lists the commands and imports the one that the user runs.
 
-A command NAME lives in `engram/commands/NAME.py` as `command`, a click command or group. Its line in
-COMMANDS is what makes it exist. Help and completion of the root read the table only, so they import
-no command module and stay fast whatever the commands need.
+The command NAME is the object `command` (a click command or group) in `engram/commands/NAME.py`. To add a
+command, write that file and add its line to COMMANDS. Nothing else stands here: what a command does is in
+its own file, and how errors are printed is in `commands/support/failures.py`.
+
+The help and the shell completion of the root read the table COMMANDS only. They import no command module,
+so `engram --help` stays fast however much the commands import.
 """
 
 import sys
@@ -16,21 +19,21 @@ from click.shell_completion import CompletionItem
 
 from engram import __version__
 
-# The help is the first line of the command's own; a test holds the two together.
+# Each text repeats the first line of the command's own help; a test compares the two.
 COMMANDS = MappingProxyType[str, str](
     {
         "init": "Make a data directory for a chain.",
         "run": "Run a node until Ctrl-C.",
-        "localnet": "A network of nodes on this machine: start, look, stop.",
-        "demo": "Play the paper on a network of this machine, adversaries included.",
+        "localnet": "Start, show and stop a network of nodes on this machine.",
+        "demo": "Demonstrate the whole protocol on a network of nodes on this machine.",
         "key": "Make, list and import account keys.",
         "account": "Show balances and claim rewards.",
         "tx": "Send coins and follow transactions.",
-        "model": "Models, versions, scores, predictions, proofs.",
-        "round": "Open, play and look at rounds.",
+        "model": "Show, score and download models; make predictions and proofs.",
+        "round": "Open rounds, play them as opener or auditor, and show them.",
         "participate": "Play rounds as an author: verify, train, commit, reveal, have the result scored.",
-        "chain": "Look at the chain: head, blocks, headers, rules.",
-        "mempool": "Look at the transactions that wait.",
+        "chain": "Show the chain: head, blocks, headers, rules.",
+        "mempool": "Show the transactions that wait for a block.",
         "miner": "Start, stop and drive the node's miner.",
         "peer": "List, add and remove peers.",
         "db": "Check or rebuild a stopped node's data.",
@@ -40,7 +43,7 @@ COMMANDS = MappingProxyType[str, str](
 
 
 class LazyGroup(click.Group):
-    """A group that imports `engram.commands.NAME` when NAME is run, and no sooner."""
+    """A group that imports `engram.commands.NAME` only when the user runs or asks about NAME."""
 
     def main(
         self,
@@ -50,7 +53,10 @@ class LazyGroup(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """As click does, but every error is printed and given its exit status by `commands.failures`."""
+        """Run the command line. `commands.support.failures` prints every error and gives its exit status.
+
+        With `standalone_mode=False`, errors are raised to the caller, as click does.
+        """
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         arguments = list(sys.argv[1:] if args is None else args)
@@ -65,11 +71,11 @@ class LazyGroup(click.Group):
         sys.exit(status)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names in the order of the table: first steps first."""
+        """The command names in the order of the table, which begins with what a new user needs first."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command behind a name of the table, imported now; None for any other name."""
+        """Import and return the command of this name; None if the table does not hold the name."""
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"engram.commands.{cmd_name}")
@@ -81,20 +87,20 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the names of the table as suggestions for a mistyped one."""
+        """Find the command as click does. For a mistyped name, the error suggests names of the table."""
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
             raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table instead of asking each command for its help, which would import it."""
+        """Write the texts of the table: asking each command for its own help would import its module."""
         if COMMANDS:
             with formatter.section("Commands"):
                 formatter.write_dl(list(COMMANDS.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete command names from the table, options as every command does."""
+        """Complete command names from the table, and options as every click command does."""
         names = [
             CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)
         ]
@@ -106,8 +112,17 @@ class LazyGroup(click.Group):
 def main() -> None:
     """Engram: a proof-of-work chain that trains, verifies, freezes and grows a neural network.
 
+    Each command below explains itself: `engram COMMAND --help` says what it does and ends with examples. Most
+    commands talk to a node that `engram run` has started.
+
     \b
-    Completion in bash (zsh and fish alike):
+    Examples:
+      engram demo
+      engram run --dev
+      engram round --help
+
+    \b
+    Tab completion in bash (for zsh and fish, write zsh_source or fish_source):
       eval "$(_ENGRAM_COMPLETE=bash_source engram)"
     """
 

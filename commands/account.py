@@ -1,4 +1,4 @@
-"""`engram account`: balances, rewards on their way, and their claim."""
+"""`engram account`: shows an account's balance and rewards, and claims the rewards that have matured."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from engram.participant.wallet import Wallet
 
 
-@click.group("account", cls=Group)
+@click.group("account", cls=Group, example="engram account show alice\nengram account claim --key miner")
 def command() -> None:
-    """Show balances and claim rewards."""
+    """Show balances and claim rewards.
+
+    Rewards, for mined blocks and for winning updates, cannot be spent at once. They mature after a number of
+    blocks; then their owner claims them with a transaction, which adds them to the balance.
+    """
 
 
 @command.command("show", example="engram account show\nengram account show alice --json")
@@ -25,7 +29,12 @@ def command() -> None:
 @choosing_key
 @with_session
 def show(session: CommandSession, account: str | None) -> None:
-    """Show an account: a key's name or an address; by default the only key's."""
+    """Show an account: its balance, its rewards, and how many transactions it has sent.
+
+    ACCOUNT is an address or the name of a key in the data directory. Without ACCOUNT, the command shows the
+    account of --key, or of the only key. "claimable" rewards have matured, "maturing" ones have not yet, and
+    "waiting" counts the account's transactions that wait for a block.
+    """
     result = session.call("account_get", address=session.address(account))
     maturing = result.get("maturing", [])
     fields = {
@@ -45,7 +54,11 @@ def show(session: CommandSession, account: str | None) -> None:
 @with_key
 @with_session
 def claim(session: CommandSession, wait: bool) -> None:
-    """Turn mature rewards into spendable coins."""
+    """Claim the mature rewards of a key's account, which turns them into spendable coins.
+
+    The command sends as few transactions as the rewards need and waits for the blocks that hold them. Rewards
+    that have not matured yet are left for a later claim.
+    """
     from engram.participant.rewards import claim_mature
 
     async def action(wallet: Wallet) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`engram chain`: the node, its head, blocks and headers, the ChainSpec, and waiting for blocks."""
+"""`engram chain`: shows a node's chain (head, blocks, headers, ChainSpec) and waits for blocks."""
 
 from __future__ import annotations
 
@@ -17,15 +17,22 @@ if TYPE_CHECKING:
     from engram.node.client import RpcClient
 
 
-@click.group("chain", cls=Group)
+@click.group("chain", cls=Group, example="engram chain info\nengram chain block 7")
 def command() -> None:
-    """Look at the chain: head, blocks, headers, rules."""
+    """Show the chain: head, blocks, headers, rules.
+
+    Every command asks one node and shows the chain as that node has it.
+    """
 
 
 @command.command("info", example="engram chain info\nengram chain info --rpc http://127.0.0.1:8645 --json")
 @with_session
 def info(session: CommandSession) -> None:
-    """Show the node, its chain and its head."""
+    """Show the node, its chain and its head.
+
+    Among others this shows the node's version and public key, the chain's name and id, the best block and the
+    number of peers.
+    """
     result = session.call("node_info")
     session.show(result, result.items())
 
@@ -33,7 +40,10 @@ def info(session: CommandSession) -> None:
 @command.command("head", example="engram chain head --json")
 @with_session
 def head(session: CommandSession) -> None:
-    """Show the best block."""
+    """Show the head: the header of the last block of the node's best chain, with its id and height.
+
+    The best chain is the one with the most work behind it.
+    """
     result = session.call("chain_head")
     session.show(result, _dated(result))
 
@@ -42,7 +52,10 @@ def head(session: CommandSession) -> None:
 @click.argument("block")
 @with_session
 def header(session: CommandSession, block: str) -> None:
-    """Show the header of a block, named by height or id."""
+    """Show the header of a block.
+
+    BLOCK is a height or a block's whole id of 64 hexadecimal digits.
+    """
     result = session.call("chain_header", **_named(block))
     session.show(result, _dated(result))
 
@@ -51,17 +64,27 @@ def header(session: CommandSession, block: str) -> None:
 @click.argument("block")
 @with_session
 def show_block(session: CommandSession, block: str) -> None:
-    """Show a block, named by height or id, with its transactions and receipts."""
+    """Show a block with its transactions and receipts.
+
+    BLOCK is a height or a block's whole id of 64 hexadecimal digits. Amounts are shown in coins; with --json
+    they are in sparks, of which a coin has 100,000,000.
+    """
     result = session.call("chain_block", **_named(block))
     session.show(result, [(name, in_coins(value)) for name, value in _dated(result)])
 
 
 @command.command("headers", example="engram chain headers --last 5")
-@click.option("--first", type=click.IntRange(0), help="Height to begin at.")
-@click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@click.option("--first", type=click.IntRange(0), help="Height of the first header. Default: the last ones.")
+@click.option(
+    "--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many headers to list."
+)
 @with_session
 def headers(session: CommandSession, first: int | None, last: int) -> None:
-    """List the headers of the last blocks, or from a height on."""
+    """List the headers of the last blocks, or of the blocks from a height on.
+
+    Without --first, the list ends at the head. With --first, it begins at that height and has at most --last
+    headers.
+    """
 
     async def action(client: RpcClient) -> list[dict[str, Any]]:
         height = int((await client.call("chain_head"))["height"])
@@ -82,20 +105,27 @@ def headers(session: CommandSession, first: int | None, last: int) -> None:
 @command.command("spec", example="engram chain spec > chain.json")
 @with_session
 def spec(session: CommandSession) -> None:
-    """Print the ChainSpec as JSON: every constant of the chain, ready for `engram init --spec`."""
+    """Print the ChainSpec as JSON: every constant that defines the chain.
+
+    Save the output in a file: `engram init --spec FILE` makes a data directory for the same chain from it.
+    """
     from engram.commands.support.output import print_json
 
     print_json(session.call("chain_spec"))
 
 
 @command.command("wait", example="engram chain wait --height 100\nengram chain wait --blocks 3")
-@click.option("--height", type=click.IntRange(0), help="Until the head has this height.")
-@click.option("--blocks", type=click.IntRange(1), help="Until the head is so many blocks higher.")
+@click.option("--height", type=click.IntRange(0), help="Wait until the head has this height.")
+@click.option("--blocks", type=click.IntRange(1), help="Wait until this many blocks have been added.")
 @with_session
 def wait(session: CommandSession, height: int | None, blocks: int | None) -> None:
-    """Wait for the chain to grow; woken by the node, never by a clock."""
+    """Wait until the chain has grown, then show its head.
+
+    Give either --height or --blocks. The node tells the command of each new block, so the command ends as
+    soon as the head is high enough; there is no time limit.
+    """
     if (height is None) == (blocks is None):
-        raise click.UsageError("say either --height or --blocks", click.get_current_context())
+        raise click.UsageError("give either --height or --blocks", click.get_current_context())
 
     async def action(client: RpcClient) -> dict[str, Any]:
         from engram.participant.view import ChainView
@@ -111,9 +141,10 @@ def wait(session: CommandSession, height: int | None, blocks: int | None) -> Non
 
 
 def _named(block: str) -> dict[str, Any]:
-    """The parameters that name a block: digits are a height unless they are as long as an id.
+    """The request parameters that name a block: `height` or `id`.
 
-    Raises `click.BadParameter` for what is neither.
+    Decimal digits are a height, unless there are 64 of them: then they are an id. Raises `click.BadParameter`
+    for a text that is neither a height nor an id.
     """
     if block.isdecimal() and len(block) < ID_DIGITS:
         return {"height": int(block)}
@@ -121,7 +152,7 @@ def _named(block: str) -> dict[str, Any]:
 
 
 def _dated(record: dict[str, Any]) -> list[tuple[str, object]]:
-    """The fields of a header with its time for people."""
+    """The fields of a header, and its timestamp as a date that people can read."""
     return [*record.items(), ("time", _date(record["timestamp_ms"]))]
 
 

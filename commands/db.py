@@ -1,4 +1,4 @@
-"""`engram db`: checks and rebuilds the store of a node that is not running."""
+"""`engram db`: checks or rebuilds the stored data of a node that is not running."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ from engram.commands.support.options import Group, with_session
 from engram.commands.support.session import CommandSession
 
 
-@click.group("db", cls=Group)
+@click.group("db", cls=Group, example="engram db check --blocks 1000\nengram db reindex")
 def command() -> None:
-    """Check or rebuild a stopped node's data."""
+    """Check or rebuild a stopped node's data.
+
+    Stop the node first: a data directory can be used by one process at a time.
+    """
 
 
 @command.command("check", example="engram db check\nengram db check --blocks 1000 --data-dir ~/node1")
-@click.option("--blocks", type=click.IntRange(1), help="Check the last so many blocks only; default: all.")
+@click.option("--blocks", type=click.IntRange(1), help="How many of the last blocks to check. Default: all.")
 @with_session
 def check(session: CommandSession, blocks: int | None) -> None:
-    """Read every block, receipt, state change and index entry and see that they belong together."""
+    """Check that blocks, receipts, state changes and index entries are whole and agree with each other.
+
+    The command reads all of them and changes nothing. It ends with an error at the first thing that is
+    damaged or missing.
+    """
     from engram.node.chain.maintenance import check_data_dir
 
     result = check_data_dir(session.config, blocks).to_json()
@@ -27,7 +34,11 @@ def check(session: CommandSession, blocks: int | None) -> None:
 @command.command("reindex", example="engram db reindex")
 @with_session
 def reindex(session: CommandSession) -> None:
-    """Throw the database away and rebuild it from the block files, executing every block again."""
+    """Delete the database and rebuild it from the block files.
+
+    Every block is verified and executed again, which takes about as long as the first time. Use it after
+    `engram db check` has found damage. "damaged_bytes" counts what could not be read in the block files.
+    """
     from engram.node.chain.maintenance import reindex_data_dir
 
     result = reindex_data_dir(session.config, lambda height: _progress(session, height)).to_json()

@@ -1,4 +1,8 @@
-"""`engram demo`: the paper, played by strangers on a network of this machine."""
+"""`engram demo`: runs the demonstration and shows its report.
+
+The demonstration itself stands in `participant/demo`. This file makes the folder for the network, chooses how
+the events are shown, and saves the proof and the JSON report.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from engram.participant.demo.stage import Stage
 
 PROOF_NAME: Final = "engram-demo.proof"
-"""Where the proof stays if nothing else does: beside the report, or in the current directory."""
+"""File name of the proof where --keep is not given: beside the --json FILE, or in the current directory."""
 
 
 @click.command(
@@ -51,33 +55,38 @@ PROOF_NAME: Final = "engram-demo.proof"
     type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
-    help="Fixes data split, keys and initial weights; not blocks.",
+    help="Fixes how the data are split, the keys and the first weights. Blocks still differ between runs.",
 )
 @click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Keep databases, logs, keys and proof in this new or empty directory.",
+    help="Keep databases, logs, keys and the proof in this new or empty directory. "
+    "Default: keep only the proof.",
 )
 @click.option(
     "--json",
     "json_path",
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     metavar="FILE",
-    help="Write the report as JSON; - is standard output, and what is told goes to standard error.",
+    help="Write the report as JSON to FILE. With -, the report goes to standard output and all else to "
+    "standard error.",
 )
-@click.option("--plain", is_flag=True, help="Plain lines, in a terminal too.")
+@click.option("--plain", is_flag=True, help="Print plain lines, without a live display, in a terminal too.")
 def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path | None, plain: bool) -> None:
-    """Play the paper on a network of this machine, adversaries included.
+    """Demonstrate the whole protocol on a network of nodes on this machine.
 
-    Node processes train, verify, freeze and grow a model; a liar, a copycat, a leaker and a forger fail.
+    The command starts several nodes. Participants found a model, train it until it freezes, and grow it by
+    new classes, while a liar, a copycat, a leaker and a forger try to cheat and fail. It takes about a minute
+    and a half.
 
-    Leaves a proof for `engram verify` beside the --json FILE or in the current directory: engram-demo.proof.
+    At the end stands a proof about the model that `engram verify` accepts: the file engram-demo.proof beside
+    the --json FILE or in the current directory, or model.proof in the --keep directory.
 
-    Ends with status 65 if anything comes out other than the protocol promises.
+    The exit status is 65 if anything turns out otherwise than the protocol promises.
     """
     if json_path is not None and not json_path.parent.is_dir():
-        raise click.BadParameter(f"{json_path.parent} is no directory", param_hint="--json")
+        raise click.BadParameter(f"{json_path.parent} is not a directory", param_hint="--json")
 
     from engram.node.process import use_one_blas_thread
 
@@ -88,7 +97,9 @@ def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path
     to_stderr = json_path is not None and str(json_path) == "-"
     beside = Path.cwd() if json_path is None or to_stderr else json_path.parent.resolve()
     if keep is None and not os.access(beside, os.W_OK):
-        raise DirectoryNotWritable(f"{beside} cannot be written to, where the proof goes", got=str(beside))
+        raise DirectoryNotWritable(
+            f"the proof would be written to {beside}, which is not writable", got=str(beside)
+        )
     with _folder(keep) as folder:
         with screen(plain=plain, to_stderr=to_stderr) as stage:
             report = _play(DemoOptions(folder, nodes, data, seed), stage)
@@ -102,9 +113,10 @@ def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path
 
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
-    """Where the network lives. One that is not to be kept is removed at the end; after a failure it is left.
+    """The directory of the network: `keep`, or a temporary one.
 
-    Raises `DirectoryNotEmpty`.
+    The temporary directory is deleted at the end, but not after an error: its logs show what went wrong.
+    Raises `DirectoryNotEmpty` if `keep` holds files.
     """
     if keep is not None:
         if keep.is_dir() and any(keep.iterdir()):
@@ -117,7 +129,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield folder
     except Exception:
         if any(folder.iterdir()):
-            click.echo(f"what the nodes wrote and logged is left in {folder}", err=True)
+            click.echo(f"the nodes' data and logs are kept in {folder}", err=True)
         else:
             folder.rmdir()
         raise
@@ -128,14 +140,14 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 def _save_proof(report: DemoReport, place: Path) -> None:
-    """Takes the proof out of a folder that is about to be removed; that of an earlier demo is replaced."""
+    """Moves the proof out of the temporary directory, replacing the proof of an earlier demonstration."""
     assert report.proof is not None, "the demonstration ends with a proof"
     shutil.move(report.proof.path, place)
     report.proof = replace(report.proof, path=str(place))
 
 
 def _play(options: DemoOptions, stage: Stage) -> DemoReport:
-    """The demonstration; SIGTERM ends it as Ctrl-C does."""
+    """Plays the demonstration and returns its report. SIGTERM ends it as Ctrl-C does."""
     import asyncio
 
     from engram.participant.demo.play import play_demo

@@ -1,4 +1,4 @@
-"""`engram init`: makes a data directory: the chain's constants, settings, the node's key and token."""
+"""`engram init`: makes a data directory with a chain's constants, settings, and the node's key and token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Allocation(click.ParamType[tuple[str, int]]):
-    """ADDRESS=COINS; its value is the address text and the sparks."""
+    """A click parameter ADDRESS=COINS; its value is the address as text and the amount in sparks."""
 
     name = "allocation"
 
@@ -35,7 +35,10 @@ class _Allocation(click.ParamType[tuple[str, int]]):
 
 
 class _Time(click.ParamType[int]):
-    """An ISO 8601 time, UTC unless it says otherwise; its value is in milliseconds since 1970."""
+    """A click parameter for an ISO 8601 time; its value is in milliseconds since 1970.
+
+    A time without a zone is taken as UTC.
+    """
 
     name = "time"
 
@@ -59,13 +62,13 @@ class _Time(click.ParamType[int]):
 @click.option(
     "--chain",
     type=click.Choice(("local", "test", "main")),
-    help="A chain that ships with Engram; default: local, a new chain for one machine.",
+    help="A chain that Engram knows. Default: local, a new chain for this machine.",
 )
 @click.option(
     "--spec",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="A chain's constants, as `engram chain spec` prints them.",
+    help="A file with a chain's constants, as `engram chain spec` prints them.",
 )
 @click.option(
     "--allocate",
@@ -73,14 +76,14 @@ class _Time(click.ParamType[int]):
     type=_Allocation(),
     multiple=True,
     metavar="ADDRESS=COINS",
-    help="Coins that an address of the local chain holds from genesis on; may be repeated.",
+    help="Coins that an address holds from the first block of the local chain on; may be repeated.",
 )
 @click.option(
     "--genesis-time",
     "genesis_time_ms",
     type=_Time(),
     metavar="TIME",
-    help="When the local chain begins, as 2026-11-01T12:00:00Z; default: now.",
+    help="When the local chain begins, such as 2026-11-01T12:00:00Z. Default: now.",
 )
 @data_dir_option
 @json_flag
@@ -94,12 +97,14 @@ def command(
 ) -> None:
     """Make a data directory for a chain.
 
-    A directory that holds it already, or any local chain where no other is asked for, is left as it is.
+    The directory gets the chain's constants, a settings file with comments (engram.toml), and the node's own
+    key and token; `engram run` then starts the node. Nothing is changed if the directory holds the chain
+    already. Without options, any local chain in the directory counts as the chain asked for.
     """
     from engram.node.datadir import make_data_dir
 
     if spec is not None and chain is not None:
-        raise click.UsageError("say either --chain or --spec", click.get_current_context())
+        raise click.UsageError("give either --chain or --spec, not both", click.get_current_context())
     if (spec is not None or chain in ("test", "main")) and (allocations or genesis_time_ms is not None):
         raise click.UsageError(
             "--allocate and --genesis-time are for the local chain only", click.get_current_context()
@@ -118,7 +123,11 @@ def command(
 
 
 def _standing_local(data_dir: Path) -> ChainSpec | None:
-    """The local chain that the directory holds: any is what was asked for. Raises `BadSpec`."""
+    """The local chain that the directory holds; None if it holds none or another chain. Raises `BadSpec`.
+
+    Every `engram init` would make a new local chain, because its beginning is the present time. So that a
+    second call is harmless, a call without options accepts the local chain that is there.
+    """
     from engram.node.datadir import read_spec
     from engram.node.errors import ChainNotFound
 
@@ -132,7 +141,7 @@ def _standing_local(data_dir: Path) -> ChainSpec | None:
 def _chosen_spec(
     chain: str, file: Path | None, allocations: tuple[tuple[str, int], ...], genesis_time_ms: int | None
 ) -> ChainSpec:
-    """Raises `BadSpec`, `BadAddress`."""
+    """The constants of the chain that the options ask for. Raises `BadSpec`, `BadAddress`."""
     from engram.consensus import chainspec
 
     if file is not None:

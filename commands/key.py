@@ -1,4 +1,4 @@
-"""`engram key`: the encrypted keys of a data directory, and the node's own."""
+"""`engram key`: makes, imports and shows the encrypted keys of a data directory, and the node's own key."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from engram.commands.support.output import Column
 from engram.commands.support.session import CommandSession
 
 
-@click.group("key", cls=Group)
+@click.group("key", cls=Group, example="engram key new alice\nengram key list")
 def command() -> None:
-    """Make, list and import account keys."""
+    """Make, list and import account keys.
+
+    A key owns one account: whoever holds it can spend the account's coins. The keys lie in the data
+    directory, each in a file of its own that is encrypted with a passphrase.
+    """
 
 
 @command.command("new", example="engram key new alice\nengram key new bob --passphrase-file secret.txt")
@@ -22,7 +26,11 @@ def command() -> None:
 @with_passphrase
 @with_session
 def new(session: CommandSession, name: str) -> None:
-    """Make a random key, encrypted under a passphrase, and print its address."""
+    """Make a random key, encrypt it with a passphrase, and print its address.
+
+    NAME is how other commands refer to the key. Without --passphrase-file and ENGRAM_PASSPHRASE, the command
+    asks for a new passphrase. Nobody can recover a passphrase that is lost.
+    """
     _create(session, name, seed=None)
 
 
@@ -31,7 +39,11 @@ def new(session: CommandSession, name: str) -> None:
 @with_passphrase
 @with_session
 def import_seed(session: CommandSession, name: str) -> None:
-    """Make a key from a 32-byte seed, read as 64 hexadecimal digits from standard input."""
+    """Make a key from a seed that is read from standard input.
+
+    The seed is the 32 bytes of an Ed25519 private key, written as 64 hexadecimal digits. In a terminal the
+    command asks for it and does not show what is typed. The key is then stored as `engram key new` stores it.
+    """
     stdin = sys.stdin
     prompted = stdin.isatty()
     text = str(click.prompt("Seed", hide_input=True, err=True)) if prompted else stdin.readline()
@@ -47,7 +59,7 @@ def import_seed(session: CommandSession, name: str) -> None:
 @command.command("list", example="engram key list")
 @with_session
 def list_keys(session: CommandSession) -> None:
-    """List the keys: names, addresses, files. Needs no passphrase."""
+    """List the keys with their addresses and files. This needs no passphrase."""
     columns = (
         Column("name", lambda row: row["name"]),
         Column("address", lambda row: row["address"], whole=True),
@@ -62,11 +74,14 @@ def list_keys(session: CommandSession) -> None:
 
 @command.command("show", example="engram key show alice\nengram key show alice --public-key")
 @click.argument("name", required=False)
-@click.option("--public-key", is_flag=True, help="Show the public key too; asks for the passphrase.")
+@click.option("--public-key", is_flag=True, help="Show the public key too; this needs the passphrase.")
 @with_key
 @with_session
 def show(session: CommandSession, name: str | None, public_key: bool) -> None:
-    """Show one key's address and file; by default the only key's."""
+    """Show the address and the file of one key.
+
+    Without NAME, the command shows the key of --key, or the only key of the data directory.
+    """
     entry = session.key_entry(name)
     result = {"name": entry.name, "address": session.address(entry.name), "file": str(entry.path)}
     if public_key:
@@ -77,7 +92,10 @@ def show(session: CommandSession, name: str | None, public_key: bool) -> None:
 @command.command("node", example="engram key node")
 @with_session
 def node(session: CommandSession) -> None:
-    """Show the public key that names the node of the data directory to its peers."""
+    """Show the node's own public key.
+
+    The node has this key besides the account keys. Its peers know the node by it; it owns no coins.
+    """
     from engram.node.datadir import NODE_KEY_NAME
     from engram.node.keystore import load_node_key
 

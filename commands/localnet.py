@@ -1,4 +1,8 @@
-"""`engram localnet`: a network of nodes on this machine, kept for playing by hand."""
+"""`engram localnet`: starts, shows and stops a network of nodes on this machine, for playing by hand.
+
+The nodes run in the background after the command has ended. How they are started and found again stands in
+`node/localnet/background.py`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engram.commands.support.options import Group, json_flag, with_passphrase
+from engram.commands.support.options import Group, json_flag, with_known_passphrase
 from engram.commands.support.output import Column, short
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, SPARKS_PER_COIN
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from engram.consensus.chainspec import ChainSpec
 
 PASSPHRASE: Final = "localnet"
-"""Opens the keys of a localnet where none is given: its coins are worth nothing."""
+"""Passphrase of a localnet's keys if the user gives none. It is no secret: the coins are worth nothing."""
 NAMES: Final = ("alice", "bob", "carol", "dave")
 
 
@@ -35,14 +39,22 @@ def _with_folder(function: Callable[..., None]) -> Callable[..., None]:
         metavar="DIR",
         envvar="ENGRAM_LOCALNET",
         show_envvar=True,
-        help="Where the network lives; "
-        "default: `localnet` in ENGRAM_DATA_DIR, else in the platform's place for application data.",
+        help="The directory of the network. Default: `localnet` in ENGRAM_DATA_DIR, or else in the "
+        "platform's directory for application data.",
     )(function)
 
 
-@click.group("localnet", cls=Group)
+@click.group(
+    "localnet",
+    cls=Group,
+    example="engram localnet up --nodes 3\nengram localnet status\nengram localnet down --delete",
+)
 def command() -> None:
-    """A network of nodes on this machine: start, look, stop."""
+    """Start, show and stop a network of nodes on this machine.
+
+    The nodes share a local chain, are connected to each other and mine. They run in the background until
+    `engram localnet down`.
+    """
 
 
 @command.command(
@@ -50,18 +62,23 @@ def command() -> None:
     example="engram localnet up --nodes 3\n"
     "engram localnet up --nodes 2 --fund erin --fund frank --dir /tmp/net",
 )
-@click.option("--nodes", type=click.IntRange(1, 32), help="Nodes of a new network; default: 4.")
+@click.option("--nodes", type=click.IntRange(1, 32), help="How many nodes a new network has. Default: 4.")
 @click.option(
     "--fund",
     "names",
     metavar="NAME",
     multiple=True,
-    help=f"Key that holds coins from genesis on; may be repeated; default: {', '.join(NAMES)}.",
+    help="Name of a new key that holds coins from the first block on; may be repeated. "
+    f"Default: {', '.join(NAMES)}.",
 )
-@click.option("--coins", type=COINS, help="What each of them holds; default: 1000.")
-@click.option("--hashes-per-s", type=click.IntRange(1), help="Digests a second of all miners; default: 600.")
+@click.option("--coins", type=COINS, help="Coins that each of these keys holds. Default: 1000.")
+@click.option(
+    "--hashes-per-s",
+    type=click.IntRange(1),
+    help="Digests a second of all miners together. Default: 600.",
+)
 @_with_folder
-@with_passphrase
+@with_known_passphrase("the passphrase of new keys is `localnet`")
 @json_flag
 def up(
     folder: Path | None,
@@ -72,9 +89,11 @@ def up(
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Start the network of a directory, a new one if there is none; it runs until `engram localnet down`.
+    """Start the network of a directory, and make a new network if the directory holds none.
 
-    Any of its keys can be used at any of its nodes: engram account show --data-dir DIR/node0 --key alice.
+    The options --nodes, --fund, --coins and --hashes-per-s are for a new network; they are refused if the
+    directory holds one already. Every node's directory holds every key, so any key can be used at any node:
+    engram account show --data-dir DIR/node0 --key alice.
     """
     from engram.node.errors import LocalnetExists
     from engram.node.localnet import background
@@ -103,16 +122,22 @@ def up(
 @_with_folder
 @json_flag
 def status(folder: Path | None, as_json: bool) -> None:
-    """Show every node: where it answers, its head, its peers."""
+    """Show every node: the address at which it answers, its head and its number of peers.
+
+    A node that does not run or does not answer has no head.
+    """
     _show(CommandSession(as_json=as_json), _folder(folder))
 
 
 @command.command("down", example="engram localnet down\nengram localnet down --delete")
-@click.option("--delete", is_flag=True, help="Delete the chain, the keys and everything else of it.")
+@click.option("--delete", is_flag=True, help="Also delete the network's chain, keys and all its other data.")
 @_with_folder
 @json_flag
 def down(folder: Path | None, delete: bool, as_json: bool) -> None:
-    """Stop every node."""
+    """Stop every node of the network.
+
+    Without --delete the data stay, and `engram localnet up` goes on with the same chain.
+    """
     from engram.node.localnet import background
 
     place = _folder(folder)
@@ -133,7 +158,7 @@ def _folder(given: Path | None) -> Path:
 def _make(
     session: CommandSession, place: Path, nodes: int, names: tuple[str, ...], coins: int, hashes_per_s: int
 ) -> None:
-    """A new network whose keys are in every node's directory, so that any node serves any of them."""
+    """Makes a new network. Every node's directory gets a copy of every key, so any key works at any node."""
     from engram.consensus.chainspec import Allocation, local
     from engram.node.keystore import Keystore
     from engram.node.localnet import background
@@ -150,7 +175,7 @@ def _make(
 
 
 def _say_how(session: CommandSession, place: Path) -> None:
-    """How the network that runs now is used."""
+    """Tells the user how to use the network that runs now."""
     from engram.node.datadir import KEYS_DIRECTORY
     from engram.node.localnet import background
 
@@ -159,7 +184,7 @@ def _say_how(session: CommandSession, place: Path) -> None:
     if names:
         session.note(f"try: engram account show --data-dir {quote(str(data_dir))} --key {names[0]}")
     if session.given_passphrase() is None:
-        session.note(f"its keys sign with ENGRAM_PASSPHRASE={PASSPHRASE}, unless they were made with another")
+        session.note(f"set ENGRAM_PASSPHRASE={PASSPHRASE} to use its keys, unless you made them with another")
 
 
 def _show(session: CommandSession, place: Path) -> None:
@@ -182,7 +207,7 @@ def _show(session: CommandSession, place: Path) -> None:
 
 
 def _fact(row: dict[str, Any], *path: str) -> Any:
-    """A fact of what the node answered; None where it did not."""
+    """One value of the node's answer, found by its path of names; None if the node did not answer."""
     value = row["info"]
     for name in path:
         value = None if value is None else value[name]

@@ -1,4 +1,4 @@
-"""`engram mempool`: the transactions that wait for a block."""
+"""`engram mempool`: shows the transactions that wait for a block."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from engram.commands.support.session import CommandSession
 from engram.commands.support.units import format_coins
 
 
-@click.group("mempool", cls=Group)
+@click.group("mempool", cls=Group, example="engram mempool info\nengram mempool list --json")
 def command() -> None:
-    """Look at the transactions that wait."""
+    """Show the transactions that wait for a block.
+
+    The mempool is the node's own list of valid transactions that no block holds yet. Miners choose from it,
+    the best paying first.
+    """
 
 
 @command.command("info", example="engram mempool info")
 @with_session
 def info(session: CommandSession) -> None:
-    """Show how much waits, and how much may."""
+    """Show how many transactions and bytes wait, and how many bytes the mempool may hold."""
     result = session.call("mempool_info")
     session.show(result, result.items())
 
@@ -26,7 +30,11 @@ def info(session: CommandSession) -> None:
 @command.command("list", example="engram mempool list --json")
 @with_session
 def list_waiting(session: CommandSession) -> None:
-    """List what waits, best paying first."""
+    """List the waiting transactions, the best paying first.
+
+    "waits for" gives the code of what keeps a transaction out of the next blocks: a missing earlier
+    transaction of the same sender (nonce_mismatch) or too few coins (insufficient_balance).
+    """
     from engram.statemachine.transactions import TX_TYPES
 
     columns = (
@@ -38,4 +46,4 @@ def list_waiting(session: CommandSession) -> None:
         Column("fee", lambda row: format_coins(row["fee"]), right=True),
         Column("waits for", lambda row: row["waits"]),
     )
-    session.show_rows(session.call("mempool_list"), columns, "nothing waits")
+    session.show_rows(session.call("mempool_list"), columns, "no transaction waits")

@@ -1,4 +1,7 @@
-"""`engram miner`: the node's miner. All but `status` need the token of its data directory."""
+"""`engram miner`: starts, stops and shows a node's miner.
+
+All commands but `status` change the node, so they send the token that stands in its data directory.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +17,44 @@ if TYPE_CHECKING:
     from engram.node.client import RpcClient
 
 
-@click.group("miner", cls=Group)
+@click.group("miner", cls=Group, example="engram miner start --key miner\nengram miner mine 10")
 def command() -> None:
-    """Start, stop and drive the node's miner."""
+    """Start, stop and drive the node's miner.
+
+    The miner makes blocks by proof of work and sends the rewards to one address. All commands but `status`
+    change the node, so they need the token in its data directory.
+    """
 
 
 @command.command("status", example="engram miner status")
 @with_session
 def status(session: CommandSession) -> None:
-    """Show whether the node mines, for whom and how fast."""
+    """Show whether the node mines, for which address, and with what result.
+
+    "hashes" and "blocks" count the digests tried and the blocks found since the node started. "paused" means
+    that the node first fetches a longer chain from its peers.
+    """
     result = session.call("miner_status")
     session.show(result, result.items())
 
 
 @command.command("start", example="engram miner start --key miner\nengram miner start --address leng1…")
-@click.option("--address", help="Who gets the rewards: an address or a key; default: --key, or as set up.")
-@click.option("--max-hashes-per-s", type=click.IntRange(0), help="Limit of all threads together; 0 is none.")
+@click.option(
+    "--address",
+    help="Who receives the rewards: an address or a key's name. Default: --key, else the address as before.",
+)
+@click.option(
+    "--max-hashes-per-s",
+    type=click.IntRange(0),
+    help="Most digests a second of all threads together; 0 means no limit. Default: as before.",
+)
 @choosing_key
 @with_session
 def start(session: CommandSession, address: str | None, max_hashes_per_s: int | None) -> None:
-    """Mine until told to stop."""
+    """Start mining. The node goes on until `engram miner stop`, or until it is stopped itself.
+
+    The node needs only the address that receives the rewards, never the private key.
+    """
     chosen = address or session.key
     result = session.call(
         "miner_start",
@@ -47,7 +68,7 @@ def start(session: CommandSession, address: str | None, max_hashes_per_s: int | 
 @command.command("stop", example="engram miner stop")
 @with_session
 def stop(session: CommandSession) -> None:
-    """Stop mining."""
+    """Stop mining. The node itself goes on running."""
     result = session.call("miner_stop", admin=True)
     session.show(result, result.items())
 
@@ -56,7 +77,11 @@ def stop(session: CommandSession) -> None:
 @click.argument("blocks", type=click.IntRange(1), default=1)
 @with_session
 def mine(session: CommandSession, blocks: int) -> None:
-    """Mine a number of blocks now, one by default, and list them."""
+    """Mine a number of blocks now, one by default, and list them.
+
+    This works while mining is off, too, but the node must know an address for the rewards. It is meant for
+    local chains and tests, where blocks are cheap.
+    """
     columns = (
         Column("height", lambda row: row["height"], right=True),
         Column("id", lambda row: row["id"]),
@@ -64,7 +89,7 @@ def mine(session: CommandSession, blocks: int) -> None:
     )
 
     async def action(client: RpcClient) -> list[dict[str, Any]]:
-        # One request a block: a long run would outlast the time that a request may take.
+        # Ask for one block at a time: mining many could take longer than a request may.
         mined = [await client.call("miner_mine", blocks=1) for _ in range(blocks)]
         return [header for headers in mined for header in headers]
 

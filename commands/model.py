@@ -1,4 +1,7 @@
-"""`engram model`: models, their versions, scores, badges; what a version is good for stands beside."""
+"""`engram model`: shows models, their versions, scores, badges and reputation.
+
+The commands that use a version (predict, infer, prove, pull, score, publish-part) stand in `model_use.py`.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,28 @@ from engram.commands.support.session import CommandSession
 from engram.commands.support.units import accuracy, mean_loss
 
 
-@click.group("model", cls=Group)
+@click.group(
+    "model",
+    cls=Group,
+    example="engram model show\nengram model predict --data digits --first 10 --rows 3\n"
+    "engram model prove -o model.proof",
+)
 def command() -> None:
-    """Models, versions, scores, predictions, proofs.
+    """Show, score and download models; make predictions and proofs.
 
-    MODEL is the beginning of a model's id; where it is left out, the chain's only model is meant.
+    A model is a neural network on the chain. Each round that is decided gives it a new version. MODEL is the
+    beginning of a model's id; leave it out if the chain has only one model.
     """
 
 
 @command.command("list", example="engram model list")
 @with_session
 def list_models(session: CommandSession) -> None:
-    """List the models of the chain."""
+    """List the models of the chain.
+
+    "frozen" says whether the neurons are frozen, so that the model can only grow from then on. "loss" is the
+    mean loss per row of the current version on the sealed parts of its round.
+    """
     columns = (
         Column("model", lambda row: short(row["id"])),
         Column("version", lambda row: row["head"], right=True),
@@ -36,14 +49,18 @@ def list_models(session: CommandSession) -> None:
         Column("open round", lambda row: short(row["open_round"])),
         Column("founder", lambda row: row["founder"]),
     )
-    session.show_rows(session.call("model_list"), columns, "no models yet: open a round that founds one")
+    session.show_rows(session.call("model_list"), columns, "no models yet: `engram round open` founds one")
 
 
 @command.command("show", example="engram model show\nengram model show 3fa2 --json")
 @model_argument
 @with_session
 def show(session: CommandSession, model: str | None) -> None:
-    """Show one model: its rules, its current version and what it must not forget."""
+    """Show one model: its rules, its current version and what it must not forget.
+
+    "retained" lists the retention parts: rows that a growth must still predict well. "may forget" and "may
+    raise" say how much worse a growth may do on each of these parts.
+    """
     from engram.nn.growth import Policy
     from engram.nn.loss import LossKind
     from engram.statemachine.records import Openers
@@ -52,7 +69,7 @@ def show(session: CommandSession, model: str | None) -> None:
     result = ask_model(session, "model_get", model)
     retention = [
         f"{short(part['part'])}: {part['rows']} rows of {part['classes']} classes, {part['correct']} right, "
-        f"bar {mean_loss(part['bar'], part['rows'])} a row"
+        f"loss bar {mean_loss(part['bar'], part['rows'])} a row"
         for part in result["retention"]
     ]
     fields = {
@@ -63,15 +80,15 @@ def show(session: CommandSession, model: str | None) -> None:
         "loss": f"{mean_loss(result['loss'], result['loss_rows'])} a row" if result["loss_rows"] else None,
         "loss kind": LossKind(result["loss_kind"]).name.lower(),
         "frozen": result["frozen"],
-        "freezes at": f"{result['threshold_ppm'] / PPM:g} of ln(classes)",
+        "freezes at": f"a loss of {result['threshold_ppm'] / PPM:g} * ln(classes) a row",
         "policy": Policy(result["policy"]).name.lower(),
         "openers": Openers(result["openers"]).name.lower(),
         "founder": result["founder"],
         "rounds": result["rounds"],
         "open round": result["open_round"],
         "aborts": result["aborts"],
-        "may forget": f"{result['retention_epsilon_ppm'] / PPM:g} of a retained part's rows",
-        "may raise": f"a retained part's loss by {result['retention_delta_ppm'] / PPM:g} of its bar",
+        "may forget": f"{result['retention_epsilon_ppm'] / PPM:g} of a retention part's rows",
+        "may raise": f"a retention part's loss over its bar by {result['retention_delta_ppm'] / PPM:g} of it",
         "retained": retention,
         "root": result["root"],
     }
@@ -82,7 +99,11 @@ def show(session: CommandSession, model: str | None) -> None:
 @model_argument
 @with_session
 def versions(session: CommandSession, model: str | None) -> None:
-    """List the versions of a model, from founding on."""
+    """List the versions of a model, beginning with version 0, with which it was founded.
+
+    "loss on D_k" is the mean loss per row on the parts that were revealed before training; "sealed loss" and
+    "sealed accuracy" are measured on the parts that stayed sealed until all updates were revealed.
+    """
     columns = (
         Column("version", lambda row: row["number"], right=True),
         Column("height", lambda row: row["height"], right=True),
@@ -104,7 +125,10 @@ def versions(session: CommandSession, model: str | None) -> None:
 @model_argument
 @with_session
 def scores(session: CommandSession, model: str | None) -> None:
-    """List the ledger: what each version scored on each part."""
+    """List what each version has scored on each part.
+
+    The chain records these scores when a round is decided and when somebody pays for `engram model score`.
+    """
     columns = (
         Column("version", lambda row: row["version"], right=True),
         Column("part", lambda row: short(row["part"])),
@@ -119,7 +143,11 @@ def scores(session: CommandSession, model: str | None) -> None:
 @model_argument
 @with_session
 def badges(session: CommandSession, model: str | None) -> None:
-    """List the badges given for work on a model."""
+    """List the badges given for work on a model.
+
+    The chain gives them when a round is decided: participation, best_loss, teacher (a growth by new classes),
+    auditor and founder.
+    """
     from engram.statemachine.records import BadgeKind
 
     columns = (
@@ -135,7 +163,10 @@ def badges(session: CommandSession, model: str | None) -> None:
 @model_argument
 @with_session
 def reputation(session: CommandSession, model: str | None) -> None:
-    """List who removed how much of a model's sealed loss, in millionths."""
+    """List how much each author has lowered a model's sealed loss.
+
+    A point is a millionth of the sealed loss that the version before had. Points of all rounds are added up.
+    """
     columns = (
         Column("address", lambda row: row["address"]),
         Column("points", lambda row: row["points"], right=True),

@@ -1,4 +1,4 @@
-"""`engram model predict`, `infer`, `prove`, `pull`, `score`, `publish-part`: what a version is good for."""
+"""`engram model predict`, `infer`, `prove`, `pull`, `score`, `publish-part`: commands that use a version."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from engram.participant.wallet import Wallet
     from engram.statemachine.transaction import TxPayload
 
-version_option = click.option("--version", type=click.IntRange(0), help="Number; default: the current one.")
+version_option = click.option(
+    "--version", type=click.IntRange(0), help="Version number. Default: the current one."
+)
 
 
 @click.command(
@@ -39,7 +41,11 @@ def predict(
     chosen: ChosenRows,
     version: int | None,
 ) -> None:
-    """Ask the node what a version sees in some rows, and whose neurons say so."""
+    """Ask the node which classes a version predicts for some rows, and who made its neurons.
+
+    Give the rows with --row, or take them from a data set with --data, --first and --rows. One node computes
+    the answer at no cost and nothing is recorded; `engram model infer` has every node compute it.
+    """
 
     async def action(client: RpcClient) -> Any:
         model_id = await find_model(client, model)
@@ -66,7 +72,10 @@ def infer(
     fee: int | None,
     wait: bool,
 ) -> None:
-    """Have every node predict some rows; the answer stands in the transaction's receipt for good."""
+    """Have every node predict some rows, and record the answer on the chain.
+
+    The command sends a transaction, which costs a fee. The predicted classes and logits stand in its receipt.
+    """
 
     async def make(wallet: Wallet) -> TxPayload:
         from engram.participant.testsets import inference
@@ -80,7 +89,7 @@ def infer(
 @click.command("prove", cls=Command, example="engram model prove -o model.proof")
 @model_argument
 @version_option
-@click.option("--checkpoint", type=HASH, help="A block that verifiers trust; default: prove from genesis.")
+@click.option("--checkpoint", type=HASH, help="Id of a block that verifiers trust. Default: genesis.")
 @output_option("model.proof")
 @with_session
 def prove(
@@ -91,7 +100,11 @@ def prove(
     output: Path,
     force: bool,
 ) -> None:
-    """Write a proof bundle that `engram verify` checks with no node."""
+    """Write a proof bundle about a version that `engram verify` checks without a node.
+
+    The bundle holds the chain's headers and the records of the model and the version. With --checkpoint it
+    holds only the headers from that block on, which makes it smaller.
+    """
     check_free(output, force=force)
     answer = ask_model(session, "model_prove", model, version=version, checkpoint=checkpoint)
     raw = bytes.fromhex(answer["bundle"])
@@ -110,7 +123,12 @@ def prove(
 @output_option("model.npz")
 @with_session
 def pull(session: CommandSession, model: str | None, version: int | None, output: Path, force: bool) -> None:
-    """Download a version: its integers as .npz, its record as .json, its root recomputed from the bytes."""
+    """Download a version of a model into two files.
+
+    The .npz file holds the weights and biases as integers, the .json file beside it the version's record. The
+    command recomputes the version's root from the bytes before it writes them. `engram participate --adopt`
+    takes such a file.
+    """
     check_free(output, output.with_suffix(".json"), force=force)
 
     async def action(client: RpcClient) -> dict[str, Any]:
@@ -125,7 +143,9 @@ def pull(session: CommandSession, model: str | None, version: int | None, output
 
 @click.command("score", cls=Command, example="engram model score 3fa2 --part 9c1b… --version 2 --key alice")
 @model_argument
-@click.option("--part", type=HASH, required=True, help="Commitment of a published or revealed part.")
+@click.option(
+    "--part", type=HASH, required=True, help="Commitment (id) of a part that is published or revealed."
+)
 @version_option
 @with_fee
 @with_key
@@ -133,7 +153,11 @@ def pull(session: CommandSession, model: str | None, version: int | None, output
 def score(
     session: CommandSession, model: str | None, part: bytes, version: int | None, fee: int | None, wait: bool
 ) -> None:
-    """Have every node score a version on a part; the ledger keeps the result."""
+    """Have every node score a version on a part, and record the result on the chain.
+
+    The command sends a transaction, which costs a fee. `engram model scores` lists the results. To score on
+    rows of your own, publish them first with `engram model publish-part`.
+    """
 
     async def make(wallet: Wallet) -> TxPayload:
         from engram.statemachine.transactions.score_version import ScoreVersion
@@ -151,12 +175,20 @@ def score(
     example="engram model publish-part test.npz --classes 10\nengram model publish-part digits",
 )
 @click.argument("data")
-@click.option("--classes", type=click.IntRange(1), help="Labels are below this; default: the highest + 1.")
+@click.option(
+    "--classes",
+    type=click.IntRange(1),
+    help="Number of classes; every label is below it. Default: the highest label + 1.",
+)
 @with_fee
 @with_key
 @with_session
 def publish(session: CommandSession, data: str, classes: int | None, fee: int | None, wait: bool) -> None:
-    """Publish labelled rows as a part of no round, such as a test set, for `score`."""
+    """Publish labelled rows, such as a test set, so that versions can be scored on them.
+
+    DATA is digits, a folder of MNIST's idx files (its test rows are taken), a .csv or a .npz file. The part
+    belongs to no round. Its commitment, which `engram model score` asks for, stands in the printed event.
+    """
 
     async def make(wallet: Wallet) -> TxPayload:
         from engram.participant.testsets import publish_part

@@ -1,4 +1,8 @@
-"""`engram participate`: an author that plays rounds from the command line."""
+"""`engram participate`: plays rounds as an author.
+
+This file turns options into a strategy and an `Agent` and prints what the agent reports. How an author plays
+a round stands in `participant/author.py`, what it proposes in `participant/strategies.py`.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ TRAINING: Final = (
     *("share", "take_classes", "relabel", "rows", "steps"),
     *("batch", "learning_rate", "neurons", "seed"),
 )
-"""Options that an adopted network has no use for."""
+"""Options about training; they are refused with --adopt, because an adopted network is not trained."""
 
 
 @click.command(
@@ -40,38 +44,59 @@ TRAINING: Final = (
     "engram participate --adopt donor.npz --key bob",
 )
 @round_argument
-@click.option("--model", metavar="ID", shell_complete=complete_models, help="The open round of this model.")
-@click.option("--follow", is_flag=True, help="Play one round after the other, until Ctrl-C.")
+@click.option(
+    "--model", metavar="ID", shell_complete=complete_models, help="Play the open round of this model."
+)
+@click.option(
+    "--follow", is_flag=True, help="Play one round after another and wait for new ones, until Ctrl-C."
+)
 @with_selection(required=False)
-@click.option("--rows", type=click.IntRange(1), help="Train on so many rows; default: all.")
-@click.option("--steps", type=click.IntRange(1), default=1_000, show_default=True, help="Training steps.")
-@click.option("--batch", type=click.IntRange(1, 65_536), default=64, show_default=True, help="Rows a step.")
+@click.option("--rows", type=click.IntRange(1), help="How many rows to train on. Default: all.")
+@click.option(
+    "--steps", type=click.IntRange(1), default=1_000, show_default=True, help="Training steps in each epoch."
+)
+@click.option(
+    "--batch", type=click.IntRange(1, 65_536), default=64, show_default=True, help="Rows in each step."
+)
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, 100, min_open=True),
     default=1.0,
     show_default=True,
-    help="Integer steps that a weight moves in one update at first.",
+    help="How far a weight may move in one training step at first, in integer steps; it falls from there.",
 )
 @click.option(
     "--neurons",
     type=click.IntRange(0, 65_536),
-    help="Growth: new neurons; default: as many as the round allows.",
+    help="Growth: how many neurons to add. Default: as many as the round allows.",
 )
 @click.option(
     "--adopt",
     metavar="FILE|MODEL",
     shell_complete=complete_files,
-    help="Growth: append this network as it is, a pulled .npz or another model of the chain; no training.",
+    help="Growth: add this trained network unchanged, without training. FILE is an .npz from `engram model "
+    "pull`, MODEL the beginning of another model's id.",
 )
 @click.option(
-    "--max-bond", type=COINS, metavar="COINS", help="Most to have at stake as bonds; default: no limit."
+    "--max-bond",
+    type=COINS,
+    metavar="COINS",
+    help="Most coins to have at stake as bonds in one round. Default: no limit.",
 )
 @click.option(
-    "--max-fee", type=COINS, metavar="COINS", help="Most to pay for fees and scorings; default: no limit."
+    "--max-fee",
+    type=COINS,
+    metavar="COINS",
+    help="Most coins to pay in one round for fees and prepaid scorings. Default: no limit.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Play so many epochs of a round; default: all.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Fixes the training.")
+@click.option("--epochs", type=click.IntRange(1), help="How many epochs of each round to play. Default: all.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Fixes the choice of rows and all randomness of the training.",
+)
 @with_key
 @with_session
 def command(
@@ -93,20 +118,27 @@ def command(
 ) -> None:
     """Play rounds as an author: verify, train, commit, reveal, have the result scored.
 
-    The version to build on is recomputed first: if it does not have the loss on record, nothing is trained. A
-    commit's secret is on disk before the commit is sent: call it again after a crash and it is revealed. With
-    --json every event is a line of JSON, the result of a round the last.
+    Give your own data with --data, or a trained network with --adopt. In each epoch of the round the command
+    trains an update, commits to it and reveals it. ROUND is the beginning of a round's id; without it, the
+    command plays the open round.
+
+    Before training, the command recomputes the loss of the version that it builds on, and stops if the loss
+    differs from the one on record.
+
+    What a reveal needs is saved in the data directory before the commit is sent. After a crash or Ctrl-C,
+    give the same command again in time: if it does not reveal, the bond is lost. With --json it prints each
+    event as a line of JSON; the last line of a round is its result.
     """
     from engram.participant.pricing import Limits
     from engram.participant.training.qat import Budget
 
     context = click.get_current_context()
     if round_ is not None and (model is not None or follow):
-        raise click.UsageError("say either ROUND or --model and --follow", context)
+        raise click.UsageError("ROUND cannot be combined with --model or --follow", context)
     if (adopt is None) == (options["data"] is None):
-        raise click.UsageError("say either --data or --adopt", context)
+        raise click.UsageError("give either --data or --adopt", context)
     if adopt is not None:
-        refuse_given(TRAINING, "is for training, and an adopted network is taken as it is")
+        refuse_given(TRAINING, "is for training, and an adopted network is not trained")
     data = None if options["data"] is None else selection_of(options, rows).rows_of(seed)
     budget = Budget(steps=steps, batch=batch, learning_rate=learning_rate)
     limits = Limits(max_bond, max_fee)
@@ -156,9 +188,10 @@ async def _play(
 async def strategy_of(
     wallet: Wallet, data: Dataset | None, budget: Budget, neurons: int | None, seed: int, adopt: str | None
 ) -> Strategy:
-    """Training on the data, or the adoption of a file (.npz) or of the model whose id begins so.
+    """The strategy that the options ask for: train on `data`, or adopt the network that `adopt` names.
 
-    Raises `ModelFileInvalid`, `IdNotFound`, `IdAmbiguous`.
+    `adopt` is an .npz file or the beginning of a model's id. Raises `ModelFileInvalid`, `IdNotFound`,
+    `IdAmbiguous`.
     """
     import asyncio
 

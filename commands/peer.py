@@ -1,4 +1,4 @@
-"""`engram peer`: who the node talks to."""
+"""`engram peer`: shows and changes which other nodes a node talks to."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ if TYPE_CHECKING:
     from engram.node.client import RpcClient
 
 
-@click.group("peer", cls=Group)
+@click.group("peer", cls=Group, example="engram peer list\nengram peer add 127.0.0.1:8646")
 def command() -> None:
-    """List, add and remove peers."""
+    """List, add and remove peers.
+
+    A peer is another node of the same chain. `add` and `remove` change the node, so they need the token in
+    its data directory; `list` does not.
+    """
 
 
 @command.command("list", example="engram peer list")
 @with_session
 def list_peers(session: CommandSession) -> None:
-    """List the peers that the node has a session with, and those that it dials in vain."""
+    """List the peers that the node is connected to, and the addresses that it cannot reach.
+
+    For an address that does not answer, "state" gives the reason and when the node tries again.
+    """
 
     async def action(client: RpcClient) -> list[dict[str, Any]]:
         peers: list[dict[str, Any]] = await client.call("peer_list")
@@ -40,12 +47,12 @@ def list_peers(session: CommandSession) -> None:
     session.show_rows(
         session.run(action),
         columns,
-        "no session with a peer, and none is dialled: ask for one with `engram peer add HOST:PORT`",
+        "the node is connected to no peer and dials none: add one with `engram peer add HOST:PORT`",
     )
 
 
 def _unreached(target: dict[str, Any]) -> dict[str, Any]:
-    """The row of an address at which nobody is."""
+    """The row of an address that the node dials and has no connection to."""
     error, retry_s = target["error"], target["retry_s"]
     state = "dialling" if error is None else error["message"]
     if retry_s is not None:
@@ -58,7 +65,11 @@ def _unreached(target: dict[str, Any]) -> dict[str, Any]:
 @click.argument("address")
 @with_session
 def add(session: CommandSession, address: str) -> None:
-    """Keep a session with the peer at HOST:PORT."""
+    """Connect to the peer at an address, and connect again whenever the connection is lost.
+
+    ADDRESS is HOST:PORT, or NODEKEY@HOST:PORT to accept only the node with that public key. The node forgets
+    the address when it stops; to keep it, use the option --peer of `engram run` or the setting `peers`.
+    """
     result = session.call("peer_add", admin=True, address=address)
     session.show(result, result.items())
 
@@ -67,6 +78,10 @@ def add(session: CommandSession, address: str) -> None:
 @click.argument("address")
 @with_session
 def remove(session: CommandSession, address: str) -> None:
-    """End the session with the peer at HOST:PORT and do not dial it again."""
+    """Stop dialling an address, and end the connection that the node has made to it.
+
+    ADDRESS is HOST:PORT, as `engram peer list` shows it. A connection that the peer itself has opened (its
+    direction is "inbound") stays.
+    """
     result = session.call("peer_remove", admin=True, address=address)
     session.show(result, result.items())

@@ -1,4 +1,7 @@
-"""`engram round`: rounds, their calendar, candidates and data; opening and playing them stands beside."""
+"""`engram round`: shows rounds, their calendar, candidates, commits and revealed data.
+
+Opening a round stands in `round_open.py`; what its opener and its auditors do stands in `round_play.py`.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,21 @@ if TYPE_CHECKING:
     from engram.statemachine.transaction import TxPayload
 
 
-@click.group("round", cls=Group)
+@click.group(
+    "round",
+    cls=Group,
+    example="engram round open --data digits --take-classes 0-5 --bounty 50\n"
+    "engram round run\nengram round show",
+)
 def command() -> None:
-    """Open, play and look at rounds.
+    """Open rounds, play them as opener or auditor, and show them.
 
-    ROUND is the beginning of a round's id; where it is left out, the open round is meant, or the one opened
-    last.
+    A round is a contest for the next version of a model. Its opener commits to parts of a data set, and the
+    chain draws which parts are revealed first and which stay sealed. Authors commit to updates that they have
+    trained, then reveal them. In the end the sealed parts are opened, and the best update on them wins.
+
+    ROUND is the beginning of a round's id. Without ROUND, a command takes the open round, or the one opened
+    last if none is open.
     """
 
 
@@ -42,10 +54,14 @@ command.add_command(round_play.audit)
 
 
 @command.command("list", example="engram round list\nengram round list --model 3fa2 --json")
-@click.option("--model", metavar="ID", shell_complete=complete_models, help="Rounds of this model only.")
+@click.option("--model", metavar="ID", shell_complete=complete_models, help="List rounds of this model only.")
 @with_session
 def list_rounds(session: CommandSession, model: str | None) -> None:
-    """List the rounds of the chain."""
+    """List the rounds of the chain.
+
+    A round's status is open, decided (it made a version), kept (no update was good enough) or aborted (the
+    opener failed to reveal). "due" names what a passed deadline requires and no transaction has done yet.
+    """
 
     async def action(client: RpcClient) -> Any:
         return await client.call("round_list", model=await find_model(client, model) if model else None)
@@ -70,7 +86,11 @@ def list_rounds(session: CommandSession, model: str | None) -> None:
 @round_argument
 @with_session
 def show(session: CommandSession, round_: str | None) -> None:
-    """Show one round: how it stands or ended and why, calendar, parts and terms."""
+    """Show one round: its state, its calendar, its parts and its terms.
+
+    "why" explains how each candidate does, or why the round ended as it did. "calendar" gives the first and
+    last block height of each phase.
+    """
 
     async def action(client: RpcClient) -> dict[str, Any]:
         found = await client.call("round_get", id=await find_round(client, round_))
@@ -84,7 +104,11 @@ def show(session: CommandSession, round_: str | None) -> None:
 @round_argument
 @with_session
 def candidates(session: CommandSession, round_: str | None) -> None:
-    """List the verified updates that wait for the sealed parts."""
+    """List the candidates: the updates whose claimed loss every node has verified.
+
+    "loss on D_k" is a candidate's mean loss per row on the parts that were revealed before training.
+    Candidates stay until the round ends; the sealed parts decide among them.
+    """
 
     async def action(client: RpcClient) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         found = await find_round(client, round_)
@@ -107,7 +131,11 @@ def candidates(session: CommandSession, round_: str | None) -> None:
 @round_argument
 @with_session
 def commits(session: CommandSession, round_: str | None) -> None:
-    """List the updates that authors have committed to and not yet revealed."""
+    """List the commits: updates that authors have committed to and not yet revealed.
+
+    An author who does not reveal in the phase for it loses the bond. "reveal at" is the height that the
+    author has reserved for the reveal.
+    """
     columns = (
         Column("epoch", lambda row: row["epoch"], right=True),
         Column("author", lambda row: row["author"]),
@@ -122,7 +150,11 @@ def commits(session: CommandSession, round_: str | None) -> None:
 @round_argument
 @with_session
 def parts(session: CommandSession, round_: str | None) -> None:
-    """List the parts that are revealed, and how the version that is to be beaten does on each."""
+    """List the revealed parts, and how well the version to improve on does on each.
+
+    Parts for validation are revealed before training, sealed parts after all updates. "loss" is the mean loss
+    per row in nats.
+    """
     result = _ask(session, "round_get", round_)
     rows = result["terms"]["rows"]
     columns = (
@@ -141,7 +173,11 @@ def parts(session: CommandSession, round_: str | None) -> None:
 @output_option("round.npz")
 @with_session
 def data(session: CommandSession, round_: str | None, output: Path, force: bool) -> None:
-    """Download the revealed parts into one .npz: features, labels, and which part each row is of."""
+    """Download the rows of all revealed parts into one .npz file.
+
+    The arrays `features` and `labels` hold the rows, so the file can be used as --data. `part` gives for each
+    row the number of its part, and `commitments` the parts' ids.
+    """
     check_free(output, force=force)
 
     async def action(client: RpcClient) -> dict[str, Any]:
@@ -161,7 +197,12 @@ def data(session: CommandSession, round_: str | None, output: Path, force: bool)
 @with_key
 @with_session
 def advance(session: CommandSession, round_: str | None, fee: int | None, wait: bool) -> None:
-    """Apply the defaults of a round past a deadline; anyone may."""
+    """Settle what has become due in a round whose deadline has passed.
+
+    When a phase is over, the chain acts on it only once somebody sends a transaction: it ends an epoch, takes
+    the bonds of those who did not reveal, decides the round or aborts it. Anyone may send this transaction.
+    `engram round run` and `engram participate` send it by themselves.
+    """
 
     async def make(wallet: Wallet) -> TxPayload:
         from engram.statemachine.transactions.advance_round import AdvanceRound

@@ -1,4 +1,8 @@
-"""`engram round open`: founds a model by its first round, or opens a round on a model that exists."""
+"""`engram round open`: founds a new model with its first round, or opens a round on a model that exists.
+
+This file turns the options into a `RoundPlan` and a `ModelPlan`; `participant/round_plan.py` makes the
+transaction from them.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +34,9 @@ FOUNDING: Final = (
     *("classes", "hidden", "activation", "weight_bits", "loss"),
     *("threshold", "policy", "openers", "epsilon", "delta"),
 )
-"""Options that are fixed for a model that exists."""
+"""Options about a new model; they are refused for a model that exists, because founding has fixed them."""
 GROWTH: Final = ("new_classes", "neurons")
+"""Options about a growth; they are refused where the first round of a new model trains it."""
 
 
 @click.command(
@@ -44,38 +49,65 @@ GROWTH: Final = ("new_classes", "neurons")
 @model_argument
 @with_selection()
 @click.option(
-    "--parts", type=click.IntRange(2, 256), default=4, show_default=True, help="Parts to commit to."
+    "--parts",
+    type=click.IntRange(2, 256),
+    default=4,
+    show_default=True,
+    help="How many parts to split the rows into and commit to.",
 )
-@click.option("--rows", type=click.IntRange(1), help="Rows of a part; default: all there are, at most 1,000.")
+@click.option(
+    "--rows",
+    type=click.IntRange(1),
+    help="Rows in each part. Default: an equal share of all rows, at most 1,000.",
+)
 @click.option(
     "--validation",
     type=click.IntRange(1, 255),
     default=2,
     show_default=True,
-    help="Parts that are drawn to be revealed first.",
+    help="How many parts the chain draws to be revealed before training.",
 )
 @click.option(
     "--sealed",
     type=click.IntRange(1, 255),
     default=2,
     show_default=True,
-    help="Parts that are drawn to open last.",
+    help="How many parts the chain draws to stay sealed until all updates are revealed.",
 )
 @click.option(
-    "--epochs", type=click.IntRange(1, 32), default=2, show_default=True, help="Turns for authors to train."
+    "--epochs",
+    type=click.IntRange(1, 32),
+    default=2,
+    show_default=True,
+    help="How many times authors can train and commit.",
 )
 @click.option(
     "--windows",
     type=WINDOW_LENGTHS,
     metavar="LENGTHS",
     default={},
-    help="Blocks of the phases, as commit=20,gap=2, or one number for all but the gap; default: a minute "
-    "each, three to commit in.",
+    help="Lengths of the phases in blocks: some of them, such as commit=20,gap=2, or one number for all "
+    "phases but the gap. Default: about a minute each, three for commit, and the shortest gap.",
 )
-@click.option("--bond", "opener_bond", type=COINS, metavar="COINS", help="Yours; default: the least.")
-@click.option("--author-bond", type=COINS, metavar="COINS", help="An author's; default: the least.")
 @click.option(
-    "--bounty", type=COINS, metavar="COINS", default=0, help="For those who remove loss; default: none."
+    "--bond",
+    "opener_bond",
+    type=COINS,
+    metavar="COINS",
+    help="Your bond, which you lose in whole or in part if you do not reveal. Default: the least allowed.",
+)
+@click.option(
+    "--author-bond",
+    type=COINS,
+    metavar="COINS",
+    help="The bond that each author puts at stake with an update. Default: the least allowed.",
+)
+@click.option(
+    "--bounty",
+    type=COINS,
+    metavar="COINS",
+    default=0,
+    help="Coins for the authors whose updates lower the loss. Default: none.",
 )
 @click.option(
     "--auditor",
@@ -83,45 +115,56 @@ GROWTH: Final = ("new_classes", "neurons")
     multiple=True,
     metavar="ACCOUNT",
     shell_complete=complete_keys,
-    help="An address, or a key's name, that may seal a part of its own; may be repeated.",
+    help="Who may seal a part of their own as an auditor: an address or a key's name; may be repeated.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
-    help="Fixes the split and the first weights. Keep it secret where the data are public. Default: drawn.",
+    help="Fixes how rows are split into parts, and a new model's first weights. If the data are public, keep "
+    "it secret: it tells which rows are sealed. Default: a random number.",
 )
-@click.option("--new-classes", type=click.IntRange(0, 1024), default=0, help="Growth: classes to add.")
+@click.option(
+    "--new-classes", type=click.IntRange(0, 1024), default=0, help="Growth: how many classes to add."
+)
 @click.option(
     "--neurons",
     type=click.IntRange(0, 65_536),
     default=32,
     show_default=True,
-    help="Growth: most new neurons of an update.",
+    help="Growth: most neurons that an update may add.",
 )
-@click.option("--classes", type=click.IntRange(1, 1024), help="Founding: default: as many as the data have.")
 @click.option(
-    "--hidden", type=WIDTHS, metavar="WIDTHS", default=(32,), help="Founding: hidden layers; default: 32."
+    "--classes",
+    type=click.IntRange(1, 1024),
+    help="Founding: number of classes. Default: the highest label + 1.",
+)
+@click.option(
+    "--hidden",
+    type=WIDTHS,
+    metavar="WIDTHS",
+    default=(32,),
+    help="Founding: neurons of each hidden layer, such as 64,32, or none. Default: 32.",
 )
 @click.option(
     "--activation",
     type=click.Choice(ACTIVATIONS),
     default="relu",
     show_default=True,
-    help="Founding: of neurons.",
+    help="Founding: activation function of the hidden neurons.",
 )
 @click.option(
     "--weight-bits",
     type=click.Choice(("8", "16")),
     default="8",
     show_default=True,
-    help="Founding: integers.",
+    help="Founding: size of a weight, an integer of so many bits.",
 )
 @click.option(
     "--loss",
     type=click.Choice(LOSSES),
     default="softmax_cross_entropy",
     show_default=True,
-    help="Founding: what is to be made small.",
+    help="Founding: the loss that updates have to lower.",
 )
 @click.option(
     "--threshold",
@@ -129,21 +172,21 @@ GROWTH: Final = ("new_classes", "neurons")
     metavar="NUMBER",
     default="0.2",
     show_default=True,
-    help="Founding: neurons freeze at this share of ln(classes) nats a row.",
+    help="Founding: the neurons freeze once the sealed loss is at most NUMBER * ln(classes) nats a row.",
 )
 @click.option(
     "--policy",
     type=click.Choice(POLICIES),
     default="strict",
     show_default=True,
-    help="Founding: whether growth may feed old classes.",
+    help="Founding: strict keeps growth by new classes from changing old classes' logits; gated allows it.",
 )
 @click.option(
     "--openers",
     type=click.Choice(OPENERS),
     default="founder",
     show_default=True,
-    help="Founding: who opens later rounds.",
+    help="Founding: who may open later rounds.",
 )
 @click.option(
     "--epsilon",
@@ -151,8 +194,8 @@ GROWTH: Final = ("new_classes", "neurons")
     metavar="NUMBER",
     default="0.02",
     show_default=True,
-    help="Founding: share of a retained part's rows that growth may forget, rounded down to whole rows: of "
-    "fewer than 1/NUMBER rows, none.",
+    help="Founding: share of a retention part's rows that a growth may forget. It is rounded down to whole "
+    "rows, so a part of fewer than 1/NUMBER rows allows none.",
 )
 @click.option(
     "--delta",
@@ -160,22 +203,27 @@ GROWTH: Final = ("new_classes", "neurons")
     metavar="NUMBER",
     default="0.25",
     show_default=True,
-    help="Founding: share by which growth may raise a retained part's loss.",
+    help="Founding: share by which a growth may raise the loss on a retention part. It counts from the loss "
+    "with which the part was retained, or from the freezing threshold if that is higher.",
 )
 @with_key
 @with_session
 def open_round(session: CommandSession, model: str | None, auditors: tuple[str, ...], **options: Any) -> None:
-    """Open a round from data: on MODEL, or founding a new one.
+    """Open a round with your own data, on MODEL or on a new model.
 
-    A round on a model whose neurons are frozen grows it, any other trains it further. Salts, nonce and parts
-    are saved in the data directory first; `engram round run` reveals them.
+    Without MODEL the round founds a new model, and the options marked "Founding" fix its rules for good. With
+    MODEL, the round grows the model if its neurons are frozen, and trains it further if they are not.
+
+    The command splits the rows into parts and sends only commitments to them. The parts and their secrets are
+    saved in the data directory before anything is sent; `engram round run` reveals them later. Without that
+    file nobody can reveal, and you lose the bond in whole or in part.
     """
     from engram.primitives.keys import parse_address
 
     if model is not None:
-        refuse_given(FOUNDING, "is fixed for a model that exists: leave it out")
+        refuse_given(FOUNDING, "cannot be chosen for a model that exists: leave it out")
     elif options["classes"] != 1:
-        refuse_given(GROWTH, "is for growth, and a new model of several classes is trained first")
+        refuse_given(GROWTH, "is for growth, and the first round of a model with several classes trains it")
     founding = _model_plan(options)
     addresses = tuple(parse_address(session.address(name), session.hrp) for name in auditors)
     plan = _round_plan(options, addresses)
@@ -202,8 +250,9 @@ def open_round(session: CommandSession, model: str | None, auditors: tuple[str, 
     terms = result["terms"]
     if result.get("forgettable_rows") == 0:
         session.note(
-            f"warning: growth of this model may forget no row of a part of {terms['rows']} rows, for good; "
-            f"--epsilon {math.ceil(100 / terms['rows']) / 100:g} or more would allow one"
+            f"warning: with parts of {terms['rows']} rows, no growth of this model may forget a single row, "
+            f"and this cannot be changed later; --epsilon {math.ceil(100 / terms['rows']) / 100:g} or more "
+            "would have allowed one"
         )
     fields = {
         "round": result["round"],
@@ -213,7 +262,7 @@ def open_round(session: CommandSession, model: str | None, auditors: tuple[str, 
         "bond": format_coins(terms["opener_bond"]),
         "author bond": format_coins(terms["author_bond"]),
         "bounty": format_coins(terms["bounty"]),
-        **({"may forget": f"{result['forgettable_rows']} rows of a part"} if model is None else {}),
+        **({"may forget": f"{result['forgettable_rows']} rows of each part"} if model is None else {}),
         "calendar": calendar_fields(result["calendar"]),
         "secrets": result["secrets"],
     }
@@ -221,7 +270,7 @@ def open_round(session: CommandSession, model: str | None, auditors: tuple[str, 
 
 
 def _model_plan(options: dict[str, Any]) -> ModelPlan:
-    """The founding's options, taken out of all."""
+    """The plan of a new model; takes its options out of `options`."""
     from engram.nn.growth import Policy
     from engram.nn.loss import LossKind
     from engram.participant.round_plan import ModelPlan
@@ -242,7 +291,7 @@ def _model_plan(options: dict[str, Any]) -> ModelPlan:
 
 
 def _round_plan(options: dict[str, Any], auditors: tuple[bytes, ...]) -> RoundPlan:
-    """The other options."""
+    """The plan of the round, made of what `_model_plan` has left in `options`."""
     from engram.participant.round_plan import RoundPlan
 
     data, seed = selection_of(options), options.pop("seed")

@@ -1,4 +1,8 @@
-"""`engram round run`, `reveal`, `seal`, `audit`: the sides of a round that keep data back."""
+"""`engram round run`, `reveal`, `seal`, `audit`: what the opener and the auditors of a round do.
+
+Both keep data secret at first and reveal them later. What the steps are stands in `participant/opener.py` and
+`participant/auditor.py`; authors play with `engram participate`.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +27,13 @@ if TYPE_CHECKING:
 @with_key
 @with_session
 def run(session: CommandSession, round_: str | None) -> None:
-    """Play the opener's side of a round to its end: reveal, wait, open the sealed parts, settle.
+    """Play the opener's side of a round to its end.
 
-    What is done already is not done again: call it again after a crash. With --json, every event is a line of
-    JSON, the result the last.
+    The command reveals the validation parts, waits for the authors, opens the sealed parts and settles the
+    round. It needs the key and the data directory with which `engram round open` was called.
+
+    After a crash or Ctrl-C, give the same command again: it does only what is still missing. With --json it
+    prints each event as a line of JSON; the last line is the result.
     """
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
@@ -47,9 +54,10 @@ def run(session: CommandSession, round_: str | None) -> None:
 @with_key
 @with_session
 def reveal(session: CommandSession, round_: str | None) -> None:
-    """Reveal what is due next: the validation parts after the draw, or the sealed parts in the audit.
+    """Reveal, as the opener, what is due next, and nothing more.
 
-    Waits for the phase. `engram round run` does this and the rest.
+    Before training these are the validation parts, later the sealed parts. The command waits for the phase in
+    which they may be revealed. `engram round run` does both and settles the round.
     """
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
@@ -71,13 +79,19 @@ def reveal(session: CommandSession, round_: str | None) -> None:
 @click.command("seal", cls=Command, example="engram round seal --data digits --share 4/4 --key carol")
 @round_argument
 @with_selection()
-@click.option("--seed", type=click.IntRange(0), default=0, help="Chooses the rows.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Fixes which rows are taken."
+)
 @with_key
 @with_session
 def seal(session: CommandSession, round_: str | None, seed: int, **options: Any) -> None:
     """Seal a part of your own in a round that names you as an auditor.
 
-    The part is saved in the data directory first; `engram round audit` opens it.
+    The command takes as many rows as the round's parts have and sends a commitment to them, in the first
+    phase of the round. Updates are later judged on your part, too, so the opener alone does not decide. You
+    pay a bond, which you get back when you open the part.
+
+    The part is saved in the data directory before anything is sent; `engram round audit` opens it.
     """
     data = selection_of(options)
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
@@ -102,7 +116,11 @@ def seal(session: CommandSession, round_: str | None, seed: int, **options: Any)
 @with_key
 @with_session
 def audit(session: CommandSession, round_: str | None) -> None:
-    """Wait for the audit and open the part that you sealed. Call it again after a crash."""
+    """Wait for the audit phase and open the part that you have sealed.
+
+    It needs the key and the data directory with which `engram round seal` was called. After a crash or
+    Ctrl-C, give the same command again. If no update became a candidate, there is nothing to open.
+    """
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
@@ -119,20 +137,20 @@ def audit(session: CommandSession, round_: str | None) -> None:
 
 
 async def _opened(wallet: Wallet, beginning: str | None) -> Hash:
-    """The round that is meant; of several open ones, that of the wallet."""
+    """The round whose id begins so. Without a beginning: the open round, of several the wallet's own."""
     address = await wallet.address()
     return bytes.fromhex(await find_round(wallet.client, beginning, lambda item: item["opener"] == address))
 
 
 async def _audited(wallet: Wallet, beginning: str | None) -> Hash:
-    """The round that is meant; of several open ones, that which names the wallet's account."""
+    """As `_opened`, but of several open rounds the one that names the wallet's account as an auditor."""
     address = await wallet.address()
     found = await find_round(wallet.client, beginning, lambda item: address in item["terms"]["auditors"])
     return bytes.fromhex(found)
 
 
 def _conclude(printer: ProgressPrinter, result: dict[str, Any]) -> None:
-    """Shows how a round ended. Raises `RoundAborted` where the opener failed a duty."""
+    """Prints how a round ended. Raises `RoundAborted` if the opener did not reveal what was owed."""
     from engram.participant.errors import RoundAborted
     from engram.statemachine.rounds.records import RoundStatus
 

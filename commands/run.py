@@ -1,4 +1,8 @@
-"""`engram run`: a node in the foreground, with every setting as an option."""
+"""`engram run`: runs a node in the foreground; every setting of `engram.toml` is also an option.
+
+With --dev it first makes a local chain in a directory that holds none. The node itself stands in
+`engram.node`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engram.commands.support.options import Command, Function, data_dir_option, json_flag, with_passphrase
+from engram.commands.support.options import (
+    Command,
+    Function,
+    data_dir_option,
+    json_flag,
+    with_known_passphrase,
+)
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import SPARKS_PER_COIN
 from engram.node.config import SETTINGS, Setting
@@ -24,12 +34,12 @@ if TYPE_CHECKING:
     from engram.node.node import Node
 
 DEV_KEY: Final = "dev"
-"""Name of the key that a development chain's coins belong to, and its passphrase where none is given."""
+"""Name of the key that owns the coins of a development chain, and its passphrase if the user gives none."""
 DEV_COINS: Final = 1_000_000
 
 
 def _setting_options(function: Function) -> Function:
-    """Adds an option for every setting; one that is not given is None, or empty."""
+    """Adds an option for every setting. An option that the user does not give is None or an empty tuple."""
     for setting in reversed(SETTINGS):
         function = _option(setting)(function)
     return function
@@ -62,17 +72,24 @@ def _option(setting: Setting) -> Callable[[Function], Function]:
 @click.option(
     "--dev",
     is_flag=True,
-    help="Mine whenever transactions wait or a round runs; makes a local chain whose coins belong to the "
-    "new key `dev` if there is no chain yet.",
+    help="Mine only while transactions wait or a round runs. If the directory holds no chain, make a local "
+    "one whose coins belong to the new key `dev`.",
 )
 @_setting_options
-@with_passphrase
+@with_known_passphrase("the passphrase of the key that --dev makes is `dev`")
 @data_dir_option
 @json_flag
 def command(
     as_json: bool, data_dir: Path | None, passphrase_file: Path | None, dev: bool, **given: Any
 ) -> None:
-    """Run a node until Ctrl-C."""
+    """Run a node until Ctrl-C.
+
+    The node keeps the chain of the data directory, answers requests of the other commands, and exchanges
+    blocks and transactions with its peers. Make the directory with `engram init`, or let --dev make one.
+
+    A setting is taken from its option, else from the environment (ENGRAM_RPC_PORT for --rpc-port), else from
+    the file engram.toml in the data directory.
+    """
     from engram.node.process import use_one_blas_thread
 
     use_one_blas_thread()
@@ -83,9 +100,10 @@ def command(
 
 
 def _config(session: CommandSession, dev: bool, given: dict[str, Any]) -> Config:
-    """The settings in force, a key's name as miner address replaced by its address.
+    """The settings to run with. A miner address that is a key's name is replaced by the key's address.
 
-    Raises `ConfigInvalid`, `BadAddress`.
+    With --dev the node mines, and for the key `dev`, unless a setting says otherwise. Raises `ConfigInvalid`,
+    `BadAddress`.
     """
     from engram.node.config import load_config
 
@@ -121,15 +139,21 @@ async def _serve(node: Node, session: CommandSession) -> None:
 
 
 def _say_where(info: RunInfo, as_json: bool) -> None:
-    """One line of JSON, so that whoever reads a pipe need not wait for the end, or a line for people."""
+    """Prints where the node answers: a line for people, or one line of JSON.
+
+    The JSON is on one line so that a program can read it from a pipe while the node goes on running.
+    """
     if as_json:
         click.echo(json.dumps(asdict(info)))
     else:
-        click.echo(f"{info.chain} node answers at {info.rpc_url}, peers at port {info.p2p_port}")
+        click.echo(f"{info.chain} node answers at {info.rpc_url} and takes peers at port {info.p2p_port}")
 
 
 def _make_dev_chain(session: CommandSession) -> None:
-    """A new local chain in a directory without one. Goes on where an earlier attempt was cut off."""
+    """Makes a local chain in a directory that holds none.
+
+    If an earlier attempt was cut off after it had made the key, that key is used.
+    """
     from concurrent.futures import ThreadPoolExecutor
     from importlib import import_module
 
@@ -148,8 +172,12 @@ def _make_dev_chain(session: CommandSession) -> None:
         passphrase = session.given_passphrase()
         with ThreadPoolExecutor(1) as worker:
             making = worker.submit(keystore.create, DEV_KEY, DEV_KEY if passphrase is None else passphrase)
-            import_module("engram.node.node")  # takes as long as scrypt does, which needs no interpreter
+            # Encrypting the key (scrypt) runs without the interpreter's lock and takes about as long as this
+            # import, so the two are done at the same time.
+            import_module("engram.node.node")
             address = making.result().address
         if passphrase is None:
-            session.note(f"the passphrase of the key {DEV_KEY} is {DEV_KEY}: set ENGRAM_PASSPHRASE={DEV_KEY}")
+            session.note(
+                f"the passphrase of the key {DEV_KEY} is {DEV_KEY}: set ENGRAM_PASSPHRASE={DEV_KEY} to use it"
+            )
     make_data_dir(data_dir, local((Allocation(address, DEV_COINS * SPARKS_PER_COIN),), begin_ms))

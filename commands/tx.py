@@ -1,4 +1,4 @@
-"""`engram tx`: send coins, follow a transaction, submit one that was signed elsewhere."""
+"""`engram tx`: sends coins, shows what became of a transaction, submits one that was signed elsewhere."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from engram.node.client import RpcClient
 
 
-@click.group("tx", cls=Group)
+@click.group("tx", cls=Group, example="engram tx send bob 12.5 --key alice\nengram tx status 6fd0…")
 def command() -> None:
-    """Send coins and follow transactions."""
+    """Send coins and follow transactions.
+
+    A transaction is named by its id, the 64 hexadecimal digits that `engram tx send` prints.
+    """
 
 
 @command.command("send", example="engram tx send leng1… 12.5 --key alice\nengram tx send bob 0.1 --no-wait")
@@ -28,7 +31,11 @@ def command() -> None:
 @with_key
 @with_session
 def send_coins(session: CommandSession, to: str, amount: int, fee: int | None, wait: bool) -> None:
-    """Send AMOUNT coins to an address, or to a key of yours by its name."""
+    """Send AMOUNT coins from the account of --key to another account.
+
+    TO is an address or the name of a key in the data directory. AMOUNT may have up to eight decimals. The
+    command waits until a block holds the transaction, unless you give --no-wait.
+    """
     from engram.primitives.keys import parse_address
     from engram.statemachine.transactions.transfer import Transfer
 
@@ -40,7 +47,12 @@ def send_coins(session: CommandSession, to: str, amount: int, fee: int | None, w
 @click.argument("txid", type=HASH)
 @with_session
 def status(session: CommandSession, txid: bytes) -> None:
-    """Show how a transaction stands: pending, included, failed, dropped or unknown."""
+    """Show what became of a transaction: pending, included, failed, dropped or unknown.
+
+    A pending transaction waits in the mempool. An included one took effect in a block; a failed one is in a
+    block too and paid its fee, but had no other effect or only cost its sender a bond. The mempool gave up a
+    dropped one, and the node knows nothing of an unknown one.
+    """
     show_status(session, {"txid": txid.hex(), **session.call("tx_status", txid=txid)})
 
 
@@ -48,7 +60,11 @@ def status(session: CommandSession, txid: bytes) -> None:
 @click.argument("txid", type=HASH)
 @with_session
 def show(session: CommandSession, txid: bytes) -> None:
-    """Show a transaction with its decoded payload."""
+    """Show a transaction: sender, nonce, fee and the decoded payload.
+
+    The node finds transactions of its blocks and of its mempool. Amounts are shown in coins, with --json in
+    sparks.
+    """
     result = session.call("tx_get", txid=txid)
     session.show(result, in_coins(result).items())
 
@@ -57,7 +73,11 @@ def show(session: CommandSession, txid: bytes) -> None:
 @click.argument("raw", type=HEX)
 @with_session
 def submit(session: CommandSession, raw: bytes) -> None:
-    """Hand a signed transaction, in hexadecimal, to the node."""
+    """Submit a transaction that was signed elsewhere to the node.
+
+    RAW is the encoded transaction in hexadecimal. The command shows the transaction's status and does not
+    wait for a block.
+    """
 
     async def action(client: RpcClient) -> dict[str, Any]:
         txid = (await client.call("tx_submit", raw=raw))["txid"]

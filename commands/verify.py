@@ -1,4 +1,4 @@
-"""`engram verify`: a proof bundle checked with no node, and what it proves."""
+"""`engram verify`: checks a proof bundle without a node and shows what it proves."""
 
 from __future__ import annotations
 
@@ -23,14 +23,23 @@ if TYPE_CHECKING:
     example="engram verify model.proof\nengram verify model.proof --min-work 1000000 --checkpoint 00b1f2…",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--checkpoint", type=HASH, help="Id of a block that must stand on the proven chain.")
-@click.option("--min-work", type=click.IntRange(0), default=0, help="Digests that must stand behind it.")
+@click.option("--checkpoint", type=HASH, help="Id of a block that the proven chain must contain.")
+@click.option(
+    "--min-work",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Least work of the proven chain, in expected digests.",
+)
 @json_flag
 def command(file: Path, checkpoint: bytes | None, min_work: int, as_json: bool) -> None:
     """Check a proof bundle offline: headers, work, and the records they commit to.
 
-    Without --min-work and --checkpoint a bundle proves that its chain is consistent, not that it is the chain
-    you mean.
+    FILE is a bundle that `engram model prove` wrote. If every check passes, the command prints "accepted" and
+    what is proven about the model's version: its root, losses and author, and the chain it stands on.
+
+    Without --min-work and --checkpoint the bundle proves only that its own chain is consistent. Anybody can
+    make such a chain at little cost, so give at least one of the two to tie the proof to the chain you mean.
     """
     from engram.consensus.proof import MAX_BUNDLE_BYTES, verify_bundle
 
@@ -45,7 +54,7 @@ def command(file: Path, checkpoint: bytes | None, min_work: int, as_json: bool) 
 
 
 def _for_people(result: dict[str, Any]) -> dict[str, Any]:
-    """The facts with losses a row and a share of right rows instead of sums."""
+    """The facts with mean losses per row and the share of correct rows in place of sums."""
     validation = mean_loss(result["validation_loss"], result["validation_rows"])
     sealed = mean_loss(result["sealed_loss"], result["sealed_rows"])
     right = accuracy(result["sealed_correct"], result["sealed_rows"])
@@ -53,7 +62,7 @@ def _for_people(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _facts(report: ProofReport) -> dict[str, Any]:
-    """What is proven, as JSON values."""
+    """What the bundle proves, as JSON values; losses are sums over rows in Q24 nats."""
     from engram.primitives.keys import format_address
 
     version, model = report.version, report.model

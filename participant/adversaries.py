@@ -1,6 +1,7 @@
-"""Dishonest authors, for demonstrations and tests: each breaks one rule and nothing else.
+"""Dishonest authors, for the demonstration and for tests. Each breaks one rule and keeps all others.
 
-They use the same public doors as everyone: what stops them must be the chain.
+They use the same classes and the same public RPC as honest participants, so nothing but the chain's own rules
+can stop them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from engram.statemachine.transactions.reveal_update import RevealUpdate
 
 
 def liar(honest: Strategy) -> Strategy:
-    """Honest work, and a claim of half its loss."""
+    """A strategy that trains as `honest` does and then claims half of the true loss."""
 
     def propose(task: Task) -> Draft | None:
         draft = honest(task)
@@ -42,8 +43,9 @@ def liar(honest: Strategy) -> Strategy:
 
 
 def leaker(budget: Budget, seed: int) -> Strategy:
-    """Trains a fresh network of the same shape on nothing but the revealed validation rows; its claim is
-    true.
+    """A strategy that over-fits: it trains a fresh network of the same shape on the revealed rows only.
+
+    Its claimed loss on these rows is true and very low. It proposes something in the first epoch only.
     """
 
     def propose(task: Task) -> Draft | None:
@@ -59,8 +61,10 @@ def leaker(budget: Budget, seed: int) -> Strategy:
 
 
 def forger(honest: Strategy) -> Strategy:
-    """First epoch: honest growth of a base in which one frozen weight was changed. Second: a segment over an
-    old one.
+    """A strategy that attacks frozen weights, with the growth that `honest` proposes.
+
+    In the first epoch it commits to a base in which one frozen weight is changed (`forged_base`). In later
+    epochs it adds a segment between old neurons and old classes (`overlapping`).
     """
 
     def propose(task: Task) -> Draft | None:
@@ -73,7 +77,7 @@ def forger(honest: Strategy) -> Strategy:
 
 
 def forged_base(task: Task, draft: Draft) -> Draft:
-    """The draft, committed on a version t in which the very first weight is another."""
+    """The draft with the roots of a version t in which the very first weight differs by one."""
     weights = task.parameters[0].weights.copy()
     weights[0, 0] += 1 if weights[0, 0] < 0 else -1
     changed = replace(task.version.hidden[0], weights=Explicit(blob_id(tensor_bytes(weights))))
@@ -84,7 +88,10 @@ def forged_base(task: Task, draft: Draft) -> Draft:
 
 
 def overlapping(task: Task, draft: Draft) -> Draft:
-    """A growth with one more output segment, over weights that version t has: old neurons to old classes."""
+    """The draft's growth with one more output segment that leads from old neurons to old classes.
+
+    Version t has frozen weights in that place, to which the segment would add.
+    """
     update = draft.update
     assert isinstance(update, GrowUpdate), "only a growth can overlap"
     segment = replace(task.version.spec.outputs[0])
@@ -98,10 +105,9 @@ def overlapping(task: Task, draft: Draft) -> Draft:
 
 
 async def copy_reveal(wallet: Wallet, round_id: Hash, victim: Address) -> str:
-    """Waits for the victim's reveal in the mempool, sends the same payload as our own; the code it is refused
-    with.
+    """Waits for the victim's reveal in the mempool and sends the same payload from `wallet`'s account.
 
-    `""` if the node took it.
+    Returns the code with which the node refuses it, or "" if the node accepts it.
     """
     async with wallet.client.subscribe("transactions") as events:
         async for _, event in events:

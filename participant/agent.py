@@ -1,4 +1,8 @@
-"""An author that finds rounds by itself and plays them, one or one after the other. Decides no strategy."""
+"""An author that finds open rounds by itself and plays one of them, or one after another.
+
+What the author proposes is decided by the strategy that it is given; how one round is played stands in
+`author.py`.
+"""
 
 from __future__ import annotations
 
@@ -29,19 +33,19 @@ from engram.statemachine.rounds.records import Round, RoundStatus
 
 @dataclass(frozen=True)
 class AgentResult:
-    """A round that has ended, as it went for one author."""
+    """A round that has ended, and what one author did and earned in it."""
 
     round: Round
     epochs: tuple[EpochReport, ...]
     fees: int
-    """Sparks offered as fees."""
+    """Sparks offered as fees in this round."""
     claimed: int
-    """Sparks of mature rewards, of this round or older, claimed at its end."""
+    """Sparks of mature rewards, from this round or earlier, that were claimed at the end of the round."""
     maturing: int
-    """Sparks of rewards that can be claimed later."""
+    """Sparks of rewards that have not matured and can be claimed later."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """The result as JSON values."""
         return {
             "round": self.round.id.hex(),
             "model": self.round.model.hex(),
@@ -55,7 +59,7 @@ class AgentResult:
 
 
 class Agent:
-    """One account that plays."""
+    """Plays rounds with one account."""
 
     def __init__(
         self,
@@ -69,8 +73,8 @@ class Agent:
         epochs: int | None,
         progress: Progress,
     ) -> None:
-        """`folder` keeps what commits need to be revealed; `data` is what the strategy trains on, if
-        anything; `epochs`: how many of each round to play at most.
+        """`folder` keeps the secrets that reveals need. `data` is what the strategy trains on; None if it
+        does not train. `epochs` is the most epochs to play in each round; None plays all.
         """
         self.wallet: Final = wallet
         self.view: Final = ChainView(wallet.client)
@@ -84,16 +88,17 @@ class Agent:
         self._played: set[Hash] = set()
 
     async def play(self, round_id: Hash) -> AgentResult:
-        """One round, to its end. Safe to call again after a crash.
+        """Plays one round to its end, then claims mature rewards. Safe to call again after a crash.
 
-        Raises `DatasetMismatch`, `BondAboveLimit` and `AlreadyPlaying` before anything is sent, and as
-        `Author.play` does.
+        Before anything is sent, raises `DatasetMismatch` if the data do not fit the model, `BondAboveLimit`
+        if the round asks for a higher bond than the limits allow, `AlreadyPlaying` if another program plays
+        the round with this key. Later it raises as `Author.play` does.
         """
         round_ = await self.view.get(Round, round_id)
         if self._data is not None:
             check_inputs(self._data, await self.view.get(Model, round_.model))
             if not self._data.of_classes(range(round_.classes)).rows:
-                raise DatasetMismatch(f"no row has a label from 0 to {round_.classes - 1}, as the round has")
+                raise DatasetMismatch(f"no row has a label of the round's classes, 0 to {round_.classes - 1}")
         bond, most = round_.terms.author_bond, self._limits.max_bond
         if most is not None and bond > most:
             raise BondAboveLimit(expected=most, got=bond)
@@ -117,19 +122,19 @@ class Agent:
         return AgentResult(round_, tuple(reports), self.wallet.fees - fees, claimed.amount, claimed.maturing)
 
     async def open_round(self, model: Hash | None) -> Hash:
-        """The round that is open now, of the model if one is named. Raises `NoOpenRound`."""
+        """An open round that this agent has not played; of `model`, if given. Raises `NoOpenRound`."""
         found = await self._find(model)
         if found is None:
             raise NoOpenRound(got=model)
         return found
 
     async def next_round(self, model: Hash | None) -> Hash:
-        """Waits for an open round that this agent has not played."""
+        """Waits until there is an open round that this agent has not played; of `model`, if given."""
         self._report(Notice("waiting for a round", "waiting", phase="open"))
         return await watch(self.wallet.client, lambda: self._find(model), "heads")
 
     async def _find(self, model: Hash | None) -> Hash | None:
-        """The open round of lowest height that was not played."""
+        """The first open round of the node's list that this agent has not played."""
         for item in await self.wallet.client.call("round_list", model=model):
             identity = bytes.fromhex(item["id"])
             if item["status"] == RoundStatus.OPEN and identity not in self._played:
@@ -138,12 +143,12 @@ class Agent:
 
 
 async def find_donor(view: ChainView, model: Hash) -> Donor:
-    """The current version of another model of the chain, whose numbers need not travel again."""
+    """The current version of another model, to adopt. Its tensors are on the chain and need no upload."""
     version = (pulled := await pull_version(view.client, model)).version
     sources = sources_of(version.spec, version.hidden, version.outputs)
     return Donor(version.spec, pulled.parameters, sources.hidden, sources.outputs)
 
 
 def load_donor(path: Path) -> Donor:
-    """A network that `engram model pull` wrote. Raises as `export.load_version` does."""
+    """The network in a file of `engram model pull`, to adopt. Raises as `export.load_version` does."""
     return Donor(*load_version(path))

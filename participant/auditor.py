@@ -1,6 +1,8 @@
-"""A third party in a round: seals a part of its own beside the opener's, and opens it in the audit.
+"""The auditor's side of a round: the auditor seals a part of their own and opens it in the audit.
 
-The part is on disk before it is sealed, and both steps can be taken again after a crash.
+An opener knows their own sealed parts and could train on them. An auditor's part is secret from the opener,
+too, so a result that holds on it does not depend on the opener's honesty. The protocol calls auditors third
+parties. The part is saved on disk before it is sealed, and both steps can be repeated after a crash.
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ from engram.statemachine.transactions.seal_part import SealPart
 
 
 def sealed_path(folder: Path, commitment: Hash) -> Path:
-    """Where a third party keeps the part that it sealed."""
+    """The file in which an auditor keeps the part with this commitment."""
     return folder / f"{commitment.hex()}.sealed"
 
 
 class Auditor:
-    """A third party that seals one part of its own beside the opener's."""
+    """Seals one part in a round with one account, and opens it."""
 
     def __init__(self, wallet: Wallet, folder: Path, report: Report) -> None:
         self.wallet: Final = wallet
@@ -39,30 +41,35 @@ class Auditor:
         self._report = report
 
     async def seal(self, round_id: Hash, secrets: RoundSecrets) -> None:
-        """Commits to the first part of `secrets`, which is saved first.
+        """Saves the secrets and commits on the chain to the first part in them.
 
-        Raises `RoundOver`, and as `Wallet.execute` does.
+        Waits for the round's first phase if necessary. Raises `RoundOver` if that phase has passed, and as
+        `Wallet.execute` does.
         """
         part = secrets.parts[0]
         save_secrets(sealed_path(self._folder, part.commitment), secrets)
         await self.view.wait_phase(round_id, Phase.OPEN)
         await self.wallet.execute(SealPart(round_id, part.commitment))
-        self._report(Notice("a third party has sealed a part", "sealed", commitment=part.commitment.hex()))
+        self._report(Notice("the auditor's part is sealed", "sealed", commitment=part.commitment.hex()))
 
     async def audit(self, round_id: Hash) -> None:
-        """`open_sealed` with what `seal` saved. Safe to call again after a crash.
+        """Opens the part whose secrets `seal` has saved. Safe to call again after a crash.
 
-        Raises `SecretsNotFound` where this account has sealed nothing here, and as `open_sealed` does.
+        Raises `SecretsNotFound` if this account has sealed no part in the round or the file is missing, and
+        as `open_sealed` does.
         """
         await self.open_sealed(round_id, self._saved(await self.view.get(Round, round_id)))
 
     async def open_sealed(self, round_id: Hash, secrets: RoundSecrets) -> None:
-        """Opens the part in the audit, if any candidate waits for it. Raises `RoundOver` past the audit."""
+        """Waits for the audit and opens the part, if there is a candidate to judge with it.
+
+        Raises `RoundOver` if the audit has passed.
+        """
         part = secrets.parts[0]
         self._report(Notice("waiting for the audit", "waiting", phase="audit"))
         round_ = await self.view.wait_phase(round_id, Phase.AUDIT)
         if not round_.candidates:
-            self._report(Notice("no candidate needs the sealed part", "no_candidates"))
+            self._report(Notice("there is no candidate, so the sealed part stays closed", "no_candidates"))
             return
 
         async def owed() -> Sequence[TxPayload]:
@@ -73,7 +80,7 @@ class Auditor:
             return [RevealSealed(round_id, part.commitment, part.salt, content)]
 
         await fulfil(self.wallet, owed)
-        self._report(Notice("the third party's part is open", "sealed_opened", parts=1))
+        self._report(Notice("the auditor's part is open", "sealed_opened", parts=1))
 
     def _saved(self, round_: Round) -> RoundSecrets:
         mine = [item for item in round_.third_party if item.author == self.wallet.key.address]

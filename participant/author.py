@@ -1,8 +1,8 @@
-"""An author in a round: follows it, re-verifies the version it builds on, trains, commits, reveals, has its
-candidates scored.
+"""The author's side of a round: verify the version, train, commit, reveal, have the candidates scored.
 
-What to propose is a `Strategy`; honest ones stand in `strategies`, dishonest ones in `adversaries`. The
-author only knows the calendar; `committing` knows what a commit needs.
+This file follows the round's calendar. What to propose is decided by a `Strategy`: honest ones stand in
+`strategies.py`, dishonest ones in `adversaries.py`. How a commit is sent and revealed stands in
+`committing.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
 from engram.node.concurrency import finished
-from engram.participant.committing import ADMITTED, Commitments
+from engram.participant.committing import ADMITTED, REVEALED, Commitments
 from engram.participant.errors import (
     BondAboveLimit,
     FeeAboveLimit,
@@ -42,23 +42,40 @@ from engram.statemachine.rounds.errors import ReservationFull
 from engram.statemachine.rounds.records import Candidate, Round, RoundKind
 from engram.statemachine.rounds.update import UpdateClaim
 
+SAT_OUT: Final = "sat_out"
+"""Code of an epoch for which the strategy proposed nothing."""
+_IN_WORDS: Final = {
+    ADMITTED: "every node has verified the loss, and the update is a candidate",
+    "candidate_refused": "the loss is true, but other candidates have all places; the bond is back",
+    "candidate_unfunded": "the loss is true, but the balance does not cover the scorings; the bond is back",
+    "no_improvement": "the loss is true, but does not improve enough on the version; the bond is back",
+    REVEALED: "an earlier run has committed, and the chain holds no candidate of it",
+    SAT_OUT: "no update is proposed in this epoch",
+    SecretsNotFound.code: "the secret of the commit is not on this disk, so it cannot be revealed",
+}
+"""What an `EpochReport.code` means. Any other code is that of the rule by which the reveal was refused."""
+
 
 @dataclass(frozen=True)
 class EpochReport:
-    """How one epoch went for an author."""
+    """What came of one epoch for an author."""
 
     epoch: int
     code: str
-    """`candidate_admitted` or the name of the event that says why not, `sat_out`, or the code of what refused
-    the update.
+    """`candidate_admitted`, or the name of another event that says what became of the reveal; `revealed` if
+    an earlier run revealed and no candidate stands; `sat_out` if the strategy proposed nothing; or the code
+    of the error that kept the update out.
     """
     loss: int
+    """The claimed loss on the validation parts in Q24 nats, summed over rows; 0 if nothing was committed."""
     commit: Hash
+    """Id of the transaction that committed; empty if this run sent none."""
     reveal: Hash
+    """Id of the transaction that revealed; empty if this run sent none."""
 
 
 class Author:
-    """Plays one round with one account, through one node."""
+    """Plays one round with one account through one node."""
 
     def __init__(
         self,
@@ -71,7 +88,11 @@ class Author:
         epochs: int | None = None,
         progress: Progress = unwatched,
     ) -> None:
-        """`epochs`: how many to play at most. Without a journal, a crash after a commit costs the bond."""
+        """`epochs` is the most epochs to play; None plays all.
+
+        Without a journal, a crash between commit and reveal costs the bond, because nobody else knows the
+        secret.
+        """
         self.wallet: Final = wallet
         self.view: Final = ChainView(wallet.client)
         self._strategy = strategy
@@ -83,10 +104,11 @@ class Author:
         self._fees_before = wallet.fees
 
     async def play(self, round_id: Hash) -> list[EpochReport]:
-        """Every epoch that is still to come, then the retention scorings, then the end.
+        """Plays every epoch that is not settled yet, has the candidates scored, and waits for the end.
 
-        Safe to call again after a crash: what was committed to is revealed. Raises `VersionMismatch` before
-        anything is trained if the version is not what the chain says.
+        Safe to call again after a crash: what an earlier run has committed to is revealed. An epoch whose
+        phases have passed is reported and skipped. Raises `VersionMismatch`, before anything is trained, if
+        the version does not have the loss that the chain has recorded.
         """
         reports: list[EpochReport] = []
         round_ = await self.view.get(Round, round_id)
@@ -108,7 +130,12 @@ class Author:
         return reports
 
     async def play_epoch(self, round_id: Hash, epoch: int) -> EpochReport:
-        """One epoch: look, train, commit, reveal. Raises `RoundOver` if one of its windows has passed."""
+        """Plays one epoch: train, commit, reveal. Raises `RoundOver` if one of these phases has passed.
+
+        What the journal and the chain already hold decides where it goes on: a commit that stands is
+        revealed, and a saved secret whose commit phase has passed is only reported. A standing commit without
+        its secret cannot be revealed, and its bond is lost.
+        """
         secret, commit = self._commitments.saved(round_id, epoch), b""
         standing = await self._commitments.standing(round_id, epoch)
         if standing is not None and (secret is None or secret.digest != standing.digest):
@@ -123,7 +150,7 @@ class Author:
             try:
                 secret = secret or await self._prepare(round_, epoch)
                 if secret is None:
-                    return self._told(EpochReport(epoch, "sat_out", 0, b"", b""))
+                    return self._told(EpochReport(epoch, SAT_OUT, 0, b"", b""))
                 commit = await self._commitments.commit(round_, secret)
             except (BondAboveLimit, FeeAboveLimit, InsufficientBalance, ReservationFull, *REFUSALS) as error:
                 return self._told(EpochReport(epoch, refusal_code(error), 0, b"", b""), error)
@@ -131,7 +158,11 @@ class Author:
         return await self._open(round_id, secret, commit)
 
     async def task(self, round_: Round, epoch: int) -> Task:
-        """What is public about the epoch; the version is recomputed before it is trusted (paper, 2c-d)."""
+        """Everything public that a strategy may use in this epoch.
+
+        The version's loss is recomputed from its own bytes before it is trusted, as steps 2c and 2d of the
+        paper ask. Raises `VersionMismatch`.
+        """
         model = await self.view.get(Model, round_.model)
         version = await self.view.get(Version, round_.model, u32(round_.version))
         parameters = await self.view.parameters(version)
@@ -141,18 +172,26 @@ class Author:
         return Task(round_, model, version, epoch, parameters, rivals, tuple(parts))
 
     async def score_retention(self, round_id: Hash) -> None:
-        """Has each of our candidates scored on each retention part. Raises `RoundOver` past the phase."""
+        """Has each candidate of this account scored on each retention part.
+
+        Raises `RoundOver` if the phase for it has passed.
+        """
         if count := await score_candidates(self.view, self.wallet, round_id):
-            self._report(Notice(f"{count} retention scorings are done", "retention_scored", scorings=count))
+            text = f"the chain has scored the candidates on the retention parts ({count} scorings)"
+            self._report(Notice(text, "retention_scored", scorings=count))
 
     async def _prepare(self, round_: Round, epoch: int) -> CommitSecret | None:
-        """An update that is worth its price; None if the strategy has none.
+        """An update that the author can and may pay for; None if the strategy proposes none.
 
         Raises `BondAboveLimit`, `FeeAboveLimit`, `InsufficientBalance`.
         """
         task = await self.task(round_, epoch)
         self._report(
-            Notice(f"epoch {epoch}: version {task.version.number} verified", "verified", epoch=epoch)
+            Notice(
+                f"epoch {epoch}: version {task.version.number} is verified, its loss is the one on record",
+                "verified",
+                epoch=epoch,
+            )
         )
         draft = await self._trained(task)
         if draft is None:
@@ -180,7 +219,11 @@ class Author:
         return CommitSecret.of(claim, draft.update)
 
     async def _trained(self, task: Task) -> Draft | None:
-        """What the strategy proposes. A cancelled caller ends the training and waits for its thread."""
+        """Runs the strategy in a thread and returns its proposal.
+
+        A thread cannot be cancelled from outside. If the caller is cancelled, the training's next progress
+        call raises `TrainingStopped`, and the cancellation goes on only when the thread has ended.
+        """
         stopped = threading.Event()
 
         def watched(step: int, loss: float) -> None:
@@ -195,33 +238,37 @@ class Author:
         except asyncio.CancelledError:
             stopped.set()
             await finished(running)
-            running.exception()  # looked at, so that nobody is told of it
+            running.exception()  # fetched, so that asyncio does not log it as an exception nobody handled
             raise
 
     async def _open(self, round_id: Hash, secret: CommitSecret, commit: Hash) -> EpochReport:
-        """Reveals what is committed to, and says what is at stake if that is cut short."""
+        """Reveals what is committed to. If it is cancelled before, reports that the bond is at stake."""
         round_, epoch = await self.view.get(Round, round_id), secret.claim.epoch
         window = await self.view.span(round_, Phase.UPDATE, epoch)
         stake = {"epoch": epoch, "bond": round_.terms.author_bond, "until": window.last}
-        self._report(Notice(f"epoch {epoch}: committed", "committed", **stake))
+        text = f"epoch {epoch}: committed to an update, which must be revealed by block {window.last}"
+        self._report(Notice(text, "committed", **stake))
         try:
             code, reveal = await self._commitments.reveal(round_, secret)
         except asyncio.CancelledError:
-            text = f"epoch {epoch}: committed and not revealed; the bond is lost after block {window.last}"
+            text = (
+                f"epoch {epoch}: committed and not revealed; the bond is lost after block {window.last} "
+                "unless you start again and reveal before"
+            )
             self._report(Notice(text, "left_committed", **stake))
             raise
         return self._told(EpochReport(epoch, code, secret.claim.loss, commit, reveal))
 
     async def _wait_commits(self, round_id: Hash, epoch: int) -> Round:
-        """The round in the commit window of the epoch. Raises `RoundOver`."""
+        """Waits for the epoch's commit window and returns the round. Raises `RoundOver` if it has passed."""
         window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)
         if await self.view.height() + 1 < window.first:
-            text = f"epoch {epoch}: waiting for its commit window from height {window.first}"
+            text = f"epoch {epoch}: waiting for height {window.first}, from which authors can commit"
             self._report(Notice(text, "waiting", phase="commit", height=window.first))
         return await self.view.wait_phase(round_id, Phase.COMMIT, epoch)
 
     async def _is_aborting(self, round_id: Hash) -> bool:
-        """Whether the opener has missed the reveal: no later epoch can be played."""
+        """Whether the opener has missed the reveal, so that no later epoch can be played."""
         round_, height = await self.view.get(Round, round_id), await self.view.height()
         return (
             Calendar.of(round_, (await self.view.spec()).rules).due(round_, height + 1) is DueStep.UNREVEALED
@@ -241,7 +288,9 @@ class Author:
         return tuple(found)
 
     def _told(self, report: EpochReport, reason: Exception | None = None) -> EpochReport:
-        text = f"epoch {report.epoch}: {report.code if reason is None else reason}"
+        """Reports what came of an epoch, in the words of `reason` if an error kept the update out."""
+        words = _IN_WORDS.get(report.code, "the reveal was refused")
+        text = f"epoch {report.epoch}: {words if reason is None else reason} [{report.code}]"
         event = "admitted" if report.code == ADMITTED else "epoch_ended"
         self._report(Notice(text, event, epoch=report.epoch, code=report.code, loss=report.loss))
         return report

@@ -1,6 +1,7 @@
-"""Commit and reveal of one author: what is on disk first, what waits, what became of it. Trains nothing.
+"""Commits to an author's update and reveals it. What the update is was decided before; nothing trains here.
 
-Each step can be taken again after a crash: what the chain or the mempool has is not sent a second time.
+The secret is saved on disk before the commit is sent. Each step can be repeated after a crash: what the chain
+or the node's mempool already holds is not sent a second time.
 """
 
 from __future__ import annotations
@@ -33,34 +34,37 @@ from engram.statemachine.transactions.reveal_update import RevealUpdate
 
 ADMITTED: Final = "candidate_admitted"
 REVEALED: Final = "revealed"
-"""Revealed by an earlier run, and no candidate stands."""
+"""The outcome if an earlier run may have revealed and the chain holds no candidate of it."""
 _OUTCOMES: Final = frozenset({ADMITTED, "candidate_refused", "candidate_unfunded", "no_improvement"})
-"""Events that say what became of a true claim."""
+"""Names of the events one of which a reveal's receipt holds if the claimed loss was true."""
 
 
 class Commitments:
-    """The commits of one account."""
+    """Sends and reveals the commits of one account."""
 
     def __init__(self, wallet: Wallet, view: ChainView, journal: Journal | None) -> None:
-        """Without a journal, a crash between commit and reveal costs the bond."""
+        """Without a journal, a crash between commit and reveal costs the bond: the secret is lost."""
         self._wallet = wallet
         self._view = view
         self._journal = journal
 
     def saved(self, round_id: Hash, epoch: int) -> CommitSecret | None:
-        """What an earlier run has committed to, or was about to. Raises `SecretsInvalid`."""
+        """The secret that an earlier run saved before it committed; None if there is none.
+
+        The commit itself may not have been sent. Raises `SecretsInvalid` if the file is damaged.
+        """
         author = self._wallet.key.address
         return self._journal.find(round_id, epoch, author) if self._journal else None
 
     async def standing(self, round_id: Hash, epoch: int) -> Commit | None:
-        """The commit that waits for its reveal."""
+        """The account's commit on the chain that is not revealed yet; None if there is none."""
         return await self._view.find(Commit, round_id, bytes([epoch]), self._wallet.key.address)
 
     async def commit(self, round_: Round, secret: CommitSecret) -> Hash:
-        """Saves the secret, then commits, reserving a height of the update window that has room.
+        """Saves the secret, then commits and reserves room for the reveal at a height of the update window.
 
-        The transaction's id; empty if the commit stands already. Raises `RoundOver` where the commit window
-        has passed, `ReservationFull`, and what else the chain refuses it with.
+        Returns the transaction's id; empty if the commit is on the chain already. Raises `RoundOver` if the
+        commit window has passed, `ReservationFull` if no height has room, and any other refusal of the chain.
         """
         if self._journal is not None:
             self._journal.save(secret)
@@ -83,13 +87,15 @@ class Commitments:
         raise ReservationFull("no height of the update window has room for another reveal")
 
     async def reveal(self, round_: Round, secret: CommitSecret) -> tuple[str, Hash]:
-        """Sends the reveal for the height reserved; what became of it, and the transaction's id.
+        """Waits for the reserved height, sends the reveal, and waits for its block.
 
-        Raises `RoundOver` where the update window has passed.
+        Returns what became of the reveal (see `EpochReport.code`) and the transaction's id. Raises
+        `RoundOver` if the update window has passed.
         """
         claim = secret.claim
         commits = await self._view.span(round_, Phase.COMMIT, claim.epoch)
-        await self._view.wait_height(commits.last)  # earlier, others could still commit to what they see
+        # Uploads make tensors public. While commits are still possible, a rival could commit to a copy.
+        await self._view.wait_height(commits.last)
         update = await self._carried(round_, secret)
         await self._view.wait_phase(claim.round, Phase.UPDATE, claim.epoch)
         commit = await self.standing(claim.round, claim.epoch)
@@ -113,22 +119,24 @@ class Commitments:
             return code, txid
 
     async def outcome(self, secret: CommitSecret) -> str:
-        """What became of a reveal that an earlier run sent."""
+        """What became of a reveal that an earlier run sent: ADMITTED or REVEALED."""
         claim = secret.claim
         found = await self._view.find(Candidate, claim.round, bytes([claim.epoch]), claim.author)
         return ADMITTED if found is not None else REVEALED
 
     def forget(self, round_id: Hash) -> None:
-        """The round is over."""
+        """Deletes the saved secrets of a round that is over."""
         if self._journal is not None:
             self._journal.forget(round_id, self._wallet.key.address)
 
     async def _slots(self, round_: Round, secret: CommitSecret, tried: set[int]) -> list[int]:
-        """Heights of the update window that have room, best first.
+        """Heights of the update window that have room for this reveal and were not `tried`, best first.
 
-        Those of its first half come in random order: whoever commits at the same time should not want the
-        same one. A reveal that misses an early height still finds later ones. What is uploaded before may
-        not wait for long, and takes the first.
+        Early heights are better, because a reveal that misses its height can still enter a later block. The
+        first half of the window is in random order, so that authors who commit at the same time do not all
+        ask for the same height. If tensors have to be uploaded before, heights that come too early for the
+        uploads are left out, and the order is not random: the first height that leaves time for them is best,
+        because uploaded tensors may expire.
         """
         rules = (await self._view.spec()).rules
         window = await self._view.span(round_, Phase.UPDATE, secret.claim.epoch)
@@ -150,7 +158,7 @@ class Commitments:
         return early + [slot for slot in free if slot >= max(ready, late)]
 
     async def _carried(self, round_: Round, secret: CommitSecret) -> Update:
-        """The update as its transaction carries it: tensors that do not fit are on the chain by now."""
+        """The update as the reveal carries it. Uploads the tensors that do not fit into the transaction."""
         inside, outside = split_tensors((await self._view.spec()).rules, round_, secret)
         for raw in outside:
             await upload(self._wallet, raw)
@@ -160,25 +168,26 @@ class Commitments:
 def split_tensors(
     rules: Rules, round_: Round, secret: CommitSecret
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """The tensors that travel in the reveal, and those that have to be uploaded before."""
+    """The tensors that travel inside the reveal, and those that have to be uploaded before it."""
     room = min(round_.terms.max_update_bytes, rules.max_transaction_bytes - ENVELOPE_BYTES)
     return fit_inside(secret.tensors, room - update_size(secret.update))
 
 
 def _upload_blocks(rules: Rules, round_: Round, secret: CommitSecret) -> int:
-    """Blocks of the update window that uploads may take before the reveal."""
+    """How many blocks of the update window to leave for the uploads before the reveal."""
     _, outside = split_tensors(rules, round_, secret)
     chunks = sum(-(-len(raw) // rules.chunk_bytes) for raw in outside)
     return 2 * len(outside) + chunks // UPLOAD_WINDOW
 
 
 def _late(code: str) -> RoundOver | None:
-    """What to raise for a step that met another phase: training took longer than its window."""
+    """The error to raise if a refusal's code says that the step came too late; None for any other code."""
     if code not in LATE:
         return None
-    return RoundOver("this step came too late: train less, or ask for longer windows", got=code)
+    return RoundOver("this step came too late for its phase: train with fewer steps", got=code)
 
 
 def _outcome(receipt: dict[str, Any]) -> str:
+    """What became of a reveal with a true claim, by the first such event of its receipt."""
     names: list[str] = [event["name"] for event in receipt["events"]]
     return next(name for name in names if name in _OUTCOMES)

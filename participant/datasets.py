@@ -1,8 +1,8 @@
-"""Labelled images from files: the digits that ship with Engram, MNIST's idx files, csv and npz. No chain, no
-training.
+"""Reads labelled rows from files: the digits that ship with Engram, MNIST's idx files, csv and npz.
 
-A feature is a whole number 0-255, a label a whole number below 65,536: what the chain can hold. A file that
-holds anything else (NaN, fractions, negative numbers) is refused by name, never rounded.
+A feature is a whole number from 0 to 255, a label a whole number below 65,536, because the chain can hold no
+others. A file that holds anything else (NaN, fractions, negative numbers) is refused with a message that
+names the file; nothing is rounded. No node and no training stand here.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import numpy.typing as npt
 from engram.participant import errors
 
 MAX_VALUES = 2**30
-"""Features a file may hold; more is refused before anything is allocated."""
+"""Most bytes that a compressed file may unpack to; reading stops there."""
 SHOWN_LETTERS = 40
-"""Letters of a bad row that are shown."""
+"""How many letters of a bad row an error shows."""
 
 MNIST_SHA256 = {
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -43,7 +43,7 @@ PUBLISHED_SETS = {"MNIST": MNIST_SHA256, "Fashion-MNIST": FASHION_SHA256}
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows and their labels."""
+    """Rows of features, each with its label."""
 
     features: npt.NDArray[np.uint8]
     """(rows, inputs) uint8."""
@@ -71,7 +71,7 @@ class Dataset:
         return self.take(rng.permutation(self.rows))
 
     def interleaved(self) -> Dataset:
-        """The same rows in an order in which every class is spread as evenly as it goes."""
+        """The same rows in an order that spreads the rows of every class as evenly as possible."""
         order = np.argsort(self.labels, kind="stable")
         sizes = np.bincount(self.labels)
         spread = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes if size])
@@ -91,7 +91,7 @@ def load_digits() -> Dataset:
 
 @dataclass(frozen=True)
 class SplitDataset:
-    """A data set with a test set of its own. The test rows never enter training or a part."""
+    """A data set that comes with test rows of its own."""
 
     train: Dataset
     test: Dataset
@@ -99,10 +99,10 @@ class SplitDataset:
 
 
 def load_mnist_folder(folder: Path) -> SplitDataset:
-    """The four idx files of MNIST or Fashion-MNIST in `folder`, their published checksums verified.
+    """The data set in the four idx files of MNIST or Fashion-MNIST in `folder`.
 
-    Raises `DatasetNotFound` naming the first missing file, `ChecksumMismatch` if a file is not the published
-    one.
+    Raises `DatasetNotFound`, which names the first missing file, and `ChecksumMismatch` if a file's SHA-256
+    is not the published one.
     """
     for name in MNIST_SHA256:
         if not (folder / name).is_file():
@@ -122,7 +122,11 @@ def load_mnist_folder(folder: Path) -> SplitDataset:
 
 
 def load(source: str) -> Dataset:
-    """`digits`, a folder of idx files (its training rows), or a .csv, .csv.gz or .npz file."""
+    """The rows of `source`: `digits`, a folder of idx files (its training rows), .csv, .csv.gz or .npz.
+
+    Raises `DatasetNotFound`, `ChecksumMismatch`, `ForeignDataset`, `EmptyDataset`, `FeatureOutOfRange` or
+    `DatasetLabelOutOfRange`.
+    """
     if source == "digits":
         return load_digits()
     path = Path(source)
@@ -130,19 +134,19 @@ def load(source: str) -> Dataset:
         return load_mnist_folder(path).train
     if not path.is_file():
         raise errors.DatasetNotFound(
-            f"no data set at {source}", expected="digits, a folder of idx files, .csv, .npz"
+            f"there is no data set at {source}", expected="digits, a folder of idx files, .csv, .npz"
         )
     if path.name.endswith(".npz"):
         return load_npz(path)
     if path.name.endswith((".csv", ".csv.gz")):
         return load_csv(path)
     raise errors.ForeignDataset(
-        f"{source}: unknown kind of file", expected=".csv, .csv.gz, .npz or a folder of idx files"
+        f"{source} is of an unknown kind", expected=".csv, .csv.gz, .npz or a folder of idx files"
     )
 
 
 def load_csv(path: Path) -> Dataset:
-    """Comma-separated whole numbers, one row a line, the label last."""
+    """Reads comma-separated whole numbers: one row on each line, its label last, no line of titles."""
     raw = _bytes_of(path)
     try:
         text = raw.decode("ascii")
@@ -152,19 +156,22 @@ def load_csv(path: Path) -> Dataset:
 
 
 def load_npz(path: Path) -> Dataset:
-    """A numpy archive with the arrays `features` (rows x inputs) and `labels`; pickled objects are
-    refused.
+    """Reads a numpy archive with the arrays `features` (rows, inputs) and `labels` (rows,).
+
+    Archives with pickled objects are refused, because loading them could run code.
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             features, labels = archive["features"], archive["labels"]
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise errors.ForeignDataset(f"{path.name}: no arrays `features` and `labels`: {error}") from error
+        raise errors.ForeignDataset(
+            f"{path.name} has no readable arrays `features` and `labels`: {error}"
+        ) from error
     return _checked(features, labels, path.name)
 
 
 def load_idx(images: Path, labels: Path) -> Dataset:
-    """MNIST's idx format (big-endian magic and dims, then bytes), gzipped or not."""
+    """Reads two files in MNIST's idx format (big-endian magic and dimensions, then bytes), gzipped or not."""
     pixels = _read_idx(images)
     inputs = int(np.prod(pixels.shape[1:], dtype=np.int64))
     return _checked(pixels.reshape(pixels.shape[0], inputs), _read_idx(labels), images.name)
@@ -184,13 +191,17 @@ def _read_idx(path: Path) -> npt.NDArray[np.uint8]:
     for dim in dims:
         size *= dim
     if size != len(raw) - 4 - 4 * ndim:
-        raise errors.ForeignDataset(f"{path.name}: wrong length", expected=size, got=len(raw) - 4 - 4 * ndim)
+        raise errors.ForeignDataset(
+            f"{path.name} does not have the length that its header gives",
+            expected=size,
+            got=len(raw) - 4 - 4 * ndim,
+        )
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(dims)
 
 
 def _bytes_of(path: Path) -> bytes:
     if not path.is_file():
-        raise errors.DatasetNotFound(f"no file at {path}")
+        raise errors.DatasetNotFound(f"there is no file at {path}")
     raw = path.read_bytes()
     if raw[:2] != b"\x1f\x8b":
         return raw
@@ -198,7 +209,7 @@ def _bytes_of(path: Path) -> bytes:
         with gzip.open(path) as stream:
             data = stream.read(MAX_VALUES + 1)
     except (OSError, EOFError) as error:
-        raise errors.ForeignDataset(f"{path.name}: broken gzip: {error}") from error
+        raise errors.ForeignDataset(f"{path.name} is a damaged gzip file: {error}") from error
     if len(data) > MAX_VALUES:
         raise errors.ForeignDataset(f"{path.name} is too large", expected=MAX_VALUES)
     return data
@@ -214,13 +225,15 @@ def _from_table(text: str, name: str) -> Dataset:
             rows.append(np.array([int(cell) for cell in line.split(",")], dtype=np.int64))
         except (ValueError, OverflowError) as error:
             raise errors.ForeignDataset(
-                f"{name}: row {number} is not whole numbers with commas between them, the label last; "
-                "a line of titles must go",
+                f"{name}: row {number} is not whole numbers separated by commas, the label last; "
+                "remove a line of titles",
                 got=line[:SHOWN_LETTERS],
             ) from error
         if len(rows[-1]) != len(rows[0]):
             raise errors.ForeignDataset(
-                f"{name}: row {number} has another length", expected=len(rows[0]), got=len(rows[-1])
+                f"{name}: row {number} differs from the first row in length",
+                expected=len(rows[0]),
+                got=len(rows[-1]),
             )
     table = np.stack(rows)
     return _checked(table[:, :-1], table[:, -1], name)
@@ -229,7 +242,8 @@ def _from_table(text: str, name: str) -> Dataset:
 def _checked(features: npt.NDArray[np.generic], labels: npt.NDArray[np.generic], name: str) -> Dataset:
     if features.ndim != 2 or labels.ndim != 1 or features.shape[0] != labels.shape[0]:
         raise errors.ForeignDataset(
-            f"{name}: features must be rows x inputs, labels one a row", got=(features.shape, labels.shape)
+            f"{name}: features must have the shape (rows, inputs), labels the shape (rows,)",
+            got=(features.shape, labels.shape),
         )
     if features.size == 0:
         raise errors.EmptyDataset(f"{name} holds no rows or no features")

@@ -1,5 +1,7 @@
-"""What can be wrong with a participant's own files, data and plans. Leaves only; families stand in
-`primitives.errors`.
+"""Errors of participants: with their files, data and plans, and in the course of a round.
+
+The first line of each docstring is the message that the user sees where the code gives no other. The families
+that the classes derive from stand in `primitives.errors`.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from engram.primitives.errors import ChainError, InvalidInput, NotReady
 
 
 class DatasetNotFound(InvalidInput):
-    """There is no data set at this path."""
+    """There is no data set or data file at this path."""
 
 
 class EmptyDataset(InvalidInput):
@@ -28,89 +30,87 @@ class DatasetLabelOutOfRange(InvalidInput):
 
 
 class ChecksumMismatch(InvalidInput):
-    """A data file is not the published one: its SHA-256 differs."""
+    """The data file is not the published one: its SHA-256 differs."""
 
 
 class NotEnoughRows(InvalidInput):
-    """The data set has too few rows of some class for what is asked."""
+    """The data set has fewer rows than are asked for."""
 
 
 class DatasetMismatch(InvalidInput):
-    """The rows have another number of features than the model has inputs, or labels it does not know."""
+    """The rows do not fit the model: their number of features or their labels differ from the model's."""
 
 
 class GrowthImpossible(InvalidInput):
-    """A growth without new classes needs new neurons."""
+    """A growth must add something: new classes, new neurons or both."""
 
 
 class NoOpenRound(NotReady):
-    """There is no open round to take part in: wait for one with --follow, or open one."""
+    """There is no open round to play: wait for one with --follow, or open one."""
 
 
 class AlreadyPlaying(InvalidInput):
-    """Another program takes part in this round with this key: let it go on, or end it first."""
+    """Another program already plays this round with this key: let it go on, or end it first."""
 
 
 class SecretsNotFound(InvalidInput):
-    """The file with the salts, the nonce and the parts of a round is not there."""
+    """The file with the secrets that are needed to reveal is missing."""
 
 
 class SecretsInvalid(InvalidInput):
-    """The file with the salts, the nonce and the parts of a round cannot be read."""
+    """The file with the secrets that are needed to reveal is damaged."""
 
 
 class NothingRevealed(InvalidInput):
-    """The round has not revealed any part yet: the opener does so after the draw."""
+    """No part of the round is revealed yet: the opener reveals parts after the chain has drawn them."""
 
 
 class ModelFileInvalid(InvalidInput):
-    """The files are not a model that was pulled from a chain."""
+    """The files are not a model that `engram model pull` has written."""
 
 
 class BondAboveLimit(InvalidInput):
-    """The round asks for a higher bond than --max-bond allows."""
+    """The round asks for a higher bond, or more bonds at one time, than --max-bond allows."""
 
 
 class FeeAboveLimit(InvalidInput):
-    """Fees and prepaid scorings would exceed what --max-fee allows."""
+    """The fees and prepaid scorings of this round would exceed what --max-fee allows."""
 
 
 class VersionMismatch(ChainError):
-    """A version recomputed from its own bytes does not have the loss that the chain recorded: do not build
-    on it.
-    """
+    """The version's recomputed loss is not the loss that the chain has recorded: do not build on it."""
 
 
 class TrainingFailed(ChainError):
-    """Training did not give an update that the round would take as a candidate."""
+    """The training gave no update that the round would accept."""
 
 
 class TrainingStopped(ChainError):
-    """The training was stopped, because its caller no longer waits for the result."""
+    """The training was stopped because its caller was cancelled."""
 
 
 class RoundOver(ChainError):
-    """The round is past the phase that this step belongs to."""
+    """The round has passed the phase in which this step is possible."""
 
 
 class RoundAborted(ChainError):
-    """The round is aborted: the opener did not reveal in time, or revealed other data than committed to."""
+    """The round is aborted: the opener did not reveal in time, or revealed data that the chain refused."""
 
 
 class TransactionDropped(ChainError):
-    """The transaction left the mempool without being included."""
+    """The node gave the transaction up before any block held it."""
 
 
 class NotIncluded(NotReady):
-    """No block has held the transaction yet; it may still be included: ask for its status, or wait longer."""
+    """No block holds the transaction yet; it may still be included: ask for its status, or wait longer."""
 
 
 class UploadUnfinished(NotReady):
-    """Some chunks of the upload are not on the chain: send it again, what is there is not sent twice."""
+    """Some chunks of the upload are not on the chain: send it again; only what is missing is then sent."""
 
 
 class TransactionRefused(ChainError):
-    """The transaction was included and FAILED; its receipt names the reason."""
+    """A block holds the transaction, but it FAILED; its receipt gives the reason."""
 
     def __init__(self, message: str, *, code: str, expected: object = None, got: object = None) -> None:
         super().__init__(message, expected=expected, got=got)
@@ -118,12 +118,12 @@ class TransactionRefused(ChainError):
 
 
 class RecordMissing(ChainError):
-    """The chain has no such record at the node's head."""
+    """The chain, as far as the node knows it, has no such record."""
 
 
 class BlobMismatch(ChainError):
-    """The node sent something other than what was asked for: ask another node."""
+    """The node sent other data than it was asked for: ask another node."""
 
 
 class UnexpectedOutcome(ChainError):
-    """The demonstration met something that the protocol or its story does not allow."""
+    """Something in the demonstration turned out otherwise than the protocol promises."""

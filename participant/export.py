@@ -1,4 +1,4 @@
-"""What the chain holds, as files for other tools: versions and data parts as numpy archives."""
+"""Writes versions and data parts of the chain to numpy archives for other tools, and reads versions back."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from engram.statemachine.rounds.records import Round
 
 
 def save_version(path: Path, version: Version, parameters: Parameters) -> Path:
-    """Writes the integers of a version to `path`, and its record as JSON beside it; the path of the JSON.
+    """Writes a version's integers to `path` and its record as JSON beside it; returns the path of the JSON.
 
-    Arrays: `hidden_0_weights`, `hidden_0_bias`, …, `output_0_weights`, `output_0_bias`, …, in the order of
-    the spec's segments.
+    The arrays are `hidden_0_weights`, `hidden_0_bias`, …, `output_0_weights`, `output_0_bias`, …, in the
+    order of the spec's segments.
     """
     arrays: dict[str, Any] = {}
     for name, segment in zip(_names(version.spec), parameters, strict=True):
@@ -44,13 +44,13 @@ def save_version(path: Path, version: Version, parameters: Parameters) -> Path:
 
 @dataclass(frozen=True)
 class PulledVersion:
-    """A version whose every byte was checked against the root that the chain records."""
+    """A version whose tensors were all checked against the root that the chain has recorded."""
 
     version: Version
     parameters: Parameters
 
     def save(self, path: Path) -> dict[str, Any]:
-        """Writes the two files of `save_version`; what was written, as JSON values."""
+        """Writes the two files of `save_version`, and returns what was written as JSON values."""
         record = save_version(path, self.version, self.parameters)
         return {
             "file": str(path),
@@ -65,7 +65,8 @@ class PulledVersion:
 async def pull_version(client: RpcClient, model: Hash, number: int | None = None) -> PulledVersion:
     """Downloads a version, by default the model's current one, and recomputes its root from the bytes.
 
-    Raises `RecordMissing`, `BlobMismatch`; `RemoteError` where the node lacks a tensor.
+    Raises `RecordMissing` if there is no such version, `BlobMismatch` if the root differs, `RemoteError` if
+    the node lacks a tensor.
     """
     view = ChainView(client)
     record = await view.get(Model, model)
@@ -74,9 +75,10 @@ async def pull_version(client: RpcClient, model: Hash, number: int | None = None
 
 
 async def pull_parts(client: RpcClient, round_id: Hash) -> list[tuple[Hash, PartData]]:
-    """Downloads every part that a round has revealed so far, each checked against its commitment's record.
+    """Downloads every part that is revealed in a round so far, as pairs of a commitment and its rows.
 
-    Raises `RecordMissing`, `BlobMismatch`, `NothingRevealed`.
+    Each part's bytes are checked against the id in its record. Raises `RecordMissing`, `BlobMismatch`,
+    `NothingRevealed`.
     """
     view = ChainView(client)
     round_ = await view.get(Round, round_id)
@@ -87,9 +89,10 @@ async def pull_parts(client: RpcClient, round_id: Hash) -> list[tuple[Hash, Part
 
 
 def load_version(path: Path) -> tuple[NetworkSpec, Parameters]:
-    """The network that `save_version` wrote: its spec from the JSON beside `path`, its integers checked.
+    """The network that `save_version` has written to `path` and to the JSON file beside it.
 
-    Raises `ModelFileInvalid`; `ShapeMismatch`, `WeightOutOfRange`, `BoundViolated` where they do not fit.
+    Raises `ModelFileInvalid` if a file cannot be read, and `ShapeMismatch`, `WeightOutOfRange` or
+    `BoundViolated` if the integers do not fit the spec.
     """
     record = path.with_suffix(".json")
     try:
@@ -100,17 +103,19 @@ def load_version(path: Path) -> tuple[NetworkSpec, Parameters]:
                 for name in _names(spec)
             ]
     except (OSError, ValueError, KeyError, CodecError, zipfile.BadZipFile) as error:
-        raise ModelFileInvalid(f"{path} and {record.name} are not a pulled model: {error}") from error
+        raise ModelFileInvalid(
+            f"{path} and {record.name} are not a model that `engram model pull` has written: {error}"
+        ) from error
     parameters = tuple(segments)
     prove_bounds(spec, parameters)
     return spec, parameters
 
 
 def save_parts(path: Path, parts: Sequence[tuple[Hash, PartData]]) -> int:
-    """Writes the rows of all parts to `path`, one after the other; how many rows there are.
+    """Writes the rows of all parts to `path`, one part after another; returns the number of rows.
 
-    Arrays: `features` (rows, inputs) uint8, `labels` (rows,) uint16, as every data set of Engram's; `part`
-    (rows,) uint16, which part a row is of; `commitments` (parts, 32) uint8.
+    The arrays are `features` (rows, inputs) uint8 and `labels` (rows,) uint16, as `datasets.load_npz` reads
+    them; `part` (rows,) uint16, the number of each row's part; and `commitments` (parts, 32) uint8.
     """
     counts = [len(part.labels) for _, part in parts]
     arrays = {

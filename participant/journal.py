@@ -1,7 +1,7 @@
-"""What an author must not lose between commit and reveal: on disk before the commit is sent. No network.
+"""Keeps on disk what an author needs to reveal a commit. No network.
 
-Without claim, salt and update nobody can reveal, and the bond is gone; so a program that died in between
-finds them here when it is started again.
+Only the claim, its salt and the update open a commit, and an author who cannot reveal loses the bond. So they
+are saved before the commit is sent, and a program that died in between finds them here when it starts again.
 """
 
 from __future__ import annotations
@@ -25,36 +25,37 @@ _MAX_BYTES: Final = 2**30
 
 @dataclass(frozen=True)
 class CommitSecret:
-    """What opens one commit."""
+    """Everything that is needed to reveal one commit."""
 
     claim: UpdateClaim
     update: Update
-    """Without its tensors."""
+    """The update without its tensors."""
     tensors: Annotated[tuple[Annotated[bytes, Size(1, 2**26)], ...], Size(0, 1024)]
     """Every tensor that the update needs and the chain did not have when it was made."""
 
     @classmethod
     def of(cls, claim: UpdateClaim, update: Update) -> CommitSecret:
-        """The secret of a claim about a whole update."""
+        """The secret of a claim and its update, with the tensors taken out of the update."""
         return cls(claim, replace(update, tensors=()), update.tensors)
 
     @property
     def digest(self) -> Hash:
-        """What the commit on the chain carries."""
+        """The digest of the claim, which is all that the commit on the chain says."""
         return commit_digest(self.claim)
 
 
 class Journal:
-    """The commits of this user's authors, a file each."""
+    """The secrets of this user's commits, each in a file of its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @contextmanager
     def playing(self, round_id: Hash, author: Address) -> Iterator[None]:
-        """Inside the block, no other program plays this round with this key: it would overwrite the secrets.
+        """Inside the `with` block, no other program can play this round with this key.
 
-        Raises `AlreadyPlaying`. A program that dies plays no more.
+        Two programs would overwrite each other's secrets. The lock is the operating system's (flock), so a
+        program that dies gives it up. Raises `AlreadyPlaying`.
         """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{round_id.hex()}-{author.hex()}.lock"
@@ -69,12 +70,14 @@ class Journal:
                 path.unlink(missing_ok=True)
 
     def save(self, secret: CommitSecret) -> None:
-        """Writes and syncs the file, readable by its owner only. A crash leaves no half file."""
+        """Writes the secret to its file, readable by the owner only, and syncs it. A crash leaves the file
+        whole or absent.
+        """
         claim = secret.claim
         write_private(self._path(claim.round, claim.epoch, claim.author), encode(secret))
 
     def find(self, round_id: Hash, epoch: int, author: Address) -> CommitSecret | None:
-        """What an earlier run saved. Raises `SecretsInvalid`."""
+        """The secret that an earlier run has saved; None if there is none. Raises `SecretsInvalid`."""
         path = self._path(round_id, epoch, author)
         try:
             return decode(CommitSecret, path.read_bytes(), max_bytes=_MAX_BYTES)
@@ -84,7 +87,7 @@ class Journal:
             raise SecretsInvalid(f"{path} is damaged: {error}") from error
 
     def forget(self, round_id: Hash, author: Address) -> None:
-        """Removes what a finished round no longer needs."""
+        """Deletes the secrets of a round that has ended."""
         for path in self._folder.glob(f"{round_id.hex()}-{author.hex()}-*.commit"):
             path.unlink(missing_ok=True)
 

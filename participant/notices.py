@@ -1,4 +1,4 @@
-"""What actors tell whoever watches them: a line for people that carries the same facts for machines."""
+"""The messages with which participants report what they do: a line for people and its facts as data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Notice(str):
-    """A line of text; `event` names its kind, `facts` are plain JSON values."""
+    """A line of text for people. For programs, `event` names its kind and `facts` holds JSON values."""
 
     event: str
     facts: dict[str, Any]
@@ -18,9 +18,9 @@ class Notice(str):
         return notice
 
     def to_json(self) -> dict[str, Any]:
-        """The notice as one object."""
+        """The notice as one JSON object."""
         return {"event": self.event, "text": str(self), **self.facts}
 
 
 Report = Callable[[Notice], None]
-"""Told what happens, as it happens."""
+"""A function that is called with each notice as soon as it is known."""

@@ -1,5 +1,7 @@
-"""What an actor owes a round, brought about whatever has been done already: by this run, one before a crash,
-or another.
+"""Sends the transactions that a participant owes a round, and only those that are still missing.
+
+Some of them may have been sent already: by this run, by a run before a crash, or by somebody else. So the
+chain is asked each time what is still missing.
 """
 
 from __future__ import annotations
@@ -15,25 +17,26 @@ from engram.statemachine.rounds.errors import RoundEnded, WrongPhase
 from engram.statemachine.transaction import TxPayload
 
 Owed = Callable[[], Awaitable[Sequence[TxPayload]]]
-"""Looks at the chain: the payloads that are still missing there."""
+"""Looks at the chain and gives the payloads that are still missing there."""
 
 REFUSALS: Final = (RemoteError, TransactionDropped, TransactionRefused)
-"""How a transaction can be refused: before it is sent, while it waits, in its block."""
+"""The errors by which a transaction is refused: by the node at once, while it waits, and in its block."""
 
 LATE: Final = frozenset({WrongPhase.code, RoundEnded.code})
-"""Codes of what was sent in time and reached a block of another phase."""
+"""Codes that refuse a transaction because it reaches a block after its phase."""
 
 
 def refusal_code(error: Exception) -> str:
-    """The code of the rule that a refused transaction broke."""
+    """The code of the rule that a refused transaction broke; `error` is one of REFUSALS."""
     return str(error.got) if isinstance(error, TransactionDropped) else str(getattr(error, "code", ""))
 
 
 async def fulfil(wallet: Wallet, owed: Owed) -> None:
-    """Sends what is owed and waits for it, until nothing is.
+    """Sends the payloads that are owed and waits for their blocks, until none is owed.
 
-    What waits in the mempool already is not sent again. A refusal counts only if the payload is still owed
-    afterwards: else somebody did it first. Raises that refusal.
+    A payload that waits in the node's mempool already is not sent again. If a payload is refused and the same
+    payloads are still owed afterwards, the refusal is raised; otherwise somebody else has done it first, and
+    the refusal does not matter.
     """
     refusal: Exception | None = None
     before: list[TxPayload] = []
@@ -41,7 +44,8 @@ async def fulfil(wallet: Wallet, owed: Owed) -> None:
         if refusal is not None and payloads == before:
             raise refusal
         waiting = {payload: txid for txid, payload in await wallet.pending()}
-        # What was dropped left a gap in the nonces, which holds up what stands behind it: fill the gap.
+        # A dropped transaction leaves a gap in the account's nonces, and the transactions after the gap wait
+        # for it. Sending one payload anew, even if it waits already, fills the gap.
         again = payloads[:1] if refusal is not None else []
         before, refusal = payloads, None
         try:

@@ -1,7 +1,8 @@
-"""The side that owns the data of a round: opens it, reveals what is drawn, opens the sealed parts, settles.
+"""The opener's side of a round: open it, reveal the drawn parts, open the sealed parts, settle.
 
-Secrets are on disk before the round is on the chain, and every step can be taken again after a crash: the
-opener looks at the round's record and does what is still missing.
+The opener owns the round's data and answers for them with a bond. The secrets are saved on disk before the
+round is on the chain. Every step can be repeated after a crash: the opener looks at the round's record and
+does what is still missing. What the round consists of is decided in `round_plan.py`.
 """
 
 from __future__ import annotations
@@ -31,27 +32,28 @@ from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 
 INLINE_BYTES: Final = 256 * 1024
-"""Larger contents are uploaded in chunks and named."""
+"""Contents up to this size travel inside a transaction; larger ones are uploaded in chunks before."""
 
 
 def secrets_path(folder: Path, nonce: Hash) -> Path:
-    """Where the secrets of the round with this nonce hash are kept."""
+    """The file that keeps the secrets of a round; `nonce` is the nonce hash in the round's terms."""
     return folder / f"{nonce.hex()}.secrets"
 
 
 class Opener:
-    """Runs one round of its own, through one node."""
+    """Opens and plays rounds with one account through one node."""
 
     def __init__(self, wallet: Wallet, folder: Path, report: Report) -> None:
-        """`folder` keeps the secrets of every round; `report` is told each step."""
+        """`folder` keeps the secrets of all rounds; `report` is called with a notice for each step."""
         self.wallet: Final = wallet
         self.view: Final = ChainView(wallet.client)
         self._folder = folder
         self._report = report
 
     async def open(self, payload: OpenRound, secrets: RoundSecrets) -> Hash:
-        """Saves the secrets, sends the payload, waits for its block; the round's id. Raises as
-        `Wallet.execute`.
+        """Saves the secrets, sends the payload, waits for its block, and returns the round's id.
+
+        Raises as `Wallet.execute` does.
         """
         save_secrets(secrets_path(self._folder, payload.terms.nonce_hash), secrets)
         txid = await self.wallet.send(payload)
@@ -60,10 +62,11 @@ class Opener:
         return tagged_hash(Tag.ROUND, txid)
 
     async def run(self, round_id: Hash) -> Round:
-        """Plays every phase that is the opener's, to the settled end. Safe to call again after a crash.
+        """Does all that the opener has to do until the round is settled, and returns the settled round.
 
-        A phase that was missed is told, and the round goes on to the end that its due steps give it: the
-        status of what is returned says which. Raises `SecretsNotFound`.
+        Safe to call again after a crash. If a phase was missed, this is reported, and the round is settled
+        as the protocol prescribes for it; the status of the returned round says how. Raises
+        `SecretsNotFound`, `SecretsInvalid`.
         """
         round_ = await self.view.get(Round, round_id)
         secrets = self.secrets(round_)
@@ -82,9 +85,9 @@ class Opener:
         return round_
 
     async def reveal_next(self, round_id: Hash) -> None:
-        """Whichever of `reveal` and `open_sealed` is due next; waits for its phase.
+        """Calls `reveal` if validation parts are still closed, else `open_sealed`; both wait for their phase.
 
-        Raises `SecretsNotFound`, `RoundOver`.
+        Raises `SecretsNotFound`, `SecretsInvalid`, `RoundOver`.
         """
         round_ = await self.view.get(Round, round_id)
         secrets = self.secrets(round_)
@@ -94,12 +97,18 @@ class Opener:
             await self.open_sealed(round_, secrets)
 
     def secrets(self, round_: Round) -> RoundSecrets:
-        """What was saved before the round was opened. Raises `SecretsNotFound`, `SecretsInvalid`."""
+        """The secrets that were saved before the round was opened.
+
+        Raises `SecretsNotFound` if the file is missing, `SecretsInvalid` if it is damaged.
+        """
         return load_secrets(secrets_path(self._folder, round_.terms.nonce_hash))
 
     async def reveal(self, round_id: Hash, secrets: RoundSecrets) -> Round:
-        """Reveals the drawn validation parts that are still closed. Raises `RoundOver`."""
-        await self._wait(round_id, Phase.REVEAL, "the draw")
+        """Waits for the reveal phase and reveals the drawn validation parts that are still closed.
+
+        Raises `RoundOver` if the phase has passed.
+        """
+        await self._wait(round_id, Phase.REVEAL, "the chain to draw the validation parts")
 
         async def owed() -> Sequence[TxPayload]:
             round_ = await self.view.get(Round, round_id)
@@ -119,12 +128,13 @@ class Opener:
         return round_
 
     async def open_sealed(self, round_: Round, secrets: RoundSecrets) -> Round:
-        """Opens the drawn sealed parts that are still closed, if any candidate waits for them.
+        """Waits for the audit and opens the drawn sealed parts that are still closed.
 
-        Raises `RoundOver` where some still are and the audit is over.
+        If there is no candidate, they stay closed. Raises `RoundOver` if the audit has passed while parts
+        that candidates wait for were closed.
         """
         try:
-            round_ = await self._wait(round_.id, Phase.AUDIT, "the authors, and the audit")
+            round_ = await self._wait(round_.id, Phase.AUDIT, "the authors, then for the audit")
         except RoundOver:
             round_ = await self.view.get(Round, round_.id)
             if round_.status == RoundStatus.OPEN and _sealed_closed(round_):
@@ -143,36 +153,43 @@ class Opener:
         return await self.view.get(Round, round_.id)
 
     async def _wait(self, round_id: Hash, phase: Phase, what: str) -> Round:
-        """The round in this phase. Raises `RoundOver`."""
+        """Waits for a phase and returns the round; `what` says in the notice what is waited for.
+
+        Raises `RoundOver` if the phase has passed.
+        """
         span = await self.view.span(await self.view.get(Round, round_id), phase)
         if await self.view.height() + 1 < span.first:
-            text = f"waiting for {what}, up to height {span.first}"
+            text = f"waiting for {what}, until height {span.first}"
             self._report(Notice(text, "waiting", phase=phase.name.lower(), height=span.first))
         return await self.view.wait_phase(round_id, phase)
 
     async def _content(self, secrets: RoundSecrets, commitment: Hash) -> tuple[Hash, Content]:
         part = secrets.part(commitment)
         if part is None:
-            raise SecretsNotFound("the secrets do not hold a part that was drawn", got=commitment)
+            raise SecretsNotFound("the saved secrets lack a part that was drawn", got=commitment)
         return part.salt, await content_of(self.wallet, part.raw)
 
 
 def _sealed_closed(round_: Round) -> list[Hash]:
-    """The opener's sealed parts that candidates wait for."""
+    """The opener's sealed parts that are closed and that candidates wait for."""
     opened = {part.commitment for part in round_.sealed_opened}
     return [part for part in round_.sealed_drawn if part not in opened] if round_.candidates else []
 
 
 async def content_of(wallet: Wallet, raw: bytes) -> Content:
-    """How a transaction brings these bytes: inside, or uploaded before and named."""
+    """The content of a transaction that brings these bytes: the bytes themselves, or the id of an upload.
+
+    Long bytes are uploaded here, and the upload is waited for.
+    """
     if len(raw) <= INLINE_BYTES:
         return Inline(raw)
     return Stored(await upload(wallet, raw))
 
 
 async def settle_round(view: ChainView, wallet: Wallet, round_id: Hash) -> Round:
-    """Waits for the round's end and sees to it that the due steps are applied; the round in its final
-    status.
+    """Waits until the round can end, settles it unless somebody else does, and returns the ended round.
+
+    A round does not end by itself when its last phase is over: a transaction has to ask for it.
     """
     rules = (await view.spec()).rules
     closes = await view.closes(await view.get(Round, round_id))
@@ -193,13 +210,13 @@ async def settle_round(view: ChainView, wallet: Wallet, round_id: Hash) -> Round
         await fulfil(wallet, owed)
     except REFUSALS as error:
         if NothingDue.code != refusal_code(error):
-            raise  # else somebody else settles it, perhaps in a block that is still being mined
+            raise  # `nothing_due` means that somebody else settles it, perhaps in a block still being mined
     return await view.wait_round(round_id, lambda round_: round_.status != RoundStatus.OPEN)
 
 
 def ended(round_: Round) -> Notice:
-    """How a round ended."""
+    """The notice that says how a round has ended."""
     status = RoundStatus(round_.status).name.lower()
     version = round_.new_version if round_.status == RoundStatus.DECIDED else None
-    text = f"the round is {status}" + (f": version {version}" if version is not None else "")
+    text = f"the round is {status}" + (f": it has made version {version}" if version is not None else "")
     return Notice(text, "round_ended", status=status, version=version, round=round_.id.hex())

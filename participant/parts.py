@@ -1,8 +1,7 @@
-"""From a data set to salted, committed parts, and the file that keeps an opener's secrets. No network, no
-node.
+"""Splits a data set into salted parts, and keeps the secrets of openers and auditors in files. No network.
 
-What a round's opener or auditor must not lose (salts, nonce, the parts themselves) is written to disk and
-synced before the round is opened: after a crash he can still reveal, and keeps his bond.
+An opener or auditor who loses the salts, the nonce or the parts cannot reveal and loses a bond. So they are
+written to disk and synced before anything is sent, and can be read again after a crash.
 """
 
 from __future__ import annotations
@@ -23,44 +22,47 @@ from engram.primitives.errors import CodecError
 from engram.primitives.types import Hash, Size
 
 ROUNDS_DIRECTORY: Final = "rounds"
-"""Folder of a data directory for the secrets of rounds, sealed parts and commits."""
+"""Name of the folder in a data directory for secrets: of opened rounds, of sealed parts and of commits."""
 
 Entropy = Callable[[int], bytes]
-"""Gives that many random bytes."""
+"""A function that gives as many random bytes as it is asked for."""
 
 
 @dataclass(frozen=True)
 class SaltedPart:
-    """One part of a data set, ready to be committed to and revealed."""
+    """One part of a data set with its salt: what is needed to commit to it and to reveal it."""
 
     salt: Hash
     raw: Annotated[bytes, Size(1, 2**26)]
-    """Canonical bytes."""
+    """The part's rows as the chain encodes them, see `nn.data.part_bytes`."""
 
     @property
     def commitment(self) -> Hash:
-        """What stands on the chain until the part is revealed."""
+        """The hash of salt and rows, which is all that the chain knows until the part is revealed.
+
+        Without the salt, anybody could find out which rows of a public data set a part holds by trying.
+        """
         return part_commitment(self.salt, self.raw)
 
 
 @dataclass(frozen=True)
 class RoundSecrets:
-    """What only the opener (or an auditor) of a round knows until he reveals it."""
+    """What only the opener, or one auditor, of a round knows until they reveal it."""
 
     nonce: Hash
     parts: Annotated[tuple[SaltedPart, ...], Size(1, 256)]
 
     def part(self, commitment: Hash) -> SaltedPart | None:
-        """The part with this commitment, if it is one of ours."""
+        """The part with this commitment; None if it is not among these secrets."""
         return next((part for part in self.parts if part.commitment == commitment), None)
 
 
 def split_parts(
     data: Dataset, count: int, rows: int, rng: np.random.Generator, entropy: Entropy
 ) -> list[SaltedPart]:
-    """`count` disjoint parts of exactly `rows` rows, every class spread over all parts as evenly as it goes.
+    """Splits data into `count` disjoint parts of exactly `rows` rows, with about the same mix of classes.
 
-    Raises `NotEnoughRows`.
+    Raises `NotEnoughRows` if the data have fewer than `count * rows` rows.
     """
     if data.rows < count * rows:
         raise NotEnoughRows("the data set is too small for these parts", expected=count * rows, got=data.rows)
@@ -69,8 +71,9 @@ def split_parts(
 
 
 def deal(data: Dataset, count: int, rows: int) -> list[Dataset]:
-    """`count` disjoint sets of exactly `rows` rows, dealt class by class like cards, so that all look
-    alike.
+    """Deals data into `count` disjoint sets of exactly `rows` rows, class by class as cards are dealt.
+
+    Each set gets about the same number of rows of every class. Rows that are left over are dropped.
     """
     taken = data.interleaved().take(np.arange(count * rows))
     cards = np.argsort(taken.labels, kind="stable")
@@ -78,15 +81,18 @@ def deal(data: Dataset, count: int, rows: int) -> list[Dataset]:
 
 
 def save_secrets(path: Path, secrets: RoundSecrets) -> None:
-    """Write the file, readable by its owner only, and sync it. A crash leaves no half file."""
+    """Writes the file, readable by its owner only, and syncs it. A crash never leaves a part of a file."""
     write_private(path, encode(secrets))
 
 
 def load_secrets(path: Path) -> RoundSecrets:
-    """Read what `save_secrets` wrote. Raises `SecretsNotFound`, `SecretsInvalid`."""
+    """Reads what `save_secrets` has written.
+
+    Raises `SecretsNotFound` if the file is missing, `SecretsInvalid` if it is damaged.
+    """
     try:
         return decode(RoundSecrets, path.read_bytes(), max_bytes=2**30)
     except FileNotFoundError as error:
-        raise SecretsNotFound(f"there is no {path}; without it the round cannot be revealed") from error
+        raise SecretsNotFound(f"{path} is missing; without it the parts cannot be revealed") from error
     except CodecError as error:
         raise SecretsInvalid(f"{path} is damaged: {error}") from error

@@ -1,4 +1,7 @@
-"""What an update costs its author, and whether he wants that. Formulas and comparisons; sends nothing."""
+"""Computes what an update costs its author, and checks it against the author's limits and balance.
+
+Nothing is sent and no node is asked here.
+"""
 
 from __future__ import annotations
 
@@ -22,39 +25,45 @@ from engram.statemachine.transactions.commit_update import CommitUpdate, reveal_
 from engram.statemachine.transactions.score_retention import ScoreRetention
 
 _SIGNED_BYTES: Final = 256
-"""More than what a transaction has besides its payload."""
+"""Bytes that a transaction has besides its payload, rounded up."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that an author will spend in one run, in sparks; None is no limit."""
+    """The most that an author will spend in one round, in sparks; None is no limit."""
 
     max_bond: int | None = None
-    """Held as bonds at one time."""
+    """The most that the round may hold of the author's bonds at one time."""
     max_fee: int | None = None
-    """Fees and prepaid scorings together."""
+    """The most for the fees of the round so far, and the fees and prepaid scorings of the next update."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """What an update takes from its author's balance."""
+    """What an update takes from its author's balance, in sparks."""
 
     bond: int
-    """Comes back unless the claim is false or does not hold on the sealed parts."""
+    """It comes back, unless the author does not reveal, the claim is false, or the update does not improve on
+    the sealed parts.
+    """
     fees: int
-    """Of commit, reveal and retention scorings; gone."""
+    """The fees of commit, reveal and retention scorings. They do not come back."""
     escrow: int
-    """Prepaid scorings."""
+    """Prepaid: what it will cost to score the update on the sealed and the retention parts."""
 
     @property
     def total(self) -> int:
+        """All of it together."""
         return self.bond + self.fees + self.escrow
 
 
 def price_of(
     rules: Rules, round_: Round, model: Model, version: Version, whole: ParameterSources, update: Update
 ) -> Price:
-    """The price of an update that makes `whole` of version t, tensors included, uploaded or not."""
+    """The price of an update that turns `version` into the network `whole`.
+
+    Every tensor counts with its size, whether it travels in the reveal or is uploaded before.
+    """
     terms = round_.terms
     scored = update_macs(rules, version.spec, update, terms.rows)
     macs = reveal_macs(rules, round_, version, scored)
@@ -70,7 +79,7 @@ def price_of(
 
 
 def whole_of(version: Version, update: Update) -> ParameterSources:
-    """The sources of the network that the update makes of version t."""
+    """The sources of the network into which the update turns `version`."""
     if isinstance(update, TrainUpdate):
         return ParameterSources(update.spec, update.hidden, update.outputs)
     grown = grown_spec(version.spec, update.growth)
@@ -79,9 +88,11 @@ def whole_of(version: Version, update: Update) -> ParameterSources:
 
 
 def check_price(limits: Limits, price: Price, *, held: int, spent: int, balance: int) -> None:
-    """Whether the author can and will pay. `held`: bonds that are held already; `spent`: fees so far.
+    """Checks that the author may and can pay a price.
 
-    Raises `BondAboveLimit`, `FeeAboveLimit`, `InsufficientBalance`.
+    `held` is what the round holds of the author's bonds already, `spent` the fees of the round so far,
+    `balance` the account's balance, all in sparks. Raises `BondAboveLimit`, `FeeAboveLimit`,
+    `InsufficientBalance`.
     """
     if limits.max_bond is not None and held + price.bond > limits.max_bond:
         raise BondAboveLimit(expected=limits.max_bond, got=held + price.bond)
@@ -93,7 +104,7 @@ def check_price(limits: Limits, price: Price, *, held: int, spent: int, balance:
 
 
 def bonds_held(round_: Round, author: Address) -> int:
-    """What the round holds of an author's bonds."""
+    """The sparks that the round holds of an author's bonds, for commits and for candidates."""
     standing = [item for item in round_.candidates if item.author == author]
     return round_.terms.author_bond * (len(standing) + round_.pending.count(author))
 

@@ -1,7 +1,7 @@
-"""Waiting on a node that may be restarted meanwhile: requests that are asked again, events that go on.
+"""A client that repeats its requests while its node is restarted, and a wait that outlasts the event stream.
 
-A round goes on while one node is down, and what an actor owes it is worth a bond: so nothing ends because a
-connection did.
+A round goes on while one node is down, and a participant who misses a phase loses a bond. So a participant
+must not give up because a connection has ended.
 """
 
 from __future__ import annotations
@@ -17,21 +17,26 @@ from engram.participant.notices import Notice, Report
 T = TypeVar("T")
 
 PATIENCE_S: Final = 3600.0
-"""How long a node may be away."""
+"""How long a node may be unreachable before a client gives up, in seconds."""
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 5.0
 
 
 class PatientClient(RpcClient):
-    """A client that outlives its node. A node that never answered is refused at once: the address is wrong.
+    """A client that waits for its node to come back and then repeats the request.
 
-    A request may reach the node twice: handing in a transaction that waits already is no error to a `Wallet`.
+    If the node has never answered, the client does not wait: the address is probably wrong. A request may
+    reach the node twice. That does no harm: a `Wallet` accepts that the node has a transaction already.
     """
 
     def __init__(
         self, find: Callable[[], str], report: Report, *, token: str = "", patience_s: float = PATIENCE_S
     ) -> None:
-        """`find` says where the node answers now: a restarted one may have another port."""
+        """`find` gives the node's present address, because a node may have another port after a restart.
+
+        `report` is told when the node is lost and when it is back. After `patience_s` seconds without an
+        answer the client gives up.
+        """
         super().__init__(find(), token)
         self._find = find
         self._report = report
@@ -39,11 +44,11 @@ class PatientClient(RpcClient):
         self._met = False
 
     async def call(self, method: str, **params: Any) -> Any:
-        """As `RpcClient.call`; raises `NodeUnreachable` only after the node was away for too long."""
+        """As `RpcClient.call`, but raises `NodeUnreachable` only after `patience_s` seconds of trying."""
         return await self._patiently(lambda: super(PatientClient, self).call(method, **params))
 
     async def blob(self, identity: bytes) -> bytes:
-        """As `RpcClient.blob`, with the patience of `call`."""
+        """As `RpcClient.blob`, but repeated as `call` is."""
         return await self._patiently(lambda: super(PatientClient, self).blob(identity))
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
@@ -72,10 +77,11 @@ async def watch(
     *topics: str,
     concerns: Callable[[str, Any], bool] = lambda topic, event: True,
 ) -> T:
-    """What `look` gives, once it gives something: it is asked at once and after every event that concerns it.
+    """Calls `look` until it gives something other than None, and returns that.
 
-    A stream of events that ends is taken up again; raises `NodeUnreachable` where the client's own patience
-    ends, and what `look` raises.
+    `look` is called at once and again after every event of `topics` for which `concerns` is true, never by a
+    timer. If the event stream breaks, it is opened again. Raises `NodeUnreachable` when the client gives up,
+    and what `look` raises.
     """
     while True:
         try:

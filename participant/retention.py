@@ -1,4 +1,8 @@
-"""Has an author's candidates scored on what the model must not forget; unscored, they cannot win."""
+"""Has an author's candidates scored on the retention parts, the rows that the model must not forget.
+
+A candidate that is not scored on all of them cannot win. The scoring does not happen by itself: somebody has
+to send a transaction for each candidate and part.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,10 @@ from engram.statemachine.transactions.score_retention import ScoreRetention
 async def score_candidates(view: ChainView, wallet: Wallet, round_id: Hash) -> int:
     """Waits for the retention phase and has every candidate of the account scored on every retention part.
 
-    The candidate prepaid it, and anybody may have it done: what another did first is not done again. How many
-    scorings the account's candidates have in the end. Raises `RoundOver` past the phase.
+    The author has prepaid the scorings with the update, and anybody may ask for them; what somebody else has
+    asked for already is not asked for again. Returns how many scorings the account's candidates have in the
+    end: 0 without candidates, without retention parts, or in a TRAIN round. Raises `RoundOver` if the phase
+    has passed.
     """
     round_ = await view.get(Round, round_id)
     model = await view.get(Model, round_.model)

@@ -1,4 +1,4 @@
-"""Rewards that have matured, and the claims that bring them."""
+"""Claims the rewards of an account that have matured."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from engram.statemachine.transactions.claim_rewards import MAX_HEIGHTS, ClaimRew
 
 @dataclass(frozen=True)
 class Claimed:
-    """What was claimed, and what cannot be yet; in sparks."""
+    """What was claimed, and what cannot be claimed yet."""
 
     amount: int
+    """Sparks that the claims bring."""
     transactions: tuple[Hash, ...]
+    """Ids of the claims, which may still wait for their blocks."""
     maturing: int
+    """Sparks of rewards that have not matured."""
 
 
 async def claim_mature(wallet: Wallet) -> Claimed:
-    """Sends the claims of every mature reward of the account; does not wait for their blocks.
+    """Sends claims for every mature reward of the account. Does not wait for their blocks.
 
     Raises as `Wallet.send` does.
     """
@@ -32,9 +35,9 @@ async def claim_mature(wallet: Wallet) -> Claimed:
 
 
 def claims_of(heights: Iterable[int]) -> list[ClaimRewards]:
-    """The fewest claims that cover rewards of these heights, lowest first; none where there are none.
+    """The fewest claims that cover the rewards of these heights, the lowest first.
 
-    Each pays for every height it looks at, so it begins and ends at a reward.
+    A claim covers a range of heights and pays for each of them, so each range begins and ends at a reward.
     """
     spans: list[tuple[int, int]] = []
     for height in sorted(set(heights)):

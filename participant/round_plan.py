@@ -1,4 +1,9 @@
-"""Plans of rounds and models, drafted into the transaction that opens them. Sends no more than uploads."""
+"""Turns plans of rounds and models into the transaction that opens a round.
+
+A plan holds what a person decides. The drafts add what follows from the chain's rules, the data and the
+model: the kind of the round, the lengths of its phases, the largest update, the bonds, and the weights of a
+new model. Only uploads are sent here; `Opener.open` sends the transaction.
+"""
 
 from __future__ import annotations
 
@@ -41,50 +46,62 @@ from engram.statemachine.scoring import growth_macs, network_macs
 from engram.statemachine.transactions.open_round import OpenRound
 
 MOST_ROWS: Final = 1_000
-"""Rows of a part, unless the opener says otherwise."""
+"""The most rows of a part, unless the opener names a number of rows."""
 
 
 @dataclass(frozen=True)
 class RoundPlan:
-    """What a person decides about a round; money in sparks."""
+    """What a person decides about a round; amounts in sparks."""
 
     data: Selection
-    """What its parts are made of."""
+    """The rows from which the parts are made."""
     parts: int = 4
-    """n: parts to commit to."""
+    """n: how many parts to commit to."""
     rows: int | None = None
-    """Rows of every part; None: all there are, at most `MOST_ROWS`."""
+    """Rows of every part. None: an equal share of all rows, at most `MOST_ROWS`."""
     validation: int = 2
+    """k: how many parts are drawn to be revealed before training."""
     sealed: int = 2
+    """s: how many parts are drawn to stay sealed until all updates are revealed."""
     epochs: int = 2
+    """How many times authors can train, commit and reveal."""
     windows: Mapping[str, int] = field(default_factory=dict)
-    """Lengths by the names of `RoundWindows`; what is not named is `RoundWindows.lasting`."""
+    """Lengths of phases in blocks, by the names of `RoundWindows`. Phases that are not named have the length
+    that `RoundWindows.lasting` gives.
+    """
     new_classes: int = 0
     neurons: int = 32
-    """Most new neurons of a growth."""
+    """The most new neurons of a growth."""
     opener_bond: int | None = None
-    """None: the least that the chain takes."""
+    """None: the least that the chain accepts."""
     author_bond: int | None = None
+    """None: the least that the chain accepts."""
     bounty: int = 0
+    """Coins of the opener for the authors whose updates lower the sealed loss."""
     auditors: tuple[Address, ...] = ()
     seed: int = 0
-    """Draws which row goes into which part, and the weights of version 0; where the data are public, it is as
-    secret as the sealed parts.
+    """Draws which row goes into which part, and the weights of version 0. If the data are public, whoever
+    knows the seed knows the sealed rows, so it must stay secret until they are opened.
     """
 
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """What a person decides about a new model, for good."""
+    """What a person decides about a new model. None of it can be changed later."""
 
     loss_kind: LossKind
     policy: Policy
+    """Whether growth may feed old classes."""
     openers: Openers
+    """Who may open later rounds."""
     threshold_ppm: int
+    """The neurons freeze at this many millionths of ln(classes) nats a row."""
     retention_epsilon_ppm: int
+    """Millionths of a retention part's rows that a growth may forget."""
     retention_delta_ppm: int
+    """Millionths by which a growth may raise the loss on a retention part above its bar."""
     classes: int | None = None
-    """None: as many as the data have."""
+    """None: the highest label of the data, plus one."""
     hidden: tuple[int, ...] = (32,)
     """Widths of the hidden layers."""
     activation: str = "relu"
@@ -92,28 +109,29 @@ class ModelPlan:
     weight_bits: int = 8
 
     def forgettable_rows(self, rows: int) -> int:
-        """Rows of a retained part of so many rows that a growth may forget, as the retention gate counts."""
+        """How many rows of a retention part with `rows` rows a growth may forget, rounded down."""
         return self.retention_epsilon_ppm * rows // PPM
 
     @property
     def kind(self) -> type[HiddenSegment]:
-        """The hidden layers' kind."""
+        """The class of the hidden segments, by the name of the activation."""
         return ACTIVATIONS[self.activation]
 
 
 @dataclass(frozen=True)
 class DraftedRound:
-    """A round that is ready to be opened by `Opener.open`."""
+    """A transaction's payload and the secrets that belong to it, ready for `Opener.open`."""
 
     payload: OpenRound
     secrets: RoundSecrets
 
 
 async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> DraftedRound:
-    """A round that founds a model. With one class it grows at once; with more its neurons are trained first.
+    """Drafts a round that founds a model.
 
-    Tensors that do not fit into the transaction are uploaded. Raises what `Selection.rows_of` raises,
-    `NotEnoughRows`, `DatasetMismatch`.
+    A model with one class has nothing to learn yet, so it is frozen at once and its first round grows it. The
+    first round of a model with more classes trains it. Tensors that do not fit into the transaction are
+    uploaded. Raises what `Selection.rows_of` raises, `NotEnoughRows`, `DatasetMismatch`.
     """
     spec = await ChainView(wallet.client).spec()
     data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
@@ -147,10 +165,10 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
 
 
 async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> DraftedRound:
-    """A round on a model that exists: growth if its neurons are frozen, further training else.
+    """Drafts a round on a model that exists: it grows a frozen model, and trains any other further.
 
-    Raises what `Selection.rows_of` raises, `RecordMissing`, `NotEnoughRows`, `DatasetMismatch`,
-    `GrowthImpossible`.
+    Raises what `Selection.rows_of` raises, `RecordMissing`, `NotEnoughRows`, `DatasetMismatch`, and
+    `GrowthImpossible` if a frozen model is to get neither new classes nor new neurons.
     """
     view = ChainView(wallet.client)
     spec, model = await view.spec(), await view.get(Model, model_id)
@@ -170,10 +188,11 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
 
 @dataclass(frozen=True)
 class _Base:
-    """What a round starts from."""
+    """The network that a round starts from."""
 
     spec: NetworkSpec
     reach: int | None
+    """The first old class that new neurons may feed; None if they may feed none."""
 
 
 def _fresh(data: Dataset, classes: int, plan: RoundPlan, model: ModelPlan) -> tuple[NetworkSpec, Parameters]:
@@ -218,7 +237,7 @@ def _rows(data: Dataset, plan: RoundPlan) -> int:
 
 
 def _secrets(data: Dataset, plan: RoundPlan) -> RoundSecrets:
-    """Raises `NotEnoughRows`."""
+    """A random nonce, and the parts of the plan with random salts. Raises `NotEnoughRows`."""
     rng = np.random.default_rng([plan.seed, 1])
     parts = split_parts(data, plan.parts, _rows(data, plan), rng, os.urandom)
     return RoundSecrets(os.urandom(32), tuple(parts))
@@ -227,23 +246,26 @@ def _secrets(data: Dataset, plan: RoundPlan) -> RoundSecrets:
 def check_inputs(data: Dataset, model: Model) -> None:
     """Raises `DatasetMismatch` unless the rows have as many features as the model has inputs."""
     if data.inputs != model.inputs:
-        text = "the rows have another number of features than the model has inputs"
+        text = "the rows do not have as many features as the model has inputs"
         raise DatasetMismatch(text, expected=model.inputs, got=data.inputs)
 
 
 def _check_labels(data: Dataset, classes: int) -> None:
-    """A part with a label that the round does not know would abort it, and cost the opener's bond.
+    """Raises `DatasetMismatch` if a label is not below `classes`.
 
-    Raises `DatasetMismatch`.
+    The chain aborts a round when its opener reveals such a label, and the opener loses bond.
     """
     if (highest := int(data.labels.max())) >= classes:
-        raise DatasetMismatch("a label is not a class of the round", expected=classes - 1, got=highest)
+        raise DatasetMismatch(
+            "the highest label is not a class of the round", expected=f"at most {classes - 1}", got=highest
+        )
 
 
 async def sealed_part(wallet: Wallet, data: Selection, round_id: Hash, seed: int) -> RoundSecrets:
-    """One part for a third party to seal, of as many rows as the round's parts have.
+    """Makes one part for an auditor to seal, with as many rows as the parts of the round have.
 
-    Raises what `Selection.rows_of` raises, `NotEnoughRows`, `DatasetMismatch`, `RecordMissing`.
+    `seed` draws which rows it takes. Raises what `Selection.rows_of` raises, `NotEnoughRows`,
+    `DatasetMismatch`, `RecordMissing`.
     """
     view = ChainView(wallet.client)
     round_ = await view.get(Round, round_id)
@@ -269,7 +291,10 @@ class RoundWindows:
 
     @classmethod
     def lasting(cls, rules: Rules, block_time_ms: int) -> RoundWindows:
-        """Time for people and programs: a minute for each phase, three to train in, where the rules allow."""
+        """About a minute for each phase and three for commit, within the lengths that the rules allow.
+
+        The gap has the shortest length. `block_time_ms` is the chain's wanted time between blocks.
+        """
 
         def blocks(seconds: int) -> int:
             wanted = -(-seconds * 1000 // block_time_ms)
@@ -294,16 +319,16 @@ class RoundWindows:
 
 @dataclass(frozen=True)
 class Caps:
-    """The largest update that a round takes."""
+    """The largest update that a round accepts."""
 
     size_bytes: int
     neurons: int
     macs: int
-    """On one part."""
+    """Multiply-accumulates to score the update on one part."""
 
     @classmethod
     def for_network(cls, rules: Rules, spec: NetworkSpec, rows: int) -> Caps:
-        """Room for another set of parameters of this network."""
+        """Room for new parameters of the whole network `spec`, scored on parts of `rows` rows."""
         macs = network_macs(rules, ParameterSources(spec, (), ()), rows)
         return cls(_frame(rules, parameter_bytes(spec)), neurons(spec), macs)
 
@@ -317,14 +342,17 @@ class Caps:
         rows: int,
         reach: int | None = None,
     ) -> Caps:
-        """Room for the growth that `growth_shape` gives, and for a network of so many neurons as a column."""
+        """Room for a growth by `width` neurons and `classes` classes, as `growth_shape` wires it."""
         growth = growth_shape(spec, width, classes, reach)
         size = growth_bytes(spec, growth)
         return cls(_frame(rules, size), width, growth_macs(rules, spec, growth, (), rows))
 
 
 def _frame(rules: Rules, tensors: int) -> int:
-    """Bytes of an update with so many bytes of tensors: its specs and sources take the rest."""
+    """Bytes for an update with `tensors` bytes of tensors: a sixteenth and 4 KiB more, for its other fields.
+
+    It is never more than a transaction can carry.
+    """
     return min(rules.max_transaction_bytes - ENVELOPE_BYTES, tensors + tensors // 16 + 4096)
 
 
@@ -344,7 +372,7 @@ def round_terms(
     bounty: int,
     auditors: tuple[Address, ...],
 ) -> RoundTerms:
-    """The terms of a round over the parts of `secrets`."""
+    """The terms of a round whose parts are those of `secrets`; amounts in sparks."""
     return RoundTerms(
         kind=int(kind),
         new_classes=new_classes,
@@ -374,7 +402,11 @@ def round_terms(
 def explicit_sources(
     hidden: int, parameters: Parameters
 ) -> tuple[tuple[SegmentSources, ...], tuple[SegmentSources, ...], tuple[bytes, ...]]:
-    """Sources of the first `hidden` segments and of the rest, and the tensors they name, each once."""
+    """Sources that name every tensor by its content id, for the parameters of a network or a growth.
+
+    Returns the sources of the first `hidden` segments, those of the other (output) segments, and the bytes of
+    the named tensors, each once.
+    """
     tensors: dict[Hash, bytes] = {}
     segments = []
     for given in parameters:
@@ -385,6 +417,6 @@ def explicit_sources(
 
 
 def founding_of(spec: NetworkSpec, parameters: Parameters, template: Founding) -> Founding:
-    """`template`'s rules with this network as version 0."""
+    """A founding with the rules of `template` and this network as version 0."""
     hidden, outputs, tensors = explicit_sources(len(spec.hidden), parameters)
     return replace(template, spec=spec, hidden=hidden, outputs=outputs, tensors=tensors)

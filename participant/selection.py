@@ -1,4 +1,4 @@
-"""Which rows of a data set a person brings: a share that others do not hold, some classes, so many rows."""
+"""Chooses the rows of a data set that a person brings to a round: a share, some classes, a number of rows."""
 
 from __future__ import annotations
 
@@ -13,32 +13,40 @@ from engram.participant.parts import deal
 
 @dataclass(frozen=True)
 class Selection:
-    """What to take from a data set. The same selection gives the same rows everywhere."""
+    """What to take from a data set. The same selection and seed give the same rows on every machine."""
 
     source: str
-    """As `datasets.load` takes it."""
+    """The name or path of the data set, as `datasets.load` takes it."""
     share: tuple[int, int] = (1, 1)
-    """Share i of n, i from 1. Shares of the same n have no row in common and look alike."""
+    """(i, n): share i of n, counted from 1. Shares of the same n have no row in common and about the same mix
+    of classes.
+    """
     classes: tuple[int, ...] = ()
     """Labels to keep; () keeps all."""
     relabel: bool = False
-    """Call the kept classes 0, 1, … in the order of `classes`, for a model of its own."""
+    """Replace the kept labels by 0, 1, … in the order of `classes`, for a model that knows only these."""
     rows: int | None = None
-    """How many rows to keep, every class in proportion; None keeps all."""
+    """How many rows to keep, with about the same mix of classes; None keeps all."""
 
     def rows_of(self, seed: int) -> Dataset:
-        """The rows, in an order drawn by `seed`. Raises what `datasets.load` raises, and `NotEnoughRows`."""
+        """The chosen rows, in an order drawn from `seed`.
+
+        Raises what `datasets.load` raises, and `NotEnoughRows` if there are fewer rows than shares, no row of
+        a wanted class, or fewer than `rows` rows.
+        """
         data = load(self.source)
         number, shares = self.share
         if data.rows < shares:
-            raise NotEnoughRows(f"{self.source} has no {shares} shares", expected=shares, got=data.rows)
+            raise NotEnoughRows(
+                f"{self.source} has too few rows for {shares} shares", expected=shares, got=data.rows
+            )
         if shares > 1:
             data = deal(data, shares, data.rows // shares)[number - 1]
         data = self._classes_of(data).shuffled(np.random.default_rng(seed))
         if self.rows is None:
             return data
         if data.rows < self.rows:
-            raise NotEnoughRows("the selection is too small", expected=self.rows, got=data.rows)
+            raise NotEnoughRows("the selection has too few rows", expected=self.rows, got=data.rows)
         return deal(data, 1, self.rows)[0]
 
     def _classes_of(self, data: Dataset) -> Dataset:

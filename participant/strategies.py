@@ -1,5 +1,6 @@
-"""Honest ways to improve a version: train it further, grow it, or append a pre-trained network. No node,
-no money.
+"""Honest strategies: train a version further, grow it, or add a network that is trained already.
+
+A strategy turns a `Task` into a `Draft` (see `task.py`). It asks no node and knows nothing of fees and bonds.
 """
 
 from __future__ import annotations
@@ -26,24 +27,27 @@ from engram.statemachine.rounds.records import RoundKind
 from engram.statemachine.rounds.update import GrowUpdate, TrainUpdate
 
 _LATER_RATE: Final = 0.3
-"""Learning rate from a trained network on."""
+"""Learning rate if training starts from a rival's trained network."""
 _HALVINGS: Final = 8
-"""Scalings that are tried for an adopted network."""
+"""How many scales are tried for the logits of an adopted network."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an honest author brings to a round."""
+    """What an honest author trains with."""
 
     data: Dataset
     budget: Budget
     neurons: int | None
-    """New neurons of a growth; 0 leaves new classes to the neurons there are, None adds all that may be."""
+    """New neurons of a growth. 0 adds none, so new classes read the old neurons; None adds as many as the
+    round allows.
+    """
     seed: int
+    """Fixes the randomness of the training, together with the epoch."""
 
 
 def honest(plan: Plan) -> Strategy:
-    """Trains in a TRAIN round, grows in a GROW round; the claim is the exact loss on the validation parts."""
+    """A strategy that trains in a TRAIN round and grows in a GROW round. Its claimed losses are exact."""
 
     def propose(task: Task) -> Draft:
         rng = np.random.default_rng([plan.seed, task.epoch])
@@ -76,10 +80,11 @@ def _neurons(plan: Plan, task: Task) -> int:
 
 
 def best_start(task: Task, own: Dataset) -> tuple[NetworkSpec, Parameters]:
-    """The rival that does best on our own rows, which its author has never seen; version t before there is
-    any.
+    """The network to train further: the rival with the lowest loss on `own`, or version t without rivals.
 
-    Whoever merely fitted the revealed rows leads there, not here.
+    The revealed validation rows are a bad judge of rivals: a rival who trained on these very rows has a low
+    loss there and may still be bad on all others. The author's own rows are unknown to the rivals, so a low
+    loss on them cannot come from over-fitting.
     """
     if not task.rivals:
         return task.version.spec, task.parameters
@@ -89,20 +94,22 @@ def best_start(task: Task, own: Dataset) -> tuple[NetworkSpec, Parameters]:
 
 @dataclass(frozen=True)
 class Donor:
-    """A pre-trained network to adopt."""
+    """A trained network to adopt."""
 
     spec: NetworkSpec
     parameters: Parameters
     hidden: tuple[SegmentSources, ...] = ()
-    """Where the chain has its numbers; empty for a network from elsewhere, whose numbers have to travel."""
+    """Sources on the chain of the hidden segments; empty for a network whose tensors have to be sent."""
     outputs: tuple[SegmentSources, ...] = ()
+    """Sources on the chain of the output segments; empty as `hidden` is."""
 
 
 def adopting(donor: Donor) -> Strategy:
-    """Appends a pre-trained network as a column of its own, its classes as the round's new classes.
+    """A strategy that adds a trained network beside the old one; its classes become the round's new classes.
 
-    Its numbers stay as they are. Its logits are scaled by the power of two that does best on the revealed
-    rows: a network that has never seen the old classes is too sure of its own.
+    The network's integers are not changed. Only the scale of its logits is chosen: the power of two with the
+    lowest loss on the revealed rows. The reason is that the network has never seen rows of the old classes,
+    so unscaled it gives its own classes high logits on them, too.
     """
 
     def propose(task: Task) -> Draft:
@@ -122,7 +129,7 @@ def adopting(donor: Donor) -> Strategy:
 
 
 def _scalings(spec: NetworkSpec) -> Iterator[NetworkSpec]:
-    """The network with its logits as they are, halved, and so on."""
+    """The network with its logits unscaled, halved, quartered and so on, as far as the shifts allow."""
     for halvings in range(_HALVINGS):
         if all(output.shift + halvings <= MAX_SHIFT for output in spec.outputs):
             outputs = (replace(output, shift=output.shift + halvings) for output in spec.outputs)
@@ -141,7 +148,7 @@ def _trained(
 
 
 def train_draft(task: Task, spec: NetworkSpec, parameters: Parameters) -> Draft:
-    """The update that replaces version t by this network, with its true loss."""
+    """The draft that replaces version t by this network and claims its true loss on the validation parts."""
     hidden, outputs, tensors = explicit_sources(len(spec.hidden), parameters)
     update = TrainUpdate(spec, hidden, outputs, tensors)
     loss = sum(
@@ -152,7 +159,7 @@ def train_draft(task: Task, spec: NetworkSpec, parameters: Parameters) -> Draft:
 
 
 def grow_draft(task: Task, growth: Growth, added: Parameters) -> Draft:
-    """The update that appends this growth to version t, with its true loss."""
+    """The draft that adds this growth to version t and claims its true loss on the validation parts."""
     hidden, outputs, tensors = explicit_sources(len(growth.hidden), added)
     update = GrowUpdate(growth, hidden, outputs, tensors)
     spec, loss = task.version.spec, 0

@@ -1,6 +1,7 @@
-"""What an author may know before it commits, and what it answers: the contract between calendar and strategy.
+"""The contract between an author and a strategy: a `Task` goes in, a `Draft` comes out.
 
-No node, no calendar: checks and roots are computed from what is given.
+The task holds everything public that an author may know before the commit; the draft is what the author will
+claim. Checks and roots are computed from these alone: no node is asked here.
 """
 
 from __future__ import annotations
@@ -22,27 +23,28 @@ from engram.statemachine.rounds.records import Round
 from engram.statemachine.rounds.update import Update
 
 Progress = Callable[[int, float], None]
-"""Called by a strategy as it trains, with the step and the batch's loss in nats; what it raises ends the
-training.
+"""Called by a strategy as it trains, with the step and the batch's mean loss in nats. An exception that it
+raises ends the training.
 """
 
 
 def unwatched(step: int, loss: float) -> None:
-    """Nobody looks."""
+    """A `Progress` that does nothing."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """All that an author may look at before it commits; everything but its own data is public."""
+    """Everything public that an author may use before the commit. The author's own data come in addition."""
 
     round: Round
     model: Model
     version: Version
     epoch: int
     parameters: Parameters
-    """Of version t."""
+    """The parameters of version t."""
     rivals: tuple[tuple[NetworkSpec, Parameters], ...]
-    """Networks of other authors' candidates from earlier epochs; their parameters are public. None in GROW.
+    """The networks of other authors' candidates from earlier epochs, whose parameters are public. Empty in a
+    GROW round.
     """
     validation: tuple[PartData, ...]
     """The revealed parts D_k, in the order of the chain."""
@@ -51,23 +53,29 @@ class Task:
 
 @dataclass(frozen=True)
 class Draft:
-    """What an author is going to claim, before it is bound by a commit."""
+    """What an author is going to claim; nothing is committed yet."""
 
     update: Update
     base: Hash
+    """Parameters root of the version that the update builds on."""
     parameters: Hash
-    """Parameters root of the network that the update makes."""
+    """Parameters root of the network that results from the update."""
     loss: int
+    """The loss on all validation parts, in Q24 nats, summed over rows."""
 
 
 Strategy = Callable[[Task], Draft | None]
-"""Called in a worker thread; None sits the epoch out."""
+"""Proposes an update for an epoch, or None to leave the epoch out. It is called in a worker thread."""
 
 
 def verify_baseline(
     round_: Round, model: Model, version: Version, parameters: Parameters, parts: list[PartData]
 ) -> None:
-    """Recomputes the version's loss on each revealed part from downloaded bytes. Raises `VersionMismatch`."""
+    """Checks the version's recorded results on each revealed part by computing them again.
+
+    `parts` holds the downloaded rows in the order of `round_.validation_opened`. Raises `VersionMismatch` if
+    a loss or a number of correct rows differs from the record.
+    """
     for opened, part in zip(round_.validation_opened, parts, strict=True):
         added = round_.classes - version.spec.classes
         logits = null_growth_logits(forward(version.spec, parameters, part.features), added)
@@ -77,5 +85,5 @@ def verify_baseline(
 
 
 def network_root(task: Task, update: Update) -> Hash:
-    """Parameters root of the network that the update makes of version t."""
+    """Parameters root of the network into which the update turns version t."""
     return hash_object(Tag.PARAMETERS, whole_of(task.version, update))

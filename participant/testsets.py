@@ -1,4 +1,4 @@
-"""Questions to a model outside rounds: published parts for `score_version`, rows for `infer`."""
+"""Makes the transactions that ask a model something outside rounds: publish a test set, predict rows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from engram.statemachine.transactions.publish_part import PublishPart
 
 
 async def publish_part(wallet: Wallet, source: str, classes: int | None) -> PublishPart:
-    """The payload that publishes every row of a data set, its bytes uploaded before where they are long.
+    """The payload that publishes every row of a data set as a part, on which versions can be scored.
 
-    Of a folder of idx files the test rows are taken. `classes`: labels are below it; None means the highest
-    label and one. Raises what `datasets.load` and `Wallet.publish` raise.
+    Long data are uploaded before. Of a folder of idx files, the test rows are taken. All labels are below
+    `classes`; None means the highest label plus one. Raises what `datasets.load` and `upload.upload` raise.
     """
     data = await asyncio.to_thread(_rows_of, source)
     count = int(data.labels.max()) + 1 if classes is None else classes
@@ -34,12 +34,14 @@ async def publish_part(wallet: Wallet, source: str, classes: int | None) -> Publ
 def inference(model: Hash, version: int | None, rows: list[list[int]]) -> Infer:
     """The payload that has every node predict these rows of features from 0 to 255.
 
-    `version` None means the model's head when it is included. Raises `FeatureOutOfRange` where the rows
-    differ in length or hold other numbers.
+    `version` None means the version that is current when a block includes the transaction. Raises
+    `FeatureOutOfRange` if there is no row, if rows differ in length, or if they hold other numbers.
     """
     lengths = {len(row) for row in rows}
     if len(lengths) != 1 or 0 in lengths or not all(0 <= value <= 255 for row in rows for value in row):
-        raise FeatureOutOfRange("rows have one length, and whole numbers from 0 to 255", got=sorted(lengths))
+        raise FeatureOutOfRange(
+            "all rows must have the same length and hold whole numbers from 0 to 255", got=sorted(lengths)
+        )
     return Infer(model, version, tensor_bytes(np.array(rows, dtype=np.uint8)))
 
 

@@ -1,7 +1,7 @@
-"""Uploads: bytes longer than a transaction, brought to the chain in chunks, from wherever the upload stands.
+"""Uploads bytes that are too long for one transaction, in chunks, and goes on with an interrupted upload.
 
-A chunk that stands on the chain or waits in the mempool already is not sent again: a second one would be
-dropped, and leave a gap in the account's nonces that holds up what follows.
+A chunk that is on the chain or waits in the mempool already is not sent again. The node would drop a second
+one, which leaves a gap in the account's nonces, and every later transaction of the account would wait for it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,21 @@ from engram.statemachine.transaction import Cost
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 
 UPLOAD_WINDOW: Final = 16
-"""Chunks that wait at once: 4 MiB, a block's worth, half of what a mempool takes from one sender."""
+"""How many chunks wait for a block at one time: about 4 MiB, as much as a block holds, and half of what a
+mempool takes from one sender.
+"""
 _ENVELOPE_BYTES: Final = 256
-"""More than what a chunk's transaction has besides its data."""
+"""Bytes that a chunk's transaction has besides its data, rounded up."""
 _FRAME_BYTES: Final = 8
-"""More than what msgpack puts before a tensor, and one more tensor before their list."""
+"""Bytes that msgpack puts before each tensor, rounded up so that the list's own prefix is covered, too."""
 
 
 async def upload(wallet: Wallet, raw: bytes) -> Hash:
-    """Uploads bytes that are too long for one transaction; their content id, nameable from the next block.
+    """Uploads bytes of any length and returns their content id, which the next block's transactions may name.
 
-    An interrupted upload goes on where it stood; uploads of several tasks queue up. Raises
-    `UploadUnfinished` where it expired on the way, and as `Wallet.send` and `Wallet.confirm` do.
+    An interrupted upload goes on where it stopped. Uploads of several tasks run one after another. Raises
+    `UploadUnfinished` if the chain gave the upload up because it took too long, and as `Wallet.send` and
+    `Wallet.confirm` do.
     """
     async with wallet.uploading:
         running = ChunkedUpload(wallet, raw, (await wallet.facts()).rules)
@@ -42,7 +45,7 @@ async def upload(wallet: Wallet, raw: bytes) -> Hash:
 
 
 class ChunkedUpload:
-    """One blob on its way to the chain from one wallet."""
+    """The upload of one blob from one wallet."""
 
     def __init__(self, wallet: Wallet, raw: bytes, rules: Rules) -> None:
         self._wallet = wallet
@@ -50,17 +53,17 @@ class ChunkedUpload:
         self._chunks = split_chunks(raw, rules.chunk_bytes)
         self._waiting: deque[Hash] = deque()
         self._known = False
-        """The chain has the whole."""
+        """Whether the chain has all of the blob."""
 
     @property
     def blob(self) -> Hash:
-        """Content id of the whole."""
+        """Content id of the whole blob."""
         return self._chunks[0].blob
 
     async def run(self) -> None:
-        """Sends what is missing, and returns once the chain has the whole.
+        """Sends the missing chunks and returns once the chain has all of the blob.
 
-        Raises `UploadUnfinished` where it expired on the way, and as `Wallet.send` and `Wallet.confirm` do.
+        Raises as `upload` does.
         """
         pending = await self._pending()
         self._waiting.extend(pending.values())
@@ -82,7 +85,7 @@ class ChunkedUpload:
             raise UploadUnfinished(got=self.blob)
 
     async def _pending(self) -> dict[int, Hash]:
-        """Chunks of this blob that wait in the node's mempool, from an upload that was interrupted."""
+        """Index and transaction id of each chunk that an interrupted upload has left in the mempool."""
         found: dict[int, Hash] = {}
         for entry in (await self._wallet.account())["pending"]:
             try:
@@ -95,7 +98,7 @@ class ChunkedUpload:
         return found
 
     async def _stands(self, chunk: PublishChunk) -> bool:
-        """Whether the chain has this chunk, or the whole, as far as its head knows."""
+        """Whether the chain has this chunk, or all of the blob, at the node's head."""
         try:
             await self._wallet.estimate(chunk)
         except RemoteError as error:
@@ -103,7 +106,7 @@ class ChunkedUpload:
         return False
 
     async def _confirm(self, txid: Hash) -> None:
-        """Waits for a chunk's block; that it came by another transaction is as good."""
+        """Waits for a chunk's block. It is no error if another transaction has brought the chunk before."""
         try:
             await self._wallet.confirm(txid)
         except TransactionRefused as error:
@@ -112,7 +115,7 @@ class ChunkedUpload:
             self._is_there(str(error.got), error)
 
     def _is_there(self, code: str, error: Exception) -> bool:
-        """True for a refusal that says that the chain has it already; raises any other."""
+        """True for a refusal which says that the chain has the chunk or the blob; raises any other error."""
         if code == BlobKnown.code:
             self._known = True
         elif code != ChunkRepeated.code:
@@ -121,7 +124,7 @@ class ChunkedUpload:
 
 
 def split_chunks(raw: bytes, chunk_bytes: int) -> list[PublishChunk]:
-    """The transactions that bring `raw`, in order; all but the last carry exactly `chunk_bytes`."""
+    """The payloads that bring `raw`, in order; all but the last carry exactly `chunk_bytes` bytes."""
     blob, starts = blob_id(raw), range(0, max(1, len(raw)), chunk_bytes)
     return [
         PublishChunk(blob, len(raw), index, raw[start : start + chunk_bytes])
@@ -130,16 +133,21 @@ def split_chunks(raw: bytes, chunk_bytes: int) -> list[PublishChunk]:
 
 
 def chunk_cost(rules: Rules, chunk: PublishChunk, *, first: bool, last: bool) -> Cost:
-    """What one of an upload's missing chunks costs, sent in order: the first may begin the upload, the last
-    completes it. The node's own estimate cannot know, it is of a head without the chunks that still wait.
+    """What one of the missing chunks costs if they are sent in order.
+
+    The `first` may begin the upload, which writes records; the `last` completes it, which makes the node load
+    the whole blob. The node's own estimate is no help: it is made at the head, where the chunks before this
+    one are still missing.
     """
     work = rules.macs_per_loaded_byte * chunk.size_bytes if last else 0
     return Cost(size_bytes=len(chunk.data) + _ENVELOPE_BYTES, macs=work, records=2 if first else 0)
 
 
 def fit_inside(tensors: Sequence[bytes], room: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """Those that travel in a transaction with so many bytes left, in order, and the others, largest first,
-    which have to be uploaded before.
+    """Divides tensors into those that fit into `room` bytes of a transaction and those to upload before.
+
+    The largest are uploaded first, so that the fewest uploads are needed. The first result keeps the order of
+    `tensors`; the second begins with the largest.
     """
     outside: list[bytes] = []
     total = sum(len(raw) + _FRAME_BYTES for raw in tensors)

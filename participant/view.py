@@ -1,9 +1,8 @@
-"""The chain as a participant reads it: typed records, networks and parts, every byte checked against its
-hash.
+"""Reads the chain through one node: typed records, networks, parts, and the round's calendar.
 
-A node is asked for records and blobs; what it answers is decoded by the core's own codec, and content is
-checked against the id it was asked for. Heights and phases are waited for on the node's head events, never by
-time.
+The node's answers are decoded by the core's own codec. Tensors and parts are checked against the hash by
+which they were asked for, so the node cannot send others; records are taken as the node gives them. Waiting
+for a height or a phase uses the node's head events, never a timer.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class ChainView:
         self._blobs: OrderedDict[Hash, bytes] = OrderedDict()
 
     async def spec(self) -> ChainSpec:
-        """The chain's rules, asked once."""
+        """The chain's ChainSpec, which holds its rules; it is asked for once."""
         if self._spec is None:
             self._spec = load_spec(json.dumps(await self.client.call("chain_spec")))
         return self._spec
@@ -55,7 +54,10 @@ class ChainView:
         return int((await self.client.call("chain_head"))["height"])
 
     async def find(self, cls: type[R], *key_parts: bytes) -> R | None:
-        """A record at the node's head, or None."""
+        """A record at the node's head; None if there is none. `key_parts`, joined, are the record's key.
+
+        Raises `BlobMismatch` if the node answers with another record.
+        """
         raw = await self.client.call("record_get", kind=cls.KIND, key=b"".join(key_parts))
         if raw is None:
             return None
@@ -65,14 +67,14 @@ class ChainView:
         return record
 
     async def get(self, cls: type[R], *key_parts: bytes) -> R:
-        """A record at the node's head. Raises `RecordMissing`."""
+        """A record at the node's head. Raises `RecordMissing`, and as `find` does."""
         record = await self.find(cls, *key_parts)
         if record is None:
             raise RecordMissing(f"the chain has no such {cls.__name__.lower()}", got=b"".join(key_parts))
         return record
 
     async def wait_record(self, cls: type[R], *key_parts: bytes) -> R:
-        """Waits until there is such a record at the node's head."""
+        """Waits until there is such a record at the node's head, and returns it."""
         async with self.client.subscribe("heads") as events:
             while (record := await self.find(cls, *key_parts)) is None:
                 await anext(events)
@@ -83,8 +85,9 @@ class ChainView:
         return await self.get(Version, model.id, u32(model.head))
 
     async def blob(self, identity: Hash) -> bytes:
-        """A tensor or part, checked against its id. Raises `BlobMismatch`, and `RemoteError` where it is
-        missing.
+        """The bytes of a tensor or part, checked against their id.
+
+        Raises `BlobMismatch` if the node sends other bytes, `RemoteError` if it does not have them.
         """
         if identity in self._blobs:
             self._blobs.move_to_end(identity)
@@ -92,7 +95,7 @@ class ChainView:
         raw = await self.client.blob(identity)
         if blob_id(raw) != identity:
             raise BlobMismatch(
-                "the node sent other bytes than were asked for", expected=identity, got=blob_id(raw)
+                "the node sent other bytes than it was asked for", expected=identity, got=blob_id(raw)
             )
         self._blobs[identity] = raw
         while len(self._blobs) > _CACHED_BLOBS:
@@ -100,24 +103,22 @@ class ChainView:
         return raw
 
     async def network(self, version: Version) -> Network:
-        """The network of a version, its root recomputed. Raises `BlobMismatch` if the sources do not have
-        that root.
-        """
+        """The network of a version. Raises `BlobMismatch` if its sources do not give the version's root."""
         root = parameters_root(version.spec, version.hidden, version.outputs)
         if root != version.root:
-            raise BlobMismatch("the version does not have its own root", expected=version.root, got=root)
+            raise BlobMismatch("the version's sources do not give its root", expected=version.root, got=root)
         return await self.network_of(version.spec, version.hidden, version.outputs)
 
     async def network_of(
         self, spec: NetworkSpec, hidden: tuple[HasSources, ...], outputs: tuple[HasSources, ...]
     ) -> Network:
-        """The network of these sources, every explicit tensor fetched."""
+        """The network of these sources. Every tensor that they name is downloaded and checked."""
         sources = sources_of(spec, hidden, outputs)
         tensors = {identity: await self.blob(identity) for identity in explicit_tensors((*hidden, *outputs))}
         return Network(sources, tensors.__getitem__)
 
     async def parameters(self, version: Version) -> Parameters:
-        """The integers of a version, ranges and bounds proved."""
+        """The integers of a version; their ranges, and that no sum can overflow, are checked."""
         parameters, _ = (await self.network(version)).load()
         return parameters
 
@@ -128,12 +129,16 @@ class ChainView:
         return parse_part(raw, rows=part.rows, inputs=part.inputs, classes=part.classes)
 
     async def block_id(self, height: int) -> Hash:
-        """Id of the canonical block at this height."""
+        """Id of the block of the node's best chain at this height."""
         header: dict[str, Any] = await self.client.call("chain_header", height=height)
         return bytes.fromhex(header["id"])
 
     async def drawn_parts(self, round_: Round, nonce: Hash) -> tuple[tuple[Hash, ...], tuple[Hash, ...]]:
-        """Validation and sealed parts that the chain will draw, or has drawn; the nonce is the opener's."""
+        """The validation and the sealed parts that the chain has drawn or is going to draw.
+
+        Before the first reveal, the chain itself does not know the draw: it follows from block ids and from
+        the opener's secret `nonce`.
+        """
         if round_.validation_drawn:
             return round_.validation_drawn, round_.sealed_drawn
         rules = (await self.spec()).rules
@@ -142,22 +147,22 @@ class ChainView:
         return draw_parts(draw_seed(ids, nonce), terms.commitments, terms.validation, terms.sealed)
 
     async def span(self, round_: Round, phase: Phase, epoch: int = 0) -> Span:
-        """First and last height of a phase of the round."""
+        """First and last height of a phase of the round; `epoch` matters for COMMIT and UPDATE only."""
         return Calendar.of(round_, (await self.spec()).rules).span(phase, epoch)
 
     async def reservations(self, span: Span) -> dict[int, tuple[int, int]]:
-        """Bytes and MACs that reveals have reserved, by height."""
+        """The bytes and multiply-accumulates that commits have reserved for reveals, by height."""
         entries = await self.client.call(
             "reservation_list", first=span.first, count=span.last - span.first + 1
         )
         return {entry["height"]: (entry["size_bytes"], entry["macs"]) for entry in entries}
 
     async def closes(self, round_: Round) -> int:
-        """Height from which the outcome of the round can be settled."""
+        """The first height at which the round's outcome can be settled."""
         return Calendar.of(round_, (await self.spec()).rules).span(Phase.CLOSED).first
 
     async def wait_height(self, height: int) -> int:
-        """Waits until the node's head is at least this high; the head's height."""
+        """Waits until the node's head has at least this height; returns the head's height."""
 
         async def look() -> int | None:
             head = await self.height()
@@ -166,7 +171,7 @@ class ChainView:
         return await watch(self.client, look, "heads")
 
     async def wait_phase(self, round_id: Hash, phase: Phase, epoch: int = 0) -> Round:
-        """Waits until a transaction of this phase would stand in the next block; the round then.
+        """Waits until the next block belongs to this phase and can hold its transactions; returns the round.
 
         Raises `RoundOver` if the phase has passed, or as soon as the round has ended.
         """
@@ -179,14 +184,14 @@ class ChainView:
             now, wanted = calendar.at(head + 1), calendar.span(phase, epoch)
             if round_.status != RoundStatus.OPEN or now.first > wanted.last:
                 if round_.status != RoundStatus.OPEN:
-                    raise RoundOver(f"the round is {RoundStatus(round_.status).name.lower()}")
-                raise RoundOver(f"phase {phase.name} is over, the round is in {now.phase.name}")
+                    raise RoundOver(f"the round has ended: it is {RoundStatus(round_.status).name.lower()}")
+                raise RoundOver(f"the phase {phase.name} is over, the round is in the phase {now.phase.name}")
             return round_ if head + 1 >= wanted.first else None
 
         return await watch(self.client, look, "heads")
 
     async def wait_round(self, round_id: Hash, until: RoundPredicate) -> Round:
-        """Waits until `until(round)` holds at a head; the round then."""
+        """Waits until `until(round)` is true at the node's head; returns the round."""
 
         async def look() -> Round | None:
             round_ = await self.get(Round, round_id)

@@ -1,5 +1,6 @@
-"""The account of one key, seen through a node: signs, sends, waits for receipts. Keeps no state on
-disk, decides nothing about rounds.
+"""The account of one key, used through a node: it signs and sends transactions and waits for their receipts.
+
+Nothing is kept on disk, and nothing about rounds is decided here.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions.transfer import Transfer
 
 CONFIRM_BLOCKS: Final = 100
-"""Blocks that `confirm` waits for, unless told otherwise."""
+"""How many blocks `confirm` waits, unless told otherwise."""
 _NONCE_TRIES: Final = 5
 _NONCE_TAKEN: Final = frozenset({NonceMismatch.code, ReplacementFee.code})
-"""Another program with the same key was faster."""
+"""Codes which say that another program with the same key has just used the nonce."""
 _AT_HAND: Final = frozenset({AlreadyPooled.code, AlreadyIncluded.code})
-"""The node has the transaction: it was handed in before."""
+"""Codes which say that the node has the transaction already, because it was sent before."""
 
 
 @dataclass(frozen=True)
 class ChainFacts:
-    """What a wallet must know of the chain it signs for; the same for the life of the chain."""
+    """What a wallet must know about the chain it signs for. It never changes."""
 
     chain_id: int
     hrp: str
@@ -41,22 +42,26 @@ class ChainFacts:
 
 
 class Wallet:
-    """One account. Safe to share between tasks of one event loop: their transactions keep their order."""
+    """One account. Tasks of one event loop may share it: their sends take turns, so that each nonce is used
+    once.
+    """
 
     def __init__(self, client: RpcClient, key: PrivateKey) -> None:
         self.key: Final = key
         self.client: Final = client
         self._lock = asyncio.Lock()
         self.uploading: Final = asyncio.Lock()
-        """Held while a blob is uploaded: uploads of several tasks queue up."""
+        """Held during an upload, so that uploads of several tasks run one after another."""
         self._facts: ChainFacts | None = None
         self._sent: dict[Hash, bytes] = {}
-        """Transactions whose block is not known yet: a node that restarts forgets what waited."""
+        """Sent transactions whose block is not known yet. A node that is restarted forgets its mempool; then
+        they are sent again from here.
+        """
         self.fees = 0
-        """Sparks offered as fees for everything sent so far."""
+        """Sparks offered as fees for all transactions sent so far."""
 
     async def facts(self) -> ChainFacts:
-        """The chain's id, address prefix and rules, asked once. Raises `NodeUnreachable`."""
+        """The chain's id, address prefix and rules; the node is asked once. Raises `NodeUnreachable`."""
         if self._facts is None:
             info = await self.client.call("node_info")
             spec = await self.client.call("chain_spec")
@@ -68,14 +73,14 @@ class Wallet:
         return format_address(self.key.address, (await self.facts()).hrp)
 
     async def account(self) -> dict[str, Any]:
-        """The account as `account_get` gives it: balance, nonces, rewards that mature."""
+        """The account as `account_get` gives it: balance, nonces, rewards, waiting transactions."""
         account: dict[str, Any] = await self.client.call("account_get", address=await self.address())
         return account
 
     async def estimate(self, payload: TxPayload) -> dict[str, Any]:
-        """Fee, bytes, MACs and records of the payload in the next block.
+        """What the payload would cost in the next block: fee in sparks, bytes, multiply-accumulates, records.
 
-        Raises `RemoteError` with the payload's own code where it could not even start.
+        Raises `RemoteError` with the rule's code if no block could include the payload now.
         """
         estimate: dict[str, Any] = await self.client.call(
             "tx_estimate", kind=payload.KIND, payload=encode(payload), sender=await self.address()
@@ -83,10 +88,10 @@ class Wallet:
         return estimate
 
     async def send(self, payload: TxPayload, *, fee: int | None = None) -> Hash:
-        """Signs the payload with the account's next nonce and hands it to the node; the transaction's id.
+        """Signs the payload with the account's next nonce, sends it to the node, and returns its id.
 
-        `fee` in sparks; None pays the least that the next block asks for. Sends of several tasks queue up
-        here, so that each nonce is used once. Raises `RemoteError` with the node's code, `NodeUnreachable`.
+        `fee` is in sparks; None pays the least that the next block asks for. Does not wait for a block.
+        Raises `RemoteError` with the node's code, `NodeUnreachable`.
         """
         facts = await self.facts()
         async with self._lock:
@@ -107,23 +112,24 @@ class Wallet:
         return name
 
     async def pending(self) -> list[tuple[Hash, TxPayload]]:
-        """What waits in the node's mempool from this account, by nonce."""
+        """This account's transactions in the node's mempool, by nonce: their ids and payloads."""
         found = []
         for entry in (await self.account())["pending"]:
             try:
                 raw = (await self.client.call("tx_get", txid=entry["txid"]))["raw"]
                 payload = decode_payload(decode(Transaction, bytes.fromhex(raw)))
             except (RemoteError, Invalid):
-                continue  # in a block or dropped since
+                continue  # meanwhile a block holds it, or the node has dropped it
             found.append((bytes.fromhex(entry["txid"]), payload))
         return found
 
     async def confirm(self, txid: Hash, timeout_blocks: int = CONFIRM_BLOCKS) -> dict[str, Any]:
-        """Waits until a block holds the transaction; its receipt as JSON values.
+        """Waits until a block holds the transaction, and returns its receipt as JSON values.
 
-        Wakes on the node's events only. What a restarted node has forgotten is handed in again. Raises
-        `TransactionRefused` with the receipt's code where it FAILED, `TransactionDropped` where the mempool
-        gave it up (`got`: why), `NotIncluded` after `timeout_blocks`.
+        The wait looks again after each of the node's events, never by a timer. If a restarted node has
+        forgotten a transaction of this wallet, it is sent again. Raises `TransactionRefused` with the
+        receipt's code if the transaction FAILED, `TransactionDropped` if the node gave it up (`got` is the
+        reason's code), `NotIncluded` after `timeout_blocks` blocks.
         """
         first: int | None = None
 
@@ -151,11 +157,14 @@ class Wallet:
     async def execute(
         self, payload: TxPayload, *, fee: int | None = None, timeout_blocks: int = CONFIRM_BLOCKS
     ) -> dict[str, Any]:
-        """`send`, then `confirm`."""
+        """Calls `send`, then `confirm`; raises as both do."""
         return await self.confirm(await self.send(payload, fee=fee), timeout_blocks)
 
     async def transfer(self, target: str, amount: int, *, fee: int | None = None) -> Hash:
-        """Sends `amount` sparks to an address text. Raises `BadAddress`, and as `send` does."""
+        """Sends `amount` sparks to the address `target`; returns the transaction's id.
+
+        Raises `BadAddress`, and as `send` does.
+        """
         recipient = parse_address(target, (await self.facts()).hrp)
         return await self.send(Transfer(recipient, amount), fee=fee)
 

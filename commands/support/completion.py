@@ -1,6 +1,7 @@
-"""What the shell completes: keys of the data directory, ids of models and rounds from the node, data sets.
+"""What the shell offers when the user presses Tab: keys, data sets, files, ids of models and rounds.
 
-Completion answers at once or not at all: a node that does not answer completes nothing.
+Names of keys come from the data directory, ids from the node. If the node does not answer within two seconds,
+nothing is offered: a shell that hangs or prints errors while the user types is worse.
 """
 
 from __future__ import annotations
@@ -27,23 +28,23 @@ def complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The data set that ships with Engram, and files."""
+    """The name of the data set that ships with Engram, and files."""
     shipped = [CompletionItem(name) for name in ("digits",) if name.startswith(incomplete)]
     return [*shipped, *complete_files(ctx, param, incomplete)]
 
 
 def complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Files and folders: the shell's own business."""
+    """Files and folders; click asks the shell itself to complete them."""
     return [CompletionItem(incomplete, type="file")]
 
 
 def complete_models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Beginnings of the models' ids."""
+    """The first digits of the models' ids, as many as a command needs."""
     return _ids(_asked(ctx, "model_list"), incomplete, lambda item: f"version {item['head']}")
 
 
 def complete_rounds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Beginnings of the rounds' ids."""
+    """The first digits of the rounds' ids, as many as a command needs."""
     return _ids(_asked(ctx, "round_list"), incomplete, lambda item: str(item["phase"]))
 
 

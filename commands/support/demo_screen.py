@@ -1,4 +1,4 @@
-"""How the demonstration looks: live in a terminal, plain lines otherwise, and its tables at the end."""
+"""How the demonstration is shown: a live display in a terminal, plain lines elsewhere, tables at the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ _CHEATS: Final = frozenset({"liar", "copycat", "leaker", "forger"})
 
 @contextmanager
 def screen(*, plain: bool, to_stderr: bool) -> Iterator[Stage]:
-    """A stage on standard output, or on standard error where that carries something else."""
+    """Gives the stage that prints the demonstration's events.
+
+    `to_stderr`: print to standard error, because standard output carries the report. The live display is used
+    only in a terminal and unless `plain`.
+    """
     console = _console(to_stderr)
     if plain or not console.is_terminal:
         yield _Lines(console)
@@ -35,7 +39,7 @@ def screen(*, plain: bool, to_stderr: bool) -> Iterator[Stage]:
 
 
 def show_report(report: DemoReport, *, to_stderr: bool) -> None:
-    """The tables of versions and attacks, and the rest in a few lines."""
+    """Prints the tables of versions and attacks, and the other results in a few lines."""
     console = _console(to_stderr)
     console.print()
     console.print(_versions(report))
@@ -47,7 +51,7 @@ def show_report(report: DemoReport, *, to_stderr: bool) -> None:
 
 
 class _Lines:
-    """A line for whatever happens; heads and phases are left out."""
+    """Prints a line for each event with the seconds since the start; heads and phases are not printed."""
 
     def __init__(self, console: Console) -> None:
         self.console: Final = console
@@ -72,7 +76,7 @@ class _Lines:
 
 
 class _Screen(_Lines):
-    """The lines scroll above a table of the nodes that is always up to date."""
+    """Prints the lines of `_Lines` above a live table of the nodes' heads and the round's phase."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -108,7 +112,7 @@ _FACTS: Final[dict[str, Callable[[VersionRow], str]]] = {
     "neurons": lambda row: f"{row.neurons}",
     "loss on D_k": lambda row: f"{row.loss:.4f}",
     "sealed loss": lambda row: f"{row.sealed_loss:.4f}",
-    "sealed right": lambda row: f"{row.sealed_accuracy:.1%}",
+    "sealed accuracy": lambda row: f"{row.sealed_accuracy:.1%}",
     "bytes sent": lambda row: f"{row.bytes:,}",
     "MACs": lambda row: f"{row.macs:,}",
     "fee": lambda row: format_coins(row.fee),
@@ -117,7 +121,7 @@ _FACTS: Final[dict[str, Callable[[VersionRow], str]]] = {
 
 
 def _versions(report: DemoReport) -> Table:
-    """A column a version: the other way round it is wider than a terminal."""
+    """The table of versions with a column for each, because a row for each would not fit a terminal."""
     table = _table("version")
     for row in report.versions:
         table.add_column(str(row.version), justify="right")
@@ -138,12 +142,14 @@ def _attacks(report: DemoReport) -> Table:
 def _facts(report: DemoReport) -> Iterator[str]:
     logits = "unchanged" if report.old_logits_unchanged else "CHANGED"
     height = report.nodes[0].height
+    yield "D_k: the parts revealed before training. Losses are mean nats per row."
     yield f"old logits {logits}; {report.rounds} rounds; {len(report.nodes)} nodes at height {height}"
     if report.test is not None:
-        yield f"test: {report.test.correct:,} of {report.test.rows:,} rows right ({report.test.accuracy:.2%})"
+        correct, rows = report.test.correct, report.test.rows
+        yield f"test: {correct:,} of {rows:,} rows classified correctly ({report.test.accuracy:.2%})"
     if report.proof is not None:
         yield f"proof: {report.proof.path}"
-    yield f"{report.seconds} s"
+    yield f"it took {report.seconds} s"
 
 
 def _table(*titles: str) -> Table:

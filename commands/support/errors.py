@@ -1,4 +1,7 @@
-"""What can be wrong between a command line and the account or file it names. Leaves only."""
+"""Errors in what a command line asks for: its keys, ids, rows, files and directories.
+
+The first line of each docstring is the message that the user sees where the code gives no other.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from engram.primitives.errors import InvalidInput
 
 
 class PassphraseMissing(InvalidInput):
-    """A passphrase is needed and nobody can type it: set ENGRAM_PASSPHRASE, or use --passphrase-file."""
+    """A passphrase is needed and there is no terminal to ask: set ENGRAM_PASSPHRASE or --passphrase-file."""
 
 
 class KeyNotChosen(InvalidInput):
@@ -14,15 +17,15 @@ class KeyNotChosen(InvalidInput):
 
 
 class ForeignNode(InvalidInput):
-    """No node runs on the data directory. The node at its port is of another chain: name it with --rpc."""
+    """The node that answers is of another chain than the data directory; to ask it anyway, use --rpc."""
 
 
 class SeedInvalid(InvalidInput):
-    """A seed is 64 hexadecimal digits, the 32 bytes of an Ed25519 private key."""
+    """The seed is not 64 hexadecimal digits, the 32 bytes of an Ed25519 private key."""
 
 
 class IdNotFound(InvalidInput):
-    """Nothing of this kind has an id that begins with these digits."""
+    """No model or round has an id that begins with these digits."""
 
 
 class IdAmbiguous(InvalidInput):
@@ -30,11 +33,11 @@ class IdAmbiguous(InvalidInput):
 
 
 class RowsInvalid(InvalidInput):
-    """A row is one whole number from 0 to 255 for each input of the model, separated by commas."""
+    """A row must be whole numbers from 0 to 255, separated by commas: one for each input of the model."""
 
 
 class FileExistsAlready(InvalidInput):
-    """The output file exists: name another one, or use --force to replace it."""
+    """The output file exists already: name another one, or use --force to replace it."""
 
 
 class DirectoryNotEmpty(InvalidInput):
@@ -42,4 +45,4 @@ class DirectoryNotEmpty(InvalidInput):
 
 
 class DirectoryNotWritable(InvalidInput):
-    """The directory cannot be written to: work in another directory, or name one."""
+    """The directory cannot be written to: change to another one, or name another one."""

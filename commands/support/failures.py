@@ -1,7 +1,7 @@
-"""From an error to what the user reads and what the shell gets: one place for all commands.
+"""Turns an error of any command into the message that the user reads and the exit status that the shell gets.
 
-Exit statuses are those of sysexits.h: 64 wrong usage, 65 wrong data or a refusal, 69 no node answers,
-70 a bug, 74 the disk, 75 try again later, 77 not allowed; 130 after Ctrl-C.
+Exit statuses are those of sysexits.h: 64 wrong usage, 65 wrong data or a refusal by the chain, 69 no node
+answers, 70 a bug, 74 an error of the disk, 75 try again later, 77 not allowed; and 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,30 +20,34 @@ USAGE, DATA, UNREACHABLE, INTERNAL, IO, LATER, NOT_ALLOWED, INTERRUPTED = 64, 65
 
 _HINTS: Final = {
     "node_unreachable": "start a node with `engram run`, or name another one with --rpc URL",
-    "chain_not_found": "`engram run --dev` makes one; --data-dir chooses another directory, --rpc a node",
+    "chain_not_found": "`engram run --dev` makes a chain; --data-dir chooses another directory, --rpc a node",
     "unauthorized": "this changes the node itself: use --data-dir with the directory that the node runs on",
-    "insufficient_balance": "`engram account show` says what there is; `engram account claim` brings rewards",
+    "insufficient_balance": "`engram account show` shows the balance; `engram account claim` adds rewards",
     "fee_too_low": "leave --fee out to pay what the node estimates",
-    "not_included": "`engram tx status TXID` says how it stands",
-    "transaction_dropped": "send it again; the code says why the node gave it up",
+    "not_included": "`engram tx status TXID` shows what became of it",
+    "transaction_dropped": "the code says why the node gave the transaction up; you can send it again",
     "key_not_found": "`engram key list` shows the keys, --data-dir chooses another directory",
     "blob_missing": "this node does not keep these bytes; ask another one with --rpc",
-    "method_not_found": "node and command line are of different versions",
+    "method_not_found": "the node and this command line are of different versions of engram",
     "no_open_round": "`engram round list` shows the rounds, `engram round open` opens one",
-    "secrets_not_found": "use the --data-dir and --key with which the round was opened, or the part sealed",
-    "version_mismatch": "ask another node with --rpc: what this one serves is not what the chain verified",
-    "bond_above_limit": "`engram round show` says what the round asks for; raise --max-bond to play it",
-    "not_enough_rows": "ask for fewer --rows or --parts, or bring more data: see --data and --share",
-    "dataset_mismatch": "`engram model show` says which inputs and classes the model has; see --take-classes",
-    "round_over": "`engram round show` says which phase the round is in, and when the next one begins",
-    "round_already_open": "`engram round list` shows it; a model has one open round at a time",
+    "secrets_not_found": "use the --data-dir and --key with which you opened the round or sealed the part",
+    "version_mismatch": "ask another node with --rpc: this one serves other data than the chain has verified",
+    "bond_above_limit": "`engram round show` shows the bond of an author; raise --max-bond to play",
+    "not_enough_rows": "ask for fewer --rows or --parts, or bring more data with --data and --share",
+    "dataset_mismatch": "`engram model show` shows inputs and classes; --take-classes chooses labels",
+    "round_over": "`engram round show` shows the round's phase and the calendar of all its phases",
+    "round_already_open": "`engram round list` shows the open round; a model has one at a time",
     "data_dir_locked": "stop the node that uses this directory first",
-    "upgrade_required": "install a newer engram and start the node again: its data stay as they are",
+    "upgrade_required": "install a newer engram and start the node again; its data stay as they are",
 }
+"""What to do about an error, by its code; printed below the message."""
 
 
 def report(error: BaseException, arguments: Sequence[str], *, as_json: bool) -> int:
-    """Prints the error, as JSON on standard output or in words on standard error; its exit status."""
+    """Prints an error and returns its exit status: JSON on standard output, or words on standard error.
+
+    `arguments` is the command line: if click could not parse it, it is searched for --json.
+    """
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if isinstance(error, click.Abort | KeyboardInterrupt):
@@ -57,12 +61,12 @@ def report(error: BaseException, arguments: Sequence[str], *, as_json: bool) -> 
         text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return _say({"code": "io", "message": text}, IO, as_json)
     traceback.print_exception(error)
-    text = f"{type(error).__name__}: {error}; this is a bug of engram"
+    text = f"{type(error).__name__}: {error}; this is a bug in engram"
     return _say({"code": "internal_error", "message": text}, INTERNAL, as_json)
 
 
 def exit_status(error: ChainError) -> int:
-    """The status of an error's family; a node's refusal has the family of its code."""
+    """The exit status for the family of an error; for an error that a node sent, the family of its code."""
     from engram.node.errors import NodeUnreachable, RemoteError
 
     if isinstance(error, NodeUnreachable):
@@ -82,11 +86,11 @@ _PROTOCOL: Final = {
     "invalid_request": INTERNAL,
     "parse_error": INTERNAL,
 }
-"""What JSON-RPC itself answers, rather than the chain."""
+"""Exit statuses for errors of JSON-RPC itself, which no class of the chain stands for."""
 
 
 def _family(code: str) -> type[ChainError]:
-    """The class of a code that a node gave, as far as this installation knows it."""
+    """The error class of a code that a node sent; `RemoteError` if this installation knows no such code."""
     import engram.consensus.errors
     import engram.statemachine.errors  # noqa: F401  # for the classes it defines
     from engram.node.errors import RemoteError
@@ -104,7 +108,10 @@ def _report_usage(error: click.ClickException, as_json: bool) -> int:
 
 
 def _flagged(error: click.ClickException, arguments: Sequence[str]) -> bool:
-    """Whether --json was asked for on a command line that could not be parsed to its end."""
+    """Whether a command line that click could not parse to its end asks for --json.
+
+    The flag counts only if the command knows it: elsewhere the text may be the value of something else.
+    """
     ctx = error.ctx if isinstance(error, click.UsageError) else None
     command = ctx.command if ctx is not None else None
     knows = isinstance(command, click.Group) or (
@@ -116,7 +123,7 @@ def _flagged(error: click.ClickException, arguments: Sequence[str]) -> bool:
 def _say(facts: dict[str, object], status: int, as_json: bool) -> int:
     text = facts.pop("text", facts["message"])
     if as_json:
-        # One line: it may follow the lines of a command that tells what happens.
+        # On one line, because a command that prints its events as lines of JSON may have printed some before.
         click.echo(json.dumps({"error": {name: value for name, value in facts.items() if value is not None}}))
         return status
     click.echo(f"engram: {text} [{facts['code']}]", err=True)

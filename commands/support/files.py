@@ -1,4 +1,4 @@
-"""Output files of commands: named by -o, never replaced unasked."""
+"""The options of commands that write a file: -o names it, and only --force replaces a file that exists."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def output_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
 
 
 def check_free(*paths: Path, force: bool) -> None:
-    """Raises `FileExistsAlready` for a file that would be replaced unasked: before any work is done."""
+    """Raises `FileExistsAlready` if a path exists and `force` is not set. Call it before any work is done."""
     for path in paths:
         if path.exists() and not force:
             raise FileExistsAlready(f"{path} exists: name another file, or use --force", got=str(path))

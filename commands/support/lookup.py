@@ -1,4 +1,7 @@
-"""Models and rounds by the beginning of their ids, or by being the only one: nobody types 64 digits."""
+"""Finds the model or round that a command line means: by the beginning of its id, or by being the only one.
+
+Ids have 64 hexadecimal digits, which nobody wants to type.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ round_argument = click.argument("round_", metavar="[ROUND]", required=False, she
 
 
 async def find_model(client: RpcClient, beginning: str | None) -> str:
-    """The id of the model that begins so; None means the only one. Raises `IdNotFound`, `IdAmbiguous`."""
+    """The id of the model whose id begins with `beginning`; None means the only model of the chain.
+
+    Raises `IdNotFound`, `IdAmbiguous`.
+    """
     if beginning is not None and is_whole(beginning):
         return beginning
     return chosen("model", await client.call("model_list"), beginning)
@@ -31,10 +37,10 @@ async def find_model(client: RpcClient, beginning: str | None) -> str:
 async def find_round(
     client: RpcClient, beginning: str | None, concerns: Callable[[Mapping[str, Any]], bool] | None = None
 ) -> str:
-    """The id of the round that begins so; None means the open one, or else the one opened last.
+    """The id of the round whose id begins with `beginning`; None means the open round.
 
-    Of several open ones, those are meant that `concerns` is true of, if any. Raises `IdNotFound`,
-    `IdAmbiguous`.
+    If no round is open, None means the one opened last. If several are open, None means the one for which
+    `concerns` is true. Raises `IdNotFound`, `IdAmbiguous`.
     """
     if beginning is not None and is_whole(beginning):
         return beginning
@@ -47,17 +53,20 @@ async def find_round(
 
 
 def is_whole(text: str) -> bool:
-    """Whether a text is an id rather than the beginning of one."""
+    """Whether a text is a whole id rather than the beginning of one."""
     return len(text) == ID_DIGITS and set(text) <= set("0123456789abcdef")
 
 
 def is_open(item: Mapping[str, Any]) -> bool:
-    """Whether a round, as `round_list` gives it, has not ended."""
+    """Whether a round, in the form that `round_list` gives, has not ended."""
     return int(item["status"]) == 0
 
 
 def chosen(kind: str, items: Sequence[Mapping[str, Any]], beginning: str | None) -> str:
-    """The one id among `items` that begins so. Raises `IdNotFound`, `IdAmbiguous`."""
+    """The one id among `items` that begins with `beginning`. Raises `IdNotFound`, `IdAmbiguous`.
+
+    `kind` is what the messages call the items, such as "model".
+    """
     ids = [str(item["id"]) for item in items]
     found = [identity for identity in ids if identity.startswith(beginning or "")]
     if len(found) == 1:
@@ -66,12 +75,12 @@ def chosen(kind: str, items: Sequence[Mapping[str, Any]], beginning: str | None)
     if not ids:
         raise IdNotFound(f"the chain has no {kind} yet", got=beginning)
     if found:
-        raise IdAmbiguous(f"there are several {kind}s, name one: {names}", got=beginning)
-    raise IdNotFound(f"the chain has no such {kind}; there are: {names}", got=beginning)
+        raise IdAmbiguous(f"there are several such {kind}s, name one of them: {names}", got=beginning)
+    raise IdNotFound(f"the chain has no such {kind}; it has: {names}", got=beginning)
 
 
 def ask_model(session: CommandSession, method: str, beginning: str | None, **params: Any) -> Any:
-    """What the node answers about the model whose id begins so. Raises as `find_model` does."""
+    """The node's answer to `method` about a model, which is found as `find_model` finds it."""
 
     async def action(client: RpcClient) -> Any:
         return await client.call(method, id=await find_model(client, beginning), **params)

@@ -1,7 +1,8 @@
-"""What commands are made of: their classes, and the options that many of them have.
+"""The classes of commands and groups, and the options that many commands have.
 
-A command that is decorated with `with_session` takes --rpc, --data-dir and --json and gets a
-`CommandSession` as its first argument; `with_key` adds --key and --passphrase-file.
+A command decorated with `with_session` takes --rpc, --data-dir and --json and gets a `CommandSession` as its
+first argument. `with_key` adds --key and --passphrase-file. Options of one command only stand in its own
+file.
 """
 
 from __future__ import annotations
@@ -24,27 +25,32 @@ AS_JSON: Final = "as_json"
 
 
 class Command(click.Command):
-    """A command whose help ends with an example."""
+    """A command whose help ends with examples: `example` holds one command line on each line."""
 
     def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
         self.example: Final = example
         super().__init__(*args, **kwargs)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The example, a command a line."""
-        title = "Examples" if "\n" in self.example else "Example"
-        with formatter.section(title):
-            for line in self.example.splitlines():
-                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+        """Write the examples at the end of the help."""
+        _write_examples(self.example, formatter)
 
 
 class Group(click.Group):
-    """A group of `Command`s."""
+    """A group of `Command`s whose help, too, ends with examples."""
 
     command_class = Command
 
+    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+        self.example: Final = example
+        super().__init__(*args, **kwargs)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples at the end of the help."""
+        _write_examples(self.example, formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The first sentence of every command, whole."""
+        """List every command with the first sentence of its help, which click itself would cut short."""
         commands = [self.commands[name] for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(
@@ -52,8 +58,14 @@ class Group(click.Group):
             )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they are written."""
+        """The names of the commands in the order in which the code adds them."""
         return list(self.commands)
+
+
+def _write_examples(example: str, formatter: click.HelpFormatter) -> None:
+    with formatter.section("Examples" if "\n" in example else "Example"):
+        for line in example.splitlines():
+            formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
 def with_session(function: Callable[..., None]) -> Callable[..., None]:
@@ -70,27 +82,41 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def data_dir_option(function: Function) -> Function:
-    """Adds --data-dir alone, for commands that make or run a node."""
+    """Adds --data-dir without --rpc and --json, for commands that make or run a node."""
     return _DATA_DIR_OPTION(function)
 
 
 def choosing_key(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --key, for commands that need no more than its address; stands above `with_session`."""
+    """Adds --key, for commands that need the key's address only. Write it above `with_session`."""
     return _KEY_OPTION(function)
 
 
 def with_passphrase(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --passphrase-file; stands above `with_session`."""
-    return _PASSPHRASE_OPTION(function)
+    """Adds --passphrase-file, for commands that ask for a passphrase. Write it above `with_session`."""
+    return with_known_passphrase("the command asks")(function)
+
+
+def with_known_passphrase(otherwise: str) -> Callable[[Function], Function]:
+    """Adds --passphrase-file. `otherwise` ends its help: what happens if the user gives no passphrase."""
+    return click.option(
+        "--passphrase-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="A file whose first line is the passphrase. Default: the variable ENGRAM_PASSPHRASE; "
+        f"if that is not set either, {otherwise}.",
+    )
 
 
 def with_key(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --key and --passphrase-file, for commands that sign; stands above `with_session`."""
+    """Adds --key and --passphrase-file, for commands that sign. Write it above `with_session`."""
     return choosing_key(with_passphrase(function))
 
 
 def refuse_given(names: tuple[str, ...], why: str) -> None:
-    """Refuses parameters that were given and would do nothing. Raises `click.UsageError` naming the first."""
+    """Refuses these parameters if the user gave one of them, because it would have no effect.
+
+    `why` follows the option's name in the message. Raises `click.UsageError` for the first one given.
+    """
     ctx = click.get_current_context()
     for param in ctx.command.params:
         if param.name in names and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
@@ -98,12 +124,16 @@ def refuse_given(names: tuple[str, ...], why: str) -> None:
 
 
 def json_flag(function: Function) -> Function:
-    """Adds --json alone, for commands that ask no node."""
+    """Adds --json without --rpc and --data-dir, for commands that ask no node."""
     return _JSON_OPTION(function)
 
 
 def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
-    """Errors have to be JSON too, and they are printed when the context is gone."""
+    """Notes on the root context that --json was given.
+
+    Errors are to be JSON as well, but `cli.LazyGroup.main` prints them after click has closed the command's
+    context. The root context's `obj` is the dictionary that `main` itself has made and still holds then.
+    """
     root = ctx.find_root()
     if isinstance(root.obj, dict):
         root.obj[AS_JSON] = value
@@ -117,7 +147,7 @@ _JSON_OPTION: Final = click.option(
     is_flag=True,
     is_eager=True,
     callback=_remember_json,
-    help="Print JSON, errors too.",
+    help="Print results and errors as JSON.",
 )
 _DATA_DIR_OPTION: Final = click.option(
     "--data-dir",
@@ -125,7 +155,8 @@ _DATA_DIR_OPTION: Final = click.option(
     metavar="DIR",
     envvar="ENGRAM_DATA_DIR",
     show_envvar=True,
-    help="Settings, keys and token; default: the platform's place for application data.",
+    help="The directory of a node: its chain, settings, keys and token. "
+    "Default: the platform's directory for application data.",
 )
 _SESSION_OPTIONS: Final = (
     click.option(
@@ -133,7 +164,7 @@ _SESSION_OPTIONS: Final = (
         metavar="URL",
         envvar="ENGRAM_RPC",
         show_envvar=True,
-        help="The node to talk to; default: the one of the data directory.",
+        help="Address of the node to ask. Default: the node that runs on the data directory.",
     ),
     _DATA_DIR_OPTION,
     _JSON_OPTION,
@@ -144,11 +175,5 @@ _KEY_OPTION: Final = click.option(
     envvar="ENGRAM_KEY",
     show_envvar=True,
     shell_complete=complete_keys,
-    help="The key to act with; default: the only one there is.",
-)
-_PASSPHRASE_OPTION: Final = click.option(
-    "--passphrase-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Its first line is the passphrase; else ENGRAM_PASSPHRASE is, else it is asked for.",
+    help="Name of the key to act with. Default: the only key of the data directory.",
 )

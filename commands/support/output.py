@@ -1,6 +1,7 @@
-"""What commands print: an object, a table, or JSON. No requests, no decisions.
+"""Prints the results of commands: an object as names and values, a list as a table, or either as JSON.
 
-Results go to standard output, notes and errors to standard error, so that a pipe carries results only.
+Results go to standard output, notes and errors to standard error, so that a pipe carries results only. What
+is printed is decided by the commands.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ SHORT_DIGITS: Final = 12
 """Hexadecimal digits of an id in a table; commands take any unambiguous beginning of an id."""
 ID_DIGITS: Final = 64
 LONG_VALUE: Final = 24
-"""Characters from which on the members of a list get a line each."""
+"""If a member of a list has more characters than this, each member is printed on a line of its own."""
 PIPE_WIDTH: Final = 400
-"""Columns of a table that no terminal bounds."""
+"""Width of a table that is not printed to a terminal, in characters."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,20 @@ class Column:
 
     title: str
     value: Callable[[Any], object]
-    """What a row shows here."""
+    """Takes a row and gives what this column shows of it."""
     right: bool = False
-    """Aligned as numbers are, and never cut."""
+    """Aligned to the right and never cut, as numbers are."""
     whole: bool = False
-    """Broken over lines in a narrow terminal, where other text is cut: people copy it."""
+    """In a narrow terminal, broken over several lines instead of cut, so that people can copy it whole."""
 
 
 def print_json(value: object) -> None:
-    """One JSON document on standard output."""
+    """Prints one JSON document, indented."""
     click.echo(json.dumps(value, indent=2))
 
 
 def print_fields(pairs: Iterable[tuple[str, object]], indent: str = "") -> None:
-    """Names and values, a line each; a mapping or a list of mappings is indented below its name."""
+    """Prints names and values, each pair on a line; mappings and lists of mappings are indented below."""
     entries = list(pairs)
     width = max((len(name) for name, _ in entries), default=0)
     for name, value in entries:
@@ -62,7 +63,7 @@ def print_fields(pairs: Iterable[tuple[str, object]], indent: str = "") -> None:
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[object], empty: str) -> None:
-    """A table with a head, or the line `empty` where there is nothing to show."""
+    """Prints a table with column titles, or the line `empty` if there are no rows."""
     if not rows:
         click.echo(empty)
         return
@@ -87,7 +88,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[object], empty: str) -
 
 
 def show(value: object) -> str:
-    """The text of one value; an id of zeros names nothing."""
+    """The text of one value; "-" for nothing, and for an id of zeros, which stands for no id."""
     match value:
         case None | "" | () | []:
             return "-"
@@ -102,12 +103,12 @@ def show(value: object) -> str:
 
 
 def short(identity: str) -> str:
-    """The beginning of a hexadecimal id, enough to name it again; nothing for an id of zeros."""
+    """The first digits of a hexadecimal id, which commands accept in its place; "-" for an id of zeros."""
     return identity[:SHORT_DIGITS] if identity.strip("0") else "-"
 
 
 def _objects(value: object) -> list[Mapping[str, object]]:
-    """The members of a list that holds objects only; else nothing."""
+    """The members of a list of mappings; an empty list for any other value."""
     items = value if isinstance(value, list | tuple) else ()
     objects = [item for item in items if isinstance(item, Mapping)]
     return objects if len(objects) == len(items) else []

@@ -1,4 +1,7 @@
-"""Types of command line arguments that click lacks: labels, shares, widths, windows, hexadecimal."""
+"""Types of command line arguments that click lacks: labels, shares, widths, windows, fractions, hexadecimal.
+
+Each `convert` returns a value that is converted already, such as a default, unchanged.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ import click
 MOST_LABEL: Final = 65_535
 PPM: Final = 1_000_000
 WINDOWS: Final = ("open", "reveal", "commit", "update", "audit", "retention", "gap")
-"""Phases of a round whose lengths its opener chooses."""
+"""The phases of a round whose lengths the opener chooses."""
 
 
 class LabelsType(click.ParamType[tuple[int, ...]]):
-    """Labels such as 0-5,8; the value is all of them, in the order given."""
+    """Labels such as 0-5,8; the value is a tuple of all of them, in the order given."""
 
     name = "labels"
 
@@ -37,7 +40,7 @@ class LabelsType(click.ParamType[tuple[int, ...]]):
 
 
 class ShareType(click.ParamType[tuple[int, int]]):
-    """A share such as 2/4; the value is its number, from 1, and how many there are."""
+    """A share such as 2/4; the value is the share's number, counted from 1, and how many shares there are."""
 
     name = "share"
 
@@ -53,7 +56,7 @@ class ShareType(click.ParamType[tuple[int, int]]):
 
 
 class WidthsType(click.ParamType[tuple[int, ...]]):
-    """Widths of layers such as 64,32, or `none`."""
+    """Widths of layers such as 64,32; the value is a tuple, which is empty for `none`."""
 
     name = "widths"
 
@@ -71,7 +74,10 @@ class WidthsType(click.ParamType[tuple[int, ...]]):
 
 
 class WindowsType(click.ParamType[dict[str, int]]):
-    """Lengths of phases in blocks: commit=20,gap=2, or one number for all but the gap."""
+    """Lengths of phases in blocks, such as commit=20,gap=2, or one number for all phases but the gap.
+
+    The value is a dictionary that holds the phases named.
+    """
 
     name = "windows"
 
@@ -91,7 +97,7 @@ class WindowsType(click.ParamType[dict[str, int]]):
 
 
 class FractionType(click.ParamType[int]):
-    """A decimal number from 0 to a largest one; its value is in millionths, exactly."""
+    """A decimal number from 0 to `largest` with at most six decimals; its value is exact, in millionths."""
 
     name = "number"
 
@@ -105,7 +111,8 @@ class FractionType(click.ParamType[int]):
                 return int(scaled)
         except InvalidOperation:
             pass
-        self.fail(f"{value!r} is not a number from 0 to {self._largest} with six decimals", param, ctx)
+        text = f"{value!r} is not a number from 0 to {self._largest} with at most six decimals"
+        self.fail(text, param, ctx)
 
 
 LABELS: Final = LabelsType()
@@ -115,14 +122,14 @@ WINDOW_LENGTHS: Final = WindowsType()
 
 
 class HexadecimalType(click.ParamType[bytes]):
-    """A click parameter of hexadecimal digits; its value is bytes."""
+    """Hexadecimal digits; the value is bytes. With `size_bytes`, exactly that many bytes are accepted."""
 
     def __init__(self, name: str, size_bytes: int | None = None) -> None:
         self.name = name
         self._size_bytes = size_bytes
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
-        """The bytes. Refuses other characters and lengths as wrong usage."""
+        """The bytes. Other characters or another length are refused as wrong usage."""
         if isinstance(value, bytes):
             return value
         try:
@@ -130,7 +137,8 @@ class HexadecimalType(click.ParamType[bytes]):
         except ValueError:
             self.fail(f"{value!r} is not hexadecimal", param, ctx)
         if self._size_bytes not in (None, len(raw)):
-            self.fail(f"{2 * (self._size_bytes or 0)} hexadecimal digits, not {len(value)}", param, ctx)
+            digits = 2 * (self._size_bytes or 0)
+            self.fail(f"{digits} hexadecimal digits are needed, not {len(value)}", param, ctx)
         return raw
 
 

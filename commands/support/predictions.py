@@ -1,4 +1,4 @@
-"""Rows of features on the command line, typed or taken from a data set, and what a model sees in them."""
+"""Options that give rows of features, typed or taken from a data set, and the printing of predictions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from engram.commands.support.session import CommandSession
 
 @dataclass(frozen=True)
 class ChosenRows:
-    """Rows to ask about."""
+    """Rows that a model is to predict."""
 
     features: list[list[int]]
+    """For each row, whole numbers from 0 to 255."""
     labels: list[int]
-    """What they are, where that is known; else empty."""
+    """The true class of each row, if the rows come from a data set; else empty."""
 
 
 def with_rows(function: Callable[..., None]) -> Callable[..., None]:
@@ -39,7 +40,7 @@ def with_rows(function: Callable[..., None]) -> Callable[..., None]:
 def chosen_rows(typed: tuple[str, ...], data: str | None, first: int, count: int) -> ChosenRows:
     """The rows that the options name. Raises `RowsInvalid`, and what `datasets.load` raises."""
     if bool(typed) == bool(data):
-        raise click.UsageError("say either --row or --data", click.get_current_context())
+        raise click.UsageError("give either --row or --data", click.get_current_context())
     if data is None:
         return ChosenRows([parse_row(text) for text in typed], [])
     return rows_of(data, first, count)
@@ -54,9 +55,9 @@ def parse_row(text: str) -> list[int]:
 
 
 def rows_of(source: str, first: int, count: int) -> ChosenRows:
-    """`count` rows of a data set, from row `first` on.
+    """`count` rows of a data set, from row `first` on, which counts from 0.
 
-    Raises `RowsInvalid` where the set ends before, and what `datasets.load` raises.
+    Raises `RowsInvalid` if the data set has fewer rows, and what `datasets.load` raises.
     """
     from engram.participant.datasets import load
 
@@ -72,7 +73,7 @@ def rows_of(source: str, first: int, count: int) -> ChosenRows:
 
 
 def show_predictions(session: CommandSession, result: dict[str, Any]) -> None:
-    """Prints what `model_predict` answered: classes, then whose neurons they come from."""
+    """Prints the answer of `model_predict`: the predicted classes, then who made the version's neurons."""
     columns = [
         Column("class", lambda row: row["class"], right=True),
         Column("probability", lambda row: f"{row['probability']:.4f}", right=True),
@@ -83,7 +84,7 @@ def show_predictions(session: CommandSession, result: dict[str, Any]) -> None:
         session.show(result, ())
         return
     session.show_rows(result["predictions"], columns, "no rows")
-    click.echo(f"\nversion {result['version']}, made of")
+    click.echo(f"\nversion {result['version']} is made of")
     lineage = (
         Column("neurons", lambda row: row["neurons"], right=True),
         Column("since version", lambda row: row["version"], right=True),
@@ -93,13 +94,30 @@ def show_predictions(session: CommandSession, result: dict[str, Any]) -> None:
 
 
 _OPTIONS = (
-    click.option("--row", multiple=True, metavar="VALUES", help="Features 0-255, by commas; repeatable."),
+    click.option(
+        "--row",
+        multiple=True,
+        metavar="VALUES",
+        help="One row: a number from 0 to 255 for each input, separated by commas; may be repeated.",
+    ),
     click.option(
         "--data",
         metavar="DATA",
         shell_complete=complete_data,
-        help="digits, a folder of idx files, .csv or .npz: with labels.",
+        help="A data set: digits, a folder of MNIST's idx files, a .csv or a .npz file, with labels.",
     ),
-    click.option("--first", type=click.IntRange(0), default=0, help="First row of --data."),
-    click.option("--rows", type=click.IntRange(1, 1000), default=1, help="How many rows of --data."),
+    click.option(
+        "--first",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="The first row of --data to take, counted from 0.",
+    ),
+    click.option(
+        "--rows",
+        type=click.IntRange(1, 1000),
+        default=1,
+        show_default=True,
+        help="How many rows of --data to take.",
+    ),
 )

@@ -1,4 +1,4 @@
-"""How commands that take long say what happens: JSON lines, plain lines, or a live display in a terminal."""
+"""Prints what happens during a long command: JSON lines, plain lines, or a live display in a terminal."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
     from engram.participant.notices import Notice
 
 QUARTERS: Final = 4
-"""How often training is told of where no display shows it."""
+"""How many times a training is reported where no live display shows it."""
 
 
 class ProgressPrinter:
-    """Tells the notices of one command, and its result. Results go to standard output, notices to standard
-    error; with --json each is a line of JSON on standard output, the result last.
+    """Prints the notices of one command and its result.
+
+    The result goes to standard output, notices to standard error. With --json each of them is a line of JSON
+    on standard output, the result last.
     """
 
     def __init__(self, *, as_json: bool, player: str) -> None:
-        """`player` is the key's name: several who play in one terminal are told apart by it."""
+        """`player` is the key's name. It begins each line, so that several players can share a terminal."""
         self.player: Final = player
         self._as_json = as_json
         self._display: Progress | None = None
@@ -51,7 +53,7 @@ class ProgressPrinter:
             self._display.stop()
 
     def notice(self, notice: Notice) -> None:
-        """A notice, at once."""
+        """Prints a notice at once."""
         if self._as_json:
             click.echo(json.dumps(notice.to_json()))
             return
@@ -63,7 +65,7 @@ class ProgressPrinter:
             click.echo(text, err=True)
 
     def training(self, step: int, steps: int, loss: float) -> None:
-        """How far a training is; called from its thread."""
+        """Shows how far a training is. `loss` is in nats a row. It is called in the training's thread."""
         if self._display is not None:
             if self._bar is None:
                 self._bar = self._display.add_task("training", total=steps)
@@ -80,7 +82,7 @@ class ProgressPrinter:
             click.echo(f"{self.player}: training, {step} of {steps} steps, loss {loss:.3f}", err=True)
 
     def result(self, result: dict[str, Any], fields: Iterable[tuple[str, object]]) -> None:
-        """What the command came to."""
+        """Prints the command's result: `result` as JSON, or `fields` for people."""
         if self._as_json:
             click.echo(json.dumps({"event": "result", **result}))
         else:

@@ -1,4 +1,7 @@
-"""A round for people: the result first, then when, what on, and under which terms. Asks nothing."""
+"""Turns a round, as the node gives it, into the fields that `engram round show` prints. Sends no requests.
+
+The state or the outcome comes first, then the calendar, the data and the terms.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from engram.commands.support.verdicts import due_text, verdict_fields
 
 
 def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
-    """Fields of what `verdicts.with_verdicts` gives; those that say nothing are left out."""
+    """Names and values to print; empty ones are left out. `round_` is what `with_verdicts` gives."""
     terms, rows = round_["terms"], round_["terms"]["rows"]
     fields: list[tuple[str, object]] = [
         ("round", round_["id"]),
@@ -24,11 +27,11 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         ("opener", round_["opener"]),
         ("auditors", terms["auditors"]),
         ("calendar", calendar_fields(round_["calendar"])),
-        ("parts", f"{len(terms['commitments'])} of {rows} rows, draws {_drawn(terms)}"),
+        ("parts", f"{len(terms['commitments'])} of {rows} rows each; the chain draws {_drawn(terms)}"),
         ("validation", _opened(round_["validation_opened"], rows)),
         ("sealed", _opened(round_["sealed_opened"], rows)),
         ("candidates", [f"epoch {item['epoch']}: {item['author']}" for item in round_["candidates"]]),
-        ("epochs", f"{round_['settled_epochs']} of {terms['epochs']} are over"),
+        ("epochs", f"{round_['settled_epochs']} of {terms['epochs']} are settled"),
         ("best by epoch", _results(round_)),
         ("pot", format_coins(round_["pot"])),
         ("bounty", format_coins(terms["bounty"])),
@@ -42,7 +45,7 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
 
 
 def calendar_fields(calendar: Mapping[str, Sequence[int | None]]) -> dict[str, str]:
-    """First and last heights of the phases, without those that last no block."""
+    """First and last height of each phase; phases without a block are left out."""
     return {
         phase: f"{first} on" if last is None else f"{first} to {last}"
         for phase, (first, last) in calendar.items()
@@ -51,14 +54,14 @@ def calendar_fields(calendar: Mapping[str, Sequence[int | None]]) -> dict[str, s
 
 
 def kind_name(kind: int) -> str:
-    """Name of a `RoundKind`."""
+    """TRAIN or GROW: the name of a `RoundKind`."""
     from engram.statemachine.rounds.records import RoundKind
 
     return RoundKind(kind).name
 
 
 def status_name(status: int) -> str:
-    """Lower-case name of a `RoundStatus`."""
+    """open, decided, kept or aborted: the name of a `RoundStatus`."""
     from engram.statemachine.rounds.records import RoundStatus
 
     return RoundStatus(status).name.lower()
@@ -79,11 +82,11 @@ def _course(round_: Mapping[str, Any]) -> list[tuple[str, object]]:
 
 
 def _drawn(terms: Mapping[str, Any]) -> str:
-    return f"{terms['validation']} for validation, {terms['sealed']} sealed"
+    return f"{terms['validation']} for validation, {terms['sealed']} to stay sealed"
 
 
 def _opened(parts: Sequence[Mapping[str, Any]], rows: int) -> list[str]:
-    """What is revealed, with how the version that is to be beaten does on it."""
+    """A line for each revealed part, with how well the version to improve on does on it."""
     return [
         f"{short(part['commitment'])}: loss {mean_loss(part['baseline']['loss'], rows)} a row, "
         f"{accuracy(part['baseline']['correct'], rows)} right"

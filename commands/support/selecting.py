@@ -1,4 +1,4 @@
-"""The options that choose rows of a data set, for everyone who brings data to a round."""
+"""The options that choose rows of a data set, for commands that bring data to a round."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], 
             metavar="DATA",
             required=required,
             shell_complete=complete_data,
-            help="digits, a folder of idx files, .csv or .npz.",
+            help="A data set: digits, a folder of MNIST's idx files, a .csv or a .npz file.",
         ),
         click.option(
             "--share",
             type=SHARE,
             metavar="I/N",
             default=(1, 1),
-            help="Use only share I of N: shares of the same N have no row in common.",
+            help="Use only share I of N, such as 2/4. Shares of the same N have no row in common.",
         ),
         click.option(
             "--take-classes",
@@ -37,10 +37,12 @@ def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], 
             type=LABELS,
             metavar="LABELS",
             default=(),
-            help="Use only these labels, as 0-5,8.",
+            help="Use only rows with these labels, such as 0-5,8.",
         ),
         click.option(
-            "--relabel", is_flag=True, help="Call the labels of --take-classes 0, 1, … in their order."
+            "--relabel",
+            is_flag=True,
+            help="Replace the labels of --take-classes by 0, 1, … in the order given.",
         ),
     )
 
@@ -53,7 +55,10 @@ def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], 
 
 
 def selection_of(options: dict[str, Any], rows: int | None = None) -> Selection:
-    """What the options name, `rows` of it; takes them out of `options`. There is a --data."""
+    """The selection that the options name; takes them out of `options`, which must hold a --data.
+
+    `rows`: how many rows to keep; None keeps all.
+    """
     from engram.participant.selection import Selection
 
     source, share = options.pop("data"), options.pop("share")

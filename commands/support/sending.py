@@ -1,4 +1,4 @@
-"""What commands that send a transaction share: the --fee and --wait options, and how the outcome is shown."""
+"""For commands that send a transaction: the options --fee and --wait, sending, and printing the outcome."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def with_fee(function: Callable[..., None]) -> Callable[..., None]:
     """Adds --fee and --wait/--no-wait."""
     fee = click.option(
-        "--fee", type=COINS, metavar="COINS", help="What to pay; default: what the node estimates."
+        "--fee", type=COINS, metavar="COINS", help="The fee to pay. Default: what the node estimates."
     )
     return fee(with_wait(function))
 
@@ -27,13 +27,16 @@ def with_fee(function: Callable[..., None]) -> Callable[..., None]:
 def with_wait(function: Callable[..., None]) -> Callable[..., None]:
     """Adds --wait/--no-wait."""
     wait = click.option(
-        "--wait/--no-wait", default=True, show_default=True, help="Wait for the block that holds it."
+        "--wait/--no-wait", default=True, show_default=True, help="Wait until a block holds the transaction."
     )
     return wait(function)
 
 
 def send(session: CommandSession, payload: TxPayload, *, fee: int | None, wait: bool) -> None:
-    """Sends one payload and shows how it stands. Raises as `Wallet.send` and `Wallet.confirm` do."""
+    """Sends a payload with the chosen key and prints the transaction's status.
+
+    `fee` is in sparks; None pays what the node estimates. Raises as `Wallet.send` and `Wallet.confirm` do.
+    """
 
     async def action(wallet: Wallet) -> dict[str, Any]:
         return await settled(session, wallet, await wallet.send(payload, fee=fee), wait=wait)
@@ -44,7 +47,7 @@ def send(session: CommandSession, payload: TxPayload, *, fee: int | None, wait: 
 def send_made(
     session: CommandSession, make: Callable[[Wallet], Awaitable[TxPayload]], *, fee: int | None, wait: bool
 ) -> None:
-    """As `send`, for a payload that can only be made with an open wallet."""
+    """As `send`, for a payload that `make` builds with the open wallet."""
 
     async def action(wallet: Wallet) -> dict[str, Any]:
         return await settled(session, wallet, await wallet.send(await make(wallet), fee=fee), wait=wait)
@@ -53,7 +56,7 @@ def send_made(
 
 
 async def settled(session: CommandSession, wallet: Wallet, txid: Hash, *, wait: bool) -> dict[str, Any]:
-    """The status of a transaction, once a block holds it if that is to be waited for."""
+    """The status of a transaction that was sent; with `wait`, only after a block holds it."""
     if wait:
         session.note(f"sent {txid.hex()}, waiting for a block")
         await wallet.confirm(txid)
@@ -62,7 +65,7 @@ async def settled(session: CommandSession, wallet: Wallet, txid: Hash, *, wait: 
 
 
 def show_status(session: CommandSession, status: dict[str, Any]) -> None:
-    """Prints what `tx_status` says, with the receipt's fee in coins."""
+    """Prints the answer of `tx_status`, with the receipt's fee in coins and its events."""
     receipt = status.get("receipt") or {}
     fields = {name: status.get(name) for name in ("txid", "status", "waits", "code", "height", "block")}
     if receipt:
@@ -76,11 +79,11 @@ _VALUES: Final = {
     "rewards_claimed": ("sparks", "rewards"),
     "part_published": ("rows", "inputs", "classes"),
 }
-"""What the first values of an event are."""
+"""Names of an event's first values, by the event's name."""
 
 
 _CLASSES: Final = 3
-"""Classes of a prediction that are told, most probable first."""
+"""How many classes of a prediction are printed, the most probable first."""
 
 
 def _event(event: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
-"""One run of a command: which node, which data directory, which key, and how to print.
+"""What one run of a command works with: the node, the data directory, the key, and how to print.
 
-Heavy imports happen inside methods only: `--help` must stay fast.
+It finds the node, opens clients and wallets, asks for passphrases and prints results. Heavy imports happen
+inside methods only, so that `--help` stays fast.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 
 class CommandSession:
-    """One run of a command: which node, which data directory, which key, and how to print."""
+    """What one run of a command works with, made from the options that commands share."""
 
     def __init__(
         self,
@@ -54,12 +55,16 @@ class CommandSession:
 
     @property
     def config(self) -> Config:
-        """The settings of the node in the data directory, or the defaults. Raises `ConfigInvalid`."""
+        """The settings of the data directory's node; defaults where none are set. Raises `ConfigInvalid`."""
         return self._loaded.config
 
     @property
     def url(self) -> str:
-        """Where the node answers: --rpc, or the node that runs on the data directory, or its settings."""
+        """The address of the node to ask.
+
+        It is what --rpc says; else the address of the node that runs on the data directory; else the address
+        in the directory's settings, at which a node may or may not answer (see `_check_chain`).
+        """
         from engram.node.datadir import find_run_info
 
         if self._rpc is not None:
@@ -69,7 +74,11 @@ class CommandSession:
         return f"http://{self.config.rpc_host}:{self.config.rpc_port}"
 
     def client(self, *, admin: bool = False) -> RpcClient:
-        """A client of the node, not yet open. Only an admin's requests carry the data directory's token."""
+        """A client of the node, not yet open.
+
+        With `admin`, its requests carry the data directory's token, which a node asks for before it lets
+        itself be changed. Other requests never carry it.
+        """
         from engram.node.client import RpcClient
 
         if admin:
@@ -77,7 +86,7 @@ class CommandSession:
         return RpcClient(self.url)
 
     def run(self, action: Callable[[RpcClient], Awaitable[T]], *, admin: bool = False) -> T:
-        """What `action` gives with an open client."""
+        """Calls `action` with an open client and returns its result."""
         import asyncio
 
         async def with_client() -> T:
@@ -88,18 +97,24 @@ class CommandSession:
         return asyncio.run(with_client())
 
     def call(self, method: str, /, *, admin: bool = False, **params: Any) -> Any:
-        """The result of one request."""
+        """Sends one request to the node and returns its result."""
         return self.run(lambda client: client.call(method, **params), admin=admin)
 
     def run_wallet(self, action: Callable[[Wallet], Awaitable[T]]) -> T:
-        """What `action` gives with the chosen key's wallet; the passphrase is asked for before all else."""
+        """Calls `action` with the wallet of the chosen key and returns its result.
+
+        The passphrase is asked for before the node is contacted.
+        """
         from engram.participant.wallet import Wallet
 
         key = self.unlock()
         return self.run(lambda client: action(Wallet(client, key)))
 
     def run_actor(self, action: Callable[[Wallet], Awaitable[T]], report: Report) -> T:
-        """As `run_wallet`, for what takes a whole round: a node that is restarted meanwhile is waited for."""
+        """As `run_wallet`, for an action that lasts a whole round: if the node goes away, it is waited for.
+
+        `report` is told when the node is lost and when it is back.
+        """
         import asyncio
 
         from engram.node.datadir import find_run_info
@@ -109,7 +124,7 @@ class CommandSession:
         key, url = self.unlock(), self.url
 
         def find() -> str:
-            """Where the node answers now; while none runs on the data directory, where it did."""
+            """The address of the node that runs on the data directory now; else the last address known."""
             nonlocal url
             running = find_run_info(self.config.data_dir) if self._rpc is None else None
             url = running.rpc_url if running is not None else url
@@ -123,8 +138,13 @@ class CommandSession:
         return asyncio.run(with_client())
 
     async def _check_chain(self, client: RpcClient) -> None:
-        """Raises `ForeignNode` where the node was only guessed and is not of the data directory's chain,
-        `ChainNotFound` where somebody named a data directory that holds none: no node is that one's.
+        """Checks that a node found only by the settings' port serves the data directory's chain.
+
+        Without --rpc and without a node that runs on the data directory, the address is a guess: another
+        node of this machine may answer there, with other accounts and another chain. Raises `ForeignNode` if
+        that node's chain is not the directory's. If the directory holds no chain, there is nothing to compare
+        with; then a directory that the user has named raises `ChainNotFound`, and for the default directory
+        the guess is accepted.
         """
         from engram.node.datadir import find_run_info, read_spec
         from engram.node.errors import ChainNotFound
@@ -145,7 +165,7 @@ class CommandSession:
 
     @property
     def rounds_folder(self) -> Path:
-        """Where the data directory keeps what must not be lost before it is revealed."""
+        """The folder of the data directory for secrets of rounds: parts, salts, nonces and commits."""
         from engram.participant.parts import ROUNDS_DIRECTORY
 
         return self.config.data_dir / ROUNDS_DIRECTORY
@@ -154,7 +174,7 @@ class CommandSession:
     def hrp(self) -> str:
         """The first letters of addresses, from the data directory's chain or else from the node.
 
-        Raises `ChainNotFound` where there is neither.
+        Raises `ChainNotFound` if there is neither a chain nor a node.
         """
         from engram.node.datadir import find_hrp
         from engram.node.errors import ChainNotFound, NodeUnreachable
@@ -168,7 +188,7 @@ class CommandSession:
 
     @property
     def keystore(self) -> Keystore:
-        """The keys of the data directory."""
+        """The store of the data directory's keys."""
         from engram.node.datadir import KEYS_DIRECTORY
         from engram.node.keystore import Keystore
 
@@ -187,13 +207,13 @@ class CommandSession:
             return chosen[0]
         names = ", ".join(entry.name for entry in entries)
         if not entries:
-            raise KeyNotChosen("there is no key yet: make one with `engram key new NAME`")
+            raise KeyNotChosen("the data directory has no key yet: make one with `engram key new NAME`")
         if wanted is None:
-            raise KeyNotChosen(f"there are several keys, choose one with --key: {names}")
-        raise KeyNotFound(f"no key named {wanted}; there are: {names}", got=wanted)
+            raise KeyNotChosen(f"the data directory has several keys, choose one with --key: {names}")
+        raise KeyNotFound(f"there is no key named {wanted}; the keys are: {names}", got=wanted)
 
     def unlock(self, key: str | None = None) -> PrivateKey:
-        """The key of this name, or the chosen one.
+        """Decrypts the key of this name, or the chosen key.
 
         Raises `KeyNotFound`, `KeyNotChosen`, `WrongPassphrase`, `PassphraseMissing`.
         """
@@ -201,9 +221,9 @@ class CommandSession:
         return self.keystore.load(name, self.passphrase(f"Passphrase of {name}"))
 
     def passphrase(self, prompt: str, *, confirm: bool = False) -> str:
-        """From --passphrase-file, else ENGRAM_PASSPHRASE, else typed by whoever sits there.
+        """The passphrase from --passphrase-file, else from ENGRAM_PASSPHRASE, else typed in the terminal.
 
-        Raises `PassphraseMissing` where nobody does.
+        `confirm` asks for it twice. Raises `PassphraseMissing` if there is no terminal to ask.
         """
         if (given := self.given_passphrase()) is not None:
             return given
@@ -212,15 +232,15 @@ class CommandSession:
         return str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
 
     def given_passphrase(self) -> str | None:
-        """From --passphrase-file, else ENGRAM_PASSPHRASE; None where neither is given."""
+        """The passphrase from --passphrase-file, else from ENGRAM_PASSPHRASE; None if neither is given."""
         if self._passphrase_file is not None:
             return self._passphrase_file.read_text("utf-8").partition("\n")[0]
         return os.environ.get("ENGRAM_PASSPHRASE")
 
     def address(self, text: str | None) -> str:
-        """An address text: as given, or of the key of that name; None means the chosen key.
+        """The address that `text` means, as text: itself an address, or the name of a key.
 
-        Raises `BadAddress`, `KeyNotFound`, `KeyNotChosen`.
+        None means the chosen key. Raises `BadAddress`, `KeyNotFound`, `KeyNotChosen`.
         """
         from engram.primitives.errors import BadAddress
         from engram.primitives.keys import format_address, parse_address
@@ -230,24 +250,27 @@ class CommandSession:
             return format_address(self.key_entry(text).address, self.hrp)
         if not text.lower().startswith(f"{self.hrp}1"):
             there = ", ".join(names) or "none"
-            raise BadAddress(f"neither an address ({self.hrp}1…) nor a key; the keys: {there}", got=text)
+            raise BadAddress(
+                f"this is neither an address ({self.hrp}1…) nor the name of a key; the keys are: {there}",
+                got=text,
+            )
         return format_address(parse_address(text, self.hrp), self.hrp)
 
     def show(self, result: object, fields: Iterable[tuple[str, object]]) -> None:
-        """Prints an object: `result` as JSON, or `fields` for people."""
+        """Prints one object: `result` with --json, else `fields`."""
         if self.as_json:
             output.print_json(result)
         else:
             output.print_fields(fields)
 
     def show_rows(self, rows: Sequence[Any], columns: Sequence[output.Column], empty: str) -> None:
-        """Prints a list: all of it as JSON, or `columns` of it for people."""
+        """Prints a list: all of it with --json, else a table of `columns`; the line `empty` for no rows."""
         if self.as_json:
             output.print_json(rows)
         else:
             output.print_table(columns, rows, empty)
 
     def note(self, text: str) -> None:
-        """Tells people what goes on, on standard error."""
+        """Prints a line about what happens on standard error; nothing with --json."""
         if not self.as_json:
             click.echo(text, err=True)

@@ -1,4 +1,7 @@
-"""Units on the command line, exactly: coins to and from sparks, and means and shares of losses for people."""
+"""Units on the command line: coins to and from sparks (exact), and mean losses and accuracies for people.
+
+A coin is 10^8 sparks. The chain and --json use sparks and sums of losses over rows.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,19 @@ DECIMALS: Final = 8
 SPARKS_PER_COIN: Final = 10**DECIMALS
 MAX_SPARKS: Final = 2**64 - 1
 MONEY: Final = frozenset({"amount", "author_bond", "bid", "bond", "bounty", "fee", "opener_bond", "pot"})
-"""Names of fields that hold sparks."""
+"""Names of the JSON fields that hold sparks."""
 
 _COINS = re.compile(r"([0-9]+)(?:\.([0-9]{1,8}))?")
 
 
 def parse_coins(text: str) -> int:
-    """Sparks of a decimal amount of coins such as `12` or `0.00000001`. Raises `ValueError` with the rule."""
+    """The sparks of a decimal amount of coins, such as `12` or `0.00000001`.
+
+    Raises `ValueError` for a text that is no such amount, or for more than 2^64 - 1 sparks.
+    """
     match = _COINS.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not an amount of coins: digits, and at most {DECIMALS} decimals")
+        raise ValueError(f"{text!r} is not an amount of coins: write digits and at most {DECIMALS} decimals")
     sparks = int(match[1]) * SPARKS_PER_COIN + int((match[2] or "").ljust(DECIMALS, "0"))
     if sparks > MAX_SPARKS:
         raise ValueError(f"{text} coins are more than can exist")
@@ -28,13 +34,13 @@ def parse_coins(text: str) -> int:
 
 
 def format_coins(sparks: int) -> str:
-    """The shortest decimal text of an amount: what `parse_coins` turns into `sparks`."""
+    """The shortest decimal text of an amount; `parse_coins` turns it back into `sparks`."""
     coins, rest = divmod(sparks, SPARKS_PER_COIN)
     return f"{coins}.{rest:0{DECIMALS}}".rstrip("0").rstrip(".")
 
 
 def in_coins(value: Any) -> Any:
-    """A JSON value of the chain for people: what bears a name of `MONEY`, at any depth, as coins."""
+    """A copy of a JSON value in which every field with a name of `MONEY`, at any depth, is in coins."""
     match value:
         case dict():
             return {
@@ -48,12 +54,12 @@ def in_coins(value: Any) -> Any:
 
 
 class CoinsType(click.ParamType[int]):
-    """A click parameter of decimal coins; its value is in sparks."""
+    """A click parameter for a decimal amount of coins; its value is in sparks."""
 
     name = "coins"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The amount in sparks; a default may already be one."""
+        """The amount in sparks. A whole number, such as a default, is taken as sparks already."""
         if isinstance(value, int):
             return value
         try:
@@ -69,10 +75,10 @@ Q24: Final = 2**24
 
 
 def mean_loss(loss: int, rows: int) -> str:
-    """Nats a row, of an exact sum in Q24 nats; nothing where no row was scored."""
+    """The mean loss in nats a row, from an exact sum in Q24 nats; "-" if no row was scored."""
     return f"{loss / rows / Q24:.4f}" if rows else "-"
 
 
 def accuracy(correct: int, rows: int) -> str:
-    """Percent of the rows that are right; nothing where no row was scored."""
+    """The percentage of rows that were classified correctly; "-" if no row was scored."""
     return f"{100 * correct / rows:.2f} %" if rows else "-"

@@ -1,1 +1,1 @@
-"""The handwritten digits that ship with Engram, with their licence. Data files only."""
+"""The handwritten digits that ship with Engram, and their licence. This folder holds data files only."""

@@ -1,4 +1,4 @@
-"""Who takes part in the demonstration: keys by seed, coins at genesis, and the node that each one uses."""
+"""The actors of the demonstration: their names, keys, first coins, and the node that each of them uses."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from engram.primitives.types import Address
 
 COIN: Final = 10**8
 PURSE: Final = 1_000 * COIN
-"""What everyone but the miners holds at genesis."""
+"""Sparks that every actor holds from the first block on. Miners hold none."""
 FOUNDER: Final = "founder"
 AUDITOR: Final = "auditor"
 AUTHORS: Final = ("alice", "bob", "carol")
-"""Honest participants."""
+"""The honest authors."""
 LIAR, COPYCAT, LEAKER, FORGER = "liar", "copycat", "leaker", "forger"
 
 _NODES: Final = MappingProxyType(
     {FOUNDER: 0, AUDITOR: 1, "alice": 1, "bob": 2, "carol": 3, LIAR: 2, COPYCAT: 3, LEAKER: 0, FORGER: 3}
 )
-"""Which node everyone uses: the copycat another one than alice, whose reveal it copies."""
+"""The number of the node that each actor uses. The copycat's node is another one than that of alice, whose
+reveal it copies.
+"""
 
 
 class Cast:
-    """The keys of one run: the same for the same seed."""
+    """The actors' keys. The same seed gives the same keys."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -42,20 +44,24 @@ class Cast:
         return PrivateKey.from_seed(hashlib.sha256(f"engram demo {self._seed} {name}".encode()).digest())
 
     def name(self, address: Address) -> str:
-        """The actor who holds an address; "" for anybody else."""
+        """The name of the actor with this address; "" if it is nobody's."""
         return self._names.get(address, "")
 
     def allocations(self) -> tuple[Allocation, ...]:
-        """The coins of genesis."""
+        """The coins that the actors hold at genesis."""
         return tuple(Allocation(address, PURSE) for address in self._names)
 
     def miners(self, nodes: int) -> list[Address]:
-        """Whom each node mines for."""
+        """The address for which each node mines."""
         return [self.key(f"miner of node {number}").address for number in range(nodes)]
 
     @asynccontextmanager
     async def wallets(self, net: Localnet) -> AsyncIterator[dict[str, Wallet]]:
-        """Everyone's account, seen through his own node, with no more rights than any user has."""
+        """A wallet for each actor, by name, that reaches the chain through the actor's node.
+
+        With fewer nodes than the table names, actors share nodes. The clients carry no token, so they have no
+        more rights than any user has.
+        """
         async with AsyncExitStack() as stack:
             clients = [
                 await stack.enter_async_context(RpcClient(node.info.rpc_url))

@@ -1,4 +1,4 @@
-"""Who owns which rows in the demonstration: disjoint shares of a real data set, by seed. No node."""
+"""Gives each actor of the demonstration rows of a real data set that nobody else has. No node."""
 
 from __future__ import annotations
 
@@ -13,33 +13,39 @@ from engram.participant.errors import NotEnoughRows
 from engram.participant.training.qat import Budget
 
 OLD_CLASSES: Final = range(6)
+"""The classes with which the model is founded."""
 NEW_CLASSES: Final = range(6, 10)
+"""The classes that the growth adds."""
 
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How much of everything the demonstration uses for one data set."""
+    """The sizes of everything in the demonstration, for one data set."""
 
     rows: int
-    """Rows of every part."""
+    """Rows of every part in the first TRAIN round and in the GROW round."""
     again: int
-    """Rows of every part where a TRAIN round has to be repeated."""
+    """Rows of every part in further TRAIN rounds, which are needed if no version freezes in the first."""
     parts: int
-    """n: parts that the opener commits to in each round."""
+    """n: how many parts the opener commits to in each round."""
     own_old: int
-    """Rows of the old classes that each participant owns."""
+    """Rows of the old classes that each author owns."""
     own_new: int
+    """Rows of the new classes that each author owns."""
     test: int
-    """Most rows that are scored at the very end."""
+    """The most rows of the test set, which is scored at the end."""
     hidden: int
-    """Neurons of version 0."""
+    """Hidden neurons of version 0."""
     neurons: int
-    """New neurons of a growth."""
+    """The most neurons that a growth may add."""
     training: Budget
+    """How the authors train in a TRAIN round."""
     growing: Budget
+    """How the authors train in a GROW round."""
     leaking: Budget
+    """How the leaker trains."""
     commit_window: int
-    """Least blocks in which everyone trains and commits; a slow machine takes more."""
+    """The least length of the commit phase in blocks; a slow machine makes it longer."""
 
 
 DIGITS: Final = DemoSize(
@@ -71,34 +77,36 @@ MNIST: Final = DemoSize(
     commit_window=16,
 )
 VALIDATION: Final = 2
-"""k: parts revealed before training."""
+"""k: how many parts are revealed before training."""
 SEALED: Final = 2
-"""s: the opener's parts that open last; the third party's is one more."""
+"""s: how many of the opener's parts are opened last; the auditor's part comes in addition."""
 
 
 @dataclass(frozen=True)
 class DemoData:
-    """Disjoint shares; nobody holds a row of another."""
+    """The rows of each actor. No row belongs to two of them."""
 
     name: str
     size: DemoSize
     founder_old: tuple[Dataset, ...]
-    """The opener's rows for each TRAIN round: classes 0-5."""
+    """The founder's rows for each TRAIN round: classes 0-5."""
     auditor_old: tuple[Dataset, ...]
+    """The auditor's rows for each TRAIN round: classes 0-5."""
     founder_all: Dataset
-    """The opener's rows for the GROW round: all ten classes."""
+    """The founder's rows for the GROW round: all ten classes."""
     auditor_all: Dataset
+    """The auditor's rows for the GROW round: all ten classes."""
     own: tuple[Dataset, ...]
-    """What each participant trains on, all ten classes; in a TRAIN round it uses 0-5 of them."""
+    """The rows that each author trains on: all ten classes, of which a TRAIN round uses 0-5."""
     test: Dataset
-    """Rows that no part and no training holds."""
+    """The test rows: they are in no part, and nobody trains on them."""
 
 
 def demo_data(source: str, seed: int, rounds: int, authors: int) -> DemoData:
-    """Shares of `digits`, or of MNIST in a folder, for so many authors, with fresh opener's parts for so many
-    TRAIN rounds.
+    """Divides `digits`, or the MNIST in the folder `source`, among `authors` authors and the other actors.
 
-    Raises what loading raises, and `NotEnoughRows`.
+    The founder and the auditor get fresh rows for each of `rounds` TRAIN rounds. Raises what loading the data
+    raises, and `NotEnoughRows`.
     """
     rng = np.random.default_rng(seed)
     if source == "digits":
@@ -137,7 +145,7 @@ def _share(
 
 
 class _Dealer:
-    """Gives away rows, each once."""
+    """Gives away the rows of a data set, each of them once."""
 
     def __init__(self, data: Dataset) -> None:
         self._data = data.interleaved()

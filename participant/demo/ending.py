@@ -1,4 +1,4 @@
-"""The last act: a test set is scored, all nodes agree, a prediction is explained, a proof is checked."""
+"""The last act: score a test set, compare the nodes, explain a prediction, write and check a proof."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ PROOF_NAME: Final = "model.proof"
 
 
 async def play_ending(scene: Scene, model: Model) -> Path:
-    """All that needs the nodes; the path of the proof. Raises `UnexpectedOutcome`."""
+    """Plays the part of the last act that needs the nodes; returns the path of the proof that it has written.
+
+    Raises `UnexpectedOutcome`.
+    """
     await _score_test(scene, model)
     await _agree(scene)
     await _predict(scene, model)
@@ -45,7 +48,10 @@ async def play_ending(scene: Scene, model: Model) -> Path:
 
 
 async def check_proof(path: Path, stage: Stage, report: DemoReport) -> None:
-    """`engram verify` on the bundle, with no node running, and on a copy with one byte changed."""
+    """Runs `engram verify` on the proof, and on a copy with one byte changed, while no node runs.
+
+    Raises `UnexpectedOutcome` unless the proof is accepted and the copy refused.
+    """
     raw = await asyncio.to_thread(path.read_bytes)
     changed = bytearray(raw)
     changed[len(raw) // 2] ^= 1
@@ -55,18 +61,18 @@ async def check_proof(path: Path, stage: Stage, report: DemoReport) -> None:
     refused, refusal = await _verify(tampered)
     await asyncio.to_thread(tampered.unlink)
     report.proof = ProofRow(str(path), status == 0, refused == 0)
-    expect(report.proof.accepted, "engram verify refused a true proof", got=proven)
-    expect(not report.proof.tampered_accepted, "engram verify accepted a changed proof")
+    expect(report.proof.accepted, "engram verify refused the proof", got=proven)
+    expect(not report.proof.tampered_accepted, "engram verify accepted the proof with a changed byte")
     stage.say(
         FOUNDER,
-        f"engram verify accepts {path.name} ({len(raw):,} bytes, height {proven['height']}, work"
-        f" {proven['work']:,}) with no node, and refuses it with one byte changed"
+        f"engram verify, with no node running, accepts {path.name} ({len(raw):,} bytes, height"
+        f" {proven['height']}, work {proven['work']:,}) and refuses it with one byte changed"
         f" [{refusal['error']['code']}]",
     )
 
 
 async def _score_test(scene: Scene, model: Model) -> None:
-    """The auditor publishes the test rows and has the chain score the last version on them."""
+    """The auditor publishes the test rows, and the chain scores the last version on them."""
     wallet, data = scene.wallets[AUDITOR], scene.data
     salt = os.urandom(32)
     raw = part_bytes(data.test.features, data.test.labels)
@@ -80,14 +86,15 @@ async def _score_test(scene: Scene, model: Model) -> None:
     scene.say(
         AUDITOR,
         f"had the chain score version {model.head} on {entry.rows:,} rows that nobody trained on:"
-        f" {entry.correct / entry.rows:.1%} right, {loss:.4f} nat",
+        f" {entry.correct / entry.rows:.1%} correct, {loss:.4f} nat a row",
     )
 
 
 async def _agree(scene: Scene) -> None:
-    """Every node on one head and state root.
+    """Waits until all nodes have the same head, and checks that they have the same state root.
 
-    One miner goes on alone for two blocks, so that no two heads of equal work are left when it rests too.
+    If all miners stopped at once, two nodes could keep different heads with equal work for ever. So all but
+    one stop first, and that one mines two more blocks alone: then one head has the most work.
     """
     first, *others = scene.net.nodes
     for node in others:
@@ -99,7 +106,10 @@ async def _agree(scene: Scene) -> None:
     roots = {(row.head, row.state_root) for row in rows}
     expect(len(roots) == 1, "the nodes do not agree", expected=1, got=len(roots))
     scene.report.nodes += rows
-    scene.say("nodes", f"all {len(rows)} at height {rows[0].height}, state root {rows[0].state_root[:16]}")
+    scene.say(
+        "nodes",
+        f"all {len(rows)} are at height {rows[0].height} with the state root {rows[0].state_root[:16]}…",
+    )
 
 
 def _node_row(info: dict[str, Any]) -> NodeRow:
@@ -108,7 +118,7 @@ def _node_row(info: dict[str, Any]) -> NodeRow:
 
 
 async def _predict(scene: Scene, model: Model) -> None:
-    """One test row of a new class, asked of the last node and explained."""
+    """Asks the last node to predict one test row of a new class and to name the authors of the neurons."""
     node, data, cast = scene.net.nodes[-1], scene.data, scene.cast
     index = int(np.argmax(data.test.labels >= NEW_CLASSES.start))
     row = [int(value) for value in data.test.features[index]]
@@ -132,13 +142,13 @@ async def _predict(scene: Scene, model: Model) -> None:
     )
     scene.say(
         node.name,
-        f"a {found.label}: version {found.version} says {found.predicted} with {found.probability:.1%};"
-        f" {makers}",
+        f"predicts a picture of a {found.label}: version {found.version} says {found.predicted} with"
+        f" probability {found.probability:.1%}; it has {makers}",
     )
 
 
 async def _write_proof(scene: Scene, model: Model) -> Path:
-    """The proof bundle of the last version, as any node gives it."""
+    """Writes the proof bundle of the last version, as a node gives it, to a file."""
     answer = await scene.net.nodes[0].client.call("model_prove", id=model.id)
     path = scene.folder / PROOF_NAME
     await asyncio.to_thread(path.write_bytes, bytes.fromhex(answer["bundle"]))
@@ -146,6 +156,7 @@ async def _write_proof(scene: Scene, model: Model) -> Path:
 
 
 async def _verify(path: Path) -> tuple[int, Any]:
+    """Runs `engram verify --json` in a process of its own; returns its exit status and its JSON output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "engram.cli", "verify", "--json", str(path)),
         stdin=asyncio.subprocess.DEVNULL,

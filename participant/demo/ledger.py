@@ -1,4 +1,7 @@
-"""What the chain says of versions, retention and old logits, as rows of the report. Sends nothing."""
+"""Adds to the report what the chain records about versions, and checks that nothing old was forgotten.
+
+Nothing is sent here.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from engram.statemachine.rounds.records import Round, RoundKind
 
 
 async def report_founding(scene: Scene, round_: Round) -> None:
-    """Version 0, and what it lost on the parts of the round that it was founded with."""
+    """Adds version 0 to the report, with its losses on the parts of the round that founded it."""
     version = await scene.view.get(Version, round_.model, u32(0))
     block = await scene.view.client.call("chain_block", height=round_.opened)
     opening = next(
@@ -44,7 +47,7 @@ async def report_founding(scene: Scene, round_: Round) -> None:
 
 
 async def report_version(scene: Scene, played: DemoRound) -> VersionRow:
-    """The version that a round has made, and what its author paid for the update."""
+    """Adds the version that a round has made to the report, with what its update cost."""
     round_ = played.round
     version = await scene.view.get(Version, round_.model, u32(round_.new_version))
     reveal = next(
@@ -58,11 +61,20 @@ async def report_version(scene: Scene, played: DemoRound) -> VersionRow:
 
 
 async def report_retention(scene: Scene, before: Model, grown: Model) -> None:
-    """How well the grown model still knows each part that the gate watched. Raises `UnexpectedOutcome`."""
+    """Checks how many rows of each retention part the grown model still has right, and reports it.
+
+    `before` is the model before the growth. Raises `UnexpectedOutcome` if they are fewer than the chain must
+    allow, or if there is no retention part.
+    """
     for part in before.retention:
         now = await scene.view.get(ScoreEntry, grown.id, u32(grown.head), part.part)
         least = part.correct - before.retention_epsilon_ppm * part.rows // PPM
-        expect(now.correct >= least, "the gate let forgetting through", expected=least, got=now.correct)
+        expect(
+            now.correct >= least,
+            "the chain admitted a growth that forgot too many rows",
+            expected=least,
+            got=now.correct,
+        )
         row = RetentionRow(
             part.part.hex(),
             part.rows,
@@ -75,14 +87,14 @@ async def report_retention(scene: Scene, before: Model, grown: Model) -> None:
         scene.report.retention.append(row)
         scene.say(
             "gate",
-            f"part {part.part.hex()[:12]}: {now.correct} of {part.rows} rows right, {part.correct} on entry,"
-            f" {least} at least",
+            f"retention part {part.part.hex()[:12]}: {now.correct} of {part.rows} rows correct; before the"
+            f" growth {part.correct}, and at least {least} are required",
         )
-    expect(bool(scene.report.retention), "the gate watched nothing")
+    expect(bool(scene.report.retention), "the frozen model has no retention part")
 
 
 async def report_old_logits(scene: Scene, grown: Model) -> None:
-    """That the old classes' logits are the same integers as before. Raises `UnexpectedOutcome`."""
+    """Checks that the growth changed no old class's logit on the test rows. Raises `UnexpectedOutcome`."""
     view, test = scene.view, scene.data.test
     old, new = [await view.get(Version, grown.id, u32(number)) for number in (grown.head - 1, grown.head)]
     was, now = [
@@ -90,8 +102,11 @@ async def report_old_logits(scene: Scene, grown: Model) -> None:
         for version in (old, new)
     ]
     scene.report.old_logits_unchanged = bool(np.array_equal(was, now[:, : old.spec.classes]))
-    expect(scene.report.old_logits_unchanged, "an old logit has moved")
-    scene.say("gate", f"{was.size:,} old logits on {test.rows:,} rows are the same integers as before")
+    expect(scene.report.old_logits_unchanged, "the growth changed a logit of an old class")
+    scene.say(
+        "gate",
+        f"the growth changed none of the {was.size:,} logits of old classes on {test.rows:,} rows",
+    )
 
 
 async def _row(scene: Scene, version: Version, kind: str, txid: Hash) -> VersionRow:
@@ -113,7 +128,7 @@ async def _row(scene: Scene, version: Version, kind: str, txid: Hash) -> Version
 
 
 async def _badges(scene: Scene, version: Version) -> list[str]:
-    """Every badge of the version, as `badge: name`."""
+    """Every badge given with the version, each as `badge: name of the actor`."""
     badges = await scene.view.client.call("model_badges", id=version.model)
     hrp = (await scene.view.spec()).hrp
     return sorted(

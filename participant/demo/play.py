@@ -1,9 +1,10 @@
-"""The story of the demonstration, act by act, and what must come of each. Anything else is an error.
+"""The story of the demonstration, act by act. An act that ends otherwise than promised is an error.
 
-1  a model is founded and trained; a liar, a copycat and a leaker try
-2  the sealed parts decide; the version freezes (or another TRAIN round follows, three at most)
-3  the model grows by four classes; a forger tries twice
-4  every node agrees; a test set is scored; a prediction is explained; a proof is written and checked
+1  A founder founds a model and three authors train it; a liar, a copycat and a leaker try to cheat.
+2  The sealed parts decide, and the new version freezes; if it does not, further TRAIN rounds follow, up to
+   three in all.
+3  The model grows by four classes; a forger tries twice to change what is frozen.
+4  A test set is scored, all nodes agree, a prediction is explained, a proof is written and checked.
 """
 
 from __future__ import annotations
@@ -33,25 +34,27 @@ from engram.statemachine.records import Model
 from engram.statemachine.rounds.records import RoundStatus
 
 TRAIN_ROUNDS: Final = 3
+"""The most TRAIN rounds; if no version has frozen by then, the demonstration fails."""
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What a user decides."""
+    """What a user decides about the demonstration."""
 
     folder: Path
-    """Nodes, secrets and the proof; an empty or new directory."""
+    """A new or empty directory for the nodes, the secrets and the proof."""
     nodes: int
+    """How many node processes to start."""
     data: str
-    """`digits`, or a folder with MNIST's four files."""
+    """`digits`, or a folder with MNIST's four idx files."""
     seed: int
-    """Fixes data split, keys and initial weights; not blocks."""
+    """Fixes how the data are split, the keys and the first weights. Blocks still differ between runs."""
 
 
 async def play_demo(options: DemoOptions, stage: Stage) -> DemoReport:
-    """Plays the whole story. Leaves the nodes stopped, and everything they wrote in the folder.
+    """Plays the whole story and returns the report. The nodes are stopped at the end; their files stay.
 
-    Raises `UnexpectedOutcome` where the story went another way than the protocol promises, and what loading
+    Raises `UnexpectedOutcome` if something turns out otherwise than the protocol promises, and what loading
     the data, starting the nodes and the participants raise.
     """
     begun = time.monotonic()
@@ -71,7 +74,7 @@ async def play_demo(options: DemoOptions, stage: Stage) -> DemoReport:
         rounds = Rounds(scene)
         model = await _train(scene, rounds)
         model = await _grow(scene, rounds, model)
-        stage.act("Every node stands on the same state; what it knows can be asked and proved")
+        stage.act("All nodes hold the same state; the model is scored, asked for a prediction and proved")
         proof = await play_ending(scene, model)
     await check_proof(proof, stage, report)
     report.seconds = round(time.monotonic() - begun, 1)
@@ -79,8 +82,8 @@ async def play_demo(options: DemoOptions, stage: Stage) -> DemoReport:
 
 
 async def _train(scene: Scene, rounds: Rounds) -> Model:
-    """TRAIN rounds until a version freezes; the cheats try in the first."""
-    scene.stage.act("A model is founded for digits 0-5 and trained; a liar, a copycat and a leaker try")
+    """Plays TRAIN rounds until a version freezes; returns the model. The cheats take part in the first."""
+    scene.stage.act("A model is founded for digits 0-5 and trained; a liar, a copycat and a leaker cheat")
     own, size, seed = scene.data.own, scene.data.size, scene.seed
     authors = {
         name: honest(Plan(own[number], size.training, 0, seed + number))
@@ -100,14 +103,14 @@ async def _train(scene: Scene, rounds: Rounds) -> Model:
         if model.frozen:
             return model
         again = scene.report.rounds
-        expect(again < TRAIN_ROUNDS, "no version froze", expected=f"within {TRAIN_ROUNDS} rounds")
-        scene.stage.act("The sealed loss is above the threshold: another TRAIN round over fresh parts")
+        expect(again < TRAIN_ROUNDS, "no version has frozen", expected=f"within {TRAIN_ROUNDS} rounds")
+        scene.stage.act("The sealed loss is above the threshold: another TRAIN round with fresh parts")
         played = await rounds.train(again, model.id, authors)
 
 
 async def _grow(scene: Scene, rounds: Rounds, model: Model) -> Model:
-    """One GROW round, and the proof that nothing old has moved."""
-    scene.stage.act("The frozen model grows: digits 6-9 by new neurons and classes; a forger tries twice")
+    """Plays one GROW round and checks that it changed nothing old; returns the grown model."""
+    scene.stage.act("The frozen model learns digits 6-9 by new neurons and classes; a forger tries twice")
     own, size, seed = scene.data.own, scene.data.size, scene.seed
     plans = {
         name: Plan(own[number], size.growing, size.neurons, seed + number)
@@ -126,27 +129,28 @@ async def _grow(scene: Scene, rounds: Rounds, model: Model) -> Model:
 
 
 async def _decided(scene: Scene, played: DemoRound) -> Model:
-    """The model after a round that an honest author must have won."""
+    """Checks that an honest author has won the round and an auditor has opened a part; returns the model."""
     round_, name = played.round, scene.cast.name
     for epoch, best in enumerate(round_.results):
         rows = round_.terms.rows * len(round_.validation_opened)
         scene.say(
             "chain",
-            f"epoch {epoch}: lowest loss by {name(best.author)}, {mean_loss(best.loss, rows):.4f} nat",
+            f"epoch {epoch}: {name(best.author)} has the lowest loss on the revealed parts,"
+            f" {mean_loss(best.loss, rows):.4f} nat a row",
         )
     winner = name(round_.winner)
     expect(
         round_.status == RoundStatus.DECIDED, "the round made no version", got=RoundStatus(round_.status).name
     )
-    expect(winner in AUTHORS, "the round was not won by an honest author", expected=AUTHORS, got=winner)
+    expect(winner in AUTHORS, "no honest author has won the round", expected=AUTHORS, got=winner)
     expect(round_.independent, "nobody but the opener has opened a sealed part")
     row = await ledger.report_version(scene, played)
     scene.say(
         winner,
-        f"won: version {row.version}, sealed loss {row.sealed_loss:.4f} nat,"
-        f" accuracy {row.sealed_accuracy:.1%}",
+        f"won the round with the best update on the sealed parts, now version {row.version}: loss"
+        f" {row.sealed_loss:.4f} nat a row, {row.sealed_accuracy:.1%} correct",
     )
     model = await scene.view.get(Model, round_.model)
-    state = "is frozen for ever" if model.frozen else "is above its threshold and not frozen"
-    scene.say(FOUNDER, f"version {model.head} knows {model.classes} classes and {state}")
+    state = "its neurons are frozen for ever" if model.frozen else "its loss is too high to freeze it"
+    scene.say(FOUNDER, f"version {model.head} knows {model.classes} classes; {state}")
     return model

@@ -1,4 +1,4 @@
-"""What the demonstration found: the JSON it writes and the table it shows. Data only."""
+"""The report of the demonstration: the rows of its tables and of its JSON. Data only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engram.participant.errors import UnexpectedOutcome
 
 @dataclass(frozen=True)
 class NodeRow:
-    """Where one node stands at the end."""
+    """One node at the end: its head and its memory."""
 
     id: str
     height: int
@@ -37,14 +37,14 @@ class VersionRow:
     bytes: int
     """Tensor bytes that the update carried."""
     macs: int
-    """Multiply-accumulates that every node spent on the update's transaction."""
+    """Multiply-accumulates that every node computed for the update's transaction."""
     fee: int
-    """Sparks that its author paid for that transaction."""
+    """Sparks that the author paid as a fee for that transaction."""
 
 
 @dataclass(frozen=True)
 class RetentionRow:
-    """A part that the retention gate watched: how well it was known, and is."""
+    """A retention part: how well the model knew it before the growth, and how well it knows it after."""
 
     part: str
     rows: int
@@ -52,25 +52,28 @@ class RetentionRow:
     correct_at_least: int
     correct: int
     loss_bar: float
-    """What the gate starts from, nats a row: the loss on entry, or the threshold's where that is higher."""
+    """The loss from which the allowed increase is counted, in nats a row: the loss with which the part was
+    retained, or the freezing threshold if that is higher.
+    """
     loss: float
+    """The loss after the growth, in nats a row."""
 
 
 @dataclass(frozen=True)
 class TestRow:
-    """Rows that nobody trained on, scored by the chain after the last growth."""
+    """The test set, whose rows nobody trained on, scored by the chain after the growth."""
 
     version: int
     rows: int
     correct: int
     accuracy: float
     loss: float
-    """Nats a row."""
+    """Mean loss in nats a row."""
 
 
 @dataclass(frozen=True)
 class PredictionRow:
-    """What one node says of one test row, and whose neurons say it."""
+    """What one node predicts for one test row, and who made the version's neurons."""
 
     node: str
     version: int
@@ -78,12 +81,12 @@ class PredictionRow:
     predicted: int
     probability: float
     lineage: list[dict[str, Any]]
-    """Neurons, version that added them, author; oldest first."""
+    """For each version that added neurons, the oldest first: their number, the version, its author."""
 
 
 @dataclass(frozen=True)
 class AttackRow:
-    """One adversary, and what it got."""
+    """One attempt to cheat, and what came of it; balances in sparks."""
 
     name: str
     outcome: str
@@ -94,7 +97,7 @@ class AttackRow:
 
 @dataclass(frozen=True)
 class ProofRow:
-    """The proof bundle of the last version."""
+    """The proof bundle of the last version, and whether `engram verify` accepted it and a changed copy."""
 
     path: str
     accepted: bool
@@ -103,7 +106,7 @@ class ProofRow:
 
 @dataclass
 class DemoReport:
-    """Everything the demonstration asserts, as it went."""
+    """Everything that the demonstration has found so far; it grows act by act."""
 
     data: str
     seed: int
@@ -119,16 +122,16 @@ class DemoReport:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """The report as JSON values."""
         return asdict(self)
 
 
 def expect(condition: bool, fact: str, *, expected: object = None, got: object = None) -> None:
-    """Raises `UnexpectedOutcome` naming the fact unless the condition holds."""
+    """Raises `UnexpectedOutcome` unless the condition holds. `fact` says what went wrong instead."""
     if not condition:
         raise UnexpectedOutcome(fact, expected=expected, got=got)
 
 
 def mean_loss(loss: int, rows: int) -> float:
-    """Nats a row, of a loss in Q24 nats that is summed over rows."""
+    """The mean loss in nats a row, of a loss in Q24 nats that is summed over rows."""
     return round(loss * 2.0**-24 / rows, 6)

@@ -1,4 +1,7 @@
-"""One round of the demonstration with everyone in it: who opens it, who audits, who works, who cheats."""
+"""Plays one round of the demonstration: a founder opens it, an auditor, authors and cheats take part.
+
+All of them run at the same time in one event loop, each with a wallet of their own.
+"""
 
 from __future__ import annotations
 
@@ -34,49 +37,52 @@ OPENER_BOND: Final = 20 * COIN
 BOUNTY: Final = 50 * COIN
 EPOCHS: Final = 2
 SOFTMAX: Final = 1
-"""Kind of the loss: softmax cross-entropy."""
+"""The number of the loss softmax cross-entropy."""
 THRESHOLD_PPM: Final = 200_000
-"""A version freezes at 0.2 ln K nats a row."""
+"""The neurons freeze at a sealed loss of 0.2 * ln(classes) nats a row."""
 EPSILON_PPM: Final = 150_000
-"""Retention parts of the demonstration have few rows, so that one row weighs percents."""
+"""A growth may forget 15 % of a retention part's rows. The parts are small: one row of 30 is 3 %."""
 DELTA_PPM: Final = 250_000
+"""A growth may raise the loss on a retention part by 25 % of its bar."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What an epoch of a cheat came to."""
+    """What came of one epoch for a cheat, with the cheat's balance before and after."""
 
     report: EpochReport
     before: int
-    """Balance in sparks."""
+    """Sparks."""
     after: int
+    """Sparks."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One candidate when all sealed parts were open; losses in Q24 nats, summed over rows."""
+    """One candidate's losses when all sealed parts were open, in Q24 nats, summed over rows."""
 
     author: str
     epoch: int
     loss: int
-    """On the revealed parts."""
+    """The loss on the revealed parts."""
     sealed: int
+    """The loss on the sealed parts."""
 
 
 @dataclass(frozen=True)
 class DemoRound:
-    """A round that has ended, and how it went for everyone."""
+    """A round that has ended, and what came of it for everyone. Mappings are by actor's name."""
 
     round: Round
     reports: Mapping[str, list[EpochReport]]
     attempts: Mapping[str, list[Attempt]]
     standings: list[Standing]
     copied: str | None
-    """Code that the copycat was refused with, "" if it was not; None where nobody copied."""
+    """The code with which the copycat was refused, "" if it was accepted; None if there was no copycat."""
 
 
 class Rounds:
-    """Opens rounds on one model and lets everyone play them."""
+    """Opens the rounds of one model and lets everyone play them."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -86,7 +92,7 @@ class Rounds:
         self._secrets_folder = scene.folder / "secrets"
 
     async def found(self, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> DemoRound:
-        """Founds the model by its first TRAIN round; the copycat lies in wait for alice's reveal."""
+        """Founds the model with its first TRAIN round, in which the copycat copies alice's reveal."""
         rows = self._data.founder_old[0]
         spec, parameters = dense_network(rows, (self._data.size.hidden,), len(OLD_CLASSES), self._rng)
         template = Founding(
@@ -101,7 +107,10 @@ class Rounds:
         return await self._play(payload, secrets, audited, honest, cheats, copies=True)
 
     async def train(self, number: int, model_id: Hash, honest: Mapping[str, Strategy]) -> DemoRound:
-        """Another TRAIN round, for a version that is not good enough yet, over fresh parts."""
+        """Plays another TRAIN round with fresh parts, because no version has frozen yet.
+
+        `number` counts the TRAIN rounds from 0 and chooses the rows.
+        """
         rows, audited = self._data.founder_old[number], self._data.auditor_old[number]
         version = await self._view.head_version(await self._view.get(Model, model_id))
         caps = round_plan.Caps.for_network(
@@ -115,7 +124,7 @@ class Rounds:
     async def grow(
         self, model_id: Hash, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]
     ) -> DemoRound:
-        """A GROW round that teaches the other digits."""
+        """Plays a GROW round that adds the new classes."""
         version = await self._view.head_version(await self._view.get(Model, model_id))
         size, rules = self._data.size, (await self._view.spec()).rules
         caps = round_plan.Caps.for_growth(rules, version.spec, size.neurons, len(NEW_CLASSES), size.rows)
@@ -162,13 +171,16 @@ class Rounds:
     def _tell_opened(self, round_id: Hash, terms: RoundTerms) -> None:
         self._scene.say(
             FOUNDER,
-            f"opened {RoundKind(terms.kind).name} round {round_id.hex()[:12]}: {len(terms.commitments)}"
-            f" salted parts of {terms.rows} rows, {terms.validation} to validate on,"
-            f" {terms.sealed} to stay sealed",
+            f"opened {RoundKind(terms.kind).name} round {round_id.hex()[:12]} with {len(terms.commitments)}"
+            f" salted parts of {terms.rows} rows; the chain draws {terms.validation} to reveal before"
+            f" training and {terms.sealed} to stay sealed",
         )
 
     async def _standings(self, round_id: Hash) -> list[Standing]:
-        """The candidates once every sealed part is open; their records go when the round ends."""
+        """The candidates' losses, read when every sealed part is open.
+
+        The chain deletes the candidates' records when the round ends, so they cannot be read later.
+        """
         round_ = await self._view.wait_round(round_id, _is_audited)
         found = []
         for item in round_.candidates:
@@ -178,12 +190,12 @@ class Rounds:
         return found
 
     async def _known_everywhere(self, round_id: Hash) -> None:
-        """Waits until every node has the round's block."""
+        """Waits until every actor's node has the block that opened the round."""
         views = {wallet.client: ChainView(wallet.client) for wallet in self._scene.wallets.values()}
         await asyncio.gather(*(view.wait_record(Round, round_id) for view in views.values()))
 
     async def _cheat(self, name: str, strategy: Strategy, round_id: Hash) -> list[Attempt]:
-        """Every epoch of a cheat."""
+        """Plays every epoch for a cheat, and records the balance before and after each."""
         author, attempts = self._author(name, strategy), []
         for epoch in range(EPOCHS):
             before = await self._scene.balance(name)
@@ -193,7 +205,8 @@ class Rounds:
 
     async def _copy(self, round_id: Hash, victim: bytes) -> str:
         code = await adversaries.copy_reveal(self._scene.wallets[COPYCAT], round_id, victim)
-        self._scene.say(COPYCAT, f"sent {AUTHORS[0]}'s reveal as its own: {code or 'taken'}")
+        answer = f"the node refused it [{code}]" if code else "the node accepted it"
+        self._scene.say(COPYCAT, f"sent {AUTHORS[0]}'s reveal as its own; {answer}")
         return code
 
     async def _audit(self, round_id: Hash, secrets: RoundSecrets) -> None:
@@ -230,5 +243,5 @@ class Rounds:
 
 
 def _is_audited(round_: Round) -> bool:
-    """Whether every part that was to stay sealed is open, the auditor's too."""
+    """Whether all sealed parts, the auditor's among them, are open, or the round has ended."""
     return len(round_.sealed_opened) == len(round_.sealed_drawn) + 1 or round_.status != RoundStatus.OPEN

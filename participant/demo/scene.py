@@ -1,4 +1,4 @@
-"""What every act of the demonstration works with. Decides nothing."""
+"""What every act of the demonstration works with: network, actors, data, stage and report."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from engram.participant.wallet import Wallet
 
 @dataclass(frozen=True)
 class Scene:
-    """One run: the network, who takes part, whose rows are whose, and who is told."""
+    """Everything that belongs to one run of the demonstration."""
 
     net: Localnet
     cast: Cast
     wallets: Mapping[str, Wallet]
     view: ChainView
-    """The chain as the founder's node shows it."""
+    """The chain, read through the founder's node."""
     data: DemoData
     windows: RoundWindows
-    """Of every round."""
+    """The phase lengths of every round."""
     seed: int
     folder: Path
     stage: Stage
     report: DemoReport
-    """Grows as the acts go on."""
+    """The report, to which each act adds rows."""
 
     def say(self, who: str, line: str) -> None:
-        """Tells the stage."""
+        """Tells the stage that `who` has done something or that something came of it."""
         self.stage.say(who, line)
 
     async def balance(self, name: str) -> int:
-        """Spendable sparks of an actor, at his own node."""
+        """The spendable sparks of an actor, as the actor's node has them."""
         return int((await self.wallets[name].account())["balance"])

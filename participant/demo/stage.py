@@ -1,4 +1,7 @@
-"""What the demonstration tells whoever watches. It says what happens; how that looks is the watcher's."""
+"""The interface through which the demonstration tells what happens.
+
+It does not say how that is shown: `commands/support/demo_screen.py` prints it, tests collect it.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ from typing import Protocol
 
 
 class Stage(Protocol):
-    """Told everything in the order in which it happens, from one event loop."""
+    """Receives the events of the demonstration in the order in which they happen, from one event loop."""
 
     def act(self, title: str) -> None:
-        """A new chapter begins."""
+        """A new act begins."""
 
     def say(self, who: str, line: str) -> None:
-        """Somebody did something, or something came of it."""
+        """`who` (an actor, a node, "chain", "gate" or "nodes") did something, or found something."""
 
     def head(self, node: str, height: int, block_id: str) -> None:
-        """A node stands on another head."""
+        """A node has a new head."""
 
     def phase(self, name: str, epoch: int) -> None:
-        """Where the round stands at the first node's head; "" between rounds."""
+        """The round's phase and epoch at the first node's head; the name is "" while no round is open."""

@@ -1,4 +1,4 @@
-"""Follows every node's events for whoever watches: heads, and the phase of the open round."""
+"""Follows the events of all nodes and tells the stage of new heads and of the open round's phase."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engram.participant.demo.stage import Stage
 
 @asynccontextmanager
 async def watching(net: Localnet, stage: Stage) -> AsyncIterator[None]:
-    """Tells the stage of every event while the block runs."""
+    """Tells the stage of the nodes' events for as long as the `with` block runs."""
     tasks = [asyncio.create_task(_follow(node, stage, number == 0)) for number, node in enumerate(net.nodes)]
     try:
         yield
@@ -26,7 +26,7 @@ async def watching(net: Localnet, stage: Stage) -> AsyncIterator[None]:
 
 
 async def _follow(node: NodeProcess, stage: Stage, is_first: bool) -> None:
-    """Until the node is gone; of the round, the first node tells."""
+    """Follows one node until it is gone. The round's phase is taken from the first node only."""
     try:
         async with node.client.subscribe("heads", *(("rounds",) if is_first else ())) as events:
             async for topic, event in events:

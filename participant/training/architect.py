@@ -1,7 +1,9 @@
-"""First drafts of networks: shapes, random weights and shifts fitted to data, before any training. No chain.
+"""Makes untrained networks and growths: random weights, and shifts fitted to a sample of rows.
 
-A shift is chosen so that activations of a sample fill a fair part of their range and first logits spread over
-about a nat: then one learning rate suits every segment (see `qat`).
+A shift divides a neuron's sum by a power of two. It is chosen so that the activations of the sample fill a
+fair part of their range and the first logits have a standard deviation of about 0.7 nat. Then one learning
+rate suits every segment (see `qat.py`), and training starts without neurons that are always zero or always at
+their limit.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ from engram.participant.training.qat import FINENESS
 from engram.participant.training.shapes import growth_shape, hidden_segment
 
 SAMPLE_ROWS = 512
+"""The most rows to which shifts are fitted."""
 HIDDEN_SPREAD = 30.0
 """Standard deviation of fresh hidden weights, in integer steps of int8."""
 OUTPUT_SPREAD = 20.0
+"""Standard deviation of fresh output weights, in integer steps of int8."""
 ACTIVATION_GOAL = 40.0
 """Wanted standard deviation of an accumulator after its shift, for activations of 8 bits."""
 LOGIT_GOAL = 0.7 * 2**16
@@ -41,9 +45,10 @@ def dense_network(
     kind: type[HiddenSegment] = DenseRelu,
     weight_bits: int = 8,
 ) -> tuple[NetworkSpec, Parameters]:
-    """A fresh fully connected network with hidden layers of these widths, its shifts fitted to `sample`.
+    """A fresh fully connected network with hidden layers of widths `hidden`; shifts fitted to `sample`.
 
-    Raises `NotEnoughRows` for an empty sample.
+    Parameters come in the order of the segments: hidden ones by layer, then the output. Raises
+    `NotEnoughRows` for an empty sample.
     """
     x = _sample(sample, rng)
     segments: list[HiddenSegment] = []
@@ -68,10 +73,11 @@ def grown_network(
     rng: np.random.Generator,
     reach: int | None = None,
 ) -> tuple[Growth, Parameters]:
-    """A fresh growth of the shape that `growth_shape` gives.
+    """A fresh growth of the shape that `growth_shape` gives, and the parameters of its segments.
 
-    `activations` are the frozen network's, layer by layer, on the same sample of rows; layer 0 is the
-    features. What new neurons add to old classes begins at zero: at first no old logit changes.
+    `activations` holds the frozen network's activations on one sample of rows, layer by layer, each (rows,
+    width); layer 0 is the features. Weights from new neurons to old classes begin at zero, so that at first
+    no old logit changes.
     """
     shape = growth_shape(spec, neurons, new_classes, reach)
     hidden: list[HiddenSegment] = []

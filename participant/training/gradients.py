@@ -1,6 +1,7 @@
-"""Losses that training descends, in floats, and their gradients by a network's component sums. No weights.
+"""The losses that training lowers, in floats, and their gradients with respect to the component sums.
 
-They steer training only: the loss that a participant claims is computed by `nn.loss` on integers.
+A component is one of a class's sums; the class's logit is its largest component. These losses steer the
+training only: the loss that a participant claims is computed by `nn.loss` on integers.
 """
 
 from __future__ import annotations
@@ -12,17 +13,22 @@ from engram.nn.loss import LossKind
 from engram.nn.spec import NetworkSpec, component_classes
 
 Array = npt.NDArray[np.float32]
-"""The loss that is trained by its own gradient; every other one by that of softmax cross-entropy."""
 
 
 def loss_gradient(
     spec: NetworkSpec, components: Array, labels: npt.NDArray[np.int64], loss_kind: LossKind
 ) -> tuple[float, Array]:
-    """Mean loss, and its gradient by the component sums; only a class's largest component receives any."""
+    """Mean loss of a batch, and its gradient with respect to `components`.
+
+    `components` and the gradient have the shape (rows, components), `labels` the shape (rows,); components
+    are in nats. Only the largest component of each class gets a gradient, because the others do not affect
+    the logit.
+    """
     owner = np.array(component_classes(spec), dtype=np.int64)
     logits = np.full((components.shape[0], spec.classes), -np.inf, np.float32)
     for component, cls in enumerate(owner):
         np.maximum(logits[:, cls], components[:, component], out=logits[:, cls])
+    # The zero-one loss has no gradient of its own: it is trained by that of softmax cross-entropy.
     losses = _squared_error if loss_kind is LossKind.SQUARED_ERROR else _softmax
     loss, gradient = losses(logits, labels)
     largest = components == logits[:, owner]
@@ -39,7 +45,9 @@ def _softmax(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array
 
 
 def _squared_error(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array]:
-    """One-hot targets in nats. Unlike the loss, its gradient does not end where logits saturate."""
+    """Squared distance to one-hot targets in nats. The chain's loss clips logits; this gradient does not, so
+    that training can bring them back into the range.
+    """
     errors = logits.copy()
     errors[np.arange(labels.size), labels] -= 1
     return float(np.square(errors).sum(axis=1).mean()), 2 * errors

@@ -1,11 +1,14 @@
-"""Quantisation-aware training of a segment network: rounded weights forward, straight-through gradients back.
-No chain.
+"""Quantisation-aware training: trains float weights so that they stay good when rounded to integers.
 
-The forward pass here is the consensus network's in float32: the same weights (rounded at every step), the
-same shifts, the same clipping. It steers the gradients only: the loss that a participant claims is computed
-by `nn.network` on the integers that come out. Master weights are kept in units of one integer step, so a
-learning rate means "steps per update". Straight-through estimator: Bengio, Léonard, Courville 2013
-(arXiv:1308.3432). Adam: Kingma, Ba 2015 (arXiv:1412.6980).
+The chain's network has integer weights, shifts and clipped activations. The forward pass here computes the
+same in float32: it rounds the weights at every step, and shifts and clips as the chain does. Rounding has no
+useful gradient, so the backward pass takes the gradient as if nothing had been rounded (straight-through
+estimator: Bengio, Léonard, Courville 2013, arXiv:1308.3432) and moves float "master" weights with Adam
+(Kingma, Ba 2015, arXiv:1412.6980). Master weights are in units of one integer step, so a learning rate means
+steps per update.
+
+The floats steer the training only. The loss that a participant claims is computed by `nn.network` on the
+integers that come out. No chain stands here.
 """
 
 from __future__ import annotations
@@ -26,35 +29,39 @@ from engram.participant.training.layers import kind_of
 from engram.participant.training.layers.kind import NATS_PER_UNIT, Array
 
 FINENESS = 16
-"""Integer steps of an int16 weight that weigh as much as one of an int8 weight in a fresh network."""
+"""How many integer steps of an int16 weight have the effect of one step of an int8 weight, in a fresh
+network.
+"""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long and how hard to train."""
+    """How long and how fast to train."""
 
     steps: int = 1_000
     batch: int = 64
+    """Rows in each step."""
     learning_rate: float = 1.0
-    """Integer steps a weight may move in one update, before the cosine schedule."""
+    """About how many integer steps a weight moves in one update at first; a cosine schedule lowers it."""
     weight_decay: float = 1e-3
     balance: bool = True
-    """Draw each row's class first, so that rare classes weigh as much as common ones."""
+    """Draw first a class, then a row of it, so that rare classes count as much as common ones."""
 
 
 @dataclass
 class _Master:
-    """Float copies of one segment, with Adam's two moments. `unit` is the worth of one bias step in
-    accumulator units.
-    """
+    """Float copies of one segment's weights and bias, with Adam's two moments for each."""
 
     weights: Array
     bias: Array
     unit: float
+    """How much one step of `bias` adds to the neuron's sum."""
     limit: float
+    """The largest weight, in integer steps."""
     fineness: float
-    """Integer steps that weigh as much as one of an int8 weight."""
+    """How many integer steps have the effect of one step of an int8 weight."""
     moments: tuple[Array, Array, Array, Array]
+    """First and second moment of the weights, then of the bias."""
 
     def rounded(self) -> tuple[Array, Array]:
         return np.rint(self.weights), np.rint(self.bias * np.float32(self.unit))
@@ -85,11 +92,10 @@ def fit(
     progress: Callable[[int, float], None] | None = None,
     loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
 ) -> Parameters:
-    """Train the segments marked `trainable` (order of `parameters`) for this loss; the others stay as they
-    are.
+    """Trains the segments marked `trainable`, in the order of `parameters`, and leaves the others unchanged.
 
-    `progress(step, batch loss in nats)` is called about a hundred times. Returns new parameters within the
-    integer ranges.
+    `loss_kind` is a number of `nn.loss.LOSSES`. `progress` is called about a hundred times with the step and
+    the batch's mean loss in nats. Returns new parameters whose integers lie within their ranges.
     """
     segments = (*spec.hidden, *spec.outputs)
     masters = [_master(segment, given) for segment, given in zip(segments, parameters, strict=True)]

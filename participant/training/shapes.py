@@ -1,4 +1,7 @@
-"""Shapes of networks and growths that honest participants use: segments and wiring. No weights, no data."""
+"""The shapes of networks and growths that honest participants use: their segments and how they are wired.
+
+The chain allows more shapes than these. No weights and no data stand here.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,17 @@ from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
 from engram.nn.spec import NetworkSpec, component_classes, component_count, layer_widths
 
 ACTIVATIONS: Final = {"relu": DenseRelu, "square": DenseSquare}
-"""Kinds of hidden neurons by name."""
+"""The kinds of hidden segments by the name of their activation."""
 SQUARE_BITS: Final = 7
-"""h of a fresh square: its root lies within ±2^h."""
+"""h of a fresh square activation: the value that is squared lies within ±2^h."""
 ACTIVATION_BITS: Final = 8
+"""Bits of a fresh activation."""
 
 
 def hidden_segment(
     kind: type[HiddenSegment], layer: int, fan_in: int, width: int, weight_bits: int
 ) -> HiddenSegment:
-    """A dense segment that reads the first `fan_in` neurons of the layer below; shifts are fitted later."""
+    """A dense segment that reads the first `fan_in` neurons of the layer below. Its shift is fitted later."""
     if kind is DenseSquare:
         after = 2 * SQUARE_BITS - ACTIVATION_BITS
         return DenseSquare(layer, 0, fan_in, width, 0, SQUARE_BITS, after, ACTIVATION_BITS, weight_bits)
@@ -26,11 +30,11 @@ def hidden_segment(
 
 
 def growth_shape(spec: NetworkSpec, neurons: int, new_classes: int, reach: int | None) -> Growth:
-    """New neurons in the first hidden layer, and new outputs; kinds and bits are those of the network.
+    """A growth with new neurons in the first hidden layer and with new classes.
 
-    New classes read the whole layer, old and new neurons alike. `reach`: the new neurons also feed the old
-    classes from this one on; None: no old class. Without a hidden layer and without new neurons, new classes
-    read the inputs.
+    Activation and bits are those of the network. The new classes read all neurons of that layer, old and new;
+    without any neurons in it they read the inputs. The new neurons also feed the old classes from `reach` on;
+    None means that they feed no old class.
     """
     model = spec.hidden[0] if spec.hidden else None
     bits = spec.outputs[0].weight_bits
@@ -47,9 +51,11 @@ def growth_shape(spec: NetworkSpec, neurons: int, new_classes: int, reach: int |
 
 
 def reached_classes(policy: Policy, new_classes: int, before_growth: int) -> int | None:
-    """The first old class that new neurons may feed under a model's policy; None: none.
+    """The first old class that new neurons may feed under a model's policy; None if they may feed none.
 
-    `before_growth` is the model's `classes_before_growth`.
+    Under GATED they may feed every class. Under STRICT a growth by new classes may feed no old class; a
+    growth without new classes may feed those that the last growth by classes has added. `before_growth` is
+    the model's `classes_before_growth`.
     """
     if policy == Policy.GATED:
         return 0
@@ -57,7 +63,7 @@ def reached_classes(policy: Policy, new_classes: int, before_growth: int) -> int
 
 
 def _first_component(spec: NetworkSpec, reach: int) -> int:
-    """From this component on, all belong to classes from `reach` on."""
+    """The first component from which on all components belong to classes from `reach` on."""
     classes = component_classes(spec)
     first = len(classes)
     while first and classes[first - 1] >= reach:

@@ -1,7 +1,6 @@
-"""What a participant does off the chain: train a version further, or grow it. Its losses are the chain's own.
+"""What strategies call to make weights: train a network, grow it, and evaluate it as the chain does.
 
-Losses and scores come from `nn.network` on integers, so a claim made here is the loss that every node
-computes.
+`evaluate` uses `nn.network` on integers, so its loss is exactly the one that every node computes.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from engram.participant.training.architect import SAMPLE_ROWS, grown_network
 from engram.participant.training.qat import Budget, fit
 
 Progress = Callable[[int, float], None]
-"""Called with the step and the batch's loss in nats."""
+"""Called during training with the step and the batch's mean loss in nats."""
 
 
 def train(
@@ -31,7 +30,7 @@ def train(
     progress: Progress | None = None,
     loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
 ) -> Parameters:
-    """New parameters for every segment of the same network, trained on `data`, starting at `parameters`."""
+    """Trains every segment of a network on `data`, starting at `parameters`; returns the new parameters."""
     return fit(spec, parameters, (True,) * len(parameters), data, budget, rng, progress, loss_kind)
 
 
@@ -48,11 +47,11 @@ def grow(
     progress: Progress | None = None,
     loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
 ) -> tuple[Growth, Parameters]:
-    """A growth by `neurons` and `new_classes`, and the parameters of its new segments; every old segment
-    stays as it is. `reach`: the first old class that new neurons may feed; None: none.
+    """Grows a network by `neurons` and `new_classes`; returns the growth and its new segments' parameters.
 
-    `data` should hold old and new classes: the old logits are fixed, so the new ones must learn where to stay
-    low.
+    The old segments stay unchanged. `reach` is the first old class that new neurons may feed; None: they feed
+    none. `data` should hold rows of old and of new classes: the old logits cannot change, so the new logits
+    must learn to stay low on rows of old classes.
     """
     sample = data.features[rng.permutation(data.rows)[:SAMPLE_ROWS]]
     frozen = forward_frozen(spec, parameters, sample)
@@ -67,5 +66,5 @@ def grow(
 
 
 def evaluate(spec: NetworkSpec, parameters: Parameters, data: Dataset, loss_kind: LossKind) -> Score:
-    """Exact loss and correct rows, as the chain computes them."""
+    """The exact loss (Q24 nats, summed over rows) and number of correct rows, as the chain computes them."""
     return score(loss_kind, forward(spec, parameters, data.features), data.labels)

@@ -181,7 +181,7 @@ def _take_terminal() -> None:
     [
         (("--data", "/nowhere"), 65, "[dataset_not_found]"),
         (("--nodes", "0"), 64, "--nodes"),
-        (("--json", "/nowhere/report.json"), 64, "/nowhere is no directory"),
+        (("--json", "/nowhere/report.json"), 64, "/nowhere is not a directory"),
     ],
 )
 def test_what_cannot_be_played_is_refused_before_anything_starts(

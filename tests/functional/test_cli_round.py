@@ -195,7 +195,10 @@ def test_the_opener_of_a_round_that_was_aborted_is_told_so(shell: Shell) -> None
     dead = shell.json("round", "show", identity)
     assert (dead["status"], dead["due"]) == (0, "unrevealed")
     shown = shell.text("round", "show", identity)
-    assert "abort, the opener has not revealed the validation parts; `engram round advance`" in shown
+    assert (
+        "the round is to abort, the opener has not revealed the validation parts; `engram round advance`"
+        in shown
+    )
     assert refusal(shell, "round", "run", identity, "--key", "alice") == (65, "round_aborted")
     assert shell.json("round", "show", identity)["status"] == 3
     again = shell.run("round", "run", identity, "--key", "alice")

@@ -28,7 +28,7 @@ async def test_a_round_without_candidates(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
         await stage.play(round_id, {"alice": lazy})
-        assert reasons(await ended_round(stage, round_id)) == ["no candidate: no update was admitted"]
+        assert reasons(await ended_round(stage, round_id)) == ["no update became a candidate"]
 
 
 async def test_a_growth_that_nobody_had_scored_on_what_must_not_be_forgotten(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ async def test_a_growth_that_nobody_had_scored_on_what_must_not_be_forgotten(tmp
         (part,) = found["verdicts"][0]["retention"]
         assert (part["correct"], part["passed"]) == (None, False)
         (reason,) = reasons(found)
-        assert reason.endswith(f"retention part {part['part'][:12]}: it was not scored on it")
+        assert reason.endswith(f"retention part {part['part'][:12]}: nobody had the candidate scored on it")
 
 
 async def test_an_update_that_learned_the_validation_parts_by_heart(tmp_path: Path) -> None:
@@ -64,4 +64,4 @@ async def test_an_update_that_learned_the_validation_parts_by_heart(tmp_path: Pa
         assert verdict["sealed_rows"] == 6
         assert (verdict["sealed_loss"] < verdict["sealed_baseline"]) == verdict["generalises"]
         (reason,) = reasons(found)
-        assert ("not below the version's" in reason) != verdict["generalises"]
+        assert ("not below the base version's" in reason) != verdict["generalises"]

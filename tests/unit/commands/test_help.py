@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from engram.cli import COMMANDS, main
-from engram.commands.support.options import AS_JSON, Command
+from engram.commands.support.options import AS_JSON, Command, Group
 from tests.unit.test_cli import HEAVY
 
 ASKS_NOTHING = ("demo", "init", "localnet", "run", "participate")
@@ -74,6 +74,19 @@ def test_groups_list_their_commands_whole() -> None:
             printed = CliRunner().invoke(main, [name, "--help"], prog_name="engram").stdout
             assert "..." not in printed.partition("Commands:")[2]
             assert all(f"  {member} " in printed for member in module.command.commands)
+
+
+def test_help_of_a_group_ends_with_examples_of_its_commands() -> None:
+    for name in COMMANDS:
+        group = import_module(f"engram.commands.{name}").command
+        if isinstance(group, Group):
+            examples = group.example.splitlines()
+            printed = CliRunner().invoke(main, [name, "--help"], prog_name="engram").stdout
+            assert [line.strip() for line in printed.splitlines()][-len(examples) :] == examples
+            for line in examples:
+                words = shlex.split(line)
+                assert words[:2] == ["engram", name]
+                assert words[2] in group.commands
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ASKS_NOTHING])

@@ -75,7 +75,7 @@ def test_a_bad_file_is_refused_by_name(tmp_path: Path, name: str, content: bytes
     [
         (b"p0,p1,label\n1,2,0\n", "row 1 is not whole numbers"),
         (b"1,2,0\n1;2;0\n", "row 2 is not whole numbers"),
-        (b"1,2,0\n1,0\n", "row 2 has another length"),
+        (b"1,2,0\n1,0\n", "row 2 differs from the first row in length"),
     ],
 )
 def test_a_bad_row_of_a_table_is_named(tmp_path: Path, content: bytes, said: str) -> None:

@@ -59,7 +59,7 @@ def test_an_address_may_be_a_keys_name(keyed: Shell) -> None:
     assert session.address("alice") == address_of("alice")
     assert session.address(None) == address_of("bob")
     assert session.address(address_of("miner")) == address_of("miner")
-    with pytest.raises(BadAddress, match="nor a key; the keys: alice, bob, miner"):
+    with pytest.raises(BadAddress, match="nor the name of a key; the keys are: alice, bob, miner"):
         session.address("nobody")
 
 

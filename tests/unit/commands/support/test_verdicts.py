@@ -34,27 +34,27 @@ def ended(*verdicts: dict[str, Any], status: int = RoundStatus.KEPT, **changes: 
     [
         (
             verdict(generalises=False, sealed_loss=21 * Q24),
-            "sealed loss 0.5250 a row, not below the version's 0.5000",
+            "sealed loss 0.5250 a row, not below the base version's 0.5000",
         ),
         (
             verdict(retention=[gate(correct=37)]),
-            "retention part abababababab: 37 of 40 rows right, 38 needed",
+            "retention part abababababab: 37 of 40 rows correct, 38 needed",
         ),
         (
             verdict(retention=[gate(passed=True), gate(loss=22 * Q24)]),
-            "retention part abababababab: loss 0.5500 a row, above the bar of 0.5000",
+            "retention part abababababab: loss 0.5500 a row, at most 0.5000 allowed",
         ),
         (
             verdict(retention=[gate(correct=None, loss=None, most_loss=None)]),
-            "retention part abababababab: it was not scored on it",
+            "retention part abababababab: nobody had the candidate scored on it",
         ),
         (
             verdict(rung=True),
-            "sealed loss 0.2500 a row, the version's 0.5000: took the lead",
+            "sealed loss 0.2500 a row, the base version's 0.5000: took the lead",
         ),
         (
             verdict(),
-            "sealed loss 0.2500 a row, the version's 0.5000: passed, and another was better",
+            "sealed loss 0.2500 a row, the base version's 0.5000: passed but did not take the lead",
         ),
     ],
 )
@@ -63,7 +63,7 @@ def test_each_candidate_has_a_reason(judged: dict[str, Any], text: str) -> None:
 
 
 def test_a_round_may_have_nothing_to_judge() -> None:
-    assert reasons(ended()) == ["no candidate: no update was admitted"]
+    assert reasons(ended()) == ["no update became a candidate"]
     assert reasons(ended(status=RoundStatus.OPEN)) == []
     assert reasons(ended(verdict(), status=RoundStatus.OPEN, sealed_opened=[])) == []
 
