@@ -97,8 +97,7 @@ def seal(session: CommandSession, round_: str | None, seed: int, **options: Any)
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
-            from engram.participant.auditor import Auditor, sealed_path
-            from engram.participant.round_plan import sealed_part
+            from engram.participant.auditor import Auditor, sealed_part, sealed_path
 
             identity = await _audited(wallet, round_)
             secrets = await sealed_part(wallet, data, identity, seed)

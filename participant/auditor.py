@@ -7,18 +7,25 @@ parties. The part is saved on disk before it is sealed, and both steps can be re
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from engram.participant.errors import SecretsNotFound
 from engram.participant.notices import Notice, Report
 from engram.participant.obligations import fulfil
 from engram.participant.opener import content_of
-from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
+from engram.participant.parts import RoundSecrets, load_secrets, save_secrets, split_parts
+from engram.participant.round_plan import check_inputs, check_labels
+from engram.participant.selection import Selection
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
+from engram.statemachine.records import Model
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.transaction import TxPayload
@@ -87,3 +94,19 @@ class Auditor:
         if not mine:
             raise SecretsNotFound("this account has sealed no part in the round", got=round_.id)
         return load_secrets(sealed_path(self._folder, mine[0].commitment))
+
+
+async def sealed_part(wallet: Wallet, data: Selection, round_id: Hash, seed: int) -> RoundSecrets:
+    """Makes one part for an auditor to seal, with as many rows as the parts of the round have.
+
+    `seed` draws which rows it takes. Raises what `Selection.rows_of` raises, `NotEnoughRows`,
+    `DatasetMismatch`, `RecordMissing`.
+    """
+    view = ChainView(wallet.client)
+    round_ = await view.get(Round, round_id)
+    model = await view.get(Model, round_.model)
+    rows = await asyncio.to_thread(data.rows_of, seed)
+    check_inputs(rows, model)
+    check_labels(rows, round_.classes)
+    parts = split_parts(rows, 1, round_.terms.rows, np.random.default_rng(seed), os.urandom)
+    return RoundSecrets(os.urandom(32), tuple(parts))

@@ -38,7 +38,7 @@ from engram.statemachine.parameters import ParameterSources, SegmentSources, gro
 from engram.statemachine.records import Model, Openers
 from engram.statemachine.rounds.draw import nonce_hash
 from engram.statemachine.rounds.ranking import PPM
-from engram.statemachine.rounds.records import Round, RoundKind, RoundTerms
+from engram.statemachine.rounds.records import RoundKind, RoundTerms
 from engram.statemachine.rounds.rewards import minimum_opener_bond
 from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
@@ -137,7 +137,7 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
     data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
     classes = int(data.labels.max()) + 1 if model.classes is None else model.classes
     kind = RoundKind.GROW if classes == 1 else RoundKind.TRAIN
-    _check_labels(data, classes + plan.new_classes)
+    check_labels(data, classes + plan.new_classes)
     network, parameters = _fresh(data, classes, plan, model)
     template = Founding(
         network,
@@ -175,7 +175,7 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
     version = await view.head_version(model)
     data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
     check_inputs(data, model)
-    _check_labels(data, model.classes + plan.new_classes)
+    check_labels(data, model.classes + plan.new_classes)
     kind = RoundKind.GROW if model.frozen else RoundKind.TRAIN
     if model.frozen and not plan.new_classes and not plan.neurons:
         raise GrowthImpossible
@@ -250,7 +250,7 @@ def check_inputs(data: Dataset, model: Model) -> None:
         raise DatasetMismatch(text, expected=model.inputs, got=data.inputs)
 
 
-def _check_labels(data: Dataset, classes: int) -> None:
+def check_labels(data: Dataset, classes: int) -> None:
     """Raises `DatasetMismatch` if a label is not below `classes`.
 
     The chain aborts a round when its opener reveals such a label, and the opener loses bond.
@@ -259,22 +259,6 @@ def _check_labels(data: Dataset, classes: int) -> None:
         raise DatasetMismatch(
             "the highest label is not a class of the round", expected=f"at most {classes - 1}", got=highest
         )
-
-
-async def sealed_part(wallet: Wallet, data: Selection, round_id: Hash, seed: int) -> RoundSecrets:
-    """Makes one part for an auditor to seal, with as many rows as the parts of the round have.
-
-    `seed` draws which rows it takes. Raises what `Selection.rows_of` raises, `NotEnoughRows`,
-    `DatasetMismatch`, `RecordMissing`.
-    """
-    view = ChainView(wallet.client)
-    round_ = await view.get(Round, round_id)
-    model = await view.get(Model, round_.model)
-    rows = await asyncio.to_thread(data.rows_of, seed)
-    check_inputs(rows, model)
-    _check_labels(rows, round_.classes)
-    parts = split_parts(rows, 1, round_.terms.rows, np.random.default_rng(seed), os.urandom)
-    return RoundSecrets(os.urandom(32), tuple(parts))
 
 
 @dataclass(frozen=True)

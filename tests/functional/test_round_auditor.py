@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engram.participant.auditor import Auditor
+from engram.participant.auditor import Auditor, sealed_part
 from engram.participant.errors import RoundOver, SecretsNotFound
 from engram.participant.parts import ROUNDS_DIRECTORY
-from engram.participant.round_plan import sealed_part
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
