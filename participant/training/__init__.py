@@ -1,1 +1,1 @@
-"""How a participant makes weights: shapes, first drafts, quantisation-aware training. No chain."""
+"""How a participant makes weights: shapes, fresh networks, quantisation-aware training. No chain."""

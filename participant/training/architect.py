@@ -1,7 +1,7 @@
-"""First drafts of networks: shapes, random weights and shifts fitted to data, before any training. No chain.
+"""Fresh networks and growths before any training: random weights, and shifts that are fitted to data.
 
-A shift is chosen so that activations of a sample fill a fair part of their range and first logits spread over
-about a nat: then one learning rate suits every segment (see `qat`).
+A shift is chosen so that the activations of a sample fill a good part of their range, and the first logits
+spread over about one nat. Then one learning rate suits every segment (see `qat`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from engram.participant.training.shapes import growth_shape, hidden_segment
 
 SAMPLE_ROWS = 512
 HIDDEN_SPREAD = 30.0
-"""Standard deviation of fresh hidden weights, in integer steps of int8."""
+"""The standard deviation of fresh hidden weights, in integer steps of an int8 weight."""
 OUTPUT_SPREAD = 20.0
+"""The same for fresh output weights."""
 ACTIVATION_GOAL = 40.0
-"""Wanted standard deviation of an accumulator after its shift, for activations of 8 bits."""
+"""The wanted standard deviation of an accumulator after its shift, for activations of 8 bits."""
 LOGIT_GOAL = 0.7 * 2**16
-"""Wanted standard deviation of fresh logits, in Q16 nats."""
+"""The wanted standard deviation of fresh logits, in Q16 nats."""
 
 
 def dense_network(
@@ -41,7 +42,7 @@ def dense_network(
     kind: type[HiddenSegment] = DenseRelu,
     weight_bits: int = 8,
 ) -> tuple[NetworkSpec, Parameters]:
-    """A fresh fully connected network with hidden layers of these widths, its shifts fitted to `sample`.
+    """A fresh, fully connected network with hidden layers of these widths; its shifts are fitted to `sample`.
 
     Raises `NotEnoughRows` for an empty sample.
     """
@@ -68,10 +69,10 @@ def grown_network(
     rng: np.random.Generator,
     reach: int | None = None,
 ) -> tuple[Growth, Parameters]:
-    """A fresh growth of the shape that `growth_shape` gives.
+    """A fresh growth of the shape that `growth_shape` gives, with the parameters of its segments.
 
-    `activations` are the frozen network's, layer by layer, on the same sample of rows; layer 0 is the
-    features. What new neurons add to old classes begins at zero: at first no old logit changes.
+    `activations` are those of the frozen network on a sample of rows, layer by layer; layer 0 is the
+    features. Weights from new neurons to old components begin at zero, so at first no old logit changes.
     """
     shape = growth_shape(spec, neurons, new_classes, reach)
     hidden: list[HiddenSegment] = []
@@ -94,7 +95,7 @@ def grown_network(
 
 def _sample(data: Dataset, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     if data.rows == 0:
-        raise NotEnoughRows("a network is fitted to a sample of rows", expected="1 or more", got=0)
+        raise NotEnoughRows("a network cannot be fitted to an empty sample", expected="1 or more", got=0)
     index = rng.permutation(data.rows)[:SAMPLE_ROWS]
     return data.features[index].astype(np.float32)
 

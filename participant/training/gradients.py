@@ -1,6 +1,8 @@
-"""Losses that training descends, in floats, and their gradients by a network's component sums. No weights.
+"""The losses that training minimises, in floats, and their gradients by a network's component sums.
 
-They steer training only: the loss that a participant claims is computed by `nn.loss` on integers.
+They steer training only: the loss that a participant claims is computed by `nn.loss` on integers. Training
+for the squared error uses the gradient of the squared error. For every other loss it uses that of the softmax
+cross-entropy; the zero-one loss has no useful gradient of its own.
 """
 
 from __future__ import annotations
@@ -12,13 +14,16 @@ from engram.nn.loss import LossKind
 from engram.nn.spec import NetworkSpec, component_classes
 
 Array = npt.NDArray[np.float32]
-"""The loss that is trained by its own gradient; every other one by that of softmax cross-entropy."""
 
 
 def loss_gradient(
     spec: NetworkSpec, components: Array, labels: npt.NDArray[np.int64], loss_kind: LossKind
 ) -> tuple[float, Array]:
-    """Mean loss, and its gradient by the component sums; only a class's largest component receives any."""
+    """The mean loss of the rows in nats, and its gradient by the component sums (rows, components).
+
+    A logit is the maximum over the components of its class, so only the largest component receives a
+    gradient.
+    """
     owner = np.array(component_classes(spec), dtype=np.int64)
     logits = np.full((components.shape[0], spec.classes), -np.inf, np.float32)
     for component, cls in enumerate(owner):
@@ -39,7 +44,7 @@ def _softmax(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array
 
 
 def _squared_error(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array]:
-    """One-hot targets in nats. Unlike the loss, its gradient does not end where logits saturate."""
+    """For one-hot targets in nats. The chain clips logits; this does not, so that large ones have a gradient."""
     errors = logits.copy()
     errors[np.arange(labels.size), labels] -= 1
     return float(np.square(errors).sum(axis=1).mean()), 2 * errors

@@ -1,11 +1,20 @@
-"""Quantisation-aware training of a segment network: rounded weights forward, straight-through gradients back.
-No chain.
+"""Quantisation-aware training: the forward pass uses rounded weights, the gradients ignore the rounding.
 
-The forward pass here is the consensus network's in float32: the same weights (rounded at every step), the
-same shifts, the same clipping. It steers the gradients only: the loss that a participant claims is computed
-by `nn.network` on the integers that come out. Master weights are kept in units of one integer step, so a
-learning rate means "steps per update". Straight-through estimator: Bengio, Léonard, Courville 2013
-(arXiv:1308.3432). Adam: Kingma, Ba 2015 (arXiv:1412.6980).
+The forward pass is that of the consensus network, in float32: the same weights (rounded at every step), the
+same shifts, the same clipping. It serves to find gradients only: the loss that a participant claims is
+computed by the code of `nn` on the integers that result.
+
+Straight-through gradients: a rounding function is flat between its jumps, so its true derivative is 0 and
+training would stand still. The backward pass therefore treats every rounding as if it were not there. Float
+copies of the weights ("masters") add up updates that are too small to change an integer at once. They count
+in integer steps, so a learning rate means steps per update.
+
+Bias units: a bias is added to an accumulator, before the shift, so one integer step of it has hardly any
+effect. Masters count a bias in larger units that do have one (`LayerKind.bias_unit`), so that the learning
+rate of the weights suits it as well.
+
+Straight-through estimator: Bengio, Léonard, Courville 2013 (arXiv:1308.3432). Adam: Kingma, Ba 2015
+(arXiv:1412.6980).
 """
 
 from __future__ import annotations
@@ -26,34 +35,36 @@ from engram.participant.training.layers import kind_of
 from engram.participant.training.layers.kind import NATS_PER_UNIT, Array
 
 FINENESS = 16
-"""Integer steps of an int16 weight that weigh as much as one of an int8 weight in a fresh network."""
+"""In a fresh network, so many steps of an int16 weight have the effect of one of an int8 weight."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long and how hard to train."""
+    """How many steps to train, and how large they are."""
 
     steps: int = 1_000
     batch: int = 64
+    """The number of rows in one step."""
     learning_rate: float = 1.0
-    """Integer steps a weight may move in one update, before the cosine schedule."""
+    """About how many steps of int8 a weight moves in an early update; a cosine lowers this to 0.02."""
     weight_decay: float = 1e-3
+    """The part of a weight that one update takes away, times the learning rate. Biases do not decay."""
     balance: bool = True
-    """Draw each row's class first, so that rare classes weigh as much as common ones."""
+    """Whether to draw a row's class before the row, so that rare classes count as much as common ones."""
 
 
 @dataclass
 class _Master:
-    """Float copies of one segment, with Adam's two moments. `unit` is the worth of one bias step in
-    accumulator units.
-    """
+    """The float copy of one segment's parameters, with Adam's two moments of each."""
 
     weights: Array
     bias: Array
     unit: float
+    """One step of `bias` is worth so many units of the accumulator."""
     limit: float
+    """The largest magnitude of an integer weight."""
     fineness: float
-    """Integer steps that weigh as much as one of an int8 weight."""
+    """So many integer steps have the effect of one step of an int8 weight."""
     moments: tuple[Array, Array, Array, Array]
 
     def rounded(self) -> tuple[Array, Array]:
@@ -85,11 +96,10 @@ def fit(
     progress: Callable[[int, float], None] | None = None,
     loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
 ) -> Parameters:
-    """Train the segments marked `trainable` (order of `parameters`) for this loss; the others stay as they
-    are.
+    """The parameters after training the segments marked in `trainable`; the other segments stay as they are.
 
-    `progress(step, batch loss in nats)` is called about a hundred times. Returns new parameters within the
-    integer ranges.
+    `trainable` is in the order of `parameters`. The new parameters lie within their integer ranges.
+    `progress(step, batch loss in nats)` is called every max(1, steps // 100) steps.
     """
     segments = (*spec.hidden, *spec.outputs)
     masters = [_master(segment, given) for segment, given in zip(segments, parameters, strict=True)]
@@ -153,7 +163,7 @@ def _gradients(
 def _forward_hidden(
     spec: NetworkSpec, rounded: list[tuple[Array, Array]], x: Array
 ) -> tuple[list[Array], dict[int, Array]]:
-    """Every layer's values, the inputs first; and for each hidden segment the slope of its activation."""
+    """The values of every layer, inputs first, and the slope of the activation of each hidden segment."""
     layers, slopes = [x], {}
     for layer in range(1, len(layer_widths(spec))):
         outputs = []
@@ -183,7 +193,7 @@ def _backward(
     slopes: dict[int, Array],
     upstream: Array,
 ) -> dict[int, tuple[Array, Array]]:
-    """Gradients of the trainable segments by their position; `upstream` is the loss by the components."""
+    """The gradients of the trainable segments, by position; `upstream` is that of the component sums."""
     gradients: dict[int, tuple[Array, Array]] = {}
     by_layer = [np.zeros_like(layer) for layer in layers]
 

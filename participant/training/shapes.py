@@ -1,4 +1,4 @@
-"""Shapes of networks and growths that honest participants use: segments and wiring. No weights, no data."""
+"""The shapes of networks and growths that honest participants use: segments and wiring. No weights."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
 from engram.nn.spec import NetworkSpec, component_classes, component_count, layer_widths
 
 ACTIVATIONS: Final = {"relu": DenseRelu, "square": DenseSquare}
-"""Kinds of hidden neurons by name."""
+"""The kinds of hidden segments, by the names of their activations."""
 SQUARE_BITS: Final = 7
-"""h of a fresh square: its root lies within ±2^h."""
+"""`DenseSquare.h` in fresh networks: what is squared lies within ±2^h."""
 ACTIVATION_BITS: Final = 8
 
 
 def hidden_segment(
     kind: type[HiddenSegment], layer: int, fan_in: int, width: int, weight_bits: int
 ) -> HiddenSegment:
-    """A dense segment that reads the first `fan_in` neurons of the layer below; shifts are fitted later."""
+    """A dense segment that reads the first `fan_in` neurons of the layer below; its shift is fitted later."""
     if kind is DenseSquare:
         after = 2 * SQUARE_BITS - ACTIVATION_BITS
         return DenseSquare(layer, 0, fan_in, width, 0, SQUARE_BITS, after, ACTIVATION_BITS, weight_bits)
@@ -26,11 +26,11 @@ def hidden_segment(
 
 
 def growth_shape(spec: NetworkSpec, neurons: int, new_classes: int, reach: int | None) -> Growth:
-    """New neurons in the first hidden layer, and new outputs; kinds and bits are those of the network.
+    """A growth by new neurons in the first hidden layer and new classes; kind and bits are the network's.
 
-    New classes read the whole layer, old and new neurons alike. `reach`: the new neurons also feed the old
-    classes from this one on; None: no old class. Without a hidden layer and without new neurons, new classes
-    read the inputs.
+    The new classes read the whole first hidden layer, old and new neurons alike; if it has no neurons, they
+    read the inputs. New neurons also feed the old classes from `reach` on; None means that they feed no old
+    class.
     """
     model = spec.hidden[0] if spec.hidden else None
     bits = spec.outputs[0].weight_bits
@@ -47,7 +47,7 @@ def growth_shape(spec: NetworkSpec, neurons: int, new_classes: int, reach: int |
 
 
 def reached_classes(policy: Policy, new_classes: int, before_growth: int) -> int | None:
-    """The first old class that new neurons may feed under a model's policy; None: none.
+    """The first old class that new neurons may feed under a model's policy, or None if there is none.
 
     `before_growth` is the model's `classes_before_growth`.
     """
@@ -57,7 +57,7 @@ def reached_classes(policy: Policy, new_classes: int, before_growth: int) -> int
 
 
 def _first_component(spec: NetworkSpec, reach: int) -> int:
-    """From this component on, all belong to classes from `reach` on."""
+    """The lowest number from which on all components belong to classes from `reach` on."""
     classes = component_classes(spec)
     first = len(classes)
     while first and classes[first - 1] >= reach:

@@ -1,7 +1,7 @@
-"""What a participant does off the chain: train a version further, or grow it. Its losses are the chain's own.
+"""What a participant does off the chain: train a version further, or grow it.
 
-Losses and scores come from `nn.network` on integers, so a claim made here is the loss that every node
-computes.
+`evaluate` runs the consensus code on integers, so the loss that a participant claims by it is the loss that
+every node computes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engram.participant.training.architect import SAMPLE_ROWS, grown_network
 from engram.participant.training.qat import Budget, fit
 
 Progress = Callable[[int, float], None]
-"""Called with the step and the batch's loss in nats."""
+"""Is called with the number of the step and the loss of its batch in nats."""
 
 
 def train(
@@ -31,7 +31,7 @@ def train(
     progress: Progress | None = None,
     loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
 ) -> Parameters:
-    """New parameters for every segment of the same network, trained on `data`, starting at `parameters`."""
+    """New parameters for every segment of the network, trained on `data`, starting from `parameters`."""
     return fit(spec, parameters, (True,) * len(parameters), data, budget, rng, progress, loss_kind)
 
 
@@ -48,11 +48,11 @@ def grow(
     progress: Progress | None = None,
     loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
 ) -> tuple[Growth, Parameters]:
-    """A growth by `neurons` and `new_classes`, and the parameters of its new segments; every old segment
-    stays as it is. `reach`: the first old class that new neurons may feed; None: none.
+    """A growth by `neurons` and `new_classes`, and the trained parameters of its new segments.
 
-    `data` should hold old and new classes: the old logits are fixed, so the new ones must learn where to stay
-    low.
+    Every old segment stays as it is. `reach` is the first old class that new neurons may feed; None means
+    that they feed no old class. `data` should hold old and new classes: where the old logits cannot change,
+    the new ones must learn to stay low on rows of old classes.
     """
     sample = data.features[rng.permutation(data.rows)[:SAMPLE_ROWS]]
     frozen = forward_frozen(spec, parameters, sample)
@@ -67,5 +67,5 @@ def grow(
 
 
 def evaluate(spec: NetworkSpec, parameters: Parameters, data: Dataset, loss_kind: LossKind) -> Score:
-    """Exact loss and correct rows, as the chain computes them."""
+    """The exact loss and the number of correct rows, as the chain computes them."""
     return score(loss_kind, forward(spec, parameters, data.features), data.labels)
