@@ -111,7 +111,7 @@ def largest_values(spec: NetworkSpec) -> tuple[npt.NDArray[np.int32], ...]:
 def _check_array(name: str, array: IntArray, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     if array.dtype != dtype or array.shape != shape:
         raise ShapeMismatch(
-            f"{name} of another type or shape than the segment requires",
+            f"the segment requires another type or shape of {name}",
             expected=(str(dtype), *shape),
             got=(str(array.dtype), *array.shape),
         )
@@ -119,4 +119,4 @@ def _check_array(name: str, array: IntArray, dtype: np.dtype[Any], shape: tuple[
     lowest, highest = int(np.min(array)), int(np.max(array))
     if lowest < -limit or highest > limit:
         worst = lowest if lowest < -limit else highest
-        raise WeightOutOfRange(f"{name} outside the allowed range", expected=f"{-limit}..{limit}", got=worst)
+        raise WeightOutOfRange(f"a value of {name} is out of range", expected=f"{-limit}..{limit}", got=worst)

@@ -40,7 +40,7 @@ class Segment(Protocol):
 
     @property
     def width(self) -> int:
-        """The accumulators of one row: the number of neurons that it makes, or of components that it feeds."""
+        """The accumulators of a row: the number of neurons that it makes, or of components that it feeds."""
 
     @property
     def weight_bits(self) -> int:
@@ -53,7 +53,7 @@ class Segment(Protocol):
         """The shapes of the weights and of the bias."""
 
     def macs_per_row(self) -> int:
-        """Multiply-accumulates charged for one row: its products, and other work by the time that it takes."""
+        """Multiply-accumulates charged for a row: its products, and other work by the time that it takes."""
 
     def reach(self, weights: IntArray, bias: IntArray, x_max: int) -> int:
         """A magnitude that no accumulator, and no partial sum on the way to it, exceeds, for x in [0, x_max].
