@@ -44,7 +44,7 @@ def _softmax(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array
 
 
 def _squared_error(logits: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Array]:
-    """For one-hot targets in nats. The chain clips logits; this does not, so that large ones have a gradient."""
+    """For one-hot targets in nats. The chain clips logits; here large ones keep their gradient."""
     errors = logits.copy()
     errors[np.arange(labels.size), labels] -= 1
     return float(np.square(errors).sum(axis=1).mean()), 2 * errors

@@ -24,8 +24,8 @@ class LayerKind(Protocol[S]):
     def activate(self, segment: S, accumulators: Array) -> tuple[Array, Array]:
         """The values, and their slope by the accumulator, both (rows, width).
 
-        Hidden values are rounded and clipped as on the chain. The slope is straight-through: it is that of the
-        same function without rounding.
+        Hidden values are rounded and clipped as on the chain. The slope is straight-through: it ignores the
+        rounding.
         """
         ...
 
