@@ -1,4 +1,4 @@
-"""Data parts: labelled rows ↔ canonical bytes ↔ salted commitment. No files, no network.
+"""Data parts: labelled rows, their canonical bytes and the salted commitment to them. No files, no network.
 
 Canonical bytes: rows N (4 bytes, little-endian), inputs d (4 bytes, little-endian), N·d features (uint8, row
 by row), N labels (uint16, little-endian).
@@ -24,7 +24,7 @@ _LABEL: Final = np.dtype("<u2")
 
 @dataclass(frozen=True, eq=False)
 class PartData:
-    """Labelled rows."""
+    """The labelled rows of one part."""
 
     features: npt.NDArray[np.uint8]
     """(N, d) uint8."""
@@ -33,32 +33,39 @@ class PartData:
 
 
 def part_size(rows: int, inputs: int) -> int:
-    """Number of canonical bytes of a part, known before it is read."""
+    """The number of canonical bytes of a part with so many rows and inputs, known before it is read."""
     return _HEADER_BYTES + rows * inputs + rows * _LABEL.itemsize
 
 
 def part_bytes(features: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint16]) -> bytes:
-    """Canonical bytes of uint8 features (N, d) and uint16 labels (N,), N ≥ 1, d ≥ 1. Raises `BadPart`."""
+    """The canonical bytes of uint8 features (N, d) and uint16 labels (N,), N ≥ 1, d ≥ 1. Raises `BadPart`."""
     if features.dtype != np.uint8 or features.ndim != 2 or 0 in features.shape:
-        raise BadPart("features are not uint8 rows", got=(str(features.dtype), *features.shape))
+        raise BadPart(
+            "the features must be a uint8 matrix that is not empty",
+            got=(str(features.dtype), *features.shape),
+        )
     if labels.dtype != np.uint16 or labels.shape != features.shape[:1]:
-        raise BadPart("labels are not one uint16 a row", got=(str(labels.dtype), *labels.shape))
+        raise BadPart("the labels must be one uint16 for each row", got=(str(labels.dtype), *labels.shape))
     header = b"".join(size.to_bytes(4, "little") for size in features.shape)
     return header + features.tobytes() + labels.astype(_LABEL).tobytes()
 
 
 def parse_part(raw: bytes, *, rows: int, inputs: int, classes: int) -> PartData:
-    """The part that `raw` is the canonical form of: exactly these rows and inputs, labels below `classes`.
+    """The part whose canonical bytes are `raw`: exactly these rows and inputs, and labels below `classes`.
 
     Its arrays are read-only. Raises `BadPart`, `LabelOutOfRange`.
     """
     if len(raw) < _HEADER_BYTES:
-        raise BadPart("part bytes end within the header", expected=_HEADER_BYTES, got=len(raw))
+        raise BadPart("the part's bytes end within the header", expected=_HEADER_BYTES, got=len(raw))
     shape = int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:8], "little")
     if shape != (rows, inputs) or 0 in shape:
-        raise BadPart("the part has other rows or inputs", expected=(rows, inputs), got=shape)
+        raise BadPart("the part has another number of rows or inputs", expected=(rows, inputs), got=shape)
     if len(raw) != part_size(rows, inputs):
-        raise BadPart("the part has another length", expected=part_size(rows, inputs), got=len(raw))
+        raise BadPart(
+            "the part's bytes do not have the length that its rows and inputs require",
+            expected=part_size(rows, inputs),
+            got=len(raw),
+        )
     features = np.frombuffer(raw, np.uint8, count=rows * inputs, offset=_HEADER_BYTES).reshape(shape)
     labels = np.frombuffer(raw, _LABEL, offset=_HEADER_BYTES + rows * inputs).astype(np.uint16)
     labels.setflags(write=False)
@@ -67,17 +74,18 @@ def parse_part(raw: bytes, *, rows: int, inputs: int, classes: int) -> PartData:
 
 
 def part_commitment(salt: bytes, raw: bytes) -> Hash:
-    """What an owner publishes before the draw: tagged hash of salt (32 bytes) ‖ canonical bytes.
+    """The tagged hash of salt (32 bytes) ‖ canonical bytes, which the owner publishes before parts are drawn.
 
-    Raises `BadPart` for a salt of another length.
+    The salt keeps others from finding the part by hashing guesses. Raises `BadPart` for a salt of another
+    length.
     """
     if len(salt) != 32:
-        raise BadPart("a salt has 32 bytes", expected=32, got=len(salt))
+        raise BadPart("a salt must have 32 bytes", expected=32, got=len(salt))
     return tagged_hash(Tag.PART, salt, raw)
 
 
 def check_labels(labels: Labels, classes: int) -> None:
-    """Refuses labels outside 0, …, classes - 1; `labels` is not empty. Raises `LabelOutOfRange`."""
+    """Refuses labels outside 0, …, classes - 1. `labels` must not be empty. Raises `LabelOutOfRange`."""
     lowest, highest = int(np.min(labels)), int(np.max(labels))
     if lowest < 0 or highest >= classes:
         raise LabelOutOfRange(expected=f"0..{classes - 1}", got=lowest if lowest < 0 else highest)

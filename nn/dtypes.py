@@ -1,4 +1,4 @@
-"""Element types of arrays that have canonical bytes: codes on the wire and numpy types. No values."""
+"""The element types that arrays with canonical bytes may have: their codes in those bytes and numpy types."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_DIMENSIONS: Final = 4
 
 
 def elements(shape: Sequence[int]) -> int:
-    """Number of elements of a shape, as a Python integer that cannot wrap."""
+    """The number of elements of a shape, as a Python integer, which cannot overflow."""
     count = 1
     for size in shape:
         count *= size

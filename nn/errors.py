@@ -1,4 +1,4 @@
-"""Leaves of `InvalidNetwork`: what a network, its parameters, growth or data can violate. No logic."""
+"""The errors of `nn`: rules that a network, its parameters, a growth, a tensor or a data part can break."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from engram.primitives.errors import InvalidNetwork
 
 
 class ShapeMismatch(InvalidNetwork):
-    """Shapes that must agree do not: an interval, an array, a part or a donor does not fit."""
+    """Two shapes that must agree differ: of an interval, an array, a data part or an adopted network."""
 
 
 class DimensionOutOfRange(InvalidNetwork):
-    """A count or size is zero or beyond its limit."""
+    """A count or a size is below its minimum or above its limit."""
 
 
 class TooManyMacs(InvalidNetwork):
-    """One row of the network costs more multiply-accumulates than the limit."""
+    """Evaluating one row of the network costs more multiply-accumulates than the chain allows."""
 
 
 class QuantizationOutOfRange(InvalidNetwork):
-    """A shift or a bit width is not one that the layer defines."""
+    """The layer does not allow this shift or this number of bits."""
 
 
 class ComponentsMismatch(InvalidNetwork):
-    """The components do not name every class, or name them in a second form of the same list."""
+    """The component list omits a class, names one that does not exist, or is not in its canonical form."""
 
 
 class WeightOutOfRange(InvalidNetwork):
-    """A weight or bias lies outside its symmetric range."""
+    """A weight or a bias lies outside its symmetric range, such as -127 to 127."""
 
 
 class BoundViolated(InvalidNetwork):
-    """Some input could drive an intermediate value outside 32 bits."""
+    """With these weights, an intermediate value could need more than 32 bits for some input."""
 
 
 class BadTensor(InvalidNetwork):
@@ -50,24 +50,24 @@ class LabelOutOfRange(InvalidNetwork):
 
 
 class BadPart(InvalidNetwork):
-    """The bytes are not the canonical form of a data part."""
+    """The data part, its bytes or its salt do not have the canonical form."""
 
 
 class GrowthEmpty(InvalidNetwork):
-    """The growth adds nothing that reaches a logit."""
+    """The growth adds no output segment, so nothing that it adds reaches a logit."""
 
 
 class GrowthOverlap(InvalidNetwork):
-    """An output segment of the growth writes where frozen neurons meet old components."""
+    """An output segment of the growth connects frozen neurons or inputs with old components."""
 
 
 class GrowthRepeatsClass(InvalidNetwork):
-    """The growth teaches a class that the network already has, or one class twice."""
+    """The growth teaches a class that the network already has, or teaches one class twice."""
 
 
 class GrowthReadsForward(InvalidNetwork):
-    """A segment reads neurons that are made only after it."""
+    """A segment reads neurons that only a later segment makes."""
 
 
 class PolicyViolated(InvalidNetwork):
-    """The model's growth policy forbids new neurons to reach these old components."""
+    """The model's growth policy does not let it feed or add components of this class."""

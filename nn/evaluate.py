@@ -1,6 +1,8 @@
-"""Runs the segments of a network over rows in chunks, from scratch or on top of a frozen part's results.
+"""Runs the segments of a network over rows in chunks, from the start or on top of kept results.
 
-Layers are arrays and segments are kernels here; who may append what is `growth`'s business.
+Frozen segments never change, so what they compute on given rows never changes either. `FrozenActivations`
+keeps these values; evaluating a growth then runs the new segments only, and gives the same integers as
+running the whole network. Which segments a growth may append is decided in `growth`, not here.
 """
 
 from __future__ import annotations
@@ -24,44 +26,48 @@ Features = npt.NDArray[np.uint8]
 Layer = npt.NDArray[np.unsignedinteger[Any]]
 
 LOGIT_LIMIT: Final = 2**30
-"""Logits are clipped to ±2^30: ±16,384 nats."""
+"""Logits are clipped to ±2^30 in Q16, which is ±16,384 nats."""
 
 
 @dataclass(frozen=True, eq=False)
 class FrozenActivations:
-    """All that the first segments of a network compute on one set of rows; appended segments start from it.
+    """Everything that the first segments of a network compute on some rows; appended segments start from it.
 
-    It follows from those segments' parameters and the rows alone, so it may be cached under their ids.
+    It depends only on these segments, their parameters and the rows, so it may be cached under their ids.
     """
 
     hidden: int
-    """How many hidden segments it covers."""
+    """The number of hidden segments that have been computed."""
     outputs: int
-    """How many output segments it covers."""
+    """The number of output segments that have been computed."""
     layers: tuple[Layer, ...]
-    """The features (n, inputs), then each hidden layer (n, width); uint8 where all segments fit, or uint16.
+    """The features (n, inputs), then each hidden layer (n, width): uint8 if all its segments make at most 8
+    bits, otherwise uint16.
     """
     sums: Int64Array
-    """Component sums (n, components) in Q16 nats, before maximum and clip."""
+    """The component sums (n, components) in Q16 nats, before maximum and clip: a growth may add to them."""
 
     @property
     def size_bytes(self) -> int:
-        """Memory of everything but the features."""
+        """The bytes of memory that everything except the features takes."""
         return sum(layer.nbytes for layer in self.layers[1:]) + self.sums.nbytes
 
 
 def frozen_size_bytes(spec: NetworkSpec, rows: int) -> int:
-    """`FrozenActivations.size_bytes` of a network on so many rows, known before it is made."""
+    """What `FrozenActivations.size_bytes` will be for a network on so many rows."""
     widths = enumerate(layer_widths(spec)[1:], 1)
     stored = sum(width * _stored_type(spec, number).itemsize for number, width in widths)
     return rows * (stored + 8 * component_count(spec))
 
 
 def unstarted(spec: NetworkSpec, features: Features) -> FrozenActivations:
-    """No segment computed yet. Raises `ShapeMismatch` if the features are not uint8 (n, inputs)."""
+    """The start of an evaluation in which no segment has been computed yet.
+
+    Raises `ShapeMismatch` if the features are not uint8 (n, inputs).
+    """
     if features.dtype != np.uint8 or features.ndim != 2 or features.shape[1] != spec.inputs:
         raise ShapeMismatch(
-            "features are not rows of this network's inputs",
+            "the features are not rows of this network's inputs",
             expected=("uint8", "n", spec.inputs),
             got=(str(features.dtype), *features.shape),
         )
@@ -71,10 +77,10 @@ def unstarted(spec: NetworkSpec, features: Features) -> FrozenActivations:
 def resume(
     spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: FrozenActivations, engine: Engine
 ) -> Int64Array:
-    """Logits (n, classes) of the whole network; runs only the segments that `start` does not cover.
+    """Logits (n, classes) int64 of the whole network; runs only the segments that `start` does not hold.
 
-    `parameters` and `peaks` are those of the segments to run, hidden segments first. Memory beside the result
-    does not grow with the rows.
+    `parameters` and `peaks` are those of the segments to run, hidden segments first. Rows are run in chunks,
+    so apart from the result the memory does not grow with their number.
     """
     logits = np.empty((len(start.sums), spec.classes), dtype=np.int64)
     for rows, _, sums in _chunks(_plan(spec, parameters, peaks, start, engine), start):
@@ -85,7 +91,7 @@ def resume(
 def run_and_keep(
     spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], features: Features, engine: Engine
 ) -> FrozenActivations:
-    """As `resume` from no segment, but keeps the activations of every layer and the component sums."""
+    """Runs the whole network, and keeps the activations of every layer and the component sums."""
     start, count = unstarted(spec, features), len(features)
     kept = [
         np.empty((count, width), dtype=_stored_type(spec, number))
@@ -112,19 +118,19 @@ def logits_of(spec: NetworkSpec, sums: Int64Array) -> Int64Array:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """The segments to run, in the engine's form, and the layers they read and make."""
+    """What is to be run: the segments in the engine's form, and the layers that they read and make."""
 
     hidden: tuple[tuple[HiddenSegment, Kernel, int], ...]
-    """Segment, kernel, index of its first neuron in its layer."""
+    """Segment, kernel, index of the segment's first neuron in its layer."""
     outputs: tuple[tuple[Output, Kernel, np.dtype[Any]], ...]
-    """Segment, kernel, element type of its accumulators."""
+    """Segment, kernel, element type of the segment's accumulators."""
     loads: tuple[tuple[int, int, int], ...]
-    """Layer, lo, hi: columns of the start's layers that some segment reads."""
+    """Layer, lo, hi: the columns of the kept layers that some segment to run reads."""
     widths: tuple[int, ...]
     components: int
     chunk_rows: int
     dtype: np.dtype[Any]
-    """Element type of activations between segments."""
+    """The element type in which activations are kept between segments."""
 
 
 def _plan(
@@ -152,7 +158,7 @@ def _plan(
 def _loads(
     segments: Sequence[HiddenSegment | Output], start: FrozenActivations
 ) -> tuple[tuple[int, int, int], ...]:
-    """For each layer of the start, the columns that some segment reads there, as disjoint intervals."""
+    """For each kept layer, the columns that some of `segments` reads there, as disjoint intervals."""
     loads: list[tuple[int, int, int]] = []
     for number, layer in enumerate(start.layers):
         end = 0
@@ -164,7 +170,7 @@ def _loads(
 
 
 def _chunks(plan: _Plan, start: FrozenActivations) -> Iterator[tuple[slice, Sequence[Numbers], Int64Array]]:
-    """Row range, layers and component sums of a chunk of rows, in buffers that the next chunk overwrites."""
+    """For each chunk: its row range, layers and component sums, in buffers that the next chunk overwrites."""
     count, old = start.sums.shape
     size = max(1, min(plan.chunk_rows, count))
     buffers = [np.empty((size, width), dtype=plan.dtype) for width in plan.widths]

@@ -1,5 +1,8 @@
 """Integer arithmetic with one rounding rule, and exp and ln by integer tables. No floats, no networks.
 
+Why tables: the exp and ln of mathematical libraries differ in their last bits from machine to machine, and
+one bit of difference in a loss would split the chain. Integer additions, products and shifts differ nowhere.
+
 Number formats: Qf is an integer that stands for value / 2^f. Logits are Q16 nats, losses Q24 nats.
 
 The one rounding rule:      round_shift(a, s) = (a + 2^(s-1)) >> s for s > 0 (arithmetic shift), a for s = 0.
@@ -12,6 +15,8 @@ Tables, each entry rounded to nearest from a big-integer series:
 exp(-d), d ≥ 0 in Q16, into Q32:  e = min(d, 24·2^16); i = e >> 6; f = e mod 2^6; b = 6. EXP ends in 0.
 ln(S), 2^32 ≤ S < 2^48 in Q32:    k = ⌊log2 S⌋ - 32; u = (S << (16 - k)) - 2^48; i = u >> 37; f = u mod 2^37;
                                   b = 37; k·LN[2^11] + the interpolated entry.
+The logarithm splits the value S / 2^32 into 2^k·m with 1 ≤ m < 2. LN[2^11] is ln 2, so k·LN[2^11] accounts
+for 2^k, and the table needs to cover only ln m.
 
 Errors against the real functions: exp below 1.3e-7 absolute, ln below 3.1e-8 nat.
 """
@@ -40,6 +45,7 @@ _LN_HEADROOM_BITS: Final = 16
 _LN_ONE: Final = 1 << (_TABLE_BITS + _LN_HEADROOM_BITS)
 _LN_FRACTION_BITS: Final = _TABLE_BITS + _LN_HEADROOM_BITS - _LN_STEP_BITS
 _GUARD_BITS: Final = 96
+"""Bits of the series beyond those of an entry, so that truncation does not reach the entry."""
 
 
 @overload
@@ -47,7 +53,10 @@ def round_shift(a: int, s: int) -> int: ...
 @overload
 def round_shift(a: Int64Array, s: int) -> Int64Array: ...
 def round_shift(a: int | Int64Array, s: int) -> int | Int64Array:
-    """a / 2^s rounded to nearest, halves up; s ≥ 0. Arrays are int64 and have room for 2^(s-1) more."""
+    """a / 2^s rounded to the nearest integer, halves up.
+
+    s ≥ 0. Arrays are int64, and a + 2^(s-1) must not overflow.
+    """
     return (a + (1 << (s - 1))) >> s if s else a
 
 
@@ -56,12 +65,12 @@ def saturate(a: int, lo: int, hi: int) -> int: ...
 @overload
 def saturate(a: Int64Array, lo: int, hi: int) -> Int64Array: ...
 def saturate(a: int | Int64Array, lo: int, hi: int) -> int | Int64Array:
-    """The nearest value within [lo, hi]."""
+    """The value within [lo, hi] that is nearest to a; elementwise for arrays."""
     return max(lo, min(a, hi)) if isinstance(a, int) else np.clip(a, lo, hi)
 
 
 def exp_q32(d: Int64Array) -> Int64Array:
-    """exp(-d / 2^16) in Q32, for int64 d ≥ 0; exactly 2^32 at 0, and 0 from 24 nats on."""
+    """exp(-d / 2^16) in Q32, for int64 d ≥ 0: exactly 2^32 for d = 0, and 0 from 24 nats (d = 24·2^16) on."""
     entries, steps = _exp_table()
     capped = np.minimum(d, _EXP_CUT)
     index = capped >> _EXP_FRACTION_BITS
@@ -82,24 +91,29 @@ def ln_q32(s: Int64Array) -> Int64Array:
 
 
 def ln_q24(k: int) -> int:
-    """ln k in Q24 nats, 1 ≤ k < 2^16: exactly the cross-entropy of k equal logits, the unit of thresholds."""
+    """ln k in Q24 nats, 1 ≤ k < 2^16.
+
+    It is exactly the cross-entropy of one row with k equal logits, so thresholds of the loss are stated in
+    units of it.
+    """
     ratio = np.array([k << _TABLE_BITS], dtype=np.int64)
     return int(round_shift(ln_q32(ratio), _TABLE_BITS - LOSS_BITS)[0])
 
 
 def exp_table() -> Int64Array:
-    """EXP as int64, read-only."""
+    """The table EXP of the module's description: int64, read-only."""
     return _exp_table()[0]
 
 
 def ln_table() -> Int64Array:
-    """LN as int64, read-only."""
+    """The table LN of the module's description: int64, read-only."""
     return _ln_table()[0]
 
 
 def _interpolate(
     entries: Int64Array, steps: Int64Array, index: Int64Array, fraction: Int64Array, bits: int
 ) -> Int64Array:
+    """The module's interpolation rule; computed in place to save temporary arrays."""
     rise = steps[index]
     rise *= fraction
     rise += 1 << (bits - 1)
@@ -134,7 +148,7 @@ def _ln_table() -> tuple[Int64Array, Int64Array]:
 
 
 def _ln_ratio(n: int) -> int:
-    """ln((n + 1) / n) in Q128: 2·(1/m + 1/(3·m^3) + 1/(5·m^5) + …), m = 2n + 1."""
+    """ln((n + 1) / n) in Q128, by the series 2·(1/m + 1/(3·m^3) + 1/(5·m^5) + …) with m = 2n + 1."""
     m = 2 * n + 1
     total, power, k = 0, (2 << (_TABLE_BITS + _GUARD_BITS)) // m, 1
     while power:
@@ -145,7 +159,7 @@ def _ln_ratio(n: int) -> int:
 
 
 def _with_steps(values: list[int]) -> tuple[Int64Array, Int64Array]:
-    """The entries and, for each, the step to the next (0 after the last); read-only."""
+    """The entries, and for each entry the difference to the next one (0 for the last). Both are read-only."""
     entries = np.array(values, dtype=np.int64)
     steps = np.diff(entries, append=entries[-1:])
     entries.setflags(write=False)

@@ -1,14 +1,17 @@
-"""Engines: exact integer products and the steps after them. The only module that names floats.
+"""Engines: exact integer products and the steps after them. The only module of the core that uses floats.
 
-Why float BLAS is exact here. A segment's accumulators are sums of products, and the segment proves how large
-they and their partial sums can become. So every operand and every partial sum is an integer of magnitude at
-most the proved peak. float32 holds every integer up to 2^24, float64 up to 2^53: below these limits no
-operation rounds, in any order of summation, with or without fused multiply-add, on any number of threads. A
-scaling by a power of two is exact as well: the first rounding shift is folded into weights and bias, and
-becomes a floor.
+Why products in floating point are exact here: a segment's accumulators are sums of products, and the bound
+proof says how large they and their partial sums can become (the peak). So every product and every partial sum
+is an integer of magnitude at most the peak. float32 holds every integer up to 2^24, and float64 every integer
+up to 2^53. Below these limits no operation rounds: in any order of summation, with or without fused
+multiply-add, on any number of threads.
 
-`FAST` picks the cheaper exact type for each segment from its peak; `REFERENCE` is plain int64. The integers
-are the same.
+Scaling by a power of two changes only the exponent, so it is exact as well. The fast engine therefore scales
+weights and bias by 2^-s once, when it prepares a segment, instead of shifting every accumulator of every row;
+what remains of the first rounding shift is a floor.
+
+`FAST` chooses for each segment, by its peak, the cheaper of the exact types. `REFERENCE` computes in plain
+int64. Both give the same integers.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from engram.nn.layers.segment import Numbers, Segment, exact_forward
 from engram.nn.layers.steps import Clip, RoundShift, Square, Step
 
 ENGINE_VERSION: Final = 1
-"""Version of the results. It changes only if some integer does, and then by height."""
+"""The version of the results. It changes only if a resulting integer does, and then at a block height."""
 
 FLOAT32_LIMIT: Final = 2**24
 FLOAT64_LIMIT: Final = 2**53
@@ -36,10 +39,10 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class Kernel(Protocol):
-    """One segment ready to run: its parameters in the engine's own form."""
+    """A segment that is ready to run, with its parameters in the form that its engine needs."""
 
     def __call__(self, x: Numbers, out: Numbers) -> None:
-        """Writes the segment's results for rows x (n, hi - lo) into `out` (n, width); both hold integers."""
+        """Writes the results for the rows x (n, hi - lo) into `out` (n, width); both hold integers."""
 
 
 class Engine(Protocol):
@@ -47,17 +50,17 @@ class Engine(Protocol):
 
     @property
     def activations(self) -> np.dtype[Any]:
-        """Element type in which activations of up to 16 bits travel between segments."""
+        """The element type in which activations of up to 16 bits are kept between segments."""
 
     def accumulators(self, peak: int) -> np.dtype[Any]:
-        """Element type that holds the results of a segment with this peak and no activation."""
+        """The element type for the results of a segment that has this peak and no activation."""
 
     def kernel(self, segment: Segment, weights: IntArray, bias: IntArray, peak: int) -> Kernel:
-        """Prepares a segment whose `prove_peak` gave `peak`."""
+        """Prepares a segment for which `prove_peak` returned `peak`."""
 
 
 class _ReferenceEngine:
-    """Plain int64: slow, and the definition."""
+    """Plain int64 arithmetic: slow, but the definition of the results."""
 
     activations: np.dtype[Any] = np.dtype(np.int64)
 
@@ -72,7 +75,7 @@ class _ReferenceEngine:
 
 
 class _FastEngine:
-    """Float BLAS below the limits in which it is exact."""
+    """Floating-point matrix products, in a type whose limit of exactness lies above the peak."""
 
     activations: np.dtype[Any] = np.dtype(np.float32)
 
@@ -94,11 +97,11 @@ class _FastEngine:
 class _FloatKernel:
     segment: Segment
     weights: Floats
-    """The weights, times 2^-s."""
+    """The weights times 2^-s, where s is the first rounding shift."""
     bias: Floats
     """(b + 2^(s-1))·2^-s."""
     floors: bool
-    """Whether s > 0, so that the product still has a fraction."""
+    """Whether s > 0: then the accumulators have a fraction that must be dropped."""
     steps: tuple[Step, ...]
     """The steps after the first rounding shift."""
 
@@ -148,10 +151,11 @@ REFERENCE: Final[Engine] = _ReferenceEngine()
 
 
 def is_exact(engine: Engine) -> bool:
-    """Whether the engine meets the reference on sums that fill each float type to its last bit.
+    """Whether the engine agrees with the reference on sums that reach the limit of each float type.
 
-    A check of the machine rather than of the code, for a node's start: a BLAS that computes in a narrower
-    type than it was asked for, or flushes bits, must stop the node and not split the chain.
+    The limits are 2^24 - 1 in float32 and the largest peak, 2^31 - 1, in float64. A node calls this at every
+    start, to check the machine rather than the code: if the linear algebra library computes in a narrower
+    type than it was asked for, or drops bits, the node must stop instead of splitting the chain.
     """
     return all(
         _agrees(engine, weight, peak) for weight, peak in ((127, FLOAT32_LIMIT - 1), (32767, INT32_MAX))
@@ -159,7 +163,7 @@ def is_exact(engine: Engine) -> bool:
 
 
 def _agrees(engine: Engine, weight: int, peak: int) -> bool:
-    """Whether a segment whose partial sums climb to the odd `peak` and come down again is exact."""
+    """Whether the engine is exact for a segment whose partial sums climb to the odd `peak` and fall again."""
     count = 2 * (peak // (2 * 255 * weight))
     segment = Output(layer=0, lo=0, hi=count, first=0, width=64, shift=0, weight_bits=16)
     weights = np.full((count, 64), weight, dtype=np.int16)

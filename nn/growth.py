@@ -1,14 +1,17 @@
-"""Growth: appending neurons, classes or a whole network to a frozen one. What exists never changes.
+"""Growth appends neurons, classes or a whole network to a frozen network. What exists never changes.
 
 A growth appends segments at the end of a network's segment lists, so every old neuron, component and class
 keeps its index. New hidden segments may read old and new neurons; old segments read only what existed when
-they were made. An output segment may not write where old neurons (or inputs) meet old components: those
-weights are the frozen network's.
+they were made.
 
-Under `STRICT`, new outputs reach only components of the growth's own classes, so old logits stay the same
-integers for ever; capacity growth (no new classes) may reach classes from `capacity_from` on, those of the
-last growth. Under `GATED`, new neurons may also reach old components, and the retention gate judges the
-result.
+The overlap rule: no new output segment may read an old neuron (or an input) and feed an old component. What
+passes between these two is fixed by the frozen network. Contributions to a component are added up, so a
+second weight at the same place would in effect change the frozen one, although none of its bytes changed.
+
+Two policies decide what new neurons may do to old classes. Under `STRICT`, new outputs feed only components
+of the growth's own classes, so the logits of old classes stay the same integers for ever. An exception is
+capacity growth, which adds no class: it may feed classes from `capacity_from` on, which are those of the last
+growth. Under `GATED`, new neurons may also feed old components, and the retention gate judges the result.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ from engram.primitives.types import U16, Size
 
 
 class Policy(IntEnum):
-    """What growth may do to the logits of old classes."""
+    """What a growth may do to the logits of old classes."""
 
     STRICT = 0
     GATED = 1
@@ -59,12 +62,12 @@ class Growth:
     """What one growth appends to a network."""
 
     classes: U16
-    """Number of new classes m; 0: capacity growth."""
+    """The number of new classes; 0 for capacity growth."""
     hidden: Annotated[tuple[HiddenSegment, ...], Size(0, MAX_SEGMENTS)]
     outputs: Annotated[tuple[Output, ...], Size(0, MAX_SEGMENTS)]
-    """Component numbers are those of the grown network: the old components, then the new."""
+    """They number components as the grown network does: the old components first, then the new ones."""
     components: Annotated[tuple[U16, ...], Size(0, MAX_COMPONENTS)]
-    """Class, in the grown network, of each new component; (): one for each new class, in order."""
+    """The class, in the grown network, of each new component; () stands for one per new class, in order."""
 
 
 def append(
@@ -75,11 +78,11 @@ def append(
     limits: NetworkLimits,
     capacity_from: int | None = None,
 ) -> NetworkSpec:
-    """The grown network. Its parameters are the old ones, then the new: see `merge_parameters`.
+    """The grown network, if the growth keeps all rules. `merge_parameters` gives its parameters.
 
-    `capacity_from` is the first class that capacity growth may reach under `STRICT`; None: none. Raises
-    `GrowthEmpty`, `GrowthReadsForward`, `GrowthOverlap`, `GrowthRepeatsClass`, `PolicyViolated`, and what
-    `check_spec` raises.
+    `capacity_from` is the first class that capacity growth may feed under `STRICT`; None means that it may
+    feed no class. Raises `GrowthEmpty`, `GrowthReadsForward`, `GrowthOverlap`, `GrowthRepeatsClass`,
+    `PolicyViolated`, and what `check_spec` raises.
     """
     if not growth.outputs:
         raise GrowthEmpty(got=growth.classes)
@@ -92,7 +95,7 @@ def append(
 
 
 def grown_spec(spec: NetworkSpec, growth: Growth) -> NetworkSpec:
-    """`append` without its rules, for a growth that has passed them."""
+    """The grown network without any check, for a growth that `append` has accepted."""
     classes = spec.classes + growth.classes
     added = growth.components or tuple(range(spec.classes, classes))
     return NetworkSpec(
@@ -105,9 +108,9 @@ def grown_spec(spec: NetworkSpec, growth: Growth) -> NetworkSpec:
 
 
 def growth_macs_per_row(spec: NetworkSpec, growth: Growth) -> int:
-    """Multiply-accumulates charged for the loss of one row, the frozen network's activations being there.
+    """Multiply-accumulates charged for the loss of one row when the frozen activations are already known.
 
-    `macs_per_row` with the new segments only, but all components and classes of the grown network.
+    This is `macs_per_row` for the new segments only, but for all components and classes of the grown network.
     """
     products = sum(segment.macs_per_row() for segment in (*growth.hidden, *growth.outputs))
     grown = grown_spec(spec, growth)
@@ -117,18 +120,21 @@ def growth_macs_per_row(spec: NetworkSpec, growth: Growth) -> int:
 def merge_parameters(
     spec: NetworkSpec, parameters: Parameters, growth: Growth, added: Parameters
 ) -> Parameters:
-    """Parameters of the grown network, in its order, from those of `spec` and of the growth."""
+    """The parameters of the grown network, in its order, from those of `spec` and those of the growth."""
     old, new = len(spec.hidden), len(growth.hidden)
     return parameters[:old] + added[:new] + parameters[old:] + added[new:]
 
 
 def null_growth_logits(logits: Int64Array, classes: int) -> Int64Array:
-    """Logits of a network that knows nothing of `classes` further classes: their logit is 0 on every row."""
+    """The given logits, and a logit of 0 on every row for each of `classes` further, untaught classes."""
     return np.pad(logits, ((0, 0), (0, classes)))
 
 
 def prove_growth(spec: NetworkSpec, growth: Growth, parameters: Parameters) -> Bounds:
-    """`prove_bounds` for the new segments alone; with the old proof it is that of the grown network."""
+    """Proves the bounds of the new segments. With the old network's bounds, the grown network is proved.
+
+    The old proof stays valid, because old segments read nothing new. Raises what `prove_bounds` raises.
+    """
     peaks = prove_segments(grown_spec(spec, growth), (*growth.hidden, *growth.outputs), parameters)
     return Bounds(peaks[: len(growth.hidden)], peaks[len(growth.hidden) :])
 
@@ -140,9 +146,10 @@ def forward_frozen(
     bounds: Bounds | None = None,
     engine: Engine = FAST,
 ) -> FrozenActivations:
-    """All activations and component sums of a network on uint8 features (n, inputs): where growths start.
+    """All activations and component sums of a network on uint8 features (n, inputs); growths start there.
 
-    Takes `frozen_size_bytes` of memory, about a byte a row and neuron. Raises as `network.forward` does.
+    They take `frozen_size_bytes` of memory: one or two bytes for each row and neuron, and eight for each row
+    and component. Raises what `network.forward` raises.
     """
     proved = prove_bounds(spec, parameters) if bounds is None else bounds
     return run_and_keep(spec, parameters, (*proved.hidden, *proved.outputs), features, engine)
@@ -155,14 +162,17 @@ def forward_growth(
     parameters: Parameters,
     engine: Engine = FAST,
 ) -> Int64Array:
-    """Logits (n, classes) of the grown network from its new segments only; the integers of a full forward.
+    """Logits (n, classes) of the grown network, computed by running its new segments only.
 
-    `frozen` is what `forward_frozen` gave for `spec`; `parameters` are the growth's. Raises `ShapeMismatch`
-    for activations of another network, and what `prove_growth` raises.
+    They are the same integers as those of a full forward pass. `frozen` is what `forward_frozen` returned for
+    `spec`; `parameters` are those of the growth. Raises `ShapeMismatch` if the activations are those of a
+    network of another shape, and what `prove_growth` raises.
     """
     made = tuple(layer.shape[1] for layer in frozen.layers)
     if (frozen.hidden, frozen.outputs, made) != (len(spec.hidden), len(spec.outputs), layer_widths(spec)):
-        raise ShapeMismatch("activations of another network", expected=layer_widths(spec), got=made)
+        raise ShapeMismatch(
+            "the activations belong to another network", expected=layer_widths(spec), got=made
+        )
     proved = prove_growth(spec, growth, parameters)
     peaks = (*proved.hidden, *proved.outputs)
     return resume(grown_spec(spec, growth), parameters, peaks, frozen, engine)
@@ -171,13 +181,16 @@ def forward_growth(
 def adopt(
     host: NetworkSpec, donor: NetworkSpec, *, new_classes: int, classes: tuple[int, ...] = ()
 ) -> Growth:
-    """The growth that appends a pre-trained donor to a host as a column of its own, parameters unchanged.
+    """The growth that appends a donor, a network trained elsewhere, to a host as a column of its own.
 
-    The donor's segments read the inputs and their own column only; it may be shallower or deeper than the
-    host. Its parameters are the growth's, in its own order. Donor class j becomes class classes[j] of the
-    grown network; () means the host's first new class and those after it. Bounds and costs are proved anew
-    for the whole. Raises `ShapeMismatch` for other inputs, or a list that does not name each donor class or
-    leaves a new class without a donor class; `GrowthRepeatsClass` if it names a class twice.
+    The donor's segments read only the inputs and their own column. The donor may have fewer or more layers
+    than the host. Its parameters, unchanged and in the same order, are those of the growth. Donor class j
+    becomes class classes[j] of the grown network; () means the host's first new class and those after it.
+    This function checks no limits, bounds or costs: `append` and `prove_growth` do, as for every growth.
+
+    Raises `ShapeMismatch` if the donor has another number of inputs, if `classes` does not have one entry for
+    each donor class, or if a new class has no donor class. Raises `GrowthRepeatsClass` if two donor classes
+    would become the same class.
     """
     named = classes or tuple(range(host.classes, host.classes + donor.classes))
     _check_adoption(host, donor, new_classes, named)
@@ -207,25 +220,30 @@ def adopt(
 
 def _check_adoption(host: NetworkSpec, donor: NetworkSpec, new_classes: int, named: tuple[int, ...]) -> None:
     if donor.inputs != host.inputs:
-        raise ShapeMismatch("the donor reads other inputs", expected=host.inputs, got=donor.inputs)
+        raise ShapeMismatch("the donor has another number of inputs", expected=host.inputs, got=donor.inputs)
     if len(named) != donor.classes:
-        raise ShapeMismatch("one class for each donor class", expected=donor.classes, got=len(named))
+        raise ShapeMismatch(
+            "there must be one class for each donor class", expected=donor.classes, got=len(named)
+        )
     if len(set(named)) != len(named):
-        raise GrowthRepeatsClass("two donor classes become one class", got=named)
+        raise GrowthRepeatsClass("two donor classes would become one class", got=named)
     total = host.classes + new_classes
     if max(named) >= total or sum(label >= host.classes for label in named) != new_classes:
         raise ShapeMismatch(
-            "the donor's classes are not the new classes",
+            "the donor's classes must include every new class and no class beyond",
             expected=tuple(range(host.classes, total)),
             got=named,
         )
 
 
 def _check_reads(spec: NetworkSpec, growth: Growth) -> None:
+    """Refuses a segment that reads neurons of a later one. Neurons that nobody makes are for `check_spec`."""
     widths = layer_widths(spec)
     for output in spec.outputs:
         if output.layer >= len(widths) or output.hi > widths[output.layer]:
-            raise GrowthReadsForward("an old output would read new neurons", got=(output.layer, output.hi))
+            raise GrowthReadsForward(
+                "an old output segment would read new neurons", got=(output.layer, output.hi)
+            )
     made = dict(enumerate(widths))
     final = dict(enumerate(layer_widths(grown_spec(spec, growth))))
     for segment in growth.hidden:
@@ -235,6 +253,7 @@ def _check_reads(spec: NetworkSpec, growth: Growth) -> None:
 
 
 def _check_overlap(spec: NetworkSpec, growth: Growth) -> None:
+    """Applies the overlap rule. Old neurons and old components come first, so `lo` and `first` decide."""
     widths, components = layer_widths(spec), component_count(spec)
     for output in growth.outputs:
         old = widths[output.layer] if output.layer < len(widths) else 0

@@ -1,7 +1,7 @@
-"""Losses of integer logits as exact integers in Q24 nats: one per row, summed without rounding. No networks.
+"""Losses of integer logits as exact integers in Q24 nats: one per row, summed without rounding.
 
-Logits z are int64 (n, classes) in Q16 nats within ±2^30, labels y integers (n,) below the number of classes,
-< 2^16.
+Logits z are int64 (n, classes) in Q16 nats, within ±2^30. Labels y are integers (n,) below the number of
+classes, which is below 2^16.
 
 - 1 `softmax_cross_entropy`: d_j = max z - z_j; round_shift(ln_q32(Σ_j exp_q32(d_j)), 8) + (d_y << 8), with
   the tables of `fixed`. Within 1e-6 nat of the real-number loss of the same logits.
@@ -33,7 +33,7 @@ _CHUNK_ELEMENTS: Final = 2**17
 
 
 class LossKind(IntEnum):
-    """A loss function, by the number that records carry."""
+    """The loss functions, by the numbers that stand for them in records."""
 
     SOFTMAX_CROSS_ENTROPY = 1
     SQUARED_ERROR = 2
@@ -42,17 +42,17 @@ class LossKind(IntEnum):
 
 @dataclass(frozen=True)
 class Score:
-    """How well a network knows a set of rows."""
+    """How well a network does on a set of rows."""
 
     loss: U64
-    """Sum over the rows, Q24 nats."""
+    """The sum of the losses of all rows, in Q24 nats."""
     correct: U32
-    """Rows whose predicted class is their label."""
+    """The number of rows whose predicted class is their label."""
     rows: U32
 
 
 def softmax_cross_entropy(logits: Int64Array, labels: Labels) -> Int64Array:
-    """Of each row."""
+    """The softmax cross-entropy of each row: int64 (n,) in Q24 nats."""
     columns = np.ascontiguousarray(logits.T)  # classes first: sums along the short axis run over long rows
     gaps = np.max(columns, axis=0) - columns
     log_sum = ln_q32(np.sum(exp_q32(gaps), axis=0, dtype=np.int64))
@@ -62,7 +62,7 @@ def softmax_cross_entropy(logits: Int64Array, labels: Labels) -> Int64Array:
 
 
 def squared_error(logits: Int64Array, labels: Labels) -> Int64Array:
-    """Of each row."""
+    """The squared error of each row: int64 (n,) in Q24 nats."""
     errors = saturate(logits, -SQUARED_ERROR_LIMIT, SQUARED_ERROR_LIMIT)
     errors[np.arange(len(labels)), labels] -= 1 << LOGIT_BITS
     squares: Int64Array = np.sum(np.square(errors), axis=1, dtype=np.int64)
@@ -70,7 +70,7 @@ def squared_error(logits: Int64Array, labels: Labels) -> Int64Array:
 
 
 def zero_one(logits: Int64Array, labels: Labels) -> Int64Array:
-    """Of each row."""
+    """The zero-one loss of each row: int64 (n,) in Q24 nats."""
     wrong: Int64Array = np.not_equal(predict(logits), labels).astype(np.int64)
     return wrong << LOSS_BITS
 
@@ -83,9 +83,9 @@ LOSSES: Final[Mapping[LossKind, LossFunction]] = {
 
 
 def loss_rows(kind: LossKind, logits: Int64Array, labels: Labels) -> Int64Array:
-    """Loss of each row, int64 Q24 nats, from 0 to below 2^40: 2^24 rows of any loss fit 64 bits.
+    """The loss of each row: int64 (n,) in Q24 nats, at least 0 and below 2^40.
 
-    Raises `ShapeMismatch`, `LabelOutOfRange`.
+    So the sum over 2^24 rows fits the 64 bits of `Score.loss`. Raises `ShapeMismatch`, `LabelOutOfRange`.
     """
     losses = [np.zeros(0, dtype=np.int64)]
     losses += [LOSSES[kind](z, y) for z, y in _chunks(logits, labels)]
@@ -93,20 +93,22 @@ def loss_rows(kind: LossKind, logits: Int64Array, labels: Labels) -> Int64Array:
 
 
 def evaluate_loss(kind: LossKind, logits: Int64Array, labels: Labels) -> int:
-    """The exact sum of `loss_rows`, as a Python integer."""
+    """The exact sum of `loss_rows`, as a Python integer. Raises what `loss_rows` raises."""
     return sum(int(np.sum(LOSSES[kind](z, y), dtype=np.int64)) for z, y in _chunks(logits, labels))
 
 
 def score(kind: LossKind, logits: Int64Array, labels: Labels) -> Score:
-    """Loss and correct rows of a set. Raises as `loss_rows` does."""
+    """The loss and the number of correct rows. Raises what `loss_rows` raises."""
     loss = evaluate_loss(kind, logits, labels)
     return Score(loss, int(np.count_nonzero(predict(logits) == labels)), len(labels))
 
 
 def _chunks(logits: Int64Array, labels: Labels) -> Iterator[tuple[Int64Array, Labels]]:
-    """Checked rows, few enough at a time to stay in cache and far from overflowing a chunk's sum."""
+    """Checked logits and labels, in chunks that fit the processor's cache and whose sums cannot overflow."""
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
-        raise ShapeMismatch("one label for each row of logits", expected=logits.shape[:1], got=labels.shape)
+        raise ShapeMismatch(
+            "there must be one label for each row of logits", expected=logits.shape[:1], got=labels.shape
+        )
     if labels.size:
         check_labels(labels, logits.shape[1])
     size = max(1, _CHUNK_ELEMENTS // logits.shape[1])

@@ -1,10 +1,10 @@
-"""The network as a function, from uint8 features to integer logits, and the types that a caller names.
+"""The network as a function from uint8 features to integer logits, and the types that its callers need.
 
-Hidden segments run in order, each an exact dense product and its activation (see `layers`). The logit of a
-class is the maximum over its components of the sum of their output segments, clipped once to ±2^30, in Q16
-nats.
+Hidden segments run in order; each is an exact dense product and its activation (see `layers`). Each output
+segment adds to some components. The logit of a class is the largest of its components' sums, clipped once to
+±2^30, in Q16 nats.
 
-Shapes and costs stand in `spec`, parameter checks and the bound proof in `parameters`.
+For shapes and costs see `spec`; for the checks of parameters and the bound proof see `parameters`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ def forward(
     bounds: Bounds | None = None,
     engine: Engine = FAST,
 ) -> Int64Array:
-    """Logits (n, classes) int64, Q16 nats, of uint8 features (n, inputs): the same with every engine.
+    """Logits of the rows, the same integers with every engine.
 
-    `bounds` is what `prove_bounds` gave for these very parameters; without it they are checked and proved
-    here. Raises `ShapeMismatch` for features of another shape, and what `prove_bounds` raises.
+    Features: uint8 (n, inputs). Logits: int64 (n, classes), Q16 nats. `bounds` is what `prove_bounds`
+    returned for exactly these parameters; if it is None, they are checked and proved here. Raises
+    `ShapeMismatch` for features of another type or shape, and what `prove_bounds` raises.
     """
     start = unstarted(spec, features)
     proved = prove_bounds(spec, parameters) if bounds is None else bounds
@@ -39,6 +40,6 @@ def forward(
 
 
 def predict(logits: Int64Array) -> npt.NDArray[np.int64]:
-    """Class of each row: the largest logit, the lowest class on a tie."""
+    """The class of each row (n,): the one with the largest logit; of several such classes, the lowest."""
     best: npt.NDArray[np.int64] = np.argmax(logits, axis=1).astype(np.int64)
     return best

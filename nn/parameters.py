@@ -1,4 +1,11 @@
-"""Parameters of a network: their shapes and ranges checked, their bounds proved. Runs nothing."""
+"""Checks the parameters of a network (types, shapes, ranges) and proves their bounds. Runs no network.
+
+Why a proof: a value that outgrows its number type wraps or is rounded, and then nodes could disagree. To look
+for such values row by row would cost as much as the evaluation itself. The proof looks at the weights only,
+once. From the largest value that each neuron can take by its declared bits, it follows how far every
+accumulator, every partial sum and every step of the activation can get. If all of that fits 32 bits, no input
+can cause an overflow. `gemm` chooses its number types by the same proof.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +29,16 @@ class SegmentParameters:
     """The numbers of one segment."""
 
     weights: IntArray
-    """int8 in ±127 or int16 in ±32767, as the segment's `weight_bits` says; its kind says which shape."""
+    """int8 within ±127 or int16 within ±32767, as `weight_bits` says; the segment's kind fixes the shape."""
     bias: IntArray
-    """int32 in ±(2^31 - 1)."""
+    """int32 within ±(2^31 - 1)."""
 
 
 Parameters = tuple[SegmentParameters, ...]
-"""Parameters of each segment, hidden segments first, then output segments."""
+"""The parameters of each segment, in the order of the spec: hidden segments first, then output segments."""
 
 INPUT_MAX: Final = 255
-"""Largest input feature (uint8)."""
+"""The largest input feature: features are uint8."""
 
 _WEIGHT_TYPES: Final[Mapping[int, np.dtype[Any]]] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
 _BIAS_TYPE: Final = np.dtype(np.int32)
@@ -39,24 +46,27 @@ _BIAS_TYPE: Final = np.dtype(np.int32)
 
 @dataclass(frozen=True)
 class Bounds:
-    """Proof that no intermediate value of a network leaves int32, whatever the input."""
+    """The result of a successful proof that no input can make an intermediate value leave int32."""
 
     hidden: tuple[int, ...]
-    """For each hidden segment, the largest magnitude that can occur in it."""
+    """For each hidden segment, its peak: a magnitude that no intermediate value of the segment exceeds."""
     outputs: tuple[int, ...]
     """The same for each output segment."""
 
 
 def check_parameters(spec: NetworkSpec, parameters: Parameters) -> None:
-    """Refuses a wrong number, type, shape or range. Raises `ShapeMismatch`, `WeightOutOfRange`."""
+    """Refuses parameters that do not belong to the spec in number, type and shape, or leave their range.
+
+    Raises `ShapeMismatch`, `WeightOutOfRange`.
+    """
     check_segment_parameters((*spec.hidden, *spec.outputs), parameters)
 
 
 def check_segment_parameters(segments: Sequence[HiddenSegment | Output], parameters: Parameters) -> None:
-    """`check_parameters` for some segments of a network."""
+    """Does what `check_parameters` does, for some segments of a network and their parameters."""
     if len(parameters) != len(segments):
         raise ShapeMismatch(
-            "one set of parameters for each segment", expected=len(segments), got=len(parameters)
+            "each segment needs one set of parameters", expected=len(segments), got=len(parameters)
         )
     for segment, given in zip(segments, parameters, strict=True):
         weights_shape, bias_shape = segment.parameter_shapes()
@@ -67,8 +77,10 @@ def check_segment_parameters(segments: Sequence[HiddenSegment | Output], paramet
 def prove_bounds(spec: NetworkSpec, parameters: Parameters) -> Bounds:
     """Proves, from the real weights, that every intermediate value of every segment fits int32.
 
-    A component then stays below 2^55: at most 256 segments of at most 2^31, shifted left by at most 16.
-    Raises what `check_parameters` does, and `BoundViolated`.
+    A component sum then stays below 2^55 in magnitude, so it fits int64: it adds at most 256 segments, each
+    below 2^31 and shifted left by at most 16 bits.
+
+    Raises what `check_parameters` raises, and `BoundViolated`.
     """
     peaks = prove_segments(spec, (*spec.hidden, *spec.outputs), parameters)
     return Bounds(peaks[: len(spec.hidden)], peaks[len(spec.hidden) :])
@@ -77,7 +89,7 @@ def prove_bounds(spec: NetworkSpec, parameters: Parameters) -> Bounds:
 def prove_segments(
     spec: NetworkSpec, segments: Sequence[HiddenSegment | Output], parameters: Parameters
 ) -> tuple[int, ...]:
-    """The peak of each of some segments of `spec`. Raises as `prove_bounds` does."""
+    """The peaks of some segments of `spec`, in the given order. Raises what `prove_bounds` raises."""
     check_segment_parameters(segments, parameters)
     largest = largest_values(spec)
     return tuple(
@@ -89,7 +101,7 @@ def prove_segments(
 
 
 def largest_values(spec: NetworkSpec) -> tuple[npt.NDArray[np.int32], ...]:
-    """The largest value of each neuron of each layer, from its declared bits; inputs are uint8."""
+    """For each layer, the largest value of each neuron: 255 for inputs, 2^bits - 1 for hidden neurons."""
     layers = tuple(np.full(width, INPUT_MAX, dtype=np.int32) for width in layer_widths(spec))
     for segment, first in zip(spec.hidden, hidden_columns(spec), strict=True):
         layers[segment.layer][first : first + segment.width] = (1 << segment.bits) - 1
@@ -99,7 +111,7 @@ def largest_values(spec: NetworkSpec) -> tuple[npt.NDArray[np.int32], ...]:
 def _check_array(name: str, array: IntArray, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     if array.dtype != dtype or array.shape != shape:
         raise ShapeMismatch(
-            f"{name} of another type or shape",
+            f"the segment requires another type or shape of {name}",
             expected=(str(dtype), *shape),
             got=(str(array.dtype), *array.shape),
         )
@@ -107,4 +119,4 @@ def _check_array(name: str, array: IntArray, dtype: np.dtype[Any], shape: tuple[
     lowest, highest = int(np.min(array)), int(np.max(array))
     if lowest < -limit or highest > limit:
         worst = lowest if lowest < -limit else highest
-        raise WeightOutOfRange(f"{name} out of range", expected=f"{-limit}..{limit}", got=worst)
+        raise WeightOutOfRange(f"a value of {name} is out of range", expected=f"{-limit}..{limit}", got=worst)

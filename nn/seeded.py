@@ -1,12 +1,13 @@
-"""Generators of seeded tensors: 32 bytes stand for the weights of a large segment. No chain, no storage.
+"""Generators of seeded tensors: a seed of 32 bytes stands for the weights of a large segment. No storage.
 
 Random bytes are SHA-256 in counter mode: stream(seed, j) = B(j, 0) ‖ B(j, 1) ‖ …, where B(j, c) is the tagged
 hash "engram/seeded" of generator (1 byte) ‖ seed (32) ‖ j (4, little-endian) ‖ c (4, little-endian).
 
-- 1 `zeros`: any type and shape, all elements 0; the seed is 32 zero bytes, no arguments.
+- 1 `zeros`: any type and shape, all elements 0; the seed is 32 zero bytes, and there are no arguments.
 - 2 `uniform_ternary`: shape (rows, columns), elements -1, 0, 1 equally likely, no arguments. Column j reads
   stream(seed, j) byte by byte, drops bytes ≥ 243, and takes five base-3 digits of each other byte, least
-  significant first; a digit t is the element t - 1.
+  significant first; a digit t is the element t - 1. (243 is 3^5: the bytes that stay are equally likely, so
+  their digits are as well.)
 - 3 `ternary_receptive_fields`: shape (H·W, columns), arguments (H, W, least side, largest side). Column j is
   a neuron over an image of H rows and W columns; stream(seed, j) begins with four 32-bit little-endian words
   a, b, c, d. Its field has height h = least + a mod (min(largest, H) - least + 1), width w likewise from b
@@ -30,7 +31,7 @@ from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import U8, U32, ZERO_HASH, Hash, Size
 
 COLUMN_MACS: Final = 2**20
-"""What drawing a column costs, in multiply-accumulates: 20 microseconds where one takes 20 picoseconds."""
+"""Multiply-accumulates charged for drawing one column: 20 microseconds, where each takes 20 picoseconds."""
 
 _SIGNED: Final = (INT8, INT16, INT32)
 _TRITS_PER_BYTE: Final = 5
@@ -38,48 +39,52 @@ _TRITS_PER_BYTE: Final = 5
 
 @dataclass(frozen=True)
 class Seeded:
-    """A tensor that a generator makes: a few dozen bytes stand for the weights of a large fixed segment."""
+    """A tensor that is named by its generator and seed: a few dozen bytes instead of all its elements."""
 
     TAG: ClassVar[int] = 2
     generator: U8
-    """Key of `SEEDED`."""
+    """The generator's number, a key of `SEEDED`."""
     seed: Hash
-    """32 bytes; generators that draw nothing require zeros."""
+    """32 bytes. A generator that draws nothing requires 32 zero bytes."""
     dtype: U8
-    """Key of `DTYPES`."""
+    """The code of the element type, a key of `DTYPES`."""
     shape: Annotated[tuple[U32, ...], Size(1, MAX_DIMENSIONS)]
     arguments: Annotated[tuple[U32, ...], Size(0, 8)] = ()
-    """Meaning and number fixed by the generator."""
+    """The generator determines how many there are and what they mean."""
 
 
 @dataclass(frozen=True)
 class Generator:
-    """One named rule that turns a `Seeded` into an array."""
+    """A named rule that turns a `Seeded` into an array."""
 
     name: str
     check: Callable[[Seeded], None]
-    """Context-free: type, shape and arguments. Raises `BadSeededTensor`."""
+    """Checks seed, type, shape and arguments without drawing anything. Raises `BadSeededTensor`."""
     values: Callable[[Seeded], IntArray]
-    """The array, of any integer type; `expand` converts it."""
+    """Makes the array, in any integer type; `expand` converts it to the declared one."""
     macs: int
-    """Charge for one element; nothing, columns included, where no hash is drawn."""
+    """Multiply-accumulates charged for one element; 0 if nothing is drawn: then columns are free as well."""
 
 
 def check_seeded(seeded: Seeded) -> None:
-    """Refuses what `expand` cannot make; allocates nothing. Raises `UnknownGenerator`, `BadSeededTensor`."""
+    """Refuses a tensor that `expand` cannot make, and allocates nothing.
+
+    Raises `UnknownGenerator`, `BadSeededTensor`.
+    """
     if seeded.generator not in SEEDED:
         raise UnknownGenerator(expected=tuple(SEEDED), got=seeded.generator)
     if seeded.dtype not in DTYPES:
-        raise BadSeededTensor("unknown element type", expected=tuple(DTYPES), got=seeded.dtype)
+        raise BadSeededTensor("no element type has this code", expected=tuple(DTYPES), got=seeded.dtype)
     if 0 in seeded.shape:
-        raise BadSeededTensor("every dimension is at least 1", got=seeded.shape)
+        raise BadSeededTensor("every dimension must be at least 1", got=seeded.shape)
     SEEDED[seeded.generator].check(seeded)
 
 
 def expand(seeded: Seeded) -> IntArray:
     """The read-only array that `seeded` stands for.
 
-    Costs memory and time in proportion to its shape: compare `seeded.shape` with what is wanted first.
+    This takes memory and time in proportion to `seeded.shape`, which a stranger may have chosen: callers must
+    first compare it with the shape that they expect.
     Raises `UnknownGenerator`, `BadSeededTensor`.
     """
     check_seeded(seeded)
@@ -91,7 +96,8 @@ def expand(seeded: Seeded) -> IntArray:
 def generation_macs(seeded: Seeded) -> int:
     """Multiply-accumulates charged each time the tensor is made, from its declared shape.
 
-    columns·COLUMN_MACS + elements·the generator's charge; 0 for zeros. Raises as `check_seeded`.
+    columns·COLUMN_MACS + elements·(the generator's charge for one element); 0 for `zeros`. Raises what
+    `check_seeded` raises.
     """
     check_seeded(seeded)
     macs = SEEDED[seeded.generator].macs
@@ -100,7 +106,9 @@ def generation_macs(seeded: Seeded) -> int:
 
 def _check_zeros(seeded: Seeded) -> None:
     if seeded.seed != ZERO_HASH or seeded.arguments:
-        raise BadSeededTensor("zeros takes a zero seed and no arguments", got=seeded.arguments)
+        raise BadSeededTensor(
+            "the generator zeros takes a seed of zero bytes and no arguments", got=seeded.arguments
+        )
 
 
 def _zeros(seeded: Seeded) -> IntArray:
@@ -110,7 +118,7 @@ def _zeros(seeded: Seeded) -> IntArray:
 def _check_ternary(seeded: Seeded) -> None:
     _check_signed_matrix(seeded)
     if seeded.arguments:
-        raise BadSeededTensor("uniform_ternary takes no arguments", got=seeded.arguments)
+        raise BadSeededTensor("the generator uniform_ternary takes no arguments", got=seeded.arguments)
 
 
 def _uniform_ternary(seeded: Seeded) -> IntArray:
@@ -122,6 +130,7 @@ def _uniform_ternary(seeded: Seeded) -> IntArray:
 
 
 def _trits(seeded: Seeded, column: int, count: int) -> npt.NDArray[np.int8]:
+    """The first `count` elements of the column. It draws some bytes more than needed, as some are dropped."""
     wanted = -(-count // _TRITS_PER_BYTE)
     kept = np.empty(0, dtype=np.uint8)
     start = 0
@@ -138,12 +147,18 @@ def _trits(seeded: Seeded, column: int, count: int) -> npt.NDArray[np.int8]:
 def _check_receptive_fields(seeded: Seeded) -> None:
     _check_signed_matrix(seeded)
     if len(seeded.arguments) != 4:
-        raise BadSeededTensor("arguments are height, width, least and largest side", got=seeded.arguments)
+        raise BadSeededTensor(
+            "the arguments must be height, width, least side and largest side", got=seeded.arguments
+        )
     height, width, least, largest = seeded.arguments
     if height * width != seeded.shape[0]:
-        raise BadSeededTensor("rows are not height times width", expected=height * width, got=seeded.shape[0])
+        raise BadSeededTensor(
+            "the number of rows is not height times width", expected=height * width, got=seeded.shape[0]
+        )
     if not 1 <= least <= min(largest, height, width):
-        raise BadSeededTensor("the least side is at least 1 and fits the image", got=seeded.arguments)
+        raise BadSeededTensor(
+            "the least side must be at least 1 and fit the image and the largest side", got=seeded.arguments
+        )
 
 
 def _receptive_fields(seeded: Seeded) -> IntArray:
@@ -163,13 +178,15 @@ def _receptive_fields(seeded: Seeded) -> IntArray:
 
 def _check_signed_matrix(seeded: Seeded) -> None:
     if seeded.dtype not in _SIGNED:
-        raise BadSeededTensor("ternary elements need a signed type", expected=_SIGNED, got=seeded.dtype)
+        raise BadSeededTensor(
+            "ternary elements need a signed element type", expected=_SIGNED, got=seeded.dtype
+        )
     if len(seeded.shape) != 2:
-        raise BadSeededTensor("a weight matrix has two dimensions", expected=2, got=len(seeded.shape))
+        raise BadSeededTensor("a weight matrix must have two dimensions", expected=2, got=len(seeded.shape))
 
 
 def _stream(seeded: Seeded, column: int, block: int, size: int) -> bytes:
-    """At least `size` bytes of the column's stream, from block number `block` on, in whole blocks."""
+    """At least `size` bytes of the column's stream: whole hashes of 32 bytes, from hash number `block` on."""
     prefix = bytes([seeded.generator]) + seeded.seed + column.to_bytes(4, "little")
     blocks = range(block, block + -(-size // 32))
     return b"".join(tagged_hash(Tag.SEEDED, prefix, c.to_bytes(4, "little")) for c in blocks)

@@ -20,7 +20,7 @@ from engram.participant.opener import ended
 from engram.participant.pricing import Limits
 from engram.participant.reconnect import watch
 from engram.participant.rewards import claim_mature
-from engram.participant.round_plan import check_inputs
+from engram.participant.selection import check_inputs
 from engram.participant.strategies import Donor
 from engram.participant.task import Progress, Strategy
 from engram.participant.view import ChainView

@@ -20,8 +20,7 @@ from engram.participant.notices import Notice, Report
 from engram.participant.obligations import fulfil
 from engram.participant.opener import content_of
 from engram.participant.parts import RoundSecrets, load_secrets, save_secrets, split_parts
-from engram.participant.round_plan import check_inputs, check_labels
-from engram.participant.selection import Selection
+from engram.participant.selection import Selection, check_inputs, check_labels
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash

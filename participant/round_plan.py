@@ -23,9 +23,9 @@ from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec, neurons
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.participant.datasets import Dataset
-from engram.participant.errors import DatasetMismatch, GrowthImpossible
+from engram.participant.errors import GrowthImpossible
 from engram.participant.parts import RoundSecrets, split_parts
-from engram.participant.selection import Selection
+from engram.participant.selection import Selection, check_inputs, check_labels
 from engram.participant.training.architect import dense_network
 from engram.participant.training.shapes import ACTIVATIONS, growth_shape, reached_classes
 from engram.participant.upload import fit_inside, upload
@@ -241,24 +241,6 @@ def _secrets(data: Dataset, plan: RoundPlan) -> RoundSecrets:
     rng = np.random.default_rng([plan.seed, 1])
     parts = split_parts(data, plan.parts, _rows(data, plan), rng, os.urandom)
     return RoundSecrets(os.urandom(32), tuple(parts))
-
-
-def check_inputs(data: Dataset, model: Model) -> None:
-    """Raises `DatasetMismatch` unless the rows have as many features as the model has inputs."""
-    if data.inputs != model.inputs:
-        text = "the rows do not have as many features as the model has inputs"
-        raise DatasetMismatch(text, expected=model.inputs, got=data.inputs)
-
-
-def check_labels(data: Dataset, classes: int) -> None:
-    """Raises `DatasetMismatch` if a label is not below `classes`.
-
-    The chain aborts a round when its opener reveals such a label, and the opener loses bond.
-    """
-    if (highest := int(data.labels.max())) >= classes:
-        raise DatasetMismatch(
-            "the highest label is not a class of the round", expected=f"at most {classes - 1}", got=highest
-        )
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engram.participant.datasets import Dataset, load
-from engram.participant.errors import NotEnoughRows
+from engram.participant.errors import DatasetMismatch, NotEnoughRows
 from engram.participant.parts import deal
+from engram.statemachine.records import Model
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,21 @@ class Selection:
         names = np.zeros(max(self.classes) + 1, dtype=np.uint16)
         names[list(self.classes)] = np.arange(len(self.classes))
         return Dataset(kept.features, names[kept.labels])
+
+
+def check_inputs(data: Dataset, model: Model) -> None:
+    """Raises `DatasetMismatch` unless the rows have as many features as the model has inputs."""
+    if data.inputs != model.inputs:
+        text = "the rows do not have as many features as the model has inputs"
+        raise DatasetMismatch(text, expected=model.inputs, got=data.inputs)
+
+
+def check_labels(data: Dataset, classes: int) -> None:
+    """Raises `DatasetMismatch` if a label is not below `classes`.
+
+    The chain aborts a round when its opener reveals such a label, and the opener loses bond.
+    """
+    if (highest := int(data.labels.max())) >= classes:
+        raise DatasetMismatch(
+            "the highest label is not a class of the round", expected=f"at most {classes - 1}", got=highest
+        )

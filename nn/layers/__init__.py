@@ -1,4 +1,4 @@
-"""Layer kinds, a file each. A new hidden kind is a file, its name in `HiddenSegment`, and a vector."""
+"""The layer kinds, one file each. A new hidden kind needs a file, its name in `HiddenSegment`, a vector."""
 
 from __future__ import annotations
 

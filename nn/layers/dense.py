@@ -1,6 +1,7 @@
-"""The dense product, which several layer kinds share: shapes, cost, bound and accumulators of x·W + b.
+"""The dense product x·W + b, which several layer kinds share: its shapes, cost, bound and accumulators.
 
-A layer kind that is not dense brings these five functions itself, in its own file, and shares none of these.
+A layer kind that is not dense defines the methods of `Dense` itself, in its own file, and shares nothing
+here.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from engram.nn.fixed import Int64Array
 from engram.nn.layers.segment import WEIGHT_BITS, Numbers, Shape, check_quantization
 
 ACTIVATION_MACS: Final = 128
-"""What the elementwise work of one accumulator costs, in multiply-accumulates of equal time."""
+"""The charge for the elementwise work on one accumulator, as multiply-accumulates that take the same time."""
 
 READ_MACS: Final = 8
-"""What fetching and converting one operand of a row costs, in multiply-accumulates of equal time."""
+"""The charge for fetching and converting one operand of a row, in the same unit."""
 
 
 class _Fields(Protocol):
-    """What the dense product must know of a segment."""
+    """The fields of a segment that the dense product needs."""
 
     @property
     def lo(self) -> int: ...
@@ -37,22 +38,22 @@ class _Fields(Protocol):
 class Dense:
     """a = x·W + b over the segment's interval [lo, hi).
 
-    x: unsigned integers (rows, hi - lo). W: int8 or int16 (hi - lo, width). b: int32 (width,).
+    x holds integers of at least 0, (rows, hi - lo). W is int8 or int16 (hi - lo, width), b is int32 (width,).
     """
 
     def check_fields(self: _Fields) -> None:
-        """The rules of the fields that every dense kind has.
+        """Refuses values that no dense kind allows in the fields that all of them have.
 
         Raises `DimensionOutOfRange`, `QuantizationOutOfRange`.
         """
         if not 0 <= self.lo < self.hi:
             raise DimensionOutOfRange("a segment reads an empty interval", got=(self.lo, self.hi))
         if self.width < 1:
-            raise DimensionOutOfRange("a segment has no columns", expected="1 or more", got=self.width)
+            raise DimensionOutOfRange("a segment has a width of 0", expected="1 or more", got=self.width)
         check_quantization("weight_bits", self.weight_bits, *WEIGHT_BITS, choices=WEIGHT_BITS)
 
     def parameter_shapes(self: _Fields) -> tuple[Shape, Shape]:
-        """Shapes of weights and bias: (hi - lo, width) and (width,)."""
+        """The shapes of weights and bias: (hi - lo, width) and (width,)."""
         return (self.hi - self.lo, self.width), (self.width,)
 
     def macs_per_row(self: _Fields) -> int:
@@ -61,9 +62,10 @@ class Dense:
         return fan_in * self.width + READ_MACS * fan_in + ACTIVATION_MACS * self.width
 
     def reach(self: _Fields, weights: IntArray, bias: IntArray, x_max: int) -> int:
-        """Largest magnitude of any accumulator and of any partial sum on the way to it, for x in [0, x_max].
+        """A magnitude that no accumulator, and no partial sum on the way to it, exceeds, for x in [0, x_max].
 
-        The accumulator of a column lies within ±(Σ|w|·x_max + |b|), whatever the order of summation.
+        It is the largest Σ|w|·x_max + |b| of all columns. A partial sum adds up some of the terms w·x and b,
+        so it cannot exceed the sum of all their largest magnitudes, whatever the order of summation.
         """
         sums: Int64Array = np.abs(weights).sum(axis=0, dtype=np.int64)
         return int(np.max(sums * x_max + np.abs(bias.astype(np.int64))))
@@ -71,9 +73,10 @@ class Dense:
     def accumulate(
         self: _Fields, x: Numbers, weights: Numbers, bias: Numbers, out: Numbers | None = None
     ) -> Numbers:
-        """x·W + b (rows, width), in `out` if one is given.
+        """x·W + b (rows, width), written into `out` if one is given.
 
-        Sums and products only, so that it is exact in every element type that holds `reach`.
+        It uses sums and products only, so it is exact in every element type that holds all integers up to
+        `reach`.
         """
         a: Numbers = np.matmul(x, weights, out=out)
         np.add(a, bias, out=a)

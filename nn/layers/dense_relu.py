@@ -1,4 +1,4 @@
-"""Hidden layer: dense segment with a saturating, requantised ReLU."""
+"""A hidden layer: a dense segment with a ReLU that is rounded to integers and clipped to `bits` bits."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class DenseRelu(Dense):
 
     TAG: ClassVar[int] = 1
     layer: U8
-    """Hidden layer, from 1, that its neurons belong to; it reads the layer below (0: inputs)."""
+    """The hidden layer, from 1, of its neurons. It reads the layer below; layer 0 is the inputs."""
     lo: U32
     hi: U32
     """It reads neurons lo, …, hi - 1 of the layer below."""
     width: U32
-    """Neurons it makes."""
+    """The number of neurons that it makes."""
     shift: U8
-    """0 to 31."""
+    """0 to 31: how far an accumulator is shifted right."""
     bits: U8
-    """Bits of an activation, 1 to 16."""
+    """The bits of an activation, 1 to 16."""
     weight_bits: U8
     """8 or 16."""
 

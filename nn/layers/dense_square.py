@@ -1,4 +1,7 @@
-"""Hidden layer: dense segment with a saturating, requantised square, the neuron of Gaussian class models."""
+"""A hidden layer: a dense segment with a square that is rounded to integers and clipped to `bits` bits.
+
+Neurons of this kind can express Gaussian models of classes.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +22,20 @@ class DenseSquare(Dense):
 
     TAG: ClassVar[int] = 2
     layer: U8
-    """Hidden layer, from 1, that its neurons belong to; it reads the layer below (0: inputs)."""
+    """The hidden layer, from 1, of its neurons. It reads the layer below; layer 0 is the inputs."""
     lo: U32
     hi: U32
     """It reads neurons lo, …, hi - 1 of the layer below."""
     width: U32
-    """Neurons it makes."""
+    """The number of neurons that it makes."""
     s1: U8
-    """0 to 31; before the square."""
+    """0 to 31: the shift before the square."""
     h: U8
-    """Bits of |q|, 1 to 15; from 12 on the fast engine needs float64, at half the speed."""
+    """The bits of |q|, 1 to 15. From 12 on, the fast engine needs float64, at half the speed."""
     s2: U8
-    """0 to 31; after the square."""
+    """0 to 31: the shift after the square."""
     bits: U8
-    """Bits of an activation, 1 to 16."""
+    """The bits of an activation, 1 to 16."""
     weight_bits: U8
     """8 or 16."""
 

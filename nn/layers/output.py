@@ -1,4 +1,4 @@
-"""Output layer: dense segment without activation that adds to class components, in Q16 nats."""
+"""The output layer: a dense segment without activation that adds to class components, in Q16 nats."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Output(Dense):
     """Adds round_shift(x·W + b, shift), or (x·W + b)·2^-shift for a negative shift, to its components."""
 
     layer: U8
-    """The layer it reads; 0: inputs."""
+    """The layer that it reads; 0 stands for the inputs."""
     lo: U32
     hi: U32
     """It reads neurons lo, …, hi - 1 of that layer."""
     first: U32
-    """First component it feeds."""
+    """The first component that it feeds."""
     width: U32
-    """Number of components it feeds: first, …, first + width - 1."""
+    """The number of components that it feeds: first, …, first + width - 1."""
     shift: I8
-    """-16 to 31: from the accumulator's scale to Q16 nats."""
+    """-16 to 31. Shifting right by it, or left if it is negative, turns an accumulator into Q16 nats."""
     weight_bits: U8
     """8 or 16."""
 
@@ -44,5 +44,8 @@ class Output(Dense):
         return (RoundShift(self.shift),) if self.shift > 0 else ()
 
     def scaled(self, a: Int64Array) -> Int64Array:
-        """What is left of the scaling after `steps`: the left shift."""
+        """Applies what `steps` leaves out of the scaling: the left shift of a negative `shift`.
+
+        It is no step, because its results may need more than 32 bits; components are summed in int64.
+        """
         return a << -self.shift if self.shift < 0 else a

@@ -1,7 +1,7 @@
-"""What a segment of any layer kind is: its shapes, its cost, its product and its bound proof.
+"""What a segment of any layer kind provides: its shapes, its cost, its product and its bound.
 
-Everything that differs between layer kinds stands in the kind's own file. Engines, checks and proofs see a
-segment only through this protocol, so a new kind needs no code of theirs.
+Everything that differs between layer kinds stands in the kind's own file. Engines, checks and proofs use a
+segment through this protocol only, so a new kind needs no code in them.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Shape = tuple[int, ...]
 
 
 class Segment(Protocol):
-    """Some neurons of one layer, or some of what feeds the class components, with parameters of their own."""
+    """Some neurons of one layer, or some contributions to class components, with parameters of their own."""
 
     @property
     def reads(self) -> int:
-        """Number of the layer it reads; 0: inputs."""
+        """The number of the layer that it reads; 0 stands for the inputs."""
 
     @property
     def lo(self) -> int:
-        """First neuron that it reads there."""
+        """The first neuron that it reads there."""
 
     @property
     def hi(self) -> int:
@@ -40,49 +40,51 @@ class Segment(Protocol):
 
     @property
     def width(self) -> int:
-        """Accumulators of one row: the neurons that it makes, or the components that it feeds."""
+        """The accumulators of a row: the number of neurons that it makes, or of components that it feeds."""
 
     @property
     def weight_bits(self) -> int:
-        """Bits of a weight, 8 or 16."""
+        """The bits of a weight, 8 or 16."""
 
     def check(self) -> None:
-        """Refuses hyper-parameters that the layer does not define. Raises leaves of `InvalidNetwork`."""
+        """Refuses values of its fields that the kind does not allow. Raises leaves of `InvalidNetwork`."""
 
     def parameter_shapes(self) -> tuple[Shape, Shape]:
-        """Shapes of the weights and of the bias."""
+        """The shapes of the weights and of the bias."""
 
     def macs_per_row(self) -> int:
-        """Multiply-accumulates charged for one row: its products, and other work of equal time."""
+        """Multiply-accumulates charged for a row: its products, and other work by the time that it takes."""
 
     def reach(self, weights: IntArray, bias: IntArray, x_max: int) -> int:
-        """Largest magnitude of any accumulator and of any partial sum on the way to it, for x in [0, x_max].
+        """A magnitude that no accumulator, and no partial sum on the way to it, exceeds, for x in [0, x_max].
 
-        Weights and bias lie within their symmetric ranges, so that |w| cannot wrap.
+        Callers have checked that weights and bias lie within their symmetric ranges, so |w| cannot overflow.
         """
 
     def accumulate(self, x: Numbers, weights: Numbers, bias: Numbers, out: Numbers | None = None) -> Numbers:
-        """Accumulators (rows, width) of x (rows, hi - lo), in `out` if one is given.
+        """The accumulators (rows, width) of x (rows, hi - lo), written into `out` if one is given.
 
-        Uses additions and multiplications only, each result within `reach` of the given numbers. So it is the
-        definition in int64, and exact in any float type that holds every integer up to `reach`.
+        It uses additions and multiplications only, and no result exceeds `reach`. So in int64 it is the
+        definition, and it is exact in any float type that holds every integer up to `reach`.
         """
 
     def steps(self) -> tuple[Step, ...]:
-        """The activation, from the accumulator on."""
+        """The activation: the steps that follow the accumulator, in order."""
 
 
 def check_quantization(name: str, value: int, lo: int, hi: int, *, choices: tuple[int, ...] = ()) -> None:
     """Refuses a value outside [lo, hi], or outside `choices`. Raises `QuantizationOutOfRange`."""
     if not lo <= value <= hi or (choices and value not in choices):
-        raise QuantizationOutOfRange(f"{name} is not defined", expected=choices or f"{lo}..{hi}", got=value)
+        raise QuantizationOutOfRange(
+            f"the layer does not allow this {name}", expected=choices or f"{lo}..{hi}", got=value
+        )
 
 
 def prove_peak(segment: Segment, weights: IntArray, bias: IntArray, x_max: int) -> int:
-    """Largest magnitude that any input in [0, x_max] can give anywhere between product and activation.
+    """The peak: a magnitude that no input in [0, x_max] makes any value in the segment exceed.
 
-    From the accumulator's reach on, the steps are followed by intervals. Raises `BoundViolated` if the peak
-    does not fit int32.
+    The proof starts from the accumulator's reach and follows, step by step, the interval in which the values
+    lie. Raises `BoundViolated` if the peak does not fit int32.
     """
     reach = segment.reach(weights, bias, x_max)
     lo, hi, peak = -reach, reach, reach

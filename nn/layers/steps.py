@@ -1,7 +1,11 @@
-"""Elementwise steps from an accumulator to an activation: formula and range of each. No products.
+"""Elementwise steps from an accumulator to an activation: the formula and the range of each. No products.
 
-A layer states its activation as a tuple of steps. Engines compute them and the bound proof follows them, so
-that a new layer needs no engine code.
+A layer states its activation as a tuple of steps. Engines compute the steps, and the bound proof follows
+their ranges, so a new layer needs no code in either.
+
+Each step has three methods. `exact` computes it on int64 arrays. For values of an interval [lo, hi], `peak`
+is the largest magnitude that occurs on the way through the step, and `image` is the smallest interval that
+holds all results.
 """
 
 from __future__ import annotations
@@ -15,13 +19,13 @@ from engram.nn.fixed import Int64Array, round_shift, saturate
 
 @dataclass(frozen=True)
 class RoundShift:
-    """a becomes round_shift(a, bits)."""
+    """Turns a into round_shift(a, bits)."""
 
     bits: int
 
     @property
     def half(self) -> int:
-        """What is added before the shift: 2^(bits-1), or 0 for no shift."""
+        """What is added before the shift, so that it rounds: 2^(bits-1), or 0 if there is no shift."""
         return 1 << (self.bits - 1) if self.bits else 0
 
     def exact(self, a: Int64Array) -> Int64Array:
@@ -38,7 +42,7 @@ class RoundShift:
 
 @dataclass(frozen=True)
 class Clip:
-    """a becomes the nearest value within [lo, hi]."""
+    """Turns a into the nearest value within [lo, hi]."""
 
     lo: int
     hi: int
@@ -57,7 +61,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Square:
-    """a becomes a²."""
+    """Turns a into a²."""
 
     def exact(self, a: Int64Array) -> Int64Array:
         return np.square(a)

@@ -7,6 +7,10 @@ estimator: Bengio, Léonard, Courville 2013, arXiv:1308.3432) and moves float "m
 (Kingma, Ba 2015, arXiv:1412.6980). Master weights are in units of one integer step, so a learning rate means
 steps per update.
 
+A bias is added to an accumulator, before the shift, so one integer step of it has hardly any effect. Masters
+count a bias in larger units that do have one (`LayerKind.bias_unit`), so that the learning rate of the
+weights suits it as well.
+
 The floats steer the training only. The loss that a participant claims is computed by `nn.network` on the
 integers that come out. No chain stands here.
 """
@@ -94,7 +98,7 @@ def fit(
 ) -> Parameters:
     """Trains the segments marked `trainable`, in the order of `parameters`, and leaves the others unchanged.
 
-    `loss_kind` is a number of `nn.loss.LOSSES`. `progress` is called about a hundred times with the step and
+    `progress` is called about a hundred times with the step and
     the batch's mean loss in nats. Returns new parameters whose integers lie within their ranges.
     """
     segments = (*spec.hidden, *spec.outputs)

@@ -1,7 +1,7 @@
-"""How each layer kind is trained: one file a kind, and one line here.
+"""How each layer kind is trained: one file and one line in `KINDS` for each.
 
-The forward product is the consensus code's own `accumulate`, run in float32. What a kind adds is its
-activation with a straight-through slope, and the gradients of its product.
+The forward product is `accumulate` of the consensus code, run in float32. A kind adds its activation with a
+straight-through slope, and the gradients of its product.
 """
 
 from __future__ import annotations

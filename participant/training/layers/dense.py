@@ -1,4 +1,4 @@
-"""Gradients of the dense product x·W + b, which several layer kinds share."""
+"""The gradients of the dense product x·W + b, which several layer kinds share."""
 
 from __future__ import annotations
 

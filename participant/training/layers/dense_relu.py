@@ -1,4 +1,4 @@
-"""Training of `DenseRelu`: the requantised ReLU, with the slope of the unrounded one inside its range."""
+"""Training of `DenseRelu`: the rounded and clipped ReLU, with the slope of the unrounded one in its range."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engram.participant.training.layers.kind import Array
 
 
 class TrainedDenseRelu(TrainedDense):
-    """A `LayerKind`."""
+    """The `LayerKind` of `DenseRelu`."""
 
     def bias_unit(self, segment: DenseRelu) -> float:
         """One bias step moves a neuron by one activation step."""

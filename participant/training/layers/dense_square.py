@@ -1,4 +1,4 @@
-"""Training of `DenseSquare`: the requantised square, with the slope of the unrounded one inside its range."""
+"""Training of `DenseSquare`: the rounded and clipped square, with the slope of the unrounded one in range."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from engram.participant.training.layers.kind import Array
 
 
 class TrainedDenseSquare(TrainedDense):
-    """A `LayerKind`."""
+    """The `LayerKind` of `DenseSquare`."""
 
     def bias_unit(self, segment: DenseSquare) -> float:
-        """One bias step moves the root of a neuron by one step."""
+        """One bias step moves by 1 the number that is squared."""
         return 2.0**segment.s1
 
     def activate(self, segment: DenseSquare, accumulators: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""What the trainer must know of a layer kind. No kind stands here."""
+"""What the trainer must know of a layer kind. The kinds themselves are in the other files of this folder."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ Array = npt.NDArray[np.float32]
 S = TypeVar("S", contravariant=True)
 
 NATS_PER_UNIT = 2.0**-16
-"""Logits are integers in Q16 nats."""
+"""Logits are integers in Q16 nats, so one unit of a logit is 2^-16 nat."""
 
 
 class LayerKind(Protocol[S]):
-    """Float activation and gradients of the segments of one layer kind."""
+    """The float activation and the gradients of the segments of one layer kind."""
 
     def bias_unit(self, segment: S) -> float:
-        """The worth of one bias step in accumulator units."""
+        """The units of the accumulator that one bias step of the trainer is worth."""
         ...
 
     def activate(self, segment: S, accumulators: Array) -> tuple[Array, Array]:
-        """Values (rows, width) and their straight-through slope by the accumulator."""
+        """The values, and their slope by the accumulator, both (rows, width).
+
+        Hidden values are rounded and clipped as on the chain. The slope is straight-through: it ignores the
+        rounding.
+        """
         ...
 
     def parameter_gradients(self, segment: S, below: Array, error: Array) -> tuple[Array, Array]:
-        """Gradients of weights and bias; `error` (rows, width) is the loss by the accumulators."""
+        """The gradients of weights and bias; `error` (rows, width) is the gradient by the accumulators."""
         ...
 
     def input_gradient(self, segment: S, weights: Array, error: Array) -> Array:
-        """Gradient (rows, hi - lo) by what the segment reads."""
+        """The gradient (rows, hi - lo) by the values that the segment reads."""
         ...

@@ -1,4 +1,4 @@
-"""Training of `Output`: accumulators become nats, without rounding."""
+"""Training of `Output`: accumulators are scaled to nats, without rounding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEPS_PER_NAT = 64
 
 
 class TrainedOutput(TrainedDense):
-    """A `LayerKind`."""
+    """The `LayerKind` of `Output`."""
 
     def bias_unit(self, segment: Output) -> float:
         """One bias step moves a component by 1/64 nat, or by the smallest step that the shift allows."""
