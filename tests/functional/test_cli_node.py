@@ -99,7 +99,7 @@ def test_a_transaction_waits_where_nobody_mines(idle: Shell) -> None:
     assert idle.text("account", "show", "alice").splitlines()[5].split() == ["waiting", "1"]
     assert len(idle.json("miner", "mine")) == 1
     assert idle.json("tx", "status", sent["txid"])["status"] == "included"
-    assert idle.text("mempool", "list") == "nothing waits\n"
+    assert idle.text("mempool", "list") == "no transaction waits\n"
 
 
 def test_refusals_have_the_nodes_codes(shell: Shell) -> None:
@@ -210,7 +210,7 @@ def test_the_node_says_who_it_is(shell: Shell) -> None:
 
 
 def test_peers(shell: Shell) -> None:
-    assert shell.text("peer", "list").startswith("no session with a peer")
+    assert shell.text("peer", "list").startswith("the node is connected to no peer")
     assert shell.json("peer", "list") == []
     assert shell.json("peer", "add", "127.0.0.1:1") == {"address": "127.0.0.1:1"}
     (unreached,) = shell.json("peer", "list")
