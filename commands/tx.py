@@ -49,9 +49,9 @@ def send_coins(session: CommandSession, to: str, amount: int, fee: int | None, w
 def status(session: CommandSession, txid: bytes) -> None:
     """Show what became of a transaction: pending, included, failed, dropped or unknown.
 
-    A pending transaction waits in the mempool. An included one took effect in a block; a failed one is in a
-    block too and paid its fee, but had no other effect or only cost its sender a bond. The mempool gave up a
-    dropped one, and the node knows nothing of an unknown one.
+    A pending transaction waits in the mempool. An included one took effect in a block. A failed one is in a
+    block, too, and paid its fee, but did not do what it was sent for; its code says why. The node gave up a
+    dropped one, and knows nothing of an unknown one.
     """
     show_status(session, {"txid": txid.hex(), **session.call("tx_status", txid=txid)})
 

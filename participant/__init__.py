@@ -1,7 +1,7 @@
 """What people do on a chain: they open rounds, train updates, audit, upload data, send coins.
 
 Everything here acts for one account through a node's public RPC, with no more rights than any user has. No
-rule of the chain stands here; the chain would refuse whoever breaks one.
+rule of the chain stands here: the nodes refuse a transaction that breaks one, whoever sent it.
 
 Data passes like this. `selection.py` and `datasets.py` read labelled rows from files. For an opener,
 `round_plan.py` turns rows and a plan into the transaction that opens a round, `parts.py` splits and salts the

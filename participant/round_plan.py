@@ -1,8 +1,7 @@
 """Turns plans of rounds and models into the transaction that opens a round.
 
 A plan holds what a person decides. The drafts add what follows from the chain's rules, the data and the
-model: the kind of the round, the lengths of its phases, the largest update, the bonds, and the weights of a
-new model. Only uploads are sent here; `Opener.open` sends the transaction.
+model. Only uploads are sent here; `Opener.open` sends the transaction.
 """
 
 from __future__ import annotations
@@ -64,24 +63,19 @@ class RoundPlan:
     sealed: int = 2
     """s: how many parts are drawn to stay sealed until all updates are revealed."""
     epochs: int = 2
-    """How many times authors can train, commit and reveal."""
     windows: Mapping[str, int] = field(default_factory=dict)
-    """Lengths of phases in blocks, by the names of `RoundWindows`. Phases that are not named have the length
-    that `RoundWindows.lasting` gives.
-    """
+    """Lengths of phases in blocks, by the names of `RoundWindows`; the others are as `lasting` gives them."""
     new_classes: int = 0
     neurons: int = 32
     """The most new neurons of a growth."""
     opener_bond: int | None = None
-    """None: the least that the chain accepts."""
+    """None: the least that the chain accepts; so for `author_bond`."""
     author_bond: int | None = None
-    """None: the least that the chain accepts."""
     bounty: int = 0
-    """Coins of the opener for the authors whose updates lower the sealed loss."""
     auditors: tuple[Address, ...] = ()
     seed: int = 0
-    """Draws which row goes into which part, and the weights of version 0. If the data are public, whoever
-    knows the seed knows the sealed rows, so it must stay secret until they are opened.
+    """Draws which row goes into which part, and the weights of version 0. Of public data, it tells which rows
+    are sealed, so it must stay secret.
     """
 
 
@@ -127,11 +121,10 @@ class DraftedRound:
 
 
 async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> DraftedRound:
-    """Drafts a round that founds a model.
+    """Drafts a round that founds a model: it grows a model of one class, and trains any other.
 
-    A model with one class has nothing to learn yet, so it is frozen at once and its first round grows it. The
-    first round of a model with more classes trains it. Tensors that do not fit into the transaction are
-    uploaded. Raises what `Selection.rows_of` raises, `NotEnoughRows`, `DatasetMismatch`.
+    A single class leaves nothing to learn, so such a model is frozen at once. Tensors that do not fit into
+    the transaction are uploaded. Raises what `Selection.rows_of` raises, `NotEnoughRows`, `DatasetMismatch`.
     """
     spec = await ChainView(wallet.client).spec()
     data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
@@ -257,10 +250,7 @@ class RoundWindows:
 
     @classmethod
     def lasting(cls, rules: Rules, block_time_ms: int) -> RoundWindows:
-        """About a minute for each phase and three for commit, within the lengths that the rules allow.
-
-        The gap has the shortest length. `block_time_ms` is the chain's wanted time between blocks.
-        """
+        """About a minute for each phase, three for commit and the shortest gap, as the rules allow."""
 
         def blocks(seconds: int) -> int:
             wanted = -(-seconds * 1000 // block_time_ms)
@@ -315,10 +305,7 @@ class Caps:
 
 
 def _frame(rules: Rules, tensors: int) -> int:
-    """Bytes for an update with `tensors` bytes of tensors: a sixteenth and 4 KiB more, for its other fields.
-
-    It is never more than a transaction can carry.
-    """
+    """Bytes for an update with `tensors` bytes of tensors: a sixteenth and 4 KiB more, for other fields."""
     return min(rules.max_transaction_bytes - ENVELOPE_BYTES, tensors + tensors // 16 + 4096)
 
 
@@ -368,11 +355,7 @@ def round_terms(
 def explicit_sources(
     hidden: int, parameters: Parameters
 ) -> tuple[tuple[SegmentSources, ...], tuple[SegmentSources, ...], tuple[bytes, ...]]:
-    """Sources that name every tensor by its content id, for the parameters of a network or a growth.
-
-    Returns the sources of the first `hidden` segments, those of the other (output) segments, and the bytes of
-    the named tensors, each once.
-    """
+    """Sources of the first `hidden` segments and of the rest, and the tensors that they name, each once."""
     tensors: dict[Hash, bytes] = {}
     segments = []
     for given in parameters:

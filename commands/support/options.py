@@ -21,7 +21,7 @@ from engram.commands.support.session import CommandSession
 Function = TypeVar("Function", bound=Callable[..., None])
 
 AS_JSON: Final = "as_json"
-"""Name of the --json flag's parameter, and of what it leaves in the root context's `obj`."""
+"""Name of the --json flag's parameter, and the key under which `_remember_json` notes its value."""
 
 
 class Command(click.Command):

@@ -147,7 +147,7 @@ async def _decided(scene: Scene, played: DemoRound) -> Model:
     row = await ledger.report_version(scene, played)
     scene.say(
         winner,
-        f"won the round with the best update on the sealed parts, now version {row.version}: loss"
+        f"won the round on the sealed parts; the update is now version {row.version}: loss"
         f" {row.sealed_loss:.4f} nat a row, {row.sealed_accuracy:.1%} correct",
     )
     model = await scene.view.get(Model, round_.model)

@@ -100,7 +100,7 @@ def grown_network(
 
 def _sample(data: Dataset, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     if data.rows == 0:
-        raise NotEnoughRows("a network is fitted to a sample of rows", expected="1 or more", got=0)
+        raise NotEnoughRows("there is no row to fit a network to", expected="1 or more", got=0)
     index = rng.permutation(data.rows)[:SAMPLE_ROWS]
     return data.features[index].astype(np.float32)
 
