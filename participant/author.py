@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -26,10 +27,9 @@ from engram.participant.errors import (
 )
 from engram.participant.journal import CommitSecret, Journal
 from engram.participant.notices import Notice, Report
-from engram.participant.obligations import REFUSALS, refusal_code
+from engram.participant.obligations import REFUSALS, fulfil, refusal_code
 from engram.participant.opener import settle_round
 from engram.participant.pricing import Limits, bonds_held, check_price, price_of, whole_of
-from engram.participant.retention import score_candidates
 from engram.participant.task import Draft, Progress, Strategy, Task, unwatched, verify_baseline
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
@@ -41,6 +41,8 @@ from engram.statemachine.rounds.calendar import Calendar, DueStep, Phase
 from engram.statemachine.rounds.errors import ReservationFull
 from engram.statemachine.rounds.records import Candidate, Round, RoundKind
 from engram.statemachine.rounds.update import UpdateClaim
+from engram.statemachine.transaction import TxPayload
+from engram.statemachine.transactions.score_retention import ScoreRetention
 
 SAT_OUT: Final = "sat_out"
 """Code of an epoch for which the strategy proposed nothing."""
@@ -294,3 +296,34 @@ class Author:
         event = "admitted" if report.code == ADMITTED else "epoch_ended"
         self._report(Notice(text, event, epoch=report.epoch, code=report.code, loss=report.loss))
         return report
+
+
+async def score_candidates(view: ChainView, wallet: Wallet, round_id: Hash) -> int:
+    """Waits for the retention phase and has every candidate of the account scored on every retention part.
+
+    The author has prepaid the scorings with the update, and anybody may ask for them; what somebody else has
+    asked for already is not asked for again. Returns how many scorings the account's candidates have in the
+    end: 0 without candidates, without retention parts, or in a TRAIN round. Raises `RoundOver` if the phase
+    has passed.
+    """
+    round_ = await view.get(Round, round_id)
+    model = await view.get(Model, round_.model)
+    mine = [item for item in round_.candidates if item.author == wallet.key.address]
+    if not mine or not model.retention or round_.terms.kind != RoundKind.GROW:
+        return 0
+    await view.wait_phase(round_id, Phase.RETENTION)
+
+    async def owed() -> Sequence[TxPayload]:
+        missing: list[TxPayload] = []
+        for item in mine:
+            candidate = await view.get(Candidate, round_id, bytes([item.epoch]), item.author)
+            scored = {score.part for score in candidate.retention}
+            missing += [
+                ScoreRetention(round_id, item.epoch, item.author, part.part)
+                for part in model.retention
+                if part.part not in scored
+            ]
+        return missing
+
+    await fulfil(wallet, owed)
+    return len(mine) * len(model.retention)

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from engram.consensus.chainspec import local
+from engram.node.errors import NodeUnreachable
 from engram.node.localnet.localnet import Localnet
+from engram.node.localnet.nodeprocess import NodeProcess
 from engram.participant import adversaries
 from engram.participant.demo import attacks, ledger
 from engram.participant.demo.cast import AUTHORS, COPYCAT, FORGER, FOUNDER, LEAKER, LIAR, Cast
@@ -27,7 +31,6 @@ from engram.participant.demo.report import DemoReport, expect, mean_loss
 from engram.participant.demo.rounds import DemoRound, Rounds
 from engram.participant.demo.scene import Scene
 from engram.participant.demo.stage import Stage
-from engram.participant.demo.watch import watching
 from engram.participant.strategies import Plan, honest
 from engram.participant.view import ChainView
 from engram.statemachine.records import Model
@@ -154,3 +157,32 @@ async def _decided(scene: Scene, played: DemoRound) -> Model:
     state = "its neurons are frozen for ever" if model.frozen else "its loss is too high to freeze it"
     scene.say(FOUNDER, f"version {model.head} knows {model.classes} classes; {state}")
     return model
+
+
+@asynccontextmanager
+async def watching(net: Localnet, stage: Stage) -> AsyncIterator[None]:
+    """Tells the stage of the nodes' events for as long as the `with` block runs."""
+    tasks = [asyncio.create_task(_follow(node, stage, number == 0)) for number, node in enumerate(net.nodes)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _follow(node: NodeProcess, stage: Stage, is_first: bool) -> None:
+    """Follows one node until it is gone. The round's phase is taken from the first node only."""
+    try:
+        async with node.client.subscribe("heads", *(("rounds",) if is_first else ())) as events:
+            async for topic, event in events:
+                if topic == "heads":
+                    stage.head(node.name, event["height"], event["id"])
+                else:
+                    _tell_phase(event, stage)
+    except NodeUnreachable:
+        return
+
+
+def _tell_phase(event: dict[str, Any], stage: Stage) -> None:
+    stage.phase("" if event["status"] != "open" else event["phase"], event["epoch"])
