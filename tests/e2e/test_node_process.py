@@ -93,7 +93,7 @@ def test_garbage_on_its_ports_does_not_fill_the_log(node: NodeCommand) -> None:
                         pass
         node.call("miner_mine", blocks=1)
         assert node.stop() == 0
-    lines = [line for line in node.log.splitlines() if "no HTTP" in line]
+    lines = [line for line in node.log.splitlines() if "are not HTTP" in line]
     assert 0 < len(lines) <= PEER_LINES
     assert "Traceback" not in node.log
     assert len(node.log) < 20_000
