@@ -81,10 +81,6 @@ class VersionMismatch(ChainError):
     """The version's recomputed loss is not the loss that the chain has recorded: do not build on it."""
 
 
-class TrainingFailed(ChainError):
-    """The training gave no update that the round would accept."""
-
-
 class TrainingStopped(ChainError):
     """The training was stopped because its caller was cancelled."""
 
