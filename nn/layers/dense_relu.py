@@ -16,6 +16,7 @@ class DenseRelu(Dense):
     """h = clip(round_shift(x·W + b, shift), 0, 2^bits - 1)."""
 
     TAG: ClassVar[int] = 1
+    SCALES: ClassVar[frozenset[str]] = frozenset({"shift"})
     layer: U8
     """The hidden layer, from 1, of its neurons. It reads the layer below; layer 0 is the inputs."""
     lo: U32

@@ -21,6 +21,7 @@ class DenseSquare(Dense):
     """q = clip(round_shift(x·W + b, s1), -2^h, 2^h - 1), then clip(round_shift(q², s2), 0, 2^bits - 1)."""
 
     TAG: ClassVar[int] = 2
+    SCALES: ClassVar[frozenset[str]] = frozenset({"s1", "h", "s2"})
     layer: U8
     """The hidden layer, from 1, of its neurons. It reads the layer below; layer 0 is the inputs."""
     lo: U32

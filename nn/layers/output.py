@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from engram.nn.fixed import Int64Array
 from engram.nn.layers.dense import Dense
@@ -18,6 +18,7 @@ MIN_OUTPUT_SHIFT: Final = -16
 class Output(Dense):
     """Adds round_shift(x·W + b, shift), or (x·W + b)·2^-shift for a negative shift, to its components."""
 
+    SCALES: ClassVar[frozenset[str]] = frozenset({"shift"})
     layer: U8
     """The layer that it reads; 0 stands for the inputs."""
     lo: U32

@@ -6,7 +6,7 @@ segment through this protocol only, so a new kind needs no code in them.
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import numpy.typing as npt
 
@@ -25,6 +25,9 @@ Shape = tuple[int, ...]
 
 class Segment(Protocol):
     """Some neurons of one layer, or some contributions to class components, with parameters of their own."""
+
+    SCALES: ClassVar[frozenset[str]]
+    """Names of the fields that go with the scale of the weights: training may change these and no other."""
 
     @property
     def reads(self) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar
 
 from engram.nn.growth import Growth, append
 from engram.nn.layers import HiddenSegment, Output
@@ -77,9 +77,6 @@ class GrowUpdate:
 
 
 Update = TrainUpdate | GrowUpdate
-
-_SCALES: Final = frozenset({"shift", "s1", "h", "s2"})
-"""Fields of a segment that go with the scale of its weights: the only ones that a TRAIN update may change."""
 
 
 @dataclass(frozen=True)
@@ -255,7 +252,8 @@ def _architecture(spec: NetworkSpec) -> tuple[object, ...]:
 
 
 def _shape(segment: HiddenSegment | Output) -> tuple[object, ...]:
-    kept = (getattr(segment, field.name) for field in fields(segment) if field.name not in _SCALES)
+    """The kind of a segment and all its fields but its scales, which alone a TRAIN update may change."""
+    kept = (getattr(segment, field.name) for field in fields(segment) if field.name not in segment.SCALES)
     return type(segment).__name__, *kept
 
 
