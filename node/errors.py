@@ -74,7 +74,7 @@ class SenderLimit(Refused):
 
 
 class Unaffordable(Refused):
-    """The sender's balance does not cover the fees of what he has waiting."""
+    """The sender's balance does not cover the fees of their waiting transactions."""
 
 
 class Replaced(Refused):

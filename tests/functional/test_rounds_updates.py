@@ -86,7 +86,7 @@ def _relu(weights: Weights, **changes: int) -> Weights:
 
 
 def _tensor(weights: Weights, array: IntArray, *, bias: bool = False) -> Weights:
-    """The hidden block with another weight or bias tensor."""
+    """The hidden segment with another weight or bias tensor."""
     named, raw = source(array)
     old = weights.hidden[0]
     new = SegmentSources(old.weights, named) if bias else SegmentSources(named, old.bias)

@@ -24,7 +24,7 @@ from engram.primitives.errors import (
     StorageError,
 )
 
-LEAFS = [
+LEAVES = [
     cls
     for cls in vars(errors).values()
     if isinstance(cls, type) and issubclass(cls, ChainError) and cls.__module__ == errors.__name__
@@ -32,19 +32,19 @@ LEAFS = [
 
 
 def test_codes_are_distinct_and_own() -> None:
-    codes = [vars(cls).get("code") for cls in LEAFS]
+    codes = [vars(cls).get("code") for cls in LEAVES]
     assert None not in codes
     assert len(set(codes)) == len(codes) >= 20
 
 
-@pytest.mark.parametrize("cls", [cls for cls in LEAFS if issubclass(cls, Misbehaviour)])
+@pytest.mark.parametrize("cls", [cls for cls in LEAVES if issubclass(cls, Misbehaviour)])
 def test_misbehaviour_counts(cls: type[Misbehaviour]) -> None:
     assert issubclass(cls, Invalid)
     assert 0 < weight_of(cls()) <= errors.MAX_WEIGHT
     assert reason_of(cls()) == cls.reason
 
 
-@pytest.mark.parametrize("cls", [cls for cls in LEAFS if issubclass(cls, PeerUnavailable)])
+@pytest.mark.parametrize("cls", [cls for cls in LEAVES if issubclass(cls, PeerUnavailable)])
 def test_being_unavailable_does_not(cls: type[PeerUnavailable]) -> None:
     arguments = {PeerDisconnected: (1,), SessionEnded: (DisconnectReason.DUPLICATE,)}.get(cls, ())
     error = cls(*arguments)
