@@ -32,7 +32,9 @@ def status(session: CommandSession) -> None:
     """Show whether the node mines, for which address, and with what result.
 
     "hashes" and "blocks" count the digests tried and the blocks found since the node started. "paused" means
-    that the node first fetches a longer chain from its peers.
+    that the node first fetches a longer chain from its peers. "pace" is there on test networks only: "limit"
+    is the height up to which all programs that play a round are ready, "programs" is their number at this
+    node, and "muster" is how many must play before blocks without transactions are made.
     """
     result = session.call("miner_status")
     session.show(result, result.items())
@@ -94,3 +96,16 @@ def mine(session: CommandSession, blocks: int) -> None:
         return [header for headers in mined for header in headers]
 
     session.show_rows(session.run(action, admin=True), columns, "no block found")
+
+
+@command.command("muster", example="engram miner muster 3\nengram miner muster 0")
+@click.argument("programs", type=click.IntRange(0))
+@with_session
+def muster(session: CommandSession, programs: int) -> None:
+    """Make only blocks with transactions until so many programs play a round at once; 0 ends that.
+
+    It is for test networks, whose blocks wait for the programs that play: `engram round run`, `engram round
+    audit` and each `engram participate` count as one. `engram round open --wait-for` asks for the same.
+    """
+    result = session.call("miner_muster", programs=programs)
+    session.show(result, result.items())

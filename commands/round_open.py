@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -22,6 +24,7 @@ from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
 
 if TYPE_CHECKING:
+    from engram.node.client import RpcClient
     from engram.participant.round_plan import ModelPlan, RoundPlan
     from engram.participant.wallet import Wallet
 
@@ -206,9 +209,24 @@ GROWTH: Final = ("new_classes", "neurons")
     help="Founding: share by which a growth may raise the loss on a retention part. It counts from the loss "
     "with which the part was retained, or from the freezing threshold if that is higher.",
 )
+@click.option(
+    "--wait-for",
+    "programs",
+    type=click.IntRange(1),
+    metavar="PROGRAMS",
+    help="On a test network (`engram run --dev`, `engram localnet`): after this, make only blocks with "
+    "transactions until so many programs play the round at once: `round run`, `round audit` and each "
+    "`participate` count as one. Without it, phases may pass before all of them have started.",
+)
 @with_key
 @with_session
-def open_round(session: CommandSession, model: str | None, auditors: tuple[str, ...], **options: Any) -> None:
+def open_round(
+    session: CommandSession,
+    model: str | None,
+    auditors: tuple[str, ...],
+    programs: int | None,
+    **options: Any,
+) -> None:
     """Open a round with your own data, on MODEL or on a new model.
 
     Without MODEL the round founds a new model, and the options marked "Founding" fix its rules for good. With
@@ -237,7 +255,9 @@ def open_round(session: CommandSession, model: str | None, auditors: tuple[str, 
         else:
             opening = await draft_round(wallet, plan, bytes.fromhex(await find_model(wallet.client, model)))
         folder = session.rounds_folder
-        round_id = await Opener(wallet, folder, session.note).open(opening.payload, opening.secrets)
+        opener = Opener(wallet, folder, session.note)
+        async with mustered(wallet.client, programs):
+            round_id = await opener.open(opening.payload, opening.secrets)
         found = await wallet.client.call("round_get", id=round_id)
         path = secrets_path(folder, opening.payload.terms.nonce_hash)
         opened = {**found, "round": round_id.hex(), "secrets": str(path)}
@@ -267,6 +287,20 @@ def open_round(session: CommandSession, model: str | None, auditors: tuple[str, 
         "secrets": result["secrets"],
     }
     session.show(result, fields.items())
+
+
+@asynccontextmanager
+async def mustered(client: RpcClient, programs: int | None) -> AsyncIterator[None]:
+    """Asks the node to wait for so many programs, if any; not if the `async with` block fails."""
+    if programs is None:
+        yield
+        return
+    await client.call("miner_muster", programs=programs)
+    try:
+        yield
+    except BaseException:
+        await client.call("miner_muster", programs=0)
+        raise
 
 
 def _model_plan(options: dict[str, Any]) -> ModelPlan:

@@ -106,7 +106,7 @@ def seal(session: CommandSession, round_: str | None, seed: int, **options: Any)
             path = sealed_path(session.rounds_folder, commitment)
             return {"round": identity.hex(), "commitment": commitment.hex(), "secrets": str(path)}
 
-        result = session.run_actor(action, printer.notice)
+        result = session.run_actor(action, printer.notice, holds=False)
     printer.result(result, result.items())
 
 

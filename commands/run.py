@@ -72,8 +72,9 @@ def _option(setting: Setting) -> Callable[[Function], Function]:
 @click.option(
     "--dev",
     is_flag=True,
-    help="Mine only while transactions wait or a round runs. If the directory holds no chain, make a local "
-    "one whose coins belong to the new key `dev`.",
+    help="Mine only while transactions wait or a round runs, and make no block before every program that "
+    "plays the round is ready for it. If the directory holds no chain, make a local one whose coins belong "
+    "to the new key `dev`.",
 )
 @_setting_options
 @with_known_passphrase("the passphrase of the key that --dev makes is `dev`")
@@ -102,8 +103,8 @@ def command(
 def _config(session: CommandSession, dev: bool, given: dict[str, Any]) -> Config:
     """The settings to run with. A miner address that is a key's name is replaced by the key's address.
 
-    With --dev the node mines, and for the key `dev`, unless a setting says otherwise. Raises `ConfigInvalid`,
-    `BadAddress`.
+    With --dev the node mines for the key `dev` and waits for programs, unless a setting says otherwise.
+    Raises `ConfigInvalid`, `BadAddress`.
     """
     from engram.node.config import load_config
 
@@ -112,6 +113,8 @@ def _config(session: CommandSession, dev: bool, given: dict[str, Any]) -> Config
     config = loaded.config
     if dev and loaded.origins["mine"] == "default":
         config = replace(config, mine=True)
+    if dev and loaded.origins["miner_waits"] == "default":
+        config = replace(config, miner_waits=True)
     if dev and loaded.origins["miner_address"] == "default":
         config = replace(config, miner_address=DEV_KEY)
     if config.miner_address:

@@ -23,8 +23,11 @@ from engram.node.errors import NodeUnreachable, RemoteError, SubscriberTooSlow
 TOKEN_NAME: Final = "rpc.token"
 """File in the data directory with the bearer token of admin methods; only its owner may read it."""
 REQUEST_TIMEOUT_S: Final = 60.0
+HEARTBEAT_S: Final = 20.0
 MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
 """The largest WebSocket message that the client accepts."""
+HOLD_REFUSED_STATUS: Final = 403
+"""HTTP status of `/hold` at a node whose blocks wait for nobody."""
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -40,6 +43,7 @@ class RpcClient:
         self._token = token
         self._ids = itertools.count(1)
         self._session: aiohttp.ClientSession | None = None
+        self._hold: _HoldSocket | None = None
 
     @classmethod
     def of_data_dir(cls, url: str, data_dir: Path) -> RpcClient:
@@ -90,15 +94,19 @@ class RpcClient:
             raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
 
     @asynccontextmanager
-    async def subscribe(self, *topics: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
+    async def subscribe(
+        self, *topics: str, heartbeat_s: float | None = HEARTBEAT_S
+    ) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
         """Every event of `topics` from the moment the `async with` block is entered, as (topic, event).
 
+        A node that answers no ping for half of `heartbeat_s` counts as lost; with None, one that is only
+        suspended does not.
         The iterator raises `NodeUnreachable` when the node stops or the connection is lost, and
         `SubscriberTooSlow` when the node has dropped this client because it did not keep up.
         """
         try:
             async with self._open.ws_connect(
-                self.url + "/ws", max_msg_size=MAX_MESSAGE_BYTES, heartbeat=20.0, autoping=True
+                self.url + "/ws", max_msg_size=MAX_MESSAGE_BYTES, heartbeat=heartbeat_s, autoping=True
             ) as socket:
                 request = {"jsonrpc": "2.0", "id": 0, "method": "subscribe", "params": list(topics)}
                 await socket.send_json(request)
@@ -107,10 +115,73 @@ class RpcClient:
         except aiohttp.ClientError as error:
             raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
 
+    @asynccontextmanager
+    async def holding(self) -> AsyncIterator[None]:
+        """While the `async with` block runs, the miner of a test network waits for this client.
+
+        At first it makes no block at all; whoever waits for a block calls `ready`, as `reconnect.watch` does.
+        So the block must hold one sequence of steps; steps that run beside it need a client of their own. If
+        the node's blocks wait for nobody, which is the rule outside test networks, this does nothing.
+        """
+        assert self._hold is None, "this client holds already"
+        self._hold = _HoldSocket(self._open, self.url)
+        try:
+            await self._hold.allow(0)
+            yield
+        finally:
+            hold, self._hold = self._hold, None
+            await hold.close()
+
+    @property
+    def holds(self) -> bool:
+        """Whether a block of `holding` is running."""
+        return self._hold is not None
+
+    async def ready(self, height: int) -> None:
+        """Tells the node, inside a block of `holding`, that blocks up to this height may be made.
+
+        Raises `NodeUnreachable`.
+        """
+        if self._hold is not None:
+            self._hold.url = self.url
+            await self._hold.allow(height)
+
     @property
     def _open(self) -> aiohttp.ClientSession:
         assert self._session is not None, "use `async with RpcClient(...)`"
         return self._session
+
+
+class _HoldSocket:
+    """The connection that holds a node's blocks. It is opened again if it has broken."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self.url = url
+        self._session = session
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._refused = False
+
+    async def allow(self, height: int) -> None:
+        """Sends the height and waits until the node has noted it. Raises `NodeUnreachable`."""
+        if self._refused:
+            return
+        try:
+            if self._socket is None or self._socket.closed:
+                self._socket = await self._session.ws_connect(self.url + "/hold")
+            await self._socket.send_str(str(height))
+            if (await self._socket.receive()).type is not aiohttp.WSMsgType.TEXT:
+                raise NodeUnreachable(f"the node at {self.url} has ended the connection")
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status != HOLD_REFUSED_STATUS:
+                raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
+            self._refused = True
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
+
+    async def close(self) -> None:
+        """Ends the hold."""
+        if self._socket is not None:
+            await self._socket.close()
 
 
 async def _events(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[tuple[str, Any]]:

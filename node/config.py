@@ -100,6 +100,17 @@ class Config:
         "CPU time to other programs; 0 means no limit.",
         limits=(0, 10**12),
     )
+    miner_waits: bool = _setting(
+        False,
+        "Mine no block that a program which takes part in a round is not ready for. It is meant for networks "
+        "for tests: whoever reaches the node's RPC can keep it from mining. `engram run --dev` and "
+        "`engram localnet` set it.",
+    )
+    miner_waits_at: tuple[str, ...] = _setting(
+        (),
+        "RPC address (http://HOST:PORT) of another miner of the same test network, for whose programs this "
+        "miner waits as for its own.",
+    )
     mempool_bytes: int = _setting(
         64 * 1024 * 1024,
         "Bytes of memory for transactions that wait for a block. When they are full, the transactions that "

@@ -157,6 +157,10 @@ class MinerChanged(NotReady):
     """The miner was stopped or changed before the blocks were found: ask again."""
 
 
+class HoldRefused(NotReady):
+    """The blocks of this node wait for no program: only those of a test network do (setting miner_waits)."""
+
+
 class BodiesUnavailable(NotReady):
     """None of the remaining peers delivers the blocks of a branch whose headers this node holds."""
 

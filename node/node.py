@@ -90,6 +90,7 @@ class Node:
             "chain": services.chain.run(),
             "mempool": services.mempool.run(),
             "mining": services.mining.run(),
+            "pacing": services.mining.pacing.run(),
             "sync": services.sync.run(),
             "peers": services.peers.run(),
             "announcements": announce(services.chain.changes(), services.mempool, services.peers),

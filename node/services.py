@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from engram.consensus.chainspec import ChainSpec, spec_id
@@ -26,6 +27,7 @@ from engram.node.keystore import load_node_key
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PoolLimits
 from engram.node.mining.mining import Mining, MiningSetup
+from engram.node.mining.pacing import Pacing
 from engram.node.peering import ChainAdapter, LoggedScores
 from engram.node.rpc.account import AccountMethods
 from engram.node.rpc.chain import ChainMethods
@@ -127,7 +129,10 @@ def assemble(base: Base, setup: Setup) -> Services:
     counts, hub, render = metrics.Metrics(), EventHub(), Renderer(base.spec.hrp, base.spec.rules)
     chain = Chain(base.spec, base.store, base.importer, clock, base.head, counts.block_import.observe)
     mempool = Mempool(chain, base.verifier, base.scorer, clock, PoolLimits(max_bytes=config.mempool_bytes))
-    mining = Mining(chain, mempool, base.scorer, clock, setup.mining)
+    pacing = Pacing(
+        partial(hub.publish, "pace"), clock, enabled=config.miner_waits, others=config.miner_waits_at
+    )
+    mining = Mining(chain, mempool, base.scorer, clock, pacing, setup.mining)
     sync = Sync(chain, clock, threads, far_behind=mining.pause)
     key = load_node_key(config.data_dir / NODE_KEY_NAME)
     manager = PeerManager(
@@ -152,6 +157,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     rpc = RpcServer(
         Dispatcher(method_table((*methods, *methods_of(Catalogue(methods)))), _report_bug),
         hub,
+        pacing,
         _Blobs(base.store, threads).get,
         _Page(counts, chain, mempool, manager, status, threads).render,
         host=config.rpc_host,

@@ -6,7 +6,9 @@ can stop them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from engram.nn.network import SegmentParameters
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.errors import RemoteError
 from engram.participant.datasets import Dataset, concatenate
+from engram.participant.reconnect import watch
 from engram.participant.round_plan import explicit_sources
 from engram.participant.strategies import train_draft
 from engram.participant.task import Draft, Strategy, Task, network_root
@@ -30,6 +33,8 @@ from engram.statemachine.rounds.update import GrowUpdate
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions.reveal_update import RevealUpdate
+
+REORG_BLOCKS: Final = 6
 
 
 def liar(honest: Strategy) -> Strategy:
@@ -105,25 +110,35 @@ def overlapping(task: Task, draft: Draft) -> Draft:
 
 
 async def copy_reveal(wallet: Wallet, round_id: Hash, victim: Address) -> str:
-    """Waits for the victim's reveal in the mempool and sends the same payload from `wallet`'s account.
+    """Waits for the victim's reveal, in the mempool or in a block, and sends the same payload from `wallet`.
 
     Returns the code with which the node refuses it, or "" if the node accepts it.
     """
-    async with wallet.client.subscribe("transactions") as events:
-        async for _, event in events:
-            if event["status"] != "pending":
-                continue
-            found = await wallet.client.call("tx_get", txid=bytes.fromhex(event["txid"]))
-            tx = decode(Transaction, bytes.fromhex(found["raw"]))
-            payload = decode_payload(tx)
-            if not isinstance(payload, RevealUpdate) or (payload.round, address(tx.sender)) != (
-                round_id,
-                victim,
-            ):
-                continue
-            try:
-                await wallet.send(payload, fee=tx.fee)
-            except RemoteError as error:
-                return error.code
-            return ""
-    raise AssertionError("the node ends a subscription only by closing it")
+    client = wallet.client
+    begun = seen = int((await client.call("chain_head"))["height"])
+
+    async def look() -> tuple[RevealUpdate, int] | None:
+        """The reveal and its fee. The last blocks are looked through again: others may have replaced them."""
+        nonlocal seen
+        names = [entry["txid"] for entry in await client.call("mempool_list")]
+        head = int((await client.call("chain_head"))["height"])
+        for height in range(seen + 1, head + 1):
+            block = await client.call("chain_block", height=height)
+            names += [tx["txid"] for tx in block["transactions"]]
+        seen = max(begun, head - REORG_BLOCKS)
+        for name in names:
+            with suppress(RemoteError):  # it was dropped meanwhile
+                tx = decode(Transaction, bytes.fromhex((await client.call("tx_get", txid=name))["raw"]))
+                payload = decode_payload(tx)
+                if not isinstance(payload, RevealUpdate):
+                    continue
+                if (payload.round, address(tx.sender)) == (round_id, victim):
+                    return payload, tx.fee
+        return None
+
+    payload, fee = await watch(client, look, "heads", "transactions")
+    try:
+        await wallet.send(payload, fee=fee)
+    except RemoteError as error:
+        return error.code
+    return ""

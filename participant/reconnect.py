@@ -80,15 +80,19 @@ async def watch(
     """Calls `look` until it gives something other than None, and returns that.
 
     `look` is called at once and again after every event of `topics` for which `concerns` is true, never by a
-    timer. If the event stream breaks, it is opened again. Raises `NodeUnreachable` when the client gives up,
-    and what `look` raises.
+    timer. If the event stream breaks, it is opened again. If the client holds the blocks of a test network,
+    the next block is allowed whenever `look` has seen the head and goes on waiting; `topics` must then
+    contain `heads`. Raises `NodeUnreachable` when the client gives up, and what `look` raises.
     """
     while True:
         try:
             async with client.subscribe(*topics) as events:
-                while (found := await look()) is None:
+                while True:
+                    seen = int((await client.call("chain_head"))["height"]) if client.holds else 0
+                    if (found := await look()) is not None:
+                        return found
+                    await client.ready(seen + 1)
                     while not concerns(*await anext(events)):
                         continue
-                return found
         except NodeUnreachable:
             await client.call("chain_head")

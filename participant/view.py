@@ -75,10 +75,7 @@ class ChainView:
 
     async def wait_record(self, cls: type[R], *key_parts: bytes) -> R:
         """Waits until there is such a record at the node's head, and returns it."""
-        async with self.client.subscribe("heads") as events:
-            while (record := await self.find(cls, *key_parts)) is None:
-                await anext(events)
-        return record
+        return await watch(self.client, lambda: self.find(cls, *key_parts), "heads")
 
     async def head_version(self, model: Model) -> Version:
         """The model's current version."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -110,10 +111,11 @@ class CommandSession:
         key = self.unlock()
         return self.run(lambda client: action(Wallet(client, key)))
 
-    def run_actor(self, action: Callable[[Wallet], Awaitable[T]], report: Report) -> T:
+    def run_actor(self, action: Callable[[Wallet], Awaitable[T]], report: Report, *, holds: bool = True) -> T:
         """As `run_wallet`, for an action that lasts a whole round: if the node goes away, it is waited for.
 
-        `report` is told when the node is lost and when it is back.
+        `report` is told when the node is lost and when it is back. With `holds`, the blocks of a test
+        network wait for the action.
         """
         import asyncio
 
@@ -133,7 +135,8 @@ class CommandSession:
         async def with_client() -> T:
             async with PatientClient(find, report) as client:
                 await self._check_chain(client)
-                return await action(Wallet(client, key))
+                async with client.holding() if holds else nullcontext():
+                    return await action(Wallet(client, key))
 
         return asyncio.run(with_client())
 

@@ -79,6 +79,8 @@ def make(folder: Path, spec: ChainSpec, miners: Sequence[Address], hashes_per_s:
             mine=True,
             miner_address=format_address(miner, spec.hrp),
             max_hashes_per_s=max(1, hashes_per_s // len(miners)),
+            miner_waits=True,
+            miner_waits_at=[f"http://{HOST}:{port}" for port in rpc if port != rpc[number]],
         )
 
 

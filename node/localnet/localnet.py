@@ -39,9 +39,11 @@ from engram.statemachine.rounds.records import RoundStatus
 
 Predicate = Callable[[], Awaitable[bool]]
 
-WAIT_S: Final = 60.0
+WAIT_S: Final = 300.0
+"""How long a wait lasts before it counts as failed. It is long, because a busy machine is no failure."""
 HASHES_PER_S: Final = 600
 """Proof-of-work hashes per second of all miners together. A fraction of one core is enough for this pace."""
+_RETRY_S: Final = 0.25
 _TOPICS: Final = ("heads", "rounds", "versions", "transactions", "peers")
 
 
@@ -71,6 +73,8 @@ class Localnet:
             NodeProcess(f"node{number}", folder / f"node{number}") for number in range(nodes)
         )
         self._links: Final = {pair: CuttableLink() for pair in combinations(range(nodes), 2)}
+        self._rpc_links: Final = tuple(CuttableLink() for _ in range(nodes))
+        """To each node's RPC, for the other miners: a node has another port after each start."""
         self._miners = (
             [PrivateKey.generate(os.urandom(32)).address for _ in range(nodes)] if miners is None else miners
         )
@@ -82,7 +86,7 @@ class Localnet:
         Raises `NodeFailed`, and `WaitTimeout` if the nodes do not connect.
         """
         try:
-            for link in self._links.values():
+            for link in (*self._links.values(), *self._rpc_links):
                 await link.open()
             for number, node in enumerate(self.nodes):
                 write_spec(node.data_dir, self.spec)
@@ -108,6 +112,7 @@ class Localnet:
     async def start(self, number: int) -> None:
         """Starts a node that does not run. Raises `NodeFailed`."""
         info = await self.nodes[number].start()
+        self._rpc_links[number].lead_to(info.rpc_port)
         for (_, far), link in self._links.items():
             if far == number:
                 link.lead_to(info.p2p_port)
@@ -204,6 +209,7 @@ class Localnet:
         peers = [link.address for (near, far), link in self._links.items() if near == number]
         mine = number < len(self._miners)
         address = format_address(self._miners[number], self.spec.hrp) if mine else ""
+        others = [f"http://{link.address}" for far, link in enumerate(self._rpc_links) if far != number]
         write_settings(
             node.data_dir,
             rpc_port=0,
@@ -212,6 +218,8 @@ class Localnet:
             mine=mine,
             miner_address=address,
             max_hashes_per_s=self._hashes_per_s,
+            miner_waits=True,
+            miner_waits_at=others,
             log_format="json",
         )
 
@@ -221,18 +229,24 @@ class Localnet:
 
     async def _end(self) -> None:
         ends = [node.stop() for node in self.nodes]
-        await asyncio.gather(*ends, *(link.close() for link in self._links.values()))
+        links = (*self._links.values(), *self._rpc_links)
+        await asyncio.gather(*ends, *(link.close() for link in links))
 
 
 async def _watch(node: NodeProcess, changed: asyncio.Event) -> None:
-    """Sets `changed` at every event of the node, and once more when the node has ended."""
-    try:
-        async with node.client.subscribe(*_TOPICS) as events:
-            changed.set()
-            async for _ in events:
+    """Sets `changed` at every event of the node, and once more when the node has ended.
+
+    If the node runs on although the connection has broken, it is asked again.
+    """
+    while node.is_running:
+        try:
+            async with node.client.subscribe(*_TOPICS) as events:
                 changed.set()
-    except NodeUnreachable:
-        changed.set()
+                async for _ in events:
+                    changed.set()
+        except NodeUnreachable:
+            changed.set()
+            await asyncio.sleep(_RETRY_S)
 
 
 async def _holds(predicate: Predicate) -> bool:

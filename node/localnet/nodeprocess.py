@@ -23,8 +23,8 @@ from engram.node.errors import NodeFailed
 from engram.node.keystore import write_private
 
 LOG_NAME: Final = "node.log"
-START_S: Final = 60.0
-STOP_S: Final = 30.0
+START_S: Final = 300.0
+STOP_S: Final = 120.0
 _TAIL_BYTES: Final = 64 * 1024
 
 

@@ -25,6 +25,7 @@ from engram.node.chain.importer import ImportStatus
 from engram.node.clock import Clock
 from engram.node.concurrency import finished, in_worker
 from engram.node.mempool.mempool import Mempool
+from engram.node.mining.pacing import Pacing
 from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef
 from engram.primitives.types import ZERO_HASH, Address, Hash
@@ -70,7 +71,13 @@ class Miner:
     """Mines on the head for ever, or on demand. Methods run on the event loop."""
 
     def __init__(
-        self, chain: Chain, mempool: Mempool, scorer: Scorer, clock: Clock, options: MinerOptions
+        self,
+        chain: Chain,
+        mempool: Mempool,
+        scorer: Scorer,
+        clock: Clock,
+        pacing: Pacing,
+        options: MinerOptions,
     ) -> None:
         self.options = options
         self.hashes = 0
@@ -82,13 +89,17 @@ class Miner:
         self._mempool = mempool
         self._scorer = scorer
         self._clock = clock
+        self._pacing = pacing
         self._requests: deque[_Request] = deque()
         self._wake = asyncio.Event()
         self._search: threading.Event | None = None
         self._refresh_due = False
 
     async def generate(self, count: int) -> list[Hash]:
-        """Mines `count` blocks now, with or without transactions; returns their ids, lowest first."""
+        """Mines `count` blocks now, with or without transactions; returns their ids, lowest first.
+
+        They wait for no program that holds blocks.
+        """
         if count <= 0:
             return []
         request = _Request(count, asyncio.get_running_loop().create_future())
@@ -110,6 +121,7 @@ class Miner:
         unlisten = (
             self._chain.listen(self._head_changed),
             self._mempool.listen(lambda entry: self._transaction_came()),
+            self._pacing.listen(self._pace_changed),
         )
         try:
             with (
@@ -128,6 +140,9 @@ class Miner:
         """One template: searched until its block is found or it is out of date; or a wait for work."""
         self._wake.clear()
         head = self._chain.head
+        if self._is_held(head.height + 1) or not self._is_time(head):
+            await self._wake.wait()
+            return
         candidates = self._mempool.candidates()
         empty_wanted = self._wanted(False) or await self._is_due(builder, head)
         if not empty_wanted and not self._wanted(bool(candidates)):
@@ -136,6 +151,8 @@ class Miner:
         template = await in_worker(builder, self._assemble, head, candidates)
         await self._mempool.leave_out(head, template.skipped)
         if head is not self._chain.head or (self._is_idle and not self._requests):
+            return
+        if self._is_held(head.height + 1):
             return
         if not empty_wanted and not template.transactions:
             await self._wake.wait()
@@ -149,16 +166,35 @@ class Miner:
         return self.options.idle or self._paused
 
     def _wanted(self, transactions_wait: bool) -> bool:
-        if self._is_idle:
+        if self._is_idle or self._requests:
             return bool(self._requests)
-        return transactions_wait or not self.options.on_demand or bool(self._requests)
+        return transactions_wait or (not self.options.on_demand and self._pacing.may_mine_empty())
+
+    def _is_held(self, height: int) -> bool:
+        """Whether a program is not ready for a block of this height, and nobody asks for it all the same."""
+        return not self._requests and not self._pacing.may_mine(height)
 
     async def _is_due(self, builder: ThreadPoolExecutor, head: BlockRef) -> bool:
         """Whether a round on a node that mines on demand is owed an empty block: its calendar goes on at the
         chain's pace. One that is owed later wakes the miner then.
         """
-        if self._is_idle or not await in_worker(builder, self._round_runs, head):
+        if self._is_idle or not self._pacing.may_mine_empty():
             return False
+        if not await in_worker(builder, self._round_runs, head):
+            return False
+        wait_ms = head.header.timestamp_ms + self._chain.spec.block_time_ms - self._clock.now_ms()
+        if wait_ms > 0:
+            self._clock.call_later(wait_ms / 1000, self._wake.set)
+        return wait_ms <= 0
+
+    def _is_time(self, head: BlockRef) -> bool:
+        """Whether the next block is not too early for programs that hold. If it is, wakes the miner later.
+
+        While they hold, no block comes sooner than the chain's block time after the one before. Otherwise a
+        node could make the blocks of a whole phase while a transaction is still on its way to it.
+        """
+        if self._requests or not self._pacing.programs:
+            return True
         wait_ms = head.header.timestamp_ms + self._chain.spec.block_time_ms - self._clock.now_ms()
         if wait_ms > 0:
             self._clock.call_later(wait_ms / 1000, self._wake.set)
@@ -238,6 +274,12 @@ class Miner:
         """What is being mined is out of date, and what is wanted may have changed."""
         self._wake.set()
         if self._search is not None:
+            self._search.set()
+
+    def _pace_changed(self) -> None:
+        """A miner that waits looks again; a search ends if a program is not ready for its block."""
+        self._wake.set()
+        if self._search is not None and self._is_held(self._chain.head.height + 1):
             self._search.set()
 
     def _transaction_came(self) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from engram.node.chain.chain import Chain
 from engram.node.clock import Clock
 from engram.node.errors import MinerAddressMissing, MinerChanged
 from engram.node.mempool.mempool import Mempool
 from engram.node.mining.miner import Miner, MinerOptions
+from engram.node.mining.pacing import Pacing
 from engram.primitives.types import Address, Hash
 from engram.statemachine.scoring import Scorer
 
@@ -32,9 +33,16 @@ class Mining:
     """Runs one miner if an address is set. While mining is off, it mines only when `mine` is called."""
 
     def __init__(
-        self, chain: Chain, mempool: Mempool, scorer: Scorer, clock: Clock, setup: MiningSetup
+        self,
+        chain: Chain,
+        mempool: Mempool,
+        scorer: Scorer,
+        clock: Clock,
+        pacing: Pacing,
+        setup: MiningSetup,
     ) -> None:
         self.setup = setup
+        self.pacing: Final = pacing
         self._chain = chain
         self._mempool = mempool
         self._scorer = scorer
@@ -132,7 +140,9 @@ class Mining:
 
     async def _run_miner(self, options: MinerOptions) -> None:
         """Runs one miner until the set-up changes."""
-        self._miner = miner = Miner(self._chain, self._mempool, self._scorer, self._clock, options)
+        self._miner = miner = Miner(
+            self._chain, self._mempool, self._scorer, self._clock, self.pacing, options
+        )
         miner.pause(self._paused)
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-TOPICS: Final = ("heads", "transactions", "rounds", "versions", "peers")
+TOPICS: Final = ("heads", "transactions", "rounds", "versions", "peers", "pace")
 QUEUE_EVENTS: Final = 1_000
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -127,7 +127,11 @@ class NodeMethods:
     async def miner_status(self) -> dict[str, Any]:
         """Whether the node mines, for whom, and what came of it."""
         address = self.mining.setup.address
-        return {**self.mining.status(), "address": None if address is None else self.render.address(address)}
+        return {
+            **self.mining.status(),
+            "address": None if address is None else self.render.address(address),
+            "pace": asdict(self.mining.pacing.pace) if self.mining.pacing.enabled else None,
+        }
 
     @rpc_method(admin=True)
     async def miner_start(
@@ -150,6 +154,19 @@ class NodeMethods:
         ids = await self.mining.mine(blocks)
         store = self.views.chain.store
         return await self.views.threads.run(lambda: [self.render.header(store.get_ref(name)) for name in ids])
+
+    @rpc_method()
+    async def miner_pace(self) -> dict[str, Any]:
+        """For which programs the node's blocks wait: the greatest height for which all of them are ready,
+        their number, and how many more blocks without transactions wait for.
+        """
+        return asdict(self.mining.pacing.pace)
+
+    @rpc_method()
+    async def miner_muster(self, programs: int) -> dict[str, Any]:
+        """Make no block without transactions until so many programs hold blocks at once; 0 ends that."""
+        self.mining.pacing.await_programs(programs)
+        return await self.miner_pace()
 
     @rpc_method(admin=True)
     async def node_stop(self) -> dict[str, Any]:

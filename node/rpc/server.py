@@ -21,9 +21,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
-from engram.node.errors import AddressUnusable, PortTaken
+from engram.node.errors import AddressUnusable, HoldRefused, PortTaken
+from engram.node.mining.pacing import Pacing
 from engram.node.rpc.events import TOPICS, EventHub, Subscription
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, Dispatcher, RpcFault
 
@@ -31,6 +32,7 @@ MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 """Enough for the largest transaction as hexadecimal text, and the JSON around it."""
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 MAX_SUBSCRIPTIONS: Final = 16
+_HEIGHT_DIGITS: Final = 20
 
 BlobSource = Callable[[bytes], Awaitable[bytes | None]]
 MetricsSource = Callable[[], Awaitable[tuple[bytes, str]]]
@@ -60,6 +62,7 @@ class RpcServer:
         self,
         dispatcher: Dispatcher,
         hub: EventHub,
+        pacing: Pacing,
         blob: BlobSource,
         metrics: MetricsSource,
         *,
@@ -73,6 +76,7 @@ class RpcServer:
         assert token, "an empty token would open every admin method"
         self._dispatcher = dispatcher
         self._hub = hub
+        self._pacing = pacing
         self._blob = blob
         self._metrics = metrics
         self._host = host
@@ -91,6 +95,7 @@ class RpcServer:
         application = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY_BYTES)
         application.router.add_post("/", self._post)
         application.router.add_get("/ws", self._websocket)
+        application.router.add_get("/hold", self._hold)
         application.router.add_get("/blob/{id}", self._get_blob)
         application.router.add_get("/metrics", self._get_metrics)
         runner = web.AppRunner(
@@ -176,13 +181,51 @@ class RpcServer:
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        async def serve(socket: web.WebSocketResponse) -> None:
+            async with asyncio.TaskGroup() as group:
+                outlet = _Outlet(socket, request, self._limits.send_s)
+                session = _SocketSession(outlet, self._dispatcher, self._hub, group, self._is_admin(request))
+                await session.serve(socket)
+
+        return await self._connected(request, serve, heartbeat_s=self._limits.keepalive_s)
+
+    async def _hold(self, request: web.Request) -> web.StreamResponse:
+        """Keeps the miner from going on without one program, for as long as the connection stands.
+
+        Each message is a height, as decimal text, up to which the program is ready; the answer is the same
+        text, once the height is noted. The connection has no heartbeat, because a program that is suspended
+        does not answer, and just then its hold must stand.
+        """
+        try:
+            hold = self._pacing.hold()
+        except HoldRefused as error:
+            raise web.HTTPForbidden(text=error.message) from None
+
+        async def serve(socket: web.WebSocketResponse) -> None:
+            async for message in socket:
+                if message.type is not WSMsgType.TEXT or not _is_height(message.data):
+                    await socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"a height is expected")
+                    break
+                hold.allow(int(message.data))
+                await socket.send_str(message.data)
+
+        try:
+            return await self._connected(request, serve, heartbeat_s=None)
+        finally:
+            self._pacing.release(hold)
+
+    async def _connected(
+        self,
+        request: web.Request,
+        serve: Callable[[web.WebSocketResponse], Awaitable[None]],
+        *,
+        heartbeat_s: float | None,
+    ) -> web.StreamResponse:
+        """Makes a WebSocket of the request and lets `serve` use it."""
         if len(self._sockets) >= self._limits.sockets:
             raise web.HTTPServiceUnavailable(text="too many WebSockets are open")
         socket = web.WebSocketResponse(
-            heartbeat=self._limits.keepalive_s,
-            max_msg_size=MAX_BODY_BYTES,
-            compress=False,
-            timeout=self._limits.close_s,
+            heartbeat=heartbeat_s, max_msg_size=MAX_BODY_BYTES, compress=False, timeout=self._limits.close_s
         )
         self._sockets.add(socket)
         try:
@@ -190,10 +233,7 @@ class RpcServer:
                 await socket.prepare(request)
             except ConnectionError:  # the client has gone; if this were raised, aiohttp would log a bug
                 return web.Response(status=400)
-            async with asyncio.TaskGroup() as group:
-                outlet = _Outlet(socket, request, self._limits.send_s)
-                session = _SocketSession(outlet, self._dispatcher, self._hub, group, self._is_admin(request))
-                await session.serve(socket)
+            await serve(socket)
         finally:
             self._sockets.discard(socket)
         return socket
@@ -307,6 +347,10 @@ def _object(raw: str | bytes) -> dict[str, object] | None:
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def _is_height(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _HEIGHT_DIGITS
 
 
 def _bracketed(host: str) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from engram.consensus.chainspec import Allocation
-from engram.node.client import RpcClient
 from engram.node.localnet.localnet import Localnet
+from engram.node.localnet.nodeprocess import NodeProcess
+from engram.participant.notices import Notice
+from engram.participant.reconnect import PatientClient
 from engram.participant.wallet import Wallet
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Address
@@ -57,18 +60,28 @@ class Cast:
 
     @asynccontextmanager
     async def wallets(self, net: Localnet) -> AsyncIterator[dict[str, Wallet]]:
-        """A wallet for each actor, by name, that reaches the chain through the actor's node.
+        """A wallet for each actor, by name, with a client of its own for the actor's node.
 
         With fewer nodes than the table names, actors share nodes. The clients carry no token, so they have no
         more rights than any user has.
         """
         async with AsyncExitStack() as stack:
-            clients = [
-                await stack.enter_async_context(RpcClient(node.info.rpc_url))
-                for node in net.nodes
-                if node.info is not None
-            ]
-            yield {
-                name: Wallet(clients[number % len(clients)], self.key(name))
-                for name, number in _NODES.items()
-            }
+            wallets = {}
+            for name, number in _NODES.items():
+                client = await stack.enter_async_context(client_of(net, number))
+                wallets[name] = Wallet(client, self.key(name))
+            yield wallets
+
+
+def client_of(net: Localnet, number: int) -> PatientClient:
+    """A new client of the node with this number, or of another one if there are fewer nodes."""
+    return PatientClient(partial(_url, net.nodes[number % len(net.nodes)]), _untold)
+
+
+def _url(node: NodeProcess) -> str:
+    assert node.info is not None, "the demonstration stops no node"
+    return node.info.rpc_url
+
+
+def _untold(notice: Notice) -> None:
+    """A node that does not answer for a while is not part of the story."""

@@ -44,8 +44,6 @@ class DemoSize:
     """How the authors train in a GROW round."""
     leaking: Budget
     """How the leaker trains."""
-    commit_window: int
-    """The least length of the commit phase in blocks; a slow machine makes it longer."""
 
 
 DIGITS: Final = DemoSize(
@@ -60,7 +58,6 @@ DIGITS: Final = DemoSize(
     training=Budget(steps=500, batch=32),
     growing=Budget(steps=900, batch=32),
     leaking=Budget(steps=500, batch=32),
-    commit_window=12,
 )
 MNIST: Final = DemoSize(
     rows=150,
@@ -74,7 +71,6 @@ MNIST: Final = DemoSize(
     training=Budget(steps=900, batch=64),
     growing=Budget(steps=900, batch=64),
     leaking=Budget(steps=300, batch=32),
-    commit_window=16,
 )
 VALIDATION: Final = 2
 """k: how many parts are revealed before training."""

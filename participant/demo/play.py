@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +23,9 @@ from engram.node.localnet.localnet import Localnet
 from engram.node.localnet.nodeprocess import NodeProcess
 from engram.participant import adversaries
 from engram.participant.demo import attacks, ledger
-from engram.participant.demo.cast import AUTHORS, COPYCAT, FORGER, FOUNDER, LEAKER, LIAR, Cast
+from engram.participant.demo.cast import AUTHORS, COPYCAT, FORGER, FOUNDER, LEAKER, LIAR, Cast, client_of
 from engram.participant.demo.data import demo_data
 from engram.participant.demo.ending import check_proof, play_ending
-from engram.participant.demo.pace import windows_for
 from engram.participant.demo.report import DemoReport, expect, mean_loss
 from engram.participant.demo.rounds import DemoRound, Rounds
 from engram.participant.demo.scene import Scene
@@ -36,6 +35,8 @@ from engram.participant.view import ChainView
 from engram.statemachine.records import Model
 from engram.statemachine.rounds.records import RoundStatus
 
+BLOCK_TIME_MS: Final = 350
+FOLLOW_AGAIN_S: Final = 0.5
 TRAIN_ROUNDS: Final = 3
 """The most TRAIN rounds; if no version has frozen by then, the demonstration fails."""
 
@@ -64,16 +65,19 @@ async def play_demo(options: DemoOptions, stage: Stage) -> DemoReport:
     data = await asyncio.to_thread(demo_data, options.data, options.seed, TRAIN_ROUNDS, len(AUTHORS))
     report = DemoReport(data.name, options.seed)
     cast = Cast(options.seed)
-    spec = local(cast.allocations(), time.time_ns() // 1_000_000)
-    windows = await asyncio.to_thread(windows_for, data, spec.block_time_ms)
+    spec = replace(local(cast.allocations(), time.time_ns() // 1_000_000), block_time_ms=BLOCK_TIME_MS)
     stage.act(f"{options.nodes} nodes start, each with its own database, key and proof of work")
     async with (
         Localnet(options.folder, spec, nodes=options.nodes, miners=cast.miners(options.nodes)) as net,
         watching(net, stage),
         cast.wallets(net) as wallets,
+        client_of(net, 0) as observer,
     ):
         view = ChainView(wallets[FOUNDER].client)
-        scene = Scene(net, cast, wallets, view, data, windows, options.seed, options.folder, stage, report)
+        scene = Scene(
+            *(net, cast, wallets, view, ChainView(observer), data),
+            *(options.seed, options.folder, stage, report),
+        )
         rounds = Rounds(scene)
         model = await _train(scene, rounds)
         model = await _grow(scene, rounds, model)
@@ -173,15 +177,15 @@ async def watching(net: Localnet, stage: Stage) -> AsyncIterator[None]:
 
 async def _follow(node: NodeProcess, stage: Stage, is_first: bool) -> None:
     """Follows one node until it is gone. The round's phase is taken from the first node only."""
-    try:
-        async with node.client.subscribe("heads", *(("rounds",) if is_first else ())) as events:
-            async for topic, event in events:
-                if topic == "heads":
-                    stage.head(node.name, event["height"], event["id"])
-                else:
-                    _tell_phase(event, stage)
-    except NodeUnreachable:
-        return
+    while node.is_running:
+        with suppress(NodeUnreachable):
+            async with node.client.subscribe("heads", *(("rounds",) if is_first else ())) as events:
+                async for topic, event in events:
+                    if topic == "heads":
+                        stage.head(node.name, event["height"], event["id"])
+                    else:
+                        _tell_phase(event, stage)
+        await asyncio.sleep(FOLLOW_AGAIN_S)
 
 
 def _tell_phase(event: dict[str, Any], stage: Stage) -> None:

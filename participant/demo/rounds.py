@@ -1,19 +1,23 @@
 """Plays one round of the demonstration: a founder opens it, an auditor, authors and cheats take part.
 
-All of them run at the same time in one event loop, each with a wallet of their own.
+All of them run at the same time in one event loop, each with a wallet of their own. The blocks of the network
+wait for each of them, so that nobody misses a phase because the machine is slow.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from engram.nn.growth import Policy
+from engram.node.client import RpcClient
 from engram.participant import adversaries, round_plan
 from engram.participant.auditor import Auditor
 from engram.participant.author import Author, EpochReport
@@ -23,6 +27,7 @@ from engram.participant.demo.data import NEW_CLASSES, OLD_CLASSES, SEALED, VALID
 from engram.participant.demo.scene import Scene
 from engram.participant.opener import Opener
 from engram.participant.parts import RoundSecrets, split_parts
+from engram.participant.round_plan import RoundWindows
 from engram.participant.task import Strategy
 from engram.participant.training.architect import dense_network
 from engram.participant.view import ChainView
@@ -32,10 +37,16 @@ from engram.statemachine.rounds.records import Candidate, Round, RoundKind, Roun
 from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.transactions.open_round import OpenRound
 
+T = TypeVar("T")
+
 AUTHOR_BOND: Final = 5 * COIN
 OPENER_BOND: Final = 20 * COIN
 BOUNTY: Final = 50 * COIN
 EPOCHS: Final = 2
+WINDOWS: Final = RoundWindows(open=6, reveal=6, commit=8, update=8, audit=6, retention=6, gap=2)
+"""The phases need not fit the machine, because the blocks wait for every actor. A phase has several blocks,
+so that a transaction reaches the miners before its phase ends.
+"""
 SOFTMAX: Final = 1
 """The number of the loss softmax cross-entropy."""
 THRESHOLD_PPM: Final = 200_000
@@ -142,27 +153,35 @@ class Rounds:
         *,
         copies: bool,
     ) -> DemoRound:
-        opener = Opener(self._scene.wallets[FOUNDER], self._secrets_folder, self._voice(FOUNDER))
-        round_id = await opener.open(payload, secrets)
-        self._tell_opened(round_id, payload.terms)
-        await self._known_everywhere(round_id)
-        victim = self._scene.cast.key(AUTHORS[0]).address
-        async with asyncio.TaskGroup() as group:
-            copied = group.create_task(self._copy(round_id, victim)) if copies else None
-            group.create_task(self._audit(round_id, self._secrets(audited, 1)))
-            standings = group.create_task(self._standings(round_id))
-            authors = {
-                name: group.create_task(self._author(name, strategy).play(round_id))
+        wallets, victim = self._scene.wallets, self._scene.cast.key(AUTHORS[0]).address
+        opener = Opener(wallets[FOUNDER], self._secrets_folder, self._voice(FOUNDER))
+        async with AsyncExitStack() as founders, asyncio.TaskGroup() as group:
+            await founders.enter_async_context(wallets[FOUNDER].client.holding())
+            round_id = await opener.open(payload, secrets)
+            self._tell_opened(round_id, payload.terms)
+            # The founder holds the blocks until all others hold them, too: nobody can miss a phase.
+            joined = asyncio.Barrier(len(honest) + len(cheats) + copies + 3)
+
+            def begin(client: RpcClient, play: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+                return group.create_task(_join(client, round_id, joined, play))
+
+            reports = {
+                name: begin(wallets[name].client, partial(self._author(name, strategy).play, round_id))
                 for name, strategy in honest.items()
             }
             attempts = {
-                name: group.create_task(self._cheat(name, strategy, round_id))
+                name: begin(wallets[name].client, partial(self._cheat, name, strategy, round_id))
                 for name, strategy in cheats.items()
             }
+            begin(wallets[AUDITOR].client, partial(self._audit, round_id, self._secrets(audited, 1)))
+            standings = begin(self._scene.observer.client, partial(self._standings, round_id))
+            copied = begin(wallets[COPYCAT].client, partial(self._copy, round_id, victim)) if copies else None
+            await joined.wait()
             round_ = await opener.run(round_id)
+            await founders.aclose()  # the others may need more blocks to end
         return DemoRound(
             round_,
-            {name: task.result() for name, task in authors.items()},
+            {name: task.result() for name, task in reports.items()},
             {name: task.result() for name, task in attempts.items()},
             standings.result(),
             copied.result() if copied else None,
@@ -181,18 +200,14 @@ class Rounds:
 
         The chain deletes the candidates' records when the round ends, so they cannot be read later.
         """
-        round_ = await self._view.wait_round(round_id, _is_audited)
+        view = self._scene.observer
+        round_ = await view.wait_round(round_id, _is_audited)
         found = []
         for item in round_.candidates:
-            candidate = await self._view.get(Candidate, round_id, bytes([item.epoch]), item.author)
+            candidate = await view.get(Candidate, round_id, bytes([item.epoch]), item.author)
             sealed = sum(score.loss for score in candidate.sealed)
             found.append(Standing(self._scene.cast.name(item.author), item.epoch, candidate.loss, sealed))
         return found
-
-    async def _known_everywhere(self, round_id: Hash) -> None:
-        """Waits until every actor's node has the block that opened the round."""
-        views = {wallet.client: ChainView(wallet.client) for wallet in self._scene.wallets.values()}
-        await asyncio.gather(*(view.wait_record(Round, round_id) for view in views.values()))
 
     async def _cheat(self, name: str, strategy: Strategy, round_id: Hash) -> list[Attempt]:
         """Plays every epoch for a cheat, and records the balance before and after each."""
@@ -233,13 +248,23 @@ class Rounds:
             validation=VALIDATION,
             sealed=SEALED,
             epochs=EPOCHS,
-            windows=self._scene.windows,
+            windows=WINDOWS,
             caps=caps,
             opener_bond=OPENER_BOND,
             author_bond=AUTHOR_BOND,
             bounty=BOUNTY,
             auditors=(self._scene.cast.key(AUDITOR).address,),
         )
+
+
+async def _join(
+    client: RpcClient, round_id: Hash, joined: asyncio.Barrier, play: Callable[[], Coroutine[Any, Any, T]]
+) -> T:
+    """Plays an actor's part, for which the blocks wait, once every actor knows the round."""
+    async with client.holding():
+        await ChainView(client).wait_record(Round, round_id)
+        await joined.wait()
+        return await play()
 
 
 def _is_audited(round_: Round) -> bool:

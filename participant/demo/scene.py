@@ -11,7 +11,6 @@ from engram.participant.demo.cast import Cast
 from engram.participant.demo.data import DemoData
 from engram.participant.demo.report import DemoReport
 from engram.participant.demo.stage import Stage
-from engram.participant.round_plan import RoundWindows
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 
@@ -25,9 +24,9 @@ class Scene:
     wallets: Mapping[str, Wallet]
     view: ChainView
     """The chain, read through the founder's node."""
+    observer: ChainView
+    """The chain, read through a client of its own, for what runs beside the actors."""
     data: DemoData
-    windows: RoundWindows
-    """The phase lengths of every round."""
     seed: int
     folder: Path
     stage: Stage

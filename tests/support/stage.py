@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from engram.consensus.chainspec import ChainSpec
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
-from engram.node.client import RpcClient
+from engram.node.client import HEARTBEAT_S, RpcClient
 from engram.node.config import Config
 from engram.node.datadir import find_run_info
 from engram.node.node import Node
@@ -106,8 +106,10 @@ class PacedClient(PatientClient):
         self._pacer = pacer
 
     @asynccontextmanager
-    async def subscribe(self, *topics: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
-        async with super().subscribe(*topics) as events:
+    async def subscribe(
+        self, *topics: str, heartbeat_s: float | None = HEARTBEAT_S
+    ) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
+        async with super().subscribe(*topics, heartbeat_s=heartbeat_s) as events:
             seen = int((await self.call("chain_head"))["height"])
             await self._pacer.settled(seen)
             yield self._paced(events, seen)

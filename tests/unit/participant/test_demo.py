@@ -9,10 +9,8 @@ from engram.commands.support.failures import report
 from engram.participant.datasets import Dataset
 from engram.participant.demo.cast import AUTHORS, PURSE, Cast
 from engram.participant.demo.data import DIGITS, NEW_CLASSES, OLD_CLASSES, DemoData, demo_data
-from engram.participant.demo.pace import windows_for
 from engram.participant.demo.report import expect, mean_loss
 from engram.participant.errors import NotEnoughRows, UnexpectedOutcome
-from engram.participant.round_plan import RoundWindows
 
 
 def shares(data: DemoData) -> list[Dataset]:
@@ -78,11 +76,3 @@ def test_an_unexpected_outcome_is_an_error_with_a_status(capsys: pytest.CaptureF
 
 def test_a_mean_loss_is_in_nats_a_row() -> None:
     assert mean_loss(3 << 24, 2) == 1.5
-
-
-def test_a_machine_that_trains_slowly_gets_longer_windows() -> None:
-    data = demo_data("digits", 0, 1, len(AUTHORS))
-    quick, slow = windows_for(data, 10**9), windows_for(data, 1)
-    assert quick == RoundWindows(8, 8, DIGITS.commit_window, 8, 8, 8, 2)
-    assert slow.commit > DIGITS.commit_window
-    assert slow.reveal == slow.audit == max(8, slow.commit // 4)

@@ -8,6 +8,7 @@ import pytest
 
 from engram.node.errors import MinerAddressMissing, MinerChanged
 from engram.node.mining.mining import Mining, MiningSetup
+from engram.node.mining.pacing import Pacing
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, Running, reach, running, settled
@@ -18,7 +19,8 @@ from tests.support.until import until
 async def mining(setup: MiningSetup) -> AsyncIterator[tuple[Running, Mining]]:
     """A chain with a miner in these hands."""
     async with running() as node:
-        hands = Mining(node.chain, node.mempool, node.opened.scorer, node.clock, setup)
+        pacing = Pacing(lambda pace: None, node.clock, enabled=True)
+        hands = Mining(node.chain, node.mempool, node.opened.scorer, node.clock, pacing, setup)
         service = asyncio.create_task(hands.run())
         await asyncio.sleep(0)
         try:

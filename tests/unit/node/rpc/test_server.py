@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -13,7 +14,9 @@ import aiohttp
 import pytest
 
 from engram.node.client import RpcClient
+from engram.node.clock import SystemClock
 from engram.node.errors import AddressUnusable, NodeUnreachable, PortTaken, RemoteError
+from engram.node.mining.pacing import Pacing
 from engram.node.rpc import events
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.jsonrpc import Dispatcher, method_of, method_table
@@ -81,7 +84,8 @@ def new_server(hub: EventHub, **settings: Any) -> RpcServer:
     bugs: list[object] = []
     dispatcher = Dispatcher(table, lambda name, error: bugs.append(error))
     defaults: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "token": TOKEN}
-    return RpcServer(dispatcher, hub, blob, metrics, **(defaults | settings))
+    pacing = Pacing(partial(hub.publish, "pace"), SystemClock(), enabled=settings.pop("pacing", True))
+    return RpcServer(dispatcher, hub, pacing, blob, metrics, **(defaults | settings))
 
 
 @asynccontextmanager
