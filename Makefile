@@ -6,7 +6,7 @@ SHELL := bash
 JOBS ?= 2
 export PYTHON
 
-.PHONY: help demo test bench check lock clean distclean
+.PHONY: help demo test soak bench check lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -19,6 +19,10 @@ demo: ## start a network that trains, verifies, freezes and grows a model
 test: ## run the whole test suite
 	@scripts/venv test
 	@.venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --durations=20 $(ARGS)
+
+soak: ## play the demonstration beside busy processes, with each process suspended once (a quarter of an hour)
+	@scripts/venv
+	@.venv/bin/python scripts/soak $(ARGS)
 
 bench: ## measure, print one table, write build/bench.json
 	@scripts/venv

@@ -166,22 +166,22 @@ class _HoldSocket:
         if self._refused:
             return
         try:
-            if self._socket is None or self._socket.closed:
+            if self._socket is None:
                 self._socket = await self._session.ws_connect(self.url + "/hold")
             await self._socket.send_str(str(height))
             if (await self._socket.receive()).type is not aiohttp.WSMsgType.TEXT:
-                raise NodeUnreachable(f"the node at {self.url} has ended the connection")
-        except aiohttp.WSServerHandshakeError as error:
-            if error.status != HOLD_REFUSED_STATUS:
-                raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
-            self._refused = True
+                raise ConnectionError("the node has ended the connection")
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
+            self._refused = getattr(error, "status", None) == HOLD_REFUSED_STATUS
+            await self.close()  # the next call connects anew
+            if not self._refused:
+                raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
 
     async def close(self) -> None:
         """Ends the hold."""
-        if self._socket is not None:
-            await self._socket.close()
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            await socket.close()
 
 
 async def _events(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[tuple[str, Any]]:

@@ -127,7 +127,8 @@ class Wallet:
         """Waits until a block holds the transaction, and returns its receipt as JSON values.
 
         The wait looks again after each of the node's events, never by a timer. If a restarted node has
-        forgotten a transaction of this wallet, it is sent again. Raises `TransactionRefused` with the
+        forgotten a transaction of this wallet, it is sent again; if an earlier nonce has become free, it is
+        filled. Raises `TransactionRefused` with the
         receipt's code if the transaction FAILED, `TransactionDropped` if the node gave it up (`got` is the
         reason's code), `NotIncluded` after `timeout_blocks` blocks.
         """
@@ -179,6 +180,8 @@ class Wallet:
         answer = await self.client.call("tx_status", txid=txid)
         match answer["status"]:
             case "pending":
+                if answer["waits"] == NonceMismatch.code and txid in self._sent:
+                    await self._fill_gap(decode(Transaction, self._sent[txid]).nonce)
                 return None
             case "included":
                 receipt: dict[str, Any] = answer["receipt"]
@@ -191,6 +194,27 @@ class Wallet:
                 return None
             case _:
                 raise TransactionDropped(got=answer.get("code") or answer["status"])
+
+    async def _fill_gap(self, end: int) -> None:
+        """Sends a transfer to the account itself for the lowest free nonce, if that is below `end`.
+
+        A transaction that was in a block can be refused on the branch that replaces it. Its nonce is then
+        free, and all later transactions of the account would wait for ever.
+        """
+        facts = await self.facts()
+        async with self._lock:
+            nonce = int((await self.account())["next_nonce"])
+            if nonce >= end:
+                return
+            payload = Transfer(self.key.address, 1)
+            fee = int((await self.estimate(payload))["fee"])
+            try:
+                await self._submit(encode(sign(self.key, facts.chain_id, nonce, fee, payload)))
+            except RemoteError as error:
+                if error.code not in _NONCE_TAKEN:
+                    raise
+            else:
+                self.fees += fee
 
     async def _resubmit(self, txid: Hash) -> None:
         try:

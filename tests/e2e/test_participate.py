@@ -20,7 +20,7 @@ from tests.support.node_process import WAIT_S, NodeCommand, command, engram, pro
 from tests.support.stage import stage_spec
 
 BLOCK_MS = 150
-WINDOWS = "open=4,reveal=40,commit=50,update=70,audit=30,gap=1"
+WINDOWS = "open=8,reveal=8,commit=8,update=8,audit=8,gap=1"
 ROUND = ("--data", "digits", "--share", "1/4", "--take-classes", "0-1", "--rows", "20", "--epochs", "1")
 
 
@@ -74,36 +74,48 @@ def rest(process: subprocess.Popen[str]) -> tuple[str, str]:
     return process.stdout.read(), process.stderr.read()
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(1800)
 def test_a_killed_author_opener_and_node_lose_nothing(tmp_path: Path) -> None:
     make_data_dir(tmp_path, replace(stage_spec(), block_time_ms=BLOCK_MS))
     write_keys(tmp_path)
-    node = NodeCommand(tmp_path, "--dev", "--miner-address", address_of("miner"))
+    node = NodeCommand(tmp_path, "--dev", "--no-mine", "--miner-address", address_of("miner"))
+
+    def mine_for(programs: int) -> None:
+        """From now on, no phase passes before so many programs play at once."""
+        node.call("miner_muster", programs=programs)
+        node.call("miner_start")
+
     author = ("participate", "--data", "digits", "--share", "2/4", "--steps", "100", "--key", "alice")
     opener = ("round", "run", "--key", "bob")
     with processes(node):
+        mine_for(1)
         player = Player(tmp_path)
         player.run("round", "open", *ROUND, "--windows", WINDOWS, "--validation", "1", "--key", "bob")
         with player.running(*opener) as dying:
             until(dying, "revealed")
+            mine_for(2)
             dying.send_signal(signal.SIGKILL)
         with player.running(*opener) as opening:
             with player.running(*author) as dying:
                 until(dying, "committed")
+                mine_for(3)
                 dying.send_signal(signal.SIGKILL)
             assert node.stop(signal.SIGKILL) == -signal.SIGKILL
             until(opening, "node_unreachable")
             node.start()
+            mine_for(2)
             until(opening, "node_reached")
             with player.running(*author) as leaving:
                 events = until(leaving, "committed")
                 assert "training" not in [event["event"] for event in events], "it is not trained anew"
+                mine_for(3)
                 leaving.send_signal(signal.SIGINT)
                 assert until(leaving, "left_committed")[-1]["bond"] == 10**8
                 printed, said = rest(leaving)
                 assert leaving.wait(WAIT_S) == 130
                 assert json.loads(printed)["error"]["code"] == "interrupted"
                 assert "Traceback" not in said
+            mine_for(2)
             result = player.run(*author)
             assert [epoch["code"] for epoch in result["epochs"]] == ["candidate_admitted"]
             assert (result["status"], result["version"]) == ("decided", 1)

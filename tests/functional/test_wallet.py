@@ -15,10 +15,13 @@ from engram.node.errors import RemoteError
 from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
 from engram.participant.upload import split_chunks, upload
 from engram.participant.wallet import Wallet
+from engram.primitives.codec import encode
 from engram.primitives.errors import BadAddress
 from engram.primitives.keys import PrivateKey
 from engram.statemachine.content import Inline, blob_id
+from engram.statemachine.transaction import sign
 from engram.statemachine.transactions.publish_part import PublishPart
+from engram.statemachine.transactions.transfer import Transfer
 from tests.support.dev_node import SEEDS, address_of, dev_spec, running_node
 
 pytestmark = pytest.mark.xdist_group("wallet")
@@ -175,3 +178,17 @@ def test_chunks_are_full_but_the_last(size: int, sizes: list[int]) -> None:
     chunks = split_chunks(bytes(size), 4)
     assert [len(chunk.data) for chunk in chunks] == sizes
     assert [chunk.index for chunk in chunks] == list(range(len(sizes)))
+
+
+async def test_a_nonce_that_has_become_free_is_filled(wallet: Wallet, client: RpcClient) -> None:
+    """As when a block that held an earlier transaction was replaced by one in which it is refused."""
+    facts, nonce = await wallet.facts(), int((await wallet.account())["next_nonce"])
+    payload = Transfer(PrivateKey.from_seed(SEEDS["bob"]).address, 3)
+    fee = int((await wallet.estimate(payload))["fee"])
+    tx = sign(wallet.key, facts.chain_id, nonce + 1, fee, payload)
+    await client.call("tx_submit", raw=encode(tx))
+    assert (await client.call("tx_status", txid=tx.id))["waits"] == "nonce_mismatch"
+    wallet._sent[tx.id] = encode(tx)
+    receipt = await wallet.confirm(tx.id)
+    assert receipt["txid"] == tx.id.hex()
+    assert (await wallet.account())["nonce"] == nonce + 2

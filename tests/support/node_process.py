@@ -29,7 +29,7 @@ PROGRAM: Final = (
 )
 """`engram` of this tree with warnings as errors."""
 LOG_NAME: Final = "node.log"
-WAIT_S: Final = 60.0
+WAIT_S: Final = 600.0
 """No test depends on it: it turns a hang into a failure."""
 
 

@@ -15,7 +15,7 @@ from engram.primitives.errors import BadSignature, InvalidExecution, InvalidHead
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import U64, Blob, Hash
 
-WAIT_S = 30.0
+WAIT_S = 300.0
 """No test depends on it: it turns a hang into a failure."""
 
 
