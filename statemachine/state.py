@@ -95,7 +95,7 @@ class State:
 
     def absorb(self, child: State) -> None:
         """Takes over the changes of a child of this state."""
-        assert child._parent is self, "a state absorbs its own child only"
+        assert child._parent is self, "callers make the child from this very state"
         self._overlay.update(child._overlay)
 
     def changes(self) -> dict[Hash, bytes | None]:
@@ -139,6 +139,7 @@ class _Base:
 
 
 def _trusted_leaf(record: Record) -> bytes:
+    """No transaction makes a record that is too large: `check_rules` keeps all sums within their types."""
     try:
         return leaf_value(record)
     except CodecError as error:
