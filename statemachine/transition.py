@@ -62,7 +62,7 @@ class TransitionResult:
     blobs: Mapping[Hash, bytes]
     """Bytes that this block brought to the chain, by content id or chunk hash."""
     changes: Mapping[Hash, bytes | None]
-    """Tree key -> new leaf value, None for a removed record."""
+    """Tree key -> new leaf value, None for a removed record; a record that never was is not named."""
     size_bytes: int
     macs: int
 
