@@ -27,6 +27,7 @@ from engram.statemachine.receipt import Receipt, Status
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction, TxPayload, sign
+from engram.statemachine.transition import begin_block
 
 COIN: Final = 10**8
 GENESIS_MS: Final = 1_700_000_000_000
@@ -94,7 +95,7 @@ class FilledChain:
         fee = 0
         while True:  # a larger fee may take more bytes, which cost a larger fee
             tx = sign(sender, chain_id(self.spec), nonce, fee, payload)
-            if (least := minimum_fee(state, ctx, tx, payload)) <= fee:
+            if (least := minimum_fee(begin_block(state, ctx), ctx, tx, payload)) <= fee:
                 return tx
             fee = least
 

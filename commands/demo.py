@@ -154,7 +154,7 @@ def _play(options: DemoOptions, stage: Stage) -> DemoReport:
 
     async def play() -> DemoReport:
         task = asyncio.current_task()
-        assert task is not None
+        assert task is not None, "a coroutine runs inside of a task"
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await play_demo(options, stage)
 

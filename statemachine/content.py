@@ -115,6 +115,6 @@ def release(state: State, ctx: BlockContext, blob: Hash) -> None:
     drops the last reference could make a reveal fail that stands later in the same block.
     """
     record = state.get(Blob, blob)
-    assert record.refs > 0, "a blob is released as often as it was held"
+    assert record.refs > 0, "a record releases its blobs once, when it goes, and has held them since it came"
     height = record.height if record.refs > 1 else max(record.height, ctx.height - 1)
     state.put(replace(record, refs=record.refs - 1, height=height))

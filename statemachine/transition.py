@@ -62,7 +62,7 @@ class TransitionResult:
     blobs: Mapping[Hash, bytes]
     """Bytes that this block brought to the chain, by content id or chunk hash."""
     changes: Mapping[Hash, bytes | None]
-    """Tree key -> new leaf value, None for a removed record."""
+    """Tree key -> new leaf value, None for a removed record; a record that never was is not named."""
     size_bytes: int
     macs: int
 
@@ -86,11 +86,27 @@ def check_transaction(ctx: BlockContext, tx: Transaction) -> TxPayload:
     return payload
 
 
+def begin_block(state: State, ctx: BlockContext) -> State:
+    """A child of the state after the parent: what the first transaction of the block is judged on.
+
+    The parent's id stands in the ring of recent blocks, and the reservation of this height is gone. Whoever
+    judges or prices a transaction for a block begins here, be the block mined or not. `state` itself is not
+    changed. Raises `UpgradeRequired`.
+    """
+    check_upgrades(ctx.active, ctx.height)
+    begun = state.child()
+    height = ctx.height - 1
+    begun.put(RecentBlock(height % ctx.rules.block_ring, height, ctx.parent))
+    begun.delete(_promised(state, ctx))
+    return begun
+
+
 def prepare(
     state: State, ctx: BlockContext, tx: Transaction, *, verified: frozenset[Hash] = frozenset()
 ) -> Prepared:
     """Checks every rule of inclusion except the room in the block; changes nothing.
 
+    `state` is what `begin_block` returned, with the transactions before this one applied.
     `verified` are ids of transactions whose signatures are known to be good.
 
     Raises `TransactionTooLarge`, what `check_transaction` raises, `BadPublicKey`, `BadSignature`,
@@ -137,19 +153,14 @@ class BlockExecution:
     """
 
     def __init__(self, state: State, ctx: BlockContext) -> None:
-        """Begins with the parent's id written into the ring of recent blocks. `state` itself is not changed.
-
-        Raises `UpgradeRequired`.
-        """
-        check_upgrades(ctx.active, ctx.height)
-        self._state = state.child()
+        """Begins on the state after the parent, which is not changed. Raises `UpgradeRequired`."""
+        self._state = begin_block(state, ctx)
         self._blobs: dict[Hash, bytes] = {}
         self._ctx = replace(ctx, blobs=_BlobsSoFar(self._blobs, ctx.blobs))
         self._receipts: list[Receipt] = []
-        self._promised = self._state.find(Reservation, u64(ctx.height)) or Reservation(ctx.height, 0, 0)
+        self._promised = _promised(state, ctx)
         self._used = _Usage()
         self._unreserved = _Usage()
-        self._remember_parent()
 
     def add(self, tx: Transaction, *, verified: frozenset[Hash] = frozenset()) -> Receipt:
         """Applies the next transaction. If it raises, the execution stays as it was.
@@ -181,13 +192,6 @@ class BlockExecution:
             root, nodes, tuple(self._receipts), dict(self._blobs), changes, used.size_bytes, used.macs
         )
 
-    def _remember_parent(self) -> None:
-        """Writes the parent's id into the ring; also removes the reservation of this height, read before."""
-        height = self._ctx.height - 1
-        slot = height % self._ctx.rules.block_ring
-        self._state.put(RecentBlock(slot, height, self._ctx.parent))
-        self._state.delete(self._promised)
-
     def _check_budget(self, cost: Cost) -> None:
         """Raises if the block has no room for one more transaction of this cost.
 
@@ -206,6 +210,11 @@ class BlockExecution:
             raise BlockBytesExceeded(expected=room_bytes, got=cost.size_bytes)
         if cost.macs > room_macs:
             raise BlockMacsExceeded(expected=room_macs, got=cost.macs)
+
+
+def _promised(state: State, ctx: BlockContext) -> Reservation:
+    """What commits have reserved at this height, read from the state after the parent."""
+    return state.find(Reservation, u64(ctx.height)) or Reservation(ctx.height, 0, 0)
 
 
 def _execute(

@@ -25,7 +25,7 @@ from engram.statemachine.records import Account
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Transaction
-from engram.statemachine.transition import apply_transaction, check_transaction, prepare
+from engram.statemachine.transition import apply_transaction, begin_block, check_transaction, prepare
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Admission:
         self._context_of: BlockContext | None = None
 
     def check(self, name: Hash, tx: Transaction, head: BlockRef) -> Checked:
-        """The transaction, checked and priced for the block after `head`. Raises `Refusal`.
+        """The transaction, checked and priced on exactly what the block after `head` begins with.
 
         If its nonce lies ahead of the account's, it is priced by its bytes alone. What else it costs can be
-        computed only once the transactions before it are included.
+        computed only once the transactions before it are included. Raises `Refusal`.
         """
         ctx = self._context(head)
         size = tx.size_bytes
@@ -82,7 +82,8 @@ class Admission:
         tentative = tx.nonce > account.nonce
         try:
             known = frozenset({name})
-            cost = Cost(size_bytes=size) if tentative else prepare(state, ctx, tx, verified=known).cost
+            begun = begin_block(state, ctx)
+            cost = Cost(size_bytes=size) if tentative else prepare(begun, ctx, tx, verified=known).cost
             price = fee_of(ctx.rules.fees, cost)
             if tx.fee < price:
                 raise FeeTooLow(expected=price, got=tx.fee)
@@ -100,12 +101,12 @@ class Admission:
         transaction, so that importing the block that holds it finds the losses in the cache. The new state is
         discarded.
         """
-        state = State(self._store, head.state_root)
-        account = state.account(keys.address(tx.sender))
-        trial = state.child()
-        trial.put(Account(account.address, account.balance, tx.nonce, account.strikes))
+        ctx = self._context(head)
         try:
-            apply_transaction(trial, self._context(head), tx, verified=frozenset({tx.id}))
+            trial = begin_block(State(self._store, head.state_root), ctx)
+            account = trial.account(keys.address(tx.sender))
+            trial.put(Account(account.address, account.balance, tx.nonce, account.strikes))
+            apply_transaction(trial, ctx, tx, verified=frozenset({tx.id}))
         except (Invalid, NotReady):
             return
 

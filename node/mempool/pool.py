@@ -72,8 +72,8 @@ class PooledTx:
 
     @property
     def rate(self) -> int:
-        """The fee it pays, in millionths of its minimum fee."""
-        return self.tx.fee * RATE_UNIT // self.price
+        """The fee it pays, in millionths of its minimum fee; a minimum of 0 counts as 1."""
+        return self.tx.fee * RATE_UNIT // max(1, self.price)
 
     @property
     def memory_bytes(self) -> int:

@@ -98,6 +98,6 @@ class ChainMethods:
 
     def _reservations(self, first: int, count: int) -> list[dict[str, Any]]:
         state = self.views.now().state
-        heights = range(max(0, first), max(0, first) + count)
+        heights = range(max(0, first), min(max(0, first) + count, 2**64))
         found = (state.find(Reservation, u64(height)) for height in heights)
         return [self.render.record(entry) for entry in found if entry is not None]

@@ -22,7 +22,7 @@ from engram.statemachine.fees import fee_of
 from engram.statemachine.receipt import Receipt, Status
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Transaction, decode_transaction
-from engram.statemachine.transition import check_transaction
+from engram.statemachine.transition import begin_block, check_transaction
 
 _MOST_KEY = bytes(32)
 _MOST_SIGNATURE = bytes(64)
@@ -140,7 +140,7 @@ class TransactionMethods:
         ctx = self.views.next_block(view)
         number = chain_id(view.spec)
         draft = Transaction(number, _MOST_KEY, nonce, 0, kind, payload, _MOST_SIGNATURE)
-        cost = _cost(view.state, ctx, draft, sender)
+        cost = _cost(begin_block(view.state, ctx), ctx, draft, sender)
         fee, size = _settled_fee(ctx, draft, cost)
         if size > ctx.rules.max_transaction_bytes:
             raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=size)

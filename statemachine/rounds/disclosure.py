@@ -148,5 +148,5 @@ def _opened(round_: Round) -> tuple[OpenedPart, ...]:
 
 def _block_at(state: State, ctx: BlockContext, height: int) -> Hash:
     block = state.get(RecentBlock, u32(height % ctx.rules.block_ring))
-    assert block.height == height, "the calendar keeps the blocks of the draw in the ring"
+    assert block.height == height, "the calendar keeps the draw in the ring, and `begin_block` adds the last"
     return block.block

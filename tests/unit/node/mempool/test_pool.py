@@ -41,6 +41,11 @@ def test_the_rate_weighs_the_fee_by_the_price() -> None:
     assert order == [cheap_but_light, dear_but_heavy]
 
 
+def test_where_transactions_are_free_the_fee_alone_counts() -> None:
+    pool = filled(entry(1, 0, fee=0, price=0), entry(2, 0, fee=3, price=0))
+    assert [each.tx.fee for each in pool.in_order({bytes([n]) * 20: 0 for n in (1, 2)})] == [3, 0]
+
+
 def test_refusals_name_the_rule() -> None:
     pool = filled(entry(1, 0, 100))
     with pytest.raises(AlreadyPooled):
