@@ -148,8 +148,8 @@ def _grounds(known: dict[str, Any], place: str, rate: float) -> list[str]:
     said = []
     if known["vouched"]:
         said.append(
-            f"The checkpoint that you trust, {short(known['checkpoint'])}, is {place}, or comes after it. Its "
-            "hash covers that block and the state after it, so nobody can have put another state there."
+            f"Your checkpoint {short(known['checkpoint'])} is {place}, or comes after it. Its hash covers "
+            "that block and the state after it, so nobody can have put another state there."
         )
     if known["min_work"]:
         said.append(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from engram.consensus.block import NONCE_BYTES, BlockHeader
+from engram.consensus.bundle import ProofBundle, ProvenRecord
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.difficulty import next_bits
 from engram.consensus.genesis import NOBODY, genesis
-from engram.consensus.bundle import ProofBundle, ProvenRecord
 from engram.nn.layers import Output
 from engram.nn.spec import NetworkSpec
 from engram.nn.tensor import Explicit
