@@ -120,9 +120,7 @@ def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
     """Sentences that say what is not proved."""
     block = known["block"]
     said = [
-        "That the state is right. This command has executed no block. It relies on "
-        + _trusted(known)
-        + " to have checked that the block follows the rules.",
+        f"That the state is right. This command has executed no block; {_trusted(known)}.",
         f"Anything later than {block['time']}, the time of that block: the model may have newer versions "
         "now.",
         "Who the people are. Founder, author, opener and auditors are keys; one person may hold several.",
@@ -147,9 +145,11 @@ def _grounds(known: dict[str, Any], place: str, rate: float) -> list[str]:
     confirmations = f"{count:,} block{'' if count == 1 else 's'} on top of it"
     said = []
     if known["vouched"]:
+        is_it = known["checkpoint"] == known["block"]["id"]
+        trusted = f"Your checkpoint is {place}" if is_it else f"Your checkpoint comes after {place}"
         said.append(
-            f"Your checkpoint {short(known['checkpoint'])} is {place}, or comes after it. Its hash covers "
-            "that block and the state after it, so nobody can have put another state there."
+            f"{trusted}. The id of the checkpoint covers that block and the state after it, so nobody can "
+            "have put another state there."
         )
     if known["min_work"]:
         said.append(
@@ -173,12 +173,12 @@ def _grounds(known: dict[str, Any], place: str, rate: float) -> list[str]:
 
 
 def _trusted(known: dict[str, Any]) -> str:
-    """Whom the verifier relies on, as part of a sentence."""
+    """Whom the verifier relies on, as the end of a sentence."""
     if known["vouched"]:
-        return "your source of the checkpoint"
+        return "you rely on whoever told you the checkpoint to have done so"
     if known["min_work"]:
-        return "the miners who did the work"
-    return "nobody that you named"
+        return "you rely on the miners who did the work to have done so"
+    return "and without an anchor you know of nobody who has"
 
 
 def _version_sentence(known: dict[str, Any]) -> str:
@@ -186,7 +186,7 @@ def _version_sentence(known: dict[str, Any]) -> str:
     made = "founded with it" if number == 0 else f"made by {known['author']}"
     standing = "the current one" if known["current"] else "no longer the current one"
     origin = ", ".join(
-        f"version {item['version']} by {item['author']} ({item['neurons']:,} hidden neurons)"
+        f"version {item['version']} by {item['author']} (hidden neurons: {item['neurons']:,})"
         for item in known["lineage"]
     )
     return f"Version {number} of it, {made}, was {standing} then. Its neurons come from: {origin}."
@@ -197,14 +197,14 @@ def _loss_sentences(known: dict[str, Any]) -> list[str]:
         return ["Nobody has measured version 0: it comes from the founding, not from a round."]
     people = for_people(known)
     said = [
-        f"In its round, on {known['sealed_rows']:,} rows that stayed sealed until all updates were in, it "
-        f"lost {people['sealed_loss']} nats a row and got {people['sealed_correct']} right."
+        f"In its round, on {known['sealed_rows']:,} rows that stayed sealed until all updates were in, its "
+        f"mean loss was {people['sealed_loss']} nats a row, and it got {people['sealed_correct']} right."
     ]
     if known["independent_rows"]:
         who = ", ".join(known["auditors"])
         said.append(
             f"Of these, {known['independent_rows']:,} rows came from auditors ({who}) and not from the "
-            f"opener. On them it lost {people['independent_loss']} nats a row and got "
+            f"opener. On them its mean loss was {people['independent_loss']} nats a row, and it got "
             f"{people['independent_correct']} right."
         )
     return said
