@@ -109,7 +109,7 @@ class TrainingRound:
         round_, nonce = self._round, self._secrets.nonce
         self.chain.skip_to(Calendar.of(round_, self.chain.spec.rules).span(Phase.REVEAL).first)
         ids = [
-            self.chain.block_id(height) for height in Calendar.of(round_, self.chain.spec.rules).draw_heights
+            self.chain.block_id(height) for height in Calendar.of(round_, self.chain.spec.rules).draw_ticks
         ]
         commitments = tuple(part.commitment for part in self._secrets.parts)
         drawn, _ = draw_parts(draw_seed(ids, nonce), commitments, round_.terms.validation, 1)

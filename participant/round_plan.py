@@ -254,7 +254,7 @@ class RoundWindows:
 
         def blocks(seconds: int) -> int:
             wanted = -(-seconds * 1000 // block_time_ms)
-            return min(max(wanted, rules.min_window_blocks), rules.max_window_blocks)
+            return min(max(wanted, rules.min_window_ticks), rules.max_window_ticks)
 
         return cls(
             open=blocks(60),
@@ -263,14 +263,14 @@ class RoundWindows:
             update=blocks(60),
             audit=blocks(60),
             retention=blocks(60),
-            gap=rules.min_gap_blocks,
+            gap=rules.min_gap_ticks,
         )
 
     @classmethod
     def shortest(cls, rules: Rules) -> RoundWindows:
         """The shortest calendar that the rules allow."""
-        least = rules.min_window_blocks
-        return cls(least, least, least, least, least, least, rules.min_gap_blocks)
+        least = rules.min_window_ticks
+        return cls(least, least, least, least, least, least, rules.min_gap_ticks)
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,8 @@ def _course(round_: Mapping[str, Any]) -> list[tuple[str, object]]:
         case RoundStatus.DECIDED:
             return [("version", round_["new_version"]), ("winner", round_["winner"])]
         case RoundStatus.OPEN:
-            left = round_["blocks_left"]
-            more = "" if left is None else f", {left} blocks left at height {round_['height']}"
+            left = round_["ticks_left"]
+            more = "" if left is None else f", {left} ticks left at tick {round_['tick']}"
             return [("phase", f"{round_['phase']}{more}")]
         case _:
             return []

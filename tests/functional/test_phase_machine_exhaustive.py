@@ -52,10 +52,10 @@ from tests.support.rounds import (
 
 RULES = Rules(
     fees=Fees(macs_per_spark=10**6),
-    min_window_blocks=1,
-    min_gap_blocks=0,
-    draw_blocks=1,
-    block_ring=16,
+    min_window_ticks=1,
+    min_gap_ticks=0,
+    draw_ticks=1,
+    tick_ring=16,
     maturity_blocks=5,
     max_candidates=2,
     subsidy=0,

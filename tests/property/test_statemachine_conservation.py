@@ -29,7 +29,7 @@ from tests.support.nn_samples import random_features
 PEOPLE = [key(number) for number in range(3)]
 RULES = Rules(
     chunk_bytes=8,
-    upload_expiry_blocks=3,
+    upload_expiry_ticks=3,
     upload_deposit=5_001,
     maturity_blocks=2,
     subsidy=999,

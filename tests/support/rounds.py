@@ -206,13 +206,13 @@ class Play:
     def block_id(self, height: int) -> Hash:
         if height == self.ledger.height:
             return self.ledger.parent
-        return self.ledger.state.get(RecentBlock, u32(height % self.ledger.rules.block_ring)).block
+        return self.ledger.state.get(RecentBlock, u32(height % self.ledger.rules.tick_ring)).block
 
     def drawn_parts(self) -> tuple[list[SecretPart], list[SecretPart]]:
         """Validation and sealed parts, known once the blocks of the draw are there."""
         terms = self.round.terms
         seed = draw_seed(
-            [self.block_id(h) for h in Calendar.of(self.round, self.ledger.rules).draw_heights], NONCE
+            [self.block_id(h) for h in Calendar.of(self.round, self.ledger.rules).draw_ticks], NONCE
         )
         drawn = draw_parts(seed, terms.commitments, terms.validation, terms.sealed)
         validation, sealed = ([self.secret(part) for part in parts] for parts in drawn)

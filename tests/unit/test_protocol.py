@@ -173,7 +173,7 @@ def test_a_revealed_part_its_draw_and_the_baseline_on_it(case: Any) -> None:
     blocks = {height: block for _, height, block in records(case, 3)}
     blocks |= {height: block for _, height, block in records(case, 3, "changes")}
     first = opened + terms[7] + 1
-    ids = [blocks[height] for height in range(first, first + case["rules"]["draw_blocks"])]
+    ids = [blocks[height] for height in range(first, first + case["rules"]["draw_ticks"])]
     seed = tagged("draw", *ids, nonce)
     drawn = [terms[2][index] for index in oracle.draw(seed, len(terms[2]), terms[4] + terms[5])]
     assert round_[14] == seed

@@ -25,7 +25,7 @@ EXPIRY = 5
 
 
 def ledger_with(*blobs: Blob) -> Ledger:
-    ledger = Ledger({}, rules=Rules(upload_expiry_blocks=EXPIRY), records=blobs)
+    ledger = Ledger({}, rules=Rules(upload_expiry_ticks=EXPIRY), records=blobs)
     ledger.blobs[ID] = RAW
     return ledger
 

@@ -156,7 +156,7 @@ def test_a_builder_goes_on_after_a_refusal(ledger: Ledger) -> None:
 
 
 def test_the_ring_remembers_the_parent(types: None) -> None:
-    ledger = make_ledger(Rules(block_ring=20))
+    ledger = make_ledger(Rules(tick_ring=20))
     parents = {}
     for height in range(25):
         parents[height] = ledger.parent

@@ -15,7 +15,7 @@ from tests.support.conservation import check_conservation
 from tests.support.ledger import Ledger, key
 
 ALICE, BOB = key(1), key(2)
-RULES = Rules(chunk_bytes=100, upload_expiry_blocks=5, upload_deposit=10**6)
+RULES = Rules(chunk_bytes=100, upload_expiry_ticks=5, upload_deposit=10**6)
 RAW = bytes(range(250))
 BLOB = blob_id(RAW)
 
@@ -153,7 +153,7 @@ def test_a_blob_that_is_alive(ledger: Ledger) -> None:
 
 def test_a_dead_blob_can_come_back(ledger: Ledger) -> None:
     ledger.block(*_pay_in_a_row(ledger))
-    ledger.skip_to(1 + RULES.upload_expiry_blocks + 1)
+    ledger.skip_to(1 + RULES.upload_expiry_ticks + 1)
     ledger.block(*_pay_in_a_row(ledger))
     assert ledger.state.get(Blob, BLOB).height == 7
 
