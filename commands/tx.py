@@ -49,10 +49,11 @@ def send_coins(session: CommandSession, to: str, amount: int, fee: Fee, wait: bo
 def status(session: CommandSession, txid: bytes) -> None:
     """Show what became of a transaction: pending, included, failed, dropped or unknown.
 
-    A pending transaction waits in the mempool. "waits" gives the code of what keeps it out of the next blocks:
-    fee_too_low if full blocks have raised the minimum fee above its --max-fee; it returns when they are over. An included one took effect in a block. A failed one is in a
-    block, too, and paid its fee, but did not do what it was sent for; its code says why. The node gave up a
-    dropped one, and knows nothing of an unknown one.
+    A pending transaction waits in the mempool. "waits" gives the code of what keeps it out of the next
+    blocks: fee_too_low if full blocks have raised the minimum fee above its --max-fee; it returns when that
+    has fallen. An included one took effect in a block. A failed one is in a block, too, and paid its fee, but
+    did not do what it was sent for; its code says why. The node gave up a dropped one, and knows nothing of
+    an unknown one.
     """
     show_status(session, {"txid": txid.hex(), **session.call("tx_status", txid=txid)})
 

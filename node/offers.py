@@ -14,7 +14,7 @@ from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Cost
 
 HEADROOM: Final = 12
-"""By how many full blocks the base may rise before a suggested cap is outgrown; it is then 4.1 times higher."""
+"""How many more full blocks a suggested cap bears; the minimum fee is then 4.1 times higher."""
 
 TIP_DIVISOR: Final = 64
 """A suggested tip is the minimum fee divided by this, about 1.6 %."""

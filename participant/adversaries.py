@@ -118,7 +118,7 @@ async def copy_reveal(wallet: Wallet, round_id: Hash, victim: Address) -> str:
     begun = seen = int((await client.call("chain_head"))["height"])
 
     async def look() -> tuple[RevealUpdate, Transaction] | None:
-        """The reveal and its transaction. The last blocks are looked through again: others may have replaced them."""
+        """The reveal and its transaction. The last blocks are read again, should others replace them."""
         nonlocal seen
         names = [entry["txid"] for entry in await client.call("mempool_list")]
         head = int((await client.call("chain_head"))["height"])

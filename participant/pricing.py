@@ -97,8 +97,8 @@ def check_price(limits: Limits, price: Price, *, held: int, spent: int, balance:
     """Checks that the author may and can pay a price.
 
     `held` is what the round holds of the author's bonds already, `spent` what the wallet has spent on fees in
-    the round so far, `balance` the account's balance, all in sparks. Raises `BondAboveLimit`, `FeeAboveLimit`,
-    `InsufficientBalance`.
+    the round so far, `balance` the account's balance, all in sparks. Raises `BondAboveLimit`,
+    `FeeAboveLimit`, `InsufficientBalance`.
     """
     if limits.max_bond is not None and held + price.bond > limits.max_bond:
         raise BondAboveLimit(expected=limits.max_bond, got=held + price.bond)

@@ -22,8 +22,8 @@ from engram.statemachine.transaction import Cost
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 
 UPLOAD_WINDOW: Final = 7
-"""How many chunks wait for a block at one time: less than 2 MiB. A block that holds no more leaves half of its
-bytes free, so that an upload alone neither stops the round clock nor raises the base of fees.
+"""How many chunks wait for a block at one time: less than 2 MiB. A block that holds no more leaves half of
+its bytes free, so that an upload alone neither stops the round clock nor raises the base of fees.
 """
 _ENVELOPE_BYTES: Final = 256
 """Bytes that a chunk's transaction has besides its data, rounded up."""

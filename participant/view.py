@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from engram.consensus.chainspec import ChainSpec, load_spec
 from engram.nn.data import PartData, parse_part
@@ -130,7 +130,7 @@ class ChainView:
         return parse_part(raw, rows=part.rows, inputs=part.inputs, classes=part.classes)
 
     async def block_id(self, tick: int) -> Hash:
-        """Id of the block that made this tick, which must be one of the recent ones. Raises `RecordMissing`."""
+        """Id of the block that made this tick, which must be a recent one. Raises `RecordMissing`."""
         recent = await self.get(RecentBlock, u32(tick % (await self.spec()).rules.tick_ring))
         if recent.tick != tick:
             raise RecordMissing("the chain does not remember this tick", expected=tick, got=recent.tick)
@@ -167,7 +167,7 @@ class ChainView:
         return await watch(self.client, look, "heads")
 
     async def wait_tick(self, tick: int) -> int:
-        """Waits until a transaction in the next block sees at least this tick; returns the tick it will see."""
+        """Waits until a transaction in the next block sees at least this tick; returns what it will see."""
 
         async def look() -> int | None:
             now = await self.tick()

@@ -63,8 +63,8 @@ class Wallet:
 
     @property
     def fees(self) -> int:
-        """Sparks spent on fees so far: what receipts say was charged, and the caps of transactions whose block
-        is not known yet.
+        """Sparks spent on fees so far: what receipts say was charged, and the caps of transactions whose
+        block is not known yet.
         """
         return self._charged + sum(tx.max_fee for tx in self._sent.values())
 
@@ -90,8 +90,8 @@ class Wallet:
         return int((await self.client.call("chain_head"))["exponent"])
 
     async def estimate(self, payload: TxPayload) -> dict[str, Any]:
-        """What the payload would cost in the next block: minimum fee, bytes, multiply-accumulates, records; and
-        the cap and tip to offer for it.
+        """What the payload would cost in the next block: minimum fee, bytes, multiply-accumulates, records;
+        and the cap and tip to offer for it.
 
         Raises `RemoteError` with the rule's code if no block could include the payload now.
         """
@@ -100,9 +100,7 @@ class Wallet:
         )
         return estimate
 
-    async def send(
-        self, payload: TxPayload, *, max_fee: int | None = None, tip: int | None = None
-    ) -> Hash:
+    async def send(self, payload: TxPayload, *, max_fee: int | None = None, tip: int | None = None) -> Hash:
         """Signs the payload with the account's next nonce, sends it to the node, and returns its id.
 
         `max_fee` is the most that may be charged, `tip` what the miner gets besides the minimum fee, in

@@ -31,7 +31,9 @@ def price_of(fees: Fees, cost: Cost) -> int:
 
 def risen(price: int, exponent: int) -> int:
     """⌈price · 9^exponent / 8^exponent⌉."""
-    return -(-price * 9**exponent // 8**exponent)
+    up: int = 9**exponent
+    down: int = 8**exponent
+    return -(-price * up // down)
 
 
 def price_of_macs(fees: Fees, macs: int) -> int:

@@ -70,7 +70,7 @@ class Supply:
 
 @dataclass(frozen=True)
 class RecentBlock:
-    """Id of the block that made a tick, in a ring of recent ticks. The next block writes it, as its parent."""
+    """Id of the block that made a tick, in a ring of recent ticks. The next block writes its parent's."""
 
     KIND: ClassVar[int] = 3
     slot: U32

@@ -53,12 +53,12 @@ class Fees:
     """Price of a transaction: bytes, multiply-accumulates, new state. All in sparks (10^-8 coin)."""
 
     floor: U64 = 10_240
-    """The least any transaction is charged. A block full of transactions costs as much as one full of bytes."""
+    """The least any transaction is charged. A block full by count costs as much as one full of bytes."""
     per_byte: U64 = 10
     """Sparks for each byte of the encoded transaction."""
     macs_per_spark: U64 = 476
-    """Multiply-accumulates for one spark. A block full of MACs costs at least as much as one full of bytes, and
-    less than 1 % more: the largest integer is taken that gives at least as much."""
+    """Multiply-accumulates for one spark: the most with which a block full of MACs costs at least as much as
+    one full of bytes. It costs less than 1 % more."""
     per_record: U64 = 500
     """Sparks for each state record that the transaction may create."""
 

@@ -1,4 +1,4 @@
-"""For commands that send a transaction: the options of the fee and --wait, sending, and printing the outcome."""
+"""For commands that send a transaction: options for the fee and --wait, sending, and the outcome."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def with_fee(function: Callable[..., None]) -> Callable[..., None]:
         "--max-fee",
         type=COINS,
         metavar="COINS",
-        help="The most to pay. Charged are the minimum fee of the block and the tip. Default: room for a minimum "
-        "fee four times the present one.",
+        help="The most to pay. Charged are the block's minimum fee and the tip. Default: room for a minimum "
+        "fee of four times the present one.",
     )
     tip = click.option(
         "--tip",
         type=COINS,
         metavar="COINS",
-        help="What the miner gets besides the minimum fee; the higher, the sooner. Default: a sixty-fourth of it.",
+        help="What the miner gets besides the minimum fee; the higher, the sooner. Default: 1/64 of it.",
     )
     return cap(tip(with_wait(wrapped)))
 

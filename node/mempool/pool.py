@@ -4,12 +4,12 @@ The pool knows no state, no signatures and no clock; its caller tells it the non
 
 **Order.** The rate of a transaction is its tip divided by its largest share of a block: of the bytes, of the
 multiply-accumulates or of the number of transactions. The tip is all that a transaction can offer a miner for
-its place, and the largest share is the place. The highest rate comes first, but the transactions of one sender
-always follow the order of their nonces.
+its place, and the largest share is the place. The highest rate comes first, but the transactions of one
+sender always follow the order of their nonces.
 
-**Parking.** The base of fees rises with full blocks and may outgrow what a sender will pay. Such a transaction
-is parked: it stays, no block is offered it, and it returns when the base has fallen. It is the first to leave
-a full pool.
+**Parking.** The base of fees rises with full blocks and may outgrow what a sender will pay. Such a
+transaction is parked: it stays, no block is offered it, and it returns when the base has fallen. It is the
+first to leave a full pool.
 
 **Nonce window.** A sender may send several transactions ahead, and a network may deliver them in any order.
 Therefore a nonce may lie up to `nonce_window` above the account's. A greater distance is refused, because
@@ -262,7 +262,8 @@ class Pool:
         while excess > 0:
             worst = next(candidates, None)
             if worst is None or self._standing(worst) >= self._standing(entry):
-                raise PoolFull(expected=int(worst.rate) if worst else self.limits.max_bytes, got=int(entry.rate))
+                most = int(worst.rate) if worst else self.limits.max_bytes
+                raise PoolFull(expected=most, got=int(entry.rate))
             for victim in self._tail(worst):
                 if victim.sender == entry.sender and worst.tx.nonce < entry.tx.nonce:
                     raise PoolFull(expected=int(victim.rate), got=int(entry.rate))

@@ -32,7 +32,7 @@ class ChainMethods:
 
     @rpc_method()
     async def chain_head(self) -> dict[str, Any]:
-        """The header of the best block, the ticks of the round clock and the base exponent of fees after it."""
+        """The header of the best block, with the round clock's ticks and the base exponent after it."""
         return await self.views.threads.run(self._head)
 
     @rpc_method()

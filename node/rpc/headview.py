@@ -88,6 +88,4 @@ class HeadViews:
 
     def next_block(self, view: HeadView) -> BlockContext:
         """The context of the block after a view's head, as far as it is known before that block is mined."""
-        return block_context(
-            view.spec, view.head.header, view.state, NOBODY, self.chain.store, self.scorer
-        )
+        return block_context(view.spec, view.head.header, view.state, NOBODY, self.chain.store, self.scorer)

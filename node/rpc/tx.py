@@ -83,8 +83,8 @@ class TransactionMethods:
 
     @rpc_method()
     async def tx_estimate(self, kind: int, payload: bytes, sender: str) -> dict[str, Any]:
-        """What a payload costs in the next block, and what to offer for it; refused with its own code where it
-        could not even start.
+        """What a payload costs in the next block, and what to offer for it; refused with its own code where
+        it could not even start.
         """
         address = self.render.parse_address(sender)
         nonce = self.mempool.next_nonce(address)

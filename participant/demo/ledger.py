@@ -42,7 +42,7 @@ async def report_founding(scene: Scene, round_: Round) -> None:
 
 
 async def _opening(scene: Scene, round_: Round) -> Hash:
-    """Id of the transaction that opened the round. Its block is no lower than its tick, and perhaps higher."""
+    """Id of the transaction that opened the round, in a block above the height that is its tick."""
     for height in range(round_.opened + 1, await scene.view.height() + 1):
         block = await scene.view.client.call("chain_block", height=height)
         for name in (bytes.fromhex(tx["txid"]) for tx in block["transactions"]):

@@ -33,7 +33,7 @@ async def test_the_first_coins_are_mined_claimed_and_spent(tmp_path: Path) -> No
             assert (account["balance"], account["nonce"], bool(heights)) == (0, 0, True)
             (claim,) = claims_of(heights)
             claimed = await wallet.send(claim)
-            spent = await wallet.transfer(address_of("bob"), 5, fee=2_000)
+            spent = await wallet.transfer(address_of("bob"), 5, max_fee=2_000)
             receipt = await wallet.confirm(claimed)
             await wallet.confirm(spent)
             brought = sum(r["amount"] for r in account["maturing"] if r["height"] in heights)
@@ -53,9 +53,9 @@ def branch_with_a_reward() -> tuple[MemoryChain, int]:
 
 async def test_a_claim_waits_with_what_it_pays_for() -> None:
     branch, height = branch_with_a_reward()
-    claim = branch.sign(ALICE, ClaimRewards(height, height), fee=10_000)
-    spend = branch.sign(ALICE, Transfer(BOB.address, 1), nonce=1, fee=EMPTY.rules.subsidy - 10_000)
-    greedy = branch.sign(ALICE, Transfer(BOB.address, 1), nonce=2, fee=10_000)
+    claim = branch.sign(ALICE, ClaimRewards(height, height), max_fee=10_000)
+    spend = branch.sign(ALICE, Transfer(BOB.address, 1), nonce=1, max_fee=EMPTY.rules.subsidy - 10_000)
+    greedy = branch.sign(ALICE, Transfer(BOB.address, 1), nonce=2, max_fee=10_000)
     async with running(spec=EMPTY) as node:
         await node.take(*branch.blocks[1:])
         assert (await node.mempool.admit(spend)).code == "unaffordable"
@@ -75,17 +75,17 @@ async def test_a_claim_that_no_block_holds_does_not_wait() -> None:
             (ALICE, height - 1, height, 10_000),  # the reward at the first height must pay
             (ALICE, height, height, subsidy + 1),
         ):
-            claim = branch.sign(sender, ClaimRewards(first, last), fee=fee)
+            claim = branch.sign(sender, ClaimRewards(first, last), max_fee=fee)
             assert (await node.mempool.admit(claim)).code == "insufficient_balance"
             assert branch.template([claim]).skipped
-        early = branch.sign(ALICE, ClaimRewards(height, height + 1), fee=10_000)
+        early = branch.sign(ALICE, ClaimRewards(height, height + 1), max_fee=10_000)
         assert (await node.mempool.admit(early)).code == "claim_range_invalid"
         assert node.mempool.entries() == []
 
 
 def test_a_reward_may_be_spent_on_its_claim_to_the_last_spark() -> None:
     branch, height = branch_with_a_reward()
-    branch.mine([branch.sign(ALICE, ClaimRewards(height, height), fee=EMPTY.rules.subsidy)])
+    branch.mine([branch.sign(ALICE, ClaimRewards(height, height), max_fee=EMPTY.rules.subsidy)])
     account = branch.state.account(ALICE.address)
     assert (account.balance, account.nonce) == (0, 1)
     check_conservation(branch, branch.tip.state_root)

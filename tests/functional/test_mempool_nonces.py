@@ -58,7 +58,7 @@ async def test_what_waits_in_vain_says_why() -> None:
     branch = MemoryChain(SPEC)
     half = 500 * COIN
     first, second = (branch.sign(ALICE, Transfer(BOB.address, 5), nonce=nonce) for nonce in (0, 1))
-    costly = branch.sign(ALICE, Transfer(BOB.address, 5), nonce=2, fee=half)
+    costly = branch.sign(ALICE, Transfer(BOB.address, 5), nonce=2, max_fee=half)
     async with running() as node:
         for tx in (costly, first):
             assert (await node.mempool.admit(tx)).accepted

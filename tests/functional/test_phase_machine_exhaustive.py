@@ -152,8 +152,7 @@ class Scenario:
         for plan in plans:
             self._know(plan.weights)
             claim = self._claim(plan)
-            slot = self.first[Phase.UPDATE, plan.epoch]
-            commit = CommitUpdate(self.round, plan.epoch, commit_digest(claim), slot)
+            commit = CommitUpdate(self.round, plan.epoch, commit_digest(claim))
             reveal = RevealUpdate(
                 self.round,
                 plan.epoch,
@@ -165,7 +164,7 @@ class Scenario:
                 plan.weights.update,
             )
             menu[self.first[Phase.COMMIT, plan.epoch]].append(Move.of(plan.author, commit))
-            menu[slot].append(Move.of(plan.author, reveal))
+            menu[self.first[Phase.UPDATE, plan.epoch]].append(Move.of(plan.author, reveal))
         advance = Move.of(OPENER, AdvanceRound(self.round))
         for height in range(self.first[Phase.COMMIT, 0], self.last + 1):
             menu[height].append(advance)

@@ -34,13 +34,13 @@ class MortalWallet(Wallet):
         super().__init__(wallet.client, wallet.key)
         self._deaths = deaths
 
-    async def send(self, payload: TxPayload, *, fee: int | None = None) -> Hash:
+    async def send(self, payload: TxPayload, *, max_fee: int | None = None, tip: int | None = None) -> Hash:
         if not isinstance(payload, RevealSealed):
-            return await super().send(payload, fee=fee)
+            return await super().send(payload, max_fee=max_fee, tip=tip)
         self._deaths.append(payload)
         if len(self._deaths) == 1:
             raise Death
-        await super().send(payload, fee=fee)
+        await super().send(payload, max_fee=max_fee, tip=tip)
         raise Death
 
 

@@ -193,7 +193,7 @@ def meddling(round_id: Hash) -> Callable[[Wallet], Awaitable[None]]:
         round_ = await view.wait_phase(round_id, Phase.RETENTION)
         part = (await view.get(Model, round_.model)).retention[0].part
         for item in round_.candidates:
-            await wallet.execute(ScoreRetention(round_id, item.epoch, item.author, part), fee=10**6)
+            await wallet.execute(ScoreRetention(round_id, item.epoch, item.author, part), max_fee=10**6)
 
     return act
 

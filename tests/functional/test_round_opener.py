@@ -31,11 +31,11 @@ class MortalWallet(Wallet):
         super().__init__(wallet.client, wallet.key)
         self._deaths = deaths
 
-    async def send(self, payload: TxPayload, *, fee: int | None = None) -> Hash:
+    async def send(self, payload: TxPayload, *, max_fee: int | None = None, tip: int | None = None) -> Hash:
         died = self._deaths[payload] = self._deaths.get(payload, 0) + 1
         if died == 1:
             raise Death
-        txid = await super().send(payload, fee=fee)
+        txid = await super().send(payload, max_fee=max_fee, tip=tip)
         if died == 2:
             raise Death
         return txid

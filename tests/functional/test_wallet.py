@@ -65,7 +65,7 @@ async def test_concurrent_sends_keep_their_nonces(wallet: Wallet) -> None:
 
 
 async def test_a_receipt_is_confirmed_after_the_fact_too(wallet: Wallet) -> None:
-    txid = await wallet.transfer(address_of("bob"), 7, fee=5_000)
+    txid = await wallet.transfer(address_of("bob"), 7, max_fee=5_000)
     receipt = await wallet.confirm(txid)
     assert receipt == await wallet.confirm(txid)
     assert (receipt["txid"], receipt["status"], receipt["fee"]) == (txid.hex(), 0, 5_000)
@@ -109,7 +109,7 @@ async def test_a_replaced_transaction_is_dropped_by_name(client: RpcClient, wall
     txid = await wallet.transfer(address_of("bob"), 1)
     waiting = asyncio.create_task(wallet.confirm(txid))
     twin = _Twin(client, wallet.key)
-    await twin.transfer(address_of("bob"), 2, fee=1_000_000)
+    await twin.transfer(address_of("bob"), 2, max_fee=1_000_000)
     with pytest.raises(TransactionDropped) as caught:
         await waiting
     assert caught.value.got == "replaced"
@@ -184,11 +184,11 @@ async def test_a_nonce_that_has_become_free_is_filled(wallet: Wallet, client: Rp
     """As when a block that held an earlier transaction was replaced by one in which it is refused."""
     facts, nonce = await wallet.facts(), int((await wallet.account())["next_nonce"])
     payload = Transfer(PrivateKey.from_seed(SEEDS["bob"]).address, 3)
-    fee = int((await wallet.estimate(payload))["fee"])
-    tx = sign(wallet.key, facts.chain_id, nonce + 1, fee, payload)
+    cap = int((await wallet.estimate(payload))["max_fee"])
+    tx = sign(wallet.key, facts.chain_id, nonce + 1, cap, 0, payload)
     await client.call("tx_submit", raw=encode(tx))
     assert (await client.call("tx_status", txid=tx.id))["waits"] == "nonce_mismatch"
-    wallet._sent[tx.id] = encode(tx)
+    wallet._sent[tx.id] = tx
     receipt = await wallet.confirm(tx.id)
     assert receipt["txid"] == tx.id.hex()
     assert (await wallet.account())["nonce"] == nonce + 2

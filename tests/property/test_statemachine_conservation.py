@@ -77,9 +77,9 @@ def includable(ledger: Ledger, wishes: list[tuple[PrivateKey, TxPayload, int]]) 
     """The wishes as transactions, those that the block refuses left out; some carry too small a fee."""
     execution, taken, counts = ledger.execution(), [], dict.fromkeys(PEOPLE, 0)
     for sender, payload, luck in wishes:
-        tx = ledger.pay(sender, payload, fee=30_000, after=counts[sender])
+        tx = ledger.pay(sender, payload, max_fee=30_000, after=counts[sender])
         if luck == 0:
-            tx = tampered(sender, tx, fee=1)
+            tx = tampered(sender, tx, max_fee=1)
         try:
             execution.add(tx)
         except Invalid:

@@ -63,6 +63,8 @@ class RecordingLedger(Ledger):
             "block": {
                 "chain_id": ctx.chain_id,
                 "height": ctx.height,
+                "tick": ctx.tick,
+                "exponent": ctx.exponent,
                 "timestamp_ms": 1_000 * ctx.height,
                 "parent": ctx.parent.hex(),
                 "miner": ctx.miner.hex(),
