@@ -13,8 +13,8 @@ from engram.statemachine.fees import fee_of
 from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Cost
 
-HEADROOM: Final = 12
-"""How many more full blocks a suggested cap bears; the minimum fee is then 4.1 times higher."""
+HEADROOM: Final = 16
+"""How many more full blocks a suggested cap bears; the minimum fee is then 6.6 times higher."""
 
 TIP_DIVISOR: Final = 64
 """A suggested tip is the minimum fee divided by this, about 1.6 %."""

@@ -30,7 +30,7 @@ def with_fee(function: Callable[..., None]) -> Callable[..., None]:
         type=COINS,
         metavar="COINS",
         help="The most to pay. Charged are the block's minimum fee and the tip. Default: room for a minimum "
-        "fee of four times the present one.",
+        "fee of six times the present one.",
     )
     tip = click.option(
         "--tip",

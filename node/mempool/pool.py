@@ -115,7 +115,9 @@ class Pool:
         self._entries: dict[Hash, PooledTx] = {}
         self._senders: dict[Address, SortedDict[int, PooledTx]] = {}
         self._by_rate: SortedKeyList[PooledTx, _Rank] = SortedKeyList(key=self._rank)
-        self._by_bearable: SortedKeyList[PooledTx, int] = SortedKeyList(key=lambda entry: entry.bearable)
+        self._by_bearable: SortedKeyList[PooledTx, tuple[int, int]] = SortedKeyList(
+            key=lambda entry: (entry.bearable, -self._arrival[entry.txid])
+        )
         self._arrival: dict[Hash, int] = {}
         self._arrivals = 0
 
@@ -273,7 +275,7 @@ class Pool:
         return list(gone.values())
 
     def _worst_first(self) -> Iterator[PooledTx]:
-        parked = self._by_bearable.irange_key(None, self.exponent - 1)
+        parked = self._by_bearable.irange_key(None, (self.exponent - 1, 0))
         return chain(parked, (entry for entry in self._by_rate if not self.is_parked(entry)))
 
     def _standing(self, entry: PooledTx) -> tuple[bool, Fraction]:
