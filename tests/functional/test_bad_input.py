@@ -54,10 +54,10 @@ TRANSACTIONS: dict[str, tuple[bytes, str, DisconnectReason | None]] = {
     "empty": (b"\xc0", "wrong_type", R.BAD_FRAME),
     "truncated": (signed()[:-1], "truncated", R.BAD_FRAME),
     "trailing byte": (signed() + b"\x00", "non_canonical", R.BAD_FRAME),
-    "long length": (b"\xdc\x00\x07" + signed()[1:], "non_canonical", R.BAD_FRAME),
+    "long length": (b"\xdc\x00\x08" + signed()[1:], "non_canonical", R.BAD_FRAME),
     "huge array": (b"\xdd\xff\xff\xff\xff", "wrong_arity", R.BAD_FRAME),
     "deep nesting": (b"\x91" * 10_000 + b"\xc0", "wrong_arity", R.BAD_FRAME),
-    "field missing": (b"\x96" + signed()[1:], "wrong_arity", R.BAD_FRAME),
+    "field missing": (b"\x97" + signed()[1:], "wrong_arity", R.BAD_FRAME),
     "too large": (
         signed(payload=bytes(SPEC.rules.max_transaction_bytes)),
         "transaction_too_large",

@@ -76,7 +76,7 @@ def secret(index: int, *, tells: bool) -> SecretPart:
 
 def drawn_first() -> int:
     """Which of two parts the draw picks for validation; block ids are the same in every history."""
-    return sample(draw_seed([block_id(OPENED + 2)], NONCE), 2, 2)[0]
+    return sample(draw_seed([block_id(OPENED + 1)], NONCE), 2, 2)[0]
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,9 @@ class Scenario:
         self.audited = secret(2, tells=False)
         self.base = network(2, 0)
         self.start = self._open()
-        spans = list(Calendar.opened_at(OPENED, self.terms, RULES).spans)
-        self.first = {(span.phase, span.epoch): span.first for span in spans}
+        spans = list(Calendar.opened_at(OPENED - 1, self.terms, RULES).spans)
+        self.first = {(span.phase, span.epoch): span.first + 1 for span in spans}
+        """First heights of the phases: every block ticks, so a block sees the tick below its height."""
         self.last = self.first[Phase.CLOSED, 0] + 1
         self.menu = self._menu()
 

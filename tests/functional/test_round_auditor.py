@@ -104,7 +104,7 @@ async def test_an_auditor_who_comes_too_late_loses_its_bond_and_ends_no_round(tm
             await seal(stage, wallet, round_id)
             auditor = auditor_of(stage, wallet)
             round_ = await auditor.view.wait_phase(round_id, Phase.AUDIT)
-            await auditor.view.wait_height((await auditor.view.span(round_, Phase.AUDIT)).last)
+            await auditor.view.wait_tick((await auditor.view.span(round_, Phase.AUDIT)).last + 1)
             with pytest.raises(RoundOver):
                 await auditor.audit(round_id)
 

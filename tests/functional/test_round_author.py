@@ -191,7 +191,7 @@ async def test_an_author_pays_no_more_than_it_was_told(tmp_path: Path, limits: L
 
         await stage.play(round_id, {}, alice=careful)
         assert codes == [code]
-        assert (await account(stage)).balance >= PURSE - 10_000, "at most the fee of settling"
+        assert (await account(stage)).balance >= PURSE - 11_000, "at most the fee of settling"
 
 
 async def test_an_author_who_cannot_pay_the_scorings_does_not_commit(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ async def test_the_price_of_an_update_is_known_before_it_is_committed_to(tmp_pat
                 candidate = await author.view.get(Candidate, round_id, b"\0", ALICE.address)
                 assert candidate.escrow == prices[-1].escrow
                 await author.score_retention(round_id)
-                assert prices[-1].fees / 2 < wallet.fees - before <= prices[-1].fees
+                assert prices[-1].fees / 10 < wallet.fees - before <= prices[-1].fees
                 await author.play(round_id)
 
             return (await stage.play(round_id, {}, alice=author_of)).round
@@ -261,7 +261,7 @@ async def test_a_late_author_plays_what_is_left(
         async def late(wallet: Wallet) -> None:
             author = stage.author(wallet, improver(2))
             round_ = await author.view.get(Round, round_id)
-            await author.view.wait_height((await author.view.span(round_, phase, epoch)).first - 1)
+            await author.view.wait_tick((await author.view.span(round_, phase, epoch)).first)
             played.extend([report.code for report in await author.play(round_id)])
 
         ended = await stage.play(round_id, {}, alice=late)
@@ -278,7 +278,7 @@ async def test_an_author_ends_a_round_whose_opener_has_left(tmp_path: Path) -> N
             round_ = await author.view.get(Round, round_id)
             assert round_.status == RoundStatus.ABORTED
             second = await author.view.span(round_, Phase.COMMIT, 1)
-            assert await author.view.height() < second.first, "it does not wait for epochs that cannot be"
+            assert await author.view.tick() < second.first, "it does not wait for epochs that cannot be"
 
 
 async def test_an_author_sits_out_what_it_was_not_told_to_play(tmp_path: Path) -> None:

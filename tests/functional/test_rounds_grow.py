@@ -136,7 +136,7 @@ def test_a_growth_pays_for_the_version_that_it_is_scored_on() -> None:
 
 
 def test_a_round_whose_reveals_would_not_fit_a_block_with_their_version_is_not_opened() -> None:
-    play = Play(rules=replace(SMALL_RULES, max_block_macs=2 * 10**9))
+    play = Play(rules=replace(SMALL_RULES, max_block_macs=2 * 10**9, max_candidates=1))
     play.freeze()
     whole = network_macs(play.ledger.rules, play.version(1), 9, 3)
     most = 10**9 - whole

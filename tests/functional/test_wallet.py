@@ -65,10 +65,10 @@ async def test_concurrent_sends_keep_their_nonces(wallet: Wallet) -> None:
 
 
 async def test_a_receipt_is_confirmed_after_the_fact_too(wallet: Wallet) -> None:
-    txid = await wallet.transfer(address_of("bob"), 7, max_fee=5_000)
+    txid = await wallet.transfer(address_of("bob"), 7, max_fee=50_000, tip=500)
     receipt = await wallet.confirm(txid)
     assert receipt == await wallet.confirm(txid)
-    assert (receipt["txid"], receipt["status"], receipt["fee"]) == (txid.hex(), 0, 5_000)
+    assert (receipt["txid"], receipt["status"], receipt["fee"]) == (txid.hex(), 0, 10_740)
 
 
 async def test_an_address_of_another_network_is_refused_here(wallet: Wallet) -> None:
@@ -109,7 +109,7 @@ async def test_a_replaced_transaction_is_dropped_by_name(client: RpcClient, wall
     txid = await wallet.transfer(address_of("bob"), 1)
     waiting = asyncio.create_task(wallet.confirm(txid))
     twin = _Twin(client, wallet.key)
-    await twin.transfer(address_of("bob"), 2, max_fee=1_000_000)
+    await twin.transfer(address_of("bob"), 2, max_fee=1_000_000, tip=1_000)
     with pytest.raises(TransactionDropped) as caught:
         await waiting
     assert caught.value.got == "replaced"
