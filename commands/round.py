@@ -89,7 +89,8 @@ def show(session: CommandSession, round_: str | None) -> None:
     """Show one round: its state, its calendar, its parts and its terms.
 
     "why" explains how each candidate does, or why the round ended as it did. "calendar" gives the first and
-    last block height of each phase.
+    last tick of each phase. Every block ticks that leaves half of its room free, unless the blocks before it
+    were so full that fees have risen fourfold. So nobody can let a phase pass by filling blocks.
     """
 
     async def action(client: RpcClient) -> dict[str, Any]:

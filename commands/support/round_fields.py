@@ -45,7 +45,7 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
 
 
 def calendar_fields(calendar: Mapping[str, Sequence[int | None]]) -> dict[str, str]:
-    """First and last height of each phase; phases without a block are left out."""
+    """First and last tick of each phase; phases without a tick are left out."""
     return {
         phase: f"{first} on" if last is None else f"{first} to {last}"
         for phase, (first, last) in calendar.items()
