@@ -22,7 +22,11 @@ def command() -> None:
 @command.command("info", example="engram mempool info")
 @with_session
 def info(session: CommandSession) -> None:
-    """Show how many transactions and bytes wait, and how many bytes the mempool may hold."""
+    """Show how many transactions and bytes wait, and how many bytes the mempool may hold.
+
+    "parked" counts those whose minimum fee full blocks have raised above what their senders will pay. They
+    return when it has fallen.
+    """
     result = session.call("mempool_info")
     session.show(result, result.items())
 

@@ -24,8 +24,8 @@ from engram.statemachine.transaction import Transaction, TxPayload, sign
 from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions.transfer import Transfer
 
-CONFIRM_BLOCKS: Final = 100
-"""How many blocks `confirm` waits, unless told otherwise."""
+CONFIRM_TICKS: Final = 100
+"""How many ticks `confirm` waits, unless told otherwise. Crowded blocks do not count."""
 _NONCE_TRIES: Final = 5
 _NONCE_TAKEN: Final = frozenset({NonceMismatch.code, ReplacementFee.code})
 """Codes which say that another program with the same key has just used the nonce."""
@@ -134,14 +134,15 @@ class Wallet:
             found.append((bytes.fromhex(entry["txid"]), payload))
         return found
 
-    async def confirm(self, txid: Hash, timeout_blocks: int = CONFIRM_BLOCKS) -> dict[str, Any]:
+    async def confirm(self, txid: Hash, timeout_ticks: int = CONFIRM_TICKS) -> dict[str, Any]:
         """Waits until a block holds the transaction, and returns its receipt as JSON values.
 
         The wait looks again after each of the node's events, never by a timer. If a restarted node has
         forgotten a transaction of this wallet, it is sent again; if an earlier nonce has become free, it is
         filled. Raises `TransactionRefused` with the
         receipt's code if the transaction FAILED, `TransactionDropped` if the node gave it up (`got` is the
-        reason's code), `NotIncluded` after `timeout_blocks` blocks.
+        reason's code), `NotIncluded` after `timeout_ticks` ticks of the round
+        clock.
         """
         first: int | None = None
 
@@ -149,10 +150,10 @@ class Wallet:
             nonlocal first
             if (receipt := await self._receipt(txid)) is not None:
                 return receipt
-            height = int((await self.client.call("chain_head"))["height"])
-            first = height if first is None else first
-            if height - first >= timeout_blocks:
-                raise NotIncluded(expected=f"within {timeout_blocks} blocks", got=txid)
+            tick = int((await self.client.call("chain_head"))["ticks"])
+            first = tick if first is None else first
+            if tick - first >= timeout_ticks:
+                raise NotIncluded(expected=f"within {timeout_ticks} ticks", got=txid)
             return None
 
         def concerns(topic: str, event: Any) -> bool:
@@ -170,10 +171,10 @@ class Wallet:
         *,
         max_fee: int | None = None,
         tip: int | None = None,
-        timeout_blocks: int = CONFIRM_BLOCKS,
+        timeout_ticks: int = CONFIRM_TICKS,
     ) -> dict[str, Any]:
         """Calls `send`, then `confirm`; raises as both do."""
-        return await self.confirm(await self.send(payload, max_fee=max_fee, tip=tip), timeout_blocks)
+        return await self.confirm(await self.send(payload, max_fee=max_fee, tip=tip), timeout_ticks)
 
     async def transfer(
         self, target: str, amount: int, *, max_fee: int | None = None, tip: int | None = None

@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 from engram.node.chain.chain import Chain, HeadChanged
@@ -88,6 +89,11 @@ class Mempool:
     def memory_bytes(self) -> int:
         """Roughly the bytes of memory that the waiting transactions take."""
         return self._pool.memory_bytes
+
+    @property
+    def parked(self) -> int:
+        """How many waiting transactions the base has outgrown."""
+        return self._pool.parked
 
     async def admit(self, tx: Transaction, *, patient: bool = False, park: bool = False) -> AdmitOutcome:
         """Admits a transaction, or says why not. Raises `CodecError` if the transaction cannot be encoded.
@@ -220,13 +226,10 @@ class Mempool:
             if self._chain.store.find_transaction(name) is not None:
                 raise Refusal(AlreadyIncluded(got=name), False)
             head = self._chain.head
-            checked = await in_worker(self._worker, self._check, name, tx, head, park)
+            checked = await in_worker(self._worker, partial(self._admission.check, park=park), name, tx, head)
             if head is self._chain.head:
                 self._pool.exponent = checked.exponent
                 return checked
-
-    def _check(self, name: Hash, tx: Transaction, head: BlockRef, park: bool) -> Checked:
-        return self._admission.check(name, tx, head, park=park)
 
     def _enter(self, checked: Checked, *, waited: bool = False) -> None:
         """Adds an entry and removes those that must make room. Raises `Invalid` or `NotReady`.
@@ -324,7 +327,8 @@ class Mempool:
     async def _judge_again(self, entry: PooledTx, head: BlockRef) -> None:
         """Drops an entry that `head` refuses, provided that `head` is still the head after the check."""
         try:
-            await in_worker(self._worker, self._check, entry.txid, entry.tx, head, True)
+            check = partial(self._admission.check, park=True)
+            await in_worker(self._worker, check, entry.txid, entry.tx, head)
         except Refusal as refusal:
             if head is self._chain.head:
                 self._drop(self._pool.remove(entry.txid), refusal.error.code)

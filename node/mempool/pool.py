@@ -124,6 +124,11 @@ class Pool:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def parked(self) -> int:
+        """How many entries are parked."""
+        return self._by_bearable.bisect_key_right((self.exponent - 1, 0))
+
     def __contains__(self, txid: Hash) -> bool:
         return txid in self._entries
 

@@ -92,10 +92,13 @@ class TransactionMethods:
 
     @rpc_method()
     async def mempool_info(self) -> dict[str, Any]:
-        """How much waits, how much may, and the height of the head that all of it was adjusted to."""
+        """How much waits, how much of it the base has outgrown, how much may wait, and the height of the head
+        that all of it was adjusted to.
+        """
         return {
             "height": self.mempool.followed,
             "count": len(self.mempool),
+            "parked": self.mempool.parked,
             "bytes": self.mempool.memory_bytes,
             "max_bytes": self.max_bytes,
         }

@@ -39,6 +39,7 @@ async def test_what_the_base_has_outgrown_waits_until_it_falls() -> None:
             assert await waits(node, modest) == ("fee_too_low" if outgrown else "")
             assert await waits(node, behind) == ("fee_too_low" if outgrown else "")
             assert node.mempool.candidates() == ([] if outgrown else [modest, behind])
+            assert node.mempool.parked == outgrown
             assert node.mempool.minimum_fee(node.mempool.entries()[0]) == risen(FLOOR, exponent)
         poor = branch.sign(BOB, Transfer(CAROL.address, 5), max_fee=CAP)
         assert (await node.mempool.admit(poor)).code == "fee_too_low", "a new one is told at once"

@@ -99,7 +99,7 @@ async def test_waiting_ends_after_so_many_blocks(client: RpcClient, wallet: Wall
     await client.call("miner_stop")
     txid = await wallet.transfer(address_of("bob"), 1)
     with pytest.raises(NotIncluded):
-        await wallet.confirm(txid, timeout_blocks=0)
+        await wallet.confirm(txid, timeout_ticks=0)
     await client.call("miner_start")
     assert (await wallet.confirm(txid))["status"] == 0
 
