@@ -71,6 +71,24 @@ async def test_a_receipt_is_confirmed_after_the_fact_too(wallet: Wallet) -> None
     assert (receipt["txid"], receipt["status"], receipt["fee"]) == (txid.hex(), 0, 10_740)
 
 
+async def test_what_was_charged_counts_as_spent_and_until_then_the_cap(
+    client: RpcClient, wallet: Wallet
+) -> None:
+    await client.call("miner_stop")
+    payload = Transfer(PrivateKey.from_seed(SEEDS["bob"]).address, 3)
+    estimate = await wallet.estimate(payload)
+    assert (estimate["minimum"], estimate["exponent"], estimate["tip"]) == (10_240, 0, 160)
+    txids = [await wallet.send(payload), await wallet.send(payload, max_fee=20_000)]
+    txids.append(await wallet.send(payload, max_fee=10_300))
+    txids.append(await wallet.send(payload, tip=5))
+    most = estimate["max_fee"]
+    assert wallet.fees == most + 20_000 + 10_300 + (most - 160 + 5)
+    await client.call("miner_start")
+    receipts = [await wallet.confirm(txid) for txid in txids]
+    assert [receipt["fee"] - 10_240 for receipt in receipts] == [160, 160, 60, 5]
+    assert wallet.fees == sum(receipt["fee"] for receipt in receipts)
+
+
 async def test_an_address_of_another_network_is_refused_here(wallet: Wallet) -> None:
     foreign = "eng1" + address_of("bob")[5:]
     with pytest.raises(BadAddress):
