@@ -41,6 +41,10 @@ from engram.statemachine.records import Account
 from engram.statemachine.rules import MAX_EXPONENT, Rules
 from engram.statemachine.transaction import Cost, Transaction
 
+RATE_UNIT: Final = 2**110
+"""Rates are compared as integers, because comparing fractions is slow. The numerator of a share is at most
+2^55, as is the budget of MACs. So two different rates differ by at least 2^-110.
+"""
 _OVERHEAD_BYTES: Final = 1_000
 """Roughly the bytes of memory that an entry takes besides its encoded transaction."""
 
@@ -82,9 +86,12 @@ class PooledTx:
     admitted_s: float = 0.0
 
     @cached_property
-    def rate(self) -> Fraction:
-        """The tip that a whole block of such transactions would pay."""
-        return self.tx.tip / self.share
+    def rate(self) -> int:
+        """The tip that a whole block of such transactions would pay, in units of 1 / `RATE_UNIT`.
+
+        The rounding changes no order: see `RATE_UNIT`.
+        """
+        return self.tx.tip * self.share.denominator * RATE_UNIT // self.share.numerator
 
     @cached_property
     def bearable(self) -> int:
@@ -101,7 +108,7 @@ class PooledTx:
         return self.size_bytes + _OVERHEAD_BYTES
 
 
-_Rank = tuple[Fraction, int]
+_Rank = tuple[int, int]
 
 
 class Pool:
@@ -269,11 +276,11 @@ class Pool:
         while excess > 0:
             worst = next(candidates, None)
             if worst is None or self._standing(worst) >= self._standing(entry):
-                most = int(worst.rate) if worst else self.limits.max_bytes
-                raise PoolFull(expected=most, got=int(entry.rate))
+                most = worst.rate // RATE_UNIT if worst else self.limits.max_bytes
+                raise PoolFull(expected=most, got=entry.rate // RATE_UNIT)
             for victim in self._tail(worst):
                 if victim.sender == entry.sender and worst.tx.nonce < entry.tx.nonce:
-                    raise PoolFull(expected=int(victim.rate), got=int(entry.rate))
+                    raise PoolFull(expected=victim.rate // RATE_UNIT, got=entry.rate // RATE_UNIT)
                 if victim.txid not in gone:
                     gone[victim.txid] = victim
                     excess -= victim.memory_bytes
@@ -283,9 +290,9 @@ class Pool:
         parked = self._by_bearable.irange_key(None, (self.exponent - 1, 0))
         return chain(parked, (entry for entry in self._by_rate if not self.is_parked(entry)))
 
-    def _standing(self, entry: PooledTx) -> tuple[bool, Fraction]:
+    def _standing(self, entry: PooledTx) -> tuple[bool, int]:
         parked = self.is_parked(entry)
-        return not parked, Fraction(entry.bearable) if parked else entry.rate
+        return not parked, entry.bearable if parked else entry.rate
 
     def _insert(self, entry: PooledTx) -> None:
         self._arrivals += 1

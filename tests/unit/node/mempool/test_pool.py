@@ -60,6 +60,15 @@ def test_the_largest_share_counts(cost: Cost, share: Fraction) -> None:
     assert largest_share(rules, cost) == share
 
 
+def test_rates_that_differ_by_next_to_nothing_are_told_apart() -> None:
+    """The nearest fractions that two budgets of 2^55 MACs allow."""
+    most = 2**55
+    shares = Fraction(most - 1, most), Fraction(most - 2, most - 1)
+    one, other = (replace(entry(sender, 0, 1), share=share) for sender, share in enumerate(shares))
+    assert 1 / shares[0] < 1 / shares[1]
+    assert one.rate < other.rate
+
+
 def test_what_the_base_has_outgrown_is_parked_and_returns() -> None:
     """A minimum of 100 is 113 at exponent 1, 127 at 2 and 143 at 3."""
     modest, follower, rich = entry(1, 0, 5, cap=127), entry(1, 1, 5), entry(2, 0, 1)
@@ -163,7 +172,7 @@ class Model:
 
     def standing(self, item: PooledTx) -> tuple[bool, Fraction]:
         parked = item.bearable < self.exponent
-        return not parked, Fraction(item.bearable) if parked else item.rate
+        return not parked, Fraction(item.bearable) if parked else item.tx.tip / item.share
 
     def bytes_of(self, entries: list[PooledTx]) -> int:
         return sum(item.memory_bytes for item in entries)
