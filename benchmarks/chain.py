@@ -24,6 +24,9 @@ from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Address, Hash
 from engram.statemachine.fees import minimum_fee
 from engram.statemachine.receipt import Receipt, Status
+from engram.statemachine.record import u32
+from engram.statemachine.records import RecentBlock
+from engram.statemachine.roundclock import round_clock
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction, TxPayload, sign
@@ -81,23 +84,21 @@ class FilledChain:
     def state(self) -> State:
         return State(self.store, self.head.state_root)
 
-    def block_id(self, height: int) -> Hash:
-        """Id of the block of the best chain at a height, which must not be above the head."""
-        found = self.store.canonical_id(height)
-        assert found is not None, "the head is higher"
-        return found
+    def block_id(self, tick: int) -> Hash:
+        """Id of the block that made a tick, which must be older than the head."""
+        return self.state.get(RecentBlock, u32(tick % self.spec.rules.tick_ring)).block
 
     def pay(self, sender: PrivateKey, payload: TxPayload, after: int = 0) -> Transaction:
-        """A transaction for the next block, with the least fee, after `after` others of the same sender."""
+        """A transaction for the next block, with the least cap, after `after` others of the same sender."""
         state, parent = self.state, self.head.header
-        ctx = block_context(self.spec, parent, NOBODY, self.store, Scorer())
+        ctx = block_context(self.spec, parent, state, NOBODY, self.store, Scorer())
         nonce = state.account(sender.address).nonce + after
-        fee = 0
-        while True:  # a larger fee may take more bytes, which cost a larger fee
-            tx = sign(sender, chain_id(self.spec), nonce, fee, payload)
-            if (least := minimum_fee(begin_block(state, ctx), ctx, tx, payload)) <= fee:
+        cap = 0
+        while True:  # a larger cap may take more bytes, which cost more
+            tx = sign(sender, chain_id(self.spec), nonce, cap, 0, payload)
+            if (least := minimum_fee(begin_block(state, ctx), ctx, tx, payload)) <= cap:
                 return tx
-            fee = least
+            cap = least
 
     def block(
         self, txs: Sequence[Transaction], parent: BlockRef | None = None, miner: Address = NOBODY
@@ -139,7 +140,7 @@ class FilledChain:
             raise RuntimeError(f"a transaction FAILED: {failed}")
         return tuple(receipts)
 
-    def skip_to(self, height: int) -> None:
-        """Empty blocks, until the next one has this height."""
-        while self.head.height + 1 < height:
+    def skip_to_tick(self, tick: int) -> None:
+        """Empty blocks, until transactions of the next one see this tick."""
+        while round_clock(self.state).ticks < tick:
             self.extend()

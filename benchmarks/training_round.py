@@ -107,10 +107,8 @@ class TrainingRound:
 
     def _reveal_parts(self) -> None:
         round_, nonce = self._round, self._secrets.nonce
-        self.chain.skip_to(Calendar.of(round_, self.chain.spec.rules).span(Phase.REVEAL).first)
-        ids = [
-            self.chain.block_id(height) for height in Calendar.of(round_, self.chain.spec.rules).draw_heights
-        ]
+        self.chain.skip_to_tick(Calendar.of(round_, self.chain.spec.rules).span(Phase.REVEAL).first)
+        ids = [self.chain.block_id(tick) for tick in Calendar.of(round_, self.chain.spec.rules).draw_ticks]
         commitments = tuple(part.commitment for part in self._secrets.parts)
         drawn, _ = draw_parts(draw_seed(ids, nonce), commitments, round_.terms.validation, 1)
         reveals = [
@@ -135,9 +133,9 @@ class TrainingRound:
             salt=bytes(32),
         )
         update = Calendar.of(round_, rules).span(Phase.UPDATE).first
-        self.chain.skip_to(Calendar.of(round_, rules).span(Phase.COMMIT).first)
-        self._send(AUTHOR, CommitUpdate(self._id, 0, commit_digest(claim), update))
-        self.chain.skip_to(update)
+        self.chain.skip_to_tick(Calendar.of(round_, rules).span(Phase.COMMIT).first)
+        self._send(AUTHOR, CommitUpdate(self._id, 0, commit_digest(claim)))
+        self.chain.skip_to_tick(update)
         shown = claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt
         train = TrainUpdate(self._spec, hidden, outputs, tensors)
         return self.chain.pay(AUTHOR, RevealUpdate(*shown, 0, train))

@@ -42,7 +42,9 @@ def info(session: CommandSession) -> None:
 def head(session: CommandSession) -> None:
     """Show the head: the header of the last block of the node's best chain, with its id and height.
 
-    The best chain is the one with the most work behind it.
+    The best chain is the one with the most work behind it. "ticks" counts the blocks that were not crowded;
+    deadlines of rounds are counted in them. "exponent" says how often crowded blocks have raised minimum
+    fees, by an eighth each time.
     """
     result = session.call("chain_head")
     session.show(result, _dated(result))

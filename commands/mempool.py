@@ -22,7 +22,11 @@ def command() -> None:
 @command.command("info", example="engram mempool info")
 @with_session
 def info(session: CommandSession) -> None:
-    """Show how many transactions and bytes wait, and how many bytes the mempool may hold."""
+    """Show how many transactions and bytes wait, and how many bytes the mempool may hold.
+
+    "parked" counts those whose minimum fee full blocks have raised above what their senders will pay. They
+    return when it has fallen.
+    """
     result = session.call("mempool_info")
     session.show(result, result.items())
 
@@ -30,10 +34,11 @@ def info(session: CommandSession) -> None:
 @command.command("list", example="engram mempool list --json")
 @with_session
 def list_waiting(session: CommandSession) -> None:
-    """List the waiting transactions, the best paying first.
+    """List the waiting transactions, those with the best tip for their size first.
 
     "waits for" gives the code of what keeps a transaction out of the next blocks: a missing earlier
-    transaction of the same sender (nonce_mismatch) or too few coins (insufficient_balance).
+    transaction of the same sender (nonce_mismatch), a minimum fee that full blocks have raised above the most
+    that the sender will pay (fee_too_low), or too few coins (insufficient_balance).
     """
     from engram.statemachine.transactions import TX_TYPES
 
@@ -43,7 +48,8 @@ def list_waiting(session: CommandSession) -> None:
         Column("nonce", lambda row: row["nonce"], right=True),
         Column("type", lambda row: TX_TYPES[row["kind"]].NAME if row["kind"] in TX_TYPES else row["kind"]),
         Column("bytes", lambda row: row["size_bytes"], right=True),
-        Column("fee", lambda row: format_coins(row["fee"]), right=True),
+        Column("most fee", lambda row: format_coins(row["max_fee"]), right=True),
+        Column("tip", lambda row: format_coins(row["tip"]), right=True),
         Column("waits for", lambda row: row["waits"]),
     )
     session.show_rows(session.call("mempool_list"), columns, "no transaction waits")

@@ -12,7 +12,7 @@ from engram.commands.support.lookup import find_model, model_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.param_types import HASH
 from engram.commands.support.predictions import ChosenRows, show_predictions, with_rows
-from engram.commands.support.sending import send_made, with_fee
+from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def infer(
     model: str | None,
     chosen: ChosenRows,
     version: int | None,
-    fee: int | None,
+    fee: Fee,
     wait: bool,
 ) -> None:
     """Have every node predict some rows, and record the answer on the chain.
@@ -124,7 +124,7 @@ def pull(session: CommandSession, model: str | None, version: int | None, output
 @with_key
 @with_session
 def score(
-    session: CommandSession, model: str | None, part: bytes, version: int | None, fee: int | None, wait: bool
+    session: CommandSession, model: str | None, part: bytes, version: int | None, fee: Fee, wait: bool
 ) -> None:
     """Have every node score a version on a part, and record the result on the chain.
 
@@ -156,7 +156,7 @@ def score(
 @with_fee
 @with_key
 @with_session
-def publish(session: CommandSession, data: str, classes: int | None, fee: int | None, wait: bool) -> None:
+def publish(session: CommandSession, data: str, classes: int | None, fee: Fee, wait: bool) -> None:
     """Publish labelled rows, such as a test set, so that versions can be scored on them.
 
     DATA is digits, a folder of MNIST's idx files (its test rows are taken), a .csv or a .npz file. The part

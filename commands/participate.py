@@ -87,7 +87,8 @@ TRAINING: Final = (
     "--max-fee",
     type=COINS,
     metavar="COINS",
-    help="Most coins to pay in one round for fees and prepaid scorings. Default: no limit.",
+    help="Most coins to pay in one round for fees and prepaid scorings. What a transaction may cost at most "
+    "counts until it is in a block. Default: no limit.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="How many epochs of each round to play. Default: all.")
 @click.option(

@@ -17,7 +17,7 @@ from engram.commands.support.lookup import find_model, find_round, round_argumen
 from engram.commands.support.options import Group, with_key, with_session
 from engram.commands.support.output import Column, short
 from engram.commands.support.round_fields import kind_name, round_fields, status_name
-from engram.commands.support.sending import send_made, with_fee
+from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import accuracy, format_coins, mean_loss
 from engram.commands.support.verdicts import with_verdicts
@@ -89,7 +89,8 @@ def show(session: CommandSession, round_: str | None) -> None:
     """Show one round: its state, its calendar, its parts and its terms.
 
     "why" explains how each candidate does, or why the round ended as it did. "calendar" gives the first and
-    last block height of each phase.
+    last tick of each phase. Every block ticks that leaves half of its room free, unless the blocks before it
+    were so full that fees have risen fourfold. So nobody can let a phase pass by filling blocks.
     """
 
     async def action(client: RpcClient) -> dict[str, Any]:
@@ -133,14 +134,12 @@ def candidates(session: CommandSession, round_: str | None) -> None:
 def commits(session: CommandSession, round_: str | None) -> None:
     """List the commits: updates that authors have committed to and not yet revealed.
 
-    An author who does not reveal in the phase for it loses the bond. "reveal at" is the height that the
-    author has reserved for the reveal.
+    An author who does not reveal in the phase for it loses the bond.
     """
     columns = (
         Column("epoch", lambda row: row["epoch"], right=True),
         Column("author", lambda row: row["author"]),
         Column("bond", lambda row: format_coins(row["bond"]), right=True),
-        Column("reveal at", lambda row: row["slot"], right=True),
         Column("digest", lambda row: short(row["digest"])),
     )
     session.show_rows(_ask(session, "round_commits", round_), columns, "no open commits")
@@ -196,7 +195,7 @@ def data(session: CommandSession, round_: str | None, output: Path, force: bool)
 @with_fee
 @with_key
 @with_session
-def advance(session: CommandSession, round_: str | None, fee: int | None, wait: bool) -> None:
+def advance(session: CommandSession, round_: str | None, fee: Fee, wait: bool) -> None:
     """Settle what has become due in a round whose deadline has passed.
 
     When a phase is over, the chain acts on it only once somebody sends a transaction: it ends an epoch, takes

@@ -89,8 +89,9 @@ GROWTH: Final = ("new_classes", "neurons")
     type=WINDOW_LENGTHS,
     metavar="LENGTHS",
     default={},
-    help="Lengths of the phases in blocks: some of them, such as commit=20,gap=2, or one number for all "
-    "phases but the gap. Default: about a minute each, three for commit, and the shortest gap.",
+    help="Lengths of the phases in ticks (blocks that are not crowded): some of them, such as "
+    "commit=20,gap=2, or one number for all phases but the gap. Default: about a minute each, three for "
+    "commit, and the shortest gap.",
 )
 @click.option(
     "--bond",

@@ -8,7 +8,7 @@ import click
 
 from engram.commands.support.options import Group, with_key, with_session
 from engram.commands.support.param_types import HASH, HEX
-from engram.commands.support.sending import send, show_status, with_fee
+from engram.commands.support.sending import Fee, send, show_status, with_fee
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, in_coins
 
@@ -30,7 +30,7 @@ def command() -> None:
 @with_fee
 @with_key
 @with_session
-def send_coins(session: CommandSession, to: str, amount: int, fee: int | None, wait: bool) -> None:
+def send_coins(session: CommandSession, to: str, amount: int, fee: Fee, wait: bool) -> None:
     """Send AMOUNT coins from the account of --key to another account.
 
     TO is an address or the name of a key in the data directory. AMOUNT may have up to eight decimals. The
@@ -49,9 +49,11 @@ def send_coins(session: CommandSession, to: str, amount: int, fee: int | None, w
 def status(session: CommandSession, txid: bytes) -> None:
     """Show what became of a transaction: pending, included, failed, dropped or unknown.
 
-    A pending transaction waits in the mempool. An included one took effect in a block. A failed one is in a
-    block, too, and paid its fee, but did not do what it was sent for; its code says why. The node gave up a
-    dropped one, and knows nothing of an unknown one.
+    A pending transaction waits in the mempool. "waits" gives the code of what keeps it out of the next
+    blocks: fee_too_low if full blocks have raised the minimum fee above its --max-fee; it returns when that
+    has fallen. An included one took effect in a block. A failed one is in a block, too, and paid its fee, but
+    did not do what it was sent for; its code says why. The node gave up a dropped one, and knows nothing of
+    an unknown one.
     """
     show_status(session, {"txid": txid.hex(), **session.call("tx_status", txid=txid)})
 
@@ -60,7 +62,7 @@ def status(session: CommandSession, txid: bytes) -> None:
 @click.argument("txid", type=HASH)
 @with_session
 def show(session: CommandSession, txid: bytes) -> None:
-    """Show a transaction: sender, nonce, fee and the decoded payload.
+    """Show a transaction: sender, nonce, the most it may cost, its tip and the decoded payload.
 
     The node finds transactions of its blocks and of its mempool. Amounts are shown in coins, with --json in
     sparks.

@@ -63,8 +63,9 @@ def assemble(
 
     Raises `UpgradeRequired` if this software lacks a transaction type that is in force at this height.
     """
-    ctx = block_context(spec, parent, miner, blobs, scorer)
-    execution = BlockExecution(State(reader, parent.state_root), ctx)
+    state = State(reader, parent.state_root)
+    ctx = block_context(spec, parent, state, miner, blobs, scorer)
+    execution = BlockExecution(state, ctx)
     included: list[Transaction] = []
     skipped: dict[Hash, str] = {}
     for tx in candidates:

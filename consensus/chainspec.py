@@ -151,7 +151,7 @@ def load_spec(text: str) -> ChainSpec:
 
 def main() -> ChainSpec:
     """The public chain: 30-second blocks, scrypt, rewards halved every four years, no allocations."""
-    rules = Rules(subsidy=250_000_000, halving_blocks=4_204_800)
+    rules = Rules(subsidy=250_000_000, halving_blocks=4_204_800, min_window_ticks=24)
     return _preset("main", "eng", block_time_ms=30_000, difficulty_bits=17, easiest_bits=12, rules=rules)
 
 
@@ -168,7 +168,7 @@ def local(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpe
     miners together make 128 digests a second or more. `allocations` may come in any order. Raises `BadSpec`
     for an address that stands twice or an amount of 0.
     """
-    rules = Rules(draw_blocks=3, min_gap_blocks=2, min_window_blocks=3, maturity_blocks=5)
+    rules = Rules(draw_ticks=3, min_gap_ticks=2, min_window_ticks=3, maturity_blocks=5)
     preset = _preset("local", "leng", block_time_ms=500, difficulty_bits=8, easiest_bits=6, rules=rules)
     spec = replace(
         preset,

@@ -7,21 +7,30 @@ from engram.consensus.chainspec import ChainSpec, active_types, chain_id
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.context import BlobReader, BlockContext
 from engram.statemachine.errors import MissingBlob
+from engram.statemachine.roundclock import round_clock
 from engram.statemachine.scoring import Scorer
+from engram.statemachine.state import State
 
 
 def block_context(
     spec: ChainSpec,
     parent: BlockHeader,
+    state: State,
     miner: Address,
     blobs: BlobReader,
     scorer: Scorer,
 ) -> BlockContext:
-    """The context of the block after `parent`. The mempool uses it for a block that nobody has made yet."""
+    """The context of the block after `parent`, which left `state`.
+
+    The mempool uses it for a block that nobody has made yet.
+    """
+    clock = round_clock(state)
     return BlockContext(
         rules=spec.rules,
         chain_id=chain_id(spec),
         height=parent.height + 1,
+        tick=clock.ticks,
+        exponent=clock.exponent,
         parent=parent.id,
         miner=miner,
         blobs=blobs,
@@ -36,6 +45,8 @@ def body_context(spec: ChainSpec, height: int) -> BlockContext:
         rules=spec.rules,
         chain_id=chain_id(spec),
         height=height,
+        tick=0,
+        exponent=0,
         parent=ZERO_HASH,
         miner=bytes(20),
         blobs=_NoBlobs(),

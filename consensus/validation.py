@@ -179,8 +179,9 @@ def validate_execution(
     state machine if this node cannot judge the block.
     """
     header = block.header
-    ctx = block_context(spec, parent, header.miner, blobs, scorer)
-    execution = BlockExecution(State(reader, parent.state_root), ctx)
+    state = State(reader, parent.state_root)
+    ctx = block_context(spec, parent, state, header.miner, blobs, scorer)
+    execution = BlockExecution(state, ctx)
     for index, tx in enumerate(block.transactions):
         try:
             execution.add(tx, verified=verified)

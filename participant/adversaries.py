@@ -117,8 +117,8 @@ async def copy_reveal(wallet: Wallet, round_id: Hash, victim: Address) -> str:
     client = wallet.client
     begun = seen = int((await client.call("chain_head"))["height"])
 
-    async def look() -> tuple[RevealUpdate, int] | None:
-        """The reveal and its fee. The last blocks are looked through again: others may have replaced them."""
+    async def look() -> tuple[RevealUpdate, Transaction] | None:
+        """The reveal and its transaction. The last blocks are read again, should others replace them."""
         nonlocal seen
         names = [entry["txid"] for entry in await client.call("mempool_list")]
         head = int((await client.call("chain_head"))["height"])
@@ -133,12 +133,12 @@ async def copy_reveal(wallet: Wallet, round_id: Hash, victim: Address) -> str:
                 if not isinstance(payload, RevealUpdate):
                     continue
                 if (payload.round, address(tx.sender)) == (round_id, victim):
-                    return payload, tx.fee
+                    return payload, tx
         return None
 
-    payload, fee = await watch(client, look, "heads", "transactions")
+    payload, original = await watch(client, look, "heads", "transactions")
     try:
-        await wallet.send(payload, fee=fee)
+        await wallet.send(payload, max_fee=original.max_fee, tip=original.tip)
     except RemoteError as error:
         return error.code
     return ""

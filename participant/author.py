@@ -38,7 +38,6 @@ from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.calendar import Calendar, DueStep, Phase
-from engram.statemachine.rounds.errors import ReservationFull
 from engram.statemachine.rounds.records import Candidate, Round, RoundKind
 from engram.statemachine.rounds.update import UpdateClaim
 from engram.statemachine.transaction import TxPayload
@@ -154,7 +153,7 @@ class Author:
                 if secret is None:
                     return self._told(EpochReport(epoch, SAT_OUT, 0, b"", b""))
                 commit = await self._commitments.commit(round_, secret)
-            except (BondAboveLimit, FeeAboveLimit, InsufficientBalance, ReservationFull, *REFUSALS) as error:
+            except (BondAboveLimit, FeeAboveLimit, InsufficientBalance, *REFUSALS) as error:
                 return self._told(EpochReport(epoch, refusal_code(error), 0, b"", b""), error)
         assert secret is not None, "it was found in the journal or has just been prepared"
         return await self._open(round_id, secret, commit)
@@ -200,7 +199,8 @@ class Author:
             return None
         facts = await self.wallet.facts()
         whole = whole_of(task.version, draft.update)
-        price = price_of(facts.rules, round_, task.model, task.version, whole, draft.update)
+        exponent = await self.wallet.exponent()
+        price = price_of(facts.rules, exponent, round_, task.model, task.version, whole, draft.update)
         check_price(
             self._limits,
             price,
@@ -248,13 +248,13 @@ class Author:
         round_, epoch = await self.view.get(Round, round_id), secret.claim.epoch
         window = await self.view.span(round_, Phase.UPDATE, epoch)
         stake = {"epoch": epoch, "bond": round_.terms.author_bond, "until": window.last}
-        text = f"epoch {epoch}: committed to an update, which must be revealed by block {window.last}"
+        text = f"epoch {epoch}: committed to an update, which must be revealed by tick {window.last}"
         self._report(Notice(text, "committed", **stake))
         try:
             code, reveal = await self._commitments.reveal(round_, secret)
         except asyncio.CancelledError:
             text = (
-                f"epoch {epoch}: committed and not revealed; the bond is lost after block {window.last} "
+                f"epoch {epoch}: committed and not revealed; the bond is lost after tick {window.last} "
                 "unless you start again and reveal before"
             )
             self._report(Notice(text, "left_committed", **stake))
@@ -264,21 +264,20 @@ class Author:
     async def _wait_commits(self, round_id: Hash, epoch: int) -> Round:
         """Waits for the epoch's commit window and returns the round. Raises `RoundOver` if it has passed."""
         window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)
-        if await self.view.height() + 1 < window.first:
-            text = f"epoch {epoch}: waiting for height {window.first}, from which authors can commit"
-            self._report(Notice(text, "waiting", phase="commit", height=window.first))
+        if await self.view.tick() < window.first:
+            text = f"epoch {epoch}: waiting for tick {window.first}, from which authors can commit"
+            self._report(Notice(text, "waiting", phase="commit", tick=window.first))
         return await self.view.wait_phase(round_id, Phase.COMMIT, epoch)
 
     async def _is_aborting(self, round_id: Hash) -> bool:
         """Whether the opener has missed the reveal, so that no later epoch can be played."""
-        round_, height = await self.view.get(Round, round_id), await self.view.height()
-        return (
-            Calendar.of(round_, (await self.view.spec()).rules).due(round_, height + 1) is DueStep.UNREVEALED
-        )
+        round_, tick = await self.view.get(Round, round_id), await self.view.tick()
+        calendar = Calendar.of(round_, (await self.view.spec()).rules)
+        return calendar.due(round_, tick) is DueStep.UNREVEALED
 
     async def _is_past_commits(self, round_id: Hash, epoch: int) -> bool:
         window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)
-        return await self.view.height() >= window.last
+        return await self.view.tick() > window.last
 
     async def _rivals(self, round_: Round) -> tuple[tuple[NetworkSpec, Parameters], ...]:
         found = []

@@ -158,9 +158,9 @@ class Opener:
         Raises `RoundOver` if the phase has passed.
         """
         span = await self.view.span(await self.view.get(Round, round_id), phase)
-        if await self.view.height() + 1 < span.first:
-            text = f"waiting for {what}, until height {span.first}"
-            self._report(Notice(text, "waiting", phase=phase.name.lower(), height=span.first))
+        if await self.view.tick() < span.first:
+            text = f"waiting for {what}, until tick {span.first}"
+            self._report(Notice(text, "waiting", phase=phase.name.lower(), tick=span.first))
         return await self.view.wait_phase(round_id, phase)
 
     async def _content(self, secrets: RoundSecrets, commitment: Hash) -> tuple[Hash, Content]:
@@ -195,10 +195,8 @@ async def settle_round(view: ChainView, wallet: Wallet, round_id: Hash) -> Round
     closes = await view.closes(await view.get(Round, round_id))
 
     async def look() -> Round | None:
-        height, round_ = await view.height(), await view.get(Round, round_id)
-        over = (
-            height + 1 >= closes or Calendar.of(round_, rules).due(round_, height + 1) is DueStep.UNREVEALED
-        )
+        tick, round_ = await view.tick(), await view.get(Round, round_id)
+        over = tick >= closes or Calendar.of(round_, rules).due(round_, tick) is DueStep.UNREVEALED
         return round_ if over or round_.status != RoundStatus.OPEN else None
 
     async def owed() -> Sequence[TxPayload]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from engram.nn.growth import grown_spec
+from engram.node.offers import offer_for
 from engram.participant.errors import BondAboveLimit, FeeAboveLimit
 from engram.primitives.codec import encode
 from engram.primitives.types import Address
 from engram.statemachine.errors import InsufficientBalance
-from engram.statemachine.fees import fee_of
 from engram.statemachine.parameters import ParameterSources, sources_of
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.escrow import scoring_escrow
@@ -21,7 +21,7 @@ from engram.statemachine.rounds.records import Round
 from engram.statemachine.rounds.update import TrainUpdate, Update, reveal_macs, update_macs
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transaction import Cost
-from engram.statemachine.transactions.commit_update import CommitUpdate, reveal_share
+from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.score_retention import ScoreRetention
 
 _SIGNED_BYTES: Final = 256
@@ -47,7 +47,8 @@ class Price:
     the sealed parts.
     """
     fees: int
-    """The fees of commit, reveal and retention scorings. They do not come back."""
+    """The most that commit, reveal and retention scorings may be charged, by the caps that a wallet suggests.
+    What is charged does not come back."""
     escrow: int
     """Prepaid: what it will cost to score the update on the sealed and the retention parts."""
 
@@ -58,9 +59,15 @@ class Price:
 
 
 def price_of(
-    rules: Rules, round_: Round, model: Model, version: Version, whole: ParameterSources, update: Update
+    rules: Rules,
+    exponent: int,
+    round_: Round,
+    model: Model,
+    version: Version,
+    whole: ParameterSources,
+    update: Update,
 ) -> Price:
-    """The price of an update that turns `version` into the network `whole`.
+    """The price of an update that turns `version` into the network `whole`, at a base exponent.
 
     Every tensor counts with its size, whether it travels in the reveal or is uploaded before.
     """
@@ -69,11 +76,10 @@ def price_of(
     macs = reveal_macs(rules, round_, version, scored)
     tensors = sum(len(raw) for raw in update.tensors)
     size = ENVELOPE_BYTES + len(encode(replace(update, tensors=()))) + tensors
-    reveal = fee_of(rules.fees, Cost(size_bytes=size, macs=macs, records=1 + len(update.tensors)))
-    booked_bytes, booked_macs = reveal_share(rules, round_, version)
-    booking = Cost(booked_bytes=booked_bytes, booked_macs=booked_macs, records=2)
-    commit = _fee(rules, CommitUpdate(round_.id, 0, round_.id, round_.opened), booking)
-    scoring = _fee(rules, ScoreRetention(round_.id, 0, round_.opener, round_.id), Cost())
+    cost = Cost(size_bytes=size, macs=macs, records=1 + len(update.tensors))
+    reveal = offer_for(rules, cost, exponent).max_fee
+    commit = _cap(rules, exponent, CommitUpdate(round_.id, 0, round_.id), Cost(records=1))
+    scoring = _cap(rules, exponent, ScoreRetention(round_.id, 0, round_.opener, round_.id), Cost())
     fees = commit + reveal + scoring * len(model.retention)
     return Price(terms.author_bond, fees, scoring_escrow(rules, round_, model, version, whole))
 
@@ -90,9 +96,9 @@ def whole_of(version: Version, update: Update) -> ParameterSources:
 def check_price(limits: Limits, price: Price, *, held: int, spent: int, balance: int) -> None:
     """Checks that the author may and can pay a price.
 
-    `held` is what the round holds of the author's bonds already, `spent` the fees of the round so far,
-    `balance` the account's balance, all in sparks. Raises `BondAboveLimit`, `FeeAboveLimit`,
-    `InsufficientBalance`.
+    `held` is what the round holds of the author's bonds already, `spent` what the wallet has spent on fees in
+    the round so far, `balance` the account's balance, all in sparks. Raises `BondAboveLimit`,
+    `FeeAboveLimit`, `InsufficientBalance`.
     """
     if limits.max_bond is not None and held + price.bond > limits.max_bond:
         raise BondAboveLimit(expected=limits.max_bond, got=held + price.bond)
@@ -109,5 +115,6 @@ def bonds_held(round_: Round, author: Address) -> int:
     return round_.terms.author_bond * (len(standing) + round_.pending.count(author))
 
 
-def _fee(rules: Rules, payload: CommitUpdate | ScoreRetention, cost: Cost) -> int:
-    return fee_of(rules.fees, replace(cost, size_bytes=len(encode(payload)) + _SIGNED_BYTES))
+def _cap(rules: Rules, exponent: int, payload: CommitUpdate | ScoreRetention, cost: Cost) -> int:
+    size = len(encode(payload)) + _SIGNED_BYTES
+    return offer_for(rules, replace(cost, size_bytes=size), exponent).max_fee

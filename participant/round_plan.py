@@ -64,7 +64,7 @@ class RoundPlan:
     """s: how many parts are drawn to stay sealed until all updates are revealed."""
     epochs: int = 2
     windows: Mapping[str, int] = field(default_factory=dict)
-    """Lengths of phases in blocks, by the names of `RoundWindows`; the others are as `lasting` gives them."""
+    """Lengths of phases in ticks, by the names of `RoundWindows`; the others are as `lasting` gives them."""
     new_classes: int = 0
     neurons: int = 32
     """The most new neurons of a growth."""
@@ -238,7 +238,7 @@ def _secrets(data: Dataset, plan: RoundPlan) -> RoundSecrets:
 
 @dataclass(frozen=True)
 class RoundWindows:
-    """Lengths of a round's phases, in blocks."""
+    """Lengths of a round's phases, in ticks."""
 
     open: int
     reveal: int
@@ -252,25 +252,25 @@ class RoundWindows:
     def lasting(cls, rules: Rules, block_time_ms: int) -> RoundWindows:
         """About a minute for each phase, three for commit and the shortest gap, as the rules allow."""
 
-        def blocks(seconds: int) -> int:
+        def ticks(seconds: int) -> int:
             wanted = -(-seconds * 1000 // block_time_ms)
-            return min(max(wanted, rules.min_window_blocks), rules.max_window_blocks)
+            return min(max(wanted, rules.min_window_ticks), rules.max_window_ticks)
 
         return cls(
-            open=blocks(60),
-            reveal=blocks(60),
-            commit=blocks(180),
-            update=blocks(60),
-            audit=blocks(60),
-            retention=blocks(60),
-            gap=rules.min_gap_blocks,
+            open=ticks(60),
+            reveal=ticks(60),
+            commit=ticks(180),
+            update=ticks(60),
+            audit=ticks(60),
+            retention=ticks(60),
+            gap=rules.min_gap_ticks,
         )
 
     @classmethod
     def shortest(cls, rules: Rules) -> RoundWindows:
         """The shortest calendar that the rules allow."""
-        least = rules.min_window_blocks
-        return cls(least, least, least, least, least, least, rules.min_gap_blocks)
+        least = rules.min_window_ticks
+        return cls(least, least, least, least, least, least, rules.min_gap_ticks)
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from engram.node.errors import RemoteError
+from engram.node.offers import offer_for
 from engram.participant.errors import TransactionDropped, TransactionRefused, UploadUnfinished
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.errors import BlobKnown, ChunkRepeated
-from engram.statemachine.fees import fee_of
 from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Cost
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 
-UPLOAD_WINDOW: Final = 16
-"""How many chunks wait for a block at one time: about 4 MiB, as much as a block holds, and half of what a
-mempool takes from one sender.
+UPLOAD_WINDOW: Final = 7
+"""How many chunks wait for a block at one time: less than 2 MiB. A block that holds no more leaves half of
+its bytes free, so that an upload alone neither stops the round clock nor raises the base of fees.
 """
 _ENVELOPE_BYTES: Final = 256
 """Bytes that a chunk's transaction has besides its data, rounded up."""
@@ -74,7 +74,8 @@ class ChunkedUpload:
                 break
             first = chunk is missing[0] and not pending
             cost = chunk_cost(self._rules, chunk, first=first, last=chunk is missing[-1])
-            self._waiting.append(await self._wallet.send(chunk, fee=fee_of(self._rules.fees, cost)))
+            offer = offer_for(self._rules, cost, await self._wallet.exponent())
+            self._waiting.append(await self._wallet.send(chunk, max_fee=offer.max_fee, tip=offer.tip))
             if len(self._waiting) >= UPLOAD_WINDOW:
                 await self._confirm(self._waiting.popleft())
         while self._waiting and not self._known:

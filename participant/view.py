@@ -2,7 +2,7 @@
 
 The node's answers are decoded by the core's own codec. Tensors and parts are checked against the hash by
 which they were asked for, so the node cannot send others; records are taken as the node gives them. Waiting
-for a height or a phase uses the node's head events, never a timer.
+for a height, a tick or a phase uses the node's head events, never a timer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from engram.consensus.chainspec import ChainSpec, load_spec
 from engram.nn.data import PartData, parse_part
@@ -23,7 +23,7 @@ from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import HasSources, Network, explicit_tensors, parameters_root, sources_of
 from engram.statemachine.record import Record, u32
-from engram.statemachine.records import Model, Part, Version
+from engram.statemachine.records import Model, Part, RecentBlock, Version
 from engram.statemachine.registry import parse_record
 from engram.statemachine.rounds.calendar import Calendar, Phase, Span
 from engram.statemachine.rounds.draw import draw_parts, draw_seed
@@ -52,6 +52,10 @@ class ChainView:
     async def height(self) -> int:
         """Height of the node's head."""
         return int((await self.client.call("chain_head"))["height"])
+
+    async def tick(self) -> int:
+        """Ticks of the round clock after the node's head: what a transaction in the next block will see."""
+        return int((await self.client.call("chain_head"))["ticks"])
 
     async def find(self, cls: type[R], *key_parts: bytes) -> R | None:
         """A record at the node's head; None if there is none. `key_parts`, joined, are the record's key.
@@ -125,10 +129,12 @@ class ChainView:
         raw = await self.blob(part.blob)
         return parse_part(raw, rows=part.rows, inputs=part.inputs, classes=part.classes)
 
-    async def block_id(self, height: int) -> Hash:
-        """Id of the block of the node's best chain at this height."""
-        header: dict[str, Any] = await self.client.call("chain_header", height=height)
-        return bytes.fromhex(header["id"])
+    async def block_id(self, tick: int) -> Hash:
+        """Id of the block that made this tick, which must be a recent one. Raises `RecordMissing`."""
+        recent = await self.get(RecentBlock, u32(tick % (await self.spec()).rules.tick_ring))
+        if recent.tick != tick:
+            raise RecordMissing("the chain does not remember this tick", expected=tick, got=recent.tick)
+        return recent.block
 
     async def drawn_parts(self, round_: Round, nonce: Hash) -> tuple[tuple[Hash, ...], tuple[Hash, ...]]:
         """The validation and the sealed parts that the chain has drawn or is going to draw.
@@ -139,23 +145,16 @@ class ChainView:
         if round_.validation_drawn:
             return round_.validation_drawn, round_.sealed_drawn
         rules = (await self.spec()).rules
-        ids = [await self.block_id(height) for height in Calendar.of(round_, rules).draw_heights]
+        ids = [await self.block_id(tick) for tick in Calendar.of(round_, rules).draw_ticks]
         terms = round_.terms
         return draw_parts(draw_seed(ids, nonce), terms.commitments, terms.validation, terms.sealed)
 
     async def span(self, round_: Round, phase: Phase, epoch: int = 0) -> Span:
-        """First and last height of a phase of the round; `epoch` matters for COMMIT and UPDATE only."""
+        """First and last tick of a phase of the round; `epoch` matters for COMMIT and UPDATE only."""
         return Calendar.of(round_, (await self.spec()).rules).span(phase, epoch)
 
-    async def reservations(self, span: Span) -> dict[int, tuple[int, int]]:
-        """The bytes and multiply-accumulates that commits have reserved for reveals, by height."""
-        entries = await self.client.call(
-            "reservation_list", first=span.first, count=span.last - span.first + 1
-        )
-        return {entry["height"]: (entry["size_bytes"], entry["macs"]) for entry in entries}
-
     async def closes(self, round_: Round) -> int:
-        """The first height at which the round's outcome can be settled."""
+        """The first tick at which the round's outcome can be settled."""
         return Calendar.of(round_, (await self.spec()).rules).span(Phase.CLOSED).first
 
     async def wait_height(self, height: int) -> int:
@@ -167,6 +166,15 @@ class ChainView:
 
         return await watch(self.client, look, "heads")
 
+    async def wait_tick(self, tick: int) -> int:
+        """Waits until a transaction in the next block sees at least this tick; returns what it will see."""
+
+        async def look() -> int | None:
+            now = await self.tick()
+            return now if now >= tick else None
+
+        return await watch(self.client, look, "heads")
+
     async def wait_phase(self, round_id: Hash, phase: Phase, epoch: int = 0) -> Round:
         """Waits until the next block belongs to this phase and can hold its transactions; returns the round.
 
@@ -175,15 +183,15 @@ class ChainView:
         rules = (await self.spec()).rules
 
         async def look() -> Round | None:
-            head = await self.height()
+            tick = await self.tick()
             round_ = await self.get(Round, round_id)
             calendar = Calendar.of(round_, rules)
-            now, wanted = calendar.at(head + 1), calendar.span(phase, epoch)
+            now, wanted = calendar.at(tick), calendar.span(phase, epoch)
             if round_.status != RoundStatus.OPEN or now.first > wanted.last:
                 if round_.status != RoundStatus.OPEN:
                     raise RoundOver(f"the round has ended: it is {RoundStatus(round_.status).name.lower()}")
                 raise RoundOver(f"the phase {phase.name} is over, the round is in the phase {now.phase.name}")
-            return round_ if head + 1 >= wanted.first else None
+            return round_ if tick >= wanted.first else None
 
         return await watch(self.client, look, "heads")
 

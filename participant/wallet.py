@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from engram.node.client import RpcClient
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, RemoteError, ReplacementFee
+from engram.node.offers import Offer
 from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
 from engram.participant.reconnect import watch
 from engram.primitives.codec import decode, encode, from_json
@@ -23,8 +24,8 @@ from engram.statemachine.transaction import Transaction, TxPayload, sign
 from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions.transfer import Transfer
 
-CONFIRM_BLOCKS: Final = 100
-"""How many blocks `confirm` waits, unless told otherwise."""
+CONFIRM_TICKS: Final = 100
+"""How many ticks `confirm` waits, unless told otherwise. Crowded blocks do not count."""
 _NONCE_TRIES: Final = 5
 _NONCE_TAKEN: Final = frozenset({NonceMismatch.code, ReplacementFee.code})
 """Codes which say that another program with the same key has just used the nonce."""
@@ -53,12 +54,19 @@ class Wallet:
         self.uploading: Final = asyncio.Lock()
         """Held during an upload, so that uploads of several tasks run one after another."""
         self._facts: ChainFacts | None = None
-        self._sent: dict[Hash, bytes] = {}
+        self._sent: dict[Hash, Transaction] = {}
         """Sent transactions whose block is not known yet. A node that is restarted forgets its mempool; then
         they are sent again from here.
         """
-        self.fees = 0
-        """Sparks offered as fees for all transactions sent so far."""
+        self._charged = 0
+        """Sparks that receipts say were charged."""
+
+    @property
+    def fees(self) -> int:
+        """Sparks spent on fees so far: what receipts say was charged, and the caps of transactions whose
+        block is not known yet.
+        """
+        return self._charged + sum(tx.max_fee for tx in self._sent.values())
 
     async def facts(self) -> ChainFacts:
         """The chain's id, address prefix and rules; the node is asked once. Raises `NodeUnreachable`."""
@@ -77,8 +85,13 @@ class Wallet:
         account: dict[str, Any] = await self.client.call("account_get", address=await self.address())
         return account
 
+    async def exponent(self) -> int:
+        """The base exponent of fees in the next block."""
+        return int((await self.client.call("chain_head"))["exponent"])
+
     async def estimate(self, payload: TxPayload) -> dict[str, Any]:
-        """What the payload would cost in the next block: fee in sparks, bytes, multiply-accumulates, records.
+        """What the payload would cost in the next block: minimum fee, bytes, multiply-accumulates, records;
+        and the cap and tip to offer for it.
 
         Raises `RemoteError` with the rule's code if no block could include the payload now.
         """
@@ -87,29 +100,27 @@ class Wallet:
         )
         return estimate
 
-    async def send(self, payload: TxPayload, *, fee: int | None = None) -> Hash:
+    async def send(self, payload: TxPayload, *, max_fee: int | None = None, tip: int | None = None) -> Hash:
         """Signs the payload with the account's next nonce, sends it to the node, and returns its id.
 
-        `fee` is in sparks; None pays the least that the next block asks for. Does not wait for a block.
-        Raises `RemoteError` with the node's code, `NodeUnreachable`.
+        `max_fee` is the most that may be charged, `tip` what the miner gets besides the minimum fee, in
+        sparks; None takes what the node suggests. Does not wait for a block. Raises `RemoteError` with the
+        node's code, `NodeUnreachable`.
         """
         facts = await self.facts()
         async with self._lock:
-            if fee is None:
-                fee = int((await self.estimate(payload))["fee"])
+            offer = await self._offer(payload, max_fee, tip)
             for tries_left in reversed(range(_NONCE_TRIES)):
                 nonce = int((await self.account())["next_nonce"])
-                tx = sign(self.key, facts.chain_id, nonce, fee, payload)
-                name, raw = tx.id, encode(tx)
+                tx = sign(self.key, facts.chain_id, nonce, offer.max_fee, offer.tip, payload)
                 try:
-                    await self._submit(raw)
+                    await self._submit(tx)
                     break
                 except RemoteError as error:
                     if error.code not in _NONCE_TAKEN or not tries_left:
                         raise
-        self._sent[name] = raw
-        self.fees += fee
-        return name
+        self._sent[tx.id] = tx
+        return tx.id
 
     async def pending(self) -> list[tuple[Hash, TxPayload]]:
         """This account's transactions in the node's mempool, by nonce: their ids and payloads."""
@@ -123,14 +134,15 @@ class Wallet:
             found.append((bytes.fromhex(entry["txid"]), payload))
         return found
 
-    async def confirm(self, txid: Hash, timeout_blocks: int = CONFIRM_BLOCKS) -> dict[str, Any]:
+    async def confirm(self, txid: Hash, timeout_ticks: int = CONFIRM_TICKS) -> dict[str, Any]:
         """Waits until a block holds the transaction, and returns its receipt as JSON values.
 
         The wait looks again after each of the node's events, never by a timer. If a restarted node has
         forgotten a transaction of this wallet, it is sent again; if an earlier nonce has become free, it is
         filled. Raises `TransactionRefused` with the
         receipt's code if the transaction FAILED, `TransactionDropped` if the node gave it up (`got` is the
-        reason's code), `NotIncluded` after `timeout_blocks` blocks.
+        reason's code), `NotIncluded` after `timeout_ticks` ticks of the round
+        clock.
         """
         first: int | None = None
 
@@ -138,40 +150,56 @@ class Wallet:
             nonlocal first
             if (receipt := await self._receipt(txid)) is not None:
                 return receipt
-            height = int((await self.client.call("chain_head"))["height"])
-            first = height if first is None else first
-            if height - first >= timeout_blocks:
-                raise NotIncluded(expected=f"within {timeout_blocks} blocks", got=txid)
+            tick = int((await self.client.call("chain_head"))["ticks"])
+            first = tick if first is None else first
+            if tick - first >= timeout_ticks:
+                raise NotIncluded(expected=f"within {timeout_ticks} ticks", got=txid)
             return None
 
         def concerns(topic: str, event: Any) -> bool:
             return topic == "heads" or bool(event["txid"] == txid.hex())
 
         try:
-            receipt = await watch(self.client, look, "heads", "transactions", concerns=concerns)
-        except (TransactionDropped, TransactionRefused):
+            return await watch(self.client, look, "heads", "transactions", concerns=concerns)
+        except TransactionDropped:
             self._sent.pop(txid, None)
             raise
-        self._sent.pop(txid, None)
-        return receipt
 
     async def execute(
-        self, payload: TxPayload, *, fee: int | None = None, timeout_blocks: int = CONFIRM_BLOCKS
+        self,
+        payload: TxPayload,
+        *,
+        max_fee: int | None = None,
+        tip: int | None = None,
+        timeout_ticks: int = CONFIRM_TICKS,
     ) -> dict[str, Any]:
         """Calls `send`, then `confirm`; raises as both do."""
-        return await self.confirm(await self.send(payload, fee=fee), timeout_blocks)
+        return await self.confirm(await self.send(payload, max_fee=max_fee, tip=tip), timeout_ticks)
 
-    async def transfer(self, target: str, amount: int, *, fee: int | None = None) -> Hash:
+    async def transfer(
+        self, target: str, amount: int, *, max_fee: int | None = None, tip: int | None = None
+    ) -> Hash:
         """Sends `amount` sparks to the address `target`; returns the transaction's id.
 
         Raises `BadAddress`, and as `send` does.
         """
         recipient = parse_address(target, (await self.facts()).hrp)
-        return await self.send(Transfer(recipient, amount), fee=fee)
+        return await self.send(Transfer(recipient, amount), max_fee=max_fee, tip=tip)
 
-    async def _submit(self, raw: bytes) -> None:
+    async def _offer(self, payload: TxPayload, max_fee: int | None, tip: int | None) -> Offer:
+        """The given amounts, and for those that are missing the node's suggestion that goes with them."""
+        if max_fee is not None and tip is not None:
+            return Offer(max_fee, tip)
+        suggested = await self.estimate(payload)
+        if max_fee is not None:
+            return Offer(max_fee, min(suggested["tip"], max(0, max_fee - suggested["minimum"])))
+        if tip is not None:
+            return Offer(suggested["max_fee"] - suggested["tip"] + tip, tip)
+        return Offer(suggested["max_fee"], suggested["tip"])
+
+    async def _submit(self, tx: Transaction) -> None:
         try:
-            await self.client.call("tx_submit", raw=raw)
+            await self.client.call("tx_submit", raw=encode(tx))
         except RemoteError as error:
             if error.code not in _AT_HAND:
                 raise
@@ -181,19 +209,25 @@ class Wallet:
         match answer["status"]:
             case "pending":
                 if answer["waits"] == NonceMismatch.code and txid in self._sent:
-                    await self._fill_gap(decode(Transaction, self._sent[txid]).nonce)
+                    await self._fill_gap(self._sent[txid].nonce)
                 return None
             case "included":
                 receipt: dict[str, Any] = answer["receipt"]
+                self._settle(txid, receipt)
                 return receipt
             case "failed":
                 code = answer["code"]
+                self._settle(txid, answer["receipt"])
                 raise TransactionRefused(f"transaction {txid.hex()} FAILED: {code}", code=code, got=txid)
             case "unknown" if txid in self._sent:
                 await self._resubmit(txid)
                 return None
             case _:
                 raise TransactionDropped(got=answer.get("code") or answer["status"])
+
+    def _settle(self, txid: Hash, receipt: dict[str, Any]) -> None:
+        if self._sent.pop(txid, None) is not None:
+            self._charged += receipt["fee"]
 
     async def _fill_gap(self, end: int) -> None:
         """Sends a transfer to the account itself for the lowest free nonce, if that is below `end`.
@@ -207,14 +241,15 @@ class Wallet:
             if nonce >= end:
                 return
             payload = Transfer(self.key.address, 1)
-            fee = int((await self.estimate(payload))["fee"])
+            offer = await self._offer(payload, None, None)
+            tx = sign(self.key, facts.chain_id, nonce, offer.max_fee, offer.tip, payload)
             try:
-                await self._submit(encode(sign(self.key, facts.chain_id, nonce, fee, payload)))
+                await self._submit(tx)
             except RemoteError as error:
                 if error.code not in _NONCE_TAKEN:
                     raise
             else:
-                self.fees += fee
+                self._sent[tx.id] = tx
 
     async def _resubmit(self, txid: Hash) -> None:
         try:

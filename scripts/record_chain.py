@@ -136,14 +136,20 @@ class ChainLedger(Ledger):
         return self.chain.next_context()
 
     def pay(
-        self, sender: PrivateKey, payload: TxPayload, *, fee: int | None = None, after: int = 0
+        self,
+        sender: PrivateKey,
+        payload: TxPayload,
+        *,
+        max_fee: int | None = None,
+        tip: int = 0,
+        after: int = 0,
     ) -> Transaction:
         nonce = self.state.account(sender.address).nonce + after
-        least = 0 if fee is None else fee
+        least = 0 if max_fee is None else max_fee
         while True:
-            tx = self.chain.sign(sender, payload, nonce=nonce, fee=least)
-            price = minimum_fee(begin_block(self.state, self.ctx), self.ctx, tx, payload)
-            if fee is not None or price <= least:
+            tx = self.chain.sign(sender, payload, nonce=nonce, max_fee=least, tip=tip)
+            price = minimum_fee(begin_block(self.state, self.ctx), self.ctx, tx, payload) + tip
+            if max_fee is not None or price <= least:
                 return tx
             least = price
 

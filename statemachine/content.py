@@ -2,8 +2,8 @@
 
 Every blob, a tensor or a data part, is named by its content id, `blob_id(raw)`. A `Blob` record says that the
 bytes stand in this chain. Transactions can name the blob from the block after the one that brought it. If no
-record refers to it, it can be named for `upload_expiry_blocks` more blocks. Then it is dead, until someone
-brings the bytes again. So nodes need not keep bytes for ever that nobody uses.
+record refers to it, it can be named for less than `upload_expiry_ticks` more ticks. Then it is dead, until
+someone brings the bytes again. So nodes need not keep bytes for ever that nobody uses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from engram.primitives.types import Hash, Size
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import BlobExpired, BlobNotUsable, UnknownBlob
 from engram.statemachine.records import Blob
-from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 
 
@@ -59,14 +58,24 @@ def usable_blob(state: State, ctx: BlockContext, blob: Hash) -> Blob:
         raise UnknownBlob(got=blob)
     if record.height >= ctx.height:
         raise BlobNotUsable(expected=record.height + 1, got=ctx.height)
-    if is_dead(ctx.rules, record, ctx.height):
-        raise BlobExpired(expected=record.height + ctx.rules.upload_expiry_blocks, got=ctx.height)
+    if is_dead(record, ctx.tick):
+        raise BlobExpired(expected=record.expires - 1, got=ctx.tick)
     return record
 
 
-def is_dead(rules: Rules, blob: Blob, height: int) -> bool:
+def is_dead(blob: Blob, tick: int) -> bool:
     """Whether no record has held the blob for so long that nodes may have deleted its bytes."""
-    return blob.refs == 0 and height > blob.height + rules.upload_expiry_blocks
+    return blob.refs == 0 and tick >= blob.expires
+
+
+def new_blob(ctx: BlockContext, blob: Hash, size_bytes: int) -> Blob:
+    """The record of bytes that this block brings, without a reference."""
+    return Blob(blob, size_bytes, ctx.height, expiry(ctx), 0)
+
+
+def expiry(ctx: BlockContext) -> int:
+    """The first tick at which what begins to wait in this block has expired."""
+    return ctx.tick + ctx.rules.upload_expiry_ticks
 
 
 def content_size(state: State, ctx: BlockContext, content: Content) -> int:
@@ -97,8 +106,8 @@ def bring(state: State, ctx: BlockContext, raw: bytes) -> Hash:
     """
     blob = blob_id(raw)
     known = state.find(Blob, blob)
-    if known is None or is_dead(ctx.rules, known, ctx.height):
-        state.put(Blob(blob, len(raw), ctx.height, 0))
+    if known is None or is_dead(known, ctx.tick):
+        state.put(new_blob(ctx, blob, len(raw)))
     return blob
 
 
@@ -116,5 +125,6 @@ def release(state: State, ctx: BlockContext, blob: Hash) -> None:
     """
     record = state.get(Blob, blob)
     assert record.refs > 0, "a record releases its blobs once, when it goes, and has held them since it came"
-    height = record.height if record.refs > 1 else max(record.height, ctx.height - 1)
-    state.put(replace(record, refs=record.refs - 1, height=height))
+    if record.refs == 1:
+        record = replace(record, height=max(record.height, ctx.height - 1), expires=expiry(ctx))
+    state.put(replace(record, refs=record.refs - 1))

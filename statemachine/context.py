@@ -22,12 +22,16 @@ class BlobReader(Protocol):
 class BlockContext:
     """The facts about its block that a transaction may depend on; all but `scorer` are the same on all nodes.
 
-    There is no time among them: deadlines are heights, because clocks differ between nodes.
+    There is no time among them: deadlines are ticks, because clocks differ between nodes.
     """
 
     rules: Rules
     chain_id: int
     height: int
+    tick: int
+    """Ticks of the round clock after the block below."""
+    exponent: int
+    """Base exponent of fees after the block below."""
     parent: Hash
     """Id of the block below."""
     miner: Address

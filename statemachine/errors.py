@@ -43,7 +43,7 @@ class NonceMismatch(InvalidTransaction):
 
 
 class FeeTooLow(InvalidTransaction):
-    """The fee is below the price of the transaction's bytes, work and records."""
+    """The most that the sender will pay is below the minimum fee at the present base, plus the tip."""
 
 
 class InsufficientBalance(InvalidTransaction):
@@ -67,7 +67,7 @@ class TransactionTooHeavy(InvalidTransaction):
 
 
 class BlockBytesExceeded(InvalidTransaction):
-    """The bytes left in the block, without those reserved for reveals, are too few for the transaction."""
+    """The bytes left in the block are too few for the transaction."""
 
 
 class BlockTransactionsExceeded(InvalidTransaction):
@@ -75,7 +75,7 @@ class BlockTransactionsExceeded(InvalidTransaction):
 
 
 class BlockMacsExceeded(InvalidTransaction):
-    """The MACs left in the block, without those reserved for reveals, are too few for the transaction."""
+    """The MACs left in the block are too few for the transaction."""
 
 
 class AmountZero(InvalidTransaction):

@@ -1,4 +1,8 @@
-"""The price of a transaction, from its bytes, multiply-accumulates and records. Looks at no balance."""
+"""The price of a transaction, from its bytes, multiply-accumulates and records. Looks at no balance.
+
+Every price rises and falls with the base exponent x of the chain, which full blocks raise: it is (9/8)^x of
+what it is at x = 0.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,25 @@ from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Transaction, TxPayload
 
 
-def fee_of(fees: Fees, cost: Cost) -> int:
-    """Sparks: max(floor, bytes·per_byte + ⌈macs / macs_per_spark⌉ + records·per_record).
+def fee_of(fees: Fees, cost: Cost, exponent: int) -> int:
+    """The least that a transaction is charged: its price, risen to the base exponent."""
+    return risen(price_of(fees, cost), exponent)
 
-    Here `bytes` and `macs` include what the transaction books in a later block, used or not; MACs that an
-    escrow has prepaid are left out.
+
+def price_of(fees: Fees, cost: Cost) -> int:
+    """Sparks at exponent 0: max(floor, bytes·per_byte + ⌈macs / macs_per_spark⌉ + records·per_record).
+
+    MACs that an escrow has prepaid are left out.
     """
-    work = price_of_macs(fees, cost.macs - cost.prepaid_macs + cost.booked_macs)
-    size = cost.size_bytes + cost.booked_bytes
-    return max(fees.floor, size * fees.per_byte + work + cost.records * fees.per_record)
+    work = price_of_macs(fees, cost.macs - cost.prepaid_macs)
+    return max(fees.floor, cost.size_bytes * fees.per_byte + work + cost.records * fees.per_record)
+
+
+def risen(price: int, exponent: int) -> int:
+    """⌈price · 9^exponent / 8^exponent⌉."""
+    up: int = 9**exponent
+    down: int = 8**exponent
+    return -(-price * up // down)
 
 
 def price_of_macs(fees: Fees, macs: int) -> int:
@@ -28,10 +42,10 @@ def price_of_macs(fees: Fees, macs: int) -> int:
 
 
 def minimum_fee(state: State, ctx: BlockContext, tx: Transaction, payload: TxPayload) -> int:
-    """The least fee with which this block, on this state, may hold the transaction.
+    """The least that this block, on this state, charges for the transaction, without a tip.
 
     `state` is what `transition.begin_block` returned, with the transactions before this one applied. Raises
     leaves of `Invalid` if no fee would be enough.
     """
     cost = replace(payload.cost(state, ctx, keys.address(tx.sender)), size_bytes=tx.size_bytes)
-    return fee_of(ctx.rules.fees, cost)
+    return fee_of(ctx.rules.fees, cost, ctx.exponent)

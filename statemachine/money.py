@@ -8,6 +8,7 @@ record. When the record is removed, the caller calls `give`, `mature` or `burn` 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from engram.primitives.types import Address
 from engram.statemachine.context import BlockContext
@@ -15,6 +16,9 @@ from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.record import u64
 from engram.statemachine.records import Account, Maturing, Supply
 from engram.statemachine.state import State
+
+MINER_SHARE: Final = 8
+"""A miner gets one of so many equal parts of a price; the others are burned."""
 
 
 def take(state: State, address: Address, amount: int) -> None:
@@ -46,9 +50,15 @@ def mature(state: State, ctx: BlockContext, address: Address, amount: int) -> No
         state.put(Maturing(address, height, amount + (held.amount if held else 0)))
 
 
-def pay_miner(state: State, ctx: BlockContext, amount: int) -> None:
-    """Gives the block's miner a fee, which matures like the subsidy of the block."""
-    mature(state, ctx, ctx.miner, amount)
+def pay_work(state: State, ctx: BlockContext, price: int, tip: int = 0) -> None:
+    """Gives the block's miner the tip and an eighth of a price, and burns the rest of the price.
+
+    What the miner gets matures like the subsidy of the block. If miners got the whole price, they could fill
+    their own blocks for nothing; if they got nothing of it, an empty block would be their best one.
+    """
+    share = price // MINER_SHARE
+    burn(state, price - share)
+    mature(state, ctx, ctx.miner, share + tip)
 
 
 def issue(state: State, amount: int) -> None:

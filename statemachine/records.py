@@ -70,11 +70,11 @@ class Supply:
 
 @dataclass(frozen=True)
 class RecentBlock:
-    """Id of the block at `height`, in a ring of recent blocks. The next block writes it, as its parent."""
+    """Id of the block that made a tick, in a ring of recent ticks. The next block writes its parent's."""
 
     KIND: ClassVar[int] = 3
     slot: U32
-    height: U64
+    tick: U64
     block: Hash
 
     @property
@@ -97,17 +97,23 @@ class Maturing:
 
 
 @dataclass(frozen=True)
-class Reservation:
-    """Bytes and MACs of the block at `height` that are reserved for reveals."""
+class RoundClock:
+    """The clock of rounds and the base of fees, after a block; there is one such record, none before block 1.
+
+    On a chain without congestion, every block ticks.
+    """
 
     KIND: ClassVar[int] = 5
-    height: U64
-    size_bytes: U32
-    macs: U64
+    ticks: U64 = 0
+    """Blocks that have ticked since genesis. Deadlines are counted in them."""
+    exponent: U8 = 0
+    """x: every minimum fee is (9/8)^x of what it is on a chain without congestion."""
+    ticked: U64 = 0
+    """Height of the last block that ticked."""
 
     @property
     def key(self) -> bytes:
-        return u64(self.height)
+        return b""
 
 
 @dataclass(frozen=True)
@@ -125,9 +131,11 @@ class Blob:
 
     Transactions can name the blob from the next block on.
     """
+    expires: U64
+    """The first tick at which it cannot be named any more, if no record names it then. After that, and beyond
+    the depth of possible reorganisations, a node may delete the bytes."""
     refs: U32
-    """How many records name it. At 0 it can be named for `upload_expiry_blocks` more blocks. After that, and
-    beyond the depth of possible reorganisations, a node may delete the bytes."""
+    """How many records name it."""
 
     @property
     def key(self) -> bytes:
@@ -146,7 +154,7 @@ class Upload:
     """Hashes of the chunks by index; zero for a chunk that has not arrived yet."""
     deposit: U64
     expires: U64
-    """First height at which the upload has expired."""
+    """First tick at which the upload has expired."""
 
     @property
     def key(self) -> bytes:

@@ -28,6 +28,9 @@ MAX_BLOCK_MACS: Final = 2**55
 It pays for at most 256 sealed and 16 retention parts, each with at most the MACs of a block.
 """
 
+MAX_EXPONENT: Final = 200
+"""At this base exponent a block costs more than all coins there are."""
+
 LOOKUP_MACS: Final = 2**20
 """MACs charged for looking up one record, where the sender chooses the number of lookups.
 
@@ -49,32 +52,35 @@ _ANY: Final = 2**64 - 1
 class Fees:
     """Price of a transaction: bytes, multiply-accumulates, new state. All in sparks (10^-8 coin)."""
 
-    floor: U64 = 1_000
-    """The least any transaction pays."""
+    floor: U64 = 10_240
+    """The least any transaction is charged. A block full by count costs as much as one full of bytes."""
     per_byte: U64 = 10
     """Sparks for each byte of the encoded transaction."""
-    macs_per_spark: U64 = 500
-    """Multiply-accumulates for one spark. A block full of MACs costs about as much as one full of bytes."""
+    macs_per_spark: U64 = 476
+    """Multiply-accumulates for one spark: the most with which a block full of MACs costs at least as much as
+    one full of bytes. It costs less than 1 % more."""
     per_record: U64 = 500
     """Sparks for each state record that the transaction may create."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Every constant of the state transition. Heights and windows are counted in blocks, money in sparks."""
+    """Every constant of the state transition. Windows are counted in ticks, money in sparks."""
 
     fees: Fees = field(default_factory=Fees)
     networks: NetworkLimits = field(default_factory=NetworkLimits)
     max_transaction_bytes: U32 = 512 * 1024
     max_body_bytes: U32 = 4 * 1024 * 1024
     max_block_transactions: U32 = 4_096
-    """Transactions that use a booking are not counted. Fees alone cannot limit the number, because a miner
-    pays the fees of the miner's own transactions to itself."""
     max_block_macs: U64 = 20_000_000_000
     macs_per_loaded_byte: U32 = 128
     """MACs charged for reading, hashing and checking one byte of a tensor or part."""
-    reserved_share_ppm: U32 = 500_000
-    """Share of a block's bytes and MACs, in millionths, that commits may reserve for reveals."""
+    tick_exponent: U8 = 12
+    """The highest base exponent at which a block ticks."""
+    max_exponent: U8 = 200
+    """The highest base exponent."""
+    tick_patience_blocks: U32 = 100
+    """A block that leaves enough room ticks at any exponent, if it is the last of so many without a tick."""
     subsidy: U64 = 50 * 10**8
     halving_blocks: U32 = 210_000
     maturity_blocks: U32 = 20
@@ -82,18 +88,19 @@ class Rules:
     chunk_bytes: U32 = 256 * 1024
     """Every chunk of an upload but the last has exactly this size."""
     max_blob_bytes: U32 = 64 * 1024 * 1024
-    upload_expiry_blocks: U32 = 200
+    upload_expiry_ticks: U32 = 200
+    """Life of an unfinished upload, and of a blob that no record names."""
     upload_deposit: U64 = 10**7
     """Sparks held for each unfinished upload; burned if it expires."""
-    block_ring: U32 = 4096
-    """How many ids of recent blocks the state remembers for draws."""
-    draw_blocks: U16 = 6
-    """Blocks after the phase OPEN whose ids enter the seed of the draw."""
-    min_gap_blocks: U16 = 6
-    min_window_blocks: U16 = 6
-    max_window_blocks: U32 = 2_000
-    max_round_blocks: U32 = 10_000
-    """The most blocks from `open_round` to CLOSED; meanwhile no other round can be opened on the model."""
+    tick_ring: U32 = 4096
+    """Of how many recent ticks the state remembers the block's id for draws."""
+    draw_ticks: U16 = 6
+    """Ticks after the phase OPEN whose block ids enter the seed of the draw."""
+    min_gap_ticks: U16 = 6
+    min_window_ticks: U16 = 6
+    max_window_ticks: U32 = 2_000
+    max_round_ticks: U32 = 10_000
+    """The most ticks from `open_round` to CLOSED; meanwhile no other round can be opened on the model."""
     max_epochs: U8 = 32
     max_parts: U16 = 256
     max_third_party_parts: U8 = 8
@@ -140,7 +147,7 @@ def bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
     Most upper bounds are those of the records, receipts and payloads that must hold the values.
     """
     most_chunk = rules.max_transaction_bytes - ENVELOPE_BYTES
-    draw_to_reveal = rules.draw_blocks + rules.min_gap_blocks + rules.min_window_blocks
+    draw_to_reveal = rules.draw_ticks + rules.min_gap_ticks + rules.min_window_ticks
     return (
         ("fees.macs_per_spark", rules.fees.macs_per_spark, 1, _ANY),
         ("networks.max_segments", rules.networks.max_segments, 1, MAX_SEGMENTS),
@@ -149,15 +156,17 @@ def bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
         ("max_body_bytes", rules.max_body_bytes, rules.max_transaction_bytes, MAX_BODY_BYTES),
         ("max_block_transactions", rules.max_block_transactions, 1, _ANY),
         ("max_block_macs", rules.max_block_macs, LOOKUP_MACS, MAX_BLOCK_MACS),
-        ("reserved_share_ppm", rules.reserved_share_ppm, 0, 1_000_000),
+        ("tick_exponent", rules.tick_exponent, 0, rules.max_exponent),
+        ("max_exponent", rules.max_exponent, 0, MAX_EXPONENT),
+        ("tick_patience_blocks", rules.tick_patience_blocks, 1, _ANY),
         ("halving_blocks", rules.halving_blocks, 1, _ANY),
         ("total subsidy", total_subsidy(rules), 0, MAX_ISSUED - 1),
         ("chunk_bytes", rules.chunk_bytes, 1, most_chunk),
         ("max_blob_bytes", rules.max_blob_bytes, 1, 256 * rules.chunk_bytes),
-        ("upload_expiry_blocks", rules.upload_expiry_blocks, 1, _ANY),
-        ("block_ring", rules.block_ring, draw_to_reveal, _ANY),
-        ("draw_blocks", rules.draw_blocks, 1, rules.block_ring),
-        ("min_window_blocks", rules.min_window_blocks, 1, rules.max_window_blocks),
+        ("upload_expiry_ticks", rules.upload_expiry_ticks, 2, _ANY),
+        ("tick_ring", rules.tick_ring, draw_to_reveal, _ANY),
+        ("draw_ticks", rules.draw_ticks, 1, rules.tick_ring),
+        ("min_window_ticks", rules.min_window_ticks, 1, rules.max_window_ticks),
         ("max_epochs", rules.max_epochs, 1, 32),
         ("max_parts", rules.max_parts, 2, 256),
         ("max_third_party_parts", rules.max_third_party_parts, 0, 8),

@@ -32,8 +32,11 @@ class UnsignedTransaction:
     sender: PublicKey
     nonce: U64
     """Number of the sender's transactions that have been included before."""
-    fee: U64
-    """Sparks paid to the miner, whether the transaction succeeds or FAILS."""
+    max_fee: U64
+    """The most sparks that the sender is charged: a block may hold the transaction while its minimum fee and
+    the tip together are no more. Only these two are charged."""
+    tip: U64
+    """Sparks for the miner, besides the minimum fee."""
     kind: U16
     """Transaction type: key of `TX_TYPES`."""
     payload: PayloadBytes
@@ -47,7 +50,8 @@ class Transaction:
     chain_id: U64
     sender: PublicKey
     nonce: U64
-    fee: U64
+    max_fee: U64
+    tip: U64
     kind: U16
     payload: PayloadBytes
     signature: Signature
@@ -74,7 +78,9 @@ class Transaction:
     @property
     def unsigned(self) -> UnsignedTransaction:
         """The transaction without its signature."""
-        return UnsignedTransaction(self.chain_id, self.sender, self.nonce, self.fee, self.kind, self.payload)
+        return UnsignedTransaction(
+            self.chain_id, self.sender, self.nonce, self.max_fee, self.tip, self.kind, self.payload
+        )
 
 
 @dataclass(frozen=True)
@@ -87,14 +93,8 @@ class Cost:
     """Multiply-accumulates, by formula. What a node has in its cache makes no difference."""
     prepaid_macs: int = 0
     """The part of `macs` that candidates' escrows pay for. It counts against the block, not in the fee."""
-    booked_bytes: int = 0
-    """Bytes that it reserves in a later block. They count in the fee, but use nothing of this block."""
-    booked_macs: int = 0
-    """Multiply-accumulates that it reserves in that later block, likewise."""
     records: int = 0
     """State records that it may create; room in a receipt is counted in records too."""
-    reserved: bool = False
-    """Whether it may use what was reserved for it at exactly this height."""
     funds: int = 0
     """Sparks that the sender's balance must cover besides the fee; otherwise no block may hold it."""
     brings: int = 0
@@ -151,10 +151,13 @@ def decode_transaction(raw: bytes) -> Transaction:
     return tx
 
 
-def sign(key: keys.PrivateKey, chain_id: int, nonce: int, fee: int, payload: TxPayload) -> Transaction:
+def sign(
+    key: keys.PrivateKey, chain_id: int, nonce: int, max_fee: int, tip: int, payload: TxPayload
+) -> Transaction:
     """The transaction that carries this payload, signed."""
     raw = encode(payload)
-    return sign_unsigned(key, UnsignedTransaction(chain_id, key.public_key, nonce, fee, payload.KIND, raw))
+    unsigned = UnsignedTransaction(chain_id, key.public_key, nonce, max_fee, tip, payload.KIND, raw)
+    return sign_unsigned(key, unsigned)
 
 
 def sign_unsigned(key: keys.PrivateKey, unsigned: UnsignedTransaction) -> Transaction:
@@ -164,7 +167,8 @@ def sign_unsigned(key: keys.PrivateKey, unsigned: UnsignedTransaction) -> Transa
         unsigned.chain_id,
         unsigned.sender,
         unsigned.nonce,
-        unsigned.fee,
+        unsigned.max_fee,
+        unsigned.tip,
         unsigned.kind,
         unsigned.payload,
         signature,

@@ -29,8 +29,8 @@ from engram.statemachine.errors import (
 )
 from engram.statemachine.fees import fee_of
 from engram.statemachine.receipt import Event, Receipt, Status
-from engram.statemachine.record import u64
-from engram.statemachine.records import Account, RecentBlock, Reservation
+from engram.statemachine.records import Account, RecentBlock
+from engram.statemachine.roundclock import is_light, next_clock, round_clock
 from engram.statemachine.rules import subsidy_at
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome, Transaction, TxPayload, verify_transaction
@@ -43,10 +43,17 @@ class Prepared:
     """A transaction that may be included next, with everything that was found out about it."""
 
     txid: Hash
-    fee: int
+    minimum: int
+    """Sparks that it is charged besides the tip."""
+    tip: int
     sender: Address
     payload: TxPayload
     cost: Cost
+
+    @property
+    def fee(self) -> int:
+        """Sparks that it is charged."""
+        return self.minimum + self.tip
 
 
 @dataclass(frozen=True)
@@ -89,15 +96,15 @@ def check_transaction(ctx: BlockContext, tx: Transaction) -> TxPayload:
 def begin_block(state: State, ctx: BlockContext) -> State:
     """A child of the state after the parent: what the first transaction of the block is judged on.
 
-    The parent's id stands in the ring of recent blocks, and the reservation of this height is gone. Whoever
-    judges or prices a transaction for a block begins here, be the block mined or not. `state` itself is not
-    changed. Raises `UpgradeRequired`.
+    If the parent has ticked, its id stands in the ring of recent ticks. Whoever judges or prices a
+    transaction for a block begins here, be the block mined or not. `state` itself is not changed. Raises
+    `UpgradeRequired`.
     """
     check_upgrades(ctx.active, ctx.height)
     begun = state.child()
-    height = ctx.height - 1
-    begun.put(RecentBlock(height % ctx.rules.block_ring, height, ctx.parent))
-    begun.delete(_promised(state, ctx))
+    clock = round_clock(state)
+    if clock.ticked == ctx.height - 1:
+        begun.put(RecentBlock(clock.ticks % ctx.rules.tick_ring, clock.ticks, ctx.parent))
     return begun
 
 
@@ -124,11 +131,12 @@ def prepare(
     cost = replace(payload.cost(state, ctx, sender), size_bytes=tx.size_bytes)
     if cost.macs > ctx.rules.max_block_macs:
         raise TransactionTooHeavy(expected=ctx.rules.max_block_macs, got=cost.macs)
-    if tx.fee < (least := fee_of(ctx.rules.fees, cost)):
-        raise FeeTooLow(expected=least, got=tx.fee)
-    if (held := account.balance + cost.brings) < (needed := tx.fee + cost.funds):
+    prepared = Prepared(tx.id, fee_of(ctx.rules.fees, cost, ctx.exponent), tx.tip, sender, payload, cost)
+    if tx.max_fee < prepared.fee:
+        raise FeeTooLow(expected=prepared.fee, got=tx.max_fee)
+    if (held := account.balance + cost.brings) < (needed := prepared.fee + cost.funds):
         raise InsufficientBalance(expected=needed, got=held)
-    return Prepared(tx.id, tx.fee, sender, payload, cost)
+    return prepared
 
 
 def apply_transaction(
@@ -148,8 +156,8 @@ class BlockExecution:
     """Applies a block body transaction by transaction, within the budgets of the block.
 
     The builder of a block and its judges use the same class, so the judges accept what the builder put
-    together. A block has a budget of bytes and one of MACs. What commits have reserved at this height can be
-    used only by their reveals, so that no flood of other transactions can keep a reveal out.
+    together. A block has a budget of transactions, one of bytes and one of MACs. A flood of transactions can
+    keep another one out of a block, but while it lasts, no deadline comes nearer: see `roundclock`.
     """
 
     def __init__(self, state: State, ctx: BlockContext) -> None:
@@ -158,9 +166,8 @@ class BlockExecution:
         self._blobs: dict[Hash, bytes] = {}
         self._ctx = replace(ctx, blobs=_BlobsSoFar(self._blobs, ctx.blobs))
         self._receipts: list[Receipt] = []
-        self._promised = _promised(state, ctx)
+        self._clock = round_clock(self._state)
         self._used = _Usage()
-        self._unreserved = _Usage()
 
     def add(self, tx: Transaction, *, verified: frozenset[Hash] = frozenset()) -> Receipt:
         """Applies the next transaction. If it raises, the execution stays as it was.
@@ -175,46 +182,32 @@ class BlockExecution:
         self._blobs.update(blobs)
         self._receipts.append(receipt)
         self._used.add(prepared.cost)
-        if not prepared.cost.reserved:
-            self._unreserved.add(prepared.cost)
         return receipt
 
     def finish(self) -> TransitionResult:
-        """Gives the miner the subsidy and computes the new root."""
-        subsidy = subsidy_at(self._ctx.rules, self._ctx.height)
+        """Gives the miner the subsidy, moves the clock of rounds, and computes the new root."""
+        rules, height, used = self._ctx.rules, self._ctx.height, self._used
+        subsidy = subsidy_at(rules, height)
         state = self._state.child()
         money.issue(state, subsidy)
         money.mature(state, self._ctx, self._ctx.miner, subsidy)
+        light = is_light(rules, used.transactions, used.size_bytes, used.macs)
+        state.put(next_clock(rules, self._clock, height, light=light))
         changes = state.changes()
         root, nodes = state.commit(changes)
-        used = self._used
         return TransitionResult(
             root, nodes, tuple(self._receipts), dict(self._blobs), changes, used.size_bytes, used.macs
         )
 
     def _check_budget(self, cost: Cost) -> None:
-        """Raises if the block has no room for one more transaction of this cost.
-
-        A reveal that uses its reservation may take whatever is left. Every other transaction must leave free
-        what is reserved at this height, used already or not.
-        """
-        rules, used, free, promised = self._ctx.rules, self._used, self._unreserved, self._promised
-        if not cost.reserved and free.transactions >= (most := rules.max_block_transactions):
-            raise BlockTransactionsExceeded(expected=most, got=free.transactions + 1)
-        room_bytes = rules.max_body_bytes - used.size_bytes
-        room_macs = rules.max_block_macs - used.macs
-        if not cost.reserved:
-            room_bytes = min(room_bytes, rules.max_body_bytes - promised.size_bytes - free.size_bytes)
-            room_macs = min(room_macs, rules.max_block_macs - promised.macs - free.macs)
-        if cost.size_bytes > room_bytes:
-            raise BlockBytesExceeded(expected=room_bytes, got=cost.size_bytes)
-        if cost.macs > room_macs:
-            raise BlockMacsExceeded(expected=room_macs, got=cost.macs)
-
-
-def _promised(state: State, ctx: BlockContext) -> Reservation:
-    """What commits have reserved at this height, read from the state after the parent."""
-    return state.find(Reservation, u64(ctx.height)) or Reservation(ctx.height, 0, 0)
+        """Raises if the block has no room for one more transaction of this cost."""
+        rules, used = self._ctx.rules, self._used
+        if used.transactions >= (most := rules.max_block_transactions):
+            raise BlockTransactionsExceeded(expected=most, got=used.transactions + 1)
+        if cost.size_bytes > (room := rules.max_body_bytes - used.size_bytes):
+            raise BlockBytesExceeded(expected=room, got=cost.size_bytes)
+        if cost.macs > (room := rules.max_block_macs - used.macs):
+            raise BlockMacsExceeded(expected=room, got=cost.macs)
 
 
 def _execute(
@@ -225,7 +218,7 @@ def _execute(
     account = after.account(prepared.sender)
     paid = min(prepared.fee, account.balance)
     after.put(Account(prepared.sender, account.balance - paid, account.nonce + 1, account.strikes))
-    money.pay_miner(after, ctx, prepared.fee)
+    money.pay_work(after, ctx, prepared.minimum, prepared.tip)
     trial = after.child()
     try:
         outcome = prepared.payload.apply(trial, ctx, prepared.sender, prepared.txid)

@@ -24,7 +24,7 @@ _HINTS: Final = {
     "chain_not_found": "`engram run --dev` makes a chain; --data-dir chooses another directory, --rpc a node",
     "unauthorized": "this changes the node itself: use --data-dir with the directory that the node runs on",
     "insufficient_balance": "`engram account show` shows the balance; `engram account claim` adds rewards",
-    "fee_too_low": "leave --fee out to pay what the node estimates",
+    "fee_too_low": "leave --max-fee out to offer what the node suggests, or wait until full blocks are over",
     "not_included": "`engram tx status TXID` shows what became of it",
     "transaction_dropped": "the code says why the node gave the transaction up; you can send it again",
     "key_not_found": "`engram key list` shows the keys, --data-dir chooses another directory",

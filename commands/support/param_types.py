@@ -74,7 +74,7 @@ class WidthsType(click.ParamType[tuple[int, ...]]):
 
 
 class WindowsType(click.ParamType[dict[str, int]]):
-    """Lengths of phases in blocks, such as commit=20,gap=2, or one number for all phases but the gap.
+    """Lengths of phases in ticks, such as commit=20,gap=2, or one number for all phases but the gap.
 
     The value is a dictionary that holds the phases named.
     """
@@ -88,11 +88,11 @@ class WindowsType(click.ParamType[dict[str, int]]):
             return {name: int(value) for name in WINDOWS if name != "gap"}
         lengths: dict[str, int] = {}
         for item in str(value).split(","):
-            name, equals, blocks = item.strip().partition("=")
-            if name not in WINDOWS or not equals or not re.fullmatch(r"[0-9]{1,9}", blocks):
+            name, equals, ticks = item.strip().partition("=")
+            if name not in WINDOWS or not equals or not re.fullmatch(r"[0-9]{1,9}", ticks):
                 names = ", ".join(WINDOWS)
-                self.fail(f"{item!r} is not PHASE=BLOCKS; the phases are {names}", param, ctx)
-            lengths[name] = int(blocks)
+                self.fail(f"{item!r} is not PHASE=TICKS; the phases are {names}", param, ctx)
+            lengths[name] = int(ticks)
         return lengths
 
 

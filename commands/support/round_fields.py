@@ -45,7 +45,7 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
 
 
 def calendar_fields(calendar: Mapping[str, Sequence[int | None]]) -> dict[str, str]:
-    """First and last height of each phase; phases without a block are left out."""
+    """First and last tick of each phase; phases without a tick are left out."""
     return {
         phase: f"{first} on" if last is None else f"{first} to {last}"
         for phase, (first, last) in calendar.items()
@@ -74,8 +74,8 @@ def _course(round_: Mapping[str, Any]) -> list[tuple[str, object]]:
         case RoundStatus.DECIDED:
             return [("version", round_["new_version"]), ("winner", round_["winner"])]
         case RoundStatus.OPEN:
-            left = round_["blocks_left"]
-            more = "" if left is None else f", {left} blocks left at height {round_['height']}"
+            left = round_["ticks_left"]
+            more = "" if left is None else f", {left} ticks left at tick {round_['tick']}"
             return [("phase", f"{round_['phase']}{more}")]
         case _:
             return []

@@ -1,8 +1,10 @@
-"""For commands that send a transaction: the options --fee and --wait, sending, and printing the outcome."""
+"""For commands that send a transaction: options for the fee and --wait, sending, and the outcome."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -17,11 +19,34 @@ if TYPE_CHECKING:
 
 
 def with_fee(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --fee and --wait/--no-wait."""
-    fee = click.option(
-        "--fee", type=COINS, metavar="COINS", help="The fee to pay. Default: what the node estimates."
+    """Adds --max-fee, --tip and --wait/--no-wait. The first two arrive together, as `fee`."""
+
+    @functools.wraps(function)
+    def wrapped(max_fee: int | None, tip: int | None, **rest: Any) -> None:
+        function(fee=Fee(max_fee, tip), **rest)
+
+    cap = click.option(
+        "--max-fee",
+        type=COINS,
+        metavar="COINS",
+        help="The most to pay. Charged are the block's minimum fee and the tip. Default: room for a minimum "
+        "fee of six times the present one.",
     )
-    return fee(with_wait(function))
+    tip = click.option(
+        "--tip",
+        type=COINS,
+        metavar="COINS",
+        help="What the miner gets besides the minimum fee; the higher, the sooner. Default: 1/64 of it.",
+    )
+    return cap(tip(with_wait(wrapped)))
+
+
+@dataclass(frozen=True)
+class Fee:
+    """What the user said about the fee, in sparks; None where the node's suggestion counts."""
+
+    max_fee: int | None
+    tip: int | None
 
 
 def with_wait(function: Callable[..., None]) -> Callable[..., None]:
@@ -32,25 +57,26 @@ def with_wait(function: Callable[..., None]) -> Callable[..., None]:
     return wait(function)
 
 
-def send(session: CommandSession, payload: TxPayload, *, fee: int | None, wait: bool) -> None:
+def send(session: CommandSession, payload: TxPayload, *, fee: Fee, wait: bool) -> None:
     """Sends a payload with the chosen key and prints the transaction's status.
 
-    `fee` is in sparks; None pays what the node estimates. Raises as `Wallet.send` and `Wallet.confirm` do.
+    Raises as `Wallet.send` and `Wallet.confirm` do.
     """
 
-    async def action(wallet: Wallet) -> dict[str, Any]:
-        return await settled(session, wallet, await wallet.send(payload, fee=fee), wait=wait)
+    async def make(wallet: Wallet) -> TxPayload:
+        return payload
 
-    show_status(session, session.run_wallet(action))
+    send_made(session, make, fee=fee, wait=wait)
 
 
 def send_made(
-    session: CommandSession, make: Callable[[Wallet], Awaitable[TxPayload]], *, fee: int | None, wait: bool
+    session: CommandSession, make: Callable[[Wallet], Awaitable[TxPayload]], *, fee: Fee, wait: bool
 ) -> None:
     """As `send`, for a payload that `make` builds with the open wallet."""
 
     async def action(wallet: Wallet) -> dict[str, Any]:
-        return await settled(session, wallet, await wallet.send(await make(wallet), fee=fee), wait=wait)
+        txid = await wallet.send(await make(wallet), max_fee=fee.max_fee, tip=fee.tip)
+        return await settled(session, wallet, txid, wait=wait)
 
     show_status(session, session.run_wallet(action))
 

@@ -13,7 +13,9 @@ import click
 DECIMALS: Final = 8
 SPARKS_PER_COIN: Final = 10**DECIMALS
 MAX_SPARKS: Final = 2**64 - 1
-MONEY: Final = frozenset({"amount", "author_bond", "bid", "bond", "bounty", "fee", "opener_bond", "pot"})
+MONEY: Final = frozenset(
+    {"amount", "author_bond", "bid", "bond", "bounty", "fee", "max_fee", "opener_bond", "pot", "tip"}
+)
 """Names of the JSON fields that hold sparks."""
 
 _COINS = re.compile(r"([0-9]+)(?:\.([0-9]{1,8}))?")

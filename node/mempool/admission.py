@@ -6,21 +6,21 @@ wrong on every chain of blocks, whereas one that the present state refuses may b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.context import block_context
 from engram.consensus.genesis import NOBODY
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
-from engram.node.mempool.pool import PooledTx
+from engram.node.mempool.pool import PooledTx, largest_share
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives import keys
 from engram.primitives.errors import ChainError, Invalid, NotReady
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import FeeTooLow, NotActivated, TransactionTooLarge
-from engram.statemachine.fees import fee_of
+from engram.statemachine.fees import fee_of, price_of
 from engram.statemachine.records import Account
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
@@ -35,6 +35,28 @@ class Checked:
     entry: PooledTx
     account: Account
     macs: int
+    exponent: int
+    """Base exponent of the block that it was checked for."""
+
+
+@dataclass(frozen=True)
+class AdmitOutcome:
+    """The answer to an offered transaction."""
+
+    txid: Hash
+    error: ChainError | None = None
+    """Why it was not admitted."""
+    punishable: bool = False
+    """True if no state of the chain makes the transaction acceptable: the peer that sent it is at fault."""
+
+    @property
+    def accepted(self) -> bool:
+        return self.error is None
+
+    @property
+    def code(self) -> str:
+        """Code of the refusal; empty if admitted."""
+        return self.error.code if self.error else ""
 
 
 class Refusal(Exception):
@@ -68,31 +90,43 @@ class Admission:
         self._clock = clock
         self._context_of: BlockContext | None = None
 
-    def check(self, name: Hash, tx: Transaction, head: BlockRef) -> Checked:
+    def check(self, name: Hash, tx: Transaction, head: BlockRef, *, park: bool = False) -> Checked:
         """The transaction, checked and priced on exactly what the block after `head` begins with.
 
-        If its nonce lies ahead of the account's, it is priced by its bytes alone. What else it costs can be
-        computed only once the transactions before it are included. Raises `Refusal`.
+        Raises `Refusal`.
+
+        With `park`, one that the base has outgrown is checked as if the base were at its lowest. If its nonce
+        lies ahead of the account's, a transaction is priced by its bytes alone. What else it costs can be
+        computed only once the transactions before it are included.
         """
         ctx = self._context(head)
-        size = tx.size_bytes
-        self._check_alone(ctx, tx, size)
+        self._check_alone(ctx, tx, tx.size_bytes)
         state = State(self._store, head.state_root)
         account = state.account(keys.address(tx.sender))
         tentative = tx.nonce > account.nonce
         try:
-            known = frozenset({name})
             begun = begin_block(state, ctx)
-            cost = Cost(size_bytes=size) if tentative else prepare(begun, ctx, tx, verified=known).cost
-            price = fee_of(ctx.rules.fees, cost)
-            if tx.fee < price:
-                raise FeeTooLow(expected=price, got=tx.fee)
+            try:
+                cost = _cost(begun, ctx, name, tx, tentative)
+            except FeeTooLow:
+                if not park:
+                    raise
+                cost = _cost(begun, replace(ctx, exponent=0), name, tx, tentative)
         except (Invalid, NotReady) as error:
             raise Refusal(error, punishable=False) from error
-        now_s = self._clock.monotonic()
-        sender, funds = account.address, cost.funds
-        entry = PooledTx(tx, name, sender, size, price, funds, cost.brings, tentative, now_s)
-        return Checked(entry, account, cost.macs)
+        entry = PooledTx(
+            tx,
+            name,
+            account.address,
+            tx.size_bytes,
+            price_of(ctx.rules.fees, cost),
+            largest_share(ctx.rules, cost),
+            cost.funds,
+            cost.brings,
+            tentative,
+            self._clock.monotonic(),
+        )
+        return Checked(entry, account, cost.macs, ctx.exponent)
 
     def warm(self, tx: Transaction, head: BlockRef) -> None:
         """Runs a transaction on the head's state, only to fill the verification cache with its losses.
@@ -124,6 +158,17 @@ class Admission:
         """The context of the block after `head`, as far as it is known before that block is mined."""
         known = self._context_of
         if known is None or known.parent != head.id:
-            known = block_context(self._spec, head.header, NOBODY, self._store, self._scorer)
+            state = State(self._store, head.state_root)
+            known = block_context(self._spec, head.header, state, NOBODY, self._store, self._scorer)
             self._context_of = known
         return known
+
+
+def _cost(state: State, ctx: BlockContext, name: Hash, tx: Transaction, tentative: bool) -> Cost:
+    """What the transaction costs; of a tentative one, only its bytes count. Raises as `prepare` does."""
+    if not tentative:
+        return prepare(state, ctx, tx, verified=frozenset({name})).cost
+    cost = Cost(size_bytes=tx.size_bytes)
+    if tx.max_fee < (least := fee_of(ctx.rules.fees, cost, ctx.exponent) + tx.tip):
+        raise FeeTooLow(expected=least, got=tx.max_fee)
+    return cost

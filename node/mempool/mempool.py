@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from engram.node.chain.chain import Chain, HeadChanged
@@ -18,19 +18,22 @@ from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
 from engram.node.concurrency import in_worker
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired, Replaced, Unaffordable
-from engram.node.mempool.admission import Admission, Checked, Refusal
+from engram.node.mempool.admission import Admission, AdmitOutcome, Checked, Refusal
 from engram.node.mempool.pool import Pool, PooledTx, PoolLimits, hindrances
 from engram.node.storage.store import BlockRef
 from engram.primitives import keys
-from engram.primitives.errors import ChainError, Invalid, NotReady
+from engram.primitives.errors import Invalid, NotReady
 from engram.primitives.types import Address, Hash
 from engram.statemachine.errors import (
     BlockBytesExceeded,
     BlockMacsExceeded,
     BlockTransactionsExceeded,
+    FeeTooLow,
     NonceMismatch,
 )
+from engram.statemachine.fees import risen
 from engram.statemachine.records import Account
+from engram.statemachine.roundclock import round_clock
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transaction import Transaction
 
@@ -45,28 +48,8 @@ JUDGED_AGAIN: Final = 64
 """For how many senders the next transaction is judged again on a new head. The senders take turns."""
 
 _NO_ROOM: Final = (BlockTransactionsExceeded, BlockBytesExceeded, BlockMacsExceeded)
-_STAYS: Final = frozenset(error.code for error in (*_NO_ROOM, NonceMismatch))
+_STAYS: Final = frozenset(error.code for error in (*_NO_ROOM, NonceMismatch, FeeTooLow))
 """Codes for which a template leaves a transaction out although a later block may hold it."""
-
-
-@dataclass(frozen=True)
-class AdmitOutcome:
-    """The answer to an offered transaction."""
-
-    txid: Hash
-    error: ChainError | None = None
-    """Why it was not admitted."""
-    punishable: bool = False
-    """True if no state of the chain makes the transaction acceptable: the peer that sent it is at fault."""
-
-    @property
-    def accepted(self) -> bool:
-        return self.error is None
-
-    @property
-    def code(self) -> str:
-        """Code of the refusal; empty if admitted."""
-        return self.error.code if self.error else ""
 
 
 class Mempool:
@@ -107,15 +90,21 @@ class Mempool:
         """Roughly the bytes of memory that the waiting transactions take."""
         return self._pool.memory_bytes
 
-    async def admit(self, tx: Transaction, *, patient: bool = False) -> AdmitOutcome:
+    @property
+    def parked(self) -> int:
+        """How many waiting transactions the base has outgrown."""
+        return self._pool.parked
+
+    async def admit(self, tx: Transaction, *, patient: bool = False, park: bool = False) -> AdmitOutcome:
         """Admits a transaction, or says why not. Raises `CodecError` if the transaction cannot be encoded.
 
         With `patient`, one that the present state refuses is tried again on the next heads: the peer that
-        sent it may know a block that this node still lacks.
+        sent it may know a block that this node still lacks. With `park`, one that the base has outgrown is
+        admitted, too: it has been admitted before.
         """
         name = tx.id
         try:
-            entry, macs = await self._admit(name, tx)
+            entry, macs = await self._admit(name, tx, park)
         except Refusal as refusal:
             if patient and isinstance(refusal.error, Invalid) and not refusal.punishable:
                 self._defer(name, tx)
@@ -181,6 +170,10 @@ class Mempool:
             chosen.append(entry.tx)
         return chosen
 
+    def minimum_fee(self, entry: PooledTx) -> int:
+        """What the next block would charge for a waiting transaction, without its tip."""
+        return risen(entry.price, self._pool.exponent)
+
     def next_nonce(self, sender: Address) -> int:
         """The first nonce that the sender has used neither on the chain nor in the pool."""
         nonce = self._chain.state().account(sender).nonce
@@ -194,7 +187,7 @@ class Mempool:
         accounts = await in_worker(self._worker, self._accounts_of, list(senders), self._chain.head)
         found: dict[Hash, str] = {}
         for account in accounts:
-            found |= hindrances(account, self._pool.of_sender(account.address))
+            found |= hindrances(account, self._pool.of_sender(account.address), self._pool.exponent)
         return found
 
     def drop_reason(self, name: Hash) -> str:
@@ -214,24 +207,28 @@ class Mempool:
             self._left_out[name] = head.id
             await self._judge_again(entry, head)
 
-    async def _admit(self, name: Hash, tx: Transaction) -> tuple[PooledTx, int]:
+    async def _admit(self, name: Hash, tx: Transaction, park: bool) -> tuple[PooledTx, int]:
         if name in self._pool:
             raise Refusal(AlreadyPooled(got=name), False)
-        checked = await self._checked(name, tx)
+        checked = await self._checked(name, tx, park=park)
         try:
             self._enter(checked)
         except (Invalid, NotReady) as error:
             raise Refusal(error, False) from error
         return checked.entry, checked.macs
 
-    async def _checked(self, name: Hash, tx: Transaction) -> Checked:
-        """A transaction judged on a head that is still the head after the check. Raises `Refusal`."""
+    async def _checked(self, name: Hash, tx: Transaction, *, park: bool = False) -> Checked:
+        """A transaction judged on a head that is still the head after the check. Raises `Refusal`.
+
+        With `park`, the base may have outgrown it.
+        """
         while True:
             if self._chain.store.find_transaction(name) is not None:
                 raise Refusal(AlreadyIncluded(got=name), False)
             head = self._chain.head
-            checked = await in_worker(self._worker, self._admission.check, name, tx, head)
+            checked = await in_worker(self._worker, partial(self._admission.check, park=park), name, tx, head)
             if head is self._chain.head:
+                self._pool.exponent = checked.exponent
                 return checked
 
     def _enter(self, checked: Checked, *, waited: bool = False) -> None:
@@ -255,7 +252,7 @@ class Mempool:
         entry, left = checked.entry, checked.account.balance
         others = [other for other in own if other.tx.nonce != entry.tx.nonce]
         for each in sorted([*others, entry], key=lambda waiting: waiting.tx.nonce):
-            needed = each.tx.fee + each.funds
+            needed = each.charge(checked.exponent) + each.funds
             if (held := left + each.brings) < needed:
                 raise Unaffordable(expected=needed, got=held)
             left = held - needed
@@ -265,6 +262,7 @@ class Mempool:
             self._expire()
             self._left_out = {name: on for name, on in self._left_out.items() if on == self._chain.head.id}
             deferred = list(self._deferred.items())
+            self._pool.exponent = await in_worker(self._worker, self._exponent_of, self._chain.head)
             if len(self._pool) or change.disconnected:
                 await self._settle(change)
                 await self._judge_next()
@@ -287,7 +285,7 @@ class Mempool:
         await self._renew(senders)
         for name, tx in reversed(abandoned):
             if name not in names:
-                outcome = await self.admit(tx)
+                outcome = await self.admit(tx, park=True)
                 if not outcome.accepted and outcome.code != AlreadyPooled.code:
                     self._remember_drop(name, outcome.code)
 
@@ -329,7 +327,8 @@ class Mempool:
     async def _judge_again(self, entry: PooledTx, head: BlockRef) -> None:
         """Drops an entry that `head` refuses, provided that `head` is still the head after the check."""
         try:
-            await in_worker(self._worker, self._admission.check, entry.txid, entry.tx, head)
+            check = partial(self._admission.check, park=True)
+            await in_worker(self._worker, check, entry.txid, entry.tx, head)
         except Refusal as refusal:
             if head is self._chain.head:
                 self._drop(self._pool.remove(entry.txid), refusal.error.code)
@@ -340,7 +339,7 @@ class Mempool:
         Meanwhile it stays in the pool, so that `next_nonce` does not give its nonce away.
         """
         try:
-            checked = await self._checked(entry.txid, entry.tx)
+            checked = await self._checked(entry.txid, entry.tx, park=True)
         except Refusal as refusal:
             included = isinstance(refusal.error, AlreadyIncluded)
             self._drop(self._pool.remove(entry.txid), "" if included else refusal.error.code)
@@ -358,6 +357,9 @@ class Mempool:
     def _accounts_of(self, senders: Iterable[Address], head: BlockRef) -> list[Account]:
         state = self._chain.state(head)
         return [state.account(sender) for sender in senders]
+
+    def _exponent_of(self, head: BlockRef) -> int:
+        return round_clock(self._chain.state(head)).exponent
 
     def _nonce_of(self, sender: Address, head: BlockRef) -> int:
         return self._chain.state(head).account(sender).nonce

@@ -30,6 +30,7 @@ from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.records import Model
+from engram.statemachine.roundclock import round_clock
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.scoring import Scorer
@@ -205,9 +206,8 @@ class Miner:
         state, rules = self._chain.state(head), self._chain.spec.rules
         models = records(self._chain.store.database, state, Model)
         rounds = [state.get(Round, model.open_round) for model in models if model.open_round != ZERO_HASH]
-        return any(
-            Calendar.of(round_, rules).at(head.height + 1).phase is not Phase.CLOSED for round_ in rounds
-        )
+        tick = round_clock(state).ticks
+        return any(Calendar.of(round_, rules).at(tick).phase is not Phase.CLOSED for round_ in rounds)
 
     def _assemble(self, head: BlockRef, candidates: list[Transaction]) -> Template:
         """In a worker: the template on `head`, with the earliest allowed timestamp if the clock is behind

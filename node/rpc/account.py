@@ -37,7 +37,13 @@ class AccountMethods:
             **account,
             "next_nonce": self.mempool.next_nonce(raw),
             "pending": [
-                {"txid": entry.txid.hex(), "nonce": entry.tx.nonce, "fee": entry.tx.fee} for entry in waiting
+                {
+                    "txid": entry.txid.hex(),
+                    "nonce": entry.tx.nonce,
+                    "max_fee": entry.tx.max_fee,
+                    "tip": entry.tx.tip,
+                }
+                for entry in waiting
             ],
         }
 

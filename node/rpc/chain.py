@@ -14,11 +14,8 @@ from engram.node.rpc.render import Renderer
 from engram.node.storage.store import BlockRef
 from engram.primitives import smt
 from engram.primitives.hashing import Tag, tagged_hash
-from engram.statemachine.record import u64
-from engram.statemachine.records import Reservation
 
 MAX_HEADERS: Final = 1_000
-MAX_RESERVATIONS: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,8 @@ class ChainMethods:
 
     @rpc_method()
     async def chain_head(self) -> dict[str, Any]:
-        """The header of the best block."""
-        return self.render.header(self.views.chain.head)
+        """The header of the best block, with the round clock's ticks and the base exponent after it."""
+        return await self.views.threads.run(self._head)
 
     @rpc_method()
     async def chain_header(self, height: int | None = None, id: bytes | None = None) -> dict[str, Any]:
@@ -58,15 +55,15 @@ class ChainMethods:
         """The state's value of a record at the head, kind byte and canonical bytes; null if there is none."""
         return await self.views.threads.run(self._record, kind, key)
 
-    @rpc_method()
-    async def reservation_list(self, first: int, count: int) -> list[dict[str, Any]]:
-        """Bytes and MACs that reveals have reserved, of the heights that have any, from `first` on."""
-        return await self.views.threads.run(self._reservations, first, min(count, MAX_RESERVATIONS))
-
     @cached_property
     def _spec_json(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(dump_spec(self.views.chain.spec))
         return document
+
+    def _head(self) -> dict[str, Any]:
+        view = self.views.now()
+        clock = view.clock
+        return {**self.render.header(view.head), "ticks": clock.ticks, "exponent": clock.exponent}
 
     def _headers(self, first: int, count: int) -> list[dict[str, Any]]:
         view = self.views.now()
@@ -95,9 +92,3 @@ class ChainMethods:
         view = self.views.now()
         raw = smt.get(view.store, view.head.state_root, tagged_hash(Tag.KEY, bytes([kind]), key))
         return None if raw is None else raw.hex()
-
-    def _reservations(self, first: int, count: int) -> list[dict[str, Any]]:
-        state = self.views.now().state
-        heights = range(max(0, first), min(max(0, first) + count, 2**64))
-        found = (state.find(Reservation, u64(height)) for height in heights)
-        return [self.render.record(entry) for entry in found if entry is not None]

@@ -1,6 +1,7 @@
 """Turns what happens on this node into events for subscribers.
 
-    heads          {height, id, state_root, timestamp_ms, connected: [ids], disconnected: [ids]}
+    heads          {height, id, state_root, timestamp_ms, ticks, exponent, connected: [ids], disconnected:
+                   [ids]}; ticks of the round clock and base exponent of fees after the head
     transactions   {txid, status: pending | included | failed | dropped, code, height}
     rounds         {id, model, phase, epoch, status, height}   whenever its phase or its record changes
     versions       {model, number, root, height}
@@ -24,8 +25,9 @@ from engram.node.storage.store import BlockRef
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.receipt import Status
 from engram.statemachine.record import Record
-from engram.statemachine.records import Model, Version
+from engram.statemachine.records import Model, RoundClock, Version
 from engram.statemachine.registry import parse_record
+from engram.statemachine.roundclock import round_clock
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.records import Round, RoundStatus
 
@@ -80,6 +82,7 @@ class EventFeed:
 
     async def _publish(self, change: HeadChanged) -> None:
         head = change.connected[-1]
+        clock = await self._threads.run(self._clock, head)
         self._metrics.reorgs += bool(change.disconnected)
         self._hub.publish(
             "heads",
@@ -88,6 +91,8 @@ class EventFeed:
                 "id": head.id.hex(),
                 "state_root": head.state_root.hex(),
                 "timestamp_ms": head.header.timestamp_ms,
+                "ticks": clock.ticks,
+                "exponent": clock.exponent,
                 "connected": [ref.id.hex() for ref in change.connected],
                 "disconnected": [ref.id.hex() for ref in change.disconnected],
             },
@@ -130,25 +135,29 @@ class EventFeed:
 
         It reads the disk: call it in a worker thread.
         """
-        state = self._chain.state(head)
+        state, tick = self._chain.state(head), self._clock(head).ticks
         events = []
         for name in sorted(touched | self._phases.keys()):
             round_ = state.find(Round, name)
             known = self._phases.pop(name, None)
             if round_ is None:
                 continue
-            stands = self._stands(round_, head)
+            stands = self._stands(round_, tick)
             if round_.status == RoundStatus.OPEN:
                 self._phases[name] = stands
             if name in touched or stands != known:
                 events.append(_round(round_, stands, head.height))
         return events
 
-    def _stands(self, round_: Round, head: BlockRef) -> tuple[Phase, int]:
-        """Phase and epoch in which the block after `head` falls."""
+    def _clock(self, head: BlockRef) -> RoundClock:
+        """It reads the disk: call it in a worker thread."""
+        return round_clock(self._chain.state(head))
+
+    def _stands(self, round_: Round, tick: int) -> tuple[Phase, int]:
+        """Phase and epoch in which a block at this tick falls."""
         if round_.status != RoundStatus.OPEN:
             return Phase.CLOSED, 0
-        span = Calendar.of(round_, self._chain.spec.rules).at(head.height + 1)
+        span = Calendar.of(round_, self._chain.spec.rules).at(tick)
         return span.phase, span.epoch
 
     def _open_rounds(self) -> set[Hash]:

@@ -23,7 +23,8 @@ from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import MissingRecord
 from engram.statemachine.record import Record, u32
-from engram.statemachine.records import Model, Version
+from engram.statemachine.records import Model, RoundClock, Version
+from engram.statemachine.roundclock import round_clock
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
 
@@ -38,6 +39,11 @@ class HeadView:
     store: ChainStore
     head: BlockRef
     state: State
+
+    @property
+    def clock(self) -> RoundClock:
+        """The round clock and the base of fees after this head."""
+        return round_clock(self.state)
 
     def records(self, cls: type[R], *key_parts: bytes, start: bytes = b"") -> Iterator[R]:
         """The same as `recordindex.records`, for the state of this head."""
@@ -86,4 +92,4 @@ class HeadViews:
 
     def next_block(self, view: HeadView) -> BlockContext:
         """The context of the block after a view's head, as far as it is known before that block is mined."""
-        return block_context(view.spec, view.head.header, NOBODY, self.chain.store, self.scorer)
+        return block_context(view.spec, view.head.header, view.state, NOBODY, self.chain.store, self.scorer)

@@ -60,14 +60,14 @@ class Renderer:
         """A header with its id and the total work up to it."""
         return {"id": ref.id.hex(), **self._object(ref.header), "work": ref.total_work}
 
-    def round(self, round_: Round, head: int) -> dict[str, Any]:
-        """A round with its calendar and with its situation in the block after height `head`.
+    def round(self, round_: Round, head: int, tick: int) -> dict[str, Any]:
+        """A round with its calendar in ticks and with its situation in the block after height `head`.
 
-        That is the phase in which the block falls, and under `due` the step, if any, that the next
+        That is the phase of `tick`, in which the block falls, and under `due` the step, if any, that the next
         transaction of the round would settle.
         """
         calendar = Calendar.of(round_, self._rules)
-        span, step = calendar.at(head + 1), calendar.due(round_, head + 1)
+        span, step = calendar.at(tick), calendar.due(round_, tick)
         is_open = round_.status == RoundStatus.OPEN
         is_closed = span.phase is Phase.CLOSED
         return {
@@ -76,7 +76,8 @@ class Renderer:
             "epoch": span.epoch,
             "due": step.name.lower() if step is not None else None,
             "height": head,
-            "blocks_left": None if is_closed or not is_open else span.last - head,
+            "tick": tick,
+            "ticks_left": None if is_closed or not is_open else span.last + 1 - tick,
             "independent": round_.independent,
             "calendar": {
                 _span_name(span.phase, span.epoch): [
@@ -96,7 +97,8 @@ class Renderer:
             "sender": self.address(address(tx.sender)),
             "public_key": tx.sender.hex(),
             "nonce": tx.nonce,
-            "fee": tx.fee,
+            "max_fee": tx.max_fee,
+            "tip": tx.tip,
             "kind": tx.kind,
             "name": cls.NAME if cls is not None else None,
             "size_bytes": size_bytes,

@@ -47,12 +47,13 @@ class RoundMethods:
     def _rounds(self, model: bytes | None) -> list[dict[str, Any]]:
         view = self.views.now()
         rounds = [round_ for round_ in view.records(Round) if model in (None, round_.model)]
+        tick = view.clock.ticks
         rounds.sort(key=lambda round_: (round_.opened, round_.id))
-        return [self.render.round(round_, view.head.height) for round_ in rounds]
+        return [self.render.round(round_, view.head.height, tick) for round_ in rounds]
 
     def _round(self, identity: bytes) -> dict[str, Any]:
         view = self.views.now()
-        return self.render.round(view.state.get(Round, identity), view.head.height)
+        return self.render.round(view.state.get(Round, identity), view.head.height, view.clock.ticks)
 
     def _of_round(self, cls: type[Candidate | Commit], identity: bytes) -> list[dict[str, Any]]:
         view = self.views.now()

@@ -9,6 +9,7 @@ from engram.consensus.chainspec import chain_id
 from engram.node.errors import TransactionNotFound
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PooledTx
+from engram.node.offers import offer_for
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
@@ -82,17 +83,22 @@ class TransactionMethods:
 
     @rpc_method()
     async def tx_estimate(self, kind: int, payload: bytes, sender: str) -> dict[str, Any]:
-        """What a payload costs in the next block; refused with its own code where it could not even start."""
+        """What a payload costs in the next block, and what to offer for it; refused with its own code where
+        it could not even start.
+        """
         address = self.render.parse_address(sender)
         nonce = self.mempool.next_nonce(address)
         return await self.views.threads.run(self._estimate, kind, payload, address, nonce)
 
     @rpc_method()
     async def mempool_info(self) -> dict[str, Any]:
-        """How much waits, how much may, and the height of the head that all of it was adjusted to."""
+        """How much waits, how much of it the base has outgrown, how much may wait, and the height of the head
+        that all of it was adjusted to.
+        """
         return {
             "height": self.mempool.followed,
             "count": len(self.mempool),
+            "parked": self.mempool.parked,
             "bytes": self.mempool.memory_bytes,
             "max_bytes": self.max_bytes,
         }
@@ -128,9 +134,10 @@ class TransactionMethods:
             "sender": self.render.address(entry.sender),
             "nonce": entry.tx.nonce,
             "kind": entry.tx.kind,
-            "fee": entry.tx.fee,
+            "max_fee": entry.tx.max_fee,
+            "tip": entry.tx.tip,
             "size_bytes": entry.size_bytes,
-            "minimum_fee": entry.price,
+            "minimum": self.mempool.minimum_fee(entry),
             "queued": entry.tentative,
             "waits": waits,
         }
@@ -139,16 +146,18 @@ class TransactionMethods:
         view = self.views.now()
         ctx = self.views.next_block(view)
         number = chain_id(view.spec)
-        draft = Transaction(number, _MOST_KEY, nonce, 0, kind, payload, _MOST_SIGNATURE)
-        cost = _cost(begin_block(view.state, ctx), ctx, draft, sender)
-        fee, size = _settled_fee(ctx, draft, cost)
-        if size > ctx.rules.max_transaction_bytes:
-            raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=size)
+        draft = Transaction(number, _MOST_KEY, nonce, 0, 0, kind, payload, _MOST_SIGNATURE)
+        draft, cost = _offered(ctx, draft, _cost(begin_block(view.state, ctx), ctx, draft, sender))
+        if draft.size_bytes > ctx.rules.max_transaction_bytes:
+            raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=draft.size_bytes)
         return {
-            "fee": fee,
+            "minimum": fee_of(ctx.rules.fees, cost, ctx.exponent),
+            "exponent": ctx.exponent,
+            "max_fee": draft.max_fee,
+            "tip": draft.tip,
             "macs": cost.macs,
             "prepaid_macs": cost.prepaid_macs,
-            "size_bytes": size,
+            "size_bytes": draft.size_bytes,
             "records": cost.records,
             "funds": cost.funds,
         }
@@ -161,13 +170,15 @@ def _cost(state: State, ctx: BlockContext, draft: Transaction, sender: Address) 
     return cost
 
 
-def _settled_fee(ctx: BlockContext, draft: Transaction, cost: Cost) -> tuple[int, int]:
-    """The least fee and the size of the transaction that states it: a larger fee may take more bytes."""
-    fee = -1
-    size = draft.size_bytes
-    while fee != (fee := fee_of(ctx.rules.fees, replace(cost, size_bytes=size))):
-        size = replace(draft, fee=fee).size_bytes
-    return fee, size
+def _offered(ctx: BlockContext, draft: Transaction, cost: Cost) -> tuple[Transaction, Cost]:
+    """The draft with the suggested offer, and its cost: larger amounts may take more bytes."""
+    while True:
+        cost = replace(cost, size_bytes=draft.size_bytes)
+        offer = offer_for(ctx.rules, cost, ctx.exponent)
+        offered = replace(draft, max_fee=offer.max_fee, tip=offer.tip)
+        if offered == draft:
+            return draft, cost
+        draft = offered
 
 
 def _status(status: str, code: str = "") -> dict[str, Any]:

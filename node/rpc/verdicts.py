@@ -59,11 +59,13 @@ def _judged_state(view: HeadView, round_id: Hash) -> State:
     round_ = view.state.get(Round, round_id)
     if round_.status == RoundStatus.OPEN:
         return view.state
-    # At every step of the search the round is open at height `first` and has ended at height `last`.
+    # At every step of the search the round has not ended at height `first` and has ended at height `last`.
+    # There are no fewer blocks than ticks, so it was opened after the height that is its tick.
     first, last = round_.opened, view.head.height
     while last - first > 1:
         middle = (first + last) // 2
-        if _state_at(view, middle).get(Round, round_id).status == RoundStatus.OPEN:
+        found = _state_at(view, middle).find(Round, round_id)
+        if found is None or found.status == RoundStatus.OPEN:
             first = middle
         else:
             last = middle

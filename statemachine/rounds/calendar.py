@@ -1,10 +1,13 @@
-"""The calendar of a round: which phase a height belongs to. Pure arithmetic on heights; no state, no money.
+"""The calendar of a round: which phase a tick belongs to. Pure arithmetic on ticks; no state, no money.
+
+Ticks are those of the round clock: a block full of transactions lets no time pass. A transaction is in the
+phase of the tick that its parent block left, `BlockContext.tick`.
 
 No code runs when a phase begins or ends. A transaction asks in which phase its block stands, and `settlement`
-asks which phases are over. First and last heights are inclusive. The first span begins one block after the
-one that holds `open_round`, and each following span begins where the one before it ended:
+asks which phases are over. First and last ticks are inclusive. The first span begins one tick after the one
+at which `open_round` stands, and each following span begins where the one before it ended:
 
-    OPEN open_window · DRAW draw_blocks · WAIT gap · REVEAL reveal_window
+    OPEN open_window · DRAW draw_ticks · WAIT gap · REVEAL reveal_window
     for each epoch: COMMIT commit_window · WAIT gap · UPDATE update_window
     WAIT gap · AUDIT audit_window · RETENTION retention_window · CLOSED for ever
 
@@ -23,7 +26,7 @@ from engram.statemachine.rounds.records import Round, RoundStatus, RoundTerms
 from engram.statemachine.rules import Rules
 
 FOREVER: Final = 2**64 - 1
-"""Last height of the span that has no end."""
+"""Last tick of the span that has no end."""
 
 
 class DueStep(IntEnum):
@@ -66,7 +69,7 @@ class Phase(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A phase and its heights, both inclusive; empty where last < first."""
+    """A phase and its ticks, both inclusive; empty where last < first."""
 
     phase: Phase
     epoch: int
@@ -77,7 +80,7 @@ class Span:
 
 def _lengths(terms: RoundTerms, rules: Rules) -> Iterator[tuple[Phase, int, int]]:
     yield Phase.OPEN, 0, terms.open_window
-    yield Phase.DRAW, 0, rules.draw_blocks
+    yield Phase.DRAW, 0, rules.draw_ticks
     yield Phase.WAIT, 0, terms.gap
     yield Phase.REVEAL, 0, terms.reveal_window
     for epoch in range(terms.epochs):
@@ -103,33 +106,33 @@ class Calendar:
 
     @classmethod
     def opened_at(cls, opened: int, terms: RoundTerms, rules: Rules) -> Calendar:
-        """The calendar of a round with these terms whose `open_round` stands at this height."""
+        """The calendar of a round with these terms whose `open_round` stands at this tick."""
         spans, first = [], opened + 1
         for phase, epoch, length in _lengths(terms, rules):
             spans.append(Span(phase, epoch, first, first + length - 1))
             first += length
         return cls((*spans, Span(Phase.CLOSED, 0, first, FOREVER)))
 
-    def at(self, height: int) -> Span:
-        """The span that holds `height`. The height of `open_round` itself belongs to OPEN."""
-        return next(span for span in self.spans if height <= span.last)
+    def at(self, tick: int) -> Span:
+        """The span that holds `tick`. The tick of `open_round` itself belongs to OPEN."""
+        return next(span for span in self.spans if tick <= span.last)
 
     def span(self, phase: Phase, epoch: int = 0) -> Span:
         """The span of a phase, of `epoch` where the phase recurs. WAIT gives the first gap."""
         return next(span for span in self.spans if span.phase is phase and span.epoch == epoch)
 
-    def is_over(self, height: int, phase: Phase, epoch: int = 0) -> bool:
-        """Whether `height` is past the last height of the phase."""
-        return height > self.span(phase, epoch).last
+    def is_over(self, tick: int, phase: Phase, epoch: int = 0) -> bool:
+        """Whether `tick` is past the last tick of the phase."""
+        return tick > self.span(phase, epoch).last
 
     @property
-    def draw_heights(self) -> range:
-        """Heights of the blocks whose ids make the seed of the draw."""
+    def draw_ticks(self) -> range:
+        """Ticks whose block ids make the seed of the draw."""
         span = self.span(Phase.DRAW)
         return range(span.first, span.last + 1)
 
-    def due(self, round_: Round, height: int) -> DueStep | None:
-        """The first step that is due at `height` and not yet applied; `round_` is the round as it stands.
+    def due(self, round_: Round, tick: int) -> DueStep | None:
+        """The first step that is due at `tick` and not yet applied; `round_` is the round as it stands.
 
         A round without candidates skips the steps that open its sealed parts: there is nothing to judge.
         """
@@ -137,15 +140,15 @@ class Calendar:
             return None
         terms, epoch = round_.terms, round_.settled_epochs
         if len(round_.validation_opened) < terms.validation:
-            return DueStep.UNREVEALED if self.is_over(height, Phase.REVEAL) else None
+            return DueStep.UNREVEALED if self.is_over(tick, Phase.REVEAL) else None
         if epoch < terms.epochs:
-            return DueStep.EPOCH_END if self.is_over(height, Phase.UPDATE, epoch) else None
-        if round_.candidates and self.is_over(height, Phase.AUDIT):
+            return DueStep.EPOCH_END if self.is_over(tick, Phase.UPDATE, epoch) else None
+        if round_.candidates and self.is_over(tick, Phase.AUDIT):
             if any(sealed.bond for sealed in round_.third_party):
                 return DueStep.UNSEALED
             if opener_sealed_opened(round_) < terms.sealed:
                 return DueStep.WITHHELD
-        return DueStep.DECISION if self.is_over(height, Phase.RETENTION) else None
+        return DueStep.DECISION if self.is_over(tick, Phase.RETENTION) else None
 
 
 def opener_sealed_opened(round_: Round) -> int:
@@ -158,10 +161,10 @@ def check_calendar(terms: RoundTerms, rules: Rules) -> None:
 
     There are no more epochs than places for candidates, so that every epoch has one of its own.
 
-    The oldest block of the draw must still stand in the ring of recent blocks when the reveal window ends.
+    The oldest tick of the draw must still stand in the ring of recent ticks when the reveal window ends.
     Raises `TermsInvalid`.
     """
-    retention = terms.retention_window or rules.min_window_blocks
+    retention = terms.retention_window or rules.min_window_ticks
     windows = (
         terms.open_window,
         terms.reveal_window,
@@ -171,13 +174,13 @@ def check_calendar(terms: RoundTerms, rules: Rules) -> None:
         retention,
     )
     for window in windows:
-        within("window", window, rules.min_window_blocks, rules.max_window_blocks)
-    within("gap", terms.gap, rules.min_gap_blocks, rules.max_window_blocks)
+        within("window", window, rules.min_window_ticks, rules.max_window_ticks)
+    within("gap", terms.gap, rules.min_gap_ticks, rules.max_window_ticks)
     within("epochs", terms.epochs, 1, min(rules.max_epochs, rules.max_candidates))
-    memory = rules.draw_blocks + terms.gap + terms.reveal_window
-    within("blocks from the draw to the last reveal", memory, 0, rules.block_ring)
+    memory = rules.draw_ticks + terms.gap + terms.reveal_window
+    within("ticks from the draw to the last reveal", memory, 0, rules.tick_ring)
     length = sum(length for _, _, length in _lengths(terms, rules))
-    within("blocks of the whole round", length, 0, rules.max_round_blocks)
+    within("ticks of the whole round", length, 0, rules.max_round_ticks)
 
 
 def within(name: str, value: int, low: int, high: int) -> None:

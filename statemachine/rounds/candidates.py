@@ -15,7 +15,7 @@ from engram.statemachine.content import hold, release
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.fees import price_of_macs
-from engram.statemachine.money import give, pay_miner, take
+from engram.statemachine.money import give, pay_work, take
 from engram.statemachine.parameters import explicit_tensors
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import Lineage
@@ -104,10 +104,10 @@ def own_segments(round_: Round, candidate: Candidate) -> Sequence[Lineage]:
 
 
 def charge_scoring(state: State, ctx: BlockContext, candidate: Candidate, macs: int) -> Candidate:
-    """Pays the miner for scoring the candidate, from its escrow. Returns the candidate, does not store it."""
+    """Pays for scoring the candidate, from its escrow. Returns the candidate, does not store it."""
     price = price_of_macs(ctx.rules.fees, macs)
     assert price <= candidate.escrow, "`scoring_escrow` added up all that can come, by the same formulas"
-    pay_miner(state, ctx, price)
+    pay_work(state, ctx, price)
     return replace(candidate, escrow=candidate.escrow - price)
 
 

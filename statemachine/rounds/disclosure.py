@@ -53,7 +53,7 @@ def with_draw(
     if round_.validation_drawn:
         return round_, ()
     terms = round_.terms
-    seed = draw_seed([_block_at(state, ctx, height) for height in entry.calendar.draw_heights], nonce)
+    seed = draw_seed([_block_of(state, ctx, tick) for tick in entry.calendar.draw_ticks], nonce)
     validation, sealed = draw_parts(seed, terms.commitments, terms.validation, terms.sealed)
     drawn = replace(round_, seed=seed, validation_drawn=validation, sealed_drawn=sealed)
     return drawn, (Event("parts_drawn", round_.id, (len(validation), len(sealed))),)
@@ -146,7 +146,7 @@ def _opened(round_: Round) -> tuple[OpenedPart, ...]:
     return (*round_.validation_opened, *round_.sealed_opened)
 
 
-def _block_at(state: State, ctx: BlockContext, height: int) -> Hash:
-    block = state.get(RecentBlock, u32(height % ctx.rules.block_ring))
-    assert block.height == height, "the calendar keeps the draw in the ring, and `begin_block` adds the last"
+def _block_of(state: State, ctx: BlockContext, tick: int) -> Hash:
+    block = state.get(RecentBlock, u32(tick % ctx.rules.tick_ring))
+    assert block.tick == tick, "the calendar keeps the draw in the ring, and `begin_block` adds the last"
     return block.block

@@ -33,7 +33,7 @@ def nonce_hash(nonce: Hash) -> Hash:
 
 
 def draw_seed(block_ids: Sequence[Hash], nonce: Hash) -> Hash:
-    """The seed of a round: block ids in order of height, then the opener's nonce."""
+    """The seed of a round: block ids in order of ticks, then the opener's nonce."""
     return tagged_hash(Tag.DRAW, *block_ids, nonce)
 
 

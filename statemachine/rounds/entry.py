@@ -42,7 +42,7 @@ def enter(state: State, ctx: BlockContext, round_id: Hash, phase: Phase) -> Ente
     round_, events = settle_by(calendar, state, ctx, found)
     if round_.status != RoundStatus.OPEN:
         raise RoundEnded(got=RoundStatus(round_.status).name.lower())
-    span = calendar.at(ctx.height)
+    span = calendar.at(ctx.tick)
     check_phase(phase, span.phase)
     model = state.get(Model, round_.model)
     base = state.get(Version, round_.model, u32(round_.version))

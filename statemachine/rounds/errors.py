@@ -43,7 +43,7 @@ class BondTooLow(InvalidTransaction):
 
 
 class StepTooHeavy(InvalidTransaction):
-    """One scoring step of the round could be too heavy for a block."""
+    """One step of the round could need more than half of a block's MACs."""
 
 
 class CommitmentRepeated(InvalidTransaction):
@@ -55,11 +55,11 @@ class RoundEnded(InvalidTransaction):
 
 
 class WrongPhase(InvalidTransaction):
-    """The round is in another phase at this height, in which it does not accept this transaction."""
+    """The round is in another phase at this tick, in which it does not accept this transaction."""
 
 
 class NothingDue(InvalidTransaction):
-    """No step of the round is due at this height."""
+    """No step of the round is due at this tick."""
 
 
 class NotTheOpener(InvalidTransaction):
@@ -100,14 +100,6 @@ class CommitRepeated(InvalidTransaction):
 
 class EpochFull(InvalidTransaction):
     """The epoch already has as many commits as the rules allow."""
-
-
-class SlotOutsideWindow(InvalidTransaction):
-    """The reserved height lies outside the epoch's update window."""
-
-
-class ReservationFull(InvalidTransaction):
-    """The height has no bytes or multiply-accumulates left to reserve."""
 
 
 class CommitMissing(InvalidTransaction):

@@ -129,7 +129,7 @@ class Round:
     opener: Address
     terms: RoundTerms
     opened: U64
-    """Height of `open_round`; the calendar of all phases follows from it."""
+    """Tick at which `open_round` stands; the calendar of all phases follows from it."""
     version: U32
     """Number of version t, the model's head when the round opened."""
     base: Hash
@@ -180,8 +180,6 @@ class Commit:
     digest: Hash
     bond: U64
     height: U64
-    slot: U64
-    """Height at which bytes and MACs are reserved for the reveal."""
 
     @property
     def key(self) -> bytes:

@@ -36,7 +36,7 @@ Settled = tuple[Round, tuple[Event, ...]]
 
 
 def settle(state: State, ctx: BlockContext, round_id: Hash) -> Settled:
-    """Applies every due step of the round at this height; calling it again changes nothing.
+    """Applies every due step of the round at this tick; calling it again changes nothing.
 
     Returns the round as it now stands in `state`, and the events. Raises `MissingRecord`.
     """
@@ -47,7 +47,7 @@ def settle(state: State, ctx: BlockContext, round_id: Hash) -> Settled:
 def settle_by(calendar: Calendar, state: State, ctx: BlockContext, round_: Round) -> Settled:
     """`settle` for a round whose calendar is at hand."""
     events: tuple[Event, ...] = ()
-    while (step := calendar.due(round_, ctx.height)) is not None:
+    while (step := calendar.due(round_, ctx.tick)) is not None:
         round_, happened = _STEPS[step](state, ctx, round_)
         state.put(round_)
         events += happened

@@ -113,7 +113,7 @@ def check_opening(
     check_count("classes", classes, rules.networks.max_classes)
     within("bytes of a part", part_size(terms.rows, head.spec.inputs), 1, rules.max_blob_bytes)
     if model.retention:
-        within("retention window", terms.retention_window, rules.min_window_blocks, rules.max_window_blocks)
+        within("retention window", terms.retention_window, rules.min_window_ticks, rules.max_window_ticks)
     _check_steps(rules, terms, model, head)
 
 
@@ -124,9 +124,13 @@ def check_opener_bond(rules: Rules, terms: RoundTerms, model: Model | None, heig
         raise BondTooLow("the opener's bond is below its minimum", expected=least, got=terms.opener_bond)
 
 
-def reserved_share(rules: Rules, whole: int) -> int:
-    """The part of a block's bytes or MACs that may be reserved for reveals; the rest is free for everyone."""
-    return whole * rules.reserved_share_ppm // PPM
+def check_share(step: str, rules: Rules, macs: int) -> None:
+    """Refuses a step of a round that needs more than half of a block's MACs. Raises `StepTooHeavy`.
+
+    A block that holds no other transaction is light then, so no step of a round can stop the round clock.
+    """
+    if macs > (most := rules.max_block_macs // 2):
+        raise StepTooHeavy(f"{step} costs more than half of a block's MACs", expected=most, got=macs)
 
 
 def _check_parts(rules: Rules, terms: RoundTerms) -> None:
@@ -150,13 +154,9 @@ def _check_caps(rules: Rules, terms: RoundTerms) -> None:
 
 
 def _check_reveal(rules: Rules, terms: RoundTerms, base_macs: int) -> None:
-    """Checks that a reveal fits into what may be reserved of a block.
-
-    `base_macs` are the MACs that it is charged for each part besides those of the update.
-    """
+    """Checks a reveal; `base_macs` are its MACs for each part besides those of the update."""
     reveal = terms.validation * (base_macs + terms.max_update_macs)
-    if reveal > (most := reserved_share(rules, rules.max_block_macs)):
-        raise StepTooHeavy("an update on all validation parts costs too many MACs", expected=most, got=reveal)
+    check_share("an update on all validation parts", rules, reveal)
 
 
 def _check_kind(terms: RoundTerms, model: Model) -> None:
@@ -171,27 +171,22 @@ def _check_kind(terms: RoundTerms, model: Model) -> None:
 
 
 def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParameters) -> None:
-    """Checks that the heaviest steps of the round fit into a block, whatever candidates will come.
+    """Checks that the heaviest steps of the round fit into half a block, whatever candidates will come.
 
     These are an update on all validation parts, every candidate on one sealed part, and one candidate on one
     retention part, each together with version t. The activations of version t on one part must also fit into
     memory.
     """
-    free = rules.max_block_macs - reserved_share(rules, rules.max_block_macs)
     classes = model.classes + terms.new_classes
     base = network_macs(rules, head, terms.rows, classes)
     if terms.kind == RoundKind.GROW:
         _check_reveal(rules, terms, base)
     sealed = base + rules.max_candidates * terms.max_update_macs
-    if sealed > free:
-        raise StepTooHeavy("all candidates on a sealed part cost too many MACs", expected=free, got=sealed)
+    check_share("scoring all candidates on a sealed part", rules, sealed)
     for part in model.retention:
         update = terms.max_update_macs * -(-max(part.rows, terms.rows) // terms.rows)
         scoring = network_macs(rules, head, part.rows, classes) + update
-        if scoring > free:
-            raise StepTooHeavy(
-                "a candidate on a retention part costs too many MACs", expected=free, got=scoring
-            )
+        check_share("scoring a candidate on a retention part", rules, scoring)
     rows = max([terms.rows, *[part.rows for part in model.retention]])
     if (kept := frozen_size_bytes(head.spec, rows)) > MAX_ACTIVATION_BYTES:
         raise StepTooHeavy(

@@ -30,7 +30,7 @@ class AdvanceRound:
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
         """No records: the opener has paid for those of settling. Raises `MissingRecord`, `NothingDue`."""
         round_ = state.get(Round, self.round)
-        if Calendar.of(round_, ctx.rules).due(round_, ctx.height) is None:
+        if Calendar.of(round_, ctx.rules).due(round_, ctx.tick) is None:
             raise NothingDue(got=self.round)
         return Cost()
 

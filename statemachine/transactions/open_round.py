@@ -29,6 +29,7 @@ from engram.statemachine.rounds.terms import (
     check_founding,
     check_opener_bond,
     check_opening,
+    check_share,
     check_terms,
 )
 from engram.statemachine.rounds.update import brought_tensors, lineages
@@ -65,7 +66,7 @@ class OpenRound:
 
         MACs are charged for one lookup of each commitment, which must not be public already, and for loading
         the tensors of a founding. Raises `RoundAlreadyOpen`, `CommitmentRepeated`, `MissingRecord`, and what
-        `check_opening` and `check_opener_bond` raise.
+        `check_opening`, `check_opener_bond` and `check_share` raise.
         """
         trial = state.child()
         if self.founding is None:
@@ -82,6 +83,7 @@ class OpenRound:
         check_unpublished(state, self.terms.commitments)
         funds = self.terms.opener_bond + self.terms.bounty
         macs += LOOKUP_MACS * len(self.terms.commitments)
+        check_share("opening the round", ctx.rules, macs)
         return Cost(macs=macs, records=_RECORDS + tensors, funds=funds)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
@@ -101,7 +103,7 @@ class OpenRound:
             model=model.id,
             opener=sender,
             terms=self.terms,
-            opened=ctx.height,
+            opened=ctx.tick,
             version=model.head,
             base=model.root,
             classes=model.classes + self.terms.new_classes,

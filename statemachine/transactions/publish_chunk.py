@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar
 
 from engram.primitives.types import U16, U32, ZERO_HASH, Address, Hash, Size
 from engram.statemachine import money
-from engram.statemachine.content import blob_id, chunk_hash, is_dead
+from engram.statemachine.content import blob_id, chunk_hash, expiry, is_dead, new_blob
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import (
     BlobHashMismatch,
@@ -99,7 +99,7 @@ class PublishChunk:
         Raises `BlobKnown` if the chain has it and the sender has no upload of it.
         """
         known = state.find(Blob, self.blob)
-        if known is None or is_dead(ctx.rules, known, ctx.height):
+        if known is None or is_dead(known, ctx.tick):
             return None
         upload = state.find(Upload, sender, self.blob)
         if upload is None:
@@ -109,7 +109,7 @@ class PublishChunk:
     def _running(self, state: State, ctx: BlockContext, sender: Address) -> Upload | None:
         """The sender's upload, to which this chunk can be added; None if an upload has to begin."""
         upload = state.find(Upload, sender, self.blob)
-        if upload is None or ctx.height >= upload.expires:
+        if upload is None or ctx.tick >= upload.expires:
             return None
         if upload.size_bytes != self.size_bytes:
             raise UploadSizeMismatch(expected=upload.size_bytes, got=self.size_bytes)
@@ -128,7 +128,7 @@ class PublishChunk:
             self.size_bytes,
             (ZERO_HASH,) * self._chunk_count(ctx.rules),
             ctx.rules.upload_deposit,
-            ctx.height + ctx.rules.upload_expiry_blocks,
+            expiry(ctx),
         )
 
     def _complete(self, state: State, ctx: BlockContext, upload: Upload) -> Outcome:
@@ -140,14 +140,14 @@ class PublishChunk:
             event = Event("upload_failed", self.blob, (upload.deposit,))
             return Outcome((event,), failed=BlobHashMismatch.code)
         money.give(state, upload.uploader, upload.deposit)
-        state.put(Blob(self.blob, self.size_bytes, ctx.height, 0))
+        state.put(new_blob(ctx, self.blob, self.size_bytes))
         return Outcome((Event("blob_completed", self.blob, (self.size_bytes,)),), blobs={self.blob: raw})
 
 
 def _ended(state: State, ctx: BlockContext, upload: Upload) -> Outcome:
     """Ends an upload that nobody needs any more; the deposit returns, unless the upload has expired."""
     state.delete(upload)
-    returned = upload.deposit if ctx.height < upload.expires else 0
+    returned = upload.deposit if ctx.tick < upload.expires else 0
     money.give(state, upload.uploader, returned)
     money.burn(state, upload.deposit - returned)
     return Outcome((Event("upload_superseded", upload.blob, (returned,)),))

@@ -17,8 +17,6 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import version_network
 from engram.statemachine.money import give
 from engram.statemachine.receipt import Event
-from engram.statemachine.record import u64
-from engram.statemachine.records import Reservation
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import admit
 from engram.statemachine.rounds.entry import EnteredRound, enter
@@ -45,12 +43,10 @@ from engram.statemachine.rounds.update import (
     reveal_macs,
     score_proposal,
     update_macs,
-    update_size,
 )
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
-from engram.statemachine.transactions.commit_update import reveal_share
 
 
 @dataclass(frozen=True)
@@ -78,10 +74,8 @@ class RevealUpdate:
 
         Raises what `enter` raises, `CommitMissing`, `CommitMismatch`.
         """
-        entry, commit = self._enter(state.child(), ctx, sender)
-        booked = commit.slot == ctx.height and is_within_booking(entry.round, self.update)
-        macs = self._macs(ctx.rules, entry)
-        return Cost(macs=macs, records=1 + len(self.update.tensors), reserved=booked)
+        entry, _ = self._enter(state.child(), ctx, sender)
+        return Cost(macs=self._macs(ctx.rules, entry), records=1 + len(self.update.tensors))
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Scores the update. If the claim is wrong, the receipt is FAILED and the bond is forfeited.
@@ -90,7 +84,7 @@ class RevealUpdate:
         Otherwise the update is offered a place as a candidate. Raises what `cost` raises, and `MissingBlob`.
         """
         entry, commit = self._enter(state, ctx, sender)
-        round_ = _closed(state, ctx, entry, commit)
+        round_ = _closed(state, entry, commit)
         try:
             proposal, scores = self._judge(state, ctx, entry, sender)
         except Invalid as error:
@@ -174,11 +168,6 @@ class RevealUpdate:
         return admit(state, ctx, entry.round, candidate)
 
 
-def is_within_booking(round_: Round, update: Update) -> bool:
-    """Whether the update may use its booking: one that is larger than the terms allow may not."""
-    return update_size(update) <= round_.terms.max_update_bytes
-
-
 def find_commit(state: State, round_id: Hash, epoch: int, author: Address) -> Commit:
     """The commit of this author in this epoch, not revealed yet. Raises `CommitMissing`.
 
@@ -214,12 +203,8 @@ def check_loss(claimed: int, scores: tuple[PartScore, ...]) -> None:
         raise LossMismatch(expected=loss, got=claimed)
 
 
-def _closed(state: State, ctx: BlockContext, entry: EnteredRound, commit: Commit) -> Round:
-    """Removes the commit, and its booking if that lies ahead. Returns the round, does not store it."""
+def _closed(state: State, entry: EnteredRound, commit: Commit) -> Round:
+    """Removes the commit. Returns the round, does not store it."""
     state.delete(commit)
-    booking = state.find(Reservation, u64(commit.slot))
-    if booking is not None and commit.slot > ctx.height:
-        size_bytes, macs = reveal_share(ctx.rules, entry.round, entry.base)
-        state.put(Reservation(commit.slot, booking.size_bytes - size_bytes, booking.macs - macs))
     pending = tuple(author for author in entry.round.pending if author != commit.author)
     return replace(entry.round, pending=pending)

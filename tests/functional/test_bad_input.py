@@ -31,7 +31,7 @@ CHAIN.mine([FIRST])
 BLOCK = fork(CHAIN).mine()
 """A good next block."""
 NEXT = UnsignedTransaction(
-    CHAIN.chain_id, ALICE.public_key, 2, COIN, Transfer.KIND, encode(Transfer(BOB.address, 5))
+    CHAIN.chain_id, ALICE.public_key, 2, COIN, 0, Transfer.KIND, encode(Transfer(BOB.address, 5))
 )
 
 
@@ -45,8 +45,8 @@ def badly_signed() -> bytes:
     return encode(replace(tx, signature=bytes([tx.signature[0] ^ 1]) + tx.signature[1:]))
 
 
-def paying(sparks: int, nonce: int, fee: int) -> bytes:
-    return encode(sign(ALICE, CHAIN.chain_id, nonce, fee, Transfer(BOB.address, sparks)))
+def paying(sparks: int, nonce: int, fee: int, tip: int = 0) -> bytes:
+    return encode(sign(ALICE, CHAIN.chain_id, nonce, fee, tip, Transfer(BOB.address, sparks)))
 
 
 R = DisconnectReason
@@ -54,10 +54,10 @@ TRANSACTIONS: dict[str, tuple[bytes, str, DisconnectReason | None]] = {
     "empty": (b"\xc0", "wrong_type", R.BAD_FRAME),
     "truncated": (signed()[:-1], "truncated", R.BAD_FRAME),
     "trailing byte": (signed() + b"\x00", "non_canonical", R.BAD_FRAME),
-    "long length": (b"\xdc\x00\x07" + signed()[1:], "non_canonical", R.BAD_FRAME),
+    "long length": (b"\xdc\x00\x08" + signed()[1:], "non_canonical", R.BAD_FRAME),
     "huge array": (b"\xdd\xff\xff\xff\xff", "wrong_arity", R.BAD_FRAME),
     "deep nesting": (b"\x91" * 10_000 + b"\xc0", "wrong_arity", R.BAD_FRAME),
-    "field missing": (b"\x96" + signed()[1:], "wrong_arity", R.BAD_FRAME),
+    "field missing": (b"\x97" + signed()[1:], "wrong_arity", R.BAD_FRAME),
     "too large": (
         signed(payload=bytes(SPEC.rules.max_transaction_bytes)),
         "transaction_too_large",
@@ -73,16 +73,16 @@ TRANSACTIONS: dict[str, tuple[bytes, str, DisconnectReason | None]] = {
     "nonce taken": (paying(6, 1, COIN), "replacement_fee", None),
     "fee too low": (paying(5, 2, 1), "fee_too_low", None),
     "nothing to pay with": (
-        encode(sign(STRANGER, CHAIN.chain_id, 0, COIN, Transfer(BOB.address, 5))),
+        encode(sign(STRANGER, CHAIN.chain_id, 0, COIN, 0, Transfer(BOB.address, 5))),
         "insufficient_balance",
         None,
     ),
     "more than there is": (
-        encode(sign(BOB, CHAIN.chain_id, 0, COIN, Transfer(ALICE.address, 10**6 * COIN))),
+        encode(sign(BOB, CHAIN.chain_id, 0, COIN, 0, Transfer(ALICE.address, 10**6 * COIN))),
         "insufficient_balance",
         None,
     ),
-    "fees beyond the balance": (paying(5, 2, 10**6 * COIN), "unaffordable", None),
+    "fees beyond the balance": (paying(5, 2, 10**6 * COIN, 10**6 * COIN - 10**6), "unaffordable", None),
     "nothing": (paying(0, 2, COIN), "amount_zero", R.INVALID_DATA),
 }
 

@@ -36,7 +36,7 @@ def test_entering_a_round_makes_one_calendar_however_much_is_due(made: list[int]
     made.clear()
     entered = enter(state, ctx, play.round.id, Phase.COMMIT)
     assert len(made) == 1
-    assert entered.calendar.span(Phase.UPDATE).first > ctx.height
+    assert entered.calendar.span(Phase.UPDATE).first > ctx.tick
 
 
 def test_settling_several_steps_makes_one_calendar(made: list[int]) -> None:
@@ -57,5 +57,5 @@ def test_a_rendered_round_makes_one_calendar(made: list[int]) -> None:
     play.found()
     render, round_ = Renderer("eng", play.ledger.rules), play.round
     made.clear()
-    assert render.round(round_, play.height)["phase"] == "open"
+    assert render.round(round_, play.height - 1, play.tick)["phase"] == "open"
     assert len(made) == 1

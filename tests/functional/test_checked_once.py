@@ -88,7 +88,7 @@ async def test_a_transaction_is_encoded_few_times_on_its_way(tmp_path: Path, tal
     """
     async with node_network(tmp_path) as network:
         members = await network.line("one", "two", "three")
-        payment = MemoryChain(SPEC).sign(ALICE, Transfer(BOB.address, 1), nonce=0, fee=100_000)
+        payment = MemoryChain(SPEC).sign(ALICE, Transfer(BOB.address, 1), nonce=0, max_fee=100_000)
         tally.counts.clear()
         await members[0].admit(payment)
         await until(lambda: all(member.waits(payment) for member in members))

@@ -68,11 +68,11 @@ def test_coins_are_sent_and_arrive(shell: Shell) -> None:
 
 def test_what_people_read_of_a_transfer(shell: Shell) -> None:
     address = address_of("bob")
-    result = shell.run("tx", "send", address, "0.25", "--key", "alice", "--fee", "0.5")
+    result = shell.run("tx", "send", address, "0.25", "--key", "alice", "--max-fee", "0.5", "--tip", "0.25")
     assert result.exit_code == 0
     fields = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert fields["status"] == "included"
-    assert fields["fee"] == "0.5"
+    assert fields["fee"] == "0.2501024", "the tip and the least that any transaction pays"
     assert fields["txid"] in result.stderr, "people are told what is waited for"
     assert "    amount  0.25\n" in shell.text("chain", "block", fields["height"])
     assert "  amount  0.25\n" in shell.text("tx", "show", fields["txid"])
@@ -107,7 +107,7 @@ def test_refusals_have_the_nodes_codes(shell: Shell) -> None:
     send = ("tx", "send", "bob")
     assert shell.error(*send, "100000", "--key", "alice") == (65, "insufficient_balance")
     assert shell.error(*send, "0", "--key", "alice") == (65, "amount_zero")
-    assert shell.error(*send, "1", "--key", "alice", "--fee", "0.00000001") == (65, "fee_too_low")
+    assert shell.error(*send, "1", "--key", "alice", "--max-fee", "0.00000001") == (65, "fee_too_low")
     assert shell.error("tx", "send", address_of("bob")[:-1], "1", "--key", "alice") == (65, "bad_address")
     assert shell.error("tx", "show", NOWHERE) == (65, "transaction_not_found")
     assert shell.error("tx", "submit", "00ff") == (65, "wrong_type")
@@ -121,7 +121,7 @@ def test_a_transaction_signed_elsewhere(shell: Shell) -> None:
     info = shell.json("chain", "info")
     nonce = shell.json("account", "show", "bob")["next_nonce"]
     target = PrivateKey.from_seed(SEEDS["alice"]).address
-    tx = sign(PrivateKey.from_seed(SEEDS["bob"]), info["chain_id"], nonce, 10_000, Transfer(target, 5))
+    tx = sign(PrivateKey.from_seed(SEEDS["bob"]), info["chain_id"], nonce, 20_000, 0, Transfer(target, 5))
     raw = encode(tx).hex()
     txid = shell.json("tx", "submit", raw)["txid"]
     shell.text("miner", "mine")
@@ -161,7 +161,9 @@ def test_blocks_are_listed_and_named(shell: Shell) -> None:
     assert [header["id"] for header in listed] == [header["id"] for header in mined]
     assert shell.json("chain", "headers", "--first", str(heights[1]), "--last", "1") == [listed[1]]
     assert shell.json("chain", "header", str(heights[0])) == listed[0]
-    assert shell.json("chain", "header", mined[2]["id"]) == shell.json("chain", "head")
+    head = shell.json("chain", "head")
+    assert (head.pop("ticks"), head.pop("exponent")) == (head["height"], 0)
+    assert shell.json("chain", "header", mined[2]["id"]) == head
     table = shell.text("chain", "headers", "--last", "3").splitlines()
     assert [line.split()[1] for line in table[1:]] == [short(header["id"]) for header in mined]
     assert "time" in shell.text("chain", "head")

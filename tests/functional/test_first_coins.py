@@ -17,6 +17,8 @@ from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, running
 
 EMPTY = replace(SPEC, allocations=())
+FLOOR = EMPTY.rules.fees.floor
+"""What a transfer and a claim of one height are charged, without a tip."""
 
 
 async def test_the_first_coins_are_mined_claimed_and_spent(tmp_path: Path) -> None:
@@ -33,11 +35,11 @@ async def test_the_first_coins_are_mined_claimed_and_spent(tmp_path: Path) -> No
             assert (account["balance"], account["nonce"], bool(heights)) == (0, 0, True)
             (claim,) = claims_of(heights)
             claimed = await wallet.send(claim)
-            spent = await wallet.transfer(address_of("bob"), 5, fee=2_000)
+            spent = await wallet.transfer(address_of("bob"), 5, max_fee=20_000, tip=60)
             receipt = await wallet.confirm(claimed)
             await wallet.confirm(spent)
             brought = sum(r["amount"] for r in account["maturing"] if r["height"] in heights)
-            assert (await wallet.account())["balance"] == brought - receipt["fee"] - 2_000 - 5
+            assert (await wallet.account())["balance"] == brought - receipt["fee"] - FLOOR - 60 - 5
             assert (await Wallet(client, PrivateKey.from_seed(SEEDS["bob"])).account())["balance"] == 5
 
 
@@ -53,9 +55,10 @@ def branch_with_a_reward() -> tuple[MemoryChain, int]:
 
 async def test_a_claim_waits_with_what_it_pays_for() -> None:
     branch, height = branch_with_a_reward()
-    claim = branch.sign(ALICE, ClaimRewards(height, height), fee=10_000)
-    spend = branch.sign(ALICE, Transfer(BOB.address, 1), nonce=1, fee=EMPTY.rules.subsidy - 10_000)
-    greedy = branch.sign(ALICE, Transfer(BOB.address, 1), nonce=2, fee=10_000)
+    claim = branch.sign(ALICE, ClaimRewards(height, height), max_fee=20_000)
+    left = EMPTY.rules.subsidy - FLOOR - 1
+    spend = branch.sign(ALICE, Transfer(BOB.address, 1), nonce=1, max_fee=10 * left, tip=left - FLOOR)
+    greedy = branch.sign(ALICE, Transfer(BOB.address, 1), nonce=2, max_fee=20_000)
     async with running(spec=EMPTY) as node:
         await node.take(*branch.blocks[1:])
         assert (await node.mempool.admit(spend)).code == "unaffordable"
@@ -70,22 +73,23 @@ async def test_a_claim_that_no_block_holds_does_not_wait() -> None:
     subsidy = EMPTY.rules.subsidy
     async with running(spec=EMPTY) as node:
         await node.take(*branch.blocks[1:])
-        for sender, first, last, fee in (
-            (CAROL, height, height, 10_000),  # nothing is hers
-            (ALICE, height - 1, height, 10_000),  # the reward at the first height must pay
-            (ALICE, height, height, subsidy + 1),
+        for sender, first, last, tip in (
+            (CAROL, height, height, 0),  # nothing is hers
+            (ALICE, height - 1, height, 0),  # the reward at the first height must pay
+            (ALICE, height, height, subsidy + 1 - FLOOR),
         ):
-            claim = branch.sign(sender, ClaimRewards(first, last), fee=fee)
+            claim = branch.sign(sender, ClaimRewards(first, last), max_fee=10 * subsidy, tip=tip)
             assert (await node.mempool.admit(claim)).code == "insufficient_balance"
             assert branch.template([claim]).skipped
-        early = branch.sign(ALICE, ClaimRewards(height, height + 1), fee=10_000)
+        early = branch.sign(ALICE, ClaimRewards(height, height + 1), max_fee=20_000)
         assert (await node.mempool.admit(early)).code == "claim_range_invalid"
         assert node.mempool.entries() == []
 
 
 def test_a_reward_may_be_spent_on_its_claim_to_the_last_spark() -> None:
     branch, height = branch_with_a_reward()
-    branch.mine([branch.sign(ALICE, ClaimRewards(height, height), fee=EMPTY.rules.subsidy)])
+    subsidy = EMPTY.rules.subsidy
+    branch.mine([branch.sign(ALICE, ClaimRewards(height, height), max_fee=subsidy, tip=subsidy - FLOOR)])
     account = branch.state.account(ALICE.address)
     assert (account.balance, account.nonce) == (0, 1)
     check_conservation(branch, branch.tip.state_root)

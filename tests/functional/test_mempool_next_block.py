@@ -39,7 +39,7 @@ PARTS = [make_part(index, parts=4) for index in range(4)]
 OLD = 9
 """Blocks below the round, more than the ring of `TIGHT` remembers."""
 
-TIGHT = replace(SMALL_RULES, block_ring=4)
+TIGHT = replace(SMALL_RULES, tick_ring=4)
 """The ring holds no more than what lies between a draw and its last reveal."""
 
 
@@ -55,11 +55,11 @@ def before_reveal(rules: Rules, *, age: int) -> tuple[MemoryChain, RevealPart]:
     chain.mine([opening])
     round_id = tagged_hash(Tag.ROUND, opening.id)
     calendar = Calendar.of(chain.state.get(Round, round_id), rules)
-    while chain.height < calendar.draw_heights[-1] - 1:
+    while chain.height < calendar.draw_ticks[-1]:
         chain.mine()
     chain.mine([chain.sign(OPENER, Transfer(BOB.address, 1))])
-    assert chain.height + 1 == calendar.span(Phase.REVEAL).first, "the last block is part of the draw"
-    seed = draw_seed([chain.blocks[height].header.id for height in calendar.draw_heights], NONCE)
+    assert chain.height == calendar.span(Phase.REVEAL).first, "the next block sees the count after this one"
+    seed = draw_seed([chain.blocks[tick].header.id for tick in calendar.draw_ticks], NONCE)
     drawn, _ = draw_parts(seed, tuple(part.commitment for part in PARTS), 1, 1)
     secret = next(part for part in PARTS if part.commitment == drawn[0])
     return chain, RevealPart(round_id, NONCE, secret.commitment, secret.salt, Inline(secret.raw))
@@ -101,4 +101,4 @@ async def test_a_client_learns_the_price_in_the_block_after_the_draw() -> None:
         sender = format_address(OPENER.address, chain.spec.hrp)
         answer = await methods.tx_estimate(payload.KIND, encode(payload), sender)
         threads.close()
-        assert (await node.mempool.admit(chain.sign(OPENER, payload, fee=answer["fee"]))).accepted
+        assert (await node.mempool.admit(chain.sign(OPENER, payload, max_fee=answer["max_fee"]))).accepted

@@ -36,7 +36,7 @@ async def test_an_entry_keeps_its_place_while_it_is_priced_again(monkeypatch: py
     branch = MemoryChain(SPEC)
     first, second = (branch.sign(ALICE, Transfer(BOB.address, 5), nonce=nonce) for nonce in (0, 1))
     gate = Gate(Admission.check)
-    monkeypatch.setattr(Admission, "check", lambda admission, *rest: gate.check(admission, *rest))
+    monkeypatch.setattr(Admission, "check", lambda admission, *rest, **_: gate.check(admission, *rest))
     async with running() as node:
         assert (await node.mempool.admit(first)).accepted
         assert (await node.mempool.admit(second)).accepted, "priced by bytes alone: it is not next"
@@ -58,7 +58,7 @@ async def test_what_waits_in_vain_says_why() -> None:
     branch = MemoryChain(SPEC)
     half = 500 * COIN
     first, second = (branch.sign(ALICE, Transfer(BOB.address, 5), nonce=nonce) for nonce in (0, 1))
-    costly = branch.sign(ALICE, Transfer(BOB.address, 5), nonce=2, fee=half)
+    costly = branch.sign(ALICE, Transfer(BOB.address, 5), nonce=2, max_fee=half + COIN, tip=half)
     async with running() as node:
         for tx in (costly, first):
             assert (await node.mempool.admit(tx)).accepted

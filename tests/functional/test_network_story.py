@@ -37,7 +37,7 @@ class Life:
         elif happening < 0.85:
             nonce = member.services.mempool.next_nonce(ALICE.address)
             fee = 100_000 + self.rng.randrange(1_000)
-            payment = self.signer.sign(ALICE, Transfer(BOB.address, 1), nonce=nonce, fee=fee)
+            payment = self.signer.sign(ALICE, Transfer(BOB.address, 1), nonce=nonce, max_fee=fee)
             await member.services.mempool.admit(payment)
         elif happening < 0.9:
             side = self.rng.sample(NAMES, self.rng.randrange(1, len(NAMES)))

@@ -20,7 +20,7 @@ async def test_ten_blocks_of_two_hundred_transfers(tmp_path: Path) -> None:
     for _ in range(10):
         nonce = chain.state.account(ALICE.address).nonce
         transfers = [
-            chain.sign(ALICE, Transfer(BOB.address, 1), nonce=nonce + number, fee=100_000)
+            chain.sign(ALICE, Transfer(BOB.address, 1), nonce=nonce + number, max_fee=100_000)
             for number in range(200)
         ]
         assert len(chain.mine(transfers).transactions) == 200

@@ -52,10 +52,10 @@ from tests.support.rounds import (
 
 RULES = Rules(
     fees=Fees(macs_per_spark=10**6),
-    min_window_blocks=1,
-    min_gap_blocks=0,
-    draw_blocks=1,
-    block_ring=16,
+    min_window_ticks=1,
+    min_gap_ticks=0,
+    draw_ticks=1,
+    tick_ring=16,
     maturity_blocks=5,
     max_candidates=2,
     subsidy=0,
@@ -76,7 +76,7 @@ def secret(index: int, *, tells: bool) -> SecretPart:
 
 def drawn_first() -> int:
     """Which of two parts the draw picks for validation; block ids are the same in every history."""
-    return sample(draw_seed([block_id(OPENED + 2)], NONCE), 2, 2)[0]
+    return sample(draw_seed([block_id(OPENED + 1)], NONCE), 2, 2)[0]
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,9 @@ class Scenario:
         self.audited = secret(2, tells=False)
         self.base = network(2, 0)
         self.start = self._open()
-        spans = list(Calendar.opened_at(OPENED, self.terms, RULES).spans)
-        self.first = {(span.phase, span.epoch): span.first for span in spans}
+        spans = list(Calendar.opened_at(OPENED - 1, self.terms, RULES).spans)
+        self.first = {(span.phase, span.epoch): span.first + 1 for span in spans}
+        """First heights of the phases: every block ticks, so a block sees the tick below its height."""
         self.last = self.first[Phase.CLOSED, 0] + 1
         self.menu = self._menu()
 
@@ -152,8 +153,7 @@ class Scenario:
         for plan in plans:
             self._know(plan.weights)
             claim = self._claim(plan)
-            slot = self.first[Phase.UPDATE, plan.epoch]
-            commit = CommitUpdate(self.round, plan.epoch, commit_digest(claim), slot)
+            commit = CommitUpdate(self.round, plan.epoch, commit_digest(claim))
             reveal = RevealUpdate(
                 self.round,
                 plan.epoch,
@@ -165,7 +165,7 @@ class Scenario:
                 plan.weights.update,
             )
             menu[self.first[Phase.COMMIT, plan.epoch]].append(Move.of(plan.author, commit))
-            menu[slot].append(Move.of(plan.author, reveal))
+            menu[self.first[Phase.UPDATE, plan.epoch]].append(Move.of(plan.author, reveal))
         advance = Move.of(OPENER, AdvanceRound(self.round))
         for height in range(self.first[Phase.COMMIT, 0], self.last + 1):
             menu[height].append(advance)

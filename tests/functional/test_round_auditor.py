@@ -34,13 +34,13 @@ class MortalWallet(Wallet):
         super().__init__(wallet.client, wallet.key)
         self._deaths = deaths
 
-    async def send(self, payload: TxPayload, *, fee: int | None = None) -> Hash:
+    async def send(self, payload: TxPayload, *, max_fee: int | None = None, tip: int | None = None) -> Hash:
         if not isinstance(payload, RevealSealed):
-            return await super().send(payload, fee=fee)
+            return await super().send(payload, max_fee=max_fee, tip=tip)
         self._deaths.append(payload)
         if len(self._deaths) == 1:
             raise Death
-        await super().send(payload, fee=fee)
+        await super().send(payload, max_fee=max_fee, tip=tip)
         raise Death
 
 
@@ -104,7 +104,7 @@ async def test_an_auditor_who_comes_too_late_loses_its_bond_and_ends_no_round(tm
             await seal(stage, wallet, round_id)
             auditor = auditor_of(stage, wallet)
             round_ = await auditor.view.wait_phase(round_id, Phase.AUDIT)
-            await auditor.view.wait_height((await auditor.view.span(round_, Phase.AUDIT)).last)
+            await auditor.view.wait_tick((await auditor.view.span(round_, Phase.AUDIT)).last + 1)
             with pytest.raises(RoundOver):
                 await auditor.audit(round_id)
 

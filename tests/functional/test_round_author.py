@@ -45,7 +45,7 @@ NARROW = replace(
     chunk_bytes=16 * 1024,
     max_blob_bytes=2**20,
 )
-"""Rules under which a block reserves room for one reveal of a network 64-64-2."""
+"""Rules under which a tensor of a network 64-64-2 is uploaded before its reveal."""
 
 
 class Death(Exception):
@@ -60,11 +60,11 @@ class MortalWallet(Wallet):
         self._kind = kind
         self._after = after
 
-    async def send(self, payload: TxPayload, *, fee: int | None = None) -> bytes:
+    async def send(self, payload: TxPayload, *, max_fee: int | None = None, tip: int | None = None) -> bytes:
         if not isinstance(payload, self._kind):
-            return await super().send(payload, fee=fee)
+            return await super().send(payload, max_fee=max_fee, tip=tip)
         if self._after:
-            await super().send(payload, fee=fee)
+            await super().send(payload, max_fee=max_fee, tip=tip)
         raise Death
 
 
@@ -117,34 +117,21 @@ async def test_an_author_without_its_journal_is_told_that_the_bond_is_lost(tmp_p
         assert await strikes(stage) == 1
 
 
-async def test_commits_that_find_no_room_take_the_next_slot(tmp_path: Path) -> None:
-    """One reveal fits into what a block reserves; three authors come at once."""
-    rules = replace(
-        SMALL_RULES, max_transaction_bytes=32 * 1024, max_body_bytes=32 * 1024, chunk_bytes=16_384
-    )
+async def test_reveals_that_find_no_room_enter_a_later_block_of_the_same_phase(tmp_path: Path) -> None:
+    """A block has room for two reveals; three authors come at once, and the window is one tick long.
+
+    A block with two of them is more than half full, so it lets no time pass.
+    """
+    rules = replace(SMALL_RULES, max_transaction_bytes=16 * 1024, max_body_bytes=16 * 1024, chunk_bytes=8_192)
     rules = replace(rules, max_blob_bytes=2**20)
     async with running_stage(tmp_path, stage_spec(rules)) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO), validation=1), small_model(hidden=(64,)))
+        plan = small_round(digits(1, *TWO), validation=1)
+        plan = replace(plan, windows={**plan.windows, "update": 1})
+        round_id = await stage.open(plan, small_model(hidden=(64,)))
         names = {"alice": 2, "bob": 3, "carol": 4}
         ended = await stage.play(round_id, {name: learner(share, *TWO) for name, share in names.items()})
         assert [ended.codes(name) for name in names] == [["candidate_admitted"]] * 3
         assert ended.round.status == RoundStatus.DECIDED
-
-
-async def test_a_full_update_window_is_reported_and_costs_no_bond(tmp_path: Path) -> None:
-    rules = replace(
-        SMALL_RULES, max_transaction_bytes=32 * 1024, max_body_bytes=32 * 1024, chunk_bytes=16_384
-    )
-    rules = replace(rules, max_blob_bytes=2**20)
-    async with running_stage(tmp_path, stage_spec(rules)) as stage:
-        plan = small_round(digits(1, *TWO))
-        plan = replace(plan, windows={**plan.windows, "update": 1})
-        round_id = await stage.open(plan, small_model(hidden=(64,)))
-        ended = await stage.play(round_id, {"alice": learner(2, *TWO), "bob": learner(3, *TWO)})
-        assert sorted([*ended.codes("alice"), *ended.codes("bob")]) == [
-            "candidate_admitted",
-            "reservation_full",
-        ]
 
 
 class LyingClient(PacedClient):
@@ -204,7 +191,7 @@ async def test_an_author_pays_no_more_than_it_was_told(tmp_path: Path, limits: L
 
         await stage.play(round_id, {}, alice=careful)
         assert codes == [code]
-        assert (await account(stage)).balance >= PURSE - 10_000, "at most the fee of settling"
+        assert (await account(stage)).balance >= PURSE - 11_000, "at most the fee of settling"
 
 
 async def test_an_author_who_cannot_pay_the_scorings_does_not_commit(tmp_path: Path) -> None:
@@ -231,7 +218,7 @@ async def test_the_price_of_an_update_is_known_before_it_is_committed_to(tmp_pat
                 assert draft is not None
                 whole = whole_of(task.version, draft.update)
                 facts = task.round, task.model, task.version
-                prices.append(price_of(SMALL_RULES, *facts, whole, draft.update))
+                prices.append(price_of(SMALL_RULES, 0, *facts, whole, draft.update))
                 return draft
 
             return propose
@@ -243,7 +230,7 @@ async def test_the_price_of_an_update_is_known_before_it_is_committed_to(tmp_pat
                 candidate = await author.view.get(Candidate, round_id, b"\0", ALICE.address)
                 assert candidate.escrow == prices[-1].escrow
                 await author.score_retention(round_id)
-                assert prices[-1].fees / 2 < wallet.fees - before <= prices[-1].fees
+                assert prices[-1].fees / 10 < wallet.fees - before <= prices[-1].fees
                 await author.play(round_id)
 
             return (await stage.play(round_id, {}, alice=author_of)).round
@@ -274,7 +261,7 @@ async def test_a_late_author_plays_what_is_left(
         async def late(wallet: Wallet) -> None:
             author = stage.author(wallet, improver(2))
             round_ = await author.view.get(Round, round_id)
-            await author.view.wait_height((await author.view.span(round_, phase, epoch)).first - 1)
+            await author.view.wait_tick((await author.view.span(round_, phase, epoch)).first)
             played.extend([report.code for report in await author.play(round_id)])
 
         ended = await stage.play(round_id, {}, alice=late)
@@ -291,7 +278,7 @@ async def test_an_author_ends_a_round_whose_opener_has_left(tmp_path: Path) -> N
             round_ = await author.view.get(Round, round_id)
             assert round_.status == RoundStatus.ABORTED
             second = await author.view.span(round_, Phase.COMMIT, 1)
-            assert await author.view.height() < second.first, "it does not wait for epochs that cannot be"
+            assert await author.view.tick() < second.first, "it does not wait for epochs that cannot be"
 
 
 async def test_an_author_sits_out_what_it_was_not_told_to_play(tmp_path: Path) -> None:

@@ -186,14 +186,16 @@ async def test_candidates_are_scored_on_what_is_retained_whoever_comes_first(tmp
 
 
 def meddling(round_id: Hash) -> Callable[[Wallet], Awaitable[None]]:
-    """Has every candidate scored on the model's first retention part, at a higher fee."""
+    """Has every candidate scored on the model's first retention part, for a higher tip."""
 
     async def act(wallet: Wallet) -> None:
         view = ChainView(wallet.client)
         round_ = await view.wait_phase(round_id, Phase.RETENTION)
         part = (await view.get(Model, round_.model)).retention[0].part
         for item in round_.candidates:
-            await wallet.execute(ScoreRetention(round_id, item.epoch, item.author, part), fee=10**6)
+            await wallet.execute(
+                ScoreRetention(round_id, item.epoch, item.author, part), max_fee=10**6, tip=10**5
+            )
 
     return act
 

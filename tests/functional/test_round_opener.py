@@ -31,11 +31,11 @@ class MortalWallet(Wallet):
         super().__init__(wallet.client, wallet.key)
         self._deaths = deaths
 
-    async def send(self, payload: TxPayload, *, fee: int | None = None) -> Hash:
+    async def send(self, payload: TxPayload, *, max_fee: int | None = None, tip: int | None = None) -> Hash:
         died = self._deaths[payload] = self._deaths.get(payload, 0) + 1
         if died == 1:
             raise Death
-        txid = await super().send(payload, fee=fee)
+        txid = await super().send(payload, max_fee=max_fee, tip=tip)
         if died == 2:
             raise Death
         return txid
@@ -82,10 +82,10 @@ async def test_an_opener_who_comes_too_late_ends_the_round_as_soon_as_it_can_be(
             opener = stage.opener(wallet)
             round_ = await opener.view.get(Round, round_id)
             reveal = await opener.view.span(round_, Phase.REVEAL)
-            await opener.view.wait_height(reveal.last)
+            await opener.view.wait_tick(reveal.last + 1)
             ended = await opener.run(round_id)
             assert ended.status == RoundStatus.ABORTED
-            assert await opener.view.height() <= reveal.last + 2, "nobody waits for windows that are in vain"
+            assert await opener.view.tick() <= reveal.last + 3, "nobody waits for windows that are in vain"
         assert "phase_missed" in [notice.event for notice in stage.said]
 
 

@@ -99,7 +99,7 @@ def copycat_of_a_commit() -> None:
 def copycat_of_an_epoch() -> None:
     """Takes the best of an epoch, nudges one bias so that every loss is a trifle lower, and wins nothing."""
     play = training(epochs=2)
-    original, nudged = network(play.inputs, 8), network(play.inputs, 8, nudge=1)
+    original, nudged = network(play.inputs, 8), network(play.inputs, 8, nudge=-1)
     play.play_epoch((ALICE, original))
     play.play_epoch((BOB, nudged), epoch=1)
     play.audit()

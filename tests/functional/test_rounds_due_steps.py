@@ -89,7 +89,7 @@ def test_who_commits_and_does_not_reveal_loses_the_bond() -> None:
     play.commit(ALICE, network(play.inputs, 8))
     play.commit(BOB, network(play.inputs, 4))
     play.at(Phase.UPDATE)
-    play.ledger.skip_to(play.span(Phase.UPDATE).last + 1)
+    play.ledger.skip_to_tick(play.span(Phase.UPDATE).last + 1)
     receipt = play.ok(play.send(CAROL, AdvanceRound(play.id)))
     assert [event.name for event in receipt.events] == ["bond_forfeited", "bond_forfeited", "epoch_ended"]
     assert play.spent(ALICE) == play.spent(BOB) == AUTHOR_BOND

@@ -13,8 +13,8 @@ from engram.statemachine.content import blob_id
 from engram.statemachine.loading import version_network
 from engram.statemachine.parameters import SegmentSources, explicit_tensors
 from engram.statemachine.receipt import Receipt
-from engram.statemachine.record import Lineage, u32, u64
-from engram.statemachine.records import BadgeKind, Blob, Reservation, ScoreEntry
+from engram.statemachine.record import Lineage, u32
+from engram.statemachine.records import BadgeKind, Blob, ScoreEntry
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.ranking import threshold_loss
 from engram.statemachine.rounds.records import RoundStatus
@@ -130,15 +130,13 @@ def test_a_growth_pays_for_the_version_that_it_is_scored_on() -> None:
     assert isinstance(weights.spec, Growth)
     claim = play.commit(BOB, weights)
     whole = network_macs(rules, base, 9, 3)
-    booked = play.ledger.state.get(Reservation, u64(play.span(Phase.UPDATE).first))
-    assert booked.macs == 2 * (whole + play.round.terms.max_update_macs)
     play.at(Phase.UPDATE)
     receipt = play.ok(play.send(BOB, play.update_payload(claim, weights)))
     assert receipt.macs == 2 * (whole + growth_macs(rules, base.spec, weights.spec, (), 9))
 
 
 def test_a_round_whose_reveals_would_not_fit_a_block_with_their_version_is_not_opened() -> None:
-    play = Play(rules=replace(SMALL_RULES, reserved_share_ppm=50_000))
+    play = Play(rules=replace(SMALL_RULES, max_block_macs=2 * 10**9, max_candidates=1))
     play.freeze()
     whole = network_macs(play.ledger.rules, play.version(1), 9, 3)
     most = 10**9 - whole

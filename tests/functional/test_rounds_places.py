@@ -155,9 +155,8 @@ def test_a_place_is_taken_by_a_revealed_update_only() -> None:
     play.found()
     play.reveal_validation()
     play.at(Phase.COMMIT)
-    slot = play.span(Phase.UPDATE).first
     for actor in (ALICE, BOB):
-        play.ok(play.send(actor, CommitUpdate(play.id, 0, b"\x42" * 32, slot)))
+        play.ok(play.send(actor, CommitUpdate(play.id, 0, b"\x42" * 32)))
     play.at(Phase.AUDIT)
     assert play.end().candidates == ()
     assert play.spent(ALICE) == play.spent(BOB) == COIN

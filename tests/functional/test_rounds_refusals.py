@@ -7,10 +7,8 @@ import pytest
 from engram.nn.dtypes import INT8
 from engram.nn.seeded import Seeded
 from engram.statemachine.content import Inline, Stored, blob_id
-from engram.statemachine.record import u64
-from engram.statemachine.records import Blob, Part, Reservation
+from engram.statemachine.records import Blob, Part
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rules import Rules
 from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.open_round import OpenRound
@@ -21,7 +19,6 @@ from tests.support.rounds import (
     ALICE,
     AUDITOR,
     BOB,
-    CAROL,
     COIN,
     OPENER,
     PURSE,
@@ -270,10 +267,7 @@ def test_commits() -> None:
     claim = play.claim(ALICE, network(play.inputs, 8))
     payload = play.commit_payload(claim)
     play.at(Phase.COMMIT)
-    window = play.span(Phase.UPDATE)
     assert play.refused(ALICE, replace(payload, epoch=1)) == "wrong_phase"
-    assert play.refused(ALICE, replace(payload, slot=window.first - 1)) == "slot_outside_window"
-    assert play.refused(ALICE, replace(payload, slot=window.last + 1)) == "slot_outside_window"
     assert play.refused(ALICE, replace(payload, round=OTHER)) == "missing_round"
     play.ok(play.send(ALICE, payload))
     assert play.refused(ALICE, payload) == "commit_repeated"
@@ -287,64 +281,22 @@ def test_an_epoch_takes_so_many_commits() -> None:
     play.found()
     play.reveal_validation()
     play.at(Phase.COMMIT)
-    slot = play.span(Phase.UPDATE).first
-    commits = [(actor, CommitUpdate(play.id, 0, OTHER, slot)) for actor in (ALICE, BOB)]
+    commits = [(actor, CommitUpdate(play.id, 0, OTHER)) for actor in (ALICE, BOB)]
     for receipt in play.send_all(commits):
         play.ok(receipt)
-    assert play.refused(AUDITOR, CommitUpdate(play.id, 0, OTHER, slot)) == "epoch_full"
+    assert play.refused(AUDITOR, CommitUpdate(play.id, 0, OTHER)) == "epoch_full"
 
 
-@pytest.mark.parametrize(
-    ("rules", "room"),
-    [
-        (replace(SMALL_RULES, max_body_bytes=512 * 1024, reserved_share_ppm=20_000), 2),
-        (replace(SMALL_RULES, max_block_macs=800_000_000, reserved_share_ppm=120_000), 1),
-    ],
-    ids=["bytes", "macs"],
-)
-def test_a_height_takes_so_many_bookings(rules: Rules, room: int) -> None:
-    """A booking is 4,096 + 1,024 bytes and 2 x 40,000,000 multiply-accumulates."""
-    play = Play(rules=rules)
-    play.found(terms=train_terms(play.parts, validation=2))
-    play.reveal_validation()
-    play.at(Phase.COMMIT)
-    window = play.span(Phase.UPDATE)
-    payload = CommitUpdate(play.id, 0, OTHER, window.first)
-    for receipt in play.send_all([(actor, payload) for actor in (ALICE, BOB)[:room]]):
-        play.ok(receipt)
-    assert play.refused(CAROL, payload) == "reservation_full"
-    play.ok(play.send(CAROL, replace(payload, slot=window.last)))
-
-
-def test_a_booking_is_paid_for_as_if_it_were_used() -> None:
-    """To book every height of a window, and so keep all authors out of a round, is not free."""
+def test_a_commit_pays_for_its_bytes_and_one_record() -> None:
+    """Nothing is booked for its reveal."""
     play = Play()
     play.found()
     play.reveal_validation()
     play.at(Phase.COMMIT)
-    rules, terms = play.ledger.rules, play.round.terms
-    slot = play.span(Phase.UPDATE).first
-    receipt = play.ok(play.send(ALICE, CommitUpdate(play.id, 0, OTHER, slot)))
-    booked = play.ledger.state.get(Reservation, u64(slot))
-    assert (booked.size_bytes, booked.macs) == (terms.max_update_bytes + 1_024, terms.max_update_macs)
-    assert receipt.macs == 0
-    assert receipt.fee > booked.size_bytes * rules.fees.per_byte + booked.macs // rules.fees.macs_per_spark
-
-
-def test_a_reveal_before_its_slot_gives_the_booking_back() -> None:
-    play = Play()
-    play.found()
-    play.reveal_validation()
-    play.at(Phase.COMMIT)
-    weights, slot = network(play.inputs, 8), play.span(Phase.UPDATE).last
-    claim = play.claim(ALICE, weights)
-    for actor in (ALICE, BOB):
-        play.ok(play.send(actor, play.commit_payload(replace(claim, author=actor.address), slot)))
-    booked = play.ledger.state.get(Reservation, u64(slot))
-    play.at(Phase.UPDATE)
-    play.ok(play.send(ALICE, play.update_payload(claim, weights)))
-    left = play.ledger.state.get(Reservation, u64(slot))
-    assert (2 * left.size_bytes, 2 * left.macs) == (booked.size_bytes, booked.macs)
+    fees = play.ledger.rules.fees
+    tx = play.ledger.pay(ALICE, CommitUpdate(play.id, 0, OTHER))
+    assert play.ok(play.ledger.block(tx).receipts[0]).macs == 0
+    assert tx.max_fee == max(fees.floor, tx.size_bytes * fees.per_byte + fees.per_record)
 
 
 def test_sealed_parts_open_once_in_their_phase_by_their_owner() -> None:

@@ -1,21 +1,11 @@
 """TRAIN rounds from the opening to the version: who wins, who is paid what, what the model remembers."""
 
-from dataclasses import replace
-
-import numpy as np
-
-from engram.nn.data import part_bytes
-from engram.statemachine.content import Inline
-from engram.statemachine.errors import BlockBytesExceeded
 from engram.statemachine.fees import price_of_macs
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Reputation, ScoreEntry
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.escrow import sealed_macs
 from engram.statemachine.rounds.records import RoundStatus
-from engram.statemachine.transaction import Transaction
-from engram.statemachine.transactions.publish_part import PublishPart
-from engram.statemachine.transition import BlockExecution
 from tests.support.rounds import (
     ALICE,
     AUDITOR,
@@ -23,8 +13,6 @@ from tests.support.rounds import (
     CAROL,
     COIN,
     OPENER,
-    SALT,
-    SMALL_RULES,
     Play,
     Weights,
     make_part,
@@ -226,37 +214,5 @@ def test_a_round_keeps_to_its_calendar_even_if_its_work_is_done() -> None:
     play.found()
     play.reveal_validation()
     claim = play.claim(ALICE, network(play.inputs, 8))
-    assert play.span(Phase.REVEAL).last >= play.height
+    assert play.span(Phase.REVEAL).last >= play.tick
     assert play.refused(ALICE, play.commit_payload(claim)) == "wrong_phase"
-
-
-def test_a_reveal_finds_the_room_that_its_commit_booked() -> None:
-    """The block at the booked height is full for everything else, and takes the reveal."""
-    play = Play(rules=replace(SMALL_RULES, max_transaction_bytes=8_192, max_body_bytes=16_384))
-    play.found()
-    play.reveal_validation()
-    play.at(Phase.COMMIT)
-    weights, slot = network(play.inputs, 8), play.span(Phase.UPDATE).last
-    claim = play.claim(ALICE, weights)
-    play.ok(play.send(ALICE, play.commit_payload(claim, slot)))
-    play.ledger.skip_to(slot)
-    execution = play.ledger.execution()
-    fillers = 0
-    while _has_room(execution, play.ledger.pay(CAROL, publish(fillers, 1_000), after=fillers)):
-        fillers += 1
-    assert 2 <= fillers <= 4
-    assert execution.add(play.ledger.pay(ALICE, play.update_payload(claim, weights))).code == ""
-
-
-def _has_room(execution: BlockExecution, tx: Transaction) -> bool:
-    try:
-        execution.add(tx)
-    except BlockBytesExceeded:
-        return False
-    return True
-
-
-def publish(number: int, rows: int) -> PublishPart:
-    """Three bytes a row of a part that belongs to no round."""
-    features = np.full((rows, 1), number, dtype=np.uint8)
-    return PublishPart(rows, 1, 1, SALT, Inline(part_bytes(features, np.zeros(rows, dtype=np.uint16))))

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from engram.node.concurrency import ReaderThreads
-from engram.node.rpc.chain import ChainMethods
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.model import ModelMethods
 from engram.node.rpc.render import Renderer
@@ -31,12 +30,11 @@ async def test_numbers_beyond_every_record() -> None:
         threads = ReaderThreads(1)
         views = HeadViews(node.chain, Scorer(), threads)
         render = Renderer(chain.spec.hrp, chain.spec.rules)
-        models, blocks = ModelMethods(views, render), ChainMethods(views, render)
+        models = ModelMethods(views, render)
         assert (await models.model_version(model))["number"] == 0
         for number in FAR:
             with pytest.raises(MissingRecord, match="version"):
                 await models.model_version(model, number)
             with pytest.raises(MissingRecord, match="version"):
                 await models.model_predict(model, [[0] * 6], number)
-            assert await blocks.reservation_list(number, 3) == []
         threads.close()

@@ -65,10 +65,28 @@ async def test_concurrent_sends_keep_their_nonces(wallet: Wallet) -> None:
 
 
 async def test_a_receipt_is_confirmed_after_the_fact_too(wallet: Wallet) -> None:
-    txid = await wallet.transfer(address_of("bob"), 7, fee=5_000)
+    txid = await wallet.transfer(address_of("bob"), 7, max_fee=50_000, tip=500)
     receipt = await wallet.confirm(txid)
     assert receipt == await wallet.confirm(txid)
-    assert (receipt["txid"], receipt["status"], receipt["fee"]) == (txid.hex(), 0, 5_000)
+    assert (receipt["txid"], receipt["status"], receipt["fee"]) == (txid.hex(), 0, 10_740)
+
+
+async def test_what_was_charged_counts_as_spent_and_until_then_the_cap(
+    client: RpcClient, wallet: Wallet
+) -> None:
+    await client.call("miner_stop")
+    payload = Transfer(PrivateKey.from_seed(SEEDS["bob"]).address, 3)
+    estimate = await wallet.estimate(payload)
+    assert (estimate["minimum"], estimate["exponent"], estimate["tip"]) == (10_240, 0, 160)
+    txids = [await wallet.send(payload), await wallet.send(payload, max_fee=20_000)]
+    txids.append(await wallet.send(payload, max_fee=10_300))
+    txids.append(await wallet.send(payload, tip=5))
+    most = estimate["max_fee"]
+    assert wallet.fees == most + 20_000 + 10_300 + (most - 160 + 5)
+    await client.call("miner_start")
+    receipts = [await wallet.confirm(txid) for txid in txids]
+    assert [receipt["fee"] - 10_240 for receipt in receipts] == [160, 160, 60, 5]
+    assert wallet.fees == sum(receipt["fee"] for receipt in receipts)
 
 
 async def test_an_address_of_another_network_is_refused_here(wallet: Wallet) -> None:
@@ -99,7 +117,7 @@ async def test_waiting_ends_after_so_many_blocks(client: RpcClient, wallet: Wall
     await client.call("miner_stop")
     txid = await wallet.transfer(address_of("bob"), 1)
     with pytest.raises(NotIncluded):
-        await wallet.confirm(txid, timeout_blocks=0)
+        await wallet.confirm(txid, timeout_ticks=0)
     await client.call("miner_start")
     assert (await wallet.confirm(txid))["status"] == 0
 
@@ -109,7 +127,7 @@ async def test_a_replaced_transaction_is_dropped_by_name(client: RpcClient, wall
     txid = await wallet.transfer(address_of("bob"), 1)
     waiting = asyncio.create_task(wallet.confirm(txid))
     twin = _Twin(client, wallet.key)
-    await twin.transfer(address_of("bob"), 2, fee=1_000_000)
+    await twin.transfer(address_of("bob"), 2, max_fee=1_000_000, tip=1_000)
     with pytest.raises(TransactionDropped) as caught:
         await waiting
     assert caught.value.got == "replaced"
@@ -184,11 +202,11 @@ async def test_a_nonce_that_has_become_free_is_filled(wallet: Wallet, client: Rp
     """As when a block that held an earlier transaction was replaced by one in which it is refused."""
     facts, nonce = await wallet.facts(), int((await wallet.account())["next_nonce"])
     payload = Transfer(PrivateKey.from_seed(SEEDS["bob"]).address, 3)
-    fee = int((await wallet.estimate(payload))["fee"])
-    tx = sign(wallet.key, facts.chain_id, nonce + 1, fee, payload)
+    cap = int((await wallet.estimate(payload))["max_fee"])
+    tx = sign(wallet.key, facts.chain_id, nonce + 1, cap, 0, payload)
     await client.call("tx_submit", raw=encode(tx))
     assert (await client.call("tx_status", txid=tx.id))["waits"] == "nonce_mismatch"
-    wallet._sent[tx.id] = encode(tx)
+    wallet._sent[tx.id] = tx
     receipt = await wallet.confirm(tx.id)
     assert receipt["txid"] == tx.id.hex()
     assert (await wallet.account())["nonce"] == nonce + 2

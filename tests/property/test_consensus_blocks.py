@@ -68,7 +68,7 @@ def candidates(chain: MemoryChain, wishes: list[Wish]) -> list[Transaction]:
     for wish in wishes:
         nonce = nonces[wish.sender] + wish.nonce_ahead
         nonces[wish.sender] += 1
-        txs.append(chain.sign(KEYS[wish.sender], wish.payload, nonce=nonce, fee=wish.fee))
+        txs.append(chain.sign(KEYS[wish.sender], wish.payload, nonce=nonce, max_fee=wish.fee))
     return txs
 
 

@@ -29,7 +29,7 @@ from tests.support.nn_samples import random_features
 PEOPLE = [key(number) for number in range(3)]
 RULES = Rules(
     chunk_bytes=8,
-    upload_expiry_blocks=3,
+    upload_expiry_ticks=3,
     upload_deposit=5_001,
     maturity_blocks=2,
     subsidy=999,
@@ -77,9 +77,9 @@ def includable(ledger: Ledger, wishes: list[tuple[PrivateKey, TxPayload, int]]) 
     """The wishes as transactions, those that the block refuses left out; some carry too small a fee."""
     execution, taken, counts = ledger.execution(), [], dict.fromkeys(PEOPLE, 0)
     for sender, payload, luck in wishes:
-        tx = ledger.pay(sender, payload, fee=30_000, after=counts[sender])
+        tx = ledger.pay(sender, payload, max_fee=30_000, after=counts[sender])
         if luck == 0:
-            tx = tampered(sender, tx, fee=1)
+            tx = tampered(sender, tx, max_fee=1)
         try:
             execution.add(tx)
         except Invalid:

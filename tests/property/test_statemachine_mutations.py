@@ -118,7 +118,7 @@ def bent_forms(bender: Bender, tx: Transaction) -> Iterator[Transaction]:
     """The transaction with another payload that can be encoded."""
     for _ in range(MUTATIONS):
         try:
-            yield replace(tx, fee=FEE, payload=encode(bender.bend(decode_payload(tx))))
+            yield replace(tx, max_fee=FEE, payload=encode(bender.bend(decode_payload(tx))))
         except CodecError:
             continue
 

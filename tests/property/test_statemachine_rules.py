@@ -86,7 +86,7 @@ def ends(rules: Rules, name: str) -> tuple[int, int]:
     """The least and the most that the rule may be beside the others."""
     found = {bounded: (low, high) for bounded, _, low, high in bounds(rules)}
     found["subsidy"] = 0, MAX_ISSUED // 2  # if it is halved at every block
-    found["max_window_blocks"] = 1, LEAVES["max_window_blocks"]  # the shortest window is not longer
+    found["max_window_ticks"] = 1, LEAVES["max_window_ticks"]  # the shortest window is not longer
     low, high = found.get(name, (0, LEAVES[name]))
     return low, min(high, LEAVES[name])
 
@@ -146,11 +146,11 @@ class Attempts:
 
     def terms(self) -> RoundTerms:
         rules = self.play.ledger.rules
-        window = max(2, rules.min_window_blocks)
+        window = max(2, rules.min_window_ticks)
         spans = ("open", "reveal", "commit", "update", "audit")
         return train_terms(
             self.play.parts,
-            gap=max(1, rules.min_gap_blocks),
+            gap=max(1, rules.min_gap_ticks),
             opener_bond=max(10 * COIN, rules.min_opener_bond),
             author_bond=max(COIN, rules.min_author_bond),
             auditors=(AUDITOR.address,),
@@ -163,7 +163,7 @@ class Attempts:
         self.attempt(OPENER, Transfer(BOB.address, 1))
         self.attempt(BOB, PublishChunk(blob_id(b"x"), 1, 0, b"x"))
         terms = self.terms()
-        if max(terms.open_window, terms.gap, rules.draw_blocks) > LONGEST_WINDOW:
+        if max(terms.open_window, terms.gap, rules.draw_ticks) > LONGEST_WINDOW:
             return None
         if not self.attempt(OPENER, OpenRound(terms, founding=founding(network(play.inputs, 0)))):
             return None

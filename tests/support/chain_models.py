@@ -110,7 +110,7 @@ def published_part(raw: bytes, rows: int = 20, inputs: int = TWO_LAYERS.inputs, 
 
 def blob_records(blobs: dict[Hash, bytes]) -> tuple[Blob, ...]:
     """Each blob, brought at genesis and held by one record."""
-    return tuple(Blob(name, len(raw), 0, 1) for name, raw in blobs.items())
+    return tuple(Blob(name, len(raw), 0, 0, 1) for name, raw in blobs.items())
 
 
 def bring(ledger: Ledger, samples: Sequence[Sample]) -> Ledger:

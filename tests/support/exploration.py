@@ -21,7 +21,7 @@ from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Record
-from engram.statemachine.records import Supply
+from engram.statemachine.records import RoundClock, Supply
 from engram.statemachine.registry import RECORDS
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
@@ -76,11 +76,13 @@ class World:
     scorer: Scorer = field(default_factory=lambda: Scorer(Scores()))
 
     def ctx(self, height: int) -> BlockContext:
-        """Blocks have the same ids in every history, so that histories can meet again."""
+        """Blocks have the same ids in every history, so that histories can meet again. Every block ticks."""
         return BlockContext(
             rules=self.rules,
             chain_id=CHAIN_ID,
             height=height,
+            tick=height - 1,
+            exponent=0,
             parent=block_id(height - 1),
             miner=MINER,
             blobs=self.blobs,
@@ -92,7 +94,7 @@ class World:
         """The child of a state with a move in it, or None where no block may hold the move."""
         nonce = state.account(move.actor.address).nonce
         sender, kind = move.actor.public_key, move.payload.KIND
-        tx = Transaction(CHAIN_ID, sender, nonce, FEE, kind, move.encoded, NO_SIGNATURE)
+        tx = Transaction(CHAIN_ID, sender, nonce, FEE, 0, kind, move.encoded, NO_SIGNATURE)
         known = frozenset({tx.id})
         try:
             after, receipt, _ = apply_transaction(state, self.ctx(height), tx, verified=known)
@@ -102,7 +104,9 @@ class World:
 
     def next_block(self, state: State, height: int) -> State:
         """The state in which the block after `height` begins."""
-        return BlockExecution(state, self.ctx(height + 1))._state
+        ended = state.child()
+        ended.put(RoundClock(height, 0, height))
+        return BlockExecution(ended, self.ctx(height + 1))._state
 
     def settle(self, after: State) -> State:
         """A state of its own from a child: its nodes are kept, and so are the records that are known."""

@@ -18,7 +18,8 @@ from engram.statemachine.errors import MissingBlob
 from engram.statemachine.fees import minimum_fee
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Record
-from engram.statemachine.records import Account, Supply
+from engram.statemachine.records import Account, RoundClock, Supply
+from engram.statemachine.roundclock import round_clock
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
@@ -88,12 +89,20 @@ class Ledger:
         return State(self.nodes, self.root)
 
     @property
+    def clock(self) -> RoundClock:
+        """The round clock after the last block."""
+        return round_clock(self.state)
+
+    @property
     def ctx(self) -> BlockContext:
         """The context of the next block."""
+        clock = self.clock
         return BlockContext(
             rules=self.rules,
             chain_id=self.chain_id,
             height=self.height + 1,
+            tick=clock.ticks,
+            exponent=clock.exponent,
             parent=self.parent,
             miner=self.miner,
             blobs=self.blobs,
@@ -102,16 +111,24 @@ class Ledger:
         )
 
     def pay(
-        self, sender: keys.PrivateKey, payload: TxPayload, *, fee: int | None = None, after: int = 0
+        self,
+        sender: keys.PrivateKey,
+        payload: TxPayload,
+        *,
+        max_fee: int | None = None,
+        tip: int = 0,
+        after: int = 0,
     ) -> Transaction:
-        """A transaction for the next block, at the least fee, `after` others of this sender."""
+        """A transaction for the next block, at the least cap, `after` others of this sender."""
         nonce = self.state.account(sender.address).nonce + after
-        if fee is not None:
-            return sign(sender, CHAIN_ID, nonce, fee, payload)
+        if max_fee is not None:
+            return sign(sender, CHAIN_ID, nonce, max_fee, tip, payload)
         least = 0
-        while True:  # a larger fee is a longer number
-            tx = sign(sender, CHAIN_ID, nonce, least, payload)
-            if (price := minimum_fee(begin_block(self.state, self.ctx), self.ctx, tx, payload)) <= least:
+        while True:  # a larger cap is a longer number
+            tx = sign(sender, CHAIN_ID, nonce, least, tip, payload)
+            if (
+                price := minimum_fee(begin_block(self.state, self.ctx), self.ctx, tx, payload) + tip
+            ) <= least:
                 return tx
             least = price
 
@@ -140,6 +157,11 @@ class Ledger:
     def skip_to(self, height: int) -> None:
         """Empty blocks, until the next one has this height."""
         while self.height + 1 < height:
+            self.block()
+
+    def skip_to_tick(self, tick: int) -> None:
+        """Empty blocks, until transactions of the next one see this tick."""
+        while self.clock.ticks < tick:
             self.block()
 
 

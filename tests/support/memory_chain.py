@@ -103,11 +103,17 @@ class MemoryChain:
         return next_bits(self.spec, self.tip, self.blocks[-2].header if len(self.blocks) > 1 else None)
 
     def sign(
-        self, sender: PrivateKey, payload: TxPayload, *, nonce: int | None = None, fee: int = COIN
+        self,
+        sender: PrivateKey,
+        payload: TxPayload,
+        *,
+        nonce: int | None = None,
+        max_fee: int = COIN,
+        tip: int = 0,
     ) -> Transaction:
         """A transaction of `sender`, with the account's nonce at the tip unless one is given."""
         nonce = self.state.account(sender.address).nonce if nonce is None else nonce
-        return sign(sender, self.chain_id, nonce, fee, payload)
+        return sign(sender, self.chain_id, nonce, max_fee, tip, payload)
 
     def template(
         self,
@@ -131,7 +137,7 @@ class MemoryChain:
 
     def next_context(self) -> BlockContext:
         """What transactions of the next block see, mined by nobody."""
-        return block_context(self.spec, self.tip, bytes(20), self, self.scorer)
+        return block_context(self.spec, self.tip, self.state, bytes(20), self, self.scorer)
 
     def mine(self, candidates: Iterable[Transaction] = (), *, miner: bytes = bytes(20)) -> Block:
         """Assembles, searches a nonce and takes the block in."""

@@ -345,6 +345,21 @@ def growth_macs(grown: Wire, hidden: Wire, outputs: Wire, rows: int, rho: int) -
     return int(rows * row + calls + rho * tensors + 2**22 * (2 + len(shapes)))
 
 
-def minimum_fee(fees: Wire, size: int, macs: int, records: int) -> int:
+def minimum_fee(fees: Wire, exponent: int, size: int, macs: int, records: int) -> int:
     floor, per_byte, macs_per_spark, per_record = fees
-    return int(max(floor, size * per_byte + -(-macs // macs_per_spark) + records * per_record))
+    price = int(max(floor, size * per_byte + -(-macs // macs_per_spark) + records * per_record))
+    return -(-price * int(9**exponent) // int(8**exponent))
+
+
+# chain.md, The round clock
+
+
+def next_clock(rules: Wire, clock: Wire, height: int, transactions: int, size: int, macs: int) -> Wire:
+    """The record RoundClock after a block that holds so much; `rules` are fields by name."""
+    ticks, x, ticked = clock
+    budgets = rules["max_block_transactions"], rules["max_body_bytes"], rules["max_block_macs"]
+    if any(2 * used > most for used, most in zip((transactions, size, macs), budgets, strict=True)):
+        return [ticks, min(x + 1, rules["max_exponent"]), ticked]
+    x = max(x - 2, 0)
+    waited = height - ticked >= rules["tick_patience_blocks"]
+    return [ticks + 1, x, height] if waited or x <= rules["tick_exponent"] else [ticks, x, ticked]

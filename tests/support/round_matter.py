@@ -35,7 +35,7 @@ OPENER, ALICE, BOB, CAROL, AUDITOR = (key(number) for number in range(1, 6))
 ACTORS = (OPENER, ALICE, BOB, CAROL, AUDITOR)
 PURSE = 1_000 * COIN
 
-SMALL_RULES = Rules(min_window_blocks=1, min_gap_blocks=0, draw_blocks=2, block_ring=64, maturity_blocks=3)
+SMALL_RULES = Rules(min_window_ticks=1, min_gap_ticks=0, draw_ticks=2, tick_ring=64, maturity_blocks=3)
 NONCE = b"\x07" * 32
 SALT = b"\x05" * 32
 LABELS = 3

@@ -108,7 +108,7 @@ class Play:
         self.model_id: Hash = ZERO_HASH
         self.events: list[Event] = []
         self.fees: dict[Address, int] = {}
-        """What each actor has paid the miner for its transactions."""
+        """What each actor was charged for its transactions."""
 
     @property
     def round(self) -> Round:
@@ -122,6 +122,11 @@ class Play:
     def height(self) -> int:
         """Height of the next block."""
         return self.ledger.height + 1
+
+    @property
+    def tick(self) -> int:
+        """What transactions of the next block see."""
+        return self.ledger.clock.ticks
 
     def version(self, number: int) -> Version:
         return self.ledger.state.get(Version, self.model_id, u32(number))
@@ -201,18 +206,20 @@ class Play:
 
     def at(self, phase: Phase, epoch: int = 0) -> None:
         """Empty blocks, until the next one is the first of a phase."""
-        self.ledger.skip_to(self.span(phase, epoch).first)
+        self.ledger.skip_to_tick(self.span(phase, epoch).first)
 
-    def block_id(self, height: int) -> Hash:
-        if height == self.ledger.height:
+    def block_id(self, tick: int) -> Hash:
+        """Id of the block that made this tick."""
+        clock = self.ledger.clock
+        if (tick, clock.ticked) == (clock.ticks, self.ledger.height):
             return self.ledger.parent
-        return self.ledger.state.get(RecentBlock, u32(height % self.ledger.rules.block_ring)).block
+        return self.ledger.state.get(RecentBlock, u32(tick % self.ledger.rules.tick_ring)).block
 
     def drawn_parts(self) -> tuple[list[SecretPart], list[SecretPart]]:
         """Validation and sealed parts, known once the blocks of the draw are there."""
         terms = self.round.terms
         seed = draw_seed(
-            [self.block_id(h) for h in Calendar.of(self.round, self.ledger.rules).draw_heights], NONCE
+            [self.block_id(tick) for tick in Calendar.of(self.round, self.ledger.rules).draw_ticks], NONCE
         )
         drawn = draw_parts(seed, terms.commitments, terms.validation, terms.sealed)
         validation, sealed = ([self.secret(part) for part in parts] for parts in drawn)
@@ -283,9 +290,8 @@ class Play:
             salt=SALT,
         )
 
-    def commit_payload(self, claim: UpdateClaim, slot: int | None = None) -> CommitUpdate:
-        slot = self.span(Phase.UPDATE, claim.epoch).first if slot is None else slot
-        return CommitUpdate(claim.round, claim.epoch, commit_digest(claim), slot)
+    def commit_payload(self, claim: UpdateClaim) -> CommitUpdate:
+        return CommitUpdate(claim.round, claim.epoch, commit_digest(claim))
 
     def update_payload(self, claim: UpdateClaim, weights: Weights, bid: int = 0) -> RevealUpdate:
         place = claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt
@@ -360,7 +366,7 @@ class Play:
         """The code with which every block refuses the transaction; the state has not changed."""
         root = self.ledger.root
         with pytest.raises(Invalid) as caught:
-            self.ledger.block(self.ledger.pay(sender, payload, fee=PURSE // 2))
+            self.ledger.block(self.ledger.pay(sender, payload, max_fee=PURSE // 2))
         assert self.ledger.root == root
         return caught.value.code
 

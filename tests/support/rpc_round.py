@@ -93,8 +93,7 @@ class RpcPlay:
             await self.opener.execute(RevealPart(round_id, NONCE, commitment, part.salt, Inline(part.raw)))
         await self.at(round_id, Phase.COMMIT)
         claim = await self.claim(round_id, weights, [_secret(parts, item).raw for item in validation])
-        slot = (await self.view.span(round_, Phase.UPDATE)).first
-        await self.author.execute(CommitUpdate(round_id, 0, commit_digest(claim), slot))
+        await self.author.execute(CommitUpdate(round_id, 0, commit_digest(claim)))
         await self.at(round_id, Phase.UPDATE)
         facts = claim.base, claim.parameters, claim.loss, claim.salt
         await self.author.execute(RevealUpdate(round_id, 0, *facts, 0, weights.update))
@@ -130,7 +129,7 @@ class RpcPlay:
     async def at(self, round_id: Hash, phase: Phase) -> None:
         """Empty blocks, until the next one is the first of a phase."""
         round_ = await self.view.get(Round, round_id)
-        missing = (await self.view.span(round_, phase)).first - 1 - await self.view.height()
+        missing = (await self.view.span(round_, phase)).first - await self.view.tick()
         if missing > 0:
             await self.client.call("miner_mine", blocks=missing)
 

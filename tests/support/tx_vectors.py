@@ -63,6 +63,8 @@ class RecordingLedger(Ledger):
             "block": {
                 "chain_id": ctx.chain_id,
                 "height": ctx.height,
+                "tick": ctx.tick,
+                "exponent": ctx.exponent,
                 "timestamp_ms": 1_000 * ctx.height,
                 "parent": ctx.parent.hex(),
                 "miner": ctx.miner.hex(),
@@ -101,7 +103,11 @@ def transfer() -> list[Case]:
     ledger = RecordingLedger({ALICE: COINS, BOB: 5})
     ledger.block(ledger.pay(ALICE, Transfer(BOB.address, 12_345)))
     ledger.block(*ledger.pay_each(ALICE, Transfer(b"\xcc" * 20, 1), Transfer(ALICE.address, 7)))
-    return ledger.cases
+    crowded = RecordingLedger({ALICE: COINS}, rules=Rules(max_block_transactions=3))
+    for _ in range(2):
+        crowded.block(*crowded.pay_each(ALICE, Transfer(BOB.address, 1), Transfer(BOB.address, 2)))
+    crowded.block(crowded.pay(ALICE, Transfer(BOB.address, 3), tip=500))
+    return ledger.cases + crowded.cases
 
 
 def claim_rewards() -> list[Case]:

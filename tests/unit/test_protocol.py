@@ -88,7 +88,7 @@ def test_transactions_receipts_and_states(name: str, case: Any) -> None:
         tx = dec(bytes.fromhex(each["bytes"]))
         assert oracle.signed_message(tx).hex() == each["signing_message"]
         assert oracle.txid(tx).hex() == each["txid"]
-        dec(tx[5])
+        dec(tx[6])
     for key, value in case["changes"].items():
         if value is None:
             del state[bytes.fromhex(key)]
@@ -132,9 +132,23 @@ def test_the_vectors_pay_the_least_fee(name: str) -> None:
         fees = list(case["rules"]["fees"].values())
         for each, receipt in zip(case["transactions"], case["receipts"], strict=True):
             raw = bytes.fromhex(each["bytes"])
-            macs, count = priced(name, dec(dec(raw)[5]), case)
+            macs, count = priced(name, dec(dec(raw)[6]), case)
             assert receipt["value"]["macs"] == macs
-            assert receipt["value"]["fee"] == oracle.minimum_fee(fees, len(raw), macs, count)
+            tip = dec(raw)[4]
+            assert receipt["value"]["fee"] - tip == oracle.minimum_fee(
+                fees, case["block"]["exponent"], len(raw), macs, count
+            )
+
+
+@pytest.mark.parametrize(("name", "case"), CASES, ids=[name for name, _ in CASES])
+def test_the_clock_that_a_block_leaves(name: str, case: Any) -> None:
+    (clock,) = records(case, 5) or [[0, 0, 0]]
+    block = case["block"]
+    assert [block["tick"], block["exponent"]] == clock[:2]
+    sizes = [len(bytes.fromhex(each["bytes"])) for each in case["transactions"]]
+    macs = sum(each["value"]["macs"] for each in case["receipts"])
+    after = oracle.next_clock(case["rules"], clock, block["height"], len(sizes), sum(sizes), macs)
+    assert records(case, 5, "changes") == [after]
 
 
 def test_parameters_roots_name_their_networks() -> None:
@@ -165,16 +179,16 @@ def numbers(version: Wire, blobs: dict[bytes, bytes]) -> tuple[list[Wire], list[
 
 @pytest.mark.parametrize("case", vector("tx_reveal_part"), ids=["TRAIN", "GROW"])
 def test_a_revealed_part_its_draw_and_the_baseline_on_it(case: Any) -> None:
-    round_id, nonce, part, salt, content = dec(dec(bytes.fromhex(case["transactions"][0]["bytes"]))[5])
+    round_id, nonce, part, salt, content = dec(dec(bytes.fromhex(case["transactions"][0]["bytes"]))[6])
     assert content[0] == 1
     assert part == tagged("part", salt, content[1])
     (round_,) = records(case, 14, "changes")
     terms, opened = round_[3], round_[4]
     assert (round_[0], terms[20]) == (round_id, tagged("nonce", nonce))
-    blocks = {height: block for _, height, block in records(case, 3)}
-    blocks |= {height: block for _, height, block in records(case, 3, "changes")}
+    blocks = {tick: block for _, tick, block in records(case, 3)}
+    blocks |= {tick: block for _, tick, block in records(case, 3, "changes")}
     first = opened + terms[7] + 1
-    ids = [blocks[height] for height in range(first, first + case["rules"]["draw_blocks"])]
+    ids = [blocks[tick] for tick in range(first, first + case["rules"]["draw_ticks"])]
     seed = tagged("draw", *ids, nonce)
     drawn = [terms[2][index] for index in oracle.draw(seed, len(terms[2]), terms[4] + terms[5])]
     assert round_[14] == seed
@@ -205,7 +219,7 @@ def test_a_retention_scoring_is_charged_for_the_version_and_the_growth() -> None
     base = next(each[4] for each in records(case, 10) if each[1] == round_[5])
     ((part, rows, *_),) = records(case, 9)[0][20]
     grown = records(case, 16)[0][5]
-    assert dec(dec(bytes.fromhex(case["transactions"][0]["bytes"]))[5])[3] == part
+    assert dec(dec(bytes.fromhex(case["transactions"][0]["bytes"]))[6])[3] == part
     added = grown[3][len(base[3]) :], grown[4][len(base[4]) :]
     macs = oracle.network_macs(base, rows, round_[7], rho) + oracle.growth_macs(grown, *added, rows, rho)
     assert case["receipts"][0]["value"]["macs"] == macs

@@ -49,7 +49,7 @@ def test_each_skipped_candidate_keeps_its_code(chain: MemoryChain) -> None:
     cases = {
         "wrong_chain": replace(good, chain_id=1),
         "bad_signature": replace(good, signature=bytes(64)),
-        "fee_too_low": chain.sign(ALICE, PAY, fee=1),
+        "fee_too_low": chain.sign(ALICE, PAY, max_fee=1),
         "insufficient_balance": chain.sign(ALICE, Transfer(BOB.address, 2000 * COIN)),
         "amount_zero": chain.sign(ALICE, Transfer(BOB.address, 0)),
     }
@@ -63,7 +63,7 @@ def test_a_block_without_room_for_one_takes_the_next(chain: MemoryChain) -> None
     chain = MemoryChain(replace(SPEC, rules=rules))
     size = SPEC.rules.chunk_bytes
     chunk = PublishChunk(bytes(32), 2 * size, 0, bytes(size))
-    big = [chain.sign(sender, chunk, fee=COIN) for sender in (ALICE, BOB)]
+    big = [chain.sign(sender, chunk, max_fee=COIN) for sender in (ALICE, BOB)]
     small = chain.sign(ALICE, PAY, nonce=1)
     assert chain.template([*big, small]).skipped == {big[1].id: "block_bytes_exceeded"}
     assert chain.mine([*big, small]).transactions == (big[0], small)

@@ -46,7 +46,7 @@ def test_the_file_is_for_people() -> None:
     value = json.loads(dump_spec(example()))
     assert value["allocations"][0] == {"address": format_address(ALICE, "leng"), "amount": 5}
     assert value["genesis_target"] == "01" + "00" * 31
-    assert value["rules"]["draw_blocks"] == 3
+    assert value["rules"]["draw_ticks"] == 3
     assert list(value) == [name for name, _ in record(ChainSpec)]
 
 
@@ -65,7 +65,7 @@ def test_local_is_quick() -> None:
     spec = example()
     rules = spec.rules
     assert (spec.block_time_ms, spec.genesis_time_ms) == (500, 1_700_000_000_000)
-    assert (rules.draw_blocks, rules.min_gap_blocks, rules.min_window_blocks) == (3, 2, 3)
+    assert (rules.draw_ticks, rules.min_gap_ticks, rules.min_window_ticks) == (3, 2, 3)
     assert [allocation.address for allocation in spec.allocations] == [ALICE, BOB]
 
 
@@ -164,7 +164,7 @@ def test_a_bad_file_is_refused_by_the_name_of_what_is_wrong(text: str, named: st
 
 
 def test_rules_that_would_stop_the_chain_are_refused_by_name() -> None:
-    zero = dict.fromkeys(("halving_blocks", "bond_decay_blocks", "block_ring", "chunk_bytes"), 0)
+    zero = dict.fromkeys(("halving_blocks", "bond_decay_blocks", "tick_ring", "chunk_bytes"), 0)
     for name, value in {**zero, "max_body_bytes": 2**25 + 1}.items():
         with pytest.raises(BadRules, match=name) as caught:
             load_spec(edit(f"rules.{name}", value))

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from engram.consensus import chainspec
+from engram.consensus.chainspec import Allocation, ChainSpec, local
 from engram.nn.spec import NetworkLimits
 from engram.primitives.codec import encode
 from engram.statemachine.errors import BadRules, NotActivated, UpgradeRequired
-from engram.statemachine.fees import fee_of, price_of_macs
+from engram.statemachine.fees import fee_of, price_of, price_of_macs, risen
 from engram.statemachine.rounds.terms import MAX_OPENED_PARTS
 from engram.statemachine.rules import MAX_BLOCK_MACS, Fees, Rules, check_rules
 from engram.statemachine.transaction import Cost
@@ -17,6 +19,8 @@ from engram.statemachine.upgrades import FROM_GENESIS, check_active, check_upgra
 from tests.support.ledger import Ledger, key
 
 FEES = Fees(floor=100, per_byte=3, macs_per_spark=10, per_record=50)
+
+PRESETS = (chainspec.main(), chainspec.test(), local((Allocation(bytes(range(20)), 1),), 0))
 
 
 @pytest.mark.parametrize(
@@ -31,11 +35,38 @@ FEES = Fees(floor=100, per_byte=3, macs_per_spark=10, per_record=50)
         (Cost(size_bytes=34, macs=11), 104),
         (Cost(size_bytes=34, macs=111, prepaid_macs=100), 104),
         (Cost(size_bytes=34, funds=10**9), 102),
-        (Cost(size_bytes=34, booked_bytes=100, macs=1, booked_macs=10), 404),
     ],
 )
 def test_the_price(cost: Cost, fee: int) -> None:
-    assert fee_of(FEES, cost) == fee
+    assert price_of(FEES, cost) == fee_of(FEES, cost, 0) == fee
+
+
+@pytest.mark.parametrize(
+    ("price", "exponent", "least"),
+    [(8, 0, 8), (8, 1, 9), (7, 1, 8), (1, 1, 2), (0, 200, 0), (64, 2, 81), (10_240, 12, 42_086)],
+)
+def test_a_price_rises_by_an_eighth_with_each_step_and_rounds_up_once(
+    price: int, exponent: int, least: int
+) -> None:
+    assert risen(price, exponent) == least
+    assert fee_of(replace(FEES, floor=price), Cost(), exponent) == least
+
+
+@pytest.mark.parametrize(
+    "preset",
+    [chainspec.main(), chainspec.test(), local((Allocation(bytes(range(20)), 1),), 0)],
+    ids=lambda spec: spec.name,
+)
+def test_a_full_block_costs_the_same_by_count_by_bytes_and_by_macs(preset: ChainSpec) -> None:
+    """By count exactly what it costs by bytes; by MACs, which do not divide, up to 1 % more."""
+    rules, fees = preset.rules, preset.rules.fees
+    by_bytes = price_of(fees, Cost(size_bytes=rules.max_body_bytes))
+    by_count = fees.floor * rules.max_block_transactions
+    by_macs = price_of(fees, Cost(macs=rules.max_block_macs))
+    assert by_count == by_bytes
+    assert by_bytes <= by_macs <= by_bytes * 101 // 100
+    dearer = replace(fees, macs_per_spark=fees.macs_per_spark + 1)
+    assert price_of(dearer, Cost(macs=rules.max_block_macs)) < by_bytes
 
 
 def test_the_price_of_work_rounds_up() -> None:
@@ -44,9 +75,10 @@ def test_the_price_of_work_rounds_up() -> None:
 
 def test_the_fee_follows_the_bytes_that_are_sent() -> None:
     ledger = Ledger({key(1): 10**9})
+    ledger.rules = replace(ledger.rules, fees=replace(ledger.rules.fees, floor=0))
     tx = ledger.pay(key(1), Transfer(bytes(20), 5))
     fees = ledger.rules.fees
-    assert tx.fee == len(encode(tx)) * fees.per_byte + fees.per_record
+    assert tx.max_fee == len(encode(tx)) * fees.per_byte + fees.per_record
 
 
 def test_the_default_rules_hold_together() -> None:
@@ -60,16 +92,18 @@ def test_the_default_rules_hold_together() -> None:
         {"max_transaction_bytes": 2**20 + 1},
         {"max_transaction_bytes": 10},
         {"max_body_bytes": 512 * 1024 - 1},
-        {"reserved_share_ppm": 1_000_001},
+        {"tick_exponent": 13, "max_exponent": 12},
+        {"max_exponent": 201},
+        {"tick_patience_blocks": 0},
         {"halving_blocks": 0},
         {"subsidy": 2**63},
         {"subsidy": 2**45, "halving_blocks": 2**18},
         {"chunk_bytes": 0},
         {"chunk_bytes": 512 * 1024},
         {"max_blob_bytes": 64 * 1024 * 1024 + 1},
-        {"block_ring": 4},
-        {"draw_blocks": 0},
-        {"min_window_blocks": 0},
+        {"tick_ring": 4},
+        {"draw_ticks": 0},
+        {"min_window_ticks": 0},
         {"max_epochs": 33},
         {"max_parts": 257},
         {"max_candidates": 9},
@@ -79,7 +113,7 @@ def test_the_default_rules_hold_together() -> None:
         {"max_block_macs": 2**20 - 1},
         {"max_block_macs": 2**55 + 1},
         {"seal_bond": 0},
-        {"upload_expiry_blocks": 0},
+        {"upload_expiry_ticks": 1},
         {"networks": NetworkLimits(max_rows=2**17 + 1)},
     ],
 )

@@ -25,7 +25,7 @@ EXPIRY = 5
 
 
 def ledger_with(*blobs: Blob) -> Ledger:
-    ledger = Ledger({}, rules=Rules(upload_expiry_blocks=EXPIRY), records=blobs)
+    ledger = Ledger({}, rules=Rules(upload_expiry_ticks=EXPIRY), records=blobs)
     ledger.blobs[ID] = RAW
     return ledger
 
@@ -42,7 +42,7 @@ def test_inline_bytes_need_no_record() -> None:
 
 
 def test_stored_bytes_are_read_by_name() -> None:
-    ledger = ledger_with(Blob(ID, 77, 0, 1))
+    ledger = ledger_with(Blob(ID, 77, 0, 0, 1))
     assert resolve(ledger.state, ledger.ctx, Stored(ID)) == RAW
     assert content_size(ledger.state, ledger.ctx, Stored(ID)) == 77
 
@@ -54,7 +54,7 @@ def test_bytes_that_nobody_brought_are_unknown_even_where_a_node_has_them() -> N
 
 
 def test_bytes_that_a_node_lacks_are_no_verdict() -> None:
-    ledger = ledger_with(Blob(ID, 77, 0, 1))
+    ledger = ledger_with(Blob(ID, 77, 0, 0, 1))
     del ledger.blobs[ID]
     with pytest.raises(errors.MissingBlob):
         resolve(ledger.state, ledger.ctx, Stored(ID))
@@ -70,50 +70,50 @@ def test_bytes_of_this_block_cannot_be_named_in_it() -> None:
 
 
 def test_a_blob_that_nobody_holds_dies() -> None:
-    ledger = ledger_with(Blob(ID, len(RAW), 0, 0))
+    ledger = ledger_with(Blob(ID, len(RAW), 0, EXPIRY, 0))
     ledger.skip_to(EXPIRY)
     assert usable_blob(ledger.state, ledger.ctx, ID).refs == 0
     ledger.block()
     with pytest.raises(errors.BlobExpired) as caught:
         usable_blob(ledger.state, ledger.ctx, ID)
-    assert (caught.value.expected, caught.value.got) == (EXPIRY, EXPIRY + 1)
+    assert (caught.value.expected, caught.value.got) == (EXPIRY - 1, EXPIRY)
 
 
 def test_a_blob_that_is_held_lives() -> None:
-    ledger = ledger_with(Blob(ID, len(RAW), 0, 1))
+    ledger = ledger_with(Blob(ID, len(RAW), 0, 0, 1))
     ledger.skip_to(4 * EXPIRY)
     assert usable_blob(ledger.state, ledger.ctx, ID).refs == 1
 
 
 def test_the_last_release_starts_the_expiry() -> None:
-    ledger = ledger_with(Blob(ID, len(RAW), 0, 0))
+    ledger = ledger_with(Blob(ID, len(RAW), 0, EXPIRY, 0))
     ledger.skip_to(3)
     state, ctx = ledger.state, ledger.ctx
     hold(state, ID)
     hold(state, ID)
     release(state, ctx, ID)
-    assert state.get(Blob, ID) == Blob(ID, len(RAW), 0, 1)
+    assert state.get(Blob, ID) == Blob(ID, len(RAW), 0, EXPIRY, 1)
     release(state, ctx, ID)
-    assert state.get(Blob, ID) == Blob(ID, len(RAW), 2, 0)
+    assert state.get(Blob, ID) == Blob(ID, len(RAW), 2, 2 + EXPIRY, 0)
     assert usable_blob(state, ctx, ID).refs == 0
 
 
 def test_releasing_what_nobody_holds_is_our_bug() -> None:
-    ledger = ledger_with(Blob(ID, len(RAW), 0, 0))
+    ledger = ledger_with(Blob(ID, len(RAW), 0, EXPIRY, 0))
     with pytest.raises(AssertionError):
         release(ledger.state, ledger.ctx, ID)
 
 
 def test_bringing_living_bytes_again_changes_nothing() -> None:
-    ledger = ledger_with(Blob(ID, len(RAW), 0, 3))
+    ledger = ledger_with(Blob(ID, len(RAW), 0, 0, 3))
     state = ledger.state
     bring(state, ledger.ctx, RAW)
     assert state.changes() == {}
 
 
 def test_bringing_dead_bytes_revives_them() -> None:
-    ledger = ledger_with(Blob(ID, len(RAW), 0, 0))
+    ledger = ledger_with(Blob(ID, len(RAW), 0, EXPIRY, 0))
     ledger.skip_to(EXPIRY + 1)
     state = ledger.state
     bring(state, ledger.ctx, RAW)
-    assert state.get(Blob, ID) == Blob(ID, len(RAW), EXPIRY + 1, 0)
+    assert state.get(Blob, ID) == Blob(ID, len(RAW), EXPIRY + 1, 2 * EXPIRY, 0)

@@ -45,7 +45,8 @@ def test_the_signature_covers_every_other_field(ledger: Ledger, good: Transactio
     changed: list[Callable[[Transaction], Transaction]] = [
         lambda tx: replace(tx, chain_id=tx.chain_id + 1),
         lambda tx: replace(tx, nonce=tx.nonce + 1),
-        lambda tx: replace(tx, fee=tx.fee + 1),
+        lambda tx: replace(tx, max_fee=tx.max_fee + 1),
+        lambda tx: replace(tx, tip=tx.tip + 1),
         lambda tx: replace(tx, kind=tx.kind + 1),
         lambda tx: replace(tx, payload=encode(Transfer(BOB.address, 6))),
         lambda tx: replace(tx, sender=BOB.public_key),
@@ -90,14 +91,24 @@ def test_a_nonce_used_before(ledger: Ledger, good: Transaction) -> None:
 
 
 def test_a_fee_one_spark_too_low(ledger: Ledger, good: Transaction) -> None:
-    error = refused(ledger, tampered(ALICE, good, fee=good.fee - 1))
-    assert (error.code, error.expected, error.got) == ("fee_too_low", good.fee, good.fee - 1)
+    least = good.max_fee
+    error = refused(ledger, tampered(ALICE, good, max_fee=least - 1))
+    assert (error.code, error.expected, error.got) == ("fee_too_low", least, least - 1)
+    error = refused(ledger, tampered(ALICE, good, tip=1))
+    assert (error.code, error.expected, error.got) == ("fee_too_low", least + 1, least)
+
+
+def test_a_high_cap_costs_nothing_and_needs_no_balance(ledger: Ledger, good: Transaction) -> None:
+    least = good.max_fee
+    (receipt,) = ledger.block(tampered(ALICE, good, max_fee=2**64 - 1, tip=7)).receipts
+    assert least <= receipt.fee - 7 <= least + 100, "a larger number may take more bytes"
+    assert ledger.state.account(ALICE.address).balance == START - receipt.fee - 5
 
 
 def test_a_balance_that_covers_the_fee_but_not_the_amount(ledger: Ledger) -> None:
     tx = ledger.pay(ALICE, Transfer(BOB.address, START))
     error = refused(ledger, tx)
-    assert (error.code, error.expected, error.got) == ("insufficient_balance", START + tx.fee, START)
+    assert (error.code, error.expected, error.got) == ("insufficient_balance", START + tx.max_fee, START)
 
 
 def test_an_empty_account(ledger: Ledger) -> None:
@@ -107,7 +118,7 @@ def test_an_empty_account(ledger: Ledger) -> None:
 def test_more_bytes_than_a_transaction_may_have() -> None:
     rules = Rules(max_transaction_bytes=400, chunk_bytes=300)
     ledger = Ledger({ALICE: START}, rules=rules)
-    tx = ledger.pay(ALICE, PublishChunk(bytes(32), 300, 0, bytes(300)), fee=10**7)
+    tx = ledger.pay(ALICE, PublishChunk(bytes(32), 300, 0, bytes(300)), max_fee=10**7)
     error = refused(ledger, tx)
     assert (error.code, error.expected, error.got) == ("transaction_too_large", 400, len(encode(tx)))
 
@@ -136,7 +147,7 @@ def test_a_payload_that_is_not_canonical(ledger: Ledger, good: Transaction, payl
 
 
 def test_an_amount_of_nothing(ledger: Ledger) -> None:
-    tx = sign(ALICE, CHAIN_ID, 0, 10**6, Transfer(BOB.address, 0))
+    tx = sign(ALICE, CHAIN_ID, 0, 10**6, 0, Transfer(BOB.address, 0))
     assert refused(ledger, tx).code == "amount_zero"
 
 

@@ -54,10 +54,21 @@ def test_giving_nothing_makes_no_account(state: State) -> None:
 
 def test_rewards_of_one_block_add_up(ledger: Ledger, state: State) -> None:
     ctx = ledger.ctx
-    money.pay_miner(state, ctx, 5)
-    money.pay_miner(state, ctx, 6)
+    money.mature(state, ctx, MINER, 5)
+    money.mature(state, ctx, MINER, 6)
     height = ctx.height + ledger.rules.maturity_blocks
     assert state.get(Maturing, MINER, u64(height)) == Maturing(MINER, height, 11)
+
+
+@pytest.mark.parametrize(("price", "tip", "reward"), [(0, 0, 0), (7, 0, 0), (8, 0, 1), (23, 5, 7)])
+def test_a_miner_gets_an_eighth_and_the_tip(
+    ledger: Ledger, state: State, price: int, tip: int, reward: int
+) -> None:
+    money.pay_work(state, ledger.ctx, price, tip)
+    height = ledger.ctx.height + ledger.rules.maturity_blocks
+    found = state.find(Maturing, MINER, u64(height))
+    assert (found.amount if found else 0) == reward
+    assert state.get(Supply).burned == price + tip - reward
 
 
 @pytest.mark.parametrize(("bond", "kept"), [(0, 0), (1, 0), (2, 1), (7, 3)])

@@ -51,7 +51,7 @@ def test_a_version_is_scored_on_a_published_part(ledger: Ledger) -> None:
 
 def refusal(ledger: Ledger, payload: ScoreVersion | Infer | PublishPart) -> str:
     with pytest.raises(Invalid) as caught:
-        ledger.execution().add(ledger.pay(ALICE, payload, fee=10**9))
+        ledger.execution().add(ledger.pay(ALICE, payload, max_fee=10**9))
     return caught.value.code
 
 
@@ -146,12 +146,13 @@ def test_an_inline_part(ledger: Ledger) -> None:
     assert result.blobs == {blob_id(raw): raw}
     part = ledger.state.get(Part, name)
     assert part == Part(name, blob_id(raw), 20, 12, 3, ALICE.address, ZERO_HASH, 1)
-    assert ledger.state.get(Blob, blob_id(raw)) == Blob(blob_id(raw), len(raw), 1, 1)
+    expires = ledger.rules.upload_expiry_ticks
+    assert ledger.state.get(Blob, blob_id(raw)) == Blob(blob_id(raw), len(raw), 1, expires, 1)
 
 
 def test_an_uploaded_part_holds_its_blob() -> None:
     raw = models.raw_part(seed=9)
-    ledger = Ledger({ALICE: 10**10}, records=[Blob(blob_id(raw), len(raw), 0, 0)])
+    ledger = Ledger({ALICE: 10**10}, records=[Blob(blob_id(raw), len(raw), 0, 100, 0)])
     ledger.blobs[blob_id(raw)] = raw
     result = ledger.block(ledger.pay(ALICE, PublishPart(20, 12, 3, models.SALT, Stored(blob_id(raw)))))
     assert result.blobs == {}

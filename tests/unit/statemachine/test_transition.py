@@ -1,4 +1,4 @@
-"""Applying transactions and bodies: fees, failures, budgets, reservations, rewards."""
+"""Applying transactions and bodies: fees, failures, budgets, rewards."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
@@ -11,7 +11,7 @@ from engram.statemachine import errors, money
 from engram.statemachine.context import BlockContext
 from engram.statemachine.receipt import Event, Status
 from engram.statemachine.record import u32, u64
-from engram.statemachine.records import Maturing, RecentBlock, Reservation, Supply
+from engram.statemachine.records import Maturing, RecentBlock, Supply
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome, TxPayload
@@ -32,14 +32,13 @@ class Probe:
     KIND: ClassVar[int] = 60_000
     NAME: ClassVar[str] = "probe"
     macs: U64 = 0
-    reserved: U32 = 0
     mishap: U32 = 0
 
     def check(self, rules: Rules) -> None:
         return None
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        return Cost(macs=self.macs, reserved=bool(self.reserved))
+        return Cost(macs=self.macs)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         money.take(state, sender, 1_000)
@@ -62,10 +61,14 @@ def types(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(known, Probe.KIND, Probe)
 
 
-def make_ledger(rules: Rules | None = None, *reserved: Reservation) -> Ledger:
-    ledger = Ledger({ALICE: START, BOB: START}, rules=rules, records=reserved)
+def make_ledger(rules: Rules | None = None) -> Ledger:
+    ledger = Ledger({ALICE: START, BOB: START}, rules=rules)
     ledger.active = (*ledger.active, (Probe.KIND, 0))
     return ledger
+
+
+def burned_of(minimum: int) -> int:
+    return minimum - minimum // 8
 
 
 @pytest.fixture
@@ -77,10 +80,10 @@ def test_a_success_pays_its_fee_and_uses_its_nonce(ledger: Ledger) -> None:
     tx = ledger.pay(ALICE, Probe())
     result = ledger.block(tx)
     receipt = result.receipts[0]
-    assert (receipt.txid, receipt.status, receipt.code, receipt.fee) == (tx.id, Status.OK, "", tx.fee)
+    assert (receipt.txid, receipt.status, receipt.code, receipt.fee) == (tx.id, Status.OK, "", tx.max_fee)
     assert receipt.events == (Event("probed", ALICE.address),)
     account = ledger.state.account(ALICE.address)
-    assert (account.balance, account.nonce) == (START - tx.fee - 1_000, 1)
+    assert (account.balance, account.nonce) == (START - tx.max_fee - 1_000, 1)
     assert result.blobs == {tx.id: b"bytes"}
 
 
@@ -90,8 +93,8 @@ def test_a_raised_failure_keeps_fee_and_nonce_only(ledger: Ledger) -> None:
     receipt = result.receipts[0]
     assert (receipt.status, receipt.code, receipt.events) == (Status.FAILED, "unknown_blob", ())
     account = ledger.state.account(ALICE.address)
-    assert (account.balance, account.nonce) == (START - tx.fee, 1)
-    assert ledger.state.get(Supply).burned == 0
+    assert (account.balance, account.nonce) == (START - tx.max_fee, 1)
+    assert ledger.state.get(Supply).burned == burned_of(tx.max_fee)
     assert result.blobs == {}
 
 
@@ -100,8 +103,8 @@ def test_a_returned_failure_keeps_its_penalties(ledger: Ledger) -> None:
     receipt = ledger.block(tx).receipts[0]
     assert (receipt.status, receipt.code) == (Status.FAILED, "loss_mismatch")
     assert receipt.events == (Event("punished", ALICE.address, (1_000,)),)
-    assert ledger.state.account(ALICE.address).balance == START - tx.fee - 1_000
-    assert ledger.state.get(Supply).burned == 1_000
+    assert ledger.state.account(ALICE.address).balance == START - tx.max_fee - 1_000
+    assert ledger.state.get(Supply).burned == 1_000 + burned_of(tx.max_fee)
 
 
 @pytest.mark.parametrize(("mishap", "error"), [(3, errors.MissingBlob), (4, AssertionError)])
@@ -121,12 +124,15 @@ def test_the_state_stays_until_the_child_is_absorbed(ledger: Ledger) -> None:
     assert state.account(ALICE.address).nonce == 1
 
 
-def test_the_miner_gets_subsidy_and_fees_when_they_mature(ledger: Ledger) -> None:
-    txs = [*ledger.pay_each(ALICE, Probe(), Probe(mishap=1)), ledger.pay(BOB, Probe(mishap=2))]
-    ledger.block(*txs)
+def test_the_miner_gets_subsidy_tips_and_an_eighth_of_the_minimum_when_they_mature(ledger: Ledger) -> None:
+    txs = [*ledger.pay_each(ALICE, Probe(), Probe(mishap=1)), ledger.pay(BOB, Probe(mishap=2), tip=77)]
+    receipts = ledger.block(*txs).receipts
     height = 1 + ledger.rules.maturity_blocks
     reward = ledger.state.get(Maturing, MINER, u64(height))
-    assert reward.amount == ledger.rules.subsidy + sum(tx.fee for tx in txs)
+    minima = [receipt.fee - tx.tip for receipt, tx in zip(receipts, txs, strict=True)]
+    assert reward.amount == ledger.rules.subsidy + sum(minimum // 8 for minimum in minima) + 77
+    burned = sum(minimum - minimum // 8 for minimum in minima)
+    assert ledger.state.get(Supply).burned == burned + 2 * 1_000, "two of the probes burned 1,000"
     check_conservation(ledger.nodes, ledger.root)
 
 
@@ -156,7 +162,7 @@ def test_a_builder_goes_on_after_a_refusal(ledger: Ledger) -> None:
 
 
 def test_the_ring_remembers_the_parent(types: None) -> None:
-    ledger = make_ledger(Rules(block_ring=20))
+    ledger = make_ledger(Rules(tick_ring=20))
     parents = {}
     for height in range(25):
         parents[height] = ledger.parent
@@ -177,13 +183,12 @@ def test_the_body_budget_in_bytes(types: None) -> None:
 
 
 def test_the_block_budget_in_transactions(types: None) -> None:
-    """A reveal that has booked its place is not counted: no crowd can push it out."""
     ledger = make_ledger(Rules(max_block_transactions=2))
     crowd = ledger.pay_each(ALICE, Probe(), Probe(), Probe())
     with pytest.raises(errors.BlockTransactionsExceeded) as caught:
         ledger.block(*crowd)
     assert (caught.value.expected, caught.value.got) == (2, 3)
-    assert len(ledger.block(*crowd[:2], ledger.pay(BOB, Probe(reserved=1))).receipts) == 3
+    assert len(ledger.block(*crowd[:2]).receipts) == 2
 
 
 def test_the_block_budget_in_macs(types: None) -> None:
@@ -193,43 +198,6 @@ def test_the_block_budget_in_macs(types: None) -> None:
         ledger.block(fits, exceeds)
     assert (caught.value.expected, caught.value.got) == (400, 401)
     assert ledger.block(fits, ledger.pay(BOB, Probe(macs=400))).macs == 1_000
-
-
-def test_promised_macs_are_for_their_holders(types: None) -> None:
-    ledger = make_ledger(Rules(max_block_macs=1_000), Reservation(1, 0, 300))
-    with pytest.raises(errors.BlockMacsExceeded) as caught:
-        ledger.block(ledger.pay(ALICE, Probe(macs=701)))
-    assert caught.value.expected == 700
-    full = ledger.pay(ALICE, Probe(macs=700)), ledger.pay(BOB, Probe(macs=300, reserved=1))
-    assert ledger.block(*full).macs == 1_000
-
-
-def test_holders_do_not_eat_into_what_is_free(types: None) -> None:
-    ledger = make_ledger(Rules(max_block_macs=1_000), Reservation(1, 0, 300))
-    early = ledger.pay(BOB, Probe(macs=300, reserved=1)), ledger.pay(ALICE, Probe(macs=700))
-    assert ledger.block(*early).macs == 1_000
-
-
-def test_a_holder_cannot_exceed_the_block(types: None) -> None:
-    ledger = make_ledger(Rules(max_block_macs=1_000), Reservation(1, 0, 300))
-    with pytest.raises(errors.BlockMacsExceeded):
-        ledger.block(ledger.pay(ALICE, Probe(macs=700)), ledger.pay(BOB, Probe(macs=301, reserved=1)))
-
-
-def test_promised_bytes_are_for_their_holders(types: None) -> None:
-    size = len(encode(make_ledger().pay(ALICE, Probe(reserved=1))))
-    ledger = make_ledger(Rules(max_body_bytes=2 * size), Reservation(1, size, 0))
-    free, over = ledger.pay_each(ALICE, Probe(), Probe())
-    with pytest.raises(errors.BlockBytesExceeded):
-        ledger.block(free, over)
-    assert ledger.block(free, ledger.pay(BOB, Probe(reserved=1))).size_bytes == 2 * size
-
-
-def test_a_promise_ends_with_its_block(types: None) -> None:
-    ledger = make_ledger(None, Reservation(1, 10, 10), Reservation(2, 20, 20))
-    ledger.block()
-    assert ledger.state.find(Reservation, u64(1)) is None
-    assert ledger.state.get(Reservation, u64(2)).size_bytes == 20
 
 
 def test_a_chain_that_went_on_without_us(ledger: Ledger) -> None:

@@ -15,7 +15,7 @@ from tests.support.conservation import check_conservation
 from tests.support.ledger import Ledger, key
 
 ALICE, BOB = key(1), key(2)
-RULES = Rules(chunk_bytes=100, upload_expiry_blocks=5, upload_deposit=10**6)
+RULES = Rules(chunk_bytes=100, upload_expiry_ticks=5, upload_deposit=10**6)
 RAW = bytes(range(250))
 BLOB = blob_id(RAW)
 
@@ -29,9 +29,9 @@ def chunk(index: int, raw: bytes = RAW, blob: bytes = BLOB) -> PublishChunk:
     return PublishChunk(blob, len(raw), index, raw[index * 100 : (index + 1) * 100])
 
 
-def refusal(ledger: Ledger, sender: PrivateKey, payload: PublishChunk, fee: int = 10**7) -> Invalid:
+def refusal(ledger: Ledger, sender: PrivateKey, payload: PublishChunk, max_fee: int = 10**7) -> Invalid:
     with pytest.raises(Invalid) as caught:
-        ledger.execution().add(ledger.pay(sender, payload, fee=fee))
+        ledger.execution().add(ledger.pay(sender, payload, max_fee=max_fee))
     return caught.value
 
 
@@ -42,7 +42,7 @@ def test_chunks_in_any_order_become_a_blob(ledger: Ledger) -> None:
     assert ledger.state.account(ALICE.address).balance == 10**9 - spent - upload.deposit
     receipt = ledger.send(ALICE, chunk(1))
     assert receipt.events == (Event("blob_completed", BLOB, (250,)),)
-    assert ledger.state.get(Blob, BLOB) == Blob(BLOB, 250, 3, 0)
+    assert ledger.state.get(Blob, BLOB) == Blob(BLOB, 250, 3, 2 + RULES.upload_expiry_ticks, 0)
     assert ledger.state.find(Upload, ALICE.address, BLOB) is None
     assert ledger.state.account(ALICE.address).balance == 10**9 - spent - receipt.fee
     assert ledger.blobs[BLOB] == RAW
@@ -55,7 +55,7 @@ def test_all_chunks_in_one_block(ledger: Ledger) -> None:
 
 
 def _pay_in_a_row(ledger: Ledger, sender: PrivateKey = ALICE) -> list[Transaction]:
-    return [ledger.pay(sender, chunk(index), fee=10**7, after=index) for index in range(3)]
+    return [ledger.pay(sender, chunk(index), max_fee=10**7, after=index) for index in range(3)]
 
 
 def test_a_blob_of_one_chunk_needs_no_upload_record(ledger: Ledger) -> None:
@@ -88,13 +88,14 @@ def test_an_upload_that_another_completed_gives_its_deposit_back(
 ) -> None:
     """Whoever copies the chunks of another's upload must not cost him his deposit."""
     ledger.send(ALICE, chunk(0))
+    ledger.block()
     ledger.block(*_pay_in_a_row(ledger, BOB))
     ledger.skip_to(height)
-    before = ledger.state.account(ALICE.address).balance
+    before, burned = ledger.state.account(ALICE.address).balance, ledger.state.get(Supply).burned
     receipt = ledger.send(ALICE, chunk(0))
     assert receipt.events == (Event("upload_superseded", BLOB, (returned,)),)
     assert ledger.state.account(ALICE.address).balance == before + returned - receipt.fee
-    assert ledger.state.get(Supply).burned == 10**6 - returned
+    assert ledger.state.get(Supply).burned == burned + 10**6 - returned + receipt.fee - receipt.fee // 8
     assert ledger.state.find(Upload, ALICE.address, BLOB) is None
     assert refusal(ledger, ALICE, chunk(1)).code == "blob_known"
     check_conservation(ledger.nodes, ledger.root)
@@ -104,12 +105,12 @@ def test_completing_the_wrong_bytes_burns_the_deposit(ledger: Ledger) -> None:
     wrong = blob_id(b"something else")
     for index in range(2):
         ledger.send(ALICE, chunk(index, blob=wrong))
-    before = ledger.state.account(ALICE.address).balance
+    before, burned = ledger.state.account(ALICE.address).balance, ledger.state.get(Supply).burned
     receipt = ledger.send(ALICE, chunk(2, blob=wrong))
     assert receipt.code == "blob_hash_mismatch"
     assert receipt.events == (Event("upload_failed", wrong, (10**6,)),)
     assert ledger.state.account(ALICE.address).balance == before - receipt.fee
-    assert ledger.state.get(Supply).burned == 10**6
+    assert ledger.state.get(Supply).burned == burned + 10**6 + receipt.fee - receipt.fee // 8
     assert ledger.state.find(Blob, wrong) is None
     assert ledger.state.find(Upload, ALICE.address, wrong) is None
     check_conservation(ledger.nodes, ledger.root)
@@ -118,13 +119,13 @@ def test_completing_the_wrong_bytes_burns_the_deposit(ledger: Ledger) -> None:
 def test_an_expired_upload_begins_anew_and_its_deposit_burns(ledger: Ledger) -> None:
     ledger.send(ALICE, chunk(0))
     ledger.skip_to(6)
-    before = ledger.state.account(ALICE.address).balance
+    before, burned = ledger.state.account(ALICE.address).balance, ledger.state.get(Supply).burned
     receipt = ledger.send(ALICE, chunk(1))
     upload = ledger.state.get(Upload, ALICE.address, BLOB)
     assert upload.chunks == (bytes(32), chunk_hash(RAW[100:200]), bytes(32))
-    assert upload.expires == 11
+    assert upload.expires == 10
     assert ledger.state.account(ALICE.address).balance == before - receipt.fee - 10**6
-    assert ledger.state.get(Supply).burned == 10**6
+    assert ledger.state.get(Supply).burned == burned + 10**6 + receipt.fee - receipt.fee // 8
     check_conservation(ledger.nodes, ledger.root)
 
 
@@ -153,7 +154,7 @@ def test_a_blob_that_is_alive(ledger: Ledger) -> None:
 
 def test_a_dead_blob_can_come_back(ledger: Ledger) -> None:
     ledger.block(*_pay_in_a_row(ledger))
-    ledger.skip_to(1 + RULES.upload_expiry_blocks + 1)
+    ledger.skip_to(1 + RULES.upload_expiry_ticks + 1)
     ledger.block(*_pay_in_a_row(ledger))
     assert ledger.state.get(Blob, BLOB).height == 7
 
@@ -179,8 +180,9 @@ def test_chunks_that_cannot_be(payload: PublishChunk, code: str) -> None:
 def test_a_deposit_that_is_not_there() -> None:
     poor = key(3)
     ledger = Ledger({poor: 2 * 10**5}, rules=RULES)
-    error = refusal(ledger, poor, chunk(0), fee=10**5)
-    assert (error.code, error.expected, error.got) == ("insufficient_balance", 11 * 10**5, 2 * 10**5)
+    fee = ledger.pay(poor, chunk(0)).max_fee
+    error = refusal(ledger, poor, chunk(0), max_fee=fee)
+    assert (error.code, error.expected, error.got) == ("insufficient_balance", 10**6 + fee, 2 * 10**5)
 
 
 def test_only_the_completing_chunk_pays_for_the_whole(ledger: Ledger) -> None:

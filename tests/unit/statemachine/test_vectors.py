@@ -48,6 +48,8 @@ def context_of(case: dict[str, Any]) -> BlockContext:
         rules=from_json(Rules, case["rules"]),
         chain_id=block["chain_id"],
         height=block["height"],
+        tick=block["tick"],
+        exponent=block["exponent"],
         parent=bytes.fromhex(block["parent"]),
         miner=bytes.fromhex(block["miner"]),
         blobs=blobs,

@@ -84,7 +84,7 @@ def test_nobody_answers(keyed: Shell) -> None:
         ("tx", "send"),
         ("tx", "send", "bob", "1.123456789"),
         ("tx", "send", "bob", "-1"),
-        ("tx", "send", "bob", "1", "--fee", "x"),
+        ("tx", "send", "bob", "1", "--max-fee", "x"),
         ("tx", "send", "bob", "1", "--unknown"),
         ("tx", "status", "abc"),
         ("tx", "status", "zz"),

@@ -91,7 +91,7 @@ def test_a_phase_of_no_length_is_over_with_the_one_before() -> None:
 
 
 def test_the_blocks_of_the_draw() -> None:
-    assert list(Calendar.of(ROUND, SMALL_RULES).draw_heights) == [104, 105]
+    assert list(Calendar.of(ROUND, SMALL_RULES).draw_ticks) == [104, 105]
 
 
 def test_without_the_validation_parts_only_the_end_of_reveal_matters() -> None:
@@ -157,13 +157,13 @@ def test_nothing_is_due_of_a_round_that_has_ended(status: RoundStatus) -> None:
 @pytest.mark.parametrize(
     ("rules", "fits"),
     [
-        (Rules(min_window_blocks=1, min_gap_blocks=0, draw_blocks=2, block_ring=8), True),
-        (Rules(min_window_blocks=1, min_gap_blocks=0, draw_blocks=2, block_ring=7), False),
-        (Rules(min_window_blocks=1, min_gap_blocks=0, draw_blocks=2, max_round_blocks=54), True),
-        (Rules(min_window_blocks=1, min_gap_blocks=0, draw_blocks=2, max_round_blocks=53), False),
-        (Rules(min_window_blocks=4, min_gap_blocks=0), False),
-        (Rules(min_window_blocks=1, min_gap_blocks=3), False),
-        (Rules(min_window_blocks=1, min_gap_blocks=0, max_window_blocks=7), False),
+        (Rules(min_window_ticks=1, min_gap_ticks=0, draw_ticks=2, tick_ring=8), True),
+        (Rules(min_window_ticks=1, min_gap_ticks=0, draw_ticks=2, tick_ring=7), False),
+        (Rules(min_window_ticks=1, min_gap_ticks=0, draw_ticks=2, max_round_ticks=54), True),
+        (Rules(min_window_ticks=1, min_gap_ticks=0, draw_ticks=2, max_round_ticks=53), False),
+        (Rules(min_window_ticks=4, min_gap_ticks=0), False),
+        (Rules(min_window_ticks=1, min_gap_ticks=3), False),
+        (Rules(min_window_ticks=1, min_gap_ticks=0, max_window_ticks=7), False),
     ],
 )
 def test_a_calendar_within_the_rules(rules: Rules, fits: bool) -> None:

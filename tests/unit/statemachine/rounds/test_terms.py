@@ -9,8 +9,10 @@ from engram.nn.network import NetworkSpec
 from engram.statemachine.records import RetentionPart
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.errors import StepTooHeavy, TermsInvalid
-from engram.statemachine.rounds.terms import check_opening, check_terms, reserved_share
+from engram.statemachine.rounds.terms import check_opening, check_terms
+from engram.statemachine.rules import LOOKUP_MACS
 from engram.statemachine.scoring import network_macs
+from engram.statemachine.transactions.open_round import OpenRound
 from tests.support.round_samples import a_model
 from tests.support.rounds import (
     ALICE,
@@ -41,12 +43,11 @@ def test_sums_of_losses_fit_their_fields() -> None:
         check_terms(SMALL_RULES, train_terms(PARTS, commitments=MANY[:21], rows=99_865, sealed=20))
 
 
-def test_a_step_fits_beside_everything_that_is_reserved() -> None:
+def test_a_step_fits_into_half_a_block() -> None:
     weights = network(6, 1)
     model, terms = a_model(), train_terms(PARTS, max_update_macs=100_000)
     needed = network_macs(SMALL_RULES, founding(weights), 8, 2) + 8 * 100_000
     tight = replace(SMALL_RULES, max_block_macs=2 * needed)
-    assert reserved_share(tight, tight.max_block_macs) == needed
     check_opening(tight, terms, replace(model, frozen=False), founding(weights), OPENER)
     tighter = replace(SMALL_RULES, max_block_macs=2 * needed - 2)
     with pytest.raises(StepTooHeavy, match="sealed"):
@@ -80,8 +81,8 @@ def test_growth_of_a_model_that_remembers_needs_time_to_be_scored() -> None:
     check_opening(SMALL_RULES, grow_terms(PARTS, retention_window=0), a_model(), founding(weights), OPENER)
 
 
-def test_an_update_beyond_its_cap_takes_no_booked_room() -> None:
-    """It pays like any other transaction for the block's free bytes."""
+def test_an_update_beyond_its_cap_is_charged_no_work() -> None:
+    """Its size alone shows that it is wrong, so nobody computes its loss."""
     play = Play()
     play.found(terms=train_terms(play.parts, max_update_bytes=100))
     play.reveal_validation()
@@ -90,4 +91,12 @@ def test_an_update_beyond_its_cap_takes_no_booked_room() -> None:
     claim = play.commit(ALICE, weights)
     play.at(Phase.UPDATE)
     cost = play.update_payload(claim, weights).cost(play.ledger.state, play.ledger.ctx, ALICE.address)
-    assert (cost.reserved, cost.macs) == (False, 0)
+    assert cost.macs == 0
+
+
+def test_opening_a_round_needs_no_more_than_half_a_block_either() -> None:
+    """Each of the 4 commitments is looked up for 2^20 MACs; the network is loaded besides."""
+    play = Play(rules=replace(SMALL_RULES, max_block_macs=8 * LOOKUP_MACS))
+    terms = train_terms(play.parts, max_update_macs=1)
+    payload = OpenRound(terms, founding=founding(network(play.inputs, 0)))
+    assert play.refused(ALICE, payload) == "step_too_heavy"
