@@ -28,7 +28,6 @@ from engram.statemachine.errors import (
     BlockBytesExceeded,
     BlockMacsExceeded,
     BlockTransactionsExceeded,
-    FeeTooLow,
     NonceMismatch,
 )
 from engram.statemachine.fees import risen
@@ -48,7 +47,7 @@ JUDGED_AGAIN: Final = 64
 """For how many senders the next transaction is judged again on a new head. The senders take turns."""
 
 _NO_ROOM: Final = (BlockTransactionsExceeded, BlockBytesExceeded, BlockMacsExceeded)
-_STAYS: Final = frozenset(error.code for error in (*_NO_ROOM, NonceMismatch, FeeTooLow))
+_STAYS: Final = frozenset(error.code for error in (*_NO_ROOM, NonceMismatch))
 """Codes for which a template leaves a transaction out although a later block may hold it."""
 
 
@@ -197,7 +196,7 @@ class Mempool:
     async def leave_out(self, head: BlockRef, skipped: Mapping[Hash, str]) -> None:
         """Deals with what a template on `head` could not hold; `skipped` maps ids to codes.
 
-        What had no room stays. What `head` itself refuses is dropped. What only the template's other
+        What had no room stays. What `head` itself refuses is dropped, but for its price. What only the template's other
         transactions keep out waits for the next head, because the template's block may never join the chain.
         """
         for name, code in skipped.items():
