@@ -196,8 +196,8 @@ class Mempool:
     async def leave_out(self, head: BlockRef, skipped: Mapping[Hash, str]) -> None:
         """Deals with what a template on `head` could not hold; `skipped` maps ids to codes.
 
-        What had no room stays. What `head` itself refuses is dropped, but for its price. What only the template's other
-        transactions keep out waits for the next head, because the template's block may never join the chain.
+        What had no room stays. What `head` itself refuses is dropped, but for its price. What only the
+        template's other transactions keep out waits for the next head: its block may never join the chain.
         """
         for name, code in skipped.items():
             entry = self._pool.get(name)
