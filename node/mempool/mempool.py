@@ -30,7 +30,6 @@ from engram.statemachine.errors import (
     BlockTransactionsExceeded,
     NonceMismatch,
 )
-from engram.statemachine.fees import risen
 from engram.statemachine.records import Account
 from engram.statemachine.roundclock import round_clock
 from engram.statemachine.scoring import Scorer
@@ -171,7 +170,7 @@ class Mempool:
 
     def minimum_fee(self, entry: PooledTx) -> int:
         """What the next block would charge for a waiting transaction, without its tip."""
-        return risen(entry.price, self._pool.exponent)
+        return entry.minimum(self._pool.exponent)
 
     def next_nonce(self, sender: Address) -> int:
         """The first nonce that the sender has used neither on the chain nor in the pool."""
