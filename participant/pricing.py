@@ -16,7 +16,7 @@ from engram.primitives.types import Address
 from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.parameters import ParameterSources, sources_of
 from engram.statemachine.records import Model, Version
-from engram.statemachine.rounds.escrow import scoring_escrow
+from engram.statemachine.rounds.escrow import retention_macs, scoring_escrow
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.rounds.update import TrainUpdate, Update, reveal_macs, update_macs
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
@@ -79,8 +79,10 @@ def price_of(
     cost = Cost(size_bytes=size, macs=macs, records=1 + len(update.tensors))
     reveal = offer_for(rules, cost, exponent).max_fee
     commit = _cap(rules, exponent, CommitUpdate(round_.id, 0, round_.id), Cost(records=1))
-    scoring = _cap(rules, exponent, ScoreRetention(round_.id, 0, round_.opener, round_.id), Cost())
-    fees = commit + reveal + scoring * len(model.retention)
+    request = ScoreRetention(round_.id, 0, round_.opener, round_.id)
+    scored_again = [retention_macs(rules, round_, version, whole, part.rows) for part in model.retention]
+    scorings = (_cap(rules, exponent, request, Cost(macs=macs, prepaid_macs=macs)) for macs in scored_again)
+    fees = commit + reveal + sum(scorings)
     return Price(terms.author_bond, fees, scoring_escrow(rules, round_, model, version, whole))
 
 

@@ -16,8 +16,17 @@ from engram.statemachine.transaction import Cost, Transaction, TxPayload
 
 
 def fee_of(fees: Fees, cost: Cost, exponent: int) -> int:
-    """The least that a transaction is charged: its price, risen to the base exponent."""
-    return risen(price_of(fees, cost), exponent)
+    """The least that a transaction is charged."""
+    return minimum_at(price_of(fees, cost), price_of_macs(fees, cost.prepaid_macs), exponent)
+
+
+def minimum_at(price: int, prepaid: int, exponent: int) -> int:
+    """The minimum fee at a base exponent: the risen price, and what the price of prepaid MACs has risen by.
+
+    Escrows pay for MACs as if the exponent were 0. If nobody paid the difference, prepaid scorings could fill
+    blocks at a price that does not rise.
+    """
+    return risen(price, exponent) + risen(prepaid, exponent) - prepaid
 
 
 def price_of(fees: Fees, cost: Cost) -> int:

@@ -92,7 +92,8 @@ class Cost:
     macs: int = 0
     """Multiply-accumulates, by formula. What a node has in its cache makes no difference."""
     prepaid_macs: int = 0
-    """The part of `macs` that candidates' escrows pay for. It counts against the block, not in the fee."""
+    """The part of `macs` that candidates' escrows pay for. It counts against the block; in the fee, only what
+    the base adds to its price counts."""
     records: int = 0
     """State records that it may create; room in a receipt is counted in records too."""
     funds: int = 0

@@ -20,7 +20,7 @@ from engram.primitives.errors import ChainError, Invalid, NotReady
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import FeeTooLow, NotActivated, TransactionTooLarge
-from engram.statemachine.fees import fee_of, price_of
+from engram.statemachine.fees import fee_of, price_of, price_of_macs
 from engram.statemachine.records import Account
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
@@ -120,6 +120,7 @@ class Admission:
             account.address,
             tx.size_bytes,
             price_of(ctx.rules.fees, cost),
+            price_of_macs(ctx.rules.fees, cost.prepaid_macs),
             largest_share(ctx.rules, cost),
             cost.funds,
             cost.brings,

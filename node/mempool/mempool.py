@@ -28,10 +28,8 @@ from engram.statemachine.errors import (
     BlockBytesExceeded,
     BlockMacsExceeded,
     BlockTransactionsExceeded,
-    FeeTooLow,
     NonceMismatch,
 )
-from engram.statemachine.fees import risen
 from engram.statemachine.records import Account
 from engram.statemachine.roundclock import round_clock
 from engram.statemachine.scoring import Scorer
@@ -48,7 +46,7 @@ JUDGED_AGAIN: Final = 64
 """For how many senders the next transaction is judged again on a new head. The senders take turns."""
 
 _NO_ROOM: Final = (BlockTransactionsExceeded, BlockBytesExceeded, BlockMacsExceeded)
-_STAYS: Final = frozenset(error.code for error in (*_NO_ROOM, NonceMismatch, FeeTooLow))
+_STAYS: Final = frozenset(error.code for error in (*_NO_ROOM, NonceMismatch))
 """Codes for which a template leaves a transaction out although a later block may hold it."""
 
 
@@ -172,7 +170,7 @@ class Mempool:
 
     def minimum_fee(self, entry: PooledTx) -> int:
         """What the next block would charge for a waiting transaction, without its tip."""
-        return risen(entry.price, self._pool.exponent)
+        return entry.minimum(self._pool.exponent)
 
     def next_nonce(self, sender: Address) -> int:
         """The first nonce that the sender has used neither on the chain nor in the pool."""
@@ -197,8 +195,8 @@ class Mempool:
     async def leave_out(self, head: BlockRef, skipped: Mapping[Hash, str]) -> None:
         """Deals with what a template on `head` could not hold; `skipped` maps ids to codes.
 
-        What had no room stays. What `head` itself refuses is dropped. What only the template's other
-        transactions keep out waits for the next head, because the template's block may never join the chain.
+        What had no room stays. What `head` itself refuses is dropped, but for its price. What only the
+        template's other transactions keep out waits for the next head: its block may never join the chain.
         """
         for name, code in skipped.items():
             entry = self._pool.get(name)

@@ -53,6 +53,14 @@ def test_a_price_rises_by_an_eighth_with_each_step_and_rounds_up_once(
 
 
 @pytest.mark.parametrize(
+    ("exponent", "fee"), [(0, 100), (1, 113 + 9 - 8), (2, 127 + 11 - 8), (12, 411 + 33 - 8)]
+)
+def test_what_the_base_adds_to_prepaid_work_is_paid_in_the_fee(exponent: int, fee: int) -> None:
+    """80 MACs that an escrow has paid 8 sparks for; all together cost what they cost without an escrow."""
+    assert fee_of(FEES, Cost(macs=80, prepaid_macs=80), exponent) == fee
+
+
+@pytest.mark.parametrize(
     "preset",
     [chainspec.main(), chainspec.test(), local((Allocation(bytes(range(20)), 1),), 0)],
     ids=lambda spec: spec.name,
