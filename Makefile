@@ -35,7 +35,7 @@ lock: ## renew requirements/*.txt (needs uv)
 	@scripts/lock $(ARGS)
 
 clean: ## remove build outputs and caches
-	rm -rf build dist engram-demo.proof *.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf build dist engram-demo.proof engram-demo.chain.json *.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean ## also remove .venv

@@ -30,6 +30,7 @@ from engram.statemachine.roundclock import round_clock
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction, TxPayload, sign
+from engram.statemachine.transition import begin_block
 
 COIN: Final = 10**8
 GENESIS_MS: Final = 1_700_000_000_000
@@ -95,7 +96,7 @@ class FilledChain:
         cap = 0
         while True:  # a larger cap may take more bytes, which cost more
             tx = sign(sender, chain_id(self.spec), nonce, cap, 0, payload)
-            if (least := minimum_fee(state, ctx, tx, payload)) <= cap:
+            if (least := minimum_fee(begin_block(state, ctx), ctx, tx, payload)) <= cap:
                 return tx
             cap = least
 

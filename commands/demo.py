@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PROOF_NAME: Final = "engram-demo.proof"
 """File name of the proof where --keep is not given: beside the --json FILE, or in the current directory."""
+CHAIN_NAME: Final = "engram-demo.chain.json"
+"""File name of the chain's spec, beside the proof."""
 
 
 @click.command(
@@ -80,8 +82,9 @@ def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path
     new classes, while a liar, a copycat, a leaker and a forger try to cheat and fail. It takes about a minute
     and a half.
 
-    At the end stands a proof about the model that `engram verify` accepts: the file engram-demo.proof beside
-    the --json FILE or in the current directory, or model.proof in the --keep directory.
+    At the end stands a proof about the model that `engram verify` accepts: the file engram-demo.proof, and
+    the chain's constants in engram-demo.chain.json, beside the --json FILE or in the current directory; or
+    model.proof and chain.json in the --keep directory. The last lines say how to check it.
 
     The exit status is 65 if anything turns out otherwise than the protocol promises.
     """
@@ -104,7 +107,7 @@ def command(nodes: int, data: str, seed: int, keep: Path | None, json_path: Path
         with screen(plain=plain, to_stderr=to_stderr) as stage:
             report = _play(DemoOptions(folder, nodes, data, seed), stage)
         if keep is None:
-            _save_proof(report, beside / PROOF_NAME)
+            _save_proof(report, beside)
     show_report(report, to_stderr=to_stderr)
     if json_path is not None:
         with click.open_file(str(json_path), "w") as stream:
@@ -139,11 +142,13 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def _save_proof(report: DemoReport, place: Path) -> None:
-    """Moves the proof out of the temporary directory, replacing the proof of an earlier demonstration."""
+def _save_proof(report: DemoReport, folder: Path) -> None:
+    """Moves proof and spec out of the temporary directory, replacing those of an earlier demonstration."""
     assert report.proof is not None, "the demonstration ends with a proof"
-    shutil.move(report.proof.path, place)
-    report.proof = replace(report.proof, path=str(place))
+    proof, chain = folder / PROOF_NAME, folder / CHAIN_NAME
+    shutil.move(report.proof.path, proof)
+    shutil.move(report.proof.chain, chain)
+    report.proof = replace(report.proof, path=str(proof), chain=str(chain))
 
 
 def _play(options: DemoOptions, stage: Stage) -> DemoReport:
@@ -154,7 +159,7 @@ def _play(options: DemoOptions, stage: Stage) -> DemoReport:
 
     async def play() -> DemoReport:
         task = asyncio.current_task()
-        assert task is not None
+        assert task is not None, "a coroutine runs inside of a task"
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await play_demo(options, stage)
 

@@ -1,4 +1,4 @@
-"""`engram model predict`, `infer`, `prove`, `pull`, `score`, `publish-part`: commands that use a version."""
+"""`engram model predict`, `infer`, `pull`, `score`, `publish-part`: commands that use a version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.support.files import check_free, output_option
-from engram.commands.support.lookup import ask_model, find_model, model_argument
+from engram.commands.support.lookup import find_model, model_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.param_types import HASH
 from engram.commands.support.predictions import ChosenRows, show_predictions, with_rows
@@ -84,33 +84,6 @@ def infer(
         return inference(model_id, version, chosen.features)
 
     send_made(session, make, fee=fee, wait=wait)
-
-
-@click.command("prove", cls=Command, example="engram model prove -o model.proof")
-@model_argument
-@version_option
-@click.option("--checkpoint", type=HASH, help="Id of a block that verifiers trust. Default: genesis.")
-@output_option("model.proof")
-@with_session
-def prove(
-    session: CommandSession,
-    model: str | None,
-    version: int | None,
-    checkpoint: bytes | None,
-    output: Path,
-    force: bool,
-) -> None:
-    """Write a proof bundle about a version that `engram verify` checks without a node.
-
-    The bundle holds the chain's headers and the records of the model and the version. With --checkpoint it
-    holds only the headers from that block on, which makes it smaller.
-    """
-    check_free(output, force=force)
-    answer = ask_model(session, "model_prove", model, version=version, checkpoint=checkpoint)
-    raw = bytes.fromhex(answer["bundle"])
-    output.write_bytes(raw)
-    result = {"file": str(output), "size_bytes": len(raw)}
-    session.show(result, result.items())
 
 
 @click.command(

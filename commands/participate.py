@@ -202,7 +202,7 @@ async def strategy_of(
 
     if data is not None:
         return honest(Plan(data, budget, neurons, seed))
-    assert adopt is not None
+    assert adopt is not None, "one of the two options has been asked for"
     if (path := Path(adopt)).suffix == ".npz":
         return adopting(await asyncio.to_thread(load_donor, path))
     donor = bytes.fromhex(await find_model(wallet.client, adopt))

@@ -1,93 +1,139 @@
-"""`engram verify`: checks a proof bundle without a node and shows what it proves."""
+"""`engram verify`: checks a proof bundle without a node and says what it proves."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engram.commands.support.options import Command, json_flag
+from engram.commands.support.completion import complete_data
+from engram.commands.support.options import Command, json_flag, refuse_given
 from engram.commands.support.output import print_fields, print_json
-from engram.commands.support.param_types import HASH
-from engram.commands.support.units import accuracy, mean_loss
+from engram.commands.support.predictions import rows_of, show_classes
+from engram.commands.support.proof_check import Check, with_check
 
 if TYPE_CHECKING:
     from engram.consensus.proof import ProofReport
+    from engram.nn.network import Parameters
+
+NOT_ANCHORED_STATUS: Final = 1
 
 
 @click.command(
     "verify",
     cls=Command,
-    example="engram verify model.proof\nengram verify model.proof --min-work 1000000 --checkpoint 00b1f2…",
+    example="engram verify model.proof --checkpoint 00b1f2…\n"
+    "engram verify model.proof --chain main --min-work 100000000\n"
+    "engram verify model.proof --checkpoint 00b1f2… --model model.npz --predict digits --rows 3",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--checkpoint", type=HASH, help="Id of a block that the proven chain must contain.")
+@with_check
 @click.option(
-    "--min-work",
+    "--model",
+    "weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Check that this file, which `engram model pull` wrote, holds the weights of the proven version.",
+)
+@click.option(
+    "--predict",
+    "data",
+    metavar="DATA",
+    shell_complete=complete_data,
+    help="With --model: let the proven version predict rows of this data set: digits, a folder of MNIST's "
+    "idx files, a .csv or a .npz file.",
+)
+@click.option(
+    "--first",
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Least work of the proven chain, in expected digests.",
+    help="The first row of the data set to predict, counted from 0.",
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="How many rows of the data set to predict.",
 )
 @json_flag
-def command(file: Path, checkpoint: bytes | None, min_work: int, as_json: bool) -> None:
+def command(
+    file: Path,
+    check: Check,
+    weights: Path | None,
+    data: str | None,
+    first: int,
+    rows: int,
+    as_json: bool,
+) -> None:
     """Check a proof bundle offline: headers, work, and the records they commit to.
 
-    FILE is a bundle that `engram model prove` wrote. If every check passes, the command prints "accepted" and
-    what is proven about the model's version: its root, losses and author, and the chain it stands on.
+    FILE is a bundle that `engram model prove` wrote. The command asks no node. It prints what is recorded
+    about the version, and ends with two lists in plain words: what this proves, and what it does not.
 
-    Without --min-work and --checkpoint the bundle proves only that its own chain is consistent. Anybody can
-    make such a chain at little cost, so give at least one of the two to tie the proof to the chain you mean.
+    A proof needs an anchor, which you bring: --checkpoint or --min-work. The first line is "accepted" if the
+    proof rests on an anchor; the exit status is then 0. Without an anchor the first line is "consistent, not
+    anchored" and the exit status is 1: anybody could have made such a file, and the text says how long it
+    would take on this machine. A proof that breaks a rule is refused with an error and a status of 65 or 75.
     """
-    from engram.consensus.proof import MAX_BUNDLE_BYTES, verify_bundle
+    from engram.commands.support.proof_words import (
+        ANCHORED,
+        NOT_ANCHORED,
+        digests_per_s,
+        facts,
+        for_people,
+        limits,
+        proves,
+    )
 
-    with file.open("rb") as stream:
-        raw = stream.read(MAX_BUNDLE_BYTES + 1)
-    result = _facts(verify_bundle(raw, checkpoint=checkpoint, min_work=min_work))
+    if data is None:
+        refuse_given(("first", "rows"), "goes with --predict only")
+    elif weights is None:
+        raise click.UsageError("--predict goes with --model", click.get_current_context())
+    report = check.report(file)
+    rate = digests_per_s(report.spec.pow)
+    known = facts(report, rate)
+    parameters = None if weights is None else _checked_weights(weights, report)
+    proved = proves(known, rate)
+    if weights is not None:
+        proved.append(f"The file {weights.name} holds exactly the weights and biases of this version.")
+    unproved = limits(known, weights_checked=weights is not None)
+    answers = None
+    if data is not None and parameters is not None:
+        answers = _predicted(report, parameters, data, first, rows)
     if as_json:
-        print_json({"accepted": True, **result})
-        return
-    click.echo("accepted")
-    print_fields(_for_people(result).items())
+        lists = {"proves": proved, "does_not_prove": unproved}
+        print_json({**known, "weights_checked": weights is not None, **lists, "predictions": answers})
+    else:
+        click.echo(ANCHORED if report.anchored else NOT_ANCHORED)
+        print_fields(for_people(known).items())
+        if answers is not None:
+            click.echo(f"\nPredictions of version {report.version.number}, computed here from {weights}:")
+            show_classes(answers)
+        for title, sentences in (("What this proves", proved), ("What this does not prove", unproved)):
+            click.echo(f"\n{title}:")
+            for sentence in sentences:
+                click.echo(f"- {sentence}")
+    if not report.anchored:
+        click.get_current_context().exit(NOT_ANCHORED_STATUS)
 
 
-def _for_people(result: dict[str, Any]) -> dict[str, Any]:
-    """The facts with mean losses per row and the share of correct rows in place of sums."""
-    validation = mean_loss(result["validation_loss"], result["validation_rows"])
-    sealed = mean_loss(result["sealed_loss"], result["sealed_rows"])
-    right = accuracy(result["sealed_correct"], result["sealed_rows"])
-    return {**result, "validation_loss": validation, "sealed_loss": sealed, "sealed_correct": right}
+def _checked_weights(weights: Path, report: ProofReport) -> Parameters:
+    from engram.participant.export import load_weights
+
+    return load_weights(weights, report.version)
 
 
-def _facts(report: ProofReport) -> dict[str, Any]:
-    """What the bundle proves, as JSON values; losses are sums over rows in Q24 nats."""
-    from engram.primitives.keys import format_address
+def _predicted(
+    report: ProofReport, parameters: Parameters, data: str, first: int, rows: int
+) -> list[dict[str, Any]]:
+    """What the version predicts for rows of a data set, with their labels."""
+    from engram.nn.network import forward
+    from engram.node.rpc.explain import explained, features_of
 
-    version, model = report.version, report.model
-    lists = {"validation": report.validation, "sealed": report.sealed, "tensors": report.tensors}
-    return {
-        "chain": report.chain,
-        "spec_id": report.spec_id.hex(),
-        "genesis": report.genesis.hex(),
-        "since": report.since.hex(),
-        "head": report.head.hex(),
-        "height": report.height,
-        "timestamp_ms": report.timestamp_ms,
-        "time": datetime.fromtimestamp(report.timestamp_ms / 1000, UTC).isoformat(" ", "seconds"),
-        "work": report.work,
-        "model": model.id.hex(),
-        "version": version.number,
-        "current": report.is_current,
-        "root": version.root.hex(),
-        "classes": version.spec.classes,
-        "author": format_address(version.author, report.hrp),
-        "validation_loss": version.validation_loss,
-        "validation_rows": version.validation_rows,
-        "sealed_loss": version.sealed_loss,
-        "sealed_rows": version.sealed_rows,
-        "sealed_correct": version.sealed_correct,
-        "auditors": [format_address(auditor, report.hrp) for auditor in report.auditors],
-        **{name: [item.hex() for item in ids] for name, ids in lists.items()},
-    }
+    chosen = rows_of(data, first, rows)
+    spec = report.version.spec
+    logits = forward(spec, parameters, features_of(chosen.features, spec.inputs)).tolist()
+    return [{**explained(row), "label": label} for row, label in zip(logits, chosen.labels, strict=True)]

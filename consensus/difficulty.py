@@ -55,7 +55,7 @@ def next_bits(spec: ChainSpec, parent: BlockHeader, grandparent: BlockHeader | N
     """
     if parent.height < 2:
         return target_to_bits(int.from_bytes(spec.genesis_target, "big"))
-    assert grandparent is not None, "every header but genesis has a parent"
+    assert grandparent is not None, "callers keep the last headers, at least two from height 1 on"
     target = asert(
         bits_to_target(parent.target),
         parent.timestamp_ms - grandparent.timestamp_ms,

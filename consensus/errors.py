@@ -87,16 +87,20 @@ class ProofDamaged(InvalidProof):
     """The bytes are not a whole proof bundle: the file was cut or changed, or is something else."""
 
 
+class WrongSpec(InvalidProof):
+    """The bundle is of another chain than the one whose ChainSpec it is checked with."""
+
+
 class CheckpointNeeded(InvalidProof):
-    """The bundle does not begin at its genesis: name a block that you trust as the checkpoint."""
+    """The bundle does not begin at genesis: name a block that you trust as the checkpoint."""
 
 
 class CheckpointMissing(InvalidProof):
-    """The checkpoint does not stand on the chain that the bundle proves."""
+    """The checkpoint is not among the headers of the bundle."""
 
 
 class InsufficientWork(InvalidProof):
-    """The proof carries less work than was asked for."""
+    """Less work stands on the proven records than was asked for."""
 
 
 class RecordMismatch(InvalidProof):

@@ -1,108 +1,101 @@
-"""Proof bundles prove that a version of a model stands on a chain of work, without a node or a network.
+"""Checks proof bundles: they prove that a version of a model stands on a chain, without a node or a network.
 
-    bundle   encode(ProofBundle) ‖ tagged_hash(Tag.PROOF, encode(ProofBundle))
+The headers lead to a block, and the records are proven under the state root of that block. The verifier
+executes no block, so it needs a reason to believe this state root. The verifier brings that reason, which is
+called an anchor:
 
-The headers lead from genesis, or from a little before a checkpoint that the verifier trusts, to a head; the
-records are proven under the state root of that head. The verifier executes no block. It believes a state root
-because work was done on top of the chain that leads to it, and the report says how much work that is.
+- a checkpoint, that is, the id of a block that the verifier trusts. It vouches for its own state root and for
+  those of its ancestors, because the hashes of headers lead to them. It vouches for no block after it;
+- an amount of work. It counts from the block with the state root on. The work before that block says nothing
+  about it: anybody can copy the headers of an honest chain and append a header of their own.
 
-The hash at the end detects accidental damage only, since a forger can compute it too. A forger can also mine
-a chain of little work; `min_work` and `checkpoint` protect against that.
+The rules come from the ChainSpec that the verifier brings. A bundle only names its spec: a bundle that
+brought the rules could choose rules under which work costs nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, TypeVar
+from itertools import pairwise
+from typing import Final, TypeVar
 
 from engram.consensus.block import BlockHeader
-from engram.consensus.chainspec import ChainSpec, check_spec, spec_id
+from engram.consensus.bundle import ProofBundle, ProvenRecord
+from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.difficulty import next_bits
 from engram.consensus.errors import (
     CheckpointMissing,
     CheckpointNeeded,
     InsufficientWork,
-    ProofDamaged,
     RecordMismatch,
+    TimestampAhead,
     WrongHeight,
     WrongParent,
+    WrongSpec,
 )
 from engram.consensus.genesis import genesis
 from engram.consensus.validation import MEDIAN_BLOCKS, median_time_past, validate_header
-from engram.primitives.codec import decode, encode
 from engram.primitives.errors import MalformedProof
-from engram.primitives.hashing import Tag, tagged_hash
-from engram.primitives.smt import SmtProof
-from engram.primitives.types import Address, Hash, Size
+from engram.primitives.types import Address, Hash
 from engram.statemachine.parameters import explicit_tensors, parameters_root
 from engram.statemachine.record import Record
-from engram.statemachine.records import Model, Version
+from engram.statemachine.records import Model, ScoreEntry, Version
 from engram.statemachine.registry import parse_record
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.state import record_path
 
-MAX_HEADERS: Final = 2**18
-"""About 50 MB of headers, which take a minute of scrypt. A longer chain is proven from a checkpoint."""
-MAX_BUNDLE_BYTES: Final = 2**26
-
-_HASH_BYTES: Final = 32
+_NO_CHECKPOINT: Final = -1
 
 R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
-class ProvenRecord:
-    """A leaf of the state tree and its path to the root."""
-
-    value: Annotated[bytes, Size(1, 2**22)]
-    proof: SmtProof
-
-
-@dataclass(frozen=True)
-class ProofBundle:
-    """What a bundle file holds, before the hash at its end."""
+class ProofReport:
+    """What a bundle proves, and what the proof rests on."""
 
     spec: ChainSpec
-    """With no upgrades: the spec id does not cover them, and no check needs them."""
-    headers: Annotated[tuple[BlockHeader, ...], Size(1, MAX_HEADERS)]
-    """Every header up to the head, either from height 1 on or from `MEDIAN_BLOCKS` headers that end with the
-    checkpoint."""
-    model: ProvenRecord
-    version: ProvenRecord
-    round: ProvenRecord | None
-    """The round that made the version; None for version 0, which the model was founded with."""
-
-
-@dataclass(frozen=True)
-class ProofReport:
-    """What a bundle proves, and on how much work the proof rests."""
-
-    chain: str
-    hrp: str
-    spec_id: Hash
+    """The spec that the verifier brought."""
     genesis: Hash
-    since: Hash
-    """The block that is taken on trust: genesis or the checkpoint."""
-    head: Hash
+    block: BlockHeader
     """The block after which the records stand in the state."""
-    height: int
-    timestamp_ms: int
+    head: BlockHeader
+    """The last header of the bundle."""
     work: int
-    """Work of the headers from `since` on, in digests. Genesis itself is counted, a checkpoint is not."""
+    """Expected digests of the checked headers from `block` on. A forger of `block` has to do this work."""
+    chain_work: int
+    """Expected digests of all checked headers, including genesis if they begin there."""
+    checkpoint: Hash | None
+    """The block that the verifier trusts, which stands among the headers; None if no such block was named."""
+    vouched: bool
+    """Whether the checkpoint is `block` or comes after it."""
+    min_work: int
+    """The work that the verifier asked for, which `work` reaches; 0 if none was asked for."""
     model: Model
     version: Version
     round: Round | None
+    scores: tuple[ScoreEntry, ...]
+    """What the version scored on each sealed part that was opened in the round."""
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the proof rests on something that the verifier brought. If not, it proves nothing."""
+        return self.vouched or self.min_work > 0
+
+    @property
+    def confirmations(self) -> int:
+        """How many blocks stand on top of `block`."""
+        return self.head.height - self.block.height
 
     @property
     def is_current(self) -> bool:
-        """Whether the version was the model's head at this height."""
+        """Whether the version was the model's current one after `block`."""
         return self.version.number == self.model.head
 
     @property
     def tensors(self) -> tuple[Hash, ...]:
-        """Content ids of the version's explicit tensors; downloaded weights can be checked against them."""
+        """Content ids of the version's explicit tensors."""
         return tuple(dict.fromkeys(explicit_tensors((*self.version.hidden, *self.version.outputs))))
 
     @property
@@ -123,94 +116,102 @@ class ProofReport:
         owners = (part.owner for part in self.round.sealed_opened)
         return tuple(dict.fromkeys(owner for owner in owners if owner != self.round.opener))
 
+    @property
+    def independent(self) -> tuple[ScoreEntry, ...]:
+        """What the version scored on the parts of auditors, whose rows the opener did not know."""
+        if self.round is None:
+            return ()
+        owners = {part.commitment: part.owner for part in self.round.sealed_opened}
+        return tuple(score for score in self.scores if owners[score.part] != self.round.opener)
 
-def seal_bundle(bundle: ProofBundle) -> bytes:
-    """The bytes of a bundle file. Raises `OutOfRange` for more headers or larger records than it can hold."""
-    raw = encode(bundle)
-    return raw + tagged_hash(Tag.PROOF, raw)
 
-
-def verify_bundle(raw: bytes, *, checkpoint: Hash | None = None, min_work: int = 0) -> ProofReport:
+def verify_bundle(
+    bundle: ProofBundle,
+    spec: ChainSpec,
+    now_ms: int,
+    *,
+    checkpoint: Hash | None = None,
+    min_work: int = 0,
+) -> ProofReport:
     """Checks every header and every path, and that the records belong together; returns what is proven.
 
-    `checkpoint`: the id of a block that must stand on the proven chain. Without it the chain must begin at
-    the genesis of the bundle's own spec. `min_work`: the least work that is accepted, see `ProofReport.work`.
-    No clock is read; the report has the head's timestamp, from which the caller sees how old the head is.
+    `spec`: the chain that the verifier means. `now_ms`: the verifier's clock. `checkpoint`: the id of a block
+    that the verifier trusts; it must stand among the headers. Without it the headers must begin at height 1.
+    `min_work`: the least `ProofReport.work` that is accepted. Whoever gives neither gets a report that is
+    not `anchored`.
 
-    Raises `ProofDamaged`, `CodecError`, `BadSpec`, leaves of `InvalidHeader`, `CheckpointNeeded`,
+    Raises `WrongSpec`, leaves of `InvalidHeader`, `TimestampAhead` (`NotReady`), `CheckpointNeeded`,
     `CheckpointMissing`, `InsufficientWork`, leaves of `InvalidProof`.
     """
-    bundle = _opened(raw)
-    line = _verified_line(bundle, checkpoint)
-    if line.work < min_work:
-        raise InsufficientWork(expected=min_work, got=line.work)
-    head = bundle.headers[-1]
-    model, version, round_ = _proven_records(bundle, head.state_root)
+    if bundle.spec_id != (identity := spec_id(spec)):
+        raise WrongSpec(expected=identity, got=bundle.spec_id)
+    if bundle.depth >= len(bundle.headers):
+        raise MalformedProof(
+            "the proven block is not among the headers", expected=len(bundle.headers) - 1, got=bundle.depth
+        )
+    place = len(bundle.headers) - 1 - bundle.depth
+    block, head = bundle.headers[place], bundle.headers[-1]
+    if head.timestamp_ms > now_ms + spec.future_limit_ms:
+        raise TimestampAhead(expected=now_ms + spec.future_limit_ms, got=head.timestamp_ms)
+    line = _checked_line(bundle, spec, now_ms, checkpoint)
+    work = _work(bundle.headers[max(place, line.trusted) :])
+    if work < min_work:
+        raise InsufficientWork(expected=min_work, got=work)
+    model, version, round_, scores = _proven_records(bundle, block.state_root)
     return ProofReport(
-        chain=bundle.spec.name,
-        hrp=bundle.spec.hrp,
-        spec_id=spec_id(bundle.spec),
+        spec=spec,
         genesis=line.genesis,
-        since=line.since,
-        head=head.id,
-        height=head.height,
-        timestamp_ms=head.timestamp_ms,
-        work=line.work,
+        block=block,
+        head=head,
+        work=work,
+        chain_work=line.work,
+        checkpoint=checkpoint,
+        vouched=line.checkpoint >= block.height,
+        min_work=min_work,
         model=model,
         version=version,
         round=round_,
+        scores=scores,
     )
-
-
-def _opened(raw: bytes) -> ProofBundle:
-    body, digest = raw[:-_HASH_BYTES], raw[-_HASH_BYTES:]
-    if len(raw) <= _HASH_BYTES or tagged_hash(Tag.PROOF, body) != digest:
-        raise ProofDamaged
-    bundle = decode(ProofBundle, body, max_bytes=MAX_BUNDLE_BYTES)
-    check_spec(bundle.spec)
-    if bundle.spec.upgrades:
-        raise MalformedProof("the spec of a bundle must not list upgrades", got=len(bundle.spec.upgrades))
-    return bundle
 
 
 @dataclass(frozen=True)
 class _Line:
     genesis: Hash
-    since: Hash
+    checkpoint: int
+    """Height of the checkpoint; `_NO_CHECKPOINT` if none was named."""
+    trusted: int
+    """How many headers at the beginning are taken on trust, because they lead to the checkpoint."""
     work: int
+    """Work of the headers that were checked, and of genesis if they begin there."""
 
 
-def _verified_line(bundle: ProofBundle, checkpoint: Hash | None) -> _Line:
+def _checked_line(bundle: ProofBundle, spec: ChainSpec, now_ms: int, checkpoint: Hash | None) -> _Line:
     """Checks that the headers follow each other, and that those after the trusted block carry their work."""
-    first = genesis(bundle.spec)
-    if bundle.headers[0].parent == first.id:
+    first = genesis(spec)
+    headers = bundle.headers
+    if headers[0].parent == first.id:
         start = first.block.header
-        ids = _extended(bundle.spec, [start], bundle.headers)
-        if checkpoint is not None and checkpoint not in (first.id, *ids):
-            raise CheckpointMissing(expected=checkpoint)
-        return _Line(first.id, first.id, _work((start, *bundle.headers)))
+        _extend(spec, [start], headers, now_ms)
+        height = _NO_CHECKPOINT if checkpoint is None else _found((start, *headers), checkpoint).height
+        return _Line(first.id, height, 0, _work((start, *headers)))
     if checkpoint is None:
-        raise CheckpointNeeded(expected=first.id, got=bundle.headers[0].parent)
-    position = _linked_to(bundle.headers, checkpoint)
-    trusted, rest = bundle.headers[: position + 1], bundle.headers[position + 1 :]
-    if len(trusted) < MEDIAN_BLOCKS:
-        raise MalformedProof(
-            "too few headers before the checkpoint", expected=MEDIAN_BLOCKS, got=len(trusted)
-        )
-    _extended(bundle.spec, trusted, rest)
-    return _Line(first.id, checkpoint, _work(rest))
+        raise CheckpointNeeded(expected=first.id, got=headers[0].parent)
+    for parent, header in pairwise(headers):
+        _check_link(parent, header)
+    trusted = 1 + headers.index(_found(headers, checkpoint))
+    rest = headers[trusted:]
+    if rest and trusted < MEDIAN_BLOCKS:
+        raise MalformedProof("too few headers before the checkpoint", expected=MEDIAN_BLOCKS, got=trusted)
+    _extend(spec, headers[:trusted], rest, now_ms)
+    return _Line(first.id, headers[trusted - 1].height, trusted, _work(rest))
 
 
-def _linked_to(headers: Sequence[BlockHeader], checkpoint: Hash) -> int:
-    """Index of the checkpoint's header; the headers before it are its ancestors, as their hashes show."""
-    parent: BlockHeader | None = None
-    for index, header in enumerate(headers):
-        name = header.id
-        if parent is not None:
-            _check_link(parent, header)
-        if name == checkpoint:
-            return index
-        parent = header
+def _found(headers: Sequence[BlockHeader], checkpoint: Hash) -> BlockHeader:
+    """The checkpoint's header. Raises `CheckpointMissing` if it is not among these."""
+    for header in headers:
+        if header.id == checkpoint:
+            return header
     raise CheckpointMissing(expected=checkpoint)
 
 
@@ -221,26 +222,30 @@ def _check_link(parent: BlockHeader, header: BlockHeader) -> None:
         raise WrongParent(expected=expected, got=header.parent)
 
 
-def _extended(spec: ChainSpec, trusted: Sequence[BlockHeader], headers: Sequence[BlockHeader]) -> list[Hash]:
-    """Ids of `headers`; each must be valid after those before it. Raises leaves of `InvalidHeader`."""
+def _extend(
+    spec: ChainSpec, trusted: Sequence[BlockHeader], headers: Sequence[BlockHeader], now_ms: int
+) -> None:
+    """Checks that each of `headers` is valid after those before it.
+
+    Raises leaves of `InvalidHeader`, `TimestampAhead`.
+    """
     recent = list(trusted[-MEDIAN_BLOCKS:])
-    ids = []
     for header in headers:
         parent, grandparent = recent[-1], recent[-2] if len(recent) > 1 else None
         median_ms = median_time_past([known.timestamp_ms for known in recent])
         bits = next_bits(spec, parent, grandparent)
-        validate_header(spec, header, parent, median_ms, bits, now_ms=header.timestamp_ms)
+        validate_header(spec, header, parent, median_ms, bits, now_ms)
         recent = [*recent[1 - MEDIAN_BLOCKS :], header]
-        ids.append(header.id)
-    return ids
 
 
 def _work(headers: Sequence[BlockHeader]) -> int:
     return sum(work_of(bits_to_target(header.target)) for header in headers)
 
 
-def _proven_records(bundle: ProofBundle, root: Hash) -> tuple[Model, Version, Round | None]:
-    """The records, proven under the head's state root and checked to belong together.
+def _proven_records(
+    bundle: ProofBundle, root: Hash
+) -> tuple[Model, Version, Round | None, tuple[ScoreEntry, ...]]:
+    """The records, proven under a state root and checked to belong together.
 
     Raises leaves of `InvalidProof`.
     """
@@ -257,18 +262,28 @@ def _proven_records(bundle: ProofBundle, root: Hash) -> tuple[Model, Version, Ro
         raise RecordMismatch(
             "the model's current root is not the version's", expected=model.root, got=version.root
         )
+    round_ = _proven_round(bundle, version, root)
+    scores = tuple(_proven(score, ScoreEntry, root) for score in bundle.scores)
+    opened = () if round_ is None else round_.sealed_opened
+    expected = [(model.id, version.number, part.commitment) for part in opened]
+    got = [(score.model, score.version, score.part) for score in scores]
+    if got != expected:
+        raise RecordMismatch(
+            "the scores are not those of the version on the sealed parts of its round",
+            expected=len(expected),
+            got=len(got),
+        )
+    return model, version, round_, scores
+
+
+def _proven_round(bundle: ProofBundle, version: Version, root: Hash) -> Round | None:
     if version.number == 0:
         if bundle.round is not None:
             raise RecordMismatch("version 0 was made by no round, but there is one", got=version.round)
-        return model, version, None
+        return None
     if bundle.round is None:
         raise RecordMismatch("the round that made the version is missing", expected=version.round)
     round_ = _proven(bundle.round, Round, root)
-    _check_round(version, round_)
-    return model, version, round_
-
-
-def _check_round(version: Version, round_: Round) -> None:
     if (round_.id, round_.model) != (version.round, version.model):
         raise RecordMismatch(
             "the round is not the one that the version names", expected=version.round, got=round_.id
@@ -276,6 +291,7 @@ def _check_round(version: Version, round_: Round) -> None:
     outcome = (round_.status, round_.new_version, round_.winner)
     if outcome != (RoundStatus.DECIDED, version.number, version.author):
         raise RecordMismatch("the round did not make this version", expected=version.number, got=outcome)
+    return round_
 
 
 def _proven(given: ProvenRecord, cls: type[R], root: Hash) -> R:

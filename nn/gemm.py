@@ -81,7 +81,7 @@ class _FastEngine:
 
     def accumulators(self, peak: int) -> np.dtype[Any]:
         """The cheaper of the two types in which no integer up to `peak` is rounded."""
-        assert 0 <= peak < FLOAT64_LIMIT, "a proved peak fits 32 bits"
+        assert 0 <= peak < FLOAT64_LIMIT, "`prove_peak` refuses a peak beyond 32 bits"
         return np.dtype(np.float32 if peak < FLOAT32_LIMIT else np.float64)
 
     def kernel(self, segment: Segment, weights: IntArray, bias: IntArray, peak: int) -> Kernel:

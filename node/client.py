@@ -123,7 +123,7 @@ class RpcClient:
         So the block must hold one sequence of steps; steps that run beside it need a client of their own. If
         the node's blocks wait for nobody, which is the rule outside test networks, this does nothing.
         """
-        assert self._hold is None, "this client holds already"
+        assert self._hold is None, "a client is held by one `async with` at a time"
         self._hold = _HoldSocket(self._open, self.url)
         try:
             await self._hold.allow(0)
@@ -148,7 +148,7 @@ class RpcClient:
 
     @property
     def _open(self) -> aiohttp.ClientSession:
-        assert self._session is not None, "use `async with RpcClient(...)`"
+        assert self._session is not None, "an RpcClient is used only inside its `async with`"
         return self._session
 
 

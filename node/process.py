@@ -47,7 +47,7 @@ async def run_until_signal(node: Node, ready: Callable[[RunInfo], None]) -> None
 
     async def announce() -> None:
         await node.ready.wait()
-        assert node.info is not None
+        assert node.info is not None, "a node sets it before it is ready"
         ready(node.info)
 
     for number in STOP_SIGNALS:

@@ -20,7 +20,7 @@ async def in_own_task(work: Coroutine[Any, Any, T]) -> T:
     With a parent task of its own, the group can do no such harm to the caller.
     """
     caller = asyncio.current_task()
-    assert caller is not None, "no task runs"
+    assert caller is not None, "a coroutine runs inside of a task"
     before = caller.cancelling()
     try:
         return await asyncio.create_task(work)

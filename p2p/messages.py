@@ -216,13 +216,18 @@ MAX_FRAME_BYTES: Final = max(spec.max_bytes for spec in MESSAGES)
 
 
 def encode_frame(message: Message) -> bytes:
-    """The frame of a message. A message that cannot be encoded is a bug of this node: `AssertionError`."""
+    """The frame of a message.
+
+    Only this node's own values get here, and whoever makes a message cuts its lists to the limits above.
+    `node.peering.check_carried` refuses a chain whose blocks would not fit. So a message that cannot be
+    encoded is a bug of this node: `AssertionError`.
+    """
     spec = SPECS[type(message)]
     try:
         frame = bytes([spec.tag]) + encode(message)
     except CodecError as error:
         raise AssertionError(f"this node made a {spec.cls.__name__} that cannot be encoded") from error
-    assert len(frame) <= spec.max_bytes, (spec.cls, len(frame))
+    assert len(frame) <= spec.max_bytes, f"the limits of its fields keep a {spec.cls.__name__} small enough"
     return frame
 
 

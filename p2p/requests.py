@@ -33,7 +33,7 @@ class PendingRequests:
         if self._ended is not None:
             raise SessionEnded(self._ended)
         reply = SPECS[type(request)].reply
-        assert reply is not None
+        assert reply is not None, "the registry names an answer for every type of request"
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._open[request.request] = (reply, future)
         return future

@@ -218,7 +218,7 @@ class Session:
                 raise self._unanswered(request, timeout_s) from None
             finally:
                 self._pending.abandon(request)
-        assert isinstance(reply, kind)
+        assert isinstance(reply, kind), "`settle` has refused an answer of any other type"
         if kind is not Pong:
             self._timeouts = 0
         return reply

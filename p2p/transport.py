@@ -42,7 +42,7 @@ class _Meter(asyncio.Protocol):
 
     def __init__(self, transport: asyncio.Transport) -> None:
         inner = transport.get_protocol()
-        assert isinstance(inner, asyncio.Protocol)
+        assert isinstance(inner, asyncio.Protocol), "aiohttp reads its connections with a Protocol"
         self._transport = transport
         self._inner = inner
         self._left = HANDSHAKE_FRAME_BYTES
@@ -81,8 +81,9 @@ class _DialedSocket(aiohttp.ClientWebSocketResponse):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         response: aiohttp.ClientResponse = args[3]
-        assert response.connection is not None
-        assert response.connection.transport is not None
+        held = "aiohttp has looked at both just before, and nothing else has run since"
+        assert response.connection is not None, held
+        assert response.connection.transport is not None, held
         self.tcp = response.connection.transport
         self.meter = _Meter(self.tcp)
         self._upgrade = response
@@ -231,7 +232,7 @@ class WebSocketTransport:
             await runner.cleanup()
 
     async def dial(self, address: PeerAddress) -> Link:
-        assert self._client is not None, "dialled outside of `async with`"
+        assert self._client is not None, "the manager dials only inside `async with` of its transport"
         bare = PeerAddress(address.host, address.port)
         try:
             socket = await self._client.ws_connect(
@@ -243,7 +244,7 @@ class WebSocketTransport:
             )
         except (OSError, aiohttp.ClientError, ValueError) as error:
             raise DialFailed(f"cannot connect to {bare}: {_reason(error)}") from error
-        assert isinstance(socket, _DialedSocket)
+        assert isinstance(socket, _DialedSocket), "the client makes sockets of this class only"
         return WebSocketLink(socket, bare, socket.meter, socket.drop)
 
 

@@ -155,7 +155,7 @@ class Author:
                 commit = await self._commitments.commit(round_, secret)
             except (BondAboveLimit, FeeAboveLimit, InsufficientBalance, *REFUSALS) as error:
                 return self._told(EpochReport(epoch, refusal_code(error), 0, b"", b""), error)
-        assert secret is not None
+        assert secret is not None, "it was found in the journal or has just been prepared"
         return await self._open(round_id, secret, commit)
 
     async def task(self, round_: Round, epoch: int) -> Task:

@@ -69,6 +69,10 @@ class ModelFileInvalid(InvalidInput):
     """The files are not a model that `engram model pull` has written."""
 
 
+class WeightsMismatch(InvalidInput):
+    """The weights in the file are not those of the proven version: another version's, or changed ones."""
+
+
 class BondAboveLimit(InvalidInput):
     """The round asks for a higher bond, or more bonds at one time, than --max-bond allows."""
 

@@ -8,21 +8,26 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from engram.nn.data import PartData
+from engram.nn.dtypes import IntArray
+from engram.nn.errors import BadTensor
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.parameters import prove_bounds
+from engram.nn.seeded import expand
+from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.client import RpcClient
 from engram.node.keystore import write_private
-from engram.participant.errors import ModelFileInvalid, NothingRevealed
+from engram.participant.errors import ModelFileInvalid, NothingRevealed, WeightsMismatch
 from engram.participant.view import ChainView
 from engram.primitives.codec import from_json, to_json
 from engram.primitives.errors import CodecError
 from engram.primitives.types import Hash
-from engram.statemachine.record import u32
+from engram.statemachine.content import blob_id
+from engram.statemachine.record import TensorSource, u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.records import Round
 
@@ -97,18 +102,40 @@ def load_version(path: Path) -> tuple[NetworkSpec, Parameters]:
     record = path.with_suffix(".json")
     try:
         spec = from_json(Version, json.loads(record.read_text("utf-8"))).spec
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            segments = [
-                SegmentParameters(archive[f"{name}_weights"], archive[f"{name}_bias"])
-                for name in _names(spec)
-            ]
-    except (OSError, ValueError, KeyError, CodecError, zipfile.BadZipFile) as error:
+        parameters = _read(path, spec)
+    except _UNREADABLE as error:
         raise ModelFileInvalid(
             f"{path} and {record.name} are not a model that `engram model pull` has written: {error}"
         ) from error
-    parameters = tuple(segments)
     prove_bounds(spec, parameters)
     return spec, parameters
+
+
+def load_weights(path: Path, version: Version) -> Parameters:
+    """The weights in `path`, which `save_version` has written, if they are exactly those of `version`.
+
+    The JSON file beside `path` is not read: spec and content ids are those of `version`. Every tensor is
+    hashed, or made from its seed again, so weights that pass give the parameters root of the version.
+
+    Raises `ModelFileInvalid` if the file cannot be read, and `WeightsMismatch`, which names the first array
+    that differs.
+    """
+    try:
+        parameters = _read(path, version.spec)
+    except _UNREADABLE as error:
+        raise ModelFileInvalid(
+            f"{path} does not hold the weights of such a version as `engram model pull` writes them: {error}"
+        ) from error
+    sources = (*version.hidden, *version.outputs)
+    for name, segment, source in zip(_names(version.spec), parameters, sources, strict=True):
+        for kind, array, expected in (
+            ("weights", segment.weights, source.weights),
+            ("bias", segment.bias, source.bias),
+        ):
+            if not _is(array, expected):
+                raise WeightsMismatch(f"{path}: {name}_{kind} is not the proven version's", got=version.root)
+    prove_bounds(version.spec, parameters)
+    return parameters
 
 
 def save_parts(path: Path, parts: Sequence[tuple[Hash, PartData]]) -> int:
@@ -126,6 +153,28 @@ def save_parts(path: Path, parts: Sequence[tuple[Hash, PartData]]) -> int:
     }
     _save(path, arrays)
     return sum(counts)
+
+
+_UNREADABLE: Final = (OSError, ValueError, KeyError, CodecError, zipfile.BadZipFile)
+"""What reading a file may raise that is no model."""
+
+
+def _read(path: Path, spec: NetworkSpec) -> Parameters:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        return tuple(
+            SegmentParameters(archive[f"{name}_weights"], archive[f"{name}_bias"]) for name in _names(spec)
+        )
+
+
+def _is(array: IntArray, source: TensorSource) -> bool:
+    """Whether an array is the tensor that a source names."""
+    try:
+        raw = tensor_bytes(array)
+    except BadTensor:
+        return False
+    if isinstance(source, Explicit):
+        return blob_id(raw) == source.tensor
+    return raw == tensor_bytes(expand(source))
 
 
 def _names(spec: NetworkSpec) -> list[str]:

@@ -121,7 +121,7 @@ def adopting(donor: Donor) -> Strategy:
         best = min(drafts, key=lambda draft: draft.loss)
         if not donor.outputs:
             return best
-        assert isinstance(best.update, GrowUpdate)
+        assert isinstance(best.update, GrowUpdate), "`grow_draft` makes growths and nothing else"
         update = replace(best.update, hidden=donor.hidden, outputs=donor.outputs, tensors=())
         return replace(best, update=update, parameters=network_root(task, update))
 

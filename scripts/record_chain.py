@@ -57,7 +57,7 @@ from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.score_version import ScoreVersion
 from engram.statemachine.transactions.seal_part import SealPart
 from engram.statemachine.transactions.transfer import Transfer
-from engram.statemachine.transition import TransitionResult
+from engram.statemachine.transition import TransitionResult, begin_block
 from engram.statemachine.upgrades import FROM_GENESIS
 from tests.support.ledger import Ledger
 from tests.support.memory_chain import GENESIS_MS, MemoryChain, key, search
@@ -148,7 +148,7 @@ class ChainLedger(Ledger):
         least = 0 if max_fee is None else max_fee
         while True:
             tx = self.chain.sign(sender, payload, nonce=nonce, max_fee=least, tip=tip)
-            price = minimum_fee(self.state, self.ctx, tx, payload) + tip
+            price = minimum_fee(begin_block(self.state, self.ctx), self.ctx, tx, payload) + tip
             if max_fee is not None or price <= least:
                 return tx
             least = price

@@ -124,7 +124,7 @@ def release(state: State, ctx: BlockContext, blob: Hash) -> None:
     drops the last reference could make a reveal fail that stands later in the same block.
     """
     record = state.get(Blob, blob)
-    assert record.refs > 0, "a blob is released as often as it was held"
+    assert record.refs > 0, "a record releases its blobs once, when it goes, and has held them since it came"
     if record.refs == 1:
         record = replace(record, height=max(record.height, ctx.height - 1), expires=expiry(ctx))
     state.put(replace(record, refs=record.refs - 1))

@@ -53,7 +53,8 @@ def price_of_macs(fees: Fees, macs: int) -> int:
 def minimum_fee(state: State, ctx: BlockContext, tx: Transaction, payload: TxPayload) -> int:
     """The least that this block, on this state, charges for the transaction, without a tip.
 
-    Raises leaves of `Invalid` if no fee would be enough.
+    `state` is what `transition.begin_block` returned, with the transactions before this one applied. Raises
+    leaves of `Invalid` if no fee would be enough.
     """
     cost = replace(payload.cost(state, ctx, keys.address(tx.sender)), size_bytes=tx.size_bytes)
     return fee_of(ctx.rules.fees, cost, ctx.exponent)

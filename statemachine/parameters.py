@@ -150,14 +150,14 @@ def weight_code(segment: HiddenSegment | Output) -> int:
 
 
 def growth_between(base: NetworkSpec, grown: NetworkSpec) -> Growth:
-    """The growth that made `grown` from `base`."""
+    """The growth that made `grown` from `base`; `append` has made every network that is asked about."""
     growth = Growth(
         grown.classes - base.classes,
         grown.hidden[len(base.hidden) :],
         grown.outputs[len(base.outputs) :],
         component_classes(grown)[component_count(base) :],
     )
-    assert grown_spec(base, growth) == grown, "the network did not grow from this base"
+    assert grown_spec(base, growth) == grown, "`append` made it by `grown_spec`, in canonical form"
     return growth
 
 

@@ -95,11 +95,14 @@ class State:
 
     def absorb(self, child: State) -> None:
         """Takes over the changes of a child of this state."""
-        assert child._parent is self, "a state absorbs its own child only"
+        assert child._parent is self, "callers make the child from this very state"
         self._overlay.update(child._overlay)
 
     def changes(self) -> dict[Hash, bytes | None]:
-        """Tree key -> new leaf value (None: deleted) of every record touched since the root."""
+        """Tree key -> leaf value of every record set since the root, and None for every one removed.
+
+        A record that was made and removed since the root never was, so it is not named.
+        """
         merged: dict[bytes, Record | None] = {}
         layers = [self]
         while (parent := layers[-1]._parent) is not None:
@@ -109,6 +112,7 @@ class State:
         return {
             tagged_hash(Tag.KEY, name): None if record is None else _trusted_leaf(record)
             for name, record in merged.items()
+            if record is not None or self._base.holds(name)
         }
 
     def commit(self, changes: Mapping[Hash, bytes | None] | None = None) -> tuple[Hash, dict[Hash, bytes]]:
@@ -129,6 +133,12 @@ class _Base:
         self.root = root
         self._records: dict[bytes, Record | None] = {}
 
+    def holds(self, name: bytes) -> bool:
+        """Whether there is a record of this name."""
+        if name in self._records:
+            return self._records[name] is not None
+        return smt.get(self.reader, self.root, tagged_hash(Tag.KEY, name)) is not None
+
     def load(self, cls: type[Record], name: bytes) -> Record | None:
         if name in self._records:
             return self._records[name]
@@ -139,6 +149,7 @@ class _Base:
 
 
 def _trusted_leaf(record: Record) -> bytes:
+    """No transaction makes a record that is too large: `check_rules` keeps all sums within their types."""
     try:
         return leaf_value(record)
     except CodecError as error:

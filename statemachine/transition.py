@@ -69,7 +69,7 @@ class TransitionResult:
     blobs: Mapping[Hash, bytes]
     """Bytes that this block brought to the chain, by content id or chunk hash."""
     changes: Mapping[Hash, bytes | None]
-    """Tree key -> new leaf value, None for a removed record."""
+    """Tree key -> new leaf value, None for a removed record; a record that never was is not named."""
     size_bytes: int
     macs: int
 
@@ -93,11 +93,26 @@ def check_transaction(ctx: BlockContext, tx: Transaction) -> TxPayload:
     return payload
 
 
+def begin_block(state: State, ctx: BlockContext) -> State:
+    """A child of the state after the parent: what the first transaction of the block is judged on.
+
+    If the parent has ticked, its id stands in the ring of recent ticks. Whoever judges or prices a
+    transaction for a block begins here, be the block mined or not. `state` itself is not changed. Raises
+    `UpgradeRequired`.
+    """
+    check_upgrades(ctx.active, ctx.height)
+    begun, clock = state.child(), round_clock(state)
+    if clock.ticked == ctx.height - 1:
+        begun.put(RecentBlock(clock.ticks % ctx.rules.tick_ring, clock.ticks, ctx.parent))
+    return begun
+
+
 def prepare(
     state: State, ctx: BlockContext, tx: Transaction, *, verified: frozenset[Hash] = frozenset()
 ) -> Prepared:
     """Checks every rule of inclusion except the room in the block; changes nothing.
 
+    `state` is what `begin_block` returned, with the transactions before this one applied.
     `verified` are ids of transactions whose signatures are known to be good.
 
     Raises `TransactionTooLarge`, what `check_transaction` raises, `BadPublicKey`, `BadSignature`,
@@ -145,20 +160,12 @@ class BlockExecution:
     """
 
     def __init__(self, state: State, ctx: BlockContext) -> None:
-        """Begins with the parent's id written into the ring of recent ticks, if the parent has ticked.
-
-        `state` itself is not changed.
-
-        Raises `UpgradeRequired`.
-        """
-        check_upgrades(ctx.active, ctx.height)
-        self._state = state.child()
+        """Begins on the state after the parent, which is not changed. Raises `UpgradeRequired`."""
+        self._state = begin_block(state, ctx)
         self._blobs: dict[Hash, bytes] = {}
         self._ctx = replace(ctx, blobs=_BlobsSoFar(self._blobs, ctx.blobs))
         self._receipts: list[Receipt] = []
-        self._clock = round_clock(self._state)
         self._used = _Usage()
-        self._remember_parent()
 
     def add(self, tx: Transaction, *, verified: frozenset[Hash] = frozenset()) -> Receipt:
         """Applies the next transaction. If it raises, the execution stays as it was.
@@ -183,17 +190,12 @@ class BlockExecution:
         money.issue(state, subsidy)
         money.mature(state, self._ctx, self._ctx.miner, subsidy)
         light = is_light(rules, used.transactions, used.size_bytes, used.macs)
-        state.put(next_clock(rules, self._clock, height, light=light))
+        state.put(next_clock(rules, round_clock(state), height, light=light))
         changes = state.changes()
         root, nodes = state.commit(changes)
         return TransitionResult(
             root, nodes, tuple(self._receipts), dict(self._blobs), changes, used.size_bytes, used.macs
         )
-
-    def _remember_parent(self) -> None:
-        clock, parent = self._clock, self._ctx.parent
-        if clock.ticked == self._ctx.height - 1:
-            self._state.put(RecentBlock(clock.ticks % self._ctx.rules.tick_ring, clock.ticks, parent))
 
     def _check_budget(self, cost: Cost) -> None:
         """Raises if the block has no room for one more transaction of this cost."""

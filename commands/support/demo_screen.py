@@ -148,7 +148,9 @@ def _facts(report: DemoReport) -> Iterator[str]:
         correct, rows = report.test.correct, report.test.rows
         yield f"test: {correct:,} of {rows:,} rows classified correctly ({report.test.accuracy:.2%})"
     if report.proof is not None:
-        yield f"proof: {report.proof.path}"
+        proof = report.proof
+        yield f"proof: {proof.path}"
+        yield f"engram verify {proof.path} --chain {proof.chain} --checkpoint {proof.checkpoint}"
     yield f"it took {report.seconds} s"
 
 

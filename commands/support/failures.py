@@ -2,6 +2,7 @@
 
 Exit statuses are those of sysexits.h: 64 wrong usage, 65 wrong data or a refusal by the chain, 69 no node
 answers, 70 a bug, 74 an error of the disk, 75 try again later, 77 not allowed; and 130 after Ctrl-C.
+A command without an error ends with 0; but `engram verify` ends with 1 if the proof is not anchored.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ _HINTS: Final = {
     "dataset_mismatch": "`engram model show` shows inputs and classes; --take-classes chooses labels",
     "round_over": "`engram round show` shows the round's phase and the calendar of all its phases",
     "round_already_open": "`engram round list` shows the open round; a model has one at a time",
+    "spec_not_given": "whoever runs a node of the chain prints the file with `engram chain spec`",
+    "wrong_spec": "--chain names the chain that you mean; this proof is of another one",
+    "checkpoint_needed": "--checkpoint takes the id of a block that you trust; ask your own node for it",
+    "timestamp_ahead": "it is from the future: check this machine's clock, or try again later",
     "data_dir_locked": "stop the node that uses this directory first",
     "upgrade_required": "install a newer engram and start the node again; its data stay as they are",
 }

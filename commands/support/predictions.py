@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -11,7 +11,7 @@ import click
 
 from engram.commands.support.completion import complete_data
 from engram.commands.support.errors import RowsInvalid
-from engram.commands.support.output import Column
+from engram.commands.support.output import Column, print_table
 from engram.commands.support.session import CommandSession
 
 
@@ -74,16 +74,10 @@ def rows_of(source: str, first: int, count: int) -> ChosenRows:
 
 def show_predictions(session: CommandSession, result: dict[str, Any]) -> None:
     """Prints the answer of `model_predict`: the predicted classes, then who made the version's neurons."""
-    columns = [
-        Column("class", lambda row: row["class"], right=True),
-        Column("probability", lambda row: f"{row['probability']:.4f}", right=True),
-    ]
-    if any("label" in row for row in result["predictions"]):
-        columns.append(Column("label", lambda row: row["label"], right=True))
     if session.as_json:
         session.show(result, ())
         return
-    session.show_rows(result["predictions"], columns, "no rows")
+    show_classes(result["predictions"])
     click.echo(f"\nversion {result['version']} is made of")
     lineage = (
         Column("neurons", lambda row: row["neurons"], right=True),
@@ -91,6 +85,17 @@ def show_predictions(session: CommandSession, result: dict[str, Any]) -> None:
         Column("author", lambda row: row["author"]),
     )
     session.show_rows(result["lineage"], lineage, "no hidden neurons")
+
+
+def show_classes(predictions: Sequence[dict[str, Any]]) -> None:
+    """Prints a table of predicted classes and their probabilities, and of labels where they are known."""
+    columns = [
+        Column("class", lambda row: row["class"], right=True),
+        Column("probability", lambda row: f"{row['probability']:.4f}", right=True),
+    ]
+    if any("label" in row for row in predictions):
+        columns.append(Column("label", lambda row: row["label"], right=True))
+    print_table(columns, predictions, "no rows")
 
 
 _OPTIONS = (

@@ -176,7 +176,7 @@ class Chain:
                 self._park(_plain(candidate), answer)
             elif answer.outcome is not ImportStatus.DUPLICATE:
                 waiting.extend(child.block for child in self._parked.take_children(answer.block))
-        assert first is not None, "the loop runs at least once"
+        assert first is not None, "the loop runs once for the given block"
         return first
 
     async def _import(self, worker: ThreadPoolExecutor, block: Block | CheckedBlock) -> ImportOutcome:

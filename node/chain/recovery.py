@@ -150,7 +150,7 @@ def roll_forward(
     the recorded position.
     """
     tip = store.tip()
-    assert tip is not None, "genesis is written before"
+    assert tip is not None, "`open_chain` has written genesis or read the tip"
     imported = refused = 0
     damage: list[Damage] = []
     for item in store.files.scan(tip.files_end):

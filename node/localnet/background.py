@@ -170,7 +170,7 @@ def _spawn(data_dir: Path) -> subprocess.Popen[bytes]:
 
 def _wait_ready(data_dir: Path, process: subprocess.Popen[bytes]) -> None:
     """Waits until the node has printed where it listens. Raises `NodeFailed`."""
-    assert process.stdout is not None
+    assert process.stdout is not None, "the process was started with a pipe"
     with process.stdout as stdout:
         readable, _, _ = select.select([stdout], [], [], START_S)
         line = stdout.readline() if readable else b""

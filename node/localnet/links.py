@@ -28,7 +28,7 @@ class CuttableLink:
     @property
     def address(self) -> str:
         """HOST:PORT to dial. The link must be open."""
-        assert self._server is not None, "open the link first"
+        assert self._server is not None, "a link has an address once it is open"
         return f"{_HOST}:{self._server.sockets[0].getsockname()[1]}"
 
     async def open(self) -> None:

@@ -147,7 +147,7 @@ class NodeProcess:
 
     async def _announced(self, process: asyncio.subprocess.Process) -> RunInfo:
         """Where the node listens, once it has printed that. Raises `NodeFailed`."""
-        assert process.stdout is not None
+        assert process.stdout is not None, "the process was started with a pipe"
         try:
             line = await asyncio.wait_for(process.stdout.readline(), START_S)
         except TimeoutError:

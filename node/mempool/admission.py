@@ -25,7 +25,7 @@ from engram.statemachine.records import Account
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Transaction
-from engram.statemachine.transition import apply_transaction, check_transaction, prepare
+from engram.statemachine.transition import apply_transaction, begin_block, check_transaction, prepare
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,11 @@ class Admission:
         self._context_of: BlockContext | None = None
 
     def check(self, name: Hash, tx: Transaction, head: BlockRef, *, park: bool = False) -> Checked:
-        """The transaction, checked and priced for the block after `head`. Raises `Refusal`.
+        """The transaction, checked and priced on exactly what the block after `head` begins with.
 
         With `park`, one that the base has outgrown is checked as if the base were at its lowest. If its nonce
         lies ahead of the account's, a transaction is priced by its bytes alone. What else it costs can be
-        computed only once the transactions before it are included.
+        computed only once the transactions before it are included. Raises `Refusal`.
         """
         ctx = self._context(head)
         self._check_alone(ctx, tx, tx.size_bytes)
@@ -103,12 +103,13 @@ class Admission:
         account = state.account(keys.address(tx.sender))
         tentative = tx.nonce > account.nonce
         try:
+            begun = begin_block(state, ctx)
             try:
-                cost = _cost(state, ctx, name, tx, tentative)
+                cost = _cost(begun, ctx, name, tx, tentative)
             except FeeTooLow:
                 if not park:
                     raise
-                cost = _cost(state, replace(ctx, exponent=0), name, tx, tentative)
+                cost = _cost(begun, replace(ctx, exponent=0), name, tx, tentative)
         except (Invalid, NotReady) as error:
             raise Refusal(error, punishable=False) from error
         entry = PooledTx(
@@ -133,12 +134,12 @@ class Admission:
         transaction, so that importing the block that holds it finds the losses in the cache. The new state is
         discarded.
         """
-        state = State(self._store, head.state_root)
-        account = state.account(keys.address(tx.sender))
-        trial = state.child()
-        trial.put(Account(account.address, account.balance, tx.nonce, account.strikes))
+        ctx = self._context(head)
         try:
-            apply_transaction(trial, self._context(head), tx, verified=frozenset({tx.id}))
+            trial = begin_block(State(self._store, head.state_root), ctx)
+            account = trial.account(keys.address(tx.sender))
+            trial.put(Account(account.address, account.balance, tx.nonce, account.strikes))
+            apply_transaction(trial, ctx, tx, verified=frozenset({tx.id}))
         except (Invalid, NotReady):
             return
 

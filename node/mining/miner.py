@@ -256,7 +256,8 @@ class Miner:
 
     async def _submit(self, block: Block) -> None:
         answer = await self._chain.import_block(block)
-        assert answer.outcome is not ImportStatus.INVALID, f"own block refused: {answer.code} {answer.detail}"
+        refused = answer.outcome is ImportStatus.INVALID
+        assert not refused, f"a template is built by what judges it, yet: {answer.code} {answer.detail}"
         if (
             answer.outcome is ImportStatus.PARKED
         ):  # the clock was set back: wait for it rather than mine another

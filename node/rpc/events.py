@@ -47,7 +47,7 @@ class EventHub:
 
     def publish(self, topic: str, event: Any) -> None:
         """Queues `event`, which consists of JSON values, for every subscriber of `topic`."""
-        assert topic in TOPICS, topic
+        assert topic in TOPICS, f"services publish the topics of this list, not {topic}"
         for subscription in self._subscriptions:
             if topic in subscription.topics:
                 subscription.offer(topic, event)

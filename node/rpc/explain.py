@@ -37,9 +37,21 @@ def predict(
     It is CPU work: call it in a worker thread. Raises `FeaturesInvalid` for rows that do not fit the model,
     `MissingBlob` if this node lacks the version's tensors.
     """
-    features = cast("Features", tensor_array(_tensor_of(rows, version.spec.inputs)))
+    features = features_of(rows, version.spec.inputs)
     answers = ctx.scorer.logits(version_network(state, ctx, version), features).tolist()
-    return [_explained(logits) for logits in answers]
+    return [explained(logits) for logits in answers]
+
+
+def features_of(rows: Sequence[object], inputs: int) -> Features:
+    """Rows of whole numbers from 0 to 255 as an array. Raises `FeaturesInvalid`."""
+    return cast("Features", tensor_array(_tensor_of(rows, inputs)))
+
+
+def explained(logits: Sequence[int]) -> dict[str, Any]:
+    """The predicted class of a row, its probability, and all logits in units of 2^-16 nat."""
+    chances = probabilities(logits)
+    label = logits.index(max(logits))
+    return {"class": label, "probability": chances[label], "logits": list(logits)}
 
 
 def probabilities(logits: Sequence[int]) -> list[float]:
@@ -74,12 +86,6 @@ def summary(version: Version, render: Renderer) -> dict[str, Any]:
         "macs_per_row": macs_per_row(version.spec),
         "lineage": lineage(version, render),
     }
-
-
-def _explained(logits: Sequence[int]) -> dict[str, Any]:
-    chances = probabilities(logits)
-    label = logits.index(max(logits))
-    return {"class": label, "probability": chances[label], "logits": list(logits)}
 
 
 def _tensor_of(rows: Sequence[object], inputs: int) -> bytes:

@@ -21,6 +21,7 @@ from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
+from engram.statemachine.errors import MissingRecord
 from engram.statemachine.record import Record, u32
 from engram.statemachine.records import Model, RoundClock, Version
 from engram.statemachine.roundclock import round_clock
@@ -51,7 +52,10 @@ class HeadView:
     def version(self, model: Hash, number: int | None) -> Version:
         """A version of a model, by default the current one. Raises `MissingRecord`."""
         current = self.state.get(Model, model).head
-        return self.state.get(Version, model, u32(current if number is None else number))
+        wanted = current if number is None else number
+        if not 0 <= wanted <= current:
+            raise MissingRecord("version", model)
+        return self.state.get(Version, model, u32(wanted))
 
     def block(self, height: int | None, identity: Hash | None) -> BlockRef:
         """A valid block by its id, or a block of the best chain by its height; the head if both are None.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from engram.node.rpc.explain import lineage, predict, summary
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
-from engram.node.rpc.proofs import build_bundle
+from engram.node.rpc.proofs import CONFIRMATIONS, build_bundle, bundle_file
 from engram.node.rpc.render import Renderer
 from engram.statemachine.record import Record
 from engram.statemachine.records import Badge, Model, Part, Reputation, ScoreEntry, Version
@@ -74,14 +74,17 @@ class ModelMethods:
 
     @rpc_method()
     async def model_prove(
-        self, id: bytes, version: int | None = None, checkpoint: bytes | None = None
+        self,
+        id: bytes,
+        version: int | None = None,
+        checkpoint: bytes | None = None,
+        confirmations: int = CONFIRMATIONS,
     ) -> dict[str, Any]:
         """A proof bundle of a version, from genesis or from a block that the verifier trusts."""
         async with self.busy:
-            raw = await self.views.threads.run(
-                lambda: build_bundle(self.views.now(), id, version, checkpoint).hex()
+            return await self.views.threads.run(
+                lambda: bundle_file(build_bundle(self.views.now(), id, version, checkpoint, confirmations))
             )
-        return {"bundle": raw}
 
     @rpc_method()
     async def part_get(self, id: bytes) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class RpcServer:
         limits: RpcLimits = RpcLimits(),  # frozen
     ) -> None:
         """`token` opens admin methods; `names` are accepted as Host besides the local names and `host`."""
-        assert token, "an empty token would open every admin method"
+        assert token, "an empty token would open every admin method; `load_token` returns none"
         self._dispatcher = dispatcher
         self._hub = hub
         self._pacing = pacing

@@ -23,7 +23,7 @@ from engram.statemachine.fees import fee_of
 from engram.statemachine.receipt import Receipt, Status
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Transaction, decode_transaction
-from engram.statemachine.transition import check_transaction
+from engram.statemachine.transition import begin_block, check_transaction
 
 _MOST_KEY = bytes(32)
 _MOST_SIGNATURE = bytes(64)
@@ -147,7 +147,7 @@ class TransactionMethods:
         ctx = self.views.next_block(view)
         number = chain_id(view.spec)
         draft = Transaction(number, _MOST_KEY, nonce, 0, 0, kind, payload, _MOST_SIGNATURE)
-        draft, cost = _offered(ctx, draft, _cost(view.state, ctx, draft, sender))
+        draft, cost = _offered(ctx, draft, _cost(begin_block(view.state, ctx), ctx, draft, sender))
         if draft.size_bytes > ctx.rules.max_transaction_bytes:
             raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=draft.size_bytes)
         return {

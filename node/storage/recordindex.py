@@ -44,7 +44,7 @@ def records(
 
     `start` is compared with what follows these parts in a key; records with lesser keys are left out.
     """
-    assert cls.KIND in INDEXED, f"{cls.__name__} is not indexed"
+    assert cls.KIND in INDEXED, f"callers ask for kinds of `INDEXED` only, not for {cls.__name__}"
     prefix = RECORD + bytes([cls.KIND])
     for key, _ in database.iterate(prefix + b"".join(key_parts), start=start):
         record = state.find(cls, key[len(prefix) :])

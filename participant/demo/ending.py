@@ -6,11 +6,13 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from engram.consensus.chainspec import dump_spec
 from engram.nn.data import part_bytes, part_commitment
 from engram.participant.demo.cast import AUDITOR, FOUNDER
 from engram.participant.demo.data import NEW_CLASSES
@@ -34,10 +36,27 @@ from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.score_version import ScoreVersion
 
 PROOF_NAME: Final = "model.proof"
+CHAIN_NAME: Final = "chain.json"
 
 
-async def play_ending(scene: Scene, model: Model) -> Path:
-    """Plays the part of the last act that needs the nodes; returns the path of the proof that it has written.
+@dataclass(frozen=True)
+class WrittenProof:
+    """What a verifier is given, and the anchor that they bring."""
+
+    path: Path
+    chain: Path
+    """The chain's spec."""
+    checkpoint: str
+    """The id of the head on which all nodes agreed."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of `engram verify` that say what the verifier brings."""
+        return "--chain", str(self.chain), "--checkpoint", self.checkpoint
+
+
+async def play_ending(scene: Scene, model: Model) -> WrittenProof:
+    """Plays the part of the last act that needs the nodes; returns the proof that it has written.
 
     Raises `UnexpectedOutcome`.
     """
@@ -47,27 +66,32 @@ async def play_ending(scene: Scene, model: Model) -> Path:
     return await _write_proof(scene, model)
 
 
-async def check_proof(path: Path, stage: Stage, report: DemoReport) -> None:
+async def check_proof(written: WrittenProof, stage: Stage, report: DemoReport) -> None:
     """Runs `engram verify` on the proof, and on a copy with one byte changed, while no node runs.
 
-    Raises `UnexpectedOutcome` unless the proof is accepted and the copy refused.
+    Raises `UnexpectedOutcome` unless the proof is accepted, not accepted without its anchor, and the copy
+    refused.
     """
+    path, chain = written.path, str(written.chain)
     raw = await asyncio.to_thread(path.read_bytes)
     changed = bytearray(raw)
     changed[len(raw) // 2] ^= 1
     tampered = path.with_suffix(".tampered")
     await asyncio.to_thread(tampered.write_bytes, bytes(changed))
-    status, proven = await _verify(path)
-    refused, refusal = await _verify(tampered)
+    status, proven = await _verify(path, *written.options)
+    alone, unanchored = await _verify(path, "--chain", chain)
+    refused, refusal = await _verify(tampered, *written.options)
     await asyncio.to_thread(tampered.unlink)
-    report.proof = ProofRow(str(path), status == 0, refused == 0)
+    report.proof = ProofRow(str(path), chain, written.checkpoint, status == 0, refused == 0)
     expect(report.proof.accepted, "engram verify refused the proof", got=proven)
+    expect(alone != 0, "engram verify accepted the proof without an anchor", got=unanchored)
     expect(not report.proof.tampered_accepted, "engram verify accepted the proof with a changed byte")
     stage.say(
         FOUNDER,
         f"engram verify, with no node running, accepts {path.name} ({len(raw):,} bytes, height"
-        f" {proven['height']}, work {proven['work']:,}) and refuses it with one byte changed"
-        f" [{refusal['error']['code']}]",
+        f" {proven['block']['height']}) because the verifier trusts the block {written.checkpoint[:12]}…;"
+        f" without such an anchor it says: {unanchored['verdict']}; and it refuses the proof with one byte"
+        f" changed [{refusal['error']['code']}]",
     )
 
 
@@ -147,18 +171,19 @@ async def _predict(scene: Scene, model: Model) -> None:
     )
 
 
-async def _write_proof(scene: Scene, model: Model) -> Path:
-    """Writes the proof bundle of the last version, as a node gives it, to a file."""
+async def _write_proof(scene: Scene, model: Model) -> WrittenProof:
+    """Writes the proof bundle of the last version, as a node gives it, and the chain's spec to files."""
     answer = await scene.net.nodes[0].client.call("model_prove", id=model.id)
-    path = scene.folder / PROOF_NAME
+    path, chain = scene.folder / PROOF_NAME, scene.folder / CHAIN_NAME
     await asyncio.to_thread(path.write_bytes, bytes.fromhex(answer["bundle"]))
-    return path
+    await asyncio.to_thread(chain.write_text, dump_spec(scene.net.spec), "utf-8")
+    return WrittenProof(path, chain, scene.report.nodes[-1].head)
 
 
-async def _verify(path: Path) -> tuple[int, Any]:
+async def _verify(path: Path, *options: str) -> tuple[int, Any]:
     """Runs `engram verify --json` in a process of its own; returns its exit status and its JSON output."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "engram.cli", "verify", "--json", str(path)),
+        *(sys.executable, "-m", "engram.cli", "verify", "--json", str(path), *options),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
     )

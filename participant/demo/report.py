@@ -100,6 +100,10 @@ class ProofRow:
     """The proof bundle of the last version, and whether `engram verify` accepted it and a changed copy."""
 
     path: str
+    chain: str
+    """The file with the chain's spec, which `engram verify --chain` needs."""
+    checkpoint: str
+    """The id of the head on which all nodes agreed, the proof's anchor."""
     accepted: bool
     tampered_accepted: bool
 

@@ -106,7 +106,7 @@ def own_segments(round_: Round, candidate: Candidate) -> Sequence[Lineage]:
 def charge_scoring(state: State, ctx: BlockContext, candidate: Candidate, macs: int) -> Candidate:
     """Pays for scoring the candidate, from its escrow. Returns the candidate, does not store it."""
     price = price_of_macs(ctx.rules.fees, macs)
-    assert price <= candidate.escrow, "an escrow covers every scoring that can come"
+    assert price <= candidate.escrow, "`scoring_escrow` added up all that can come, by the same formulas"
     pay_work(state, ctx, price)
     return replace(candidate, escrow=candidate.escrow - price)
 

@@ -148,5 +148,5 @@ def _opened(round_: Round) -> tuple[OpenedPart, ...]:
 
 def _block_of(state: State, ctx: BlockContext, tick: int) -> Hash:
     block = state.get(RecentBlock, u32(tick % ctx.rules.tick_ring))
-    assert block.tick == tick, "the calendar keeps the ticks of the draw in the ring"
+    assert block.tick == tick, "the calendar keeps the draw in the ring, and `begin_block` adds the last"
     return block.block

@@ -45,7 +45,9 @@ def test_only_the_proof_stays_where_nothing_is_to_be_kept(tmp_path: Path) -> Non
     temporary, beside = tmp_path / "tmp", tmp_path / "report"
     for folder in (temporary, beside):
         folder.mkdir()
-    (beside / "engram-demo.proof").write_text("of an earlier demo")
+    ours = {"engram-demo.proof", "engram-demo.chain.json"}
+    for name in ours:
+        (beside / name).write_text("of an earlier demo")
     done = subprocess.run(
         [*DEMO, "--nodes", "1", "--plain", "--json", str(beside / "report.json")],
         capture_output=True,
@@ -55,12 +57,17 @@ def test_only_the_proof_stays_where_nothing_is_to_be_kept(tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
     assert list(temporary.iterdir()) == []
-    assert {path.name for path in beside.iterdir()} == {"report.json", "engram-demo.proof"}
-    proof = json.loads((beside / "report.json").read_text())["proof"]["path"]
+    assert {path.name for path in beside.iterdir()} == {"report.json", *ours}
+    row = json.loads((beside / "report.json").read_text())["proof"]
+    proof = row["path"]
     assert proof == str(beside / "engram-demo.proof")
     assert f"proof: {proof}" in done.stdout
-    verified = subprocess.run([*DEMO[:-1], "verify", proof], capture_output=True, text=True, check=False)
+    verify = [*DEMO[:-1], "verify", proof, "--chain", row["chain"]]
+    anchored = [*verify, "--checkpoint", row["checkpoint"]]
+    verified = subprocess.run(anchored, capture_output=True, text=True, check=False)
     assert verified.returncode == 0, verified.stderr
+    assert f"engram verify {proof} --chain {row['chain']} --checkpoint {row['checkpoint']}" in done.stdout
+    assert subprocess.run(verify, capture_output=True, check=False).returncode == 1, "not anchored"
 
 
 def check(report: dict[str, Any], nodes: int) -> None:

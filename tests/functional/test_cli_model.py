@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from engram.nn.network import forward
 from engram.node.client import RpcClient
 from engram.node.config import Config
-from engram.node.datadir import find_run_info
+from engram.node.datadir import find_run_info, read_spec, write_spec
 from engram.participant.datasets import load_npz
 from engram.participant.export import load_version
 from tests.support.cli import Shell
@@ -123,30 +124,147 @@ def test_predictions(scene: Scene, tmp_path: Path) -> None:
     assert shell.error(*asked, "--version", "9") == (65, "missing_version")
 
 
-def test_a_proof_is_accepted_offline_and_refused_with_one_byte_changed(scene: Scene, tmp_path: Path) -> None:
-    proof, nobody = tmp_path / "model.proof", Shell(tmp_path / "nobody", {"ENGRAM_RPC": "http://127.0.0.1:1"})
+@pytest.fixture
+def proof(scene: Scene, tmp_path: Path) -> Path:
+    path = tmp_path / "model.proof"
+    scene.shell.text("model", "prove", "-o", str(path))
+    return path
+
+
+@pytest.fixture
+def nobody(scene: Scene, tmp_path: Path) -> Shell:
+    """A user without a node, who has the chain's spec in a data directory."""
+    directory = tmp_path / "nobody"
+    write_spec(directory, read_spec(scene.shell.data_dir))
+    return Shell(directory, {"ENGRAM_RPC": "http://127.0.0.1:1"})
+
+
+def test_a_proof_is_accepted_offline_with_an_anchor(scene: Scene, nobody: Shell, tmp_path: Path) -> None:
+    proof = tmp_path / "model.proof"
     written = scene.shell.json("model", "prove", "-o", str(proof))
-    assert written == {"file": str(proof), "size_bytes": proof.stat().st_size}
-    proven = nobody.json("verify", str(proof))
-    assert (proven["accepted"], proven["model"], proven["version"]) == (True, scene.model, 1)
-    assert proven["author"] == actor(ALICE)
-    assert nobody.text("verify", str(proof)).startswith("accepted\n")
-    head = scene.shell.json("chain", "header", str(proven["height"]))
-    assert (head["id"], head["work"]) == (proven["head"], proven["work"])
-    work = str(proven["work"])
-    assert nobody.json("verify", str(proof), "--min-work", work, "--checkpoint", head["id"])["accepted"]
-    heavier = ("verify", str(proof), "--min-work", str(proven["work"] + 1))
-    assert nobody.error(*heavier) == (65, "insufficient_work")
+    assert (written["file"], written["size_bytes"]) == (str(proof), proof.stat().st_size)
+    proven = nobody.json("verify", str(proof), "--checkpoint", written["block"])
+    assert (proven["verdict"], proven["accepted"], proven["vouched"]) == ("accepted", True, True)
+    assert (proven["model"], proven["version"], proven["author"]) == (scene.model, 1, actor(ALICE))
+    assert (proven["founder"], proven["opener"]) == (actor(OPENER), actor(OPENER))
+    assert proven["lineage"] == [{"version": 1, "author": actor(ALICE), "neurons": 1}]
+    assert (proven["block"]["id"], proven["block"]["height"]) == (written["block"], written["height"])
+    assert proven["confirmations"] == written["confirmations"] > 0
+    head = scene.shell.json("chain", "header", str(proven["head"]["height"]))
+    assert (head["id"], head["work"]) == (proven["head"]["id"], proven["chain_work"])
+    work = ("verify", str(proof), "--min-work")
+    assert nobody.json(*work, str(proven["work"]))["accepted"]
+    assert nobody.error(*work, str(proven["work"] + 1)) == (65, "insufficient_work")
     assert nobody.error("verify", str(proof), "--checkpoint", NO_SUCH) == (65, "checkpoint_missing")
-    later = scene.shell.json("chain", "header", str(proven["height"] - 2))["id"]
-    since = ("model", "prove", "--checkpoint", later, "--force", "-o", str(proof))
-    assert scene.shell.json(*since)["size_bytes"] < written["size_bytes"]
-    assert nobody.json("verify", str(proof), "--checkpoint", later)["since"] == later
+    said = nobody.text("verify", str(proof), "--checkpoint", written["block"])
+    assert said.startswith("accepted\n")
+    assert f"which {actor(OPENER)} founded" in said
+    assert "no auditor's part was opened" in said
+    assert said.index("What this proves:") < said.index("What this does not prove:")
+
+
+def test_without_an_anchor_the_status_is_1(nobody: Shell, proof: Path) -> None:
+    plain, coded = nobody.run("verify", str(proof)), nobody.run("verify", str(proof), "--json")
+    assert (plain.exit_code, coded.exit_code) == (1, 1)
+    assert plain.stdout.startswith("consistent, not anchored\n")
+    assert "on one core of this machine" in plain.stdout
+    proven = json.loads(coded.stdout)
+    assert (proven["verdict"], proven["accepted"]) == ("consistent, not anchored", False)
+    assert proven["work_seconds_here"] >= 0
+    genesis = nobody.run("verify", str(proof), "--checkpoint", proven["genesis"])
+    assert genesis.exit_code == 1
+    assert "comes before that block" in genesis.stdout
+
+
+def test_a_proof_for_a_checkpoint(scene: Scene, nobody: Shell, proof: Path) -> None:
+    whole = scene.shell.json("model", "prove", "--force", "-o", str(proof))
+    trusted = scene.shell.json("chain", "head")["id"]
+    since = ("model", "prove", "--force", "-o", str(proof), "--checkpoint")
+    written = scene.shell.json(*since, trusted)
+    assert (written["block"], written["confirmations"]) == (trusted, 0)
+    assert written["size_bytes"] < whole["size_bytes"]
+    assert nobody.json("verify", str(proof), "--checkpoint", trusted)["accepted"]
     assert nobody.error("verify", str(proof)) == (65, "checkpoint_needed")
+    versions = scene.shell.json("model", "versions")
+    before = scene.shell.json("chain", "header", str(versions[1]["height"] - 1))["id"]
+    assert scene.shell.json(*since, before)["confirmations"] > 0
+    younger = nobody.run("verify", str(proof), "--checkpoint", before, "--json")
+    assert (younger.exit_code, json.loads(younger.stdout)["vouched"]) == (1, False)
+    assert nobody.json("verify", str(proof), "--checkpoint", before, "--min-work", "1")["accepted"]
+
+
+def test_the_verifier_brings_the_chain(scene: Scene, nobody: Shell, proof: Path, tmp_path: Path) -> None:
+    stranger = Shell(tmp_path / "stranger", {"ENGRAM_RPC": "http://127.0.0.1:1"})
+    verify = ("verify", str(proof), "--min-work", "1")
+    assert stranger.error(*verify) == (65, "spec_not_given")
+    assert nobody.error(*verify, "--chain", "main") == (65, "wrong_spec")
+    assert nobody.error(*verify, "--chain", "nowhere.json") == (64, "usage")
+    assert nobody.error(*verify, "--chain", str(proof))[0] != 0
+    spec = tmp_path / "spec.json"
+    spec.write_text(scene.shell.text("chain", "spec"))
+    assert stranger.json(*verify, "--chain", str(spec))["accepted"]
+
+
+def test_a_proof_with_one_byte_changed(nobody: Shell, proof: Path) -> None:
     raw = bytearray(proof.read_bytes())
     raw[len(raw) // 2] ^= 1
     proof.write_bytes(raw)
     assert nobody.error("verify", str(proof)) == (65, "proof_damaged")
+
+
+def test_pulled_weights_answer_without_a_node(
+    scene: Scene, nobody: Shell, proof: Path, tmp_path: Path
+) -> None:
+    model, rows = tmp_path / "v1.npz", tmp_path / "rows.csv"
+    scene.shell.text("model", "pull", "-o", str(model))
+    rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n")
+    verify = ("verify", str(proof), "--min-work", "1")
+    asked = (*verify, "--model", str(model), "--predict", str(rows), "--rows", "2")
+    proven = nobody.json(*asked)
+    answers = scene.shell.json("model", "predict", "--data", str(rows), "--rows", "2")["predictions"]
+    assert proven["weights_checked"]
+    assert proven["predictions"] == answers
+    said = nobody.text(*asked)
+    assert "The file v1.npz holds exactly the weights and biases of this version." in said
+    assert [line.split()[0] for line in said.partition("probability")[2].splitlines()[1:3]] == ["0", "1"]
+    assert nobody.error(*verify, "--predict", str(rows)) == (64, "usage")
+    assert nobody.error(*verify, "--rows", "2") == (64, "usage")
+    rows.write_text("1,2,0\n")
+    assert nobody.error(*verify, "--model", str(model), "--predict", str(rows)) == (65, "features_invalid")
+    with np.load(model) as archive:
+        arrays = dict(archive)
+    arrays["output_0_bias"] = arrays["output_0_bias"] + np.int32(1)
+    np.savez(model, **arrays)
+    assert nobody.error(*verify, "--model", str(model)) == (65, "weights_mismatch")
+    model.write_bytes(b"no archive")
+    assert nobody.error(*verify, "--model", str(model)) == (65, "model_file_invalid")
+    scene.shell.text("model", "pull", "--version", "0", "--force", "-o", str(model))
+    refused = nobody.error(*verify, "--model", str(model))
+    assert refused in ((65, "weights_mismatch"), (65, "model_file_invalid")), "another version"
+
+
+def test_a_statement_about_an_exported_file(scene: Scene, nobody: Shell, proof: Path, tmp_path: Path) -> None:
+    model, statement = tmp_path / "v1.npz", tmp_path / "v1.npz.intoto.json"
+    scene.shell.text("model", "pull", "-o", str(model))
+    attest = ("model", "attest", str(model), "--proof", str(proof))
+    assert nobody.error(*attest) == (65, "not_anchored")
+    assert not statement.exists()
+    anchored = (*attest, "--min-work", "1")
+    assert nobody.json(*anchored)["statement"] == str(statement)
+    written = json.loads(statement.read_text())
+    digest = sha256(model.read_bytes()).hexdigest()
+    assert written["_type"] == "https://in-toto.io/Statement/v1"
+    assert written["subject"] == [{"name": "v1.npz", "digest": {"sha256": digest}}]
+    assert written["predicateType"] == "urn:engram:model-proof:v1"
+    predicate, proven = written["predicate"], nobody.json("verify", str(proof), "--min-work", "1")
+    for name in ("model", "founder", "version", "root", "lineage", "block", "sealed_loss", "min_work"):
+        assert predicate[name] == proven[name]
+    assert predicate["proof"]["digest"]["sha256"] == sha256(proof.read_bytes()).hexdigest()
+    assert predicate["proves"]
+    assert predicate["does_not_prove"]
+    assert nobody.error(*anchored) == (65, "file_exists_already")
+    model.write_bytes(model.read_bytes()[:-1])
+    assert nobody.error(*anchored, "--force") == (65, "model_file_invalid")
 
 
 def test_a_pulled_version_is_the_network_that_the_chain_runs(scene: Scene, tmp_path: Path) -> None:

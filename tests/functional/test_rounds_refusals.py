@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from engram.nn.dtypes import INT8
+from engram.nn.seeded import Seeded
 from engram.statemachine.content import Inline, Stored, blob_id
 from engram.statemachine.records import Blob, Part
 from engram.statemachine.rounds.calendar import Phase
@@ -97,6 +99,34 @@ def test_a_founding_whose_tensors_do_not_fit() -> None:
     missing = founding(replace(weights, tensors=weights.tensors[1:]))
     assert play.send(OPENER, OpenRound(terms, founding=missing)).code == "unknown_blob"
     assert play.spent(OPENER) == 0
+
+
+def test_a_founding_with_a_seeded_tensor_that_nobody_can_make_has_no_price() -> None:
+    """One that can be made, but in another shape than the segment's, has a price and fails."""
+    play = Play()
+    weights, terms = network(play.inputs, 0), train_terms(play.parts)
+
+    def seeded(generator: int, seed: int, columns: int) -> OpenRound:
+        tensor = Seeded(generator, bytes([seed]) * 32, INT8, (play.inputs, columns))
+        hidden = replace(weights.hidden[0], weights=tensor)
+        return OpenRound(terms, founding=founding(replace(weights, hidden=(hidden,), tensors=())))
+
+    assert play.refused(OPENER, seeded(99, 0, 1)) == "unknown_generator"
+    assert play.refused(OPENER, seeded(1, 5, 1)) == "bad_seeded_tensor"
+    assert play.send(OPENER, seeded(1, 0, 2)).code == "shape_mismatch"
+    assert play.spent(OPENER) == 0
+
+
+def test_the_size_of_a_version_counts_what_travelled() -> None:
+    play, again = Play(), Play()
+    again.ledger, again.seed = play.ledger, 1
+    again.new_parts(classes=2, rows=8)
+    weights = network(play.inputs, 0)
+    play.found(weights)
+    play.ok(again.found(replace(weights, tensors=())))
+    assert play.version(0).size_bytes == sum(len(raw) for raw in weights.tensors)
+    assert again.version(0).size_bytes == 0
+    assert again.version(0).root == play.version(0).root
 
 
 def test_a_round_is_opened_on_one_thing() -> None:

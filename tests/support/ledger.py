@@ -24,7 +24,7 @@ from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction, TxPayload, sign, sign_unsigned
-from engram.statemachine.transition import BlockExecution, TransitionResult
+from engram.statemachine.transition import BlockExecution, TransitionResult, begin_block
 from engram.statemachine.upgrades import FROM_GENESIS
 from tests.support.smt_reference import Nodes
 
@@ -126,7 +126,8 @@ class Ledger:
         least = 0
         while True:  # a larger cap is a longer number
             tx = sign(sender, CHAIN_ID, nonce, least, tip, payload)
-            if (price := minimum_fee(self.state, self.ctx, tx, payload) + tip) <= least:
+            price = minimum_fee(begin_block(self.state, self.ctx), self.ctx, tx, payload) + tip
+            if price <= least:
                 return tx
             least = price
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 
@@ -25,7 +25,8 @@ from engram.nn.parameters import prove_bounds
 from engram.nn.seeded import SEEDED, Seeded, expand
 from engram.nn.spec import macs_per_row
 from engram.nn.tensor import tensor_bytes
-from engram.primitives.codec import encode, to_json
+from engram.primitives.codec import decode, encode, to_json
+from engram.primitives.jsonform import from_json
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.content import blob_id
 from tests.support.nn_samples import (
@@ -214,29 +215,55 @@ def parts() -> list[dict[str, Any]]:
     ]
 
 
+REPLAYED: Final = NetworkSpec(
+    784,
+    10,
+    (),
+    (DenseRelu(1, 0, 784, 256, 4, 8, 8), DenseSquare(1, 0, 784, 64, 8, 12, 13, 8, 8)),
+    (Output(1, 0, 320, 0, 10, 5, 16),),
+)
+REPLAYED_PARAMETERS: Final = (
+    (Seeded(3, SEED, INT8, (784, 256), (28, 28, 6, 18)), 1, (-1000, 16)),
+    (Seeded(2, SEED, INT8, (784, 64)), 101, (0, 0)),
+    (Seeded(2, ZERO_HASH, INT16, (320, 10)), 321, (0, 1)),
+)
+"""Of each segment: the seeded weights, a factor for all of them; the first bias, the step to the next one."""
+
+
 def replay() -> list[dict[str, Any]]:
-    return [replayed(FAST)]
+    parameters = [
+        {"weights": {"source": to_json(source), "times": times}, "bias": {"first": first, "step": step}}
+        for source, times, (first, step) in REPLAYED_PARAMETERS
+    ]
+    made: dict[str, Any] = {
+        "spec": to_json(REPLAYED),
+        "spec_bytes": encode(REPLAYED).hex(),
+        "parameters": parameters,
+        "features": {"shake_256": SEED.hex(), "rows": 300},
+        "labels": {"times": 7, "classes": 10},
+    }
+    return [made | replayed(made, FAST)]
 
 
-def replayed(engine: Engine) -> dict[str, Any]:
-    """Digest and loss of a network of real size, made of seeded tensors and SHAKE-256 features."""
-    hidden = DenseRelu(1, 0, 784, 256, 4, 8, 8)
-    square = DenseSquare(1, 0, 784, 64, 8, 12, 13, 8, 8)
-    spec = NetworkSpec(784, 10, (), (hidden, square), (Output(1, 0, 320, 0, 10, 5, 16),))
-    first = expand(Seeded(3, SEED, INT8, (784, 256), (28, 28, 6, 18)))
-    second = expand(Seeded(2, SEED, INT8, (784, 64)))
-    last = expand(Seeded(2, ZERO_HASH, INT16, (320, 10))) * np.int16(321)
-    parameters = (
-        SegmentParameters(first, np.arange(256, dtype=np.int32) * 16 - 1000),
-        SegmentParameters(second * np.int8(101), np.zeros(64, dtype=np.int32)),
-        SegmentParameters(last, np.arange(10, dtype=np.int32)),
-    )
-    pixels = hashlib.shake_256(SEED).digest(300 * 784)
-    features = np.frombuffer(pixels, dtype=np.uint8).reshape(300, 784)
-    labels = (np.arange(300) * 7 % 10).astype(np.uint16)
+def replayed(made: Mapping[str, Any], engine: Engine) -> dict[str, Any]:
+    """Digest and loss of the network of real size that an entry of `nn_replay` describes."""
+    spec = decode(NetworkSpec, bytes.fromhex(made["spec_bytes"]))
+    parameters = tuple(_made(each) for each in made["parameters"])
+    rows = made["features"]["rows"]
+    pixels = hashlib.shake_256(bytes.fromhex(made["features"]["shake_256"])).digest(rows * spec.inputs)
+    features = np.frombuffer(pixels, dtype=np.uint8).reshape(rows, spec.inputs)
+    labels = (np.arange(rows) * made["labels"]["times"] % made["labels"]["classes"]).astype(np.uint16)
     logits = forward(spec, parameters, features, engine=engine)
     digest = hashlib.sha256(logits.astype("<i8").tobytes()).hexdigest()
     return {"logits_sha256": digest, "score": to_json(score(LossKind.SOFTMAX_CROSS_ENTROPY, logits, labels))}
+
+
+def _made(parameters: Mapping[str, Any]) -> SegmentParameters:
+    weights, bias = parameters["weights"], parameters["bias"]
+    drawn = expand(from_json(Seeded, weights["source"]))
+    width = drawn.shape[1]
+    column = np.arange(width, dtype=np.int32) * bias["step"] + bias["first"]
+    return SegmentParameters(drawn * drawn.dtype.type(weights["times"]), column.astype(np.int32))
 
 
 def _parameters(parameters: Parameters) -> list[dict[str, Any]]:

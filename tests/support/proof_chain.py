@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from engram.consensus.block import NONCE_BYTES, BlockHeader
-from engram.consensus.chainspec import ChainSpec
+from engram.consensus.bundle import ProofBundle, ProvenRecord
+from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.difficulty import next_bits
 from engram.consensus.genesis import NOBODY, genesis
-from engram.consensus.proof import ProofBundle, ProvenRecord
 from engram.nn.layers import Output
 from engram.nn.spec import NetworkSpec
 from engram.nn.tensor import Explicit
@@ -16,7 +16,7 @@ from engram.primitives import smt
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.parameters import parameters_root
 from engram.statemachine.record import Lineage, Record
-from engram.statemachine.records import Model, Version
+from engram.statemachine.records import Model, ScoreEntry, Version
 from engram.statemachine.rounds.records import (
     OpenedPart,
     PartScore,
@@ -126,6 +126,12 @@ VERSION_RECORD = Version(
     size_bytes=100,
 )
 
+SCORES = (
+    ScoreEntry(MODEL, 1, SEALED, loss=40, correct=98, rows=100),
+    ScoreEntry(MODEL, 1, AUDITED, loss=60, correct=92, rows=100),
+)
+RECORDS: tuple[Record, ...] = (MODEL_RECORD, VERSION_RECORD, ROUND_RECORD, *SCORES)
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -166,11 +172,11 @@ def mined(spec: ChainSpec, line: list[BlockHeader], **fields: object) -> BlockHe
     return replace(header, nonce=search(spec, header))
 
 
-def mined_line(spec: ChainSpec, blocks: int, root: Hash) -> list[BlockHeader]:
-    """Genesis and `blocks` headers after it; the last has this state root."""
+def mined_line(spec: ChainSpec, blocks: int, root: Hash, depth: int = 0) -> list[BlockHeader]:
+    """Genesis and `blocks` headers after it; the one `depth` below the last has this state root."""
     line = [genesis(spec).block.header]
     for number in range(1, blocks + 1):
-        line.append(mined(spec, line, state_root=root if number == blocks else ZERO_HASH))
+        line.append(mined(spec, line, state_root=root if number == blocks - depth else ZERO_HASH))
     return line
 
 
@@ -179,10 +185,23 @@ def bundle_of(
     tree: Tree,
     *,
     first: int = 1,
+    depth: int = 0,
+    spec: ChainSpec = SPEC,
     model: Model = MODEL_RECORD,
     version: Version = VERSION_RECORD,
     round_: Round | None = ROUND_RECORD,
+    scores: tuple[ScoreEntry, ...] = SCORES,
 ) -> ProofBundle:
-    """The bundle of these records under the last header of a line; `first` is its first header's height."""
-    proven_round = None if round_ is None else tree.proven(round_)
-    return ProofBundle(SPEC, tuple(line[first:]), tree.proven(model), tree.proven(version), proven_round)
+    """The bundle of these records, `depth` headers below the end of a line.
+
+    `first` is the height of its first header.
+    """
+    return ProofBundle(
+        spec_id(spec),
+        tuple(line[first:]),
+        depth,
+        tree.proven(model),
+        tree.proven(version),
+        None if round_ is None else tree.proven(round_),
+        tuple(tree.proven(score) for score in scores),
+    )

@@ -90,8 +90,9 @@ def test_transactions_receipts_and_states(name: str, case: Any) -> None:
         assert oracle.txid(tx).hex() == each["txid"]
         dec(tx[6])
     for key, value in case["changes"].items():
-        state.pop(bytes.fromhex(key), None)
-        if value is not None:
+        if value is None:
+            del state[bytes.fromhex(key)]
+        else:
             state[bytes.fromhex(key)] = bytes.fromhex(value)
     assert oracle.state_root(state).hex() == case["new_root"]
     for leaf in state.values():

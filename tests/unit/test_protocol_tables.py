@@ -27,6 +27,7 @@ from engram.statemachine.rounds.records import (
 from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.rules import Rules, bounds
 from engram.statemachine.transactions import TX_TYPES
+from tests.support.codec_samples import Empty, Envelope, Everything, Note, Pay
 from tests.support.protocol_text import chapter, rows, section
 from tests.support.source_tree import ROOT
 
@@ -83,6 +84,19 @@ def test_what_stands_in_records(cls: type[Any]) -> None:
         section("fees-rules-records", "Records that stand in other records"),
     )
     assert names(listed) == field_names(cls)
+
+
+@pytest.mark.parametrize("cls", [Pay, Note, Empty, Envelope, Everything])
+def test_types_of_the_codec_vectors(cls: type[Any]) -> None:
+    form = rf"(?ms)^    {cls.__name__} += \[(.*?)\](?=\n\n|\n    \w+ +=)"
+    (listed,) = re.findall(form, section("vectors", "Primitives"))
+    assert (names(listed) if listed else []) == field_names(cls)
+
+
+def test_every_file_of_vectors_is_described() -> None:
+    described = re.findall(r"`((?:primitives|nn|consensus|p2p)_\w+)`", chapter("vectors"))
+    files = {path.stem for path in (ROOT / "tests/vectors").glob("*.json") if path.stem != "error_codes"}
+    assert set(described) == {name for name in files if not name.startswith("tx_")}
 
 
 def flat(record: Any, prefix: str = "") -> list[tuple[str, int]]:

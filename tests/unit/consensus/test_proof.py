@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from engram.consensus.block import BlockHeader
-from engram.consensus.chainspec import Upgrade, spec_id
+from engram.consensus.bundle import ProofBundle, open_bundle, seal_bundle
+from engram.consensus.chainspec import ChainSpec, Upgrade
 from engram.consensus.compact import bits_to_target, work_of
 from engram.consensus.errors import (
     BadTarget,
@@ -16,12 +17,14 @@ from engram.consensus.errors import (
     PowNotMet,
     ProofDamaged,
     RecordMismatch,
+    TimestampAhead,
     TimestampTooOld,
     WrongHeight,
     WrongParent,
+    WrongSpec,
 )
 from engram.consensus.genesis import genesis
-from engram.consensus.proof import ProofBundle, seal_bundle, verify_bundle
+from engram.consensus.proof import ProofReport, verify_bundle
 from engram.consensus.validation import MEDIAN_BLOCKS
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import (
@@ -33,12 +36,15 @@ from engram.primitives.errors import (
 )
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH
+from engram.statemachine.records import ScoreEntry
 from tests.support import proof_chain
 from tests.support.proof_chain import (
     AUDITED,
     AUDITOR,
     MODEL_RECORD,
+    RECORDS,
     ROUND_RECORD,
+    SCORES,
     SEALED,
     SPEC,
     TENSORS,
@@ -51,7 +57,7 @@ from tests.support.proof_chain import (
 )
 
 BLOCKS = 14
-TREE = tree_of(MODEL_RECORD, VERSION_RECORD, ROUND_RECORD)
+TREE = tree_of(*RECORDS)
 LINE = mined_line(SPEC, BLOCKS, TREE.root)
 BUNDLE = bundle_of(LINE, TREE)
 RAW = seal_bundle(BUNDLE)
@@ -63,16 +69,21 @@ def work(headers: list[BlockHeader]) -> int:
     return sum(work_of(bits_to_target(header.target)) for header in headers)
 
 
+NOW_MS = LINE[-1].timestamp_ms
+
+
+def check(
+    bundle: ProofBundle, *, spec: ChainSpec = SPEC, checkpoint: bytes | None = None, min_work: int = 0
+) -> ProofReport:
+    """What the bundle proves to somebody whose clock shows the time of the last block."""
+    return verify_bundle(bundle, spec, NOW_MS, checkpoint=checkpoint, min_work=min_work)
+
+
 def test_a_true_bundle_says_what_it_stands_on() -> None:
-    report = verify_bundle(RAW)
-    assert (report.chain, report.hrp, report.spec_id, report.genesis) == (
-        SPEC.name,
-        SPEC.hrp,
-        spec_id(SPEC),
-        GENESIS,
-    )
-    assert (report.since, report.head, report.height) == (GENESIS, IDS[-1], BLOCKS)
-    assert (report.timestamp_ms, report.work) == (LINE[-1].timestamp_ms, work(LINE))
+    report = check(BUNDLE)
+    assert (report.spec, report.genesis) == (SPEC, GENESIS)
+    assert (report.block, report.head, report.confirmations) == (LINE[-1], LINE[-1], 0)
+    assert (report.work, report.chain_work) == (work(LINE[-1:]), work(LINE))
     assert (report.model, report.version, report.round) == (MODEL_RECORD, VERSION_RECORD, ROUND_RECORD)
     assert report.is_current
     assert report.tensors == TENSORS
@@ -81,6 +92,13 @@ def test_a_true_bundle_says_what_it_stands_on() -> None:
         (SEALED, AUDITED),
         (AUDITOR,),
     )
+    assert (report.scores, report.independent) == (SCORES, SCORES[1:])
+
+
+def test_without_an_anchor_nothing_is_proved() -> None:
+    assert not check(BUNDLE).anchored
+    assert check(BUNDLE, min_work=1).anchored
+    assert check(BUNDLE, checkpoint=IDS[-1]).anchored
 
 
 def test_the_bytes_are_canonical() -> None:
@@ -91,88 +109,102 @@ def test_the_bytes_are_canonical() -> None:
 def test_one_byte_changed_anywhere_is_an_accident() -> None:
     for index in range(len(RAW)):
         with pytest.raises(ProofDamaged):
-            verify_bundle(RAW[:index] + bytes([RAW[index] ^ 1]) + RAW[index + 1 :])
+            open_bundle(RAW[:index] + bytes([RAW[index] ^ 1]) + RAW[index + 1 :])
 
 
 @pytest.mark.parametrize("raw", [b"", RAW[:31], RAW[-32:], RAW[:-1], RAW + b"\x00", b"\x89PNG" * 20])
 def test_other_bytes_are_no_bundle(raw: bytes) -> None:
     with pytest.raises(ProofDamaged):
-        verify_bundle(raw)
+        open_bundle(raw)
 
 
 def test_one_byte_changed_by_a_forger_who_mends_the_hash() -> None:
-    """Every byte of spec, headers and records is bound by a hash or by work; every third and the head's."""
+    """Every byte of headers and records is bound by a hash or by work; every third and the head's."""
     body = RAW[:-32]
     accepted = []
     head_end = body.index(encode(LINE[-1])) + len(encode(LINE[-1]))
     for index in sorted({*range(0, len(body), 3), *range(head_end - len(encode(LINE[-1])), head_end)}):
         forged = body[:index] + bytes([body[index] ^ 1]) + body[index + 1 :]
         try:
-            verify_bundle(forged + tagged_hash(Tag.PROOF, forged))
+            verify_bundle(open_bundle(forged + tagged_hash(Tag.PROOF, forged)), SPEC, NOW_MS)
         except ChainError:
             continue
         accepted.append(index)
     assert accepted == []
 
 
-def test_work_is_asked_for_exactly() -> None:
-    assert verify_bundle(RAW, min_work=work(LINE)).work == work(LINE)
+BURIED = mined_line(SPEC, BLOCKS, TREE.root, depth=3)
+
+
+def test_work_counts_from_the_proven_block_on_and_is_asked_for_exactly() -> None:
+    bundle = bundle_of(BURIED, TREE, depth=3)
+    report = check(bundle, min_work=work(BURIED[-4:]))
+    assert (report.block, report.head, report.confirmations) == (BURIED[-4], BURIED[-1], 3)
+    assert (report.work, report.chain_work) == (work(BURIED[-4:]), work(BURIED))
     with pytest.raises(InsufficientWork) as refusal:
-        verify_bundle(RAW, min_work=work(LINE) + 1)
-    assert (refusal.value.expected, refusal.value.got) == (work(LINE) + 1, work(LINE))
+        check(bundle, min_work=report.work + 1)
+    assert (refusal.value.expected, refusal.value.got) == (report.work + 1, report.work)
 
 
-@pytest.mark.parametrize("height", [0, 1, 7, BLOCKS])
-def test_a_checkpoint_may_be_any_block_of_the_chain(height: int) -> None:
-    report = verify_bundle(RAW, checkpoint=IDS[height])
-    assert (report.since, report.work) == (GENESIS, work(LINE))
+@pytest.mark.parametrize("depth", [BLOCKS, BLOCKS + 1, 2**32 - 1])
+def test_the_proven_block_is_among_the_headers(depth: int) -> None:
+    with pytest.raises(MalformedProof):
+        check(replace(BUNDLE, depth=depth))
+
+
+@pytest.mark.parametrize(("height", "vouched"), [(0, False), (10, False), (11, True), (12, True), (14, True)])
+def test_a_checkpoint_vouches_for_its_own_state_and_those_before_it(height: int, vouched: bool) -> None:
+    report = check(bundle_of(BURIED, TREE, depth=3), checkpoint=BURIED[height].id)
+    assert (report.checkpoint, report.vouched, report.anchored) == (BURIED[height].id, vouched, vouched)
 
 
 def test_a_checkpoint_of_another_chain_is_missed() -> None:
     with pytest.raises(CheckpointMissing):
-        verify_bundle(RAW, checkpoint=b"\x77" * 32)
+        check(BUNDLE, checkpoint=b"\x77" * 32)
 
 
-def shortened(checkpoint: int, *, before: int = MEDIAN_BLOCKS - 1) -> bytes:
+def shortened(checkpoint: int, *, before: int = MEDIAN_BLOCKS - 1) -> ProofBundle:
     """The bundle that begins `before` headers before the checkpoint's height."""
-    return seal_bundle(bundle_of(LINE, TREE, first=checkpoint - before))
+    return bundle_of(LINE, TREE, first=checkpoint - before)
 
 
 def test_a_bundle_may_begin_at_a_checkpoint() -> None:
-    report = verify_bundle(shortened(12), checkpoint=IDS[12])
-    assert (report.genesis, report.since) == (GENESIS, IDS[12])
-    assert report.work == work(LINE[13:])
+    report = check(shortened(12), checkpoint=IDS[12])
+    assert (report.genesis, report.checkpoint, report.vouched) == (GENESIS, IDS[12], False)
+    assert (report.work, report.chain_work) == (work(LINE[14:]), work(LINE[13:]))
     assert report.version == VERSION_RECORD
+    assert check(shortened(12), checkpoint=IDS[12], min_work=1).anchored
 
 
-def test_the_head_itself_may_be_the_checkpoint() -> None:
-    assert verify_bundle(shortened(BLOCKS), checkpoint=IDS[-1]).work == 0
+def test_a_trusted_block_alone_proves_its_state() -> None:
+    report = check(bundle_of(LINE, TREE, first=BLOCKS), checkpoint=IDS[-1])
+    assert (report.work, report.chain_work, report.anchored) == (0, 0, True)
 
 
 def test_a_bundle_that_begins_later_proves_nothing_by_itself() -> None:
     with pytest.raises(CheckpointNeeded) as refusal:
-        verify_bundle(shortened(12))
+        check(shortened(12))
     assert (refusal.value.expected, refusal.value.got) == (GENESIS, IDS[1])
 
 
 def test_a_bundle_that_begins_later_must_hold_the_checkpoint() -> None:
     with pytest.raises(CheckpointMissing):
-        verify_bundle(shortened(12), checkpoint=IDS[1])
+        check(shortened(12), checkpoint=IDS[1])
 
 
 def test_the_difficulty_after_a_checkpoint_needs_the_headers_before_it() -> None:
     with pytest.raises(MalformedProof):
-        verify_bundle(shortened(12, before=MEDIAN_BLOCKS - 2), checkpoint=IDS[12])
+        check(shortened(12, before=MEDIAN_BLOCKS - 2), checkpoint=IDS[12])
 
 
 def test_headers_before_a_checkpoint_are_linked() -> None:
     others = mined_line(SPEC, 4, b"\x55" * 32)
     headers = (*LINE[2:4], others[4], *LINE[5:])
     with pytest.raises(WrongParent):
-        verify_bundle(seal_bundle(replace(BUNDLE, headers=headers)), checkpoint=IDS[12])
+        check(replace(BUNDLE, headers=headers), checkpoint=IDS[12])
     headers = (*LINE[2:4], *LINE[5:])
     with pytest.raises(WrongHeight):
-        verify_bundle(seal_bundle(replace(BUNDLE, headers=headers)), checkpoint=IDS[12])
+        check(replace(BUNDLE, headers=headers), checkpoint=IDS[12])
 
 
 @pytest.mark.parametrize(
@@ -187,24 +219,24 @@ def test_headers_before_a_checkpoint_are_linked() -> None:
 def test_a_header_that_breaks_a_rule(fields: dict[str, object], error: type[ChainError]) -> None:
     head = mined(SPEC, LINE[:-1], state_root=TREE.root, **fields)
     with pytest.raises(error):
-        verify_bundle(seal_bundle(replace(BUNDLE, headers=(*LINE[1:-1], head))))
+        check(replace(BUNDLE, headers=(*LINE[1:-1], head)))
 
 
 def test_a_header_without_work() -> None:
     idle = replace(LINE[-1], nonce=b"\xff" * 8)
     with pytest.raises(PowNotMet):
-        verify_bundle(seal_bundle(replace(BUNDLE, headers=(*LINE[1:-1], idle))))
+        check(replace(BUNDLE, headers=(*LINE[1:-1], idle)))
 
 
 def test_records_must_stand_under_the_head() -> None:
-    other = tree_of(MODEL_RECORD, VERSION_RECORD, replace(ROUND_RECORD, pot=1))
+    other = tree_of(MODEL_RECORD, VERSION_RECORD, replace(ROUND_RECORD, pot=1), *SCORES)
     for name in ("model", "version", "round"):
         record = {"model": MODEL_RECORD, "version": VERSION_RECORD, "round": replace(ROUND_RECORD, pot=1)}[
             name
         ]
         forged = replace(BUNDLE, **{name: other.proven(record)})  # type: ignore[arg-type]  # by name
         with pytest.raises(SmtProofMismatch):
-            verify_bundle(seal_bundle(forged))
+            check(forged)
 
 
 OTHER = b"\x66" * 32
@@ -227,21 +259,21 @@ def test_records_must_belong_together(case: str) -> None:
     """A state that no execution reaches, mined all the same: no proof of it is accepted."""
     honest: dict[str, Any] = {"model": MODEL_RECORD, "version": VERSION_RECORD, "round_": ROUND_RECORD}
     records = honest | STRANGE_STATES[case]
-    tree = tree_of(*(record for record in records.values() if record is not None))
+    tree = tree_of(*(record for record in records.values() if record is not None), *SCORES)
     line = mined_line(SPEC, 2, tree.root)
     with pytest.raises(RecordMismatch):
-        verify_bundle(seal_bundle(bundle_of(line, tree, **records)))
+        check(bundle_of(line, tree, **records))
 
 
 def test_records_of_other_kinds_are_refused() -> None:
     with pytest.raises(RecordMismatch):
-        verify_bundle(seal_bundle(replace(BUNDLE, model=BUNDLE.version)))
+        check(replace(BUNDLE, model=BUNDLE.version))
 
 
 def test_an_older_version_is_proven_as_such() -> None:
     model = replace(MODEL_RECORD, head=2, root=OTHER)
-    tree = tree_of(model, VERSION_RECORD, ROUND_RECORD)
-    report = verify_bundle(seal_bundle(bundle_of(mined_line(SPEC, 2, tree.root), tree, model=model)))
+    tree = tree_of(model, VERSION_RECORD, ROUND_RECORD, *SCORES)
+    report = check(bundle_of(mined_line(SPEC, 2, tree.root), tree, model=model))
     assert not report.is_current
 
 
@@ -249,26 +281,49 @@ def test_the_founding_version_needs_no_round() -> None:
     model = replace(MODEL_RECORD, head=0)
     version = replace(VERSION_RECORD, number=0, round=ZERO_HASH)
     tree = tree_of(model, version)
-    bundle = bundle_of(mined_line(SPEC, 2, tree.root), tree, model=model, version=version, round_=None)
-    report = verify_bundle(seal_bundle(bundle))
+    line = mined_line(SPEC, 2, tree.root)
+    report = check(bundle_of(line, tree, model=model, version=version, round_=None, scores=()))
     assert (report.round, report.validation, report.sealed, report.auditors) == (None, (), (), ())
 
 
-def test_upgrades_are_not_part_of_a_bundle() -> None:
-    spec = replace(SPEC, upgrades=(Upgrade(1, 0),))
-    with pytest.raises(MalformedProof):
-        verify_bundle(seal_bundle(replace(BUNDLE, spec=spec)))
+FOREIGN = replace(SCORES[1], part=OTHER)
 
 
-def test_a_spec_of_another_chain_moves_the_genesis() -> None:
-    with pytest.raises(CheckpointNeeded):
-        verify_bundle(seal_bundle(replace(BUNDLE, spec=replace(SPEC, name="other"))))
+@pytest.mark.parametrize(
+    "scores",
+    [(), SCORES[:1], SCORES[::-1], (*SCORES, SCORES[1]), (SCORES[0], FOREIGN)],
+    ids=["none", "without the auditor's", "another order", "one twice", "of another part"],
+)
+def test_the_scores_on_all_sealed_parts_belong_to_a_proof(scores: tuple[ScoreEntry, ...]) -> None:
+    """Else a prover could leave out the part on which the version did badly."""
+    tree = tree_of(*RECORDS, FOREIGN)
+    with pytest.raises(RecordMismatch):
+        check(bundle_of(mined_line(SPEC, 2, tree.root), tree, scores=scores))
+
+
+def test_the_rules_are_those_of_the_verifier() -> None:
+    with pytest.raises(WrongSpec) as refusal:
+        check(BUNDLE, spec=replace(SPEC, name="other"))
+    assert refusal.value.code == "wrong_spec"
+
+
+def test_upgrades_do_not_change_the_chain() -> None:
+    assert check(BUNDLE, spec=replace(SPEC, upgrades=(Upgrade(1, 0),))).head == LINE[-1]
+
+
+def test_a_head_from_the_future_is_refused() -> None:
+    latest = NOW_MS - SPEC.future_limit_ms
+    assert verify_bundle(BUNDLE, SPEC, latest).head == LINE[-1]
+    for bundle, checkpoint in ((BUNDLE, None), (bundle_of(LINE, TREE, first=BLOCKS), IDS[-1])):
+        with pytest.raises(TimestampAhead) as refusal:
+            verify_bundle(bundle, SPEC, latest - 1, checkpoint=checkpoint)
+        assert refusal.value.code == "timestamp_ahead"
 
 
 @pytest.mark.parametrize("value", [b"\x00", b"\xff\x90", b"\x09\xc0"])
 def test_a_value_that_is_no_record(value: bytes) -> None:
     with pytest.raises((CodecError, InvalidProof)):
-        verify_bundle(seal_bundle(replace(BUNDLE, model=replace(BUNDLE.model, value=value))))
+        check(replace(BUNDLE, model=replace(BUNDLE.model, value=value)))
 
 
 def test_the_samples_are_worked_for() -> None:

@@ -67,6 +67,9 @@ def test_new_classes_grow_under_both_policies() -> None:
 
 def test_components_of_the_grown_network_have_one_form() -> None:
     named = replace(CLASS, components=(2,))
+    assert append(HOST, named, policy=STRICT, limits=LIMITS) == append(
+        HOST, CLASS, policy=STRICT, limits=LIMITS
+    )
     assert append(HOST, named, policy=STRICT, limits=LIMITS).components == ()
     doubled = replace(CLASS, components=(2, 2))
     assert append(HOST, doubled, policy=STRICT, limits=LIMITS).components == (0, 1, 2, 2)

@@ -78,3 +78,13 @@ def test_a_bound_counts_only_what_its_segment_reads() -> None:
     one = SegmentParameters(np.ones((1, 1), np.int8), np.zeros(1, np.int32))
     zero = SegmentParameters(np.zeros((3, 2), np.int8), np.zeros(2, np.int32))
     assert prove_bounds(spec, (zero, zero, *[one] * 4)) == Bounds((0, 0), (65_535, 65_535, 3, 3))
+
+
+@pytest.mark.parametrize("shift", [-16, -1, 0])
+def test_the_bound_of_a_negative_output_shift_is_its_reach(shift: int) -> None:
+    spec = NetworkSpec(1, 1, (), (), (Output(0, 0, 1, 0, 1, shift, 8),))
+    highest = SegmentParameters(np.array([[1]], np.int8), np.array([INT32_MAX - 255], np.int32))
+    assert prove_bounds(spec, (highest,)) == Bounds((), (INT32_MAX,))
+    beyond = SegmentParameters(highest.weights, highest.bias + np.int32(1))
+    with pytest.raises(BoundViolated):
+        prove_bounds(spec, (beyond,))

@@ -173,6 +173,12 @@ def test_a_label_out_of_range_fails(ledger: Ledger) -> None:
     assert receipt.code == "label_out_of_range"
 
 
+def test_inline_bytes_that_name_other_rows_and_inputs_fail(ledger: Ledger) -> None:
+    swapped = RAW[4:8] + RAW[:4] + RAW[8:]
+    receipt = ledger.send(ALICE, PublishPart(20, 12, 3, bytes(32), Inline(swapped)))
+    assert (receipt.code, ledger.state.find(Blob, blob_id(swapped))) == ("bad_part", None)
+
+
 @pytest.mark.parametrize(
     ("payload", "code"),
     [

@@ -14,7 +14,7 @@ from engram.statemachine.registry import RECORDS, parse_record
 from engram.statemachine.state import State, leaf_value, record_path
 from tests.support.smt_reference import Nodes
 
-ALICE, BOB = b"\xa1" * 20, b"\xb0" * 20
+ALICE, BOB, CAROL = b"\xa1" * 20, b"\xb0" * 20, b"\xc0" * 20
 
 
 def committed(*records: Account | Maturing | Supply) -> State:
@@ -103,6 +103,17 @@ def test_changes_are_leaf_values_by_tree_key() -> None:
         record_path(Account, BOB): leaf_value(Account(BOB, 3)),
         record_path(Account, ALICE): None,
     }
+
+
+def test_changes_do_not_name_what_never_was() -> None:
+    state = committed(Account(ALICE, 9))
+    state.delete(Account(BOB))
+    child = state.child()
+    child.put(Account(CAROL, 3))
+    grandchild = child.child()
+    grandchild.delete(Account(CAROL))
+    assert grandchild.changes() == {}
+    assert grandchild.commit() == (grandchild._base.root, {})
 
 
 def test_the_root_commits_to_kind_key_and_value() -> None:

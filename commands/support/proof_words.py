@@ -1,0 +1,237 @@
+"""Says what a checked proof bundle proves and what it does not, as JSON values and in plain words."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from engram.commands.support.output import short
+from engram.commands.support.units import accuracy, mean_loss
+from engram.primitives.keys import format_address
+
+if TYPE_CHECKING:
+    from engram.consensus.block import BlockHeader
+    from engram.consensus.proof import ProofReport
+
+ANCHORED: Final = "accepted"
+NOT_ANCHORED: Final = "consistent, not anchored"
+
+_MEASURED_S: Final = 0.2
+_UNITS: Final = (("year", 31_557_600), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+def digests_per_s(pow_name: str, clock: Callable[[], float] = time.perf_counter) -> float:
+    """How many proof-of-work digests one core of this machine computes in a second, measured briefly."""
+    from engram.consensus.pow import pow_digest
+
+    count, begun = 0, clock()
+    while (taken := clock() - begun) < _MEASURED_S:
+        pow_digest(pow_name, count.to_bytes(200, "big"))
+        count += 1
+    return count / taken
+
+
+def duration(seconds: float) -> str:
+    """A rough length of time, such as "about 3 minutes"."""
+    if seconds < 1:
+        return "less than a second"
+    name, size = next((name, size) for name, size in _UNITS if seconds >= size)
+    count = round(seconds / size)
+    return f"about {count:,} {name}{'' if count == 1 else 's'}"
+
+
+def facts(report: ProofReport, rate: float) -> dict[str, Any]:
+    """What the bundle proves, as JSON values; losses are sums over rows in Q24 nats.
+
+    `rate` is `digests_per_s` of this machine.
+    """
+    from engram.consensus.chainspec import spec_id
+
+    version, model, round_ = report.version, report.model, report.round
+    lists = {"validation": report.validation, "sealed": report.sealed, "tensors": report.tensors}
+    return {
+        "verdict": ANCHORED if report.anchored else NOT_ANCHORED,
+        "accepted": report.anchored,
+        "chain": report.spec.name,
+        "spec_id": spec_id(report.spec).hex(),
+        "genesis": report.genesis.hex(),
+        "block": _block(report.block),
+        "head": _block(report.head),
+        "confirmations": report.confirmations,
+        "checkpoint": report.checkpoint.hex() if report.checkpoint else None,
+        "vouched": report.vouched,
+        "min_work": report.min_work,
+        "work": report.work,
+        "chain_work": report.chain_work,
+        "work_seconds_here": round(report.work / rate, 1),
+        "model": model.id.hex(),
+        "founder": _address(report, model.founder),
+        "version": version.number,
+        "current": report.is_current,
+        "root": version.root.hex(),
+        "parent_root": version.parent.hex(),
+        "classes": version.spec.classes,
+        "author": _address(report, version.author),
+        "opener": None if round_ is None else _address(report, round_.opener),
+        "lineage": _lineage(report),
+        "validation_loss": version.validation_loss,
+        "validation_rows": version.validation_rows,
+        "sealed_loss": version.sealed_loss,
+        "sealed_rows": version.sealed_rows,
+        "sealed_correct": version.sealed_correct,
+        "auditors": [_address(report, auditor) for auditor in report.auditors],
+        "independent_loss": sum(score.loss for score in report.independent),
+        "independent_rows": sum(score.rows for score in report.independent),
+        "independent_correct": sum(score.correct for score in report.independent),
+        **{name: [item.hex() for item in ids] for name, ids in lists.items()},
+    }
+
+
+def for_people(known: dict[str, Any]) -> dict[str, Any]:
+    """The facts that people read, with mean losses per row and shares of correct rows in place of sums."""
+    hidden = {"verdict", "accepted", "vouched", "work_seconds_here", "parent_root", "validation", "sealed"}
+    shown = {name: value for name, value in known.items() if name not in hidden}
+    for name in ("validation", "sealed", "independent"):
+        rows = known[f"{name}_rows"]
+        shown[f"{name}_loss"] = mean_loss(known[f"{name}_loss"], rows)
+        if name != "validation":
+            shown[f"{name}_correct"] = accuracy(known[f"{name}_correct"], rows)
+    return shown
+
+
+def proves(known: dict[str, Any], rate: float) -> list[str]:
+    """Sentences that say what is proved and on what it rests."""
+    block, name = known["block"], known["chain"]
+    place = f"block {short(block['id'])} of the chain {name}, at height {block['height']}"
+    return [
+        *_grounds(known, place, rate),
+        f"In the state after that block there is the model {short(known['model'])}, which "
+        f"{known['founder']} founded.",
+        _version_sentence(known),
+        "The version is one network and no other: its parameters root names every weight and bias.",
+        *_loss_sentences(known),
+    ]
+
+
+def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
+    """Sentences that say what is not proved."""
+    block = known["block"]
+    said = [
+        f"That the state is right. This command has executed no block; {_trusted(known)}.",
+        f"Anything later than {block['time']}, the time of that block: the model may have newer versions "
+        "now.",
+        "Who the people are. Founder, author, opener and auditors are keys; one person may hold several.",
+        "That the network does as well on your rows. Its losses are those on the rows of the round.",
+        "On which data the author trained it.",
+    ]
+    if known["version"] and not known["auditors"]:
+        said.append(
+            "That anybody but the opener has measured it: no auditor's part was opened, so the opener knew "
+            "all rows that decided."
+        )
+    if not weights_checked:
+        said.append("That a file of weights is this version: check the file with --model FILE.")
+    return said
+
+
+def _grounds(known: dict[str, Any], place: str, rate: float) -> list[str]:
+    """What the state of the block is believed for."""
+    work = f"{known['work']:,} expected digests"
+    here = f"{duration(known['work'] / rate)} on one core of this machine ({round(rate):,} digests a second)"
+    count = known["confirmations"]
+    confirmations = f"{count:,} block{'' if count == 1 else 's'} on top of it"
+    said = []
+    if known["vouched"]:
+        is_it = known["checkpoint"] == known["block"]["id"]
+        trusted = f"Your checkpoint is {place}" if is_it else f"Your checkpoint comes after {place}"
+        said.append(
+            f"{trusted}. The id of the checkpoint covers that block and the state after it, so nobody can "
+            "have put another state there."
+        )
+    if known["min_work"]:
+        said.append(
+            f"To make {place}, with {confirmations}, took {work}; you asked for at least "
+            f"{known['min_work']:,}. Anybody who invented that block has done this work: {here}."
+        )
+    if said:
+        return said
+    said = [
+        "Nothing yet. The file does not contradict itself and follows the rules of its chain, but anybody "
+        f"could have made it. The facts below hold only if {place}, is genuine.",
+        f"To invent that block with {confirmations} takes {work}: {here}. Compare that with what a forger "
+        "would spend, and give --min-work; or give --checkpoint with the id of a block that you trust.",
+    ]
+    if known["checkpoint"]:
+        said.append(
+            f"Your checkpoint {short(known['checkpoint'])} comes before that block, so it does not vouch for "
+            "it: name that block itself or a later one, or give --min-work as well."
+        )
+    return said
+
+
+def _trusted(known: dict[str, Any]) -> str:
+    """Whom the verifier relies on, as the end of a sentence."""
+    if known["vouched"]:
+        return "you rely on whoever told you the checkpoint to have done so"
+    if known["min_work"]:
+        return "you rely on the miners who did the work to have done so"
+    return "and without an anchor you know of nobody who has"
+
+
+def _version_sentence(known: dict[str, Any]) -> str:
+    number = known["version"]
+    made = "founded with it" if number == 0 else f"made by {known['author']}"
+    standing = "the current one" if known["current"] else "no longer the current one"
+    origin = ", ".join(
+        f"version {item['version']} by {item['author']} (hidden neurons: {item['neurons']:,})"
+        for item in known["lineage"]
+    )
+    return f"Version {number} of it, {made}, was {standing} then. Its neurons come from: {origin}."
+
+
+def _loss_sentences(known: dict[str, Any]) -> list[str]:
+    if known["version"] == 0:
+        return ["Nobody has measured version 0: it comes from the founding, not from a round."]
+    people = for_people(known)
+    said = [
+        f"In its round, on {known['sealed_rows']:,} rows that stayed sealed until all updates were in, its "
+        f"mean loss was {people['sealed_loss']} nats a row, and it got {people['sealed_correct']} right."
+    ]
+    if known["independent_rows"]:
+        who = ", ".join(known["auditors"])
+        said.append(
+            f"Of these, {known['independent_rows']:,} rows came from auditors ({who}) and not from the "
+            f"opener. On them its mean loss was {people['independent_loss']} nats a row, and it got "
+            f"{people['independent_correct']} right."
+        )
+    return said
+
+
+def _lineage(report: ProofReport) -> list[dict[str, Any]]:
+    """How many hidden neurons come from each version and author, oldest first; 0 for outputs only."""
+    made: Counter[tuple[int, bytes]] = Counter()
+    for segment, source in zip(report.version.spec.hidden, report.version.hidden, strict=True):
+        made[source.version, source.author] += segment.width
+    for source in report.version.outputs:
+        made[source.version, source.author] += 0
+    return [
+        {"version": number, "author": _address(report, author), "neurons": count}
+        for (number, author), count in sorted(made.items())
+    ]
+
+
+def _block(header: BlockHeader) -> dict[str, Any]:
+    moment = datetime.fromtimestamp(header.timestamp_ms / 1000, UTC)
+    return {
+        "id": header.id.hex(),
+        "height": header.height,
+        "timestamp_ms": header.timestamp_ms,
+        "time": moment.isoformat(" ", "seconds"),
+    }
+
+
+def _address(report: ProofReport, raw: bytes) -> str:
+    return format_address(raw, report.spec.hrp)

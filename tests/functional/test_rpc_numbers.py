@@ -1,0 +1,40 @@
+"""Numbers that no record has are answered with a code, or with nothing; none is a bug of the node."""
+
+from dataclasses import replace
+
+import pytest
+
+from engram.node.concurrency import ReaderThreads
+from engram.node.rpc.headview import HeadViews
+from engram.node.rpc.model import ModelMethods
+from engram.node.rpc.render import Renderer
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.statemachine.errors import MissingRecord
+from engram.statemachine.scoring import Scorer
+from engram.statemachine.transactions.open_round import OpenRound
+from tests.support.memory_chain import MemoryChain, easy_spec
+from tests.support.node_chain import running
+from tests.support.round_matter import ACTORS, OPENER, SMALL_RULES, founding, make_part, network, train_terms
+
+FAR = (1, 2**32 - 1, 2**32, 2**64, 2**70, -1, -(2**70))
+
+
+async def test_numbers_beyond_every_record() -> None:
+    chain = MemoryChain(replace(easy_spec(ACTORS), rules=SMALL_RULES))
+    terms = train_terms([make_part(index, parts=4) for index in range(4)])
+    opening = chain.sign(OPENER, OpenRound(terms, founding=founding(network(6, 0))))
+    chain.mine([opening])
+    model = tagged_hash(Tag.MODEL, opening.id)
+    async with running(spec=chain.spec) as node:
+        await node.take(*chain.blocks[1:])
+        threads = ReaderThreads(1)
+        views = HeadViews(node.chain, Scorer(), threads)
+        render = Renderer(chain.spec.hrp, chain.spec.rules)
+        models = ModelMethods(views, render)
+        assert (await models.model_version(model))["number"] == 0
+        for number in FAR:
+            with pytest.raises(MissingRecord, match="version"):
+                await models.model_version(model, number)
+            with pytest.raises(MissingRecord, match="version"):
+                await models.model_predict(model, [[0] * 6], number)
+        threads.close()
