@@ -101,8 +101,7 @@ def begin_block(state: State, ctx: BlockContext) -> State:
     `UpgradeRequired`.
     """
     check_upgrades(ctx.active, ctx.height)
-    begun = state.child()
-    clock = round_clock(state)
+    begun, clock = state.child(), round_clock(state)
     if clock.ticked == ctx.height - 1:
         begun.put(RecentBlock(clock.ticks % ctx.rules.tick_ring, clock.ticks, ctx.parent))
     return begun
@@ -166,7 +165,6 @@ class BlockExecution:
         self._blobs: dict[Hash, bytes] = {}
         self._ctx = replace(ctx, blobs=_BlobsSoFar(self._blobs, ctx.blobs))
         self._receipts: list[Receipt] = []
-        self._clock = round_clock(self._state)
         self._used = _Usage()
 
     def add(self, tx: Transaction, *, verified: frozenset[Hash] = frozenset()) -> Receipt:
@@ -192,7 +190,7 @@ class BlockExecution:
         money.issue(state, subsidy)
         money.mature(state, self._ctx, self._ctx.miner, subsidy)
         light = is_light(rules, used.transactions, used.size_bytes, used.macs)
-        state.put(next_clock(rules, self._clock, height, light=light))
+        state.put(next_clock(rules, round_clock(state), height, light=light))
         changes = state.changes()
         root, nodes = state.commit(changes)
         return TransitionResult(

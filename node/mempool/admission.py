@@ -93,11 +93,9 @@ class Admission:
     def check(self, name: Hash, tx: Transaction, head: BlockRef, *, park: bool = False) -> Checked:
         """The transaction, checked and priced on exactly what the block after `head` begins with.
 
-        Raises `Refusal`.
-
         With `park`, one that the base has outgrown is checked as if the base were at its lowest. If its nonce
         lies ahead of the account's, a transaction is priced by its bytes alone. What else it costs can be
-        computed only once the transactions before it are included.
+        computed only once the transactions before it are included. Raises `Refusal`.
         """
         ctx = self._context(head)
         self._check_alone(ctx, tx, tx.size_bytes)

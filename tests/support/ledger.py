@@ -126,9 +126,8 @@ class Ledger:
         least = 0
         while True:  # a larger cap is a longer number
             tx = sign(sender, CHAIN_ID, nonce, least, tip, payload)
-            if (
-                price := minimum_fee(begin_block(self.state, self.ctx), self.ctx, tx, payload) + tip
-            ) <= least:
+            price = minimum_fee(begin_block(self.state, self.ctx), self.ctx, tx, payload) + tip
+            if price <= least:
                 return tx
             least = price
 

@@ -3,7 +3,6 @@
 import pytest
 
 from engram.primitives.errors import Invalid
-from engram.statemachine.money import MINER_SHARE
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u64
 from engram.statemachine.records import Maturing, Supply
@@ -58,17 +57,16 @@ def test_a_reward_is_claimed_once(ledger: Ledger) -> None:
 
 
 def test_a_fee_matures_before_the_effect() -> None:
-    """Where rewards mature at once, a miner's claim collects its share of the fee that it pays itself."""
+    """Where rewards mature at once, a miner's claim collects the fee that it pays itself."""
     ledger = Ledger({ALICE: 10**9}, rules=Rules(maturity_blocks=0, subsidy=0))
     ledger.miner = ALICE.address
     receipt = ledger.send(ALICE, ClaimRewards(1, 1))
-    assert receipt.events == (Event("rewards_claimed", ALICE.address, (receipt.fee // MINER_SHARE, 1)),)
-    burned = receipt.fee - receipt.fee // MINER_SHARE
-    assert ledger.state.account(ALICE.address).balance == 10**9 - burned
+    assert receipt.events == (Event("rewards_claimed", ALICE.address, (receipt.fee, 1)),)
+    assert ledger.state.account(ALICE.address).balance == 10**9
     ledger.rules = Rules(maturity_blocks=1, subsidy=0)
     receipt = ledger.send(ALICE, ClaimRewards(2, 2))
     assert receipt.code == "nothing_to_claim"
-    assert ledger.state.get(Maturing, ALICE.address, u64(3)).amount == receipt.fee // MINER_SHARE
+    assert ledger.state.get(Maturing, ALICE.address, u64(3)).amount == receipt.fee
 
 
 def test_rewards_of_others_stay(ledger: Ledger) -> None:

@@ -95,6 +95,11 @@ def test_the_parked_leave_a_full_pool_first_and_push_nobody_out() -> None:
         pool.add(entry(4, 0, 1, 1_000), 0)
 
 
+def test_where_transactions_are_free_the_tip_alone_counts() -> None:
+    pool = filled(*(replace(entry(sender, 0, tip), price=0) for sender, tip in ((1, 0), (2, 3))))
+    assert [each.tx.tip for each in pool.in_order({bytes([n]) * 20: 0 for n in (1, 2)})] == [3, 0]
+
+
 def test_refusals_name_the_rule() -> None:
     pool = filled(entry(1, 0, 100))
     with pytest.raises(AlreadyPooled):
