@@ -57,16 +57,16 @@ def test_a_reward_is_claimed_once(ledger: Ledger) -> None:
 
 
 def test_a_fee_matures_before_the_effect() -> None:
-    """Where rewards mature at once, a miner's claim collects the fee that it pays itself."""
+    """Where rewards mature at once, a miner's claim collects the eighth of the fee that it pays itself."""
     ledger = Ledger({ALICE: 10**9}, rules=Rules(maturity_blocks=0, subsidy=0))
     ledger.miner = ALICE.address
     receipt = ledger.send(ALICE, ClaimRewards(1, 1))
-    assert receipt.events == (Event("rewards_claimed", ALICE.address, (receipt.fee, 1)),)
-    assert ledger.state.account(ALICE.address).balance == 10**9
+    assert receipt.events == (Event("rewards_claimed", ALICE.address, (receipt.fee // 8, 1)),)
+    assert ledger.state.account(ALICE.address).balance == 10**9 - receipt.fee + receipt.fee // 8
     ledger.rules = Rules(maturity_blocks=1, subsidy=0)
     receipt = ledger.send(ALICE, ClaimRewards(2, 2))
     assert receipt.code == "nothing_to_claim"
-    assert ledger.state.get(Maturing, ALICE.address, u64(3)).amount == receipt.fee
+    assert ledger.state.get(Maturing, ALICE.address, u64(3)).amount == receipt.fee // 8
 
 
 def test_rewards_of_others_stay(ledger: Ledger) -> None:
