@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from engram.node.client import RpcClient
 from engram.node.clock import Clock
-from engram.node.errors import HoldRefused, NodeUnreachable, RemoteError, SubscriberTooSlow
+from engram.node.errors import HoldRefused, NodeUnreachable, RemoteError
 
 RETRY_S: Final = 0.25
 """Time between two attempts to reach another miner."""
@@ -157,15 +157,22 @@ class Pacing:
             callback()
 
     async def _follow(self, url: str) -> None:
-        """Keeps the other's state. One that cannot be reached does not run, so nobody holds there."""
+        """Keeps the other's state.
+
+        One with which no connection can be made does not run, so nobody holds there. If only a connection has
+        ended, what is known stays true until the next attempt.
+        """
         while True:
+            met = False
             try:
                 async with RpcClient(url) as client, client.subscribe("pace", heartbeat_s=None) as events:
+                    met = True
                     self._learn(url, await client.call("miner_pace"))
                     async for _, event in events:
                         self._learn(url, event)
-            except (NodeUnreachable, SubscriberTooSlow, RemoteError):
-                self._learn(url, asdict(Pace()))
+            except (NodeUnreachable, RemoteError):
+                if not met:
+                    self._learn(url, asdict(Pace()))
             await self._clock.sleep(RETRY_S)
 
     def _learn(self, url: str, state: dict[str, Any]) -> None:
