@@ -74,7 +74,7 @@ def prove(
     "attest",
     cls=Command,
     example="engram model attest model.npz --proof model.proof --checkpoint 00b1f2…\n"
-    "engram model attest model.npz --proof model.proof --chain main --min-work 100000000",
+    "engram model attest model.npz --proof model.proof --chain main --min-work 100000000000",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(

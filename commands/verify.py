@@ -24,7 +24,7 @@ NOT_ANCHORED_STATUS: Final = 1
     "verify",
     cls=Command,
     example="engram verify model.proof --checkpoint 00b1f2…\n"
-    "engram verify model.proof --chain main --min-work 100000000\n"
+    "engram verify model.proof --chain main --min-work 100000000000\n"
     "engram verify model.proof --checkpoint 00b1f2… --model model.npz --predict digits --rows 3",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -112,7 +112,8 @@ def command(
         if answers is not None:
             click.echo(f"\nPredictions of version {report.version.number}, computed here from {weights}:")
             show_classes(answers)
-        for title, sentences in (("What this proves", proved), ("What this does not prove", unproved)):
+        heading = "What this proves" if report.anchored else "What the file claims"
+        for title, sentences in ((heading, proved), ("What this does not prove", unproved)):
             click.echo(f"\n{title}:")
             for sentence in sentences:
                 click.echo(f"- {sentence}")

@@ -121,13 +121,14 @@ _OPTIONS: Final = (
     click.option(
         "--checkpoint",
         type=HASH,
-        help="An anchor: the id of a block that you trust. It vouches for its own state and for the blocks "
-        "before it, not for those after it.",
+        help="An anchor: the id of a block that you trust. To trust a block means to trust its state and all "
+        "blocks before it, but none after it. Do not take the id from whoever gave you the proof.",
     ),
     click.option(
         "--min-work",
         type=click.IntRange(1),
-        help="An anchor: the least work, in expected digests, from the block with the proven state on. "
-        "Choose more than anybody would spend to deceive you.",
+        help="An anchor: the least work in the proven block and those after it, as the number of hash "
+        "attempts that they take on average. Choose more than anybody would spend to deceive you. If you give "
+        "--checkpoint, too, both must hold.",
     ),
 )

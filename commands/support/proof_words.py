@@ -126,6 +126,7 @@ def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
         "Who the people are. Founder, author, opener and auditors are keys; one person may hold several.",
         "That the network does as well on your rows. Its losses are those on the rows of the round.",
         "On which data the author trained it.",
+        "That auditors are not the opener under other keys: the state records keys, not people.",
     ]
     if known["version"] and not known["auditors"]:
         said.append(
@@ -139,7 +140,7 @@ def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
 
 def _grounds(known: dict[str, Any], place: str, rate: float) -> list[str]:
     """What the state of the block is believed for."""
-    work = f"{known['work']:,} expected digests"
+    work = f"about {known['work']:,} hash attempts"
     here = f"{duration(known['work'] / rate)} on one core of this machine ({round(rate):,} digests a second)"
     count = known["confirmations"]
     confirmations = f"{count:,} block{'' if count == 1 else 's'} on top of it"
@@ -154,15 +155,15 @@ def _grounds(known: dict[str, Any], place: str, rate: float) -> list[str]:
     if known["min_work"]:
         said.append(
             f"To make {place}, with {confirmations}, took {work}; you asked for at least "
-            f"{known['min_work']:,}. Anybody who invented that block has done this work: {here}."
+            f"{known['min_work']:,}. So many it takes on average to forge that block: {here}."
         )
     if said:
         return said
     said = [
         "Nothing yet. The file does not contradict itself and follows the rules of its chain, but anybody "
         f"could have made it. The facts below hold only if {place}, is genuine.",
-        f"To invent that block with {confirmations} takes {work}: {here}. Compare that with what a forger "
-        "would spend, and give --min-work; or give --checkpoint with the id of a block that you trust.",
+        f"To forge that block with {confirmations} takes {work}: {here}. Give --min-work with more than a "
+        "forger can afford; or give --checkpoint with the id of a block that you trust.",
     ]
     if known["checkpoint"]:
         said.append(

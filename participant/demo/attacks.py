@@ -47,7 +47,9 @@ async def _report_leaker(scene: Scene, played: DemoRound) -> None:
     )
     leader = scene.cast.name(played.round.results[0].author)
     expect(leader == LEAKER, "the leaker does not lead on the revealed parts", expected=LEAKER, got=leader)
-    [leaked] = [standing for standing in played.standings if standing.author == LEAKER]
+    leaked = next((standing for standing in played.standings if standing.author == LEAKER), None)
+    expect(leaked is not None, "the candidates were not read before the round ended", got=played.standings)
+    assert leaked is not None, "`expect` has raised if there is no such candidate"
     best = min(played.standings, key=lambda standing: standing.sealed)
     expect(
         best.sealed < leaked.sealed,

@@ -59,7 +59,7 @@ def test_digests_are_counted_for_a_while() -> None:
 def test_without_an_anchor() -> None:
     proved, unproved = said(report())
     assert proved.startswith("Nothing yet.")
-    assert "takes 8,190 expected digests: about 1 minute on one core of this machine" in proved
+    assert "takes about 8,190 hash attempts: about 1 minute on one core of this machine" in proved
     assert "with 1 block on top of it" in proved
     assert "without an anchor you know of nobody who has" in unproved
 
@@ -79,7 +79,7 @@ def test_anchored_by_a_checkpoint() -> None:
 
 def test_anchored_by_work() -> None:
     proved, unproved = said(report(min_work=5_000))
-    assert "took 8,190 expected digests; you asked for at least 5,000" in proved
+    assert "took about 8,190 hash attempts; you asked for at least 5,000" in proved
     assert "you rely on the miners who did the work" in unproved
 
 
