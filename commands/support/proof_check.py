@@ -128,7 +128,7 @@ _OPTIONS: Final = (
         "--min-work",
         type=click.IntRange(1),
         help="An anchor: the least work in the proven block and those after it, as the number of hash "
-        "attempts that they take on average. Choose more than anybody would spend to deceive you. If you give "
-        "--checkpoint, too, both must hold.",
+        "attempts that they take on average. Choose more than anybody would spend to deceive you. If "
+        "--checkpoint is given, too, both must hold.",
     ),
 )
