@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -293,6 +293,8 @@ def open_round(
 @asynccontextmanager
 async def mustered(client: RpcClient, programs: int | None) -> AsyncIterator[None]:
     """Asks the node to wait for so many programs, if any; not if the `async with` block fails."""
+    from engram.node.errors import NodeUnreachable
+
     if programs is None:
         yield
         return
@@ -300,7 +302,8 @@ async def mustered(client: RpcClient, programs: int | None) -> AsyncIterator[Non
     try:
         yield
     except BaseException:
-        await client.call("miner_muster", programs=0)
+        with suppress(NodeUnreachable):  # a node that has ended has forgotten the muster
+            await client.call("miner_muster", programs=0)
         raise
 
 

@@ -6,6 +6,7 @@ Nothing is kept on disk, and nothing about rounds is decided here.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -139,10 +140,9 @@ class Wallet:
 
         The wait looks again after each of the node's events, never by a timer. If a restarted node has
         forgotten a transaction of this wallet, it is sent again; if an earlier nonce has become free, it is
-        filled. Raises `TransactionRefused` with the
-        receipt's code if the transaction FAILED, `TransactionDropped` if the node gave it up (`got` is the
-        reason's code), `NotIncluded` after `timeout_ticks` ticks of the round
-        clock.
+        filled. Raises `TransactionRefused` with the receipt's code if the transaction FAILED,
+        `TransactionDropped` if the node gave it up (`got` is the reason's code), `NotIncluded` after
+        `timeout_ticks` ticks of the round clock.
         """
         first: int | None = None
 
@@ -230,16 +230,21 @@ class Wallet:
             self._charged += receipt["fee"]
 
     async def _fill_gap(self, end: int) -> None:
-        """Sends a transfer to the account itself for the lowest free nonce, if that is below `end`.
+        """Fills the account's lowest free nonce, if that is below `end`.
 
-        A transaction that was in a block can be refused on the branch that replaces it. Its nonce is then
-        free, and all later transactions of the account would wait for ever.
+        If this wallet waits for a transaction with this nonce, which a restarted node has forgotten, that is
+        sent again. Otherwise the wallet sends a transfer to the account itself: a transaction that was in a
+        block can be refused on the branch that replaces it, and all later ones would wait for ever.
         """
         facts = await self.facts()
         async with self._lock:
             nonce = int((await self.account())["next_nonce"])
             if nonce >= end:
                 return
+            for waiting in [tx for tx in self._sent.values() if tx.nonce == nonce]:
+                with suppress(RemoteError):  # refused by now: whoever waits for it is told by `confirm`
+                    await self._submit(waiting)
+                    return
             payload = Transfer(self.key.address, 1)
             offer = await self._offer(payload, None, None)
             tx = sign(self.key, facts.chain_id, nonce, offer.max_fee, offer.tip, payload)

@@ -170,7 +170,8 @@ class Pacing:
                     self._learn(url, await client.call("miner_pace"))
                     async for _, event in events:
                         self._learn(url, event)
-            except (NodeUnreachable, RemoteError):
+            except (NodeUnreachable, RemoteError, KeyError, TypeError, ValueError):
+                # The last three: what answers there speaks another language.
                 if not met:
                     self._learn(url, asdict(Pace()))
             await self._clock.sleep(RETRY_S)

@@ -210,3 +210,17 @@ async def test_a_nonce_that_has_become_free_is_filled(wallet: Wallet, client: Rp
     receipt = await wallet.confirm(tx.id)
     assert receipt["txid"] == tx.id.hex()
     assert (await wallet.account())["nonce"] == nonce + 2
+
+
+async def test_a_transaction_that_a_node_has_forgotten_keeps_its_nonce(
+    wallet: Wallet, client: RpcClient
+) -> None:
+    """A restarted node has forgotten two transactions, and the later one is asked for first."""
+    facts, nonce = await wallet.facts(), int((await wallet.account())["next_nonce"])
+    payload = Transfer(PrivateKey.from_seed(SEEDS["bob"]).address, 7)
+    cap = int((await wallet.estimate(payload))["max_fee"])
+    first, second = (sign(wallet.key, facts.chain_id, nonce + n, cap, 0, payload) for n in (0, 1))
+    wallet._sent |= {first.id: first, second.id: second}
+    for tx in (second, first):
+        assert (await wallet.confirm(tx.id))["txid"] == tx.id.hex()
+    assert (await wallet.account())["nonce"] == nonce + 2
