@@ -26,6 +26,7 @@ from engram.node.datadir import NODE_KEY_NAME, load_token
 from engram.node.keystore import load_node_key
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PoolLimits
+from engram.node.mining.miner import Miner
 from engram.node.mining.mining import Mining, MiningSetup
 from engram.node.mining.pacing import Pacing
 from engram.node.peering import ChainAdapter, LoggedScores
@@ -132,7 +133,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     pacing = Pacing(
         partial(hub.publish, "pace"), clock, enabled=config.miner_waits, others=config.miner_waits_at
     )
-    mining = Mining(chain, mempool, base.scorer, clock, pacing, setup.mining)
+    mining = Mining(partial(Miner, chain, mempool, base.scorer, clock, pacing), pacing, setup.mining)
     sync = Sync(chain, clock, threads, far_behind=mining.pause)
     key = load_node_key(config.data_dir / NODE_KEY_NAME)
     manager = PeerManager(

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from engram.node.chain.chain import Chain
-from engram.node.clock import Clock
 from engram.node.errors import MinerAddressMissing, MinerChanged
-from engram.node.mempool.mempool import Mempool
 from engram.node.mining.miner import Miner, MinerOptions
 from engram.node.mining.pacing import Pacing
 from engram.primitives.types import Address, Hash
-from engram.statemachine.scoring import Scorer
 
 
 @dataclass(frozen=True)
@@ -33,20 +30,12 @@ class Mining:
     """Runs one miner if an address is set. While mining is off, it mines only when `mine` is called."""
 
     def __init__(
-        self,
-        chain: Chain,
-        mempool: Mempool,
-        scorer: Scorer,
-        clock: Clock,
-        pacing: Pacing,
-        setup: MiningSetup,
+        self, new_miner: Callable[[MinerOptions], Miner], pacing: Pacing, setup: MiningSetup
     ) -> None:
+        """`new_miner` makes a miner that works with these settings."""
         self.setup = setup
         self.pacing: Final = pacing
-        self._chain = chain
-        self._mempool = mempool
-        self._scorer = scorer
-        self._clock = clock
+        self._new_miner = new_miner
         self._miner: Miner | None = None
         self._changed = asyncio.Event()
         self._paused = False
@@ -140,9 +129,7 @@ class Mining:
 
     async def _run_miner(self, options: MinerOptions) -> None:
         """Runs one miner until the set-up changes."""
-        self._miner = miner = Miner(
-            self._chain, self._mempool, self._scorer, self._clock, self.pacing, options
-        )
+        self._miner = miner = self._new_miner(options)
         miner.pause(self._paused)
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -264,3 +264,18 @@ def rpc_url(shell: Shell) -> str:
 
 def spec_of(shell: Shell) -> ChainSpec:
     return load_spec((shell.data_dir / "chain.json").read_text())
+
+
+def test_where_blocks_wait_for_nobody_there_is_no_muster(shell: Shell) -> None:
+    assert shell.json("miner", "status")["pace"] is None
+    assert shell.error("miner", "muster", "2") == (75, "hold_refused")
+
+
+def test_a_muster_lets_no_empty_block_be_made(tmp_path: Path) -> None:
+    write_keys(tmp_path)
+    config = Config(data_dir=tmp_path, rpc_port=0, p2p_port=0, miner_waits=True)
+    with running_node(config, dev_spec()):
+        owner = Shell(tmp_path, {})
+        assert owner.json("miner", "muster", "2") == {"limit": None, "programs": 0, "muster": 2}
+        assert owner.json("miner", "status")["pace"]["muster"] == 2
+        assert owner.json("miner", "muster", "0")["muster"] == 0

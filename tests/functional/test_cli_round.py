@@ -238,6 +238,12 @@ def test_what_an_author_cannot_play_is_refused_before_anything_is_sent(
     assert shell.json("account", "show", "bob")["next_nonce"] == nonce
 
 
+def test_no_round_is_opened_that_could_not_wait_for_its_programs(shell: Shell) -> None:
+    before = shell.json("account", "show", "alice")["next_nonce"]
+    assert refusal(shell, *FOUND, "--wait-for", "2") == (75, "hold_refused")
+    assert shell.json("account", "show", "alice")["next_nonce"] == before
+
+
 def test_a_chain_without_rounds_has_none_to_play(tmp_path: Path) -> None:
     write_keys(tmp_path)
     with running_node(Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), dev_spec()):

@@ -1,33 +1,16 @@
 """The miner in an operator's hands: started, stopped, changed, asked for blocks."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from engram.node.errors import MinerAddressMissing, MinerChanged
-from engram.node.mining.mining import Mining, MiningSetup
-from engram.node.mining.pacing import Pacing
+from engram.node.mining.mining import MiningSetup
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
-from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, Running, reach, running, settled
+from tests.support.mining import mining
+from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, reach, settled
 from tests.support.until import until
-
-
-@asynccontextmanager
-async def mining(setup: MiningSetup) -> AsyncIterator[tuple[Running, Mining]]:
-    """A chain with a miner in these hands."""
-    async with running() as node:
-        pacing = Pacing(lambda pace: None, node.clock, enabled=True)
-        hands = Mining(node.chain, node.mempool, node.opened.scorer, node.clock, pacing, setup)
-        service = asyncio.create_task(hands.run())
-        await asyncio.sleep(0)
-        try:
-            yield node, hands
-        finally:
-            service.cancel()
-            await asyncio.wait([service])
 
 
 async def test_without_an_address_nothing_is_mined() -> None:

@@ -1,38 +1,20 @@
 """When the programs that play on a test network let its miners go on."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from engram.node.clock import SystemClock
 from engram.node.errors import HoldRefused
-from engram.node.mining.mining import Mining, MiningSetup
+from engram.node.mining.mining import MiningSetup
 from engram.node.mining.pacing import Pacing
-from tests.support.node_chain import CAROL, SPEC, Running, reach, running, settled
+from tests.support.mining import mining
+from tests.support.node_chain import CAROL, SPEC, Running, reach, settled
 from tests.support.until import until
 
 BLOCK_TIME_MS = SPEC.block_time_ms
 NOWHERE = "http://127.0.0.1:1"
-
-
-@asynccontextmanager
-async def paced() -> AsyncIterator[tuple[Running, Mining]]:
-    """A chain whose miner runs and waits for programs."""
-    async with running() as node:
-        pacing = Pacing(lambda pace: None, node.clock, enabled=True)
-        mining = Mining(
-            node.chain, node.mempool, node.opened.scorer, node.clock, pacing, MiningSetup(CAROL.address)
-        )
-        service = asyncio.create_task(mining.run())
-        await asyncio.sleep(0)
-        try:
-            yield node, mining
-        finally:
-            service.cancel()
-            await asyncio.wait([service])
 
 
 async def reach_in_time(node: Running, height: int) -> None:
@@ -43,27 +25,27 @@ async def reach_in_time(node: Running, height: int) -> None:
 
 
 async def test_no_block_is_made_above_the_least_height_for_which_all_are_ready() -> None:
-    async with paced() as (node, mining):
-        slow, quick = mining.pacing.hold(), mining.pacing.hold()
+    async with mining(MiningSetup(CAROL.address)) as (node, hands):
+        slow, quick = hands.pacing.hold(), hands.pacing.hold()
         quick.allow(100)
         slow.allow(2)
-        mining.start()
+        hands.start()
         await reach_in_time(node, 2)
         slow.allow(1)  # whoever was ready stays ready
-        assert mining.pacing.pace.limit == 2
+        assert hands.pacing.pace.limit == 2
         node.clock.advance(BLOCK_TIME_MS)
         await settled()
         assert node.chain.head.height == 2
         slow.allow(4)
         await reach_in_time(node, 4)
-        mining.pacing.release(slow)
+        hands.pacing.release(slow)
         await reach_in_time(node, 5)
 
 
 async def test_while_programs_hold_a_block_comes_no_sooner_than_the_block_time() -> None:
-    async with paced() as (node, mining):
-        mining.pacing.hold().allow(100)
-        mining.start()
+    async with mining(MiningSetup(CAROL.address)) as (node, hands):
+        hands.pacing.hold().allow(100)
+        hands.start()
         await reach(node.chain, 1)
         node.clock.advance(BLOCK_TIME_MS - 1)
         await settled()
@@ -73,9 +55,9 @@ async def test_while_programs_hold_a_block_comes_no_sooner_than_the_block_time()
 
 
 async def test_blocks_that_are_asked_for_wait_for_nobody() -> None:
-    async with paced() as (node, mining):
-        mining.pacing.hold()
-        assert len(await mining.mine(2)) == 2
+    async with mining(MiningSetup(CAROL.address)) as (node, hands):
+        hands.pacing.hold()
+        assert len(await hands.mine(2)) == 2
         assert node.chain.head.height == 2
 
 
