@@ -80,11 +80,16 @@ class ChainAdapter:
         tx = self._mempool.get(txid)
         return None if tx is None else encode(tx)
 
-    async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
-        if self._sync.is_running:
-            return ()
+    async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
         unparked = [block_id for block_id in block_ids if not self._chain.parked(block_id)]
-        return await self._threads.run(self._unknown_blocks, unparked)
+        unknown = await self._threads.run(self._unknown_blocks, unparked)
+        if unknown and self._sync.is_running:
+            self._sync.is_ahead(peer)
+            return ()
+        return unknown
+
+    def not_fetched(self, peer: Peer) -> None:
+        self._sync.is_ahead(peer)
 
     async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
         fresh = [

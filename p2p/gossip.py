@@ -139,7 +139,7 @@ class Gossip(Generic[B]):
         for txid in announce.transactions:
             neighbour.known_transactions.add(txid)
         if announce.blocks:
-            for block_id in await self._chain.wanted_blocks(announce.blocks):
+            for block_id in await self._chain.wanted_blocks(session, announce.blocks):
                 if block_id not in self._recent:
                     self._blocks.offer(session, block_id)
         if announce.transactions:
@@ -150,9 +150,12 @@ class Gossip(Generic[B]):
     def joined(self, session: Session) -> Iterator[None]:
         """The session takes part in gossip inside `with`, which must be entered before the session runs.
 
-        The peer is told which transactions wait in the mempool.
+        The peer is told which transactions wait in the mempool, and of the head if it has changed since the
+        handshake.
         """
         self._neighbours[session] = neighbour = _Neighbour(self._limits)
+        if (head := self._chain.head.head) != session.told_head:
+            neighbour.tell_block(head)
         for txid in self._chain.waiting_transactions()[: self._limits.waiting_transactions]:
             neighbour.tell_transaction(txid, self._limits.waiting_transactions)
         self._blocks.join(session)
@@ -189,14 +192,14 @@ class Gossip(Generic[B]):
 
     async def _fetch_block(self, session: Session, block_id: bytes) -> None:
         """Fetches one announced block; if the peer delivers it, announces it further and imports it."""
-        if block_id in self._recent or not await self._chain.wanted_blocks((block_id,)):
+        if block_id in self._recent or not await self._chain.wanted_blocks(session, (block_id,)):
             self._blocks.settle((block_id,))
             return
-        try:
+        raw = None
+        with suppress(PeerTimeout):
             raw = await session.get_block(block_id, self._limits.block_s)
-        except PeerTimeout:
-            return
         if raw is None:
+            self._chain.not_fetched(session)
             return
         try:
             block = await self._chain.check_block(session, raw)

@@ -268,6 +268,7 @@ class PeerManager(Generic[B]):
         session = Session(
             link,
             identity,
+            own.head,
             inbound=role is Role.ACCEPTOR,
             handler=self.gossip,
             clock=self._clock,

@@ -152,8 +152,18 @@ class ChainProtocol(Protocol[B]):
         """An encoded transaction of the mempool; None if it is not there."""
         ...
 
-    async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
-        """The announced ids worth fetching now: blocks not held, not refused and not being synced."""
+    async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
+        """The ids, announced by `peer`, worth fetching now: blocks not held, not refused, not being synced.
+
+        What is not fetched now because of a sync must not be forgotten: no peer announces it again.
+        """
+        ...
+
+    def not_fetched(self, peer: Peer) -> None:
+        """A block that the peer has announced did not come. Must return without waiting.
+
+        No peer announces it again, so the node has to ask the peer for headers.
+        """
         ...
 
     async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:

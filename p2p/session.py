@@ -80,6 +80,7 @@ class Session:
         self,
         link: Link,
         identity: PeerIdentity,
+        told_head: bytes,
         *,
         inbound: bool,
         handler: SessionHandler,
@@ -87,6 +88,8 @@ class Session:
         limits: SessionLimits,
     ) -> None:
         self.identity = identity
+        self.told_head = told_head
+        """Id of the head that this node named in the handshake; it may have another one by now."""
         self.inbound = inbound
         self.closed = asyncio.Event()
         """Set by the manager once the session has ended completely."""

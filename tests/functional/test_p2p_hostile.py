@@ -179,6 +179,7 @@ async def test_a_peer_that_has_not_what_it_announced_is_asked_no_more(node: Node
         await second.send(BlockData(request.request, block.raw))
         await node.chain.wait_for(lambda: block.id in node.chain.blocks)
         await first.barrier()
+        assert [peer.node_key for peer in node.chain.missed] == [first.key.public_key]
 
 
 async def test_an_announcer_that_vanishes_hands_its_turn_on(node: Node) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engram.node.clock import FakeClock
-from engram.p2p.messages import GetBlock, GetHeaders
+from engram.p2p.messages import Announce, GetBlock, GetHeaders
 from engram.primitives.types import Hash
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain, search
@@ -145,6 +145,57 @@ async def test_a_block_whose_parents_are_missing_brings_them(
     await node.reach(12)
     await other.follow(node)
     assert network.asked("node", ids(chain.blocks)[-1]) == 1, "the block that came first was kept"
+
+
+async def test_a_block_that_is_announced_during_a_download_is_fetched_afterwards(
+    network: NodeNetwork, chain: MemoryChain
+) -> None:
+    """Nobody announces a block twice."""
+    older, gate = ServedChain(chain.blocks[:-1]), asyncio.Event()
+
+    async def body(name: Hash) -> bytes | None:
+        await gate.wait()
+        return older.found(name)
+
+    older.body = body
+    node = await network.start("node")
+    newer = ServedChain(chain.blocks[:1], body=body)
+    manager = await network.serve("newer", newer, "node")
+    await network.serve("older", older, "node")
+    await until(lambda: node.services.sync.is_running)
+    newer.blocks, newer.body = chain.blocks, None
+    manager.gossip.announce_block(ids(chain.blocks)[-1])
+    await until(lambda: network.count("newer", "node", Announce))
+    gate.set()
+    await node.reach(12)
+
+
+async def test_a_block_that_its_only_announcer_did_not_deliver_in_time_is_asked_for_again(
+    tmp_path: Path, chain: MemoryChain
+) -> None:
+    clock = FakeClock(chain.tip.timestamp_ms)
+    async with node_network(tmp_path, clock=clock) as network:
+        node = await network.start("node")
+        served, gate = ServedChain(chain.blocks[:-1]), asyncio.Event()
+        manager = await network.serve("peer", served, "node")
+        await node.reach(11)
+        await until(lambda: not node.services.sync.is_running)
+        asked: list[Hash] = []
+
+        async def body(name: Hash) -> bytes | None:
+            asked.append(name)
+            if len(asked) == 1:
+                await gate.wait()
+            return served.found(name)
+
+        served.blocks, served.body = chain.blocks, body
+        manager.gossip.announce_block(ids(chain.blocks)[-1])
+        await until(lambda: asked)
+        clock.advance(9_900)
+        assert node.chain.head.height == 11
+        clock.advance(200)
+        gate.set()
+        await node.reach(12)
 
 
 @pytest.fixture(scope="module")

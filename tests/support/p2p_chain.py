@@ -61,6 +61,8 @@ class LittleChain:
     """Ids of the blocks and transactions that arrived, in order."""
     announced: list[bytes] = field(default_factory=list)
     """Ids of blocks that it was asked whether it wants them, in order."""
+    missed: list[Peer] = field(default_factory=list)
+    """Peers that did not deliver a block which they had announced, in order."""
     may_execute: asyncio.Event = field(default_factory=asyncio.Event)
     may_judge: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -120,9 +122,12 @@ class LittleChain:
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
         return self.pool.get(txid)
 
-    async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
+    async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
         self.announced += block_ids
         return [block_id for block_id in block_ids if block_id not in self.blocks]
+
+    def not_fetched(self, peer: Peer) -> None:
+        self.missed.append(peer)
 
     async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
         return [txid for txid in txids if txid not in self.pool]

@@ -76,8 +76,11 @@ class ServedChain:
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
         return self.transactions.get(txid)
 
-    async def wanted_blocks(self, block_ids: Sequence[bytes]) -> Sequence[bytes]:
+    async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
         return ()
+
+    def not_fetched(self, peer: Peer) -> None:
+        pass
 
     async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
         return ()
