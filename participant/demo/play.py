@@ -37,6 +37,8 @@ from engram.statemachine.rounds.records import RoundStatus
 
 BLOCK_TIME_MS: Final = 350
 FOLLOW_AGAIN_S: Final = 0.5
+STALLED_S: Final = 60.0
+"""After so many seconds without a new block the stage is told what each node waits for."""
 TRAIN_ROUNDS: Final = 3
 """The most TRAIN rounds; if no version has frozen by then, the demonstration fails."""
 
@@ -164,9 +166,10 @@ async def _decided(scene: Scene, played: DemoRound) -> Model:
 
 
 @asynccontextmanager
-async def watching(net: Localnet, stage: Stage) -> AsyncIterator[None]:
-    """Tells the stage of the nodes' events for as long as the `with` block runs."""
+async def watching(net: Localnet, stage: Stage, stalled_s: float = STALLED_S) -> AsyncIterator[None]:
+    """Tells the stage of the nodes' events for as long as the `with` block runs, and if blocks stop."""
     tasks = [asyncio.create_task(_follow(node, stage, number == 0)) for number, node in enumerate(net.nodes)]
+    tasks.append(asyncio.create_task(_tell_stalls(net, stage, stalled_s)))
     try:
         yield
     finally:
@@ -186,6 +189,28 @@ async def _follow(node: NodeProcess, stage: Stage, is_first: bool) -> None:
                     else:
                         _tell_phase(event, stage)
         await asyncio.sleep(FOLLOW_AGAIN_S)
+
+
+async def _tell_stalls(net: Localnet, stage: Stage, after_s: float) -> None:
+    """Tells the stage when no node has had a new head for `after_s` seconds, and what each node waits for."""
+    heads: list[str] = []
+    while True:
+        with suppress(NodeUnreachable):
+            before, heads = heads, [(await node.client.call("chain_head"))["id"] for node in net.nodes]
+            if heads == before:
+                stage.say("nodes", f"no new block for {after_s:g} s; the reason may be:")
+                for node in net.nodes:
+                    stage.say(node.name, await _standing(node))
+        await asyncio.sleep(after_s)
+
+
+async def _standing(node: NodeProcess) -> str:
+    """A node's height and what its blocks wait for, in words."""
+    head, pace, peers = [await node.client.call(name) for name in ("chain_head", "miner_pace", "peer_list")]
+    said = f"is at height {head['height']} with {len(peers)} peers"
+    if pace["programs"]:
+        said += f"; {pace['programs']} programs hold its blocks above height {pace['limit']}"
+    return said
 
 
 def _tell_phase(event: dict[str, Any], stage: Stage) -> None:

@@ -22,18 +22,18 @@ import pytest
 
 from tests.support.mnist import mnist_folder
 
+HANGS_S = 1500
 DEMO = (sys.executable, "-m", "engram.cli", "demo")
 
 
 def play(folder: Path, *arguments: str) -> dict[str, Any]:
-    """The report of a demonstration that succeeds."""
+    """The report of a demonstration that succeeds. One that stands still shows what it said last."""
     path = folder / "report.json"
-    done = subprocess.run(
-        [*DEMO, *arguments, "--plain", "--json", str(path), "--keep", str(folder / "kept")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [*DEMO, *arguments, "--plain", "--json", str(path), "--keep", str(folder / "kept")]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANGS_S)
+    except subprocess.TimeoutExpired as hung:
+        pytest.fail(f"stood still: {(hung.stdout or b'').decode()[-4_000:]}")
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
     report: dict[str, Any] = json.loads(path.read_text())
     return report

@@ -18,9 +18,11 @@ from engram.consensus.chainspec import Allocation, ChainSpec, local
 from engram.node.errors import NodeFailed, WaitTimeout
 from engram.node.localnet.localnet import Localnet
 from engram.node.localnet.nodeprocess import write_settings
+from engram.participant.demo.play import watching
 from engram.participant.wallet import Wallet
 from engram.primitives.keys import PrivateKey, format_address
 from engram.primitives.types import Hash
+from tests.support.until import until
 
 COIN: Final = 10**8
 ALICE, BOB = (PrivateKey.from_seed(bytes([number]) * 32) for number in (1, 2))
@@ -142,3 +144,33 @@ async def test_a_node_that_cannot_start_says_why(net: Localnet) -> None:
     assert '"config_invalid"' in str(caught.value)
     with pytest.raises(NodeFailed):
         _ = net.nodes[0].client
+
+
+class Said:
+    """A stage that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def act(self, title: str) -> None: ...
+
+    def say(self, who: str, line: str) -> None:
+        self.lines.append((who, line))
+
+    def head(self, node: str, height: int, block_id: str) -> None: ...
+
+    def phase(self, name: str, epoch: int) -> None: ...
+
+
+async def test_the_demonstration_says_what_its_blocks_wait_for(tmp_path: Path) -> None:
+    said = Said()
+    async with (
+        Localnet(tmp_path, funded(), nodes=2) as net,
+        net.nodes[1].client.holding(),
+        watching(net, said, stalled_s=0.2),
+    ):
+        await until(lambda: any("programs hold" in line for _, line in said.lines))
+    assert ("nodes", "no new block for 0.2 s; the reason may be:") in said.lines
+    who, line = next((who, line) for who, line in said.lines if "programs hold" in line)
+    assert who == "node1"
+    assert line.endswith("; 1 programs hold its blocks above height 0")
