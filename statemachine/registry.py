@@ -14,6 +14,7 @@ from engram.statemachine.records import (
     Maturing,
     Model,
     Part,
+    PartBytes,
     RecentBlock,
     Reputation,
     RoundClock,
@@ -44,6 +45,7 @@ RECORDS: Final[Mapping[int, type[Record]]] = {
         Round,
         Commit,
         Candidate,
+        PartBytes,
     )
 }
 """Every record class by its kind byte."""

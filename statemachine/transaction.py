@@ -91,9 +91,6 @@ class Cost:
     """Bytes of the encoded transaction; filled in by the caller."""
     macs: int = 0
     """Multiply-accumulates, by formula. What a node has in its cache makes no difference."""
-    prepaid_macs: int = 0
-    """The part of `macs` that candidates' escrows pay for. It counts against the block; in the fee, only what
-    the base adds to its price counts."""
     records: int = 0
     """State records that it may create; room in a receipt is counted in records too."""
     funds: int = 0

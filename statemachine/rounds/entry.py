@@ -11,8 +11,8 @@ from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.errors import RoundEnded, WrongPhase
-from engram.statemachine.rounds.records import Round, RoundStatus
-from engram.statemachine.rounds.settlement import settle_by
+from engram.statemachine.rounds.records import Round, RoundKind, RoundStatus
+from engram.statemachine.rounds.settlement import settle
 from engram.statemachine.state import State
 
 
@@ -30,26 +30,37 @@ class EnteredRound:
     events: tuple[Event, ...]
     """Events of the due steps that were applied."""
 
+    @property
+    def is_growth(self) -> bool:
+        """Whether updates are appended to version t, so that its activations are worth keeping."""
+        return self.round.terms.kind == RoundKind.GROW
 
-def enter(state: State, ctx: BlockContext, round_id: Hash, phase: Phase) -> EnteredRound:
-    """Applies the due steps of the round in `state`, then checks that the round is open and in `phase`.
+
+def enter(state: State, ctx: BlockContext, round_id: Hash, *phases: Phase) -> EnteredRound:
+    """Applies the due steps of the round in `state`, then checks that the round is in one of the phases.
 
     What the due steps changed is kept only if the transaction is included and its `apply` returns. Raises
     `MissingRecord`, `RoundEnded`, `WrongPhase`.
     """
-    found = state.get(Round, round_id)
-    calendar = Calendar.of(found, ctx.rules)
-    round_, events = settle_by(calendar, state, ctx, found)
+    round_, events = settle(state, ctx, round_id)
     if round_.status != RoundStatus.OPEN:
         raise RoundEnded(got=RoundStatus(round_.status).name.lower())
+    calendar = Calendar.of(round_, ctx.rules)
     span = calendar.at(ctx.tick)
-    check_phase(phase, span.phase)
+    check_phase(span.phase, phases)
     model = state.get(Model, round_.model)
     base = state.get(Version, round_.model, u32(round_.version))
     return EnteredRound(round_, model, base, calendar, span.epoch, events)
 
 
-def check_phase(expected: Phase, got: Phase) -> None:
+def check_phase(got: Phase, expected: tuple[Phase, ...]) -> None:
     """Raises `WrongPhase` if the round is in another phase, earlier or later."""
-    if got is not expected:
-        raise WrongPhase(expected=expected.name.lower(), got=got.name.lower())
+    if got not in expected:
+        wanted = " or ".join(phase.name.lower() for phase in expected)
+        raise WrongPhase(expected=wanted, got=got.name.lower())
+
+
+def check_epoch(entry: EnteredRound, epoch: int) -> None:
+    """Raises `WrongPhase` unless this epoch is running."""
+    if epoch != entry.epoch:
+        raise WrongPhase("another epoch is running", expected=entry.epoch, got=epoch)

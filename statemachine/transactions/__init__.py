@@ -22,10 +22,11 @@ from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.reveal_update import RevealUpdate
-from engram.statemachine.transactions.score_retention import ScoreRetention
+from engram.statemachine.transactions.score_update import ScoreUpdate
 from engram.statemachine.transactions.score_version import ScoreVersion
 from engram.statemachine.transactions.seal_part import SealPart
 from engram.statemachine.transactions.transfer import Transfer
+from engram.statemachine.transactions.withdraw import Withdraw
 
 _TYPES: Final[tuple[type[TxPayload], ...]] = (
     Transfer,
@@ -40,8 +41,9 @@ _TYPES: Final[tuple[type[TxPayload], ...]] = (
     CommitUpdate,
     RevealUpdate,
     RevealSealed,
-    ScoreRetention,
+    ScoreUpdate,
     AdvanceRound,
+    Withdraw,
 )
 
 TX_TYPES: Final[Mapping[int, type[TxPayload]]] = {payload.KIND: payload for payload in _TYPES}

@@ -21,13 +21,12 @@ from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Model, Part, Version
 from engram.statemachine.rounds.errors import CommitmentRepeated, ModelOrFounding, RoundAlreadyOpen
-from engram.statemachine.rounds.records import Round, RoundKind, RoundTerms
+from engram.statemachine.rounds.records import EpochBest, EpochResult, Round, RoundKind, RoundTerms
 from engram.statemachine.rounds.rewards import give_badge
 from engram.statemachine.rounds.settlement import settle
 from engram.statemachine.rounds.terms import (
     Founding,
     check_founding,
-    check_opener_bond,
     check_opening,
     check_share,
     check_terms,
@@ -66,17 +65,15 @@ class OpenRound:
 
         MACs are charged for one lookup of each commitment, which must not be public already, and for loading
         the tensors of a founding. Raises `RoundAlreadyOpen`, `CommitmentRepeated`, `MissingRecord`, and what
-        `check_opening`, `check_opener_bond` and `check_share` raise.
+        `check_opening` and `check_share` raise.
         """
         trial = state.child()
         if self.founding is None:
             model, _ = free_model(trial, ctx, self.model)
-            check_opener_bond(ctx.rules, self.terms, model, ctx.height)
             macs, tensors = 0, 0
             head: HasParameters = trial.get(Version, model.id, u32(model.head))
         else:
             model, head = _founded(self.founding, sender, ZERO_HASH), self.founding
-            check_opener_bond(ctx.rules, self.terms, None, ctx.height)
             macs = loading_macs(ctx.rules, self.founding)
             tensors = len(self.founding.tensors)
         check_opening(ctx.rules, self.terms, model, head, sender)
@@ -107,6 +104,10 @@ class OpenRound:
             version=model.head,
             base=model.root,
             classes=model.classes + self.terms.new_classes,
+            old_classes=model.classes,
+            standing=model.witnesses,
+            results=(EpochResult(),) * self.terms.epochs,
+            best=(EpochBest(),) * self.terms.epochs,
             bond=self.terms.opener_bond,
             pot=self.terms.bounty,
         )
@@ -161,11 +162,13 @@ def _founded(founding: Founding, founder: Address, model_id: Hash) -> Model:
         id=model_id,
         founder=founder,
         policy=founding.policy,
-        openers=founding.openers,
         loss_kind=founding.loss_kind,
         threshold_ppm=founding.threshold_ppm,
         retention_epsilon_ppm=founding.retention_epsilon_ppm,
         retention_delta_ppm=founding.retention_delta_ppm,
+        lost_cap_ppm=founding.lost_cap_ppm,
+        members=founding.members,
+        witnesses=founding.witnesses,
         inputs=founding.spec.inputs,
         classes=founding.spec.classes,
         classes_before_growth=0,
@@ -176,8 +179,6 @@ def _founded(founding: Founding, founder: Address, model_id: Hash) -> Model:
         loss_rows=0,
         open_round=ZERO_HASH,
         rounds=0,
-        aborts=0,
-        last_abort=0,
     )
 
 
