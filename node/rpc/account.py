@@ -27,7 +27,7 @@ class AccountMethods:
 
     @rpc_method()
     async def account_get(self, address: str, since: int | None = None) -> dict[str, Any]:
-        """An account: balance, nonces, strikes, waiting transactions, unclaimed rewards of the last 20,000
+        """An account: balance, nonces, waiting transactions, unclaimed rewards of the last 20,000
         heights, or from the height `since` on.
         """
         raw = self.render.parse_address(address)

@@ -27,6 +27,7 @@ from engram.statemachine.rounds.errors import (
     PartNotDrawn,
     PartOpened,
     PartPublic,
+    PartRepeated,
     TooFewOldRows,
 )
 from engram.statemachine.rounds.records import OpenedPart, Round, RoundKind

@@ -145,6 +145,34 @@ class EpochBest:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """The gains of a candidate over one baseline, row by row, in units of 2^-16 nat."""
+
+    baseline: U64 = 0
+    """The loss of the baseline, in Q24 nats."""
+    gained: U64 = 0
+    """Sum of the gains of rows on which the candidate is better."""
+    lost: U64 = 0
+    """Sum of the losses against the baseline on all other rows."""
+    squares: U64 = 0
+
+
+@dataclass(frozen=True)
+class GroupScore:
+    """What a candidate has shown on the unseen rows of one group of owners."""
+
+    rows: U32 = 0
+    loss: U64 = 0
+    """Clipped loss in Q24 nats."""
+    forgotten: U32 = 0
+    """Rows of old classes that version t has right and the candidate has not."""
+    growth: Tally = Tally()
+    """Against version t with the null growth; in TRAIN against version t."""
+    frequencies: Tally = Tally()
+    """TRAIN: against the frequencies of the classes. GROW: nothing."""
+
+
+@dataclass(frozen=True)
 class Round:
     """One attempt to improve a model, from `open_round` to the decision."""
 
@@ -198,6 +226,8 @@ class Round:
     """Whether rows of a side that the opener chose refuse a candidate whose gain the other side proves."""
     winner: Address = NOBODY
     winner_epoch: U8 = 0
+    winner_groups: Annotated[tuple[GroupScore, ...], Size(0, 2)] = ()
+    """What the winner has shown on the unseen rows, as in `Candidate.groups`."""
     new_version: U32 = 0
     """Number of the version that this round made, if its status is DECIDED."""
 
@@ -231,34 +261,6 @@ class Commit:
     @property
     def key(self) -> bytes:
         return self.round + bytes([self.epoch]) + self.author
-
-
-@dataclass(frozen=True)
-class Tally:
-    """The gains of a candidate over one baseline, row by row, in units of 2^-16 nat."""
-
-    baseline: U64 = 0
-    """The loss of the baseline, in Q24 nats."""
-    gained: U64 = 0
-    """Sum of the gains of rows on which the candidate is better."""
-    lost: U64 = 0
-    """Sum of the losses against the baseline on all other rows."""
-    squares: U64 = 0
-
-
-@dataclass(frozen=True)
-class GroupScore:
-    """What a candidate has shown on the unseen rows of one group of owners."""
-
-    rows: U32 = 0
-    loss: U64 = 0
-    """Clipped loss in Q24 nats."""
-    forgotten: U32 = 0
-    """Rows of old classes that version t has right and the candidate has not."""
-    growth: Tally = Tally()
-    """Against version t with the null growth; in TRAIN against version t."""
-    frequencies: Tally = Tally()
-    """TRAIN: against the frequencies of the classes. GROW: nothing."""
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,13 @@ def _decide(state: State, ctx: BlockContext, round_: Round) -> Settled:
         return ended, (*events, *happened)
     events = pay_pot(state, ctx, round_, rungs)
     winner = rungs[-1]
+    candidate = find_candidate(state, round_, winner.epoch, winner.best.author)
     ended = replace(
-        ended, winner=winner.best.author, winner_epoch=winner.epoch, new_version=round_.version + 1
+        ended,
+        winner=candidate.author,
+        winner_epoch=candidate.epoch,
+        winner_groups=candidate.groups,
+        new_version=round_.version + 1,
     )
     model = state.get(Model, round_.model)
     events += _promote(state, ctx, ended, model)
