@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
-from engram.primitives.types import U8, U16, U32, U64, Address, Hash, Size
+from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size
 from engram.statemachine.record import Lineage, u32, u64
 
 
@@ -199,6 +199,22 @@ class RetentionPart:
 
 
 @dataclass(frozen=True)
+class RetiredPart:
+    """A retention part that the founder has retired: later growth may forget it. It stands for ever."""
+
+    KIND: ClassVar[int] = 18
+    model: Hash
+    part: Hash
+    version: U32
+    """The model's current version at that time."""
+    height: U64
+
+    @property
+    def key(self) -> bytes:
+        return self.model + self.part
+
+
+@dataclass(frozen=True)
 class NamedWitness:
     """Somebody who may seal one part in a round."""
 
@@ -256,6 +272,10 @@ class Model:
     witnesses: Witnesses = ()
     """Standing witnesses: without the sealed part of each, no round on the model takes place."""
     retention: Annotated[tuple[RetentionPart, ...], Size(0, 16)] = ()
+    parent: Hash = ZERO_HASH
+    """The model of which this one is a fork; zero if it was founded."""
+    parent_version: U32 = 0
+    """The version of the parent that became version 0 of this model."""
 
     @property
     def key(self) -> bytes:

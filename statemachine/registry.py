@@ -17,6 +17,7 @@ from engram.statemachine.records import (
     PartBytes,
     RecentBlock,
     Reputation,
+    RetiredPart,
     RoundClock,
     ScoreEntry,
     Supply,
@@ -46,6 +47,7 @@ RECORDS: Final[Mapping[int, type[Record]]] = {
         Commit,
         Candidate,
         PartBytes,
+        RetiredPart,
     )
 }
 """Every record class by its kind byte."""

@@ -93,6 +93,8 @@ class Cost:
     """Multiply-accumulates, by formula. What a node has in its cache makes no difference."""
     records: int = 0
     """State records that it may create; room in a receipt is counted in records too."""
+    record_bytes: int = 0
+    """Encoded bytes of the records that it writes, where these can be large."""
     funds: int = 0
     """Sparks that the sender's balance must cover besides the fee; otherwise no block may hold it."""
     brings: int = 0

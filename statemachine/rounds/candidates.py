@@ -11,7 +11,6 @@ who knows the rows of one side by heart gains nothing while the other side is th
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -210,9 +209,9 @@ def validation_bar(round_: Round, model: Model) -> int:
     base, old = sum(part.old_loss for part in round_.validation_opened), sum(counts[:old_classes])
     if round_.terms.kind == RoundKind.TRAIN:
         by_class = frequency_table(model.loss_function, counts)
-        return min(base, sum(map(operator.mul, counts, by_class)))
+        return min(base, _weighed(counts, by_class))
     table = null_growth_table(old_classes, [counts[0] + promised_old_rows(round_), *counts[1:]])
-    return max(0, base + old * table[0] + sum(map(operator.mul, counts[old_classes:], table[old_classes:])))
+    return max(0, base + old * table[0] + _weighed(counts[old_classes:], table[old_classes:]))
 
 
 def promised_old_rows(round_: Round) -> int:
@@ -227,6 +226,11 @@ def forgotten_ppm(round_: Round, candidate: Candidate) -> int:
     """The part of the unseen old rows that a growth has lost, in millionths, rounded up."""
     rows = sum(part.old for part in round_.unseen)
     return -(-PPM * sum(group.forgotten for group in candidate.groups) // rows) if rows else 0
+
+
+def _weighed(counts: Sequence[int], losses: Sequence[int]) -> int:
+    """The loss of so many rows of each class."""
+    return sum(count * loss for count, loss in zip(counts, losses, strict=True))
 
 
 def _reasons_of_the_gate(rules: Rules, round_: Round, model: Model, candidate: Candidate) -> list[str]:

@@ -172,3 +172,19 @@ class RoundRunning(InvalidTransaction):
 
 class NothingToWithdraw(InvalidTransaction):
     """The author has neither a commit nor a candidate in this epoch of the round."""
+
+
+class NotTheFounder(InvalidTransaction):
+    """Only the founder of the model may send this."""
+
+
+class LimitLowered(InvalidTransaction):
+    """The limit of what growths may lose can only be raised, at most to all rows."""
+
+
+class PartNotRetained(InvalidTransaction):
+    """The part is not among the retention parts of the model."""
+
+
+class ForkStale(InvalidTransaction):
+    """Only the current version of a model can be forked, and another one is current by now."""

@@ -246,7 +246,7 @@ def _reward(
     taught = sum(round_.unseen_counts[round_.old_classes :])
     if taught >= LEAST_TAUGHT_ROWS and 2 * winner.new_correct > taught:
         deserved.append((winner.author, BadgeKind.TEACHER))
-    if round_.new_version == 1 and model.classes > 1:
+    if round_.new_version == 1 and model.classes > 1 and model.parent == ZERO_HASH:
         deserved.append((model.founder, BadgeKind.FOUNDER))
     events: tuple[Event, ...] = ()
     for address, kind in deserved:

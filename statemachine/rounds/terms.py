@@ -89,8 +89,8 @@ def check_founding(rules: Rules, founding: Founding) -> None:
     within("epsilon", founding.retention_epsilon_ppm, 0, PPM)
     within("delta", founding.retention_delta_ppm, 0, _MOST_DELTA_PPM)
     within("lost rows of all growths", founding.lost_cap_ppm, 0, PPM)
-    _check_names("member", founding.members)
-    _check_names("witness", [witness.address for witness in founding.witnesses])
+    check_names("member", founding.members)
+    check_names("witness", [witness.address for witness in founding.witnesses])
     check_spec(founding.spec, rules.networks)
     check_tensors((*founding.hidden, *founding.outputs), founding.tensors)
 
@@ -174,7 +174,8 @@ def _check_bonds(rules: Rules, terms: RoundTerms) -> None:
         raise BondTooLow("the opener's bond is below its minimum", expected=least, got=terms.opener_bond)
 
 
-def _check_names(role: str, addresses: Sequence[Address]) -> None:
+def check_names(role: str, addresses: Sequence[Address]) -> None:
+    """Raises `TermsInvalid` if an address is in the list twice."""
     if len(set(addresses)) != len(addresses):
         raise TermsInvalid(f"a {role} is named twice", got=len(addresses))
 
@@ -182,7 +183,7 @@ def _check_names(role: str, addresses: Sequence[Address]) -> None:
 def _check_witnesses(terms: RoundTerms, model: Model, opener: Address) -> None:
     """The standing witnesses and those of the terms together: each named once, and not the opener."""
     names = [witness.address for witness in (*model.witnesses, *terms.witnesses)]
-    _check_names("witness", names)
+    check_names("witness", names)
     if opener in names:
         raise TermsInvalid("the opener cannot be a witness of the round", got=opener)
     within("witnesses", len(names), 0, MAX_WITNESSES)

@@ -13,12 +13,15 @@ from engram.primitives.codec import decode
 from engram.statemachine.errors import UnknownTransactionType
 from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transactions.advance_round import AdvanceRound
+from engram.statemachine.transactions.amend_model import AmendModel
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
 from engram.statemachine.transactions.commit_update import CommitUpdate
+from engram.statemachine.transactions.fork_model import ForkModel
 from engram.statemachine.transactions.infer import Infer
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.publish_part import PublishPart
+from engram.statemachine.transactions.retire_part import RetirePart
 from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.reveal_update import RevealUpdate
@@ -44,6 +47,9 @@ _TYPES: Final[tuple[type[TxPayload], ...]] = (
     ScoreUpdate,
     AdvanceRound,
     Withdraw,
+    AmendModel,
+    RetirePart,
+    ForkModel,
 )
 
 TX_TYPES: Final[Mapping[int, type[TxPayload]]] = {payload.KIND: payload for payload in _TYPES}

@@ -10,20 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
+from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import open_network
 from engram.statemachine.money import take
-from engram.statemachine.parameters import HasParameters, explicit_tensors, parameters_root
+from engram.statemachine.parameters import HasParameters, explicit_tensors, parameters_root, sources_of
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Model, Part, Version
-from engram.statemachine.rounds.errors import CommitmentRepeated, ModelOrFounding, RoundAlreadyOpen
+from engram.statemachine.rounds.errors import CommitmentRepeated, ModelOrFounding
+from engram.statemachine.rounds.models import free_model
 from engram.statemachine.rounds.records import EpochBest, EpochResult, Round, RoundKind, RoundTerms
 from engram.statemachine.rounds.rewards import give_badge
-from engram.statemachine.rounds.settlement import settle
 from engram.statemachine.rounds.terms import (
     Founding,
     check_founding,
@@ -81,7 +82,9 @@ class OpenRound:
         funds = self.terms.opener_bond + self.terms.bounty
         macs += LOOKUP_MACS * len(self.terms.commitments)
         check_share("opening the round", ctx.rules, macs)
-        return Cost(macs=macs, records=_RECORDS + tensors, funds=funds)
+        sources = sources_of(head.spec, head.hidden, head.outputs)
+        size = len(encode(self.terms)) + len(encode(sources))  # of the round, and of the version it may make
+        return Cost(macs=macs, records=_RECORDS + tensors, record_bytes=size, funds=funds)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Takes bond and bounty and writes the round, and for a founding the model with its version 0.
@@ -132,21 +135,6 @@ class OpenRound:
         if not model.frozen:
             return model, brought, ()
         return model, brought, give_badge(state, ctx, model.id, 0, sender, BadgeKind.FOUNDER)
-
-
-def free_model(state: State, ctx: BlockContext, model_id: Hash) -> tuple[Model, tuple[Event, ...]]:
-    """The model, whose last round is settled first if that is due, and must have ended.
-
-    Raises `MissingRecord`, `RoundAlreadyOpen`.
-    """
-    model = state.get(Model, model_id)
-    if model.open_round == ZERO_HASH:
-        return model, ()
-    _, events = settle(state, ctx, model.open_round)
-    model = state.get(Model, model_id)
-    if model.open_round != ZERO_HASH:
-        raise RoundAlreadyOpen(got=model.open_round)
-    return model, events
 
 
 def check_unpublished(state: State, commitments: tuple[Hash, ...]) -> None:

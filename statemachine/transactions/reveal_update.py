@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
 from engram.primitives.types import U8, U64, Address, Hash
 from engram.statemachine.content import bring, hold
@@ -71,7 +72,10 @@ class RevealUpdate:
         Raises what `enter` raises, `CommitMissing`, `CommitMismatch`.
         """
         entry, _ = self._enter(state.child(), ctx, sender)
-        return Cost(macs=self._macs(ctx.rules, entry), records=1 + len(self.update.tensors))
+        size = len(encode(entry.round)) + len(encode(replace(self.update, tensors=())))
+        return Cost(
+            macs=self._macs(ctx.rules, entry), records=1 + len(self.update.tensors), record_bytes=size
+        )
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Scores the update. If the claim is wrong, the receipt is FAILED and the bond is burned.

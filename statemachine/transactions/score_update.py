@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Annotated, ClassVar
 
+from engram.primitives.codec import encode
 from engram.primitives.types import U8, U16, Address, Hash, Size
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import open_part, version_network
@@ -58,14 +59,15 @@ class ScoreUpdate:
             raise PartsNotScorable("the numbers of the parts do not ascend", got=self.parts)
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """The MACs of version t and of the candidate on each part.
+        """The MACs of version t and of the candidate on each part; the records of candidate and round.
 
         Raises what `enter` raises, `MissingRecord`, `PartsNotScorable`, `PartScored`.
         """
         entry, candidate = self._enter(state.child(), ctx)
         rows = [self._rows(entry, part) for _, part in self._parts(entry)]
         macs = [scoring_macs(ctx.rules, entry.round, entry.base, candidate.update, count) for count in rows]
-        return Cost(macs=sum(macs), records=1)
+        size = len(encode(entry.round)) + len(encode(candidate))
+        return Cost(macs=sum(macs), records=1, record_bytes=size)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Adds the scores to the candidate. If they are complete, the candidate may become its epoch's best.
