@@ -15,7 +15,7 @@ from engram.statemachine.fees import risen
 from engram.statemachine.money import burn, give
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import BadgeKind
-from engram.statemachine.rounds.candidates import is_below_a_baseline, release_tensors
+from engram.statemachine.rounds.candidates import is_below_a_baseline, is_scored, release_tensors
 from engram.statemachine.rounds.errors import NothingToWithdraw, RoundRunning
 from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
 from engram.statemachine.rounds.rewards import give_badge
@@ -46,8 +46,8 @@ class Withdraw:
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Removes the record. Raises what `cost` raises.
 
-        The bond of a candidate returns if it is below a baseline in any group, or if the round has ended
-        before it could be scored. If it returns and the round made a version, the author gets a badge of
+        The bond of a candidate returns if it was scored on all unseen parts and is below a baseline in any
+        group, or if the round has ended before it could be scored. If it returns and the round made a version, the author gets a badge of
         participation. In every other case the bond burns, less the floor fee, which the sender gets.
         """
         round_, update, events = self._enter(state, ctx)
@@ -80,7 +80,11 @@ class Withdraw:
 
 
 def _is_honest(round_: Round, candidate: Candidate) -> bool:
-    """Whether the candidate has shown a gain, or nobody could have it scored."""
-    if round_.status in (RoundStatus.DECIDED, RoundStatus.KEPT):
-        return is_below_a_baseline(round_, candidate)
-    return True
+    """Whether the candidate has shown a gain on all unseen parts, or nobody could have it scored.
+
+    A few parts are not enough: whoever chooses them could choose those on which chance was kind.
+    """
+    if round_.status not in (RoundStatus.DECIDED, RoundStatus.KEPT):
+        return True
+    scored = all(is_scored(candidate, number) for number in range(len(round_.unseen)))
+    return scored and is_below_a_baseline(round_, candidate)
