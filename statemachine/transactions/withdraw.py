@@ -47,8 +47,9 @@ class Withdraw:
         """Removes the record. Raises what `cost` raises.
 
         The bond of a candidate returns if it was scored on all unseen parts and is below a baseline in any
-        group, or if the round has ended before it could be scored. If it returns and the round made a version, the author gets a badge of
-        participation. In every other case the bond burns, less the floor fee, which the sender gets.
+        group, or if the round has ended before it could be scored. If it returns and the round made a
+        version, the author gets a badge of participation. In every other case the bond burns, less the floor
+        fee, which the sender gets.
         """
         round_, update, events = self._enter(state, ctx)
         state.delete(update)
