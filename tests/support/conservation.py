@@ -11,7 +11,7 @@ from engram.statemachine.rounds.records import Candidate, Commit, Round
 
 
 def coins_held(record: Record) -> int:
-    """Sparks in one record: a balance, a reward that matures, bonds, escrows, deposits, pots."""
+    """Sparks in one record: a balance, a reward that matures, bonds, fees, deposits, pots."""
     match record:
         case Account():
             return record.balance
@@ -20,11 +20,9 @@ def coins_held(record: Record) -> int:
         case Upload():
             return record.deposit
         case Round():
-            return record.bond + record.pot + sum(seal.bond for seal in record.third_party)
-        case Commit():
+            return record.bond + record.pot + sum(witness.bond + witness.fee for witness in record.witnesses)
+        case Commit() | Candidate():
             return record.bond
-        case Candidate():
-            return record.bond + record.escrow + record.bid
         case _:
             return 0
 
