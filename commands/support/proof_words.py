@@ -50,6 +50,7 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
     `rate` is `digests_per_s` of this machine.
     """
     from engram.consensus.chainspec import spec_id
+    from engram.primitives.types import ZERO_HASH
     from engram.statemachine.rounds.records import RoundKind
 
     version, model, round_ = report.version, report.model, report.round
@@ -71,6 +72,8 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
         "work_seconds_here": round(report.work / rate, 1),
         "model": model.id.hex(),
         "founder": _address(report, model.founder),
+        "fork_of": None if model.parent == ZERO_HASH else model.parent.hex(),
+        "fork_of_version": None if model.parent == ZERO_HASH else model.parent_version,
         "version": version.number,
         "current": report.is_current,
         "kind": RoundKind(version.kind).name.lower(),
@@ -118,8 +121,7 @@ def proves(known: dict[str, Any], rate: float) -> list[str]:
     place = f"block {short(block['id'])} of the chain {name}, at height {block['height']}"
     return [
         *_grounds(known, place, rate),
-        f"In the state after that block there is the model {short(known['model'])}, which "
-        f"{known['founder']} founded.",
+        _model_sentence(known),
         _version_sentence(known),
         "The version is one network and no other: its parameters root names every weight and bias.",
         *_loss_sentences(known),
@@ -197,9 +199,21 @@ def _trusted(known: dict[str, Any]) -> str:
     return "and without an anchor you know of nobody who has"
 
 
+def _model_sentence(known: dict[str, Any]) -> str:
+    model = f"In the state after that block there is the model {short(known['model'])}, which"
+    if known["fork_of"] is None:
+        return f"{model} {known['founder']} founded."
+    return (
+        f"{model} {known['founder']} made as a fork of version {known['fork_of_version']} of the model "
+        f"{short(known['fork_of'])}. What that version was, the fork inherited as its version 0."
+    )
+
+
 def _version_sentence(known: dict[str, Any]) -> str:
     number = known["version"]
-    made = "founded with it" if number == 0 else f"made by {known['author']}"
+    made = f"made by {known['author']}"
+    if number == 0:
+        made = "founded with it" if known["fork_of"] is None else f"inherited, and once {made}"
     standing = "the current one" if known["current"] else "no longer the current one"
     origin = ", ".join(
         f"version {item['version']} by {item['author']} (hidden neurons: {item['neurons']:,})"
@@ -210,7 +224,9 @@ def _version_sentence(known: dict[str, Any]) -> str:
 
 def _loss_sentences(known: dict[str, Any]) -> list[str]:
     if known["version"] == 0:
-        return ["Nobody has measured version 0: it comes from the founding, not from a round."]
+        if known["fork_of"] is None:
+            return ["Nobody has measured version 0: it comes from the founding, not from a round."]
+        return ["No round of this model has measured version 0: its losses are those of the parent model."]
     people = for_people(known)
     said = [
         f"In its round, on {known['sealed_rows']:,} rows that stayed sealed until all updates were in, its "

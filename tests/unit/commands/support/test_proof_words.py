@@ -153,3 +153,14 @@ def test_a_founding_version_was_measured_by_nobody() -> None:
     proved, unproved = said(verify_bundle(bundle, SPEC, line[-1].timestamp_ms, min_work=1))
     assert "Nobody has measured version 0" in proved
     assert "no witness opened" not in unproved
+
+
+def test_a_fork_says_where_it_comes_from() -> None:
+    model = replace(MODEL_RECORD, head=0, parent=b"\x09" * 32, parent_version=4)
+    version = replace(VERSION_RECORD, number=0, round=ZERO_HASH)
+    tree = tree_of(model, version)
+    line = mined_line(SPEC, 1, tree.root)
+    bundle = bundle_of(line, tree, model=model, version=version, round_=None)
+    proved, _ = said(verify_bundle(bundle, SPEC, line[-1].timestamp_ms, min_work=1))
+    assert "made as a fork of version 4 of the model 090909090909" in proved
+    assert "No round of this model has measured version 0" in proved
