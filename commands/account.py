@@ -44,7 +44,6 @@ def show(session: CommandSession, account: str | None) -> None:
         "maturing": format_coins(sum(reward["amount"] for reward in maturing if not reward["mature"])),
         "transactions": result["nonce"],
         "waiting": result["next_nonce"] - result["nonce"],
-        "strikes": result["strikes"],
     }
     session.show(result, fields.items())
 
