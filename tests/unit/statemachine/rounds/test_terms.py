@@ -92,7 +92,7 @@ def test_sums_of_losses_fit_their_fields() -> None:
 
 @pytest.mark.parametrize(
     ("bounty", "first", "later"),
-    [(0, 10**6, 10**6), (10 * COIN, 10**6, 10**7), (5_000 * COIN, 5 * COIN, 50 * COIN)],,
+    [(0, 10**6, 10**6), (10 * COIN, 10**6, 10**7), (5_000 * COIN, 5 * COIN, 50 * COIN)],
 )
 def test_an_entry_is_a_thousandth_of_the_bounty_and_later_a_hundredth(
     bounty: int, first: int, later: int
