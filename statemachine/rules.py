@@ -22,7 +22,7 @@ MAX_ROWS: Final = 2**17
 MAX_BODY_BYTES: Final = 2**25
 """Half of what `codec.decode` accepts."""
 
-MAX_BLOCK_MACS: Final = 2**55
+MAX_BLOCK_MACS: Final = 2**54
 """With this bound an author's bond fits 64 bits, even at one spark for each MAC.
 
 It pays four times for at most 256 unseen and 16 retention parts, each with at most half the MACs of a block.

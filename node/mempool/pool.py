@@ -43,7 +43,7 @@ from engram.statemachine.transaction import Cost, Transaction
 
 RATE_UNIT: Final = 2**110
 """Rates are compared as integers, because comparing fractions is slow. The numerator of a share is at most
-2^55, as is the budget of MACs. So two different rates differ by at least 2^-110.
+2^55, and the budget of MACs is no larger. So two different rates differ by at least 2^-110.
 """
 _OVERHEAD_BYTES: Final = 1_000
 """Roughly the bytes of memory that an entry takes besides its encoded transaction."""
