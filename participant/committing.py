@@ -27,7 +27,9 @@ from engram.statemachine.transactions.reveal_update import RevealUpdate
 ADMITTED: Final = "candidate_admitted"
 REVEALED: Final = "revealed"
 """The outcome if an earlier run may have revealed and the chain holds no candidate of it."""
-_OUTCOMES: Final = frozenset({ADMITTED, "candidate_refused", "candidate_unfunded", "no_improvement"})
+NO_IMPROVEMENT: Final = "no_improvement"
+"""The outcome if the loss is true and not below the baseline; the bond is back."""
+_OUTCOMES: Final = frozenset({ADMITTED, NO_IMPROVEMENT})
 """Names of the events one of which a reveal's receipt holds if the claimed loss was true."""
 
 
@@ -87,7 +89,7 @@ class Commitments:
         if await self.standing(claim.round, claim.epoch) is None:
             return await self.outcome(secret), b""
         payload = RevealUpdate(
-            claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt, 0, update
+            claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt, update
         )
         txid = b""
         try:

@@ -15,7 +15,7 @@ from engram.nn.spec import check_count, check_spec
 from engram.primitives.types import U8, U32, Address
 from engram.statemachine.fees import price_of_macs
 from engram.statemachine.parameters import HasParameters
-from engram.statemachine.records import Members, Model, Witnesses
+from engram.statemachine.records import Members, Model, RetentionPart, Witnesses
 from engram.statemachine.rounds.calendar import check_calendar, within
 from engram.statemachine.rounds.errors import (
     BondTooLow,
@@ -142,6 +142,35 @@ def witness_bond(rules: Rules, terms: RoundTerms) -> int:
     return max(rules.min_witness_bond, terms.bounty * rules.witness_bond_ppm // PPM)
 
 
+def least_opener_bond(rules: Rules, bounty: int) -> int:
+    """The smallest bond of an opener, in sparks."""
+    return max(rules.min_opener_bond, bounty * rules.opener_bond_ppm // PPM)
+
+
+def least_author_bond(
+    rules: Rules, terms: RoundTerms, head: HasParameters, classes: int, retention: Sequence[RetentionPart]
+) -> int:
+    """The smallest bond of an author, in sparks: four times the price of scoring a candidate on everything.
+
+    So it pays for whoever shows that a claim was empty. `head` is version t, `classes` are all classes of the
+    round, `retention` the model's retention parts; the scoring counts for eight witnesses.
+    """
+    scorings = [(terms.rows, terms.sealed + MAX_WITNESSES)]
+    if terms.kind == RoundKind.GROW:
+        scorings += [(part.rows, 1) for part in retention]
+    price = sum(
+        count * price_of_macs(rules.fees, scoring_cap(rules, terms, head, classes, rows))
+        for rows, count in scorings
+    )
+    return max(rules.min_author_bond, BOND_SCORINGS * price)
+
+
+def scoring_cap(rules: Rules, terms: RoundTerms, head: HasParameters, classes: int, rows: int) -> int:
+    """The most MACs charged for scoring a candidate on a part with so many rows, together with version t."""
+    update = terms.max_update_macs * -(-max(rows, terms.rows) // terms.rows)
+    return network_macs(rules, head, rows, classes) + update
+
+
 def check_share(step: str, rules: Rules, macs: int) -> None:
     """Refuses a step of a round that needs more than half of a block's MACs. Raises `StepTooHeavy`.
 
@@ -169,8 +198,7 @@ def _check_parts(rules: Rules, terms: RoundTerms) -> None:
 def _check_bonds(rules: Rules, terms: RoundTerms) -> None:
     if terms.author_bond < (least := rules.min_author_bond):
         raise BondTooLow("an author's bond is below its minimum", expected=least, got=terms.author_bond)
-    least = max(rules.min_opener_bond, terms.bounty * rules.opener_bond_ppm // PPM)
-    if terms.opener_bond < least:
+    if terms.opener_bond < (least := least_opener_bond(rules, terms.bounty)):
         raise BondTooLow("the opener's bond is below its minimum", expected=least, got=terms.opener_bond)
 
 
@@ -235,18 +263,16 @@ def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParamet
     whoever shows that the claim was empty.
     """
     classes = model.classes + terms.new_classes
-    base = network_macs(rules, head, terms.rows, classes)
     if terms.kind == RoundKind.GROW:
-        _check_reveal(rules, terms, base)
-    check_share("scoring a candidate on a part", rules, base + terms.max_update_macs)
-    everything = (terms.sealed + MAX_WITNESSES) * price_of_macs(rules.fees, base + terms.max_update_macs)
+        _check_reveal(rules, terms, network_macs(rules, head, terms.rows, classes))
+    scoring = scoring_cap(rules, terms, head, classes, terms.rows)
+    check_share("scoring a candidate on a part", rules, scoring)
     retention = model.retention if terms.kind == RoundKind.GROW else ()
     for part in retention:
-        update = terms.max_update_macs * -(-max(part.rows, terms.rows) // terms.rows)
-        scoring = network_macs(rules, head, part.rows, classes) + update
+        scoring = scoring_cap(rules, terms, head, classes, part.rows)
         check_share("scoring a candidate on a retention part", rules, scoring)
-        everything += price_of_macs(rules.fees, scoring)
-    if terms.author_bond < (least := BOND_SCORINGS * everything):
+    least = least_author_bond(rules, terms, head, classes, retention)
+    if terms.author_bond < least:
         raise BondTooLow(
             "an author's bond is below the price of scoring", expected=least, got=terms.author_bond
         )
