@@ -18,8 +18,9 @@ from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.errors import CommitMissing, CommitRepeated
+from engram.statemachine.rounds.proposal import Update
 from engram.statemachine.rounds.records import Candidate, Commit, Round
-from engram.statemachine.rounds.update import Update, update_size
+from engram.statemachine.rounds.update import update_size
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.reveal_update import RevealUpdate

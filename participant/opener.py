@@ -75,7 +75,7 @@ class Opener:
                 await self.reveal(round_id, secrets)
             await self.open_sealed(await self.view.get(Round, round_id), secrets)
         except RoundOver as error:
-            self._report(Notice(f"too late: {error}", "phase_missed", code=error.code))
+            self._report(Notice(str(error), "phase_missed", code=error.code))
         except REFUSALS as error:
             if (code := refusal_code(error)) not in LATE:
                 raise

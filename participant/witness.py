@@ -126,7 +126,7 @@ async def sealed_part(wallet: Wallet, data: Selection, round_id: Hash, seed: int
     least = round_.terms.old_rows
     if (got := parts[0].rows_below(round_.old_classes)) < least:
         raise TooFewOldRows(
-            f"the part would hold {got} rows of old classes, and the round asks for {least}: bring more of them",
+            f"the part would hold {got} rows of old classes, the round asks for {least}: bring more of them",
             expected=least,
             got=got,
         )
