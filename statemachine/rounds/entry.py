@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from engram.primitives.codec import encode
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.receipt import Event
@@ -13,7 +15,13 @@ from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.errors import RoundEnded, WrongPhase
 from engram.statemachine.rounds.records import Round, RoundKind, RoundStatus
 from engram.statemachine.rounds.settlement import settle
+from engram.statemachine.rounds.terms import MAX_WITNESSES
 from engram.statemachine.state import State
+
+_ENTRY_BYTES: Final = 150
+"""The most bytes of an opened part, or of the results of an epoch, in the record of a round."""
+_COUNT_BYTES: Final = 5
+"""The most bytes of a number of rows."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,17 @@ class EnteredRound:
     def is_growth(self) -> bool:
         """Whether updates are appended to version t, so that its activations are worth keeping."""
         return self.round.terms.kind == RoundKind.GROW
+
+    @property
+    def record_bytes(self) -> int:
+        """What the record of the round can grow to, in bytes: a transaction that writes it pays for them.
+
+        It follows from the terms alone, so a price does not change while a transaction waits.
+        """
+        terms = self.round.terms
+        parts = terms.validation + terms.sealed + MAX_WITNESSES
+        counts = 2 * _COUNT_BYTES * self.round.classes
+        return len(encode(terms)) + _ENTRY_BYTES * (parts + terms.epochs) + counts
 
 
 def enter(state: State, ctx: BlockContext, round_id: Hash, *phases: Phase) -> EnteredRound:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from engram.nn.data import PartData
-from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
 from engram.primitives.types import Address, Hash
 from engram.statemachine.content import Content, carried_blobs, resolve
@@ -62,7 +61,7 @@ class RevealPart:
         trial = state.child()
         entry, _ = self._enter(trial, ctx, sender)
         check_content(trial, ctx, entry, self._opening(sender))
-        return Cost(macs=opening_macs(ctx, entry), records=4, record_bytes=len(encode(entry.round)))
+        return Cost(macs=opening_macs(ctx, entry), records=4, record_bytes=entry.record_bytes)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Publishes the part with version t's score. Aborts the round if its opener committed to bad bytes.

@@ -72,7 +72,7 @@ class RevealUpdate:
         Raises what `enter` raises, `CommitMissing`, `CommitMismatch`.
         """
         entry, _ = self._enter(state.child(), ctx, sender)
-        size = len(encode(entry.round)) + len(encode(replace(self.update, tensors=())))
+        size = entry.record_bytes + len(encode(replace(self.update, tensors=())))
         return Cost(
             macs=self._macs(ctx.rules, entry), records=1 + len(self.update.tensors), record_bytes=size
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from engram.primitives.codec import encode
 from engram.primitives.types import Address, Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.money import take
@@ -43,7 +42,7 @@ class SealPart:
         Raises what `enter` raises, `NotAWitness`, `AlreadySealed`, `CommitmentRepeated`.
         """
         entry = self._enter(state.child(), ctx, sender)
-        return Cost(record_bytes=len(encode(entry.round)), funds=witness_bond(ctx.rules, entry.round.terms))
+        return Cost(record_bytes=entry.record_bytes, funds=witness_bond(ctx.rules, entry.round.terms))
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Takes the bond, which is held until the part opens. Raises what `cost` raises."""
