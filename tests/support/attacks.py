@@ -17,9 +17,9 @@ def crowd(count: int) -> list[keys.PrivateKey]:
     return [key(1_000 + number) for number in range(count)]
 
 
-def play_with(names: list[keys.PrivateKey], rules: Rules = SMALL_RULES, **play: int) -> Play:
+def play_with(names: list[keys.PrivateKey], rules: Rules = SMALL_RULES) -> Play:
     """A ledger on which the usual actors and these names have a purse each."""
-    return Play(ledger=Ledger(dict.fromkeys((*ACTORS, *names), PURSE), rules=rules), **play)
+    return Play(ledger=Ledger(dict.fromkeys((*ACTORS, *names), PURSE), rules=rules))
 
 
 def fails(story: Callable[[], object]) -> None:

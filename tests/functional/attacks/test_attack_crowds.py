@@ -2,6 +2,7 @@
 
 import pytest
 
+from engram.statemachine.money import give
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.rounds.terms import entry_of
@@ -55,7 +56,7 @@ def commits_that_are_never_revealed(names: int, bounty: int) -> None:
 
 
 def copies_of_one_network(names: int, gain: int) -> None:
-    """All names bring one network that is a little worse than Alice's, which is not evicted by any of them."""
+    """All names bring one network that is a little worse than Alice's, and push her out of nothing."""
     strangers = crowd(names)
     play = play_with(strangers)
     play.found()
@@ -105,7 +106,7 @@ def test_without_the_burned_entry(names: int, bounty: int, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(("names", "bounty"), CROWDS)
 def test_without_the_burned_bond(names: int, bounty: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(withdraw, "burn", lambda state, amount: withdraw.give(state, BOB.address, amount))
+    monkeypatch.setattr(withdraw, "burn", lambda state, amount: give(state, BOB.address, amount))
     monkeypatch.setattr(Play, "spent", lambda play, actor: 0)
     fails(lambda: commits_that_are_never_revealed(names, bounty))
 
