@@ -36,7 +36,7 @@ from tests.support.source_tree import ROOT
 
 MINUS, NO_BOUND, NO_CHANGE = " \u2212 ", "\u2013", "-"
 STATE_MACHINE = sorted((ROOT / "statemachine").rglob("*.py"))
-EVENT = re.compile(r"\bEvent\(\s*\"(\w+)\"")
+EVENT = re.compile(r"\b_?[Ee]vent\(\s*\"(\w+)\"")
 
 
 def names(listed: str) -> list[str]:
