@@ -1,11 +1,12 @@
-"""`engram round run`, `reveal`, `seal`, `audit`: what the opener and the auditors of a round do.
+"""`engram round run`, `reveal`, `seal`, `unseal`: what the opener and the witnesses of a round do.
 
 Both keep data secret at first and reveal them later. What the steps are stands in `participant/opener.py` and
-`participant/auditor.py`; authors play with `engram participate`.
+`participant/witness.py`; authors play with `engram participate`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,7 +72,7 @@ def reveal(session: CommandSession, round_: str | None) -> None:
             return result
 
         result = session.run_actor(action, printer.notice)
-    opened = {use: len(result[f"{use}_opened"]) for use in ("validation", "sealed")}
+    opened = {"validation": len(result["validation_opened"]), "unseen": len(result["unseen"])}
     facts = {"round": result["id"], **opened}
     printer.result(facts, facts.items())
 
@@ -85,23 +86,23 @@ def reveal(session: CommandSession, round_: str | None) -> None:
 @with_key
 @with_session
 def seal(session: CommandSession, round_: str | None, seed: int, **options: Any) -> None:
-    """Seal a part of your own in a round that names you as an auditor.
+    """Seal a part of your own in a round that names you as a witness.
 
     The command takes as many rows as the round's parts have and sends a commitment to them, in the first
     phase of the round. Updates are later judged on your part, too, so the opener alone does not decide. You
-    pay a bond, which you get back when you open the part.
+    pay a bond, which you get back, with your fee, when you open the part.
 
-    The part is saved in the data directory before anything is sent; `engram round audit` opens it.
+    The part is saved in the data directory before anything is sent; `engram round unseal` opens it.
     """
     data = selection_of(options)
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
-            from engram.participant.auditor import Auditor, sealed_part, sealed_path
+            from engram.participant.witness import Witness, sealed_part, sealed_path
 
-            identity = await _audited(wallet, round_)
+            identity = await _witnessed(wallet, round_)
             secrets = await sealed_part(wallet, data, identity, seed)
-            await Auditor(wallet, session.rounds_folder, printer.notice).seal(identity, secrets)
+            await Witness(wallet, session.rounds_folder, printer.notice).seal(identity, secrets)
             commitment = secrets.parts[0].commitment
             path = sealed_path(session.rounds_folder, commitment)
             return {"round": identity.hex(), "commitment": commitment.hex(), "secrets": str(path)}
@@ -110,12 +111,12 @@ def seal(session: CommandSession, round_: str | None, seed: int, **options: Any)
     printer.result(result, result.items())
 
 
-@click.command("audit", cls=Command, example="engram round audit --key carol")
+@click.command("unseal", cls=Command, example="engram round unseal --key carol")
 @round_argument
 @with_key
 @with_session
-def audit(session: CommandSession, round_: str | None) -> None:
-    """Wait for the audit phase and open the part that you have sealed.
+def unseal(session: CommandSession, round_: str | None) -> None:
+    """Wait for the last update and open the part that you have sealed.
 
     It needs the key and the data directory with which `engram round seal` was called. After a crash or
     Ctrl-C, give the same command again. If no update became a candidate, there is nothing to open.
@@ -123,10 +124,10 @@ def audit(session: CommandSession, round_: str | None) -> None:
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
-            from engram.participant.auditor import Auditor
+            from engram.participant.witness import Witness
 
-            identity = await _audited(wallet, round_)
-            await Auditor(wallet, session.rounds_folder, printer.notice).audit(identity)
+            identity = await _witnessed(wallet, round_)
+            await Witness(wallet, session.rounds_folder, printer.notice).testify(identity)
             result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
             return result
 
@@ -141,11 +142,16 @@ async def _opened(wallet: Wallet, beginning: str | None) -> Hash:
     return bytes.fromhex(await find_round(wallet.client, beginning, lambda item: item["opener"] == address))
 
 
-async def _audited(wallet: Wallet, beginning: str | None) -> Hash:
-    """As `_opened`, but of several open rounds the one that names the wallet's account as an auditor."""
+async def _witnessed(wallet: Wallet, beginning: str | None) -> Hash:
+    """As `_opened`, but of several open rounds the one that names the wallet's account as a witness."""
     address = await wallet.address()
-    found = await find_round(wallet.client, beginning, lambda item: address in item["terms"]["auditors"])
-    return bytes.fromhex(found)
+
+
+    def names(item: Mapping[str, Any]) -> bool:
+        witnesses = (*item["standing"], *item["terms"]["witnesses"])
+        return any(witness["address"] == address for witness in witnesses)
+
+    return bytes.fromhex(await find_round(wallet.client, beginning, names))
 
 
 def _conclude(printer: ProgressPrinter, result: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from engram.nn.layers.output import MIN_OUTPUT_SHIFT
 from engram.nn.network import SegmentParameters
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.errors import RemoteError
@@ -68,7 +69,7 @@ def leaker(budget: Budget, seed: int, others: Dataset) -> Strategy:
         widths = [segment.width for segment in task.version.spec.hidden]
         spec, fresh = dense_network(rows, widths, classes, rng)
         learned = trainer.train(spec, fresh, rows, budget, rng)
-        outputs = tuple(replace(output, shift=max(0, output.shift - 2)) for output in spec.outputs)
+        outputs = tuple(replace(output, shift=max(MIN_OUTPUT_SHIFT, output.shift - 2)) for output in spec.outputs)
         return train_draft(task, replace(spec, outputs=outputs), learned)
 
     return propose
