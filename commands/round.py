@@ -1,7 +1,7 @@
 """`engram round`: shows rounds, their calendar, candidates, commits and revealed data.
 
-Opening a round stands in `round_open.py`; what its opener, witnesses and authors do stands in `round_play.py` and
-`round_score.py`.
+Opening a round stands in `round_open.py`, what its opener and its witnesses do in `round_play.py`, and what
+anyone may do for the updates of a round in `round_score.py`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def list_rounds(session: CommandSession, model: str | None) -> None:
     """List the rounds of the chain.
 
     A round's status is open, decided (it made a version), kept (no update was good enough), aborted (the
-    opener failed to reveal) or cancelled (a standing witness sealed nothing). "due" names what a passed deadline requires and no transaction has done yet.
+    opener failed to reveal) or cancelled (a standing witness sealed nothing). "due" names what a passed
+    deadline requires and no transaction has done yet.
     """
 
     async def action(client: RpcClient) -> Any:
@@ -97,8 +98,9 @@ def show(session: CommandSession, round_: str | None, why: bool) -> None:
     updates, with a code for every reason why no reward was paid; with --json, too. An update of which the
     reveal was refused is no candidate: `engram tx show` on the reveal names the rule that it broke.
 
-    "calendar" gives the first and last tick of each phase; phases that end early move the later ones. Every block ticks that leaves half of its room free, unless the blocks before it
-    were so full that fees have risen fourfold. So nobody can let a phase pass by filling blocks.
+    "calendar" gives the first and last tick of each phase; where a phase ends early, the next ones move up.
+    Every block ticks that leaves half of its room free, unless the blocks before it were so full that fees
+    have risen fourfold. So nobody can let a phase pass by filling blocks.
     """
 
     async def action(client: RpcClient) -> dict[str, Any]:
@@ -179,9 +181,7 @@ def parts(session: CommandSession, round_: str | None) -> None:
         Column("use", lambda row: row["use"]),
         Column("owner", lambda row: row["owner"]),
         Column("old rows", lambda row: row["old"], right=True),
-        Column(
-            "loss", lambda row: mean_loss(row["old_loss"], row["old"]) if row["old"] else "-", right=True
-        ),
+        Column("loss", lambda row: mean_loss(row["old_loss"], row["old"]) if row["old"] else "-", right=True),
     )
     opened = [{**part, "use": "validation"} for part in result["validation_opened"]]
     opened += [{**part, "use": "unseen"} for part in result["unseen"]]

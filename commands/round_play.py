@@ -146,7 +146,6 @@ async def _witnessed(wallet: Wallet, beginning: str | None) -> Hash:
     """As `_opened`, but of several open rounds the one that names the wallet's account as a witness."""
     address = await wallet.address()
 
-
     def names(item: Mapping[str, Any]) -> bool:
         witnesses = (*item["standing"], *item["terms"]["witnesses"])
         return any(witness["address"] == address for witness in witnesses)

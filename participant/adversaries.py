@@ -69,8 +69,8 @@ def leaker(budget: Budget, seed: int, others: Dataset) -> Strategy:
         widths = [segment.width for segment in task.version.spec.hidden]
         spec, fresh = dense_network(rows, widths, classes, rng)
         learned = trainer.train(spec, fresh, rows, budget, rng)
-        outputs = tuple(replace(output, shift=max(MIN_OUTPUT_SHIFT, output.shift - 2)) for output in spec.outputs)
-        return train_draft(task, replace(spec, outputs=outputs), learned)
+        larger = (replace(output, shift=max(MIN_OUTPUT_SHIFT, output.shift - 2)) for output in spec.outputs)
+        return train_draft(task, replace(spec, outputs=tuple(larger)), learned)
 
     return propose
 

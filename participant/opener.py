@@ -124,7 +124,7 @@ class Opener:
         await fulfil(self.wallet, owed)
         round_ = await self.view.get(Round, round_id)
         count = len(round_.validation_opened)
-        self._report(Notice(f"{count} validation parts are revealed", "revealed", parts=count))
+        self._report(Notice(f"validation parts revealed: {count}", "revealed", parts=count))
         return round_
 
     async def open_sealed(self, round_: Round, secrets: RoundSecrets) -> Round:
