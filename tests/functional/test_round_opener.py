@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 
 from engram.participant.errors import SecretsNotFound
-from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.records import Account
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
-from tests.support.round_matter import OPENER
 from tests.support.stage import digits, learner, running_stage, small_model, small_round
 
 TWO = (0, 1)
@@ -59,9 +56,7 @@ async def test_an_opener_dies_before_and_after_everything_it_sends(tmp_path: Pat
         sent = [payload.NAME for payload in deaths]
         assert (sent.count("reveal_part"), sent.count("reveal_sealed")) == (2, 2)
         assert all(count >= 2 for count in deaths.values())
-        async with stage.client() as client:
-            account = await ChainView(client).get(Account, OPENER.address)
-        assert account.strikes == 0
+        assert ended.round.audit_ended > 0, "everything was opened before the phase was over"
 
 
 async def test_secrets_are_saved_before_the_round_is_opened_and_needed_after(tmp_path: Path) -> None:
@@ -98,7 +93,7 @@ async def test_an_opener_steps_through_the_round_by_hand(tmp_path: Path) -> None
             await opener.reveal_next(round_id)
             assert len((await opener.view.get(Round, round_id)).validation_opened) == 1
             await opener.reveal_next(round_id)
-            assert len((await opener.view.get(Round, round_id)).sealed_opened) == 1
+            assert len((await opener.view.get(Round, round_id)).unseen) == 1
             return await opener.run(round_id)
 
         ended = await stage.play(round_id, {"alice": learner(2, *TWO)}, opener=by_hand)
