@@ -1,0 +1,127 @@
+"""A second implementation of rounds.md, 7: baselines, tallies, shares, what rungs are paid; plain integers.
+
+Written from the text, as `protocol_oracle`, on which it stands; imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.support.protocol_oracle import Wire, clip, ln, ln_q24, round_shift, row_loss
+
+SLACK: Final = 8
+START: Final = (1, 1)
+"""The leader's share before the first rung."""
+
+Share = tuple[int, int]
+
+
+def lnr(rows: int) -> int:
+    e = max(0, rows.bit_length() - 16)
+    return round_shift(ln((rows << 32) >> e) + e * ln(2 << 32), 8)
+
+
+def surprise(rows: int, count: int) -> int:
+    return lnr(rows) - lnr(count) if count else 0
+
+
+def limit(classes: int) -> int:
+    return ln_q24(classes) + 8 * 2**24
+
+
+def null_growth(counts: Sequence[int], old: int, label: int, base: int) -> int:
+    """Clipped loss of a row that loses `base` under version t; `old` classes are old."""
+    rows = sum(counts)
+    if label < old:
+        return clip(base + surprise(rows, sum(counts[:old])) - SLACK, 0, limit(len(counts)))
+    return clip(surprise(rows, counts[label]) - SLACK, 0, limit(len(counts)))
+
+
+def frequencies(kind: int, counts: Sequence[int], label: int) -> int:
+    rows = sum(counts)
+    if kind == 1:
+        loss = surprise(rows, counts[label])
+    else:
+        loss = row_loss(kind, [(count << 16) // rows for count in counts], label)
+    return clip(loss - SLACK, 0, limit(len(counts)))
+
+
+def tally(own: Sequence[int], baseline: Sequence[int]) -> list[int]:
+    """[baseline, gained, lost, squares]."""
+    gains = [round_shift(b - o, 8) for o, b in zip(own, baseline, strict=True)]
+    gained, lost = sum(max(d, 0) for d in gains), sum(max(-d, 0) for d in gains)
+    return [sum(baseline), gained, lost, sum(d * d for d in gains)]
+
+
+@dataclass
+class Row:
+    """One unseen row, with what both networks make of it."""
+
+    label: int
+    base: int
+    """Loss under version t with its own classes."""
+    own: int
+    base_right: bool
+    own_right: bool
+
+
+def group_score(rows: Sequence[Row], kind: int, counts: Sequence[int], old: int, *, train: bool) -> Wire:
+    """A GroupScore as on the wire."""
+    own = [row.own for row in rows]
+    lost = sum(row.label < old and row.base_right and not row.own_right for row in rows)
+    growth = tally(own, [null_growth(counts, old, row.label, row.base) for row in rows])
+    by_class = tally(own, [frequencies(kind, counts, row.label) for row in rows]) if train else [0] * 4
+    return [len(rows), sum(own), lost, growth, by_class]
+
+
+def counted(group: Wire, *, train: bool) -> Wire:
+    """The tally against the baseline that counts."""
+    growth, by_class = group[3], group[4]
+    return by_class if train and by_class[0] < growth[0] else growth
+
+
+def proves(found: Sequence[int], z_squared: int) -> bool:
+    _, gained, lost, squares = found
+    return gained > lost and (gained - lost) ** 2 >= z_squared * squares
+
+
+def share(groups: Wire, *, train: bool) -> Share:
+    """Loss and baseline of the group where the fraction is largest."""
+    found = [(group[1], counted(group, train=train)[0]) for group in groups if group[0]]
+    best = found[0]
+    for loss, baseline in found[1:]:
+        if loss * best[1] > best[0] * baseline:
+            best = (loss, baseline)
+    return best
+
+
+def rungs(best: Sequence[tuple[bytes, Share] | None]) -> list[tuple[int, bytes, Share, Share]]:
+    """Epoch, author, own share and the share before, of every rung."""
+    lead, made = START, []
+    for epoch, found in enumerate(best):
+        if found is None:
+            continue
+        author, (loss, baseline) = found
+        if 8 * loss * lead[1] <= 7 * lead[0] * baseline:
+            made.append((epoch, author, (loss, baseline), lead))
+            lead = (loss, baseline)
+    return made
+
+
+def removed(amount: int, own: Share, before: Share) -> int:
+    (a, b), (c, d) = before, own
+    return amount * (a * d - c * b) // (b * d)
+
+
+def entry_bar(counts: Sequence[int], old: int, base: int, promised: int, kind: int, *, train: bool) -> int:
+    """The bar of an update on the validation parts, whose old rows lose `base` under version t."""
+    if train:
+        by_class = [count * frequencies(kind, counts, label) for label, count in enumerate(counts) if count]
+        return min(base, sum(by_class))
+    mine = sum(counts[:old])
+    known = mine + promised
+    rows = known + sum(counts[old:])
+    new = sum(count * (surprise(rows, count) - SLACK) for count in counts[old:])
+    return max(0, base + mine * (surprise(rows, known) - SLACK) + new)
