@@ -44,6 +44,8 @@ class RoundView:
         self.events: list[Event] = []
         self.fees: dict[Address, int] = {}
         """What each actor was charged for its transactions."""
+        self.charged: list[int] = []
+        """What each transaction was charged."""
         self.secrets: dict[Hash, tuple[SecretPart, keys.PrivateKey]] = {}
         """The parts that witnesses have sealed, by commitment."""
 

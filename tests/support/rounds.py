@@ -229,6 +229,7 @@ class Play(RoundView):
         result = self.ledger.block(*txs)
         for (sender, _), receipt in zip(payloads, result.receipts, strict=True):
             self.fees[sender.address] = self.fees.get(sender.address, 0) + receipt.fee
+            self.charged.append(receipt.fee)
         self.events += result.events
         check_conservation(self.ledger.nodes, self.ledger.root)
         return list(result.receipts)
