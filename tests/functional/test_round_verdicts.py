@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engram.commands.support.verdicts import reasons, with_verdicts
+from engram.commands.support.verdicts import outcomes, reasons, with_verdicts
 from engram.participant.adversaries import leaker
 from engram.participant.task import Draft, Task
+from engram.participant.training.qat import Budget
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
+from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundStatus
-from tests.support.stage import QUICK, Stage, digits, learner, running_stage, small_model, small_round
+from engram.statemachine.transactions.commit_update import CommitUpdate
+from tests.support.round_matter import COIN
+from tests.support.stage import KEYS, Stage, digits, learner, running_stage, small_model, small_round
 
 TWO = (0, 1)
 
@@ -31,12 +35,18 @@ async def test_a_round_without_candidates(tmp_path: Path) -> None:
         assert reasons(await ended_round(stage, round_id)) == ["no update became a candidate"]
 
 
-async def test_a_growth_that_nobody_had_scored_on_what_must_not_be_forgotten(tmp_path: Path) -> None:
+async def test_a_growth_that_nobody_had_scored(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         first = await stage.open(small_round(digits(1, *TWO)), small_model())
         ended = await stage.play(first, {"alice": learner(2, *TWO)})
-        (verdict,) = (await ended_round(stage, first))["verdicts"]
-        assert (verdict["generalises"], verdict["remembers"], verdict["rung"]) == (True, True, True)
+        (verdict,) = (found := await ended_round(stage, first))["verdicts"]
+        assert (verdict["reasons"], verdict["below_baseline"], verdict["rung"]) == ([], True, True)
+        (won,) = outcomes(found)
+        assert won["reasons"] == []
+        share = verdict["share"]
+        assert won["paid"] == COIN - COIN * share["loss"] // share["baseline"] - 1
+        maturing = await stage.maturing("alice")
+        assert won["paid"] == sum(reward["amount"] for reward in maturing), "what it says was paid"
         plan = small_round(digits(1, 0, 1, 2), new_classes=1)
         second = await stage.open(plan, ended.round.model)
 
@@ -45,23 +55,42 @@ async def test_a_growth_that_nobody_had_scored_on_what_must_not_be_forgotten(tmp
 
         ended = await stage.play(second, {}, alice=forgetful)
         assert ended.round.status == RoundStatus.KEPT
-        found = await ended_round(stage, second)
-        (part,) = found["verdicts"][0]["retention"]
-        assert (part["correct"], part["passed"]) == (None, False)
-        (reason,) = reasons(found)
-        assert reason.endswith(f"retention part {part['part'][:12]}: nobody had the candidate scored on it")
+        (lost,) = outcomes(await ended_round(stage, second))
+        assert (lost["epoch"], lost["paid"], lost["reasons"]) == (0, 0, ["not_scored"])
 
 
 async def test_an_update_that_learned_the_validation_parts_by_heart(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        first = await stage.open(small_round(digits(1, *TWO)), small_model(threshold_ppm=1))
-        model = (await stage.play(first, {"alice": learner(2, *TWO)})).round.model
-        second = await stage.open(small_round(digits(3, *TWO), rows=6), model)
-        ended = await stage.play(second, {"bob": leaker(QUICK, 1)})
-        (verdict,) = (found := await ended_round(stage, second))["verdicts"]
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        others = digits(3, *TWO, rows=40).rows_of(0)
+        strategies = {"alice": learner(2, *TWO), "bob": leaker(Budget(steps=600, batch=16), 1, others)}
+        ended = await stage.play(round_id, strategies)
         assert ended.codes("bob") == ["candidate_admitted"]
-        assert verdict["generalises"] == (ended.round.status == RoundStatus.DECIDED)
-        assert verdict["sealed_rows"] == 6
-        assert (verdict["sealed_loss"] < verdict["sealed_baseline"]) == verdict["generalises"]
-        (reason,) = reasons(found)
-        assert ("not below the base version's" in reason) != verdict["generalises"]
+        assert ended.round.results[0].author == KEYS["bob"].address, (
+            "it has the lowest loss on what is public"
+        )
+        assert ended.round.winner == KEYS["alice"].address
+        done = {item["author"]: item for item in outcomes(await ended_round(stage, round_id))}
+        _, leaked = sorted(done.values(), key=lambda item: item["paid"], reverse=True)
+        assert leaked["reasons"] == ["gain_not_proved"]
+        assert "on the opener's rows loss" in leaked["why"][0]
+
+
+async def test_a_second_best_update_and_one_that_was_never_shown(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+
+        async def silent(wallet: Wallet) -> None:
+            author = stage.author(wallet, learner(4, *TWO))
+            round_ = await author.view.wait_phase(round_id, Phase.COMMIT)
+            secret = await author._prepare(round_, 0)
+            assert secret is not None
+            await author.wallet.execute(CommitUpdate(round_id, 0, secret.digest))
+
+        ended = await stage.play(round_id, {"alice": learner(2, *TWO), "bob": learner(3, *TWO)}, carol=silent)
+        assert ended.round.status == RoundStatus.DECIDED
+        found = outcomes(await ended_round(stage, round_id))
+        assert sorted(code for done in found for code in done["reasons"]) == [
+            "not_best_of_epoch",
+            "not_revealed",
+        ]

@@ -264,6 +264,11 @@ class Stage:
         async with self.client() as client:
             return await ChainView(client).get(Account, KEYS[name].address)
 
+    async def maturing(self, name: str) -> list[dict[str, Any]]:
+        """The rewards of an actor that were not claimed yet."""
+        async with self.client() as client:
+            return list((await Wallet(client, KEYS[name]).account())["maturing"])
+
     async def mine(self) -> int:
         """One block that the mempool has followed; the height it has."""
         async with RpcClient.of_data_dir(self.find(), self.folder) as client:
