@@ -48,7 +48,10 @@ def genesis_header(spec: Any) -> Wire:
     return [1, 0, tagged("spec", enc(wire)), wire[3], bits, bytes(20), empty, empty, root, bytes(8)]
 
 
-@pytest.mark.parametrize("preset", vector("consensus_genesis")["presets"], ids=["main", "test", "local"])
+PRESETS = vector("consensus_genesis")["presets"]
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset["spec"]["name"])
 def test_specs_and_their_genesis(preset: Any) -> None:
     header = genesis_header(preset["spec"])
     assert header[2].hex() == preset["spec_id"]
