@@ -20,7 +20,7 @@ from tests.support.node_process import WAIT_S, NodeCommand, command, engram, pro
 from tests.support.stage import stage_spec
 
 BLOCK_MS = 150
-WINDOWS = "open=8,reveal=8,commit=8,update=8,audit=8,gap=1"
+WINDOWS = "open=8,reveal=8,commit=8,update=8,witness=8,audit=8,score=8,gap=1"
 ROUND = ("--data", "digits", "--share", "1/4", "--take-classes", "0-1", "--rows", "20", "--epochs", "1")
 
 
