@@ -43,9 +43,9 @@ from engram.statemachine.parameters import explicit_tensors, parameters_root
 from engram.statemachine.record import Record
 from engram.statemachine.records import Model, Version
 from engram.statemachine.registry import parse_record
-from engram.statemachine.rounds.candidates import Group
+from engram.statemachine.rounds.candidates import OwnerGroup
 from engram.statemachine.rounds.judging import lower_baseline
-from engram.statemachine.rounds.records import Round, RoundKind, RoundStatus, Witness
+from engram.statemachine.rounds.records import Round, RoundKind, RoundStatus, RoundWitness
 from engram.statemachine.state import record_path
 
 _NO_CHECKPOINT: Final = -1
@@ -120,7 +120,7 @@ class ProofReport:
         return tuple(part.commitment for part in self.round.unseen) if self.round else ()
 
     @property
-    def witnesses(self) -> tuple[Witness, ...]:
+    def witnesses(self) -> tuple[RoundWitness, ...]:
         """The witnesses who opened their part, in the order in which they sealed."""
         return tuple(witness for witness in self.round.witnesses if witness.opened) if self.round else ()
 
@@ -131,14 +131,14 @@ class ProofReport:
         No rows if no witness of all classes opened a part, or if their rows were too few to count by
         themselves. In the second case `on_openers_rows` holds them.
         """
-        return self._measured(Group.WITNESSES)
+        return self._measured(OwnerGroup.WITNESSES)
 
     @property
     def on_openers_rows(self) -> Measured:
         """What was measured on the opener's rows, and those of witnesses that did not count by themselves."""
-        return self._measured(Group.OPENER)
+        return self._measured(OwnerGroup.OPENER)
 
-    def _measured(self, place: Group) -> Measured:
+    def _measured(self, place: OwnerGroup) -> Measured:
         if self.round is None:
             return Measured()
         group = self.round.winner_groups[place]
@@ -300,7 +300,7 @@ def _proven_round(bundle: ProofBundle, version: Version, root: Hash) -> Round | 
         raise RecordMismatch("the round did not make this version", expected=version.number, got=outcome)
     groups = round_.winner_groups
     measured = (sum(group.rows for group in groups), sum(group.loss for group in groups))
-    if len(groups) != len(Group) or measured != (version.sealed_rows, version.sealed_loss):
+    if len(groups) != len(OwnerGroup) or measured != (version.sealed_rows, version.sealed_loss):
         raise RecordMismatch(
             "the losses in the round are not those of the version",
             expected=(version.sealed_rows, version.sealed_loss),

@@ -24,7 +24,7 @@ from enum import IntEnum
 from typing import Final
 
 from engram.statemachine.rounds.errors import TermsInvalid
-from engram.statemachine.rounds.records import Round, RoundStatus, RoundTerms, Witness
+from engram.statemachine.rounds.records import Round, RoundStatus, RoundTerms, RoundWitness
 from engram.statemachine.rules import Rules
 
 FOREVER: Final = 2**64 - 1
@@ -177,7 +177,7 @@ def is_attended(round_: Round) -> bool:
     return all(witness.address in sealed for witness in round_.standing)
 
 
-def owing_witnesses(round_: Round) -> tuple[Witness, ...]:
+def owing_witnesses(round_: Round) -> tuple[RoundWitness, ...]:
     """The witnesses who still have to open the part that they sealed."""
     return tuple(witness for witness in round_.witnesses if witness.bond)
 

@@ -55,7 +55,7 @@ from engram.statemachine.scoring import RowScores
 from engram.statemachine.state import State
 
 
-class Group(IntEnum):
+class OwnerGroup(IntEnum):
     """The groups of owners, by their place in `Candidate.groups`."""
 
     OPENER = 0
@@ -98,11 +98,11 @@ def is_complete(round_: Round, model: Model, candidate: Candidate) -> bool:
     return all(is_scored(candidate, number) for number in range(len(parts_to_score(round_, model))))
 
 
-def group_of(rules: Rules, round_: Round, part: OpenedPart) -> Group:
+def group_of(rules: Rules, round_: Round, part: OpenedPart) -> OwnerGroup:
     """The group to which an unseen part belongs."""
     full = {witness.author for witness in round_.witnesses if not witness.old_only}
     opened = sum(other.owner in full for other in round_.unseen) * round_.terms.rows
-    return Group(part.owner in full and opened >= rules.min_witness_rows)
+    return OwnerGroup(part.owner in full and opened >= rules.min_witness_rows)
 
 
 def with_unseen(

@@ -84,7 +84,7 @@ class RoundTerms:
 
 
 @dataclass(frozen=True)
-class Witness:
+class RoundWitness:
     """A witness who has sealed a part."""
 
     author: Address
@@ -199,7 +199,7 @@ class Round:
     """What is still held of the opener's bond."""
     pot: U64 = 0
     """What is still held of the bounty, without the witnesses' fees."""
-    witnesses: Annotated[tuple[Witness, ...], Size(0, 8)] = ()
+    witnesses: Annotated[tuple[RoundWitness, ...], Size(0, 8)] = ()
     """In the order in which they sealed."""
     seed: Hash = ZERO_HASH
     """Seed of the draw; zero before it."""

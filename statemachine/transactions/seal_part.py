@@ -17,7 +17,7 @@ from engram.statemachine.records import NamedWitness, Part
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.entry import EnteredRound, enter
 from engram.statemachine.rounds.errors import AlreadySealed, CommitmentRepeated, NotAWitness
-from engram.statemachine.rounds.records import Round, Witness
+from engram.statemachine.rounds.records import Round, RoundWitness
 from engram.statemachine.rounds.terms import witness_bond
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
@@ -52,7 +52,7 @@ class SealPart:
         fee = round_.terms.witness_fee
         named, standing = _place(round_, sender)
         chosen = not standing or round_.opener == entry.model.founder
-        sealed = Witness(sender, named.old_only, chosen, self.commitment, bond, fee)
+        sealed = RoundWitness(sender, named.old_only, chosen, self.commitment, bond, fee)
         state.put(replace(round_, witnesses=(*round_.witnesses, sealed), pot=round_.pot - fee))
         event = Event("part_sealed", self.round, (), (sender.hex(), self.commitment.hex()))
         return Outcome((*entry.events, event))

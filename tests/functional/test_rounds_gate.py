@@ -6,7 +6,7 @@ import pytest
 
 from engram.statemachine.records import NamedWitness, RetiredPart
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.candidates import Group
+from engram.statemachine.rounds.candidates import OwnerGroup
 from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.transactions.amend_model import AmendModel
 from engram.statemachine.transactions.retire_part import RetirePart
@@ -60,7 +60,7 @@ def test_what_growths_lose_adds_up_until_the_founder_allows_more() -> None:
     play = growing(retention_epsilon_ppm=200_000, retention_delta_ppm=10**7, lost_cap_ppm=100_000)
     play.ok(reveal(play, forgetful(play.inputs, 510)))
     play.decide()
-    lost = 10**6 * play.candidate(BOB).groups[Group.OPENER].forgotten // 20
+    lost = 10**6 * play.candidate(BOB).groups[OwnerGroup.OPENER].forgotten // 20
     assert play.round.status == RoundStatus.DECIDED, play.reasons(BOB)
     assert play.model.lost_ppm == lost >= 100_000
     play.new_parts(classes=3, rows=30)

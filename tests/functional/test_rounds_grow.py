@@ -14,7 +14,7 @@ from engram.statemachine.parameters import SegmentSources, explicit_tensors
 from engram.statemachine.record import Lineage
 from engram.statemachine.records import BadgeKind, Blob, Part
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.candidates import Group, validation_bar
+from engram.statemachine.rounds.candidates import OwnerGroup, validation_bar
 from engram.statemachine.rounds.judging import null_growth_table
 from engram.statemachine.scoring import growth_macs, network_macs
 from engram.statemachine.transactions.open_round import OpenRound
@@ -77,7 +77,7 @@ def test_version_t_keeps_its_own_classes_and_the_null_growth_adds_how_often_each
     play.ok(reveal(play, growth(play.inputs, 8)))
     play.audit()
     play.score_all()
-    group, unseen = play.candidate(BOB).groups[Group.OPENER], play.round.unseen[0]
+    group, unseen = play.candidate(BOB).groups[OwnerGroup.OPENER], play.round.unseen[0]
     assert play.round.unseen_counts == (10, 10, 10)
     assert group.growth.baseline == unseen.old_loss + 20 * table[0] + 10 * table[2]
 

@@ -8,7 +8,7 @@ from engram.primitives.keys import PrivateKey
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, NamedWitness, Reputation, ScoreEntry
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.candidates import Group
+from engram.statemachine.rounds.candidates import OwnerGroup
 from engram.statemachine.rounds.judging import TABLE_SLACK
 from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.rounds.terms import entry_of
@@ -56,7 +56,7 @@ def test_the_lowest_share_becomes_the_next_version() -> None:
     assert model.frozen
     assert model.classes_before_growth == 2, "freezing protects the founding classes for ever"
     assert [part.classes for part in model.retention] == [2]
-    assert ended.winner_groups[Group.OPENER].loss == sealed
+    assert ended.winner_groups[OwnerGroup.OPENER].loss == sealed
 
     share = 20 * COIN * (baseline - sealed) // baseline
     assert play.maturing(BOB) == share

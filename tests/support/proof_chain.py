@@ -24,8 +24,8 @@ from engram.statemachine.rounds.records import (
     RoundKind,
     RoundStatus,
     RoundTerms,
+    RoundWitness,
     Tally,
-    Witness,
 )
 from engram.statemachine.state import State, leaf_value, record_path
 from tests.support.memory_chain import easy_spec, key, search
@@ -84,7 +84,7 @@ ROUND_RECORD = Round(
     old_classes=2,
     standing=(),
     status=int(RoundStatus.DECIDED),
-    witnesses=(Witness(WITNESS, False, True, WITNESSED, bond=0, fee=0, opened=True),),
+    witnesses=(RoundWitness(WITNESS, False, True, WITNESSED, bond=0, fee=0, opened=True),),
     validation_opened=(OpenedPart(VALIDATION, FOUNDER, 100, 900, True),),
     unseen=(OpenedPart(WITNESSED, WITNESS, 100, 900, True), OpenedPart(SEALED, FOUNDER, 100, 900, True)),
     winner=AUTHOR,

@@ -19,8 +19,8 @@ from engram.statemachine.rounds.records import (
     OpenedPart,
     Round,
     RoundKind,
+    RoundWitness,
     Tally,
-    Witness,
 )
 from tests.support.rounds import grow_terms, make_part, network, train_terms
 
@@ -41,7 +41,7 @@ def a_round(
     counts: tuple[int, ...] = (),
     epochs: int = 3,
     kind: RoundKind = RoundKind.TRAIN,
-    witnesses: Sequence[Witness] = (),
+    witnesses: Sequence[RoundWitness] = (),
 ) -> Round:
     """A round that has come to SCORE; without parts of its own, one unseen part of the opener's."""
     grows = kind is RoundKind.GROW
@@ -113,9 +113,9 @@ def a_share(name: int, loss: int, baseline: int = 1_000, committed: int = 10) ->
     return EpochBest(bytes([name]) * 20, loss, baseline, committed)
 
 
-def a_witness(*, old_only: bool = False, named_by_opener: bool = False, bond: int = 0) -> Witness:
+def a_witness(*, old_only: bool = False, named_by_opener: bool = False, bond: int = 0) -> RoundWitness:
     """A witness who has opened a part, unless a bond is still held."""
-    return Witness(WITNESS_NAME, old_only, named_by_opener, bytes(32), bond, 0, opened=not bond)
+    return RoundWitness(WITNESS_NAME, old_only, named_by_opener, bytes(32), bond, 0, opened=not bond)
 
 
 def a_model(

@@ -24,8 +24,8 @@ from engram.statemachine.rounds.records import (
     GroupScore,
     OpenedPart,
     RoundTerms,
+    RoundWitness,
     Tally,
-    Witness,
 )
 from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.rules import Rules, bounds
@@ -83,7 +83,7 @@ def test_fields_of_records(cls: type[Any]) -> None:
         RetentionPart,
         NamedWitness,
         Lineage,
-        Witness,
+        RoundWitness,
         OpenedPart,
         EpochResult,
         EpochBest,

@@ -11,7 +11,7 @@ import pytest
 from engram.nn.fixed import ln_q24
 from engram.statemachine.records import Model, RetentionPart
 from engram.statemachine.rounds.candidates import (
-    Group,
+    OwnerGroup,
     ScoredRows,
     best_of,
     forgotten_ppm,
@@ -37,7 +37,7 @@ from engram.statemachine.rounds.records import (
     OpenedPart,
     Round,
     RoundKind,
-    Witness,
+    RoundWitness,
 )
 from engram.statemachine.scoring import RowScores
 from tests.support.round_samples import (
@@ -97,15 +97,21 @@ def test_the_opener_and_witnesses_of_old_classes_are_one_group() -> None:
     mine, theirs = opened(1), opened(1, owner=WITNESS_NAME, name=1)
     full = a_round(unseen=(theirs, mine), witnesses=[a_witness()])
     limited = replace(full, witnesses=(a_witness(old_only=True),))
-    assert [group_of(RULES, full, part) for part in (mine, theirs)] == [Group.OPENER, Group.WITNESSES]
-    assert [group_of(RULES, limited, part) for part in (mine, theirs)] == [Group.OPENER, Group.OPENER]
+    assert [group_of(RULES, full, part) for part in (mine, theirs)] == [
+        OwnerGroup.OPENER,
+        OwnerGroup.WITNESSES,
+    ]
+    assert [group_of(RULES, limited, part) for part in (mine, theirs)] == [
+        OwnerGroup.OPENER,
+        OwnerGroup.OPENER,
+    ]
 
 
 def test_witnesses_with_few_rows_join_the_openers_group() -> None:
     theirs = opened(1, owner=WITNESS_NAME)
     round_ = a_round(unseen=(theirs,), witnesses=[a_witness()])
-    assert group_of(replace(RULES, min_witness_rows=8), round_, theirs) is Group.WITNESSES
-    assert group_of(replace(RULES, min_witness_rows=9), round_, theirs) is Group.OPENER
+    assert group_of(replace(RULES, min_witness_rows=8), round_, theirs) is OwnerGroup.WITNESSES
+    assert group_of(replace(RULES, min_witness_rows=9), round_, theirs) is OwnerGroup.OPENER
 
 
 def test_the_rows_of_a_part_are_added_to_their_group() -> None:
@@ -118,8 +124,8 @@ def test_the_rows_of_a_part_are_added_to_their_group() -> None:
     found = ScoredRows(labels, base, scores([3_000, 400, 50], [False, True, True]))
     candidate = with_unseen(RULES, round_, MODEL, a_candidate(scored=b""), 0, found)
     table = null_growth_table(2, (2, 2, 2))
-    group = candidate.groups[Group.WITNESSES]
-    assert candidate.groups[Group.OPENER] == GroupScore(), "it was the part of a witness"
+    group = candidate.groups[OwnerGroup.WITNESSES]
+    assert candidate.groups[OwnerGroup.OPENER] == GroupScore(), "it was the part of a witness"
     assert (group.rows, group.loss, group.forgotten) == (3, 3_450, 1)
     assert group.growth.baseline == 2 * table[0] + 300 + table[2]
     assert group.frequencies.baseline == 0, "frequencies count in TRAIN only"
@@ -128,7 +134,7 @@ def test_the_rows_of_a_part_are_added_to_their_group() -> None:
     assert (candidate.scored, unseen_loss(candidate)) == (b"\1", 3_450)
 
     again = with_unseen(RULES, round_, MODEL, candidate, 1, found)
-    assert again.groups[Group.OPENER] == again.groups[Group.WITNESSES] == group
+    assert again.groups[OwnerGroup.OPENER] == again.groups[OwnerGroup.WITNESSES] == group
     assert (again.scored, again.forgotten, again.correct) == (b"\3", (ClassRows(0, 2),), 4)
 
 
@@ -136,7 +142,7 @@ def test_in_train_every_class_is_old_and_frequencies_are_a_baseline_too() -> Non
     round_ = a_round(unseen=(opened(1),), counts=(3, 1))
     labels = np.array([0, 0, 0, 1], np.uint16)
     found = ScoredRows(labels, scores([9] * 4, [True] * 4), scores([5] * 4, [True] * 4))
-    group = with_unseen(RULES, round_, MODEL, a_candidate(scored=b""), 0, found).groups[Group.OPENER]
+    group = with_unseen(RULES, round_, MODEL, a_candidate(scored=b""), 0, found).groups[OwnerGroup.OPENER]
     table = frequency_table(MODEL.loss_function, (3, 1))
     assert group.frequencies.baseline == 3 * table[0] + table[1]
     assert group.growth.baseline == 4, "version t, lowered by the slack of the tables"
@@ -310,5 +316,5 @@ def test_the_entry_bar_of_growth_counts_the_promised_old_rows() -> None:
 
 @pytest.mark.parametrize(("old_only", "rows"), [(True, 8), (False, 6)])
 def test_a_witness_promises_old_rows_too(old_only: bool, rows: int) -> None:
-    witness: Witness = a_witness(old_only=old_only, bond=1)
+    witness: RoundWitness = a_witness(old_only=old_only, bond=1)
     assert promised_old_rows(a_round(kind=RoundKind.GROW, witnesses=[witness])) == 6 + rows
