@@ -312,6 +312,20 @@ def test_what_stands_in_a_round(scene: Scene) -> None:
     assert len(shell.json("round", "parts")) == 1
 
 
+def test_an_account_knows_its_updates_that_hold_a_bond(scene: Scene) -> None:
+    author = actor(ALICE)
+    (update,) = scene.shell.json("account", "updates", author)
+    facts = ("round", "epoch", "kind", "can_withdraw", "paid", "reasons")
+    assert [update[fact] for fact in facts] == [
+        *(scene.rounds.growing.hex(), 0, "candidate", False, 0),
+        ["not_scored"],
+    ]
+    shown = scene.shell.json("account", "show", author)
+    assert [held["bond"] for held in shown["updates"]] == [update["bond"]]
+    assert "to withdraw   0" in scene.shell.text("account", "show", author)
+    assert scene.shell.json("account", "updates", actor(OPENER)) == []
+
+
 def test_the_data_of_a_round_train_another_network(scene: Scene, tmp_path: Path) -> None:
     path = tmp_path / "round.npz"
     saved = scene.shell.json("round", "data", scene.rounds.trained.hex()[:10], "-o", str(path))
