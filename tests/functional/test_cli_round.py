@@ -217,6 +217,10 @@ def test_the_opener_of_a_round_that_was_aborted_is_told_so(shell: Shell) -> None
     assert (again.exit_code, again.stdout) == (65, "")
     assert "the round is aborted: 0 of 1 validation parts were revealed" in again.stderr
     assert "0 of 1 validation parts" in shell.text("round", "show", identity)
+    assert refusal(shell, "round", "score", identity, "--key", "bob") == (65, "round_over")
+    withdrawn = shell.text("round", "withdraw", identity, "--author", "bob", "--key", "alice", "--json")
+    assert json.loads(withdrawn.splitlines()[-1])["bonds_returned"] == 0, "bob has not taken part"
+    assert shell.json("round", "show", identity, "--why") == []
 
 
 def test_a_part_is_sealed_and_saved(shell: Shell) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from engram.participant.adversaries import leaker
 from engram.participant.errors import VersionMismatch
+from engram.participant.opener import settle_round
 from engram.participant.pricing import Limits, Price, price_of
-from engram.participant.scoring import scorings
+from engram.participant.scoring import Withdrawn, score_candidates, scorings, withdraw_updates
 from engram.participant.strategies import Plan, honest, train_draft
 from engram.participant.task import Draft, Progress, Strategy, Task
 from engram.participant.training.qat import Budget
@@ -366,6 +367,28 @@ async def test_what_is_worse_on_rows_that_nobody_saw_loses_its_bond(tmp_path: Pa
         assert ended.round.status == RoundStatus.KEPT
         assert (await stage.account("alice")).balance <= PURSE - COIN, "the withdrawal has burned the bond"
         assert [n.facts["burned"] for n in stage.said if n.event == "withdrawn"] == [COIN]
+
+
+async def test_anyone_can_score_and_withdraw_for_an_author_who_has_left(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        counts, done = [], []
+
+        async def leaves(wallet: Wallet) -> None:
+            await stage.author(wallet, learner(2, *TWO)).play_epoch(round_id, 0)
+
+        async def helps(wallet: Wallet) -> None:
+            view = ChainView(wallet.client)
+            counts.append(await score_candidates(view, wallet, round_id, None))
+            await settle_round(view, wallet, round_id)
+            done.append(await withdraw_updates(view, wallet, round_id, ALICE.address))
+            done.append(await withdraw_updates(view, wallet, round_id, ALICE.address))
+
+        ended = await stage.play(round_id, {}, alice=leaves, bob=helps)
+        assert ended.round.winner == ALICE.address
+        assert counts == [1]
+        assert done == [Withdrawn(COIN, 0), Withdrawn()], "the second finds nothing"
+        assert (await stage.account("alice")).balance > PURSE - COIN // 2, "her bond has returned to her"
 
 
 async def test_scorings_are_split_so_that_none_fills_half_a_block(tmp_path: Path) -> None:
