@@ -294,7 +294,7 @@ def test_rounds_are_listed_and_shown(scene: Scene) -> None:
     assert shell.error("round", "show", NO_SUCH) == (65, "missing_round")
     shown = shell.text("round", "show").splitlines()
     fields = dict(line.split(maxsplit=1) for line in shown if len(line.split()) > 1)
-    assert (fields["kind"].split()[0], fields["status"], fields["bounty"]) == ("GROW", "open", "20")
+    assert (fields["kind"].split()[0], fields["status"], fields["bounty"]) == ("GROW", "open", "20, of it 1 a witness")
     listed = shell.text("round", "list")
     assert "decided" in listed
     assert "TRAIN" in listed
@@ -308,7 +308,7 @@ def test_what_stands_in_a_round(scene: Scene) -> None:
     assert shell.json("round", "candidates", trained) == []
     assert shell.text("round", "candidates", trained) == "no candidates yet\n"
     assert shell.json("round", "commits") == []
-    assert [part["use"] for part in shell.json("round", "parts", trained)] == ["validation", "sealed"]
+    assert [part["use"] for part in shell.json("round", "parts", trained)] == ["validation", "unseen"]
     assert len(shell.json("round", "parts")) == 1
 
 
