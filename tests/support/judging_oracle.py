@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Final
 
 from tests.support.protocol_oracle import Wire, clip, ln, ln_q24, round_shift, row_loss
@@ -125,3 +126,51 @@ def entry_bar(counts: Sequence[int], old: int, base: int, promised: int, kind: i
     rows = known + sum(counts[old:])
     new = sum(count * (surprise(rows, count) - SLACK) for count in counts[old:])
     return max(0, base + mine * (surprise(rows, known) - SLACK) + new)
+
+
+def threshold(ppm: int, rows: int, classes: int) -> int:
+    return rows * ppm * ln_q24(classes) // 10**6
+
+
+@dataclass
+class Gate:
+    """What the table of reasons speaks of, all of it in numbers."""
+
+    epsilon: int
+    delta: int
+    threshold: int
+    min_old_rows: int
+    old_rows: tuple[int, int]
+    """Unseen rows of old classes, by group."""
+    known: int
+    """What version t loses on them."""
+    retention_rows: int
+    counts: Sequence[int]
+    old: int
+    """Number of old classes; the others are new."""
+
+
+def against_a_growth(
+    gate: Gate, groups: Wire, old_loss: int, forgotten: Sequence[tuple[int, int]], retention_forgotten: int
+) -> list[str]:
+    """The reasons of the table that concern GROW, in its order; `forgotten` are pairs of class and rows."""
+    rows, found = sum(gate.old_rows), []
+    if rows < gate.min_old_rows:
+        found.append("too_few_old_rows")
+    lost = [group[2] for group in groups]
+    single = [gate.epsilon * r // 10**6 + isqrt(4 * gate.epsilon * r // 10**6) for r in gate.old_rows]
+    if sum(lost) > gate.epsilon * rows // 10**6 or lost[0] > single[0] or lost[1] > single[1]:
+        found.append("forgets_old_rows")
+    if retention_forgotten > gate.epsilon * gate.retention_rows // 10**6:
+        found.append("forgets_retention_rows")
+    if any(gate.counts[label] >= 8 and 2 * gone > gate.counts[label] for label, gone in forgotten):
+        found.append("forgets_a_class")
+    b = max(gate.known, threshold(gate.threshold, rows, gate.old))
+    grown = max(0, surprise(sum(gate.counts), sum(gate.counts[: gate.old])) - SLACK)
+    if old_loss > b + gate.delta * b // 10**6 + rows * grown:
+        found.append("old_loss_rises")
+    classes = len(gate.counts)
+    everything = sum(group[1] for group in groups)
+    if classes > gate.old and everything > threshold(gate.threshold, sum(gate.counts), classes):
+        found.append("above_threshold")
+    return found

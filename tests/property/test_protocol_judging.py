@@ -1,0 +1,151 @@
+"""The judgement as rounds.md says it is the judgement of the code, whatever the numbers are."""
+
+from dataclasses import astuple, replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engram.nn.loss import LossKind, loss_limit
+from engram.statemachine.records import RetentionPart
+from engram.statemachine.rounds.candidates import reasons_against, validation_bar
+from engram.statemachine.rounds.judging import frequency_table, ln_rows, null_growth_losses, proves_gain
+from engram.statemachine.rounds.judging import tally as core_tally
+from engram.statemachine.rounds.records import ClassRows, GroupScore, RoundKind, Tally
+from engram.statemachine.rounds.rewards import ladder
+from engram.statemachine.rules import Rules
+from tests.support import judging_oracle as oracle
+from tests.support.round_samples import (
+    WITNESS_NAME,
+    a_candidate,
+    a_model,
+    a_round,
+    a_share,
+    a_witness,
+    opened,
+)
+
+COUNTS = st.lists(st.integers(1, 60_000), min_size=3, max_size=6)
+SMALL = st.integers(0, 400)
+LOSSES = st.integers(0, 2**34)
+
+
+@given(st.integers(1, 2**31 - 1))
+def test_logarithms_of_rows(rows: int) -> None:
+    assert ln_rows(rows) == oracle.lnr(rows)
+
+
+@given(COUNTS, st.data())
+def test_baselines_and_tallies(counts: list[int], data: st.DataObject) -> None:
+    old = data.draw(st.integers(1, len(counts)))
+    label = data.draw(st.integers(0, len(counts) - 1))
+    limit = loss_limit(len(counts))
+    base, own = data.draw(st.integers(0, limit)), data.draw(st.integers(0, limit))
+    labels = np.array([label], np.uint16)
+    baseline = null_growth_losses(np.array([base], np.int64), labels, old, counts)
+    assert baseline.tolist() == [oracle.null_growth(counts, old, label, base)]
+    for kind in LossKind:
+        assert frequency_table(kind, counts)[label] == oracle.frequencies(kind, counts, label)
+    assert list(astuple(core_tally(np.array([own], np.int64), baseline))) == oracle.tally(
+        [own], baseline.tolist()
+    )
+
+
+@given(st.builds(Tally, SMALL, SMALL, SMALL, st.integers(0, 160_000)), st.integers(1, 20))
+def test_when_a_gain_is_proved(found: Tally, z_squared: int) -> None:
+    assert proves_gain(found, z_squared) == oracle.proves(astuple(found), z_squared)
+
+
+GROUPS = st.builds(
+    GroupScore,
+    rows=st.just(100),
+    loss=LOSSES,
+    forgotten=st.integers(0, 12),
+    growth=st.just(Tally(2**40, 1_000, 0, 1)),
+)
+
+
+@given(
+    st.tuples(GROUPS, GROUPS),
+    st.tuples(SMALL, SMALL),
+    st.lists(st.integers(0, 30), min_size=2, max_size=2),
+    st.integers(0, 30),
+    st.booleans(),
+    LOSSES,
+    LOSSES,
+    st.integers(0, 12),
+    st.integers(0, 500),
+    st.sampled_from([0, 20_000, 100_000]),
+)
+def test_what_speaks_against_a_growth(
+    groups: tuple[GroupScore, GroupScore],
+    old_rows: tuple[int, int],
+    of_old: list[int],
+    of_new: int,
+    teaches: bool,
+    known: int,
+    old_loss: int,
+    retention_forgotten: int,
+    retained: int,
+    epsilon: int,
+) -> None:
+    counts = (*of_old, of_new + 1) if teaches else (of_old[0], of_old[1] + 1)
+    unseen = opened(known, old=old_rows[0]), opened(0, old=old_rows[1], owner=WITNESS_NAME, name=1)
+    round_ = a_round(kind=RoundKind.GROW, unseen=unseen, counts=counts, witnesses=[a_witness()])
+    if not teaches:
+        round_ = replace(round_, classes=2, terms=replace(round_.terms, new_classes=0))
+    model = a_model(RetentionPart(bytes(32), retained, 2), epsilon=epsilon)
+    forgotten = tuple(ClassRows(label, min(count, 5)) for label, count in enumerate(of_old))
+    candidate = replace(
+        a_candidate(1, 0, *groups),
+        old_loss=old_loss,
+        forgotten=forgotten,
+        retention_forgotten=retention_forgotten,
+    )
+    rules = replace(Rules(), min_witness_rows=8)
+    gate = oracle.Gate(
+        epsilon,
+        model.retention_delta_ppm,
+        model.threshold_ppm,
+        rules.min_old_rows,
+        old_rows,
+        known,
+        retained,
+        counts,
+        2,
+    )
+    gone = [(each.label, each.rows) for each in forgotten]
+    wire = [[group.rows, group.loss, group.forgotten] for group in groups]
+    said = oracle.against_a_growth(gate, wire, old_loss, gone, retention_forgotten)
+    assert list(reasons_against(rules, round_, model, candidate)) == said
+
+
+@given(st.lists(st.integers(1, 6_000), min_size=3, max_size=3), st.booleans(), LOSSES)
+def test_the_entry_bar(counts: list[int], train: bool, known: int) -> None:
+    kind = RoundKind.TRAIN if train else RoundKind.GROW
+    round_ = a_round(kind=kind, validation=known, witnesses=[a_witness()])
+    mine = counts[:2] if train else counts
+    round_ = replace(round_, validation_counts=tuple(mine))
+    promised = 2 * round_.terms.old_rows
+    said = oracle.entry_bar(mine, 2, known, promised, 1, train=train)
+    assert validation_bar(round_, a_model()) == said
+
+
+@given(st.lists(st.none() | st.tuples(st.integers(0, 1_000), st.integers(1, 1_000)), min_size=1, max_size=5))
+def test_the_ladder(shares: list[tuple[int, int] | None]) -> None:
+    round_ = a_round(epochs=len(shares))
+    best = [
+        held if share is None else a_share(1 + epoch, *share)
+        for epoch, (held, share) in enumerate(zip(round_.best, shares, strict=True))
+    ]
+    found = ladder(replace(round_, best=tuple(best)))
+    named = [
+        None if share is None else (bytes([1 + epoch]) * 20, share) for epoch, share in enumerate(shares)
+    ]
+    said = oracle.rungs(named)
+    assert [(rung.epoch, rung.best.author) for rung in found] == [
+        (epoch, author) for epoch, author, *_ in said
+    ]
+    paid = [oracle.removed(10**9, own, before) for *_, own, before in said]
+    assert [rung.of(10**9) for rung in found] == paid
+    assert sum(paid) <= 10**9
