@@ -290,7 +290,7 @@ class Author:
         """Waits for the epoch's commit window and returns the round. Raises `RoundOver` if it has passed."""
         window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)
         if await self.view.tick() < window.first:
-            text = f"epoch {epoch}: waiting for tick {window.first}, from which authors can commit"
+            text = f"epoch {epoch}: waiting until authors can commit, from tick {window.first} at the latest"
             self._report(Notice(text, "waiting", phase="commit", tick=window.first))
         return await self.view.wait_phase(round_id, Phase.COMMIT, epoch)
 

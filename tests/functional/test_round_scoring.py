@@ -1,0 +1,79 @@
+"""After the last update: who has candidates scored, in how many transactions, and what becomes of bonds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from engram.participant.adversaries import leaker
+from engram.participant.opener import settle_round
+from engram.participant.scoring import Withdrawn, score_candidates, scorings, withdraw_updates
+from engram.participant.training.qat import Budget
+from engram.participant.view import ChainView
+from engram.participant.wallet import Wallet
+from engram.statemachine.record import u32
+from engram.statemachine.records import Model, Version
+from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.records import RoundStatus
+from engram.statemachine.rounds.update import scoring_macs
+from tests.support.round_matter import ALICE, COIN, PURSE, SMALL_RULES
+from tests.support.stage import digits, learner, running_stage, small_model, small_round
+
+TWO = (0, 1)
+
+
+async def test_what_is_worse_on_rows_that_nobody_saw_loses_its_bond(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        others = digits(3, *TWO, rows=40).rows_of(0)
+        ended = await stage.play(round_id, {"alice": leaker(Budget(steps=600, batch=16), 0, others)})
+        assert ended.codes("alice") == ["candidate_admitted"]
+        assert ended.round.status == RoundStatus.KEPT
+        assert (await stage.account("alice")).balance <= PURSE - COIN, "the withdrawal has burned the bond"
+        assert [n.facts["burned"] for n in stage.said if n.event == "withdrawn"] == [COIN]
+
+
+async def test_anyone_can_score_and_withdraw_for_an_author_who_has_left(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        counts, done = [], []
+
+        async def leaves(wallet: Wallet) -> None:
+            await stage.author(wallet, learner(2, *TWO)).play_epoch(round_id, 0)
+
+        async def helps(wallet: Wallet) -> None:
+            view = ChainView(wallet.client)
+            counts.append(await score_candidates(view, wallet, round_id, None))
+            await settle_round(view, wallet, round_id)
+            done.append(await withdraw_updates(view, wallet, round_id, ALICE.address))
+            done.append(await withdraw_updates(view, wallet, round_id, ALICE.address))
+
+        ended = await stage.play(round_id, {}, alice=leaves, bob=helps)
+        assert ended.round.winner == ALICE.address
+        assert counts == [1]
+        assert done == [Withdrawn(COIN, 0), Withdrawn()], "the second finds nothing"
+        assert (await stage.account("alice")).balance > PURSE - COIN // 2, "her bond has returned to her"
+
+
+async def test_scorings_are_split_so_that_none_fills_half_a_block(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        plan = small_round(digits(1, *TWO), parts=5, rows=12, sealed=4)
+        round_id = await stage.open(plan, small_model())
+        split = []
+
+        async def count(wallet: Wallet) -> None:
+            author = stage.author(wallet, learner(2, *TWO))
+            await author.play_epoch(round_id, 0)
+            round_ = await author.view.wait_phase(round_id, Phase.SCORE)
+            (candidate,) = await author.view.candidates(round_)
+            model = await author.view.get(Model, round_.model)
+            base = await author.view.get(Version, round_.model, u32(0))
+            one = scoring_macs(SMALL_RULES, round_, base, candidate.update, 12)
+            for blocks in (2 * one, 4 * one, 6 * one, 100 * one):
+                rules = replace(SMALL_RULES, max_block_macs=blocks)
+                split.append([len(b) for b in scorings(rules, round_, model, base, candidate)])
+            await author.conclude(round_id)
+
+        ended = await stage.play(round_id, {}, alice=count)
+        assert split == [[1, 1, 1, 1], [2, 2], [3, 1], [4]]
+        assert ended.round.status == RoundStatus.DECIDED
