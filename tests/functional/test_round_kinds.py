@@ -226,8 +226,8 @@ def write_images(path: Path, rows: int) -> None:
 
 
 def hasty(share: int) -> Strategy:
-    """An honest author with one new neuron and little training, who leaves much to be improved."""
-    return honest(Plan(digits(share, 0, 1, 2, 3).rows_of(0), Budget(steps=20, batch=8), 1, 0))
+    """An honest author with two new neurons and little training, who leaves much to be improved."""
+    return honest(Plan(digits(share, 0, 1, 2, 3).rows_of(0), Budget(steps=100, batch=16), 2, 0))
 
 
 def stronger(share: int) -> Strategy:
