@@ -290,6 +290,8 @@ def open_round(
     async def action(wallet: Wallet) -> dict[str, Any]:
         from engram.participant.opener import Opener, secrets_path
         from engram.participant.round_plan import draft_founding, draft_round
+        from engram.participant.view import ChainView
+        from engram.statemachine.rounds.terms import entry_of, witness_bond
 
         if model is None:
             opening = await draft_founding(wallet, plan, founding)
@@ -301,10 +303,12 @@ def open_round(
             round_id = await opener.open(opening.payload, opening.secrets)
         found = await wallet.client.call("round_get", id=round_id)
         path = secrets_path(folder, opening.payload.terms.nonce_hash)
-        opened = {**found, "round": round_id.hex(), "secrets": str(path)}
+        terms, rules = opening.payload.terms, (await ChainView(wallet.client).spec()).rules
+        prices = {"witness_bond": witness_bond(rules, terms), "entry": entry_of(rules, terms, 0)}
+        opened = {**found, "round": round_id.hex(), "secrets": str(path), **prices}
         if model is not None:
             return opened
-        unseen = unseen_rows(opening.payload.terms)
+        unseen = unseen_rows(terms)
         return {**opened, "unseen_rows": unseen, "forgettable_rows": founding.forgettable_rows(unseen)}
 
     result = session.run_wallet(action)
@@ -321,7 +325,8 @@ def open_round(
         "kind": kind_name(terms["kind"]),
         "parts": f"{len(terms['commitments'])} of {terms['rows']} rows",
         "bond": format_coins(terms["opener_bond"]),
-        "author bond": format_coins(terms["author_bond"]),
+        "author bond": f"{format_coins(terms['author_bond'])}, and {format_coins(result['entry'])} burned",
+        "witness bond": format_coins(result["witness_bond"]),
         "bounty": format_coins(terms["bounty"]),
         "witness fee": format_coins(terms["witness_fee"]),
         **({"may forget": f"{result['forgettable_rows']} rows in a growth"} if model is None else {}),

@@ -16,6 +16,7 @@ from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
+from engram.commands.support.units import format_coins
 from engram.commands.support.verdicts import reasons, verdict_fields, with_verdicts
 
 if TYPE_CHECKING:
@@ -98,17 +99,22 @@ def seal(session: CommandSession, round_: str | None, seed: int, **options: Any)
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
+            from engram.participant.view import ChainView
             from engram.participant.witness import Witness, sealed_part, sealed_path
+            from engram.statemachine.rounds.records import Round
 
             identity = await _witnessed(wallet, round_)
             secrets = await sealed_part(wallet, data, identity, seed)
             await Witness(wallet, session.rounds_folder, printer.notice).seal(identity, secrets)
             commitment = secrets.parts[0].commitment
             path = sealed_path(session.rounds_folder, commitment)
-            return {"round": identity.hex(), "commitment": commitment.hex(), "secrets": str(path)}
+            sealed = (await ChainView(wallet.client).get(Round, identity)).witnesses
+            bond = next(witness.bond for witness in sealed if witness.commitment == commitment)
+            names = {"round": identity.hex(), "commitment": commitment.hex(), "secrets": str(path)}
+            return {**names, "bond": bond}
 
         result = session.run_actor(action, printer.notice, holds=False)
-    printer.result(result, result.items())
+    printer.result(result, {**result, "bond": format_coins(result["bond"])}.items())
 
 
 @click.command("unseal", cls=Command, example="engram round unseal --key carol")

@@ -71,6 +71,7 @@ def test_a_round_is_opened_as_it_was_asked_for(shell: Shell, opened: Any) -> Non
     }
     assert {name: terms[name] for name in asked} == asked
     assert len(terms["commitments"]) == 5
+    assert (opened["witness_bond"], opened["entry"]) == (3 * COIN, 10**6), "the bounty, and the least"
     assert opened["forgettable_rows"] == 10, "0.1 of 3 sealed parts and 2 of witnesses, 20 rows each"
     model = shell.json("model", "show", opened["model"])
     rules = {
@@ -230,6 +231,7 @@ def test_a_part_is_sealed_and_saved(shell: Shell) -> None:
     (sealed,) = shell.json("round", "show", identity)["witnesses"]
     assert sealed["author"] == address_of("bob")
     assert f'"commitment": "{sealed["commitment"]}"' in lines[-1]
+    assert f'"bond": {sealed["bond"]}' in lines[-1]
     assert (shell.data_dir / "rounds" / f"{sealed['commitment']}.sealed").is_file()
     assert refusal(shell, *seal) == (65, "already_sealed")
     foreign = ("round", "seal", identity, "--data", "digits", "--key", "bob")
