@@ -58,7 +58,7 @@ class Fees:
     """Sparks for each byte of the encoded transaction."""
     macs_per_spark: U64 = 476
     """Multiply-accumulates for one spark: the most with which a block full of MACs costs at least as much as
-    one full of bytes. It costs less than 1 % more."""
+    one full of bytes. It costs less than 2 % more."""
     per_record: U64 = 500
     """Sparks for each state record that the transaction may create."""
 
