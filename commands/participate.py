@@ -117,7 +117,7 @@ def command(
     learning_rate: float,
     **options: Any,
 ) -> None:
-    """Play rounds as an author: verify, train, commit, reveal, have the result scored, withdraw.
+    """Play rounds as an author: train, commit, reveal, have the update scored, withdraw it.
 
     Give your own data with --data, or a trained network with --adopt. In each epoch of the round the command
     trains an update, commits to it and reveals it. At the end it has its updates scored on the rows that
