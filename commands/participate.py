@@ -117,7 +117,7 @@ def command(
     learning_rate: float,
     **options: Any,
 ) -> None:
-    """Play rounds as an author: train, commit, reveal, have the update scored, withdraw it.
+    """Play rounds as an author: train, commit, reveal, have the update scored, withdraw.
 
     Give your own data with --data, or a trained network with --adopt. In each epoch of the round the command
     trains an update, commits to it and reveals it. At the end it has its updates scored on the rows that
