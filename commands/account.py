@@ -52,7 +52,7 @@ def show(session: CommandSession, account: str | None) -> None:
         "claimable": format_coins(sum(reward["amount"] for reward in maturing if reward["mature"])),
         "maturing": format_coins(sum(reward["amount"] for reward in maturing if not reward["mature"])),
         "bonds": format_coins(sum(update["bond"] for update in result["updates"])),
-        "to withdraw": sum(update["can_withdraw"] for update in result["updates"]),
+        "withdrawable": sum(update["can_withdraw"] for update in result["updates"]),
         "transactions": result["nonce"],
         "waiting": result["next_nonce"] - result["nonce"],
     }
