@@ -159,15 +159,16 @@ def publish(
     part, kind = DataPart(opening.part, lambda: rows), entry.model.loss_function
     network = version_network(state, ctx, base)
     keep = round_.terms.kind == RoundKind.GROW
-    score = ctx.scorer.score_network(network, part, round_.classes, kind, keep=keep)
-    state.put(ScoreEntry(round_.model, base.number, opening.part, score.loss, score.correct, count))
-    known_rows = ctx.scorer.network_rows(network, part, round_.old_classes, kind, keep=keep)
-    old = rows.labels < round_.old_classes
+    scores = ctx.scorer.network_rows(network, part, round_.classes, kind, keep=keep)
+    total, old = scores.total, rows.labels < round_.old_classes
+    state.put(ScoreEntry(round_.model, base.number, opening.part, total.loss, total.correct, count))
+    if round_.classes > round_.old_classes:  # else the network would run twice, and it is charged once
+        scores = ctx.scorer.network_rows(network, part, round_.old_classes, kind, keep=keep)
     return OpenedPart(
         opening.part,
         owner,
         int(np.count_nonzero(old)),
-        int(np.sum(known_rows.losses[old], dtype=np.int64)),
+        int(np.sum(scores.losses[old], dtype=np.int64)),
         len(set(rows.labels.tolist())) == round_.classes,
     )
 

@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from engram.nn.fixed import Int64Array
+from engram.nn.network import Features
 from engram.primitives.keys import PrivateKey
+from engram.statemachine.parameters import Network
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, NamedWitness, Reputation, ScoreEntry
 from engram.statemachine.rounds.calendar import Phase
@@ -12,6 +15,7 @@ from engram.statemachine.rounds.candidates import OwnerGroup
 from engram.statemachine.rounds.judging import TABLE_SLACK
 from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.rounds.terms import entry_of
+from engram.statemachine.scoring import Scorer
 from tests.support.rounds import (
     ALICE,
     BOB,
@@ -34,6 +38,25 @@ ENTRY = 20 * COIN // 1_000
 def baseline_of(play: Play) -> int:
     """Version 0 knows nothing: it loses ln 2 a row, and so do the frequencies of equal classes."""
     return sum(part.old_loss for part in play.round.unseen) - TABLE_SLACK * 8 * len(play.round.unseen)
+
+
+class CountingScorer(Scorer):
+    """Counts how often it runs a network over a part."""
+
+    runs = 0
+
+    def logits(self, network: Network, features: Features) -> Int64Array:
+        CountingScorer.runs += 1
+        return super().logits(network, features)
+
+
+def test_version_t_runs_once_over_a_part_that_opens_because_it_is_charged_once() -> None:
+    play = Play()
+    play.ok(play.found())
+    play.ledger.scorer = CountingScorer()
+    before = CountingScorer.runs
+    play.reveal_validation()
+    assert CountingScorer.runs == before + 1
 
 
 def test_the_lowest_share_becomes_the_next_version() -> None:
