@@ -1,4 +1,4 @@
-"""What people do on a chain: they open rounds, train updates, audit, upload data, send coins.
+"""What people do on a chain: they open rounds, bear witness, train updates, upload data, send coins.
 
 Everything here acts for one account through a node's public RPC, with no more rights than any user has. No
 rule of the chain stands here: the nodes refuse a transaction that breaks one, whoever sent it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -32,7 +32,6 @@ from engram.statemachine.rounds.draw import draw_parts, draw_seed
 from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
 
 R = TypeVar("R", bound=Record)
-RoundPredicate = Callable[[Round], bool]
 
 _CACHED_BLOBS: Final = 256
 _ENDING: Final[Mapping[DueStep | None, str]] = MappingProxyType(
@@ -223,14 +222,5 @@ class ChainView:
             if now.first > wanted.last:
                 raise RoundOver(f"the phase {phase.name} is over, the round is in the phase {now.phase.name}")
             return round_ if tick >= wanted.first else None
-
-        return await watch(self.client, look, "heads")
-
-    async def wait_round(self, round_id: Hash, until: RoundPredicate) -> Round:
-        """Waits until `until(round)` is true at the node's head; returns the round."""
-
-        async def look() -> Round | None:
-            round_ = await self.get(Round, round_id)
-            return round_ if until(round_) else None
 
         return await watch(self.client, look, "heads")

@@ -24,7 +24,7 @@ from engram.node.localnet.localnet import Localnet
 from engram.node.localnet.nodeprocess import NodeProcess
 from engram.participant import adversaries
 from engram.participant.demo import attacks, ledger
-from engram.participant.demo.cast import AUTHORS, COPYCAT, FORGER, FOUNDER, LEAKER, LIAR, Cast, client_of
+from engram.participant.demo.cast import AUTHORS, COPYCAT, FORGER, FOUNDER, LEAKER, LIAR, Cast
 from engram.participant.demo.data import OLD_CLASSES, demo_data
 from engram.participant.demo.ending import check_proof, play_ending
 from engram.participant.demo.report import DemoReport, expect, mean_loss
@@ -72,11 +72,10 @@ async def play_demo(options: DemoOptions, stage: Stage) -> DemoReport:
         Localnet(options.folder, spec, nodes=options.nodes, miners=cast.miners(options.nodes)) as net,
         watching(net, stage),
         cast.wallets(net) as wallets,
-        client_of(net, 0) as observer,
     ):
         view = ChainView(wallets[FOUNDER].client)
         scene = Scene(
-            *(net, cast, wallets, view, ChainView(observer), data),
+            *(net, cast, wallets, view, data),
             *(options.seed, options.folder, stage, report),
         )
         rounds = Rounds(scene)

@@ -233,6 +233,7 @@ def test_a_part_is_sealed_and_saved(shell: Shell) -> None:
     assert f'"commitment": "{sealed["commitment"]}"' in lines[-1]
     assert f'"bond": {sealed["bond"]}' in lines[-1]
     assert (shell.data_dir / "rounds" / f"{sealed['commitment']}.sealed").is_file()
+    assert "has sealed a part, bond 1" in shell.text("round", "show", identity)
     assert refusal(shell, *seal) == (65, "already_sealed")
     foreign = ("round", "seal", identity, "--data", "digits", "--key", "bob")
     assert shell.error(*foreign) == (65, "dataset_mismatch"), "its labels are not all classes of the round"
