@@ -322,7 +322,7 @@ def test_an_account_knows_its_updates_that_hold_a_bond(scene: Scene) -> None:
     ]
     shown = scene.shell.json("account", "show", author)
     assert [held["bond"] for held in shown["updates"]] == [update["bond"]]
-    assert "to withdraw   0" in scene.shell.text("account", "show", author)
+    assert "withdrawable  0" in scene.shell.text("account", "show", author)
     assert scene.shell.json("account", "updates", actor(OPENER)) == []
 
 
