@@ -47,6 +47,7 @@ SAT_OUT: Final = "sat_out"
 """Code of an epoch for which the strategy proposed nothing."""
 NOT_WORTH: Final = "not_below_baseline"
 """Code of an epoch for which the strategy proposed nothing that can become a candidate."""
+_SPARKS_PER_COIN: Final = 10**8
 _MOST_RIVALS: Final = 16
 """So many candidates of others, those with the lowest losses, are looked at before training."""
 _IN_WORDS: Final = {
@@ -107,7 +108,6 @@ class Author:
         self._epochs = epochs
         self._progress = progress
         self._fees_before = wallet.fees
-        self._idle = SAT_OUT
         self.withdrawn = Withdrawn()
         """What became of the bonds that this account has withdrawn."""
 
@@ -119,9 +119,8 @@ class Author:
         if the version does not have the loss that the chain has recorded.
         """
         reports: list[EpochReport] = []
-        for epoch in range(
-            await self._running(round_id), (await self.view.get(Round, round_id)).terms.epochs
-        ):
+        epochs = (await self.view.get(Round, round_id)).terms.epochs
+        for epoch in range(await self._running(round_id), epochs):
             if len(reports) == self._epochs:
                 break
             try:
@@ -145,7 +144,10 @@ class Author:
         await settle_round(self.view, self.wallet, round_id)
         done = await withdraw_updates(self.view, self.wallet, round_id, self.wallet.key.address)
         if done != Withdrawn():
-            text = f"withdrawn: {done.returned} sparks of bonds have returned, {done.burned} are burned"
+            coins = [f"{amount / _SPARKS_PER_COIN:g}" for amount in (done.returned, done.burned)]
+            text = (
+                f"the updates are withdrawn: {coins[0]} coins of bonds came back, {coins[1]} burned"
+            )
             self._report(Notice(text, "withdrawn", returned=done.returned, burned=done.burned))
         self.withdrawn = Withdrawn(
             self.withdrawn.returned + done.returned, self.withdrawn.burned + done.burned
@@ -172,9 +174,10 @@ class Author:
             if len(round_.validation_opened) < round_.terms.validation:
                 raise RoundOver("the opener has not revealed the validation parts", got=round_id)
             try:
-                secret = secret or await self._prepare(round_, epoch)
-                if secret is None:
-                    return self._told(EpochReport(epoch, self._idle, 0, b"", b""))
+                prepared = secret or await self._prepare(round_, epoch)
+                if isinstance(prepared, str):
+                    return self._told(EpochReport(epoch, prepared, 0, b"", b""))
+                secret = prepared
                 commit = await self._commitments.commit(round_, secret)
             except (BondAboveLimit, FeeAboveLimit, InsufficientBalance, *REFUSALS) as error:
                 return self._told(EpochReport(epoch, refusal_code(error), 0, b"", b""), error)
@@ -205,8 +208,8 @@ class Author:
             text = f"the chain has scored the {what} on the parts that its author could not see"
             self._report(Notice(text, "scored", candidates=count))
 
-    async def _prepare(self, round_: Round, epoch: int) -> CommitSecret | None:
-        """An update that the author can and may pay for; None if the strategy proposes none.
+    async def _prepare(self, round_: Round, epoch: int) -> CommitSecret | str:
+        """An update that the author can and may pay for, or the code that says why there is none.
 
         Raises `BondAboveLimit`, `FeeAboveLimit`, `InsufficientBalance`.
         """
@@ -220,8 +223,7 @@ class Author:
         )
         draft = await self._trained(task)
         if draft is None or draft.loss >= validation_bar(round_, task.model):
-            self._idle = SAT_OUT if draft is None else NOT_WORTH
-            return None
+            return SAT_OUT if draft is None else NOT_WORTH
         facts = await self.wallet.facts()
         exponent = await self.wallet.exponent()
         price = price_of(facts.rules, exponent, round_, task.model, task.version, epoch, draft.update)

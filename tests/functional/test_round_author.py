@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engram.participant.errors import VersionMismatch
+from engram.participant.journal import CommitSecret
 from engram.participant.pricing import Limits, Price, price_of
 from engram.participant.strategies import Plan, honest, train_draft
 from engram.participant.task import Draft, Progress, Strategy, Task
@@ -298,7 +299,7 @@ async def test_a_training_that_outlasts_its_window_is_told(tmp_path: Path) -> No
             author = stage.author(wallet, learner(2, *TWO))
             round_ = await author.view.wait_phase(round_id, Phase.COMMIT)
             secret = await author._prepare(round_, 0)
-            assert secret is not None
+            assert isinstance(secret, CommitSecret), "the learner proposes something"
             await author.view.wait_phase(round_id, Phase.UPDATE)
             await author.play(round_id)
 

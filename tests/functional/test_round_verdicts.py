@@ -7,6 +7,7 @@ from typing import Any
 
 from engram.commands.support.verdicts import outcomes, reasons, with_verdicts
 from engram.participant.adversaries import leaker
+from engram.participant.journal import CommitSecret
 from engram.participant.task import Draft, Task
 from engram.participant.training.qat import Budget
 from engram.participant.wallet import Wallet
@@ -82,7 +83,7 @@ async def test_a_second_best_update_and_one_that_was_never_shown(tmp_path: Path)
             author = stage.author(wallet, learner(4, *TWO))
             round_ = await author.view.wait_phase(round_id, Phase.COMMIT)
             secret = await author._prepare(round_, 0)
-            assert secret is not None
+            assert isinstance(secret, CommitSecret), "the learner proposes something"
             await author.wallet.execute(CommitUpdate(round_id, 0, secret.digest))
 
         ended = await stage.play(round_id, {"alice": learner(2, *TWO), "bob": learner(3, *TWO)}, carol=silent)
