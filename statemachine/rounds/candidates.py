@@ -11,6 +11,7 @@ who knows the rows of one side by heart gains nothing while the other side is th
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -28,10 +29,12 @@ from engram.statemachine.rounds.judging import (
     LEAST_ROWS_OF_A_CLASS,
     PPM,
     add_tallies,
+    beyond_the_mix,
     frequency_table,
     lower_baseline,
     may_forget,
     may_forget_of_group,
+    mix_advantage,
     null_growth_losses,
     null_growth_table,
     proves_gain,
@@ -162,16 +165,21 @@ def is_below_a_baseline(round_: Round, candidate: Candidate) -> bool:
     return any(group.loss < _counted(round_, group).baseline for group in candidate.groups)
 
 
-def is_refused(round_: Round, candidate: Candidate) -> bool:
-    """Whether rows of a side that the opener chose prove harm, while the other side proves a gain.
+def is_refused(round_: Round, model: Model, candidate: Candidate) -> bool:
+    """Whether rows of a side that the opener chose prove harm, while the other side proves that it informs.
 
-    The opener chose the own rows, and witnesses by name. Such rows may have been made to refuse.
+    The opener chose the own rows, and witnesses by name. Such rows may have been made to refuse. But the two
+    sides may hold other mixes of classes, and a network that ignores its input can fit the one of them: what
+    the mix alone explains is no gain here.
     """
+    if not all(group.rows for group in candidate.groups):
+        return False
     z_squared = round_.terms.z_squared
-    tallies = [_counted(round_, group) for group in candidate.groups]
     chosen = (True, any(witness.named_by_opener and not witness.old_only for witness in round_.witnesses))
     return any(
-        is_chosen and proves_harm(tallies[place], z_squared) and proves_gain(tallies[1 - place], z_squared)
+        is_chosen
+        and proves_harm(_counted(round_, candidate.groups[place]), z_squared)
+        and _informs(round_, model, candidate, 1 - place)
         for place, is_chosen in enumerate(chosen)
     )
 
@@ -266,6 +274,21 @@ def _reasons_of_the_gate(rules: Rules, round_: Round, model: Model, candidate: C
     ):
         found.append("above_threshold")
     return found
+
+
+def _informs(round_: Round, model: Model, candidate: Candidate, place: int) -> bool:
+    """Whether a candidate proves a gain in a group against baselines that know the group's own classes."""
+    pooled, theirs = round_.unseen_counts, round_.witness_counts
+    counts = theirs if place == OwnerGroup.WITNESSES else tuple(map(operator.sub, pooled, theirs))
+    group, z_squared = candidate.groups[place], round_.terms.z_squared
+    if round_.terms.kind == RoundKind.TRAIN:
+        tables = [frequency_table(model.loss_function, each) for each in (pooled, counts)]
+        against, held = group.frequencies, proves_gain(group.growth, z_squared)
+    else:
+        tables = [null_growth_table(round_.old_classes, each) for each in (pooled, counts)]
+        against, held = group.growth, True
+    net = beyond_the_mix(against, mix_advantage(tables[0], tables[1], counts), group.rows)
+    return held and proves_gain(net, z_squared)
 
 
 def _counted(round_: Round, group: GroupScore) -> Tally:

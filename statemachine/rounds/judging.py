@@ -21,6 +21,7 @@ All losses are in Q24 nats, clipped at ln(classes) + 8 nats a row; gains count i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isqrt
 from typing import Final
 
@@ -106,6 +107,19 @@ def lower_baseline(group: GroupScore, *, train: bool) -> Tally:
     if train and group.frequencies.baseline < group.growth.baseline:
         return group.frequencies
     return group.growth
+
+
+def mix_advantage(pooled: Sequence[int], own: Sequence[int], counts: Sequence[int]) -> int:
+    """How much less rows lose under the baseline that knows their own mix of classes, in Q24 nats.
+
+    `pooled` and `own` are the tables of one baseline, made of the counts of all unseen rows and of `counts`.
+    """
+    return sum(count * (shared - mine) for count, shared, mine in zip(counts, pooled, own, strict=True))
+
+
+def beyond_the_mix(found: Tally, advantage: int, rows: int) -> Tally:
+    """The tally without what the mix of classes alone explains, and without a unit a row for rounding."""
+    return replace(found, lost=found.lost + max(0, -(-advantage >> GAIN_BITS)) + rows)
 
 
 def proves_gain(found: Tally, z_squared: int) -> bool:

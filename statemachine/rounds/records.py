@@ -230,6 +230,8 @@ class Round:
     """What the winner has shown on the unseen rows, as in `Candidate.groups`."""
     new_version: U32 = 0
     """Number of the version that this round made, if its status is DECIDED."""
+    witness_counts: CountsByClass = ()
+    """How many of the unseen rows that witnesses of all classes have opened have each class."""
 
     @property
     def key(self) -> bytes:

@@ -16,7 +16,7 @@ from engram.primitives.types import U8, U16, Address, Hash, Size
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import open_part, version_network
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import Part, RetentionPart
+from engram.statemachine.records import Model, Part, RetentionPart
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import (
     ScoredRows,
@@ -87,7 +87,7 @@ class ScoreUpdate:
         if not is_complete(round_, model, candidate):
             return Outcome((*entry.events, scored))
         reasons = reasons_against(ctx.rules, round_, model, candidate)
-        if (noted := _with_candidate(round_, self.epoch, candidate, eligible=not reasons)) is not round_:
+        if (noted := _with_candidate(round_, model, candidate, eligible=not reasons)) is not round_:
             state.put(noted)
         share = best_of(candidate, round_)
         done = Event(
@@ -129,13 +129,14 @@ class ScoreUpdate:
             yield number, ScoredRows(part.load().labels, before, own)
 
 
-def _with_candidate(round_: Round, epoch: int, candidate: Candidate, *, eligible: bool) -> Round:
+def _with_candidate(round_: Round, model: Model, candidate: Candidate, *, eligible: bool) -> Round:
     """The round, with the candidate as the best of its epoch if it is, and marked if it was refused."""
-    if is_refused(round_, candidate) and not round_.refused:
+    if is_refused(round_, model, candidate) and not round_.refused:
         round_ = replace(round_, refused=True)
     if not eligible:
         return round_
-    held, mine = round_.best[epoch], best_of(candidate, round_)
+    epoch, mine = candidate.epoch, best_of(candidate, round_)
+    held = round_.best[epoch]
     if held.author != NOBODY and not is_lower(mine, held):
         return round_
     best = [mine if number == epoch else other for number, other in enumerate(round_.best)]

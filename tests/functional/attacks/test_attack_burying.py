@@ -98,7 +98,7 @@ def a_poisoner(names: tuple[int, ...]) -> None:
     assert play.model.founder == founder
 
 
-FONDNESS = [600, 700, 800]
+FONDNESS = [650, 700, 800]
 POISON = [(2, 0, 1), (1, 2, 0)]
 
 

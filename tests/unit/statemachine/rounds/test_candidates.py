@@ -29,7 +29,12 @@ from engram.statemachine.rounds.candidates import (
     with_retention,
     with_unseen,
 )
-from engram.statemachine.rounds.judging import frequency_table, null_growth_table, threshold_loss
+from engram.statemachine.rounds.judging import (
+    frequency_table,
+    mix_advantage,
+    null_growth_table,
+    threshold_loss,
+)
 from engram.statemachine.rounds.records import (
     Candidate,
     ClassRows,
@@ -38,6 +43,7 @@ from engram.statemachine.rounds.records import (
     Round,
     RoundKind,
     RoundWitness,
+    Tally,
 )
 from engram.statemachine.scoring import RowScores
 from tests.support.round_samples import (
@@ -290,13 +296,34 @@ def test_rows_that_the_opener_chose_refuse_what_others_prove(
     groups: tuple[GroupScore, ...], named_by_opener: bool, refused: bool
 ) -> None:
     witness = a_witness(named_by_opener=named_by_opener)
-    round_ = a_round(kind=RoundKind.GROW, witnesses=[witness])
-    assert is_refused(round_, a_candidate(1, 0, *groups)) is refused
+    for kind, counts in ((RoundKind.GROW, (3, 3, 2)), (RoundKind.TRAIN, (4, 4))):
+        round_ = a_round(kind=kind, witnesses=[witness], counts=tuple(2 * count for count in counts))
+        round_ = replace(round_, witness_counts=counts)
+        assert is_refused(round_, MODEL, a_candidate(1, 0, *groups)) is refused
+
+
+@pytest.mark.parametrize("kind", list(RoundKind))
+def test_what_the_mix_of_classes_explains_proves_no_gain_against_the_other_side(kind: RoundKind) -> None:
+    """Each side has 16 rows: the opener's are mostly of the first classes, the witness's of the last."""
+    grows = kind is RoundKind.GROW
+    pooled, theirs = ((8, 8, 16), (1, 1, 14)) if grows else ((16, 16), (2, 14))
+    round_ = replace(a_round(kind=kind, witnesses=[a_witness()], counts=pooled), witness_counts=theirs)
+    tables = [
+        null_growth_table(2, counts) if grows else frequency_table(MODEL.loss_function, counts)
+        for counts in (pooled, theirs)
+    ]
+    explained = mix_advantage(tables[0], tables[1], theirs)
+    assert explained > 0, "who knows the own mix of rows loses less on them"
+    most = -(-explained // 256) + 16
+    for gained, refused in ((most, False), (most + 2, True)):
+        counted = Tally(9, gained, 0, 1)
+        gain = replace(a_group(8, 10, rows=16, gained=gained), growth=counted, frequencies=counted)
+        assert is_refused(round_, MODEL, a_candidate(1, 0, HARM, gain)) is refused
 
 
 def test_witnesses_of_old_classes_stand_in_the_openers_group_and_refuse_nothing_themselves() -> None:
     round_ = a_round(kind=RoundKind.GROW, witnesses=[a_witness(old_only=True, named_by_opener=True)])
-    assert not is_refused(round_, a_candidate(1, 0, GAIN, HARM))
+    assert not is_refused(round_, MODEL, a_candidate(1, 0, GAIN, HARM))
 
 
 def test_the_entry_bar_of_training_is_version_t_or_the_frequencies() -> None:
