@@ -22,7 +22,7 @@ from engram.p2p.messages import (
     Ping,
 )
 from engram.p2p.transport import ACCEPT_QUEUE, PATH, WebSocketTransport
-from tests.support.p2p_nodes import Node, node_key, running
+from tests.support.p2p_nodes import MemoryNodes, Node, node_key, running
 from tests.support.p2p_scripted import SCRIPTED, ScriptedPeer, besieged, parting, raw_socket, scripted, signed
 
 OFFENDER = node_key(SCRIPTED).public_key
@@ -226,3 +226,17 @@ async def test_a_dial_follows_no_redirect(node: Node) -> None:
     async with server, WebSocketTransport() as transport:
         with pytest.raises(DialFailed, match="redirect"):
             await transport.dial(PeerAddress("127.0.0.1", port))
+
+
+async def test_a_block_that_comes_during_a_handshake_is_told_afterwards() -> None:
+    world = MemoryNodes(2)
+    first, second = world.nodes
+    async with running(*world.nodes):
+        world.network.delay("host0", "host1", 1.0)
+        second.manager.add_peer(first.address)
+        await world.pass_time(0.5)
+        assert first.chain.peers == [], "its greeting, which names its head, is under way"
+        block = first.chain.mine(b"one")
+        await world.pass_time(5.0)
+        assert second.chain.peers[0].head.height == 0
+        assert second.chain.tip == block

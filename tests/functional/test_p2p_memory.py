@@ -81,20 +81,6 @@ async def test_a_peer_that_comes_later_is_told_what_waits() -> None:
         assert len(first.chain.pool) == 2
 
 
-async def test_a_block_that_comes_during_a_handshake_is_told_afterwards() -> None:
-    world = MemoryNodes(2)
-    first, second = world.nodes
-    async with running(*world.nodes):
-        world.network.delay("host0", "host1", 1.0)
-        second.manager.add_peer(first.address)
-        await world.pass_time(0.5)
-        assert first.chain.peers == [], "its greeting, which names its head, is under way"
-        block = first.chain.mine(b"one")
-        await world.pass_time(5.0)
-        assert second.chain.peers[0].head.height == 0
-        assert second.chain.tip == block
-
-
 async def test_transactions_are_fetched_once_the_node_has_caught_up() -> None:
     world = MemoryNodes(2)
     first, second = world.nodes
