@@ -31,9 +31,9 @@ from engram.statemachine.rounds.judging import (
     add_tallies,
     beyond_the_mix,
     frequency_table,
+    group_forgets,
     lower_baseline,
     may_forget,
-    may_forget_of_group,
     mix_advantage,
     null_growth_losses,
     null_growth_table,
@@ -251,7 +251,7 @@ def _reasons_of_the_gate(rules: Rules, round_: Round, model: Model, candidate: C
     for part in round_.unseen:
         of_group[group_of(rules, round_, part)] += part.old
     if sum(group.forgotten for group in candidate.groups) > may_forget(epsilon, old) or any(
-        group.forgotten > may_forget_of_group(epsilon, rows)
+        group_forgets(epsilon, rows, group.forgotten)
         for group, rows in zip(candidate.groups, of_group, strict=True)
     ):
         found.append("forgets_old_rows")

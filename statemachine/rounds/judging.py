@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import isqrt
 from typing import Final
 
 import numpy as np
@@ -163,9 +162,13 @@ def may_forget(epsilon_ppm: int, rows: int) -> int:
     return epsilon_ppm * rows // PPM
 
 
-def may_forget_of_group(epsilon_ppm: int, rows: int) -> int:
-    """The most rows that it may lose of one group's: ⌊ε·rows⌋ + ⌊√(4·ε·rows)⌋."""
-    return epsilon_ppm * rows // PPM + isqrt(4 * epsilon_ppm * rows // PPM)
+def group_forgets(epsilon_ppm: int, rows: int, forgotten: int) -> bool:
+    """Whether it loses more of one group's rows than ⌊ε·rows⌋ + ⌊√⌊4·ε·rows⌋⌋.
+
+    Squares are compared, so no root has to be taken.
+    """
+    excess = forgotten - epsilon_ppm * rows // PPM
+    return excess > 0 and excess**2 > 4 * epsilon_ppm * rows // PPM
 
 
 def threshold_loss(threshold_ppm: int, classes: int, rows: int) -> int:

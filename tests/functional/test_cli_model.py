@@ -294,7 +294,11 @@ def test_rounds_are_listed_and_shown(scene: Scene) -> None:
     assert shell.error("round", "show", NO_SUCH) == (65, "missing_round")
     shown = shell.text("round", "show").splitlines()
     fields = dict(line.split(maxsplit=1) for line in shown if len(line.split()) > 1)
-    assert (fields["kind"].split()[0], fields["status"], fields["bounty"]) == ("GROW", "open", "20, of it 1 a witness")
+    assert (fields["kind"].split()[0], fields["status"], fields["bounty"]) == (
+        "GROW",
+        "open",
+        "20, of it 1 a witness",
+    )
     listed = shell.text("round", "list")
     assert "decided" in listed
     assert "TRAIN" in listed

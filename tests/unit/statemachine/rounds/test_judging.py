@@ -15,11 +15,11 @@ from engram.statemachine.rounds.judging import (
     TABLE_SLACK,
     add_tallies,
     frequency_table,
+    group_forgets,
     is_lower,
     ln_rows,
     lower_baseline,
     may_forget,
-    may_forget_of_group,
     null_growth_losses,
     null_growth_table,
     proves_gain,
@@ -194,9 +194,8 @@ def test_what_was_removed_is_rounded_down() -> None:
 
 def test_what_a_growth_may_forget() -> None:
     assert (may_forget(20_000, 99), may_forget(20_000, 100)) == (1, 2)
-    assert may_forget_of_group(20_000, 100) == 2 + 2
-    assert may_forget_of_group(20_000, 40) == 0 + 1
-    assert may_forget_of_group(0, 10**6) == 0
+    for epsilon, rows, most in ((20_000, 100, 2 + 2), (20_000, 40, 0 + 1), (0, 10**6, 0)):
+        assert [group_forgets(epsilon, rows, gone) for gone in range(6)] == [gone > most for gone in range(6)]
 
 
 def test_the_threshold_is_a_part_of_what_ignorance_loses() -> None:
