@@ -40,7 +40,7 @@ from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.candidates import validation_bar
 from engram.statemachine.rounds.proposal import TrainUpdate
-from engram.statemachine.rounds.records import Round, RoundKind, RoundStatus
+from engram.statemachine.rounds.records import Candidate, Round, RoundKind, RoundStatus
 from engram.statemachine.rounds.update import UpdateClaim
 
 SAT_OUT: Final = "sat_out"
@@ -119,6 +119,24 @@ class Author:
         if the version does not have the loss that the chain has recorded.
         """
         reports: list[EpochReport] = []
+        round_ = await self.view.get(Round, round_id)
+        standing = await self.view.updates_of(round_, self.wallet.key.address)
+        before = any(isinstance(update, Candidate) for update in standing)
+        try:
+            await self._play_epochs(round_id, reports)
+            await self._try_score(round_id)
+        except asyncio.CancelledError:
+            if before or any(report.code == ADMITTED for report in reports):
+                text = (
+                    "an update is not scored on the parts that decide: it cannot win, and its bond is lost, "
+                    "unless you start again in time or somebody else has it scored (`engram round score`)"
+                )
+                self._report(Notice(text, "left_unscored"))
+            raise
+        await self.finish(round_id)
+        return reports
+
+    async def _play_epochs(self, round_id: Hash, reports: list[EpochReport]) -> None:
         epochs = (await self.view.get(Round, round_id)).terms.epochs
         for epoch in range(await self._running(round_id), epochs):
             if len(reports) == self._epochs:
@@ -129,25 +147,28 @@ class Author:
                 self._report(Notice(f"epoch {epoch}: {error}", "epoch_missed", epoch=epoch, code=error.code))
                 if await self._is_ending(round_id):
                     break
-        await self.conclude(round_id)
-        return reports
 
     async def conclude(self, round_id: Hash) -> Withdrawn:
         """Has the account's candidates scored, waits for the end of the round, and withdraws them.
 
         Returns what became of the bonds. Nothing is owed after it, and saved secrets are deleted.
         """
+        await self._try_score(round_id)
+        return await self.finish(round_id)
+
+    async def _try_score(self, round_id: Hash) -> None:
         try:
             await self.score(round_id)
         except RoundOver as error:
             self._report(Notice(f"scoring: {error}", "score_missed", code=error.code))
+
+    async def finish(self, round_id: Hash) -> Withdrawn:
+        """Waits for the end of the round and withdraws the account's updates, as `conclude` does."""
         await settle_round(self.view, self.wallet, round_id)
         done = await withdraw_updates(self.view, self.wallet, round_id, self.wallet.key.address)
         if done != Withdrawn():
             coins = [f"{amount / _SPARKS_PER_COIN:g}" for amount in (done.returned, done.burned)]
-            text = (
-                f"the updates are withdrawn: {coins[0]} coins of bonds came back, {coins[1]} burned"
-            )
+            text = f"the updates are withdrawn: {coins[0]} coins of bonds came back, {coins[1]} burned"
             self._report(Notice(text, "withdrawn", returned=done.returned, burned=done.burned))
         self.withdrawn = Withdrawn(
             self.withdrawn.returned + done.returned, self.withdrawn.burned + done.burned

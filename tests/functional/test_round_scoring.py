@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from engram.participant.adversaries import leaker
 from engram.participant.opener import settle_round
@@ -53,6 +56,25 @@ async def test_anyone_can_score_and_withdraw_for_an_author_who_has_left(tmp_path
         assert counts == [1]
         assert done == [Withdrawn(COIN, 0), Withdrawn()], "the second finds nothing"
         assert (await stage.account("alice")).balance > PURSE - COIN // 2, "her bond has returned to her"
+
+
+async def test_an_author_who_leaves_before_the_scoring_is_told_what_that_costs(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        admitted = asyncio.Event()
+        stage.on_event("admitted", admitted)
+
+        async def interrupted(wallet: Wallet) -> None:
+            playing = asyncio.create_task(stage.author(wallet, learner(2, *TWO)).play(round_id))
+            await admitted.wait()
+            playing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await playing
+            assert stage.said[-1].event == "left_unscored"
+            await stage.author(wallet, learner(2, *TWO)).play(round_id)
+
+        ended = await stage.play(round_id, {}, alice=interrupted)
+        assert ended.round.winner == ALICE.address
 
 
 async def test_scorings_are_split_so_that_none_fills_half_a_block(tmp_path: Path) -> None:
