@@ -163,7 +163,7 @@ class PartsNotScorable(InvalidTransaction):
 
 
 class PartScored(InvalidTransaction):
-    """The candidate has already been scored on one of these parts."""
+    """The candidate has already been scored on all of these parts."""
 
 
 class RoundRunning(InvalidTransaction):

@@ -47,7 +47,7 @@ MAX_WITNESSES: Final = 8
 """The most witnesses of a round, standing ones included; each opens one part."""
 
 BOND_SCORINGS: Final = 4
-"""An author's bond pays for scoring one candidate on everything so many times."""
+"""An author's bond is at least so many times the price of scoring one candidate on everything."""
 
 _MOST_DELTA_PPM: Final = 10 * PPM
 
@@ -152,8 +152,8 @@ def least_author_bond(
 ) -> int:
     """The smallest bond of an author, in sparks: four times the price of scoring a candidate on everything.
 
-    So it pays for whoever shows that a claim was empty. `head` is version t, `classes` are all classes of the
-    round, `retention` the model's retention parts; the scoring counts for eight witnesses.
+    So nobody saves anything by leaving an update unscored. `head` is version t, `classes` are all classes of
+    the round, `retention` the model's retention parts; the scoring counts for eight witnesses.
     """
     scorings = [(terms.rows, terms.sealed + MAX_WITNESSES)]
     if terms.kind == RoundKind.GROW:

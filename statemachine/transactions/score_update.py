@@ -59,12 +59,15 @@ class ScoreUpdate:
             raise PartsNotScorable("the numbers of the parts do not ascend", got=self.parts)
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """The MACs of version t and of the candidate on each part; the records of candidate and round.
+        """The MACs of version t and of the candidate on each part without a score; their records.
+
+        A part that somebody else has had scored is left out and not charged, so nobody can make the whole
+        transaction void by coming first with one part.
 
         Raises what `enter` raises, `MissingRecord`, `PartsNotScorable`, `PartScored`.
         """
         entry, candidate = self._enter(state.child(), ctx)
-        rows = [self._rows(entry, part) for _, part in self._parts(entry)]
+        rows = [self._rows(entry, part) for _, part in self._parts(entry, candidate)]
         macs = [scoring_macs(ctx.rules, entry.round, entry.base, candidate.update, count) for count in rows]
         size = entry.record_bytes + len(encode(candidate.update))
         return Cost(macs=sum(macs), records=1, record_bytes=size)
@@ -76,6 +79,7 @@ class ScoreUpdate:
         """
         entry, candidate = self._enter(state, ctx)
         round_, model = entry.round, entry.model
+        numbers = tuple(number for number, _ in self._parts(entry, candidate))
         for number, found in self._score(state, ctx, entry, candidate):
             if number < len(round_.unseen):
                 candidate = with_unseen(ctx.rules, round_, model, candidate, number, found)
@@ -83,7 +87,7 @@ class ScoreUpdate:
                 candidate = with_retention(candidate, number, found)
         state.put(candidate)
         names = (self.author.hex(),)
-        scored = Event("update_scored", self.round, (self.epoch, *self.parts), names)
+        scored = Event("update_scored", self.round, (self.epoch, *numbers), names)
         if not is_complete(round_, model, candidate):
             return Outcome((*entry.events, scored))
         reasons = reasons_against(ctx.rules, round_, model, candidate)
@@ -102,14 +106,15 @@ class ScoreUpdate:
             raise PartsNotScorable(
                 "there is no part with this number", expected=count - 1, got=self.parts[-1]
             )
-        known = [number for number in self.parts if is_scored(candidate, number)]
-        if known:
-            raise PartScored(got=known)
+        if not self._parts(entry, candidate):
+            raise PartScored(got=self.parts)
         return entry, candidate
 
-    def _parts(self, entry: EnteredRound) -> list[tuple[int, OpenedPart | RetentionPart]]:
+    def _parts(
+        self, entry: EnteredRound, candidate: Candidate
+    ) -> list[tuple[int, OpenedPart | RetentionPart]]:
         parts = parts_to_score(entry.round, entry.model)
-        return [(number, parts[number]) for number in self.parts]
+        return [(number, parts[number]) for number in self.parts if not is_scored(candidate, number)]
 
     def _rows(self, entry: EnteredRound, part: OpenedPart | RetentionPart) -> int:
         return part.rows if isinstance(part, RetentionPart) else entry.round.terms.rows
@@ -121,7 +126,7 @@ class ScoreUpdate:
         base, kind = version_network(state, ctx, entry.base), entry.model.loss_function
         spec = proposed_spec(entry.base.spec, candidate.update)
         network = propose(state, ctx, entry.base, spec, candidate.update, candidate.author).network
-        for number, opened in self._parts(entry):
+        for number, opened in self._parts(entry, candidate):
             name = opened.part if isinstance(opened, RetentionPart) else opened.commitment
             part = open_part(state, ctx, state.get(Part, name))
             before = ctx.scorer.network_rows(base, part, round_.old_classes, kind, keep=entry.is_growth)

@@ -382,8 +382,10 @@ def test_scoring() -> None:
     assert play.refused(CAROL, replace(payload, parts=(1, 0))) == "parts_not_scorable"
     assert play.refused(CAROL, replace(payload, parts=(1, 1))) == "parts_not_scorable"
     play.ok(play.send(CAROL, replace(payload, parts=(1,))))
+    assert play.refused(CAROL, replace(payload, parts=(1,))) == "part_scored"
+    play.ok(play.send(BOB, payload))
+    assert play.named("update_scored")[-1].values == (0, 0), "the other part was scored before"
     assert play.refused(CAROL, payload) == "part_scored"
-    play.ok(play.send(BOB, replace(payload, parts=(0,))))
     play.end()
     assert play.refused(CAROL, payload) == "round_ended"
 
