@@ -91,10 +91,6 @@ __all__ = [
 ]
 
 
-CAP_MARGIN = 10_000
-"""Sparks by which a cap exceeds the minimum fee of a transaction that is not the first of its block."""
-
-
 class Play(RoundView):
     """One round of one model on a ledger, whose actors act when they are told to."""
 
@@ -215,17 +211,8 @@ class Play(RoundView):
         return self.send_all(list(zip(authors, reveals, strict=True)))
 
     def send_all(self, payloads: Sequence[tuple[keys.PrivateKey, TxPayload]]) -> list[Receipt]:
-        """One block; at most one transaction of each sender.
-
-        Those before it can make a record larger that a transaction pays for, so caps leave room for that.
-        """
+        """One block; at most one transaction of each sender."""
         txs = [self.ledger.pay(sender, payload) for sender, payload in payloads]
-        if len(txs) > 1:
-            caps = [tx.max_fee + CAP_MARGIN for tx in txs]
-            txs = [
-                self.ledger.pay(sender, payload, max_fee=cap)
-                for (sender, payload), cap in zip(payloads, caps, strict=True)
-            ]
         result = self.ledger.block(*txs)
         for (sender, _), receipt in zip(payloads, result.receipts, strict=True):
             self.fees[sender.address] = self.fees.get(sender.address, 0) + receipt.fee
