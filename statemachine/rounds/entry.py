@@ -22,6 +22,8 @@ _ENTRY_BYTES: Final = 150
 """The most bytes of an opened part, or of the results of an epoch, in the record of a round."""
 _COUNT_BYTES: Final = 5
 """The most bytes of a number of rows."""
+_CLASS_BYTES: Final = 9
+"""The most bytes of an old class, with a number of rows, in the record of a candidate."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class EnteredRound:
     def is_growth(self) -> bool:
         """Whether updates are appended to version t, so that its activations are worth keeping."""
         return self.round.terms.kind == RoundKind.GROW
+
+    @property
+    def class_bytes(self) -> int:
+        """What the lost rows by class can add to the record of a candidate, in bytes."""
+        return _CLASS_BYTES * self.round.old_classes
 
     @property
     def record_bytes(self) -> int:

@@ -146,6 +146,7 @@ def check_unpublished(state: State, commitments: tuple[Hash, ...]) -> None:
 
 def _founded(founding: Founding, founder: Address, model_id: Hash) -> Model:
     """The record of a new model. With a single class there is nothing to train, so it is frozen at once."""
+    frozen = founding.spec.classes == 1
     return Model(
         id=model_id,
         founder=founder,
@@ -159,10 +160,10 @@ def _founded(founding: Founding, founder: Address, model_id: Hash) -> Model:
         witnesses=founding.witnesses,
         inputs=founding.spec.inputs,
         classes=founding.spec.classes,
-        classes_before_growth=0,
+        classes_before_growth=int(frozen),
         head=0,
         root=parameters_root(founding.spec, founding.hidden, founding.outputs),
-        frozen=founding.spec.classes == 1,
+        frozen=frozen,
         loss=0,
         loss_rows=0,
         open_round=ZERO_HASH,

@@ -69,7 +69,7 @@ class ScoreUpdate:
         entry, candidate = self._enter(state.child(), ctx)
         rows = [self._rows(entry, part) for _, part in self._parts(entry, candidate)]
         macs = [scoring_macs(ctx.rules, entry.round, entry.base, candidate.update, count) for count in rows]
-        size = entry.record_bytes + len(encode(candidate.update))
+        size = entry.record_bytes + entry.class_bytes + len(encode(candidate.update))
         return Cost(macs=sum(macs), records=1, record_bytes=size)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
