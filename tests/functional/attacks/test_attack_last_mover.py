@@ -109,11 +109,7 @@ def test_where_the_opener_opens_first(bounty: int, sealed: int, monkeypatch: pyt
     def reversed_audits(opened: int, terms: RoundTerms, rules: Rules, ended: dict[Phase, int]) -> Calendar:
         spans = made(opened, terms, rules, {Phase.REVEAL: ended.get(Phase.REVEAL, 0)}).spans
         other = {Phase.AUDIT: Phase.AUDIT_WITNESSES, Phase.AUDIT_WITNESSES: Phase.AUDIT}
-        return Calendar(
-            tuple(
-                Span(other.get(span.phase, span.phase), span.epoch, span.first, span.last) for span in spans
-            )
-        )
+        return Calendar(tuple(replace(span, phase=other.get(span.phase, span.phase)) for span in spans))
 
     monkeypatch.setattr(Calendar, "_made", reversed_audits)
     play, theirs = sealed_by_a_witness(bounty, min(sealed, 2))
