@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def run(session: CommandSession, round_: str | None) -> None:
     """Play the opener's side of a round to its end.
 
-    The command reveals the validation parts, waits for the authors, opens the sealed parts and settles the
-    round. It needs the key and the data directory with which `engram round open` was called.
+    The command reveals the validation parts, waits for the authors and the witnesses, opens the sealed parts
+    and settles the round. It needs the key and the data directory with which `engram round open` was called.
 
     After a crash or Ctrl-C, give the same command again: it does only what is still missing. With --json it
     prints each event as a line of JSON; the last line is the result.

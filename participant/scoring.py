@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engram.participant.obligations import REFUSALS, fulfil, refusal_code
+from engram.participant.errors import RoundOver
+from engram.participant.obligations import LATE, REFUSALS, fulfil, refusal_code
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Address, Hash
@@ -18,7 +19,7 @@ from engram.statemachine.record import u32
 from engram.statemachine.records import Model, RetentionPart, Version
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import is_scored, parts_to_score
-from engram.statemachine.rounds.errors import NothingToWithdraw
+from engram.statemachine.rounds.errors import NothingToWithdraw, PartScored
 from engram.statemachine.rounds.proposal import Update
 from engram.statemachine.rounds.records import Candidate, Round
 from engram.statemachine.rounds.update import scoring_macs
@@ -57,7 +58,17 @@ async def score_candidates(view: ChainView, wallet: Wallet, round_id: Hash, auth
             for numbers in scorings(rules, round_, model, base, candidate)
         ]
 
-    await fulfil(wallet, owed)
+    while True:
+        try:
+            await fulfil(wallet, owed)
+            break
+        except REFUSALS as error:
+            if (code := refusal_code(error)) in LATE:
+                raise RoundOver("the scoring came too late for its phase", got=code) from error
+            if code != PartScored.code:
+                raise
+            # Somebody else's scoring waits for the next block, and takes the place of this one.
+            await view.wait_height(await view.height() + 1)
     return len(await _candidates(view, round_, author))
 
 

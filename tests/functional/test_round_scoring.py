@@ -10,19 +10,36 @@ import pytest
 
 from engram.participant.adversaries import leaker
 from engram.participant.opener import settle_round
-from engram.participant.scoring import Withdrawn, score_candidates, scorings, withdraw_updates
+from engram.participant.scoring import score_candidates, scorings, withdraw_updates
 from engram.participant.training.qat import Budget
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
+from engram.primitives.types import Hash
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.records import RoundStatus
+from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.rounds.update import scoring_macs
+from engram.statemachine.transaction import TxPayload
+from engram.statemachine.transactions.score_update import ScoreUpdate
 from tests.support.round_matter import ALICE, COIN, PURSE, SMALL_RULES
 from tests.support.stage import digits, learner, running_stage, small_model, small_round
 
 TWO = (0, 1)
+
+
+class TardyWallet(Wallet):
+    """A wallet whose scorings are sent when the phase for them is over."""
+
+    def __init__(self, wallet: Wallet) -> None:
+        super().__init__(wallet.client, wallet.key)
+
+    async def send(self, payload: TxPayload, *, max_fee: int | None = None, tip: int | None = None) -> Hash:
+        if isinstance(payload, ScoreUpdate):
+            view = ChainView(self.client)
+            round_ = await view.get(Round, payload.round)
+            await view.wait_tick((await view.span(round_, Phase.SCORE)).last + 1)
+        return await super().send(payload, max_fee=max_fee, tip=tip)
 
 
 async def test_what_is_worse_on_rows_that_nobody_saw_loses_its_bond(tmp_path: Path) -> None:
@@ -51,10 +68,11 @@ async def test_anyone_can_score_and_withdraw_for_an_author_who_has_left(tmp_path
             done.append(await withdraw_updates(view, wallet, round_id, ALICE.address))
             done.append(await withdraw_updates(view, wallet, round_id, ALICE.address))
 
-        ended = await stage.play(round_id, {}, alice=leaves, bob=helps)
+        ended = await stage.play(round_id, {}, alice=leaves, bob=helps, carol=helps)
         assert ended.round.winner == ALICE.address
-        assert counts == [1]
-        assert done == [Withdrawn(COIN, 0), Withdrawn()], "the second finds nothing"
+        assert counts == [1, 1], "they do not get in each other's way"
+        assert sum(item.returned for item in done) == COIN, "only one of them has withdrawn it"
+        assert sum(item.burned for item in done) == 0
         assert (await stage.account("alice")).balance > PURSE - COIN // 2, "her bond has returned to her"
 
 
@@ -75,6 +93,19 @@ async def test_an_author_who_leaves_before_the_scoring_is_told_what_that_costs(t
 
         ended = await stage.play(round_id, {}, alice=interrupted)
         assert ended.round.winner == ALICE.address
+
+
+async def test_a_scoring_that_comes_too_late_costs_the_bond_and_no_more(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+
+        async def tardy(wallet: Wallet) -> None:
+            await stage.author(TardyWallet(wallet), learner(2, *TWO)).play(round_id)
+
+        ended = await stage.play(round_id, {}, alice=tardy)
+        assert ended.round.status == RoundStatus.KEPT
+        assert "score_missed" in [notice.event for notice in stage.said]
+        assert [n.facts["burned"] for n in stage.said if n.event == "withdrawn"] == [COIN]
 
 
 async def test_scorings_are_split_so_that_none_fills_half_a_block(tmp_path: Path) -> None:
