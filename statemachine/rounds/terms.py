@@ -46,6 +46,10 @@ MAX_OPENED_ROWS: Final = 2**21
 MAX_WITNESSES: Final = 8
 """The most witnesses of a round, standing ones included; each opens one part."""
 
+ROWS_OF_Z_SQUARED: Final = 2
+"""The opener's sealed rows are at least so many times z². No gain is proved by fewer rows than z², so with a
+higher z² nobody could win: authors would show their updates for a bounty that is never paid."""
+
 BOND_SCORINGS: Final = 4
 """An author's bond is at least so many times the price of scoring one candidate on everything."""
 
@@ -105,7 +109,8 @@ def check_terms(rules: Rules, terms: RoundTerms) -> None:
     _check_parts(rules, terms)
     _check_caps(rules, terms)
     _check_bonds(rules, terms)
-    within("z squared", terms.z_squared, rules.min_z_squared, 2**16 - 1)
+    most = max(rules.min_z_squared, terms.sealed * terms.rows // ROWS_OF_Z_SQUARED)
+    within("z squared", terms.z_squared, rules.min_z_squared, most)
 
 
 def check_opening(

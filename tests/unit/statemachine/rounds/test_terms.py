@@ -71,6 +71,14 @@ def test_the_least_parts_and_rows_are_those_of_the_rules() -> None:
             check_terms(rules, train_terms(PARTS, **{**terms, **changes}))
 
 
+def test_nobody_asks_for_a_gain_that_the_rows_cannot_prove() -> None:
+    """With fewer than z² rows nothing is proved; the rules ask for twice as many."""
+    for rows, most in ((8, 4), (10, 5), (40, 20), (400, 200)):
+        check_terms(SMALL_RULES, train_terms(PARTS, rows=rows, z_squared=most))
+        with pytest.raises(TermsInvalid, match="z squared"):
+            check_terms(SMALL_RULES, train_terms(PARTS, rows=rows, z_squared=most + 1))
+
+
 def test_no_part_can_promise_more_old_rows_than_it_has() -> None:
     check_terms(SMALL_RULES, grow_terms(PARTS, old_rows=9))
     with pytest.raises(TermsInvalid, match="old classes"):
