@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engram.participant.errors import SecretsNotFound
+from engram.node.errors import RemoteError
+from engram.participant.errors import OldRowsMissing, SecretsNotFound
+from engram.participant.round_plan import draft_founding
+from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
+from tests.support.round_matter import COIN
 from tests.support.stage import digits, learner, running_stage, small_model, small_round
 
 TWO = (0, 1)
@@ -98,6 +103,38 @@ async def test_an_opener_steps_through_the_round_by_hand(tmp_path: Path) -> None
 
         ended = await stage.play(round_id, {"alice": learner(2, *TWO)}, opener=by_hand)
         assert ended.round.status == RoundStatus.DECIDED
+
+
+async def test_what_is_not_said_is_the_least_that_the_chain_accepts(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        plan = small_round(digits(1, *TWO), validation=None, sealed=None, bounty=30 * COIN)
+        async with stage.actor("opener") as wallet:
+            drafted = await draft_founding(wallet, plan, small_model())
+            terms = drafted.payload.terms
+            assert (terms.validation, terms.sealed, terms.z_squared) == (1, 1, 4)
+            assert terms.opener_bond == 15 * COIN, "half of the bounty"
+            for cheaper in (
+                replace(terms, opener_bond=terms.opener_bond - 1),
+                replace(terms, author_bond=terms.author_bond - 1),
+            ):
+                payload = replace(drafted.payload, terms=cheaper)
+                with pytest.raises(RemoteError) as refused:
+                    await stage.opener(wallet).open(payload, drafted.secrets)
+                assert refused.value.code == "bond_too_low"
+            await stage.opener(wallet).open(drafted.payload, drafted.secrets)
+
+
+async def test_parts_that_would_be_broken_are_not_committed_to(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        first = await stage.open(small_round(digits(1, *TWO)), small_model())
+        model = (await stage.play(first, {"alice": learner(2, *TWO)})).round.model
+        with pytest.raises(OldRowsMissing, match="only 0 rows of old classes, and 6 are promised"):
+            await stage.open(small_round(digits(1, 2), rows=12, new_classes=1), model)
+        with pytest.raises(OldRowsMissing, match="20 are promised"):
+            await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1, old_rows=20), model)
+        growing = await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1), model)
+        async with stage.client() as client:
+            assert (await ChainView(client).get(Round, growing)).terms.old_rows == 6, "enough for the chain"
 
 
 async def test_a_round_survives_restarts_of_its_node(tmp_path: Path) -> None:
