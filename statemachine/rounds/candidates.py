@@ -30,6 +30,7 @@ from engram.statemachine.rounds.judging import (
     PPM,
     add_tallies,
     beyond_the_mix,
+    falls_behind,
     frequency_table,
     group_forgets,
     lower_baseline,
@@ -38,7 +39,6 @@ from engram.statemachine.rounds.judging import (
     null_growth_losses,
     null_growth_table,
     proves_gain,
-    proves_harm,
     tally,
     threshold_loss,
     worst_share,
@@ -166,20 +166,19 @@ def is_below_a_baseline(round_: Round, candidate: Candidate) -> bool:
 
 
 def is_refused(round_: Round, model: Model, candidate: Candidate) -> bool:
-    """Whether rows of a side that the opener chose prove harm, while the other side proves that it informs.
+    """Whether a candidate informs on one side's rows, and rows of a side that the opener chose fall behind.
 
-    The opener chose the own rows, and witnesses by name. Such rows may have been made to refuse. But the two
-    sides may hold other mixes of classes, and a network that ignores its input can fit the one of them: what
-    the mix alone explains is no gain here.
+    The opener chose the own rows, and witnesses by name. Such rows may have been made to refuse: a few wrong
+    labels are enough to hide a gain. But the two sides may hold other mixes of classes, and a network that
+    ignores its input can fit the one of them: what the mix alone explains is no gain here.
     """
     if not all(group.rows for group in candidate.groups):
         return False
-    z_squared = round_.terms.z_squared
     chosen = (True, any(witness.named_by_opener and not witness.old_only for witness in round_.witnesses))
     return any(
         is_chosen
-        and proves_harm(_counted(round_, candidate.groups[place]), z_squared)
         and _informs(round_, model, candidate, 1 - place)
+        and _falls_behind(round_, model, candidate, place)
         for place, is_chosen in enumerate(chosen)
     )
 
@@ -278,17 +277,30 @@ def _reasons_of_the_gate(rules: Rules, round_: Round, model: Model, candidate: C
 
 def _informs(round_: Round, model: Model, candidate: Candidate, place: int) -> bool:
     """Whether a candidate proves a gain in a group against baselines that know the group's own classes."""
+    group, z_squared = candidate.groups[place], round_.terms.z_squared
+    advantage = _mix_advantage(round_, model, place)
+    if round_.terms.kind == RoundKind.GROW:
+        return proves_gain(beyond_the_mix(group.growth, advantage, group.rows), z_squared)
+    by_class = beyond_the_mix(group.frequencies, advantage, group.rows)
+    return proves_gain(group.growth, z_squared) and proves_gain(by_class, z_squared)
+
+
+def _falls_behind(round_: Round, model: Model, candidate: Candidate, place: int) -> bool:
+    """Whether a group falls behind the other one, of which the mix of classes is taken off."""
+    group, other = candidate.groups[place], candidate.groups[1 - place]
+    ahead = beyond_the_mix(_counted(round_, other), _mix_advantage(round_, model, 1 - place), other.rows)
+    return falls_behind(_counted(round_, group), group.rows, ahead, other.rows, round_.terms.z_squared)
+
+
+def _mix_advantage(round_: Round, model: Model, place: int) -> int:
+    """What a baseline gains on a group's rows that knows how many of them have each class."""
     pooled, theirs = round_.unseen_counts, round_.witness_counts
     counts = theirs if place == OwnerGroup.WITNESSES else tuple(map(operator.sub, pooled, theirs))
-    group, z_squared = candidate.groups[place], round_.terms.z_squared
     if round_.terms.kind == RoundKind.TRAIN:
         tables = [frequency_table(model.loss_function, each) for each in (pooled, counts)]
-        against, held = group.frequencies, proves_gain(group.growth, z_squared)
     else:
         tables = [null_growth_table(round_.old_classes, each) for each in (pooled, counts)]
-        against, held = group.growth, True
-    net = beyond_the_mix(against, mix_advantage(tables[0], tables[1], counts), group.rows)
-    return held and proves_gain(net, z_squared)
+    return mix_advantage(tables[0], tables[1], counts)
 
 
 def _counted(round_: Round, group: GroupScore) -> Tally:

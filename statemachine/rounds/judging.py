@@ -131,6 +131,17 @@ def proves_harm(found: Tally, z_squared: int) -> bool:
     return found.gained < found.lost and _beyond_chance(found, z_squared)
 
 
+def falls_behind(found: Tally, rows: int, other: Tally, other_rows: int, z_squared: int) -> bool:
+    """Whether rows on which no gain is proved gain less, a row, than the others beyond chance.
+
+    The gap of the two means, times both numbers of rows, is above 0 by z times its scatter. Where one side
+    proves a gain and the other harm, that is always so.
+    """
+    gap = (other.gained - other.lost) * rows - (found.gained - found.lost) * other_rows
+    scatter = rows * rows * other.squares + other_rows * other_rows * found.squares
+    return gap > 0 and gap * gap >= z_squared * scatter and not proves_gain(found, z_squared)
+
+
 def worst_share(shares: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """The largest of the shares, each a loss and a baseline; the first of equal ones."""
     worst = shares[0]

@@ -11,10 +11,12 @@ from engram.nn.data import parse_part, part_bytes
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds import candidates
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.judging import proves_gain
-from engram.statemachine.rounds.records import Candidate, Round, RoundStatus
+from engram.statemachine.rounds.candidates import OwnerGroup
+from engram.statemachine.rounds.judging import proves_gain, proves_harm
+from engram.statemachine.rounds.records import RoundStatus
 from tests.support.attacks import fails
 from tests.support.rounds import (
+    ALICE,
     BOB,
     COIN,
     OPENER,
@@ -29,6 +31,7 @@ from tests.support.rounds import (
     growth,
     make_part,
     network,
+    train_terms,
 )
 
 ENTRY = 20 * COIN // 1_000
@@ -103,11 +106,56 @@ def test_a_constant(mine: tuple[int, int], theirs: tuple[int, int], logit: int) 
 def test_where_a_mix_of_classes_is_a_gain(
     mine: tuple[int, int], theirs: tuple[int, int], logit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def pooled(round_: Round, _: object, candidate: Candidate, place: int) -> bool:
-        return proves_gain(candidate.groups[place].growth, round_.terms.z_squared)
-
-    monkeypatch.setattr(candidates, "_informs", pooled)
+    monkeypatch.setattr(candidates, "beyond_the_mix", lambda found, *_: found)
     fails(lambda: a_constant(mine, theirs, logit))
+
+
+def noisy(index: int, wrong: float, seed: int) -> SecretPart:
+    """A part of 200 rows, of which the opener has made a few wrong."""
+    whole = make_part(index, parts=5, rows=200, seed=seed)
+    rows = parse_part(whole.raw, rows=200, inputs=7, classes=2)
+    labels = rows.labels.copy()
+    chosen = np.random.default_rng((seed, index)).permutation(200)[: round(200 * wrong)]
+    labels[chosen] = 1 - labels[chosen]
+    return SecretPart(whole.salt, part_bytes(rows.features, labels))
+
+
+def a_harvest(wrong: float, gain: int) -> None:
+    """A few wrong labels prove no harm, but hide the gain. Everybody has seen Alice's network by then.
+
+    If the pot returned, the opener would have it for nothing, and could bring a copy of it in the next round.
+    """
+    play = Play(parts=5)
+    play.parts = [noisy(index, wrong, 5) for index in range(4)]
+    named = (NamedWitness(WITNESS.address, old_only=False),)
+    terms = train_terms(play.parts, rows=200, sealed=2, z_squared=9, witnesses=named)
+    play.ok(play.found(terms=terms))
+    play.seal(WITNESS, make_part(4, parts=5, rows=200, seed=5))
+    play.reveal_validation()
+    play.play_epoch((ALICE, network(7, gain)))
+    play.decide()
+    assert play.reasons(ALICE) == ("gain_not_proved",)
+    groups = play.candidate(ALICE).groups
+    assert not proves_harm(groups[OwnerGroup.OPENER].growth, 9), "nothing is proved by these rows alone"
+    assert proves_gain(groups[OwnerGroup.WITNESSES].growth, 9)
+    assert play.maturing(OPENER) == 0
+    assert play.spent(OPENER) == 20 * COIN
+    play.withdraw(ALICE)
+    assert play.spent(ALICE) == ENTRY
+
+
+HARVESTS = [(0.25, 4), (0.1, 8), (0.125, 8)]
+
+
+@pytest.mark.parametrize(("wrong", "gain"), HARVESTS)
+def test_a_harvest(wrong: float, gain: int) -> None:
+    a_harvest(wrong, gain)
+
+
+@pytest.mark.parametrize(("wrong", "gain"), HARVESTS)
+def test_where_only_proved_harm_refuses(wrong: float, gain: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "falls_behind", lambda found, *rest: proves_harm(found, rest[-1]))
+    fails(lambda: a_harvest(wrong, gain))
 
 
 @pytest.mark.parametrize(("mine", "theirs"), [((60, 36), (36, 60)), ((48, 48), (48, 48))])

@@ -277,6 +277,10 @@ def test_what_a_growth_has_lost_is_rounded_up() -> None:
 HARM = a_group(9, 10, gained=0, lost=100)
 GAIN = a_group(9, 10)
 DOUBT = a_group(9, 10, gained=1, squares=9)
+"""Far behind a gain, though nothing is proved about it alone."""
+SLIGHT = a_group(9, 10, gained=20, squares=10)
+VAGUE = a_group(9, 10, gained=5, squares=40)
+"""So much behind SLIGHT as chance may bring."""
 
 
 @pytest.mark.parametrize(
@@ -286,7 +290,10 @@ DOUBT = a_group(9, 10, gained=1, squares=9)
         ((GAIN, HARM), True, True),
         ((GAIN, HARM), False, False),
         ((HARM, DOUBT), True, False),
-        ((DOUBT, GAIN), True, False),
+        ((DOUBT, GAIN), True, True),
+        ((GAIN, DOUBT), True, True),
+        ((GAIN, DOUBT), False, False),
+        ((VAGUE, SLIGHT), True, False),
         ((HARM, HARM), True, False),
         ((GAIN, GAIN), True, False),
         ((HARM,), True, False),
@@ -323,7 +330,7 @@ def test_what_the_mix_of_classes_explains_proves_no_gain_against_the_other_side(
 
 def test_witnesses_of_old_classes_stand_in_the_openers_group_and_refuse_nothing_themselves() -> None:
     round_ = a_round(kind=RoundKind.GROW, witnesses=[a_witness(old_only=True, named_by_opener=True)])
-    assert not is_refused(round_, MODEL, a_candidate(1, 0, GAIN, HARM))
+    assert not is_refused(round_, MODEL, a_candidate(1, 0, HARM)), "there is one group only"
 
 
 def test_the_entry_bar_of_training_is_version_t_or_the_frequencies() -> None:

@@ -14,6 +14,7 @@ from engram.nn.loss import LossKind, loss_limit, softmax_cross_entropy
 from engram.statemachine.rounds.judging import (
     TABLE_SLACK,
     add_tallies,
+    falls_behind,
     frequency_table,
     group_forgets,
     is_lower,
@@ -131,6 +132,27 @@ def test_harm_is_proved_like_a_gain() -> None:
     assert not proves_harm(Tally(lost=29, squares=100), 9)
     assert not proves_harm(Tally(gained=30, squares=100), 9)
     assert not proves_harm(Tally(), 9)
+
+
+def test_rows_fall_behind_others_by_the_scatter_of_both() -> None:
+    """Means 2 and 0 of ten and twenty rows; the gap is 400, its scatter 100·20² + 400·10² = 80,000."""
+    ahead, behind = Tally(gained=20, squares=400), Tally(gained=5, lost=5, squares=100)
+    assert falls_behind(behind, 20, Tally(gained=20, squares=100), 10, 2)
+    assert not falls_behind(behind, 20, ahead, 10, 2)
+    assert not falls_behind(ahead, 10, behind, 20, 1), "it is the other one that falls behind"
+    proved = Tally(gained=30, squares=100)
+    assert not falls_behind(proved, 100, Tally(gained=10_000, squares=1), 1, 9), "who gains is not behind"
+
+
+@given(
+    st.integers(0, 999), st.integers(1, 999), st.integers(0, 10**5), st.integers(0, 10**5), st.integers(1, 9)
+)
+def test_proved_harm_is_behind_every_proved_gain(
+    gained: int, lost: int, first: int, second: int, z_squared: int
+) -> None:
+    ahead, behind = Tally(gained=gained, squares=first), Tally(lost=lost, squares=second)
+    if proves_gain(ahead, z_squared) and proves_harm(behind, z_squared):
+        assert falls_behind(behind, 7, ahead, 11, z_squared)
 
 
 @given(st.lists(st.integers(0, 2**29), min_size=1, max_size=50))
