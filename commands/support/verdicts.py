@@ -100,7 +100,7 @@ def reasons(round_: Mapping[str, Any]) -> list[str]:
         for text in done["why"]
     ]
     if status == RoundStatus.KEPT and round_["refused"]:
-        told.append("rows that the opener chose prove harm where others prove a gain: the pot is burned")
+        told.append("rows that the opener chose fall behind what others prove: the pot is burned")
     return told
 
 
