@@ -94,7 +94,7 @@ def _ending(candidates: int) -> State:
     winner = replace(found[0], scored=b"\x01", groups=groups, correct=ROWS)
     best = EpochBest(winner.author, 10**9, 4 * 10**9, 5)
     result = EpochResult(winner.author, winner.root, winner.loss, 5)
-    part = OpenedPart(b"\x55" * 32, OPENER, ROWS, 4 * 10**9, True)
+    part = OpenedPart(b"\x55" * 32, OPENER, ROWS, ROWS, 4 * 10**9, True)
     round_ = replace(
         _round(2),
         results=(result,),
@@ -119,7 +119,7 @@ def _commit(parts: int) -> tuple[int, int]:
     round_ = replace(
         _round(parts),
         reveal_ended=40,
-        validation_opened=(OpenedPart(b"\x55" * 32, OPENER, ROWS, 4 * 10**9, True),),
+        validation_opened=(OpenedPart(b"\x55" * 32, OPENER, ROWS, ROWS, 4 * 10**9, True),),
     )
     author = key(7).address
     state = _state(round_, Account(author, 10**12, 0)).child()

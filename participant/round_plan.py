@@ -177,7 +177,7 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
     reach = reached_classes(model.growth_policy, plan.new_classes, model.classes_before_growth)
     base = _Base(version, reach, model.classes, model.retention)
     secrets, terms = _terms(spec, plan, kind, base, data)
-    return DraftedRound(OpenRound(terms, model=model_id), secrets)
+    return DraftedRound(OpenRound.on(model, terms), secrets)
 
 
 @dataclass(frozen=True)

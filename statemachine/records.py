@@ -265,6 +265,8 @@ class Model:
     """The round that is open on the model; zero if there is none."""
     rounds: U32
     """Rounds that have ended, in whatever way."""
+    carried: U64 = 0
+    """Sparks held: pots of refused rounds, which wait for what the next rounds improve."""
     lost_ppm: U64 = 0
     """What the decided growths have lost of unseen old rows, added up, in millionths."""
     members: Members = ()

@@ -118,7 +118,7 @@ class Rules:
     min_z_squared: U16 = 9
     """The least z²: how far above chance a gain must be."""
     max_retention_parts: U8 = 16
-    max_retention_rows: U32 = 10_000
+    max_retention_rows: U32 = 40_000
     """The most rows of all retention parts of a model."""
     min_retention_rows: U32 = 100
     min_opener_bond: U64 = 10 * 10**8

@@ -125,11 +125,12 @@ class Rounds:
         self, model_id: Hash, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]
     ) -> DemoRound:
         """Plays a GROW round that adds the new classes."""
-        version = await self._view.head_version(await self._view.get(Model, model_id))
+        model = await self._view.get(Model, model_id)
+        version = await self._view.head_version(model)
         size, rules = self._data.size, (await self._view.spec()).rules
         caps = Caps.for_growth(rules, version.spec, size.neurons, len(NEW_CLASSES), size.rows)
         secrets = self._secrets(self._data.founder_all, size.parts)
-        payload = OpenRound(self._terms(secrets, RoundKind.GROW, size.rows, caps), model=model_id)
+        payload = OpenRound.on(model, self._terms(secrets, RoundKind.GROW, size.rows, caps))
         return await self._play(payload, secrets, self._data.witness_all, honest, cheats, copies=False)
 
     async def _play(

@@ -5,8 +5,9 @@ of them on any of the parts of `parts_to_score`; what came of it is added up in 
 
 The unseen rows belong to groups of owners. The opener and the witnesses of old classes are one group, because
 the opener can know rows of all classes and such a witness cannot judge new ones. All other witnesses are the
-second group, if they opened at least `min_witness_rows` rows together; if not, they belong to the first. So
-who knows the rows of one side by heart gains nothing while the other side is there.
+second group, if they opened at least `min_witness_rows` rows together; if not, they belong to the first. Of a
+model with standing witnesses, these alone are the second group, whatever they opened: an opener cannot thin
+them out. So who knows the rows of one side by heart gains nothing while the other side is there.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from engram.nn.fixed import Int64Array
 from engram.primitives.types import Address
 from engram.statemachine.content import release
 from engram.statemachine.context import BlockContext
-from engram.statemachine.parameters import explicit_tensors
 from engram.statemachine.records import Model, RetentionPart
 from engram.statemachine.rounds.judging import (
     LEAST_ROWS_OF_A_CLASS,
@@ -53,6 +53,7 @@ from engram.statemachine.rounds.records import (
     RoundKind,
     Tally,
 )
+from engram.statemachine.rounds.update import update_tensors
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import RowScores
 from engram.statemachine.state import State
@@ -102,10 +103,14 @@ def is_complete(round_: Round, model: Model, candidate: Candidate) -> bool:
 
 
 def group_of(rules: Rules, round_: Round, part: OpenedPart) -> OwnerGroup:
-    """The group to which an unseen part belongs."""
-    full = {witness.author for witness in round_.witnesses if not witness.old_only}
-    opened = sum(other.owner in full for other in round_.unseen) * round_.terms.rows
-    return OwnerGroup(part.owner in full and opened >= rules.min_witness_rows)
+    """The group to which an unseen part belongs.
+
+    Rows of standing witnesses are always a group of their own; those of others are if there are enough.
+    """
+    side = round_.witness_side
+    opened = sum(other.owner in side for other in round_.unseen) * round_.terms.rows
+    enough = opened >= rules.min_witness_rows or any(name.address in side for name in round_.standing)
+    return OwnerGroup(part.owner in side and enough)
 
 
 def with_unseen(
@@ -165,6 +170,12 @@ def is_below_a_baseline(round_: Round, candidate: Candidate) -> bool:
     return any(group.loss < _counted(round_, group).baseline for group in candidate.groups)
 
 
+def proves_any_gain(round_: Round, candidate: Candidate) -> bool:
+    """Whether the candidate proves a gain in any group."""
+    z_squared = round_.terms.z_squared
+    return any(proves_gain(_counted(round_, group), z_squared) for group in candidate.groups)
+
+
 def is_refused(round_: Round, model: Model, candidate: Candidate) -> bool:
     """Whether a candidate informs on one side's rows, and rows of a side that the opener chose fall behind.
 
@@ -174,7 +185,10 @@ def is_refused(round_: Round, model: Model, candidate: Candidate) -> bool:
     """
     if not all(group.rows for group in candidate.groups):
         return False
-    chosen = (True, any(witness.named_by_opener and not witness.old_only for witness in round_.witnesses))
+    chosen = (
+        all(witness.named_by_opener for witness in round_.witnesses if witness.opened and witness.old_only),
+        any(witness.named_by_opener for witness in round_.witnesses if witness.author in round_.witness_side),
+    )
     return any(
         is_chosen
         and _informs(round_, model, candidate, 1 - place)
@@ -201,7 +215,7 @@ def reasons_against(rules: Rules, round_: Round, model: Model, candidate: Candid
 
 def release_tensors(state: State, ctx: BlockContext, candidate: Candidate) -> None:
     """Ends the references of the candidate's record to the tensors that it names."""
-    for tensor in explicit_tensors((*candidate.update.hidden, *candidate.update.outputs)):
+    for tensor in update_tensors(candidate.update):
         release(state, ctx, tensor)
 
 
@@ -229,10 +243,28 @@ def promised_old_rows(round_: Round) -> int:
     )
 
 
-def forgotten_ppm(round_: Round, candidate: Candidate) -> int:
-    """The part of the unseen old rows that a growth has lost, in millionths, rounded up."""
-    rows = sum(part.old for part in round_.unseen)
-    return -(-PPM * sum(group.forgotten for group in candidate.groups) // rows) if rows else 0
+def forgotten_ppm(rules: Rules, round_: Round, candidate: Candidate) -> int:
+    """The largest part of what a group could lose of old rows that a growth has lost: millionths, rounded up.
+
+    A group with many rows cannot hide what another has lost.
+    """
+    losable = losable_rows(rules, round_)
+    return max(
+        (
+            -(-PPM * group.forgotten // rows)
+            for group, rows in zip(candidate.groups, losable, strict=True)
+            if rows
+        ),
+        default=0,
+    )
+
+
+def losable_rows(rules: Rules, round_: Round) -> tuple[int, int]:
+    """The unseen old rows of each group that version t has right: only these can be lost."""
+    found = [0, 0]
+    for part in round_.unseen:
+        found[group_of(rules, round_, part)] += part.old_right
+    return found[0], found[1]
 
 
 def _weighed(counts: Sequence[int], losses: Sequence[int]) -> int:
@@ -246,12 +278,10 @@ def _reasons_of_the_gate(rules: Rules, round_: Round, model: Model, candidate: C
     old = sum(part.old for part in round_.unseen)
     if old < rules.min_old_rows:
         found.append("too_few_old_rows")
-    of_group = [0, 0]
-    for part in round_.unseen:
-        of_group[group_of(rules, round_, part)] += part.old
-    if sum(group.forgotten for group in candidate.groups) > may_forget(epsilon, old) or any(
+    losable = losable_rows(rules, round_)
+    if sum(group.forgotten for group in candidate.groups) > may_forget(epsilon, sum(losable)) or any(
         group_forgets(epsilon, rows, group.forgotten)
-        for group, rows in zip(candidate.groups, of_group, strict=True)
+        for group, rows in zip(candidate.groups, losable, strict=True)
     ):
         found.append("forgets_old_rows")
     if candidate.retention_forgotten > may_forget(epsilon, sum(part.rows for part in model.retention)):

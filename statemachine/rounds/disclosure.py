@@ -168,6 +168,7 @@ def publish(
         opening.part,
         owner,
         int(np.count_nonzero(old)),
+        int(np.count_nonzero(scores.right & old)),
         int(np.sum(scores.losses[old], dtype=np.int64)),
         len(set(rows.labels.tolist())) == round_.classes,
     )

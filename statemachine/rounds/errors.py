@@ -18,6 +18,10 @@ class ModelOrFounding(InvalidTransaction):
     """A round needs either a model or a founding, and not both."""
 
 
+class ModelChanged(InvalidTransaction):
+    """The model has another current version or other standing witnesses than the opener has seen."""
+
+
 class RoundAlreadyOpen(InvalidTransaction):
     """The model already has an open round."""
 

@@ -70,14 +70,14 @@ def frequency_table(kind: LossKind, counts: Sequence[int]) -> list[int]:
 
     It knows the counts of the classes. A class without rows has any value.
     """
-    rows, classes = sum(counts), len(counts)
+    rows, classes, most = sum(counts), len(counts), loss_limit(len(counts))
     if kind is LossKind.SOFTMAX_CROSS_ENTROPY:
         losses = [_surprise(rows, count) for count in counts]
     else:
         shares = np.array([(count << LOGIT_BITS) // rows for count in counts], np.int64)
         logits = np.tile(shares, (classes, 1))
         losses = [int(loss) for loss in loss_rows(kind, logits, np.arange(classes, dtype=np.int64))]
-    return [min(max(loss - TABLE_SLACK, 0), loss_limit(classes)) for loss in losses]
+    return [min(max(loss - TABLE_SLACK, 0), most) for loss in losses]
 
 
 def tally(own: Int64Array, baseline: Int64Array) -> Tally:

@@ -26,11 +26,17 @@ def free_model(state: State, ctx: BlockContext, model_id: Hash) -> tuple[Model, 
     return model, events
 
 
+def own_model(state: State, model_id: Hash, sender: Address) -> Model:
+    """The model, for what only its founder may do. Raises `MissingRecord`, `NotTheFounder`."""
+    model = state.get(Model, model_id)
+    if sender != model.founder:
+        raise NotTheFounder(expected=model.founder, got=sender)
+    return model
+
+
 def own_free_model(
     state: State, ctx: BlockContext, model_id: Hash, sender: Address
 ) -> tuple[Model, tuple[Event, ...]]:
     """`free_model` for what only the founder may do. Raises what that raises, and `NotTheFounder`."""
-    model, events = free_model(state, ctx, model_id)
-    if sender != model.founder:
-        raise NotTheFounder(expected=model.founder, got=sender)
-    return model, events
+    own_model(state, model_id, sender)
+    return free_model(state, ctx, model_id)

@@ -115,6 +115,8 @@ class OpenedPart:
     owner: Address
     old: U32
     """Rows of old classes."""
+    old_right: U32
+    """Rows of old classes that version t has right, and which a growth can therefore lose."""
     old_loss: U64
     """Clipped loss of version t on these rows."""
     complete: bool
@@ -199,6 +201,8 @@ class Round:
     """What is still held of the opener's bond."""
     pot: U64 = 0
     """What is still held of the bounty, without the witnesses' fees."""
+    carried: U64 = 0
+    """What is still held of pots that earlier rounds on the model left, see `Model.carried`."""
     witnesses: Annotated[tuple[RoundWitness, ...], Size(0, 8)] = ()
     """In the order in which they sealed."""
     seed: Hash = ZERO_HASH
@@ -223,7 +227,8 @@ class Round:
     best: Annotated[tuple[EpochBest, ...], Size(0, 32)] = ()
     """By epoch."""
     refused: bool = False
-    """Whether rows of a side that the opener chose refuse a candidate whose gain the other side proves."""
+    """Whether rows of a side that the opener chose refuse a candidate whose gain the other side proves. Then
+    the pot does not return to the opener."""
     winner: Address = NOBODY
     winner_epoch: U8 = 0
     winner_groups: Annotated[tuple[GroupScore, ...], Size(0, 2)] = ()
@@ -231,7 +236,7 @@ class Round:
     new_version: U32 = 0
     """Number of the version that this round made, if its status is DECIDED."""
     witness_counts: CountsByClass = ()
-    """How many of the unseen rows that witnesses of all classes have opened have each class."""
+    """How many of the unseen rows of `witness_side` have each class."""
 
     @property
     def key(self) -> bytes:
@@ -241,6 +246,17 @@ class Round:
     def has_candidates(self) -> bool:
         """Whether an update has become a candidate."""
         return any(result.author != NOBODY for result in self.results)
+
+    @property
+    def witness_side(self) -> frozenset[Address]:
+        """Whose rows can form a group beside the opener's: witnesses of all classes.
+
+        Where the model has standing ones, only these count: whom the opener names then, sits on the opener's
+        side.
+        """
+        full = {witness.author for witness in self.witnesses if not witness.old_only}
+        standing = {witness.address for witness in self.standing}
+        return frozenset(full & standing or full)
 
     @property
     def independent(self) -> bool:

@@ -1,7 +1,9 @@
 """What a decided round gives: the pot, badges and reputation.
 
-of each rung       ⌊pot · (share of the rung before - its own share)⌋, maturing; before the first, 1
+of each rung       ⌊pot · (share of the rung before - its own share)⌋, maturing; before the first, 1;
+                   and as much of what the model carries
 of the opener      the rest of the pot
+of the model       the rest of what it carries
 reputation         ⌊10^6 · (share of the rung before - its own share)⌋ for each rung
 """
 
@@ -45,16 +47,21 @@ def ladder(round_: Round) -> tuple[Rung, ...]:
     return tuple(rungs)
 
 
-def pay_pot(state: State, ctx: BlockContext, round_: Round, rungs: Sequence[Rung]) -> tuple[Event, ...]:
-    """Pays out the whole pot. The caller must set the pot of the round to 0."""
-    left, events = round_.pot, []
+def pay_pot(
+    state: State, ctx: BlockContext, round_: Round, rungs: Sequence[Rung]
+) -> tuple[int, tuple[Event, ...]]:
+    """Pays out the pot; returns what is left of what the model carries.
+
+    The caller must set what the round holds to 0, and give the rest to the model.
+    """
+    left, carried, events = round_.pot, round_.carried, []
     for rung in rungs:
-        amount = rung.of(round_.pot)
-        left -= amount
-        mature(state, ctx, rung.best.author, amount)
-        events.append(Event("bounty_paid", round_.id, (rung.epoch, amount), (rung.best.author.hex(),)))
+        own, more = rung.of(round_.pot), rung.of(round_.carried)
+        left, carried = left - own, carried - more
+        mature(state, ctx, rung.best.author, own + more)
+        events.append(Event("bounty_paid", round_.id, (rung.epoch, own + more), (rung.best.author.hex(),)))
     mature(state, ctx, round_.opener, left)
-    return tuple(events)
+    return carried, tuple(events)
 
 
 def give_badge(

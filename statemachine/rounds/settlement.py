@@ -109,19 +109,22 @@ def _drop_unopened(state: State, ctx: BlockContext, round_: Round) -> Settled:
 
 
 def _decide(state: State, ctx: BlockContext, round_: Round) -> Settled:
-    """Pays the pot, and makes the last rung the next version, if there is one. Returns the opener's bond."""
+    """Pays the pot, and makes the last rung the next version, if there is one. Returns the opener's bond.
+
+    A refused pot stays with the model for whoever improves it next. The opener does not get it back, and
+    nobody can destroy it.
+    """
     rungs = ladder(round_)
     give(state, round_.opener, round_.bond)
     ended = replace(round_, bond=0, pot=0)
     if not rungs:
-        if round_.refused:
-            events = burn_bond(state, round_, round_.opener, round_.pot)
-        else:
+        if not round_.refused:
             mature(state, ctx, round_.opener, round_.pot)
-            events = ()
-        ended, happened = _ended(state, ended, RoundStatus.KEPT)
-        return ended, (*events, *happened)
-    events = pay_pot(state, ctx, round_, rungs)
+            return _ended(state, ended, RoundStatus.KEPT)
+        ended, happened = _ended(state, replace(ended, carried=round_.carried + round_.pot), RoundStatus.KEPT)
+        return ended, (Event("pot_carried", round_.id, (round_.pot,)), *happened)
+    carried, events = pay_pot(state, ctx, round_, rungs)
+    ended = replace(ended, carried=carried)
     winner = rungs[-1]
     candidate = find_candidate(state, round_, winner.epoch, winner.best.author)
     ended = replace(
@@ -160,10 +163,13 @@ def _release_witnesses(state: State, round_: Round) -> Round:
 
 
 def _ended(state: State, round_: Round, status: RoundStatus) -> Settled:
-    """Sets the final status and frees the model. Returns the round, does not store it."""
+    """Sets the final status and frees the model, to which what it carries returns.
+
+    Returns the round, does not store it.
+    """
     model = state.get(Model, round_.model)
-    state.put(replace(model, open_round=ZERO_HASH, rounds=model.rounds + 1))
-    return replace(round_, status=int(status)), (
+    state.put(replace(model, open_round=ZERO_HASH, rounds=model.rounds + 1, carried=round_.carried))
+    return replace(round_, status=int(status), carried=0), (
         Event("round_ended", round_.id, (int(status), round_.new_version)),
     )
 
@@ -193,7 +199,7 @@ def _promote(state: State, ctx: BlockContext, round_: Round, model: Model) -> tu
             frozen=frozen,
             loss=version.sealed_loss,
             loss_rows=version.sealed_rows,
-            lost_ppm=model.lost_ppm + (forgotten_ppm(round_, winner) if grows else 0),
+            lost_ppm=model.lost_ppm + (forgotten_ppm(ctx.rules, round_, winner) if grows else 0),
             retention=next_retention(ctx.rules, model, round_) if frozen else (),
         )
     )
@@ -259,11 +265,16 @@ def _reward(
 def _lowest_on_validation(
     state: State, ctx: BlockContext, round_: Round, model: Model
 ) -> list[tuple[Address, BadgeKind]]:
-    """The authors of the lowest committed loss of each epoch, where that candidate was eligible."""
-    found = []
+    """The authors of the lowest committed loss of each epoch, where that candidate was eligible.
+
+    An epoch without a lower loss than those before it gives none: a copy is no better.
+    """
+    found: list[tuple[Address, BadgeKind]] = []
+    lowest: int | None = None
     for epoch, result in enumerate(round_.results):
-        if result.author == NOBODY:
+        if result.author == NOBODY or (lowest is not None and result.loss >= lowest):
             continue
+        lowest = result.loss
         candidate = find_candidate(state, round_, epoch, result.author)
         if is_complete(round_, model, candidate) and is_eligible(ctx.rules, round_, model, candidate):
             found.append((result.author, BadgeKind.BEST_LOSS))

@@ -50,6 +50,9 @@ ROWS_OF_Z_SQUARED: Final = 2
 """The opener's sealed rows are at least so many times z². No gain is proved by fewer rows than z², so with a
 higher z² nobody could win: authors would show their updates for a bounty that is never paid."""
 
+RETENTION_SHARE: Final = 4
+"""One part may hold so much of the rows that a model retains, so that it pushes few others out."""
+
 BOND_SCORINGS: Final = 4
 """An author's bond is at least so many times the price of scoring one candidate on everything."""
 
@@ -124,7 +127,7 @@ def check_opening(
     may_open = (model.founder, *(model.members if terms.kind == RoundKind.GROW else ()))
     if opener not in may_open:
         raise OpeningRestricted(expected=may_open, got=opener)
-    _check_witnesses(terms, model, opener)
+    _check_witnesses(rules, terms, model, opener)
     _check_kind(terms, model)
     classes = model.classes + terms.new_classes
     check_count("classes", classes, rules.networks.max_classes)
@@ -190,7 +193,8 @@ def _check_parts(rules: Rules, terms: RoundTerms) -> None:
     within("parts", count, rules.min_parts, rules.max_parts)
     if len(set(terms.commitments)) != count:
         raise TermsInvalid("a commitment is in the list twice", got=count)
-    within("rows", terms.rows, 1, rules.networks.max_rows)
+    most_rows = min(rules.networks.max_rows, rules.max_retention_rows // RETENTION_SHARE)
+    within("rows", terms.rows, 1, most_rows)
     within("validation parts", terms.validation, rules.min_validation, count - 1)
     within("sealed parts", terms.sealed, rules.min_sealed, count - terms.validation)
     opened = terms.validation + terms.sealed + MAX_WITNESSES
@@ -213,14 +217,16 @@ def check_names(role: str, addresses: Sequence[Address]) -> None:
         raise TermsInvalid(f"a {role} is named twice", got=len(addresses))
 
 
-def _check_witnesses(terms: RoundTerms, model: Model, opener: Address) -> None:
+def _check_witnesses(rules: Rules, terms: RoundTerms, model: Model, opener: Address) -> None:
     """The standing witnesses and those of the terms together: each named once, and not the opener."""
     names = [witness.address for witness in (*model.witnesses, *terms.witnesses)]
     check_names("witness", names)
     if opener in names:
         raise TermsInvalid("the opener cannot be a witness of the round", got=opener)
     within("witnesses", len(names), 0, MAX_WITNESSES)
-    within("fees of the witnesses", len(names) * terms.witness_fee, 0, terms.bounty)
+    within("fees of the witnesses", len(names) * terms.witness_fee, 0, terms.bounty // 2)
+    if full := sum(not witness.old_only for witness in model.witnesses):
+        within("rows of the standing witnesses", full * terms.rows, rules.min_witness_rows, MAX_OPENED_ROWS)
 
 
 def _check_promise(rules: Rules, terms: RoundTerms, model: Model) -> None:

@@ -84,6 +84,11 @@ def update_size(update: Update) -> int:
     return len(encode(update))
 
 
+def update_tensors(update: Update) -> tuple[Hash, ...]:
+    """Content ids of the tensors that a candidate's record holds, with repeats."""
+    return explicit_tensors((*update.hidden, *update.outputs))
+
+
 def update_macs(rules: Rules, base: NetworkSpec, update: Update, rows: int) -> int:
     """MACs charged for scoring the update on one part with so many rows."""
     if isinstance(update, TrainUpdate):

@@ -1,6 +1,7 @@
 """Amend model: the founder names other members and standing witnesses, or lets growths lose more.
 
-This is possible between rounds only, so nobody loses a place in a round that is under way.
+This is possible at any time, so that a member cannot keep it off by one round after the other. A round that
+is under way is not touched: it has its opener, and its own list of standing witnesses.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from engram.statemachine.receipt import Event
 from engram.statemachine.records import Members, Model, Witnesses
 from engram.statemachine.rounds.errors import LimitLowered
 from engram.statemachine.rounds.judging import PPM
-from engram.statemachine.rounds.models import own_free_model
+from engram.statemachine.rounds.models import own_model
 from engram.statemachine.rounds.terms import check_names
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
@@ -39,18 +40,18 @@ class AmendModel:
         check_names("witness", [witness.address for witness in self.witnesses])
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """The model's record. Raises what `own_free_model` raises, and `LimitLowered`."""
-        model, _ = own_free_model(state.child(), ctx, self.model, sender)
+        """The model's record. Raises what `own_model` raises, and `LimitLowered`."""
+        model = own_model(state, self.model, sender)
         check_limit(model, self.lost_cap_ppm)
         return Cost(records=1, record_bytes=len(encode(self._amended(model))))
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Writes the lists and the limit. Raises what `cost` raises."""
-        model, events = own_free_model(state, ctx, self.model, sender)
+        model = own_model(state, self.model, sender)
         check_limit(model, self.lost_cap_ppm)
         state.put(self._amended(model))
         values = (len(self.members), len(self.witnesses), self.lost_cap_ppm)
-        return Outcome((*events, Event("model_amended", self.model, values)))
+        return Outcome((Event("model_amended", self.model, values),))
 
     def _amended(self, model: Model) -> Model:
         return replace(model, members=self.members, witnesses=self.witnesses, lost_cap_ppm=self.lost_cap_ppm)

@@ -93,6 +93,7 @@ class ForkModel:
             head=0,
             open_round=ZERO_HASH,
             rounds=0,
+            carried=0,
             members=self.members,
             witnesses=self.witnesses,
             parent=self.model,

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
-from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.primitives.types import U32, ZERO_HASH, Address, Hash
 from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import open_network
@@ -20,8 +20,8 @@ from engram.statemachine.money import take
 from engram.statemachine.parameters import HasParameters, explicit_tensors, parameters_root, sources_of
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
-from engram.statemachine.records import BadgeKind, Model, Part, Version
-from engram.statemachine.rounds.errors import CommitmentRepeated, ModelOrFounding
+from engram.statemachine.records import BadgeKind, Model, Part, Version, Witnesses
+from engram.statemachine.rounds.errors import CommitmentRepeated, ModelChanged, ModelOrFounding
 from engram.statemachine.rounds.models import free_model
 from engram.statemachine.rounds.records import EpochBest, EpochResult, Round, RoundKind, RoundTerms
 from engram.statemachine.rounds.rewards import give_badge
@@ -52,11 +52,22 @@ class OpenRound:
     terms: RoundTerms
     model: Hash = ZERO_HASH
     founding: Founding | None = None
+    head: U32 = 0
+    """The model's current version as the opener has seen it; 0 for a founding."""
+    standing: Witnesses = ()
+    """The model's standing witnesses as the opener has seen them; none for a founding."""
+
+    @classmethod
+    def on(cls, model: Model, terms: RoundTerms) -> OpenRound:
+        """A round on a model as the opener sees it."""
+        return cls(terms, model=model.id, head=model.head, standing=model.witnesses)
 
     def check(self, rules: Rules) -> None:
         """Raises `ModelOrFounding`, and what `check_terms` and `check_founding` raise."""
         if (self.model == ZERO_HASH) == (self.founding is None):
             raise ModelOrFounding(got=self.model)
+        if self.founding is not None and (self.head or self.standing):
+            raise ModelOrFounding("a founding has seen no model", got=self.head)
         check_terms(rules, self.terms)
         if self.founding is not None:
             check_founding(rules, self.founding)
@@ -65,12 +76,12 @@ class OpenRound:
         """Bond and bounty, the records that the round will need, and MACs.
 
         MACs are charged for one lookup of each commitment, which must not be public already, and for loading
-        the tensors of a founding. Raises `RoundAlreadyOpen`, `CommitmentRepeated`, `MissingRecord`, and what
-        `check_opening` and `check_share` raise.
+        the tensors of a founding. Raises `RoundAlreadyOpen`, `ModelChanged`, `CommitmentRepeated`,
+        `MissingRecord`, and what `check_opening` and `check_share` raise.
         """
         trial = state.child()
         if self.founding is None:
-            model, _ = free_model(trial, ctx, self.model)
+            model, _ = self._seen_model(trial, ctx)
             macs, tensors = 0, 0
             head: HasParameters = trial.get(Version, model.id, u32(model.head))
         else:
@@ -94,7 +105,7 @@ class OpenRound:
         events: tuple[Event, ...] = ()
         brought: Mapping[Hash, bytes] = {}
         if self.founding is None:
-            model, events = free_model(state, ctx, self.model)
+            model, events = self._seen_model(state, ctx)
         else:
             model, brought, events = self._found(state, ctx, sender, tagged_hash(Tag.MODEL, txid))
         take(state, sender, self.terms.opener_bond + self.terms.bounty)
@@ -113,11 +124,23 @@ class OpenRound:
             best=(EpochBest(),) * self.terms.epochs,
             bond=self.terms.opener_bond,
             pot=self.terms.bounty,
+            carried=model.carried,
         )
         state.put(round_)
-        state.put(replace(model, open_round=round_.id))
+        state.put(replace(model, open_round=round_.id, carried=0))
         opened = Event("round_opened", round_.id, (self.terms.kind, model.head), (model.id.hex(),))
         return Outcome((*events, opened), blobs=brought)
+
+    def _seen_model(self, state: State, ctx: BlockContext) -> tuple[Model, tuple[Event, ...]]:
+        """The free model, which must be as the opener has seen it.
+
+        Otherwise somebody who comes first could change the round under its opener: by witnesses whom the
+        opener pays, or by a version with classes of which the opener has no rows.
+        """
+        model, events = free_model(state, ctx, self.model)
+        if (model.head, model.witnesses) != (self.head, self.standing):
+            raise ModelChanged(expected=model.head, got=self.head)
+        return model, events
 
     def _found(
         self, state: State, ctx: BlockContext, sender: Address, model_id: Hash

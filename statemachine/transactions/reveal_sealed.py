@@ -142,7 +142,7 @@ def _with_witness(round_: Round, author: Address, *, opened: bool) -> Round:
 
 def _with_part(round_: Round, part: OpenedPart, rows: PartData) -> Round:
     counts, theirs = with_counts(round_.unseen_counts, rows, round_.classes), round_.witness_counts
-    if any(witness.author == part.owner and not witness.old_only for witness in round_.witnesses):
+    if part.owner in round_.witness_side:
         theirs = with_counts(theirs, rows, round_.classes)
     return replace(round_, unseen=(*round_.unseen, part), unseen_counts=counts, witness_counts=theirs)
 

@@ -17,7 +17,6 @@ from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import version_network
 from engram.statemachine.money import give
-from engram.statemachine.parameters import explicit_tensors
 from engram.statemachine.receipt import Event
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import validation_bar
@@ -43,6 +42,7 @@ from engram.statemachine.rounds.update import (
     propose,
     reveal_macs,
     update_macs,
+    update_tensors,
 )
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
@@ -69,13 +69,15 @@ class RevealUpdate:
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
         """The MACs of the update on the k validation parts; none if its shape alone shows that it is wrong.
 
+        Records are the candidate's, those of tensors that travel, and two references for each tensor: of the
+        candidate and of the version that it may become.
+
         Raises what `enter` raises, `CommitMissing`, `CommitMismatch`.
         """
         entry, _ = self._enter(state.child(), ctx, sender)
         size = entry.record_bytes + len(encode(replace(self.update, tensors=())))
-        return Cost(
-            macs=self._macs(ctx.rules, entry), records=1 + len(self.update.tensors), record_bytes=size
-        )
+        records = 1 + len(self.update.tensors) + 2 * len(update_tensors(self.update))
+        return Cost(macs=self._macs(ctx.rules, entry), records=records, record_bytes=size)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Scores the update. If the claim is wrong, the receipt is FAILED and the bond is burned.
@@ -140,7 +142,7 @@ class RevealUpdate:
         """Makes the update a candidate, which holds the bond and its own tensors."""
         for raw in self.update.tensors:
             bring(state, ctx, raw)
-        for tensor in explicit_tensors((*self.update.hidden, *self.update.outputs)):
+        for tensor in update_tensors(self.update):
             hold(state, tensor)
         state.put(
             Candidate(

@@ -15,11 +15,17 @@ from engram.statemachine.fees import risen
 from engram.statemachine.money import burn, give
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import BadgeKind
-from engram.statemachine.rounds.candidates import is_below_a_baseline, is_scored, release_tensors
+from engram.statemachine.rounds.candidates import (
+    is_below_a_baseline,
+    is_scored,
+    proves_any_gain,
+    release_tensors,
+)
 from engram.statemachine.rounds.errors import NothingToWithdraw, RoundRunning
 from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
 from engram.statemachine.rounds.rewards import give_badge
 from engram.statemachine.rounds.settlement import settle
+from engram.statemachine.rounds.update import update_tensors
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
@@ -39,9 +45,13 @@ class Withdraw:
         """Checks nothing: whether there is such an update depends on the round."""
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """One record, a badge. Raises `MissingRecord`, `RoundRunning`, `NothingToWithdraw`."""
-        self._enter(state.child(), ctx)
-        return Cost(records=1)
+        """One record, a badge, and one for each tensor that the update holds.
+
+        Raises `MissingRecord`, `RoundRunning`, `NothingToWithdraw`.
+        """
+        _, update, _ = self._enter(state.child(), ctx)
+        held = update_tensors(update.update) if isinstance(update, Candidate) else ()
+        return Cost(records=1 + len(held))
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Removes the record. Raises what `cost` raises.
@@ -57,7 +67,7 @@ class Withdraw:
             release_tensors(state, ctx, update)
             if _is_honest(round_, update):
                 give(state, self.author, update.bond)
-                if round_.status == RoundStatus.DECIDED:
+                if round_.status == RoundStatus.DECIDED and proves_any_gain(round_, update):
                     badge = BadgeKind.PARTICIPATION
                     events += give_badge(state, ctx, round_.model, round_.new_version, self.author, badge)
                 return Outcome((*events, self._event("bond_returned", update.bond)))

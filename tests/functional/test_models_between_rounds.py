@@ -104,12 +104,43 @@ def test_an_amendment_that_no_block_holds(sender: object, changes: dict[str, obj
     assert play.refused(sender, amendment(play, **changes)) == code  # type: ignore[arg-type]
 
 
-def test_nothing_is_amended_or_retired_while_a_round_is_open() -> None:
+def test_an_amendment_leaves_the_open_round_as_it_is() -> None:
+    """A member cannot keep the founder from replacing them by opening one round after the other."""
+    play = frozen()
+    play.ok(play.send(OPENER, amendment(play, members=(BOB.address,))))
+    play.ok(play.open(grow_terms(play.parts), BOB))
+    play.ok(play.send(OPENER, amendment(play, members=(), witnesses=STANDING)))
+    assert (play.round.opener, play.round.standing) == (BOB.address, ())
+    assert (play.model.members, play.model.witnesses) == ((), STANDING)
+    play.at(Phase.CLOSED)
+    play.end()
+    play.new_parts()
+    assert play.refused(BOB, play.open_payload(grow_terms(play.parts))) == "opening_restricted"
+
+
+def test_nothing_is_retired_while_a_round_is_open() -> None:
     play = frozen()
     part = play.model.retention[0].part
     play.ok(play.open(grow_terms(play.parts)))
-    assert play.refused(OPENER, amendment(play)) == "round_already_open"
     assert play.refused(OPENER, RetirePart(play.model_id, part)) == "round_already_open"
+
+
+def test_a_round_opens_on_what_its_opener_has_seen() -> None:
+    """Who comes first with an amendment cannot put own witnesses into the round of somebody else."""
+    play = frozen()
+    play.ok(play.send(OPENER, amendment(play, members=(BOB.address,))))
+    seen = play.open_payload(grow_terms(play.parts, witness_fee=COIN))
+    assert play.refused(BOB, replace(seen, head=seen.head + 1)) == "model_changed"
+    play.ok(play.send(OPENER, amendment(play, members=(BOB.address,), witnesses=STANDING)))
+    assert play.refused(BOB, seen) == "model_changed"
+    play.ok(play.send(BOB, play.open_payload(grow_terms(play.parts, witness_fee=COIN))))
+
+
+def test_a_founding_has_seen_nothing() -> None:
+    play = Play()
+    payload = OpenRound(train_terms(play.parts), founding=founding(network(play.inputs, 0)))
+    assert play.refused(OPENER, replace(payload, head=1)) == "model_or_founding"
+    assert play.refused(OPENER, replace(payload, standing=STANDING)) == "model_or_founding"
 
 
 def test_the_limit_of_what_growths_lose_ends_growth_until_it_is_raised() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engram.primitives import smt
 from engram.primitives.types import Hash
 from engram.statemachine.record import Record
-from engram.statemachine.records import Account, Maturing, Supply, Upload
+from engram.statemachine.records import Account, Maturing, Model, Supply, Upload
 from engram.statemachine.registry import parse_record
 from engram.statemachine.rounds.records import Candidate, Commit, Round
 
@@ -20,7 +20,10 @@ def coins_held(record: Record) -> int:
         case Upload():
             return record.deposit
         case Round():
-            return record.bond + record.pot + sum(witness.bond + witness.fee for witness in record.witnesses)
+            of_witnesses = sum(witness.bond + witness.fee for witness in record.witnesses)
+            return record.bond + record.pot + record.carried + of_witnesses
+        case Model():
+            return record.carried
         case Commit() | Candidate():
             return record.bond
         case _:

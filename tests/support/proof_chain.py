@@ -85,8 +85,11 @@ ROUND_RECORD = Round(
     standing=(),
     status=int(RoundStatus.DECIDED),
     witnesses=(RoundWitness(WITNESS, False, True, WITNESSED, bond=0, fee=0, opened=True),),
-    validation_opened=(OpenedPart(VALIDATION, FOUNDER, 100, 900, True),),
-    unseen=(OpenedPart(WITNESSED, WITNESS, 100, 900, True), OpenedPart(SEALED, FOUNDER, 100, 900, True)),
+    validation_opened=(OpenedPart(VALIDATION, FOUNDER, 100, 100, 900, True),),
+    unseen=(
+        OpenedPart(WITNESSED, WITNESS, 100, 100, 900, True),
+        OpenedPart(SEALED, FOUNDER, 100, 100, 900, True),
+    ),
     winner=AUTHOR,
     winner_groups=(
         GroupScore(rows=100, loss=40, growth=Tally(900), frequencies=Tally(700)),

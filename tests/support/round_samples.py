@@ -31,7 +31,7 @@ WITNESS_NAME: Address = b"\x77" * 20
 
 def opened(loss: int, *, owner: Address = bytes(20), old: int = 8, name: int = 0) -> OpenedPart:
     """An opened part with this loss of version t on its old rows."""
-    return OpenedPart(bytes([name]) * 32, owner, old, loss, True)
+    return OpenedPart(bytes([name]) * 32, owner, old, old, loss, True)
 
 
 def a_round(

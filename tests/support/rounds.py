@@ -127,7 +127,7 @@ class Play(RoundView):
 
     def open_payload(self, terms: RoundTerms | None = None) -> OpenRound:
         """A round on the model of the last one."""
-        return OpenRound(terms or train_terms(self.parts), model=self.model_id)
+        return OpenRound.on(self.model, terms or train_terms(self.parts))
 
     def open(self, terms: RoundTerms | None = None, opener: keys.PrivateKey = OPENER) -> Receipt:
         return self._opened(self.send(opener, self.open_payload(terms)))

@@ -73,11 +73,11 @@ class RpcPlay:
         trained = await self.open(opening)
         await self.propose(trained, parts, network(inputs, 8))
         await self.audit(trained, parts)
-        model = (await self.view.get(Round, trained)).model
+        model = await self.view.get(Model, (await self.view.get(Round, trained)).model)
         fresh = [make_part(index, parts=PARTS, classes=3, rows=9, seed=1) for index in range(PARTS)]
-        growing = await self.open(OpenRound(grow_terms(fresh), model=model))
+        growing = await self.open(OpenRound.on(model, grow_terms(fresh)))
         await self.propose(growing, fresh, growth(inputs, 8))
-        return PlayedRounds(model, trained, growing)
+        return PlayedRounds(model.id, trained, growing)
 
     async def open(self, payload: OpenRound) -> Hash:
         """Opens a round; its id."""

@@ -144,7 +144,7 @@ def a_harvest(wrong: float, gain: int) -> None:
     assert play.spent(ALICE) == ENTRY
 
 
-HARVESTS = [(0.25, 4), (0.1, 8), (0.125, 8)]
+HARVESTS = [(0.2, 4), (0.1, 8), (0.125, 8)]
 
 
 @pytest.mark.parametrize(("wrong", "gain"), HARVESTS)

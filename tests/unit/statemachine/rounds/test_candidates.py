@@ -269,9 +269,9 @@ def test_the_gate_does_not_hold_back_training() -> None:
 
 
 def test_what_a_growth_has_lost_is_rounded_up() -> None:
-    candidate = a_candidate(1, 0, a_group(1, 2, forgotten=1), a_group(1, 2, forgotten=1))
-    assert forgotten_ppm(a_growth(opened(1, old=300)), candidate) == 6_667
-    assert forgotten_ppm(a_growth(opened(1, old=0)), candidate) == 0
+    candidate = a_candidate(1, 0, a_group(1, 2, forgotten=2))
+    assert forgotten_ppm(RULES, a_growth(opened(1, old=300)), candidate) == 6_667
+    assert forgotten_ppm(RULES, a_growth(opened(1, old=0)), candidate) == 0
 
 
 HARM = a_group(9, 10, gained=0, lost=100)

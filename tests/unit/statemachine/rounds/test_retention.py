@@ -17,7 +17,7 @@ ROUND = replace(_SAMPLE, seed=SEED, classes=5, terms=replace(_SAMPLE.terms, rows
 
 
 def opened(name: int, *, complete: bool = True) -> OpenedPart:
-    return OpenedPart(bytes([name]) * 32, bytes(20), 8, 9, complete)
+    return OpenedPart(bytes([name]) * 32, bytes(20), 8, 8, 9, complete)
 
 
 def kept(name: int, classes: int, rows: int = 100) -> RetentionPart:

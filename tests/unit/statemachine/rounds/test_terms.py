@@ -93,9 +93,27 @@ def test_records_list_no_more_parts_than_they_can() -> None:
 
 
 def test_sums_of_losses_fit_their_fields() -> None:
-    check_terms(SMALL_RULES, train_terms(PARTS, commitments=MANY[:21], rows=72_315, sealed=20))
+    rules = replace(SMALL_RULES, max_retention_rows=4 * 100_000)
+    check_terms(rules, train_terms(PARTS, commitments=MANY[:21], rows=72_315, sealed=20))
     with pytest.raises(TermsInvalid, match="rows to open"):
-        check_terms(SMALL_RULES, train_terms(PARTS, commitments=MANY[:21], rows=72_316, sealed=20))
+        check_terms(rules, train_terms(PARTS, commitments=MANY[:21], rows=72_316, sealed=20))
+
+
+def test_one_part_pushes_few_others_out_of_what_a_model_retains() -> None:
+    most = SMALL_RULES.max_retention_rows // 4
+    check_terms(SMALL_RULES, train_terms(PARTS, rows=most))
+    with pytest.raises(TermsInvalid, match="rows is out of bounds"):
+        check_terms(SMALL_RULES, train_terms(PARTS, rows=most + 1))
+
+
+def test_standing_witnesses_have_enough_rows_for_a_group_of_their_own() -> None:
+    rules = replace(SMALL_RULES, min_witness_rows=16)
+    one, two = (replace(YOUNG, witnesses=witnesses(count)) for count in (1, 2))
+    old_only = replace(YOUNG, witnesses=witnesses(2, old_only=True))
+    for model in (two, old_only, YOUNG):
+        check(train_terms(PARTS, rows=8), model, rules)
+    with pytest.raises(TermsInvalid, match="rows of the standing witnesses"):
+        check(train_terms(PARTS, rows=8), one, rules)
 
 
 @pytest.mark.parametrize(
@@ -139,12 +157,12 @@ def test_the_bond_of_an_author_pays_four_times_for_scoring_on_everything() -> No
 
 
 def test_witnesses_are_named_once_are_few_and_paid_by_the_bounty() -> None:
-    check(train_terms(PARTS, witnesses=witnesses(8), witness_fee=20 * COIN // 8), YOUNG)
+    check(train_terms(PARTS, witnesses=witnesses(8), witness_fee=20 * COIN // 16), YOUNG)
     standing = replace(YOUNG, witnesses=witnesses(8)[4:])
     check(train_terms(PARTS, witnesses=witnesses(4)), standing)
     for terms, model, reason in (
         (train_terms(PARTS, witnesses=witnesses(9)), YOUNG, "witnesses"),
-        (train_terms(PARTS, witnesses=witnesses(8), witness_fee=3 * COIN), YOUNG, "fees"),
+        (train_terms(PARTS, witnesses=witnesses(8), witness_fee=2 * COIN), YOUNG, "fees"),
         (train_terms(PARTS, witnesses=witnesses(5)), standing, "named twice"),
         (train_terms(PARTS, witnesses=(NamedWitness(OPENER, False),)), YOUNG, "cannot be a witness"),
         (train_terms(PARTS), replace(YOUNG, witnesses=(NamedWitness(OPENER, False),)), "cannot be a witness"),
