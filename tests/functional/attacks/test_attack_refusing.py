@@ -1,6 +1,6 @@
-"""No stranger can have the opener's pot burned: a constant that fits the mix of one side informs nobody.
+"""No stranger can take an opener's pot away: a constant that fits the mix of one side informs nobody.
 
-The pot burns if rows of the opener's choice refuse what the other side proves, and nobody wins. The two sides
+The pot stays with the model if rows of the opener's choice refuse what the other side proves, and nobody wins. The two sides
 may hold other mixes of classes. A network that ignores its input can then gain on the one and harm the other.
 """
 
@@ -159,9 +159,7 @@ def test_where_only_proved_harm_refuses(wrong: float, gain: int, monkeypatch: py
 
 
 @pytest.mark.parametrize(("mine", "theirs"), [((60, 36), (36, 60)), ((48, 48), (48, 48))])
-def test_rows_that_were_made_to_refuse_still_burn_the_pot(
-    mine: tuple[int, int], theirs: tuple[int, int]
-) -> None:
+def test_rows_that_were_made_to_refuse_cost_the_pot(mine: tuple[int, int], theirs: tuple[int, int]) -> None:
     """Labels of the opener's sealed parts are exchanged; the witness's rows show what the update is worth."""
     rounds = (opened(poisoned(mine, seed), theirs, min(*mine, *theirs)) for seed in range(40))
     play = next(play for play in rounds if play.drawn_parts()[0] == play.parts[:1])
