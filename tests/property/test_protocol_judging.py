@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engram.nn.loss import LossKind, loss_limit
-from engram.statemachine.records import RetentionPart
-from engram.statemachine.rounds.candidates import reasons_against, validation_bar
+from engram.statemachine.records import NamedWitness, RetentionPart
+from engram.statemachine.rounds.candidates import forgotten_ppm, group_of, reasons_against, validation_bar
 from engram.statemachine.rounds.judging import frequency_table, ln_rows, null_growth_losses, proves_gain
 from engram.statemachine.rounds.judging import tally as core_tally
 from engram.statemachine.rounds.records import ClassRows, GroupScore, RoundKind, Tally
@@ -68,6 +68,7 @@ GROUPS = st.builds(
 @given(
     st.tuples(GROUPS, GROUPS),
     st.tuples(SMALL, SMALL),
+    st.tuples(SMALL, SMALL),
     st.lists(st.integers(0, 30), min_size=2, max_size=2),
     st.integers(0, 30),
     st.booleans(),
@@ -79,7 +80,8 @@ GROUPS = st.builds(
 )
 def test_what_speaks_against_a_growth(
     groups: tuple[GroupScore, GroupScore],
-    old_rows: tuple[int, int],
+    losable: tuple[int, int],
+    wrong: tuple[int, int],
     of_old: list[int],
     of_new: int,
     teaches: bool,
@@ -90,7 +92,9 @@ def test_what_speaks_against_a_growth(
     epsilon: int,
 ) -> None:
     counts = (*of_old, of_new + 1) if teaches else (of_old[0], of_old[1] + 1)
-    unseen = opened(known, old=old_rows[0]), opened(0, old=old_rows[1], owner=WITNESS_NAME, name=1)
+    own = replace(opened(known, old=losable[0] + wrong[0]), old_right=losable[0])
+    theirs = opened(0, old=losable[1] + wrong[1], owner=WITNESS_NAME, name=1)
+    unseen = own, replace(theirs, old_right=losable[1])
     round_ = a_round(kind=RoundKind.GROW, unseen=unseen, counts=counts, witnesses=[a_witness()])
     if not teaches:
         round_ = replace(round_, classes=2, terms=replace(round_.terms, new_classes=0))
@@ -108,7 +112,8 @@ def test_what_speaks_against_a_growth(
         model.retention_delta_ppm,
         model.threshold_ppm,
         rules.min_old_rows,
-        old_rows,
+        sum(losable) + sum(wrong),
+        losable,
         known,
         retained,
         counts,
@@ -118,6 +123,33 @@ def test_what_speaks_against_a_growth(
     wire = [[group.rows, group.loss, group.forgotten] for group in groups]
     said = oracle.against_a_growth(gate, wire, old_loss, gone, retention_forgotten)
     assert list(reasons_against(rules, round_, model, candidate)) == said
+    lost = [group.forgotten for group in groups]
+    assert forgotten_ppm(rules, round_, candidate) == oracle.lost_ppm(losable, lost)
+
+
+NAMES = st.sampled_from([bytes([name]) * 20 for name in range(6)])
+
+
+@given(
+    st.dictionaries(NAMES, st.booleans(), max_size=5),
+    st.sets(NAMES, max_size=3),
+    st.lists(NAMES, min_size=1, max_size=6, unique=True),
+    st.integers(1, 33),
+)
+def test_whose_rows_are_a_group(
+    sealed: dict[bytes, bool], standing: set[bytes], owners: list[bytes], least: int
+) -> None:
+    witnesses = [replace(a_witness(old_only=old_only), author=name) for name, old_only in sealed.items()]
+    parts = [opened(1, owner=owner, name=place) for place, owner in enumerate(owners)]
+    round_ = a_round(kind=RoundKind.GROW, unseen=parts, witnesses=witnesses)
+    standing_ones = sorted(standing & set(sealed))
+    named = tuple(NamedWitness(name, sealed[name]) for name in standing_ones)
+    round_ = replace(round_, standing=named)
+    side = oracle.witness_side(list(sealed.items()), standing_ones)
+    assert round_.witness_side == side
+    rules = replace(Rules(), min_witness_rows=least)
+    said = [oracle.group_of(owner, 8, side, standing_ones, owners, least) for owner in owners]
+    assert [int(group_of(rules, round_, part)) for part in parts] == said
 
 
 @given(st.lists(st.integers(1, 6_000), min_size=3, max_size=3), st.booleans(), LOSSES)

@@ -56,6 +56,22 @@ def tally(own: Sequence[int], baseline: Sequence[int]) -> list[int]:
     return [sum(baseline), gained, lost, sum(d * d for d in gains)]
 
 
+def witness_side(sealed: Sequence[tuple[bytes, bool]], standing: Sequence[bytes]) -> set[bytes]:
+    """`sealed` are pairs of witness and old_only."""
+    full = {witness for witness, old_only in sealed if not old_only}
+    return full & set(standing) or full
+
+
+def group_of(
+    owner: bytes, rows: int, side: set[bytes], standing: Sequence[bytes], opened: Sequence[bytes], least: int
+) -> int:
+    """The group of an owner's part of so many rows; `opened` are the owners of all unseen parts."""
+    if owner not in side:
+        return 0
+    theirs = rows * sum(each in side for each in opened)
+    return int(bool(side & set(standing)) or theirs >= least)
+
+
 @dataclass
 class Row:
     """One unseen row, with what both networks make of it."""
@@ -132,6 +148,11 @@ def threshold(ppm: int, rows: int, classes: int) -> int:
     return rows * ppm * ln_q24(classes) // 10**6
 
 
+def lost_ppm(losable: Sequence[int], lost: Sequence[int]) -> int:
+    """What a growth adds to Model.lost_ppm, by group."""
+    return max(-(-(10**6) * gone // rows) if rows else 0 for rows, gone in zip(losable, lost, strict=True))
+
+
 @dataclass
 class Gate:
     """What the table of reasons speaks of, all of it in numbers."""
@@ -140,8 +161,10 @@ class Gate:
     delta: int
     threshold: int
     min_old_rows: int
-    old_rows: tuple[int, int]
-    """Unseen rows of old classes, by group."""
+    old_rows: int
+    """Unseen rows of old classes."""
+    losable: tuple[int, int]
+    """Those of them that version t has right, by group."""
     known: int
     """What version t loses on them."""
     retention_rows: int
@@ -154,12 +177,13 @@ def against_a_growth(
     gate: Gate, groups: Wire, old_loss: int, forgotten: Sequence[tuple[int, int]], retention_forgotten: int
 ) -> list[str]:
     """The reasons of the table that concern GROW, in its order; `forgotten` are pairs of class and rows."""
-    rows, found = sum(gate.old_rows), []
+    rows, found = gate.old_rows, []
     if rows < gate.min_old_rows:
         found.append("too_few_old_rows")
     lost = [group[2] for group in groups]
-    single = [gate.epsilon * r // 10**6 + isqrt(4 * gate.epsilon * r // 10**6) for r in gate.old_rows]
-    if sum(lost) > gate.epsilon * rows // 10**6 or lost[0] > single[0] or lost[1] > single[1]:
+    single = [gate.epsilon * r // 10**6 + isqrt(4 * gate.epsilon * r // 10**6) for r in gate.losable]
+    pooled = gate.epsilon * sum(gate.losable) // 10**6
+    if sum(lost) > pooled or lost[0] > single[0] or lost[1] > single[1]:
         found.append("forgets_old_rows")
     if retention_forgotten > gate.epsilon * gate.retention_rows // 10**6:
         found.append("forgets_retention_rows")

@@ -194,25 +194,27 @@ def test_a_revealed_part_its_draw_and_the_baseline_on_it(case: Any) -> None:
     ids = [blocks[tick] for tick in range(first, first + case["rules"]["draw_ticks"])]
     seed = tagged("draw", *ids, nonce)
     drawn = [terms[2][index] for index in oracle.draw(seed, len(terms[2]), terms[5] + terms[6])]
-    assert round_[14] == seed
-    assert (round_[15], round_[16]) == (drawn[: terms[5]], drawn[terms[5] :])
+    assert round_[15] == seed
+    assert (round_[16], round_[17]) == (drawn[: terms[5]], drawn[terms[5] :])
 
     blobs = {tagged("blob", bytes.fromhex(raw)): bytes.fromhex(raw) for raw in case["blobs"].values()}
     version, raw = next(each for each in records(case, 10) if each[1] == round_[5]), content[1]
     rows, inputs = (int.from_bytes(raw[at : at + 4], "little") for at in (0, 4))
     labels = [int.from_bytes(raw[at : at + 2], "little") for at in range(8 + rows * inputs, len(raw), 2)]
     weights, biases = numbers(version, blobs)
-    scores, known = [], 0
+    scores, known, old_right = [], 0, 0
     for row, label in enumerate(labels):
         start = 8 + row * inputs
         answer = oracle.logits(version[4], weights, biases, raw[start : start + inputs])
-        known += oracle.row_loss(1, answer, label) if label < round_[8] else 0
+        if label < round_[8]:
+            known += oracle.row_loss(1, answer, label)
+            old_right += oracle.predicted(answer) == label
         answer += [0] * (round_[7] - len(answer))
         scores.append((oracle.row_loss(1, answer, label), oracle.predicted(answer) == label))
     old = sum(label < round_[8] for label in labels)
-    assert round_[20] == [[part, round_[2], old, known, True]]
-    assert round_[21] == [labels.count(label) for label in range(round_[7])]
-    assert (round_[17], round_[19]) == (case["block"]["tick"], 0), "the phase ends with the only part"
+    assert round_[21] == [[part, round_[2], old, old_right, known, True]]
+    assert round_[22] == [labels.count(label) for label in range(round_[7])]
+    assert (round_[18], round_[20]) == (case["block"]["tick"], 0), "the phase ends with the only part"
     (entry,) = records(case, 11, "changes")
     assert entry[3:5] == [sum(loss for loss, _ in scores), sum(right for _, right in scores)]
     assert case["receipts"][0]["value"]["macs"] == oracle.network_macs(

@@ -16,19 +16,24 @@ from tests.support.protocol_oracle import Wire, dec
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
 TRAIN, GROW = 0, 1
 KIND_OF_LOSS = 1
-RETENTION = 21
+RETENTION = 22
 """Place of the retention parts in the record of a model."""
+CARRIED, LOST_PPM = 18, 19
 FIELDS = {
     "version": 5,
     "classes": 7,
     "old_classes": 8,
+    "standing": 9,
     "pot": 12,
-    "witnesses": 13,
-    "validation_opened": 20,
-    "validation_counts": 21,
-    "unseen": 22,
-    "unseen_counts": 23,
-    "best": 25,
+    "carried": 13,
+    "witnesses": 14,
+    "validation_opened": 21,
+    "validation_counts": 22,
+    "unseen": 23,
+    "unseen_counts": 24,
+    "best": 26,
+    "winner_groups": 30,
+    "witness_counts": 32,
 }
 """Places in the record of a round, from fees-rules-records.md."""
 
@@ -117,6 +122,18 @@ def scored(case: Any, round_: Wire, update: Wire, name: bytes) -> list[Row]:
     return found
 
 
+def side_of(round_: Wire) -> set[bytes]:
+    sealed = [(witness[0], witness[1]) for witness in of(round_, "witnesses")]
+    return judge.witness_side(sealed, [name[0] for name in of(round_, "standing")])
+
+
+def grouped(case: Any, round_: Wire) -> list[int]:
+    """The group of each unseen part."""
+    side, standing = side_of(round_), [name[0] for name in of(round_, "standing")]
+    owners, least = [part[1] for part in of(round_, "unseen")], case["rules"]["min_witness_rows"]
+    return [judge.group_of(owner, round_[3][3], side, standing, owners, least) for owner in owners]
+
+
 SCORED = vector("tx_score_update")
 
 
@@ -130,12 +147,16 @@ def test_a_candidate_is_scored_on_all_parts_and_becomes_the_best(case: Any) -> N
     retention = [] if train else next(each for each in records(case, 9) if each[0] == round_[1])[RETENTION]
     unseen = [part[0] for part in of(round_, "unseen")]
     assert numbers == list(range(len(unseen) + len(retention)))
-    full = {witness[0] for witness in of(round_, "witnesses") if not witness[1]}
     sides: tuple[list[Row], list[Row]] = ([], [])
-    for name in unseen:
-        owner, _ = rows_of(case, name)
-        sides[owner in full].extend(scored(case, round_, before[5], name))
-    assert not sides[1] or len(sides[1]) >= case["rules"]["min_witness_rows"]
+    theirs = [0] * of(round_, "classes")
+    side = side_of(round_)
+    for name, group in zip(unseen, grouped(case, round_), strict=True):
+        found = scored(case, round_, before[5], name)
+        sides[group].extend(found)
+        if rows_of(case, name)[0] in side:
+            for row in found:
+                theirs[row.label] += 1
+    assert (of(round_, "witness_counts") or [0] * len(theirs)) == theirs
     counts, old = of(round_, "unseen_counts"), of(round_, "old_classes")
     groups = [judge.group_score(side, KIND_OF_LOSS, counts, old, train=train) for side in sides]
     assert after[10] == groups
@@ -188,15 +209,22 @@ def test_a_candidate_is_below_the_entry_bar(case: Any) -> None:
     promised = terms[6] * terms[4]
     promised += sum(terms[3] if witness[1] else terms[4] for witness in of(round_, "witnesses"))
     counts, old = of(round_, "validation_counts"), of(round_, "old_classes")
-    base = sum(part[3] for part in opened)
+    base = sum(part[4] for part in opened)
     bar = judge.entry_bar(counts, old, base, promised, KIND_OF_LOSS, train=terms[0] == TRAIN)
     brought = {oracle.tagged("blob", raw).hex(): raw.hex() for raw in update[4]}
     known = {**case, "blobs": case["blobs"] | brought}
     rows = [row for part in opened for row in scored(known, round_, update, part[0])]
     assert loss == sum(row.own for row in rows)
     assert loss < bar
-    assert base == sum(row.base for row in rows if row.label < old)
+    old_rows = [row for row in rows if row.label < old]
+    assert base == sum(row.base for row in old_rows)
+    assert sum(part[3] for part in opened) == sum(row.base_right for row in old_rows)
     assert case["receipts"][0]["value"]["events"][-1]["values"] == [epoch, loss]
+
+
+def parts_of_a_rung(round_: Wire, own: judge.Share, before: judge.Share) -> tuple[int, int]:
+    """What a rung is paid out of the pot, and out of what the model carries."""
+    return judge.removed(of(round_, "pot"), own, before), judge.removed(of(round_, "carried"), own, before)
 
 
 @pytest.mark.parametrize("case", vector("tx_advance_round"), ids=["TRAIN", "GROW"])
@@ -214,11 +242,27 @@ def test_rungs_are_paid_by_what_they_removed(case: Any) -> None:
         if each["name"] == "bounty_paid"
     ]
     assert paid == [
-        ([epoch, judge.removed(of(round_, "pot"), own, before)], [author.hex()])
+        ([epoch, sum(parts_of_a_rung(round_, own, before))], [author.hex()])
         for epoch, author, own, before in made
     ]
+    left = of(round_, "carried") - sum(parts_of_a_rung(round_, own, lead)[1] for *_, own, lead in made)
+    (model,) = records(case, 9, "changes")
+    assert model[CARRIED] == left
     reputed = {each[1]: each[2] for each in records(case, 13)}
     after = {each[1]: each[2] for each in records(case, 13, "changes")}
     for _, author, own, before in made:
         assert after[author] == reputed.get(author, 0) + judge.removed(10**6, own, before)
     assert made, "the vectors hold decided rounds only"
+
+
+@pytest.mark.parametrize("case", vector("tx_advance_round"), ids=["TRAIN", "GROW"])
+def test_a_growth_adds_what_it_lost_in_its_worst_group(case: Any) -> None:
+    (round_id,) = payload(case)
+    round_ = round_of(case, round_id)
+    (model,), (grown,) = records(case, 9), records(case, 9, "changes")
+    losable = [0, 0]
+    for part, group in zip(of(round_, "unseen"), grouped(case, round_), strict=True):
+        losable[group] += part[3]
+    lost = [group[2] for group in of(round_of(case, round_id, "changes"), "winner_groups")]
+    more = judge.lost_ppm(losable, lost) if round_[3][0] == GROW else 0
+    assert grown[LOST_PPM] == model[LOST_PPM] + more
