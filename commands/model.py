@@ -16,7 +16,7 @@ from engram.commands.support.lookup import ask_model, model_argument
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column, short
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import accuracy, mean_loss
+from engram.commands.support.units import accuracy, format_coins, mean_loss
 
 
 @click.group(
@@ -62,7 +62,9 @@ def show(session: CommandSession, model: str | None) -> None:
 
     "retained" lists the retention parts: rows that a growth must still predict well. "may forget" and "may
     raise" say how much worse one growth may do on rows of old classes. "forgotten" is what all growths have
-    lost so far, and the limit at which growth ends until the founder raises it.
+    lost so far, and the limit at which growth ends until the founder raises it. "carries" are coins for
+    whoever improves the model next: pots of rounds in which rows that the opener chose refused a gain that
+    the others' rows prove.
     """
     from engram.nn.growth import Policy
     from engram.nn.loss import LossKind
@@ -91,6 +93,7 @@ def show(session: CommandSession, model: str | None) -> None:
         else None,
         "rounds": result["rounds"],
         "open round": result["open_round"],
+        "carries": f"{format_coins(result['carried'])} coins" if result["carried"] else None,
         "may forget": f"{result['retention_epsilon_ppm'] / PPM:g} of the rows in one growth",
         "may raise": f"the loss on old rows by {result['retention_delta_ppm'] / PPM:g} of it in one growth",
         "forgotten": f"{result['lost_ppm'] / PPM:g} of the rows in all growths; growth ends at "

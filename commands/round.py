@@ -99,6 +99,8 @@ def show(session: CommandSession, round_: str | None, why: bool) -> None:
     reveal was refused is no candidate: `engram tx show` on the reveal names the rule that it broke.
 
     "calendar" gives the first and last tick of each phase; where a phase ends early, the next ones move up.
+    "carried" are pots of earlier rounds that were refused; authors get of them the same shares as of the pot.
+
     Every block ticks that leaves half of its room free, unless the blocks before it were so full that fees
     have risen fourfold. So nobody can let a phase pass by filling blocks.
     """

@@ -278,7 +278,8 @@ def open_round(
 
     The command splits the rows into parts and sends only commitments to them. The parts and their secrets are
     saved in the data directory before anything is sent; `engram round run` reveals them later. Without that
-    file nobody can reveal, and you lose bond and bounty.
+    file nobody can reveal, and you lose bond and bounty. A part whose bytes are public already is refused,
+    since the chain would take it for broken.
     """
     if model is not None:
         refuse_given(FOUNDING, "cannot be chosen for a model that exists: leave it out")

@@ -6,6 +6,7 @@ Both keep data secret at first and reveal them later. What the steps are stands 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -82,20 +83,24 @@ def reveal(session: CommandSession, round_: str | None) -> None:
 @round_argument
 @with_selection()
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Fixes which rows are taken."
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    help="Fixes which rows are taken, for tests. If the data are public, who guesses it knows your rows, and "
+    "the same number in a later round takes rows that are public by then. Default: a random number.",
 )
 @with_key
 @with_session
-def seal(session: CommandSession, round_: str | None, seed: int, **options: Any) -> None:
+def seal(session: CommandSession, round_: str | None, seed: int | None, **options: Any) -> None:
     """Seal a part of your own in a round that names you as a witness.
 
     The command takes as many rows as the round's parts have and sends a commitment to them, in the first
     phase of the round. Updates are later judged on your part, too, so the opener alone does not decide. You
     pay a bond, which you get back, with your fee, when you open the part.
 
-    The part is saved in the data directory before anything is sent; `engram round unseal` opens it.
+    A part whose bytes are public already is refused: the chain would take it for broken, and you would lose
+    the bond. The part is saved in the data directory before anything is sent; `engram round unseal` opens it.
     """
-    data = selection_of(options)
+    data, drawn = selection_of(options), secrets.randbelow(2**63) if seed is None else seed
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
@@ -104,9 +109,9 @@ def seal(session: CommandSession, round_: str | None, seed: int, **options: Any)
             from engram.statemachine.rounds.records import Round
 
             identity = await _witnessed(wallet, round_)
-            secrets = await sealed_part(wallet, data, identity, seed)
-            await Witness(wallet, session.rounds_folder, printer.notice).seal(identity, secrets)
-            commitment = secrets.parts[0].commitment
+            part = await sealed_part(wallet, data, identity, drawn)
+            await Witness(wallet, session.rounds_folder, printer.notice).seal(identity, part)
+            commitment = part.parts[0].commitment
             path = sealed_path(session.rounds_folder, commitment)
             sealed = (await ChainView(wallet.client).get(Round, identity)).witnesses
             bond = next(witness.bond for witness in sealed if witness.commitment == commitment)

@@ -108,6 +108,8 @@ class Author:
         self._epochs = epochs
         self._progress = progress
         self._fees_before = wallet.fees
+        self._warns = False
+        """Whether to tell in the next epoch who knows the rows that decide."""
         self.withdrawn = Withdrawn()
         """What became of the bonds that this account has withdrawn."""
 
@@ -116,8 +118,10 @@ class Author:
 
         Safe to call again after a crash: what an earlier run has committed to is revealed. An epoch whose
         phases pass meanwhile is reported and skipped. Raises `VersionMismatch`, before anything is trained,
-        if the version does not have the loss that the chain has recorded.
+        if the version does not have the loss that the chain has recorded. Before the first training, tells if
+        the opener may know all rows that decide.
         """
+        self._warns = True
         reports: list[EpochReport] = []
         round_ = await self.view.get(Round, round_id)
         standing = await self.view.updates_of(round_, self.wallet.key.address)
@@ -192,6 +196,7 @@ class Author:
             return self._told(EpochReport(epoch, outcome, secret.claim.loss, b"", b""))
         if standing is None:
             round_ = await self._wait_commits(round_id, epoch)
+            self._warn(round_)
             if len(round_.validation_opened) < round_.terms.validation:
                 raise RoundOver("the opener has not revealed the validation parts", got=round_id)
             try:
@@ -348,6 +353,12 @@ class Author:
             found.append((update.spec, network.load()[0]))
         return tuple(found)
 
+    def _warn(self, round_: Round) -> None:
+        """Tells once in a round, after its first phase, if the opener may know all rows that decide."""
+        if self._warns and (why := why_opener_decides(round_)) is not None:
+            self._report(Notice(f"note: {why}", "opener_decides"))
+        self._warns = False
+
     def _told(self, report: EpochReport, reason: Exception | None = None) -> EpochReport:
         """Reports what came of an epoch, in the words of `reason` if an error kept the update out."""
         words = _IN_WORDS.get(report.code, "the reveal was refused")
@@ -355,3 +366,19 @@ class Author:
         event = "admitted" if report.code == ADMITTED else "epoch_ended"
         self._report(Notice(text, event, epoch=report.epoch, code=report.code, loss=report.loss))
         return report
+
+
+def why_opener_decides(round_: Round) -> str | None:
+    """Why the opener may know all rows that decide; None if a witness of all classes is not of their choice.
+
+    Says it of the witnesses who have sealed a part, so it holds once the round's first phase is over.
+    """
+    full = [witness for witness in round_.witnesses if not witness.old_only]
+    if not full:
+        return "no witness of all classes has sealed a part, so the opener knows all rows that decide"
+    if all(witness.named_by_opener for witness in full):
+        return (
+            "the opener chose every witness of all classes, so the opener may know all rows that decide: "
+            "the round is as fair as they are"
+        )
+    return None

@@ -53,8 +53,9 @@ class Opener:
     async def open(self, payload: OpenRound, secrets: RoundSecrets) -> Hash:
         """Saves the secrets, sends the payload, waits for its block, and returns the round's id.
 
-        Raises as `Wallet.execute` does.
+        Raises `PartPublic` before anything is saved or sent, and as `Wallet.execute` does.
         """
+        await self.view.check_secret(secrets.parts)
         save_secrets(secrets_path(self._folder, payload.terms.nonce_hash), secrets)
         txid = await self.wallet.send(payload)
         self._report(Notice(f"sent {txid.hex()}, waiting for a block", "sent", txid=txid.hex()))

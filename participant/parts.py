@@ -20,6 +20,7 @@ from engram.participant.errors import NotEnoughRows, SecretsInvalid, SecretsNotF
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
 from engram.primitives.types import Hash, Size
+from engram.statemachine.content import blob_id
 
 ROUNDS_DIRECTORY: Final = "rounds"
 """Name of the folder in a data directory for secrets: of opened rounds, of sealed parts and of commits."""
@@ -43,6 +44,11 @@ class SaltedPart:
         Without the salt, anybody could find out which rows of a public data set a part holds by trying.
         """
         return part_commitment(self.salt, self.raw)
+
+    @property
+    def content(self) -> Hash:
+        """The id of the rows as a blob, without the salt. Who can guess the rows can guess this, too."""
+        return blob_id(self.raw)
 
     def rows_below(self, classes: int) -> int:
         """How many of the part's rows have one of the first `classes` labels."""

@@ -135,9 +135,10 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
 
     A single class leaves nothing to learn, so such a model is frozen at once. Tensors that do not fit into
     the transaction are uploaded. Raises what `Selection.rows_of` raises, `NotEnoughRows`, `DatasetMismatch`,
-    `OldRowsMissing`.
+    `OldRowsMissing`, and `PartPublic` before anything is uploaded.
     """
-    spec = await ChainView(wallet.client).spec()
+    view = ChainView(wallet.client)
+    spec = await view.spec()
     data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
     classes = int(data.labels.max()) + 1 if model.classes is None else model.classes
     kind = RoundKind.GROW if classes == 1 else RoundKind.TRAIN
@@ -154,6 +155,8 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
     payload = OpenRound(terms, founding=replace(founding, tensors=()))
     room = spec.rules.max_transaction_bytes - ENVELOPE_BYTES - len(encode(payload))
     inside, outside = fit_inside(founding.tensors, room)
+    if outside:
+        await view.check_secret(secrets.parts)
     for raw in outside:
         await upload(wallet, raw)
     return DraftedRound(replace(payload, founding=replace(founding, tensors=inside)), secrets)

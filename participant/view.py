@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -19,6 +19,7 @@ from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
 from engram.node.client import RpcClient
 from engram.participant.errors import BlobMismatch, RecordMissing, RoundOver
+from engram.participant.parts import SaltedPart
 from engram.participant.reconnect import watch
 from engram.primitives.keys import parse_address
 from engram.primitives.types import Address, Hash
@@ -29,6 +30,7 @@ from engram.statemachine.records import Model, Part, RecentBlock, Version
 from engram.statemachine.registry import parse_record
 from engram.statemachine.rounds.calendar import Calendar, DueStep, Phase, Span
 from engram.statemachine.rounds.draw import draw_parts, draw_seed
+from engram.statemachine.rounds.errors import PartPublic
 from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
 
 R = TypeVar("R", bound=Record)
@@ -139,6 +141,23 @@ class ChainView:
         part = await self.get(Part, commitment)
         raw = await self.blob(part.blob)
         return parse_part(raw, rows=part.rows, inputs=part.inputs, classes=part.classes)
+
+    async def check_secret(self, parts: Sequence[SaltedPart]) -> None:
+        """Raises `PartPublic` if the bytes of a part are public already, under whatever salt.
+
+        The chain would take such a part for broken when it is opened, and whoever committed to it would lose
+        the bond.
+        """
+        known = await self.client.call("part_bytes", contents=[part.content.hex() for part in parts])
+        since = {item["content"]: item["public_since"] for item in known}
+        for number, part in enumerate(parts, 1):
+            if (tick := since.get(part.content.hex())) is not None:
+                raise PartPublic(
+                    f"part {number} of {len(parts)} has been public since tick {tick}: everybody knows its "
+                    "rows, and the chain would burn your bond for it; choose other rows, or another --seed",
+                    expected="a part that was never opened or published",
+                    got=tick,
+                )
 
     async def block_id(self, tick: int) -> Hash:
         """Id of the block that made this tick, which must be a recent one. Raises `RecordMissing`."""

@@ -50,10 +50,11 @@ class Witness:
     async def seal(self, round_id: Hash, secrets: RoundSecrets) -> None:
         """Saves the secrets and commits on the chain to the first part in them.
 
-        Waits for the round's first phase if necessary. Raises `RoundOver` if that phase has passed, and as
-        `Wallet.execute` does.
+        Waits for the round's first phase if necessary. Raises `PartPublic` before anything is saved or sent,
+        `RoundOver` if that phase has passed, and as `Wallet.execute` does.
         """
         part = secrets.parts[0]
+        await self.view.check_secret([part])
         save_secrets(sealed_path(self._folder, part.commitment), secrets)
         await self.view.wait_phase(round_id, Phase.OPEN)
         await self.wallet.execute(SealPart(round_id, part.commitment))

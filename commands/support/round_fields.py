@@ -36,6 +36,7 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         ("best on unseen", _best(round_)),
         ("judged by", f"z squared {terms['z_squared']}"),
         ("pot", format_coins(round_["pot"])),
+        ("carried", round_["carried"] and f"{format_coins(round_['carried'])}, of earlier rounds"),
         ("bounty", f"{format_coins(terms['bounty'])}, of it {format_coins(terms['witness_fee'])} a witness"),
         (
             "bonds",

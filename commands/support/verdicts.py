@@ -100,7 +100,10 @@ def reasons(round_: Mapping[str, Any]) -> list[str]:
         for text in done["why"]
     ]
     if status == RoundStatus.KEPT and round_["refused"]:
-        told.append("rows that the opener chose fall behind what others prove: the pot is burned")
+        told.append(
+            "rows that the opener chose fall behind what others prove: the opener does not get the pot back, "
+            "it stays with the model for whoever improves it next"
+        )
     return told
 
 
@@ -122,20 +125,16 @@ def _outcome(
 
 
 def _payments(round_: Mapping[str, Any]) -> dict[tuple[int, str], int]:
-    """What each rung got out of the pot, by epoch and author; empty while the round is not decided."""
-    from engram.statemachine.rounds.judging import removed
-    from engram.statemachine.rounds.records import EpochBest, RoundStatus
+    """What each rung got, of the pot and of what the model carried, by epoch and author.
+
+    Empty while the round is not decided.
+    """
+    from engram.statemachine.rounds.records import RoundStatus
 
     if round_["status"] != RoundStatus.DECIDED:
         return {}
-    pot = round_["terms"]["bounty"] - round_["terms"]["witness_fee"] * len(round_["witnesses"])
-    found, lead = {}, EpochBest()
-    for verdict in sorted(round_["verdicts"], key=lambda verdict: int(verdict["epoch"])):
-        if verdict["rung"]:
-            best = EpochBest(loss=verdict["share"]["loss"], baseline=verdict["share"]["baseline"])
-            found[verdict["epoch"], verdict["author"]] = removed(pot, best, lead)
-            lead = best
-    return found
+    rungs = [verdict for verdict in round_["verdicts"] if verdict["rung"]]
+    return {(rung["epoch"], rung["author"]): rung["reward"] for rung in rungs}
 
 
 def _codes(round_: Mapping[str, Any], verdict: Mapping[str, Any]) -> list[str]:

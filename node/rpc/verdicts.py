@@ -29,19 +29,21 @@ from engram.statemachine.state import State
 def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str, Any]]:
     """Each candidate of a round, with the tests that it passes or fails and the numbers that decide them.
 
+    `reward` is what a rung gets, in sparks; in an open round, what it would get if nothing better came.
     Raises `MissingRecord` for an unknown round, `CorruptStore` if an old state is missing.
     """
     state = _judged_state(view, round_id)
     round_ = state.get(Round, round_id)
     model = state.get(Model, round_.model)
-    rungs = {(rung.epoch, rung.best.author) for rung in ladder(round_)}
+    rewards = {(rung.epoch, rung.best.author): rung.reward(round_) for rung in ladder(round_)}
     candidates = records(view.store.database, state, Candidate, round_id)
     return [
         {
             "epoch": candidate.epoch,
             "author": render.address(candidate.author),
             "loss": candidate.loss,
-            "rung": (candidate.epoch, candidate.author) in rungs,
+            "rung": (candidate.epoch, candidate.author) in rewards,
+            "reward": rewards.get((candidate.epoch, candidate.author), 0),
             "below_baseline": is_below_a_baseline(round_, candidate),
             **_judgement(view, round_, model, candidate),
             "groups": [_group(round_, group) for group in candidate.groups],

@@ -35,6 +35,10 @@ class Rung:
         """⌊amount · what its share removed⌋."""
         return removed(amount, self.best, self.before)
 
+    def reward(self, round_: Round) -> int:
+        """What its author gets, in sparks: of the pot, and as much of what the model carries."""
+        return self.of(round_.pot) + self.of(round_.carried)
+
 
 def ladder(round_: Round) -> tuple[Rung, ...]:
     """The rungs in the order of epochs, the winner last; empty if the model stays as it is."""
@@ -56,10 +60,10 @@ def pay_pot(
     """
     left, carried, events = round_.pot, round_.carried, []
     for rung in rungs:
-        own, more = rung.of(round_.pot), rung.of(round_.carried)
-        left, carried = left - own, carried - more
-        mature(state, ctx, rung.best.author, own + more)
-        events.append(Event("bounty_paid", round_.id, (rung.epoch, own + more), (rung.best.author.hex(),)))
+        left, carried = left - rung.of(round_.pot), carried - rung.of(round_.carried)
+        paid, author = rung.reward(round_), rung.best.author
+        mature(state, ctx, author, paid)
+        events.append(Event("bounty_paid", round_.id, (rung.epoch, paid), (author.hex(),)))
     mature(state, ctx, round_.opener, left)
     return carried, tuple(events)
 

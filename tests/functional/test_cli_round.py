@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from engram.node.config import Config
+from engram.participant.parts import load_secrets
 from tests.support.cli import Shell
 from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, running_node, write_keys
 
@@ -237,6 +238,18 @@ def test_a_part_is_sealed_and_saved(shell: Shell) -> None:
     assert refusal(shell, *seal) == (65, "already_sealed")
     foreign = ("round", "seal", identity, "--data", "digits", "--key", "bob")
     assert shell.error(*foreign) == (65, "dataset_mismatch"), "its labels are not all classes of the round"
+
+
+def test_a_witness_takes_rows_that_nobody_can_guess(shell: Shell) -> None:
+    contents = []
+    for seed in ((), (), ("--seed", "3"), ("--seed", "3")):
+        identity = shell.json(*FOUND, "--witness", "bob", "--windows", "30")["round"]
+        seal = ("round", "seal", identity, "--data", "digits", "--take-classes", "0-1", "--key", "bob")
+        sealed = json.loads(shell.text(*seal, *seed, "--json").splitlines()[-1])
+        contents.append(load_secrets(Path(sealed["secrets"])).parts[0].content)
+    assert contents[0] != contents[1], "without --seed, each round gets other rows"
+    assert contents[2] == contents[3]
+    assert "the same number in a later round" in " ".join(shell.text("round", "seal", "--help").split())
 
 
 def test_what_an_author_cannot_play_is_refused_before_anything_is_sent(

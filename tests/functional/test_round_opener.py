@@ -13,7 +13,9 @@ from engram.participant.round_plan import draft_founding
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
+from engram.statemachine.records import Part
 from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.errors import PartPublic
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
 from tests.support.round_matter import COIN
@@ -135,6 +137,48 @@ async def test_parts_that_would_be_broken_are_not_committed_to(tmp_path: Path) -
         growing = await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1), model)
         async with stage.client() as client:
             assert (await ChainView(client).get(Round, growing)).terms.old_rows == 6, "enough for the chain"
+
+
+async def test_parts_that_are_public_are_not_committed_to_again(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        plan = small_round(digits(1, *TWO))
+        first = await stage.open(plan, small_model(threshold_ppm=1))
+        model = (await stage.play(first, {"alice": learner(2, *TWO)})).round.model
+        async with stage.client() as client:
+            round_ = await ChainView(client).get(Round, first)
+        saved, before = set((tmp_path / "rounds").iterdir()), await stage.account("opener")
+        public = {part.commitment for part in (*round_.validation_opened, *round_.unseen)}
+        number = 1 + next(at for at, part in enumerate(round_.terms.commitments) if part in public)
+        for opened in (model, small_model(hidden=(32,))):
+            with pytest.raises(PartPublic, match=rf"part {number} of 3 .* or another --seed"):
+                await stage.open(plan, opened)
+        async with stage.client() as client:
+            assert await client.call("mempool_list") == []
+        assert set((tmp_path / "rounds").iterdir()) == saved
+        assert (await stage.account("opener")).nonce == before.nonce, "nothing was sent"
+        second = await stage.open(replace(plan, seed=1), model)
+        async with stage.client() as client:
+            assert (await ChainView(client).get(Round, second)).status == RoundStatus.OPEN
+
+
+async def test_the_node_says_since_when_parts_are_public(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        first = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_ = (await stage.play(first, {"alice": learner(2, *TWO)})).round
+        async with stage.client() as client:
+            view, none = ChainView(client), "ee" * 32
+            blob = (await view.get(Part, round_.validation_opened[0].commitment)).blob.hex()
+            found = await client.call("part_bytes", contents=[none, blob, blob])
+            assert [item["content"] for item in found] == [none, blob, blob]
+            assert found[0]["public_since"] is None
+            assert found[1] == found[2]
+            assert round_.opened < found[1]["public_since"] <= round_.reveal_ended
+            assert await client.call("part_bytes", contents=[]) == []
+            assert len(await client.call("part_bytes", contents=[none] * 256)) == 256
+            for wrong in ([none] * 257, ["ee"], ["no"], [7], [none + "0"]):
+                with pytest.raises(RemoteError) as refused:
+                    await client.call("part_bytes", contents=wrong)
+                assert refused.value.code == "invalid_params"
 
 
 async def test_a_round_survives_restarts_of_its_node(tmp_path: Path) -> None:

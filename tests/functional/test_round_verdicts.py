@@ -5,17 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from engram.commands.support.round_fields import round_fields
 from engram.commands.support.verdicts import outcomes, reasons, with_verdicts
 from engram.participant.adversaries import leaker
 from engram.participant.journal import CommitSecret
+from engram.participant.parts import ROUNDS_DIRECTORY
+from engram.participant.selection import Selection
 from engram.participant.task import Draft, Task
 from engram.participant.training.qat import Budget
 from engram.participant.wallet import Wallet
+from engram.participant.witness import Witness, sealed_part
 from engram.primitives.types import Hash
+from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.transactions.commit_update import CommitUpdate
-from tests.support.round_matter import COIN
+from tests.support.round_matter import COIN, WITNESS
 from tests.support.stage import KEYS, Stage, digits, learner, running_stage, small_model, small_round
 
 TWO = (0, 1)
@@ -90,3 +97,35 @@ async def test_a_second_best_update_and_one_that_was_never_shown(tmp_path: Path)
         assert ended.round.status == RoundStatus.DECIDED
         codes = [code for done in outcomes(await ended_round(stage, round_id)) for code in done["reasons"]]
         assert sorted(codes) == ["not_best_of_epoch", "not_revealed"]
+
+
+async def test_a_pot_that_was_refused_goes_to_whoever_improves_the_model_next(tmp_path: Path) -> None:
+    honest = digits(4, *TWO).rows_of(0)
+    np.savez(tmp_path / "wrong.npz", features=honest.features, labels=1 - honest.labels)
+
+    async def spoil(wallet: Wallet) -> None:
+        witness = Witness(wallet, stage.folder / ROUNDS_DIRECTORY, stage.tell)
+        part = await sealed_part(wallet, Selection(str(tmp_path / "wrong.npz")), first, 0)
+        await witness.seal(first, part)
+        await witness.testify(first)
+
+    async with running_stage(tmp_path) as stage:
+        named = (NamedWitness(WITNESS.address, old_only=False),)
+        first = await stage.open(small_round(digits(1, *TWO), witnesses=named), small_model())
+        kept = (await stage.play(first, {"alice": learner(2, *TWO)}, witness=spoil)).round
+        assert (kept.status, kept.refused) == (RoundStatus.KEPT, True)
+        assert reasons(await ended_round(stage, first))[-1].endswith("for whoever improves it next")
+        assert (await stage.model(kept.model)).carried == COIN
+        plan = small_round(digits(3, *TWO), bounty=2 * COIN)
+        second = await stage.open(plan, kept.model)
+        assert (await stage.model(kept.model)).carried == 0, "while a round is open, it holds the pot"
+        assert dict(round_fields(await ended_round(stage, second)))["carried"] == "1, of earlier rounds"
+        ended = (await stage.play(second, {"alice": learner(2, *TWO)})).round
+        assert (ended.status, ended.carried) == (RoundStatus.DECIDED, 0)
+        (won,) = outcomes(await ended_round(stage, second))
+        paid = sum(reward["amount"] for reward in await stage.maturing("alice"))
+        assert won["paid"] == paid, "what it says was paid"
+        left = (await stage.model(kept.model)).carried
+        share = ended.best[0]
+        assert left == COIN - COIN * (share.baseline - share.loss) // share.baseline
+        assert paid == 2 * COIN * (share.baseline - share.loss) // share.baseline + COIN - left

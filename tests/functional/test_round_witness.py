@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from engram.participant.witness import Witness, sealed_part
 from engram.primitives.types import Hash
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.errors import NotAWitness, TooFewOldRows
+from engram.statemachine.rounds.errors import NotAWitness, PartPublic, TooFewOldRows
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
@@ -156,6 +157,33 @@ async def test_a_part_with_too_few_old_rows_is_not_sealed(tmp_path: Path) -> Non
         async with stage.actor("witness") as wallet:
             with pytest.raises(TooFewOldRows, match="would hold 0 rows"):
                 await sealed_part(wallet, digits(4, 2), growing, 0)
+
+
+async def test_a_part_that_is_public_is_not_sealed_again(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        never = small_model(threshold_ppm=1)
+        witnesses = (NamedWitness(WITNESS.address, old_only=False),)
+        plan = small_round(digits(1, *TWO), bounty=BONDS, witnesses=witnesses)
+        first = await stage.open(plan, never)
+
+        async def testify(wallet: Wallet) -> None:
+            await seal(stage, wallet, first)
+            await witness_of(stage, wallet).testify(first)
+
+        model = (await stage.play(first, {"alice": learner(2, *TWO)}, witness=testify)).round.model
+        second = await stage.open(replace(plan, data=digits(3, *TWO)), model)
+        saved = set((tmp_path / ROUNDS_DIRECTORY).iterdir())
+        before = await stage.account("witness")
+        async with stage.actor("witness") as wallet:
+            with pytest.raises(PartPublic, match=r"part 1 of 1 .* choose other rows, or another --seed"):
+                await seal(stage, wallet, second)
+            assert await wallet.client.call("mempool_list") == []
+            assert set((tmp_path / ROUNDS_DIRECTORY).iterdir()) == saved
+            fresh = await sealed_part(wallet, digits(4, *TWO), second, 1)
+            await witness_of(stage, wallet).seal(second, fresh)
+            sealed = (await witness_of(stage, wallet).view.get(Round, second)).witnesses
+        assert [witness.commitment for witness in sealed] == [fresh.parts[0].commitment]
+        assert (await stage.account("witness")).nonce == before.nonce + 1, "one part is sealed, and no other"
 
 
 async def test_who_has_sealed_nothing_has_nothing_to_open(tmp_path: Path) -> None:

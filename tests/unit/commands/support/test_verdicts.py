@@ -24,7 +24,7 @@ NO_ROWS = group(rows=0, loss=0, baseline=0, forgotten=0, proves_gain=False)
 
 
 def verdict(*codes: str, groups: tuple[dict[str, Any], ...] = (), **changes: Any) -> dict[str, Any]:
-    facts = {"share": {"loss": 1, "baseline": 4}, "reasons": list(codes), "rung": False}
+    facts = {"share": {"loss": 1, "baseline": 4}, "reasons": list(codes), "rung": False, "reward": 0}
     return {"epoch": 0, "author": "leng1a", **facts, "groups": groups or (group(), NO_ROWS), **changes}
 
 
@@ -72,16 +72,16 @@ def test_every_reason_of_the_core_has_words() -> None:
     ]
 
 
-def test_rungs_are_paid_what_their_shares_removed() -> None:
-    first = verdict(rung=True, author="leng1b", share={"loss": 1, "baseline": 2})
-    second = verdict(rung=True, epoch=1, share={"loss": 1, "baseline": 8})
+def test_rungs_are_paid_what_the_node_says() -> None:
+    first = verdict(rung=True, author="leng1b", share={"loss": 1, "baseline": 2}, reward=400)
+    second = verdict(rung=True, epoch=1, share={"loss": 1, "baseline": 8}, reward=300)
     small = verdict(epoch=1, author="leng1c")
     done = outcomes(ended(second, small, first, status=RoundStatus.DECIDED))
     assert [(item["author"], item["paid"]) for item in done] == [
         ("leng1a", 300),
         ("leng1c", 0),
         ("leng1b", 400),
-    ], "of 1,000 sparks the witness has 200"
+    ]
     assert [item["reasons"] for item in done] == [[], ["not_best_of_epoch"], []]
     assert "paid 0.000003 coins" in done[0]["why"][0]
 
@@ -99,7 +99,13 @@ def test_a_commit_that_was_not_revealed_is_told() -> None:
 
 
 def test_a_refusal_is_told_with_the_pot() -> None:
-    assert reasons(ended(verdict("gain_not_proved"), refused=True))[-1].endswith("the pot is burned")
+    told = reasons(ended(verdict("gain_not_proved"), refused=True))[-1]
+    assert told.endswith("it stays with the model for whoever improves it next")
+
+
+def test_an_open_round_has_paid_nothing() -> None:
+    (leads,) = outcomes(ended(verdict(rung=True, reward=400), status=RoundStatus.OPEN))
+    assert (leads["paid"], leads["reasons"]) == (0, ["not_decided"])
 
 
 def test_a_round_may_have_nothing_to_judge() -> None:

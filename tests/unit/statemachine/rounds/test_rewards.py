@@ -51,6 +51,17 @@ def test_shares_of_other_baselines_are_compared_crosswise() -> None:
     assert got == {"1": 600, "2": 100, "3": 0, "15": 200, "burned": 0}
 
 
+def test_a_rung_gets_the_same_share_of_what_the_model_carries() -> None:
+    ledger = Ledger({})
+    issue(ledger.state, 1_010)
+    round_ = replace(a_settled(a_share(1, 500), a_share(2, 111), pot=1_000), carried=10)
+    left, events = pay_pot(ledger.state, ledger.ctx, round_, ladder(round_))
+    assert left == 10 - 5 - 3, "the model keeps the rest"
+    rewards = [rung.reward(round_) for rung in ladder(round_)]
+    assert rewards == [500 + 5, 389 + 3]
+    assert [event.values[1] for event in events] == rewards
+
+
 @pytest.mark.parametrize(
     ("best", "rungs"),
     [
