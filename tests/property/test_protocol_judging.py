@@ -3,12 +3,18 @@
 from dataclasses import astuple, replace
 
 import numpy as np
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from engram.nn.loss import LossKind, loss_limit
 from engram.statemachine.records import NamedWitness, RetentionPart
-from engram.statemachine.rounds.candidates import forgotten_ppm, group_of, reasons_against, validation_bar
+from engram.statemachine.rounds.candidates import (
+    forgotten_ppm,
+    group_of,
+    is_refused,
+    reasons_against,
+    validation_bar,
+)
 from engram.statemachine.rounds.judging import frequency_table, ln_rows, null_growth_losses, proves_gain
 from engram.statemachine.rounds.judging import tally as core_tally
 from engram.statemachine.rounds.records import ClassRows, GroupScore, RoundKind, Tally
@@ -125,6 +131,81 @@ def test_what_speaks_against_a_growth(
     assert list(reasons_against(rules, round_, model, candidate)) == said
     lost = [group.forgotten for group in groups]
     assert forgotten_ppm(rules, round_, candidate) == oracle.lost_ppm(losable, lost)
+
+
+@st.composite
+def judged_groups(draw: st.DrawFn) -> GroupScore:
+    """Rows on which a baseline loses and a candidate gains something, mostly the same on every row."""
+    gains = [draw(st.sampled_from([-(2**16), 0, 2**17, 3 * 2**16]))] * draw(st.integers(8, 40))
+    gains += draw(st.lists(st.integers(-3 * 2**16, 3 * 2**16), max_size=8))
+    found = Tally(
+        draw(st.integers(1, 2**30)),
+        sum(max(gain, 0) for gain in gains),
+        sum(max(-gain, 0) for gain in gains),
+        sum(gain * gain for gain in gains),
+    )
+    other = replace(found, baseline=draw(st.integers(1, 2**30)), gained=found.gained * 2)
+    return GroupScore(len(gains), 1, 0, found, draw(st.sampled_from([found, other])))
+
+
+CHOSEN = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=4)
+"""Of each witness: old_only, named_by_opener, opened."""
+CLASS_ROWS = st.lists(st.integers(0, 9) | st.integers(8, 12), min_size=3, max_size=3)
+
+
+def is_a_refusal(
+    groups: tuple[GroupScore, GroupScore],
+    counts: tuple[list[int], list[int]],
+    chosen: list[tuple[bool, bool, bool]],
+    standing: int,
+    train: bool,
+) -> bool:
+    """What the text says; fails if the code says otherwise."""
+    opener, theirs = ([1 + each[0], *each[1 : 3 - train]] for each in counts)
+    pooled = [first + second for first, second in zip(opener, theirs, strict=True)]
+    names = [bytes([name]) * 20 for name in range(1, 5)]
+    sealed = [
+        replace(a_witness(old_only=old_only, named_by_opener=named), author=name, opened=is_open)
+        for name, (old_only, named, is_open) in zip(names, chosen, strict=False)
+    ]
+    kind = RoundKind.TRAIN if train else RoundKind.GROW
+    listed = tuple(NamedWitness(each.author, each.old_only) for each in sealed[:standing])
+    round_ = replace(
+        a_round(kind=kind, counts=tuple(pooled), witnesses=sealed),
+        witness_counts=tuple(theirs),
+        standing=listed,
+    )
+    side = oracle.witness_side(
+        [(each.author, each.old_only) for each in sealed], [name.address for name in listed]
+    )
+    by = oracle.chosen(
+        [(each.author, each.old_only, each.named_by_opener, each.opened) for each in sealed], side
+    )
+    mixes = [oracle.advantage(1, pooled, own, 2, train=train) for own in (opener, theirs)]
+    wire = [
+        [each.rows, each.loss, each.forgotten, list(astuple(each.growth)), list(astuple(each.frequencies))]
+        for each in groups
+    ]
+    said = oracle.refused(wire, mixes, by, round_.terms.z_squared, train=train)
+    assert is_refused(round_, a_model(), a_candidate(1, 0, *groups)) == said
+    return said
+
+
+@given(
+    st.tuples(judged_groups(), judged_groups()),
+    st.tuples(CLASS_ROWS, CLASS_ROWS),
+    CHOSEN,
+    st.integers(0, 4),
+    st.booleans(),
+)
+def test_when_a_gain_is_refused(
+    groups: tuple[GroupScore, GroupScore],
+    counts: tuple[list[int], list[int]],
+    chosen: list[tuple[bool, bool, bool]],
+    standing: int,
+    train: bool,
+) -> None:
+    event(f"refused: {is_a_refusal(groups, counts, chosen, standing, train)}")
 
 
 NAMES = st.sampled_from([bytes([name]) * 20 for name in range(6)])

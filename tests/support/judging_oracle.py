@@ -114,6 +114,56 @@ def share(groups: Wire, *, train: bool) -> Share:
     return best
 
 
+def chosen(witnesses: Sequence[tuple[bytes, bool, bool, bool]], side: set[bytes]) -> tuple[bool, bool]:
+    """Whether the opener chose each group; `witnesses` are author, old_only, named_by_opener, opened."""
+    others = [named for _, old_only, named, opened in witnesses if old_only and opened]
+    return all(others), any(named for author, _, named, _ in witnesses if author in side)
+
+
+def table(kind: int, counts: Sequence[int], old: int, *, train: bool) -> list[int]:
+    """What each class adds to a baseline, without version t's loss."""
+    if train:
+        return [frequencies(kind, counts, label) for label in range(len(counts))]
+    rows, known = sum(counts), sum(counts[:old])
+    return [surprise(rows, known if j < old else count) - SLACK for j, count in enumerate(counts)]
+
+
+def beyond_the_mix(found: Wire, rows: int, advantage: int) -> Wire:
+    baseline, gained, lost, squares = found
+    return [baseline, gained, lost + max(0, -(-advantage // 2**8)) + rows, squares]
+
+
+def advantage(kind: int, pooled: Sequence[int], own: Sequence[int], old: int, *, train: bool) -> int:
+    """`a` of the text: by how much a baseline is lower that knows the group's own mix of classes."""
+    shared, mine = (table(kind, counts, old, train=train) for counts in (pooled, own))
+    return sum(count * (s - m) for count, s, m in zip(own, shared, mine, strict=True))
+
+
+def informs(group: Wire, mix: int, z_squared: int, *, train: bool) -> bool:
+    if not train:
+        return proves(beyond_the_mix(group[3], group[0], mix), z_squared)
+    return proves(group[3], z_squared) and proves(beyond_the_mix(group[4], group[0], mix), z_squared)
+
+
+def behind(group: Wire, other: Wire, mix: int, z_squared: int, *, train: bool) -> bool:
+    """Whether a group falls behind the other one, whose mix is given."""
+    found, rows = counted(group, train=train), group[0]
+    ahead, more = beyond_the_mix(counted(other, train=train), other[0], mix), other[0]
+    gap = (ahead[1] - ahead[2]) * rows - (found[1] - found[2]) * more
+    scatter = rows**2 * ahead[3] + more**2 * found[3]
+    return not proves(found, z_squared) and gap > 0 and gap**2 >= z_squared * scatter
+
+
+def refused(groups: Wire, mixes: Sequence[int], by: Sequence[bool], z_squared: int, *, train: bool) -> bool:
+    """`mixes` are the advantages of both groups, `by` says which the opener chose."""
+    return all(group[0] for group in groups) and any(
+        by[place]
+        and informs(groups[1 - place], mixes[1 - place], z_squared, train=train)
+        and behind(groups[place], groups[1 - place], mixes[1 - place], z_squared, train=train)
+        for place in (0, 1)
+    )
+
+
 def rungs(best: Sequence[tuple[bytes, Share] | None]) -> list[tuple[int, bytes, Share, Share]]:
     """Epoch, author, own share and the share before, of every rung."""
     lead, made = START, []

@@ -16,6 +16,7 @@ from tests.support.protocol_oracle import Wire, dec
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
 TRAIN, GROW = 0, 1
 KIND_OF_LOSS = 1
+EXPLICIT = 1
 RETENTION = 22
 """Place of the retention parts in the record of a model."""
 CARRIED, LOST_PPM = 18, 19
@@ -225,6 +226,24 @@ def test_a_candidate_is_below_the_entry_bar(case: Any) -> None:
 def parts_of_a_rung(round_: Wire, own: judge.Share, before: judge.Share) -> tuple[int, int]:
     """What a rung is paid out of the pot, and out of what the model carries."""
     return judge.removed(of(round_, "pot"), own, before), judge.removed(of(round_, "carried"), own, before)
+
+
+@pytest.mark.parametrize(
+    "case", [vector("tx_reveal_update")[index] for index in (0, -1)], ids=["TRAIN", "GROW"]
+)
+def test_a_reveal_pays_for_every_reference_that_it_writes(case: Any) -> None:
+    raw = bytes.fromhex(case["transactions"][0]["bytes"])
+    round_id, *_, update = payload(case)
+    terms, (receipt,) = round_of(case, round_id)[3], case["receipts"]
+    _, shape, hidden, outputs, brought = update
+    held = sum(source[0] == EXPLICIT for segment in (*hidden, *outputs) for source in segment)
+    assert held, "an update that names no tensor would show nothing of the price of references"
+    sealed = terms[5] + terms[6] + 8 + terms[7]
+    record = len(oracle.enc(terms)) + 150 * sealed + 10 * of(round_of(case, round_id), "classes")
+    size = len(raw) + record + len(oracle.enc([shape, hidden, outputs, []]))
+    count, fees = 1 + len(brought) + 2 * held, list(case["rules"]["fees"].values())
+    least = oracle.minimum_fee(fees, case["block"]["exponent"], size, receipt["value"]["macs"], count)
+    assert receipt["value"]["fee"] - dec(raw)[4] == least
 
 
 @pytest.mark.parametrize("case", vector("tx_advance_round"), ids=["TRAIN", "GROW"])
