@@ -1,7 +1,8 @@
 """No stranger can take an opener's pot away: a constant that fits the mix of one side informs nobody.
 
-The pot stays with the model if rows of the opener's choice refuse what the other side proves, and nobody wins. The two sides
-may hold other mixes of classes. A network that ignores its input can then gain on the one and harm the other.
+The pot stays with the model if rows of the opener's choice refuse what the other side proves, and nobody
+wins. The two sides may hold other mixes of classes. A network that ignores its input can then gain on the one
+and harm the other.
 """
 
 import numpy as np
