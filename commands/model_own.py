@@ -125,8 +125,9 @@ def amend(
 ) -> None:
     """Name other members or standing witnesses of your model, or let growths lose more.
 
-    Only the founder can do this, and only while no round is open. The members and witnesses that you name
-    take the place of all who were named before; what you do not mention stays as it is.
+    Only the founder can do this, at any time; a round that is open goes on with the witnesses that it has.
+    The members and witnesses that you name take the place of all who were named before; what you do not
+    mention stays as it is.
     """
     if (no_members and members) or (no_witnesses and (witnesses or old_witnesses)):
         raise click.UsageError("name somebody or nobody, not both", click.get_current_context())
