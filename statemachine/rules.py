@@ -188,6 +188,7 @@ def bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
         ("min_sealed", rules.min_sealed, 1, rules.min_parts - rules.min_validation),
         ("min_z_squared", rules.min_z_squared, 1, _ANY),
         ("max_retention_parts", rules.max_retention_parts, 1, 16),
+        ("max_retention_rows", rules.max_retention_rows, 4, _ANY),
         ("min_witness_bond", rules.min_witness_bond, 1, _ANY),
         ("max_infer_rows", rules.max_infer_rows, 1, 1_024),
         ("max_infer_values", rules.max_infer_values, 0, MAX_INFER_VALUES),
