@@ -138,8 +138,8 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
     help="Fixes how rows are split into parts, and a new model's first weights. If the data are public, keep "
-    "it secret: it tells which rows are sealed. The same number again makes the same parts, which are refused "
-    "once they are public. Default: a random number.",
+    "it secret: it tells which rows are sealed. The same number again makes the same parts, which are "
+    "refused once they are public. Default: a random number.",
 )
 @click.option(
     "--new-classes", type=click.IntRange(0, 1024), default=0, help="Growth: how many classes to add."
