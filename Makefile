@@ -4,9 +4,10 @@
 #   JOBS=...    test processes, default 2
 SHELL := bash
 JOBS ?= 2
+EXAMPLES ?= 4000
 export PYTHON
 
-.PHONY: help demo test soak bench check lock clean distclean
+.PHONY: help demo test soak search bench check lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,6 +24,10 @@ test: ## run the whole test suite
 soak: ## play the demonstration beside busy processes, with each process suspended once (a quarter of an hour)
 	@scripts/venv
 	@.venv/bin/python scripts/soak $(ARGS)
+
+search: ## search for coalitions that gain in rounds, thousands of them (an hour; EXAMPLES=... for other numbers)
+	@scripts/venv test
+	@ENGRAM_TEST_EXAMPLES=$(EXAMPLES) .venv/bin/python -m pytest -n $(JOBS) tests/property/test_round_search.py $(ARGS)
 
 bench: ## measure, print one table, write build/bench.json
 	@scripts/venv

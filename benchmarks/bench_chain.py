@@ -18,7 +18,6 @@ from benchmarks.training_round import AUTHOR, OPENER, TrainingRound
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.genesis import Genesis, genesis
-from engram.nn.loss import Score
 from engram.node.chain.chain import Chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.verification import VerificationCache
@@ -28,7 +27,7 @@ from engram.primitives import smt
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.records import Account, Supply
-from engram.statemachine.scoring import Scorer
+from engram.statemachine.scoring import RowScores, Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.transfer import Transfer
@@ -79,8 +78,8 @@ class _TellingCache(VerificationCache):
         super().__init__()
         self.filled: Final = threading.Event()
 
-    def put(self, key: Hash, score: Score) -> None:
-        super().put(key, score)
+    def put(self, key: Hash, scores: RowScores) -> None:
+        super().put(key, scores)
         self.filled.set()
 
 

@@ -15,19 +15,20 @@ from engram.nn.growth import Policy
 from engram.nn.loss import LossKind, score
 from engram.nn.network import forward, predict
 from engram.participant.parts import RoundSecrets, SaltedPart
-from engram.participant.round_plan import Caps, RoundWindows, explicit_sources, founding_of, round_terms
+from engram.participant.round_plan import explicit_sources, founding_of
+from engram.participant.round_terms import Caps, RoundWindows, round_terms
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Hash
 from engram.statemachine.content import Inline
 from engram.statemachine.parameters import ParameterSources
 from engram.statemachine.receipt import Receipt
-from engram.statemachine.records import Openers
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.draw import draw_parts, draw_seed
+from engram.statemachine.rounds.proposal import TrainUpdate
 from engram.statemachine.rounds.records import Round, RoundKind
 from engram.statemachine.rounds.terms import Founding
-from engram.statemachine.rounds.update import TrainUpdate, UpdateClaim, commit_digest
+from engram.statemachine.rounds.update import UpdateClaim, commit_digest
 from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.open_round import OpenRound
@@ -52,7 +53,9 @@ class TrainingRound:
         self._spec = dense(256)
         self._teacher = random_parameters(rng, self._spec)
         self._validation = validation_parts
-        features = images(rng, (self._validation + 1) * PART_ROWS)
+        rules = chain.spec.rules
+        count = max(rules.min_parts, self._validation + rules.min_sealed)
+        features = images(rng, count * PART_ROWS)
         labels = predict(forward(self._spec, self._teacher, features)).astype(np.uint16)
         slices = [slice(at, at + PART_ROWS) for at in range(0, len(features), PART_ROWS)]
         parts = tuple(SaltedPart(rng.bytes(32), part_bytes(features[s], labels[s])) for s in slices)
@@ -82,22 +85,24 @@ class TrainingRound:
             kind=RoundKind.TRAIN,
             new_classes=0,
             rows=PART_ROWS,
+            old_rows=0,
             validation=self._validation,
-            sealed=1,
+            sealed=rules.min_sealed,
             epochs=1,
             windows=RoundWindows.shortest(rules),
             caps=Caps.for_network(rules, self._spec, PART_ROWS),
             opener_bond=_BOND,
             author_bond=_BOND,
             bounty=_BOND,
-            auditors=(),
+            witness_fee=0,
+            z_squared=rules.min_z_squared,
+            witnesses=(),
         )
         rule = Founding(
             self._spec,
             (),
             (),
             policy=int(Policy.STRICT),
-            openers=int(Openers.FOUNDER),
             loss_kind=int(CROSS_ENTROPY),
             threshold_ppm=500_000,
         )
@@ -110,7 +115,9 @@ class TrainingRound:
         self.chain.skip_to_tick(Calendar.of(round_, self.chain.spec.rules).span(Phase.REVEAL).first)
         ids = [self.chain.block_id(tick) for tick in Calendar.of(round_, self.chain.spec.rules).draw_ticks]
         commitments = tuple(part.commitment for part in self._secrets.parts)
-        drawn, _ = draw_parts(draw_seed(ids, nonce), commitments, round_.terms.validation, 1)
+        drawn, _ = draw_parts(
+            draw_seed(ids, nonce), commitments, round_.terms.validation, round_.terms.sealed
+        )
         reveals = [
             RevealPart(self._id, nonce, part.commitment, part.salt, Inline(part.raw))
             for part in self._secrets.parts
@@ -138,7 +145,7 @@ class TrainingRound:
         self.chain.skip_to_tick(update)
         shown = claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt
         train = TrainUpdate(self._spec, hidden, outputs, tensors)
-        return self.chain.pay(AUTHOR, RevealUpdate(*shown, 0, train))
+        return self.chain.pay(AUTHOR, RevealUpdate(*shown, train))
 
     def _send(self, sender: PrivateKey, *payloads: TxPayload) -> tuple[Receipt, ...]:
         """Adds one block with these transactions of one sender."""

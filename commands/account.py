@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.support.options import Group, choosing_key, with_key, with_session
+from engram.commands.support.output import Column, short
 from engram.commands.support.sending import settled, with_wait
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import format_coins
+from engram.commands.support.verdicts import outcomes, with_verdicts
 
 if TYPE_CHECKING:
+    from engram.node.client import RpcClient
     from engram.participant.wallet import Wallet
 
 
@@ -33,20 +36,62 @@ def show(session: CommandSession, account: str | None) -> None:
 
     ACCOUNT is an address or the name of a key in the data directory. Without ACCOUNT, the command shows the
     account of --key, or of the only key. "claimable" rewards have matured, "maturing" ones have not yet, and
-    "waiting" counts the account's transactions that wait for a block.
+    "waiting" counts the account's transactions that wait for a block. "bonds" are held by updates in rounds;
+    those of rounds that have ended return, or burn, when somebody withdraws the update. `engram account
+    updates` lists them.
     """
-    result = session.call("account_get", address=session.address(account))
+    address = session.address(account)
+    result = {
+        **session.call("account_get", address=address),
+        "updates": session.call("account_updates", address=address),
+    }
     maturing = result.get("maturing", [])
     fields = {
         "address": result["address"],
         "balance": format_coins(result["balance"]),
         "claimable": format_coins(sum(reward["amount"] for reward in maturing if reward["mature"])),
         "maturing": format_coins(sum(reward["amount"] for reward in maturing if not reward["mature"])),
+        "bonds": format_coins(sum(update["bond"] for update in result["updates"])),
+        "withdrawable": sum(update["can_withdraw"] for update in result["updates"]),
         "transactions": result["nonce"],
         "waiting": result["next_nonce"] - result["nonce"],
-        "strikes": result["strikes"],
     }
     session.show(result, fields.items())
+
+
+@command.command("updates", example="engram account updates\nengram account updates alice --json")
+@click.argument("account", required=False)
+@choosing_key
+@with_session
+def updates(session: CommandSession, account: str | None) -> None:
+    """List an account's updates that still hold a bond, and why each was paid or not.
+
+    ACCOUNT is an address or the name of a key in the data directory; see `engram account show`. Once a round
+    has ended, `engram round withdraw` removes an update, and its bond returns or burns.
+    """
+    address = session.address(account)
+
+    async def action(client: RpcClient) -> list[dict[str, Any]]:
+        found = await client.call("account_updates", address=address)
+        rounds = {update["round"] for update in found}
+        told = {
+            (name, row["epoch"]): row
+            for name in rounds
+            for row in outcomes(await with_verdicts(client, await client.call("round_get", id=name)))
+            if row["author"] == address
+        }
+        return [{**update, **told[update["round"], update["epoch"]]} for update in found]
+
+    columns = (
+        Column("round", lambda row: short(row["round"])),
+        Column("epoch", lambda row: row["epoch"], right=True),
+        Column("bond", lambda row: format_coins(row["bond"]), right=True),
+        Column("paid", lambda row: format_coins(row["paid"]), right=True),
+        Column("to withdraw", lambda row: row["can_withdraw"]),
+        Column("reasons", lambda row: ", ".join(row["reasons"]) or "-"),
+        Column("why", lambda row: "; ".join(row["why"])),
+    )
+    session.show_rows(session.run(action), columns, "no update holds a bond")
 
 
 @command.command("claim", example="engram account claim --key miner")

@@ -61,8 +61,9 @@ class _Time(click.ParamType[int]):
 )
 @click.option(
     "--chain",
-    type=click.Choice(("local", "test", "main")),
-    help="A chain that Engram knows. Default: local, a new chain for this machine.",
+    type=click.Choice(("local", "consortium", "test", "main")),
+    help="A chain that Engram knows. Default: local, a new chain for this machine. consortium is a new chain "
+    "for institutions that know each other.",
 )
 @click.option(
     "--spec",
@@ -76,14 +77,14 @@ class _Time(click.ParamType[int]):
     type=_Allocation(),
     multiple=True,
     metavar="ADDRESS=COINS",
-    help="Coins that an address holds from the first block of the local chain on; may be repeated.",
+    help="Coins that an address holds from the first block of a new chain on; may be repeated.",
 )
 @click.option(
     "--genesis-time",
     "genesis_time_ms",
     type=_Time(),
     metavar="TIME",
-    help="When the local chain begins, such as 2026-11-01T12:00:00Z. Default: now.",
+    help="When the new chain begins, such as 2026-11-01T12:00:00Z. Default: now.",
 )
 @data_dir_option
 @json_flag
@@ -107,7 +108,8 @@ def command(
         raise click.UsageError("give either --chain or --spec, not both", click.get_current_context())
     if (spec is not None or chain in ("test", "main")) and (allocations or genesis_time_ms is not None):
         raise click.UsageError(
-            "--allocate and --genesis-time are for the local chain only", click.get_current_context()
+            "--allocate and --genesis-time are for a new chain: local or consortium",
+            click.get_current_context(),
         )
     session = CommandSession(as_json=as_json, data_dir=data_dir)
     chosen = None
@@ -146,10 +148,11 @@ def _chosen_spec(
 
     if file is not None:
         return chainspec.load_spec(file.read_text("utf-8"))
-    if chain == "local":
+    if chain in ("local", "consortium"):
+        make = chainspec.local if chain == "local" else chainspec.consortium
         begin_ms = time.time_ns() // 1_000_000 if genesis_time_ms is None else genesis_time_ms
-        empty = chainspec.local((), begin_ms)
-        return chainspec.local(tuple(_allocation(*entry, empty.hrp) for entry in allocations), begin_ms)
+        hrp = make((), begin_ms).hrp
+        return make(tuple(_allocation(*entry, hrp) for entry in allocations), begin_ms)
     return {"test": chainspec.test, "main": chainspec.main}[chain]()
 
 

@@ -105,7 +105,7 @@ def muster(session: CommandSession, programs: int) -> None:
     """Make only blocks with transactions until so many programs play a round at once; 0 ends that.
 
     It is for test networks, whose blocks wait for the programs that play: `engram round run`, `engram round
-    audit` and each `engram participate` count as one. `engram round open --wait-for` asks for the same.
+    unseal` and each `engram participate` count as one. `engram round open --wait-for` asks for the same.
     """
     result = session.call("miner_muster", programs=programs)
     session.show(result, result.items())

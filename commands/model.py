@@ -1,7 +1,8 @@
 """`engram model`: shows models, their versions, scores, badges and reputation.
 
 The commands that use a version (predict, infer, pull, score, publish-part) stand in `model_use.py`, those
-about proofs (prove, attest) in `model_proof.py`.
+about proofs (prove, attest) in `model_proof.py`, those that own a model
+(fork, amend, retire) in `model_own.py`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from typing import Any
 
 import click
 
-from engram.commands import model_proof, model_use
+from engram.commands import model_own, model_proof, model_use
 from engram.commands.support.lookup import ask_model, model_argument
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column, short
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import accuracy, mean_loss
+from engram.commands.support.units import accuracy, format_coins, mean_loss
 
 
 @click.group(
@@ -60,17 +61,18 @@ def show(session: CommandSession, model: str | None) -> None:
     """Show one model: its rules, its current version and what it must not forget.
 
     "retained" lists the retention parts: rows that a growth must still predict well. "may forget" and "may
-    raise" say how much worse a growth may do on each of these parts.
+    raise" say how much worse one growth may do on rows of old classes. "forgotten" is what all growths have
+    lost so far, and the limit at which growth ends until the founder raises it. "carries" are coins for
+    whoever improves the model next: pots of rounds in which rows that the opener chose refused a gain that
+    the others' rows prove.
     """
     from engram.nn.growth import Policy
     from engram.nn.loss import LossKind
-    from engram.statemachine.records import Openers
-    from engram.statemachine.rounds.ranking import PPM
+    from engram.statemachine.rounds.judging import PPM
 
     result = ask_model(session, "model_get", model)
     retention = [
-        f"{short(part['part'])}: {part['rows']} rows of {part['classes']} classes, {part['correct']} right, "
-        f"loss bar {mean_loss(part['bar'], part['rows'])} a row"
+        f"{short(part['part'])}: {part['rows']} rows of {part['classes']} classes"
         for part in result["retention"]
     ]
     fields = {
@@ -83,13 +85,19 @@ def show(session: CommandSession, model: str | None) -> None:
         "frozen": result["frozen"],
         "freezes at": f"a loss of {result['threshold_ppm'] / PPM:g} * ln(classes) a row",
         "policy": Policy(result["policy"]).name.lower(),
-        "openers": Openers(result["openers"]).name.lower(),
         "founder": result["founder"],
+        "members": list(result["members"]),
+        "witnesses": [_witness(witness) for witness in result["witnesses"]],
+        "fork of": f"version {result['parent_version']} of {result['parent']}"
+        if int(result["parent"], 16)
+        else None,
         "rounds": result["rounds"],
         "open round": result["open_round"],
-        "aborts": result["aborts"],
-        "may forget": f"{result['retention_epsilon_ppm'] / PPM:g} of a retention part's rows",
-        "may raise": f"a retention part's loss over its bar by {result['retention_delta_ppm'] / PPM:g} of it",
+        "carries": f"{format_coins(result['carried'])} coins" if result["carried"] else None,
+        "may forget": f"{result['retention_epsilon_ppm'] / PPM:g} of the rows in one growth",
+        "may raise": f"the loss on old rows by {result['retention_delta_ppm'] / PPM:g} of it in one growth",
+        "forgotten": f"{result['lost_ppm'] / PPM:g} of the rows in all growths; growth ends at "
+        f"{result['lost_cap_ppm'] / PPM:g}",
         "retained": retention,
         "root": result["root"],
     }
@@ -146,8 +154,8 @@ def scores(session: CommandSession, model: str | None) -> None:
 def badges(session: CommandSession, model: str | None) -> None:
     """List the badges given for work on a model.
 
-    The chain gives them when a round is decided: participation, best_loss, teacher (a growth by new classes),
-    auditor and founder.
+    The chain gives them when a round is decided: best_loss, teacher (a growth by new classes), witness and
+    founder; and participation when an author withdraws an update of such a round.
     """
     from engram.statemachine.records import BadgeKind
 
@@ -166,13 +174,17 @@ def badges(session: CommandSession, model: str | None) -> None:
 def reputation(session: CommandSession, model: str | None) -> None:
     """List how much each author has lowered a model's sealed loss.
 
-    A point is a millionth of the sealed loss that the version before had. Points of all rounds are added up.
+    A point is a millionth of the baseline's loss. Points of all rounds are added up.
     """
     columns = (
         Column("address", lambda row: row["address"]),
         Column("points", lambda row: row["points"], right=True),
     )
     session.show_rows(ask_model(session, "model_reputation", model), columns, "no reputation yet")
+
+
+def _witness(witness: dict[str, Any]) -> str:
+    return f"{witness['address']} (old classes only)" if witness["old_only"] else str(witness["address"])
 
 
 def _loss_of(version: dict[str, Any], parts: str) -> str:
@@ -186,3 +198,6 @@ command.add_command(model_proof.prove)
 command.add_command(model_proof.attest)
 command.add_command(model_use.score)
 command.add_command(model_use.publish)
+command.add_command(model_own.fork)
+command.add_command(model_own.amend)
+command.add_command(model_own.retire)

@@ -18,7 +18,7 @@ from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
-from engram.commands.support.verdicts import reasons, verdict_fields, with_verdicts
+from engram.commands.support.verdicts import outcomes, reasons, verdict_fields, with_verdicts
 
 if TYPE_CHECKING:
     from engram.participant.agent import Agent, AgentResult
@@ -87,8 +87,8 @@ TRAINING: Final = (
     "--max-fee",
     type=COINS,
     metavar="COINS",
-    help="Most coins to pay in one round for fees and prepaid scorings. What a transaction may cost at most "
-    "counts until it is in a block. Default: no limit.",
+    help="Most coins to pay in one round for fees and entries. What a transaction may cost at most counts "
+    "until it is in a block. Default: no limit.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="How many epochs of each round to play. Default: all.")
 @click.option(
@@ -117,10 +117,11 @@ def command(
     learning_rate: float,
     **options: Any,
 ) -> None:
-    """Play rounds as an author: verify, train, commit, reveal, have the result scored.
+    """Play rounds as an author: train, commit, reveal, have the update scored, withdraw.
 
     Give your own data with --data, or a trained network with --adopt. In each epoch of the round the command
-    trains an update, commits to it and reveals it. ROUND is the beginning of a round's id; without it, the
+    trains an update, commits to it and reveals it. At the end it has its updates scored on the rows that
+    nobody could see, and takes its bonds back. ROUND is the beginning of a round's id; without it, the
     command plays the open round.
 
     Before training, the command recomputes the loss of the version that it builds on, and stops if the loss
@@ -211,10 +212,11 @@ async def strategy_of(
 
 def _show(printer: ProgressPrinter, played: AgentResult, ended: dict[str, Any]) -> None:
     facts = played.to_json()
-    money = {name: format_coins(facts[name]) for name in ("fees", "claimed", "maturing")}
+    names = ("fees", "bonds_returned", "bonds_burned", "claimed", "maturing")
+    money = {name: format_coins(facts[name]) for name in names}
     epochs = [f"{epoch['epoch']}: {epoch['code']}" for epoch in facts["epochs"]]
     shown = {**facts, **money, "epochs": epochs}
     if played.maturing:
         shown["claim later"] = f"engram account claim --key {printer.player}"
-    facts |= {"reasons": reasons(ended), "verdicts": ended["verdicts"]}
+    facts |= {"reasons": reasons(ended), "updates": outcomes(ended), "verdicts": ended["verdicts"]}
     printer.result(facts, [*shown.items(), *verdict_fields(ended)])

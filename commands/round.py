@@ -1,6 +1,7 @@
 """`engram round`: shows rounds, their calendar, candidates, commits and revealed data.
 
-Opening a round stands in `round_open.py`; what its opener and its auditors do stands in `round_play.py`.
+Opening a round stands in `round_open.py`, what its opener and its witnesses do in `round_play.py`, and what
+anyone may do for the updates of a round in `round_score.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engram.commands import round_open, round_play
+from engram.commands import round_open, round_play, round_score
 from engram.commands.support.completion import complete_models
 from engram.commands.support.files import check_free, output_option
 from engram.commands.support.lookup import find_model, find_round, round_argument
@@ -19,8 +20,8 @@ from engram.commands.support.output import Column, short
 from engram.commands.support.round_fields import kind_name, round_fields, status_name
 from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import accuracy, format_coins, mean_loss
-from engram.commands.support.verdicts import with_verdicts
+from engram.commands.support.units import format_coins, mean_loss
+from engram.commands.support.verdicts import outcomes, with_verdicts
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -35,11 +36,12 @@ if TYPE_CHECKING:
     "engram round run\nengram round show",
 )
 def command() -> None:
-    """Open rounds, play them as opener or auditor, and show them.
+    """Open rounds, play them as opener or witness, and show them.
 
     A round is a contest for the next version of a model. Its opener commits to parts of a data set, and the
     chain draws which parts are revealed first and which stay sealed. Authors commit to updates that they have
-    trained, then reveal them. In the end the sealed parts are opened, and the best update on them wins.
+    trained, then reveal them. In the end witnesses and opener open what they have sealed, everybody has the
+    updates scored on it, and the best update wins.
 
     ROUND is the beginning of a round's id. Without ROUND, a command takes the open round, or the one opened
     last if none is open.
@@ -50,7 +52,9 @@ command.add_command(round_open.open_round)
 command.add_command(round_play.run)
 command.add_command(round_play.reveal)
 command.add_command(round_play.seal)
-command.add_command(round_play.audit)
+command.add_command(round_play.unseal)
+command.add_command(round_score.score)
+command.add_command(round_score.withdraw)
 
 
 @command.command("list", example="engram round list\nengram round list --model 3fa2 --json")
@@ -59,8 +63,9 @@ command.add_command(round_play.audit)
 def list_rounds(session: CommandSession, model: str | None) -> None:
     """List the rounds of the chain.
 
-    A round's status is open, decided (it made a version), kept (no update was good enough) or aborted (the
-    opener failed to reveal). "due" names what a passed deadline requires and no transaction has done yet.
+    A round's status is open, decided (it made a version), kept (no update was good enough), aborted (the
+    opener failed to reveal) or cancelled (a standing witness sealed nothing). "due" names what a passed
+    deadline requires and no transaction has done yet.
     """
 
     async def action(client: RpcClient) -> Any:
@@ -74,23 +79,30 @@ def list_rounds(session: CommandSession, model: str | None) -> None:
         Column("due", lambda row: row["due"]),
         Column("opened", lambda row: row["opened"], right=True),
         Column("base", lambda row: f"version {row['version']}"),
-        Column("epochs", lambda row: f"{row['settled_epochs']}/{row['terms']['epochs']}", right=True),
-        Column("candidates", lambda row: len(row["candidates"]), right=True),
+        Column("epochs", lambda row: row["terms"]["epochs"], right=True),
+        Column("witnesses", lambda row: len(row["witnesses"]), right=True),
         Column("pot", lambda row: format_coins(row["pot"]), right=True),
         Column("opener", lambda row: row["opener"]),
     )
     session.show_rows(session.run(action), columns, "no rounds yet")
 
 
-@command.command("show", example="engram round show\nengram round show 77ab --json")
+@command.command("show", example="engram round show\nengram round show 77ab --json\nengram round show --why")
 @round_argument
+@click.option("--why", is_flag=True, help="List every update and why it was paid or not.")
 @with_session
-def show(session: CommandSession, round_: str | None) -> None:
+def show(session: CommandSession, round_: str | None, why: bool) -> None:
     """Show one round: its state, its calendar, its parts and its terms.
 
-    "why" explains how each candidate does, or why the round ended as it did. "calendar" gives the first and
-    last tick of each phase. Every block ticks that leaves half of its room free, unless the blocks before it
-    were so full that fees have risen fourfold. So nobody can let a phase pass by filling blocks.
+    "why" explains how each candidate does, or why the round ended as it did. With --why the command lists the
+    updates, with a code for every reason why no reward was paid; with --json, too. An update of which the
+    reveal was refused is no candidate: `engram tx show` on the reveal names the rule that it broke.
+
+    "calendar" gives the first and last tick of each phase; where a phase ends early, the next ones move up.
+    "carried" are pots of earlier rounds that were refused; authors get of them the same shares as of the pot.
+
+    Every block ticks that leaves half of its room free, unless the blocks before it were so full that fees
+    have risen fourfold. So nobody can let a phase pass by filling blocks.
     """
 
     async def action(client: RpcClient) -> dict[str, Any]:
@@ -98,7 +110,17 @@ def show(session: CommandSession, round_: str | None) -> None:
         return await with_verdicts(client, found)
 
     result = session.run(action)
-    session.show(result, round_fields(result))
+    if not why:
+        session.show(result, round_fields(result))
+        return
+    columns = (
+        Column("epoch", lambda row: row["epoch"], right=True),
+        Column("author", lambda row: row["author"]),
+        Column("paid", lambda row: format_coins(row["paid"]), right=True),
+        Column("reasons", lambda row: ", ".join(row["reasons"]) or "-"),
+        Column("why", lambda row: "; ".join(row["why"])),
+    )
+    session.show_rows(outcomes(result), columns, "no update was committed to")
 
 
 @command.command("candidates", example="engram round candidates")
@@ -108,7 +130,8 @@ def candidates(session: CommandSession, round_: str | None) -> None:
     """List the candidates: the updates whose claimed loss every node has verified.
 
     "loss on D_k" is a candidate's mean loss per row on the parts that were revealed before training.
-    Candidates stay until the round ends; the sealed parts decide among them.
+    They are scored on the parts that their authors could not see, which decide among them. Candidates stay
+    until they are withdrawn after the round.
     """
 
     async def action(client: RpcClient) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -121,8 +144,8 @@ def candidates(session: CommandSession, round_: str | None) -> None:
         Column("epoch", lambda row: row["epoch"], right=True),
         Column("author", lambda row: row["author"]),
         Column("loss on D_k", lambda row: mean_loss(row["loss"], scored), right=True),
-        Column("parts scored", lambda row: f"{len(row['sealed'])} sealed, {len(row['retention'])} retention"),
-        Column("bid", lambda row: format_coins(row["bid"]), right=True),
+        Column("parts scored", lambda row: int(row["scored"] or "0", 16).bit_count(), right=True),
+        Column("bond", lambda row: format_coins(row["bond"]), right=True),
         Column("root", lambda row: short(row["root"])),
     )
     session.show_rows(rows, columns, "no candidates yet")
@@ -149,21 +172,21 @@ def commits(session: CommandSession, round_: str | None) -> None:
 @round_argument
 @with_session
 def parts(session: CommandSession, round_: str | None) -> None:
-    """List the revealed parts, and how well the version to improve on does on each.
+    """List the revealed parts, and how well the version to improve on does on their rows of old classes.
 
-    Parts for validation are revealed before training, sealed parts after all updates. "loss" is the mean loss
-    per row in nats.
+    Parts for validation are revealed before training, unseen ones after all updates. "loss" is the mean loss
+    per row of an old class, in nats.
     """
     result = _ask(session, "round_get", round_)
-    rows = result["terms"]["rows"]
     columns = (
         Column("part", lambda row: row["commitment"]),
         Column("use", lambda row: row["use"]),
         Column("owner", lambda row: row["owner"]),
-        Column("loss", lambda row: mean_loss(row["baseline"]["loss"], rows), right=True),
-        Column("accuracy", lambda row: accuracy(row["baseline"]["correct"], rows), right=True),
+        Column("old rows", lambda row: row["old"], right=True),
+        Column("loss", lambda row: mean_loss(row["old_loss"], row["old"]) if row["old"] else "-", right=True),
     )
-    opened = [{**part, "use": use} for use in ("validation", "sealed") for part in result[f"{use}_opened"]]
+    opened = [{**part, "use": "validation"} for part in result["validation_opened"]]
+    opened += [{**part, "use": "unseen"} for part in result["unseen"]]
     session.show_rows(opened, columns, "nothing is revealed yet")
 
 
@@ -198,8 +221,8 @@ def data(session: CommandSession, round_: str | None, output: Path, force: bool)
 def advance(session: CommandSession, round_: str | None, fee: Fee, wait: bool) -> None:
     """Settle what has become due in a round whose deadline has passed.
 
-    When a phase is over, the chain acts on it only once somebody sends a transaction: it ends an epoch, takes
-    the bonds of those who did not reveal, decides the round or aborts it. Anyone may send this transaction.
+    When a phase is over, the chain acts on it only once somebody sends a transaction: it takes the bonds of
+    witnesses who did not open their parts, decides the round or aborts it. Anyone may send this transaction.
     `engram round run` and `engram participate` send it by themselves.
     """
 

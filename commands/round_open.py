@@ -1,13 +1,11 @@
 """`engram round open`: founds a new model with its first round, or opens a round on a model that exists.
 
-This file turns the options into a `RoundPlan` and a `ModelPlan`; `participant/round_plan.py` makes the
-transaction from them.
+`support/plans.py` turns the options into plans, and `participant/round_plan.py` makes the transaction from
+them.
 """
 
 from __future__ import annotations
 
-import math
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -18,27 +16,27 @@ from engram.commands.support.completion import complete_keys
 from engram.commands.support.lookup import find_model, model_argument
 from engram.commands.support.options import Command, refuse_given, with_key, with_session
 from engram.commands.support.param_types import WIDTHS, WINDOW_LENGTHS, FractionType
+from engram.commands.support.plans import model_plan, round_plan, unseen_rows
 from engram.commands.support.round_fields import calendar_fields, kind_name
-from engram.commands.support.selecting import selection_of, with_selection
+from engram.commands.support.selecting import with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
-    from engram.participant.round_plan import ModelPlan, RoundPlan
     from engram.participant.wallet import Wallet
 
 LOSSES: Final = ("softmax_cross_entropy", "squared_error", "zero_one")
 POLICIES: Final = ("strict", "gated")
-OPENERS: Final = ("founder", "anyone")
-"""Names of `LossKind`, `Policy` and `Openers`: written out, so that help needs no numpy."""
+"""Names of `LossKind` and `Policy`: written out, so that help needs no numpy."""
 ACTIVATIONS: Final = ("relu", "square")
 FOUNDING: Final = (
     *("classes", "hidden", "activation", "weight_bits", "loss"),
-    *("threshold", "policy", "openers", "epsilon", "delta"),
+    *("threshold", "policy", "epsilon", "delta", "lost_cap"),
+    *("members", "standing_witnesses", "standing_old_witnesses"),
 )
 """Options about a new model; they are refused for a model that exists, because founding has fixed them."""
-GROWTH: Final = ("new_classes", "neurons")
+GROWTH: Final = ("new_classes", "neurons", "old_rows")
 """Options about a growth; they are refused where the first round of a new model trains it."""
 
 
@@ -47,16 +45,15 @@ GROWTH: Final = ("new_classes", "neurons")
     cls=Command,
     example="engram round open --data digits --take-classes 0-5 --hidden 32 --bounty 50\n"
     "engram round open 3fa2 --data digits --new-classes 4 --neurons 32\n"
-    "engram round open --data mine.csv --share 1/4 --auditor leng1… --windows commit=40,gap=2",
+    "engram round open --data mine.csv --share 1/4 --witness leng1… --windows commit=40,gap=2",
 )
 @model_argument
 @with_selection()
 @click.option(
     "--parts",
     type=click.IntRange(2, 256),
-    default=4,
-    show_default=True,
-    help="How many parts to split the rows into and commit to.",
+    help="How many parts to split the rows into and commit to. Default: the fewest that the chain allows; so "
+    "for --validation and --sealed.",
 )
 @click.option(
     "--rows",
@@ -66,15 +63,11 @@ GROWTH: Final = ("new_classes", "neurons")
 @click.option(
     "--validation",
     type=click.IntRange(1, 255),
-    default=2,
-    show_default=True,
     help="How many parts the chain draws to be revealed before training.",
 )
 @click.option(
     "--sealed",
     type=click.IntRange(1, 255),
-    default=2,
-    show_default=True,
     help="How many parts the chain draws to stay sealed until all updates are revealed.",
 )
 @click.option(
@@ -98,7 +91,7 @@ GROWTH: Final = ("new_classes", "neurons")
     "opener_bond",
     type=COINS,
     metavar="COINS",
-    help="Your bond, which you lose in whole or in part if you do not reveal. Default: the least allowed.",
+    help="Your bond, which you lose with the bounty if you do not reveal. Default: the least allowed.",
 )
 @click.option(
     "--author-bond",
@@ -114,21 +107,48 @@ GROWTH: Final = ("new_classes", "neurons")
     help="Coins for the authors whose updates lower the loss. Default: none.",
 )
 @click.option(
-    "--auditor",
-    "auditors",
+    "--witness",
+    "witnesses",
     multiple=True,
     metavar="ACCOUNT",
     shell_complete=complete_keys,
-    help="Who may seal a part of their own as an auditor: an address or a key's name; may be repeated.",
+    help="Who may seal a part of their own as a witness: an address or a key's name; may be repeated.",
+)
+@click.option(
+    "--old-witness",
+    "old_witnesses",
+    multiple=True,
+    metavar="ACCOUNT",
+    shell_complete=complete_keys,
+    help="As --witness, for a part that holds rows of old classes only.",
+)
+@click.option(
+    "--witness-fee",
+    type=COINS,
+    metavar="COINS",
+    default=0,
+    help="What each witness gets out of the bounty for opening the part. Default: nothing.",
+)
+@click.option(
+    "--z-squared",
+    type=click.IntRange(1, 65_535),
+    help="How clear a gain must be: so many times the square of its scatter. Default: the least allowed.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
     help="Fixes how rows are split into parts, and a new model's first weights. If the data are public, keep "
-    "it secret: it tells which rows are sealed. Default: a random number.",
+    "it secret: it tells which rows are sealed. The same number again makes the same parts, which are "
+    "refused once they are public. Default: a random number.",
 )
 @click.option(
     "--new-classes", type=click.IntRange(0, 1024), default=0, help="Growth: how many classes to add."
+)
+@click.option(
+    "--old-rows",
+    type=click.IntRange(0),
+    help="Growth: how many rows of old classes each sealed part has at least. Default: so many that yours "
+    "alone are enough for the chain.",
 )
 @click.option(
     "--neurons",
@@ -186,11 +206,28 @@ GROWTH: Final = ("new_classes", "neurons")
     help="Founding: strict keeps growth by new classes from changing old classes' logits; gated allows it.",
 )
 @click.option(
-    "--openers",
-    type=click.Choice(OPENERS),
-    default="founder",
-    show_default=True,
-    help="Founding: who may open later rounds.",
+    "--member",
+    "members",
+    multiple=True,
+    metavar="ACCOUNT",
+    shell_complete=complete_keys,
+    help="Founding: who may open rounds that grow the model, beside you; may be repeated.",
+)
+@click.option(
+    "--standing-witness",
+    "standing_witnesses",
+    multiple=True,
+    metavar="ACCOUNT",
+    shell_complete=complete_keys,
+    help="Founding: a witness without whose sealed part no round takes place; may be repeated.",
+)
+@click.option(
+    "--standing-old-witness",
+    "standing_old_witnesses",
+    multiple=True,
+    metavar="ACCOUNT",
+    shell_complete=complete_keys,
+    help="Founding: as --standing-witness, for parts of old classes only.",
 )
 @click.option(
     "--epsilon",
@@ -198,8 +235,8 @@ GROWTH: Final = ("new_classes", "neurons")
     metavar="NUMBER",
     default="0.02",
     show_default=True,
-    help="Founding: share of a retention part's rows that a growth may forget. It is rounded down to whole "
-    "rows, so a part of fewer than 1/NUMBER rows allows none.",
+    help="Founding: share of the old rows that one growth may lose. It is rounded down to whole rows, so "
+    "fewer than 1/NUMBER rows allow none.",
 )
 @click.option(
     "--delta",
@@ -207,8 +244,16 @@ GROWTH: Final = ("new_classes", "neurons")
     metavar="NUMBER",
     default="0.25",
     show_default=True,
-    help="Founding: share by which a growth may raise the loss on a retention part. It counts from the loss "
-    "with which the part was retained, or from the freezing threshold if that is higher.",
+    help="Founding: share by which a growth may raise the loss on old rows. It counts from the loss of the "
+    "version before, or from the freezing threshold if that is higher.",
+)
+@click.option(
+    "--lost-cap",
+    type=FractionType(1),
+    metavar="NUMBER",
+    default="0.2",
+    show_default=True,
+    help="Founding: share of old rows that all growths together may lose before you raise it, in public.",
 )
 @click.option(
     "--wait-for",
@@ -216,7 +261,7 @@ GROWTH: Final = ("new_classes", "neurons")
     type=click.IntRange(1),
     metavar="PROGRAMS",
     help="On a test network (`engram run --dev`, `engram localnet`): after this, make only blocks with "
-    "transactions until so many programs play the round at once: `round run`, `round audit` and each "
+    "transactions until so many programs play the round at once: `round run`, `round unseal` and each "
     "`participate` count as one. Without it, phases may pass before all of them have started.",
 )
 @with_key
@@ -224,7 +269,6 @@ GROWTH: Final = ("new_classes", "neurons")
 def open_round(
     session: CommandSession,
     model: str | None,
-    auditors: tuple[str, ...],
     programs: int | None,
     **options: Any,
 ) -> None:
@@ -235,21 +279,21 @@ def open_round(
 
     The command splits the rows into parts and sends only commitments to them. The parts and their secrets are
     saved in the data directory before anything is sent; `engram round run` reveals them later. Without that
-    file nobody can reveal, and you lose the bond in whole or in part.
+    file nobody can reveal, and you lose bond and bounty. A part whose bytes are public already is refused,
+    since the chain would take it for broken.
     """
-    from engram.primitives.keys import parse_address
-
     if model is not None:
         refuse_given(FOUNDING, "cannot be chosen for a model that exists: leave it out")
     elif options["classes"] != 1:
         refuse_given(GROWTH, "is for growth, and the first round of a model with several classes trains it")
-    founding = _model_plan(options)
-    addresses = tuple(parse_address(session.address(name), session.hrp) for name in auditors)
-    plan = _round_plan(options, addresses)
+    founding = model_plan(session, options)
+    plan = round_plan(session, options)
 
     async def action(wallet: Wallet) -> dict[str, Any]:
         from engram.participant.opener import Opener, secrets_path
         from engram.participant.round_plan import draft_founding, draft_round
+        from engram.participant.view import ChainView
+        from engram.statemachine.rounds.terms import entry_of, witness_bond
 
         if model is None:
             opening = await draft_founding(wallet, plan, founding)
@@ -261,19 +305,21 @@ def open_round(
             round_id = await opener.open(opening.payload, opening.secrets)
         found = await wallet.client.call("round_get", id=round_id)
         path = secrets_path(folder, opening.payload.terms.nonce_hash)
-        opened = {**found, "round": round_id.hex(), "secrets": str(path)}
+        terms, rules = opening.payload.terms, (await ChainView(wallet.client).spec()).rules
+        prices = {"witness_bond": witness_bond(rules, terms), "entry": entry_of(rules, terms, 0)}
+        opened = {**found, "round": round_id.hex(), "secrets": str(path), **prices}
         if model is not None:
             return opened
-        forgettable = founding.forgettable_rows(opening.payload.terms.rows)
-        return {**opened, "forgettable_rows": forgettable}
+        unseen = unseen_rows(terms)
+        return {**opened, "unseen_rows": unseen, "forgettable_rows": founding.forgettable_rows(unseen)}
 
     result = session.run_wallet(action)
     terms = result["terms"]
     if result.get("forgettable_rows") == 0:
         session.note(
-            f"warning: with parts of {terms['rows']} rows, no growth of this model may forget a single row, "
-            f"and this cannot be changed later; --epsilon {math.ceil(100 / terms['rows']) / 100:g} or more "
-            "would have allowed one"
+            f"warning: of the {result['unseen_rows']} rows that decide such a round, no growth of this "
+            "model may lose a single one, and this cannot be changed later: found the model with a larger "
+            "--epsilon, or open rounds with more rows"
         )
     fields = {
         "round": result["round"],
@@ -281,9 +327,11 @@ def open_round(
         "kind": kind_name(terms["kind"]),
         "parts": f"{len(terms['commitments'])} of {terms['rows']} rows",
         "bond": format_coins(terms["opener_bond"]),
-        "author bond": format_coins(terms["author_bond"]),
+        "author bond": f"{format_coins(terms['author_bond'])}, and {format_coins(result['entry'])} burned",
+        "witness bond": format_coins(result["witness_bond"]),
         "bounty": format_coins(terms["bounty"]),
-        **({"may forget": f"{result['forgettable_rows']} rows of each part"} if model is None else {}),
+        "witness fee": format_coins(terms["witness_fee"]),
+        **({"may forget": f"{result['forgettable_rows']} rows in a growth"} if model is None else {}),
         "calendar": calendar_fields(result["calendar"]),
         "secrets": result["secrets"],
     }
@@ -305,37 +353,3 @@ async def mustered(client: RpcClient, programs: int | None) -> AsyncIterator[Non
         with suppress(NodeUnreachable):  # a node that has ended has forgotten the muster
             await client.call("miner_muster", programs=0)
         raise
-
-
-def _model_plan(options: dict[str, Any]) -> ModelPlan:
-    """The plan of a new model; takes its options out of `options`."""
-    from engram.nn.growth import Policy
-    from engram.nn.loss import LossKind
-    from engram.participant.round_plan import ModelPlan
-    from engram.statemachine.records import Openers
-
-    return ModelPlan(
-        loss_kind=LossKind[options.pop("loss").upper()],
-        policy=Policy[options.pop("policy").upper()],
-        openers=Openers[options.pop("openers").upper()],
-        threshold_ppm=options.pop("threshold"),
-        retention_epsilon_ppm=options.pop("epsilon"),
-        retention_delta_ppm=options.pop("delta"),
-        classes=options.pop("classes"),
-        hidden=options.pop("hidden"),
-        activation=options.pop("activation"),
-        weight_bits=int(options.pop("weight_bits")),
-    )
-
-
-def _round_plan(options: dict[str, Any], auditors: tuple[bytes, ...]) -> RoundPlan:
-    """The plan of the round, made of what `_model_plan` has left in `options`."""
-    from engram.participant.round_plan import RoundPlan
-
-    data, seed = selection_of(options), options.pop("seed")
-    return RoundPlan(
-        data=data,
-        auditors=auditors,
-        seed=secrets.randbelow(2**63) if seed is None else seed,
-        **options,
-    )

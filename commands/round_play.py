@@ -1,11 +1,13 @@
-"""`engram round run`, `reveal`, `seal`, `audit`: what the opener and the auditors of a round do.
+"""`engram round run`, `reveal`, `seal`, `unseal`: what the opener and the witnesses of a round do.
 
 Both keep data secret at first and reveal them later. What the steps are stands in `participant/opener.py` and
-`participant/auditor.py`; authors play with `engram participate`.
+`participant/witness.py`; authors play with `engram participate`.
 """
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +17,7 @@ from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
+from engram.commands.support.units import format_coins
 from engram.commands.support.verdicts import reasons, verdict_fields, with_verdicts
 
 if TYPE_CHECKING:
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 def run(session: CommandSession, round_: str | None) -> None:
     """Play the opener's side of a round to its end.
 
-    The command reveals the validation parts, waits for the authors, opens the sealed parts and settles the
-    round. It needs the key and the data directory with which `engram round open` was called.
+    The command reveals the validation parts, waits for the authors and the witnesses, opens the sealed parts
+    and settles the round. It needs the key and the data directory with which `engram round open` was called.
 
     After a crash or Ctrl-C, give the same command again: it does only what is still missing. With --json it
     prints each event as a line of JSON; the last line is the result.
@@ -71,7 +74,7 @@ def reveal(session: CommandSession, round_: str | None) -> None:
             return result
 
         result = session.run_actor(action, printer.notice)
-    opened = {use: len(result[f"{use}_opened"]) for use in ("validation", "sealed")}
+    opened = {"validation": len(result["validation_opened"]), "unseen": len(result["unseen"])}
     facts = {"round": result["id"], **opened}
     printer.result(facts, facts.items())
 
@@ -80,42 +83,51 @@ def reveal(session: CommandSession, round_: str | None) -> None:
 @round_argument
 @with_selection()
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Fixes which rows are taken."
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    help="Fixes which rows are taken, for tests. If the data are public, who guesses it knows your rows, and "
+    "the same number in a later round takes rows that are public by then. Default: a random number.",
 )
 @with_key
 @with_session
-def seal(session: CommandSession, round_: str | None, seed: int, **options: Any) -> None:
-    """Seal a part of your own in a round that names you as an auditor.
+def seal(session: CommandSession, round_: str | None, seed: int | None, **options: Any) -> None:
+    """Seal a part of your own in a round that names you as a witness.
 
     The command takes as many rows as the round's parts have and sends a commitment to them, in the first
     phase of the round. Updates are later judged on your part, too, so the opener alone does not decide. You
-    pay a bond, which you get back when you open the part.
+    pay a bond, which you get back, with your fee, when you open the part.
 
-    The part is saved in the data directory before anything is sent; `engram round audit` opens it.
+    A part whose bytes are public already is refused: the chain would take it for broken, and you would lose
+    the bond. The part is saved in the data directory before anything is sent; `engram round unseal` opens it.
     """
-    data = selection_of(options)
+    data, drawn = selection_of(options), secrets.randbelow(2**63) if seed is None else seed
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
-            from engram.participant.auditor import Auditor, sealed_part, sealed_path
+            from engram.participant.view import ChainView
+            from engram.participant.witness import Witness, sealed_part, sealed_path
+            from engram.statemachine.rounds.records import Round
 
-            identity = await _audited(wallet, round_)
-            secrets = await sealed_part(wallet, data, identity, seed)
-            await Auditor(wallet, session.rounds_folder, printer.notice).seal(identity, secrets)
-            commitment = secrets.parts[0].commitment
+            identity = await _witnessed(wallet, round_)
+            part = await sealed_part(wallet, data, identity, drawn)
+            await Witness(wallet, session.rounds_folder, printer.notice).seal(identity, part)
+            commitment = part.parts[0].commitment
             path = sealed_path(session.rounds_folder, commitment)
-            return {"round": identity.hex(), "commitment": commitment.hex(), "secrets": str(path)}
+            sealed = (await ChainView(wallet.client).get(Round, identity)).witnesses
+            bond = next(witness.bond for witness in sealed if witness.commitment == commitment)
+            names = {"round": identity.hex(), "commitment": commitment.hex(), "secrets": str(path)}
+            return {**names, "bond": bond}
 
         result = session.run_actor(action, printer.notice, holds=False)
-    printer.result(result, result.items())
+    printer.result(result, {**result, "bond": format_coins(result["bond"])}.items())
 
 
-@click.command("audit", cls=Command, example="engram round audit --key carol")
+@click.command("unseal", cls=Command, example="engram round unseal --key carol")
 @round_argument
 @with_key
 @with_session
-def audit(session: CommandSession, round_: str | None) -> None:
-    """Wait for the audit phase and open the part that you have sealed.
+def unseal(session: CommandSession, round_: str | None) -> None:
+    """Wait for the last update and open the part that you have sealed.
 
     It needs the key and the data directory with which `engram round seal` was called. After a crash or
     Ctrl-C, give the same command again. If no update became a candidate, there is nothing to open.
@@ -123,10 +135,10 @@ def audit(session: CommandSession, round_: str | None) -> None:
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:
-            from engram.participant.auditor import Auditor
+            from engram.participant.witness import Witness
 
-            identity = await _audited(wallet, round_)
-            await Auditor(wallet, session.rounds_folder, printer.notice).audit(identity)
+            identity = await _witnessed(wallet, round_)
+            await Witness(wallet, session.rounds_folder, printer.notice).testify(identity)
             result: dict[str, Any] = await wallet.client.call("round_get", id=identity)
             return result
 
@@ -141,11 +153,15 @@ async def _opened(wallet: Wallet, beginning: str | None) -> Hash:
     return bytes.fromhex(await find_round(wallet.client, beginning, lambda item: item["opener"] == address))
 
 
-async def _audited(wallet: Wallet, beginning: str | None) -> Hash:
-    """As `_opened`, but of several open rounds the one that names the wallet's account as an auditor."""
+async def _witnessed(wallet: Wallet, beginning: str | None) -> Hash:
+    """As `_opened`, but of several open rounds the one that names the wallet's account as a witness."""
     address = await wallet.address()
-    found = await find_round(wallet.client, beginning, lambda item: address in item["terms"]["auditors"])
-    return bytes.fromhex(found)
+
+    def names(item: Mapping[str, Any]) -> bool:
+        witnesses = (*item["standing"], *item["terms"]["witnesses"])
+        return any(witness["address"] == address for witness in witnesses)
+
+    return bytes.fromhex(await find_round(wallet.client, beginning, names))
 
 
 def _conclude(printer: ProgressPrinter, result: dict[str, Any]) -> None:

@@ -45,9 +45,10 @@ class ProofBundle:
     model: ProvenRecord
     version: ProvenRecord
     round: ProvenRecord | None
-    """The round that made the version; None for version 0, with which the model was founded."""
-    scores: Annotated[tuple[ProvenRecord, ...], Size(0, 256)]
-    """What the version scored on each sealed part that was opened in the round, in the order of the round."""
+    """The round that made the version; None for version 0, with which the model was founded.
+
+    It says what the version lost on the unseen rows of each group of owners, and who the witnesses were.
+    """
 
 
 def seal_bundle(bundle: ProofBundle) -> bytes:

@@ -38,17 +38,30 @@ from engram.consensus.errors import (
 from engram.consensus.genesis import genesis
 from engram.consensus.validation import MEDIAN_BLOCKS, median_time_past, validate_header
 from engram.primitives.errors import MalformedProof
-from engram.primitives.types import Address, Hash
+from engram.primitives.types import Hash
 from engram.statemachine.parameters import explicit_tensors, parameters_root
 from engram.statemachine.record import Record
-from engram.statemachine.records import Model, ScoreEntry, Version
+from engram.statemachine.records import Model, Version
 from engram.statemachine.registry import parse_record
-from engram.statemachine.rounds.records import Round, RoundStatus
+from engram.statemachine.rounds.candidates import OwnerGroup
+from engram.statemachine.rounds.judging import lower_baseline
+from engram.statemachine.rounds.records import Round, RoundKind, RoundStatus, RoundWitness
 from engram.statemachine.state import record_path
 
 _NO_CHECKPOINT: Final = -1
 
 R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a version lost on the unseen rows of one group of owners, and what the baseline lost there."""
+
+    rows: int = 0
+    loss: int = 0
+    """Clipped loss, summed over the rows, in Q24 nats."""
+    baseline: int = 0
+    """The loss of the baseline that the round judged by, see `judging`; also a sum in Q24 nats."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +88,6 @@ class ProofReport:
     model: Model
     version: Version
     round: Round | None
-    scores: tuple[ScoreEntry, ...]
-    """What the version scored on each sealed part that was opened in the round."""
 
     @property
     def anchored(self) -> bool:
@@ -106,23 +117,33 @@ class ProofReport:
     @property
     def sealed(self) -> tuple[Hash, ...]:
         """Commitments of the sealed parts, secret until all updates were in, which decided the round."""
-        return tuple(part.commitment for part in self.round.sealed_opened) if self.round else ()
+        return tuple(part.commitment for part in self.round.unseen) if self.round else ()
 
     @property
-    def auditors(self) -> tuple[Address, ...]:
-        """The auditors whose sealed parts were opened, without the opener."""
-        if self.round is None:
-            return ()
-        owners = (part.owner for part in self.round.sealed_opened)
-        return tuple(dict.fromkeys(owner for owner in owners if owner != self.round.opener))
+    def witnesses(self) -> tuple[RoundWitness, ...]:
+        """The witnesses who opened their part, in the order in which they sealed."""
+        return tuple(witness for witness in self.round.witnesses if witness.opened) if self.round else ()
 
     @property
-    def independent(self) -> tuple[ScoreEntry, ...]:
-        """What the version scored on the parts of auditors, whose rows the opener did not know."""
+    def on_witnesses_rows(self) -> Measured:
+        """What was measured on the rows of witnesses by themselves.
+
+        No rows if no witness of all classes opened a part, or if their rows were too few to count by
+        themselves. In the second case `on_openers_rows` holds them.
+        """
+        return self._measured(OwnerGroup.WITNESSES)
+
+    @property
+    def on_openers_rows(self) -> Measured:
+        """What was measured on the opener's rows, and those of witnesses that did not count by themselves."""
+        return self._measured(OwnerGroup.OPENER)
+
+    def _measured(self, place: OwnerGroup) -> Measured:
         if self.round is None:
-            return ()
-        owners = {part.commitment: part.owner for part in self.round.sealed_opened}
-        return tuple(score for score in self.scores if owners[score.part] != self.round.opener)
+            return Measured()
+        group = self.round.winner_groups[place]
+        counted = lower_baseline(group, train=self.round.terms.kind == RoundKind.TRAIN)
+        return Measured(group.rows, group.loss, counted.baseline)
 
 
 def verify_bundle(
@@ -157,7 +178,7 @@ def verify_bundle(
     work = _work(bundle.headers[max(place, line.trusted) :])
     if work < min_work:
         raise InsufficientWork(expected=min_work, got=work)
-    model, version, round_, scores = _proven_records(bundle, block.state_root)
+    model, version, round_ = _proven_records(bundle, block.state_root)
     return ProofReport(
         spec=spec,
         genesis=line.genesis,
@@ -171,7 +192,6 @@ def verify_bundle(
         model=model,
         version=version,
         round=round_,
-        scores=scores,
     )
 
 
@@ -242,9 +262,7 @@ def _work(headers: Sequence[BlockHeader]) -> int:
     return sum(work_of(bits_to_target(header.target)) for header in headers)
 
 
-def _proven_records(
-    bundle: ProofBundle, root: Hash
-) -> tuple[Model, Version, Round | None, tuple[ScoreEntry, ...]]:
+def _proven_records(bundle: ProofBundle, root: Hash) -> tuple[Model, Version, Round | None]:
     """The records, proven under a state root and checked to belong together.
 
     Raises leaves of `InvalidProof`.
@@ -262,18 +280,7 @@ def _proven_records(
         raise RecordMismatch(
             "the model's current root is not the version's", expected=model.root, got=version.root
         )
-    round_ = _proven_round(bundle, version, root)
-    scores = tuple(_proven(score, ScoreEntry, root) for score in bundle.scores)
-    opened = () if round_ is None else round_.sealed_opened
-    expected = [(model.id, version.number, part.commitment) for part in opened]
-    got = [(score.model, score.version, score.part) for score in scores]
-    if got != expected:
-        raise RecordMismatch(
-            "the scores are not those of the version on the sealed parts of its round",
-            expected=len(expected),
-            got=len(got),
-        )
-    return model, version, round_, scores
+    return model, version, _proven_round(bundle, version, root)
 
 
 def _proven_round(bundle: ProofBundle, version: Version, root: Hash) -> Round | None:
@@ -291,6 +298,14 @@ def _proven_round(bundle: ProofBundle, version: Version, root: Hash) -> Round | 
     outcome = (round_.status, round_.new_version, round_.winner)
     if outcome != (RoundStatus.DECIDED, version.number, version.author):
         raise RecordMismatch("the round did not make this version", expected=version.number, got=outcome)
+    groups = round_.winner_groups
+    measured = (sum(group.rows for group in groups), sum(group.loss for group in groups))
+    if len(groups) != len(OwnerGroup) or measured != (version.sealed_rows, version.sealed_loss):
+        raise RecordMismatch(
+            "the losses in the round are not those of the version",
+            expected=(version.sealed_rows, version.sealed_loss),
+            got=measured,
+        )
     return round_
 
 

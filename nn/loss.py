@@ -8,6 +8,8 @@ classes, which is below 2^16.
 - 2 `squared_error`: Σ_j (clip(z_j, ±16 nats) - [j = y])², one-hot targets 0 and 1 in units of a nat:
   min(round_shift(Σ_j (clip(z_j, -2^20, 2^20) - 2^16·[j = y])², 8), 2^39).
 - 3 `zero_one`: 2^24 for a row whose largest logit (the lowest class on a tie) is not its label, else 0.
+
+The loss of a row counts at most ln(classes) + 8 nats, whatever the function gives.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy as np
 
 from engram.nn.data import Labels, check_labels
 from engram.nn.errors import ShapeMismatch
-from engram.nn.fixed import LOGIT_BITS, LOSS_BITS, Int64Array, exp_q32, ln_q32, round_shift, saturate
+from engram.nn.fixed import LOGIT_BITS, LOSS_BITS, Int64Array, exp_q32, ln_q24, ln_q32, round_shift, saturate
 from engram.nn.network import predict
 from engram.primitives.types import U32, U64
 
@@ -29,6 +31,7 @@ LossFunction = Callable[[Int64Array, Labels], Int64Array]
 
 SQUARED_ERROR_LIMIT: Final = 16 << LOGIT_BITS
 SQUARED_ERROR_ROW_LIMIT: Final = 2**39
+CLIP_NATS: Final = 8
 _CHUNK_ELEMENTS: Final = 2**17
 
 
@@ -83,18 +86,27 @@ LOSSES: Final[Mapping[LossKind, LossFunction]] = {
 
 
 def loss_rows(kind: LossKind, logits: Int64Array, labels: Labels) -> Int64Array:
-    """The loss of each row: int64 (n,) in Q24 nats, at least 0 and below 2^40.
+    """The clipped loss of each row: int64 (n,) in Q24 nats, from 0 to `loss_limit` of the logits' classes.
 
-    So the sum over 2^24 rows fits the 64 bits of `Score.loss`. Raises `ShapeMismatch`, `LabelOutOfRange`.
+    That is below 2^29, so the sum over 2^24 rows fits the 64 bits of `Score.loss`. Raises `ShapeMismatch`,
+    `LabelOutOfRange`.
     """
     losses = [np.zeros(0, dtype=np.int64)]
-    losses += [LOSSES[kind](z, y) for z, y in _chunks(logits, labels)]
+    losses += [np.minimum(LOSSES[kind](z, y), loss_limit(z.shape[1])) for z, y in _chunks(logits, labels)]
     return np.concatenate(losses)
+
+
+def loss_limit(classes: int) -> int:
+    """The most that the loss of one row counts: ln(classes) + 8 nats, in Q24 nats.
+
+    So no row decides alone about a network, and the baselines of all networks stay comparable.
+    """
+    return ln_q24(classes) + (CLIP_NATS << LOSS_BITS)
 
 
 def evaluate_loss(kind: LossKind, logits: Int64Array, labels: Labels) -> int:
     """The exact sum of `loss_rows`, as a Python integer. Raises what `loss_rows` raises."""
-    return sum(int(np.sum(LOSSES[kind](z, y), dtype=np.int64)) for z, y in _chunks(logits, labels))
+    return int(np.sum(loss_rows(kind, logits, labels)))
 
 
 def score(kind: LossKind, logits: Int64Array, labels: Labels) -> Score:

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from engram.nn.layers.output import MIN_OUTPUT_SHIFT
 from engram.nn.network import SegmentParameters
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.errors import RemoteError
@@ -29,12 +30,14 @@ from engram.primitives.keys import address
 from engram.primitives.types import Address, Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import parameters_root
-from engram.statemachine.rounds.update import GrowUpdate
+from engram.statemachine.rounds.proposal import GrowUpdate
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 
 REORG_BLOCKS: Final = 6
+_REPETITIONS: Final = 6
+"""How often the leaker has each revealed row among the rows that it trains on."""
 
 
 def liar(honest: Strategy) -> Strategy:
@@ -47,20 +50,27 @@ def liar(honest: Strategy) -> Strategy:
     return propose
 
 
-def leaker(budget: Budget, seed: int) -> Strategy:
-    """A strategy that over-fits: it trains a fresh network of the same shape on the revealed rows only.
+def leaker(budget: Budget, seed: int, others: Dataset) -> Strategy:
+    """A strategy that knows the revealed rows by heart and is worthless on all others.
 
-    Its claimed loss on these rows is true and very low. It proposes something in the first epoch only.
+    It trains a fresh network of the same shape, to which it teaches wrong labels for the rows `others`, and
+    makes its logits four times as large. Its claimed loss on the revealed rows is true and very low. It
+    proposes something in the first epoch only.
     """
 
     def propose(task: Task) -> Draft | None:
         if task.epoch > 0:
             return None
         rng = np.random.default_rng(seed)
-        rows = concatenate([Dataset(part.features, part.labels) for part in task.validation])
+        classes = task.round.classes
+        known = [Dataset(part.features, part.labels) for part in task.validation] * _REPETITIONS
+        wrong = ((others.labels.astype(np.int64) + 1) % classes).astype(np.uint16)
+        rows = concatenate([*known, Dataset(others.features, wrong)])
         widths = [segment.width for segment in task.version.spec.hidden]
-        spec, fresh = dense_network(rows, widths, task.round.classes, rng)
-        return train_draft(task, spec, trainer.train(spec, fresh, rows, budget, rng))
+        spec, fresh = dense_network(rows, widths, classes, rng)
+        learned = trainer.train(spec, fresh, rows, budget, rng)
+        larger = (replace(output, shift=max(MIN_OUTPUT_SHIFT, output.shift - 2)) for output in spec.outputs)
+        return train_draft(task, replace(spec, outputs=tuple(larger)), learned)
 
     return propose
 

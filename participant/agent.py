@@ -20,6 +20,7 @@ from engram.participant.opener import ended
 from engram.participant.pricing import Limits
 from engram.participant.reconnect import watch
 from engram.participant.rewards import claim_mature
+from engram.participant.scoring import Withdrawn
 from engram.participant.selection import check_inputs
 from engram.participant.strategies import Donor
 from engram.participant.task import Progress, Strategy
@@ -43,6 +44,8 @@ class AgentResult:
     """Sparks of mature rewards, from this round or earlier, that were claimed at the end of the round."""
     maturing: int
     """Sparks of rewards that have not matured and can be claimed later."""
+    withdrawn: Withdrawn
+    """What became of the bonds."""
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -53,6 +56,8 @@ class AgentResult:
             "version": self.round.new_version,
             "epochs": [{"epoch": e.epoch, "code": e.code, "loss": e.loss} for e in self.epochs],
             "fees": self.fees,
+            "bonds_returned": self.withdrawn.returned,
+            "bonds_burned": self.withdrawn.burned,
             "claimed": self.claimed,
             "maturing": self.maturing,
         }
@@ -119,7 +124,10 @@ class Agent:
         round_ = await self.view.get(Round, round_id)
         self._report(ended(round_))
         claimed = await claim_mature(self.wallet)
-        return AgentResult(round_, tuple(reports), self.wallet.fees - fees, claimed.amount, claimed.maturing)
+        return AgentResult(
+            *(round_, tuple(reports), self.wallet.fees - fees),
+            *(claimed.amount, claimed.maturing, author.withdrawn),
+        )
 
     async def open_round(self, model: Hash | None) -> Hash:
         """An open round that this agent has not played; of `model`, if given. Raises `NoOpenRound`."""

@@ -1,4 +1,4 @@
-"""The author's side of a round: verify the version, train, commit, reveal, have the candidates scored.
+"""The author's side of a round: verify the version, train, commit, reveal, have it scored, withdraw.
 
 This file follows the round's calendar. What to propose is decided by a `Strategy`: honest ones stand in
 `strategies.py`, dishonest ones in `adversaries.py`. How a commit is sent and revealed stands in
@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
 from engram.node.concurrency import finished
-from engram.participant.committing import ADMITTED, REVEALED, Commitments
+from engram.participant.committing import ADMITTED, NO_IMPROVEMENT, REVEALED, Commitments
 from engram.participant.errors import (
     BondAboveLimit,
     FeeAboveLimit,
@@ -27,9 +26,10 @@ from engram.participant.errors import (
 )
 from engram.participant.journal import CommitSecret, Journal
 from engram.participant.notices import Notice, Report
-from engram.participant.obligations import REFUSALS, fulfil, refusal_code
+from engram.participant.obligations import REFUSALS, refusal_code
 from engram.participant.opener import settle_round
-from engram.participant.pricing import Limits, bonds_held, check_price, price_of, whole_of
+from engram.participant.pricing import Limits, check_price, price_of
+from engram.participant.scoring import Withdrawn, score_candidates, withdraw_updates
 from engram.participant.task import Draft, Progress, Strategy, Task, unwatched, verify_baseline
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
@@ -37,19 +37,23 @@ from engram.primitives.types import Hash
 from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
-from engram.statemachine.rounds.calendar import Calendar, DueStep, Phase
-from engram.statemachine.rounds.records import Candidate, Round, RoundKind
+from engram.statemachine.rounds.calendar import Calendar, Phase
+from engram.statemachine.rounds.candidates import validation_bar
+from engram.statemachine.rounds.proposal import TrainUpdate
+from engram.statemachine.rounds.records import Candidate, Round, RoundKind, RoundStatus
 from engram.statemachine.rounds.update import UpdateClaim
-from engram.statemachine.transaction import TxPayload
-from engram.statemachine.transactions.score_retention import ScoreRetention
 
 SAT_OUT: Final = "sat_out"
 """Code of an epoch for which the strategy proposed nothing."""
+NOT_WORTH: Final = "not_below_baseline"
+"""Code of an epoch for which the strategy proposed nothing that can become a candidate."""
+_SPARKS_PER_COIN: Final = 10**8
+_MOST_RIVALS: Final = 16
+"""So many candidates of others, those with the lowest losses, are looked at before training."""
 _IN_WORDS: Final = {
     ADMITTED: "every node has verified the loss, and the update is a candidate",
-    "candidate_refused": "the loss is true, but other candidates have all places; the bond is back",
-    "candidate_unfunded": "the loss is true, but the balance does not cover the scorings; the bond is back",
-    "no_improvement": "the loss is true, but does not improve enough on the version; the bond is back",
+    NO_IMPROVEMENT: "the loss is not below the baseline on the revealed parts; nothing is lost but the entry",
+    NOT_WORTH: "the loss is not below the baseline on the revealed parts, so nothing was committed",
     REVEALED: "an earlier run has committed, and the chain holds no candidate of it",
     SAT_OUT: "no update is proposed in this epoch",
     SecretsNotFound.code: "the secret of the commit is not on this disk, so it cannot be revealed",
@@ -64,8 +68,9 @@ class EpochReport:
     epoch: int
     code: str
     """`candidate_admitted`, or the name of another event that says what became of the reveal; `revealed` if
-    an earlier run revealed and no candidate stands; `sat_out` if the strategy proposed nothing; or the code
-    of the error that kept the update out.
+    an earlier run revealed and no candidate stands; `sat_out` if the strategy proposed nothing, and
+    `not_below_baseline` if nothing that the chain would admit; or the code of the error that kept the update
+    out.
     """
     loss: int
     """The claimed loss on the validation parts in Q24 nats, summed over rows; 0 if nothing was committed."""
@@ -103,32 +108,77 @@ class Author:
         self._epochs = epochs
         self._progress = progress
         self._fees_before = wallet.fees
+        self._warns = False
+        """Whether to tell in the next epoch who knows the rows that decide."""
+        self.withdrawn = Withdrawn()
+        """What became of the bonds that this account has withdrawn."""
 
     async def play(self, round_id: Hash) -> list[EpochReport]:
-        """Plays every epoch that is not settled yet, has the candidates scored, and waits for the end.
+        """Plays every epoch that is not over, has the candidates scored, waits for the end, and withdraws.
 
         Safe to call again after a crash: what an earlier run has committed to is revealed. An epoch whose
-        phases have passed is reported and skipped. Raises `VersionMismatch`, before anything is trained, if
-        the version does not have the loss that the chain has recorded.
+        phases pass meanwhile is reported and skipped. Raises `VersionMismatch`, before anything is trained,
+        if the version does not have the loss that the chain has recorded. Before the first training, tells if
+        the opener may know all rows that decide.
         """
+        self._warns = True
         reports: list[EpochReport] = []
         round_ = await self.view.get(Round, round_id)
-        for epoch in range(round_.settled_epochs, round_.terms.epochs):
+        standing = await self.view.updates_of(round_, self.wallet.key.address)
+        before = any(isinstance(update, Candidate) for update in standing)
+        try:
+            await self._play_epochs(round_id, reports)
+            await self._try_score(round_id)
+        except asyncio.CancelledError:
+            if before or any(report.code == ADMITTED for report in reports):
+                text = (
+                    "an update is not scored on the parts that decide: it cannot win, and its bond is lost, "
+                    "unless you start again in time or somebody else has it scored (`engram round score`)"
+                )
+                self._report(Notice(text, "left_unscored"))
+            raise
+        await self.finish(round_id)
+        return reports
+
+    async def _play_epochs(self, round_id: Hash, reports: list[EpochReport]) -> None:
+        epochs = (await self.view.get(Round, round_id)).terms.epochs
+        for epoch in range(await self._running(round_id), epochs):
             if len(reports) == self._epochs:
                 break
             try:
                 reports.append(await self.play_epoch(round_id, epoch))
             except RoundOver as error:
                 self._report(Notice(f"epoch {epoch}: {error}", "epoch_missed", epoch=epoch, code=error.code))
-                if await self._is_aborting(round_id):
+                if await self._is_ending(round_id):
                     break
+
+    async def conclude(self, round_id: Hash) -> Withdrawn:
+        """Has the account's candidates scored, waits for the end of the round, and withdraws them.
+
+        Returns what became of the bonds. Nothing is owed after it, and saved secrets are deleted.
+        """
+        await self._try_score(round_id)
+        return await self.finish(round_id)
+
+    async def _try_score(self, round_id: Hash) -> None:
         try:
-            await self.score_retention(round_id)
+            await self.score(round_id)
         except RoundOver as error:
-            self._report(Notice(f"retention: {error}", "retention_missed", code=error.code))
+            self._report(Notice(f"scoring: {error}", "score_missed", code=error.code))
+
+    async def finish(self, round_id: Hash) -> Withdrawn:
+        """Waits for the end of the round and withdraws the account's updates, as `conclude` does."""
         await settle_round(self.view, self.wallet, round_id)
+        done = await withdraw_updates(self.view, self.wallet, round_id, self.wallet.key.address)
+        if done != Withdrawn():
+            coins = [f"{amount / _SPARKS_PER_COIN:g}" for amount in (done.returned, done.burned)]
+            text = f"the updates are withdrawn: {coins[0]} coins of bonds came back, {coins[1]} burned"
+            self._report(Notice(text, "withdrawn", returned=done.returned, burned=done.burned))
+        self.withdrawn = Withdrawn(
+            self.withdrawn.returned + done.returned, self.withdrawn.burned + done.burned
+        )
         self._commitments.forget(round_id)
-        return reports
+        return done
 
     async def play_epoch(self, round_id: Hash, epoch: int) -> EpochReport:
         """Plays one epoch: train, commit, reveal. Raises `RoundOver` if one of these phases has passed.
@@ -146,12 +196,14 @@ class Author:
             return self._told(EpochReport(epoch, outcome, secret.claim.loss, b"", b""))
         if standing is None:
             round_ = await self._wait_commits(round_id, epoch)
+            self._warn(round_)
             if len(round_.validation_opened) < round_.terms.validation:
                 raise RoundOver("the opener has not revealed the validation parts", got=round_id)
             try:
-                secret = secret or await self._prepare(round_, epoch)
-                if secret is None:
-                    return self._told(EpochReport(epoch, SAT_OUT, 0, b"", b""))
+                prepared = secret or await self._prepare(round_, epoch)
+                if isinstance(prepared, str):
+                    return self._told(EpochReport(epoch, prepared, 0, b"", b""))
+                secret = prepared
                 commit = await self._commitments.commit(round_, secret)
             except (BondAboveLimit, FeeAboveLimit, InsufficientBalance, *REFUSALS) as error:
                 return self._told(EpochReport(epoch, refusal_code(error), 0, b"", b""), error)
@@ -172,17 +224,18 @@ class Author:
         rivals = await self._rivals(round_) if round_.terms.kind == RoundKind.TRAIN else ()
         return Task(round_, model, version, epoch, parameters, rivals, tuple(parts))
 
-    async def score_retention(self, round_id: Hash) -> None:
-        """Has each candidate of this account scored on each retention part.
+    async def score(self, round_id: Hash) -> None:
+        """Has each candidate of this account scored on every part that decides.
 
         Raises `RoundOver` if the phase for it has passed.
         """
-        if count := await score_candidates(self.view, self.wallet, round_id):
-            text = f"the chain has scored the candidates on the retention parts ({count} scorings)"
-            self._report(Notice(text, "retention_scored", scorings=count))
+        if count := await score_candidates(self.view, self.wallet, round_id, self.wallet.key.address):
+            what = "candidate" if count == 1 else f"{count} candidates"
+            text = f"the chain has scored the {what} on the parts that its author could not see"
+            self._report(Notice(text, "scored", candidates=count))
 
-    async def _prepare(self, round_: Round, epoch: int) -> CommitSecret | None:
-        """An update that the author can and may pay for; None if the strategy proposes none.
+    async def _prepare(self, round_: Round, epoch: int) -> CommitSecret | str:
+        """An update that the author can and may pay for, or the code that says why there is none.
 
         Raises `BondAboveLimit`, `FeeAboveLimit`, `InsufficientBalance`.
         """
@@ -195,16 +248,16 @@ class Author:
             )
         )
         draft = await self._trained(task)
-        if draft is None:
-            return None
+        if draft is None or draft.loss >= validation_bar(round_, task.model):
+            return SAT_OUT if draft is None else NOT_WORTH
         facts = await self.wallet.facts()
-        whole = whole_of(task.version, draft.update)
         exponent = await self.wallet.exponent()
-        price = price_of(facts.rules, exponent, round_, task.model, task.version, whole, draft.update)
+        price = price_of(facts.rules, exponent, round_, task.model, task.version, epoch, draft.update)
+        updates = await self.view.updates_of(round_, self.wallet.key.address)
         check_price(
             self._limits,
             price,
-            held=bonds_held(round_, self.wallet.key.address),
+            held=sum(update.bond for update in updates),
             spent=self.wallet.fees - self._fees_before,
             balance=int((await self.wallet.account())["balance"]),
         )
@@ -265,28 +318,46 @@ class Author:
         """Waits for the epoch's commit window and returns the round. Raises `RoundOver` if it has passed."""
         window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)
         if await self.view.tick() < window.first:
-            text = f"epoch {epoch}: waiting for tick {window.first}, from which authors can commit"
+            text = f"epoch {epoch}: waiting until authors can commit, from tick {window.first} at the latest"
             self._report(Notice(text, "waiting", phase="commit", tick=window.first))
         return await self.view.wait_phase(round_id, Phase.COMMIT, epoch)
 
-    async def _is_aborting(self, round_id: Hash) -> bool:
-        """Whether the opener has missed the reveal, so that no later epoch can be played."""
+    async def _running(self, round_id: Hash) -> int:
+        """The first epoch of which the last phase is not over."""
         round_, tick = await self.view.get(Round, round_id), await self.view.tick()
         calendar = Calendar.of(round_, (await self.view.spec()).rules)
-        return calendar.due(round_, tick) is DueStep.UNREVEALED
+        epochs = round_.terms.epochs
+        over = (epoch for epoch in range(epochs) if not calendar.is_over(tick, Phase.UPDATE, epoch))
+        return next(over, epochs)
+
+    async def _is_ending(self, round_id: Hash) -> bool:
+        """Whether the round has ended or is to end, so that no later epoch can be played."""
+        round_ = await self.view.get(Round, round_id)
+        return round_.status != RoundStatus.OPEN or await self.view.due(round_) is not None
 
     async def _is_past_commits(self, round_id: Hash, epoch: int) -> bool:
         window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)
         return await self.view.tick() > window.last
 
     async def _rivals(self, round_: Round) -> tuple[tuple[NetworkSpec, Parameters], ...]:
+        others = [
+            candidate
+            for candidate in await self.view.candidates(round_)
+            if candidate.author != self.wallet.key.address
+        ]
         found = []
-        for item in round_.candidates:
-            if item.author != self.wallet.key.address:
-                candidate = await self.view.get(Candidate, round_.id, bytes([item.epoch]), item.author)
-                network = await self.view.network_of(candidate.spec, candidate.hidden, candidate.outputs)
-                found.append((candidate.spec, network.load()[0]))
+        for candidate in sorted(others, key=lambda other: other.loss)[:_MOST_RIVALS]:
+            update = candidate.update
+            assert isinstance(update, TrainUpdate), "a TRAIN round admits whole networks only"
+            network = await self.view.network_of(update.spec, update.hidden, update.outputs)
+            found.append((update.spec, network.load()[0]))
         return tuple(found)
+
+    def _warn(self, round_: Round) -> None:
+        """Tells once in a round, after its first phase, if the opener may know all rows that decide."""
+        if self._warns and (why := why_opener_decides(round_)) is not None:
+            self._report(Notice(f"note: {why}", "opener_decides"))
+        self._warns = False
 
     def _told(self, report: EpochReport, reason: Exception | None = None) -> EpochReport:
         """Reports what came of an epoch, in the words of `reason` if an error kept the update out."""
@@ -297,32 +368,17 @@ class Author:
         return report
 
 
-async def score_candidates(view: ChainView, wallet: Wallet, round_id: Hash) -> int:
-    """Waits for the retention phase and has every candidate of the account scored on every retention part.
+def why_opener_decides(round_: Round) -> str | None:
+    """Why the opener may know all rows that decide; None if a witness of all classes is not of their choice.
 
-    The author has prepaid the scorings with the update, and anybody may ask for them; what somebody else has
-    asked for already is not asked for again. Returns how many scorings the account's candidates have in the
-    end: 0 without candidates, without retention parts, or in a TRAIN round. Raises `RoundOver` if the phase
-    has passed.
+    Says it of the witnesses who have sealed a part, so it holds once the round's first phase is over.
     """
-    round_ = await view.get(Round, round_id)
-    model = await view.get(Model, round_.model)
-    mine = [item for item in round_.candidates if item.author == wallet.key.address]
-    if not mine or not model.retention or round_.terms.kind != RoundKind.GROW:
-        return 0
-    await view.wait_phase(round_id, Phase.RETENTION)
-
-    async def owed() -> Sequence[TxPayload]:
-        missing: list[TxPayload] = []
-        for item in mine:
-            candidate = await view.get(Candidate, round_id, bytes([item.epoch]), item.author)
-            scored = {score.part for score in candidate.retention}
-            missing += [
-                ScoreRetention(round_id, item.epoch, item.author, part.part)
-                for part in model.retention
-                if part.part not in scored
-            ]
-        return missing
-
-    await fulfil(wallet, owed)
-    return len(mine) * len(model.retention)
+    full = [witness for witness in round_.witnesses if not witness.old_only]
+    if not full:
+        return "no witness of all classes has sealed a part, so the opener knows all rows that decide"
+    if all(witness.named_by_opener for witness in full):
+        return (
+            "the opener chose every witness of all classes, so the opener may know all rows that decide: "
+            "the round is as fair as they are"
+        )
+    return None

@@ -18,8 +18,9 @@ from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.errors import CommitMissing, CommitRepeated
+from engram.statemachine.rounds.proposal import Update
 from engram.statemachine.rounds.records import Candidate, Commit, Round
-from engram.statemachine.rounds.update import Update, update_size
+from engram.statemachine.rounds.update import update_size
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.reveal_update import RevealUpdate
@@ -27,7 +28,9 @@ from engram.statemachine.transactions.reveal_update import RevealUpdate
 ADMITTED: Final = "candidate_admitted"
 REVEALED: Final = "revealed"
 """The outcome if an earlier run may have revealed and the chain holds no candidate of it."""
-_OUTCOMES: Final = frozenset({ADMITTED, "candidate_refused", "candidate_unfunded", "no_improvement"})
+NO_IMPROVEMENT: Final = "no_improvement"
+"""The outcome if the loss is true and not below the baseline; the bond is back."""
+_OUTCOMES: Final = frozenset({ADMITTED, NO_IMPROVEMENT})
 """Names of the events one of which a reveal's receipt holds if the claimed loss was true."""
 
 
@@ -87,7 +90,7 @@ class Commitments:
         if await self.standing(claim.round, claim.epoch) is None:
             return await self.outcome(secret), b""
         payload = RevealUpdate(
-            claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt, 0, update
+            claim.round, claim.epoch, claim.base, claim.parameters, claim.loss, claim.salt, update
         )
         txid = b""
         try:

@@ -41,6 +41,10 @@ class DatasetMismatch(InvalidInput):
     """The rows do not fit the model: their number of features or their labels differ from the model's."""
 
 
+class OldRowsMissing(InvalidInput):
+    """A part has fewer rows of old classes than the terms promise, so the chain would take it for broken."""
+
+
 class GrowthImpossible(InvalidInput):
     """A growth must add something: new classes, new neurons or both."""
 
@@ -78,7 +82,7 @@ class BondAboveLimit(InvalidInput):
 
 
 class FeeAboveLimit(InvalidInput):
-    """The fees and prepaid scorings of this round would exceed what --max-fee allows."""
+    """The fees and entries of this round would exceed what --max-fee allows."""
 
 
 class VersionMismatch(ChainError):

@@ -87,7 +87,7 @@ async def pull_parts(client: RpcClient, round_id: Hash) -> list[tuple[Hash, Part
     """
     view = ChainView(client)
     round_ = await view.get(Round, round_id)
-    opened = (*round_.validation_opened, *round_.sealed_opened)
+    opened = (*round_.validation_opened, *round_.unseen)
     if not opened:
         raise NothingRevealed(got=round_id)
     return [(part.commitment, await view.part(part.commitment)) for part in opened]

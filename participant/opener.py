@@ -22,7 +22,7 @@ from engram.participant.wallet import Wallet
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.content import Content, Inline, Stored
-from engram.statemachine.rounds.calendar import Calendar, DueStep, Phase
+from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.errors import NothingDue
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
@@ -53,8 +53,9 @@ class Opener:
     async def open(self, payload: OpenRound, secrets: RoundSecrets) -> Hash:
         """Saves the secrets, sends the payload, waits for its block, and returns the round's id.
 
-        Raises as `Wallet.execute` does.
+        Raises `PartPublic` before anything is saved or sent, and as `Wallet.execute` does.
         """
+        await self.view.check_secret(secrets.parts)
         save_secrets(secrets_path(self._folder, payload.terms.nonce_hash), secrets)
         txid = await self.wallet.send(payload)
         self._report(Notice(f"sent {txid.hex()}, waiting for a block", "sent", txid=txid.hex()))
@@ -75,7 +76,7 @@ class Opener:
                 await self.reveal(round_id, secrets)
             await self.open_sealed(await self.view.get(Round, round_id), secrets)
         except RoundOver as error:
-            self._report(Notice(f"too late: {error}", "phase_missed", code=error.code))
+            self._report(Notice(str(error), "phase_missed", code=error.code))
         except REFUSALS as error:
             if (code := refusal_code(error)) not in LATE:
                 raise
@@ -124,17 +125,17 @@ class Opener:
         await fulfil(self.wallet, owed)
         round_ = await self.view.get(Round, round_id)
         count = len(round_.validation_opened)
-        self._report(Notice(f"{count} validation parts are revealed", "revealed", parts=count))
+        self._report(Notice(f"validation parts revealed: {count}", "revealed", parts=count))
         return round_
 
     async def open_sealed(self, round_: Round, secrets: RoundSecrets) -> Round:
         """Waits for the audit and opens the drawn sealed parts that are still closed.
 
-        If there is no candidate, they stay closed. Raises `RoundOver` if the audit has passed while parts
-        that candidates wait for were closed.
+        Witnesses open theirs before. If there is no candidate, they stay closed. Raises `RoundOver` if the
+        audit has passed while parts that candidates wait for were closed.
         """
         try:
-            round_ = await self._wait(round_.id, Phase.AUDIT, "the authors, then for the audit")
+            round_ = await self._wait(round_.id, Phase.AUDIT, "the authors and the witnesses")
         except RoundOver:
             round_ = await self.view.get(Round, round_.id)
             if round_.status == RoundStatus.OPEN and _sealed_closed(round_):
@@ -159,7 +160,7 @@ class Opener:
         """
         span = await self.view.span(await self.view.get(Round, round_id), phase)
         if await self.view.tick() < span.first:
-            text = f"waiting for {what}, until tick {span.first}"
+            text = f"waiting for {what}, until tick {span.first} at the latest"
             self._report(Notice(text, "waiting", phase=phase.name.lower(), tick=span.first))
         return await self.view.wait_phase(round_id, phase)
 
@@ -172,8 +173,8 @@ class Opener:
 
 def _sealed_closed(round_: Round) -> list[Hash]:
     """The opener's sealed parts that are closed and that candidates wait for."""
-    opened = {part.commitment for part in round_.sealed_opened}
-    return [part for part in round_.sealed_drawn if part not in opened] if round_.candidates else []
+    opened = {part.commitment for part in round_.unseen}
+    return [part for part in round_.sealed_drawn if part not in opened] if round_.has_candidates else []
 
 
 async def content_of(wallet: Wallet, raw: bytes) -> Content:
@@ -187,29 +188,33 @@ async def content_of(wallet: Wallet, raw: bytes) -> Content:
 
 
 async def settle_round(view: ChainView, wallet: Wallet, round_id: Hash) -> Round:
-    """Waits until the round can end, settles it unless somebody else does, and returns the ended round.
+    """Settles what becomes due in the round, unless somebody else does, until it has ended; returns it.
 
     A round does not end by itself when its last phase is over: a transaction has to ask for it.
     """
-    rules = (await view.spec()).rules
-    closes = await view.closes(await view.get(Round, round_id))
 
     async def look() -> Round | None:
-        tick, round_ = await view.tick(), await view.get(Round, round_id)
-        over = tick >= closes or Calendar.of(round_, rules).due(round_, tick) is DueStep.UNREVEALED
-        return round_ if over or round_.status != RoundStatus.OPEN else None
+        """The round if it has ended or something is due."""
+        round_ = await view.get(Round, round_id)
+        over = round_.status != RoundStatus.OPEN or await view.due(round_) is not None
+        return round_ if over else None
+
+    async def is_settled() -> bool | None:
+        round_ = await view.get(Round, round_id)
+        return True if round_.status != RoundStatus.OPEN or await view.due(round_) is None else None
 
     async def owed() -> Sequence[TxPayload]:
-        status = (await view.get(Round, round_id)).status
-        return [AdvanceRound(round_id)] if status == RoundStatus.OPEN else []
+        return [] if await is_settled() else [AdvanceRound(round_id)]
 
-    await watch(wallet.client, look, "heads")
-    try:
-        await fulfil(wallet, owed)
-    except REFUSALS as error:
-        if NothingDue.code != refusal_code(error):
-            raise  # `nothing_due` means that somebody else settles it, perhaps in a block still being mined
-    return await view.wait_round(round_id, lambda round_: round_.status != RoundStatus.OPEN)
+    while (round_ := await watch(wallet.client, look, "heads")).status == RoundStatus.OPEN:
+        try:
+            await fulfil(wallet, owed)
+        except REFUSALS as error:
+            if NothingDue.code != refusal_code(error):
+                raise
+            # `nothing_due` means that somebody else settles it, perhaps in a block still being mined
+            await watch(wallet.client, is_settled, "heads")
+    return round_
 
 
 def ended(round_: Round) -> Notice:

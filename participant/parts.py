@@ -1,6 +1,6 @@
-"""Splits a data set into salted parts, and keeps the secrets of openers and auditors in files. No network.
+"""Splits a data set into salted parts, and keeps the secrets of openers and witnesses in files. No network.
 
-An opener or auditor who loses the salts, the nonce or the parts cannot reveal and loses a bond. So they are
+An opener or witness who loses the salts, the nonce or the parts cannot reveal and loses a bond. So they are
 written to disk and synced before anything is sent, and can be read again after a crash.
 """
 
@@ -13,13 +13,14 @@ from typing import Annotated, Final
 
 import numpy as np
 
-from engram.nn.data import part_bytes, part_commitment
+from engram.nn.data import parse_part, part_bytes, part_commitment
 from engram.node.keystore import write_private
 from engram.participant.datasets import Dataset
 from engram.participant.errors import NotEnoughRows, SecretsInvalid, SecretsNotFound
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
 from engram.primitives.types import Hash, Size
+from engram.statemachine.content import blob_id
 
 ROUNDS_DIRECTORY: Final = "rounds"
 """Name of the folder in a data directory for secrets: of opened rounds, of sealed parts and of commits."""
@@ -44,10 +45,21 @@ class SaltedPart:
         """
         return part_commitment(self.salt, self.raw)
 
+    @property
+    def content(self) -> Hash:
+        """The id of the rows as a blob, without the salt. Who can guess the rows can guess this, too."""
+        return blob_id(self.raw)
+
+    def rows_below(self, classes: int) -> int:
+        """How many of the part's rows have one of the first `classes` labels."""
+        rows, inputs = (int.from_bytes(self.raw[at : at + 4], "little") for at in (0, 4))
+        part = parse_part(self.raw, rows=rows, inputs=inputs, classes=2**16)
+        return int(np.count_nonzero(part.labels < classes))
+
 
 @dataclass(frozen=True)
 class RoundSecrets:
-    """What only the opener, or one auditor, of a round knows until they reveal it."""
+    """What only the opener, or one witness, of a round knows until they reveal it."""
 
     nonce: Hash
     parts: Annotated[tuple[SaltedPart, ...], Size(1, 256)]

@@ -23,8 +23,8 @@ from engram.participant.training import trainer
 from engram.participant.training.qat import Budget
 from engram.participant.training.shapes import reached_classes
 from engram.statemachine.parameters import SegmentSources
+from engram.statemachine.rounds.proposal import GrowUpdate, TrainUpdate
 from engram.statemachine.rounds.records import RoundKind
-from engram.statemachine.rounds.update import GrowUpdate, TrainUpdate
 
 _LATER_RATE: Final = 0.3
 """Learning rate if training starts from a rival's trained network."""

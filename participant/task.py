@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from engram.nn.data import PartData
-from engram.nn.growth import null_growth_logits
-from engram.nn.loss import score
+from engram.nn.loss import evaluate_loss
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
 from engram.participant.errors import VersionMismatch
@@ -19,8 +20,8 @@ from engram.participant.pricing import whole_of
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.types import Hash
 from engram.statemachine.records import Model, Version
+from engram.statemachine.rounds.proposal import Update
 from engram.statemachine.rounds.records import Round
-from engram.statemachine.rounds.update import Update
 
 Progress = Callable[[int, float], None]
 """Called by a strategy as it trains, with the step and the batch's mean loss in nats. An exception that it
@@ -74,14 +75,16 @@ def verify_baseline(
     """Checks the version's recorded results on each revealed part by computing them again.
 
     `parts` holds the downloaded rows in the order of `round_.validation_opened`. Raises `VersionMismatch` if
-    a loss or a number of correct rows differs from the record.
+    a loss or a number of rows of old classes differs from the record.
     """
     for opened, part in zip(round_.validation_opened, parts, strict=True):
-        added = round_.classes - version.spec.classes
-        logits = null_growth_logits(forward(version.spec, parameters, part.features), added)
-        found = score(model.loss_function, logits, part.labels)
-        if (found.loss, found.correct) != (opened.baseline.loss, opened.baseline.correct):
-            raise VersionMismatch(expected=opened.baseline.loss, got=found.loss)
+        old = part.labels < round_.old_classes
+        count, loss = int(np.count_nonzero(old)), 0
+        if count:
+            logits = forward(version.spec, parameters, part.features[old])
+            loss = evaluate_loss(model.loss_function, logits, part.labels[old])
+        if (count, loss) != (opened.old, opened.old_loss):
+            raise VersionMismatch(expected=opened.old_loss, got=loss)
 
 
 def network_root(task: Task, update: Update) -> Hash:

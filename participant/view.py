@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 from engram.consensus.chainspec import ChainSpec, load_spec
@@ -18,21 +19,33 @@ from engram.nn.network import Parameters
 from engram.nn.spec import NetworkSpec
 from engram.node.client import RpcClient
 from engram.participant.errors import BlobMismatch, RecordMissing, RoundOver
+from engram.participant.parts import SaltedPart
 from engram.participant.reconnect import watch
-from engram.primitives.types import Hash
+from engram.primitives.keys import parse_address
+from engram.primitives.types import Address, Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import HasSources, Network, explicit_tensors, parameters_root, sources_of
 from engram.statemachine.record import Record, u32
 from engram.statemachine.records import Model, Part, RecentBlock, Version
 from engram.statemachine.registry import parse_record
-from engram.statemachine.rounds.calendar import Calendar, Phase, Span
+from engram.statemachine.rounds.calendar import Calendar, DueStep, Phase, Span
 from engram.statemachine.rounds.draw import draw_parts, draw_seed
-from engram.statemachine.rounds.records import Round, RoundStatus
+from engram.statemachine.rounds.errors import PartPublic
+from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
 
 R = TypeVar("R", bound=Record)
-RoundPredicate = Callable[[Round], bool]
 
 _CACHED_BLOBS: Final = 256
+_ENDING: Final[Mapping[DueStep | None, str]] = MappingProxyType(
+    {
+        DueStep.UNATTENDED: "a standing witness of the model has sealed no part",
+        DueStep.UNREVEALED: "the opener has not revealed the validation parts",
+        DueStep.NO_CANDIDATE: "no update has become a candidate",
+        DueStep.WITHHELD: "the opener has not opened the sealed parts",
+        DueStep.DECISION: "the time for scoring is over",
+    }
+)
+"""Due steps that end a round, and why."""
 
 
 class ChainView:
@@ -129,6 +142,23 @@ class ChainView:
         raw = await self.blob(part.blob)
         return parse_part(raw, rows=part.rows, inputs=part.inputs, classes=part.classes)
 
+    async def check_secret(self, parts: Sequence[SaltedPart]) -> None:
+        """Raises `PartPublic` if the bytes of a part are public already, under whatever salt.
+
+        The chain would take such a part for broken when it is opened, and whoever committed to it would lose
+        the bond.
+        """
+        known = await self.client.call("part_bytes", contents=[part.content.hex() for part in parts])
+        since = {item["content"]: item["public_since"] for item in known}
+        for number, part in enumerate(parts, 1):
+            if (tick := since.get(part.content.hex())) is not None:
+                raise PartPublic(
+                    f"part {number} of {len(parts)} has been public since tick {tick}: everybody knows its "
+                    "rows, and the chain would burn your bond for it; choose other rows, or another --seed",
+                    expected="a part that was never opened or published",
+                    got=tick,
+                )
+
     async def block_id(self, tick: int) -> Hash:
         """Id of the block that made this tick, which must be a recent one. Raises `RecordMissing`."""
         recent = await self.get(RecentBlock, u32(tick % (await self.spec()).rules.tick_ring))
@@ -153,9 +183,26 @@ class ChainView:
         """First and last tick of a phase of the round; `epoch` matters for COMMIT and UPDATE only."""
         return Calendar.of(round_, (await self.spec()).rules).span(phase, epoch)
 
-    async def closes(self, round_: Round) -> int:
-        """The first tick at which the round's outcome can be settled."""
-        return Calendar.of(round_, (await self.spec()).rules).span(Phase.CLOSED).first
+    async def candidates(self, round_: Round) -> list[Candidate]:
+        """The round's candidates that have not been withdrawn, by epoch and author."""
+        hrp = (await self.spec()).hrp
+        listed = await self.client.call("round_candidates", id=round_.id)
+        names = sorted((item["epoch"], parse_address(item["author"], hrp)) for item in listed)
+        found = [await self.find(Candidate, round_.id, bytes([epoch]), author) for epoch, author in names]
+        return [candidate for candidate in found if candidate is not None]
+
+    async def updates_of(self, round_: Round, author: Address) -> list[Candidate | Commit]:
+        """The author's candidates in the round, and the commits that are not revealed, by epoch."""
+        found: list[Candidate | Commit] = []
+        for epoch in range(round_.terms.epochs):
+            key = (round_.id, bytes([epoch]), author)
+            update = await self.find(Candidate, *key) or await self.find(Commit, *key)
+            found += [update] if update is not None else []
+        return found
+
+    async def due(self, round_: Round) -> DueStep | None:
+        """The step of the round that the next transaction on it would settle; None if none is due."""
+        return Calendar.of(round_, (await self.spec()).rules).due(round_, await self.tick())
 
     async def wait_height(self, height: int) -> int:
         """Waits until the node's head has at least this height; returns the head's height."""
@@ -178,7 +225,7 @@ class ChainView:
     async def wait_phase(self, round_id: Hash, phase: Phase, epoch: int = 0) -> Round:
         """Waits until the next block belongs to this phase and can hold its transactions; returns the round.
 
-        Raises `RoundOver` if the phase has passed, or as soon as the round has ended.
+        Raises `RoundOver` if the phase has passed, or as soon as the round has ended or is to end.
         """
         rules = (await self.spec()).rules
 
@@ -187,19 +234,12 @@ class ChainView:
             round_ = await self.get(Round, round_id)
             calendar = Calendar.of(round_, rules)
             now, wanted = calendar.at(tick), calendar.span(phase, epoch)
-            if round_.status != RoundStatus.OPEN or now.first > wanted.last:
-                if round_.status != RoundStatus.OPEN:
-                    raise RoundOver(f"the round has ended: it is {RoundStatus(round_.status).name.lower()}")
+            if round_.status != RoundStatus.OPEN:
+                raise RoundOver(f"the round has ended: it is {RoundStatus(round_.status).name.lower()}")
+            if (why := _ENDING.get(calendar.due(round_, tick))) is not None:
+                raise RoundOver(f"the round is to end: {why}")
+            if now.first > wanted.last:
                 raise RoundOver(f"the phase {phase.name} is over, the round is in the phase {now.phase.name}")
             return round_ if tick >= wanted.first else None
-
-        return await watch(self.client, look, "heads")
-
-    async def wait_round(self, round_id: Hash, until: RoundPredicate) -> Round:
-        """Waits until `until(round)` is true at the node's head; returns the round."""
-
-        async def look() -> Round | None:
-            round_ = await self.get(Round, round_id)
-            return round_ if until(round_) else None
 
         return await watch(self.client, look, "heads")

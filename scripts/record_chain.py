@@ -4,9 +4,10 @@
 Run from the repository root: .venv/bin/python scripts/record_chain.py
 
 The blocks come from the real builder, with real proof of work and every kind of transaction: transfers, a
-tensor that arrives in chunks, a model founded with it, a TRAIN round of two epochs with the part of an
-auditor and a liar, a GROW round with retention scores, other scores, inferences and claims. Run it again only
-after a deliberate change of the rules: tests hold later code to these bytes.
+tensor that arrives in chunks, a model founded with it, a TRAIN round of two epochs with the part of a witness
+and a liar, a GROW round, updates that are scored and withdrawn, other scores, inferences and claims, and what
+founders may do between rounds. Run it again only after a deliberate change of the rules: tests hold later
+code to these bytes.
 """
 
 from __future__ import annotations
@@ -42,20 +43,22 @@ from engram.statemachine.context import BlockContext
 from engram.statemachine.fees import minimum_fee
 from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.receipt import Status
-from engram.statemachine.records import Openers
+from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.records import RoundKind, RoundStatus
+from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transactions import TX_TYPES
+from engram.statemachine.transactions.amend_model import AmendModel
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
+from engram.statemachine.transactions.fork_model import ForkModel
 from engram.statemachine.transactions.infer import Infer
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.publish_part import PublishPart
+from engram.statemachine.transactions.retire_part import RetirePart
 from engram.statemachine.transactions.score_version import ScoreVersion
-from engram.statemachine.transactions.seal_part import SealPart
 from engram.statemachine.transactions.transfer import Transfer
 from engram.statemachine.transition import TransitionResult, begin_block
 from engram.statemachine.upgrades import FROM_GENESIS
@@ -64,13 +67,15 @@ from tests.support.memory_chain import GENESIS_MS, MemoryChain, key, search
 from tests.support.rounds import (
     ACTORS,
     ALICE,
-    AUDITOR,
     BOB,
     CAROL,
     COIN,
+    OPENER,
     SMALL_RULES,
+    WITNESS,
     Play,
     SecretPart,
+    grow_terms,
     growth,
     make_part,
     network,
@@ -207,7 +212,6 @@ class Story:
             (SegmentSources(Explicit(blob_id(self.tensor)), zeros[0]),),
             (SegmentSources(Explicit(blob_id(self.outputs)), zeros[1]),),
             policy=int(Policy.GATED),
-            openers=int(Openers.FOUNDER),
             loss_kind=int(LossKind.SOFTMAX_CROSS_ENTROPY),
             threshold_ppm=900_000,
             tensors=(self.outputs,),
@@ -226,9 +230,9 @@ class Story:
         train = Play(ledger=self.ledger)
         third = make_part(7, parts=4, seed=9)
         train.parts.append(third)
-        terms = train_terms(train.parts[:4], epochs=2, auditors=(AUDITOR.address,))
+        terms = train_terms(train.parts[:4], epochs=2, witnesses=(NamedWitness(WITNESS.address, False),))
         train.ok(train.found(terms=terms))
-        train.ok(train.send(AUDITOR, SealPart(train.id, third.commitment)))
+        train.seal(WITNESS, third)
         train.reveal_validation()
         good, better, best = (network(train.inputs, gain) for gain in (4, 8, 12))
         for receipt in train.play_epoch((ALICE, good), (BOB, better)):
@@ -239,10 +243,17 @@ class Story:
         train.at(Phase.UPDATE, 1)
         train.ok(train.send(ALICE, train.update_payload(honest, best)))
         assert train.send(CAROL, train.update_payload(lie, best)).status == Status.FAILED
-        train.audit()
-        train.ok(train.send(AUDITOR, train.sealed_payload(third)))
-        assert train.end().status == RoundStatus.DECIDED
+        assert train.decide().status == RoundStatus.DECIDED
+        train.withdraw_all()
         self._grow(train)
+        model = train.model
+        train.ok(train.send(OPENER, RetirePart(model.id, model.retention[0].part)))
+        amended, forked = (
+            AmendModel(model.id, (ALICE.address,), (), 300_000),
+            ForkModel(model.id, model.head),
+        )
+        for receipt in train.send_all([(OPENER, amended), (DAVE, forked)]):
+            train.ok(receipt)
         while self.chain.height < HEIGHT:
             self.ledger.block()
         return self.chain.blocks[1:]
@@ -250,19 +261,24 @@ class Story:
     def _grow(self, train: Play) -> None:
         grow = Play(ledger=self.ledger, classes=3)
         grow.model_id = train.model_id
-        terms = train_terms(grow.parts, kind=int(RoundKind.GROW), new_classes=1, retention_window=2)
-        grow.ok(grow.open(terms))
+        grow.new_parts()
+        grow.ok(grow.open(grow_terms(grow.parts)))
         grow.reveal_validation()
         for receipt in grow.play_epoch((BOB, growth(grow.inputs, 12))):
             grow.ok(receipt)
-        grow.audit()
-        grow.score_retention(BOB)
-        assert grow.end().status == RoundStatus.DECIDED
+        assert grow.decide().status == RoundStatus.DECIDED
+        grow.withdraw_all()
 
 
 def record_genesis() -> None:
     """Writes the spec, the ids and the genesis header of every preset."""
-    presets = (chainspec.main(), chainspec.test(), local((Allocation(bytes(range(20)), COIN),), GENESIS_MS))
+    allocations = (Allocation(bytes(range(20)), COIN),)
+    presets = (
+        chainspec.main(),
+        chainspec.test(),
+        chainspec.consortium(allocations, GENESIS_MS),
+        local(allocations, GENESIS_MS),
+    )
     vector = {
         "about": "Made by scripts/record_chain.py: the presets, their spec ids and their genesis headers.",
         "presets": [

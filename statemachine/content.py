@@ -15,7 +15,7 @@ from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash, Size
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import BlobExpired, BlobNotUsable, UnknownBlob
-from engram.statemachine.records import Blob
+from engram.statemachine.records import Blob, PartBytes
 from engram.statemachine.state import State
 
 
@@ -128,3 +128,9 @@ def release(state: State, ctx: BlockContext, blob: Hash) -> None:
     if record.refs == 1:
         record = replace(record, height=max(record.height, ctx.height - 1), expires=expiry(ctx))
     state.put(replace(record, refs=record.refs - 1))
+
+
+def note_part_bytes(state: State, ctx: BlockContext, blob: Hash) -> None:
+    """Records that these bytes are public as a part from now on, unless they have been before."""
+    if state.find(PartBytes, blob) is None:
+        state.put(PartBytes(blob, ctx.tick))

@@ -17,25 +17,16 @@ from engram.statemachine.transaction import Cost, Transaction, TxPayload
 
 def fee_of(fees: Fees, cost: Cost, exponent: int) -> int:
     """The least that a transaction is charged."""
-    return minimum_at(price_of(fees, cost), price_of_macs(fees, cost.prepaid_macs), exponent)
-
-
-def minimum_at(price: int, prepaid: int, exponent: int) -> int:
-    """The minimum fee at a base exponent: the risen price, and what the price of prepaid MACs has risen by.
-
-    Escrows pay for MACs as if the exponent were 0. If nobody paid the difference, prepaid scorings could fill
-    blocks at a price that does not rise.
-    """
-    return risen(price, exponent) + risen(prepaid, exponent) - prepaid
+    return risen(price_of(fees, cost), exponent)
 
 
 def price_of(fees: Fees, cost: Cost) -> int:
     """Sparks at exponent 0: max(floor, bytes·per_byte + ⌈macs / macs_per_spark⌉ + records·per_record).
 
-    MACs that an escrow has prepaid are left out.
+    Bytes are those of the transaction and those of the large records that it writes.
     """
-    work = price_of_macs(fees, cost.macs - cost.prepaid_macs)
-    return max(fees.floor, cost.size_bytes * fees.per_byte + work + cost.records * fees.per_record)
+    size = (cost.size_bytes + cost.record_bytes) * fees.per_byte
+    return max(fees.floor, size + price_of_macs(fees, cost.macs) + cost.records * fees.per_record)
 
 
 def risen(price: int, exponent: int) -> int:

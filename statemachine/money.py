@@ -26,14 +26,14 @@ def take(state: State, address: Address, amount: int) -> None:
     account = state.account(address)
     if account.balance < amount:
         raise InsufficientBalance(expected=amount, got=account.balance)
-    state.put(Account(address, account.balance - amount, account.nonce, account.strikes))
+    state.put(Account(address, account.balance - amount, account.nonce))
 
 
 def give(state: State, address: Address, amount: int) -> None:
     """Adds sparks to a balance, spendable at once."""
     if amount:
         account = state.account(address)
-        state.put(Account(address, account.balance + amount, account.nonce, account.strikes))
+        state.put(Account(address, account.balance + amount, account.nonce))
 
 
 def move(state: State, source: Address, target: Address, amount: int) -> None:
@@ -72,16 +72,3 @@ def burn(state: State, amount: int) -> None:
     if amount:
         supply = state.find(Supply) or Supply()
         state.put(replace(supply, burned=supply.burned + amount))
-
-
-def forfeit(state: State, amount: int) -> int:
-    """Burns half of a lost bond, rounded up; returns the other half, which the caller must put somewhere."""
-    kept = amount // 2
-    burn(state, amount - kept)
-    return kept
-
-
-def strike(state: State, address: Address) -> None:
-    """Counts one more proved lie or missed duty of an address."""
-    account = state.account(address)
-    state.put(replace(account, strikes=account.strikes + 1))

@@ -13,15 +13,8 @@ from typing import Annotated, ClassVar
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
-from engram.primitives.types import U8, U16, U32, U64, Address, Hash, Size
+from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size
 from engram.statemachine.record import Lineage, u32, u64
-
-
-class Openers(IntEnum):
-    """Who may open rounds on a model; fixed when it is founded."""
-
-    FOUNDER = 0
-    ANYONE = 1
 
 
 class BadgeKind(IntEnum):
@@ -30,13 +23,13 @@ class BadgeKind(IntEnum):
     PARTICIPATION = 0
     BEST_LOSS = 1
     TEACHER = 2
-    AUDITOR = 3
+    WITNESS = 3
     FOUNDER = 4
 
 
 @dataclass(frozen=True)
 class Account:
-    """Balance, nonce and strikes of an address. If there is no record, it is `Account(address)`."""
+    """Balance and nonce of an address. If there is no record, it is `Account(address)`."""
 
     KIND: ClassVar[int] = 1
     address: Address
@@ -44,8 +37,6 @@ class Account:
     """Spendable sparks."""
     nonce: U64 = 0
     """Number of this address's transactions that blocks have included."""
-    strikes: U32 = 0
-    """Number of proved lies and missed duties; it never falls."""
 
     @property
     def key(self) -> bytes:
@@ -184,18 +175,56 @@ class Part:
 
 
 @dataclass(frozen=True)
+class PartBytes:
+    """Since when the bytes of a part are public, under whatever salt."""
+
+    KIND: ClassVar[int] = 17
+    blob: Hash
+    tick: U64
+    """The tick at which the first part with these bytes was opened or published."""
+
+    @property
+    def key(self) -> bytes:
+        return self.blob
+
+
+@dataclass(frozen=True)
 class RetentionPart:
-    """A part that later growth must not forget, and how well the model knew it when it entered the list."""
+    """A part that later growth must not forget."""
 
     part: Hash
     rows: U32
     classes: U16
     """Classes of the model when the part entered."""
-    correct: U32
-    """Rows that the version at entry had right; never lowered."""
-    bar: U64
-    """The loss that later growth is held to: the loss at entry, or that at the model's threshold if it is
-    higher, plus what the null growth of every growth since has added."""
+
+
+@dataclass(frozen=True)
+class RetiredPart:
+    """A retention part that the founder has retired: later growth may forget it. It stands for ever."""
+
+    KIND: ClassVar[int] = 18
+    model: Hash
+    part: Hash
+    version: U32
+    """The model's current version at that time."""
+    height: U64
+
+    @property
+    def key(self) -> bytes:
+        return self.model + self.part
+
+
+@dataclass(frozen=True)
+class NamedWitness:
+    """Somebody who may seal one part in a round."""
+
+    address: Address
+    old_only: bool
+    """Whether the part holds rows of old classes only. In TRAIN all classes are old."""
+
+
+Witnesses = Annotated[tuple[NamedWitness, ...], Size(0, 8)]
+Members = Annotated[tuple[Address, ...], Size(0, 32)]
 
 
 @dataclass(frozen=True)
@@ -207,18 +236,21 @@ class Model:
     founder: Address
     policy: U8
     """`nn.growth.Policy`: what growth may do to the logits of old classes."""
-    openers: U8
-    """`Openers`. It matters because the opener of a round chooses the data that the model learns from."""
     loss_kind: U8
     threshold_ppm: U32
-    """τ: the model freezes once a version's mean sealed loss is at most τ · ln(classes) / 10^6."""
+    """τ: the model freezes once a version's mean sealed loss is at most τ · ln(classes) / 10^6, and no growth
+    by new classes may end above it."""
     retention_epsilon_ppm: U32
+    """ε: the part of the old rows that one growth may lose."""
     retention_delta_ppm: U32
+    """δ: by how much one growth may raise the loss on old rows."""
+    lost_cap_ppm: U32
+    """The most that all growths together may lose before growth ends; only the founder can raise it."""
     inputs: U32
     classes: U16
     classes_before_growth: U16
-    """Classes before the last growth that added any. Under STRICT, growth that adds no classes may only feed
-    the classes from this number on."""
+    """Classes when the model froze, or before the last growth that added any. Under STRICT, growth that adds
+    no classes may only feed the classes from this number on."""
     head: U32
     """Number of the current version."""
     root: Hash
@@ -232,10 +264,20 @@ class Model:
     open_round: Hash
     """The round that is open on the model; zero if there is none."""
     rounds: U32
-    aborts: U16
-    """Aborted rounds that counted at `last_abort`; see `rewards.aborts_in_force`."""
-    last_abort: U64
+    """Rounds that have ended, in whatever way."""
+    carried: U64 = 0
+    """Sparks held: pots of refused rounds, which wait for what the next rounds improve."""
+    lost_ppm: U64 = 0
+    """What the decided growths have lost of unseen old rows, added up, in millionths."""
+    members: Members = ()
+    """Who may open GROW rounds beside the founder."""
+    witnesses: Witnesses = ()
+    """Standing witnesses: without the sealed part of each, no round on the model takes place."""
     retention: Annotated[tuple[RetentionPart, ...], Size(0, 16)] = ()
+    parent: Hash = ZERO_HASH
+    """The model of which this one is a fork; zero if it was founded."""
+    parent_version: U32 = 0
+    """The version of the parent that became version 0 of this model."""
 
     @property
     def key(self) -> bytes:
@@ -321,8 +363,7 @@ class Badge:
 class Reputation:
     """How much loss an address has removed from a model.
 
-    Each rung of a ladder adds the sealed loss that it removed, in millionths of the version's before the
-    round.
+    Each rung adds the share of the baseline that it removed, in millionths.
     """
 
     KIND: ClassVar[int] = 13

@@ -14,8 +14,10 @@ from engram.statemachine.records import (
     Maturing,
     Model,
     Part,
+    PartBytes,
     RecentBlock,
     Reputation,
+    RetiredPart,
     RoundClock,
     ScoreEntry,
     Supply,
@@ -44,6 +46,8 @@ RECORDS: Final[Mapping[int, type[Record]]] = {
         Round,
         Commit,
         Candidate,
+        PartBytes,
+        RetiredPart,
     )
 }
 """Every record class by its kind byte."""

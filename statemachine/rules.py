@@ -22,10 +22,10 @@ MAX_ROWS: Final = 2**17
 MAX_BODY_BYTES: Final = 2**25
 """Half of what `codec.decode` accepts."""
 
-MAX_BLOCK_MACS: Final = 2**55
-"""With this bound an escrow fits 64 bits, even at one spark for each MAC.
+MAX_BLOCK_MACS: Final = 2**54
+"""With this bound an author's bond fits 64 bits, even at one spark for each MAC.
 
-It pays for at most 256 sealed and 16 retention parts, each with at most the MACs of a block.
+It pays four times for at most 256 unseen and 16 retention parts, each with at most half the MACs of a block.
 """
 
 MAX_EXPONENT: Final = 200
@@ -58,7 +58,7 @@ class Fees:
     """Sparks for each byte of the encoded transaction."""
     macs_per_spark: U64 = 476
     """Multiply-accumulates for one spark: the most with which a block full of MACs costs at least as much as
-    one full of bytes. It costs less than 1 % more."""
+    one full of bytes. It costs less than 2 % more."""
     per_record: U64 = 500
     """Sparks for each state record that the transaction may create."""
 
@@ -103,21 +103,35 @@ class Rules:
     """The most ticks from `open_round` to CLOSED; meanwhile no other round can be opened on the model."""
     max_epochs: U8 = 32
     max_parts: U16 = 256
-    max_third_party_parts: U8 = 8
-    max_candidates: U8 = 8
-    max_commits_per_epoch: U8 = 64
+    min_parts: U16 = 6
+    """The fewest parts of an opener, n."""
+    min_validation: U8 = 1
+    """The fewest validation parts, k."""
+    min_sealed: U8 = 2
+    """The fewest sealed parts, s."""
+    min_sealed_rows: U32 = 48
+    """The fewest rows of the opener's sealed parts together."""
+    min_witness_rows: U32 = 40
+    """With fewer rows, witnesses form no group of their own."""
+    min_old_rows: U32 = 20
+    """The fewest rows of old classes that no author has seen, in a GROW round."""
+    min_z_squared: U16 = 9
+    """The least z²: how far above chance a gain must be."""
     max_retention_parts: U8 = 16
+    max_retention_rows: U32 = 40_000
+    """The most rows of all retention parts of a model."""
     min_retention_rows: U32 = 100
     min_opener_bond: U64 = 10 * 10**8
+    opener_bond_ppm: U32 = 500_000
+    """The opener's bond is at least this part of the bounty, in millionths."""
     min_author_bond: U64 = 10**8
-    seal_bond: U64 = 10**8
-    """Bond for the sealed part of an auditor. It is at least 1 and is held until the part opens, so a bond
-    that is still held marks a part that is still closed."""
-    bond_decay_blocks: U32 = 1_000
-    """After so many blocks, one abort fewer doubles the bond for opening a round on the model."""
-    margin_ppm: U32 = 1_000
-    """The improvement that a candidate of epoch 0 must show, in millionths of the baseline. It is halved with
-    each further epoch."""
+    min_witness_bond: U64 = 10**8
+    """The least bond of a witness. It is at least 1 and is held until the part opens, so a bond that is still
+    held marks a part that is still closed."""
+    witness_bond_ppm: U32 = 1_000_000
+    """A witness's bond is at least this part of the bounty, in millionths."""
+    min_entry: U64 = 10**6
+    """The least that a commit burns."""
     max_infer_rows: U16 = 64
     max_infer_values: U16 = 4_096
     """Logits that one inference may write into its receipt."""
@@ -168,13 +182,14 @@ def bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
         ("draw_ticks", rules.draw_ticks, 1, rules.tick_ring),
         ("min_window_ticks", rules.min_window_ticks, 1, rules.max_window_ticks),
         ("max_epochs", rules.max_epochs, 1, 32),
-        ("max_parts", rules.max_parts, 2, 256),
-        ("max_third_party_parts", rules.max_third_party_parts, 0, 8),
-        ("max_candidates", rules.max_candidates, 1, 8),
-        ("max_commits_per_epoch", rules.max_commits_per_epoch, 1, 64),
+        ("max_parts", rules.max_parts, rules.min_parts, 256),
+        ("min_parts", rules.min_parts, 2, 256),
+        ("min_validation", rules.min_validation, 1, rules.min_parts - 1),
+        ("min_sealed", rules.min_sealed, 1, rules.min_parts - rules.min_validation),
+        ("min_z_squared", rules.min_z_squared, 1, _ANY),
         ("max_retention_parts", rules.max_retention_parts, 1, 16),
-        ("seal_bond", rules.seal_bond, 1, _ANY),
-        ("bond_decay_blocks", rules.bond_decay_blocks, 1, _ANY),
+        ("max_retention_rows", rules.max_retention_rows, 4, _ANY),
+        ("min_witness_bond", rules.min_witness_bond, 1, _ANY),
         ("max_infer_rows", rules.max_infer_rows, 1, 1_024),
         ("max_infer_values", rules.max_infer_values, 0, MAX_INFER_VALUES),
     )

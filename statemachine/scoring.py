@@ -12,7 +12,11 @@ never be stale.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from engram.nn.data import PartData, part_size
 from engram.nn.evaluate import FrozenActivations, logits_of
@@ -26,8 +30,8 @@ from engram.nn.growth import (
     growth_macs_per_row,
     null_growth_logits,
 )
-from engram.nn.loss import LossKind, Score, score
-from engram.nn.network import Features, NetworkSpec, forward
+from engram.nn.loss import LossKind, Score, loss_rows
+from engram.nn.network import Features, NetworkSpec, forward, predict
 from engram.nn.spec import call_macs, logit_macs, macs_per_row, setup_macs
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
@@ -43,15 +47,37 @@ from engram.statemachine.record import u32
 from engram.statemachine.rules import Rules
 
 
+@dataclass(frozen=True, eq=False)
+class RowScores:
+    """How well a network does on each row of a part."""
+
+    losses: npt.NDArray[np.int32]
+    """(n,) clipped losses in Q24 nats."""
+    right: npt.NDArray[np.bool_]
+    """(n,) whether the predicted class is the label."""
+
+    @property
+    def total(self) -> Score:
+        """The sums over all rows."""
+        return Score(
+            int(np.sum(self.losses, dtype=np.int64)), int(np.count_nonzero(self.right)), len(self.right)
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of memory that the arrays take."""
+        return self.losses.nbytes + self.right.nbytes
+
+
 class ScoreCache(Protocol):
     """Where scores and activations may be remembered. It may forget any of them at any time."""
 
-    def get(self, key: Hash) -> Score | None:
-        """The score that was put under this key, if it is remembered."""
+    def get(self, key: Hash) -> RowScores | None:
+        """The scores of rows that were put under this key, if they are remembered."""
         ...
 
-    def put(self, key: Hash, score: Score) -> None:
-        """Offers a score to be remembered."""
+    def put(self, key: Hash, scores: RowScores) -> None:
+        """Offers scores to be remembered; their `size_bytes` says how much memory they take."""
 
     def get_activations(self, key: Hash) -> FrozenActivations | None:
         """The activations that were put under this key, if they are remembered."""
@@ -64,10 +90,10 @@ class ScoreCache(Protocol):
 class NoCache:
     """A cache that remembers nothing."""
 
-    def get(self, key: Hash) -> Score | None:
+    def get(self, key: Hash) -> RowScores | None:
         return None
 
-    def put(self, key: Hash, score: Score) -> None:
+    def put(self, key: Hash, scores: RowScores) -> None:
         return None
 
     def get_activations(self, key: Hash) -> FrozenActivations | None:
@@ -108,11 +134,24 @@ class Scorer:
     def score_network(
         self, network: Network, part: DataPart, classes: int, loss_kind: LossKind, *, keep: bool = False
     ) -> Score:
-        """The score on a part with labels below `classes`; classes that the network lacks have logit 0.
+        """The sums of `network_rows`. Raises what that raises."""
+        return self.network_rows(network, part, classes, loss_kind, keep=keep).total
 
-        With `keep`, the activations go to the cache, because growths of this network will be scored on the
-        same part. The caller has checked that they fit into memory. Raises what `Network.load` and
-        `DataPart.load` raise, and `ShapeMismatch`.
+    def score_growth(
+        self, base: Network, grown: Network, part: DataPart, classes: int, loss_kind: LossKind
+    ) -> Score:
+        """The sums of `growth_rows`. Raises what that raises."""
+        return self.growth_rows(base, grown, part, classes, loss_kind).total
+
+    def network_rows(
+        self, network: Network, part: DataPart, classes: int, loss_kind: LossKind, *, keep: bool = False
+    ) -> RowScores:
+        """The scores of a part's rows for so many classes. Classes that the network lacks have logit 0.
+
+        `classes` is at least the network's number of classes. A row with a higher label counts as wrong, and
+        its loss has no meaning. With `keep`, the activations go to the cache, because growths of this network
+        will be scored on the same part. The caller has checked that they fit into memory. Raises what
+        `Network.load` and `DataPart.load` raise, and `ShapeMismatch`.
         """
 
         def logits() -> Int64Array:
@@ -120,15 +159,15 @@ class Scorer:
                 return logits_of(network.spec, self._activations(network, part).sums)
             return self.logits(network, part.load().features)
 
-        return self._score(network, part, classes, loss_kind, logits)
+        return self._rows(network, part, classes, loss_kind, logits)
 
-    def score_growth(
+    def growth_rows(
         self, base: Network, grown: Network, part: DataPart, classes: int, loss_kind: LossKind
-    ) -> Score:
-        """The result of `score_network(grown, …)`, computed from the activations of `base`.
+    ) -> RowScores:
+        """The result of `network_rows(grown, …)`, computed from the activations of `base`.
 
         If these are remembered, it takes only the time of the segments that `base` lacks. If not, they are
-        computed again; the transaction is charged for that in either case. Raises what `score_network`
+        computed again; the transaction is charged for that in either case. Raises what `network_rows`
         raises, about the parameters of the new segments only: the base has been scored before.
         """
 
@@ -137,7 +176,7 @@ class Scorer:
             frozen = self._activations(base, part)
             return forward_growth(base.spec, frozen, growth, added, engine=self._engine)
 
-        return self._score(grown, part, classes, loss_kind, logits)
+        return self._rows(grown, part, classes, loss_kind, logits)
 
     def logits(self, network: Network, features: Features) -> Int64Array:
         """Logits (n, classes), Q16 nats, of uint8 features (n, inputs).
@@ -147,19 +186,21 @@ class Scorer:
         parameters, bounds = network.load()
         return forward(network.spec, parameters, features, bounds, self._engine)
 
-    def _score(
+    def _rows(
         self,
         network: Network,
         part: DataPart,
         classes: int,
         loss_kind: LossKind,
         logits: Callable[[], Int64Array],
-    ) -> Score:
+    ) -> RowScores:
         key = score_key(network.root, part.id, classes, loss_kind)
         known = self._cache.get(key)
         if known is None:
             grown = null_growth_logits(logits(), max(0, classes - network.spec.classes))
-            known = score(loss_kind, grown, part.load().labels)
+            labels = part.load().labels
+            losses = loss_rows(loss_kind, grown, np.where(labels < classes, labels, 0))
+            known = RowScores(losses.astype(np.int32), predict(grown) == labels)
             self._cache.put(key, known)
         return known
 

@@ -91,11 +91,10 @@ class Cost:
     """Bytes of the encoded transaction; filled in by the caller."""
     macs: int = 0
     """Multiply-accumulates, by formula. What a node has in its cache makes no difference."""
-    prepaid_macs: int = 0
-    """The part of `macs` that candidates' escrows pay for. It counts against the block; in the fee, only what
-    the base adds to its price counts."""
     records: int = 0
     """State records that it may create; room in a receipt is counted in records too."""
+    record_bytes: int = 0
+    """Encoded bytes of the records that it writes, where these can be large."""
     funds: int = 0
     """Sparks that the sender's balance must cover besides the fee; otherwise no block may hold it."""
     brings: int = 0

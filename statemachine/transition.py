@@ -215,7 +215,7 @@ def _execute(
     after = state.child()
     account = after.account(prepared.sender)
     paid = min(prepared.fee, account.balance)
-    after.put(Account(prepared.sender, account.balance - paid, account.nonce + 1, account.strikes))
+    after.put(Account(prepared.sender, account.balance - paid, account.nonce + 1))
     money.pay_work(after, ctx, prepared.minimum, prepared.tip)
     trial = after.child()
     try:

@@ -44,6 +44,8 @@ def show_report(report: DemoReport, *, to_stderr: bool) -> None:
     console.print()
     console.print(_versions(report))
     console.print()
+    console.print(_groups(report))
+    console.print()
     console.print(_attacks(report))
     console.print()
     for line in _facts(report):
@@ -130,6 +132,17 @@ def _versions(report: DemoReport) -> Table:
     return table
 
 
+def _groups(report: DemoReport) -> Table:
+    """What the winners have shown on the rows of the founder and of the witness."""
+    table = _table("version", "rows of")
+    for title in ("rows", "loss", "baseline", "share", "gain / scatter"):
+        table.add_column(title, justify="right")
+    for row in report.groups:
+        numbers = f"{row.loss:.4f}", f"{row.baseline:.4f}", f"{row.share:.1%}", f"{row.scatters:.1f}"
+        table.add_row(str(row.version), row.side, str(row.rows), *numbers)
+    return table
+
+
 def _attacks(report: DemoReport) -> Table:
     table = _table("adversary", "outcome", "code")
     table.add_column("coins lost", justify="right")
@@ -143,6 +156,7 @@ def _facts(report: DemoReport) -> Iterator[str]:
     logits = "unchanged" if report.old_logits_unchanged else "CHANGED"
     height = report.nodes[0].height
     yield "D_k: the parts revealed before training. Losses are mean nats per row."
+    yield "share: what is left of the baseline's loss. On each side, a gain must be 3 times its scatter."
     yield f"old logits {logits}; {report.rounds} rounds; {len(report.nodes)} nodes at height {height}"
     if report.test is not None:
         correct, rows = report.test.correct, report.test.rows

@@ -13,7 +13,7 @@ import click
 
 MOST_LABEL: Final = 65_535
 PPM: Final = 1_000_000
-WINDOWS: Final = ("open", "reveal", "commit", "update", "audit", "retention", "gap")
+WINDOWS: Final = ("open", "reveal", "commit", "update", "witness", "audit", "score", "gap")
 """The phases of a round whose lengths the opener chooses."""
 
 

@@ -14,12 +14,13 @@ from engram.primitives.keys import format_address
 
 if TYPE_CHECKING:
     from engram.consensus.block import BlockHeader
-    from engram.consensus.proof import ProofReport
+    from engram.consensus.proof import Measured, ProofReport
 
 ANCHORED: Final = "accepted"
 NOT_ANCHORED: Final = "consistent, not anchored"
 
 _MEASURED_S: Final = 0.2
+_MEASURED: Final = ("witness_loss", "witness_baseline", "opener_loss", "opener_baseline")
 _UNITS: Final = (("year", 31_557_600), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
@@ -49,6 +50,8 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
     `rate` is `digests_per_s` of this machine.
     """
     from engram.consensus.chainspec import spec_id
+    from engram.primitives.types import ZERO_HASH
+    from engram.statemachine.rounds.records import RoundKind
 
     version, model, round_ = report.version, report.model, report.round
     lists = {"validation": report.validation, "sealed": report.sealed, "tensors": report.tensors}
@@ -69,8 +72,11 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
         "work_seconds_here": round(report.work / rate, 1),
         "model": model.id.hex(),
         "founder": _address(report, model.founder),
+        "fork_of": None if model.parent == ZERO_HASH else model.parent.hex(),
+        "fork_of_version": None if model.parent == ZERO_HASH else model.parent_version,
         "version": version.number,
         "current": report.is_current,
+        "kind": RoundKind(version.kind).name.lower(),
         "root": version.root.hex(),
         "parent_root": version.parent.hex(),
         "classes": version.spec.classes,
@@ -82,10 +88,17 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
         "sealed_loss": version.sealed_loss,
         "sealed_rows": version.sealed_rows,
         "sealed_correct": version.sealed_correct,
-        "auditors": [_address(report, auditor) for auditor in report.auditors],
-        "independent_loss": sum(score.loss for score in report.independent),
-        "independent_rows": sum(score.rows for score in report.independent),
-        "independent_correct": sum(score.correct for score in report.independent),
+        "witnesses": [
+            {
+                "address": _address(report, witness.author),
+                "old_classes_only": witness.old_only,
+                "named_by_opener": witness.named_by_opener,
+            }
+            for witness in report.witnesses
+        ],
+        **_measured("witness", report.on_witnesses_rows),
+        **_measured("opener", report.on_openers_rows),
+        "opener_own_rows": 0 if round_ is None else round_.terms.sealed * round_.terms.rows,
         **{name: [item.hex() for item in ids] for name, ids in lists.items()},
     }
 
@@ -94,11 +107,11 @@ def for_people(known: dict[str, Any]) -> dict[str, Any]:
     """The facts that people read, with mean losses per row and shares of correct rows in place of sums."""
     hidden = {"verdict", "accepted", "vouched", "work_seconds_here", "parent_root", "validation", "sealed"}
     shown = {name: value for name, value in known.items() if name not in hidden}
-    for name in ("validation", "sealed", "independent"):
-        rows = known[f"{name}_rows"]
-        shown[f"{name}_loss"] = mean_loss(known[f"{name}_loss"], rows)
-        if name != "validation":
-            shown[f"{name}_correct"] = accuracy(known[f"{name}_correct"], rows)
+    for name in ("validation_loss", "sealed_loss", *_MEASURED):
+        rows = known[f"{name.partition('_')[0]}_rows"]
+        shown[name] = mean_loss(known[name], rows)
+    shown["sealed_correct"] = accuracy(known["sealed_correct"], known["sealed_rows"])
+    shown["witnesses"] = [_witness_words(witness) for witness in known["witnesses"]]
     return shown
 
 
@@ -108,8 +121,7 @@ def proves(known: dict[str, Any], rate: float) -> list[str]:
     place = f"block {short(block['id'])} of the chain {name}, at height {block['height']}"
     return [
         *_grounds(known, place, rate),
-        f"In the state after that block there is the model {short(known['model'])}, which "
-        f"{known['founder']} founded.",
+        _model_sentence(known),
         _version_sentence(known),
         "The version is one network and no other: its parameters root names every weight and bias.",
         *_loss_sentences(known),
@@ -123,15 +135,20 @@ def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
         f"That the state is right. This command has executed no block; {_trusted(known)}.",
         f"Anything later than {block['time']}, the time of that block: the model may have newer versions "
         "now.",
-        "Who the people are. Founder, author, opener and auditors are keys; one person may hold several.",
+        "Who the people are. Founder, author, opener and witnesses are keys; one person may hold several. So "
+        "a witness may be the opener, or the author, under another key.",
         "That the network does as well on your rows. Its losses are those on the rows of the round.",
         "On which data the author trained it.",
-        "That auditors are not the opener under other keys: the state records keys, not people.",
     ]
-    if known["version"] and not known["auditors"]:
+    if known["version"] and not known["witnesses"]:
         said.append(
-            "That anybody but the opener has measured it: no auditor's part was opened, so the opener knew "
-            "all rows that decided."
+            "That anybody but the opener has measured it: no witness opened a part, so the opener knew all "
+            "rows that decided."
+        )
+    elif known["version"] and all(witness["named_by_opener"] for witness in known["witnesses"]):
+        said.append(
+            "That the witnesses are independent of the opener: the opener named every one of them, in the "
+            "terms of the round or as the founder of the model."
         )
     if not weights_checked:
         said.append("That a file of weights is this version: check the file with --model FILE.")
@@ -182,9 +199,21 @@ def _trusted(known: dict[str, Any]) -> str:
     return "and without an anchor you know of nobody who has"
 
 
+def _model_sentence(known: dict[str, Any]) -> str:
+    model = f"In the state after that block there is the model {short(known['model'])}, which"
+    if known["fork_of"] is None:
+        return f"{model} {known['founder']} founded."
+    return (
+        f"{model} {known['founder']} made as a fork of version {known['fork_of_version']} of the model "
+        f"{short(known['fork_of'])}. What that version was, the fork inherited as its version 0."
+    )
+
+
 def _version_sentence(known: dict[str, Any]) -> str:
     number = known["version"]
-    made = "founded with it" if number == 0 else f"made by {known['author']}"
+    made = f"made by {known['author']}"
+    if number == 0:
+        made = "founded with it" if known["fork_of"] is None else f"inherited, and once {made}"
     standing = "the current one" if known["current"] else "no longer the current one"
     origin = ", ".join(
         f"version {item['version']} by {item['author']} (hidden neurons: {item['neurons']:,})"
@@ -195,20 +224,53 @@ def _version_sentence(known: dict[str, Any]) -> str:
 
 def _loss_sentences(known: dict[str, Any]) -> list[str]:
     if known["version"] == 0:
-        return ["Nobody has measured version 0: it comes from the founding, not from a round."]
+        if known["fork_of"] is None:
+            return ["Nobody has measured version 0: it comes from the founding, not from a round."]
+        return ["No round of this model has measured version 0: its losses are those of the parent model."]
     people = for_people(known)
     said = [
         f"In its round, on {known['sealed_rows']:,} rows that stayed sealed until all updates were in, its "
         f"mean loss was {people['sealed_loss']} nats a row, and it got {people['sealed_correct']} right."
     ]
-    if known["independent_rows"]:
-        who = ", ".join(known["auditors"])
+    if known["witness_rows"]:
         said.append(
-            f"Of these, {known['independent_rows']:,} rows came from auditors ({who}) and not from the "
-            f"opener. On them its mean loss was {people['independent_loss']} nats a row, and it got "
-            f"{people['independent_correct']} right."
+            f"{known['witness_rows']:,} of these rows came from witnesses and not from the opener. On them "
+            f"its mean loss was {people['witness_loss']} nats a row, and that of the baseline "
+            f"{people['witness_baseline']}."
         )
-    return said
+    if known["witnesses"]:
+        said.append(f"Witnesses who opened a part: {'; '.join(people['witnesses'])}.")
+    return [
+        *said,
+        f"On {_openers_rows(known)}, its mean loss was {people['opener_loss']} nats a row, and that of the "
+        f"baseline {people['opener_baseline']}.",
+        "The baseline is the better of two: the version before, and a network that knows only how often "
+        "each class occurs."
+        if known["kind"] == "train"
+        else "The baseline is the version before, which knows of the new classes only how often they occur.",
+    ]
+
+
+def _openers_rows(known: dict[str, Any]) -> str:
+    """The rows of the opener's group, in words."""
+    own, rows = known["opener_own_rows"], known["opener_rows"]
+    if own == rows:
+        return f"the opener's own {own:,} rows"
+    return f"the opener's own {own:,} rows with {rows - own:,} rows of witnesses that do not count separately"
+
+
+def _witness_words(witness: dict[str, Any]) -> str:
+    named = "named by the opener" if witness["named_by_opener"] else "not named by the opener"
+    old = ", for old classes only" if witness["old_classes_only"] else ""
+    return f"{witness['address']} ({named}{old})"
+
+
+def _measured(name: str, measured: Measured) -> dict[str, int]:
+    return {
+        f"{name}_rows": measured.rows,
+        f"{name}_loss": measured.loss,
+        f"{name}_baseline": measured.baseline,
+    }
 
 
 def _lineage(report: ProofReport) -> list[dict[str, Any]]:

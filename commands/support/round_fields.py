@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engram.commands.support.output import short
-from engram.commands.support.units import accuracy, format_coins, mean_loss
+from engram.commands.support.units import format_coins, mean_loss
 from engram.commands.support.verdicts import due_text, verdict_fields
 
 
@@ -25,23 +25,26 @@ def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         *_course(round_),
         ("kind", f"{kind_name(terms['kind'])} from version {round_['version']}, {round_['classes']} classes"),
         ("opener", round_["opener"]),
-        ("auditors", terms["auditors"]),
+        ("witnesses", _witnesses(round_)),
         ("calendar", calendar_fields(round_["calendar"])),
         ("parts", f"{len(terms['commitments'])} of {rows} rows each; the chain draws {_drawn(terms)}"),
-        ("validation", _opened(round_["validation_opened"], rows)),
-        ("sealed", _opened(round_["sealed_opened"], rows)),
-        ("candidates", [f"epoch {item['epoch']}: {item['author']}" for item in round_["candidates"]]),
-        ("epochs", f"{round_['settled_epochs']} of {terms['epochs']} are settled"),
-        ("best by epoch", _results(round_)),
+        ("old rows", terms["old_rows"] and f"at least {terms['old_rows']} in each sealed part"),
+        ("validation", _opened(round_["validation_opened"])),
+        ("unseen", _opened(round_["unseen"])),
+        ("epochs", terms["epochs"]),
+        ("best on validation", _results(round_)),
+        ("best on unseen", _best(round_)),
+        ("judged by", f"z squared {terms['z_squared']}"),
         ("pot", format_coins(round_["pot"])),
-        ("bounty", format_coins(terms["bounty"])),
+        ("carried", round_["carried"] and f"{format_coins(round_['carried'])}, of earlier rounds"),
+        ("bounty", f"{format_coins(terms['bounty'])}, of it {format_coins(terms['witness_fee'])} a witness"),
         (
             "bonds",
             f"opener {format_coins(terms['opener_bond'])}, author {format_coins(terms['author_bond'])}",
         ),
         ("update", f"at most {terms['max_update_neurons']} neurons, {terms['max_update_bytes']} bytes"),
     ]
-    return [(name, value) for name, value in fields if value not in (None, [], {}, "")]
+    return [(name, value) for name, value in fields if value not in (None, 0, [], {}, "")]
 
 
 def calendar_fields(calendar: Mapping[str, Sequence[int | None]]) -> dict[str, str]:
@@ -61,7 +64,7 @@ def kind_name(kind: int) -> str:
 
 
 def status_name(status: int) -> str:
-    """open, decided, kept or aborted: the name of a `RoundStatus`."""
+    """open, decided, kept, aborted or cancelled: the name of a `RoundStatus`."""
     from engram.statemachine.rounds.records import RoundStatus
 
     return RoundStatus(status).name.lower()
@@ -85,12 +88,39 @@ def _drawn(terms: Mapping[str, Any]) -> str:
     return f"{terms['validation']} for validation, {terms['sealed']} to stay sealed"
 
 
-def _opened(parts: Sequence[Mapping[str, Any]], rows: int) -> list[str]:
-    """A line for each revealed part, with how well the version to improve on does on it."""
+def _witnesses(round_: Mapping[str, Any]) -> list[str]:
+    """A line for each witness, with what they have done and what the round holds of them."""
+    sealed = {witness["author"]: witness for witness in round_["witnesses"]}
+    lines = []
+    for named in (*round_["standing"], *round_["terms"]["witnesses"]):
+        limit = " (old classes only)" if named["old_only"] else ""
+        lines.append(f"{named['address']}{limit}: {_duty(sealed.get(named['address']))}")
+    return lines
+
+
+def _duty(witness: Mapping[str, Any] | None) -> str:
+    if witness is None:
+        return "has sealed nothing"
+    if witness["opened"]:
+        return "has opened the sealed part"
+    bond = int(witness["bond"])
+    return f"has sealed a part, bond {format_coins(bond)}" if bond else "has opened nothing that counts"
+
+
+def _opened(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each opened part, with how well the version to improve on does on its old rows."""
     return [
-        f"{short(part['commitment'])}: loss {mean_loss(part['baseline']['loss'], rows)} a row, "
-        f"{accuracy(part['baseline']['correct'], rows)} right"
+        f"{short(part['commitment'])}: {part['old']} rows of old classes"
+        + (f", loss {mean_loss(part['old_loss'], part['old'])} a row" if part["old"] else "")
         for part in parts
+    ]
+
+
+def _best(round_: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{epoch}: {best['author']}, {best['loss'] / best['baseline']:.1%} of the baseline's loss left"
+        for epoch, best in enumerate(round_["best"])
+        if best["author"] is not None
     ]
 
 

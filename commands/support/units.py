@@ -14,7 +14,19 @@ DECIMALS: Final = 8
 SPARKS_PER_COIN: Final = 10**DECIMALS
 MAX_SPARKS: Final = 2**64 - 1
 MONEY: Final = frozenset(
-    {"amount", "author_bond", "bid", "bond", "bounty", "fee", "max_fee", "opener_bond", "pot", "tip"}
+    {
+        "amount",
+        "author_bond",
+        "bond",
+        "bounty",
+        "fee",
+        "max_fee",
+        "opener_bond",
+        "paid",
+        "pot",
+        "tip",
+        "witness_fee",
+    }
 )
 """Names of the JSON fields that hold sparks."""
 

@@ -1,33 +1,57 @@
-"""Explains in words why a round ended as it did, or what it waits for.
+"""Says what came of each update of a round and why, in codes for programs and in words for people.
 
-For each candidate it says which test the candidate failed and by how much. The node computes the verdicts
-(`node/rpc/verdicts.py`); this file only words them.
+The node computes the verdicts (`node/rpc/verdicts.py`); this file adds who was paid and words the reasons.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from engram.commands.support.output import short
-from engram.commands.support.units import mean_loss
+from engram.commands.support.units import format_coins, mean_loss
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
 
 _SETTLE: Final = "`engram round advance` settles it"
-_DUE: Final = {
-    "unrevealed": f"the round is to abort, the opener has not revealed the validation parts; {_SETTLE}",
-    "epoch_end": f"an epoch is to end; the next transaction on the round or {_SETTLE}",
-    "unsealed": f"an auditor has not opened the part that it sealed, and is to lose its bond; {_SETTLE}",
-    "withheld": f"the round is to abort, the opener has not opened the sealed parts; {_SETTLE}",
-    "decision": f"the round is to be decided; {_SETTLE}",
-}
+_DUE: Final = MappingProxyType(
+    {
+        "unattended": f"the round is to be cancelled, a standing witness has sealed no part; {_SETTLE}",
+        "unrevealed": f"the round is to abort, the opener has not revealed the validation parts; {_SETTLE}",
+        "no_candidate": f"the round is to end, no update became a candidate; {_SETTLE}",
+        "unopened": f"a witness has not opened the sealed part, and is to lose the bond; {_SETTLE}",
+        "withheld": f"the round is to abort, the opener has not opened the sealed parts; {_SETTLE}",
+        "decision": f"the round is to be decided; {_SETTLE}",
+    }
+)
+_WORDS: Final = MappingProxyType(
+    {
+        "not_revealed": "committed and not revealed",
+        "not_decided": "the round is not decided yet",
+        "not_scored": "nobody had it scored on every part; `engram round score` does, in the phase score",
+        "round_aborted": "the opener failed a duty, and nobody is paid",
+        "not_best_of_epoch": "another update of the epoch has a lower share of the baseline's loss",
+        "gain_too_small": "does not remove an eighth of the loss that the leader before it had left",
+        "too_few_old_rows": "too few unseen rows of old classes were opened to judge a growth",
+        "forgets_retention_rows": "gets too many rows of the retention parts wrong that were right",
+        "forgets_a_class": "gets more than half of the unseen rows of an old class wrong",
+        "old_loss_rises": "has too much loss on the unseen rows of old classes",
+        "above_threshold": "its loss on the unseen rows is above the model's freezing threshold",
+    }
+)
+"""Reasons why no reward was paid, by code. Two more are worded with their numbers by `_worded`."""
+_SIDES: Final = ("the opener's rows", "the witnesses' rows")
 
 
 async def with_verdicts(client: RpcClient, round_: dict[str, Any]) -> dict[str, Any]:
-    """Adds to a round, as `round_get` gives it, the verdicts on its candidates. Asks the node for them."""
-    return {**round_, "verdicts": await client.call("round_verdicts", id=round_["id"])}
+    """Adds to a round, as `round_get` gives it, the verdicts on its candidates and its closed commits."""
+    verdicts = await client.call("round_verdicts", id=round_["id"])
+    return {
+        **round_,
+        "verdicts": verdicts,
+        "commits": await client.call("round_commits", id=round_["id"]),
+    }
 
 
 def due_text(round_: Mapping[str, Any]) -> str | None:
@@ -35,8 +59,26 @@ def due_text(round_: Mapping[str, Any]) -> str | None:
     return None if round_["due"] is None else _DUE[round_["due"]]
 
 
+def outcomes(round_: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What came of each update: its epoch and author, `paid` in sparks, `reasons` as codes, and `why`.
+
+    `round_` is what `with_verdicts` gives. An update that was paid has no reason. Updates of which the reveal
+    was refused are not in it: the receipt of the reveal names the rule.
+    """
+    paid = _payments(round_)
+    found = []
+    for verdict in round_["verdicts"]:
+        amount = paid.get((verdict["epoch"], verdict["author"]), 0)
+        codes = [] if (verdict["epoch"], verdict["author"]) in paid else _codes(round_, verdict)
+        words = [_worded(code, verdict) for code in codes] or [_won(verdict, amount)]
+        found.append(_outcome(verdict, amount, codes, words))
+    for commit in round_["commits"]:
+        found.append(_outcome(commit, 0, ["not_revealed"], [_WORDS["not_revealed"]]))
+    return found
+
+
 def reasons(round_: Mapping[str, Any]) -> list[str]:
-    """Why the round ended as it did or, while it is open, how each candidate does.
+    """Why the round ended as it did or, while it is open, how each candidate does, in words.
 
     `round_` is what `with_verdicts` gives. The list is empty if there is nothing to say yet.
     """
@@ -45,15 +87,67 @@ def reasons(round_: Mapping[str, Any]) -> list[str]:
     status = round_["status"]
     if status == RoundStatus.ABORTED:
         return [_abort(round_)]
+    if status == RoundStatus.CANCELLED:
+        return ["a standing witness of the model sealed no part; everything was given back"]
     if not round_["verdicts"]:
         return ["no update became a candidate"] if status == RoundStatus.KEPT else []
-    if status == RoundStatus.OPEN and not round_["sealed_opened"]:
-        return []  # candidates are judged on the sealed parts, and none is open yet
-    return [
-        f"epoch {verdict['epoch']}, {verdict['author']}: {text}"
-        for verdict in round_["verdicts"]
-        for text in _judged(verdict)
+    if status == RoundStatus.OPEN and not round_["unseen"]:
+        return []  # candidates are judged on unseen parts, and none is open yet
+    told = [
+        f"epoch {done['epoch']}, {done['author']}: {text}"
+        for done in outcomes(round_)
+        if done["reasons"] != ["not_revealed"]
+        for text in done["why"]
     ]
+    if status == RoundStatus.KEPT and round_["refused"]:
+        told.append(
+            "rows that the opener chose fall behind what others prove: the opener does not get the pot back, "
+            "it stays with the model for whoever improves it next"
+        )
+    return told
+
+
+def verdict_fields(round_: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
+    """The field "why" with the reasons; empty if there are none."""
+    return [("why", found)] if (found := reasons(round_)) else []
+
+
+def _outcome(
+    update: Mapping[str, Any], paid: int, codes: Sequence[str], words: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        "epoch": update["epoch"],
+        "author": update["author"],
+        "paid": paid,
+        "reasons": list(codes),
+        "why": list(words),
+    }
+
+
+def _payments(round_: Mapping[str, Any]) -> dict[tuple[int, str], int]:
+    """What each rung got, of the pot and of what the model carried, by epoch and author.
+
+    Empty while the round is not decided.
+    """
+    from engram.statemachine.rounds.records import RoundStatus
+
+    if round_["status"] != RoundStatus.DECIDED:
+        return {}
+    rungs = [verdict for verdict in round_["verdicts"] if verdict["rung"]]
+    return {(rung["epoch"], rung["author"]): rung["reward"] for rung in rungs}
+
+
+def _codes(round_: Mapping[str, Any], verdict: Mapping[str, Any]) -> list[str]:
+    from engram.statemachine.rounds.records import RoundStatus
+
+    if round_["status"] == RoundStatus.ABORTED:
+        return ["round_aborted"]
+    if verdict["reasons"]:
+        return list(verdict["reasons"])
+    if round_["status"] == RoundStatus.OPEN:
+        return ["not_decided"]
+    best = round_["best"][verdict["epoch"]]
+    return ["gain_too_small" if best["author"] == verdict["author"] else "not_best_of_epoch"]
 
 
 def _abort(round_: Mapping[str, Any]) -> str:
@@ -63,34 +157,21 @@ def _abort(round_: Mapping[str, Any]) -> str:
     return "the opener did not open every sealed part in time and as committed to"
 
 
-def _judged(verdict: Mapping[str, Any]) -> list[str]:
-    rows = verdict["sealed_rows"]
-    loss, baseline = mean_loss(verdict["sealed_loss"], rows), mean_loss(verdict["sealed_baseline"], rows)
-    if not verdict["generalises"]:
-        return [f"sealed loss {loss} a row, not below the base version's {baseline}"]
-    failed = [text for part in verdict["retention"] if (text := _failed(part)) is not None]
-    if failed:
-        return failed
-    outcome = "took the lead" if verdict["rung"] else "passed but did not take the lead"
-    return [f"sealed loss {loss} a row, the base version's {baseline}: {outcome}"]
+def _won(verdict: Mapping[str, Any], paid: int) -> str:
+    share = verdict["share"]
+    left = share["loss"] / share["baseline"]
+    return f"took the lead, with {left:.1%} of the baseline's loss left; paid {format_coins(paid)} coins"
 
 
-def _failed(gate: Mapping[str, Any]) -> str | None:
-    """Why a candidate fails on a retention part; None if it passes."""
-    part, rows = f"retention part {short(gate['part'])}", gate["rows"]
-    if gate["passed"]:
-        return None
-    if gate["correct"] is None:
-        return f"{part}: nobody had the candidate scored on it"
-    found = []
-    if gate["correct"] < gate["fewest_correct"]:
-        found.append(f"{gate['correct']} of {rows} rows correct, {gate['fewest_correct']} needed")
-    if gate["loss"] > gate["most_loss"]:
-        most = mean_loss(gate["most_loss"], rows)
-        found.append(f"loss {mean_loss(gate['loss'], rows)} a row, at most {most} allowed")
-    return f"{part}: {', '.join(found)}"
-
-
-def verdict_fields(round_: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
-    """The field "why" with the reasons; empty if there are none."""
-    return [("why", found)] if (found := reasons(round_)) else []
+def _worded(code: str, verdict: Mapping[str, Any]) -> str:
+    if code == "gain_not_proved":
+        return "its gain is not beyond chance: " + "; ".join(
+            f"on {side} loss {mean_loss(group['loss'], group['rows'])} a row, the baseline's "
+            f"{mean_loss(group['baseline'], group['rows'])}"
+            for side, group in zip(_SIDES, verdict["groups"], strict=True)
+            if group["rows"] and not group["proves_gain"]
+        )
+    if code == "forgets_old_rows":
+        lost = sum(group["forgotten"] for group in verdict["groups"])
+        return f"gets {lost} unseen rows of old classes wrong that were right, more than a growth may"
+    return _WORDS[code]

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 from engram.nn.evaluate import FrozenActivations
-from engram.nn.loss import Score
 from engram.node.storage.lru import ByteLru
 from engram.primitives.types import Hash
+from engram.statemachine.scoring import RowScores
 
-SCORES_BYTES: Final = 1 << 20
+SCORES_BYTES: Final = 4 << 20
 ACTIVATIONS_BYTES: Final = 64 << 20
-_SCORE_BYTES: Final = 256
-"""Roughly the bytes of memory that a key and its score take."""
+_ENTRY_BYTES: Final = 512
+"""Roughly the bytes of memory that a key and the objects around the arrays take."""
 
 
 class VerificationCache:
@@ -27,16 +27,18 @@ class VerificationCache:
     """
 
     def __init__(self, scores_bytes: int = SCORES_BYTES, activations_bytes: int = ACTIVATIONS_BYTES) -> None:
-        self._scores: ByteLru[Score] = ByteLru(scores_bytes, lambda score: _SCORE_BYTES)
+        self._scores: ByteLru[RowScores] = ByteLru(
+            scores_bytes, lambda scores: _ENTRY_BYTES + scores.size_bytes
+        )
         self._activations: ByteLru[FrozenActivations] = ByteLru(
             activations_bytes, lambda kept: kept.size_bytes
         )
 
-    def get(self, key: Hash) -> Score | None:
+    def get(self, key: Hash) -> RowScores | None:
         return self._scores.get(key)
 
-    def put(self, key: Hash, score: Score) -> None:
-        self._scores.put(key, score)
+    def put(self, key: Hash, scores: RowScores) -> None:
+        self._scores.put(key, scores)
 
     def get_activations(self, key: Hash) -> FrozenActivations | None:
         return self._activations.get(key)

@@ -20,7 +20,7 @@ from engram.primitives.errors import ChainError, Invalid, NotReady
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import FeeTooLow, NotActivated, TransactionTooLarge
-from engram.statemachine.fees import fee_of, price_of, price_of_macs
+from engram.statemachine.fees import fee_of, price_of
 from engram.statemachine.records import Account
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
@@ -118,7 +118,6 @@ class Admission:
             account.address,
             tx.size_bytes,
             price_of(ctx.rules.fees, cost),
-            price_of_macs(ctx.rules.fees, cost.prepaid_macs),
             largest_share(ctx.rules, cost),
             cost.funds,
             cost.brings,
@@ -138,7 +137,7 @@ class Admission:
         try:
             trial = begin_block(State(self._store, head.state_root), ctx)
             account = trial.account(keys.address(tx.sender))
-            trial.put(Account(account.address, account.balance, tx.nonce, account.strikes))
+            trial.put(Account(account.address, account.balance, tx.nonce))
             apply_transaction(trial, ctx, tx, verified=frozenset({tx.id}))
         except (Invalid, NotReady):
             return

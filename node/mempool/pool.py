@@ -36,14 +36,14 @@ from sortedcontainers import SortedDict, SortedKeyList
 from engram.node.errors import AlreadyPooled, NonceGap, PoolFull, ReplacementFee, SenderLimit
 from engram.primitives.types import Address, Hash
 from engram.statemachine.errors import FeeTooLow, InsufficientBalance, NonceMismatch
-from engram.statemachine.fees import minimum_at
+from engram.statemachine.fees import risen
 from engram.statemachine.records import Account
 from engram.statemachine.rules import MAX_EXPONENT, Rules
 from engram.statemachine.transaction import Cost, Transaction
 
 RATE_UNIT: Final = 2**110
 """Rates are compared as integers, because comparing fractions is slow. The numerator of a share is at most
-2^55, as is the budget of MACs. So two different rates differ by at least 2^-110.
+2^55, and the budget of MACs is no larger. So two different rates differ by at least 2^-110.
 """
 _OVERHEAD_BYTES: Final = 1_000
 """Roughly the bytes of memory that an entry takes besides its encoded transaction."""
@@ -75,8 +75,6 @@ class PooledTx:
     size_bytes: int
     price: int
     """Its minimum fee at base exponent 0 in sparks, as computed when it was priced last."""
-    prepaid: int
-    """The price of its prepaid multiply-accumulates at exponent 0, of which it pays what the base adds."""
     share: Fraction
     """Its largest share of a block."""
     funds: int = 0
@@ -103,7 +101,7 @@ class PooledTx:
 
     def minimum(self, exponent: int) -> int:
         """Its minimum fee at a base exponent."""
-        return minimum_at(self.price, self.prepaid, exponent)
+        return risen(self.price, exponent)
 
     def charge(self, exponent: int) -> int:
         """The sparks that it is charged at a base exponent, never more than its cap."""

@@ -12,6 +12,7 @@ from engram.node.rpc.render import Renderer
 from engram.primitives.types import Address
 from engram.statemachine.record import u64
 from engram.statemachine.records import Maturing
+from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
 
 REWARD_HEIGHTS: Final = 20_000
 """Every reward that was ever given leaves a key to look at, so a miner's list must end somewhere."""
@@ -27,7 +28,7 @@ class AccountMethods:
 
     @rpc_method()
     async def account_get(self, address: str, since: int | None = None) -> dict[str, Any]:
-        """An account: balance, nonces, strikes, waiting transactions, unclaimed rewards of the last 20,000
+        """An account: balance, nonces, waiting transactions, unclaimed rewards of the last 20,000
         heights, or from the height `since` on.
         """
         raw = self.render.parse_address(address)
@@ -46,6 +47,32 @@ class AccountMethods:
                 for entry in waiting
             ],
         }
+
+    @rpc_method()
+    async def account_updates(self, address: str) -> list[dict[str, Any]]:
+        """The updates of an address that still hold a bond: commits, and candidates of all rounds.
+
+        `can_withdraw` says whether the round has ended, so that `withdraw` ends the hold.
+        """
+        return await self.views.threads.run(self._updates, self.render.parse_address(address))
+
+    def _updates(self, address: Address) -> list[dict[str, Any]]:
+        view = self.views.now()
+        held: list[Commit | Candidate] = [*view.records(Commit), *view.records(Candidate)]
+        statuses = {update.round: view.state.get(Round, update.round).status for update in held}
+        found = [
+            {
+                "round": update.round.hex(),
+                "epoch": update.epoch,
+                "kind": type(update).__name__.lower(),
+                "bond": update.bond,
+                "round_status": statuses[update.round],
+                "can_withdraw": statuses[update.round] != RoundStatus.OPEN,
+            }
+            for update in held
+            if update.author == address
+        ]
+        return sorted(found, key=lambda row: (row["round"], row["epoch"]))
 
     def _account(self, address: Address, since: int | None) -> dict[str, Any]:
         view = self.views.now()

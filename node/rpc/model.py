@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from engram.node.rpc.explain import lineage, predict, summary
 from engram.node.rpc.headview import HeadViews
-from engram.node.rpc.jsonrpc import rpc_method
+from engram.node.rpc.jsonrpc import INVALID_PARAMS, RpcFault, rpc_method
 from engram.node.rpc.proofs import CONFIRMATIONS, build_bundle, bundle_file
 from engram.node.rpc.render import Renderer
+from engram.primitives.types import ZERO_HASH
 from engram.statemachine.record import Record
-from engram.statemachine.records import Badge, Model, Part, Reputation, ScoreEntry, Version
+from engram.statemachine.records import Badge, Model, Part, PartBytes, Reputation, ScoreEntry, Version
 from engram.statemachine.rounds.records import RoundKind
 
 R = TypeVar("R", bound=Record)
+
+MAX_CONTENTS: Final = 256
+"""The most contents in one call of `part_bytes`: a round has at most so many parts."""
+HASH_BYTES: Final = len(ZERO_HASH)
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,24 @@ class ModelMethods:
         """A revealed data part; its bytes are the blob that it names."""
         return await self.views.threads.run(lambda: self.render.record(self.views.now().state.get(Part, id)))
 
+    @rpc_method()
+    async def part_bytes(self, contents: list[str]) -> list[dict[str, Any]]:
+        """Since which tick the bytes of parts are public, whatever their salt; null if they are not.
+
+        `contents` are the ids of the bytes as blobs. They are hashes without a salt: who can guess the rows
+        of a part knows it again by its id, so an owner of secret parts asks their own node only.
+        """
+        asked = _contents(contents)
+        return await self.views.threads.run(self._part_bytes, asked)
+
+    def _part_bytes(self, contents: list[bytes]) -> list[dict[str, Any]]:
+        state = self.views.now().state
+        known = [(content, state.find(PartBytes, content)) for content in contents]
+        return [
+            {"content": content.hex(), "public_since": None if record is None else record.tick}
+            for content, record in known
+        ]
+
     def _records(self, cls: type[R], model: bytes) -> list[R]:
         view = self.views.now()
         view.state.get(Model, model)
@@ -119,3 +142,26 @@ class ModelMethods:
             "predictions": predictions,
             "lineage": lineage(version, self.render),
         }
+
+
+def _contents(texts: list[str]) -> list[bytes]:
+    """The ids that the texts stand for. Raises `RpcFault` for too many, and for what is no id."""
+    if len(texts) > MAX_CONTENTS:
+        raise RpcFault(
+            INVALID_PARAMS, "too many contents", expected=f"at most {MAX_CONTENTS}", got=len(texts)
+        )
+    found = []
+    for text in texts:
+        try:
+            content = bytes.fromhex(text)
+        except (TypeError, ValueError):
+            content = b""
+        if len(content) != HASH_BYTES:
+            raise RpcFault(
+                INVALID_PARAMS,
+                "a content is the id of a blob",
+                expected=f"{HASH_BYTES} bytes as hexadecimal text",
+                got=repr(text)[:80],
+            )
+        found.append(content)
+    return found

@@ -18,7 +18,7 @@ from engram.node.storage.store import BlockRef
 from engram.primitives import smt
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.record import Record, u32
-from engram.statemachine.records import Model, ScoreEntry, Version
+from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.state import State, leaf_value, record_path
 
@@ -49,8 +49,6 @@ def build_bundle(
     root = headers[-1 - depth].state_root
     state = State(view.store, root)
     round_ = None if version.round == ZERO_HASH else state.get(Round, version.round)
-    opened = () if round_ is None else round_.sealed_opened
-    scores = [state.get(ScoreEntry, model, u32(version.number), part.commitment) for part in opened]
 
     def proven(record: Record) -> ProvenRecord:
         return ProvenRecord(
@@ -64,7 +62,6 @@ def build_bundle(
         model=proven(state.get(Model, model)),
         version=proven(state.get(Version, model, u32(version.number))),
         round=None if round_ is None else proven(round_),
-        scores=tuple(proven(score) for score in scores),
     )
 
 

@@ -31,12 +31,12 @@ class RoundMethods:
 
     @rpc_method()
     async def round_candidates(self, id: bytes) -> list[dict[str, Any]]:
-        """The verified updates of a round that wait for the sealed parts."""
+        """The candidates of a round, which are verified updates below the baseline, as long as they stand."""
         return await self.views.threads.run(self._of_round, Candidate, id)
 
     @rpc_method()
     async def round_commits(self, id: bytes) -> list[dict[str, Any]]:
-        """The updates that authors have committed to and not revealed yet."""
+        """The updates that authors have committed to and not revealed."""
         return await self.views.threads.run(self._of_round, Commit, id)
 
     @rpc_method()

@@ -156,7 +156,6 @@ class TransactionMethods:
             "max_fee": draft.max_fee,
             "tip": draft.tip,
             "macs": cost.macs,
-            "prepaid_macs": cost.prepaid_macs,
             "size_bytes": draft.size_bytes,
             "records": cost.records,
             "funds": cost.funds,

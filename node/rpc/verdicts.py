@@ -1,8 +1,8 @@
 """Shows people how the candidates of a round fare in the tests that decide the round.
 
-The core's own functions make the judgement. A round that has ended keeps no candidates in the state. But
-older states stay readable, so they are judged in the last state in which the round was open. The candidates
-of an open round are judged in the present state.
+The core's own functions make the judgement. Of a round that has ended, candidates can have been withdrawn.
+But older states stay readable, so they are judged in the last state in which the round was open. The
+candidates of an open round are judged in the present state.
 """
 
 from __future__ import annotations
@@ -11,47 +11,69 @@ from typing import Any
 
 from engram.node.rpc.headview import HeadView
 from engram.node.rpc.render import Renderer
+from engram.node.storage.recordindex import records
 from engram.primitives.types import Hash
-from engram.statemachine.records import Model, RetentionPart
-from engram.statemachine.rounds.candidates import candidates_of
-from engram.statemachine.rounds.ranking import (
-    fewest_correct,
-    generalises,
-    ladder,
-    most_loss,
-    passes_gate,
-    remembers,
-    sealed_baseline,
-    sealed_loss,
+from engram.statemachine.records import Model
+from engram.statemachine.rounds.candidates import (
+    best_of,
+    is_below_a_baseline,
+    is_complete,
+    reasons_against,
 )
-from engram.statemachine.rounds.records import Candidate, Round, RoundStatus
+from engram.statemachine.rounds.judging import lower_baseline, proves_gain, proves_harm
+from engram.statemachine.rounds.records import Candidate, GroupScore, Round, RoundKind, RoundStatus
+from engram.statemachine.rounds.rewards import ladder
 from engram.statemachine.state import State
 
 
 def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str, Any]]:
     """Each candidate of a round, with the tests that it passes or fails and the numbers that decide them.
 
+    `reward` is what a rung gets, in sparks; in an open round, what it would get if nothing better came.
     Raises `MissingRecord` for an unknown round, `CorruptStore` if an old state is missing.
     """
     state = _judged_state(view, round_id)
     round_ = state.get(Round, round_id)
     model = state.get(Model, round_.model)
-    candidates = candidates_of(state, round_)
-    rungs = [rung.candidate for rung in ladder(view.spec.rules, round_, model, candidates)]
+    rewards = {(rung.epoch, rung.best.author): rung.reward(round_) for rung in ladder(round_)}
+    candidates = records(view.store.database, state, Candidate, round_id)
     return [
         {
             "epoch": candidate.epoch,
             "author": render.address(candidate.author),
-            "sealed_loss": sealed_loss(candidate),
-            "sealed_baseline": sealed_baseline(round_),
-            "sealed_rows": round_.terms.rows * len(round_.sealed_opened),
-            "generalises": generalises(round_, candidate),
-            "remembers": remembers(model, candidate),
-            "rung": any(candidate is rung for rung in rungs),
-            "retention": [_gate(model, part, candidate) for part in model.retention],
+            "loss": candidate.loss,
+            "rung": (candidate.epoch, candidate.author) in rewards,
+            "reward": rewards.get((candidate.epoch, candidate.author), 0),
+            "below_baseline": is_below_a_baseline(round_, candidate),
+            **_judgement(view, round_, model, candidate),
+            "groups": [_group(round_, group) for group in candidate.groups],
         }
         for candidate in candidates
     ]
+
+
+def _judgement(view: HeadView, round_: Round, model: Model, candidate: Candidate) -> dict[str, Any]:
+    """The share, and why the candidate cannot take the lead; `not_scored` until all parts are scored."""
+    if not round_.unseen or not is_complete(round_, model, candidate):
+        return {"share": None, "reasons": ["not_scored"]}
+    best = best_of(candidate, round_)
+    reasons = reasons_against(view.spec.rules, round_, model, candidate)
+    return {"share": {"loss": best.loss, "baseline": best.baseline}, "reasons": list(reasons)}
+
+
+def _group(round_: Round, group: GroupScore) -> dict[str, Any]:
+    counted = lower_baseline(group, train=round_.terms.kind == RoundKind.TRAIN)
+    return {
+        "rows": group.rows,
+        "loss": group.loss,
+        "baseline": counted.baseline,
+        "gained": counted.gained,
+        "lost": counted.lost,
+        "squares": counted.squares,
+        "forgotten": group.forgotten,
+        "proves_gain": proves_gain(counted, round_.terms.z_squared),
+        "proves_harm": proves_harm(counted, round_.terms.z_squared),
+    }
 
 
 def _judged_state(view: HeadView, round_id: Hash) -> State:
@@ -74,16 +96,3 @@ def _judged_state(view: HeadView, round_id: Hash) -> State:
 
 def _state_at(view: HeadView, height: int) -> State:
     return State(view.store, view.block(height, None).state_root)
-
-
-def _gate(model: Model, part: RetentionPart, candidate: Candidate) -> dict[str, Any]:
-    found = next((score for score in candidate.retention if score.part == part.part), None)
-    return {
-        "part": part.part.hex(),
-        "rows": part.rows,
-        "correct": None if found is None else found.score.correct,
-        "fewest_correct": fewest_correct(model, part),
-        "loss": None if found is None else found.score.loss,
-        "most_loss": None if found is None else most_loss(model, part, found),
-        "passed": found is not None and passes_gate(model, part, found),
-    }

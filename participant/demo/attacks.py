@@ -9,7 +9,6 @@ from engram.participant.demo.cast import COPYCAT, FORGER, LEAKER, LIAR
 from engram.participant.demo.report import AttackRow, expect, mean_loss
 from engram.participant.demo.rounds import AUTHOR_BOND, Attempt, DemoRound
 from engram.participant.demo.scene import Scene
-from engram.statemachine.records import Account
 
 
 async def report_training(scene: Scene, played: DemoRound, purse: int) -> None:
@@ -20,8 +19,6 @@ async def report_training(scene: Scene, played: DemoRound, purse: int) -> None:
     for attempt in played.attempts[LIAR]:
         _expect_failed(LIAR, attempt, "loss_mismatch")
         _add(scene, _row(LIAR, "FAILED: claimed half of the true loss; the bond is lost", attempt))
-    strikes = (await scene.view.get(Account, scene.cast.key(LIAR).address)).strikes
-    expect(strikes == len(played.attempts[LIAR]), "a false claim did not give the liar a strike", got=strikes)
 
     expect(
         played.copied == "commit_missing",
@@ -38,7 +35,7 @@ async def report_training(scene: Scene, played: DemoRound, purse: int) -> None:
 
 
 async def _report_leaker(scene: Scene, played: DemoRound) -> None:
-    """Reports the leaker, who must lead on the revealed parts and lose on the sealed ones."""
+    """Reports the leaker, who must lead on the revealed parts and prove no gain on the unseen ones."""
     first, *_ = played.attempts[LEAKER]
     expect(
         first.report.code == "candidate_admitted",
@@ -47,26 +44,25 @@ async def _report_leaker(scene: Scene, played: DemoRound) -> None:
     )
     leader = scene.cast.name(played.round.results[0].author)
     expect(leader == LEAKER, "the leaker does not lead on the revealed parts", expected=LEAKER, got=leader)
-    leaked = next((standing for standing in played.standings if standing.author == LEAKER), None)
-    expect(leaked is not None, "the candidates were not read before the round ended", got=played.standings)
-    assert leaked is not None, "`expect` has raised if there is no such candidate"
-    best = min(played.standings, key=lambda standing: standing.sealed)
+    leaked = next(standing for standing in played.standings if standing.author == LEAKER)
+    best = min(played.standings, key=lambda standing: standing.unseen)
     expect(
-        best.sealed < leaked.sealed,
-        "the leaker's over-fitted update won on the sealed parts",
-        expected=best,
-        got=leaked,
+        "gain_not_proved" in leaked.reasons,
+        "the leaker's gain on the unseen rows is proved",
+        expected="gain_not_proved",
+        got=leaked.reasons,
     )
+    after = played.attempts[LEAKER][-1].after
+    lost = first.before - after
+    expect(lost >= AUTHOR_BOND, "the leaker kept its bond", expected=AUTHOR_BOND, got=lost)
     rows = played.round.terms.rows
-    open_rows, sealed_rows = (
-        rows * len(played.round.validation_opened),
-        rows * len(played.round.sealed_opened),
-    )
+    open_rows, unseen_rows = rows * len(played.round.validation_opened), rows * len(played.round.unseen)
+    mine, least = mean_loss(leaked.unseen, unseen_rows), mean_loss(best.unseen, unseen_rows)
     outcome = (
-        f"led on the revealed parts ({mean_loss(leaked.loss, open_rows):.4f} nat) and lost on the sealed ones"
-        f" ({mean_loss(leaked.sealed, sealed_rows):.4f} against {mean_loss(best.sealed, sealed_rows):.4f})"
+        f"FAILED: led on the revealed rows ({mean_loss(leaked.loss, open_rows):.4f} nat), but on the unseen"
+        f" ones it has {mine:.4f} and the best {least:.4f}; the bond is lost"
     )
-    _add(scene, AttackRow(LEAKER, outcome, "outdone", first.before, await scene.balance(LEAKER)))
+    _add(scene, AttackRow(LEAKER, outcome, "gain_not_proved", first.before, after))
 
 
 def report_growth(scene: Scene, played: DemoRound) -> None:

@@ -22,13 +22,13 @@ COIN: Final = 10**8
 PURSE: Final = 1_000 * COIN
 """Sparks that every actor holds from the first block on. Miners hold none."""
 FOUNDER: Final = "founder"
-AUDITOR: Final = "auditor"
+WITNESS: Final = "witness"
 AUTHORS: Final = ("alice", "bob", "carol")
 """The honest authors."""
 LIAR, COPYCAT, LEAKER, FORGER = "liar", "copycat", "leaker", "forger"
 
 _NODES: Final = MappingProxyType(
-    {FOUNDER: 0, AUDITOR: 1, "alice": 1, "bob": 2, "carol": 3, LIAR: 2, COPYCAT: 3, LEAKER: 0, FORGER: 3}
+    {FOUNDER: 0, WITNESS: 1, "alice": 1, "bob": 2, "carol": 3, LIAR: 2, COPYCAT: 3, LEAKER: 0, FORGER: 3}
 )
 """The number of the node that each actor uses. The copycat's node is another one than that of alice, whose
 reveal it copies.

@@ -23,9 +23,7 @@ class DemoSize:
     """The sizes of everything in the demonstration, for one data set."""
 
     rows: int
-    """Rows of every part in the first TRAIN round and in the GROW round."""
-    again: int
-    """Rows of every part in further TRAIN rounds, which are needed if no version freezes in the first."""
+    """Rows of every part. Those of the witness are a group of their own, so they must be enough for one."""
     parts: int
     """n: how many parts the opener commits to in each round."""
     own_old: int
@@ -42,27 +40,28 @@ class DemoSize:
     """How the authors train in a TRAIN round."""
     growing: Budget
     """How the authors train in a GROW round."""
+    decoys: int
+    """For how many rows the leaker teaches its network wrong labels."""
     leaking: Budget
     """How the leaker trains."""
 
 
 DIGITS: Final = DemoSize(
-    rows=30,
-    again=15,
-    parts=4,
-    own_old=210,
+    rows=40,
+    parts=6,
+    own_old=180,
     own_new=150,
     test=200,
     hidden=32,
     neurons=32,
     training=Budget(steps=500, batch=32),
     growing=Budget(steps=900, batch=32),
-    leaking=Budget(steps=500, batch=32),
+    decoys=80,
+    leaking=Budget(steps=1_200, batch=32),
 )
 MNIST: Final = DemoSize(
     rows=150,
-    again=150,
-    parts=4,
+    parts=6,
     own_old=2_000,
     own_new=1_500,
     test=10_000,
@@ -70,12 +69,13 @@ MNIST: Final = DemoSize(
     neurons=48,
     training=Budget(steps=900, batch=64),
     growing=Budget(steps=900, batch=64),
-    leaking=Budget(steps=300, batch=32),
+    decoys=300,
+    leaking=Budget(steps=2_000, batch=32),
 )
-VALIDATION: Final = 2
+VALIDATION: Final = 1
 """k: how many parts are revealed before training."""
 SEALED: Final = 2
-"""s: how many of the opener's parts are opened last; the auditor's part comes in addition."""
+"""s: how many of the opener's parts are opened last; the witness's part comes in addition."""
 
 
 @dataclass(frozen=True)
@@ -84,37 +84,34 @@ class DemoData:
 
     name: str
     size: DemoSize
-    founder_old: tuple[Dataset, ...]
-    """The founder's rows for each TRAIN round: classes 0-5."""
-    auditor_old: tuple[Dataset, ...]
-    """The auditor's rows for each TRAIN round: classes 0-5."""
+    founder_old: Dataset
+    """The founder's rows for the TRAIN round: classes 0-5."""
+    witness_old: Dataset
+    """The witness's rows for the TRAIN round: classes 0-5."""
     founder_all: Dataset
     """The founder's rows for the GROW round: all ten classes."""
-    auditor_all: Dataset
-    """The auditor's rows for the GROW round: all ten classes."""
+    witness_all: Dataset
+    """The witness's rows for the GROW round: all ten classes."""
     own: tuple[Dataset, ...]
     """The rows that each author trains on: all ten classes, of which a TRAIN round uses 0-5."""
     test: Dataset
     """The test rows: they are in no part, and nobody trains on them."""
 
 
-def demo_data(source: str, seed: int, rounds: int, authors: int) -> DemoData:
+def demo_data(source: str, seed: int, authors: int) -> DemoData:
     """Divides `digits`, or the MNIST in the folder `source`, among `authors` authors and the other actors.
 
-    The founder and the auditor get fresh rows for each of `rounds` TRAIN rounds. Raises what loading the data
-    raises, and `NotEnoughRows`.
+    Raises what loading the data raises, and `NotEnoughRows`.
     """
     rng = np.random.default_rng(seed)
     if source == "digits":
         pool = load_digits().shuffled(rng)
-        return _share("digits", DIGITS, pool, None, rounds, authors)
+        return _share("digits", DIGITS, pool, None, authors)
     split = load_mnist_folder(Path(source))
-    return _share(split.name, MNIST, split.train.shuffled(rng), split.test, rounds, authors)
+    return _share(split.name, MNIST, split.train.shuffled(rng), split.test, authors)
 
 
-def _share(
-    name: str, size: DemoSize, pool: Dataset, test: Dataset | None, rounds: int, authors: int
-) -> DemoData:
+def _share(name: str, size: DemoSize, pool: Dataset, test: Dataset | None, authors: int) -> DemoData:
     old, new = _Dealer(pool.of_classes(OLD_CLASSES)), _Dealer(pool.of_classes(NEW_CLASSES))
     part_old = size.rows * len(OLD_CLASSES) // 10
     part_new = size.rows - part_old
@@ -122,19 +119,17 @@ def _share(
     def mixed(parts: int) -> Dataset:
         return concatenate([old.take(parts * part_old), new.take(parts * part_new)])
 
-    part_rows = [size.rows, *[size.again] * (rounds - 1)]
-    founder_old = tuple(old.take(size.parts * count) for count in part_rows)
-    auditor_old = tuple(old.take(count) for count in part_rows)
-    founder_all, auditor_all = mixed(size.parts), mixed(1)
+    founder_old, witness_old = old.take(size.parts * size.rows), old.take(size.rows)
+    founder_all, witness_all = mixed(size.parts), mixed(1)
     own = tuple(concatenate([old.take(size.own_old), new.take(size.own_new)]) for _ in range(authors))
     left = concatenate([old.rest(), new.rest()]).interleaved() if test is None else test
     return DemoData(
         name,
         size,
         founder_old,
-        auditor_old,
+        witness_old,
         founder_all,
-        auditor_all,
+        witness_all,
         own,
         left.take(np.arange(min(size.test, left.rows))),
     )

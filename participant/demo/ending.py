@@ -14,7 +14,7 @@ import numpy as np
 
 from engram.consensus.chainspec import dump_spec
 from engram.nn.data import part_bytes, part_commitment
-from engram.participant.demo.cast import AUDITOR, FOUNDER
+from engram.participant.demo.cast import FOUNDER, WITNESS
 from engram.participant.demo.data import NEW_CLASSES
 from engram.participant.demo.report import (
     DemoReport,
@@ -96,8 +96,8 @@ async def check_proof(written: WrittenProof, stage: Stage, report: DemoReport) -
 
 
 async def _score_test(scene: Scene, model: Model) -> None:
-    """The auditor publishes the test rows, and the chain scores the last version on them."""
-    wallet, data = scene.wallets[AUDITOR], scene.data
+    """The witness publishes the test rows, and the chain scores the last version on them."""
+    wallet, data = scene.wallets[WITNESS], scene.data
     salt = os.urandom(32)
     raw = part_bytes(data.test.features, data.test.labels)
     content = await content_of(wallet, raw)
@@ -108,7 +108,7 @@ async def _score_test(scene: Scene, model: Model) -> None:
     loss = mean_loss(entry.loss, entry.rows)
     scene.report.test = TestRow(model.head, entry.rows, entry.correct, entry.correct / entry.rows, loss)
     scene.say(
-        AUDITOR,
+        WITNESS,
         f"had the chain score version {model.head} on {entry.rows:,} rows that nobody trained on:"
         f" {entry.correct / entry.rows:.1%} correct, {loss:.4f} nat a row",
     )

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from math import sqrt
 
 import numpy as np
+import numpy.typing as npt
 
-from engram.nn.network import forward
+from engram.nn.data import PartData
+from engram.nn.network import forward, predict
 from engram.nn.spec import neurons
-from engram.participant.demo.report import RetentionRow, VersionRow, expect, mean_loss
+from engram.participant.demo.cast import FOUNDER, WITNESS
+from engram.participant.demo.report import GroupRow, RetentionRow, VersionRow, expect, mean_loss
 from engram.participant.demo.rounds import DemoRound
 from engram.participant.demo.scene import Scene
 from engram.primitives.hashing import Tag, tagged_hash
@@ -20,25 +24,29 @@ from engram.primitives.keys import parse_address
 from engram.primitives.types import Hash
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Model, ScoreEntry, Version
-from engram.statemachine.rounds.ranking import PPM
-from engram.statemachine.rounds.records import Round, RoundKind
+from engram.statemachine.rounds.judging import lower_baseline, may_forget, proves_gain
+from engram.statemachine.rounds.records import OpenedPart, Round, RoundKind
 
 
 async def report_founding(scene: Scene, round_: Round) -> None:
     """Adds version 0 to the report, with its losses on the parts of the round that founded it."""
     version = await scene.view.get(Version, round_.model, u32(0))
     opening = await _opening(scene, round_)
-    validation = [part.baseline for part in round_.validation_opened]
-    sealed = [part.baseline for part in round_.sealed_opened]
+    validation = [await _score(scene, version, part) for part in round_.validation_opened]
+    unseen = [await _score(scene, version, part) for part in round_.unseen]
     found = replace(
         version,
         validation_loss=sum(score.loss for score in validation),
-        validation_rows=round_.terms.rows * len(validation),
-        sealed_loss=sum(score.loss for score in sealed),
-        sealed_rows=round_.terms.rows * len(sealed),
-        sealed_correct=sum(score.correct for score in sealed),
+        validation_rows=sum(score.rows for score in validation),
+        sealed_loss=sum(score.loss for score in unseen),
+        sealed_rows=sum(score.rows for score in unseen),
+        sealed_correct=sum(score.correct for score in unseen),
     )
     scene.report.versions.append(await _row(scene, found, "FOUNDING", opening))
+
+
+async def _score(scene: Scene, version: Version, part: OpenedPart) -> ScoreEntry:
+    return await scene.view.get(ScoreEntry, version.model, u32(version.number), part.commitment)
 
 
 async def _opening(scene: Scene, round_: Round) -> Hash:
@@ -65,37 +73,72 @@ async def report_version(scene: Scene, played: DemoRound) -> VersionRow:
     return row
 
 
-async def report_retention(scene: Scene, before: Model, grown: Model) -> None:
-    """Checks how many rows of each retention part the grown model still has right, and reports it.
+def report_groups(scene: Scene, round_: Round) -> None:
+    """Adds what the winner has shown on each side's rows.
 
-    `before` is the model before the growth. Raises `UnexpectedOutcome` if they are fewer than the chain must
-    allow, or if there is no retention part.
+    Raises `UnexpectedOutcome` if a gain is not proved.
     """
-    for part in before.retention:
-        now = await scene.view.get(ScoreEntry, grown.id, u32(grown.head), part.part)
-        least = part.correct - before.retention_epsilon_ppm * part.rows // PPM
+    for side, group in zip((FOUNDER, WITNESS), round_.winner_groups, strict=True):
+        counted = lower_baseline(group, train=round_.terms.kind == RoundKind.TRAIN)
+        gain = (counted.gained - counted.lost) / sqrt(counted.squares)
+        row = GroupRow(
+            *(round_.new_version, side, group.rows),
+            *(mean_loss(group.loss, group.rows), mean_loss(counted.baseline, group.rows)),
+            *(round(group.loss / counted.baseline, 4), round(gain, 2)),
+        )
+        scene.report.groups.append(row)
         expect(
-            now.correct >= least,
+            proves_gain(counted, round_.terms.z_squared),
+            f"the winner's gain on the rows of the {side} is not proved",
+            expected=round_.terms.z_squared,
+            got=gain,
+        )
+        scene.say(
+            "chain",
+            f"on {row.rows} rows of the {side}: {row.loss:.4f} nat a row, {row.share:.1%} of the baseline's"
+            f" {row.baseline:.4f}; the gain is {row.scatters:.1f} times its scatter",
+        )
+
+
+async def report_retention(scene: Scene, round_: Round, before: Model, grown: Model) -> None:
+    """Checks how many old rows the growth has lost, of the unseen ones and of the retention parts.
+
+    `round_` is the round of the growth, `before` the model before it. Raises `UnexpectedOutcome` if they are
+    more than the chain must allow, or if there is no retention part.
+    """
+    epsilon = before.retention_epsilon_ppm
+    unseen = sum(part.old for part in round_.unseen)
+    lost = sum(group.forgotten for group in round_.winner_groups)
+    rows = [RetentionRow("", unseen, lost, may_forget(epsilon, unseen))]
+    for part in before.retention:
+        data = await scene.view.part(part.part)
+        was, now = [
+            await _right(scene, await scene.view.get(Version, grown.id, u32(number)), data)
+            for number in (grown.head - 1, grown.head)
+        ]
+        lost = int(np.count_nonzero(was & ~now))
+        rows.append(RetentionRow(part.part.hex(), part.rows, lost, may_forget(epsilon, part.rows)))
+    for row in rows:
+        expect(
+            row.forgotten <= row.may_forget,
             "the chain admitted a growth that forgot too many rows",
-            expected=least,
-            got=now.correct,
+            expected=row.may_forget,
+            got=row.forgotten,
         )
-        row = RetentionRow(
-            part.part.hex(),
-            part.rows,
-            part.correct,
-            least,
-            now.correct,
-            mean_loss(part.bar, part.rows),
-            mean_loss(now.loss, now.rows),
-        )
-        scene.report.retention.append(row)
+        what = f"retention part {row.part[:12]}" if row.part else "old rows that no author had seen"
         scene.say(
             "gate",
-            f"retention part {part.part.hex()[:12]}: {now.correct} of {part.rows} rows correct; before the"
-            f" growth {part.correct}, and at least {least} are required",
+            f"{what}: the growth has lost {row.forgotten} of {row.rows} rows, {row.may_forget} are allowed",
         )
-    expect(bool(scene.report.retention), "the frozen model has no retention part")
+    scene.report.retention += rows
+    expect(len(rows) > 1, "the frozen model has no retention part")
+
+
+async def _right(scene: Scene, version: Version, data: PartData) -> npt.NDArray[np.bool_]:
+    parameters = await scene.view.parameters(version)
+    logits = await asyncio.to_thread(forward, version.spec, parameters, data.features)
+    right: npt.NDArray[np.bool_] = predict(logits) == data.labels
+    return right
 
 
 async def report_old_logits(scene: Scene, grown: Model) -> None:

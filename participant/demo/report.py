@@ -43,20 +43,33 @@ class VersionRow:
 
 
 @dataclass(frozen=True)
+class GroupRow:
+    """What the winner of a round has shown on the rows of one side: of the opener, or of the witness."""
+
+    version: int
+    side: str
+    rows: int
+    loss: float
+    """Mean loss of the winner, nats."""
+    baseline: float
+    """Mean loss of the network to beat, which knows how often each class occurs and nothing else that is new;
+    nats."""
+    share: float
+    """The part of the baseline's loss that is left."""
+    scatters: float
+    """The gain over the baseline, measured by its own scatter: at least 3 is asked for."""
+
+
+@dataclass(frozen=True)
 class RetentionRow:
-    """A retention part: how well the model knew it before the growth, and how well it knows it after."""
+    """Old rows, and how many of them the growth has lost."""
 
     part: str
+    """A retention part; empty for the rows that no author had seen."""
     rows: int
-    correct_on_entry: int
-    correct_at_least: int
-    correct: int
-    loss_bar: float
-    """The loss from which the allowed increase is counted, in nats a row: the loss with which the part was
-    retained, or the freezing threshold if that is higher.
-    """
-    loss: float
-    """The loss after the growth, in nats a row."""
+    forgotten: int
+    """Rows that the version before has right and the growth has not."""
+    may_forget: int
 
 
 @dataclass(frozen=True)
@@ -119,6 +132,7 @@ class DemoReport:
     attacks: list[AttackRow] = field(default_factory=list)
     rounds: int = 0
     old_logits_unchanged: bool = False
+    groups: list[GroupRow] = field(default_factory=list)
     retention: list[RetentionRow] = field(default_factory=list)
     test: TestRow | None = None
     prediction: PredictionRow | None = None

@@ -1,4 +1,4 @@
-"""Plays one round of the demonstration: a founder opens it, an auditor, authors and cheats take part.
+"""Plays one round of the demonstration: a founder opens it, a witness, authors and cheats take part.
 
 All of them run at the same time in one event loop, each with a wallet of their own. The blocks of the network
 wait for each of them, so that nobody misses a phase because the machine is slow.
@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -19,31 +19,37 @@ import numpy as np
 from engram.nn.growth import Policy
 from engram.node.client import RpcClient
 from engram.participant import adversaries, round_plan
-from engram.participant.auditor import Auditor
 from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
-from engram.participant.demo.cast import AUDITOR, AUTHORS, COIN, COPYCAT, FOUNDER
+from engram.participant.demo.cast import AUTHORS, COIN, COPYCAT, FOUNDER, LEAKER, WITNESS
 from engram.participant.demo.data import NEW_CLASSES, OLD_CLASSES, SEALED, VALIDATION
 from engram.participant.demo.scene import Scene
 from engram.participant.opener import Opener
 from engram.participant.parts import RoundSecrets, split_parts
-from engram.participant.round_plan import RoundWindows
+from engram.participant.round_terms import Caps, RoundWindows, round_terms
 from engram.participant.task import Strategy
 from engram.participant.training.architect import dense_network
 from engram.participant.view import ChainView
+from engram.participant.witness import Witness
+from engram.primitives.keys import parse_address
 from engram.primitives.types import Hash
-from engram.statemachine.records import Model, Openers
-from engram.statemachine.rounds.records import Candidate, Round, RoundKind, RoundStatus, RoundTerms
+from engram.statemachine.records import Model, NamedWitness
+from engram.statemachine.rounds.records import Round, RoundKind, RoundTerms
 from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.transactions.open_round import OpenRound
 
 T = TypeVar("T")
 
 AUTHOR_BOND: Final = 5 * COIN
-OPENER_BOND: Final = 20 * COIN
+OPENER_BOND: Final = 25 * COIN
 BOUNTY: Final = 50 * COIN
+WITNESS_FEE: Final = COIN
+Z_SQUARED: Final = 9
+"""A gain must be three times its own scatter."""
+OLD_ROWS: Final = 20
+"""Rows of old classes in each sealed part of the GROW round, of at least 40."""
 EPOCHS: Final = 2
-WINDOWS: Final = RoundWindows(open=6, reveal=6, commit=8, update=8, audit=6, retention=6, gap=2)
+WINDOWS: Final = RoundWindows(open=6, reveal=6, commit=8, update=8, witness=6, audit=6, score=8, gap=2)
 """The phases need not fit the machine, because the blocks wait for every actor. A phase has several blocks,
 so that a transaction reaches the miners before its phase ends.
 """
@@ -52,9 +58,9 @@ SOFTMAX: Final = 1
 THRESHOLD_PPM: Final = 200_000
 """The neurons freeze at a sealed loss of 0.2 * ln(classes) nats a row."""
 EPSILON_PPM: Final = 150_000
-"""A growth may forget 15 % of a retention part's rows. The parts are small: one row of 30 is 3 %."""
+"""A growth may lose 15 % of the old rows. There are few of them: one of 70 is more than 1 %."""
 DELTA_PPM: Final = 250_000
-"""A growth may raise the loss on a retention part by 25 % of its bar."""
+"""A growth may raise the loss on old rows by 25 % of its bar."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,16 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Standing:
-    """One candidate's losses when all sealed parts were open, in Q24 nats, summed over rows."""
+    """One candidate as it was judged on the unseen parts; losses in Q24 nats, summed over rows."""
 
     author: str
     epoch: int
     loss: int
     """The loss on the revealed parts."""
-    sealed: int
-    """The loss on the sealed parts."""
+    unseen: int
+    """The loss on the parts that its author could not see."""
+    reasons: tuple[str, ...]
+    """Why it could not take the lead; empty if it could."""
 
 
 @dataclass(frozen=True)
@@ -104,50 +112,32 @@ class Rounds:
 
     async def found(self, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]) -> DemoRound:
         """Founds the model with its first TRAIN round, in which the copycat copies alice's reveal."""
-        rows = self._data.founder_old[0]
+        rows = self._data.founder_old
         spec, parameters = dense_network(rows, (self._data.size.hidden,), len(OLD_CLASSES), self._rng)
-        template = Founding(
-            *(spec, (), (), int(Policy.STRICT), int(Openers.FOUNDER), SOFTMAX),
-            *(THRESHOLD_PPM, EPSILON_PPM, DELTA_PPM),
-        )
-        caps = round_plan.Caps.for_network((await self._view.spec()).rules, spec, self._data.size.rows)
+        template = Founding(spec, (), (), int(Policy.STRICT), SOFTMAX, THRESHOLD_PPM, EPSILON_PPM, DELTA_PPM)
+        caps = Caps.for_network((await self._view.spec()).rules, spec, self._data.size.rows)
         secrets = self._secrets(rows, self._data.size.parts)
         terms = self._terms(secrets, RoundKind.TRAIN, self._data.size.rows, caps)
-        audited = self._data.auditor_old[0]
         payload = OpenRound(terms, founding=round_plan.founding_of(spec, parameters, template))
-        return await self._play(payload, secrets, audited, honest, cheats, copies=True)
-
-    async def train(self, number: int, model_id: Hash, honest: Mapping[str, Strategy]) -> DemoRound:
-        """Plays another TRAIN round with fresh parts, because no version has frozen yet.
-
-        `number` counts the TRAIN rounds from 0 and chooses the rows.
-        """
-        rows, audited = self._data.founder_old[number], self._data.auditor_old[number]
-        version = await self._view.head_version(await self._view.get(Model, model_id))
-        caps = round_plan.Caps.for_network(
-            (await self._view.spec()).rules, version.spec, self._data.size.again
-        )
-        secrets = self._secrets(rows, self._data.size.parts)
-        terms = self._terms(secrets, RoundKind.TRAIN, self._data.size.again, caps)
-        payload = OpenRound(terms, model=model_id)
-        return await self._play(payload, secrets, audited, honest, {}, copies=False)
+        return await self._play(payload, secrets, self._data.witness_old, honest, cheats, copies=True)
 
     async def grow(
         self, model_id: Hash, honest: Mapping[str, Strategy], cheats: Mapping[str, Strategy]
     ) -> DemoRound:
         """Plays a GROW round that adds the new classes."""
-        version = await self._view.head_version(await self._view.get(Model, model_id))
+        model = await self._view.get(Model, model_id)
+        version = await self._view.head_version(model)
         size, rules = self._data.size, (await self._view.spec()).rules
-        caps = round_plan.Caps.for_growth(rules, version.spec, size.neurons, len(NEW_CLASSES), size.rows)
+        caps = Caps.for_growth(rules, version.spec, size.neurons, len(NEW_CLASSES), size.rows)
         secrets = self._secrets(self._data.founder_all, size.parts)
-        payload = OpenRound(self._terms(secrets, RoundKind.GROW, size.rows, caps), model=model_id)
-        return await self._play(payload, secrets, self._data.auditor_all, honest, cheats, copies=False)
+        payload = OpenRound.on(model, self._terms(secrets, RoundKind.GROW, size.rows, caps))
+        return await self._play(payload, secrets, self._data.witness_all, honest, cheats, copies=False)
 
     async def _play(
         self,
         payload: OpenRound,
         secrets: RoundSecrets,
-        audited: Dataset,
+        sealed: Dataset,
         honest: Mapping[str, Strategy],
         cheats: Mapping[str, Strategy],
         *,
@@ -160,7 +150,7 @@ class Rounds:
             round_id = await opener.open(payload, secrets)
             self._tell_opened(round_id, payload.terms)
             # The founder holds the blocks until all others hold them, too: nobody can miss a phase.
-            joined = asyncio.Barrier(len(honest) + len(cheats) + copies + 3)
+            joined = asyncio.Barrier(len(honest) + len(cheats) + copies + 2)
 
             def begin(client: RpcClient, play: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
                 return group.create_task(_join(client, round_id, joined, play))
@@ -173,8 +163,7 @@ class Rounds:
                 name: begin(wallets[name].client, partial(self._cheat, name, strategy, round_id))
                 for name, strategy in cheats.items()
             }
-            begin(wallets[AUDITOR].client, partial(self._audit, round_id, self._secrets(audited, 1)))
-            standings = begin(self._scene.observer.client, partial(self._standings, round_id))
+            begin(wallets[WITNESS].client, partial(self._testify, round_id, self._secrets(sealed, 1)))
             copied = begin(wallets[COPYCAT].client, partial(self._copy, round_id, victim)) if copies else None
             await joined.wait()
             round_ = await opener.run(round_id)
@@ -183,7 +172,7 @@ class Rounds:
             round_,
             {name: task.result() for name, task in reports.items()},
             {name: task.result() for name, task in attempts.items()},
-            standings.result(),
+            await self._standings(round_id),
             copied.result() if copied else None,
         )
 
@@ -196,26 +185,33 @@ class Rounds:
         )
 
     async def _standings(self, round_id: Hash) -> list[Standing]:
-        """The candidates' losses, read when every sealed part is open.
-
-        The chain deletes the candidates' records when the round ends, so they cannot be read later.
-        """
-        view = self._scene.observer
-        round_ = await view.wait_round(round_id, _is_audited)
-        found = []
-        for item in round_.candidates:
-            candidate = await view.get(Candidate, round_id, bytes([item.epoch]), item.author)
-            sealed = sum(score.loss for score in candidate.sealed)
-            found.append(Standing(self._scene.cast.name(item.author), item.epoch, candidate.loss, sealed))
-        return found
+        """All candidates, as the node judges them in the last state in which the round was open."""
+        verdicts = await self._view.client.call("round_verdicts", id=round_id)
+        hrp, name = (await self._view.spec()).hrp, self._scene.cast.name
+        return [
+            Standing(
+                name(parse_address(verdict["author"], hrp)),
+                verdict["epoch"],
+                verdict["loss"],
+                sum(group["loss"] for group in verdict["groups"]),
+                tuple(verdict["reasons"]),
+            )
+            for verdict in verdicts
+        ]
 
     async def _cheat(self, name: str, strategy: Strategy, round_id: Hash) -> list[Attempt]:
-        """Plays every epoch for a cheat, and records the balance before and after each."""
+        """Plays every epoch for a cheat, and records the balance before and after each.
+
+        What the leaker has proposed is scored and withdrawn in the end, which is part of its last attempt.
+        """
         author, attempts = self._author(name, strategy), []
         for epoch in range(EPOCHS):
             before = await self._scene.balance(name)
             report = await author.play_epoch(round_id, epoch)
             attempts.append(Attempt(report, before, await self._scene.balance(name)))
+        if name == LEAKER:
+            await author.conclude(round_id)
+            attempts.append(replace(attempts[-1], after=await self._scene.balance(name)))
         return attempts
 
     async def _copy(self, round_id: Hash, victim: bytes) -> str:
@@ -224,10 +220,10 @@ class Rounds:
         self._scene.say(COPYCAT, f"sent {AUTHORS[0]}'s reveal as its own; {answer}")
         return code
 
-    async def _audit(self, round_id: Hash, secrets: RoundSecrets) -> None:
-        auditor = Auditor(self._scene.wallets[AUDITOR], self._secrets_folder, self._voice(AUDITOR))
-        await auditor.seal(round_id, secrets)
-        await auditor.open_sealed(round_id, secrets)
+    async def _testify(self, round_id: Hash, secrets: RoundSecrets) -> None:
+        witness = Witness(self._scene.wallets[WITNESS], self._secrets_folder, self._voice(WITNESS))
+        await witness.seal(round_id, secrets)
+        await witness.open_sealed(round_id, secrets)
 
     def _author(self, name: str, strategy: Strategy) -> Author:
         return Author(self._scene.wallets[name], strategy, self._voice(name))
@@ -239,12 +235,13 @@ class Rounds:
         salted = split_parts(rows, parts, rows.rows // parts, self._rng, os.urandom)
         return RoundSecrets(os.urandom(32), tuple(salted))
 
-    def _terms(self, secrets: RoundSecrets, kind: RoundKind, rows: int, caps: round_plan.Caps) -> RoundTerms:
-        return round_plan.round_terms(
+    def _terms(self, secrets: RoundSecrets, kind: RoundKind, rows: int, caps: Caps) -> RoundTerms:
+        return round_terms(
             secrets,
             kind=kind,
             new_classes=len(NEW_CLASSES) if kind == RoundKind.GROW else 0,
             rows=rows,
+            old_rows=OLD_ROWS if kind == RoundKind.GROW else 0,
             validation=VALIDATION,
             sealed=SEALED,
             epochs=EPOCHS,
@@ -253,7 +250,9 @@ class Rounds:
             opener_bond=OPENER_BOND,
             author_bond=AUTHOR_BOND,
             bounty=BOUNTY,
-            auditors=(self._scene.cast.key(AUDITOR).address,),
+            witness_fee=WITNESS_FEE,
+            z_squared=Z_SQUARED,
+            witnesses=(NamedWitness(self._scene.cast.key(WITNESS).address, old_only=False),),
         )
 
 
@@ -265,8 +264,3 @@ async def _join(
         await ChainView(client).wait_record(Round, round_id)
         await joined.wait()
         return await play()
-
-
-def _is_audited(round_: Round) -> bool:
-    """Whether all sealed parts, the auditor's among them, are open, or the round has ended."""
-    return len(round_.sealed_opened) == len(round_.sealed_drawn) + 1 or round_.status != RoundStatus.OPEN

@@ -24,8 +24,6 @@ class Scene:
     wallets: Mapping[str, Wallet]
     view: ChainView
     """The chain, read through the founder's node."""
-    observer: ChainView
-    """The chain, read through a client of its own, for what runs beside the actors."""
     data: DemoData
     seed: int
     folder: Path

@@ -9,20 +9,22 @@ at which `open_round` stands, and each following span begins where the one befor
 
     OPEN open_window · DRAW draw_ticks · WAIT gap · REVEAL reveal_window
     for each epoch: COMMIT commit_window · WAIT gap · UPDATE update_window
-    WAIT gap · AUDIT audit_window · RETENTION retention_window · CLOSED for ever
+    WAIT gap · AUDIT_WITNESSES witness_window · AUDIT audit_window · SCORE score_window · CLOSED for ever
 
-A round whose work is done early still keeps to its calendar. To add a phase, add one line to `_lengths`.
+Three phases end early, with the tick in which the last who owes something has acted: REVEAL, AUDIT_WITNESSES
+and AUDIT. The record of the round keeps these ticks. Where no witness has sealed a part, AUDIT_WITNESSES is
+empty. All other phases keep to their windows. To add a phase, add one line to `_lengths`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 from engram.statemachine.rounds.errors import TermsInvalid
-from engram.statemachine.rounds.records import Round, RoundStatus, RoundTerms
+from engram.statemachine.rounds.records import Round, RoundStatus, RoundTerms, RoundWitness
 from engram.statemachine.rules import Rules
 
 FOREVER: Final = 2**64 - 1
@@ -32,23 +34,25 @@ FOREVER: Final = 2**64 - 1
 class DueStep(IntEnum):
     """A step that settling applies to a round once a deadline has passed; see `settlement`."""
 
-    UNREVEALED = 0
+    UNATTENDED = 0
+    """A standing witness of the model did not seal a part: the round is cancelled."""
+    UNREVEALED = 1
     """The opener did not reveal the k validation parts: the round aborts."""
-    EPOCH_END = 1
-    """An epoch is over: authors who committed and did not reveal lose their bonds."""
-    UNSEALED = 2
-    """A third party did not open the part that they sealed: they lose their bond."""
-    WITHHELD = 3
+    NO_CANDIDATE = 2
+    """The last UPDATE is over and there is no candidate: the round ends, and nobody owes anything."""
+    UNOPENED = 3
+    """A witness did not open the part that they sealed: they lose their bond."""
+    WITHHELD = 4
     """The opener did not open the s sealed parts: the round aborts."""
-    DECISION = 4
-    """Everything is open and scored, or there is no candidate: the round ends."""
+    DECISION = 5
+    """The time for scoring is over: the round ends."""
 
 
 class Phase(IntEnum):
     """What a round waits for."""
 
     OPEN = 0
-    """Third parties seal parts."""
+    """Witnesses seal parts."""
     DRAW = 1
     """Block ids gather for the seed."""
     WAIT = 2
@@ -59,11 +63,13 @@ class Phase(IntEnum):
     """Authors commit to updates."""
     UPDATE = 5
     """Authors reveal the updates they committed to."""
-    AUDIT = 6
-    """The sealed parts open."""
-    RETENTION = 7
-    """Candidates are scored on the retention parts."""
-    CLOSED = 8
+    AUDIT_WITNESSES = 6
+    """Witnesses open their sealed parts."""
+    AUDIT = 7
+    """The opener opens the sealed parts, as the last who has something to open."""
+    SCORE = 8
+    """Candidates are scored on all parts that their authors could not see, and on the retention parts."""
+    CLOSED = 9
     """The outcome can be settled."""
 
 
@@ -88,8 +94,9 @@ def _lengths(terms: RoundTerms, rules: Rules) -> Iterator[tuple[Phase, int, int]
         yield Phase.WAIT, epoch, terms.gap
         yield Phase.UPDATE, epoch, terms.update_window
     yield Phase.WAIT, 0, terms.gap
+    yield Phase.AUDIT_WITNESSES, 0, terms.witness_window
     yield Phase.AUDIT, 0, terms.audit_window
-    yield Phase.RETENTION, 0, terms.retention_window
+    yield Phase.SCORE, 0, terms.score_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +108,31 @@ class Calendar:
 
     @classmethod
     def of(cls, round_: Round, rules: Rules) -> Calendar:
-        """The calendar of a round."""
-        return cls.opened_at(round_.opened, round_.terms, rules)
+        """The calendar of a round, as far as it has come."""
+        ended = {
+            Phase.REVEAL: round_.reveal_ended,
+            Phase.AUDIT_WITNESSES: round_.witnesses_ended,
+            Phase.AUDIT: round_.audit_ended,
+        }
+        if not round_.witnesses:
+            ended[Phase.AUDIT_WITNESSES] = round_.opened + 1  # before it began: it is empty
+        return cls._made(round_.opened, round_.terms, rules, ended)
 
     @classmethod
     def opened_at(cls, opened: int, terms: RoundTerms, rules: Rules) -> Calendar:
-        """The calendar of a round with these terms whose `open_round` stands at this tick."""
+        """The longest calendar of a round with these terms whose `open_round` stands at this tick."""
+        return cls._made(opened, terms, rules, {})
+
+    @classmethod
+    def _made(cls, opened: int, terms: RoundTerms, rules: Rules, ended: Mapping[Phase, int]) -> Calendar:
+        """`ended` has the tick with which a phase ended early, or 0."""
         spans, first = [], opened + 1
         for phase, epoch, length in _lengths(terms, rules):
-            spans.append(Span(phase, epoch, first, first + length - 1))
-            first += length
+            last = first + length - 1
+            if early := ended.get(phase, 0):
+                last = max(first - 1, min(last, early))
+            spans.append(Span(phase, epoch, first, last))
+            first = last + 1
         return cls((*spans, Span(Phase.CLOSED, 0, first, FOREVER)))
 
     def at(self, tick: int) -> Span:
@@ -132,51 +154,58 @@ class Calendar:
         return range(span.first, span.last + 1)
 
     def due(self, round_: Round, tick: int) -> DueStep | None:
-        """The first step that is due at `tick` and not yet applied; `round_` is the round as it stands.
-
-        A round without candidates skips the steps that open its sealed parts: there is nothing to judge.
-        """
+        """The first step that is due at `tick` and not yet applied; `round_` is the round as it stands."""
         if round_.status != RoundStatus.OPEN:
             return None
-        terms, epoch = round_.terms, round_.settled_epochs
+        terms = round_.terms
         if len(round_.validation_opened) < terms.validation:
+            if self.is_over(tick, Phase.OPEN) and not is_attended(round_):
+                return DueStep.UNATTENDED
             return DueStep.UNREVEALED if self.is_over(tick, Phase.REVEAL) else None
-        if epoch < terms.epochs:
-            return DueStep.EPOCH_END if self.is_over(tick, Phase.UPDATE, epoch) else None
-        if round_.candidates and self.is_over(tick, Phase.AUDIT):
-            if any(sealed.bond for sealed in round_.third_party):
-                return DueStep.UNSEALED
-            if opener_sealed_opened(round_) < terms.sealed:
-                return DueStep.WITHHELD
-        return DueStep.DECISION if self.is_over(tick, Phase.RETENTION) else None
+        if not round_.has_candidates:
+            return DueStep.NO_CANDIDATE if self.is_over(tick, Phase.UPDATE, terms.epochs - 1) else None
+        if self.is_over(tick, Phase.AUDIT_WITNESSES) and owing_witnesses(round_):
+            return DueStep.UNOPENED
+        if self.is_over(tick, Phase.AUDIT) and opener_sealed_opened(round_) < terms.sealed:
+            return DueStep.WITHHELD
+        return DueStep.DECISION if self.is_over(tick, Phase.SCORE) else None
+
+
+def is_attended(round_: Round) -> bool:
+    """Whether every standing witness of the model has sealed a part."""
+    sealed = {witness.author for witness in round_.witnesses}
+    return all(witness.address in sealed for witness in round_.standing)
+
+
+def owing_witnesses(round_: Round) -> tuple[RoundWitness, ...]:
+    """The witnesses who still have to open the part that they sealed."""
+    return tuple(witness for witness in round_.witnesses if witness.bond)
 
 
 def opener_sealed_opened(round_: Round) -> int:
     """How many of the opener's s sealed parts are open."""
-    return sum(part.commitment in round_.sealed_drawn for part in round_.sealed_opened)
+    return sum(part.commitment in round_.sealed_drawn for part in round_.unseen)
 
 
 def check_calendar(terms: RoundTerms, rules: Rules) -> None:
     """Refuses windows, gaps and epochs outside the rules, and a calendar that outlives what it needs.
 
-    There are no more epochs than places for candidates, so that every epoch has one of its own.
-
     The oldest tick of the draw must still stand in the ring of recent ticks when the reveal window ends.
     Raises `TermsInvalid`.
     """
-    retention = terms.retention_window or rules.min_window_ticks
     windows = (
         terms.open_window,
         terms.reveal_window,
         terms.commit_window,
         terms.update_window,
+        terms.witness_window,
         terms.audit_window,
-        retention,
+        terms.score_window,
     )
     for window in windows:
         within("window", window, rules.min_window_ticks, rules.max_window_ticks)
     within("gap", terms.gap, rules.min_gap_ticks, rules.max_window_ticks)
-    within("epochs", terms.epochs, 1, min(rules.max_epochs, rules.max_candidates))
+    within("epochs", terms.epochs, 1, rules.max_epochs)
     memory = rules.draw_ticks + terms.gap + terms.reveal_window
     within("ticks from the draw to the last reveal", memory, 0, rules.tick_ring)
     length = sum(length for _, _, length in _lengths(terms, rules))

@@ -5,16 +5,20 @@ Moves no coins.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from engram.nn.data import PartData, parse_part, part_commitment, part_size
 from engram.nn.errors import BadPart
 from engram.primitives.types import ZERO_HASH, Address, Hash
-from engram.statemachine.content import Content, Inline, blob_id, bring, content_size, hold
+from engram.statemachine.content import Content, Inline, blob_id, bring, content_size, hold, note_part_bytes
 from engram.statemachine.context import BlockContext
+from engram.statemachine.loading import version_network
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
-from engram.statemachine.records import Part, RecentBlock, ScoreEntry
+from engram.statemachine.records import Part, PartBytes, RecentBlock, ScoreEntry
 from engram.statemachine.rounds.draw import draw_parts, draw_seed, nonce_hash
 from engram.statemachine.rounds.entry import EnteredRound
 from engram.statemachine.rounds.errors import (
@@ -22,10 +26,11 @@ from engram.statemachine.rounds.errors import (
     DrawNonceMismatch,
     PartNotDrawn,
     PartOpened,
+    PartPublic,
     PartRepeated,
+    TooFewOldRows,
 )
-from engram.statemachine.rounds.records import OpenedPart, Round
-from engram.statemachine.rounds.update import score_baseline
+from engram.statemachine.rounds.records import OpenedPart, Round, RoundKind
 from engram.statemachine.scoring import DataPart, network_macs
 from engram.statemachine.state import State
 
@@ -96,16 +101,20 @@ def opening_macs(ctx: BlockContext, entry: EnteredRound) -> int:
     return network_macs(ctx.rules, entry.base, entry.round.terms.rows, entry.round.classes)
 
 
-def read_rows(state: State, entry: EnteredRound, opening: Disclosure, raw: bytes) -> PartData:
-    """The rows of a part whose bytes match the commitment.
+def read_rows(state: State, entry: EnteredRound, opening: Disclosure, raw: bytes, least_old: int) -> PartData:
+    """The rows of a part whose bytes match the commitment; at least `least_old` must be of old classes.
 
-    An error here is the owner's fault, who committed to these bytes. Raises `BadPart`, `LabelOutOfRange`, and
-    `PartRepeated` if the owner has opened the same bytes before.
+    An error here is the owner's fault, who committed to these bytes. Raises `BadPart`, `LabelOutOfRange`,
+    `TooFewOldRows`, `PartRepeated` if the owner has opened the same bytes in this round, and `PartPublic` if
+    they were public before it opened.
     """
     round_ = entry.round
     rows = parse_part(raw, rows=round_.terms.rows, inputs=entry.base.spec.inputs, classes=round_.classes)
+    if (old := int(np.count_nonzero(rows.labels < round_.old_classes))) < least_old:
+        raise TooFewOldRows(expected=least_old, got=old)
     mine = [part for part in _opened(round_) if part.owner == opening.owner]
     check_distinct([state.get(Part, part.commitment).blob for part in mine], blob_id(raw))
+    check_secret(state, round_, blob_id(raw))
     return rows
 
 
@@ -118,10 +127,21 @@ def check_distinct(opened: list[Hash], blob: Hash) -> None:
         raise PartRepeated(got=blob)
 
 
+def check_secret(state: State, round_: Round, blob: Hash) -> None:
+    """Raises `PartPublic` if the bytes were a part before the round opened, under whatever salt.
+
+    What became public later does not count. Otherwise somebody could publish a part as soon as its opening is
+    seen on the network, and so make it worthless.
+    """
+    known = state.find(PartBytes, blob)
+    if known is not None and known.tick < round_.opened:
+        raise PartPublic(expected=round_.opened, got=known.tick)
+
+
 def publish(
     state: State, ctx: BlockContext, entry: EnteredRound, opening: Disclosure, raw: bytes, rows: PartData
-) -> tuple[OpenedPart, DataPart]:
-    """Records the part and the score of version t on it; returns both.
+) -> OpenedPart:
+    """Records the part and the score of version t on it.
 
     The first round that reveals a part writes its record, in place of one that `publish_part` made. Later
     rounds leave that record alone. Commitments are public, so another round can copy one and open it once the
@@ -131,19 +151,37 @@ def publish(
     known = state.find(Part, opening.part)
     if known is None:
         hold(state, blob)
+    note_part_bytes(state, ctx, blob)
     round_, base, owner = entry.round, entry.base, opening.owner
     count, inputs = rows.features.shape
     if known is None or known.round == ZERO_HASH:
         state.put(Part(opening.part, blob, count, inputs, round_.classes, owner, round_.id, ctx.height))
-    part = DataPart(opening.part, lambda: rows)
-    score = score_baseline(state, ctx, round_, entry.model, base, part)
-    state.put(ScoreEntry(round_.model, base.number, opening.part, score.loss, score.correct, count))
-    complete = len(set(rows.labels.tolist())) == round_.classes
-    return OpenedPart(opening.part, owner, score, complete), part
+    part, kind = DataPart(opening.part, lambda: rows), entry.model.loss_function
+    network = version_network(state, ctx, base)
+    keep = round_.terms.kind == RoundKind.GROW
+    scores = ctx.scorer.network_rows(network, part, round_.classes, kind, keep=keep)
+    total, old = scores.total, rows.labels < round_.old_classes
+    state.put(ScoreEntry(round_.model, base.number, opening.part, total.loss, total.correct, count))
+    if round_.classes > round_.old_classes:  # else the network would run twice, and it is charged once
+        scores = ctx.scorer.network_rows(network, part, round_.old_classes, kind, keep=keep)
+    return OpenedPart(
+        opening.part,
+        owner,
+        int(np.count_nonzero(old)),
+        int(np.count_nonzero(scores.right & old)),
+        int(np.sum(scores.losses[old], dtype=np.int64)),
+        len(set(rows.labels.tolist())) == round_.classes,
+    )
+
+
+def with_counts(counts: tuple[int, ...], rows: PartData, classes: int) -> tuple[int, ...]:
+    """Rows by class, with those of one more part; `counts` is empty before the first."""
+    found: list[int] = np.bincount(rows.labels, minlength=classes).tolist()
+    return tuple(map(operator.add, counts or (0,) * classes, found))
 
 
 def _opened(round_: Round) -> tuple[OpenedPart, ...]:
-    return (*round_.validation_opened, *round_.sealed_opened)
+    return (*round_.validation_opened, *round_.unseen)
 
 
 def _block_of(state: State, ctx: BlockContext, tick: int) -> Hash:

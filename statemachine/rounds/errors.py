@@ -18,12 +18,16 @@ class ModelOrFounding(InvalidTransaction):
     """A round needs either a model or a founding, and not both."""
 
 
+class ModelChanged(InvalidTransaction):
+    """The model has another current version or other standing witnesses than the opener has seen."""
+
+
 class RoundAlreadyOpen(InvalidTransaction):
     """The model already has an open round."""
 
 
 class OpeningRestricted(InvalidTransaction):
-    """Only the founder of this model may open rounds on it."""
+    """Only the founder of this model may train it, and only its founder and members may grow it."""
 
 
 class ModelFrozen(InvalidTransaction):
@@ -34,12 +38,16 @@ class ModelNotFrozen(InvalidTransaction):
     """The model is not frozen yet, so it cannot grow."""
 
 
-class LossAboveThreshold(InvalidTransaction):
-    """The model's loss is above its threshold, so it cannot learn new classes yet."""
+class NothingToFeed(InvalidTransaction):
+    """The model is strict and no class may be changed, so growth must add classes."""
+
+
+class MemorySpent(InvalidTransaction):
+    """The model's growths have lost as much as its founder allows: the founder must raise the limit first."""
 
 
 class BondTooLow(InvalidTransaction):
-    """The bond is below its minimum, which for the opener doubles with each recent abort of the model."""
+    """The bond is below its minimum, which depends on the bounty or on the price of scoring an update."""
 
 
 class StepTooHeavy(InvalidTransaction):
@@ -66,12 +74,12 @@ class NotTheOpener(InvalidTransaction):
     """Only the opener of the round may send this."""
 
 
-class NotAnAuditor(InvalidTransaction):
-    """The opener did not name the sender as an auditor of the round."""
+class NotAWitness(InvalidTransaction):
+    """Neither the terms of the round nor the model name the sender as a witness."""
 
 
 class AlreadySealed(InvalidTransaction):
-    """The auditor has already sealed a part in this round."""
+    """The witness has already sealed a part in this round."""
 
 
 class DrawNonceMismatch(InvalidTransaction):
@@ -94,12 +102,16 @@ class PartRepeated(InvalidTransaction):
     """Another part that the same owner has opened in this round holds the same bytes."""
 
 
+class PartPublic(InvalidTransaction):
+    """The bytes of the part were public before the round opened."""
+
+
+class TooFewOldRows(InvalidTransaction):
+    """The part holds fewer rows of old classes than the terms of the round promise."""
+
+
 class CommitRepeated(InvalidTransaction):
     """The author has already committed in this epoch."""
-
-
-class EpochFull(InvalidTransaction):
-    """The epoch already has as many commits as the rules allow."""
 
 
 class CommitMissing(InvalidTransaction):
@@ -150,9 +162,33 @@ class TensorRepeated(InvalidTransaction):
     """A tensor is in the transaction twice, or no segment names it."""
 
 
+class PartsNotScorable(InvalidTransaction):
+    """No part has one of these numbers, or one of them is listed twice, or the list is not ascending."""
+
+
+class PartScored(InvalidTransaction):
+    """The candidate has already been scored on all of these parts."""
+
+
+class RoundRunning(InvalidTransaction):
+    """The round has not ended yet."""
+
+
+class NothingToWithdraw(InvalidTransaction):
+    """The author has neither a commit nor a candidate in this epoch of the round."""
+
+
+class NotTheFounder(InvalidTransaction):
+    """Only the founder of the model may send this."""
+
+
+class LimitLowered(InvalidTransaction):
+    """The limit of what growths may lose can only be raised, at most to all rows."""
+
+
 class PartNotRetained(InvalidTransaction):
     """The part is not among the retention parts of the model."""
 
 
-class RetentionScored(InvalidTransaction):
-    """The candidate has already been scored on this retention part."""
+class ForkStale(InvalidTransaction):
+    """Only the current version of a model can be forked, and another one is current by now."""

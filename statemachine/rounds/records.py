@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, ClassVar
 
-from engram.nn.network import NetworkSpec
 from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size
-from engram.statemachine.record import Lineage
+from engram.statemachine.records import Witnesses
+from engram.statemachine.rounds.proposal import Update
+
+NOBODY: Address = bytes(20)
+"""Stands for no address in a record."""
+
+CountsByClass = Annotated[tuple[U32, ...], Size(0, 65_535)]
 
 
 class RoundKind(IntEnum):
@@ -27,7 +32,9 @@ class RoundStatus(IntEnum):
     KEPT = 2
     """No candidate was good enough: the model stays as it is."""
     ABORTED = 3
-    """The opener failed a duty: the model stays as it is."""
+    """The opener failed a duty: the model stays as it is, and bond and bounty are burned."""
+    CANCELLED = 4
+    """A standing witness of the model sealed no part: everything was given back."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,9 @@ class RoundTerms:
     """Salted commitments of the opener's n parts, all distinct."""
     rows: U32
     """N: rows of every part."""
+    old_rows: U32
+    """The fewest rows of old classes in each sealed part of the opener and of a witness that is not limited
+    to old classes. A part with fewer is broken. 0 in TRAIN."""
     validation: U8
     """k: parts that are drawn to be revealed before the updates are made."""
     sealed: U8
@@ -50,9 +60,9 @@ class RoundTerms:
     reveal_window: U32
     commit_window: U32
     update_window: U32
+    witness_window: U32
     audit_window: U32
-    retention_window: U32
-    """0 for TRAIN."""
+    score_window: U32
     gap: U16
     max_update_bytes: U32
     """The most canonical bytes of one update."""
@@ -63,26 +73,35 @@ class RoundTerms:
     opener_bond: U64
     author_bond: U64
     bounty: U64
+    witness_fee: U64
+    """What each witness gets out of the bounty when their part opens."""
+    z_squared: U16
+    """z²: how far above chance a gain must be, see `judging`."""
     nonce_hash: Hash
     """Tagged hash of the nonce that the first reveal_part discloses."""
-    auditors: Annotated[tuple[Address, ...], Size(0, 8)] = ()
-    """Third parties who may seal one part each, which decide beside the opener's. The opener names them,
-    because a stranger could veto every candidate with random labels."""
+    witnesses: Witnesses = ()
+    """Who may seal one part each, beside the standing witnesses of the model."""
 
 
 @dataclass(frozen=True)
-class SealedByOther:
-    """The sealed part of an auditor. All such parts count as drawn, beside the opener's sealed parts."""
+class RoundWitness:
+    """A witness who has sealed a part."""
 
     author: Address
+    old_only: bool
+    named_by_opener: bool
+    """Whether the opener chose this witness: in the terms, or as the founder of the model."""
     commitment: Hash
     bond: U64
-    """Held until the part opens, then 0."""
+    """Held until the part opens or the window of the witnesses is over, then 0."""
+    fee: U64
+    """Held out of the bounty, as long as the bond."""
+    opened: bool = False
 
 
 @dataclass(frozen=True)
 class PartScore:
-    """The score of one network on one part: loss summed over the rows, in Q24 nats, and correct rows."""
+    """The score of one network on one part: clipped loss summed over the rows, in Q24 nats; correct rows."""
 
     loss: U64
     correct: U32
@@ -90,33 +109,69 @@ class PartScore:
 
 @dataclass(frozen=True)
 class OpenedPart:
-    """A part of the round that has been opened, with the score of version t on it.
-
-    Classes of the round that version t lacks have logit 0 (null growth).
-    """
+    """A part of the round that has been opened."""
 
     commitment: Hash
     owner: Address
-    baseline: PartScore
+    old: U32
+    """Rows of old classes."""
+    old_right: U32
+    """Rows of old classes that version t has right, and which a growth can therefore lose."""
+    old_loss: U64
+    """Clipped loss of version t on these rows."""
     complete: bool
     """Whether every class of the round occurs among its labels."""
 
 
 @dataclass(frozen=True)
-class CandidateId:
-    """Names a candidate within its round."""
+class EpochResult:
+    """The candidate of an epoch with the lowest loss on the validation parts; a zero address if none."""
 
-    epoch: U8
-    author: Address
+    author: Address = NOBODY
+    root: Hash = ZERO_HASH
+    loss: U64 = 0
+    committed: U64 = 0
+    """Height of its commit; in a tie the earlier one counts, then the lower address."""
 
 
 @dataclass(frozen=True)
-class EpochResult:
-    """The candidate of an epoch with the lowest validation loss; a zero address if there is none."""
+class EpochBest:
+    """The eligible candidate of an epoch with the lowest share; a zero address if there is none."""
 
-    author: Address
-    root: Hash
-    loss: U64
+    author: Address = NOBODY
+    loss: U64 = 1
+    """Numerator of the share: its loss in the group of rows in which it removed the least."""
+    baseline: U64 = 1
+    """Denominator of the share: what the null growth loses there."""
+    committed: U64 = 0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The gains of a candidate over one baseline, row by row, in units of 2^-16 nat."""
+
+    baseline: U64 = 0
+    """The loss of the baseline, in Q24 nats."""
+    gained: U64 = 0
+    """Sum of the gains of rows on which the candidate is better."""
+    lost: U64 = 0
+    """Sum of the losses against the baseline on all other rows."""
+    squares: U64 = 0
+
+
+@dataclass(frozen=True)
+class GroupScore:
+    """What a candidate has shown on the unseen rows of one group of owners."""
+
+    rows: U32 = 0
+    loss: U64 = 0
+    """Clipped loss in Q24 nats."""
+    forgotten: U32 = 0
+    """Rows of old classes that version t has right and the candidate has not."""
+    growth: Tally = Tally()
+    """Against version t with the null growth; in TRAIN against version t."""
+    frequencies: Tally = Tally()
+    """TRAIN: against the frequencies of the classes. GROW: nothing."""
 
 
 @dataclass(frozen=True)
@@ -129,44 +184,84 @@ class Round:
     opener: Address
     terms: RoundTerms
     opened: U64
-    """Tick at which `open_round` stands; the calendar of all phases follows from it."""
+    """Tick at which `open_round` stands; the calendar begins with it."""
     version: U32
     """Number of version t, the model's head when the round opened."""
     base: Hash
     """Parameters root of version t, on which every update must be based."""
     classes: U16
     """K + m: every label of the round's parts is below this number."""
+    old_classes: U16
+    """K, the classes of version t."""
+    standing: Witnesses
+    """The standing witnesses of the model, all of whom must seal a part."""
     status: U8 = 0
     """A `RoundStatus`."""
     bond: U64 = 0
     """What is still held of the opener's bond."""
-    settled_epochs: U8 = 0
-    """Number of epochs that have ended and been settled."""
-    third_party: Annotated[tuple[SealedByOther, ...], Size(0, 8)] = ()
-    validation_drawn: Annotated[tuple[Hash, ...], Size(0, 256)] = ()
-    sealed_drawn: Annotated[tuple[Hash, ...], Size(0, 256)] = ()
+    pot: U64 = 0
+    """What is still held of the bounty, without the witnesses' fees."""
+    carried: U64 = 0
+    """What is still held of pots that earlier rounds on the model left, see `Model.carried`."""
+    witnesses: Annotated[tuple[RoundWitness, ...], Size(0, 8)] = ()
+    """In the order in which they sealed."""
     seed: Hash = ZERO_HASH
     """Seed of the draw; zero before it."""
+    validation_drawn: Annotated[tuple[Hash, ...], Size(0, 256)] = ()
+    sealed_drawn: Annotated[tuple[Hash, ...], Size(0, 256)] = ()
+    reveal_ended: U64 = 0
+    """The tick at which the last validation part was revealed; 0 before. REVEAL ends with it."""
+    witnesses_ended: U64 = 0
+    """The tick at which the last witness opened their part; 0 before. AUDIT_WITNESSES ends with it."""
+    audit_ended: U64 = 0
+    """The tick at which the opener opened the last sealed part; 0 before. AUDIT ends with it."""
     validation_opened: Annotated[tuple[OpenedPart, ...], Size(0, 256)] = ()
-    sealed_opened: Annotated[tuple[OpenedPart, ...], Size(0, 256)] = ()
-    pending: Annotated[tuple[Address, ...], Size(0, 64)] = ()
-    """Authors who committed in the running epoch and have not revealed yet."""
-    candidates: Annotated[tuple[CandidateId, ...], Size(0, 8)] = ()
+    validation_counts: CountsByClass = ()
+    """How many rows of the validation parts have each of the K + m classes."""
+    unseen: Annotated[tuple[OpenedPart, ...], Size(0, 256)] = ()
+    """The parts that no author can have seen, of witnesses and opener, in the order in which they opened."""
+    unseen_counts: CountsByClass = ()
+    """How many rows of the unseen parts have each class."""
     results: Annotated[tuple[EpochResult, ...], Size(0, 32)] = ()
-    pot: U64 = 0
-    """Sparks held: the bounty, and the halves of forfeited bonds that were not burned."""
-    winner: Address = bytes(20)
+    """By epoch."""
+    best: Annotated[tuple[EpochBest, ...], Size(0, 32)] = ()
+    """By epoch."""
+    refused: bool = False
+    """Whether rows of a side that the opener chose refuse a candidate whose gain the other side proves. Then
+    the pot does not return to the opener."""
+    winner: Address = NOBODY
+    winner_epoch: U8 = 0
+    winner_groups: Annotated[tuple[GroupScore, ...], Size(0, 2)] = ()
+    """What the winner has shown on the unseen rows, as in `Candidate.groups`."""
     new_version: U32 = 0
     """Number of the version that this round made, if its status is DECIDED."""
+    witness_counts: CountsByClass = ()
+    """How many of the unseen rows of `witness_side` have each class."""
 
     @property
     def key(self) -> bytes:
         return self.id
 
     @property
+    def has_candidates(self) -> bool:
+        """Whether an update has become a candidate."""
+        return any(result.author != NOBODY for result in self.results)
+
+    @property
+    def witness_side(self) -> frozenset[Address]:
+        """Whose rows can form a group beside the opener's: witnesses of all classes.
+
+        Where the model has standing ones, only these count: whom the opener names then, sits on the opener's
+        side.
+        """
+        full = {witness.author for witness in self.witnesses if not witness.old_only}
+        standing = {witness.address for witness in self.standing}
+        return frozenset(full & standing or full)
+
+    @property
     def independent(self) -> bool:
-        """Whether a sealed part of an auditor has been opened, of which the opener did not know the rows."""
-        return any(part.owner != self.opener for part in self.sealed_opened)
+        """Whether a witness has opened a part, of which the opener did not know the rows."""
+        return any(witness.opened for witness in self.witnesses)
 
 
 @dataclass(frozen=True)
@@ -187,22 +282,16 @@ class Commit:
 
 
 @dataclass(frozen=True)
-class RetentionScore:
-    """The score of a candidate on one retention part."""
+class ClassRows:
+    """A number of rows of one class."""
 
-    part: Hash
-    score: PartScore
-    null_increase: U64
-    """Loss that the null growth alone, without any new segment, adds to version t on this part."""
+    label: U16
+    rows: U32
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A verified update that improves and waits for the sealed parts; one for each author and epoch.
-
-    A later candidate of an author does not replace an earlier one. If it did, somebody who had copied the
-    earlier one meanwhile would be paid for what it removed.
-    """
+    """A verified update below the baseline on the validation parts; one for each author and epoch."""
 
     KIND: ClassVar[int] = 16
     round: Hash
@@ -212,20 +301,26 @@ class Candidate:
     """Height of its commit; in a tie the earlier one wins."""
     root: Hash
     """Parameters root of the whole network that it proposes."""
-    spec: NetworkSpec
-    hidden: Annotated[tuple[Lineage, ...], Size(0, 256)]
-    outputs: Annotated[tuple[Lineage, ...], Size(0, 256)]
+    update: Update
+    """What its author revealed, without the tensors that travelled."""
     loss: U64
     """Verified loss, summed over the k validation parts, in Q24 nats."""
-    validation: Annotated[tuple[PartScore, ...], Size(0, 256)]
     bond: U64
-    escrow: U64
-    """Sparks held: the prepaid price of the scorings that are still to come."""
-    bid: U64
-    """Sparks held: what its author offered for a place among the candidates of its epoch."""
     size_bytes: U64
-    sealed: Annotated[tuple[PartScore, ...], Size(0, 256)] = ()
-    retention: Annotated[tuple[RetentionScore, ...], Size(0, 16)] = ()
+    scored: Annotated[bytes, Size(0, 64)] = b""
+    """A bitmap of the parts on which it has been scored, see `candidates.parts_to_score`."""
+    groups: Annotated[tuple[GroupScore, ...], Size(2, 2)] = (GroupScore(), GroupScore())
+    """The opener with the witnesses of old classes; all other witnesses."""
+    correct: U32 = 0
+    """Correct rows of all unseen parts."""
+    new_correct: U32 = 0
+    """Correct rows of new classes among them."""
+    old_loss: U64 = 0
+    """Clipped loss on the unseen rows of old classes."""
+    forgotten: Annotated[tuple[ClassRows, ...], Size(0, 65_535)] = ()
+    """Unseen rows of old classes that version t has right and the candidate has not, by class, ascending."""
+    retention_forgotten: U32 = 0
+    """Rows of the retention parts that version t has right and the candidate has not."""
 
     @property
     def key(self) -> bytes:

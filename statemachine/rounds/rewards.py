@@ -1,55 +1,71 @@
-"""What a decided round gives: bounty, badges, reputation; and the least bond for opening a round.
+"""What a decided round gives: the pot, badges and reputation.
 
-bounty of a rung   ⌊pot · removed / baseline⌋, maturing
-opener's refund    ⌊bounty · winner's sealed loss / baseline⌋, maturing; the whole bounty if the model stays
-burned             the rest of the pot, so that an opener gains nothing by the bonds that others lose
-reputation         ⌊10^6 · removed / baseline⌋ for each rung
+of each rung       ⌊pot · (share of the rung before - its own share)⌋, maturing; before the first, 1;
+                   and as much of what the model carries
+of the opener      the rest of the pot
+of the model       the rest of what it carries
+reputation         ⌊10^6 · (share of the rung before - its own share)⌋ for each rung
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
 
 from engram.primitives.types import Address, Hash
 from engram.statemachine.context import BlockContext
-from engram.statemachine.money import burn, mature
+from engram.statemachine.money import mature
 from engram.statemachine.receipt import Event
-from engram.statemachine.records import Badge, BadgeKind, Model, Reputation
-from engram.statemachine.rounds.ranking import PPM, Rung, sealed_baseline
-from engram.statemachine.rounds.records import Round
-from engram.statemachine.rules import Rules
+from engram.statemachine.records import Badge, BadgeKind, Reputation
+from engram.statemachine.rounds.judging import PPM, removed, takes_lead
+from engram.statemachine.rounds.records import NOBODY, EpochBest, Round
 from engram.statemachine.state import State
 
-_MAX_DOUBLINGS: Final = 32
+
+@dataclass(frozen=True)
+class Rung:
+    """A candidate that took the lead."""
+
+    epoch: int
+    best: EpochBest
+    before: EpochBest
+    """The leader before it; before the first rung, nobody with the share 1."""
+
+    def of(self, amount: int) -> int:
+        """⌊amount · what its share removed⌋."""
+        return removed(amount, self.best, self.before)
+
+    def reward(self, round_: Round) -> int:
+        """What its author gets, in sparks: of the pot, and as much of what the model carries."""
+        return self.of(round_.pot) + self.of(round_.carried)
 
 
-def minimum_opener_bond(rules: Rules, model: Model | None, height: int) -> int:
-    """`min_opener_bond`, doubled for each abort that still counts; `model` is None for a founding."""
-    aborts = 0 if model is None else aborts_in_force(rules, model, height)
-    return rules.min_opener_bond << min(aborts, _MAX_DOUBLINGS)
+def ladder(round_: Round) -> tuple[Rung, ...]:
+    """The rungs in the order of epochs, the winner last; empty if the model stays as it is."""
+    rungs: list[Rung] = []
+    lead = EpochBest()
+    for epoch, best in enumerate(round_.best):
+        if best.author != NOBODY and takes_lead(best, lead):
+            rungs.append(Rung(epoch, best, lead))
+            lead = best
+    return tuple(rungs)
 
 
-def aborts_in_force(rules: Rules, model: Model, height: int) -> int:
-    """Aborts of the model that still count: one fewer for each `bond_decay_blocks` since the last."""
-    return max(0, model.aborts - (height - model.last_abort) // rules.bond_decay_blocks)
+def pay_pot(
+    state: State, ctx: BlockContext, round_: Round, rungs: Sequence[Rung]
+) -> tuple[int, tuple[Event, ...]]:
+    """Pays out the pot; returns what is left of what the model carries.
 
-
-def pay_bounty(state: State, ctx: BlockContext, round_: Round, rungs: Sequence[Rung]) -> tuple[Event, ...]:
-    """Pays out or burns the whole pot. The caller must set the pot of the round to 0."""
-    baseline = sealed_baseline(round_)
-    left = round_.pot
-    events = []
+    The caller must set what the round holds to 0, and give the rest to the model.
+    """
+    left, carried, events = round_.pot, round_.carried, []
     for rung in rungs:
-        amount = round_.pot * rung.removed // baseline
-        left -= amount
-        mature(state, ctx, rung.candidate.author, amount)
-        events.append(Event("bounty_paid", round_.id, (amount,), (rung.candidate.author.hex(),)))
-    refund = round_.terms.bounty * rungs[-1].sealed_loss // baseline if rungs else round_.terms.bounty
-    mature(state, ctx, round_.opener, refund)
-    burn(state, left - refund)
-    return tuple(events)
+        left, carried = left - rung.of(round_.pot), carried - rung.of(round_.carried)
+        paid, author = rung.reward(round_), rung.best.author
+        mature(state, ctx, author, paid)
+        events.append(Event("bounty_paid", round_.id, (rung.epoch, paid), (author.hex(),)))
+    mature(state, ctx, round_.opener, left)
+    return carried, tuple(events)
 
 
 def give_badge(
@@ -63,12 +79,8 @@ def give_badge(
     return (Event("badge_given", model, (version, int(kind)), (address.hex(),)),)
 
 
-def raise_reputation(state: State, model: Hash, address: Address, points: int) -> None:
-    """Adds points of reputation, up to 2^64 - 1."""
+def raise_reputation(state: State, model: Hash, rung: Rung) -> None:
+    """Adds what a rung removed to its author's reputation, up to 2^64 - 1."""
+    address = rung.best.author
     held = state.find(Reputation, model, address) or Reputation(model, address, 0)
-    state.put(replace(held, points=min(held.points + points, 2**64 - 1)))
-
-
-def reputation_points(round_: Round, rung: Rung) -> int:
-    """What share of the incumbent's sealed loss this rung removed, in millionths."""
-    return PPM * rung.removed // sealed_baseline(round_)
+    state.put(replace(held, points=min(held.points + rung.of(PPM), 2**64 - 1)))

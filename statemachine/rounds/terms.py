@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,22 +13,24 @@ from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
 from engram.nn.spec import check_count, check_spec
 from engram.primitives.types import U8, U32, Address
+from engram.statemachine.fees import price_of_macs
 from engram.statemachine.parameters import HasParameters
-from engram.statemachine.records import Model, Openers
+from engram.statemachine.records import Members, Model, RetentionPart, Witnesses
 from engram.statemachine.rounds.calendar import check_calendar, within
 from engram.statemachine.rounds.errors import (
     BondTooLow,
-    LossAboveThreshold,
+    MemorySpent,
     ModelFrozen,
     ModelNotFrozen,
+    NothingToFeed,
     OpeningRestricted,
     StepTooHeavy,
     TermsInvalid,
 )
-from engram.statemachine.rounds.ranking import PPM, is_at_threshold
+from engram.statemachine.rounds.judging import PPM
+from engram.statemachine.rounds.proposal import Sources, Tensors
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
-from engram.statemachine.rounds.rewards import minimum_opener_bond
-from engram.statemachine.rounds.update import Sources, Tensors, check_tensors
+from engram.statemachine.rounds.update import check_tensors
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.scoring import network_macs
 
@@ -39,6 +42,19 @@ MAX_ACTIVATION_BYTES: Final = 2**28
 
 MAX_OPENED_ROWS: Final = 2**21
 """The most rows of all opened parts together. The loss of a row is below 2^43, so every sum fits 64 bits."""
+
+MAX_WITNESSES: Final = 8
+"""The most witnesses of a round, standing ones included; each opens one part."""
+
+ROWS_OF_Z_SQUARED: Final = 2
+"""The opener's sealed rows are at least so many times z². No gain is proved by fewer rows than z², so with a
+higher z² nobody could win: authors would show their updates for a bounty that is never paid."""
+
+RETENTION_SHARE: Final = 4
+"""One part may hold so much of the rows that a model retains, so that it pushes few others out."""
+
+BOND_SCORINGS: Final = 4
+"""An author's bond is at least so many times the price of scoring one candidate on everything."""
 
 _MOST_DELTA_PPM: Final = 10 * PPM
 
@@ -52,8 +68,6 @@ class Founding:
     outputs: Sources
     policy: U8
     """A `Policy`: what growth may do to the logits of old classes."""
-    openers: U8
-    """An `Openers`: who may open rounds on the model."""
     loss_kind: U8
     threshold_ppm: U32
     """τ: 1 to 10^6."""
@@ -61,6 +75,12 @@ class Founding:
     """ε: 0 to 10^6."""
     retention_delta_ppm: U32 = 250_000
     """δ: 0 to 10^7."""
+    lost_cap_ppm: U32 = 200_000
+    """The most that all growths together may lose of old rows before the founder raises it: 0 to 10^6."""
+    members: Members = ()
+    """Who may open GROW rounds beside the founder."""
+    witnesses: Witnesses = ()
+    """Standing witnesses."""
     tensors: Tensors = ()
     """Bytes that travel with the founding; every one is named by a source."""
 
@@ -71,11 +91,13 @@ def check_founding(rules: Rules, founding: Founding) -> None:
     Raises `TermsInvalid`, `TensorRepeated`, and what `check_spec` raises.
     """
     _choice("policy", founding.policy, tuple(Policy))
-    _choice("openers", founding.openers, tuple(Openers))
     _choice("loss", founding.loss_kind, tuple(LossKind))
     within("threshold", founding.threshold_ppm, 1, PPM)
     within("epsilon", founding.retention_epsilon_ppm, 0, PPM)
     within("delta", founding.retention_delta_ppm, 0, _MOST_DELTA_PPM)
+    within("lost rows of all growths", founding.lost_cap_ppm, 0, PPM)
+    check_names("member", founding.members)
+    check_names("witness", [witness.address for witness in founding.witnesses])
     check_spec(founding.spec, rules.networks)
     check_tensors((*founding.hidden, *founding.outputs), founding.tensors)
 
@@ -85,15 +107,13 @@ def check_terms(rules: Rules, terms: RoundTerms) -> None:
     _choice("kind", terms.kind, tuple(RoundKind))
     if terms.kind == RoundKind.TRAIN:
         within("new classes in TRAIN", terms.new_classes, 0, 0)
-        within("retention window in TRAIN", terms.retention_window, 0, 0)
+        within("promised old rows in TRAIN", terms.old_rows, 0, 0)
     check_calendar(terms, rules)
     _check_parts(rules, terms)
     _check_caps(rules, terms)
-    if terms.author_bond < (least := rules.min_author_bond):
-        raise BondTooLow("an author's bond is below its minimum", expected=least, got=terms.author_bond)
-    if len(set(terms.auditors)) != len(terms.auditors):
-        raise TermsInvalid("an auditor is named twice", got=len(terms.auditors))
-    within("auditors", len(terms.auditors), 0, rules.max_third_party_parts)
+    _check_bonds(rules, terms)
+    most = max(rules.min_z_squared, terms.sealed * terms.rows // ROWS_OF_Z_SQUARED)
+    within("z squared", terms.z_squared, rules.min_z_squared, most)
 
 
 def check_opening(
@@ -101,27 +121,62 @@ def check_opening(
 ) -> None:
     """Refuses a round that this opener may not open on this model; `head` is its current version.
 
-    Raises `OpeningRestricted`, `ModelFrozen`, `ModelNotFrozen`, `LossAboveThreshold`, `TermsInvalid`,
-    `StepTooHeavy`, `DimensionOutOfRange`.
+    Raises `OpeningRestricted`, `ModelFrozen`, `ModelNotFrozen`, `NothingToFeed`, `MemorySpent`,
+    `TermsInvalid`, `BondTooLow`, `StepTooHeavy`, `DimensionOutOfRange`.
     """
-    if model.openers == Openers.FOUNDER and opener != model.founder:
-        raise OpeningRestricted(expected=model.founder, got=opener)
-    if opener in terms.auditors:
-        raise TermsInvalid("the opener cannot be an auditor of the round", got=opener)
+    may_open = (model.founder, *(model.members if terms.kind == RoundKind.GROW else ()))
+    if opener not in may_open:
+        raise OpeningRestricted(expected=may_open, got=opener)
+    _check_witnesses(rules, terms, model, opener)
     _check_kind(terms, model)
     classes = model.classes + terms.new_classes
     check_count("classes", classes, rules.networks.max_classes)
     within("bytes of a part", part_size(terms.rows, head.spec.inputs), 1, rules.max_blob_bytes)
-    if model.retention:
-        within("retention window", terms.retention_window, rules.min_window_ticks, rules.max_window_ticks)
+    if terms.kind == RoundKind.GROW:
+        _check_promise(rules, terms, model)
     _check_steps(rules, terms, model, head)
 
 
-def check_opener_bond(rules: Rules, terms: RoundTerms, model: Model | None, height: int) -> None:
-    """Raises `BondTooLow` if the opener's bond is below the minimum, which doubles with each recent abort."""
-    least = minimum_opener_bond(rules, model, height)
-    if terms.opener_bond < least:
-        raise BondTooLow("the opener's bond is below its minimum", expected=least, got=terms.opener_bond)
+def entry_of(rules: Rules, terms: RoundTerms, epoch: int) -> int:
+    """Sparks that a commit burns: a thousandth of the bounty, in later epochs a hundredth.
+
+    In later epochs there is more to copy, so it costs more to try.
+    """
+    return max(rules.min_entry, terms.bounty // (100 if epoch else 1_000))
+
+
+def witness_bond(rules: Rules, terms: RoundTerms) -> int:
+    """Sparks that a witness holds from the seal of their part until it opens."""
+    return max(rules.min_witness_bond, terms.bounty * rules.witness_bond_ppm // PPM)
+
+
+def least_opener_bond(rules: Rules, bounty: int) -> int:
+    """The smallest bond of an opener, in sparks."""
+    return max(rules.min_opener_bond, bounty * rules.opener_bond_ppm // PPM)
+
+
+def least_author_bond(
+    rules: Rules, terms: RoundTerms, head: HasParameters, classes: int, retention: Sequence[RetentionPart]
+) -> int:
+    """The smallest bond of an author, in sparks: four times the price of scoring a candidate on everything.
+
+    So nobody saves anything by leaving an update unscored. `head` is version t, `classes` are all classes of
+    the round, `retention` the model's retention parts; the scoring counts for eight witnesses.
+    """
+    scorings = [(terms.rows, terms.sealed + MAX_WITNESSES)]
+    if terms.kind == RoundKind.GROW:
+        scorings += [(part.rows, 1) for part in retention]
+    price = sum(
+        count * price_of_macs(rules.fees, scoring_cap(rules, terms, head, classes, rows))
+        for rows, count in scorings
+    )
+    return max(rules.min_author_bond, BOND_SCORINGS * price)
+
+
+def scoring_cap(rules: Rules, terms: RoundTerms, head: HasParameters, classes: int, rows: int) -> int:
+    """The most MACs charged for scoring a candidate on a part with so many rows, together with version t."""
+    update = terms.max_update_macs * -(-max(rows, terms.rows) // terms.rows)
+    return network_macs(rules, head, rows, classes) + update
 
 
 def check_share(step: str, rules: Rules, macs: int) -> None:
@@ -135,15 +190,50 @@ def check_share(step: str, rules: Rules, macs: int) -> None:
 
 def _check_parts(rules: Rules, terms: RoundTerms) -> None:
     count = len(terms.commitments)
-    within("parts", count, 2, rules.max_parts)
+    within("parts", count, rules.min_parts, rules.max_parts)
     if len(set(terms.commitments)) != count:
         raise TermsInvalid("a commitment is in the list twice", got=count)
-    within("rows", terms.rows, 1, rules.networks.max_rows)
-    within("validation parts", terms.validation, 1, count - 1)
-    within("sealed parts", terms.sealed, 1, count - terms.validation)
-    opened = terms.validation + terms.sealed + len(terms.auditors)
-    within("parts to open", opened, 2, MAX_OPENED_PARTS)
+    most_rows = min(rules.networks.max_rows, rules.max_retention_rows // RETENTION_SHARE)
+    within("rows", terms.rows, 1, most_rows)
+    within("validation parts", terms.validation, rules.min_validation, count - 1)
+    within("sealed parts", terms.sealed, rules.min_sealed, count - terms.validation)
+    opened = terms.validation + terms.sealed + MAX_WITNESSES
+    within("parts to open, with those of eight witnesses", opened, 2, MAX_OPENED_PARTS)
     within("rows to open", opened * terms.rows, 2, MAX_OPENED_ROWS)
+    within("sealed rows of the opener", terms.sealed * terms.rows, rules.min_sealed_rows, MAX_OPENED_ROWS)
+    within("rows of old classes in a part", terms.old_rows, 0, terms.rows)
+
+
+def _check_bonds(rules: Rules, terms: RoundTerms) -> None:
+    if terms.author_bond < (least := rules.min_author_bond):
+        raise BondTooLow("an author's bond is below its minimum", expected=least, got=terms.author_bond)
+    if terms.opener_bond < (least := least_opener_bond(rules, terms.bounty)):
+        raise BondTooLow("the opener's bond is below its minimum", expected=least, got=terms.opener_bond)
+
+
+def check_names(role: str, addresses: Sequence[Address]) -> None:
+    """Raises `TermsInvalid` if an address is in the list twice."""
+    if len(set(addresses)) != len(addresses):
+        raise TermsInvalid(f"a {role} is named twice", got=len(addresses))
+
+
+def _check_witnesses(rules: Rules, terms: RoundTerms, model: Model, opener: Address) -> None:
+    """The standing witnesses and those of the terms together: each named once, and not the opener."""
+    names = [witness.address for witness in (*model.witnesses, *terms.witnesses)]
+    check_names("witness", names)
+    if opener in names:
+        raise TermsInvalid("the opener cannot be a witness of the round", got=opener)
+    within("witnesses", len(names), 0, MAX_WITNESSES)
+    within("fees of the witnesses", len(names) * terms.witness_fee, 0, terms.bounty // 2)
+    if full := sum(not witness.old_only for witness in model.witnesses):
+        within("rows of the standing witnesses", full * terms.rows, rules.min_witness_rows, MAX_OPENED_ROWS)
+
+
+def _check_promise(rules: Rules, terms: RoundTerms, model: Model) -> None:
+    """The opener and the standing witnesses must promise enough unseen rows of old classes."""
+    promised = terms.sealed * terms.old_rows
+    promised += sum(terms.rows if witness.old_only else terms.old_rows for witness in model.witnesses)
+    within("promised rows of old classes", promised, rules.min_old_rows, MAX_OPENED_ROWS)
 
 
 def _check_caps(rules: Rules, terms: RoundTerms) -> None:
@@ -166,28 +256,38 @@ def _check_kind(terms: RoundTerms, model: Model) -> None:
         return
     if not model.frozen:
         raise ModelNotFrozen(got=model.id)
-    if terms.new_classes and not is_at_threshold(model, model.classes, model.loss, model.loss_rows):
-        raise LossAboveThreshold(got=model.loss)
+    if terms.new_classes and model.loss_function is not LossKind.SOFTMAX_CROSS_ENTROPY:
+        raise TermsInvalid("new classes need softmax cross-entropy", got=model.loss_function.name.lower())
+    strict = model.growth_policy is Policy.STRICT
+    if strict and not terms.new_classes and model.classes_before_growth == model.classes:
+        raise NothingToFeed(got=model.id)
+    if model.lost_ppm >= model.lost_cap_ppm:
+        raise MemorySpent(expected=model.lost_cap_ppm, got=model.lost_ppm)
 
 
 def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParameters) -> None:
     """Checks that the heaviest steps of the round fit into half a block, whatever candidates will come.
 
-    These are an update on all validation parts, every candidate on one sealed part, and one candidate on one
-    retention part, each together with version t. The activations of version t on one part must also fit into
-    memory.
+    These are an update on all validation parts, and a candidate on one unseen or retention part, each
+    together with version t. The activations of version t on one part must also fit into memory. And an
+    author's bond must be worth four times the scoring of one candidate on everything, so that it pays for
+    whoever shows that the claim was empty.
     """
     classes = model.classes + terms.new_classes
-    base = network_macs(rules, head, terms.rows, classes)
     if terms.kind == RoundKind.GROW:
-        _check_reveal(rules, terms, base)
-    sealed = base + rules.max_candidates * terms.max_update_macs
-    check_share("scoring all candidates on a sealed part", rules, sealed)
-    for part in model.retention:
-        update = terms.max_update_macs * -(-max(part.rows, terms.rows) // terms.rows)
-        scoring = network_macs(rules, head, part.rows, classes) + update
+        _check_reveal(rules, terms, network_macs(rules, head, terms.rows, classes))
+    scoring = scoring_cap(rules, terms, head, classes, terms.rows)
+    check_share("scoring a candidate on a part", rules, scoring)
+    retention = model.retention if terms.kind == RoundKind.GROW else ()
+    for part in retention:
+        scoring = scoring_cap(rules, terms, head, classes, part.rows)
         check_share("scoring a candidate on a retention part", rules, scoring)
-    rows = max([terms.rows, *[part.rows for part in model.retention]])
+    least = least_author_bond(rules, terms, head, classes, retention)
+    if terms.author_bond < least:
+        raise BondTooLow(
+            "an author's bond is below the price of scoring", expected=least, got=terms.author_bond
+        )
+    rows = max([terms.rows, *[part.rows for part in retention]])
     if (kept := frozen_size_bytes(head.spec, rows)) > MAX_ACTIVATION_BYTES:
         raise StepTooHeavy(
             "the activations on one part take too many bytes", expected=MAX_ACTIVATION_BYTES, got=kept

@@ -12,24 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar
 
-from engram.nn.growth import Growth, append
+from engram.nn.growth import Growth, append, grown_spec
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.network import NetworkSpec
 from engram.nn.spec import check_spec, neurons
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, hash_object
-from engram.primitives.types import U8, U64, Address, Hash, Size
+from engram.primitives.types import U8, U64, Address, Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.context import BlockContext
-from engram.statemachine.loading import open_network, open_part, version_network
+from engram.statemachine.loading import open_network, open_part
 from engram.statemachine.parameters import (
     HasParameters,
     Network,
     SegmentSources,
     explicit_tensors,
-    growth_between,
 )
 from engram.statemachine.record import Lineage
 from engram.statemachine.records import Model, Part, Version
@@ -42,41 +40,11 @@ from engram.statemachine.rounds.errors import (
     UpdateTooLarge,
     UpdateTooWide,
 )
-from engram.statemachine.rounds.records import PartScore, Round, RoundKind
+from engram.statemachine.rounds.proposal import GrowUpdate, TrainUpdate, Update
+from engram.statemachine.rounds.records import Round, RoundKind
 from engram.statemachine.rules import Rules
-from engram.statemachine.scoring import DataPart, growth_macs, network_macs
+from engram.statemachine.scoring import DataPart, RowScores, growth_macs, network_macs
 from engram.statemachine.state import State
-
-Sources = Annotated[tuple[SegmentSources, ...], Size(0, 256)]
-Tensors = Annotated[tuple[Annotated[bytes, Size(1, 2**20)], ...], Size(0, 1024)]
-
-
-@dataclass(frozen=True)
-class TrainUpdate:
-    """An update of a TRAIN round: a whole network that takes the place of version t."""
-
-    TAG: ClassVar[int] = 1
-    spec: NetworkSpec
-    hidden: Sources
-    outputs: Sources
-    tensors: Tensors = ()
-    """Bytes that travel with the update; every one is named by a source."""
-
-
-@dataclass(frozen=True)
-class GrowUpdate:
-    """An update of a GROW round: what is appended to version t."""
-
-    TAG: ClassVar[int] = 2
-    growth: Growth
-    hidden: Sources
-    """Sources of the new hidden segments."""
-    outputs: Sources
-    """Sources of the new output segments."""
-    tensors: Tensors = ()
-
-
-Update = TrainUpdate | GrowUpdate
 
 
 @dataclass(frozen=True)
@@ -105,11 +73,6 @@ class Proposal:
     hidden: tuple[Lineage, ...]
     outputs: tuple[Lineage, ...]
 
-    @property
-    def spec(self) -> NetworkSpec:
-        """Shape and wiring of the whole network."""
-        return self.network.spec
-
 
 def commit_digest(claim: UpdateClaim) -> Hash:
     """The digest that `commit_update` carries."""
@@ -119,6 +82,11 @@ def commit_digest(claim: UpdateClaim) -> Hash:
 def update_size(update: Update) -> int:
     """Canonical bytes of an update, its tensors included."""
     return len(encode(update))
+
+
+def update_tensors(update: Update) -> tuple[Hash, ...]:
+    """Content ids of the tensors that a candidate's record holds, with repeats."""
+    return explicit_tensors((*update.hidden, *update.outputs))
 
 
 def update_macs(rules: Rules, base: NetworkSpec, update: Update, rows: int) -> int:
@@ -144,12 +112,10 @@ def base_macs(rules: Rules, round_: Round, base: HasParameters) -> int:
     return network_macs(rules, base, round_.terms.rows, round_.classes)
 
 
-def candidate_macs(rules: Rules, round_: Round, base: NetworkSpec, proposed: HasParameters, rows: int) -> int:
-    """MACs charged for scoring a candidate on one part with so many rows; `proposed` is its network."""
-    if round_.terms.kind == RoundKind.TRAIN:
-        return network_macs(rules, proposed, rows)
-    added = (*proposed.hidden[len(base.hidden) :], *proposed.outputs[len(base.outputs) :])
-    return growth_macs(rules, base, growth_between(base, proposed.spec), added, rows)
+def scoring_macs(rules: Rules, round_: Round, base: HasParameters, update: Update, rows: int) -> int:
+    """MACs charged for judging an update on one part with so many rows: for version t and for the update."""
+    before = network_macs(rules, base, rows, round_.classes)
+    return before + update_macs(rules, base.spec, update, rows)
 
 
 def check_update(rules: Rules, round_: Round, model: Model, base: NetworkSpec, update: Update) -> NetworkSpec:
@@ -208,28 +174,21 @@ def brought_tensors(tensors: Sequence[bytes]) -> Mapping[Hash, bytes]:
     return {blob_id(raw): raw for raw in tensors}
 
 
-def score_baseline(
-    state: State, ctx: BlockContext, round_: Round, model: Model, version: Version, part: DataPart
-) -> PartScore:
-    """The score of version t on a part of the round; classes that it lacks have logit 0."""
-    network = version_network(state, ctx, version)
-    keep = round_.terms.kind == RoundKind.GROW
-    score = ctx.scorer.score_network(network, part, round_.classes, model.loss_function, keep=keep)
-    return PartScore(score.loss, score.correct)
+def proposed_spec(base: NetworkSpec, update: Update) -> NetworkSpec:
+    """The spec of the whole network that an update makes, after `check_update` has passed it."""
+    return update.spec if isinstance(update, TrainUpdate) else grown_spec(base, update.growth)
 
 
-def score_proposal(
+def proposal_rows(
     ctx: BlockContext, round_: Round, model: Model, base: Network, network: Network, part: DataPart
-) -> PartScore:
-    """The score of a proposed network on a part of the round.
+) -> RowScores:
+    """The scores of a proposed network on the rows of a part of the round.
 
     Raises what loading its parameters and proving their bounds raises.
     """
     if round_.terms.kind == RoundKind.TRAIN:
-        score = ctx.scorer.score_network(network, part, round_.classes, model.loss_function)
-    else:
-        score = ctx.scorer.score_growth(base, network, part, round_.classes, model.loss_function)
-    return PartScore(score.loss, score.correct)
+        return ctx.scorer.network_rows(network, part, round_.classes, model.loss_function)
+    return ctx.scorer.growth_rows(base, network, part, round_.classes, model.loss_function)
 
 
 def opened_parts(state: State, ctx: BlockContext, commitments: Sequence[Hash]) -> Iterator[DataPart]:

@@ -13,19 +13,23 @@ from engram.primitives.codec import decode
 from engram.statemachine.errors import UnknownTransactionType
 from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transactions.advance_round import AdvanceRound
+from engram.statemachine.transactions.amend_model import AmendModel
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
 from engram.statemachine.transactions.commit_update import CommitUpdate
+from engram.statemachine.transactions.fork_model import ForkModel
 from engram.statemachine.transactions.infer import Infer
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.publish_part import PublishPart
+from engram.statemachine.transactions.retire_part import RetirePart
 from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.reveal_update import RevealUpdate
-from engram.statemachine.transactions.score_retention import ScoreRetention
+from engram.statemachine.transactions.score_update import ScoreUpdate
 from engram.statemachine.transactions.score_version import ScoreVersion
 from engram.statemachine.transactions.seal_part import SealPart
 from engram.statemachine.transactions.transfer import Transfer
+from engram.statemachine.transactions.withdraw import Withdraw
 
 _TYPES: Final[tuple[type[TxPayload], ...]] = (
     Transfer,
@@ -40,8 +44,12 @@ _TYPES: Final[tuple[type[TxPayload], ...]] = (
     CommitUpdate,
     RevealUpdate,
     RevealSealed,
-    ScoreRetention,
+    ScoreUpdate,
     AdvanceRound,
+    Withdraw,
+    AmendModel,
+    RetirePart,
+    ForkModel,
 )
 
 TX_TYPES: Final[Mapping[int, type[TxPayload]]] = {payload.KIND: payload for payload in _TYPES}

@@ -10,24 +10,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
+from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
-from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.primitives.types import U32, ZERO_HASH, Address, Hash
 from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import open_network
 from engram.statemachine.money import take
-from engram.statemachine.parameters import HasParameters, explicit_tensors, parameters_root
+from engram.statemachine.parameters import HasParameters, explicit_tensors, parameters_root, sources_of
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
-from engram.statemachine.records import BadgeKind, Model, Part, Version
-from engram.statemachine.rounds.errors import CommitmentRepeated, ModelOrFounding, RoundAlreadyOpen
-from engram.statemachine.rounds.records import Round, RoundKind, RoundTerms
+from engram.statemachine.records import BadgeKind, Model, Part, Version, Witnesses
+from engram.statemachine.rounds.errors import CommitmentRepeated, ModelChanged, ModelOrFounding
+from engram.statemachine.rounds.models import free_model
+from engram.statemachine.rounds.records import EpochBest, EpochResult, Round, RoundKind, RoundTerms
 from engram.statemachine.rounds.rewards import give_badge
-from engram.statemachine.rounds.settlement import settle
 from engram.statemachine.rounds.terms import (
     Founding,
     check_founding,
-    check_opener_bond,
     check_opening,
     check_share,
     check_terms,
@@ -52,11 +52,22 @@ class OpenRound:
     terms: RoundTerms
     model: Hash = ZERO_HASH
     founding: Founding | None = None
+    head: U32 = 0
+    """The model's current version as the opener has seen it; 0 for a founding."""
+    standing: Witnesses = ()
+    """The model's standing witnesses as the opener has seen them; none for a founding."""
+
+    @classmethod
+    def on(cls, model: Model, terms: RoundTerms) -> OpenRound:
+        """A round on a model as the opener sees it."""
+        return cls(terms, model=model.id, head=model.head, standing=model.witnesses)
 
     def check(self, rules: Rules) -> None:
         """Raises `ModelOrFounding`, and what `check_terms` and `check_founding` raise."""
         if (self.model == ZERO_HASH) == (self.founding is None):
             raise ModelOrFounding(got=self.model)
+        if self.founding is not None and (self.head or self.standing):
+            raise ModelOrFounding("a founding has seen no model", got=self.head)
         check_terms(rules, self.terms)
         if self.founding is not None:
             check_founding(rules, self.founding)
@@ -65,18 +76,16 @@ class OpenRound:
         """Bond and bounty, the records that the round will need, and MACs.
 
         MACs are charged for one lookup of each commitment, which must not be public already, and for loading
-        the tensors of a founding. Raises `RoundAlreadyOpen`, `CommitmentRepeated`, `MissingRecord`, and what
-        `check_opening`, `check_opener_bond` and `check_share` raise.
+        the tensors of a founding. Raises `RoundAlreadyOpen`, `ModelChanged`, `CommitmentRepeated`,
+        `MissingRecord`, and what `check_opening` and `check_share` raise.
         """
         trial = state.child()
         if self.founding is None:
-            model, _ = free_model(trial, ctx, self.model)
-            check_opener_bond(ctx.rules, self.terms, model, ctx.height)
+            model, _ = self._seen_model(trial, ctx)
             macs, tensors = 0, 0
             head: HasParameters = trial.get(Version, model.id, u32(model.head))
         else:
             model, head = _founded(self.founding, sender, ZERO_HASH), self.founding
-            check_opener_bond(ctx.rules, self.terms, None, ctx.height)
             macs = loading_macs(ctx.rules, self.founding)
             tensors = len(self.founding.tensors)
         check_opening(ctx.rules, self.terms, model, head, sender)
@@ -84,7 +93,9 @@ class OpenRound:
         funds = self.terms.opener_bond + self.terms.bounty
         macs += LOOKUP_MACS * len(self.terms.commitments)
         check_share("opening the round", ctx.rules, macs)
-        return Cost(macs=macs, records=_RECORDS + tensors, funds=funds)
+        sources = sources_of(head.spec, head.hidden, head.outputs)
+        size = len(encode(self.terms)) + len(encode(sources))  # of the round, and of the version it may make
+        return Cost(macs=macs, records=_RECORDS + tensors, record_bytes=size, funds=funds)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Takes bond and bounty and writes the round, and for a founding the model with its version 0.
@@ -94,7 +105,7 @@ class OpenRound:
         events: tuple[Event, ...] = ()
         brought: Mapping[Hash, bytes] = {}
         if self.founding is None:
-            model, events = free_model(state, ctx, self.model)
+            model, events = self._seen_model(state, ctx)
         else:
             model, brought, events = self._found(state, ctx, sender, tagged_hash(Tag.MODEL, txid))
         take(state, sender, self.terms.opener_bond + self.terms.bounty)
@@ -107,13 +118,29 @@ class OpenRound:
             version=model.head,
             base=model.root,
             classes=model.classes + self.terms.new_classes,
+            old_classes=model.classes,
+            standing=model.witnesses,
+            results=(EpochResult(),) * self.terms.epochs,
+            best=(EpochBest(),) * self.terms.epochs,
             bond=self.terms.opener_bond,
             pot=self.terms.bounty,
+            carried=model.carried,
         )
         state.put(round_)
-        state.put(replace(model, open_round=round_.id))
+        state.put(replace(model, open_round=round_.id, carried=0))
         opened = Event("round_opened", round_.id, (self.terms.kind, model.head), (model.id.hex(),))
         return Outcome((*events, opened), blobs=brought)
+
+    def _seen_model(self, state: State, ctx: BlockContext) -> tuple[Model, tuple[Event, ...]]:
+        """The free model, which must be as the opener has seen it.
+
+        Otherwise somebody who comes first could change the round under its opener: by witnesses whom the
+        opener pays, or by a version with classes of which the opener has no rows.
+        """
+        model, events = free_model(state, ctx, self.model)
+        if (model.head, model.witnesses) != (self.head, self.standing):
+            raise ModelChanged(expected=model.head, got=self.head)
+        return model, events
 
     def _found(
         self, state: State, ctx: BlockContext, sender: Address, model_id: Hash
@@ -133,21 +160,6 @@ class OpenRound:
         return model, brought, give_badge(state, ctx, model.id, 0, sender, BadgeKind.FOUNDER)
 
 
-def free_model(state: State, ctx: BlockContext, model_id: Hash) -> tuple[Model, tuple[Event, ...]]:
-    """The model, whose last round is settled first if that is due, and must have ended.
-
-    Raises `MissingRecord`, `RoundAlreadyOpen`.
-    """
-    model = state.get(Model, model_id)
-    if model.open_round == ZERO_HASH:
-        return model, ()
-    _, events = settle(state, ctx, model.open_round)
-    model = state.get(Model, model_id)
-    if model.open_round != ZERO_HASH:
-        raise RoundAlreadyOpen(got=model.open_round)
-    return model, events
-
-
 def check_unpublished(state: State, commitments: tuple[Hash, ...]) -> None:
     """Raises `CommitmentRepeated` if one of the parts was opened before, and so is known to everyone."""
     for commitment in commitments:
@@ -157,27 +169,28 @@ def check_unpublished(state: State, commitments: tuple[Hash, ...]) -> None:
 
 def _founded(founding: Founding, founder: Address, model_id: Hash) -> Model:
     """The record of a new model. With a single class there is nothing to train, so it is frozen at once."""
+    frozen = founding.spec.classes == 1
     return Model(
         id=model_id,
         founder=founder,
         policy=founding.policy,
-        openers=founding.openers,
         loss_kind=founding.loss_kind,
         threshold_ppm=founding.threshold_ppm,
         retention_epsilon_ppm=founding.retention_epsilon_ppm,
         retention_delta_ppm=founding.retention_delta_ppm,
+        lost_cap_ppm=founding.lost_cap_ppm,
+        members=founding.members,
+        witnesses=founding.witnesses,
         inputs=founding.spec.inputs,
         classes=founding.spec.classes,
-        classes_before_growth=0,
+        classes_before_growth=int(frozen),
         head=0,
         root=parameters_root(founding.spec, founding.hidden, founding.outputs),
-        frozen=founding.spec.classes == 1,
+        frozen=frozen,
         loss=0,
         loss_rows=0,
         open_round=ZERO_HASH,
         rounds=0,
-        aborts=0,
-        last_abort=0,
     )
 
 

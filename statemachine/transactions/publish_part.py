@@ -9,7 +9,15 @@ from engram.nn.data import parse_part, part_commitment, part_size
 from engram.nn.errors import BadPart
 from engram.nn.spec import check_count
 from engram.primitives.types import U16, U32, ZERO_HASH, Address, Hash
-from engram.statemachine.content import Content, bring, carried_blobs, content_size, hold, resolve
+from engram.statemachine.content import (
+    Content,
+    bring,
+    carried_blobs,
+    content_size,
+    hold,
+    note_part_bytes,
+    resolve,
+)
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import PartKnown
 from engram.statemachine.receipt import Event
@@ -39,11 +47,11 @@ class PublishPart:
         check_count("classes", self.classes, rules.networks.max_classes)
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """Two records, and the MACs of loading the part. Raises `BadPart` and what `usable_blob` raises."""
+        """Three records, and the MACs of loading the part. Raises `BadPart` and what `usable_blob` raises."""
         size = content_size(state, ctx, self.content)
         if size != (expected := part_size(self.rows, self.inputs)):
             raise BadPart("the part's bytes do not fit its rows and inputs", expected=expected, got=size)
-        return Cost(macs=ctx.rules.macs_per_loaded_byte * size, records=2)
+        return Cost(macs=ctx.rules.macs_per_loaded_byte * size, records=3)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Raises `BadPart`, `LabelOutOfRange`, `PartKnown`; `MissingBlob`."""
@@ -54,6 +62,7 @@ class PublishPart:
             raise PartKnown(got=part)
         blob = bring(state, ctx, raw)
         hold(state, blob)
+        note_part_bytes(state, ctx, blob)
         state.put(Part(part, blob, self.rows, self.inputs, self.classes, sender, ZERO_HASH, ctx.height))
         event = Event("part_published", part, (self.rows, self.inputs, self.classes))
         return Outcome((event,), blobs=carried_blobs(self.content))

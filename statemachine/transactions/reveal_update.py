@@ -10,16 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
 from engram.primitives.types import U8, U64, Address, Hash
-from engram.statemachine.content import bring
+from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import version_network
 from engram.statemachine.money import give
 from engram.statemachine.receipt import Event
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.candidates import admit
-from engram.statemachine.rounds.entry import EnteredRound, enter
+from engram.statemachine.rounds.candidates import validation_bar
+from engram.statemachine.rounds.entry import EnteredRound, check_epoch, enter
 from engram.statemachine.rounds.errors import (
     BaseMismatch,
     CommitMismatch,
@@ -27,22 +28,21 @@ from engram.statemachine.rounds.errors import (
     LossMismatch,
     ParametersMismatch,
 )
-from engram.statemachine.rounds.escrow import scoring_escrow
-from engram.statemachine.rounds.ranking import improves
-from engram.statemachine.rounds.records import Candidate, Commit, PartScore, Round
-from engram.statemachine.rounds.settlement import forfeit_to_pot
+from engram.statemachine.rounds.proposal import Update
+from engram.statemachine.rounds.records import NOBODY, Candidate, Commit, EpochResult, Round
+from engram.statemachine.rounds.settlement import burn_bond
 from engram.statemachine.rounds.update import (
     Proposal,
-    Update,
     UpdateClaim,
     brought_tensors,
     check_update,
     commit_digest,
     opened_parts,
+    proposal_rows,
     propose,
     reveal_macs,
-    score_proposal,
     update_macs,
+    update_tensors,
 )
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
@@ -61,9 +61,6 @@ class RevealUpdate:
     parameters: Hash
     loss: U64
     salt: Hash
-    bid: U64
-    """Sparks offered for a place among the candidates, which counts if all places are taken. It is held with
-    the bond of a candidate, and lost with it."""
     update: Update
 
     def check(self, rules: Rules) -> None:
@@ -72,37 +69,42 @@ class RevealUpdate:
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
         """The MACs of the update on the k validation parts; none if its shape alone shows that it is wrong.
 
+        Records are the candidate's, those of tensors that travel, and two references for each tensor: of the
+        candidate and of the version that it may become.
+
         Raises what `enter` raises, `CommitMissing`, `CommitMismatch`.
         """
         entry, _ = self._enter(state.child(), ctx, sender)
-        return Cost(macs=self._macs(ctx.rules, entry), records=1 + len(self.update.tensors))
+        size = entry.record_bytes + len(encode(replace(self.update, tensors=())))
+        records = 1 + len(self.update.tensors) + 2 * len(update_tensors(self.update))
+        return Cost(macs=self._macs(ctx.rules, entry), records=records, record_bytes=size)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Scores the update. If the claim is wrong, the receipt is FAILED and the bond is forfeited.
+        """Scores the update. If the claim is wrong, the receipt is FAILED and the bond is burned.
 
-        If the claim is true but the loss does not improve enough, the bond returns and nothing else happens.
-        Otherwise the update is offered a place as a candidate. Raises what `cost` raises, and `MissingBlob`.
+        If the claim is true but the loss is not below the baseline's, the bond returns and nothing else
+        happens. Otherwise the update becomes a candidate. Raises what `cost` raises, and `MissingBlob`.
         """
         entry, commit = self._enter(state, ctx, sender)
-        round_ = _closed(state, entry, commit)
+        state.delete(commit)
+        round_ = entry.round
         try:
-            proposal, scores = self._judge(state, ctx, entry, sender)
+            proposal = self._judge(state, ctx, entry, sender)
         except Invalid as error:
-            round_, lost = forfeit_to_pot(state, round_, sender, commit.bond)
-            state.put(round_)
+            lost = burn_bond(state, round_, sender, commit.bond)
             return Outcome((*entry.events, *lost), failed=error.code)
-        if not improves(ctx.rules, round_, self.epoch, self.loss):
+        if self.loss >= validation_bar(round_, entry.model):
             give(state, sender, commit.bond)
-            state.put(round_)
             event = Event("no_improvement", self.round, (self.epoch, self.loss), (sender.hex(),))
             return Outcome((*entry.events, event))
-        entry = replace(entry, round=round_)
-        round_, happened = self._offer(state, ctx, entry, commit, proposal, scores)
-        state.put(round_)
+        happened = self._admit(state, ctx, commit, proposal)
+        if (noted := _with_result(round_, self, commit)) is not round_:
+            state.put(noted)
         return Outcome((*entry.events, *happened), blobs=brought_tensors(self.update.tensors))
 
     def _enter(self, state: State, ctx: BlockContext, sender: Address) -> tuple[EnteredRound, Commit]:
         entry = enter(state, ctx, self.round, Phase.UPDATE)
+        check_epoch(entry, self.epoch)
         commit = find_commit(state, self.round, self.epoch, sender)
         claim = UpdateClaim(
             ctx.chain_id, sender, self.round, self.epoch, self.base, self.parameters, self.loss, self.salt
@@ -119,53 +121,43 @@ class RevealUpdate:
         update = update_macs(rules, entry.base.spec, self.update, terms.rows)
         return reveal_macs(rules, entry.round, entry.base, update)
 
-    def _judge(
-        self, state: State, ctx: BlockContext, entry: EnteredRound, author: Address
-    ) -> tuple[Proposal, tuple[PartScore, ...]]:
-        """The proposed network and its scores. Raises `Invalid` for anything that is not as claimed."""
+    def _judge(self, state: State, ctx: BlockContext, entry: EnteredRound, author: Address) -> Proposal:
+        """The proposed network. Raises `Invalid` for anything that is not as claimed."""
         round_, model, base = entry.round, entry.model, entry.base
         check_base(round_, self.base)
         spec = check_update(ctx.rules, round_, model, base.spec, self.update)
         proposal = propose(state, ctx, base, spec, self.update, author)
         check_parameters_root(self.parameters, proposal)
         network = version_network(state, ctx, base)
-        scores = tuple(
-            score_proposal(ctx, round_, model, network, proposal.network, part)
+        loss = sum(
+            proposal_rows(ctx, round_, model, network, proposal.network, part).total.loss
             for part in opened_parts(state, ctx, [part.commitment for part in round_.validation_opened])
         )
-        check_loss(self.loss, scores)
-        return proposal, scores
+        check_loss(self.loss, loss)
+        return proposal
 
-    def _offer(
-        self,
-        state: State,
-        ctx: BlockContext,
-        entry: EnteredRound,
-        commit: Commit,
-        proposal: Proposal,
-        scores: tuple[PartScore, ...],
-    ) -> tuple[Round, tuple[Event, ...]]:
-        """Makes the update a candidate, if it finds a place and its author can pay for it."""
-        spec = proposal.network.spec
-        candidate = Candidate(
-            round=self.round,
-            epoch=self.epoch,
-            author=commit.author,
-            committed=commit.height,
-            root=proposal.network.root,
-            spec=spec,
-            hidden=proposal.hidden,
-            outputs=proposal.outputs,
-            loss=self.loss,
-            validation=scores,
-            bond=commit.bond,
-            escrow=scoring_escrow(ctx.rules, entry.round, entry.model, entry.base, proposal),
-            bid=self.bid,
-            size_bytes=sum(len(raw) for raw in self.update.tensors),
-        )
+    def _admit(
+        self, state: State, ctx: BlockContext, commit: Commit, proposal: Proposal
+    ) -> tuple[Event, ...]:
+        """Makes the update a candidate, which holds the bond and its own tensors."""
         for raw in self.update.tensors:
             bring(state, ctx, raw)
-        return admit(state, ctx, entry.round, candidate)
+        for tensor in update_tensors(self.update):
+            hold(state, tensor)
+        state.put(
+            Candidate(
+                round=self.round,
+                epoch=self.epoch,
+                author=commit.author,
+                committed=commit.height,
+                root=proposal.network.root,
+                update=replace(self.update, tensors=()),
+                loss=self.loss,
+                bond=commit.bond,
+                size_bytes=sum(len(raw) for raw in self.update.tensors),
+            )
+        )
+        return (Event("candidate_admitted", self.round, (self.epoch, self.loss), (commit.author.hex(),)),)
 
 
 def find_commit(state: State, round_id: Hash, epoch: int, author: Address) -> Commit:
@@ -197,14 +189,24 @@ def check_parameters_root(claimed: Hash, proposal: Proposal) -> None:
         raise ParametersMismatch(expected=claimed, got=proposal.network.root)
 
 
-def check_loss(claimed: int, scores: tuple[PartScore, ...]) -> None:
+def check_loss(claimed: int, loss: int) -> None:
     """Raises `LossMismatch` unless the claim equals the loss on the validation parts, to the last unit."""
-    if claimed != (loss := sum(score.loss for score in scores)):
+    if claimed != loss:
         raise LossMismatch(expected=loss, got=claimed)
 
 
-def _closed(state: State, entry: EnteredRound, commit: Commit) -> Round:
-    """Removes the commit. Returns the round, does not store it."""
-    state.delete(commit)
-    pending = tuple(author for author in entry.round.pending if author != commit.author)
-    return replace(entry.round, pending=pending)
+def _with_result(round_: Round, reveal: RevealUpdate, commit: Commit) -> Round:
+    """The round, with this update as the result of its epoch if none with a lower loss was revealed before.
+
+    In a tie the earlier commit counts, then the lower address.
+    """
+    found = EpochResult(commit.author, reveal.parameters, reveal.loss, commit.height)
+    held = round_.results[reveal.epoch]
+    if held.author != NOBODY and _order(held) <= _order(found):
+        return round_
+    results = [found if epoch == reveal.epoch else old for epoch, old in enumerate(round_.results)]
+    return replace(round_, results=tuple(results))
+
+
+def _order(result: EpochResult) -> tuple[int, int, Address]:
+    return result.loss, result.committed, result.author

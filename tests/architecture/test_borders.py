@@ -19,7 +19,7 @@ BORDERS = {
     "cryptography": ("node/keystore.py", "primitives/keys.py"),
     "google_crc32c": ("node/",),
     "msgpack": ("primitives/codec.py",),
-    "numpy": ("nn/", "participant/"),
+    "numpy": ("nn/", "participant/", "statemachine/rounds/", "statemachine/scoring.py"),
     "platformdirs": ("node/config.py",),
     "plyvel": ("node/storage/db.py",),
     "prometheus_client": ("node/metrics.py",),

@@ -20,8 +20,9 @@ from tests.support.node_process import WAIT_S, NodeCommand, command, engram, pro
 from tests.support.stage import stage_spec
 
 BLOCK_MS = 150
-WINDOWS = "open=8,reveal=8,commit=8,update=8,audit=8,gap=1"
+WINDOWS = "open=8,reveal=8,commit=8,update=8,witness=8,audit=8,score=8,gap=1"
 ROUND = ("--data", "digits", "--share", "1/4", "--take-classes", "0-1", "--rows", "20", "--epochs", "1")
+BOUNTY = 2 * 10**8
 
 
 class Player:
@@ -90,7 +91,7 @@ def test_a_killed_author_opener_and_node_lose_nothing(tmp_path: Path) -> None:
     with processes(node):
         mine_for(1)
         player = Player(tmp_path)
-        player.run("round", "open", *ROUND, "--windows", WINDOWS, "--validation", "1", "--key", "bob")
+        player.run("round", "open", *ROUND, "--windows", WINDOWS, "--bounty", "2", "--key", "bob")
         with player.running(*opener) as dying:
             until(dying, "revealed")
             mine_for(2)
@@ -119,4 +120,10 @@ def test_a_killed_author_opener_and_node_lose_nothing(tmp_path: Path) -> None:
             result = player.run(*author)
             assert [epoch["code"] for epoch in result["epochs"]] == ["candidate_admitted"]
             assert (result["status"], result["version"]) == ("decided", 1)
+            assert (result["bonds_returned"], result["bonds_burned"]) == (10**8, 0)
             assert until(opening, "result")[-1]["status"] == "decided"
+            (told,) = player.run("round", "show", "--why")
+            assert (told["author"], told["epoch"], told["reasons"]) == (address_of("alice"), 0, [])
+            assert BOUNTY // 8 <= told["paid"] == result["maturing"] <= BOUNTY
+            again = player.run("round", "withdraw", "--author", "alice", "--key", "bob")
+            assert again["bonds_returned"] == 0, "her own program has withdrawn it"

@@ -77,6 +77,6 @@ def test_a_round_is_played_by_hand_as_printed(tmp_path: Path) -> None:
     assert ["frozen", "yes"] in fields
     assert ["accepted"] in fields
     assert "The file model.npz holds exactly the weights and biases of this version." in printed
-    assert "rows came from auditors" in printed
+    assert "rows came from witnesses" in printed
     assert (tmp_path / "model.npz.intoto.json").is_file()
     assert "Traceback" not in said

@@ -96,7 +96,7 @@ def test_a_transaction_waits_where_nobody_mines(idle: Shell) -> None:
     assert idle.json("mempool", "info")["count"] == 1
     listed = idle.text("mempool", "list").splitlines()[1].split()
     assert [listed[0], listed[3]] == [sent["txid"], "transfer"]
-    assert idle.text("account", "show", "alice").splitlines()[5].split() == ["waiting", "1"]
+    assert idle.text("account", "show", "alice").splitlines()[7].split() == ["waiting", "1"]
     assert len(idle.json("miner", "mine")) == 1
     assert idle.json("tx", "status", sent["txid"])["status"] == "included"
     assert idle.text("mempool", "list") == "no transaction waits\n"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from engram.node.config import Config
+from engram.participant.parts import load_secrets
 from tests.support.cli import Shell
 from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, running_node, write_keys
 
@@ -40,9 +41,10 @@ def opened(shell: Shell) -> Any:
         *("--parts", "5", "--validation", "1", "--sealed", "3", "--epochs", "3"),
         *("--windows", "open=4,reveal=60,commit=9,gap=2"),
         *("--bond", "12", "--author-bond", "2.5", "--bounty", "3"),
-        *("--auditor", "bob", "--auditor", address_of("miner"), "--hidden", "8,4", "--activation", "square"),
+        *("--witness", "bob", "--old-witness", address_of("miner"), "--witness-fee", "0.5"),
+        *("--z-squared", "16", "--hidden", "8,4", "--activation", "square"),
         *("--weight-bits", "16", "--loss", "squared_error", "--threshold", "0.35", "--policy", "gated"),
-        *("--openers", "anyone", "--epsilon", "0.1", "--delta", "2", "--seed", "7"),
+        *("--epsilon", "0.1", "--delta", "2", "--lost-cap", "0.5", "--member", "bob", "--seed", "7"),
     )
 
 
@@ -61,15 +63,22 @@ def test_a_round_is_opened_as_it_was_asked_for(shell: Shell, opened: Any) -> Non
         "opener_bond": 12 * COIN,
         "author_bond": 250_000_000,
         "bounty": 3 * COIN,
-        "auditors": [address_of("bob"), address_of("miner")],
+        "witness_fee": COIN // 2,
+        "z_squared": 16,
+        "witnesses": [
+            {"address": address_of("bob"), "old_only": False},
+            {"address": address_of("miner"), "old_only": True},
+        ],
     }
     assert {name: terms[name] for name in asked} == asked
     assert len(terms["commitments"]) == 5
-    assert opened["forgettable_rows"] == 2, "0.1 of 20"
+    assert (opened["witness_bond"], opened["entry"]) == (3 * COIN, 10**6), "the bounty, and the least"
+    assert opened["forgettable_rows"] == 10, "0.1 of 3 sealed parts and 2 of witnesses, 20 rows each"
     model = shell.json("model", "show", opened["model"])
     rules = {
         "policy": 1,
-        "openers": 1,
+        "members": [address_of("bob")],
+        "lost_cap_ppm": 500_000,
         "loss_kind": 2,
         "threshold_ppm": 350_000,
         "retention_epsilon_ppm": 100_000,
@@ -96,11 +105,11 @@ def test_what_people_read_of_an_opened_round(shell: Shell) -> None:
     lines = result.stdout.splitlines()
     fields = dict(line.split(maxsplit=1) for line in lines if not line.startswith(" ") and " " in line)
     assert fields["kind"].strip() == "TRAIN"
-    assert fields["parts"].strip() == "4 of 20 rows"
+    assert fields["parts"].strip() == "2 of 20 rows"
     assert fields["bounty"].strip() == "1.5"
     assert fields["secrets"].strip().endswith(".secrets")
     assert "waiting for a block" in result.stderr
-    assert "--epsilon 0.05 or more" in result.stderr, "of 20 rows, 0.02 is none"
+    assert "of the 20 rows that decide such a round" in result.stderr, "of 20 rows, 0.02 is none"
 
 
 def test_without_windows_people_have_time(shell: Shell) -> None:
@@ -118,12 +127,15 @@ def test_without_windows_people_have_time(shell: Shell) -> None:
         (("--data", "nowhere.csv"), "dataset_not_found"),
         (("--bond", "1"), "bond_too_low"),
         (("--author-bond", "0.5"), "bond_too_low"),
-        (("--auditor", "alice"), "terms_invalid"),
-        (("--auditor", "bob", "--auditor", "bob"), "terms_invalid"),
-        (("--auditor", "leng1nobody"), "bad_address"),
+        (("--witness", "alice"), "terms_invalid"),
+        (("--witness", "bob", "--old-witness", "bob"), "terms_invalid"),
+        (("--witness", "leng1nobody"), "bad_address"),
+        (("--standing-witness", "alice"), "terms_invalid"),
+        (("--member", "bob", "--member", "bob"), "terms_invalid"),
+        (("--witness", "bob", "--witness-fee", "1"), "terms_invalid"),
+        (("--z-squared", "3"), "terms_invalid"),
         (("--validation", "3", "--sealed", "2"), "terms_invalid"),
         (("--windows", "5000"), "terms_invalid"),
-        (("--epochs", "9"), "terms_invalid"),
         (("--threshold", "0"), "terms_invalid"),
         (("--bounty", "100000"), "insufficient_balance"),
         (("--hidden", "70000"), "terms_invalid"),
@@ -148,6 +160,8 @@ def test_a_round_that_cannot_be_is_refused(shell: Shell, words: tuple[str, ...],
         ("--loss", "hinge"),
         ("--bond", "-1"),
         ("--new-classes", "2"),
+        ("--epochs", "33"),
+        ("--old-rows", "2"),
         ("--neurons", "2"),
     ],
 )
@@ -171,9 +185,9 @@ def test_a_round_is_not_opened_on_foreign_data(shell: Shell, opened: Any, tmp_pa
 def test_each_side_needs_its_own_secrets(shell: Shell) -> None:
     opened = shell.json(*FOUND, "--windows", "30")
     identity = opened["round"]
-    assert refusal(shell, "round", "audit", identity, "--key", "bob") == (65, "secrets_not_found")
+    assert refusal(shell, "round", "unseal", identity, "--key", "bob") == (65, "secrets_not_found")
     seal = ("round", "seal", identity, "--data", "digits", "--take-classes", "0-1")
-    assert refusal(shell, *seal, "--key", "alice") == (65, "not_an_auditor")
+    assert refusal(shell, *seal, "--key", "alice") == (65, "not_a_witness")
     moved = Path(opened["secrets"]).rename(shell.data_dir / "elsewhere")
     assert refusal(shell, "round", "run", identity, "--key", "alice") == (65, "secrets_not_found")
     assert refusal(shell, "round", "reveal", identity, "--key", "alice") == (65, "secrets_not_found")
@@ -181,11 +195,11 @@ def test_each_side_needs_its_own_secrets(shell: Shell) -> None:
 
 
 def test_of_several_open_rounds_the_one_that_concerns_the_key_is_meant(shell: Shell, opened: Any) -> None:
-    bobs = shell.json(*FOUND[:-1], "bob", "--auditor", "alice", "--windows", "30")
+    bobs = shell.json(*FOUND[:-1], "bob", "--witness", "alice", "--windows", "30")
     assert refusal(shell, "round", "show") == (65, "id_ambiguous")
     Path(bobs["secrets"]).unlink()
     assert refusal(shell, "round", "run", "--key", "bob") == (65, "secrets_not_found")
-    assert refusal(shell, "round", "audit", "--key", "alice") == (65, "secrets_not_found")
+    assert refusal(shell, "round", "unseal", "--key", "alice") == (65, "secrets_not_found")
     assert refusal(shell, "round", "run", "--key", "miner") == (65, "id_ambiguous")
 
 
@@ -203,21 +217,39 @@ def test_the_opener_of_a_round_that_was_aborted_is_told_so(shell: Shell) -> None
     assert shell.json("round", "show", identity)["status"] == 3
     again = shell.run("round", "run", identity, "--key", "alice")
     assert (again.exit_code, again.stdout) == (65, "")
-    assert "the round is aborted: 0 of 2 validation parts were revealed" in again.stderr
-    assert "0 of 2 validation parts" in shell.text("round", "show", identity)
+    assert "the round is aborted: 0 of 1 validation parts were revealed" in again.stderr
+    assert "0 of 1 validation parts" in shell.text("round", "show", identity)
+    assert refusal(shell, "round", "score", identity, "--key", "bob") == (65, "round_over")
+    withdrawn = shell.text("round", "withdraw", identity, "--author", "bob", "--key", "alice", "--json")
+    assert json.loads(withdrawn.splitlines()[-1])["bonds_returned"] == 0, "bob has not taken part"
+    assert shell.json("round", "show", identity, "--why") == []
 
 
 def test_a_part_is_sealed_and_saved(shell: Shell) -> None:
-    identity = shell.json(*FOUND, "--auditor", "bob", "--windows", "30")["round"]
+    identity = shell.json(*FOUND, "--witness", "bob", "--windows", "30")["round"]
     seal = ("round", "seal", identity, "--data", "digits", "--take-classes", "0-1", "--key", "bob")
     lines = shell.text(*seal, "--json").splitlines()
-    (sealed,) = shell.json("round", "show", identity)["third_party"]
+    (sealed,) = shell.json("round", "show", identity)["witnesses"]
     assert sealed["author"] == address_of("bob")
     assert f'"commitment": "{sealed["commitment"]}"' in lines[-1]
+    assert f'"bond": {sealed["bond"]}' in lines[-1]
     assert (shell.data_dir / "rounds" / f"{sealed['commitment']}.sealed").is_file()
+    assert "has sealed a part, bond 1" in shell.text("round", "show", identity)
     assert refusal(shell, *seal) == (65, "already_sealed")
     foreign = ("round", "seal", identity, "--data", "digits", "--key", "bob")
     assert shell.error(*foreign) == (65, "dataset_mismatch"), "its labels are not all classes of the round"
+
+
+def test_a_witness_takes_rows_that_nobody_can_guess(shell: Shell) -> None:
+    contents = []
+    for seed in ((), (), ("--seed", "3"), ("--seed", "3")):
+        identity = shell.json(*FOUND, "--witness", "bob", "--windows", "30")["round"]
+        seal = ("round", "seal", identity, "--data", "digits", "--take-classes", "0-1", "--key", "bob")
+        sealed = json.loads(shell.text(*seal, *seed, "--json").splitlines()[-1])
+        contents.append(load_secrets(Path(sealed["secrets"])).parts[0].content)
+    assert contents[0] != contents[1], "without --seed, each round gets other rows"
+    assert contents[2] == contents[3]
+    assert "the same number in a later round" in " ".join(shell.text("round", "seal", "--help").split())
 
 
 def test_what_an_author_cannot_play_is_refused_before_anything_is_sent(
@@ -257,7 +289,9 @@ def test_a_chain_without_rounds_has_none_to_play(tmp_path: Path) -> None:
     ("words", "wanted"),
     [
         (("round", "run"), "round"),
-        (("round", "audit"), "round"),
+        (("round", "unseal"), "round"),
+        (("round", "score"), "round"),
+        (("round", "withdraw"), "round"),
         (("participate",), "round"),
         (("round", "open"), "model"),
         (("participate", "--model"), "model"),
@@ -273,7 +307,7 @@ def test_the_shell_completes_ids_from_the_node(
 
 def test_the_shell_completes_keys_and_nothing_where_no_node_answers(shell: Shell, tmp_path: Path) -> None:
     assert completed(shell, "round", "open", "--key", "a") == ["alice"]
-    assert completed(shell, "round", "open", "--auditor", "b") == ["bob"]
+    assert completed(shell, "round", "open", "--witness", "b") == ["bob"]
     assert completed(shell, "participate", "--data", "di") == ["digits", "di"], "the shell adds files"
     away = Shell(tmp_path, {"ENGRAM_RPC": "http://127.0.0.1:1"})
     assert completed(away, "round", "run", "3") == []

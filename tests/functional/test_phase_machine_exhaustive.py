@@ -1,7 +1,8 @@
-"""The phase machine explored exhaustively: k = s = 1, two epochs, three actors, two places.
+"""The phase machine explored exhaustively: k = s = 1, two epochs, three actors.
 
-In every order, every subset of what opener, author and auditor may do: seal or not, reveal or not, commit to
-an honest update, an over-fitted one, a lie or a copy, reveal it or not, open or withhold, settle or wait.
+In every order, every subset of what opener, author and witness may do: seal or not, reveal or not, commit to
+an honest update, an over-fitted one, a lie or a copy, reveal it or not, open or withhold, have it scored or
+not, settle or wait, withdraw or not.
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ from engram.primitives import keys
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.parameters import Network, parameters_root, sources_of
-from engram.statemachine.records import Account, Model, Supply
+from engram.statemachine.records import Account, Model, NamedWitness, Supply
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.draw import draw_seed, sample
 from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
@@ -32,7 +33,9 @@ from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.reveal_update import RevealUpdate
+from engram.statemachine.transactions.score_update import ScoreUpdate
 from engram.statemachine.transactions.seal_part import SealPart
+from engram.statemachine.transactions.withdraw import Withdraw
 from tests.support.conservation import coins_held
 from tests.support.exploration import Move, World, block_id, explore, moved_coins
 from tests.support.ledger import CHAIN_ID
@@ -57,8 +60,12 @@ RULES = Rules(
     draw_ticks=1,
     tick_ring=16,
     maturity_blocks=5,
-    max_candidates=2,
     subsidy=0,
+    min_parts=2,
+    min_sealed=1,
+    min_sealed_rows=4,
+    min_witness_rows=4,
+    min_z_squared=1,
 )
 OPENED = 1
 ROWS = 4
@@ -87,7 +94,6 @@ class Plan:
     epoch: int
     weights: Weights
     lie: int = 0
-    bid: int = 0
 
 
 class Scenario:
@@ -98,13 +104,14 @@ class Scenario:
         first = drawn_first()
         self.parts = [secret(index, tells=index == first) for index in range(2)]
         self.validation, self.sealed = self.parts[first], self.parts[1 - first]
-        self.audited = secret(2, tells=False)
+        self.witnessed = secret(2, tells=False)
         self.base = network(2, 0)
         self.start = self._open()
         spans = list(Calendar.opened_at(OPENED - 1, self.terms, RULES).spans)
         self.first = {(span.phase, span.epoch): span.first + 1 for span in spans}
         """First heights of the phases: every block ticks, so a block sees the tick below its height."""
         self.last = self.first[Phase.CLOSED, 0] + 1
+        """Spans are those with a witness; without one, all that follows comes a block earlier."""
         self.menu = self._menu()
 
     def _open(self) -> State:
@@ -117,9 +124,12 @@ class Scenario:
             reveal_window=1,
             commit_window=1,
             update_window=1,
+            witness_window=1,
             audit_window=1,
+            score_window=1,
             gap=0,
-            auditors=(BOB.address,),
+            z_squared=1,
+            witnesses=(NamedWitness(BOB.address, False),),
         )
         genesis = State(self.world.nodes, ZERO_HASH)
         genesis.put(Supply(issued=3 * PURSE))
@@ -144,11 +154,11 @@ class Scenario:
             Plan(ALICE, 0, leak),
             Plan(BOB, 0, network(2, 4), lie=-1),
             Plan(BOB, 0, network(2, 6)),
-            Plan(ALICE, 1, network(2, 10), bid=1),
+            Plan(ALICE, 1, network(2, 10)),
             Plan(BOB, 1, copy),
         ]
         menu: dict[int, list[Move]] = {height: [] for height in range(self.last + 1)}
-        menu[self.first[Phase.OPEN, 0]].append(Move.of(BOB, SealPart(self.round, self.audited.commitment)))
+        menu[self.first[Phase.OPEN, 0]].append(Move.of(BOB, SealPart(self.round, self.witnessed.commitment)))
         self._disclose(menu)
         for plan in plans:
             self._know(plan.weights)
@@ -161,26 +171,36 @@ class Scenario:
                 claim.parameters,
                 claim.loss,
                 SALT,
-                plan.bid,
                 plan.weights.update,
             )
             menu[self.first[Phase.COMMIT, plan.epoch]].append(Move.of(plan.author, commit))
             menu[self.first[Phase.UPDATE, plan.epoch]].append(Move.of(plan.author, reveal))
+        self._score(menu)
         advance = Move.of(OPENER, AdvanceRound(self.round))
         for height in range(self.first[Phase.COMMIT, 0], self.last + 1):
             menu[height].append(advance)
         return menu
 
     def _disclose(self, menu: dict[int, list[Move]]) -> None:
-        """What is drawn opens: validation, sealed, and the auditor's."""
-        first, last, theirs = self.validation, self.sealed, self.audited
+        """What is drawn opens: validation, sealed, and the witness's."""
+        first, last, theirs = self.validation, self.sealed, self.witnessed
         shown = RevealPart(self.round, NONCE, first.commitment, first.salt, Inline(first.raw))
         menu[self.first[Phase.REVEAL, 0]].append(Move.of(OPENER, shown))
         for actor, part in ((OPENER, last), (BOB, theirs)):
             opened = RevealSealed(self.round, part.commitment, part.salt, Inline(part.raw))
-            menu[self.first[Phase.AUDIT, 0]].append(Move.of(actor, opened))
+            for phase in (Phase.AUDIT_WITNESSES, Phase.AUDIT):
+                menu[self.first[phase, 0]].append(Move.of(actor, opened))
         for part in (first, last, theirs):
             self.world.blobs[blob_id(part.raw)] = part.raw
+
+    def _score(self, menu: dict[int, list[Move]]) -> None:
+        """Authors may have their candidates scored on all that is open, and withdraw them at the end."""
+        for author, epoch in ((ALICE, 0), (BOB, 0), (ALICE, 1), (BOB, 1)):
+            for parts in ((0,), (0, 1)):
+                asked = Move.of(author, ScoreUpdate(self.round, epoch, author.address, parts))
+                for phase in (Phase.AUDIT, Phase.SCORE):
+                    menu[self.first[phase, 0]].append(asked)
+        menu[self.last].append(Move.of(BOB, Withdraw(self.round, 0, ALICE.address)))
 
     def _claim(self, plan: Plan) -> UpdateClaim:
         weights = plan.weights
@@ -231,7 +251,19 @@ def end_of(scenario: Scenario, state: State, height: int) -> Round:
     assert round_.status != RoundStatus.OPEN
     assert coins_held(round_) == 0
     assert state.get(Model, scenario.model).open_round == ZERO_HASH
+    withdraw_all(scenario, state, max(height, scenario.last))
+    return round_
+
+
+def withdraw_all(scenario: Scenario, state: State, height: int) -> None:
+    """Everything that authors still have in the ended round is withdrawn, and nothing is left of it."""
     for author, epoch in product((ALICE, BOB), range(2)):
         key = scenario.round, bytes([epoch]), author.address
+        if state.find(Commit, *key) or state.find(Candidate, *key):
+            payload = Withdraw(scenario.round, epoch, author.address)
+            played = scenario.world.play(state, height, Move.of(author, payload))
+            assert played is not None, "anything can be withdrawn from a round that has ended"
+            held, existing = moved_coins(state, played[0])
+            assert held == existing, "what the bond was is returned or burned"
+            state = played[0]
         assert (state.find(Commit, *key), state.find(Candidate, *key)) == (None, None)
-    return round_

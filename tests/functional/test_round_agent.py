@@ -94,3 +94,14 @@ async def test_a_key_plays_a_round_in_one_program_only(tmp_path: Path) -> None:
 
         await stage.play(round_id, {}, alice=twice)
         assert list((tmp_path / ROUNDS_DIRECTORY).glob("*.lock")) == []
+
+
+async def test_an_author_is_told_where_the_opener_may_know_all_rows_that_decide(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO), epochs=2), small_model())
+        await stage.play(round_id, {"alice": learner(2, *TWO)})
+        events = [notice.event for notice in stage.said]
+        assert events.count("opener_decides") == 1, "once, whatever the number of epochs"
+        assert events.index("opener_decides") < events.index("verified"), "before the first training"
+        told = next(notice for notice in stage.said if notice.event == "opener_decides")
+        assert told.startswith("note: no witness of all classes has sealed a part")

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from engram.participant.errors import VersionMismatch
-from engram.participant.pricing import Limits, Price, price_of, whole_of
-from engram.participant.strategies import Plan, honest
+from engram.participant.journal import CommitSecret
+from engram.participant.pricing import Limits, Price, price_of
+from engram.participant.strategies import Plan, honest, train_draft
 from engram.participant.task import Draft, Progress, Strategy, Task
 from engram.participant.training.qat import Budget
 from engram.participant.view import ChainView
@@ -20,7 +21,7 @@ from engram.primitives.codec import encode
 from engram.primitives.types import Hash
 from engram.statemachine.records import Account
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.records import Candidate, Round, RoundStatus
+from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.reveal_update import RevealUpdate
@@ -28,7 +29,6 @@ from tests.support.dev_node import address_of
 from tests.support.round_matter import ALICE, COIN, PURSE, SMALL_RULES
 from tests.support.stage import (
     PacedClient,
-    Stage,
     digits,
     learner,
     running_stage,
@@ -94,7 +94,7 @@ async def test_an_author_that_dies_reveals_what_it_committed_to(
         assert [report.code for report in reports] == ["candidate_admitted"]
         assert trained == 1, "what was committed to is not made anew"
         assert list((tmp_path / "rounds").glob("*.commit")) == []
-        assert await strikes(stage) == 0
+        assert (await stage.account("alice")).balance > PURSE - COIN // 2, "the bond has returned"
 
 
 async def test_an_author_without_its_journal_is_told_that_the_bond_is_lost(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_an_author_without_its_journal_is_told_that_the_bond_is_lost(tmp_p
         ended = await stage.play(round_id, {}, alice=forgetful)
         assert codes == ["secrets_not_found"]
         assert ended.round.status == RoundStatus.KEPT
-        assert await strikes(stage) == 1
+        assert (await stage.account("alice")).balance <= PURSE - COIN, "the bond is burned"
 
 
 async def test_reveals_that_find_no_room_enter_a_later_block_of_the_same_phase(tmp_path: Path) -> None:
@@ -142,10 +142,7 @@ class LyingClient(PacedClient):
         if method != "record_get" or answer is None or params["kind"] != Round.KIND:
             return answer
         round_ = await ChainView(_Answering(answer)).get(Round, params["key"])  # type: ignore[arg-type]
-        opened = tuple(
-            replace(part, baseline=replace(part.baseline, loss=part.baseline.loss - 1))
-            for part in round_.validation_opened
-        )
+        opened = tuple(replace(part, old_loss=part.old_loss - 1) for part in round_.validation_opened)
         lie = replace(round_, validation_opened=opened)
         return bytes([Round.KIND]).hex() + encode(lie).hex()
 
@@ -173,7 +170,7 @@ async def test_nothing_is_built_on_a_version_that_is_not_what_the_chain_says(tmp
 
         ended = await stage.play(round_id, {}, alice=deceived)
         assert ended.round.status == RoundStatus.KEPT
-        assert await account(stage) == Account(ALICE.address, PURSE)
+        assert await stage.account("alice") == Account(ALICE.address, PURSE)
 
 
 @pytest.mark.parametrize(
@@ -191,10 +188,10 @@ async def test_an_author_pays_no_more_than_it_was_told(tmp_path: Path, limits: L
 
         await stage.play(round_id, {}, alice=careful)
         assert codes == [code]
-        assert (await account(stage)).balance >= PURSE - 11_000, "at most the fee of settling"
+        assert (await stage.account("alice")).balance >= PURSE - 11_000, "at most the fee of settling"
 
 
-async def test_an_author_who_cannot_pay_the_scorings_does_not_commit(tmp_path: Path) -> None:
+async def test_an_author_who_cannot_pay_for_everything_does_not_commit(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
         codes = []
@@ -216,9 +213,8 @@ async def test_the_price_of_an_update_is_known_before_it_is_committed_to(tmp_pat
             def propose(task: Task) -> Draft | None:
                 draft = strategy(task)
                 assert draft is not None
-                whole = whole_of(task.version, draft.update)
                 facts = task.round, task.model, task.version
-                prices.append(price_of(SMALL_RULES, 0, *facts, whole, draft.update))
+                prices.append(price_of(SMALL_RULES, 0, *facts, 0, draft.update))
                 return draft
 
             return propose
@@ -226,12 +222,13 @@ async def test_the_price_of_an_update_is_known_before_it_is_committed_to(tmp_pat
         async def play(round_id: Hash, strategy: Strategy) -> Round:
             async def author_of(wallet: Wallet) -> None:
                 author, before = stage.author(wallet, priced(strategy)), wallet.fees
+                balance = (await stage.account("alice")).balance
                 assert (await author.play_epoch(round_id, 0)).code == "candidate_admitted"
-                candidate = await author.view.get(Candidate, round_id, b"\0", ALICE.address)
-                assert candidate.escrow == prices[-1].escrow
-                await author.score_retention(round_id)
+                spent = balance - (await stage.account("alice")).balance
+                kept = prices[-1].bond + prices[-1].entry
+                assert kept < spent < kept + prices[-1].fees
+                await author.conclude(round_id)
                 assert prices[-1].fees / 20 < wallet.fees - before <= prices[-1].fees
-                await author.play(round_id)
 
             return (await stage.play(round_id, {}, alice=author_of)).round
 
@@ -247,7 +244,7 @@ async def test_the_price_of_an_update_is_known_before_it_is_committed_to(tmp_pat
         (Phase.COMMIT, 0, ["candidate_admitted", "candidate_admitted"]),
         (Phase.UPDATE, 0, ["candidate_admitted"]),
         (Phase.COMMIT, 1, ["candidate_admitted"]),
-        (Phase.AUDIT, 0, []),
+        (Phase.SCORE, 0, []),
         (Phase.CLOSED, 0, []),
     ],
 )
@@ -302,7 +299,7 @@ async def test_a_training_that_outlasts_its_window_is_told(tmp_path: Path) -> No
             author = stage.author(wallet, learner(2, *TWO))
             round_ = await author.view.wait_phase(round_id, Phase.COMMIT)
             secret = await author._prepare(round_, 0)
-            assert secret is not None
+            assert isinstance(secret, CommitSecret), "the learner proposes something"
             await author.view.wait_phase(round_id, Phase.UPDATE)
             await author.play(round_id)
 
@@ -344,6 +341,19 @@ async def test_a_cancelled_author_ends_its_training_and_says_what_is_at_stake(tm
         await stage.play(round_id, {}, alice=cancelled)
 
 
+async def test_an_author_who_is_not_better_commits_to_nothing(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+
+        def as_it_was(task: Task) -> Draft | None:
+            return train_draft(task, task.version.spec, task.parameters)
+
+        ended = await stage.play(round_id, {"alice": as_it_was})
+        assert ended.codes("alice") == ["not_below_baseline"]
+        assert ended.round.status == RoundStatus.KEPT
+        assert (await stage.account("alice")).balance > PURSE - COIN // 100, "no entry was burned"
+
+
 def _watched(strategy: Strategy, progress: Progress) -> Strategy:
     """A strategy that also tells of every step."""
 
@@ -366,12 +376,3 @@ def improver(share: int) -> Strategy:
         return honest(Plan(rows, Budget(steps=steps, batch=16), None, 0))(task)
 
     return propose
-
-
-async def account(stage: Stage) -> Account:
-    async with stage.client() as client:
-        return await ChainView(client).get(Account, ALICE.address)
-
-
-async def strikes(stage: Stage) -> int:
-    return (await account(stage)).strikes

@@ -13,25 +13,25 @@ from engram.primitives.keys import PrivateKey
 from engram.statemachine.content import blob_id
 from engram.statemachine.fees import risen
 from engram.statemachine.record import u64
-from engram.statemachine.records import Maturing, Supply
+from engram.statemachine.records import Maturing, NamedWitness, Supply
 from engram.statemachine.roundclock import round_clock
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.rules import subsidy_at
 from engram.statemachine.state import State
 from engram.statemachine.transactions.publish_chunk import PublishChunk
-from engram.statemachine.transactions.seal_part import SealPart
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.conservation import check_conservation
 from tests.support.ledger import Ledger, key
 from tests.support.rounds import (
     ACTORS,
     ALICE,
-    AUDITOR,
     BOB,
+    COIN,
     OPENER,
     PURSE,
     SMALL_RULES,
+    WITNESS,
     Play,
     make_part,
     network,
@@ -63,13 +63,15 @@ class Siege:
 
 
 def besieged() -> tuple[Play, Siege]:
-    """A round with an auditor, and somebody with a million coins who wants its parties to default."""
+    """A round with a witness, and somebody with a million coins who wants its parties to default."""
     ledger = Ledger({**dict.fromkeys(ACTORS, PURSE), MALLORY: RICHES}, rules=RULES)
     return Play(ledger=ledger), Siege(ledger)
 
 
 @pytest.mark.parametrize(
-    "phase", [Phase.REVEAL, Phase.COMMIT, Phase.UPDATE, Phase.AUDIT], ids=lambda p: p.name
+    "phase",
+    [Phase.REVEAL, Phase.COMMIT, Phase.UPDATE, Phase.AUDIT_WITNESSES, Phase.AUDIT, Phase.SCORE],
+    ids=lambda p: p.name,
 )
 def test_no_deadline_passes_while_somebody_fills_all_blocks(phase: Phase) -> None:
     """A window has two ticks. The siege of 40 blocks begins with it, and all still do their duties."""
@@ -77,8 +79,8 @@ def test_no_deadline_passes_while_somebody_fills_all_blocks(phase: Phase) -> Non
     third = make_part(7, parts=4, seed=9)
     play.parts.append(third)
     weights = network(play.inputs, 8)
-    play.ok(play.found(terms=train_terms(play.parts[:4], auditors=(AUDITOR.address,))))
-    play.ok(play.send(AUDITOR, SealPart(play.id, third.commitment)))
+    play.ok(play.found(terms=train_terms(play.parts[:4], witnesses=(NamedWitness(WITNESS.address, False),))))
+    play.seal(WITNESS, third)
 
     def arrive(at: Phase) -> None:
         play.at(at)
@@ -94,13 +96,17 @@ def test_no_deadline_passes_while_somebody_fills_all_blocks(phase: Phase) -> Non
     claim = play.commit(ALICE, weights)
     arrive(Phase.UPDATE)
     play.ok(play.send(ALICE, play.update_payload(claim, weights)))
+    arrive(Phase.AUDIT_WITNESSES)
+    play.witness()
     arrive(Phase.AUDIT)
-    play.audit()
-    play.ok(play.send(AUDITOR, play.sealed_payload(third)))
+    for commitment in play.round.sealed_drawn:
+        play.ok(play.send(OPENER, play.sealed_payload(play.secret(commitment))))
+    arrive(Phase.SCORE)
+    play.score_update(ALICE)
     assert play.end().status == RoundStatus.DECIDED
     assert play.version(1).author == ALICE.address
-    assert [play.account(actor).strikes for actor in (OPENER, ALICE, AUDITOR)] == [0, 0, 0]
-    assert "bond_forfeited" not in {event.name for event in play.events}
+    assert "bond_burned" not in {event.name for event in play.events}
+    assert [play.spent(actor) for actor in (WITNESS, OPENER)] == [0, 20 * COIN]
     floor = RULES.fees.floor
     assert siege.each == [2 * risen(floor, exponent) for exponent in range(SIEGE)], "each an eighth dearer"
 
@@ -181,8 +187,8 @@ def test_an_empty_block_is_no_miners_best_one(tip: int) -> None:
 
 def test_a_step_that_takes_half_a_block_lets_time_go_on() -> None:
     """The heaviest reveal that terms may allow stands alone in its block, and the block ticks."""
-    play = Play(rules=replace(SMALL_RULES, max_candidates=1))
-    play.ok(play.found(terms=train_terms(play.parts, max_update_macs=40_000_000)))
+    play = Play()
+    play.ok(play.found(terms=train_terms(play.parts)))
     play.reveal_validation()
     weights = network(play.inputs, 8)
     play.at(Phase.COMMIT)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engram.participant.errors import SecretsNotFound
+from engram.node.errors import RemoteError
+from engram.participant.errors import OldRowsMissing, SecretsNotFound
+from engram.participant.round_plan import draft_founding
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.records import Account
+from engram.statemachine.records import Part
 from engram.statemachine.rounds.calendar import Phase
+from engram.statemachine.rounds.errors import PartPublic
 from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.transaction import TxPayload
-from tests.support.round_matter import OPENER
+from tests.support.round_matter import COIN
 from tests.support.stage import digits, learner, running_stage, small_model, small_round
 
 TWO = (0, 1)
@@ -59,9 +63,7 @@ async def test_an_opener_dies_before_and_after_everything_it_sends(tmp_path: Pat
         sent = [payload.NAME for payload in deaths]
         assert (sent.count("reveal_part"), sent.count("reveal_sealed")) == (2, 2)
         assert all(count >= 2 for count in deaths.values())
-        async with stage.client() as client:
-            account = await ChainView(client).get(Account, OPENER.address)
-        assert account.strikes == 0
+        assert ended.round.audit_ended > 0, "everything was opened before the phase was over"
 
 
 async def test_secrets_are_saved_before_the_round_is_opened_and_needed_after(tmp_path: Path) -> None:
@@ -98,11 +100,85 @@ async def test_an_opener_steps_through_the_round_by_hand(tmp_path: Path) -> None
             await opener.reveal_next(round_id)
             assert len((await opener.view.get(Round, round_id)).validation_opened) == 1
             await opener.reveal_next(round_id)
-            assert len((await opener.view.get(Round, round_id)).sealed_opened) == 1
+            assert len((await opener.view.get(Round, round_id)).unseen) == 1
             return await opener.run(round_id)
 
         ended = await stage.play(round_id, {"alice": learner(2, *TWO)}, opener=by_hand)
         assert ended.round.status == RoundStatus.DECIDED
+
+
+async def test_what_is_not_said_is_the_least_that_the_chain_accepts(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        plan = small_round(digits(1, *TWO), validation=None, sealed=None, bounty=30 * COIN)
+        async with stage.actor("opener") as wallet:
+            drafted = await draft_founding(wallet, plan, small_model())
+            terms = drafted.payload.terms
+            assert (terms.validation, terms.sealed, terms.z_squared) == (1, 1, 4)
+            assert terms.opener_bond == 15 * COIN, "half of the bounty"
+            for cheaper in (
+                replace(terms, opener_bond=terms.opener_bond - 1),
+                replace(terms, author_bond=terms.author_bond - 1),
+            ):
+                payload = replace(drafted.payload, terms=cheaper)
+                with pytest.raises(RemoteError) as refused:
+                    await stage.opener(wallet).open(payload, drafted.secrets)
+                assert refused.value.code == "bond_too_low"
+            await stage.opener(wallet).open(drafted.payload, drafted.secrets)
+
+
+async def test_parts_that_would_be_broken_are_not_committed_to(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        first = await stage.open(small_round(digits(1, *TWO)), small_model())
+        model = (await stage.play(first, {"alice": learner(2, *TWO)})).round.model
+        with pytest.raises(OldRowsMissing, match="only 0 rows of old classes, and 6 are promised"):
+            await stage.open(small_round(digits(1, 2), rows=12, new_classes=1), model)
+        with pytest.raises(OldRowsMissing, match="20 are promised"):
+            await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1, old_rows=20), model)
+        growing = await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1), model)
+        async with stage.client() as client:
+            assert (await ChainView(client).get(Round, growing)).terms.old_rows == 6, "enough for the chain"
+
+
+async def test_parts_that_are_public_are_not_committed_to_again(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        plan = small_round(digits(1, *TWO))
+        first = await stage.open(plan, small_model(threshold_ppm=1))
+        model = (await stage.play(first, {"alice": learner(2, *TWO)})).round.model
+        async with stage.client() as client:
+            round_ = await ChainView(client).get(Round, first)
+        saved, before = set((tmp_path / "rounds").iterdir()), await stage.account("opener")
+        public = {part.commitment for part in (*round_.validation_opened, *round_.unseen)}
+        number = 1 + next(at for at, part in enumerate(round_.terms.commitments) if part in public)
+        for opened in (model, small_model(hidden=(32,))):
+            with pytest.raises(PartPublic, match=rf"part {number} of 3 .* or another --seed"):
+                await stage.open(plan, opened)
+        async with stage.client() as client:
+            assert await client.call("mempool_list") == []
+        assert set((tmp_path / "rounds").iterdir()) == saved
+        assert (await stage.account("opener")).nonce == before.nonce, "nothing was sent"
+        second = await stage.open(replace(plan, seed=1), model)
+        async with stage.client() as client:
+            assert (await ChainView(client).get(Round, second)).status == RoundStatus.OPEN
+
+
+async def test_the_node_says_since_when_parts_are_public(tmp_path: Path) -> None:
+    async with running_stage(tmp_path) as stage:
+        first = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_ = (await stage.play(first, {"alice": learner(2, *TWO)})).round
+        async with stage.client() as client:
+            view, none = ChainView(client), "ee" * 32
+            blob = (await view.get(Part, round_.validation_opened[0].commitment)).blob.hex()
+            found = await client.call("part_bytes", contents=[none, blob, blob])
+            assert [item["content"] for item in found] == [none, blob, blob]
+            assert found[0]["public_since"] is None
+            assert found[1] == found[2]
+            assert round_.opened < found[1]["public_since"] <= round_.reveal_ended
+            assert await client.call("part_bytes", contents=[]) == []
+            assert len(await client.call("part_bytes", contents=[none] * 256)) == 256
+            for wrong in ([none] * 257, ["ee"], ["no"], [7], [none + "0"]):
+                with pytest.raises(RemoteError) as refused:
+                    await client.call("part_bytes", contents=wrong)
+                assert refused.value.code == "invalid_params"
 
 
 async def test_a_round_survives_restarts_of_its_node(tmp_path: Path) -> None:

@@ -11,17 +11,21 @@ import pytest
 
 from engram.nn.growth import Growth
 from engram.primitives.types import Address, Hash
+from engram.statemachine.content import Inline
 from engram.statemachine.parameters import parameters_root
+from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.records import Commit, RoundStatus
+from engram.statemachine.rounds.records import Candidate, Commit, EpochBest, Round, RoundStatus, Tally
 from engram.statemachine.state import State
+from engram.statemachine.transactions.publish_part import PublishPart
+from tests.support.growing import growing
 from tests.support.rounds import (
     ALICE,
-    AUDITOR,
     BOB,
+    CAROL,
     COIN,
     OPENER,
-    SMALL_RULES,
+    WITNESS,
     Play,
     SecretPart,
     Weights,
@@ -29,27 +33,21 @@ from tests.support.rounds import (
     column,
     distinct,
     forgetful,
-    grow_terms,
     growth,
+    make_part,
     network,
     train_terms,
 )
 
+ENTRY = 20 * COIN // 1_000
 REVEAL = "engram.statemachine.transactions.reveal_update"
+SEAL = "engram.statemachine.transactions.seal_part"
+SCORE = "engram.statemachine.transactions.score_update"
 
 
 def training(**terms: object) -> Play:
     play = Play()
     play.ok(play.found(terms=train_terms(play.parts, **terms)))
-    play.reveal_validation()
-    play.at(Phase.COMMIT)
-    return play
-
-
-def growing() -> Play:
-    play = Play()
-    play.freeze()
-    play.ok(play.open(grow_terms(play.parts)))
     play.reveal_validation()
     play.at(Phase.COMMIT)
     return play
@@ -63,8 +61,8 @@ def liar() -> None:
     play.at(Phase.UPDATE)
     receipt = play.send(ALICE, play.update_payload(claim, weights))
     assert (receipt.status, receipt.code) == (1, "loss_mismatch")
-    assert (play.spent(ALICE), play.account(ALICE).strikes) == (COIN, 1)
-    assert (play.round.pot, play.round.candidates) == (20 * COIN + COIN // 2, ())
+    assert play.spent(ALICE) == COIN + ENTRY
+    assert (play.round.pot, play.round.has_candidates) == (20 * COIN, False)
     assert play.end().status == RoundStatus.KEPT
 
 
@@ -75,7 +73,7 @@ def copycat_of_a_reveal() -> None:
     claim = play.commit(ALICE, weights)
     play.at(Phase.UPDATE)
     assert play.refused(BOB, play.update_payload(claim, weights)) == "commit_missing"
-    assert (play.spent(BOB), play.round.candidates) == (0, ())
+    assert (play.spent(BOB), play.round.has_candidates) == (0, False)
 
 
 def copycat_of_a_commit() -> None:
@@ -89,25 +87,25 @@ def copycat_of_a_commit() -> None:
     reveal = play.update_payload(play.claim(ALICE, weights), weights)
     play.ok(play.send(ALICE, reveal))
     assert play.refused(BOB, reveal) == "commit_mismatch"
-    play.audit()
-    play.end()
-    assert play.spent(BOB) == COIN
+    play.decide()
+    play.withdraw(BOB, sender=ALICE)
+    assert play.spent(BOB) == COIN + ENTRY
     assert play.version(1).author == ALICE.address
     assert play.maturing(BOB) == 0
 
 
 def copycat_of_an_epoch() -> None:
-    """Takes the best of an epoch, nudges one bias so that every loss is a trifle lower, and wins nothing."""
+    """Takes the best of an epoch, nudges one bias both ways under two names, and wins nothing."""
     play = training(epochs=2)
-    original, nudged = network(play.inputs, 8), network(play.inputs, 8, nudge=-1)
+    original = network(play.inputs, 8)
+    copies = [network(play.inputs, 8, nudge=nudge) for nudge in (-1, 1)]
     play.play_epoch((ALICE, original))
-    play.play_epoch((BOB, nudged), epoch=1)
-    play.audit()
-    ended = play.end()
-    first, copy = (play.loss_of(weights, ended.sealed_opened) for weights in (original, nudged))
-    assert copy < first, "the scenario needs a copy that is better by luck"
+    play.play_epoch((BOB, copies[0]), (CAROL, copies[1]), epoch=1)
+    ended = play.decide()
+    first = play.loss_of(original, ended.unseen)
+    assert min(play.loss_of(copy, ended.unseen) for copy in copies) < first, "one copy is better by luck"
     assert (ended.winner, play.version(1).sealed_loss) == (ALICE.address, first)
-    assert play.maturing(BOB) == 0
+    assert play.maturing(BOB) == play.maturing(CAROL) == 0
 
 
 def leaker() -> None:
@@ -116,12 +114,11 @@ def leaker() -> None:
     leaked, honest = network(play.inputs, 16, feature=play.leaking_feature()), network(play.inputs, 6)
     for receipt in play.play_epoch((ALICE, leaked), (BOB, honest)):
         play.ok(receipt)
-    price = play.candidate(ALICE).escrow
-    play.audit()
-    ended = play.end()
+    ended = play.decide()
     assert ended.results[0].author == ALICE.address, "it leads on the validation parts"
     assert ended.winner == BOB.address
-    assert play.spent(ALICE) == COIN + price
+    play.withdraw(ALICE, sender=BOB)
+    assert play.spent(ALICE) == COIN + ENTRY
     assert play.badges(ALICE, 1) == set()
 
 
@@ -129,8 +126,7 @@ def lone_leaker() -> None:
     """The same with nobody else to win: the model stays."""
     play = training()
     play.play_epoch((ALICE, network(play.inputs, 16, feature=play.leaking_feature())))
-    play.audit()
-    assert play.end().status == RoundStatus.KEPT
+    assert play.decide().status == RoundStatus.KEPT
     assert (play.model.head, play.maturing(ALICE)) == (0, 0)
 
 
@@ -143,7 +139,7 @@ def forger_of_the_base() -> None:
     play.at(Phase.UPDATE)
     receipt = play.send(BOB, play.update_payload(claim, weights))
     assert receipt.code == "base_mismatch"
-    assert (play.spent(BOB), play.account(BOB).strikes) == (COIN, 1)
+    assert play.spent(BOB) == COIN + ENTRY
     assert play.end().status == RoundStatus.KEPT
     assert play.version(1).root == play.model.root == base.root
 
@@ -162,7 +158,7 @@ def forger_of_a_block() -> None:
     play.at(Phase.UPDATE)
     receipt = play.send(BOB, play.update_payload(claim, weights))
     assert receipt.code == "growth_overlap"
-    assert (play.spent(BOB), play.account(BOB).strikes) == (COIN, 1)
+    assert play.spent(BOB) == COIN + ENTRY
 
 
 def amnesiac() -> None:
@@ -172,9 +168,7 @@ def amnesiac() -> None:
     claim = play.commit(BOB, weights)
     play.at(Phase.UPDATE)
     play.ok(play.send(BOB, play.update_payload(claim, weights)))
-    play.audit()
-    play.score_retention(BOB)
-    assert play.end().status == RoundStatus.KEPT
+    assert play.decide().status == RoundStatus.KEPT
     assert play.model.head == 1
 
 
@@ -186,7 +180,7 @@ def withholding_opener() -> None:
     play.ok(play.send(OPENER, play.sealed_payload(play.secret(play.round.sealed_drawn[0]))))
     assert play.end().status == RoundStatus.ABORTED
     assert play.spent(OPENER) == 30 * COIN
-    assert play.maturing(ALICE) == 25 * COIN
+    assert play.maturing(ALICE) == play.maturing(OPENER) == 0
     assert play.model.head == 0
 
 
@@ -222,49 +216,48 @@ def stranger_with_a_part() -> None:
     """Seals a part of its own making to veto every candidate, or to win with what it alone knows."""
     play = Play(parts=5)
     play.found(terms=train_terms(play.parts[:4]))
-    assert play.refused(AUDITOR, play.seal_payload(play.parts[4])) == "not_an_auditor"
-    assert play.round.third_party == ()
+    assert play.refused(WITNESS, play.seal_payload(play.parts[4])) == "not_a_witness"
+    assert play.round.witnesses == ()
 
 
 def crowd_of_leakers() -> None:
-    """Takes every place with over-fitted updates that bid nothing, to keep others out."""
-    play = Play(rules=replace(SMALL_RULES, max_candidates=1))
-    play.found()
-    play.reveal_validation()
-    leaked, honest = network(play.inputs, 8, feature=play.leaking_feature()), network(play.inputs, 6)
-    play.at(Phase.COMMIT)
-    claims = [play.claim(ALICE, leaked), play.claim(BOB, honest)]
-    payloads = [play.commit_payload(claim) for claim in claims]
-    play.send_all(list(zip((ALICE, BOB), payloads, strict=True)))
-    play.at(Phase.UPDATE)
-    play.ok(play.send(ALICE, play.update_payload(claims[0], leaked)))
-    play.ok(play.send(BOB, play.update_payload(claims[1], honest, bid=1)))
-    assert [name.author for name in play.round.candidates] == [BOB.address]
+    """Sends over-fitted updates under every name there is, to keep somebody out."""
+    play = training()
+    leaked = [network(play.inputs, 8 + n, feature=play.leaking_feature()) for n in range(3)]
+    crowd = list(zip((ALICE, CAROL, WITNESS), leaked, strict=True))
+    play.play_epoch(*crowd, (BOB, network(play.inputs, 6)))
+    assert play.round.results[0].author != BOB.address, "he is far behind on the validation parts"
+    assert play.decide().winner == BOB.address
+    play.withdraw_all()
+    floor = play.ledger.rules.fees.floor
+    assert [play.spent(actor) for actor, _ in crowd] == [COIN + ENTRY - floor] * 3
 
 
-def copycat_that_evicts() -> None:
-    """Outbids the original with a copy of it, to be paid in its place."""
-    play = Play(rules=replace(SMALL_RULES, max_candidates=2))
-    play.found(terms=train_terms(play.parts, epochs=2))
-    play.reveal_validation()
-    original = network(play.inputs, 8)
-    play.play_epoch((ALICE, original))
-    play.at(Phase.COMMIT, 1)
-    copies = [(AUDITOR, network(play.inputs, 8, nudge=-1)), (BOB, network(play.inputs, 8, nudge=1))]
-    claims = [play.claim(author, weights, 1) for author, weights in copies]
-    committed = [play.commit_payload(claim) for claim in claims]
-    play.send_all(list(zip((AUDITOR, BOB), committed, strict=True)))
-    play.at(Phase.UPDATE, 1)
-    for (author, weights), claim, bid in zip(copies, claims, (1, 2), strict=True):
-        play.ok(play.send(author, play.update_payload(claim, weights, bid=bid)))
-    assert [name.author for name in play.round.candidates] == [ALICE.address, BOB.address]
-    play.audit()
-    assert play.end().winner == ALICE.address
-    assert play.maturing(BOB) == play.maturing(AUDITOR) == 0
+def reuser_of_public_rows() -> None:
+    """Seals rows that were published long ago under another salt, which a friend has learned by heart."""
+    play = Play()
+    old = make_part(0, parts=4, seed=77)
+    play.ok(play.send(ALICE, PublishPart(8, play.inputs, 2, old.salt, Inline(old.raw))))
+    play.ledger.block()
+    again = [SecretPart(bytes([index]) * 32, old.raw) for index in range(4)]
+    play.parts = again
+    play.ok(play.found(terms=train_terms(again)))
+    play.at(Phase.REVEAL)
+    receipt = play.send(OPENER, play.part_payload(play.drawn_parts()[0][0]))
+    assert receipt.code == "part_public"
+    assert play.spent(OPENER) == 30 * COIN
 
 
 def _any_commit(state: State, round_id: Hash, epoch: int, _: Address) -> Commit:
     return state.get(Commit, round_id, bytes([epoch]), ALICE.address)
+
+
+def _by_validation_loss(candidate: Candidate, _: Round) -> EpochBest:
+    return EpochBest(candidate.author, candidate.loss, 10**12, candidate.committed)
+
+
+def _any_place(_: Round, sender: Address) -> tuple[NamedWitness, bool]:
+    return NamedWitness(sender, False), False
 
 
 def _nothing(*_: object, **__: object) -> None:
@@ -277,6 +270,8 @@ class Guard:
 
     path: str
     mutation: Callable[..., object]
+    also: tuple[tuple[str, Callable[..., object]], ...] = ()
+    """What else has to go, where a second rule would stand in the way."""
 
 
 ATTACKS: dict[Callable[[], None], Guard] = {
@@ -284,21 +279,29 @@ ATTACKS: dict[Callable[[], None], Guard] = {
     copycat_of_a_reveal: Guard(f"{REVEAL}.find_commit", _any_commit),
     copycat_of_a_commit: Guard(f"{REVEAL}.check_digest", _nothing),
     copycat_of_an_epoch: Guard(
-        "engram.statemachine.rounds.ranking.takes_lead", lambda rules, lead, loss: loss < lead
+        "engram.statemachine.rounds.rewards.takes_lead",
+        lambda share, lead: share.loss * lead.baseline < lead.loss * share.baseline,
     ),
-    copycat_that_evicts: Guard(
-        "engram.statemachine.rounds.candidates.rivals", lambda candidates, _: candidates
+    leaker: Guard("engram.statemachine.transactions.withdraw.is_below_a_baseline", lambda *_: True),
+    lone_leaker: Guard(
+        "engram.statemachine.rounds.candidates.lower_baseline",
+        lambda group, train: Tally(2 * group.loss, 1, 0, 0),
     ),
-    leaker: Guard("engram.statemachine.rounds.settlement.generalises", lambda *_: True),
-    lone_leaker: Guard("engram.statemachine.rounds.ranking.generalises", lambda *_: True),
     forger_of_the_base: Guard(f"{REVEAL}.check_base", _nothing),
     forger_of_a_block: Guard("engram.nn.growth._check_overlap", _nothing),
-    amnesiac: Guard("engram.statemachine.rounds.ranking.passes_gate", lambda *_: True),
+    amnesiac: Guard("engram.statemachine.rounds.candidates._reasons_of_the_gate", lambda *_: []),
     withholding_opener: Guard("engram.statemachine.rounds.calendar.opener_sealed_opened", lambda _: 99),
     chooser_of_the_draw: Guard("engram.statemachine.rounds.disclosure.check_nonce", _nothing),
     opener_of_one_part: Guard("engram.statemachine.rounds.disclosure.check_distinct", _nothing),
-    stranger_with_a_part: Guard("engram.statemachine.transactions.seal_part.check_auditor", _nothing),
-    crowd_of_leakers: Guard("engram.statemachine.rounds.candidates.outbids", lambda *_: False),
+    stranger_with_a_part: Guard(
+        f"{SEAL}.check_witness",
+        _nothing,
+        ((f"{SEAL}._place", lambda _, who: (NamedWitness(who, False), False)),),
+    ),
+    crowd_of_leakers: Guard(
+        f"{SCORE}.best_of", _by_validation_loss, ((f"{SCORE}.reasons_against", lambda *_: ()),)
+    ),
+    reuser_of_public_rows: Guard("engram.statemachine.rounds.disclosure.check_secret", _nothing),
 }
 
 names = [attack.__name__ for attack in ATTACKS]
@@ -312,6 +315,7 @@ def test_the_attack_gets_nothing(attack: Callable[[], None]) -> None:
 @pytest.mark.parametrize("attack", ATTACKS, ids=names)
 def test_without_its_guard_it_would(attack: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     guard = ATTACKS[attack]
-    monkeypatch.setattr(guard.path, guard.mutation)
+    for path, mutation in ((guard.path, guard.mutation), *guard.also):
+        monkeypatch.setattr(path, mutation)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         attack()

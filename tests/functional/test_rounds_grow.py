@@ -1,8 +1,7 @@
-"""GROW rounds: new classes beside frozen ones, comparable baselines, the retention gate, bounds of growth."""
+"""GROW rounds: new classes beside frozen ones, the null growth as the baseline, bounds of growth."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,21 +9,19 @@ import pytest
 from engram.nn.growth import Growth, Policy, adopt
 from engram.nn.layers import Output
 from engram.statemachine.content import blob_id
-from engram.statemachine.loading import version_network
+from engram.statemachine.loading import open_part, version_network
 from engram.statemachine.parameters import SegmentSources, explicit_tensors
-from engram.statemachine.receipt import Receipt
-from engram.statemachine.record import Lineage, u32
-from engram.statemachine.records import BadgeKind, Blob, ScoreEntry
+from engram.statemachine.record import Lineage
+from engram.statemachine.records import BadgeKind, Blob, Part
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.ranking import threshold_loss
-from engram.statemachine.rounds.records import RoundStatus
+from engram.statemachine.rounds.candidates import OwnerGroup, validation_bar
+from engram.statemachine.rounds.judging import null_growth_table
 from engram.statemachine.scoring import growth_macs, network_macs
 from engram.statemachine.transactions.open_round import OpenRound
-from engram.statemachine.transactions.score_retention import ScoreRetention
+from tests.support.growing import ENTRY, finish, growing, reveal, wide_terms
 from tests.support.rounds import (
     ALICE,
     BOB,
-    CAROL,
     COIN,
     OPENER,
     SMALL_RULES,
@@ -33,7 +30,6 @@ from tests.support.rounds import (
     block,
     column,
     distinct,
-    forgetful,
     founding,
     grow_terms,
     growth,
@@ -41,29 +37,6 @@ from tests.support.rounds import (
     network,
     train_terms,
 )
-
-
-def growing(*, terms: dict[str, object] | None = None, **model: int) -> Play:
-    """A frozen model of two classes and a GROW round in COMMIT."""
-    play = Play()
-    play.freeze(**model)
-    play.ok(play.open(grow_terms(play.parts, **(terms or {}))))
-    play.reveal_validation()
-    play.at(Phase.COMMIT)
-    return play
-
-
-def reveal(play: Play, weights: Weights, **claims: Any) -> Receipt:
-    claim = play.commit(BOB, weights, **claims)
-    play.at(Phase.UPDATE)
-    return play.send(BOB, play.update_payload(claim, weights))
-
-
-def finish(play: Play) -> int:
-    """Audit, retention scorings, end; the version made, or 0."""
-    play.audit()
-    play.score_retention(BOB)
-    return play.end().new_version
 
 
 def test_a_growth_teaches_a_class_and_leaves_old_logits_as_they_are() -> None:
@@ -87,40 +60,26 @@ def test_a_growth_teaches_a_class_and_leaves_old_logits_as_they_are() -> None:
     assert np.array_equal(before, after[:, :2])
 
 
-def test_the_incumbent_is_scored_as_if_it_had_grown_by_nothing() -> None:
+def test_version_t_keeps_its_own_classes_and_the_null_growth_adds_how_often_each_occurs() -> None:
+    """Of 30 rows 20 are old: each loses ln 30/20 more than under version t, each new one ln 30/10."""
     play = growing()
     part = play.round.validation_opened[0]
     state, ctx = play.ledger.state, play.ledger.ctx
-    incumbent = version_network(state, ctx, play.version(1))
-    padded = play.score(incumbent, part.commitment, 3)
-    assert (part.baseline.loss, part.baseline.correct) == (padded.loss, padded.correct)
-    assert part.baseline.correct <= 6, "it cannot know the third class"
-    entry = state.get(ScoreEntry, play.model_id, u32(1), part.commitment)
-    assert (entry.loss, entry.rows) == (padded.loss, 9)
+    old = version_network(state, ctx, play.version(1))
+    rows = open_part(state, ctx, state.get(Part, part.commitment))
+    alone = ctx.scorer.network_rows(old, rows, 2, play.model.loss_function)
+    is_old = rows.load().labels < 2
+    assert (part.old, part.old_loss) == (20, int(alone.losses[is_old].sum()))
+    table = null_growth_table(2, (10, 10, 10))
+    promised = null_growth_table(2, (30, 10, 10))
+    assert validation_bar(play.round, play.model) == part.old_loss + 20 * promised[0] + 10 * promised[2]
 
-
-def test_retention_parts_gather_with_what_the_null_growth_costs() -> None:
-    play = growing()
-    first = play.model.retention[0]
     play.ok(reveal(play, growth(play.inputs, 8)))
     play.audit()
-    play.score_retention(BOB)
-    score = play.candidate(BOB).retention[0]
-    state, ctx = play.ledger.state, play.ledger.ctx
-    incumbent = version_network(state, ctx, play.version(1))
-    before, null = (play.score(incumbent, first.part, classes) for classes in (2, 3))
-    assert score.null_increase == null.loss - before.loss > 0
-    play.end()
-    kept, joined = play.model.retention
-    assert kept == replace(first, bar=first.bar + score.null_increase)
-    opened = (*play.round.validation_opened, *play.round.sealed_opened)
-    assert joined.part in [part.commitment for part in opened]
-    assert (joined.classes, joined.rows) == (3, 9)
-    entry = play.ledger.state.get(ScoreEntry, play.model_id, u32(2), joined.part)
-    assert joined.bar == max(entry.loss, threshold_loss(play.model, 3, 9)) > 0
-    assert joined.correct == entry.correct
-    remembered = play.ledger.state.get(ScoreEntry, play.model_id, u32(2), first.part)
-    assert (remembered.loss, remembered.rows) == (score.score.loss, 8)
+    play.score_all()
+    group, unseen = play.candidate(BOB).groups[OwnerGroup.OPENER], play.round.unseen[0]
+    assert play.round.unseen_counts == (10, 10, 10)
+    assert group.growth.baseline == unseen.old_loss + 20 * table[0] + 10 * table[2]
 
 
 def test_a_growth_pays_for_the_version_that_it_is_scored_on() -> None:
@@ -129,77 +88,20 @@ def test_a_growth_pays_for_the_version_that_it_is_scored_on() -> None:
     weights, rules, base = growth(play.inputs, 8), play.ledger.rules, play.version(1)
     assert isinstance(weights.spec, Growth)
     claim = play.commit(BOB, weights)
-    whole = network_macs(rules, base, 9, 3)
+    whole = network_macs(rules, base, 30, 3)
     play.at(Phase.UPDATE)
     receipt = play.ok(play.send(BOB, play.update_payload(claim, weights)))
-    assert receipt.macs == 2 * (whole + growth_macs(rules, base.spec, weights.spec, (), 9))
+    assert receipt.macs == 2 * (whole + growth_macs(rules, base.spec, weights.spec, (), 30))
 
 
 def test_a_round_whose_reveals_would_not_fit_a_block_with_their_version_is_not_opened() -> None:
-    play = Play(rules=replace(SMALL_RULES, max_block_macs=2 * 10**9, max_candidates=1))
+    play = Play(rules=replace(SMALL_RULES, max_block_macs=2 * 10**9))
     play.freeze()
     whole = network_macs(play.ledger.rules, play.version(1), 9, 3)
     most = 10**9 - whole
-    terms = grow_terms(play.parts, max_update_macs=most + 1)
+    terms = grow_terms(play.parts, max_update_macs=most + 1, author_bond=10 * COIN)
     assert play.refused(OPENER, play.open_payload(terms)) == "step_too_heavy"
     play.ok(play.open(replace(terms, max_update_macs=most)))
-
-
-def test_a_candidate_that_was_not_scored_on_retention_parts_cannot_win() -> None:
-    play = growing()
-    play.ok(reveal(play, growth(play.inputs, 8)))
-    play.audit()
-    price = play.spent(BOB) - COIN - play.candidate(BOB).escrow
-    ended = play.end()
-    assert (ended.status, play.model.head) == (RoundStatus.KEPT, 1)
-    assert play.spent(BOB) == price, "bond and unused escrow return"
-    assert play.badges(BOB, 2) == set()
-
-
-@pytest.mark.parametrize(("delta", "made"), [(0, 0), (10**7, 2)])
-def test_a_candidate_that_grows_unsure_of_old_rows_cannot_win(delta: int, made: int) -> None:
-    play = growing(threshold_ppm=100_000, retention_delta_ppm=delta)
-    play.ok(reveal(play, forgetful(play.inputs, 400)))
-    assert finish(play) == made
-    held = play.named("retention_scored")[0].values
-    assert held[2] == 8, "it still knows every row"
-    assert play.account(BOB).strikes == 0
-
-
-def test_a_candidate_that_forgets_old_rows_cannot_win_however_much_loss_is_allowed() -> None:
-    play = growing(retention_delta_ppm=10**7)
-    play.ok(reveal(play, forgetful(play.inputs, 650)))
-    assert finish(play) == 0
-    assert play.named("retention_scored")[0].values[2] < 8
-
-
-def test_what_was_learned_by_heart_may_be_known_a_little_less_well() -> None:
-    """An entry loss of next to nothing is no bar that an honest growth must meet."""
-    play = growing(retention_delta_ppm=0)
-    part = play.model.retention[0]
-    entry = play.ledger.state.get(ScoreEntry, play.model_id, u32(1), part.part)
-    assert entry.loss < part.bar // 5
-    play.ok(reveal(play, forgetful(play.inputs, 400)))
-    assert finish(play) == 2
-    _, loss, correct, increase = play.named("retention_scored")[0].values
-    assert 2 * entry.loss + increase < loss <= part.bar + increase
-    assert correct == part.correct
-
-
-def test_retention_scorings_are_asked_for_once_and_of_what_is_there() -> None:
-    play = growing()
-    play.ok(reveal(play, growth(play.inputs, 8)))
-    play.audit()
-    payload = ScoreRetention(play.id, 0, BOB.address, play.model.retention[0].part)
-    play.at(Phase.RETENTION)
-    assert play.refused(CAROL, replace(payload, author=ALICE.address)) == "missing_candidate"
-    assert play.refused(CAROL, replace(payload, epoch=1)) == "missing_candidate"
-    assert play.refused(CAROL, replace(payload, part=play.round.sealed_drawn[0])) == "part_not_retained"
-    held = play.candidate(BOB).escrow
-    receipt = play.ok(play.send(CAROL, payload))
-    assert receipt.macs > 0
-    assert play.candidate(BOB).escrow == 0 < held
-    assert play.refused(BOB, payload) == "retention_scored"
 
 
 def _output(weights: Weights, **changes: int) -> Weights:
@@ -230,7 +132,7 @@ def test_a_growth_that_the_model_does_not_take(change: Callable[[Weights], Weigh
     weights = replace(weights, tensors=tuple(raw for raw in weights.tensors if blob_id(raw) in named))
     receipt = reveal(play, weights, loss=1)
     assert receipt.code == code
-    assert (play.spent(BOB), play.account(BOB).strikes) == (COIN, 1)
+    assert play.spent(BOB) == COIN + ENTRY
 
 
 def test_a_whole_network_in_a_round_of_growth() -> None:
@@ -267,30 +169,35 @@ def capacity(play: Play, target: int) -> Weights:
     return Weights(replace(spec, classes=0, outputs=(output,)), (hidden,), (outputs,), tensors)
 
 
-def test_above_the_threshold_a_model_takes_neurons_and_no_classes() -> None:
-    play = growing(threshold_ppm=120_000)
-    play.ok(reveal(play, growth(play.inputs, 1)))
+def test_a_model_takes_neurons_for_the_classes_of_its_last_growth() -> None:
+    play = growing()
+    play.ok(reveal(play, growth(play.inputs, 2)))
     assert finish(play) == 2
-    assert play.model.loss * 10**6 > play.model.loss_rows * 120_000 * 10**6 // 10**6
-    play.new_parts()
-    assert play.refused(OPENER, play.open_payload(grow_terms(play.parts))) == "loss_above_threshold"
-    play.ok(play.open(grow_terms(play.parts, new_classes=0)))
+    play.new_parts(rows=30)
+    play.ok(play.open(wide_terms(play, new_classes=0)))
     play.reveal_validation()
     play.at(Phase.COMMIT)
     play.ok(reveal(play, capacity(play, 2)))
-    play.audit()
-    play.score_retention(BOB)
-    assert play.end().new_version == 3
+    assert finish(play) == 3, play.reasons(BOB)
     assert (play.model.classes, play.model.classes_before_growth) == (3, 2)
     assert play.badges(BOB, 3) == {BadgeKind.PARTICIPATION, BadgeKind.BEST_LOSS}
+
+
+def test_a_strict_model_that_has_just_frozen_takes_no_neurons() -> None:
+    play = Play()
+    play.freeze()
+    assert play.refused(OPENER, play.open_payload(grow_terms(play.parts, new_classes=0))) == "nothing_to_feed"
+    gated = Play()
+    gated.freeze(policy=int(Policy.GATED))
+    gated.ok(gated.open(grow_terms(gated.parts, new_classes=0)))
 
 
 def test_strict_capacity_feeds_the_classes_of_the_last_growth_only() -> None:
     play = growing()
     play.ok(reveal(play, growth(play.inputs, 2)))
     assert finish(play) == 2
-    play.new_parts()
-    play.ok(play.open(grow_terms(play.parts, new_classes=0)))
+    play.new_parts(rows=30)
+    play.ok(play.open(wide_terms(play, new_classes=0)))
     play.reveal_validation()
     play.at(Phase.COMMIT)
     assert reveal(play, capacity(play, 1), loss=1).code == "policy_violated"
@@ -301,7 +208,7 @@ def test_a_model_of_one_class_is_frozen_from_the_start() -> None:
     weights = network(play.inputs, 4, classes=1)
     trained = OpenRound(train_terms(play.parts), founding=founding(weights))
     assert play.refused(OPENER, trained) == "model_frozen"
-    play.ok(play.found(weights, terms=grow_terms(play.parts, rows=8)))
+    play.ok(play.found(weights, terms=grow_terms(play.parts, rows=8, sealed=2, old_rows=4)))
     assert (play.model.frozen, play.model.loss, play.model.classes) == (True, 0, 1)
     assert play.badges(OPENER, 0) == {BadgeKind.FOUNDER}
     assert [event.name for event in play.events] == ["badge_given", "round_opened"]
@@ -319,7 +226,7 @@ def test_a_pretrained_model_of_the_chain_is_adopted_by_name() -> None:
     host = Play(ledger=donor.ledger)
     host.parts = [make_part(at, parts=4, classes=3, rows=9, seed=9, names=(1, 2, 0)) for at in range(4)]
     knows_the_mark = network(host.inputs, -4, classes=1, feature=1)
-    host.ok(host.found(knows_the_mark, terms=grow_terms(host.parts, new_classes=2)))
+    host.ok(host.found(knows_the_mark, terms=grow_terms(host.parts, new_classes=2, sealed=2, old_rows=3)))
     host.reveal_validation()
     host.at(Phase.COMMIT)
     version = donor.version(1)
@@ -332,7 +239,7 @@ def test_a_pretrained_model_of_the_chain_is_adopted_by_name() -> None:
     after = [host.ledger.state.get(Blob, tensor).refs for tensor in tensors]
     assert [refs + tensors.count(tensor) for refs, tensor in zip(before, tensors, strict=True)] == after
     assert finish(host) == 1
-    assert (host.model.classes, host.version(1).sealed_correct) == (3, 9)
+    assert (host.model.classes, host.version(1).sealed_correct) == (3, 18)
 
 
 def sources(blocks: Sequence[Lineage]) -> tuple[SegmentSources, ...]:

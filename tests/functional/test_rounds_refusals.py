@@ -7,30 +7,38 @@ import pytest
 from engram.nn.dtypes import INT8
 from engram.nn.seeded import Seeded
 from engram.statemachine.content import Inline, Stored, blob_id
-from engram.statemachine.records import Blob, Part
+from engram.statemachine.errors import InsufficientBalance
+from engram.statemachine.records import Blob, NamedWitness, Part
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.transactions.advance_round import AdvanceRound
+from engram.statemachine.transactions.amend_model import AmendModel
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.publish_part import PublishPart
-from engram.statemachine.transactions.score_retention import ScoreRetention
+from engram.statemachine.transactions.score_update import ScoreUpdate
+from engram.statemachine.transactions.withdraw import Withdraw
+from tests.support.ledger import Ledger
 from tests.support.rounds import (
     ALICE,
-    AUDITOR,
     BOB,
+    CAROL,
     COIN,
     OPENER,
     PURSE,
     SMALL_RULES,
+    WITNESS,
     Play,
     founding,
+    grow_terms,
     make_part,
     network,
     train_terms,
 )
 
 OTHER = b"\x42" * 32
+NAMED = (NamedWitness(WITNESS.address, False),)
+STANDING = NamedWitness(ALICE.address, False)
 
 
 @pytest.mark.parametrize(
@@ -38,12 +46,16 @@ OTHER = b"\x42" * 32
     [
         ({"kind": 7}, "terms_invalid"),
         ({"new_classes": 1}, "terms_invalid"),
-        ({"retention_window": 1}, "terms_invalid"),
+        ({"old_rows": 1}, "terms_invalid"),
+        ({"witness_window": 0}, "terms_invalid"),
+        ({"score_window": 0}, "terms_invalid"),
+        ({"z_squared": 3}, "terms_invalid"),
+        ({"witnesses": NAMED, "witness_fee": 21 * COIN}, "terms_invalid"),
         ({"open_window": 0}, "terms_invalid"),
         ({"audit_window": 2_001}, "terms_invalid"),
         ({"gap": 2_001}, "terms_invalid"),
         ({"epochs": 0}, "terms_invalid"),
-        ({"epochs": 9}, "terms_invalid"),
+        ({"epochs": 33}, "terms_invalid"),
         ({"epochs": 8, "commit_window": 2_000}, "terms_invalid"),
         ({"reveal_window": 62}, "terms_invalid"),
         ({"rows": 0}, "terms_invalid"),
@@ -54,14 +66,16 @@ OTHER = b"\x42" * 32
         ({"max_update_bytes": 0}, "terms_invalid"),
         ({"max_update_bytes": 512 * 1024}, "terms_invalid"),
         ({"max_update_neurons": 2**31}, "terms_invalid"),
-        ({"auditors": (ALICE.address, ALICE.address)}, "terms_invalid"),
-        ({"auditors": (OPENER.address,)}, "terms_invalid"),
+        ({"witnesses": NAMED * 2}, "terms_invalid"),
+        ({"witnesses": (NamedWitness(OPENER.address, False),)}, "terms_invalid"),
         ({"max_update_macs": 2 * 10**10}, "step_too_heavy"),
-        ({"max_update_macs": 2 * 10**9}, "step_too_heavy"),
+        ({"max_update_macs": 10**10}, "step_too_heavy"),
+        ({"max_update_macs": 4 * 10**9}, "bond_too_low"),
         ({"author_bond": COIN - 1}, "bond_too_low"),
         ({"opener_bond": 10 * COIN - 1}, "bond_too_low"),
+        ({"opener_bond": 10 * COIN, "bounty": 20 * COIN + 2}, "bond_too_low"),
         ({"kind": 1, "new_classes": 1}, "model_not_frozen"),
-        ({"bounty": PURSE}, "insufficient_balance"),
+        ({"bounty": PURSE, "opener_bond": PURSE}, "insufficient_balance"),
     ],
 )
 def test_terms_outside_the_rules(changes: dict[str, object], code: str) -> None:
@@ -74,7 +88,9 @@ def test_terms_outside_the_rules(changes: dict[str, object], code: str) -> None:
     ("changes", "code"),
     [
         ({"policy": 2}, "terms_invalid"),
-        ({"openers": 2}, "terms_invalid"),
+        ({"lost_cap_ppm": 10**6 + 1}, "terms_invalid"),
+        ({"members": (ALICE.address,) * 2}, "terms_invalid"),
+        ({"witnesses": NAMED * 2}, "terms_invalid"),
         ({"loss_kind": 0}, "terms_invalid"),
         ({"threshold_ppm": 0}, "terms_invalid"),
         ({"threshold_ppm": 10**6 + 1}, "terms_invalid"),
@@ -82,7 +98,7 @@ def test_terms_outside_the_rules(changes: dict[str, object], code: str) -> None:
         ({"retention_delta_ppm": 10**7 + 1}, "terms_invalid"),
     ],
 )
-def test_foundings_outside_the_rules(changes: dict[str, int], code: str) -> None:
+def test_foundings_outside_the_rules(changes: dict[str, object], code: str) -> None:
     play = Play()
     payload = OpenRound(train_terms(play.parts), founding=founding(network(play.inputs, 0), **changes))
     assert play.refused(OPENER, payload) == code
@@ -150,24 +166,40 @@ def test_one_round_at_a_time_on_fresh_parts_by_the_founder() -> None:
     play.ok(play.open())
 
 
-def test_anyone_may_open_a_round_where_the_founder_said_so() -> None:
+def test_members_may_grow_a_model_and_not_train_it() -> None:
     play = Play()
-    play.found(openers=1)
+    play.ok(play.found(members=(ALICE.address,)))
     play.reveal_validation()
     play.end()
     play.parts = [make_part(index, parts=4, seed=1) for index in range(4)]
-    play.ok(play.open(opener=ALICE))
+    assert play.refused(ALICE, play.open_payload()) == "opening_restricted"
+
+    play = Play()
+    play.freeze(members=(ALICE.address,))
+    payload = play.open_payload(grow_terms(play.parts))
+    assert play.refused(BOB, payload) == "opening_restricted"
+    play.ok(play.open(grow_terms(play.parts), opener=ALICE))
     assert play.round.opener == ALICE.address
+
+
+def test_a_standing_witness_cannot_open_a_round() -> None:
+    play = Play()
+    play.freeze(members=(ALICE.address,))
+    play.ok(play.send(OPENER, AmendModel(play.model_id, (ALICE.address,), (STANDING,), 200_000)))
+    payload = play.open_payload(grow_terms(play.parts))
+    assert play.refused(ALICE, payload) == "terms_invalid"
+    twice = play.open_payload(grow_terms(play.parts, witnesses=(STANDING,)))
+    assert play.refused(OPENER, twice) == "terms_invalid"
+    play.ok(play.open(grow_terms(play.parts)))
 
 
 def test_sealing() -> None:
     play = Play(parts=6)
-    auditors = (AUDITOR.address, ALICE.address)
-    play.found(terms=train_terms(play.parts[:4], auditors=auditors))
-    assert play.refused(BOB, play.seal_payload(play.parts[4])) == "not_an_auditor"
+    play.found(terms=train_terms(play.parts[:4], witnesses=(*NAMED, STANDING)))
+    assert play.refused(BOB, play.seal_payload(play.parts[4])) == "not_a_witness"
     assert play.refused(ALICE, play.seal_payload(play.parts[0])) == "commitment_repeated"
-    play.ok(play.send(AUDITOR, play.seal_payload(play.parts[4])))
-    assert play.refused(AUDITOR, play.seal_payload(play.parts[5])) == "already_sealed"
+    play.ok(play.send(WITNESS, play.seal_payload(play.parts[4])))
+    assert play.refused(WITNESS, play.seal_payload(play.parts[5])) == "already_sealed"
     assert play.refused(ALICE, play.seal_payload(play.parts[4])) == "commitment_repeated"
     play.at(Phase.DRAW)
     assert play.refused(ALICE, play.seal_payload(play.parts[5])) == "wrong_phase"
@@ -176,9 +208,9 @@ def test_sealing() -> None:
 def test_a_published_part_is_not_sealed() -> None:
     play = Play(parts=5)
     secret = play.parts[4]
-    play.ok(play.send(AUDITOR, PublishPart(8, play.inputs, 2, secret.salt, Inline(secret.raw))))
-    play.found(terms=train_terms(play.parts[:4], auditors=(AUDITOR.address,)))
-    assert play.refused(AUDITOR, play.seal_payload(secret)) == "commitment_repeated"
+    play.ok(play.send(WITNESS, PublishPart(8, play.inputs, 2, secret.salt, Inline(secret.raw))))
+    play.found(terms=train_terms(play.parts[:4], witnesses=NAMED))
+    assert play.refused(WITNESS, play.seal_payload(secret)) == "commitment_repeated"
 
 
 def test_revealing_validation_parts() -> None:
@@ -261,7 +293,7 @@ def test_a_round_that_copies_commitments_does_not_rewrite_the_part() -> None:
 
 
 def test_commits() -> None:
-    play = Play(rules=replace(SMALL_RULES, max_commits_per_epoch=2))
+    play = Play()
     play.found(terms=train_terms(play.parts, epochs=2))
     play.reveal_validation()
     claim = play.claim(ALICE, network(play.inputs, 8))
@@ -273,18 +305,26 @@ def test_commits() -> None:
     assert play.refused(ALICE, payload) == "commit_repeated"
     play.ok(play.send(BOB, replace(payload, digest=OTHER)))
     play.at(Phase.UPDATE)
-    assert play.refused(AUDITOR, payload) == "wrong_phase"
+    assert play.refused(WITNESS, payload) == "wrong_phase"
 
 
-def test_an_epoch_takes_so_many_commits() -> None:
-    play = Play(rules=replace(SMALL_RULES, max_commits_per_epoch=2))
+@pytest.mark.parametrize("balance", [0, -1])
+def test_a_commit_needs_bond_entry_and_fee(balance: int) -> None:
+    """The bond is a coin, the entry a thousandth of the bounty."""
+    fees = SMALL_RULES.fees
+    needed = COIN + 20 * COIN // 1_000 + fees.floor
+    poor = {**dict.fromkeys((OPENER, BOB, CAROL), PURSE), ALICE: needed + balance}
+    play = Play(ledger=Ledger(poor, rules=SMALL_RULES))
     play.found()
     play.reveal_validation()
     play.at(Phase.COMMIT)
-    commits = [(actor, CommitUpdate(play.id, 0, OTHER)) for actor in (ALICE, BOB)]
-    for receipt in play.send_all(commits):
-        play.ok(receipt)
-    assert play.refused(AUDITOR, CommitUpdate(play.id, 0, OTHER)) == "epoch_full"
+    tx = play.ledger.pay(ALICE, CommitUpdate(play.id, 0, OTHER), max_fee=fees.floor)
+    if balance:
+        with pytest.raises(InsufficientBalance):
+            play.ledger.block(tx)
+    else:
+        assert play.ledger.block(tx).receipts[0].code == ""
+        assert play.account(ALICE).balance == 0
 
 
 def test_a_commit_pays_for_its_bytes_and_one_record() -> None:
@@ -301,16 +341,24 @@ def test_a_commit_pays_for_its_bytes_and_one_record() -> None:
 
 def test_sealed_parts_open_once_in_their_phase_by_their_owner() -> None:
     play = Play(parts=5)
-    play.found(terms=train_terms(play.parts[:4], auditors=(AUDITOR.address,), audit_window=3))
-    play.send(AUDITOR, play.seal_payload(play.parts[4]))
+    windows = {"audit_window": 3, "witness_window": 3}
+    play.found(terms=train_terms(play.parts[:4], witnesses=(*NAMED, STANDING), sealed=2, **windows))
+    play.seal(WITNESS, play.parts[4])
     play.reveal_validation()
-    play.play_epoch((ALICE, network(play.inputs, 8)))
+    play.play_epoch((BOB, network(play.inputs, 8)))
     payload = play.sealed_payload(play.secret(play.round.sealed_drawn[0]))
     theirs = play.sealed_payload(play.parts[4])
     assert play.refused(OPENER, payload) == "wrong_phase"
+    assert play.refused(WITNESS, theirs) == "wrong_phase"
+    play.at(Phase.AUDIT_WITNESSES)
+    assert play.refused(OPENER, payload) == "wrong_phase", "the opener opens last"
+    assert play.refused(ALICE, theirs) == "part_not_drawn", "she was named, and has sealed nothing"
+    assert play.refused(WITNESS, payload) == "part_not_drawn"
+    assert play.refused(WITNESS, replace(theirs, salt=OTHER)) == "commitment_mismatch"
+    play.ok(play.send(WITNESS, theirs))
+    assert play.refused(WITNESS, theirs) == "wrong_phase"
     play.at(Phase.AUDIT)
-    assert play.refused(ALICE, payload) == "part_not_drawn"
-    assert play.refused(AUDITOR, payload) == "part_not_drawn"
+    assert play.refused(ALICE, payload) == "wrong_phase"
     assert play.refused(OPENER, theirs) == "part_not_drawn"
     opened = play.secret(play.round.validation_opened[0].commitment)
     assert play.refused(OPENER, play.sealed_payload(opened)) == "part_not_drawn"
@@ -318,23 +366,32 @@ def test_sealed_parts_open_once_in_their_phase_by_their_owner() -> None:
     assert play.refused(OPENER, replace(payload, content=theirs.content)) == "commitment_mismatch"
     play.ok(play.send(OPENER, payload))
     assert play.refused(OPENER, payload) == "part_opened"
-    play.ok(play.send(AUDITOR, theirs))
-    assert play.refused(AUDITOR, theirs) == "part_opened"
 
 
-def test_retention_is_scored_in_growth_only() -> None:
+def test_scoring() -> None:
     play = Play()
-    play.found()
+    play.found(terms=train_terms(play.parts, sealed=2))
     play.reveal_validation()
     play.play_epoch((ALICE, network(play.inputs, 8)))
+    payload = ScoreUpdate(play.id, 0, ALICE.address, (0, 1))
+    assert play.refused(CAROL, payload) == "wrong_phase"
     play.audit()
-    payload = ScoreRetention(play.id, 0, ALICE.address, OTHER)
-    assert play.refused(ALICE, payload) == "wrong_phase"
+    assert play.refused(CAROL, replace(payload, author=BOB.address)) == "missing_candidate"
+    assert play.refused(CAROL, replace(payload, epoch=1)) == "missing_candidate"
+    assert play.refused(CAROL, replace(payload, parts=(0, 2))) == "parts_not_scorable", "only GROW remembers"
+    assert play.refused(CAROL, replace(payload, parts=(1, 0))) == "parts_not_scorable"
+    assert play.refused(CAROL, replace(payload, parts=(1, 1))) == "parts_not_scorable"
+    play.ok(play.send(CAROL, replace(payload, parts=(1,))))
+    assert play.refused(CAROL, replace(payload, parts=(1,))) == "part_scored"
+    play.ok(play.send(BOB, payload))
+    assert play.named("update_scored")[-1].values == (0, 0), "the other part was scored before"
+    assert play.refused(CAROL, payload) == "part_scored"
     play.end()
-    assert play.refused(ALICE, payload) == "round_ended"
+    assert play.refused(CAROL, payload) == "round_ended"
 
 
 def test_a_round_that_is_not_there() -> None:
     play = Play()
     assert play.refused(ALICE, AdvanceRound(OTHER)) == "missing_round"
-    assert play.refused(ALICE, ScoreRetention(OTHER, 0, ALICE.address, OTHER)) == "missing_round"
+    assert play.refused(ALICE, ScoreUpdate(OTHER, 0, ALICE.address, (0,))) == "missing_round"
+    assert play.refused(ALICE, Withdraw(OTHER, 0, ALICE.address)) == "missing_round"

@@ -1,4 +1,4 @@
-"""Updates that do not bear out their commit: FAILED by name, half of the bond burned, a strike."""
+"""Updates that do not bear out their commit: FAILED by name, and the bond burned."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,9 +14,10 @@ from engram.nn.tensor import Explicit, tensor_bytes
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.receipt import Receipt
-from engram.statemachine.records import Blob
+from engram.statemachine.records import Blob, Supply
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.update import TrainUpdate
+from engram.statemachine.rounds.proposal import TrainUpdate
+from engram.statemachine.rounds.records import Round
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from tests.support.rounds import (
     ALICE,
@@ -32,6 +33,8 @@ from tests.support.rounds import (
 )
 
 OTHER = b"\x42" * 32
+ENTRY = 20 * COIN // 1_000
+"""What a commit burns."""
 
 
 def at_commit(**terms: object) -> Play:
@@ -51,11 +54,11 @@ def reveal(play: Play, weights: Weights, **claims: Any) -> Receipt:
 
 def refuted(play: Play, receipt: Receipt) -> str:
     """The code; the author has lost the bond, and the round goes on without the update."""
-    assert play.spent(ALICE) == COIN
-    assert play.account(ALICE).strikes == 1
-    assert play.round.pot == 20 * COIN + COIN // 2
-    assert (play.round.pending, play.round.candidates) == ((), ())
-    again = RevealUpdate(play.id, 0, OTHER, OTHER, 0, SALT, 0, network(play.inputs, 1).update)
+    assert play.spent(ALICE) == COIN + ENTRY
+    assert play.ledger.state.get(Supply).burned >= COIN + ENTRY, "nobody else has it"
+    assert play.round.pot == 20 * COIN, "nobody gains by it"
+    assert not play.round.has_candidates
+    again = RevealUpdate(play.id, 0, OTHER, OTHER, 0, SALT, network(play.inputs, 1).update)
     assert play.refused(ALICE, again) == "commit_missing"
     return receipt.code
 
@@ -173,21 +176,33 @@ def test_only_the_commit_of_the_sender_opens() -> None:
     assert play.refused(ALICE, payload) == "wrong_phase"
     play.at(Phase.UPDATE)
     assert play.refused(BOB, payload) == "commit_missing"
-    assert play.refused(ALICE, replace(payload, epoch=1)) == "commit_missing"
+    assert play.refused(ALICE, replace(payload, epoch=1)) == "wrong_phase"
     for change in ({"salt": OTHER}, {"loss": claim.loss - 1}, {"parameters": OTHER}, {"base": OTHER}):
         assert play.refused(ALICE, replace(payload, **change)) == "commit_mismatch"
     play.ok(play.send(ALICE, payload))
     assert play.refused(ALICE, payload) == "commit_missing"
     play.at(Phase.UPDATE, 1)
-    assert play.refused(ALICE, payload) == "commit_missing"
+    assert play.refused(ALICE, payload) == "wrong_phase"
+    assert play.refused(ALICE, replace(payload, epoch=1)) == "commit_missing"
 
 
-def test_a_late_reveal_finds_its_commit_gone() -> None:
+def test_a_late_reveal_meets_the_audit_or_a_round_that_has_ended() -> None:
     play = at_commit()
     weights = network(play.inputs, 8)
-    claim = play.commit(ALICE, weights)
+    claims = {who: play.commit(who, weights) for who in (ALICE, BOB)}
+    late = play.update_payload(claims[ALICE], weights)
+    play.ledger.skip_to_tick(play.span(Phase.UPDATE).last + 1)
+    assert play.refused(ALICE, late) == "round_ended"
+
+    play = at_commit()
+    claims = {who: play.commit(who, weights) for who in (ALICE, BOB)}
+    play.at(Phase.UPDATE)
+    play.ok(play.send(BOB, play.update_payload(claims[BOB], weights)))
     play.at(Phase.AUDIT)
-    assert play.refused(ALICE, play.update_payload(claim, weights)) == "wrong_phase"
+    assert play.refused(ALICE, play.update_payload(claims[ALICE], weights)) == "wrong_phase"
+    play.decide()
+    assert play.withdraw(ALICE).events[-1].name == "bond_burned"
+    assert play.spent(ALICE) == COIN + ENTRY - play.ledger.rules.fees.floor, "the removal is paid back"
 
 
 def test_stored_tensors_need_not_travel_again() -> None:
@@ -205,12 +220,74 @@ def test_stored_tensors_need_not_travel_again() -> None:
     assert all(play.ledger.state.get(Blob, tensor).refs >= 2 for tensor in tensors)
 
 
-def test_what_an_update_brings_is_forgotten_if_it_finds_no_place() -> None:
+def test_what_an_update_brings_is_forgotten_if_it_improves_nothing() -> None:
     play = at_commit()
     weights = network(play.inputs, -3)
     receipt = reveal(play, weights)
     assert [event.name for event in receipt.events] == ["no_improvement"]
     assert play.ledger.state.find(Blob, blob_id(weights.tensors[2])) is None
+
+
+def test_tensors_of_a_candidate_are_held_until_it_is_withdrawn() -> None:
+    play = at_commit()
+    weights, losing = network(play.inputs, 8), network(play.inputs, 5)
+    play.play_epoch((ALICE, weights), (BOB, losing))
+    mine, theirs = blob_id(weights.tensors[2]), blob_id(losing.tensors[2])
+
+    def refs(tensor: bytes) -> int:
+        return play.ledger.state.get(Blob, tensor).refs
+
+    assert (refs(mine), refs(theirs)) == (1, 1)
+    play.decide()
+    assert (refs(mine), refs(theirs)) == (2, 1), "the new version holds its own"
+    play.withdraw_all()
+    assert (refs(mine), refs(theirs)) == (1, 0)
+
+
+@pytest.mark.parametrize(("off", "admitted"), [(0, True), (1, False)])
+def test_an_update_at_the_bar_is_no_candidate(off: int, admitted: bool) -> None:
+    """The bar is the loss of version t; the loss of the update stays, so the record of the bar is moved."""
+    play = at_commit()
+    weights = network(play.inputs, 8)
+    play.commit(ALICE, weights)
+    play.at(Phase.UPDATE)
+    loss = play.loss_of(weights)
+    shown = play.round.validation_opened[0]
+    state = play.ledger.state
+    state.put(replace(play.round, validation_opened=(replace(shown, old_loss=loss + 1 - off),)))
+    payload = play.update_payload(play.claim(ALICE, weights), weights)
+    outcome = payload.apply(state, play.ledger.ctx, ALICE.address, OTHER)
+    assert [event.name for event in outcome.events] == [
+        "candidate_admitted" if admitted else "no_improvement"
+    ]
+    assert state.get(Round, play.id).has_candidates is admitted
+
+
+@pytest.mark.parametrize("worse_first", [False, True])
+def test_an_epoch_keeps_the_lowest_committed_loss(worse_first: bool) -> None:
+    play = at_commit(update_window=4)
+    good, better = network(play.inputs, 4), network(play.inputs, 8)
+    claims = {ALICE: play.commit(ALICE, good), BOB: play.commit(BOB, better)}
+    play.at(Phase.UPDATE)
+    order = ((ALICE, good), (BOB, better))
+    for author, weights in order if worse_first else reversed(order):
+        play.ok(play.send(author, play.update_payload(claims[author], weights)))
+    result = play.round.results[0]
+    assert (result.author, result.loss) == (BOB.address, play.loss_of(better))
+
+
+def test_of_equal_losses_the_earlier_commit_counts() -> None:
+    play = at_commit()
+    weights = network(play.inputs, 8)
+    claims = {who: play.commit(who, weights) for who in (BOB, ALICE)}
+    play.at(Phase.UPDATE)
+    payloads = [(who, play.update_payload(claims[who], weights)) for who in (ALICE, BOB)]
+    for receipt in play.send_all(payloads):
+        play.ok(receipt)
+    assert play.round.results[0].author == BOB.address
+    ended = play.decide()
+    assert ended.winner == BOB.address
+    assert play.maturing(ALICE) == 0
 
 
 def test_a_train_update_may_choose_its_shifts() -> None:
@@ -220,4 +297,6 @@ def test_a_train_update_may_choose_its_shifts() -> None:
     output = replace(weights.update.spec.outputs[0], shift=-7)
     shifted = replace(weights, spec=replace(weights.update.spec, outputs=(output,)))
     play.ok(reveal(play, shifted))
-    assert play.candidate(ALICE).spec.outputs[0].shift == -7
+    kept = play.candidate(ALICE).update
+    assert isinstance(kept, TrainUpdate)
+    assert kept.spec.outputs[0].shift == -7

@@ -61,7 +61,7 @@ async def test_rounds_versions_transactions_and_heads(tmp_path: Path) -> None:
     assert {event["model"] for event in heard["versions"]} == {played.model.hex()}
     phases = [event["phase"] for event in heard["rounds"] if event["id"] == played.trained.hex()]
     changes = [new for old, new in pairwise(["", *phases]) if new not in (old, "wait")]
-    assert changes == ["open", "draw", "reveal", "commit", "update", "audit", "closed"]
+    assert changes == ["open", "draw", "reveal", "commit", "update", "audit", "score", "closed"]
     statuses: dict[str, list[str]] = {}
     for event in heard["transactions"]:
         statuses.setdefault(event["txid"], []).append(event["status"])

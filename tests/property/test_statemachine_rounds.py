@@ -3,59 +3,90 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from hypothesis import assume, given
+import numpy as np
+from hypothesis import given
 from hypothesis import strategies as st
 
+from engram.nn.loss import softmax_cross_entropy
 from engram.statemachine.money import issue
 from engram.statemachine.records import RetentionPart, Supply
 from engram.statemachine.rounds.calendar import FOREVER, Calendar, Phase
 from engram.statemachine.rounds.draw import draw_parts, sample
-from engram.statemachine.rounds.ranking import ladder, passes_gate, takes_lead, threshold_loss
-from engram.statemachine.rounds.records import PartScore, RetentionScore, Round, RoundTerms
-from engram.statemachine.rounds.retention import entry_bar, limit_parts
-from engram.statemachine.rounds.rewards import pay_bounty
+from engram.statemachine.rounds.judging import (
+    add_tallies,
+    is_lower,
+    null_growth_losses,
+    proves_gain,
+    takes_lead,
+    tally,
+)
+from engram.statemachine.rounds.records import EpochBest, Round, RoundTerms
+from engram.statemachine.rounds.retention import limit_parts
+from engram.statemachine.rounds.rewards import ladder, pay_pot
 from engram.statemachine.rules import Rules
 from tests.support.conservation import coins_held
 from tests.support.ledger import Ledger
-from tests.support.round_samples import MODEL, a_candidate, a_model, a_round
-from tests.support.rounds import SMALL_RULES, make_part, train_terms
+from tests.support.round_samples import PARTS, a_round, a_share, a_witness
+from tests.support.rounds import SMALL_RULES, train_terms
 
-PARTS = [make_part(index, parts=4) for index in range(4)]
 windows = st.integers(1, 30)
+seeds = st.binary(min_size=32, max_size=32)
 
 
 @st.composite
 def all_terms(draw: st.DrawFn) -> RoundTerms:
-    names = ("open_window", "reveal_window", "commit_window", "update_window", "audit_window")
-    lengths: dict[str, object] = {name: draw(windows) for name in names}
-    lengths |= {"gap": draw(st.integers(0, 9)), "retention_window": draw(st.integers(0, 9))}
-    return train_terms(PARTS, epochs=draw(st.integers(1, 5)), **lengths)
+    names = ("open", "reveal", "commit", "update", "witness", "audit", "score")
+    lengths: dict[str, object] = {f"{name}_window": draw(windows) for name in names}
+    return train_terms(PARTS, epochs=draw(st.integers(1, 5)), gap=draw(st.integers(0, 9)), **lengths)
 
 
-def a_round_of(terms: RoundTerms, opened: int) -> Round:
-    return Round(bytes(32), bytes(32), bytes(20), terms, opened, 0, bytes(32), 2)
+@st.composite
+def all_rounds(draw: st.DrawFn) -> Round:
+    """Rounds with and without witnesses, of which phases have ended early or not."""
+    terms = draw(all_terms())
+    ends = st.integers(0, 400)
+    return replace(
+        a_round(unseen=()),
+        terms=terms,
+        opened=draw(st.integers(0, 1_000)),
+        validation_opened=(),
+        unseen=(),
+        witnesses=draw(st.sampled_from([(), (a_witness(),), (a_witness(bond=9),)])),
+        reveal_ended=draw(ends),
+        witnesses_ended=draw(ends),
+        audit_ended=draw(ends),
+    )
 
 
-@given(all_terms(), st.integers(0, 1_000))
-def test_spans_follow_without_holes_and_hold_their_heights(terms: RoundTerms, opened: int) -> None:
-    spans = list(Calendar.opened_at(opened, terms, SMALL_RULES).spans)
-    assert spans[0].first == opened + 1
+@given(all_rounds())
+def test_spans_follow_without_holes_and_hold_their_ticks(round_: Round) -> None:
+    calendar = Calendar.of(round_, SMALL_RULES)
+    spans = list(calendar.spans)
+    assert spans[0].first == round_.opened + 1
     for before, after in pairwise(spans):
         assert after.first == before.last + 1
     assert (spans[-1].phase, spans[-1].last) == (Phase.CLOSED, FOREVER)
-    round_ = a_round_of(terms, opened)
-    lasting = [span for span in spans[:-1] if span.first <= span.last]
-    assert len(lasting) >= 4 + 2 * terms.epochs, "only gaps and RETENTION may be empty"
-    for span in lasting:
-        for height in (span.first, span.last):
-            assert Calendar.of(round_, SMALL_RULES).at(height) == span
+    for span in spans[:-1]:
+        if span.first <= span.last:
+            for tick in (span.first, span.last):
+                assert calendar.at(tick) == span
 
 
-@given(all_terms(), st.integers(0, 100), st.integers(0, 400), st.integers(0, 400))
-def test_what_is_due_stays_due(terms: RoundTerms, opened: int, height: int, later: int) -> None:
-    round_ = a_round_of(terms, opened)
-    first = Calendar.of(round_, SMALL_RULES).due(round_, opened + height)
-    assert first is None or Calendar.of(round_, SMALL_RULES).due(round_, opened + height + later) == first
+@given(all_rounds())
+def test_no_round_is_longer_than_its_terms_and_only_three_phases_are_shorter(round_: Round) -> None:
+    longest = Calendar.opened_at(round_.opened, round_.terms, SMALL_RULES).spans
+    for most, span in zip(longest, Calendar.of(round_, SMALL_RULES).spans, strict=True):
+        assert (span.phase, span.epoch) == (most.phase, most.epoch)
+        assert span.first <= most.first
+        if span.phase not in (Phase.REVEAL, Phase.AUDIT_WITNESSES, Phase.AUDIT, Phase.CLOSED):
+            assert span.last - span.first == most.last - most.first, "everyone else keeps the whole window"
+
+
+@given(all_rounds(), st.integers(0, 400), st.integers(0, 400))
+def test_what_is_due_stays_due(round_: Round, tick: int, later: int) -> None:
+    calendar = Calendar.of(round_, SMALL_RULES)
+    first = calendar.due(round_, round_.opened + tick)
+    assert first is None or calendar.due(round_, round_.opened + tick + later) == first
 
 
 @given(st.binary(min_size=32, max_size=32), st.integers(2, 60), st.data())
@@ -70,81 +101,113 @@ def test_a_draw_takes_each_part_once(seed: bytes, parts: int, data: st.DataObjec
     assert sample(seed, parts, parts)[: validation + sealed] == sample(seed, parts, validation + sealed)
 
 
-@given(
-    st.integers(1, 10**6),
-    st.integers(0, 10**7),
-    st.integers(1, 1_024),
-    st.integers(1, 10**5),
-    st.integers(0, 2**42),
-    st.lists(st.integers(0, 2**30), max_size=4),
+shares = st.builds(
+    a_share, st.integers(1, 9), st.integers(0, 2_000), st.integers(1, 1_000), st.integers(1, 50)
 )
-def test_a_network_at_its_threshold_or_at_its_entry_loss_passes_the_gate(
-    threshold_ppm: int, delta: int, classes: int, rows: int, entry: int, increases: list[int]
-) -> None:
-    """However many null growths have come since: each raises the bar by what it cost, and none lowers it."""
-    model = replace(a_model(delta=delta), threshold_ppm=threshold_ppm)
-    part = RetentionPart(bytes(32), rows, classes, 0, entry_bar(model, classes, rows, entry))
-    for increase in increases:
-        kept = max(entry, threshold_loss(model, classes, rows))
-        assert passes_gate(model, part, RetentionScore(part.part, PartScore(kept + increase, 0), increase))
-        most = part.bar + delta * part.bar // 10**6 + increase
-        assert passes_gate(model, part, RetentionScore(part.part, PartScore(most, 0), increase))
-        assert not passes_gate(model, part, RetentionScore(part.part, PartScore(most + 1, 0), increase))
-        part, entry = replace(part, bar=part.bar + increase), entry + increase
+entrants = st.lists(st.one_of(st.just(EpochBest()), shares), min_size=1, max_size=8)
 
 
-losses = st.integers(0, 2_000)
-entrants = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 2), losses), max_size=8)
-
-
-@given(entrants, st.integers(0, 10**9), st.integers(0, 10**9))
-def test_a_pot_is_paid_out_to_the_last_spark(
-    found: list[tuple[int, int, int]], bounty: int, forfeited: int
-) -> None:
-    """Payments, refund and burn are the pot; the opener gets at most the bounty that the winner left."""
+@given(entrants, st.integers(0, 10**9))
+def test_a_pot_is_paid_out_to_the_last_spark(found: list[EpochBest], pot: int) -> None:
     ledger = Ledger({})
     state, ctx = ledger.state, ledger.ctx
-    round_ = a_round(sealed=(1_000,))
-    round_ = replace(round_, pot=bounty + forfeited, terms=replace(round_.terms, bounty=bounty))
-    rungs = ladder(Rules(), round_, MODEL, [a_candidate(*entrant) for entrant in found])
-    issue(state, round_.pot)
+    round_ = replace(a_round(epochs=len(found)), pot=pot, best=tuple(found))
+    issue(state, pot)
     burned = state.get(Supply).burned
-    pay_bounty(state, ctx, round_, rungs)
+    pay_pot(state, ctx, round_, ladder(round_))
     held = sum(coins_held(record) for record in state._overlay.values() if record is not None)
-    assert held + state.get(Supply).burned - burned == round_.pot
+    assert (held, state.get(Supply).burned) == (pot, burned)
 
 
 @given(entrants)
-def test_rungs_fall_and_what_they_remove_adds_up(found: list[tuple[int, int, int]]) -> None:
-    rules, round_ = Rules(), a_round(sealed=(1_000,))
-    rungs = ladder(rules, round_, MODEL, [a_candidate(*entrant) for entrant in found])
-    lead = 1_000
+def test_rungs_fall_by_an_eighth_and_what_they_remove_adds_up(found: list[EpochBest]) -> None:
+    round_ = replace(a_round(epochs=len(found)), best=tuple(found))
+    rungs = ladder(round_)
+    whole = 10**30
+    for before, after in pairwise(rungs):
+        assert after.before == before.best
     for rung in rungs:
-        assert rung.removed == lead - rung.sealed_loss > 0
-        assert lead == 1_000 or takes_lead(rules, lead, rung.sealed_loss)
-        lead = rung.sealed_loss
-    assert sum(rung.removed for rung in rungs) == 1_000 - lead
-    epochs = [rung.candidate.epoch for rung in rungs]
+        assert takes_lead(rung.best, rung.before)
+        assert rung.of(whole) >= whole // 8 * rung.before.loss // rung.before.baseline - 1
+    assert sum(rung.of(whole) for rung in rungs) <= whole
+    if rungs:
+        last = rungs[-1].best
+        assert (
+            abs(sum(rung.of(whole) for rung in rungs) - whole * (last.baseline - last.loss) // last.baseline)
+            <= 9
+        )
+    epochs = [rung.epoch for rung in rungs]
     assert epochs == sorted(set(epochs))
 
 
 @given(entrants, st.integers(1, 9))
-def test_dividing_ones_candidates_among_names_pays_nothing_more(
-    found: list[tuple[int, int, int]], name: int
-) -> None:
+def test_dividing_ones_candidates_among_names_pays_nothing_more(found: list[EpochBest], name: int) -> None:
     """What one author removes in all is the same if each of its candidates bears a name of its own."""
-    rules, round_ = Rules(), a_round(sealed=(1_000,))
-    mine = [index for index, entrant in enumerate(found) if entrant[0] == name]
+    mine = [index for index, entrant in enumerate(found) if entrant.author[0] == name]
     sybils = [
-        (100 + index if index in mine else entrant[0], *entrant[1:]) for index, entrant in enumerate(found)
+        replace(entrant, author=bytes([100 + index]) * 20) if index in mine else entrant
+        for index, entrant in enumerate(found)
     ]
 
-    def removed(entrants: list[tuple[int, int, int]], names: set[int]) -> int:
-        rungs = ladder(rules, round_, MODEL, [a_candidate(*entrant) for entrant in entrants])
-        return sum(rung.removed for rung in rungs if rung.candidate.author[0] in names)
+    def removed(entrants: list[EpochBest], names: set[int]) -> int:
+        rungs = ladder(replace(a_round(epochs=len(entrants)), best=tuple(entrants)))
+        return sum(rung.of(10**12) for rung in rungs if rung.best.author[0] in names)
 
-    assume(len({(epoch, loss) for _, epoch, loss in found}) == len(found))  # ties go by address
     assert removed(sybils, {100 + index for index in mine}) == removed(found, {name})
+
+
+@given(st.lists(shares, min_size=1, max_size=6))
+def test_the_best_of_an_epoch_does_not_depend_on_the_order_of_scoring(found: list[EpochBest]) -> None:
+    def best(entrants: list[EpochBest]) -> EpochBest:
+        held = entrants[0]
+        for entrant in entrants[1:]:
+            held = entrant if is_lower(entrant, held) else held
+        return held
+
+    first = best(found)
+    again = best(sorted(found, key=lambda share: (share.author, share.loss)))
+    assert not is_lower(first, again)
+    assert not is_lower(again, first)
+
+
+rows = st.lists(
+    st.tuples(st.integers(0, 5), st.lists(st.integers(-(2**20), 2**20), min_size=6, max_size=6)),
+    min_size=2,
+    max_size=40,
+)
+
+
+@given(rows, st.integers(-(2**28), 2**28))
+def test_a_number_added_to_all_logits_of_version_t_or_of_a_candidate_changes_no_gain(
+    found: list[tuple[int, list[int]]], added: int
+) -> None:
+    """Four old classes and two new ones."""
+    labels = np.array([label for label, _ in found], np.uint16)
+    logits = np.array([row for _, row in found], np.int64)
+    counts = np.bincount(labels, minlength=6).tolist()
+
+    def gains(of_base: int, of_own: int) -> object:
+        known = softmax_cross_entropy(logits[:, :4] + of_base, np.where(labels < 4, labels, 0))
+        own = softmax_cross_entropy(logits[:, ::-1] + of_own, labels)
+        return tally(own, null_growth_losses(known, labels, 4, counts))
+
+    assert gains(added, 0) == gains(0, added) == gains(0, 0)
+
+
+losses = st.lists(st.tuples(st.integers(0, 2**28), st.integers(0, 2**28)), min_size=1, max_size=60)
+
+
+@given(losses, st.integers(0, 60), st.integers(1, 30))
+def test_parts_can_be_scored_in_any_order_and_a_gain_needs_rows(
+    found: list[tuple[int, int]], cut: int, z_squared: int
+) -> None:
+    """Nothing is proved by fewer than z² rows, however much each of them gains."""
+    own, base = (np.array(column, np.int64) for column in zip(*found, strict=True))
+    whole = tally(own, base)
+    halves = tally(own[:cut], base[:cut]), tally(own[cut:], base[cut:])
+    assert add_tallies(*halves) == add_tallies(*reversed(halves)) == whole
+    if len(found) < z_squared:
+        assert not proves_gain(whole, z_squared)
 
 
 retained = st.lists(st.tuples(st.integers(2, 6), st.integers(1, 200)), min_size=1, max_size=20)
@@ -155,10 +218,9 @@ def test_the_newest_part_stays_and_so_does_the_order(
     found: list[tuple[int, int]], limit: int, seed: bytes
 ) -> None:
     parts = [
-        RetentionPart(index.to_bytes(32, "big"), rows, classes, 0, 0)
-        for index, (classes, rows) in enumerate(found)
+        RetentionPart(index.to_bytes(32, "big"), rows, classes) for index, (classes, rows) in enumerate(found)
     ]
-    round_ = replace(a_round_of(train_terms(PARTS), 1), seed=seed)
+    round_ = replace(a_round(), seed=seed)
     left = limit_parts(Rules(max_retention_parts=limit), round_, parts)
     assert len(left) == min(limit, len(parts))
     assert left[-1] == parts[-1]

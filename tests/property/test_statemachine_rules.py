@@ -24,6 +24,7 @@ from engram.primitives.types import ZERO_HASH
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.receipt import Receipt
+from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundStatus, RoundTerms
 from engram.statemachine.rules import MAX_INFER_VALUES, MAX_ISSUED, Rules, bounds, check_rules
@@ -33,20 +34,22 @@ from engram.statemachine.transactions.claim_rewards import ClaimRewards
 from engram.statemachine.transactions.infer import Infer
 from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.publish_chunk import PublishChunk
+from engram.statemachine.transactions.score_update import ScoreUpdate
 from engram.statemachine.transactions.seal_part import SealPart
 from engram.statemachine.transactions.transfer import Transfer
+from engram.statemachine.transactions.withdraw import Withdraw
 from tests.support.conservation import check_conservation
 from tests.support.ledger import Ledger
 from tests.support.nn_samples import random_features
 from tests.support.rounds import (
     ACTORS,
     ALICE,
-    AUDITOR,
     BOB,
     CAROL,
     COIN,
     OPENER,
     SMALL_RULES,
+    WITNESS,
     Play,
     founding,
     make_part,
@@ -147,13 +150,14 @@ class Attempts:
     def terms(self) -> RoundTerms:
         rules = self.play.ledger.rules
         window = max(2, rules.min_window_ticks)
-        spans = ("open", "reveal", "commit", "update", "audit")
+        spans = ("open", "reveal", "commit", "update", "witness", "audit", "score")
         return train_terms(
             self.play.parts,
             gap=max(1, rules.min_gap_ticks),
             opener_bond=max(10 * COIN, rules.min_opener_bond),
             author_bond=max(COIN, rules.min_author_bond),
-            auditors=(AUDITOR.address,),
+            witnesses=(NamedWitness(WITNESS.address, False),),
+            z_squared=max(4, rules.min_z_squared),
             **{f"{span}_window": window for span in spans},
         )
 
@@ -169,17 +173,23 @@ class Attempts:
             return None
         play._opened(self.receipts[-1])
         theirs = make_part(0, parts=4, seed=1)
-        self.attempt(AUDITOR, SealPart(play.id, theirs.commitment))
+        self.attempt(WITNESS, SealPart(play.id, theirs.commitment))
         play.at(Phase.REVEAL)
         for secret in play.drawn_parts()[0]:
             self.attempt(OPENER, play.part_payload(secret))
         self._update()
+        play.at(Phase.AUDIT_WITNESSES)
+        self.attempt(WITNESS, play.sealed_payload(theirs))
         play.at(Phase.AUDIT)
         for secret in play.drawn_parts()[1]:
             self.attempt(OPENER, play.sealed_payload(secret))
-        self.attempt(AUDITOR, play.sealed_payload(theirs))
+        play.at(Phase.SCORE)
+        self.attempt(
+            BOB, ScoreUpdate(play.id, 0, ALICE.address, tuple(range(len(play.round.unseen))) or (0,))
+        )
         play.at(Phase.CLOSED)
         self.attempt(CAROL, AdvanceRound(play.id))
+        self.attempt(CAROL, Withdraw(play.id, 0, ALICE.address))
         self._afterwards()
         return RoundStatus(play.round.status)
 
@@ -214,7 +224,9 @@ def test_the_round_is_decided_under_small_rules_and_uses_every_step() -> None:
         "part_sealed",
         "candidate_admitted",
         "sealed_opened",
+        "update_judged",
         "version_created",
+        "bond_returned",
         "prediction",
         "rewards_claimed",
     }

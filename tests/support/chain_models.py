@@ -16,7 +16,7 @@ from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import parameters_root
 from engram.statemachine.record import Lineage, Record
-from engram.statemachine.records import Blob, Model, Openers, Part, Version
+from engram.statemachine.records import Blob, Model, Part, Version
 from tests.support.ledger import Ledger, key
 from tests.support.nn_samples import TWO_LAYERS, network_parameters, random_features
 
@@ -65,11 +65,11 @@ def founded_model(spec: NetworkSpec = TWO_LAYERS, parameters: Parameters | None 
         id=MODEL_ID,
         founder=FOUNDER,
         policy=int(Policy.STRICT),
-        openers=int(Openers.FOUNDER),
         loss_kind=1,
         threshold_ppm=250_000,
         retention_epsilon_ppm=20_000,
         retention_delta_ppm=250_000,
+        lost_cap_ppm=200_000,
         inputs=spec.inputs,
         classes=spec.classes,
         classes_before_growth=0,
@@ -80,8 +80,6 @@ def founded_model(spec: NetworkSpec = TWO_LAYERS, parameters: Parameters | None 
         loss_rows=0,
         open_round=ZERO_HASH,
         rounds=0,
-        aborts=0,
-        last_abort=0,
     )
     return Sample((model, version, *blob_records(blobs)), blobs)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from engram.primitives import smt
 from engram.primitives.types import Hash
 from engram.statemachine.record import Record
-from engram.statemachine.records import Account, Maturing, Supply, Upload
+from engram.statemachine.records import Account, Maturing, Model, Supply, Upload
 from engram.statemachine.registry import parse_record
 from engram.statemachine.rounds.records import Candidate, Commit, Round
 
 
 def coins_held(record: Record) -> int:
-    """Sparks in one record: a balance, a reward that matures, bonds, escrows, deposits, pots."""
+    """Sparks in one record: a balance, a reward that matures, bonds, fees, deposits, pots."""
     match record:
         case Account():
             return record.balance
@@ -20,11 +20,12 @@ def coins_held(record: Record) -> int:
         case Upload():
             return record.deposit
         case Round():
-            return record.bond + record.pot + sum(seal.bond for seal in record.third_party)
-        case Commit():
+            of_witnesses = sum(witness.bond + witness.fee for witness in record.witnesses)
+            return record.bond + record.pot + record.carried + of_witnesses
+        case Model():
+            return record.carried
+        case Commit() | Candidate():
             return record.bond
-        case Candidate():
-            return record.bond + record.escrow + record.bid
         case _:
             return 0
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engram.nn.evaluate import FrozenActivations
-from engram.nn.loss import Score
 from engram.primitives import keys
 from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
@@ -24,7 +23,7 @@ from engram.statemachine.record import Record
 from engram.statemachine.records import RoundClock, Supply
 from engram.statemachine.registry import RECORDS
 from engram.statemachine.rules import Rules
-from engram.statemachine.scoring import Scorer
+from engram.statemachine.scoring import RowScores, Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transition import BlockExecution, apply_transaction
@@ -40,11 +39,11 @@ Node = tuple[Hash, int]
 """Root of the state, height of the block that is being filled."""
 
 
-class Scores(dict[bytes, Score]):
-    """Every score that was ever computed; no activations."""
+class Scores(dict[bytes, RowScores]):
+    """The scores of every network and part that was ever computed; no activations."""
 
-    def put(self, key: Hash, score: Score) -> None:
-        self[key] = score
+    def put(self, key: Hash, scores: RowScores) -> None:
+        self[key] = scores
 
     def get_activations(self, key: Hash) -> FrozenActivations | None:
         return None

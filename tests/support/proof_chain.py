@@ -16,23 +16,25 @@ from engram.primitives import smt
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.parameters import parameters_root
 from engram.statemachine.record import Lineage, Record
-from engram.statemachine.records import Model, ScoreEntry, Version
+from engram.statemachine.records import Model, NamedWitness, Version
 from engram.statemachine.rounds.records import (
+    GroupScore,
     OpenedPart,
-    PartScore,
     Round,
     RoundKind,
     RoundStatus,
     RoundTerms,
+    RoundWitness,
+    Tally,
 )
 from engram.statemachine.state import State, leaf_value, record_path
 from tests.support.memory_chain import easy_spec, key, search
 from tests.support.smt_reference import Nodes
 
-FOUNDER, AUTHOR, AUDITOR = (key(number).address for number in (1, 2, 3))
+FOUNDER, AUTHOR, WITNESS = (key(number).address for number in (1, 2, 3))
 MODEL, ROUND = b"\x01" * 32, b"\x02" * 32
 TENSORS = (b"\x0a" * 32, b"\x0b" * 32)
-VALIDATION, SEALED, AUDITED = (bytes([number]) * 32 for number in (0x21, 0x22, 0x23))
+VALIDATION, SEALED, WITNESSED = (bytes([number]) * 32 for number in (0x21, 0x22, 0x23))
 
 TARGET = (1 << 244).to_bytes(32, "big")
 """One digest in 4096: a header changed at random keeps its proof of work that rarely."""
@@ -52,6 +54,7 @@ ROUND_RECORD = Round(
         new_classes=0,
         commitments=(VALIDATION, SEALED),
         rows=100,
+        old_rows=0,
         validation=1,
         sealed=1,
         epochs=1,
@@ -59,8 +62,9 @@ ROUND_RECORD = Round(
         reveal_window=3,
         commit_window=3,
         update_window=3,
+        witness_window=3,
         audit_window=3,
-        retention_window=0,
+        score_window=3,
         gap=2,
         max_update_bytes=1_000,
         max_update_neurons=10,
@@ -68,31 +72,40 @@ ROUND_RECORD = Round(
         opener_bond=10,
         author_bond=1,
         bounty=0,
+        witness_fee=0,
+        z_squared=9,
         nonce_hash=ZERO_HASH,
-        auditors=(AUDITOR,),
+        witnesses=(NamedWitness(WITNESS, False),),
     ),
     opened=1,
     version=0,
     base=b"\x03" * 32,
     classes=2,
+    old_classes=2,
+    standing=(),
     status=int(RoundStatus.DECIDED),
-    validation_opened=(OpenedPart(VALIDATION, FOUNDER, PartScore(900, 10), True),),
-    sealed_opened=(
-        OpenedPart(SEALED, FOUNDER, PartScore(900, 10), True),
-        OpenedPart(AUDITED, AUDITOR, PartScore(900, 10), True),
+    witnesses=(RoundWitness(WITNESS, False, True, WITNESSED, bond=0, fee=0, opened=True),),
+    validation_opened=(OpenedPart(VALIDATION, FOUNDER, 100, 100, 900, True),),
+    unseen=(
+        OpenedPart(WITNESSED, WITNESS, 100, 100, 900, True),
+        OpenedPart(SEALED, FOUNDER, 100, 100, 900, True),
     ),
     winner=AUTHOR,
+    winner_groups=(
+        GroupScore(rows=100, loss=40, growth=Tally(900), frequencies=Tally(700)),
+        GroupScore(rows=100, loss=60, growth=Tally(800), frequencies=Tally(900)),
+    ),
     new_version=1,
 )
 MODEL_RECORD = Model(
     id=MODEL,
     founder=FOUNDER,
     policy=0,
-    openers=0,
     loss_kind=0,
     threshold_ppm=100_000,
     retention_epsilon_ppm=20_000,
     retention_delta_ppm=250_000,
+    lost_cap_ppm=200_000,
     inputs=4,
     classes=2,
     classes_before_growth=0,
@@ -103,8 +116,6 @@ MODEL_RECORD = Model(
     loss_rows=200,
     open_round=ZERO_HASH,
     rounds=1,
-    aborts=0,
-    last_abort=0,
 )
 VERSION_RECORD = Version(
     model=MODEL,
@@ -126,11 +137,7 @@ VERSION_RECORD = Version(
     size_bytes=100,
 )
 
-SCORES = (
-    ScoreEntry(MODEL, 1, SEALED, loss=40, correct=98, rows=100),
-    ScoreEntry(MODEL, 1, AUDITED, loss=60, correct=92, rows=100),
-)
-RECORDS: tuple[Record, ...] = (MODEL_RECORD, VERSION_RECORD, ROUND_RECORD, *SCORES)
+RECORDS: tuple[Record, ...] = (MODEL_RECORD, VERSION_RECORD, ROUND_RECORD)
 
 
 @dataclass(frozen=True)
@@ -190,7 +197,6 @@ def bundle_of(
     model: Model = MODEL_RECORD,
     version: Version = VERSION_RECORD,
     round_: Round | None = ROUND_RECORD,
-    scores: tuple[ScoreEntry, ...] = SCORES,
 ) -> ProofBundle:
     """The bundle of these records, `depth` headers below the end of a line.
 
@@ -203,5 +209,4 @@ def bundle_of(
         tree.proven(model),
         tree.proven(version),
         None if round_ is None else tree.proven(round_),
-        tuple(tree.proven(score) for score in scores),
     )

@@ -248,6 +248,10 @@ def predicted(logits: Sequence[int]) -> int:
 
 
 def row_loss(kind: int, logits: Sequence[int], label: int) -> int:
+    return min(_unclipped_loss(kind, logits, label), ln_q24(len(logits)) + 8 * 2**24)
+
+
+def _unclipped_loss(kind: int, logits: Sequence[int], label: int) -> int:
     if kind == 1:
         gaps = [max(logits) - z for z in logits]
         return round_shift(ln(sum(map(exp, gaps))), 8) + (gaps[label] << 8)

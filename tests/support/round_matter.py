@@ -22,20 +22,32 @@ from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import SegmentSources
-from engram.statemachine.records import Openers
 from engram.statemachine.rounds.draw import nonce_hash
+from engram.statemachine.rounds.proposal import GrowUpdate, TrainUpdate, Update
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
 from engram.statemachine.rounds.terms import Founding
-from engram.statemachine.rounds.update import GrowUpdate, TrainUpdate, Update
 from engram.statemachine.rules import Rules
 from tests.support.ledger import key
 
 COIN = 10**8
-OPENER, ALICE, BOB, CAROL, AUDITOR = (key(number) for number in range(1, 6))
-ACTORS = (OPENER, ALICE, BOB, CAROL, AUDITOR)
+OPENER, ALICE, BOB, CAROL, WITNESS = (key(number) for number in range(1, 6))
+ACTORS = (OPENER, ALICE, BOB, CAROL, WITNESS)
 PURSE = 1_000 * COIN
 
-SMALL_RULES = Rules(min_window_ticks=1, min_gap_ticks=0, draw_ticks=2, tick_ring=64, maturity_blocks=3)
+SMALL_RULES = Rules(
+    min_window_ticks=1,
+    min_gap_ticks=0,
+    draw_ticks=2,
+    tick_ring=64,
+    maturity_blocks=3,
+    min_parts=2,
+    min_sealed=1,
+    min_sealed_rows=8,
+    min_witness_rows=8,
+    min_old_rows=6,
+    min_z_squared=4,
+)
+"""Rules under which rounds have few rows and short windows."""
 NONCE = b"\x07" * 32
 SALT = b"\x05" * 32
 LABELS = 3
@@ -156,7 +168,7 @@ def forgetful(inputs: int, fondness: int) -> Weights:
     return Weights(shape.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
 
 
-def founding(weights: Weights, **changes: int) -> Founding:
+def founding(weights: Weights, **changes: object) -> Founding:
     """A model that starts from these weights."""
     assert isinstance(weights.spec, NetworkSpec)
     model = Founding(
@@ -164,7 +176,6 @@ def founding(weights: Weights, **changes: int) -> Founding:
         weights.hidden,
         weights.outputs,
         policy=int(Policy.STRICT),
-        openers=int(Openers.FOUNDER),
         loss_kind=1,
         threshold_ppm=500_000,
         tensors=weights.tensors,
@@ -173,12 +184,13 @@ def founding(weights: Weights, **changes: int) -> Founding:
 
 
 def train_terms(parts: Sequence[SecretPart], **changes: object) -> RoundTerms:
-    """k = s = 1, one epoch, windows of two blocks, gaps of one."""
+    """k = s = 1, one epoch, windows of two blocks, gaps of one; four blocks for scoring."""
     terms = RoundTerms(
         kind=int(RoundKind.TRAIN),
         new_classes=0,
         commitments=tuple(part.commitment for part in parts),
         rows=8,
+        old_rows=0,
         validation=1,
         sealed=1,
         epochs=1,
@@ -186,8 +198,9 @@ def train_terms(parts: Sequence[SecretPart], **changes: object) -> RoundTerms:
         reveal_window=2,
         commit_window=2,
         update_window=2,
+        witness_window=2,
         audit_window=2,
-        retention_window=0,
+        score_window=4,
         gap=1,
         max_update_bytes=4_096,
         max_update_neurons=4,
@@ -195,17 +208,19 @@ def train_terms(parts: Sequence[SecretPart], **changes: object) -> RoundTerms:
         opener_bond=10 * COIN,
         author_bond=COIN,
         bounty=20 * COIN,
+        witness_fee=COIN,
+        z_squared=4,
         nonce_hash=nonce_hash(NONCE),
     )
     return replace(terms, **changes)  # type: ignore[arg-type]  # a test's own fields
 
 
 def grow_terms(parts: Sequence[SecretPart], **changes: object) -> RoundTerms:
-    """As `train_terms`, for one new class, with nine rows a part."""
+    """As `train_terms`, for one new class, with nine rows a part, of which six are of old classes."""
     grown: dict[str, object] = {
         "kind": int(RoundKind.GROW),
         "new_classes": 1,
-        "retention_window": 2,
+        "old_rows": 6,
         "rows": 9,
     }
     return train_terms(parts, **{**grown, **changes})

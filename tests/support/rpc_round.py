@@ -26,6 +26,8 @@ from engram.statemachine.transactions.open_round import OpenRound
 from engram.statemachine.transactions.reveal_part import RevealPart
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.reveal_update import RevealUpdate
+from engram.statemachine.transactions.score_update import ScoreUpdate
+from engram.statemachine.transactions.withdraw import Withdraw
 from tests.support.round_matter import (
     ALICE,
     NONCE,
@@ -71,11 +73,11 @@ class RpcPlay:
         trained = await self.open(opening)
         await self.propose(trained, parts, network(inputs, 8))
         await self.audit(trained, parts)
-        model = (await self.view.get(Round, trained)).model
+        model = await self.view.get(Model, (await self.view.get(Round, trained)).model)
         fresh = [make_part(index, parts=PARTS, classes=3, rows=9, seed=1) for index in range(PARTS)]
-        growing = await self.open(OpenRound(grow_terms(fresh), model=model))
+        growing = await self.open(OpenRound.on(model, grow_terms(fresh)))
         await self.propose(growing, fresh, growth(inputs, 8))
-        return PlayedRounds(model, trained, growing)
+        return PlayedRounds(model.id, trained, growing)
 
     async def open(self, payload: OpenRound) -> Hash:
         """Opens a round; its id."""
@@ -96,7 +98,7 @@ class RpcPlay:
         await self.author.execute(CommitUpdate(round_id, 0, commit_digest(claim)))
         await self.at(round_id, Phase.UPDATE)
         facts = claim.base, claim.parameters, claim.loss, claim.salt
-        await self.author.execute(RevealUpdate(round_id, 0, *facts, 0, weights.update))
+        await self.author.execute(RevealUpdate(round_id, 0, *facts, weights.update))
 
     async def claim(self, round_id: Hash, weights: Weights, validation: list[bytes]) -> UpdateClaim:
         """An honest claim of the author."""
@@ -118,13 +120,17 @@ class RpcPlay:
         return UpdateClaim(chain_id, ALICE.address, round_id, 0, round_.base, root, loss, SALT)
 
     async def audit(self, round_id: Hash, parts: list[SecretPart]) -> None:
-        """The opener opens the sealed part, and the round is settled."""
+        """The opener opens the sealed part; the candidate is scored and, after the end, withdrawn."""
         await self.at(round_id, Phase.AUDIT)
         for commitment in (await self.view.get(Round, round_id)).sealed_drawn:
             part = _secret(parts, commitment)
             await self.opener.execute(RevealSealed(round_id, commitment, part.salt, Inline(part.raw)))
+        await self.at(round_id, Phase.SCORE)
+        unseen = len((await self.view.get(Round, round_id)).unseen)
+        await self.author.execute(ScoreUpdate(round_id, 0, ALICE.address, tuple(range(unseen))))
         await self.at(round_id, Phase.CLOSED)
         await self.author.execute(AdvanceRound(round_id))
+        await self.author.execute(Withdraw(round_id, 0, ALICE.address))
 
     async def at(self, round_id: Hash, phase: Phase) -> None:
         """Empty blocks, until the next one is the first of a phase."""

@@ -33,16 +33,19 @@ from engram.participant.training.qat import Budget
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.records import Model, Openers
+from engram.statemachine.records import Account, Model
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.rules import Rules
 from tests.support.dev_node import address_of, dev_spec, running_node
-from tests.support.round_matter import ALICE, AUDITOR, BOB, CAROL, COIN, OPENER
+from tests.support.round_matter import ALICE, BOB, CAROL, COIN, OPENER, WITNESS
 
 T = TypeVar("T")
 
-KEYS: Final = {"opener": OPENER, "alice": ALICE, "bob": BOB, "carol": CAROL, "auditor": AUDITOR}
-WINDOWS: Final = {"open": 3, "reveal": 4, "commit": 4, "update": 4, "audit": 4, "retention": 4, "gap": 1}
+KEYS: Final = {"opener": OPENER, "alice": ALICE, "bob": BOB, "carol": CAROL, "witness": WITNESS}
+WINDOWS: Final = {
+    **{"open": 3, "reveal": 4, "commit": 4, "update": 4},
+    **{"witness": 4, "audit": 4, "score": 4, "gap": 1},
+}
 QUICK: Final = Budget(steps=150, batch=16)
 _TARGET: Final = (1 << 255).to_bytes(32, "big")
 
@@ -256,6 +259,16 @@ class Stage:
         async with self.client() as client:
             return await ChainView(client).get(Model, model_id)
 
+    async def account(self, name: str) -> Account:
+        """The account of an actor."""
+        async with self.client() as client:
+            return await ChainView(client).get(Account, KEYS[name].address)
+
+    async def maturing(self, name: str) -> list[dict[str, Any]]:
+        """The rewards of an actor that were not claimed yet."""
+        async with self.client() as client:
+            return list((await Wallet(client, KEYS[name]).account())["maturing"])
+
     async def mine(self) -> int:
         """One block that the mempool has followed; the height it has."""
         async with RpcClient.of_data_dir(self.find(), self.folder) as client:
@@ -310,10 +323,10 @@ def small_model(**changes: Any) -> ModelPlan:
     plan = ModelPlan(
         loss_kind=LossKind.SOFTMAX_CROSS_ENTROPY,
         policy=Policy.STRICT,
-        openers=Openers.FOUNDER,
         threshold_ppm=500_000,
         retention_epsilon_ppm=300_000,
         retention_delta_ppm=5_000_000,
+        lost_cap_ppm=1_000_000,
         hidden=(16,),
     )
     return replace(plan, **changes)

@@ -18,16 +18,18 @@ from engram.nn.tensor import tensor_bytes
 from engram.primitives import smt
 from engram.primitives.codec import encode, to_json
 from engram.statemachine.content import Inline, blob_id
-from engram.statemachine.records import Maturing, Supply
+from engram.statemachine.records import Maturing, Model, NamedWitness, Supply
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.records import RoundKind
 from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Transaction, signing_message
 from engram.statemachine.transactions import TX_TYPES, decode_payload
+from engram.statemachine.transactions.amend_model import AmendModel
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
+from engram.statemachine.transactions.fork_model import ForkModel
 from engram.statemachine.transactions.infer import Infer
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.publish_part import PublishPart
+from engram.statemachine.transactions.retire_part import RetirePart
 from engram.statemachine.transactions.score_version import ScoreVersion
 from engram.statemachine.transactions.transfer import Transfer
 from engram.statemachine.transition import TransitionResult
@@ -166,11 +168,12 @@ def infer() -> list[Case]:
 
 @cache
 def _played_rounds() -> tuple[Case, ...]:
-    """A TRAIN round with an auditor and a liar, then a GROW round, on one ledger."""
+    """A TRAIN round with a witness and a liar, a GROW round, and what founders may do, on one ledger."""
     ledger = RecordingLedger({actor: rounds.PURSE for actor in rounds.ACTORS}, rules=rounds.SMALL_RULES)
     train = rounds.Play(parts=5, ledger=ledger)
-    train.found(terms=rounds.train_terms(train.parts[:4], auditors=(rounds.AUDITOR.address,)))
-    train.ok(train.send(rounds.AUDITOR, train.seal_payload(train.parts[4])))
+    witnesses = (NamedWitness(rounds.WITNESS.address, False),)
+    train.ok(train.found(terms=rounds.train_terms(train.parts[:4], witnesses=witnesses)))
+    train.seal(rounds.WITNESS, train.parts[4])
     train.reveal_validation()
     train.at(Phase.COMMIT)
     honest, lie = rounds.network(train.inputs, 8), rounds.network(train.inputs, 4)
@@ -179,24 +182,27 @@ def _played_rounds() -> tuple[Case, ...]:
     train.at(Phase.UPDATE)
     train.ok(train.send(rounds.ALICE, train.update_payload(claim, honest)))
     assert train.send(rounds.BOB, train.update_payload(false_claim, lie)).code == "loss_mismatch"
-    train.audit()
-    train.ok(train.send(rounds.AUDITOR, train.sealed_payload(train.parts[4])))
-    train.end()
+    assert train.decide().new_version == 1
+    train.withdraw_all()
     _grow(train, ledger)
+    model = ledger.state.get(Model, train.model_id)
+    train.ok(train.send(rounds.OPENER, RetirePart(model.id, model.retention[0].part)))
+    amended = AmendModel(model.id, (rounds.ALICE.address,), witnesses, 300_000)
+    train.ok(train.send(rounds.OPENER, amended))
+    train.ok(train.send(rounds.BOB, ForkModel(model.id, model.head, witnesses=witnesses)))
     return tuple(ledger.cases)
 
 
 def _grow(train: rounds.Play, ledger: Ledger) -> None:
     grow = rounds.Play(parts=5, ledger=ledger, classes=3)
     grow.model_id = train.model_id
-    kind = int(RoundKind.GROW)
-    grow.ok(grow.open(rounds.train_terms(grow.parts, kind=kind, new_classes=1, retention_window=2, rows=8)))
+    grow.new_parts()
+    grow.ok(grow.open(rounds.grow_terms(grow.parts)))
     grow.reveal_validation()
     for receipt in grow.play_epoch((rounds.ALICE, rounds.growth(grow.inputs, 16))):
         grow.ok(receipt)
-    grow.audit()
-    grow.score_retention(rounds.ALICE)
-    assert grow.end().new_version == 2
+    assert grow.decide().new_version == 2
+    grow.withdraw_all()
 
 
 def _of_rounds(name: str) -> Callable[[], list[Case]]:
@@ -223,8 +229,12 @@ MAKERS: dict[str, Callable[[], list[Case]]] = {
     "commit_update": _of_rounds("commit_update"),
     "reveal_update": _of_rounds("reveal_update"),
     "reveal_sealed": _of_rounds("reveal_sealed"),
-    "score_retention": _of_rounds("score_retention"),
+    "score_update": _of_rounds("score_update"),
     "advance_round": _of_rounds("advance_round"),
+    "withdraw": _of_rounds("withdraw"),
+    "amend_model": _of_rounds("amend_model"),
+    "retire_part": _of_rounds("retire_part"),
+    "fork_model": _of_rounds("fork_model"),
 }
 
 

@@ -40,7 +40,7 @@ def spec_wire(spec: Any) -> Wire:
 
 def genesis_header(spec: Any) -> Wire:
     wire = spec_wire(spec)
-    accounts = {oracle.place(1, a): bytes([1]) + enc([a, amount, 0, 0]) for a, amount in wire[9]}
+    accounts = {oracle.place(1, a): bytes([1]) + enc([a, amount, 0]) for a, amount in wire[9]}
     supply = bytes([2]) + enc([sum(amount for _, amount in wire[9]), 0])
     root = oracle.state_root(accounts | {oracle.place(2, b""): supply})
     bits = oracle.compact(int(spec["genesis_target"], 16))
@@ -48,7 +48,10 @@ def genesis_header(spec: Any) -> Wire:
     return [1, 0, tagged("spec", enc(wire)), wire[3], bits, bytes(20), empty, empty, root, bytes(8)]
 
 
-@pytest.mark.parametrize("preset", vector("consensus_genesis")["presets"], ids=["main", "test", "local"])
+PRESETS = vector("consensus_genesis")["presets"]
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset["spec"]["name"])
 def test_specs_and_their_genesis(preset: Any) -> None:
     header = genesis_header(preset["spec"])
     assert header[2].hex() == preset["spec_id"]
@@ -117,7 +120,7 @@ def priced(name: str, payload: Wire, case: Any) -> tuple[int, int]:
     if name == "claim_rewards":
         return 2**20 * (payload[1] - payload[0] + 1), 0
     if name == "publish_part":
-        return rho * (8 + payload[0] * (payload[1] + 2)), 2
+        return rho * (8 + payload[0] * (payload[1] + 2)), 3
     spec = records(case, 10)[0][4]
     if name == "score_version":
         part = next(part for part in records(case, 8) if part[0] == payload[2])
@@ -184,45 +187,39 @@ def test_a_revealed_part_its_draw_and_the_baseline_on_it(case: Any) -> None:
     assert part == tagged("part", salt, content[1])
     (round_,) = records(case, 14, "changes")
     terms, opened = round_[3], round_[4]
-    assert (round_[0], terms[20]) == (round_id, tagged("nonce", nonce))
+    assert (round_[0], terms[24]) == (round_id, tagged("nonce", nonce))
     blocks = {tick: block for _, tick, block in records(case, 3)}
     blocks |= {tick: block for _, tick, block in records(case, 3, "changes")}
-    first = opened + terms[7] + 1
+    first = opened + terms[8] + 1
     ids = [blocks[tick] for tick in range(first, first + case["rules"]["draw_ticks"])]
     seed = tagged("draw", *ids, nonce)
-    drawn = [terms[2][index] for index in oracle.draw(seed, len(terms[2]), terms[4] + terms[5])]
-    assert round_[14] == seed
-    assert (round_[12], round_[13]) == (drawn[: terms[4]], drawn[terms[4] :])
+    drawn = [terms[2][index] for index in oracle.draw(seed, len(terms[2]), terms[5] + terms[6])]
+    assert round_[15] == seed
+    assert (round_[16], round_[17]) == (drawn[: terms[5]], drawn[terms[5] :])
 
     blobs = {tagged("blob", bytes.fromhex(raw)): bytes.fromhex(raw) for raw in case["blobs"].values()}
     version, raw = next(each for each in records(case, 10) if each[1] == round_[5]), content[1]
     rows, inputs = (int.from_bytes(raw[at : at + 4], "little") for at in (0, 4))
     labels = [int.from_bytes(raw[at : at + 2], "little") for at in range(8 + rows * inputs, len(raw), 2)]
     weights, biases = numbers(version, blobs)
-    scores = []
+    scores, known, old_right = [], 0, 0
     for row, label in enumerate(labels):
         start = 8 + row * inputs
         answer = oracle.logits(version[4], weights, biases, raw[start : start + inputs])
+        if label < round_[8]:
+            known += oracle.row_loss(1, answer, label)
+            old_right += oracle.predicted(answer) == label
         answer += [0] * (round_[7] - len(answer))
         scores.append((oracle.row_loss(1, answer, label), oracle.predicted(answer) == label))
-    baseline = [sum(loss for loss, _ in scores), sum(correct for _, correct in scores)]
-    assert round_[15] == [[part, round_[2], baseline, True]]
+    old = sum(label < round_[8] for label in labels)
+    assert round_[21] == [[part, round_[2], old, old_right, known, True]]
+    assert round_[22] == [labels.count(label) for label in range(round_[7])]
+    assert (round_[18], round_[20]) == (case["block"]["tick"], 0), "the phase ends with the only part"
+    (entry,) = records(case, 11, "changes")
+    assert entry[3:5] == [sum(loss for loss, _ in scores), sum(right for _, right in scores)]
     assert case["receipts"][0]["value"]["macs"] == oracle.network_macs(
         version[4], rows, round_[7], case["rules"]["macs_per_loaded_byte"]
     )
-
-
-def test_a_retention_scoring_is_charged_for_the_version_and_the_growth() -> None:
-    (case,) = vector("tx_score_retention")
-    rho = case["rules"]["macs_per_loaded_byte"]
-    (round_,) = (each for each in records(case, 14) if each[8] == 0)
-    base = next(each[4] for each in records(case, 10) if each[1] == round_[5])
-    ((part, rows, *_),) = records(case, 9)[0][20]
-    grown = records(case, 16)[0][5]
-    assert dec(dec(bytes.fromhex(case["transactions"][0]["bytes"]))[6])[3] == part
-    added = grown[3][len(base[3]) :], grown[4][len(base[4]) :]
-    macs = oracle.network_macs(base, rows, round_[7], rho) + oracle.growth_macs(grown, *added, rows, rho)
-    assert case["receipts"][0]["value"]["macs"] == macs
 
 
 def test_parts_and_losses() -> None:

@@ -11,20 +11,21 @@ import pytest
 from engram.nn.fixed import ln_q24
 from engram.primitives import keys
 from engram.primitives.types import Address
-from engram.statemachine.fees import price_of_macs
 from engram.statemachine.money import MINER_SHARE
 from engram.statemachine.receipt import Event, Receipt
 from engram.statemachine.record import Record
 from engram.statemachine.records import Maturing, Model, Reputation, RoundClock, Supply
 from engram.statemachine.registry import parse_record
 from engram.statemachine.rounds.calendar import Calendar, Phase
+from engram.statemachine.rounds.candidates import validation_bar
+from engram.statemachine.rounds.judging import threshold_loss
 from engram.statemachine.rounds.records import Candidate, Round
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions import TX_TYPES, decode_payload
 from tests.support.memory_chain import MemoryChain
 from tests.support.protocol_text import rows, section
 from tests.support.replay_chain import replay
-from tests.support.rounds import ALICE, AUDITOR, BOB, CAROL, OPENER
+from tests.support.rounds import ALICE, BOB, CAROL, OPENER, WITNESS
 
 VECTOR = Path(__file__).resolve().parents[1] / "vectors" / "consensus_chain_50.json"
 NAMES = {
@@ -32,9 +33,10 @@ NAMES = {
     ALICE.address: "Alice",
     BOB.address: "Bob",
     CAROL.address: "Carol",
-    AUDITOR.address: "auditor",
+    WITNESS.address: "witness",
 }
-END = 22
+END, CLEARED = 25, 28
+"""Heights at which the round ends, and at which its last update is withdrawn."""
 NO_END = "\u2013"
 TEXT = section("rounds", "A round in numbers")
 
@@ -56,10 +58,14 @@ class Played:
 
     @property
     def round(self) -> Round:
-        """The first round, when everything is scored and nothing is paid yet."""
-        return next(record for record in self.changed(END - 1) if isinstance(record, Round))
+        """The first round as it ended."""
+        return next(record for record in self.changed(END) if isinstance(record, Round))
 
-    def candidate(self, author: Address, epoch: int, height: int = END - 1) -> Candidate:
+    def open_round(self, height: int) -> Round:
+        """The round as the block at this height left it."""
+        return next(record for record in self.changed(height) if isinstance(record, Round))
+
+    def candidate(self, author: Address, epoch: int, height: int) -> Candidate:
         found = (record for record in self.changed(height) if isinstance(record, Candidate))
         return next(each for each in found if (each.author, each.epoch) == (author, epoch))
 
@@ -79,7 +85,7 @@ class Played:
 @pytest.fixture(scope="module")
 def played() -> Played:
     vector = json.loads(VECTOR.read_text())
-    return Played(replay({**vector, "blocks": vector["blocks"][:END]}))
+    return Played(replay({**vector, "blocks": vector["blocks"][:CLEARED]}))
 
 
 def number(text: str) -> int:
@@ -113,22 +119,16 @@ def test_the_calendar_of_the_round(played: Played) -> None:
     assert epochs == [str(epoch) for epoch in range(played.round.terms.epochs)]
 
 
-def test_the_numbers_of_the_round(played: Played) -> None:
-    said = [(name, number(value)) for name, value, _ in (row for row in rows(TEXT) if len(row) == 3)]
+def numbers(played: Played) -> list[tuple[str, int]]:
+    """The numbers of the chapter's third table, as the recorded chain has them."""
     rules, round_, ending = played.chain.spec.rules, played.round, played.changed(END)
     terms, alice, bob = round_.terms, ALICE.address, BOB.address
-    baseline = sum(part.baseline.loss for part in round_.validation_opened)
-    sealed = sum(part.baseline.loss for part in round_.sealed_opened)
-    losses = {
-        (who, epoch): sum(score.loss for score in played.candidate(who, epoch).sealed)
-        for who, epoch in ((alice, 0), (bob, 0), (alice, 1))
-    }
-    (charge,) = {
-        receipt.macs for _, tx, receipt in played.transactions() if tx.kind == 20 and not receipt.code
-    }
-    escrows = {played.candidate(alice, 0, 12).escrow, played.candidate(alice, 1, 17).escrow}
-    (lost,) = [event.values[0] for event in played.events("bond_forfeited")]
-    paid = {event.text[0]: event.values[0] for event in played.events("bounty_paid")}
+    before = played.open_round(22)
+    first = played.candidate(alice, 0, 21), played.candidate(bob, 0, 21)
+    second = played.candidate(alice, 1, 22)
+    model = next(record for record in ending if isinstance(record, Model))
+    ((_, scoring),) = {(tx.kind, receipt.macs) for _, tx, receipt in played.transactions() if tx.kind == 22}
+    paid = {event.text[0]: int(event.values[1]) for event in played.events("bounty_paid")}
     matured = {
         record.address: record.amount
         for record in ending
@@ -137,42 +137,66 @@ def test_the_numbers_of_the_round(played: Played) -> None:
     assert {author: matured[bytes.fromhex(author)] for author in paid} == paid
     points = {record.address: record.points for record in ending if isinstance(record, Reputation)}
     (burned,) = [record.burned for record in ending if isinstance(record, Supply)]
-    model = next(record for record in ending if isinstance(record, Model))
-    refund = matured[round_.opener]
-    lost_pot = round_.pot - sum(map(int, paid.values())) - refund
-    fees = [receipt.fee for executed in played.chain.executed for receipt in executed.result.receipts]
-    scorings = 3 * len(round_.sealed_opened) * [price_of_macs(rules.fees, charge)]
-    spent = sum(price - price // MINER_SHARE for price in (*fees, *scorings))
+    receipts = [each for executed in played.chain.executed[:END] for each in executed.result.receipts]
+    spent = sum(receipt.fee - receipt.fee // MINER_SHARE for receipt in receipts)
+    entries = [int(event.values[1]) for event in played.events("update_committed")]
+    (lost,) = [int(event.values[0]) for event in played.events("bond_burned")]
+    assert burned - spent == sum(entries[:4]) + lost
+    (witness,) = played.open_round(2).witnesses
+    tally = second.groups[0].growth
     assert model.frozen
-    assert said == [
+    return [
         ("opener_bond", terms.opener_bond),
         ("author_bond", terms.author_bond),
         ("bounty", terms.bounty),
-        ("baseline of the validation part", baseline),
-        ("margin of epoch 0", baseline * rules.margin_ppm // 10**6),
-        ("claimed by Alice in epoch 0", played.candidate(alice, 0).loss),
-        ("claimed by Bob in epoch 0", played.candidate(bob, 0).loss),
-        ("claimed by Alice in epoch 1", played.candidate(alice, 1).loss),
-        ("charge C for a candidate on a part", charge),
-        ("escrow of each candidate", *escrows),
-        ("Carol's bond that joins the pot", int(lost) // 2),
-        ("pot", round_.pot),
-        ("B", sealed),
-        ("sealed loss of Alice in epoch 0", losses[alice, 0]),
-        ("sealed loss of Bob in epoch 0", losses[bob, 0]),
-        ("removed by Bob", sealed - losses[bob, 0]),
-        ("margin to Bob's rung", losses[bob, 0] * rules.margin_ppm // 10**6),
-        ("sealed loss of Alice in epoch 1", losses[alice, 1]),
-        ("removed by Alice", losses[bob, 0] - losses[alice, 1]),
+        ("bond of the witness", witness.bond),
+        ("fee of the witness", witness.fee),
+        ("pot", before.pot),
+        ("entry in epoch 0", entries[0]),
+        ("entry in epoch 1", entries[2]),
+        ("loss of version t on the validation part", sum(part.old_loss for part in round_.validation_opened)),
+        ("entry bar", validation_bar(round_, model)),
+        ("claimed by Alice in epoch 0", first[0].loss),
+        ("claimed by Bob in epoch 0", first[1].loss),
+        ("claimed by Alice in epoch 1", second.loss),
+        ("Carol's bond, burned", lost),
+        ("charge for scoring one candidate on both parts", scoring),
+        ("baseline of each group", tally.baseline),
+        ("loss of Alice in epoch 0, first group", first[0].groups[0].loss),
+        ("loss of Alice in epoch 0, second group", first[0].groups[1].loss),
+        ("loss of Bob in epoch 0, first group", first[1].groups[0].loss),
+        ("loss of Bob in epoch 0, second group", first[1].groups[1].loss),
+        ("loss of Alice in epoch 1, first group", second.groups[0].loss),
+        ("loss of Alice in epoch 1, second group", second.groups[1].loss),
+        ("gained by Alice in epoch 1, first group", tally.gained),
+        ("squares of these gains", tally.squares),
         ("paid to Bob", paid[bob.hex()]),
         ("paid to Alice", paid[alice.hex()]),
-        ("returned to the opener of the bounty", refund),
-        ("burned of the pot", lost_pot),
-        ("burned of the prices of scorings", sum(price - price // MINER_SHARE for price in scorings)),
-        ("burned of pot and bonds", burned - spent),
-        ("threshold of the 16 sealed rows", model.loss_rows * model.threshold_ppm * ln_q24(2) // 10**6),
-        ("bar of the new retention part", model.retention[0].bar),
+        ("returned to the opener of the pot", matured[round_.opener]),
+        ("threshold of the 16 unseen rows", threshold_loss(model.threshold_ppm, 2, model.loss_rows)),
+        ("loss of version 1 on the unseen rows", model.loss),
+        ("burned of entries and bonds", burned - spent),
         ("reputation of Bob", points[bob]),
         ("reputation of Alice", points[alice]),
     ]
-    assert model.loss == losses[alice, 1]
+
+
+def test_the_numbers_of_the_round(played: Played) -> None:
+    said = [(name, number(value)) for name, value, _ in (row for row in rows(TEXT) if len(row) == 3)]
+    assert said == numbers(played)
+
+
+def test_the_numbers_follow_from_each_other(played: Played) -> None:
+    """What the third column says about them."""
+    known = dict(numbers(played))
+    baseline, pot = known["baseline of each group"], known["pot"]
+    bob, alice = (
+        known["loss of Bob in epoch 0, first group"],
+        known["loss of Alice in epoch 1, first group"],
+    )
+    assert known["paid to Bob"] == pot * (baseline - bob) // baseline
+    assert known["paid to Alice"] == pot * (bob - alice) * baseline // baseline**2
+    assert known["loss of version t on the validation part"] == 8 * ln_q24(2)
+    assert known["entry bar"] == baseline == 8 * (ln_q24(2) - 8)
+    gained, squares = known["gained by Alice in epoch 1, first group"], known["squares of these gains"]
+    assert gained**2 >= 4 * squares

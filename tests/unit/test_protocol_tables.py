@@ -9,20 +9,23 @@ from typing import Any
 
 import pytest
 
+import engram.commands.support.errors
+import engram.participant.errors  # noqa: F401  (registers its codes, as the line before)
 from engram.consensus import chainspec
 from engram.primitives.errors import Invalid, error_classes
 from engram.primitives.hashing import Tag
 from engram.statemachine.record import Lineage
-from engram.statemachine.records import RetentionPart
+from engram.statemachine.records import NamedWitness, RetentionPart
 from engram.statemachine.registry import RECORDS
 from engram.statemachine.rounds.records import (
-    CandidateId,
+    ClassRows,
+    EpochBest,
     EpochResult,
+    GroupScore,
     OpenedPart,
-    PartScore,
-    RetentionScore,
     RoundTerms,
-    SealedByOther,
+    RoundWitness,
+    Tally,
 )
 from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.rules import Rules, bounds
@@ -31,9 +34,9 @@ from tests.support.codec_samples import Empty, Envelope, Everything, Note, Pay
 from tests.support.protocol_text import chapter, rows, section
 from tests.support.source_tree import ROOT
 
-MINUS, NO_BOUND = " \u2212 ", "\u2013"
+MINUS, NO_BOUND, NO_CHANGE = " \u2212 ", "\u2013", "-"
 STATE_MACHINE = sorted((ROOT / "statemachine").rglob("*.py"))
-EVENT = re.compile(r"\bEvent\(\s*\"(\w+)\"")
+EVENT = re.compile(r"\b_?[Ee]vent\(\s*\"(\w+)\"")
 
 
 def names(listed: str) -> list[str]:
@@ -76,7 +79,18 @@ def test_fields_of_records(cls: type[Any]) -> None:
 
 @pytest.mark.parametrize(
     "cls",
-    [RetentionPart, Lineage, SealedByOther, PartScore, OpenedPart, CandidateId, EpochResult, RetentionScore],
+    [
+        RetentionPart,
+        NamedWitness,
+        Lineage,
+        RoundWitness,
+        OpenedPart,
+        EpochResult,
+        EpochBest,
+        Tally,
+        GroupScore,
+        ClassRows,
+    ],
 )
 def test_what_stands_in_records(cls: type[Any]) -> None:
     (listed,) = re.findall(
@@ -133,7 +147,10 @@ def bound(text: str, known: dict[str, int], absent: int) -> int:
     return known[base] if base in known else int(base) ** int(exponent or 1)
 
 
-@pytest.mark.parametrize("spec", [chainspec.main(), chainspec.test(), chainspec.local((), 0)])
+PRESETS = (chainspec.main(), chainspec.test(), chainspec.consortium((), 0), chainspec.local((), 0))
+
+
+@pytest.mark.parametrize("spec", PRESETS)
 def test_rules_and_their_bounds(spec: chainspec.ChainSpec) -> None:
     known = dict(flat(spec.rules))
     table = rows(section("fees-rules-records", "Bounds of the rules"))
@@ -142,12 +159,19 @@ def test_rules_and_their_bounds(spec: chainspec.ChainSpec) -> None:
 
 
 def test_rules_of_the_presets() -> None:
-    table = rows(section("fees-rules-records", "Rules of the presets"))
-    said = {row[0].strip("`"): row[1].split(" · ") for row in table}
-    for spec in (chainspec.main(), chainspec.test(), chainspec.local((), 0)):
-        changes = (change.split(" ") for change in said[spec.name])
-        changed = set(flat(spec.rules)) - set(flat(Rules()))
-        assert {(name, number(value)) for name, value in changes} == changed
+    text = section("fees-rules-records", "Rules of the presets")
+    named = re.findall(r"`(\w+)` \|", text)
+    table, specs = rows(text), {spec.name: spec for spec in PRESETS}
+    assert set(named) == set(specs)
+    for column, name in enumerate(named, 1):
+        said = {
+            rule: number(value)
+            for row in table
+            if row[column] != NO_CHANGE
+            for rule, value in zip(row[0].split(" · "), row[column].split(" · "), strict=True)
+        }
+        known = set(flat(specs[name].rules))
+        assert known - set(flat(Rules())) <= set(said.items()) <= known
 
 
 def test_tags() -> None:

@@ -37,7 +37,11 @@ def example() -> ChainSpec:
     return local(ALLOCATIONS, 1_700_000_000_000)
 
 
-@pytest.mark.parametrize("preset", [main, chainspec.test, example])
+def institutions() -> ChainSpec:
+    return chainspec.consortium((Allocation(ALICE, 5),), 1_700_000_000_000)
+
+
+@pytest.mark.parametrize("preset", [main, chainspec.test, institutions, example])
 def test_a_spec_survives_its_file(preset: Callable[[], ChainSpec]) -> None:
     assert load_spec(dump_spec(preset())) == preset()
 
@@ -51,10 +55,25 @@ def test_the_file_is_for_people() -> None:
 
 
 def test_presets_differ_in_every_name_that_users_meet() -> None:
-    specs = [main(), chainspec.test(), example()]
-    assert [spec.name for spec in specs] == ["main", "test", "local"]
-    assert [spec.hrp for spec in specs] == ["eng", "teng", "leng"]
-    assert len({chain_id(spec) for spec in specs}) == 3
+    specs = [main(), chainspec.test(), institutions(), example()]
+    assert [spec.name for spec in specs] == ["main", "test", "consortium", "local"]
+    assert [spec.hrp for spec in specs] == ["eng", "teng", "ceng", "leng"]
+    assert len({chain_id(spec) for spec in specs}) == 4
+
+
+def test_a_full_block_costs_the_same_in_whatever_respect_it_is_full() -> None:
+    for spec in (main(), chainspec.test(), institutions(), example()):
+        rules, fees = spec.rules, spec.rules.fees
+        by_bytes = rules.max_body_bytes * fees.per_byte
+        assert by_bytes <= rules.max_block_macs // fees.macs_per_spark <= by_bytes * 103 // 100
+        assert rules.max_block_transactions * fees.floor >= by_bytes
+
+
+def test_institutions_and_strangers_need_more_rows_than_one_machine() -> None:
+    for stricter, looser in ((institutions(), example()), (main(), institutions())):
+        names = ("min_sealed_rows", "min_witness_rows", "min_old_rows")
+        assert all(getattr(stricter.rules, name) > getattr(looser.rules, name) for name in names)
+    assert chainspec.test().rules.min_parts == main().rules.min_parts == 16
 
 
 def test_presets_have_every_transaction_type_from_genesis_on() -> None:
@@ -164,7 +183,7 @@ def test_a_bad_file_is_refused_by_the_name_of_what_is_wrong(text: str, named: st
 
 
 def test_rules_that_would_stop_the_chain_are_refused_by_name() -> None:
-    zero = dict.fromkeys(("halving_blocks", "bond_decay_blocks", "tick_ring", "chunk_bytes"), 0)
+    zero = dict.fromkeys(("halving_blocks", "min_witness_bond", "tick_ring", "chunk_bytes"), 0)
     for name, value in {**zero, "max_body_bytes": 2**25 + 1}.items():
         with pytest.raises(BadRules, match=name) as caught:
             load_spec(edit(f"rules.{name}", value))

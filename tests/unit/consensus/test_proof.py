@@ -24,7 +24,7 @@ from engram.consensus.errors import (
     WrongSpec,
 )
 from engram.consensus.genesis import genesis
-from engram.consensus.proof import ProofReport, verify_bundle
+from engram.consensus.proof import Measured, ProofReport, verify_bundle
 from engram.consensus.validation import MEDIAN_BLOCKS
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import (
@@ -36,20 +36,18 @@ from engram.primitives.errors import (
 )
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH
-from engram.statemachine.records import ScoreEntry
 from tests.support import proof_chain
 from tests.support.proof_chain import (
-    AUDITED,
-    AUDITOR,
     MODEL_RECORD,
     RECORDS,
     ROUND_RECORD,
-    SCORES,
     SEALED,
     SPEC,
     TENSORS,
     VALIDATION,
     VERSION_RECORD,
+    WITNESS,
+    WITNESSED,
     bundle_of,
     mined,
     mined_line,
@@ -87,12 +85,18 @@ def test_a_true_bundle_says_what_it_stands_on() -> None:
     assert (report.model, report.version, report.round) == (MODEL_RECORD, VERSION_RECORD, ROUND_RECORD)
     assert report.is_current
     assert report.tensors == TENSORS
-    assert (report.validation, report.sealed, report.auditors) == (
-        (VALIDATION,),
-        (SEALED, AUDITED),
-        (AUDITOR,),
+    assert (report.validation, report.sealed) == ((VALIDATION,), (WITNESSED, SEALED))
+    assert report.witnesses == ROUND_RECORD.witnesses
+    assert (report.on_witnesses_rows, report.on_openers_rows) == (
+        Measured(rows=100, loss=60, baseline=800),
+        Measured(rows=100, loss=40, baseline=700),
     )
-    assert (report.scores, report.independent) == (SCORES, SCORES[1:])
+
+
+def test_a_witness_who_opened_nothing_measured_nothing() -> None:
+    absent = replace(ROUND_RECORD, witnesses=(replace(ROUND_RECORD.witnesses[0], opened=False),))
+    tree = tree_of(MODEL_RECORD, VERSION_RECORD, absent)
+    assert check(bundle_of(mined_line(SPEC, 2, tree.root), tree, round_=absent)).witnesses == ()
 
 
 def test_without_an_anchor_nothing_is_proved() -> None:
@@ -229,7 +233,7 @@ def test_a_header_without_work() -> None:
 
 
 def test_records_must_stand_under_the_head() -> None:
-    other = tree_of(MODEL_RECORD, VERSION_RECORD, replace(ROUND_RECORD, pot=1), *SCORES)
+    other = tree_of(MODEL_RECORD, VERSION_RECORD, replace(ROUND_RECORD, pot=1))
     for name in ("model", "version", "round"):
         record = {"model": MODEL_RECORD, "version": VERSION_RECORD, "round": replace(ROUND_RECORD, pot=1)}[
             name
@@ -248,7 +252,10 @@ STRANGE_STATES: dict[str, dict[str, Any]] = {
     "another round": {"round_": replace(ROUND_RECORD, id=OTHER)},
     "round that kept the model": {"round_": replace(ROUND_RECORD, status=2)},
     "round that made another version": {"round_": replace(ROUND_RECORD, new_version=2)},
-    "round that another author won": {"round_": replace(ROUND_RECORD, winner=AUDITOR)},
+    "round that another author won": {"round_": replace(ROUND_RECORD, winner=WITNESS)},
+    "round with another loss": {"version": replace(VERSION_RECORD, sealed_loss=99)},
+    "round with other rows": {"version": replace(VERSION_RECORD, sealed_rows=100)},
+    "round without losses": {"round_": replace(ROUND_RECORD, winner_groups=())},
     "round left out": {"round_": None},
     "founding version with a round": {"version": replace(VERSION_RECORD, number=0)},
 }
@@ -259,7 +266,7 @@ def test_records_must_belong_together(case: str) -> None:
     """A state that no execution reaches, mined all the same: no proof of it is accepted."""
     honest: dict[str, Any] = {"model": MODEL_RECORD, "version": VERSION_RECORD, "round_": ROUND_RECORD}
     records = honest | STRANGE_STATES[case]
-    tree = tree_of(*(record for record in records.values() if record is not None), *SCORES)
+    tree = tree_of(*(record for record in records.values() if record is not None))
     line = mined_line(SPEC, 2, tree.root)
     with pytest.raises(RecordMismatch):
         check(bundle_of(line, tree, **records))
@@ -272,7 +279,7 @@ def test_records_of_other_kinds_are_refused() -> None:
 
 def test_an_older_version_is_proven_as_such() -> None:
     model = replace(MODEL_RECORD, head=2, root=OTHER)
-    tree = tree_of(model, VERSION_RECORD, ROUND_RECORD, *SCORES)
+    tree = tree_of(model, VERSION_RECORD, ROUND_RECORD)
     report = check(bundle_of(mined_line(SPEC, 2, tree.root), tree, model=model))
     assert not report.is_current
 
@@ -282,23 +289,9 @@ def test_the_founding_version_needs_no_round() -> None:
     version = replace(VERSION_RECORD, number=0, round=ZERO_HASH)
     tree = tree_of(model, version)
     line = mined_line(SPEC, 2, tree.root)
-    report = check(bundle_of(line, tree, model=model, version=version, round_=None, scores=()))
-    assert (report.round, report.validation, report.sealed, report.auditors) == (None, (), (), ())
-
-
-FOREIGN = replace(SCORES[1], part=OTHER)
-
-
-@pytest.mark.parametrize(
-    "scores",
-    [(), SCORES[:1], SCORES[::-1], (*SCORES, SCORES[1]), (SCORES[0], FOREIGN)],
-    ids=["none", "without the auditor's", "another order", "one twice", "of another part"],
-)
-def test_the_scores_on_all_sealed_parts_belong_to_a_proof(scores: tuple[ScoreEntry, ...]) -> None:
-    """Else a prover could leave out the part on which the version did badly."""
-    tree = tree_of(*RECORDS, FOREIGN)
-    with pytest.raises(RecordMismatch):
-        check(bundle_of(mined_line(SPEC, 2, tree.root), tree, scores=scores))
+    report = check(bundle_of(line, tree, model=model, version=version, round_=None))
+    assert (report.round, report.validation, report.sealed, report.witnesses) == (None, (), (), ())
+    assert (report.on_witnesses_rows, report.on_openers_rows) == (Measured(), Measured())
 
 
 def test_the_rules_are_those_of_the_verifier() -> None:

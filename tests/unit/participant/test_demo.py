@@ -16,10 +16,10 @@ from engram.participant.errors import NotEnoughRows, UnexpectedOutcome
 def shares(data: DemoData) -> list[Dataset]:
     """Everybody's rows."""
     return [
-        *data.founder_old,
-        *data.auditor_old,
+        data.founder_old,
+        data.witness_old,
         data.founder_all,
-        data.auditor_all,
+        data.witness_all,
         *data.own,
         data.test,
     ]
@@ -31,22 +31,21 @@ def rows(data: Dataset) -> set[bytes]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_nobody_holds_a_row_of_another(seed: int) -> None:
-    found = [rows(share) for share in shares(demo_data("digits", seed, 3, len(AUTHORS)))]
+    found = [rows(share) for share in shares(demo_data("digits", seed, len(AUTHORS)))]
     assert sum(map(len, found)) == len(set().union(*found))
 
 
 def test_who_has_what() -> None:
-    data = demo_data("digits", 1, 3, len(AUTHORS))
-    assert [share.rows for share in data.founder_old] == [120, 60, 60]
-    assert [share.rows for share in data.auditor_old] == [30, 15, 15]
-    assert set(np.unique(data.founder_old[0].labels)) == set(OLD_CLASSES)
-    for share in (data.founder_all, data.auditor_all, *data.own, data.test):
+    data = demo_data("digits", 1, len(AUTHORS))
+    assert (data.founder_old.rows, data.witness_old.rows) == (240, 40)
+    assert set(np.unique(data.founder_old.labels)) == set(OLD_CLASSES)
+    for share in (data.founder_all, data.witness_all, *data.own, data.test):
         assert set(np.unique(share.labels)) == {*OLD_CLASSES, *NEW_CLASSES}
     assert data.founder_all.rows == DIGITS.parts * DIGITS.rows
 
 
 def test_a_seed_fixes_shares_and_keys() -> None:
-    one, same, other = (demo_data("digits", seed, 1, 1) for seed in (1, 1, 2))
+    one, same, other = (demo_data("digits", seed, 1) for seed in (1, 1, 2))
     assert np.array_equal(one.own[0].features, same.own[0].features)
     assert not np.array_equal(one.own[0].features, other.own[0].features)
     assert Cast(1).key("alice").address == Cast(1).key("alice").address != Cast(2).key("alice").address
@@ -56,14 +55,14 @@ def test_everyone_has_a_purse_and_a_name() -> None:
     cast = Cast(0)
     allocations = cast.allocations()
     assert {item.amount for item in allocations} == {PURSE}
-    assert {cast.name(item.address) for item in allocations} >= {"founder", "auditor", "liar", *AUTHORS}
+    assert {cast.name(item.address) for item in allocations} >= {"founder", "witness", "liar", *AUTHORS}
     assert cast.name(bytes(20)) == ""
     assert len(set(cast.miners(4))) == 4
 
 
-def test_too_few_rows_for_so_many_rounds() -> None:
+def test_too_few_rows_for_so_many_authors() -> None:
     with pytest.raises(NotEnoughRows):
-        demo_data("digits", 0, 30, len(AUTHORS))
+        demo_data("digits", 0, 30)
 
 
 def test_an_unexpected_outcome_is_an_error_with_a_status(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from engram.participant.errors import SecretsInvalid
 from engram.participant.journal import CommitSecret, Journal
-from engram.statemachine.rounds.update import TrainUpdate, UpdateClaim, commit_digest
+from engram.statemachine.rounds.proposal import TrainUpdate
+from engram.statemachine.rounds.update import UpdateClaim, commit_digest
 from tests.support.round_matter import network
 
 ROUND, AUTHOR = b"\x01" * 32, b"\x02" * 20

@@ -10,7 +10,7 @@ from engram.nn.spec import NetworkLimits
 from engram.primitives.codec import encode
 from engram.statemachine.errors import BadRules, NotActivated, UpgradeRequired
 from engram.statemachine.fees import fee_of, price_of, price_of_macs, risen
-from engram.statemachine.rounds.terms import MAX_OPENED_PARTS
+from engram.statemachine.rounds.terms import BOND_SCORINGS, MAX_OPENED_PARTS
 from engram.statemachine.rules import MAX_BLOCK_MACS, Fees, Rules, check_rules
 from engram.statemachine.transaction import Cost
 from engram.statemachine.transactions import TX_TYPES
@@ -33,7 +33,7 @@ PRESETS = (chainspec.main(), chainspec.test(), local((Allocation(bytes(range(20)
         (Cost(size_bytes=34, macs=1), 103),
         (Cost(size_bytes=34, macs=10), 103),
         (Cost(size_bytes=34, macs=11), 104),
-        (Cost(size_bytes=34, macs=111, prepaid_macs=100), 104),
+        (Cost(size_bytes=34, record_bytes=7), 123),
         (Cost(size_bytes=34, funds=10**9), 102),
     ],
 )
@@ -53,26 +53,18 @@ def test_a_price_rises_by_an_eighth_with_each_step_and_rounds_up_once(
 
 
 @pytest.mark.parametrize(
-    ("exponent", "fee"), [(0, 100), (1, 113 + 9 - 8), (2, 127 + 11 - 8), (12, 411 + 33 - 8)]
-)
-def test_what_the_base_adds_to_prepaid_work_is_paid_in_the_fee(exponent: int, fee: int) -> None:
-    """80 MACs that an escrow has paid 8 sparks for; all together cost what they cost without an escrow."""
-    assert fee_of(FEES, Cost(macs=80, prepaid_macs=80), exponent) == fee
-
-
-@pytest.mark.parametrize(
     "preset",
-    [chainspec.main(), chainspec.test(), local((Allocation(bytes(range(20)), 1),), 0)],
+    [chainspec.main(), chainspec.test(), chainspec.consortium((), 0), local((), 0)],
     ids=lambda spec: spec.name,
 )
 def test_a_full_block_costs_the_same_by_count_by_bytes_and_by_macs(preset: ChainSpec) -> None:
-    """By count exactly what it costs by bytes; by MACs, which do not divide, up to 1 % more."""
+    """By count exactly what it costs by bytes; by MACs, which do not divide, up to 2 % more."""
     rules, fees = preset.rules, preset.rules.fees
     by_bytes = price_of(fees, Cost(size_bytes=rules.max_body_bytes))
     by_count = fees.floor * rules.max_block_transactions
     by_macs = price_of(fees, Cost(macs=rules.max_block_macs))
     assert by_count == by_bytes
-    assert by_bytes <= by_macs <= by_bytes * 101 // 100
+    assert by_bytes <= by_macs <= by_bytes * 102 // 100
     dearer = replace(fees, macs_per_spark=fees.macs_per_spark + 1)
     assert price_of(dearer, Cost(macs=rules.max_block_macs)) < by_bytes
 
@@ -114,13 +106,19 @@ def test_the_default_rules_hold_together() -> None:
         {"min_window_ticks": 0},
         {"max_epochs": 33},
         {"max_parts": 257},
-        {"max_candidates": 9},
-        {"max_candidates": 0},
+        {"min_parts": 1},
+        {"min_parts": 7, "max_parts": 6},
+        {"min_validation": 0},
+        {"min_validation": 6},
+        {"min_sealed": 0},
+        {"min_sealed": 6},
+        {"min_z_squared": 0},
+        {"max_retention_parts": 17},
         {"max_infer_rows": 2_000},
         {"max_infer_values": 65_534},
         {"max_block_macs": 2**20 - 1},
-        {"max_block_macs": 2**55 + 1},
-        {"seal_bond": 0},
+        {"max_block_macs": 2**54 + 1},
+        {"min_witness_bond": 0},
         {"upload_expiry_ticks": 1},
         {"networks": NetworkLimits(max_rows=2**17 + 1)},
     ],
@@ -130,12 +128,12 @@ def test_rules_that_contradict_each_other(change: dict[str, object]) -> None:
         check_rules(replace(Rules(), **change))  # type: ignore[arg-type]  # names and values stand above
 
 
-def test_the_dearest_escrow_fits_its_field() -> None:
-    """Every sealed and every retention part, none heavier than a block, at the dearest price of a MAC."""
+def test_the_dearest_bond_of_an_author_fits_its_field() -> None:
+    """Four times every unseen and every retention part, each half a block, at the dearest price of a MAC."""
     rules = replace(Rules(), fees=Fees(macs_per_spark=1), max_block_macs=MAX_BLOCK_MACS)
     check_rules(rules)
-    charge = price_of_macs(rules.fees, rules.max_block_macs)
-    assert (MAX_OPENED_PARTS + rules.max_retention_parts) * charge < 2**64
+    charge = price_of_macs(rules.fees, rules.max_block_macs // 2)
+    assert BOND_SCORINGS * (MAX_OPENED_PARTS + rules.max_retention_parts) * charge < 2**64
 
 
 def test_types_in_force() -> None:

@@ -1,4 +1,4 @@
-"""Balances, escrow, maturing rewards, burning: nothing appears or vanishes."""
+"""Balances, maturing rewards, burning: nothing appears or vanishes."""
 
 import pytest
 
@@ -40,11 +40,11 @@ def test_take_refuses_more_than_there_is(state: State) -> None:
     assert state.changes() == {}
 
 
-def test_balances_keep_nonce_and_strikes(state: State) -> None:
-    state.put(Account(ALICE.address, 100, nonce=4, strikes=2))
+def test_balances_keep_the_nonce(state: State) -> None:
+    state.put(Account(ALICE.address, 100, nonce=4))
     money.take(state, ALICE.address, 1)
     money.give(state, ALICE.address, 3)
-    assert state.account(ALICE.address) == Account(ALICE.address, 102, 4, 2)
+    assert state.account(ALICE.address) == Account(ALICE.address, 102, 4)
 
 
 def test_giving_nothing_makes_no_account(state: State) -> None:
@@ -71,16 +71,10 @@ def test_a_miner_gets_an_eighth_and_the_tip(
     assert state.get(Supply).burned == price + tip - reward
 
 
-@pytest.mark.parametrize(("bond", "kept"), [(0, 0), (1, 0), (2, 1), (7, 3)])
-def test_the_odd_spark_of_a_forfeited_bond_burns(state: State, bond: int, kept: int) -> None:
-    assert money.forfeit(state, bond) == kept
-    assert state.get(Supply).burned == bond - kept
-
-
-def test_strikes_count(state: State) -> None:
-    money.strike(state, BOB.address)
-    money.strike(state, BOB.address)
-    assert state.account(BOB.address).strikes == 2
+def test_what_burns_is_counted(state: State) -> None:
+    money.burn(state, 7)
+    money.burn(state, 0)
+    assert state.get(Supply) == Supply(issued=100, burned=7)
 
 
 def test_subsidy_halves() -> None:

@@ -15,7 +15,7 @@ from engram.nn.growth import (
     growth_macs_per_row,
     merge_parameters,
 )
-from engram.nn.loss import LossKind, Score
+from engram.nn.loss import LossKind
 from engram.nn.network import Parameters
 from engram.nn.seeded import Seeded
 from engram.nn.spec import call_macs, logit_macs, macs_per_row, setup_macs
@@ -33,6 +33,7 @@ from engram.statemachine.parameters import (
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import (
     DataPart,
+    RowScores,
     Scorer,
     activations_key,
     growth_macs,
@@ -64,14 +65,14 @@ class Remembering:
     """A cache that keeps everything and counts what it was asked."""
 
     def __init__(self) -> None:
-        self.scores: dict[Hash, Score] = {}
+        self.scores: dict[Hash, RowScores] = {}
         self.activations: dict[Hash, FrozenActivations] = {}
 
-    def get(self, key: Hash) -> Score | None:
+    def get(self, key: Hash) -> RowScores | None:
         return self.scores.get(key)
 
-    def put(self, key: Hash, score: Score) -> None:
-        self.scores[key] = score
+    def put(self, key: Hash, scores: RowScores) -> None:
+        self.scores[key] = scores
 
     def get_activations(self, key: Hash) -> FrozenActivations | None:
         return self.activations.get(key)
@@ -107,6 +108,24 @@ def test_the_score_is_that_of_a_forward_pass() -> None:
         Scorer().score_network(network, part_of(), 3, LossKind.SOFTMAX_CROSS_ENTROPY)
         == models.expected_score()
     )
+
+
+def test_the_score_is_the_sum_of_its_rows() -> None:
+    rows = RowScores(np.array([2**28, 2**28, 5], np.int32), np.array([True, False, True]))
+    assert (rows.total.loss, rows.total.correct, rows.total.rows) == (2**29 + 5, 2, 3)
+    assert rows.size_bytes == 3 * 4 + 3
+
+
+def test_a_row_of_a_class_that_is_not_asked_for_is_wrong() -> None:
+    """Scored for its own two classes only, a network has no loss on rows of a third, and is not right."""
+    network, part = network_of(network_parameters(TWO_LAYERS)), part_of(models.raw_part(classes=5), 5)
+    few = Scorer().network_rows(network, part, 3, LossKind.SOFTMAX_CROSS_ENTROPY)
+    many = Scorer().network_rows(network, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY)
+    labels = part.load().labels
+    assert few.losses.shape == many.losses.shape == labels.shape
+    strange = labels >= 3
+    assert strange.any(), "the part holds rows of classes that the network lacks"
+    assert not few.right[strange].any()
 
 
 def test_classes_that_a_network_lacks_have_logit_zero() -> None:

@@ -30,7 +30,7 @@ def committed(*records: Account | Maturing | Supply) -> State:
 def test_an_absent_account_is_empty() -> None:
     state = committed()
     assert state.find(Account, ALICE) is None
-    assert state.account(ALICE) == Account(ALICE, 0, 0, 0)
+    assert state.account(ALICE) == Account(ALICE, 0, 0)
 
 
 def test_a_committed_record_is_found_under_its_joined_key() -> None:

@@ -6,9 +6,9 @@ import click
 import pytest
 
 from engram.commands.support.demo_screen import show_report
-from engram.participant.demo.report import AttackRow, DemoReport, NodeRow, VersionRow
+from engram.participant.demo.report import AttackRow, DemoReport, GroupRow, NodeRow, VersionRow
 
-BADGES = ["auditor: auditor", "participation: leaker"]
+BADGES = ["witness: witness", "participation: leaker"]
 VERSIONS = [
     VersionRow(0, "FOUNDING", 6, 64, 2.122794, 2.129545, 0.18, "founder", [], 50_872, 27_483_136, 575_687),
     VersionRow(1, "TRAIN", 6, 64, 0.086784, 0.076033, 0.9756, "alice", BADGES, 50_872, 99_902_464, 715_555),
@@ -19,6 +19,7 @@ REPORT = DemoReport(
     0,
     nodes=[NodeRow("ab" * 32, 213, "cd" * 32, "ef" * 32, 210_800_640)],
     versions=VERSIONS,
+    groups=[GroupRow(1, "witness", 40, 0.0202, 1.792643, 0.0113, 6.3)],
     attacks=[AttackRow("copycat", "refused: the commit was not its own", "commit_missing", 10**9, 10**9)],
     rounds=2,
     old_logits_unchanged=True,
@@ -49,4 +50,5 @@ def test_the_tables_fit_a_terminal(
         "commit_missing",
         "0",
     ] in words
+    assert ["1", "witness", "40", "0.0202", "1.7926", "1.1%", "6.3"] in words
     assert "old logits unchanged; 2 rounds; 1 nodes at height 213" in lines

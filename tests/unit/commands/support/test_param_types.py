@@ -9,9 +9,8 @@ from engram.commands import round_open
 from engram.commands.support.param_types import LABELS, SHARE, WIDTHS, WINDOW_LENGTHS, WINDOWS, FractionType
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
-from engram.participant.round_plan import RoundWindows
+from engram.participant.round_terms import RoundWindows
 from engram.participant.training.shapes import ACTIVATIONS
-from engram.statemachine.records import Openers
 
 
 @pytest.mark.parametrize(
@@ -63,6 +62,5 @@ def test_parts_of_one_are_exact_millionths() -> None:
 def test_choices_are_those_of_the_protocol() -> None:
     assert tuple(kind.name.lower() for kind in LossKind) == round_open.LOSSES
     assert tuple(policy.name.lower() for policy in Policy) == round_open.POLICIES
-    assert tuple(openers.name.lower() for openers in Openers) == round_open.OPENERS
     assert tuple(ACTIVATIONS) == round_open.ACTIVATIONS
     assert set(RoundWindows.__dataclass_fields__) == set(WINDOWS)

@@ -1,4 +1,4 @@
-"""What a proof is said to prove: every anchor, and what an auditor measured."""
+"""What a proof is said to prove: every anchor, and what a witness measured."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,12 +9,14 @@ from engram.commands.support.proof_words import digests_per_s, duration, facts, 
 from engram.consensus.proof import ProofReport, verify_bundle
 from engram.primitives.keys import format_address
 from engram.primitives.types import ZERO_HASH
+from engram.statemachine.rounds.records import GroupScore, Round, RoundKind
 from tests.support.proof_chain import (
-    AUDITOR,
     MODEL_RECORD,
     RECORDS,
+    ROUND_RECORD,
     SPEC,
     VERSION_RECORD,
+    WITNESS,
     bundle_of,
     mined_line,
     tree_of,
@@ -83,26 +85,82 @@ def test_anchored_by_work() -> None:
     assert "you rely on the miners who did the work" in unproved
 
 
-def test_what_the_auditors_measured_stands_by_itself() -> None:
-    checked = report(min_work=1)
-    known = facts(checked, RATE)
-    assert (known["independent_loss"], known["independent_rows"], known["independent_correct"]) == (
-        60,
-        100,
-        92,
-    )
-    auditor = format_address(AUDITOR, SPEC.hrp)
-    proved, unproved = said(checked)
-    assert f"100 rows came from auditors ({auditor}) and not from the opener" in proved
-    assert "it got 92.00 % right" in proved
-    assert "no auditor's part" not in unproved
+def of_round(round_: Round) -> ProofReport:
+    """The report about a version that was made by this round."""
+    tree = tree_of(MODEL_RECORD, VERSION_RECORD, round_)
+    line = mined_line(SPEC, 1, tree.root)
+    bundle = bundle_of(line, tree, round_=round_)
+    return verify_bundle(bundle, SPEC, line[-1].timestamp_ms, min_work=1)
+
+
+WITNESS_TEXT = format_address(WITNESS, SPEC.hrp)
+
+
+def test_what_was_measured_on_witnesses_rows_stands_by_itself() -> None:
+    known = facts(report(min_work=1), RATE)
+    measured = [known[name] for name in ("witness_rows", "witness_loss", "witness_baseline")]
+    assert measured == [100, 60, 800]
+    assert [known[name] for name in ("opener_rows", "opener_loss", "opener_baseline")] == [100, 40, 700]
+    assert known["witnesses"] == [
+        {"address": WITNESS_TEXT, "old_classes_only": False, "named_by_opener": True}
+    ]
+    proved, unproved = said(report(min_work=1))
+    assert "100 of these rows came from witnesses and not from the opener" in proved
+    assert f"Witnesses who opened a part: {WITNESS_TEXT} (named by the opener)." in proved
+    assert "On the opener's own 100 rows" in proved
+    assert "the opener named every one of them" in unproved
+    assert "no witness opened" not in unproved
+
+
+def test_a_witness_whom_the_opener_did_not_name() -> None:
+    standing = replace(ROUND_RECORD.witnesses[0], named_by_opener=False, old_only=True)
+    proved, unproved = said(of_round(replace(ROUND_RECORD, witnesses=(standing,))))
+    assert f"{WITNESS_TEXT} (not named by the opener, for old classes only)" in proved
+    assert "the opener named every one of them" not in unproved
+
+
+def test_rows_of_witnesses_that_do_not_count_by_themselves() -> None:
+    together, nothing = replace(ROUND_RECORD.winner_groups[0], rows=200, loss=100), GroupScore()
+    proved, _ = said(of_round(replace(ROUND_RECORD, winner_groups=(together, nothing))))
+    assert "came from witnesses and not from the opener" not in proved
+    assert "the opener's own 100 rows with 100 rows of witnesses that do not count separately" in proved
+
+
+def test_a_round_without_witnesses_is_said_to_rest_on_the_opener() -> None:
+    alone = replace(ROUND_RECORD.winner_groups[0], rows=200, loss=100)
+    _, unproved = said(of_round(replace(ROUND_RECORD, witnesses=(), winner_groups=(alone, GroupScore()))))
+    assert "no witness opened a part, so the opener knew all rows" in unproved
+
+
+def test_the_baseline_is_said_by_the_kind_of_the_round() -> None:
+    proved, _ = said(report(min_work=1))
+    assert "a network that knows only how often each class occurs" in proved
+    terms = replace(ROUND_RECORD.terms, kind=int(RoundKind.GROW))
+    version = replace(VERSION_RECORD, kind=int(RoundKind.GROW))
+    round_ = replace(ROUND_RECORD, terms=terms)
+    tree = tree_of(MODEL_RECORD, version, round_)
+    line = mined_line(SPEC, 1, tree.root)
+    bundle = bundle_of(line, tree, version=version, round_=round_)
+    proved, _ = said(verify_bundle(bundle, SPEC, line[-1].timestamp_ms, min_work=1))
+    assert "knows of the new classes only how often they occur" in proved
 
 
 def test_a_founding_version_was_measured_by_nobody() -> None:
     model, version = replace(MODEL_RECORD, head=0), replace(VERSION_RECORD, number=0, round=ZERO_HASH)
     tree = tree_of(model, version)
     line = mined_line(SPEC, 1, tree.root)
-    bundle = bundle_of(line, tree, model=model, version=version, round_=None, scores=())
+    bundle = bundle_of(line, tree, model=model, version=version, round_=None)
     proved, unproved = said(verify_bundle(bundle, SPEC, line[-1].timestamp_ms, min_work=1))
     assert "Nobody has measured version 0" in proved
-    assert "no auditor's part" not in unproved
+    assert "no witness opened" not in unproved
+
+
+def test_a_fork_says_where_it_comes_from() -> None:
+    model = replace(MODEL_RECORD, head=0, parent=b"\x09" * 32, parent_version=4)
+    version = replace(VERSION_RECORD, number=0, round=ZERO_HASH)
+    tree = tree_of(model, version)
+    line = mined_line(SPEC, 1, tree.root)
+    bundle = bundle_of(line, tree, model=model, version=version, round_=None)
+    proved, _ = said(verify_bundle(bundle, SPEC, line[-1].timestamp_ms, min_work=1))
+    assert "made as a fork of version 4 of the model 090909090909" in proved
+    assert "No round of this model has measured version 0" in proved

@@ -2,77 +2,125 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Any
 
 import pytest
 
 from engram.commands.support.units import Q24
-from engram.commands.support.verdicts import due_text, reasons
+from engram.commands.support.verdicts import due_text, outcomes, reasons
+from engram.statemachine.rounds import candidates
 from engram.statemachine.rounds.calendar import DueStep
 from engram.statemachine.rounds.records import RoundStatus
 
 
-def gate(**changes: Any) -> dict[str, Any]:
-    scores = {"correct": 39, "fewest_correct": 38, "loss": 20 * Q24, "most_loss": 20 * Q24}
-    return {"part": "ab" * 32, "rows": 40, "passed": False, **scores, **changes}
+def group(**changes: Any) -> dict[str, Any]:
+    facts = {"rows": 40, "loss": 10 * Q24, "baseline": 20 * Q24, "forgotten": 3, "proves_gain": True}
+    return {**facts, **changes}
 
 
-def verdict(**changes: Any) -> dict[str, Any]:
-    losses = {"sealed_loss": 10 * Q24, "sealed_baseline": 20 * Q24, "sealed_rows": 40}
-    facts = {"generalises": True, "remembers": True, "rung": False, "retention": []}
-    return {"epoch": 1, "author": "leng1a", **losses, **facts, **changes}
+NO_ROWS = group(rows=0, loss=0, baseline=0, forgotten=0, proves_gain=False)
+
+
+def verdict(*codes: str, groups: tuple[dict[str, Any], ...] = (), **changes: Any) -> dict[str, Any]:
+    facts = {"share": {"loss": 1, "baseline": 4}, "reasons": list(codes), "rung": False, "reward": 0}
+    return {"epoch": 0, "author": "leng1a", **facts, "groups": groups or (group(), NO_ROWS), **changes}
 
 
 def ended(*verdicts: dict[str, Any], status: int = RoundStatus.KEPT, **changes: Any) -> dict[str, Any]:
-    opened: dict[str, Any] = {"validation_opened": [{}], "sealed_opened": [{}]}
-    terms = {"validation": 1, "sealed": 1}
-    return {"status": status, "verdicts": list(verdicts), "terms": terms, **opened, **changes}
+    opened: dict[str, Any] = {"validation_opened": [{}], "unseen": [{}], "witnesses": [{}], "refused": False}
+    terms = {"validation": 1, "sealed": 1, "bounty": 1_000, "witness_fee": 200}
+    best = {"best": [{"author": "leng1b"}, {"author": "leng1a"}]}
+    facts = {"status": status, "verdicts": list(verdicts), "commits": [], "terms": terms}
+    return {**facts, **opened, **best, **changes}
 
 
 @pytest.mark.parametrize(
     ("judged", "text"),
     [
         (
-            verdict(generalises=False, sealed_loss=21 * Q24),
-            "sealed loss 0.5250 a row, not below the base version's 0.5000",
+            verdict("gain_not_proved", groups=(group(proves_gain=False), NO_ROWS)),
+            "its gain is not beyond chance: on the opener's rows loss 0.2500 a row, the baseline's 0.5000",
         ),
         (
-            verdict(retention=[gate(correct=37)]),
-            "retention part abababababab: 37 of 40 rows correct, 38 needed",
+            verdict("gain_not_proved", groups=(group(), group(proves_gain=False, loss=30 * Q24))),
+            "its gain is not beyond chance: on the witnesses' rows loss 0.7500 a row, the baseline's 0.5000",
         ),
         (
-            verdict(retention=[gate(passed=True), gate(loss=22 * Q24)]),
-            "retention part abababababab: loss 0.5500 a row, at most 0.5000 allowed",
+            verdict("forgets_old_rows", groups=(group(), group())),
+            "gets 6 unseen rows of old classes wrong that were right, more than a growth may",
         ),
-        (
-            verdict(retention=[gate(correct=None, loss=None, most_loss=None)]),
-            "retention part abababababab: nobody had the candidate scored on it",
-        ),
-        (
-            verdict(rung=True),
-            "sealed loss 0.2500 a row, the base version's 0.5000: took the lead",
-        ),
-        (
-            verdict(),
-            "sealed loss 0.2500 a row, the base version's 0.5000: passed but did not take the lead",
-        ),
+        (verdict(), "another update of the epoch has a lower share of the baseline's loss"),
+        (verdict("not_scored", share=None), "nobody had it scored on every part"),
     ],
 )
 def test_each_candidate_has_a_reason(judged: dict[str, Any], text: str) -> None:
-    assert reasons(ended(judged)) == [f"epoch 1, leng1a: {text}"]
+    (reason,) = reasons(ended(judged))
+    assert reason.startswith(f"epoch 0, leng1a: {text}")
+    (done,) = outcomes(ended(judged))
+    assert (done["paid"], len(done["reasons"])) == (0, 1)
+
+
+def test_every_reason_of_the_core_has_words() -> None:
+    source = inspect.getsource(candidates)
+    codes = set(re.findall(r'found.append\("([a-z_]+)"\)', source))
+    assert len(codes) >= 7, "the core's reasons are found in its source"
+    assert "" not in [
+        reasons(ended(verdict(code, groups=(group(proves_gain=False), NO_ROWS))))[0][-3:].strip(": ")
+        for code in codes
+    ]
+
+
+def test_rungs_are_paid_what_the_node_says() -> None:
+    first = verdict(rung=True, author="leng1b", share={"loss": 1, "baseline": 2}, reward=400)
+    second = verdict(rung=True, epoch=1, share={"loss": 1, "baseline": 8}, reward=300)
+    small = verdict(epoch=1, author="leng1c")
+    done = outcomes(ended(second, small, first, status=RoundStatus.DECIDED))
+    assert [(item["author"], item["paid"]) for item in done] == [
+        ("leng1a", 300),
+        ("leng1c", 0),
+        ("leng1b", 400),
+    ]
+    assert [item["reasons"] for item in done] == [[], ["not_best_of_epoch"], []]
+    assert "paid 0.000003 coins" in done[0]["why"][0]
+
+
+def test_a_best_update_that_gains_too_little_takes_no_lead() -> None:
+    (done,) = outcomes(ended(verdict(epoch=1), status=RoundStatus.DECIDED))
+    assert done["reasons"] == ["gain_too_small"]
+
+
+def test_a_commit_that_was_not_revealed_is_told() -> None:
+    closed = {"epoch": 1, "author": "leng1z"}
+    (done,) = outcomes(ended(commits=[closed]))
+    assert (done["author"], done["reasons"]) == ("leng1z", ["not_revealed"])
+    assert reasons(ended(commits=[closed])) == ["no update became a candidate"]
+
+
+def test_a_refusal_is_told_with_the_pot() -> None:
+    told = reasons(ended(verdict("gain_not_proved"), refused=True))[-1]
+    assert told.endswith("it stays with the model for whoever improves it next")
+
+
+def test_an_open_round_has_paid_nothing() -> None:
+    (leads,) = outcomes(ended(verdict(rung=True, reward=400), status=RoundStatus.OPEN))
+    assert (leads["paid"], leads["reasons"]) == (0, ["not_decided"])
 
 
 def test_a_round_may_have_nothing_to_judge() -> None:
     assert reasons(ended()) == ["no update became a candidate"]
     assert reasons(ended(status=RoundStatus.OPEN)) == []
-    assert reasons(ended(verdict(), status=RoundStatus.OPEN, sealed_opened=[])) == []
+    assert reasons(ended(verdict(), status=RoundStatus.OPEN, unseen=[])) == []
+    assert "standing witness" in reasons(ended(status=RoundStatus.CANCELLED))[0]
 
 
 def test_an_abort_names_the_duty_that_was_missed() -> None:
     unrevealed = ended(status=RoundStatus.ABORTED, validation_opened=[])
     assert reasons(unrevealed)[0].startswith("0 of 1 validation parts were revealed")
-    withheld = ended(status=RoundStatus.ABORTED, sealed_opened=[])
+    withheld = ended(verdict("not_scored"), status=RoundStatus.ABORTED, unseen=[])
     assert reasons(withheld)[0].startswith("the opener did not open every sealed part")
+    assert outcomes(withheld)[0]["reasons"] == ["round_aborted"]
 
 
 def test_everything_that_can_be_due_is_said() -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engram.nn.evaluate import FrozenActivations
-from engram.nn.loss import Score
 from engram.node.chain.verification import VerificationCache
 from engram.node.storage.lru import ByteLru
+from engram.statemachine.scoring import RowScores
 
 
 def key(number: int) -> bytes:
@@ -49,13 +49,14 @@ def test_the_same_key_is_counted_once() -> None:
 
 def test_scores_and_activations_have_bounds_of_their_own() -> None:
     cache = VerificationCache(activations_bytes=activations(10).size_bytes)
-    cache.put(key(1), Score(5, 1, 10))
+    scores = RowScores(np.arange(10, dtype=np.int32), np.ones(10, dtype=np.bool_))
+    cache.put(key(1), scores)
     cache.put_activations(key(1), activations(10))
-    assert cache.get(key(1)) == Score(5, 1, 10)
+    assert cache.get(key(1)) is scores
     assert cache.get_activations(key(1)) is not None
     cache.put_activations(key(2), activations(10))
     assert cache.get_activations(key(1)) is None
-    assert cache.get(key(1)) == Score(5, 1, 10)
+    assert cache.get(key(1)) is scores
     assert cache.get(key(9)) is None
     assert cache.size_bytes > activations(10).size_bytes
 

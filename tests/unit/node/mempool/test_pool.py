@@ -22,7 +22,7 @@ def entry(
 ) -> PooledTx:
     """Its minimum fee is 100 at exponent 0, and it takes `parts` thousandths of a block."""
     tx = Transaction(1, bytes([sender]) * 32, nonce, cap + tip, tip, 1, size.to_bytes(2, "big"), bytes(64))
-    return PooledTx(tx, tx.id, bytes([sender]) * 20, size, 100, 0, Fraction(parts, 1_000))
+    return PooledTx(tx, tx.id, bytes([sender]) * 20, size, 100, Fraction(parts, 1_000))
 
 
 def filled(*entries: PooledTx, limits: PoolLimits = LIMITS) -> Pool:

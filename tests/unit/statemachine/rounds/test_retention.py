@@ -1,40 +1,27 @@
 """Which part joins a model's retention parts, and which leaves a full list."""
 
 from dataclasses import replace
-from typing import Final
 
 import pytest
 
-from engram.nn.fixed import ln_q24
-from engram.primitives.codec import decode, encode
-from engram.statemachine.records import Model, RetentionPart
+from engram.statemachine.records import RetentionPart
 from engram.statemachine.rounds.draw import rank
-from engram.statemachine.rounds.records import OpenedPart, PartScore, RetentionScore, Round
-from engram.statemachine.rounds.retention import entry_bar, joining_part, limit_parts, next_retention
+from engram.statemachine.rounds.records import OpenedPart, RoundKind
+from engram.statemachine.rounds.retention import joining_part, limit_parts, next_retention
 from engram.statemachine.rules import Rules
-from tests.support.round_samples import a_candidate, a_model
-from tests.support.rounds import make_part, train_terms
+from tests.support.round_samples import a_model, a_round
 
 SEED = b"\x33" * 32
-ROUND = Round(
-    bytes(32),
-    bytes(32),
-    bytes(20),
-    train_terms([make_part(index, parts=4) for index in range(4)], rows=120),
-    opened=1,
-    version=0,
-    base=bytes(32),
-    classes=5,
-    seed=SEED,
-)
+_SAMPLE = a_round(kind=RoundKind.GROW)
+ROUND = replace(_SAMPLE, seed=SEED, classes=5, terms=replace(_SAMPLE.terms, rows=120))
 
 
 def opened(name: int, *, complete: bool = True) -> OpenedPart:
-    return OpenedPart(bytes([name]) * 32, bytes(20), PartScore(9, 9), complete)
+    return OpenedPart(bytes([name]) * 32, bytes(20), 8, 8, 9, complete)
 
 
 def kept(name: int, classes: int, rows: int = 100) -> RetentionPart:
-    return RetentionPart(bytes([name]) * 32, rows, classes, 1, 1)
+    return RetentionPart(bytes([name]) * 32, rows, classes)
 
 
 def by_rank(*names: int) -> list[int]:
@@ -44,65 +31,31 @@ def by_rank(*names: int) -> list[int]:
 def test_the_lowest_rank_of_the_parts_with_every_class_joins() -> None:
     first, second, third = by_rank(1, 2, 3)
     round_ = replace(
-        ROUND,
-        validation_opened=(opened(first, complete=False),),
-        sealed_opened=(opened(third), opened(second)),
+        ROUND, validation_opened=(opened(first, complete=False),), unseen=(opened(third), opened(second))
     )
-    winner = replace(
-        a_candidate(1, 0, 0), validation=(PartScore(1, 1),), sealed=(PartScore(33, 3), PartScore(22, 2))
-    )
-    joined = joining_part(a_model(), round_, winner)
-    assert joined == RetentionPart(bytes([second]) * 32, rows=120, classes=5, correct=2, bar=3_240)
+    assert joining_part(round_) == RetentionPart(bytes([second]) * 32, rows=120, classes=5)
 
 
 def test_an_incomplete_part_joins_where_there_is_no_other() -> None:
-    round_ = replace(ROUND, validation_opened=(opened(1, complete=False),))
-    winner = replace(a_candidate(1, 0, 0), validation=(PartScore(4, 3),), sealed=())
-    assert joining_part(a_model(), round_, winner).part == bytes([1]) * 32
+    round_ = replace(ROUND, validation_opened=(opened(1, complete=False),), unseen=())
+    assert joining_part(round_).part == bytes([1]) * 32
 
 
-LN_5: Final = 27_001_887
-"""ln_q24(5)."""
+def test_what_was_kept_stays_in_its_order() -> None:
+    model = a_model(kept(7, 2), kept(8, 3))
+    found = next_retention(Rules(), model, replace(ROUND, validation_opened=(opened(1),), unseen=()))
+    assert [part.part[0] for part in found] == [7, 8, 1]
 
 
-@pytest.mark.parametrize(
-    ("threshold_ppm", "loss", "expected"),
-    [
-        (100_000, 2_700_187, 2_700_188),
-        (100_000, 2_700_189, 2_700_189),
-        (100_000, 0, 2_700_188),
-        (1_000_000, 1, LN_5),
-        (1, 0, 27),
-    ],
-)
-def test_the_bar_is_the_loss_or_that_of_the_threshold(threshold_ppm: int, loss: int, expected: int) -> None:
-    assert ln_q24(5) == LN_5
-    assert entry_bar(replace(a_model(), threshold_ppm=threshold_ppm), 5, 1, loss) == expected
-
-
-def test_one_class_has_no_threshold_loss() -> None:
-    assert entry_bar(a_model(), 1, 1_000, 7) == 7
-
-
-def test_what_the_null_growth_costs_is_added_to_what_stays() -> None:
-    model = replace(a_model(replace(kept(7, 2), bar=100), replace(kept(8, 3), bar=200)), threshold_ppm=0)
-    scores = tuple(
-        RetentionScore(bytes([name]) * 32, PartScore(5, 5), increase) for name, increase in ((8, 20), (7, 10))
-    )
-    round_ = replace(ROUND, validation_opened=(opened(1),))
-    winner = replace(a_candidate(1, 0, 0, retention=scores), validation=(PartScore(4, 3),), sealed=())
-    assert [part.bar for part in next_retention(Rules(), model, round_, winner)] == [110, 220, 4]
-
-
-def test_a_bar_that_would_pass_its_width_stays_at_the_end_of_it() -> None:
-    full = replace(kept(1, 2), bar=2**64 - 10)
-    model = replace(a_model(), retention=(full,))
-    scores = (RetentionScore(full.part, PartScore(1, 1), 2**55),)
-    round_ = replace(ROUND, validation_opened=(opened(2),))
-    winner = replace(a_candidate(1, 0, 0, retention=scores), validation=(PartScore(4, 3),), sealed=())
-    grown = replace(model, retention=next_retention(Rules(), model, round_, winner))
-    assert grown.retention[0].bar == 2**64 - 1
-    assert decode(Model, encode(grown)) == grown
+def test_the_rows_of_all_parts_are_limited_too() -> None:
+    low, high = by_rank(2, 3)
+    parts = (kept(1, 2, rows=60), kept(low, 3, rows=60), kept(high, 3, rows=60), kept(4, 4, rows=60))
+    few = Rules(max_retention_rows=239, min_retention_rows=1)
+    assert [part.part[0] for part in limit_parts(few, ROUND, parts)] == [1, high, 4]
+    enough = replace(few, max_retention_rows=240)
+    assert limit_parts(enough, ROUND, parts) == parts
+    alone = replace(few, max_retention_rows=1)
+    assert limit_parts(alone, ROUND, parts) == parts[-1:], "the newest stays even if it is too large"
 
 
 def names_left(limit: int, *parts: RetentionPart) -> list[int]:

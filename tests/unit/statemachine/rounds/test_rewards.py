@@ -1,4 +1,4 @@
-"""Bounty, refund and burn to the spark; badges once; bonds that double and are forgiven."""
+"""The ladder and the pot to the spark; badges once; reputation."""
 
 from dataclasses import replace
 
@@ -7,32 +7,25 @@ import pytest
 from engram.statemachine.money import issue
 from engram.statemachine.record import u64
 from engram.statemachine.records import Badge, BadgeKind, Maturing, Reputation, Supply
-from engram.statemachine.rounds.ranking import ladder
-from engram.statemachine.rounds.records import Candidate
-from engram.statemachine.rounds.rewards import (
-    aborts_in_force,
-    give_badge,
-    minimum_opener_bond,
-    pay_bounty,
-    raise_reputation,
-    reputation_points,
-)
-from engram.statemachine.rules import Rules
+from engram.statemachine.rounds.records import EpochBest, Round
+from engram.statemachine.rounds.rewards import give_badge, ladder, pay_pot, raise_reputation
 from tests.support.ledger import Ledger
-from tests.support.round_samples import MODEL, a_candidate, a_model, a_round
+from tests.support.round_samples import MODEL, a_round, a_share
 
-RULES = Rules()
 OPENER = b"\x0f" * 20
 
 
-def paid(pot: int, bounty: int, *candidates: Candidate, sealed: int = 1_000) -> dict[str, int]:
+def a_settled(*best: EpochBest, pot: int = 1_000) -> Round:
+    return replace(a_round(epochs=max(1, len(best))), opener=OPENER, pot=pot, best=best)
+
+
+def paid(pot: int, *best: EpochBest) -> dict[str, int]:
     """What each name got of the pot, by its first byte; what was burned."""
     ledger = Ledger({})
     state, ctx = ledger.state, ledger.ctx
     issue(state, pot)
-    round_ = a_round(sealed=(sealed,))
-    round_ = replace(round_, opener=OPENER, pot=pot, terms=replace(round_.terms, bounty=bounty))
-    pay_bounty(state, ctx, round_, ladder(RULES, round_, MODEL, candidates))
+    round_ = a_settled(*best, pot=pot)
+    pay_pot(state, ctx, round_, ladder(round_))
     found = {}
     for name in (1, 2, 3, 15):
         reward = state.find(Maturing, bytes([name]) * 20, u64(ctx.height + ledger.rules.maturity_blocks))
@@ -40,59 +33,75 @@ def paid(pot: int, bounty: int, *candidates: Candidate, sealed: int = 1_000) -> 
     return {**found, "burned": state.get(Supply).burned}
 
 
-def test_a_bounty_is_paid_for_what_was_removed() -> None:
-    got = paid(1_000, 1_000, a_candidate(1, 0, 300))
-    assert got == {"1": 700, "2": 0, "3": 0, "15": 300, "burned": 0}
+def test_a_rung_is_paid_for_what_it_removed_and_the_opener_gets_the_rest() -> None:
+    assert paid(1_000, a_share(1, 300)) == {"1": 700, "2": 0, "3": 0, "15": 300, "burned": 0}
 
 
-def test_forfeited_bonds_go_to_winners_or_to_nobody() -> None:
-    """Of 500 sparks that others lost, the opener sees none."""
-    got = paid(1_500, 1_000, a_candidate(1, 0, 300))
-    assert got == {"1": 1_050, "2": 0, "3": 0, "15": 300, "burned": 150}
-    assert paid(1_500, 1_000) == {"1": 0, "2": 0, "3": 0, "15": 1_000, "burned": 500}
-
-
-def test_each_share_is_rounded_down_and_the_rest_burned() -> None:
-    got = paid(10, 10, a_candidate(1, 0, 700), a_candidate(2, 1, 350), a_candidate(3, 2, 111))
-    assert got == {"1": 3, "2": 3, "3": 2, "15": 1, "burned": 1}
+def test_each_share_is_rounded_down_and_the_opener_gets_what_that_leaves() -> None:
+    got = paid(10, a_share(1, 700), a_share(2, 350), a_share(3, 111))
+    assert got == {"1": 3, "2": 3, "3": 2, "15": 2, "burned": 0}
 
 
 def test_a_perfect_winner_takes_it_all() -> None:
-    assert paid(7, 7, a_candidate(2, 0, 0)) == {"1": 0, "2": 7, "3": 0, "15": 0, "burned": 0}
+    assert paid(7, a_share(2, 0)) == {"1": 0, "2": 7, "3": 0, "15": 0, "burned": 0}
 
 
-def test_reputation_counts_millionths_of_the_incumbents_loss() -> None:
-    round_ = a_round(sealed=(3_000,))
-    rungs = ladder(RULES, round_, MODEL, [a_candidate(1, 0, 2_000), a_candidate(2, 1, 500)])
-    assert [reputation_points(round_, rung) for rung in rungs] == [333_333, 500_000]
+def test_shares_of_other_baselines_are_compared_crosswise() -> None:
+    got = paid(900, a_share(1, 1, 3), a_share(2, 2, 9))
+    assert got == {"1": 600, "2": 100, "3": 0, "15": 200, "burned": 0}
+
+
+def test_a_rung_gets_the_same_share_of_what_the_model_carries() -> None:
+    ledger = Ledger({})
+    issue(ledger.state, 1_010)
+    round_ = replace(a_settled(a_share(1, 500), a_share(2, 111), pot=1_000), carried=10)
+    left, events = pay_pot(ledger.state, ledger.ctx, round_, ladder(round_))
+    assert left == 10 - 5 - 3, "the model keeps the rest"
+    rewards = [rung.reward(round_) for rung in ladder(round_)]
+    assert rewards == [500 + 5, 389 + 3]
+    assert [event.values[1] for event in events] == rewards
+
+
+@pytest.mark.parametrize(
+    ("best", "rungs"),
+    [
+        ([a_share(1, 875)], [0]),
+        ([a_share(1, 876)], []),
+        ([a_share(1, 800), a_share(2, 700)], [0, 1]),
+        ([a_share(1, 800), a_share(2, 701)], [0]),
+        ([a_share(1, 800), a_share(2, 701), a_share(3, 700)], [0, 2]),
+        ([EpochBest(), a_share(2, 500), EpochBest()], [1]),
+        ([EpochBest(), EpochBest()], []),
+        ([a_share(1, 300), a_share(2, 900)], [0]),
+    ],
+)
+def test_an_epoch_is_a_rung_only_an_eighth_below_the_leader(best: list[EpochBest], rungs: list[int]) -> None:
+    assert [rung.epoch for rung in ladder(a_settled(*best))] == rungs
+
+
+def test_small_steps_below_a_leader_are_measured_from_the_leader() -> None:
+    """What an epoch gained without taking the lead is not lost for the next one."""
+    rungs = ladder(a_settled(a_share(1, 800), a_share(2, 750), a_share(3, 690)))
+    assert [rung.of(1_000) for rung in rungs] == [200, 110]
+
+
+def test_reputation_counts_millionths_of_the_baseline() -> None:
+    rungs = ladder(a_settled(a_share(1, 2_000, 3_000), a_share(2, 500, 3_000)))
     state = Ledger({}).state
-    for points in (333_333, 10, 2**64 - 1):
-        raise_reputation(state, MODEL.id, OPENER, points)
-    assert state.get(Reputation, MODEL.id, OPENER).points == 2**64 - 1
+    for rung in rungs:
+        raise_reputation(state, MODEL.id, rung)
+    raise_reputation(state, MODEL.id, rungs[0])
+    assert state.get(Reputation, MODEL.id, b"\1" * 20).points == 666_666
+    assert state.get(Reputation, MODEL.id, b"\2" * 20).points == 500_000
+    state.put(Reputation(MODEL.id, b"\2" * 20, 2**64 - 2))
+    raise_reputation(state, MODEL.id, rungs[1])
+    assert state.get(Reputation, MODEL.id, b"\2" * 20).points == 2**64 - 1
 
 
 def test_a_badge_is_given_once() -> None:
     ledger = Ledger({})
     state, ctx = ledger.state, ledger.ctx
-    assert len(give_badge(state, ctx, MODEL.id, 3, OPENER, BadgeKind.AUDITOR)) == 1
-    assert give_badge(state, ctx, MODEL.id, 3, OPENER, BadgeKind.AUDITOR) == ()
+    assert len(give_badge(state, ctx, MODEL.id, 3, OPENER, BadgeKind.WITNESS)) == 1
+    assert give_badge(state, ctx, MODEL.id, 3, OPENER, BadgeKind.WITNESS) == ()
     badge = state.get(Badge, MODEL.id, (3).to_bytes(4, "big"), OPENER, b"\3")
-    assert (badge.badge, badge.height) == (BadgeKind.AUDITOR, ctx.height)
-
-
-@pytest.mark.parametrize(
-    ("aborts", "since", "in_force"),
-    [(0, 0, 0), (1, 0, 1), (3, 999, 3), (3, 1_000, 2), (3, 2_999, 1), (3, 3_000, 0), (3, 10**6, 0)],
-)
-def test_aborts_are_forgiven_one_by_one(aborts: int, since: int, in_force: int) -> None:
-    model = replace(a_model(), aborts=aborts, last_abort=500)
-    rules = Rules()
-    assert aborts_in_force(rules, model, 500 + since) == in_force
-    assert minimum_opener_bond(rules, model, 500 + since) == rules.min_opener_bond << in_force
-
-
-def test_the_bond_of_a_founding_and_of_endless_aborts() -> None:
-    rules = Rules()
-    assert minimum_opener_bond(rules, None, 10) == rules.min_opener_bond
-    model = replace(a_model(), aborts=2**16 - 1, last_abort=10)
-    assert minimum_opener_bond(rules, model, 10) == rules.min_opener_bond << 32
+    assert (badge.badge, badge.height) == (BadgeKind.WITNESS, ctx.height)

@@ -1,0 +1,73 @@
+"""Turns the options of `engram round open` into the plans of a round and of a new model."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from engram.commands.support.selecting import selection_of
+from engram.commands.support.session import CommandSession
+
+if TYPE_CHECKING:
+    from engram.participant.round_plan import ModelPlan, RoundPlan
+    from engram.primitives.types import Address
+    from engram.statemachine.records import NamedWitness
+    from engram.statemachine.rounds.records import RoundTerms
+
+
+def unseen_rows(terms: RoundTerms) -> int:
+    """Rows that decide a round with these terms, if all of them are of old classes."""
+    return terms.rows * (terms.sealed + len(terms.witnesses))
+
+
+def _names(session: CommandSession, accounts: tuple[str, ...]) -> tuple[Address, ...]:
+    from engram.primitives.keys import parse_address
+
+    return tuple(parse_address(session.address(account), session.hrp) for account in accounts)
+
+
+def _witnesses(
+    session: CommandSession, full: tuple[str, ...], old_only: tuple[str, ...]
+) -> tuple[NamedWitness, ...]:
+    from engram.statemachine.records import NamedWitness
+
+    named = [NamedWitness(address, old_only=False) for address in _names(session, full)]
+    named += [NamedWitness(address, old_only=True) for address in _names(session, old_only)]
+    return tuple(named)
+
+
+def model_plan(session: CommandSession, options: dict[str, Any]) -> ModelPlan:
+    """The plan of a new model; takes its options out of `options`."""
+    from engram.nn.growth import Policy
+    from engram.nn.loss import LossKind
+    from engram.participant.round_plan import ModelPlan
+
+    full, old_only = options.pop("standing_witnesses"), options.pop("standing_old_witnesses")
+    return ModelPlan(
+        loss_kind=LossKind[options.pop("loss").upper()],
+        policy=Policy[options.pop("policy").upper()],
+        threshold_ppm=options.pop("threshold"),
+        retention_epsilon_ppm=options.pop("epsilon"),
+        retention_delta_ppm=options.pop("delta"),
+        lost_cap_ppm=options.pop("lost_cap"),
+        members=_names(session, options.pop("members")),
+        witnesses=_witnesses(session, full, old_only),
+        classes=options.pop("classes"),
+        hidden=options.pop("hidden"),
+        activation=options.pop("activation"),
+        weight_bits=int(options.pop("weight_bits")),
+    )
+
+
+def round_plan(session: CommandSession, options: dict[str, Any]) -> RoundPlan:
+    """The plan of the round, made of what `model_plan` has left in `options`."""
+    from engram.participant.round_plan import RoundPlan
+
+    data, seed = selection_of(options), options.pop("seed")
+    witnesses = _witnesses(session, options.pop("witnesses"), options.pop("old_witnesses"))
+    return RoundPlan(
+        data=data,
+        witnesses=witnesses,
+        seed=secrets.randbelow(2**63) if seed is None else seed,
+        **options,
+    )

@@ -1,0 +1,287 @@
+"""What rounds.md says about baselines, scores and payments gives the numbers of the vectors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import judging_oracle as judge
+from tests.support import protocol_oracle as oracle
+from tests.support.judging_oracle import Row
+from tests.support.protocol_oracle import Wire, dec
+
+FOLDER = Path(__file__).resolve().parents[1] / "vectors"
+TRAIN, GROW = 0, 1
+KIND_OF_LOSS = 1
+EXPLICIT = 1
+RETENTION = 22
+"""Place of the retention parts in the record of a model."""
+CARRIED, LOST_PPM = 18, 19
+FIELDS = {
+    "version": 5,
+    "classes": 7,
+    "old_classes": 8,
+    "standing": 9,
+    "pot": 12,
+    "carried": 13,
+    "witnesses": 14,
+    "validation_opened": 21,
+    "validation_counts": 22,
+    "unseen": 23,
+    "unseen_counts": 24,
+    "best": 26,
+    "winner_groups": 30,
+    "witness_counts": 32,
+}
+"""Places in the record of a round, from fees-rules-records.md."""
+
+
+def vector(name: str) -> list[Any]:
+    found: list[Any] = json.loads((FOLDER / f"{name}.json").read_text())
+    return found
+
+
+def records(case: Any, kind: int, table: str = "state") -> list[Wire]:
+    leaves = (bytes.fromhex(value) for value in case[table].values() if value)
+    return [dec(leaf[1:]) for leaf in leaves if leaf[0] == kind]
+
+
+def payload(case: Any) -> Wire:
+    return dec(dec(bytes.fromhex(case["transactions"][0]["bytes"]))[6])
+
+
+def round_of(case: Any, round_id: bytes, table: str = "state") -> Wire:
+    return next(record for record in records(case, 14, table) if record[0] == round_id)
+
+
+def of(round_: Wire, field: str) -> Any:
+    return round_[FIELDS[field]]
+
+
+class Ran:
+    """A network whose tensors are blobs of a case."""
+
+    def __init__(self, case: Any, spec: Wire, segments: list[Wire]) -> None:
+        blobs = {bytes.fromhex(name): bytes.fromhex(raw) for name, raw in case["blobs"].items()}
+        self.spec, self.weights, self.biases = spec, [], []
+        for source, bias, *_ in segments:
+            flat, columns = _array(blobs[source[1]]), _array(blobs[bias[1]])
+            width = len(columns)
+            self.weights.append([flat[at : at + width] for at in range(0, len(flat), width)])
+            self.biases.append(columns)
+
+    def logits(self, features: bytes) -> list[int]:
+        return oracle.logits(self.spec, self.weights, self.biases, features)
+
+
+def _array(raw: bytes) -> list[int]:
+    size = {1: 1, 3: 4}[raw[0]]
+    steps = range(2 + 4 * raw[1], len(raw), size)
+    return [int.from_bytes(raw[at : at + size], "little", signed=True) for at in steps]
+
+
+def networks(case: Any, round_: Wire, update: Wire) -> tuple[Ran, Ran]:
+    """Version t, and what the update makes of it."""
+    base = next(
+        each for each in records(case, 10) if (each[0], each[1]) == (round_[1], of(round_, "version"))
+    )
+    before = Ran(case, base[4], [*base[5], *base[6]])
+    tag, shape, hidden, outputs, _ = update
+    if tag == 1:
+        return before, Ran(case, shape, [*hidden, *outputs])
+    added, new_hidden, new_outputs, components = shape
+    inputs, classes, known, old_hidden, old_outputs = base[4]
+    assert components == known == [], "every class has one component, in order"
+    grown = [inputs, classes + added, [], old_hidden + new_hidden, old_outputs + new_outputs]
+    return before, Ran(case, grown, [*base[5], *hidden, *base[6], *outputs])
+
+
+def rows_of(case: Any, name: bytes) -> tuple[bytes, list[tuple[int, bytes]]]:
+    """Owner, and label and features of each row of an opened part."""
+    part = next(each for each in records(case, 8) if each[0] == name)
+    raw = bytes.fromhex(case["blobs"][part[1].hex()])
+    rows, inputs = (int.from_bytes(raw[at : at + 4], "little") for at in (0, 4))
+    labels = raw[8 + rows * inputs :]
+    return part[5], [
+        (int.from_bytes(labels[2 * i : 2 * i + 2], "little"), raw[8 + i * inputs : 8 + (i + 1) * inputs])
+        for i in range(rows)
+    ]
+
+
+def scored(case: Any, round_: Wire, update: Wire, name: bytes) -> list[Row]:
+    before, own = networks(case, round_, update)
+    found = []
+    for label, features in rows_of(case, name)[1]:
+        first, second = before.logits(features), own.logits(features)
+        base = oracle.row_loss(KIND_OF_LOSS, first, label) if label < len(first) else 0
+        loss = oracle.row_loss(KIND_OF_LOSS, second, label)
+        right = oracle.predicted(first) == label, oracle.predicted(second) == label
+        found.append(Row(label, base, loss, *right))
+    return found
+
+
+def side_of(round_: Wire) -> set[bytes]:
+    sealed = [(witness[0], witness[1]) for witness in of(round_, "witnesses")]
+    return judge.witness_side(sealed, [name[0] for name in of(round_, "standing")])
+
+
+def grouped(case: Any, round_: Wire) -> list[int]:
+    """The group of each unseen part."""
+    side, standing = side_of(round_), [name[0] for name in of(round_, "standing")]
+    owners, least = [part[1] for part in of(round_, "unseen")], case["rules"]["min_witness_rows"]
+    return [judge.group_of(owner, round_[3][3], side, standing, owners, least) for owner in owners]
+
+
+SCORED = vector("tx_score_update")
+
+
+@pytest.mark.parametrize("case", SCORED, ids=["TRAIN", "GROW"])
+def test_a_candidate_is_scored_on_all_parts_and_becomes_the_best(case: Any) -> None:
+    round_id, epoch, author, numbers = payload(case)
+    round_ = round_of(case, round_id)
+    train = round_[3][0] == TRAIN
+    (before,) = (each for each in records(case, 16) if (each[0], each[2]) == (round_id, author))
+    (after,) = records(case, 16, "changes")
+    retention = [] if train else next(each for each in records(case, 9) if each[0] == round_[1])[RETENTION]
+    unseen = [part[0] for part in of(round_, "unseen")]
+    assert numbers == list(range(len(unseen) + len(retention)))
+    sides: tuple[list[Row], list[Row]] = ([], [])
+    theirs = [0] * of(round_, "classes")
+    side = side_of(round_)
+    for name, group in zip(unseen, grouped(case, round_), strict=True):
+        found = scored(case, round_, before[5], name)
+        sides[group].extend(found)
+        if rows_of(case, name)[0] in side:
+            for row in found:
+                theirs[row.label] += 1
+    assert (of(round_, "witness_counts") or [0] * len(theirs)) == theirs
+    counts, old = of(round_, "unseen_counts"), of(round_, "old_classes")
+    groups = [judge.group_score(side, KIND_OF_LOSS, counts, old, train=train) for side in sides]
+    assert after[10] == groups
+    kept = [row for name in retention for row in scored(case, round_, before[5], name[0])]
+    assert after[15] == sum(row.base_right and not row.own_right for row in kept)
+    everything = [row for side in sides for row in side]
+    assert after[11] == sum(row.own_right for row in everything)
+    assert after[12] == sum(row.own_right for row in everything if row.label >= old)
+    assert after[13] == sum(row.own for row in everything if row.label < old)
+    assert int.from_bytes(after[9], "little") == 2 ** len(numbers) - 1
+    with_rows = [group for group in after[10] if group[0]]
+    z_squared = round_[3][23]
+    assert all(judge.proves(judge.counted(group, train=train), z_squared) for group in with_rows)
+    share = judge.share(after[10], train=train)
+    noted = of(round_of(case, round_id, "changes"), "best")
+    assert noted[epoch] == [author, *share, before[3]]
+    judged = case["receipts"][0]["value"]["events"][-1]
+    assert (judged["name"], judged["values"], judged["text"]) == (
+        "update_judged",
+        [epoch, *share],
+        [author.hex()],
+    )
+
+
+@pytest.mark.parametrize("case", SCORED, ids=["TRAIN", "GROW"])
+def test_scoring_is_charged_for_the_version_and_the_update(case: Any) -> None:
+    round_id, _, author, _ = payload(case)
+    round_, rho = round_of(case, round_id), case["rules"]["macs_per_loaded_byte"]
+    (candidate,) = (each for each in records(case, 16) if (each[0], each[2]) == (round_id, author))
+    before, own = networks(case, round_, candidate[5])
+    retention = [] if round_[3][0] == TRAIN else records(case, 9)[0][RETENTION]
+    expected = 0
+    for rows in [round_[3][3]] * len(of(round_, "unseen")) + [part[1] for part in retention]:
+        expected += oracle.network_macs(before.spec, rows, of(round_, "classes"), rho)
+        if round_[3][0] == TRAIN:
+            expected += oracle.network_macs(own.spec, rows, 0, rho)
+        else:
+            added = own.spec[3][len(before.spec[3]) :], own.spec[4][len(before.spec[4]) :]
+            expected += oracle.growth_macs(own.spec, *added, rows, rho)
+    assert case["receipts"][0]["value"]["macs"] == expected
+
+
+@pytest.mark.parametrize(
+    "case", [vector("tx_reveal_update")[index] for index in (0, -1)], ids=["TRAIN", "GROW"]
+)
+def test_a_candidate_is_below_the_entry_bar(case: Any) -> None:
+    round_id, epoch, *_, loss, _, update = payload(case)
+    round_ = round_of(case, round_id)
+    terms, opened = round_[3], of(round_, "validation_opened")
+    promised = terms[6] * terms[4]
+    promised += sum(terms[3] if witness[1] else terms[4] for witness in of(round_, "witnesses"))
+    counts, old = of(round_, "validation_counts"), of(round_, "old_classes")
+    base = sum(part[4] for part in opened)
+    bar = judge.entry_bar(counts, old, base, promised, KIND_OF_LOSS, train=terms[0] == TRAIN)
+    brought = {oracle.tagged("blob", raw).hex(): raw.hex() for raw in update[4]}
+    known = {**case, "blobs": case["blobs"] | brought}
+    rows = [row for part in opened for row in scored(known, round_, update, part[0])]
+    assert loss == sum(row.own for row in rows)
+    assert loss < bar
+    old_rows = [row for row in rows if row.label < old]
+    assert base == sum(row.base for row in old_rows)
+    assert sum(part[3] for part in opened) == sum(row.base_right for row in old_rows)
+    assert case["receipts"][0]["value"]["events"][-1]["values"] == [epoch, loss]
+
+
+def parts_of_a_rung(round_: Wire, own: judge.Share, before: judge.Share) -> tuple[int, int]:
+    """What a rung is paid out of the pot, and out of what the model carries."""
+    return judge.removed(of(round_, "pot"), own, before), judge.removed(of(round_, "carried"), own, before)
+
+
+@pytest.mark.parametrize(
+    "case", [vector("tx_reveal_update")[index] for index in (0, -1)], ids=["TRAIN", "GROW"]
+)
+def test_a_reveal_pays_for_every_reference_that_it_writes(case: Any) -> None:
+    raw = bytes.fromhex(case["transactions"][0]["bytes"])
+    round_id, *_, update = payload(case)
+    terms, (receipt,) = round_of(case, round_id)[3], case["receipts"]
+    _, shape, hidden, outputs, brought = update
+    held = sum(source[0] == EXPLICIT for segment in (*hidden, *outputs) for source in segment)
+    assert held, "an update that names no tensor would show nothing of the price of references"
+    sealed = terms[5] + terms[6] + 8 + terms[7]
+    record = len(oracle.enc(terms)) + 150 * sealed + 10 * of(round_of(case, round_id), "classes")
+    size = len(raw) + record + len(oracle.enc([shape, hidden, outputs, []]))
+    count, fees = 1 + len(brought) + 2 * held, list(case["rules"]["fees"].values())
+    least = oracle.minimum_fee(fees, case["block"]["exponent"], size, receipt["value"]["macs"], count)
+    assert receipt["value"]["fee"] - dec(raw)[4] == least
+
+
+@pytest.mark.parametrize("case", vector("tx_advance_round"), ids=["TRAIN", "GROW"])
+def test_rungs_are_paid_by_what_they_removed(case: Any) -> None:
+    (round_id,) = payload(case)
+    round_ = round_of(case, round_id)
+    best = [
+        (author, (loss, baseline)) if author != bytes(20) else None
+        for author, loss, baseline, _ in of(round_, "best")
+    ]
+    made = judge.rungs(best)
+    paid = [
+        (each["values"], each["text"])
+        for each in case["receipts"][0]["value"]["events"]
+        if each["name"] == "bounty_paid"
+    ]
+    assert paid == [
+        ([epoch, sum(parts_of_a_rung(round_, own, before))], [author.hex()])
+        for epoch, author, own, before in made
+    ]
+    left = of(round_, "carried") - sum(parts_of_a_rung(round_, own, lead)[1] for *_, own, lead in made)
+    (model,) = records(case, 9, "changes")
+    assert model[CARRIED] == left
+    reputed = {each[1]: each[2] for each in records(case, 13)}
+    after = {each[1]: each[2] for each in records(case, 13, "changes")}
+    for _, author, own, before in made:
+        assert after[author] == reputed.get(author, 0) + judge.removed(10**6, own, before)
+    assert made, "the vectors hold decided rounds only"
+
+
+@pytest.mark.parametrize("case", vector("tx_advance_round"), ids=["TRAIN", "GROW"])
+def test_a_growth_adds_what_it_lost_in_its_worst_group(case: Any) -> None:
+    (round_id,) = payload(case)
+    round_ = round_of(case, round_id)
+    (model,), (grown,) = records(case, 9), records(case, 9, "changes")
+    losable = [0, 0]
+    for part, group in zip(of(round_, "unseen"), grouped(case, round_), strict=True):
+        losable[group] += part[3]
+    lost = [group[2] for group in of(round_of(case, round_id, "changes"), "winner_groups")]
+    more = judge.lost_ppm(losable, lost) if round_[3][0] == GROW else 0
+    assert grown[LOST_PPM] == model[LOST_PPM] + more
