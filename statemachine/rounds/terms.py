@@ -174,9 +174,14 @@ def least_author_bond(
 
 
 def scoring_cap(rules: Rules, terms: RoundTerms, head: HasParameters, classes: int, rows: int) -> int:
-    """The most MACs charged for scoring a candidate on a part with so many rows, together with version t."""
+    """The most MACs charged for scoring a candidate on a part with so many rows, together with version t.
+
+    On a part of the round max_update_macs bounds those of the update. On a retention part with more rows they
+    are more, but no update is admitted whose scoring takes more than half of a block.
+    """
     update = terms.max_update_macs * -(-max(rows, terms.rows) // terms.rows)
-    return network_macs(rules, head, rows, classes) + update
+    most = network_macs(rules, head, rows, classes) + update
+    return most if rows <= terms.rows else min(most, rules.max_block_macs // 2)
 
 
 def check_share(step: str, rules: Rules, macs: int) -> None:
@@ -280,7 +285,7 @@ def _check_steps(rules: Rules, terms: RoundTerms, model: Model, head: HasParamet
     check_share("scoring a candidate on a part", rules, scoring)
     retention = model.retention if terms.kind == RoundKind.GROW else ()
     for part in retention:
-        scoring = scoring_cap(rules, terms, head, classes, part.rows)
+        scoring = network_macs(rules, head, part.rows, classes) + terms.max_update_macs
         check_share("scoring a candidate on a retention part", rules, scoring)
     least = least_author_bond(rules, terms, head, classes, retention)
     if terms.author_bond < least:

@@ -118,10 +118,12 @@ def scoring_macs(rules: Rules, round_: Round, base: HasParameters, update: Updat
     return before + update_macs(rules, base.spec, update, rows)
 
 
-def check_update(rules: Rules, round_: Round, model: Model, base: NetworkSpec, update: Update) -> NetworkSpec:
+def check_update(
+    rules: Rules, round_: Round, model: Model, base: HasParameters, update: Update
+) -> NetworkSpec:
     """Checks an update against the round's terms and the model's policy; returns the spec that it makes.
 
-    Reads no tensor.
+    `base` is version t. Reads no tensor.
 
     Raises `UpdateKindMismatch`, `ArchitectureMismatch`, `NewClassesMismatch`, `UpdateTooLarge`,
     `UpdateTooWide`, `UpdateTooHeavy`, `TensorRepeated`, and what `check_spec` and `growth.append` raise.
@@ -132,16 +134,31 @@ def check_update(rules: Rules, round_: Round, model: Model, base: NetworkSpec, u
     if (size := update_size(update)) > terms.max_update_bytes:
         raise UpdateTooLarge(expected=terms.max_update_bytes, got=size)
     if isinstance(update, TrainUpdate):
-        spec, width = _trained_spec(rules, base, update.spec), neurons(update.spec)
+        spec, width = _trained_spec(rules, base.spec, update.spec), neurons(update.spec)
     else:
-        spec = _grown_spec(rules, round_, model, base, update.growth)
-        width = neurons(spec) - neurons(base)
+        spec = _grown_spec(rules, round_, model, base.spec, update.growth)
+        width = neurons(spec) - neurons(base.spec)
     if width > terms.max_update_neurons:
         raise UpdateTooWide(expected=terms.max_update_neurons, got=width)
-    if (macs := update_macs(rules, base, update, terms.rows)) > terms.max_update_macs:
+    if (macs := update_macs(rules, base.spec, update, terms.rows)) > terms.max_update_macs:
         raise UpdateTooHeavy(expected=terms.max_update_macs, got=macs)
+    if isinstance(update, GrowUpdate):
+        _check_retention_scoring(rules, round_, model, base, update)
     check_tensors((*update.hidden, *update.outputs), update.tensors)
     return spec
+
+
+def _check_retention_scoring(
+    rules: Rules, round_: Round, model: Model, base: HasParameters, update: GrowUpdate
+) -> None:
+    """Refuses a growth whose scoring on a retention part takes more than half a block: `UpdateTooHeavy`.
+
+    A retention part can have many more rows than the parts of the round, for which the terms bound an update.
+    """
+    for part in model.retention:
+        macs = scoring_macs(rules, round_, base, update, part.rows)
+        if macs > (most := rules.max_block_macs // 2):
+            raise UpdateTooHeavy("scoring it on a retention part costs too much", expected=most, got=macs)
 
 
 def check_tensors(segments: Sequence[SegmentSources], tensors: Sequence[bytes]) -> None:

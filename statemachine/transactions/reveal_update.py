@@ -115,7 +115,7 @@ class RevealUpdate:
     def _macs(self, rules: Rules, entry: EnteredRound) -> int:
         terms = entry.round.terms
         try:
-            check_update(rules, entry.round, entry.model, entry.base.spec, self.update)
+            check_update(rules, entry.round, entry.model, entry.base, self.update)
         except Invalid:
             return 0
         update = update_macs(rules, entry.base.spec, self.update, terms.rows)
@@ -125,7 +125,7 @@ class RevealUpdate:
         """The proposed network. Raises `Invalid` for anything that is not as claimed."""
         round_, model, base = entry.round, entry.model, entry.base
         check_base(round_, self.base)
-        spec = check_update(ctx.rules, round_, model, base.spec, self.update)
+        spec = check_update(ctx.rules, round_, model, base, self.update)
         proposal = propose(state, ctx, base, spec, self.update, author)
         check_parameters_root(self.parameters, proposal)
         network = version_network(state, ctx, base)

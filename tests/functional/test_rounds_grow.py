@@ -1,5 +1,6 @@
 """GROW rounds: new classes beside frozen ones, the null growth as the baseline, bounds of growth."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -92,6 +93,35 @@ def test_a_growth_pays_for_the_version_that_it_is_scored_on() -> None:
     play.at(Phase.UPDATE)
     receipt = play.ok(play.send(BOB, play.update_payload(claim, weights)))
     assert receipt.macs == 2 * (whole + growth_macs(rules, base.spec, weights.spec, (), 30))
+
+
+def test_a_growth_that_cannot_be_scored_on_what_the_model_retains_is_refused() -> None:
+    """A retained part of 400 rows stops no round of 9 rows a part; it bounds what may be brought there."""
+    few, many = 9, 400
+    play = Play()
+    play.parts = [make_part(index, parts=4, rows=many) for index in range(4)]
+    play.ok(play.found(terms=train_terms(play.parts, rows=many)))
+    play.reveal_validation()
+    play.play_epoch((ALICE, network(play.inputs, 8)))
+    play.decide()
+    play.new_parts()
+    weights, base = growth(play.inputs, 8), play.version(1)
+    assert isinstance(weights.spec, Growth)
+    cap, whole = (growth_macs(play.ledger.rules, base.spec, weights.spec, (), rows) for rows in (few, many))
+    most = network_macs(play.ledger.rules, base, many, 3) + whole
+    terms = grow_terms(play.parts, rows=few, max_update_macs=cap)
+    for missing, code in ((1, "update_too_heavy"), (0, "")):
+        trial = copy.deepcopy(play)
+        trial.ledger.rules = replace(trial.ledger.rules, max_block_macs=2 * (most - missing))
+        trial.ok(trial.open(terms))
+        trial.reveal_validation()
+        trial.at(Phase.COMMIT)
+        claim = trial.commit(BOB, weights)
+        trial.at(Phase.UPDATE)
+        held = trial.spent(BOB)
+        receipt = trial.send(BOB, trial.update_payload(claim, weights))
+        assert receipt.code == code
+        assert trial.spent(BOB) == held, "burned if it is refused, else still held"
 
 
 def test_a_round_whose_reveals_would_not_fit_a_block_with_their_version_is_not_opened() -> None:

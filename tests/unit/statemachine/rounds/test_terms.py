@@ -234,9 +234,9 @@ def test_a_growth_on_all_validation_parts_fits_into_half_a_block() -> None:
 
 
 def test_a_retention_part_of_many_rows_has_to_fit_too() -> None:
-    model = a_model(RetentionPart(b"\1" * 32, 10**6, 2))
+    check(grow_terms(PARTS, author_bond=100 * COIN), a_model(RetentionPart(b"\1" * 32, 10**6, 2)))
     with pytest.raises(StepTooHeavy, match="retention"):
-        check(grow_terms(PARTS), model)
+        check(grow_terms(PARTS), a_model(RetentionPart(b"\1" * 32, 10**8, 2)))
 
 
 def test_activations_on_a_part_have_to_be_few_enough_to_keep() -> None:
