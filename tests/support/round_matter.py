@@ -159,6 +159,14 @@ def growth(inputs: int, gain: int, *, classes: int = 2, feature: int = 1) -> Wei
     return Weights(spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
 
 
+def constant_growth(inputs: int, logit: int, *, classes: int = 2) -> Weights:
+    """Gives the new class the same logit for every row, in 2^-8 nats."""
+    shape = growth(inputs, 0, classes=classes)
+    hidden, hidden_tensors = block(column(inputs, 1), [0])
+    outputs, output_tensors = block([[0]], [logit])
+    return Weights(shape.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
+
+
 def forgetful(inputs: int, fondness: int) -> Weights:
     """Learns class 2 on its rows alone: the fonder of it, the more rows of class 1 it takes for class 2."""
     both = [[1 if row in (0, 1) else 0] for row in range(inputs)]

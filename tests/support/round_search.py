@@ -42,9 +42,7 @@ from tests.support.rounds import (
     Play,
     SecretPart,
     Weights,
-    block,
-    column,
-    distinct,
+    constant_growth,
     forgetful,
     grow_terms,
     growth,
@@ -291,7 +289,7 @@ class _CampaignRound:
         if kind is Author.FORGETS and self.moves.grows:
             return forgetful(inputs, 60 * strength)
         if kind is Author.CONSTANT and self.moves.grows:
-            return _constant_growth(inputs, strength - 8)
+            return constant_growth(inputs, 256 * (strength - 8))
         if self.moves.grows:
             return growth(inputs, strength)
         if kind is Author.LEARNS_BY_HEART:
@@ -341,13 +339,6 @@ class _CampaignRound:
                 key = (play.id, bytes([epoch]), author.address)
                 if play.ledger.state.find(Candidate, *key) or play.ledger.state.find(Commit, *key):
                     play.withdraw(author, epoch, sender=CAROL)
-
-
-def _constant_growth(inputs: int, nats: int) -> Weights:
-    shape = growth(inputs, 0)
-    hidden, hidden_tensors = block(column(inputs, 1), [0])
-    outputs, output_tensors = block([[0]], [256 * nats])
-    return Weights(shape.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
 
 
 def _wealth(play: Play, owners: Sequence[keys.PrivateKey]) -> int:

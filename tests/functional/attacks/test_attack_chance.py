@@ -26,9 +26,9 @@ from tests.support.rounds import (
     Weights,
     block,
     column,
+    constant_growth,
     distinct,
     grow_terms,
-    growth,
     make_part,
     network,
     train_terms,
@@ -46,14 +46,6 @@ def shifted(weights: Weights, nats: int) -> Weights:
     bias = [128 * gain + 256 * nats, -128 * gain + 256 * nats]
     outputs, output_tensors = block([[-gain, gain]], bias)
     return Weights(weights.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
-
-
-def constant(inputs: int, nats: int) -> Weights:
-    """A growth that gives the new class the same logit for every row."""
-    shape = growth(inputs, 0)
-    hidden, hidden_tensors = block(column(inputs, 1), [0])
-    outputs, output_tensors = block([[0]], [256 * nats])
-    return Weights(shape.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
 
 
 def a_noisy_copy(names: int, gain: int, nudge: int) -> None:
@@ -118,7 +110,7 @@ def outcome(shift: int, height: int) -> tuple[object, ...]:
     play.parts = alike(len(play.parts), seed=7)
     play.ok(play.open(grow_terms(play.parts, z_squared=1)))
     play.reveal_validation()
-    event = play.play_epoch((BOB, constant(play.inputs, shift + height)))[0].events[-1]
+    event = play.play_epoch((BOB, constant_growth(play.inputs, 256 * (shift + height))))[0].events[-1]
     if event.name == "no_improvement":
         return event.name, event.values
     play.decide()
@@ -195,7 +187,7 @@ def sure_outcome(height: int) -> int:
     paid = play.maturing(BOB)
     play.ok(play.open(grow_terms(play.parts, rows=12, old_rows=6, z_squared=1)))
     play.reveal_validation()
-    event = play.play_epoch((BOB, constant(play.inputs, height)))[0].events[-1]
+    event = play.play_epoch((BOB, constant_growth(play.inputs, 256 * height)))[0].events[-1]
     if event.name != "no_improvement":
         play.decide()
     return play.maturing(BOB) - paid

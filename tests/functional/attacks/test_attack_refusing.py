@@ -25,9 +25,7 @@ from tests.support.rounds import (
     Play,
     SecretPart,
     Weights,
-    block,
-    column,
-    distinct,
+    constant_growth,
     grow_terms,
     growth,
     make_part,
@@ -46,14 +44,6 @@ def mixed(index: int, counts: tuple[int, int], seed: int) -> SecretPart:
         [np.flatnonzero(rows.labels == label)[:count] for label, count in enumerate(counts)]
     )
     return SecretPart(whole.salt, part_bytes(rows.features[kept], rows.labels[kept]))
-
-
-def constant(inputs: int, logit: int) -> Weights:
-    """A growth that gives the new class the same logit for every row, in 2^-8 nats."""
-    shape = growth(inputs, 0, classes=1)
-    hidden, hidden_tensors = block(column(inputs, 1), [0])
-    outputs, output_tensors = block([[0]], [logit])
-    return Weights(shape.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
 
 
 def opened(parts: list[SecretPart], theirs: tuple[int, int], old_rows: int) -> Play:
@@ -86,7 +76,7 @@ def played(play: Play, weights: Weights) -> Play:
 def a_constant(mine: tuple[int, int], theirs: tuple[int, int], logit: int) -> None:
     """One side gains and the other is harmed, far beyond chance. The pot returns to the opener even so."""
     parts = [mixed(index, mine, 9) for index in range(4)]
-    play = played(opened(parts, theirs, min(mine[0], theirs[0])), constant(7, logit))
+    play = played(opened(parts, theirs, min(mine[0], theirs[0])), constant_growth(7, logit, classes=1))
     assert play.round.status == RoundStatus.KEPT
     assert play.maturing(OPENER) == 19 * COIN, "the bounty without the fee of the witness"
     assert play.spent(OPENER) == 20 * COIN
