@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,14 @@ from engram.nn.errors import ShapeMismatch
 from engram.nn.fixed import Int64Array, saturate
 from engram.nn.gemm import Engine, Kernel
 from engram.nn.layers import HiddenSegment, Output
+from engram.nn.layers.joining import joined, joined_numbers, joined_peak, runs
 from engram.nn.layers.segment import Numbers
 from engram.nn.parameters import Parameters
-from engram.nn.spec import NetworkSpec, chunk_rows, component_count, hidden_columns, layer_widths
+from engram.nn.spec import NetworkSpec, chunk_rows, component_count, first_neurons, layer_widths
 
 Features = npt.NDArray[np.uint8]
 Layer = npt.NDArray[np.unsignedinteger[Any]]
+S = TypeVar("S", bound=HiddenSegment | Output)
 
 LOGIT_LIMIT: Final = 2**30
 """Logits are clipped to ±2^30 in Q16, which is ±16,384 nats."""
@@ -46,6 +48,11 @@ class FrozenActivations:
     """
     sums: Int64Array
     """The component sums (n, components) in Q16 nats, before maximum and clip: a growth may add to them."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The number of inputs, then of the neurons of each hidden layer that have been computed."""
+        return tuple(layer.shape[1] for layer in self.layers)
 
     @property
     def size_bytes(self) -> int:
@@ -121,11 +128,13 @@ class _Plan:
     """What is to be run: the segments in the engine's form, and the layers that they read and make."""
 
     hidden: tuple[tuple[HiddenSegment, Kernel, int], ...]
-    """Segment, kernel, index of the segment's first neuron in its layer."""
+    """A run of segments as one, its kernel, the index of its first neuron in its layer."""
     outputs: tuple[tuple[Output, Kernel, np.dtype[Any]], ...]
-    """Segment, kernel, element type of the segment's accumulators."""
+    """A run of segments as one, its kernel, the element type of its accumulators."""
     loads: tuple[tuple[int, int, int], ...]
     """Layer, lo, hi: the columns of the kept layers that some segment to run reads."""
+    firsts: tuple[int, ...]
+    """For each layer, the neuron with which its buffer begins."""
     widths: tuple[int, ...]
     components: int
     chunk_rows: int
@@ -137,22 +146,44 @@ def _plan(
     spec: NetworkSpec, parameters: Parameters, peaks: Sequence[int], start: FrozenActivations, engine: Engine
 ) -> _Plan:
     hidden, outputs = spec.hidden[start.hidden :], spec.outputs[start.outputs :]
-    columns = hidden_columns(spec)[start.hidden :]
-    kernels = [
-        engine.kernel(segment, given.weights, given.bias, peak)
-        for segment, given, peak in zip((*hidden, *outputs), parameters, peaks, strict=True)
+    split, widths = len(hidden), layer_widths(spec)
+    made = [*start.widths, *[0] * (len(widths) - len(start.widths))]
+    placed = []
+    for segment, kernel, _ in _kernels(hidden, parameters[:split], peaks[:split], engine):
+        placed.append((segment, kernel, made[segment.layer]))
+        made[segment.layer] += segment.width
+    fed = [
+        (segment, kernel, engine.accumulators(peak))
+        for segment, kernel, peak in _kernels(outputs, parameters[split:], peaks[split:], engine)
     ]
-    split = len(hidden)
-    accumulators = [engine.accumulators(peak) for peak in peaks[split:]]
+    resumed = start.hidden or start.outputs
+    firsts = first_neurons(widths, start.widths, (*hidden, *outputs)) if resumed else (0,) * len(widths)
     return _Plan(
-        tuple(zip(hidden, kernels[:split], columns, strict=True)),
-        tuple(zip(outputs, kernels[split:], accumulators, strict=True)),
+        tuple(placed),
+        tuple(fed),
         _loads((*hidden, *outputs), start),
-        layer_widths(spec),
+        firsts,
+        widths,
         component_count(spec),
-        chunk_rows(spec),
+        chunk_rows(sum(widths) - sum(firsts), component_count(spec)),
         engine.activations,
     )
+
+
+def _kernels(
+    segments: Sequence[S], parameters: Parameters, peaks: Sequence[int], engine: Engine
+) -> Iterator[tuple[S, Kernel, int]]:
+    """Each run of the segments as one segment, with its kernel and its peak."""
+    begin = 0
+    for run in runs(segments):
+        end = begin + len(run)
+        numbers = parameters[begin:end]
+        weights, bias = joined_numbers(
+            run, [given.weights for given in numbers], [given.bias for given in numbers]
+        )
+        whole, peak = joined(run), joined_peak(run, peaks[begin:end])
+        yield whole, engine.kernel(whole, weights, bias, peak), peak
+        begin = end
 
 
 def _loads(
@@ -173,14 +204,16 @@ def _chunks(plan: _Plan, start: FrozenActivations) -> Iterator[tuple[slice, Sequ
     """For each chunk: its row range, layers and component sums, in buffers that the next chunk overwrites."""
     count, old = start.sums.shape
     size = max(1, min(plan.chunk_rows, count))
-    buffers = [np.empty((size, width), dtype=plan.dtype) for width in plan.widths]
+    kept = zip(plan.widths, plan.firsts, strict=True)
+    buffers = [np.empty((size, width - first), dtype=plan.dtype) for width, first in kept]
     sums_buffer = np.empty((size, plan.components), dtype=np.int64)
     for begin in range(0, count, size):
         rows = slice(begin, min(begin + size, count))
         layers = [buffer[: rows.stop - begin] for buffer in buffers]
         sums = sums_buffer[: rows.stop - begin]
         for number, lo, hi in plan.loads:
-            layers[number][:, lo:hi] = start.layers[number][rows, lo:hi]
+            first = plan.firsts[number]
+            layers[number][:, lo - first : hi - first] = start.layers[number][rows, lo:hi]
         sums[:, :old] = start.sums[rows]
         sums[:, old:] = 0
         _run_chunk(plan, layers, sums)
@@ -189,17 +222,22 @@ def _chunks(plan: _Plan, start: FrozenActivations) -> Iterator[tuple[slice, Sequ
 
 def _run_chunk(plan: _Plan, layers: Sequence[Numbers], sums: Int64Array) -> None:
     """Fills the new columns of `layers` and adds the new outputs to `sums`, for one chunk of rows."""
-    for segment, kernel, first in plan.hidden:
-        kernel(
-            layers[segment.reads][:, segment.lo : segment.hi],
-            layers[segment.layer][:, first : first + segment.width],
-        )
+    firsts = plan.firsts
+    for segment, kernel, column in plan.hidden:
+        begin, end = column - firsts[segment.layer], column - firsts[segment.layer] + segment.width
+        kernel(_read(plan, layers, segment), layers[segment.layer][:, begin:end])
     for output, kernel, dtype in plan.outputs:
         accumulators = np.empty((len(sums), output.width), dtype=dtype)
-        kernel(layers[output.reads][:, output.lo : output.hi], accumulators)
+        kernel(_read(plan, layers, output), accumulators)
         sums[:, output.first : output.first + output.width] += output.scaled(accumulators.astype(np.int64))
 
 
+def _read(plan: _Plan, layers: Sequence[Numbers], segment: HiddenSegment | Output) -> Numbers:
+    """The columns that a segment reads."""
+    first = plan.firsts[segment.reads]
+    return layers[segment.reads][:, segment.lo - first : segment.hi - first]
+
+
 def _stored_type(spec: NetworkSpec, number: int) -> np.dtype[np.unsignedinteger[Any]]:
-    bits = max(segment.bits for segment in spec.hidden if segment.layer == number)
-    return np.dtype(np.uint8 if bits <= 8 else np.uint16)
+    most = max(value for _, value in spec.totals.stretches[number])
+    return np.dtype(np.uint8 if most < 256 else np.uint16)

@@ -41,9 +41,11 @@ from engram.nn.spec import (
     NetworkLimits,
     NetworkSpec,
     canonical_components,
-    check_spec,
+    check_appended,
+    chunk_rows,
     component_classes,
     component_count,
+    first_neurons,
     layer_widths,
     logit_macs,
 )
@@ -82,13 +84,13 @@ def append(
 
     `capacity_from` is the first class that capacity growth may feed under `STRICT`; None means that it may
     feed no class. Raises `GrowthEmpty`, `GrowthReadsForward`, `GrowthOverlap`, `GrowthRepeatsClass`,
-    `PolicyViolated`, and what `check_spec` raises.
+    `PolicyViolated`, and what `check_appended` raises.
     """
     if not growth.outputs:
         raise GrowthEmpty(got=growth.classes)
     grown = grown_spec(spec, growth)
     _check_reads(spec, growth)
-    check_spec(grown, limits)
+    check_appended(grown, layer_widths(spec), growth.hidden, growth.outputs, limits)
     _check_overlap(spec, growth)
     _check_policy(spec, growth, grown, policy, capacity_from)
     return grown
@@ -98,13 +100,8 @@ def grown_spec(spec: NetworkSpec, growth: Growth) -> NetworkSpec:
     """The grown network without any check, for a growth that `append` has accepted."""
     classes = spec.classes + growth.classes
     added = growth.components or tuple(range(spec.classes, classes))
-    return NetworkSpec(
-        spec.inputs,
-        classes,
-        canonical_components(classes, component_classes(spec) + added),
-        spec.hidden + growth.hidden,
-        spec.outputs + growth.outputs,
-    )
+    components = canonical_components(classes, component_classes(spec) + added)
+    return spec.appended(classes, components, growth.hidden, growth.outputs)
 
 
 def growth_macs_per_row(spec: NetworkSpec, growth: Growth) -> int:
@@ -115,6 +112,14 @@ def growth_macs_per_row(spec: NetworkSpec, growth: Growth) -> int:
     products = sum(segment.macs_per_row() for segment in (*growth.hidden, *growth.outputs))
     grown = grown_spec(spec, growth)
     return products + logit_macs(grown.classes, component_count(grown))
+
+
+def growth_chunk_rows(spec: NetworkSpec, growth: Growth) -> int:
+    """The number of rows that are run at once when a growth is evaluated on frozen activations."""
+    grown, appended = grown_spec(spec, growth), (*growth.hidden, *growth.outputs)
+    widths = layer_widths(grown)
+    firsts = first_neurons(widths, layer_widths(spec), appended)
+    return chunk_rows(sum(widths) - sum(firsts), component_count(grown))
 
 
 def merge_parameters(
@@ -168,10 +173,10 @@ def forward_growth(
     `spec`; `parameters` are those of the growth. Raises `ShapeMismatch` if the activations are those of a
     network of another shape, and what `prove_growth` raises.
     """
-    made = tuple(layer.shape[1] for layer in frozen.layers)
-    if (frozen.hidden, frozen.outputs, made) != (len(spec.hidden), len(spec.outputs), layer_widths(spec)):
+    made = (frozen.hidden, frozen.outputs, frozen.widths)
+    if made != (len(spec.hidden), len(spec.outputs), layer_widths(spec)):
         raise ShapeMismatch(
-            "the activations belong to another network", expected=layer_widths(spec), got=made
+            "the activations belong to another network", expected=layer_widths(spec), got=frozen.widths
         )
     proved = prove_growth(spec, growth, parameters)
     peaks = (*proved.hidden, *proved.outputs)

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from engram.nn.dtypes import IntArray
 from engram.nn.errors import ShapeMismatch, WeightOutOfRange
 from engram.nn.fixed import INT32_MAX
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.layers.segment import prove_peak
-from engram.nn.spec import NetworkSpec, hidden_columns, layer_widths
+from engram.nn.spec import NetworkSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +35,6 @@ class SegmentParameters:
 
 Parameters = tuple[SegmentParameters, ...]
 """The parameters of each segment, in the order of the spec: hidden segments first, then output segments."""
-
-INPUT_MAX: Final = 255
-"""The largest input feature: features are uint8."""
 
 _WEIGHT_TYPES: Final[Mapping[int, np.dtype[Any]]] = {8: np.dtype(np.int8), 16: np.dtype(np.int16)}
 _BIAS_TYPE: Final = np.dtype(np.int32)
@@ -77,7 +73,7 @@ def check_segment_parameters(segments: Sequence[HiddenSegment | Output], paramet
 def prove_bounds(spec: NetworkSpec, parameters: Parameters) -> Bounds:
     """Proves, from the real weights, that every intermediate value of every segment fits int32.
 
-    A component sum then stays below 2^55 in magnitude, so it fits int64: it adds at most 256 segments, each
+    A component sum then stays below 2^61 in magnitude, so it fits int64: it adds at most 2^14 segments, each
     below 2^31 and shifted left by at most 16 bits.
 
     Raises what `check_parameters` raises, and `BoundViolated`.
@@ -91,21 +87,12 @@ def prove_segments(
 ) -> tuple[int, ...]:
     """The peaks of some segments of `spec`, in the given order. Raises what `prove_bounds` raises."""
     check_segment_parameters(segments, parameters)
-    largest = largest_values(spec)
     return tuple(
         prove_peak(
-            segment, given.weights, given.bias, int(np.max(largest[segment.reads][segment.lo : segment.hi]))
+            segment, given.weights, given.bias, spec.totals.largest(segment.reads, segment.lo, segment.hi)
         )
         for segment, given in zip(segments, parameters, strict=True)
     )
-
-
-def largest_values(spec: NetworkSpec) -> tuple[npt.NDArray[np.int32], ...]:
-    """For each layer, the largest value of each neuron: 255 for inputs, 2^bits - 1 for hidden neurons."""
-    layers = tuple(np.full(width, INPUT_MAX, dtype=np.int32) for width in layer_widths(spec))
-    for segment, first in zip(spec.hidden, hidden_columns(spec), strict=True):
-        layers[segment.layer][first : first + segment.width] = (1 << segment.bits) - 1
-    return layers
 
 
 def _check_array(name: str, array: IntArray, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

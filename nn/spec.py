@@ -14,15 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Final
 
 from engram.nn.errors import ComponentsMismatch, DimensionOutOfRange, ShapeMismatch, TooManyMacs
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.layers.segment import Shape
+from engram.nn.totals import Totals
 from engram.primitives.types import U8, U16, U32, U64, Size
 
 SEGMENT_MACS: Final = 2**22
-"""The charge for preparing one segment, once for all rows."""
+"""The charge for preparing the first segment of a run, once for all rows; see `layers.joining`."""
+
+JOINED_MACS: Final = 2**20
+"""The charge for preparing each further segment of a run: for reading it and proving its bounds."""
 
 BEGIN_SEGMENTS: Final = 2
 """An evaluation is charged as so many more segments: for reading the part, assembling the network and adding
@@ -30,7 +35,7 @@ up the loss.
 """
 
 CALL_MACS: Final = 2**19
-"""The charge for running one segment on one chunk of rows, in addition to its products."""
+"""The charge for running one run of segments on one chunk of rows, in addition to its products."""
 
 CHUNK_ROWS: Final = 1024
 CHUNK_ELEMENTS: Final = 2**21
@@ -44,6 +49,9 @@ COMPONENT_MACS: Final = 128
 """The charge for one component of one row, in addition to the products that feed it."""
 
 MAX_SEGMENTS: Final = 256
+"""The most segments of each sort that one update can bring."""
+MAX_GROWN_SEGMENTS: Final = 2**14
+"""The most segments of each sort that a network can have after any number of growths."""
 MAX_COMPONENTS: Final = 65_535
 
 Shapes = tuple[tuple[Shape, Shape], ...]
@@ -57,7 +65,7 @@ class NetworkLimits:
     max_inputs: U32 = 65_536
     max_layers: U8 = 16
     """The number of hidden layers."""
-    max_segments: U16 = MAX_SEGMENTS
+    max_segments: U16 = 4_096
     """This limits hidden segments and output segments separately."""
     max_neurons: U32 = 65_536
     max_classes: U16 = 1_024
@@ -78,6 +86,25 @@ class NetworkSpec:
     """The class of each component. One component for each class, in order, must be written as ()."""
     hidden: Annotated[tuple[HiddenSegment, ...], Size(0, MAX_SEGMENTS)]
     outputs: Annotated[tuple[Output, ...], Size(0, MAX_SEGMENTS)]
+    """A network that has grown may have more segments than an encoded spec can list: no record holds it."""
+
+    @cached_property
+    def totals(self) -> Totals:
+        """What is added up over all segments."""
+        return Totals.of(self.inputs, self.hidden, self.outputs)
+
+    def appended(
+        self,
+        classes: int,
+        components: tuple[int, ...],
+        hidden: tuple[HiddenSegment, ...],
+        outputs: tuple[Output, ...],
+    ) -> NetworkSpec:
+        """The spec with so many classes, these components, and these segments at the end of its lists."""
+        grown = NetworkSpec(self.inputs, classes, components, self.hidden + hidden, self.outputs + outputs)
+        # Where `cached_property` looks: so a growth of a long network costs only what it appends.
+        vars(grown)["totals"] = self.totals.appended(self.hidden[-1:], hidden, self.outputs[-1:], outputs)
+        return grown
 
 
 def check_spec(spec: NetworkSpec, limits: NetworkLimits) -> None:
@@ -87,13 +114,27 @@ def check_spec(spec: NetworkSpec, limits: NetworkLimits) -> None:
     `TooManyMacs`.
     """
     check_count("inputs", spec.inputs, limits.max_inputs)
+    check_appended(spec, (spec.inputs,), spec.hidden, spec.outputs, limits)
+
+
+def check_appended(
+    spec: NetworkSpec,
+    widths: tuple[int, ...],
+    hidden: Sequence[HiddenSegment],
+    outputs: Sequence[Output],
+    limits: NetworkLimits,
+) -> None:
+    """`check_spec` for a network of which all but these last segments have passed it already.
+
+    `widths` are those of the layers without them. Raises what `check_spec` raises.
+    """
     check_count("classes", spec.classes, limits.max_classes)
     check_count("components", component_count(spec), limits.max_components)
     check_count("hidden segments", len(spec.hidden), limits.max_segments, least=0)
     check_count("output segments", len(spec.outputs), limits.max_segments)
     _check_components(spec)
-    widths = _check_hidden((spec.inputs,), spec.hidden, limits)
-    _check_outputs(widths, component_count(spec), spec.outputs)
+    grown = _check_hidden(widths, hidden, limits)
+    _check_outputs(grown, component_count(spec), outputs)
     check_count("neurons", neurons(spec), limits.max_neurons, least=0)
     if (macs := macs_per_row(spec)) > limits.max_macs_per_row:
         raise TooManyMacs(expected=limits.max_macs_per_row, got=macs)
@@ -146,25 +187,12 @@ def _check_outputs(widths: tuple[int, ...], components: int, segments: Sequence[
 
 def layer_widths(spec: NetworkSpec) -> tuple[int, ...]:
     """The number of neurons of each layer, beginning with layer 0, the inputs."""
-    widths = [spec.inputs, *[0] * max((segment.layer for segment in spec.hidden), default=0)]
-    for segment in spec.hidden:
-        widths[segment.layer] += segment.width
-    return tuple(widths)
-
-
-def hidden_columns(spec: NetworkSpec) -> tuple[int, ...]:
-    """For each hidden segment, the index of its first neuron within its layer."""
-    widths = [0] * (max((segment.layer for segment in spec.hidden), default=0) + 1)
-    columns = []
-    for segment in spec.hidden:
-        columns.append(widths[segment.layer])
-        widths[segment.layer] += segment.width
-    return tuple(columns)
+    return spec.totals.widths
 
 
 def neurons(spec: NetworkSpec) -> int:
     """The number of hidden neurons in all layers."""
-    return sum(segment.width for segment in spec.hidden)
+    return sum(spec.totals.widths[1:])
 
 
 def component_count(spec: NetworkSpec) -> int:
@@ -188,32 +216,46 @@ def macs_per_row(spec: NetworkSpec) -> int:
     (Σ over all segments of `macs_per_row` of the segment) + COMPONENT_MACS·components + LOGIT_MACS·classes.
     An evaluation is charged `setup_macs` and `call_macs` in addition.
     """
-    products = sum(segment.macs_per_row() for segment in (*spec.hidden, *spec.outputs))
-    return products + logit_macs(spec.classes, component_count(spec))
+    return spec.totals.macs_per_row + logit_macs(spec.classes, component_count(spec))
 
 
-def setup_macs(segments: int) -> int:
-    """Multiply-accumulates charged for an evaluation of so many segments, whatever the number of rows.
+def setup_macs(runs: int, segments: int) -> int:
+    """Multiply-accumulates charged for an evaluation of segments that form so many runs, whatever the rows.
+
+    SEGMENT_MACS·(BEGIN_SEGMENTS + runs) + JOINED_MACS·(segments - runs).
 
     All charges together have been compared with measured times: of random networks of every shape, none took
     more than 2.2 times what it was charged, and none that ran for 20 ms or longer more than 1.3 times.
     """
-    return SEGMENT_MACS * (BEGIN_SEGMENTS + segments)
+    return SEGMENT_MACS * (BEGIN_SEGMENTS + runs) + JOINED_MACS * (segments - runs)
 
 
-def chunk_rows(spec: NetworkSpec) -> int:
-    """The number of rows that are run through all segments at once.
+def chunk_rows(neurons: int, components: int) -> int:
+    """The number of rows that are run at once, where a row takes so many inputs, neurons and components.
 
     It is small enough to keep the layers and components of these rows small:
-    max(1, min(CHUNK_ROWS, ⌊CHUNK_ELEMENTS / (Σ layer widths + SUM_ELEMENTS·components)⌋)).
+    max(1, min(CHUNK_ROWS, ⌊CHUNK_ELEMENTS / (neurons + SUM_ELEMENTS·components)⌋)).
     """
-    elements = sum(layer_widths(spec)) + SUM_ELEMENTS * component_count(spec)
-    return max(1, min(CHUNK_ROWS, CHUNK_ELEMENTS // elements))
+    return max(1, min(CHUNK_ROWS, CHUNK_ELEMENTS // (neurons + SUM_ELEMENTS * components)))
 
 
-def call_macs(spec: NetworkSpec, segments: int, rows: int) -> int:
-    """Multiply-accumulates charged for running so many segments on every chunk of `rows` rows."""
-    return CALL_MACS * segments * -(-rows // chunk_rows(spec))
+def first_neurons(
+    widths: Sequence[int], old: Sequence[int], appended: Sequence[HiddenSegment | Output]
+) -> tuple[int, ...]:
+    """For each layer, the first neuron that must be in memory to run some appended segments.
+
+    `widths` are those of the grown network, `old` those before. Old neurons before the first one that an
+    appended segment reads are left out, so that a growth costs what it reads and not what there is.
+    """
+    firsts = [*old, *[0] * (len(widths) - len(old))]
+    for segment in appended:
+        firsts[segment.reads] = min(firsts[segment.reads], segment.lo)
+    return tuple(firsts)
+
+
+def call_macs(runs: int, rows: int, chunk: int) -> int:
+    """Multiply-accumulates charged for running so many runs of segments on `rows` rows, `chunk` at a time."""
+    return CALL_MACS * runs * -(-rows // chunk)
 
 
 def logit_macs(classes: int, components: int) -> int:

@@ -63,7 +63,7 @@ def test_the_size_of_a_chunk_does_not_matter(spec: NetworkSpec, seed: int, rows:
     parameters, features = network_parameters(spec, seed), random_features(spec.inputs, 9, seed)
     whole = forward(spec, parameters, features)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "chunk_rows", lambda _: rows)
+        patch.setattr(evaluate, "chunk_rows", lambda neurons, components: rows)
         assert np.array_equal(forward(spec, parameters, features), whole)
     one_by_one = [forward(spec, parameters, features[at : at + 1]) for at in range(len(features))]
     assert np.array_equal(np.concatenate(one_by_one), whole)

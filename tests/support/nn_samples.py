@@ -9,7 +9,6 @@ from engram.nn.evaluate import Features
 from engram.nn.growth import Growth, grown_spec
 from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
-from engram.nn.parameters import largest_values
 from engram.nn.spec import NetworkLimits
 
 LIMITS = NetworkLimits()
@@ -54,10 +53,10 @@ def random_parameters(
     share: float = 1.0,
 ) -> Parameters:
     """Uniform parameters of some segments of a network, within `share` of what the bounds surely allow."""
-    parameters, largest = [], largest_values(spec)
+    parameters = []
     for segment in segments:
         fan_in, room = segment.hi - segment.lo, share * 2**30
-        operand = int(largest[segment.reads][segment.lo : segment.hi].max())
+        operand = spec.totals.largest(segment.reads, segment.lo, segment.hi)
         weight = min(2 ** (segment.weight_bits - 1) - 1, int(room) // (fan_in * operand))
         weights = rng.integers(-weight, weight + 1, (fan_in, segment.width)).astype(
             f"int{segment.weight_bits}"

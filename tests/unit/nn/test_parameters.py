@@ -7,7 +7,7 @@ from engram.nn.errors import BoundViolated, ShapeMismatch, WeightOutOfRange
 from engram.nn.fixed import INT32_MAX
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
-from engram.nn.parameters import Bounds, check_parameters, largest_values, prove_bounds
+from engram.nn.parameters import Bounds, check_parameters, prove_bounds
 
 SPEC = NetworkSpec(3, 2, (), (DenseRelu(1, 0, 3, 2, 0, 4, 8),), (Output(1, 0, 2, 0, 2, 0, 16),))
 HIDDEN = SegmentParameters(np.full((3, 2), -127, np.int8), np.full(2, INT32_MAX - 3 * 127 * 255, np.int32))
@@ -67,8 +67,11 @@ def test_a_forward_pass_proves_its_bounds_first() -> None:
 
 def test_the_largest_values_follow_the_bits_of_each_neuron() -> None:
     hidden = tuple(DenseRelu(layer, 0, 1, 2, 0, bits, 8) for layer, bits in ((1, 8), (2, 1), (1, 3), (1, 12)))
-    values = largest_values(NetworkSpec(3, 1, (), hidden, ()))
-    assert [layer.tolist() for layer in values] == [[255] * 3, [255, 255, 7, 7, 4095, 4095], [1, 1]]
+    totals = NetworkSpec(3, 1, (), hidden, ()).totals
+    assert totals.widths == (3, 6, 2)
+    ones = [[totals.largest(layer, at, at + 1) for at in range(totals.widths[layer])] for layer in range(3)]
+    assert ones == [[255] * 3, [255, 255, 7, 7, 4095, 4095], [1, 1]]
+    assert (totals.largest(1, 2, 4), totals.largest(1, 1, 4), totals.largest(1, 0, 6)) == (7, 255, 4095)
 
 
 def test_a_bound_counts_only_what_its_segment_reads() -> None:

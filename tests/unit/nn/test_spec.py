@@ -17,6 +17,7 @@ from engram.nn.layers.dense import ACTIVATION_MACS, READ_MACS
 from engram.nn.spec import (
     CALL_MACS,
     COMPONENT_MACS,
+    JOINED_MACS,
     LOGIT_MACS,
     SEGMENT_MACS,
     NetworkLimits,
@@ -27,7 +28,6 @@ from engram.nn.spec import (
     chunk_rows,
     component_classes,
     component_count,
-    hidden_columns,
     layer_widths,
     macs_per_row,
     neurons,
@@ -108,13 +108,11 @@ def test_a_segment_may_read_what_earlier_segments_of_its_list_made() -> None:
     spec = replace(LINEAR, hidden=hidden, outputs=(Output(2, 3, 4, 0, 2, 0, 8),))
     check_spec(spec, LIMITS)
     assert layer_widths(spec) == (4, 7, 4)
-    assert hidden_columns(spec) == (0, 0, 2, 3)
     assert neurons(spec) == 11
 
 
 def test_counts_of_the_sample() -> None:
     assert layer_widths(TWO_LAYERS) == (12, 10, 5)
-    assert hidden_columns(TWO_LAYERS) == (0, 6, 0)
     assert (component_count(TWO_LAYERS), component_classes(TWO_LAYERS)) == (4, (0, 1, 2, 1))
     assert parameter_shapes(TWO_LAYERS)[0] == ((12, 6), (6,))
     assert parameter_shapes(TWO_LAYERS)[5] == ((12, 1), (1,))
@@ -123,7 +121,8 @@ def test_counts_of_the_sample() -> None:
     operands = 12 + 6 + 8 + 5 + 6 + 12
     segments = products + READ_MACS * operands + ACTIVATION_MACS * columns
     assert macs_per_row(TWO_LAYERS) == segments + COMPONENT_MACS * 4 + LOGIT_MACS * 3
-    assert setup_macs(6) == 8 * SEGMENT_MACS
+    assert setup_macs(6, 6) == 8 * SEGMENT_MACS
+    assert setup_macs(2, 6) == 4 * SEGMENT_MACS + 4 * JOINED_MACS
 
 
 @pytest.mark.parametrize(
@@ -131,9 +130,8 @@ def test_counts_of_the_sample() -> None:
     [(4, 2, 1024), (784, 10, 1024), (2_000, 6, 1024), (2_001, 6, 1023), (65_536, 4_096, 21), (2**22, 1, 1)],
 )
 def test_wide_networks_run_fewer_rows_at_once(inputs: int, components: int, rows: int) -> None:
-    spec = NetworkSpec(inputs, components, (), (), (Output(0, 0, 1, 0, components, 0, 8),))
-    assert chunk_rows(spec) == rows
-    calls = [call_macs(spec, 3, count) // (3 * CALL_MACS) for count in (1, rows, rows + 1, 5 * rows)]
+    assert chunk_rows(inputs, components) == rows
+    calls = [call_macs(3, count, rows) // (3 * CALL_MACS) for count in (1, rows, rows + 1, 5 * rows)]
     assert calls == [1, 1, 2, 5]
 
 
