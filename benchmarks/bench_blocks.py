@@ -24,8 +24,9 @@ from engram.nn.spec import NetworkLimits, check_spec
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.errors import Invalid
 from engram.primitives.types import Hash
+from engram.statemachine.additions import SegmentSources, TrainUpdate
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import Network, ParameterSources, SegmentSources, sources_of
+from engram.statemachine.parameters import Network
 from engram.statemachine.record import TensorSource
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import DataPart, Scorer, network_macs
@@ -42,7 +43,7 @@ RULES: Final = Rules()
 class Drawn:
     """A network and the number of rows of a part for it."""
 
-    parameters: ParameterSources
+    parameters: TrainUpdate
     read: Callable[[Hash], bytes]
     raw: bytes
     rows: int
@@ -82,7 +83,7 @@ def draw(seed: int) -> Drawn | None:
         return None
     blobs: dict[Hash, bytes] = {}
     sources = [_sources(rng, segment, blobs) for segment in (*spec.hidden, *spec.outputs)]
-    parameters = sources_of(spec, sources[: len(spec.hidden)], sources[len(spec.hidden) :])
+    parameters = TrainUpdate(spec, tuple(sources[: len(spec.hidden)]), tuple(sources[len(spec.hidden) :]))
     count = int(min(rng.choice([1, 3, 100, 1_025, 20_000]), 16_000_000 // spec.inputs))
     while count > 1 and network_macs(RULES, parameters, count) > MOST_MACS:
         count //= 2
@@ -158,7 +159,8 @@ def _ps_per_mac(found: Drawn) -> float | None:
             bytes(32),
             lambda: parse_part(found.raw, rows=found.rows, inputs=found.inputs, classes=found.classes),
         )
-        network = Network(found.parameters, found.read)
+        whole = found.parameters
+        network = Network(bytes(32), whole.spec, (*whole.hidden, *whole.outputs), found.read)
         Scorer().score_network(network, part, found.classes, LossKind.SOFTMAX_CROSS_ENTROPY)
 
     try:

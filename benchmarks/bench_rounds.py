@@ -14,10 +14,9 @@ from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
 from engram.nn.seeded import Seeded
 from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.additions import SegmentSources, TrainUpdate
 from engram.statemachine.context import BlockContext
-from engram.statemachine.parameters import SegmentSources
-from engram.statemachine.records import Account, Model, Version
-from engram.statemachine.rounds.proposal import TrainUpdate
+from engram.statemachine.records import Account, GrowthLimits, Model, Version
 from engram.statemachine.rounds.records import (
     Candidate,
     EpochBest,
@@ -196,6 +195,7 @@ def _model() -> Model:
         retention_epsilon_ppm=0,
         retention_delta_ppm=0,
         lost_cap_ppm=0,
+        growth_limits=GrowthLimits(),
         inputs=4,
         classes=2,
         classes_before_growth=0,
@@ -211,7 +211,17 @@ def _model() -> Model:
 
 def _version() -> Version:
     return Version(
-        *(MODEL, 0, ZERO_HASH, b"\x33" * 32, SPEC, (), (), OPENER, ZERO_HASH, 0, int(RoundKind.TRAIN)),
+        *(
+            MODEL,
+            0,
+            ZERO_HASH,
+            b"\x33" * 32,
+            TrainUpdate(SPEC, (), ()),
+            OPENER,
+            ZERO_HASH,
+            0,
+            int(RoundKind.TRAIN),
+        ),
         *(0, 0, 0, 0, 0, 0),
     )
 

@@ -17,15 +17,13 @@ from engram.nn.network import forward, predict
 from engram.participant.parts import RoundSecrets, SaltedPart
 from engram.participant.round_plan import explicit_sources, founding_of
 from engram.participant.round_terms import Caps, RoundWindows, round_terms
-from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.keys import PrivateKey
-from engram.primitives.types import Hash
+from engram.primitives.types import ZERO_HASH, Hash
+from engram.statemachine.additions import TrainUpdate, parameters_root
 from engram.statemachine.content import Inline
-from engram.statemachine.parameters import ParameterSources
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.draw import draw_parts, draw_seed
-from engram.statemachine.rounds.proposal import TrainUpdate
 from engram.statemachine.rounds.records import Round, RoundKind
 from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.rounds.update import UpdateClaim, commit_digest
@@ -135,7 +133,7 @@ class TrainingRound:
             round=self._id,
             epoch=0,
             base=round_.base,
-            parameters=hash_object(Tag.PARAMETERS, ParameterSources(self._spec, hidden, outputs)),
+            parameters=parameters_root(ZERO_HASH, AUTHOR.address, TrainUpdate(self._spec, hidden, outputs)),
             loss=sum(self._losses[part.commitment] for part in round_.validation_opened),
             salt=bytes(32),
         )

@@ -108,7 +108,7 @@ def attest(file: Path, proof: Path, check: Check, force: bool, as_json: bool) ->
     report = check.report(proof)
     if not report.anchored:
         raise NotAnchored
-    load_weights(file, report.version)
+    load_weights(file, report.network)
     rate = digests_per_s(report.spec.pow)
     known = facts(report, rate)
     digest = sha256(file.read_bytes()).hexdigest()

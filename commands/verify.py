@@ -124,7 +124,7 @@ def command(
 def _checked_weights(weights: Path, report: ProofReport) -> Parameters:
     from engram.participant.export import load_weights
 
-    return load_weights(weights, report.version)
+    return load_weights(weights, report.network)
 
 
 def _predicted(
@@ -135,6 +135,6 @@ def _predicted(
     from engram.node.rpc.explain import explained, features_of
 
     chosen = rows_of(data, first, rows)
-    spec = report.version.spec
+    spec = report.network.spec
     logits = forward(spec, parameters, features_of(chosen.features, spec.inputs)).tolist()
     return [{**explained(row), "label": label} for row, label in zip(logits, chosen.labels, strict=True)]

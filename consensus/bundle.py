@@ -16,9 +16,12 @@ from engram.primitives.codec import decode, encode
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.smt import SmtProof
 from engram.primitives.types import U32, Hash, Size
+from engram.statemachine.additions import Addition
 
 MAX_HEADERS: Final = 2**18
 """About 50 MB of headers, which take a minute of scrypt. A longer chain is proven from a checkpoint."""
+MAX_LINE: Final = 2**15
+"""More growths than a network can have segments."""
 MAX_BUNDLE_BYTES: Final = 2**26
 
 _HASH_BYTES: Final = 32
@@ -44,6 +47,8 @@ class ProofBundle:
     """How many of the headers stand on top of the block under whose state root the records are proven."""
     model: ProvenRecord
     version: ProvenRecord
+    line: Annotated[tuple[Addition, ...], Size(1, MAX_LINE)]
+    """What the version's network is made of, from the whole network to the last growth. Its root names it."""
     round: ProvenRecord | None
     """The round that made the version; None for version 0, with which the model was founded.
 

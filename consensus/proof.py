@@ -39,7 +39,8 @@ from engram.consensus.genesis import genesis
 from engram.consensus.validation import MEDIAN_BLOCKS, median_time_past, validate_header
 from engram.primitives.errors import MalformedProof
 from engram.primitives.types import Hash
-from engram.statemachine.parameters import explicit_tensors, parameters_root
+from engram.statemachine.additions import Addition, explicit_tensors
+from engram.statemachine.parameters import Composition, compose_line
 from engram.statemachine.record import Record
 from engram.statemachine.records import Model, Version
 from engram.statemachine.registry import parse_record
@@ -87,6 +88,8 @@ class ProofReport:
     """The work that the verifier asked for, which `work` reaches; 0 if none was asked for."""
     model: Model
     version: Version
+    network: Composition
+    """The version's whole network, of which its root commits to every number."""
     round: Round | None
 
     @property
@@ -107,7 +110,7 @@ class ProofReport:
     @property
     def tensors(self) -> tuple[Hash, ...]:
         """Content ids of the version's explicit tensors."""
-        return tuple(dict.fromkeys(explicit_tensors((*self.version.hidden, *self.version.outputs))))
+        return tuple(dict.fromkeys(explicit_tensors(self.network.segments)))
 
     @property
     def validation(self) -> tuple[Hash, ...]:
@@ -179,6 +182,7 @@ def verify_bundle(
     if work < min_work:
         raise InsufficientWork(expected=min_work, got=work)
     model, version, round_ = _proven_records(bundle, block.state_root)
+    network = _proven_network(bundle.line, version)
     return ProofReport(
         spec=spec,
         genesis=line.genesis,
@@ -191,6 +195,7 @@ def verify_bundle(
         min_work=min_work,
         model=model,
         version=version,
+        network=network,
         round=round_,
     )
 
@@ -271,16 +276,22 @@ def _proven_records(bundle: ProofBundle, root: Hash) -> tuple[Model, Version, Ro
     version = _proven(bundle.version, Version, root)
     if version.model != model.id:
         raise RecordMismatch("the version belongs to another model", expected=model.id, got=version.model)
-    computed = parameters_root(version.spec, version.hidden, version.outputs)
-    if computed != version.root:
-        raise RecordMismatch(
-            "the version's tensors do not give its root", expected=version.root, got=computed
-        )
     if version.number == model.head and version.root != model.root:
         raise RecordMismatch(
             "the model's current root is not the version's", expected=model.root, got=version.root
         )
     return model, version, _proven_round(bundle, version, root)
+
+
+def _proven_network(line: Sequence[Addition], version: Version) -> Composition:
+    """The network of a proven version. Raises `RecordMismatch`, `LineBroken`."""
+    if (computed := line[-1].root) != version.root:
+        raise RecordMismatch(
+            "what the network is said to be made of does not give the version's root",
+            expected=version.root,
+            got=computed,
+        )
+    return compose_line(line)
 
 
 def _proven_round(bundle: ProofBundle, version: Version, root: Hash) -> Round | None:

@@ -27,10 +27,9 @@ from engram.participant.training.qat import Budget
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import decode
 from engram.primitives.keys import address
-from engram.primitives.types import Address, Hash
+from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.additions import GrowUpdate, SegmentSources, TrainUpdate, parameters_root
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import parameters_root
-from engram.statemachine.rounds.proposal import GrowUpdate
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions import decode_payload
 from engram.statemachine.transactions.reveal_update import RevealUpdate
@@ -66,7 +65,7 @@ def leaker(budget: Budget, seed: int, others: Dataset) -> Strategy:
         known = [Dataset(part.features, part.labels) for part in task.validation] * _REPETITIONS
         wrong = ((others.labels.astype(np.int64) + 1) % classes).astype(np.uint16)
         rows = concatenate([*known, Dataset(others.features, wrong)])
-        widths = [segment.width for segment in task.version.spec.hidden]
+        widths = [segment.width for segment in task.base.spec.hidden]
         spec, fresh = dense_network(rows, widths, classes, rng)
         learned = trainer.train(spec, fresh, rows, budget, rng)
         larger = (replace(output, shift=max(MIN_OUTPUT_SHIFT, output.shift - 2)) for output in spec.outputs)
@@ -95,10 +94,12 @@ def forged_base(task: Task, draft: Draft) -> Draft:
     """The draft with the roots of a version t in which the very first weight differs by one."""
     weights = task.parameters[0].weights.copy()
     weights[0, 0] += 1 if weights[0, 0] < 0 else -1
-    changed = replace(task.version.hidden[0], weights=Explicit(blob_id(tensor_bytes(weights))))
-    hidden = (changed, *task.version.hidden[1:])
-    root = parameters_root(task.version.spec, hidden, task.version.outputs)
-    forged = replace(task, version=replace(task.version, hidden=hidden))
+    first, *rest = (SegmentSources(own.weights, own.bias) for own in task.base.segments)
+    sources = (replace(first, weights=Explicit(blob_id(tensor_bytes(weights)))), *rest)
+    split = len(task.base.hidden)
+    whole = TrainUpdate(task.base.spec, sources[:split], sources[split:])
+    root = parameters_root(ZERO_HASH, task.author, whole)
+    forged = replace(task, base=replace(task.base, root=root))
     return Draft(draft.update, root, network_root(forged, draft.update), draft.loss)
 
 
@@ -109,7 +110,7 @@ def overlapping(task: Task, draft: Draft) -> Draft:
     """
     update = draft.update
     assert isinstance(update, GrowUpdate), "only a growth can overlap"
-    segment = replace(task.version.spec.outputs[0])
+    segment = replace(task.base.spec.outputs[0])
     growth = replace(update.growth, outputs=(*update.growth.outputs, segment))
     shape = (segment.hi - segment.lo, segment.width)
     dtype = np.int8 if segment.weight_bits == 8 else np.int16

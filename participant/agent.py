@@ -27,7 +27,7 @@ from engram.participant.task import Progress, Strategy
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.parameters import sources_of
+from engram.statemachine.additions import SegmentSources
 from engram.statemachine.records import Model
 from engram.statemachine.rounds.records import Round, RoundStatus
 
@@ -152,9 +152,11 @@ class Agent:
 
 async def find_donor(view: ChainView, model: Hash) -> Donor:
     """The current version of another model, to adopt. Its tensors are on the chain and need no upload."""
-    version = (pulled := await pull_version(view.client, model)).version
-    sources = sources_of(version.spec, version.hidden, version.outputs)
-    return Donor(version.spec, pulled.parameters, sources.hidden, sources.outputs)
+    pulled = await pull_version(view.client, model)
+    whole = pulled.network
+    sources = tuple(SegmentSources(own.weights, own.bias) for own in whole.segments)
+    split = len(whole.hidden)
+    return Donor(whole.spec, pulled.parameters, sources[:split], sources[split:])
 
 
 def load_donor(path: Path) -> Donor:

@@ -34,12 +34,12 @@ from engram.participant.task import Draft, Progress, Strategy, Task, unwatched, 
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
+from engram.statemachine.additions import TrainUpdate
 from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.candidates import validation_bar
-from engram.statemachine.rounds.proposal import TrainUpdate
 from engram.statemachine.rounds.records import Candidate, Round, RoundKind, RoundStatus
 from engram.statemachine.rounds.update import UpdateClaim
 
@@ -218,11 +218,13 @@ class Author:
         """
         model = await self.view.get(Model, round_.model)
         version = await self.view.get(Version, round_.model, u32(round_.version))
+        base = await self.view.composition(version)
         parameters = await self.view.parameters(version)
         parts = [await self.view.part(part.commitment) for part in round_.validation_opened]
-        await asyncio.to_thread(verify_baseline, round_, model, version, parameters, parts)
+        await asyncio.to_thread(verify_baseline, round_, model, base, parameters, parts)
         rivals = await self._rivals(round_) if round_.terms.kind == RoundKind.TRAIN else ()
-        return Task(round_, model, version, epoch, parameters, rivals, tuple(parts))
+        author = self.wallet.key.address
+        return Task(round_, model, base, author, epoch, parameters, rivals, tuple(parts))
 
     async def score(self, round_id: Hash) -> None:
         """Has each candidate of this account scored on every part that decides.
@@ -242,7 +244,7 @@ class Author:
         task = await self.task(round_, epoch)
         self._report(
             Notice(
-                f"epoch {epoch}: version {task.version.number} is verified, its loss is the one on record",
+                f"epoch {epoch}: version {round_.version} is verified, its loss is the one on record",
                 "verified",
                 epoch=epoch,
             )
@@ -252,7 +254,7 @@ class Author:
             return SAT_OUT if draft is None else NOT_WORTH
         facts = await self.wallet.facts()
         exponent = await self.wallet.exponent()
-        price = price_of(facts.rules, exponent, round_, task.model, task.version, epoch, draft.update)
+        price = price_of(facts.rules, exponent, round_, task.model, task.base, epoch, draft.update)
         updates = await self.view.updates_of(round_, self.wallet.key.address)
         check_price(
             self._limits,
@@ -349,7 +351,8 @@ class Author:
         for candidate in sorted(others, key=lambda other: other.loss)[:_MOST_RIVALS]:
             update = candidate.update
             assert isinstance(update, TrainUpdate), "a TRAIN round admits whole networks only"
-            network = await self.view.network_of(update.spec, update.hidden, update.outputs)
+            sources = (*update.hidden, *update.outputs)
+            network = await self.view.network_of(candidate.root, update.spec, sources)
             found.append((update.spec, network.load()[0]))
         return tuple(found)
 

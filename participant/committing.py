@@ -16,9 +16,9 @@ from engram.participant.upload import fit_inside, upload
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
+from engram.statemachine.additions import Update
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.errors import CommitMissing, CommitRepeated
-from engram.statemachine.rounds.proposal import Update
 from engram.statemachine.rounds.records import Candidate, Commit, Round
 from engram.statemachine.rounds.update import update_size
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules

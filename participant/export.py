@@ -26,24 +26,31 @@ from engram.participant.view import ChainView
 from engram.primitives.codec import from_json, to_json
 from engram.primitives.errors import CodecError
 from engram.primitives.types import Hash
+from engram.statemachine.additions import Addition
 from engram.statemachine.content import blob_id
+from engram.statemachine.errors import LineBroken
+from engram.statemachine.parameters import Composition, compose_line
 from engram.statemachine.record import TensorSource, u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.records import Round
 
 
-def save_version(path: Path, version: Version, parameters: Parameters) -> Path:
-    """Writes a version's integers to `path` and its record as JSON beside it; returns the path of the JSON.
+def save_version(
+    path: Path, version: Version, line: Sequence[Addition], spec: NetworkSpec, parameters: Parameters
+) -> Path:
+    """Writes a version's integers to `path`, and its record and line as JSON beside it; returns that path.
 
     The arrays are `hidden_0_weights`, `hidden_0_bias`, …, `output_0_weights`, `output_0_bias`, …, in the
-    order of the spec's segments.
+    order of the spec's segments. The line is what the network is made of, from a whole network to the last
+    growth.
     """
     arrays: dict[str, Any] = {}
-    for name, segment in zip(_names(version.spec), parameters, strict=True):
+    for name, segment in zip(_names(spec), parameters, strict=True):
         arrays |= {f"{name}_weights": segment.weights, f"{name}_bias": segment.bias}
     record = path.with_suffix(".json")
     _save(path, arrays)
-    write_private(record, (json.dumps(to_json(version), indent=2) + "\n").encode())
+    content = {"version": to_json(version), "line": [to_json(added) for added in line]}
+    write_private(record, (json.dumps(content, indent=2) + "\n").encode())
     return record
 
 
@@ -52,11 +59,13 @@ class PulledVersion:
     """A version whose tensors were all checked against the root that the chain has recorded."""
 
     version: Version
+    line: tuple[Addition, ...]
+    network: Composition
     parameters: Parameters
 
     def save(self, path: Path) -> dict[str, Any]:
         """Writes the two files of `save_version`, and returns what was written as JSON values."""
-        record = save_version(path, self.version, self.parameters)
+        record = save_version(path, self.version, self.line, self.network.spec, self.parameters)
         return {
             "file": str(path),
             "record": str(record),
@@ -76,7 +85,8 @@ async def pull_version(client: RpcClient, model: Hash, number: int | None = None
     view = ChainView(client)
     record = await view.get(Model, model)
     version = await view.get(Version, model, u32(record.head if number is None else number))
-    return PulledVersion(version, await view.parameters(version))
+    line, network = await view.line(version), await view.composition(version)
+    return PulledVersion(version, line, network, await view.parameters(version))
 
 
 async def pull_parts(client: RpcClient, round_id: Hash) -> list[tuple[Hash, PartData]]:
@@ -101,7 +111,8 @@ def load_version(path: Path) -> tuple[NetworkSpec, Parameters]:
     """
     record = path.with_suffix(".json")
     try:
-        spec = from_json(Version, json.loads(record.read_text("utf-8"))).spec
+        line = [from_json(Addition, added) for added in json.loads(record.read_text("utf-8"))["line"]]
+        spec = compose_line(line).spec
         parameters = _read(path, spec)
     except _UNREADABLE as error:
         raise ModelFileInvalid(
@@ -111,30 +122,29 @@ def load_version(path: Path) -> tuple[NetworkSpec, Parameters]:
     return spec, parameters
 
 
-def load_weights(path: Path, version: Version) -> Parameters:
-    """The weights in `path`, which `save_version` has written, if they are exactly those of `version`.
+def load_weights(path: Path, network: Composition) -> Parameters:
+    """The weights in `path`, which `save_version` has written, if they are exactly those of `network`.
 
-    The JSON file beside `path` is not read: spec and content ids are those of `version`. Every tensor is
-    hashed, or made from its seed again, so weights that pass give the parameters root of the version.
+    The JSON file beside `path` is not read: spec and content ids are those of `network`. Every tensor is
+    hashed, or made from its seed again, so weights that pass are those that the parameters root names.
 
     Raises `ModelFileInvalid` if the file cannot be read, and `WeightsMismatch`, which names the first array
     that differs.
     """
     try:
-        parameters = _read(path, version.spec)
+        parameters = _read(path, network.spec)
     except _UNREADABLE as error:
         raise ModelFileInvalid(
             f"{path} does not hold the weights of such a version as `engram model pull` writes them: {error}"
         ) from error
-    sources = (*version.hidden, *version.outputs)
-    for name, segment, source in zip(_names(version.spec), parameters, sources, strict=True):
+    for name, segment, source in zip(_names(network.spec), parameters, network.segments, strict=True):
         for kind, array, expected in (
             ("weights", segment.weights, source.weights),
             ("bias", segment.bias, source.bias),
         ):
             if not _is(array, expected):
-                raise WeightsMismatch(f"{path}: {name}_{kind} is not the proven version's", got=version.root)
-    prove_bounds(version.spec, parameters)
+                raise WeightsMismatch(f"{path}: {name}_{kind} is not the proven version's", got=network.root)
+    prove_bounds(network.spec, parameters)
     return parameters
 
 
@@ -155,7 +165,7 @@ def save_parts(path: Path, parts: Sequence[tuple[Hash, PartData]]) -> int:
     return sum(counts)
 
 
-_UNREADABLE: Final = (OSError, ValueError, KeyError, CodecError, zipfile.BadZipFile)
+_UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, CodecError, LineBroken, zipfile.BadZipFile)
 """What reading a file may raise that is no model."""
 
 

@@ -18,7 +18,7 @@ from engram.participant.errors import AlreadyPlaying, SecretsInvalid
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
 from engram.primitives.types import Address, Hash, Size
-from engram.statemachine.rounds.proposal import Update
+from engram.statemachine.additions import Update
 from engram.statemachine.rounds.update import UpdateClaim, commit_digest
 
 _MAX_BYTES: Final = 2**30

@@ -8,18 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from engram.nn.growth import grown_spec
 from engram.node.offers import offer_for
 from engram.participant.errors import BondAboveLimit, FeeAboveLimit
 from engram.participant.scoring import scoring_price_macs
 from engram.primitives.codec import encode
+from engram.statemachine.additions import Update
 from engram.statemachine.errors import InsufficientBalance
-from engram.statemachine.parameters import ParameterSources, sources_of
-from engram.statemachine.records import Model, Version
-from engram.statemachine.rounds.proposal import TrainUpdate, Update
+from engram.statemachine.parameters import Composition
+from engram.statemachine.records import Model
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.rounds.terms import entry_of
-from engram.statemachine.rounds.update import reveal_macs, update_macs
+from engram.statemachine.rounds.update import base_macs, update_macs
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transaction import Cost, TxPayload
 from engram.statemachine.transactions.commit_update import CommitUpdate
@@ -62,38 +61,35 @@ class Price:
 
 
 def price_of(
-    rules: Rules, exponent: int, round_: Round, model: Model, version: Version, epoch: int, update: Update
+    rules: Rules, exponent: int, round_: Round, model: Model, base: Composition, epoch: int, update: Update
 ) -> Price:
-    """The price of an update of `version` in this epoch, at a base exponent.
+    """The price of an update of version t, which is `base`, in this epoch, at a base exponent.
 
     Every tensor counts with its size, whether it travels in the reveal or is uploaded before.
     """
     terms = round_.terms
-    scored = update_macs(rules, version.spec, update, terms.rows)
-    macs = reveal_macs(rules, round_, version, scored)
+    known = base_macs(rules, round_, base)
+    macs = known + terms.validation * update_macs(rules, base.spec, update, terms.rows)
     tensors = sum(len(raw) for raw in update.tensors)
     shape = len(encode(replace(update, tensors=())))
     records = len(encode(round_)) + shape + _GROWING_BYTES
-    cost = Cost(ENVELOPE_BYTES + shape + tensors, macs, 1 + len(update.tensors), records)
+    cost = Cost(
+        size_bytes=ENVELOPE_BYTES + shape + tensors,
+        macs=macs,
+        paid_macs=known,
+        records=1 + len(update.tensors),
+        record_bytes=records + shape,
+    )
     reveal = offer_for(rules, cost, exponent).max_fee
     commit = _cap(rules, exponent, CommitUpdate(round_.id, 0, round_.id), Cost(records=1))
     withdrawal = _cap(rules, exponent, Withdraw(round_.id, 0, round_.opener), Cost(records=1))
     request = ScoreUpdate(round_.id, 0, round_.opener, (0,))
     scorings = (
         _cap(rules, exponent, request, Cost(macs=macs, records=1, record_bytes=records))
-        for macs in scoring_price_macs(rules, round_, model, version, update)
+        for macs in scoring_price_macs(rules, round_, model, base, update)
     )
     fees = commit + reveal + sum(scorings) + withdrawal
     return Price(terms.author_bond, entry_of(rules, terms, epoch), fees)
-
-
-def whole_of(version: Version, update: Update) -> ParameterSources:
-    """The sources of the network into which the update turns `version`."""
-    if isinstance(update, TrainUpdate):
-        return ParameterSources(update.spec, update.hidden, update.outputs)
-    grown = grown_spec(version.spec, update.growth)
-    base = sources_of(version.spec, version.hidden, version.outputs)
-    return ParameterSources(grown, (*base.hidden, *update.hidden), (*base.outputs, *update.outputs))
 
 
 def check_price(limits: Limits, price: Price, *, held: int, spent: int, balance: int) -> None:

@@ -33,11 +33,9 @@ from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import encode
 from engram.primitives.types import Address, Hash
+from engram.statemachine.additions import SegmentSources
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import (
-    HasParameters,
-    SegmentSources,
-)
+from engram.statemachine.parameters import HasParameters
 from engram.statemachine.records import Model, NamedWitness, RetentionPart
 from engram.statemachine.rounds.judging import may_forget
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
@@ -170,7 +168,7 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
     """
     view = ChainView(wallet.client)
     spec, model = await view.spec(), await view.get(Model, model_id)
-    version = await view.head_version(model)
+    head = await view.head_network(model)
     data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
     check_inputs(data, model)
     check_labels(data, model.classes + plan.new_classes)
@@ -178,7 +176,7 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
     if model.frozen and not plan.new_classes and not plan.neurons:
         raise GrowthImpossible
     reach = reached_classes(model.growth_policy, plan.new_classes, model.classes_before_growth)
-    base = _Base(version, reach, model.classes, model.retention)
+    base = _Base(head, reach, model.classes, model.retention)
     secrets, terms = _terms(spec, plan, kind, base, data)
     return DraftedRound(OpenRound.on(model, terms), secrets)
 

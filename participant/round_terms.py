@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engram.nn.spec import NetworkSpec, neurons
+from engram.nn.totals import tensor_bytes_of
 from engram.participant.parts import RoundSecrets
 from engram.participant.training.shapes import growth_shape
-from engram.statemachine.parameters import ParameterSources, growth_bytes, parameter_bytes
+from engram.statemachine.additions import TrainUpdate
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.draw import nonce_hash
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
@@ -69,8 +70,8 @@ class Caps:
     @classmethod
     def for_network(cls, rules: Rules, spec: NetworkSpec, rows: int) -> Caps:
         """Room for new parameters of the whole network `spec`, scored on parts of `rows` rows."""
-        macs = network_macs(rules, ParameterSources(spec, (), ()), rows)
-        return cls(_frame(rules, parameter_bytes(spec)), neurons(spec), macs)
+        macs = network_macs(rules, TrainUpdate(spec, (), ()), rows)
+        return cls(_frame(rules, spec.totals.parameter_bytes), neurons(spec), macs)
 
     @classmethod
     def for_growth(
@@ -84,7 +85,7 @@ class Caps:
     ) -> Caps:
         """Room for a growth by `width` neurons and `classes` classes, as `growth_shape` wires it."""
         growth = growth_shape(spec, width, classes, reach)
-        size = growth_bytes(spec, growth)
+        size = sum(map(tensor_bytes_of, (*growth.hidden, *growth.outputs)))
         return cls(_frame(rules, size), width, growth_macs(rules, spec, growth, (), rows))
 
 

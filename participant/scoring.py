@@ -14,13 +14,13 @@ from engram.participant.obligations import LATE, REFUSALS, fulfil, refusal_code
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Address, Hash
-from engram.statemachine.parameters import HasParameters
+from engram.statemachine.additions import Update
+from engram.statemachine.parameters import Composition
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, RetentionPart, Version
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import is_scored, parts_to_score
 from engram.statemachine.rounds.errors import NothingToWithdraw, PartScored
-from engram.statemachine.rounds.proposal import Update
 from engram.statemachine.rounds.records import Candidate, Round
 from engram.statemachine.rounds.update import scoring_macs
 from engram.statemachine.rules import Rules
@@ -48,7 +48,7 @@ async def score_candidates(view: ChainView, wallet: Wallet, round_id: Hash, auth
         return 0
     round_ = await view.wait_phase(round_id, Phase.SCORE)
     model = await view.get(Model, round_.model)
-    base = await view.get(Version, round_.model, u32(round_.version))
+    base = await view.composition(await view.get(Version, round_.model, u32(round_.version)))
     rules = (await view.spec()).rules
 
     async def owed() -> Sequence[TxPayload]:
@@ -73,7 +73,7 @@ async def score_candidates(view: ChainView, wallet: Wallet, round_id: Hash, auth
 
 
 def scorings(
-    rules: Rules, round_: Round, model: Model, base: HasParameters, candidate: Candidate
+    rules: Rules, round_: Round, model: Model, base: Composition, candidate: Candidate
 ) -> list[tuple[int, ...]]:
     """The numbers of the parts on which a candidate is not scored yet, a tuple for each transaction.
 
@@ -104,7 +104,7 @@ def scored_rows(round_: Round, model: Model) -> list[int]:
 
 
 def scoring_price_macs(
-    rules: Rules, round_: Round, model: Model, base: HasParameters, update: Update
+    rules: Rules, round_: Round, model: Model, base: Composition, update: Update
 ) -> list[int]:
     """MACs charged for scoring an update on each part of the round that decides."""
     return [scoring_macs(rules, round_, base, update, rows) for rows in scored_rows(round_, model)]

@@ -22,8 +22,7 @@ from engram.participant.task import Draft, Strategy, Task, network_root
 from engram.participant.training import trainer
 from engram.participant.training.qat import Budget
 from engram.participant.training.shapes import reached_classes
-from engram.statemachine.parameters import SegmentSources
-from engram.statemachine.rounds.proposal import GrowUpdate, TrainUpdate
+from engram.statemachine.additions import GrowUpdate, SegmentSources, TrainUpdate
 from engram.statemachine.rounds.records import RoundKind
 
 _LATER_RATE: Final = 0.3
@@ -57,7 +56,7 @@ def honest(plan: Plan) -> Strategy:
             budget = replace(plan.budget, learning_rate=_LATER_RATE) if task.rivals else plan.budget
             return train_draft(task, spec, _trained(task, spec, start, known, budget, rng))
         growth, added = trainer.grow(
-            task.version.spec,
+            task.base.spec,
             task.parameters,
             known,
             new_classes=task.round.terms.new_classes,
@@ -87,7 +86,7 @@ def best_start(task: Task, own: Dataset) -> tuple[NetworkSpec, Parameters]:
     loss on them cannot come from over-fitting.
     """
     if not task.rivals:
-        return task.version.spec, task.parameters
+        return task.base.spec, task.parameters
     kind = task.model.loss_function
     return min(task.rivals, key=lambda rival: trainer.evaluate(rival[0], rival[1], own, kind).loss)
 
@@ -115,7 +114,7 @@ def adopting(donor: Donor) -> Strategy:
     def propose(task: Task) -> Draft:
         new_classes = task.round.terms.new_classes
         drafts = [
-            grow_draft(task, adopt(task.version.spec, scaled, new_classes=new_classes), donor.parameters)
+            grow_draft(task, adopt(task.base.spec, scaled, new_classes=new_classes), donor.parameters)
             for scaled in _scalings(donor.spec)
         ]
         best = min(drafts, key=lambda draft: draft.loss)
@@ -162,7 +161,7 @@ def grow_draft(task: Task, growth: Growth, added: Parameters) -> Draft:
     """The draft that adds this growth to version t and claims its true loss on the validation parts."""
     hidden, outputs, tensors = explicit_sources(len(growth.hidden), added)
     update = GrowUpdate(growth, hidden, outputs, tensors)
-    spec, loss = task.version.spec, 0
+    spec, loss = task.base.spec, 0
     for part in task.validation:
         frozen = forward_frozen(spec, task.parameters, part.features)
         logits = forward_growth(spec, frozen, growth, added)

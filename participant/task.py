@@ -16,11 +16,10 @@ from engram.nn.loss import evaluate_loss
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
 from engram.participant.errors import VersionMismatch
-from engram.participant.pricing import whole_of
-from engram.primitives.hashing import Tag, hash_object
-from engram.primitives.types import Hash
-from engram.statemachine.records import Model, Version
-from engram.statemachine.rounds.proposal import Update
+from engram.primitives.types import Address, Hash
+from engram.statemachine.additions import Update, parameters_root
+from engram.statemachine.parameters import Composition
+from engram.statemachine.records import Model
 from engram.statemachine.rounds.records import Round
 
 Progress = Callable[[int, float], None]
@@ -39,7 +38,10 @@ class Task:
 
     round: Round
     model: Model
-    version: Version
+    base: Composition
+    """Version t: its whole network, without the numbers."""
+    author: Address
+    """Whose update it will be: the root that names its network commits to the author."""
     epoch: int
     parameters: Parameters
     """The parameters of version t."""
@@ -70,7 +72,7 @@ Strategy = Callable[[Task], Draft | None]
 
 
 def verify_baseline(
-    round_: Round, model: Model, version: Version, parameters: Parameters, parts: list[PartData]
+    round_: Round, model: Model, base: Composition, parameters: Parameters, parts: list[PartData]
 ) -> None:
     """Checks the version's recorded results on each revealed part by computing them again.
 
@@ -81,7 +83,7 @@ def verify_baseline(
         old = part.labels < round_.old_classes
         count, loss = int(np.count_nonzero(old)), 0
         if count:
-            logits = forward(version.spec, parameters, part.features[old])
+            logits = forward(base.spec, parameters, part.features[old])
             loss = evaluate_loss(model.loss_function, logits, part.labels[old])
         if (count, loss) != (opened.old, opened.old_loss):
             raise VersionMismatch(expected=opened.old_loss, got=loss)
@@ -89,4 +91,4 @@ def verify_baseline(
 
 def network_root(task: Task, update: Update) -> Hash:
     """Parameters root of the network into which the update turns version t."""
-    return hash_object(Tag.PARAMETERS, whole_of(task.version, update))
+    return parameters_root(task.base.root, task.author, update)

@@ -21,10 +21,14 @@ from engram.node.client import RpcClient
 from engram.participant.errors import BlobMismatch, RecordMissing, RoundOver
 from engram.participant.parts import SaltedPart
 from engram.participant.reconnect import watch
+from engram.primitives.codec import decode
+from engram.primitives.errors import CodecError
 from engram.primitives.keys import parse_address
 from engram.primitives.types import Address, Hash
+from engram.statemachine.additions import Addition, HasSources, explicit_tensors
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import HasSources, Network, explicit_tensors, parameters_root, sources_of
+from engram.statemachine.errors import LineBroken
+from engram.statemachine.parameters import Composition, Network, compose_line
 from engram.statemachine.record import Record, u32
 from engram.statemachine.records import Model, Part, RecentBlock, Version
 from engram.statemachine.registry import parse_record
@@ -36,6 +40,7 @@ from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundSt
 R = TypeVar("R", bound=Record)
 
 _CACHED_BLOBS: Final = 256
+_CACHED_COMPOSITIONS: Final = 8
 _ENDING: Final[Mapping[DueStep | None, str]] = MappingProxyType(
     {
         DueStep.UNATTENDED: "a standing witness of the model has sealed no part",
@@ -55,6 +60,7 @@ class ChainView:
         self.client: Final = client
         self._spec: ChainSpec | None = None
         self._blobs: OrderedDict[Hash, bytes] = OrderedDict()
+        self._compositions: OrderedDict[Hash, Composition] = OrderedDict()
 
     async def spec(self) -> ChainSpec:
         """The chain's ChainSpec, which holds its rules; it is asked for once."""
@@ -116,20 +122,46 @@ class ChainView:
             self._blobs.popitem(last=False)
         return raw
 
-    async def network(self, version: Version) -> Network:
-        """The network of a version. Raises `BlobMismatch` if its sources do not give the version's root."""
-        root = parameters_root(version.spec, version.hidden, version.outputs)
-        if root != version.root:
-            raise BlobMismatch("the version's sources do not give its root", expected=version.root, got=root)
-        return await self.network_of(version.spec, version.hidden, version.outputs)
+    async def line(self, version: Version) -> tuple[Addition, ...]:
+        """What the version's network is made of. Raises `BlobMismatch` if it does not give the root."""
+        raws = await self.client.call("model_line", id=version.model, version=version.number)
+        try:
+            line = tuple(decode(Addition, bytes.fromhex(raw)) for raw in raws)
+            found = line[-1].root if line else None
+        except (CodecError, ValueError, TypeError) as error:
+            raise BlobMismatch(f"the node's answer is no line of additions: {error}") from error
+        if found != version.root:
+            raise BlobMismatch(
+                "what the node says the network is made of does not give its root",
+                expected=version.root,
+                got=found,
+            )
+        return line
 
-    async def network_of(
-        self, spec: NetworkSpec, hidden: tuple[HasSources, ...], outputs: tuple[HasSources, ...]
-    ) -> Network:
+    async def composition(self, version: Version) -> Composition:
+        """The whole network of a version, without its numbers. Raises as `line` does."""
+        if version.root not in self._compositions:
+            try:
+                self._compositions[version.root] = compose_line(await self.line(version))
+            except LineBroken as error:
+                raise BlobMismatch(str(error), expected=version.root) from error
+            while len(self._compositions) > _CACHED_COMPOSITIONS:
+                self._compositions.popitem(last=False)
+        return self._compositions[version.root]
+
+    async def head_network(self, model: Model) -> Composition:
+        """The whole network of the model's current version, without its numbers."""
+        return await self.composition(await self.head_version(model))
+
+    async def network(self, version: Version) -> Network:
+        """The network of a version, with its numbers. Raises as `line` does."""
+        whole = await self.composition(version)
+        return await self.network_of(whole.root, whole.spec, whole.segments)
+
+    async def network_of(self, root: Hash, spec: NetworkSpec, sources: Sequence[HasSources]) -> Network:
         """The network of these sources. Every tensor that they name is downloaded and checked."""
-        sources = sources_of(spec, hidden, outputs)
-        tensors = {identity: await self.blob(identity) for identity in explicit_tensors((*hidden, *outputs))}
-        return Network(sources, tensors.__getitem__)
+        tensors = {identity: await self.blob(identity) for identity in explicit_tensors(sources)}
+        return Network(root, spec, sources, tensors.__getitem__)
 
     async def parameters(self, version: Version) -> Parameters:
         """The integers of a version; their ranges, and that no sum can overflow, are checked."""

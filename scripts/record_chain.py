@@ -38,10 +38,10 @@ from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Hash
+from engram.statemachine.additions import SegmentSources
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.context import BlockContext
 from engram.statemachine.fees import minimum_fee
-from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.receipt import Status
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.calendar import Phase

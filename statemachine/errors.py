@@ -3,12 +3,13 @@
 InvalidTransaction   raised before the transaction is applied: no block may hold it;
                      raised while it is applied: a block may hold it, with a FAILED receipt
 InvalidInput         BadRules: constants that no chain can run under
+InvalidProof         LineBroken: what somebody says a network is made of
 NotReady             MissingBlob, UpgradeRequired
 """
 
 from __future__ import annotations
 
-from engram.primitives.errors import InvalidInput, InvalidTransaction, NotReady
+from engram.primitives.errors import InvalidInput, InvalidProof, InvalidTransaction, NotReady
 
 
 class BadRules(InvalidInput):
@@ -17,6 +18,10 @@ class BadRules(InvalidInput):
 
 class MissingBlob(NotReady):
     """The chain knows these bytes, but this node does not have them: it deleted them or is still syncing."""
+
+
+class LineBroken(InvalidProof):
+    """Additions do not follow each other, from a whole network to its last growth."""
 
 
 class UpgradeRequired(NotReady):

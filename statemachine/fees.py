@@ -23,10 +23,13 @@ def fee_of(fees: Fees, cost: Cost, exponent: int) -> int:
 def price_of(fees: Fees, cost: Cost) -> int:
     """Sparks at exponent 0: max(floor, bytes·per_byte + ⌈macs / macs_per_spark⌉ + records·per_record).
 
-    Bytes are those of the transaction and those of the large records that it writes.
+    MACs are those that nobody has paid for yet. Bytes are those of the transaction and those of the large
+    records that it writes.
     """
     size = (cost.size_bytes + cost.record_bytes) * fees.per_byte
-    return max(fees.floor, size + price_of_macs(fees, cost.macs) + cost.records * fees.per_record)
+    return max(
+        fees.floor, size + price_of_macs(fees, cost.macs - cost.paid_macs) + cost.records * fees.per_record
+    )
 
 
 def risen(price: int, exponent: int) -> int:

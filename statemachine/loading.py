@@ -3,53 +3,144 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from engram.nn.data import PartData, parse_part
 from engram.nn.dtypes import INT32
 from engram.nn.errors import ShapeMismatch
+from engram.nn.layers import HiddenSegment, Output
 from engram.nn.network import NetworkSpec
 from engram.nn.seeded import Seeded, check_seeded
-from engram.nn.spec import check_spec, parameter_shapes
+from engram.nn.spec import check_spec
 from engram.nn.tensor import Explicit, tensor_size
-from engram.primitives.types import Hash
+from engram.nn.totals import weight_code
+from engram.primitives.types import ZERO_HASH, Hash
+from engram.statemachine.additions import Addition, GrowUpdate, HasSources
 from engram.statemachine.content import usable_blob
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import BlobNotUsable
-from engram.statemachine.parameters import HasSources, Network, sources_of, weight_code
-from engram.statemachine.record import TensorSource
-from engram.statemachine.records import Part, Version
+from engram.statemachine.parameters import Composition, GrownNetwork, Network, Read, compose
+from engram.statemachine.record import TensorSource, u32
+from engram.statemachine.records import Model, Part, Version
 from engram.statemachine.scoring import DataPart
 from engram.statemachine.state import State
 
 NOTHING_BROUGHT: Final[Mapping[Hash, bytes]] = {}
 
 
+class HasSegments(Protocol):
+    """A founding or a TRAIN update: a spec, and sources for each of its segments."""
+
+    @property
+    def spec(self) -> NetworkSpec: ...
+    @property
+    def hidden(self) -> Sequence[HasSources]: ...
+    @property
+    def outputs(self) -> Sequence[HasSources]: ...
+
+
+def composition_of(state: State, ctx: BlockContext, version: Version) -> Composition:
+    """The whole network of a version: from its line back to the last one that is remembered, or is whole."""
+    cache = ctx.scorer.cache
+    line: list[Addition] = []
+    known, below = cache.get_composition(version.root), version
+    if below.added is None:
+        below = _forked(state, below)
+    while known is None and (added := below.addition) is not None:
+        line.append(added)
+        if added.parent == ZERO_HASH:
+            break
+        below = _version_below(state, below)
+        known = cache.get_composition(below.root)
+    while line:
+        known = compose(known, line.pop())
+    assert known is not None, "version 0 of a model brings a whole network, or is that of its parent"
+    cache.put_composition(known)
+    return known
+
+
+def line_of(state: State, version: Version) -> tuple[Addition, ...]:
+    """Everything that the network of a version is made of, from the whole network to the last growth."""
+    line: list[Addition] = []
+    while (added := version.addition) is None:
+        version = _forked(state, version)
+    line.append(added)
+    while added.parent != ZERO_HASH:
+        version = _version_below(state, version)
+        assert version.addition is not None, "`_version_below` passes over version 0 of a fork"
+        added = version.addition
+        line.append(added)
+    return tuple(reversed(line))
+
+
+def _version_below(state: State, version: Version) -> Version:
+    """The version on which this one was made; where that is version 0 of a fork, the version forked."""
+    below = state.get(Version, version.model, u32(version.number - 1))
+    return _forked(state, below) if below.added is None else below
+
+
+def _forked(state: State, version: Version) -> Version:
+    """The version of another model that became this version 0 of a fork."""
+    while version.added is None:
+        model = state.get(Model, version.model)
+        version = state.get(Version, model.parent, u32(model.parent_version))
+    return version
+
+
 def open_network(
     state: State,
     ctx: BlockContext,
-    spec: NetworkSpec,
-    hidden: Sequence[HasSources],
-    outputs: Sequence[HasSources],
+    root: Hash,
+    whole: HasSegments,
     brought: Mapping[Hash, bytes] = NOTHING_BROUGHT,
 ) -> Network:
-    """The network with these sources. Spec and sizes are checked here; the tensors are read when needed.
+    """A whole network that somebody brings. Spec and sizes are checked here; tensors are read when needed.
 
     `brought` holds tensors that travel in the same transaction, by content id.
     Raises what `check_spec` and `check_sources` raise.
     """
-    check_spec(spec, ctx.rules.networks)
-    check_sources(state, ctx, spec, hidden, outputs, brought)
+    check_spec(whole.spec, ctx.rules.networks)
+    segments = (*whole.spec.hidden, *whole.spec.outputs)
+    _check_counts(whole.spec.hidden, whole.spec.outputs, whole.hidden, whole.outputs)
+    sources = (*whole.hidden, *whole.outputs)
+    check_sources(state, ctx, segments, sources, brought)
+    return Network(root, whole.spec, sources, _reader(ctx, brought))
 
-    def read(tensor: Hash) -> bytes:
-        return brought[tensor] if tensor in brought else ctx.blobs.get_blob(tensor)
 
-    return Network(sources_of(spec, hidden, outputs), read)
+def open_growth(
+    state: State,
+    ctx: BlockContext,
+    root: Hash,
+    base: Network,
+    update: GrowUpdate,
+    brought: Mapping[Hash, bytes] = NOTHING_BROUGHT,
+) -> GrownNetwork:
+    """A growth, which `growth.append` has accepted, on top of a network. Looks at nothing but what is new.
+
+    Raises what `check_sources` raises.
+    """
+    growth = update.growth
+    _check_counts(growth.hidden, growth.outputs, update.hidden, update.outputs)
+    segments = (*growth.hidden, *growth.outputs)
+    check_sources(state, ctx, segments, (*update.hidden, *update.outputs), brought)
+    return GrownNetwork(root, base, update, _reader(ctx, brought))
 
 
 def version_network(state: State, ctx: BlockContext, version: Version) -> Network:
     """The network of a version that has passed `check_version_usable`."""
-    return open_network(state, ctx, version.spec, version.hidden, version.outputs)
+    return composed_network(ctx, composition_of(state, ctx, version))
+
+
+def composed_network(ctx: BlockContext, composition: Composition) -> Network:
+    """The network of a usable version whose composition is at hand."""
+    return Network(composition.root, composition.spec, composition.segments, ctx.blobs.get_blob)
+
+
+def _reader(ctx: BlockContext, brought: Mapping[Hash, bytes]) -> Read:
+    def read(tensor: Hash) -> bytes:
+        return brought[tensor] if tensor in brought else ctx.blobs.get_blob(tensor)
+
+    return read
 
 
 def check_version_usable(ctx: BlockContext, version: Version) -> None:
@@ -65,9 +156,8 @@ def check_version_usable(ctx: BlockContext, version: Version) -> None:
 def check_sources(
     state: State,
     ctx: BlockContext,
-    spec: NetworkSpec,
-    hidden: Sequence[HasSources],
-    outputs: Sequence[HasSources],
+    segments: Sequence[HiddenSegment | Output],
+    sources: Sequence[HasSources],
     brought: Mapping[Hash, bytes] = NOTHING_BROUGHT,
 ) -> None:
     """Checks that every segment has two tensors of the sizes that its shapes demand; reads no tensor.
@@ -75,15 +165,23 @@ def check_sources(
     Raises `ShapeMismatch`, `BadSeededTensor`, `UnknownGenerator`, and what `usable_blob` raises for a tensor
     that cannot be named.
     """
-    for segments, sources in ((spec.hidden, hidden), (spec.outputs, outputs)):
+    for segment, source in zip(segments, sources, strict=True):
+        weights_shape, bias_shape = segment.parameter_shapes()
+        _check_tensor(state, ctx, source.weights, weight_code(segment), weights_shape, brought)
+        _check_tensor(state, ctx, source.bias, INT32, bias_shape, brought)
+
+
+def _check_counts(
+    hidden: Sequence[HiddenSegment],
+    outputs: Sequence[Output],
+    hidden_sources: Sequence[HasSources],
+    output_sources: Sequence[HasSources],
+) -> None:
+    for segments, sources in ((hidden, hidden_sources), (outputs, output_sources)):
         if len(segments) != len(sources):
             raise ShapeMismatch(
                 "segments and sources differ in number", expected=len(segments), got=len(sources)
             )
-    wanted = zip((*spec.hidden, *spec.outputs), parameter_shapes(spec), (*hidden, *outputs), strict=True)
-    for segment, (weights_shape, bias_shape), source in wanted:
-        _check_tensor(state, ctx, source.weights, weight_code(segment), weights_shape, brought)
-        _check_tensor(state, ctx, source.bias, INT32, bias_shape, brought)
 
 
 def open_part(state: State, ctx: BlockContext, part: Part) -> DataPart:

@@ -1,82 +1,141 @@
-"""The numbers of a network: where they come from, the root that names them all, and lazy loading. No state.
+"""The whole network of a version, put together from what its line has added; its numbers, read when needed.
 
-    parameters root = tagged_hash(Tag.PARAMETERS, encode(ParameterSources(spec, hidden, outputs)))
-
-The root commits to every integer of the network: to its spec, and to the two tensors of each segment, by
-content id or by seed.
+No state: `loading` makes networks from records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Protocol
+from itertools import pairwise
+from typing import Final, Protocol
 
-from engram.nn.dtypes import INT8, INT16, INT32, IntArray
-from engram.nn.growth import Growth, grown_spec
-from engram.nn.layers import HiddenSegment, Output
-from engram.nn.layers.segment import Shape
+from engram.nn.dtypes import IntArray
+from engram.nn.growth import Growth, grown_spec, merge_parameters, prove_growth
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.parameters import Bounds, prove_bounds
-from engram.nn.seeded import Seeded, expand, generation_macs
-from engram.nn.spec import component_classes, component_count, parameter_shapes
-from engram.nn.tensor import Explicit, tensor_array, tensor_size
-from engram.primitives.hashing import Tag, hash_object
-from engram.primitives.types import Hash, Size
+from engram.nn.seeded import expand
+from engram.nn.tensor import Explicit, tensor_array
+from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.additions import Addition, GrowUpdate, HasSources, TrainUpdate, seeded_macs
+from engram.statemachine.errors import LineBroken
 from engram.statemachine.record import TensorSource
 
-
-class HasSources(Protocol):
-    """A `SegmentSources` or a `Lineage`."""
-
-    @property
-    def weights(self) -> TensorSource: ...
-    @property
-    def bias(self) -> TensorSource: ...
+Read = Callable[[Hash], bytes]
+"""Returns the bytes with a content id."""
 
 
 class HasParameters(Protocol):
-    """A version, a candidate, a founding, an update: a spec, and sources for each of its segments."""
+    """A `Composition`, a `TrainUpdate`, a founding: what the charge for a whole network follows from."""
 
     @property
     def spec(self) -> NetworkSpec: ...
     @property
-    def hidden(self) -> Sequence[HasSources]: ...
-    @property
-    def outputs(self) -> Sequence[HasSources]: ...
+    def seeded_macs(self) -> int: ...
 
 
 @dataclass(frozen=True)
-class SegmentSources:
-    """Where the two tensors of one segment come from."""
+class Lineage:
+    """Where a segment comes from: its tensors, and who brought them at which step of the line."""
 
     weights: TensorSource
     bias: TensorSource
+    step: int
+    """0 for the whole network with which the line begins, then 1 for each growth."""
+    author: Address
 
 
-@dataclass(frozen=True)
-class ParameterSources:
-    """Everything that a parameters root commits to."""
+@dataclass(frozen=True, eq=False)
+class Composition:
+    """A whole network: what the versions of a line have added, one after the other."""
 
+    root: Hash
     spec: NetworkSpec
-    hidden: Annotated[tuple[SegmentSources, ...], Size(0, 256)]
-    outputs: Annotated[tuple[SegmentSources, ...], Size(0, 256)]
+    hidden: tuple[Lineage, ...]
+    outputs: tuple[Lineage, ...]
+    steps: int
+    """How many growths the line has."""
+    seeded_macs: int
+    """MACs charged for generating all seeded tensors."""
+
+    @property
+    def segments(self) -> tuple[Lineage, ...]:
+        """All segments, hidden ones first."""
+        return (*self.hidden, *self.outputs)
+
+    def makers(self, version: int) -> list[tuple[int, Address, int]]:
+        """(version, author, hidden neurons) of everybody who made segments, oldest version first.
+
+        `version` is the number that the whole has in its model. What a fork has inherited belongs to its
+        version 0. Who added only outputs has 0 neurons.
+        """
+        made: Counter[tuple[int, Address]] = Counter()
+        widths = [segment.width for segment in self.spec.hidden] + [0] * len(self.outputs)
+        for width, lineage in zip(widths, self.segments, strict=True):
+            made[max(0, version - (self.steps - lineage.step)), lineage.author] += width
+        return [(number, author, neurons) for (number, author), neurons in sorted(made.items())]
+
+
+def compose(base: Composition | None, added: Addition) -> Composition:
+    """The network after an addition that the chain has accepted; a growth needs the one before as `base`."""
+    update, author = added.update, added.author
+    macs = seeded_macs((*update.hidden, *update.outputs))
+    if isinstance(update, TrainUpdate):
+        hidden, outputs = (_lineages(own, 0, author) for own in (update.hidden, update.outputs))
+        return Composition(added.root, update.spec, hidden, outputs, 0, macs)
+    assert base is not None, "a line begins with a whole network, and is composed from there"
+    step = base.steps + 1
+    hidden, outputs = (_lineages(own, step, author) for own in (update.hidden, update.outputs))
+    return Composition(
+        added.root,
+        grown_spec(base.spec, update.growth),
+        base.hidden + hidden,
+        base.outputs + outputs,
+        step,
+        base.seeded_macs + macs,
+    )
+
+
+def compose_line(line: Sequence[Addition]) -> Composition:
+    """The network of a whole line, from the whole network to its last growth, whoever has sent it.
+
+    Every addition must name the root of the one before. Raises `LineBroken`.
+    """
+    if not line or line[0].parent != ZERO_HASH:
+        raise LineBroken("a line begins with a whole network", got=line[0].parent if line else None)
+    for before, after in pairwise(line):
+        if after.parent != (root := before.root):
+            raise LineBroken(
+                "an addition is not made to the network before it", expected=root, got=after.parent
+            )
+    if any(isinstance(added.update, TrainUpdate) != (place == 0) for place, added in enumerate(line)):
+        raise LineBroken("a line is one whole network and its growths", got=len(line))
+    found = compose(None, line[0])
+    for added in line[1:]:
+        found = compose(found, added)
+    return found
+
+
+def _lineages(sources: Sequence[HasSources], step: int, author: Address) -> tuple[Lineage, ...]:
+    return tuple(Lineage(source.weights, source.bias, step, author) for source in sources)
 
 
 class Network:
     """A spec and the sources of its numbers, which are read and checked when they are first needed.
 
-    `loading.open_network` makes it, after it has checked the spec and the size of every tensor.
+    Whoever makes it has checked the spec and the size of every tensor, see `loading`.
     """
 
-    __slots__ = ("_bounds", "_read", "_segments", "root", "spec")
+    __slots__ = ("_bounds", "_parameters", "_read", "_sources", "root", "spec")
 
-    def __init__(self, sources: ParameterSources, read: Callable[[Hash], bytes]) -> None:
-        """`read` returns the bytes with a content id."""
-        self.root: Final = hash_object(Tag.PARAMETERS, sources)
-        self.spec: Final = sources.spec
-        self._read = read
-        self._segments = tuple(_LazySegment(segment) for segment in (*sources.hidden, *sources.outputs))
+    def __init__(self, root: Hash, spec: NetworkSpec, sources: Sequence[HasSources], read: Read) -> None:
+        """`sources` are those of all segments, hidden ones first."""
+        self.root: Final = root
+        self.spec: Final = spec
+        self._sources: Final = sources
+        self._read: Final = read
+        self._parameters: Parameters | None = None
         self._bounds: Bounds | None = None
 
     def load(self) -> tuple[Parameters, Bounds]:
@@ -84,97 +143,49 @@ class Network:
 
         Raises `BadTensor` and what `prove_bounds` raises, and `MissingBlob` if this node lacks the bytes.
         """
-        parameters = tuple(segment.load(self._read) for segment in self._segments)
+        if self._parameters is None:
+            self._parameters = read_parameters(self._sources, self._read)
         if self._bounds is None:
-            self._bounds = prove_bounds(self.spec, parameters)
-        return parameters, self._bounds
-
-    def load_growth(self, base: NetworkSpec) -> tuple[Growth, Parameters]:
-        """The growth from `base` to this network, and the parameters of the new segments. No others are read.
-
-        Raises `BadTensor`, `MissingBlob`.
-        """
-        growth = growth_between(base, self.spec)
-        split = len(self.spec.hidden)
-        appended = (*self._segments[len(base.hidden) : split], *self._segments[split + len(base.outputs) :])
-        return growth, tuple(segment.load(self._read) for segment in appended)
+            self._bounds = prove_bounds(self.spec, self._parameters)
+        return self._parameters, self._bounds
 
 
-class _LazySegment:
-    """The parameters of one segment, read when they are first needed."""
+class GrownNetwork:
+    """A network with a growth on top: what is new can be read without reading what was there before."""
 
-    __slots__ = ("_loaded", "_sources")
+    __slots__ = ("_added", "_read", "_sources", "base", "growth", "root", "spec")
 
-    def __init__(self, sources: SegmentSources) -> None:
-        self._sources = sources
-        self._loaded: SegmentParameters | None = None
+    def __init__(self, root: Hash, base: Network, update: GrowUpdate, read: Read) -> None:
+        """The growth has passed `growth.append`, and the sizes of its tensors are checked."""
+        self.root: Final = root
+        self.base: Final = base
+        self.growth: Final[Growth] = update.growth
+        self.spec: Final = grown_spec(base.spec, update.growth)
+        self._sources: Final = (*update.hidden, *update.outputs)
+        self._read: Final = read
+        self._added: Parameters | None = None
 
-    def load(self, read: Callable[[Hash], bytes]) -> SegmentParameters:
-        if self._loaded is None:
-            weights, bias = (_array(source, read) for source in (self._sources.weights, self._sources.bias))
-            self._loaded = SegmentParameters(weights, bias)
-        return self._loaded
+    def load_growth(self) -> Parameters:
+        """The parameters of the new segments. Raises `BadTensor`, `MissingBlob`."""
+        if self._added is None:
+            self._added = read_parameters(self._sources, self._read)
+        return self._added
 
-
-def parameters_root(spec: NetworkSpec, hidden: Sequence[HasSources], outputs: Sequence[HasSources]) -> Hash:
-    """The hash that names a network with all its parameters. Raises `CodecError` for a bad field."""
-    return hash_object(Tag.PARAMETERS, sources_of(spec, hidden, outputs))
-
-
-def sources_of(
-    spec: NetworkSpec, hidden: Sequence[HasSources], outputs: Sequence[HasSources]
-) -> ParameterSources:
-    """The sources of a network whose segments may be lineages, without versions and authors."""
-
-    def plain(segments: Sequence[HasSources]) -> tuple[SegmentSources, ...]:
-        return tuple(SegmentSources(segment.weights, segment.bias) for segment in segments)
-
-    return ParameterSources(spec, plain(hidden), plain(outputs))
+    def load(self) -> tuple[Parameters, Bounds]:
+        """As `Network.load`, for the whole network."""
+        old, proved = self.base.load()
+        added = self.load_growth()
+        new = prove_growth(self.base.spec, self.growth, added)
+        bounds = Bounds(proved.hidden + new.hidden, proved.outputs + new.outputs)
+        return merge_parameters(self.base.spec, old, self.growth, added), bounds
 
 
-def explicit_tensors(segments: Sequence[HasSources]) -> tuple[Hash, ...]:
-    """Content ids that these segments name, in order, with repeats; a record holds one reference for each."""
-    tensors = (tensor for segment in segments for tensor in (segment.weights, segment.bias))
-    return tuple(tensor.tensor for tensor in tensors if isinstance(tensor, Explicit))
-
-
-def seeded_macs(segments: Iterable[HasSources]) -> int:
-    """MACs charged for generating the seeded tensors of these segments. Raises as `check_seeded`."""
-    tensors = (tensor for segment in segments for tensor in (segment.weights, segment.bias))
-    return sum(generation_macs(tensor) for tensor in tensors if isinstance(tensor, Seeded))
-
-
-def weight_code(segment: HiddenSegment | Output) -> int:
-    """Element type of a segment's weight tensor; a bias is always `INT32`."""
-    return INT8 if segment.weight_bits == 8 else INT16
-
-
-def growth_between(base: NetworkSpec, grown: NetworkSpec) -> Growth:
-    """The growth that made `grown` from `base`; `append` has made every network that is asked about."""
-    growth = Growth(
-        grown.classes - base.classes,
-        grown.hidden[len(base.hidden) :],
-        grown.outputs[len(base.outputs) :],
-        component_classes(grown)[component_count(base) :],
+def read_parameters(sources: Sequence[HasSources], read: Read) -> Parameters:
+    """The numbers of segments with these sources. Raises `BadTensor`, and what `read` raises."""
+    return tuple(
+        SegmentParameters(_array(source.weights, read), _array(source.bias, read)) for source in sources
     )
-    assert grown_spec(base, growth) == grown, "`append` made it by `grown_spec`, in canonical form"
-    return growth
 
 
-def parameter_bytes(spec: NetworkSpec) -> int:
-    """Canonical bytes of all tensors of a network, seeded ones included: so many bytes does loading touch."""
-    segments = (*spec.hidden, *spec.outputs)
-    return sum(_tensor_bytes(*segment) for segment in zip(segments, parameter_shapes(spec), strict=True))
-
-
-def growth_bytes(spec: NetworkSpec, growth: Growth) -> int:
-    """`parameter_bytes` of the segments that a growth of `spec` appends."""
-    return parameter_bytes(grown_spec(spec, growth)) - parameter_bytes(spec)
-
-
-def _tensor_bytes(segment: HiddenSegment | Output, shapes: tuple[Shape, Shape]) -> int:
-    return tensor_size(weight_code(segment), shapes[0]) + tensor_size(INT32, shapes[1])
-
-
-def _array(source: TensorSource, read: Callable[[Hash], bytes]) -> IntArray:
+def _array(source: TensorSource, read: Read) -> IntArray:
     return tensor_array(read(source.tensor)) if isinstance(source, Explicit) else expand(source)

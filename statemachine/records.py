@@ -12,9 +12,9 @@ from typing import Annotated, ClassVar
 
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
-from engram.nn.network import NetworkSpec
 from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size
-from engram.statemachine.record import Lineage, u32, u64
+from engram.statemachine.additions import Addition, Update, addition
+from engram.statemachine.record import u32, u64
 
 
 class BadgeKind(IntEnum):
@@ -228,6 +228,19 @@ Members = Annotated[tuple[Address, ...], Size(0, 32)]
 
 
 @dataclass(frozen=True)
+class GrowthLimits:
+    """The most that one growth of a model may append."""
+
+    segments: U16 = 32
+    """Hidden segments and output segments together."""
+    neurons: U32 = 1_024
+    components: U16 = 256
+    classes: U16 = 64
+    macs_per_row: U64 = 2_000_000
+    """MACs charged for running the new segments on one row, without components and classes."""
+
+
+@dataclass(frozen=True)
 class Model:
     """A line of versions, under rules that were fixed when the model was founded."""
 
@@ -246,6 +259,7 @@ class Model:
     """δ: by how much one growth may raise the loss on old rows."""
     lost_cap_ppm: U32
     """The most that all growths together may lose before growth ends; only the founder can raise it."""
+    growth_limits: GrowthLimits
     inputs: U32
     classes: U16
     classes_before_growth: U16
@@ -296,7 +310,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a model: its network, its tensors and its losses in the round that made it."""
+    """One version of a model: what it adds to the one before, and its losses in the round that made it."""
 
     KIND: ClassVar[int] = 10
     model: Hash
@@ -304,10 +318,10 @@ class Version:
     parent: Hash
     """Parameters root of the version before it; zero for version 0."""
     root: Hash
-    """Parameters root: spec and tensor ids, see `parameters_root`."""
-    spec: NetworkSpec
-    hidden: Annotated[tuple[Lineage, ...], Size(0, 256)]
-    outputs: Annotated[tuple[Lineage, ...], Size(0, 256)]
+    """Parameters root of its network, see `additions`."""
+    added: Update | None
+    """What its author brought, without the tensors that travelled. None for version 0 of a fork, which is the
+    version of another model that `Model.parent` and `parent_version` name."""
     author: Address
     round: Hash
     height: U64
@@ -324,6 +338,11 @@ class Version:
     @property
     def key(self) -> bytes:
         return self.model + u32(self.number)
+
+    @property
+    def addition(self) -> Addition | None:
+        """What its root commits to; None for version 0 of a fork."""
+        return None if self.added is None else addition(self.parent, self.author, self.added)
 
 
 @dataclass(frozen=True)

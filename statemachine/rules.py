@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from engram.nn.spec import MAX_SEGMENTS, NetworkLimits
+from engram.nn.spec import MAX_GROWN_SEGMENTS, NetworkLimits
 from engram.primitives.types import U8, U16, U32, U64
 from engram.statemachine.errors import BadRules
 
@@ -164,7 +164,7 @@ def bounds(rules: Rules) -> tuple[tuple[str, int, int, int], ...]:
     draw_to_reveal = rules.draw_ticks + rules.min_gap_ticks + rules.min_window_ticks
     return (
         ("fees.macs_per_spark", rules.fees.macs_per_spark, 1, _ANY),
-        ("networks.max_segments", rules.networks.max_segments, 1, MAX_SEGMENTS),
+        ("networks.max_segments", rules.networks.max_segments, 1, MAX_GROWN_SEGMENTS),
         ("networks.max_rows", rules.networks.max_rows, 1, MAX_ROWS),
         ("max_transaction_bytes", rules.max_transaction_bytes, 2 * ENVELOPE_BYTES, 2**20),
         ("max_body_bytes", rules.max_body_bytes, rules.max_transaction_bytes, MAX_BODY_BYTES),

@@ -26,25 +26,31 @@ from engram.nn.growth import (
     Growth,
     forward_frozen,
     forward_growth,
-    grown_spec,
+    growth_chunk_rows,
     growth_macs_per_row,
     null_growth_logits,
 )
+from engram.nn.layers.joining import run_count
 from engram.nn.loss import LossKind, Score, loss_rows
 from engram.nn.network import Features, NetworkSpec, forward, predict
-from engram.nn.spec import call_macs, logit_macs, macs_per_row, setup_macs
+from engram.nn.spec import (
+    call_macs,
+    chunk_rows,
+    component_count,
+    layer_widths,
+    logit_macs,
+    macs_per_row,
+    setup_macs,
+)
+from engram.nn.totals import tensor_bytes_of
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
-from engram.statemachine.parameters import (
-    HasParameters,
-    HasSources,
-    Network,
-    growth_bytes,
-    parameter_bytes,
-    seeded_macs,
-)
+from engram.statemachine.additions import HasSources, seeded_macs
+from engram.statemachine.parameters import Composition, GrownNetwork, HasParameters, Network
 from engram.statemachine.record import u32
 from engram.statemachine.rules import Rules
+
+AnyNetwork = Network | GrownNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +92,13 @@ class ScoreCache(Protocol):
     def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
         """Offers activations to be remembered; their `size_bytes` says how much memory they take."""
 
+    def get_composition(self, root: Hash) -> Composition | None:
+        """The network that was put under its parameters root, if it is remembered."""
+        ...
+
+    def put_composition(self, composition: Composition) -> None:
+        """Offers a network, without its numbers, to be remembered under its parameters root."""
+
 
 class NoCache:
     """A cache that remembers nothing."""
@@ -100,6 +113,12 @@ class NoCache:
         return None
 
     def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
+        return None
+
+    def get_composition(self, root: Hash) -> Composition | None:
+        return None
+
+    def put_composition(self, composition: Composition) -> None:
         return None
 
 
@@ -125,26 +144,24 @@ class DataPart:
 class Scorer:
     """Computes scores. The cache only decides how long that takes."""
 
-    __slots__ = ("_cache", "_engine")
+    __slots__ = ("_engine", "cache")
 
     def __init__(self, cache: ScoreCache | None = None, engine: Engine = FAST) -> None:
-        self._cache: Final[ScoreCache] = NoCache() if cache is None else cache
+        self.cache: Final[ScoreCache] = NoCache() if cache is None else cache
         self._engine: Final = engine
 
     def score_network(
-        self, network: Network, part: DataPart, classes: int, loss_kind: LossKind, *, keep: bool = False
+        self, network: AnyNetwork, part: DataPart, classes: int, loss_kind: LossKind, *, keep: bool = False
     ) -> Score:
         """The sums of `network_rows`. Raises what that raises."""
         return self.network_rows(network, part, classes, loss_kind, keep=keep).total
 
-    def score_growth(
-        self, base: Network, grown: Network, part: DataPart, classes: int, loss_kind: LossKind
-    ) -> Score:
+    def score_growth(self, grown: GrownNetwork, part: DataPart, classes: int, loss_kind: LossKind) -> Score:
         """The sums of `growth_rows`. Raises what that raises."""
-        return self.growth_rows(base, grown, part, classes, loss_kind).total
+        return self.growth_rows(grown, part, classes, loss_kind).total
 
     def network_rows(
-        self, network: Network, part: DataPart, classes: int, loss_kind: LossKind, *, keep: bool = False
+        self, network: AnyNetwork, part: DataPart, classes: int, loss_kind: LossKind, *, keep: bool = False
     ) -> RowScores:
         """The scores of a part's rows for so many classes. Classes that the network lacks have logit 0.
 
@@ -162,23 +179,23 @@ class Scorer:
         return self._rows(network, part, classes, loss_kind, logits)
 
     def growth_rows(
-        self, base: Network, grown: Network, part: DataPart, classes: int, loss_kind: LossKind
+        self, grown: GrownNetwork, part: DataPart, classes: int, loss_kind: LossKind
     ) -> RowScores:
-        """The result of `network_rows(grown, …)`, computed from the activations of `base`.
+        """The result of `network_rows(grown, …)`, computed from the activations of the network below.
 
-        If these are remembered, it takes only the time of the segments that `base` lacks. If not, they are
-        computed again; the transaction is charged for that in either case. Raises what `network_rows`
-        raises, about the parameters of the new segments only: the base has been scored before.
+        If these are remembered, it takes only the time of the new segments. If not, they are computed again;
+        a block has room for that in either case. Raises what `network_rows` raises, about the parameters of
+        the new segments only: the network below has been scored before.
         """
 
         def logits() -> Int64Array:
-            growth, added = grown.load_growth(base.spec)
+            added, base = grown.load_growth(), grown.base
             frozen = self._activations(base, part)
-            return forward_growth(base.spec, frozen, growth, added, engine=self._engine)
+            return forward_growth(base.spec, frozen, grown.growth, added, engine=self._engine)
 
         return self._rows(grown, part, classes, loss_kind, logits)
 
-    def logits(self, network: Network, features: Features) -> Int64Array:
+    def logits(self, network: AnyNetwork, features: Features) -> Int64Array:
         """Logits (n, classes), Q16 nats, of uint8 features (n, inputs).
 
         Raises what `Network.load` raises, and `ShapeMismatch`.
@@ -188,35 +205,35 @@ class Scorer:
 
     def _rows(
         self,
-        network: Network,
+        network: AnyNetwork,
         part: DataPart,
         classes: int,
         loss_kind: LossKind,
         logits: Callable[[], Int64Array],
     ) -> RowScores:
         key = score_key(network.root, part.id, classes, loss_kind)
-        known = self._cache.get(key)
+        known = self.cache.get(key)
         if known is None:
             grown = null_growth_logits(logits(), max(0, classes - network.spec.classes))
             labels = part.load().labels
             losses = loss_rows(loss_kind, grown, np.where(labels < classes, labels, 0))
             known = RowScores(losses.astype(np.int32), predict(grown) == labels)
-            self._cache.put(key, known)
+            self.cache.put(key, known)
         return known
 
-    def _activations(self, network: Network, part: DataPart) -> FrozenActivations:
+    def _activations(self, network: AnyNetwork, part: DataPart) -> FrozenActivations:
         """The activations, computed at most once for all growths that one transaction scores on the part."""
         if network.root not in part.activations:
             part.activations[network.root] = self._cached_activations(network, part)
         return part.activations[network.root]
 
-    def _cached_activations(self, network: Network, part: DataPart) -> FrozenActivations:
+    def _cached_activations(self, network: AnyNetwork, part: DataPart) -> FrozenActivations:
         key = activations_key(network.root, part.id)
-        kept = self._cache.get_activations(key)
+        kept = self.cache.get_activations(key)
         if kept is None:
             parameters, bounds = network.load()
             kept = forward_frozen(network.spec, parameters, part.load().features, bounds, self._engine)
-            self._cache.put_activations(key, kept)
+            self.cache.put_activations(key, kept)
         return kept
 
 
@@ -238,9 +255,9 @@ def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int =
     not been checked before.
     """
     spec = network.spec
-    added = max(0, classes - spec.classes)
+    added, components = max(0, classes - spec.classes), component_count(spec)
     work = rows * (macs_per_row(spec) + logit_macs(added, added))
-    work += call_macs(spec, len(spec.hidden) + len(spec.outputs), rows)
+    work += call_macs(spec.totals.runs, rows, chunk_rows(sum(layer_widths(spec)), components))
     return work + rules.macs_per_loaded_byte * part_size(rows, spec.inputs) + loading_macs(rules, network)
 
 
@@ -249,9 +266,9 @@ def loading_macs(rules: Rules, network: HasParameters) -> int:
 
     macs_per_loaded_byte·tensor bytes + setup_macs of its segments + seeded_macs. Raises as `check_seeded`.
     """
-    spec, sources = network.spec, (*network.hidden, *network.outputs)
-    setup = setup_macs(len(spec.hidden) + len(spec.outputs)) + seeded_macs(sources)
-    return rules.macs_per_loaded_byte * parameter_bytes(spec) + setup
+    totals = network.spec.totals
+    setup = setup_macs(totals.runs, totals.segments) + network.seeded_macs
+    return rules.macs_per_loaded_byte * totals.parameter_bytes + setup
 
 
 def growth_macs(
@@ -260,11 +277,12 @@ def growth_macs(
     """MACs charged for scoring a growth of `spec` on one part: for the new segments only.
 
     rows·growth_macs_per_row + call_macs + setup_macs + macs_per_loaded_byte·tensor bytes + seeded_macs, all
-    of the growth; `sources` are those of its segments. Raises as `check_seeded`. A transaction that has
-    growths scored is also charged `network_macs` of `spec` on the part, once for all of them: a node that no
-    longer remembers the activations of the old network must compute them again.
+    of the growth; `sources` are those of its segments. Raises as `check_seeded`. A block has room for
+    `network_macs` of `spec` on the part as well: a node that no longer remembers the activations of the old
+    network must compute them again.
     """
-    segments = len(growth.hidden) + len(growth.outputs)
-    work = rows * growth_macs_per_row(spec, growth) + call_macs(grown_spec(spec, growth), segments, rows)
-    setup = setup_macs(segments) + seeded_macs(sources)
-    return work + setup + rules.macs_per_loaded_byte * growth_bytes(spec, growth)
+    segments, runs = (*growth.hidden, *growth.outputs), run_count((), growth.hidden)
+    runs += run_count((), growth.outputs)
+    work = rows * growth_macs_per_row(spec, growth) + call_macs(runs, rows, growth_chunk_rows(spec, growth))
+    setup = setup_macs(runs, len(segments)) + seeded_macs(sources)
+    return work + setup + rules.macs_per_loaded_byte * sum(map(tensor_bytes_of, segments))

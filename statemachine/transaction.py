@@ -91,6 +91,8 @@ class Cost:
     """Bytes of the encoded transaction; filled in by the caller."""
     macs: int = 0
     """Multiply-accumulates, by formula. What a node has in its cache makes no difference."""
+    paid_macs: int = 0
+    """Of `macs`, those that another transaction has paid for. A block needs room for them nevertheless."""
     records: int = 0
     """State records that it may create; room in a receipt is counted in records too."""
     record_bytes: int = 0

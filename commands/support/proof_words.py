@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -79,7 +78,7 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
         "kind": RoundKind(version.kind).name.lower(),
         "root": version.root.hex(),
         "parent_root": version.parent.hex(),
-        "classes": version.spec.classes,
+        "classes": report.network.spec.classes,
         "author": _address(report, version.author),
         "opener": None if round_ is None else _address(report, round_.opener),
         "lineage": _lineage(report),
@@ -275,14 +274,9 @@ def _measured(name: str, measured: Measured) -> dict[str, int]:
 
 def _lineage(report: ProofReport) -> list[dict[str, Any]]:
     """How many hidden neurons come from each version and author, oldest first; 0 for outputs only."""
-    made: Counter[tuple[int, bytes]] = Counter()
-    for segment, source in zip(report.version.spec.hidden, report.version.hidden, strict=True):
-        made[source.version, source.author] += segment.width
-    for source in report.version.outputs:
-        made[source.version, source.author] += 0
     return [
         {"version": number, "author": _address(report, author), "neurons": count}
-        for (number, author), count in sorted(made.items())
+        for number, author, count in report.network.makers(report.version.number)
     ]
 
 

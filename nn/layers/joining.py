@@ -24,14 +24,13 @@ S = TypeVar("S", bound=HiddenSegment | Output)
 def continues(before: HiddenSegment | Output, after: HiddenSegment | Output) -> bool:
     """Whether `after`, which stands next to `before` in a list of segments, belongs to the same run.
 
-    Only dense kinds form runs. Hidden segments: all fields but the width are equal. Output segments: all fields but the interval are
-    equal, `after` reads the neurons that follow those of `before`, and nothing is rounded off (shift ≤ 0).
+    Only dense kinds form runs. Hidden segments: all fields but the width are equal. Output segments: all
+    fields but the interval are equal, `after` reads the neurons that follow those of `before`, and nothing is
+    rounded off (shift ≤ 0).
     """
-    if not isinstance(before, Dense):
-        return False
     if isinstance(before, Output):
         return before.shift <= 0 and after == replace(before, lo=before.hi, hi=after.hi)
-    return after == replace(before, width=after.width)
+    return issubclass(type(before), Dense) and after == replace(before, width=after.width)
 
 
 def runs(segments: Sequence[S]) -> list[tuple[S, ...]]:

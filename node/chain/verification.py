@@ -11,10 +11,14 @@ from typing import Final
 from engram.nn.evaluate import FrozenActivations
 from engram.node.storage.lru import ByteLru
 from engram.primitives.types import Hash
+from engram.statemachine.parameters import Composition
 from engram.statemachine.scoring import RowScores
 
 SCORES_BYTES: Final = 4 << 20
 ACTIVATIONS_BYTES: Final = 64 << 20
+COMPOSITIONS_BYTES: Final = 16 << 20
+_SEGMENT_BYTES: Final = 64
+"""Roughly the bytes of memory of one segment in a list: networks of one line share the objects themselves."""
 _ENTRY_BYTES: Final = 512
 """Roughly the bytes of memory that a key and the objects around the arrays take."""
 
@@ -26,12 +30,20 @@ class VerificationCache:
     no second forward pass. With an empty cache the verdict is the same, only slower.
     """
 
-    def __init__(self, scores_bytes: int = SCORES_BYTES, activations_bytes: int = ACTIVATIONS_BYTES) -> None:
+    def __init__(
+        self,
+        scores_bytes: int = SCORES_BYTES,
+        activations_bytes: int = ACTIVATIONS_BYTES,
+        compositions_bytes: int = COMPOSITIONS_BYTES,
+    ) -> None:
         self._scores: ByteLru[RowScores] = ByteLru(
             scores_bytes, lambda scores: _ENTRY_BYTES + scores.size_bytes
         )
         self._activations: ByteLru[FrozenActivations] = ByteLru(
             activations_bytes, lambda kept: kept.size_bytes
+        )
+        self._compositions: ByteLru[Composition] = ByteLru(
+            compositions_bytes, lambda whole: _ENTRY_BYTES + _SEGMENT_BYTES * whole.spec.totals.segments
         )
 
     def get(self, key: Hash) -> RowScores | None:
@@ -46,7 +58,14 @@ class VerificationCache:
     def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
         self._activations.put(key, activations)
 
+    def get_composition(self, root: Hash) -> Composition | None:
+        return self._compositions.get(root)
+
+    def put_composition(self, composition: Composition) -> None:
+        self._compositions.put(composition.root, composition)
+
     @property
     def size_bytes(self) -> int:
         """Roughly the bytes of memory that the kept values take."""
-        return self._scores.size_bytes + self._activations.size_bytes
+        kept = (self._scores, self._activations, self._compositions)
+        return sum(values.size_bytes for values in kept)

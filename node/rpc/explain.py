@@ -7,7 +7,6 @@ for display only.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -18,6 +17,7 @@ from engram.node.errors import FeaturesInvalid
 from engram.node.rpc.render import Renderer
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import version_network
+from engram.statemachine.parameters import Composition
 from engram.statemachine.records import Version
 from engram.statemachine.state import State
 
@@ -37,8 +37,8 @@ def predict(
     It is CPU work: call it in a worker thread. Raises `FeaturesInvalid` for rows that do not fit the model,
     `MissingBlob` if this node lacks the version's tensors.
     """
-    features = features_of(rows, version.spec.inputs)
-    answers = ctx.scorer.logits(version_network(state, ctx, version), features).tolist()
+    network = version_network(state, ctx, version)
+    answers = ctx.scorer.logits(network, features_of(rows, network.spec.inputs)).tolist()
     return [explained(logits) for logits in answers]
 
 
@@ -61,30 +61,29 @@ def probabilities(logits: Sequence[int]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def lineage(version: Version, render: Renderer) -> list[dict[str, Any]]:
-    """How many hidden neurons of the version each author made, and in which version, oldest first.
+def lineage(network: Composition, version: int, render: Renderer) -> list[dict[str, Any]]:
+    """How many hidden neurons of a version each author made, and in which version, oldest first.
 
     An author who added only outputs is listed with 0 neurons.
     """
-    made: Counter[tuple[int, bytes]] = Counter()
-    for segment, source in zip(version.spec.hidden, version.hidden, strict=True):
-        made[source.version, source.author] += segment.width
-    for source in version.outputs:
-        made[source.version, source.author] += 0
     return [
         {"neurons": count, "version": number, "author": render.address(author)}
-        for (number, author), count in sorted(made.items())
+        for number, author, count in network.makers(version)
     ]
 
 
-def summary(version: Version, render: Renderer) -> dict[str, Any]:
-    """A version, with its number of neurons, layer widths, cost per row and lineage."""
+def summary(version: Version, network: Composition, render: Renderer) -> dict[str, Any]:
+    """A version, with classes, neurons, layers, segments, bytes, cost per row and lineage of its network."""
+    spec = network.spec
     return {
         **render.record(version),
-        "neurons": neurons(version.spec),
-        "layers": list(layer_widths(version.spec)),
-        "macs_per_row": macs_per_row(version.spec),
-        "lineage": lineage(version, render),
+        "classes": spec.classes,
+        "neurons": neurons(spec),
+        "layers": list(layer_widths(spec)),
+        "segments": spec.totals.segments,
+        "parameter_bytes": spec.totals.parameter_bytes,
+        "macs_per_row": macs_per_row(spec),
+        "lineage": lineage(network, version.number, render),
     }
 
 

@@ -11,7 +11,9 @@ from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, RpcFault, rpc_method
 from engram.node.rpc.proofs import CONFIRMATIONS, build_bundle, bundle_file
 from engram.node.rpc.render import Renderer
+from engram.primitives.codec import encode
 from engram.primitives.types import ZERO_HASH
+from engram.statemachine.loading import composition_of, line_of
 from engram.statemachine.record import Record
 from engram.statemachine.records import Badge, Model, Part, PartBytes, Reputation, ScoreEntry, Version
 from engram.statemachine.rounds.records import RoundKind
@@ -50,9 +52,7 @@ class ModelMethods:
     @rpc_method()
     async def model_versions(self, id: bytes) -> list[dict[str, Any]]:
         """All versions of a model, from its founding on."""
-        return await self.views.threads.run(
-            lambda: [summary(version, self.render) for version in self._records(Version, id)]
-        )
+        return await self.views.threads.run(self._versions, id)
 
     @rpc_method()
     async def model_scores(self, id: bytes) -> list[dict[str, Any]]:
@@ -68,6 +68,11 @@ class ModelMethods:
     async def model_reputation(self, id: bytes) -> list[dict[str, Any]]:
         """Who removed how much of a model's sealed loss."""
         return await self.views.threads.run(self._list, Reputation, id)
+
+    @rpc_method()
+    async def model_line(self, id: bytes, version: int | None = None) -> list[str]:
+        """What a version's network is made of: encoded additions, from a whole network to its last growth."""
+        return await self.views.threads.run(self._line, id, version)
 
     @rpc_method()
     async def model_predict(
@@ -130,17 +135,32 @@ class ModelMethods:
         later = versions[version.number + 1 :]
         frozen = later[0].kind == RoundKind.GROW if later else view.state.get(Model, model).frozen
         path = [older.root.hex() for older in versions[: version.number + 1]]
-        return {**summary(version, self.render), "frozen": frozen, "path": path}
+        network = composition_of(view.state, self.views.next_block(view), version)
+        return {**summary(version, network, self.render), "frozen": frozen, "path": path}
+
+    def _versions(self, model: bytes) -> list[dict[str, Any]]:
+        view = self.views.now()
+        ctx = self.views.next_block(view)
+        return [
+            summary(version, composition_of(view.state, ctx, version), self.render)
+            for version in self._records(Version, model)
+        ]
+
+    def _line(self, model: bytes, number: int | None) -> list[str]:
+        view = self.views.now()
+        return [encode(added).hex() for added in line_of(view.state, view.version(model, number))]
 
     def _predict(self, model: bytes, rows: list[list[int]], number: int | None) -> dict[str, Any]:
         view = self.views.now()
         version = view.version(model, number)
-        predictions = predict(view.state, self.views.next_block(view), version, rows)
+        ctx = self.views.next_block(view)
+        predictions = predict(view.state, ctx, version, rows)
+        network = composition_of(view.state, ctx, version)
         return {
             "version": version.number,
-            "classes": version.spec.classes,
+            "classes": network.spec.classes,
             "predictions": predictions,
-            "lineage": lineage(version, self.render),
+            "lineage": lineage(network, version.number, self.render),
         }
 
 

@@ -17,6 +17,7 @@ from engram.node.rpc.headview import HeadView
 from engram.node.storage.store import BlockRef
 from engram.primitives import smt
 from engram.primitives.types import ZERO_HASH, Hash
+from engram.statemachine.loading import line_of
 from engram.statemachine.record import Record, u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.records import Round
@@ -61,6 +62,7 @@ def build_bundle(
         depth=depth,
         model=proven(state.get(Model, model)),
         version=proven(state.get(Version, model, u32(version.number))),
+        line=line_of(state, version),
         round=None if round_ is None else proven(round_),
     )
 

@@ -135,8 +135,8 @@ async def report_retention(scene: Scene, round_: Round, before: Model, grown: Mo
 
 
 async def _right(scene: Scene, version: Version, data: PartData) -> npt.NDArray[np.bool_]:
-    parameters = await scene.view.parameters(version)
-    logits = await asyncio.to_thread(forward, version.spec, parameters, data.features)
+    network, parameters = await scene.view.composition(version), await scene.view.parameters(version)
+    logits = await asyncio.to_thread(forward, network.spec, parameters, data.features)
     right: npt.NDArray[np.bool_] = predict(logits) == data.labels
     return right
 
@@ -145,11 +145,12 @@ async def report_old_logits(scene: Scene, grown: Model) -> None:
     """Checks that the growth changed no old class's logit on the test rows. Raises `UnexpectedOutcome`."""
     view, test = scene.view, scene.data.test
     old, new = [await view.get(Version, grown.id, u32(number)) for number in (grown.head - 1, grown.head)]
+    networks = [await view.composition(version) for version in (old, new)]
     was, now = [
-        await asyncio.to_thread(forward, version.spec, await view.parameters(version), test.features)
-        for version in (old, new)
+        await asyncio.to_thread(forward, network.spec, await view.parameters(version), test.features)
+        for version, network in zip((old, new), networks, strict=True)
     ]
-    scene.report.old_logits_unchanged = bool(np.array_equal(was, now[:, : old.spec.classes]))
+    scene.report.old_logits_unchanged = bool(np.array_equal(was, now[:, : networks[0].spec.classes]))
     expect(scene.report.old_logits_unchanged, "the growth changed a logit of an old class")
     scene.say(
         "gate",
@@ -159,11 +160,12 @@ async def report_old_logits(scene: Scene, grown: Model) -> None:
 
 async def _row(scene: Scene, version: Version, kind: str, txid: Hash) -> VersionRow:
     receipt = (await scene.view.client.call("tx_status", txid=txid))["receipt"]
+    spec = (await scene.view.composition(version)).spec
     return VersionRow(
         version=version.number,
         kind=kind,
-        classes=version.spec.classes,
-        neurons=neurons(version.spec),
+        classes=spec.classes,
+        neurons=neurons(spec),
         loss=mean_loss(version.validation_loss, version.validation_rows),
         sealed_loss=mean_loss(version.sealed_loss, version.sealed_rows),
         sealed_accuracy=round(version.sealed_correct / version.sealed_rows, 4),

@@ -126,9 +126,9 @@ class Rounds:
     ) -> DemoRound:
         """Plays a GROW round that adds the new classes."""
         model = await self._view.get(Model, model_id)
-        version = await self._view.head_version(model)
+        head = await self._view.head_network(model)
         size, rules = self._data.size, (await self._view.spec()).rules
-        caps = Caps.for_growth(rules, version.spec, size.neurons, len(NEW_CLASSES), size.rows)
+        caps = Caps.for_growth(rules, head.spec, size.neurons, len(NEW_CLASSES), size.rows)
         secrets = self._secrets(self._data.founder_all, size.parts)
         payload = OpenRound.on(model, self._terms(secrets, RoundKind.GROW, size.rows, caps))
         return await self._play(payload, secrets, self._data.witness_all, honest, cheats, copies=False)

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.loss import LossKind
 from engram.nn.network import Parameters, SegmentParameters
-from engram.nn.spec import NetworkSpec, component_classes, hidden_columns, layer_widths
+from engram.nn.spec import NetworkSpec, component_classes, layer_widths
 from engram.participant.datasets import Dataset
 from engram.participant.training.gradients import loss_gradient
 from engram.participant.training.layers import kind_of
@@ -209,7 +209,7 @@ def _backward(
     for position, output in enumerate(spec.outputs, start=len(spec.hidden)):
         scale = np.float32(2.0**-output.shift * NATS_PER_UNIT)
         descend(position, output, upstream[:, output.first : output.first + output.width] * scale)
-    columns = hidden_columns(spec)
+    columns = _first_neurons(spec)
     for layer in range(len(layers) - 1, 0, -1):
         for position, segment in enumerate(spec.hidden):
             if segment.layer == layer:
@@ -217,3 +217,12 @@ def _backward(
                 error = by_layer[layer][:, start : start + segment.width] * slopes[position]
                 descend(position, segment, error)
     return gradients
+
+
+def _first_neurons(spec: NetworkSpec) -> list[int]:
+    """For each hidden segment, the index of its first neuron within its layer."""
+    made, firsts = [0] * len(layer_widths(spec)), []
+    for segment in spec.hidden:
+        firsts.append(made[segment.layer])
+        made[segment.layer] += segment.width
+    return firsts

@@ -15,7 +15,7 @@ from engram.nn.errors import BadPart
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import Content, Inline, blob_id, bring, content_size, hold, note_part_bytes
 from engram.statemachine.context import BlockContext
-from engram.statemachine.loading import version_network
+from engram.statemachine.loading import composition_of, version_network
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Part, PartBytes, RecentBlock, ScoreEntry
@@ -89,16 +89,17 @@ def check_content(state: State, ctx: BlockContext, entry: EnteredRound, opening:
 
     Raises `BadPart`, `CommitmentMismatch`, and what `usable_blob` raises.
     """
-    expected = part_size(entry.round.terms.rows, entry.base.spec.inputs)
+    expected = part_size(entry.round.terms.rows, entry.model.inputs)
     if (size := content_size(state, ctx, opening.content)) != expected:
         raise BadPart("the part's bytes do not fit the round's rows and inputs", expected=expected, got=size)
     if isinstance(opening.content, Inline):
         check_commitment(opening.part, opening.salt, opening.content.data)
 
 
-def opening_macs(ctx: BlockContext, entry: EnteredRound) -> int:
+def opening_macs(state: State, ctx: BlockContext, entry: EnteredRound) -> int:
     """MACs charged for reading a part and scoring version t on it."""
-    return network_macs(ctx.rules, entry.base, entry.round.terms.rows, entry.round.classes)
+    base = composition_of(state, ctx, entry.version)
+    return network_macs(ctx.rules, base, entry.round.terms.rows, entry.round.classes)
 
 
 def read_rows(state: State, entry: EnteredRound, opening: Disclosure, raw: bytes, least_old: int) -> PartData:
@@ -109,7 +110,7 @@ def read_rows(state: State, entry: EnteredRound, opening: Disclosure, raw: bytes
     they were public before it opened.
     """
     round_ = entry.round
-    rows = parse_part(raw, rows=round_.terms.rows, inputs=entry.base.spec.inputs, classes=round_.classes)
+    rows = parse_part(raw, rows=round_.terms.rows, inputs=entry.model.inputs, classes=round_.classes)
     if (old := int(np.count_nonzero(rows.labels < round_.old_classes))) < least_old:
         raise TooFewOldRows(expected=least_old, got=old)
     mine = [part for part in _opened(round_) if part.owner == opening.owner]
@@ -152,7 +153,7 @@ def publish(
     if known is None:
         hold(state, blob)
     note_part_bytes(state, ctx, blob)
-    round_, base, owner = entry.round, entry.base, opening.owner
+    round_, base, owner = entry.round, entry.version, opening.owner
     count, inputs = rows.features.shape
     if known is None or known.round == ZERO_HASH:
         state.put(Part(opening.part, blob, count, inputs, round_.classes, owner, round_.id, ctx.height))

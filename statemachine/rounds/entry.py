@@ -32,7 +32,7 @@ class EnteredRound:
 
     round: Round
     model: Model
-    base: Version
+    version: Version
     """Version t."""
     calendar: Calendar
     epoch: int
@@ -75,8 +75,8 @@ def enter(state: State, ctx: BlockContext, round_id: Hash, *phases: Phase) -> En
     span = calendar.at(ctx.tick)
     check_phase(span.phase, phases)
     model = state.get(Model, round_.model)
-    base = state.get(Version, round_.model, u32(round_.version))
-    return EnteredRound(round_, model, base, calendar, span.epoch, events)
+    version = state.get(Version, round_.model, u32(round_.version))
+    return EnteredRound(round_, model, version, calendar, span.epoch, events)
 
 
 def check_phase(got: Phase, expected: tuple[Phase, ...]) -> None:

@@ -14,6 +14,10 @@ class TermsInvalid(InvalidTransaction):
     """A term of the round or of the founding is not allowed by the rules."""
 
 
+class GrowthAboveLimit(InvalidTransaction):
+    """The growth takes more than the model's founding allows one growth to take."""
+
+
 class ModelOrFounding(InvalidTransaction):
     """A round needs either a model or a founding, and not both."""
 

@@ -7,8 +7,8 @@ from enum import IntEnum
 from typing import Annotated, ClassVar
 
 from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size
+from engram.statemachine.additions import Update
 from engram.statemachine.records import Witnesses
-from engram.statemachine.rounds.proposal import Update
 
 NOBODY: Address = bytes(20)
 """Stands for no address in a record."""

@@ -20,9 +20,7 @@ from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.content import hold
 from engram.statemachine.context import BlockContext
 from engram.statemachine.money import burn, give, mature
-from engram.statemachine.parameters import explicit_tensors
 from engram.statemachine.receipt import Event
-from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Model, Version
 from engram.statemachine.rounds.calendar import Calendar, DueStep
 from engram.statemachine.rounds.candidates import (
@@ -33,11 +31,10 @@ from engram.statemachine.rounds.candidates import (
     unseen_loss,
 )
 from engram.statemachine.rounds.judging import threshold_loss
-from engram.statemachine.rounds.proposal import GrowUpdate
 from engram.statemachine.rounds.records import NOBODY, Candidate, Round, RoundKind, RoundStatus
 from engram.statemachine.rounds.retention import next_retention
 from engram.statemachine.rounds.rewards import Rung, give_badge, ladder, pay_pot, raise_reputation
-from engram.statemachine.rounds.update import lineages, proposed_spec
+from engram.statemachine.rounds.update import update_tensors
 from engram.statemachine.state import State
 
 LEAST_TAUGHT_ROWS: Final = 10
@@ -177,8 +174,8 @@ def _ended(state: State, round_: Round, status: RoundStatus) -> Settled:
 def _promote(state: State, ctx: BlockContext, round_: Round, model: Model) -> tuple[Event, ...]:
     """Makes the winner the head of the model."""
     winner = find_candidate(state, round_, round_.winner_epoch, round_.winner)
-    version = _next_version(state, ctx, round_, winner)
-    for tensor in explicit_tensors((*winner.update.hidden, *winner.update.outputs)):
+    version = _next_version(ctx, round_, winner)
+    for tensor in update_tensors(winner.update):
         hold(state, tensor)
     state.put(version)
     at_threshold = version.sealed_loss <= threshold_loss(
@@ -207,24 +204,14 @@ def _promote(state: State, ctx: BlockContext, round_: Round, model: Model) -> tu
     return (Event("version_created", model.id, values),)
 
 
-def _next_version(state: State, ctx: BlockContext, round_: Round, winner: Candidate) -> Version:
-    base, update, rows = (
-        state.get(Version, round_.model, u32(round_.version)),
-        winner.update,
-        round_.terms.rows,
-    )
-    number = round_.new_version
-    hidden, outputs = (lineages(own, number, winner.author) for own in (update.hidden, update.outputs))
-    if isinstance(update, GrowUpdate):
-        hidden, outputs = base.hidden + hidden, base.outputs + outputs
+def _next_version(ctx: BlockContext, round_: Round, winner: Candidate) -> Version:
+    rows = round_.terms.rows
     return Version(
         model=round_.model,
-        number=number,
+        number=round_.new_version,
         parent=round_.base,
         root=winner.root,
-        spec=proposed_spec(base.spec, update),
-        hidden=hidden,
-        outputs=outputs,
+        added=winner.update,
         author=winner.author,
         round=round_.id,
         height=ctx.height,

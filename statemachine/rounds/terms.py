@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from engram.nn.data import part_size
@@ -11,11 +11,12 @@ from engram.nn.evaluate import frozen_size_bytes
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
-from engram.nn.spec import check_count, check_spec
+from engram.nn.spec import MAX_SEGMENTS, check_count, check_spec
 from engram.primitives.types import U8, U32, Address
+from engram.statemachine.additions import Sources, Tensors, TrainUpdate, seeded_macs
 from engram.statemachine.fees import price_of_macs
 from engram.statemachine.parameters import HasParameters
-from engram.statemachine.records import Members, Model, RetentionPart, Witnesses
+from engram.statemachine.records import GrowthLimits, Members, Model, RetentionPart, Witnesses
 from engram.statemachine.rounds.calendar import check_calendar, within
 from engram.statemachine.rounds.errors import (
     BondTooLow,
@@ -28,7 +29,6 @@ from engram.statemachine.rounds.errors import (
     TermsInvalid,
 )
 from engram.statemachine.rounds.judging import PPM
-from engram.statemachine.rounds.proposal import Sources, Tensors
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
 from engram.statemachine.rounds.update import check_tensors
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
@@ -81,8 +81,20 @@ class Founding:
     """Who may open GROW rounds beside the founder."""
     witnesses: Witnesses = ()
     """Standing witnesses."""
+    growth_limits: GrowthLimits = field(default_factory=GrowthLimits)
+    """The most that one growth may append, so that no member can fill the model up."""
     tensors: Tensors = ()
     """Bytes that travel with the founding; every one is named by a source."""
+
+    @property
+    def whole(self) -> TrainUpdate:
+        """What version 0 adds: a whole network."""
+        return TrainUpdate(self.spec, self.hidden, self.outputs, self.tensors)
+
+    @property
+    def seeded_macs(self) -> int:
+        """MACs charged for generating its seeded tensors. Raises as `check_seeded`."""
+        return seeded_macs((*self.hidden, *self.outputs))
 
 
 def check_founding(rules: Rules, founding: Founding) -> None:
@@ -96,6 +108,7 @@ def check_founding(rules: Rules, founding: Founding) -> None:
     within("epsilon", founding.retention_epsilon_ppm, 0, PPM)
     within("delta", founding.retention_delta_ppm, 0, _MOST_DELTA_PPM)
     within("lost rows of all growths", founding.lost_cap_ppm, 0, PPM)
+    within("segments of a growth", founding.growth_limits.segments, 1, 2 * MAX_SEGMENTS)
     check_names("member", founding.members)
     check_names("witness", [witness.address for witness in founding.witnesses])
     check_spec(founding.spec, rules.networks)
@@ -131,7 +144,8 @@ def check_opening(
     _check_kind(terms, model)
     classes = model.classes + terms.new_classes
     check_count("classes", classes, rules.networks.max_classes)
-    within("bytes of a part", part_size(terms.rows, head.spec.inputs), 1, rules.max_blob_bytes)
+    within("new classes of a growth", terms.new_classes, 0, model.growth_limits.classes)
+    within("bytes of a part", part_size(terms.rows, model.inputs), 1, rules.max_blob_bytes)
     if terms.kind == RoundKind.GROW:
         _check_promise(rules, terms, model)
     _check_steps(rules, terms, model, head)
@@ -249,7 +263,7 @@ def _check_caps(rules: Rules, terms: RoundTerms) -> None:
 
 
 def _check_reveal(rules: Rules, terms: RoundTerms, base_macs: int) -> None:
-    """Checks a reveal; `base_macs` are its MACs for each part besides those of the update."""
+    """Checks a reveal; `base_macs` is the room for version t on each part besides the update."""
     reveal = terms.validation * (base_macs + terms.max_update_macs)
     check_share("an update on all validation parts", rules, reveal)
 

@@ -13,26 +13,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from engram.nn.growth import Growth, append, grown_spec
+from engram.nn.growth import Growth, append
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.network import NetworkSpec
 from engram.nn.spec import check_spec, neurons
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.types import U8, U64, Address, Hash
+from engram.statemachine.additions import (
+    GrowUpdate,
+    SegmentSources,
+    TrainUpdate,
+    Update,
+    explicit_tensors,
+    parameters_root,
+)
 from engram.statemachine.content import blob_id
 from engram.statemachine.context import BlockContext
-from engram.statemachine.loading import open_network, open_part
-from engram.statemachine.parameters import (
-    HasParameters,
-    Network,
-    SegmentSources,
-    explicit_tensors,
-)
-from engram.statemachine.record import Lineage
-from engram.statemachine.records import Model, Part, Version
+from engram.statemachine.loading import open_growth, open_network, open_part
+from engram.statemachine.parameters import Composition, GrownNetwork, Network
+from engram.statemachine.records import GrowthLimits, Model, Part
 from engram.statemachine.rounds.errors import (
     ArchitectureMismatch,
+    GrowthAboveLimit,
     NewClassesMismatch,
     TensorRepeated,
     UpdateKindMismatch,
@@ -40,7 +43,6 @@ from engram.statemachine.rounds.errors import (
     UpdateTooLarge,
     UpdateTooWide,
 )
-from engram.statemachine.rounds.proposal import GrowUpdate, TrainUpdate, Update
 from engram.statemachine.rounds.records import Round, RoundKind
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import DataPart, RowScores, growth_macs, network_macs
@@ -65,15 +67,6 @@ class UpdateClaim:
     """32 random bytes, so that nobody can find the claim behind a digest by guessing."""
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """The network that an update makes of version t, ready to be scored."""
-
-    network: Network
-    hidden: tuple[Lineage, ...]
-    outputs: tuple[Lineage, ...]
-
-
 def commit_digest(claim: UpdateClaim) -> Hash:
     """The digest that `commit_update` carries."""
     return hash_object(Tag.COMMIT, claim)
@@ -96,37 +89,31 @@ def update_macs(rules: Rules, base: NetworkSpec, update: Update, rows: int) -> i
     return growth_macs(rules, base, update.growth, (*update.hidden, *update.outputs), rows)
 
 
-def reveal_macs(rules: Rules, round_: Round, base: HasParameters, update: int) -> int:
-    """MACs charged for scoring an update on all k validation parts; `update` is the charge for one of them.
+def base_macs(rules: Rules, round_: Round, base: Composition) -> int:
+    """MACs of version t on all k validation parts, which a block needs room for when a growth is revealed.
 
-    In GROW, version t is charged as well, because a node that does not remember its activations must compute
-    them again.
+    The opener paid for them when the parts were revealed; a node that no longer remembers the activations
+    must compute them again. 0 in TRAIN.
     """
-    return round_.terms.validation * (update + base_macs(rules, round_, base))
-
-
-def base_macs(rules: Rules, round_: Round, base: HasParameters) -> int:
-    """MACs charged for version t when an update is scored on one part: a full pass in GROW, 0 in TRAIN."""
     if round_.terms.kind == RoundKind.TRAIN:
         return 0
-    return network_macs(rules, base, round_.terms.rows, round_.classes)
+    return round_.terms.validation * network_macs(rules, base, round_.terms.rows, round_.classes)
 
 
-def scoring_macs(rules: Rules, round_: Round, base: HasParameters, update: Update, rows: int) -> int:
+def scoring_macs(rules: Rules, round_: Round, base: Composition, update: Update, rows: int) -> int:
     """MACs charged for judging an update on one part with so many rows: for version t and for the update."""
     before = network_macs(rules, base, rows, round_.classes)
     return before + update_macs(rules, base.spec, update, rows)
 
 
-def check_update(
-    rules: Rules, round_: Round, model: Model, base: HasParameters, update: Update
-) -> NetworkSpec:
-    """Checks an update against the round's terms and the model's policy; returns the spec that it makes.
+def check_update(rules: Rules, round_: Round, model: Model, base: Composition, update: Update) -> None:
+    """Checks an update against the round's terms and the model's policy.
 
     `base` is version t. Reads no tensor.
 
     Raises `UpdateKindMismatch`, `ArchitectureMismatch`, `NewClassesMismatch`, `UpdateTooLarge`,
-    `UpdateTooWide`, `UpdateTooHeavy`, `TensorRepeated`, and what `check_spec` and `growth.append` raise.
+    `UpdateTooWide`, `UpdateTooHeavy`, `GrowthAboveLimit`, `TensorRepeated`, and what `check_spec` and
+    `growth.append` raise.
     """
     terms = round_.terms
     if terms.kind != (RoundKind.TRAIN if isinstance(update, TrainUpdate) else RoundKind.GROW):
@@ -134,10 +121,11 @@ def check_update(
     if (size := update_size(update)) > terms.max_update_bytes:
         raise UpdateTooLarge(expected=terms.max_update_bytes, got=size)
     if isinstance(update, TrainUpdate):
-        spec, width = _trained_spec(rules, base.spec, update.spec), neurons(update.spec)
+        _check_trained(rules, base.spec, update.spec)
+        width = neurons(update.spec)
     else:
-        spec = _grown_spec(rules, round_, model, base.spec, update.growth)
-        width = neurons(spec) - neurons(base.spec)
+        _check_grown(rules, round_, model, base.spec, update.growth)
+        width = sum(segment.width for segment in update.growth.hidden)
     if width > terms.max_update_neurons:
         raise UpdateTooWide(expected=terms.max_update_neurons, got=width)
     if (macs := update_macs(rules, base.spec, update, terms.rows)) > terms.max_update_macs:
@@ -145,11 +133,10 @@ def check_update(
     if isinstance(update, GrowUpdate):
         _check_retention_scoring(rules, round_, model, base, update)
     check_tensors((*update.hidden, *update.outputs), update.tensors)
-    return spec
 
 
 def _check_retention_scoring(
-    rules: Rules, round_: Round, model: Model, base: HasParameters, update: GrowUpdate
+    rules: Rules, round_: Round, model: Model, base: Composition, update: GrowUpdate
 ) -> None:
     """Refuses a growth whose scoring on a retention part takes more than half a block: `UpdateTooHeavy`.
 
@@ -170,20 +157,16 @@ def check_tensors(segments: Sequence[SegmentSources], tensors: Sequence[bytes]) 
 
 
 def propose(
-    state: State, ctx: BlockContext, version: Version, spec: NetworkSpec, update: Update, author: Address
-) -> Proposal:
-    """The proposed network; its new segments bear the author's address. Raises what `open_network` raises."""
-    number = version.number + 1
-    brought = brought_tensors(update.tensors)
-    hidden, outputs = (lineages(segments, number, author) for segments in (update.hidden, update.outputs))
-    if isinstance(update, GrowUpdate):
-        hidden, outputs = version.hidden + hidden, version.outputs + outputs
-    return Proposal(open_network(state, ctx, spec, hidden, outputs, brought), hidden, outputs)
+    state: State, ctx: BlockContext, base: Network, update: Update, author: Address
+) -> Network | GrownNetwork:
+    """The network that a checked update of this author makes of version t, which is `base`.
 
-
-def lineages(segments: Sequence[SegmentSources], version: int, author: Address) -> tuple[Lineage, ...]:
-    """Lineages of segments that this version and author bring."""
-    return tuple(Lineage(segment.weights, segment.bias, version, author) for segment in segments)
+    Raises what `open_network` and `open_growth` raise.
+    """
+    root, brought = parameters_root(base.root, author, update), brought_tensors(update.tensors)
+    if isinstance(update, TrainUpdate):
+        return open_network(state, ctx, root, update, brought)
+    return open_growth(state, ctx, root, base, update, brought)
 
 
 def brought_tensors(tensors: Sequence[bytes]) -> Mapping[Hash, bytes]:
@@ -191,21 +174,16 @@ def brought_tensors(tensors: Sequence[bytes]) -> Mapping[Hash, bytes]:
     return {blob_id(raw): raw for raw in tensors}
 
 
-def proposed_spec(base: NetworkSpec, update: Update) -> NetworkSpec:
-    """The spec of the whole network that an update makes, after `check_update` has passed it."""
-    return update.spec if isinstance(update, TrainUpdate) else grown_spec(base, update.growth)
-
-
 def proposal_rows(
-    ctx: BlockContext, round_: Round, model: Model, base: Network, network: Network, part: DataPart
+    ctx: BlockContext, round_: Round, model: Model, network: Network | GrownNetwork, part: DataPart
 ) -> RowScores:
     """The scores of a proposed network on the rows of a part of the round.
 
     Raises what loading its parameters and proving their bounds raises.
     """
-    if round_.terms.kind == RoundKind.TRAIN:
-        return ctx.scorer.network_rows(network, part, round_.classes, model.loss_function)
-    return ctx.scorer.growth_rows(base, network, part, round_.classes, model.loss_function)
+    if isinstance(network, GrownNetwork):
+        return ctx.scorer.growth_rows(network, part, round_.classes, model.loss_function)
+    return ctx.scorer.network_rows(network, part, round_.classes, model.loss_function)
 
 
 def opened_parts(state: State, ctx: BlockContext, commitments: Sequence[Hash]) -> Iterator[DataPart]:
@@ -213,12 +191,11 @@ def opened_parts(state: State, ctx: BlockContext, commitments: Sequence[Hash]) -
     return (open_part(state, ctx, state.get(Part, commitment)) for commitment in commitments)
 
 
-def _trained_spec(rules: Rules, base: NetworkSpec, spec: NetworkSpec) -> NetworkSpec:
+def _check_trained(rules: Rules, base: NetworkSpec, spec: NetworkSpec) -> None:
     check_spec(spec, rules.networks)
     expected, got = _architecture(base), _architecture(spec)
     if expected != got:
         raise ArchitectureMismatch(expected=expected, got=got)
-    return spec
 
 
 def _architecture(spec: NetworkSpec) -> tuple[object, ...]:
@@ -233,13 +210,30 @@ def _shape(segment: HiddenSegment | Output) -> tuple[object, ...]:
     return type(segment).__name__, *kept
 
 
-def _grown_spec(rules: Rules, round_: Round, model: Model, base: NetworkSpec, growth: Growth) -> NetworkSpec:
+def _check_grown(rules: Rules, round_: Round, model: Model, base: NetworkSpec, growth: Growth) -> None:
     if growth.classes != round_.terms.new_classes:
         raise NewClassesMismatch(expected=round_.terms.new_classes, got=growth.classes)
-    return append(
+    append(
         base,
         growth,
         policy=model.growth_policy,
         limits=rules.networks,
         capacity_from=model.classes_before_growth,
     )
+    check_growth_limits(model.growth_limits, growth)
+
+
+def check_growth_limits(limits: GrowthLimits, growth: Growth) -> None:
+    """Refuses a growth that takes more than one growth of the model may. Raises `GrowthAboveLimit`."""
+    segments = (*growth.hidden, *growth.outputs)
+    for name, most, got in (
+        ("segments", limits.segments, len(segments)),
+        ("neurons", limits.neurons, sum(segment.width for segment in growth.hidden)),
+        ("components", limits.components, len(growth.components) or growth.classes),
+        ("classes", limits.classes, growth.classes),
+        ("MACs a row", limits.macs_per_row, sum(segment.macs_per_row() for segment in segments)),
+    ):
+        if got > most:
+            raise GrowthAboveLimit(
+                f"a growth of this model may not have so many {name}", expected=most, got=got
+            )

@@ -7,19 +7,16 @@ The id of the fork is tagged_hash(MODEL, txid).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import U32, ZERO_HASH, Address, Hash
-from engram.statemachine.content import hold
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import check_version_usable
-from engram.statemachine.parameters import explicit_tensors
 from engram.statemachine.receipt import Event
-from engram.statemachine.record import Lineage, u32
+from engram.statemachine.record import u32
 from engram.statemachine.records import Members, Model, Version, Witnesses
 from engram.statemachine.rounds.errors import ForkStale
 from engram.statemachine.rounds.terms import check_names
@@ -46,21 +43,20 @@ class ForkModel:
         check_names("witness", [witness.address for witness in self.witnesses])
 
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
-        """The records of model and version, and one for each tensor that the fork will hold.
+        """The records of model and version.
 
         Raises `MissingRecord`, `ForkStale`, `BlobNotUsable`.
         """
-        model, version = self._source(state, ctx)
-        tensors = explicit_tensors((*version.hidden, *version.outputs))
-        size = len(encode(self._fork(model, sender, ZERO_HASH))) + len(encode(version))
-        return Cost(records=2 + len(tensors), record_bytes=size)
+        model, _ = self._source(state, ctx)
+        return Cost(records=2, record_bytes=len(encode(self._fork(model, sender, ZERO_HASH))))
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
-        """Writes the fork and its version 0, which holds its tensors. Raises what `cost` raises."""
+        """Writes the fork and its version 0, which adds nothing. Raises what `cost` raises.
+
+        Versions stand for ever, and with them their tensors, so the fork need not hold these once more.
+        """
         source, version = self._source(state, ctx)
         fork = self._fork(source, sender, tagged_hash(Tag.MODEL, txid))
-        for tensor in explicit_tensors((*version.hidden, *version.outputs)):
-            hold(state, tensor)
         state.put(fork)
         state.put(
             replace(
@@ -68,8 +64,7 @@ class ForkModel:
                 model=fork.id,
                 number=0,
                 parent=ZERO_HASH,
-                hidden=_inherited(version.hidden),
-                outputs=_inherited(version.outputs),
+                added=None,
                 round=ZERO_HASH,
                 height=ctx.height,
             )
@@ -99,8 +94,3 @@ class ForkModel:
             parent=self.model,
             parent_version=self.version,
         )
-
-
-def _inherited(segments: Sequence[Lineage]) -> tuple[Lineage, ...]:
-    """The segments as what version 0 of the fork brings; whose work they are stays on record."""
-    return tuple(replace(segment, version=0) for segment in segments)

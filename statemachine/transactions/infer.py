@@ -12,7 +12,7 @@ from engram.nn.tensor import dtype_code, tensor_array
 from engram.primitives.types import U32, Address, Hash, Size
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import TooManyRows
-from engram.statemachine.loading import check_version_usable, version_network
+from engram.statemachine.loading import check_version_usable, composition_of, version_network
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
@@ -53,15 +53,14 @@ class Infer:
         """
         version = self._version(state)
         rows, inputs = self._rows().shape
-        if inputs != version.spec.inputs:
-            raise ShapeMismatch(
-                "the rows and the model differ in inputs", expected=version.spec.inputs, got=inputs
-            )
-        if (values := rows * version.spec.classes) > ctx.rules.max_infer_values:
+        network = composition_of(state, ctx, version)
+        if inputs != (expected := network.spec.inputs):
+            raise ShapeMismatch("the rows and the model differ in inputs", expected=expected, got=inputs)
+        if (values := rows * network.spec.classes) > ctx.rules.max_infer_values:
             most = ctx.rules.max_infer_values
             raise TooManyRows("the answer has too many logits for a receipt", expected=most, got=values)
         check_version_usable(ctx, version)
-        macs = network_macs(ctx.rules, version, rows) + ANSWER_MACS * values
+        macs = network_macs(ctx.rules, network, rows) + ANSWER_MACS * values
         return Cost(macs=macs, records=-(-values // ANSWERS_PER_RECORD))
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:

@@ -13,11 +13,12 @@ from typing import ClassVar, Final
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import U32, ZERO_HASH, Address, Hash
+from engram.statemachine.additions import explicit_tensors, parameters_root
 from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
-from engram.statemachine.loading import open_network
+from engram.statemachine.loading import composition_of, open_network
 from engram.statemachine.money import take
-from engram.statemachine.parameters import HasParameters, explicit_tensors, parameters_root, sources_of
+from engram.statemachine.parameters import HasParameters
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Model, Part, Version, Witnesses
@@ -32,7 +33,7 @@ from engram.statemachine.rounds.terms import (
     check_share,
     check_terms,
 )
-from engram.statemachine.rounds.update import brought_tensors, lineages
+from engram.statemachine.rounds.update import brought_tensors
 from engram.statemachine.rules import LOOKUP_MACS, Rules
 from engram.statemachine.scoring import loading_macs
 from engram.statemachine.state import State
@@ -82,19 +83,18 @@ class OpenRound:
         trial = state.child()
         if self.founding is None:
             model, _ = self._seen_model(trial, ctx)
-            macs, tensors = 0, 0
-            head: HasParameters = trial.get(Version, model.id, u32(model.head))
+            macs, tensors, size = 0, 0, len(encode(self.terms))
+            head: HasParameters = composition_of(trial, ctx, trial.get(Version, model.id, u32(model.head)))
         else:
             model, head = _founded(self.founding, sender, ZERO_HASH), self.founding
             macs = loading_macs(ctx.rules, self.founding)
             tensors = len(self.founding.tensors)
+            size = len(encode(self.terms)) + len(encode(replace(self.founding, tensors=())))
         check_opening(ctx.rules, self.terms, model, head, sender)
         check_unpublished(state, self.terms.commitments)
         funds = self.terms.opener_bond + self.terms.bounty
         macs += LOOKUP_MACS * len(self.terms.commitments)
         check_share("opening the round", ctx.rules, macs)
-        sources = sources_of(head.spec, head.hidden, head.outputs)
-        size = len(encode(self.terms)) + len(encode(sources))  # of the round, and of the version it may make
         return Cost(macs=macs, records=_RECORDS + tensors, record_bytes=size, funds=funds)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
@@ -148,12 +148,12 @@ class OpenRound:
         """Writes version 0, after its parameters were read and their bounds proved; returns the model."""
         assert self.founding is not None, "apply founds a model only where one is given"
         founding, brought = self.founding, brought_tensors(self.founding.tensors)
-        open_network(state, ctx, founding.spec, founding.hidden, founding.outputs, brought).load()
+        model = _founded(founding, sender, model_id)
+        open_network(state, ctx, model.root, founding, brought).load()
         for raw in founding.tensors:
             bring(state, ctx, raw)
         for tensor in explicit_tensors((*founding.hidden, *founding.outputs)):
             hold(state, tensor)
-        model = _founded(founding, sender, model_id)
         state.put(_version_zero(founding, ctx, model))
         if not model.frozen:
             return model, brought, ()
@@ -179,13 +179,14 @@ def _founded(founding: Founding, founder: Address, model_id: Hash) -> Model:
         retention_epsilon_ppm=founding.retention_epsilon_ppm,
         retention_delta_ppm=founding.retention_delta_ppm,
         lost_cap_ppm=founding.lost_cap_ppm,
+        growth_limits=founding.growth_limits,
         members=founding.members,
         witnesses=founding.witnesses,
         inputs=founding.spec.inputs,
         classes=founding.spec.classes,
         classes_before_growth=int(frozen),
         head=0,
-        root=parameters_root(founding.spec, founding.hidden, founding.outputs),
+        root=parameters_root(ZERO_HASH, founder, founding.whole),
         frozen=frozen,
         loss=0,
         loss_rows=0,
@@ -200,9 +201,7 @@ def _version_zero(founding: Founding, ctx: BlockContext, model: Model) -> Versio
         number=0,
         parent=ZERO_HASH,
         root=model.root,
-        spec=founding.spec,
-        hidden=lineages(founding.hidden, 0, model.founder),
-        outputs=lineages(founding.outputs, 0, model.founder),
+        added=replace(founding.whole, tensors=()),
         author=model.founder,
         round=ZERO_HASH,
         height=ctx.height,

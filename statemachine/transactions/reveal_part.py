@@ -61,7 +61,7 @@ class RevealPart:
         trial = state.child()
         entry, _ = self._enter(trial, ctx, sender)
         check_content(trial, ctx, entry, self._opening(sender))
-        return Cost(macs=opening_macs(ctx, entry), records=4, record_bytes=entry.record_bytes)
+        return Cost(macs=opening_macs(state, ctx, entry), records=4, record_bytes=entry.record_bytes)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Publishes the part with version t's score. Aborts the round if its opener committed to bad bytes.

@@ -59,7 +59,7 @@ class RevealSealed:
         trial = state.child()
         entry = self._enter(trial, ctx, sender)
         check_content(trial, ctx, entry, self._opening(sender))
-        return Cost(macs=opening_macs(ctx, entry), records=4, record_bytes=entry.record_bytes)
+        return Cost(macs=opening_macs(state, ctx, entry), records=4, record_bytes=entry.record_bytes)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Publishes the part, and pays a witness fee and bond; FAILED if the bytes are broken.

@@ -13,10 +13,12 @@ from typing import ClassVar
 from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
 from engram.primitives.types import U8, U64, Address, Hash
+from engram.statemachine.additions import Update
 from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
-from engram.statemachine.loading import version_network
+from engram.statemachine.loading import composed_network, composition_of
 from engram.statemachine.money import give
+from engram.statemachine.parameters import Composition, GrownNetwork, Network
 from engram.statemachine.receipt import Event
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import validation_bar
@@ -28,19 +30,17 @@ from engram.statemachine.rounds.errors import (
     LossMismatch,
     ParametersMismatch,
 )
-from engram.statemachine.rounds.proposal import Update
 from engram.statemachine.rounds.records import NOBODY, Candidate, Commit, EpochResult, Round
 from engram.statemachine.rounds.settlement import burn_bond
 from engram.statemachine.rounds.update import (
-    Proposal,
     UpdateClaim,
+    base_macs,
     brought_tensors,
     check_update,
     commit_digest,
     opened_parts,
     proposal_rows,
     propose,
-    reveal_macs,
     update_macs,
     update_tensors,
 )
@@ -69,15 +69,19 @@ class RevealUpdate:
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
         """The MACs of the update on the k validation parts; none if its shape alone shows that it is wrong.
 
-        Records are the candidate's, those of tensors that travel, and two references for each tensor: of the
-        candidate and of the version that it may become.
+        In GROW, a block also needs room for version t on these parts, which reveal_part has paid for.
+        Records are the candidate's and the version's that it may become, those of tensors that travel, and
+        two references for each tensor.
 
         Raises what `enter` raises, `CommitMissing`, `CommitMismatch`.
         """
         entry, _ = self._enter(state.child(), ctx, sender)
-        size = entry.record_bytes + len(encode(replace(self.update, tensors=())))
+        size = entry.record_bytes + 2 * len(encode(replace(self.update, tensors=())))
         records = 1 + len(self.update.tensors) + 2 * len(update_tensors(self.update))
-        return Cost(macs=self._macs(ctx.rules, entry), records=records, record_bytes=size)
+        base = composition_of(state, ctx, entry.version)
+        own = self._macs(ctx.rules, entry, base)
+        known = base_macs(ctx.rules, entry.round, base) if own else 0
+        return Cost(macs=own + known, paid_macs=known, records=records, record_bytes=size)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Scores the update. If the claim is wrong, the receipt is FAILED and the bond is burned.
@@ -89,7 +93,7 @@ class RevealUpdate:
         state.delete(commit)
         round_ = entry.round
         try:
-            proposal = self._judge(state, ctx, entry, sender)
+            network = self._judge(state, ctx, entry, sender)
         except Invalid as error:
             lost = burn_bond(state, round_, sender, commit.bond)
             return Outcome((*entry.events, *lost), failed=error.code)
@@ -97,7 +101,7 @@ class RevealUpdate:
             give(state, sender, commit.bond)
             event = Event("no_improvement", self.round, (self.epoch, self.loss), (sender.hex(),))
             return Outcome((*entry.events, event))
-        happened = self._admit(state, ctx, commit, proposal)
+        happened = self._admit(state, ctx, commit, network)
         if (noted := _with_result(round_, self, commit)) is not round_:
             state.put(noted)
         return Outcome((*entry.events, *happened), blobs=brought_tensors(self.update.tensors))
@@ -112,32 +116,32 @@ class RevealUpdate:
         check_digest(commit, claim)
         return entry, commit
 
-    def _macs(self, rules: Rules, entry: EnteredRound) -> int:
+    def _macs(self, rules: Rules, entry: EnteredRound, base: Composition) -> int:
         terms = entry.round.terms
         try:
-            check_update(rules, entry.round, entry.model, entry.base, self.update)
+            check_update(rules, entry.round, entry.model, base, self.update)
         except Invalid:
             return 0
-        update = update_macs(rules, entry.base.spec, self.update, terms.rows)
-        return reveal_macs(rules, entry.round, entry.base, update)
+        return terms.validation * update_macs(rules, base.spec, self.update, terms.rows)
 
-    def _judge(self, state: State, ctx: BlockContext, entry: EnteredRound, author: Address) -> Proposal:
+    def _judge(
+        self, state: State, ctx: BlockContext, entry: EnteredRound, author: Address
+    ) -> Network | GrownNetwork:
         """The proposed network. Raises `Invalid` for anything that is not as claimed."""
-        round_, model, base = entry.round, entry.model, entry.base
+        round_, model, base = entry.round, entry.model, composition_of(state, ctx, entry.version)
         check_base(round_, self.base)
-        spec = check_update(ctx.rules, round_, model, base, self.update)
-        proposal = propose(state, ctx, base, spec, self.update, author)
-        check_parameters_root(self.parameters, proposal)
-        network = version_network(state, ctx, base)
+        check_update(ctx.rules, round_, model, base, self.update)
+        network = propose(state, ctx, composed_network(ctx, base), self.update, author)
+        check_parameters_root(self.parameters, network.root)
         loss = sum(
-            proposal_rows(ctx, round_, model, network, proposal.network, part).total.loss
+            proposal_rows(ctx, round_, model, network, part).total.loss
             for part in opened_parts(state, ctx, [part.commitment for part in round_.validation_opened])
         )
         check_loss(self.loss, loss)
-        return proposal
+        return network
 
     def _admit(
-        self, state: State, ctx: BlockContext, commit: Commit, proposal: Proposal
+        self, state: State, ctx: BlockContext, commit: Commit, network: Network | GrownNetwork
     ) -> tuple[Event, ...]:
         """Makes the update a candidate, which holds the bond and its own tensors."""
         for raw in self.update.tensors:
@@ -150,7 +154,7 @@ class RevealUpdate:
                 epoch=self.epoch,
                 author=commit.author,
                 committed=commit.height,
-                root=proposal.network.root,
+                root=network.root,
                 update=replace(self.update, tensors=()),
                 loss=self.loss,
                 bond=commit.bond,
@@ -183,10 +187,10 @@ def check_base(round_: Round, base: Hash) -> None:
         raise BaseMismatch(expected=round_.base, got=base)
 
 
-def check_parameters_root(claimed: Hash, proposal: Proposal) -> None:
+def check_parameters_root(claimed: Hash, root: Hash) -> None:
     """Raises `ParametersMismatch` unless version t with the update has the parameters root of the claim."""
-    if claimed != proposal.network.root:
-        raise ParametersMismatch(expected=claimed, got=proposal.network.root)
+    if claimed != root:
+        raise ParametersMismatch(expected=claimed, got=root)
 
 
 def check_loss(claimed: int, loss: int) -> None:

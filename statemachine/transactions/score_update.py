@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 from engram.primitives.codec import encode
 from engram.primitives.types import U8, U16, Address, Hash, Size
 from engram.statemachine.context import BlockContext
-from engram.statemachine.loading import open_part, version_network
+from engram.statemachine.loading import composition_of, open_part, version_network
 from engram.statemachine.receipt import Event
 from engram.statemachine.records import Model, Part, RetentionPart
 from engram.statemachine.rounds.calendar import Phase
@@ -34,7 +34,7 @@ from engram.statemachine.rounds.entry import EnteredRound, enter
 from engram.statemachine.rounds.errors import PartScored, PartsNotScorable
 from engram.statemachine.rounds.judging import is_lower
 from engram.statemachine.rounds.records import NOBODY, Candidate, OpenedPart, Round
-from engram.statemachine.rounds.update import proposal_rows, propose, proposed_spec, scoring_macs
+from engram.statemachine.rounds.update import proposal_rows, propose, scoring_macs
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
@@ -68,7 +68,8 @@ class ScoreUpdate:
         """
         entry, candidate = self._enter(state.child(), ctx)
         rows = [self._rows(entry, part) for _, part in self._parts(entry, candidate)]
-        macs = [scoring_macs(ctx.rules, entry.round, entry.base, candidate.update, count) for count in rows]
+        base = composition_of(state, ctx, entry.version)
+        macs = [scoring_macs(ctx.rules, entry.round, base, candidate.update, count) for count in rows]
         size = entry.record_bytes + entry.class_bytes + len(encode(candidate.update))
         return Cost(macs=sum(macs), records=1, record_bytes=size)
 
@@ -123,14 +124,13 @@ class ScoreUpdate:
         self, state: State, ctx: BlockContext, entry: EnteredRound, candidate: Candidate
     ) -> Iterator[tuple[int, ScoredRows]]:
         round_, model = entry.round, entry.model
-        base, kind = version_network(state, ctx, entry.base), entry.model.loss_function
-        spec = proposed_spec(entry.base.spec, candidate.update)
-        network = propose(state, ctx, entry.base, spec, candidate.update, candidate.author).network
+        base, kind = version_network(state, ctx, entry.version), entry.model.loss_function
+        network = propose(state, ctx, base, candidate.update, candidate.author)
         for number, opened in self._parts(entry, candidate):
             name = opened.part if isinstance(opened, RetentionPart) else opened.commitment
             part = open_part(state, ctx, state.get(Part, name))
             before = ctx.scorer.network_rows(base, part, round_.old_classes, kind, keep=entry.is_growth)
-            own = proposal_rows(ctx, round_, model, base, network, part)
+            own = proposal_rows(ctx, round_, model, network, part)
             yield number, ScoredRows(part.load().labels, before, own)
 
 

@@ -9,7 +9,7 @@ from engram.nn.errors import ShapeMismatch
 from engram.primitives.types import U32, Address, Hash
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import ScoreKnown
-from engram.statemachine.loading import check_version_usable, open_part, version_network
+from engram.statemachine.loading import check_version_usable, composed_network, composition_of, open_part
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Part, ScoreEntry, Version
@@ -41,21 +41,23 @@ class ScoreVersion:
         """
         version = state.get(Version, self.model, u32(self.version))
         part = state.get(Part, self.part)
-        if part.inputs != (inputs := version.spec.inputs):
+        if part.inputs != (inputs := state.get(Model, self.model).inputs):
             raise ShapeMismatch("the part and the model differ in inputs", expected=inputs, got=part.inputs)
         if state.find(ScoreEntry, self.model, u32(self.version), self.part) is not None:
             raise ScoreKnown(got=self.part)
         check_version_usable(ctx, version)
         open_part(state, ctx, part)
-        return Cost(macs=network_macs(ctx.rules, version, part.rows, part.classes), records=1)
+        network = composition_of(state, ctx, version)
+        return Cost(macs=network_macs(ctx.rules, network, part.rows, part.classes), records=1)
 
     def apply(self, state: State, ctx: BlockContext, sender: Address, txid: Hash) -> Outcome:
         """Computes the score and records it. Raises what `cost` raises, and `MissingBlob`."""
         model = state.get(Model, self.model)
         version = state.get(Version, self.model, u32(self.version))
         part = state.get(Part, self.part)
-        classes = max(part.classes, version.spec.classes)
-        network, rows = version_network(state, ctx, version), open_part(state, ctx, part)
+        composition = composition_of(state, ctx, version)
+        classes = max(part.classes, composition.spec.classes)
+        network, rows = composed_network(ctx, composition), open_part(state, ctx, part)
         score = ctx.scorer.score_network(network, rows, classes, model.loss_function)
         state.put(ScoreEntry(self.model, self.version, self.part, score.loss, score.correct, score.rows))
         values = (self.version, score.loss, score.correct, score.rows)

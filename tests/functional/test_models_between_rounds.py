@@ -6,8 +6,8 @@ import pytest
 
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH
+from engram.statemachine.additions import explicit_tensors
 from engram.statemachine.errors import BlobNotUsable
-from engram.statemachine.parameters import explicit_tensors
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Blob, Model, NamedWitness, RetiredPart, Version
 from engram.statemachine.rounds.calendar import Phase

@@ -17,8 +17,9 @@ from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
 from engram.primitives import keys
 from engram.primitives.types import ZERO_HASH, Hash
+from engram.statemachine.additions import parameters_root
 from engram.statemachine.content import Inline, blob_id
-from engram.statemachine.parameters import Network, parameters_root, sources_of
+from engram.statemachine.parameters import Network, sources_of
 from engram.statemachine.records import Account, Model, NamedWitness, Supply
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.draw import draw_seed, sample

@@ -11,8 +11,8 @@ import pytest
 
 from engram.nn.growth import Growth
 from engram.primitives.types import Address, Hash
+from engram.statemachine.additions import parameters_root
 from engram.statemachine.content import Inline
-from engram.statemachine.parameters import parameters_root
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import Candidate, Commit, EpochBest, Round, RoundStatus, Tally

@@ -9,9 +9,9 @@ import pytest
 
 from engram.nn.growth import Growth, Policy, adopt
 from engram.nn.layers import Output
+from engram.statemachine.additions import SegmentSources, explicit_tensors
 from engram.statemachine.content import blob_id
 from engram.statemachine.loading import open_part, version_network
-from engram.statemachine.parameters import SegmentSources, explicit_tensors
 from engram.statemachine.record import Lineage
 from engram.statemachine.records import BadgeKind, Blob, Part
 from engram.statemachine.rounds.calendar import Phase

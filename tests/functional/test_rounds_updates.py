@@ -11,12 +11,11 @@ from engram.nn.dtypes import IntArray
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
+from engram.statemachine.additions import SegmentSources, TrainUpdate
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.records import Blob, Supply
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.proposal import TrainUpdate
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.transactions.reveal_update import RevealUpdate
 from tests.support.rounds import (

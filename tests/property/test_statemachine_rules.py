@@ -21,8 +21,8 @@ from engram.nn.tensor import tensor_bytes
 from engram.primitives import keys
 from engram.primitives.errors import CodecError, Invalid
 from engram.primitives.types import ZERO_HASH
+from engram.statemachine.additions import SegmentSources
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.calendar import Phase

@@ -13,10 +13,10 @@ from engram.nn.loss import LossKind, Score, score
 from engram.nn.network import NetworkSpec, Parameters, forward
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.additions import SegmentSources, TrainUpdate, parameters_root
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import parameters_root
-from engram.statemachine.record import Lineage, Record
-from engram.statemachine.records import Blob, Model, Part, Version
+from engram.statemachine.record import Record
+from engram.statemachine.records import Blob, GrowthLimits, Model, Part, Version
 from tests.support.ledger import Ledger, key
 from tests.support.nn_samples import TWO_LAYERS, network_parameters, random_features
 
@@ -33,17 +33,20 @@ class Sample:
     blobs: dict[Hash, bytes]
 
 
-def lineages(parameters: Parameters, version: int = 0) -> tuple[Lineage, ...]:
-    """Explicit sources of every block."""
+def sources(parameters: Parameters) -> tuple[SegmentSources, ...]:
+    """Explicit sources of every segment."""
     return tuple(
-        Lineage(
-            Explicit(blob_id(tensor_bytes(block.weights))),
-            Explicit(blob_id(tensor_bytes(block.bias))),
-            version,
-            FOUNDER,
+        SegmentSources(
+            Explicit(blob_id(tensor_bytes(block.weights))), Explicit(blob_id(tensor_bytes(block.bias)))
         )
         for block in parameters
     )
+
+
+def whole(spec: NetworkSpec, parameters: Parameters) -> TrainUpdate:
+    """The whole network of these numbers, without the numbers."""
+    split, found = len(spec.hidden), sources(parameters)
+    return TrainUpdate(spec, found[:split], found[split:])
 
 
 def tensor_blobs(parameters: Parameters) -> dict[Hash, bytes]:
@@ -55,12 +58,9 @@ def tensor_blobs(parameters: Parameters) -> dict[Hash, bytes]:
 def founded_model(spec: NetworkSpec = TWO_LAYERS, parameters: Parameters | None = None) -> Sample:
     """A model with version 0, founded at genesis."""
     parameters = network_parameters(spec) if parameters is None else parameters
-    sources, blobs = lineages(parameters), tensor_blobs(parameters)
-    hidden, outputs = sources[: len(spec.hidden)], sources[len(spec.hidden) :]
-    root = parameters_root(spec, hidden, outputs)
-    version = Version(
-        MODEL_ID, 0, ZERO_HASH, root, spec, hidden, outputs, FOUNDER, ZERO_HASH, 0, 0, 0, 0, 0, 0, 0, 0
-    )
+    added, blobs = whole(spec, parameters), tensor_blobs(parameters)
+    root = parameters_root(ZERO_HASH, FOUNDER, added)
+    version = Version(MODEL_ID, 0, ZERO_HASH, root, added, FOUNDER, ZERO_HASH, 0, 0, 0, 0, 0, 0, 0, 0)
     model = Model(
         id=MODEL_ID,
         founder=FOUNDER,
@@ -70,6 +70,7 @@ def founded_model(spec: NetworkSpec = TWO_LAYERS, parameters: Parameters | None 
         retention_epsilon_ppm=20_000,
         retention_delta_ppm=250_000,
         lost_cap_ppm=200_000,
+        growth_limits=GrowthLimits(),
         inputs=spec.inputs,
         classes=spec.classes,
         classes_before_growth=0,

@@ -18,6 +18,7 @@ from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
 from engram.primitives.types import Hash
 from engram.statemachine.context import BlockContext
+from engram.statemachine.parameters import Composition
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Record
 from engram.statemachine.records import RoundClock, Supply
@@ -49,6 +50,12 @@ class Scores(dict[bytes, RowScores]):
         return None
 
     def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
+        return None
+
+    def get_composition(self, root: Hash) -> Composition | None:
+        return None
+
+    def put_composition(self, composition: Composition) -> None:
         return None
 
 

@@ -14,9 +14,9 @@ from engram.nn.spec import NetworkSpec
 from engram.nn.tensor import Explicit
 from engram.primitives import smt
 from engram.primitives.types import ZERO_HASH, Hash
-from engram.statemachine.parameters import parameters_root
-from engram.statemachine.record import Lineage, Record
-from engram.statemachine.records import Model, NamedWitness, Version
+from engram.statemachine.additions import Addition, SegmentSources, TrainUpdate, addition, parameters_root
+from engram.statemachine.record import Record
+from engram.statemachine.records import GrowthLimits, Model, NamedWitness, Version
 from engram.statemachine.rounds.records import (
     GroupScore,
     OpenedPart,
@@ -42,8 +42,8 @@ SPEC: ChainSpec = replace(easy_spec([key(1)]), genesis_target=TARGET, max_target
 BLOCK_MS = SPEC.block_time_ms
 
 _NETWORK = NetworkSpec(4, 2, (), (), (Output(0, 0, 4, 0, 2, 0, 8),))
-_BLOCKS = (Lineage(Explicit(TENSORS[0]), Explicit(TENSORS[1]), 1, AUTHOR),)
-_ROOT = parameters_root(_NETWORK, (), _BLOCKS)
+_ADDED = TrainUpdate(_NETWORK, (), (SegmentSources(Explicit(TENSORS[0]), Explicit(TENSORS[1])),))
+_ROOT = parameters_root(b"\x03" * 32, AUTHOR, _ADDED)
 
 ROUND_RECORD = Round(
     id=ROUND,
@@ -106,6 +106,7 @@ MODEL_RECORD = Model(
     retention_epsilon_ppm=20_000,
     retention_delta_ppm=250_000,
     lost_cap_ppm=200_000,
+    growth_limits=GrowthLimits(),
     inputs=4,
     classes=2,
     classes_before_growth=0,
@@ -122,9 +123,7 @@ VERSION_RECORD = Version(
     number=1,
     parent=b"\x03" * 32,
     root=_ROOT,
-    spec=_NETWORK,
-    hidden=(),
-    outputs=_BLOCKS,
+    added=_ADDED,
     author=AUTHOR,
     round=ROUND,
     height=9,
@@ -137,6 +136,7 @@ VERSION_RECORD = Version(
     size_bytes=100,
 )
 
+LINE = (addition(VERSION_RECORD.parent, AUTHOR, _ADDED),)
 RECORDS: tuple[Record, ...] = (MODEL_RECORD, VERSION_RECORD, ROUND_RECORD)
 
 
@@ -197,6 +197,7 @@ def bundle_of(
     model: Model = MODEL_RECORD,
     version: Version = VERSION_RECORD,
     round_: Round | None = ROUND_RECORD,
+    line_: tuple[Addition, ...] | None = None,
 ) -> ProofBundle:
     """The bundle of these records, `depth` headers below the end of a line.
 
@@ -208,5 +209,6 @@ def bundle_of(
         depth,
         tree.proven(model),
         tree.proven(version),
+        line_ or (LINE if version.addition is None else (version.addition,)),
         None if round_ is None else tree.proven(round_),
     )

@@ -20,10 +20,9 @@ from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.types import Hash
+from engram.statemachine.additions import GrowUpdate, SegmentSources, TrainUpdate, Update
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import SegmentSources
 from engram.statemachine.rounds.draw import nonce_hash
-from engram.statemachine.rounds.proposal import GrowUpdate, TrainUpdate, Update
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
 from engram.statemachine.rounds.terms import Founding
 from engram.statemachine.rules import Rules

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engram.primitives.types import Address
-from engram.statemachine.records import Model, RetentionPart
+from engram.statemachine.records import GrowthLimits, Model, RetentionPart
 from engram.statemachine.rounds.records import (
     Candidate,
     EpochBest,
@@ -132,6 +132,7 @@ def a_model(
         retention_epsilon_ppm=epsilon,
         retention_delta_ppm=delta,
         lost_cap_ppm=200_000,
+        growth_limits=GrowthLimits(),
         inputs=6,
         classes=2,
         classes_before_growth=0,

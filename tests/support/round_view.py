@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engram.nn.growth import grown_spec
 from engram.nn.loss import Score
-from engram.nn.network import NetworkSpec
 from engram.primitives import keys
 from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.additions import TrainUpdate, parameters_root
 from engram.statemachine.content import blob_id
-from engram.statemachine.loading import open_part
-from engram.statemachine.parameters import Network, ParameterSources, sources_of
+from engram.statemachine.loading import composition_of, open_part
+from engram.statemachine.parameters import Composition, GrownNetwork, Network
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Account, Badge, Maturing, Model, Part, RecentBlock, Version
@@ -124,27 +123,33 @@ class RoundView:
         """The feature that tells the label in the validation part and lies elsewhere."""
         return 2 + self.parts.index(self.secret(self.round.validation_opened[0].commitment))
 
-    def grown(self, weights: Weights) -> ParameterSources:
-        """The whole network that an update makes of the version of the round."""
-        if isinstance(weights.spec, NetworkSpec):
-            return sources_of(weights.spec, weights.hidden, weights.outputs)
-        base = self.version(self.round.version)
-        spec = grown_spec(base.spec, weights.spec)
-        return sources_of(spec, (*base.hidden, *weights.hidden), (*base.outputs, *weights.outputs))
+    def composition(self, number: int) -> Composition:
+        """The whole network of a version, without the numbers."""
+        return composition_of(self.ledger.state, self.ledger.ctx, self.version(number))
+
+    def root(self, weights: Weights, author: keys.PrivateKey = ACTORS[1]) -> Hash:
+        """The parameters root of what an author's update makes of the version of the round."""
+        return parameters_root(self.round.base, author.address, weights.update)
 
     def loss_of(self, weights: Weights, opened: Sequence[OpenedPart] | None = None) -> int:
         """What the chain will find on opened parts (the validation parts), computed off the chain."""
-        sources = self.grown(weights)
-        brought = {blob_id(raw): raw for raw in weights.tensors}
+        update, brought = weights.update, {blob_id(raw): raw for raw in weights.tensors}
 
         def read(tensor: Hash) -> bytes:
             return brought[tensor] if tensor in brought else self.ledger.blobs[tensor]
 
-        candidate = Network(sources, read)
+        root = self.root(weights)
+        candidate: Network | GrownNetwork
+        if isinstance(update, TrainUpdate):
+            candidate = Network(root, update.spec, (*update.hidden, *update.outputs), read)
+        else:
+            below = self.composition(self.round.version)
+            base = Network(below.root, below.spec, below.segments, read)
+            candidate = GrownNetwork(root, base, update, read)
         parts = self.round.validation_opened if opened is None else opened
         return sum(self.score(candidate, part.commitment).loss for part in parts)
 
-    def score(self, network: Network, part: Hash, classes: int | None = None) -> Score:
+    def score(self, network: Network | GrownNetwork, part: Hash, classes: int | None = None) -> Score:
         """A network on a published part, computed off the chain."""
         state, ctx = self.ledger.state, self.ledger.ctx
         rows = open_part(state, ctx, state.get(Part, part))

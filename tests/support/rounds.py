@@ -10,7 +10,6 @@ import pytest
 
 from engram.primitives import keys
 from engram.primitives.errors import Invalid
-from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.types import Hash
 from engram.statemachine.content import Inline
 from engram.statemachine.receipt import Receipt
@@ -172,7 +171,7 @@ class Play(RoundView):
             round=self.id,
             epoch=epoch,
             base=base or self.round.base,
-            parameters=parameters or hash_object(Tag.PARAMETERS, self.grown(weights)),
+            parameters=parameters or self.root(weights, author),
             loss=self.loss_of(weights) if loss is None else loss,
             salt=SALT,
         )

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engram.nn.data import parse_part
-from engram.nn.growth import grown_spec
 from engram.nn.loss import evaluate_loss
-from engram.nn.network import NetworkSpec, forward
+from engram.nn.network import forward
 from engram.node.client import RpcClient
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
-from engram.primitives.hashing import Tag, hash_object, tagged_hash
+from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
+from engram.statemachine.additions import addition, explicit_tensors
 from engram.statemachine.content import Inline, blob_id
-from engram.statemachine.parameters import Network, ParameterSources, explicit_tensors, sources_of
+from engram.statemachine.parameters import Network, compose
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.calendar import Phase
@@ -105,19 +105,20 @@ class RpcPlay:
         round_ = await self.view.get(Round, round_id)
         base = await self.view.get(Version, round_.model, u32(round_.version))
         model = await self.view.get(Model, round_.model)
-        sources = _whole(base, weights)
+        update = weights.update
+        added = addition(base.root, ALICE.address, update)
+        whole = compose(await self.view.composition(base), added)
         brought = {blob_id(raw): raw for raw in weights.tensors}
-        for tensor in explicit_tensors((*base.hidden, *base.outputs)):
+        for tensor in set(explicit_tensors(whole.segments)) - set(brought):
             brought[tensor] = await self.view.blob(tensor)
-        parameters, _ = Network(sources, brought.__getitem__).load()
+        parameters, _ = Network(whole.root, whole.spec, whole.segments, brought.__getitem__).load()
         loss = 0
         for raw in validation:
-            part = parse_part(raw, rows=round_.terms.rows, inputs=sources.spec.inputs, classes=round_.classes)
-            logits = forward(sources.spec, parameters, part.features)
+            part = parse_part(raw, rows=round_.terms.rows, inputs=whole.spec.inputs, classes=round_.classes)
+            logits = forward(whole.spec, parameters, part.features)
             loss += evaluate_loss(model.loss_function, logits, part.labels)
         chain_id = (await self.author.facts()).chain_id
-        root = hash_object(Tag.PARAMETERS, sources)
-        return UpdateClaim(chain_id, ALICE.address, round_id, 0, round_.base, root, loss, SALT)
+        return UpdateClaim(chain_id, ALICE.address, round_id, 0, round_.base, whole.root, loss, SALT)
 
     async def audit(self, round_id: Hash, parts: list[SecretPart]) -> None:
         """The opener opens the sealed part; the candidate is scored and, after the end, withdrawn."""
@@ -142,10 +143,3 @@ class RpcPlay:
 
 def _secret(parts: list[SecretPart], commitment: Hash) -> SecretPart:
     return next(part for part in parts if part.commitment == commitment)
-
-
-def _whole(base: Version, weights: Weights) -> ParameterSources:
-    if isinstance(weights.spec, NetworkSpec):
-        return sources_of(weights.spec, weights.hidden, weights.outputs)
-    spec = grown_spec(base.spec, weights.spec)
-    return sources_of(spec, (*base.hidden, *weights.hidden), (*base.outputs, *weights.outputs))

@@ -10,7 +10,7 @@ import pytest
 
 from engram.participant.errors import SecretsInvalid
 from engram.participant.journal import CommitSecret, Journal
-from engram.statemachine.rounds.proposal import TrainUpdate
+from engram.statemachine.additions import TrainUpdate
 from engram.statemachine.rounds.update import UpdateClaim, commit_digest
 from tests.support.round_matter import network
 

@@ -13,14 +13,9 @@ from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.errors import Invalid
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine import errors
+from engram.statemachine.additions import explicit_tensors, parameters_root
 from engram.statemachine.loading import open_network, version_network
-from engram.statemachine.parameters import (
-    explicit_tensors,
-    growth_between,
-    growth_bytes,
-    parameter_bytes,
-    parameters_root,
-)
+from engram.statemachine.parameters import growth_between, growth_bytes, parameter_bytes
 from engram.statemachine.record import Lineage, u32
 from engram.statemachine.records import Version
 from tests.support import chain_models as models

@@ -11,8 +11,9 @@ from engram.nn.tensor import tensor_bytes
 from engram.primitives.errors import Invalid
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine import errors
+from engram.statemachine.additions import explicit_tensors
 from engram.statemachine.content import Inline, Stored, blob_id
-from engram.statemachine.parameters import ParameterSources, explicit_tensors
+from engram.statemachine.parameters import ParameterSources
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Blob, Part, ScoreEntry, Version

@@ -21,15 +21,10 @@ from engram.nn.seeded import Seeded
 from engram.nn.spec import call_macs, logit_macs, macs_per_row, setup_macs
 from engram.nn.tensor import Explicit
 from engram.primitives.types import Hash
+from engram.statemachine.additions import SegmentSources
 from engram.statemachine.content import blob_id
 from engram.statemachine.loading import open_network
-from engram.statemachine.parameters import (
-    Network,
-    ParameterSources,
-    SegmentSources,
-    growth_bytes,
-    parameter_bytes,
-)
+from engram.statemachine.parameters import Network, ParameterSources, growth_bytes, parameter_bytes
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import (
     DataPart,
