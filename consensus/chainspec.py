@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 from engram.consensus.compact import bits_to_target, target_to_bits
 from engram.consensus.errors import BadSpec
 from engram.consensus.pow import POW
+from engram.nn.spec import NetworkLimits
 from engram.primitives.codec import from_json, to_json, validate
 from engram.primitives.errors import BadAddress, CodecError
 from engram.primitives.hashing import Tag, hash_object
@@ -187,12 +188,14 @@ def test() -> ChainSpec:
 
 
 def consortium(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> ChainSpec:
-    """A chain of institutions that know each other: 10-second blocks, coins by allocation, long windows.
+    """A chain of institutions that know each other: one-minute blocks, coins by allocation, long windows.
 
-    Its rounds ask for more rows than those of `local`, and for fewer parts than those of `main`. Raises
-    `BadSpec` for an address that stands twice or an amount of 0.
+    Its rounds ask for more rows than those of `local`, and for fewer parts than those of `main`. A block has
+    so much time that a model can grow 2,000 times by 40 neurons that read 512 values, and still be scored on
+    a part of 50 rows within half a block. Raises `BadSpec` for an address that stands twice or an amount of 0.
     """
     rules = Rules(
+        networks=NetworkLimits(max_neurons=131_072, max_macs_per_row=100_000_000),
         max_window_ticks=LONG_WINDOW_TICKS,
         max_round_ticks=LONG_ROUND_TICKS,
         tick_ring=LONG_RING_TICKS,
@@ -201,9 +204,9 @@ def consortium(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> Cha
         min_old_rows=60,
         opener_bond_ppm=1_000_000,
     )
-    rules = _with_macs(rules, 4_000_000_000)
+    rules = _with_macs(rules, 48_000_000_000)
     preset = _preset(
-        "consortium", "ceng", block_time_ms=10_000, difficulty_bits=14, easiest_bits=8, rules=rules
+        "consortium", "ceng", block_time_ms=60_000, difficulty_bits=14, easiest_bits=8, rules=rules
     )
     return _with_allocations(replace(preset, genesis_time_ms=genesis_time_ms), allocations)
 

@@ -26,7 +26,7 @@ from engram.primitives.types import U8, U16, U32, U64, Size
 SEGMENT_MACS: Final = 2**22
 """The charge for preparing the first segment of a run, once for all rows; see `layers.joining`."""
 
-JOINED_MACS: Final = 2**20
+JOINED_MACS: Final = 2**21
 """The charge for preparing each further segment of a run: for reading it and proving its bounds."""
 
 BEGIN_SEGMENTS: Final = 2
