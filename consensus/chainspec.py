@@ -192,7 +192,7 @@ def consortium(allocations: tuple[Allocation, ...], genesis_time_ms: int) -> Cha
 
     Its rounds ask for more rows than those of `local`, and for fewer parts than those of `main`. A block has
     so much time that a model can grow 2,000 times by 40 neurons that read 512 values, and still be scored on
-    a part of 50 rows within half a block. Raises `BadSpec` for an address that stands twice or an amount of 0.
+    a part of 50 rows within half a block. Raises `BadSpec` for an address that stands twice or a zero amount.
     """
     rules = Rules(
         networks=NetworkLimits(max_neurons=131_072, max_macs_per_row=100_000_000),
