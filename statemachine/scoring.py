@@ -32,7 +32,8 @@ from engram.nn.growth import (
 )
 from engram.nn.layers.joining import run_count
 from engram.nn.loss import LossKind, Score, loss_rows
-from engram.nn.network import Features, NetworkSpec, forward, predict
+from engram.nn.network import Features, NetworkSpec, Parameters, forward, predict
+from engram.nn.parameters import Bounds
 from engram.nn.spec import (
     call_macs,
     chunk_rows,
@@ -51,6 +52,8 @@ from engram.statemachine.record import u32
 from engram.statemachine.rules import Rules
 
 AnyNetwork = Network | GrownNetwork
+LoadedParameters = tuple[Parameters, Bounds]
+"""What `Network.load` returns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,13 @@ class ScoreCache(Protocol):
     def put_composition(self, composition: Composition) -> None:
         """Offers a network, without its numbers, to be remembered under its parameters root."""
 
+    def get_parameters(self, root: Hash) -> LoadedParameters | None:
+        """The numbers that were put under this parameters root, if they are remembered."""
+        ...
+
+    def put_parameters(self, root: Hash, loaded: LoadedParameters) -> None:
+        """Offers the numbers of a network, with the proof of their bounds, to be remembered."""
+
 
 class NoCache:
     """A cache that remembers nothing."""
@@ -119,6 +129,12 @@ class NoCache:
         return None
 
     def put_composition(self, composition: Composition) -> None:
+        return None
+
+    def get_parameters(self, root: Hash) -> LoadedParameters | None:
+        return None
+
+    def put_parameters(self, root: Hash, loaded: LoadedParameters) -> None:
         return None
 
 
@@ -200,7 +216,7 @@ class Scorer:
 
         Raises what `Network.load` raises, and `ShapeMismatch`.
         """
-        parameters, bounds = network.load()
+        parameters, bounds = self._loaded(network)
         return forward(network.spec, parameters, features, bounds, self._engine)
 
     def _rows(
@@ -221,6 +237,16 @@ class Scorer:
             self.cache.put(key, known)
         return known
 
+    def _loaded(self, network: AnyNetwork) -> LoadedParameters:
+        """The numbers of a network. Those of a version are kept: it is scored on many parts."""
+        if isinstance(network, GrownNetwork):
+            return network.load()
+        kept = self.cache.get_parameters(network.root)
+        if kept is None:
+            kept = network.load()
+            self.cache.put_parameters(network.root, kept)
+        return kept
+
     def _activations(self, network: AnyNetwork, part: DataPart) -> FrozenActivations:
         """The activations, computed at most once for all growths that one transaction scores on the part."""
         if network.root not in part.activations:
@@ -231,7 +257,7 @@ class Scorer:
         key = activations_key(network.root, part.id)
         kept = self.cache.get_activations(key)
         if kept is None:
-            parameters, bounds = network.load()
+            parameters, bounds = self._loaded(network)
             kept = forward_frozen(network.spec, parameters, part.load().features, bounds, self._engine)
             self.cache.put_activations(key, kept)
         return kept

@@ -24,7 +24,7 @@ from engram.statemachine.record import Record
 from engram.statemachine.records import RoundClock, Supply
 from engram.statemachine.registry import RECORDS
 from engram.statemachine.rules import Rules
-from engram.statemachine.scoring import RowScores, Scorer
+from engram.statemachine.scoring import LoadedParameters, RowScores, Scorer
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transition import BlockExecution, apply_transaction
@@ -56,6 +56,12 @@ class Scores(dict[bytes, RowScores]):
         return None
 
     def put_composition(self, composition: Composition) -> None:
+        return None
+
+    def get_parameters(self, root: Hash) -> LoadedParameters | None:
+        return None
+
+    def put_parameters(self, root: Hash, loaded: LoadedParameters) -> None:
         return None
 
 
