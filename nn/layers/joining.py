@@ -28,9 +28,17 @@ def continues(before: HiddenSegment | Output, after: HiddenSegment | Output) -> 
     fields but the interval are equal, `after` reads the neurons that follow those of `before`, and nothing is
     rounded off (shift ≤ 0).
     """
+    if type(before) is not type(after):
+        return False
     if isinstance(before, Output):
-        return before.shift <= 0 and after == replace(before, lo=before.hi, hi=after.hi)
-    return issubclass(type(before), Dense) and after == replace(before, width=after.width)
+        return before.shift <= 0 and after.lo == before.hi and _agree(before, after, "lo", "hi")
+    return issubclass(type(before), Dense) and _agree(before, after, "width")
+
+
+def _agree(before: HiddenSegment | Output, after: HiddenSegment | Output, *but: str) -> bool:
+    """Whether two segments of a kind have equal fields but for these."""
+    other = vars(after)
+    return all(value == other[name] for name, value in vars(before).items() if name not in but)
 
 
 def runs(segments: Sequence[S]) -> list[tuple[S, ...]]:
