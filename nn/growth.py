@@ -82,6 +82,8 @@ def append(
 ) -> NetworkSpec:
     """The grown network, if the growth keeps all rules. `merge_parameters` gives its parameters.
 
+    `spec` has passed `check_spec`: only what is new is looked at, so that a growth of a long network costs no
+    more than one of a short network.
     `capacity_from` is the first class that capacity growth may feed under `STRICT`; None means that it may
     feed no class. Raises `GrowthEmpty`, `GrowthReadsForward`, `GrowthOverlap`, `GrowthRepeatsClass`,
     `PolicyViolated`, and what `check_appended` raises.
@@ -244,11 +246,6 @@ def _check_adoption(host: NetworkSpec, donor: NetworkSpec, new_classes: int, nam
 def _check_reads(spec: NetworkSpec, growth: Growth) -> None:
     """Refuses a segment that reads neurons of a later one. Neurons that nobody makes are for `check_spec`."""
     widths = layer_widths(spec)
-    for output in spec.outputs:
-        if output.layer >= len(widths) or output.hi > widths[output.layer]:
-            raise GrowthReadsForward(
-                "an old output segment would read new neurons", got=(output.layer, output.hi)
-            )
     made = dict(enumerate(widths))
     final = dict(enumerate(layer_widths(grown_spec(spec, growth))))
     for segment in growth.hidden:

@@ -139,15 +139,6 @@ def test_a_new_segment_reads_only_what_stands_before_it() -> None:
     refused(replace(CLASS, hidden=(replace(upper, hi=6), NEURONS)), STRICT, ShapeMismatch)
 
 
-def test_an_old_output_that_would_read_new_neurons_is_refused() -> None:
-    unsound = replace(HOST, outputs=(Output(1, 0, 4, 0, 2, 0, 8),))
-    with pytest.raises(GrowthReadsForward):
-        append(unsound, CLASS, policy=GATED, limits=LIMITS)
-    missing = replace(HOST, outputs=(Output(2, 0, 1, 0, 2, 0, 8),))
-    with pytest.raises(GrowthReadsForward):
-        append(missing, CLASS, policy=GATED, limits=LIMITS)
-
-
 @pytest.mark.parametrize(
     ("growth", "error"),
     [
