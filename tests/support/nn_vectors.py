@@ -7,6 +7,7 @@ hex, so that a second implementation can read them without this package.
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -16,19 +17,22 @@ from engram.nn import fixed
 from engram.nn.data import part_bytes, part_commitment
 from engram.nn.dtypes import DTYPES, INT8, INT16, INT32
 from engram.nn.gemm import FAST, Engine
-from engram.nn.growth import Policy, append, growth_macs_per_row, merge_parameters
+from engram.nn.growth import Growth, Policy, append, growth_macs_per_row, merge_parameters
 from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
 from engram.nn.layers.segment import exact_forward, prove_peak
 from engram.nn.loss import LOSSES, LossKind, loss_rows, score
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
 from engram.nn.parameters import prove_bounds
 from engram.nn.seeded import SEEDED, Seeded, expand
-from engram.nn.spec import macs_per_row
+from engram.nn.spec import check_spec, macs_per_row
 from engram.nn.tensor import tensor_bytes
 from engram.primitives.codec import decode, encode, to_json
 from engram.primitives.jsonform import from_json
 from engram.primitives.types import ZERO_HASH
+from engram.statemachine.additions import TrainUpdate
 from engram.statemachine.content import blob_id
+from engram.statemachine.rules import Rules
+from engram.statemachine.scoring import growth_macs, network_macs
 from tests.support.nn_samples import (
     GROWTH,
     LIMITS,
@@ -185,6 +189,73 @@ def growth() -> list[dict[str, Any]]:
     ]
 
 
+COSTED: Final = NetworkSpec(
+    600,
+    3,
+    (0, 1, 2, 2),
+    (
+        DenseRelu(1, 0, 600, 40, 4, 8, 8),
+        DenseRelu(1, 0, 600, 7, 4, 8, 8),
+        DenseRelu(1, 1, 600, 7, 4, 8, 8),
+        DenseSquare(1, 0, 600, 2, 8, 12, 13, 8, 8),
+        DenseSquare(1, 0, 600, 300, 8, 12, 13, 8, 8),
+        DenseRelu(2, 0, 47, 5, 4, 8, 16),
+    ),
+    (
+        Output(1, 0, 40, 0, 4, -8, 8),
+        Output(1, 40, 47, 0, 4, -8, 8),
+        Output(1, 48, 50, 0, 4, -8, 8),
+        Output(1, 50, 356, 0, 4, 0, 8),
+        Output(2, 0, 2, 1, 2, 5, 16),
+        Output(2, 2, 5, 1, 2, 5, 16),
+    ),
+)
+"""Of its hidden segments, two pairs form runs; of its output segments the first pair."""
+
+COSTED_GROWTHS: Final = (
+    Growth(0, (DenseRelu(2, 0, 47, 4, 4, 8, 16),), (Output(2, 5, 9, 3, 1, -8, 8),), ()),
+    Growth(
+        2,
+        (
+            DenseRelu(1, 200, 500, 2_000, 4, 8, 8),
+            DenseRelu(1, 200, 500, 500, 4, 8, 8),
+            DenseSquare(2, 350, 2_856, 3, 8, 12, 13, 8, 8),
+            DenseRelu(3, 6, 8, 9, 4, 8, 8),
+        ),
+        (Output(3, 0, 4, 4, 2, 0, 8), Output(3, 4, 9, 4, 2, 0, 8)),
+        (3, 4),
+    ),
+)
+"""The first continues a run of the network, but is charged by itself as a run of its own."""
+
+
+def costs() -> list[dict[str, Any]]:
+    return [_cost(COSTED, rows) for rows in (50, 3_000)] + [
+        _cost(COSTED, rows, growth) for growth in COSTED_GROWTHS for rows in (50, 3_000)
+    ]
+
+
+def _cost(spec: NetworkSpec, rows: int, growth: Growth | None = None) -> dict[str, Any]:
+    """Of a network, or of a growth of it; the charges are those of the state machine's default rules."""
+    rules = Rules()
+    check_spec(spec, rules.networks)
+    shown: dict[str, Any] = {"spec_bytes": encode(spec).hex(), "rows": rows, "classes": spec.classes + 1}
+    if growth is None:
+        whole = TrainUpdate(spec, (), ())
+        return shown | {
+            "runs": spec.totals.runs,
+            "network_macs": network_macs(rules, whole, rows, spec.classes + 1),
+        }
+    grown = append(spec, growth, policy=Policy.GATED, limits=replace(rules.networks, max_macs_per_row=2**40))
+    return shown | {
+        "growth_bytes": encode(growth).hex(),
+        "grown_bytes": encode(grown).hex(),
+        "runs": grown.totals.runs,
+        "network_macs": network_macs(rules, TrainUpdate(grown, (), ()), rows, spec.classes + 1),
+        "growth_macs": growth_macs(rules, spec, growth, (), rows),
+    }
+
+
 def losses() -> list[dict[str, Any]]:
     rows = [[0, 0, 0], [TOP, -TOP, 0], [-TOP, TOP, TOP], [1, 0, -1], [70_000, 131_072, -5], [24 << 16, 0, 1]]
     logits, labels = np.array(rows, dtype=np.int64), np.array([2, 1, 0, 0, 1, 0], dtype=np.uint16)
@@ -277,6 +348,7 @@ MAKERS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "layers": layers,
     "forward": forwards,
     "growth": growth,
+    "costs": costs,
     "loss": losses,
     "part": parts,
     "replay": replay,

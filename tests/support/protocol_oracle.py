@@ -329,24 +329,7 @@ def _fields(stream: Iterator[int], rows: int, arguments: Sequence[int]) -> list[
     return column
 
 
-# networks.md, Costs; fees-rules-records.md, Fees
-
-
-def network_macs(net: Wire, rows: int, classes: int, rho: int) -> int:
-    """Of a network without seeded tensors of generators 2 and 3."""
-    added, part = max(0, classes - net[1]), 8 + rows * (net[0] + 2)
-    return int(rows * 640 * added + growth_macs(net, net[3], net[4], rows, rho) + rho * part)
-
-
-def growth_macs(grown: Wire, hidden: Wire, outputs: Wire, rows: int, rho: int) -> int:
-    """Of these segments within the grown network, likewise."""
-    shapes = [(b[3] - b[2], b[4], b[-1]) for b in hidden] + [(b[2] - b[1], b[4], b[-1]) for b in outputs]
-    components = len(grown[2]) or grown[1]
-    row = sum(n * w + 8 * n + 128 * w for n, w, _ in shapes) + 128 * components + 512 * grown[1]
-    chunk = max(1, min(1024, 2**21 // (grown[0] + sum(b[4] for b in grown[3]) + 8 * components)))
-    calls = 2**19 * len(shapes) * -(-rows // chunk)
-    tensors = sum(10 + n * w * bits // 8 + 6 + 4 * w for n, w, bits in shapes)
-    return int(rows * row + calls + rho * tensors + 2**22 * (2 + len(shapes)))
+# fees-rules-records.md, Fees
 
 
 def minimum_fee(fees: Wire, exponent: int, size: int, macs: int, records: int) -> int:

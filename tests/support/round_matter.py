@@ -158,6 +158,14 @@ def growth(inputs: int, gain: int, *, classes: int = 2, feature: int = 1) -> Wei
     return Weights(spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
 
 
+def more_of_class_2(inputs: int, gain: int) -> Weights:
+    """On what `growth` has made: a neuron of the same kind that adds to the logit of class 2."""
+    hidden, hidden_tensors = block(column(inputs, 1), [0])
+    outputs, output_tensors = block([[gain]], [-128 * gain])
+    spec = Growth(0, (DenseRelu(1, 0, inputs, 1, 0, 8, 8),), (Output(1, 2, 3, 2, 1, -8, 8),), ())
+    return Weights(spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
+
+
 def constant_growth(inputs: int, logit: int, *, classes: int = 2) -> Weights:
     """Gives the new class the same logit for every row, in 2^-8 nats."""
     shape = growth(inputs, 0, classes=classes)

@@ -17,6 +17,7 @@ from engram.nn.data import part_commitment
 from engram.nn.tensor import tensor_bytes
 from engram.primitives import smt
 from engram.primitives.codec import encode, to_json
+from engram.primitives.types import Hash
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.records import Maturing, Model, NamedWitness, Supply
 from engram.statemachine.rounds.calendar import Phase
@@ -168,7 +169,7 @@ def infer() -> list[Case]:
 
 @cache
 def _played_rounds() -> tuple[Case, ...]:
-    """A TRAIN round with a witness and a liar, a GROW round, and what founders may do, on one ledger."""
+    """A TRAIN round with a witness and a liar, a GROW round, what founders may do, and a growth of a fork."""
     ledger = RecordingLedger({actor: rounds.PURSE for actor in rounds.ACTORS}, rules=rounds.SMALL_RULES)
     train = rounds.Play(parts=5, ledger=ledger)
     witnesses = (NamedWitness(rounds.WITNESS.address, False),)
@@ -189,7 +190,8 @@ def _played_rounds() -> tuple[Case, ...]:
     train.ok(train.send(rounds.OPENER, RetirePart(model.id, model.retention[0].part)))
     amended = AmendModel(model.id, (rounds.ALICE.address,), witnesses, 300_000)
     train.ok(train.send(rounds.OPENER, amended))
-    train.ok(train.send(rounds.BOB, ForkModel(model.id, model.head, witnesses=witnesses)))
+    forked = train.ok(train.send(rounds.OPENER, ForkModel(model.id, model.head, witnesses=witnesses)))
+    _grow_fork(forked.events[-1].subject, ledger)
     return tuple(ledger.cases)
 
 
@@ -202,6 +204,21 @@ def _grow(train: rounds.Play, ledger: Ledger) -> None:
     for receipt in grow.play_epoch((rounds.ALICE, rounds.growth(grow.inputs, 16))):
         grow.ok(receipt)
     assert grow.decide().new_version == 2
+    grow.withdraw_all()
+
+
+def _grow_fork(fork: Hash, ledger: Ledger) -> None:
+    """A growth without new classes of a fork, whose standing witness opens a part; it joins runs."""
+    grow = rounds.Play(parts=5, ledger=ledger, classes=3)
+    grow.model_id = fork
+    grow.seed = 1  # whose next parts are not those of the model that was forked
+    grow.new_parts(rows=15)
+    grow.ok(grow.open(rounds.grow_terms(grow.parts[:4], new_classes=0, rows=15, old_rows=15)))
+    grow.seal(rounds.WITNESS, grow.parts[4])
+    grow.reveal_validation()
+    for receipt in grow.play_epoch((rounds.BOB, rounds.more_of_class_2(grow.inputs, 16))):
+        grow.ok(receipt)
+    assert grow.decide().new_version == 1
     grow.withdraw_all()
 
 

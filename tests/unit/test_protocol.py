@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.support import networks_oracle as nets
 from tests.support import protocol_oracle as oracle
+from tests.support.networks_oracle import Composed
 from tests.support.protocol_oracle import Wire, dec, enc, tagged
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
@@ -112,6 +114,11 @@ def records(case: Any, kind: int, table: str = "state") -> list[Wire]:
     return [dec(leaf[1:]) for leaf in leaves if leaf[0] == kind]
 
 
+def network(case: Any, version: Wire) -> Composed:
+    """The whole network of a version, from what its line has added."""
+    return nets.compose(nets.line_of(records(case, 10), records(case, 9), version[0], version[1]))
+
+
 def priced(name: str, payload: Wire, case: Any) -> tuple[int, int]:
     """Macs and records by the table of fees."""
     rho = case["rules"]["macs_per_loaded_byte"]
@@ -121,12 +128,12 @@ def priced(name: str, payload: Wire, case: Any) -> tuple[int, int]:
         return 2**20 * (payload[1] - payload[0] + 1), 0
     if name == "publish_part":
         return rho * (8 + payload[0] * (payload[1] + 2)), 3
-    spec = records(case, 10)[0][4]
+    spec = network(case, records(case, 10)[0]).spec
     if name == "score_version":
         part = next(part for part in records(case, 8) if part[0] == payload[2])
-        return oracle.network_macs(spec, part[2], part[4], rho), 1
+        return nets.network_macs(spec, part[2], part[4], rho), 1
     rows = int.from_bytes(payload[2][2:6], "little")
-    return oracle.network_macs(spec, rows, 0, rho) + 2**14 * rows * spec[1], -(-rows * spec[1] // 8)
+    return nets.network_macs(spec, rows, 0, rho) + 2**14 * rows * spec[1], -(-rows * spec[1] // 8)
 
 
 @pytest.mark.parametrize("name", ["transfer", "claim_rewards", "publish_part", "score_version", "infer"])
@@ -154,12 +161,47 @@ def test_the_clock_that_a_block_leaves(name: str, case: Any) -> None:
     assert records(case, 5, "changes") == [after]
 
 
-def test_parameters_roots_name_their_networks() -> None:
-    versions = [record for _, case in CASES for record in records(case, 10)]
-    for _, _, _, root, spec, hidden, outputs, *_ in versions:
-        sources = [[[weights, bias] for weights, bias, *_ in segments] for segments in (hidden, outputs)]
-        assert root == tagged("parameters", enc([spec, *sources]))
-    assert versions
+def test_parameters_roots_name_their_networks_by_their_lines() -> None:
+    """Of a founding and a training, of a growth, of a fork, and of a growth on a fork."""
+    kinds = set()
+    for _, case in CASES:
+        versions, models = records(case, 10), records(case, 9)
+        for model, number, parent, root, added, *_ in versions:
+            line = nets.line_of(versions, models, model, number)
+            below = oracle.ZERO
+            for *_, made, update, author in (version[:6] for version in line):
+                below = nets.parameters_root(below, author, update)
+                assert below == made
+            assert below == root
+            before = [each[3] for each in versions if (each[0], each[1]) == (model, number - 1)]
+            assert [parent] == (before or [oracle.ZERO])
+            kinds.add((added and added[0], len(line), sum(each[0] == model for each in line)))
+    assert kinds == {(1, 1, 1), (2, 2, 2), (None, 2, 0), (2, 3, 1)}
+
+
+def test_a_growth_is_named_by_its_author_and_by_what_is_below() -> None:
+    (grown,) = (case for case in vector("tx_reveal_update") if payload_of(case)[6][0] != nets.WHOLE)
+    _, _, base, root, _, _, update = payload_of(grown)
+    author = oracle.address(dec(bytes.fromhex(grown["transactions"][0]["bytes"]))[1])
+    assert root == nets.parameters_root(base, author, update)
+    assert root != nets.parameters_root(base, bytes(20), update)
+    assert root != nets.parameters_root(root, author, update)
+
+
+@pytest.mark.parametrize("case", vector("nn_costs"))
+def test_networks_and_growths_are_charged_by_their_runs(case: Any) -> None:
+    rho, spec = 128, dec(bytes.fromhex(case["spec_bytes"]))
+    if "growth_bytes" in case:
+        growth = dec(bytes.fromhex(case["growth_bytes"]))
+        assert nets.growth_macs(spec, growth, case["rows"], rho) == case["growth_macs"]
+        spec = nets.grown(spec, growth)
+        assert enc(spec).hex() == case["grown_bytes"]
+    assert nets.runs(spec[3], spec[4]) == case["runs"]
+    assert nets.network_macs(spec, case["rows"], case["classes"], rho) == case["network_macs"]
+
+
+def payload_of(case: Any) -> Wire:
+    return dec(dec(bytes.fromhex(case["transactions"][0]["bytes"]))[6])
 
 
 def array(raw: bytes) -> list[int]:
@@ -169,10 +211,10 @@ def array(raw: bytes) -> list[int]:
     return [int.from_bytes(raw[at : at + size], "little", signed=signed) for at in steps]
 
 
-def numbers(version: Wire, blobs: dict[bytes, bytes]) -> tuple[list[Wire], list[Wire]]:
-    """Weights as rows, and biases, of all segments of a version whose sources are explicit."""
+def numbers(network: Composed, blobs: dict[bytes, bytes]) -> tuple[list[Wire], list[Wire]]:
+    """Weights as rows, and biases, of all segments of a network whose sources are explicit."""
     weights, biases = [], []
-    for source, bias, *_ in (*version[5], *version[6]):
+    for source, bias in network.sources:
         flat, columns = array(blobs[source[1]]), array(blobs[bias[1]])
         width = len(columns)
         weights.append([flat[at : at + width] for at in range(0, len(flat), width)])
@@ -182,7 +224,7 @@ def numbers(version: Wire, blobs: dict[bytes, bytes]) -> tuple[list[Wire], list[
 
 @pytest.mark.parametrize("case", vector("tx_reveal_part"), ids=["TRAIN", "GROW"])
 def test_a_revealed_part_its_draw_and_the_baseline_on_it(case: Any) -> None:
-    round_id, nonce, part, salt, content = dec(dec(bytes.fromhex(case["transactions"][0]["bytes"]))[6])
+    round_id, nonce, part, salt, content = payload_of(case)
     assert content[0] == 1
     assert part == tagged("part", salt, content[1])
     (round_,) = records(case, 14, "changes")
@@ -198,14 +240,15 @@ def test_a_revealed_part_its_draw_and_the_baseline_on_it(case: Any) -> None:
     assert (round_[16], round_[17]) == (drawn[: terms[5]], drawn[terms[5] :])
 
     blobs = {tagged("blob", bytes.fromhex(raw)): bytes.fromhex(raw) for raw in case["blobs"].values()}
-    version, raw = next(each for each in records(case, 10) if each[1] == round_[5]), content[1]
+    head = next(each for each in records(case, 10) if (each[0], each[1]) == (round_[1], round_[5]))
+    base, raw = network(case, head), content[1]
     rows, inputs = (int.from_bytes(raw[at : at + 4], "little") for at in (0, 4))
     labels = [int.from_bytes(raw[at : at + 2], "little") for at in range(8 + rows * inputs, len(raw), 2)]
-    weights, biases = numbers(version, blobs)
+    weights, biases = numbers(base, blobs)
     scores, known, old_right = [], 0, 0
     for row, label in enumerate(labels):
         start = 8 + row * inputs
-        answer = oracle.logits(version[4], weights, biases, raw[start : start + inputs])
+        answer = oracle.logits(base.spec, weights, biases, raw[start : start + inputs])
         if label < round_[8]:
             known += oracle.row_loss(1, answer, label)
             old_right += oracle.predicted(answer) == label
@@ -217,8 +260,8 @@ def test_a_revealed_part_its_draw_and_the_baseline_on_it(case: Any) -> None:
     assert (round_[18], round_[20]) == (case["block"]["tick"], 0), "the phase ends with the only part"
     (entry,) = records(case, 11, "changes")
     assert entry[3:5] == [sum(loss for loss, _ in scores), sum(right for _, right in scores)]
-    assert case["receipts"][0]["value"]["macs"] == oracle.network_macs(
-        version[4], rows, round_[7], case["rules"]["macs_per_loaded_byte"]
+    assert case["receipts"][0]["value"]["macs"] == nets.network_macs(
+        base.spec, rows, round_[7], case["rules"]["macs_per_loaded_byte"]
     )
 
 

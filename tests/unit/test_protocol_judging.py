@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 
 from tests.support import judging_oracle as judge
+from tests.support import networks_oracle as nets
 from tests.support import protocol_oracle as oracle
 from tests.support.judging_oracle import Row
+from tests.support.networks_oracle import Composed
 from tests.support.protocol_oracle import Wire, dec
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
 TRAIN, GROW = 0, 1
 KIND_OF_LOSS = 1
 EXPLICIT = 1
-RETENTION = 22
+RETENTION = 23
 """Place of the retention parts in the record of a model."""
-CARRIED, LOST_PPM = 18, 19
+CARRIED, LOST_PPM = 19, 20
 FIELDS = {
     "version": 5,
     "classes": 7,
@@ -64,10 +66,10 @@ def of(round_: Wire, field: str) -> Any:
 class Ran:
     """A network whose tensors are blobs of a case."""
 
-    def __init__(self, case: Any, spec: Wire, segments: list[Wire]) -> None:
+    def __init__(self, case: Any, network: Composed) -> None:
         blobs = {bytes.fromhex(name): bytes.fromhex(raw) for name, raw in case["blobs"].items()}
-        self.spec, self.weights, self.biases = spec, [], []
-        for source, bias, *_ in segments:
+        self.spec, self.weights, self.biases = network.spec, [], []
+        for source, bias in network.sources:
             flat, columns = _array(blobs[source[1]]), _array(blobs[bias[1]])
             width = len(columns)
             self.weights.append([flat[at : at + width] for at in range(0, len(flat), width)])
@@ -85,18 +87,14 @@ def _array(raw: bytes) -> list[int]:
 
 def networks(case: Any, round_: Wire, update: Wire) -> tuple[Ran, Ran]:
     """Version t, and what the update makes of it."""
-    base = next(
-        each for each in records(case, 10) if (each[0], each[1]) == (round_[1], of(round_, "version"))
-    )
-    before = Ran(case, base[4], [*base[5], *base[6]])
-    tag, shape, hidden, outputs, _ = update
-    if tag == 1:
-        return before, Ran(case, shape, [*hidden, *outputs])
-    added, new_hidden, new_outputs, components = shape
-    inputs, classes, known, old_hidden, old_outputs = base[4]
-    assert components == known == [], "every class has one component, in order"
-    grown = [inputs, classes + added, [], old_hidden + new_hidden, old_outputs + new_outputs]
-    return before, Ran(case, grown, [*base[5], *hidden, *base[6], *outputs])
+    line = nets.line_of(records(case, 10), records(case, 9), round_[1], of(round_, "version"))
+    added = [version[nets.ADDED] for version in line]
+    own = [update] if update[0] == nets.WHOLE else [*added, update]
+    return Ran(case, nets.composed(added)), Ran(case, nets.composed(own))
+
+
+def model_of(case: Any, round_: Wire, table: str = "state") -> Wire:
+    return next(each for each in records(case, 9, table) if each[0] == round_[1])
 
 
 def rows_of(case: Any, name: bytes) -> tuple[bytes, list[tuple[int, bytes]]]:
@@ -145,7 +143,7 @@ def test_a_candidate_is_scored_on_all_parts_and_becomes_the_best(case: Any) -> N
     train = round_[3][0] == TRAIN
     (before,) = (each for each in records(case, 16) if (each[0], each[2]) == (round_id, author))
     (after,) = records(case, 16, "changes")
-    retention = [] if train else next(each for each in records(case, 9) if each[0] == round_[1])[RETENTION]
+    retention = [] if train else model_of(case, round_)[RETENTION]
     unseen = [part[0] for part in of(round_, "unseen")]
     assert numbers == list(range(len(unseen) + len(retention)))
     sides: tuple[list[Row], list[Row]] = ([], [])
@@ -182,21 +180,25 @@ def test_a_candidate_is_scored_on_all_parts_and_becomes_the_best(case: Any) -> N
     )
 
 
+def update_macs(before: Ran, update: Wire, rows: int, rho: int) -> int:
+    """C: what one part of so many rows is charged for the update."""
+    tag, shape, *_ = update
+    if tag == nets.WHOLE:
+        return nets.network_macs(shape, rows, 0, rho)
+    return nets.growth_macs(before.spec, shape, rows, rho)
+
+
 @pytest.mark.parametrize("case", SCORED, ids=["TRAIN", "GROW"])
 def test_scoring_is_charged_for_the_version_and_the_update(case: Any) -> None:
     round_id, _, author, _ = payload(case)
     round_, rho = round_of(case, round_id), case["rules"]["macs_per_loaded_byte"]
     (candidate,) = (each for each in records(case, 16) if (each[0], each[2]) == (round_id, author))
-    before, own = networks(case, round_, candidate[5])
-    retention = [] if round_[3][0] == TRAIN else records(case, 9)[0][RETENTION]
+    before, _ = networks(case, round_, candidate[5])
+    retention = [] if round_[3][0] == TRAIN else model_of(case, round_)[RETENTION]
     expected = 0
     for rows in [round_[3][3]] * len(of(round_, "unseen")) + [part[1] for part in retention]:
-        expected += oracle.network_macs(before.spec, rows, of(round_, "classes"), rho)
-        if round_[3][0] == TRAIN:
-            expected += oracle.network_macs(own.spec, rows, 0, rho)
-        else:
-            added = own.spec[3][len(before.spec[3]) :], own.spec[4][len(before.spec[4]) :]
-            expected += oracle.growth_macs(own.spec, *added, rows, rho)
+        expected += nets.network_macs(before.spec, rows, of(round_, "classes"), rho)
+        expected += update_macs(before, candidate[5], rows, rho)
     assert case["receipts"][0]["value"]["macs"] == expected
 
 
@@ -231,19 +233,60 @@ def parts_of_a_rung(round_: Wire, own: judge.Share, before: judge.Share) -> tupl
 @pytest.mark.parametrize(
     "case", [vector("tx_reveal_update")[index] for index in (0, -1)], ids=["TRAIN", "GROW"]
 )
-def test_a_reveal_pays_for_every_reference_that_it_writes(case: Any) -> None:
+def test_a_reveal_pays_for_all_but_version_t(case: Any) -> None:
+    """In GROW its macs are counted with version t and its fee without; each reference that it writes is paid."""
     raw = bytes.fromhex(case["transactions"][0]["bytes"])
     round_id, *_, update = payload(case)
-    terms, (receipt,) = round_of(case, round_id)[3], case["receipts"]
+    round_, (receipt,) = round_of(case, round_id), case["receipts"]
+    terms, rho, classes = round_[3], case["rules"]["macs_per_loaded_byte"], of(round_, "classes")
     _, shape, hidden, outputs, brought = update
     held = sum(source[0] == EXPLICIT for segment in (*hidden, *outputs) for source in segment)
     assert held, "an update that names no tensor would show nothing of the price of references"
-    sealed = terms[5] + terms[6] + 8 + terms[7]
-    record = len(oracle.enc(terms)) + 150 * sealed + 10 * of(round_of(case, round_id), "classes")
-    size = len(raw) + record + len(oracle.enc([shape, hidden, outputs, []]))
-    count, fees = 1 + len(brought) + 2 * held, list(case["rules"]["fees"].values())
-    least = oracle.minimum_fee(fees, case["block"]["exponent"], size, receipt["value"]["macs"], count)
-    assert receipt["value"]["fee"] - dec(raw)[4] == least
+    blobs = {oracle.tagged("blob", tensor).hex(): tensor.hex() for tensor in brought}
+    before, _ = networks({**case, "blobs": case["blobs"] | blobs}, round_, update)
+    own = terms[5] * update_macs(before, update, terms[3], rho)
+    known = 0 if terms[0] == TRAIN else terms[5] * nets.network_macs(before.spec, terms[3], classes, rho)
+    assert receipt["value"]["macs"] == own + known
+    size = len(raw) + record_bytes(terms, classes) + 2 * len(oracle.enc([shape, hidden, outputs, []]))
+    count = 1 + len(brought) + 2 * held
+    assert receipt["value"]["fee"] - dec(raw)[4] == least_fee(case, size, own, count)
+
+
+def record_bytes(terms: Wire, classes: int) -> int:
+    """W: what the record of the round can grow to."""
+    return len(oracle.enc(terms)) + 150 * (terms[5] + terms[6] + 8 + terms[7]) + 10 * classes
+
+
+def least_fee(case: Any, size: int, macs: int, count: int) -> int:
+    fees = list(case["rules"]["fees"].values())
+    return oracle.minimum_fee(fees, case["block"]["exponent"], size, macs, count)
+
+
+@pytest.mark.parametrize("case", vector("tx_open_round"), ids=["founding", "model"])
+def test_an_opening_pays_for_its_terms_and_for_a_founding(case: Any) -> None:
+    raw, (receipt,) = bytes.fromhex(case["transactions"][0]["bytes"]), case["receipts"]
+    terms, _, founding, *_ = payload(case)
+    size, macs, count = len(raw) + len(oracle.enc(terms)), 2**20 * len(terms[2]), 8
+    if founding is not None:
+        size += len(oracle.enc([*founding[:-1], []]))
+        count += len(founding[-1])
+        macs += nets.loading_macs(founding[0], case["rules"]["macs_per_loaded_byte"])
+    assert receipt["value"]["macs"] == macs
+    assert receipt["value"]["fee"] - dec(raw)[4] == least_fee(case, size, macs, count)
+
+
+@pytest.mark.parametrize("case", vector("tx_fork_model"))
+def test_a_fork_adds_nothing_and_pays_for_its_own_records(case: Any) -> None:
+    raw, (receipt,) = bytes.fromhex(case["transactions"][0]["bytes"]), case["receipts"]
+    source, number, *_ = payload(case)
+    (fork,), (version,) = records(case, 9, "changes"), records(case, 10, "changes")
+    parent = next(each for each in records(case, 10) if (each[0], each[1]) == (source, number))
+    at = case["block"]["height"]
+    zero, author = oracle.ZERO, parent[nets.AUTHOR]
+    assert version == [fork[0], 0, zero, parent[3], None, author, zero, at, *parent[8:]]
+    assert (fork[nets.PARENT], fork[nets.PARENT_VERSION]) == (source, number)
+    size = len(raw) + len(oracle.enc([zero, *fork[1:]]))
+    assert receipt["value"]["fee"] - dec(raw)[4] == least_fee(case, size, 0, 2)
 
 
 @pytest.mark.parametrize("case", vector("tx_advance_round"), ids=["TRAIN", "GROW"])
@@ -265,8 +308,7 @@ def test_rungs_are_paid_by_what_they_removed(case: Any) -> None:
         for epoch, author, own, before in made
     ]
     left = of(round_, "carried") - sum(parts_of_a_rung(round_, own, lead)[1] for *_, own, lead in made)
-    (model,) = records(case, 9, "changes")
-    assert model[CARRIED] == left
+    assert model_of(case, round_, "changes")[CARRIED] == left
     reputed = {each[1]: each[2] for each in records(case, 13)}
     after = {each[1]: each[2] for each in records(case, 13, "changes")}
     for _, author, own, before in made:
@@ -278,7 +320,7 @@ def test_rungs_are_paid_by_what_they_removed(case: Any) -> None:
 def test_a_growth_adds_what_it_lost_in_its_worst_group(case: Any) -> None:
     (round_id,) = payload(case)
     round_ = round_of(case, round_id)
-    (model,), (grown,) = records(case, 9), records(case, 9, "changes")
+    model, grown = model_of(case, round_), model_of(case, round_, "changes")
     losable = [0, 0]
     for part, group in zip(of(round_, "unseen"), grouped(case, round_), strict=True):
         losable[group] += part[3]

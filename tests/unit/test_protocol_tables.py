@@ -14,8 +14,7 @@ import engram.participant.errors  # noqa: F401  (registers its codes, as the lin
 from engram.consensus import chainspec
 from engram.primitives.errors import Invalid, error_classes
 from engram.primitives.hashing import Tag
-from engram.statemachine.record import Lineage
-from engram.statemachine.records import NamedWitness, RetentionPart
+from engram.statemachine.records import GrowthLimits, NamedWitness, RetentionPart
 from engram.statemachine.registry import RECORDS
 from engram.statemachine.rounds.records import (
     ClassRows,
@@ -82,7 +81,7 @@ def test_fields_of_records(cls: type[Any]) -> None:
     [
         RetentionPart,
         NamedWitness,
-        Lineage,
+        GrowthLimits,
         RoundWitness,
         OpenedPart,
         EpochResult,
