@@ -117,7 +117,7 @@ def versions(session: CommandSession, model: str | None) -> None:
         Column("version", lambda row: row["number"], right=True),
         Column("height", lambda row: row["height"], right=True),
         Column("neurons", lambda row: row["neurons"], right=True),
-        Column("classes", lambda row: row["spec"]["classes"], right=True),
+        Column("classes", lambda row: row["classes"], right=True),
         Column("loss on D_k", lambda row: _loss_of(row, "validation"), right=True),
         Column("sealed loss", lambda row: _loss_of(row, "sealed"), right=True),
         Column(

@@ -18,7 +18,7 @@ from engram.nn.network import NetworkSpec
 from engram.nn.seeded import Seeded, generation_macs
 from engram.nn.tensor import Explicit
 from engram.primitives.hashing import Tag, hash_object
-from engram.primitives.types import ZERO_HASH, Address, Hash, Size
+from engram.primitives.types import U32, ZERO_HASH, Address, Hash, Size
 from engram.statemachine.record import TensorSource
 
 
@@ -46,6 +46,11 @@ class TrainUpdate:
     """Bytes that travel with the update; every one is named by a source."""
 
     @property
+    def steps(self) -> int:
+        """The growths that must be looked up to put it together: none."""
+        return 0
+
+    @property
     def seeded_macs(self) -> int:
         """MACs charged for generating its seeded tensors. Raises as `check_seeded`."""
         return seeded_macs((*self.hidden, *self.outputs))
@@ -65,6 +70,17 @@ class GrowUpdate:
 
 
 Update = TrainUpdate | GrowUpdate
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What version 0 of a fork adds: nothing. It is the network of a version of another model."""
+
+    TAG: ClassVar[int] = 3
+    model: Hash
+    version: U32
+    """The version that brought it: of a fork of a fork, not the version 0 in between, so that whoever looks
+    for the network looks once."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from engram.nn.data import PartData, parse_part
@@ -15,13 +15,13 @@ from engram.nn.spec import check_spec
 from engram.nn.tensor import Explicit, tensor_size
 from engram.nn.totals import weight_code
 from engram.primitives.types import ZERO_HASH, Hash
-from engram.statemachine.additions import Addition, GrowUpdate, HasSources
+from engram.statemachine.additions import Addition, GrowUpdate, HasSources, Inherited
 from engram.statemachine.content import usable_blob
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import BlobNotUsable
 from engram.statemachine.parameters import Composition, GrownNetwork, Network, Read, compose
 from engram.statemachine.record import TensorSource, u32
-from engram.statemachine.records import Model, Part, Version
+from engram.statemachine.records import Part, Version
 from engram.statemachine.scoring import DataPart
 from engram.statemachine.state import State
 
@@ -43,48 +43,34 @@ def composition_of(state: State, ctx: BlockContext, version: Version) -> Composi
     """The whole network of a version: from its line back to the last one that is remembered, or is whole."""
     cache = ctx.scorer.cache
     line: list[Addition] = []
-    known, below = cache.get_composition(version.root), version
-    if below.added is None:
-        below = _forked(state, below)
-    while known is None and (added := below.addition) is not None:
+    known = cache.get_composition(version.root)
+    steps = _steps_back(state, version)
+    while known is None and (added := next(steps, None)) is not None:
         line.append(added)
-        if added.parent == ZERO_HASH:
-            break
-        below = _version_below(state, below)
-        known = cache.get_composition(below.root)
+        known = cache.get_composition(added.parent) if added.parent != ZERO_HASH else None
     while line:
         known = compose(known, line.pop())
-    assert known is not None, "version 0 of a model brings a whole network, or is that of its parent"
+    assert known is not None, "version 0 of a model brings a whole network, or is that of another model"
     cache.put_composition(known)
     return known
 
 
 def line_of(state: State, version: Version) -> tuple[Addition, ...]:
     """Everything that the network of a version is made of, from the whole network to the last growth."""
-    line: list[Addition] = []
-    while (added := version.addition) is None:
-        version = _forked(state, version)
-    line.append(added)
-    while added.parent != ZERO_HASH:
-        version = _version_below(state, version)
-        assert version.addition is not None, "`_version_below` passes over version 0 of a fork"
+    return tuple(reversed(list(_steps_back(state, version))))
+
+
+def _steps_back(state: State, version: Version) -> Iterator[Addition]:
+    """What a version adds, what the one before it has added, and so on down to a whole network."""
+    while True:
+        if isinstance(version.added, Inherited):
+            version = state.get(Version, version.added.model, u32(version.added.version))
         added = version.addition
-        line.append(added)
-    return tuple(reversed(line))
-
-
-def _version_below(state: State, version: Version) -> Version:
-    """The version on which this one was made; where that is version 0 of a fork, the version forked."""
-    below = state.get(Version, version.model, u32(version.number - 1))
-    return _forked(state, below) if below.added is None else below
-
-
-def _forked(state: State, version: Version) -> Version:
-    """The version of another model that became this version 0 of a fork."""
-    while version.added is None:
-        model = state.get(Model, version.model)
-        version = state.get(Version, model.parent, u32(model.parent_version))
-    return version
+        assert added is not None, "a version of a fork names the version that brought the network"
+        yield added
+        if added.parent == ZERO_HASH:
+            return
+        version = state.get(Version, version.model, u32(version.number - 1))
 
 
 def open_network(

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.primitives.types import U8, U16, U32, U64, ZERO_HASH, Address, Hash, Size
-from engram.statemachine.additions import Addition, Update, addition
+from engram.statemachine.additions import Addition, GrowUpdate, Inherited, TrainUpdate, addition
 from engram.statemachine.record import u32, u64
 
 
@@ -319,9 +319,8 @@ class Version:
     """Parameters root of the version before it; zero for version 0."""
     root: Hash
     """Parameters root of its network, see `additions`."""
-    added: Update | None
-    """What its author brought, without the tensors that travelled. None for version 0 of a fork, which is the
-    version of another model that `Model.parent` and `parent_version` name."""
+    added: TrainUpdate | GrowUpdate | Inherited
+    """What its author brought, without the tensors that travelled."""
     author: Address
     round: Hash
     height: U64
@@ -342,7 +341,9 @@ class Version:
     @property
     def addition(self) -> Addition | None:
         """What its root commits to; None for version 0 of a fork."""
-        return None if self.added is None else addition(self.parent, self.author, self.added)
+        if isinstance(self.added, Inherited):
+            return None
+        return addition(self.parent, self.author, self.added)
 
 
 @dataclass(frozen=True)

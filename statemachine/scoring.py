@@ -49,7 +49,7 @@ from engram.primitives.types import Hash
 from engram.statemachine.additions import HasSources, seeded_macs
 from engram.statemachine.parameters import Composition, GrownNetwork, HasParameters, Network
 from engram.statemachine.record import u32
-from engram.statemachine.rules import Rules
+from engram.statemachine.rules import LOOKUP_MACS, Rules
 
 AnyNetwork = Network | GrownNetwork
 LoadedParameters = tuple[Parameters, Bounds]
@@ -290,11 +290,17 @@ def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int =
 def loading_macs(rules: Rules, network: HasParameters) -> int:
     """MACs charged for reading, generating and checking all parameters of a network and proving their bounds.
 
-    macs_per_loaded_byte·tensor bytes + setup_macs of its segments + seeded_macs. Raises as `check_seeded`.
+    macs_per_loaded_byte·tensor bytes + setup_macs of its segments + seeded_macs + line_macs. Raises as
+    `check_seeded`.
     """
     totals = network.spec.totals
-    setup = setup_macs(totals.runs, totals.segments) + network.seeded_macs
+    setup = setup_macs(totals.runs, totals.segments) + network.seeded_macs + line_macs(network)
     return rules.macs_per_loaded_byte * totals.parameter_bytes + setup
+
+
+def line_macs(network: HasParameters) -> int:
+    """MACs charged for putting a network together: a lookup of the version that made each growth."""
+    return LOOKUP_MACS * network.steps
 
 
 def growth_macs(

@@ -73,17 +73,17 @@ def lineage(network: Composition, version: int, render: Renderer) -> list[dict[s
 
 
 def summary(version: Version, network: Composition, render: Renderer) -> dict[str, Any]:
-    """A version, with classes, neurons, layers, segments, bytes, cost per row and lineage of its network."""
+    """A version, with classes, neurons, layers, growths, segments, bytes and cost per row of its network."""
     spec = network.spec
     return {
         **render.record(version),
         "classes": spec.classes,
         "neurons": neurons(spec),
         "layers": list(layer_widths(spec)),
+        "growths": network.steps,
         "segments": spec.totals.segments,
         "parameter_bytes": spec.totals.parameter_bytes,
         "macs_per_row": macs_per_row(spec),
-        "lineage": lineage(network, version.number, render),
     }
 
 

@@ -51,7 +51,7 @@ class ModelMethods:
 
     @rpc_method()
     async def model_versions(self, id: bytes) -> list[dict[str, Any]]:
-        """All versions of a model, from its founding on."""
+        """All versions of a model, from its founding on, without their lineage."""
         return await self.views.threads.run(self._versions, id)
 
     @rpc_method()
@@ -136,7 +136,8 @@ class ModelMethods:
         frozen = later[0].kind == RoundKind.GROW if later else view.state.get(Model, model).frozen
         path = [older.root.hex() for older in versions[: version.number + 1]]
         network = composition_of(view.state, self.views.next_block(view), version)
-        return {**summary(version, network, self.render), "frozen": frozen, "path": path}
+        made = lineage(network, version.number, self.render)
+        return {**summary(version, network, self.render), "lineage": made, "frozen": frozen, "path": path}
 
     def _versions(self, model: bytes) -> list[dict[str, Any]]:
         view = self.views.now()

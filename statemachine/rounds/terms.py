@@ -92,6 +92,11 @@ class Founding:
         return TrainUpdate(self.spec, self.hidden, self.outputs, self.tensors)
 
     @property
+    def steps(self) -> int:
+        """The growths that must be looked up to put it together: none."""
+        return 0
+
+    @property
     def seeded_macs(self) -> int:
         """MACs charged for generating its seeded tensors. Raises as `check_seeded`."""
         return seeded_macs((*self.hidden, *self.outputs))

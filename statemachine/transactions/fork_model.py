@@ -13,6 +13,7 @@ from typing import ClassVar
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import U32, ZERO_HASH, Address, Hash
+from engram.statemachine.additions import Inherited
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import check_version_usable
 from engram.statemachine.receipt import Event
@@ -64,7 +65,7 @@ class ForkModel:
                 model=fork.id,
                 number=0,
                 parent=ZERO_HASH,
-                added=None,
+                added=_inherited(version),
                 round=ZERO_HASH,
                 height=ctx.height,
             )
@@ -94,3 +95,10 @@ class ForkModel:
             parent=self.model,
             parent_version=self.version,
         )
+
+
+def _inherited(version: Version) -> Inherited:
+    """What version 0 of a fork of this version is."""
+    if isinstance(version.added, Inherited):
+        return version.added
+    return Inherited(version.model, version.number)

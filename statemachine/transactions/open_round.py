@@ -35,7 +35,7 @@ from engram.statemachine.rounds.terms import (
 )
 from engram.statemachine.rounds.update import brought_tensors
 from engram.statemachine.rules import LOOKUP_MACS, Rules
-from engram.statemachine.scoring import loading_macs
+from engram.statemachine.scoring import line_macs, loading_macs
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
 
@@ -76,15 +76,15 @@ class OpenRound:
     def cost(self, state: State, ctx: BlockContext, sender: Address) -> Cost:
         """Bond and bounty, the records that the round will need, and MACs.
 
-        MACs are charged for one lookup of each commitment, which must not be public already, and for loading
-        the tensors of a founding. Raises `RoundAlreadyOpen`, `ModelChanged`, `CommitmentRepeated`,
-        `MissingRecord`, and what `check_opening` and `check_share` raise.
+        MACs are charged for one lookup of each commitment, which must not be public already, for putting the
+        model's network together, and for loading the tensors of a founding. Raises `RoundAlreadyOpen`,
+        `ModelChanged`, `CommitmentRepeated`, `MissingRecord`, and what `check_opening` and `check_share` raise.
         """
         trial = state.child()
         if self.founding is None:
             model, _ = self._seen_model(trial, ctx)
-            macs, tensors, size = 0, 0, len(encode(self.terms))
             head: HasParameters = composition_of(trial, ctx, trial.get(Version, model.id, u32(model.head)))
+            macs, tensors, size = line_macs(head), 0, len(encode(self.terms))
         else:
             model, head = _founded(self.founding, sender, ZERO_HASH), self.founding
             macs = loading_macs(ctx.rules, self.founding)
