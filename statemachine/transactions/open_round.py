@@ -78,7 +78,8 @@ class OpenRound:
 
         MACs are charged for one lookup of each commitment, which must not be public already, for putting the
         model's network together, and for loading the tensors of a founding. Raises `RoundAlreadyOpen`,
-        `ModelChanged`, `CommitmentRepeated`, `MissingRecord`, and what `check_opening` and `check_share` raise.
+        `ModelChanged`, `CommitmentRepeated`, `MissingRecord`, and what `check_opening` and `check_share`
+        raise.
         """
         trial = state.child()
         if self.founding is None:
