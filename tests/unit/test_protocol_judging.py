@@ -234,7 +234,7 @@ def parts_of_a_rung(round_: Wire, own: judge.Share, before: judge.Share) -> tupl
     "case", [vector("tx_reveal_update")[index] for index in (0, -1)], ids=["TRAIN", "GROW"]
 )
 def test_a_reveal_pays_for_all_but_version_t(case: Any) -> None:
-    """In GROW its macs are counted with version t and its fee without; each reference that it writes is paid."""
+    """In GROW its macs are counted with version t, its fee without. References are paid one by one."""
     raw = bytes.fromhex(case["transactions"][0]["bytes"])
     round_id, *_, update = payload(case)
     round_, (receipt,) = round_of(case, round_id), case["receipts"]
@@ -259,7 +259,7 @@ def record_bytes(terms: Wire, classes: int) -> int:
 
 def least_fee(case: Any, size: int, macs: int, count: int) -> int:
     fees = list(case["rules"]["fees"].values())
-    return oracle.minimum_fee(fees, case["block"]["exponent"], size, macs, count)
+    return int(oracle.minimum_fee(fees, case["block"]["exponent"], size, macs, count))
 
 
 @pytest.mark.parametrize("case", vector("tx_open_round"), ids=["founding", "model"])
