@@ -40,5 +40,5 @@ class Receipt:
     """Why it failed; empty if it did not."""
     fee: U64
     macs: U64
-    """Multiply-accumulates that it was charged for; they count against the block's budget."""
+    """Multiply-accumulates that it needed room for; they count against the block's budget."""
     events: Annotated[tuple[Event, ...], Size(0, 1024)] = ()

@@ -19,7 +19,7 @@ from engram.primitives import keys
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.additions import parameters_root
 from engram.statemachine.content import Inline, blob_id
-from engram.statemachine.parameters import Network, sources_of
+from engram.statemachine.parameters import Network
 from engram.statemachine.records import Account, Model, NamedWitness, Supply
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.draw import draw_seed, sample
@@ -206,19 +206,14 @@ class Scenario:
     def _claim(self, plan: Plan) -> UpdateClaim:
         weights = plan.weights
         assert isinstance(weights.spec, NetworkSpec)
-        sources = sources_of(weights.spec, weights.hidden, weights.outputs)
+        author = plan.author.address
+        root = parameters_root(ZERO_HASH, author, weights.update)
+        segments = (*weights.hidden, *weights.outputs)
+        network = Network(root, weights.spec, segments, self.world.blobs.get_blob)
         rows = parse_part(self.validation.raw, rows=ROWS, inputs=2, classes=2)
         part = DataPart(self.validation.commitment, lambda: rows)
-        loss = (
-            Scorer()
-            .score_network(
-                Network(sources, self.world.blobs.get_blob), part, 2, LossKind.SOFTMAX_CROSS_ENTROPY
-            )
-            .loss
-        )
+        loss = Scorer().score_network(network, part, 2, LossKind.SOFTMAX_CROSS_ENTROPY).loss
         base = self.start.get(Model, self.model).root
-        root = parameters_root(weights.spec, weights.hidden, weights.outputs)
-        author = plan.author.address
         return UpdateClaim(CHAIN_ID, author, self.round, plan.epoch, base, root, loss + plan.lie, SALT)
 
 

@@ -213,7 +213,7 @@ async def test_the_price_of_an_update_is_known_before_it_is_committed_to(tmp_pat
             def propose(task: Task) -> Draft | None:
                 draft = strategy(task)
                 assert draft is not None
-                facts = task.round, task.model, task.version
+                facts = task.round, task.model, task.base
                 prices.append(price_of(SMALL_RULES, 0, *facts, 0, draft.update))
                 return draft
 
@@ -346,7 +346,7 @@ async def test_an_author_who_is_not_better_commits_to_nothing(tmp_path: Path) ->
         round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
 
         def as_it_was(task: Task) -> Draft | None:
-            return train_draft(task, task.version.spec, task.parameters)
+            return train_draft(task, task.base.spec, task.parameters)
 
         ended = await stage.play(round_id, {"alice": as_it_was})
         assert ended.codes("alice") == ["not_below_baseline"]

@@ -13,7 +13,7 @@ import pytest
 from engram.commands.participate import strategy_of
 from engram.nn.layers import DenseRelu, DenseSquare
 from engram.nn.network import forward
-from engram.participant.export import pull_version
+from engram.participant.export import PulledVersion, pull_version
 from engram.participant.selection import Selection
 from engram.participant.strategies import Plan, honest
 from engram.participant.task import Strategy
@@ -21,8 +21,7 @@ from engram.participant.training.qat import Budget
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.record import u32
-from engram.statemachine.records import Model, Version
+from engram.statemachine.records import Model
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import parts_to_score
 from engram.statemachine.rounds.records import RoundStatus
@@ -33,9 +32,10 @@ from tests.support.stage import Stage, digits, learner, running_stage, small_mod
 GATED = 1
 
 
-async def versions(stage: Stage, model_id: Hash, *numbers: int) -> list[Version]:
+async def pulled(stage: Stage, model_id: Hash, *numbers: int) -> list[PulledVersion]:
+    """Versions of a model, with their networks."""
     async with stage.client() as client:
-        return [await ChainView(client).get(Version, model_id, u32(number)) for number in numbers]
+        return [await pull_version(client, model_id, number) for number in numbers]
 
 
 async def trained(stage: Stage, *classes: int, **changes: object) -> Model:
@@ -57,9 +57,10 @@ async def test_a_network_of_any_kind_is_founded_and_trained_for_any_loss(
         model = await trained(
             stage, 0, 1, activation=activation, weight_bits=weight_bits, loss_kind=loss_kind
         )
-        (version,) = await versions(stage, model.id, 1)
-        assert isinstance(version.spec.hidden[0], DenseSquare if activation == "square" else DenseRelu)
-        assert version.spec.outputs[0].weight_bits == weight_bits
+        (found,) = await pulled(stage, model.id, 1)
+        version, spec = found.version, found.network.spec
+        assert isinstance(spec.hidden[0], DenseSquare if activation == "square" else DenseRelu)
+        assert spec.outputs[0].weight_bits == weight_bits
         assert version.sealed_correct >= 0.8 * version.sealed_rows
         assert model.loss_kind == loss_kind
 
@@ -82,8 +83,8 @@ async def test_a_class_is_added_without_any_new_neuron(tmp_path: Path) -> None:
         round_id = await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1), model.id)
         ended = await stage.play(round_id, {"alice": learner(2, 0, 1, 2, neurons=0)})
         assert ended.codes("alice") == ["candidate_admitted"]
-        (version,) = await versions(stage, model.id, 2)
-        assert len(version.spec.hidden) == 1
+        (found,) = await pulled(stage, model.id, 2)
+        assert len(found.network.spec.hidden) == 1
 
 
 async def test_a_model_of_one_class_grows_from_nothing(tmp_path: Path) -> None:
@@ -108,13 +109,11 @@ async def test_strict_growth_leaves_old_logits_alone_and_capacity_growth_feeds_t
         ended = await stage.play(round_id, {"alice": stronger(2), "bob": stronger(4)})
         assert ended.codes("alice") == ended.codes("bob") == ["candidate_admitted"]
         assert ended.round.status == RoundStatus.DECIDED
-        async with stage.client() as client:
-            pulled = [await pull_version(client, model.id, number) for number in (1, 2)]
         rows = digits(3, 0, 1).rows_of(0).features
-        old, new = (forward(each.version.spec, each.parameters, rows) for each in pulled)
+        *compared, last = await pulled(stage, model.id, 1, 2, 3)
+        old, new = (forward(each.network.spec, each.parameters, rows) for each in compared)
         assert new[:, :2].tolist() == old.tolist()
-        (version,) = await versions(stage, model.id, 3)
-        assert version.spec.outputs[-1].first == 2, "only the classes of the last growth are fed"
+        assert last.network.spec.outputs[-1].first == 2, "only the classes of the last growth are fed"
 
 
 async def test_gated_capacity_growth_improves_every_class(tmp_path: Path) -> None:
@@ -124,8 +123,9 @@ async def test_gated_capacity_growth_improves_every_class(tmp_path: Path) -> Non
         round_id = await stage.open(capacity, model.id)
         ended = await stage.play(round_id, {"alice": stronger(2), "bob": stronger(4)})
         assert ended.round.status == RoundStatus.DECIDED
-        before, after = await versions(stage, model.id, 1, 2)
-        assert after.spec.outputs[-1].width == 4
+        first, second = await pulled(stage, model.id, 1, 2)
+        assert second.network.spec.outputs[-1].width == 4
+        before, after = first.version, second.version
         assert after.sealed_correct / after.sealed_rows > before.sealed_correct / before.sealed_rows
 
 
@@ -135,8 +135,8 @@ async def test_gated_growth_of_classes_feeds_old_ones_too(tmp_path: Path) -> Non
         round_id = await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1), model.id)
         ended = await stage.play(round_id, {"alice": learner(2, 0, 1, 2)})
         assert ended.round.status == RoundStatus.DECIDED
-        (version,) = await versions(stage, model.id, 2)
-        assert [block.first for block in version.spec.outputs] == [0, 2, 0]
+        (found,) = await pulled(stage, model.id, 2)
+        assert [block.first for block in found.network.spec.outputs] == [0, 2, 0]
 
 
 async def test_a_pulled_network_is_adopted_from_its_file_and_from_the_chain(tmp_path: Path) -> None:
@@ -153,10 +153,11 @@ async def test_a_pulled_network_is_adopted_from_its_file_and_from_the_chain(tmp_
         ended = await stage.play(round_id, {"alice": from_file, "bob": on_chain})
         assert ended.round.status == RoundStatus.DECIDED
         assert ended.codes("alice") == ended.codes("bob") == ["candidate_admitted"]
-        (grown,) = await versions(stage, host.id, 2)
-        (given,) = await versions(stage, donor.id, 1)
-        assert grown.hidden[1].weights == given.hidden[0].weights
-        assert grown.size_bytes in (0, given.size_bytes), "what the chain has need not travel"
+        (grown,) = await pulled(stage, host.id, 2)
+        (given,) = await pulled(stage, donor.id, 1)
+        assert grown.network.hidden[1].weights == given.network.hidden[0].weights
+        sizes = 0, given.version.size_bytes
+        assert grown.version.size_bytes in sizes, "what the chain has need not travel"
 
 
 async def other_model(stage: Stage) -> Model:
@@ -211,8 +212,8 @@ async def test_parts_and_networks_too_large_for_a_transaction_are_uploaded(tmp_p
         ended = await stage.play(round_id, {"alice": honest(Plan(own, Budget(steps=20, batch=16), None, 0))})
         assert ended.codes("alice") == ["candidate_admitted"]
         assert ended.round.status == RoundStatus.DECIDED
-        (version,) = await versions(stage, ended.round.model, 1)
-        assert version.size_bytes < 784 * 700, "the large tensor came before"
+        (found,) = await pulled(stage, ended.round.model, 1)
+        assert found.version.size_bytes < 784 * 700, "the large tensor came before"
 
 
 def write_images(path: Path, rows: int) -> None:

@@ -120,7 +120,7 @@ async def test_scorings_are_split_so_that_none_fills_half_a_block(tmp_path: Path
             round_ = await author.view.wait_phase(round_id, Phase.SCORE)
             (candidate,) = await author.view.candidates(round_)
             model = await author.view.get(Model, round_.model)
-            base = await author.view.get(Version, round_.model, u32(0))
+            base = await author.view.composition(await author.view.get(Version, round_.model, u32(0)))
             one = scoring_macs(SMALL_RULES, round_, base, candidate.update, 12)
             for blocks in (2 * one, 4 * one, 6 * one, 100 * one):
                 rules = replace(SMALL_RULES, max_block_macs=blocks)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from engram.nn.growth import Growth
-from engram.primitives.types import Address, Hash
-from engram.statemachine.additions import parameters_root
+from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.additions import TrainUpdate, parameters_root
 from engram.statemachine.content import Inline
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.calendar import Phase
@@ -135,7 +135,10 @@ def forger_of_the_base() -> None:
     play = growing()
     weights, base = growth(play.inputs, 8), play.version(1)
     changed, _ = block(column(play.inputs, 0, weight=2), [0])
-    claim = play.commit(BOB, weights, base=parameters_root(base.spec, (changed,), base.outputs))
+    assert isinstance(base.added, TrainUpdate)
+    forged = parameters_root(ZERO_HASH, ALICE.address, replace(base.added, hidden=(changed,)))
+    assert parameters_root(ZERO_HASH, ALICE.address, base.added) == base.root
+    claim = play.commit(BOB, weights, base=forged)
     play.at(Phase.UPDATE)
     receipt = play.send(BOB, play.update_payload(claim, weights))
     assert receipt.code == "base_mismatch"

@@ -11,8 +11,9 @@ from engram.nn.growth import Growth, Policy, adopt
 from engram.nn.layers import Output
 from engram.statemachine.additions import SegmentSources, explicit_tensors
 from engram.statemachine.content import blob_id
+from engram.statemachine.fees import price_of_macs
 from engram.statemachine.loading import open_part, version_network
-from engram.statemachine.record import Lineage
+from engram.statemachine.parameters import Lineage
 from engram.statemachine.records import BadgeKind, Blob, Part
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import OwnerGroup, validation_bar
@@ -46,10 +47,12 @@ def test_a_growth_teaches_a_class_and_leaves_old_logits_as_they_are() -> None:
     play.ok(reveal(play, weights))
     assert finish(play) == 2
     old, new = play.version(1), play.version(2)
-    assert new.hidden[: len(old.hidden)] == old.hidden
-    assert new.outputs[: len(old.outputs)] == old.outputs
-    assert [lineage.version for lineage in new.hidden] == [1, 2]
-    assert [lineage.author for lineage in new.hidden] == [ALICE.address, BOB.address]
+    below, whole = play.composition(1), play.composition(2)
+    assert whole.hidden[: len(below.hidden)] == below.hidden
+    assert whole.outputs[: len(below.outputs)] == below.outputs
+    assert [lineage.author for lineage in whole.hidden] == [ALICE.address, BOB.address]
+    assert whole.makers(2) == [(1, ALICE.address, 1), (2, BOB.address, 1)]
+    assert new.added == replace(weights.update, tensors=()), "the record holds what is new and nothing else"
     assert (new.parent, new.kind, new.size_bytes) == (old.root, 1, sum(len(raw) for raw in weights.tensors))
     assert (play.model.classes, play.model.classes_before_growth) == (3, 2)
     assert play.badges(BOB, 2) == {BadgeKind.PARTICIPATION, BadgeKind.BEST_LOSS, BadgeKind.TEACHER}
@@ -83,16 +86,25 @@ def test_version_t_keeps_its_own_classes_and_the_null_growth_adds_how_often_each
     assert group.growth.baseline == unseen.old_loss + 20 * table[0] + 10 * table[2]
 
 
-def test_a_growth_pays_for_the_version_that_it_is_scored_on() -> None:
-    """Whether a node has kept its activations or makes them again."""
+def test_a_growth_finds_room_for_the_version_that_it_is_scored_on_and_pays_for_itself() -> None:
+    """A node may have to make the activations again; who revealed the parts has paid for them."""
     play = growing(terms={"validation": 2})
-    weights, rules, base = growth(play.inputs, 8), play.ledger.rules, play.version(1)
+    weights, rules, base = growth(play.inputs, 8), play.ledger.rules, play.composition(1)
     assert isinstance(weights.spec, Growth)
     claim = play.commit(BOB, weights)
-    whole = network_macs(rules, base, 30, 3)
+    known, own = (
+        2 * network_macs(rules, base, 30, 3),
+        2 * growth_macs(rules, base.spec, weights.spec, (), 30),
+    )
     play.at(Phase.UPDATE)
-    receipt = play.ok(play.send(BOB, play.update_payload(claim, weights)))
-    assert receipt.macs == 2 * (whole + growth_macs(rules, base.spec, weights.spec, (), 30))
+    payload = play.update_payload(claim, weights)
+    cost = payload.cost(play.ledger.state, play.ledger.ctx, BOB.address)
+    assert (cost.macs, cost.paid_macs) == (known + own, known)
+    tx = play.ledger.pay(BOB, payload)
+    receipt = play.ok(play.ledger.block(tx).receipts[0])
+    assert receipt.macs == known + own
+    size = (tx.size_bytes + cost.record_bytes) * rules.fees.per_byte
+    assert receipt.fee == size + price_of_macs(rules.fees, own) + cost.records * rules.fees.per_record
 
 
 def test_a_growth_that_cannot_be_scored_on_what_the_model_retains_is_refused() -> None:
@@ -105,7 +117,7 @@ def test_a_growth_that_cannot_be_scored_on_what_the_model_retains_is_refused() -
     play.play_epoch((ALICE, network(play.inputs, 8)))
     play.decide()
     play.new_parts()
-    weights, base = growth(play.inputs, 8), play.version(1)
+    weights, base = growth(play.inputs, 8), play.composition(1)
     assert isinstance(weights.spec, Growth)
     cap, whole = (growth_macs(play.ledger.rules, base.spec, weights.spec, (), rows) for rows in (few, many))
     most = network_macs(play.ledger.rules, base, many, 3) + whole
@@ -127,7 +139,7 @@ def test_a_growth_that_cannot_be_scored_on_what_the_model_retains_is_refused() -
 def test_a_round_whose_reveals_would_not_fit_a_block_with_their_version_is_not_opened() -> None:
     play = Play(rules=replace(SMALL_RULES, max_block_macs=2 * 10**9))
     play.freeze()
-    whole = network_macs(play.ledger.rules, play.version(1), 9, 3)
+    whole = network_macs(play.ledger.rules, play.composition(1), 9, 3)
     most = 10**9 - whole
     terms = grow_terms(play.parts, max_update_macs=most + 1, author_bond=10 * COIN)
     assert play.refused(OPENER, play.open_payload(terms)) == "step_too_heavy"
@@ -191,7 +203,7 @@ def capacity(play: Play, target: int) -> Weights:
     """A second neuron for a class that the model has."""
     hidden, hidden_tensors = block(column(play.inputs, 1), [0])
     outputs, output_tensors = block([[20]], [-64 * 20])
-    neurons = sum(part.width for part in play.version(play.model.head).spec.hidden)
+    neurons = sum(part.width for part in play.composition(play.model.head).spec.hidden)
     spec = growth(play.inputs, 20).spec
     assert isinstance(spec, Growth)
     output = Output(1, neurons, neurons + 1, target, 1, -8, 8)
@@ -259,10 +271,10 @@ def test_a_pretrained_model_of_the_chain_is_adopted_by_name() -> None:
     host.ok(host.found(knows_the_mark, terms=grow_terms(host.parts, new_classes=2, sealed=2, old_rows=3)))
     host.reveal_validation()
     host.at(Phase.COMMIT)
-    version = donor.version(1)
-    column = adopt(host.version(0).spec, version.spec, new_classes=2)
-    adopted = Weights(column, sources(version.hidden), sources(version.outputs), ())
-    tensors = explicit_tensors((*version.hidden, *version.outputs))
+    trained = donor.composition(1)
+    column = adopt(host.composition(0).spec, trained.spec, new_classes=2)
+    adopted = Weights(column, sources(trained.hidden), sources(trained.outputs), ())
+    tensors = explicit_tensors(trained.segments)
     before = [host.ledger.state.get(Blob, tensor).refs for tensor in tensors]
     host.ok(reveal(host, adopted))
     assert host.candidate(BOB).size_bytes == 0

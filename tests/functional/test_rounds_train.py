@@ -7,7 +7,6 @@ import pytest
 from engram.nn.fixed import Int64Array
 from engram.nn.network import Features
 from engram.primitives.keys import PrivateKey
-from engram.statemachine.parameters import Network
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, NamedWitness, Reputation, ScoreEntry
 from engram.statemachine.rounds.calendar import Phase
@@ -15,7 +14,7 @@ from engram.statemachine.rounds.candidates import OwnerGroup
 from engram.statemachine.rounds.judging import TABLE_SLACK
 from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.rounds.terms import entry_of
-from engram.statemachine.scoring import Scorer
+from engram.statemachine.scoring import AnyNetwork, Scorer
 from tests.support.rounds import (
     ALICE,
     BOB,
@@ -45,7 +44,7 @@ class CountingScorer(Scorer):
 
     runs = 0
 
-    def logits(self, network: Network, features: Features) -> Int64Array:
+    def logits(self, network: AnyNetwork, features: Features) -> Int64Array:
         CountingScorer.runs += 1
         return super().logits(network, features)
 

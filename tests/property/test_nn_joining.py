@@ -28,6 +28,12 @@ from tests.support.nn_samples import (
 
 SEEDS = st.integers(0, 2**32 - 1)
 INPUTS, CLASSES = 5, 3
+SHAPES: tuple[HiddenSegment, ...] = (
+    DenseRelu(1, 0, INPUTS, 1, 4, 8, 8),
+    DenseRelu(1, 0, INPUTS, 1, 3, 8, 8),
+    DenseRelu(1, 1, INPUTS, 1, 4, 8, 16),
+    DenseSquare(1, 0, INPUTS, 1, 4, 6, 2, 8, 8),
+)
 
 
 @st.composite
@@ -37,16 +43,7 @@ def long_lines(draw: st.DrawFn) -> tuple[NetworkSpec, tuple[Growth, ...]]:
     growths: list[Growth] = []
     for _ in range(draw(st.integers(1, 12))):
         made = dict(enumerate(layer_widths(spec)))
-        shape: HiddenSegment = draw(
-            st.sampled_from(
-                [
-                    DenseRelu(1, 0, INPUTS, 1, 4, 8, 8),
-                    DenseRelu(1, 0, INPUTS, 1, 3, 8, 8),
-                    DenseRelu(1, 1, INPUTS, 1, 4, 8, 16),
-                    DenseSquare(1, 0, INPUTS, 1, 4, 6, 2, 8, 8),
-                ]
-            )
-        )
+        shape = draw(st.sampled_from(SHAPES))
         width = draw(st.integers(1, 3))
         first = made.get(1, 0)
         shift, lo = draw(st.sampled_from([-2, 0, 2])), draw(st.integers(0, width - 1))

@@ -12,6 +12,8 @@ from engram.nn.loss import LossKind
 from engram.node import services
 from engram.node.config import Config
 from engram.node.services import opened
+from engram.primitives.types import ZERO_HASH
+from engram.statemachine.additions import parameters_root
 from engram.statemachine.content import blob_id
 from engram.statemachine.loading import open_network
 from engram.statemachine.scoring import DataPart, Scorer
@@ -29,15 +31,9 @@ async def test_scores_are_right_on_any_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine
 ) -> None:
     ledger, parameters = models.model_ledger(RAW), network_parameters(TWO_LAYERS)
-    sources, layers = models.lineages(parameters), len(TWO_LAYERS.hidden)
-    network = open_network(
-        ledger.state,
-        ledger.ctx,
-        TWO_LAYERS,
-        sources[:layers],
-        sources[layers:],
-        models.tensor_blobs(parameters),
-    )
+    update = models.whole(TWO_LAYERS, parameters)
+    root = parameters_root(ZERO_HASH, models.FOUNDER, update)
+    network = open_network(ledger.state, ledger.ctx, root, update, models.tensor_blobs(parameters))
     right = Scorer(engine=REFERENCE).score_network(network, PART, 3, LossKind.SOFTMAX_CROSS_ENTROPY)
     monkeypatch.setattr(services, "FAST", engine)
     with capture_logs() as logs:

@@ -1,5 +1,6 @@
 """Files for other tools: what is written is what is read, and a damaged file is named."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,13 @@ from tests.support.nn_samples import TWO_LAYERS, network_parameters
 
 PARAMETERS = network_parameters(TWO_LAYERS)
 (VERSION,) = (record for record in founded_model().records if isinstance(record, Version))
+assert VERSION.addition is not None, "the sample brings a whole network"
+LINE = (VERSION.addition,)
 
 
 def test_a_version_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "model.npz"
-    assert save_version(path, VERSION, PARAMETERS) == tmp_path / "model.json"
+    assert save_version(path, VERSION, LINE, TWO_LAYERS, PARAMETERS) == tmp_path / "model.json"
     spec, parameters = load_version(path)
     assert spec == TWO_LAYERS
     for read, written in zip(parameters, PARAMETERS, strict=True):
@@ -34,9 +37,13 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
     path = tmp_path / "model.npz"
     with pytest.raises(ModelFileInvalid):
         load_version(path)
-    record = save_version(path, VERSION, PARAMETERS)
+    record = save_version(path, VERSION, LINE, TWO_LAYERS, PARAMETERS)
     good = record.read_text()
-    for text in ("", "{}", "[]", good.replace('"classes"', '"klasses"', 1), good[:-5]):
+    content = json.loads(good)
+    line = content["line"]
+    broken = [{**content, "line": wrong} for wrong in ([], {}, None, line * 2, [line])]
+    texts = ["", "{}", "[]", good.replace('"classes"', '"klasses"'), good[:-5], *map(json.dumps, broken)]
+    for text in texts:
         record.write_text(text)
         with pytest.raises(ModelFileInvalid):
             load_version(path)
@@ -48,7 +55,7 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
 
 def test_integers_that_do_not_fit_the_spec(tmp_path: Path) -> None:
     path = tmp_path / "model.npz"
-    save_version(path, VERSION, PARAMETERS)
+    save_version(path, VERSION, LINE, TWO_LAYERS, PARAMETERS)
     with np.load(path) as archive:
         arrays = dict(archive)
     arrays["hidden_0_weights"] = arrays["hidden_0_weights"][:-1]

@@ -11,9 +11,8 @@ from engram.nn.tensor import tensor_bytes
 from engram.primitives.errors import Invalid
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine import errors
-from engram.statemachine.additions import explicit_tensors
+from engram.statemachine.additions import TrainUpdate, explicit_tensors
 from engram.statemachine.content import Inline, Stored, blob_id
-from engram.statemachine.parameters import ParameterSources
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Blob, Part, ScoreEntry, Version
@@ -30,7 +29,7 @@ from tests.support.nn_samples import (
 )
 
 ALICE = key(1)
-PLAIN = ParameterSources(TWO_LAYERS, (), ())
+PLAIN = TrainUpdate(TWO_LAYERS, (), ())
 RAW = models.raw_part()
 PART = part_commitment(models.SALT, RAW)
 
@@ -75,8 +74,7 @@ def test_a_part_of_another_width(ledger: Ledger) -> None:
 
 
 def test_a_pruned_tensor_is_no_verdict(ledger: Ledger) -> None:
-    version = ledger.state.get(Version, models.MODEL_ID, u32(0))
-    del ledger.blobs[explicit_tensors(version.hidden)[0]]
+    del ledger.blobs[explicit_tensors(models.sources(network_parameters(TWO_LAYERS)))[0]]
     with pytest.raises(errors.MissingBlob):
         ledger.send(ALICE, ScoreVersion(models.MODEL_ID, 0, PART))
 

@@ -12,19 +12,22 @@ from engram.nn.growth import (
     forward_frozen,
     forward_growth,
     grown_spec,
+    growth_chunk_rows,
     growth_macs_per_row,
     merge_parameters,
 )
 from engram.nn.loss import LossKind
-from engram.nn.network import Parameters
+from engram.nn.network import NetworkSpec, Parameters
 from engram.nn.seeded import Seeded
-from engram.nn.spec import call_macs, logit_macs, macs_per_row, setup_macs
+from engram.nn.spec import call_macs, chunk_rows, component_count, logit_macs, macs_per_row, setup_macs
 from engram.nn.tensor import Explicit
-from engram.primitives.types import Hash
-from engram.statemachine.additions import SegmentSources
+from engram.nn.totals import tensor_bytes_of
+from engram.primitives.types import ZERO_HASH, Hash
+from engram.statemachine.additions import GrowUpdate, SegmentSources, TrainUpdate, parameters_root
 from engram.statemachine.content import blob_id
-from engram.statemachine.loading import open_network
-from engram.statemachine.parameters import Network, ParameterSources, growth_bytes, parameter_bytes
+from engram.statemachine.errors import MissingBlob
+from engram.statemachine.loading import open_growth, open_network
+from engram.statemachine.parameters import Composition, GrownNetwork, Network
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import (
     DataPart,
@@ -37,7 +40,7 @@ from engram.statemachine.scoring import (
     score_key,
 )
 from tests.support import chain_models as models
-from tests.support.ledger import Ledger, key
+from tests.support.ledger import Blobs, Ledger, key
 from tests.support.nn_samples import (
     GROWTH,
     TWO_LAYERS,
@@ -75,15 +78,17 @@ class Remembering:
     def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
         self.activations[key] = activations
 
+    def get_composition(self, root: Hash) -> Composition | None:
+        return None
 
-def network_of(parameters: Parameters, spec: object = TWO_LAYERS) -> Network:
-    ledger = models.model_ledger(RAW)
-    sources = models.lineages(parameters)
-    ledger.blobs.update(models.tensor_blobs(parameters))
-    assert isinstance(spec, type(TWO_LAYERS))
-    hidden, outputs = sources[: len(spec.hidden)], sources[len(spec.hidden) :]
-    brought = models.tensor_blobs(parameters)
-    return open_network(ledger.state, ledger.ctx, spec, hidden, outputs, brought)
+    def put_composition(self, composition: Composition) -> None:
+        return None
+
+
+def network_of(parameters: Parameters, spec: NetworkSpec = TWO_LAYERS) -> Network:
+    ledger, update = models.model_ledger(RAW), models.whole(spec, parameters)
+    root = parameters_root(ZERO_HASH, models.FOUNDER, update)
+    return open_network(ledger.state, ledger.ctx, root, update, models.tensor_blobs(parameters))
 
 
 def part_of(raw: bytes = RAW, classes: int = 3) -> DataPart:
@@ -91,10 +96,23 @@ def part_of(raw: bytes = RAW, classes: int = 3) -> DataPart:
     return DataPart(blob_id(raw), lambda: parse_part(raw, rows=rows, inputs=12, classes=classes))
 
 
-def grown() -> tuple[Network, Network]:
-    base, added = network_parameters(TWO_LAYERS), growth_parameters(TWO_LAYERS, GROWTH)
-    merged = merge_parameters(TWO_LAYERS, base, GROWTH, added)
-    return network_of(base), network_of(merged, grown_spec(TWO_LAYERS, GROWTH))
+ADDED = growth_parameters(TWO_LAYERS, GROWTH)
+
+
+def growth_on(base: Network) -> GrownNetwork:
+    """`GROWTH` with the numbers of `ADDED`, on top of a network."""
+    ledger, sources, split = models.model_ledger(RAW), models.sources(ADDED), len(GROWTH.hidden)
+    update = GrowUpdate(GROWTH, sources[:split], sources[split:])
+    root = parameters_root(base.root, models.FOUNDER, update)
+    return open_growth(ledger.state, ledger.ctx, root, base, update, models.tensor_blobs(ADDED))
+
+
+def grown() -> tuple[Network, GrownNetwork, Network]:
+    """A network, a growth on top of it, and the same numbers in one whole network."""
+    numbers = network_parameters(TWO_LAYERS)
+    merged = merge_parameters(TWO_LAYERS, numbers, GROWTH, ADDED)
+    base = network_of(numbers)
+    return base, growth_on(base), network_of(merged, grown_spec(TWO_LAYERS, GROWTH))
 
 
 def test_the_score_is_that_of_a_forward_pass() -> None:
@@ -132,55 +150,57 @@ def test_classes_that_a_network_lacks_have_logit_zero() -> None:
 
 
 def test_a_growth_scores_as_the_whole_network_does() -> None:
-    base, whole = grown()
+    _, top, whole = grown()
     full = Scorer().score_network(whole, part_of(classes=5), 5, LossKind.SOFTMAX_CROSS_ENTROPY)
-    assert Scorer().score_growth(base, whole, part_of(classes=5), 5, LossKind.SOFTMAX_CROSS_ENTROPY) == full
+    assert Scorer().score_growth(top, part_of(classes=5), 5, LossKind.SOFTMAX_CROSS_ENTROPY) == full
+    assert Scorer().score_network(top, part_of(classes=5), 5, LossKind.SOFTMAX_CROSS_ENTROPY) == full
 
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_no_cache_and_no_engine_changes_a_score(keep: bool) -> None:
-    base, whole = grown()
+    base, top, _ = grown()
     cache = Remembering()
     plain, cached, slow = Scorer(), Scorer(cache), Scorer(engine=REFERENCE)
     part = part_of(classes=5)
     first = (
         plain.score_network(base, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY),
-        plain.score_growth(base, whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY),
+        plain.score_growth(top, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY),
     )
     for scorer in (cached, cached, slow):
         alone = scorer.score_network(base, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY, keep=keep)
-        again = alone, scorer.score_growth(base, whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY)
+        again = alone, scorer.score_growth(top, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY)
         assert again == first
 
 
 def test_a_warm_growth_reads_neither_the_base_nor_its_tensors() -> None:
-    base, whole = grown()
+    base, top, whole = grown()
     cache = Remembering()
     scorer, part = Scorer(cache), part_of(classes=5)
     scorer.score_network(base, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY, keep=True)
     assert set(cache.activations) == {activations_key(base.root, part.id)}
-    unread = Network.__new__(Network)
-    object.__setattr__(unread, "root", base.root)
-    object.__setattr__(unread, "spec", base.spec)
-    assert scorer.score_growth(
-        unread, whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY
-    ) == Scorer().score_network(whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY)
+    pruned = Blobs()
+    unread = Network(base.root, base.spec, models.sources(network_parameters(TWO_LAYERS)), pruned.get_blob)
+    with pytest.raises(MissingBlob):
+        unread.load()
+    full = Scorer().score_network(whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY)
+    assert scorer.score_growth(growth_on(unread), part, 5, LossKind.SOFTMAX_CROSS_ENTROPY) == full
+    assert scorer.score_growth(top, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY) == full
 
 
 def test_without_a_cache_one_part_still_serves_many_growths() -> None:
-    base, whole = grown()
+    base, top, whole = grown()
     part, scorer = part_of(classes=5), Scorer()
     scorer.score_network(base, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY, keep=True)
     assert set(part.activations) == {base.root}
     first = part.activations[base.root]
-    assert scorer.score_growth(base, whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY) == scorer.score_network(
+    assert scorer.score_growth(top, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY) == scorer.score_network(
         whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY
     )
     assert part.activations == {base.root: first}
 
 
 def test_a_known_score_reads_nothing() -> None:
-    base, _ = grown()
+    base, _, _ = grown()
     cache = Remembering()
     first = Scorer(cache).score_network(base, part_of(), 3, LossKind.SOFTMAX_CROSS_ENTROPY)
 
@@ -206,35 +226,45 @@ def test_keys_name_everything_that_a_score_depends_on() -> None:
 
 
 def test_the_frozen_logits_stay_the_same_integers() -> None:
-    base, whole = grown()
+    base, top, _ = grown()
     features = random_features(12, 20)
     old = Scorer().logits(base, features)
     parameters, _ = base.load()
     frozen = forward_frozen(TWO_LAYERS, parameters, features)
-    new = forward_growth(TWO_LAYERS, frozen, GROWTH, whole.load_growth(TWO_LAYERS)[1])
+    new = forward_growth(TWO_LAYERS, frozen, GROWTH, top.load_growth())
     np.testing.assert_array_equal(new[:, :3], old)
 
 
-PLAIN = ParameterSources(TWO_LAYERS, (), ())
+def test_the_whole_of_a_growth_has_the_numbers_and_bounds_of_one_network() -> None:
+    _, top, whole = grown()
+    (parameters, bounds), (numbers, proved) = top.load(), whole.load()
+    assert (top.spec, bounds) == (whole.spec, proved)
+    for got, wanted in zip(parameters, numbers, strict=True):
+        np.testing.assert_array_equal(got.weights, wanted.weights)
+        np.testing.assert_array_equal(got.bias, wanted.bias)
+
+
+PLAIN = TrainUpdate(TWO_LAYERS, (), ())
 """As if all tensors were explicit."""
 
 
 def test_the_charge_follows_declared_shapes() -> None:
-    rules, loaded = Rules(), parameter_bytes(TWO_LAYERS)
-    assert loading_macs(rules, PLAIN) == 128 * loaded + setup_macs(6)
+    rules, loaded = Rules(), TWO_LAYERS.totals.parameter_bytes
+    assert loading_macs(rules, PLAIN) == 128 * loaded + setup_macs(6, 6)
     whole = network_macs(rules, PLAIN, 20)
-    work = 20 * macs_per_row(TWO_LAYERS) + call_macs(TWO_LAYERS, 6, 20)
+    chunk = chunk_rows(12 + 10 + 5, component_count(TWO_LAYERS))
+    work = 20 * macs_per_row(TWO_LAYERS) + call_macs(6, 20, chunk)
     assert whole == work + 128 * len(RAW) + loading_macs(rules, PLAIN)
     assert network_macs(rules, PLAIN, 20, 5) == whole + 20 * logit_macs(2, 2)
     assert network_macs(rules, PLAIN, 20, 2) == whole
 
 
 def test_a_growth_is_charged_for_itself() -> None:
-    rules = Rules()
-    blocks, loaded = len(GROWTH.hidden) + len(GROWTH.outputs), growth_bytes(TWO_LAYERS, GROWTH)
+    rules, segments = Rules(), (*GROWTH.hidden, *GROWTH.outputs)
+    loaded, count = sum(map(tensor_bytes_of, segments)), len(segments)
     work = 20 * growth_macs_per_row(TWO_LAYERS, GROWTH)
-    work += call_macs(grown_spec(TWO_LAYERS, GROWTH), blocks, 20)
-    assert growth_macs(rules, TWO_LAYERS, GROWTH, (), 20) == work + 128 * loaded + setup_macs(blocks)
+    work += call_macs(count, 20, growth_chunk_rows(TWO_LAYERS, GROWTH))
+    assert growth_macs(rules, TWO_LAYERS, GROWTH, (), 20) == work + 128 * loaded + setup_macs(count, count)
 
 
 def test_seeded_tensors_are_charged_for_being_made() -> None:
@@ -242,7 +272,7 @@ def test_seeded_tensors_are_charged_for_being_made() -> None:
     ternary = SegmentSources(Seeded(2, bytes(32), INT8, (12, 6)), explicit)
     zeros = SegmentSources(Seeded(1, bytes(32), INT8, (12, 6)), explicit)
     drawn = 6 * 2**20 + 12 * 6 * 2**12
-    seeded = ParameterSources(TWO_LAYERS, (ternary, zeros), ())
+    seeded = TrainUpdate(TWO_LAYERS, (ternary, zeros), ())
     assert loading_macs(rules, seeded) == loading_macs(rules, PLAIN) + drawn
     assert network_macs(rules, seeded, 20) == network_macs(rules, PLAIN, 20) + drawn
     plain = growth_macs(rules, TWO_LAYERS, GROWTH, (), 20)
@@ -252,4 +282,4 @@ def test_seeded_tensors_are_charged_for_being_made() -> None:
 def test_a_seeded_tensor_that_nobody_can_make_has_no_price() -> None:
     unknown = SegmentSources(Seeded(99, bytes(32), INT8, (12, 6)), Explicit(bytes(32)))
     with pytest.raises(UnknownGenerator):
-        network_macs(Rules(), ParameterSources(TWO_LAYERS, (unknown,), ()), 20)
+        network_macs(Rules(), TrainUpdate(TWO_LAYERS, (unknown,), ()), 20)
