@@ -16,9 +16,17 @@ from engram.nn.growth import Growth, grown_spec, merge_parameters, prove_growth
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.parameters import Bounds, prove_bounds
 from engram.nn.seeded import expand
+from engram.nn.spec import MAX_COMPONENTS, MAX_GROWN_SEGMENTS
 from engram.nn.tensor import Explicit, tensor_array
 from engram.primitives.types import ZERO_HASH, Address, Hash
-from engram.statemachine.additions import Addition, GrowUpdate, HasSources, TrainUpdate, seeded_macs
+from engram.statemachine.additions import (
+    Addition,
+    GrowUpdate,
+    HasSources,
+    TrainUpdate,
+    Update,
+    seeded_macs,
+)
 from engram.statemachine.errors import LineBroken
 from engram.statemachine.record import TensorSource
 
@@ -102,7 +110,9 @@ def compose(base: Composition | None, added: Addition) -> Composition:
 def compose_line(line: Sequence[Addition]) -> Composition:
     """The network of a whole line, from the whole network to its last growth, whoever has sent it.
 
-    Every addition must name the root of the one before. Raises `LineBroken`.
+    Every addition must name the root of the one before, and the network must be no larger than any chain can
+    have one: so a line that nobody has checked takes no more memory than its own bytes justify. Raises
+    `LineBroken`.
     """
     if not line or line[0].parent != ZERO_HASH:
         raise LineBroken("a line begins with a whole network", got=line[0].parent if line else None)
@@ -113,10 +123,23 @@ def compose_line(line: Sequence[Addition]) -> Composition:
             )
     if any(isinstance(added.update, TrainUpdate) != (place == 0) for place, added in enumerate(line)):
         raise LineBroken("a line is one whole network and its growths", got=len(line))
+    _check_sizes([added.update for added in line])
     found = compose(None, line[0])
     for added in line[1:]:
         found = compose(found, added)
     return found
+
+
+def _check_sizes(updates: Sequence[Update]) -> None:
+    shapes = [update.spec if isinstance(update, TrainUpdate) else update.growth for update in updates]
+    for name, most, counts in (
+        ("classes", MAX_COMPONENTS, (shape.classes for shape in shapes)),
+        ("components", MAX_COMPONENTS, (len(shape.components) or shape.classes for shape in shapes)),
+        ("hidden segments", MAX_GROWN_SEGMENTS, (len(shape.hidden) for shape in shapes)),
+        ("output segments", MAX_GROWN_SEGMENTS, (len(shape.outputs) for shape in shapes)),
+    ):
+        if (got := sum(counts)) > most:
+            raise LineBroken(f"no network can have so many {name}", expected=most, got=got)
 
 
 def _lineages(sources: Sequence[HasSources], step: int, author: Address) -> tuple[Lineage, ...]:

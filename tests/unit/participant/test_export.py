@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,8 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
     good = record.read_text()
     content = json.loads(good)
     line = content["line"]
-    broken = [{**content, "line": wrong} for wrong in ([], {}, None, line * 2, [line])]
+    wrong: tuple[Any, ...] = [], {}, None, line * 2, [line]
+    broken = [{**content, "line": other} for other in wrong]
     texts = ["", "{}", "[]", good.replace('"classes"', '"klasses"'), good[:-5], *map(json.dumps, broken)]
     for text in texts:
         record.write_text(text)
