@@ -7,8 +7,13 @@ import pytest
 
 from engram.nn.growth import Growth, Policy
 from engram.nn.layers import DenseRelu, Output
+from engram.participant.datasets import Dataset
+from engram.participant.strategies import Plan, honest
+from engram.participant.task import Task
+from engram.participant.training.qat import Budget
 from engram.statemachine.additions import GrowUpdate
-from engram.statemachine.records import GrowthLimits
+from engram.statemachine.loading import open_part, version_network
+from engram.statemachine.records import GrowthLimits, Part
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.errors import GrowthAboveLimit
 from engram.statemachine.rounds.update import check_update
@@ -103,6 +108,28 @@ def test_a_component_for_each_class_counts_where_the_list_is_empty() -> None:
     model = replace(play.model, growth_limits=replace(EXACT, components=0))
     with pytest.raises(GrowthAboveLimit, match="components"):
         check_update(play.ledger.rules, play.round, model, play.composition(1), update)
+
+
+@pytest.mark.parametrize(("round_allows", "model_allows"), [(4, 3), (3, 4)])
+def test_an_author_without_a_plan_grows_as_far_as_round_and_model_allow(
+    round_allows: int, model_allows: int
+) -> None:
+    """A round may allow more neurons than its model does; an honest author does not lose a bond by it."""
+    play = growing(
+        terms={"max_update_neurons": round_allows}, growth_limits=GrowthLimits(neurons=model_allows)
+    )
+    state, ctx, base = play.ledger.state, play.ledger.ctx, play.composition(1)
+    parameters, _ = version_network(state, ctx, play.version(1)).load()
+    opened = play.round.validation_opened[0].commitment
+    rows = open_part(state, ctx, state.get(Part, opened)).load()
+    task = Task(play.round, play.model, base, BOB.address, 0, parameters, (), (rows,))
+    plan = Plan(Dataset(rows.features, rows.labels), Budget(steps=2, batch=8), None, 0)
+    draft = honest(plan)(task)
+    assert draft is not None
+    update = draft.update
+    assert isinstance(update, GrowUpdate)
+    assert sum(segment.width for segment in update.growth.hidden) == 3
+    check_update(play.ledger.rules, play.round, play.model, base, update)
 
 
 @pytest.mark.parametrize(
