@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
 
 from tests.support.protocol_oracle import ZERO, Wire, enc, tagged
 
-WHOLE: Final = 1
-"""Tag of an update that is a whole network."""
+WHOLE, INHERITED = 1, 3
+"""Tags of an update that is a whole network, and of what version 0 of a fork has added."""
 ADDED, AUTHOR = 4, 5
 """Places in the record of a version."""
 PARENT, PARENT_VERSION = 24, 25
@@ -27,6 +26,7 @@ class Composed:
     spec: Wire
     hidden: list[Wire]
     outputs: list[Wire]
+    growths: int
 
     @property
     def sources(self) -> list[Wire]:
@@ -42,15 +42,14 @@ def parameters_root(parent: bytes, author: bytes, update: Wire) -> bytes:
     return tagged("parameters", enc([below, author, [*update[:-1], []]]))
 
 
-def line_of(versions: Sequence[Wire], models: Sequence[Wire], model: bytes, number: int) -> list[Wire]:
+def line_of(versions: Sequence[Wire], model: bytes, number: int) -> list[Wire]:
     """The versions that have added to a version's network, from a whole network to the last growth."""
     numbered = {(version[0], version[1]): version for version in versions}
-    forks = {each[0]: (each[PARENT], each[PARENT_VERSION]) for each in models}
     line: list[Wire] = []
     while not line or line[-1][ADDED][0] != WHOLE:
         version = numbered[model, number]
-        if version[ADDED] is None:
-            model, number = forks[model]
+        if version[ADDED][0] == INHERITED:
+            _, model, number = version[ADDED]
         else:
             line.append(version)
             number -= 1
@@ -66,7 +65,7 @@ def composed(updates: Sequence[Wire]) -> Composed:
     (_, spec, hidden, outputs, _), *growths = updates
     for _, growth, new_hidden, new_outputs, _ in growths:
         spec, hidden, outputs = grown(spec, growth), hidden + new_hidden, outputs + new_outputs
-    return Composed(spec, hidden, outputs)
+    return Composed(spec, hidden, outputs, len(growths))
 
 
 # networks.md, Growth
@@ -94,11 +93,12 @@ def runs(hidden: Sequence[Wire], outputs: Sequence[Wire]) -> int:
     return found
 
 
-def network_macs(net: Wire, rows: int, classes: int, rho: int) -> int:
-    """Of a network without seeded tensors of generators 2 and 3."""
+def network_macs(net: Wire, growths: int, rows: int, classes: int, rho: int) -> int:
+    """Of a network without seeded tensors of generators 2 and 3, whose line has so many growths."""
     added, part = max(0, classes - net[1]), 8 + rows * (net[0] + 2)
     neurons = net[0] + sum(segment[4] for segment in net[3])
-    return int(rows * 640 * added + _macs(net, net[3], net[4], neurons, rows, rho) + rho * part)
+    own = _macs(net, net[3], net[4], neurons, rows, rho)
+    return int(rows * 640 * added + own + rho * part + 2**20 * growths)
 
 
 def growth_macs(old: Wire, growth: Wire, rows: int, rho: int) -> int:
@@ -126,7 +126,7 @@ def segment_macs(hidden: Sequence[Wire], outputs: Sequence[Wire]) -> int:
 
 
 def loading_macs(net: Wire, rho: int) -> int:
-    """Of a network, likewise."""
+    """Of a whole network, likewise."""
     return _loading(net[3], net[4], rho)
 
 

@@ -191,7 +191,9 @@ def _played_rounds() -> tuple[Case, ...]:
     amended = AmendModel(model.id, (rounds.ALICE.address,), witnesses, 300_000)
     train.ok(train.send(rounds.OPENER, amended))
     forked = train.ok(train.send(rounds.OPENER, ForkModel(model.id, model.head, witnesses=witnesses)))
-    _grow_fork(forked.events[-1].subject, ledger)
+    fork = forked.events[-1].subject
+    train.ok(train.send(rounds.BOB, ForkModel(fork, 0)))
+    _grow_fork(fork, ledger)
     return tuple(ledger.cases)
 
 

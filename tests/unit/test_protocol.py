@@ -116,7 +116,7 @@ def records(case: Any, kind: int, table: str = "state") -> list[Wire]:
 
 def network(case: Any, version: Wire) -> Composed:
     """The whole network of a version, from what its line has added."""
-    return nets.compose(nets.line_of(records(case, 10), records(case, 9), version[0], version[1]))
+    return nets.compose(nets.line_of(records(case, 10), version[0], version[1]))
 
 
 def priced(name: str, payload: Wire, case: Any) -> tuple[int, int]:
@@ -128,12 +128,13 @@ def priced(name: str, payload: Wire, case: Any) -> tuple[int, int]:
         return 2**20 * (payload[1] - payload[0] + 1), 0
     if name == "publish_part":
         return rho * (8 + payload[0] * (payload[1] + 2)), 3
-    spec = network(case, records(case, 10)[0]).spec
+    whole = network(case, records(case, 10)[0])
+    spec, growths = whole.spec, whole.growths
     if name == "score_version":
         part = next(part for part in records(case, 8) if part[0] == payload[2])
-        return nets.network_macs(spec, part[2], part[4], rho), 1
+        return nets.network_macs(spec, growths, part[2], part[4], rho), 1
     rows = int.from_bytes(payload[2][2:6], "little")
-    return nets.network_macs(spec, rows, 0, rho) + 2**14 * rows * spec[1], -(-rows * spec[1] // 8)
+    return nets.network_macs(spec, growths, rows, 0, rho) + 2**14 * rows * spec[1], -(-rows * spec[1] // 8)
 
 
 @pytest.mark.parametrize("name", ["transfer", "claim_rewards", "publish_part", "score_version", "infer"])
@@ -165,9 +166,9 @@ def test_parameters_roots_name_their_networks_by_their_lines() -> None:
     """Of a founding and a training, of a growth, of a fork, and of a growth on a fork."""
     kinds = set()
     for _, case in CASES:
-        versions, models = records(case, 10), records(case, 9)
+        versions = records(case, 10)
         for model, number, parent, root, added, *_ in versions:
-            line = nets.line_of(versions, models, model, number)
+            line = nets.line_of(versions, model, number)
             below = oracle.ZERO
             for *_, made, update, author in (version[:6] for version in line):
                 below = nets.parameters_root(below, author, update)
@@ -175,8 +176,8 @@ def test_parameters_roots_name_their_networks_by_their_lines() -> None:
             assert below == root
             before = [each[3] for each in versions if (each[0], each[1]) == (model, number - 1)]
             assert [parent] == (before or [oracle.ZERO])
-            kinds.add((added and added[0], len(line), sum(each[0] == model for each in line)))
-    assert kinds == {(1, 1, 1), (2, 2, 2), (None, 2, 0), (2, 3, 1)}
+            kinds.add((added[0], len(line), sum(each[0] == model for each in line)))
+    assert kinds == {(1, 1, 1), (2, 2, 2), (3, 2, 0), (2, 3, 1)}
 
 
 def test_a_growth_is_named_by_its_author_and_by_what_is_below() -> None:
@@ -197,7 +198,7 @@ def test_networks_and_growths_are_charged_by_their_runs(case: Any) -> None:
         spec = nets.grown(spec, growth)
         assert enc(spec).hex() == case["grown_bytes"]
     assert nets.runs(spec[3], spec[4]) == case["runs"]
-    assert nets.network_macs(spec, case["rows"], case["classes"], rho) == case["network_macs"]
+    assert nets.network_macs(spec, 0, case["rows"], case["classes"], rho) == case["network_macs"]
 
 
 def payload_of(case: Any) -> Wire:
@@ -261,7 +262,7 @@ def test_a_revealed_part_its_draw_and_the_baseline_on_it(case: Any) -> None:
     (entry,) = records(case, 11, "changes")
     assert entry[3:5] == [sum(loss for loss, _ in scores), sum(right for _, right in scores)]
     assert case["receipts"][0]["value"]["macs"] == nets.network_macs(
-        base.spec, rows, round_[7], case["rules"]["macs_per_loaded_byte"]
+        base.spec, base.growths, rows, round_[7], case["rules"]["macs_per_loaded_byte"]
     )
 
 

@@ -68,7 +68,7 @@ class Ran:
 
     def __init__(self, case: Any, network: Composed) -> None:
         blobs = {bytes.fromhex(name): bytes.fromhex(raw) for name, raw in case["blobs"].items()}
-        self.spec, self.weights, self.biases = network.spec, [], []
+        self.spec, self.growths, self.weights, self.biases = network.spec, network.growths, [], []
         for source, bias in network.sources:
             flat, columns = _array(blobs[source[1]]), _array(blobs[bias[1]])
             width = len(columns)
@@ -87,7 +87,7 @@ def _array(raw: bytes) -> list[int]:
 
 def networks(case: Any, round_: Wire, update: Wire) -> tuple[Ran, Ran]:
     """Version t, and what the update makes of it."""
-    line = nets.line_of(records(case, 10), records(case, 9), round_[1], of(round_, "version"))
+    line = nets.line_of(records(case, 10), round_[1], of(round_, "version"))
     added = [version[nets.ADDED] for version in line]
     own = [update] if update[0] == nets.WHOLE else [*added, update]
     return Ran(case, nets.composed(added)), Ran(case, nets.composed(own))
@@ -184,7 +184,7 @@ def update_macs(before: Ran, update: Wire, rows: int, rho: int) -> int:
     """C: what one part of so many rows is charged for the update."""
     tag, shape, *_ = update
     if tag == nets.WHOLE:
-        return nets.network_macs(shape, rows, 0, rho)
+        return nets.network_macs(shape, 0, rows, 0, rho)
     return nets.growth_macs(before.spec, shape, rows, rho)
 
 
@@ -197,7 +197,7 @@ def test_scoring_is_charged_for_the_version_and_the_update(case: Any) -> None:
     retention = [] if round_[3][0] == TRAIN else model_of(case, round_)[RETENTION]
     expected = 0
     for rows in [round_[3][3]] * len(of(round_, "unseen")) + [part[1] for part in retention]:
-        expected += nets.network_macs(before.spec, rows, of(round_, "classes"), rho)
+        expected += nets.network_macs(before.spec, before.growths, rows, of(round_, "classes"), rho)
         expected += update_macs(before, candidate[5], rows, rho)
     assert case["receipts"][0]["value"]["macs"] == expected
 
@@ -245,7 +245,8 @@ def test_a_reveal_pays_for_all_but_version_t(case: Any) -> None:
     blobs = {oracle.tagged("blob", tensor).hex(): tensor.hex() for tensor in brought}
     before, _ = networks({**case, "blobs": case["blobs"] | blobs}, round_, update)
     own = terms[5] * update_macs(before, update, terms[3], rho)
-    known = 0 if terms[0] == TRAIN else terms[5] * nets.network_macs(before.spec, terms[3], classes, rho)
+    first = nets.network_macs(before.spec, before.growths, terms[3], classes, rho)
+    known = 0 if terms[0] == TRAIN else terms[5] * first
     assert receipt["value"]["macs"] == own + known
     size = len(raw) + record_bytes(terms, classes) + 2 * len(oracle.enc([shape, hidden, outputs, []]))
     count = 1 + len(brought) + 2 * held
@@ -254,7 +255,7 @@ def test_a_reveal_pays_for_all_but_version_t(case: Any) -> None:
 
 def record_bytes(terms: Wire, classes: int) -> int:
     """W: what the record of the round can grow to."""
-    return len(oracle.enc(terms)) + 150 * (terms[5] + terms[6] + 8 + terms[7]) + 10 * classes
+    return int(len(oracle.enc(terms)) + 150 * (terms[5] + terms[6] + 8 + terms[7]) + 10 * classes)
 
 
 def least_fee(case: Any, size: int, macs: int, count: int) -> int:
@@ -265,25 +266,38 @@ def least_fee(case: Any, size: int, macs: int, count: int) -> int:
 @pytest.mark.parametrize("case", vector("tx_open_round"), ids=["founding", "model"])
 def test_an_opening_pays_for_its_terms_and_for_a_founding(case: Any) -> None:
     raw, (receipt,) = bytes.fromhex(case["transactions"][0]["bytes"]), case["receipts"]
-    terms, _, founding, *_ = payload(case)
+    terms, model, founding, head, _ = payload(case)
     size, macs, count = len(raw) + len(oracle.enc(terms)), 2**20 * len(terms[2]), 8
     if founding is not None:
         size += len(oracle.enc([*founding[:-1], []]))
         count += len(founding[-1])
         macs += nets.loading_macs(founding[0], case["rules"]["macs_per_loaded_byte"])
+    else:
+        macs += 2**20 * nets.compose(nets.line_of(records(case, 10), model, head)).growths
     assert receipt["value"]["macs"] == macs
     assert receipt["value"]["fee"] - dec(raw)[4] == least_fee(case, size, macs, count)
 
 
-@pytest.mark.parametrize("case", vector("tx_fork_model"))
+@pytest.mark.parametrize("case", vector("tx_fork_model"), ids=["of a growth", "of a fork"])
 def test_a_fork_adds_nothing_and_pays_for_its_own_records(case: Any) -> None:
     raw, (receipt,) = bytes.fromhex(case["transactions"][0]["bytes"]), case["receipts"]
     source, number, *_ = payload(case)
     (fork,), (version,) = records(case, 9, "changes"), records(case, 10, "changes")
     parent = next(each for each in records(case, 10) if (each[0], each[1]) == (source, number))
     at = case["block"]["height"]
-    zero, author = oracle.ZERO, parent[nets.AUTHOR]
-    assert version == [fork[0], 0, zero, parent[3], None, author, zero, at, *parent[8:]]
+    zero, author, forked = oracle.ZERO, parent[nets.AUTHOR], parent[nets.ADDED][0] == nets.INHERITED
+    added = parent[nets.ADDED] if forked else [nets.INHERITED, source, number]
+    assert version == [
+        fork[0],
+        0,
+        zero,
+        parent[3],
+        added,
+        author,
+        zero,
+        at,
+        *parent[8:],
+    ]
     assert (fork[nets.PARENT], fork[nets.PARENT_VERSION]) == (source, number)
     size = len(raw) + len(oracle.enc([zero, *fork[1:]]))
     assert receipt["value"]["fee"] - dec(raw)[4] == least_fee(case, size, 0, 2)
