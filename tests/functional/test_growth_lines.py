@@ -10,7 +10,7 @@ from engram.node.chain.verification import VerificationCache
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH, Hash
-from engram.statemachine.additions import parameters_root
+from engram.statemachine.additions import Inherited, parameters_root
 from engram.statemachine.loading import composition_of, line_of, version_network
 from engram.statemachine.parameters import Composition, compose, compose_line
 from engram.statemachine.record import u32
@@ -73,7 +73,7 @@ def test_the_roots_of_a_line_name_each_other(model: Grown) -> None:
     versions = [model.play.version(number) for number in range(2 + GROWTHS)]
     assert [version.parent for version in versions[1:]] == [version.root for version in versions[:-1]]
     for version in versions:
-        assert version.added is not None, "only version 0 of a fork adds nothing"
+        assert not isinstance(version.added, Inherited), "only version 0 of a fork adds nothing"
         assert version.root == parameters_root(version.parent, version.author, version.added)
     assert versions[-1].root == model.play.model.root
     line = line_of(model.play.ledger.state, versions[-1])
@@ -154,7 +154,8 @@ def test_version_zero_of_a_fork_adds_nothing_and_is_the_network_that_was_forked(
     original, charged = scored(play, source, head)
     for model in (fork, again):
         version = play.ledger.state.get(Version, model, u32(0))
-        assert (version.added, version.addition, version.parent) == (None, None, ZERO_HASH)
+        assert version.added == Inherited(source, head), "also in a fork of a fork"
+        assert (version.addition, version.parent) == (None, ZERO_HASH)
         assert version.root == play.version(head).root
         assert len(encode(version)) < len(encode(play.version(head)))
         state, ctx = play.ledger.state, play.ledger.ctx
@@ -168,14 +169,15 @@ def test_version_zero_of_a_fork_adds_nothing_and_is_the_network_that_was_forked(
 @pytest.mark.parametrize("generations", [1, 2])
 def test_a_fork_goes_on_with_the_line_that_it_has_inherited(generations: int) -> None:
     play = grown(weak_model(), 2).play
-    before = line_of(play.ledger.state, play.version(play.model.head))
-    below, model, version = play.composition(3), play.model_id, play.model.head
+    source, head = play.model_id, play.model.head
+    before, below = line_of(play.ledger.state, play.version(head)), play.composition(head)
+    model, version = source, head
     for _ in range(generations):
         model, version = forked(play, model, version), 0
     play.model_id = model
     grown(play, 2)
     one, two = play.version(1), play.version(2)
-    assert (play.version(0).added, play.version(0).number) == (None, 0)
+    assert play.version(0).added == Inherited(source, head)
     assert (one.parent, two.parent) == (before[-1].root, one.root)
     assert line_of(play.ledger.state, two) == (*before, one.addition, two.addition)
     whole = play.composition(2)

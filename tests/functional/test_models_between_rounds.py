@@ -6,7 +6,7 @@ import pytest
 
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import ZERO_HASH
-from engram.statemachine.additions import explicit_tensors
+from engram.statemachine.additions import Inherited, explicit_tensors
 from engram.statemachine.errors import BlobNotUsable
 from engram.statemachine.record import u32
 from engram.statemachine.records import BadgeKind, Blob, Model, NamedWitness, RetiredPart, Version
@@ -188,7 +188,7 @@ def test_a_fork_inherits_everything_and_belongs_to_who_made_it() -> None:
         model=fork.id,
         number=0,
         parent=ZERO_HASH,
-        added=None,
+        added=Inherited(source.id, source.head),
         round=ZERO_HASH,
         height=play.ledger.height,
     )

@@ -31,6 +31,7 @@ from engram.statemachine.parameters import Composition, GrownNetwork, Network
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import (
     DataPart,
+    LoadedParameters,
     RowScores,
     Scorer,
     activations_key,
@@ -65,6 +66,7 @@ class Remembering:
     def __init__(self) -> None:
         self.scores: dict[Hash, RowScores] = {}
         self.activations: dict[Hash, FrozenActivations] = {}
+        self.parameters: dict[Hash, LoadedParameters] = {}
 
     def get(self, key: Hash) -> RowScores | None:
         return self.scores.get(key)
@@ -83,6 +85,12 @@ class Remembering:
 
     def put_composition(self, composition: Composition) -> None:
         return None
+
+    def get_parameters(self, root: Hash) -> LoadedParameters | None:
+        return self.parameters.get(root)
+
+    def put_parameters(self, root: Hash, loaded: LoadedParameters) -> None:
+        self.parameters[root] = loaded
 
 
 def network_of(parameters: Parameters, spec: NetworkSpec = TWO_LAYERS) -> Network:
@@ -178,6 +186,8 @@ def test_a_warm_growth_reads_neither_the_base_nor_its_tensors() -> None:
     scorer, part = Scorer(cache), part_of(classes=5)
     scorer.score_network(base, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY, keep=True)
     assert set(cache.activations) == {activations_key(base.root, part.id)}
+    assert set(cache.parameters) == {base.root}
+    cache.parameters.clear()
     pruned = Blobs()
     unread = Network(base.root, base.spec, models.sources(network_parameters(TWO_LAYERS)), pruned.get_blob)
     with pytest.raises(MissingBlob):
@@ -211,6 +221,18 @@ def test_a_known_score_reads_nothing() -> None:
         Scorer(cache).score_network(base, DataPart(blob_id(RAW), unread), 3, LossKind.SOFTMAX_CROSS_ENTROPY)
         == first
     )
+
+
+def test_numbers_that_are_remembered_are_read_once_for_all_parts() -> None:
+    base, top, _ = grown()
+    cache, kind = Remembering(), LossKind.SOFTMAX_CROSS_ENTROPY
+    Scorer(cache).score_network(base, part_of(), 3, kind)
+    unread = Network(base.root, base.spec, (), Blobs().get_blob)
+    other = models.raw_part(seed=6)
+    expected = Scorer().score_network(base, part_of(other), 3, kind)
+    assert Scorer(cache).score_network(unread, part_of(other), 3, kind) == expected
+    Scorer(cache).score_network(top, part_of(classes=5), 5, kind)
+    assert set(cache.parameters) == {base.root}, "those of a proposal are not kept"
 
 
 def test_keys_name_everything_that_a_score_depends_on() -> None:
