@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
@@ -97,6 +97,14 @@ def test_what_stands_in_records(cls: type[Any]) -> None:
         section("fees-rules-records", "Records that stand in other records"),
     )
     assert names(listed) == field_names(cls)
+
+
+def test_what_a_growth_may_append_where_nobody_says_otherwise() -> None:
+    text = section("fees-rules-records", "Records that stand in other records")
+    (said,) = re.findall(r"the defaults of this implementation are ([^.]+)\.", text)
+    assert [int(each.replace(",", "")) for each in re.findall(r"[\d,]*\d", said)] == list(
+        asdict(GrowthLimits()).values()
+    )
 
 
 @pytest.mark.parametrize("cls", [Pay, Note, Empty, Envelope, Everything])
