@@ -276,9 +276,9 @@ def test_a_pulled_version_is_the_network_that_the_chain_runs(scene: Scene, tmp_p
     logits = forward(spec, parameters, np.array([LOW, HIGH], dtype=np.uint8))
     answer = scene.shell.json("model", "predict", "--row", row(LOW), "--row", row(HIGH))
     assert logits.tolist() == [item["logits"] for item in answer["predictions"]]
-    assert json.loads((tmp_path / "v1.json").read_text())["author"] == ALICE.address.hex()
+    assert json.loads((tmp_path / "v1.json").read_text())["version"]["author"] == ALICE.address.hex()
     scene.shell.text("model", "pull", "--version", "0", "--force", "-o", str(path))
-    assert json.loads((tmp_path / "v1.json").read_text())["number"] == 0
+    assert json.loads((tmp_path / "v1.json").read_text())["version"]["number"] == 0
     missing = scene.shell.error("model", "pull", "--version", "7", "-o", str(tmp_path / "x.npz"))
     assert missing == (65, "record_missing")
     assert not (tmp_path / "x.npz").exists()

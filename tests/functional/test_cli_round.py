@@ -88,9 +88,10 @@ def test_a_round_is_opened_as_it_was_asked_for(shell: Shell, opened: Any) -> Non
     }
     assert {name: model[name] for name in rules} == rules
     (version,) = shell.json("model", "versions", opened["model"])
-    assert [block["width"] for block in version["spec"]["hidden"]] == [8, 4]
-    assert {block["type"] for block in version["spec"]["hidden"]} == {"DenseSquare"}
-    assert {block["weight_bits"] for block in version["spec"]["hidden"]} == {16}
+    hidden = version["added"]["spec"]["hidden"]
+    assert [block["width"] for block in hidden] == [8, 4]
+    assert {block["type"] for block in hidden} == {"DenseSquare"}
+    assert {block["weight_bits"] for block in hidden} == {16}
 
 
 def test_the_secrets_are_in_the_data_directory_for_the_owner_alone(shell: Shell, opened: Any) -> None:
