@@ -15,7 +15,7 @@ import click
 from engram.commands.support.completion import complete_keys
 from engram.commands.support.lookup import find_model, model_argument
 from engram.commands.support.options import Command, refuse_given, with_key, with_session
-from engram.commands.support.param_types import WIDTHS, WINDOW_LENGTHS, FractionType
+from engram.commands.support.param_types import LIMITS_OF_GROWTH, WIDTHS, WINDOW_LENGTHS, FractionType
 from engram.commands.support.plans import model_plan, round_plan, unseen_rows
 from engram.commands.support.round_fields import calendar_fields, kind_name
 from engram.commands.support.selecting import with_selection
@@ -32,7 +32,7 @@ POLICIES: Final = ("strict", "gated")
 ACTIVATIONS: Final = ("relu", "square")
 FOUNDING: Final = (
     *("classes", "hidden", "activation", "weight_bits", "loss"),
-    *("threshold", "policy", "epsilon", "delta", "lost_cap"),
+    *("threshold", "policy", "epsilon", "delta", "lost_cap", "growth_limits"),
     *("members", "standing_witnesses", "standing_old_witnesses"),
 )
 """Options about a new model; they are refused for a model that exists, because founding has fixed them."""
@@ -254,6 +254,14 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     default="0.2",
     show_default=True,
     help="Founding: share of old rows that all growths together may lose before you raise it, in public.",
+)
+@click.option(
+    "--growth-limits",
+    type=LIMITS_OF_GROWTH,
+    metavar="LIMIT=NUMBER,...",
+    default={},
+    help="Founding: the most that one growth may append, so that no member can fill the model up. Limits: "
+    "segments (32), neurons (1024), components (256), classes (64), macs-per-row (2000000).",
 )
 @click.option(
     "--wait-for",

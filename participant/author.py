@@ -33,15 +33,15 @@ from engram.participant.scoring import Withdrawn, score_candidates, withdraw_upd
 from engram.participant.task import Draft, Progress, Strategy, Task, unwatched, verify_baseline
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
+from engram.primitives.errors import Invalid
 from engram.primitives.types import Hash
 from engram.statemachine.additions import TrainUpdate
-from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.candidates import validation_bar
 from engram.statemachine.rounds.records import Candidate, Round, RoundKind, RoundStatus
-from engram.statemachine.rounds.update import UpdateClaim
+from engram.statemachine.rounds.update import UpdateClaim, check_update
 
 SAT_OUT: Final = "sat_out"
 """Code of an epoch for which the strategy proposed nothing."""
@@ -93,8 +93,12 @@ class Author:
         limits: Limits | None = None,
         epochs: int | None = None,
         progress: Progress = unwatched,
+        checks: bool = True,
     ) -> None:
         """`epochs` is the most epochs to play; None plays all.
+
+        An update that breaks a rule is not committed to, because its bond would be lost; only adversaries
+        do without `checks`.
 
         Without a journal, a crash between commit and reveal costs the bond, because nobody else knows the
         secret.
@@ -107,6 +111,7 @@ class Author:
         self._limits = limits or Limits()
         self._epochs = epochs
         self._progress = progress
+        self._checks = checks
         self._fees_before = wallet.fees
         self._warns = False
         """Whether to tell in the next epoch who knows the rows that decide."""
@@ -205,7 +210,7 @@ class Author:
                     return self._told(EpochReport(epoch, prepared, 0, b"", b""))
                 secret = prepared
                 commit = await self._commitments.commit(round_, secret)
-            except (BondAboveLimit, FeeAboveLimit, InsufficientBalance, *REFUSALS) as error:
+            except (BondAboveLimit, FeeAboveLimit, Invalid, *REFUSALS) as error:
                 return self._told(EpochReport(epoch, refusal_code(error), 0, b"", b""), error)
         assert secret is not None, "it was found in the journal or has just been prepared"
         return await self._open(round_id, secret, commit)
@@ -239,7 +244,7 @@ class Author:
     async def _prepare(self, round_: Round, epoch: int) -> CommitSecret | str:
         """An update that the author can and may pay for, or the code that says why there is none.
 
-        Raises `BondAboveLimit`, `FeeAboveLimit`, `InsufficientBalance`.
+        Raises `BondAboveLimit`, `FeeAboveLimit`, `InsufficientBalance`, and what `check_update` raises.
         """
         task = await self.task(round_, epoch)
         self._report(
@@ -253,6 +258,8 @@ class Author:
         if draft is None or draft.loss >= validation_bar(round_, task.model):
             return SAT_OUT if draft is None else NOT_WORTH
         facts = await self.wallet.facts()
+        if self._checks:
+            check_update(facts.rules, round_, task.model, task.base, draft.update)
         exponent = await self.wallet.exponent()
         price = price_of(facts.rules, exponent, round_, task.model, task.base, epoch, draft.update)
         updates = await self.view.updates_of(round_, self.wallet.key.address)

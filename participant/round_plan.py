@@ -36,7 +36,7 @@ from engram.primitives.types import Address, Hash
 from engram.statemachine.additions import SegmentSources
 from engram.statemachine.content import blob_id
 from engram.statemachine.parameters import HasParameters
-from engram.statemachine.records import Model, NamedWitness, RetentionPart
+from engram.statemachine.records import GrowthLimits, Model, NamedWitness, RetentionPart
 from engram.statemachine.rounds.judging import may_forget
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
 from engram.statemachine.rounds.terms import Founding, least_author_bond, least_opener_bond
@@ -98,6 +98,8 @@ class ModelPlan:
     """Millionths by which a growth may raise the loss on unseen old rows."""
     lost_cap_ppm: int
     """Millionths of old rows that all growths together may lose before the founder raises it."""
+    growth_limits: GrowthLimits = field(default_factory=GrowthLimits)
+    """The most that one growth may append."""
     members: tuple[Address, ...] = ()
     """Who may open GROW rounds beside the founder."""
     witnesses: tuple[NamedWitness, ...] = ()
@@ -145,7 +147,7 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
     template = Founding(
         *(network, (), (), int(model.policy), int(model.loss_kind), model.threshold_ppm),
         *(model.retention_epsilon_ppm, model.retention_delta_ppm, model.lost_cap_ppm),
-        *(model.members, model.witnesses),
+        *(model.members, model.witnesses, model.growth_limits),
     )
     founding = founding_of(network, parameters, template)
     reach = reached_classes(model.policy, plan.new_classes, 0)

@@ -39,7 +39,7 @@ class Plan:
     budget: Budget
     neurons: int | None
     """New neurons of a growth. 0 adds none, so new classes read the old neurons; None adds as many as the
-    round and the model allow.
+    round allows.
     """
     seed: int
     """Fixes the randomness of the training, together with the epoch."""
@@ -75,8 +75,7 @@ def honest(plan: Plan) -> Strategy:
 
 
 def _neurons(plan: Plan, task: Task) -> int:
-    most = min(task.round.terms.max_update_neurons, task.model.growth_limits.neurons)
-    return most if plan.neurons is None else plan.neurons
+    return task.round.terms.max_update_neurons if plan.neurons is None else plan.neurons
 
 
 def best_start(task: Task, own: Dataset) -> tuple[NetworkSpec, Parameters]:

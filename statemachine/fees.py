@@ -1,12 +1,12 @@
 """The price of a transaction, from its bytes, multiply-accumulates and records. Looks at no balance.
 
 Every price rises and falls with the base exponent x of the chain, which full blocks raise: it is (9/8)^x of
-what it is at x = 0.
+what it is at x = 0. What another transaction has paid for already is taken off, at its price at x = 0.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from engram.primitives import keys
 from engram.statemachine.context import BlockContext
@@ -15,21 +15,36 @@ from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Transaction, TxPayload
 
 
+@dataclass(frozen=True)
+class BasePrice:
+    """What a transaction is charged at each base exponent, in sparks at exponent 0."""
+
+    whole: int
+    """For all that it uses."""
+    paid: int = 0
+    """The part of `whole` that another transaction has paid for. It does not rise with the exponent: whoever
+    fills blocks pays for all the room that the transaction takes.
+    """
+    floor: int = 0
+
+    def at(self, exponent: int) -> int:
+        """The least that it is charged: never less than the floor of this exponent."""
+        return max(risen(self.floor, exponent), risen(self.whole, exponent) - self.paid)
+
+
 def fee_of(fees: Fees, cost: Cost, exponent: int) -> int:
     """The least that a transaction is charged."""
-    return risen(price_of(fees, cost), exponent)
+    return price_of(fees, cost).at(exponent)
 
 
-def price_of(fees: Fees, cost: Cost) -> int:
-    """Sparks at exponent 0: max(floor, bytes·per_byte + ⌈macs / macs_per_spark⌉ + records·per_record).
+def price_of(fees: Fees, cost: Cost) -> BasePrice:
+    """The price follows from max(floor, bytes·per_byte + ⌈macs / macs_per_spark⌉ + records·per_record).
 
-    MACs are those that nobody has paid for yet. Bytes are those of the transaction and those of the large
-    records that it writes.
+    Bytes are those of the transaction and those of the large records that it writes.
     """
     size = (cost.size_bytes + cost.record_bytes) * fees.per_byte
-    return max(
-        fees.floor, size + price_of_macs(fees, cost.macs - cost.paid_macs) + cost.records * fees.per_record
-    )
+    whole = size + price_of_macs(fees, cost.macs) + cost.records * fees.per_record
+    return BasePrice(max(fees.floor, whole), price_of_macs(fees, cost.paid_macs), fees.floor)
 
 
 def risen(price: int, exponent: int) -> int:

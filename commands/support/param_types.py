@@ -15,6 +15,8 @@ MOST_LABEL: Final = 65_535
 PPM: Final = 1_000_000
 WINDOWS: Final = ("open", "reveal", "commit", "update", "witness", "audit", "score", "gap")
 """The phases of a round whose lengths the opener chooses."""
+GROWTH_LIMITS: Final = ("segments", "neurons", "components", "classes", "macs-per-row")
+"""What a founding limits in one growth."""
 
 
 class LabelsType(click.ParamType[tuple[int, ...]]):
@@ -96,6 +98,27 @@ class WindowsType(click.ParamType[dict[str, int]]):
         return lengths
 
 
+class GrowthLimitsType(click.ParamType[dict[str, int]]):
+    """What one growth may append at most, such as neurons=64,classes=2.
+
+    The value is a dictionary that holds the limits named.
+    """
+
+    name = "limits"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
+        if isinstance(value, dict):
+            return value
+        limits: dict[str, int] = {}
+        for item in str(value).split(","):
+            name, equals, most = item.strip().partition("=")
+            if name not in GROWTH_LIMITS or not equals or not re.fullmatch(r"[0-9]{1,18}", most):
+                names = ", ".join(GROWTH_LIMITS)
+                self.fail(f"{item!r} is not LIMIT=NUMBER; the limits are {names}", param, ctx)
+            limits[name.replace("-", "_")] = int(most)
+        return limits
+
+
 class FractionType(click.ParamType[int]):
     """A decimal number from 0 to `largest` with at most six decimals; its value is exact, in millionths."""
 
@@ -119,6 +142,7 @@ LABELS: Final = LabelsType()
 SHARE: Final = ShareType()
 WIDTHS: Final = WidthsType()
 WINDOW_LENGTHS: Final = WindowsType()
+LIMITS_OF_GROWTH: Final = GrowthLimitsType()
 
 
 class HexadecimalType(click.ParamType[bytes]):

@@ -41,6 +41,7 @@ def model_plan(session: CommandSession, options: dict[str, Any]) -> ModelPlan:
     from engram.nn.growth import Policy
     from engram.nn.loss import LossKind
     from engram.participant.round_plan import ModelPlan
+    from engram.statemachine.records import GrowthLimits
 
     full, old_only = options.pop("standing_witnesses"), options.pop("standing_old_witnesses")
     return ModelPlan(
@@ -50,6 +51,7 @@ def model_plan(session: CommandSession, options: dict[str, Any]) -> ModelPlan:
         retention_epsilon_ppm=options.pop("epsilon"),
         retention_delta_ppm=options.pop("delta"),
         lost_cap_ppm=options.pop("lost_cap"),
+        growth_limits=GrowthLimits(**options.pop("growth_limits")),
         members=_names(session, options.pop("members")),
         witnesses=_witnesses(session, full, old_only),
         classes=options.pop("classes"),

