@@ -139,19 +139,35 @@ def limits(known: dict[str, Any], *, weights_checked: bool) -> list[str]:
         "That the network does as well on your rows. Its losses are those on the rows of the round.",
         "On which data the author trained it.",
     ]
-    if known["version"] and not known["witnesses"]:
-        said.append(
-            "That anybody but the opener has measured it: no witness opened a part, so the opener knew all "
-            "rows that decided."
-        )
-    elif known["version"] and all(witness["named_by_opener"] for witness in known["witnesses"]):
-        said.append(
-            "That the witnesses are independent of the opener: the opener named every one of them, in the "
-            "terms of the round or as the founder of the model."
-        )
+    if known["version"] and (dependent := _dependence(known["witnesses"])):
+        said.append(dependent)
     if not weights_checked:
         said.append("That a file of weights is this version: check the file with --model FILE.")
     return said
+
+
+def _dependence(witnesses: list[dict[str, Any]]) -> str | None:
+    """Why the opener may know all rows that decide; None if others named a witness of all classes.
+
+    Witnesses of old classes only cannot judge new ones, and their rows count with the opener's.
+    """
+    full = [witness for witness in witnesses if not witness["old_classes_only"]]
+    if not witnesses:
+        return (
+            "That anybody but the opener has measured it: no witness opened a part, so the opener knew all "
+            "rows that decided."
+        )
+    if not full:
+        return (
+            "That anybody but the opener has measured it on rows of all classes: the witnesses who opened a "
+            "part were limited to old classes."
+        )
+    if all(witness["named_by_opener"] for witness in full):
+        return (
+            "That the witnesses of all classes are independent of the opener: the opener named every one of "
+            "them, in the terms of the round or as the founder of the model."
+        )
+    return None
 
 
 def _grounds(known: dict[str, Any], place: str, rate: float) -> list[str]:

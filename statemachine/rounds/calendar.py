@@ -18,10 +18,11 @@ empty. All other phases keep to their windows. To add a phase, add one line to `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from engram.statemachine.rounds.errors import TermsInvalid
 from engram.statemachine.rounds.records import Round, RoundStatus, RoundTerms, RoundWitness
@@ -84,19 +85,49 @@ class Span:
     last: int
 
 
-def _lengths(terms: RoundTerms, rules: Rules) -> Iterator[tuple[Phase, int, int]]:
-    yield Phase.OPEN, 0, terms.open_window
-    yield Phase.DRAW, 0, rules.draw_ticks
-    yield Phase.WAIT, 0, terms.gap
-    yield Phase.REVEAL, 0, terms.reveal_window
-    for epoch in range(terms.epochs):
-        yield Phase.COMMIT, epoch, terms.commit_window
-        yield Phase.WAIT, epoch, terms.gap
-        yield Phase.UPDATE, epoch, terms.update_window
-    yield Phase.WAIT, 0, terms.gap
-    yield Phase.AUDIT_WITNESSES, 0, terms.witness_window
-    yield Phase.AUDIT, 0, terms.audit_window
-    yield Phase.SCORE, 0, terms.score_window
+class _Windows(NamedTuple):
+    """What the calendar follows from, out of terms and rules: ticks, and a number of epochs."""
+
+    opening: int
+    draw: int
+    gap: int
+    reveal: int
+    epochs: int
+    commit: int
+    update: int
+    witness: int
+    audit: int
+    score: int
+
+    @classmethod
+    def of(cls, terms: RoundTerms, rules: Rules) -> _Windows:
+        return cls(
+            terms.open_window,
+            rules.draw_ticks,
+            terms.gap,
+            terms.reveal_window,
+            terms.epochs,
+            terms.commit_window,
+            terms.update_window,
+            terms.witness_window,
+            terms.audit_window,
+            terms.score_window,
+        )
+
+
+def _lengths(windows: _Windows) -> Iterator[tuple[Phase, int, int]]:
+    yield Phase.OPEN, 0, windows.opening
+    yield Phase.DRAW, 0, windows.draw
+    yield Phase.WAIT, 0, windows.gap
+    yield Phase.REVEAL, 0, windows.reveal
+    for epoch in range(windows.epochs):
+        yield Phase.COMMIT, epoch, windows.commit
+        yield Phase.WAIT, epoch, windows.gap
+        yield Phase.UPDATE, epoch, windows.update
+    yield Phase.WAIT, 0, windows.gap
+    yield Phase.AUDIT_WITNESSES, 0, windows.witness
+    yield Phase.AUDIT, 0, windows.audit
+    yield Phase.SCORE, 0, windows.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,31 +140,38 @@ class Calendar:
     @classmethod
     def of(cls, round_: Round, rules: Rules) -> Calendar:
         """The calendar of a round, as far as it has come."""
-        ended = {
-            Phase.REVEAL: round_.reveal_ended,
-            Phase.AUDIT_WITNESSES: round_.witnesses_ended,
-            Phase.AUDIT: round_.audit_ended,
-        }
-        if not round_.witnesses:
-            ended[Phase.AUDIT_WITNESSES] = round_.opened + 1  # before it began: it is empty
-        return cls._made(round_.opened, round_.terms, rules, ended)
+        before_it_began = round_.opened + 1
+        witnesses_ended = round_.witnesses_ended if round_.witnesses else before_it_began
+        windows = _Windows.of(round_.terms, rules)
+        return cls._made(round_.opened, windows, round_.reveal_ended, witnesses_ended, round_.audit_ended)
 
     @classmethod
     def opened_at(cls, opened: int, terms: RoundTerms, rules: Rules) -> Calendar:
         """The longest calendar of a round with these terms whose `open_round` stands at this tick."""
-        return cls._made(opened, terms, rules, {})
+        return cls._made(opened, _Windows.of(terms, rules), 0, 0, 0)
 
-    @classmethod
-    def _made(cls, opened: int, terms: RoundTerms, rules: Rules, ended: Mapping[Phase, int]) -> Calendar:
-        """`ended` has the tick with which a phase ended early, or 0."""
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def _made(
+        opened: int, windows: _Windows, reveal_ended: int, witnesses_ended: int, audit_ended: int
+    ) -> Calendar:
+        """The last three are ticks with which a phase ended early, or 0.
+
+        Every transaction of a round asks for its calendar several times, and few rounds are open at a time.
+        """
+        ended = {
+            Phase.REVEAL: reveal_ended,
+            Phase.AUDIT_WITNESSES: witnesses_ended,
+            Phase.AUDIT: audit_ended,
+        }
         spans, first = [], opened + 1
-        for phase, epoch, length in _lengths(terms, rules):
+        for phase, epoch, length in _lengths(windows):
             last = first + length - 1
             if early := ended.get(phase, 0):
                 last = max(first - 1, min(last, early))
             spans.append(Span(phase, epoch, first, last))
             first = last + 1
-        return cls((*spans, Span(Phase.CLOSED, 0, first, FOREVER)))
+        return Calendar((*spans, Span(Phase.CLOSED, 0, first, FOREVER)))
 
     def at(self, tick: int) -> Span:
         """The span that holds `tick`. The tick of `open_round` itself belongs to OPEN."""
@@ -208,7 +246,7 @@ def check_calendar(terms: RoundTerms, rules: Rules) -> None:
     within("epochs", terms.epochs, 1, rules.max_epochs)
     memory = rules.draw_ticks + terms.gap + terms.reveal_window
     within("ticks from the draw to the last reveal", memory, 0, rules.tick_ring)
-    length = sum(length for _, _, length in _lengths(terms, rules))
+    length = sum(length for _, _, length in _lengths(_Windows.of(terms, rules)))
     within("ticks of the whole round", length, 0, rules.max_round_ticks)
 
 

@@ -1,6 +1,7 @@
 """Whoever moves last has no free option, and who knows one side's rows gains nothing beside another."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds import candidates
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.candidates import OwnerGroup
-from engram.statemachine.rounds.records import Round, RoundStatus, RoundTerms
+from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.rules import Rules
 from tests.support.attacks import crowd, fails, play_with
 from tests.support.rounds import (
@@ -106,8 +107,8 @@ def test_where_the_opener_opens_first(bounty: int, sealed: int, monkeypatch: pyt
     """Then the witness sees all rows, still opens or does not, and loses nothing by having waited."""
     made = Calendar._made
 
-    def reversed_audits(opened: int, terms: RoundTerms, rules: Rules, ended: dict[Phase, int]) -> Calendar:
-        spans = made(opened, terms, rules, {Phase.REVEAL: ended.get(Phase.REVEAL, 0)}).spans
+    def reversed_audits(opened: int, windows: Any, reveal_ended: int, *_: int) -> Calendar:
+        spans = made(opened, windows, reveal_ended, 0, 0).spans
         other = {Phase.AUDIT: Phase.AUDIT_WITNESSES, Phase.AUDIT_WITNESSES: Phase.AUDIT}
         return Calendar(tuple(replace(span, phase=other.get(span.phase, span.phase)) for span in spans))
 

@@ -11,6 +11,7 @@ from engram.primitives.keys import format_address
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.rounds.records import GroupScore, Round, RoundKind
 from tests.support.proof_chain import (
+    AUTHOR,
     MODEL_RECORD,
     RECORDS,
     ROUND_RECORD,
@@ -116,6 +117,17 @@ def test_a_witness_whom_the_opener_did_not_name() -> None:
     standing = replace(ROUND_RECORD.witnesses[0], named_by_opener=False, old_only=True)
     proved, unproved = said(of_round(replace(ROUND_RECORD, witnesses=(standing,))))
     assert f"{WITNESS_TEXT} (not named by the opener, for old classes only)" in proved
+    assert "the opener named every one of them" not in unproved
+    assert "the witnesses who opened a part were limited to old classes" in unproved
+
+
+def test_a_stranger_with_old_classes_makes_no_witness_of_all_classes_independent() -> None:
+    named = ROUND_RECORD.witnesses[0]
+    stranger = replace(named, author=AUTHOR, named_by_opener=False, old_only=True)
+    _, unproved = said(of_round(replace(ROUND_RECORD, witnesses=(stranger, named))))
+    assert "the opener named every one of them" in unproved
+    independent = replace(named, named_by_opener=False)
+    _, unproved = said(of_round(replace(ROUND_RECORD, witnesses=(stranger, independent))))
     assert "the opener named every one of them" not in unproved
 
 
