@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 
 from engram.primitives import keys
@@ -82,11 +83,16 @@ class Ledger:
             genesis.put(record)
         self.root, nodes = genesis.commit()
         self.nodes.update(nodes)
+        self._head, self._head_root = State(self.nodes, self.root), self.root
 
     @property
     def state(self) -> State:
-        """The state after the last block."""
-        return State(self.nodes, self.root)
+        """The state after the last block, apart from every other that was asked for. Records that one of
+        them has read are not decoded again.
+        """
+        if self._head_root != self.root:
+            self._head, self._head_root = State(self.nodes, self.root), self.root
+        return self._head.child()
 
     @property
     def clock(self) -> RoundClock:
@@ -134,6 +140,13 @@ class Ledger:
     def pay_each(self, sender: keys.PrivateKey, *payloads: TxPayload) -> list[Transaction]:
         """Transactions of one sender for the next block."""
         return [self.pay(sender, payload, after=index) for index, payload in enumerate(payloads)]
+
+    def fork(self) -> Ledger:
+        """The same chain once more, which goes on apart from this one."""
+        other = copy(self)
+        other.nodes, other.blobs = copy(self.nodes), copy(self.blobs)
+        other._head = State(other.nodes, other.root)
+        return other
 
     def execution(self) -> BlockExecution:
         """The next block, to be filled by hand."""

@@ -1,8 +1,8 @@
 """Rounds in which a coalition makes whatever moves a search draws for it, beside honest people.
 
-The coalition may hold the opener, the witness and any number of authors' names. Alice is an honest author in
-every round, Carol cleans up after it, and both play by the rules. What the coalition owns is compared before
-and after. What an update is really worth is measured on rows that nobody has used.
+The coalition may hold the opener, the witness and any number of names of authors. Alice is an honest author of
+every round, and Carol cleans up after it. What the coalition owns is compared before and after. What an update
+is really worth is measured on rows that nobody has used.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
+from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -53,6 +55,8 @@ from tests.support.rounds import (
 
 PARTS: Final = 7
 """Six parts of the opener and one of the witness, each with a feature of its own that tells its labels."""
+MOST_NAMES: Final = 9
+"""The most names of a coalition: so many have a purse."""
 ROWS: Final = 24
 FRESH_ROWS: Final = 600
 RULES: Final = replace(
@@ -128,12 +132,10 @@ class Outcome:
 def campaign(moves: Moves) -> Outcome:
     """Plays a round in which the coalition makes these moves."""
     names = crowd(len(moves.authors) + moves.crowd)
-    play = Play(parts=PARTS, ledger=Ledger(dict.fromkeys((*ACTORS, *names), PURSE), rules=RULES))
-    _prepare(play, moves)
+    play = _prepared(moves, len(names))
     opener = BOB if moves.grows and moves.opener is not Holder.HONEST else OPENER
     mine = [*names, *([opener] if moves.opener is not Holder.HONEST else [])]
-    if moves.witness not in (Holder.HONEST, Holder.ABSENT):
-        mine.append(WITNESS)
+    mine += [WITNESS] if moves.witness not in (Holder.HONEST, Holder.ABSENT) else []
     before, known = _wealth(play, mine), _rows(play)
     _CampaignRound(play, moves, opener, names).run()
     round_ = play.round
@@ -170,12 +172,14 @@ def fresh_parts(play: Play, *, classes: int, names: Sequence[int] = (0, 1, 2)) -
     ]
 
 
-def _prepare(play: Play, moves: Moves) -> None:
+@cache
+def _founded(*, grows: bool) -> Play:
     """A model before the round: founded and, for growth, trained until it froze; Bob is a member."""
+    play = Play(parts=PARTS, ledger=Ledger(dict.fromkeys((*ACTORS, *crowd(MOST_NAMES)), PURSE), rules=RULES))
     fresh_parts(play, classes=2)
     play.ok(play.found(terms=terms_of(play.parts, grows=False, epochs=1)))
-    if moves.grows:
-        play.reveal_validation()
+    play.reveal_validation()
+    if grows:
         play.play_epoch((ALICE, network(play.inputs, 8)))
         play.decide(ALICE)
         play.withdraw_all()
@@ -183,12 +187,19 @@ def _prepare(play: Play, moves: Moves) -> None:
         members = AmendModel(play.model_id, (BOB.address,), (), play.model.lost_cap_ppm)
         play.ok(play.send(OPENER, members))
     else:
-        play.reveal_validation()
         play.end()
+    return play
+
+
+def _prepared(moves: Moves, coalition: int) -> Play:
+    """The model and the parts of the round. Its draws differ with the number of the coalition's names."""
+    play = _founded(grows=moves.grows).fork()
+    play.ledger.parent = sha256(play.ledger.parent + bytes([coalition])).digest()
     names = WRONG[moves.poison] if moves.opener is Holder.POISONS else (0, 1, 2)
     fresh_parts(play, classes=3 if moves.grows else 2, names=names if moves.grows else names_of_two(names))
     if moves.opener is Holder.BREAKS:
         play.parts = [replace(part, raw=_broken(part.raw)) for part in play.parts]
+    return play
 
 
 def names_of_two(names: Sequence[int]) -> tuple[int, ...]:

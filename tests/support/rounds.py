@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -96,6 +97,14 @@ __all__ = [
 
 class Play(RoundView):
     """One round of one model on a ledger, whose actors act when they are told to."""
+
+    def fork(self) -> Play:
+        """The same history once more, which goes on apart from this one."""
+        other = copy(self)
+        other.ledger = self.ledger.fork()
+        other.parts, other.events, other.charged = list(self.parts), list(self.events), list(self.charged)
+        other.fees, other.secrets = dict(self.fees), dict(self.secrets)
+        return other
 
     def send(self, sender: keys.PrivateKey, payload: TxPayload) -> Receipt:
         """A block with one transaction; the law of conservation holds after it."""
