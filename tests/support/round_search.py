@@ -1,8 +1,8 @@
 """Rounds in which a coalition makes whatever moves a search draws for it, beside honest people.
 
-The coalition may hold the opener, the witness and any number of names of authors. Alice is an honest author of
-every round, and Carol cleans up after it. What the coalition owns is compared before and after. What an update
-is really worth is measured on rows that nobody has used.
+The coalition may hold opener, witness and any number of names of authors. Alice is an honest author of every
+round, and Carol cleans up after it. What the coalition owns is compared before and after. What an update is
+really worth is measured on rows that nobody has used.
 """
 
 from __future__ import annotations
