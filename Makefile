@@ -7,7 +7,7 @@ JOBS ?= 2
 EXAMPLES ?= 4000
 export PYTHON
 
-.PHONY: help demo test soak search bench check lock clean distclean
+.PHONY: help demo test soak search simulate bench check lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -28,6 +28,10 @@ soak: ## play the demonstration beside busy processes, with each process suspend
 search: ## search for coalitions that gain in rounds, thousands of them (an hour; EXAMPLES=... for other numbers)
 	@scripts/venv test
 	@ENGRAM_TEST_EXAMPLES=$(EXAMPLES) .venv/bin/python -m pytest -n $(JOBS) tests/property/test_round_search.py $(ARGS)
+
+simulate: ## grow one model 2,000 times in real rounds, and tell what it costs (an hour; ARGS="--preset main --growths 200")
+	@scripts/venv test
+	@.venv/bin/python -m tests.support.long_model $(ARGS)
 
 bench: ## measure, print one table, write build/bench.json
 	@scripts/venv
