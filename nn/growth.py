@@ -40,7 +40,6 @@ from engram.nn.spec import (
     MAX_SEGMENTS,
     NetworkLimits,
     NetworkSpec,
-    canonical_components,
     check_appended,
     chunk_rows,
     component_classes,
@@ -101,9 +100,19 @@ def append(
 def grown_spec(spec: NetworkSpec, growth: Growth) -> NetworkSpec:
     """The grown network without any check, for a growth that `append` has accepted."""
     classes = spec.classes + growth.classes
-    added = growth.components or tuple(range(spec.classes, classes))
-    components = canonical_components(classes, component_classes(spec) + added)
-    return spec.appended(classes, components, growth.hidden, growth.outputs)
+    return spec.appended(classes, _grown_components(spec, growth), growth.hidden, growth.outputs)
+
+
+def _grown_components(spec: NetworkSpec, growth: Growth) -> tuple[int, ...]:
+    """The components of the grown network, in the one form in which they may be written.
+
+    A list that is written out stays so, whatever is appended: it does not begin with each class once, in
+    order. So only what is new is compared.
+    """
+    added = growth.components or tuple(range(spec.classes, spec.classes + growth.classes))
+    if not spec.components and added == tuple(range(spec.classes, spec.classes + growth.classes)):
+        return ()
+    return component_classes(spec) + added
 
 
 def growth_macs_per_row(spec: NetworkSpec, growth: Growth) -> int:

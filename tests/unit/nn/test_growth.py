@@ -27,6 +27,7 @@ from engram.nn.growth import (
     append,
     forward_frozen,
     forward_growth,
+    grown_spec,
     growth_macs_per_row,
     merge_parameters,
     null_growth_logits,
@@ -35,7 +36,7 @@ from engram.nn.growth import (
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.loss import LossKind, evaluate_loss
 from engram.nn.network import NetworkSpec, SegmentParameters, forward
-from engram.nn.spec import layer_widths, macs_per_row
+from engram.nn.spec import canonical_components, layer_widths, macs_per_row
 from tests.support.nn_samples import (
     GROWTH,
     LIMITS,
@@ -74,6 +75,18 @@ def test_components_of_the_grown_network_have_one_form() -> None:
     doubled = replace(CLASS, components=(2, 2))
     assert append(HOST, doubled, policy=STRICT, limits=LIMITS).components == (0, 1, 2, 2)
     assert append(TWO_LAYERS, GROWTH, policy=STRICT, limits=LIMITS).components == (0, 1, 2, 1, 3, 4, 3)
+
+
+@pytest.mark.parametrize("old", [(), (0, 1, 1), (1, 0), (0, 0, 1)])
+@pytest.mark.parametrize("classes", [0, 1, 2])
+def test_the_components_are_those_of_the_whole_list_in_its_one_form(
+    old: tuple[int, ...], classes: int
+) -> None:
+    host = replace(HOST, classes=2, components=old)
+    for added in ((), (2,), (2, 3), (3, 2), (0, 2, 3), (1,)):
+        growth = Growth(classes, (), (), added)
+        named = (old or (0, 1)) + (added or tuple(range(2, 2 + classes)))
+        assert grown_spec(host, growth).components == canonical_components(2 + classes, named)
 
 
 def test_strict_capacity_reaches_the_last_growth_only() -> None:
