@@ -53,9 +53,9 @@ class Infer:
         """
         version = self._version(state)
         rows, inputs = self._rows().shape
-        network = composition_of(state, ctx, version)
-        if inputs != (expected := network.spec.inputs):
+        if inputs != (expected := state.get(Model, self.model).inputs):
             raise ShapeMismatch("the rows and the model differ in inputs", expected=expected, got=inputs)
+        network = composition_of(state, ctx, version)
         if (values := rows * network.spec.classes) > ctx.rules.max_infer_values:
             most = ctx.rules.max_infer_values
             raise TooManyRows("the answer has too many logits for a receipt", expected=most, got=values)

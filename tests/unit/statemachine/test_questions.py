@@ -9,14 +9,15 @@ from engram.nn.data import part_commitment
 from engram.nn.network import forward
 from engram.nn.tensor import tensor_bytes
 from engram.primitives.errors import Invalid
-from engram.primitives.types import ZERO_HASH
+from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine import errors
 from engram.statemachine.additions import TrainUpdate, explicit_tensors
 from engram.statemachine.content import Inline, Stored, blob_id
+from engram.statemachine.parameters import Composition
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Blob, Part, ScoreEntry, Version
-from engram.statemachine.scoring import network_macs
+from engram.statemachine.scoring import NoCache, Scorer, network_macs
 from engram.statemachine.transactions.infer import Infer
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.score_version import ScoreVersion
@@ -131,6 +132,18 @@ def test_a_version_can_be_named(ledger: Ledger) -> None:
 )
 def test_questions_that_cannot_be_asked(ledger: Ledger, features: bytes, code: str) -> None:
     assert refusal(ledger, Infer(models.MODEL_ID, None, features)) == code
+
+
+class NothingPutTogether(NoCache):
+    """Fails where a network is looked for."""
+
+    def get_composition(self, root: Hash) -> Composition | None:
+        raise AssertionError("a question that no block holds has a network put together")
+
+
+def test_rows_of_another_width_are_refused_before_the_network_is_put_together(ledger: Ledger) -> None:
+    ledger.scorer = Scorer(NothingPutTogether())
+    assert refusal(ledger, Infer(models.MODEL_ID, None, question(inputs=11))) == "shape_mismatch"
 
 
 def test_an_answer_has_a_limit(ledger: Ledger) -> None:
