@@ -16,10 +16,11 @@ from engram.statemachine.scoring import LoadedParameters, RowScores
 
 SCORES_BYTES: Final = 4 << 20
 ACTIVATIONS_BYTES: Final = 64 << 20
-COMPOSITIONS_BYTES: Final = 16 << 20
+COMPOSITIONS_BYTES: Final = 64 << 20
 PARAMETERS_BYTES: Final = 64 << 20
-_SEGMENT_BYTES: Final = 64
-"""Roughly the bytes of memory of one segment in a list: networks of one line share the objects themselves."""
+_SEGMENT_BYTES: Final = 1024
+"""Roughly the bytes of memory of one segment with its sources. Networks of one line share these objects, but
+whoever fills the cache takes networks that share none."""
 _ENTRY_BYTES: Final = 512
 """Roughly the bytes of memory that a key and the objects around the arrays take."""
 
@@ -42,7 +43,7 @@ class VerificationCache:
             scores_bytes, lambda scores: _ENTRY_BYTES + scores.size_bytes
         )
         self._activations: ByteLru[FrozenActivations] = ByteLru(
-            activations_bytes, lambda kept: kept.size_bytes
+            activations_bytes, lambda kept: kept.size_bytes + kept.layers[0].nbytes
         )
         self._compositions: ByteLru[Composition] = ByteLru(
             compositions_bytes, lambda whole: _ENTRY_BYTES + _SEGMENT_BYTES * whole.spec.totals.segments

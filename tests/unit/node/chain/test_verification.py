@@ -1,13 +1,23 @@
 """The verification cache keeps what was computed, forgets the oldest first, and is safe between threads."""
 
 import threading
+import tracemalloc
 from dataclasses import dataclass
 
 import numpy as np
 
+from engram.nn.dtypes import INT8, INT32
 from engram.nn.evaluate import FrozenActivations
+from engram.nn.layers import DenseRelu, Output
+from engram.nn.network import NetworkSpec
+from engram.nn.seeded import Seeded
+from engram.nn.spec import parameter_shapes
 from engram.node.chain.verification import VerificationCache
 from engram.node.storage.lru import ByteLru
+from engram.primitives.codec import decode, encode
+from engram.primitives.types import ZERO_HASH
+from engram.statemachine.additions import SegmentSources, TrainUpdate, addition
+from engram.statemachine.parameters import compose
 from engram.statemachine.scoring import RowScores
 
 
@@ -48,7 +58,7 @@ def test_the_same_key_is_counted_once() -> None:
 
 
 def test_scores_and_activations_have_bounds_of_their_own() -> None:
-    cache = VerificationCache(activations_bytes=activations(10).size_bytes)
+    cache = VerificationCache(activations_bytes=activations(10).size_bytes + 10 * 4)
     scores = RowScores(np.arange(10, dtype=np.int32), np.ones(10, dtype=np.bool_))
     cache.put(key(1), scores)
     cache.put_activations(key(1), activations(10))
@@ -59,6 +69,42 @@ def test_scores_and_activations_have_bounds_of_their_own() -> None:
     assert cache.get(key(1)) is scores
     assert cache.get(key(9)) is None
     assert cache.size_bytes > activations(10).size_bytes
+
+
+def test_activations_count_with_the_rows_that_they_hold() -> None:
+    wide = FrozenActivations(0, 0, (np.zeros((10, 50_000), dtype=np.uint8),), np.zeros((10, 1), np.int64))
+    cache = VerificationCache(activations_bytes=600_000)
+    cache.put_activations(key(1), wide)
+    assert cache.size_bytes >= wide.layers[0].nbytes
+    cache.put_activations(key(2), wide)
+    assert cache.get_activations(key(1)) is None, "two parts of half a megabyte exceed the bound"
+
+
+def many_segments(number: int) -> TrainUpdate:
+    """A whole network of 200 segments whose tensors need no bytes."""
+    hidden = tuple(DenseRelu(1, 0, 700, 300 + at, 0, 8, 8) for at in range(100))
+    outputs = tuple(Output(1, at, 300 + number, 0, 600, 0, 8) for at in range(100))
+    spec = NetworkSpec(700, 600, (), hidden, outputs)
+    made = [
+        SegmentSources(Seeded(1, bytes(32), INT8, weights), Seeded(1, bytes(32), INT32, bias))
+        for weights, bias in parameter_shapes(spec)
+    ]
+    return TrainUpdate(spec, tuple(made[:100]), tuple(made[100:]))
+
+
+def test_networks_count_with_what_their_segments_take() -> None:
+    """Networks that share nothing, as whoever fills the cache would choose them."""
+    raws = [encode(many_segments(number)) for number in range(3)]
+    tracemalloc.start()
+    try:
+        cache = VerificationCache()
+        for number, raw in enumerate(raws):
+            update = decode(TrainUpdate, raw)
+            cache.put_composition(compose(None, addition(ZERO_HASH, bytes([number]) * 20, update)))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken <= cache.size_bytes
 
 
 @dataclass(frozen=True)
