@@ -303,6 +303,15 @@ def line_macs(network: HasParameters) -> int:
     return LOOKUP_MACS * network.steps
 
 
+def composing_macs(network: HasParameters) -> int:
+    """MACs charged where a network is put together and none of its numbers are read.
+
+    line_macs, and as much again for each segment: whoever puts a network together decodes them all.
+    `loading_macs` need not say this, because what it charges for preparing a segment is more.
+    """
+    return line_macs(network) + LOOKUP_MACS * network.spec.totals.segments
+
+
 def growth_macs(
     rules: Rules, spec: NetworkSpec, growth: Growth, sources: Iterable[HasSources], rows: int
 ) -> int:

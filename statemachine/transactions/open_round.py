@@ -35,7 +35,7 @@ from engram.statemachine.rounds.terms import (
 )
 from engram.statemachine.rounds.update import brought_tensors
 from engram.statemachine.rules import LOOKUP_MACS, Rules
-from engram.statemachine.scoring import line_macs, loading_macs
+from engram.statemachine.scoring import composing_macs, loading_macs
 from engram.statemachine.state import State
 from engram.statemachine.transaction import Cost, Outcome
 
@@ -85,7 +85,7 @@ class OpenRound:
         if self.founding is None:
             model, _ = self._seen_model(trial, ctx)
             head: HasParameters = composition_of(trial, ctx, trial.get(Version, model.id, u32(model.head)))
-            macs, tensors, size = line_macs(head), 0, len(encode(self.terms))
+            macs, tensors, size = composing_macs(head), 0, len(encode(self.terms))
         else:
             model, head = _founded(self.founding, sender, ZERO_HASH), self.founding
             macs = loading_macs(ctx.rules, self.founding)

@@ -275,7 +275,8 @@ def test_an_opening_pays_for_its_terms_and_for_a_founding(case: Any) -> None:
         count += len(founding[-1])
         macs += nets.loading_macs(founding[0], case["rules"]["macs_per_loaded_byte"])
     else:
-        macs += 2**20 * nets.compose(nets.line_of(records(case, 10), model, head)).growths
+        whole = nets.compose(nets.line_of(records(case, 10), model, head))
+        macs += 2**20 * (whole.growths + len(whole.sources))
     assert receipt["value"]["macs"] == macs
     assert receipt["value"]["fee"] - dec(raw)[4] == least_fee(case, size, macs, count)
 
