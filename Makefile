@@ -4,7 +4,8 @@
 #   JOBS=...    test processes, default 3: those that play with nodes wait half of their time
 SHELL := bash
 JOBS ?= 3
-EXAMPLES ?= 4000
+EXAMPLES ?= 10000
+SEARCHES := tests/property/test_round_search.py tests/property/test_growth_search.py
 export PYTHON
 
 .PHONY: help demo test soak search simulate bench check lock clean distclean
@@ -28,7 +29,7 @@ soak: ## play the demonstration beside busy processes, with each process suspend
 
 search: ## search for coalitions that gain in rounds, thousands of them (an hour; EXAMPLES=... for other numbers)
 	@scripts/venv test
-	@ENGRAM_TEST_EXAMPLES=$(EXAMPLES) .venv/bin/python -m pytest -n $(JOBS) tests/property/test_round_search.py $(ARGS)
+	@ENGRAM_TEST_EXAMPLES=$(EXAMPLES) .venv/bin/python -m pytest -n $(JOBS) $(SEARCHES) $(ARGS)
 
 simulate: ## grow one model 2,000 times in real rounds, and tell what it costs (an hour; ARGS="--preset main --growths 200")
 	@scripts/venv test
