@@ -42,7 +42,7 @@ LIVES = st.builds(
     alone=st.booleans(),
     steps=st.lists(STEPS, min_size=2, max_size=5).map(tuple),
 )
-EXAMPLES = max(1, settings().max_examples // 8)
+EXAMPLES = max(1, settings().max_examples // 6)
 """A life takes as long as several rounds."""
 
 

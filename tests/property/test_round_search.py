@@ -49,11 +49,8 @@ SAMPLING = 0.15
 FAIR = (Holder.HONEST, Holder.ABSENT)
 
 
-EXAMPLES = max(1, settings().max_examples // 2)
-
-
 @given(MOVES)
-@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_no_coalition_gains_and_no_model_is_harmed(moves: Moves) -> None:
     all_is_well(moves)
 
