@@ -1,10 +1,11 @@
 # Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
 #   ARGS=...    arguments for the command behind the target, e.g. make demo ARGS='--nodes 3 --seed 7'
 #   PYTHON=...  the interpreter to make .venv with; default: the newest supported one on PATH
-#   JOBS=...    test processes, default 2
+#   JOBS=...    test processes, default 3: those that play with nodes wait half of their time
 SHELL := bash
-JOBS ?= 2
-EXAMPLES ?= 4000
+JOBS ?= 3
+EXAMPLES ?= 10000
+SEARCHES := tests/property/test_round_search.py tests/property/test_growth_search.py
 export PYTHON
 
 .PHONY: help demo test soak search simulate bench check lock clean distclean
@@ -17,9 +18,10 @@ demo: ## start a network that trains, verifies, freezes and grows a model
 	@scripts/venv
 	@.venv/bin/engram demo $(ARGS)
 
+# The suite starts some hundred processes, so their bytecode is kept whatever the environment says.
 test: ## run the whole test suite
 	@scripts/venv test
-	@.venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --durations=20 $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --durations=20 $(ARGS)
 
 soak: ## play the demonstration beside busy processes, with each process suspended once (a quarter of an hour)
 	@scripts/venv
@@ -27,7 +29,7 @@ soak: ## play the demonstration beside busy processes, with each process suspend
 
 search: ## search for coalitions that gain in rounds, thousands of them (an hour; EXAMPLES=... for other numbers)
 	@scripts/venv test
-	@ENGRAM_TEST_EXAMPLES=$(EXAMPLES) .venv/bin/python -m pytest -n $(JOBS) tests/property/test_round_search.py $(ARGS)
+	@ENGRAM_TEST_EXAMPLES=$(EXAMPLES) .venv/bin/python -m pytest -n $(JOBS) $(SEARCHES) $(ARGS)
 
 simulate: ## grow one model 2,000 times in real rounds, and tell what it costs (an hour; ARGS="--preset main --growths 200")
 	@scripts/venv test

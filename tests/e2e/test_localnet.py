@@ -41,6 +41,13 @@ async def net(tmp_path: Path) -> AsyncIterator[Localnet]:
         yield net
 
 
+@pytest_asyncio.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[Localnet]:
+    """Two nodes, for what needs no more."""
+    async with Localnet(tmp_path, funded(), nodes=2) as net:
+        yield net
+
+
 async def everywhere(net: Localnet, *txids: Hash) -> bool:
     """Whether every node that runs has all of these in its best chain."""
     answers = [await node.client.call("tx_status", txid=txid) for node in net.running for txid in txids]
@@ -109,13 +116,13 @@ async def test_a_frozen_node_catches_up(net: Localnet) -> None:
     await net.wait_for("everyone to include the transfer", lambda: everywhere(net, txid))
 
 
-async def test_a_wait_in_vain_says_where_everyone_stands(net: Localnet) -> None:
+async def test_a_wait_in_vain_says_where_everyone_stands(pair: Localnet) -> None:
     async def never() -> bool:
         return False
 
-    await net.stop(1)
+    await pair.stop(1)
     with pytest.raises(WaitTimeout) as caught:
-        await net.wait_for("the impossible", never, timeout_s=1)
+        await pair.wait_for("the impossible", never, timeout_s=1)
     text = str(caught.value)
     assert caught.value.code == "wait_timeout"
     assert "the impossible" in text
@@ -135,15 +142,15 @@ async def test_a_network_of_which_a_node_cannot_start_leaves_none_behind(tmp_pat
     assert not any(str(tmp_path) in " ".join(child.cmdline()) for child in psutil.Process().children())
 
 
-async def test_a_node_that_cannot_start_says_why(net: Localnet) -> None:
-    assert await net.stop(0) == 0
-    write_settings(net.nodes[0].data_dir, rpc_port="none")
+async def test_a_node_that_cannot_start_says_why(pair: Localnet) -> None:
+    assert await pair.stop(0) == 0
+    write_settings(pair.nodes[0].data_dir, rpc_port="none")
     with pytest.raises(NodeFailed) as caught:
-        await net.start(0)
+        await pair.start(0)
     assert caught.value.code == "node_failed"
     assert '"config_invalid"' in str(caught.value)
     with pytest.raises(NodeFailed):
-        _ = net.nodes[0].client
+        _ = pair.nodes[0].client
 
 
 class Said:

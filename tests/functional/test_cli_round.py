@@ -321,8 +321,11 @@ def refusal(shell: Shell, *words: str) -> tuple[int, str]:
 
 
 def completed(shell: Shell, *words: str) -> list[str]:
-    """What bash completes the last word to."""
-    program = "from engram.cli import main; main(prog_name='engram')"
+    """What bash completes the last word to. A user's patience ends after two seconds, a test's does not."""
+    program = (
+        "from engram.cli import main; from engram.commands.support import completion; "
+        "completion._PATIENCE_S = 600.0; main(prog_name='engram')"
+    )
     settings = {name: value for name, value in shell.environment.items() if value is not None}
     line = {"COMP_WORDS": " ".join(("engram", *words)), "COMP_CWORD": str(len(words))}
     asked = {"_ENGRAM_COMPLETE": "bash_complete", "ENGRAM_DATA_DIR": str(shell.data_dir), **line}

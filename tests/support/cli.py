@@ -7,9 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
 from engram.cli import main
+from engram.node import keystore
+
+_derive = keystore._derive
+_derived: dict[tuple[str, str], bytes] = {}
+
+
+def _derive_once(header: dict[str, Any], passphrase: str) -> bytes:
+    """The key derivation of key files. It takes a third of a second by design, and tests open the same few
+    files hundreds of times.
+    """
+    asked = json.dumps(header["kdf"], sort_keys=True), passphrase
+    if asked not in _derived:
+        _derived[asked] = _derive(header, passphrase)
+    return _derived[asked]
 
 
 @dataclass(frozen=True)
@@ -22,7 +37,9 @@ class Shell:
     def run(self, *arguments: str, typed: str | None = None, **environment: str | None) -> Result:
         """What a command line gives, whatever its status. An exception that is no exit is raised."""
         settings = {"ENGRAM_DATA_DIR": str(self.data_dir), **self.environment, **environment}
-        result = CliRunner().invoke(main, arguments, input=typed, env=settings, prog_name="engram")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(keystore, "_derive", _derive_once)
+            result = CliRunner().invoke(main, arguments, input=typed, env=settings, prog_name="engram")
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

@@ -183,6 +183,25 @@ def forgetful(inputs: int, fondness: int) -> Weights:
     return Weights(shape.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
 
 
+def leaning_growth(inputs: int, gain: int, lean: int) -> Weights:
+    """`growth` with so much more, in 2^-8 nats, on the new class's logit for every row."""
+    honest = growth(inputs, gain)
+    hidden, hidden_tensors = block(column(inputs, 1), [0])
+    outputs, output_tensors = block([[gain]], [lean - 128 * gain])
+    return Weights(honest.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
+
+
+def shifted(weights: Weights, nats: int) -> Weights:
+    """The same network of two classes with a number added to all logits: it knows neither more nor less."""
+    assert isinstance(weights.spec, NetworkSpec), "only a whole network has all logits"
+    gain = int(np.frombuffer(weights.tensors[-2], np.int8)[-1])
+    inputs = weights.spec.inputs
+    hidden, hidden_tensors = block(column(inputs, 0), [0])
+    bias = [128 * gain + 256 * nats, -128 * gain + 256 * nats]
+    outputs, output_tensors = block([[-gain, gain]], bias)
+    return Weights(weights.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
+
+
 def founding(weights: Weights, **changes: object) -> Founding:
     """A model that starts from these weights."""
     assert isinstance(weights.spec, NetworkSpec)

@@ -56,9 +56,11 @@ from tests.support.round_matter import (
     founding,
     grow_terms,
     growth,
+    leaning_growth,
     make_part,
     more_of_class_2,
     network,
+    shifted,
     source,
     train_terms,
 )
@@ -87,9 +89,11 @@ __all__ = [
     "founding",
     "grow_terms",
     "growth",
+    "leaning_growth",
     "make_part",
     "more_of_class_2",
     "network",
+    "shifted",
     "source",
     "train_terms",
 ]

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from engram.nn.data import parse_part, part_bytes
-from engram.nn.network import NetworkSpec
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds import candidates, rewards
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import Candidate
 from engram.statemachine.rounds.terms import entry_of
-from engram.statemachine.scoring import RowScores, Scorer
+from engram.statemachine.scoring import DataPart, RowScores, Scorer
 from engram.statemachine.transactions import reveal_update
 from tests.support.attacks import crowd, fails, play_with
 from tests.support.rounds import (
@@ -23,29 +22,15 @@ from tests.support.rounds import (
     WITNESS,
     Play,
     SecretPart,
-    Weights,
-    block,
-    column,
     constant_growth,
-    distinct,
     grow_terms,
     make_part,
     network,
+    shifted,
     train_terms,
 )
 
 EASY = replace(SMALL_RULES, min_z_squared=1)
-
-
-def shifted(weights: Weights, nats: int) -> Weights:
-    """The same network of two classes with a number added to all logits: it knows neither more nor less."""
-    assert isinstance(weights.spec, NetworkSpec)
-    gain = int(np.frombuffer(weights.tensors[-2], np.int8)[-1])
-    inputs = weights.spec.inputs
-    hidden, hidden_tensors = block(column(inputs, 0), [0])
-    bias = [128 * gain + 256 * nats, -128 * gain + 256 * nats]
-    outputs, output_tensors = block([[-gain, gain]], bias)
-    return Weights(weights.spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
 
 
 def a_noisy_copy(names: int, gain: int, nudge: int) -> None:
@@ -162,8 +147,10 @@ def test_where_new_classes_have_logit_zero(shift: int, height: int, monkeypatch:
     known = Scorer.network_rows
 
     def with_all_classes(self: Scorer, *given: object, keep: bool = False) -> RowScores:
-        network, part, _, kind = given
-        return known(self, network, part, 3, kind, keep=keep)  # type: ignore[arg-type]  # passed on
+        network, part, classes, kind = given
+        assert isinstance(part, DataPart), "networks are scored on parts"
+        grows = int(part.load().labels.max()) == 2
+        return known(self, network, part, 3 if grows else classes, kind, keep=keep)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Scorer, "network_rows", with_all_classes)
     monkeypatch.setattr(candidates, "null_growth_losses", lambda base, *_: base)
