@@ -20,7 +20,7 @@ from engram.nn.gemm import Engine, Kernel
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.layers.joining import joined, joined_numbers, joined_peak, runs
 from engram.nn.layers.segment import Numbers
-from engram.nn.parameters import Parameters
+from engram.nn.parameters import Bounds, Parameters, SegmentParameters
 from engram.nn.spec import NetworkSpec, chunk_rows, component_count, first_neurons, layer_widths
 
 Features = npt.NDArray[np.uint8]
@@ -112,6 +112,40 @@ def run_and_keep(
     return FrozenActivations(len(spec.hidden), len(spec.outputs), (features, *kept), sums)
 
 
+def joined_network(
+    spec: NetworkSpec, parameters: Parameters, bounds: Bounds
+) -> tuple[NetworkSpec, Parameters, Bounds]:
+    """The same network with each run of segments as one segment: it computes the same values.
+
+    Its outputs may have biases of more than 32 bits, so it is for evaluation only. A network that has grown
+    often, and is evaluated often, is put into this form once.
+    """
+    split = len(spec.hidden)
+    hidden, hidden_numbers, hidden_peaks = _joined(spec.hidden, parameters[:split], bounds.hidden)
+    outputs, output_numbers, output_peaks = _joined(spec.outputs, parameters[split:], bounds.outputs)
+    whole = NetworkSpec(spec.inputs, spec.classes, spec.components, hidden, outputs)
+    return whole, hidden_numbers + output_numbers, Bounds(hidden_peaks, output_peaks)
+
+
+def _joined(
+    segments: Sequence[S], parameters: Parameters, peaks: Sequence[int]
+) -> tuple[tuple[S, ...], Parameters, tuple[int, ...]]:
+    """Each run of the segments as one segment, with its numbers and its peak."""
+    found, numbers, highest, begin = [], [], [], 0
+    for run in runs(segments):
+        end = begin + len(run)
+        weights, bias = joined_numbers(
+            run,
+            [given.weights for given in parameters[begin:end]],
+            [given.bias for given in parameters[begin:end]],
+        )
+        found.append(joined(run))
+        numbers.append(SegmentParameters(weights, bias))
+        highest.append(joined_peak(run, peaks[begin:end]))
+        begin = end
+    return tuple(found), tuple(numbers), tuple(highest)
+
+
 def logits_of(spec: NetworkSpec, sums: Int64Array) -> Int64Array:
     """Logits (n, classes): the maximum over each class's components, clipped once to ±2^30."""
     if not spec.components:
@@ -174,16 +208,8 @@ def _kernels(
     segments: Sequence[S], parameters: Parameters, peaks: Sequence[int], engine: Engine
 ) -> Iterator[tuple[S, Kernel, int]]:
     """Each run of the segments as one segment, with its kernel and its peak."""
-    begin = 0
-    for run in runs(segments):
-        end = begin + len(run)
-        numbers = parameters[begin:end]
-        weights, bias = joined_numbers(
-            run, [given.weights for given in numbers], [given.bias for given in numbers]
-        )
-        whole, peak = joined(run), joined_peak(run, peaks[begin:end])
-        yield whole, engine.kernel(whole, weights, bias, peak), peak
-        begin = end
+    for whole, given, peak in zip(*_joined(segments, parameters, peaks), strict=True):
+        yield whole, engine.kernel(whole, given.weights, given.bias, peak), peak
 
 
 def _loads(

@@ -12,14 +12,14 @@ never be stale.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from engram.nn.data import PartData, part_size
-from engram.nn.evaluate import FrozenActivations, logits_of
+from engram.nn.evaluate import FrozenActivations, joined_network, logits_of
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import ENGINE_VERSION, FAST, Engine
 from engram.nn.growth import (
@@ -52,8 +52,8 @@ from engram.statemachine.record import u32
 from engram.statemachine.rules import LOOKUP_MACS, Rules
 
 AnyNetwork = Network | GrownNetwork
-LoadedParameters = tuple[Parameters, Bounds]
-"""What `Network.load` returns."""
+LoadedNetwork = tuple[NetworkSpec, Parameters, Bounds]
+"""A network ready to be evaluated, in the form of `joined_network`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,12 +102,12 @@ class ScoreCache(Protocol):
     def put_composition(self, composition: Composition) -> None:
         """Offers a network, without its numbers, to be remembered under its parameters root."""
 
-    def get_parameters(self, root: Hash) -> LoadedParameters | None:
-        """The numbers that were put under this parameters root, if they are remembered."""
+    def get_network(self, root: Hash) -> LoadedNetwork | None:
+        """The network that was put under this parameters root with its numbers, if it is remembered."""
         ...
 
-    def put_parameters(self, root: Hash, loaded: LoadedParameters) -> None:
-        """Offers the numbers of a network, with the proof of their bounds, to be remembered."""
+    def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
+        """Offers a network with its numbers and the proof of their bounds to be remembered."""
 
 
 class NoCache:
@@ -131,10 +131,10 @@ class NoCache:
     def put_composition(self, composition: Composition) -> None:
         return None
 
-    def get_parameters(self, root: Hash) -> LoadedParameters | None:
+    def get_network(self, root: Hash) -> LoadedNetwork | None:
         return None
 
-    def put_parameters(self, root: Hash, loaded: LoadedParameters) -> None:
+    def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
         return None
 
 
@@ -216,8 +216,8 @@ class Scorer:
 
         Raises what `Network.load` raises, and `ShapeMismatch`.
         """
-        parameters, bounds = self._loaded(network)
-        return forward(network.spec, parameters, features, bounds, self._engine)
+        spec, parameters, bounds = self._loaded(network)
+        return forward(spec, parameters, features, bounds, self._engine)
 
     def _rows(
         self,
@@ -237,14 +237,14 @@ class Scorer:
             self.cache.put(key, known)
         return known
 
-    def _loaded(self, network: AnyNetwork) -> LoadedParameters:
+    def _loaded(self, network: AnyNetwork) -> LoadedNetwork:
         """The numbers of a network. Those of a version are kept: it is scored on many parts."""
         if isinstance(network, GrownNetwork):
-            return network.load()
-        kept = self.cache.get_parameters(network.root)
+            return network.spec, *network.load()
+        kept = self.cache.get_network(network.root)
         if kept is None:
-            kept = network.load()
-            self.cache.put_parameters(network.root, kept)
+            kept = joined_network(network.spec, *network.load())
+            self.cache.put_network(network.root, kept)
         return kept
 
     def _activations(self, network: AnyNetwork, part: DataPart) -> FrozenActivations:
@@ -257,8 +257,9 @@ class Scorer:
         key = activations_key(network.root, part.id)
         kept = self.cache.get_activations(key)
         if kept is None:
-            parameters, bounds = self._loaded(network)
-            kept = forward_frozen(network.spec, parameters, part.load().features, bounds, self._engine)
+            spec, parameters, bounds = self._loaded(network)
+            found = forward_frozen(spec, parameters, part.load().features, bounds, self._engine)
+            kept = replace(found, hidden=len(network.spec.hidden), outputs=len(network.spec.outputs))
             self.cache.put_activations(key, kept)
         return kept
 

@@ -12,12 +12,12 @@ from engram.nn.evaluate import FrozenActivations
 from engram.node.storage.lru import ByteLru
 from engram.primitives.types import Hash
 from engram.statemachine.parameters import Composition
-from engram.statemachine.scoring import LoadedParameters, RowScores
+from engram.statemachine.scoring import LoadedNetwork, RowScores
 
 SCORES_BYTES: Final = 4 << 20
 ACTIVATIONS_BYTES: Final = 64 << 20
 COMPOSITIONS_BYTES: Final = 64 << 20
-PARAMETERS_BYTES: Final = 64 << 20
+NETWORKS_BYTES: Final = 64 << 20
 _SEGMENT_BYTES: Final = 1024
 """Roughly the bytes of memory of one segment with its sources. Networks of one line share these objects, but
 whoever fills the cache takes networks that share none."""
@@ -37,7 +37,7 @@ class VerificationCache:
         scores_bytes: int = SCORES_BYTES,
         activations_bytes: int = ACTIVATIONS_BYTES,
         compositions_bytes: int = COMPOSITIONS_BYTES,
-        parameters_bytes: int = PARAMETERS_BYTES,
+        networks_bytes: int = NETWORKS_BYTES,
     ) -> None:
         self._scores: ByteLru[RowScores] = ByteLru(
             scores_bytes, lambda scores: _ENTRY_BYTES + scores.size_bytes
@@ -48,7 +48,7 @@ class VerificationCache:
         self._compositions: ByteLru[Composition] = ByteLru(
             compositions_bytes, lambda whole: _ENTRY_BYTES + _SEGMENT_BYTES * whole.spec.totals.segments
         )
-        self._parameters: ByteLru[LoadedParameters] = ByteLru(parameters_bytes, _parameters_bytes)
+        self._networks: ByteLru[LoadedNetwork] = ByteLru(networks_bytes, _network_bytes)
 
     def get(self, key: Hash) -> RowScores | None:
         return self._scores.get(key)
@@ -68,19 +68,19 @@ class VerificationCache:
     def put_composition(self, composition: Composition) -> None:
         self._compositions.put(composition.root, composition)
 
-    def get_parameters(self, root: Hash) -> LoadedParameters | None:
-        return self._parameters.get(root)
+    def get_network(self, root: Hash) -> LoadedNetwork | None:
+        return self._networks.get(root)
 
-    def put_parameters(self, root: Hash, loaded: LoadedParameters) -> None:
-        self._parameters.put(root, loaded)
+    def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
+        self._networks.put(root, loaded)
 
     @property
     def size_bytes(self) -> int:
         """Roughly the bytes of memory that the kept values take."""
-        kept = (self._scores, self._activations, self._compositions, self._parameters)
+        kept = (self._scores, self._activations, self._compositions, self._networks)
         return sum(values.size_bytes for values in kept)
 
 
-def _parameters_bytes(loaded: LoadedParameters) -> int:
+def _network_bytes(loaded: LoadedNetwork) -> int:
     """Roughly the bytes of memory of a network's numbers, each array with the objects around it."""
-    return sum(_ENTRY_BYTES + own.weights.nbytes + own.bias.nbytes for own in loaded[0])
+    return sum(_ENTRY_BYTES + own.weights.nbytes + own.bias.nbytes for own in loaded[1])

@@ -30,7 +30,7 @@ from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Record
 from engram.statemachine.records import RoundClock, Supply
 from engram.statemachine.rules import Rules
-from engram.statemachine.scoring import LoadedParameters, RowScores, Scorer
+from engram.statemachine.scoring import LoadedNetwork, RowScores, Scorer
 from engram.statemachine.state import State, leaf_value
 from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transition import apply_transaction, begin_block
@@ -63,10 +63,10 @@ class Scores(dict[bytes, RowScores]):
     def put_composition(self, composition: Composition) -> None:
         return None
 
-    def get_parameters(self, root: Hash) -> LoadedParameters | None:
+    def get_network(self, root: Hash) -> LoadedNetwork | None:
         return None
 
-    def put_parameters(self, root: Hash, loaded: LoadedParameters) -> None:
+    def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
         return None
 
 

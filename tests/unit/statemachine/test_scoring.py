@@ -31,7 +31,7 @@ from engram.statemachine.parameters import Composition, GrownNetwork, Network
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import (
     DataPart,
-    LoadedParameters,
+    LoadedNetwork,
     RowScores,
     Scorer,
     activations_key,
@@ -66,7 +66,7 @@ class Remembering:
     def __init__(self) -> None:
         self.scores: dict[Hash, RowScores] = {}
         self.activations: dict[Hash, FrozenActivations] = {}
-        self.parameters: dict[Hash, LoadedParameters] = {}
+        self.parameters: dict[Hash, LoadedNetwork] = {}
 
     def get(self, key: Hash) -> RowScores | None:
         return self.scores.get(key)
@@ -86,10 +86,10 @@ class Remembering:
     def put_composition(self, composition: Composition) -> None:
         return None
 
-    def get_parameters(self, root: Hash) -> LoadedParameters | None:
+    def get_network(self, root: Hash) -> LoadedNetwork | None:
         return self.parameters.get(root)
 
-    def put_parameters(self, root: Hash, loaded: LoadedParameters) -> None:
+    def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
         self.parameters[root] = loaded
 
 
