@@ -26,6 +26,7 @@ from engram.participant.demo.data import NEW_CLASSES, OLD_CLASSES, SEALED, VALID
 from engram.participant.demo.scene import Scene
 from engram.participant.opener import Opener
 from engram.participant.parts import RoundSecrets, split_parts
+from engram.participant.reconnect import watch
 from engram.participant.round_terms import Caps, RoundWindows, round_terms
 from engram.participant.task import Strategy
 from engram.participant.training.architect import dense_network
@@ -149,6 +150,8 @@ class Rounds:
             await founders.enter_async_context(wallets[FOUNDER].client.holding())
             round_id = await opener.open(payload, secrets)
             self._tell_opened(round_id, payload.terms)
+            for wallet in wallets.values():
+                await self._learn(wallet.client, round_id)
             # The founder holds the blocks until all others hold them, too: nobody can miss a phase.
             joined = asyncio.Barrier(len(honest) + len(cheats) + copies + 2)
 
@@ -183,6 +186,24 @@ class Rounds:
             f" salted parts of {terms.rows} rows; the chain draws {terms.validation} to reveal before"
             f" training and {terms.sealed} to stay sealed",
         )
+
+    async def _learn(self, client: RpcClient, round_id: Hash) -> None:
+        """Waits until the head of this node holds the round.
+
+        The node may be on another block of the round's height. Then only a block on top of either of them
+        decides, for which the founder must be ready.
+        """
+        founder = self._scene.wallets[FOUNDER].client
+
+        async def look() -> Round | None:
+            found = await ChainView(client).find(Round, round_id)
+            if found is None:
+                height = await ChainView(client).height()
+                if height >= await self._view.height():
+                    await founder.ready(height + 1)
+            return found
+
+        await watch(client, look, "heads")
 
     async def _standings(self, round_id: Hash) -> list[Standing]:
         """All candidates, as the node judges them in the last state in which the round was open."""
