@@ -6,8 +6,11 @@ takes memory by the size of a field.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import Final
 
 from engram.nn.dtypes import INT8, INT16, INT32
@@ -41,19 +44,24 @@ class Totals:
         """The totals of a network with these segments."""
         return cls((((inputs, INPUT_MAX),),), 0, 0, 0, 0).appended((), hidden, (), outputs)
 
+    @cached_property
+    def _ends(self) -> tuple[tuple[int, ...], ...]:
+        """For each layer, the number of neurons up to the end of each stretch."""
+        return tuple(tuple(accumulate(count for count, _ in layer)) for layer in self.stretches)
+
     @property
     def widths(self) -> tuple[int, ...]:
         """The number of neurons of each layer, beginning with layer 0, the inputs."""
-        return tuple(sum(count for count, _ in layer) for layer in self.stretches)
+        return tuple(ends[-1] if ends else 0 for ends in self._ends)
 
     def largest(self, layer: int, lo: int, hi: int) -> int:
-        """The largest value that a neuron lo, …, hi - 1 of a layer can have; 0 where there is none."""
-        found, first = 0, 0
-        for count, value in self.stretches[layer]:
-            if first < hi and lo < first + count:
-                found = max(found, value)
-            first += count
-        return found
+        """The largest value that a neuron lo, …, hi - 1 of a layer can have; 0 where there is none.
+
+        Looks at nothing but the stretches between lo and hi, of which a layer may have thousands.
+        """
+        ends = self._ends[layer]
+        read = self.stretches[layer][bisect_right(ends, lo) : bisect_left(ends, hi) + 1]
+        return max((value for _, value in read), default=0)
 
     def appended(
         self,

@@ -8,6 +8,7 @@ from engram.nn.fixed import INT32_MAX
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
 from engram.nn.parameters import Bounds, check_parameters, prove_bounds
+from engram.nn.totals import Totals
 
 SPEC = NetworkSpec(3, 2, (), (DenseRelu(1, 0, 3, 2, 0, 4, 8),), (Output(1, 0, 2, 0, 2, 0, 16),))
 HIDDEN = SegmentParameters(np.full((3, 2), -127, np.int8), np.full(2, INT32_MAX - 3 * 127 * 255, np.int32))
@@ -72,6 +73,17 @@ def test_the_largest_values_follow_the_bits_of_each_neuron() -> None:
     ones = [[totals.largest(layer, at, at + 1) for at in range(totals.widths[layer])] for layer in range(3)]
     assert ones == [[255] * 3, [255, 255, 7, 7, 4095, 4095], [1, 1]]
     assert (totals.largest(1, 2, 4), totals.largest(1, 1, 4), totals.largest(1, 0, 6)) == (7, 255, 4095)
+
+
+def test_the_largest_of_every_interval_is_that_of_its_neurons() -> None:
+    bits = (8, 3, 3, 1, 16, 2, 12, 2)
+    hidden = tuple(DenseRelu(1, 0, 4, 1 + at % 3, 0, own, 8) for at, own in enumerate(bits))
+    totals = Totals.of(4, hidden, ())
+    values = [2**segment.bits - 1 for segment in hidden for _ in range(segment.width)]
+    assert totals.widths == (4, len(values))
+    for lo in range(len(values)):
+        for hi in range(lo + 1, len(values) + 1):
+            assert totals.largest(1, lo, hi) == max(values[lo:hi]), (lo, hi)
 
 
 def test_a_bound_counts_only_what_its_segment_reads() -> None:
