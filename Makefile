@@ -4,7 +4,7 @@
 #   JOBS=...    test processes, default 3: those that play with nodes wait half of their time
 SHELL := bash
 JOBS ?= 3
-EXAMPLES ?= 10000
+EXAMPLES ?= 20000
 SEARCHES := tests/property/test_round_search.py tests/property/test_growth_search.py
 export PYTHON
 
