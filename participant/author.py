@@ -259,7 +259,8 @@ class Author:
             return SAT_OUT if draft is None else NOT_WORTH
         facts = await self.wallet.facts()
         if self._checks:
-            check_update(facts.rules, round_, task.model, task.base, draft.update)
+            shape = replace(draft.update, tensors=())  # what does not fit into the reveal is uploaded before
+            check_update(facts.rules, round_, task.model, task.base, shape)
         exponent = await self.wallet.exponent()
         price = price_of(facts.rules, exponent, round_, task.model, task.base, epoch, draft.update)
         updates = await self.view.updates_of(round_, self.wallet.key.address)
