@@ -118,12 +118,14 @@ async def _agree(scene: Scene) -> None:
     """Waits until all nodes have the same head, and checks that they have the same state root.
 
     If all miners stopped at once, two nodes could keep different heads with equal work for ever. So all but
-    one stop first, and that one mines two more blocks alone: then one head has the most work.
+    one stop first, and that one mines on until it is two blocks above every head that the others had: one
+    that they have just found may still come. Then one head has the most work.
     """
     first, *others = scene.net.nodes
     for node in others:
         await node.client.call("miner_stop")
-    await scene.view.wait_height(await scene.view.height() + 2)
+    highest = max(int(head["height"]) for head in await scene.net.heads())
+    await scene.view.wait_height(highest + 2)
     await first.client.call("miner_stop")
     await scene.net.wait_agreement()
     rows = [_node_row(await node.client.call("node_info")) for node in scene.net.nodes]
