@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.measure import Row, seconds
 from engram.consensus import chainspec
 from engram.nn.data import parse_part, part_bytes
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.layers import ConvRelu, DenseRelu, DenseSquare, HiddenSegment, Output
 from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
 from engram.nn.seeded import Seeded
@@ -104,7 +104,9 @@ def _spec(rng: np.random.Generator) -> NetworkSpec:
     inputs, classes = int(rng.choice([1, 64, 784, 4_096, 65_536])), int(rng.choice([2, 10, 256, 1_024]))
     bits, weight_bits = int(rng.choice([1, 8, 16])), int(rng.choice([8, 16]))
     near = min(inputs, int(rng.choice([1, 64])))
-    kind = rng.choice(["wide", "many", "deep", "square", "none", "components"])
+    kind = rng.choice(["wide", "many", "deep", "square", "none", "components", "conv", "conv"])
+    if kind == "conv":
+        return _convolving(rng, classes, bits, weight_bits)
     hidden: tuple[HiddenSegment, ...] = ()
     if kind == "many":
         width = int(rng.choice([1, 2, 64]))
@@ -132,17 +134,31 @@ def _spec(rng: np.random.Generator) -> NetworkSpec:
     return NetworkSpec(inputs, classes, (), hidden, (Output(1, 0, width, 0, classes, 0, 8),))
 
 
+def _convolving(rng: np.random.Generator, classes: int, bits: int, weight_bits: int) -> NetworkSpec:
+    """A convolution of odd shape: few large maps or many small ones, with or without groups."""
+    side, maps = int(rng.choice([1, 4, 7, 28, 128])), int(rng.choice([1, 4, 64]))
+    kernel = min(side, int(rng.choice([1, 2, 3, 7])))
+    groups = int(rng.choice([1, maps]))
+    segment = ConvRelu(
+        *(1, 0, maps * side * side, side, side, groups * int(rng.choice([1, 2, 16])), kernel),
+        *(int(rng.integers(1, kernel + 1)), int(rng.integers(0, kernel)), groups, 1, bits, weight_bits),
+    )
+    near = min(segment.width, 64)
+    outputs = (Output(1, 0, near, 0, classes, 0, 8),)
+    return NetworkSpec(maps * side * side, classes, (), (segment,), outputs)
+
+
 def _sources(
     rng: np.random.Generator, segment: HiddenSegment | Output, blobs: dict[Hash, bytes]
 ) -> SegmentSources:
-    shape = (segment.hi - segment.lo, segment.width)
+    shape, columns = segment.parameter_shapes()
     dtype = np.int8 if segment.weight_bits == 8 else np.int16
     weights: TensorSource
     if isinstance(segment, DenseRelu) and rng.random() < 0.2:
         weights = Seeded(2, rng.bytes(32), 1 if segment.weight_bits == 8 else 2, shape, ())
     else:
         weights = _explicit(tensor_bytes(rng.integers(-3, 4, shape).astype(dtype)), blobs)
-    bias = _explicit(tensor_bytes(rng.integers(-9, 9, segment.width).astype(np.int32)), blobs)
+    bias = _explicit(tensor_bytes(rng.integers(-9, 9, columns).astype(np.int32)), blobs)
     return SegmentSources(weights, bias)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from engram.nn.layers.conv_relu import ConvRelu
+from engram.nn.layers.conv_square import ConvSquare
 from engram.nn.layers.dense_relu import DenseRelu
 from engram.nn.layers.dense_square import DenseSquare
 from engram.nn.layers.output import Output
 
-__all__ = ["DenseRelu", "DenseSquare", "HiddenSegment", "Output"]
+__all__ = ["ConvRelu", "ConvSquare", "DenseRelu", "DenseSquare", "HiddenSegment", "Output"]
 
-HiddenSegment = DenseRelu | DenseSquare
+HiddenSegment = DenseRelu | DenseSquare | ConvRelu | ConvSquare

@@ -15,8 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from engram.nn.dtypes import IntArray
-from engram.nn.layers import HiddenSegment, Output
-from engram.nn.layers.dense import Dense
+from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
 
 S = TypeVar("S", bound=HiddenSegment | Output)
 
@@ -32,7 +31,7 @@ def continues(before: HiddenSegment | Output, after: HiddenSegment | Output) -> 
         return False
     if isinstance(before, Output):
         return before.shift <= 0 and after.lo == before.hi and _agree(before, after, "lo", "hi")
-    return issubclass(type(before), Dense) and _agree(before, after, "width")
+    return isinstance(before, DenseRelu | DenseSquare) and _agree(before, after, "width")
 
 
 def _agree(before: HiddenSegment | Output, after: HiddenSegment | Output, *but: str) -> bool:
@@ -60,11 +59,12 @@ def run_count(before: Sequence[S], segments: Sequence[S]) -> int:
 def joined(run: Sequence[S]) -> S:
     """The one segment that does what the run does."""
     first, last = run[0], run[-1]
-    if len(run) == 1:
-        return first
-    if isinstance(first, Output) and isinstance(last, Output):
+    if isinstance(first, Output):
         return replace(first, hi=last.hi)
-    return replace(first, width=sum(segment.width for segment in run))
+    if isinstance(first, DenseRelu | DenseSquare):
+        return replace(first, width=sum(segment.width for segment in run))
+    assert len(run) == 1, "`continues` joins dense kinds only"
+    return first
 
 
 def joined_numbers(

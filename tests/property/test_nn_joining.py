@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engram.nn import evaluate
 from engram.nn.gemm import FAST, REFERENCE
 from engram.nn.growth import Growth, Policy, append, forward_frozen, forward_growth, growth_chunk_rows
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.layers import DenseRelu, DenseSquare, Output
 from engram.nn.layers.joining import runs
 from engram.nn.network import NetworkSpec, forward
 from engram.nn.parameters import Parameters
@@ -28,7 +28,7 @@ from tests.support.nn_samples import (
 
 SEEDS = st.integers(0, 2**32 - 1)
 INPUTS, CLASSES = 5, 3
-SHAPES: tuple[HiddenSegment, ...] = (
+SHAPES: tuple[DenseRelu | DenseSquare, ...] = (
     DenseRelu(1, 0, INPUTS, 1, 4, 8, 8),
     DenseRelu(1, 0, INPUTS, 1, 3, 8, 8),
     DenseRelu(1, 1, INPUTS, 1, 4, 8, 16),

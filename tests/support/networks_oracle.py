@@ -83,10 +83,48 @@ def grown(spec: Wire, growth: Wire) -> Wire:
 # networks.md, Costs
 
 
+DENSE = (1, 2)
+"""Tags of the dense kinds; the others are convolutions."""
+
+
+def width_of(segment: Wire) -> int:
+    """The neurons that a hidden segment makes."""
+    if segment[0] in DENSE:
+        return int(segment[4])
+    pixels, _ = _maps(segment)
+    return int(segment[6] * pixels)
+
+
+def _maps(segment: Wire) -> tuple[int, int]:
+    """Of a convolution: the pixels of a map that it makes, and the maps that it reads."""
+    _, _, lo, hi, height, breadth, _, kernel, stride, padding, *_ = segment
+    rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, breadth))
+    return rows * columns, (hi - lo) // (height * breadth)
+
+
+def _row(segment: Wire) -> int:
+    """segment(b) of a hidden segment."""
+    fan_in = segment[3] - segment[2]
+    if segment[0] in DENSE:
+        return int(fan_in * segment[4] + 8 * fan_in + 128 * segment[4])
+    (pixels, maps), channels, kernel, groups = _maps(segment), segment[6], segment[7], segment[10]
+    work = channels * (maps // groups) * kernel**2 + 32 * maps * kernel**2 + 128 * channels
+    laid = maps * (segment[4] + 2 * segment[9]) * (segment[5] + 2 * segment[9])
+    return int(pixels * work + 32 * laid + 2**10 * groups)
+
+
+def _tensors(segment: Wire) -> int:
+    """tensors(b) of a hidden segment."""
+    if segment[0] in DENSE:
+        return int(10 + (segment[3] - segment[2]) * segment[4] * segment[-1] // 8 + 6 + 4 * segment[4])
+    (_, maps), channels, kernel, groups = _maps(segment), segment[6], segment[7], segment[10]
+    return int(18 + channels * (maps // groups) * kernel**2 * segment[-1] // 8 + 6 + 4 * channels)
+
+
 def runs(hidden: Sequence[Wire], outputs: Sequence[Wire]) -> int:
     found = len(hidden) + len(outputs)
     for before, after in pairwise(hidden):
-        found -= before[:4] + before[5:] == after[:4] + after[5:]
+        found -= before[0] in DENSE and before[:4] + before[5:] == after[:4] + after[5:]
     for before, after in pairwise(outputs):
         alike = [before[0], *before[3:]] == [after[0], *after[3:]]
         found -= alike and before[2] == after[1] and before[5] <= 0
@@ -96,7 +134,7 @@ def runs(hidden: Sequence[Wire], outputs: Sequence[Wire]) -> int:
 def network_macs(net: Wire, growths: int, rows: int, classes: int, rho: int) -> int:
     """Of a network without seeded tensors of generators 2 and 3, whose line has so many growths."""
     added, part = max(0, classes - net[1]), 8 + rows * (net[0] + 2)
-    neurons = net[0] + sum(segment[4] for segment in net[3])
+    neurons = net[0] + sum(map(width_of, net[3]))
     own = _macs(net, net[3], net[4], neurons, rows, rho)
     return int(rows * 640 * added + own + rho * part + 2**20 * growths)
 
@@ -115,14 +153,15 @@ def growth_macs(old: Wire, growth: Wire, rows: int, rho: int) -> int:
 
 def layer_widths(net: Wire) -> dict[int, int]:
     widths: dict[int, int] = {0: net[0]}
-    for _, layer, _, _, width, *_ in net[3]:
-        widths[layer] = widths.get(layer, 0) + width
+    for segment in net[3]:
+        widths[segment[1]] = widths.get(segment[1], 0) + width_of(segment)
     return widths
 
 
 def segment_macs(hidden: Sequence[Wire], outputs: Sequence[Wire]) -> int:
     """Of these segments on one row."""
-    return sum(n * w + 8 * n + 128 * w for n, w, _ in _shapes(hidden, outputs))
+    fed = [(hi - lo, width) for _, lo, hi, _, width, *_ in outputs]
+    return sum(map(_row, hidden)) + int(sum(n * w + 8 * n + 128 * w for n, w in fed))
 
 
 def loading_macs(net: Wire, rho: int) -> int:
@@ -141,12 +180,7 @@ def _macs(
 
 
 def _loading(hidden: Sequence[Wire], outputs: Sequence[Wire], rho: int) -> int:
-    shapes, together = _shapes(hidden, outputs), runs(hidden, outputs)
-    tensors = sum(10 + n * w * bits // 8 + 6 + 4 * w for n, w, bits in shapes)
-    return int(rho * tensors + 2**22 * (2 + together) + 2**21 * (len(shapes) - together))
-
-
-def _shapes(hidden: Sequence[Wire], outputs: Sequence[Wire]) -> list[tuple[int, int, int]]:
-    """Neurons read, width and weight_bits of each segment."""
-    read = [(hi - lo, width, rest[-1]) for _, _, lo, hi, width, *rest in hidden]
-    return read + [(hi - lo, width, bits) for _, lo, hi, _, width, _, bits in outputs]
+    together, count = runs(hidden, outputs), len(hidden) + len(outputs)
+    fed = [(hi - lo, width, bits) for _, lo, hi, _, width, _, bits in outputs]
+    tensors = sum(map(_tensors, hidden)) + sum(10 + n * w * bits // 8 + 6 + 4 * w for n, w, bits in fed)
+    return int(rho * tensors + 2**22 * (2 + together) + 2**21 * (count - together))

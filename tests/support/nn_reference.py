@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import floor
 
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.layers import ConvRelu, ConvSquare, DenseRelu, DenseSquare, HiddenSegment, Output
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.seeded import Seeded
 
@@ -29,9 +29,9 @@ def clipped(a: int, lo: int, hi: int) -> int:
 def activation(segment: HiddenSegment, a: int) -> int:
     top = 2**segment.bits - 1
     match segment:
-        case DenseRelu():
+        case DenseRelu() | ConvRelu():
             return clipped(rounded(a, segment.shift), 0, top)
-        case DenseSquare():
+        case DenseSquare() | ConvSquare():
             root = clipped(rounded(a, segment.s1), -(2**segment.h), 2**segment.h - 1)
             return clipped(rounded(root * root, segment.s2), 0, top)
 
@@ -44,12 +44,37 @@ def scaled(a: int, shift: int) -> int:
 def accumulators(
     segment: HiddenSegment | Output, given: SegmentParameters, below: Sequence[int]
 ) -> list[int]:
-    """x·W + b of one row."""
+    """x·W + b of one row, or its convolution."""
+    if isinstance(segment, ConvRelu | ConvSquare):
+        return convolved(segment, given, below[segment.lo : segment.hi])
     operands, columns = below[segment.lo : segment.hi], given.weights.T.tolist()
     return [
         sum(x * w for x, w in zip(operands, column, strict=True)) + b
         for column, b in zip(columns, given.bias.tolist(), strict=True)
     ]
+
+
+def convolved(segment: ConvRelu | ConvSquare, given: SegmentParameters, values: Sequence[int]) -> list[int]:
+    """Map by map, pixel by pixel, tap by tap."""
+    high, wide, k, s, p = segment.height, segment.breadth, segment.kernel, segment.stride, segment.padding
+    weights, bias = given.weights.tolist(), given.bias.tolist()
+    maps = len(values) // (high * wide)
+    per_group, made = maps // segment.groups, segment.channels // segment.groups
+    found = []
+    for channel in range(segment.channels):
+        first = channel // made * per_group
+        for y in range((high + 2 * p - k) // s + 1):
+            for x in range((wide + 2 * p - k) // s + 1):
+                total = bias[channel]
+                for i in range(per_group):
+                    for v in range(k):
+                        for u in range(k):
+                            row, column = s * y + v - p, s * x + u - p
+                            if 0 <= row < high and 0 <= column < wide:
+                                place = ((first + i) * high + row) * wide + column
+                                total += weights[channel][i][v][u] * values[place]
+                found.append(total)
+    return found
 
 
 def row_logits(spec: NetworkSpec, parameters: Parameters, row: Sequence[int]) -> list[int]:

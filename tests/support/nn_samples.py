@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engram.nn.evaluate import Features
 from engram.nn.growth import Growth, grown_spec
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.layers import ConvRelu, ConvSquare, DenseRelu, DenseSquare, HiddenSegment, Output
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.spec import NetworkLimits
 
@@ -55,13 +55,12 @@ def random_parameters(
     """Uniform parameters of some segments of a network, within `share` of what the bounds surely allow."""
     parameters = []
     for segment in segments:
+        shape, columns = segment.parameter_shapes()
         fan_in, room = segment.hi - segment.lo, share * 2**30
         operand = spec.totals.largest(segment.reads, segment.lo, segment.hi)
         weight = min(2 ** (segment.weight_bits - 1) - 1, int(room) // (fan_in * operand))
-        weights = rng.integers(-weight, weight + 1, (fan_in, segment.width)).astype(
-            f"int{segment.weight_bits}"
-        )
-        bias = rng.integers(-int(room) // 4, int(room) // 4 + 1, segment.width).astype(np.int32)
+        weights = rng.integers(-weight, weight + 1, shape).astype(f"int{segment.weight_bits}")
+        bias = rng.integers(-int(room) // 4, int(room) // 4 + 1, columns).astype(np.int32)
         parameters.append(SegmentParameters(weights, bias))
     return tuple(parameters)
 
@@ -115,10 +114,30 @@ def hidden_segments(draw: st.DrawFn, widths: dict[int, int], deepest: int) -> Hi
         draw(st.integers(1, 16)),
         draw(st.sampled_from((8, 16))),
     )
+    shift, shifts = draw(st.integers(0, 24)), (draw(st.integers(1, 15)), draw(st.integers(0, 24)))
+    squares = draw(st.booleans())
     if draw(st.booleans()):
-        return DenseRelu(layer, lo, hi, width, draw(st.integers(0, 24)), bits, weight_bits)
-    shifts = draw(st.integers(0, 24)), draw(st.integers(1, 15)), draw(st.integers(0, 24))
-    return DenseSquare(layer, lo, hi, width, *shifts, bits, weight_bits)
+        if squares:
+            return DenseSquare(layer, lo, hi, width, shift, *shifts, bits, weight_bits)
+        return DenseRelu(layer, lo, hi, width, shift, bits, weight_bits)
+    shape = draw(convolutions(hi - lo))
+    lo = hi - (hi - lo) // (shape[0] * shape[1]) * shape[0] * shape[1]
+    if squares:
+        return ConvSquare(layer, lo, hi, *shape, shift, *shifts, bits, weight_bits)
+    return ConvRelu(layer, lo, hi, *shape, shift, bits, weight_bits)
+
+
+@st.composite
+def convolutions(draw: st.DrawFn, neurons: int) -> tuple[int, int, int, int, int, int, int]:
+    """Height, breadth, channels, kernel, stride, padding and groups of a convolution over so many neurons."""
+    height = draw(st.integers(1, min(3, neurons)))
+    breadth = draw(st.integers(1, min(3, neurons // height)))
+    maps = neurons // (height * breadth)
+    groups = draw(st.sampled_from([each for each in range(1, maps + 1) if maps % each == 0]))
+    channels = groups * draw(st.integers(1, 2))
+    padding = draw(st.integers(0, 1))
+    kernel = draw(st.integers(padding + 1, max(padding + 1, min(height, breadth) + 2 * padding)))
+    return height, breadth, channels, kernel, draw(st.integers(1, kernel)), padding, groups
 
 
 @st.composite

@@ -18,7 +18,7 @@ from engram.nn.data import part_bytes, part_commitment
 from engram.nn.dtypes import DTYPES, INT8, INT16, INT32
 from engram.nn.gemm import FAST, Engine
 from engram.nn.growth import Growth, Policy, append, growth_macs_per_row, merge_parameters
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.layers import ConvRelu, ConvSquare, DenseRelu, DenseSquare, HiddenSegment, Output
 from engram.nn.layers.segment import exact_forward, prove_peak
 from engram.nn.loss import LOSSES, LossKind, loss_rows, score
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
@@ -48,7 +48,7 @@ TOP = 2**30
 
 KINDS: Mapping[int, type[HiddenSegment | Output]] = {
     **{kind.TAG: kind for kind in get_args(HiddenSegment)},
-    3: Output,
+    0: Output,
 }
 """Kinds of segments by their number in the files: a hidden one's is its tag, an output segment has no tag."""
 
@@ -61,7 +61,15 @@ SEGMENTS: Mapping[int, tuple[HiddenSegment | Output, ...]] = {
         DenseSquare(layer=1, lo=0, hi=4, width=3, s1=4, h=8, s2=7, bits=8, weight_bits=8),
         DenseSquare(layer=1, lo=0, hi=4, width=3, s1=0, h=15, s2=15, bits=16, weight_bits=16),
     ),
-    3: (
+    ConvRelu.TAG: (
+        ConvRelu(1, 0, 24, 3, 4, 4, 3, 2, 1, 2, 9, 8, 8),
+        ConvRelu(1, 0, 12, 3, 4, 3, 2, 1, 0, 1, 0, 16, 16),
+    ),
+    ConvSquare.TAG: (
+        ConvSquare(1, 0, 24, 3, 4, 2, 2, 2, 0, 2, 8, 8, 7, 8, 8),
+        ConvSquare(1, 0, 12, 3, 4, 2, 3, 1, 2, 1, 0, 15, 15, 16, 16),
+    ),
+    0: (
         Output(layer=0, lo=0, hi=4, first=0, width=3, shift=2, weight_bits=8),
         Output(layer=0, lo=0, hi=4, first=0, width=3, shift=-16, weight_bits=16),
     ),
@@ -132,9 +140,10 @@ def layers() -> list[dict[str, Any]]:
 def _layer(tag: int, segment: HiddenSegment | Output) -> dict[str, Any]:
     rng = np.random.default_rng(segment.weight_bits)
     limit = 2 ** (segment.weight_bits - 1) - 1
-    weights = rng.integers(-limit, limit + 1, (4, 3)).astype(f"int{segment.weight_bits}")
-    bias = np.array([-(2**12), 0, 12_345], dtype=np.int32)
-    x = random_features(4, 6).astype(np.int64)
+    shape, columns = segment.parameter_shapes()
+    weights = rng.integers(-limit, limit + 1, shape).astype(f"int{segment.weight_bits}")
+    bias = np.array([-(2**12), 0, 12_345, 77], dtype=np.int32)[: columns[0]]
+    x = random_features(segment.hi - segment.lo, 6).astype(np.int64)
     result = exact_forward(segment, x, weights, bias)
     return {
         "kind": type(segment).__name__,
@@ -149,7 +158,25 @@ def _layer(tag: int, segment: HiddenSegment | Output) -> dict[str, Any]:
 
 def forwards() -> list[dict[str, Any]]:
     shares = (2.0**-12, 2.0**-6, 1.0)
-    return [_forward(TWO_LAYERS, network_parameters(TWO_LAYERS, 11, share), share) for share in shares]
+    return [
+        _forward(spec, network_parameters(spec, 11, share), share)
+        for spec in (TWO_LAYERS, SMALL_MAPS)
+        for share in shares
+    ]
+
+
+SMALL_MAPS = NetworkSpec(
+    24,
+    2,
+    (),
+    (
+        ConvRelu(1, 0, 24, 3, 4, 4, 3, 2, 1, 2, 6, 8, 8),
+        ConvSquare(1, 12, 24, 3, 4, 2, 2, 1, 0, 1, 5, 7, 4, 8, 16),
+        ConvRelu(2, 0, 16, 2, 2, 4, 2, 2, 0, 4, 3, 8, 8),
+    ),
+    (Output(2, 0, 4, 0, 2, 2, 8), Output(1, 10, 28, 0, 2, -2, 8)),
+)
+"""Two maps of 3 x 4; convolutions with groups, strides and padding; a pooling; outputs that read pixels."""
 
 
 def _forward(spec: NetworkSpec, parameters: Parameters, share: float) -> dict[str, Any]:
@@ -229,10 +256,23 @@ COSTED_GROWTHS: Final = (
 """The first continues a run of the network, but is charged by itself as a run of its own."""
 
 
+CONVOLVED = NetworkSpec(
+    784,
+    10,
+    (),
+    (
+        ConvRelu(1, 0, 784, 28, 28, 8, 7, 2, 3, 1, 9, 8, 8),
+        ConvSquare(2, 0, 8 * 196, 14, 14, 8, 2, 2, 0, 8, 4, 9, 8, 8, 16),
+        ConvRelu(1, 0, 784, 28, 28, 8, 7, 2, 3, 1, 9, 8, 8),
+    ),
+    (Output(2, 0, 8 * 49, 0, 10, 0, 8),),
+)
+"""Convolutions with and without groups, of which no two form a run."""
+
+
 def costs() -> list[dict[str, Any]]:
-    return [_cost(COSTED, rows) for rows in (50, 3_000)] + [
-        _cost(COSTED, rows, growth) for growth in COSTED_GROWTHS for rows in (50, 3_000)
-    ]
+    cases = [_cost(spec, rows) for spec in (COSTED, CONVOLVED) for rows in (50, 3_000)]
+    return cases + [_cost(COSTED, rows, growth) for growth in COSTED_GROWTHS for rows in (50, 3_000)]
 
 
 def _cost(spec: NetworkSpec, rows: int, growth: Growth | None = None) -> dict[str, Any]:

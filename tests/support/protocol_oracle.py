@@ -267,8 +267,15 @@ def logits(spec: Wire, weights: Sequence[Wire], biases: Sequence[Wire], features
     labels = components or list(range(classes))
     layers: dict[int, list[int]] = {0: list(features)}
     numbers = iter(zip(weights, biases, strict=True))
-    for tag, layer, lo, hi, width, *rest in hidden:
-        made = [_activation(tag, rest, a) for a in _product(layers[layer - 1][lo:hi], width, *next(numbers))]
+    for tag, layer, lo, hi, *rest in hidden:
+        x, given = layers[layer - 1][lo:hi], next(numbers)
+        if tag in (1, 2):
+            width, *fields = rest
+            sums = _product(x, width, *given)
+        else:
+            shape, fields = rest[:7], rest[7:]
+            sums = _convolution(x, shape, *given)
+        made = [_activation(tag, fields, a) for a in sums]
         layers.setdefault(layer, []).extend(made)
     sums = [0] * len(labels)
     for layer, lo, hi, first, width, shift, _ in outputs:
@@ -282,8 +289,36 @@ def _product(x: Sequence[int], width: int, weights: Wire, bias: Wire) -> list[in
     return [sum(v * row[j] for v, row in zip(x, weights, strict=True)) + bias[j] for j in range(width)]
 
 
+def _convolution(x: Sequence[int], shape: Sequence[int], weights: Wire, bias: Wire) -> list[int]:
+    height, breadth, channels, kernel, stride, padding, groups = shape
+    size = height * breadth
+    maps = [x[at : at + size] for at in range(0, len(x), size)]
+    per_group = len(maps) // groups
+
+    def seen(place: int, row: int, column: int) -> int:
+        inside = 0 <= row < height and 0 <= column < breadth
+        return maps[place][row * breadth + column] if inside else 0
+
+    rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, breadth))
+    return [
+        bias[o]
+        + sum(
+            weights[o][i][v][u]
+            * seen(
+                o // (channels // groups) * per_group + i, stride * y + v - padding, stride * x_ + u - padding
+            )
+            for i in range(per_group)
+            for v in range(kernel)
+            for u in range(kernel)
+        )
+        for o in range(channels)
+        for y in range(rows)
+        for x_ in range(columns)
+    ]
+
+
 def _activation(tag: int, fields: Sequence[int], a: int) -> int:
-    if tag == 1:
+    if tag in (1, 3):
         shift, bits, _ = fields
         return clip(round_shift(a, shift), 0, (1 << bits) - 1)
     s1, h, s2, bits, _ = fields

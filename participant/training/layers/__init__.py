@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engram.nn.layers import DenseRelu, DenseSquare, Output
+from engram.nn.layers import ConvRelu, ConvSquare, DenseRelu, DenseSquare, Output
+from engram.participant.training.layers.conv_relu import TrainedConvRelu
+from engram.participant.training.layers.conv_square import TrainedConvSquare
 from engram.participant.training.layers.dense_relu import TrainedDenseRelu
 from engram.participant.training.layers.dense_square import TrainedDenseSquare
 from engram.participant.training.layers.kind import LayerKind
@@ -18,6 +20,8 @@ from engram.participant.training.layers.output import TrainedOutput
 KINDS: Final[Mapping[type, LayerKind[Any]]] = {
     DenseRelu: TrainedDenseRelu(),
     DenseSquare: TrainedDenseSquare(),
+    ConvRelu: TrainedConvRelu(),
+    ConvSquare: TrainedConvSquare(),
     Output: TrainedOutput(),
 }
 """The trainer's side of every layer kind."""

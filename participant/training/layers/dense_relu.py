@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from engram.nn.layers import DenseRelu
+from engram.participant.training.layers.activations import relu
 from engram.participant.training.layers.dense import TrainedDense
 from engram.participant.training.layers.kind import Array
 
@@ -17,7 +16,4 @@ class TrainedDenseRelu(TrainedDense):
         return 2.0**segment.shift
 
     def activate(self, segment: DenseRelu, accumulators: Array) -> tuple[Array, Array]:
-        top = np.float32(2**segment.bits - 1)
-        scaled = accumulators * np.float32(2.0**-segment.shift)
-        inside = (scaled > 0) & (scaled < top)
-        return np.clip(np.floor(scaled + np.float32(0.5)), 0, top), inside * np.float32(2.0**-segment.shift)
+        return relu(accumulators, segment.shift, segment.bits)

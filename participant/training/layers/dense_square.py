@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from engram.nn.layers import DenseSquare
+from engram.participant.training.layers.activations import square
 from engram.participant.training.layers.dense import TrainedDense
 from engram.participant.training.layers.kind import Array
 
@@ -17,10 +16,4 @@ class TrainedDenseSquare(TrainedDense):
         return 2.0**segment.s1
 
     def activate(self, segment: DenseSquare, accumulators: Array) -> tuple[Array, Array]:
-        top, half = np.float32(2**segment.bits - 1), np.float32(2**segment.h)
-        scaled = accumulators * np.float32(2.0**-segment.s1)
-        q = np.clip(np.floor(scaled + np.float32(0.5)), -half, half - 1)
-        squared = q * q * np.float32(2.0**-segment.s2)
-        inside = (np.abs(scaled) < half) & (squared < top)
-        slope = inside * q * np.float32(2.0 * 2.0**-segment.s2 * 2.0**-segment.s1)
-        return np.clip(np.floor(squared + np.float32(0.5)), 0, top), slope.astype(np.float32)
+        return square(accumulators, segment.s1, segment.h, segment.s2, segment.bits)

@@ -215,7 +215,8 @@ def test_a_growth_proves_its_own_bounds() -> None:
 
 
 def test_activations_of_another_network_are_refused() -> None:
-    other = replace(HOST, hidden=(replace(HOST.hidden[0], width=4),))
+    wider = DenseRelu(1, 0, 4, 4, 0, 8, 8)
+    other = replace(HOST, hidden=(wider,))
     frozen = forward_frozen(other, network_parameters(other), random_features(4, 2))
     with pytest.raises(ShapeMismatch):
         forward_growth(HOST, frozen, CLASS, growth_parameters(HOST, CLASS))

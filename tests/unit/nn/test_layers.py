@@ -65,7 +65,7 @@ def test_undefined_quantization_is_refused(segment: HiddenSegment | Output, chan
         replace(SQUARE, s1=1, h=1, s2=1, bits=1),
     ],
 )
-def test_an_activation_is_its_formula(segment: HiddenSegment) -> None:
+def test_an_activation_is_its_formula(segment: DenseRelu | DenseSquare) -> None:
     """One input, one weight of 1 and a running bias: the accumulator takes every value from -3000 to 3000."""
     values = np.arange(-3000, 3001, dtype=np.int32)
     one = replace(segment, lo=0, hi=1, width=len(values))
