@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from engram.node.errors import RemoteError
+from engram.node.errors import RemoteError, ReplacementFee
 from engram.node.offers import offer_for
 from engram.participant.errors import TransactionDropped, TransactionRefused, UploadUnfinished
 from engram.participant.wallet import Wallet
@@ -25,6 +25,8 @@ UPLOAD_WINDOW: Final = 7
 """How many chunks wait for a block at one time: less than 2 MiB. A block that holds no more leaves half of
 its bytes free, so that an upload alone neither stops the round clock nor raises the base of fees.
 """
+TRIES: Final = 5
+"""How often an upload looks at what is missing, if its chunks are outrun in forks."""
 _ENVELOPE_BYTES: Final = 256
 """Bytes that a chunk's transaction has besides its data, rounded up."""
 _FRAME_BYTES: Final = 8
@@ -39,8 +41,14 @@ async def upload(wallet: Wallet, raw: bytes) -> Hash:
     `Wallet.confirm` do.
     """
     async with wallet.uploading:
-        running = ChunkedUpload(wallet, raw, (await wallet.facts()).rules)
-        await running.run()
+        rules = (await wallet.facts()).rules
+        for _ in range(TRIES):
+            running = ChunkedUpload(wallet, raw, rules)
+            await running.run()
+            if not running.outrun:
+                break
+        else:
+            raise UploadUnfinished(got=running.blob)
     return running.blob
 
 
@@ -54,6 +62,11 @@ class ChunkedUpload:
         self._waiting: deque[Hash] = deque()
         self._known = False
         """Whether the chain has all of the blob."""
+        self.outrun = False
+        """Whether a chunk lost its nonce to another transaction of the account, as a fork can bring about.
+
+        Then the upload has to look again at what is missing.
+        """
 
     @property
     def blob(self) -> Hash:
@@ -82,7 +95,9 @@ class ChunkedUpload:
             await self._confirm(self._waiting.popleft())
         if not self._known:
             await self._stands(self._chunks[0])
-        if not self._known:
+        if self._known:
+            self.outrun = False
+        elif not self.outrun:
             raise UploadUnfinished(got=self.blob)
 
     async def _pending(self) -> dict[int, Hash]:
@@ -113,7 +128,10 @@ class ChunkedUpload:
         except TransactionRefused as error:
             self._is_there(error.code, error)
         except TransactionDropped as error:
-            self._is_there(str(error.got), error)
+            if error.got == ReplacementFee.code:
+                self.outrun = True
+            else:
+                self._is_there(str(error.got), error)
 
     def _is_there(self, code: str, error: Exception) -> bool:
         """True for a refusal which says that the chain has the chunk or the blob; raises any other error."""

@@ -68,6 +68,13 @@ def until(process: subprocess.Popen[str], event: str) -> list[dict[str, Any]]:
     raise AssertionError(f"no {event}: {events}")
 
 
+def begun(process: subprocess.Popen[str]) -> None:
+    """Waits until a process has told its first event: it has reached the node."""
+    assert process.stdout is not None
+    first = json.loads(process.stdout.readline())
+    assert "event" in first, first
+
+
 def rest(process: subprocess.Popen[str]) -> tuple[str, str]:
     """What a process still says until it ends; `communicate` would miss what was read ahead."""
     assert process.stdout is not None
@@ -97,6 +104,7 @@ def test_a_killed_author_opener_and_node_lose_nothing(tmp_path: Path) -> None:
             mine_for(2)
             dying.send_signal(signal.SIGKILL)
         with player.running(*opener) as opening:
+            begun(opening)
             with player.running(*author) as dying:
                 until(dying, "committed")
                 mine_for(3)
