@@ -6,22 +6,18 @@ Neurons of this kind can express Gaussian models of classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
+from engram.nn.layers.activations import SquareActivation
 from engram.nn.layers.dense import Dense
-from engram.nn.layers.segment import MAX_ACTIVATION_BITS, MAX_SHIFT, check_quantization
-from engram.nn.layers.steps import Clip, RoundShift, Square, Step
 from engram.primitives.types import U8, U32
-
-MAX_ROOT_BITS: Final = 15
 
 
 @dataclass(frozen=True)
-class DenseSquare(Dense):
+class DenseSquare(SquareActivation, Dense):
     """q = clip(round_shift(x·W + b, s1), -2^h, 2^h - 1), then clip(round_shift(q², s2), 0, 2^bits - 1)."""
 
     TAG: ClassVar[int] = 2
-    SCALES: ClassVar[frozenset[str]] = frozenset({"s1", "h", "s2"})
     layer: U8
     """The hidden layer, from 1, of its neurons. It reads the layer below; layer 0 is the inputs."""
     lo: U32
@@ -40,23 +36,6 @@ class DenseSquare(Dense):
     weight_bits: U8
     """8 or 16."""
 
-    @property
-    def reads(self) -> int:
-        return self.layer - 1
-
     def check(self) -> None:
         self.check_fields()
-        check_quantization("s1", self.s1, 0, MAX_SHIFT)
-        check_quantization("h", self.h, 1, MAX_ROOT_BITS)
-        check_quantization("s2", self.s2, 0, MAX_SHIFT)
-        check_quantization("bits", self.bits, 1, MAX_ACTIVATION_BITS)
-
-    def steps(self) -> tuple[Step, ...]:
-        root = 1 << self.h
-        return (
-            RoundShift(self.s1),
-            Clip(-root, root - 1),
-            Square(),
-            RoundShift(self.s2),
-            Clip(0, (1 << self.bits) - 1),
-        )
+        self.check_activation()
