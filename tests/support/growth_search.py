@@ -32,14 +32,14 @@ from engram.statemachine.transactions.retire_part import RetirePart
 from tests.support.attacks import crowd
 from tests.support.coalition import MALLORY, Author, CoalitionRound, Holder, Line, burned_of, wealth
 from tests.support.ledger import Ledger
-from tests.support.round_search import scored, worth_of
+from tests.support.round_search import FRESH_ROWS, scored, worth_of
+from tests.support.round_search import RULES as ROUND_RULES
 from tests.support.rounds import (
     ACTORS,
     ALICE,
     BOB,
     OPENER,
     PURSE,
-    SMALL_RULES,
     WITNESS,
     Play,
     SecretPart,
@@ -56,17 +56,7 @@ MARKS: Final = 4
 """So many classes can be learned after the first two; each has a feature that marks it."""
 INPUTS: Final = 2 + MARKS
 ROWS: Final = 120
-FRESH_ROWS: Final = 600
-RULES: Final = replace(
-    SMALL_RULES,
-    min_parts=4,
-    min_sealed=2,
-    min_sealed_rows=48,
-    min_witness_rows=24,
-    min_old_rows=16,
-    min_z_squared=9,
-    max_block_transactions=24,
-)
+RULES: Final = replace(ROUND_RULES, min_parts=4)
 SAMPLING: Final = 0.1
 """So much more than the truth may 120 to 360 rows say."""
 NAMES: Final = 3
