@@ -8,6 +8,7 @@ from typing import Final
 
 from benchmarks.chain import key
 from benchmarks.measure import Row, interleaved
+from benchmarks.samples import round_terms
 from engram.nn.growth import Policy
 from engram.nn.layers import Output
 from engram.nn.loss import LossKind
@@ -25,7 +26,6 @@ from engram.statemachine.rounds.records import (
     OpenedPart,
     Round,
     RoundKind,
-    RoundTerms,
     Tally,
 )
 from engram.statemachine.rounds.settlement import settle
@@ -128,32 +128,15 @@ def _commit(parts: int) -> tuple[int, int]:
 
 
 def _round(parts: int) -> Round:
-    terms = RoundTerms(
+    terms = round_terms(
         kind=int(RoundKind.TRAIN),
         new_classes=0,
         commitments=tuple(number.to_bytes(32, "big") for number in range(1, parts + 1)),
         rows=ROWS,
         old_rows=0,
-        validation=1,
-        sealed=1,
-        epochs=1,
-        open_window=10,
-        reveal_window=20,
-        commit_window=50,
-        update_window=50,
-        witness_window=10,
-        audit_window=10,
-        score_window=10,
-        gap=6,
         max_update_bytes=4_096,
         max_update_neurons=0,
         max_update_macs=10**6,
-        opener_bond=10**9,
-        author_bond=10**8,
-        bounty=10**9,
-        witness_fee=0,
-        z_squared=9,
-        nonce_hash=ZERO_HASH,
     )
     return Round(
         id=ROUND,

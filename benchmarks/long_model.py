@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.chain import key
+from benchmarks.samples import round_terms
 from engram.consensus import chainspec
 from engram.nn.data import PartData, parse_part, part_bytes, part_commitment
 from engram.nn.dtypes import IntArray
@@ -39,7 +40,6 @@ from engram.statemachine.rounds.records import (
     OpenedPart,
     Round,
     RoundKind,
-    RoundTerms,
 )
 from engram.statemachine.rounds.update import UpdateClaim, commit_digest
 from engram.statemachine.scoring import DataPart, Scorer
@@ -194,32 +194,15 @@ def _model(growths: int, root: Hash) -> Model:
 
 def _round(version: int, base: Hash, part: Hash) -> Round:
     """A round in which one part was revealed, on which version t is said to be bad enough for any update."""
-    terms = RoundTerms(
+    terms = round_terms(
         kind=int(RoundKind.GROW),
         new_classes=0,
         commitments=(part, bytes(32)),
         rows=ROWS,
         old_rows=30,
-        validation=1,
-        sealed=1,
-        epochs=1,
-        open_window=10,
-        reveal_window=20,
-        commit_window=50,
-        update_window=50,
-        witness_window=10,
-        audit_window=10,
-        score_window=10,
-        gap=6,
         max_update_bytes=100_000,
         max_update_neurons=NEURONS,
         max_update_macs=10**9,
-        opener_bond=10**9,
-        author_bond=10**8,
-        bounty=10**9,
-        witness_fee=0,
-        z_squared=9,
-        nonce_hash=ZERO_HASH,
     )
     return Round(
         id=ROUND,

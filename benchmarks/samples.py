@@ -1,4 +1,4 @@
-"""Made-up images and networks of MNIST's size, the same in every run."""
+"""Made-up images and networks of MNIST's size, and terms of rounds, the same in every run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
+from engram.primitives.types import ZERO_HASH, Hash
+from engram.statemachine.rounds.records import RoundTerms
 
 INPUTS: Final = 784
 CLASSES: Final = 10
@@ -49,3 +51,44 @@ def zero_parameters(spec: NetworkSpec) -> Parameters:
     segments = (*spec.hidden, *spec.outputs)
     shapes = [(segment.hi - segment.lo, segment.width) for segment in segments]
     return tuple(SegmentParameters(np.zeros(s, np.int8), np.zeros(s[1], np.int32)) for s in shapes)
+
+
+def round_terms(
+    *,
+    kind: int,
+    new_classes: int,
+    commitments: tuple[Hash, ...],
+    rows: int,
+    old_rows: int,
+    max_update_bytes: int,
+    max_update_neurons: int,
+    max_update_macs: int,
+) -> RoundTerms:
+    """The terms of a round of one epoch with one validation and one sealed part."""
+    return RoundTerms(
+        kind=kind,
+        new_classes=new_classes,
+        commitments=commitments,
+        rows=rows,
+        old_rows=old_rows,
+        validation=1,
+        sealed=1,
+        epochs=1,
+        open_window=10,
+        reveal_window=20,
+        commit_window=50,
+        update_window=50,
+        witness_window=10,
+        audit_window=10,
+        score_window=10,
+        gap=6,
+        max_update_bytes=max_update_bytes,
+        max_update_neurons=max_update_neurons,
+        max_update_macs=max_update_macs,
+        opener_bond=10**9,
+        author_bond=10**8,
+        bounty=10**9,
+        witness_fee=0,
+        z_squared=9,
+        nonce_hash=ZERO_HASH,
+    )
