@@ -203,7 +203,8 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     type=click.Choice(POLICIES),
     default="strict",
     show_default=True,
-    help="Founding: strict keeps growth by new classes from changing old classes' logits; gated allows it.",
+    help="Founding: what growth by new classes may do to old classes' logits. strict: nothing; gated: whatever "
+    "loses little on old rows; relative: add one number a row to all of them.",
 )
 @click.option(
     "--member",

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.nn.data import PartData, part_size
-from engram.nn.evaluate import FrozenActivations, joined_network, logits_of
+from engram.nn.evaluate import FrozenActivations, joined_network
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import ENGINE_VERSION, FAST, Engine
 from engram.nn.growth import (
@@ -30,7 +30,8 @@ from engram.nn.growth import (
     growth_macs_per_row,
     null_growth_logits,
 )
-from engram.nn.layers.joining import run_count
+from engram.nn.layers.joining import interval_count, run_count
+from engram.nn.logits import logits_of
 from engram.nn.loss import LossKind, Score, loss_rows
 from engram.nn.network import Features, NetworkSpec, Parameters, forward, predict
 from engram.nn.parameters import Bounds
@@ -189,7 +190,7 @@ class Scorer:
 
         def logits() -> Int64Array:
             if keep:
-                return logits_of(network.spec, self._activations(network, part).sums)
+                return logits_of(network.spec.components, self._activations(network, part).sums)
             return self.logits(network, part.load().features)
 
         return self._rows(network, part, classes, loss_kind, logits)
@@ -284,7 +285,7 @@ def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int =
     spec = network.spec
     added, components = max(0, classes - spec.classes), component_count(spec)
     work = rows * (macs_per_row(spec) + logit_macs(added, added))
-    work += call_macs(spec.totals.runs, rows, chunk_rows(sum(layer_widths(spec)), components))
+    work += call_macs(spec.totals.intervals, rows, chunk_rows(sum(layer_widths(spec)), components))
     return work + rules.macs_per_loaded_byte * part_size(rows, spec.inputs) + loading_macs(rules, network)
 
 
@@ -325,6 +326,8 @@ def growth_macs(
     """
     segments, runs = (*growth.hidden, *growth.outputs), run_count((), growth.hidden)
     runs += run_count((), growth.outputs)
-    work = rows * growth_macs_per_row(spec, growth) + call_macs(runs, rows, growth_chunk_rows(spec, growth))
+    intervals = interval_count((), growth.hidden) + interval_count((), growth.outputs)
+    work = rows * growth_macs_per_row(spec, growth)
+    work += call_macs(intervals, rows, growth_chunk_rows(spec, growth))
     setup = setup_macs(runs, len(segments)) + seeded_macs(sources)
     return work + setup + rules.macs_per_loaded_byte * sum(map(tensor_bytes_of, segments))
