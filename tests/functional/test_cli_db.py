@@ -7,8 +7,9 @@ import pytest
 
 from engram.node.config import SPEC_NAME, Config
 from engram.node.storage.store import BLOCKS_DIRECTORY, DATABASE_DIRECTORY
+from engram.node.threaded import running_node
 from tests.support.cli import Shell
-from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, running_node, write_keys
+from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, write_keys
 
 pytestmark = pytest.mark.xdist_group("cli_db")
 BLOCKS = 6
