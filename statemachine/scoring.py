@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.nn.data import PartData, part_size
+from engram.nn.dtypes import IntArray
 from engram.nn.evaluate import FrozenActivations, joined_network, logits_of
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import ENGINE_VERSION, FAST, Engine
@@ -34,6 +35,7 @@ from engram.nn.layers.joining import run_count
 from engram.nn.loss import LossKind, Score, loss_rows
 from engram.nn.network import Features, NetworkSpec, Parameters, forward, predict
 from engram.nn.parameters import Bounds
+from engram.nn.seeded import Seeded, expand, generation_macs
 from engram.nn.spec import (
     call_macs,
     chunk_rows,
@@ -44,7 +46,7 @@ from engram.nn.spec import (
     setup_macs,
 )
 from engram.nn.totals import tensor_bytes_of
-from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.hashing import Tag, hash_object, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.additions import HasSources, seeded_macs
 from engram.statemachine.parameters import Composition, GrownNetwork, HasParameters, Network
@@ -109,6 +111,13 @@ class ScoreCache(Protocol):
     def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
         """Offers a network with its numbers and the proof of their bounds to be remembered."""
 
+    def get_expansion(self, key: Hash) -> IntArray | None:
+        """The seeded tensor that was put under this key, if it is remembered."""
+        ...
+
+    def put_expansion(self, key: Hash, array: IntArray) -> None:
+        """Offers what a seeded tensor stands for, a read-only array, to be remembered."""
+
 
 class NoCache:
     """A cache that remembers nothing."""
@@ -135,6 +144,12 @@ class NoCache:
         return None
 
     def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
+        return None
+
+    def get_expansion(self, key: Hash) -> IntArray | None:
+        return None
+
+    def put_expansion(self, key: Hash, array: IntArray) -> None:
         return None
 
 
@@ -236,6 +251,17 @@ class Scorer:
             known = RowScores(losses.astype(np.int32), predict(grown) == labels)
             self.cache.put(key, known)
         return known
+
+    def expand(self, seeded: Seeded) -> IntArray:
+        """As `nn.seeded.expand`; what rivals and later growths name again need not be drawn again."""
+        if not generation_macs(seeded):
+            return expand(seeded)
+        key = hash_object(Tag.CACHE, seeded)
+        array = self.cache.get_expansion(key)
+        if array is None:
+            array = expand(seeded)
+            self.cache.put_expansion(key, array)
+        return array
 
     def _loaded(self, network: AnyNetwork) -> LoadedNetwork:
         """The numbers of a network. Those of a version are kept: it is scored on many parts."""
