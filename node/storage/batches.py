@@ -45,9 +45,9 @@ from engram.primitives.packing import pack
 from engram.primitives.types import Hash
 from engram.statemachine.receipt import Receipt
 
-BLOB_PERCENT: Final = 50
-"""A blob is kept deflated if that halves it. Networks and rows are read again and again, and what is hardly
-smaller takes longest to inflate: a charge for each byte pays for reading it.
+BLOB_PERCENT: Final = 40
+"""A blob is kept deflated if that leaves at most so many percent of it. Networks and rows are read again and
+again for a charge for each byte, and what becomes hardly smaller takes longest to inflate.
 """
 
 

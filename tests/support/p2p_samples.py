@@ -49,6 +49,15 @@ HELLO = Hello(
 )
 HELLO_OF_GENESIS = replace(HELLO, chain_id=0, height=0, head=some_hash(0), total_work=bytes(32), agent="")
 
+DEFLATED_BLOCK = bytes.fromhex(
+    "010000051478014bcd4bce4f494d5148cac94fce4e1de58c86c1683a18cd0b23bb3c0000ebb7f2e4"
+)
+"""`encoded block`, a hundred times. Another zlib may deflate it to other bytes."""
+DEFLATED_TRANSACTION = bytes.fromhex(
+    "010000076c78014bcd4bce4f494d5128294acc2b4e4c2ec9cccf4b1d151a0d89d134319a15460b85d1b270b456a05efd0800a8c1f7"
+    "7f"
+)
+
 SAMPLES: dict[str, Message] = {
     "hello": HELLO,
     "hello of genesis": HELLO_OF_GENESIS,
@@ -61,11 +70,11 @@ SAMPLES: dict[str, Message] = {
     "no headers": Headers(3, ()),
     "get_block": GetBlock(4, some_hash(7)),
     "block": BlockData(4, pack(b"encoded block")),
-    "deflated block": BlockData(4, pack(b"encoded block" * 100)),
+    "deflated block": BlockData(4, DEFLATED_BLOCK),
     "no block": BlockData(5, None),
     "get_transactions": GetTransactions(6, (some_hash(8), some_hash(9))),
     "transactions": Transactions(6, (pack(b"encoded transaction"), None)),
-    "deflated transaction": Transactions(6, (pack(b"encoded transaction" * 100),)),
+    "deflated transaction": Transactions(6, (DEFLATED_TRANSACTION,)),
     "announce": Announce((some_hash(7),), (some_hash(8), some_hash(9))),
     "announce nothing": Announce((), ()),
 }

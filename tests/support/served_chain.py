@@ -75,7 +75,8 @@ class ServedChain:
         return next((pack(encode(block)) for block in self.blocks if block.header.id == name), None)
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
-        return self.transactions.get(txid)
+        raw = self.transactions.get(txid)
+        return pack(raw) if raw is not None else None
 
     async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
         return ()
