@@ -7,7 +7,10 @@ import pytest
 
 from engram.consensus.block import Block
 from engram.nn.data import part_bytes
+from engram.node.chain.maintenance import measure_data_dir
 from engram.node.chain.recovery import check_block
+from engram.node.config import Config
+from engram.node.datadir import make_data_dir
 from engram.node.errors import CorruptStore
 from engram.node.storage.schema import CONTENT
 from engram.node.storage.store import BLOCKS_DIRECTORY
@@ -50,6 +53,18 @@ async def test_rows_are_deflated_and_come_back_after_a_restart(tmp_path: Path) -
         packed = store.files.read(location)
         assert (plain_size(packed), unpack(packed, 1 << 20)) == (len(encode(block)), encode(block))
         assert location.size_bytes == len(packed) < len(NOISE) + len(SPARSE) // 2
+
+
+async def test_an_operator_sees_what_deflating_saves(tmp_path: Path) -> None:
+    make_data_dir(tmp_path, SPEC)
+    block = publishing(SPARSE, NOISE)
+    async with running(disk_store(tmp_path)) as node:
+        await node.take(block)
+    sizes = measure_data_dir(Config(data_dir=tmp_path))
+    assert (sizes.blocks, sizes.block_plain_bytes) == (1, len(encode(block)))
+    assert (sizes.blobs, sizes.blob_plain_bytes) == (2, len(SPARSE) + len(NOISE))
+    assert sizes.block_stored_bytes < sizes.block_plain_bytes - len(SPARSE) // 2
+    assert sizes.blob_stored_bytes < sizes.blob_plain_bytes - len(SPARSE) // 2
 
 
 async def test_a_flipped_bit_of_a_deflated_block_is_found(tmp_path: Path) -> None:
