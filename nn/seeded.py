@@ -75,7 +75,10 @@ class Generator:
     column_macs: int
     """Multiply-accumulates charged for one column, beside those of its elements."""
     element_macs: int
-    """Multiply-accumulates charged for one element; 0 if nothing is drawn: then nothing is charged at all."""
+    """Multiply-accumulates charged for one element, 8 of them for the proof of its segment's bounds.
+
+    0 if nothing is drawn: then nothing is charged here.
+    """
 
 
 def check_seeded(seeded: Seeded) -> None:
@@ -229,6 +232,6 @@ def _stream(seeded: Seeded, start: int, size: int) -> bytes:
 
 SEEDED: Final[Mapping[int, Generator]] = {
     1: Generator("zeros", _check_zeros, _zeros, 0, 0),
-    2: Generator("uniform_ternary", _check_ternary, _uniform_ternary, 0, 48),
-    3: Generator("ternary_receptive_fields", _check_receptive_fields, _receptive_fields, 2**12, 96),
+    2: Generator("uniform_ternary", _check_ternary, _uniform_ternary, 0, 56),
+    3: Generator("ternary_receptive_fields", _check_receptive_fields, _receptive_fields, 2**12, 104),
 }

@@ -25,6 +25,7 @@ from engram.statemachine.additions import (
     HasSources,
     TrainUpdate,
     Update,
+    drawn_bytes,
     seeded_macs,
 )
 from engram.statemachine.errors import LineBroken
@@ -45,6 +46,8 @@ class HasParameters(Protocol):
     def steps(self) -> int: ...
     @property
     def seeded_macs(self) -> int: ...
+    @property
+    def drawn_bytes(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Composition:
     """How many growths the line has."""
     seeded_macs: int
     """MACs charged for generating all seeded tensors."""
+    drawn_bytes: int
+    """Bytes of all tensors that are drawn and not read."""
 
     @property
     def segments(self) -> tuple[Lineage, ...]:
@@ -92,10 +97,11 @@ class Composition:
 def compose(base: Composition | None, added: Addition) -> Composition:
     """The network after an addition that the chain has accepted; a growth needs the one before as `base`."""
     update, author = added.update, added.author
-    macs = seeded_macs((*update.hidden, *update.outputs))
+    sources = (*update.hidden, *update.outputs)
+    macs, drawn = seeded_macs(sources), drawn_bytes(sources)
     if isinstance(update, TrainUpdate):
         hidden, outputs = (_lineages(own, 0, author) for own in (update.hidden, update.outputs))
-        return Composition(added.root, update.spec, hidden, outputs, 0, macs)
+        return Composition(added.root, update.spec, hidden, outputs, 0, macs, drawn)
     assert base is not None, "a line begins with a whole network, and is composed from there"
     step = base.steps + 1
     hidden, outputs = (_lineages(own, step, author) for own in (update.hidden, update.outputs))
@@ -106,6 +112,7 @@ def compose(base: Composition | None, added: Addition) -> Composition:
         base.outputs + outputs,
         step,
         base.seeded_macs + macs,
+        base.drawn_bytes + drawn,
     )
 
 

@@ -11,7 +11,7 @@ never be stale.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -48,7 +48,7 @@ from engram.nn.spec import (
 from engram.nn.totals import tensor_bytes_of
 from engram.primitives.hashing import Tag, hash_object, tagged_hash
 from engram.primitives.types import Hash
-from engram.statemachine.additions import HasSources, seeded_macs
+from engram.statemachine.additions import HasSources, drawn_bytes, seeded_macs
 from engram.statemachine.parameters import Composition, GrownNetwork, HasParameters, Network
 from engram.statemachine.record import u32
 from engram.statemachine.rules import LOOKUP_MACS, Rules
@@ -317,12 +317,12 @@ def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int =
 def loading_macs(rules: Rules, network: HasParameters) -> int:
     """MACs charged for reading, generating and checking all parameters of a network and proving their bounds.
 
-    macs_per_loaded_byte·tensor bytes + setup_macs of its segments + seeded_macs + line_macs. Raises as
-    `check_seeded`.
+    macs_per_loaded_byte·(tensor bytes - drawn_bytes) + setup_macs of its segments + seeded_macs + line_macs.
+    Raises as `check_seeded`.
     """
     totals = network.spec.totals
     setup = setup_macs(totals.runs, totals.segments) + network.seeded_macs + line_macs(network)
-    return rules.macs_per_loaded_byte * totals.parameter_bytes + setup
+    return rules.macs_per_loaded_byte * (totals.parameter_bytes - network.drawn_bytes) + setup
 
 
 def line_macs(network: HasParameters) -> int:
@@ -340,17 +340,18 @@ def composing_macs(network: HasParameters) -> int:
 
 
 def growth_macs(
-    rules: Rules, spec: NetworkSpec, growth: Growth, sources: Iterable[HasSources], rows: int
+    rules: Rules, spec: NetworkSpec, growth: Growth, sources: Sequence[HasSources], rows: int
 ) -> int:
     """MACs charged for scoring a growth of `spec` on one part: for the new segments only.
 
-    rows·growth_macs_per_row + call_macs + setup_macs + macs_per_loaded_byte·tensor bytes + seeded_macs, all
-    of the growth; `sources` are those of its segments. Raises as `check_seeded`. A block has room for
-    `network_macs` of `spec` on the part as well: a node that no longer remembers the activations of the old
-    network must compute them again.
+    rows·growth_macs_per_row + call_macs + setup_macs + macs_per_loaded_byte·(tensor bytes - drawn_bytes)
+    + seeded_macs, all of the growth; `sources` are those of its segments. Raises as `check_seeded`. A block
+    has room for `network_macs` of `spec` on the part as well: a node that no longer remembers the
+    activations of the old network must compute them again.
     """
     segments, runs = (*growth.hidden, *growth.outputs), run_count((), growth.hidden)
     runs += run_count((), growth.outputs)
     work = rows * growth_macs_per_row(spec, growth) + call_macs(runs, rows, growth_chunk_rows(spec, growth))
     setup = setup_macs(runs, len(segments)) + seeded_macs(sources)
-    return work + setup + rules.macs_per_loaded_byte * sum(map(tensor_bytes_of, segments))
+    read_bytes = sum(map(tensor_bytes_of, segments)) - drawn_bytes(sources)
+    return work + setup + rules.macs_per_loaded_byte * read_bytes

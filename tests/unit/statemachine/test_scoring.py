@@ -302,10 +302,11 @@ def test_seeded_tensors_are_charged_for_being_made() -> None:
     rules, explicit = Rules(), Explicit(bytes(32))
     ternary = SegmentSources(Seeded(2, bytes(32), INT8, (12, 6)), explicit)
     zeros = SegmentSources(Seeded(1, bytes(32), INT8, (12, 6)), explicit)
-    drawn = 2**21 + 12 * 6 * 48
+    drawn = 2**21 + 12 * 6 * 56 - 128 * (10 + 12 * 6)  # it is drawn and not read
     seeded = TrainUpdate(TWO_LAYERS, (ternary, zeros), ())
     assert loading_macs(rules, seeded) == loading_macs(rules, PLAIN) + drawn
     assert network_macs(rules, seeded, 20) == network_macs(rules, PLAIN, 20) + drawn
+    assert TrainUpdate(TWO_LAYERS, (ternary, zeros), ()).drawn_bytes == 10 + 12 * 6
     plain = growth_macs(rules, TWO_LAYERS, GROWTH, (), 20)
     assert growth_macs(rules, TWO_LAYERS, GROWTH, (ternary,), 20) == plain + drawn
 
