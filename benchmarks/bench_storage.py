@@ -74,6 +74,4 @@ def _published(raw: bytes, inputs: int, runs: int) -> Iterable[Row]:
             took_s = min(seconds(lambda: chain.store.get_blob(blob_id(raw))) for _ in range(runs))
     charged_ns = Rules().macs_per_loaded_byte * float32_ps_per_mac() / 1e3
     value = took_s / len(raw) * 1e9
-    yield Row(
-        READ, value, charged_ns, value / charged_ns, "ratio <= 2 of the charge", value / charged_ns <= 2
-    )
+    yield Row(READ, value, charged_ns, value / charged_ns, "<= 2 of the charge", value / charged_ns <= 2)

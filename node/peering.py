@@ -27,6 +27,7 @@ from engram.node.storage.lru import ByteLru
 from engram.node.sync.headersync import headers_after
 from engram.node.sync.sync import Sync
 from engram.p2p.errors import DialFailed, DisconnectReason, weight_of
+from engram.p2p.inventory import KnownIds
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
 from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_HEADER_BYTES, MAX_TRANSACTION_BYTES, MIB
@@ -35,15 +36,41 @@ from engram.p2p.scores import PeerScores
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import ChainError, CodecError, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
-from engram.primitives.packing import pack, unpack
+from engram.primitives.packing import pack, pack_plain, plain_size, unpack
 from engram.primitives.types import Hash
 from engram.statemachine.transaction import Transaction, decode_transaction
 
 AGENT: Final = f"engram/{__version__}"
 PACKED_BYTES: Final = 8 * MIB
-"""Of packed transactions that a peer has asked for: the next peer is sent the same, not packed anew."""
+TRIED_IDS: Final = 65_536
 _LIST_BYTES: Final = 16
 """What a block's encoding has beside its header and its transactions, at most."""
+
+
+class PackedTransactions:
+    """Packs the transactions that peers ask for, and keeps those that became smaller for the next peer.
+
+    None is deflated twice. Otherwise peers that keep asking for more than is kept would keep this node busy:
+    what was deflated once and is forgotten is sent plain.
+    """
+
+    def __init__(self, threads: ReaderThreads, capacity_bytes: int = PACKED_BYTES) -> None:
+        self._threads = threads
+        self._kept: ByteLru[bytes] = ByteLru(capacity_bytes, len)
+        self._tried = KnownIds(TRIED_IDS)
+
+    async def of(self, txid: Hash, tx: Transaction) -> bytes:
+        """The packed form of the transaction with this id."""
+        kept = self._kept.get(txid)
+        if kept is not None:
+            return kept
+        if txid in self._tried:
+            return await self._threads.run(_plain_transaction, tx)
+        self._tried.add(txid)
+        packed = await self._threads.run(_packed_transaction, tx)
+        if len(packed) < plain_size(packed):
+            self._kept.put(txid, packed)
+        return packed
 
 
 class ChainAdapter:
@@ -67,7 +94,7 @@ class ChainAdapter:
         self._clock = clock
         self._threads = threads
         self._render = render
-        self._packed: ByteLru[bytes] = ByteLru(PACKED_BYTES, len)
+        self._packed = PackedTransactions(threads)
         self.identity = Identity(chain_id(chain.spec), genesis, AGENT)
 
     @property
@@ -85,11 +112,7 @@ class ChainAdapter:
         tx = self._mempool.get(txid)
         if tx is None:
             return None
-        packed = self._packed.get(txid)
-        if packed is None:
-            packed = await self._threads.run(_packed_transaction, tx)
-            self._packed.put(txid, packed)
-        return packed
+        return await self._packed.of(txid, tx)
 
     async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
         unparked = [block_id for block_id in block_ids if not self._chain.parked(block_id)]
@@ -197,6 +220,10 @@ class LoggedScores(PeerScores):
 
 def _unpacked_block(packed: bytes) -> Block:
     return decode(Block, unpack(packed, MAX_BLOCK_BYTES))
+
+
+def _plain_transaction(tx: Transaction) -> bytes:
+    return pack_plain(encode(tx))
 
 
 def _packed_transaction(tx: Transaction) -> bytes:

@@ -41,6 +41,11 @@ def pack(raw: bytes, *, most_percent: int = 90) -> bytes:
         stream = zlib.compress(raw, LEVEL)
         if 100 * (len(stream) + _HEAD.size) <= most_percent * len(raw):
             return _HEAD.pack(_DEFLATED, len(raw)) + stream
+    return pack_plain(raw)
+
+
+def pack_plain(raw: bytes) -> bytes:
+    """The packed form that takes no time to make."""
     return bytes([_PLAIN]) + raw
 
 

@@ -45,7 +45,7 @@ from engram.primitives.packing import pack
 from engram.primitives.types import Hash
 from engram.statemachine.receipt import Receipt
 
-BLOB_PERCENT: Final = 40
+BLOB_PERCENT: Final = 30
 """A blob is kept deflated if that leaves at most so many percent of it. Networks and rows are read again and
 again for a charge for each byte, and what becomes hardly smaller takes longest to inflate.
 """
