@@ -39,7 +39,7 @@ def random_parameters(rng: np.random.Generator, spec: NetworkSpec) -> Parameters
     """Random weights and biases of a usual size."""
     return tuple(
         SegmentParameters(
-            rng.integers(-30, 31, (segment.hi - segment.lo, segment.width)).astype(np.int8),
+            rng.integers(-30, 31, (segment.fan_in, segment.width)).astype(np.int8),
             rng.integers(-1000, 1001, segment.width).astype(np.int32),
         )
         for segment in (*spec.hidden, *spec.outputs)
@@ -49,7 +49,7 @@ def random_parameters(rng: np.random.Generator, spec: NetworkSpec) -> Parameters
 def zero_parameters(spec: NetworkSpec) -> Parameters:
     """Parameters that are all 0, so every logit is 0."""
     segments = (*spec.hidden, *spec.outputs)
-    shapes = [(segment.hi - segment.lo, segment.width) for segment in segments]
+    shapes = [(segment.fan_in, segment.width) for segment in segments]
     return tuple(SegmentParameters(np.zeros(s, np.int8), np.zeros(s[1], np.int32)) for s in shapes)
 
 

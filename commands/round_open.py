@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engram.participant.wallet import Wallet
 
 LOSSES: Final = ("softmax_cross_entropy", "squared_error", "zero_one")
-POLICIES: Final = ("strict", "gated")
+POLICIES: Final = ("strict", "gated", "relative")
 """Names of `LossKind` and `Policy`: written out, so that help needs no numpy."""
 ACTIVATIONS: Final = ("relu", "square")
 FOUNDING: Final = (
@@ -203,7 +203,8 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     type=click.Choice(POLICIES),
     default="strict",
     show_default=True,
-    help="Founding: strict keeps growth by new classes from changing old classes' logits; gated allows it.",
+    help="Founding: what growth by new classes may do to old logits. strict: nothing; gated: whatever loses "
+    "little on old rows; relative: add one number a row to all of them.",
 )
 @click.option(
     "--member",

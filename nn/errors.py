@@ -13,6 +13,10 @@ class DimensionOutOfRange(InvalidNetwork):
     """A count or a size is below its minimum or above its limit."""
 
 
+class IntervalsUnordered(InvalidNetwork):
+    """The intervals that a segment reads overlap, touch, or do not stand in the required order."""
+
+
 class TooManyMacs(InvalidNetwork):
     """Evaluating one row of the network costs more multiply-accumulates than the chain allows."""
 
@@ -63,6 +67,10 @@ class GrowthOverlap(InvalidNetwork):
 
 class GrowthRepeatsClass(InvalidNetwork):
     """The growth teaches a class that the network already has, or teaches one class twice."""
+
+
+class GateMisplaced(InvalidNetwork):
+    """A gate component stands where none is allowed, or is missing where the growth policy requires one."""
 
 
 class GrowthReadsForward(InvalidNetwork):

@@ -9,26 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from engram.nn.errors import ShapeMismatch
-from engram.nn.fixed import Int64Array, saturate
+from engram.nn.fixed import Int64Array
 from engram.nn.gemm import Engine, Kernel
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.layers.joining import joined, joined_numbers, joined_peak, runs
 from engram.nn.layers.segment import Numbers
+from engram.nn.logits import logits_of
 from engram.nn.parameters import Bounds, Parameters, SegmentParameters
 from engram.nn.spec import NetworkSpec, chunk_rows, component_count, first_neurons, layer_widths
 
 Features = npt.NDArray[np.uint8]
 Layer = npt.NDArray[np.unsignedinteger[Any]]
 S = TypeVar("S", bound=HiddenSegment | Output)
-
-LOGIT_LIMIT: Final = 2**30
-"""Logits are clipped to ±2^30 in Q16, which is ±16,384 nats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +89,7 @@ def resume(
     """
     logits = np.empty((len(start.sums), spec.classes), dtype=np.int64)
     for rows, _, sums in _chunks(_plan(spec, parameters, peaks, start, engine), start):
-        logits[rows] = logits_of(spec, sums)
+        logits[rows] = logits_of(spec.components, sums)
     return logits
 
 
@@ -144,17 +142,6 @@ def _joined(
         highest.append(joined_peak(run, peaks[begin:end]))
         begin = end
     return tuple(found), tuple(numbers), tuple(highest)
-
-
-def logits_of(spec: NetworkSpec, sums: Int64Array) -> Int64Array:
-    """Logits (n, classes): the maximum over each class's components, clipped once to ±2^30."""
-    if not spec.components:
-        return saturate(sums, -LOGIT_LIMIT, LOGIT_LIMIT)
-    labels = np.array(spec.components, dtype=np.int64)
-    by_class = np.argsort(labels, kind="stable")
-    starts = np.searchsorted(labels[by_class], np.arange(spec.classes))
-    best: Int64Array = np.maximum.reduceat(sums[:, by_class], starts, axis=1)
-    return saturate(best, -LOGIT_LIMIT, LOGIT_LIMIT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +206,8 @@ def _loads(
     loads: list[tuple[int, int, int]] = []
     for number, layer in enumerate(start.layers):
         end = 0
-        for lo, hi in sorted((segment.lo, segment.hi) for segment in segments if segment.reads == number):
+        read = (each for segment in segments for each in segment.intervals if each.layer == number)
+        for lo, hi in sorted((each.lo, each.hi) for each in read):
             begin, end = max(lo, end), max(end, min(hi, layer.shape[1]))
             if begin < end:
                 loads.append((number, begin, end))
@@ -259,9 +247,12 @@ def _run_chunk(plan: _Plan, layers: Sequence[Numbers], sums: Int64Array) -> None
 
 
 def _read(plan: _Plan, layers: Sequence[Numbers], segment: HiddenSegment | Output) -> Numbers:
-    """The columns that a segment reads."""
-    first = plan.firsts[segment.reads]
-    return layers[segment.reads][:, segment.lo - first : segment.hi - first]
+    """The columns that a segment reads, its intervals side by side."""
+    columns = [
+        layers[each.layer][:, each.lo - plan.firsts[each.layer] : each.hi - plan.firsts[each.layer]]
+        for each in segment.intervals
+    ]
+    return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
 
 
 def _stored_type(spec: NetworkSpec, number: int) -> np.dtype[np.unsignedinteger[Any]]:

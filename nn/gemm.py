@@ -27,7 +27,7 @@ from engram.nn.dtypes import IntArray
 from engram.nn.fixed import INT32_MAX
 from engram.nn.layers.output import Output
 from engram.nn.layers.segment import Numbers, Segment, exact_forward
-from engram.nn.layers.steps import Clip, RoundShift, Square, Step
+from engram.nn.layers.steps import Clip, Root, RoundShift, Square, Step
 
 ENGINE_VERSION: Final = 1
 """The version of the results. It changes only if a resulting integer does, and then at a block height."""
@@ -140,10 +140,17 @@ def _float_square(step: Square, a: Floats) -> None:
     np.square(a, out=a)
 
 
+def _float_root(step: Root, a: Floats) -> None:
+    # A root of an integer below 2^22 is rounded correctly in float32, and never up to the next integer.
+    np.sqrt(a, out=a)
+    np.floor(a, out=a)
+
+
 _FLOAT_STEPS: Final[Mapping[type[Step], Callable[[Any, Floats], None]]] = {
     RoundShift: _float_round_shift,
     Clip: _float_clip,
     Square: _float_square,
+    Root: _float_root,
 }
 
 FAST: Final[Engine] = _FastEngine()

@@ -12,6 +12,10 @@ Two policies decide what new neurons may do to old classes. Under `STRICT`, new 
 of the growth's own classes, so the logits of old classes stay the same integers for ever. An exception is
 capacity growth, which adds no class: it may feed classes from `capacity_from` on, which are those of the last
 growth. Under `GATED`, new neurons may also feed old components, and the retention gate judges the result.
+Under `RELATIVE` every growth brings new classes, no new output feeds an old component, and there is a gate: a
+number a row, added to all old logits, that decides between the old classes and the new ones (see `logits`).
+The differences between old classes stay the same integers for ever. A gate is frozen like all else: one that
+decides badly cannot be repaired by a later growth, which can only put another gate above it.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from typing import Annotated
 import numpy as np
 
 from engram.nn.errors import (
+    GateMisplaced,
     GrowthEmpty,
     GrowthOverlap,
     GrowthReadsForward,
@@ -33,7 +38,9 @@ from engram.nn.errors import (
 from engram.nn.evaluate import Features, FrozenActivations, resume, run_and_keep
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import FAST, Engine
-from engram.nn.layers import HiddenSegment, Output
+from engram.nn.layers import HiddenSegment, Interval, Output
+from engram.nn.layers.moving import reading
+from engram.nn.logits import GATE
 from engram.nn.parameters import Bounds, Parameters, prove_bounds, prove_segments
 from engram.nn.spec import (
     MAX_COMPONENTS,
@@ -56,6 +63,7 @@ class Policy(IntEnum):
 
     STRICT = 0
     GATED = 1
+    RELATIVE = 2
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,8 @@ class Growth:
     outputs: Annotated[tuple[Output, ...], Size(0, MAX_SEGMENTS)]
     """They number components as the grown network does: the old components first, then the new ones."""
     components: Annotated[tuple[U16, ...], Size(0, MAX_COMPONENTS)]
-    """The class, in the grown network, of each new component; () stands for one per new class, in order."""
+    """The class, in the grown network, of each new component, or `GATE`; () stands for one per new class, in
+    order."""
 
 
 def append(
@@ -84,8 +93,8 @@ def append(
     `spec` has passed `check_spec`: only what is new is looked at, so that a growth of a long network costs no
     more than one of a short network.
     `capacity_from` is the first class that capacity growth may feed under `STRICT`; None means that it may
-    feed no class. Raises `GrowthEmpty`, `GrowthReadsForward`, `GrowthOverlap`, `GrowthRepeatsClass`,
-    `PolicyViolated`, and what `check_appended` raises.
+    feed no class. Raises `GrowthEmpty`, `GrowthReadsForward`, `GrowthOverlap`, `GateMisplaced`,
+    `GrowthRepeatsClass`, `PolicyViolated`, and what `check_appended` raises.
     """
     if not growth.outputs:
         raise GrowthEmpty(got=growth.classes)
@@ -122,7 +131,7 @@ def growth_macs_per_row(spec: NetworkSpec, growth: Growth) -> int:
     """
     products = sum(segment.macs_per_row() for segment in (*growth.hidden, *growth.outputs))
     grown = grown_spec(spec, growth)
-    return products + logit_macs(grown.classes, component_count(grown))
+    return products + logit_macs(grown.classes, component_count(grown), grown.gates)
 
 
 def growth_chunk_rows(spec: NetworkSpec, growth: Growth) -> int:
@@ -201,7 +210,8 @@ def adopt(
 
     The donor's segments read only the inputs and their own column. The donor may have fewer or more layers
     than the host. Its parameters, unchanged and in the same order, are those of the growth. Donor class j
-    becomes class classes[j] of the grown network; () means the host's first new class and those after it.
+    becomes class classes[j] of the grown network, or the gate where that is `GATE`: such a class stands for
+    everything that the host knows. () means the host's first new class and those after it.
     This function checks no limits, bounds or costs: `append` and `prove_growth` do, as for every growth.
 
     Raises `ShapeMismatch` if the donor has another number of inputs, if `classes` does not have one entry for
@@ -216,18 +226,15 @@ def adopt(
     def shift(layer: int) -> int:
         return widths[layer] if 0 < layer < len(widths) else 0
 
-    hidden = tuple(
-        replace(segment, lo=segment.lo + shift(segment.reads), hi=segment.hi + shift(segment.reads))
-        for segment in donor.hidden
-    )
+    def moved(segment: HiddenSegment | Output) -> list[Interval]:
+        return [
+            Interval(each.layer, each.lo + shift(each.layer), each.hi + shift(each.layer))
+            for each in segment.intervals
+        ]
+
+    hidden = tuple(reading(segment, moved(segment)) for segment in donor.hidden)
     outputs = tuple(
-        replace(
-            segment,
-            lo=segment.lo + shift(segment.reads),
-            hi=segment.hi + shift(segment.reads),
-            first=segment.first + columns,
-        )
-        for segment in donor.outputs
+        replace(reading(segment, moved(segment)), first=segment.first + columns) for segment in donor.outputs
     )
     components = tuple(named[label] for label in component_classes(donor))
     implied = components == tuple(range(host.classes, host.classes + new_classes))
@@ -243,8 +250,8 @@ def _check_adoption(host: NetworkSpec, donor: NetworkSpec, new_classes: int, nam
         )
     if len(set(named)) != len(named):
         raise GrowthRepeatsClass("two donor classes would become one class", got=named)
-    total = host.classes + new_classes
-    if max(named) >= total or sum(label >= host.classes for label in named) != new_classes:
+    total, labels = host.classes + new_classes, [label for label in named if label != GATE]
+    if max(labels, default=0) >= total or sum(label >= host.classes for label in labels) != new_classes:
         raise ShapeMismatch(
             "the donor's classes must include every new class and no class beyond",
             expected=tuple(range(host.classes, total)),
@@ -258,8 +265,9 @@ def _check_reads(spec: NetworkSpec, growth: Growth) -> None:
     made = dict(enumerate(widths))
     final = dict(enumerate(layer_widths(grown_spec(spec, growth))))
     for segment in growth.hidden:
-        if made.get(segment.reads, 0) < segment.hi <= final.get(segment.reads, 0):
-            raise GrowthReadsForward(expected=made.get(segment.reads, 0), got=segment.hi)
+        for each in segment.intervals:
+            if made.get(each.layer, 0) < each.hi <= final.get(each.layer, 0):
+                raise GrowthReadsForward(expected=made.get(each.layer, 0), got=each.hi)
         made[segment.layer] = made.get(segment.layer, 0) + segment.width
 
 
@@ -267,20 +275,39 @@ def _check_overlap(spec: NetworkSpec, growth: Growth) -> None:
     """Applies the overlap rule. Old neurons and old components come first, so `lo` and `first` decide."""
     widths, components = layer_widths(spec), component_count(spec)
     for output in growth.outputs:
-        old = widths[output.layer] if output.layer < len(widths) else 0
-        if output.lo < old and output.first < components:
-            raise GrowthOverlap(expected=(old, components), got=(output.lo, output.first))
+        for each in output.intervals:
+            old = widths[each.layer] if each.layer < len(widths) else 0
+            if each.lo < old and output.first < components:
+                raise GrowthOverlap(expected=(old, components), got=(each.lo, output.first))
 
 
 def _check_policy(
     spec: NetworkSpec, growth: Growth, grown: NetworkSpec, policy: Policy, capacity_from: int | None
 ) -> None:
+    _check_gate(growth, policy)
     if policy == Policy.GATED:
         return
     labels, old = component_classes(grown), component_count(spec)
+    added = {label for label in labels[old:] if label != GATE}
     if growth.classes and (repeated := [label for label in labels[old:] if label < spec.classes]):
         raise GrowthRepeatsClass(expected=f"{spec.classes} or more", got=repeated[0])
+    if policy == Policy.RELATIVE:
+        reached = min(output.first for output in growth.outputs)
+        if not growth.classes or reached < old:
+            raise PolicyViolated("a relative growth feeds new classes only", expected=old, got=reached)
+        return
     reachable = spec.classes if growth.classes or capacity_from is None else capacity_from
     fed = {labels[at] for output in growth.outputs for at in range(output.first, output.first + output.width)}
-    if (lowest := min(fed | set(labels[old:]))) < reachable:
+    if (lowest := min(fed | added)) < reachable:
         raise PolicyViolated(expected=f"classes from {reachable} on", got=lowest)
+
+
+def _check_gate(growth: Growth, policy: Policy) -> None:
+    """A growth with new classes begins its components with a gate under RELATIVE; no other has one."""
+    expected = int(policy == Policy.RELATIVE and growth.classes > 0)
+    if growth.components.count(GATE) != expected or (expected and growth.components[0] != GATE):
+        raise GateMisplaced(
+            "the first new component must be a gate, and no other" if expected else "no gate is allowed here",
+            expected=expected,
+            got=growth.components.count(GATE),
+        )

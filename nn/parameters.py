@@ -88,9 +88,7 @@ def prove_segments(
     """The peaks of some segments of `spec`, in the given order. Raises what `prove_bounds` raises."""
     check_segment_parameters(segments, parameters)
     return tuple(
-        prove_peak(
-            segment, given.weights, given.bias, spec.totals.largest(segment.reads, segment.lo, segment.hi)
-        )
+        prove_peak(segment, given.weights, given.bias, spec.totals.operand(segment))
         for segment, given in zip(segments, parameters, strict=True)
     )
 

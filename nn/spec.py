@@ -17,9 +17,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Final
 
-from engram.nn.errors import ComponentsMismatch, DimensionOutOfRange, ShapeMismatch, TooManyMacs
+from engram.nn.errors import (
+    ComponentsMismatch,
+    DimensionOutOfRange,
+    GateMisplaced,
+    ShapeMismatch,
+    TooManyMacs,
+)
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.layers.segment import Shape
+from engram.nn.logits import GATE
 from engram.nn.totals import Totals
 from engram.primitives.types import U8, U16, U32, U64, Size
 
@@ -35,7 +42,8 @@ up the loss.
 """
 
 CALL_MACS: Final = 2**19
-"""The charge for running one run of segments on one chunk of rows, in addition to its products."""
+"""The charge for running one run of segments on one chunk of rows, in addition to its products, for each
+interval that the run reads."""
 
 CHUNK_ROWS: Final = 1024
 CHUNK_ELEMENTS: Final = 2**21
@@ -44,6 +52,12 @@ SUM_ELEMENTS: Final = 8
 
 LOGIT_MACS: Final = 512
 """The charge for the loss of one row, for each class."""
+
+GATE_MACS: Final = 2_048
+"""The charge for lifting the logits of one row by gates, for each class and each gate."""
+
+GATE_CALLS: Final = 8
+"""Lifting the logits of a chunk of rows is charged as the reading of so many intervals."""
 
 COMPONENT_MACS: Final = 128
 """The charge for one component of one row, in addition to the products that feed it."""
@@ -83,10 +97,16 @@ class NetworkSpec:
     """The number of features of a row."""
     classes: U16
     components: Annotated[tuple[U16, ...], Size(0, MAX_COMPONENTS)]
-    """The class of each component. One component for each class, in order, must be written as ()."""
+    """The class of each component, or `GATE`, see `logits`. One component for each class, in order, must be
+    written as ()."""
     hidden: Annotated[tuple[HiddenSegment, ...], Size(0, MAX_SEGMENTS)]
     outputs: Annotated[tuple[Output, ...], Size(0, MAX_SEGMENTS)]
     """A network that has grown may have more segments than an encoded spec can list: no record holds it."""
+
+    @cached_property
+    def gates(self) -> int:
+        """The number of gates among the components."""
+        return self.components.count(GATE)
 
     @cached_property
     def totals(self) -> Totals:
@@ -110,10 +130,13 @@ class NetworkSpec:
 def check_spec(spec: NetworkSpec, limits: NetworkLimits) -> None:
     """Refuses a network that cannot be evaluated or exceeds the limits.
 
-    Raises `DimensionOutOfRange`, `QuantizationOutOfRange`, `ComponentsMismatch`, `ShapeMismatch`,
+    Only growths bring gates: a whole network has none. Raises `DimensionOutOfRange`,
+    `QuantizationOutOfRange`, `ComponentsMismatch`, `GateMisplaced`, `IntervalsUnordered`, `ShapeMismatch`,
     `TooManyMacs`.
     """
     check_count("inputs", spec.inputs, limits.max_inputs)
+    if spec.gates:
+        raise GateMisplaced("a whole network has no gate", expected=0, got=spec.gates)
     check_appended(spec, (spec.inputs,), spec.hidden, spec.outputs, limits)
 
 
@@ -160,7 +183,7 @@ def _check_hidden(
     for segment in segments:
         check_count("layers", segment.layer, limits.max_layers)
         segment.check()
-        _check_interval(segment, grown[segment.layer - 1])
+        _check_exist(segment, grown)
         grown[segment.layer] += segment.width
     return tuple(grown[: max([len(widths), *[segment.layer + 1 for segment in segments]])])
 
@@ -178,7 +201,7 @@ def _check_outputs(widths: tuple[int, ...], components: int, segments: Sequence[
                 got=segment.layer,
             )
         segment.check()
-        _check_interval(segment, widths[segment.layer])
+        _check_exist(segment, widths)
         if (end := segment.first + segment.width) > components:
             raise ShapeMismatch(
                 "an output segment feeds components that do not exist", expected=components, got=end
@@ -201,7 +224,7 @@ def component_count(spec: NetworkSpec) -> int:
 
 
 def component_classes(spec: NetworkSpec) -> tuple[int, ...]:
-    """The class of each component, also where the list is ()."""
+    """The class of each component, or `GATE`, also where the list is ()."""
     return spec.components or tuple(range(spec.classes))
 
 
@@ -213,10 +236,10 @@ def canonical_components(classes: int, components: tuple[int, ...]) -> tuple[int
 def macs_per_row(spec: NetworkSpec) -> int:
     """Multiply-accumulates charged for evaluating the network and its loss on one row.
 
-    (Σ over all segments of `macs_per_row` of the segment) + COMPONENT_MACS·components + LOGIT_MACS·classes.
+    (Σ over all segments of `macs_per_row` of the segment) + `logit_macs` of components, classes and gates.
     An evaluation is charged `setup_macs` and `call_macs` in addition.
     """
-    return spec.totals.macs_per_row + logit_macs(spec.classes, component_count(spec))
+    return spec.totals.macs_per_row + logit_macs(spec.classes, component_count(spec), spec.gates)
 
 
 def setup_macs(runs: int, segments: int) -> int:
@@ -248,19 +271,31 @@ def first_neurons(
     appended segment reads are left out, so that a growth costs what it reads and not what there is.
     """
     firsts = [*old, *[0] * (len(widths) - len(old))]
-    for segment in appended:
-        firsts[segment.reads] = min(firsts[segment.reads], segment.lo)
+    for interval in (each for segment in appended for each in segment.intervals):
+        firsts[interval.layer] = min(firsts[interval.layer], interval.lo)
     return tuple(firsts)
 
 
-def call_macs(runs: int, rows: int, chunk: int) -> int:
-    """Multiply-accumulates charged for running so many runs of segments on `rows` rows, `chunk` at a time."""
-    return CALL_MACS * runs * -(-rows // chunk)
+def call_macs(calls: int, rows: int, chunk: int) -> int:
+    """Multiply-accumulates charged for running runs of segments on `rows` rows, `chunk` at a time.
+
+    `calls` is the number of intervals that all of these runs read, and `gate_calls` of the network.
+    """
+    return CALL_MACS * calls * -(-rows // chunk)
 
 
-def logit_macs(classes: int, components: int) -> int:
-    """The part of `macs_per_row` that is charged for components, logits and loss."""
-    return COMPONENT_MACS * components + LOGIT_MACS * classes
+def gate_calls(gates: int) -> int:
+    """How many calls it counts that a network has so many gates."""
+    return GATE_CALLS if gates else 0
+
+
+def logit_macs(classes: int, components: int, gates: int = 0) -> int:
+    """The part of `macs_per_row` that is charged for components, logits and loss.
+
+    COMPONENT_MACS·components + LOGIT_MACS·classes, and with gates GATE_MACS·(classes + gates) more.
+    """
+    lifting = GATE_MACS * (classes + gates) if gates else 0
+    return COMPONENT_MACS * components + LOGIT_MACS * classes + lifting
 
 
 def parameter_shapes(spec: NetworkSpec) -> Shapes:
@@ -268,11 +303,13 @@ def parameter_shapes(spec: NetworkSpec) -> Shapes:
     return tuple(segment.parameter_shapes() for segment in (*spec.hidden, *spec.outputs))
 
 
-def _check_interval(segment: HiddenSegment | Output, below: int) -> None:
-    if segment.hi > below:
-        raise ShapeMismatch(
-            "a segment reads neurons that no segment before it makes", expected=below, got=segment.hi
-        )
+def _check_exist(segment: HiddenSegment | Output, widths: Sequence[int]) -> None:
+    """Refuses a segment that reads neurons which layers of these widths do not have: `ShapeMismatch`."""
+    for interval in segment.intervals:
+        if interval.hi > (below := widths[interval.layer]):
+            raise ShapeMismatch(
+                "a segment reads neurons that no segment before it makes", expected=below, got=interval.hi
+            )
 
 
 def _check_components(spec: NetworkSpec) -> None:
@@ -281,10 +318,9 @@ def _check_components(spec: NetworkSpec) -> None:
         raise ComponentsMismatch(
             "one component for each class, in order, must be written as ()", expected=(), got=classes
         )
-    if missing := sorted(set(range(spec.classes)) - set(classes)):
+    named = set(classes) - {GATE}
+    if missing := sorted(set(range(spec.classes)) - named):
         raise ComponentsMismatch("a class has no component", got=missing[0])
-    if max(classes) >= spec.classes:
+    if (highest := max(named)) >= spec.classes:
         last = spec.classes - 1
-        raise ComponentsMismatch(
-            "a component names a class that does not exist", expected=last, got=max(classes)
-        )
+        raise ComponentsMismatch("a component names a class that does not exist", expected=last, got=highest)

@@ -15,7 +15,7 @@ from typing import Final
 
 from engram.nn.dtypes import INT8, INT16, INT32
 from engram.nn.layers import HiddenSegment, Output
-from engram.nn.layers.joining import run_count
+from engram.nn.layers.joining import interval_count, run_count
 from engram.nn.tensor import tensor_size
 
 INPUT_MAX: Final = 255
@@ -38,11 +38,13 @@ class Totals:
     segments: int
     runs: int
     """How many runs the segments form, see `layers.joining`."""
+    intervals: int
+    """How many intervals these runs read."""
 
     @classmethod
     def of(cls, inputs: int, hidden: Sequence[HiddenSegment], outputs: Sequence[Output]) -> Totals:
         """The totals of a network with these segments."""
-        return cls((((inputs, INPUT_MAX),),), 0, 0, 0, 0).appended((), hidden, (), outputs)
+        return cls((((inputs, INPUT_MAX),),), 0, 0, 0, 0, 0).appended((), hidden, (), outputs)
 
     @cached_property
     def _ends(self) -> tuple[tuple[int, ...], ...]:
@@ -53,6 +55,10 @@ class Totals:
     def widths(self) -> tuple[int, ...]:
         """The number of neurons of each layer, beginning with layer 0, the inputs."""
         return tuple(ends[-1] if ends else 0 for ends in self._ends)
+
+    def operand(self, segment: HiddenSegment | Output) -> int:
+        """The largest value that a neuron which the segment reads can have."""
+        return max(self.largest(each.layer, each.lo, each.hi) for each in segment.intervals)
 
     def largest(self, layer: int, lo: int, hi: int) -> int:
         """The largest value that a neuron lo, …, hi - 1 of a layer can have; 0 where there is none.
@@ -82,6 +88,7 @@ class Totals:
             self.parameter_bytes + sum(tensor_bytes_of(segment) for segment in segments),
             self.segments + len(segments),
             self.runs + run_count(last_hidden, hidden) + run_count(last_output, outputs),
+            self.intervals + interval_count(last_hidden, hidden) + interval_count(last_output, outputs),
         )
 
 

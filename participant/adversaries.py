@@ -112,7 +112,7 @@ def overlapping(task: Task, draft: Draft) -> Draft:
     assert isinstance(update, GrowUpdate), "only a growth can overlap"
     segment = replace(task.base.spec.outputs[0])
     growth = replace(update.growth, outputs=(*update.growth.outputs, segment))
-    shape = (segment.hi - segment.lo, segment.width)
+    shape = (segment.fan_in, segment.width)
     dtype = np.int8 if segment.weight_bits == 8 else np.int16
     ones = SegmentParameters(np.ones(shape, dtype), np.zeros(shape[1], np.int32))
     _, outputs, tensors = explicit_sources(0, (ones,))

@@ -27,7 +27,7 @@ from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.round_terms import Caps, RoundWindows, round_terms
 from engram.participant.selection import Selection, check_inputs, check_labels
 from engram.participant.training.architect import dense_network
-from engram.participant.training.shapes import ACTIVATIONS, reached_classes
+from engram.participant.training.shapes import ACTIVATIONS, Reach
 from engram.participant.upload import fit_inside, upload
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
@@ -150,7 +150,7 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
         *(model.members, model.witnesses, model.growth_limits),
     )
     founding = founding_of(network, parameters, template)
-    reach = reached_classes(model.policy, plan.new_classes, 0)
+    reach = Reach(model.policy)
     secrets, terms = _terms(spec, plan, kind, _Base(founding, reach, classes), data)
     payload = OpenRound(terms, founding=replace(founding, tensors=()))
     room = spec.rules.max_transaction_bytes - ENVELOPE_BYTES - len(encode(payload))
@@ -177,7 +177,7 @@ async def draft_round(wallet: Wallet, plan: RoundPlan, model_id: Hash) -> Drafte
     kind = RoundKind.GROW if model.frozen else RoundKind.TRAIN
     if model.frozen and not plan.new_classes and not plan.neurons:
         raise GrowthImpossible
-    reach = reached_classes(model.growth_policy, plan.new_classes, model.classes_before_growth)
+    reach = Reach(model.growth_policy, model.classes_before_growth)
     base = _Base(head, reach, model.classes, model.retention)
     secrets, terms = _terms(spec, plan, kind, base, data)
     return DraftedRound(OpenRound.on(model, terms), secrets)
@@ -188,8 +188,8 @@ class _Base:
     """The network that a round starts from."""
 
     head: HasParameters
-    reach: int | None
-    """The first old class that new neurons may feed; None if they may feed none."""
+    reach: Reach
+    """What the model lets a growth do to old classes."""
     classes: int
     """Its classes, which are the old ones of the round."""
     retention: tuple[RetentionPart, ...] = ()

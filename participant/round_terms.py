@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from engram.nn.spec import NetworkSpec, neurons
 from engram.nn.totals import tensor_bytes_of
 from engram.participant.parts import RoundSecrets
-from engram.participant.training.shapes import growth_shape
+from engram.participant.training.shapes import Reach, growth_shape
 from engram.statemachine.additions import TrainUpdate
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.draw import nonce_hash
@@ -81,7 +81,7 @@ class Caps:
         width: int,
         classes: int,
         rows: int,
-        reach: int | None = None,
+        reach: Reach,
     ) -> Caps:
         """Room for a growth by `width` neurons and `classes` classes, as `growth_shape` wires it."""
         growth = growth_shape(spec, width, classes, reach)

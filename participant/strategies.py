@@ -21,7 +21,7 @@ from engram.participant.round_plan import explicit_sources
 from engram.participant.task import Draft, Strategy, Task, network_root
 from engram.participant.training import trainer
 from engram.participant.training.qat import Budget
-from engram.participant.training.shapes import reached_classes
+from engram.participant.training.shapes import Reach
 from engram.statemachine.additions import GrowUpdate, SegmentSources, TrainUpdate
 from engram.statemachine.rounds.records import RoundKind
 
@@ -63,9 +63,7 @@ def honest(plan: Plan) -> Strategy:
             neurons=_neurons(plan, task),
             budget=plan.budget,
             rng=rng,
-            reach=reached_classes(
-                task.model.growth_policy, task.round.terms.new_classes, task.model.classes_before_growth
-            ),
+            reach=Reach(task.model.growth_policy, task.model.classes_before_growth),
             progress=task.progress,
             loss_kind=task.model.loss_function,
         )

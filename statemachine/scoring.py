@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from engram.nn.data import PartData, part_size
 from engram.nn.dtypes import IntArray
-from engram.nn.evaluate import FrozenActivations, joined_network, logits_of
+from engram.nn.evaluate import FrozenActivations, joined_network
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import ENGINE_VERSION, FAST, Engine
 from engram.nn.growth import (
@@ -31,7 +31,8 @@ from engram.nn.growth import (
     growth_macs_per_row,
     null_growth_logits,
 )
-from engram.nn.layers.joining import run_count
+from engram.nn.layers.joining import interval_count, run_count
+from engram.nn.logits import GATE, logits_of
 from engram.nn.loss import LossKind, Score, loss_rows
 from engram.nn.network import Features, NetworkSpec, Parameters, forward, predict
 from engram.nn.parameters import Bounds
@@ -40,6 +41,7 @@ from engram.nn.spec import (
     call_macs,
     chunk_rows,
     component_count,
+    gate_calls,
     layer_widths,
     logit_macs,
     macs_per_row,
@@ -204,7 +206,7 @@ class Scorer:
 
         def logits() -> Int64Array:
             if keep:
-                return logits_of(network.spec, self._activations(network, part).sums)
+                return logits_of(network.spec.components, self._activations(network, part).sums)
             return self.logits(network, part.load().features)
 
         return self._rows(network, part, classes, loss_kind, logits)
@@ -310,7 +312,8 @@ def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int =
     spec = network.spec
     added, components = max(0, classes - spec.classes), component_count(spec)
     work = rows * (macs_per_row(spec) + logit_macs(added, added))
-    work += call_macs(spec.totals.runs, rows, chunk_rows(sum(layer_widths(spec)), components))
+    calls = spec.totals.intervals + gate_calls(spec.gates)
+    work += call_macs(calls, rows, chunk_rows(sum(layer_widths(spec)), components))
     return work + rules.macs_per_loaded_byte * part_size(rows, spec.inputs) + loading_macs(rules, network)
 
 
@@ -351,7 +354,10 @@ def growth_macs(
     """
     segments, runs = (*growth.hidden, *growth.outputs), run_count((), growth.hidden)
     runs += run_count((), growth.outputs)
-    work = rows * growth_macs_per_row(spec, growth) + call_macs(runs, rows, growth_chunk_rows(spec, growth))
+    calls = interval_count((), growth.hidden) + interval_count((), growth.outputs)
+    calls += gate_calls(spec.gates + growth.components.count(GATE))
+    work = rows * growth_macs_per_row(spec, growth)
+    work += call_macs(calls, rows, growth_chunk_rows(spec, growth))
     setup = setup_macs(runs, len(segments)) + seeded_macs(sources)
     read_bytes = sum(map(tensor_bytes_of, segments)) - drawn_bytes(sources)
     return work + setup + rules.macs_per_loaded_byte * read_bytes

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, Final, Protocol
 
 from engram.nn.layers.segment import MAX_ACTIVATION_BITS, MAX_SHIFT, check_quantization
-from engram.nn.layers.steps import Clip, RoundShift, Square, Step
+from engram.nn.layers.steps import Clip, Root, RoundShift, Square, Step
 
 MAX_ROOT_BITS: Final = 15
+MAX_SQRT_BITS: Final = 8
 
 
 class _ReluFields(Protocol):
@@ -77,3 +78,22 @@ class SquareActivation:
             RoundShift(self.s2),
             Clip(0, (1 << self.bits) - 1),
         )
+
+
+class SqrtActivation:
+    """⌊√clip(round_shift(a, shift), 0, 2^(2·bits) - 1)⌋."""
+
+    SCALES: ClassVar[frozenset[str]] = frozenset({"shift"})
+
+    @property
+    def reads(self: _ReluFields) -> int:
+        """The layer below."""
+        return self.layer - 1
+
+    def check_activation(self: _ReluFields) -> None:
+        """Refuses shifts and bits out of range. Raises `QuantizationOutOfRange`."""
+        check_quantization("shift", self.shift, 0, MAX_SHIFT)
+        check_quantization("bits", self.bits, 1, MAX_SQRT_BITS)
+
+    def steps(self: _ReluFields) -> tuple[Step, ...]:
+        return RoundShift(self.shift), Clip(0, (1 << 2 * self.bits) - 1), Root()

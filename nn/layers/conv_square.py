@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from engram.nn.layers.activations import SquareActivation
 from engram.nn.layers.conv import Conv2d
+from engram.nn.layers.reading import Further
 from engram.primitives.types import U8, U16, U32
 
 
@@ -16,7 +17,7 @@ class ConvSquare(SquareActivation, Conv2d):
 
     TAG: ClassVar[int] = 4
     layer: U8
-    """The hidden layer, from 1, of its neurons. It reads the layer below; layer 0 is the inputs."""
+    """The hidden layer, from 1, of its neurons. Its first interval lies in the layer below."""
     lo: U32
     hi: U32
     """It reads neurons lo, …, hi - 1 of the layer below, as maps."""
@@ -39,6 +40,8 @@ class ConvSquare(SquareActivation, Conv2d):
     """The bits of an activation, 1 to 16."""
     weight_bits: U8
     """8 or 16."""
+    more: Further = ()
+    """What it reads after that."""
 
     def check(self) -> None:
         self.check_fields()

@@ -13,6 +13,7 @@ import numpy as np
 from engram.nn.dtypes import IntArray
 from engram.nn.errors import DimensionOutOfRange
 from engram.nn.fixed import Int64Array
+from engram.nn.layers.reading import Reading
 from engram.nn.layers.segment import WEIGHT_BITS, Numbers, Shape, check_quantization
 
 ACTIVATION_MACS: Final = 128
@@ -26,39 +27,37 @@ class _Fields(Protocol):
     """The fields of a segment that the dense product needs."""
 
     @property
-    def lo(self) -> int: ...
-    @property
-    def hi(self) -> int: ...
+    def fan_in(self) -> int: ...
     @property
     def width(self) -> int: ...
     @property
     def weight_bits(self) -> int: ...
+    def check_intervals(self) -> None: ...
 
 
-class Dense:
-    """a = x·W + b over the segment's interval [lo, hi).
+class Dense(Reading):
+    """a = x·W + b over the neurons that the segment reads.
 
-    x holds integers of at least 0, (rows, hi - lo). W is int8 or int16 (hi - lo, width), b is int32 (width,).
+    x holds integers of at least 0, (rows, fan_in). W is int8 or int16 (fan_in, width), b is int32 (width,).
     """
 
     def check_fields(self: _Fields) -> None:
         """Refuses values that no dense kind allows in the fields that all of them have.
 
-        Raises `DimensionOutOfRange`, `QuantizationOutOfRange`.
+        Raises `DimensionOutOfRange`, `IntervalsUnordered`, `QuantizationOutOfRange`.
         """
-        if not 0 <= self.lo < self.hi:
-            raise DimensionOutOfRange("a segment reads an empty interval", got=(self.lo, self.hi))
+        self.check_intervals()
         if self.width < 1:
             raise DimensionOutOfRange("a segment has a width of 0", expected="1 or more", got=self.width)
         check_quantization("weight_bits", self.weight_bits, *WEIGHT_BITS, choices=WEIGHT_BITS)
 
     def parameter_shapes(self: _Fields) -> tuple[Shape, Shape]:
-        """The shapes of weights and bias: (hi - lo, width) and (width,)."""
-        return (self.hi - self.lo, self.width), (self.width,)
+        """The shapes of weights and bias: (fan_in, width) and (width,)."""
+        return (self.fan_in, self.width), (self.width,)
 
     def macs_per_row(self: _Fields) -> int:
-        """(hi - lo)·width + READ_MACS·(hi - lo) + ACTIVATION_MACS·width."""
-        fan_in = self.hi - self.lo
+        """fan_in·width + READ_MACS·fan_in + ACTIVATION_MACS·width."""
+        fan_in = self.fan_in
         return fan_in * self.width + READ_MACS * fan_in + ACTIVATION_MACS * self.width
 
     def reach(self: _Fields, weights: IntArray, bias: IntArray, x_max: int) -> int:

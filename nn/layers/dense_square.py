@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from engram.nn.layers.activations import SquareActivation
 from engram.nn.layers.dense import Dense
+from engram.nn.layers.reading import Further
 from engram.primitives.types import U8, U32
 
 
@@ -19,7 +20,7 @@ class DenseSquare(SquareActivation, Dense):
 
     TAG: ClassVar[int] = 2
     layer: U8
-    """The hidden layer, from 1, of its neurons. It reads the layer below; layer 0 is the inputs."""
+    """The hidden layer, from 1, of its neurons. Its first interval lies in the layer below."""
     lo: U32
     hi: U32
     """It reads neurons lo, …, hi - 1 of the layer below."""
@@ -35,6 +36,8 @@ class DenseSquare(SquareActivation, Dense):
     """The bits of an activation, 1 to 16."""
     weight_bits: U8
     """8 or 16."""
+    more: Further = ()
+    """What it reads after that."""
 
     def check(self) -> None:
         self.check_fields()

@@ -15,23 +15,26 @@ from typing import TypeVar
 import numpy as np
 
 from engram.nn.dtypes import IntArray
-from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.layers import DenseRelu, DenseRoot, DenseSquare, HiddenSegment, Output
 
 S = TypeVar("S", bound=HiddenSegment | Output)
+
+_DENSE = DenseRelu | DenseSquare | DenseRoot
 
 
 def continues(before: HiddenSegment | Output, after: HiddenSegment | Output) -> bool:
     """Whether `after`, which stands next to `before` in a list of segments, belongs to the same run.
 
     Only dense kinds form runs. Hidden segments: all fields but the width are equal. Output segments: all
-    fields but the interval are equal, `after` reads the neurons that follow those of `before`, and nothing is
-    rounded off (shift ≤ 0).
+    fields but the interval are equal, each reads one interval, `after` the neurons that follow those of
+    `before`, and nothing is rounded off (shift ≤ 0).
     """
     if type(before) is not type(after):
         return False
     if isinstance(before, Output):
-        return before.shift <= 0 and after.lo == before.hi and _agree(before, after, "lo", "hi")
-    return isinstance(before, DenseRelu | DenseSquare) and _agree(before, after, "width")
+        follows = after.lo == before.hi and not before.more
+        return follows and before.shift <= 0 and _agree(before, after, "lo", "hi")
+    return isinstance(before, _DENSE) and _agree(before, after, "width")
 
 
 def _agree(before: HiddenSegment | Output, after: HiddenSegment | Output, *but: str) -> bool:
@@ -51,6 +54,12 @@ def runs(segments: Sequence[S]) -> list[tuple[S, ...]]:
     return [tuple(run) for run in found]
 
 
+def interval_count(before: Sequence[S], segments: Sequence[S]) -> int:
+    """How many intervals are read by the runs that `run_count` counts; a run reads what each of it reads."""
+    found = runs((*before, *segments))
+    return sum(len(run[0].intervals) for run in found) - sum(len(last.intervals) for last in before)
+
+
 def run_count(before: Sequence[S], segments: Sequence[S]) -> int:
     """How many runs the segments add to a list that ends with `before`, which holds one segment or none."""
     return len(runs((*before, *segments))) - len(before)
@@ -61,7 +70,7 @@ def joined(run: Sequence[S]) -> S:
     first, last = run[0], run[-1]
     if isinstance(first, Output):
         return replace(first, hi=last.hi)
-    if isinstance(first, DenseRelu | DenseSquare):
+    if isinstance(first, _DENSE):
         return replace(first, width=sum(segment.width for segment in run))
     assert len(run) == 1, "`continues` joins dense kinds only"
     return first

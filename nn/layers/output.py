@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 
 from engram.nn.fixed import Int64Array
 from engram.nn.layers.dense import Dense
+from engram.nn.layers.reading import Further
 from engram.nn.layers.segment import MAX_SHIFT, check_quantization
 from engram.nn.layers.steps import RoundShift, Step
 from engram.primitives.types import I8, U8, U32
@@ -20,7 +21,7 @@ class Output(Dense):
 
     SCALES: ClassVar[frozenset[str]] = frozenset({"shift"})
     layer: U8
-    """The layer that it reads; 0 stands for the inputs."""
+    """The layer of its first interval; 0 stands for the inputs."""
     lo: U32
     hi: U32
     """It reads neurons lo, …, hi - 1 of that layer."""
@@ -32,6 +33,8 @@ class Output(Dense):
     """-16 to 31. Shifting right by it, or left if it is negative, turns an accumulator into Q16 nats."""
     weight_bits: U8
     """8 or 16."""
+    more: Further = ()
+    """What it reads after that."""
 
     @property
     def reads(self) -> int:

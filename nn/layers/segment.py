@@ -13,6 +13,7 @@ import numpy.typing as npt
 from engram.nn.dtypes import IntArray
 from engram.nn.errors import BoundViolated, QuantizationOutOfRange
 from engram.nn.fixed import INT32_MAX, Int64Array
+from engram.nn.layers.reading import Interval
 from engram.nn.layers.steps import Step
 
 WEIGHT_BITS: Final = (8, 16)
@@ -30,16 +31,12 @@ class Segment(Protocol):
     """Names of the fields that go with the scale of the weights: training may change these and no other."""
 
     @property
-    def reads(self) -> int:
-        """The number of the layer that it reads; 0 stands for the inputs."""
+    def intervals(self) -> tuple[Interval, ...]:
+        """The neurons that it reads, in the order in which its product runs over them."""
 
     @property
-    def lo(self) -> int:
-        """The first neuron that it reads there."""
-
-    @property
-    def hi(self) -> int:
-        """The neuron after the last one that it reads."""
+    def fan_in(self) -> int:
+        """How many neurons it reads."""
 
     @property
     def width(self) -> int:
@@ -65,9 +62,9 @@ class Segment(Protocol):
         """
 
     def accumulate(self, x: Numbers, weights: Numbers, bias: Numbers, out: Numbers | None = None) -> Numbers:
-        """The accumulators (rows, width) of x (rows, hi - lo), written into `out` if one is given.
+        """The accumulators (rows, width) of x (rows, fan_in), written into `out` if one is given.
 
-        It uses additions and multiplications only, and no result exceeds `reach`. So in int64 it is the
+        It uses sums, products and comparisons only, and no result exceeds `reach`. So in int64 it is the
         definition, and it is exact in any float type that holds every integer up to `reach`.
         """
 

@@ -11,6 +11,7 @@ holds all results.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -75,4 +76,24 @@ class Square:
         return (0 if lo <= 0 <= hi else min(lo * lo, hi * hi)), max(lo * lo, hi * hi)
 
 
-Step = RoundShift | Clip | Square
+@dataclass(frozen=True)
+class Root:
+    """Turns a, which lies in [0, 2^16), into ⌊√a⌋."""
+
+    def exact(self, a: Int64Array) -> Int64Array:
+        roots: Int64Array = (np.searchsorted(_SQUARES, a, side="right") - 1).astype(np.int64)
+        return roots
+
+    def peak(self, lo: int, hi: int) -> int:
+        """Largest magnitude met while a value of [lo, hi] passes through this step."""
+        return hi
+
+    def image(self, lo: int, hi: int) -> tuple[int, int]:
+        """The smallest interval that holds the results for all of [lo, hi]."""
+        ends = self.exact(np.array([lo, hi], dtype=np.int64))
+        return int(ends[0]), int(ends[1])
+
+
+_SQUARES: Final = np.arange(2**8, dtype=np.int64) ** 2
+
+Step = RoundShift | Clip | Square | Root

@@ -30,6 +30,7 @@ from engram.participant.reconnect import watch
 from engram.participant.round_terms import Caps, RoundWindows, round_terms
 from engram.participant.task import Strategy
 from engram.participant.training.architect import dense_network
+from engram.participant.training.shapes import Reach
 from engram.participant.view import ChainView
 from engram.participant.witness import Witness
 from engram.primitives.keys import parse_address
@@ -129,7 +130,9 @@ class Rounds:
         model = await self._view.get(Model, model_id)
         head = await self._view.head_network(model)
         size, rules = self._data.size, (await self._view.spec()).rules
-        caps = Caps.for_growth(rules, head.spec, size.neurons, len(NEW_CLASSES), size.rows)
+        caps = Caps.for_growth(
+            rules, head.spec, size.neurons, len(NEW_CLASSES), size.rows, Reach(model.growth_policy)
+        )
         secrets = self._secrets(self._data.founder_all, size.parts)
         payload = OpenRound.on(model, self._terms(secrets, RoundKind.GROW, size.rows, caps))
         return await self._play(payload, secrets, self._data.witness_all, honest, cheats, copies=False)

@@ -22,7 +22,7 @@ from engram.participant.datasets import Dataset
 from engram.participant.errors import NotEnoughRows
 from engram.participant.training.layers import kind_of
 from engram.participant.training.qat import FINENESS
-from engram.participant.training.shapes import growth_shape, hidden_segment
+from engram.participant.training.shapes import Reach, growth_shape, hidden_segment
 
 SAMPLE_ROWS = 512
 """The most rows to which shifts are fitted."""
@@ -71,7 +71,7 @@ def grown_network(
     neurons: int,
     new_classes: int,
     rng: np.random.Generator,
-    reach: int | None = None,
+    reach: Reach,
 ) -> tuple[Growth, Parameters]:
     """A fresh growth of the shape that `growth_shape` gives, and the parameters of its segments.
 

@@ -17,7 +17,7 @@ integers that come out. No chain stands here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,17 +169,23 @@ def _forward_hidden(
         outputs = []
         for position, segment in enumerate(spec.hidden):
             if segment.layer == layer:
-                accumulators = segment.accumulate(layers[-1][:, segment.lo : segment.hi], *rounded[position])
+                accumulators = segment.accumulate(read(layers, segment), *rounded[position])
                 value, slopes[position] = kind_of(segment).activate(segment, accumulators)
                 outputs.append(value)
         layers.append(np.concatenate(outputs, axis=1))
     return layers, slopes
 
 
+def read(layers: Sequence[Array], segment: HiddenSegment | Output) -> Array:
+    """The values (rows, fan_in) that a segment reads of layers (rows, width), layer 0 first."""
+    columns = [layers[each.layer][:, each.lo : each.hi] for each in segment.intervals]
+    return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+
+
 def _components(spec: NetworkSpec, rounded: list[tuple[Array, Array]], layers: list[Array]) -> Array:
     sums = np.zeros((layers[0].shape[0], len(component_classes(spec))), np.float32)
     for segment, given in zip(spec.outputs, rounded[len(spec.hidden) :], strict=True):
-        accumulators = segment.accumulate(layers[segment.layer][:, segment.lo : segment.hi], *given)
+        accumulators = segment.accumulate(read(layers, segment), *given)
         nats, _ = kind_of(segment).activate(segment, accumulators)
         sums[:, segment.first : segment.first + segment.width] += nats
     return sums
@@ -198,13 +204,14 @@ def _backward(
     by_layer = [np.zeros_like(layer) for layer in layers]
 
     def descend(position: int, segment: HiddenSegment | Output, error: Array) -> None:
-        kind, below = kind_of(segment), layers[segment.reads][:, segment.lo : segment.hi]
+        kind, below = kind_of(segment), read(layers, segment)
         if trainable[position]:
             gradients[position] = kind.parameter_gradients(segment, below, error)
         if segment.reads:
-            by_layer[segment.reads][:, segment.lo : segment.hi] += kind.input_gradient(
-                segment, rounded[position][0], error
-            )
+            shares, begin = kind.input_gradient(segment, below, rounded[position][0], error), 0
+            for each in segment.intervals:
+                by_layer[each.layer][:, each.lo : each.hi] += shares[:, begin : begin + each.size]
+                begin += each.size
 
     for position, output in enumerate(spec.outputs, start=len(spec.hidden)):
         scale = np.float32(2.0**-output.shift * NATS_PER_UNIT)

@@ -16,7 +16,9 @@ from engram.nn.spec import NetworkSpec
 from engram.participant.datasets import Dataset
 from engram.participant.training.architect import SAMPLE_ROWS, grown_network
 from engram.participant.training.qat import Budget, fit
+from engram.participant.training.shapes import Reach
 
+STRICT = Reach()
 Progress = Callable[[int, float], None]
 """Called during training with the step and the batch's mean loss in nats."""
 
@@ -43,14 +45,14 @@ def grow(
     neurons: int,
     budget: Budget,
     rng: np.random.Generator,
-    reach: int | None = None,
+    reach: Reach = STRICT,
     progress: Progress | None = None,
     loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
 ) -> tuple[Growth, Parameters]:
     """Grows a network by `neurons` and `new_classes`; returns the growth and its new segments' parameters.
 
-    The old segments stay unchanged. `reach` is the first old class that new neurons may feed; None: they feed
-    none. `data` should hold rows of old and of new classes: the old logits cannot change, so the new logits
+    The old segments stay unchanged. `reach` says what the model lets new neurons do to old classes. `data`
+    should hold rows of old and of new classes: the old logits cannot change, so the new logits
     must learn to stay low on rows of old classes.
     """
     sample = data.features[rng.permutation(data.rows)[:SAMPLE_ROWS]]

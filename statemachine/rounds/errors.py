@@ -43,7 +43,7 @@ class ModelNotFrozen(InvalidTransaction):
 
 
 class NothingToFeed(InvalidTransaction):
-    """The model is strict and no class may be changed, so growth must add classes."""
+    """The model is strict or relative and no class may be changed, so growth must add classes."""
 
 
 class MemorySpent(InvalidTransaction):

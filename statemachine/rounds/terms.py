@@ -289,8 +289,8 @@ def _check_kind(terms: RoundTerms, model: Model) -> None:
         raise ModelNotFrozen(got=model.id)
     if terms.new_classes and model.loss_function is not LossKind.SOFTMAX_CROSS_ENTROPY:
         raise TermsInvalid("new classes need softmax cross-entropy", got=model.loss_function.name.lower())
-    strict = model.growth_policy is Policy.STRICT
-    if strict and not terms.new_classes and model.classes_before_growth == model.classes:
+    policy, taught = model.growth_policy, model.classes_before_growth != model.classes
+    if not terms.new_classes and (policy is Policy.RELATIVE or (policy is Policy.STRICT and not taught)):
         raise NothingToFeed(got=model.id)
     if model.lost_ppm >= model.lost_cap_ppm:
         raise MemorySpent(expected=model.lost_cap_ppm, got=model.lost_ppm)

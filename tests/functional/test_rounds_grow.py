@@ -149,9 +149,8 @@ def test_a_round_whose_reveals_would_not_fit_a_block_with_their_version_is_not_o
 
 def _output(weights: Weights, **changes: int) -> Weights:
     assert isinstance(weights.spec, Growth)
-    return replace(
-        weights, spec=replace(weights.spec, outputs=(replace(weights.spec.outputs[0], **changes),))
-    )
+    output = replace(weights.spec.outputs[0], **changes)  # type: ignore[arg-type]  # fields by name
+    return replace(weights, spec=replace(weights.spec, outputs=(output,)))
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def _relu(weights: Weights, **changes: int) -> Weights:
     assert isinstance(weights.spec, NetworkSpec)
     relu = weights.spec.hidden[0]
     assert isinstance(relu, DenseRelu)
-    return replace(weights, spec=replace(weights.spec, hidden=(replace(relu, **changes),)))
+    return replace(weights, spec=replace(weights.spec, hidden=(replace(relu, **changes),)))  # type: ignore[arg-type]  # fields by name
 
 
 def _tensor(weights: Weights, array: IntArray, *, bias: bool = False) -> Weights:

@@ -55,7 +55,15 @@ def test_no_accumulator_leaves_its_proved_bound(spec: NetworkSpec, seed: int) ->
     ]
     for segment, given_, peak in first:
         for row in features.tolist():
-            assert max(map(abs, nn_reference.accumulators(segment, given_, row))) <= peak
+            assert (
+                max(
+                    map(
+                        abs,
+                        nn_reference.accumulators(segment, given_, nn_reference.operands_of(segment, [row])),
+                    )
+                )
+                <= peak
+            )
 
 
 @given(networks(), SEEDS, st.integers(1, 7))

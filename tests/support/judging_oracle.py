@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Final
 
-from tests.support.protocol_oracle import Wire, clip, ln, ln_q24, round_shift, row_loss
+from tests.support.evaluation_oracle import clip, ln, ln_q24, round_shift, row_loss
+from tests.support.protocol_oracle import Wire
 
 SLACK: Final = 8
 START: Final = (1, 1)

@@ -83,42 +83,65 @@ def grown(spec: Wire, growth: Wire) -> Wire:
 # networks.md, Costs
 
 
-DENSE = (1, 2)
-"""Tags of the dense kinds; the others are convolutions."""
+DENSE = (1, 2, 5)
+"""Tags of the dense kinds."""
+POOL = 7
+"""The tag of MaxPool; the other kinds are convolutions."""
+
+
+def fan_in(lo: int, hi: int, more: Sequence[Wire]) -> int:
+    return hi - lo + int(sum(last - first for _, first, last in more))
+
+
+def maps_fields(segment: Wire) -> tuple[int, int, int, int, int]:
+    """Height, breadth, kernel, stride, padding of a segment that reads maps."""
+    height, breadth, *rest = segment[4:]
+    kernel, stride, padding, *_ = rest if segment[0] == POOL else rest[1:]
+    return int(height), int(breadth), int(kernel), int(stride), int(padding)
 
 
 def width_of(segment: Wire) -> int:
     """The neurons that a hidden segment makes."""
     if segment[0] in DENSE:
         return int(segment[4])
-    pixels, _ = _maps(segment)
-    return int(segment[6] * pixels)
+    pixels, maps = _maps(segment)
+    return int(maps * pixels if segment[0] == POOL else segment[6] * pixels)
 
 
 def _maps(segment: Wire) -> tuple[int, int]:
-    """Of a convolution: the pixels of a map that it makes, and the maps that it reads."""
-    _, _, lo, hi, height, breadth, _, kernel, stride, padding, *_ = segment
+    """Of a segment that reads maps: the pixels of a map that it makes, and the maps that it reads."""
+    height, breadth, kernel, stride, padding = maps_fields(segment)
     rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, breadth))
-    return rows * columns, (hi - lo) // (height * breadth)
+    return rows * columns, fan_in(segment[2], segment[3], segment[-1]) // (height * breadth)
 
 
 def _row(segment: Wire) -> int:
     """segment(b) of a hidden segment."""
-    fan_in = segment[3] - segment[2]
     if segment[0] in DENSE:
-        return int(fan_in * segment[4] + 8 * fan_in + 128 * segment[4])
-    (pixels, maps), channels, kernel, groups = _maps(segment), segment[6], segment[7], segment[10]
+        read = fan_in(segment[2], segment[3], segment[-1])
+        return int(read * segment[4] + 8 * read + 128 * segment[4])
+    (pixels, maps), (height, breadth, kernel, stride, padding) = _maps(segment), maps_fields(segment)
+    laid = 32 * maps * (height + 2 * padding) * (breadth + 2 * padding)
+    if segment[0] == POOL:
+        made = (height + 2 * padding - kernel) // stride + 1
+        down, width = maps * made * (breadth + 2 * padding), maps * pixels
+        return int(32 * kernel * (down + width) + 128 * width + laid)
+    channels, groups = segment[6], segment[10]
     work = channels * (maps // groups) * kernel**2 + 32 * maps * kernel**2 + 128 * channels
-    laid = maps * (segment[4] + 2 * segment[9]) * (segment[5] + 2 * segment[9])
-    return int(pixels * work + 32 * laid + 2**10 * groups)
+    return int(pixels * work + laid + 2**10 * groups)
 
 
 def _tensors(segment: Wire) -> int:
     """tensors(b) of a hidden segment."""
+    bits = segment[-2]
     if segment[0] in DENSE:
-        return int(10 + (segment[3] - segment[2]) * segment[4] * segment[-1] // 8 + 6 + 4 * segment[4])
-    (_, maps), channels, kernel, groups = _maps(segment), segment[6], segment[7], segment[10]
-    return int(18 + channels * (maps // groups) * kernel**2 * segment[-1] // 8 + 6 + 4 * channels)
+        read = fan_in(segment[2], segment[3], segment[-1])
+        return int(10 + read * segment[4] * bits // 8 + 6 + 4 * segment[4])
+    _, maps = _maps(segment)
+    if segment[0] == POOL:
+        return int(6 + maps * bits // 8 + 6 + 4 * maps)
+    channels, kernel, groups = segment[6], segment[7], segment[10]
+    return int(18 + channels * (maps // groups) * kernel**2 * bits // 8 + 6 + 4 * channels)
 
 
 def runs(hidden: Sequence[Wire], outputs: Sequence[Wire]) -> int:
@@ -126,8 +149,23 @@ def runs(hidden: Sequence[Wire], outputs: Sequence[Wire]) -> int:
     for before, after in pairwise(hidden):
         found -= before[0] in DENSE and before[:4] + before[5:] == after[:4] + after[5:]
     for before, after in pairwise(outputs):
-        alike = [before[0], *before[3:]] == [after[0], *after[3:]]
-        found -= alike and before[2] == after[1] and before[5] <= 0
+        found -= _outputs_join(before, after)
+    return found
+
+
+def _outputs_join(before: Wire, after: Wire) -> bool:
+    alike = [before[0], *before[3:]] == [after[0], *after[3:]] and not before[-1]
+    return bool(alike and before[2] == after[1] and before[5] <= 0)
+
+
+def intervals(hidden: Sequence[Wire], outputs: Sequence[Wire]) -> int:
+    """What the runs read."""
+    found = 0
+    for before, after in pairwise([None, *hidden]):
+        joins = before and before[0] in DENSE and before[:4] + before[5:] == after[:4] + after[5:]
+        found += 0 if joins else 1 + len(after[-1])
+    for before, after in pairwise([None, *outputs]):
+        found += 0 if before and _outputs_join(before, after) else 1 + len(after[-1])
     return found
 
 
@@ -146,7 +184,8 @@ def growth_macs(old: Wire, growth: Wire, rows: int, rho: int) -> int:
     for layer in widths:
         first.setdefault(layer, 0)
     reads = [(layer - 1, lo) for _, layer, lo, *_ in hidden] + [(layer, lo) for layer, lo, *_ in outputs]
-    for layer, lo in reads:
+    more = [each for segment in (*hidden, *outputs) for each in segment[-1]]
+    for layer, lo in [*reads, *((layer, lo) for layer, lo, _ in more)]:
         first[layer] = min(first[layer], lo)
     return _macs(net, hidden, outputs, sum(widths.values()) - sum(first.values()), rows, rho)
 
@@ -160,7 +199,7 @@ def layer_widths(net: Wire) -> dict[int, int]:
 
 def segment_macs(hidden: Sequence[Wire], outputs: Sequence[Wire]) -> int:
     """Of these segments on one row."""
-    fed = [(hi - lo, width) for _, lo, hi, _, width, *_ in outputs]
+    fed = [(fan_in(lo, hi, more), width) for _, lo, hi, _, width, *_, more in outputs]
     return sum(map(_row, hidden)) + int(sum(n * w + 8 * n + 128 * w for n, w in fed))
 
 
@@ -174,13 +213,15 @@ def _macs(
 ) -> int:
     components = len(net[2]) or net[1]
     chunk = max(1, min(1024, 2**21 // (neurons + 8 * components)))
-    row = segment_macs(hidden, outputs) + 128 * components + 512 * net[1]
-    calls = 2**19 * runs(hidden, outputs) * -(-rows // chunk)
+    gates = list(net[2]).count(65535)
+    lifting = 2048 * (net[1] + gates) if gates else 0
+    row = segment_macs(hidden, outputs) + 128 * components + 512 * net[1] + lifting
+    calls = 2**19 * (intervals(hidden, outputs) + 8 * (gates > 0)) * -(-rows // chunk)
     return int(rows * row + calls + _loading(hidden, outputs, rho))
 
 
 def _loading(hidden: Sequence[Wire], outputs: Sequence[Wire], rho: int) -> int:
     together, count = runs(hidden, outputs), len(hidden) + len(outputs)
-    fed = [(hi - lo, width, bits) for _, lo, hi, _, width, _, bits in outputs]
+    fed = [(fan_in(lo, hi, more), width, bits) for _, lo, hi, _, width, _, bits, more in outputs]
     tensors = sum(map(_tensors, hidden)) + sum(10 + n * w * bits // 8 + 6 + 4 * w for n, w, bits in fed)
     return int(rho * tensors + 2**22 * (2 + together) + 2**21 * (count - together))

@@ -7,14 +7,26 @@ import hashlib
 from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from math import floor
+from math import floor, isqrt
 
-from engram.nn.layers import ConvRelu, ConvSquare, DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.layers import (
+    ConvRelu,
+    ConvRoot,
+    ConvSquare,
+    DenseRelu,
+    DenseRoot,
+    DenseSquare,
+    HiddenSegment,
+    MaxPool,
+    Output,
+)
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.seeded import Seeded
+from tests.support.evaluation_oracle import exp, ln
 
 LOGIT_LIMIT = 2**30
 DIGITS = 50
+GATE = 65_535
 
 
 def rounded(a: int, s: int) -> int:
@@ -29,7 +41,9 @@ def clipped(a: int, lo: int, hi: int) -> int:
 def activation(segment: HiddenSegment, a: int) -> int:
     top = 2**segment.bits - 1
     match segment:
-        case DenseRelu() | ConvRelu():
+        case DenseRoot() | ConvRoot():
+            return isqrt(clipped(rounded(a, segment.shift), 0, 2 ** (2 * segment.bits) - 1))
+        case DenseRelu() | ConvRelu() | MaxPool():
             return clipped(rounded(a, segment.shift), 0, top)
         case DenseSquare() | ConvSquare():
             root = clipped(rounded(a, segment.s1), -(2**segment.h), 2**segment.h - 1)
@@ -42,19 +56,47 @@ def scaled(a: int, shift: int) -> int:
 
 
 def accumulators(
-    segment: HiddenSegment | Output, given: SegmentParameters, below: Sequence[int]
+    segment: HiddenSegment | Output, given: SegmentParameters, operands: Sequence[int]
 ) -> list[int]:
-    """x·W + b of one row, or its convolution."""
-    if isinstance(segment, ConvRelu | ConvSquare):
-        return convolved(segment, given, below[segment.lo : segment.hi])
-    operands, columns = below[segment.lo : segment.hi], given.weights.T.tolist()
+    """x·W + b of one row, its convolution, or its scaled maxima."""
+    if isinstance(segment, ConvRelu | ConvSquare | ConvRoot):
+        return convolved(segment, given, operands)
+    if isinstance(segment, MaxPool):
+        return pooled(segment, given, operands)
+    columns = given.weights.T.tolist()
     return [
         sum(x * w for x, w in zip(operands, column, strict=True)) + b
         for column, b in zip(columns, given.bias.tolist(), strict=True)
     ]
 
 
-def convolved(segment: ConvRelu | ConvSquare, given: SegmentParameters, values: Sequence[int]) -> list[int]:
+def operands_of(segment: HiddenSegment | Output, layers: Sequence[Sequence[int]]) -> list[int]:
+    """What a segment reads: its interval, then the further ones."""
+    first = segment.layer - 1 if not isinstance(segment, Output) else segment.layer
+    found = list(layers[first][segment.lo : segment.hi])
+    for further in segment.more:
+        found += layers[further.layer][further.lo : further.hi]
+    return found
+
+
+def pooled(segment: MaxPool, given: SegmentParameters, values: Sequence[int]) -> list[int]:
+    """Map by map, pixel by pixel: the largest value under the window, scaled."""
+    high, wide, k, s, p = segment.height, segment.breadth, segment.kernel, segment.stride, segment.padding
+    found = []
+    for number, (gain, offset) in enumerate(zip(given.weights.tolist(), given.bias.tolist(), strict=True)):
+        for y in range((high + 2 * p - k) // s + 1):
+            for x in range((wide + 2 * p - k) // s + 1):
+                best = 0
+                for row in range(max(0, s * y - p), min(high, s * y - p + k)):
+                    for column in range(max(0, s * x - p), min(wide, s * x - p + k)):
+                        best = max(best, values[(number * high + row) * wide + column])
+                found.append(gain * best + offset)
+    return found
+
+
+def convolved(
+    segment: ConvRelu | ConvSquare | ConvRoot, given: SegmentParameters, values: Sequence[int]
+) -> list[int]:
     """Map by map, pixel by pixel, tap by tap."""
     high, wide, k, s, p = segment.height, segment.breadth, segment.kernel, segment.stride, segment.padding
     weights, bias = given.weights.tolist(), given.bias.tolist()
@@ -82,21 +124,37 @@ def row_logits(spec: NetworkSpec, parameters: Parameters, row: Sequence[int]) ->
     depth = max((segment.layer for segment in spec.hidden), default=0)
     layers: list[list[int]] = [list(row), *([] for _ in range(depth))]
     for segment, given in zip(spec.hidden, parameters, strict=False):
-        values = accumulators(segment, given, layers[segment.layer - 1])
+        values = accumulators(segment, given, operands_of(segment, layers))
         layers[segment.layer] += [activation(segment, a) for a in values]
     labels = list(spec.components) or list(range(spec.classes))
     sums = [0] * len(labels)
     for output, given in zip(spec.outputs, parameters[len(spec.hidden) :], strict=True):
-        for offset, a in enumerate(accumulators(output, given, layers[output.layer])):
+        for offset, a in enumerate(accumulators(output, given, operands_of(output, layers))):
             sums[output.first + offset] += scaled(a, output.shift)
-    return [
-        clipped(
-            max(total for total, owner in zip(sums, labels, strict=True) if owner == label),
-            -LOGIT_LIMIT,
-            LOGIT_LIMIT,
-        )
-        for label in range(spec.classes)
-    ]
+    return gated_logits(labels, sums)
+
+
+def gated_logits(labels: Sequence[int], sums: Sequence[int]) -> list[int]:
+    """Stage by stage: what is there is lifted by the gate less the log-sum-exp of the stage before."""
+    found: list[int] = []
+    norm, limit, at = 0, LOGIT_LIMIT, 0
+    while at < len(labels):
+        end = next((i for i in range(at + 1, len(labels)) if labels[i] == GATE), len(labels))
+        entries: dict[int, int] = {}
+        for label, total in zip(labels[at:end], sums[at:end], strict=True):
+            entries[label] = max(entries.get(label, total), total)
+        entries = {label: clipped(total, -limit, limit) for label, total in entries.items()}
+        if GATE in entries:
+            found = [logit - norm + entries[GATE] for logit in found]
+        found += [entries[label] for label in sorted(entries) if label != GATE]
+        norm, limit, at = log_sum_exp(list(entries.values())), 2**29, end
+    return [clipped(logit, -LOGIT_LIMIT, LOGIT_LIMIT) for logit in found]
+
+
+def log_sum_exp(logits: Sequence[int]) -> int:
+    """By the tables of the protocol, in Q16 nats."""
+    top = max(logits)
+    return top + rounded(ln(sum(exp(top - logit) for logit in logits)), 16)
 
 
 def cross_entropy(logits: Sequence[int], label: int) -> Decimal:

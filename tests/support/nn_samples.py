@@ -1,5 +1,6 @@
 """Networks, parameters and growths for tests: fixed small ones, and hypothesis strategies for random ones."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,19 @@ from hypothesis import strategies as st
 
 from engram.nn.evaluate import Features
 from engram.nn.growth import Growth, grown_spec
-from engram.nn.layers import ConvRelu, ConvSquare, DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.layers import (
+    ConvRelu,
+    ConvRoot,
+    ConvSquare,
+    DenseRelu,
+    DenseRoot,
+    DenseSquare,
+    HiddenSegment,
+    Interval,
+    MaxPool,
+    Output,
+)
+from engram.nn.logits import GATE
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.spec import NetworkLimits
 
@@ -45,6 +58,17 @@ GROWTH = Growth(
 )
 """On `TWO_LAYERS`: reads old and new neurons, adds a layer, gives one new class two components."""
 
+RELATIVE = Growth(
+    classes=2,
+    hidden=GROWTH.hidden,
+    outputs=(
+        Output(layer=1, lo=0, hi=13, first=4, width=4, shift=1, weight_bits=8),
+        Output(layer=3, lo=0, hi=4, first=6, width=1, shift=0, weight_bits=8),
+    ),
+    components=(GATE, 3, 4, 3),
+)
+"""As `GROWTH`, with a gate before the new classes."""
+
 
 def random_parameters(
     spec: NetworkSpec,
@@ -56,9 +80,9 @@ def random_parameters(
     parameters = []
     for segment in segments:
         shape, columns = segment.parameter_shapes()
-        fan_in, room = segment.hi - segment.lo, share * 2**30
-        operand = spec.totals.largest(segment.reads, segment.lo, segment.hi)
-        weight = min(2 ** (segment.weight_bits - 1) - 1, int(room) // (fan_in * operand))
+        room, operand = share * 2**30, spec.totals.operand(segment)
+        terms = math.prod(shape[1:]) if len(shape) == 4 else shape[0]
+        weight = min(2 ** (segment.weight_bits - 1) - 1, int(room) // (terms * operand))
         weights = rng.integers(-weight, weight + 1, shape).astype(f"int{segment.weight_bits}")
         bias = rng.integers(-int(room) // 4, int(room) // 4 + 1, columns).astype(np.int32)
         parameters.append(SegmentParameters(weights, bias))
@@ -109,22 +133,39 @@ def hidden_segments(draw: st.DrawFn, widths: dict[int, int], deepest: int) -> Hi
     """A hidden segment over layers of these widths."""
     layer = 1 + draw(st.sampled_from(sorted(number for number in widths if number < deepest)))
     lo, hi = draw(intervals(widths[layer - 1]))
-    width, bits, weight_bits = (
-        draw(st.integers(1, 4)),
-        draw(st.integers(1, 16)),
-        draw(st.sampled_from((8, 16))),
-    )
+    bits, weight_bits = draw(st.integers(1, 16)), draw(st.sampled_from((8, 16)))
     shift, shifts = draw(st.integers(0, 24)), (draw(st.integers(1, 15)), draw(st.integers(0, 24)))
-    squares = draw(st.booleans())
-    if draw(st.booleans()):
-        if squares:
-            return DenseSquare(layer, lo, hi, width, shift, *shifts, bits, weight_bits)
-        return DenseRelu(layer, lo, hi, width, shift, bits, weight_bits)
+    relu, square, sqrt = (shift, bits), (shift, *shifts, bits), (shift, (bits + 1) // 2)
+    kind = draw(st.sampled_from(("relu", "square", "root", "pool")))
+    if kind != "pool" and draw(st.booleans()):
+        width, more = draw(st.integers(1, 4)), draw(further(widths, layer - 1, hi))
+        if kind == "relu":
+            return DenseRelu(layer, lo, hi, width, *relu, weight_bits, more)
+        if kind == "square":
+            return DenseSquare(layer, lo, hi, width, *square, weight_bits, more)
+        return DenseRoot(layer, lo, hi, width, *sqrt, weight_bits, more)
     shape = draw(convolutions(hi - lo))
     lo = hi - (hi - lo) // (shape[0] * shape[1]) * shape[0] * shape[1]
-    if squares:
-        return ConvSquare(layer, lo, hi, *shape, shift, *shifts, bits, weight_bits)
-    return ConvRelu(layer, lo, hi, *shape, shift, bits, weight_bits)
+    if kind == "relu":
+        return ConvRelu(layer, lo, hi, *shape, *relu, weight_bits)
+    if kind == "square":
+        return ConvSquare(layer, lo, hi, *shape, *square, weight_bits)
+    if kind == "root":
+        return ConvRoot(layer, lo, hi, *shape, *sqrt, weight_bits)
+    return MaxPool(layer, lo, hi, *shape[:2], *shape[3:6], *relu, weight_bits)
+
+
+@st.composite
+def further(draw: st.DrawFn, widths: dict[int, int], layer: int, end: int) -> tuple[Interval, ...]:
+    """Further intervals after one that ends at neuron `end` of a layer; mostly none."""
+    found = []
+    if draw(st.booleans()):
+        if end + 1 < widths[layer] and draw(st.booleans()):
+            found.append(Interval(layer, end + 1, draw(st.integers(end + 2, widths[layer]))))
+        for below in sorted((number for number in widths if number < layer), reverse=True):
+            if draw(st.booleans()):
+                found.append(Interval(below, *draw(intervals(widths[below]))))
+    return tuple(found)
 
 
 @st.composite
@@ -146,9 +187,9 @@ def output_segments(draw: st.DrawFn, widths: dict[int, int], components: int, le
     layer = draw(st.sampled_from(sorted(widths)))
     lo, hi = draw(intervals(widths[layer]))
     first, end = draw(intervals(components - least))
-    return Output(
-        layer, lo, hi, least + first, end - first, draw(st.integers(-16, 31)), draw(st.sampled_from((8, 16)))
-    )
+    shift, weight_bits = draw(st.integers(-16, 31)), draw(st.sampled_from((8, 16)))
+    more = draw(further(widths, layer, hi))
+    return Output(layer, lo, hi, least + first, end - first, shift, weight_bits, more)
 
 
 @st.composite
@@ -159,11 +200,17 @@ def intervals(draw: st.DrawFn, size: int) -> tuple[int, int]:
 
 
 @st.composite
-def strict_growths(draw: st.DrawFn, spec: NetworkSpec, widths: dict[int, int]) -> Growth:
-    """Growths of new classes that the strict policy allows on `spec`, whose layers have these widths."""
+def strict_growths(
+    draw: st.DrawFn, spec: NetworkSpec, widths: dict[int, int], *, gate: bool = False
+) -> Growth:
+    """Growths of new classes that the strict policy allows on `spec`, whose layers have these widths.
+
+    With `gate`, they are those that the relative policy allows.
+    """
     classes = draw(st.integers(1, 3))
     extra = draw(st.lists(st.integers(spec.classes, spec.classes + classes - 1), max_size=2).map(tuple))
-    components = (*range(spec.classes, spec.classes + classes), *extra) if extra else ()
+    components = (*range(spec.classes, spec.classes + classes), *extra) if extra or gate else ()
+    components = (GATE, *components) if gate else components
     made = dict(widths)
     hidden = []
     for _ in range(draw(st.integers(0, 3))):

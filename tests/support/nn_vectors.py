@@ -6,7 +6,7 @@ hex, so that a second implementation can read them without this package.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -18,8 +18,19 @@ from engram.nn.data import part_bytes, part_commitment
 from engram.nn.dtypes import DTYPES, INT8, INT16, INT32
 from engram.nn.gemm import FAST, Engine
 from engram.nn.growth import Growth, Policy, append, growth_macs_per_row, merge_parameters
-from engram.nn.layers import ConvRelu, ConvSquare, DenseRelu, DenseSquare, HiddenSegment, Output
+from engram.nn.layers import (
+    ConvRelu,
+    ConvRoot,
+    ConvSquare,
+    DenseRelu,
+    DenseRoot,
+    DenseSquare,
+    HiddenSegment,
+    MaxPool,
+    Output,
+)
 from engram.nn.layers.segment import exact_forward, prove_peak
+from engram.nn.logits import GATE
 from engram.nn.loss import LOSSES, LossKind, loss_rows, score
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
 from engram.nn.parameters import prove_bounds
@@ -33,10 +44,12 @@ from engram.statemachine.additions import TrainUpdate
 from engram.statemachine.content import blob_id
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import growth_macs, network_macs
-from tests.support.nn_convolved import CONVOLVED, SMALL_MAPS
+from tests.support.nn_convolved import BRANCHED, CONVOLVED, SMALL_MAPS
+from tests.support.nn_costed import COSTED, COSTED_GROWTHS
 from tests.support.nn_samples import (
     GROWTH,
     LIMITS,
+    RELATIVE,
     TWO_LAYERS,
     growth_parameters,
     network_parameters,
@@ -69,6 +82,15 @@ SEGMENTS: Mapping[int, tuple[HiddenSegment | Output, ...]] = {
     ConvSquare.TAG: (
         ConvSquare(1, 0, 24, 3, 4, 2, 2, 2, 0, 2, 8, 8, 7, 8, 8),
         ConvSquare(1, 0, 12, 3, 4, 2, 3, 1, 2, 1, 0, 15, 15, 16, 16),
+    ),
+    DenseRoot.TAG: (
+        DenseRoot(layer=1, lo=0, hi=4, width=3, shift=1, bits=8, weight_bits=8),
+        DenseRoot(layer=1, lo=0, hi=4, width=3, shift=0, bits=1, weight_bits=16),
+    ),
+    ConvRoot.TAG: (ConvRoot(1, 0, 24, 3, 4, 4, 3, 2, 1, 2, 3, 8, 8),),
+    MaxPool.TAG: (
+        MaxPool(1, 0, 24, 3, 4, 2, 1, 0, 6, 8, 8),
+        MaxPool(1, 0, 24, 3, 4, 3, 2, 2, 0, 16, 16),
     ),
     0: (
         Output(layer=0, lo=0, hi=4, first=0, width=3, shift=2, weight_bits=8),
@@ -148,7 +170,7 @@ def _layer(tag: int, segment: HiddenSegment | Output) -> dict[str, Any]:
     shape, columns = segment.parameter_shapes()
     weights = rng.integers(-limit, limit + 1, shape).astype(f"int{segment.weight_bits}")
     bias = np.array([-(2**12), 0, 12_345, 77], dtype=np.int32)[: columns[0]]
-    x = random_features(segment.hi - segment.lo, 6).astype(np.int64)
+    x = random_features(segment.fan_in, 6).astype(np.int64)
     result = exact_forward(segment, x, weights, bias)
     return {
         "kind": type(segment).__name__,
@@ -165,7 +187,7 @@ def forwards() -> list[dict[str, Any]]:
     shares = (2.0**-12, 2.0**-6, 1.0)
     return [
         _forward(spec, network_parameters(spec, 11, share), share)
-        for spec in (TWO_LAYERS, SMALL_MAPS)
+        for spec in (TWO_LAYERS, SMALL_MAPS, BRANCHED)
         for share in shares
     ]
 
@@ -186,70 +208,50 @@ def _forward(spec: NetworkSpec, parameters: Parameters, share: float) -> dict[st
 
 
 def growth() -> list[dict[str, Any]]:
-    grown = append(TWO_LAYERS, GROWTH, policy=Policy.STRICT, limits=LIMITS)
-    old, new = network_parameters(TWO_LAYERS, 11), growth_parameters(TWO_LAYERS, GROWTH, 12)
-    whole = merge_parameters(TWO_LAYERS, old, GROWTH, new)
-    features = random_features(TWO_LAYERS.inputs, 6)
+    first = network_parameters(TWO_LAYERS, 11)
+    relative, (spec, parameters) = _growth(TWO_LAYERS, first, RELATIVE, Policy.RELATIVE, 2.0**-14)
+    again = replace(RELATIVE, outputs=_later(RELATIVE.outputs), components=(GATE, 5, 6, 5))
     return [
-        {
-            "spec": to_json(TWO_LAYERS),
-            "growth": to_json(GROWTH),
-            "growth_bytes": encode(GROWTH).hex(),
-            "grown": to_json(grown),
-            "grown_bytes": encode(grown).hex(),
-            "growth_macs_per_row": growth_macs_per_row(TWO_LAYERS, GROWTH),
-            "old_parameters": _parameters(old),
-            "new_parameters": _parameters(new),
-            "features": features.tolist(),
-            "old_logits": forward(TWO_LAYERS, old, features).tolist(),
-            "logits": forward(grown, whole, features).tolist(),
-        }
+        _growth(TWO_LAYERS, first, GROWTH, Policy.STRICT)[0],
+        relative,
+        _growth(spec, parameters, again, Policy.RELATIVE, 2.0**-6)[0],
     ]
 
 
-COSTED: Final = NetworkSpec(
-    600,
-    3,
-    (0, 1, 2, 2),
-    (
-        DenseRelu(1, 0, 600, 40, 4, 8, 8),
-        DenseRelu(1, 0, 600, 7, 4, 8, 8),
-        DenseRelu(1, 1, 600, 7, 4, 8, 8),
-        DenseSquare(1, 0, 600, 2, 8, 12, 13, 8, 8),
-        DenseSquare(1, 0, 600, 300, 8, 12, 13, 8, 8),
-        DenseRelu(2, 0, 47, 5, 4, 8, 16),
-    ),
-    (
-        Output(1, 0, 40, 0, 4, -8, 8),
-        Output(1, 40, 47, 0, 4, -8, 8),
-        Output(1, 48, 50, 0, 4, -8, 8),
-        Output(1, 50, 356, 0, 4, 0, 8),
-        Output(2, 0, 2, 1, 2, 5, 16),
-        Output(2, 2, 5, 1, 2, 5, 16),
-    ),
-)
-"""Of its hidden segments, two pairs form runs; of its output segments the first pair."""
+def _later(outputs: Sequence[Output]) -> tuple[Output, ...]:
+    """The outputs, four components further on."""
+    return tuple(replace(output, first=output.first + 4) for output in outputs)
 
-COSTED_GROWTHS: Final = (
-    Growth(0, (DenseRelu(2, 0, 47, 4, 4, 8, 16),), (Output(2, 5, 9, 3, 1, -8, 8),), ()),
-    Growth(
-        2,
-        (
-            DenseRelu(1, 200, 500, 2_000, 4, 8, 8),
-            DenseRelu(1, 200, 500, 500, 4, 8, 8),
-            DenseSquare(2, 350, 2_856, 3, 8, 12, 13, 8, 8),
-            DenseRelu(3, 6, 8, 9, 4, 8, 8),
-        ),
-        (Output(3, 0, 4, 4, 2, 0, 8), Output(3, 4, 9, 4, 2, 0, 8)),
-        (3, 4),
-    ),
-)
-"""The first continues a run of the network, but is charged by itself as a run of its own."""
+
+def _growth(
+    spec: NetworkSpec, old: Parameters, growth: Growth, policy: Policy, share: float = 2.0**-12
+) -> tuple[dict[str, Any], tuple[NetworkSpec, Parameters]]:
+    """The case of a growth, and the grown network with its parameters."""
+    grown = append(spec, growth, policy=policy, limits=LIMITS, capacity_from=spec.classes - 2)
+    new = growth_parameters(spec, growth, 12, share)
+    whole = merge_parameters(spec, old, growth, new)
+    features = random_features(spec.inputs, 6)
+    case = {
+        "policy": int(policy),
+        "spec": to_json(spec),
+        "growth": to_json(growth),
+        "growth_bytes": encode(growth).hex(),
+        "grown": to_json(grown),
+        "grown_bytes": encode(grown).hex(),
+        "growth_macs_per_row": growth_macs_per_row(spec, growth),
+        "old_parameters": _parameters(old),
+        "new_parameters": _parameters(new),
+        "features": features.tolist(),
+        "old_logits": forward(spec, old, features).tolist(),
+        "logits": forward(grown, whole, features).tolist(),
+    }
+    return case, (grown, whole)
 
 
 def costs() -> list[dict[str, Any]]:
-    cases = [_cost(spec, rows) for spec in (COSTED, CONVOLVED) for rows in (50, 3_000)]
-    return cases + [_cost(COSTED, rows, growth) for growth in COSTED_GROWTHS for rows in (50, 3_000)]
+    cases = [_cost(spec, rows) for spec in (COSTED, CONVOLVED, BRANCHED) for rows in (50, 3_000)]
+    gated = [_cost(TWO_LAYERS, rows, RELATIVE) for rows in (50, 3_000)]
+    return cases + gated + [_cost(COSTED, rows, growth) for growth in COSTED_GROWTHS for rows in (50, 3_000)]
 
 
 def _cost(spec: NetworkSpec, rows: int, growth: Growth | None = None) -> dict[str, Any]:
@@ -263,7 +265,8 @@ def _cost(spec: NetworkSpec, rows: int, growth: Growth | None = None) -> dict[st
             "runs": spec.totals.runs,
             "network_macs": network_macs(rules, whole, rows, spec.classes + 1),
         }
-    grown = append(spec, growth, policy=Policy.GATED, limits=replace(rules.networks, max_macs_per_row=2**40))
+    policy = Policy.RELATIVE if GATE in growth.components else Policy.GATED
+    grown = append(spec, growth, policy=policy, limits=replace(rules.networks, max_macs_per_row=2**40))
     return shown | {
         "growth_bytes": encode(growth).hex(),
         "grown_bytes": encode(grown).hex(),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import evaluation_oracle as evaluation
 from tests.support import networks_oracle as nets
 from tests.support import peers_oracle
 from tests.support import protocol_oracle as oracle
@@ -250,12 +251,12 @@ def test_a_revealed_part_its_draw_and_the_baseline_on_it(case: Any) -> None:
     scores, known, old_right = [], 0, 0
     for row, label in enumerate(labels):
         start = 8 + row * inputs
-        answer = oracle.logits(base.spec, weights, biases, raw[start : start + inputs])
+        answer = evaluation.logits(base.spec, weights, biases, raw[start : start + inputs])
         if label < round_[8]:
-            known += oracle.row_loss(1, answer, label)
-            old_right += oracle.predicted(answer) == label
+            known += evaluation.row_loss(1, answer, label)
+            old_right += evaluation.predicted(answer) == label
         answer += [0] * (round_[7] - len(answer))
-        scores.append((oracle.row_loss(1, answer, label), oracle.predicted(answer) == label))
+        scores.append((evaluation.row_loss(1, answer, label), evaluation.predicted(answer) == label))
     old = sum(label < round_[8] for label in labels)
     assert round_[21] == [[part, round_[2], old, old_right, known, True]]
     assert round_[22] == [labels.count(label) for label in range(round_[7])]
@@ -273,14 +274,14 @@ def test_parts_and_losses() -> None:
         assert tagged("part", bytes.fromhex(part["salt"]), raw).hex() == part["commitment"]
     for each in vector("nn_loss"):
         pairs = zip(each["logits"], each["labels"], strict=True)
-        assert [oracle.row_loss(each["kind"], logits, label) for logits, label in pairs] == each["rows"]
+        assert [evaluation.row_loss(each["kind"], logits, label) for logits, label in pairs] == each["rows"]
 
 
 def test_forward_passes() -> None:
     for each in vector("nn_forward"):
         spec = dec(bytes.fromhex(each["spec_bytes"]))
         weights, biases = ([block[name] for block in each["parameters"]] for name in ("weights", "bias"))
-        answers = [oracle.logits(spec, weights, biases, row) for row in each["features"]]
+        answers = [evaluation.logits(spec, weights, biases, row) for row in each["features"]]
         assert answers == each["logits"]
 
 
@@ -297,7 +298,7 @@ def test_seeded_tensors() -> None:
         source = each["source"]
         rows, columns = source["shape"]
         seed = bytes.fromhex(source["seed"])
-        made = oracle.seeded(source["generator"], seed, rows, columns, source["arguments"])
+        made = evaluation.seeded(source["generator"], seed, rows, columns, source["arguments"])
         size = {1: 1, 2: 2, 3: 4}[source["dtype"]]
         flat = b"".join(value.to_bytes(size, "little", signed=True) for row in made for value in row)
         shape = b"".join(length.to_bytes(4, "little") for length in (rows, columns))

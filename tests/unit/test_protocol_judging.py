@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import evaluation_oracle as evaluation
 from tests.support import judging_oracle as judge
 from tests.support import networks_oracle as nets
 from tests.support import protocol_oracle as oracle
@@ -76,7 +77,7 @@ class Ran:
             self.biases.append(columns)
 
     def logits(self, features: bytes) -> list[int]:
-        return oracle.logits(self.spec, self.weights, self.biases, features)
+        return evaluation.logits(self.spec, self.weights, self.biases, features)
 
 
 def _array(raw: bytes) -> list[int]:
@@ -114,9 +115,9 @@ def scored(case: Any, round_: Wire, update: Wire, name: bytes) -> list[Row]:
     found = []
     for label, features in rows_of(case, name)[1]:
         first, second = before.logits(features), own.logits(features)
-        base = oracle.row_loss(KIND_OF_LOSS, first, label) if label < len(first) else 0
-        loss = oracle.row_loss(KIND_OF_LOSS, second, label)
-        right = oracle.predicted(first) == label, oracle.predicted(second) == label
+        base = evaluation.row_loss(KIND_OF_LOSS, first, label) if label < len(first) else 0
+        loss = evaluation.row_loss(KIND_OF_LOSS, second, label)
+        right = evaluation.predicted(first) == label, evaluation.predicted(second) == label
         found.append(Row(label, base, loss, *right))
     return found
 

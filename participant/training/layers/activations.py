@@ -24,3 +24,14 @@ def square(accumulators: Array, s1: int, h: int, s2: int, bits: int) -> tuple[Ar
     inside = (np.abs(scaled) < half) & (squared < top)
     slope = inside * q * np.float32(2.0 * 2.0**-s2 * 2.0**-s1)
     return np.clip(np.floor(squared + np.float32(0.5)), 0, top), slope.astype(np.float32)
+
+
+def root(accumulators: Array, shift: int, bits: int) -> tuple[Array, Array]:
+    """The square root, rounded down and clipped, with the slope of the unrounded one in its range."""
+    top = np.float32(2 ** (2 * bits) - 1)
+    scaled = accumulators * np.float32(2.0**-shift)
+    inside = (scaled > 0) & (scaled < top)
+    rounded = np.clip(np.floor(scaled + np.float32(0.5)), 0, top)
+    # The slope grows without bound towards 0: below one activation step it is that of the first step.
+    slope = np.float32(0.5) / np.sqrt(np.maximum(rounded, 1))
+    return np.floor(np.sqrt(rounded)), (inside * slope * np.float32(2.0**-shift)).astype(np.float32)

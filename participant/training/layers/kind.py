@@ -33,6 +33,6 @@ class LayerKind(Protocol[S]):
         """The gradients of weights and bias; `error` (rows, width) is the gradient by the accumulators."""
         ...
 
-    def input_gradient(self, segment: S, weights: Array, error: Array) -> Array:
-        """The gradient (rows, hi - lo) by the values that the segment reads."""
+    def input_gradient(self, segment: S, below: Array, weights: Array, error: Array) -> Array:
+        """The gradient (rows, fan_in) by the values that the segment reads."""
         ...

@@ -9,9 +9,10 @@ import pytest
 
 from engram.nn.errors import DimensionOutOfRange, QuantizationOutOfRange
 from engram.nn.gemm import FAST, REFERENCE
-from engram.nn.layers import ConvRelu, ConvSquare, HiddenSegment, conv
-from engram.nn.layers.conv import GROUP_MACS, TAP_MACS, VALUE_MACS
+from engram.nn.layers import ConvRelu, ConvRoot, ConvSquare, HiddenSegment, maps
+from engram.nn.layers.conv import GROUP_MACS
 from engram.nn.layers.dense import ACTIVATION_MACS
+from engram.nn.layers.maps import TAP_MACS, VALUE_MACS
 from engram.nn.layers.segment import exact_forward, prove_peak
 from engram.nn.parameters import SegmentParameters
 from engram.nn.totals import Totals
@@ -63,7 +64,7 @@ def test_a_convolution_is_its_formula_in_every_engine(segment: ConvRelu | ConvSq
 def test_the_size_of_a_chunk_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     x, given = drawn(RELU, rows=7)
     whole = RELU.accumulate(x, given.weights.astype(np.int64), given.bias.astype(np.int64))
-    monkeypatch.setattr(conv, "_CHUNK_TAPS", 1)
+    monkeypatch.setattr(maps, "CHUNK_VALUES", 1)
     assert np.array_equal(
         RELU.accumulate(x, given.weights.astype(np.int64), given.bias.astype(np.int64)), whole
     )
@@ -107,7 +108,7 @@ def test_no_accumulator_exceeds_the_reach_and_one_may_meet_it(segment: ConvRelu 
 def test_maps_kernels_and_groups_that_do_not_fit_are_refused(changes: dict[str, int]) -> None:
     RELU.check()
     with pytest.raises(DimensionOutOfRange) as caught:
-        replace(RELU, **changes).check()  # fields by name
+        replace(RELU, **changes).check()  # type: ignore[arg-type]  # fields by name
     assert caught.value.code == "dimension_out_of_range"
 
 
@@ -128,13 +129,16 @@ def test_undefined_quantization_is_refused(segment: HiddenSegment, changes: dict
         replace(segment, **changes).check()  # type: ignore[arg-type]  # fields by name
 
 
-@pytest.mark.parametrize("kind", [ConvRelu, ConvSquare])
-def test_a_network_may_be_looked_at_before_it_is_checked(kind: type[ConvRelu | ConvSquare]) -> None:
+@pytest.mark.parametrize("kind", [ConvRelu, ConvSquare, ConvRoot])
+def test_a_network_may_be_looked_at_before_it_is_checked(
+    kind: type[ConvRelu | ConvSquare | ConvRoot],
+) -> None:
     """Whatever the fields are, shapes and sums are numbers; only `check` refuses."""
     names = [field.name for field in fields(kind)]
     for value in (0, 1, 2**8 - 1):
         for lo, hi in ((0, 0), (9, 3), (0, 2**32 - 1)):
-            segment = kind(**(dict.fromkeys(names, value) | {"lo": lo, "hi": hi, "layer": 1}))
+            given: dict[str, Any] = dict.fromkeys(names, value)
+            segment = kind(**(given | {"lo": lo, "hi": hi, "layer": 1, "more": ()}))
             totals = Totals.of(4, (segment,), ())
             assert totals.segments == 1
             assert isinstance(totals.macs_per_row, int)
@@ -155,13 +159,13 @@ def test_the_trainers_gradients_are_the_adjoint_of_the_product(segment: ConvRelu
     """For all changes: error · product(x, dW) = gradient by W · dW, and likewise for x and the bias."""
     rng = np.random.default_rng(3)
     weights, bias = (np.zeros(shape, np.float32) for shape in segment.parameter_shapes())
-    x = rng.integers(-9, 10, (4, segment.hi - segment.lo)).astype(np.float32)
+    x = rng.integers(-9, 10, (4, segment.fan_in)).astype(np.float32)
     error = rng.integers(-9, 10, (4, segment.width)).astype(np.float32)
     w, dw = (rng.integers(-9, 10, weights.shape).astype(np.float32) for _ in range(2))
     db, dx = rng.integers(-9, 10, bias.shape).astype(np.float32), rng.integers(-9, 10, x.shape)
     kind = kind_of(segment)
     by_weights, by_bias = kind.parameter_gradients(segment, x, error)
-    by_input = kind.input_gradient(segment, w, error)
+    by_input = kind.input_gradient(segment, x, w, error)
     assert by_weights.shape == weights.shape
     assert np.sum(error * segment.accumulate(x, dw, bias)) == np.sum(by_weights * dw)
     assert np.sum(error * segment.accumulate(x * 0, w, db)) == np.sum(by_bias * db)

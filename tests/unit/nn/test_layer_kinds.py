@@ -17,7 +17,8 @@ from engram.nn.errors import BoundViolated, DimensionOutOfRange, ShapeMismatch, 
 from engram.nn.gemm import FAST, REFERENCE
 from engram.nn.growth import Growth, append, forward_frozen, forward_growth, growth_macs_per_row
 from engram.nn.growth import Policy as GrowthPolicy
-from engram.nn.layers import HiddenSegment, Output
+from engram.nn.layers import HiddenSegment, Interval, Output
+from engram.nn.layers.reading import Reading
 from engram.nn.layers.segment import Numbers, Shape, check_quantization
 from engram.nn.layers.steps import Clip, RoundShift, Step
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
@@ -30,7 +31,7 @@ RNG = np.random.default_rng(5)
 
 
 @dataclass(frozen=True)
-class Window:
+class Window(Reading):
     """h[j] = clip(round_shift(Σ_t x[lo + j + t]·w[t] + b, shift), 0, 255), t = 0, 1, 2."""
 
     layer: int
@@ -39,6 +40,7 @@ class Window:
     shift: int
     weight_bits: int = 8
     bits: int = 8
+    more: tuple[Interval, ...] = ()
 
     @property
     def reads(self) -> int:

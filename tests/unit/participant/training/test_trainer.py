@@ -15,6 +15,7 @@ from engram.participant import datasets
 from engram.participant.training import trainer
 from engram.participant.training.architect import dense_network
 from engram.participant.training.qat import Budget
+from engram.participant.training.shapes import Reach
 
 SOFTMAX = LossKind.SOFTMAX_CROSS_ENTROPY
 Q24 = 2**24
@@ -159,7 +160,7 @@ def test_capacity_growth_feeds_what_the_policy_allows(
         neurons=16,
         budget=Budget(steps=300, batch=32),
         rng=rng,
-        reach=reach,
+        reach=Reach(policy, reach),
     )
     whole = append(spec, growth, policy=policy, limits=NetworkLimits(), capacity_from=reach)
     merged = merge_parameters(spec, parameters, growth, added)
