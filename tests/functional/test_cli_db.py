@@ -56,6 +56,13 @@ def test_sound_data(shell: Shell, head: dict[str, object]) -> None:
     assert shell.text("db", "check").startswith("state          sound\n")
 
 
+def test_sizes(shell: Shell, head: dict[str, object]) -> None:
+    sizes = shell.json("db", "size")
+    assert (sizes["blocks"], sizes["blobs"]) == (BLOCKS, 0)
+    assert sizes["block_stored_bytes"] == sizes["block_plain_bytes"] + BLOCKS, "they are too short to deflate"
+    assert shell.text("db", "size").startswith("blocks ")
+
+
 def test_a_lost_database_is_rebuilt(shell: Shell, head: dict[str, object]) -> None:
     shutil.rmtree(shell.data_dir / DATABASE_DIRECTORY)
     assert shell.error("db", "check") == (74, "corrupt_store")
