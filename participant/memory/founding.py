@@ -1,0 +1,115 @@
+"""A model's founding: its trunk, its banks, the scale of its logits, and its first classes.
+
+Everything that later growths depend on is fixed here, from rows of the first classes alone. A share of these
+rows is held out, to choose by their cross-entropy how many nats one unit of a score is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from engram.nn.growth import Policy
+from engram.nn.network import Features, Parameters, forward
+from engram.nn.spec import NetworkSpec
+from engram.participant.memory import mixtures
+from engram.participant.memory.banks import BankRule, Banks
+from engram.participant.memory.checks import Labels
+from engram.participant.memory.engines import ENGINES, teach
+from engram.participant.memory.errors import EngineUnknown, SingleClass
+from engram.participant.memory.head import Q16, cross_entropy, empty_head
+from engram.participant.memory.lesson import Calibration, Lecture, Lesson, Settings
+from engram.participant.memory.ridge import Matrix
+from engram.participant.memory.statistics import Statistics, added, make
+
+HELD_OUT: Final = 10
+"""One row of so many is held out for calibration."""
+ALPHAS: Final = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
+"""What is tried, and no more: the first classes are few, and often easier to tell apart than later ones."""
+TEMPERATURES: Final = (1 / 64, 1 / 32, 1 / 16, 1 / 8)
+DEFAULTS: Final = Settings()
+FLOOR_FACTOR: Final = 4.0
+"""The background's variance, in mean variances of the first classes outside their directions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Founded:
+    """A founded head, and what later growths need of it."""
+
+    spec: NetworkSpec
+    parameters: Parameters
+    calibration: Calibration
+    lecture: Lecture
+    statistics: Statistics
+    """The sums of the founding's rows."""
+
+
+def found(
+    engine: str,
+    rule: BankRule,
+    values: Features,
+    labels: Labels,
+    *,
+    policy: Policy,
+    settings: Settings = DEFAULTS,
+    calibration: Calibration | None = None,
+    seed: int = 0,
+) -> Founded:
+    """Founds a head on rows of classes 0, 1, …: trunk values uint8 (n, values), labels (n,).
+
+    Without a `calibration`, held-out rows choose it; that needs two classes. Raises `SingleClass`, and what
+    `teach` raises.
+    """
+    if engine not in ENGINES:
+        raise EngineUnknown(expected=tuple(ENGINES), got=engine)
+    banks, classes = Banks(rule), int(labels.max(initial=0)) + 1
+    held = np.arange(len(labels)) % HELD_OUT == HELD_OUT - 1
+    parts = [make(banks, values[mine], labels[mine], least_rows=1) for mine in (~held, held) if np.any(mine)]
+    draft = Lesson(
+        empty_head(rule.values), (), values, labels, classes, policy, banks, 0, settings=settings, seed=seed
+    )
+    known = calibration or Calibration()
+    if engine == "experts" and known.background <= 0:
+        known = replace(known, background=background(draft))
+    draft = replace(draft, calibration=known)
+    if calibration is None:
+        if classes < 2:
+            raise SingleClass(expected="2 or more", got=classes)
+        trial = replace(draft, values=values[~held], labels=labels[~held], new_statistics=parts[0])
+        draft = replace(draft, calibration=_calibrated(engine, trial, values[held], labels[held]))
+    whole = added(parts)
+    lecture = teach(engine, replace(draft, new_statistics=whole))
+    spec, parameters = lecture.applied(draft.base, ())
+    return Founded(spec, parameters, draft.calibration, lecture, whole)
+
+
+def background(lesson: Lesson) -> float:
+    """The variance of the background of `experts`. Raises `FewerRowsThanComponents`, `ConstantFeatures`."""
+    rng, settings = np.random.default_rng([lesson.seed, lesson.base.classes]), lesson.settings
+    fitted = [
+        mixtures.fit(
+            lesson.values[lesson.labels == label],
+            components=settings.components,
+            rank=settings.rank,
+            rng=rng,
+        )
+        for label in lesson.classes
+    ]
+    return FLOOR_FACTOR * mixtures.floor_of(fitted)
+
+
+def _calibrated(engine: str, lesson: Lesson, values: Features, labels: Labels) -> Calibration:
+    """The calibration of the lesson with the scale that suits these held-out rows best."""
+    spec, parameters = teach(engine, lesson).applied(lesson.base, ())
+    scores: Matrix = forward(spec, parameters, values) / Q16
+    known = lesson.calibration
+    if engine == "experts":
+        return replace(known, temperature=_best(TEMPERATURES, scores / known.temperature, labels))
+    return replace(known, alpha=_best(ALPHAS, scores / known.alpha, labels))
+
+
+def _best(scales: Sequence[float], scores: Matrix, labels: Labels) -> float:
+    return min(scales, key=lambda scale: cross_entropy(scores, labels.astype(np.int64), scale))

@@ -1,0 +1,279 @@
+"""Measures an engine on classes that arrive group by group, without a chain: what comes of it, and its cost.
+
+Every number of right answers is computed by `nn.network.forward` on the integers of the grown head. A row is
+judged among all classes seen so far, and no label of its group is given. Rows of old classes are never seen
+again: sums and mixtures of them are handed over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from engram.nn.growth import Policy, append
+from engram.nn.loss import LossKind, score
+from engram.nn.network import Parameters, forward
+from engram.nn.spec import NetworkLimits, NetworkSpec, check_spec, macs_per_row
+from engram.participant.datasets import Dataset, SplitDataset
+from engram.participant.memory import mixtures
+from engram.participant.memory.banks import BankRule, Banks, declare
+from engram.participant.memory.engines import ENGINES, teach
+from engram.participant.memory.errors import EngineUnknown
+from engram.participant.memory.founding import DEFAULTS, found
+from engram.participant.memory.head import whole_network
+from engram.participant.memory.lesson import Calibration, Lecture, Lesson, Settings
+from engram.participant.memory.mixtures import Mixture
+from engram.participant.memory.statistics import Statistics, added, make
+from engram.participant.memory.trunk import TERNARY, Trunk
+from engram.primitives.types import Hash
+
+LIMITS: Final = NetworkLimits()
+ROUNDED_NATS: Final = 2.0**-24
+"""One unit of a loss."""
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """What is measured."""
+
+    engine: str
+    groups: tuple[tuple[int, ...], ...]
+    """The data set's labels, in the order in which they arrive."""
+    width: int = 1_000
+    """The neurons of a bank; there is one bank for each group."""
+    policy: Policy | None = None
+    """None: the first policy that the engine can grow."""
+    generator: int = TERNARY
+    arguments: tuple[int, ...] = ()
+    settings: Settings = DEFAULTS
+    calibration: Calibration | None = None
+    limits: NetworkLimits = LIMITS
+    bank_seed: Hash = bytes(32)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StreamStage:
+    """What the network can do after one more group has been learned."""
+
+    right: tuple[int, ...]
+    """Test rows of each group so far that are answered rightly."""
+    rows: tuple[int, ...]
+    """Test rows of each group so far."""
+    nats: float
+    """The mean loss of the test rows of all classes so far, as the chain computes it."""
+    bytes: int
+    """The tensors of the growth that have to travel."""
+    macs_per_row: int
+    """What the chain charges for the whole network, trunk included, on one row."""
+    seconds: float
+    """For sums, solving and training; not for the trunk and for the test."""
+    lecture: Lecture
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers on all test rows of classes so far."""
+        return sum(self.right) / sum(self.rows)
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """All stages, and the figures that the literature gives."""
+
+    stages: tuple[StreamStage, ...]
+
+    @property
+    def matrix(self) -> tuple[tuple[float, ...], ...]:
+        """R[t][j]: the share of group j's test rows that are right after group t; j ≤ t."""
+        return tuple(
+            tuple(right / rows for right, rows in zip(stage.right, stage.rows, strict=True))
+            for stage in self.stages
+        )
+
+    @property
+    def final(self) -> float:
+        """Accuracy on all test rows at the end."""
+        return self.stages[-1].accuracy
+
+    @property
+    def average(self) -> float:
+        """The mean, over the stages, of the accuracy on all classes seen so far."""
+        return sum(stage.accuracy for stage in self.stages) / len(self.stages)
+
+    @property
+    def forgetting(self) -> float:
+        """The mean, over all groups but the last, of the best accuracy it ever had minus its final one."""
+        groups = range(len(self.stages) - 1)
+        r = self.matrix
+        lost = [max(r[t][j] for t in range(j, len(r) - 1)) - r[-1][j] for j in groups]
+        return sum(lost) / len(lost) if lost else 0.0
+
+    @property
+    def backward_transfer(self) -> float:
+        """The mean, over all groups but the last, of the final accuracy minus that when it was learned."""
+        groups, r = range(len(self.stages) - 1), self.matrix
+        gains = [r[-1][j] - r[j][j] for j in groups]
+        return sum(gains) / len(gains) if gains else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class TrunkRows:
+    """A data set after its trunk, with labels renumbered in the order of arrival."""
+
+    train: Dataset
+    test: Dataset
+
+
+def through_trunk(trunk: Trunk, data: SplitDataset, groups: Sequence[Sequence[int]]) -> TrunkRows:
+    """The rows of the classes in `groups`, run through the trunk once; they serve every engine."""
+    order = [label for group in groups for label in group]
+    return TrunkRows(*(_renumbered(trunk, part.of_classes(order), order) for part in (data.train, data.test)))
+
+
+def _renumbered(trunk: Trunk, data: Dataset, order: Sequence[int]) -> Dataset:
+    numbers = np.zeros(max(order) + 1, dtype=np.uint16)
+    numbers[list(order)] = np.arange(len(order))
+    return Dataset(trunk.run(data.features), numbers[data.labels])
+
+
+def rule_of(plan: StreamPlan, rows: TrunkRows) -> BankRule:
+    """The banks of a plan, declared on the rows of its first group."""
+    first = rows.train.of_classes(range(len(plan.groups[0])))
+    return declare(
+        first.features[:4_096],
+        seed=plan.bank_seed,
+        width=plan.width,
+        count=len(plan.groups),
+        generator=plan.generator,
+        arguments=plan.arguments,
+    )
+
+
+def measure(plan: StreamPlan, trunk: Trunk, rows: TrunkRows) -> Iterator[StreamStage]:
+    """Learns group after group, and yields what the network can do after each.
+
+    Raises what `found`, `teach` and `append` raise: a growth that the chain would refuse is an error.
+    """
+    if plan.engine not in ENGINES:
+        raise EngineUnknown(expected=tuple(ENGINES), got=plan.engine)
+    banks = Banks(rule_of(plan, rows))
+    policy = ENGINES[plan.engine].policies[0] if plan.policy is None else plan.policy
+    learner = _Learner(plan, trunk, banks, policy)
+    classes = 0
+    for number, group in enumerate(plan.groups):
+        own = rows.train.of_classes(range(classes, classes + len(group)))
+        classes += len(group)
+        begin = time.perf_counter()
+        lecture = learner.learn(number, own, len(group))
+        seconds = time.perf_counter() - begin
+        yield learner.judged(lecture, rows.test, seconds)
+
+
+class _Learner:
+    """The head so far, and what has been handed over about its classes."""
+
+    def __init__(self, plan: StreamPlan, trunk: Trunk, banks: Banks, policy: Policy) -> None:
+        self._plan, self._trunk, self._banks, self._policy = plan, trunk, banks, policy
+        self._needs = ENGINES[plan.engine].needs
+        self._spec: NetworkSpec | None = None
+        self._parameters: Parameters = ()
+        self._calibration = Calibration()
+        self._statistics: Statistics | None = None
+        self._mixtures: dict[int, Mixture] = {}
+
+    def learn(self, number: int, own: Dataset, new_classes: int) -> Lecture:
+        lecture = self._found(own) if self._spec is None else self._grown(number, own, new_classes)
+        if self._needs == "mixtures":
+            rng = np.random.default_rng([self._plan.seed, number, 2])
+            settings = self._plan.settings
+            for label in np.unique(own.labels).tolist():
+                mine = own.features[own.labels == label]
+                self._mixtures[label] = mixtures.fit(
+                    mine, components=settings.components, rank=settings.rank, rng=rng
+                )
+        return lecture
+
+    def _found(self, own: Dataset) -> Lecture:
+        plan = self._plan
+        founded = found(
+            plan.engine,
+            self._banks.rule,
+            own.features,
+            own.labels,
+            policy=self._policy,
+            settings=plan.settings,
+            calibration=plan.calibration,
+            seed=plan.seed,
+        )
+        self._spec, self._parameters = founded.spec, founded.parameters
+        self._calibration, self._statistics = founded.calibration, founded.statistics
+        check_spec(whole_network(self._trunk, founded.spec, ())[0], plan.limits)
+        return founded.lecture
+
+    def _grown(self, number: int, own: Dataset, new_classes: int) -> Lecture:
+        assert self._spec is not None, "the first group has founded the head"
+        solves = self._needs == "statistics"
+        new = make(self._banks, own.features, own.labels, least_rows=1) if solves else None
+        lesson = Lesson(
+            self._spec,
+            self._parameters,
+            own.features,
+            own.labels,
+            new_classes,
+            self._policy,
+            self._banks,
+            number,
+            calibration=self._calibration,
+            statistics=self._statistics if solves else None,
+            mixtures=self._mixtures,
+            new_statistics=new,
+            settings=self._plan.settings,
+            seed=self._plan.seed,
+        )
+        lecture = teach(self._plan.engine, lesson)
+        append(self._spec, lecture.growth, policy=self._policy, limits=self._plan.limits)
+        self._spec, self._parameters = lecture.applied(self._spec, self._parameters)
+        if new is not None and self._statistics is not None:
+            self._statistics = added([self._statistics, new])
+        return lecture
+
+    def judged(self, lecture: Lecture, test: Dataset, seconds: float) -> StreamStage:
+        assert self._spec is not None, "a group has been learned before it is judged"
+        right, rows, loss, begin = [], [], 0, 0
+        for number in range(len(self._plan.groups)):
+            end = begin + len(self._plan.groups[number])
+            if end > self._spec.classes:
+                break
+            mine = test.of_classes(range(begin, end))
+            result = score(
+                LossKind.SOFTMAX_CROSS_ENTROPY,
+                forward(self._spec, self._parameters, mine.features),
+                mine.labels,
+            )
+            right.append(result.correct)
+            rows.append(result.rows)
+            loss, begin = loss + result.loss, end
+        whole, _ = whole_network(self._trunk, self._spec, ())
+        return StreamStage(
+            tuple(right),
+            tuple(rows),
+            loss * ROUNDED_NATS / sum(rows),
+            lecture.size_bytes(),
+            macs_per_row(whole),
+            seconds,
+            lecture,
+        )
+
+
+def run(plan: StreamPlan, trunk: Trunk, rows: TrunkRows) -> StreamResult:
+    """All stages of `measure`."""
+    return StreamResult(tuple(measure(plan, trunk, rows)))
+
+
+def with_seed(plan: StreamPlan, seed: int) -> StreamPlan:
+    """The plan with other banks and other randomness."""
+    return replace(plan, seed=seed, bank_seed=seed.to_bytes(32, "little"))
