@@ -11,43 +11,43 @@ import numpy as np
 
 from engram.nn.growth import Growth
 from engram.nn.spec import component_count
+from engram.participant.memory.consolidation import Consolidated, Consolidation, Report
 from engram.participant.memory.errors import EnginePolicyMismatch
 from engram.participant.memory.head import Place, nats_of, output_of
-from engram.participant.memory.lesson import Lecture, Lesson, Report
 from engram.participant.memory.ridge import Matrix, ridge
 from engram.participant.memory.solving import Sums, sums_of
 
 
-def analytic(lesson: Lesson) -> Lecture:
+def analytic(given: Consolidation) -> Consolidated:
     """The growth. A founding has outputs for its own classes only.
 
     Raises `StatisticsMissing`, `BankMismatch`, `GramSingular`, `EnginePolicyMismatch` for a head whose
     classes have more than one component each.
     """
-    sums, rule = sums_of(lesson), lesson.banks.rule
-    alpha, columns = lesson.calibration.alpha, component_count(lesson.base)
-    wanted, counts = sums.targets(lesson.classes)
-    weights, bias, used = sums.fitted(wanted, counts / sums.rows, lesson.settings.ridge)
+    sums, rule = sums_of(given), given.banks.rule
+    alpha, columns = given.calibration.alpha, component_count(given.base)
+    wanted, counts = sums.targets(given.classes)
+    weights, bias, used = sums.fitted(wanted, counts / sums.rows, given.settings.ridge)
     made = [output_of(Place(1, 0, sums.neurons, columns), alpha * weights, alpha * bias)]
-    if not lesson.founding:
+    if not given.founding:
         lo = sums.neurons - rule.width
-        correction, offset = _correction(lesson, sums, lo)
+        correction, offset = _correction(given, sums, lo)
         made.append(output_of(Place(1, lo, sums.neurons, 0), correction, offset))
     outputs, numbers = zip(*made, strict=True)
-    growth = Growth(lesson.new_classes, (rule.segment(),), outputs, ())
+    growth = Growth(given.new_classes, (rule.segment(),), outputs, ())
     report = Report("analytic", used, sums.rows, sums.statistics.sources)
-    bank = lesson.banks.parameters[lesson.bank]
-    return Lecture(growth, (bank, *numbers), (rule.weights(lesson.bank),), report)
+    bank = given.banks.parameters[given.bank]
+    return Consolidated(growth, (bank, *numbers), (rule.weights(given.bank),), report)
 
 
-def _correction(lesson: Lesson, sums: Sums, lo: int) -> tuple[Matrix, Matrix]:
+def _correction(given: Consolidation, sums: Sums, lo: int) -> tuple[Matrix, Matrix]:
     """The weights and biases, in nats, from the neurons from `lo` on to the old components."""
-    if lesson.base.components:
+    if given.base.components:
         raise EnginePolicyMismatch("the engine needs one component for each class", got="several")
-    frozen, bias = nats_of(lesson.base, lesson.parameters, lo)
-    wanted, counts = sums.targets(lesson.old)
-    means = lesson.calibration.alpha * counts / sums.rows - frozen.T @ (sums.total[:lo] / sums.rows)
+    frozen, bias = nats_of(given.base, given.parameters, lo)
+    wanted, counts = sums.targets(given.old)
+    means = given.calibration.alpha * counts / sums.rows - frozen.T @ (sums.total[:lo] / sums.rows)
     cross = sums.statistics.gram[lo : sums.neurons, :lo].astype(np.float64) @ frozen
-    residual = lesson.calibration.alpha * wanted[lo:] - cross - np.outer(sums.total[lo:], means)
-    weights, _ = ridge(sums.scatter(lo, sums.neurons), residual, lesson.settings.ridge)
+    residual = given.calibration.alpha * wanted[lo:] - cross - np.outer(sums.total[lo:], means)
+    weights, _ = ridge(sums.scatter(lo, sums.neurons), residual, given.settings.ridge)
     return weights, means - bias - weights.T @ (sums.total[lo:] / sums.rows)

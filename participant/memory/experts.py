@@ -21,16 +21,16 @@ from engram.nn.growth import Growth
 from engram.nn.layers import DenseSquare, HiddenSegment, Output
 from engram.nn.network import SegmentParameters
 from engram.nn.spec import component_count, layer_widths
+from engram.participant.memory.consolidation import Consolidated, Consolidation, Report
 from engram.participant.memory.errors import EnginePolicyMismatch
-from engram.participant.memory.head import Place, output_of, wide_output_of
-from engram.participant.memory.lesson import Lecture, Lesson, Report
+from engram.participant.memory.head import Place, output_of
 from engram.participant.memory.mixtures import Component, fit
 from engram.participant.memory.ridge import Matrix
 
 ROOT_BITS: Final = 11
 """h of the squares: what is squared lies within ±2^11."""
-SQUARE_SHIFT: Final = 6
-SQUARE_BITS: Final = 16
+SQUARE_SHIFT: Final = 8
+SQUARE_BITS: Final = 14
 DEVIATIONS: Final = 6.0
 """How many standard deviations of its own class fit a neuron's range."""
 _LARGEST: Final = 127
@@ -49,51 +49,62 @@ class _Expert:
     constant: float
 
 
-def experts(lesson: Lesson) -> Lecture:
+def experts(given: Consolidation) -> Consolidated:
     """The growth; the calibration must have a background.
 
     Raises `FewerRowsThanComponents`, `ConstantFeatures`, `EnginePolicyMismatch` without a background.
     """
-    if lesson.calibration.background <= 0:
+    if given.calibration.background <= 0:
         raise EnginePolicyMismatch("experts need a background, which the founding fixes", got=0)
-    rng, settings = np.random.default_rng([lesson.seed, lesson.base.classes]), lesson.settings
-    center = np.frombuffer(lesson.banks.rule.center, dtype=np.uint8).astype(np.float64)
-    hidden: list[HiddenSegment] = []
-    outputs: list[Output] = []
-    numbers: list[list[SegmentParameters]] = [[], []]
-    labels: list[int] = []
-    column = layer_widths(lesson.base)[1] if len(layer_widths(lesson.base)) > 1 else 0
-    for label in lesson.classes:
-        rows = lesson.values[lesson.labels == label]
+    rng, settings = np.random.default_rng([given.seed, given.base.classes]), given.settings
+    widths = layer_widths(given.base)
+    draft = _Draft(widths[1] if len(widths) > 1 else 0, component_count(given.base))
+    for label in given.classes:
+        rows = given.values[given.labels == label]
         for component in fit(rows, components=settings.components, rank=settings.rank, rng=rng):
-            first = component_count(lesson.base) + len(labels)
-            expert = _expert(component, center, lesson)
-            linear, given = output_of(
-                Place(0, 0, len(center), first), expert.linear, np.array([expert.constant])
-            )
-            outputs.append(linear)
-            numbers[1].append(given)
-            labels.append(label)
-            if not (rank := len(expert.squares)):
-                continue
-            hidden.append(
-                DenseSquare(1, 0, len(center), rank, expert.shift, ROOT_BITS, SQUARE_SHIFT, SQUARE_BITS, 8)
-            )
-            squares, given = wide_output_of(
-                Place(1, column, column + rank, first), expert.squares, np.zeros(1)
-            )
-            outputs.append(squares)
-            numbers[0].append(expert.neurons)
-            numbers[1].append(given)
-            column += rank
-    implied = not lesson.base.components and tuple(labels) == tuple(lesson.classes)
-    growth = Growth(lesson.new_classes, tuple(hidden), tuple(outputs), () if implied else tuple(labels))
-    report = Report("experts", rows=len(lesson.values))
-    return Lecture(growth, (*numbers[0], *numbers[1]), (None,) * len(hidden), report)
+            draft.add(label, _expert(component, given), given.base.inputs)
+    labels = tuple(draft.labels)
+    implied = not given.base.components and labels == tuple(given.classes)
+    growth = Growth(given.new_classes, tuple(draft.hidden), tuple(draft.outputs), () if implied else labels)
+    parameters = (*draft.hidden_numbers, *draft.output_numbers)
+    report = Report("experts", rows=len(given.values))
+    return Consolidated(growth, parameters, (None,) * len(draft.hidden), report)
 
 
-def _expert(component: Component, center: Matrix, lesson: Lesson) -> _Expert:
-    background, temperature = lesson.calibration.background, lesson.calibration.temperature
+class _Draft:
+    """The segments of a growth that is being made, one component after the other."""
+
+    def __init__(self, neurons: int, components: int) -> None:
+        self._neurons, self._components = neurons, components
+        self.labels: list[int] = []
+        self.hidden: list[HiddenSegment] = []
+        self.outputs: list[Output] = []
+        self.hidden_numbers: list[SegmentParameters] = []
+        self.output_numbers: list[SegmentParameters] = []
+
+    def add(self, label: int, expert: _Expert, values: int) -> None:
+        """Appends a component: what reads the values, and the squares if it has any."""
+        first, rank = self._components + len(self.labels), len(expert.squares)
+        self.labels.append(label)
+        linear = output_of(Place(0, 0, values, first), expert.linear, np.array([expert.constant]))
+        self._append_output(*linear)
+        if not rank:
+            return
+        segment = DenseSquare(1, 0, values, rank, expert.shift, ROOT_BITS, SQUARE_SHIFT, SQUARE_BITS, 8)
+        self.hidden.append(segment)
+        self.hidden_numbers.append(expert.neurons)
+        place = Place(1, self._neurons, self._neurons + rank, first)
+        self._append_output(*output_of(place, expert.squares, np.zeros(1), bits=SQUARE_BITS))
+        self._neurons += rank
+
+    def _append_output(self, segment: Output, numbers: SegmentParameters) -> None:
+        self.outputs.append(segment)
+        self.output_numbers.append(numbers)
+
+
+def _expert(component: Component, given: Consolidation) -> _Expert:
+    center = np.frombuffer(given.banks.rule.center, dtype=np.uint8).astype(np.float64)
+    background, temperature = given.calibration.background, given.calibration.temperature
     keeps = component.variances > background
     directions, variances = component.directions[:, keeps], component.variances[keeps]
     away = component.mean - center

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.nn.growth import Policy
 from engram.nn.network import Features, Parameters, forward
@@ -18,10 +19,10 @@ from engram.nn.spec import NetworkSpec
 from engram.participant.memory import mixtures
 from engram.participant.memory.banks import BankRule, Banks
 from engram.participant.memory.checks import Labels
-from engram.participant.memory.engines import ENGINES, teach
+from engram.participant.memory.consolidation import Calibration, Consolidated, Consolidation, Settings
+from engram.participant.memory.engines import ENGINES, consolidate
 from engram.participant.memory.errors import EngineUnknown, SingleClass
 from engram.participant.memory.head import Q16, cross_entropy, empty_head
-from engram.participant.memory.lesson import Calibration, Lecture, Lesson, Settings
 from engram.participant.memory.ridge import Matrix
 from engram.participant.memory.statistics import Statistics, added, make
 
@@ -42,9 +43,9 @@ class Founded:
     spec: NetworkSpec
     parameters: Parameters
     calibration: Calibration
-    lecture: Lecture
-    statistics: Statistics
-    """The sums of the founding's rows."""
+    made: Consolidated
+    statistics: Statistics | None
+    """The sums of the founding's rows, if its engine solves for its outputs."""
 
 
 def found(
@@ -61,51 +62,73 @@ def found(
     """Founds a head on rows of classes 0, 1, …: trunk values uint8 (n, values), labels (n,).
 
     Without a `calibration`, held-out rows choose it; that needs two classes. Raises `SingleClass`, and what
-    `teach` raises.
+    `consolidate` raises.
     """
     if engine not in ENGINES:
         raise EngineUnknown(expected=tuple(ENGINES), got=engine)
     banks, classes = Banks(rule), int(labels.max(initial=0)) + 1
-    held = np.arange(len(labels)) % HELD_OUT == HELD_OUT - 1
-    parts = [make(banks, values[mine], labels[mine], least_rows=1) for mine in (~held, held) if np.any(mine)]
-    draft = Lesson(
-        empty_head(rule.values), (), values, labels, classes, policy, banks, 0, settings=settings, seed=seed
-    )
     known = calibration or Calibration()
+    draft = Consolidation(
+        empty_head(rule.values),
+        (),
+        values,
+        labels,
+        classes,
+        policy,
+        banks,
+        0,
+        calibration=known,
+        settings=settings,
+        seed=seed,
+    ).checked()
     if engine == "experts" and known.background <= 0:
-        known = replace(known, background=background(draft))
-    draft = replace(draft, calibration=known)
+        draft = replace(draft, calibration=replace(known, background=background(draft)))
+    held = np.arange(len(labels)) % HELD_OUT == HELD_OUT - 1
+    sums = _sums(draft, held) if ENGINES[engine].solves else None
     if calibration is None:
         if classes < 2:
             raise SingleClass(expected="2 or more", got=classes)
-        trial = replace(draft, values=values[~held], labels=labels[~held], new_statistics=parts[0])
-        draft = replace(draft, calibration=_calibrated(engine, trial, values[held], labels[held]))
-    whole = added(parts)
-    lecture = teach(engine, replace(draft, new_statistics=whole))
-    spec, parameters = lecture.applied(draft.base, ())
-    return Founded(spec, parameters, draft.calibration, lecture, whole)
+        draft = replace(draft, calibration=_calibrated(engine, draft, held, sums))
+    whole = added(sums) if sums else None
+    made = consolidate(engine, replace(draft, new_statistics=whole))
+    spec, parameters = made.applied(draft.base, ())
+    return Founded(spec, parameters, draft.calibration, made, whole)
 
 
-def background(lesson: Lesson) -> float:
+def _sums(draft: Consolidation, held: npt.NDArray[np.bool_]) -> list[Statistics]:
+    """The sums of the rows that are not held out, and of those that are."""
+    masks = [mask for mask in (~held, held) if np.any(mask)]
+    return [make(draft.banks, draft.values[mask], draft.labels[mask], least_rows=1) for mask in masks]
+
+
+def background(given: Consolidation) -> float:
     """The variance of the background of `experts`. Raises `FewerRowsThanComponents`, `ConstantFeatures`."""
-    rng, settings = np.random.default_rng([lesson.seed, lesson.base.classes]), lesson.settings
+    rng, settings = np.random.default_rng([given.seed, given.base.classes]), given.settings
     fitted = [
         mixtures.fit(
-            lesson.values[lesson.labels == label],
+            given.values[given.labels == label],
             components=settings.components,
             rank=settings.rank,
             rng=rng,
         )
-        for label in lesson.classes
+        for label in given.classes
     ]
     return FLOOR_FACTOR * mixtures.floor_of(fitted)
 
 
-def _calibrated(engine: str, lesson: Lesson, values: Features, labels: Labels) -> Calibration:
-    """The calibration of the lesson with the scale that suits these held-out rows best."""
-    spec, parameters = teach(engine, lesson).applied(lesson.base, ())
-    scores: Matrix = forward(spec, parameters, values) / Q16
-    known = lesson.calibration
+def _calibrated(
+    engine: str, draft: Consolidation, held: npt.NDArray[np.bool_], sums: list[Statistics] | None
+) -> Calibration:
+    """The calibration with the scale that suits held-out rows best, of a head made from the others."""
+    trial = replace(
+        draft,
+        values=draft.values[~held],
+        labels=draft.labels[~held],
+        new_statistics=sums[0] if sums else None,
+    )
+    spec, parameters = consolidate(engine, trial).applied(draft.base, ())
+    scores: Matrix = forward(spec, parameters, draft.values[held]) / Q16
+    labels, known = draft.labels[held], draft.calibration
     if engine == "experts":
         return replace(known, temperature=_best(TEMPERATURES, scores / known.temperature, labels))
     return replace(known, alpha=_best(ALPHAS, scores / known.alpha, labels))

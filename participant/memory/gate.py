@@ -12,26 +12,26 @@ import numpy as np
 from engram.nn.growth import Growth
 from engram.nn.logits import GATE
 from engram.nn.spec import component_count
+from engram.participant.memory.consolidation import Consolidated, Consolidation, Report
 from engram.participant.memory.head import Place, output_of
-from engram.participant.memory.lesson import Lecture, Lesson, Report
 from engram.participant.memory.solving import sums_of
 
 
-def gate(lesson: Lesson) -> Lecture:
+def gate(given: Consolidation) -> Consolidated:
     """The growth. A founding has no gate. Raises `StatisticsMissing`, `BankMismatch`, `GramSingular`."""
-    sums, rule = sums_of(lesson), lesson.banks.rule
-    wanted, counts = sums.targets(lesson.classes)
+    sums, rule = sums_of(given), given.banks.rule
+    wanted, counts = sums.targets(given.classes)
     components: tuple[int, ...] = ()
-    if not lesson.founding:
-        old, old_counts = sums.targets(lesson.old)
+    if not given.founding:
+        old, old_counts = sums.targets(given.old)
         wanted = np.concatenate([old.sum(axis=1, keepdims=True), wanted], axis=1)
         counts = np.concatenate([[old_counts.sum()], counts])
-        components = (GATE, *lesson.classes)
-    weights, bias, used = sums.fitted(wanted, counts / sums.rows, lesson.settings.ridge)
-    alpha = lesson.calibration.alpha
-    place = Place(1, 0, sums.neurons, component_count(lesson.base))
+        components = (GATE, *given.classes)
+    weights, bias, used = sums.fitted(wanted, counts / sums.rows, given.settings.ridge)
+    alpha = given.calibration.alpha
+    place = Place(1, 0, sums.neurons, component_count(given.base))
     output, numbers = output_of(place, alpha * weights, alpha * bias)
-    growth = Growth(lesson.new_classes, (rule.segment(),), (output,), components)
+    growth = Growth(given.new_classes, (rule.segment(),), (output,), components)
     report = Report("gate", used, sums.rows, sums.statistics.sources)
-    bank = lesson.banks.parameters[lesson.bank]
-    return Lecture(growth, (bank, numbers), (rule.weights(lesson.bank),), report)
+    bank = given.banks.parameters[given.bank]
+    return Consolidated(growth, (bank, numbers), (rule.weights(given.bank),), report)

@@ -78,22 +78,16 @@ class Place:
     first: int
 
 
-def output_of(place: Place, weights: Matrix, bias: Matrix) -> tuple[Output, SegmentParameters]:
+def output_of(
+    place: Place, weights: Matrix, bias: Matrix, *, bits: int = 8
+) -> tuple[Output, SegmentParameters]:
     """The output segment with 16-bit weights that is closest to these weights and biases in nats.
 
-    Weights are (hi - lo, components) in nats for one unit of an activation of at most 8 bits, biases
+    Weights are (hi - lo, components) in nats for one unit of an activation of `bits` bits, biases
     (components,) in nats. All columns share the finest shift at which weights fit 16 bits and sums 32. Raises
     `LogitsOutOfRange` if there is none.
     """
-    return _output_of(place, weights, bias, 255)
-
-
-def wide_output_of(place: Place, weights: Matrix, bias: Matrix) -> tuple[Output, SegmentParameters]:
-    """`output_of` for activations of 16 bits."""
-    return _output_of(place, weights, bias, 65_535)
-
-
-def _output_of(place: Place, weights: Matrix, bias: Matrix, largest: int) -> tuple[Output, SegmentParameters]:
+    largest = 2**bits - 1
     for shift in range(MAX_SHIFT, MIN_OUTPUT_SHIFT - 1, -1):
         scale = Q16 * 2.0**shift
         top = float(np.abs(weights).max()) * scale

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engram.nn.fixed import Int64Array
+from engram.participant.memory.consolidation import Consolidation
 from engram.participant.memory.errors import BankMismatch
-from engram.participant.memory.lesson import Lesson
 from engram.participant.memory.ridge import Matrix, centred, ridge
 from engram.participant.memory.statistics import Statistics
 
@@ -49,14 +49,14 @@ class Sums:
         return weights, means - weights.T @ (self.total / self.rows), used
 
 
-def sums_of(lesson: Lesson) -> Sums:
+def sums_of(given: Consolidation) -> Sums:
     """The sums of old and new rows.
 
     Raises `BankMismatch` if layer 1 of the head is anything else than the banks before this growth's.
     """
-    rule = lesson.banks.rule
-    if lesson.base.hidden != (rule.segment(),) * lesson.bank:
+    rule = given.banks.rule
+    if given.base.hidden != (rule.segment(),) * given.bank:
         raise BankMismatch(
-            "the head's neurons are not the declared banks", expected=lesson.bank, got=len(lesson.base.hidden)
+            "the head's neurons are not the declared banks", expected=given.bank, got=len(given.base.hidden)
         )
-    return Sums(lesson.all_statistics(), rule.width * (lesson.bank + 1))
+    return Sums(given.all_statistics(), rule.width * (given.bank + 1))

@@ -21,11 +21,11 @@ from engram.nn.spec import NetworkLimits, NetworkSpec, check_spec, macs_per_row
 from engram.participant.datasets import Dataset, SplitDataset
 from engram.participant.memory import mixtures
 from engram.participant.memory.banks import BankRule, Banks, declare
-from engram.participant.memory.engines import ENGINES, teach
+from engram.participant.memory.consolidation import Calibration, Consolidated, Consolidation, Settings
+from engram.participant.memory.engines import ENGINES, Handover, consolidate
 from engram.participant.memory.errors import EngineUnknown
 from engram.participant.memory.founding import DEFAULTS, found
-from engram.participant.memory.head import whole_network
-from engram.participant.memory.lesson import Calibration, Lecture, Lesson, Settings
+from engram.participant.memory.head import lifted, whole_network
 from engram.participant.memory.mixtures import Mixture
 from engram.participant.memory.statistics import Statistics, added, make
 from engram.participant.memory.trunk import TERNARY, Trunk
@@ -72,7 +72,7 @@ class StreamStage:
     """What the chain charges for the whole network, trunk included, on one row."""
     seconds: float
     """For sums, solving and training; not for the trunk and for the test."""
-    lecture: Lecture
+    made: Consolidated
 
     @property
     def accuracy(self) -> float:
@@ -156,7 +156,7 @@ def rule_of(plan: StreamPlan, rows: TrunkRows) -> BankRule:
 def measure(plan: StreamPlan, trunk: Trunk, rows: TrunkRows) -> Iterator[StreamStage]:
     """Learns group after group, and yields what the network can do after each.
 
-    Raises what `found`, `teach` and `append` raise: a growth that the chain would refuse is an error.
+    Raises what `found`, `consolidate` and `append` raise: a growth that the chain would refuse is an error.
     """
     if plan.engine not in ENGINES:
         raise EngineUnknown(expected=tuple(ENGINES), got=plan.engine)
@@ -168,9 +168,9 @@ def measure(plan: StreamPlan, trunk: Trunk, rows: TrunkRows) -> Iterator[StreamS
         own = rows.train.of_classes(range(classes, classes + len(group)))
         classes += len(group)
         begin = time.perf_counter()
-        lecture = learner.learn(number, own, len(group))
+        made = learner.learn(number, own, len(group))
         seconds = time.perf_counter() - begin
-        yield learner.judged(lecture, rows.test, seconds)
+        yield learner.judged(made, rows.test, seconds)
 
 
 class _Learner:
@@ -185,9 +185,9 @@ class _Learner:
         self._statistics: Statistics | None = None
         self._mixtures: dict[int, Mixture] = {}
 
-    def learn(self, number: int, own: Dataset, new_classes: int) -> Lecture:
-        lecture = self._found(own) if self._spec is None else self._grown(number, own, new_classes)
-        if self._needs == "mixtures":
+    def learn(self, number: int, own: Dataset, new_classes: int) -> Consolidated:
+        made = self._found(own) if self._spec is None else self._grown(number, own, new_classes)
+        if self._needs is Handover.MIXTURES:
             rng = np.random.default_rng([self._plan.seed, number, 2])
             settings = self._plan.settings
             for label in np.unique(own.labels).tolist():
@@ -195,9 +195,9 @@ class _Learner:
                 self._mixtures[label] = mixtures.fit(
                     mine, components=settings.components, rank=settings.rank, rng=rng
                 )
-        return lecture
+        return made
 
-    def _found(self, own: Dataset) -> Lecture:
+    def _found(self, own: Dataset) -> Consolidated:
         plan = self._plan
         founded = found(
             plan.engine,
@@ -212,13 +212,13 @@ class _Learner:
         self._spec, self._parameters = founded.spec, founded.parameters
         self._calibration, self._statistics = founded.calibration, founded.statistics
         check_spec(whole_network(self._trunk, founded.spec, ())[0], plan.limits)
-        return founded.lecture
+        return founded.made
 
-    def _grown(self, number: int, own: Dataset, new_classes: int) -> Lecture:
+    def _grown(self, number: int, own: Dataset, new_classes: int) -> Consolidated:
         assert self._spec is not None, "the first group has founded the head"
-        solves = self._needs == "statistics"
+        solves = self._needs is Handover.STATISTICS
         new = make(self._banks, own.features, own.labels, least_rows=1) if solves else None
-        lesson = Lesson(
+        given = Consolidation(
             self._spec,
             self._parameters,
             own.features,
@@ -234,14 +234,16 @@ class _Learner:
             settings=self._plan.settings,
             seed=self._plan.seed,
         )
-        lecture = teach(self._plan.engine, lesson)
-        append(self._spec, lecture.growth, policy=self._policy, limits=self._plan.limits)
-        self._spec, self._parameters = lecture.applied(self._spec, self._parameters)
+        made = consolidate(self._plan.engine, given)
+        base, _ = whole_network(self._trunk, self._spec, ())
+        growth = lifted(made.growth, self._trunk.depth)
+        append(base, growth, policy=self._policy, limits=self._plan.limits)
+        self._spec, self._parameters = made.applied(self._spec, self._parameters)
         if new is not None and self._statistics is not None:
             self._statistics = added([self._statistics, new])
-        return lecture
+        return made
 
-    def judged(self, lecture: Lecture, test: Dataset, seconds: float) -> StreamStage:
+    def judged(self, made: Consolidated, test: Dataset, seconds: float) -> StreamStage:
         assert self._spec is not None, "a group has been learned before it is judged"
         right, rows, loss, begin = [], [], 0, 0
         for number in range(len(self._plan.groups)):
@@ -262,10 +264,10 @@ class _Learner:
             tuple(right),
             tuple(rows),
             loss * ROUNDED_NATS / sum(rows),
-            lecture.size_bytes(),
+            made.size_bytes(),
             macs_per_row(whole),
             seconds,
-            lecture,
+            made,
         )
 
 

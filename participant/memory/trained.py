@@ -13,48 +13,48 @@ import numpy as np
 from engram.participant.datasets import Dataset
 from engram.participant.memory import mixtures
 from engram.participant.memory.analytic import analytic
+from engram.participant.memory.consolidation import Consolidated, Consolidation, Report
 from engram.participant.memory.errors import StatisticsMissing
-from engram.participant.memory.lesson import Lecture, Lesson, Report
 from engram.participant.training import trainer
 from engram.participant.training.shapes import Reach
 
 
-def naive(lesson: Lesson) -> Lecture:
+def naive(given: Consolidation) -> Consolidated:
     """The growth that is trained on the new rows alone."""
-    return _trained(lesson, Dataset(lesson.values, lesson.labels), "naive")
+    return _trained(given, Dataset(given.values, given.labels), "naive")
 
 
-def replay(lesson: Lesson) -> Lecture:
+def replay(given: Consolidation) -> Consolidated:
     """The growth that is trained on drawn rows of all classes.
 
     Raises `StatisticsMissing` if an old class has no mixture; `FewerRowsThanComponents`, `ConstantFeatures`.
     """
-    if missing := sorted(set(lesson.old) - set(lesson.mixtures)):
-        raise StatisticsMissing("an old class has no mixture", expected=tuple(lesson.old), got=missing[0])
-    rng, settings = np.random.default_rng([lesson.seed, lesson.base.classes]), lesson.settings
-    known = dict(lesson.mixtures)
-    for label in lesson.classes:
-        rows = lesson.values[lesson.labels == label]
+    if missing := sorted(set(given.old) - set(given.mixtures)):
+        raise StatisticsMissing("an old class has no mixture", expected=tuple(given.old), got=missing[0])
+    rng, settings = np.random.default_rng([given.seed, given.base.classes]), given.settings
+    known = dict(given.mixtures)
+    for label in given.classes:
+        rows = given.values[given.labels == label]
         known[label] = mixtures.fit(rows, components=settings.components, rank=settings.rank, rng=rng)
-    classes = range(lesson.base.classes + lesson.new_classes)
+    classes = range(given.base.classes + given.new_classes)
     drawn = np.concatenate([mixtures.sample(known[label], settings.drawn, rng) for label in classes])
     labels = np.repeat(np.array(classes, dtype=np.uint16), settings.drawn)
-    return _trained(lesson, Dataset(drawn, labels), "replay")
+    return _trained(given, Dataset(drawn, labels), "replay")
 
 
-def _trained(lesson: Lesson, data: Dataset, name: str) -> Lecture:
+def _trained(given: Consolidation, data: Dataset, name: str) -> Consolidated:
     """The growth that is trained on these rows; a founding is solved, as that of `analytic` is."""
-    if lesson.founding:
-        return analytic(lesson)
-    settings = lesson.settings
+    if given.founding:
+        return analytic(given)
+    settings = given.settings
     growth, parameters = trainer.grow(
-        lesson.base,
-        lesson.parameters,
+        given.base,
+        given.parameters,
         data,
-        new_classes=lesson.new_classes,
+        new_classes=given.new_classes,
         neurons=settings.neurons,
         budget=settings.budget,
-        rng=np.random.default_rng([lesson.seed, lesson.base.classes, 1]),
-        reach=Reach(lesson.policy),
+        rng=np.random.default_rng([given.seed, given.base.classes, 1]),
+        reach=Reach(given.policy),
     )
-    return Lecture(growth, parameters, (None,) * len(growth.hidden), Report(name, rows=data.rows))
+    return Consolidated(growth, parameters, (None,) * len(growth.hidden), Report(name, rows=data.rows))

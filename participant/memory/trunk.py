@@ -121,13 +121,13 @@ def convolution_trunk(
         gabor(7, spread=1.8, frequency=1.2)[:, np.newaxis],
     )
     near = draft.add(
-        _pooling(edges, side, _MAPS, 8, 4, 2, root),
-        np.repeat(window(8)[np.newaxis, np.newaxis], _MAPS, axis=0),
+        _pooling(edges, side, _MAPS, 6, 4, 1, root),
+        np.repeat(window(6)[np.newaxis, np.newaxis], _MAPS, axis=0),
     )
     half = side // 2
     folded = draft.add(
-        ConvRelu(2, edges.lo, edges.hi, side, side, ORIENTATIONS, 4, 2, 1, ORIENTATIONS, 0, 8, 8),
-        np.tile(window(4)[np.newaxis, np.newaxis], (ORIENTATIONS, PHASES, 1, 1)),
+        ConvRelu(2, edges.lo, edges.hi, side, side, ORIENTATIONS, 2, 2, 0, ORIENTATIONS, 0, 8, 8),
+        np.tile(window(2)[np.newaxis, np.newaxis], (ORIENTATIONS, PHASES, 1, 1)),
     )
     crossed = ORIENTATIONS * _MAPS
     corners = draft.add(

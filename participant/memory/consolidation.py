@@ -1,6 +1,6 @@
-"""What an engine is given, and what it gives: the one interface of all engines.
+"""Consolidation: what an engine is given, and what it gives. The one interface of all engines.
 
-A founding is a lesson whose base is `empty_head`.
+A founding is a consolidation whose base is `empty_head`: everything is new.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class Consolidation:
     """A head to grow, rows of new classes, and what was handed over about the old ones."""
 
     base: NetworkSpec
@@ -94,8 +94,8 @@ class Lesson:
     def old(self) -> range:
         return range(self.base.classes)
 
-    def checked(self) -> Lesson:
-        """The same lesson.
+    def checked(self) -> Consolidation:
+        """The same given.
 
         Raises `FeatureCountMismatch`, `FeaturesNotIntegers`, `UnknownLabels`, `ClassWithoutRows`,
         `ConstantFeatures`.
@@ -127,7 +127,7 @@ class Report:
 
 
 @dataclass(frozen=True, eq=False)
-class Lecture:
+class Consolidated:
     """A growth of a head, its parameters, and how it came about."""
 
     growth: Growth

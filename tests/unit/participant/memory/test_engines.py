@@ -1,0 +1,263 @@
+"""The engines on real digits, two classes at a time: what they learn, what they keep, what they refuse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from engram.nn.growth import Policy, append
+from engram.nn.network import forward
+from engram.nn.spec import NetworkLimits, check_spec
+from engram.participant.datasets import Dataset, load_digits
+from engram.participant.memory import errors
+from engram.participant.memory.banks import Banks, declare
+from engram.participant.memory.consolidation import Consolidated, Consolidation, Settings
+from engram.participant.memory.engines import ENGINES, consolidate
+from engram.participant.memory.founding import Founded, found
+from engram.participant.memory.head import head_of, lifted, whole_network
+from engram.participant.memory.mixtures import fit
+from engram.participant.memory.statistics import make
+from engram.participant.memory.trunk import Trunk, convolution_trunk
+from engram.participant.training.qat import Budget
+
+SEED = bytes(32)
+SETTINGS = Settings(ridge=1e-3, rank=10, neurons=10, drawn=100, budget=Budget(steps=150, batch=32))
+DIGITS = load_digits()
+EVERY_ENGINE = sorted(ENGINES)
+
+
+@cache
+def trunk() -> Trunk:
+    return convolution_trunk(DIGITS.of_classes((0, 1)).features[:200], seed=SEED, side=8, values=48)
+
+
+@cache
+def rows(*classes: int) -> Dataset:
+    own = DIGITS.of_classes(classes)
+    return Dataset(trunk().run(own.features), own.labels)
+
+
+@cache
+def banks() -> Banks:
+    return Banks(declare(rows(0, 1).features, seed=SEED, width=40, count=2))
+
+
+@cache
+def founded(engine: str) -> Founded:
+    own = rows(0, 1)
+    return found(
+        engine, banks().rule, own.features, own.labels, policy=ENGINES[engine].policies[0], settings=SETTINGS
+    )
+
+
+@cache
+def task(engine: str) -> Consolidation:
+    """The digits 2 and 3 for a head that knows 0 and 1."""
+    base, old, new = founded(engine), rows(0, 1), rows(2, 3)
+    rng = np.random.default_rng(0)
+    known = {k: fit(old.features[old.labels == k], components=1, rank=10, rng=rng) for k in (0, 1)}
+    return Consolidation(
+        base.spec,
+        base.parameters,
+        new.features,
+        new.labels,
+        2,
+        ENGINES[engine].policies[0],
+        banks(),
+        1,
+        calibration=base.calibration,
+        statistics=make(banks(), old.features, old.labels),
+        mixtures=known,
+        settings=SETTINGS,
+    )
+
+
+@cache
+def made(engine: str) -> Consolidated:
+    return consolidate(engine, task(engine))
+
+
+def right(engine: str, *classes: int) -> float:
+    given, test = task(engine), rows(*classes)
+    logits = forward(*made(engine).applied(given.base, given.parameters), test.features)
+    return float(np.mean(np.argmax(logits, axis=1) == test.labels))
+
+
+@pytest.mark.parametrize("engine", ["gate", "analytic", "experts"])
+def test_an_engine_learns_and_does_not_forget(engine: str) -> None:
+    assert right(engine, 2, 3) > 0.97
+    assert right(engine, 0, 1) > 0.97
+
+
+def test_replay_remembers_and_the_paper_s_step_forgets() -> None:
+    assert right("replay", 0, 1, 2, 3) > 0.9
+    assert right("naive", 2, 3) > 0.9
+    assert right("naive", 0, 1) < 0.1
+
+
+@pytest.mark.parametrize("engine", EVERY_ENGINE)
+def test_the_whole_network_takes_the_growth_and_gives_the_heads_logits(engine: str) -> None:
+    given, growth = task(engine), made(engine).growth
+    base, _ = whole_network(trunk(), given.base, given.parameters)
+    check_spec(base, NetworkLimits())
+    append(base, lifted(growth, trunk().depth), policy=given.policy, limits=NetworkLimits())
+    spec, head = made(engine).applied(given.base, given.parameters)
+    whole = whole_network(trunk(), spec, head)
+    pixels = DIGITS.of_classes((0, 3)).features[:30]
+    expected = forward(spec, head, trunk().run(pixels))
+    assert np.array_equal(forward(*whole, pixels), expected)
+    again = head_of(trunk(), *whole)
+    assert again[0] == spec
+    assert np.array_equal(forward(*again, trunk().run(pixels)), expected)
+
+
+@pytest.mark.parametrize("engine", EVERY_ENGINE)
+def test_the_same_task_gives_the_same_integers(engine: str) -> None:
+    again = consolidate(engine, task(engine))
+    assert again.growth == made(engine).growth
+    for one, other in zip(again.parameters, made(engine).parameters, strict=True):
+        assert np.array_equal(one.weights, other.weights)
+        assert np.array_equal(one.bias, other.bias)
+
+
+def logits_of_old(engine: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The logits of classes 0 and 1 on all digits, before and after the growth."""
+    given, every = task(engine), rows(*range(10))
+    before = forward(given.base, given.parameters, every.features)
+    after = forward(*made(engine).applied(given.base, given.parameters), every.features)
+    return before, after[:, :2]
+
+
+def test_experts_leave_every_old_logit_as_it_was() -> None:
+    before, after = logits_of_old("experts")
+    assert np.array_equal(before, after)
+
+
+def test_a_gate_leaves_the_differences_of_old_logits_as_they_were() -> None:
+    before, after = logits_of_old("gate")
+    assert np.array_equal(before[:, 0] - before[:, 1], after[:, 0] - after[:, 1])
+    assert not np.array_equal(before, after)
+
+
+def test_banks_travel_as_seeds() -> None:
+    for engine in ("gate", "analytic"):
+        growth = made(engine)
+        assert growth.seeded == (banks().rule.weights(1),)
+        assert growth.size_bytes() < 40 * 4 + 80 * 4 * 2 * 2 + 400
+    assert made("experts").size_bytes() > 2 * 10 * 48
+
+
+@pytest.mark.parametrize("engine", ["gate", "analytic"])
+def test_sums_that_were_made_before_give_the_same_growth(engine: str) -> None:
+    given = task(engine)
+    own = make(banks(), given.values, given.labels)
+    again = consolidate(engine, replace(given, new_statistics=own))
+    assert np.array_equal(again.parameters[1].weights, made(engine).parameters[1].weights)
+
+
+NEW = rows(2, 3)
+BAD: dict[str, tuple[dict[str, Any], type[Exception]]] = {
+    "an old label": ({"labels": NEW.labels - 1}, errors.UnknownLabels),
+    "a class without rows": ({"labels": np.full(len(NEW.labels), 2, np.uint16)}, errors.ClassWithoutRows),
+    "one label too few": ({"labels": NEW.labels[1:]}, errors.FeatureCountMismatch),
+    "constant rows": ({"values": np.full_like(NEW.features, 9)}, errors.ConstantFeatures),
+    "NaN": ({"values": np.full(NEW.features.shape, np.nan)}, errors.FeaturesNotIntegers),
+    "narrow rows": ({"values": NEW.features[:, 1:]}, errors.FeatureCountMismatch),
+}
+
+
+@pytest.mark.parametrize("engine", EVERY_ENGINE)
+@pytest.mark.parametrize("name", BAD)
+def test_bad_rows_are_refused(engine: str, name: str) -> None:
+    changes, error = BAD[name]
+    with pytest.raises(error):
+        consolidate(engine, replace(task(engine), **changes))
+
+
+@pytest.mark.parametrize("engine", ["gate", "analytic"])
+def test_bad_sums_are_refused(engine: str) -> None:
+    given = task(engine)
+    foreign = Banks(replace(banks().rule, seed=bytes([7] * 32)))
+    strange = make(foreign, given.values, given.labels)
+    for changes, error in (
+        ({"statistics": None}, errors.StatisticsMissing),
+        ({"statistics": strange}, errors.BankMismatch),
+        ({"new_statistics": strange}, errors.BankMismatch),
+        ({"bank": 0}, errors.BankMismatch),
+    ):
+        with pytest.raises(error):
+            consolidate(engine, replace(given, **changes))  # type: ignore[arg-type]
+
+
+def test_replay_without_mixtures_is_refused() -> None:
+    with pytest.raises(errors.StatisticsMissing):
+        consolidate("replay", replace(task("replay"), mixtures={}))
+
+
+@pytest.mark.parametrize("engine", ["experts", "replay"])
+def test_fewer_rows_than_components_are_refused(engine: str) -> None:
+    many = replace(SETTINGS, components=150)
+    with pytest.raises(errors.FewerRowsThanComponents):
+        consolidate(engine, replace(task(engine), settings=many))
+
+
+def test_unknown_engines_and_other_policies_are_refused() -> None:
+    with pytest.raises(errors.EngineUnknown):
+        consolidate("oracle", task("gate"))
+    with pytest.raises(errors.EnginePolicyMismatch):
+        consolidate("gate", replace(task("gate"), policy=Policy.STRICT))
+    with pytest.raises(errors.EnginePolicyMismatch):
+        consolidate("experts", replace(task("experts"), calibration=task("gate").calibration))
+    own = rows(0, 1)
+    with pytest.raises(errors.EngineUnknown):
+        found("oracle", banks().rule, own.features, own.labels, policy=Policy.STRICT)
+
+
+def test_several_components_speak_for_a_class() -> None:
+    given = replace(task("experts"), settings=replace(SETTINGS, components=3))
+    growth = consolidate("experts", given)
+    assert growth.growth.components == (2, 2, 2, 3, 3, 3)
+    test = rows(0, 1, 2, 3)
+    logits = forward(*growth.applied(given.base, given.parameters), test.features)
+    assert np.mean(np.argmax(logits, axis=1) == test.labels) > 0.97
+
+
+def test_one_class_cannot_choose_a_scale_but_can_be_founded_with_one() -> None:
+    one = rows(0)
+    with pytest.raises(errors.SingleClass):
+        found("gate", banks().rule, one.features, one.labels, policy=Policy.RELATIVE)
+    base = found(
+        "gate",
+        banks().rule,
+        one.features,
+        one.labels,
+        policy=Policy.RELATIVE,
+        calibration=founded("gate").calibration,
+        settings=SETTINGS,
+    )
+    assert forward(base.spec, base.parameters, one.features).shape == (len(one.labels), 1)
+
+
+def test_the_scale_of_logits_is_chosen_from_held_out_rows() -> None:
+    chosen = founded("gate").calibration
+    assert chosen.alpha in (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
+    assert founded("experts").calibration.background > 0
+    fixed = replace(chosen, alpha=2.0)
+    own = rows(0, 1)
+    base = found(
+        "gate",
+        banks().rule,
+        own.features,
+        own.labels,
+        policy=Policy.RELATIVE,
+        calibration=fixed,
+        settings=SETTINGS,
+    )
+    ratio = forward(base.spec, base.parameters, own.features) * (chosen.alpha / 2)
+    expected = forward(founded("gate").spec, founded("gate").parameters, own.features)
+    assert np.abs(ratio - expected).max() < 2**16 * 0.02
