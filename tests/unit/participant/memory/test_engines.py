@@ -184,6 +184,7 @@ def test_bad_sums_are_refused(engine: str) -> None:
     given = task(engine)
     foreign = Banks(replace(banks().rule, seed=bytes([7] * 32)))
     strange = make(foreign, given.values, given.labels)
+    changes: dict[str, Any]
     for changes, error in (
         ({"statistics": None}, errors.StatisticsMissing),
         ({"statistics": strange}, errors.BankMismatch),
@@ -191,7 +192,7 @@ def test_bad_sums_are_refused(engine: str) -> None:
         ({"bank": 0}, errors.BankMismatch),
     ):
         with pytest.raises(error):
-            consolidate(engine, replace(given, **changes))  # type: ignore[arg-type]
+            consolidate(engine, replace(given, **changes))
 
 
 def test_replay_without_mixtures_is_refused() -> None:

@@ -86,7 +86,7 @@ def with_sum(place: int, neuron: int, value: int) -> Callable[[Statistics], Stat
     return forge
 
 
-FORGED = {
+FORGED: dict[str, Callable[[Statistics], Statistics]] = {
     "not symmetric": moved(0, 3, 1, both=False),
     "negative square": moved(2, 2, -(10**9)),
     "odd square": moved(4, 4, 1),
@@ -178,4 +178,4 @@ def test_rows_that_do_not_fit_are_refused() -> None:
     with pytest.raises(FeatureCountMismatch):
         make(BANKS, ROWS, LABELS[:-1])
     with pytest.raises(FeaturesNotIntegers):
-        make(BANKS, np.full((150, 6), np.nan), LABELS)  # type: ignore[arg-type]
+        make(BANKS, np.full((150, 6), np.nan), LABELS)
