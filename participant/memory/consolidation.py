@@ -36,6 +36,8 @@ class Settings:
     """The directions of a Gaussian."""
     components: int = 1
     """The Gaussians of a class."""
+    balanced: bool = False
+    """Whether rare classes count as much as common ones in sums."""
     neurons: int = 100
     """The trained neurons of a growth of the engines `naive` and `replay`."""
     drawn: int = 4_000

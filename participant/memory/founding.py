@@ -24,7 +24,7 @@ from engram.participant.memory.engines import ENGINES, consolidate
 from engram.participant.memory.errors import EngineUnknown, SingleClass
 from engram.participant.memory.head import Q16, cross_entropy, empty_head
 from engram.participant.memory.ridge import Matrix
-from engram.participant.memory.statistics import Statistics, added, make
+from engram.participant.memory.statistics import Statistics, added, balanced, by_class, make
 
 HELD_OUT: Final = 10
 """One row of so many is held out for calibration."""
@@ -98,7 +98,11 @@ def found(
 def _sums(draft: Consolidation, held: npt.NDArray[np.bool_]) -> list[Statistics]:
     """The sums of the rows that are not held out, and of those that are."""
     masks = [mask for mask in (~held, held) if np.any(mask)]
-    return [make(draft.banks, draft.values[mask], draft.labels[mask], least_rows=1) for mask in masks]
+    if not draft.settings.balanced:
+        return [make(draft.banks, draft.values[mask], draft.labels[mask], least_rows=1) for mask in masks]
+    parts = [by_class(draft.banks, draft.values[mask], draft.labels[mask], least_rows=1) for mask in masks]
+    largest = max(each.rows for part in parts for each in part)
+    return [balanced(part, largest) for part in parts]
 
 
 def background(given: Consolidation) -> float:

@@ -172,6 +172,23 @@ def repeated(statistics: Statistics, times: int) -> Statistics:
     )
 
 
+def balanced(items: Sequence[Statistics], largest: int) -> Statistics:
+    """The sums of all items, each repeated so that it has about as many rows as `largest` says.
+
+    With one item for each class, rare classes count as much as common ones. Raises `BankMismatch`,
+    `SumsOverflow`.
+    """
+    return added([repeated(each, max(1, round(largest / each.rows))) for each in items])
+
+
+def by_class(
+    banks: Banks, values: Features, labels: npt.NDArray[Any], *, least_rows: int = LEAST_ROWS
+) -> list[Statistics]:
+    """The sums of each class by itself, by rising class. Raises what `make` raises."""
+    masks = [labels == label for label in np.unique(labels)]
+    return [make(banks, values[mask], labels[mask], least_rows=least_rows) for mask in masks]
+
+
 def check(statistics: Statistics, bank: Hash, neurons: int, *, least_rows: int = LEAST_ROWS) -> None:
     """Refuses statistics of another bank, of too few rows of a class, or of no rows that can exist.
 

@@ -21,7 +21,16 @@ from engram.participant.memory.errors import (
     SumsOverflow,
     TooFewRowsToHide,
 )
-from engram.participant.memory.statistics import Statistics, added, check, make, merge, repeated
+from engram.participant.memory.statistics import (
+    Statistics,
+    added,
+    balanced,
+    by_class,
+    check,
+    make,
+    merge,
+    repeated,
+)
 from engram.participant.memory.statistics_file import MAGIC, canonical, content_id, read, write
 
 BANKS = Banks(BankRule(bytes([128] * 6), 7, 2, 2, (), bytes(32), 3, 900))
@@ -55,6 +64,15 @@ def test_a_file_comes_back_as_it_was() -> None:
 def test_a_rows_repetition_multiplies_the_sums() -> None:
     thrice = make(BANKS, np.tile(ROWS, (3, 1)), np.tile(LABELS, 3))
     assert canonical(repeated(honest(), 3)) == canonical(thrice)
+
+
+def test_classes_of_few_rows_can_be_made_to_count_as_much() -> None:
+    kept = np.arange(150) < 110
+    parts = by_class(BANKS, ROWS[kept], LABELS[kept], least_rows=1)
+    assert [each.rows for each in parts] == [50, 50, 10]
+    whole = balanced(parts, 50)
+    assert whole.counts.tolist() == [50, 50, 50]
+    assert np.array_equal(whole.gram, parts[0].gram + parts[1].gram + 5 * parts[2].gram)
 
 
 def test_sums_of_classes_come_in_the_asked_order() -> None:
