@@ -52,6 +52,8 @@ class Calibration:
 
     alpha: float = ALPHA
     """Nats for one unit of a ridge regression's score."""
+    fixed: bool = False
+    """Whether a growth may choose no alpha of its own."""
     background: float = 0.0
     """The variance of the background of `experts`; 0 before it is known."""
     temperature: float = 0.125
@@ -122,6 +124,8 @@ class Report:
     engine: str
     ridge: float = 0.0
     """The ridge that was used, relative to the mean of the diagonal; 0 where nothing was solved."""
+    alpha: float = 0.0
+    """Nats for one unit of a score; 0 where there are no scores."""
     rows: int = 0
     """The rows that the growth was made from: those whose sums were used, or that were drawn."""
     sources: tuple[Hash, ...] = ()

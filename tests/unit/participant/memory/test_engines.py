@@ -16,6 +16,7 @@ from engram.nn.spec import NetworkLimits, check_spec
 from engram.participant.datasets import Dataset, load_digits
 from engram.participant.memory import errors
 from engram.participant.memory.banks import Banks, declare
+from engram.participant.memory.calibration import ALPHAS, FOUNDING_ALPHAS, best_scale, cross_entropy
 from engram.participant.memory.consolidation import Consolidated, Consolidation, Settings
 from engram.participant.memory.engines import ENGINES, consolidate
 from engram.participant.memory.founding import Founded, found
@@ -246,9 +247,9 @@ def test_one_class_cannot_choose_a_scale_but_can_be_founded_with_one() -> None:
 
 def test_the_scale_of_logits_is_chosen_from_held_out_rows() -> None:
     chosen = founded("gate").calibration
-    assert chosen.alpha in (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
+    assert chosen.alpha in FOUNDING_ALPHAS
     assert founded("experts").calibration.background > 0
-    fixed = replace(chosen, alpha=2.0)
+    fixed = replace(chosen, alpha=chosen.alpha / 2)
     own = rows(0, 1)
     base = found(
         "gate",
@@ -259,6 +260,25 @@ def test_the_scale_of_logits_is_chosen_from_held_out_rows() -> None:
         calibration=fixed,
         settings=SETTINGS,
     )
-    ratio = forward(base.spec, base.parameters, own.features) * (chosen.alpha / 2)
+    twice = forward(base.spec, base.parameters, own.features) * 2
     expected = forward(founded("gate").spec, founded("gate").parameters, own.features)
-    assert np.abs(ratio - expected).max() < 2**16 * 0.02
+    assert np.abs(twice - expected).max() < 2**16 * 0.02
+
+
+def test_a_gate_takes_a_scale_of_its_own_unless_it_is_fixed() -> None:
+    given = task("gate")
+    assert made("gate").report.alpha in ALPHAS
+    fixed = replace(given, calibration=replace(given.calibration, alpha=3.5, fixed=True))
+    assert consolidate("gate", fixed).report.alpha == 3.5
+    few = np.concatenate([np.flatnonzero(given.labels == label)[:4] for label in (2, 3)])
+    little = replace(given, values=given.values[few], labels=given.labels[few])
+    assert consolidate("gate", little).report.alpha == given.calibration.alpha
+
+
+def test_the_best_scale_is_the_one_with_the_lowest_cross_entropy() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (4_000, 3))
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = (rng.random((4_000, 1)) > chances.cumsum(axis=1)).sum(axis=1)
+    assert best_scale((1.0, 2.0, 4.0, 8.0, 12.0), logits / 4, labels) == 4.0
+    assert cross_entropy(np.zeros((5, 2)), np.zeros(5, np.int64), 3.0) == pytest.approx(np.log(2))

@@ -30,6 +30,7 @@ from engram.participant.memory.statistics import (
     make,
     merge,
     repeated,
+    without,
 )
 from engram.participant.memory.statistics_file import MAGIC, canonical, content_id, read, write
 
@@ -64,6 +65,19 @@ def test_a_file_comes_back_as_it_was() -> None:
 def test_a_rows_repetition_multiplies_the_sums() -> None:
     thrice = make(BANKS, np.tile(ROWS, (3, 1)), np.tile(LABELS, 3))
     assert canonical(repeated(honest(), 3)) == canonical(thrice)
+
+
+def test_a_part_can_be_taken_out_of_the_whole() -> None:
+    kept = np.arange(150) < 100
+    whole, part = honest(), make(BANKS, ROWS[~kept], LABELS[~kept])
+    rest = without(whole, part)
+    assert canonical(rest) == canonical(make(BANKS, ROWS[kept], LABELS[kept]))
+    with pytest.raises(StatisticsMissing):
+        without(rest, part)
+    with pytest.raises(StatisticsForged):
+        without(part, repeated(part, 2))
+    with pytest.raises(BankMismatch):
+        without(whole, replace(part, bank=bytes(32)))
 
 
 def test_classes_of_few_rows_can_be_made_to_count_as_much() -> None:
