@@ -95,6 +95,20 @@ class Trunk:
         return spec, (*self.parameters, nothing)
 
 
+def trunk_in(spec: NetworkSpec, parameters: Parameters, segments: int) -> Trunk:
+    """The trunk of a network of which so many hidden segments, at the front of its list, are the trunk.
+
+    Raises `FeatureCountMismatch` if the network has fewer.
+    """
+    if not 0 <= segments <= len(spec.hidden):
+        raise FeatureCountMismatch(
+            "the network has fewer hidden segments", expected=segments, got=len(spec.hidden)
+        )
+    hidden = spec.hidden[:segments]
+    values = hidden[-1].width if hidden else spec.inputs
+    return Trunk(spec.inputs, values, hidden, parameters[:segments], (None,) * segments)
+
+
 def plain_trunk(inputs: int) -> Trunk:
     """No layer at all: growths read the features."""
     return Trunk(inputs, inputs, (), (), ())

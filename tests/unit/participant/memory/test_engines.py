@@ -12,7 +12,9 @@ import pytest
 
 from engram.nn.growth import Policy, append
 from engram.nn.network import forward
+from engram.nn.seeded import Seeded, expand
 from engram.nn.spec import NetworkLimits, check_spec
+from engram.nn.tensor import Explicit, tensor_array
 from engram.participant.datasets import Dataset, load_digits
 from engram.participant.memory import errors
 from engram.participant.memory.banks import Banks, declare
@@ -22,9 +24,11 @@ from engram.participant.memory.engines import ENGINES, consolidate
 from engram.participant.memory.founding import Founded, found
 from engram.participant.memory.head import head_of, lifted, whole_network
 from engram.participant.memory.mixtures import fit
+from engram.participant.memory.sources import sources_of
 from engram.participant.memory.statistics import make
-from engram.participant.memory.trunk import Trunk, convolution_trunk
+from engram.participant.memory.trunk import Trunk, convolution_trunk, trunk_in
 from engram.participant.training.qat import Budget
+from engram.statemachine.content import blob_id
 
 SEED = bytes(32)
 SETTINGS = Settings(ridge=1e-3, rank=10, neurons=10, drawn=100, budget=Budget(steps=150, batch=32))
@@ -153,6 +157,51 @@ def test_banks_travel_as_seeds() -> None:
     assert made("experts").size_bytes() > 2 * 10 * 48
 
 
+@pytest.mark.parametrize("engine", EVERY_ENGINE)
+def test_a_growth_comes_back_from_its_sources(engine: str) -> None:
+    growth = made(engine)
+    hidden, outputs, tensors = sources_of(growth.seeded, growth.parameters)
+    assert (len(hidden), len(outputs)) == (len(growth.growth.hidden), len(growth.growth.outputs))
+    assert sum(map(len, tensors)) <= growth.size_bytes()
+    known = {blob_id(raw): tensor_array(raw) for raw in tensors}
+    for source, given in zip((*hidden, *outputs), growth.parameters, strict=True):
+        weights = (
+            expand(source.weights) if isinstance(source.weights, Seeded) else known[source.weights.tensor]
+        )
+        assert isinstance(source.bias, Explicit)
+        assert np.array_equal(weights, given.weights)
+        assert np.array_equal(known[source.bias.tensor], given.bias)
+
+
+def test_the_trunk_is_found_in_a_network_again() -> None:
+    given = task("gate")
+    spec, parameters = whole_network(trunk(), given.base, given.parameters)
+    again = trunk_in(spec, parameters, len(trunk().hidden))
+    pixels = DIGITS.features[:20]
+    assert np.array_equal(again.run(pixels), trunk().run(pixels))
+    assert trunk_in(spec, parameters, 0).values == 64
+    with pytest.raises(errors.FeatureCountMismatch):
+        trunk_in(spec, parameters, 99)
+    with pytest.raises(errors.EnginePolicyMismatch):
+        head_of(trunk(), given.base, given.parameters)
+
+
+def test_there_is_no_growth_beyond_the_last_bank() -> None:
+    given = task("gate")
+    base, parameters = made("gate").applied(given.base, given.parameters)
+    later = replace(
+        given,
+        base=base,
+        parameters=parameters,
+        bank=2,
+        values=rows(4, 5).features,
+        labels=rows(4, 5).labels,
+        statistics=make(banks(), rows(0, 1, 2, 3).features, rows(0, 1, 2, 3).labels),
+    )
+    with pytest.raises(errors.BankExhausted):
+        consolidate("gate", later)
+
+
 @pytest.mark.parametrize("engine", ["gate", "analytic"])
 def test_sums_that_were_made_before_give_the_same_growth(engine: str) -> None:
     given = task(engine)
@@ -191,6 +240,7 @@ def test_bad_sums_are_refused(engine: str) -> None:
         ({"statistics": strange}, errors.BankMismatch),
         ({"new_statistics": strange}, errors.BankMismatch),
         ({"bank": 0}, errors.BankMismatch),
+        ({"parameters": given.parameters[::-1]}, errors.BankMismatch),
     ):
         with pytest.raises(error):
             consolidate(engine, replace(given, **changes))

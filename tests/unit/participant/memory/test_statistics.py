@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engram.participant.memory.banks import BankRule, Banks
+from engram.participant.memory.definite import check_definite
 from engram.participant.memory.errors import (
     BankMismatch,
     FeatureCountMismatch,
@@ -137,6 +138,17 @@ FORGED: dict[str, Callable[[Statistics], Statistics]] = {
 def test_sums_that_no_rows_have_are_refused(name: str) -> None:
     with pytest.raises(StatisticsForged):
         check(FORGED[name](honest()), BANK, NEURONS)
+
+
+def test_sums_of_no_real_rows_are_found_by_the_slow_check() -> None:
+    check_definite(honest())
+    gram = honest().gram.copy()
+    first, second = np.argsort(np.diagonal(gram))[-2:]
+    gram[first, second] = gram[second, first] = int(np.sqrt(float(gram[first, first]) * gram[second, second]))
+    forged = replace(honest(), gram=gram)
+    check(forged, BANK, NEURONS)
+    with pytest.raises(StatisticsForged):
+        check_definite(forged)
 
 
 def test_a_forged_file_is_refused_when_it_is_read() -> None:
