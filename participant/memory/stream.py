@@ -19,7 +19,7 @@ from engram.nn.growth import Policy, append
 from engram.nn.loss import LossKind, score
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkLimits, NetworkSpec, check_spec, macs_per_row
-from engram.participant.datasets import Dataset, SplitDataset
+from engram.participant.datasets import Dataset, SplitDataset, concatenate
 from engram.participant.memory import mixtures
 from engram.participant.memory.banks import BankRule, Banks, declare
 from engram.participant.memory.consolidation import Calibration, Consolidated, Consolidation, Settings
@@ -29,7 +29,7 @@ from engram.participant.memory.founding import DEFAULTS, found
 from engram.participant.memory.head import lifted, whole_network
 from engram.participant.memory.mixtures import Mixture
 from engram.participant.memory.statistics import Statistics, added, balanced, by_class, make
-from engram.participant.memory.trunk import TERNARY, Trunk
+from engram.participant.memory.trunk import TERNARY, Trunk, shifted_images
 from engram.primitives.types import Hash
 
 LIMITS: Final = NetworkLimits()
@@ -141,10 +141,21 @@ class TrunkRows:
     test: Dataset
 
 
-def through_trunk(trunk: Trunk, data: SplitDataset, groups: Sequence[Sequence[int]]) -> TrunkRows:
-    """The rows of the classes in `groups`, run through the trunk once; they serve every engine."""
+def through_trunk(
+    trunk: Trunk, data: SplitDataset, groups: Sequence[Sequence[int]], *, shifted_side: int | None = None
+) -> TrunkRows:
+    """The rows of the classes in `groups`, run through the trunk once; they serve every engine.
+
+    With `shifted_side`, the side of square images, each training image is there five times: as it is, and
+    moved by a pixel in each direction. A scale that is chosen from held-out rows is then a little too large,
+    because moved copies of these rows are not held out.
+    """
     order = [label for group in groups for label in group]
-    return TrunkRows(*(_renumbered(trunk, part.of_classes(order), order) for part in (data.train, data.test)))
+    train, test = (part.of_classes(order) for part in (data.train, data.test))
+    if shifted_side is not None:
+        moved = [Dataset(rows, train.labels) for rows in shifted_images(train.features, shifted_side)]
+        train = concatenate([train, *moved])
+    return TrunkRows(_renumbered(trunk, train, order), _renumbered(trunk, test, order))
 
 
 def _renumbered(trunk: Trunk, data: Dataset, order: Sequence[int]) -> Dataset:

@@ -71,6 +71,14 @@ def test_a_stream_learns_all_groups(engine: str) -> None:
     assert all(stage.nats < 0.3 for stage in result.stages)
 
 
+def test_shifted_images_are_added_to_the_training_rows_only() -> None:
+    more = through_trunk(plain_trunk(64), DATA, GROUPS, shifted_side=8)
+    assert more.train.rows == 5 * ROWS.train.rows
+    assert np.array_equal(more.train.labels, np.tile(ROWS.train.labels, 5))
+    assert np.array_equal(more.train.features[: ROWS.train.rows], ROWS.train.features)
+    assert np.array_equal(more.test.features, ROWS.test.features)
+
+
 def test_the_same_plan_gives_the_same_answers_and_another_seed_others() -> None:
     first, again = (run(PLAN, plain_trunk(64), ROWS) for _ in range(2))
     other = run(with_seed(PLAN, 5), plain_trunk(64), ROWS)
