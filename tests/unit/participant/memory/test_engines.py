@@ -130,6 +130,17 @@ def test_the_same_task_gives_the_same_integers(engine: str) -> None:
         assert np.array_equal(one.bias, other.bias)
 
 
+@pytest.mark.parametrize("engine", ["naive", "replay"])
+@pytest.mark.parametrize("policy", [Policy.STRICT, Policy.RELATIVE])
+def test_trained_growths_keep_the_rules_of_other_policies(engine: str, policy: Policy) -> None:
+    given = replace(task(engine), policy=policy)
+    growth = consolidate(engine, given)
+    append(given.base, growth.growth, policy=policy, limits=NetworkLimits())
+    test = rows(2, 3)
+    logits = forward(*growth.applied(given.base, given.parameters), test.features)
+    assert np.mean(np.argmax(logits, axis=1) == test.labels) > 0.8
+
+
 def logits_of_old(engine: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The logits of classes 0 and 1 on all digits, before and after the growth."""
     given, every = task(engine), rows(*range(10))

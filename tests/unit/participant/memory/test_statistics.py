@@ -63,6 +63,14 @@ def test_a_file_comes_back_as_it_was() -> None:
     assert np.array_equal(again.gram, statistics.gram)
 
 
+def test_names_never_change() -> None:
+    """Owners with different releases must find the same names for the same sums."""
+    rows = (np.arange(240).reshape(40, 6) * 37 % 256).astype(np.uint8)
+    statistics = make(BANKS, rows, np.repeat(np.array([0, 3]), 20))
+    assert BANK.hex() == "3946de1611cd44112df1fe907bd2505fd1afb79427e04e4051f7a25a8a80ee9c"
+    assert content_id(statistics).hex() == "47f45c2fcab5e61cf6853d0f1335f94026d954c72db41ad3dcc52453cc226fa2"
+
+
 def test_a_rows_repetition_multiplies_the_sums() -> None:
     thrice = make(BANKS, np.tile(ROWS, (3, 1)), np.tile(LABELS, 3))
     assert canonical(repeated(honest(), 3)) == canonical(thrice)
