@@ -284,7 +284,8 @@ def test_unknown_engines_and_other_policies_are_refused() -> None:
 def test_several_components_speak_for_a_class() -> None:
     given = replace(task("experts"), settings=replace(SETTINGS, components=3))
     growth = consolidate("experts", given)
-    assert growth.growth.components == (2, 2, 2, 3, 3, 3)
+    assert sorted(growth.growth.components) == [2, 2, 2, 3, 3, 3]
+    assert len(growth.growth.hidden) < 6
     test = rows(0, 1, 2, 3)
     logits = forward(*growth.applied(given.base, given.parameters), test.features)
     assert np.mean(np.argmax(logits, axis=1) == test.labels) > 0.97
