@@ -24,7 +24,7 @@ from engram.participant.memory.engines import ENGINES, consolidate
 from engram.participant.memory.errors import EngineUnknown, SingleClass
 from engram.participant.memory.head import Q16, empty_head
 from engram.participant.memory.ridge import Matrix
-from engram.participant.memory.statistics import Statistics, added, balanced, by_class, make
+from engram.participant.memory.statistics import Statistics, added, by_class, make, repeated
 
 DEFAULTS: Final = Settings()
 FLOOR_FACTOR: Final = 8.0
@@ -39,6 +39,7 @@ class Founded:
     parameters: Parameters
     calibration: Calibration
     made: Consolidated
+    """The founding as a growth of the empty head."""
     statistics: Statistics | None
     """The sums of the founding's rows, if its engine solves for its outputs."""
 
@@ -95,9 +96,10 @@ def _sums(draft: Consolidation, held: npt.NDArray[np.bool_]) -> list[Statistics]
     masks = [mask for mask in (~held, held) if np.any(mask)]
     if not draft.settings.balanced:
         return [make(draft.banks, draft.values[mask], draft.labels[mask], least_rows=1) for mask in masks]
+    rows = np.bincount(draft.labels)
+    times = np.maximum(1, np.rint(rows.max() / np.maximum(1, rows))).astype(int).tolist()
     parts = [by_class(draft.banks, draft.values[mask], draft.labels[mask], least_rows=1) for mask in masks]
-    largest = max(each.rows for part in parts for each in part)
-    return [balanced(part, largest) for part in parts]
+    return [added([repeated(each, times[each.classes[0]]) for each in part]) for part in parts]
 
 
 def background(given: Consolidation) -> float:
