@@ -49,6 +49,8 @@ class Tag(StrEnum):
     SHORT_ID = "engram/short_id"
     CACHE = "engram/cache"
     SEEDED = "engram/seeded"
+    BANK = "engram/bank"
+    STATISTICS = "engram/statistics"
 
     __hash__ = str.__hash__  # Enum hashes a member's name in Python code; a tag is hashed on every call
 
