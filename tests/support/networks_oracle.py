@@ -80,6 +80,39 @@ def grown(spec: Wire, growth: Wire) -> Wire:
     return [inputs, count, stated, hidden + new_hidden, outputs + new_outputs]
 
 
+# networks.md, Unions
+
+
+def united(spec: Wire, first: Wire, second: Wire) -> Wire:
+    """The union of two growths; both add the same components."""
+    old, made = layer_widths(spec), dict[int, int]()
+    for segment in first[1]:
+        made[segment[1]] = made.get(segment[1], 0) + width_of(segment)
+
+    def moved(layer: int, lo: int, hi: int, more: Sequence[Wire]) -> list[Wire]:
+        found = []
+        for at, begin, end in [[layer, lo, hi], *more]:
+            start, by = old.get(at, 0), made.get(at, 0)
+            if by == 0 or end <= start:
+                found.append([at, begin, end])
+                continue
+            if begin < start:
+                found.append([at, begin, start])
+            found.append([at, max(begin, start) + by, end + by])
+        return found
+
+    hidden = list(first[1])
+    for tag, layer, lo, hi, *rest, more in second[1]:
+        (_, lo, hi), *further = moved(layer - 1, lo, hi, more)
+        hidden.append([tag, layer, lo, hi, *rest, further])
+    outputs = list(first[2])
+    for layer, lo, hi, *rest, more in second[2]:
+        (_, lo, hi), *further = moved(layer, lo, hi, more)
+        outputs.append([layer, lo, hi, *rest, further])
+    halved = [[*output[:5], output[5] + 1, *output[6:]] for output in outputs]
+    return [first[0], hidden, halved, first[3]]
+
+
 # networks.md, Costs
 
 

@@ -201,16 +201,23 @@ def intervals(draw: st.DrawFn, size: int) -> tuple[int, int]:
 
 @st.composite
 def strict_growths(
-    draw: st.DrawFn, spec: NetworkSpec, widths: dict[int, int], *, gate: bool = False
+    draw: st.DrawFn,
+    spec: NetworkSpec,
+    widths: dict[int, int],
+    *,
+    gate: bool = False,
+    beside: Growth | None = None,
 ) -> Growth:
     """Growths of new classes that the strict policy allows on `spec`, whose layers have these widths.
 
-    With `gate`, they are those that the relative policy allows.
+    With `gate`, they are those that the relative policy allows. With `beside`, they add the same classes and
+    components as this growth.
     """
-    classes = draw(st.integers(1, 3))
+    classes = draw(st.integers(1, 3)) if beside is None else beside.classes
     extra = draw(st.lists(st.integers(spec.classes, spec.classes + classes - 1), max_size=2).map(tuple))
     components = (*range(spec.classes, spec.classes + classes), *extra) if extra or gate else ()
     components = (GATE, *components) if gate else components
+    components = components if beside is None else beside.components
     made = dict(widths)
     hidden = []
     for _ in range(draw(st.integers(0, 3))):
