@@ -1,17 +1,18 @@
-"""The union of two growths adds the mean of what both add, for any growths; a second implementation agrees."""
+"""The union of two growths adds the mean of what both add; a second implementation says the same."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram.nn.errors import InvalidNetwork
+from engram.nn.dtypes import IntArray
 from engram.nn.fixed import Int64Array
 from engram.nn.growth import Growth, Policy, append, forward_frozen, merge_parameters
 from engram.nn.logits import GATE
-from engram.nn.network import NetworkSpec, Parameters, forward
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
 from engram.nn.spec import layer_widths
 from engram.nn.union import unite
 from engram.primitives.codec import encode
+from engram.primitives.errors import InvalidNetwork
 from tests.support import evaluation_oracle, networks_oracle
 from tests.support.nn_samples import (
     LIMITS,
@@ -45,6 +46,10 @@ def joined(
     )
     ends = len(pair[0].hidden), len(pair[1].hidden)
     return first, second, first[: ends[0]] + second[: ends[1]] + first[ends[0] :] + second[ends[1] :]
+
+
+def both_of(segment: SegmentParameters) -> tuple[IntArray, IntArray]:
+    return segment.weights, segment.bias
 
 
 def policy_of(growth: Growth) -> Policy:
@@ -100,9 +105,9 @@ def test_a_second_implementation_makes_the_same_union_with_the_same_logits(drawn
     )
     grown = append(spec, union, policy=policy_of(union), limits=LIMITS)
     features = random_features(spec.inputs, 3, seed)
-    numbers = [[each.weights.tolist() for each in whole], [each.bias.tolist() for each in whole]]
+    weights, biases = ([part.tolist() for part in parts] for parts in zip(*map(both_of, whole), strict=True))
     wire = networks_oracle.grown(wires[0], networks_oracle.united(*wires))
-    told = [evaluation_oracle.logits(wire, *numbers, row) for row in features.tolist()]
+    told = [evaluation_oracle.logits(wire, weights, biases, row) for row in features.tolist()]
     assert forward(grown, whole, features).tolist() == told
 
 
