@@ -26,9 +26,9 @@ FREE: dict[str, Any] = {
 """A model whose gate lets pass what leans."""
 
 
-def two_epochs(*, terms: dict[str, object] | None = None, **model: Any) -> Play:
+def two_epochs(play: Play | None = None, *, terms: dict[str, object] | None = None, **model: Any) -> Play:
     """A frozen model of two classes and a GROW round of two epochs, in COMMIT of the first one."""
-    return growing(terms={"epochs": 2, "score_window": 8, **(terms or {})}, **(FREE | model))
+    return growing(play, terms={"epochs": 2, "score_window": 8, **(terms or {})}, **(FREE | model))
 
 
 def leaning(play: Play, lean: int, gain: int = 8) -> Weights:

@@ -39,7 +39,7 @@ class Composed:
 def parameters_root(parent: bytes, author: bytes, update: Wire) -> bytes:
     """The root after an update; `parent` is the root of the version on which it is made."""
     below = ZERO if update[0] == WHOLE else parent
-    return tagged("parameters", enc([below, author, [*update[:-1], []]]))
+    return tagged("parameters", enc([below, author, [*update[:4], [], *update[5:]]]))
 
 
 def line_of(versions: Sequence[Wire], model: bytes, number: int) -> list[Wire]:
@@ -63,7 +63,7 @@ def compose(line: Sequence[Wire]) -> Composed:
 
 def composed(updates: Sequence[Wire]) -> Composed:
     (_, spec, hidden, outputs, _), *growths = updates
-    for _, growth, new_hidden, new_outputs, _ in growths:
+    for _, growth, new_hidden, new_outputs, *_ in growths:
         spec, hidden, outputs = grown(spec, growth), hidden + new_hidden, outputs + new_outputs
     return Composed(spec, hidden, outputs, len(growths))
 
