@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from engram.nn.spec import NetworkSpec, neurons
 from engram.nn.totals import tensor_bytes_of
+from engram.nn.union import unite
 from engram.participant.parts import RoundSecrets
 from engram.participant.training.shapes import Reach, growth_shape
 from engram.statemachine.additions import TrainUpdate
@@ -82,11 +83,20 @@ class Caps:
         classes: int,
         rows: int,
         reach: Reach,
+        *,
+        unions: bool = False,
     ) -> Caps:
-        """Room for a growth by `width` neurons and `classes` classes, as `growth_shape` wires it."""
+        """Room for a growth by `width` neurons and `classes` classes, as `growth_shape` wires it.
+
+        With `unions`, there is also room for the union of two growths by half as many neurons each, which has
+        more segments.
+        """
         growth = growth_shape(spec, width, classes, reach)
         size = sum(map(tensor_bytes_of, (*growth.hidden, *growth.outputs)))
-        return cls(_frame(rules, size), width, growth_macs(rules, spec, growth, (), rows))
+        half = growth_shape(spec, width // 2, classes, reach)
+        shapes = (growth, unite(spec, half, half)) if unions else (growth,)
+        macs = max(growth_macs(rules, spec, shape, (), rows) for shape in shapes)
+        return cls(_frame(rules, size), width, macs)
 
 
 def _frame(rules: Rules, tensors: int) -> int:
