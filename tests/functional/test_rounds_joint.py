@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engram.nn.growth import Growth, Policy, forward_frozen, forward_growth
+from engram.nn.logits import GATE
 from engram.nn.network import Parameters
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.additions import GrowUpdate, Half, explicit_tensors
@@ -20,10 +21,12 @@ from engram.statemachine.rounds.candidates import validation_bar
 from engram.statemachine.rounds.judging import PPM, removed
 from engram.statemachine.rounds.rewards import ladder
 from engram.statemachine.transactions.score_update import ScoreUpdate
+from tests.support.evaluation_oracle import gated
 from tests.support.growing import finish
 from tests.support.joint import (
     LEANS,
     both_alone,
+    gated_leaning,
     leaning,
     paid,
     points,
@@ -98,6 +101,25 @@ def test_the_logits_of_the_union_are_the_mean() -> None:
         assert isinstance(weights.spec, Growth)
         halves.append(forward_growth(base.spec, frozen, weights.spec, added(weights)))
     assert np.array_equal(2 * united, halves[0] + halves[1])
+
+
+def test_under_the_policy_relative_the_gates_are_averaged() -> None:
+    """Old classes keep their differences, as under every growth of this policy; both authors are paid."""
+    play = two_epochs(policy=int(Policy.RELATIVE))
+    both_alone(play, gated_leaning(play, 44), gated_leaning(play, 212))
+    play.ok(send_union(play, CAROL, union_of(play)))
+    assert finish(play) == 2, play.reasons(CAROL)
+    assert min(paid(play, actor) for actor in (ALICE, BOB)) > 0
+    state, ctx = play.ledger.state, play.ledger.ctx
+    rows = np.random.default_rng(1).integers(0, 256, (30, play.inputs)).astype(np.uint8)
+    before, after = (
+        ctx.scorer.logits(version_network(state, ctx, play.version(number)), rows) for number in (1, 2)
+    )
+    assert np.array_equal(np.diff(before, axis=1), np.diff(after[:, :2], axis=1))
+    mark = rows[:, 1].astype(np.int64)
+    for row, old in enumerate(before.tolist()):
+        new = (int(mark[row]) - 128) * 8 * 2**8
+        assert after[row].tolist() == gated([0, 1, GATE, 2], [*old, -new, new])
 
 
 def added(weights: Weights) -> Parameters:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from engram.nn.growth import Growth
+from engram.nn.layers import DenseRelu, Output
+from engram.nn.logits import GATE
 from engram.primitives import keys
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.additions import GrowUpdate
@@ -12,7 +15,7 @@ from engram.statemachine.records import Reputation
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.union import united_update
 from tests.support.growing import growing
-from tests.support.rounds import ALICE, BOB, Play, Weights, leaning_growth
+from tests.support.rounds import ALICE, BOB, Play, Weights, block, column, distinct, leaning_growth
 
 LEANS = 1_100, -100
 """By so much, in 2^-8 nats, the halves lean to the new class; the mean is the best that there is."""
@@ -34,6 +37,14 @@ def two_epochs(play: Play | None = None, *, terms: dict[str, object] | None = No
 def leaning(play: Play, lean: int, gain: int = 8) -> Weights:
     """A growth that leans; the mean of two leans by the mean."""
     return leaning_growth(play.inputs, gain, lean)
+
+
+def gated_leaning(play: Play, middle: int, gain: int = 8) -> Weights:
+    """A growth for the policy relative: the new class and the gate cross where the mark is `middle`."""
+    hidden, hidden_tensors = block(column(play.inputs, 1), [0])
+    outputs, output_tensors = block([[-gain, gain]], [middle * gain, -middle * gain])
+    spec = Growth(1, (DenseRelu(1, 0, play.inputs, 1, 0, 8, 8),), (Output(1, 1, 2, 2, 2, -8, 8),), (GATE, 2))
+    return Weights(spec, (hidden,), (outputs,), distinct(*hidden_tensors, *output_tensors))
 
 
 def both_alone(play: Play, alice: Weights | None = None, bob: Weights | None = None) -> Play:
