@@ -224,7 +224,8 @@ def _terms(
     else:
         old_rows = -(-rules.min_old_rows // sealed) if plan.old_rows is None else plan.old_rows
         check_old_rows(secrets, base.classes, old_rows)
-        caps = Caps.for_growth(rules, network, plan.neurons, plan.new_classes, rows, base.reach)
+        classes, unions = plan.new_classes, plan.epochs > 1
+        caps = Caps.for_growth(rules, network, plan.neurons, classes, rows, base.reach, unions=unions)
     terms = round_terms(
         secrets,
         kind=kind,

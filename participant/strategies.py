@@ -43,6 +43,10 @@ class Plan:
     """
     seed: int
     """Fixes the randomness of the training, together with the epoch."""
+    halved: bool = False
+    """Whether a growth leaves room for another one of its size, with which it may be united: then `None`
+    neurons are half as many as the round allows.
+    """
 
 
 def honest(plan: Plan) -> Strategy:
@@ -73,7 +77,8 @@ def honest(plan: Plan) -> Strategy:
 
 
 def _neurons(plan: Plan, task: Task) -> int:
-    return task.round.terms.max_update_neurons if plan.neurons is None else plan.neurons
+    most = task.round.terms.max_update_neurons
+    return (most // 2 if plan.halved else most) if plan.neurons is None else plan.neurons
 
 
 def best_start(task: Task, own: Dataset) -> tuple[NetworkSpec, Parameters]:

@@ -30,12 +30,20 @@ def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str,
     """Each candidate of a round, with the tests that it passes or fails and the numbers that decide them.
 
     `reward` is what a rung gets, in sparks; in an open round, what it would get if nothing better came.
+    `earned` says who gets how much of it: the author, or of a union the authors of its halves.
     Raises `MissingRecord` for an unknown round, `CorruptStore` if an old state is missing.
     """
     state = _judged_state(view, round_id)
     round_ = state.get(Round, round_id)
     model = state.get(Model, round_.model)
     rewards = {(rung.epoch, rung.best.author): rung.reward(round_) for rung in ladder(round_)}
+    earned = {
+        (rung.epoch, rung.best.author): [
+            {"author": render.address(author), "amount": amount}
+            for author, amount in rung.divided(rung.reward(round_))
+        ]
+        for rung in ladder(round_)
+    }
     candidates = records(view.store.database, state, Candidate, round_id)
     return [
         {
@@ -44,6 +52,7 @@ def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str,
             "loss": candidate.loss,
             "rung": (candidate.epoch, candidate.author) in rewards,
             "reward": rewards.get((candidate.epoch, candidate.author), 0),
+            "earned": earned.get((candidate.epoch, candidate.author), []),
             "below_baseline": is_below_a_baseline(round_, candidate),
             **_judgement(view, round_, model, candidate),
             "groups": [_group(round_, group) for group in candidate.groups],

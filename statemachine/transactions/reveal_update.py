@@ -32,6 +32,7 @@ from engram.statemachine.rounds.errors import (
 )
 from engram.statemachine.rounds.records import NOBODY, Candidate, Commit, EpochResult, Round
 from engram.statemachine.rounds.settlement import burn_bond
+from engram.statemachine.rounds.union import check_union
 from engram.statemachine.rounds.update import (
     UpdateClaim,
     base_macs,
@@ -79,7 +80,7 @@ class RevealUpdate:
         size = entry.record_bytes + 2 * len(encode(replace(self.update, tensors=())))
         records = 1 + len(self.update.tensors) + 2 * len(update_tensors(self.update))
         base = composition_of(state, ctx, entry.version)
-        own = self._macs(ctx.rules, entry, base)
+        own = self._macs(state, ctx.rules, entry, base)
         known = base_macs(ctx.rules, entry.round, base) if own else 0
         return Cost(macs=own + known, paid_macs=known, records=records, record_bytes=size)
 
@@ -116,10 +117,11 @@ class RevealUpdate:
         check_digest(commit, claim)
         return entry, commit
 
-    def _macs(self, rules: Rules, entry: EnteredRound, base: Composition) -> int:
+    def _macs(self, state: State, rules: Rules, entry: EnteredRound, base: Composition) -> int:
         terms = entry.round.terms
         try:
             check_update(rules, entry.round, entry.model, base, self.update)
+            check_union(state, entry.round, base.spec, self.epoch, self.update)
         except Invalid:
             return 0
         return terms.validation * update_macs(rules, base.spec, self.update, terms.rows)
@@ -131,6 +133,7 @@ class RevealUpdate:
         round_, model, base = entry.round, entry.model, composition_of(state, ctx, entry.version)
         check_base(round_, self.base)
         check_update(ctx.rules, round_, model, base, self.update)
+        check_union(state, round_, base.spec, self.epoch, self.update)
         network = propose(state, ctx, composed_network(ctx, base), self.update, author)
         check_parameters_root(self.parameters, network.root)
         loss = sum(
