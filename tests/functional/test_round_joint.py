@@ -62,10 +62,10 @@ def author(
 
 async def a_round_of_growth(stage: Stage, epochs: int) -> Hash:
     """A round for two new classes on a frozen model of two."""
-    founding = await stage.open(small_round(digits(1, 0, 1)), small_model())
-    ended = await stage.play(founding, {"alice": learner(2, 0, 1)})
+    founding = await stage.begin(small_round(digits(1, 0, 1)), small_model())
+    ended = await stage.finish(founding, {"alice": learner(2, 0, 1)})
     plan = small_round(digits(1, *CLASSES), rows=48, new_classes=2, epochs=epochs, neurons=16)
-    return await stage.open(plan, ended.round.model)
+    return await stage.begin(plan, ended.round.model)
 
 
 async def test_two_authors_unite_their_growths_and_both_are_paid(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ async def test_two_authors_unite_their_growths_and_both_are_paid(tmp_path: Path)
         round_id = await a_round_of_growth(stage, epochs=2)
         alice: list[EpochReport] = []
         bob: list[EpochReport] = []
-        ended = await stage.play(
+        ended = await stage.finish(
             round_id,
             {},
             alice=author(stage, round_id, leaning(2, LEAN), alice),
@@ -108,6 +108,6 @@ async def test_who_finds_nobody_to_unite_with_sits_out(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         round_id = await a_round_of_growth(stage, epochs=3)
         alone: list[EpochReport] = []
-        ended = await stage.play(round_id, {}, alice=author(stage, round_id, leaning(2, 0), alone))
+        ended = await stage.finish(round_id, {}, alice=author(stage, round_id, leaning(2, 0), alone))
         assert [report.code for report in alone] == ["candidate_admitted", "sat_out", "sat_out"]
         assert ended.round.winner == ALICE.address
