@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from engram.nn.spec import NetworkSpec, neurons
 from engram.nn.totals import tensor_bytes_of
-from engram.nn.union import unite
 from engram.participant.parts import RoundSecrets
 from engram.participant.training.shapes import Reach, growth_shape
 from engram.statemachine.additions import TrainUpdate
@@ -88,14 +87,11 @@ class Caps:
     ) -> Caps:
         """Room for a growth by `width` neurons and `classes` classes, as `growth_shape` wires it.
 
-        With `unions`, there is also room for the union of two growths by half as many neurons each, which has
-        more segments.
+        With `unions`, it may take twice as many MACs: no union of two such growths takes more than both alone.
         """
         growth = growth_shape(spec, width, classes, reach)
         size = sum(map(tensor_bytes_of, (*growth.hidden, *growth.outputs)))
-        half = growth_shape(spec, width // 2, classes, reach)
-        shapes = (growth, unite(spec, half, half)) if unions else (growth,)
-        macs = max(growth_macs(rules, spec, shape, (), rows) for shape in shapes)
+        macs = growth_macs(rules, spec, growth, (), rows) * (1 + unions)
         return cls(_frame(rules, size), width, macs)
 
 
