@@ -80,8 +80,8 @@ TRAINING: Final = (
 @click.option(
     "--joint",
     is_flag=True,
-    help="Growth: leave room for another author's growth, and in the second epoch unite yours with the best "
-    "one of the others. What the union earns is divided by what each of the two removed alone.",
+    help="Growth: in the second epoch, unite your growth with the best one of the others. What the union "
+    "earns is divided by what each of the two removed alone.",
 )
 @click.option(
     "--max-bond",
@@ -220,7 +220,7 @@ async def strategy_of(
     from engram.participant.view import ChainView
 
     if data is not None:
-        alone = honest(Plan(data, budget, neurons, seed, halved=joint))
+        alone = honest(Plan(data, budget, neurons, seed))
     else:
         assert adopt is not None, "one of the two options has been asked for"
         if (path := Path(adopt)).suffix == ".npz":

@@ -18,6 +18,7 @@ from engram.statemachine.parameters import Composition
 from engram.statemachine.records import Model
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.rounds.terms import entry_of
+from engram.statemachine.rounds.union import HALF_RECORDS
 from engram.statemachine.rounds.update import base_macs, update_macs
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transaction import Cost, TxPayload
@@ -78,7 +79,7 @@ def price_of(
         size_bytes=ENVELOPE_BYTES + shape + tensors,
         macs=macs,
         paid_macs=known,
-        records=1 + len(update.tensors),
+        records=1 + len(update.tensors) + HALF_RECORDS * len(halves_of(update)),
         record_bytes=records + shape,
     )
     reveal = offer_for(rules, cost, exponent).max_fee

@@ -14,7 +14,6 @@ from engram.nn.layers import HiddenSegment
 from engram.nn.seeded import Seeded, generation_macs
 from engram.nn.spec import NetworkSpec, neurons
 from engram.nn.totals import tensor_bytes_of
-from engram.nn.union import unite
 from engram.participant.parts import RoundSecrets
 from engram.participant.training.shapes import Reach, growth_shape
 from engram.primitives.types import ZERO_HASH
@@ -100,16 +99,12 @@ class Caps:
     ) -> Caps:
         """Room for a growth by `width` neurons and `classes` classes, as `growth_shape` wires it.
 
-        With `unions`, there is also room for the union of two growths by half as many neurons each, which has
-        more segments.
+        With `unions`, it may take twice as many MACs, which the union of two such growths needs.
         """
         growth = growth_shape(spec, width, classes, reach)
         size = sum(map(tensor_bytes_of, (*growth.hidden, *growth.outputs)))
-        half = growth_shape(spec, width // 2, classes, reach)
-        shapes = (growth, unite(spec, half, half)) if unions else (growth,)
-        macs = max(
-            growth_macs(rules, spec, shape, (), rows) + _drawing_macs(shape.hidden) for shape in shapes
-        )
+        macs = growth_macs(rules, spec, growth, (), rows) + _drawing_macs(growth.hidden)
+        macs *= 1 + unions
         return cls(_frame(rules, size), width, macs)
 
 

@@ -43,10 +43,6 @@ class Plan:
     """
     seed: int
     """Fixes the randomness of the training, together with the epoch."""
-    halved: bool = False
-    """Whether a growth leaves room for another one of its size, with which it may be united: then `None`
-    neurons are half as many as the round allows.
-    """
 
 
 def honest(plan: Plan) -> Strategy:
@@ -77,8 +73,7 @@ def honest(plan: Plan) -> Strategy:
 
 
 def _neurons(plan: Plan, task: Task) -> int:
-    most = task.round.terms.max_update_neurons
-    return (most // 2 if plan.halved else most) if plan.neurons is None else plan.neurons
+    return task.round.terms.max_update_neurons if plan.neurons is None else plan.neurons
 
 
 def best_start(task: Task, own: Dataset) -> tuple[NetworkSpec, Parameters]:

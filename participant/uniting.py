@@ -30,8 +30,7 @@ def joint(alone: Strategy) -> Strategy:
     The union is that of the own growth and another one, by which the loss on the validation parts is lowest.
     It is proposed only if that loss is an eighth below those of both, because no other one can become a rung.
     Of the two authors only the one with the lower loss proposes it: one sender is enough, and each pays an
-    entry. In a TRAIN round and in later epochs it does nothing but that; a union must leave room for both
-    growths, so `alone` should use half of the neurons that the round allows.
+    entry. In later epochs it proposes nothing, and in a TRAIN round what `alone` does.
     """
 
     def propose(task: Task) -> Draft | None:
@@ -66,7 +65,7 @@ def _unions(task: Task, own: PublicGrowth) -> Iterator[tuple[Draft, PublicGrowth
             update = united_update(task.base.spec, (own.candidate, other.candidate))
         except GrowthsDisagree:
             continue
-        if sum(segment.width for segment in update.growth.hidden) > task.round.terms.max_update_neurons:
+        if sum(segment.width for segment in update.growth.hidden) > task.model.growth_limits.neurons:
             continue
         first, second = sorted((own, other), key=lambda growth: growth.author)
         loss = _loss(task, update, _united_parameters(first, second), rows)

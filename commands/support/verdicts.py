@@ -37,6 +37,7 @@ _WORDS: Final = MappingProxyType(
         "forgets_retention_rows": "gets too many rows of the retention parts wrong that were right",
         "forgets_a_class": "gets more than half of the unseen rows of an old class wrong",
         "old_loss_rises": "has too much loss on the unseen rows of old classes",
+        "no_half_weighs": "neither of the two growths that it unites has proved a gain alone",
         "above_threshold": "its loss on the unseen rows is above the model's freezing threshold",
     }
 )

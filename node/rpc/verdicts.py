@@ -18,11 +18,11 @@ from engram.statemachine.rounds.candidates import (
     best_of,
     is_below_a_baseline,
     is_complete,
-    reasons_against,
 )
 from engram.statemachine.rounds.judging import lower_baseline, proves_gain, proves_harm
 from engram.statemachine.rounds.records import Candidate, GroupScore, Round, RoundKind, RoundStatus
 from engram.statemachine.rounds.rewards import ladder
+from engram.statemachine.rounds.union import half_weights, reasons_against_all
 from engram.statemachine.state import State
 
 
@@ -54,19 +54,22 @@ def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str,
             "reward": rewards.get((candidate.epoch, candidate.author), 0),
             "earned": earned.get((candidate.epoch, candidate.author), []),
             "below_baseline": is_below_a_baseline(round_, candidate),
-            **_judgement(view, round_, model, candidate),
+            **_judgement(view, state, round_, model, candidate),
             "groups": [_group(round_, group) for group in candidate.groups],
         }
         for candidate in candidates
     ]
 
 
-def _judgement(view: HeadView, round_: Round, model: Model, candidate: Candidate) -> dict[str, Any]:
+def _judgement(
+    view: HeadView, state: State, round_: Round, model: Model, candidate: Candidate
+) -> dict[str, Any]:
     """The share, and why the candidate cannot take the lead; `not_scored` until all parts are scored."""
     if not round_.unseen or not is_complete(round_, model, candidate):
         return {"share": None, "reasons": ["not_scored"]}
     best = best_of(candidate, round_)
-    reasons = reasons_against(view.spec.rules, round_, model, candidate)
+    halves = half_weights(state, view.spec.rules, round_, model, candidate)
+    reasons = reasons_against_all(view.spec.rules, round_, model, candidate, halves)
     return {"share": {"loss": best.loss, "baseline": best.baseline}, "reasons": list(reasons)}
 
 

@@ -140,8 +140,7 @@ class HalfWeight:
 
     author: Address
     weight: U32
-    """What this half alone has removed of the baseline's loss, in millionths, if it could take the lead, else
-    0; 1 of both halves if neither has removed anything."""
+    """What this half alone has removed of the baseline's loss, in millionths; 0 if that is not proved."""
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,13 @@ from engram.statemachine.rounds.candidates import (
     find_candidate,
     forgotten_ppm,
     is_complete,
-    is_eligible,
     unseen_loss,
 )
 from engram.statemachine.rounds.judging import threshold_loss
 from engram.statemachine.rounds.records import NOBODY, Candidate, Round, RoundKind, RoundStatus
 from engram.statemachine.rounds.retention import next_retention
 from engram.statemachine.rounds.rewards import Rung, give_badge, ladder, pay_pot, raise_reputation
-from engram.statemachine.rounds.union import half_weights
+from engram.statemachine.rounds.union import half_weights, reasons_against_all
 from engram.statemachine.rounds.update import update_tensors
 from engram.statemachine.state import State
 
@@ -265,8 +264,10 @@ def _lowest_on_validation(
             continue
         lowest = result.loss
         candidate = find_candidate(state, round_, epoch, result.author)
-        if is_complete(round_, model, candidate) and is_eligible(ctx.rules, round_, model, candidate):
-            weights = half_weights(state, ctx.rules, round_, model, candidate)
+        if not is_complete(round_, model, candidate):
+            continue
+        weights = half_weights(state, ctx.rules, round_, model, candidate)
+        if not reasons_against_all(ctx.rules, round_, model, candidate, weights):
             earned = [half.author for half in weights if half.weight] or [result.author]
             found += [(author, BadgeKind.BEST_LOSS) for author in earned]
     return found

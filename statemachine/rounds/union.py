@@ -7,13 +7,19 @@ halves, in proportion to what each half alone has removed of the baseline's loss
 nothing for that.
 
 Halves come from the first epoch only: there, every author commits before the update of another is public. So
-a copy, noisy or not, is never a half beside its original. Only a half that could have taken the lead weighs:
-a half that removed nothing takes nothing from the other one. A union is scored after its halves, so that
-weights do not depend on who had what scored, or on the order.
+a copy, noisy or not, is never a half beside its original. A half weighs something only if it proves its gain
+and is not above the model's threshold, so one that knows nothing takes nothing from the other one, even where
+it makes that one less sure and thereby better. What a half forgets does not count, because the mean of both
+often mends that. A union of two halves that weigh nothing cannot take the lead. A union is scored after its
+halves, so that weights do not depend on who had what scored, or on the order.
+
+The terms bound the neurons of each half; the union keeps to the growth limits of the model. So halves may be
+as large as the round allows, and both fit into one update only if they are named.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from engram.nn.network import NetworkSpec
@@ -21,7 +27,7 @@ from engram.nn.union import unite
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.additions import GrowUpdate, Half, Update, halves_of
 from engram.statemachine.records import Model
-from engram.statemachine.rounds.candidates import best_of, find_candidate, is_complete, is_eligible
+from engram.statemachine.rounds.candidates import best_of, find_candidate, is_complete, reasons_against
 from engram.statemachine.rounds.errors import HalfMissing, HalfNotScored, HalvesMisplaced, UnionMismatch
 from engram.statemachine.rounds.judging import PPM, removed
 from engram.statemachine.rounds.records import Candidate, EpochBest, HalfWeight, Round
@@ -30,6 +36,12 @@ from engram.statemachine.state import State
 
 FIRST_EPOCH: Final = 0
 """The epoch of all halves."""
+HALF_RECORDS: Final = 3
+"""Records that the rung of a union can make for the author of each half: a reward, reputation and a badge."""
+NO_HALF_WEIGHS: Final = "no_half_weighs"
+"""The reason against a union of which no half weighs anything."""
+_KNOWS_NOTHING: Final = frozenset({"gain_not_proved", "above_threshold"})
+"""Reasons against a half for which it weighs nothing."""
 
 
 def united_update(
@@ -82,22 +94,27 @@ def half_weights(
 ) -> tuple[HalfWeight, ...]:
     """The weights by which a union's rung is divided, in the order of its halves; () of any other candidate.
 
-    A half that is eligible weighs what it removed alone, ⌊10^6 · (1 - its share)⌋, any other one 0. If none
-    weighs anything, there is no measure, and both weigh the same.
+    A half weighs what it removed alone, ⌊10^6 · (1 - its share)⌋; 0 if its gain is not proved, if it is above
+    the threshold, or if it has not been scored on every part.
     """
     candidates = [
         find_candidate(state, round_, FIRST_EPOCH, half.author) for half in halves_of(candidate.update)
     ]
-    weights = [_weight(rules, round_, model, half) for half in candidates]
-    equal = not any(weights)
-    return tuple(
-        HalfWeight(half.author, 1 if equal else weight)
-        for half, weight in zip(candidates, weights, strict=True)
-    )
+    return tuple(HalfWeight(half.author, _weight(rules, round_, model, half)) for half in candidates)
+
+
+def reasons_against_all(
+    rules: Rules, round_: Round, model: Model, candidate: Candidate, halves: Sequence[HalfWeight]
+) -> tuple[str, ...]:
+    """`reasons_against` a candidate, and what speaks against a union with halves of these weights."""
+    found = reasons_against(rules, round_, model, candidate)
+    return (*found, NO_HALF_WEIGHS) if halves and not any(half.weight for half in halves) else found
 
 
 def _weight(rules: Rules, round_: Round, model: Model, half: Candidate) -> int:
-    if not (is_complete(round_, model, half) and is_eligible(rules, round_, model, half)):
+    if not is_complete(round_, model, half) or _KNOWS_NOTHING & set(
+        reasons_against(rules, round_, model, half)
+    ):
         return 0
     return max(0, removed(PPM, best_of(half, round_), EpochBest()))
 

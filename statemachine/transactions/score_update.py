@@ -26,7 +26,6 @@ from engram.statemachine.rounds.candidates import (
     is_refused,
     is_scored,
     parts_to_score,
-    reasons_against,
     with_retention,
     with_unseen,
 )
@@ -34,7 +33,7 @@ from engram.statemachine.rounds.entry import EnteredRound, enter
 from engram.statemachine.rounds.errors import PartScored, PartsNotScorable
 from engram.statemachine.rounds.judging import is_lower
 from engram.statemachine.rounds.records import NOBODY, Candidate, EpochBest, OpenedPart, Round
-from engram.statemachine.rounds.union import check_halves_scored, half_weights
+from engram.statemachine.rounds.union import check_halves_scored, half_weights, reasons_against_all
 from engram.statemachine.rounds.update import proposal_rows, propose, scoring_macs
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
@@ -92,9 +91,9 @@ class ScoreUpdate:
         scored = Event("update_scored", self.round, (self.epoch, *numbers), names)
         if not is_complete(round_, model, candidate):
             return Outcome((*entry.events, scored))
-        reasons = reasons_against(ctx.rules, round_, model, candidate)
         share = best_of(candidate, round_)
         halves = half_weights(state, ctx.rules, round_, model, candidate)
+        reasons = reasons_against_all(ctx.rules, round_, model, candidate, halves)
         mine = None if reasons else replace(share, halves=halves)
         if (noted := _with_candidate(round_, model, candidate, mine)) is not round_:
             state.put(noted)

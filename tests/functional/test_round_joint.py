@@ -25,14 +25,14 @@ from engram.statemachine.rounds.records import RoundStatus
 from tests.support.round_matter import ALICE, BOB
 from tests.support.stage import QUICK, Stage, digits, learner, running_stage, small_model, small_round
 
-LEAN = 4.0
+LEAN = 2.0
 """Nats by which each author's logits lean to the class of which that author has seen the most."""
 CLASSES = 0, 1, 2, 3
 
 
 def leaning(share: int, nats: float) -> Strategy:
     """Trains as an honest author does, then leans by so much to class 2, and away from class 3."""
-    plan = Plan(digits(share, *CLASSES).rows_of(0), replace(QUICK, steps=400), None, share, halved=True)
+    plan = Plan(digits(share, *CLASSES).rows_of(0), replace(QUICK, steps=400), None, share)
 
     def propose(task: Task) -> Draft | None:
         draft = honest(plan)(task)

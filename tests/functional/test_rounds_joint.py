@@ -15,7 +15,7 @@ from engram.statemachine.additions import GrowUpdate, Half, explicit_tensors
 from engram.statemachine.content import blob_id
 from engram.statemachine.loading import version_network
 from engram.statemachine.parameters import read_parameters
-from engram.statemachine.records import BadgeKind, Blob
+from engram.statemachine.records import BadgeKind, Blob, GrowthLimits
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import validation_bar
 from engram.statemachine.rounds.judging import PPM, removed
@@ -159,17 +159,26 @@ def test_a_union_is_scored_after_its_halves() -> None:
     assert [half.author for half in play.round.best[1].halves] == sorted([ALICE.address, BOB.address])
 
 
-def test_if_no_half_could_take_the_lead_both_weigh_the_same() -> None:
-    """Neither proves a gain alone; there is no measure of what either has removed."""
+def test_a_union_of_which_no_half_proves_a_gain_cannot_take_the_lead() -> None:
+    """There is no measure of whose the gain is; and a half that knows nothing can help the other one."""
     play = two_epochs()
     both_alone(play, leaning(play, 1_700), leaning(play, -1_000))
     play.ok(send_union(play, CAROL, union_of(play)))
+    assert finish(play) == 0
+    assert play.reasons(CAROL) == ("no_half_weighs",)
+    assert (play.best(0), play.best(1)) == (None, None)
+    assert play.spent(CAROL) == LATER_ENTRY, "it has a gain, so the bond returns"
+
+
+def test_what_a_half_forgets_does_not_count_if_the_union_mends_it() -> None:
+    """Alice's half leans so far to the new class that the gate refuses it; with Bob's it forgets little."""
+    play = two_epochs(retention_epsilon_ppm=50_000)
+    both_alone(play, leaning(play, 1_530), leaning(play, -600))
+    play.ok(send_union(play, CAROL, union_of(play)))
     assert finish(play) == 2, play.reasons(CAROL)
-    (rung,) = ladder(play.round)
-    assert [half.weight for half in rung.best.halves] == [1, 1]
-    reward = rung.of(play.round.terms.bounty)
-    low, high = sorted((ALICE, BOB), key=lambda actor: actor.address)
-    assert (paid(play, low), paid(play, high)) == (reward // 2, reward - reward // 2)
+    reasons = {event.text[0]: event.text[1:] for event in play.named("update_judged")}
+    assert reasons[ALICE.address.hex()] == ("forgets_old_rows", "forgets_retention_rows")
+    assert min(paid(play, actor) for actor in (ALICE, BOB)) > 0
 
 
 @pytest.mark.parametrize(
@@ -234,10 +243,12 @@ def test_growths_of_other_components_have_no_union() -> None:
     assert send_union(play, CAROL, false, loss=1).code == "growths_disagree"
 
 
-def test_a_union_must_keep_to_the_terms_of_the_round() -> None:
-    """Two halves that a round has room for can be too wide together."""
-    play = both_alone(two_epochs(terms={"max_update_neurons": 1}))
-    assert send_union(play, CAROL, union_of(play), loss=1).code == "update_too_wide"
+@pytest.mark.parametrize(("neurons", "code"), [(1, "update_too_wide"), (2, "")])
+def test_the_neurons_of_a_union_are_bounded_by_the_model(neurons: int, code: str) -> None:
+    """The terms bound each half, so that halves may be as large as other growths."""
+    limits = GrowthLimits(neurons=neurons)
+    play = both_alone(two_epochs(terms={"max_update_neurons": 1}, growth_limits=limits))
+    assert send_union(play, CAROL, union_of(play)).code == code
 
 
 def test_a_growth_names_the_statistics_from_which_it_was_made() -> None:

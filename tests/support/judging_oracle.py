@@ -179,9 +179,8 @@ def rungs(best: Sequence[tuple[bytes, Share] | None]) -> list[tuple[int, bytes, 
 
 
 def half_weights(alone: Sequence[Share | None]) -> list[int]:
-    """The weights of the halves of a union; None stands for the share of a half that is not eligible."""
-    found = [0 if own is None else max(0, removed(10**6, own, START)) for own in alone]
-    return found if any(found) else [1] * len(found)
+    """The weights of the halves of a union; None stands for the share of a half that proves nothing."""
+    return [0 if own is None else max(0, removed(10**6, own, START)) for own in alone]
 
 
 def divided(amount: int, weights: Sequence[int]) -> list[int]:

@@ -267,7 +267,7 @@ def test_a_reveal_pays_for_all_but_version_t(case: Any) -> None:
     assert receipt["value"]["macs"] == own + known
     kept = 2 * len(oracle.enc([shape, hidden, outputs, [], *rest]))
     size = len(raw) + record_bytes(terms, classes) + kept
-    count = 1 + len(brought) + 2 * held
+    count = 1 + len(brought) + 2 * held + 3 * len(rest[0] if rest else [])
     per_spark = case["rules"]["fees"]["macs_per_spark"]
     whole = least_fee(case, size, own + known, count)
     assert receipt["value"]["fee"] - dec(raw)[4] == whole + known // -per_spark

@@ -4,11 +4,13 @@ A stranger can always bring what is public as an own update, and is paid for wha
 so far. Unions must give no more than that, and to nobody but those whose halves have removed something.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from engram.primitives import keys
 from engram.statemachine.records import BadgeKind
-from engram.statemachine.rounds import union
+from engram.statemachine.rounds import union, update
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.errors import HalfMissing
 from engram.statemachine.rounds.records import Candidate
@@ -90,8 +92,8 @@ def a_copy_beside_its_original(lean: int) -> None:
     play.ok(play.play_epoch((BOB, leaning(play, lean)), epoch=1)[0])
     play.at(Phase.COMMIT, 2)
     base = play.composition(play.round.version).spec
-    update = union.united_update(base, (play.candidate(ALICE), play.candidate(BOB, 1)))
-    receipt = send_union(play, CAROL, from_update(update), 2)
+    united = union.united_update(base, (play.candidate(ALICE), play.candidate(BOB, 1)))
+    receipt = send_union(play, CAROL, from_update(united), 2)
     assert receipt.code == "half_missing"
     assert finish(play) == 2
     assert paid(play, ALICE) == ladder(play.round)[0].of(play.round.terms.bounty)
@@ -105,8 +107,8 @@ def a_union_of_a_union(statistics: bytes) -> None:
     play.ok(send_union(play, CAROL, union_of(play, statistics=statistics)))
     play.at(Phase.COMMIT, 2)
     base = play.composition(play.round.version).spec
-    update = union.united_update(base, (play.candidate(BOB), play.candidate(CAROL, 1)))
-    assert send_union(play, CAROL, from_update(update), 2).code == "half_missing"
+    united = union.united_update(base, (play.candidate(BOB), play.candidate(CAROL, 1)))
+    assert send_union(play, CAROL, from_update(united), 2).code == "half_missing"
     assert finish(play) == 2
     assert (paid(play, CAROL), points(play, CAROL)) == (0, 0)
 
@@ -135,11 +137,22 @@ def a_half_left_unscored(sender: keys.PrivateKey, other: keys.PrivateKey) -> Non
     assert paid(play, other) > rung // 3
 
 
+def halves_that_nobody_names(sender: keys.PrivateKey) -> None:
+    """A thief sends the union as a growth of their own, where halves are as large as the terms allow."""
+    play = both_alone(two_epochs(terms={"max_update_neurons": 1}))
+    stolen = replace(union_of(play), halves=())
+    assert send_union(play, sender, stolen).code == "update_too_wide"
+    assert finish(play) == 2
+    assert paid(play, CAROL) == 0
+    assert play.spent(sender) > play.round.terms.author_bond
+
+
 WORTHLESS = [1_000, 1_050]
 CROWDS = [1, 4]
 COPIES = [-250, -300]
 NOTES = [bytes(32), b"\x01" * 32]
 PAIRS = [(ALICE, BOB), (BOB, ALICE)]
+THIEVES = [ALICE, CAROL]
 
 
 def without_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,3 +232,16 @@ def test_a_half_left_unscored_where_the_union_does_not_wait(
 ) -> None:
     monkeypatch.setattr(score_update, "check_halves_scored", lambda *_: None)
     fails(lambda: a_half_left_unscored(sender, other))
+
+
+@pytest.mark.parametrize("sender", THIEVES)
+def test_halves_that_nobody_names(sender: keys.PrivateKey) -> None:
+    halves_that_nobody_names(sender)
+
+
+@pytest.mark.parametrize("sender", THIEVES)
+def test_halves_that_nobody_names_where_all_are_as_wide(
+    sender: keys.PrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(update, "halves_of", lambda growth: (growth,))
+    fails(lambda: halves_that_nobody_names(sender))
