@@ -126,7 +126,7 @@ def taught(memory: Memory, lesson: Lesson) -> Strategy:
         made = consolidate(memory.engine, given)
         growth = lifted(made.growth, trunk.depth)
         hidden, outputs, tensors = sources_of(made.seeded, made.parameters)
-        update = GrowUpdate(growth, hidden, outputs, tensors)
+        update = GrowUpdate(growth, hidden, outputs, tensors, statistics=lesson.named)
         loss = 0
         for part in task.validation:
             frozen = forward_frozen(base, task.parameters, part.features)
