@@ -42,8 +42,8 @@ from engram.participant.memory.fast_records import (
 )
 from engram.participant.memory.reading import FrozenReader
 from engram.participant.memory.reservoirs import Reservoirs
+from engram.participant.memory.sealed_format import MAX_FILE_BYTES
 from engram.participant.memory.sealed_log import (
-    MAX_FILE_BYTES,
     SealedLog,
     create_log,
     log_exists,
