@@ -95,7 +95,7 @@ class FastStore:
         Raises `FastMemoryLocked`, `FastMemoryKeyWrong`, `FastMemoryDamaged`, `FastMemoryMismatch`,
         `FastMemoryTooSmall`, `DiskFull`, `DiskFailure`.
         """
-        memory = FastMemory(reader, limits, seed)
+        memory, log = FastMemory(reader, limits, seed), None
         lock = _locked(folder)
         try:
             if not log_exists(folder):
@@ -105,18 +105,14 @@ class FastStore:
             log, contents = open_log(folder, key, disk=disk, max_file_bytes=max_file_bytes)
             store = cls(folder, _replayed(contents, reader, limits, folder), log, lock)
             if log.dropped_bytes:
-                report(
-                    Notice(
-                        f"{folder}: dropped {log.dropped_bytes} bytes of a record that a crash had cut "
-                        "short; nobody was told that it was learned",
-                        "record_dropped",
-                        bytes=log.dropped_bytes,
-                    )
-                )
+                report(_dropped(folder, log.dropped_bytes))
             if store.memory.reservoirs.capacity != limits.capacity(reader.inputs, reader.values):
-                store._resize(limits)
+                store.memory.resize(limits)
+                store._rewrite()
             return store
         except BaseException:
+            if log is not None:
+                log.close()
             os.close(lock)
             raise
 
@@ -200,13 +196,17 @@ class FastStore:
             self._rewrite()
         self._log.append(content)
 
-    def _resize(self, limits: FastLimits) -> None:
-        self.memory.resize(limits)
-        self._rewrite()
-
     def _rewrite(self) -> None:
         memory = self.memory
         self._log.rewrite(_records(memory, memory.examples(), memory.reservoirs.bounds, memory.table))
+
+
+def _dropped(folder: Path, size: int) -> Notice:
+    text = (
+        f"{folder}: dropped {size} bytes of a record that a crash had cut short; nobody was told that it was "
+        "learned"
+    )
+    return Notice(text, "record_dropped", bytes=size)
 
 
 def _locked(folder: Path) -> int:

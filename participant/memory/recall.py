@@ -11,7 +11,6 @@ or gone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final
 
 import numpy as np
@@ -34,13 +33,6 @@ REFIT_SHARE: Final = 0.1
 """The gate is fitted again when the examples have changed by this share of those it was made from."""
 
 
-class Source(Enum):
-    """Which memory has answered."""
-
-    SLOW = "slow"
-    FAST = "fast"
-
-
 @dataclass(frozen=True, eq=False)
 class Answers:
     """What the participant says about rows."""
@@ -56,10 +48,6 @@ class Answers:
     age_ms: int | None
     """How long ago that version was proven."""
 
-    def source(self, row: int) -> Source:
-        """The memory that has answered a row."""
-        return Source.FAST if self.fast[row] else Source.SLOW
-
 
 @dataclass(frozen=True)
 class GateReport:
@@ -71,9 +59,9 @@ class GateReport:
     oracle: float
     """Of the answers if every row went to the memory that knows its class."""
     old_to_fast: float
-    """The share of rows of the chain's classes that the gate sends to the fast memory; NaN if there is none."""
+    """The share of the rows of the chain's classes that go to the fast memory; NaN if there are none."""
     new_to_slow: float
-    """The share of rows of the fast memory's classes that it sends to the slow memory."""
+    """The share of the rows of the fast memory's classes that go to the slow memory; NaN likewise."""
 
 
 class Recall:

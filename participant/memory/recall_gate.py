@@ -2,8 +2,8 @@
 
 It is trained from the same kind of source on both sides, integer sums of the activations of bank neurons:
 those that owners of the old classes have handed over, and those of the fast memory's examples. Real rows
-against drawn ones would teach it to tell real from drawn. Where nobody has handed sums over but mixtures, both
-sides are drawn from mixtures (`sums_of_mixtures`).
+against drawn ones would teach it to tell real from drawn. Where not sums but mixtures were handed over, both
+sides are drawn from mixtures.
 
 One ridge regression has a target for all old classes as one, and one for each class of the fast memory. Both
 sides weigh the same, however many rows they have, because nobody knows what will be asked. The fast memory
