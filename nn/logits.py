@@ -41,6 +41,10 @@ GATED_LIMIT: Final = 2**29
 """Gates and logits of new classes are clipped to ±2^29 in Q16 before they enter a stage."""
 
 
+_CHUNK_ELEMENTS: Final = 2**16
+"""Rows are lifted so many entries at a time, which fit the processor's cache."""
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """Where components, classes and gates of a list of components stand. Fixed by the list alone."""
@@ -67,23 +71,31 @@ def logits_of(components: Sequence[int], sums: Int64Array) -> Int64Array:
     best: Int64Array = np.maximum.reduceat(sums[:, layout.by_entry], layout.starts, axis=1)
     if len(layout.stages) == 1:
         return saturate(best, -LOGIT_LIMIT, LOGIT_LIMIT)
-    limits = np.full(len(layout.starts), GATED_LIMIT, dtype=np.int64)
+    size = max(1, _CHUNK_ELEMENTS // len(layout.starts))
+    chunks = [_lifted(layout, best[begin : begin + size]) for begin in range(0, len(best), size)]
+    return np.concatenate([np.zeros((0, len(layout.stage_of_class)), dtype=np.int64), *chunks])
+
+
+def _lifted(layout: Layout, best: Int64Array) -> Int64Array:
+    """Logits (n, classes) of the largest component of each entry (n, entries)."""
+    limits = np.full((len(layout.starts), 1), GATED_LIMIT, dtype=np.int64)
     limits[: layout.stages[1]] = LOGIT_LIMIT
-    entries: Int64Array = np.clip(best, -limits, limits)
+    # Entries first: sums over the entries of a stage then run over long rows.
+    entries: Int64Array = np.clip(np.ascontiguousarray(best.T), -limits, limits)
     gates = layout.stages[1:]
-    added = np.zeros((len(sums), len(layout.stages)), dtype=np.int64)
-    added[:, :-1] = entries[:, gates] - _norms(entries, layout.stages)[:, :-1]
-    lifted: Int64Array = np.cumsum(added[:, ::-1], axis=1)[:, ::-1]
-    own = np.delete(entries, gates, axis=1)
-    return saturate(own + lifted[:, layout.stage_of_class], -LOGIT_LIMIT, LOGIT_LIMIT)
+    added = entries[gates] - _norms(entries, layout.stages)[:-1]
+    lifts = np.zeros((len(layout.stages), len(best)), dtype=np.int64)
+    lifts[:-1] = np.cumsum(added[::-1], axis=0)[::-1]
+    own = np.delete(entries, gates, axis=0)
+    own += lifts[layout.stage_of_class]
+    return saturate(own.T, -LOGIT_LIMIT, LOGIT_LIMIT)
 
 
 def _norms(entries: Int64Array, stages: npt.NDArray[np.int64]) -> Int64Array:
-    """The log-sum-exp of each stage's entries (n, stages), in Q16 nats."""
-    top: Int64Array = np.maximum.reduceat(entries, stages, axis=1)
-    sizes = np.diff(stages, append=entries.shape[1])
-    shares = exp_q32(np.repeat(top, sizes, axis=1) - entries)
-    sums: Int64Array = np.add.reduceat(shares, stages, axis=1)
+    """The log-sum-exp of each stage's entries (stages, n), of entries (entries, n), in Q16 nats."""
+    top: Int64Array = np.maximum.reduceat(entries, stages, axis=0)
+    shares = exp_q32(np.repeat(top, np.diff(stages, append=len(entries)), axis=0) - entries)
+    sums: Int64Array = np.add.reduceat(shares, stages, axis=0)
     norms: Int64Array = top + round_shift(ln_q32(sums), 32 - LOGIT_BITS)
     return norms
 

@@ -51,8 +51,13 @@ SUM_ELEMENTS: Final = 8
 """One component sum of a row counts as so many activations when chunks are measured."""
 
 LOGIT_MACS: Final = 512
-"""The charge for the loss of one row, for each class; where there are gates, also for the log-sum-exp of a
-stage, for each class and gate."""
+"""The charge for the loss of one row, for each class."""
+
+GATE_MACS: Final = 2_048
+"""The charge for lifting the logits of one row by gates, for each class and each gate."""
+
+GATE_CALLS: Final = 8
+"""Lifting the logits of a chunk of rows is charged as the reading of so many intervals."""
 
 COMPONENT_MACS: Final = 128
 """The charge for one component of one row, in addition to the products that feed it."""
@@ -271,21 +276,26 @@ def first_neurons(
     return tuple(firsts)
 
 
-def call_macs(intervals: int, rows: int, chunk: int) -> int:
+def call_macs(calls: int, rows: int, chunk: int) -> int:
     """Multiply-accumulates charged for running runs of segments on `rows` rows, `chunk` at a time.
 
-    `intervals` is the number of intervals that all of these runs read.
+    `calls` is the number of intervals that all of these runs read, and `gate_calls` of the network.
     """
-    return CALL_MACS * intervals * -(-rows // chunk)
+    return CALL_MACS * calls * -(-rows // chunk)
+
+
+def gate_calls(gates: int) -> int:
+    """How many calls it counts that a network has so many gates."""
+    return GATE_CALLS if gates else 0
 
 
 def logit_macs(classes: int, components: int, gates: int = 0) -> int:
     """The part of `macs_per_row` that is charged for components, logits and loss.
 
-    COMPONENT_MACS·components + LOGIT_MACS·classes, and with gates LOGIT_MACS·(classes + gates) more.
+    COMPONENT_MACS·components + LOGIT_MACS·classes, and with gates GATE_MACS·(classes + gates) more.
     """
-    entries = classes + gates if gates else 0
-    return COMPONENT_MACS * components + LOGIT_MACS * (classes + entries)
+    lifting = GATE_MACS * (classes + gates) if gates else 0
+    return COMPONENT_MACS * components + LOGIT_MACS * classes + lifting
 
 
 def parameter_shapes(spec: NetworkSpec) -> Shapes:

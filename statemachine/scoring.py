@@ -31,7 +31,7 @@ from engram.nn.growth import (
     null_growth_logits,
 )
 from engram.nn.layers.joining import interval_count, run_count
-from engram.nn.logits import logits_of
+from engram.nn.logits import GATE, logits_of
 from engram.nn.loss import LossKind, Score, loss_rows
 from engram.nn.network import Features, NetworkSpec, Parameters, forward, predict
 from engram.nn.parameters import Bounds
@@ -39,6 +39,7 @@ from engram.nn.spec import (
     call_macs,
     chunk_rows,
     component_count,
+    gate_calls,
     layer_widths,
     logit_macs,
     macs_per_row,
@@ -285,7 +286,8 @@ def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int =
     spec = network.spec
     added, components = max(0, classes - spec.classes), component_count(spec)
     work = rows * (macs_per_row(spec) + logit_macs(added, added))
-    work += call_macs(spec.totals.intervals, rows, chunk_rows(sum(layer_widths(spec)), components))
+    calls = spec.totals.intervals + gate_calls(spec.gates)
+    work += call_macs(calls, rows, chunk_rows(sum(layer_widths(spec)), components))
     return work + rules.macs_per_loaded_byte * part_size(rows, spec.inputs) + loading_macs(rules, network)
 
 
@@ -326,8 +328,9 @@ def growth_macs(
     """
     segments, runs = (*growth.hidden, *growth.outputs), run_count((), growth.hidden)
     runs += run_count((), growth.outputs)
-    intervals = interval_count((), growth.hidden) + interval_count((), growth.outputs)
+    calls = interval_count((), growth.hidden) + interval_count((), growth.outputs)
+    calls += gate_calls(spec.gates + growth.components.count(GATE))
     work = rows * growth_macs_per_row(spec, growth)
-    work += call_macs(intervals, rows, growth_chunk_rows(spec, growth))
+    work += call_macs(calls, rows, growth_chunk_rows(spec, growth))
     setup = setup_macs(runs, len(segments)) + seeded_macs(sources)
     return work + setup + rules.macs_per_loaded_byte * sum(map(tensor_bytes_of, segments))

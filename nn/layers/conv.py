@@ -102,7 +102,7 @@ class Conv2d(Maps):
         pixels = pixels_made(self)
         a = np.empty((len(x), self.channels * pixels), dtype=weights.dtype) if out is None else out
         offsets = np.repeat(bias, pixels)
-        for rows in row_chunks(self, len(x)):
+        for rows in row_chunks(len(x), pixels * maps_read(self) * self.kernel**2):
             np.add(_products(self, x[rows], weights), offsets, out=a[rows])
         return a
 

@@ -24,8 +24,8 @@ TAP_MACS: Final = 32
 MOST_MAP: Final = 4_096
 """The greatest height or width of a map."""
 
-CHUNK_TAPS: Final = 2**21
-"""Rows are worked on so many fetched values at a time, so that memory does not grow with their number."""
+CHUNK_VALUES: Final = 2**21
+"""Rows are worked on so many values at a time, so that memory does not grow with their number."""
 
 
 class MapFields(Protocol):
@@ -111,8 +111,13 @@ def maps_read(segment: MapFields) -> int:
 
 def laid_macs(segment: MapFields) -> int:
     """What laying out the maps of one row is charged: VALUE_MACS for each value, padding included."""
+    return VALUE_MACS * laid_values(segment)
+
+
+def laid_values(segment: MapFields) -> int:
+    """The values of the maps of one row, padding included."""
     height, breadth = segment.height + 2 * segment.padding, segment.breadth + 2 * segment.padding
-    return VALUE_MACS * maps_read(segment) * height * breadth
+    return maps_read(segment) * height * breadth
 
 
 def places(segment: MapFields) -> list[tuple[int, int]]:
@@ -143,7 +148,7 @@ def padded(segment: MapFields, x: Numbers) -> Numbers:
     return maps.transpose(0, 3, 1, 2)
 
 
-def row_chunks(segment: MapFields, rows: int) -> list[slice]:
-    """The rows in chunks that take little memory."""
-    size = max(1, CHUNK_TAPS // (pixels_made(segment) * maps_read(segment) * segment.kernel**2))
+def row_chunks(rows: int, values: int) -> list[slice]:
+    """The rows in chunks that take little memory, where a row takes so many values."""
+    size = max(1, CHUNK_VALUES // values)
     return [slice(begin, begin + size) for begin in range(0, rows, size)]

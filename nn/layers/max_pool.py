@@ -15,12 +15,12 @@ from engram.nn.layers.maps import (
     TAP_MACS,
     Maps,
     laid_macs,
+    laid_values,
+    made,
     maps_read,
     padded,
     pixels_made,
-    places,
     row_chunks,
-    under,
 )
 from engram.nn.layers.reading import Further
 from engram.nn.layers.segment import Numbers, Shape
@@ -71,8 +71,14 @@ class MaxPool(ReluActivation, Maps):
         return (maps_read(self),), (maps_read(self),)
 
     def macs_per_row(self) -> int:
-        """maps·pixels·(TAP_MACS·kernel² + ACTIVATION_MACS) + laid_macs, with the pixels of a map made."""
-        return self.width * (TAP_MACS * self.kernel**2 + ACTIVATION_MACS) + laid_macs(self)
+        """TAP_MACS·kernel·(maps·rows made·(breadth + 2·padding) + width) + ACTIVATION_MACS·width + laid_macs.
+
+        The window is moved down every column first, then along every row that this has made.
+        """
+        columns = maps_read(self) * made(self, self.height) * (self.breadth + 2 * self.padding)
+        return (
+            TAP_MACS * self.kernel * (columns + self.width) + ACTIVATION_MACS * self.width + laid_macs(self)
+        )
 
     def reach(self, weights: IntArray, bias: IntArray, x_max: int) -> int:
         """The largest |w|·x_max + |b| of all maps."""
@@ -84,12 +90,23 @@ class MaxPool(ReluActivation, Maps):
         pixels = pixels_made(self)
         a = np.empty((len(x), self.width), dtype=weights.dtype) if out is None else out
         gains, offsets = np.repeat(weights, pixels), np.repeat(bias, pixels)
-        for rows in row_chunks(self, len(x)):
-            maps = padded(self, x[rows])
-            seen = [under(self, maps, v, u).transpose(0, 2, 3, 1) for v, u in places(self)]
-            best = seen[0].copy()
-            for tap in seen[1:]:
-                np.maximum(best, tap, out=best)
+        for rows in row_chunks(len(x), 8 * laid_values(self)):
+            maps = padded(self, x[rows]).transpose(0, 2, 3, 1)
+            best = self._largest(self._largest(maps, 1, self.height), 2, self.breadth)
             np.multiply(best.reshape(len(gains), -1).T, gains, out=a[rows])
             a[rows] += offsets
         return a
+
+    def _largest(self, maps: Numbers, axis: int, length: int) -> Numbers:
+        """The largest value under a window that moves along one axis of padded maps.
+
+        The largest of a square window is the largest of the largest of its rows.
+        """
+        span = self.stride * (made(self, length) - 1) + 1
+        taps = [
+            maps[(slice(None),) * axis + (slice(tap, tap + span, self.stride),)] for tap in range(self.kernel)
+        ]
+        best: Numbers = taps[0].copy()
+        for seen in taps[1:]:
+            np.maximum(best, seen, out=best)
+        return best

@@ -35,7 +35,7 @@ def analytic(given: Consolidation) -> Consolidated:
         made.append(output_of(Place(1, lo, sums.neurons, 0), correction, offset))
     outputs, numbers = zip(*made, strict=True)
     growth = Growth(given.new_classes, (rule.segment(),), outputs, ())
-    report = Report("analytic", used, sums.rows, sums.statistics.sources)
+    report = Report("analytic", used, alpha, sums.rows, sums.statistics.sources)
     bank = given.banks.parameters[given.bank]
     return Consolidated(growth, (bank, *numbers), (rule.weights(given.bank),), report)
 

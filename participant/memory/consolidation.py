@@ -36,6 +36,8 @@ class Settings:
     """The directions of a Gaussian."""
     components: int = 1
     """The Gaussians of a class."""
+    balanced: bool = False
+    """Whether rare classes count as much as common ones in sums."""
     neurons: int = 100
     """The trained neurons of a growth of the engines `naive` and `replay`."""
     drawn: int = 4_000
@@ -50,6 +52,8 @@ class Calibration:
 
     alpha: float = ALPHA
     """Nats for one unit of a ridge regression's score."""
+    fixed: bool = False
+    """Whether a growth may choose no alpha of its own."""
     background: float = 0.0
     """The variance of the background of `experts`; 0 before it is known."""
     temperature: float = 0.125
@@ -120,6 +124,8 @@ class Report:
     engine: str
     ridge: float = 0.0
     """The ridge that was used, relative to the mean of the diagonal; 0 where nothing was solved."""
+    alpha: float = 0.0
+    """Nats for one unit of a score; 0 where there are no scores."""
     rows: int = 0
     """The rows that the growth was made from: those whose sums were used, or that were drawn."""
     sources: tuple[Hash, ...] = ()

@@ -6,19 +6,21 @@ all directions. With mean m, directions v and variances l of a component, and q 
 
     (q - c)·(m - c) / s - |m - c|² / 2s + Σ (v·(q - m))²·(1/s - 1/l) / 2 - Σ ln(l / s) / 2 + ln share
 
-times the temperature. The squares are neurons, the rest is linear. Nothing about other classes is needed, and
-no logit of another class changes.
+times the temperature. The squares are neurons, the rest is linear. Components whose squares have one scale
+share a segment, because every segment costs. Nothing about other classes is needed, and no logit of another
+class changes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 import numpy as np
 
 from engram.nn.growth import Growth
-from engram.nn.layers import DenseSquare, HiddenSegment, Output
+from engram.nn.layers import DenseSquare
 from engram.nn.network import SegmentParameters
 from engram.nn.spec import component_count, layer_widths
 from engram.participant.memory.consolidation import Consolidated, Consolidation, Report
@@ -38,14 +40,15 @@ _LARGEST: Final = 127
 
 @dataclass(frozen=True, eq=False)
 class _Expert:
-    """A component as integers: its neurons, and how they and the values add to its logit, in nats."""
+    """A component: its neurons in integers, and how they and the values add to its logit, in nats."""
 
-    neurons: SegmentParameters
+    label: int
     shift: int
+    neurons: SegmentParameters
     squares: Matrix
-    """(rank, 1)."""
+    """(rank,)."""
     linear: Matrix
-    """(values, 1)."""
+    """(values,)."""
     constant: float
 
 
@@ -57,52 +60,49 @@ def experts(given: Consolidation) -> Consolidated:
     if given.calibration.background <= 0:
         raise EnginePolicyMismatch("experts need a background, which the founding fixes", got=0)
     rng, settings = np.random.default_rng([given.seed, given.base.classes]), given.settings
-    widths = layer_widths(given.base)
-    draft = _Draft(widths[1] if len(widths) > 1 else 0, component_count(given.base))
+    made = []
     for label in given.classes:
         rows = given.values[given.labels == label]
-        for component in fit(rows, components=settings.components, rank=settings.rank, rng=rng):
-            draft.add(label, _expert(component, given), given.base.inputs)
-    labels = tuple(draft.labels)
+        mixture = fit(rows, components=settings.components, rank=settings.rank, rng=rng)
+        made += [_expert(label, component, given) for component in mixture]
+    made.sort(key=lambda expert: expert.shift)
+    first, values = component_count(given.base), given.base.inputs
+    linear = np.stack([expert.linear for expert in made], axis=1)
+    constants = np.array([expert.constant for expert in made])
+    outputs = [output_of(Place(0, 0, values, first), linear, constants)]
+    widths, hidden = layer_widths(given.base), []
+    column = widths[1] if len(widths) > 1 else 0
+    for shift, members in groupby(made, key=lambda expert: expert.shift):
+        alike = list(members)
+        segment, numbers, squares = _joined(alike, shift, values)
+        if segment.width:
+            hidden.append((segment, numbers))
+            place = Place(1, column, column + segment.width, first)
+            outputs.append(output_of(place, squares, np.zeros(len(alike)), bits=SQUARE_BITS))
+        column, first = column + segment.width, first + len(alike)
+    labels = tuple(expert.label for expert in made)
     implied = not given.base.components and labels == tuple(given.classes)
-    growth = Growth(given.new_classes, tuple(draft.hidden), tuple(draft.outputs), () if implied else labels)
-    parameters = (*draft.hidden_numbers, *draft.output_numbers)
+    segments = tuple(segment for segment, _ in hidden), tuple(segment for segment, _ in outputs)
+    growth = Growth(given.new_classes, *segments, () if implied else labels)
+    parameters = tuple(numbers for _, numbers in (*hidden, *outputs))
     report = Report("experts", rows=len(given.values))
-    return Consolidated(growth, parameters, (None,) * len(draft.hidden), report)
+    return Consolidated(growth, parameters, (None,) * len(hidden), report)
 
 
-class _Draft:
-    """The segments of a growth that is being made, one component after the other."""
-
-    def __init__(self, neurons: int, components: int) -> None:
-        self._neurons, self._components = neurons, components
-        self.labels: list[int] = []
-        self.hidden: list[HiddenSegment] = []
-        self.outputs: list[Output] = []
-        self.hidden_numbers: list[SegmentParameters] = []
-        self.output_numbers: list[SegmentParameters] = []
-
-    def add(self, label: int, expert: _Expert, values: int) -> None:
-        """Appends a component: what reads the values, and the squares if it has any."""
-        first, rank = self._components + len(self.labels), len(expert.squares)
-        self.labels.append(label)
-        linear = output_of(Place(0, 0, values, first), expert.linear, np.array([expert.constant]))
-        self._append_output(*linear)
-        if not rank:
-            return
-        segment = DenseSquare(1, 0, values, rank, expert.shift, ROOT_BITS, SQUARE_SHIFT, SQUARE_BITS, 8)
-        self.hidden.append(segment)
-        self.hidden_numbers.append(expert.neurons)
-        place = Place(1, self._neurons, self._neurons + rank, first)
-        self._append_output(*output_of(place, expert.squares, np.zeros(1), bits=SQUARE_BITS))
-        self._neurons += rank
-
-    def _append_output(self, segment: Output, numbers: SegmentParameters) -> None:
-        self.outputs.append(segment)
-        self.output_numbers.append(numbers)
+def _joined(alike: list[_Expert], shift: int, values: int) -> tuple[DenseSquare, SegmentParameters, Matrix]:
+    """The neurons of components of one shift as one segment, and how they feed these components."""
+    weights = np.concatenate([expert.neurons.weights for expert in alike], axis=1)
+    bias = np.concatenate([expert.neurons.bias for expert in alike])
+    squares, begin = np.zeros((len(bias), len(alike))), 0
+    for place, expert in enumerate(alike):
+        end = begin + len(expert.squares)
+        squares[begin:end, place] = expert.squares
+        begin = end
+    segment = DenseSquare(1, 0, values, len(bias), shift, ROOT_BITS, SQUARE_SHIFT, SQUARE_BITS, 8)
+    return segment, SegmentParameters(weights, bias), squares
 
 
-def _expert(component: Component, given: Consolidation) -> _Expert:
+def _expert(label: int, component: Component, given: Consolidation) -> _Expert:
     center = np.frombuffer(given.banks.rule.center, dtype=np.uint8).astype(np.float64)
     background, temperature = given.calibration.background, given.calibration.temperature
     keeps = component.variances > background
@@ -116,7 +116,7 @@ def _expert(component: Component, given: Consolidation) -> _Expert:
     ) * temperature - float(center @ linear)
     if not variances.size:
         nothing = SegmentParameters(np.zeros((len(center), 0), np.int8), np.zeros(0, np.int32))
-        return _Expert(nothing, 0, np.zeros((0, 1)), linear[:, np.newaxis], constant)
+        return _Expert(label, 0, nothing, np.zeros(0), linear, constant)
     scales = _LARGEST / np.abs(directions).max(axis=0)
     weights = np.rint(directions * scales)
     bias = np.rint(-(component.mean @ weights))
@@ -125,4 +125,4 @@ def _expert(component: Component, given: Consolidation) -> _Expert:
     unit = 2.0 ** (2 * shift + SQUARE_SHIFT) / np.square(scales)
     squares = 0.5 * temperature * (1 / background - 1 / variances) * unit
     neurons = SegmentParameters(weights.astype(np.int8), bias.astype(np.int32))
-    return _Expert(neurons, shift, squares[:, np.newaxis], linear[:, np.newaxis], constant)
+    return _Expert(label, shift, neurons, squares, linear, constant)

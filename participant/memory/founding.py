@@ -6,7 +6,6 @@ rows is held out, to choose by their cross-entropy how many nats one unit of a s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,21 +17,17 @@ from engram.nn.network import Features, Parameters, forward
 from engram.nn.spec import NetworkSpec
 from engram.participant.memory import mixtures
 from engram.participant.memory.banks import BankRule, Banks
+from engram.participant.memory.calibration import FOUNDING_ALPHAS, TEMPERATURES, best_scale, held_out
 from engram.participant.memory.checks import Labels
 from engram.participant.memory.consolidation import Calibration, Consolidated, Consolidation, Settings
 from engram.participant.memory.engines import ENGINES, consolidate
 from engram.participant.memory.errors import EngineUnknown, SingleClass
-from engram.participant.memory.head import Q16, cross_entropy, empty_head
+from engram.participant.memory.head import Q16, empty_head
 from engram.participant.memory.ridge import Matrix
-from engram.participant.memory.statistics import Statistics, added, make
+from engram.participant.memory.statistics import Statistics, added, by_class, make, repeated
 
-HELD_OUT: Final = 10
-"""One row of so many is held out for calibration."""
-ALPHAS: Final = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
-"""What is tried, and no more: the first classes are few, and often easier to tell apart than later ones."""
-TEMPERATURES: Final = (1 / 64, 1 / 32, 1 / 16, 1 / 8)
 DEFAULTS: Final = Settings()
-FLOOR_FACTOR: Final = 4.0
+FLOOR_FACTOR: Final = 8.0
 """The background's variance, in mean variances of the first classes outside their directions."""
 
 
@@ -44,6 +39,7 @@ class Founded:
     parameters: Parameters
     calibration: Calibration
     made: Consolidated
+    """The founding as a growth of the empty head."""
     statistics: Statistics | None
     """The sums of the founding's rows, if its engine solves for its outputs."""
 
@@ -83,7 +79,7 @@ def found(
     ).checked()
     if engine == "experts" and known.background <= 0:
         draft = replace(draft, calibration=replace(known, background=background(draft)))
-    held = np.arange(len(labels)) % HELD_OUT == HELD_OUT - 1
+    held = held_out(len(labels))
     sums = _sums(draft, held) if ENGINES[engine].solves else None
     if calibration is None:
         if classes < 2:
@@ -98,7 +94,12 @@ def found(
 def _sums(draft: Consolidation, held: npt.NDArray[np.bool_]) -> list[Statistics]:
     """The sums of the rows that are not held out, and of those that are."""
     masks = [mask for mask in (~held, held) if np.any(mask)]
-    return [make(draft.banks, draft.values[mask], draft.labels[mask], least_rows=1) for mask in masks]
+    if not draft.settings.balanced:
+        return [make(draft.banks, draft.values[mask], draft.labels[mask], least_rows=1) for mask in masks]
+    rows = np.bincount(draft.labels)
+    times = np.maximum(1, np.rint(rows.max() / np.maximum(1, rows))).astype(int).tolist()
+    parts = [by_class(draft.banks, draft.values[mask], draft.labels[mask], least_rows=1) for mask in masks]
+    return [added([repeated(each, times[each.classes[0]]) for each in part]) for part in parts]
 
 
 def background(given: Consolidation) -> float:
@@ -130,9 +131,5 @@ def _calibrated(
     scores: Matrix = forward(spec, parameters, draft.values[held]) / Q16
     labels, known = draft.labels[held], draft.calibration
     if engine == "experts":
-        return replace(known, temperature=_best(TEMPERATURES, scores / known.temperature, labels))
-    return replace(known, alpha=_best(ALPHAS, scores / known.alpha, labels))
-
-
-def _best(scales: Sequence[float], scores: Matrix, labels: Labels) -> float:
-    return min(scales, key=lambda scale: cross_entropy(scores, labels.astype(np.int64), scale))
+        return replace(known, temperature=best_scale(TEMPERATURES, scores / known.temperature, labels))
+    return replace(known, alpha=best_scale(FOUNDING_ALPHAS, scores / known.alpha, labels))

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from engram.nn.fixed import INT32_MAX
 from engram.nn.growth import Growth
@@ -116,10 +115,3 @@ def nats_of(spec: NetworkSpec, parameters: Parameters, neurons: int) -> tuple[Ma
         weights[segment.lo : segment.hi, fed] += given.weights * scale
         bias[fed] += given.bias * scale
     return weights, bias
-
-
-def cross_entropy(scores: Matrix, labels: npt.NDArray[np.integer], alpha: float) -> float:
-    """The mean softmax cross-entropy in nats of logits alpha·scores (n, classes)."""
-    logits = alpha * (scores - scores.max(axis=1, keepdims=True))
-    chosen = logits[np.arange(len(labels)), labels]
-    return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - chosen))

@@ -8,7 +8,7 @@ import numpy as np
 
 from engram.nn.fixed import Int64Array
 from engram.participant.memory.consolidation import Consolidation
-from engram.participant.memory.errors import BankMismatch
+from engram.participant.memory.errors import BankExhausted, BankMismatch
 from engram.participant.memory.ridge import Matrix, centred, ridge
 from engram.participant.memory.statistics import Statistics
 
@@ -59,4 +59,11 @@ def sums_of(given: Consolidation) -> Sums:
         raise BankMismatch(
             "the head's neurons are not the declared banks", expected=given.bank, got=len(given.base.hidden)
         )
+    if given.bank >= rule.count:
+        raise BankExhausted(expected=f"0..{rule.count - 1}", got=given.bank)
+    for number, (own, declared) in enumerate(
+        zip(given.parameters[: given.bank], given.banks.parameters, strict=False)
+    ):
+        if not (np.array_equal(own.weights, declared.weights) and np.array_equal(own.bias, declared.bias)):
+            raise BankMismatch("a bank of the head has other numbers than are declared", got=number)
     return Sums(given.all_statistics(), rule.width * (given.bank + 1))

@@ -158,6 +158,26 @@ def added(items: Sequence[Statistics]) -> Statistics:
     return Statistics(first.bank, classes, counts, sums, gram)
 
 
+def without(whole: Statistics, part: Statistics) -> Statistics:
+    """The sums of the rows of `whole` that are not those of `part`; classes without rows left are dropped.
+
+    Raises `BankMismatch`, `StatisticsMissing` for a class that `whole` lacks, `StatisticsForged` if `part`
+    has more rows of a class than `whole`.
+    """
+    if whole.bank != part.bank:
+        raise BankMismatch(expected=whole.bank, got=part.bank)
+    whole.of_classes(part.classes)
+    counts, sums = whole.counts.copy(), whole.sums.copy()
+    places = [whole.classes.index(label) for label in part.classes]
+    counts[places] -= part.counts
+    sums[places] -= part.sums
+    if int(counts.min()) < 0:
+        raise StatisticsForged("a part has more rows than the whole", got=int(counts.min()))
+    kept = [place for place, count in enumerate(counts.tolist()) if count]
+    classes = tuple(whole.classes[place] for place in kept)
+    return Statistics(whole.bank, classes, counts[kept], sums[kept], whole.gram - part.gram)
+
+
 def repeated(statistics: Statistics, times: int) -> Statistics:
     """The sums as if every row had been there so many times: for classes that have few rows.
 
@@ -170,6 +190,23 @@ def repeated(statistics: Statistics, times: int) -> Statistics:
         sums=statistics.sums * times,
         gram=statistics.gram * times,
     )
+
+
+def balanced(items: Sequence[Statistics], largest: int) -> Statistics:
+    """The sums of all items, each repeated so that it has about as many rows as `largest` says.
+
+    With one item for each class, rare classes count as much as common ones. Raises `BankMismatch`,
+    `SumsOverflow`.
+    """
+    return added([repeated(each, max(1, round(largest / each.rows))) for each in items])
+
+
+def by_class(
+    banks: Banks, values: Features, labels: npt.NDArray[Any], *, least_rows: int = LEAST_ROWS
+) -> list[Statistics]:
+    """The sums of each class by itself, by rising class. Raises what `make` raises."""
+    masks = [labels == label for label in np.unique(labels)]
+    return [make(banks, values[mask], labels[mask], least_rows=least_rows) for mask in masks]
 
 
 def check(statistics: Statistics, bank: Hash, neurons: int, *, least_rows: int = LEAST_ROWS) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from engram.nn.fixed import Int64Array
 from engram.participant.memory.errors import BankMismatch, StatisticsForged, StatisticsMalformed
+from engram.participant.memory.gram import mirror
 from engram.participant.memory.statistics import LEAST_ROWS, Statistics, check
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
@@ -54,8 +55,8 @@ def canonical(statistics: Statistics) -> bytes:
             statistics.sources,
         )
     )
-    upper = np.triu_indices(statistics.neurons)
-    planes = statistics.gram[upper].astype("<i8").view(np.uint8).reshape(-1, _PLANES).T
+    upper = np.concatenate([values[row:] for row, values in enumerate(statistics.gram)])
+    planes = upper.astype("<i8", copy=False).view(np.uint8).reshape(-1, _PLANES).T
     sums = statistics.sums.astype("<i8").tobytes()
     return b"".join((len(header).to_bytes(4, "little"), header, sums, planes.tobytes()))
 
@@ -123,9 +124,11 @@ def _gram_size(neurons: int) -> int:
 
 
 def _gram(planes: bytes, neurons: int) -> Int64Array:
-    columns = np.frombuffer(planes, np.uint8).reshape(_PLANES, -1)
-    gram = np.zeros((neurons, neurons), dtype=np.int64)
-    upper = np.triu_indices(neurons)
-    gram[upper] = np.ascontiguousarray(columns.T).view("<i8")[:, 0]
-    gram.T[upper] = gram[upper]
+    upper = np.ascontiguousarray(np.frombuffer(planes, np.uint8).reshape(_PLANES, -1).T).view("<i8")[:, 0]
+    gram, begin = np.zeros((neurons, neurons), dtype=np.int64), 0
+    for row in range(neurons):
+        end = begin + neurons - row
+        gram[row, row:] = upper[begin:end]
+        begin = end
+    mirror(gram)
     return gram

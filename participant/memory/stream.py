@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from engram.nn.growth import Policy, append
 from engram.nn.loss import LossKind, score
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkLimits, NetworkSpec, check_spec, macs_per_row
-from engram.participant.datasets import Dataset, SplitDataset
+from engram.participant.datasets import Dataset, SplitDataset, concatenate
 from engram.participant.memory import mixtures
 from engram.participant.memory.banks import BankRule, Banks, declare
 from engram.participant.memory.consolidation import Calibration, Consolidated, Consolidation, Settings
@@ -27,8 +28,8 @@ from engram.participant.memory.errors import EngineUnknown
 from engram.participant.memory.founding import DEFAULTS, found
 from engram.participant.memory.head import lifted, whole_network
 from engram.participant.memory.mixtures import Mixture
-from engram.participant.memory.statistics import Statistics, added, make
-from engram.participant.memory.trunk import TERNARY, Trunk
+from engram.participant.memory.statistics import Statistics, added, balanced, by_class, make
+from engram.participant.memory.trunk import TERNARY, Trunk, shifted_images
 from engram.primitives.types import Hash
 
 LIMITS: Final = NetworkLimits()
@@ -60,10 +61,12 @@ class StreamPlan:
 class StreamStage:
     """What the network can do after one more group has been learned."""
 
-    right: tuple[int, ...]
-    """Test rows of each group so far that are answered rightly."""
-    rows: tuple[int, ...]
-    """Test rows of each group so far."""
+    sizes: tuple[int, ...]
+    """The classes of each group so far."""
+    class_right: tuple[int, ...]
+    """Test rows of each class so far that are answered rightly."""
+    class_rows: tuple[int, ...]
+    """Test rows of each class so far."""
     nats: float
     """The mean loss of the test rows of all classes so far, as the chain computes it."""
     bytes: int
@@ -77,7 +80,20 @@ class StreamStage:
     @property
     def accuracy(self) -> float:
         """The share of right answers on all test rows of classes so far."""
-        return sum(self.right) / sum(self.rows)
+        return sum(self.class_right) / sum(self.class_rows)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean, over the classes so far, of the share of right answers on a class."""
+        shares = [right / rows for right, rows in zip(self.class_right, self.class_rows, strict=True)]
+        return sum(shares) / len(shares)
+
+    @property
+    def by_group(self) -> tuple[float, ...]:
+        """The share of right answers on the test rows of each group so far."""
+        ends = list(accumulate(self.sizes))
+        spans = [slice(end - size, end) for size, end in zip(self.sizes, ends, strict=True)]
+        return tuple(sum(self.class_right[span]) / sum(self.class_rows[span]) for span in spans)
 
 
 @dataclass(frozen=True)
@@ -89,10 +105,7 @@ class StreamResult:
     @property
     def matrix(self) -> tuple[tuple[float, ...], ...]:
         """R[t][j]: the share of group j's test rows that are right after group t; j ≤ t."""
-        return tuple(
-            tuple(right / rows for right, rows in zip(stage.right, stage.rows, strict=True))
-            for stage in self.stages
-        )
+        return tuple(stage.by_group for stage in self.stages)
 
     @property
     def final(self) -> float:
@@ -128,10 +141,21 @@ class TrunkRows:
     test: Dataset
 
 
-def through_trunk(trunk: Trunk, data: SplitDataset, groups: Sequence[Sequence[int]]) -> TrunkRows:
-    """The rows of the classes in `groups`, run through the trunk once; they serve every engine."""
+def through_trunk(
+    trunk: Trunk, data: SplitDataset, groups: Sequence[Sequence[int]], *, shifted_side: int | None = None
+) -> TrunkRows:
+    """The rows of the classes in `groups`, run through the trunk once; they serve every engine.
+
+    With `shifted_side`, the side of square images, each training image is there five times: as it is, and
+    moved by a pixel in each direction. A scale that is chosen from held-out rows is then a little too large,
+    because moved copies of these rows are not held out.
+    """
     order = [label for group in groups for label in group]
-    return TrunkRows(*(_renumbered(trunk, part.of_classes(order), order) for part in (data.train, data.test)))
+    train, test = (part.of_classes(order) for part in (data.train, data.test))
+    if shifted_side is not None:
+        moved = [Dataset(rows, train.labels) for rows in shifted_images(train.features, shifted_side)]
+        train = concatenate([train, *moved])
+    return TrunkRows(_renumbered(trunk, train, order), _renumbered(trunk, test, order))
 
 
 def _renumbered(trunk: Trunk, data: Dataset, order: Sequence[int]) -> Dataset:
@@ -182,7 +206,7 @@ class _Learner:
         self._spec: NetworkSpec | None = None
         self._parameters: Parameters = ()
         self._calibration = Calibration()
-        self._statistics: Statistics | None = None
+        self._sums: list[Statistics] = []
         self._mixtures: dict[int, Mixture] = {}
 
     def learn(self, number: int, own: Dataset, new_classes: int) -> Consolidated:
@@ -210,14 +234,15 @@ class _Learner:
             seed=plan.seed,
         )
         self._spec, self._parameters = founded.spec, founded.parameters
-        self._calibration, self._statistics = founded.calibration, founded.statistics
+        self._calibration = founded.calibration
+        if self._needs is Handover.STATISTICS and founded.statistics is not None:
+            self._sums = self._sums_of(own) if plan.settings.balanced else [founded.statistics]
         check_spec(whole_network(self._trunk, founded.spec, ())[0], plan.limits)
         return founded.made
 
     def _grown(self, number: int, own: Dataset, new_classes: int) -> Consolidated:
         assert self._spec is not None, "the first group has founded the head"
-        solves = self._needs is Handover.STATISTICS
-        new = make(self._banks, own.features, own.labels, least_rows=1) if solves else None
+        old, new = self._sums_with(own) if self._needs is Handover.STATISTICS else (None, None)
         given = Consolidation(
             self._spec,
             self._parameters,
@@ -228,7 +253,7 @@ class _Learner:
             self._banks,
             number,
             calibration=self._calibration,
-            statistics=self._statistics if solves else None,
+            statistics=old,
             mixtures=self._mixtures,
             new_statistics=new,
             settings=self._plan.settings,
@@ -239,28 +264,38 @@ class _Learner:
         growth = lifted(made.growth, self._trunk.depth)
         append(base, growth, policy=self._policy, limits=self._plan.limits)
         self._spec, self._parameters = made.applied(self._spec, self._parameters)
-        if new is not None and self._statistics is not None:
-            self._statistics = added([self._statistics, new])
         return made
+
+    def _sums_with(self, own: Dataset) -> tuple[Statistics, Statistics]:
+        """The sums of old rows that were handed over, and of these new rows; they are handed over as well."""
+        new = self._sums_of(own)
+        old, self._sums = self._sums, [*self._sums, *new]
+        if not self._plan.settings.balanced:
+            self._sums = [added(self._sums)]
+            return added(old), added(new)
+        largest = max(each.rows for each in self._sums)
+        return balanced(old, largest), balanced(new, largest)
+
+    def _sums_of(self, own: Dataset) -> list[Statistics]:
+        if self._plan.settings.balanced:
+            return by_class(self._banks, own.features, own.labels, least_rows=1)
+        return [make(self._banks, own.features, own.labels, least_rows=1)]
 
     def judged(self, made: Consolidated, test: Dataset, seconds: float) -> StreamStage:
         assert self._spec is not None, "a group has been learned before it is judged"
-        right, rows, loss, begin = [], [], 0, 0
-        for number in range(len(self._plan.groups)):
-            end = begin + len(self._plan.groups[number])
-            if end > self._spec.classes:
-                break
-            mine = test.of_classes(range(begin, end))
-            result = score(
-                LossKind.SOFTMAX_CROSS_ENTROPY,
-                forward(self._spec, self._parameters, mine.features),
-                mine.labels,
-            )
+        right, rows, loss = [], [], 0
+        for label in range(self._spec.classes):
+            mine = test.of_classes([label])
+            logits = forward(self._spec, self._parameters, mine.features)
+            result = score(LossKind.SOFTMAX_CROSS_ENTROPY, logits, mine.labels)
             right.append(result.correct)
             rows.append(result.rows)
-            loss, begin = loss + result.loss, end
+            loss += result.loss
+        sizes = [len(group) for group in self._plan.groups]
+        learned = [end <= self._spec.classes for end in accumulate(sizes)]
         whole, _ = whole_network(self._trunk, self._spec, ())
         return StreamStage(
+            tuple(sizes[: sum(learned)]),
             tuple(right),
             tuple(rows),
             loss * ROUNDED_NATS / sum(rows),

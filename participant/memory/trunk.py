@@ -1,10 +1,10 @@
 """The trunk: layers without learned weights, frozen at the founding, whose values every growth reads.
 
-`convolution_trunk` is for square images. One branch finds edges of eight orientations (Gabor filters) and
-pools them to a 7x7 grid; a second branch folds the phases of each orientation into one map, looks for edges
-among these maps, and pools what it finds to a 4x4 grid. Both are joined and mixed by a seeded ternary
-projection to a few hundred values of eight bits. `plain_trunk` has no layer: growths read the features as
-they are, for tables and for a comparison without convolution.
+`convolution_trunk` is for square images. It finds edges of eight orientations (Gabor filters) and halves
+their maps. One branch pools these to a quarter of the image's side. A second branch folds the phases of each
+orientation into one map, looks for edges in these maps, and pools what it finds further. Both are joined and
+mixed by a seeded ternary projection to a few hundred values of eight bits. `plain_trunk` has no layer:
+growths read the features as they are, for tables and for a comparison without convolution.
 
 Shifts and offsets are fitted to a sample of the founding's own classes, and to nothing that comes later.
 """
@@ -95,6 +95,20 @@ class Trunk:
         return spec, (*self.parameters, nothing)
 
 
+def trunk_in(spec: NetworkSpec, parameters: Parameters, segments: int) -> Trunk:
+    """The trunk of a network of which so many hidden segments, at the front of its list, are the trunk.
+
+    Raises `FeatureCountMismatch` if the network has fewer.
+    """
+    if not 0 <= segments <= len(spec.hidden):
+        raise FeatureCountMismatch(
+            "the network has fewer hidden segments", expected=segments, got=len(spec.hidden)
+        )
+    hidden = spec.hidden[:segments]
+    values = hidden[-1].width if hidden else spec.inputs
+    return Trunk(spec.inputs, values, hidden, parameters[:segments], (None,) * segments)
+
+
 def plain_trunk(inputs: int) -> Trunk:
     """No layer at all: growths read the features."""
     return Trunk(inputs, inputs, (), (), ())
@@ -120,35 +134,44 @@ def convolution_trunk(
         ConvRelu(1, 0, side * side, side, side, _MAPS, 7, 1, 3, 1, 0, 8, 8),
         gabor(7, spread=1.8, frequency=1.2)[:, np.newaxis],
     )
-    near = draft.add(
-        _pooling(edges, side, _MAPS, 6, 4, 1, root),
-        np.repeat(window(6)[np.newaxis, np.newaxis], _MAPS, axis=0),
-    )
     half = side // 2
+    halved = draft.add(
+        ConvRelu(2, edges.lo, edges.hi, side, side, _MAPS, 2, 2, 0, _MAPS, 0, 8, 8), _each(window(2), _MAPS)
+    )
+    near = draft.add(_pooling(halved, half, _MAPS, 4, 1, root), _each(window(4), _MAPS))
     folded = draft.add(
-        ConvRelu(2, edges.lo, edges.hi, side, side, ORIENTATIONS, 2, 2, 0, ORIENTATIONS, 0, 8, 8),
-        np.tile(window(2)[np.newaxis, np.newaxis], (ORIENTATIONS, PHASES, 1, 1)),
+        ConvRelu(3, halved.lo, halved.hi, half, half, ORIENTATIONS, 1, 1, 0, ORIENTATIONS, 0, 8, 8),
+        _phases(window(1), ORIENTATIONS),
     )
     crossed = ORIENTATIONS * _MAPS
     corners = draft.add(
-        ConvRelu(3, folded.lo, folded.hi, half, half, crossed, 7, 2, 3, ORIENTATIONS, 0, 8, 8),
+        ConvRelu(4, folded.lo, folded.hi, half, half, crossed, 7, 2, 3, ORIENTATIONS, 0, 8, 8),
         np.tile(gabor(7, spread=1.8, frequency=1.2)[:, np.newaxis], (ORIENTATIONS, 1, 1, 1)),
     )
     far = draft.add(
-        _pooling(corners, (half + 1) // 2, crossed // PHASES, 3, 2, 1, root),
-        np.tile(window(3)[np.newaxis, np.newaxis], (crossed // PHASES, PHASES, 1, 1)),
+        _pooling(corners, (half + 1) // 2, crossed // PHASES, 3, 1, root),
+        _phases(window(3), crossed // PHASES),
     )
     draft.project(far, near, values, seed)
     return Trunk(side * side, values, *draft.made())
 
 
 def _pooling(
-    below: Interval, side: int, groups: int, kernel: int, stride: int, edge: int, root: bool
+    below: Interval, side: int, groups: int, kernel: int, edge: int, root: bool
 ) -> ConvRelu | ConvRoot:
+    """A pooling to half the side."""
     kind = ConvRoot if root else ConvRelu
-    return kind(
-        below.layer + 1, below.lo, below.hi, side, side, groups, kernel, stride, edge, groups, 0, 8, 8
-    )
+    return kind(below.layer + 1, below.lo, below.hi, side, side, groups, kernel, 2, edge, groups, 0, 8, 8)
+
+
+def _each(weights: npt.NDArray[np.int8], maps: int) -> npt.NDArray[np.int8]:
+    """The same window for every map."""
+    return np.repeat(weights[np.newaxis, np.newaxis], maps, axis=0)
+
+
+def _phases(weights: npt.NDArray[np.int8], groups: int) -> npt.NDArray[np.int8]:
+    """The same window for every phase of every group."""
+    return np.tile(weights[np.newaxis, np.newaxis], (groups, PHASES, 1, 1))
 
 
 class _Draft:

@@ -87,7 +87,7 @@ def test_terms_outside_the_rules(changes: dict[str, object], code: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"policy": 2}, "terms_invalid"),
+        ({"policy": 3}, "terms_invalid"),
         ({"lost_cap_ppm": 10**6 + 1}, "terms_invalid"),
         ({"members": (ALICE.address,) * 2}, "terms_invalid"),
         ({"witnesses": NAMED * 2}, "terms_invalid"),

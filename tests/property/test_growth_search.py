@@ -79,7 +79,7 @@ def life_of(between: Between, *strengths: int) -> Life:
 
 
 def test_where_slices_have_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    life = life_of(Between.NOTHING, 3, 3)
+    life = life_of(Between.NOTHING, 2, 2, 2, 2)
     it_stays(life)
     monkeypatch.setattr(terms, "_check_kind", lambda *_: None)
     fails(lambda: it_stays(life))

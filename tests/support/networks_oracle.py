@@ -120,10 +120,12 @@ def _row(segment: Wire) -> int:
     if segment[0] in DENSE:
         read = fan_in(segment[2], segment[3], segment[-1])
         return int(read * segment[4] + 8 * read + 128 * segment[4])
-    (pixels, maps), (height, breadth, kernel, _, padding) = _maps(segment), maps_fields(segment)
+    (pixels, maps), (height, breadth, kernel, stride, padding) = _maps(segment), maps_fields(segment)
     laid = 32 * maps * (height + 2 * padding) * (breadth + 2 * padding)
     if segment[0] == POOL:
-        return int(maps * pixels * (32 * kernel**2 + 128) + laid)
+        made = (height + 2 * padding - kernel) // stride + 1
+        down, width = maps * made * (breadth + 2 * padding), maps * pixels
+        return int(32 * kernel * (down + width) + 128 * width + laid)
     channels, groups = segment[6], segment[10]
     work = channels * (maps // groups) * kernel**2 + 32 * maps * kernel**2 + 128 * channels
     return int(pixels * work + laid + 2**10 * groups)
@@ -212,9 +214,9 @@ def _macs(
     components = len(net[2]) or net[1]
     chunk = max(1, min(1024, 2**21 // (neurons + 8 * components)))
     gates = list(net[2]).count(65535)
-    entries = net[1] + gates if gates else 0
-    row = segment_macs(hidden, outputs) + 128 * components + 512 * (net[1] + entries)
-    calls = 2**19 * intervals(hidden, outputs) * -(-rows // chunk)
+    lifting = 2048 * (net[1] + gates) if gates else 0
+    row = segment_macs(hidden, outputs) + 128 * components + 512 * net[1] + lifting
+    calls = 2**19 * (intervals(hidden, outputs) + 8 * (gates > 0)) * -(-rows // chunk)
     return int(rows * row + calls + _loading(hidden, outputs, rho))
 
 

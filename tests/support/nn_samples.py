@@ -1,5 +1,6 @@
 """Networks, parameters and growths for tests: fixed small ones, and hypothesis strategies for random ones."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -79,10 +80,9 @@ def random_parameters(
     parameters = []
     for segment in segments:
         shape, columns = segment.parameter_shapes()
-        room = share * 2**30
-        weight = min(
-            2 ** (segment.weight_bits - 1) - 1, int(room) // (segment.fan_in * spec.totals.operand(segment))
-        )
+        room, operand = share * 2**30, spec.totals.operand(segment)
+        terms = math.prod(shape[1:]) if len(shape) == 4 else shape[0]
+        weight = min(2 ** (segment.weight_bits - 1) - 1, int(room) // (terms * operand))
         weights = rng.integers(-weight, weight + 1, shape).astype(f"int{segment.weight_bits}")
         bias = rng.integers(-int(room) // 4, int(room) // 4 + 1, columns).astype(np.int32)
         parameters.append(SegmentParameters(weights, bias))

@@ -64,7 +64,7 @@ def test_a_convolution_is_its_formula_in_every_engine(segment: ConvRelu | ConvSq
 def test_the_size_of_a_chunk_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     x, given = drawn(RELU, rows=7)
     whole = RELU.accumulate(x, given.weights.astype(np.int64), given.bias.astype(np.int64))
-    monkeypatch.setattr(maps, "CHUNK_TAPS", 1)
+    monkeypatch.setattr(maps, "CHUNK_VALUES", 1)
     assert np.array_equal(
         RELU.accumulate(x, given.weights.astype(np.int64), given.bias.astype(np.int64)), whole
     )

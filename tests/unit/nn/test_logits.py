@@ -13,7 +13,7 @@ from engram.nn.layers import Output
 from engram.nn.logits import GATE, GATED_LIMIT, LOGIT_LIMIT, logits_of
 from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
-from engram.nn.spec import LOGIT_MACS, check_spec, logit_macs, macs_per_row
+from engram.nn.spec import GATE_MACS, check_spec, logit_macs, macs_per_row
 from engram.participant.training.gradients import loss_gradient
 from tests.support.evaluation_oracle import gated
 from tests.support.nn_samples import GROWTH, LIMITS, RELATIVE, TWO_LAYERS
@@ -84,8 +84,8 @@ def test_a_relative_growth_is_accepted_and_charged_for_its_gate() -> None:
     grown = append(TWO_LAYERS, RELATIVE, policy=Policy.RELATIVE, limits=LIMITS)
     assert (grown.classes, grown.gates, grown.components[4]) == (5, 1, GATE)
     ungated = replace(grown, components=(0, 1, 2, 1, 0, 3, 4, 3))
-    assert macs_per_row(grown) - macs_per_row(ungated) == LOGIT_MACS * (5 + 1)
-    assert logit_macs(5, 8, 1) - logit_macs(5, 8) == LOGIT_MACS * 6
+    assert macs_per_row(grown) - macs_per_row(ungated) == GATE_MACS * (5 + 1)
+    assert logit_macs(5, 8, 1) - logit_macs(5, 8) == GATE_MACS * 6
 
 
 def _with(components: tuple[int, ...], *, classes: int = 2, first: int = 4) -> Growth:

@@ -157,7 +157,9 @@ def test_an_adopted_donor_keeps_its_intervals() -> None:
 def test_shapes_and_costs_of_a_pooling() -> None:
     assert POOL.width == 2 * 4 * 5
     assert POOL.parameter_shapes() == ((2,), (2,))
-    assert POOL.macs_per_row() == 40 * (TAP_MACS * 4 + ACTIVATION_MACS) + VALUE_MACS * 2 * 5 * 6
+    assert (
+        POOL.macs_per_row() == TAP_MACS * 2 * (2 * 4 * 6 + 40) + ACTIVATION_MACS * 40 + VALUE_MACS * 2 * 5 * 6
+    )
 
 
 def test_the_plain_maximum() -> None:

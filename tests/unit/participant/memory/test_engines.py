@@ -12,18 +12,23 @@ import pytest
 
 from engram.nn.growth import Policy, append
 from engram.nn.network import forward
+from engram.nn.seeded import Seeded, expand
 from engram.nn.spec import NetworkLimits, check_spec
+from engram.nn.tensor import Explicit, tensor_array
 from engram.participant.datasets import Dataset, load_digits
 from engram.participant.memory import errors
 from engram.participant.memory.banks import Banks, declare
+from engram.participant.memory.calibration import ALPHAS, FOUNDING_ALPHAS, best_scale, cross_entropy
 from engram.participant.memory.consolidation import Consolidated, Consolidation, Settings
 from engram.participant.memory.engines import ENGINES, consolidate
 from engram.participant.memory.founding import Founded, found
 from engram.participant.memory.head import head_of, lifted, whole_network
 from engram.participant.memory.mixtures import fit
+from engram.participant.memory.sources import sources_of
 from engram.participant.memory.statistics import make
-from engram.participant.memory.trunk import Trunk, convolution_trunk
+from engram.participant.memory.trunk import Trunk, convolution_trunk, trunk_in
 from engram.participant.training.qat import Budget
+from engram.statemachine.content import blob_id
 
 SEED = bytes(32)
 SETTINGS = Settings(ridge=1e-3, rank=10, neurons=10, drawn=100, budget=Budget(steps=150, batch=32))
@@ -125,6 +130,17 @@ def test_the_same_task_gives_the_same_integers(engine: str) -> None:
         assert np.array_equal(one.bias, other.bias)
 
 
+@pytest.mark.parametrize("engine", ["naive", "replay"])
+@pytest.mark.parametrize("policy", [Policy.STRICT, Policy.RELATIVE])
+def test_trained_growths_keep_the_rules_of_other_policies(engine: str, policy: Policy) -> None:
+    given = replace(task(engine), policy=policy)
+    growth = consolidate(engine, given)
+    append(given.base, growth.growth, policy=policy, limits=NetworkLimits())
+    test = rows(2, 3)
+    logits = forward(*growth.applied(given.base, given.parameters), test.features)
+    assert np.mean(np.argmax(logits, axis=1) == test.labels) > 0.8
+
+
 def logits_of_old(engine: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The logits of classes 0 and 1 on all digits, before and after the growth."""
     given, every = task(engine), rows(*range(10))
@@ -150,6 +166,51 @@ def test_banks_travel_as_seeds() -> None:
         assert growth.seeded == (banks().rule.weights(1),)
         assert growth.size_bytes() < 40 * 4 + 80 * 4 * 2 * 2 + 400
     assert made("experts").size_bytes() > 2 * 10 * 48
+
+
+@pytest.mark.parametrize("engine", EVERY_ENGINE)
+def test_a_growth_comes_back_from_its_sources(engine: str) -> None:
+    growth = made(engine)
+    hidden, outputs, tensors = sources_of(growth.seeded, growth.parameters)
+    assert (len(hidden), len(outputs)) == (len(growth.growth.hidden), len(growth.growth.outputs))
+    assert sum(map(len, tensors)) <= growth.size_bytes()
+    known = {blob_id(raw): tensor_array(raw) for raw in tensors}
+    for source, given in zip((*hidden, *outputs), growth.parameters, strict=True):
+        weights = (
+            expand(source.weights) if isinstance(source.weights, Seeded) else known[source.weights.tensor]
+        )
+        assert isinstance(source.bias, Explicit)
+        assert np.array_equal(weights, given.weights)
+        assert np.array_equal(known[source.bias.tensor], given.bias)
+
+
+def test_the_trunk_is_found_in_a_network_again() -> None:
+    given = task("gate")
+    spec, parameters = whole_network(trunk(), given.base, given.parameters)
+    again = trunk_in(spec, parameters, len(trunk().hidden))
+    pixels = DIGITS.features[:20]
+    assert np.array_equal(again.run(pixels), trunk().run(pixels))
+    assert trunk_in(spec, parameters, 0).values == 64
+    with pytest.raises(errors.FeatureCountMismatch):
+        trunk_in(spec, parameters, 99)
+    with pytest.raises(errors.EnginePolicyMismatch):
+        head_of(trunk(), given.base, given.parameters)
+
+
+def test_there_is_no_growth_beyond_the_last_bank() -> None:
+    given = task("gate")
+    base, parameters = made("gate").applied(given.base, given.parameters)
+    later = replace(
+        given,
+        base=base,
+        parameters=parameters,
+        bank=2,
+        values=rows(4, 5).features,
+        labels=rows(4, 5).labels,
+        statistics=make(banks(), rows(0, 1, 2, 3).features, rows(0, 1, 2, 3).labels),
+    )
+    with pytest.raises(errors.BankExhausted):
+        consolidate("gate", later)
 
 
 @pytest.mark.parametrize("engine", ["gate", "analytic"])
@@ -184,14 +245,16 @@ def test_bad_sums_are_refused(engine: str) -> None:
     given = task(engine)
     foreign = Banks(replace(banks().rule, seed=bytes([7] * 32)))
     strange = make(foreign, given.values, given.labels)
+    changes: dict[str, Any]
     for changes, error in (
         ({"statistics": None}, errors.StatisticsMissing),
         ({"statistics": strange}, errors.BankMismatch),
         ({"new_statistics": strange}, errors.BankMismatch),
         ({"bank": 0}, errors.BankMismatch),
+        ({"parameters": given.parameters[::-1]}, errors.BankMismatch),
     ):
         with pytest.raises(error):
-            consolidate(engine, replace(given, **changes))  # type: ignore[arg-type]
+            consolidate(engine, replace(given, **changes))
 
 
 def test_replay_without_mixtures_is_refused() -> None:
@@ -221,7 +284,8 @@ def test_unknown_engines_and_other_policies_are_refused() -> None:
 def test_several_components_speak_for_a_class() -> None:
     given = replace(task("experts"), settings=replace(SETTINGS, components=3))
     growth = consolidate("experts", given)
-    assert growth.growth.components == (2, 2, 2, 3, 3, 3)
+    assert sorted(growth.growth.components) == [2, 2, 2, 3, 3, 3]
+    assert len(growth.growth.hidden) < 6
     test = rows(0, 1, 2, 3)
     logits = forward(*growth.applied(given.base, given.parameters), test.features)
     assert np.mean(np.argmax(logits, axis=1) == test.labels) > 0.97
@@ -245,9 +309,9 @@ def test_one_class_cannot_choose_a_scale_but_can_be_founded_with_one() -> None:
 
 def test_the_scale_of_logits_is_chosen_from_held_out_rows() -> None:
     chosen = founded("gate").calibration
-    assert chosen.alpha in (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
+    assert chosen.alpha in FOUNDING_ALPHAS
     assert founded("experts").calibration.background > 0
-    fixed = replace(chosen, alpha=2.0)
+    fixed = replace(chosen, alpha=chosen.alpha / 2)
     own = rows(0, 1)
     base = found(
         "gate",
@@ -258,6 +322,25 @@ def test_the_scale_of_logits_is_chosen_from_held_out_rows() -> None:
         calibration=fixed,
         settings=SETTINGS,
     )
-    ratio = forward(base.spec, base.parameters, own.features) * (chosen.alpha / 2)
+    twice = forward(base.spec, base.parameters, own.features) * 2
     expected = forward(founded("gate").spec, founded("gate").parameters, own.features)
-    assert np.abs(ratio - expected).max() < 2**16 * 0.02
+    assert np.abs(twice - expected).max() < 2**16 * 0.02
+
+
+def test_a_gate_takes_a_scale_of_its_own_unless_it_is_fixed() -> None:
+    given = task("gate")
+    assert made("gate").report.alpha in ALPHAS
+    fixed = replace(given, calibration=replace(given.calibration, alpha=3.5, fixed=True))
+    assert consolidate("gate", fixed).report.alpha == 3.5
+    few = np.concatenate([np.flatnonzero(given.labels == label)[:4] for label in (2, 3)])
+    little = replace(given, values=given.values[few], labels=given.labels[few])
+    assert consolidate("gate", little).report.alpha == given.calibration.alpha
+
+
+def test_the_best_scale_is_the_one_with_the_lowest_cross_entropy() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (4_000, 3))
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = (rng.random((4_000, 1)) > chances.cumsum(axis=1)).sum(axis=1)
+    assert best_scale((1.0, 2.0, 4.0, 8.0, 12.0), logits / 4, labels) == 4.0
+    assert cross_entropy(np.zeros((5, 2)), np.zeros(5, np.int64), 3.0) == pytest.approx(np.log(2))

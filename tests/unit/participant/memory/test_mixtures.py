@@ -11,7 +11,7 @@ from engram.participant.memory.mixtures import fit, floor_of, sample
 RNG = np.random.default_rng(0)
 
 
-def two_clouds() -> np.ndarray:  # type: ignore[type-arg]
+def two_clouds() -> np.ndarray:
     """600 rows of 12 values around 60, then 200 around 190; value 0 varies five times as much as the rest."""
     rows = RNG.normal(0, 3, (800, 12)) + np.where(np.arange(800) < 600, 60, 190)[:, np.newaxis]
     rows[:, 0] += RNG.normal(0, 15, 800)

@@ -40,7 +40,7 @@ def test_a_ridge_that_is_too_weak_is_raised_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("matrix", [np.zeros((3, 3)), np.diag([1.0, -5.0, 9.0]), np.full((2, 2), np.nan)])
-def test_what_no_ridge_can_rescue_is_refused(matrix: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_what_no_ridge_can_rescue_is_refused(matrix: np.ndarray) -> None:
     with pytest.raises(GramSingular):
         ridge(matrix, np.ones((len(matrix), 1)), 1e-5)
 

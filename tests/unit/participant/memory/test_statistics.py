@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engram.participant.memory.banks import BankRule, Banks
+from engram.participant.memory.definite import check_definite
 from engram.participant.memory.errors import (
     BankMismatch,
     FeatureCountMismatch,
@@ -21,7 +22,17 @@ from engram.participant.memory.errors import (
     SumsOverflow,
     TooFewRowsToHide,
 )
-from engram.participant.memory.statistics import Statistics, added, check, make, merge, repeated
+from engram.participant.memory.statistics import (
+    Statistics,
+    added,
+    balanced,
+    by_class,
+    check,
+    make,
+    merge,
+    repeated,
+    without,
+)
 from engram.participant.memory.statistics_file import MAGIC, canonical, content_id, read, write
 
 BANKS = Banks(BankRule(bytes([128] * 6), 7, 2, 2, (), bytes(32), 3, 900))
@@ -52,9 +63,39 @@ def test_a_file_comes_back_as_it_was() -> None:
     assert np.array_equal(again.gram, statistics.gram)
 
 
+def test_names_never_change() -> None:
+    """Owners with different releases must find the same names for the same sums."""
+    rows = (np.arange(240).reshape(40, 6) * 37 % 256).astype(np.uint8)
+    statistics = make(BANKS, rows, np.repeat(np.array([0, 3]), 20))
+    assert BANK.hex() == "3946de1611cd44112df1fe907bd2505fd1afb79427e04e4051f7a25a8a80ee9c"
+    assert content_id(statistics).hex() == "47f45c2fcab5e61cf6853d0f1335f94026d954c72db41ad3dcc52453cc226fa2"
+
+
 def test_a_rows_repetition_multiplies_the_sums() -> None:
     thrice = make(BANKS, np.tile(ROWS, (3, 1)), np.tile(LABELS, 3))
     assert canonical(repeated(honest(), 3)) == canonical(thrice)
+
+
+def test_a_part_can_be_taken_out_of_the_whole() -> None:
+    kept = np.arange(150) < 100
+    whole, part = honest(), make(BANKS, ROWS[~kept], LABELS[~kept])
+    rest = without(whole, part)
+    assert canonical(rest) == canonical(make(BANKS, ROWS[kept], LABELS[kept]))
+    with pytest.raises(StatisticsMissing):
+        without(rest, part)
+    with pytest.raises(StatisticsForged):
+        without(part, repeated(part, 2))
+    with pytest.raises(BankMismatch):
+        without(whole, replace(part, bank=bytes(32)))
+
+
+def test_classes_of_few_rows_can_be_made_to_count_as_much() -> None:
+    kept = np.arange(150) < 110
+    parts = by_class(BANKS, ROWS[kept], LABELS[kept], least_rows=1)
+    assert [each.rows for each in parts] == [50, 50, 10]
+    whole = balanced(parts, 50)
+    assert whole.counts.tolist() == [50, 50, 50]
+    assert np.array_equal(whole.gram, parts[0].gram + parts[1].gram + 5 * parts[2].gram)
 
 
 def test_sums_of_classes_come_in_the_asked_order() -> None:
@@ -86,7 +127,7 @@ def with_sum(place: int, neuron: int, value: int) -> Callable[[Statistics], Stat
     return forge
 
 
-FORGED = {
+FORGED: dict[str, Callable[[Statistics], Statistics]] = {
     "not symmetric": moved(0, 3, 1, both=False),
     "negative square": moved(2, 2, -(10**9)),
     "odd square": moved(4, 4, 1),
@@ -105,6 +146,17 @@ FORGED = {
 def test_sums_that_no_rows_have_are_refused(name: str) -> None:
     with pytest.raises(StatisticsForged):
         check(FORGED[name](honest()), BANK, NEURONS)
+
+
+def test_sums_of_no_real_rows_are_found_by_the_slow_check() -> None:
+    check_definite(honest())
+    gram = honest().gram.copy()
+    first, second = np.argsort(np.diagonal(gram))[-2:]
+    gram[first, second] = gram[second, first] = int(np.sqrt(float(gram[first, first]) * gram[second, second]))
+    forged = replace(honest(), gram=gram)
+    check(forged, BANK, NEURONS)
+    with pytest.raises(StatisticsForged):
+        check_definite(forged)
 
 
 def test_a_forged_file_is_refused_when_it_is_read() -> None:
@@ -178,4 +230,4 @@ def test_rows_that_do_not_fit_are_refused() -> None:
     with pytest.raises(FeatureCountMismatch):
         make(BANKS, ROWS, LABELS[:-1])
     with pytest.raises(FeaturesNotIntegers):
-        make(BANKS, np.full((150, 6), np.nan), LABELS)  # type: ignore[arg-type]
+        make(BANKS, np.full((150, 6), np.nan), LABELS)

@@ -31,11 +31,11 @@ def trunk_of(classes: tuple[int, ...] = (0, 1), *, root: bool = True) -> Trunk:
 @pytest.mark.parametrize("root", [True, False])
 def test_values_are_those_of_the_network_in_plain_integers(root: bool) -> None:
     trunk, rows = trunk_of(root=root), DIGITS.features[:20]
-    spec = NetworkSpec(64, 1, (), trunk.hidden, (Output(5, 0, 1, 0, 1, 0, 8),))
+    spec = NetworkSpec(64, 1, (), trunk.hidden, (Output(6, 0, 1, 0, 1, 0, 8),))
     check_spec(spec, NetworkLimits())
     nothing = SegmentParameters(np.zeros((1, 1), np.int8), np.zeros(1, np.int32))
     frozen = forward_frozen(spec, (*trunk.parameters, nothing), rows, engine=REFERENCE)
-    assert np.array_equal(trunk.run(rows), frozen.layers[5])
+    assert np.array_equal(trunk.run(rows), frozen.layers[6])
 
 
 def test_values_fill_their_range_around_the_middle() -> None:
@@ -46,7 +46,7 @@ def test_values_fill_their_range_around_the_middle() -> None:
 
 def test_the_projection_travels_as_a_seed() -> None:
     trunk = trunk_of()
-    assert [seeded is not None for seeded in trunk.seeded] == [False] * 5 + [True]
+    assert [seeded is not None for seeded in trunk.seeded] == [False] * 6 + [True]
     last = trunk.seeded[-1]
     assert last is not None
     assert np.array_equal(expand(last), trunk.parameters[-1].weights)
@@ -55,7 +55,7 @@ def test_the_projection_travels_as_a_seed() -> None:
 def test_the_recipe_for_mnist_leaves_room_for_five_thousand_neurons() -> None:
     rows = np.random.default_rng(0).integers(0, 256, (40, 784)).astype(np.uint8)
     trunk, limits = convolution_trunk(rows, seed=SEED), NetworkLimits()
-    assert (trunk.depth, trunk.values) == (5, 512)
+    assert (trunk.depth, trunk.values) == (6, 512)
     assert trunk.neurons < limits.max_neurons - 5_000
     assert trunk.macs_per_row < limits.max_macs_per_row
     assert trunk.run(rows[:3]).shape == (3, 512)
@@ -93,7 +93,7 @@ def test_a_side_that_no_grid_divides_is_refused() -> None:
 
 def test_whole_numbers_of_another_type_are_taken_as_they_are() -> None:
     rows = DIGITS.features[:5]
-    assert np.array_equal(plain_trunk(64).run(rows.astype(np.float64)), rows)  # type: ignore[arg-type]
+    assert np.array_equal(plain_trunk(64).run(rows.astype(np.float64)), rows)
 
 
 def test_filters_ignore_flat_areas_and_windows_are_even() -> None:
