@@ -131,3 +131,7 @@ class VersionUnknown(NotReady):
 
 class ShorterChain(Invalid):
     """The node's chain has less work than the chain that was verified before: ask another node."""
+
+
+class OlderVersion(Invalid):
+    """The node proves an older version than was proven before on the same chain: ask another node."""

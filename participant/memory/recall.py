@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from engram.nn.network import Features
-from engram.participant.memory.checks import check_features
+from engram.participant.memory.banks import Banks
+from engram.participant.memory.checks import Labels, check_features
 from engram.participant.memory.errors import (
     BankMismatch,
     FeatureCountMismatch,
@@ -25,6 +25,7 @@ from engram.participant.memory.errors import (
     StatisticsMissing,
 )
 from engram.participant.memory.fast import FastMemory, FastRule
+from engram.participant.memory.reading import Readings
 from engram.participant.memory.recall_gate import NEURONS, RIDGE, GateFit, GateSides, fit_gate
 from engram.participant.memory.ridge import Matrix
 from engram.participant.memory.slow import SlowMemory
@@ -118,7 +119,17 @@ class Recall:
         handed over for the gate, `FeatureCountMismatch`, `FeaturesNotIntegers`, `GramSingular`.
         """
         checked = check_features(rows, self.fast.reader.inputs)
-        return self._directed(checked, self._gated(checked))
+        values = self.fast.reader.read(checked)
+        gated = self._gated(values)
+        fast = gated > 0
+        labels = np.zeros(len(checked), dtype=np.int64)
+        if fast.any():
+            labels[fast] = self._fast_answers(values[fast])
+        if not fast.all():
+            labels[~fast] = self.slow.answer(checked[~fast]).classes
+        known = self.slow.known
+        version, age_ms = (None, None) if known is None else (known.number, self.slow.age_ms)
+        return Answers(labels, fast, np.abs(gated), version, age_ms)
 
     def report(
         self, rows: npt.NDArray[Any], labels: npt.NDArray[Any], fast: npt.NDArray[np.bool_]
@@ -133,42 +144,34 @@ class Recall:
             raise FeatureCountMismatch(
                 "there must be rows, and one label for each", expected=len(checked), got=labels.shape
             )
-        gated = self._gated(checked)
-        given, best = (self._directed(checked, way) for way in (gated, np.where(fast, 1.0, -1.0)))
-        sent = given.fast
+        values = self.fast.reader.read(checked)
+        sent = self._gated(values) > 0
+        of_fast = self._fast_answers(values) == labels if self.fast_labels else np.zeros_like(fast)
+        of_slow = self.slow.answer(checked).classes == labels if self.slow.known else np.zeros_like(fast)
+        right = np.where(fast, of_fast, of_slow)
         return GateReport(
             len(checked),
-            float(np.mean((given.labels == labels) & (sent == fast))),
-            float(np.mean((best.labels == labels) & (best.fast == fast))),
+            float(np.mean(right & (sent == fast))),
+            float(np.mean(right)),
             float(np.mean(sent[~fast])) if not fast.all() else float("nan"),
             float(np.mean(~sent[fast])) if fast.any() else float("nan"),
         )
 
-    def _gated(self, rows: Features) -> Matrix:
+    def _gated(self, values: Readings) -> Matrix:
         """The gate's score of each row: above 0 for the fast memory; infinite if one memory knows nothing."""
         if self.slow.known is None:
             if not self.fast_labels:
                 raise NothingKnown
-            return np.full(len(rows), np.inf)
+            return np.full(len(values), np.inf)
         if not self.fast_labels:
-            return np.full(len(rows), -np.inf)
-        gate, sides = self._current_gate()
-        return gate.scores(sides.banks.activations(self._values(rows)))
+            return np.full(len(values), -np.inf)
+        gate, banks = self._current_gate()
+        return gate.scores(banks.activations(values.astype(np.uint8)))
 
-    def _directed(self, rows: Features, gated: Matrix) -> Answers:
-        """The answers of the memories to which the scores send the rows."""
-        fast = gated > 0
-        labels = np.zeros(len(rows), dtype=np.int64)
-        known = self.slow.known
-        if fast.any():
-            found = self.fast.answer(rows[fast], rule=self._rule, among=self.fast_labels)
-            labels[fast] = found.labels
-        if not fast.all():
-            labels[~fast] = self.slow.answer(rows[~fast]).classes
-        version, age_ms = (None, None) if known is None else (known.number, self.slow.age_ms)
-        return Answers(labels, fast, np.abs(gated), version, age_ms)
+    def _fast_answers(self, values: Readings) -> Labels:
+        return self.fast.answer_values(values, rule=self._rule, among=self.fast_labels).labels
 
-    def _current_gate(self) -> tuple[GateFit, GateSides]:
+    def _current_gate(self) -> tuple[GateFit, Banks]:
         """The gate, fitted again if it is due."""
         if self._sides is None:
             raise StatisticsMissing(
@@ -182,11 +185,8 @@ class Recall:
             new = self._sides.new(known)
             self._gate = fit_gate(self._sides.old, new, strength=self._strength, neurons=self._neurons)
             self._fitted = now
-        return self._gate, self._sides
+        return self._gate, self._sides.banks
 
     def _is_due(self, now: dict[int, int]) -> bool:
         changed = len(now.keys() ^ self._fitted.keys())
         return set(now.values()) != set(self._fitted.values()) or changed > REFIT_SHARE * len(self._fitted)
-
-    def _values(self, rows: Features) -> Features:
-        return self.fast.reader.read(rows).astype(np.uint8)

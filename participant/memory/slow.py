@@ -5,9 +5,9 @@ are the records under the state root that they lead to, what the network is made
 tensor. Then the participant answers by itself, in integers, and asks no node.
 
 The most work that was ever verified is remembered. A node with less work is refused, and so is one with as
-much but another head. After the first time, only the headers since the block before the version are asked
-for; if the node does not know that block, or its version is older, all headers are checked again, so that a
-reorganisation with more work is followed, and nothing else is.
+much but another head, or with an older version on the same chain. After the first time, only the headers
+since the block before the version are asked for; if the node does not know that block, or its version is
+older, all headers are checked again. So a reorganisation with more work is followed, and nothing else is.
 
 Whatever goes wrong, the last verified version goes on answering, and its age is told with each answer. What
 cannot be seen here: a node that keeps new blocks to itself. So the age counts from the last proof.
@@ -36,7 +36,7 @@ from engram.node.client import RpcClient
 from engram.node.errors import BlockNotFound, NodeUnreachable, RemoteError
 from engram.participant.errors import BlobMismatch
 from engram.participant.memory.checks import check_features
-from engram.participant.memory.errors import ShorterChain, VersionUnknown
+from engram.participant.memory.errors import OlderVersion, ShorterChain, VersionUnknown
 from engram.participant.memory.head import Q16
 from engram.participant.notices import Notice, Report
 from engram.participant.view import ChainView
@@ -130,8 +130,9 @@ class SlowMemory:
         """Has the node prove the model's current version, and takes it over; whether it is another one.
 
         What raises has changed nothing: `NodeUnreachable`, `RemoteError` (the node refused), `ShorterChain`,
-        `BlobMismatch` (other bytes than were asked for), leaves of `InvalidHeader`, `InvalidProof` and
-        `InvalidNetwork`, `CodecError`, `TimestampAhead` and what else `verify_bundle` raises.
+        `OlderVersion`, `BlobMismatch` (other bytes than were asked for), leaves of `InvalidHeader`,
+        `InvalidProof` and `InvalidNetwork`, `CodecError`, `TimestampAhead`, and what else `verify_bundle`
+        raises.
         """
         known = self._known
         proof = None if known is None or known.base is None else await self._since(view.client, known)
@@ -230,14 +231,25 @@ class SlowMemory:
                 expected=(trust.model, report.model.head),
                 got=(report.model.id, report.version.number),
             )
+        if report.confirmations > trust.confirmations:
+            raise OlderVersion(
+                "the proof is of an older state than was asked for",
+                expected=f"{trust.confirmations} blocks or fewer on top",
+                got=report.confirmations,
+            )
         return report
 
     def _compare(self, proof: _Proof, known: VerifiedVersion | None) -> None:
-        """Refuses a chain with less work than is known, or with as much and another head."""
-        if known is None or proof.report.head.id == known.report.head.id:
+        """Refuses a chain with less work than is known, or with as much and another head; and on the same
+        chain an older version.
+        """
+        if known is None:
             return
-        if proof.work <= known.chain_work:
+        if proof.report.head.id != known.report.head.id and proof.work <= known.chain_work:
             raise ShorterChain(expected=f"more than {known.chain_work}", got=proof.work)
+        number, block = proof.report.version.number, known.report.block.id
+        if number < known.number and any(header.id == block for header in proof.bundle.headers):
+            raise OlderVersion(expected=known.number, got=number)
 
     async def _outdated(self, view: ChainView) -> bool:
         """Whether the node says that the model has changed, or the proof is old."""
