@@ -135,7 +135,7 @@ class SlowMemory:
         raises.
         """
         known = self._known
-        proof = None if known is None or known.base is None else await self._since(view.client, known)
+        proof = None if known is None else await self._since(view.client, known)
         if proof is None:
             bundle = await self._asked(view.client, None)
             report = await self._checked(bundle, None)
@@ -187,7 +187,8 @@ class SlowMemory:
 
     async def _since(self, client: RpcClient, known: VerifiedVersion) -> _Proof | None:
         """A proof from the block before the known version on; None if the node has no such proof."""
-        assert known.base is not None, "the caller has looked"
+        if known.base is None:
+            return None
         try:
             bundle = await self._asked(client, known.base.id)
         except RemoteError as error:

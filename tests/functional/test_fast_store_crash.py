@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from engram.node.errors import DiskFull
+from engram.participant.memory.disk import Disk
 from engram.participant.memory.errors import FastMemoryLocked
 from engram.participant.memory.fast import FastLimits
 from engram.participant.memory.fast_store import FastStore
@@ -21,7 +22,6 @@ from tests.support.fast_disk import (
     READER,
     STEPS,
     Died,
-    Disk,
     DyingDisk,
     FullDisk,
     StepDisk,
@@ -155,7 +155,8 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk(tmp_path: Path) -> None:
 CHILD = """
 import sys
 from pathlib import Path
-from tests.support.fast_disk import Disk, batch, opened
+from engram.participant.memory.disk import Disk
+from tests.support.fast_disk import batch, opened
 store = opened(Path(sys.argv[1]), Disk())
 for number in range(10**9):
     store.learn(*batch(number))
