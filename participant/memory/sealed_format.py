@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ PURPOSE: Final = "engram/fast_memory"
 MAX_FILE_BYTES: Final = 64 << 20
 MAX_RECORD_BYTES: Final = 48 << 20
 SECTOR_BYTES: Final = 512
+GENERATION: Final = re.compile("[0-9]{6}")
+"""The name of a whole generation."""
+LEFTOVER: Final = re.compile("[0-9]{6}([.]new)?")
+"""The name of a generation, whole or not; of these, only the last whole one is kept."""
 ALIGNED_BYTES: Final = 32
 """Records begin at multiples of this, so that the head of a record lies in one sector."""
 SALT_BYTES: Final = 32
@@ -60,21 +65,26 @@ def aligned(size: int) -> int:
 
 
 def belongs(file: SealedFile, length: int) -> bytes:
+    """What the next record of a file is sealed together with; `length` is that of the sealed bytes."""
     return file.head + struct.pack(">II", file.records, length) + file.tag
 
 
 def record_head(file: SealedFile, length: int, nonce: bytes) -> bytes:
+    """The RECORD_HEAD_BYTES before the sealed bytes of the next record of a file."""
     body = struct.pack(">I", length) + nonce
     return body + short_hash(file.head + struct.pack(">I", file.records) + body, 4)
 
 
 def short_hash(raw: bytes, size: int) -> bytes:
+    """The first bytes of SHA-256: a check against accidents, which needs no key."""
     return hashlib.sha256(raw).digest()[:size]
 
 
 def folder_name(generation: int) -> str:
+    """The name of a generation."""
     return f"{generation:06d}"
 
 
 def generations(folder: Path) -> list[int]:
-    return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
+    """The numbers of the whole generations in a folder, rising."""
+    return sorted(int(path.name) for path in folder.iterdir() if GENERATION.fullmatch(path.name))

@@ -38,6 +38,7 @@ from engram.participant.memory.sealed_format import (
     CHECK_BYTES,
     FIRST_TAG,
     HEAD_BYTES,
+    LEFTOVER,
     MAGIC,
     MAX_FILE_BYTES,
     MAX_RECORD_BYTES,
@@ -257,8 +258,8 @@ def open_log(
     found = generations(folder)
     log.generation = found[-1]
     with disk_errors(folder):
-        for path in sorted(folder.glob("[0-9]*")):
-            if path.name != folder_name(log.generation):
+        for path in sorted(folder.iterdir()):
+            if LEFTOVER.fullmatch(path.name) and path.name != folder_name(log.generation):
                 _remove_folder(disk, path)
     return log, _LogReader(log).records()
 

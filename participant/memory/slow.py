@@ -50,6 +50,9 @@ CONFIRMATIONS: Final = 10
 REFRESH_MS: Final = 600_000
 """`follow` asks for a new proof after so many milliseconds even if the node says that nothing is new."""
 
+_MALFORMED: Final = (AttributeError, KeyError, TypeError, ValueError)
+"""What reading an answer raises that is not of the expected form."""
+
 
 @dataclass(frozen=True)
 class Trust:
@@ -202,15 +205,13 @@ class SlowMemory:
         return _Proof(bundle, report, before + report.chain_work)
 
     async def _asked(self, client: RpcClient, checkpoint: Hash | None) -> ProofBundle:
-        answer = await client.call(
-            "model_prove",
-            id=self.trust.model,
-            checkpoint=checkpoint,
-            confirmations=self.trust.confirmations,
-        )
+        trust = self.trust
         try:
+            answer = await client.call(
+                "model_prove", id=trust.model, checkpoint=checkpoint, confirmations=trust.confirmations
+            )
             return open_bundle(bytes.fromhex(answer["bundle"]))
-        except (KeyError, TypeError, ValueError, CodecError) as error:
+        except (*_MALFORMED, CodecError) as error:
             raise BlobMismatch(f"the node's answer is no proof bundle: {error}") from error
 
     async def _checked(self, bundle: ProofBundle, checkpoint: Hash | None) -> ProofReport:
@@ -259,7 +260,7 @@ class SlowMemory:
             return True
         try:
             record = await view.find(Model, self.trust.model)
-        except ChainError:
+        except (ChainError, *_MALFORMED):
             return True
         return record is None or record.root != known.report.version.root
 

@@ -65,6 +65,7 @@ class Scene:
     """A real node on which a model was founded and then trained."""
 
     url: str
+    directory: Path
     spec: ChainSpec
     model: Hash
     founded: Any
@@ -93,7 +94,7 @@ async def _play(directory: Path, spec: ChainSpec) -> Scene:
         opened = await play.open(OpenRound(train_terms(parts), founding=founding(network(INPUTS, 0))))
         model = (await play.view.get(Round, opened)).model
         founded = await client.call("model_prove", id=model)
-        scene = Scene(running.rpc_url, spec, model, founded, clock)
+        scene = Scene(running.rpc_url, directory, spec, model, founded, clock)
         followed = asyncio.create_task(_follow(scene))
         await play.propose(opened, parts, network(INPUTS, 8))
         await play.audit(opened, parts)
@@ -318,3 +319,26 @@ async def test_a_node_that_is_away_is_told_with_the_age_of_what_answers(scene: S
         assert "version 1, proven 600 s ago, goes on answering" in heard[0]
     finally:
         scene.clock.now_ms -= REFRESH_MS
+
+
+async def test_a_node_that_lies_is_reported_and_followed_again_when_it_tells_the_truth(scene: Scene) -> None:
+    memory, heard, changed = scene.memory(), list[str](), asyncio.Event()
+
+    def hear(notice: Notice) -> None:
+        heard.append(notice.event)
+        changed.set()
+
+    async with Liar(scene.url) as client, RpcClient.of_data_dir(scene.url, scene.directory) as admin:
+        client.proof = {"bundle": "zz"}
+        following = asyncio.create_task(memory.follow(ChainView(client), hear))
+        await changed.wait()
+        changed.clear()
+        assert memory.known is None
+        client.proof = None
+        await admin.call("miner_mine", blocks=1)
+        await changed.wait()
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+    assert heard == ["version_refused", "version_verified"]
+    assert memory.answer(ROWS).classes.tolist() == [0, 1]

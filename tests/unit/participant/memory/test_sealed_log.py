@@ -132,7 +132,7 @@ def test_a_log_goes_on_after_a_torn_end(tmp_path: Path) -> None:
 
 
 def test_rewriting_leaves_nothing_else(tmp_path: Path) -> None:
-    before = written(tmp_path / "log")
+    written(tmp_path / "log")
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / "log", copy)
     log, contents = open_log(tmp_path / "log", KEY, disk=Disk(), max_file_bytes=FILE_BYTES)
@@ -143,9 +143,11 @@ def test_rewriting_leaves_nothing_else(tmp_path: Path) -> None:
     assert read(tmp_path / "log")[0] == [b"only", b"more"]
     after = sorted(tmp_path.joinpath("log").rglob("*"))
     assert [path.name for path in after] == ["000002", "000000.sealed"]
-    shutil.copytree(before[0].parent.parent.parent / "copy" / "000001", tmp_path / "log" / "000001")
+    for left in ("000001", "000003.new"):
+        shutil.copytree(copy / "000001", tmp_path / "log" / left)
+    (tmp_path / "log" / "1999").mkdir()
     assert read(tmp_path / "log")[0] == [b"only", b"more"], "what an interrupted rewriting has left goes"
-    assert not (tmp_path / "log" / "000001").exists()
+    assert sorted(path.name for path in (tmp_path / "log").iterdir()) == ["000002", "1999"]
 
 
 class FailingDisk(Disk):
