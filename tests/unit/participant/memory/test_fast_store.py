@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engram.node.errors import DiskFailure
 from engram.participant.datasets import Dataset
 from engram.participant.memory.disk import Disk
 from engram.participant.memory.errors import (
@@ -139,3 +140,27 @@ def test_records_that_engram_never_writes_are_damage(tmp_path: Path) -> None:
         create_log(folder, KEY, contents, disk=Disk()).close()
         with pytest.raises(FastMemoryDamaged):
             opened(folder)
+
+
+class ClingingDisk(StepDisk):
+    """Removes nothing from a folder that is in place."""
+
+    def remove(self, path: Path) -> None:
+        if path.parent.name.isdigit():
+            raise OSError(5, "Input/output error")
+        super().remove(path)
+
+
+def test_old_files_that_cannot_be_removed_are_an_error_and_go_at_the_next_opening(tmp_path: Path) -> None:
+    folder = tmp_path / "fast"
+    with opened(folder, ClingingDisk()) as store:
+        store.learn(*batch(1))
+        with pytest.raises(DiskFailure):
+            store.forget(range(3), store.memory.next_number)
+        assert store.memory.size == 0, "the new files stand"
+        store.learn(*batch(2))
+        kept = facts(store.memory)
+        assert [path.name for path in sorted(folder.glob("0*"))] == ["000001", "000002"]
+    with opened(folder) as store:
+        assert facts(store.memory) == kept
+        assert [path.name for path in folder.glob("0*")] == ["000002"]

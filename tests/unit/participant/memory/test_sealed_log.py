@@ -178,3 +178,22 @@ def test_a_disk_that_cannot_even_undo_ends_the_log_until_it_is_opened_again(tmp_
         log.rewrite([b"new"])
     log.close()
     assert read(tmp_path)[0] == RECORDS[:1]
+
+
+def test_no_nonce_is_used_twice_also_where_a_record_was_cut_off(tmp_path: Path) -> None:
+    path = written(tmp_path / "log", [b"a", b"b"])[0]
+    size = (path.stat().st_size - HEAD_BYTES) // 2
+    used = set()
+    for number in range(50):
+        raw = path.read_bytes()
+        used |= {(raw[:HEAD_BYTES], raw[begin + 4 : begin + 16]) for begin in (HEAD_BYTES, HEAD_BYTES + size)}
+        path.write_bytes(raw[:-1])
+        log, contents = open_log(tmp_path / "log", KEY, disk=Disk(), max_file_bytes=FILE_BYTES)
+        assert list(contents) == [b"a"]
+        log.append(b"%c" % number)
+        log.close()
+    assert len(used) == 51, "the first record's, and one for each that took the second place"
+    other = written(tmp_path / "other", [b"a"])[0]
+    assert other.read_bytes()[:HEAD_BYTES] != path.read_bytes()[:HEAD_BYTES], (
+        "each file has a salt of its own"
+    )
