@@ -36,7 +36,7 @@ COMMANDS = MappingProxyType[str, str](
         "mempool": "Show the transactions that wait for a block.",
         "miner": "Start, stop and drive the node's miner.",
         "peer": "List, add and remove peers.",
-        "db": "Check or rebuild a stopped node's data.",
+        "db": "Check, measure or rebuild a stopped node's data.",
         "verify": "Check a proof bundle offline: headers, work, and the records they commit to.",
     }
 )

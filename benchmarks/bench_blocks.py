@@ -55,7 +55,7 @@ class Drawn:
 def rows(quick: bool) -> Iterable[Row]:
     drawn = [found for seed in range(12 if quick else 150) if (found := draw(seed)) is not None]
     slowest_ps = max((ps for found in drawn if (ps := _ps_per_mac(found)) is not None), default=0.0)
-    float32_ps = _float32_ps_per_mac()
+    float32_ps = float32_ps_per_mac()
     for spec in (
         chainspec.main(),
         chainspec.test(),
@@ -186,7 +186,7 @@ def _ps_per_mac(found: Drawn) -> float | None:
     return best_s / found.charged * 1e12 if best_s >= LEAST_S else None
 
 
-def _float32_ps_per_mac() -> float:
+def float32_ps_per_mac() -> float:
     """Of a plain float32 product of matrices on this machine."""
     left, right = np.ones((2_048, 784), np.float32), np.ones((784, 256), np.float32)
     best_s = min(seconds(lambda: left @ right) for _ in range(3))

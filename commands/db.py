@@ -1,4 +1,4 @@
-"""`engram db`: checks or rebuilds the stored data of a node that is not running."""
+"""`engram db`: checks, measures or rebuilds the stored data of a node that is not running."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engram.commands.support.session import CommandSession
 
 @click.group("db", cls=Group, example="engram db check --blocks 1000\nengram db reindex")
 def command() -> None:
-    """Check or rebuild a stopped node's data.
+    """Check, measure or rebuild a stopped node's data.
 
     Stop the node first: a data directory can be used by one process at a time.
     """
@@ -28,6 +28,20 @@ def check(session: CommandSession, blocks: int | None) -> None:
     from engram.node.chain.maintenance import check_data_dir
 
     result = check_data_dir(session.config, blocks).to_json()
+    session.show(result, result.items())
+
+
+@command.command("size", example="engram db size\nengram db size --json")
+@with_session
+def size(session: CommandSession) -> None:
+    """Show what blocks and blobs take on disk, and what they hold.
+
+    Both are deflated where that makes them smaller. Plain bytes are those that fees and limits count, stored
+    bytes those that the disk holds. The command reads all of them and changes nothing.
+    """
+    from engram.node.chain.maintenance import measure_data_dir
+
+    result = measure_data_dir(session.config).to_json()
     session.show(result, result.items())
 
 

@@ -23,23 +23,54 @@ from engram.node.errors import BlockRefused, InvalidAncestor, SpecUnsupported
 from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.render import Renderer
+from engram.node.storage.lru import ByteLru
 from engram.node.sync.headersync import headers_after
 from engram.node.sync.sync import Sync
 from engram.p2p.errors import DialFailed, DisconnectReason, weight_of
+from engram.p2p.inventory import KnownIds
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
-from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_HEADER_BYTES
+from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_HEADER_BYTES, MAX_TRANSACTION_BYTES, MIB
 from engram.p2p.protocol import HeadSummary, Identity, Peer
 from engram.p2p.scores import PeerScores
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import ChainError, CodecError, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.packing import pack, pack_plain, plain_size, unpack
 from engram.primitives.types import Hash
-from engram.statemachine.transaction import decode_transaction
+from engram.statemachine.transaction import Transaction, decode_transaction
 
 AGENT: Final = f"engram/{__version__}"
+PACKED_BYTES: Final = 8 * MIB
+TRIED_IDS: Final = 65_536
 _LIST_BYTES: Final = 16
 """What a block's encoding has beside its header and its transactions, at most."""
+
+
+class PackedTransactions:
+    """Packs the transactions that peers ask for, and keeps those that became smaller for the next peer.
+
+    None is deflated twice. Otherwise peers that keep asking for more than is kept would keep this node busy:
+    what was deflated once and is forgotten is sent plain.
+    """
+
+    def __init__(self, threads: ReaderThreads, capacity_bytes: int = PACKED_BYTES) -> None:
+        self._threads = threads
+        self._kept: ByteLru[bytes] = ByteLru(capacity_bytes, len)
+        self._tried = KnownIds(TRIED_IDS)
+
+    async def of(self, txid: Hash, tx: Transaction) -> bytes:
+        """The packed form of the transaction with this id."""
+        kept = self._kept.get(txid)
+        if kept is not None:
+            return kept
+        if txid in self._tried:
+            return await self._threads.run(_plain_transaction, tx)
+        self._tried.add(txid)
+        packed = await self._threads.run(_packed_transaction, tx)
+        if len(packed) < plain_size(packed):
+            self._kept.put(txid, packed)
+        return packed
 
 
 class ChainAdapter:
@@ -63,6 +94,7 @@ class ChainAdapter:
         self._clock = clock
         self._threads = threads
         self._render = render
+        self._packed = PackedTransactions(threads)
         self.identity = Identity(chain_id(chain.spec), genesis, AGENT)
 
     @property
@@ -78,7 +110,9 @@ class ChainAdapter:
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
         tx = self._mempool.get(txid)
-        return None if tx is None else encode(tx)
+        if tx is None:
+            return None
+        return await self._packed.of(txid, tx)
 
     async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
         unparked = [block_id for block_id in block_ids if not self._chain.parked(block_id)]
@@ -103,14 +137,14 @@ class ChainAdapter:
     async def caught_up(self, peer: Peer) -> None:
         await self._sync.caught_up(peer)
 
-    def transaction_id(self, raw: bytes) -> bytes:
-        return tagged_hash(Tag.TRANSACTION_ID, raw)
+    async def unpack_transactions(self, packed: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]]:
+        return await self._threads.run(_unpacked_transactions, packed)
 
     async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
         try:
             return await self._threads.run(self._check_block, raw)
         except NotReady as error:
-            block = await self._threads.run(decode, Block, raw)
+            block = await self._threads.run(_unpacked_block, raw)
             _check_answer(await self._chain.import_block(block))
             if isinstance(error, UnknownParent):
                 self._sync.is_ahead(peer)
@@ -148,7 +182,7 @@ class ChainAdapter:
         if ref is None or not ref.is_valid:
             return None
         if ref.height == 0:
-            return encode(Block(ref.header, ()))
+            return pack(encode(Block(ref.header, ())))
         return store.files.read(store.body_location(ref))
 
     def _unknown_blocks(self, block_ids: Sequence[Hash]) -> list[Hash]:
@@ -161,7 +195,7 @@ class ChainAdapter:
         """Raises `CodecError`, leaves of `InvalidHeader`, `WrongTransactionsRoot`; `UnknownParent`,
         `TimestampAhead`.
         """
-        block = decode(Block, raw)
+        block = _unpacked_block(raw)
         parent = self._chain.store.find_ref(block.header.parent)
         if parent is None:
             raise UnknownParent(expected=block.header.parent)
@@ -182,6 +216,23 @@ class LoggedScores(PeerScores):
 
     def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
         logs.get_logger("peers").info("a peer cannot be reached", peer=str(address), error=error)
+
+
+def _unpacked_block(packed: bytes) -> Block:
+    return decode(Block, unpack(packed, MAX_BLOCK_BYTES))
+
+
+def _plain_transaction(tx: Transaction) -> bytes:
+    return pack_plain(encode(tx))
+
+
+def _packed_transaction(tx: Transaction) -> bytes:
+    return pack(encode(tx))
+
+
+def _unpacked_transactions(packed: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    plain = [unpack(each, MAX_TRANSACTION_BYTES) for each in packed]
+    return [(tagged_hash(Tag.TRANSACTION_ID, raw), raw) for raw in plain]
 
 
 def _check_answer(answer: ImportOutcome) -> None:

@@ -243,11 +243,12 @@ class Gossip(Generic[B]):
             return
         self._transactions.release(session, txids[len(answers) :])
         found = {txid: raw for txid, raw in zip(txids, answers, strict=False) if raw is not None}
-        for txid, raw in found.items():
-            if (got := self._chain.transaction_id(raw)) != txid:
+        fetched = await self._chain.unpack_transactions(tuple(found.values()))
+        for txid, (got, _) in zip(found, fetched, strict=True):
+            if got != txid:
                 raise WrongReply(
                     "the peer sent another transaction than it was asked for", expected=txid, got=got
                 )
         if found:
-            await self._chain.on_transactions(session, tuple(found.values()))
+            await self._chain.on_transactions(session, tuple(raw for _, raw in fetched))
             self._transactions.settle(found)

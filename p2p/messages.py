@@ -1,7 +1,8 @@
 """Every message on the wire, and the registry of their tags, size caps, rates and replies.
 
 A frame is the tag byte and the canonical bytes of the message. Blocks, headers and transactions travel as
-opaque bytes; the node that asked for them decodes them, outside its event loop.
+opaque bytes, blocks and transactions in the packed form of `primitives.packing`; the node that asked for them
+unpacks and decodes them, outside its event loop.
 
 A new message is a frozen dataclass, its line in `MESSAGES`, its member of `Message` and a golden vector; the
 type checker then names every `match` that has to say what it does.
@@ -16,6 +17,7 @@ from typing import Annotated, Final
 from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, UnknownMessage
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
+from engram.primitives.packing import PACKING_BYTES
 from engram.primitives.types import U16, U32, U64, Hash, PublicKey, Range, Signature, Size
 
 PROTOCOL_VERSION: Final = 1
@@ -31,7 +33,9 @@ MAX_BLOCK_BYTES: Final = 4 * MIB + 64 * KIB
 MAX_HEADER_BYTES: Final = 256
 MAX_TRANSACTION_BYTES: Final = MIB + KIB
 TRANSACTIONS_REPLY_BYTES: Final = MIB
-"""An answer to `GetTransactions` takes no further transaction once it holds this many bytes."""
+"""An answer to `GetTransactions` takes no further transaction once it holds this many plain bytes."""
+MAX_REPLY_BYTES: Final = TRANSACTIONS_REPLY_BYTES + MAX_TRANSACTION_BYTES
+"""The most plain bytes of the transactions in one answer."""
 MAX_HEADERS: Final = 2_000
 MAX_LOCATOR: Final = 64
 MAX_FETCH: Final = 256
@@ -41,8 +45,8 @@ MAX_ANNOUNCED_TRANSACTIONS: Final = 1_024
 
 RequestId = U32
 HeaderBytes = Annotated[bytes, Size(1, MAX_HEADER_BYTES)]
-BlockBytes = Annotated[bytes, Size(1, MAX_BLOCK_BYTES)]
-TransactionBytes = Annotated[bytes, Size(1, MAX_TRANSACTION_BYTES)]
+PackedBlock = Annotated[bytes, Size(1, MAX_BLOCK_BYTES + PACKING_BYTES)]
+PackedTransaction = Annotated[bytes, Size(1, MAX_TRANSACTION_BYTES + PACKING_BYTES)]
 Work = Annotated[bytes, Size(32, 32)]
 
 
@@ -125,10 +129,10 @@ class GetBlock:
 
 @dataclass(frozen=True)
 class BlockData:
-    """Answers `GetBlock`: the encoded block, or nil if the sender does not have it."""
+    """Answers `GetBlock`: the encoded block, packed, or nil if the sender does not have it."""
 
     request: RequestId
-    block: BlockBytes | None
+    block: PackedBlock | None
 
 
 @dataclass(frozen=True)
@@ -141,10 +145,12 @@ class GetTransactions:
 
 @dataclass(frozen=True)
 class Transactions:
-    """Answers `GetTransactions` for the first of its ids, at least one; nil for each that is not there."""
+    """Answers `GetTransactions` for the first of its ids, at least one: encoded transactions, packed; nil for
+    each that is not there.
+    """
 
     request: RequestId
-    transactions: Annotated[tuple[TransactionBytes | None, ...], Size(1, MAX_FETCH)]
+    transactions: Annotated[tuple[PackedTransaction | None, ...], Size(1, MAX_FETCH)]
 
 
 @dataclass(frozen=True)
@@ -204,9 +210,9 @@ MESSAGES: Final = (
     MessageSpec(0x20, GetHeaders, 4 * KIB, rate=Rate(5, 20), reply=Headers),
     MessageSpec(0x21, Headers, 512 * KIB),
     MessageSpec(0x22, GetBlock, 64, rate=Rate(500, 1_000), reply=BlockData),
-    MessageSpec(0x23, BlockData, MAX_BLOCK_BYTES + 16),
+    MessageSpec(0x23, BlockData, MAX_BLOCK_BYTES + PACKING_BYTES + 16),
     MessageSpec(0x24, GetTransactions, 16 * KIB, rate=Rate(20, 40), reply=Transactions),
-    MessageSpec(0x25, Transactions, TRANSACTIONS_REPLY_BYTES + MAX_TRANSACTION_BYTES + 4 * KIB),
+    MessageSpec(0x25, Transactions, MAX_REPLY_BYTES + 4 * KIB),
     MessageSpec(0x30, Announce, 40 * KIB, rate=Rate(10, 100)),
 )
 

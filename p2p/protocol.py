@@ -87,11 +87,11 @@ class Peer(Protocol):
         ...
 
     async def get_block(self, block_id: bytes, timeout_s: float | None = None) -> bytes | None:
-        """An encoded block; None if the peer lacks it. Without `timeout_s`, the session's limit applies."""
+        """A packed block; None if the peer lacks it. Without `timeout_s`, the session's limit applies."""
         ...
 
     async def get_transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
-        """Encoded transactions for the first of the ids, at least one; None for each that the peer lacks."""
+        """Packed transactions for the first of the ids, at least one; None for each that the peer lacks."""
         ...
 
     async def ping(self) -> float:
@@ -145,11 +145,11 @@ class ChainProtocol(Protocol[B]):
         ...
 
     async def block_bytes(self, block_id: bytes) -> bytes | None:
-        """An encoded block; None if it is unknown, pruned or known to be invalid."""
+        """An encoded block, packed; None if it is unknown, pruned or known to be invalid."""
         ...
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
-        """An encoded transaction of the mempool; None if it is not there."""
+        """An encoded transaction of the mempool, packed; None if it is not there."""
         ...
 
     async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
@@ -178,12 +178,16 @@ class ChainProtocol(Protocol[B]):
         """Returns once this node knows the blocks that the peer knows, and so can judge its transactions."""
         ...
 
-    def transaction_id(self, raw: bytes) -> bytes:
-        """The id of these bytes as a transaction; nothing is checked."""
+    async def unpack_transactions(self, packed: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]]:
+        """The id and the plain bytes of each fetched transaction. Raises `CodecError` if one is badly packed.
+
+        Nothing else is checked. The plain bytes are at most `MAX_REPLY_BYTES` together.
+        """
         ...
 
     async def check_block(self, peer: Peer, raw: bytes) -> B:
-        """Decodes a fetched block; checks header and work, and that the header commits to these transactions.
+        """Unpacks and decodes a fetched block; checks header and work, and that the header commits to its
+        transactions.
 
         Raises `Invalid`, or `NotReady` if the block cannot be judged yet because its parent is unknown or its
         timestamp is ahead of the clock. Then the block is not relayed, and the node decides what to do, for
@@ -200,7 +204,7 @@ class ChainProtocol(Protocol[B]):
         ...
 
     async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
-        """Offers fetched transactions to the mempool.
+        """Offers fetched and unpacked transactions to the mempool.
 
         Raises `Invalid`, once all others have been offered, for a transaction that is wrong at every head:
         not canonical, badly signed or malformed. One that is wrong only at this node's head is dropped

@@ -18,6 +18,7 @@ from engram.p2p.messages import (
     Transactions,
 )
 from engram.p2p.protocol import B, ChainProtocol
+from engram.primitives.packing import plain_size
 
 
 async def answer(chain: ChainProtocol[B], recent: RecentBlocks, request: DataRequest) -> Reply:
@@ -41,7 +42,7 @@ async def _transactions(chain: ChainProtocol[B], txids: Sequence[bytes]) -> tupl
     for txid in txids:
         raw = await chain.transaction_bytes(txid)
         found.append(raw)
-        size_bytes += len(raw or b"")
+        size_bytes += plain_size(raw) if raw is not None else 0
         if size_bytes >= TRANSACTIONS_REPLY_BYTES:
             break
     return tuple(found)

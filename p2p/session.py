@@ -33,6 +33,7 @@ from engram.p2p.link import Link
 from engram.p2p.messages import (
     MAX_FETCH,
     MAX_LOCATOR,
+    MAX_REPLY_BYTES,
     Announce,
     Auth,
     BlockData,
@@ -56,7 +57,8 @@ from engram.p2p.messages import (
 from engram.p2p.outbox import Outbox
 from engram.p2p.protocol import HeadSummary, PeerInfo
 from engram.p2p.requests import PendingRequests
-from engram.primitives.errors import ChainError, Invalid, NotReady
+from engram.primitives.errors import ChainError, CodecError, Invalid, NotReady
+from engram.primitives.packing import plain_size
 
 R = TypeVar("R", Pong, Headers, BlockData, Transactions)
 
@@ -177,7 +179,19 @@ class Session:
             raise self._blame(
                 WrongReply("more transactions than asked for", expected=len(txids), got=len(answers))
             )
+        self._check_plain_bytes(answers)
         return answers
+
+    def _check_plain_bytes(self, answers: Sequence[bytes | None]) -> None:
+        """Ends the session and raises if the transactions are larger than an answer may be, once unpacked."""
+        try:
+            size_bytes = sum(plain_size(packed) for packed in answers if packed is not None)
+        except CodecError as error:
+            raise self._blame(error) from error
+        if size_bytes > MAX_REPLY_BYTES:
+            raise self._blame(
+                WrongReply("larger transactions than fit", expected=MAX_REPLY_BYTES, got=size_bytes)
+            )
 
     async def ping(self) -> float:
         started_s = self._clock.monotonic()

@@ -6,16 +6,20 @@ first line of its docstring is its message, unless the place that raises it give
 
     ChainError
     ├ Invalid                  a peer or a user is wrong, for every node alike and for ever; the verdict may
-    be │ │                        remembered and counted against a peer │ ├ CodecError
-    NonCanonical · Truncated · TooLarge · WrongType · OutOfRange · WrongArity │ │
-    UnknownTag │ ├ InvalidKey             BadPublicKey · BadSignature · BadAddress │ ├ InvalidProof
-    ListProofMismatch · SmtProofMismatch · MalformedProof; consensus/errors.py │ ├ InvalidTransaction
-    leaves in statemachine/errors.py, statemachine/rounds/errors.py │ ├ InvalidNetwork         leaves in
-    nn/errors.py │ ├ InvalidHeader          ┐ │ ├ InvalidBody            ├ leaves in consensus/errors.py │ ├
-    InvalidExecution       ┘ │ └ InvalidInput           a user's file or argument; the leaves stand in the
-    package that reads it ├ NotReady                 this node cannot judge yet and nobody is to blame; it
-    tries again later ├ StorageError             this node's own disk; the node stops, and the message says
-    what to do └ leaves                   of node/errors.py and participant/errors.py: why a command ended
+    │ │                        be remembered and counted against a peer
+    │ ├ CodecError             NonCanonical · Truncated · TooLarge · WrongType · OutOfRange · WrongArity
+    │ │                        UnknownTag · BadPacking
+    │ ├ InvalidKey             BadPublicKey · BadSignature · BadAddress
+    │ ├ InvalidProof           ListProofMismatch · SmtProofMismatch · MalformedProof; consensus/errors.py
+    │ ├ InvalidTransaction     leaves in statemachine/errors.py, statemachine/rounds/errors.py
+    │ ├ InvalidNetwork         leaves in nn/errors.py
+    │ ├ InvalidHeader          ┐
+    │ ├ InvalidBody            ├ leaves in consensus/errors.py
+    │ ├ InvalidExecution       ┘
+    │ └ InvalidInput           a user's file or argument; the leaves stand in the package that reads it
+    ├ NotReady                 this node cannot judge yet and nobody is to blame; it tries again later
+    ├ StorageError             this node's own disk; the node stops, and the message says what to do
+    └ leaves                   of node/errors.py and participant/errors.py: why a command ended
 
 An `AssertionError` is a bug in this software; nothing catches it.
 """
@@ -164,6 +168,10 @@ class WrongArity(CodecError):
 
 class UnknownTag(CodecError):
     """No member of the union has this tag."""
+
+
+class BadPacking(CodecError):
+    """The bytes are no packed form of others."""
 
 
 class BadPublicKey(InvalidKey):

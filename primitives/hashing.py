@@ -1,4 +1,4 @@
-"""Tagged SHA-256: one domain tag for each kind of object, so that no two kinds can share an id.
+"""Tagged SHA-256 and SHAKE-128: one domain tag for each kind of object, so that no two kinds share an id.
 
 Callers pass bytes; `hash_object` makes the canonical bytes of an object first.
 """
@@ -72,6 +72,15 @@ def tagged_hash(tag: str, *chunks: bytes) -> bytes:
     for chunk in chunks:
         state.update(chunk)
     return state.digest()
+
+
+def tagged_bytes(tag: str, size: int, *chunks: bytes) -> bytes:
+    """The first `size` bytes of SHAKE-128(SHA-256(tag) ‖ SHA-256(tag) ‖ chunks…) (FIPS 202, section 6.2).
+
+    Fewer bytes are the beginning of more bytes. The chunks are joined as in `tagged_hash`.
+    """
+    digest = hashlib.sha256(tag.encode()).digest()
+    return hashlib.shake_128(b"".join((digest, digest, *chunks))).digest(size)
 
 
 def hash_object(tag: str, obj: object) -> bytes:

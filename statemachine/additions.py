@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar, Protocol
 from engram.nn.growth import Growth
 from engram.nn.network import NetworkSpec
 from engram.nn.seeded import Seeded, generation_macs
-from engram.nn.tensor import Explicit
+from engram.nn.tensor import Explicit, tensor_size
 from engram.primitives.hashing import Tag, hash_object
 from engram.primitives.types import U32, ZERO_HASH, Address, Hash, Size
 from engram.statemachine.record import TensorSource
@@ -54,6 +54,11 @@ class TrainUpdate:
     def seeded_macs(self) -> int:
         """MACs charged for generating its seeded tensors. Raises as `check_seeded`."""
         return seeded_macs((*self.hidden, *self.outputs))
+
+    @property
+    def drawn_bytes(self) -> int:
+        """Bytes of its tensors that are drawn and not read."""
+        return drawn_bytes((*self.hidden, *self.outputs))
 
 
 @dataclass(frozen=True)
@@ -129,3 +134,14 @@ def seeded_macs(segments: Iterable[HasSources]) -> int:
     """MACs charged for generating the seeded tensors of these segments. Raises as `check_seeded`."""
     tensors = (tensor for segment in segments for tensor in (segment.weights, segment.bias))
     return sum(generation_macs(tensor) for tensor in tensors if isinstance(tensor, Seeded))
+
+
+def drawn_bytes(segments: Iterable[HasSources]) -> int:
+    """Canonical bytes of these segments' tensors for whose generation something is charged.
+
+    `seeded_macs` is all that they are charged for, because they are not read from a disk. Raises as
+    `check_seeded`.
+    """
+    tensors = (tensor for segment in segments for tensor in (segment.weights, segment.bias))
+    drawn = (tensor for tensor in tensors if isinstance(tensor, Seeded) and generation_macs(tensor))
+    return sum(tensor_size(tensor.dtype, tensor.shape) for tensor in drawn)

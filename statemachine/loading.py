@@ -90,7 +90,7 @@ def open_network(
     _check_counts(whole.spec.hidden, whole.spec.outputs, whole.hidden, whole.outputs)
     sources = (*whole.hidden, *whole.outputs)
     check_sources(state, ctx, segments, sources, brought)
-    return Network(root, whole.spec, sources, _reader(ctx, brought))
+    return Network(root, whole.spec, sources, _reader(ctx, brought), ctx.scorer.expand)
 
 
 def open_growth(
@@ -109,7 +109,7 @@ def open_growth(
     _check_counts(growth.hidden, growth.outputs, update.hidden, update.outputs)
     segments = (*growth.hidden, *growth.outputs)
     check_sources(state, ctx, segments, (*update.hidden, *update.outputs), brought)
-    return GrownNetwork(root, base, update, _reader(ctx, brought))
+    return GrownNetwork(root, base, update, _reader(ctx, brought), ctx.scorer.expand)
 
 
 def version_network(state: State, ctx: BlockContext, version: Version) -> Network:
@@ -119,7 +119,8 @@ def version_network(state: State, ctx: BlockContext, version: Version) -> Networ
 
 def composed_network(ctx: BlockContext, composition: Composition) -> Network:
     """The network of a usable version whose composition is at hand."""
-    return Network(composition.root, composition.spec, composition.segments, ctx.blobs.get_blob)
+    segments = composition.segments
+    return Network(composition.root, composition.spec, segments, ctx.blobs.get_blob, ctx.scorer.expand)
 
 
 def _reader(ctx: BlockContext, brought: Mapping[Hash, bytes]) -> Read:

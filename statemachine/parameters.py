@@ -15,7 +15,7 @@ from engram.nn.dtypes import IntArray
 from engram.nn.growth import Growth, grown_spec, merge_parameters, prove_growth
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.parameters import Bounds, prove_bounds
-from engram.nn.seeded import expand
+from engram.nn.seeded import Seeded, expand
 from engram.nn.spec import MAX_COMPONENTS, MAX_GROWN_SEGMENTS
 from engram.nn.tensor import Explicit, tensor_array
 from engram.primitives.types import ZERO_HASH, Address, Hash
@@ -25,6 +25,7 @@ from engram.statemachine.additions import (
     HasSources,
     TrainUpdate,
     Update,
+    drawn_bytes,
     seeded_macs,
 )
 from engram.statemachine.errors import LineBroken
@@ -32,6 +33,8 @@ from engram.statemachine.record import TensorSource
 
 Read = Callable[[Hash], bytes]
 """Returns the bytes with a content id."""
+Expand = Callable[[Seeded], IntArray]
+"""Returns what a seeded tensor stands for: `nn.seeded.expand`, or the same from a memory."""
 
 
 class HasParameters(Protocol):
@@ -43,6 +46,8 @@ class HasParameters(Protocol):
     def steps(self) -> int: ...
     @property
     def seeded_macs(self) -> int: ...
+    @property
+    def drawn_bytes(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Composition:
     """How many growths the line has."""
     seeded_macs: int
     """MACs charged for generating all seeded tensors."""
+    drawn_bytes: int
+    """Bytes of all tensors that are drawn and not read."""
 
     @property
     def segments(self) -> tuple[Lineage, ...]:
@@ -90,10 +97,11 @@ class Composition:
 def compose(base: Composition | None, added: Addition) -> Composition:
     """The network after an addition that the chain has accepted; a growth needs the one before as `base`."""
     update, author = added.update, added.author
-    macs = seeded_macs((*update.hidden, *update.outputs))
+    sources = (*update.hidden, *update.outputs)
+    macs, drawn = seeded_macs(sources), drawn_bytes(sources)
     if isinstance(update, TrainUpdate):
         hidden, outputs = (_lineages(own, 0, author) for own in (update.hidden, update.outputs))
-        return Composition(added.root, update.spec, hidden, outputs, 0, macs)
+        return Composition(added.root, update.spec, hidden, outputs, 0, macs, drawn)
     assert base is not None, "a line begins with a whole network, and is composed from there"
     step = base.steps + 1
     hidden, outputs = (_lineages(own, step, author) for own in (update.hidden, update.outputs))
@@ -104,6 +112,7 @@ def compose(base: Composition | None, added: Addition) -> Composition:
         base.outputs + outputs,
         step,
         base.seeded_macs + macs,
+        base.drawn_bytes + drawn,
     )
 
 
@@ -152,14 +161,22 @@ class Network:
     Whoever makes it has checked the spec and the size of every tensor, see `loading`.
     """
 
-    __slots__ = ("_bounds", "_parameters", "_read", "_sources", "root", "spec")
+    __slots__ = ("_bounds", "_expand", "_parameters", "_read", "_sources", "root", "spec")
 
-    def __init__(self, root: Hash, spec: NetworkSpec, sources: Sequence[HasSources], read: Read) -> None:
+    def __init__(
+        self,
+        root: Hash,
+        spec: NetworkSpec,
+        sources: Sequence[HasSources],
+        read: Read,
+        make: Expand = expand,
+    ) -> None:
         """`sources` are those of all segments, hidden ones first."""
         self.root: Final = root
         self.spec: Final = spec
         self._sources: Final = sources
         self._read: Final = read
+        self._expand: Final = make
         self._parameters: Parameters | None = None
         self._bounds: Bounds | None = None
 
@@ -169,7 +186,7 @@ class Network:
         Raises `BadTensor` and what `prove_bounds` raises, and `MissingBlob` if this node lacks the bytes.
         """
         if self._parameters is None:
-            self._parameters = read_parameters(self._sources, self._read)
+            self._parameters = read_parameters(self._sources, self._read, self._expand)
         if self._bounds is None:
             self._bounds = prove_bounds(self.spec, self._parameters)
         return self._parameters, self._bounds
@@ -178,9 +195,11 @@ class Network:
 class GrownNetwork:
     """A network with a growth on top: what is new can be read without reading what was there before."""
 
-    __slots__ = ("_added", "_read", "_sources", "base", "growth", "root", "spec")
+    __slots__ = ("_added", "_expand", "_read", "_sources", "base", "growth", "root", "spec")
 
-    def __init__(self, root: Hash, base: Network, update: GrowUpdate, read: Read) -> None:
+    def __init__(
+        self, root: Hash, base: Network, update: GrowUpdate, read: Read, make: Expand = expand
+    ) -> None:
         """The growth has passed `growth.append`, and the sizes of its tensors are checked."""
         self.root: Final = root
         self.base: Final = base
@@ -188,12 +207,13 @@ class GrownNetwork:
         self.spec: Final = grown_spec(base.spec, update.growth)
         self._sources: Final = (*update.hidden, *update.outputs)
         self._read: Final = read
+        self._expand: Final = make
         self._added: Parameters | None = None
 
     def load_growth(self) -> Parameters:
         """The parameters of the new segments. Raises `BadTensor`, `MissingBlob`."""
         if self._added is None:
-            self._added = read_parameters(self._sources, self._read)
+            self._added = read_parameters(self._sources, self._read, self._expand)
         return self._added
 
     def load(self) -> tuple[Parameters, Bounds]:
@@ -205,12 +225,13 @@ class GrownNetwork:
         return merge_parameters(self.base.spec, old, self.growth, added), bounds
 
 
-def read_parameters(sources: Sequence[HasSources], read: Read) -> Parameters:
+def read_parameters(sources: Sequence[HasSources], read: Read, make: Expand = expand) -> Parameters:
     """The numbers of segments with these sources. Raises `BadTensor`, and what `read` raises."""
     return tuple(
-        SegmentParameters(_array(source.weights, read), _array(source.bias, read)) for source in sources
+        SegmentParameters(_array(source.weights, read, make), _array(source.bias, read, make))
+        for source in sources
     )
 
 
-def _array(source: TensorSource, read: Read) -> IntArray:
-    return tensor_array(read(source.tensor)) if isinstance(source, Explicit) else expand(source)
+def _array(source: TensorSource, read: Read, make: Expand) -> IntArray:
+    return tensor_array(read(source.tensor)) if isinstance(source, Explicit) else make(source)

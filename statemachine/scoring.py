@@ -11,7 +11,7 @@ never be stale.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.nn.data import PartData, part_size
+from engram.nn.dtypes import IntArray
 from engram.nn.evaluate import FrozenActivations, joined_network
 from engram.nn.fixed import Int64Array
 from engram.nn.gemm import ENGINE_VERSION, FAST, Engine
@@ -35,6 +36,7 @@ from engram.nn.logits import GATE, logits_of
 from engram.nn.loss import LossKind, Score, loss_rows
 from engram.nn.network import Features, NetworkSpec, Parameters, forward, predict
 from engram.nn.parameters import Bounds
+from engram.nn.seeded import Seeded, expand, generation_macs
 from engram.nn.spec import (
     call_macs,
     chunk_rows,
@@ -46,9 +48,9 @@ from engram.nn.spec import (
     setup_macs,
 )
 from engram.nn.totals import tensor_bytes_of
-from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.hashing import Tag, hash_object, tagged_hash
 from engram.primitives.types import Hash
-from engram.statemachine.additions import HasSources, seeded_macs
+from engram.statemachine.additions import HasSources, drawn_bytes, seeded_macs
 from engram.statemachine.parameters import Composition, GrownNetwork, HasParameters, Network
 from engram.statemachine.record import u32
 from engram.statemachine.rules import LOOKUP_MACS, Rules
@@ -111,6 +113,13 @@ class ScoreCache(Protocol):
     def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
         """Offers a network with its numbers and the proof of their bounds to be remembered."""
 
+    def get_expansion(self, key: Hash) -> IntArray | None:
+        """The seeded tensor that was put under this key, if it is remembered."""
+        ...
+
+    def put_expansion(self, key: Hash, array: IntArray) -> None:
+        """Offers what a seeded tensor stands for, a read-only array, to be remembered."""
+
 
 class NoCache:
     """A cache that remembers nothing."""
@@ -137,6 +146,12 @@ class NoCache:
         return None
 
     def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
+        return None
+
+    def get_expansion(self, key: Hash) -> IntArray | None:
+        return None
+
+    def put_expansion(self, key: Hash, array: IntArray) -> None:
         return None
 
 
@@ -239,6 +254,17 @@ class Scorer:
             self.cache.put(key, known)
         return known
 
+    def expand(self, seeded: Seeded) -> IntArray:
+        """As `nn.seeded.expand`; what rivals and later growths name again need not be drawn again."""
+        if not generation_macs(seeded):
+            return expand(seeded)
+        key = hash_object(Tag.CACHE, seeded)
+        array = self.cache.get_expansion(key)
+        if array is None:
+            array = expand(seeded)
+            self.cache.put_expansion(key, array)
+        return array
+
     def _loaded(self, network: AnyNetwork) -> LoadedNetwork:
         """The numbers of a network. Those of a version are kept: it is scored on many parts."""
         if isinstance(network, GrownNetwork):
@@ -294,12 +320,12 @@ def network_macs(rules: Rules, network: HasParameters, rows: int, classes: int =
 def loading_macs(rules: Rules, network: HasParameters) -> int:
     """MACs charged for reading, generating and checking all parameters of a network and proving their bounds.
 
-    macs_per_loaded_byte·tensor bytes + setup_macs of its segments + seeded_macs + line_macs. Raises as
-    `check_seeded`.
+    macs_per_loaded_byte·(tensor bytes - drawn_bytes) + setup_macs of its segments + seeded_macs + line_macs.
+    Raises as `check_seeded`.
     """
     totals = network.spec.totals
     setup = setup_macs(totals.runs, totals.segments) + network.seeded_macs + line_macs(network)
-    return rules.macs_per_loaded_byte * totals.parameter_bytes + setup
+    return rules.macs_per_loaded_byte * (totals.parameter_bytes - network.drawn_bytes) + setup
 
 
 def line_macs(network: HasParameters) -> int:
@@ -317,14 +343,14 @@ def composing_macs(network: HasParameters) -> int:
 
 
 def growth_macs(
-    rules: Rules, spec: NetworkSpec, growth: Growth, sources: Iterable[HasSources], rows: int
+    rules: Rules, spec: NetworkSpec, growth: Growth, sources: Sequence[HasSources], rows: int
 ) -> int:
     """MACs charged for scoring a growth of `spec` on one part: for the new segments only.
 
-    rows·growth_macs_per_row + call_macs + setup_macs + macs_per_loaded_byte·tensor bytes + seeded_macs, all
-    of the growth; `sources` are those of its segments. Raises as `check_seeded`. A block has room for
-    `network_macs` of `spec` on the part as well: a node that no longer remembers the activations of the old
-    network must compute them again.
+    rows·growth_macs_per_row + call_macs + setup_macs + macs_per_loaded_byte·(tensor bytes - drawn_bytes)
+    + seeded_macs, all of the growth; `sources` are those of its segments. Raises as `check_seeded`. A block
+    has room for `network_macs` of `spec` on the part as well: a node that no longer remembers the
+    activations of the old network must compute them again.
     """
     segments, runs = (*growth.hidden, *growth.outputs), run_count((), growth.hidden)
     runs += run_count((), growth.outputs)
@@ -333,4 +359,5 @@ def growth_macs(
     work = rows * growth_macs_per_row(spec, growth)
     work += call_macs(calls, rows, growth_chunk_rows(spec, growth))
     setup = setup_macs(runs, len(segments)) + seeded_macs(sources)
-    return work + setup + rules.macs_per_loaded_byte * sum(map(tensor_bytes_of, segments))
+    read_bytes = sum(map(tensor_bytes_of, segments)) - drawn_bytes(sources)
+    return work + setup + rules.macs_per_loaded_byte * read_bytes

@@ -25,7 +25,7 @@ from engram.node.chain.signatures import SignatureVerifier
 from engram.node.errors import InvalidAncestor
 from engram.node.storage.batches import (
     Execution,
-    encode_body,
+    pack_body,
     put_connected,
     put_disconnected,
     put_execution,
@@ -180,7 +180,7 @@ class Importer:
         head: BlockRef,
         stored: tuple[BlockLocation, Position] | None,
     ) -> Imported:
-        location = stored[0] if stored else self._store.files.append(encode_body(block))
+        location = stored[0] if stored else self._store.files.append(pack_body(block))
         files_end = stored[1] if stored else self._store.files.end
         batch = Batch()
         put_ref(batch, ref)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import Genesis, genesis
@@ -15,7 +15,11 @@ from engram.node.chain.verification import VerificationCache
 from engram.node.config import Config
 from engram.node.datadir import read_spec
 from engram.node.errors import ChainNotFound, CorruptStore
+from engram.node.storage.blockfiles import StoredRecord
+from engram.node.storage.schema import CONTENT, Position
 from engram.node.storage.store import BLOCKS_DIRECTORY, DATABASE_DIRECTORY, BlockRef, ChainStore, open_store
+from engram.primitives.errors import CodecError
+from engram.primitives.packing import plain_size
 from engram.statemachine.scoring import Scorer
 
 
@@ -44,6 +48,51 @@ class CheckedChain:
             "refused": self.refused,
             "damaged_bytes": self.damaged_bytes,
         }
+
+
+@dataclass(frozen=True)
+class StoredSizes:
+    """What the block bodies and blobs of a data directory take, and what they would take undeflated."""
+
+    blocks: int
+    """Intact records of the block files, those of side branches included."""
+    block_plain_bytes: int
+    block_stored_bytes: int
+    blobs: int
+    """Tensors, data parts and chunks in the database."""
+    blob_plain_bytes: int
+    blob_stored_bytes: int
+
+    def to_json(self) -> dict[str, object]:
+        """The same as JSON values."""
+        return asdict(self)
+
+
+def measure_data_dir(config: Config) -> StoredSizes:
+    """Adds up declared and stored sizes; reads everything once and inflates nothing.
+
+    Raises `ChainNotFound`, what `open_store` raises, and `CorruptStore` for a value that is not packed.
+    """
+    spec = read_spec(config.data_dir)
+    _check_blocks(config)
+    with _opened(config, spec, genesis(spec)) as store:
+        blocks = _sizes(
+            item.payload for item in store.files.scan(Position(0, 0)) if isinstance(item, StoredRecord)
+        )
+        blobs = _sizes(packed for _, packed in store.database.iterate(CONTENT))
+    return StoredSizes(*blocks, *blobs)
+
+
+def _sizes(values: Iterable[bytes]) -> tuple[int, int, int]:
+    """How many packed values there are, their plain bytes, and their stored bytes."""
+    count = plain = stored = 0
+    for packed in values:
+        try:
+            plain += plain_size(packed)
+        except CodecError as error:
+            raise CorruptStore(got=f"a stored value that is not packed: {error}") from error
+        count, stored = count + 1, stored + len(packed)
+    return count, plain, stored
 
 
 def check_data_dir(config: Config, blocks: int | None = None) -> CheckedChain:

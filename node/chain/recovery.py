@@ -32,7 +32,7 @@ from engram.node.storage.batches import (
     put_ref,
     put_tip,
 )
-from engram.node.storage.blockfiles import Damage, StoredRecord
+from engram.node.storage.blockfiles import MAX_RECORD_BYTES, Damage, StoredRecord
 from engram.node.storage.db import Batch
 from engram.node.storage.failpoints import FailPoint, hit
 from engram.node.storage.schema import INDEX, Position, Verdict
@@ -40,6 +40,7 @@ from engram.node.storage.store import DATABASE_DIRECTORY, BlockRef, ChainStore
 from engram.primitives import smt
 from engram.primitives.codec import decode
 from engram.primitives.errors import CodecError
+from engram.primitives.packing import unpack
 
 CHECKED_BLOCKS: Final = 8
 _REMOVED: Final = DATABASE_DIRECTORY + ".removed"
@@ -178,7 +179,7 @@ def roll_forward(
 
 def _block_of(record: StoredRecord) -> Block | None:
     try:
-        return decode(Block, record.payload)
+        return decode(Block, unpack(record.payload, MAX_RECORD_BYTES))
     except CodecError:
         return None
 

@@ -1,4 +1,6 @@
-"""Remembers verified losses and frozen activations, so that no forward pass is computed twice. Thread-safe.
+"""Remembers verified losses, frozen activations and drawn tensors, so that nothing is computed twice.
+
+It is safe for threads.
 
 The key of a result is a hash of everything that it follows from, so a remembered result is never out of date
 and holds on every branch. `statemachine.scoring` computes the results and their keys.
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from engram.nn.dtypes import IntArray
 from engram.nn.evaluate import FrozenActivations
 from engram.node.storage.lru import ByteLru
 from engram.primitives.types import Hash
@@ -18,6 +21,7 @@ SCORES_BYTES: Final = 4 << 20
 ACTIVATIONS_BYTES: Final = 64 << 20
 COMPOSITIONS_BYTES: Final = 64 << 20
 NETWORKS_BYTES: Final = 64 << 20
+EXPANSIONS_BYTES: Final = 32 << 20
 _SEGMENT_BYTES: Final = 1024
 """Roughly the bytes of memory of one segment with its sources. Networks of one line share these objects, but
 whoever fills the cache takes networks that share none."""
@@ -38,6 +42,7 @@ class VerificationCache:
         activations_bytes: int = ACTIVATIONS_BYTES,
         compositions_bytes: int = COMPOSITIONS_BYTES,
         networks_bytes: int = NETWORKS_BYTES,
+        expansions_bytes: int = EXPANSIONS_BYTES,
     ) -> None:
         self._scores: ByteLru[RowScores] = ByteLru(
             scores_bytes, lambda scores: _ENTRY_BYTES + scores.size_bytes
@@ -49,6 +54,9 @@ class VerificationCache:
             compositions_bytes, lambda whole: _ENTRY_BYTES + _SEGMENT_BYTES * whole.spec.totals.segments
         )
         self._networks: ByteLru[LoadedNetwork] = ByteLru(networks_bytes, _network_bytes)
+        self._expansions: ByteLru[IntArray] = ByteLru(
+            expansions_bytes, lambda array: _ENTRY_BYTES + array.nbytes
+        )
 
     def get(self, key: Hash) -> RowScores | None:
         return self._scores.get(key)
@@ -74,10 +82,16 @@ class VerificationCache:
     def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
         self._networks.put(root, loaded)
 
+    def get_expansion(self, key: Hash) -> IntArray | None:
+        return self._expansions.get(key)
+
+    def put_expansion(self, key: Hash, array: IntArray) -> None:
+        self._expansions.put(key, array)
+
     @property
     def size_bytes(self) -> int:
         """Roughly the bytes of memory that the kept values take."""
-        kept = (self._scores, self._activations, self._compositions, self._networks)
+        kept = (self._scores, self._activations, self._compositions, self._networks, self._expansions)
         return sum(values.size_bytes for values in kept)
 
 

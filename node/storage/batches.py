@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import google_crc32c
 
@@ -40,8 +41,14 @@ from engram.node.storage.schema import (
 )
 from engram.node.storage.store import BlockRef
 from engram.primitives.codec import encode
+from engram.primitives.packing import pack
 from engram.primitives.types import Hash
 from engram.statemachine.receipt import Receipt
+
+BLOB_PERCENT: Final = 30
+"""A blob is kept deflated if that leaves at most so many percent of it. Networks and rows are read again and
+again for a charge for each byte, and what becomes hardly smaller takes longest to inflate.
+"""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def put_execution(batch: Batch, block: Hash, location: BlockLocation | None, exe
     for node_hash, node in execution.nodes.items():
         batch.put(NODE + node_hash, node)
     for content_hash, content in execution.blobs.items():
-        batch.put(CONTENT + content_hash, content)
+        batch.put(CONTENT + content_hash, pack(content, most_percent=BLOB_PERCENT))
     put_records(batch, execution.changes)
 
 
@@ -105,6 +112,6 @@ def put_tip(batch: Batch, ref: BlockRef, files_end: Position) -> None:
     batch.put(TIP, raw + google_crc32c.value(raw).to_bytes(4, "big"))
 
 
-def encode_body(block: Block) -> bytes:
-    """The bytes of a block as the block files hold them."""
-    return encode(block)
+def pack_body(block: Block) -> bytes:
+    """The bytes of a block as the block files hold them and as peers are sent them."""
+    return pack(encode(block))

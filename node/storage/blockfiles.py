@@ -4,10 +4,10 @@ The database can be lost, to a flipped bit for example; then it is rebuilt from 
 therefore kept as simple as possible: nothing but one record after the other, each with its own checksum, so
 that every intact record can be found even behind damaged ones.
 
-This module knows records of bytes, not blocks. A file `blocks/NNNNNN.dat` is a preamble (16 bytes of magic,
-32 bytes of genesis id, CRC32C) followed by records: magic (4) ‖ length (u32) ‖ CRC32C of length and payload
-(u32) ‖ payload. Integers are big-endian. A record is on disk when `append` returns, and only then may the
-database refer to it.
+This module knows records of bytes, not blocks: their payloads are packed blocks (`primitives.packing`), which
+go to peers as they are. A file `blocks/NNNNNN.dat` is a preamble (16 bytes of magic, 32 bytes of genesis id,
+CRC32C) followed by records: magic (4) ‖ length (u32) ‖ CRC32C of length and payload (u32) ‖ payload. Integers
+are big-endian. A record is on disk when `append` returns, and only then may the database refer to it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from engram.primitives.types import Hash
 
 MAX_FILE_BYTES: Final = 128 << 20
 MAX_RECORD_BYTES: Final = 64 << 20
-FILE_MAGIC: Final = b"engram blocks 1\n"
+FILE_MAGIC: Final = b"engram blocks 2\n"
 RECORD_MAGIC: Final = b"\xf7BLK"
 PREAMBLE_BYTES: Final = len(FILE_MAGIC) + 32 + 4
 HEAD_BYTES: Final = 12

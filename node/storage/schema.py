@@ -6,7 +6,7 @@
     d block id            encode(StateDiff)
     i block id            encode(IndexEntry): height, total work, verdict
     n node hash           node of the state tree
-    x content hash        tensor or data part
+    x content hash        tensor, data part or chunk, packed: see `primitives.packing`
     k kind, record key    empty: the key itself says that a block has written this record, see `recordindex`
     c height (u64)        id of the best chain's block at that height
     t transaction id      encode(TxLocation), for transactions of the best chain
@@ -27,7 +27,7 @@ from typing import Annotated, Final
 from engram.primitives.types import U8, U32, U64, Hash, Size, Text
 from engram.statemachine.receipt import Receipt
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 HEADER: Final = b"h"
 BODY: Final = b"b"

@@ -16,7 +16,7 @@ import google_crc32c
 
 from engram.consensus.block import Block, BlockHeader
 from engram.node.errors import CorruptStore, ForeignData, SchemaMismatch
-from engram.node.storage.blockfiles import MAX_FILE_BYTES, BlockFiles, BlockLog
+from engram.node.storage.blockfiles import MAX_FILE_BYTES, MAX_RECORD_BYTES, BlockFiles, BlockLog
 from engram.node.storage.db import Batch, Database, LevelDatabase
 from engram.node.storage.lru import ByteLru
 from engram.node.storage.schema import (
@@ -45,6 +45,7 @@ from engram.node.storage.schema import (
 )
 from engram.primitives.codec import decode
 from engram.primitives.errors import CodecError
+from engram.primitives.packing import unpack
 from engram.primitives.types import Hash
 from engram.statemachine.errors import MissingBlob
 from engram.statemachine.receipt import Receipt
@@ -191,11 +192,11 @@ class ChainStore:
         return node
 
     def get_blob(self, blob_id: Hash) -> bytes:
-        """A tensor, data part or chunk by its content id. Raises `MissingBlob`."""
-        blob = self.database.get(CONTENT + blob_id)
-        if blob is None:
+        """A tensor, data part or chunk by its content id. Raises `MissingBlob`, `CorruptStore`."""
+        packed = self.database.get(CONTENT + blob_id)
+        if packed is None:
             raise MissingBlob(expected=blob_id)
-        return blob
+        return unpacked(packed, "blob")
 
     def tip(self) -> Tip | None:
         """The tip record; None if genesis was not written yet. Raises `CorruptStore` if it is damaged."""
@@ -255,10 +256,18 @@ def check_identity(database: Database, spec: Hash, genesis: Hash) -> None:
 
 def read_block(files: BlockLog, location: BlockLocation, header: BlockHeader) -> Block:
     """The block at a location. Raises `CorruptStore` if the record is damaged or holds another block."""
-    block = _decoded(Block, files.read(location), "block record")
+    block = _decoded(Block, unpacked(files.read(location), "block record"), "block record")
     if block.header != header:
         raise CorruptStore("the block files hold another block than the index says", got=f"{location}")
     return block
+
+
+def unpacked(packed: bytes, what: str) -> bytes:
+    """The plain bytes of a packed value of this store. Raises `CorruptStore` if it is not one."""
+    try:
+        return unpack(packed, MAX_RECORD_BYTES)
+    except CodecError as error:
+        raise CorruptStore(got=f"a {what} that cannot be unpacked: {error}") from error
 
 
 def _open_tip(raw: bytes) -> Tip:

@@ -19,9 +19,11 @@ from engram.consensus.block import Block
 from engram.node.chain.headers import CheckedBlock, CheckedHeader, check_block
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import BodiesUnavailable
+from engram.p2p.messages import MAX_BLOCK_BYTES
 from engram.p2p.protocol import Peer
 from engram.primitives.codec import decode
 from engram.primitives.errors import Invalid, NotReady
+from engram.primitives.packing import plain_size, unpack
 
 MIB: Final = 1024 * 1024
 
@@ -135,8 +137,9 @@ class Download:
         except Invalid as error:
             peer.misbehaved(error)
             return False
-        self._ready[index] = block, len(raw)
-        self._buffered_bytes += len(raw)
+        size = plain_size(raw)
+        self._ready[index] = block, size
+        self._buffered_bytes += size
         self._notify()
         return True
 
@@ -148,9 +151,9 @@ class Download:
         self._changed = asyncio.Event()
 
 
-def decode_body(raw: bytes, expected: CheckedHeader) -> CheckedBlock:
+def decode_body(packed: bytes, expected: CheckedHeader) -> CheckedBlock:
     """The block with this header. It is CPU work: call it in a worker thread.
 
     Raises `CodecError`, `ForeignHeaders`, `WrongTransactionsRoot`.
     """
-    return check_block(expected, decode(Block, raw))
+    return check_block(expected, decode(Block, unpack(packed, MAX_BLOCK_BYTES)))

@@ -36,6 +36,9 @@ class Settings:
     """The directions of a Gaussian."""
     components: int = 1
     """The Gaussians of a class."""
+    floor: float = 8.0
+    """The variance of the background of `experts`, in mean variances of the founding's classes outside their
+    directions."""
     balanced: bool = False
     """Whether rare classes count as much as common ones in sums."""
     neurons: int = 100

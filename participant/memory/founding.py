@@ -27,8 +27,6 @@ from engram.participant.memory.ridge import Matrix
 from engram.participant.memory.statistics import Statistics, added, by_class, make, repeated
 
 DEFAULTS: Final = Settings()
-FLOOR_FACTOR: Final = 8.0
-"""The background's variance, in mean variances of the first classes outside their directions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +112,7 @@ def background(given: Consolidation) -> float:
         )
         for label in given.classes
     ]
-    return FLOOR_FACTOR * mixtures.floor_of(fitted)
+    return settings.floor * mixtures.floor_of(fitted)
 
 
 def _calibrated(

@@ -13,7 +13,7 @@ from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec
 from engram.nn.spec import MAX_SEGMENTS, check_count, check_spec
 from engram.primitives.types import U8, U32, Address
-from engram.statemachine.additions import Sources, Tensors, TrainUpdate, seeded_macs
+from engram.statemachine.additions import Sources, Tensors, TrainUpdate, drawn_bytes, seeded_macs
 from engram.statemachine.fees import price_of_macs
 from engram.statemachine.parameters import HasParameters
 from engram.statemachine.records import GrowthLimits, Members, Model, RetentionPart, Witnesses
@@ -100,6 +100,11 @@ class Founding:
     def seeded_macs(self) -> int:
         """MACs charged for generating its seeded tensors. Raises as `check_seeded`."""
         return seeded_macs((*self.hidden, *self.outputs))
+
+    @property
+    def drawn_bytes(self) -> int:
+        """Bytes of its tensors that are drawn and not read."""
+        return drawn_bytes((*self.hidden, *self.outputs))
 
 
 def check_founding(rules: Rules, founding: Founding) -> None:

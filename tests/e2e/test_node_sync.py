@@ -3,13 +3,17 @@
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from engram.nn.data import part_bytes
 from engram.node.client import RpcClient
 from engram.node.datadir import make_data_dir
 from engram.primitives.codec import encode
 from engram.primitives.keys import PrivateKey, format_address
+from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.transaction import Transaction
+from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC
@@ -68,6 +72,25 @@ def test_a_late_node_that_is_killed_on_the_way_goes_on(nodes: list[NodeCommand])
         late.call("peer_add", address=two.peer_address)
         follow(late, head)
         assert [node.stop() for node in (one, two, late)] == [0, 0, 0]
+
+
+def test_rows_that_deflate_travel_deflated(nodes: list[NodeCommand]) -> None:
+    """Once as a waiting transaction and once in their block, to a node that comes later."""
+    one, two, late = nodes
+    raw = part_bytes(np.zeros((1_000, 500), np.uint8), np.ones(1_000, np.uint16))
+    publish = MemoryChain(SPEC).sign(ALICE, PublishPart(1_000, 500, 2, bytes(32), Inline(raw)))
+    with processes(one, two, late):
+        two.call("peer_add", address=one.peer_address)
+        txid = one.call("tx_submit", raw=encode(publish).hex())["txid"]
+        wait_pending(two, txid)
+        follow(one, mine(two, 1))
+        late.call("peer_add", address=one.peer_address)
+        follow(late, one.call("chain_head"))
+        for node in nodes:
+            assert node.call("tx_status", txid=txid)["status"] == "included"
+            assert node.run(lambda client: client.blob(blob_id(raw))) == raw
+            sent = [peer["sent_bytes"] for peer in node.call("peer_list")]
+            assert sum(sent) < len(raw) // 10
 
 
 def test_a_split_heals_to_the_heavier_branch_and_its_transactions_live_on(nodes: list[NodeCommand]) -> None:

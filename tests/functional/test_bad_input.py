@@ -13,6 +13,7 @@ from engram.node.errors import RemoteError
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.messages import BlockData, GetTransactions
 from engram.primitives.codec import encode
+from engram.primitives.packing import pack
 from engram.primitives.types import Hash
 from engram.statemachine.transaction import UnsignedTransaction, sign, sign_unsigned
 from engram.statemachine.transactions.transfer import Transfer
@@ -154,7 +155,7 @@ BLOCKS: dict[str, tuple[Block | bytes, str, DisconnectReason]] = {
 @pytest.mark.parametrize("case", BLOCKS)
 async def test_a_bad_block_by_a_peer(network: NodeNetwork, node: Member, case: str) -> None:
     block, code, reason = BLOCKS[case]
-    raw = encode(block) if isinstance(block, Block) else block
+    raw = pack(encode(block) if isinstance(block, Block) else block)
 
     async def answer(name: Hash) -> bytes | None:
         return raw

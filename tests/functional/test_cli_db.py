@@ -7,8 +7,9 @@ import pytest
 
 from engram.node.config import SPEC_NAME, Config
 from engram.node.storage.store import BLOCKS_DIRECTORY, DATABASE_DIRECTORY
+from engram.node.threaded import running_node
 from tests.support.cli import Shell
-from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, running_node, write_keys
+from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, write_keys
 
 pytestmark = pytest.mark.xdist_group("cli_db")
 BLOCKS = 6
@@ -53,6 +54,13 @@ def test_sound_data(shell: Shell, head: dict[str, object]) -> None:
     assert (checked["state"], checked["blocks"]) == ("sound", BLOCKS)
     assert shell.json("db", "check", "--blocks", "2")["blocks"] == 2
     assert shell.text("db", "check").startswith("state          sound\n")
+
+
+def test_sizes(shell: Shell, head: dict[str, object]) -> None:
+    sizes = shell.json("db", "size")
+    assert (sizes["blocks"], sizes["blobs"]) == (BLOCKS, 0)
+    assert sizes["block_stored_bytes"] == sizes["block_plain_bytes"] + BLOCKS, "they are too short to deflate"
+    assert shell.text("db", "size").startswith("blocks ")
 
 
 def test_a_lost_database_is_rebuilt(shell: Shell, head: dict[str, object]) -> None:

@@ -14,10 +14,11 @@ from engram.nn.network import forward
 from engram.node.client import RpcClient
 from engram.node.config import Config
 from engram.node.datadir import find_run_info, read_spec, write_spec
+from engram.node.threaded import running_node
 from engram.participant.datasets import load_npz
 from engram.participant.export import load_version
 from tests.support.cli import Shell
-from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, running_node, write_keys
+from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, write_keys
 from tests.support.round_matter import ALICE, OPENER
 from tests.support.rpc_round import PARTS, PlayedRounds, RpcPlay
 

@@ -16,12 +16,13 @@ from engram.commands.support.units import format_coins
 from engram.consensus.chainspec import ChainSpec, load_spec
 from engram.node.config import Config
 from engram.node.datadir import write_spec
+from engram.node.threaded import running_node
 from engram.primitives.codec import encode
 from engram.primitives.keys import PrivateKey
 from engram.statemachine.transaction import sign
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.cli import Shell
-from tests.support.dev_node import PASSPHRASE, SEEDS, address_of, dev_spec, running_node, write_keys
+from tests.support.dev_node import PASSPHRASE, SEEDS, address_of, dev_spec, write_keys
 from tests.support.round_matter import COIN, PURSE
 
 pytestmark = pytest.mark.xdist_group("cli_node")

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from engram.node.config import Config
+from engram.node.threaded import running_node
 from engram.participant.parts import load_secrets
 from tests.support.cli import Shell
-from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, running_node, write_keys
+from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, write_keys
 
 pytestmark = pytest.mark.xdist_group("cli_round")
 COIN = 10**8

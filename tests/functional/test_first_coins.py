@@ -6,13 +6,14 @@ from pathlib import Path
 from engram.node.client import RpcClient
 from engram.node.config import Config
 from engram.node.datadir import find_run_info
+from engram.node.threaded import running_node
 from engram.participant.rewards import claims_of
 from engram.participant.wallet import Wallet
 from engram.primitives.keys import PrivateKey
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.conservation import check_conservation
-from tests.support.dev_node import SEEDS, address_of, dev_spec, running_node
+from tests.support.dev_node import SEEDS, address_of, dev_spec
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, running
 

@@ -1,9 +1,11 @@
 """Peers that break the rules, over real sockets: each is cut off by name, and nobody else notices."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -13,6 +15,7 @@ from engram.p2p.limits import SessionLimits
 from engram.p2p.manager import TURNED_AWAY_AT_ONCE
 from engram.p2p.messages import (
     MAX_FRAME_BYTES,
+    MAX_TRANSACTION_BYTES,
     MESSAGES,
     MIB,
     Announce,
@@ -29,6 +32,7 @@ from engram.p2p.messages import (
     Transactions,
     encode_frame,
 )
+from engram.primitives.packing import pack
 from tests.support.p2p_chain import BAD_TRANSACTION, BAD_WORK, GENESIS, Link, transaction_id
 from tests.support.p2p_nodes import QUICK, Node, node_key, running
 from tests.support.p2p_scripted import SCRIPTED, besieged, parting, raw_socket, scripted
@@ -46,6 +50,9 @@ async def node() -> AsyncIterator[Node]:
         yield node
 
 
+BLOCK = Link(GENESIS.id, 1, b"a text that repeats itself, " * 100)
+DEFLATED = BLOCK.packed
+BOMB = zlib.compress(bytes(16 * MIB), 9)
 PING = encode_frame(Ping(1))
 NO_HEADERS = encode_frame(GetHeaders(1, (bytes(32),), 1))[:-1] + b"\x00"
 MALFORMED = {
@@ -114,15 +121,21 @@ async def test_another_block_than_asked_for(node: Node) -> None:
         await peer.open()
         await peer.send(Announce((bytes(32),), ()))
         request = await peer.expect(GetBlock)
-        await peer.send(BlockData(request.request, Link(GENESIS.id, 1, b"other").raw))
+        await peer.send(BlockData(request.request, Link(GENESIS.id, 1, b"other").packed))
         await parting(node, peer, R.BAD_REPLY, "wrong_reply")
 
 
 @pytest.mark.parametrize(
     ("raw", "reason", "code"),
     [
-        (Link(GENESIS.id, 1, BAD_WORK).raw, R.INVALID_DATA, "invalid_header"),
-        (b"no block", R.BAD_FRAME, "wrong_type"),
+        (Link(GENESIS.id, 1, BAD_WORK).packed, R.INVALID_DATA, "invalid_header"),
+        (pack(b"no block"), R.BAD_FRAME, "wrong_type"),
+        (b"\x02" + BLOCK.raw, R.BAD_FRAME, "bad_packing"),
+        (DEFLATED + b"\x00", R.BAD_FRAME, "bad_packing"),
+        (DEFLATED[:-1], R.BAD_FRAME, "bad_packing"),
+        (DEFLATED[:20] + bytes([DEFLATED[20] ^ 1]) + DEFLATED[21:], R.BAD_FRAME, "bad_packing"),
+        (b"\x01\x00\x00\xff\xff" + BOMB, R.BAD_FRAME, "bad_packing"),
+        (b"\x01\xff\xff\xff\xff" + BOMB, R.BAD_FRAME, "too_large"),
     ],
 )
 async def test_a_block_that_no_honest_peer_relays(
@@ -137,6 +150,33 @@ async def test_a_block_that_no_honest_peer_relays(
         assert node.policy.reports == [(OFFENDER, code)]
 
 
+HEAVY = pack(bytes(MAX_TRANSACTION_BYTES))
+"""A few bytes that stand for a transaction of the largest size."""
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason", "code"),
+    [
+        ((HEAVY,) * 3, R.BAD_REPLY, "wrong_reply"),
+        ((b"\x07pay",), R.BAD_FRAME, "bad_packing"),
+        ((b"\x01",), R.BAD_FRAME, "truncated"),
+        ((b"\x01\x00\x00\xff\xff" + BOMB,), R.BAD_FRAME, "bad_packing"),
+        ((b"\x01\x00\x1f\xff\xff" + BOMB,), R.BAD_FRAME, "too_large"),
+    ],
+)
+async def test_transactions_that_take_more_memory_than_they_may(
+    node: Node, answers: tuple[bytes, ...], reason: DisconnectReason, code: str
+) -> None:
+    async with scripted(node) as peer:
+        await peer.open()
+        await peer.send(Announce((), tuple(transaction_id(bytes([number])) for number in range(3))))
+        request = await peer.expect(GetTransactions)
+        await peer.send(Transactions(request.request, answers))
+        await parting(node, peer, reason, code)
+        assert node.policy.reports == [(OFFENDER, code)]
+        assert not node.chain.fetched
+
+
 @pytest.mark.parametrize("case", ["another", "too many", "badly signed"])
 async def test_transactions_that_no_honest_peer_sends(node: Node, case: str) -> None:
     raw = BAD_TRANSACTION if case == "badly signed" else b"pay"
@@ -144,7 +184,9 @@ async def test_transactions_that_no_honest_peer_sends(node: Node, case: str) -> 
         await peer.open()
         await peer.send(Announce((), (transaction_id(raw),)))
         request = await peer.expect(GetTransactions)
-        answers = {"another": (b"other",), "too many": (raw, raw), "badly signed": (raw,)}[case]
+        answers = {"another": (pack(b"other"),), "too many": (pack(raw),) * 2, "badly signed": (pack(raw),)}[
+            case
+        ]
         await peer.send(Transactions(request.request, answers))
         if case == "badly signed":
             await parting(node, peer, R.INVALID_DATA, "bad_signature")
@@ -176,7 +218,7 @@ async def test_a_peer_that_has_not_what_it_announced_is_asked_no_more(node: Node
         await second.barrier()
         await first.send(BlockData(request.request, None))
         request = await second.expect(GetBlock)
-        await second.send(BlockData(request.request, block.raw))
+        await second.send(BlockData(request.request, block.packed))
         await node.chain.wait_for(lambda: block.id in node.chain.blocks)
         await first.barrier()
         assert [peer.node_key for peer in node.chain.missed] == [first.key.public_key]
@@ -193,7 +235,7 @@ async def test_an_announcer_that_vanishes_hands_its_turn_on(node: Node) -> None:
             await second.send(Announce((block.id,), ()))
             await second.barrier()
         request = await second.expect(GetBlock)
-        await second.send(BlockData(request.request, block.raw))
+        await second.send(BlockData(request.request, block.packed))
         await node.chain.wait_for(lambda: block.id in node.chain.blocks)
 
 
@@ -230,7 +272,7 @@ async def test_a_slow_reader_is_dropped_with_a_bounded_queue() -> None:
     clock = FakeClock(0)
     limits = SessionLimits(ping_every_s=1e9)
     node = Node(0, clock=clock, config=replace(QUICK, session=limits))
-    block = node.chain.append(bytes(4 * MIB))
+    block = node.chain.append(Random(1).randbytes(4 * MIB))
     async with running(node), scripted(node) as peer:
         await peer.open()
         await peer.send(*(GetBlock(number, block.id) for number in range(40)))
@@ -294,10 +336,10 @@ async def test_a_short_answer_is_followed_by_another_question(node: Node) -> Non
         await peer.send(Announce((), txids))
         request = await peer.expect(GetTransactions)
         assert request.txids == txids
-        await peer.send(Transactions(request.request, (b"one",)))
+        await peer.send(Transactions(request.request, (pack(b"one"),)))
         request = await peer.expect(GetTransactions)
         assert request.txids == txids[1:]
-        await peer.send(Transactions(request.request, (b"two", b"three")))
+        await peer.send(Transactions(request.request, (pack(b"two"), pack(b"three"))))
         await node.chain.wait_for(lambda: len(node.chain.pool) == 3)
 
 
@@ -306,7 +348,7 @@ async def test_what_a_peer_announced_is_not_announced_to_it(node: Node) -> None:
         await peer.open()
         await peer.send(Announce((), (transaction_id(b"theirs"),)))
         request = await peer.expect(GetTransactions)
-        await peer.send(Transactions(request.request, (b"theirs",)))
+        await peer.send(Transactions(request.request, (pack(b"theirs"),)))
         await node.chain.wait_for(lambda: node.chain.pool)
         txid = node.chain.submit(b"ours")
         assert (await peer.expect(Announce)).transactions == (txid,)

@@ -237,7 +237,7 @@ async def test_an_answer_that_comes_too_late_is_dropped() -> None:
         world.network.heal()
         await world.pass_time(2)
         assert (first.chain.partings, first.policy.reports) == ([], [])
-        assert await asked(world, first.peer(second).get_block(block.id)) == block.raw
+        assert await asked(world, first.peer(second).get_block(block.id)) == block.packed
 
 
 async def test_failed_dials_wait_longer_and_longer() -> None:

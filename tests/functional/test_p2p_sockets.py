@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Container, Iterable
 from dataclasses import replace
 from functools import partial
+from random import Random
 
 import pytest
 
@@ -12,6 +13,7 @@ from engram.p2p.link import PeerAddress
 from engram.p2p.messages import MIB
 from engram.p2p.protocol import Identity
 from engram.primitives.errors import NotReady, StorageError
+from engram.primitives.packing import pack
 from tests.support.loop_watchdog import LoopWatchdog
 from tests.support.p2p_chain import BAD_EXECUTION, GENESIS, LittleChain, transaction_id
 from tests.support.p2p_nodes import QUICK, Node, running
@@ -46,10 +48,10 @@ async def test_requests_are_answered_from_the_peers_chain() -> None:
         assert await peer.get_headers([blocks[2].id, GENESIS.id], 2_000) == tuple(b.raw for b in blocks[3:])
         assert await peer.get_headers([bytes(32)], 1) == (blocks[0].raw,)
         assert await peer.get_headers([blocks[-1].id], 9) == ()
-        assert await peer.get_block(blocks[4].id) == blocks[4].raw
+        assert await peer.get_block(blocks[4].id) == blocks[4].packed
         assert await peer.get_block(bytes(32)) is None
         txid = second.chain.submit(b"pay")
-        assert await peer.get_transactions([bytes(32), txid]) == (None, b"pay")
+        assert await peer.get_transactions([bytes(32), txid]) == (None, pack(b"pay"))
 
 
 async def test_a_long_answer_ends_early_and_the_rest_can_be_asked_again() -> None:
@@ -59,15 +61,17 @@ async def test_a_long_answer_ends_early_and_the_rest_can_be_asked_again() -> Non
     async with running(first, second):
         await first.connect(second)
         answers = await first.peer(second).get_transactions(txids)
-        assert answers == tuple(raws[:2])
-        assert await first.peer(second).get_transactions(txids[2:]) == tuple(raws[2:])
+        assert answers == tuple(map(pack, raws[:2])), "it is long by its plain bytes"
+        assert await first.peer(second).get_transactions(txids[2:]) == tuple(map(pack, raws[2:]))
 
 
 async def test_a_full_block_passes_without_blocking_the_event_loop(loop_watchdog: LoopWatchdog) -> None:
     first, second = Node(0), Node(1)
+    block = second.chain.append(Random(1).randbytes(4 * MIB))
+    assert len(await asyncio.to_thread(getattr, block, "packed")) > 4 * MIB, "nothing deflates it"
     async with running(first, second):
         await first.connect(second)
-        block = second.chain.mine(bytes(4 * MIB))
+        second.manager.gossip.announce_block(block.id)
         await first.chain.wait_for(lambda: block.id in first.chain.blocks)
         assert loop_watchdog.stacks == []
 
@@ -141,7 +145,7 @@ async def test_a_block_ahead_of_its_parent_is_left_to_the_node() -> None:
         await second.peer(first).ping()
         assert first.policy.reports == []
         with pytest.raises(NotReady):
-            await first.chain.check_block(first.peer(second), known.raw)
+            await first.chain.check_block(first.peer(second), known.packed)
 
 
 async def test_ping_measures_the_round_trip_and_bytes_are_counted() -> None:
@@ -292,14 +296,28 @@ async def test_what_a_peer_announces_is_known_to_it() -> None:
         assert transaction_id(b"pay") == txid
 
 
+async def test_what_deflates_travels_deflated() -> None:
+    first, second = Node(0), Node(1)
+    text, pay = b"a text that repeats itself, " * 100_000, b"a long payment, " * 50_000
+    async with running(first, second):
+        await first.connect(second)
+        block, txid = first.chain.mine(text), first.chain.submit(pay)
+        await second.chain.wait_for(lambda: block.id in second.chain.blocks and txid in second.chain.pool)
+        assert second.chain.blocks[block.id] == block
+        assert second.chain.pool[txid] == pay
+        received = second.manager.peers()[0].received_bytes
+        assert received < (len(text) + len(pay)) // 50
+
+
 async def test_full_blocks_asked_for_all_at_once_come_one_after_the_other() -> None:
     """Ten of them are five times what may wait to be sent to one peer."""
     first, second = Node(0), Node(1)
-    block = second.chain.append(bytes(4 * MIB))
+    block = second.chain.append(Random(1).randbytes(4 * MIB))
+    assert len(block.packed) > 4 * MIB, "nothing deflates it, and it is packed before the loop is watched"
     async with running(first, second):
         await first.connect(second)
         answers = await asyncio.gather(*(first.peer(second).get_block(block.id) for _ in range(10)))
-        assert answers == [block.raw] * 10
+        assert answers == [block.packed] * 10
 
 
 async def test_a_failure_that_is_no_peers_fault_stops_the_node() -> None:

@@ -36,7 +36,7 @@ async def test_an_agent_plays_one_round_after_the_other_and_claims_what_matures(
     async with running_stage(tmp_path) as stage:
         never = small_model(threshold_ppm=1)
         plan = small_round(digits(1, *TWO))
-        first = await stage.open(plan, never)
+        first = await stage.begin(plan, never)
         played: list[AgentResult] = []
 
         async def follow(wallet: Wallet) -> None:
@@ -45,9 +45,9 @@ async def test_an_agent_plays_one_round_after_the_other_and_claims_what_matures(
             with pytest.raises(NoOpenRound):
                 await agent.open_round(None)
 
-        ended = await stage.play(first, {}, alice=follow)
+        ended = await stage.finish(first, {}, alice=follow)
         assert ended.round.status == RoundStatus.DECIDED
-        second = await stage.open(small_round(digits(3, *TWO)), ended.round.model)
+        second = await stage.begin(small_round(digits(3, *TWO)), ended.round.model)
 
         async def again(wallet: Wallet) -> None:
             agent = agent_of(stage, wallet)
@@ -57,7 +57,7 @@ async def test_an_agent_plays_one_round_after_the_other_and_claims_what_matures(
             await agent.view.wait_height(played[0].round.opened + 60)
             played.append(await agent.play(second))
 
-        await stage.play(second, {}, alice=again)
+        await stage.finish(second, {}, alice=again)
         assert [item.round.id for item in played] == [first, second]
         assert played[0].to_json()["epochs"][0]["code"] == "candidate_admitted"
         assert played[1].claimed > 0, "alice's bounty of the first round had matured"
@@ -67,7 +67,7 @@ async def test_an_agent_plays_one_round_after_the_other_and_claims_what_matures(
 
 async def test_an_agent_refuses_what_it_could_not_play(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         (tmp_path / "rows.csv").write_text("1,2,0\n3,4,1\n")
         foreign = Selection(str(tmp_path / "rows.csv")).rows_of(0)
         async with stage.actor("alice") as wallet:
@@ -81,7 +81,7 @@ async def test_an_agent_refuses_what_it_could_not_play(tmp_path: Path) -> None:
 
 async def test_a_key_plays_a_round_in_one_program_only(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         began = asyncio.Event()
         stage.on_event("playing", began)
 
@@ -92,14 +92,14 @@ async def test_a_key_plays_a_round_in_one_program_only(tmp_path: Path) -> None:
                 await agent_of(stage, wallet).play(round_id)
             assert [report.code for report in (await first).epochs] == ["candidate_admitted"]
 
-        await stage.play(round_id, {}, alice=twice)
+        await stage.finish(round_id, {}, alice=twice)
         assert list((tmp_path / ROUNDS_DIRECTORY).glob("*.lock")) == []
 
 
 async def test_an_author_is_told_where_the_opener_may_know_all_rows_that_decide(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO), epochs=2), small_model())
-        await stage.play(round_id, {"alice": learner(2, *TWO)})
+        round_id = await stage.begin(small_round(digits(1, *TWO), epochs=2), small_model())
+        await stage.finish(round_id, {"alice": learner(2, *TWO)})
         events = [notice.event for notice in stage.said]
         assert events.count("opener_decides") == 1, "once, whatever the number of epochs"
         assert events.index("opener_decides") < events.index("verified"), "before the first training"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engram.participant.arena.pacing import PacedClient
 from engram.participant.errors import VersionMismatch
 from engram.participant.journal import CommitSecret
 from engram.participant.pricing import Limits, Price, price_of
@@ -28,7 +29,6 @@ from engram.statemachine.transactions.reveal_update import RevealUpdate
 from tests.support.dev_node import address_of
 from tests.support.round_matter import ALICE, COIN, PURSE, SMALL_RULES
 from tests.support.stage import (
-    PacedClient,
     digits,
     learner,
     running_stage,
@@ -81,7 +81,7 @@ async def test_an_author_that_dies_reveals_what_it_committed_to(
         return learner(2, *TWO)(task)
 
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         reports = []
 
         async def mortal(wallet: Wallet) -> None:
@@ -89,7 +89,7 @@ async def test_an_author_that_dies_reveals_what_it_committed_to(
                 await stage.author(MortalWallet(wallet, kind, after=after), counted).play(round_id)
             reports.extend(await stage.author(wallet, counted).play(round_id))
 
-        ended = await stage.play(round_id, {}, alice=mortal)
+        ended = await stage.finish(round_id, {}, alice=mortal)
         assert ended.round.winner == ALICE.address
         assert [report.code for report in reports] == ["candidate_admitted"]
         assert trained == 1, "what was committed to is not made anew"
@@ -99,7 +99,7 @@ async def test_an_author_that_dies_reveals_what_it_committed_to(
 
 async def test_an_author_without_its_journal_is_told_that_the_bond_is_lost(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         codes = []
 
         async def forgetful(wallet: Wallet) -> None:
@@ -111,7 +111,7 @@ async def test_an_author_without_its_journal_is_told_that_the_bond_is_lost(tmp_p
                 file.unlink()
             codes.extend([r.code for r in await stage.author(wallet, learner(2, *TWO)).play(round_id)])
 
-        ended = await stage.play(round_id, {}, alice=forgetful)
+        ended = await stage.finish(round_id, {}, alice=forgetful)
         assert codes == ["secrets_not_found"]
         assert ended.round.status == RoundStatus.KEPT
         assert (await stage.account("alice")).balance <= PURSE - COIN, "the bond is burned"
@@ -127,9 +127,9 @@ async def test_reveals_that_find_no_room_enter_a_later_block_of_the_same_phase(t
     async with running_stage(tmp_path, stage_spec(rules)) as stage:
         plan = small_round(digits(1, *TWO), validation=1)
         plan = replace(plan, windows={**plan.windows, "update": 1})
-        round_id = await stage.open(plan, small_model(hidden=(64,)))
+        round_id = await stage.begin(plan, small_model(hidden=(64,)))
         names = {"alice": 2, "bob": 3, "carol": 4}
-        ended = await stage.play(round_id, {name: learner(share, *TWO) for name, share in names.items()})
+        ended = await stage.finish(round_id, {name: learner(share, *TWO) for name, share in names.items()})
         assert [ended.codes(name) for name in names] == [["candidate_admitted"]] * 3
         assert ended.round.status == RoundStatus.DECIDED
 
@@ -159,7 +159,7 @@ class _Answering:
 
 async def test_nothing_is_built_on_a_version_that_is_not_what_the_chain_says(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
 
         async def deceived(wallet: Wallet) -> None:
             async with LyingClient(stage.find, stage.pacer) as client:
@@ -168,7 +168,7 @@ async def test_nothing_is_built_on_a_version_that_is_not_what_the_chain_says(tmp
                     await stage.author(Wallet(client, ALICE), learner(2, *TWO)).play(round_id)
                 stage.pacer.leave(client)
 
-        ended = await stage.play(round_id, {}, alice=deceived)
+        ended = await stage.finish(round_id, {}, alice=deceived)
         assert ended.round.status == RoundStatus.KEPT
         assert await stage.account("alice") == Account(ALICE.address, PURSE)
 
@@ -179,21 +179,21 @@ async def test_nothing_is_built_on_a_version_that_is_not_what_the_chain_says(tmp
 )
 async def test_an_author_pays_no_more_than_it_was_told(tmp_path: Path, limits: Limits, code: str) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         codes = []
 
         async def careful(wallet: Wallet) -> None:
             author = stage.author(wallet, learner(2, *TWO), limits=limits)
             codes.extend([report.code for report in await author.play(round_id)])
 
-        await stage.play(round_id, {}, alice=careful)
+        await stage.finish(round_id, {}, alice=careful)
         assert codes == [code]
         assert (await stage.account("alice")).balance >= PURSE - 11_000, "at most the fee of settling"
 
 
 async def test_an_author_who_cannot_pay_for_everything_does_not_commit(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         codes = []
 
         async def poor(wallet: Wallet) -> None:
@@ -201,7 +201,7 @@ async def test_an_author_who_cannot_pay_for_everything_does_not_commit(tmp_path:
             await wallet.confirm(await wallet.transfer(address_of("bob"), balance - COIN - 20_000))
             codes.extend([r.code for r in await stage.author(wallet, learner(2, *TWO)).play(round_id)])
 
-        await stage.play(round_id, {}, alice=poor)
+        await stage.finish(round_id, {}, alice=poor)
         assert codes == ["insufficient_balance"]
 
 
@@ -230,11 +230,11 @@ async def test_the_price_of_an_update_is_known_before_it_is_committed_to(tmp_pat
                 await author.conclude(round_id)
                 assert prices[-1].fees / 20 < wallet.fees - before <= prices[-1].fees
 
-            return (await stage.play(round_id, {}, alice=author_of)).round
+            return (await stage.finish(round_id, {}, alice=author_of)).round
 
-        trained = await play(await stage.open(small_round(digits(1, *TWO)), small_model()), learner(2, *TWO))
+        trained = await play(await stage.begin(small_round(digits(1, *TWO)), small_model()), learner(2, *TWO))
         plan = small_round(digits(1, 0, 1, 2), new_classes=1)
-        grown = await play(await stage.open(plan, trained.model), learner(2, 0, 1, 2))
+        grown = await play(await stage.begin(plan, trained.model), learner(2, 0, 1, 2))
         assert grown.status == RoundStatus.DECIDED
 
 
@@ -252,7 +252,7 @@ async def test_a_late_author_plays_what_is_left(
     tmp_path: Path, phase: Phase, epoch: int, codes: list[str]
 ) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO), epochs=2), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO), epochs=2), small_model())
         played: list[str] = []
 
         async def late(wallet: Wallet) -> None:
@@ -261,14 +261,14 @@ async def test_a_late_author_plays_what_is_left(
             await author.view.wait_tick((await author.view.span(round_, phase, epoch)).first)
             played.extend([report.code for report in await author.play(round_id)])
 
-        ended = await stage.play(round_id, {}, alice=late)
+        ended = await stage.finish(round_id, {}, alice=late)
         assert played == codes
         assert ended.round.status == (RoundStatus.DECIDED if codes else RoundStatus.KEPT)
 
 
 async def test_an_author_ends_a_round_whose_opener_has_left(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO), epochs=3), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO), epochs=3), small_model())
         async with stage.actor("alice") as wallet:
             author = stage.author(wallet, learner(2, *TWO))
             assert await author.play(round_id) == []
@@ -280,20 +280,20 @@ async def test_an_author_ends_a_round_whose_opener_has_left(tmp_path: Path) -> N
 
 async def test_an_author_sits_out_what_it_was_not_told_to_play(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO), epochs=2), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO), epochs=2), small_model())
         played: list[int] = []
 
         async def once(wallet: Wallet) -> None:
             author = stage.author(wallet, improver(2), epochs=1)
             played.extend([report.epoch for report in await author.play(round_id)])
 
-        await stage.play(round_id, {}, alice=once)
+        await stage.finish(round_id, {}, alice=once)
         assert played == [0]
 
 
 async def test_a_training_that_outlasts_its_window_is_told(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
 
         async def slow(wallet: Wallet) -> None:
             author = stage.author(wallet, learner(2, *TWO))
@@ -303,13 +303,13 @@ async def test_a_training_that_outlasts_its_window_is_told(tmp_path: Path) -> No
             await author.view.wait_phase(round_id, Phase.UPDATE)
             await author.play(round_id)
 
-        await stage.play(round_id, {}, alice=slow)
+        await stage.finish(round_id, {}, alice=slow)
         assert "epoch_missed" in [notice.event for notice in stage.said]
 
 
 async def test_a_cancelled_author_ends_its_training_and_says_what_is_at_stake(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         began = asyncio.Event()
         loop = asyncio.get_running_loop()
         endless = honest(Plan(digits(2, *TWO).rows_of(0), Budget(steps=30_000, batch=16), None, 0))
@@ -338,17 +338,17 @@ async def test_a_cancelled_author_ends_its_training_and_says_what_is_at_stake(tm
                 "candidate_admitted"
             ]
 
-        await stage.play(round_id, {}, alice=cancelled)
+        await stage.finish(round_id, {}, alice=cancelled)
 
 
 async def test_an_author_who_is_not_better_commits_to_nothing(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
 
         def as_it_was(task: Task) -> Draft | None:
             return train_draft(task, task.base.spec, task.parameters)
 
-        ended = await stage.play(round_id, {"alice": as_it_was})
+        ended = await stage.finish(round_id, {"alice": as_it_was})
         assert ended.codes("alice") == ["not_below_baseline"]
         assert ended.round.status == RoundStatus.KEPT
         assert (await stage.account("alice")).balance > PURSE - COIN // 100, "no entry was burned"

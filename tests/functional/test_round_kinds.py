@@ -40,8 +40,8 @@ async def pulled(stage: Stage, model_id: Hash, *numbers: int) -> list[PulledVers
 
 async def trained(stage: Stage, *classes: int, **changes: object) -> Model:
     """A model of these classes with a frozen version 1."""
-    round_id = await stage.open(small_round(digits(1, *classes)), small_model(**changes))
-    ended = await stage.play(round_id, {"alice": learner(2, *classes)})
+    round_id = await stage.begin(small_round(digits(1, *classes)), small_model(**changes))
+    ended = await stage.finish(round_id, {"alice": learner(2, *classes)})
     assert ended.round.status == RoundStatus.DECIDED
     return await stage.model(ended.round.model)
 
@@ -71,8 +71,8 @@ async def test_networks_without_hidden_layers_and_deep_ones_grow(
 ) -> None:
     async with running_stage(tmp_path) as stage:
         model = await trained(stage, 0, 1, hidden=hidden)
-        round_id = await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1), model.id)
-        ended = await stage.play(round_id, {"alice": learner(2, 0, 1, 2)})
+        round_id = await stage.begin(small_round(digits(1, 0, 1, 2), new_classes=1), model.id)
+        ended = await stage.finish(round_id, {"alice": learner(2, 0, 1, 2)})
         assert ended.round.status == RoundStatus.DECIDED
         assert (await stage.model(model.id)).classes == 3
 
@@ -80,8 +80,8 @@ async def test_networks_without_hidden_layers_and_deep_ones_grow(
 async def test_a_class_is_added_without_any_new_neuron(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         model = await trained(stage, 0, 1)
-        round_id = await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1), model.id)
-        ended = await stage.play(round_id, {"alice": learner(2, 0, 1, 2, neurons=0)})
+        round_id = await stage.begin(small_round(digits(1, 0, 1, 2), new_classes=1), model.id)
+        ended = await stage.finish(round_id, {"alice": learner(2, 0, 1, 2, neurons=0)})
         assert ended.codes("alice") == ["candidate_admitted"]
         (found,) = await pulled(stage, model.id, 2)
         assert len(found.network.spec.hidden) == 1
@@ -90,8 +90,8 @@ async def test_a_class_is_added_without_any_new_neuron(tmp_path: Path) -> None:
 async def test_a_model_of_one_class_grows_from_nothing(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         plan = small_round(digits(1, 0, 1, 2), new_classes=2)
-        round_id = await stage.open(plan, small_model(classes=1))
-        ended = await stage.play(round_id, {"alice": learner(2, 0, 1, 2)})
+        round_id = await stage.begin(plan, small_model(classes=1))
+        ended = await stage.finish(round_id, {"alice": learner(2, 0, 1, 2)})
         assert ended.round.status == RoundStatus.DECIDED
         assert (await stage.model(ended.round.model)).classes == 3
 
@@ -102,11 +102,11 @@ async def test_strict_growth_leaves_old_logits_alone_and_capacity_growth_feeds_t
     async with running_stage(tmp_path) as stage:
         model = await trained(stage, 0, 1)
         grow = small_round(digits(1, 0, 1, 2, 3), rows=36, new_classes=2)
-        ended = await stage.play(await stage.open(grow, model.id), {"alice": hasty(2)})
+        ended = await stage.finish(await stage.begin(grow, model.id), {"alice": hasty(2)})
         assert ended.round.status == RoundStatus.DECIDED
         capacity = replace(grow, data=digits(3, 0, 1, 2, 3), new_classes=0, neurons=24)
-        round_id = await stage.open(capacity, model.id)
-        ended = await stage.play(round_id, {"alice": stronger(2), "bob": stronger(4)})
+        round_id = await stage.begin(capacity, model.id)
+        ended = await stage.finish(round_id, {"alice": stronger(2), "bob": stronger(4)})
         assert ended.codes("alice") == ended.codes("bob") == ["candidate_admitted"]
         assert ended.round.status == RoundStatus.DECIDED
         rows = digits(3, 0, 1).rows_of(0).features
@@ -120,8 +120,8 @@ async def test_gated_capacity_growth_improves_every_class(tmp_path: Path) -> Non
     async with running_stage(tmp_path) as stage:
         model = await trained(stage, 0, 1, 2, 3, hidden=(3,), policy=GATED, threshold_ppm=900_000)
         capacity = small_round(digits(3, 0, 1, 2, 3), rows=36, new_classes=0, neurons=24)
-        round_id = await stage.open(capacity, model.id)
-        ended = await stage.play(round_id, {"alice": stronger(2), "bob": stronger(4)})
+        round_id = await stage.begin(capacity, model.id)
+        ended = await stage.finish(round_id, {"alice": stronger(2), "bob": stronger(4)})
         assert ended.round.status == RoundStatus.DECIDED
         first, second = await pulled(stage, model.id, 1, 2)
         assert second.network.spec.outputs[-1].width == 4
@@ -132,8 +132,8 @@ async def test_gated_capacity_growth_improves_every_class(tmp_path: Path) -> Non
 async def test_gated_growth_of_classes_feeds_old_ones_too(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         model = await trained(stage, 0, 1, policy=GATED)
-        round_id = await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1), model.id)
-        ended = await stage.play(round_id, {"alice": learner(2, 0, 1, 2)})
+        round_id = await stage.begin(small_round(digits(1, 0, 1, 2), new_classes=1), model.id)
+        ended = await stage.finish(round_id, {"alice": learner(2, 0, 1, 2)})
         assert ended.round.status == RoundStatus.DECIDED
         (found,) = await pulled(stage, model.id, 2)
         assert [block.first for block in found.network.spec.outputs] == [0, 2, 0]
@@ -149,8 +149,8 @@ async def test_a_pulled_network_is_adopted_from_its_file_and_from_the_chain(tmp_
             from_file, on_chain = [
                 await strategy_of(wallet, None, Budget(), None, 0, it) for it in (file, model)
             ]
-        round_id = await stage.open(small_round(digits(1, 0, 1, 2, 3), rows=36, new_classes=2), host.id)
-        ended = await stage.play(round_id, {"alice": from_file, "bob": on_chain})
+        round_id = await stage.begin(small_round(digits(1, 0, 1, 2, 3), rows=36, new_classes=2), host.id)
+        ended = await stage.finish(round_id, {"alice": from_file, "bob": on_chain})
         assert ended.round.status == RoundStatus.DECIDED
         assert ended.codes("alice") == ended.codes("bob") == ["candidate_admitted"]
         (grown,) = await pulled(stage, host.id, 2)
@@ -164,9 +164,9 @@ async def other_model(stage: Stage) -> Model:
     """A model of its own that knows digits 2 and 3 as 0 and 1."""
     data = Selection("digits", (1, 4), (2, 3), relabel=True)
     own = Selection("digits", (2, 4), (2, 3), relabel=True).rows_of(0)
-    round_id = await stage.open(small_round(data), small_model())
+    round_id = await stage.begin(small_round(data), small_model())
     strategy = honest(Plan(own, Budget(steps=150, batch=16), None, 0))
-    ended = await stage.play(round_id, {"alice": strategy})
+    ended = await stage.finish(round_id, {"alice": strategy})
     assert ended.round.status == RoundStatus.DECIDED
     return await stage.model(ended.round.model)
 
@@ -178,9 +178,9 @@ async def test_candidates_are_scored_on_everything_whoever_comes_first(tmp_path:
         for label, share, meddlers in ((2, 1, ()), (3, 3, ("carol",))):
             classes = range(label + 1)
             plan = small_round(digits(share, *classes), rows=36, new_classes=1)
-            round_id = await stage.open(plan, model.id)
+            round_id = await stage.begin(plan, model.id)
             acts: dict[str, Any] = {name: meddling(round_id) for name in meddlers}
-            ended = await stage.play(round_id, {"alice": learner(2, *classes)}, **acts)
+            ended = await stage.finish(round_id, {"alice": learner(2, *classes)}, **acts)
             assert ended.round.status == RoundStatus.DECIDED
             assert ended.round.winner == ALICE.address
         assert len((await stage.model(model.id)).retention) == 3
@@ -207,9 +207,11 @@ async def test_parts_and_networks_too_large_for_a_transaction_are_uploaded(tmp_p
         data = Selection(str(tmp_path / "large.npz"))
         plan = small_round(data, rows=400, windows={**small_round(data).windows, "reveal": 8, "audit": 8})
         plan = replace(plan, windows={**plan.windows, "update": 12, "commit": 12})
-        round_id = await stage.open(plan, small_model(hidden=(700,)))
+        round_id = await stage.begin(plan, small_model(hidden=(700,)))
         own = data.rows_of(1)
-        ended = await stage.play(round_id, {"alice": honest(Plan(own, Budget(steps=20, batch=16), None, 0))})
+        ended = await stage.finish(
+            round_id, {"alice": honest(Plan(own, Budget(steps=20, batch=16), None, 0))}
+        )
         assert ended.codes("alice") == ["candidate_admitted"]
         assert ended.round.status == RoundStatus.DECIDED
         (found,) = await pulled(stage, ended.round.model, 1)

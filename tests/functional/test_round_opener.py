@@ -48,7 +48,7 @@ class MortalWallet(Wallet):
 async def test_an_opener_dies_before_and_after_everything_it_sends(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         plan = small_round(digits(1, *TWO), parts=5, rows=12, validation=2, sealed=2)
-        round_id = await stage.open(plan, small_model())
+        round_id = await stage.begin(plan, small_model())
         deaths: dict[TxPayload, int] = {}
 
         async def mortal(wallet: Wallet) -> Round:
@@ -58,7 +58,7 @@ async def test_an_opener_dies_before_and_after_everything_it_sends(tmp_path: Pat
                 except Death:
                     continue
 
-        ended = await stage.play(round_id, {"alice": learner(2, *TWO)}, opener=mortal)
+        ended = await stage.finish(round_id, {"alice": learner(2, *TWO)}, opener=mortal)
         assert ended.round.status == RoundStatus.DECIDED
         sent = [payload.NAME for payload in deaths]
         assert (sent.count("reveal_part"), sent.count("reveal_sealed")) == (2, 2)
@@ -68,7 +68,7 @@ async def test_an_opener_dies_before_and_after_everything_it_sends(tmp_path: Pat
 
 async def test_secrets_are_saved_before_the_round_is_opened_and_needed_after(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         (saved,) = (tmp_path / "rounds").glob("*.secrets")
         assert saved.stat().st_mode & 0o777 == 0o600
         saved.unlink()
@@ -79,7 +79,7 @@ async def test_secrets_are_saved_before_the_round_is_opened_and_needed_after(tmp
 
 async def test_an_opener_who_comes_too_late_ends_the_round_as_soon_as_it_can_be(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         async with stage.actor("opener") as wallet:
             opener = stage.opener(wallet)
             round_ = await opener.view.get(Round, round_id)
@@ -93,7 +93,7 @@ async def test_an_opener_who_comes_too_late_ends_the_round_as_soon_as_it_can_be(
 
 async def test_an_opener_steps_through_the_round_by_hand(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
 
         async def by_hand(wallet: Wallet) -> Round:
             opener = stage.opener(wallet)
@@ -103,7 +103,7 @@ async def test_an_opener_steps_through_the_round_by_hand(tmp_path: Path) -> None
             assert len((await opener.view.get(Round, round_id)).unseen) == 1
             return await opener.run(round_id)
 
-        ended = await stage.play(round_id, {"alice": learner(2, *TWO)}, opener=by_hand)
+        ended = await stage.finish(round_id, {"alice": learner(2, *TWO)}, opener=by_hand)
         assert ended.round.status == RoundStatus.DECIDED
 
 
@@ -128,13 +128,13 @@ async def test_what_is_not_said_is_the_least_that_the_chain_accepts(tmp_path: Pa
 
 async def test_parts_that_would_be_broken_are_not_committed_to(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        first = await stage.open(small_round(digits(1, *TWO)), small_model())
-        model = (await stage.play(first, {"alice": learner(2, *TWO)})).round.model
+        first = await stage.begin(small_round(digits(1, *TWO)), small_model())
+        model = (await stage.finish(first, {"alice": learner(2, *TWO)})).round.model
         with pytest.raises(OldRowsMissing, match="only 0 rows of old classes, and 6 are promised"):
-            await stage.open(small_round(digits(1, 2), rows=12, new_classes=1), model)
+            await stage.begin(small_round(digits(1, 2), rows=12, new_classes=1), model)
         with pytest.raises(OldRowsMissing, match="20 are promised"):
-            await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1, old_rows=20), model)
-        growing = await stage.open(small_round(digits(1, 0, 1, 2), new_classes=1), model)
+            await stage.begin(small_round(digits(1, 0, 1, 2), new_classes=1, old_rows=20), model)
+        growing = await stage.begin(small_round(digits(1, 0, 1, 2), new_classes=1), model)
         async with stage.client() as client:
             assert (await ChainView(client).get(Round, growing)).terms.old_rows == 6, "enough for the chain"
 
@@ -142,8 +142,8 @@ async def test_parts_that_would_be_broken_are_not_committed_to(tmp_path: Path) -
 async def test_parts_that_are_public_are_not_committed_to_again(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         plan = small_round(digits(1, *TWO))
-        first = await stage.open(plan, small_model(threshold_ppm=1))
-        model = (await stage.play(first, {"alice": learner(2, *TWO)})).round.model
+        first = await stage.begin(plan, small_model(threshold_ppm=1))
+        model = (await stage.finish(first, {"alice": learner(2, *TWO)})).round.model
         async with stage.client() as client:
             round_ = await ChainView(client).get(Round, first)
         saved, before = set((tmp_path / "rounds").iterdir()), await stage.account("opener")
@@ -151,20 +151,20 @@ async def test_parts_that_are_public_are_not_committed_to_again(tmp_path: Path) 
         number = 1 + next(at for at, part in enumerate(round_.terms.commitments) if part in public)
         for opened in (model, small_model(hidden=(32,))):
             with pytest.raises(PartPublic, match=rf"part {number} of 3 .* or another --seed"):
-                await stage.open(plan, opened)
+                await stage.begin(plan, opened)
         async with stage.client() as client:
             assert await client.call("mempool_list") == []
         assert set((tmp_path / "rounds").iterdir()) == saved
         assert (await stage.account("opener")).nonce == before.nonce, "nothing was sent"
-        second = await stage.open(replace(plan, seed=1), model)
+        second = await stage.begin(replace(plan, seed=1), model)
         async with stage.client() as client:
             assert (await ChainView(client).get(Round, second)).status == RoundStatus.OPEN
 
 
 async def test_the_node_says_since_when_parts_are_public(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        first = await stage.open(small_round(digits(1, *TWO)), small_model())
-        round_ = (await stage.play(first, {"alice": learner(2, *TWO)})).round
+        first = await stage.begin(small_round(digits(1, *TWO)), small_model())
+        round_ = (await stage.finish(first, {"alice": learner(2, *TWO)})).round
         async with stage.client() as client:
             view, none = ChainView(client), "ee" * 32
             blob = (await view.get(Part, round_.validation_opened[0].commitment)).blob.hex()
@@ -184,9 +184,9 @@ async def test_the_node_says_since_when_parts_are_public(tmp_path: Path) -> None
 async def test_a_round_survives_restarts_of_its_node(tmp_path: Path) -> None:
     """Also of a node that forgets what waited: reveals, commit and update are handed in again."""
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         stage.restart_for_everything()
-        ended = await stage.play(round_id, {"alice": learner(2, *TWO)})
+        ended = await stage.finish(round_id, {"alice": learner(2, *TWO)})
         assert ended.codes("alice") == ["candidate_admitted"]
         assert ended.round.status == RoundStatus.DECIDED
         assert stage.restarts >= 4

@@ -44,9 +44,9 @@ class TardyWallet(Wallet):
 
 async def test_what_is_worse_on_rows_that_nobody_saw_loses_its_bond(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         others = digits(3, *TWO, rows=40).rows_of(0)
-        ended = await stage.play(round_id, {"alice": leaker(Budget(steps=600, batch=16), 0, others)})
+        ended = await stage.finish(round_id, {"alice": leaker(Budget(steps=600, batch=16), 0, others)})
         assert ended.codes("alice") == ["candidate_admitted"]
         assert ended.round.status == RoundStatus.KEPT
         assert (await stage.account("alice")).balance <= PURSE - COIN, "the withdrawal has burned the bond"
@@ -55,7 +55,7 @@ async def test_what_is_worse_on_rows_that_nobody_saw_loses_its_bond(tmp_path: Pa
 
 async def test_anyone_can_score_and_withdraw_for_an_author_who_has_left(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         counts, done = [], []
 
         async def leaves(wallet: Wallet) -> None:
@@ -68,7 +68,7 @@ async def test_anyone_can_score_and_withdraw_for_an_author_who_has_left(tmp_path
             done.append(await withdraw_updates(view, wallet, round_id, ALICE.address))
             done.append(await withdraw_updates(view, wallet, round_id, ALICE.address))
 
-        ended = await stage.play(round_id, {}, alice=leaves, bob=helps, carol=helps)
+        ended = await stage.finish(round_id, {}, alice=leaves, bob=helps, carol=helps)
         assert ended.round.winner == ALICE.address
         assert counts == [1, 1], "they do not get in each other's way"
         assert sum(item.returned for item in done) == COIN, "only one of them has withdrawn it"
@@ -78,7 +78,7 @@ async def test_anyone_can_score_and_withdraw_for_an_author_who_has_left(tmp_path
 
 async def test_an_author_who_leaves_before_the_scoring_is_told_what_that_costs(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         admitted = asyncio.Event()
         stage.on_event("admitted", admitted)
 
@@ -91,18 +91,18 @@ async def test_an_author_who_leaves_before_the_scoring_is_told_what_that_costs(t
             assert stage.said[-1].event == "left_unscored"
             await stage.author(wallet, learner(2, *TWO)).play(round_id)
 
-        ended = await stage.play(round_id, {}, alice=interrupted)
+        ended = await stage.finish(round_id, {}, alice=interrupted)
         assert ended.round.winner == ALICE.address
 
 
 async def test_a_scoring_that_comes_too_late_costs_the_bond_and_no_more(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
 
         async def tardy(wallet: Wallet) -> None:
             await stage.author(TardyWallet(wallet), learner(2, *TWO)).play(round_id)
 
-        ended = await stage.play(round_id, {}, alice=tardy)
+        ended = await stage.finish(round_id, {}, alice=tardy)
         assert ended.round.status == RoundStatus.KEPT
         assert "score_missed" in [notice.event for notice in stage.said]
         assert [n.facts["burned"] for n in stage.said if n.event == "withdrawn"] == [COIN]
@@ -111,7 +111,7 @@ async def test_a_scoring_that_comes_too_late_costs_the_bond_and_no_more(tmp_path
 async def test_scorings_are_split_so_that_none_fills_half_a_block(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         plan = small_round(digits(1, *TWO), parts=5, rows=12, sealed=4)
-        round_id = await stage.open(plan, small_model())
+        round_id = await stage.begin(plan, small_model())
         split = []
 
         async def count(wallet: Wallet) -> None:
@@ -127,6 +127,6 @@ async def test_scorings_are_split_so_that_none_fills_half_a_block(tmp_path: Path
                 split.append([len(b) for b in scorings(rules, round_, model, base, candidate)])
             await author.conclude(round_id)
 
-        ended = await stage.play(round_id, {}, alice=count)
+        ended = await stage.finish(round_id, {}, alice=count)
         assert split == [[1, 1, 1, 1], [2, 2], [3, 1], [4]]
         assert ended.round.status == RoundStatus.DECIDED

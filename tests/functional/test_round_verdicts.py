@@ -38,15 +38,15 @@ async def test_a_round_without_candidates(tmp_path: Path) -> None:
         return None
 
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
-        await stage.play(round_id, {"alice": lazy})
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
+        await stage.finish(round_id, {"alice": lazy})
         assert reasons(await ended_round(stage, round_id)) == ["no update became a candidate"]
 
 
 async def test_a_growth_that_nobody_had_scored(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        first = await stage.open(small_round(digits(1, *TWO)), small_model())
-        ended = await stage.play(first, {"alice": learner(2, *TWO)})
+        first = await stage.begin(small_round(digits(1, *TWO)), small_model())
+        ended = await stage.finish(first, {"alice": learner(2, *TWO)})
         (verdict,) = (found := await ended_round(stage, first))["verdicts"]
         assert (verdict["reasons"], verdict["below_baseline"], verdict["rung"]) == ([], True, True)
         (won,) = outcomes(found)
@@ -56,12 +56,12 @@ async def test_a_growth_that_nobody_had_scored(tmp_path: Path) -> None:
         maturing = await stage.maturing("alice")
         assert won["paid"] == sum(reward["amount"] for reward in maturing), "what it says was paid"
         plan = small_round(digits(1, 0, 1, 2), new_classes=1)
-        second = await stage.open(plan, ended.round.model)
+        second = await stage.begin(plan, ended.round.model)
 
         async def forgetful(wallet: Wallet) -> None:
             await stage.author(wallet, learner(2, 0, 1, 2)).play_epoch(second, 0)
 
-        ended = await stage.play(second, {}, alice=forgetful)
+        ended = await stage.finish(second, {}, alice=forgetful)
         assert ended.round.status == RoundStatus.KEPT
         (lost,) = outcomes(await ended_round(stage, second))
         assert (lost["epoch"], lost["paid"], lost["reasons"]) == (0, 0, ["not_scored"])
@@ -69,10 +69,10 @@ async def test_a_growth_that_nobody_had_scored(tmp_path: Path) -> None:
 
 async def test_an_update_that_learned_the_validation_parts_by_heart(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
         others = digits(3, *TWO, rows=40).rows_of(0)
         strategies = {"alice": learner(2, *TWO), "bob": leaker(Budget(steps=600, batch=16), 1, others)}
-        ended = await stage.play(round_id, strategies)
+        ended = await stage.finish(round_id, strategies)
         assert ended.codes("bob") == ["candidate_admitted"]
         assert ended.round.results[0].author == KEYS["bob"].address, "it knows what is public best"
         assert ended.round.winner == KEYS["alice"].address
@@ -84,7 +84,7 @@ async def test_an_update_that_learned_the_validation_parts_by_heart(tmp_path: Pa
 
 async def test_a_second_best_update_and_one_that_was_never_shown(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model())
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model())
 
         async def silent(wallet: Wallet) -> None:
             author = stage.author(wallet, learner(4, *TWO))
@@ -93,7 +93,9 @@ async def test_a_second_best_update_and_one_that_was_never_shown(tmp_path: Path)
             assert isinstance(secret, CommitSecret), "the learner proposes something"
             await author.wallet.execute(CommitUpdate(round_id, 0, secret.digest))
 
-        ended = await stage.play(round_id, {"alice": learner(2, *TWO), "bob": learner(3, *TWO)}, carol=silent)
+        ended = await stage.finish(
+            round_id, {"alice": learner(2, *TWO), "bob": learner(3, *TWO)}, carol=silent
+        )
         assert ended.round.status == RoundStatus.DECIDED
         codes = [code for done in outcomes(await ended_round(stage, round_id)) for code in done["reasons"]]
         assert sorted(codes) == ["not_best_of_epoch", "not_revealed"]
@@ -111,16 +113,16 @@ async def test_a_pot_that_was_refused_goes_to_whoever_improves_the_model_next(tm
 
     async with running_stage(tmp_path) as stage:
         named = (NamedWitness(WITNESS.address, old_only=False),)
-        first = await stage.open(small_round(digits(1, *TWO), witnesses=named), small_model())
-        kept = (await stage.play(first, {"alice": learner(2, *TWO)}, witness=spoil)).round
+        first = await stage.begin(small_round(digits(1, *TWO), witnesses=named), small_model())
+        kept = (await stage.finish(first, {"alice": learner(2, *TWO)}, witness=spoil)).round
         assert (kept.status, kept.refused) == (RoundStatus.KEPT, True)
         assert reasons(await ended_round(stage, first))[-1].endswith("for whoever improves it next")
         assert (await stage.model(kept.model)).carried == COIN
         plan = small_round(digits(3, *TWO), bounty=2 * COIN)
-        second = await stage.open(plan, kept.model)
+        second = await stage.begin(plan, kept.model)
         assert (await stage.model(kept.model)).carried == 0, "while a round is open, it holds the pot"
         assert dict(round_fields(await ended_round(stage, second)))["carried"] == "1, of earlier rounds"
-        ended = (await stage.play(second, {"alice": learner(2, *TWO)})).round
+        ended = (await stage.finish(second, {"alice": learner(2, *TWO)})).round
         assert (ended.status, ended.carried) == (RoundStatus.DECIDED, 0)
         (won,) = outcomes(await ended_round(stage, second))
         paid = sum(reward["amount"] for reward in await stage.maturing("alice"))

@@ -55,7 +55,7 @@ def witness_of(stage: Stage, wallet: Wallet) -> Witness:
 async def witnessed_round(stage: Stage, **changes: Any) -> Hash:
     witnesses = (NamedWitness(WITNESS.address, old_only=False),)
     plan = small_round(digits(1, *TWO), bounty=BONDS, witness_fee=COIN, witnesses=witnesses)
-    return await stage.open(plan, small_model(**changes))
+    return await stage.begin(plan, small_model(**changes))
 
 
 async def seal(stage: Stage, wallet: Wallet, round_id: Hash) -> None:
@@ -77,7 +77,7 @@ async def test_a_witness_dies_before_and_after_it_opens_its_part(tmp_path: Path)
             await witness_of(stage, wallet).testify(round_id)
             maturing.extend((await wallet.account())["maturing"])
 
-        ended = await stage.play(round_id, {"alice": learner(2, *TWO)}, witness=testify)
+        ended = await stage.finish(round_id, {"alice": learner(2, *TWO)}, witness=testify)
         assert ended.round.status == RoundStatus.DECIDED
         assert ended.round.independent
         assert len(deaths) == 2
@@ -94,7 +94,7 @@ async def test_nothing_is_opened_where_no_candidate_waits(tmp_path: Path) -> Non
             await seal(stage, wallet, round_id)
             await witness_of(stage, wallet).testify(round_id)
 
-        ended = await stage.play(round_id, {}, witness=testify)
+        ended = await stage.finish(round_id, {}, witness=testify)
         assert ended.round.status == RoundStatus.KEPT
         assert "no_candidates" in [notice.event for notice in stage.said]
         assert (await stage.account("witness")).balance > PURSE - COIN, "the bond has returned"
@@ -112,7 +112,7 @@ async def test_a_witness_who_comes_too_late_loses_the_bond_and_ends_no_round(tmp
             with pytest.raises(RoundOver):
                 await witness.testify(round_id)
 
-        ended = await stage.play(round_id, {"alice": learner(2, *TWO)}, witness=sleep_over)
+        ended = await stage.finish(round_id, {"alice": learner(2, *TWO)}, witness=sleep_over)
         assert ended.round.status == RoundStatus.DECIDED
         assert not ended.round.independent
         assert (await stage.account("witness")).balance <= PURSE - BONDS
@@ -123,7 +123,7 @@ async def test_a_round_without_a_standing_witness_is_cancelled_and_gives_everyth
 ) -> None:
     async with running_stage(tmp_path) as stage:
         standing = (NamedWitness(WITNESS.address, old_only=False),)
-        round_id = await stage.open(small_round(digits(1, *TWO)), small_model(witnesses=standing))
+        round_id = await stage.begin(small_round(digits(1, *TWO)), small_model(witnesses=standing))
         async with stage.actor("opener") as wallet:
             opener = stage.opener(wallet)
             ended = await opener.run(round_id)
@@ -136,10 +136,10 @@ async def test_a_round_without_a_standing_witness_is_cancelled_and_gives_everyth
 async def test_a_part_that_the_chain_would_not_take_is_not_sealed(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
         round_id = await witnessed_round(stage)
-        model = (await stage.play(round_id, {"alice": learner(2, *TWO)})).round.model
+        model = (await stage.finish(round_id, {"alice": learner(2, *TWO)})).round.model
         named = (NamedWitness(WITNESS.address, old_only=True),)
         growth = small_round(digits(1, 0, 1, 2), new_classes=1, old_rows=10, witnesses=named)
-        growing = await stage.open(growth, model)
+        growing = await stage.begin(growth, model)
         async with stage.actor("witness") as wallet:
             mixed = await sealed_part(wallet, digits(4, 0, 1, 2), growing, 0)
             assert mixed.parts[0].rows_below(2) == 24, "old classes only, as the terms ask"
@@ -150,10 +150,10 @@ async def test_a_part_that_the_chain_would_not_take_is_not_sealed(tmp_path: Path
 
 async def test_a_part_with_too_few_old_rows_is_not_sealed(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage:
-        model = (await stage.play(await witnessed_round(stage), {"alice": learner(2, *TWO)})).round.model
+        model = (await stage.finish(await witnessed_round(stage), {"alice": learner(2, *TWO)})).round.model
         named = (NamedWitness(WITNESS.address, old_only=False),)
         growth = small_round(digits(1, 0, 1, 2), new_classes=1, old_rows=10, witnesses=named)
-        growing = await stage.open(growth, model)
+        growing = await stage.begin(growth, model)
         async with stage.actor("witness") as wallet:
             with pytest.raises(TooFewOldRows, match="would hold 0 rows"):
                 await sealed_part(wallet, digits(4, 2), growing, 0)
@@ -164,14 +164,14 @@ async def test_a_part_that_is_public_is_not_sealed_again(tmp_path: Path) -> None
         never = small_model(threshold_ppm=1)
         witnesses = (NamedWitness(WITNESS.address, old_only=False),)
         plan = small_round(digits(1, *TWO), bounty=BONDS, witnesses=witnesses)
-        first = await stage.open(plan, never)
+        first = await stage.begin(plan, never)
 
         async def testify(wallet: Wallet) -> None:
             await seal(stage, wallet, first)
             await witness_of(stage, wallet).testify(first)
 
-        model = (await stage.play(first, {"alice": learner(2, *TWO)}, witness=testify)).round.model
-        second = await stage.open(replace(plan, data=digits(3, *TWO)), model)
+        model = (await stage.finish(first, {"alice": learner(2, *TWO)}, witness=testify)).round.model
+        second = await stage.begin(replace(plan, data=digits(3, *TWO)), model)
         saved = set((tmp_path / ROUNDS_DIRECTORY).iterdir())
         before = await stage.account("witness")
         async with stage.actor("witness") as wallet:

@@ -14,8 +14,9 @@ from engram.node.config import Config
 from engram.node.errors import SubscriberTooSlow
 from engram.node.rpc import events
 from engram.node.rpc.events import TOPICS
+from engram.node.threaded import running_node
 from engram.statemachine.transactions.transfer import Transfer
-from tests.support.dev_node import address_of, dev_spec, running_node
+from tests.support.dev_node import address_of, dev_spec
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, SPEC
 from tests.support.node_network import NodeNetwork

@@ -12,6 +12,7 @@ from engram.node.clock import FakeClock
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.messages import GetBlock, Headers
 from engram.primitives.codec import encode
+from engram.primitives.packing import pack
 from engram.primitives.types import Hash
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain, search
@@ -93,16 +94,17 @@ async def test_a_chain_whose_execution_is_false_is_refused(network: NodeNetwork,
 
 
 async def body_of_another(chain: MemoryChain, name: Hash) -> bytes | None:
-    return encode(chain.blocks[1 if name != ids(chain.blocks)[1] else 2])
+    return pack(encode(chain.blocks[1 if name != ids(chain.blocks)[1] else 2]))
 
 
 async def body_with_more(chain: MemoryChain, name: Hash) -> bytes | None:
     block = next(block for block in chain.blocks if block.header.id == name)
-    return encode(Block(block.header, (*block.transactions, chain.sign(ALICE, Transfer(BOB.address, 1)))))
+    more = (*block.transactions, chain.sign(ALICE, Transfer(BOB.address, 1)))
+    return pack(encode(Block(block.header, more)))
 
 
 async def body_of_noise(chain: MemoryChain, name: Hash) -> bytes | None:
-    return b"\x92\x90\x90"
+    return pack(b"\x92\x90\x90")
 
 
 async def no_body(chain: MemoryChain, name: Hash) -> bytes | None:

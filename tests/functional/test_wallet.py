@@ -12,6 +12,7 @@ from engram.node.client import RpcClient
 from engram.node.config import Config
 from engram.node.datadir import find_run_info
 from engram.node.errors import RemoteError
+from engram.node.threaded import running_node
 from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
 from engram.participant.upload import split_chunks, upload
 from engram.participant.wallet import Wallet
@@ -22,7 +23,7 @@ from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.transaction import sign
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.transfer import Transfer
-from tests.support.dev_node import SEEDS, address_of, dev_spec, running_node
+from tests.support.dev_node import SEEDS, address_of, dev_spec
 
 pytestmark = pytest.mark.xdist_group("wallet")
 KIB = 1024

@@ -14,23 +14,32 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from engram.consensus.block import Block
+from engram.nn.data import part_bytes
 from engram.node.chain.recovery import remove_database
 from engram.node.storage.failpoints import arm
 from engram.node.storage.store import ChainStore
+from engram.statemachine.content import Inline, blob_id
+from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain, search
 from tests.support.node_chain import ALICE, BOB, SPEC, best_rows, disk_store, fork, miner_address, running
 
 FILE_BYTES = 1_400
+ROWS = part_bytes(np.zeros((20, 400), np.uint8), np.ones(20, np.uint16))
 DIGEST = "digest"
 """File in the data directory with the digest of what the run ended with."""
 
 
 def story() -> list[Block]:
-    """A life with everything in it: blocks, a side branch that wins, one that loses, an invalid block."""
+    """A life with everything in it: blocks, one of them with rows that are kept deflated, a side branch that
+    wins, one that loses, an invalid block.
+    """
     trunk = MemoryChain(SPEC)
-    for number in range(3):
+    trunk.mine([trunk.sign(ALICE, PublishPart(20, 400, 2, bytes(32), Inline(ROWS)))])
+    for number in range(2):
         trunk.mine([trunk.sign(ALICE, Transfer(BOB.address, 1 + number))])
     winner = fork(trunk, 2)
     for number in range(2):
@@ -45,8 +54,9 @@ def story() -> list[Block]:
 
 
 def digest(store: ChainStore) -> str:
-    """Everything that the best chain determines."""
+    """Everything that the best chain determines, and the rows that it has published."""
     rows = sorted(best_rows(store).items())
+    rows.append((ROWS, store.get_blob(blob_id(ROWS))))
     return hashlib.sha256(
         b"".join(len(part).to_bytes(4, "big") + part for row in rows for part in row)
     ).hexdigest()

@@ -5,12 +5,13 @@ Written from the text, as `protocol_oracle`, on which it stands; imports nothing
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import isqrt
 from typing import Final
 
-from tests.support.protocol_oracle import Wire, tagged
+from tests.support.protocol_oracle import Wire
 
 # networks.md, Evaluation; Losses; Seeded tensors
 
@@ -212,37 +213,43 @@ def _activation(tag: int, fields: Sequence[int], a: int) -> int:
 
 def seeded(generator: int, seed: bytes, rows: int, columns: int, arguments: Sequence[int]) -> list[list[int]]:
     """The matrix of generator 2 or 3, row by row."""
-    make = _ternary if generator == 2 else _fields
-    made = [make(_stream(generator, seed, j), rows, arguments) for j in range(columns)]
+    stream = _stream(generator, seed)
+    if generator == 2:
+        return _ternary(stream, rows, columns)
+    made = _fields(stream, rows, columns, arguments)
     return [[column[i] for column in made] for i in range(rows)]
 
 
-def _stream(generator: int, seed: bytes, j: int) -> Iterator[int]:
-    c = 0
-    while True:
-        counters = j.to_bytes(4, "little") + c.to_bytes(4, "little")
-        yield from tagged("seeded", bytes([generator]), seed, counters)
-        c += 1
+def _stream(generator: int, seed: bytes) -> Iterator[int]:
+    prefix = hashlib.sha256(b"engram/seeded").digest()
+    for c in range(2**32):
+        raw = prefix + prefix + bytes([generator]) + seed + c.to_bytes(4, "little")
+        yield from hashlib.shake_128(raw).digest(2**16)
 
 
-def _ternary(stream: Iterator[int], rows: int, _: Sequence[int]) -> list[int]:
-    digits: list[int] = []
-    while len(digits) < rows:
+def _ternary(stream: Iterator[int], rows: int, columns: int) -> list[list[int]]:
+    m = -(-rows * columns // 5)
+    used: list[int] = []
+    while len(used) < m:
         byte = next(stream)
         if byte < 243:
-            digits += [byte // 3**i % 3 - 1 for i in range(5)]
-    return digits[:rows]
+            used.append(byte)
+    flat = [used[e % m] // 3 ** (e // m) % 3 - 1 for e in range(rows * columns)]
+    return [flat[i * columns : (i + 1) * columns] for i in range(rows)]
 
 
-def _fields(stream: Iterator[int], rows: int, arguments: Sequence[int]) -> list[int]:
+def _fields(stream: Iterator[int], rows: int, columns: int, arguments: Sequence[int]) -> list[list[int]]:
+    words = [int.from_bytes(bytes(next(stream) for _ in range(4)), "little") for _ in range(4 * columns)]
+    bits = (byte >> i & 1 for byte in stream for i in range(8))
+    return [_field(words[4 * j : 4 * j + 4], bits, rows, arguments) for j in range(columns)]
+
+
+def _field(words: Sequence[int], bits: Iterator[int], rows: int, arguments: Sequence[int]) -> list[int]:
     height, width, least, largest = arguments
-    a, b, c, d = (int.from_bytes(bytes(next(stream) for _ in range(4)), "little") for _ in range(4))
+    a, b, c, d = words
     h = least + a % (min(largest, height) - least + 1)
     w = least + b % (min(largest, width) - least + 1)
     top, left = c % (height - h + 1), d % (width - w + 1)
-    bits = (byte >> i & 1 for byte in stream for i in range(8))
-    column = [0] * rows
-    for r in range(top, top + h):
-        for at in range(left, left + w):
-            column[r * width + at] = 2 * next(bits) - 1
-    return column
+    signs = [2 * next(bits) - 1 for _ in range(rows)]
+    inside = [top <= p // width < top + h and left <= p % width < left + w for p in range(rows)]
+    return [sign if held else 0 for sign, held in zip(signs, inside, strict=True)]

@@ -19,18 +19,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from engram.nn.evaluate import FrozenActivations
 from engram.primitives import keys
 from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.context import BlockContext
-from engram.statemachine.parameters import Composition
 from engram.statemachine.receipt import Receipt
 from engram.statemachine.record import Record
 from engram.statemachine.records import RoundClock, Supply
 from engram.statemachine.rules import Rules
-from engram.statemachine.scoring import LoadedNetwork, RowScores, Scorer
+from engram.statemachine.scoring import NoCache, RowScores, Scorer
 from engram.statemachine.state import State, leaf_value
 from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transition import apply_transaction, begin_block
@@ -45,29 +43,17 @@ FEE = 10**6
 NO_SIGNATURE = bytes(64)
 
 
-class Scores(dict[bytes, RowScores]):
-    """The scores of every network and part that was ever computed; no activations."""
+class Scores(NoCache):
+    """The scores of every network and part that was ever computed, and nothing else."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hash, RowScores] = {}
+
+    def get(self, key: Hash) -> RowScores | None:
+        return self._kept.get(key)
 
     def put(self, key: Hash, scores: RowScores) -> None:
-        self[key] = scores
-
-    def get_activations(self, key: Hash) -> FrozenActivations | None:
-        return None
-
-    def put_activations(self, key: Hash, activations: FrozenActivations) -> None:
-        return None
-
-    def get_composition(self, root: Hash) -> Composition | None:
-        return None
-
-    def put_composition(self, composition: Composition) -> None:
-        return None
-
-    def get_network(self, root: Hash) -> LoadedNetwork | None:
-        return None
-
-    def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
-        return None
+        self._kept[key] = scores
 
 
 @dataclass(frozen=True, eq=False)

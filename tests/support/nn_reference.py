@@ -167,38 +167,43 @@ def cross_entropy(logits: Sequence[int], label: int) -> Decimal:
 
 
 def receptive_fields(seeded: Seeded) -> list[list[int]]:
-    """Generator 3, column by column."""
+    """Generator 3, row by row."""
     height, width, least, largest = seeded.arguments
-    return [
-        _field(stream(seeded, column), height, width, least, largest) for column in range(seeded.shape[1])
+    pixels, columns = seeded.shape
+    raw = stream(seeded, 16 * columns + pixels * columns // 8 + 1)
+    bits = [(byte >> bit) & 1 for byte in raw[16 * columns :] for bit in range(8)]
+    fields = [
+        _field(raw[16 * j : 16 * j + 16], bits[pixels * j : pixels * (j + 1)], height, width, least, largest)
+        for j in range(columns)
     ]
+    return [list(row) for row in zip(*fields, strict=True)]
 
 
-def _field(raw: bytes, height: int, width: int, least: int, largest: int) -> list[int]:
+def _field(raw: bytes, bits: list[int], height: int, width: int, least: int, largest: int) -> list[int]:
     a, b, c, d = (int.from_bytes(raw[at : at + 4], "little") for at in (0, 4, 8, 12))
     h = least + a % (min(largest, height) - least + 1)
     w = least + b % (min(largest, width) - least + 1)
     top, left = c % (height - h + 1), d % (width - w + 1)
-    bits = [(byte >> bit) & 1 for byte in raw[16:] for bit in range(8)]
     values = [0] * (height * width)
-    for index in range(h * w):
-        values[(top + index // w) * width + left + index % w] = 2 * bits[index] - 1
+    for row in range(top, top + h):
+        for column in range(left, left + w):
+            values[row * width + column] = 2 * bits[row * width + column] - 1
     return values
 
 
 def uniform_ternary(seeded: Seeded) -> list[list[int]]:
-    """Generator 2, column by column."""
-    columns = []
-    for column in range(seeded.shape[1]):
-        digits = [
-            byte // 3**place % 3 - 1 for byte in stream(seeded, column) if byte < 243 for place in range(5)
-        ]
-        columns.append(digits[: seeded.shape[0]])
-    return columns
+    """Generator 2, row by row."""
+    rows, columns = seeded.shape
+    used = -(-rows * columns // 5)
+    kept = [byte for byte in stream(seeded, used + used // 8 + 100) if byte < 243][:used]
+    flat = [byte // 3**place % 3 - 1 for place in range(5) for byte in kept]
+    return [flat[row * columns : (row + 1) * columns] for row in range(rows)]
 
 
-def stream(seeded: Seeded, column: int) -> bytes:
-    """More of a column's bytes than any test needs."""
+def stream(seeded: Seeded, size: int) -> bytes:
+    """The first `size` bytes of a tensor's stream."""
     domain = hashlib.sha256(b"engram/seeded").digest() * 2
-    prefix = domain + bytes([seeded.generator]) + seeded.seed + column.to_bytes(4, "little")
-    return b"".join(hashlib.sha256(prefix + segment.to_bytes(4, "little")).digest() for segment in range(64))
+    prefix = domain + bytes([seeded.generator]) + seeded.seed
+    blocks = range(-(-size // 2**16))
+    made = (hashlib.shake_128(prefix + block.to_bytes(4, "little")).digest(2**16) for block in blocks)
+    return b"".join(made)[:size]

@@ -101,7 +101,11 @@ SEGMENTS: Mapping[int, tuple[HiddenSegment | Output, ...]] = {
 
 SEEDS: Mapping[int, tuple[Seeded, ...]] = {
     1: (Seeded(1, ZERO_HASH, INT32, (3,)),),
-    2: (Seeded(2, SEED, INT8, (7, 3)), Seeded(2, ZERO_HASH, INT16, (600, 2))),
+    2: (
+        Seeded(2, SEED, INT8, (7, 3)),
+        Seeded(2, ZERO_HASH, INT16, (600, 2)),
+        Seeded(2, SEED, INT8, (784, 500)),
+    ),
     3: (Seeded(3, SEED, INT8, (20, 3), (4, 5, 1, 3)), Seeded(3, SEED, INT8, (784, 40), (28, 28, 6, 18))),
 }
 """Seeded tensors of each generator that have a vector: a new generator needs a line."""

@@ -6,13 +6,16 @@ A block is its parent's id, its height and a text; the text decides what is wron
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.gossip import Gossip
+from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES
 from engram.p2p.protocol import HeadSummary, Identity, Peer
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import BadSignature, InvalidExecution, InvalidHeader, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.packing import pack, unpack
 from engram.primitives.types import U64, Blob, Hash
 
 WAIT_S = 300.0
@@ -30,6 +33,11 @@ class Link:
     @property
     def raw(self) -> bytes:
         return encode(self)
+
+    @cached_property
+    def packed(self) -> bytes:
+        """As it travels."""
+        return pack(self.raw)
 
     @property
     def id(self) -> bytes:
@@ -117,10 +125,11 @@ class LittleChain:
 
     async def block_bytes(self, block_id: bytes) -> bytes | None:
         block = self.blocks.get(block_id)
-        return block.raw if block is not None else None
+        return block.packed if block is not None else None
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
-        return self.pool.get(txid)
+        raw = self.pool.get(txid)
+        return pack(raw) if raw is not None else None
 
     async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
         self.announced += block_ids
@@ -138,11 +147,12 @@ class LittleChain:
     async def caught_up(self, peer: Peer) -> None:
         await self.may_judge.wait()
 
-    def transaction_id(self, raw: bytes) -> bytes:
-        return transaction_id(raw)
+    async def unpack_transactions(self, packed: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]]:
+        plain = [unpack(each, MAX_TRANSACTION_BYTES) for each in packed]
+        return [(transaction_id(raw), raw) for raw in plain]
 
     async def check_block(self, peer: Peer, raw: bytes) -> Link:
-        block = decode(Link, raw)
+        block = decode(Link, unpack(raw, MAX_BLOCK_BYTES))
         if block.text.startswith(BAD_WORK):
             raise InvalidHeader(got=block.text)
         if block.parent not in self.blocks:

@@ -27,6 +27,7 @@ from engram.p2p.messages import (
     Pong,
     Transactions,
 )
+from engram.primitives.packing import PACKING_BYTES, pack
 
 U16, U32, U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
 
@@ -48,6 +49,15 @@ HELLO = Hello(
 )
 HELLO_OF_GENESIS = replace(HELLO, chain_id=0, height=0, head=some_hash(0), total_work=bytes(32), agent="")
 
+DEFLATED_BLOCK = bytes.fromhex(
+    "010000051478014bcd4bce4f494d5148cac94fce4e1de58c86c1683a18cd0b23bb3c0000ebb7f2e4"
+)
+"""`encoded block`, a hundred times. Another zlib may deflate it to other bytes."""
+DEFLATED_TRANSACTION = bytes.fromhex(
+    "010000076c78014bcd4bce4f494d5128294acc2b4e4c2ec9cccf4b1d151a0d89d134319a15460b85d1b270b456a05efd0800a8c1f7"
+    "7f"
+)
+
 SAMPLES: dict[str, Message] = {
     "hello": HELLO,
     "hello of genesis": HELLO_OF_GENESIS,
@@ -59,10 +69,12 @@ SAMPLES: dict[str, Message] = {
     "headers": Headers(2, (b"header one", b"header two")),
     "no headers": Headers(3, ()),
     "get_block": GetBlock(4, some_hash(7)),
-    "block": BlockData(4, b"encoded block"),
+    "block": BlockData(4, pack(b"encoded block")),
+    "deflated block": BlockData(4, DEFLATED_BLOCK),
     "no block": BlockData(5, None),
     "get_transactions": GetTransactions(6, (some_hash(8), some_hash(9))),
-    "transactions": Transactions(6, (b"encoded transaction", None)),
+    "transactions": Transactions(6, (pack(b"encoded transaction"), None)),
+    "deflated transaction": Transactions(6, (DEFLATED_TRANSACTION,)),
     "announce": Announce((some_hash(7),), (some_hash(8), some_hash(9))),
     "announce nothing": Announce((), ()),
 }
@@ -70,7 +82,7 @@ SAMPLES: dict[str, Message] = {
 _HASH = b"\xff" * 32
 _FULL_REPLY = (
     *(b"\xff" * (TRANSACTIONS_REPLY_BYTES // (MAX_FETCH - 1)) for _ in range(MAX_FETCH - 1)),
-    b"\xff" * MAX_TRANSACTION_BYTES,
+    b"\xff" * (MAX_TRANSACTION_BYTES + PACKING_BYTES),
 )
 LARGEST: tuple[Message, ...] = (
     Hello(U16, U64, _HASH, _HASH, _HASH, U64, _HASH, _HASH, "x" * 64),
@@ -81,7 +93,7 @@ LARGEST: tuple[Message, ...] = (
     GetHeaders(U32, (_HASH,) * MAX_LOCATOR, MAX_HEADERS),
     Headers(U32, (b"\xff" * MAX_HEADER_BYTES,) * MAX_HEADERS),
     GetBlock(U32, _HASH),
-    BlockData(U32, b"\xff" * MAX_BLOCK_BYTES),
+    BlockData(U32, b"\xff" * (MAX_BLOCK_BYTES + PACKING_BYTES)),
     GetTransactions(U32, (_HASH,) * MAX_FETCH),
     Transactions(U32, _FULL_REPLY),
     Announce((_HASH,) * MAX_ANNOUNCED_BLOCKS, (_HASH,) * MAX_ANNOUNCED_TRANSACTIONS),

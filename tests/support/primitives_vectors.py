@@ -16,9 +16,11 @@ from engram.primitives.errors import ChainError
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.keys import PrivateKey, format_address, verify
 from engram.primitives.merkle import list_root, prove_item
+from engram.primitives.packing import unpack
 from engram.primitives.types import ZERO_HASH
 from tests.support import ed25519_reference as reference
 from tests.support.codec_samples import PAY, SAMPLES, Pay
+from tests.support.p2p_samples import DEFLATED_BLOCK
 from tests.support.smt_reference import Nodes
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
@@ -158,6 +160,39 @@ def refusal(judge: Any, *arguments: Any) -> str | None:
     return None
 
 
+def packing() -> list[dict[str, Any]]:
+    most = 2_000
+    accepted = {
+        "nothing": b"\x00",
+        "plain": b"\x00plain",
+        "at the limit": bytes(most + 1),
+        "deflated": DEFLATED_BLOCK,
+    }
+    number, stream = DEFLATED_BLOCK[1:5], DEFLATED_BLOCK[5:]
+    refused = {
+        "no byte": b"",
+        "no number": DEFLATED_BLOCK[:4],
+        "no stream": DEFLATED_BLOCK[:5],
+        "unknown form": b"\x02" + DEFLATED_BLOCK[1:],
+        "not shorter": b"\x01\x00\x00\x00\x27" + stream,
+        "too large": bytes(most + 2),
+        "too large if inflated": b"\x01\x00\x00\x07\xd1" + stream,
+        "one fewer declared": b"\x01\x00\x00\x05\x13" + stream,
+        "one more declared": b"\x01\x00\x00\x05\x15" + stream,
+        "last byte missing": DEFLATED_BLOCK[:-1],
+        "trailing byte": DEFLATED_BLOCK + b"\x00",
+        "checksum": DEFLATED_BLOCK[:-1] + b"\x00",
+        "no zlib head": b"\x01" + number + stream[2:],
+    }
+    return [
+        {"case": case, "packed": packed.hex(), "most_bytes": most, "plain": unpack(packed, most).hex()}
+        for case, packed in accepted.items()
+    ] + [
+        {"case": case, "packed": packed.hex(), "most_bytes": most, "code": refusal(unpack, packed, most)}
+        for case, packed in refused.items()
+    ]
+
+
 MAKERS = {
     "hashing": hashing,
     "codec": codec,
@@ -165,6 +200,7 @@ MAKERS = {
     "address": address,
     "merkle": merkle,
     "smt": sparse,
+    "packing": packing,
 }
 
 

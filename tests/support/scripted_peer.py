@@ -48,7 +48,7 @@ class ScriptedPeer:
         return await self.chain.block_bytes(block_id)
 
     async def get_transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
-        return tuple(self.chain.transactions.get(txid) for txid in txids)
+        return tuple([await self.chain.transaction_bytes(txid) for txid in txids])
 
     async def ping(self) -> float:
         return 0.0

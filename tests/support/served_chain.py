@@ -14,6 +14,7 @@ from engram.p2p.protocol import HeadSummary, Identity, Peer, RelayedBlock
 from engram.primitives.codec import encode
 from engram.primitives.errors import NotReady
 from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.packing import pack
 from engram.primitives.types import Hash
 from tests.support.node_chain import SPEC
 from tests.support.p2p_chain import WAIT_S
@@ -70,11 +71,12 @@ class ServedChain:
         return self.found(block_id_)
 
     def found(self, name: Hash) -> bytes | None:
-        """The bytes of a block that it has."""
-        return next((encode(block) for block in self.blocks if block.header.id == name), None)
+        """The packed bytes of a block that it has."""
+        return next((pack(encode(block)) for block in self.blocks if block.header.id == name), None)
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
-        return self.transactions.get(txid)
+        raw = self.transactions.get(txid)
+        return pack(raw) if raw is not None else None
 
     async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
         return ()
@@ -91,8 +93,8 @@ class ServedChain:
     async def caught_up(self, peer: Peer) -> None:
         pass
 
-    def transaction_id(self, raw: bytes) -> bytes:
-        return bytes(32)
+    async def unpack_transactions(self, packed: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]]:
+        raise NotReady("it wants no transactions")
 
     async def check_block(self, peer: Peer, raw: bytes) -> RelayedBlock:
         raise NotReady("it wants no blocks")

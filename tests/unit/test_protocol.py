@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import evaluation_oracle as evaluation
 from tests.support import networks_oracle as nets
+from tests.support import peers_oracle
 from tests.support import protocol_oracle as oracle
 from tests.support.networks_oracle import Composed
 from tests.support.protocol_oracle import Wire, dec, enc, tagged
@@ -282,6 +283,12 @@ def test_forward_passes() -> None:
         weights, biases = ([block[name] for block in each["parameters"]] for name in ("weights", "bias"))
         answers = [evaluation.logits(spec, weights, biases, row) for row in each["features"]]
         assert answers == each["logits"]
+
+
+def test_packed_bytes() -> None:
+    for each in vector("primitives_packing"):
+        found = peers_oracle.unpacked(bytes.fromhex(each["packed"]), each["most_bytes"])
+        assert found == (each["code"] if "code" in each else bytes.fromhex(each["plain"])), each["case"]
 
 
 def test_seeded_tensors() -> None:

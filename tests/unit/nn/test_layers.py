@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engram.nn.dtypes import IntArray
 from engram.nn.errors import BoundViolated, DimensionOutOfRange, QuantizationOutOfRange
 from engram.nn.fixed import INT32_MAX
 from engram.nn.layers import DenseRelu, DenseSquare, HiddenSegment, Output
@@ -126,3 +127,14 @@ def test_shapes_and_costs() -> None:
 
 def test_hidden_segments_read_the_layer_below_and_outputs_any() -> None:
     assert [segment.reads for segment in SEGMENTS] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int64])
+@pytest.mark.parametrize("rows", [1, 511, 512, 513, 65_536, 70_000])
+def test_the_reach_of_extreme_weights_overflows_nothing(dtype: type, rows: int) -> None:
+    extreme = int(np.iinfo(min(dtype, np.int16, key=lambda each: np.dtype(each).itemsize)).max)
+    weights: IntArray = np.full((rows, 2), -extreme, dtype=dtype)
+    weights[:, 1] = extreme - 1
+    bias = np.array([1, -2], dtype=np.int32)
+    assert RELU.reach(weights, bias, 255) == rows * extreme * 255 + 1
+    assert RELU.reach(weights[:, 1:], bias[1:], 255) == rows * (extreme - 1) * 255 + 2

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engram.consensus.chainspec import main
 from engram.nn.dtypes import DTYPES, INT8, INT16, INT32, UINT8
 from engram.nn.errors import BadSeededTensor, UnknownGenerator
-from engram.nn.seeded import SEEDED, Seeded, check_seeded, expand
+from engram.nn.seeded import SEEDED, Seeded, check_seeded, expand, generation_macs
 from engram.primitives.types import ZERO_HASH
 from tests.support import nn_reference
 
@@ -28,7 +29,15 @@ def test_zeros() -> None:
 def test_uniform_ternary(dtype: int) -> None:
     array = expand(replace(TERNARY, dtype=dtype))
     assert array.dtype == DTYPES[dtype]
-    assert array.T.tolist() == nn_reference.uniform_ternary(TERNARY)
+    assert array.tolist() == nn_reference.uniform_ternary(TERNARY)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (7, 3), (20, 5), (331, 1000)])
+def test_uniform_ternary_of_any_size(shape: tuple[int, int]) -> None:
+    """Small ones, of which the first draw of bytes suffices for some seeds only, and more than one block."""
+    for number in range(1 if shape[0] > 100 else 200):
+        seeded = replace(TERNARY, seed=number.to_bytes(32, "big"), shape=shape)
+        assert expand(seeded).tolist() == nn_reference.uniform_ternary(seeded)
 
 
 def test_uniform_ternary_is_balanced() -> None:
@@ -42,7 +51,23 @@ def test_uniform_ternary_is_balanced() -> None:
 )
 def test_receptive_fields(arguments: tuple[int, ...]) -> None:
     seeded = replace(FIELDS, arguments=arguments)
-    assert expand(seeded).T.tolist() == nn_reference.receptive_fields(seeded)
+    assert expand(seeded).tolist() == nn_reference.receptive_fields(seeded)
+
+
+@pytest.mark.parametrize(
+    ("shape", "arguments"),
+    [
+        ((1, 5), (1, 1, 1, 1)),
+        ((256, 9), (256, 1, 1, 256)),
+        ((257, 30), (1, 257, 1, 257)),
+        ((784, 1001), (28, 28, 6, 18)),
+        ((70_000, 17), (70_000, 1, 1, 70_000)),
+    ],
+)
+def test_receptive_fields_of_any_size(shape: tuple[int, int], arguments: tuple[int, ...]) -> None:
+    """Sides at the limits of the types in which they are compared, several chunks and blocks."""
+    seeded = replace(FIELDS, shape=shape, arguments=arguments)
+    assert expand(seeded).tolist() == nn_reference.receptive_fields(seeded)
 
 
 def test_a_receptive_field_is_one_full_rectangle() -> None:
@@ -53,10 +78,20 @@ def test_a_receptive_field_is_one_full_rectangle() -> None:
         assert all(2 <= side <= 5 for side in sides)
 
 
-def test_a_column_depends_on_seed_generator_and_its_number_only() -> None:
-    assert np.array_equal(expand(TERNARY)[:, :2], expand(replace(TERNARY, shape=(501, 2))))
-    assert np.array_equal(expand(TERNARY)[:100], expand(replace(TERNARY, shape=(100, 4))))
+def test_another_seed_makes_another_tensor() -> None:
     assert not np.array_equal(expand(TERNARY), expand(replace(TERNARY, seed=ZERO_HASH)))
+    assert not np.array_equal(expand(FIELDS), expand(replace(FIELDS, seed=ZERO_HASH)))
+
+
+def test_drawing_is_charged_by_columns_and_elements() -> None:
+    assert generation_macs(replace(ZEROS, shape=(10**6,))) == 0
+    assert generation_macs(TERNARY) == 2**21 + 501 * 4 * 56
+    assert generation_macs(FIELDS) == 2**21 + 30 * 2**12 + 48 * 30 * 104
+
+
+def test_a_bank_and_a_projection_of_real_size_take_little_of_a_block() -> None:
+    bank, projection = replace(TERNARY, shape=(512, 1_000)), replace(TERNARY, shape=(2_592, 512))
+    assert generation_macs(bank) + generation_macs(projection) < main().rules.max_block_macs // 110
 
 
 @pytest.mark.parametrize("seeded", [ZEROS, TERNARY, FIELDS])

@@ -98,7 +98,7 @@ def test_what_is_checked_before_the_bytes_are_read() -> None:
         Ping(2**32),
         Auth(bytes(63)),
         BlockData(1, b""),
-        BlockData(1, bytes(MAX_BLOCK_BYTES + 1)),
+        BlockData(1, bytes(MAX_BLOCK_BYTES + 2)),
         GetHeaders(1, (), 1),
         GetHeaders(1, (bytes(32),) * 65, 1),
         GetHeaders(1, (bytes(32),), 0),

@@ -1,10 +1,12 @@
 """The scorer: no cache and no engine changes a score; what a score costs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engram.nn.data import PartData, parse_part, part_commitment
-from engram.nn.dtypes import INT8
+from engram.nn.dtypes import INT8, INT16, IntArray
 from engram.nn.errors import UnknownGenerator
 from engram.nn.evaluate import FrozenActivations
 from engram.nn.gemm import REFERENCE
@@ -18,7 +20,7 @@ from engram.nn.growth import (
 )
 from engram.nn.loss import LossKind
 from engram.nn.network import NetworkSpec, Parameters
-from engram.nn.seeded import Seeded
+from engram.nn.seeded import Seeded, expand
 from engram.nn.spec import call_macs, chunk_rows, component_count, logit_macs, macs_per_row, setup_macs
 from engram.nn.tensor import Explicit
 from engram.nn.totals import tensor_bytes_of
@@ -67,6 +69,7 @@ class Remembering:
         self.scores: dict[Hash, RowScores] = {}
         self.activations: dict[Hash, FrozenActivations] = {}
         self.parameters: dict[Hash, LoadedNetwork] = {}
+        self.expansions: dict[Hash, IntArray] = {}
 
     def get(self, key: Hash) -> RowScores | None:
         return self.scores.get(key)
@@ -91,6 +94,12 @@ class Remembering:
 
     def put_network(self, root: Hash, loaded: LoadedNetwork) -> None:
         self.parameters[root] = loaded
+
+    def get_expansion(self, key: Hash) -> IntArray | None:
+        return self.expansions.get(key)
+
+    def put_expansion(self, key: Hash, array: IntArray) -> None:
+        self.expansions[key] = array
 
 
 def network_of(parameters: Parameters, spec: NetworkSpec = TWO_LAYERS) -> Network:
@@ -293,12 +302,39 @@ def test_seeded_tensors_are_charged_for_being_made() -> None:
     rules, explicit = Rules(), Explicit(bytes(32))
     ternary = SegmentSources(Seeded(2, bytes(32), INT8, (12, 6)), explicit)
     zeros = SegmentSources(Seeded(1, bytes(32), INT8, (12, 6)), explicit)
-    drawn = 6 * 2**20 + 12 * 6 * 2**12
+    drawn = 2**21 + 12 * 6 * 56 - 128 * (10 + 12 * 6)  # it is drawn and not read
     seeded = TrainUpdate(TWO_LAYERS, (ternary, zeros), ())
     assert loading_macs(rules, seeded) == loading_macs(rules, PLAIN) + drawn
     assert network_macs(rules, seeded, 20) == network_macs(rules, PLAIN, 20) + drawn
+    assert TrainUpdate(TWO_LAYERS, (ternary, zeros), ()).drawn_bytes == 10 + 12 * 6
     plain = growth_macs(rules, TWO_LAYERS, GROWTH, (), 20)
     assert growth_macs(rules, TWO_LAYERS, GROWTH, (ternary,), 20) == plain + drawn
+
+
+def test_a_drawn_tensor_is_kept_and_changes_no_number() -> None:
+    cache = Remembering()
+    scorer, drawn = Scorer(cache), Seeded(2, bytes(32), INT8, (12, 6))
+    first = scorer.expand(drawn)
+    assert scorer.expand(drawn) is first
+    assert np.array_equal(first, expand(drawn))
+    assert not np.array_equal(scorer.expand(replace(drawn, seed=b"1" * 32)), first)
+    assert scorer.expand(replace(drawn, dtype=INT16)).dtype == np.int16
+    kept = len(cache.expansions)
+    scorer.expand(Seeded(1, bytes(32), INT8, (12, 6)))
+    assert len(cache.expansions) == kept == 3, "zeros cost nothing, so they push nothing out"
+
+
+def test_networks_of_the_chain_take_drawn_tensors_from_the_cache(ledger: Ledger) -> None:
+    cache = Remembering()
+    drawn = Seeded(2, bytes(32), INT8, (12, 6))
+    whole = models.whole(TWO_LAYERS, network_parameters(TWO_LAYERS))
+    seeded = replace(whole, hidden=(replace(whole.hidden[0], weights=drawn), *whole.hidden[1:]))
+    ctx = replace(ledger.ctx, scorer=Scorer(cache))
+    brought = models.tensor_blobs(network_parameters(TWO_LAYERS))
+    loaded = [
+        open_network(ledger.state, ctx, bytes([rival]) * 32, seeded, brought).load()[0] for rival in (1, 2)
+    ]
+    assert loaded[0][0].weights is loaded[1][0].weights is next(iter(cache.expansions.values()))
 
 
 def test_a_seeded_tensor_that_nobody_can_make_has_no_price() -> None:

@@ -80,6 +80,18 @@ def test_activations_count_with_the_rows_that_they_hold() -> None:
     assert cache.get_activations(key(1)) is None, "two parts of half a megabyte exceed the bound"
 
 
+def test_drawn_tensors_have_a_bound_of_their_own() -> None:
+    cache = VerificationCache(expansions_bytes=3_000)
+    first, second = np.zeros((100, 20), dtype=np.int8), np.ones((100, 20), dtype=np.int8)
+    cache.put_expansion(key(1), first)
+    assert cache.get_expansion(key(1)) is first
+    cache.put_expansion(key(2), second)
+    assert (cache.get_expansion(key(1)), cache.get_expansion(key(2))) == (None, second)
+    cache.put_expansion(key(3), np.zeros((100, 31), dtype=np.int8))
+    assert cache.get_expansion(key(3)) is None, "it exceeds the bound by itself"
+    assert cache.size_bytes >= second.nbytes
+
+
 def many_segments(number: int) -> TrainUpdate:
     """A whole network of 200 segments whose tensors need no bytes."""
     hidden = tuple(DenseRelu(1, 0, 700, 300 + at, 0, 8, 8) for at in range(100))

@@ -149,6 +149,13 @@ def logits_of_old(engine: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
     return before, after[:, :2]
 
 
+def test_the_background_of_experts_follows_the_asked_floor() -> None:
+    own = rows(0, 1)
+    wide = replace(SETTINGS, floor=2 * SETTINGS.floor)
+    base = found("experts", banks().rule, own.features, own.labels, policy=Policy.STRICT, settings=wide)
+    assert base.calibration.background == 2 * founded("experts").calibration.background
+
+
 def test_experts_leave_every_old_logit_as_it_was() -> None:
     before, after = logits_of_old("experts")
     assert np.array_equal(before, after)
