@@ -22,6 +22,7 @@ from engram.node.client import RpcClient
 from engram.node.config import Config
 from engram.node.datadir import find_run_info
 from engram.node.errors import NodeUnreachable
+from engram.node.threaded import running_node
 from engram.participant.errors import BlobMismatch
 from engram.participant.export import pull_version
 from engram.participant.memory.errors import (
@@ -40,7 +41,7 @@ from engram.statemachine.registry import parse_record
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.state import leaf_value
 from engram.statemachine.transactions.open_round import OpenRound
-from tests.support.dev_node import address_of, dev_spec, running_node
+from tests.support.dev_node import address_of, dev_spec
 from tests.support.memory_chain import search
 from tests.support.round_matter import founding, make_part, network, train_terms
 from tests.support.rpc_round import PARTS, RpcPlay

@@ -186,7 +186,8 @@ def test_no_nonce_is_used_twice_also_where_a_record_was_cut_off(tmp_path: Path) 
     used = set()
     for number in range(50):
         raw = path.read_bytes()
-        used |= {(raw[:HEAD_BYTES], raw[begin + 4 : begin + 16]) for begin in (HEAD_BYTES, HEAD_BYTES + size)}
+        places = (HEAD_BYTES, HEAD_BYTES + size)
+        used |= {(raw[:HEAD_BYTES], raw[begin + 4 : begin + 16]) for begin in places}
         path.write_bytes(raw[:-1])
         log, contents = open_log(tmp_path / "log", KEY, disk=Disk(), max_file_bytes=FILE_BYTES)
         assert list(contents) == [b"a"]
@@ -194,6 +195,4 @@ def test_no_nonce_is_used_twice_also_where_a_record_was_cut_off(tmp_path: Path) 
         log.close()
     assert len(used) == 51, "the first record's, and one for each that took the second place"
     other = written(tmp_path / "other", [b"a"])[0]
-    assert other.read_bytes()[:HEAD_BYTES] != path.read_bytes()[:HEAD_BYTES], (
-        "each file has a salt of its own"
-    )
+    assert other.read_bytes()[:HEAD_BYTES] != path.read_bytes()[:HEAD_BYTES], "each file has its own salt"
