@@ -121,6 +121,10 @@ class WrongPassphrase(InvalidInput):
     """The passphrase does not open the key file."""
 
 
+class SealBroken(InvalidInput):
+    """The sealed bytes, or what they belong to, are not those that were sealed."""
+
+
 class PortTaken(InvalidInput):
     """Another process listens on this port: stop it, or choose another port (0 takes a free one)."""
 

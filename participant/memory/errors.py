@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engram.primitives.errors import InvalidInput
+from engram.primitives.errors import Invalid, InvalidInput, NotReady, StorageError
 
 
 class FeaturesNotIntegers(InvalidInput):
@@ -79,3 +79,59 @@ class EnginePolicyMismatch(InvalidInput):
 
 class LogitsOutOfRange(InvalidInput):
     """The head cannot be written in 16-bit weights and 32-bit sums at this scale."""
+
+
+class IntervalUnknown(InvalidInput):
+    """The network has no such neurons."""
+
+
+class NothingLearned(NotReady):
+    """The fast memory holds no example of these classes yet: give it some."""
+
+
+class ClassNameInvalid(InvalidInput):
+    """A class's name is up to 64 bytes of text that can be shown, without blanks around it."""
+
+
+class FastMemoryTooSmall(InvalidInput):
+    """The limits of the fast memory leave no room for a single example."""
+
+
+class BatchTooLarge(InvalidInput):
+    """So many examples cannot be written at once: give them in smaller batches."""
+
+
+class FastMemoryKeyWrong(InvalidInput):
+    """The fast memory was written with another private key."""
+
+
+class FastMemoryMismatch(InvalidInput):
+    """The fast memory on disk holds rows of another number of features than the network reads."""
+
+
+class FastMemoryLocked(StorageError):
+    """Another program uses this fast memory: end it first, or choose another folder."""
+
+
+class FastMemoryDamaged(StorageError):
+    """A file of the fast memory is damaged: restore the folder from a copy, or remove it and learn again."""
+
+
+class FastMemoryBroken(StorageError):
+    """The disk has failed while the fast memory was written: check the disk, then open the memory again."""
+
+
+class NothingKnown(NotReady):
+    """Neither memory knows a class yet: pull a version of the model, or give examples."""
+
+
+class VersionUnknown(NotReady):
+    """No version of the model has been pulled and verified yet."""
+
+
+class ShorterChain(Invalid):
+    """The node's chain has less work than the chain that was verified before: ask another node."""
+
+
+class OlderVersion(Invalid):
+    """The node proves an older version than was proven before on the same chain: ask another node."""

@@ -16,7 +16,7 @@ from tests.support.source_tree import (
 BORDERS = {
     "aiohttp": ("node/client.py", "node/rpc/server.py", "p2p/transport.py"),
     "click": ("cli.py", "commands/"),
-    "cryptography": ("node/keystore.py", "primitives/keys.py"),
+    "cryptography": ("node/keystore.py", "node/sealing.py", "primitives/keys.py"),
     "google_crc32c": ("node/",),
     "msgpack": ("primitives/codec.py",),
     "numpy": ("nn/", "participant/", "statemachine/rounds/", "statemachine/scoring.py"),
