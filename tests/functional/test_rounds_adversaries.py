@@ -302,7 +302,7 @@ ATTACKS: dict[Callable[[], None], Guard] = {
         ((f"{SEAL}._place", lambda _, who: (NamedWitness(who, False), False)),),
     ),
     crowd_of_leakers: Guard(
-        f"{SCORE}.best_of", _by_validation_loss, ((f"{SCORE}.reasons_against", lambda *_: ()),)
+        f"{SCORE}.best_of", _by_validation_loss, ((f"{SCORE}.reasons_against_all", lambda *_: ()),)
     ),
     reuser_of_public_rows: Guard("engram.statemachine.rounds.disclosure.check_secret", _nothing),
 }
