@@ -133,7 +133,7 @@ class SealedLog:
             self._disk.sync_folder(self.folder)
 
     def give_up(self, reason: str | None) -> None:
-        """Refuses everything from now on, because files and memory may differ, until the log is opened again."""
+        """Refuses everything until the log is opened again, because files and memory may differ."""
         self._failure = FastMemoryBroken(got=reason)
 
     def close(self) -> None:
