@@ -78,6 +78,12 @@ TRAINING: Final = (
     "pull`, MODEL the beginning of another model's id.",
 )
 @click.option(
+    "--joint",
+    is_flag=True,
+    help="Growth: in the second epoch, unite your growth with the best one of the others. What the union "
+    "earns is divided by what each of the two removed alone.",
+)
+@click.option(
     "--max-bond",
     type=COINS,
     metavar="COINS",
@@ -107,6 +113,7 @@ def command(
     follow: bool,
     rows: int | None,
     adopt: str | None,
+    joint: bool,
     neurons: int | None,
     max_bond: int | None,
     max_fee: int | None,
@@ -149,7 +156,7 @@ def command(
         async def action(wallet: Wallet) -> None:
             from engram.participant.agent import Agent
 
-            strategy = await strategy_of(wallet, data, budget, neurons, seed, adopt)
+            strategy = await strategy_of(wallet, data, budget, neurons, seed, adopt, joint=joint)
             agent = Agent(
                 wallet,
                 strategy,
@@ -159,6 +166,7 @@ def command(
                 limits=limits,
                 epochs=epochs,
                 progress=lambda step, loss: printer.training(step, steps, loss),
+                unites=joint,
             )
             await _play(agent, wallet, round_, model, follow, printer)
 
@@ -188,9 +196,18 @@ async def _play(
 
 
 async def strategy_of(
-    wallet: Wallet, data: Dataset | None, budget: Budget, neurons: int | None, seed: int, adopt: str | None
+    wallet: Wallet,
+    data: Dataset | None,
+    budget: Budget,
+    neurons: int | None,
+    seed: int,
+    adopt: str | None,
+    *,
+    joint: bool = False,
 ) -> Strategy:
     """The strategy that the options ask for: train on `data`, or adopt the network that `adopt` names.
+
+    With `joint`, the growth is united with that of somebody else in the second epoch.
 
     `adopt` is an .npz file or the beginning of a model's id. Raises `ModelFileInvalid`, `IdNotFound`,
     `IdAmbiguous`.
@@ -199,15 +216,20 @@ async def strategy_of(
 
     from engram.participant.agent import find_donor, load_donor
     from engram.participant.strategies import Plan, adopting, honest
+    from engram.participant.uniting import joint as uniting
     from engram.participant.view import ChainView
 
     if data is not None:
-        return honest(Plan(data, budget, neurons, seed))
-    assert adopt is not None, "one of the two options has been asked for"
-    if (path := Path(adopt)).suffix == ".npz":
-        return adopting(await asyncio.to_thread(load_donor, path))
-    donor = bytes.fromhex(await find_model(wallet.client, adopt))
-    return adopting(await find_donor(ChainView(wallet.client), donor))
+        alone = honest(Plan(data, budget, neurons, seed))
+    else:
+        assert adopt is not None, "one of the two options has been asked for"
+        if (path := Path(adopt)).suffix == ".npz":
+            donor = await asyncio.to_thread(load_donor, path)
+        else:
+            model = bytes.fromhex(await find_model(wallet.client, adopt))
+            donor = await find_donor(ChainView(wallet.client), model)
+        alone = adopting(donor)
+    return uniting(alone) if joint else alone
 
 
 def _show(printer: ProgressPrinter, played: AgentResult, ended: dict[str, Any]) -> None:

@@ -69,6 +69,10 @@ class GrowthRepeatsClass(InvalidNetwork):
     """The growth teaches a class that the network already has, or teaches one class twice."""
 
 
+class GrowthsDisagree(InvalidNetwork):
+    """Two growths add other classes or components, so there is no union of them."""
+
+
 class GateMisplaced(InvalidNetwork):
     """A gate component stands where none is allowed, or is missing where the growth policy requires one."""
 

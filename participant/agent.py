@@ -77,9 +77,11 @@ class Agent:
         limits: Limits,
         epochs: int | None,
         progress: Progress,
+        unites: bool = False,
     ) -> None:
         """`folder` keeps the secrets that reveals need. `data` is what the strategy trains on; None if it
-        does not train. `epochs` is the most epochs to play in each round; None plays all.
+        does not train. `epochs` is the most epochs to play in each round; None plays all. `unites` says that
+        the strategy unites growths.
         """
         self.wallet: Final = wallet
         self.view: Final = ChainView(wallet.client)
@@ -90,6 +92,7 @@ class Agent:
         self._limits = limits
         self._epochs = epochs
         self._progress = progress
+        self._unites = unites
         self._played: set[Hash] = set()
 
     async def play(self, round_id: Hash) -> AgentResult:
@@ -117,6 +120,7 @@ class Agent:
             limits=self._limits,
             epochs=self._epochs,
             progress=self._progress,
+            unites=self._unites,
         )
         with self._journal.playing(round_id, self.wallet.key.address):
             reports = await author.play(round_id)

@@ -13,8 +13,6 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Final
 
-from engram.nn.network import Parameters
-from engram.nn.spec import NetworkSpec
 from engram.node.concurrency import finished
 from engram.participant.committing import ADMITTED, NO_IMPROVEMENT, REVEALED, Commitments
 from engram.participant.errors import (
@@ -29,18 +27,18 @@ from engram.participant.notices import Notice, Report
 from engram.participant.obligations import REFUSALS, refusal_code
 from engram.participant.opener import settle_round
 from engram.participant.pricing import Limits, check_price, price_of
+from engram.participant.rivals import public_growths, rival_networks
 from engram.participant.scoring import Withdrawn, score_candidates, withdraw_updates
 from engram.participant.task import Draft, Progress, Strategy, Task, unwatched, verify_baseline
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.errors import Invalid
 from engram.primitives.types import Hash
-from engram.statemachine.additions import TrainUpdate
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.candidates import validation_bar
-from engram.statemachine.rounds.records import Candidate, Round, RoundKind, RoundStatus
+from engram.statemachine.rounds.records import Candidate, Round, RoundStatus
 from engram.statemachine.rounds.update import UpdateClaim, check_update
 
 SAT_OUT: Final = "sat_out"
@@ -48,8 +46,6 @@ SAT_OUT: Final = "sat_out"
 NOT_WORTH: Final = "not_below_baseline"
 """Code of an epoch for which the strategy proposed nothing that can become a candidate."""
 _SPARKS_PER_COIN: Final = 10**8
-_MOST_RIVALS: Final = 16
-"""So many candidates of others, those with the lowest losses, are looked at before training."""
 _IN_WORDS: Final = {
     ADMITTED: "every node has verified the loss, and the update is a candidate",
     NO_IMPROVEMENT: "the loss is not below the baseline on the revealed parts; nothing is lost but the entry",
@@ -94,8 +90,10 @@ class Author:
         epochs: int | None = None,
         progress: Progress = unwatched,
         checks: bool = True,
+        unites: bool = False,
     ) -> None:
-        """`epochs` is the most epochs to play; None plays all.
+        """`epochs` is the most epochs to play; None plays all. `unites` says that the strategy unites
+        growths: those of others are downloaded for it.
 
         An update that breaks a rule is not committed to, because its bond would be lost; only adversaries
         do without `checks`.
@@ -112,6 +110,7 @@ class Author:
         self._epochs = epochs
         self._progress = progress
         self._checks = checks
+        self._unites = unites
         self._fees_before = wallet.fees
         self._warns = False
         """Whether to tell in the next epoch who knows the rows that decide."""
@@ -227,9 +226,10 @@ class Author:
         parameters = await self.view.parameters(version)
         parts = [await self.view.part(part.commitment) for part in round_.validation_opened]
         await asyncio.to_thread(verify_baseline, round_, model, base, parameters, parts)
-        rivals = await self._rivals(round_) if round_.terms.kind == RoundKind.TRAIN else ()
         author = self.wallet.key.address
-        return Task(round_, model, base, author, epoch, parameters, rivals, tuple(parts))
+        rivals = await rival_networks(self.view, round_, author)
+        growths = await public_growths(self.view, round_) if self._unites and epoch else ()
+        return Task(round_, model, base, author, epoch, parameters, rivals, tuple(parts), growths=growths)
 
     async def score(self, round_id: Hash) -> None:
         """Has each candidate of this account scored on every part that decides.
@@ -348,21 +348,6 @@ class Author:
     async def _is_past_commits(self, round_id: Hash, epoch: int) -> bool:
         window = await self.view.span(await self.view.get(Round, round_id), Phase.COMMIT, epoch)
         return await self.view.tick() > window.last
-
-    async def _rivals(self, round_: Round) -> tuple[tuple[NetworkSpec, Parameters], ...]:
-        others = [
-            candidate
-            for candidate in await self.view.candidates(round_)
-            if candidate.author != self.wallet.key.address
-        ]
-        found = []
-        for candidate in sorted(others, key=lambda other: other.loss)[:_MOST_RIVALS]:
-            update = candidate.update
-            assert isinstance(update, TrainUpdate), "a TRAIN round admits whole networks only"
-            sources = (*update.hidden, *update.outputs)
-            network = await self.view.network_of(candidate.root, update.spec, sources)
-            found.append((update.spec, network.load()[0]))
-        return tuple(found)
 
     def _warn(self, round_: Round) -> None:
         """Tells once in a round, after its first phase, if the opener may know all rows that decide."""

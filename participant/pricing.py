@@ -12,12 +12,13 @@ from engram.node.offers import offer_for
 from engram.participant.errors import BondAboveLimit, FeeAboveLimit
 from engram.participant.scoring import scoring_price_macs
 from engram.primitives.codec import encode
-from engram.statemachine.additions import Update
+from engram.statemachine.additions import Update, halves_of
 from engram.statemachine.errors import InsufficientBalance
 from engram.statemachine.parameters import Composition
 from engram.statemachine.records import Model
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.rounds.terms import entry_of
+from engram.statemachine.rounds.union import HALF_RECORDS
 from engram.statemachine.rounds.update import base_macs, update_macs
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transaction import Cost, TxPayload
@@ -65,6 +66,7 @@ def price_of(
 ) -> Price:
     """The price of an update of version t, which is `base`, in this epoch, at a base exponent.
 
+    Of a union, the scoring of both halves is counted too: none of them costs more than the union.
     Every tensor counts with its size, whether it travels in the reveal or is uploaded before.
     """
     terms = round_.terms
@@ -77,7 +79,7 @@ def price_of(
         size_bytes=ENVELOPE_BYTES + shape + tensors,
         macs=macs,
         paid_macs=known,
-        records=1 + len(update.tensors),
+        records=1 + len(update.tensors) + HALF_RECORDS * len(halves_of(update)),
         record_bytes=records + shape,
     )
     reveal = offer_for(rules, cost, exponent).max_fee
@@ -88,7 +90,7 @@ def price_of(
         _cap(rules, exponent, request, Cost(macs=macs, records=1, record_bytes=records))
         for macs in scoring_price_macs(rules, round_, model, base, update)
     )
-    fees = commit + reveal + sum(scorings) + withdrawal
+    fees = commit + reveal + (1 + len(halves_of(update))) * sum(scorings) + withdrawal
     return Price(terms.author_bond, entry_of(rules, terms, epoch), fees)
 
 

@@ -137,11 +137,8 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
     the transaction are uploaded. Raises what `Selection.rows_of` raises, `NotEnoughRows`, `DatasetMismatch`,
     `OldRowsMissing`, and `PartPublic` before anything is uploaded.
     """
-    view = ChainView(wallet.client)
-    spec = await view.spec()
     data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
     classes = int(data.labels.max()) + 1 if model.classes is None else model.classes
-    kind = RoundKind.GROW if classes == 1 else RoundKind.TRAIN
     check_labels(data, classes + plan.new_classes)
     network, parameters = _fresh(data, classes, plan, model)
     template = Founding(
@@ -149,9 +146,21 @@ async def draft_founding(wallet: Wallet, plan: RoundPlan, model: ModelPlan) -> D
         *(model.retention_epsilon_ppm, model.retention_delta_ppm, model.lost_cap_ppm),
         *(model.members, model.witnesses, model.growth_limits),
     )
-    founding = founding_of(network, parameters, template)
-    reach = Reach(model.policy)
-    secrets, terms = _terms(spec, plan, kind, _Base(founding, reach, classes), data)
+    return await _draft_opening(wallet, plan, founding_of(network, parameters, template), data)
+
+
+async def draft_whole(wallet: Wallet, plan: RoundPlan, founding: Founding) -> DraftedRound:
+    """Drafts a round that founds this model. Does and raises what `draft_founding` does."""
+    data = await asyncio.to_thread(plan.data.rows_of, plan.seed)
+    check_labels(data, founding.spec.classes + plan.new_classes)
+    return await _draft_opening(wallet, plan, founding, data)
+
+
+async def _draft_opening(wallet: Wallet, plan: RoundPlan, founding: Founding, data: Dataset) -> DraftedRound:
+    view = ChainView(wallet.client)
+    spec, classes = await view.spec(), founding.spec.classes
+    kind = RoundKind.GROW if classes == 1 else RoundKind.TRAIN
+    secrets, terms = _terms(spec, plan, kind, _Base(founding, Reach(Policy(founding.policy)), classes), data)
     payload = OpenRound(terms, founding=replace(founding, tensors=()))
     room = spec.rules.max_transaction_bytes - ENVELOPE_BYTES - len(encode(payload))
     inside, outside = fit_inside(founding.tensors, room)
@@ -215,7 +224,8 @@ def _terms(
     else:
         old_rows = -(-rules.min_old_rows // sealed) if plan.old_rows is None else plan.old_rows
         check_old_rows(secrets, base.classes, old_rows)
-        caps = Caps.for_growth(rules, network, plan.neurons, plan.new_classes, rows, base.reach)
+        classes, unions = plan.new_classes, plan.epochs > 1
+        caps = Caps.for_growth(rules, network, plan.neurons, classes, rows, base.reach, unions=unions)
     terms = round_terms(
         secrets,
         kind=kind,

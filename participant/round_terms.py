@@ -5,18 +5,27 @@ Nothing is sent and no node is asked here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from engram.nn.dtypes import INT8
+from engram.nn.layers import HiddenSegment
+from engram.nn.seeded import Seeded, generation_macs
 from engram.nn.spec import NetworkSpec, neurons
 from engram.nn.totals import tensor_bytes_of
 from engram.participant.parts import RoundSecrets
 from engram.participant.training.shapes import Reach, growth_shape
+from engram.primitives.types import ZERO_HASH
 from engram.statemachine.additions import TrainUpdate
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.draw import nonce_hash
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
 from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.scoring import growth_macs, network_macs
+
+RECEPTIVE_FIELDS: Final = 3
+"""The generator whose tensors are charged the most."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,11 @@ class Caps:
 
     @classmethod
     def for_network(cls, rules: Rules, spec: NetworkSpec, rows: int) -> Caps:
-        """Room for new parameters of the whole network `spec`, scored on parts of `rows` rows."""
-        macs = network_macs(rules, TrainUpdate(spec, (), ()), rows)
+        """Room for new parameters of the whole network `spec`, scored on parts of `rows` rows.
+
+        Any of its tensors may travel or be drawn from a seed.
+        """
+        macs = network_macs(rules, TrainUpdate(spec, (), ()), rows) + _drawing_macs(spec.hidden)
         return cls(_frame(rules, spec.totals.parameter_bytes), neurons(spec), macs)
 
     @classmethod
@@ -82,11 +94,29 @@ class Caps:
         classes: int,
         rows: int,
         reach: Reach,
+        *,
+        unions: bool = False,
     ) -> Caps:
-        """Room for a growth by `width` neurons and `classes` classes, as `growth_shape` wires it."""
+        """Room for a growth by `width` neurons and `classes` classes, as `growth_shape` wires it.
+
+        With `unions`, it may take twice as many MACs, which the union of two such growths needs.
+        """
         growth = growth_shape(spec, width, classes, reach)
         size = sum(map(tensor_bytes_of, (*growth.hidden, *growth.outputs)))
-        return cls(_frame(rules, size), width, growth_macs(rules, spec, growth, (), rows))
+        macs = growth_macs(rules, spec, growth, (), rows) + _drawing_macs(growth.hidden)
+        macs *= 1 + unions
+        return cls(_frame(rules, size), width, macs)
+
+
+def _drawing_macs(segments: Sequence[HiddenSegment]) -> int:
+    """The most that is charged for drawing the weights of these segments, where they are matrices."""
+    shapes = (segment.parameter_shapes()[0] for segment in segments)
+    drawn = (
+        Seeded(RECEPTIVE_FIELDS, ZERO_HASH, INT8, shape, (shape[0], 1, 1, 1))
+        for shape in shapes
+        if len(shape) == 2
+    )
+    return sum(map(generation_macs, drawn))
 
 
 def _frame(rules: Rules, tensors: int) -> int:

@@ -14,7 +14,7 @@ from engram.participant.obligations import LATE, REFUSALS, fulfil, refusal_code
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Address, Hash
-from engram.statemachine.additions import Update
+from engram.statemachine.additions import Update, halves_of
 from engram.statemachine.parameters import Composition
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, RetentionPart, Version
@@ -22,6 +22,7 @@ from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import is_scored, parts_to_score
 from engram.statemachine.rounds.errors import NothingToWithdraw, PartScored
 from engram.statemachine.rounds.records import Candidate, Round
+from engram.statemachine.rounds.union import FIRST_EPOCH
 from engram.statemachine.rounds.update import scoring_macs
 from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import TxPayload
@@ -40,6 +41,8 @@ class Withdrawn:
 async def score_candidates(view: ChainView, wallet: Wallet, round_id: Hash, author: Address | None) -> int:
     """Waits for the phase SCORE and has the candidates of `author`, or of all, scored on every part.
 
+    Of a union, its halves are scored before, whoever they belong to.
+
     What somebody else has asked for already is not asked for again. Returns how many candidates there are.
     Raises `RoundOver` if the phase has passed.
     """
@@ -52,9 +55,21 @@ async def score_candidates(view: ChainView, wallet: Wallet, round_id: Hash, auth
     rules = (await view.spec()).rules
 
     async def owed() -> Sequence[TxPayload]:
+        mine = await _candidates(view, round_, author)
+        # The chain scores a union when its halves have been scored, so these come first.
+        halves = {half.author for each in mine for half in halves_of(each.update)}
+        alone = [each for each in mine if not halves_of(each.update)]
+        known = {(each.epoch, each.author) for each in alone}
+        for other in sorted(halves):
+            if (FIRST_EPOCH, other) not in known:
+                alone.append(await view.get(Candidate, round_id, bytes([FIRST_EPOCH]), other))
+        unions = [each for each in mine if halves_of(each.update)]
+        return requests(alone) or requests(unions)
+
+    def requests(candidates: Sequence[Candidate]) -> list[TxPayload]:
         return [
             ScoreUpdate(round_id, candidate.epoch, candidate.author, numbers)
-            for candidate in await _candidates(view, round_, author)
+            for candidate in candidates
             for numbers in scorings(rules, round_, model, base, candidate)
         ]
 

@@ -148,11 +148,15 @@ def train_draft(task: Task, spec: NetworkSpec, parameters: Parameters) -> Draft:
     """The draft that replaces version t by this network and claims its true loss on the validation parts."""
     hidden, outputs, tensors = explicit_sources(len(spec.hidden), parameters)
     update = TrainUpdate(spec, hidden, outputs, tensors)
-    loss = sum(
+    return Draft(update, task.round.base, network_root(task, update), loss_of(task, spec, parameters))
+
+
+def loss_of(task: Task, spec: NetworkSpec, parameters: Parameters) -> int:
+    """The loss of a whole network on the validation parts, in Q24 nats, summed over rows."""
+    return sum(
         evaluate_loss(task.model.loss_function, forward(spec, parameters, part.features), part.labels)
         for part in task.validation
     )
-    return Draft(update, task.round.base, network_root(task, update), loss)
 
 
 def grow_draft(task: Task, growth: Growth, added: Parameters) -> Draft:

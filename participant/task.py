@@ -17,10 +17,10 @@ from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
 from engram.participant.errors import VersionMismatch
 from engram.primitives.types import Address, Hash
-from engram.statemachine.additions import Update, parameters_root
+from engram.statemachine.additions import GrowUpdate, Update, parameters_root
 from engram.statemachine.parameters import Composition
 from engram.statemachine.records import Model
-from engram.statemachine.rounds.records import Round
+from engram.statemachine.rounds.records import Candidate, Round
 
 Progress = Callable[[int, float], None]
 """Called by a strategy as it trains, with the step and the batch's mean loss in nats. An exception that it
@@ -30,6 +30,21 @@ raises ends the training.
 
 def unwatched(step: int, loss: float) -> None:
     """A `Progress` that does nothing."""
+
+
+@dataclass(frozen=True)
+class PublicGrowth:
+    """A candidate of the first epoch of a GROW round, with its numbers."""
+
+    candidate: Candidate
+    update: GrowUpdate
+    """That of the candidate."""
+    parameters: Parameters
+    """The numbers of its new segments, hidden ones first."""
+
+    @property
+    def author(self) -> Address:
+        return self.candidate.author
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,8 @@ class Task:
     validation: tuple[PartData, ...]
     """The revealed parts D_k, in the order of the chain."""
     progress: Progress = unwatched
+    growths: tuple[PublicGrowth, ...] = ()
+    """What the first epoch of a GROW round has made public, if the author means to unite growths."""
 
 
 @dataclass(frozen=True)

@@ -160,8 +160,11 @@ class ChainView:
 
     async def network_of(self, root: Hash, spec: NetworkSpec, sources: Sequence[HasSources]) -> Network:
         """The network of these sources. Every tensor that they name is downloaded and checked."""
-        tensors = {identity: await self.blob(identity) for identity in explicit_tensors(sources)}
-        return Network(root, spec, sources, tensors.__getitem__)
+        return Network(root, spec, sources, (await self.tensors(sources)).__getitem__)
+
+    async def tensors(self, sources: Sequence[HasSources]) -> dict[Hash, bytes]:
+        """The tensors that these sources name, by content id. Each is downloaded and checked."""
+        return {identity: await self.blob(identity) for identity in explicit_tensors(sources)}
 
     async def parameters(self, version: Version) -> Parameters:
         """The integers of a version; their ranges, and that no sum can overflow, are checked."""

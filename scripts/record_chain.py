@@ -161,7 +161,7 @@ class ChainLedger(Ledger):
     def block(self, *txs: Transaction) -> TransitionResult:
         if not txs and (errand := next(self._errands, None)) is not None:
             txs = (self.pay(errand[0], errand[1]()),)
-        timestamp_ms = self.chain.tip.timestamp_ms + 150 + self.parent[0] * 3
+        timestamp_ms = self.chain.tip.timestamp_ms + 151 + self.parent[0] * 3
         miner = next(self._miners).address
         template = self.chain.template(txs, miner=miner, timestamp_ms=timestamp_ms)
         assert not template.skipped, template.skipped

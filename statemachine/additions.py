@@ -18,7 +18,7 @@ from engram.nn.network import NetworkSpec
 from engram.nn.seeded import Seeded, generation_macs
 from engram.nn.tensor import Explicit, tensor_size
 from engram.primitives.hashing import Tag, hash_object
-from engram.primitives.types import U32, ZERO_HASH, Address, Hash, Size
+from engram.primitives.types import U16, U32, ZERO_HASH, Address, Hash, Size
 from engram.statemachine.record import TensorSource
 
 
@@ -62,6 +62,16 @@ class TrainUpdate:
 
 
 @dataclass(frozen=True)
+class Half:
+    """One of the two growths that a union consists of, and how many segments it has brought."""
+
+    author: Address
+    """Author of a candidate of the first epoch: round and author name it."""
+    hidden: U16
+    outputs: U16
+
+
+@dataclass(frozen=True)
 class GrowUpdate:
     """An update of a GROW round: what is appended to version t."""
 
@@ -72,6 +82,20 @@ class GrowUpdate:
     outputs: Sources
     """Sources of the new output segments."""
     tensors: Tensors = ()
+    halves: Annotated[tuple[Half, ...], Size(0, 2)] = ()
+    """The halves of a union, authors ascending; () of any other growth. See `rounds.union`."""
+    statistics: Hash = ZERO_HASH
+    """Content id of the statistics from which the author has made the growth; zero if none are named. The
+    chain knows the name alone."""
+
+    def makers(self, author: Address) -> tuple[list[Address], list[Address]]:
+        """Who has made each hidden and each output segment: of a union the authors of its halves, else the
+        author of the update.
+        """
+        hidden = [half.author for half in self.halves for _ in range(half.hidden)]
+        outputs = [half.author for half in self.halves for _ in range(half.outputs)]
+        rest = [author] * max(len(self.hidden), len(self.outputs))
+        return (hidden + rest)[: len(self.hidden)], (outputs + rest)[: len(self.outputs)]
 
 
 Update = TrainUpdate | GrowUpdate
@@ -102,6 +126,11 @@ class Addition:
     def root(self) -> Hash:
         """The parameters root of the network after this addition. Raises `CodecError` for a bad field."""
         return hash_object(Tag.PARAMETERS, self)
+
+
+def halves_of(update: Update) -> tuple[Half, ...]:
+    """The halves of which an update is the union; () if it is none."""
+    return update.halves if isinstance(update, GrowUpdate) else ()
 
 
 class HasSources(Protocol):

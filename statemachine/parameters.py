@@ -6,9 +6,9 @@ No state: `loading` makes networks from records.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Final, Protocol
 
 from engram.nn.dtypes import IntArray
@@ -52,7 +52,7 @@ class HasParameters(Protocol):
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a segment comes from: its tensors, and who brought them at which step of the line."""
+    """Where a segment comes from: its tensors, and who made it, at which step of the line."""
 
     weights: TensorSource
     bias: TensorSource
@@ -100,11 +100,12 @@ def compose(base: Composition | None, added: Addition) -> Composition:
     sources = (*update.hidden, *update.outputs)
     macs, drawn = seeded_macs(sources), drawn_bytes(sources)
     if isinstance(update, TrainUpdate):
-        hidden, outputs = (_lineages(own, 0, author) for own in (update.hidden, update.outputs))
+        hidden, outputs = (_lineages(own, 0, repeat(author)) for own in (update.hidden, update.outputs))
         return Composition(added.root, update.spec, hidden, outputs, 0, macs, drawn)
     assert base is not None, "a line begins with a whole network, and is composed from there"
     step = base.steps + 1
-    hidden, outputs = (_lineages(own, step, author) for own in (update.hidden, update.outputs))
+    makers = update.makers(author)
+    hidden, outputs = _lineages(update.hidden, step, makers[0]), _lineages(update.outputs, step, makers[1])
     return Composition(
         added.root,
         grown_spec(base.spec, update.growth),
@@ -151,8 +152,12 @@ def _check_sizes(updates: Sequence[Update]) -> None:
             raise LineBroken(f"no network can have so many {name}", expected=most, got=got)
 
 
-def _lineages(sources: Sequence[HasSources], step: int, author: Address) -> tuple[Lineage, ...]:
-    return tuple(Lineage(source.weights, source.bias, step, author) for source in sources)
+def _lineages(sources: Sequence[HasSources], step: int, makers: Iterable[Address]) -> tuple[Lineage, ...]:
+    # `makers` may go on after the last source.
+    return tuple(
+        Lineage(source.weights, source.bias, step, maker)
+        for source, maker in zip(sources, makers, strict=False)
+    )
 
 
 class Network:

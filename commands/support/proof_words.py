@@ -14,6 +14,8 @@ from engram.primitives.keys import format_address
 if TYPE_CHECKING:
     from engram.consensus.block import BlockHeader
     from engram.consensus.proof import Measured, ProofReport
+    from engram.statemachine.additions import Half
+    from engram.statemachine.records import Version
 
 ANCHORED: Final = "accepted"
 NOT_ANCHORED: Final = "consistent, not anchored"
@@ -80,6 +82,7 @@ def facts(report: ProofReport, rate: float) -> dict[str, Any]:
         "parent_root": version.parent.hex(),
         "classes": report.network.spec.classes,
         "author": _address(report, version.author),
+        "halves": [_address(report, half.author) for half in _halves(version)],
         "opener": None if round_ is None else _address(report, round_.opener),
         "lineage": _lineage(report),
         "validation_loss": version.validation_loss,
@@ -227,6 +230,9 @@ def _model_sentence(known: dict[str, Any]) -> str:
 def _version_sentence(known: dict[str, Any]) -> str:
     number = known["version"]
     made = f"made by {known['author']}"
+    if known["halves"]:
+        growths = " and ".join(known["halves"])
+        made = f"the union of the growths of {growths}, which {known['author']} has sent"
     if number == 0:
         made = "founded with it" if known["fork_of"] is None else f"inherited, and once {made}"
     standing = "the current one" if known["current"] else "no longer the current one"
@@ -294,6 +300,13 @@ def _lineage(report: ProofReport) -> list[dict[str, Any]]:
         {"version": number, "author": _address(report, author), "neurons": count}
         for number, author, count in report.network.makers(report.version.number)
     ]
+
+
+def _halves(version: Version) -> tuple[Half, ...]:
+    """The halves of the union that made a version; () of any other version."""
+    from engram.statemachine.additions import GrowUpdate
+
+    return version.added.halves if isinstance(version.added, GrowUpdate) else ()
 
 
 def _block(header: BlockHeader) -> dict[str, Any]:

@@ -119,9 +119,16 @@ def _opened(parts: Sequence[Mapping[str, Any]]) -> list[str]:
 def _best(round_: Mapping[str, Any]) -> list[str]:
     return [
         f"{epoch}: {best['author']}, {best['loss'] / best['baseline']:.1%} of the baseline's loss left"
+        + _united(best["halves"])
         for epoch, best in enumerate(round_["best"])
         if best["author"] is not None
     ]
+
+
+def _united(halves: Sequence[Mapping[str, Any]]) -> str:
+    """Whose growths a union unites; nothing to say of other updates."""
+    names = " and ".join(half["author"] for half in halves)
+    return f", uniting the growths of {names}" if halves else ""
 
 
 def _results(round_: Mapping[str, Any]) -> list[str]:

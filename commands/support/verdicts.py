@@ -37,6 +37,7 @@ _WORDS: Final = MappingProxyType(
         "forgets_retention_rows": "gets too many rows of the retention parts wrong that were right",
         "forgets_a_class": "gets more than half of the unseen rows of an old class wrong",
         "old_loss_rises": "has too much loss on the unseen rows of old classes",
+        "no_half_weighs": "neither of the two growths that it unites has proved a gain alone",
         "above_threshold": "its loss on the unseen rows is above the model's freezing threshold",
     }
 )
@@ -62,7 +63,8 @@ def due_text(round_: Mapping[str, Any]) -> str | None:
 def outcomes(round_: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What came of each update: its epoch and author, `paid` in sparks, `reasons` as codes, and `why`.
 
-    `round_` is what `with_verdicts` gives. An update that was paid has no reason. Updates of which the reveal
+    `round_` is what `with_verdicts` gives. An update that was paid has no reason. What a union was paid went
+    to the authors of its halves. Updates of which the reveal
     was refused are not in it: the receipt of the reveal names the rule.
     """
     paid = _payments(round_)
@@ -160,7 +162,12 @@ def _abort(round_: Mapping[str, Any]) -> str:
 def _won(verdict: Mapping[str, Any], paid: int) -> str:
     share = verdict["share"]
     left = share["loss"] / share["baseline"]
-    return f"took the lead, with {left:.1%} of the baseline's loss left; paid {format_coins(paid)} coins"
+    won = f"took the lead, with {left:.1%} of the baseline's loss left; paid {format_coins(paid)} coins"
+    earned = verdict["earned"]
+    if [each["author"] for each in earned] == [verdict["author"]]:
+        return won
+    parts = (f"{format_coins(each['amount'])} to {each['author']}" for each in earned)
+    return f"{won} to the authors of the growths that it unites: {', '.join(parts)}"
 
 
 def _worded(code: str, verdict: Mapping[str, Any]) -> str:

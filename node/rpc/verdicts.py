@@ -18,11 +18,11 @@ from engram.statemachine.rounds.candidates import (
     best_of,
     is_below_a_baseline,
     is_complete,
-    reasons_against,
 )
 from engram.statemachine.rounds.judging import lower_baseline, proves_gain, proves_harm
 from engram.statemachine.rounds.records import Candidate, GroupScore, Round, RoundKind, RoundStatus
 from engram.statemachine.rounds.rewards import ladder
+from engram.statemachine.rounds.union import half_weights, reasons_against_all
 from engram.statemachine.state import State
 
 
@@ -30,12 +30,20 @@ def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str,
     """Each candidate of a round, with the tests that it passes or fails and the numbers that decide them.
 
     `reward` is what a rung gets, in sparks; in an open round, what it would get if nothing better came.
+    `earned` says who gets how much of it: the author, or of a union the authors of its halves.
     Raises `MissingRecord` for an unknown round, `CorruptStore` if an old state is missing.
     """
     state = _judged_state(view, round_id)
     round_ = state.get(Round, round_id)
     model = state.get(Model, round_.model)
     rewards = {(rung.epoch, rung.best.author): rung.reward(round_) for rung in ladder(round_)}
+    earned = {
+        (rung.epoch, rung.best.author): [
+            {"author": render.address(author), "amount": amount}
+            for author, amount in rung.divided(rung.reward(round_))
+        ]
+        for rung in ladder(round_)
+    }
     candidates = records(view.store.database, state, Candidate, round_id)
     return [
         {
@@ -44,20 +52,24 @@ def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str,
             "loss": candidate.loss,
             "rung": (candidate.epoch, candidate.author) in rewards,
             "reward": rewards.get((candidate.epoch, candidate.author), 0),
+            "earned": earned.get((candidate.epoch, candidate.author), []),
             "below_baseline": is_below_a_baseline(round_, candidate),
-            **_judgement(view, round_, model, candidate),
+            **_judgement(view, state, round_, model, candidate),
             "groups": [_group(round_, group) for group in candidate.groups],
         }
         for candidate in candidates
     ]
 
 
-def _judgement(view: HeadView, round_: Round, model: Model, candidate: Candidate) -> dict[str, Any]:
+def _judgement(
+    view: HeadView, state: State, round_: Round, model: Model, candidate: Candidate
+) -> dict[str, Any]:
     """The share, and why the candidate cannot take the lead; `not_scored` until all parts are scored."""
     if not round_.unseen or not is_complete(round_, model, candidate):
         return {"share": None, "reasons": ["not_scored"]}
     best = best_of(candidate, round_)
-    reasons = reasons_against(view.spec.rules, round_, model, candidate)
+    halves = half_weights(state, view.spec.rules, round_, model, candidate)
+    reasons = reasons_against_all(view.spec.rules, round_, model, candidate, halves)
     return {"share": {"loss": best.loss, "baseline": best.baseline}, "reasons": list(reasons)}
 
 

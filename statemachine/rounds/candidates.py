@@ -197,11 +197,6 @@ def is_refused(round_: Round, model: Model, candidate: Candidate) -> bool:
     )
 
 
-def is_eligible(rules: Rules, round_: Round, model: Model, candidate: Candidate) -> bool:
-    """Whether a candidate, scored on every part, may take the lead. `reasons_against` says why not."""
-    return not reasons_against(rules, round_, model, candidate)
-
-
 def reasons_against(rules: Rules, round_: Round, model: Model, candidate: Candidate) -> tuple[str, ...]:
     """Why a candidate that was scored on every part cannot take the lead; nothing if it can."""
     found = []

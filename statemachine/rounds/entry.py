@@ -18,8 +18,10 @@ from engram.statemachine.rounds.settlement import settle
 from engram.statemachine.rounds.terms import MAX_WITNESSES
 from engram.statemachine.state import State
 
-_ENTRY_BYTES: Final = 150
-"""The most bytes of an opened part, or of the results of an epoch, in the record of a round."""
+_PART_BYTES: Final = 150
+"""The most bytes of an opened part in the record of a round."""
+_EPOCH_BYTES: Final = 190
+"""The most bytes of the results of an epoch there."""
 _COUNT_BYTES: Final = 5
 """The most bytes of a number of rows."""
 _CLASS_BYTES: Final = 9
@@ -59,7 +61,7 @@ class EnteredRound:
         terms = self.round.terms
         parts = terms.validation + terms.sealed + MAX_WITNESSES
         counts = 2 * _COUNT_BYTES * self.round.classes
-        return len(encode(terms)) + _ENTRY_BYTES * (parts + terms.epochs) + counts
+        return len(encode(terms)) + _PART_BYTES * parts + _EPOCH_BYTES * terms.epochs + counts
 
 
 def enter(state: State, ctx: BlockContext, round_id: Hash, *phases: Phase) -> EnteredRound:

@@ -166,6 +166,22 @@ class TensorRepeated(InvalidTransaction):
     """A tensor is in the transaction twice, or no segment names it."""
 
 
+class HalvesMisplaced(InvalidTransaction):
+    """A union has two halves, authors ascending, and only from the second epoch on."""
+
+
+class HalfMissing(InvalidTransaction):
+    """The author of a half has no candidate in the first epoch of the round."""
+
+
+class UnionMismatch(InvalidTransaction):
+    """The growth, its sources or its halves are not those of the union of the candidates that it names."""
+
+
+class HalfNotScored(InvalidTransaction):
+    """A half of the union has not been scored on all parts: what it has removed alone must be known first."""
+
+
 class PartsNotScorable(InvalidTransaction):
     """No part has one of these numbers, or one of them is listed twice, or the list is not ascending."""
 

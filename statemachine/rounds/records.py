@@ -135,6 +135,15 @@ class EpochResult:
 
 
 @dataclass(frozen=True)
+class HalfWeight:
+    """How the rung of a union is divided: in proportion to these weights."""
+
+    author: Address
+    weight: U32
+    """What this half alone has removed of the baseline's loss, in millionths; 0 if that is not proved."""
+
+
+@dataclass(frozen=True)
 class EpochBest:
     """The eligible candidate of an epoch with the lowest share; a zero address if there is none."""
 
@@ -144,6 +153,8 @@ class EpochBest:
     baseline: U64 = 1
     """Denominator of the share: what the null growth loses there."""
     committed: U64 = 0
+    halves: Annotated[tuple[HalfWeight, ...], Size(0, 2)] = ()
+    """Of a union, its halves."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """What a decided round gives: the pot, badges and reputation.
 
 of each rung       ⌊pot · (share of the rung before - its own share)⌋, maturing; before the first, 1;
-                   and as much of what the model carries
+                   and as much of what the model carries; that of a union is divided among its halves
 of the opener      the rest of the pot
 of the model       the rest of what it carries
-reputation         ⌊10^6 · (share of the rung before - its own share)⌋ for each rung
+reputation         ⌊10^6 · (share of the rung before - its own share)⌋ for each rung, divided likewise
 """
 
 from __future__ import annotations
@@ -36,8 +36,26 @@ class Rung:
         return removed(amount, self.best, self.before)
 
     def reward(self, round_: Round) -> int:
-        """What its author gets, in sparks: of the pot, and as much of what the model carries."""
+        """What it brings, in sparks: of the pot, and as much of what the model carries."""
         return self.of(round_.pot) + self.of(round_.carried)
+
+    def divided(self, amount: int) -> list[tuple[Address, int]]:
+        """Who earns how much of an amount: the author, or of a union the authors of the halves that weigh.
+
+        The first half gets ⌊amount · weight / both weights⌋, the second the rest. Whoever has sent the union
+        gets nothing for that.
+        """
+        if not self.best.halves:
+            return [(self.best.author, amount)]
+        first, second = self.best.halves
+        own = amount * first.weight // (first.weight + second.weight)
+        parts = ((first, own), (second, amount - own))
+        return [(half.author, part) for half, part in parts if half.weight]
+
+    @property
+    def authors(self) -> list[Address]:
+        """Those who earn it."""
+        return [author for author, _ in self.divided(0)]
 
 
 def ladder(round_: Round) -> tuple[Rung, ...]:
@@ -61,9 +79,9 @@ def pay_pot(
     left, carried, events = round_.pot, round_.carried, []
     for rung in rungs:
         left, carried = left - rung.of(round_.pot), carried - rung.of(round_.carried)
-        paid, author = rung.reward(round_), rung.best.author
-        mature(state, ctx, author, paid)
-        events.append(Event("bounty_paid", round_.id, (rung.epoch, paid), (author.hex(),)))
+        for author, paid in rung.divided(rung.reward(round_)):
+            mature(state, ctx, author, paid)
+            events.append(Event("bounty_paid", round_.id, (rung.epoch, paid), (author.hex(),)))
     mature(state, ctx, round_.opener, left)
     return carried, tuple(events)
 
@@ -80,7 +98,7 @@ def give_badge(
 
 
 def raise_reputation(state: State, model: Hash, rung: Rung) -> None:
-    """Adds what a rung removed to its author's reputation, up to 2^64 - 1."""
-    address = rung.best.author
-    held = state.find(Reputation, model, address) or Reputation(model, address, 0)
-    state.put(replace(held, points=min(held.points + rung.of(PPM), 2**64 - 1)))
+    """Adds what a rung removed to the reputation of those who earn it, up to 2^64 - 1 each."""
+    for address, points in rung.divided(rung.of(PPM)):
+        held = state.find(Reputation, model, address) or Reputation(model, address, 0)
+        state.put(replace(held, points=min(held.points + points, 2**64 - 1)))

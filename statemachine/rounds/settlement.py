@@ -27,13 +27,13 @@ from engram.statemachine.rounds.candidates import (
     find_candidate,
     forgotten_ppm,
     is_complete,
-    is_eligible,
     unseen_loss,
 )
 from engram.statemachine.rounds.judging import threshold_loss
 from engram.statemachine.rounds.records import NOBODY, Candidate, Round, RoundKind, RoundStatus
 from engram.statemachine.rounds.retention import next_retention
 from engram.statemachine.rounds.rewards import Rung, give_badge, ladder, pay_pot, raise_reputation
+from engram.statemachine.rounds.union import half_weights, reasons_against_all
 from engram.statemachine.rounds.update import update_tensors
 from engram.statemachine.state import State
 
@@ -232,13 +232,13 @@ def _reward(
 
     Badges of participation are given by `withdraw`, because nothing here may iterate over candidates.
     """
-    deserved = [(rung.best.author, BadgeKind.BEST_LOSS) for rung in rungs]
+    deserved = [(author, BadgeKind.BEST_LOSS) for rung in rungs for author in rung.authors]
     deserved += _lowest_on_validation(state, ctx, round_, model)
     deserved += [(witness.author, BadgeKind.WITNESS) for witness in round_.witnesses if witness.opened]
     winner = find_candidate(state, round_, round_.winner_epoch, round_.winner)
     taught = sum(round_.unseen_counts[round_.old_classes :])
     if taught >= LEAST_TAUGHT_ROWS and 2 * winner.new_correct > taught:
-        deserved.append((winner.author, BadgeKind.TEACHER))
+        deserved += [(author, BadgeKind.TEACHER) for author in rungs[-1].authors]
     if round_.new_version == 1 and model.classes > 1 and model.parent == ZERO_HASH:
         deserved.append((model.founder, BadgeKind.FOUNDER))
     events: tuple[Event, ...] = ()
@@ -252,7 +252,8 @@ def _reward(
 def _lowest_on_validation(
     state: State, ctx: BlockContext, round_: Round, model: Model
 ) -> list[tuple[Address, BadgeKind]]:
-    """The authors of the lowest committed loss of each epoch, where that candidate was eligible.
+    """The authors of the lowest committed loss of each epoch, where that candidate was eligible; of a union,
+    the authors of its halves.
 
     An epoch without a lower loss than those before it gives none: a copy is no better.
     """
@@ -263,6 +264,10 @@ def _lowest_on_validation(
             continue
         lowest = result.loss
         candidate = find_candidate(state, round_, epoch, result.author)
-        if is_complete(round_, model, candidate) and is_eligible(ctx.rules, round_, model, candidate):
-            found.append((result.author, BadgeKind.BEST_LOSS))
+        if not is_complete(round_, model, candidate):
+            continue
+        weights = half_weights(state, ctx.rules, round_, model, candidate)
+        if not reasons_against_all(ctx.rules, round_, model, candidate, weights):
+            earned = [half.author for half in weights if half.weight] or [result.author]
+            found += [(author, BadgeKind.BEST_LOSS) for author in earned]
     return found

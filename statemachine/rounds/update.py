@@ -26,6 +26,7 @@ from engram.statemachine.additions import (
     TrainUpdate,
     Update,
     explicit_tensors,
+    halves_of,
     parameters_root,
 )
 from engram.statemachine.content import blob_id
@@ -126,8 +127,10 @@ def check_update(rules: Rules, round_: Round, model: Model, base: Composition, u
     else:
         _check_grown(rules, round_, model, base.spec, update.growth)
         width = sum(segment.width for segment in update.growth.hidden)
-    if width > terms.max_update_neurons:
-        raise UpdateTooWide(expected=terms.max_update_neurons, got=width)
+    # The terms bound each half of a union by itself.
+    most = model.growth_limits.neurons if halves_of(update) else terms.max_update_neurons
+    if width > most:
+        raise UpdateTooWide(expected=most, got=width)
     if (macs := update_macs(rules, base.spec, update, terms.rows)) > terms.max_update_macs:
         raise UpdateTooHeavy(expected=terms.max_update_macs, got=macs)
     if isinstance(update, GrowUpdate):
@@ -226,7 +229,8 @@ def _check_grown(rules: Rules, round_: Round, model: Model, base: NetworkSpec, g
 def check_growth_limits(limits: GrowthLimits, growth: Growth) -> None:
     """Refuses a growth that takes more than one growth of the model may. Raises `GrowthAboveLimit`.
 
-    No round is opened for more classes or neurons than are allowed, and an update keeps to its round.
+    No round is opened for more classes or neurons than are allowed, and an update keeps to its round, or as a
+    union to the neurons that the model allows.
     """
     segments = (*growth.hidden, *growth.outputs)
     for name, most, got in (

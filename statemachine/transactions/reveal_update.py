@@ -13,7 +13,7 @@ from typing import ClassVar
 from engram.primitives.codec import encode
 from engram.primitives.errors import Invalid
 from engram.primitives.types import U8, U64, Address, Hash
-from engram.statemachine.additions import Update
+from engram.statemachine.additions import Update, halves_of
 from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import composed_network, composition_of
@@ -32,6 +32,7 @@ from engram.statemachine.rounds.errors import (
 )
 from engram.statemachine.rounds.records import NOBODY, Candidate, Commit, EpochResult, Round
 from engram.statemachine.rounds.settlement import burn_bond
+from engram.statemachine.rounds.union import HALF_RECORDS, check_union
 from engram.statemachine.rounds.update import (
     UpdateClaim,
     base_macs,
@@ -70,16 +71,17 @@ class RevealUpdate:
         """The MACs of the update on the k validation parts; none if its shape alone shows that it is wrong.
 
         In GROW, a block also needs room for version t on these parts, which reveal_part has paid for.
-        Records are the candidate's and the version's that it may become, those of tensors that travel, and
-        two references for each tensor.
+        Records are the candidate's and the version's that it may become, those of tensors that travel, two
+        references for each tensor, and what a rung makes for the author of each half.
 
         Raises what `enter` raises, `CommitMissing`, `CommitMismatch`.
         """
         entry, _ = self._enter(state.child(), ctx, sender)
         size = entry.record_bytes + 2 * len(encode(replace(self.update, tensors=())))
         records = 1 + len(self.update.tensors) + 2 * len(update_tensors(self.update))
+        records += HALF_RECORDS * len(halves_of(self.update))
         base = composition_of(state, ctx, entry.version)
-        own = self._macs(ctx.rules, entry, base)
+        own = self._macs(state, ctx.rules, entry, base)
         known = base_macs(ctx.rules, entry.round, base) if own else 0
         return Cost(macs=own + known, paid_macs=known, records=records, record_bytes=size)
 
@@ -116,10 +118,11 @@ class RevealUpdate:
         check_digest(commit, claim)
         return entry, commit
 
-    def _macs(self, rules: Rules, entry: EnteredRound, base: Composition) -> int:
+    def _macs(self, state: State, rules: Rules, entry: EnteredRound, base: Composition) -> int:
         terms = entry.round.terms
         try:
             check_update(rules, entry.round, entry.model, base, self.update)
+            check_union(state, entry.round, base.spec, self.epoch, self.update)
         except Invalid:
             return 0
         return terms.validation * update_macs(rules, base.spec, self.update, terms.rows)
@@ -131,6 +134,7 @@ class RevealUpdate:
         round_, model, base = entry.round, entry.model, composition_of(state, ctx, entry.version)
         check_base(round_, self.base)
         check_update(ctx.rules, round_, model, base, self.update)
+        check_union(state, round_, base.spec, self.epoch, self.update)
         network = propose(state, ctx, composed_network(ctx, base), self.update, author)
         check_parameters_root(self.parameters, network.root)
         loss = sum(

@@ -26,14 +26,14 @@ from engram.statemachine.rounds.candidates import (
     is_refused,
     is_scored,
     parts_to_score,
-    reasons_against,
     with_retention,
     with_unseen,
 )
 from engram.statemachine.rounds.entry import EnteredRound, enter
 from engram.statemachine.rounds.errors import PartScored, PartsNotScorable
 from engram.statemachine.rounds.judging import is_lower
-from engram.statemachine.rounds.records import NOBODY, Candidate, OpenedPart, Round
+from engram.statemachine.rounds.records import NOBODY, Candidate, EpochBest, OpenedPart, Round
+from engram.statemachine.rounds.union import check_halves_scored, half_weights, reasons_against_all
 from engram.statemachine.rounds.update import proposal_rows, propose, scoring_macs
 from engram.statemachine.rules import Rules
 from engram.statemachine.state import State
@@ -64,7 +64,7 @@ class ScoreUpdate:
         A part that somebody else has had scored is left out and not charged, so nobody can make the whole
         transaction void by coming first with one part.
 
-        Raises what `enter` raises, `MissingRecord`, `PartsNotScorable`, `PartScored`.
+        Raises what `enter` raises, `MissingRecord`, `PartsNotScorable`, `PartScored`, `HalfNotScored`.
         """
         entry, candidate = self._enter(state.child(), ctx)
         rows = [self._rows(entry, part) for _, part in self._parts(entry, candidate)]
@@ -91,10 +91,12 @@ class ScoreUpdate:
         scored = Event("update_scored", self.round, (self.epoch, *numbers), names)
         if not is_complete(round_, model, candidate):
             return Outcome((*entry.events, scored))
-        reasons = reasons_against(ctx.rules, round_, model, candidate)
-        if (noted := _with_candidate(round_, model, candidate, eligible=not reasons)) is not round_:
-            state.put(noted)
         share = best_of(candidate, round_)
+        halves = half_weights(state, ctx.rules, round_, model, candidate)
+        reasons = reasons_against_all(ctx.rules, round_, model, candidate, halves)
+        mine = None if reasons else replace(share, halves=halves)
+        if (noted := _with_candidate(round_, model, candidate, mine)) is not round_:
+            state.put(noted)
         done = Event(
             "update_judged", self.round, (self.epoch, share.loss, share.baseline), (*names, *reasons)
         )
@@ -109,6 +111,7 @@ class ScoreUpdate:
             )
         if not self._parts(entry, candidate):
             raise PartScored(got=self.parts)
+        check_halves_scored(state, entry.round, entry.model, candidate)
         return entry, candidate
 
     def _parts(
@@ -134,13 +137,16 @@ class ScoreUpdate:
             yield number, ScoredRows(part.load().labels, before, own)
 
 
-def _with_candidate(round_: Round, model: Model, candidate: Candidate, *, eligible: bool) -> Round:
-    """The round, with the candidate as the best of its epoch if it is, and marked if it was refused."""
+def _with_candidate(round_: Round, model: Model, candidate: Candidate, mine: EpochBest | None) -> Round:
+    """The round, with the candidate as the best of its epoch if it is, and marked if it was refused.
+
+    `mine` is its share; None if it is not eligible.
+    """
     if is_refused(round_, model, candidate) and not round_.refused:
         round_ = replace(round_, refused=True)
-    if not eligible:
+    if mine is None:
         return round_
-    epoch, mine = candidate.epoch, best_of(candidate, round_)
+    epoch = candidate.epoch
     held = round_.best[epoch]
     if held.author != NOBODY and not is_lower(mine, held):
         return round_

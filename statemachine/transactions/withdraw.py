@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from engram.primitives.types import U8, Address, Hash
+from engram.statemachine.additions import halves_of
 from engram.statemachine.context import BlockContext
 from engram.statemachine.fees import risen
 from engram.statemachine.money import burn, give
@@ -58,8 +59,8 @@ class Withdraw:
 
         The bond of a candidate returns if it was scored on all unseen parts and is below a baseline in any
         group, or if the round has ended before it could be scored. If it returns and the round made a
-        version, the author gets a badge of participation. In every other case the bond burns, less the floor
-        fee, which the sender gets.
+        version, the author gets a badge of participation, but not for a union. In every other case the bond
+        burns, less the floor fee, which the sender gets.
         """
         round_, update, events = self._enter(state, ctx)
         state.delete(update)
@@ -67,7 +68,7 @@ class Withdraw:
             release_tensors(state, ctx, update)
             if _is_honest(round_, update):
                 give(state, self.author, update.bond)
-                if round_.status == RoundStatus.DECIDED and proves_any_gain(round_, update):
+                if _takes_part(round_, update):
                     badge = BadgeKind.PARTICIPATION
                     events += give_badge(state, ctx, round_.model, round_.new_version, self.author, badge)
                 return Outcome((*events, self._event("bond_returned", update.bond)))
@@ -88,6 +89,12 @@ class Withdraw:
         if update is None:
             raise NothingToWithdraw(got=self.author)
         return round_, update, events
+
+
+def _takes_part(round_: Round, candidate: Candidate) -> bool:
+    """Whether the candidate is its author's own work, and proves a gain in a round that made a version."""
+    own = not halves_of(candidate.update)
+    return own and round_.status == RoundStatus.DECIDED and proves_any_gain(round_, candidate)
 
 
 def _is_honest(round_: Round, candidate: Candidate) -> bool:

@@ -20,11 +20,12 @@ from engram.statemachine.rounds.judging import (
     takes_lead,
     tally,
 )
-from engram.statemachine.rounds.records import EpochBest, Round, RoundTerms
+from engram.statemachine.rounds.records import EpochBest, HalfWeight, Round, RoundTerms
 from engram.statemachine.rounds.retention import limit_parts
-from engram.statemachine.rounds.rewards import ladder, pay_pot
+from engram.statemachine.rounds.rewards import Rung, ladder, pay_pot
 from engram.statemachine.rules import Rules
 from tests.support.conservation import coins_held
+from tests.support.judging_oracle import divided
 from tests.support.ledger import Ledger
 from tests.support.round_samples import PARTS, a_round, a_share, a_witness
 from tests.support.rounds import SMALL_RULES, train_terms
@@ -104,7 +105,31 @@ def test_a_draw_takes_each_part_once(seed: bytes, parts: int, data: st.DataObjec
 shares = st.builds(
     a_share, st.integers(1, 9), st.integers(0, 2_000), st.integers(1, 1_000), st.integers(1, 50)
 )
-entrants = st.lists(st.one_of(st.just(EpochBest()), shares), min_size=1, max_size=8)
+halves = st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)).filter(any)
+unions = st.builds(
+    lambda share, weights: replace(
+        share, halves=tuple(HalfWeight(bytes([20 + at]) * 20, weight) for at, weight in enumerate(weights))
+    ),
+    shares,
+    halves,
+)
+entrants = st.lists(st.one_of(st.just(EpochBest()), shares, unions), min_size=1, max_size=8)
+
+
+@given(unions, st.integers(0, 2**63))
+def test_a_union_is_paid_to_the_last_spark_and_to_its_halves_alone(share: EpochBest, amount: int) -> None:
+    first, second = share.halves
+    parts = dict(Rung(0, share, EpochBest()).divided(amount))
+    assert sum(parts.values()) == amount
+    assert set(parts) == {half.author for half in share.halves if half.weight}
+    both = first.weight + second.weight
+    for half in share.halves:
+        assert abs(parts.get(half.author, 0) * both - amount * half.weight) < both
+    assert list(parts.values()) == [
+        part
+        for part, half in zip(divided(amount, [first.weight, second.weight]), share.halves, strict=True)
+        if half.weight
+    ]
 
 
 @given(entrants, st.integers(0, 10**9))

@@ -14,11 +14,12 @@ from typing import Final
 from engram.primitives import keys
 from engram.primitives.errors import Invalid
 from engram.statemachine.rounds.calendar import Phase
-from engram.statemachine.rounds.records import Candidate, Commit, RoundTerms
+from engram.statemachine.rounds.records import Candidate, Commit, RoundKind, RoundTerms
 from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.advance_round import AdvanceRound
 from engram.statemachine.transactions.commit_update import CommitUpdate
 from engram.statemachine.transactions.transfer import Transfer
+from tests.support.joint import union_of
 from tests.support.ledger import key
 from tests.support.rounds import ALICE, CAROL, COIN, WITNESS, Play, SecretPart, Weights
 
@@ -56,6 +57,7 @@ class Author(Enum):
     SHIFTS = "adds a number to logits"
     SCALES = "multiplies logits"
     FORGETS = "takes old rows for new ones"
+    UNITES = "adds a number to logits, and unites that with the honest growth in later epochs"
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class CoalitionRound:
         if not self._runs:
             return
         wanted = [
-            (name, self.line.weights(kind, strength, epoch), kind)
+            (name, self._brought(name, kind, strength, epoch), kind)
             for name, kind, strength in self.line.authors
         ]
         if epoch == 0 and self.line.honest is not None:
@@ -165,6 +167,16 @@ class CoalitionRound:
         for (name, weights, kind), claim in zip(wanted, claims, strict=True):
             if kind is not Author.COMMITS_ONLY:
                 self._try(name, play.update_payload(claim, weights))
+
+    def _brought(self, name: keys.PrivateKey, kind: Author, strength: int, epoch: int) -> Weights:
+        play = self.play
+        if kind is Author.UNITES and epoch and play.round.terms.kind == RoundKind.GROW:
+            found = [
+                play.ledger.state.find(Candidate, play.id, b"\0", half.address) for half in (name, ALICE)
+            ]
+            if None not in found:
+                return union_of(play, name, ALICE)
+        return self.line.weights(kind, strength, epoch)
 
     def _audit(self) -> None:
         play = self.play

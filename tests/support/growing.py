@@ -24,9 +24,9 @@ ENTRY = 20 * COIN // 1_000
 """What a commit burns."""
 
 
-def growing(*, terms: dict[str, object] | None = None, **model: object) -> Play:
+def growing(play: Play | None = None, *, terms: dict[str, object] | None = None, **model: object) -> Play:
     """A frozen model of two classes and a GROW round in COMMIT; 20 of 30 rows of each part are old."""
-    play = Play()
+    play = play or Play()
     play.freeze(**model)
     play.new_parts(rows=30)
     play.ok(play.open(wide_terms(play, **(terms or {}))))

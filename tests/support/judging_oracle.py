@@ -178,6 +178,17 @@ def rungs(best: Sequence[tuple[bytes, Share] | None]) -> list[tuple[int, bytes, 
     return made
 
 
+def half_weights(alone: Sequence[Share | None]) -> list[int]:
+    """The weights of the halves of a union; None stands for the share of a half that proves nothing."""
+    return [0 if own is None else max(0, removed(10**6, own, START)) for own in alone]
+
+
+def divided(amount: int, weights: Sequence[int]) -> list[int]:
+    """What the halves of a union get of an amount."""
+    first = amount * weights[0] // sum(weights)
+    return [first, amount - first]
+
+
 def removed(amount: int, own: Share, before: Share) -> int:
     (a, b), (c, d) = before, own
     return amount * (a * d - c * b) // (b * d)

@@ -39,7 +39,7 @@ class Composed:
 def parameters_root(parent: bytes, author: bytes, update: Wire) -> bytes:
     """The root after an update; `parent` is the root of the version on which it is made."""
     below = ZERO if update[0] == WHOLE else parent
-    return tagged("parameters", enc([below, author, [*update[:-1], []]]))
+    return tagged("parameters", enc([below, author, [*update[:4], [], *update[5:]]]))
 
 
 def line_of(versions: Sequence[Wire], model: bytes, number: int) -> list[Wire]:
@@ -63,7 +63,7 @@ def compose(line: Sequence[Wire]) -> Composed:
 
 def composed(updates: Sequence[Wire]) -> Composed:
     (_, spec, hidden, outputs, _), *growths = updates
-    for _, growth, new_hidden, new_outputs, _ in growths:
+    for _, growth, new_hidden, new_outputs, *_ in growths:
         spec, hidden, outputs = grown(spec, growth), hidden + new_hidden, outputs + new_outputs
     return Composed(spec, hidden, outputs, len(growths))
 
@@ -78,6 +78,39 @@ def grown(spec: Wire, growth: Wire) -> Wire:
     labels = (components or list(range(classes))) + (added or list(range(classes, count)))
     stated = [] if labels == list(range(count)) else labels
     return [inputs, count, stated, hidden + new_hidden, outputs + new_outputs]
+
+
+# networks.md, Unions
+
+
+def united(spec: Wire, first: Wire, second: Wire) -> Wire:
+    """The union of two growths; both add the same components."""
+    old, made = layer_widths(spec), dict[int, int]()
+    for segment in first[1]:
+        made[segment[1]] = made.get(segment[1], 0) + width_of(segment)
+
+    def moved(layer: int, lo: int, hi: int, more: Sequence[Wire]) -> list[Wire]:
+        found = []
+        for at, begin, end in [[layer, lo, hi], *more]:
+            start, by = old.get(at, 0), made.get(at, 0)
+            if by == 0 or end <= start:
+                found.append([at, begin, end])
+                continue
+            if begin < start:
+                found.append([at, begin, start])
+            found.append([at, max(begin, start) + by, end + by])
+        return found
+
+    hidden = list(first[1])
+    for tag, layer, lo, hi, *rest, more in second[1]:
+        (_, lo, hi), *further = moved(layer - 1, lo, hi, more)
+        hidden.append([tag, layer, lo, hi, *rest, further])
+    outputs = list(first[2])
+    for layer, lo, hi, *rest, more in second[2]:
+        (_, lo, hi), *further = moved(layer, lo, hi, more)
+        outputs.append([layer, lo, hi, *rest, further])
+    halved = [[*output[:5], output[5] + 1, *output[6:]] for output in outputs]
+    return [first[0], hidden, halved, first[3]]
 
 
 # networks.md, Costs

@@ -70,6 +70,32 @@ RELATIVE = Growth(
 """As `GROWTH`, with a gate before the new classes."""
 
 
+BESIDE = Growth(
+    classes=2,
+    hidden=(
+        DenseRelu(layer=2, lo=3, hi=10, width=2, shift=5, bits=8, weight_bits=8),
+        DenseRelu(layer=1, lo=2, hi=9, width=3, shift=3, bits=8, weight_bits=16),
+        DenseRelu(layer=2, lo=8, hi=13, width=1, shift=4, bits=8, weight_bits=8),
+    ),
+    outputs=(
+        Output(layer=2, lo=4, hi=8, first=4, width=3, shift=-3, weight_bits=8, more=(Interval(1, 0, 12),)),
+        Output(layer=0, lo=0, hi=12, first=5, width=2, shift=0, weight_bits=8),
+    ),
+    components=(3, 4, 3),
+)
+"""On `TWO_LAYERS`, of the same components as `GROWTH`; two segments read old and new neurons together."""
+
+BESIDE_RELATIVE = Growth(
+    classes=2,
+    hidden=BESIDE.hidden,
+    outputs=(
+        Output(layer=2, lo=4, hi=8, first=4, width=4, shift=-3, weight_bits=8, more=(Interval(1, 0, 12),)),
+    ),
+    components=(GATE, 3, 4, 3),
+)
+"""Likewise, with the components of `RELATIVE`."""
+
+
 def random_parameters(
     spec: NetworkSpec,
     segments: Sequence[HiddenSegment | Output],
@@ -201,16 +227,23 @@ def intervals(draw: st.DrawFn, size: int) -> tuple[int, int]:
 
 @st.composite
 def strict_growths(
-    draw: st.DrawFn, spec: NetworkSpec, widths: dict[int, int], *, gate: bool = False
+    draw: st.DrawFn,
+    spec: NetworkSpec,
+    widths: dict[int, int],
+    *,
+    gate: bool = False,
+    beside: Growth | None = None,
 ) -> Growth:
     """Growths of new classes that the strict policy allows on `spec`, whose layers have these widths.
 
-    With `gate`, they are those that the relative policy allows.
+    With `gate`, they are those that the relative policy allows. With `beside`, they add the same classes and
+    components as this growth.
     """
-    classes = draw(st.integers(1, 3))
+    classes = draw(st.integers(1, 3)) if beside is None else beside.classes
     extra = draw(st.lists(st.integers(spec.classes, spec.classes + classes - 1), max_size=2).map(tuple))
     components = (*range(spec.classes, spec.classes + classes), *extra) if extra or gate else ()
     components = (GATE, *components) if gate else components
+    components = components if beside is None else beside.components
     made = dict(widths)
     hidden = []
     for _ in range(draw(st.integers(0, 3))):

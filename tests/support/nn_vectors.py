@@ -55,6 +55,7 @@ from tests.support.nn_samples import (
     network_parameters,
     random_features,
 )
+from tests.support.nn_unions import numbers_of, unions
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
 SEED = bytes(range(32))
@@ -176,7 +177,7 @@ def _layer(tag: int, segment: HiddenSegment | Output) -> dict[str, Any]:
         "kind": type(segment).__name__,
         "tag": tag,
         "segment": to_json(segment),
-        "parameters": _parameters((SegmentParameters(weights, bias),)),
+        "parameters": numbers_of((SegmentParameters(weights, bias),)),
         "peak": prove_peak(segment, weights, bias, 255),
         "x": x.tolist(),
         "y": (segment.scaled(result) if isinstance(segment, Output) else result).tolist(),
@@ -199,7 +200,7 @@ def _forward(spec: NetworkSpec, parameters: Parameters, share: float) -> dict[st
         "case": f"parameters within 2^{int(np.log2(share))} of the bounds",
         "spec": to_json(spec),
         "spec_bytes": encode(spec).hex(),
-        "parameters": _parameters(parameters),
+        "parameters": numbers_of(parameters),
         "bounds": {"hidden": bounds.hidden, "outputs": bounds.outputs},
         "macs_per_row": macs_per_row(spec),
         "features": features.tolist(),
@@ -239,8 +240,8 @@ def _growth(
         "grown": to_json(grown),
         "grown_bytes": encode(grown).hex(),
         "growth_macs_per_row": growth_macs_per_row(spec, growth),
-        "old_parameters": _parameters(old),
-        "new_parameters": _parameters(new),
+        "old_parameters": numbers_of(old),
+        "new_parameters": numbers_of(new),
         "features": features.tolist(),
         "old_logits": forward(spec, old, features).tolist(),
         "logits": forward(grown, whole, features).tolist(),
@@ -357,10 +358,6 @@ def _made(parameters: Mapping[str, Any]) -> SegmentParameters:
     return SegmentParameters(drawn * drawn.dtype.type(weights["times"]), column.astype(np.int32))
 
 
-def _parameters(parameters: Parameters) -> list[dict[str, Any]]:
-    return [{"weights": each.weights.tolist(), "bias": each.bias.tolist()} for each in parameters]
-
-
 MAKERS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "fixed": tables,
     "tensor": tensors,
@@ -368,6 +365,7 @@ MAKERS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "layers": layers,
     "forward": forwards,
     "growth": growth,
+    "union": unions,
     "costs": costs,
     "loss": losses,
     "part": parts,

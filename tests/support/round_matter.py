@@ -19,8 +19,8 @@ from engram.nn.growth import Growth, Policy
 from engram.nn.layers import DenseRelu, Output
 from engram.nn.network import NetworkSpec
 from engram.nn.tensor import Explicit, tensor_bytes
-from engram.primitives.types import Hash
-from engram.statemachine.additions import GrowUpdate, SegmentSources, TrainUpdate, Update
+from engram.primitives.types import ZERO_HASH, Hash
+from engram.statemachine.additions import GrowUpdate, Half, SegmentSources, TrainUpdate, Update
 from engram.statemachine.content import blob_id
 from engram.statemachine.rounds.draw import nonce_hash
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
@@ -96,11 +96,14 @@ class Weights:
     hidden: tuple[SegmentSources, ...]
     outputs: tuple[SegmentSources, ...]
     tensors: tuple[bytes, ...]
+    halves: tuple[Half, ...] = ()
+    statistics: Hash = ZERO_HASH
 
     @property
     def update(self) -> Update:
         if isinstance(self.spec, Growth):
-            return GrowUpdate(self.spec, self.hidden, self.outputs, self.tensors)
+            sources = self.hidden, self.outputs, self.tensors
+            return GrowUpdate(self.spec, *sources, self.halves, self.statistics)
         return TrainUpdate(self.spec, self.hidden, self.outputs, self.tensors)
 
 

@@ -266,7 +266,7 @@ def _weights(play: Play, moves: Moves, kind: Author, strength: int, epoch: int) 
             return forgetful(inputs, 60 * strength + 256 * moves.shift)
         if kind is Author.CONSTANT:
             return constant_growth(inputs, 256 * (strength - 8 + moves.shift))
-        if kind is Author.SHIFTS:
+        if kind in (Author.SHIFTS, Author.UNITES):
             return leaning_growth(inputs, 8, 256 * (strength - 8 + moves.shift))
         gain = 8 * strength if kind is Author.SCALES else strength
         return leaning_growth(inputs, gain, 256 * moves.shift)

@@ -35,7 +35,7 @@ from engram.statemachine.transactions.score_version import ScoreVersion
 from engram.statemachine.transactions.transfer import Transfer
 from engram.statemachine.transition import TransitionResult
 from tests.support import chain_models as models
-from tests.support import rounds
+from tests.support import joint, rounds
 from tests.support.ledger import Ledger, key
 from tests.support.nn_samples import random_features
 
@@ -224,6 +224,18 @@ def _grow_fork(fork: Hash, ledger: Ledger) -> None:
     grow.withdraw_all()
 
 
+@cache
+def _joint_round() -> tuple[Case, ...]:
+    """A GROW round of two epochs, whose second rung is the union of two growths."""
+    ledger = RecordingLedger({actor: rounds.PURSE for actor in rounds.ACTORS}, rules=rounds.SMALL_RULES)
+    play = joint.both_alone(joint.two_epochs(rounds.Play(ledger=ledger)))
+    united = joint.union_of(play, statistics=models.SALT)
+    play.ok(joint.send_union(play, rounds.CAROL, united))
+    assert play.decide().new_version == 2
+    play.withdraw_all()
+    return tuple(ledger.cases)
+
+
 def _of_rounds(name: str) -> Callable[[], list[Case]]:
     """Of the played rounds' blocks that hold this type: the first, the first in which it failed, the last."""
 
@@ -231,6 +243,16 @@ def _of_rounds(name: str) -> Callable[[], list[Case]]:
         found = [case for case in _played_rounds() if name in {tx["type"] for tx in case["transactions"]}]
         failed = [case for case in found[1:-1] if any(each["value"]["code"] for each in case["receipts"])]
         return found[:1] + failed[:1] + found[1:][-1:]
+
+    return cases
+
+
+def _and_a_union(name: str) -> Callable[[], list[Case]]:
+    """As `_of_rounds`, and the last such block of the joint round: that of the union, or of its end."""
+
+    def cases() -> list[Case]:
+        found = [case for case in _joint_round() if name in {tx["type"] for tx in case["transactions"]}]
+        return _of_rounds(name)() + found[-1:]
 
     return cases
 
@@ -246,10 +268,10 @@ MAKERS: dict[str, Callable[[], list[Case]]] = {
     "seal_part": _of_rounds("seal_part"),
     "reveal_part": _of_rounds("reveal_part"),
     "commit_update": _of_rounds("commit_update"),
-    "reveal_update": _of_rounds("reveal_update"),
+    "reveal_update": _and_a_union("reveal_update"),
     "reveal_sealed": _of_rounds("reveal_sealed"),
-    "score_update": _of_rounds("score_update"),
-    "advance_round": _of_rounds("advance_round"),
+    "score_update": _and_a_union("score_update"),
+    "advance_round": _and_a_union("advance_round"),
     "withdraw": _of_rounds("withdraw"),
     "amend_model": _of_rounds("amend_model"),
     "retire_part": _of_rounds("retire_part"),

@@ -182,13 +182,26 @@ def test_parameters_roots_name_their_networks_by_their_lines() -> None:
     assert kinds == {(1, 1, 1), (2, 2, 2), (3, 2, 0), (2, 3, 1)}
 
 
-def test_a_growth_is_named_by_its_author_and_by_what_is_below() -> None:
-    (grown,) = (case for case in vector("tx_reveal_update") if payload_of(case)[6][0] != nets.WHOLE)
+@pytest.mark.parametrize("grown", vector("tx_reveal_update")[-2:], ids=["growth", "union"])
+def test_a_growth_is_named_by_its_author_and_by_what_is_below(grown: Any) -> None:
     _, _, base, root, _, _, update = payload_of(grown)
     author = oracle.address(dec(bytes.fromhex(grown["transactions"][0]["bytes"]))[1])
     assert root == nets.parameters_root(base, author, update)
     assert root != nets.parameters_root(base, bytes(20), update)
     assert root != nets.parameters_root(root, author, update)
+
+
+def test_a_union_follows_from_its_halves() -> None:
+    case = vector("tx_reveal_update")[-1]
+    round_id, *_, update = payload_of(case)
+    _, growth, hidden, outputs, tensors, halves, _ = update
+    found = {each[2]: each[5] for each in records(case, 16) if each[:2] == [round_id, 0]}
+    first, second = (found[author] for author, _, _ in halves)
+    (round_,) = (each for each in records(case, 14) if each[0] == round_id)
+    below = nets.compose(nets.line_of(records(case, 10), round_[1], round_[5])).spec
+    assert growth == nets.united(below, first[1], second[1])
+    assert (hidden, outputs, tensors) == (first[2] + second[2], first[3] + second[3], [])
+    assert halves == [[author, len(found[author][2]), len(found[author][3])] for author in sorted(found)]
 
 
 @pytest.mark.parametrize("case", vector("nn_costs"))

@@ -135,14 +135,20 @@ def grouped(case: Any, round_: Wire) -> list[int]:
 
 
 SCORED = vector("tx_score_update")
+REVEALED = [vector("tx_reveal_update")[index] for index in (0, -2, -1)]
+KINDS = ["TRAIN", "GROW", "union"]
 
 
-@pytest.mark.parametrize("case", SCORED, ids=["TRAIN", "GROW"])
+def candidate_of(case: Any, round_id: bytes, epoch: int, author: bytes) -> Wire:
+    return next(each for each in records(case, 16) if each[:3] == [round_id, epoch, author])
+
+
+@pytest.mark.parametrize("case", SCORED, ids=KINDS)
 def test_a_candidate_is_scored_on_all_parts_and_becomes_the_best(case: Any) -> None:
     round_id, epoch, author, numbers = payload(case)
     round_ = round_of(case, round_id)
     train = round_[3][0] == TRAIN
-    (before,) = (each for each in records(case, 16) if (each[0], each[2]) == (round_id, author))
+    before = candidate_of(case, round_id, epoch, author)
     (after,) = records(case, 16, "changes")
     retention = [] if train else model_of(case, round_)[RETENTION]
     unseen = [part[0] for part in of(round_, "unseen")]
@@ -172,7 +178,12 @@ def test_a_candidate_is_scored_on_all_parts_and_becomes_the_best(case: Any) -> N
     assert all(judge.proves(judge.counted(group, train=train), z_squared) for group in with_rows)
     share = judge.share(after[10], train=train)
     noted = of(round_of(case, round_id, "changes"), "best")
-    assert noted[epoch] == [author, *share, before[3]]
+    halves = [candidate_of(case, round_id, 0, half[0]) for half in before[5][5:6] for half in half]
+    alone = [judge.share(half[10], train=False) for half in halves]
+    assert all(judge.proves(group[3], z_squared) for half in halves for group in half[10] if group[0])
+    weights = judge.half_weights(alone)
+    named = [[half[2], weight] for half, weight in zip(halves, weights, strict=True)]
+    assert noted[epoch] == [author, *share, before[3], named]
     judged = case["receipts"][0]["value"]["events"][-1]
     assert (judged["name"], judged["values"], judged["text"]) == (
         "update_judged",
@@ -189,11 +200,11 @@ def update_macs(before: Ran, update: Wire, rows: int, rho: int) -> int:
     return nets.growth_macs(before.spec, shape, rows, rho)
 
 
-@pytest.mark.parametrize("case", SCORED, ids=["TRAIN", "GROW"])
+@pytest.mark.parametrize("case", SCORED, ids=KINDS)
 def test_scoring_is_charged_for_the_version_and_the_update(case: Any) -> None:
-    round_id, _, author, _ = payload(case)
+    round_id, epoch, author, _ = payload(case)
     round_, rho = round_of(case, round_id), case["rules"]["macs_per_loaded_byte"]
-    (candidate,) = (each for each in records(case, 16) if (each[0], each[2]) == (round_id, author))
+    candidate = candidate_of(case, round_id, epoch, author)
     before, _ = networks(case, round_, candidate[5])
     retention = [] if round_[3][0] == TRAIN else model_of(case, round_)[RETENTION]
     expected = 0
@@ -203,9 +214,7 @@ def test_scoring_is_charged_for_the_version_and_the_update(case: Any) -> None:
     assert case["receipts"][0]["value"]["macs"] == expected
 
 
-@pytest.mark.parametrize(
-    "case", [vector("tx_reveal_update")[index] for index in (0, -1)], ids=["TRAIN", "GROW"]
-)
+@pytest.mark.parametrize("case", REVEALED, ids=KINDS)
 def test_a_candidate_is_below_the_entry_bar(case: Any) -> None:
     round_id, epoch, *_, loss, _, update = payload(case)
     round_ = round_of(case, round_id)
@@ -226,21 +235,28 @@ def test_a_candidate_is_below_the_entry_bar(case: Any) -> None:
     assert case["receipts"][0]["value"]["events"][-1]["values"] == [epoch, loss]
 
 
+def earned(round_: Wire, epoch: int, amount: int) -> list[tuple[int, bytes, int]]:
+    """Epoch, address and part of everybody who earns something of a rung."""
+    author, *_, halves = of(round_, "best")[epoch]
+    if not halves:
+        return [(epoch, author, amount)]
+    parts = judge.divided(amount, [weight for _, weight in halves])
+    return [(epoch, half, part) for (half, weight), part in zip(halves, parts, strict=True) if weight]
+
+
 def parts_of_a_rung(round_: Wire, own: judge.Share, before: judge.Share) -> tuple[int, int]:
     """What a rung is paid out of the pot, and out of what the model carries."""
     return judge.removed(of(round_, "pot"), own, before), judge.removed(of(round_, "carried"), own, before)
 
 
-@pytest.mark.parametrize(
-    "case", [vector("tx_reveal_update")[index] for index in (0, -1)], ids=["TRAIN", "GROW"]
-)
+@pytest.mark.parametrize("case", REVEALED, ids=KINDS)
 def test_a_reveal_pays_for_all_but_version_t(case: Any) -> None:
     """In GROW its macs are counted with version t, its fee without. References are paid one by one."""
     raw = bytes.fromhex(case["transactions"][0]["bytes"])
     round_id, *_, update = payload(case)
     round_, (receipt,) = round_of(case, round_id), case["receipts"]
     terms, rho, classes = round_[3], case["rules"]["macs_per_loaded_byte"], of(round_, "classes")
-    _, shape, hidden, outputs, brought = update
+    _, shape, hidden, outputs, brought, *rest = update
     held = sum(source[0] == EXPLICIT for segment in (*hidden, *outputs) for source in segment)
     assert held, "an update that names no tensor would show nothing of the price of references"
     blobs = {oracle.tagged("blob", tensor).hex(): tensor.hex() for tensor in brought}
@@ -249,8 +265,9 @@ def test_a_reveal_pays_for_all_but_version_t(case: Any) -> None:
     first = nets.network_macs(before.spec, before.growths, terms[3], classes, rho)
     known = 0 if terms[0] == TRAIN else terms[5] * first
     assert receipt["value"]["macs"] == own + known
-    size = len(raw) + record_bytes(terms, classes) + 2 * len(oracle.enc([shape, hidden, outputs, []]))
-    count = 1 + len(brought) + 2 * held
+    kept = 2 * len(oracle.enc([shape, hidden, outputs, [], *rest]))
+    size = len(raw) + record_bytes(terms, classes) + kept
+    count = 1 + len(brought) + 2 * held + 3 * len(rest[0] if rest else [])
     per_spark = case["rules"]["fees"]["macs_per_spark"]
     whole = least_fee(case, size, own + known, count)
     assert receipt["value"]["fee"] - dec(raw)[4] == whole + known // -per_spark
@@ -258,7 +275,7 @@ def test_a_reveal_pays_for_all_but_version_t(case: Any) -> None:
 
 def record_bytes(terms: Wire, classes: int) -> int:
     """W: what the record of the round can grow to."""
-    return int(len(oracle.enc(terms)) + 150 * (terms[5] + terms[6] + 8 + terms[7]) + 10 * classes)
+    return int(len(oracle.enc(terms)) + 150 * (terms[5] + terms[6] + 8) + 190 * terms[7] + 10 * classes)
 
 
 def least_fee(case: Any, size: int, macs: int, count: int) -> int:
@@ -307,13 +324,13 @@ def test_a_fork_adds_nothing_and_pays_for_its_own_records(case: Any) -> None:
     assert receipt["value"]["fee"] - dec(raw)[4] == least_fee(case, size, 0, 2)
 
 
-@pytest.mark.parametrize("case", vector("tx_advance_round"), ids=["TRAIN", "GROW"])
+@pytest.mark.parametrize("case", vector("tx_advance_round"), ids=KINDS)
 def test_rungs_are_paid_by_what_they_removed(case: Any) -> None:
     (round_id,) = payload(case)
     round_ = round_of(case, round_id)
     best = [
         (author, (loss, baseline)) if author != bytes(20) else None
-        for author, loss, baseline, _ in of(round_, "best")
+        for author, loss, baseline, *_ in of(round_, "best")
     ]
     made = judge.rungs(best)
     paid = [
@@ -321,20 +338,22 @@ def test_rungs_are_paid_by_what_they_removed(case: Any) -> None:
         for each in case["receipts"][0]["value"]["events"]
         if each["name"] == "bounty_paid"
     ]
-    assert paid == [
-        ([epoch, sum(parts_of_a_rung(round_, own, before))], [author.hex()])
-        for epoch, author, own, before in made
+    rewards = [
+        earned(round_, rung, sum(parts_of_a_rung(round_, own, before))) for rung, _, own, before in made
     ]
+    assert paid == [([epoch, part], [author.hex()]) for each in rewards for epoch, author, part in each]
     left = of(round_, "carried") - sum(parts_of_a_rung(round_, own, lead)[1] for *_, own, lead in made)
     assert model_of(case, round_, "changes")[CARRIED] == left
-    reputed = {each[1]: each[2] for each in records(case, 13)}
+    points = {each[1]: each[2] for each in records(case, 13) if each[0] == round_[1]}
     after = {each[1]: each[2] for each in records(case, 13, "changes")}
-    for _, author, own, before in made:
-        assert after[author] == reputed.get(author, 0) + judge.removed(10**6, own, before)
+    for rung, _, own, before in made:
+        for _, author, part in earned(round_, rung, judge.removed(10**6, own, before)):
+            points[author] = points.get(author, 0) + part
+    assert {author: points[author] for author in after} == after
     assert made, "the vectors hold decided rounds only"
 
 
-@pytest.mark.parametrize("case", vector("tx_advance_round"), ids=["TRAIN", "GROW"])
+@pytest.mark.parametrize("case", vector("tx_advance_round"), ids=KINDS)
 def test_a_growth_adds_what_it_lost_in_its_worst_group(case: Any) -> None:
     (round_id,) = payload(case)
     round_ = round_of(case, round_id)

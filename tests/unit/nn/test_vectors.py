@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from engram.nn.gemm import FAST, REFERENCE
-from engram.nn.growth import Growth, Policy
+from engram.nn.growth import Growth, Policy, grown_spec
 from engram.nn.layers import HiddenSegment, Output
 from engram.nn.loss import LOSSES
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
 from engram.nn.seeded import SEEDED, Seeded
-from engram.primitives.codec import decode, from_json, to_json
-from tests.support import nn_reference
+from engram.primitives.codec import decode, encode, from_json, to_json
+from tests.support import networks_oracle, nn_reference
 from tests.support.nn_vectors import FOLDER, KINDS, MAKERS, SEEDS, SEGMENTS, replayed
+from tests.support.protocol_oracle import dec
 from tests.support.source_tree import ROOT
 
 
@@ -88,6 +89,24 @@ def test_growth_by_the_second_implementation() -> None:
             assert [logit + shift for logit in before] == after[: spec.classes]
             assert shift == 0 or case["policy"] == Policy.RELATIVE
             assert nn_reference.row_logits(grown, whole, row) == after
+
+
+def test_unions_by_the_second_implementation() -> None:
+    for case in vectors("union"):
+        spec, union = from_json(NetworkSpec, case["spec"]), decode(Growth, bytes.fromhex(case["union_bytes"]))
+        halves = [from_json(Growth, case[name]) for name in ("first", "second")]
+        assert networks_oracle.united(*(dec(encode(each)) for each in (spec, *halves))) == dec(encode(union))
+        one, other = (
+            parameters_of((*half.hidden, *half.outputs), case[f"{name}_parameters"])
+            for name, half in zip(("first", "second"), halves, strict=True)
+        )
+        old = parameters_of((*spec.hidden, *spec.outputs), case["old_parameters"])
+        count, ends = len(spec.hidden), [len(half.hidden) for half in halves]
+        hidden = old[:count] + one[: ends[0]] + other[: ends[1]]
+        whole = hidden + old[count:] + one[ends[0] :] + other[ends[1] :]
+        grown = grown_spec(spec, union)
+        for row, logits in zip(case["features"], case["logits"], strict=True):
+            assert nn_reference.row_logits(grown, whole, row) == logits
 
 
 def test_seeded_tensors_by_the_second_implementation() -> None:

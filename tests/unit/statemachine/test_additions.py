@@ -13,6 +13,7 @@ from engram.primitives.types import ZERO_HASH, Address
 from engram.statemachine.additions import (
     Addition,
     GrowUpdate,
+    Half,
     SegmentSources,
     Update,
     addition,
@@ -144,6 +145,41 @@ def test_what_a_fork_has_inherited_belongs_to_its_version_zero() -> None:
     found = compose_line(line_of(ALICE, BOB, CAROL, BOB))
     assert found.makers(1) == [(0, ALICE, 15), (0, BOB, 1), (0, CAROL, 1), (1, BOB, 1)]
     assert found.makers(0) == [(0, ALICE, 15), (0, BOB, 2), (0, CAROL, 1)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "made"),
+    [
+        (((1, 0), (1, 1)), {BOB: (1, 0), CAROL: (1, 1)}),
+        (((0, 1), (2, 0)), {BOB: (0, 1), CAROL: (2, 0)}),
+        (((1, 1), (0, 0)), {BOB: (1, 1), ALICE: (1, 0)}),
+        (((9, 9), (65_535, 65_535)), {BOB: (2, 1)}),
+    ],
+)
+def test_the_halves_of_a_union_have_made_its_segments(
+    counts: tuple[tuple[int, int], tuple[int, int]], made: dict[Address, tuple[int, int]]
+) -> None:
+    """A line that nobody has checked may state any numbers: what no half has made is the sender's."""
+    one = neuron(0)
+    growth = replace(one.growth, hidden=one.growth.hidden * 2)
+    halves = tuple(Half(author, *count) for author, count in zip((BOB, CAROL), counts, strict=True))
+    union = replace(one, growth=growth, hidden=one.hidden * 2, halves=halves)
+    base = line_of(ALICE)
+    found = compose_line((*base, addition(base[0].root, ALICE, union)))
+    new = [each.author for each in found.hidden[3:]], [each.author for each in found.outputs[3:]]
+    assert {name: (new[0].count(name), new[1].count(name)) for name in (*new[0], *new[1])} == made
+
+
+def test_a_root_commits_to_the_halves_and_to_the_statistics() -> None:
+    halves = (Half(BOB, 1, 1), Half(CAROL, 2, 1))
+    updates = [
+        GROWN,
+        replace(GROWN, halves=halves),
+        replace(GROWN, halves=halves[::-1]),
+        replace(GROWN, halves=(Half(BOB, 2, 1), Half(CAROL, 1, 1))),
+        replace(GROWN, statistics=PARENT),
+    ]
+    assert len({parameters_root(PARENT, ALICE, update) for update in updates}) == len(updates)
 
 
 def test_who_added_outputs_alone_made_no_neurons() -> None:

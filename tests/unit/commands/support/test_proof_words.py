@@ -7,8 +7,12 @@ import pytest
 
 from engram.commands.support.proof_words import digests_per_s, duration, facts, limits, proves
 from engram.consensus.proof import ProofReport, verify_bundle
+from engram.nn.growth import Growth
+from engram.nn.layers import Output
+from engram.nn.tensor import Explicit
 from engram.primitives.keys import format_address
 from engram.primitives.types import ZERO_HASH
+from engram.statemachine.additions import GrowUpdate, Half, SegmentSources
 from engram.statemachine.rounds.records import GroupScore, Round, RoundKind
 from tests.support.proof_chain import (
     AUTHOR,
@@ -111,6 +115,21 @@ def test_what_was_measured_on_witnesses_rows_stands_by_itself() -> None:
     assert "On the opener's own 100 rows" in proved
     assert "the opener named every one of them" in unproved
     assert "no witness opened" not in unproved
+
+
+def test_a_union_is_told_to_be_the_work_of_both() -> None:
+    """Whoever has sent it is not taken for its author."""
+    source = SegmentSources(Explicit(bytes(32)), Explicit(bytes(32)))
+    halves = (Half(WITNESS, 0, 1), Half(MODEL_RECORD.founder, 0, 1))
+    growth = Growth(1, (), (Output(0, 0, 4, 2, 1, 0, 8),) * 2, ())
+    union = GrowUpdate(growth, (), (source, source), (), halves)
+    whole = report(min_work=1)
+    proved, _ = said(replace(whole, version=replace(whole.version, added=union)))
+    first, second = (format_address(half.author, SPEC.hrp) for half in halves)
+    author = format_address(whole.version.author, SPEC.hrp)
+    assert f"the union of the growths of {first} and {second}, which {author} has sent" in proved
+    assert f"made by {author}" not in proved
+    assert f"made by {author}" in said(whole)[0]
 
 
 def test_a_witness_whom_the_opener_did_not_name() -> None:

@@ -72,9 +72,13 @@ def test_every_reason_of_the_core_has_words() -> None:
     ]
 
 
+def earning(reward: int, author: str) -> dict[str, Any]:
+    return {"reward": reward, "earned": [{"author": author, "amount": reward}]}
+
+
 def test_rungs_are_paid_what_the_node_says() -> None:
-    first = verdict(rung=True, author="leng1b", share={"loss": 1, "baseline": 2}, reward=400)
-    second = verdict(rung=True, epoch=1, share={"loss": 1, "baseline": 8}, reward=300)
+    first = verdict(rung=True, author="leng1b", share={"loss": 1, "baseline": 2}, **earning(400, "leng1b"))
+    second = verdict(rung=True, epoch=1, share={"loss": 1, "baseline": 8}, **earning(300, "leng1a"))
     small = verdict(epoch=1, author="leng1c")
     done = outcomes(ended(second, small, first, status=RoundStatus.DECIDED))
     assert [(item["author"], item["paid"]) for item in done] == [
@@ -84,6 +88,18 @@ def test_rungs_are_paid_what_the_node_says() -> None:
     ]
     assert [item["reasons"] for item in done] == [[], ["not_best_of_epoch"], []]
     assert "paid 0.000003 coins" in done[0]["why"][0]
+
+
+def test_the_rung_of_a_union_is_told_to_be_that_of_its_halves() -> None:
+    """So nobody who looks at the round takes the sender for the one who was paid."""
+    earned = [{"author": "leng1b", "amount": 200_000_000}, {"author": "leng1c", "amount": 100_000_000}]
+    union = verdict(rung=True, reward=300_000_000, earned=earned)
+    (done,) = outcomes(ended(union, status=RoundStatus.DECIDED))
+    assert (done["author"], done["paid"], done["reasons"]) == ("leng1a", 300_000_000, [])
+    assert done["why"] == [
+        "took the lead, with 25.0% of the baseline's loss left; paid 3 coins to the authors of the growths "
+        "that it unites: 2 to leng1b, 1 to leng1c"
+    ]
 
 
 def test_a_best_update_that_gains_too_little_takes_no_lead() -> None:

@@ -18,7 +18,6 @@ from engram.statemachine.rounds.candidates import (
     group_of,
     is_below_a_baseline,
     is_complete,
-    is_eligible,
     is_refused,
     is_scored,
     parts_to_score,
@@ -188,7 +187,7 @@ def test_a_gain_must_be_proved_in_every_group() -> None:
 
 def test_a_growth_that_gains_and_forgets_nothing_is_eligible() -> None:
     assert against(good()) == ()
-    assert is_eligible(RULES, a_growth(), a_model(KEPT), good())
+    assert reasons_against(RULES, a_growth(), a_model(KEPT), good()) == ()
 
 
 def test_nobody_can_judge_a_growth_by_too_few_old_rows() -> None:

@@ -7,7 +7,7 @@ import pytest
 from engram.statemachine.money import issue
 from engram.statemachine.record import u64
 from engram.statemachine.records import Badge, BadgeKind, Maturing, Reputation, Supply
-from engram.statemachine.rounds.records import EpochBest, Round
+from engram.statemachine.rounds.records import EpochBest, HalfWeight, Round
 from engram.statemachine.rounds.rewards import give_badge, ladder, pay_pot, raise_reputation
 from tests.support.ledger import Ledger
 from tests.support.round_samples import MODEL, a_round, a_share
@@ -96,6 +96,49 @@ def test_reputation_counts_millionths_of_the_baseline() -> None:
     state.put(Reputation(MODEL.id, b"\2" * 20, 2**64 - 2))
     raise_reputation(state, MODEL.id, rungs[1])
     assert state.get(Reputation, MODEL.id, b"\2" * 20).points == 2**64 - 1
+
+
+def a_union(name: int, loss: int, *weights: int) -> EpochBest:
+    """The share of a union of the growths of names 1 and 2, with these weights."""
+    halves = tuple(HalfWeight(bytes([half]) * 20, weight) for half, weight in enumerate(weights, 1))
+    return replace(a_share(name, loss), halves=halves)
+
+
+@pytest.mark.parametrize(
+    ("weights", "parts"),
+    [
+        ((1, 1), [(1, 50), (2, 51)]),
+        ((2, 1), [(1, 67), (2, 34)]),
+        ((999_999, 1), [(1, 100), (2, 1)]),
+        ((0, 7), [(2, 101)]),
+        ((7, 0), [(1, 101)]),
+    ],
+)
+def test_the_rung_of_a_union_is_divided_by_what_its_halves_removed_alone(
+    weights: tuple[int, int], parts: list[tuple[int, int]]
+) -> None:
+    (rung,) = ladder(a_settled(a_union(3, 500, *weights)))
+    assert rung.divided(101) == [(bytes([name]) * 20, part) for name, part in parts]
+    assert rung.authors == [bytes([name]) * 20 for name, _ in parts]
+
+
+def test_who_sends_a_union_is_paid_for_no_part_of_it() -> None:
+    got = paid(1_000, a_share(1, 500), a_union(3, 100, 300_000, 100_000))
+    assert got == {"1": 500 + 300, "2": 100, "3": 0, "15": 100, "burned": 0}
+
+
+def test_the_reputation_of_a_union_is_divided_and_a_worthless_half_has_no_record() -> None:
+    state = Ledger({}).state
+    for best in (a_union(3, 500, 3, 1), a_union(3, 500, 1, 0)):
+        (rung,) = ladder(a_settled(best))
+        raise_reputation(state, MODEL.id, rung)
+    assert state.get(Reputation, MODEL.id, b"\1" * 20).points == 375_000 + 500_000
+    assert state.get(Reputation, MODEL.id, b"\2" * 20).points == 125_000
+    assert state.find(Reputation, MODEL.id, b"\3" * 20) is None
+    other = Ledger({}).state
+    (rung,) = ladder(a_settled(a_union(3, 500, 1, 0)))
+    raise_reputation(other, MODEL.id, rung)
+    assert other.find(Reputation, MODEL.id, b"\2" * 20) is None
 
 
 def test_a_badge_is_given_once() -> None:

@@ -1,0 +1,153 @@
+"""A participant's memory in the rounds of a chain: a founding, and the strategies of its authors.
+
+Whoever founds a model fixes a `Memory`: which hidden segments are the trunk, which banks are declared, and
+how many nats one unit of a score is. With it, an author teaches the model new classes from rows of these
+alone, and from what was handed over about the old ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from engram.nn.growth import forward_frozen, forward_growth
+from engram.nn.loss import evaluate_loss
+from engram.nn.network import Parameters
+from engram.nn.seeded import Seeded
+from engram.nn.spec import NetworkSpec
+from engram.participant.datasets import Dataset
+from engram.participant.memory.banks import BankRule, Banks
+from engram.participant.memory.consolidation import Calibration, Consolidation, Settings
+from engram.participant.memory.engines import consolidate
+from engram.participant.memory.errors import BankExhausted
+from engram.participant.memory.founding import DEFAULTS, Founded
+from engram.participant.memory.head import head_of, lifted, whole_network
+from engram.participant.memory.mixtures import Mixture
+from engram.participant.memory.sources import sources_of
+from engram.participant.memory.statistics import Statistics
+from engram.participant.memory.trunk import Trunk, trunk_in
+from engram.participant.strategies import loss_of
+from engram.participant.task import Draft, Strategy, Task, network_root
+from engram.primitives.types import ZERO_HASH, Hash
+from engram.statemachine.additions import GrowUpdate, TrainUpdate
+from engram.statemachine.rounds.terms import Founding
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What every author of a model must know, beside what stands on the chain."""
+
+    engine: str
+    trunk_segments: int
+    """How many hidden segments, at the front of the list, are the trunk."""
+    rule: BankRule
+    calibration: Calibration
+    settings: Settings = DEFAULTS
+
+    def bank_of(self, head: NetworkSpec) -> int:
+        """The number of the next bank: as many of the rule's banks as the head has already.
+
+        Raises `BankExhausted` if all are there.
+        """
+        segment = self.rule.segment()
+        number = sum(each == segment for each in head.hidden)
+        if number >= self.rule.count:
+            raise BankExhausted(expected=f"0..{self.rule.count - 1}", got=number)
+        return number
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What one author teaches in a growth."""
+
+    rows: Dataset
+    """Rows of the new classes, numbered as in the grown model; rows of other classes are left out."""
+    statistics: Statistics | None = None
+    """Sums of rows of the old classes, which their owners have handed over."""
+    mixtures: Mapping[int, Mixture] = field(default_factory=dict)
+    """Mixtures of the old classes."""
+    named: Hash = ZERO_HASH
+    """The content id of the statistics, by which the growth names them."""
+    seed: int = 0
+
+
+def founding_of(trunk: Trunk, founded: Founded, template: Founding) -> Founding:
+    """A founding with the trunk, the first bank, and a head that knows nothing yet.
+
+    The round that opens with it brings what the founding has learned: `trained`. So nodes see what the rows
+    taught. The spec and the sources of `template` are replaced.
+    """
+    spec, parameters, seeded = _whole(trunk, founded, blank=True)
+    hidden, outputs, tensors = sources_of(seeded, parameters)
+    return replace(template, spec=spec, hidden=hidden, outputs=outputs, tensors=tensors)
+
+
+def trained(trunk: Trunk, founded: Founded) -> Strategy:
+    """Proposes, in the first round, the network that the founding has learned. Its claims are exact."""
+
+    def propose(task: Task) -> Draft:
+        spec, parameters, seeded = _whole(trunk, founded, blank=False)
+        hidden, outputs, tensors = sources_of(seeded, parameters)
+        update = TrainUpdate(spec, hidden, outputs, tensors)
+        return Draft(update, task.round.base, network_root(task, update), loss_of(task, spec, parameters))
+
+    return propose
+
+
+def taught(memory: Memory, lesson: Lesson) -> Strategy:
+    """Grows a model by new classes, from their rows and from what was handed over. Exact in its claims.
+
+    The strategy raises what `consolidate` and `trunk_in` raise.
+    """
+
+    def propose(task: Task) -> Draft:
+        base = task.base.spec
+        trunk = trunk_in(base, task.parameters, memory.trunk_segments)
+        head, numbers = head_of(trunk, base, task.parameters)
+        new = task.round.terms.new_classes
+        own = lesson.rows.of_classes(range(base.classes, base.classes + new))
+        given = Consolidation(
+            head,
+            numbers,
+            trunk.run(own.features),
+            own.labels,
+            new,
+            task.model.growth_policy,
+            Banks(memory.rule),
+            memory.bank_of(head),
+            calibration=memory.calibration,
+            statistics=lesson.statistics,
+            mixtures=lesson.mixtures,
+            settings=memory.settings,
+            seed=lesson.seed,
+        )
+        made = consolidate(memory.engine, given)
+        growth = lifted(made.growth, trunk.depth)
+        hidden, outputs, tensors = sources_of(made.seeded, made.parameters)
+        update = GrowUpdate(growth, hidden, outputs, tensors, statistics=lesson.named)
+        loss = 0
+        for part in task.validation:
+            frozen = forward_frozen(base, task.parameters, part.features)
+            logits = forward_growth(base, frozen, growth, made.parameters)
+            loss += evaluate_loss(task.model.loss_function, logits, part.labels)
+        return Draft(update, task.round.base, network_root(task, update), loss)
+
+    return propose
+
+
+def _whole(
+    trunk: Trunk, founded: Founded, *, blank: bool
+) -> tuple[NetworkSpec, Parameters, tuple[Seeded | None, ...]]:
+    """The founded network, with all weights of its outputs 0 if `blank`, and the seeds of hidden segments."""
+    split = len(founded.spec.hidden)
+    numbers = founded.parameters
+    if blank:
+        silent = (
+            replace(given, weights=np.zeros_like(given.weights), bias=np.zeros_like(given.bias))
+            for given in numbers[split:]
+        )
+        numbers = (*numbers[:split], *silent)
+    spec, parameters = whole_network(trunk, founded.spec, numbers)
+    return spec, parameters, (*trunk.seeded, *founded.made.seeded)
