@@ -118,7 +118,7 @@ class FastMemoryDamaged(StorageError):
 
 
 class FastMemoryBroken(StorageError):
-    """The disk has failed while the fast memory was written: check the disk, then open the memory again."""
+    """A change of the fast memory was cut short: check the disk, then open the memory again."""
 
 
 class NothingKnown(NotReady):

@@ -134,15 +134,18 @@ class FastStore:
         `FeaturesNotIntegers`, `DatasetLabelOutOfRange`, `BatchTooLarge`, `DiskFull`, `DiskFailure`,
         `FastMemoryBroken`.
         """
-        size = len(rows) * self.memory.reader.inputs
-        if len(rows) > MAX_BATCH_ROWS or size > MAX_BATCH_BYTES:
-            raise BatchTooLarge(expected=(MAX_BATCH_ROWS, MAX_BATCH_BYTES), got=(len(rows), size))
+        if labels.size > MAX_BATCH_ROWS or rows.size > MAX_BATCH_BYTES:
+            raise BatchTooLarge(expected=(MAX_BATCH_ROWS, MAX_BATCH_BYTES), got=(labels.size, rows.size))
         arrival = self.memory.plan(rows, labels)
         if not len(arrival.labels):
             return 0
         record = ArrivedRecord(arrival.first, arrival.labels.astype("<u2").tobytes(), arrival.rows.tobytes())
         self._append(FastRecord(record))
-        self.memory.apply(arrival)
+        try:
+            self.memory.apply(arrival)
+        except BaseException:
+            self._log.give_up("what was written could not be kept in memory")
+            raise
         return len(arrival.kept)
 
     def set_entry(self, label: int, entry: ClassEntry) -> None:

@@ -9,6 +9,10 @@ One ridge regression has a target for all old classes as one, and one for each c
 sides weigh the same, however many rows they have, because nobody knows what will be asked. The fast memory
 answers a row if the largest score of its classes exceeds that of the old ones.
 
+On MNIST with eight digits in the slow memory and 50 examples of each other digit in the fast one, both
+together answer 97.5 % of the test rows, and 98.9 % if an oracle chooses the memory; with 500 examples it is
+98.6 and 99.3 % (nearest neighbour, 2,000 bank neurons, sums on both sides; drawn rows reach 97.5 and 98.2 %).
+
 Fitting again when examples have arrived costs a sum over these examples and one Cholesky factor.
 """
 

@@ -93,6 +93,9 @@ class SealedLog:
         except StorageError:
             self._restore(before, number, descriptor, size)
             raise
+        except BaseException:
+            self.give_up("it was interrupted")
+            raise
         if self._descriptor != descriptor:
             os.close(descriptor)
 
@@ -110,8 +113,10 @@ class SealedLog:
         try:
             with disk_errors(self.folder):
                 fresh._write_new(contents)
-        except BaseException:
+        except BaseException as error:
             fresh.close()
+            if not isinstance(error, StorageError):
+                self.give_up("it was interrupted")
             raise
         old = self.folder / folder_name(self.generation)
         self.close()
@@ -120,12 +125,16 @@ class SealedLog:
         try:
             with disk_errors(self.folder):
                 self._disk.sync_folder(self.folder)
-        except StorageError as error:
-            self._failure = FastMemoryBroken(got=str(error))
+        except BaseException:
+            self.give_up("the disk did not confirm a new name")
             raise
         with disk_errors(self.folder):
             _remove_folder(self._disk, old)
             self._disk.sync_folder(self.folder)
+
+    def give_up(self, reason: str | None) -> None:
+        """Refuses everything until the log is opened again, because files and memory may differ."""
+        self._failure = FastMemoryBroken(got=reason)
 
     def close(self) -> None:
         """Gives the file back."""
@@ -214,7 +223,7 @@ class SealedLog:
                 self._disk.truncate(descriptor, size)
                 self._disk.sync(descriptor)
         except OSError as error:
-            self._failure = FastMemoryBroken(got=error.strerror)
+            self.give_up(error.strerror)
 
 
 def create_log(

@@ -14,9 +14,11 @@ from engram.participant.memory.disk import Disk
 from engram.participant.memory.errors import (
     BatchTooLarge,
     ClassNameInvalid,
+    FastMemoryBroken,
     FastMemoryDamaged,
     FastMemoryKeyWrong,
     FastMemoryMismatch,
+    FeatureCountMismatch,
     FeaturesNotIntegers,
 )
 from engram.participant.memory.fast import FastLimits
@@ -164,3 +166,56 @@ def test_old_files_that_cannot_be_removed_are_an_error_and_go_at_the_next_openin
     with opened(folder) as store:
         assert facts(store.memory) == kept
         assert [path.name for path in folder.glob("0*")] == ["000002"]
+
+
+class InterruptedDisk(StepDisk):
+    """The user presses Ctrl-C at a step."""
+
+    at = 0
+
+    def step(self) -> None:
+        super().step()
+        if self.steps == self.at:
+            raise KeyboardInterrupt
+
+
+def test_after_an_interruption_the_store_is_in_step_with_its_files_or_refuses(tmp_path: Path) -> None:
+    one, two = len(batch(1)[1]), len(batch(2)[1])
+    broken = 0
+    for after in range(1, 19):
+        folder, disk = tmp_path / str(after), InterruptedDisk()
+        with opened(folder, disk) as store:
+            store.learn(*batch(1))
+            disk.at = disk.steps + after
+            with pytest.raises(KeyboardInterrupt):
+                interrupted(store)
+            try:
+                store.learn(*batch(3))
+            except FastMemoryBroken:
+                broken += 1
+            else:
+                kept = facts(store.memory)
+                store.close()
+                assert whole(folder) == kept
+        with opened(folder) as store:
+            assert store.memory.next_number in (one, one + two, one + two + len(batch(3)[1]))
+            store.learn(*batch(4))
+    assert broken > 10
+
+
+def interrupted(store: FastStore) -> None:
+    store.learn(*batch(2))
+    store.forget([0], 2)
+
+
+def whole(folder: Path) -> tuple[object, ...]:
+    with opened(folder) as store:
+        return facts(store.memory)
+
+
+def test_an_array_without_rows_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path / "fast") as store:
+        with pytest.raises(FeatureCountMismatch):
+            store.learn(np.array(3), np.array([1]))
+        with pytest.raises(FeatureCountMismatch):
+            store.learn(np.zeros((1, INPUTS)), np.array(1))

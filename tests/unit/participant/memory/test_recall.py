@@ -202,3 +202,12 @@ def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ConstantFeatures):
         Recall(same, slow_memory(), drawn_sides()).answer(TEST)
     assert same.size == 5
+
+
+def test_no_rows_get_no_answers() -> None:
+    for fast, slow in ((fast_memory(), slow_memory()), (fast_memory(), SlowMemory(trust_of(), lambda: 0))):
+        for rule in FastRule:
+            answers = Recall(fast, slow, SUMS, rule=rule).answer(TEST[:0])
+            assert (answers.labels.shape, answers.fast.shape, answers.margins.shape) == ((0,), (0,), (0,))
+    assert fast_memory().answer(TEST[:0]).labels.shape == (0,)
+    assert slow_memory().answer(TEST[:0]).classes.shape == (0,)
