@@ -37,6 +37,10 @@ class TooFewRowsToHide(InvalidInput):
     """The sums of so few rows of a class would give the rows away."""
 
 
+class MemoryFileInvalid(InvalidInput):
+    """The file is not a memory that a model's founder has published."""
+
+
 class BankMismatch(InvalidInput):
     """The statistics are those of other banks than the model has declared."""
 
