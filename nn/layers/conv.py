@@ -20,13 +20,11 @@ from engram.nn.layers.maps import (
     Maps,
     check_size,
     laid_macs,
-    made,
     maps_read,
     padded,
     pixels_made,
-    places,
     row_chunks,
-    under,
+    windows,
 )
 from engram.nn.layers.segment import Numbers, Shape
 
@@ -114,17 +112,9 @@ def maps_of_a_group(segment: _Fields) -> int:
 
 def _products(segment: _Fields, x: Numbers, weights: Numbers) -> Numbers:
     """The products of some rows without the bias (rows, width)."""
-    count, groups, seen = len(x), segment.groups, padded(segment, x)
-    height, breadth = made(segment, segment.height), made(segment, segment.breadth)
-    if segment.channels == groups == len(seen):
-        sums = np.zeros((groups, height, breadth, count), dtype=weights.dtype)
-        for v, u in places(segment):
-            tap = under(segment, seen, v, u).transpose(0, 2, 3, 1)
-            sums += weights[:, 0, v, u, None, None, None] * tap
-        return sums.reshape(-1, count).T
-    taps = np.empty((len(seen), segment.kernel**2, height, breadth, count), dtype=x.dtype)
-    for place, (v, u) in enumerate(places(segment)):
-        taps[:, place] = under(segment, seen, v, u).transpose(0, 2, 3, 1)
+    count, groups = len(x), segment.groups
+    # One copy for all taps: a copy of each tap would take many times as long where kernels are large.
+    taps = np.ascontiguousarray(windows(segment, padded(segment, x)))
     kernels = weights.reshape(groups, segment.channels // groups, -1)
     products: Numbers = np.matmul(kernels, taps.reshape(groups, kernels.shape[2], -1))
     return products.reshape(-1, count).T

@@ -22,6 +22,9 @@ ACTIVATION_MACS: Final = 128
 READ_MACS: Final = 8
 """The charge for fetching and converting one operand of a row, in the same unit."""
 
+_LONG_ROW: Final = 512
+"""Sums over rows of at least so many elements are fast."""
+
 
 class _Fields(Protocol):
     """The fields of a segment that the dense product needs."""
@@ -84,6 +87,22 @@ class Dense(Reading):
 
 def _column_sums(weights: IntArray) -> Int64Array:
     """Σ|w| of each column. No element is the least one of its type, which has no magnitude in that type.
+
+    Rows are short where columns are few. Then several of them are added up as one long row: sums over short
+    rows take up to fifty times as long.
+    """
+    rows, width = weights.shape
+    fold = min(rows, max(1, _LONG_ROW // width))
+    if fold == 1:
+        return _long_sums(weights)
+    whole = rows - rows % fold
+    sums: Int64Array = _long_sums(weights[:whole].reshape(-1, fold * width)).reshape(fold, width).sum(axis=0)
+    sums += np.abs(weights[whole:]).sum(axis=0, dtype=np.int64)
+    return sums
+
+
+def _long_sums(weights: IntArray) -> Int64Array:
+    """Σ|w| of each column of long rows.
 
     Narrow sums take a fraction of the time of 64-bit ones, so those of as many rows as cannot overflow are
     added up narrowly: 512·127 < 2^16 and 2^16·32,767 < 2^32.

@@ -134,6 +134,17 @@ def under(segment: MapFields, maps: Numbers, v: int, u: int) -> Numbers:
     return maps[..., down, right]
 
 
+def windows(segment: MapFields, maps: Numbers) -> Numbers:
+    """What every pixel that is made sees under every tap, of padded maps (maps, rows, height, breadth).
+
+    A read-only view (maps, kernel, kernel, height made, breadth made, rows).
+    """
+    kernel, step = segment.kernel, segment.stride
+    seen = np.lib.stride_tricks.sliding_window_view(maps, (kernel, kernel), axis=(2, 3))
+    view: Numbers = seen[:, :, ::step, ::step].transpose(0, 4, 5, 2, 3, 1)
+    return view
+
+
 def padded(segment: MapFields, x: Numbers) -> Numbers:
     """Values (rows, fan_in) as maps (maps, rows, height, breadth), with zeros around each map.
 

@@ -12,6 +12,7 @@ from engram.nn.fixed import Int64Array
 from engram.nn.layers.activations import ReluActivation
 from engram.nn.layers.dense import ACTIVATION_MACS
 from engram.nn.layers.maps import (
+    CHUNK_VALUES,
     TAP_MACS,
     Maps,
     laid_macs,
@@ -90,7 +91,10 @@ class MaxPool(ReluActivation, Maps):
         pixels = pixels_made(self)
         a = np.empty((len(x), self.width), dtype=weights.dtype) if out is None else out
         gains, offsets = np.repeat(weights, pixels), np.repeat(bias, pixels)
-        for rows in row_chunks(len(x), 8 * laid_values(self)):
+        laid = laid_values(self)
+        # A chunk fits the processor's cache, but of large maps it holds several rows: each tap of a chunk is
+        # a call, which takes as long as hundreds of values.
+        for rows in row_chunks(len(x), max(laid, min(8 * laid, CHUNK_VALUES // 16))):
             maps = padded(self, x[rows]).transpose(0, 2, 3, 1)
             best = self._largest(self._largest(maps, 1, self.height), 2, self.breadth)
             np.multiply(best.reshape(len(gains), -1).T, gains, out=a[rows])
