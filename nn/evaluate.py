@@ -177,12 +177,13 @@ def _plan(
         (segment, kernel, engine.accumulators(peak))
         for segment, kernel, peak in _kernels(outputs, parameters[split:], peaks[split:], engine)
     ]
+    whole = (*(segment for segment, _, _ in placed), *(segment for segment, _, _ in fed))
     resumed = start.hidden or start.outputs
-    firsts = first_neurons(widths, start.widths, (*hidden, *outputs)) if resumed else (0,) * len(widths)
+    firsts = first_neurons(widths, start.widths, whole) if resumed else (0,) * len(widths)
     return _Plan(
         tuple(placed),
         tuple(fed),
-        _loads((*hidden, *outputs), start),
+        _loads(whole, start),
         firsts,
         widths,
         component_count(spec),

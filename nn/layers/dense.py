@@ -24,6 +24,8 @@ READ_MACS: Final = 8
 
 _LONG_ROW: Final = 512
 """Sums over rows of at least so many elements are fast."""
+_FEW_ROWS: Final = 64
+"""So few rows are added up fast, however short they are."""
 
 
 class _Fields(Protocol):
@@ -93,7 +95,7 @@ def _column_sums(weights: IntArray) -> Int64Array:
     """
     rows, width = weights.shape
     fold = min(rows, max(1, _LONG_ROW // width))
-    if fold == 1:
+    if fold == 1 or rows < _FEW_ROWS:
         return _long_sums(weights)
     whole = rows - rows % fold
     sums: Int64Array = _long_sums(weights[:whole].reshape(-1, fold * width)).reshape(fold, width).sum(axis=0)
