@@ -92,10 +92,13 @@ def append(
 
     `spec` has passed `check_spec`: only what is new is looked at, so that a growth of a long network costs no
     more than one of a short network.
+    A network with gates grows under `RELATIVE` only, as the policy of a model never changes.
     `capacity_from` is the first class that capacity growth may feed under `STRICT`; None means that it may
     feed no class. Raises `GrowthEmpty`, `GrowthReadsForward`, `GrowthOverlap`, `GateMisplaced`,
     `GrowthRepeatsClass`, `PolicyViolated`, and what `check_appended` raises.
     """
+    relative = policy == Policy.RELATIVE
+    assert relative or not spec.gates, "a model keeps its policy, so only relative ones have gates"
     if not growth.outputs:
         raise GrowthEmpty(got=growth.classes)
     grown = grown_spec(spec, growth)
