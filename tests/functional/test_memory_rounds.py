@@ -13,6 +13,7 @@ from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.participant.datasets import Dataset
 from engram.participant.memory.banks import Banks, declare
+from engram.participant.memory.consolidation import Settings
 from engram.participant.memory.founding import Founded, found
 from engram.participant.memory.playing import Lesson, Memory, founding_of, taught, trained
 from engram.participant.memory.statistics import Statistics, added, make
@@ -28,6 +29,8 @@ from tests.support.stage import Stage, digits, running_stage, small_round, stage
 GROUPS = ((0, 1, 2), (3, 4), (5, 6))
 POLICIES = {"gate": Policy.RELATIVE, "analytic": Policy.GATED}
 WIDTH = 150
+SETTINGS = Settings(ridge=1e-2)
+"""A strong ridge: there are fewer rows than neurons."""
 ROUND: dict[str, Any] = {"rows": 44, "parts": 3, "neurons": WIDTH, "bounty": 10**9}
 
 
@@ -41,8 +44,10 @@ class Taught:
         self.trunk: Trunk = convolution_trunk(first.features, seed=bytes(32), side=8, values=64)
         values = self.trunk.run(first.features)
         self.rule = declare(values, seed=bytes(32), width=WIDTH, count=len(GROUPS))
-        self.founded: Founded = found(engine, self.rule, values, first.labels, policy=self.policy)
-        self.memory = Memory(engine, len(self.trunk.hidden), self.rule, self.founded.calibration)
+        self.founded: Founded = found(
+            engine, self.rule, values, first.labels, policy=self.policy, settings=SETTINGS
+        )
+        self.memory = Memory(engine, len(self.trunk.hidden), self.rule, self.founded.calibration, SETTINGS)
         self.sums: list[Statistics] = [self.sums_of(first)]
         self.model: Hash = b""
 
@@ -56,7 +61,7 @@ class Taught:
             (),
             policy=int(self.policy),
             loss_kind=int(LossKind.SOFTMAX_CROSS_ENTROPY),
-            threshold_ppm=300_000,
+            threshold_ppm=600_000,
             retention_epsilon_ppm=200_000,
             retention_delta_ppm=5_000_000,
             lost_cap_ppm=900_000,
