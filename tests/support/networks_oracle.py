@@ -152,7 +152,8 @@ def _row(segment: Wire) -> int:
     """segment(b) of a hidden segment."""
     if segment[0] in DENSE:
         read = fan_in(segment[2], segment[3], segment[-1])
-        return int(read * segment[4] + 8 * read + 128 * segment[4])
+        fetches = 2 if segment[-1] else 1
+        return int(read * segment[4] + 8 * fetches * read + 128 * segment[4])
     (pixels, maps), (height, breadth, kernel, stride, padding) = _maps(segment), maps_fields(segment)
     laid = 32 * maps * (height + 2 * padding) * (breadth + 2 * padding)
     if segment[0] == POOL:
@@ -232,8 +233,8 @@ def layer_widths(net: Wire) -> dict[int, int]:
 
 def segment_macs(hidden: Sequence[Wire], outputs: Sequence[Wire]) -> int:
     """Of these segments on one row."""
-    fed = [(fan_in(lo, hi, more), width) for _, lo, hi, _, width, *_, more in outputs]
-    return sum(map(_row, hidden)) + int(sum(n * w + 8 * n + 128 * w for n, w in fed))
+    fed = [(fan_in(lo, hi, more), width, 2 if more else 1) for _, lo, hi, _, width, *_, more in outputs]
+    return sum(map(_row, hidden)) + int(sum(n * w + 8 * fetches * n + 128 * w for n, w, fetches in fed))
 
 
 def loading_macs(net: Wire, rho: int) -> int:

@@ -16,7 +16,7 @@ from engram.nn.errors import (
 from engram.nn.gemm import REFERENCE
 from engram.nn.growth import Growth, Policy, adopt, append, forward_frozen, forward_growth, merge_parameters
 from engram.nn.layers import DenseRelu, DenseRoot, HiddenSegment, Interval, MaxPool, Output
-from engram.nn.layers.dense import ACTIVATION_MACS
+from engram.nn.layers.dense import ACTIVATION_MACS, READ_MACS
 from engram.nn.layers.joining import continues
 from engram.nn.layers.maps import TAP_MACS, VALUE_MACS
 from engram.nn.layers.reading import MAX_INTERVALS
@@ -92,7 +92,7 @@ def test_every_interval_is_charged_as_a_call() -> None:
     one = replace(spec, hidden=(*TWO_LAYERS.hidden, DenseRelu(2, 0, 7, 3, 5, 8, 8)))
     rules = Rules()
     charges = [network_macs(rules, TrainUpdate(each, (), ()), 10) for each in (spec, one)]
-    assert charges[0] - charges[1] == 2 * 2**19
+    assert charges[0] - charges[1] == 2 * 2**19 + 10 * READ_MACS * 7
     assert (spec.totals.runs, spec.totals.intervals) == (one.totals.runs, one.totals.intervals + 2)
 
 
