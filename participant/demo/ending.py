@@ -60,6 +60,7 @@ async def play_ending(scene: Scene, model: Model) -> WrittenProof:
 
     Raises `UnexpectedOutcome`.
     """
+    await _leave_one_miner(scene)
     await _score_test(scene, model)
     await _agree(scene)
     await _predict(scene, model)
@@ -114,19 +115,25 @@ async def _score_test(scene: Scene, model: Model) -> None:
     )
 
 
-async def _agree(scene: Scene) -> None:
-    """Waits until all nodes have the same head, and checks that they have the same state root.
+async def _leave_one_miner(scene: Scene) -> None:
+    """Stops all miners but one, and waits until every node is on the chain of that one.
 
-    If all miners stopped at once, two nodes could keep different heads with equal work for ever. So all but
-    one stop first, and that one mines on until it is two blocks above every head that the others had: one
-    that they have just found may still come. Then one head has the most work.
+    If all stopped at once, two nodes could keep different heads with equal work for ever. And while several
+    mine, a block that holds a transaction may be replaced, and what builds on the transaction with it. So one
+    mines on until every node is two blocks above all heads that the others had: one that they have just found
+    may still come. Then one head has the most work.
     """
-    first, *others = scene.net.nodes
+    _, *others = scene.net.nodes
     for node in others:
         await node.client.call("miner_stop")
     highest = max(int(head["height"]) for head in await scene.net.heads())
-    await scene.view.wait_height(highest + 2)
-    await first.client.call("miner_stop")
+    for node in scene.net.nodes:
+        await ChainView(node.client).wait_height(highest + 2)
+
+
+async def _agree(scene: Scene) -> None:
+    """Stops the last miner, waits until all nodes have its head, and checks that their state roots agree."""
+    await scene.net.nodes[0].client.call("miner_stop")
     await scene.net.wait_agreement()
     rows = [_node_row(await node.client.call("node_info")) for node in scene.net.nodes]
     roots = {(row.head, row.state_root) for row in rows}
