@@ -30,11 +30,13 @@ def running_node(config: Config, spec: ChainSpec) -> Iterator[Node]:
     with (config.data_dir / "node.log").open("a") as stream:
         before = structlog.get_config()
         structlog.configure(logger_factory=structlog.WriteLoggerFactory(stream))
-        thread.start()
         try:
-            yield thread.wait_until_ready()
+            thread.start()
+            try:
+                yield thread.wait_until_ready()
+            finally:
+                thread.stop()
         finally:
-            thread.stop()
             structlog.configure(**before)
 
 

@@ -11,9 +11,14 @@ MAX_ROOT_BITS: Final = 15
 MAX_SQRT_BITS: Final = 8
 
 
-class _ReluFields(Protocol):
+class _Layered(Protocol):
     @property
     def layer(self) -> int: ...
+
+
+class _ShiftFields(Protocol):
+    MOST_BITS: ClassVar[int]
+
     @property
     def shift(self) -> int: ...
     @property
@@ -21,8 +26,6 @@ class _ReluFields(Protocol):
 
 
 class _SquareFields(Protocol):
-    @property
-    def layer(self) -> int: ...
     @property
     def s1(self) -> int: ...
     @property
@@ -33,34 +36,50 @@ class _SquareFields(Protocol):
     def bits(self) -> int: ...
 
 
-class ReluActivation:
-    """clip(round_shift(a, shift), 0, 2^bits - 1)."""
-
-    SCALES: ClassVar[frozenset[str]] = frozenset({"shift"})
+class _LayerBelow:
+    """What reads the layer below its own."""
 
     @property
-    def reads(self: _ReluFields) -> int:
+    def reads(self: _Layered) -> int:
         """The layer below."""
         return self.layer - 1
 
-    def check_activation(self: _ReluFields) -> None:
+
+class ShiftActivation(_LayerBelow):
+    """Activations that are scaled by one shift."""
+
+    SCALES: ClassVar[frozenset[str]] = frozenset({"shift"})
+    MOST_BITS: ClassVar[int]
+    """The most bits of an activation."""
+
+    def check_activation(self: _ShiftFields) -> None:
         """Refuses shifts and bits out of range. Raises `QuantizationOutOfRange`."""
         check_quantization("shift", self.shift, 0, MAX_SHIFT)
-        check_quantization("bits", self.bits, 1, MAX_ACTIVATION_BITS)
+        check_quantization("bits", self.bits, 1, self.MOST_BITS)
 
-    def steps(self: _ReluFields) -> tuple[Step, ...]:
+
+class ReluActivation(ShiftActivation):
+    """clip(round_shift(a, shift), 0, 2^bits - 1)."""
+
+    MOST_BITS: ClassVar[int] = MAX_ACTIVATION_BITS
+
+    def steps(self: _ShiftFields) -> tuple[Step, ...]:
         return RoundShift(self.shift), Clip(0, (1 << self.bits) - 1)
 
 
-class SquareActivation:
+class SqrtActivation(ShiftActivation):
+    """⌊√clip(round_shift(a, shift), 0, 2^(2·bits) - 1)⌋."""
+
+    MOST_BITS: ClassVar[int] = MAX_SQRT_BITS
+
+    def steps(self: _ShiftFields) -> tuple[Step, ...]:
+        return RoundShift(self.shift), Clip(0, (1 << 2 * self.bits) - 1), Root()
+
+
+class SquareActivation(_LayerBelow):
     """q = clip(round_shift(a, s1), -2^h, 2^h - 1), then clip(round_shift(q², s2), 0, 2^bits - 1)."""
 
     SCALES: ClassVar[frozenset[str]] = frozenset({"s1", "h", "s2"})
-
-    @property
-    def reads(self: _SquareFields) -> int:
-        """The layer below."""
-        return self.layer - 1
 
     def check_activation(self: _SquareFields) -> None:
         """Refuses shifts and bits out of range. Raises `QuantizationOutOfRange`."""
@@ -78,22 +97,3 @@ class SquareActivation:
             RoundShift(self.s2),
             Clip(0, (1 << self.bits) - 1),
         )
-
-
-class SqrtActivation:
-    """⌊√clip(round_shift(a, shift), 0, 2^(2·bits) - 1)⌋."""
-
-    SCALES: ClassVar[frozenset[str]] = frozenset({"shift"})
-
-    @property
-    def reads(self: _ReluFields) -> int:
-        """The layer below."""
-        return self.layer - 1
-
-    def check_activation(self: _ReluFields) -> None:
-        """Refuses shifts and bits out of range. Raises `QuantizationOutOfRange`."""
-        check_quantization("shift", self.shift, 0, MAX_SHIFT)
-        check_quantization("bits", self.bits, 1, MAX_SQRT_BITS)
-
-    def steps(self: _ReluFields) -> tuple[Step, ...]:
-        return RoundShift(self.shift), Clip(0, (1 << 2 * self.bits) - 1), Root()

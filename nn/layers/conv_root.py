@@ -6,39 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from engram.nn.layers.activations import SqrtActivation
-from engram.nn.layers.conv import Conv2d
-from engram.nn.layers.reading import Further
-from engram.primitives.types import U8, U16, U32
+from engram.nn.layers.shifted import ShiftedConv
 
 
 @dataclass(frozen=True)
-class ConvRoot(SqrtActivation, Conv2d):
+class ConvRoot(SqrtActivation, ShiftedConv):
     """h = ⌊√clip(round_shift(a, shift), 0, 2^(2·bits) - 1)⌋, where a is an accumulator of the convolution."""
 
     TAG: ClassVar[int] = 6
-    layer: U8
-    """The hidden layer, from 1, of its neurons. Its first interval lies in the layer below."""
-    lo: U32
-    hi: U32
-    """It reads neurons lo, …, hi - 1 of the layer below, as maps."""
-    height: U16
-    breadth: U16
-    """Height and width in pixels of every map that it reads."""
-    channels: U16
-    """The number of maps that it makes."""
-    kernel: U8
-    stride: U8
-    padding: U8
-    groups: U16
-    shift: U8
-    """0 to 31: how far an accumulator is shifted right."""
-    bits: U8
-    """The bits of an activation, 1 to 8."""
-    weight_bits: U8
-    """8 or 16."""
-    more: Further = ()
-    """What it reads after that."""
-
-    def check(self) -> None:
-        self.check_fields()
-        self.check_activation()
