@@ -8,11 +8,11 @@ EXAMPLES ?= 20000
 SEARCHES := tests/property/test_round_search.py tests/property/test_growth_search.py
 export PYTHON
 
-.PHONY: help demo test soak search simulate bench check lock clean distclean
+.PHONY: help demo test test-torch soak search simulate bench check lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 demo: ## start a network that trains, verifies, freezes and grows a model
 	@scripts/venv
@@ -22,6 +22,11 @@ demo: ## start a network that trains, verifies, freezes and grows a model
 test: ## run the whole test suite
 	@scripts/venv test
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --durations=20 $(ARGS)
+
+# PyTorch lies in a folder of its own, which only these tests see.
+test-torch: ## run the tests of training with PyTorch, which is installed for them (a gigabyte)
+	@scripts/venv torch
+	@env -u PYTHONDONTWRITEBYTECODE PYTHONPATH=$$PWD/.venv/torch OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/torch $(ARGS)
 
 soak: ## play the demonstration beside busy processes, with each process suspended once (a quarter of an hour)
 	@scripts/venv

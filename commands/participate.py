@@ -22,16 +22,15 @@ from engram.commands.support.verdicts import outcomes, reasons, verdict_fields, 
 
 if TYPE_CHECKING:
     from engram.participant.agent import Agent, AgentResult
-    from engram.participant.datasets import Dataset
+    from engram.participant.strategies import Plan
     from engram.participant.task import Strategy
-    from engram.participant.training.qat import Budget
     from engram.participant.wallet import Wallet
     from engram.primitives.types import Hash
 
 
 TRAINING: Final = (
     *("share", "take_classes", "relabel", "rows", "steps"),
-    *("batch", "learning_rate", "neurons", "seed"),
+    *("batch", "learning_rate", "neurons", "seed", "trainer", "device"),
 )
 """Options about training; they are refused with --adopt, because an adopted network is not trained."""
 
@@ -104,6 +103,19 @@ TRAINING: Final = (
     show_default=True,
     help="Fixes the choice of rows and all randomness of the training.",
 )
+@click.option(
+    "--trainer",
+    type=click.Choice(["numpy", "torch"]),
+    default="numpy",
+    show_default=True,
+    help="What trains. torch is PyTorch, which `pip install engram[torch]` brings.",
+)
+@click.option(
+    "--device",
+    metavar="NAME",
+    help="With --trainer torch: where to train, such as cpu, cuda or cuda:1. Default: a graphics card, if "
+    "there is one.",
+)
 @with_key
 @with_session
 def command(
@@ -122,6 +134,8 @@ def command(
     steps: int,
     batch: int,
     learning_rate: float,
+    trainer: str,
+    device: str | None,
     **options: Any,
 ) -> None:
     """Play rounds as an author: train, commit, reveal, have the update scored, withdraw.
@@ -137,8 +151,14 @@ def command(
     What a reveal needs is saved in the data directory before the commit is sent. After a crash or Ctrl-C,
     give the same command again in time: if it does not reveal, the bond is lost. With --json it prints each
     event as a line of JSON; the last line of a round is its result.
+
+    With --trainer torch, several processes may train together: start this command with PyTorch's `torchrun
+    --no-python`. Process 0 plays the rounds, the others compute their share of every batch.
     """
+    from engram.participant.agent import Agent
     from engram.participant.pricing import Limits
+    from engram.participant.strategies import Plan
+    from engram.participant.training.backends import backend_named
     from engram.participant.training.qat import Budget
 
     context = click.get_current_context()
@@ -151,26 +171,30 @@ def command(
     data = None if options["data"] is None else selection_of(options, rows).rows_of(seed)
     budget = Budget(steps=steps, batch=batch, learning_rate=learning_rate)
     limits = Limits(max_bond, max_fee)
-    with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
+    if trainer == "numpy" and device is not None:
+        raise click.UsageError("--device is for --trainer torch", context)
+    with backend_named(trainer, device or "auto") as backend:
+        if not backend.plays:
+            backend.serve()
+            return
+        plan = None if data is None else Plan(data, budget, neurons, seed, backend.fit)
+        with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
-        async def action(wallet: Wallet) -> None:
-            from engram.participant.agent import Agent
+            async def action(wallet: Wallet) -> None:
+                agent = Agent(
+                    wallet,
+                    await strategy_of(wallet, plan, adopt, joint=joint),
+                    session.rounds_folder,
+                    printer.notice,
+                    data=data,
+                    limits=limits,
+                    epochs=epochs,
+                    progress=lambda step, loss: printer.training(step, steps, loss),
+                    unites=joint,
+                )
+                await _play(agent, wallet, round_, model, follow, printer)
 
-            strategy = await strategy_of(wallet, data, budget, neurons, seed, adopt, joint=joint)
-            agent = Agent(
-                wallet,
-                strategy,
-                session.rounds_folder,
-                printer.notice,
-                data=data,
-                limits=limits,
-                epochs=epochs,
-                progress=lambda step, loss: printer.training(step, steps, loss),
-                unites=joint,
-            )
-            await _play(agent, wallet, round_, model, follow, printer)
-
-        session.run_actor(action, printer.notice)
+            session.run_actor(action, printer.notice)
 
 
 async def _play(
@@ -197,15 +221,12 @@ async def _play(
 
 async def strategy_of(
     wallet: Wallet,
-    data: Dataset | None,
-    budget: Budget,
-    neurons: int | None,
-    seed: int,
+    plan: Plan | None,
     adopt: str | None,
     *,
     joint: bool = False,
 ) -> Strategy:
-    """The strategy that the options ask for: train on `data`, or adopt the network that `adopt` names.
+    """The strategy that the options ask for: train as planned, or adopt the network that `adopt` names.
 
     With `joint`, the growth is united with that of somebody else in the second epoch.
 
@@ -215,12 +236,12 @@ async def strategy_of(
     import asyncio
 
     from engram.participant.agent import find_donor, load_donor
-    from engram.participant.strategies import Plan, adopting, honest
+    from engram.participant.strategies import adopting, honest
     from engram.participant.uniting import joint as uniting
     from engram.participant.view import ChainView
 
-    if data is not None:
-        alone = honest(Plan(data, budget, neurons, seed))
+    if plan is not None:
+        alone = honest(plan)
     else:
         assert adopt is not None, "one of the two options has been asked for"
         if (path := Path(adopt)).suffix == ".npz":

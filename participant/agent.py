@@ -23,7 +23,8 @@ from engram.participant.rewards import claim_mature
 from engram.participant.scoring import Withdrawn
 from engram.participant.selection import check_inputs
 from engram.participant.strategies import Donor
-from engram.participant.task import Progress, Strategy
+from engram.participant.task import Strategy
+from engram.participant.training.qat import Progress
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash

@@ -29,7 +29,8 @@ from engram.participant.opener import settle_round
 from engram.participant.pricing import Limits, check_price, price_of
 from engram.participant.rivals import public_growths, rival_networks
 from engram.participant.scoring import Withdrawn, score_candidates, withdraw_updates
-from engram.participant.task import Draft, Progress, Strategy, Task, unwatched, verify_baseline
+from engram.participant.task import Draft, Strategy, Task, unwatched, verify_baseline
+from engram.participant.training.qat import Progress
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.errors import Invalid

@@ -49,6 +49,14 @@ class GrowthImpossible(InvalidInput):
     """A growth must add something: new classes, new neurons or both."""
 
 
+class TorchMissing(NotReady):
+    """PyTorch is not installed: install it with `pip install engram[torch]`, or train with numpy."""
+
+
+class DeviceMissing(InvalidInput):
+    """PyTorch finds no such device on this machine."""
+
+
 class NoOpenRound(NotReady):
     """There is no open round to play: wait for one with --follow, or open one."""
 

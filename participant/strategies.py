@@ -19,8 +19,8 @@ from engram.nn.spec import NetworkSpec
 from engram.participant.datasets import Dataset
 from engram.participant.round_plan import explicit_sources
 from engram.participant.task import Draft, Strategy, Task, network_root
-from engram.participant.training import trainer
-from engram.participant.training.qat import Budget
+from engram.participant.training import qat, trainer
+from engram.participant.training.qat import Budget, Fit
 from engram.participant.training.shapes import Reach
 from engram.statemachine.additions import GrowUpdate, SegmentSources, TrainUpdate
 from engram.statemachine.rounds.records import RoundKind
@@ -43,6 +43,8 @@ class Plan:
     """
     seed: int
     """Fixes the randomness of the training, together with the epoch."""
+    fit: Fit = qat.fit
+    """What trains."""
 
 
 def honest(plan: Plan) -> Strategy:
@@ -54,7 +56,7 @@ def honest(plan: Plan) -> Strategy:
         if task.round.terms.kind == RoundKind.TRAIN:
             spec, start = best_start(task, known)
             budget = replace(plan.budget, learning_rate=_LATER_RATE) if task.rivals else plan.budget
-            return train_draft(task, spec, _trained(task, spec, start, known, budget, rng))
+            return train_draft(task, spec, _trained(plan, task, spec, start, known, budget, rng))
         growth, added = trainer.grow(
             task.base.spec,
             task.parameters,
@@ -66,6 +68,7 @@ def honest(plan: Plan) -> Strategy:
             reach=Reach(task.model.growth_policy, task.model.classes_before_growth),
             progress=task.progress,
             loss_kind=task.model.loss_function,
+            fit=plan.fit,
         )
         return grow_draft(task, growth, added)
 
@@ -134,6 +137,7 @@ def _scalings(spec: NetworkSpec) -> Iterator[NetworkSpec]:
 
 
 def _trained(
+    plan: Plan,
     task: Task,
     spec: NetworkSpec,
     start: Parameters,
@@ -141,7 +145,8 @@ def _trained(
     budget: Budget,
     rng: np.random.Generator,
 ) -> Parameters:
-    return trainer.train(spec, start, data, budget, rng, task.progress, task.model.loss_function)
+    kind = task.model.loss_function
+    return trainer.train(spec, start, data, budget, rng, task.progress, kind, plan.fit)
 
 
 def train_draft(task: Task, spec: NetworkSpec, parameters: Parameters) -> Draft:

@@ -16,16 +16,12 @@ from engram.nn.loss import evaluate_loss
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
 from engram.participant.errors import VersionMismatch
+from engram.participant.training.qat import Progress
 from engram.primitives.types import Address, Hash
 from engram.statemachine.additions import GrowUpdate, Update, parameters_root
 from engram.statemachine.parameters import Composition
 from engram.statemachine.records import Model
 from engram.statemachine.rounds.records import Candidate, Round
-
-Progress = Callable[[int, float], None]
-"""Called by a strategy as it trains, with the step and the batch's mean loss in nats. An exception that it
-raises ends the training.
-"""
 
 
 def unwatched(step: int, loss: float) -> None:

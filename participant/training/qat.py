@@ -17,8 +17,9 @@ integers that come out. No chain stands here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,11 @@ from engram.participant.training.gradients import loss_gradient
 from engram.participant.training.layers import kind_of
 from engram.participant.training.layers.kind import NATS_PER_UNIT, Array
 
-FINENESS = 16
+Progress = Callable[[int, float], None]
+"""Called about a hundred times with the step and the batch's mean loss in nats. An exception that it raises
+ends the training.
+"""
+FINENESS: Final = 16
 """How many integer steps of an int16 weight have the effect of one step of an int8 weight, in a fresh
 network.
 """
@@ -50,6 +55,25 @@ class Budget:
     weight_decay: float = 1e-3
     balance: bool = True
     """Draw first a class, then a row of it, so that rare classes count as much as common ones."""
+
+
+class Fit(Protocol):
+    """Trains a network by gradients: `fit` of this module, or one that runs elsewhere."""
+
+    def __call__(
+        self,
+        spec: NetworkSpec,
+        parameters: Parameters,
+        trainable: tuple[bool, ...],
+        data: Dataset,
+        budget: Budget,
+        rng: np.random.Generator,
+        progress: Progress | None,
+        loss_kind: LossKind,
+        /,
+    ) -> Parameters:
+        """New parameters, of which those that are not `trainable` are the given ones."""
+        ...
 
 
 @dataclass
@@ -93,46 +117,62 @@ def fit(
     data: Dataset,
     budget: Budget,
     rng: np.random.Generator,
-    progress: Callable[[int, float], None] | None = None,
+    progress: Progress | None = None,
     loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
 ) -> Parameters:
     """Trains the segments marked `trainable`, in the order of `parameters`, and leaves the others unchanged.
 
-    `progress` is called about a hundred times with the step and
-    the batch's mean loss in nats. Returns new parameters whose integers lie within their ranges.
+    Returns new parameters whose integers lie within their ranges.
     """
     segments = (*spec.hidden, *spec.outputs)
     masters = [_master(segment, given) for segment, given in zip(segments, parameters, strict=True)]
-    rows_of = [np.flatnonzero(data.labels == c) for c in range(spec.classes)]
-    rows_of = [rows for rows in rows_of if rows.size]
     every = max(1, budget.steps // 100)
-    for number in range(1, budget.steps + 1):
-        index = _batch(rows_of, data.rows, budget, rng)
+    for number, index in enumerate(batches(data.labels, spec.classes, budget, rng), start=1):
         x, labels = data.features[index].astype(np.float32), data.labels[index].astype(np.int64)
-        loss, gradients = _gradients(spec, masters, trainable, x, labels, loss_kind)
-        rate = budget.learning_rate * 0.5 * (1 + np.cos(np.pi * number / budget.steps)) + 0.02
+        rounded = [master.rounded() for master in masters]
+        loss, gradients = gradients_of(spec, rounded, trainable, x, labels, loss_kind)
+        rate = rate_at(budget, number)
         for position, gradient in gradients.items():
-            masters[position].step(*gradient, number, float(rate), budget.weight_decay)
+            masters[position].step(*gradient, number, rate, budget.weight_decay)
         if progress is not None and number % every == 0:
             progress(number, loss)
     return tuple(
-        _integers(segment, master) if learns else given
+        integers_of(segment, *master.rounded()) if learns else given
         for segment, master, learns, given in zip(segments, masters, trainable, parameters, strict=True)
     )
+
+
+def rate_at(budget: Budget, number: int) -> float:
+    """The learning rate of step `number`, from 1: half a cosine down to 0.02."""
+    return float(budget.learning_rate * 0.5 * (1 + np.cos(np.pi * number / budget.steps)) + 0.02)
+
+
+def range_of(segment: HiddenSegment | Output) -> tuple[float, float]:
+    """The largest weight, in integer steps, and how many steps have the effect of one step of int8."""
+    return (127.0, 1.0) if segment.weight_bits == 8 else (32767.0, float(FINENESS))
+
+
+def integers_of(segment: HiddenSegment | Output, weights: Array, bias: Array) -> SegmentParameters:
+    """Rounded floats as the integers of a segment; a bias is clipped to ±2^30."""
+    dtype = np.int8 if segment.weight_bits == 8 else np.int16
+    return SegmentParameters(weights.astype(dtype), np.clip(bias, -(2**30), 2**30).astype(np.int32))
+
+
+def batches(
+    labels: npt.NDArray[np.uint16], classes: int, budget: Budget, rng: np.random.Generator
+) -> Iterator[npt.NDArray[np.int64]]:
+    """For each step the rows of its batch."""
+    rows_of = [np.flatnonzero(labels == c) for c in range(classes)]
+    rows_of = [rows for rows in rows_of if rows.size]
+    for _ in range(budget.steps):
+        yield _batch(rows_of, len(labels), budget, rng)
 
 
 def _master(segment: HiddenSegment | Output, given: SegmentParameters) -> _Master:
     unit = kind_of(segment).bias_unit(segment)
     weights, bias = given.weights.astype(np.float32), given.bias.astype(np.float32) / np.float32(unit)
-    limit, fineness = (127.0, 1.0) if segment.weight_bits == 8 else (32767.0, float(FINENESS))
     zeros = (np.zeros_like(weights), np.zeros_like(weights), np.zeros_like(bias), np.zeros_like(bias))
-    return _Master(weights, bias, unit, limit, fineness, zeros)
-
-
-def _integers(segment: HiddenSegment | Output, master: _Master) -> SegmentParameters:
-    weights, bias = master.rounded()
-    dtype = np.int8 if segment.weight_bits == 8 else np.int16
-    return SegmentParameters(weights.astype(dtype), np.clip(bias, -(2**30), 2**30).astype(np.int32))
+    return _Master(weights, bias, unit, *range_of(segment), zeros)
 
 
 def _batch(
@@ -145,15 +185,18 @@ def _batch(
     return np.array([rows_of[c][int(p * rows_of[c].size)] for c, p in zip(classes, picks, strict=True)])
 
 
-def _gradients(
+def gradients_of(
     spec: NetworkSpec,
-    masters: list[_Master],
+    rounded: list[tuple[Array, Array]],
     trainable: tuple[bool, ...],
     x: Array,
     labels: npt.NDArray[np.int64],
     loss_kind: LossKind,
 ) -> tuple[float, dict[int, tuple[Array, Array]]]:
-    rounded = [master.rounded() for master in masters]
+    """The mean loss of rows (n, inputs) in nats, and by position its gradients by weights and bias.
+
+    `rounded` are weights and bias of every segment, in integer steps.
+    """
     layers, slopes = _forward_hidden(spec, rounded, x)
     components = _components(spec, rounded, layers)
     loss, upstream = loss_gradient(spec, components, labels, loss_kind)

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from engram.nn.growth import Growth, forward_frozen, grown_spec, merge_parameters
@@ -14,13 +12,12 @@ from engram.nn.loss import LossKind, Score, score
 from engram.nn.network import Parameters, forward
 from engram.nn.spec import NetworkSpec
 from engram.participant.datasets import Dataset
+from engram.participant.training import qat
 from engram.participant.training.architect import SAMPLE_ROWS, grown_network
-from engram.participant.training.qat import Budget, fit
+from engram.participant.training.qat import Budget, Fit, Progress
 from engram.participant.training.shapes import Reach
 
 STRICT = Reach()
-Progress = Callable[[int, float], None]
-"""Called during training with the step and the batch's mean loss in nats."""
 
 
 def train(
@@ -31,6 +28,7 @@ def train(
     rng: np.random.Generator,
     progress: Progress | None = None,
     loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
+    fit: Fit = qat.fit,
 ) -> Parameters:
     """Trains every segment of a network on `data`, starting at `parameters`; returns the new parameters."""
     return fit(spec, parameters, (True,) * len(parameters), data, budget, rng, progress, loss_kind)
@@ -48,6 +46,7 @@ def grow(
     reach: Reach = STRICT,
     progress: Progress | None = None,
     loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY,
+    fit: Fit = qat.fit,
 ) -> tuple[Growth, Parameters]:
     """Grows a network by `neurons` and `new_classes`; returns the growth and its new segments' parameters.
 

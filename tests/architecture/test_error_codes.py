@@ -3,10 +3,11 @@
 import importlib
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from engram.primitives.errors import FAMILIES, all_error_codes, error_classes
-from tests.support.source_tree import shipped_files
+from tests.support.source_tree import module_name, needs_torch, shipped_files
 
 PINNED = Path(__file__).parents[1] / "vectors/error_codes.json"
 SHORT_CODES = {"ChainError": "chain", "CodecError": "codec", "StorageError": "storage"}
@@ -14,8 +15,8 @@ SHORT_CODES = {"ChainError": "chain", "CodecError": "codec", "StorageError": "st
 
 def import_everything() -> None:
     for file in shipped_files():
-        dotted = file.path.removesuffix(".py").removesuffix("__init__").strip("/").replace("/", ".")
-        importlib.import_module(f"engram.{dotted}".rstrip("."))
+        if find_spec("torch") is not None or not needs_torch(file):
+            importlib.import_module(module_name(file))
 
 
 def package_error_codes() -> dict[str, set[str]]:

@@ -14,8 +14,8 @@ from engram.participant.errors import VersionMismatch
 from engram.participant.journal import CommitSecret
 from engram.participant.pricing import Limits, Price, price_of
 from engram.participant.strategies import Plan, honest, train_draft
-from engram.participant.task import Draft, Progress, Strategy, Task
-from engram.participant.training.qat import Budget
+from engram.participant.task import Draft, Strategy, Task
+from engram.participant.training.qat import Budget, Progress
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import encode

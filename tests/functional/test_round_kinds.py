@@ -146,9 +146,7 @@ async def test_a_pulled_network_is_adopted_from_its_file_and_from_the_chain(tmp_
         async with stage.client() as client:
             (await pull_version(client, donor.id)).save(tmp_path / "donor.npz")
             wallet, file, model = Wallet(client, ALICE), str(tmp_path / "donor.npz"), donor.id.hex()[:10]
-            from_file, on_chain = [
-                await strategy_of(wallet, None, Budget(), None, 0, it) for it in (file, model)
-            ]
+            from_file, on_chain = [await strategy_of(wallet, None, it) for it in (file, model)]
         round_id = await stage.begin(small_round(digits(1, 0, 1, 2, 3), rows=36, new_classes=2), host.id)
         ended = await stage.finish(round_id, {"alice": from_file, "bob": on_chain})
         assert ended.round.status == RoundStatus.DECIDED

@@ -89,3 +89,14 @@ def third_party_imports(tree: ast.AST) -> set[str]:
     """Top-level names a module imports that are neither Engram's nor the standard library's."""
     tops = {name.partition(".")[0] for name in imported_modules(tree)}
     return tops - sys.stdlib_module_names - {"engram"}
+
+
+def needs_torch(file: SourceFile) -> bool:
+    """Whether a module begins by importing PyTorch, which only `make test-torch` installs."""
+    return "torch" in third_party_imports(file.tree)
+
+
+def module_name(file: SourceFile) -> str:
+    """The name under which a shipped file is imported."""
+    dotted = file.path.removesuffix(".py").removesuffix("__init__").strip("/").replace("/", ".")
+    return f"engram.{dotted}".rstrip(".")
