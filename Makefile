@@ -8,7 +8,7 @@ EXAMPLES ?= 20000
 SEARCHES := tests/property/test_round_search.py tests/property/test_growth_search.py
 export PYTHON
 
-.PHONY: help demo test test-torch soak search simulate bench check lock clean distclean
+.PHONY: help demo test test-torch soak search simulate bench experiment check lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -43,6 +43,10 @@ simulate: ## grow one model 2,000 times in real rounds, and tell what it costs (
 bench: ## measure, print one table, write build/bench.json
 	@scripts/venv
 	@.venv/bin/python -m benchmarks.run $(ARGS)
+
+experiment: ## run an experiment and write its report (ARGS="lifelong --out DIR"; `engram experiment list`)
+	@scripts/venv experiment
+	@.venv/bin/engram experiment $(ARGS)
 
 check: ## style, format, types, layering
 	@scripts/check

@@ -25,6 +25,7 @@ COMMANDS = MappingProxyType[str, str](
         "init": "Make a data directory for a chain.",
         "run": "Run a node until Ctrl-C.",
         "localnet": "Start, show and stop a network of nodes on this machine.",
+        "experiment": "Run an experiment cell by cell, and write its report with tables and plots.",
         "demo": "Demonstrate the whole protocol on a network of nodes on this machine.",
         "key": "Make, list and import account keys.",
         "account": "Show balances and claim rewards.",

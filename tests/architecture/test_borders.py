@@ -17,7 +17,10 @@ BORDERS = {
     "aiohttp": ("node/client.py", "node/rpc/server.py", "p2p/transport.py"),
     "click": ("cli.py", "commands/"),
     "cryptography": ("node/keystore.py", "node/sealing.py", "primitives/keys.py"),
+    "distributed": ("participant/experiments/cluster.py",),
     "google_crc32c": ("node/",),
+    "markdown_it": ("participant/experiments/rendering.py",),
+    "matplotlib": ("participant/experiments/plotting.py",),
     "msgpack": ("primitives/codec.py",),
     "numpy": ("nn/", "participant/", "statemachine/rounds/", "statemachine/scoring.py"),
     "platformdirs": ("node/config.py",),
@@ -27,13 +30,17 @@ BORDERS = {
     "rich": ("cli.py", "commands/"),
     "sortedcontainers": ("node/",),
     "structlog": ("node/",),
+    "torch": ("participant/training/torch_fit.py", "participant/training/torch_network.py"),
 }
 
 
 def declared_libraries() -> set[str]:
-    """Import names of the runtime dependencies: the distribution's name with underscores, for all of them."""
-    names = (re.match(r"[\w-]+", requirement) for requirement in project()["project"]["dependencies"])
-    return {name[0].replace("-", "_") for name in names if name is not None}
+    """Import names of the runtime dependencies and extras: nearly always the distribution's."""
+    given = project()["project"]
+    extras = (line for lines in given["optional-dependencies"].values() for line in lines)
+    names = (re.match(r"[\w-]+", requirement) for requirement in (*given["dependencies"], *extras))
+    plain = {name[0] for name in names if name is not None}
+    return {{"markdown-it-py": "markdown_it"}.get(name, name.replace("-", "_")) for name in plain}
 
 
 def test_libraries_are_imported_at_their_borders_only() -> None:

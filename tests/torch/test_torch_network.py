@@ -24,7 +24,7 @@ from engram.nn.logits import GATE
 from engram.nn.loss import LossKind
 from engram.nn.network import Parameters, SegmentParameters, forward
 from engram.nn.spec import NetworkLimits, NetworkSpec, check_appended
-from engram.participant.training import qat
+from engram.participant.training import layers, qat
 
 torch = pytest.importorskip("torch", reason="PyTorch is not here: `make test-torch` brings it")
 network = pytest.importorskip("engram.participant.training.torch_network")
@@ -80,6 +80,11 @@ SPECS = {
     "components": of_kind([HIDDEN["dense_relu"]], (0, 1, 2, 1, 0)),
     "gates": of_kind([HIDDEN["dense_square"]], (0, 1, 0, GATE, 2, 3, GATE, 4), 5),
 }
+
+
+def test_every_kind_that_numpy_trains_is_there() -> None:
+    assert {*network.KINDS, Output} == set(layers.KINDS)
+    assert {type(segment) for segment in HIDDEN.values()} == set(network.KINDS)
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)

@@ -1,0 +1,23 @@
+"""The experiments by name. A module is imported when its experiment is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+from engram.participant.experiments.errors import ExperimentUnknown
+
+if TYPE_CHECKING:
+    from engram.participant.experiments.plan import Experiment
+
+EXPERIMENTS: Final[Mapping[str, str]] = {}
+"""What each experiment measures; `EXPERIMENT` of the module `NAME/experiment.py` is the experiment itself."""
+
+
+def experiment_of(name: str) -> Experiment:
+    """The experiment of this name. Raises `ExperimentUnknown`."""
+    if name not in EXPERIMENTS:
+        raise ExperimentUnknown(expected=tuple(EXPERIMENTS), got=name)
+    module = import_module(f"engram.participant.experiments.{name}.experiment")
+    return cast("Experiment", module.EXPERIMENT)
