@@ -37,7 +37,7 @@ _TRIED_ROWS: Final = 64
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedRows:
     """The rows by which a growth is judged."""
 
     old_rows: int
@@ -49,11 +49,11 @@ class Judged:
     groups: tuple[int, ...] = ()
     """Rows of old classes of each side, if there are two."""
 
-    def shrunk(self, part: float) -> Judged:
+    def shrunk(self, part: float) -> JudgedRows:
         """As many rows of each kind as this part of them."""
         groups = tuple(round(part * each) for each in self.groups)
         old, new, kept = self.old_rows, self.new_rows, self.retention_rows
-        return Judged(round(part * old), round(part * new), round(part * kept), groups)
+        return JudgedRows(round(part * old), round(part * new), round(part * kept), groups)
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class Advice:
     """For as many growths as the model has banks for."""
     class_chance: float
     """An upper bound on the chance that a growth loses more than half of some class."""
-    judged: Judged
+    judged: JudgedRows
 
 
 def advise(
-    trials: Trials, judged: Judged, *, growths: int, threshold_ppm: int, confidence: float = CONFIDENCE
+    trials: Trials, judged: JudgedRows, *, growths: int, threshold_ppm: int, confidence: float = CONFIDENCE
 ) -> Advice:
     """The advice for a model whose growths are judged by such rows.
 
@@ -130,7 +130,7 @@ def clopper_pearson(successes: int, rows: int, failure: float) -> float:
     return high
 
 
-def pass_chance(share: float, judged: Judged, epsilon_ppm: int) -> float:
+def pass_chance(share: float, judged: JudgedRows, epsilon_ppm: int) -> float:
     """The chance that a growth passes which loses each losable row with this probability, at least.
 
     All rules about lost rows together; the bound on the chance of any is the sum of their chances.
@@ -158,7 +158,7 @@ def tolerated_share(rows: int, epsilon_ppm: int, chance: float) -> float:
     return low
 
 
-def least_epsilon(bound: float, judged: Judged, failure: float, right: float = 0.5) -> int:
+def least_epsilon(bound: float, judged: JudgedRows, failure: float, right: float = 0.5) -> int:
     """The least ε in millionths with which a growth fails with this probability at most, see `pass_chance`.
 
     Fewer rows may be losable than are of old classes; numbers down to the part `right` of them are looked at.
@@ -176,7 +176,7 @@ def least_epsilon(bound: float, judged: Judged, failure: float, right: float = 0
     return high
 
 
-def _least_right(trials: Trials, judged: Judged) -> float:
+def _least_right(trials: Trials, judged: JudgedRows) -> float:
     """The part of old rows that a model surely has right: later ones may have as few as LEAST_RIGHT."""
     part = trials.losable / trials.judged if trials.judged else 0.0
     scatter = sqrt(part * (1 - part) / max(1, judged.old_rows))
@@ -205,7 +205,7 @@ def _cumulated(rows: int, share: float) -> npt.NDArray[np.float64]:
     return np.minimum(1.0, sums)
 
 
-def _likely_threshold(trials: Trials, judged: Judged) -> int:
+def _likely_threshold(trials: Trials, judged: JudgedRows) -> int:
     """Mean and scatter of the losses of a founding and of growths, in millionths of ln(classes)."""
     rows = max(1, judged.old_rows + judged.new_rows)
     means = [
@@ -227,14 +227,14 @@ def _mean_bound(moments: Moments, classes: int, rows: int, failure: float) -> fl
     return min(largest, moments.mean + seen + drawn)
 
 
-def _least_delta(trials: Trials, judged: Judged, threshold_ppm: int, failure: float) -> int:
+def _least_delta(trials: Trials, judged: JudgedRows, threshold_ppm: int, failure: float) -> int:
     loss = _mean_bound(trials.old, trials.classes, judged.old_rows, failure)
     known = threshold_ppm / PPM * log(max(2, trials.classes))
     free = log((judged.old_rows + judged.new_rows) / judged.old_rows) if judged.old_rows else 0.0
     return min(MOST_DELTA_PPM, max(0, ceil(((loss - free) / known - 1) * PPM))) if known else MOST_DELTA_PPM
 
 
-def _class_chance(trials: Trials, judged: Judged, failure: float) -> float:
+def _class_chance(trials: Trials, judged: JudgedRows, failure: float) -> float:
     """The chance that of some class with enough rows more than half is lost, summed over the classes."""
     rows = judged.old_rows // max(1, trials.classes)
     if rows < LEAST_ROWS_OF_A_CLASS:

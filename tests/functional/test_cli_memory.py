@@ -8,11 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
+from engram.commands.memory import MEMORY_ENGINES, TRUNK_KINDS, command
 from engram.node.keystore import write_private
+from engram.participant.memory.engines import ENGINES
 from engram.participant.memory.folder import MemoryFolder
+from engram.participant.memory.making import TRUNKS
+from engram.participant.memory.statistics import LEAST_ROWS
 from engram.participant.memory.statistics_file import write
 from tests.support.cli import Shell
 
@@ -60,6 +65,14 @@ def table(path: Path, rows: Any, labels: Any) -> str:
 def listing(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_the_names_in_the_help_are_those_of_the_library() -> None:
+    assert set(MEMORY_ENGINES) == set(ENGINES)
+    assert TRUNK_KINDS == TRUNKS
+    (least,) = (each for each in command.commands["found"].params if each.name == "least_rows")
+    assert isinstance(least.type, click.IntRange)
+    assert least.type.min == least.default == LEAST_ROWS
 
 
 def test_what_people_read_of_a_folder(shell: Shell, gate: str) -> None:

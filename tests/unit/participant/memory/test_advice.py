@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engram.participant.memory.advice import (
     MOST_DELTA_PPM,
-    Judged,
+    JudgedRows,
     advise,
     clopper_pearson,
     least_epsilon,
@@ -68,7 +68,7 @@ def test_the_bound_of_no_success_is_known_in_closed_form() -> None:
 def test_the_least_epsilon_passes_and_the_next_smaller_one_does_not(
     old: int, retention: int, groups: list[int], share: float
 ) -> None:
-    judged, failure = Judged(old, 10, retention, tuple(groups)), 0.0005
+    judged, failure = JudgedRows(old, 10, retention, tuple(groups)), 0.0005
     epsilon = least_epsilon(share, judged, failure, right=1.0)
     assert pass_chance(share, judged, epsilon) >= 1 - failure
     assert epsilon == 0 or pass_chance(share, judged, epsilon - 1) < 1 - failure
@@ -76,7 +76,7 @@ def test_the_least_epsilon_passes_and_the_next_smaller_one_does_not(
 
 def test_the_chance_to_pass_is_met_by_growths_that_are_judged_by_the_rules_of_the_chain() -> None:
     """Draws losses, and judges them as `statemachine.rounds.candidates` does."""
-    judged = Judged(90, 45, 40, (60, 30))
+    judged = JudgedRows(90, 45, 40, (60, 30))
     epsilon, share = 60_000, 0.03
     rng, passed, draws = np.random.default_rng(8), 0, 20_000
     for _ in range(draws):
@@ -93,7 +93,7 @@ def test_the_chance_to_pass_is_met_by_growths_that_are_judged_by_the_rules_of_th
 
 
 def test_advised_limits_let_growths_pass_that_lose_as_much_as_the_bound() -> None:
-    judged = Judged(60, 30, 30)
+    judged = JudgedRows(60, 30, 30)
     advice = advise(TRIALS, judged, growths=3, threshold_ppm=200_000)
     assert TRIALS.share < advice.share_bound < 0.05
     assert pass_chance(advice.share_bound, judged, advice.epsilon_ppm) >= 0.9995
@@ -102,19 +102,19 @@ def test_advised_limits_let_growths_pass_that_lose_as_much_as_the_bound() -> Non
 
 
 def test_more_rows_allow_tighter_limits() -> None:
-    few = advise(TRIALS, Judged(40, 20, 20), growths=3, threshold_ppm=200_000)
-    many = advise(TRIALS, Judged(4_000, 2_000, 2_000), growths=3, threshold_ppm=200_000)
+    few = advise(TRIALS, JudgedRows(40, 20, 20), growths=3, threshold_ppm=200_000)
+    many = advise(TRIALS, JudgedRows(4_000, 2_000, 2_000), growths=3, threshold_ppm=200_000)
     seen = replace(
         TRIALS, rows=30_000, judged=60_000, losable=59_000, lost=400, old=Moments(60_000, 0.03, 0.02)
     )
-    known = advise(seen, Judged(4_000, 2_000, 2_000), growths=3, threshold_ppm=200_000)
+    known = advise(seen, JudgedRows(4_000, 2_000, 2_000), growths=3, threshold_ppm=200_000)
     assert few.epsilon_ppm > many.epsilon_ppm > known.epsilon_ppm > TRIALS.share * PPM
     assert few.delta_ppm >= many.delta_ppm >= known.delta_ppm
     assert few.threshold_ppm > many.threshold_ppm
 
 
 def test_delta_covers_the_bound_on_the_loss_of_old_rows() -> None:
-    judged = Judged(4_000, 0, 1_000)
+    judged = JudgedRows(4_000, 0, 1_000)
     lossy = replace(TRIALS, old=Moments(10**6, 0.5, 0.0))
     advice = advise(lossy, judged, growths=1, threshold_ppm=200_000)
     allowed = (1 + advice.delta_ppm / PPM) * 0.2 * log(3)
@@ -125,13 +125,13 @@ def test_delta_covers_the_bound_on_the_loss_of_old_rows() -> None:
 def test_trials_that_show_nothing_allow_everything() -> None:
     nothing = Trials(1, 0, 0)
     assert share_bound(nothing, 0.001) == 1.0
-    advice = advise(nothing, Judged(40, 20, 20), growths=0, threshold_ppm=200_000)
+    advice = advise(nothing, JudgedRows(40, 20, 20), growths=0, threshold_ppm=200_000)
     assert (advice.epsilon_ppm, advice.delta_ppm) == (PPM, MOST_DELTA_PPM)
 
 
 def test_a_growth_that_loses_everything_is_allowed_only_where_all_may_be_lost() -> None:
     forgets = replace(TRIALS, lost=TRIALS.losable, worst_class=1.0)
-    advice = advise(forgets, Judged(40, 20, 20), growths=2, threshold_ppm=200_000)
+    advice = advise(forgets, JudgedRows(40, 20, 20), growths=2, threshold_ppm=200_000)
     assert (advice.epsilon_ppm, advice.class_chance) == (PPM, 1.0)
 
 

@@ -11,7 +11,7 @@ import pytest
 from engram.nn.growth import Policy, append
 from engram.nn.spec import NetworkLimits, macs_per_row
 from engram.participant.datasets import Dataset
-from engram.participant.memory.advice import Judged
+from engram.participant.memory.advice import JudgedRows
 from engram.participant.memory.banks import Banks
 from engram.participant.memory.consolidation import Consolidation
 from engram.participant.memory.costs import costs_of, growth_neurons
@@ -106,7 +106,7 @@ def test_the_limits_of_a_model_have_room_for_its_growths(tmp_path: Path) -> None
 
 def test_what_is_advised_holds_where_nothing_is_given(tmp_path: Path) -> None:
     made = founding("gate", tmp_path / "mind")
-    memory, judged = made.folder.memory, Judged(40, 20, 20)
+    memory, judged = made.folder.memory, JudgedRows(40, 20, 20)
     odds = odds_of(memory, made.trials, judged, MemoryPlan())
     assert odds.epsilon_ppm == odds.advice.epsilon_ppm > 20_000
     assert odds.threshold_ppm >= 200_000
