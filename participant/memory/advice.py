@@ -14,15 +14,17 @@ other half to chance in the round.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, log, log1p, sqrt
+from functools import cache
+from math import ceil, isqrt, log, log1p, sqrt
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from engram.participant.memory.ridge import Matrix
 from engram.participant.memory.trials import Moments, Trials
-from engram.statemachine.rounds.judging import LEAST_ROWS_OF_A_CLASS, PPM, group_forgets, may_forget
+from engram.statemachine.rounds.judging import LEAST_ROWS_OF_A_CLASS, PPM, may_forget
 
 CONFIDENCE: Final = 0.999
 CLIP_NATS: Final = 8.0
@@ -34,6 +36,8 @@ DEVIATIONS: Final = 3.1
 """A normal variable exceeds its mean by so many standard deviations once in a thousand."""
 LEAST_RIGHT: Final = 0.9
 _TRIED_ROWS: Final = 64
+_MANY_ROWS: Final = 10_000
+"""Of so many rows, one row more or less hardly matters."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +139,17 @@ def pass_chance(share: float, judged: JudgedRows, epsilon_ppm: int) -> float:
 
     All rules about lost rows together; the bound on the chance of any is the sum of their chances.
     """
-    failing = _fails(share, judged.old_rows, epsilon_ppm) + _fails(share, judged.retention_rows, epsilon_ppm)
+    return _passes(judged, epsilon_ppm, lambda rows: _cumulated(rows, share))
+
+
+def _passes(judged: JudgedRows, epsilon_ppm: int, cumulated: Callable[[int], Matrix]) -> float:
+    """`pass_chance` with the distributions (rows + 1,) of lost rows that `cumulated` gives."""
+    failing = 0.0
+    for rows in (judged.old_rows, judged.retention_rows):
+        failing += 1 - float(cumulated(rows)[may_forget(epsilon_ppm, rows)])
     for rows in judged.groups:
-        cumulated = _cumulated(rows, share)
-        most = max(n for n in range(rows + 1) if not group_forgets(epsilon_ppm, rows, n))
-        failing += 1 - float(cumulated[most])
+        most = may_forget(epsilon_ppm, rows) + isqrt(4 * epsilon_ppm * rows // PPM)
+        failing += 1 - float(cumulated(rows)[min(most, rows)])
     return max(0.0, 1 - failing)
 
 
@@ -165,11 +175,13 @@ def least_epsilon(bound: float, judged: JudgedRows, failure: float, right: float
     """
     low, high = 0, PPM
     most = max(judged.old_rows, judged.retention_rows, *judged.groups, 0)
-    parts = np.linspace(right, 1.0, min(_TRIED_ROWS, most // 2 + 2)).tolist()
+    tried = _TRIED_ROWS if most <= _MANY_ROWS else 2
+    parts = np.linspace(right, 1.0, min(tried, most // 2 + 2)).tolist()
+    cumulated = cache(lambda rows: _cumulated(rows, bound))
     shrunk = [judged.shrunk(part) for part in parts]
     while low < high:
         middle = (low + high) // 2
-        if all(pass_chance(bound, each, middle) >= 1 - failure for each in shrunk):
+        if all(_passes(each, middle, cumulated) >= 1 - failure for each in shrunk):
             high = middle
         else:
             low = middle + 1
@@ -183,16 +195,12 @@ def _least_right(trials: Trials, judged: JudgedRows) -> float:
     return max(0.5, min(LEAST_RIGHT, part - DEVIATIONS * scatter))
 
 
-def _fails(share: float, rows: int, epsilon_ppm: int) -> float:
-    return 1 - float(_cumulated(rows, share)[may_forget(epsilon_ppm, rows)])
-
-
 def _quantile(rows: int, share: float, failure: float) -> int:
     """The least m with P(X > m) at most `failure`, X binomial."""
     return int(np.searchsorted(_cumulated(rows, share), 1 - failure))
 
 
-def _cumulated(rows: int, share: float) -> npt.NDArray[np.float64]:
+def _cumulated(rows: int, share: float) -> Matrix:
     """P(X ≤ m) for m = 0 … rows (rows + 1,), X binomial."""
     if share <= 0 or share >= 1:
         made = np.zeros(rows + 1)
@@ -201,7 +209,7 @@ def _cumulated(rows: int, share: float) -> npt.NDArray[np.float64]:
     counts = np.arange(rows + 1)
     factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, rows + 1)))])
     logs = factorials[rows] - factorials - factorials[::-1] + counts * log(share)
-    sums: npt.NDArray[np.float64] = np.cumsum(np.exp(logs + (rows - counts) * log1p(-share)))
+    sums: Matrix = np.cumsum(np.exp(logs + (rows - counts) * log1p(-share)))
     return np.minimum(1.0, sums)
 
 
