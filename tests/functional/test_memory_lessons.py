@@ -63,7 +63,7 @@ class Lineage:
         shutil.copy(self.folder.path / "memory.json", path)
         return MemoryFolder(path)
 
-    async def founded(self, strategy: Strategy | None = None) -> list[str]:
+    async def founded(self, strategy: Strategy | None = None, name: str = "alice") -> list[str]:
         """The codes of the author who brings what was learned, or plays another strategy."""
 
         async def draft(wallet: Wallet) -> DraftedRound:
@@ -71,9 +71,9 @@ class Lineage:
             return (await draft_memory(wallet, plan, MemoryPlan(), self.folder))[0]
 
         round_id = await self.stage.open("opener", draft)
-        ended = await self.stage.finish(round_id, {"alice": strategy or self.strategy(self.folder)})
+        ended = await self.stage.finish(round_id, {name: strategy or self.strategy(self.folder)})
         self.model = ended.round.model
-        return ended.codes("alice")
+        return ended.codes(name)
 
     async def grown(self, strategy: Strategy) -> tuple[list[str], RoundStatus]:
         plan = small_round(digits(1, *OLD, *NEW), new_classes=len(NEW), seed=self.next_seed(), **ROUND)
@@ -122,8 +122,8 @@ async def test_mixtures_grow_the_model_and_are_named(tmp_path: Path) -> None:
         file = tmp_path / "two.mixtures"
         write_file(file, handed)
         rows = digits(3, *NEW).rows_of(0)
-        codes, _ = await line.grown(line.strategy(author, Teaching(rows, (file,))))
-        assert codes == ["candidate_admitted"]
+        played = await line.grown(line.strategy(author, Teaching(rows, (file,))))
+        assert played == (["candidate_admitted"], RoundStatus.DECIDED)
         named = next(notice for notice in stage.said if notice.event == "consolidating")
         assert named.facts["statistics"] == set_id(handed).hex()
 
@@ -146,3 +146,12 @@ async def test_authors_who_lack_something_are_told_what(tmp_path: Path) -> None:
         (author.path / "sums" / f"{'0' * 64}.sums").write_bytes(b"damaged")
         assert (await line.grown(line.strategy(author, Teaching(rows))))[0] == ["statistics_malformed"]
         assert (await stage.model(line.model)).classes == len(OLD), "nothing has happened to the model"
+
+
+async def test_an_opener_may_bring_the_network_of_their_own_round(tmp_path: Path) -> None:
+    """Two programs with one key: the chain does not mind, and their transactions take turns."""
+    async with running_stage(tmp_path / "node") as stage:
+        line = Lineage(stage, tmp_path, "experts")
+        assert await line.founded(name="opener") == ["candidate_admitted"]
+        assert (await stage.model(line.model)).frozen
+        assert "opener_decides" in {notice.event for notice in stage.said}
