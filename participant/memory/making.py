@@ -56,7 +56,7 @@ class FoundingPlan:
     ridge: float | None = None
     """None: what is best on rows held out."""
     new_classes: int = 2
-    """The classes of a growth for which room is reckoned."""
+    """The classes that each growth is expected to bring: for them room is reckoned and limits are advised."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def found_memory(
     values = trunk.run(data.features)
     count = _bank_count(plan, trunk, int(data.labels.max()) + 1, limits)
     rule = declare(values[:_SAMPLE_ROWS], seed=seed, width=plan.bank_neurons, count=count)
-    trial = Trial(plan.engine, rule, values, data.labels, engine.policies[0])
+    trial = Trial(plan.engine, rule, values, data.labels, engine.policies[0], plan.new_classes)
     settings, calibration, trials = _chosen(trial, plan, report)
     report("the founding is solved")
     founded = found(
