@@ -190,7 +190,7 @@ class Memories:
             return {label: memory.counts[label] for label in self._recall.fast_labels}
 
     def known(self) -> dict[int, int]:
-        """The labels that have examples, and which classes of the chain they are; without the unknown ones."""
+        """The labels with examples whose classes the chain knows, and which classes these are."""
         with self._lock:
             memory = self._store.memory
             entries = {label: memory.entry(label).chain_class for label in memory.labels}
