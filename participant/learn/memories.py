@@ -94,8 +94,11 @@ class Memories:
         *,
         numbering: Numbering = Numbering.CHAIN,
         rule: FastRule = FastRule.MEAN,
+        batch_bytes: int = MAX_BATCH_BYTES,
     ) -> None:
-        """`surprise` counts surprises; None where nobody asks for them. Raises as `MemoryFolder` does."""
+        """`surprise` counts surprises; None where nobody asks for them. At most `batch_bytes` bytes of rows
+        are learned at once. Raises as `MemoryFolder` does.
+        """
         self.slow: Final = slow
         self.folder: Final = folder
         self.numbering: Final = numbering
@@ -104,6 +107,7 @@ class Memories:
         self._intake = intake
         self._surprise = surprise
         self._lock = threading.Lock()
+        self._batch_bytes = batch_bytes
         self._recall = Recall(store.memory, slow, sides_of(folder, self.banks), rule=rule)
 
     def close(self) -> None:
@@ -252,7 +256,7 @@ class Memories:
 
     @property
     def _step(self) -> int:
-        return max(1, min(MAX_BATCH_ROWS, MAX_BATCH_BYTES // self.inputs))
+        return max(1, min(MAX_BATCH_ROWS, self._batch_bytes // self.inputs))
 
     def _checked(self, rows: npt.NDArray[Any], labels: npt.NDArray[Any]) -> tuple[Features, Labels]:
         checked = check_features(rows, self.inputs)
