@@ -16,20 +16,22 @@ import asyncio
 import errno
 import hmac
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import aiohttp
 import numpy as np
+import numpy.typing as npt
 from aiohttp import web
 
 from engram.node.datadir import find_run_info, load_token
 from engram.node.errors import AddressUnusable, PortTaken, RemoteError
+from engram.participant.learn.consolidator import Outlook
 from engram.participant.learn.errors import LearnerMissing, QueryInvalid, QueryTooLarge
-from engram.participant.learn.learner import Learner
 from engram.participant.learn.lines import numbers_of
+from engram.participant.learn.memories import Answer, LearnedBatch
 from engram.participant.learn.threads import in_thread
 from engram.primitives.errors import ChainError, Invalid
 
@@ -47,10 +49,21 @@ _NAMES: Final = frozenset({"localhost", HOST})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class Served(Protocol):
+    """What is served: a `Learner`."""
+
+    async def learn(
+        self, rows: npt.NDArray[Any], labels: npt.NDArray[Any], names: Mapping[int, str] | None = None
+    ) -> LearnedBatch: ...
+    async def answer(self, rows: npt.NDArray[Any]) -> list[Answer]: ...
+    async def status(self) -> dict[str, Any]: ...
+    async def outlook(self) -> Outlook: ...
+
+
 class LearnEndpoint:
     """Serves one learner. Once `serving` is set, `port` is the real port."""
 
-    def __init__(self, learner: Learner, token: str, port: int = 0) -> None:
+    def __init__(self, learner: Served, token: str, port: int = 0) -> None:
         """Port 0 takes a free one."""
         assert token, "an empty token would let every program of this machine ask"
         self._learner = learner

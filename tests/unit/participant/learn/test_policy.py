@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -44,15 +46,13 @@ def test_the_oldest_example_waits_no_longer_than_told() -> None:
 
 def test_surprise_counts_over_a_full_window() -> None:
     policy, window = LearnPolicy(surprise=0.5), Surprise(4)
-    window.note([True, True, True])
-    assert window.share is None
-    assert due(policy, seen(20, surprise=window.share), NOW) is None
-    window.note([False])
-    assert window.share == 0.75
-    assert due(policy, seen(20, surprise=window.share), NOW) is not None
-    window.note([False, False])
-    assert window.share == 0.25
-    assert due(policy, seen(20, surprise=window.share), NOW) is None
+    shares = []
+    for surprises in ([True, True, True], [False], [False, False]):
+        window.note(surprises)
+        shares.append(window.share)
+    assert shares == [None, 0.75, 0.25]
+    reasons = [due(policy, seen(20, surprise=share), NOW) for share in shares]
+    assert [reason is not None for reason in reasons] == [False, True, False]
     window.clear()
     assert window.share is None
 
@@ -64,7 +64,7 @@ def test_without_a_reason_nothing_is_ever_due() -> None:
 def test_waiting_doubles_with_every_failure_up_to_a_limit() -> None:
     waits = [backoff_ms(failures) for failures in range(1, 12)]
     assert waits[0] == BACKOFF_MS
-    assert all(after in (before, 2 * before) for before, after in zip(waits, waits[1:], strict=False))
+    assert all(after in (before, 2 * before) for before, after in pairwise(waits))
     assert waits[-1] == waits[-2]
 
 
