@@ -15,7 +15,7 @@ from engram.commands.support.completion import complete_files, complete_models
 from engram.commands.support.lookup import find_model, find_round, round_argument
 from engram.commands.support.options import Command, refuse_given, with_key, with_session
 from engram.commands.support.progress import ProgressPrinter
-from engram.commands.support.selecting import selection_of, with_selection
+from engram.commands.support.selecting import memory_option, selection_of, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
 from engram.commands.support.verdicts import outcomes, reasons, verdict_fields, with_verdicts
@@ -23,6 +23,7 @@ from engram.commands.support.verdicts import outcomes, reasons, verdict_fields, 
 if TYPE_CHECKING:
     from engram.participant.agent import Agent, AgentResult
     from engram.participant.datasets import Dataset
+    from engram.participant.notices import Report
     from engram.participant.task import Strategy
     from engram.participant.training.qat import Budget
     from engram.participant.wallet import Wallet
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
 
 
 TRAINING: Final = (
-    *("share", "take_classes", "relabel", "rows", "steps"),
+    *("share", "take_classes", "relabel", "first_class", "rows", "steps"),
     *("batch", "learning_rate", "neurons", "seed"),
 )
 """Options about training; they are refused with --adopt, because an adopted network is not trained."""
+GRADIENTS: Final = ("steps", "batch", "learning_rate", "neurons")
+"""Options about training by gradients; they are refused with --memory."""
 
 
 @click.command(
@@ -41,6 +44,7 @@ TRAINING: Final = (
     cls=Command,
     example="engram participate --data digits --share 2/4 --key alice\n"
     "engram participate --model 3fa2 --follow --data mine.npz --max-bond 5 --max-fee 1\n"
+    "engram participate --memory mind --data mine.csv --statistics theirs.sums --key alice\n"
     "engram participate --adopt donor.npz --key bob",
 )
 @round_argument
@@ -51,6 +55,18 @@ TRAINING: Final = (
     "--follow", is_flag=True, help="Play one round after another and wait for new ones, until Ctrl-C."
 )
 @with_selection(required=False)
+@memory_option(
+    "Play with a memory folder. In the round that founds its model, bring what `engram memory found` has "
+    "learned; in a growth, teach the new classes of --data with the folder's sums or mixtures of the others."
+)
+@click.option(
+    "--statistics",
+    "statistics",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="With --memory: a file of sums or mixtures that was handed over; may be repeated.",
+)
 @click.option("--rows", type=click.IntRange(1), help="How many rows to train on. Default: all.")
 @click.option(
     "--steps", type=click.IntRange(1), default=1_000, show_default=True, help="Training steps in each epoch."
@@ -112,6 +128,8 @@ def command(
     model: str | None,
     follow: bool,
     rows: int | None,
+    memory: Path | None,
+    statistics: tuple[Path, ...],
     adopt: str | None,
     joint: bool,
     neurons: int | None,
@@ -131,6 +149,10 @@ def command(
     nobody could see, and takes its bonds back. ROUND is the beginning of a round's id; without it, the
     command plays the open round.
 
+    With --memory, a growth is solved from your rows of the new classes, and from sums or mixtures of the old
+    ones, which the folder holds and --statistics adds. Nobody's rows of old classes are needed. The growth
+    names what it was made from.
+
     Before training, the command recomputes the loss of the version that it builds on, and stops if the loss
     differs from the one on record.
 
@@ -144,8 +166,14 @@ def command(
     context = click.get_current_context()
     if round_ is not None and (model is not None or follow):
         raise click.UsageError("ROUND cannot be combined with --model or --follow", context)
-    if (adopt is None) == (options["data"] is None):
-        raise click.UsageError("give either --data or --adopt", context)
+    if adopt is not None and (options["data"] is not None or memory is not None):
+        raise click.UsageError("--adopt cannot be combined with --data or --memory", context)
+    if adopt is None and options["data"] is None and memory is None:
+        raise click.UsageError("give --data, --memory or --adopt", context)
+    if memory is None:
+        refuse_given(("statistics",), "goes with --memory only")
+    else:
+        refuse_given(GRADIENTS, "is for training, and a memory is solved as its founder has fixed")
     if adopt is not None:
         refuse_given(TRAINING, "is for training, and an adopted network is not trained")
     data = None if options["data"] is None else selection_of(options, rows).rows_of(seed)
@@ -156,7 +184,10 @@ def command(
         async def action(wallet: Wallet) -> None:
             from engram.participant.agent import Agent
 
-            strategy = await strategy_of(wallet, data, budget, neurons, seed, adopt, joint=joint)
+            if memory is None:
+                strategy = await strategy_of(wallet, data, budget, neurons, seed, adopt, joint=joint)
+            else:
+                strategy = _remembering(memory, data, statistics, seed, printer.notice, joint=joint)
             agent = Agent(
                 wallet,
                 strategy,
@@ -229,6 +260,24 @@ async def strategy_of(
             model = bytes.fromhex(await find_model(wallet.client, adopt))
             donor = await find_donor(ChainView(wallet.client), model)
         alone = adopting(donor)
+    return uniting(alone) if joint else alone
+
+
+def _remembering(
+    memory: Path,
+    data: Dataset | None,
+    files: tuple[Path, ...],
+    seed: int,
+    report: Report,
+    *,
+    joint: bool,
+) -> Strategy:
+    """The strategy of a memory folder. With `joint`, its growth is united as `strategy_of` does it."""
+    from engram.participant.memory.folder import MemoryFolder
+    from engram.participant.memory.lessons import Teaching, remembering
+    from engram.participant.uniting import joint as uniting
+
+    alone = remembering(MemoryFolder(memory), Teaching(data, files, seed), report)
     return uniting(alone) if joint else alone
 
 

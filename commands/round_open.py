@@ -6,24 +6,32 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from engram.commands.support.completion import complete_keys
 from engram.commands.support.lookup import find_model, model_argument
-from engram.commands.support.options import Command, refuse_given, with_key, with_session
+from engram.commands.support.muster import mustered
+from engram.commands.support.odds import founding_words, memory_odds, plain_odds
+from engram.commands.support.options import Command, is_given, refuse_given, with_key, with_session
 from engram.commands.support.param_types import LIMITS_OF_GROWTH, WIDTHS, WINDOW_LENGTHS, FractionType
-from engram.commands.support.plans import model_plan, round_plan, unseen_rows
+from engram.commands.support.plans import (
+    ADVISED,
+    LEARNED,
+    memory_plan,
+    model_plan,
+    round_plan,
+    unseen_rows,
+)
 from engram.commands.support.round_fields import calendar_fields, kind_name
-from engram.commands.support.selecting import with_selection
+from engram.commands.support.selecting import memory_option, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
 
 if TYPE_CHECKING:
-    from engram.node.client import RpcClient
+    from engram.participant.memory.opening import Odds
     from engram.participant.wallet import Wallet
 
 LOSSES: Final = ("softmax_cross_entropy", "squared_error", "zero_one")
@@ -31,8 +39,7 @@ POLICIES: Final = ("strict", "gated", "relative")
 """Names of `LossKind` and `Policy`: written out, so that help needs no numpy."""
 ACTIVATIONS: Final = ("relu", "square")
 FOUNDING: Final = (
-    *("classes", "hidden", "activation", "weight_bits", "loss"),
-    *("threshold", "policy", "epsilon", "delta", "lost_cap", "growth_limits"),
+    *(*LEARNED, *ADVISED, "growth_limits"),
     *("members", "standing_witnesses", "standing_old_witnesses"),
 )
 """Options about a new model; they are refused for a model that exists, because founding has fixed them."""
@@ -45,10 +52,15 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     cls=Command,
     example="engram round open --data digits --take-classes 0-5 --hidden 32 --bounty 50\n"
     "engram round open 3fa2 --data digits --new-classes 4 --neurons 32\n"
+    "engram round open --memory mind --data digits --share 2/4 --take-classes 0-2\n"
     "engram round open --data mine.csv --share 1/4 --witness leng1… --windows commit=40,gap=2",
 )
 @model_argument
 @with_selection()
+@memory_option(
+    "Founding: the model that `engram memory found` has learned, with limits that let honest growths pass. "
+    "Growth: so many neurons as the memory's growths bring."
+)
 @click.option(
     "--parts",
     type=click.IntRange(2, 256),
@@ -279,6 +291,7 @@ def open_round(
     session: CommandSession,
     model: str | None,
     programs: int | None,
+    memory: Path | None,
     **options: Any,
 ) -> None:
     """Open a round with your own data, on MODEL or on a new model.
@@ -290,24 +303,41 @@ def open_round(
     saved in the data directory before anything is sent; `engram round run` reveals them later. Without that
     file nobody can reveal, and you lose bond and bounty. A part whose bytes are public already is refused,
     since the chain would take it for broken.
+
+    With --memory, the model is the one that `engram memory found` has learned, on rows other than these. Its
+    outputs begin blank: `engram participate --memory` brings what was learned, as another account or as your
+    own, and the round proves it. Policy, epsilon, delta, threshold and lost cap follow from the simulated
+    growths, unless you give them.
     """
     if model is not None:
         refuse_given(FOUNDING, "cannot be chosen for a model that exists: leave it out")
-    elif options["classes"] != 1:
+    elif options["classes"] != 1 or memory is not None:
         refuse_given(GROWTH, "is for growth, and the first round of a model with several classes trains it")
-    founding = model_plan(session, options)
+    if memory is not None:
+        refuse_given(LEARNED, "is fixed by the memory: leave it out")
+    from_memory = memory is not None and model is None
+    known = memory_plan(session, options) if from_memory else None
+    founding = None if from_memory else model_plan(session, options)
+    if memory is not None and model is not None and not is_given("neurons"):
+        options["neurons"] = _neurons(memory, options["new_classes"])
     plan = round_plan(session, options)
 
-    async def action(wallet: Wallet) -> dict[str, Any]:
+    async def action(wallet: Wallet) -> tuple[dict[str, Any], Odds | None]:
+        from engram.participant.memory.folder import MemoryFolder
+        from engram.participant.memory.opening import draft_memory
         from engram.participant.opener import Opener, secrets_path
         from engram.participant.round_plan import draft_founding, draft_round
         from engram.participant.view import ChainView
         from engram.statemachine.rounds.terms import entry_of, witness_bond
 
-        if model is None:
-            opening = await draft_founding(wallet, plan, founding)
-        else:
+        odds = None
+        if model is not None:
             opening = await draft_round(wallet, plan, bytes.fromhex(await find_model(wallet.client, model)))
+        elif known is not None and memory is not None:
+            opening, odds = await draft_memory(wallet, plan, known, MemoryFolder(memory))
+        else:
+            assert founding is not None, "a round is opened on a model, from a memory, or with a new model"
+            opening = await draft_founding(wallet, plan, founding)
         folder = session.rounds_folder
         opener = Opener(wallet, folder, session.note)
         async with mustered(wallet.client, programs):
@@ -318,18 +348,17 @@ def open_round(
         prices = {"witness_bond": witness_bond(rules, terms), "entry": entry_of(rules, terms, 0)}
         opened = {**found, "round": round_id.hex(), "secrets": str(path), **prices}
         if model is not None:
-            return opened
-        unseen = unseen_rows(terms)
-        return {**opened, "unseen_rows": unseen, "forgettable_rows": founding.forgettable_rows(unseen)}
+            return opened, None
+        assert opening.payload.founding is not None, "a round without a model founds one"
+        epsilon = opening.payload.founding.retention_epsilon_ppm
+        opened |= plain_odds(unseen_rows(terms), epsilon)
+        return opened if odds is None else {**opened, "odds": memory_odds(odds)}, odds
 
-    result = session.run_wallet(action)
+    result, odds = session.run_wallet(action)
     terms = result["terms"]
-    if result.get("forgettable_rows") == 0:
-        session.note(
-            f"warning: of the {result['unseen_rows']} rows that decide such a round, no growth of this "
-            "model may lose a single one, and this cannot be changed later: found the model with a larger "
-            "--epsilon, or open rounds with more rows"
-        )
+    words, warnings = ({}, []) if model is not None else founding_words(result, odds)
+    for warning in warnings:
+        session.note(warning)
     fields = {
         "round": result["round"],
         "model": result["model"],
@@ -340,25 +369,16 @@ def open_round(
         "witness bond": format_coins(result["witness_bond"]),
         "bounty": format_coins(terms["bounty"]),
         "witness fee": format_coins(terms["witness_fee"]),
-        **({"may forget": f"{result['forgettable_rows']} rows in a growth"} if model is None else {}),
+        **words,
         "calendar": calendar_fields(result["calendar"]),
         "secrets": result["secrets"],
     }
     session.show(result, fields.items())
 
 
-@asynccontextmanager
-async def mustered(client: RpcClient, programs: int | None) -> AsyncIterator[None]:
-    """Asks the node to wait for so many programs, if any; not if the `async with` block fails."""
-    from engram.node.errors import NodeUnreachable
+def _neurons(memory: Path, new_classes: int) -> int:
+    """The most neurons that a growth of this memory brings."""
+    from engram.participant.memory.costs import growth_neurons
+    from engram.participant.memory.folder import MemoryFolder
 
-    if programs is None:
-        yield
-        return
-    await client.call("miner_muster", programs=programs)
-    try:
-        yield
-    except BaseException:
-        with suppress(NodeUnreachable):  # a node that has ended has forgotten the muster
-            await client.call("miner_muster", programs=0)
-        raise
+    return growth_neurons(MemoryFolder(memory).memory, new_classes)

@@ -40,7 +40,7 @@ from engram.statemachine.records import GrowthLimits, Model, NamedWitness, Reten
 from engram.statemachine.rounds.judging import may_forget
 from engram.statemachine.rounds.records import RoundKind, RoundTerms
 from engram.statemachine.rounds.terms import Founding, least_author_bond, least_opener_bond
-from engram.statemachine.rules import ENVELOPE_BYTES
+from engram.statemachine.rules import ENVELOPE_BYTES, Rules
 from engram.statemachine.transactions.open_round import OpenRound
 
 MOST_ROWS: Final = 1_000
@@ -214,9 +214,7 @@ def _terms(
 ) -> tuple[RoundSecrets, RoundTerms]:
     """The parts of the plan, made of `data`, and the terms of the round. Raises `OldRowsMissing`."""
     rules = spec.rules
-    count = rules.min_parts if plan.parts is None else plan.parts
-    rows = min(MOST_ROWS, max(1, data.rows // count)) if plan.rows is None else plan.rows
-    sealed = rules.min_sealed if plan.sealed is None else plan.sealed
+    count, rows, sealed = part_shape(rules, plan, data.rows)
     secrets = _secrets(data, plan.seed, count, rows)
     network, bounty = base.head.spec, plan.bounty
     if kind == RoundKind.TRAIN:
@@ -250,6 +248,13 @@ def _terms(
             terms, author_bond=least_author_bond(rules, terms, base.head, classes, base.retention)
         )
     return secrets, terms
+
+
+def part_shape(rules: Rules, plan: RoundPlan, rows: int) -> tuple[int, int, int]:
+    """How many parts a plan makes of so many rows, the rows of each, and how many parts stay sealed."""
+    count = rules.min_parts if plan.parts is None else plan.parts
+    each = min(MOST_ROWS, max(1, rows // count)) if plan.rows is None else plan.rows
+    return count, each, rules.min_sealed if plan.sealed is None else plan.sealed
 
 
 def check_old_rows(secrets: RoundSecrets, old_classes: int, least: int) -> None:

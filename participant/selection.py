@@ -45,9 +45,13 @@ class Selection:
     classes: tuple[int, ...] = ()
     """Labels to keep; () keeps all."""
     relabel: bool = False
-    """Replace the kept labels by 0, 1, … in the order of `classes`, for a model that knows only these."""
+    """Replace the kept labels by `first_class`, `first_class` + 1, … in the order of `classes`; if all are
+    kept, add `first_class` to each.
+    """
     rows: int | None = None
     """How many rows to keep, with about the same mix of classes; None keeps all."""
+    first_class: int = 0
+    """The number that takes the place of the first label, if labels are replaced."""
 
     def rows_of(self, seed: int) -> Dataset:
         """The chosen rows, in an order drawn from `seed`.
@@ -72,7 +76,7 @@ class Selection:
 
     def _classes_of(self, data: Dataset) -> Dataset:
         if not self.classes:
-            return data
+            return self._moved(data) if self.relabel else data
         for label in self.classes:
             if not bool(np.any(data.labels == label)):
                 raise NotEnoughRows(f"{self.source} has no rows of class {label}", expected=label, got=0)
@@ -80,8 +84,15 @@ class Selection:
         if not self.relabel:
             return kept
         names = np.zeros(max(self.classes) + 1, dtype=np.uint16)
-        names[list(self.classes)] = np.arange(len(self.classes))
+        names[list(self.classes)] = np.arange(self.first_class, self.first_class + len(self.classes))
         return Dataset(kept.features, names[kept.labels])
+
+    def _moved(self, data: Dataset) -> Dataset:
+        """The data with `first_class` added to every label. Raises `DatasetMismatch` above 65,535."""
+        labels = data.labels.astype(np.int64) + self.first_class
+        if (highest := int(labels.max())) >= 2**16:
+            raise DatasetMismatch("a label is above 65535", expected=2**16 - 1, got=highest)
+        return Dataset(data.features, labels.astype(np.uint16))
 
 
 def check_inputs(data: Dataset, model: Model) -> None:

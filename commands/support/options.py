@@ -123,6 +123,12 @@ def refuse_given(names: tuple[str, ...], why: str) -> None:
             raise click.UsageError(f"{param.opts[0]} {why}", ctx)
 
 
+def is_given(name: str) -> bool:
+    """Whether the user gave this parameter of the running command, on the command line or by a variable."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+
+
 def json_flag(function: Function) -> Function:
     """Adds --json without --rpc and --data-dir, for commands that ask no node."""
     return _JSON_OPTION(function)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from engram.commands.support.options import is_given
 from engram.commands.support.selecting import selection_of
 from engram.commands.support.session import CommandSession
 
 if TYPE_CHECKING:
+    from engram.participant.memory.opening import MemoryPlan
     from engram.participant.round_plan import ModelPlan, RoundPlan
     from engram.primitives.types import Address
     from engram.statemachine.records import NamedWitness
     from engram.statemachine.rounds.records import RoundTerms
+
+
+LEARNED: Final = ("classes", "hidden", "activation", "weight_bits", "loss")
+"""Options about a new model's network: that of a memory folder is learned already."""
+ADVISED: Final = ("threshold", "policy", "epsilon", "delta", "lost_cap")
+"""Options about a new model that follow from a memory folder, where the user does not give them."""
 
 
 def unseen_rows(terms: RoundTerms) -> int:
@@ -58,6 +66,27 @@ def model_plan(session: CommandSession, options: dict[str, Any]) -> ModelPlan:
         hidden=options.pop("hidden"),
         activation=options.pop("activation"),
         weight_bits=int(options.pop("weight_bits")),
+    )
+
+
+def memory_plan(session: CommandSession, options: dict[str, Any]) -> MemoryPlan:
+    """The plan of a model that is founded from a memory folder; takes the options of a model out."""
+    from engram.nn.growth import Policy
+    from engram.participant.memory.opening import MemoryPlan
+
+    full, old_only = options.pop("standing_witnesses"), options.pop("standing_old_witnesses")
+    given = {name: value if is_given(name) else None for name, value in options.items() if name in ADVISED}
+    for name in (*ADVISED, *LEARNED):
+        del options[name]
+    return MemoryPlan(
+        policy=None if given["policy"] is None else Policy[given["policy"].upper()],
+        threshold_ppm=given["threshold"],
+        epsilon_ppm=given["epsilon"],
+        delta_ppm=given["delta"],
+        lost_cap_ppm=given["lost_cap"],
+        growth_limits=options.pop("growth_limits"),
+        members=_names(session, options.pop("members")),
+        witnesses=_witnesses(session, full, old_only),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Adds --data, --share, --take-classes and --relabel."""
+    """Adds --data, --share, --take-classes, --relabel and --first-class."""
     options = (
         click.option(
             "--data",
@@ -44,6 +45,13 @@ def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], 
             is_flag=True,
             help="Replace the labels of --take-classes by 0, 1, … in the order given.",
         ),
+        click.option(
+            "--first-class",
+            type=click.IntRange(0, 1023),
+            metavar="N",
+            help="Number the classes from N on: the labels of --take-classes become N, N + 1, … in the order "
+            "given; without --take-classes, N is added to every label.",
+        ),
     )
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -54,6 +62,20 @@ def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], 
     return decorate
 
 
+def memory_option(
+    text: str, *, required: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Adds --memory FOLDER; `text` says what for."""
+    return click.option(
+        "--memory",
+        "memory",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        required=required,
+        help=text,
+    )
+
+
 def selection_of(options: dict[str, Any], rows: int | None = None) -> Selection:
     """The selection that the options name; takes them out of `options`, which must hold a --data.
 
@@ -61,5 +83,6 @@ def selection_of(options: dict[str, Any], rows: int | None = None) -> Selection:
     """
     from engram.participant.selection import Selection
 
-    source, share = options.pop("data"), options.pop("share")
-    return Selection(source, share, options.pop("take_classes"), options.pop("relabel"), rows)
+    source, share, first = options.pop("data"), options.pop("share"), options.pop("first_class")
+    relabel = options.pop("relabel") or first is not None
+    return Selection(source, share, options.pop("take_classes"), relabel, rows, first or 0)

@@ -73,6 +73,34 @@ class MemoryFolderInvalid(InvalidInput):
     """The folder is not the memory of a model."""
 
 
+class TrunkMismatch(InvalidInput):
+    """The rows are no square images whose side is a multiple of 4: use the trunk `pixels`."""
+
+
+class GrowthsTooMany(InvalidInput):
+    """A row would cost more than the chain allows after so many growths."""
+
+
+class NothingHandedOver(InvalidInput):
+    """The model's engine needs nothing of old classes, neither sums nor mixtures."""
+
+
+class HandoverUnknown(InvalidInput):
+    """The file is neither one of sums nor one of mixtures."""
+
+
+class HandoverMixed(InvalidInput):
+    """Sums and mixtures cannot be merged with each other."""
+
+
+class GrowthNamesOther(InvalidInput):
+    """The growth was made from other sums or mixtures."""
+
+
+class LessonMissing(InvalidInput):
+    """A growth needs rows of the new classes: give them with --data."""
+
+
 class FoundingMalformed(InvalidInput):
     """The bytes are not the network that a founder has learned."""
 

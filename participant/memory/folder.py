@@ -2,7 +2,8 @@
 
 - `memory.json`: what every author of the model must know, see `memory_file`;
 - `sums/ID.sums` and `mixtures/ID.mixtures`: files of sums and of mixtures of rows, named by their content id;
-- `founding`: the network that the founder has learned, see `founded_network`; only the founder has it.
+- `founding`: the network that the founder has learned, see `founded_network`, and `trials.json`: what
+  simulated growths have shown, see `trials`. Only the founder has these.
 
 Every file is written in one step and never changed. A file that is damaged or has the wrong name is refused
 by its name, and nothing is removed.
@@ -10,6 +11,9 @@ by its name, and nothing is removed.
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -37,7 +41,15 @@ from engram.participant.memory.mixtures import Mixture
 from engram.participant.memory.mixtures_file import MOST_BYTES, read_set, set_id, write_set
 from engram.participant.memory.playing import Memory
 from engram.participant.memory.statistics import Statistics, check, merge
-from engram.participant.memory.statistics_file import content_id, most_bytes, read, read_header, write
+from engram.participant.memory.statistics_file import (
+    StatisticsHeader,
+    content_id,
+    most_bytes,
+    read,
+    read_header,
+    write,
+)
+from engram.participant.memory.trials import Trials, load_trials, save_trials
 from engram.primitives.errors import InvalidInput
 from engram.primitives.types import Hash
 
@@ -45,6 +57,12 @@ MEMORY_DIRECTORY: Final = "memory"
 """In a data directory: the folder of memory folders, each named after its model."""
 _SLACK: Final = 2**16
 """So many bytes more than its canonical ones a deflated file may have."""
+
+
+def check_free_folder(path: Path) -> None:
+    """Raises `MemoryFolderInvalid` if there is a file of this name, or a folder that is not empty."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise MemoryFolderInvalid(f"{path} is not free: name a new or an empty folder", got=str(path))
 
 
 def folder_of(data_dir: Path, model: Hash) -> MemoryFolder:
@@ -59,15 +77,32 @@ class MemoryFolder:
         self.path: Final = path
 
     @classmethod
-    def create(cls, path: Path, memory: Memory, network: FoundedNetwork) -> MemoryFolder:
-        """A new folder of a founder. Raises `MemoryFolderInvalid` if there is one already, `DiskFull`."""
-        folder = cls(path)
-        if folder._memory_file.exists():
-            raise MemoryFolderInvalid(f"{path} holds a memory already: choose another folder", got=str(path))
+    def create(
+        cls,
+        path: Path,
+        memory: Memory,
+        network: FoundedNetwork,
+        trials: Trials,
+        given: Statistics | MixtureSet | None = None,
+    ) -> MemoryFolder:
+        """A new folder of a founder, with sums or mixtures of their rows. It is there whole or not at all.
+
+        Raises `MemoryFolderInvalid` if the folder is not free, `DiskFull`, and what `keep` raises.
+        """
+        check_free_folder(path)
         with disk_errors(path):
-            write_private(folder._founding_file, write_founding(network))
-            save_memory(folder._memory_file, memory)
-        return folder
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = cls(Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")))
+            try:
+                save_memory(draft._memory_file, memory)
+                write_private(draft._founding_file, write_founding(network))
+                save_trials(draft._trials_file, trials)
+                if given is not None:
+                    draft.keep(given)
+                os.rename(draft.path, path)
+            finally:
+                shutil.rmtree(draft.path, ignore_errors=True)
+        return cls(path)
 
     @cached_property
     def memory(self) -> Memory:
@@ -80,9 +115,14 @@ class MemoryFolder:
             )
         return load_memory(self._memory_file)
 
+    @property
+    def has_founding(self) -> bool:
+        """Whether this is the folder of the founder."""
+        return self._founding_file.exists()
+
     def founding(self) -> FoundedNetwork:
         """The network that the founder has learned. Raises `FoundingMalformed`, `MemoryFolderInvalid`."""
-        if not self._founding_file.exists():
+        if not self.has_founding:
             raise MemoryFolderInvalid(
                 f"{self.path} has no founding: only the folder that `engram memory found` has made has one",
                 got=str(self.path),
@@ -91,25 +131,44 @@ class MemoryFolder:
         with naming(self._founding_file):
             return read_founding(raw)
 
-    def statistics(self) -> Statistics | None:
-        """All sums of the folder together; None if there are none.
+    @property
+    def has_trials(self) -> bool:
+        """Whether the simulated growths of the founding are there."""
+        return self._trials_file.exists()
 
-        A file whose rows are all in another one is left out. Raises `StatisticsRepeated` if two files share
-        rows otherwise, and what `read_statistics` raises.
+    def trials(self) -> Trials:
+        """The simulated growths of the founding. Raises `MemoryFileInvalid`, also if there are none."""
+        return load_trials(self._trials_file)
+
+    def statistics(self, more: Sequence[Path] = (), below: int = 2**16) -> Statistics | None:
+        """The sums of the folder and of more files together; None if there are none.
+
+        Files with a class from `below` on are left out, and files whose rows are all in another one. Raises
+        `StatisticsRepeated` if two files share rows otherwise, and what `read_statistics` raises.
         """
-        sources = {path: self._sources(path) for path in self._files("sums")}
+        headers = {path: self._header(path) for path in (*self._files("sums"), *more)}
+        sources = {
+            path: frozenset(header.sources or (self._name(path, inside=path not in more),))
+            for path, header in headers.items()
+            if max(header.classes) < below
+        }
         total: Statistics | None = None
         for path in covering(sources):
-            each = self._named_statistics(path)
+            each = self.read_statistics(path) if path in more else self._named_statistics(path)
             total = each if total is None else merge(_with_ids((total, each)))
         return total
 
-    def mixture_set(self) -> MixtureSet | None:
-        """All mixtures of the folder together; None if there are none. Raises as `statistics`."""
+    def mixture_set(self, more: Sequence[Path] = (), below: int = 2**16) -> MixtureSet | None:
+        """The mixtures of the folder and of more files together; None if there are none. As `statistics`."""
         found = {path: self._named_mixtures(path) for path in self._files("mixtures")}
-        sources = {path: frozenset(each.sources or (set_id(each),)) for path, each in found.items()}
-        chosen = [found[path] for path in covering(sources)]
-        return merge_sets([(each, set_id(each)) for each in chosen]) if chosen else None
+        found |= {path: self.read_mixtures(path) for path in more}
+        sources = {
+            path: frozenset(each.sources or (set_id(each),))
+            for path, each in found.items()
+            if max(each.classes) < below
+        }
+        chosen = {set_id(found[path]): found[path] for path in covering(sources)}
+        return merge_sets([(each, own) for own, each in chosen.items()]) if chosen else None
 
     def mixtures(self) -> dict[int, Mixture]:
         """The mixture of each class. Raises as `mixture_set`."""
@@ -169,18 +228,30 @@ class MemoryFolder:
     def _founding_file(self) -> Path:
         return self.path / "founding"
 
+    @property
+    def _trials_file(self) -> Path:
+        return self.path / "trials.json"
+
     def _files(self, kind: str) -> list[Path]:
         return sorted((self.path / kind).glob(f"*.{kind}"))
 
-    def _sources(self, path: Path) -> frozenset[Hash]:
-        """The files that were added up to the sums of a file: itself, if none are named."""
+    def _header(self, path: Path) -> StatisticsHeader:
         raw = read_bounded(path, most_bytes(self.memory.rule.neurons), StatisticsMalformed)
         with naming(path):
-            header = read_header(raw)
+            return read_header(raw)
+
+    def _name(self, path: Path, *, inside: bool) -> Hash:
+        """The content id of a file of sums; inside the folder its name, which is checked when it is read."""
+        if not inside:
+            return content_id(self.read_statistics(path))
         try:
-            return frozenset(header.sources or (bytes.fromhex(path.stem),))
+            return bytes.fromhex(path.stem)
         except ValueError as error:
             raise _misnamed(path, StatisticsMalformed) from error
+
+    def _sources(self, path: Path) -> frozenset[Hash]:
+        """The files that were added up to the sums of a file: itself, if none are named."""
+        return frozenset(self._header(path).sources or (self._name(path, inside=True),))
 
     def _named_statistics(self, path: Path) -> Statistics:
         found = self.read_statistics(path)

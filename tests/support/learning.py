@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
+from engram.node.client import RpcClient
 from engram.participant.datasets import Dataset
 from engram.participant.learn.learner import Learner, Places
 from engram.participant.learn.policy import LearnPolicy
@@ -17,19 +19,20 @@ from engram.participant.learn.settings import LearnSettings, NodeAccess
 from engram.participant.memory.banks import Banks, declare
 from engram.participant.memory.consolidation import Settings
 from engram.participant.memory.folder import MemoryFolder
-from engram.participant.memory.founded_network import founded_network
 from engram.participant.memory.founding import found
-from engram.participant.memory.playing import Memory, founding_of, trained
+from engram.participant.memory.memory_file import save_memory
+from engram.participant.memory.playing import Lesson, Memory, founding_of, taught, trained
 from engram.participant.memory.slow import Trust
 from engram.participant.memory.statistics import make
 from engram.participant.memory.trunk import convolution_trunk
 from engram.participant.notices import Notice
 from engram.participant.parts import ROUNDS_DIRECTORY
 from engram.participant.round_plan import DraftedRound, draft_whole
+from engram.participant.task import Strategy
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
-from engram.statemachine.rounds.records import RoundStatus
+from engram.statemachine.rounds.records import Round, RoundStatus
 from engram.statemachine.rounds.terms import Founding
 from tests.support.round_matter import SMALL_RULES
 from tests.support.stage import WINDOWS, Stage, digits, small_round, stage_spec
@@ -72,6 +75,7 @@ class School:
         self.model: Hash = b""
         self.said: Final[list[Notice]] = []
         self.fails_at: Callable[[Notice], bool] = lambda notice: False
+        self._awaited: dict[str, asyncio.Event] = {}
 
     async def found(self) -> None:
         """Founds the model; the folder of what is known of it is `memory` in the stage's folder."""
@@ -100,8 +104,8 @@ class School:
         ended = await self.stage.finish(round_id, {"alice": trained(trunk, founded)})
         assert ended.round.status == RoundStatus.DECIDED
         self.model = ended.round.model
-        folder = MemoryFolder.create(self.folder.path, memory, founded_network(trunk, founded))
-        folder.keep(make(Banks(rule), values, first.labels))
+        save_memory(self.folder.path / "memory.json", memory)
+        self.folder.keep(make(Banks(rule), values, first.labels))
 
     @property
     def folder(self) -> MemoryFolder:
@@ -110,8 +114,37 @@ class School:
     def tell(self, notice: Notice) -> None:
         """What a learner reports to; `fails_at` may let the process die there."""
         self.said.append(notice)
+        if notice.event in self._awaited:
+            self._awaited[notice.event].set()
         if self.fails_at(notice):
             raise Died
+
+    def told(self, event: str) -> asyncio.Event:
+        """Is set when a learner tells of such an event from now on."""
+        return self._awaited.setdefault(event, asyncio.Event())
+
+    async def offered(self, *classes: int) -> Hash:
+        """The opener opens a round in which the model is to learn these digits."""
+        new = len(classes) - (await self.stage.model(self.model)).classes
+        plan = small_round(digits(1, *classes), rows=44, new_classes=new, neurons=WIDTH, bounty=10**9)
+        return await self.stage.begin(plan, self.model)
+
+    async def played(self, learner: Learner, round_id: Hash, authors: Mapping[str, Strategy]) -> Round:
+        """The opener, these authors and the learner play a round to its end."""
+        playing = self.told("playing")
+        async with self.stage.client() as client, asyncio.TaskGroup() as group:
+            view = ChainView(client)
+            assert await learner.step(view), "the learner takes part"
+            step = group.create_task(learner.step(view))
+            await playing.wait()
+            ended = await self.stage.finish(round_id, authors)
+            await step
+        return ended.round
+
+    def lesson(self, *classes: int) -> Strategy:
+        """An author who teaches these digits, with the sums of the folder."""
+        rows = digits(3, *classes).rows_of(0)
+        return taught(self.folder.memory, Lesson(rows, self.folder.statistics()))
 
     def events(self) -> list[str]:
         return [notice.event for notice in self.said]
@@ -121,13 +154,16 @@ class School:
 
     @asynccontextmanager
     async def learner(
-        self, name: str = "opener", settings: LearnSettings = DEFAULTS, own: str = "learn"
+        self,
+        name: str = "opener",
+        settings: LearnSettings = DEFAULTS,
+        look: Callable[[], AbstractAsyncContextManager[RpcClient]] | None = None,
     ) -> AsyncIterator[Learner]:
-        """The learner of an actor; the opener may open rounds."""
+        """The learner of an actor; the opener may open rounds. `look` gives clients of another node."""
         spec = self.stage.spec
         trust = Trust(spec, self.model, 1, settings.confirmations)
-        places = Places(self.stage.folder / own, self.stage.folder / ROUNDS_DIRECTORY)
-        access = NodeAccess(self.stage.client, lambda: self.stage.actor(name))
+        places = Places(self.stage.folder / f"learn-{name}", self.stage.folder / ROUNDS_DIRECTORY)
+        access = NodeAccess(look or self.stage.client, lambda: self.stage.actor(name))
         async with Learner.opened(
             *(self.folder, places, self.stage.key(name), trust, access, settings, self.clock, self.tell)
         ) as learner:

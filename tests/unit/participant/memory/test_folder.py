@@ -30,6 +30,7 @@ from engram.participant.memory.mixture_set import make_set
 from engram.participant.memory.playing import Memory
 from engram.participant.memory.statistics import Statistics, make, merge
 from engram.participant.memory.statistics_file import content_id, write
+from engram.participant.memory.trials import Trials
 from engram.participant.memory.trunk import convolution_trunk
 
 RNG = np.random.default_rng(5)
@@ -42,13 +43,15 @@ FOUNDED = found("gate", RULE, VALUES, LABELS, policy=Policy.RELATIVE, settings=S
 NETWORK = founded_network(TRUNK, FOUNDED)
 MEMORY = Memory("gate", len(TRUNK.hidden), RULE, FOUNDED.calibration, least_rows=25)
 
+TRIALS = Trials(2, 1, 6, rows=120, judged=360, losable=360, lost=2)
+
 
 def sums(begin: int, end: int, labels: int = 0) -> Statistics:
     return make(Banks(RULE), VALUES[begin:end], LABELS[begin:end] + labels)
 
 
 def folder(tmp_path: Path) -> MemoryFolder:
-    return MemoryFolder.create(tmp_path / "memory", MEMORY, NETWORK)
+    return MemoryFolder.create(tmp_path / "memory", MEMORY, NETWORK, TRIALS)
 
 
 def merged(*items: Statistics) -> Statistics:
@@ -60,10 +63,11 @@ def test_a_founder_finds_everything_again(tmp_path: Path) -> None:
     found = MemoryFolder(path)
     assert found.memory == MEMORY
     assert found.founding().update() == NETWORK.update()
+    assert found.trials() == TRIALS
     assert found.statistics() is None
     assert found.mixtures() == {}
     with pytest.raises(MemoryFolderInvalid):
-        MemoryFolder.create(path, MEMORY, NETWORK)
+        MemoryFolder.create(path, MEMORY, NETWORK, TRIALS)
 
 
 def test_the_default_place_is_named_after_the_model(tmp_path: Path) -> None:

@@ -1,0 +1,27 @@
+"""Makes a test network wait until so many programs play a round."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engram.node.client import RpcClient
+
+
+@asynccontextmanager
+async def mustered(client: RpcClient, programs: int | None) -> AsyncIterator[None]:
+    """Asks the node to wait for so many programs, if any; not if the `async with` block fails."""
+    from engram.node.errors import NodeUnreachable
+
+    if programs is None:
+        yield
+        return
+    await client.call("miner_muster", programs=programs)
+    try:
+        yield
+    except BaseException:
+        with suppress(NodeUnreachable):  # a node that has ended has forgotten the muster
+            await client.call("miner_muster", programs=0)
+        raise

@@ -1,0 +1,244 @@
+"""How much a model must allow its growths to lose, so that an honest one passes the gate but for rare chance.
+
+The gate (`statemachine.rounds.candidates`) judges a growth on few rows. Of r unseen rows of old classes that
+were right before, it may lose ⌊ε·r⌋, rounded down; of a group's r, ⌊ε·r⌋ + ⌊√⌊4·ε·r⌋⌋; of r rows of retention
+parts, ⌊ε·r⌋. The loss of the old rows may rise to (1 + δ) times the larger of the loss before and the
+threshold, and by ln(n / n_old) a row; the loss of all rows must stay below the threshold.
+
+From simulated growths (`trials`) follows an upper confidence bound p on the share of rows that one loses: the
+exact bound of Clopper and Pearson (Biometrika 26, 1934). The number of rows lost is then binomial at worst,
+and the least ε is taken with which a growth passes. For losses, which are bounded, the empirical Bernstein
+bound of Maurer and Pontil (COLT 2009) takes its place. Half of the allowed failure goes to these bounds, the
+other half to chance in the round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, log, log1p, sqrt
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.participant.memory.trials import Moments, Trials
+from engram.statemachine.rounds.judging import LEAST_ROWS_OF_A_CLASS, PPM, group_forgets, may_forget
+
+CONFIDENCE: Final = 0.999
+CLIP_NATS: Final = 8.0
+"""A row's loss is clipped at ln(classes) and so many nats."""
+COIN_TOSS: Final = 0.95
+"""Below this chance to pass, an honest growth is said to be a coin toss."""
+MOST_DELTA_PPM: Final = 10 * PPM
+DEVIATIONS: Final = 3.1
+"""A normal variable exceeds its mean by so many standard deviations once in a thousand."""
+LEAST_RIGHT: Final = 0.9
+_TRIED_ROWS: Final = 64
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The rows by which a growth is judged."""
+
+    old_rows: int
+    """Unseen rows of old classes in the opener's and the witnesses' parts."""
+    new_rows: int
+    """Unseen rows of new classes."""
+    retention_rows: int
+    """Rows of the retention parts."""
+    groups: tuple[int, ...] = ()
+    """Rows of old classes of each side, if there are two."""
+
+    def shrunk(self, part: float) -> Judged:
+        """As many rows of each kind as this part of them."""
+        groups = tuple(round(part * each) for each in self.groups)
+        old, new, kept = self.old_rows, self.new_rows, self.retention_rows
+        return Judged(round(part * old), round(part * new), round(part * kept), groups)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The least limits with which an honest growth passes with a confidence."""
+
+    confidence: float
+    share: float
+    """The share of losable rows that a growth lost in the trials."""
+    share_bound: float
+    """The upper confidence bound on it."""
+    epsilon_ppm: int
+    delta_ppm: int
+    threshold_ppm: int
+    """The least threshold below which founding and growth stay, by the normal distribution: an estimate."""
+    lost_cap_ppm: int
+    """For as many growths as the model has banks for."""
+    class_chance: float
+    """An upper bound on the chance that a growth loses more than half of some class."""
+    judged: Judged
+
+
+def advise(
+    trials: Trials, judged: Judged, *, growths: int, threshold_ppm: int, confidence: float = CONFIDENCE
+) -> Advice:
+    """The advice for a model whose growths are judged by such rows.
+
+    Trials without any judged row say nothing; then ε is 1 and δ as large as it can be.
+    """
+    failure = (1 - confidence) / 2
+    bound = share_bound(trials, failure)
+    epsilon = least_epsilon(bound, judged, failure, _least_right(trials, judged))
+    needed = _likely_threshold(trials, judged)
+    threshold = max(threshold_ppm, needed)
+    total = max(1, growths) * max(1, judged.old_rows)
+    lost = _quantile(total, bound, failure) / max(1, judged.old_rows)
+    return Advice(
+        confidence,
+        trials.share,
+        bound,
+        epsilon,
+        _least_delta(trials, judged, threshold, failure),
+        needed,
+        min(PPM, ceil(lost * PPM)),
+        _class_chance(trials, judged, failure),
+        judged,
+    )
+
+
+def share_bound(trials: Trials, failure: float) -> float:
+    """The upper confidence bound on the share of losable rows that a growth loses.
+
+    A row was judged in several growths, which are not independent: it counts once, with the share of its
+    growths. Of sums of numbers from 0 to 1, binomial ones have the widest tails (Hoeffding 1956).
+    """
+    rows = min(trials.rows, trials.losable)
+    return clopper_pearson(ceil(trials.share * rows - 1e-9), rows, failure)
+
+
+def clopper_pearson(successes: int, rows: int, failure: float) -> float:
+    """The p with P(X ≤ successes) = `failure` for X binomial of so many rows: the exact upper bound.
+
+    1 if every row is a success or there are none.
+    """
+    if successes >= rows:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if _cumulated(rows, middle)[successes] > failure:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def pass_chance(share: float, judged: Judged, epsilon_ppm: int) -> float:
+    """The chance that a growth passes which loses each losable row with this probability, at least.
+
+    All rules about lost rows together; the bound on the chance of any is the sum of their chances.
+    """
+    failing = _fails(share, judged.old_rows, epsilon_ppm) + _fails(share, judged.retention_rows, epsilon_ppm)
+    for rows in judged.groups:
+        cumulated = _cumulated(rows, share)
+        most = max(n for n in range(rows + 1) if not group_forgets(epsilon_ppm, rows, n))
+        failing += 1 - float(cumulated[most])
+    return max(0.0, 1 - failing)
+
+
+def tolerated_share(rows: int, epsilon_ppm: int, chance: float) -> float:
+    """The largest share of rows that a growth may lose in truth and still pass with this chance."""
+    most = may_forget(epsilon_ppm, rows)
+    if most >= rows:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        if float(_cumulated(rows, middle)[most]) >= chance:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def least_epsilon(bound: float, judged: Judged, failure: float, right: float = 0.5) -> int:
+    """The least ε in millionths with which a growth fails with this probability at most, see `pass_chance`.
+
+    Fewer rows may be losable than are of old classes; numbers down to the part `right` of them are looked at.
+    """
+    low, high = 0, PPM
+    most = max(judged.old_rows, judged.retention_rows, *judged.groups, 0)
+    parts = np.linspace(right, 1.0, min(_TRIED_ROWS, most // 2 + 2)).tolist()
+    shrunk = [judged.shrunk(part) for part in parts]
+    while low < high:
+        middle = (low + high) // 2
+        if all(pass_chance(bound, each, middle) >= 1 - failure for each in shrunk):
+            high = middle
+        else:
+            low = middle + 1
+    return high
+
+
+def _least_right(trials: Trials, judged: Judged) -> float:
+    """The part of old rows that a model surely has right: later ones may have as few as LEAST_RIGHT."""
+    part = trials.losable / trials.judged if trials.judged else 0.0
+    scatter = sqrt(part * (1 - part) / max(1, judged.old_rows))
+    return max(0.5, min(LEAST_RIGHT, part - DEVIATIONS * scatter))
+
+
+def _fails(share: float, rows: int, epsilon_ppm: int) -> float:
+    return 1 - float(_cumulated(rows, share)[may_forget(epsilon_ppm, rows)])
+
+
+def _quantile(rows: int, share: float, failure: float) -> int:
+    """The least m with P(X > m) at most `failure`, X binomial."""
+    return int(np.searchsorted(_cumulated(rows, share), 1 - failure))
+
+
+def _cumulated(rows: int, share: float) -> npt.NDArray[np.float64]:
+    """P(X ≤ m) for m = 0 … rows (rows + 1,), X binomial."""
+    if share <= 0 or share >= 1:
+        made = np.zeros(rows + 1)
+        made[0 if share <= 0 else rows :] = 1.0
+        return made
+    counts = np.arange(rows + 1)
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, rows + 1)))])
+    logs = factorials[rows] - factorials - factorials[::-1] + counts * log(share)
+    sums: npt.NDArray[np.float64] = np.cumsum(np.exp(logs + (rows - counts) * log1p(-share)))
+    return np.minimum(1.0, sums)
+
+
+def _likely_threshold(trials: Trials, judged: Judged) -> int:
+    """Mean and scatter of the losses of a founding and of growths, in millionths of ln(classes)."""
+    rows = max(1, judged.old_rows + judged.new_rows)
+    means = [
+        each.mean + DEVIATIONS * sqrt(each.variance * (1 / rows + 1 / max(1, each.rows)))
+        for each in (trials.before, trials.whole)
+    ]
+    return min(PPM, ceil(max(means) / log(max(2, trials.classes)) * PPM))
+
+
+def _mean_bound(moments: Moments, classes: int, rows: int, failure: float) -> float:
+    """What the mean loss of so many rows stays below, in nats, but for `failure`."""
+    largest = log(max(2, classes)) + CLIP_NATS
+    if not moments.rows:
+        return largest
+    reach = log(2 / failure)
+    seen = sqrt(2 * moments.variance * reach / moments.rows)
+    seen += 7 * largest * reach / (3 * max(1, moments.rows - 1))
+    drawn = sqrt(2 * moments.variance * reach / max(1, rows)) + largest * reach / (3 * max(1, rows))
+    return min(largest, moments.mean + seen + drawn)
+
+
+def _least_delta(trials: Trials, judged: Judged, threshold_ppm: int, failure: float) -> int:
+    loss = _mean_bound(trials.old, trials.classes, judged.old_rows, failure)
+    known = threshold_ppm / PPM * log(max(2, trials.classes))
+    free = log((judged.old_rows + judged.new_rows) / judged.old_rows) if judged.old_rows else 0.0
+    return min(MOST_DELTA_PPM, max(0, ceil(((loss - free) / known - 1) * PPM))) if known else MOST_DELTA_PPM
+
+
+def _class_chance(trials: Trials, judged: Judged, failure: float) -> float:
+    """The chance that of some class with enough rows more than half is lost, summed over the classes."""
+    rows = judged.old_rows // max(1, trials.classes)
+    if rows < LEAST_ROWS_OF_A_CLASS:
+        return 0.0
+    own = min(trials.rows, trials.losable) // max(1, trials.classes)
+    bound = clopper_pearson(ceil(trials.worst_class * own - 1e-9), own, failure)
+    return min(1.0, trials.classes * (1 - float(_cumulated(rows, bound)[rows // 2])))
