@@ -54,6 +54,7 @@ async def test_a_growth_of_others_that_wins_has_taught_the_same_classes(tmp_path
         round_id = await school.offered(*OLD, *NEW)
         round_ = await school.played(learner, round_id, {"carol": school.lesson(*NEW)})
         assert round_.status == RoundStatus.DECIDED
+        assert round_.winner == school.stage.key("carol").address
         await school.consolidated(learner)
         assert learner.memories.unknown() == {}
         sums = school.folder.statistics()
@@ -121,7 +122,7 @@ async def test_nothing_is_forgotten_on_the_word_of_a_node_that_lies(tmp_path: Pa
             async with lying() as client:
                 for _ in range(4):
                     assert not await learner.step(ChainView(client))
-                    await school.stage.mine()
+                    await school.mine()
             assert isinstance(learner.consolidator.states.now.at, AwaitingProof)
             assert learner.memories.unknown() == before
             assert school.events().count("version_refused") == 4
