@@ -117,7 +117,9 @@ def make(
     folder = MemoryFolder(memory)
     data = selection_of(options).rows_of(0)
     trunk = _trunk(session, folder, model)
-    given = handed_over(folder.memory, trunk.run(data.features), data.labels)
+    session.note(f"{data.rows} rows pass the trunk")
+    values = trunk.run(data.features)
+    given = handed_over(folder.memory, values, data.labels)
     if output is None:
         path = folder.keep(given)
     else:

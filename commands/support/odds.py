@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import floor
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -82,8 +83,13 @@ def _memory_fields(odds: Odds) -> dict[str, str]:
     return {
         "limits": limits,
         "advised": f"{advised} of honest growths, judged on {judged.old_rows} old rows",
-        "growth passes": f"likely {odds.likely:.1%} of the time, at least {odds.surely:.1%}",
+        "growth passes": f"likely {_floored(odds.likely)} of the time, at least {_floored(odds.surely)}",
     }
+
+
+def _floored(chance: float) -> str:
+    """A chance in percent, rounded down, so that what is not certain does not look so."""
+    return f"{floor(chance * 1_000) / 10:.1f}%"
 
 
 def _memory_warnings(odds: Odds) -> list[str]:

@@ -14,15 +14,17 @@ other half to chance in the round.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, log, log1p, sqrt
+from functools import cache
+from math import ceil, isqrt, log, log1p, sqrt
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from engram.participant.memory.ridge import Matrix
 from engram.participant.memory.trials import Moments, Trials
-from engram.statemachine.rounds.judging import LEAST_ROWS_OF_A_CLASS, PPM, group_forgets, may_forget
+from engram.statemachine.rounds.judging import LEAST_ROWS_OF_A_CLASS, PPM, may_forget
 
 CONFIDENCE: Final = 0.999
 CLIP_NATS: Final = 8.0
@@ -34,10 +36,12 @@ DEVIATIONS: Final = 3.1
 """A normal variable exceeds its mean by so many standard deviations once in a thousand."""
 LEAST_RIGHT: Final = 0.9
 _TRIED_ROWS: Final = 64
+_MANY_ROWS: Final = 10_000
+"""Of so many rows, one row more or less hardly matters."""
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedRows:
     """The rows by which a growth is judged."""
 
     old_rows: int
@@ -49,11 +53,11 @@ class Judged:
     groups: tuple[int, ...] = ()
     """Rows of old classes of each side, if there are two."""
 
-    def shrunk(self, part: float) -> Judged:
+    def shrunk(self, part: float) -> JudgedRows:
         """As many rows of each kind as this part of them."""
         groups = tuple(round(part * each) for each in self.groups)
         old, new, kept = self.old_rows, self.new_rows, self.retention_rows
-        return Judged(round(part * old), round(part * new), round(part * kept), groups)
+        return JudgedRows(round(part * old), round(part * new), round(part * kept), groups)
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,11 @@ class Advice:
     """For as many growths as the model has banks for."""
     class_chance: float
     """An upper bound on the chance that a growth loses more than half of some class."""
-    judged: Judged
+    judged: JudgedRows
 
 
 def advise(
-    trials: Trials, judged: Judged, *, growths: int, threshold_ppm: int, confidence: float = CONFIDENCE
+    trials: Trials, judged: JudgedRows, *, growths: int, threshold_ppm: int, confidence: float = CONFIDENCE
 ) -> Advice:
     """The advice for a model whose growths are judged by such rows.
 
@@ -130,16 +134,22 @@ def clopper_pearson(successes: int, rows: int, failure: float) -> float:
     return high
 
 
-def pass_chance(share: float, judged: Judged, epsilon_ppm: int) -> float:
+def pass_chance(share: float, judged: JudgedRows, epsilon_ppm: int) -> float:
     """The chance that a growth passes which loses each losable row with this probability, at least.
 
     All rules about lost rows together; the bound on the chance of any is the sum of their chances.
     """
-    failing = _fails(share, judged.old_rows, epsilon_ppm) + _fails(share, judged.retention_rows, epsilon_ppm)
+    return _passes(judged, epsilon_ppm, lambda rows: _cumulated(rows, share))
+
+
+def _passes(judged: JudgedRows, epsilon_ppm: int, cumulated: Callable[[int], Matrix]) -> float:
+    """`pass_chance` with the distributions (rows + 1,) of lost rows that `cumulated` gives."""
+    failing = 0.0
+    for rows in (judged.old_rows, judged.retention_rows):
+        failing += 1 - float(cumulated(rows)[may_forget(epsilon_ppm, rows)])
     for rows in judged.groups:
-        cumulated = _cumulated(rows, share)
-        most = max(n for n in range(rows + 1) if not group_forgets(epsilon_ppm, rows, n))
-        failing += 1 - float(cumulated[most])
+        most = may_forget(epsilon_ppm, rows) + isqrt(4 * epsilon_ppm * rows // PPM)
+        failing += 1 - float(cumulated(rows)[min(most, rows)])
     return max(0.0, 1 - failing)
 
 
@@ -158,33 +168,31 @@ def tolerated_share(rows: int, epsilon_ppm: int, chance: float) -> float:
     return low
 
 
-def least_epsilon(bound: float, judged: Judged, failure: float, right: float = 0.5) -> int:
+def least_epsilon(bound: float, judged: JudgedRows, failure: float, right: float = 0.5) -> int:
     """The least ε in millionths with which a growth fails with this probability at most, see `pass_chance`.
 
     Fewer rows may be losable than are of old classes; numbers down to the part `right` of them are looked at.
     """
     low, high = 0, PPM
     most = max(judged.old_rows, judged.retention_rows, *judged.groups, 0)
-    parts = np.linspace(right, 1.0, min(_TRIED_ROWS, most // 2 + 2)).tolist()
+    tried = _TRIED_ROWS if most <= _MANY_ROWS else 2
+    parts = np.linspace(right, 1.0, min(tried, most // 2 + 2)).tolist()
+    cumulated = cache(lambda rows: _cumulated(rows, bound))
     shrunk = [judged.shrunk(part) for part in parts]
     while low < high:
         middle = (low + high) // 2
-        if all(pass_chance(bound, each, middle) >= 1 - failure for each in shrunk):
+        if all(_passes(each, middle, cumulated) >= 1 - failure for each in shrunk):
             high = middle
         else:
             low = middle + 1
     return high
 
 
-def _least_right(trials: Trials, judged: Judged) -> float:
+def _least_right(trials: Trials, judged: JudgedRows) -> float:
     """The part of old rows that a model surely has right: later ones may have as few as LEAST_RIGHT."""
     part = trials.losable / trials.judged if trials.judged else 0.0
     scatter = sqrt(part * (1 - part) / max(1, judged.old_rows))
     return max(0.5, min(LEAST_RIGHT, part - DEVIATIONS * scatter))
-
-
-def _fails(share: float, rows: int, epsilon_ppm: int) -> float:
-    return 1 - float(_cumulated(rows, share)[may_forget(epsilon_ppm, rows)])
 
 
 def _quantile(rows: int, share: float, failure: float) -> int:
@@ -192,7 +200,7 @@ def _quantile(rows: int, share: float, failure: float) -> int:
     return int(np.searchsorted(_cumulated(rows, share), 1 - failure))
 
 
-def _cumulated(rows: int, share: float) -> npt.NDArray[np.float64]:
+def _cumulated(rows: int, share: float) -> Matrix:
     """P(X ≤ m) for m = 0 … rows (rows + 1,), X binomial."""
     if share <= 0 or share >= 1:
         made = np.zeros(rows + 1)
@@ -201,11 +209,11 @@ def _cumulated(rows: int, share: float) -> npt.NDArray[np.float64]:
     counts = np.arange(rows + 1)
     factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, rows + 1)))])
     logs = factorials[rows] - factorials - factorials[::-1] + counts * log(share)
-    sums: npt.NDArray[np.float64] = np.cumsum(np.exp(logs + (rows - counts) * log1p(-share)))
+    sums: Matrix = np.cumsum(np.exp(logs + (rows - counts) * log1p(-share)))
     return np.minimum(1.0, sums)
 
 
-def _likely_threshold(trials: Trials, judged: Judged) -> int:
+def _likely_threshold(trials: Trials, judged: JudgedRows) -> int:
     """Mean and scatter of the losses of a founding and of growths, in millionths of ln(classes)."""
     rows = max(1, judged.old_rows + judged.new_rows)
     means = [
@@ -227,14 +235,14 @@ def _mean_bound(moments: Moments, classes: int, rows: int, failure: float) -> fl
     return min(largest, moments.mean + seen + drawn)
 
 
-def _least_delta(trials: Trials, judged: Judged, threshold_ppm: int, failure: float) -> int:
+def _least_delta(trials: Trials, judged: JudgedRows, threshold_ppm: int, failure: float) -> int:
     loss = _mean_bound(trials.old, trials.classes, judged.old_rows, failure)
     known = threshold_ppm / PPM * log(max(2, trials.classes))
     free = log((judged.old_rows + judged.new_rows) / judged.old_rows) if judged.old_rows else 0.0
     return min(MOST_DELTA_PPM, max(0, ceil(((loss - free) / known - 1) * PPM))) if known else MOST_DELTA_PPM
 
 
-def _class_chance(trials: Trials, judged: Judged, failure: float) -> float:
+def _class_chance(trials: Trials, judged: JudgedRows, failure: float) -> float:
     """The chance that of some class with enough rows more than half is lost, summed over the classes."""
     rows = judged.old_rows // max(1, trials.classes)
     if rows < LEAST_ROWS_OF_A_CLASS:

@@ -38,7 +38,7 @@ from engram.participant.memory.founded_network import (
 from engram.participant.memory.memory_file import load_memory, save_memory
 from engram.participant.memory.mixture_set import MixtureSet, merge_sets
 from engram.participant.memory.mixtures import Mixture
-from engram.participant.memory.mixtures_file import MOST_BYTES, read_set, set_id, write_set
+from engram.participant.memory.mixtures_file import MIXTURES_MAGIC, MOST_BYTES, read_set, set_id, write_set
 from engram.participant.memory.playing import Memory
 from engram.participant.memory.statistics import Statistics, check, merge
 from engram.participant.memory.statistics_file import (
@@ -174,6 +174,18 @@ class MemoryFolder:
         """The mixture of each class. Raises as `mixture_set`."""
         found = self.mixture_set()
         return dict(found.mixtures) if found is not None else {}
+
+    def left_out(self, more: Sequence[Path], below: int) -> list[Path]:
+        """Those of the files that `statistics` or `mixture_set` leave out for a class from `below` on.
+
+        Raises `StatisticsMalformed`, `MixturesMalformed`, and what `read_mixtures` raises.
+        """
+        return [path for path in more if max(self._classes(path)) >= below]
+
+    def _classes(self, path: Path) -> tuple[int, ...]:
+        with path.open("rb") as stream:
+            mixed = stream.read(len(MIXTURES_MAGIC)) == MIXTURES_MAGIC
+        return self.read_mixtures(path).classes if mixed else self._header(path).classes
 
     def keep(self, given: Statistics | MixtureSet) -> Path:
         """Writes sums or mixtures to a file of their own; its path. The same again change nothing.

@@ -43,6 +43,9 @@ def remembering(folder: MemoryFolder, teaching: Teaching, report: Report) -> Str
             return bringing(folder.founding())(task)
         if teaching.data is None:
             raise LessonMissing(got=task.round.terms.new_classes)
+        for path in folder.left_out(teaching.files, task.round.old_classes):
+            text = f"{path} is left out: it holds rows of a class that is new, which your own rows teach"
+            report(Notice(text, "left_out", file=str(path)))
         lesson = lesson_of(folder, teaching.data, teaching.files, task.round.old_classes, teaching.seed)
         report(
             Notice(

@@ -11,7 +11,7 @@ from typing import Final
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.nn.spec import NetworkLimits, NetworkSpec
-from engram.participant.memory.advice import Advice, Judged, advise, pass_chance, share_bound
+from engram.participant.memory.advice import Advice, JudgedRows, advise, pass_chance, share_bound
 from engram.participant.memory.costs import costs_of, growth_neurons
 from engram.participant.memory.engines import ENGINES
 from engram.participant.memory.errors import EnginePolicyMismatch
@@ -99,7 +99,7 @@ def policy_of(memory: Memory, chosen: Policy | None) -> Policy:
     return policies[0] if chosen is None else chosen
 
 
-def judged_rows(rules: Rules, plan: RoundPlan, rows: int, trials: Trials, standing: int) -> Judged:
+def judged_rows(rules: Rules, plan: RoundPlan, rows: int, trials: Trials, standing: int) -> JudgedRows:
     """By which rows a later growth is judged, if its round is as large as this one.
 
     Its rows are of all classes alike, and it adds as many as the simulated growths did.
@@ -110,10 +110,10 @@ def judged_rows(rules: Rules, plan: RoundPlan, rows: int, trials: Trials, standi
     own, theirs = (count * trials.classes // classes for count in (each * sealed, witnesses))
     unseen = each * sealed + witnesses
     groups = (own, theirs) if witnesses else ()
-    return Judged(own + theirs, unseen - own - theirs, each, groups)
+    return JudgedRows(own + theirs, unseen - own - theirs, each, groups)
 
 
-def odds_of(memory: Memory, trials: Trials, judged: Judged, model: MemoryPlan) -> Odds:
+def odds_of(memory: Memory, trials: Trials, judged: JudgedRows, model: MemoryPlan) -> Odds:
     """The limits of a model: those of the plan, else those advised, at least other foundings' defaults."""
     known = LEAST_THRESHOLD_PPM if model.threshold_ppm is None else model.threshold_ppm
     advice = advise(trials, judged, growths=memory.rule.count - 1, threshold_ppm=known)
