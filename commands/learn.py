@@ -47,7 +47,7 @@ DAEMON: Final = (
     invoke_without_command=True,
     example="engram learn --feed inbox --after-rows 500 --open --max-fee 1 --max-fee-per-day 5\n"
     "engram learn --dry-run\n"
-    "engram learn ask --rows questions.csv",
+    "engram learn ask --data questions.csv",
 )
 @with_memory
 @click.option(

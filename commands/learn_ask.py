@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engram.commands.support.completion import complete_data, complete_models
+from engram.commands.support.completion import complete_models
 from engram.commands.support.options import Command, with_session
+from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def with_memory(function: Any) -> Any:
     )(function)
 
 
-async def _client(session: CommandSession, model: str | None, memory: Path | None) -> LearnClient:
+def _client(session: CommandSession, model: str | None, memory: Path | None) -> LearnClient:
     """A client of the daemon that runs on the chosen memory folder, or on the only one with a daemon."""
     from engram.participant.learn.endpoint import LearnClient
     from engram.participant.memory.folder import MEMORY_DIRECTORY
@@ -50,94 +51,83 @@ async def _client(session: CommandSession, model: str | None, memory: Path | Non
 @click.command(
     "ask",
     cls=Command,
-    example="engram learn ask --rows questions.csv\nengram learn ask --rows digits --first 5",
+    example="engram learn ask --data questions.csv\n"
+    "engram learn ask --data digits --share 4/4 --rows 5 --json",
 )
-@click.option(
-    "--rows",
-    "source",
-    required=True,
-    metavar="DATA",
-    shell_complete=complete_data,
-    help="The rows to ask about: digits, a .csv or a .npz file. Their labels are not sent.",
-)
-@click.option("--first", type=click.IntRange(1, 10_000), help="Ask about the first so many rows only.")
+@with_selection()
+@click.option("--rows", type=click.IntRange(1, 10_000), help="Ask about so many rows only.")
 @with_memory
 @with_session
 def ask(
-    session: CommandSession, source: str, first: int | None, model: str | None, memory: Path | None
+    session: CommandSession, rows: int | None, model: str | None, memory: Path | None, **options: Any
 ) -> None:
-    """Ask the running daemon about rows, and print what it answers.
+    """Ask the running daemon about rows, and print what it answers. Their labels are not sent.
 
     Each answer names the class, which memory has answered, the version of the chain's model, and how long ago
-    that version was proven.
+    that version was proven. With labels that are those of the data, the last line says how many were right.
     """
     import asyncio
 
     from engram.commands.support.output import Column
-    from engram.participant.datasets import load
 
-    data = load(source)
-    rows = data.features[:first].tolist()
+    data = selection_of(options, rows).rows_of(0)
 
     async def main() -> dict[str, Any]:
-        async with await _client(session, model, memory) as client:
-            return await client.post("/answer", {"rows": rows})
+        async with _client(session, model, memory) as client:
+            return await client.post("/answer", {"rows": data.features.tolist()})
 
     answers = asyncio.run(main())["answers"]
+    given = [
+        {"row": place, "given": label, **answer}
+        for place, (label, answer) in enumerate(zip(data.labels.tolist(), answers, strict=True))
+    ]
     columns = [
-        Column("row", lambda item: str(item["row"])),
-        Column("label", lambda item: "-" if item["label"] is None else str(item["label"])),
-        Column("class", lambda item: "-" if item["class"] is None else str(item["class"])),
+        Column("row", lambda item: item["row"], right=True),
+        Column("label", lambda item: "-" if item["label"] is None else item["label"], right=True),
+        Column("class", lambda item: "-" if item["class"] is None else item["class"], right=True),
         Column("name", lambda item: item["name"]),
         Column("memory", lambda item: item["memory"]),
-        Column("version", lambda item: str(item["version"])),
+        Column("version", lambda item: item["version"], right=True),
         Column("proven", lambda item: f"{item['age_ms'] // 1000} s ago"),
     ]
-    session.show_rows(
-        [{"row": place, **answer} for place, answer in enumerate(answers)], columns, "there are no rows"
-    )
+    session.show_rows(given, columns, "there are no rows")
+    right = sum(item["label"] == item["given"] for item in given)
+    session.note(f"{right} of {len(given)} answers are the labels of the data")
 
 
 @click.command(
     "teach",
     cls=Command,
-    example="engram learn teach --rows mine.csv\nengram learn teach --rows mine.npz --name 7=zebra",
+    example="engram learn teach --data mine.csv\nengram learn teach --data mine.npz --name 7=zebra",
 )
-@click.option(
-    "--rows",
-    "source",
-    required=True,
-    metavar="DATA",
-    shell_complete=complete_data,
-    help="Labelled rows: digits, a .csv or a .npz file.",
-)
+@with_selection()
 @click.option("--name", "names", multiple=True, metavar="LABEL=NAME", help="Name a label. May be repeated.")
 @with_memory
 @with_session
 def teach(
-    session: CommandSession, source: str, names: tuple[str, ...], model: str | None, memory: Path | None
+    session: CommandSession,
+    names: tuple[str, ...],
+    model: str | None,
+    memory: Path | None,
+    **options: Any,
 ) -> None:
     """Teach the running daemon labelled rows. They are on its disk when the command ends."""
     import asyncio
 
-    from engram.participant.datasets import load
     from engram.participant.learn.endpoint import MAX_ROWS
 
     given = dict(name.partition("=")[::2] for name in names)
     if foreign := [label for label in given if not label.isdigit() or not given[label]]:
         raise click.BadParameter(f"{foreign[0]!r} is no LABEL=NAME", param_hint="--name")
-    data = load(source)
+    data = selection_of(options).rows_of(0)
 
     async def main() -> dict[str, Any]:
         kept = 0
-        async with await _client(session, model, memory) as client:
+        async with _client(session, model, memory) as client:
             for begin in range(0, data.rows, MAX_ROWS):
                 chunk = slice(begin, begin + MAX_ROWS)
-                content = {
-                    "rows": data.features[chunk].tolist(),
-                    "labels": data.labels[chunk].tolist(),
-                    "names": given,
-                }
+                rows, labels = data.features[chunk].tolist(), data.labels[chunk].tolist()
+                content = {"rows": rows, "labels": labels, "names": given}
                 kept += (await client.post("/learn", content))["kept"]
         return {"rows": data.rows, "kept": kept}
 
@@ -153,7 +143,7 @@ def status(session: CommandSession, model: str | None, memory: Path | None) -> N
     import asyncio
 
     async def main() -> dict[str, Any]:
-        async with await _client(session, model, memory) as client:
+        async with _client(session, model, memory) as client:
             return await client.get("/status")
 
     result = asyncio.run(main())

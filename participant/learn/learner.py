@@ -119,6 +119,7 @@ class Learner:
             rounds = RoundPart(
                 *(memories, trust.model, key.address, access, places.rounds, places.own, settings, report)
             )
+            stack.push_async_callback(rounds.close)
             consolidator = Consolidator(memories, places.own, rounds, settings, clock, report)
             yield cls(memories, consolidator, access, trust_file, report)
 

@@ -30,6 +30,8 @@ from engram.statemachine.transactions.open_round import OpenRound
 
 PART_ROWS: Final = 100
 """The most rows of a part, unless the participant wants more."""
+LEAST_NEW: Final = 4
+"""One row of so many in a part is of a new class, at least."""
 HOLD_SHARE: Final = 0.3
 """The most of the new rows that are cut off."""
 
@@ -106,9 +108,10 @@ def cut_off(
     share: float = HOLD_SHARE,
     least_rows: int,
 ) -> CutOff:
-    """Chooses rows for the parts, at random: of `old` classes and of `new` ones (label -> class), about half.
+    """Chooses rows for the parts, at random: of `old` classes and of `new` ones (label -> class).
 
-    At most `share` of the rows of a new class are taken, and `least_rows` are left to teach. Rows in `used`
+    Half of each part are rows of new classes, or fewer where there are few, down to a quarter. At most
+    `share` of the rows of a new class are taken, and `least_rows` are left to teach. Rows in `used`
     are in no part. Raises `RowsMissing`, which says how many rows of what are lacking.
     """
     rng = np.random.default_rng(list(os.urandom(16)))
@@ -119,19 +122,20 @@ def cut_off(
     least_old = -(-rules.min_old_rows // rules.min_sealed)
     least_new = max(1, len(new))
     for rows in range(max(part_rows, least), max(least, least_old + least_new) - 1, -1):
-        from_old = max(rows // 2, least_old)
-        from_new = rows - from_old
-        if parts * from_old <= len(olds) and parts * from_new <= len(news):
+        from_new = min(rows // 2, rows - least_old, len(news) // parts)
+        from_old = rows - from_new
+        if from_new >= max(rows // LEAST_NEW, least_new) and parts * from_old <= len(olds):
             chosen = [known_rows(known, olds[: parts * from_old], old)]
             chosen.append(known_rows(known, news[: parts * from_new], new))
             return CutOff(concatenate(chosen), parts, rows)
     rows = max(least, least_old + least_new)
-    from_old = max(rows // 2, least_old)
+    from_new = max(rows // LEAST_NEW, least_new)
+    from_old = rows - from_new
     raise RowsMissing(
         f"a round needs {parts} parts of {rows} rows: {parts * from_old} rows of classes that the chain "
-        f"knows and {parts * (rows - from_old)} to cut off of the new ones, none of which was in a part "
+        f"knows and {parts * from_new} to cut off of the new ones, none of which was in a part "
         "before: feed more",
-        expected=(parts * from_old, parts * (rows - from_old)),
+        expected=(parts * from_old, parts * from_new),
         got=(len(olds), len(news)),
     )
 

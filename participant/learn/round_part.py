@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,7 @@ from engram.participant.scoring import withdraw_updates
 from engram.participant.selection import GivenRows
 from engram.participant.task import Draft, Strategy, Task, unwatched
 from engram.participant.view import ChainView
+from engram.participant.wallet import Wallet
 from engram.primitives.errors import Invalid
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Address, Hash
@@ -94,6 +96,9 @@ class RoundPart:
         self._access = access
         self._settings = settings
         self._report = report
+        self._bridge = AsyncExitStack()
+        """A connection that stands from the opening of a round until it is played: on a test network no block
+        comes in between."""
 
     async def draft(self, became: Mapping[int, int], limits: Limits) -> Drafted:
         """Drafts a round of one's own in which labels become classes of the chain, and rehearses its growth.
@@ -163,14 +168,19 @@ class RoundPart:
         """
         payload = record.payload
         async with self._access.act() as wallet:
-            for txid, waiting in await wallet.pending():
-                if waiting == payload:
-                    await wallet.confirm(txid)
-                    return tagged_hash(Tag.ROUND, txid)
-            opener = Opener(wallet, self.folder, self._report)
-            return await opener.open(
-                payload, load_secrets(secrets_path(self.folder, payload.terms.nonce_hash))
-            )
+            found = [txid for txid, waiting in await wallet.pending() if waiting == payload]
+            if found:
+                await wallet.confirm(found[0])
+                round_id = tagged_hash(Tag.ROUND, found[0])
+            else:
+                secret = load_secrets(secrets_path(self.folder, payload.terms.nonce_hash))
+                round_id = await Opener(wallet, self.folder, self._report).open(payload, secret)
+            await self._bridge.enter_async_context(self._access.act())
+        return round_id
+
+    async def close(self) -> None:
+        """Gives up what connects an opening with the play."""
+        await self._bridge.aclose()
 
     async def play(
         self,
@@ -186,20 +196,34 @@ class RoundPart:
         errors of the disk.
         """
         strategy = self._strategy(round_id, opening, held)
-        async with asyncio.TaskGroup() as group:
-            if opens:
-                group.create_task(self._run(round_id))
-            group.create_task(self._author(round_id, strategy, limits))
+        async with AsyncExitStack() as stack:
+            as_author, as_opener = AsyncExitStack(), AsyncExitStack()
+            for each in (as_author, as_opener):
+                stack.push_async_callback(each.aclose)
+            wallet = await as_author.enter_async_context(self._access.act())
+            opener = await as_opener.enter_async_context(self._access.act()) if opens else None
+            await self._bridge.aclose()
+            async with asyncio.TaskGroup() as group:
+                if opener is not None:
+                    group.create_task(self._run(as_opener, opener, round_id))
+                group.create_task(self._author(as_author, wallet, round_id, strategy, limits))
 
-    async def _run(self, round_id: Hash) -> None:
-        async with self._access.act() as wallet:
+    async def _run(self, connection: AsyncExitStack, wallet: Wallet, round_id: Hash) -> None:
+        async with connection:
             try:
                 await Opener(wallet, self.folder, self._report).run(round_id)
             except (Invalid, *REFUSALS) as error:
                 self._report(Notice(f"as opener: {error}", "opener_failed", code=_code(error)))
 
-    async def _author(self, round_id: Hash, strategy: Strategy, limits: Limits) -> None:
-        async with self._access.act() as wallet:
+    async def _author(
+        self,
+        connection: AsyncExitStack,
+        wallet: Wallet,
+        round_id: Hash,
+        strategy: Strategy,
+        limits: Limits,
+    ) -> None:
+        async with connection:
             agent = Agent(
                 *(wallet, strategy, self.folder, self._report),
                 data=None,
