@@ -145,7 +145,7 @@ class Consolidator:
             return Outlook("wait", why, {"due": reason})
         try:
             drafted = await self._draft(record)
-        except (RowsMissing, GrowthWouldFail, Invalid, *REFUSALS) as error:
+        except (RowsMissing, GrowthWouldFail, DayBudgetSpent, Invalid, *REFUSALS) as error:
             return Outlook("wait", str(error), {"due": reason, "code": getattr(error, "code", "")})
         return Outlook("open", reason, drafted.to_json())
 
@@ -170,7 +170,10 @@ class Consolidator:
             return False
         try:
             drafted = await self._draft(record)
-        except (RowsMissing, GrowthWouldFail, DayBudgetSpent, Invalid, *REFUSALS) as error:
+        except RowsMissing as error:
+            self._tell_once(Notice(f"{reason}; but {error}", "waiting_for_rows", code=error.code))
+            return False
+        except (GrowthWouldFail, DayBudgetSpent, Invalid, *REFUSALS) as error:
             self._fail(Notice(f"{reason}; but {error}", "no_round", code=getattr(error, "code", "")))
             return False
         self._report(Notice(f"{reason}: a round is opened", "consolidating", **drafted.to_json()))
@@ -333,8 +336,8 @@ class Consolidator:
         )
 
     def _tell_once(self, notice: Notice) -> None:
-        if self._told != notice:
-            self._told = str(notice)
+        if self._told != notice.event:
+            self._told = notice.event
             self._report(notice)
 
 

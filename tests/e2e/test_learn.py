@@ -35,8 +35,10 @@ def test_a_daemon_that_is_killed_at_every_turn_plays_one_round_and_loses_no_row(
         node.call("miner_muster", programs=programs)
         node.call("miner_start")
 
-    daemon = ("learn", "--memory", mind, "--key", "bob", "--feed", str(inbox), "--after-rows", "60")
-    daemon += ("--open", "--bounty", "1", "--windows", WINDOWS, "--confirmations", "1")
+    daemon = (
+        *("learn", "--memory", mind, "--key", "bob", "--feed", str(inbox), "--after-rows", "60"),
+        *("--open", "--bounty", "1", "--windows", WINDOWS, "--confirmations", "1"),
+    )
     with processes(node):
         player = Player(data_dir)
         mine_for(1)
