@@ -45,6 +45,7 @@ from engram.participant.memory.errors import StatisticsRepeated, TooFewRowsToHid
 from engram.participant.notices import Notice, Report
 from engram.participant.obligations import REFUSALS
 from engram.participant.opener import secrets_path
+from engram.participant.pricing import Limits
 from engram.participant.view import ChainView
 from engram.primitives.errors import Invalid
 from engram.primitives.types import Hash
@@ -157,6 +158,11 @@ class Consolidator:
         if now < state.not_before_ms:
             return False
         if (round_ := await self._joinable(view, record)) is not None:
+            try:
+                left_of(self._settings.spending, state.spent, now)
+            except DayBudgetSpent as error:
+                self._tell_once(Notice(str(error), "budget_spent", code=error.code))
+                return False
             own = round_.terms.nonce_hash
             nonce = own if own in state.opened else None
             spent = self._noted(round_.id, 0, round_.terms.author_bond)
@@ -201,11 +207,15 @@ class Consolidator:
         return True
 
     async def _play(self, view: ChainView, at: PlayingRound) -> bool:
-        held = self._used(self.states.now.opened if at.nonce is None else (at.nonce,))
         opening = None if at.nonce is None else self._openings.find(at.nonce)
-        limits = left_of(self._settings.spending, self._others(at.round), self._clock())
-        await self._rounds.play(at.round, opening, at.nonce is not None, held, limits)
+        try:
+            limits = left_of(self._settings.spending, self._others(at.round), self._clock())
+        except DayBudgetSpent:
+            limits = Limits(0, 0)  # the opener's duties are owed all the same
+        paid = await self._rounds.play(at.round, opening, at.nonce, limits)
         round_ = await view.get(Round, at.round)
+        if paid is not None and at.nonce is None:
+            self._change(spent=self._noted(at.round, paid, round_.terms.author_bond))
         if round_.status == RoundStatus.OPEN:
             return False
         lesson = self._lessons.find(at.round)
@@ -309,9 +319,6 @@ class Consolidator:
         for old in opened[:-MAX_OPENED]:
             secrets_path(self._rounds.folder, old).unlink(missing_ok=True)
         return opened[-MAX_OPENED:]
-
-    def _used(self, nonces: tuple[Hash, ...]) -> frozenset[bytes]:
-        return self._rounds.rows_of(nonces)
 
     def _go(self, at: ConsolidationState, **changes: object) -> None:
         self.states.go(at, **changes)

@@ -198,9 +198,9 @@ class Learner:
                     pass
             except NodeUnreachable:
                 raise
-            except ChainError as error:
+            except (ChainError, OSError) as error:
                 text = f"{error}; it is tried again with the next block"
-                self._report(Notice(text, "step_failed", code=error.code))
+                self._report(Notice(text, "step_failed", code=getattr(error, "code", "")))
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._stirred.wait()

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from engram.participant.agent import Agent
-from engram.participant.errors import BondAboveLimit, FeeAboveLimit
+from engram.participant.errors import BondAboveLimit, FeeAboveLimit, SecretsInvalid, SecretsNotFound
 from engram.participant.learn.errors import ClassesForeign, RowsMissing
 from engram.participant.learn.lessons import (
     Lessons,
@@ -42,6 +42,7 @@ from engram.participant.wallet import Wallet
 from engram.primitives.errors import Invalid
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Address, Hash
+from engram.statemachine.rounds.terms import entry_of
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class RoundPart:
         """
         settings, memories = self._settings, self._memories
         version = memories.slow.verified
-        used = self.rows_of(_nonces(self.folder))
+        used = await in_thread(self.used)
         known = await in_thread(memories.examples)
         async with self._access.act() as wallet:
             rules, exponent = (await wallet.facts()).rules, await wallet.exponent()
@@ -173,7 +174,7 @@ class RoundPart:
                 await wallet.confirm(found[0])
                 round_id = tagged_hash(Tag.ROUND, found[0])
             else:
-                secret = load_secrets(secrets_path(self.folder, payload.terms.nonce_hash))
+                secret = self._secrets(payload.terms.nonce_hash)
                 round_id = await Opener(wallet, self.folder, self._report).open(payload, secret)
             await self._bridge.enter_async_context(self._access.act())
         return round_id
@@ -186,27 +187,30 @@ class RoundPart:
         self,
         round_id: Hash,
         opening: OpeningRecord | None,
-        opens: bool,
-        held: frozenset[bytes],
+        nonce: Hash | None,
         limits: Limits,
-    ) -> None:
-        """Plays the round to its end as author and, if `opens`, as its opener.
+    ) -> int | None:
+        """Plays the round to its end as author and, if it is the one with this nonce hash, as its opener.
 
-        What goes wrong for the author is reported, and the opener goes on. Raises `NodeUnreachable` and
-        errors of the disk.
+        What the author has paid for good, in sparks; None if that is not known. What goes wrong for the
+        author is reported, and the opener goes on. Raises `NodeUnreachable` and errors of the disk.
         """
-        strategy = self._strategy(round_id, opening, held)
+        strategy = self._strategy(round_id, opening, nonce)
         async with AsyncExitStack() as stack:
             as_author, as_opener = AsyncExitStack(), AsyncExitStack()
             for each in (as_author, as_opener):
                 stack.push_async_callback(each.aclose)
             wallet = await as_author.enter_async_context(self._access.act())
-            opener = await as_opener.enter_async_context(self._access.act()) if opens else None
+            opener = await as_opener.enter_async_context(self._access.act()) if nonce is not None else None
             await self._bridge.aclose()
-            async with asyncio.TaskGroup() as group:
-                if opener is not None:
-                    group.create_task(self._run(as_opener, opener, round_id))
-                group.create_task(self._author(as_author, wallet, round_id, strategy, limits))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    if opener is not None:
+                        group.create_task(self._run(as_opener, opener, round_id))
+                    paid = group.create_task(self._author(as_author, wallet, round_id, strategy, limits))
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from failed
+        return paid.result()
 
     async def _run(self, connection: AsyncExitStack, wallet: Wallet, round_id: Hash) -> None:
         async with connection:
@@ -222,7 +226,7 @@ class RoundPart:
         round_id: Hash,
         strategy: Strategy,
         limits: Limits,
-    ) -> None:
+    ) -> int | None:
         async with connection:
             agent = Agent(
                 *(wallet, strategy, self.folder, self._report),
@@ -232,23 +236,33 @@ class RoundPart:
                 progress=unwatched,
             )
             try:
-                await agent.play(round_id)
+                played = await agent.play(round_id)
             except (Invalid, BondAboveLimit, *REFUSALS) as error:
                 self._report(Notice(f"as author: {error}", "author_failed", code=_code(error)))
                 await settle_round(agent.view, wallet, round_id)
                 await withdraw_updates(agent.view, wallet, round_id, self.address)
+                return None
+            rules, terms = (await wallet.facts()).rules, played.round.terms
+            return played.fees + sum(
+                entry_of(rules, terms, each.epoch) for each in played.epochs if each.commit
+            )
 
-    def _strategy(self, round_id: Hash, opening: OpeningRecord | None, held: frozenset[bytes]) -> Strategy:
-        """Teaches what was learned. The lesson is on disk before its growth leaves this function."""
+    def _strategy(self, round_id: Hash, opening: OpeningRecord | None, nonce: Hash | None) -> Strategy:
+        """Teaches what was learned, without the rows of the round's own parts.
+
+        If these cannot be read, nothing is taught. The lesson is on disk before its growth leaves this
+        function.
+        """
 
         def propose(task: Task) -> Draft | None:
             memories = self._memories
             try:
                 became = classes_in(memories, task) if opening is None else opening.became
+                held = rows_in(self._secrets(nonce)) if nonce is not None else frozenset[bytes]()
                 taught = taught_rows(memories.examples(), became, held)
                 if missing := sorted(set(became) - set(taught.labels.tolist())):
                     raise RowsMissing(f"no example of label {missing[0]} is left", got=missing[0])
-            except (ClassesForeign, RowsMissing) as error:
+            except (ClassesForeign, RowsMissing, SecretsNotFound, SecretsInvalid) as error:
                 self._report(Notice(f"nothing is taught: {error}", "sat_out", code=error.code))
                 return None
             lesson = lesson_of(memories, taught, became, self._settings.seed)
@@ -258,20 +272,15 @@ class RoundPart:
 
         return propose
 
-    def rows_of(self, nonces: Iterable[Hash]) -> frozenset[bytes]:
-        """Features of all rows in the parts of own rounds with these nonce hashes."""
+    def _secrets(self, nonce: Hash) -> RoundSecrets:
+        return load_secrets(secrets_path(self.folder, nonce))
+
+    def used(self) -> frozenset[bytes]:
+        """Features of all rows in the parts of rounds whose secrets are in the folder."""
         found: frozenset[bytes] = frozenset()
-        for nonce in nonces:
-            path = secrets_path(self.folder, nonce)
-            if path.exists():
-                found |= rows_in(load_secrets(path))
+        for path in self.folder.glob("*.secrets"):
+            found |= rows_in(load_secrets(path))
         return found
-
-
-def _nonces(folder: Path) -> list[Hash]:
-    """The nonce hashes of all rounds whose secrets are in the folder, also of such opened by hand."""
-    names = [path.stem for path in folder.glob("*.secrets")]
-    return [bytes.fromhex(name) for name in names if len(name) == 64]
 
 
 def _neurons(rehearsal: Rehearsal) -> int:
