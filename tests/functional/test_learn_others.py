@@ -48,7 +48,7 @@ async def test_it_waits_for_a_round_that_others_open_and_teaches_there(tmp_path:
 
 
 async def test_a_growth_of_others_that_wins_has_taught_the_same_classes(tmp_path: Path) -> None:
-    """Some of the learner's labels are wrong, so it loses. Its rows are forgotten too, and their sums are kept."""
+    """Some of the learner's labels are wrong, so it loses. Its rows are forgotten too, their sums are kept."""
     async with running_school(tmp_path) as school, school.learner("bob", GUEST) as learner:
         new = school.rows(*NEW)
         noisy = new.labels.copy()
