@@ -35,6 +35,7 @@ COMMANDS = MappingProxyType[str, str](
         "participate": "Play rounds as an author: train, commit, reveal, have the update scored, withdraw.",
         "memory": "Found and show memory folders, by which models grow without anybody's old rows.",
         "stats": "Make, merge and check the sums and mixtures that owners hand over instead of rows.",
+        "learn": "Learn from examples, answer at once, and teach the chain when it is time.",
         "chain": "Show the chain: head, blocks, headers, rules.",
         "mempool": "Show the transactions that wait for a block.",
         "miner": "Start, stop and drive the node's miner.",
