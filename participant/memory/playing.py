@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from engram.nn.growth import forward_frozen, forward_growth
+from engram.nn.growth import Policy, forward_frozen, forward_growth
 from engram.nn.loss import evaluate_loss
 from engram.nn.network import Parameters
 from engram.nn.seeded import Seeded
@@ -104,37 +104,52 @@ def taught(memory: Memory, lesson: Lesson) -> Strategy:
 
     def propose(task: Task) -> Draft:
         base = task.base.spec
-        trunk = trunk_in(base, task.parameters, memory.trunk_segments)
-        head, numbers = head_of(trunk, base, task.parameters)
         new = task.round.terms.new_classes
-        own = lesson.rows.of_classes(range(base.classes, base.classes + new))
-        given = Consolidation(
-            head,
-            numbers,
-            trunk.run(own.features),
-            own.labels,
-            new,
-            task.model.growth_policy,
-            Banks(memory.rule),
-            memory.bank_of(head),
-            calibration=memory.calibration,
-            statistics=lesson.statistics,
-            mixtures=lesson.mixtures,
-            settings=memory.settings,
-            seed=lesson.seed,
-        )
-        made = consolidate(memory.engine, given)
-        growth = lifted(made.growth, trunk.depth)
-        hidden, outputs, tensors = sources_of(made.seeded, made.parameters)
-        update = GrowUpdate(growth, hidden, outputs, tensors, statistics=lesson.named)
+        update, numbers = grown(memory, lesson, base, task.parameters, task.model.growth_policy, new)
         loss = 0
         for part in task.validation:
             frozen = forward_frozen(base, task.parameters, part.features)
-            logits = forward_growth(base, frozen, growth, made.parameters)
+            logits = forward_growth(base, frozen, update.growth, numbers)
             loss += evaluate_loss(task.model.loss_function, logits, part.labels)
         return Draft(update, task.round.base, network_root(task, update), loss)
 
     return propose
+
+
+def grown(
+    memory: Memory,
+    lesson: Lesson,
+    base: NetworkSpec,
+    parameters: Parameters,
+    policy: Policy,
+    new_classes: int,
+) -> tuple[GrowUpdate, Parameters]:
+    """The growth by `new_classes` classes that a lesson makes of a network, and the growth's numbers.
+
+    Raises what `consolidate` and `trunk_in` raise.
+    """
+    trunk = trunk_in(base, parameters, memory.trunk_segments)
+    head, numbers = head_of(trunk, base, parameters)
+    own = lesson.rows.of_classes(range(base.classes, base.classes + new_classes))
+    given = Consolidation(
+        head,
+        numbers,
+        trunk.run(own.features),
+        own.labels,
+        new_classes,
+        policy,
+        Banks(memory.rule),
+        memory.bank_of(head),
+        calibration=memory.calibration,
+        statistics=lesson.statistics,
+        mixtures=lesson.mixtures,
+        settings=memory.settings,
+        seed=lesson.seed,
+    )
+    made = consolidate(memory.engine, given)
+    hidden, outputs, tensors = sources_of(made.seeded, made.parameters)
+    update = GrowUpdate(lifted(made.growth, trunk.depth), hidden, outputs, tensors, statistics=lesson.named)
+    return update, made.parameters
 
 
 def _whole(
