@@ -11,7 +11,9 @@ from engram.participant.experiments.errors import ExperimentUnknown
 if TYPE_CHECKING:
     from engram.participant.experiments.plan import Experiment
 
-EXPERIMENTS: Final[Mapping[str, str]] = {}
+EXPERIMENTS: Final[Mapping[str, str]] = {
+    "lifelong": "What a model knows after it has learned class after class, without old rows.",
+}
 """What each experiment measures; `EXPERIMENT` of the module `NAME/experiment.py` is the experiment itself."""
 
 
