@@ -19,10 +19,12 @@ from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.score_version import ScoreVersion
 
-PART_ROWS: Final = 480
-"""Rows of a published part: few enough for half a block's multiply-accumulates at 20 million a row."""
-BATCH: Final = 8
-"""Transactions that are sent before the first of them is waited for."""
+PART_ROWS: Final = 460
+"""Rows of a published part: few enough for half a block's multiply-accumulates at 20 million a row. So a
+block that holds one scoring is light, and fees do not rise.
+"""
+PUBLISHED_AT_ONCE: Final = 4
+"""Parts that are sent before the first of them is waited for: about a third of a block's bytes."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class TestParts:
                 payloads.append(PublishPart(len(features), rows.inputs, end, salt, Inline(raw)))
                 names[-1].append(part_commitment(salt, raw))
         async with arena.actor(SCORER) as wallet:
-            await _execute(wallet, payloads)
+            await _execute(wallet, payloads, PUBLISHED_AT_ONCE)
         return cls(names)
 
     async def judge(
@@ -76,7 +78,7 @@ class TestParts:
             for part in self._parts[group]
         ]
         async with arena.actor(SCORER) as wallet:
-            receipts = await _execute(wallet, [payload for *_, payload in asked])
+            receipts = await _execute(wallet, [payload for *_, payload in asked], 1)
         found: dict[tuple[int, int], Judged] = {}
         for (t, group, payload), receipt in zip(asked, receipts, strict=True):
             (event,) = (each for each in receipt["events"] if each["name"] == "version_scored")
@@ -87,10 +89,10 @@ class TestParts:
         return found
 
 
-async def _execute(wallet: Wallet, payloads: Sequence[TxPayload]) -> list[dict[str, Any]]:
-    """The receipts of transactions that are sent in batches."""
+async def _execute(wallet: Wallet, payloads: Sequence[TxPayload], at_once: int) -> list[dict[str, Any]]:
+    """The receipts of transactions of which so many are sent at once."""
     receipts = []
-    for begin in range(0, len(payloads), BATCH):
-        sent = [await wallet.send(payload) for payload in payloads[begin : begin + BATCH]]
+    for begin in range(0, len(payloads), at_once):
+        sent = [await wallet.send(payload) for payload in payloads[begin : begin + at_once]]
         receipts += [await wallet.confirm(txid) for txid in sent]
     return receipts
