@@ -32,7 +32,7 @@ def cluster(address: str) -> Schedule:
             raise SchedulerUnreachable(got=address) from error
         with client:
             named = {client.submit(compute, task, pure=False): task for task in tasks}
-            for future in as_completed(list(named)):
+            for future in as_completed(list(named), loop=client.loop):
                 task = named[future]
                 if future.status == "finished":
                     yield future.result()
