@@ -68,6 +68,8 @@ class Lesson:
     """Sums of rows of the old classes, which their owners have handed over."""
     mixtures: Mapping[int, Mixture] = field(default_factory=dict)
     """Mixtures of the old classes."""
+    new_statistics: Statistics | None = None
+    """Sums of rows of the new classes, in the place of those of `rows`: of several owners' rows, for example."""
     named: Hash = ZERO_HASH
     """The content id of the statistics, by which the growth names them."""
     seed: int = 0
@@ -120,6 +122,7 @@ def taught(memory: Memory, lesson: Lesson) -> Strategy:
             calibration=memory.calibration,
             statistics=lesson.statistics,
             mixtures=lesson.mixtures,
+            new_statistics=lesson.new_statistics,
             settings=memory.settings,
             seed=lesson.seed,
         )
