@@ -51,15 +51,16 @@ class Marks:
 NO_MARKS: Final = Marks(0, 0, 0.0)
 
 
-async def publish(wallet: Wallet, sets: Mapping[K, Dataset], classes: int, rows: int) -> dict[K, list[Hash]]:
+async def publish(wallet: Wallet, sets: Mapping[K, Dataset], rows: int) -> dict[K, list[Hash]]:
     """Publishes sets of rows as parts of at most so many rows each; the ids of each set's parts.
 
-    Labels are below `classes`. Raises what `Wallet.execute` raises.
+    A part knows of the classes up to the highest label of its set. A version that has fewer answers 0 for the
+    others, so it should not be asked. Raises what `Wallet.execute` raises.
     """
     found: dict[K, list[Hash]] = {}
     payloads: list[TxPayload] = []
     for name, data in sets.items():
-        found[name] = []
+        found[name], classes = [], int(data.labels.max()) + 1
         for begin in range(0, data.rows, rows):
             part = data.take(np.arange(begin, min(begin + rows, data.rows)))
             raw = part_bytes(part.features, part.labels)
@@ -71,22 +72,21 @@ async def publish(wallet: Wallet, sets: Mapping[K, Dataset], classes: int, rows:
 
 
 async def examine(
-    wallet: Wallet, model: Hash, versions: Sequence[int], sets: Mapping[K, Sequence[Hash]]
+    wallet: Wallet, model: Hash, asked: Sequence[tuple[int, K]], parts: Mapping[K, Sequence[Hash]]
 ) -> dict[tuple[int, K], Marks]:
-    """Has versions scored by the chain on sets of published parts; the marks by version and set.
+    """Has versions scored by the chain on sets of published parts: the marks for each version and set.
 
     Raises what `Wallet.execute` raises.
     """
-    asked = [(version, part) for version in versions for parts in sets.values() for part in parts]
-    await send_all(wallet, (ScoreVersion(model, version, part) for version, part in asked))
+    wanted = [(version, part) for version, name in asked for part in parts[name]]
+    await send_all(wallet, (ScoreVersion(model, version, part) for version, part in wanted))
     view, marks = ChainView(wallet.client), {}
-    for version in versions:
-        for name, parts in sets.items():
-            total = NO_MARKS
-            for part in parts:
-                entry = await view.get(ScoreEntry, model, u32(version), part)
-                total += Marks(entry.rows, entry.correct, entry.loss / Q24)
-            marks[version, name] = total
+    for version, name in asked:
+        total = NO_MARKS
+        for part in parts[name]:
+            entry = await view.get(ScoreEntry, model, u32(version), part)
+            total += Marks(entry.rows, entry.correct, entry.loss / Q24)
+        marks[version, name] = total
     return marks
 
 

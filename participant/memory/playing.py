@@ -69,7 +69,7 @@ class Lesson:
     mixtures: Mapping[int, Mixture] = field(default_factory=dict)
     """Mixtures of the old classes."""
     new_statistics: Statistics | None = None
-    """Sums of rows of the new classes, in the place of those of `rows`: of several owners' rows, for example."""
+    """Sums of rows of the new classes, in the place of those of `rows`: of several owners' rows, say."""
     named: Hash = ZERO_HASH
     """The content id of the statistics, by which the growth names them."""
     seed: int = 0

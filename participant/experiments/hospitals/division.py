@@ -1,8 +1,9 @@
-"""Who brings which rows to which round: parts for the chain, test rows, and the rest, from which is learned.
+"""Who brings which rows to which round: parts for the chain, test rows, and the rest, which is learned from.
 
-Each owner's records of each class are divided once, by a seed. A quarter are test rows. Then come the rows that
-the owner brings to the rounds: as the opener of a round, who is the owner with the most records of the classes
-that arrive, or as the witness of old classes, who is the largest other owner. From all others is learned.
+Each owner's records of each class are divided once, by a seed. A quarter are test rows. Then come the rows
+that the owner brings to the rounds: as the opener of a round, who is the owner with the most records of the
+classes that arrive, or as the witness of old classes, who is the largest other owner. All others are learned
+from.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Division:
 
 
 def divide(records: Records, seed: int) -> Division:
-    """Divides all rows by the seed. The encoder is fitted on the founder's training rows of the first classes."""
+    """Divides all rows by the seed. The encoder is fitted on the founder's own rows of the first classes."""
     rounds = arrivals(records)
     piles = _piles(records, seed)
     test, left = {}, {}

@@ -11,12 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from engram.nn.growth import Policy
 from engram.participant.datasets import Dataset, concatenate
 from engram.participant.experiments.hospitals.division import Division
-from engram.participant.experiments.hospitals.records import GROUPS, OWNERS
+from engram.participant.experiments.hospitals.records import GROUPS
 from engram.participant.memory import statistics_file
 from engram.participant.memory.banks import BankRule, Banks, declare
 from engram.participant.memory.consolidation import Calibration, Consolidation, Settings
@@ -47,6 +45,10 @@ class SumsFile:
     rows: int
     raw: bytes
     content: Hash
+
+
+Summed = dict[int, tuple[Statistics, Hash]]
+"""The exact sums of each class, and the content id of each."""
 
 
 class Federation:
@@ -81,7 +83,7 @@ class Federation:
             files.append(SumsFile(owner, label, mine.rows, statistics_file.write(sums), content))
         return files
 
-    def merged(self, files: Iterable[SumsFile], least_rows: int) -> dict[int, tuple[Statistics, Hash]]:
+    def merged(self, files: Iterable[SumsFile], least_rows: int) -> Summed:
         """The exact sums of each class, from files that are read and checked, and the content id of each."""
         read: dict[int, list[tuple[Statistics, Hash]]] = {}
         bank, neurons = self.rule.bank_id, self.rule.neurons
@@ -91,7 +93,7 @@ class Federation:
         whole = {label: merge(parts) for label, parts in read.items()}
         return {label: (sums, statistics_file.content_id(sums)) for label, sums in whole.items()}
 
-    def founded(self, sums: dict[int, tuple[Statistics, Hash]]) -> Founded:
+    def founded(self, sums: Summed) -> Founded:
         """The head of the first classes, from the sums of all who have handed over."""
         classes = self.division.rounds[0].classes
         given = Consolidation(
@@ -111,7 +113,7 @@ class Federation:
         spec, parameters = made.applied(given.base, ())
         return Founded(spec, parameters, CALIBRATION, made, None)
 
-    def grown(self, sums: dict[int, tuple[Statistics, Hash]]) -> Strategy:
+    def grown(self, sums: Summed) -> Strategy:
         """Grows the model by the round's classes from sums alone.
 
         The only rows that it looks at are those that the chain has opened, and it learns nothing from them.
@@ -136,13 +138,3 @@ class Federation:
 
 def _balanced(items: Sequence[Statistics]) -> Statistics:
     return balanced(items, max(each.rows for each in items))
-
-
-def handed_over(federation: Federation, least_rows: int) -> list[SumsFile]:
-    """The files of all owners."""
-    return [each for owner in range(len(OWNERS)) for each in federation.files_of(owner, least_rows)]
-
-
-def majority(labels: np.ndarray) -> float:
-    """The share of the most frequent label."""
-    return float(np.bincount(labels).max() / len(labels))

@@ -13,11 +13,12 @@ import numpy as np
 from engram.nn.loss import LossKind
 from engram.participant.arena.arena import WINDOWS, Arena, key_of
 from engram.participant.arena.examining import Marks, examine, publish
+from engram.participant.committing import ADMITTED
 from engram.participant.experiments.hospitals.division import PART_ROWS, PARTS, Division
 from engram.participant.experiments.hospitals.federation import BANK_NEURONS, POLICY, Federation
 from engram.participant.experiments.hospitals.records import GROUPS, OWNERS
 from engram.participant.memory.founding import Founded
-from engram.participant.memory.playing import founding_of, trained
+from engram.participant.memory.playing import founding_of
 from engram.participant.parts import ROUNDS_DIRECTORY, RoundSecrets, split_parts
 from engram.participant.round_plan import DraftedRound, RoundPlan, draft_round, draft_whole
 from engram.participant.selection import Selection
@@ -51,8 +52,8 @@ class RoundResult:
     round: Round
     winner: str
     """The author of the new version; "" if there is none."""
-    candidates: int
-    """Updates that were verified and better than the baseline."""
+    authors: int
+    """Authors whose updates were verified and better than the baseline."""
     added_bytes: int
     """Of the tensors that came with the new version."""
 
@@ -68,8 +69,10 @@ class Hospitals:
         self._arena, self._division, self._work = arena, division, work
         self.model: Hash = b""
 
-    async def found(self, federation: Federation, founded: Founded) -> RoundResult:
-        """The first round: the model is founded, and the registry brings what the sums have taught."""
+    async def found(
+        self, federation: Federation, founded: Founded, authors: Mapping[str, Strategy]
+    ) -> RoundResult:
+        """The first round: the model is founded blank, and authors bring what sums have taught them."""
         template = Founding(
             founded.spec,
             (),
@@ -87,7 +90,7 @@ class Hospitals:
         async def draft(wallet: Wallet) -> DraftedRound:
             return await draft_whole(wallet, self._plan(0), founding)
 
-        return await self._play(0, draft, {REGISTRY: trained(federation.trunk, founded)})
+        return await self._play(0, draft, authors)
 
     async def grow(self, number: int, authors: Mapping[str, Strategy]) -> RoundResult:
         """A later round, in which these authors compete."""
@@ -97,17 +100,26 @@ class Hospitals:
 
         return await self._play(number, draft, authors)
 
-    async def examine(self, versions: list[int]) -> dict[tuple[int, tuple[int, int]], Marks]:
-        """What nodes say of versions on the test rows: by version, owner and class."""
+    async def examine(self, versions: int) -> dict[tuple[int, tuple[int, int]], Marks]:
+        """What nodes say of versions 1, 2, … on the test rows of the classes that they know.
+
+        By version, owner and class.
+        """
         sets = {
             (owner, label): rows.of_classes([label])
             for owner, rows in enumerate(self._division.test)
             for label in range(len(GROUPS))
             if np.any(rows.labels == label)
         }
+        asked = [
+            (number, key)
+            for number, arrival in enumerate(self._division.rounds[:versions], 1)
+            for key in sets
+            if key[1] < arrival.known
+        ]
         async with self._arena.actor(REGISTRY) as wallet:
-            parts = await publish(wallet, sets, len(GROUPS), max(rows.rows for rows in sets.values()))
-            return await examine(wallet, self.model, versions, parts)
+            parts = await publish(wallet, sets, max(rows.rows for rows in sets.values()))
+            return await examine(wallet, self.model, asked, parts)
 
     def _openers(self) -> set[int]:
         """The members: all who open rounds beside the founder."""
@@ -157,19 +169,20 @@ class Hospitals:
 
         ended = await arena.play(round_id, settle, authors, {OWNERS[arrival.witness]: testify}, opener)
         self.model = ended.round.model
-        return await self._result(ended.round)
+        admitted = sum(ADMITTED in ended.codes(name) for name in authors)
+        if (round_ := ended.round).status != RoundStatus.DECIDED:
+            return RoundResult(round_, "", admitted, 0)
+        async with arena.client() as client:
+            version = await ChainView(client).get(Version, round_.model, u32(round_.new_version))
+        names = {key_of(name).address: name for name in actors()}
+        return RoundResult(round_, names[version.author], admitted, version.size_bytes)
 
-    async def _result(self, round_: Round) -> RoundResult:
-        async with self._arena.client() as client:
-            view = ChainView(client)
-            candidates = len(await view.candidates(round_))
-            if round_.status != RoundStatus.DECIDED:
-                return RoundResult(round_, "", candidates, 0)
-            version = await view.get(Version, round_.model, u32(round_.new_version))
-        names = {key_of(name).address: name for name in (*OWNERS, REGISTRY)}
-        return RoundResult(round_, names[version.author], candidates, version.size_bytes)
+
+def author_of(owner: int) -> str:
+    """The account with which an owner takes part as an author: another one than that of its rows."""
+    return f"{OWNERS[owner]}, author"
 
 
 def actors() -> tuple[str, ...]:
     """Everybody who has an account."""
-    return (*OWNERS, REGISTRY)
+    return (*OWNERS, REGISTRY, *map(author_of, range(len(OWNERS))))

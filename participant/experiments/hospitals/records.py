@@ -1,8 +1,9 @@
 """Thyroid records: their diagnosis groups and their owners.
 
-The table has 9,172 records of the Garvan Institute, Sydney (Ross Quinlan 1987; UCI Machine Learning Repository,
-"Thyroid Disease", CC BY 4.0). A record has a referral source, 29 attributes and a diagnosis: "-", or letters of
-the original coding. Records with several letters, or with a letter outside of the groups, are left out.
+The table has 9,172 records of the Garvan Institute, Sydney (Ross Quinlan 1987; UCI Machine Learning
+Repository, "Thyroid Disease", CC BY 4.0). A record has a referral source, 28 attributes and a diagnosis: "-",
+or letters of the original coding. Records with several letters, or with a letter outside of the groups, are
+left out.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Records:
     measured: Mapping[str, Floats]
     """(n,) for each numeric attribute; NaN where it is missing."""
     flags: Bytes
-    """(n, flags): 1 where an attribute of yes and no is yes; the last two say that the sex is female, unknown."""
+    """(n, flags): 1 where an attribute of yes and no is yes; the last two: the sex is female, is unknown."""
     labels: npt.NDArray[np.uint16]
     """(n,): numbers of `GROUPS`."""
     owners: npt.NDArray[np.int64]
