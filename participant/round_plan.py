@@ -25,7 +25,7 @@ from engram.participant.datasets import Dataset
 from engram.participant.errors import GrowthImpossible, OldRowsMissing
 from engram.participant.parts import RoundSecrets, split_parts
 from engram.participant.round_terms import Caps, RoundWindows, round_terms
-from engram.participant.selection import Selection, check_inputs, check_labels
+from engram.participant.selection import RowSource, check_inputs, check_labels
 from engram.participant.training.architect import dense_network
 from engram.participant.training.shapes import ACTIVATIONS, Reach
 from engram.participant.upload import fit_inside, upload
@@ -51,7 +51,7 @@ MOST_ROWS: Final = 1_000
 class RoundPlan:
     """What a person decides about a round; amounts in sparks."""
 
-    data: Selection
+    data: RowSource
     """The rows from which the parts are made."""
     parts: int | None = None
     """n: how many parts to commit to. None: the fewest that the chain accepts; so for `validation`, `sealed`,

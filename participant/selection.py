@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -10,6 +11,25 @@ from engram.participant.datasets import Dataset, load
 from engram.participant.errors import DatasetMismatch, NotEnoughRows
 from engram.participant.parts import deal
 from engram.statemachine.records import Model
+
+
+class RowSource(Protocol):
+    """Where the rows of a round come from."""
+
+    def rows_of(self, seed: int) -> Dataset:
+        """The rows, in an order drawn from `seed`."""
+        ...
+
+
+@dataclass(frozen=True)
+class GivenRows:
+    """Rows that are at hand."""
+
+    data: Dataset
+
+    def rows_of(self, seed: int) -> Dataset:
+        """The rows, in an order drawn from `seed`."""
+        return self.data.shuffled(np.random.default_rng(seed))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from engram.node.datadir import find_run_info
 from engram.node.node import Node
 from engram.node.threaded import running_node
 from engram.participant.arena.pacing import PacedClient, Pacer
+from engram.participant.arena.venue import Ended as Ended
 from engram.participant.arena.venue import Venue
 from engram.participant.notices import Report
 from engram.participant.wallet import Wallet

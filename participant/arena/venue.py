@@ -34,6 +34,8 @@ class Ended:
 
     round: Round
     reports: Mapping[str, list[EpochReport]]
+    fees: Mapping[str, int]
+    """Sparks that each actor has paid in fees while playing."""
 
     def codes(self, author: str) -> list[str]:
         """The codes of an author's epochs."""
@@ -79,18 +81,21 @@ class Venue(ABC):
         async def enter(name: str, act: Callable[[Wallet], Awaitable[T]]) -> T:
             async with self.actor(name) as wallet:
                 await entered.wait()
-                return await act(wallet)
+                result = await act(wallet)
+                fees[name] = wallet.fees
+                return result
 
         def author(strategy: Strategy) -> Callable[[Wallet], Awaitable[list[EpochReport]]]:
             return lambda wallet: self.author(wallet, strategy).play(round_id)
 
+        fees: dict[str, int] = {}
         entered = asyncio.Barrier(len(authors) + len(others) + 1)
         async with asyncio.TaskGroup() as group:
             ran = group.create_task(enter(opener_name, opener))
             played = {name: group.create_task(enter(name, author(does))) for name, does in authors.items()}
             for name, act in others.items():
                 group.create_task(enter(name, act))
-        return Ended(ran.result(), {name: task.result() for name, task in played.items()})
+        return Ended(ran.result(), {name: task.result() for name, task in played.items()}, fees)
 
     def opener(self, wallet: Wallet) -> Opener:
         """The opener's side of rounds, with their secrets in the folder."""

@@ -48,7 +48,10 @@ def compute(task: CellTask) -> CellOutcome:
         rows = {table: list(given) for table, given in found.items()}
         error = None
     except Exception as failure:
-        rows, error = {}, f"{type(failure).__name__}: {failure}"
+        alone: BaseException = failure
+        while isinstance(alone, BaseExceptionGroup) and len(alone.exceptions) == 1:
+            alone = alone.exceptions[0]
+        rows, error = {}, f"{type(alone).__name__}: {alone}"
         lines.append(traceback.format_exc())
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -139,3 +139,11 @@ class ShorterChain(Invalid):
 
 class OlderVersion(Invalid):
     """The node proves an older version than was proven before on the same chain: ask another node."""
+
+
+class TrustPointDamaged(StorageError):
+    """The file with what was verified before is damaged: restore it, or remove it and trust a node anew."""
+
+
+class TrustPointForeign(StorageError):
+    """What was verified before is of another chain or another model: choose another folder."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from engram.nn.growth import forward_frozen, forward_growth
+from engram.nn.growth import Policy, forward_frozen, forward_growth
 from engram.nn.loss import evaluate_loss
-from engram.nn.network import Parameters
+from engram.nn.network import Features, Parameters
 from engram.nn.seeded import Seeded
 from engram.nn.spec import NetworkSpec
 from engram.participant.datasets import Dataset
@@ -68,20 +68,31 @@ class Lesson:
     """Sums of rows of the old classes, which their owners have handed over."""
     mixtures: Mapping[int, Mixture] = field(default_factory=dict)
     """Mixtures of the old classes."""
-    new_statistics: Statistics | None = None
-    """Sums of rows of the new classes, in the place of those of `rows`: of several owners' rows, say."""
     named: Hash = ZERO_HASH
     """The content id of the statistics, by which the growth names them."""
     seed: int = 0
+    values: Features | None = None
+    """The trunk's values of `rows`, uint8 (n, values), if they have been computed already."""
+    own_statistics: Statistics | None = None
+    """Sums of the rows of new classes, if they have been made already."""
+
+    def of_classes(self, classes: range, trunk: Trunk) -> Dataset:
+        """The trunk's values of the rows of these classes, with their labels."""
+        chosen = np.flatnonzero(np.isin(self.rows.labels, classes))
+        if self.values is not None:
+            return Dataset(self.values[chosen], self.rows.labels[chosen])
+        own = self.rows.take(chosen)
+        return Dataset(trunk.run(own.features), own.labels)
 
 
 def founding_of(trunk: Trunk, founded: Founded, template: Founding) -> Founding:
     """A founding with the trunk, the first bank, and a head that knows nothing yet.
 
     The round that opens with it brings what the founding has learned: `trained`. So nodes see what the rows
-    taught. The spec and the sources of `template` are replaced.
+    taught. Only a model of a single class knows its class from the beginning: it is grown, and not trained,
+    by the round that opens with it. The spec and the sources of `template` are replaced.
     """
-    spec, parameters, seeded = _whole(trunk, founded, blank=True)
+    spec, parameters, seeded = _whole(trunk, founded, blank=founded.spec.classes > 1)
     hidden, outputs, tensors = sources_of(seeded, parameters)
     return replace(template, spec=spec, hidden=hidden, outputs=outputs, tensors=tensors)
 
@@ -106,38 +117,53 @@ def taught(memory: Memory, lesson: Lesson) -> Strategy:
 
     def propose(task: Task) -> Draft:
         base = task.base.spec
-        trunk = trunk_in(base, task.parameters, memory.trunk_segments)
-        head, numbers = head_of(trunk, base, task.parameters)
         new = task.round.terms.new_classes
-        own = lesson.rows.of_classes(range(base.classes, base.classes + new))
-        given = Consolidation(
-            head,
-            numbers,
-            trunk.run(own.features),
-            own.labels,
-            new,
-            task.model.growth_policy,
-            Banks(memory.rule),
-            memory.bank_of(head),
-            calibration=memory.calibration,
-            statistics=lesson.statistics,
-            mixtures=lesson.mixtures,
-            new_statistics=lesson.new_statistics,
-            settings=memory.settings,
-            seed=lesson.seed,
-        )
-        made = consolidate(memory.engine, given)
-        growth = lifted(made.growth, trunk.depth)
-        hidden, outputs, tensors = sources_of(made.seeded, made.parameters)
-        update = GrowUpdate(growth, hidden, outputs, tensors, statistics=lesson.named)
+        update, numbers = grown(memory, lesson, base, task.parameters, task.model.growth_policy, new)
         loss = 0
         for part in task.validation:
             frozen = forward_frozen(base, task.parameters, part.features)
-            logits = forward_growth(base, frozen, growth, made.parameters)
+            logits = forward_growth(base, frozen, update.growth, numbers)
             loss += evaluate_loss(task.model.loss_function, logits, part.labels)
         return Draft(update, task.round.base, network_root(task, update), loss)
 
     return propose
+
+
+def grown(
+    memory: Memory,
+    lesson: Lesson,
+    base: NetworkSpec,
+    parameters: Parameters,
+    policy: Policy,
+    new_classes: int,
+) -> tuple[GrowUpdate, Parameters]:
+    """The growth by `new_classes` classes that a lesson makes of a network, and the growth's numbers.
+
+    Raises what `consolidate` and `trunk_in` raise.
+    """
+    trunk = trunk_in(base, parameters, memory.trunk_segments)
+    head, numbers = head_of(trunk, base, parameters)
+    own = lesson.of_classes(range(base.classes, base.classes + new_classes), trunk)
+    given = Consolidation(
+        head,
+        numbers,
+        own.features,
+        own.labels,
+        new_classes,
+        policy,
+        Banks(memory.rule),
+        memory.bank_of(head),
+        calibration=memory.calibration,
+        statistics=lesson.statistics,
+        mixtures=lesson.mixtures,
+        new_statistics=lesson.own_statistics,
+        settings=memory.settings,
+        seed=lesson.seed,
+    )
+    made = consolidate(memory.engine, given)
+    hidden, outputs, tensors = sources_of(made.seeded, made.parameters)
+    update = GrowUpdate(lifted(made.growth, trunk.depth), hidden, outputs, tensors, statistics=lesson.named)
+    return update, made.parameters
 
 
 def _whole(

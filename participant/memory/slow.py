@@ -38,6 +38,7 @@ from engram.participant.errors import BlobMismatch
 from engram.participant.memory.checks import check_features
 from engram.participant.memory.errors import OlderVersion, ShorterChain, VersionUnknown
 from engram.participant.memory.head import Q16
+from engram.participant.memory.trust_point import TrustPoint
 from engram.participant.notices import Notice, Report
 from engram.participant.view import ChainView
 from engram.primitives.errors import ChainError, CodecError
@@ -87,6 +88,15 @@ class VerifiedVersion:
         """The number of the version."""
         return self.report.version.number
 
+    @property
+    def point(self) -> TrustPoint:
+        """What was verified, without the version itself."""
+        report = self.report
+        return TrustPoint(
+            *(self.number, report.block.id, report.head.id, self.chain_work),
+            *(self.base, self.base_work, self.verified_ms),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class SlowAnswers:
@@ -106,11 +116,14 @@ class SlowAnswers:
 class SlowMemory:
     """The current version of one model. Calls of `refresh` must not overlap."""
 
-    def __init__(self, trust: Trust, clock: Callable[[], int]) -> None:
-        """`clock` gives milliseconds since 1970."""
+    def __init__(self, trust: Trust, clock: Callable[[], int], point: TrustPoint | None = None) -> None:
+        """`clock` gives milliseconds since 1970. `point` is what was verified before a restart: a node with
+        less work is refused from the beginning.
+        """
         self.trust: Final = trust
         self._clock = clock
         self._known: VerifiedVersion | None = None
+        self._point = point
 
     @property
     def known(self) -> VerifiedVersion | None:
@@ -137,13 +150,13 @@ class SlowMemory:
         `InvalidProof` and `InvalidNetwork`, `CodecError`, `TimestampAhead`, and what else `verify_bundle`
         raises.
         """
-        known = self._known
-        proof = None if known is None else await self._since(view.client, known)
+        known, point = self._known, self._point
+        proof = None if point is None else await self._since(view.client, point)
         if proof is None:
             bundle = await self._asked(view.client, None)
             report = await self._checked(bundle, None)
             proof = _Proof(bundle, report, report.chain_work)
-        self._compare(proof, known)
+        self._compare(proof, point)
         same = known is not None and known.report.version == proof.report.version
         if same and known is not None:
             parameters, bounds = known.parameters, known.bounds
@@ -155,6 +168,7 @@ class SlowMemory:
         self._known = VerifiedVersion(
             proof.report, parameters, bounds, proof.work, self._clock(), base, base_work
         )
+        self._point = self._known.point
         return not same
 
     async def follow(self, view: ChainView, report: Report) -> None:
@@ -168,7 +182,7 @@ class SlowMemory:
                 async with view.client.subscribe("heads") as events:
                     await self._try(view, report)
                     async for _ in events:
-                        if await self._outdated(view):
+                        if await self.outdated(view):
                             await self._try(view, report)
             except NodeUnreachable as error:
                 self._tell(error, report)
@@ -188,20 +202,20 @@ class SlowMemory:
             margins = (top[:, -1] - top[:, -2]) / Q16
         return SlowAnswers(predict(logits), margins, logits, known.number, self.age_ms)
 
-    async def _since(self, client: RpcClient, known: VerifiedVersion) -> _Proof | None:
+    async def _since(self, client: RpcClient, point: TrustPoint) -> _Proof | None:
         """A proof from the block before the known version on; None if the node has no such proof."""
-        if known.base is None:
+        if point.base is None:
             return None
         try:
-            bundle = await self._asked(client, known.base.id)
+            bundle = await self._asked(client, point.base.id)
         except RemoteError as error:
             if error.code != BlockNotFound.code:
                 raise
             return None
-        report = await self._checked(bundle, known.base.id)
+        report = await self._checked(bundle, point.base.id)
         if len(bundle.headers) == 1:
             return None
-        before = 0 if bundle.headers[0].height == 1 else known.base_work
+        before = 0 if bundle.headers[0].height == 1 else point.base_work
         return _Proof(bundle, report, before + report.chain_work)
 
     async def _asked(self, client: RpcClient, checkpoint: Hash | None) -> ProofBundle:
@@ -241,19 +255,19 @@ class SlowMemory:
             )
         return report
 
-    def _compare(self, proof: _Proof, known: VerifiedVersion | None) -> None:
+    def _compare(self, proof: _Proof, point: TrustPoint | None) -> None:
         """Refuses a chain with less work than is known, or with as much and another head; and on the same
         chain an older version.
         """
-        if known is None:
+        if point is None:
             return
-        if proof.report.head.id != known.report.head.id and proof.work <= known.chain_work:
-            raise ShorterChain(expected=f"more than {known.chain_work}", got=proof.work)
-        number, block = proof.report.version.number, known.report.block.id
-        if number < known.number and any(header.id == block for header in proof.bundle.headers):
-            raise OlderVersion(expected=known.number, got=number)
+        if proof.report.head.id != point.head and proof.work <= point.chain_work:
+            raise ShorterChain(expected=f"more than {point.chain_work}", got=proof.work)
+        number, block = proof.report.version.number, point.block
+        if number < point.version and any(header.id == block for header in proof.bundle.headers):
+            raise OlderVersion(expected=point.version, got=number)
 
-    async def _outdated(self, view: ChainView) -> bool:
+    async def outdated(self, view: ChainView) -> bool:
         """Whether the node says that the model has changed, or the proof is old."""
         known = self._known
         if known is None or self.age_ms >= REFRESH_MS:

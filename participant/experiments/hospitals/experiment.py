@@ -121,7 +121,7 @@ async def _play(kind: str, seed: int, division: Division, work: Path, say: Say) 
         summed = {REGISTRY: federation.merged([each for own in files.values() for each in own], least)}
     founder = author_of(federation.founder) if kind == OWN else REGISTRY
     async with Arena(work / "node", arena_spec(actors(), RULES), lambda notice: None).running() as arena:
-        hospitals = Hospitals(arena, division, work)
+        hospitals = Hospitals(arena, division)
         founded = federation.founded(summed[founder])
         first = await hospitals.found(federation, founded, _founders(federation, summed))
         rounds = [first]

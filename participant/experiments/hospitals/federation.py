@@ -130,7 +130,7 @@ class Federation:
             )
             seen = concatenate([Dataset(part.features, part.labels) for part in task.validation])
             named = merge([sums[label] for label in range(classes)])
-            lesson = Lesson(seen, known, new_statistics=new, named=statistics_file.content_id(named))
+            lesson = Lesson(seen, known, own_statistics=new, named=statistics_file.content_id(named))
             return taught(self.memory, lesson)(task)
 
         return propose

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -21,7 +20,7 @@ from engram.participant.memory.founding import Founded
 from engram.participant.memory.playing import founding_of
 from engram.participant.parts import ROUNDS_DIRECTORY, RoundSecrets, split_parts
 from engram.participant.round_plan import DraftedRound, RoundPlan, draft_round, draft_whole
-from engram.participant.selection import Selection
+from engram.participant.selection import GivenRows
 from engram.participant.task import Strategy
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
@@ -65,8 +64,8 @@ class RoundResult:
 class Hospitals:
     """The owners on one node."""
 
-    def __init__(self, arena: Arena, division: Division, work: Path) -> None:
-        self._arena, self._division, self._work = arena, division, work
+    def __init__(self, arena: Arena, division: Division) -> None:
+        self._arena, self._division = arena, division
         self.model: Hash = b""
 
     async def found(
@@ -128,12 +127,9 @@ class Hospitals:
 
     def _plan(self, number: int) -> RoundPlan:
         arrival = self._division.rounds[number]
-        path = self._work / f"opened-{number}.npz"
-        rows = self._division.opened[number]
-        np.savez(path, features=rows.features, labels=rows.labels)
         witness = NamedWitness(key_of(OWNERS[arrival.witness]).address, old_only=True)
         return RoundPlan(
-            Selection(str(path)),
+            GivenRows(self._division.opened[number]),
             parts=PARTS,
             rows=PART_ROWS,
             epochs=1,
