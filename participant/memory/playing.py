@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from engram.nn.growth import Policy, forward_frozen, forward_growth
 from engram.nn.loss import evaluate_loss
 from engram.nn.network import Features, Parameters
