@@ -83,7 +83,7 @@ class _Clocked:
         return draft
 
 
-class Lineage:
+class TaughtModel:
     """A model, and what its owners hand over to each other."""
 
     def __init__(

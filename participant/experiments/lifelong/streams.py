@@ -113,7 +113,7 @@ _FASHION: Final[Mapping[str, Line]] = {
 }
 _ONE_BY_ONE: Final = {name: _MNIST[name] for name in ("gate", "analytic", "experts", "pixels", "joint")}
 _LETTERS: Final = {
-    "experts": Line("experts", Settings(components=12, rank=15, floor=3.0), pixels=True, width=16, cap=960),
+    "experts": Line("experts", Settings(components=16, rank=15, floor=1.5), pixels=True, width=16, cap=1_000),
     "joint": Line("analytic", Settings(ridge=1e-4), pixels=True, joint=True),
 }
 _SMALL: Final = Settings(ridge=1e-2)
