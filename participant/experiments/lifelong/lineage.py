@@ -172,7 +172,7 @@ class TaughtModel:
         if single:
             self.taught.append(Taught(0, 0, 0, 0, 0.0, 0.0))
         number = 1 if single else 0
-        ended = await self._finish(round_id, number, clock)
+        ended = await self._finish(round_id, number, clock, plan.seed)
         self.model = ended.round.model
         self._note(number, ended, 1, clock.seconds, time.process_time() - begin)
 
@@ -189,7 +189,7 @@ class TaughtModel:
 
             round_id = await self._arena.open(KEEPER, draft)
             try:
-                ended = await self._finish(round_id, number, clock)
+                ended = await self._finish(round_id, number, clock, plan.seed)
                 break
             except GrowthRefused:
                 if tries == TRIES:
@@ -248,13 +248,17 @@ class TaughtModel:
             old_rows=0 if self.line.open_gate else None,
             bounty=BOUNTY,
             witnesses=witnesses if self._witnessed(growing) else (),
-            seed=int(np.random.default_rng([self._seed, self._place, number, tries]).integers(2**31)),
+            seed=self._drawn(number, tries),
         )
+
+    def _drawn(self, number: int, tries: int) -> int:
+        """A seed of its own for each round: a part may be opened once."""
+        return int(np.random.default_rng([self._seed, self._place, number, tries]).integers(2**31))
 
     def _witnessed(self, growing: bool) -> bool:
         return growing and self.stream.witness_rows > 0 and not self.line.open_gate
 
-    async def _finish(self, round_id: Hash, number: int, strategy: Strategy) -> Ended:
+    async def _finish(self, round_id: Hash, number: int, strategy: Strategy, seed: int) -> Ended:
         """The round is played to its end. Raises `GrowthRefused` if the update did not win."""
         owner = owner_of(number)
 
@@ -263,7 +267,7 @@ class TaughtModel:
 
         async def witness(wallet: Wallet) -> None:
             rows = self._rows.witness.of_classes(range(self._groups[number].stop))
-            secrets = await sealed_part(wallet, GivenRows(rows), round_id, self._place)
+            secrets = await sealed_part(wallet, GivenRows(rows), round_id, seed)
             acting = Witness(wallet, Path(self._arena.folder) / "witness", self._arena.report)
             await acting.seal(round_id, secrets)
             await acting.open_sealed(round_id, secrets)
