@@ -116,6 +116,7 @@ class _CellRun:
                         "version": taught.version,
                         "rounds": taught.rounds,
                         "bytes": version.size_bytes,
+                        "part_bytes": taught.part_bytes,
                         "learned_numbers": learned,
                         "drawn_numbers": drawn,
                         "neurons": neurons(whole.spec),

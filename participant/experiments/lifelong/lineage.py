@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from engram.nn.data import part_size
 from engram.nn.loss import LossKind
 from engram.participant.arena.arena import WINDOWS, Arena, Ended, key_of
 from engram.participant.experiments.lifelong.errors import GrowthRefused
@@ -62,6 +63,8 @@ class Taught:
     """The version that knows it."""
     rounds: int
     """The rounds that it took."""
+    part_bytes: int
+    """Bytes of the parts that the last of these rounds has made public."""
     author_fees: int
     """Sparks."""
     opener_fees: int
@@ -170,7 +173,7 @@ class TaughtModel:
         begin = time.process_time()
         round_id = await self._arena.open(KEEPER, draft)
         if single:
-            self.taught.append(Taught(0, 0, 0, 0, 0.0, 0.0))
+            self.taught.append(Taught(0, 0, 0, 0, 0, 0.0, 0.0))
         number = 1 if single else 0
         ended = await self._finish(round_id, number, clock, plan.seed)
         self.model = ended.round.model
@@ -286,11 +289,13 @@ class TaughtModel:
 
     def _note(self, number: int, ended: Ended, rounds: int, author_s: float, whole_s: float) -> None:
         own = author_s + self._knowledge.spent(self.line, self._rule, self._groups[number])
-        fees = ended.fees
+        fees, terms = ended.fees, ended.round.terms
+        opened = (*ended.round.validation_opened, *ended.round.unseen)
         self.taught.append(
             Taught(
                 int(ended.round.new_version),
                 rounds,
+                len(opened) * part_size(terms.rows, self._rows.opener.inputs),
                 fees[owner_of(number)],
                 fees[KEEPER],
                 own,
