@@ -118,14 +118,24 @@ class TaughtModel:
         self.taught: list[Taught] = []
         """What came of each group, in their order."""
 
-    async def play(self, say: Callable[[str], None]) -> None:
-        """Founds the model and teaches it every group. Raises `GrowthRefused`."""
+    async def found(self) -> None:
+        """The first group founds the model; if it is a single class, the second group grows it at once.
+
+        Raises `GrowthRefused`.
+        """
+        begin = time.process_time()
         founded = self._found()
-        await self._open_first(founded)
-        say(f"{self.name}: founded with {self._groups[0].stop} classes")
-        for number in range(len(self.taught), len(self._groups)):
-            await self._teach(number)
-            say(f"{self.name}: taught {self._groups[number].stop} classes")
+        await self._open_first(founded, time.process_time() - begin)
+
+    async def teach(self, number: int) -> bool:
+        """Teaches a group, unless the model knows it already or has no such group; whether it was taught.
+
+        Raises `GrowthRefused`.
+        """
+        if not len(self.taught) <= number < len(self._groups):
+            return False
+        await self._teach(number)
+        return True
 
     def _found(self) -> Founded:
         """The founding, from the rows of the first group."""
@@ -146,7 +156,7 @@ class TaughtModel:
         self._hand_over(0, founded.statistics)
         return founded
 
-    async def _open_first(self, founded: Founded) -> None:
+    async def _open_first(self, founded: Founded, founding_s: float) -> None:
         """The round that founds the model. From two classes on it also brings what the founder learned."""
         line = self.line
         template = Founding(
@@ -177,7 +187,8 @@ class TaughtModel:
         number = 1 if single else 0
         ended = await self._finish(round_id, number, clock, plan.seed)
         self.model = ended.round.model
-        self._note(number, ended, 1, clock.seconds, time.process_time() - begin)
+        spent = time.process_time() - begin - clock.seconds
+        self._note(number, ended, 1, clock.seconds + founding_s, spent)
 
     async def _teach(self, number: int) -> None:
         """One growth: its owner has rows of the new classes, and of the others what was handed over."""
@@ -197,7 +208,7 @@ class TaughtModel:
             except GrowthRefused:
                 if tries == TRIES:
                     raise
-        self._note(number, ended, tries, clock.seconds, time.process_time() - begin)
+        self._note(number, ended, tries, clock.seconds, time.process_time() - begin - clock.seconds)
 
     def _strategy(self, number: int) -> Strategy:
         """The growth by a group, as its owner makes it. The sums of this group are handed over at once."""
@@ -287,8 +298,8 @@ class TaughtModel:
             )
         return ended
 
-    def _note(self, number: int, ended: Ended, rounds: int, author_s: float, whole_s: float) -> None:
-        own = author_s + self._knowledge.spent(self.line, self._rule, self._groups[number])
+    def _note(self, number: int, ended: Ended, rounds: int, author_s: float, others_s: float) -> None:
+        own = author_s + self._knowledge.spent(self.line, self._rule, number)
         fees, terms = ended.fees, ended.round.terms
         opened = (*ended.round.validation_opened, *ended.round.unseen)
         self.taught.append(
@@ -299,6 +310,6 @@ class TaughtModel:
                 fees[owner_of(number)],
                 fees[KEEPER],
                 own,
-                max(0.0, whole_s - author_s),
+                max(0.0, others_s),
             )
         )
