@@ -20,7 +20,7 @@ from engram.participant.notices import Notice, Report
 from engram.participant.obligations import fulfil
 from engram.participant.opener import content_of
 from engram.participant.parts import RoundSecrets, load_secrets, save_secrets, split_parts
-from engram.participant.selection import Selection, check_inputs, check_labels
+from engram.participant.selection import RowSource, check_inputs, check_labels
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.types import Hash
@@ -103,7 +103,7 @@ class Witness:
         return load_secrets(sealed_path(self._folder, mine[0].commitment))
 
 
-async def sealed_part(wallet: Wallet, data: Selection, round_id: Hash, seed: int) -> RoundSecrets:
+async def sealed_part(wallet: Wallet, data: RowSource, round_id: Hash, seed: int) -> RoundSecrets:
     """Makes one part for a witness to seal, with as many rows as the parts of the round have.
 
     A witness who is limited to old classes gets a part of old classes only. `seed` draws which rows it takes.

@@ -12,6 +12,7 @@ never be stale.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -92,6 +93,10 @@ class ScoreCache(Protocol):
     def put(self, key: Hash, scores: RowScores) -> None:
         """Offers scores to be remembered; their `size_bytes` says how much memory they take."""
 
+    def once(self, key: Hash) -> AbstractContextManager[object]:
+        """Held while the scores of this key are computed: who comes second waits for who came first."""
+        ...
+
     def get_activations(self, key: Hash) -> FrozenActivations | None:
         """The activations that were put under this key, if they are remembered."""
         ...
@@ -129,6 +134,9 @@ class NoCache:
 
     def put(self, key: Hash, scores: RowScores) -> None:
         return None
+
+    def once(self, key: Hash) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def get_activations(self, key: Hash) -> FrozenActivations | None:
         return None
@@ -246,12 +254,16 @@ class Scorer:
     ) -> RowScores:
         key = score_key(network.root, part.id, classes, loss_kind)
         known = self.cache.get(key)
-        if known is None:
-            grown = null_growth_logits(logits(), max(0, classes - network.spec.classes))
-            labels = part.load().labels
-            losses = loss_rows(loss_kind, grown, np.where(labels < classes, labels, 0))
-            known = RowScores(losses.astype(np.int32), predict(grown) == labels)
-            self.cache.put(key, known)
+        if known is not None:
+            return known
+        with self.cache.once(key):
+            known = self.cache.get(key)
+            if known is None:
+                grown = null_growth_logits(logits(), max(0, classes - network.spec.classes))
+                labels = part.load().labels
+                losses = loss_rows(loss_kind, grown, np.where(labels < classes, labels, 0))
+                known = RowScores(losses.astype(np.int32), predict(grown) == labels)
+                self.cache.put(key, known)
         return known
 
     def expand(self, seeded: Seeded) -> IntArray:

@@ -8,6 +8,9 @@ and holds on every branch. `statemachine.scoring` computes the results and their
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from engram.nn.dtypes import IntArray
@@ -27,6 +30,16 @@ _SEGMENT_BYTES: Final = 1024
 whoever fills the cache takes networks that share none."""
 _ENTRY_BYTES: Final = 512
 """Roughly the bytes of memory that a key and the objects around the arrays take."""
+
+
+class _Computing:
+    """The lock of a score that is being computed, and how many threads hold it or wait for it."""
+
+    __slots__ = ("lock", "users")
+
+    def __init__(self) -> None:
+        self.lock: Final = threading.Lock()
+        self.users = 0
 
 
 class VerificationCache:
@@ -53,6 +66,8 @@ class VerificationCache:
         self._compositions: ByteLru[Composition] = ByteLru(
             compositions_bytes, lambda whole: _ENTRY_BYTES + _SEGMENT_BYTES * whole.spec.totals.segments
         )
+        self._computing: dict[Hash, _Computing] = {}
+        self._lock: Final = threading.Lock()
         self._networks: ByteLru[LoadedNetwork] = ByteLru(networks_bytes, _network_bytes)
         self._expansions: ByteLru[IntArray] = ByteLru(
             expansions_bytes, lambda array: _ENTRY_BYTES + array.nbytes
@@ -63,6 +78,23 @@ class VerificationCache:
 
     def put(self, key: Hash, scores: RowScores) -> None:
         self._scores.put(key, scores)
+
+    @contextmanager
+    def once(self, key: Hash) -> Iterator[None]:
+        """Held by one thread at a time for each key. A block often needs a score that the mempool's thread is
+        just computing: waiting for it is quicker than computing it again beside it.
+        """
+        with self._lock:
+            own = self._computing.setdefault(key, _Computing())
+            own.users += 1
+        try:
+            with own.lock:
+                yield
+        finally:
+            with self._lock:
+                own.users -= 1
+                if not own.users:
+                    del self._computing[key]
 
     def get_activations(self, key: Hash) -> FrozenActivations | None:
         return self._activations.get(key)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from engram.consensus.chainspec import Allocation, ChainSpec, local
 from engram.node.client import RpcClient
@@ -17,19 +17,11 @@ from engram.node.datadir import find_run_info
 from engram.node.node import Node
 from engram.node.threaded import running_node
 from engram.participant.arena.pacing import PacedClient, Pacer
-from engram.participant.author import Author, EpochReport
-from engram.participant.journal import Journal
+from engram.participant.arena.venue import Ended as Ended
+from engram.participant.arena.venue import Venue
 from engram.participant.notices import Report
-from engram.participant.opener import Opener
-from engram.participant.parts import ROUNDS_DIRECTORY
-from engram.participant.round_plan import DraftedRound
-from engram.participant.task import Strategy
-from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
 from engram.primitives.keys import PrivateKey, format_address
-from engram.primitives.types import Hash
-from engram.statemachine.records import Account, Model
-from engram.statemachine.rounds.records import Round
 from engram.statemachine.rules import Rules
 
 T = TypeVar("T")
@@ -64,29 +56,16 @@ def arena_spec(actors: tuple[str, ...], rules: Rules) -> ChainSpec:
     )
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A round that has ended, and how it went for each author."""
-
-    round: Round
-    reports: Mapping[str, list[EpochReport]]
-
-    def codes(self, author: str) -> list[str]:
-        """The codes of an author's epochs."""
-        return [report.code for report in self.reports[author]]
-
-
-class Arena:
+class Arena(Venue):
     """A node, its pacer, and what everyone does on it."""
 
     def __init__(
         self, folder: Path, spec: ChainSpec, report: Report, keys: Mapping[str, PrivateKey] | None = None
     ) -> None:
         """`keys` are those of the actors by name, where they are not those of `key_of`."""
-        self.folder: Final = folder
+        super().__init__(folder, report)
         self.spec: Final = spec
         self.pacer: Final = Pacer()
-        self.report: Final = report
         self._keys: Final = keys
         self._node: AbstractContextManager[Node] | None = None
         self._url = ""
@@ -141,57 +120,6 @@ class Arena:
                 yield Wallet(client, self.key(name))
             finally:
                 self.pacer.leave(client)
-
-    async def open(self, name: str, draft: Callable[[Wallet], Awaitable[DraftedRound]]) -> Hash:
-        """An actor opens the round that they draft; its id."""
-        async with self.actor(name) as wallet:
-            opening = await draft(wallet)
-            return await self.opener(wallet).open(opening.payload, opening.secrets)
-
-    async def play(
-        self,
-        round_id: Hash,
-        opener: Callable[[Wallet], Awaitable[Round]],
-        authors: Mapping[str, Strategy],
-        others: Mapping[str, Callable[[Wallet], Awaitable[object]]],
-        opener_name: str = "opener",
-    ) -> Ended:
-        """The opener, these authors and others play to the end."""
-
-        async def enter(name: str, act: Callable[[Wallet], Awaitable[T]]) -> T:
-            async with self.actor(name) as wallet:
-                await entered.wait()
-                return await act(wallet)
-
-        def author(strategy: Strategy) -> Callable[[Wallet], Awaitable[list[EpochReport]]]:
-            return lambda wallet: self.author(wallet, strategy).play(round_id)
-
-        entered = asyncio.Barrier(len(authors) + len(others) + 1)
-        async with asyncio.TaskGroup() as group:
-            ran = group.create_task(enter(opener_name, opener))
-            played = {name: group.create_task(enter(name, author(does))) for name, does in authors.items()}
-            for name, act in others.items():
-                group.create_task(enter(name, act))
-        return Ended(ran.result(), {name: task.result() for name, task in played.items()})
-
-    def opener(self, wallet: Wallet) -> Opener:
-        """The opener's side of rounds, with their secrets in the folder."""
-        return Opener(wallet, self.folder / ROUNDS_DIRECTORY, self.report)
-
-    def author(self, wallet: Wallet, strategy: Strategy, **options: Any) -> Author:
-        """The author's side of rounds, with their secrets in the folder."""
-        journal = Journal(self.folder / ROUNDS_DIRECTORY)
-        return Author(wallet, strategy, self.report, journal=journal, **options)
-
-    async def model(self, model_id: Hash) -> Model:
-        """The record of a model."""
-        async with self.client() as client:
-            return await ChainView(client).get(Model, model_id)
-
-    async def account(self, name: str) -> Account:
-        """The account of an actor."""
-        async with self.client() as client:
-            return await ChainView(client).get(Account, self.key(name).address)
 
     async def mine(self) -> int:
         """One block that the mempool has followed; the height it has."""

@@ -11,7 +11,10 @@ from engram.participant.experiments.errors import ExperimentUnknown
 if TYPE_CHECKING:
     from engram.participant.experiments.plan import Experiment
 
-EXPERIMENTS: Final[Mapping[str, str]] = {}
+EXPERIMENTS: Final[Mapping[str, str]] = {
+    "hospitals": "Six hospitals teach one thyroid model and never show rows to each other.",
+    "lifelong": "What a model knows after it has learned class after class, without old rows.",
+}
 """What each experiment measures; `EXPERIMENT` of the module `NAME/experiment.py` is the experiment itself."""
 
 

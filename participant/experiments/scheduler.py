@@ -21,6 +21,8 @@ Schedule = Callable[[Sequence[CellTask]], Generator[CellOutcome, None, None]]
 def here(jobs: int) -> Schedule:
     """At most so many processes at one time, each for one cell, started afresh and with one numpy thread.
 
+    They write to the files that their tasks name as logs.
+
     The caller has limited numpy to one thread in its environment, which the processes inherit. If the
     generator is closed before its end, they are stopped.
     """
@@ -57,6 +59,8 @@ def _start(task: CellTask) -> tuple[Connection, SpawnProcess]:
 def _work(task: CellTask, sender: Connection) -> None:
     # In a group of its own, so that Ctrl-C in the terminal reaches the parent alone, which then sends one.
     os.setpgrp()
+    # A command that a script has started in the background ignores this signal, and its children would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         sender.send(compute(task))
     except KeyboardInterrupt:

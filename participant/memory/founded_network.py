@@ -56,8 +56,12 @@ class FoundedNetwork:
         return replace(self, parameters=(*self.parameters[:split], *silent))
 
     def founding(self, template: Founding) -> Founding:
-        """A founding of the blank network. The spec and the sources of `template` are replaced."""
-        made = self.blank().update()
+        """A founding of the blank network. The spec and the sources of `template` are replaced.
+
+        A model of a single class is grown, and not trained, by the round that founds it. So it brings what it
+        knows of its class.
+        """
+        made = (self.blank() if self.spec.classes > 1 else self).update()
         return replace(
             template, spec=made.spec, hidden=made.hidden, outputs=made.outputs, tensors=made.tensors
         )

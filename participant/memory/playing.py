@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from engram.nn.growth import Policy, forward_frozen, forward_growth
 from engram.nn.loss import evaluate_loss
-from engram.nn.network import Parameters
+from engram.nn.network import Features, Parameters
 from engram.nn.spec import NetworkSpec
 from engram.participant.datasets import Dataset
 from engram.participant.memory.banks import BankRule, Banks
@@ -71,13 +73,26 @@ class Lesson:
     named: Hash = ZERO_HASH
     """The content id of the statistics, by which the growth names them."""
     seed: int = 0
+    values: Features | None = None
+    """The trunk's values of `rows`, uint8 (n, values), if they have been computed already."""
+    own_statistics: Statistics | None = None
+    """Sums of the rows of new classes, if they have been made already."""
+
+    def of_classes(self, classes: range, trunk: Trunk) -> Dataset:
+        """The trunk's values of the rows of these classes, with their labels."""
+        chosen = np.flatnonzero(np.isin(self.rows.labels, classes))
+        if self.values is not None:
+            return Dataset(self.values[chosen], self.rows.labels[chosen])
+        own = self.rows.take(chosen)
+        return Dataset(trunk.run(own.features), own.labels)
 
 
 def founding_of(trunk: Trunk, founded: Founded, template: Founding) -> Founding:
     """A founding with the trunk, the first bank, and a head that knows nothing yet.
 
     The round that opens with it brings what the founding has learned: `trained`. So nodes see what the rows
-    taught. The spec and the sources of `template` are replaced.
+    taught. Only a model of a single class knows its class from the beginning: it is grown, and not trained,
+    by the round that opens with it. The spec and the sources of `template` are replaced.
     """
     return founded_network(trunk, founded).founding(template)
 
@@ -132,11 +147,11 @@ def grown(
     """
     trunk = trunk_in(base, parameters, memory.trunk_segments)
     head, numbers = head_of(trunk, base, parameters)
-    own = lesson.rows.of_classes(range(base.classes, base.classes + new_classes))
+    own = lesson.of_classes(range(base.classes, base.classes + new_classes), trunk)
     given = Consolidation(
         head,
         numbers,
-        trunk.run(own.features),
+        own.features,
         own.labels,
         new_classes,
         policy,
@@ -145,6 +160,7 @@ def grown(
         calibration=memory.calibration,
         statistics=lesson.statistics,
         mixtures=lesson.mixtures,
+        new_statistics=lesson.own_statistics,
         settings=memory.settings,
         seed=lesson.seed,
     )

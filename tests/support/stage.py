@@ -15,7 +15,8 @@ from typing import Any, Final, TypeVar
 from engram.consensus.chainspec import ChainSpec
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
-from engram.participant.arena.arena import Arena, Ended
+from engram.participant.arena.arena import Arena
+from engram.participant.arena.venue import Ended
 from engram.participant.notices import Notice
 from engram.participant.round_plan import DraftedRound, ModelPlan, RoundPlan, draft_founding, draft_round
 from engram.participant.selection import Selection

@@ -1,5 +1,6 @@
 """The scorer: no cache and no engine changes a score; what a score costs."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -76,6 +77,9 @@ class Remembering:
 
     def put(self, key: Hash, scores: RowScores) -> None:
         self.scores[key] = scores
+
+    def once(self, key: Hash) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def get_activations(self, key: Hash) -> FrozenActivations | None:
         return self.activations.get(key)

@@ -2,6 +2,7 @@
 
 import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,3 +141,25 @@ def test_threads_leave_the_count_right() -> None:
         thread.join()
     kept = [value for number in range(97) if (value := lru.get(key(number))) is not None]
     assert lru.size_bytes == sum(value.size for value in kept) <= 500
+
+
+def test_a_score_is_computed_by_one_thread_while_others_wait_for_it() -> None:
+    cache, computed, entered = VerificationCache(), list[int](), threading.Event()
+    scores = RowScores(np.zeros(3, np.int32), np.ones(3, np.bool_))
+
+    def ask() -> RowScores | None:
+        entered.set()
+        with cache.once(key(1)):
+            if cache.get(key(1)) is None:
+                computed.append(threading.get_ident())
+                cache.put(key(1), scores)
+            return cache.get(key(1))
+
+    with ThreadPoolExecutor(2) as pool:
+        with cache.once(key(1)):
+            waiting = [pool.submit(ask) for _ in range(2)]
+            entered.wait()
+            with cache.once(key(2)):
+                assert not computed, "this thread still computes the score; another score is free"
+        assert [each.result() for each in waiting] == [scores, scores]
+    assert len(computed) == 1

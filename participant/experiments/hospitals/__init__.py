@@ -1,0 +1,1 @@
+"""Experiment `hospitals`: six referral sources teach one model and never show their rows to each other."""
