@@ -35,6 +35,8 @@ class Setting:
     """Of each of the two rounds."""
     parts: int = 6
     part_rows: int = 150
+    witnesses: int = 1
+    """Each seals a part of each round."""
     own_rows: int = 9_000
     """Training rows of all participants together."""
     steps: int = 900
@@ -57,6 +59,7 @@ class Shares:
     founder: tuple[Dataset, Dataset]
     """The founder's rows of both rounds, from which the parts are made that judge updates."""
     witness: tuple[Dataset, Dataset]
+    """The rows of all witnesses, in both rounds."""
     own: tuple[Dataset, ...]
     """What each participant learns from: all ten digits, of which the first round uses the old ones."""
     test: Dataset
@@ -75,7 +78,8 @@ def shares_of(setting: Setting, data: DataFolder) -> Shares:
         return concatenate([old.take(parts * in_part), new.take(parts * (setting.part_rows - in_part))])
 
     rows, parts = setting.part_rows, setting.parts
-    founder, witness = (old.take(parts * rows), mixed(parts)), (old.take(rows), mixed(1))
+    founder = old.take(parts * rows), mixed(parts)
+    witness = old.take(setting.witnesses * rows), mixed(setting.witnesses)
     own = tuple(
         concatenate([old.take(mine_old), new.take(mine - mine_old)]) for _ in range(setting.participants)
     )
