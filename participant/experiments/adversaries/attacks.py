@@ -117,7 +117,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
         growth=True,
     ),
     "poisoners": Attack(
-        "Train with two classes exchanged; their loss claims are true",
+        "Train a network that takes one digit for another; their loss claims are true",
         strategy=lambda foe: poisoned(foe.plan),
     ),
     "backdoors": Attack(

@@ -17,8 +17,8 @@ TARGET: Final = 0
 """The class that a backdoor answers for such rows."""
 _NOISE: Final = 0.01
 """The share of the weights that a noisy copy changes by one."""
-_CONFUSED: Final = (1, 2)
-"""The two classes that a poisoned network exchanges."""
+_DENIED, _INSTEAD = 1, 2
+"""A poisoned network takes the first of these classes for the second one."""
 
 
 def noisy_copy(seed: int) -> Strategy:
@@ -41,10 +41,9 @@ def noisy_copy(seed: int) -> Strategy:
 
 
 def poisoned(plan: Plan) -> Strategy:
-    """Trains as an honest author does, on rows of which two classes are exchanged. The claimed loss is true."""
+    """Trains as an honest author does, on rows of which one class is labelled as another. Claims are true."""
     labels = plan.data.labels.copy()
-    first, second = _CONFUSED
-    labels[plan.data.labels == first], labels[plan.data.labels == second] = second, first
+    labels[labels == _DENIED] = _INSTEAD
     return honest(replace(plan, data=Dataset(plan.data.features, labels)))
 
 

@@ -103,17 +103,13 @@ def _table(name: str, baseline: Sequence[Row], rows: Sequence[Row]) -> Table:
 def _overview(rows: Sequence[Row]) -> Table:
     made = []
     for (name,), each in grouped(rows, "attack").items():
-        whole = _summed(each)
+        by_share = [_summed(part) for part in grouped(each, "share").values()]
+        gains = [float(row["attacker_gain"] or 0) for row in by_share]
         made.append(
             {
-                **whole,
-                "attack": name,
-                "worst": min(_summed(part)["accuracy"] or 0.0 for part in grouped(each, "share").values()),
-                "best_gain": None
-                if name == BASELINE
-                else max(
-                    float(_summed(part)["attacker_gain"] or 0) for part in grouped(each, "share").values()
-                ),
+                **_summed(each),
+                "worst": min(float(row["accuracy"] or 0) for row in by_share),
+                "best_gain": None if name == BASELINE else max(gains),
             }
         )
     columns = (
