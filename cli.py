@@ -33,6 +33,7 @@ COMMANDS = MappingProxyType[str, str](
         "model": "Show, score and download models; make predictions and proofs.",
         "round": "Open rounds, play them as opener or witness, and show them.",
         "participate": "Play rounds as an author: train, commit, reveal, have the update scored, withdraw.",
+        "learn": "Learn from examples, answer at once, and teach the chain when it is time.",
         "chain": "Show the chain: head, blocks, headers, rules.",
         "mempool": "Show the transactions that wait for a block.",
         "miner": "Start, stop and drive the node's miner.",

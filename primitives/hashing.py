@@ -51,6 +51,7 @@ class Tag(StrEnum):
     SEEDED = "engram/seeded"
     BANK = "engram/bank"
     STATISTICS = "engram/statistics"
+    MIXTURES = "engram/mixtures"
 
     __hash__ = str.__hash__  # Enum hashes a member's name in Python code; a tag is hashed on every call
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -119,11 +119,28 @@ class CommandSession:
         """
         import asyncio
 
-        from engram.node.datadir import find_run_info
-        from engram.participant.reconnect import PatientClient
         from engram.participant.wallet import Wallet
 
-        key, url = self.unlock(), self.url
+        key = self.unlock()
+
+        async def with_client() -> T:
+            async with self.patient_client(report, holds=holds) as client:
+                return await action(Wallet(client, key))
+
+        return asyncio.run(with_client())
+
+    @asynccontextmanager
+    async def patient_client(
+        self, report: Report, *, holds: bool, patience_s: float | None = None
+    ) -> AsyncIterator[RpcClient]:
+        """A client that waits if the node goes away: `patience_s` seconds, or as long as others do.
+
+        With `holds`, the blocks of a test network wait for it.
+        """
+        from engram.node.datadir import find_run_info
+        from engram.participant.reconnect import PATIENCE_S, PatientClient
+
+        url, most = self.url, PATIENCE_S if patience_s is None else patience_s
 
         def find() -> str:
             """The address of the node that runs on the data directory now; else the last address known."""
@@ -132,13 +149,10 @@ class CommandSession:
             url = running.rpc_url if running is not None else url
             return url
 
-        async def with_client() -> T:
-            async with PatientClient(find, report) as client:
-                await self._check_chain(client)
-                async with client.holding() if holds else nullcontext():
-                    return await action(Wallet(client, key))
-
-        return asyncio.run(with_client())
+        async with PatientClient(find, report, patience_s=most) as client:
+            await self._check_chain(client)
+            async with client.holding() if holds else nullcontext():
+                yield client
 
     async def _check_chain(self, client: RpcClient) -> None:
         """Checks that a node found only by the settings' port serves the data directory's chain.

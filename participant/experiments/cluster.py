@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Final
 
@@ -31,8 +32,8 @@ def cluster(address: str) -> Schedule:
         except (OSError, TimeoutError, ValueError) as error:
             raise SchedulerUnreachable(got=address) from error
         with client:
-            named = {client.submit(compute, task, pure=False): task for task in tasks}
-            for future in as_completed(list(named)):
+            named = {client.submit(compute, replace(task, log=None), pure=False): task for task in tasks}
+            for future in as_completed(list(named), loop=client.loop):
                 task = named[future]
                 if future.status == "finished":
                     yield future.result()

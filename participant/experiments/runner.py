@@ -73,7 +73,7 @@ def run_experiment(plan: RunPlan, schedule: Schedule, jobs: int, ended: Callable
         cell for cell in cells if cell.name not in finished and (not plan.only or cell.name in plan.only)
     ]
     watched = _Watch(cells, jobs)
-    tasks = [CellTask(plan.experiment, cell, plan.data) for cell in missing]
+    tasks = [CellTask(plan.experiment, cell, plan.data, _fresh_log(plan.out, cell)) for cell in missing]
     failed: dict[str, str] = {}
     by_name = {cell.name: cell for cell in cells}
     with closing(schedule(tasks)) as outcomes:
@@ -129,6 +129,13 @@ def write_report_of(plan: RunPlan, cells: Sequence[Cell], finished: dict[str, Fi
         "tables": {table.name: [dict(row) for row in table.rows] for table in document.tables},
     }
     write_report(plan.out, document, results)
+
+
+def _fresh_log(out: Path, cell: Cell) -> Path:
+    """The file of a cell's log, empty now."""
+    path = out / "cells" / f"{cell.name}.log"
+    write_file(path, "")
+    return path
 
 
 def _keep(out: Path, cell: Cell, digest: str, outcome: CellOutcome) -> FinishedCell:

@@ -21,6 +21,8 @@ Schedule = Callable[[Sequence[CellTask]], Generator[CellOutcome, None, None]]
 def here(jobs: int) -> Schedule:
     """At most so many processes at one time, each for one cell, started afresh and with one numpy thread.
 
+    They write to the files that their tasks name as logs.
+
     The caller has limited numpy to one thread in its environment, which the processes inherit. If the
     generator is closed before its end, they are stopped.
     """

@@ -21,6 +21,8 @@ class CellTask:
     experiment: Experiment
     cell: Cell
     data: DataFolder
+    log: Path | None = None
+    """A file to which each line of the log is added at once, where the process that computes can reach it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ def compute(task: CellTask) -> CellOutcome:
 
     def say(line: str) -> None:
         lines.append(f"{time.perf_counter() - begin:8.1f} s  {line}")
+        if task.log is not None:
+            with task.log.open("a", encoding="utf-8") as stream:
+                stream.write(lines[-1] + "\n")
 
     work = Path(tempfile.mkdtemp(prefix="engram-experiment-"))
     try:

@@ -17,10 +17,6 @@ class LearnerMissing(NotReady):
     """No `engram learn` runs on this folder."""
 
 
-class LearnerRuns(NotReady):
-    """Another `engram learn` runs on this folder: end it first."""
-
-
 class QueryInvalid(InvalidInput):
     """The request is not one that `engram learn` understands."""
 

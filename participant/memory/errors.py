@@ -58,7 +58,23 @@ class StatisticsMalformed(InvalidInput):
 
 
 class StatisticsRepeated(InvalidInput):
-    """The same sums would be counted twice."""
+    """The same sums or mixtures would be counted twice."""
+
+
+class MixturesMalformed(InvalidInput):
+    """The bytes are not a file of mixtures."""
+
+
+class MixturesForged(InvalidInput):
+    """No rows have these mixtures."""
+
+
+class MemoryFolderInvalid(InvalidInput):
+    """The folder is not the memory of a model."""
+
+
+class FoundingMalformed(InvalidInput):
+    """The bytes are not the network that a founder has learned."""
 
 
 class StatisticsMissing(InvalidInput):

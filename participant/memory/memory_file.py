@@ -17,6 +17,7 @@ from engram.participant.memory.consolidation import Calibration, Settings
 from engram.participant.memory.engines import ENGINES
 from engram.participant.memory.errors import MemoryFileInvalid
 from engram.participant.memory.playing import Memory
+from engram.participant.memory.statistics import LEAST_ROWS
 from engram.participant.training.qat import Budget
 from engram.primitives.codec import from_json, to_json
 from engram.primitives.errors import CodecError
@@ -37,6 +38,7 @@ def save_memory(path: Path, memory: Memory) -> None:
         "bank_rule": to_json(memory.rule),
         "calibration": asdict(memory.calibration),
         "settings": asdict(memory.settings),
+        "least_rows": memory.least_rows,
     }
     write_private(path, (json.dumps(content, indent=2) + "\n").encode())
 
@@ -64,6 +66,9 @@ def _memory(path: Path, content: dict[str, Any]) -> Memory:
         raise MemoryFileInvalid(f"{path} names an unknown engine", expected=tuple(ENGINES), got=engine)
     if type(segments) is not int or segments < 0:
         raise MemoryFileInvalid(f"{path} has no number of segments", expected="0 or more", got=segments)
+    least = content["least_rows"]
+    if type(least) is not int or least < LEAST_ROWS:
+        raise MemoryFileInvalid(f"{path} hides no rows", expected=f"{LEAST_ROWS} or more", got=least)
     settings = dict(content["settings"])
     budget = _numbers(path, Budget, settings.pop("budget"))
     return Memory(
@@ -72,6 +77,7 @@ def _memory(path: Path, content: dict[str, Any]) -> Memory:
         from_json(BankRule, content["bank_rule"]),
         _numbers(path, Calibration, content["calibration"]),
         _numbers(path, Settings, {**settings, "budget": budget}),
+        least,
     )
 
 

@@ -8,30 +8,30 @@ alone, and from what was handed over about the old ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from engram.nn.growth import Policy, forward_frozen, forward_growth
 from engram.nn.loss import evaluate_loss
 from engram.nn.network import Features, Parameters
-from engram.nn.seeded import Seeded
 from engram.nn.spec import NetworkSpec
 from engram.participant.datasets import Dataset
 from engram.participant.memory.banks import BankRule, Banks
 from engram.participant.memory.consolidation import Calibration, Consolidation, Settings
 from engram.participant.memory.engines import consolidate
 from engram.participant.memory.errors import BankExhausted
+from engram.participant.memory.founded_network import FoundedNetwork, founded_network
 from engram.participant.memory.founding import DEFAULTS, Founded
-from engram.participant.memory.head import head_of, lifted, whole_network
+from engram.participant.memory.head import head_of, lifted
 from engram.participant.memory.mixtures import Mixture
 from engram.participant.memory.sources import sources_of
-from engram.participant.memory.statistics import Statistics
+from engram.participant.memory.statistics import LEAST_ROWS, Statistics
 from engram.participant.memory.trunk import Trunk, trunk_in
 from engram.participant.strategies import loss_of
 from engram.participant.task import Draft, Strategy, Task, network_root
 from engram.primitives.types import ZERO_HASH, Hash
-from engram.statemachine.additions import GrowUpdate, TrainUpdate
+from engram.statemachine.additions import GrowUpdate
 from engram.statemachine.rounds.terms import Founding
 
 
@@ -45,6 +45,8 @@ class Memory:
     rule: BankRule
     calibration: Calibration
     settings: Settings = DEFAULTS
+    least_rows: int = LEAST_ROWS
+    """The least number of rows of a class in every file of sums or mixtures, `LEAST_ROWS` or more."""
 
     def bank_of(self, head: NetworkSpec) -> int:
         """The number of the next bank: as many of the rule's banks as the head has already.
@@ -92,19 +94,21 @@ def founding_of(trunk: Trunk, founded: Founded, template: Founding) -> Founding:
     taught. Only a model of a single class knows its class from the beginning: it is grown, and not trained,
     by the round that opens with it. The spec and the sources of `template` are replaced.
     """
-    spec, parameters, seeded = _whole(trunk, founded, blank=founded.spec.classes > 1)
-    hidden, outputs, tensors = sources_of(seeded, parameters)
-    return replace(template, spec=spec, hidden=hidden, outputs=outputs, tensors=tensors)
+    return founded_network(trunk, founded).founding(template)
 
 
 def trained(trunk: Trunk, founded: Founded) -> Strategy:
     """Proposes, in the first round, the network that the founding has learned. Its claims are exact."""
+    return bringing(founded_network(trunk, founded))
+
+
+def bringing(network: FoundedNetwork) -> Strategy:
+    """Proposes this whole network in a TRAIN round. Its claims are exact."""
+    update = network.update()
 
     def propose(task: Task) -> Draft:
-        spec, parameters, seeded = _whole(trunk, founded, blank=False)
-        hidden, outputs, tensors = sources_of(seeded, parameters)
-        update = TrainUpdate(spec, hidden, outputs, tensors)
-        return Draft(update, task.round.base, network_root(task, update), loss_of(task, spec, parameters))
+        loss = loss_of(task, network.spec, network.parameters)
+        return Draft(update, task.round.base, network_root(task, update), loss)
 
     return propose
 
@@ -164,19 +168,3 @@ def grown(
     hidden, outputs, tensors = sources_of(made.seeded, made.parameters)
     update = GrowUpdate(lifted(made.growth, trunk.depth), hidden, outputs, tensors, statistics=lesson.named)
     return update, made.parameters
-
-
-def _whole(
-    trunk: Trunk, founded: Founded, *, blank: bool
-) -> tuple[NetworkSpec, Parameters, tuple[Seeded | None, ...]]:
-    """The founded network, with all weights of its outputs 0 if `blank`, and the seeds of hidden segments."""
-    split = len(founded.spec.hidden)
-    numbers = founded.parameters
-    if blank:
-        silent = (
-            replace(given, weights=np.zeros_like(given.weights), bias=np.zeros_like(given.bias))
-            for given in numbers[split:]
-        )
-        numbers = (*numbers[:split], *silent)
-    spec, parameters = whole_network(trunk, founded.spec, numbers)
-    return spec, parameters, (*trunk.seeded, *founded.made.seeded)

@@ -77,14 +77,8 @@ def read(raw: bytes, bank: Hash, neurons: int, *, least_rows: int = LEAST_ROWS) 
     It unpacks at most what a file of so many neurons can hold. Raises `StatisticsMalformed`, `BankMismatch`,
     `TooFewRowsToHide`, `SumsOverflow`, `StatisticsForged`.
     """
-    if not raw.startswith(MAGIC):
-        raise StatisticsMalformed("this is not a file of statistics", expected=MAGIC, got=raw[: len(MAGIC)])
-    body = _inflated(raw[len(MAGIC) :], 4 + MAX_HEADER + 8 * neurons * MAX_CLASSES + _gram_size(neurons))
-    size = int.from_bytes(body[:4], "little")
-    try:
-        header = decode(StatisticsHeader, body[4 : 4 + size])
-    except CodecError as error:
-        raise StatisticsMalformed(f"the header is damaged: {error}") from error
+    body = _inflated(_deflated(raw), most_bytes(neurons))
+    size, header = _header(body)
     if header.bank != bank or header.neurons != neurons:
         raise BankMismatch(expected=(bank, neurons), got=(header.bank, header.neurons))
     classes = len(header.classes)
@@ -106,6 +100,35 @@ def read(raw: bytes, bank: Hash, neurons: int, *, least_rows: int = LEAST_ROWS) 
     )
     check(statistics, bank, neurons, least_rows=least_rows)
     return statistics
+
+
+def most_bytes(neurons: int) -> int:
+    """The most canonical bytes of sums over so many neurons."""
+    return 4 + MAX_HEADER + 8 * neurons * MAX_CLASSES + _gram_size(neurons)
+
+
+def read_header(raw: bytes) -> StatisticsHeader:
+    """What a file says about itself; nothing of it is checked. Raises `StatisticsMalformed`."""
+    try:
+        begin = zlib.decompressobj().decompress(_deflated(raw), 4 + MAX_HEADER)
+    except zlib.error as error:
+        raise StatisticsMalformed(f"the file is damaged: {error}") from error
+    return _header(begin)[1]
+
+
+def _deflated(raw: bytes) -> bytes:
+    if not raw.startswith(MAGIC):
+        raise StatisticsMalformed("this is not a file of statistics", expected=MAGIC, got=raw[: len(MAGIC)])
+    return raw[len(MAGIC) :]
+
+
+def _header(body: bytes) -> tuple[int, StatisticsHeader]:
+    """The header that canonical bytes begin with, and its size."""
+    size = int.from_bytes(body[:4], "little")
+    try:
+        return size, decode(StatisticsHeader, body[4 : 4 + size])
+    except CodecError as error:
+        raise StatisticsMalformed(f"the header is damaged: {error}") from error
 
 
 def _inflated(deflated: bytes, most: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What a participant has verified of a chain, kept on disk, so that a restart does not begin to trust anew."""
+"""What a participant has verified of a chain, on disk, so that a restart does not begin to trust anew."""
 
 from __future__ import annotations
 

@@ -14,7 +14,12 @@ from tests.support.source_tree import (
 
 # Import name -> the files, or folders ending in "/", that may import it.
 BORDERS = {
-    "aiohttp": ("node/client.py", "node/rpc/server.py", "p2p/transport.py"),
+    "aiohttp": (
+        "node/client.py",
+        "node/rpc/server.py",
+        "p2p/transport.py",
+        "participant/learn/endpoint.py",
+    ),
     "click": ("cli.py", "commands/"),
     "cryptography": ("node/keystore.py", "node/sealing.py", "primitives/keys.py"),
     "distributed": ("participant/experiments/cluster.py",),

@@ -14,9 +14,9 @@ from engram.nn.spec import macs_per_row, neurons
 from engram.participant.arena.arena import Arena, arena_spec
 from engram.participant.experiments.data import DataFolder
 from engram.participant.experiments.document import Document, Row
-from engram.participant.experiments.lifelong.judging import Judged, TestParts
+from engram.participant.experiments.lifelong.judging import TestParts, TestScore
 from engram.participant.experiments.lifelong.knowledge import Knowledge
-from engram.participant.experiments.lifelong.lineage import KEEPER, SCORER, WITNESS, Lineage, owner_of
+from engram.participant.experiments.lifelong.lineage import KEEPER, SCORER, WITNESS, TaughtModel, owner_of
 from engram.participant.experiments.lifelong.report import document_of
 from engram.participant.experiments.lifelong.rows import CutRows, cut
 from engram.participant.experiments.lifelong.streams import STREAMS, Stream, cells_of
@@ -87,7 +87,7 @@ class _CellRun:
         accuracies: list[Row] = []
         async with self._arena.running() as arena:
             lineages = [
-                Lineage(arena, self._stream, place, name, line, self._rows, self._knowledge, self._seed)
+                TaughtModel(arena, self._stream, place, name, line, self._rows, self._knowledge, self._seed)
                 for place, (name, line) in enumerate(self._lines.items())
             ]
             for lineage in lineages:
@@ -100,7 +100,7 @@ class _CellRun:
                 self._say(f"{lineage.name}: scored")
         return {"growths": growths, "accuracies": accuracies}
 
-    async def _growths_of(self, lineage: Lineage) -> list[Row]:
+    async def _growths_of(self, lineage: TaughtModel) -> list[Row]:
         rows: list[Row] = []
         async with self._arena.client() as client:
             view = ChainView(client)
@@ -128,7 +128,7 @@ class _CellRun:
                 )
         return rows
 
-    async def _accuracies_of(self, lineage: Lineage, parts: TestParts) -> list[Row]:
+    async def _accuracies_of(self, lineage: TaughtModel, parts: TestParts) -> list[Row]:
         last = len(self._stream.sizes) - 1
         versions = {
             last if lineage.line.joint else number: taught.version
@@ -140,7 +140,7 @@ class _CellRun:
         self._say(f"{lineage.name}: {sum(each.rows for each in judged.values())} rows in {seconds:.1f} s")
         return [self._accuracy(lineage.name, t, group, each) for (t, group), each in judged.items()]
 
-    def _accuracy(self, line: str, after: int, group: int, judged: Judged) -> Row:
+    def _accuracy(self, line: str, after: int, group: int, judged: TestScore) -> Row:
         return {
             **self._about,
             "line": line,

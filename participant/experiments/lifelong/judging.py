@@ -28,7 +28,7 @@ PUBLISHED_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True)
-class Judged:
+class TestScore:
     """How one version does on the test rows of one group, as the chain has computed it."""
 
     right: int
@@ -66,7 +66,7 @@ class TestParts:
 
     async def judge(
         self, arena: Arena, model: Hash, versions: Mapping[int, int]
-    ) -> dict[tuple[int, int], Judged]:
+    ) -> dict[tuple[int, int], TestScore]:
         """How a model did after group t on each group j up to t, by (t, j).
 
         `versions` names, for each t that is asked for, the version that knows the groups up to t.
@@ -79,13 +79,13 @@ class TestParts:
         ]
         async with arena.actor(SCORER) as wallet:
             receipts = await _execute(wallet, [payload for *_, payload in asked], 1)
-        found: dict[tuple[int, int], Judged] = {}
+        found: dict[tuple[int, int], TestScore] = {}
         for (t, group, payload), receipt in zip(asked, receipts, strict=True):
             (event,) = (each for each in receipt["events"] if each["name"] == "version_scored")
             version, loss, right, rows = event["values"]
             assert version == payload.version, "a receipt tells of the version that was asked for"
-            so_far = found.get((t, group), Judged(0, 0, 0))
-            found[t, group] = Judged(so_far.right + right, so_far.rows + rows, so_far.loss + loss)
+            so_far = found.get((t, group), TestScore(0, 0, 0))
+            found[t, group] = TestScore(so_far.right + right, so_far.rows + rows, so_far.loss + loss)
         return found
 
 

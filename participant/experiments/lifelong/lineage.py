@@ -43,6 +43,8 @@ OPEN_PPM: Final = 1_000_000
 """Threshold, epsilon and the cap of a model whose gate is founded open."""
 OPEN_DELTA_PPM: Final = 10_000_000
 LOST_CAP_PPM: Final = 1_000_000
+MOST_NEURONS: Final = 4_096
+"""The most neurons of a growth that a founding allows."""
 TRIES: Final = 3
 """How often a round is opened for one group, if the rows that were drawn refuse an honest growth."""
 
@@ -83,7 +85,7 @@ class _Clocked:
         return draft
 
 
-class Lineage:
+class TaughtModel:
     """A model, and what its owners hand over to each other."""
 
     def __init__(
@@ -154,7 +156,7 @@ class Lineage:
             retention_epsilon_ppm=OPEN_PPM if line.open_gate else self.stream.epsilon_ppm,
             retention_delta_ppm=OPEN_DELTA_PPM if line.open_gate else DELTA_PPM,
             lost_cap_ppm=LOST_CAP_PPM,
-            growth_limits=GrowthLimits(),
+            growth_limits=GrowthLimits(neurons=MOST_NEURONS),
         )
         trunk = self._knowledge.trunk(line)
         founding = founding_of(trunk, founded, template)

@@ -40,7 +40,8 @@ class Line:
     width: int | None = None
     """The neurons of a bank, where they are not those of the stream."""
     cap: int | None = None
-    """The most neurons of a growth, where it brings more than the bank."""
+    """The most neurons for which a round has room, where a growth brings no bank. Several small segments cost
+    more than one large one, so it is more than there will be."""
 
     @property
     def policy(self) -> Policy:
@@ -113,7 +114,7 @@ _FASHION: Final[Mapping[str, Line]] = {
 }
 _ONE_BY_ONE: Final = {name: _MNIST[name] for name in ("gate", "analytic", "experts", "pixels", "joint")}
 _LETTERS: Final = {
-    "experts": Line("experts", Settings(components=12, rank=15, floor=3.0), pixels=True, width=16, cap=960),
+    "experts": Line("experts", Settings(components=16, rank=15, floor=1.5), pixels=True, width=16, cap=3_000),
     "joint": Line("analytic", Settings(ridge=1e-4), pixels=True, joint=True),
 }
 _SMALL: Final = Settings(ridge=1e-2)

@@ -102,9 +102,12 @@ def test_a_failed_cell_names_itself_and_the_others_go_on(tmp_path: Path, how: st
 def test_an_interrupt_stops_what_runs_and_keeps_what_is_finished(tmp_path: Path) -> None:
     (tmp_path / "class-1.hangs").touch()
 
+    begun = tmp_path / "class-1.begun"
+
     def interrupt(event: Ran) -> None:
-        if event.cell == "class-2":
-            raise KeyboardInterrupt
+        while event.cell == "class-2":
+            if begun.exists() and begun.read_text():
+                raise KeyboardInterrupt
 
     plan = replace(planned(tmp_path), experiment=Counting(tmp_path, (1, 0, 2)))
     with pytest.raises(KeyboardInterrupt):
@@ -113,9 +116,9 @@ def test_an_interrupt_stops_what_runs_and_keeps_what_is_finished(tmp_path: Path)
         "class-0.json",
         "class-2.json",
     }
-    if (begun := tmp_path / "class-1.begun").exists():
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(begun.read_text()), signal.SIGCONT)
+    assert "counts 1" in (tmp_path / "out" / "cells" / "class-1.log").read_text(), "a log grows at once"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(begun.read_text()), signal.SIGCONT)
 
 
 def test_an_unknown_cell_is_refused_before_any_work(tmp_path: Path) -> None:

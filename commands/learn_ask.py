@@ -1,0 +1,169 @@
+"""`engram learn ask`, `teach`, `status`: what people ask of the daemon that runs on a memory folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from engram.commands.support.completion import complete_data, complete_models
+from engram.commands.support.options import Command, with_session
+from engram.commands.support.session import CommandSession
+
+if TYPE_CHECKING:
+    from engram.participant.learn.endpoint import LearnClient
+
+OWN: Final = "learn"
+"""In a memory folder: the files of the daemon."""
+
+
+def with_memory(function: Any) -> Any:
+    """Adds --model and --memory."""
+    function = click.option(
+        "--memory",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="The memory folder. Default: that of the model in the data directory.",
+    )(function)
+    return click.option(
+        "--model", metavar="ID", shell_complete=complete_models, help="The model. Default: the only one."
+    )(function)
+
+
+async def _client(session: CommandSession, model: str | None, memory: Path | None) -> LearnClient:
+    """A client of the daemon that runs on the chosen memory folder, or on the only one with a daemon."""
+    from engram.participant.learn.endpoint import LearnClient
+    from engram.participant.memory.folder import MEMORY_DIRECTORY
+
+    if memory is not None:
+        return LearnClient.of_folder(memory / OWN)
+    folders = session.config.data_dir / MEMORY_DIRECTORY
+    found = [path for path in sorted(folders.glob("*/" + OWN)) if (path / "run.json").exists()]
+    if model is not None:
+        found = [path for path in found if path.parent.name.startswith(model)]
+    if len(found) > 1:
+        raise click.UsageError("several daemons run: choose one with --model or --memory")
+    return LearnClient.of_folder(found[0] if found else folders / (model or "model") / OWN)
+
+
+@click.command(
+    "ask",
+    cls=Command,
+    example="engram learn ask --rows questions.csv\nengram learn ask --rows digits --first 5",
+)
+@click.option(
+    "--rows",
+    "source",
+    required=True,
+    metavar="DATA",
+    shell_complete=complete_data,
+    help="The rows to ask about: digits, a .csv or a .npz file. Their labels are not sent.",
+)
+@click.option("--first", type=click.IntRange(1, 10_000), help="Ask about the first so many rows only.")
+@with_memory
+@with_session
+def ask(
+    session: CommandSession, source: str, first: int | None, model: str | None, memory: Path | None
+) -> None:
+    """Ask the running daemon about rows, and print what it answers.
+
+    Each answer names the class, which memory has answered, the version of the chain's model, and how long ago
+    that version was proven.
+    """
+    import asyncio
+
+    from engram.commands.support.output import Column
+    from engram.participant.datasets import load
+
+    data = load(source)
+    rows = data.features[:first].tolist()
+
+    async def main() -> dict[str, Any]:
+        async with await _client(session, model, memory) as client:
+            return await client.post("/answer", {"rows": rows})
+
+    answers = asyncio.run(main())["answers"]
+    columns = [
+        Column("row", lambda item: str(item["row"])),
+        Column("label", lambda item: "-" if item["label"] is None else str(item["label"])),
+        Column("class", lambda item: "-" if item["class"] is None else str(item["class"])),
+        Column("name", lambda item: item["name"]),
+        Column("memory", lambda item: item["memory"]),
+        Column("version", lambda item: str(item["version"])),
+        Column("proven", lambda item: f"{item['age_ms'] // 1000} s ago"),
+    ]
+    session.show_rows(
+        [{"row": place, **answer} for place, answer in enumerate(answers)], columns, "there are no rows"
+    )
+
+
+@click.command(
+    "teach",
+    cls=Command,
+    example="engram learn teach --rows mine.csv\nengram learn teach --rows mine.npz --name 7=zebra",
+)
+@click.option(
+    "--rows",
+    "source",
+    required=True,
+    metavar="DATA",
+    shell_complete=complete_data,
+    help="Labelled rows: digits, a .csv or a .npz file.",
+)
+@click.option("--name", "names", multiple=True, metavar="LABEL=NAME", help="Name a label. May be repeated.")
+@with_memory
+@with_session
+def teach(
+    session: CommandSession, source: str, names: tuple[str, ...], model: str | None, memory: Path | None
+) -> None:
+    """Teach the running daemon labelled rows. They are on its disk when the command ends."""
+    import asyncio
+
+    from engram.participant.datasets import load
+    from engram.participant.learn.endpoint import MAX_ROWS
+
+    given = dict(name.partition("=")[::2] for name in names)
+    if foreign := [label for label in given if not label.isdigit() or not given[label]]:
+        raise click.BadParameter(f"{foreign[0]!r} is no LABEL=NAME", param_hint="--name")
+    data = load(source)
+
+    async def main() -> dict[str, Any]:
+        kept = 0
+        async with await _client(session, model, memory) as client:
+            for begin in range(0, data.rows, MAX_ROWS):
+                chunk = slice(begin, begin + MAX_ROWS)
+                content = {
+                    "rows": data.features[chunk].tolist(),
+                    "labels": data.labels[chunk].tolist(),
+                    "names": given,
+                }
+                kept += (await client.post("/learn", content))["kept"]
+        return {"rows": data.rows, "kept": kept}
+
+    result = asyncio.run(main())
+    session.show(result, result.items())
+
+
+@click.command("status", cls=Command, example="engram learn status\nengram learn status --json")
+@with_memory
+@with_session
+def status(session: CommandSession, model: str | None, memory: Path | None) -> None:
+    """Show what the running daemon knows, and what it is doing."""
+    import asyncio
+
+    async def main() -> dict[str, Any]:
+        async with await _client(session, model, memory) as client:
+            return await client.get("/status")
+
+    result = asyncio.run(main())
+    shown = dict(result)
+    for name in ("unknown", "known"):
+        shown[name] = ", ".join(_class_words(item) for item in result[name]) or "none"
+    session.show(result, shown.items())
+
+
+def _class_words(item: dict[str, Any]) -> str:
+    name = f" ({item['name']})" if item["name"] else ""
+    what = f"{item['examples']} examples" if "examples" in item else f"class {item['class']}"
+    return f"{item['label']}{name}: {what}"

@@ -1,0 +1,258 @@
+"""What this participant does in rounds: drafts and opens one, and plays one as author, and as opener of one's
+own, with the classes of `participant/` that everybody uses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from engram.participant.agent import Agent
+from engram.participant.errors import BondAboveLimit, FeeAboveLimit
+from engram.participant.learn.errors import ClassesForeign, RowsMissing
+from engram.participant.learn.lessons import (
+    Lessons,
+    classes_in,
+    lesson_of,
+    record_of,
+    taught_rows,
+)
+from engram.participant.learn.memories import Memories
+from engram.participant.learn.opening import LabelPair, OpeningRecord, Openings, cut_off, rows_in
+from engram.participant.learn.rehearsal import Rehearsal, RoundPrice, rehearse, round_price
+from engram.participant.learn.settings import LearnSettings, NodeAccess
+from engram.participant.learn.threads import in_thread
+from engram.participant.memory.playing import taught as teaching
+from engram.participant.notices import Notice, Report
+from engram.participant.obligations import REFUSALS
+from engram.participant.opener import Opener, secrets_path, settle_round
+from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
+from engram.participant.pricing import Limits
+from engram.participant.round_plan import RoundPlan, draft_round
+from engram.participant.scoring import withdraw_updates
+from engram.participant.selection import GivenRows
+from engram.participant.task import Draft, Strategy, Task, unwatched
+from engram.participant.view import ChainView
+from engram.primitives.errors import Invalid
+from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.types import Address, Hash
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A round that may be opened, and what it costs. Nothing was sent or saved."""
+
+    record: OpeningRecord
+    secrets: RoundSecrets
+    price: RoundPrice
+    rehearsal: Rehearsal
+    epsilon_ppm: int
+    taught: int
+    """Rows that are taught."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as JSON values; `odds` is the chance that the growth forgets no more than it may."""
+        terms = self.record.payload.terms
+        unseen = terms.sealed * terms.old_rows
+        return {
+            "classes": self.record.became,
+            "taught_rows": self.taught,
+            "parts": len(terms.commitments),
+            "part_rows": terms.rows,
+            **self.price.to_json(),
+            **self.rehearsal.to_json(),
+            "forgettable": self.rehearsal.allowed(self.epsilon_ppm, unseen),
+            "odds": self.rehearsal.odds(self.epsilon_ppm, unseen),
+        }
+
+
+class RoundPart:
+    """The rounds of one account on one model."""
+
+    def __init__(
+        self,
+        memories: Memories,
+        model: Hash,
+        address: Address,
+        access: NodeAccess,
+        folder: Path,
+        own: Path,
+        settings: LearnSettings,
+        report: Report,
+    ) -> None:
+        """`folder` keeps secrets of rounds, as for every participant; `own` holds the daemon's files."""
+        self.model: Final = model
+        self.address: Final = address
+        self.folder: Final = folder
+        self.lessons: Final = Lessons(own / "lessons")
+        self.openings: Final = Openings(own / "openings")
+        self._memories = memories
+        self._access = access
+        self._settings = settings
+        self._report = report
+
+    async def draft(self, became: Mapping[int, int], limits: Limits) -> Drafted:
+        """Drafts a round of one's own in which labels become classes of the chain, and rehearses its growth.
+
+        Raises `RowsMissing`, `GrowthWouldFail`, `BondAboveLimit`, `FeeAboveLimit`, what an engine refuses,
+        and what the node refuses.
+        """
+        settings, memories = self._settings, self._memories
+        version = memories.slow.verified
+        used = self.rows_of(_nonces(self.folder))
+        known = await in_thread(memories.examples)
+        async with self._access.act() as wallet:
+            rules, exponent = (await wallet.facts()).rules, await wallet.exponent()
+            cut = cut_off(
+                *(known, memories.known(), became, rules, used),
+                part_rows=settings.part_rows,
+                share=settings.hold_share,
+                least_rows=settings.policy.least_rows,
+            )
+            held = frozenset(row.tobytes() for row in cut.data.features)
+            taught = taught_rows(known, became, held)
+            lesson = await in_thread(lambda: lesson_of(memories, taught, became, settings.seed))
+            rehearsal = await in_thread(lambda: rehearse(memories.folder.memory, lesson, version, cut))
+            epsilon = version.report.model.retention_epsilon_ppm
+            rehearsal.check(epsilon)
+            plan = RoundPlan(
+                GivenRows(cut.data),
+                parts=cut.parts,
+                rows=cut.rows,
+                epochs=settings.epochs,
+                windows=settings.windows,
+                new_classes=len(became),
+                neurons=max(memories.folder.memory.rule.width, _neurons(rehearsal)),
+                bounty=settings.bounty,
+                seed=secrets.randbelow(2**63),
+            )
+            drafted = await draft_round(wallet, plan, self.model)
+            fee = int((await wallet.estimate(drafted.payload))["max_fee"])
+            price = round_price(
+                *(rules, exponent, drafted.payload, self.address, version, rehearsal.update, fee)
+            )
+        if limits.max_bond is not None and price.bonds > limits.max_bond:
+            raise BondAboveLimit(expected=limits.max_bond, got=price.bonds)
+        if limits.max_fee is not None and price.costs > limits.max_fee:
+            raise FeeAboveLimit(expected=limits.max_fee, got=price.costs)
+        pairs = tuple(LabelPair(label, number) for label, number in sorted(became.items()))
+        record = OpeningRecord(drafted.payload, pairs)
+        return Drafted(record, drafted.secrets, price, rehearsal, epsilon, len(taught.labels))
+
+    def save(self, drafted: Drafted) -> None:
+        """Saves what is needed to open the round and to play it, before anything of it is sent."""
+        nonce = drafted.record.payload.terms.nonce_hash
+        save_secrets(secrets_path(self.folder, nonce), drafted.secrets)
+        self.openings.save(drafted.record)
+
+    async def find(self, view: ChainView, nonce: Hash) -> Hash | None:
+        """The round with this nonce hash on the chain; None if there is none."""
+        for item in await view.client.call("round_list", model=self.model):
+            if item["terms"]["nonce_hash"] == nonce.hex():
+                return bytes.fromhex(item["id"])
+        return None
+
+    async def open(self, record: OpeningRecord) -> Hash:
+        """Opens the round, unless the node has its transaction already, and waits for its block; its id.
+
+        Raises as `Opener.open` does.
+        """
+        payload = record.payload
+        async with self._access.act() as wallet:
+            for txid, waiting in await wallet.pending():
+                if waiting == payload:
+                    await wallet.confirm(txid)
+                    return tagged_hash(Tag.ROUND, txid)
+            opener = Opener(wallet, self.folder, self._report)
+            return await opener.open(
+                payload, load_secrets(secrets_path(self.folder, payload.terms.nonce_hash))
+            )
+
+    async def play(
+        self,
+        round_id: Hash,
+        opening: OpeningRecord | None,
+        opens: bool,
+        held: frozenset[bytes],
+        limits: Limits,
+    ) -> None:
+        """Plays the round to its end as author and, if `opens`, as its opener.
+
+        What goes wrong for the author is reported, and the opener goes on. Raises `NodeUnreachable` and
+        errors of the disk.
+        """
+        strategy = self._strategy(round_id, opening, held)
+        async with asyncio.TaskGroup() as group:
+            if opens:
+                group.create_task(self._run(round_id))
+            group.create_task(self._author(round_id, strategy, limits))
+
+    async def _run(self, round_id: Hash) -> None:
+        async with self._access.act() as wallet:
+            try:
+                await Opener(wallet, self.folder, self._report).run(round_id)
+            except (Invalid, *REFUSALS) as error:
+                self._report(Notice(f"as opener: {error}", "opener_failed", code=_code(error)))
+
+    async def _author(self, round_id: Hash, strategy: Strategy, limits: Limits) -> None:
+        async with self._access.act() as wallet:
+            agent = Agent(
+                *(wallet, strategy, self.folder, self._report),
+                data=None,
+                limits=limits,
+                epochs=None,
+                progress=unwatched,
+            )
+            try:
+                await agent.play(round_id)
+            except (Invalid, BondAboveLimit, *REFUSALS) as error:
+                self._report(Notice(f"as author: {error}", "author_failed", code=_code(error)))
+                await settle_round(agent.view, wallet, round_id)
+                await withdraw_updates(agent.view, wallet, round_id, self.address)
+
+    def _strategy(self, round_id: Hash, opening: OpeningRecord | None, held: frozenset[bytes]) -> Strategy:
+        """Teaches what was learned. The lesson is on disk before its growth leaves this function."""
+
+        def propose(task: Task) -> Draft | None:
+            memories = self._memories
+            try:
+                became = classes_in(memories, task) if opening is None else opening.became
+                taught = taught_rows(memories.examples(), became, held)
+                if missing := sorted(set(became) - set(taught.labels.tolist())):
+                    raise RowsMissing(f"no example of label {missing[0]} is left", got=missing[0])
+            except (ClassesForeign, RowsMissing) as error:
+                self._report(Notice(f"nothing is taught: {error}", "sat_out", code=error.code))
+                return None
+            lesson = lesson_of(memories, taught, became, self._settings.seed)
+            draft = teaching(memories.folder.memory, lesson)(task)
+            self.lessons.save(round_id, record_of(memories, taught, became))
+            return draft
+
+        return propose
+
+    def rows_of(self, nonces: Iterable[Hash]) -> frozenset[bytes]:
+        """Features of all rows in the parts of own rounds with these nonce hashes."""
+        found: frozenset[bytes] = frozenset()
+        for nonce in nonces:
+            path = secrets_path(self.folder, nonce)
+            if path.exists():
+                found |= rows_in(load_secrets(path))
+        return found
+
+
+def _nonces(folder: Path) -> list[Hash]:
+    """The nonce hashes of all rounds whose secrets are in the folder, also of such opened by hand."""
+    names = [path.stem for path in folder.glob("*.secrets")]
+    return [bytes.fromhex(name) for name in names if len(name) == 64]
+
+
+def _neurons(rehearsal: Rehearsal) -> int:
+    return sum(segment.width for segment in rehearsal.update.growth.hidden)
+
+
+def _code(error: Exception) -> str:
+    return str(getattr(error, "code", ""))
