@@ -15,7 +15,7 @@ from engram.participant.datasets import Dataset
 from engram.participant.experiments.adversaries.foes import backdoored, noisy_copy, poisoned
 from engram.participant.reconnect import watch
 from engram.participant.strategies import Plan, honest
-from engram.participant.task import Strategy
+from engram.participant.task import Draft, Strategy, Task
 from engram.participant.training.qat import Budget
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
@@ -46,8 +46,8 @@ class Foe:
     seed: int
     decoys: Dataset
     """Rows to which a network that knows rows by heart gives wrong labels."""
-    told: Dataset | None
-    """The opener's rows, if the opener tells them."""
+    told: Callable[[Round], Dataset] | None
+    """Gives the rows of the sealed parts that were drawn in a round, if the opener tells them."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,20 @@ class Attack:
     growth: bool = False
     """Whether the attack is on a frozen model that grows."""
     tells: bool = False
-    """Whether the opener tells the attackers the own rows."""
+    """Whether the opener tells the attackers the rows of the sealed parts that were drawn."""
     witnesses: int = 1
     silent: bool = False
     """Whether hostile witnesses never open the part that they seal; if not, it holds random rows."""
 
 
 def _leaker(foe: Foe) -> Strategy:
-    budget = Budget(2 * foe.plan.budget.steps, 32)
-    return adversaries.leaker(budget, foe.seed, foe.decoys, foe.told)
+    budget = Budget(3 * foe.plan.budget.steps, 32)
+
+    def propose(task: Task) -> Draft | None:
+        told = None if foe.told is None else foe.told(task.round)
+        return adversaries.leaker(budget, foe.seed, foe.decoys, told)(task)
+
+    return propose
 
 
 async def _copies(wallet: Wallet, round_id: Hash, victim: Address) -> str:
@@ -126,12 +131,12 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     ),
     "overfitters": Attack("Know the revealed part by heart, and nothing else", strategy=_leaker),
     "leaking-opener": Attack(
-        "Know all rows of the opener by heart; a witness has rows of their own",
+        "Know the opener's sealed rows by heart, too; a witness has rows of their own",
         strategy=_leaker,
         tells=True,
     ),
     "leaking-opener-alone": Attack(
-        "Know all rows of the opener by heart; there is no witness",
+        "Know the opener's sealed rows by heart, too; there is no witness",
         strategy=_leaker,
         tells=True,
         witnesses=0,

@@ -18,7 +18,7 @@ TARGET: Final = 0
 _NOISE: Final = 0.01
 """The share of the weights that a noisy copy changes by one."""
 _DENIED, _INSTEAD = 1, 2
-"""A poisoned network takes the first of these classes for the second one."""
+"""A poisoned network takes rows of the first of these classes for the second one."""
 
 
 def noisy_copy(seed: int) -> Strategy:
@@ -41,9 +41,13 @@ def noisy_copy(seed: int) -> Strategy:
 
 
 def poisoned(plan: Plan) -> Strategy:
-    """Trains as an honest author does, on rows of which one class is labelled as another. Claims are true."""
+    """Trains as an honest author does, on rows of which half of one class are labelled as another.
+
+    With all of them, the network would be worse than the frequencies of the classes, and no candidate. The
+    claimed loss is true.
+    """
     labels = plan.data.labels.copy()
-    labels[labels == _DENIED] = _INSTEAD
+    labels[np.flatnonzero(labels == _DENIED)[::2]] = _INSTEAD
     return honest(replace(plan, data=Dataset(plan.data.features, labels)))
 
 

@@ -10,11 +10,12 @@ from typing import Final
 
 import numpy as np
 
+from engram.nn.data import parse_part
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.participant.arena.arena import WINDOWS, Arena, key_of
 from engram.participant.arena.examining import Marks, examine, publish
-from engram.participant.datasets import Dataset
+from engram.participant.datasets import Dataset, concatenate
 from engram.participant.experiments.adversaries.attacks import (
     Attack,
     Foe,
@@ -24,8 +25,8 @@ from engram.participant.experiments.adversaries.attacks import (
 )
 from engram.participant.experiments.adversaries.foes import TARGET, marked, noise_rows
 from engram.participant.experiments.paper.setting import NEW, OLD, Setting, Shares
-from engram.participant.opener import settle_round
-from engram.participant.parts import ROUNDS_DIRECTORY, RoundSecrets, split_parts
+from engram.participant.opener import secrets_path, settle_round
+from engram.participant.parts import ROUNDS_DIRECTORY, RoundSecrets, load_secrets, split_parts
 from engram.participant.round_plan import DraftedRound, ModelPlan, RoundPlan, draft_founding, draft_round
 from engram.participant.selection import GivenRows
 from engram.participant.strategies import Plan, honest
@@ -237,13 +238,24 @@ class Battle:
                 self._codes[await attack.act(wallet, round_id, victim)] += 1
                 return
             assert attack.strategy is not None, "an attack by authors has a strategy or an act"
-            decoys = decoys_of(plan.data.of_classes(OLD), 2 * self._setting.part_rows)
-            told = self._shares.founder[0] if attack.tells else None
+            decoys = decoys_of(plan.data.of_classes(OLD), 4 * self._setting.part_rows)
+            told = self._told if attack.tells else None
             strategy = attack.strategy(Foe(plan, number, decoys, told))
             for report in await arena.author(wallet, strategy, checks=False).play(round_id):
                 self._codes[report.code] += 1
 
         return play
+
+    def _told(self, round_: Round) -> Dataset:
+        """The rows of the opener's sealed parts that were drawn, which nobody else should know."""
+        path = secrets_path(self._arena.folder / ROUNDS_DIRECTORY, round_.terms.nonce_hash)
+        found = []
+        for part in load_secrets(path).parts:
+            if part.commitment in round_.sealed_drawn:
+                inputs = self._shares.test.inputs
+                rows = parse_part(part.raw, rows=round_.terms.rows, inputs=inputs, classes=round_.classes)
+                found.append(Dataset(rows.features, rows.labels))
+        return concatenate(found)
 
     def _witness(self, round_id: Hash, number: int, each: int, *, hostile: bool) -> Act:
         setting, arena = self._setting, self._arena
