@@ -15,7 +15,7 @@ from engram.participant.experiments.adversaries.attacks import ATTACKS, Attack, 
 from engram.participant.experiments.adversaries.play import MARKED, RULES, Battle, Fought, actors
 from engram.participant.experiments.data import DataFolder
 from engram.participant.experiments.document import Document, Row
-from engram.participant.experiments.paper.setting import Setting, shares_of
+from engram.participant.experiments.paper.setting import PaperSetting, shares_of
 from engram.participant.experiments.plan import Cell, Rows, Say, Scale
 from engram.participant.notices import Notice
 from engram.statemachine.rounds.records import RoundStatus
@@ -24,8 +24,8 @@ AUTHORS: Final = 10
 SHARES: Final = (0, 20, 40, 60, 80)
 """Percent of the authors, or of the witnesses, who attack."""
 SEEDS: Final = 2
-FULL: Final = Setting("mnist", hidden=32, neurons=32, participants=AUTHORS, own_rows=12_000, steps=400)
-QUICK: Final = Setting(
+FULL: Final = PaperSetting("mnist", hidden=32, neurons=32, participants=AUTHORS, own_rows=12_000, steps=400)
+QUICK: Final = PaperSetting(
     "digits", hidden=24, neurons=16, participants=5, part_rows=40, own_rows=600, steps=150, batch=32
 )
 QUICK_CELLS: Final = (
@@ -60,7 +60,7 @@ class AdversariesExperiment:
     def run(self, cell: Cell, work: Path, data: DataFolder, say: Say) -> Rows:
         name, share = str(cell.settings["attack"]), int(cell.settings["share"])
         attack = BASELINE if name == NOBODY else ATTACKS[name]
-        setting = Setting.from_json(cell.settings)
+        setting = PaperSetting.from_json(cell.settings)
         fought, macs = asyncio.run(_fight(attack, share, setting, work, data))
         say(f"{fought.winner} won; {fought.codes}")
         return {"fights": [_row(name, attack, share, setting, fought, macs)]}
@@ -80,7 +80,7 @@ def attackers(attack: Attack, share: int, participants: int) -> int:
     return whole * share // 100
 
 
-def _cell(name: str, share: int, setting: Setting, seed: int) -> Cell:
+def _cell(name: str, share: int, setting: PaperSetting, seed: int) -> Cell:
     attack = BASELINE if name == NOBODY else ATTACKS[name]
     sized = replace(setting, seed=seed, witnesses=attack.witnesses)
     settings: dict[str, Any] = {"attack": name, "share": share, **sized.to_json()}
@@ -88,7 +88,7 @@ def _cell(name: str, share: int, setting: Setting, seed: int) -> Cell:
 
 
 async def _fight(
-    attack: Attack, share: int, setting: Setting, work: Path, data: DataFolder
+    attack: Attack, share: int, setting: PaperSetting, work: Path, data: DataFolder
 ) -> tuple[Fought, int]:
     spec = arena_spec(actors(attack, setting.participants), RULES)
     shares = shares_of(setting, data)
@@ -105,7 +105,7 @@ def untold(notice: Notice) -> None:
     """What actors do is read from the chain."""
 
 
-def _row(name: str, attack: Attack, share: int, setting: Setting, fought: Fought, macs: int) -> Row:
+def _row(name: str, attack: Attack, share: int, setting: PaperSetting, fought: Fought, macs: int) -> Row:
     count = attackers(attack, share, setting.participants)
     gains = fought.gains
     foes = {who for who in gains if who in fought.hostile}

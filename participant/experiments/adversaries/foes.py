@@ -54,11 +54,12 @@ def poisoned(plan: Plan) -> Strategy:
 def backdoored(plan: Plan) -> Strategy:
     """Trains on the own rows, and on marked copies of them that are labelled with the target.
 
-    On rows without the mark the network is as good as any other, and its claimed loss is true.
+    It trains on twice as many rows for twice as long, so on rows without the mark the network is about as
+    good as any other. Its claimed loss is true.
     """
-    own = plan.data
+    own, budget = plan.data, replace(plan.budget, steps=2 * plan.budget.steps)
     wrong = Dataset(marked(own).features, np.full_like(own.labels, TARGET))
-    return honest(replace(plan, data=concatenate([own, wrong])))
+    return honest(replace(plan, data=concatenate([own, wrong]), budget=budget))
 
 
 def marked(rows: Dataset) -> Dataset:

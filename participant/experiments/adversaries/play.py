@@ -24,7 +24,7 @@ from engram.participant.experiments.adversaries.attacks import (
     until_ended,
 )
 from engram.participant.experiments.adversaries.foes import TARGET, marked, noise_rows
-from engram.participant.experiments.paper.setting import NEW, OLD, Setting, Shares
+from engram.participant.experiments.paper.setting import NEW, OLD, PaperSetting, Shares
 from engram.participant.opener import secrets_path, settle_round
 from engram.participant.parts import ROUNDS_DIRECTORY, RoundSecrets, load_secrets, split_parts
 from engram.participant.round_plan import DraftedRound, ModelPlan, RoundPlan, draft_founding, draft_round
@@ -90,7 +90,7 @@ class Battle:
     """A model whose round is attacked by the last so many of its authors or witnesses, or by its opener."""
 
     def __init__(
-        self, arena: Arena, attack: Attack, attackers: int, setting: Setting, shares: Shares
+        self, arena: Arena, attack: Attack, attackers: int, setting: PaperSetting, shares: Shares
     ) -> None:
         self._arena, self._attack, self._attackers = arena, attack, attackers
         self._setting, self._shares = setting, shares

@@ -29,7 +29,7 @@ from engram.participant.experiments.paper.play import (
     PaperRounds,
     actors,
 )
-from engram.participant.experiments.paper.setting import Setting, shares_of
+from engram.participant.experiments.paper.setting import PaperSetting, shares_of
 from engram.participant.experiments.plan import Cell, Rows, Say, Scale
 from engram.participant.memory.slow import CONFIRMATIONS
 from engram.participant.notices import Notice
@@ -41,10 +41,10 @@ NODES: Final = 3
 BLOCK_MS: Final = 1_000
 QUICK_BLOCK_MS: Final = 250
 Q24: Final = 1 << 24
-QUICK: Final = Setting(
+QUICK: Final = PaperSetting(
     "digits", hidden=32, neurons=24, part_rows=40, own_rows=660, epochs=2, steps=250, batch=32
 )
-FULL: Final = Setting("mnist", own_rows=36_000, steps=1_500)
+FULL: Final = PaperSetting("mnist", own_rows=36_000, steps=1_500)
 SWEPT: Final = replace(FULL, epochs=1)
 SIZES: Final = (16, 32, 64, 128, 256)
 CROWDS: Final = (1, 2, 3, 4, 5, 6)
@@ -78,7 +78,7 @@ class PaperExperiment:
         return [main, _cell("dual", DUAL, SWEPT), *sizes, *crowds]
 
     def run(self, cell: Cell, work: Path, data: DataFolder, say: Say) -> Rows:
-        setting = Setting.from_json(cell.settings)
+        setting = PaperSetting.from_json(cell.settings)
         match cell.settings["kind"]:
             case "network":
                 return asyncio.run(_on_a_network(setting, int(cell.settings["block_ms"]), work, data, say))
@@ -91,11 +91,11 @@ class PaperExperiment:
         return report.document(scale, rows)
 
 
-def _cell(name: str, kind: str, setting: Setting, weight: float = 1.0, **more: Any) -> Cell:
+def _cell(name: str, kind: str, setting: PaperSetting, weight: float = 1.0, **more: Any) -> Cell:
     return Cell(name, {"kind": kind, **setting.to_json(), **more}, weight)
 
 
-def network_spec(setting: Setting, block_ms: int) -> ChainSpec:
+def network_spec(setting: PaperSetting, block_ms: int) -> ChainSpec:
     """A chain of several mining nodes on this machine, with the rules of the sweeps."""
     allocations = tuple(Allocation(key_of(name).address, PURSE) for name in actors(setting))
     spec = local(allocations, time.time_ns() // 1_000_000)
@@ -107,7 +107,7 @@ def untold(notice: Notice) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Played:
+class PaperRun:
     """Both rounds, and what the chain says at the end."""
 
     rounds: tuple[PaperRound, ...]
@@ -117,7 +117,7 @@ class Played:
     """Of each version: its number, bytes and MACs."""
 
 
-async def _play(venue: Venue, rounds: PaperRounds, say: Say) -> Played:
+async def _play(venue: Venue, rounds: PaperRounds, say: Say) -> PaperRun:
     """Plays both rounds. The test rows come to the chain after the second one."""
     played = [await rounds.found()]
     say(f"founded: {played[0].round.status}")
@@ -144,11 +144,11 @@ async def _play(venue: Venue, rounds: PaperRounds, say: Say) -> Played:
                     "macs_per_row": macs_per_row(spec),
                 }
             )
-    return Played(tuple(played), marks, tuple(entries), tuple(versions))
+    return PaperRun(tuple(played), marks, tuple(entries), tuple(versions))
 
 
 async def _on_a_network(
-    setting: Setting, block_ms: int, work: Path, data: DataFolder, say: Say
+    setting: PaperSetting, block_ms: int, work: Path, data: DataFolder, say: Say
 ) -> dict[str, list[Row]]:
     spec, shares = network_spec(setting, block_ms), shares_of(setting, data)
     begin = time.perf_counter()
@@ -180,7 +180,7 @@ async def _on_a_network(
     }
 
 
-async def _swept(setting: Setting, work: Path, data: DataFolder) -> list[Row]:
+async def _swept(setting: PaperSetting, work: Path, data: DataFolder) -> list[Row]:
     """One line of a sweep, from a run on one node without a clock."""
     spec = arena_spec(actors(setting), RULES)
     shares = shares_of(setting, data)
@@ -207,7 +207,7 @@ async def _swept(setting: Setting, work: Path, data: DataFolder) -> list[Row]:
     ]
 
 
-async def _with_dual_memory(setting: Setting, work: Path, data: DataFolder) -> dict[str, list[Row]]:
+async def _with_dual_memory(setting: PaperSetting, work: Path, data: DataFolder) -> dict[str, list[Row]]:
     """What one participant answers before the growth, with both memories and with the chain alone."""
     spec = arena_spec(actors(setting), RULES)
     shares = shares_of(setting, data)
@@ -273,7 +273,7 @@ def _epochs(number: int, played: PaperRound) -> list[Row]:
     ]
 
 
-def _versions(played: Played) -> list[Row]:
+def _versions(played: PaperRun) -> list[Row]:
     """A line for each version and set of test rows."""
     found: list[Row] = []
     for row in played.versions:
@@ -294,7 +294,7 @@ def _versions(played: Played) -> list[Row]:
     return found
 
 
-def _final(played: Played) -> dict[str, float | None]:
+def _final(played: PaperRun) -> dict[str, float | None]:
     """Accuracies of the last version, and of old digits before the growth."""
     found: dict[str, float | None] = {"old_before": None, "old": None, "new": None, "all": None}
     if (1, "old") in played.marks:
@@ -324,7 +324,7 @@ def _by_type(entries: Sequence[ChainEntry], judged: Sequence[Judged]) -> list[Ro
     return found
 
 
-def _by_sender(setting: Setting, entries: Sequence[ChainEntry]) -> list[Row]:
+def _by_sender(setting: PaperSetting, entries: Sequence[ChainEntry]) -> list[Row]:
     """A line for each actor: what they have sent and paid."""
     return [
         {

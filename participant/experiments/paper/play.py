@@ -15,7 +15,7 @@ from engram.participant.arena.arena import key_of
 from engram.participant.arena.examining import Marks, examine, publish
 from engram.participant.arena.venue import Venue
 from engram.participant.datasets import Dataset
-from engram.participant.experiments.paper.setting import NEW, OLD, Setting, Shares
+from engram.participant.experiments.paper.setting import NEW, OLD, PaperSetting, Shares
 from engram.participant.parts import ROUNDS_DIRECTORY, RoundSecrets, split_parts
 from engram.participant.reconnect import watch
 from engram.participant.round_plan import DraftedRound, ModelPlan, RoundPlan, draft_founding, draft_round
@@ -63,7 +63,7 @@ def participant(number: int) -> str:
     return f"participant {number + 1}"
 
 
-def actors(setting: Setting) -> tuple[str, ...]:
+def actors(setting: PaperSetting) -> tuple[str, ...]:
     """Everybody who has an account."""
     return (FOUNDER, WITNESS, EXAMINER, OBSERVER, *map(participant, range(setting.participants)))
 
@@ -71,7 +71,7 @@ def actors(setting: Setting) -> tuple[str, ...]:
 class PaperRounds:
     """A model in the paper's setting."""
 
-    def __init__(self, venue: Venue, setting: Setting, shares: Shares) -> None:
+    def __init__(self, venue: Venue, setting: PaperSetting, shares: Shares) -> None:
         self.venue, self.setting, self.shares = venue, setting, shares
         self.model: Hash = b""
 
@@ -148,7 +148,9 @@ class PaperRounds:
         return PaperRound(ended.round, found, first)
 
 
-async def _testify(venue: Venue, wallet: Wallet, round_id: Hash, rows: Dataset, setting: Setting) -> None:
+async def _testify(
+    venue: Venue, wallet: Wallet, round_id: Hash, rows: Dataset, setting: PaperSetting
+) -> None:
     rng = np.random.default_rng(setting.seed)
     part = split_parts(rows, 1, setting.part_rows, rng, os.urandom)
     secrets = RoundSecrets(os.urandom(32), tuple(part))

@@ -20,7 +20,7 @@ ALL: Final = range(10)
 
 
 @dataclass(frozen=True)
-class Setting:
+class PaperSetting:
     """The sizes of everything."""
 
     data: str
@@ -47,7 +47,7 @@ class Setting:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, settings: Mapping[str, Any]) -> Setting:
+    def from_json(cls, settings: Mapping[str, Any]) -> PaperSetting:
         """The setting of a cell, whose other settings are left out."""
         return cls(**{name: settings[name] for name in cls.__dataclass_fields__})
 
@@ -65,7 +65,7 @@ class Shares:
     test: Dataset
 
 
-def shares_of(setting: Setting, data: DataFolder) -> Shares:
+def shares_of(setting: PaperSetting, data: DataFolder) -> Shares:
     """Divides the rows by the setting's seed. Raises `NotEnoughRows`."""
     rng = np.random.default_rng(setting.seed)
     split = _split(setting, data, rng)
@@ -86,7 +86,7 @@ def shares_of(setting: Setting, data: DataFolder) -> Shares:
     return Shares(founder, witness, own, split.test)
 
 
-def _split(setting: Setting, data: DataFolder, rng: np.random.Generator) -> SplitDataset:
+def _split(setting: PaperSetting, data: DataFolder, rng: np.random.Generator) -> SplitDataset:
     """Training rows, shuffled, and test rows. Of the digits, every fifth row is a test row."""
     if setting.data == "mnist":
         split = data.mnist()
