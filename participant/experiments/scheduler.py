@@ -59,6 +59,8 @@ def _start(task: CellTask) -> tuple[Connection, SpawnProcess]:
 def _work(task: CellTask, sender: Connection) -> None:
     # In a group of its own, so that Ctrl-C in the terminal reaches the parent alone, which then sends one.
     os.setpgrp()
+    # A command that a script has started in the background ignores this signal, and its children would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         sender.send(compute(task))
     except KeyboardInterrupt:

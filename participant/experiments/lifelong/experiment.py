@@ -91,7 +91,13 @@ class _CellRun:
                 for place, (name, line) in enumerate(self._lines.items())
             ]
             for lineage in lineages:
-                await lineage.play(self._say)
+                await lineage.found()
+                self._say(f"{lineage.name}: founded")
+            for number in range(len(self._stream.sizes)):
+                for lineage in lineages:
+                    if await lineage.teach(number):
+                        self._say(f"{lineage.name}: taught group {number + 1}")
+                self._knowledge.forget(number)
             parts = await TestParts.publish(arena, self._stream, self._rows.test)
             self._say("the test rows are on the chain")
             for lineage in lineages:
@@ -116,6 +122,7 @@ class _CellRun:
                         "version": taught.version,
                         "rounds": taught.rounds,
                         "bytes": version.size_bytes,
+                        "part_bytes": taught.part_bytes,
                         "learned_numbers": learned,
                         "drawn_numbers": drawn,
                         "neurons": neurons(whole.spec),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from engram.participant.datasets import Dataset
+from engram.participant.datasets import Dataset, concatenate
 from engram.participant.experiments.lifelong.rows import CutRows
 from engram.participant.experiments.lifelong.streams import Line, Stream
 from engram.participant.memory.banks import BankRule, Banks, declare
@@ -46,11 +46,15 @@ class Knowledge:
         return self._trunks[plain]
 
     def values(self, line: Line, classes: range) -> Dataset:
-        """The training rows of these classes after the trunk."""
-        key = (line.pixels, classes)
+        """The training rows of these classes, which are one group or several, after the trunk."""
+        groups = [own for own in map(self._stream.group, range(len(self._stream.sizes))) if own[0] in classes]
+        return concatenate([self._values_of(line, group) for group in groups])
+
+    def _values_of(self, line: Line, group: range) -> Dataset:
+        key = (line.pixels, group)
         if key not in self._values:
             begin = time.process_time()
-            own = self._rows.train.of_classes(classes)
+            own = self._rows.train.of_classes(group)
             self._values[key] = Dataset(self.trunk(line).run(own.features), own.labels)
             self.seconds[key] = time.process_time() - begin
         return self._values[key]
@@ -79,7 +83,12 @@ class Knowledge:
             self.seconds[key] = time.process_time() - begin
         return self._sums[key]
 
-    def spent(self, line: Line, rule: BankRule, classes: range) -> float:
-        """Processor seconds that an owner has spent on the values and sums of these classes."""
-        keys = ((line.pixels, classes), (rule.bank_id, classes))
-        return sum(self.seconds.get(key, 0.0) for key in keys)
+    def forget(self, number: int) -> None:
+        """Lets go of the sums of a group, which no model of the cell needs any more: they are large."""
+        group = self._stream.group(number)
+        self._sums = {key: sums for key, sums in self._sums.items() if key[1] != group}
+
+    def spent(self, line: Line, rule: BankRule, number: int) -> float:
+        """Processor seconds that its owner has spent on the values and sums of a group."""
+        group = self._stream.group(number)
+        return sum(self.seconds.get(key, 0.0) for key in ((line.pixels, group), (rule.bank_id, group)))

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from engram.nn.data import part_size
 from engram.nn.loss import LossKind
 from engram.participant.arena.arena import WINDOWS, Arena, Ended, key_of
 from engram.participant.experiments.lifelong.errors import GrowthRefused
@@ -62,6 +63,8 @@ class Taught:
     """The version that knows it."""
     rounds: int
     """The rounds that it took."""
+    part_bytes: int
+    """Bytes of the parts that the last of these rounds has made public."""
     author_fees: int
     """Sparks."""
     opener_fees: int
@@ -115,14 +118,24 @@ class TaughtModel:
         self.taught: list[Taught] = []
         """What came of each group, in their order."""
 
-    async def play(self, say: Callable[[str], None]) -> None:
-        """Founds the model and teaches it every group. Raises `GrowthRefused`."""
+    async def found(self) -> None:
+        """The first group founds the model; if it is a single class, the second group grows it at once.
+
+        Raises `GrowthRefused`.
+        """
+        begin = time.process_time()
         founded = self._found()
-        await self._open_first(founded)
-        say(f"{self.name}: founded with {self._groups[0].stop} classes")
-        for number in range(len(self.taught), len(self._groups)):
-            await self._teach(number)
-            say(f"{self.name}: taught {self._groups[number].stop} classes")
+        await self._open_first(founded, time.process_time() - begin)
+
+    async def teach(self, number: int) -> bool:
+        """Teaches a group, unless the model knows it already or has no such group; whether it was taught.
+
+        Raises `GrowthRefused`.
+        """
+        if not len(self.taught) <= number < len(self._groups):
+            return False
+        await self._teach(number)
+        return True
 
     def _found(self) -> Founded:
         """The founding, from the rows of the first group."""
@@ -143,7 +156,7 @@ class TaughtModel:
         self._hand_over(0, founded.statistics)
         return founded
 
-    async def _open_first(self, founded: Founded) -> None:
+    async def _open_first(self, founded: Founded, founding_s: float) -> None:
         """The round that founds the model. From two classes on it also brings what the founder learned."""
         line = self.line
         template = Founding(
@@ -170,11 +183,12 @@ class TaughtModel:
         begin = time.process_time()
         round_id = await self._arena.open(KEEPER, draft)
         if single:
-            self.taught.append(Taught(0, 0, 0, 0, 0.0, 0.0))
+            self.taught.append(Taught(0, 0, 0, 0, 0, 0.0, 0.0))
         number = 1 if single else 0
-        ended = await self._finish(round_id, number, clock)
+        ended = await self._finish(round_id, number, clock, plan.seed)
         self.model = ended.round.model
-        self._note(number, ended, 1, clock.seconds, time.process_time() - begin)
+        spent = time.process_time() - begin - clock.seconds
+        self._note(number, ended, 1, clock.seconds + founding_s, spent)
 
     async def _teach(self, number: int) -> None:
         """One growth: its owner has rows of the new classes, and of the others what was handed over."""
@@ -189,12 +203,12 @@ class TaughtModel:
 
             round_id = await self._arena.open(KEEPER, draft)
             try:
-                ended = await self._finish(round_id, number, clock)
+                ended = await self._finish(round_id, number, clock, plan.seed)
                 break
             except GrowthRefused:
                 if tries == TRIES:
                     raise
-        self._note(number, ended, tries, clock.seconds, time.process_time() - begin)
+        self._note(number, ended, tries, clock.seconds, time.process_time() - begin - clock.seconds)
 
     def _strategy(self, number: int) -> Strategy:
         """The growth by a group, as its owner makes it. The sums of this group are handed over at once."""
@@ -248,13 +262,17 @@ class TaughtModel:
             old_rows=0 if self.line.open_gate else None,
             bounty=BOUNTY,
             witnesses=witnesses if self._witnessed(growing) else (),
-            seed=int(np.random.default_rng([self._seed, self._place, number, tries]).integers(2**31)),
+            seed=self._drawn(number, tries),
         )
+
+    def _drawn(self, number: int, tries: int) -> int:
+        """A seed of its own for each round: a part may be opened once."""
+        return int(np.random.default_rng([self._seed, self._place, number, tries]).integers(2**31))
 
     def _witnessed(self, growing: bool) -> bool:
         return growing and self.stream.witness_rows > 0 and not self.line.open_gate
 
-    async def _finish(self, round_id: Hash, number: int, strategy: Strategy) -> Ended:
+    async def _finish(self, round_id: Hash, number: int, strategy: Strategy, seed: int) -> Ended:
         """The round is played to its end. Raises `GrowthRefused` if the update did not win."""
         owner = owner_of(number)
 
@@ -263,7 +281,7 @@ class TaughtModel:
 
         async def witness(wallet: Wallet) -> None:
             rows = self._rows.witness.of_classes(range(self._groups[number].stop))
-            secrets = await sealed_part(wallet, GivenRows(rows), round_id, self._place)
+            secrets = await sealed_part(wallet, GivenRows(rows), round_id, seed)
             acting = Witness(wallet, Path(self._arena.folder) / "witness", self._arena.report)
             await acting.seal(round_id, secrets)
             await acting.open_sealed(round_id, secrets)
@@ -280,16 +298,18 @@ class TaughtModel:
             )
         return ended
 
-    def _note(self, number: int, ended: Ended, rounds: int, author_s: float, whole_s: float) -> None:
-        own = author_s + self._knowledge.spent(self.line, self._rule, self._groups[number])
-        fees = ended.fees
+    def _note(self, number: int, ended: Ended, rounds: int, author_s: float, others_s: float) -> None:
+        own = author_s + self._knowledge.spent(self.line, self._rule, number)
+        fees, terms = ended.fees, ended.round.terms
+        opened = (*ended.round.validation_opened, *ended.round.unseen)
         self.taught.append(
             Taught(
                 int(ended.round.new_version),
                 rounds,
+                len(opened) * part_size(terms.rows, self._rows.opener.inputs),
                 fees[owner_of(number)],
                 fees[KEEPER],
                 own,
-                max(0.0, whole_s - author_s),
+                max(0.0, others_s),
             )
         )

@@ -59,6 +59,18 @@ _COST_COLUMNS: Final = (
     TableColumn("author_s", "author, s a growth", ".1f", measured=True),
     TableColumn("others_s", "node and others, s a round", ".1f", measured=True),
 )
+_GROWTH_MEANS: Final = ("bytes", "part_bytes", "author_fees", "opener_fees", "rounds", "author_s", "others_s")
+_GROWTH_COLUMNS: Final = (
+    TableColumn("line", "engine"),
+    TableColumn("group", "group"),
+    TableColumn("bytes", "bytes of the growth", ",.0f"),
+    TableColumn("part_bytes", "bytes of opened parts", ",.0f"),
+    TableColumn("author_fees", "author's fees, coins", ".3f"),
+    TableColumn("opener_fees", "opener's, coins", ".3f"),
+    TableColumn("rounds", "rounds", ".2f"),
+    TableColumn("author_s", "author, s", ".1f", measured=True),
+    TableColumn("others_s", "node and others, s", ".1f", measured=True),
+)
 _PUBLISHED_COLUMNS: Final = (
     TableColumn("method", "method"),
     TableColumn("keeps", "keeps of old classes"),
@@ -104,6 +116,8 @@ def _stream(stream: Stream, accuracies: Sequence[Row], growths: Sequence[Row]) -
         caption = f"{stream.title}: beside published figures, none of which was run here"
         parts.append(Table(f"{stream.name}-published", caption, _PUBLISHED_COLUMNS, beside))
     parts.append(Table(f"{stream.name}-cost", f"{stream.title}: what it costs", _COST_COLUMNS, costs))
+    caption = f"{stream.title}: each growth, the founding first; means over the runs"
+    parts.append(Table(f"{stream.name}-growths", caption, _GROWTH_COLUMNS, _growth_rows(figures, growths)))
     parts += [_matrix_table(stream, figures)]
     parts += [_matrix(stream, line, figures[line]) for line in SHOWN if line in figures]
     return parts
@@ -181,6 +195,21 @@ def _cost_row(line: str, growths: Sequence[Row]) -> dict[str, str | int | float]
         "author_s": mean(_real(row["author_s"]) for row in grown),
         "others_s": mean(_real(row["others_s"]) / _real(row["rounds"]) for row in grown),
     }
+
+
+def _growth_rows(figures: Mapping[str, Cells], growths: Sequence[Row]) -> list[Row]:
+    """The means over the runs, for each line and each group that had a round of its own."""
+    grouped: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in growths:
+        if _whole(row["rounds"]):
+            grouped[str(row["line"]), _whole(row["group"])].append(row)
+    rows: list[Row] = []
+    for line in figures:
+        for (_, group), own in sorted(each for each in grouped.items() if each[0][0] == line):
+            means = {name: mean(_real(row[name]) for row in own) for name in _GROWTH_MEANS}
+            coins = {name: means[name] / SPARKS for name in ("author_fees", "opener_fees")}
+            rows.append({"line": line, "group": group + 1, **means, **coins})
+    return rows
 
 
 def _curves(stream: Stream, figures: Mapping[str, Cells]) -> Plot:

@@ -175,7 +175,12 @@ def _cell(stream: str, order: int, seed: int, lines: Sequence[str], weight: floa
         "opener_rows": given.opener_rows,
         "witness_rows": given.witness_rows,
         "sealed": given.sealed,
-        "lines": {name: asdict(given.lines[name]) for name in lines},
+        "lines": {name: _plain(given.lines[name]) for name in lines},
     }
     name = f"{stream}-order{order}-seed{seed}" + (f"-{suffix}" if suffix else "")
     return Cell(name, settings, weight)
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    """A line as JSON values."""
+    return {**asdict(line), "arguments": list(line.arguments)}
