@@ -89,7 +89,7 @@ class HospitalsExperiment:
 
 
 @dataclass(frozen=True, eq=False)
-class TaughtModel:
+class HospitalsModel:
     """All rounds of one model, and what nodes say of its versions."""
 
     rounds: Sequence[RoundResult]
@@ -121,7 +121,7 @@ class TaughtModel:
         return dict(sorted(right.items()))
 
 
-async def _play(kind: str, seed: int, division: Division, work: Path, say: Say) -> TaughtModel:
+async def _play(kind: str, seed: int, division: Division, work: Path, say: Say) -> HospitalsModel:
     federation = Federation(division, division.rounds[0].opener, seed)
     least = LEAST_ROWS if kind == SUMS else MARGIN_ROWS
     files = {owner: federation.files_of(owner, least) for owner in range(len(OWNERS))}
@@ -150,7 +150,7 @@ async def _play(kind: str, seed: int, division: Division, work: Path, say: Say) 
         async with arena.client() as client:
             entries = await entries_of(client, {key_of(name).address: name for name in actors()})
     handed = [] if kind == OWN else [each for own in files.values() for each in own]
-    return TaughtModel(rounds, marks, entries, handed, division)
+    return HospitalsModel(rounds, marks, entries, handed, division)
 
 
 def _founders(federation: Federation, summed: Mapping[str, Summed]) -> dict[str, Strategy]:
@@ -188,7 +188,7 @@ def _round_row(kind: str, seed: int, division: Division, numbered: tuple[int, Ro
     }
 
 
-def _class_rows(kind: str, seed: int, played: TaughtModel) -> list[Row]:
+def _class_rows(kind: str, seed: int, played: HospitalsModel) -> list[Row]:
     return [
         {
             "method": kind,
