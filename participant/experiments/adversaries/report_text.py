@@ -38,7 +38,8 @@ makes no version. The opener's bounty then stays with the model."""
 READING: Final = """\
 In the tables below, the first line is the same round with honest people only. *Marked rows that do as told*
 are test rows of the digits 1 to 5 in which the mark of the backdoor was put, and which are answered with 0,
-as the backdoor wants it."""
+as the backdoor wants it. Where a round has made no version, the accuracy is that of the untrained network
+with which the model was founded."""
 
 ATTACKS: Final[Mapping[str, str]] = {
     "liars": """\
