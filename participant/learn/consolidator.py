@@ -142,7 +142,7 @@ class Consolidator:
         reason = due(self._settings.policy, seen, self._clock())
         if reason is None:
             return Outlook("wait", "the policy asks for nothing yet", {"examples": seen.counts})
-        if (why := hindrance(record, self._rounds.address, opens=self._settings.opens)) is not None:
+        if (why := await self._hindrance(view, record)) is not None:
             return Outlook("wait", why, {"due": reason})
         try:
             drafted = await self._draft(record)
@@ -171,7 +171,7 @@ class Consolidator:
         reason = due(self._settings.policy, seen, now)
         if reason is None:
             return False
-        if (why := hindrance(record, self._rounds.address, opens=self._settings.opens)) is not None:
+        if (why := await self._hindrance(view, record)) is not None:
             self._tell_once(Notice(f"{reason}; but {why}", "waiting_for_round"))
             return False
         try:
@@ -295,6 +295,9 @@ class Consolidator:
 
     def _is_answered(self, lesson: LessonRecord) -> bool:
         return len(agreeing(self._memories, lesson.before, lesson.became)) == len(lesson.became)
+
+    async def _hindrance(self, view: ChainView, record: Model) -> str | None:
+        return await hindrance(view, record, self._rounds.address, opens=self._settings.opens)
 
     async def _joinable(self, view: ChainView, record: Model) -> Round | None:
         return await joinable(view, self._memories, record, self._least)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from engram.participant.agent import Agent
 from engram.participant.errors import BondAboveLimit, FeeAboveLimit, SecretsInvalid, SecretsNotFound
+from engram.participant.journal import Journal
 from engram.participant.learn.errors import ClassesForeign, RowsMissing
 from engram.participant.learn.lessons import (
     Lessons,
@@ -248,14 +249,16 @@ class RoundPart:
             )
 
     def _strategy(self, round_id: Hash, opening: OpeningRecord | None, nonce: Hash | None) -> Strategy:
-        """Teaches what was learned, without the rows of the round's own parts.
+        """Teaches what was learned once in a round, without the rows of the round's own parts.
 
         If these cannot be read, nothing is taught. The lesson is on disk before its growth leaves this
         function.
         """
 
         def propose(task: Task) -> Draft | None:
-            memories = self._memories
+            memories, journal = self._memories, Journal(self.folder)
+            if any(journal.find(round_id, epoch, self.address) for epoch in range(task.epoch)):
+                return None  # the growth of a later epoch would be the same, and cost another entry
             try:
                 became = classes_in(memories, task) if opening is None else opening.became
                 held = rows_in(self._secrets(nonce)) if nonce is not None else frozenset[bytes]()

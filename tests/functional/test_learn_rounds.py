@@ -12,7 +12,7 @@ from engram.participant.learn.learner import Learner
 from engram.participant.learn.states import LearnState
 from engram.participant.notices import Notice
 from engram.primitives.types import ZERO_HASH
-from tests.support.learning import DEFAULTS, NEW, OLD, Died, School, facts_of, running_school
+from tests.support.learning import DEFAULTS, NEW, OLD, School, died, facts_of, running_school
 
 
 async def test_classes_are_learned_consolidated_and_forgotten_again_and_again(tmp_path: Path) -> None:
@@ -168,10 +168,3 @@ async def lived(school: School) -> bool:
             raise
         return False
     return True
-
-
-def died(error: BaseException) -> bool:
-    """Whether the process has died, and nothing else has happened."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(died(each) for each in error.exceptions)
-    return isinstance(error, Died)
