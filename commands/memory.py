@@ -74,6 +74,13 @@ def command() -> None:
     help="For how many growths banks are fixed. Default: as many as a row may cost on the chain, at most 10.",
 )
 @click.option(
+    "--growth-classes",
+    type=click.IntRange(1, 1_000),
+    default=2,
+    show_default=True,
+    help="How many classes a growth is expected to bring, for its costs and for the limits that are advised.",
+)
+@click.option(
     "--least-rows",
     type=click.IntRange(20),
     default=20,
@@ -95,6 +102,7 @@ def found(
     trunk: str,
     bank_neurons: int,
     growths: int | None,
+    growth_classes: int,
     least_rows: int,
     ridge: float | None,
     seed: int | None,
@@ -119,9 +127,7 @@ def found(
     session = CommandSession(as_json=as_json, data_dir=data_dir)
     limits = _limits(session)
     drawn = secrets.randbelow(2**63) if seed is None else seed
-    plan = FoundingPlan(
-        engine, drawn, trunk, bank_neurons, growths=growths, least_rows=least_rows, ridge=ridge
-    )
+    plan = FoundingPlan(engine, drawn, trunk, bank_neurons, growths, least_rows, ridge, growth_classes)
     data = selection_of(options).rows_of(0)
     made = found_memory(data, plan, out, limits, session.note)
     _show(session, folder_facts(made.folder, limits))

@@ -146,6 +146,7 @@ def merge(files: tuple[Path, ...], output: Path, force: bool, memory: Path | Non
     The result is the same file in whatever order the files are given or have been merged before. A file whose
     rows are all in another one is left out. Two files that share only some rows cannot be merged: their rows
     would count twice. That two owners have not summed up the same rows each by themselves, no file can tell.
+    Nor can anybody check what a file says it was merged from, unless they merge these files again.
     """
     from engram.participant.memory.handover import HandoverFile, identity_of, merge_files, write_file
 

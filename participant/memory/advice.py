@@ -10,12 +10,16 @@ exact bound of Clopper and Pearson (Biometrika 26, 1934). The number of rows los
 and the least ε is taken with which a growth passes. For losses, which are bounded, the empirical Bernstein
 bound of Maurer and Pontil (COLT 2009) takes its place. Half of the allowed failure goes to these bounds, the
 other half to chance in the round.
+
+The first classes do not tell how hard later ones are. A row can be confused with each new class, so what was
+seen is multiplied by the number of classes that a growth is expected to bring, over that of the simulated
+growths; and by MARGIN, which nothing proves. Classes that are harder still need more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil, isqrt, log, log1p, sqrt
 from typing import Final
@@ -29,8 +33,8 @@ from engram.statemachine.rounds.judging import LEAST_ROWS_OF_A_CLASS, PPM, may_f
 CONFIDENCE: Final = 0.999
 CLIP_NATS: Final = 8.0
 """A row's loss is clipped at ln(classes) and so many nats."""
-COIN_TOSS: Final = 0.95
-"""Below this chance to pass, an honest growth is said to be a coin toss."""
+MARGIN: Final = 2.0
+"""Later classes may be harder to tell apart than the first ones: growths may lose so many times as much."""
 MOST_DELTA_PPM: Final = 10 * PPM
 DEVIATIONS: Final = 3.1
 """A normal variable exceeds its mean by so many standard deviations once in a thousand."""
@@ -69,6 +73,10 @@ class Advice:
     """The share of losable rows that a growth lost in the trials."""
     share_bound: float
     """The upper confidence bound on it."""
+    expected_share: float
+    """The share that a later growth is expected to lose, by the number of its classes."""
+    planned_share: float
+    """The share for which limits are made: the bound, by the number of classes, and MARGIN times that."""
     epsilon_ppm: int
     delta_ppm: int
     threshold_ppm: int
@@ -88,18 +96,23 @@ def advise(
     Trials without any judged row say nothing; then ε is 1 and δ as large as it can be.
     """
     failure = (1 - confidence) / 2
+    ratio = max(1.0, trials.expected / max(1, trials.new_classes))
     bound = share_bound(trials, failure)
-    epsilon = least_epsilon(bound, judged, failure, _least_right(trials, judged))
-    needed = _likely_threshold(trials, judged)
+    planned = min(1.0, MARGIN * ratio * bound)
+    epsilon = least_epsilon(planned, judged, failure, _least_right(trials, judged))
+    harder = replace(trials, old=trials.old.scaled(MARGIN * ratio), whole=trials.whole.scaled(MARGIN * ratio))
+    needed = _likely_threshold(harder, judged)
     threshold = max(threshold_ppm, needed)
     total = max(1, growths) * max(1, judged.old_rows)
-    lost = _quantile(total, bound, failure) / max(1, judged.old_rows)
+    lost = _quantile(total, planned, failure) / max(1, judged.old_rows)
     return Advice(
         confidence,
         trials.share,
         bound,
+        min(1.0, ratio * trials.share),
+        planned,
         epsilon,
-        _least_delta(trials, judged, threshold, failure),
+        _least_delta(harder, judged, threshold, failure),
         needed,
         min(PPM, ceil(lost * PPM)),
         _class_chance(trials, judged, failure),

@@ -20,7 +20,7 @@ from engram.participant.memory.playing import Lesson, bringing, taught
 from engram.participant.memory.statistics_file import content_id
 from engram.participant.notices import Notice, Report
 from engram.participant.task import Draft, Strategy, Task
-from engram.primitives.types import ZERO_HASH
+from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.rounds.records import RoundKind
 
 
@@ -36,9 +36,20 @@ class Teaching:
 
 
 def remembering(folder: MemoryFolder, teaching: Teaching, report: Report) -> Strategy:
-    """The strategy. It raises `LessonMissing`, and what `bringing`, `taught` and the folder raise."""
+    """The strategy. It proposes once in a round, since it would propose the same in every epoch.
+
+    It raises `LessonMissing`, and what `bringing`, `taught` and the folder raise.
+    """
+    played: set[Hash] = set()
 
     def propose(task: Task) -> Draft | None:
+        if task.round.id in played:
+            return None
+        draft = made(task)
+        played.add(task.round.id)
+        return draft
+
+    def made(task: Task) -> Draft | None:
         if task.round.terms.kind == RoundKind.TRAIN:
             return bringing(folder.founding())(task)
         if teaching.data is None:
@@ -47,15 +58,11 @@ def remembering(folder: MemoryFolder, teaching: Teaching, report: Report) -> Str
             text = f"{path} is left out: it holds rows of a class that is new, which your own rows teach"
             report(Notice(text, "left_out", file=str(path)))
         lesson = lesson_of(folder, teaching.data, teaching.files, task.round.old_classes, teaching.seed)
-        report(
-            Notice(
-                f"epoch {task.epoch}: the growth is made from {lesson.rows.rows} own rows and names "
-                f"{lesson.named.hex()[:12]}",
-                "consolidating",
-                epoch=task.epoch,
-                statistics=lesson.named.hex(),
-            )
-        )
+        own = lesson.rows.of_classes(range(task.round.old_classes, task.round.classes)).rows
+        given = "nothing else" if lesson.named == ZERO_HASH else lesson.named.hex()[:12]
+        text = f"epoch {task.epoch}: the growth is solved from {own} own rows and {given}"
+        facts = {"epoch": task.epoch, "rows": own, "statistics": lesson.named.hex()}
+        report(Notice(text, "consolidating", **facts))
         return taught(folder.memory, lesson)(task)
 
     return propose

@@ -14,17 +14,24 @@ from engram.nn.network import Features
 from engram.nn.spec import NetworkLimits
 from engram.participant.datasets import Dataset
 from engram.participant.memory.banks import BankRule, Banks, declare
-from engram.participant.memory.checks import Labels
+from engram.participant.memory.checks import Labels, check_varied
 from engram.participant.memory.consolidation import Calibration, Settings
 from engram.participant.memory.costs import fitting_growths, uses_banks
 from engram.participant.memory.engines import ENGINES, Handover
-from engram.participant.memory.errors import EngineUnknown, GrowthsTooMany, NothingHandedOver, TrunkMismatch
+from engram.participant.memory.errors import (
+    EngineUnknown,
+    GrowthsTooMany,
+    NothingHandedOver,
+    TrunkMismatch,
+    UnknownLabels,
+)
 from engram.participant.memory.folder import MemoryFolder, check_free_folder
 from engram.participant.memory.founded_network import founded_network
 from engram.participant.memory.founding import Founded, found
 from engram.participant.memory.mixture_set import MixtureSet, make_set
 from engram.participant.memory.playing import Memory
 from engram.participant.memory.statistics import LEAST_ROWS, Statistics, check, check_counts, make
+from engram.participant.memory.statistics_file import MAX_CLASSES
 from engram.participant.memory.trials import Trial, Trials, try_growths
 from engram.participant.memory.trunk import TERNARY, Trunk, convolution_trunk, plain_trunk
 
@@ -56,7 +63,7 @@ class FoundingPlan:
     ridge: float | None = None
     """None: what is best on rows held out."""
     new_classes: int = 2
-    """The classes of a growth for which room is reckoned."""
+    """The classes that each growth is expected to bring: for them room is reckoned and limits are advised."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +88,14 @@ def found_memory(
         raise EngineUnknown(expected=tuple(ENGINES), got=plan.engine)
     engine = ENGINES[plan.engine]
     if engine.needs is not Handover.NOTHING:
-        _check_hidden(data.labels, plan.least_rows)
+        check_hidden(data.features, data.labels, plan.least_rows)
     seed = plan.seed.to_bytes(32, "little")
     trunk = trunk_of(data.features, plan.trunk, seed)
     report("the rows pass the trunk")
     values = trunk.run(data.features)
     count = _bank_count(plan, trunk, int(data.labels.max()) + 1, limits)
     rule = declare(values[:_SAMPLE_ROWS], seed=seed, width=plan.bank_neurons, count=count)
-    trial = Trial(plan.engine, rule, values, data.labels, engine.policies[0])
+    trial = Trial(plan.engine, rule, values, data.labels, engine.policies[0], plan.new_classes)
     settings, calibration, trials = _chosen(trial, plan, report)
     report("the founding is solved")
     founded = found(
@@ -116,9 +123,11 @@ def found_memory(
 def handed_over(memory: Memory, values: Features, labels: Labels) -> Statistics | MixtureSet:
     """What the model's engine needs of rows whose trunk values these are: sums or mixtures.
 
-    Raises `NothingHandedOver` if it needs nothing, `TooFewRowsToHide`, and what `make` and `make_set` raise.
+    Raises `NothingHandedOver` if it needs nothing, and what `check_hidden`, `make` and `make_set` raise.
     """
     needs = ENGINES[memory.engine].needs
+    if needs is not Handover.NOTHING:
+        check_hidden(values, labels, memory.least_rows)
     if needs is Handover.STATISTICS:
         return make(Banks(memory.rule), values, labels, least_rows=memory.least_rows)
     if needs is Handover.MIXTURES:
@@ -146,10 +155,17 @@ def trunk_of(rows: Features, kind: str, seed: bytes) -> Trunk:
     return convolution_trunk(rows, seed=seed, side=side, values=min(VALUES, inputs))
 
 
-def _check_hidden(labels: Labels, least_rows: int) -> None:
-    """Refuses few rows of a class before any work is done. Raises `TooFewRowsToHide`."""
+def check_hidden(rows: Features, labels: Labels, least_rows: int) -> None:
+    """Refuses rows that sums would give away: few of a class, or all the same.
+
+    Raises `TooFewRowsToHide`, `ConstantFeatures`, and `UnknownLabels` for a class that no chain has.
+    """
     classes, counts = np.unique(labels, return_counts=True)
+    if (highest := int(classes.max(initial=0))) >= MAX_CLASSES:
+        raise UnknownLabels(expected=f"0..{MAX_CLASSES - 1}", got=highest)
     check_counts(counts, classes.tolist(), least_rows)
+    for label in classes.tolist():
+        check_varied(rows[labels == label])
 
 
 def _bank_count(plan: FoundingPlan, trunk: Trunk, classes: int, limits: NetworkLimits) -> int:

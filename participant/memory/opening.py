@@ -11,7 +11,7 @@ from typing import Final
 from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.nn.spec import NetworkLimits, NetworkSpec
-from engram.participant.memory.advice import Advice, JudgedRows, advise, pass_chance, share_bound
+from engram.participant.memory.advice import Advice, JudgedRows, advise, pass_chance
 from engram.participant.memory.costs import costs_of, growth_neurons
 from engram.participant.memory.engines import ENGINES
 from engram.participant.memory.errors import EnginePolicyMismatch
@@ -58,9 +58,9 @@ class Odds:
     threshold_ppm: int
     lost_cap_ppm: int
     likely: float
-    """The chance that a growth loses few enough rows which loses the share that was seen in the trials."""
+    """The chance that a growth loses few enough rows which loses the share that is expected."""
     surely: float
-    """The same for the upper confidence bound on that share."""
+    """The same for the share for which limits are made."""
 
 
 async def draft_memory(
@@ -83,7 +83,7 @@ async def draft_memory(
         members=model.members,
         witnesses=model.witnesses,
         growth_limits=growth_limits(
-            memory, network.spec, rules.networks, model.growth_limits, trials.new_classes
+            memory, network.spec, rules.networks, model.growth_limits, trials.expected
         ),
     )
     return await draft_whole(wallet, plan, network.founding(template)), odds
@@ -102,10 +102,10 @@ def policy_of(memory: Memory, chosen: Policy | None) -> Policy:
 def judged_rows(rules: Rules, plan: RoundPlan, rows: int, trials: Trials, standing: int) -> JudgedRows:
     """By which rows a later growth is judged, if its round is as large as this one.
 
-    Its rows are of all classes alike, and it adds as many as the simulated growths did.
+    Its rows are of all classes alike, and it adds as many classes as the founder expects.
     """
     _, each, sealed = part_shape(rules, plan, rows)
-    classes = trials.classes + trials.new_classes
+    classes = trials.classes + trials.expected
     witnesses = each * (len(plan.witnesses) + standing)
     own, theirs = (count * trials.classes // classes for count in (each * sealed, witnesses))
     unseen = each * sealed + witnesses
@@ -126,8 +126,8 @@ def odds_of(memory: Memory, trials: Trials, judged: JudgedRows, model: MemoryPla
     epsilon, delta, threshold, cap = (
         max(advised, least) if chosen is None else chosen for chosen, advised, least in pairs
     )
-    bound = share_bound(trials, (1 - advice.confidence) / 2)
-    likely, surely = (pass_chance(share, judged, epsilon) for share in (trials.share, bound))
+    shares = (advice.expected_share, advice.planned_share)
+    likely, surely = (pass_chance(share, judged, epsilon) for share in shares)
     return Odds(advice, epsilon, delta, threshold, cap, likely, surely)
 
 
@@ -140,7 +140,7 @@ def growth_limits(
 ) -> GrowthLimits:
     """What one growth may append at most: what was chosen, and else so much that the memory's growths fit.
 
-    A growth's costs are reckoned with twice the classes of the simulated growths.
+    A growth's costs are reckoned with twice the classes that the founder expects.
     """
     plain, classes = GrowthLimits(), max(2, 2 * new_classes)
     costs = costs_of(memory, spec, networks, classes)

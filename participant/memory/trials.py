@@ -56,6 +56,10 @@ class Moments:
             return cls()
         return cls(len(losses), float(losses.mean()), float(losses.var()))
 
+    def scaled(self, times: float) -> Moments:
+        """The moments if so many times as many rows lost what the worst of them lose."""
+        return Moments(self.rows, self.mean * times, self.variance * times)
+
 
 @dataclass(frozen=True)
 class Trials:
@@ -66,6 +70,8 @@ class Trials:
     new_classes: int
     """The classes that were new in each simulated growth."""
     growths: int
+    expected: int = 2
+    """The classes that each later growth is expected to bring."""
     rows: int = 0
     """Different rows that were judged as rows of old classes."""
     judged: int = 0
@@ -99,6 +105,8 @@ class Trial:
     """(n, values), in an order without meaning."""
     labels: Labels
     policy: Policy
+    expected: int = 2
+    """The classes that each later growth is expected to bring."""
     seed: int = 0
 
 
@@ -108,7 +116,7 @@ def try_growths(
     """The trials of each choice, all on the same rows. Raises what `consolidate` raises."""
     classes = int(trial.labels.max()) + 1
     size = max(1, classes // 2) if classes > 1 else 0
-    found = [_Found(classes, size) for _ in choices]
+    found = [_Found(classes, size, trial.expected) for _ in choices]
     folds = FOLDS if _is_quick(trial.engine) else 1
     for fold in range(folds):
         report(f"simulated growths, fold {fold + 1} of {folds}")
@@ -213,8 +221,8 @@ class _Learner:
 class _Found:
     """What the growths of one choice have shown so far."""
 
-    def __init__(self, classes: int, size: int) -> None:
-        self._classes, self._size, self._growths = classes, size, 0
+    def __init__(self, classes: int, size: int, expected: int) -> None:
+        self._classes, self._size, self._growths, self._expected = classes, size, 0, expected
         self._judged, self._rows = 0, set[int]()
         self._losable = np.zeros(classes, dtype=np.int64)
         self._lost = np.zeros(classes, dtype=np.int64)
@@ -262,6 +270,7 @@ class _Found:
             self._classes,
             self._size,
             self._growths,
+            self._expected,
             len(self._rows),
             self._judged,
             int(self._losable.sum()),

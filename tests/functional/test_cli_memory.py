@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from engram.participant.memory.making import TRUNKS
 from engram.participant.memory.statistics import LEAST_ROWS
 from engram.participant.memory.statistics_file import write
 from tests.support.cli import Shell
+from tests.support.node_process import command as command_line
 
 pytestmark = pytest.mark.xdist_group("cli_memory")
 FOUND = ("memory", "found", "--take-classes", "0-2", "--bank-neurons", "40", "--seed", "3")
@@ -202,6 +206,15 @@ def test_few_rows_are_neither_summed_up_nor_read(shell: Shell, gate: str, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_rows_that_sums_would_give_away_are_not_summed_up(shell: Shell, gate: str, tmp_path: Path) -> None:
+    rows = np.random.default_rng(2).integers(0, 17, (60, 64))
+    rows[30:] = rows[30]
+    same = table(tmp_path / "same.npz", rows, [3] * 30 + [4] * 30)
+    assert shell.error("stats", "make", "--memory", gate, "--data", same)[1] == "constant_features"
+    far = table(tmp_path / "far.npz", rows[:30], [1_024] * 30)
+    assert shell.error("stats", "make", "--memory", gate, "--data", far)[1] == "unknown_labels"
+
+
 def test_sums_that_no_rows_have_are_refused(shell: Shell, gate: str, tmp_path: Path) -> None:
     given = MemoryFolder(Path(gate)).statistics()
     assert given is not None
@@ -220,6 +233,27 @@ def test_sums_of_another_model_are_refused(shell: Shell, gate: str, tmp_path: Pa
     assert shell.error("stats", "verify", file, "--memory", gate)[1] == "bank_mismatch"
     mine = made(shell, gate, "2/4", tmp_path / "mine")["file"]
     assert shell.error("stats", "merge", "-o", str(tmp_path / "out"), file, mine)[1] == "bank_mismatch"
+
+
+@pytest.mark.parametrize("kind", ["found", "keep", "write"])
+def test_a_full_disk_leaves_nothing_half_written(shell: Shell, gate: str, tmp_path: Path, kind: str) -> None:
+    """The shell limits the size of files, which says of a larger one what a full disk says."""
+    words = {
+        "found": [*FOUND, *DIGITS, "--engine", "gate", "--growths", "9", str(tmp_path / "new")],
+        "keep": ["stats", "make", "--memory", gate, *DIGITS, "--first-class", "7", "--take-classes", "7"],
+        "write": ["stats", "make", "--memory", gate, *DIGITS, "-o", str(tmp_path / "sums")],
+    }[kind]
+    before = listing(Path(gate))
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 6; exec "$@"', "bash", *command_line(*words), "--json"],
+        env={**os.environ, "ENGRAM_DATA_DIR": str(shell.data_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(done.stdout)["error"]["code"] == "disk_full", done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert listing(Path(gate)) == before
 
 
 def test_other_files_are_refused(shell: Shell, gate: str, replay: str, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def mind(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_model_is_founded_with_what_is_advised(shell: Shell, mind: str) -> None:
     opened = shell.json("round", "open", "--memory", mind, *ROWS, "--parts", "3", "--witness", "bob")
     odds, advice = opened["odds"], opened["odds"]["advice"]
-    assert advice["judged"] == {"old_rows": 60, "new_rows": 20, "retention_rows": 40, "groups": [30, 30]}
+    assert advice["judged"] == {"old_rows": 48, "new_rows": 32, "retention_rows": 40, "groups": [24, 24]}
     assert odds["epsilon_ppm"] == advice["epsilon_ppm"] > 20_000
     assert odds["surely"] > 0.999
     model = shell.json("model", "show", opened["model"])

@@ -21,7 +21,7 @@ from engram.participant.round_plan import DraftedRound
 from engram.participant.task import Strategy
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
-from engram.primitives.types import Hash
+from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.additions import GrowUpdate
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
@@ -75,8 +75,9 @@ class Lineage:
         self.model = ended.round.model
         return ended.codes(name)
 
-    async def grown(self, strategy: Strategy) -> tuple[list[str], RoundStatus]:
-        plan = small_round(digits(1, *OLD, *NEW), new_classes=len(NEW), seed=self.next_seed(), **ROUND)
+    async def grown(self, strategy: Strategy, epochs: int = 1) -> tuple[list[str], RoundStatus]:
+        changes = {**ROUND, "new_classes": len(NEW), "seed": self.next_seed(), "epochs": epochs}
+        plan = small_round(digits(1, *OLD, *NEW), **changes)
         round_id = await self.stage.begin(plan, self.model)
         ended = await self.stage.finish(round_id, {"bob": strategy})
         return ended.codes("bob"), RoundStatus(ended.round.status)
@@ -146,6 +147,16 @@ async def test_authors_who_lack_something_are_told_what(tmp_path: Path) -> None:
         (author.path / "sums" / f"{'0' * 64}.sums").write_bytes(b"damaged")
         assert (await line.grown(line.strategy(author, Teaching(rows))))[0] == ["statistics_malformed"]
         assert (await stage.model(line.model)).classes == len(OLD), "nothing has happened to the model"
+
+
+async def test_the_same_growth_is_not_proposed_twice_in_a_round(tmp_path: Path) -> None:
+    async with running_stage(tmp_path / "node") as stage:
+        line = Lineage(stage, tmp_path, "experts")
+        assert await line.founded() == ["candidate_admitted"]
+        strategy = line.strategy(line.author(), Teaching(digits(3, *NEW).rows_of(0)))
+        codes, status = await line.grown(strategy, epochs=2)
+        assert (codes, status) == (["candidate_admitted", "sat_out"], RoundStatus.DECIDED)
+        assert await line.named(2) == ZERO_HASH, "experts are made from own rows alone"
 
 
 async def test_an_opener_may_bring_the_network_of_their_own_round(tmp_path: Path) -> None:

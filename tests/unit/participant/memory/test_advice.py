@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engram.participant.memory.advice import (
+    MARGIN,
     MOST_DELTA_PPM,
     JudgedRows,
     advise,
@@ -27,6 +28,7 @@ TRIALS = Trials(
     3,
     1,
     9,
+    expected=1,
     rows=300,
     judged=600,
     losable=590,
@@ -96,9 +98,22 @@ def test_advised_limits_let_growths_pass_that_lose_as_much_as_the_bound() -> Non
     judged = JudgedRows(60, 30, 30)
     advice = advise(TRIALS, judged, growths=3, threshold_ppm=200_000)
     assert TRIALS.share < advice.share_bound < 0.05
-    assert pass_chance(advice.share_bound, judged, advice.epsilon_ppm) >= 0.9995
+    assert advice.planned_share == MARGIN * advice.share_bound
+    assert pass_chance(advice.planned_share, judged, advice.epsilon_ppm) >= 0.9995
     assert advice.class_chance < 0.01
     assert advice.lost_cap_ppm >= 3 * TRIALS.share * PPM
+
+
+def test_growths_by_more_classes_than_were_tried_are_allowed_to_lose_more() -> None:
+    judged = JudgedRows(600, 300, 300)
+    one, three = (
+        advise(replace(TRIALS, expected=classes), judged, growths=3, threshold_ppm=200_000)
+        for classes in (1, 3)
+    )
+    assert three.expected_share == pytest.approx(3 * one.expected_share)
+    assert three.planned_share == pytest.approx(3 * one.planned_share)
+    assert three.epsilon_ppm > 2 * one.epsilon_ppm
+    assert three.threshold_ppm > one.threshold_ppm
 
 
 def test_more_rows_allow_tighter_limits() -> None:
@@ -115,7 +130,7 @@ def test_more_rows_allow_tighter_limits() -> None:
 
 def test_delta_covers_the_bound_on_the_loss_of_old_rows() -> None:
     judged = JudgedRows(4_000, 0, 1_000)
-    lossy = replace(TRIALS, old=Moments(10**6, 0.5, 0.0))
+    lossy = replace(TRIALS, old=Moments(10**6, 0.5 / MARGIN, 0.0))
     advice = advise(lossy, judged, growths=1, threshold_ppm=200_000)
     allowed = (1 + advice.delta_ppm / PPM) * 0.2 * log(3)
     assert 0.5 < allowed < 0.52
