@@ -110,6 +110,7 @@ class RoundPart:
         """
         settings, memories = self._settings, self._memories
         version = memories.slow.verified
+        old_classes = version.report.network.spec.classes
         used = await in_thread(self.used)
         known = await in_thread(memories.examples)
         async with self._access.act() as wallet:
@@ -122,7 +123,7 @@ class RoundPart:
             )
             held = frozenset(row.tobytes() for row in cut.data.features)
             taught = taught_rows(known, became, held)
-            lesson = await in_thread(lambda: lesson_of(memories, taught, became, settings.seed))
+            lesson = await in_thread(lambda: lesson_of(memories, taught, became, old_classes, settings.seed))
             rehearsal = await in_thread(lambda: rehearse(memories.folder.memory, lesson, version, cut))
             epsilon = version.report.model.retention_epsilon_ppm
             rehearsal.check(epsilon)
@@ -268,7 +269,7 @@ class RoundPart:
             except (ClassesForeign, RowsMissing, SecretsNotFound, SecretsInvalid) as error:
                 self._report(Notice(f"nothing is taught: {error}", "sat_out", code=error.code))
                 return None
-            lesson = lesson_of(memories, taught, became, self._settings.seed)
+            lesson = lesson_of(memories, taught, became, task.base.spec.classes, self._settings.seed)
             draft = teaching(memories.folder.memory, lesson)(task)
             self.lessons.save(round_id, record_of(memories, taught, became))
             return draft

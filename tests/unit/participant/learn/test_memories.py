@@ -120,7 +120,7 @@ async def test_a_lesson_keeps_the_sums_of_exactly_the_rows_that_it_taught(tmp_pa
         assert isinstance(sums, Statistics)
         whole = make(memories.banks, taught.values.astype(np.uint8), taught.labels)
         assert np.array_equal(sums.gram, whole.gram)
-        lesson = lesson_of(memories, taught, {8: 8, 9: 9}, 0)
+        lesson = lesson_of(memories, taught, {8: 8, 9: 9}, 8, 0)
         assert lesson.rows.rows == 80
         few = taught.where(np.arange(80) < 30)
         small = record_of(memories, few, {8: 8, 9: 9})
