@@ -293,7 +293,7 @@ class Memories:
         return wanted < 0
 
     def _sides(self) -> GateSides | None:
-        """What the gate is made from: sums of the chain's classes in the folder, else mixtures, or nothing."""
+        """What the gate is made from: sums of the chain's classes, else mixtures of them, or nothing."""
         known, folder = self.slow.known, self.folder
         classes = 2**16 if known is None else known.report.network.spec.classes
         if (sums := folder.statistics((), classes)) is not None:

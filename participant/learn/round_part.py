@@ -6,14 +6,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from engram.node.errors import NodeUnreachable
 from engram.participant.agent import Agent
-from engram.participant.errors import BondAboveLimit, FeeAboveLimit, SecretsInvalid, SecretsNotFound
+from engram.participant.errors import (
+    BondAboveLimit,
+    FeeAboveLimit,
+    SecretsInvalid,
+    SecretsNotFound,
+    VersionMismatch,
+)
 from engram.participant.journal import Journal
 from engram.participant.learn.errors import ClassesForeign, RowsMissing
 from engram.participant.learn.lessons import (
@@ -30,7 +37,6 @@ from engram.participant.learn.settings import LearnSettings, NodeAccess
 from engram.participant.learn.threads import in_thread
 from engram.participant.memory.playing import taught as teaching
 from engram.participant.notices import Notice, Report
-from engram.participant.obligations import REFUSALS
 from engram.participant.opener import Opener, secrets_path, settle_round
 from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
 from engram.participant.pricing import Limits
@@ -40,10 +46,15 @@ from engram.participant.selection import GivenRows
 from engram.participant.task import Draft, Strategy, Task, unwatched
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
-from engram.primitives.errors import Invalid
+from engram.primitives.errors import ChainError, InvalidInput, StorageError
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Address, Hash
 from engram.statemachine.rounds.terms import entry_of
+
+T = TypeVar("T")
+
+TRIES: Final = 3
+"""How often a refused step of a round is tried, each time after another block."""
 
 
 @dataclass(frozen=True)
@@ -216,10 +227,8 @@ class RoundPart:
 
     async def _run(self, connection: AsyncExitStack, wallet: Wallet, round_id: Hash) -> None:
         async with connection:
-            try:
-                await Opener(wallet, self.folder, self._report).run(round_id)
-            except (Invalid, *REFUSALS) as error:
-                self._report(Notice(f"as opener: {error}", "opener_failed", code=_code(error)))
+            opener = Opener(wallet, self.folder, self._report)
+            await self._tried("opener", opener.view, lambda: opener.run(round_id))
 
     async def _author(
         self,
@@ -237,10 +246,8 @@ class RoundPart:
                 epochs=None,
                 progress=unwatched,
             )
-            try:
-                played = await agent.play(round_id)
-            except (Invalid, BondAboveLimit, *REFUSALS) as error:
-                self._report(Notice(f"as author: {error}", "author_failed", code=_code(error)))
+            played = await self._tried("author", agent.view, lambda: agent.play(round_id))
+            if played is None:
                 await settle_round(agent.view, wallet, round_id)
                 await withdraw_updates(agent.view, wallet, round_id, self.address)
                 return None
@@ -248,6 +255,23 @@ class RoundPart:
             return played.fees + sum(
                 entry_of(rules, terms, each.epoch) for each in played.epochs if each.commit
             )
+
+    async def _tried(self, role: str, view: ChainView, act: Callable[[], Awaitable[T]]) -> T | None:
+        """The result of `act`, which may be tried again after another block; None if it goes on failing.
+
+        Raises `NodeUnreachable` and `StorageError`: then the round is played again when they are over.
+        """
+        for left in reversed(range(TRIES)):
+            try:
+                return await act()
+            except (NodeUnreachable, StorageError):
+                raise
+            except ChainError as error:
+                self._report(Notice(f"as {role}: {error}", f"{role}_failed", code=error.code))
+                if not left or isinstance(error, InvalidInput | VersionMismatch):
+                    break
+                await view.wait_height(await view.height() + 1)
+        return None
 
     def _strategy(self, round_id: Hash, opening: OpeningRecord | None, nonce: Hash | None) -> Strategy:
         """Teaches what was learned once in a round, without the rows of the round's own parts.
@@ -289,7 +313,3 @@ class RoundPart:
 
 def _neurons(rehearsal: Rehearsal) -> int:
     return sum(segment.width for segment in rehearsal.update.growth.hidden)
-
-
-def _code(error: Exception) -> str:
-    return str(getattr(error, "code", ""))

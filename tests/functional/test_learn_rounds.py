@@ -12,6 +12,7 @@ from engram.participant.learn.learner import Learner
 from engram.participant.learn.states import LearnState
 from engram.participant.notices import Notice
 from engram.primitives.types import ZERO_HASH
+from engram.statemachine.rounds.records import RoundStatus
 from tests.support.learning import DEFAULTS, NEW, OLD, School, died, facts_of, running_school
 
 
@@ -114,6 +115,23 @@ async def test_a_round_that_closes_while_it_trains_costs_no_row(tmp_path: Path) 
             assert learner.memories.unknown() == {}
             async with school.stage.client() as client:
                 assert len(await client.call("round_list", model=school.model)) == 3
+
+
+async def test_an_author_who_may_not_go_on_is_still_an_opener(tmp_path: Path) -> None:
+    """The limits are lowered after the round was opened: no update is made, but the opener's bond returns."""
+    async with running_school(tmp_path) as school:
+        school.fails_at = lambda notice: notice.facts.get("state") == "PlayingRound"
+        assert not await lived(school)
+        school.fails_at = lambda notice: False
+        frugal = replace(DEFAULTS, spending=SpendingLimits(round_bond=1))
+        async with school.learner(settings=frugal) as learner:
+            await school.consolidated(learner)
+            assert "author_failed" in school.events()
+            assert learner.memories.unknown()
+            assert learner.consolidator.states.now.failures == 1
+            async with school.stage.client() as client:
+                rounds = await client.call("round_list", model=school.model)
+            assert [item["status"] for item in rounds].count(RoundStatus.KEPT) == 1
 
 
 async def teach(school: School, learner: Learner) -> None:
