@@ -118,8 +118,8 @@ def found(
     them how much the model must allow its growths to lose.
 
     OUT holds the founding's rules (memory.json), what was learned (founding, trials.json), and the sums or
-    mixtures of the rows, if the engine needs them. These say something about the rows: see `engram stats
-    make --help`. What a row may cost is read from the chain of the data directory, if there is one.
+    mixtures of the rows, if the engine needs them. `engram stats --help` says what these reveal of the rows.
+    What a row may cost is read from the chain of the data directory, if there is one.
     """
     from engram.participant.memory.facts import folder_facts
     from engram.participant.memory.making import FoundingPlan, found_memory

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -254,6 +255,26 @@ def test_a_full_disk_leaves_nothing_half_written(shell: Shell, gate: str, tmp_pa
     assert json.loads(done.stdout)["error"]["code"] == "disk_full", done.stderr
     assert list(tmp_path.iterdir()) == []
     assert listing(Path(gate)) == before
+
+
+def test_an_interrupted_founding_leaves_nothing(shell: Shell, tmp_path: Path) -> None:
+    words = (*FOUND, *DIGITS, "--engine", "naive", str(tmp_path / "new"))
+    with subprocess.Popen(
+        command_line(*words),
+        env={**os.environ, "ENGRAM_DATA_DIR": str(shell.data_dir)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert "trunk" in process.stderr.readline()
+        assert "simulated growths" in process.stderr.readline(), "what follows takes seconds"
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate()
+    assert process.returncode == 130
+    assert printed == ""
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_files_are_refused(shell: Shell, gate: str, replay: str, tmp_path: Path) -> None:
