@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import numpy as np
+
 from engram.node.errors import NodeUnreachable
 from engram.participant.agent import Agent
 from engram.participant.errors import (
@@ -68,11 +70,12 @@ class Drafted:
     epsilon_ppm: int
     taught: int
     """Rows that are taught."""
+    unseen: int
+    """Rows of old classes in the parts that stay sealed."""
 
     def to_json(self) -> dict[str, Any]:
         """The facts as JSON values; `odds` is the chance that the growth forgets no more than it may."""
         terms = self.record.payload.terms
-        unseen = terms.sealed * terms.old_rows
         return {
             "classes": self.record.became,
             "taught_rows": self.taught,
@@ -80,8 +83,9 @@ class Drafted:
             "part_rows": terms.rows,
             **self.price.to_json(),
             **self.rehearsal.to_json(),
-            "forgettable": self.rehearsal.allowed(self.epsilon_ppm, unseen),
-            "odds": self.rehearsal.odds(self.epsilon_ppm, unseen),
+            "unseen_old_rows": self.unseen,
+            "forgettable": self.rehearsal.allowed(self.epsilon_ppm, self.unseen),
+            "odds": self.rehearsal.odds(self.epsilon_ppm, self.unseen),
         }
 
 
@@ -160,7 +164,9 @@ class RoundPart:
             raise FeeAboveLimit(expected=limits.max_fee, got=price.costs)
         pairs = tuple(LabelPair(label, number) for label, number in sorted(became.items()))
         record = OpeningRecord(drafted.payload, pairs)
-        return Drafted(record, drafted.secrets, price, rehearsal, epsilon, len(taught.labels))
+        old = int(np.count_nonzero(cut.data.labels < old_classes)) // cut.parts
+        unseen = drafted.payload.terms.sealed * old
+        return Drafted(record, drafted.secrets, price, rehearsal, epsilon, len(taught.labels), unseen)
 
     def save(self, drafted: Drafted) -> None:
         """Saves what is needed to open the round and to play it, before anything of it is sent."""
