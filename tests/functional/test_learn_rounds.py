@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from engram.participant.learn.budget import DAY_MS, SpendingLimits
+from engram.participant.learn.consolidator import STATE_NAME
 from engram.participant.learn.learner import Learner
-from engram.participant.learn.states import LearnState
+from engram.participant.learn.states import LearnState, Resting, StateFile
 from engram.participant.notices import Notice
 from engram.primitives.types import ZERO_HASH
 from engram.statemachine.rounds.records import RoundStatus
@@ -132,6 +133,21 @@ async def test_an_author_who_may_not_go_on_is_still_an_opener(tmp_path: Path) ->
             async with school.stage.client() as client:
                 rounds = await client.call("round_list", model=school.model)
             assert [item["status"] for item in rounds].count(RoundStatus.KEPT) == 1
+
+
+async def test_a_round_that_was_given_up_and_appears_after_all_is_played(tmp_path: Path) -> None:
+    """Its transaction was believed lost; a bond is at stake all the same."""
+    async with running_school(tmp_path) as school:
+        school.fails_at = lambda notice: notice.facts.get("state") == "PlayingRound"
+        assert not await lived(school)
+        school.fails_at = lambda notice: False
+        states = StateFile(school.stage.folder / "learn-opener" / STATE_NAME)
+        states.go(Resting(), failures=1, not_before_ms=school.clock.now_ms + DAY_MS)
+        async with school.learner() as learner:
+            await school.consolidated(learner)
+            assert learner.memories.unknown() == {}
+        async with school.stage.client() as client:
+            assert len(await client.call("round_list", model=school.model)) == 2
 
 
 async def teach(school: School, learner: Learner) -> None:
