@@ -137,7 +137,12 @@ DAEMON: Final = (
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=0, help="Where to answer on 127.0.0.1. Default: any."
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done now and what it would cost, and end.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be done now and what it would cost, and end. If a daemon runs on the folder, it is "
+    "asked, and its own options count.",
+)
 @with_key
 @with_session
 def command(session: CommandSession, model: str | None, memory: Path | None, **options: Any) -> None:
@@ -204,7 +209,17 @@ def _dry_run(
 ) -> None:
     import asyncio
 
+    from engram.participant.learn.endpoint import LearnClient
+    from engram.participant.learn.errors import LearnerMissing
+
     async def main() -> dict[str, Any]:
+        try:
+            running: LearnClient | None = learn_ask.client_of(session, model, memory)
+        except LearnerMissing:
+            running = None
+        if running is not None:
+            async with running as client:
+                return await client.get("/outlook")
         async with _opened(session, model, memory, options, lambda notice: None) as (learner, _):
             return (await learner.outlook()).to_json()
 
@@ -236,9 +251,12 @@ async def _opened(
     folder = _folder(session, memory, identity)
     places = Places(folder.path / OWN, session.rounds_folder)
     trust = Trust(spec, identity, min_work, settings.confirmations)
-    clock = lambda: time.time_ns() // 1_000_000  # noqa: E731
-    async with Learner.opened(folder, places, key, trust, access, settings, clock, report) as learner:
+    async with Learner.opened(folder, places, key, trust, access, settings, _now_ms, report) as learner:
         yield learner, places.own
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _settings(options: dict[str, Any]) -> LearnSettings:

@@ -32,7 +32,7 @@ def with_memory(function: Any) -> Any:
     )(function)
 
 
-def _client(session: CommandSession, model: str | None, memory: Path | None) -> LearnClient:
+def client_of(session: CommandSession, model: str | None, memory: Path | None) -> LearnClient:
     """A client of the daemon that runs on the chosen memory folder, or on the only one with a daemon."""
     from engram.participant.learn.endpoint import LearnClient
     from engram.participant.memory.folder import MEMORY_DIRECTORY
@@ -73,7 +73,7 @@ def ask(
     data = selection_of(options, rows).rows_of(0)
 
     async def main() -> dict[str, Any]:
-        async with _client(session, model, memory) as client:
+        async with client_of(session, model, memory) as client:
             return await client.post("/answer", {"rows": data.features.tolist()})
 
     answers = asyncio.run(main())["answers"]
@@ -123,7 +123,7 @@ def teach(
 
     async def main() -> dict[str, Any]:
         kept = 0
-        async with _client(session, model, memory) as client:
+        async with client_of(session, model, memory) as client:
             for begin in range(0, data.rows, MAX_ROWS):
                 chunk = slice(begin, begin + MAX_ROWS)
                 rows, labels = data.features[chunk].tolist(), data.labels[chunk].tolist()
@@ -143,7 +143,7 @@ def status(session: CommandSession, model: str | None, memory: Path | None) -> N
     import asyncio
 
     async def main() -> dict[str, Any]:
-        async with _client(session, model, memory) as client:
+        async with client_of(session, model, memory) as client:
             return await client.get("/status")
 
     result = asyncio.run(main())

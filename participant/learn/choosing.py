@@ -62,9 +62,13 @@ async def joinable(view: ChainView, memories: Memories, record: Model, least_row
     return round_ if set(range(round_.old_classes, round_.classes)) <= ready else None
 
 
-def hindrance(record: Model, address: Address, *, opens: bool) -> str | None:
-    """Why no round of one's own can be opened now, in words."""
-    if record.open_round != ZERO_HASH:
+async def hindrance(view: ChainView, record: Model, address: Address, *, opens: bool) -> str | None:
+    """Why no round of one's own can be opened now, in words.
+
+    A round whose end is due is none: opening another one settles it.
+    """
+    running = record.open_round != ZERO_HASH
+    if running and await view.due(await view.get(Round, record.open_round)) is None:
         return "a round is open on the model: it has to end first"
     if not opens:
         return "no round is open, and --open was not given: it waits until somebody opens one"

@@ -48,7 +48,7 @@ from engram.participant.opener import secrets_path
 from engram.participant.pricing import Limits
 from engram.participant.view import ChainView
 from engram.primitives.errors import Invalid
-from engram.primitives.types import Hash
+from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.records import Model
 from engram.statemachine.rounds.records import Round, RoundStatus
 
@@ -96,11 +96,19 @@ class Consolidator:
         self.clean()
 
     def clean(self) -> None:
-        """Removes files that no state needs: of a step that a crash has cut short before its state."""
-        at = self.states.now.at
+        """Removes files that no state needs: of a step that a crash has cut short before its state.
+
+        A round that was drafted and never sent leaves no secrets either, so its rows may be sealed again.
+        """
+        state = self.states.now
+        at = state.at
         lesson = at.round if isinstance(at, PlayingRound) else getattr(at, "lesson", None)
         self._lessons.keep_only(lesson)
-        self._openings.keep_only(getattr(at, "nonce", None))
+        for nonce in self._openings.names():
+            if nonce not in state.opened:
+                secrets_path(self._rounds.folder, nonce).unlink(missing_ok=True)
+            if nonce != getattr(at, "nonce", None):
+                self._openings.remove(nonce)
 
     async def step(self, view: ChainView) -> bool:
         """Does what is due now; whether there may be more to do at once. False: nothing before a new block,
@@ -142,7 +150,7 @@ class Consolidator:
         reason = due(self._settings.policy, seen, self._clock())
         if reason is None:
             return Outlook("wait", "the policy asks for nothing yet", {"examples": seen.counts})
-        if (why := hindrance(record, self._rounds.address, opens=self._settings.opens)) is not None:
+        if (why := await self._hindrance(view, record)) is not None:
             return Outlook("wait", why, {"due": reason})
         try:
             drafted = await self._draft(record)
@@ -155,6 +163,9 @@ class Consolidator:
         if await in_thread(self._adopt):
             return True
         seen, state, now = self.observed(), self.states.now, self._clock()
+        if (own := await self._own_round(view, record)) is not None:
+            self._go(PlayingRound(own.id, own.terms.nonce_hash))
+            return True
         if now < state.not_before_ms:
             return False
         if (round_ := await self._joinable(view, record)) is not None:
@@ -163,15 +174,13 @@ class Consolidator:
             except DayBudgetSpent as error:
                 self._tell_once(Notice(str(error), "budget_spent", code=error.code))
                 return False
-            own = round_.terms.nonce_hash
-            nonce = own if own in state.opened else None
             spent = self._noted(round_.id, 0, round_.terms.author_bond)
-            self._go(PlayingRound(round_.id, nonce), spent=spent)
+            self._go(PlayingRound(round_.id, None), spent=spent)
             return True
         reason = due(self._settings.policy, seen, now)
         if reason is None:
             return False
-        if (why := hindrance(record, self._rounds.address, opens=self._settings.opens)) is not None:
+        if (why := await self._hindrance(view, record)) is not None:
             self._tell_once(Notice(f"{reason}; but {why}", "waiting_for_round"))
             return False
         try:
@@ -295,6 +304,17 @@ class Consolidator:
 
     def _is_answered(self, lesson: LessonRecord) -> bool:
         return len(agreeing(self._memories, lesson.before, lesson.became)) == len(lesson.became)
+
+    async def _hindrance(self, view: ChainView, record: Model) -> str | None:
+        return await hindrance(view, record, self._rounds.address, opens=self._settings.opens)
+
+    async def _own_round(self, view: ChainView, record: Model) -> Round | None:
+        """The open round of the model if it was opened here: given up as lost, and now on the chain."""
+        if record.open_round == ZERO_HASH or not self.states.now.opened:
+            return None
+        round_ = await view.get(Round, record.open_round)
+        mine = round_.terms.nonce_hash in self.states.now.opened and round_.status == RoundStatus.OPEN
+        return round_ if mine else None
 
     async def _joinable(self, view: ChainView, record: Model) -> Round | None:
         return await joinable(view, self._memories, record, self._least)

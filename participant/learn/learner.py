@@ -172,6 +172,7 @@ class Learner:
         if new:
             text = f"version {slow.verified.number} is verified and answers"
             self._report(Notice(text, "version_verified", number=slow.verified.number))
+            await in_thread(self.memories.hand_over)
         return new
 
     async def step(self, view: ChainView) -> bool:

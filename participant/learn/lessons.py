@@ -22,15 +22,16 @@ from engram.participant.learn.memories import Memories, Numbering
 from engram.participant.memory.disk import disk_errors
 from engram.participant.memory.engines import ENGINES, Handover
 from engram.participant.memory.fast import Examples
+from engram.participant.memory.lessons import lesson_of as lesson_from
 from engram.participant.memory.mixture_set import MixtureSet, make_set
 from engram.participant.memory.mixtures_file import read_set, write_set
 from engram.participant.memory.playing import Lesson
 from engram.participant.memory.statistics import Statistics, make
-from engram.participant.memory.statistics_file import content_id, read, write
+from engram.participant.memory.statistics_file import read, write
 from engram.participant.task import Task
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError, InvalidInput
-from engram.primitives.types import U16, U32, U64, ZERO_HASH, Hash, Size
+from engram.primitives.types import U16, U32, U64, Hash, Size
 
 MOST_BYTES: Final = 2**30
 MOST_CLASSES: Final = 1_024
@@ -146,17 +147,15 @@ def hands_over_mixtures(memories: Memories) -> bool:
     return ENGINES[memories.folder.memory.engine].needs is Handover.MIXTURES
 
 
-def lesson_of(memories: Memories, taught: Examples, became: Mapping[int, int], seed: int) -> Lesson:
+def lesson_of(
+    memories: Memories, taught: Examples, became: Mapping[int, int], old_classes: int, seed: int
+) -> Lesson:
     """What an engine is given: rows numbered as on the chain, and what the folder holds of old classes.
 
-    Raises what `MemoryFolder.statistics` and `mixtures` raise.
+    Raises what the memory folder raises.
     """
-    folder = memories.folder
     rows = Dataset(taught.rows, renumbered(taught, became))
-    sums = folder.statistics()
-    mixtures = folder.mixtures() if hands_over_mixtures(memories) else {}
-    named = ZERO_HASH if sums is None else content_id(sums)
-    return Lesson(rows, sums, mixtures, named, seed)
+    return lesson_from(memories.folder, rows, (), old_classes, seed)
 
 
 def renumbered(given: Examples, became: Mapping[int, int]) -> np.ndarray:

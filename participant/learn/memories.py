@@ -108,7 +108,7 @@ class Memories:
         self._surprise = surprise
         self._lock = threading.Lock()
         self._batch_bytes = batch_bytes
-        self._recall = Recall(store.memory, slow, sides_of(folder, self.banks), rule=rule)
+        self._recall = Recall(store.memory, slow, self._sides(), rule=rule)
 
     def close(self) -> None:
         """Closes the files."""
@@ -236,8 +236,8 @@ class Memories:
         return gone
 
     def hand_over(self) -> None:
-        """The memory folder holds other sums or mixtures: the gate is made from them."""
-        sides = sides_of(self.folder, self.banks)
+        """The folder holds other sums or mixtures, or the chain has other classes: makes the gate anew."""
+        sides = self._sides()
         with self._lock:
             if sides is not None:
                 self._recall.hand_over(sides)
@@ -292,11 +292,12 @@ class Memories:
             return surprised
         return wanted < 0
 
-
-def sides_of(folder: MemoryFolder, banks: Banks) -> GateSides | None:
-    """What the gate is made from: the folder's sums, else its mixtures, else nothing."""
-    if (sums := folder.statistics()) is not None:
-        return SummedSides(banks, sums)
-    if mixtures := folder.mixtures():
-        return DrawnSides.of(banks, mixtures, folder.memory.settings)
-    return None
+    def _sides(self) -> GateSides | None:
+        """What the gate is made from: sums of the chain's classes, else mixtures of them, or nothing."""
+        known, folder = self.slow.known, self.folder
+        classes = 2**16 if known is None else known.report.network.spec.classes
+        if (sums := folder.statistics((), classes)) is not None:
+            return SummedSides(self.banks, sums)
+        if (found := folder.mixture_set((), classes)) is not None:
+            return DrawnSides.of(self.banks, found.mixtures, folder.memory.settings)
+        return None

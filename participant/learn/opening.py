@@ -77,11 +77,13 @@ class Openings:
         except CodecError as error:
             raise LessonDamaged(f"{path} is damaged: {error}", got=path.name) from error
 
-    def keep_only(self, nonce: Hash | None) -> None:
-        """Removes all records but one."""
-        for path in self._folder.glob("*.opening"):
-            if nonce is None or path != self._path(nonce):
-                path.unlink(missing_ok=True)
+    def names(self) -> list[Hash]:
+        """The nonce hashes of all records."""
+        return [bytes.fromhex(path.stem) for path in self._folder.glob("*.opening")]
+
+    def remove(self, nonce: Hash) -> None:
+        """Removes a record."""
+        self._path(nonce).unlink(missing_ok=True)
 
     def _path(self, nonce: Hash) -> Path:
         return self._folder / f"{nonce.hex()}.opening"

@@ -6,14 +6,24 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import numpy as np
+
+from engram.node.errors import NodeUnreachable
 from engram.participant.agent import Agent
-from engram.participant.errors import BondAboveLimit, FeeAboveLimit, SecretsInvalid, SecretsNotFound
+from engram.participant.errors import (
+    BondAboveLimit,
+    FeeAboveLimit,
+    SecretsInvalid,
+    SecretsNotFound,
+    VersionMismatch,
+)
+from engram.participant.journal import Journal
 from engram.participant.learn.errors import ClassesForeign, RowsMissing
 from engram.participant.learn.lessons import (
     Lessons,
@@ -29,7 +39,6 @@ from engram.participant.learn.settings import LearnSettings, NodeAccess
 from engram.participant.learn.threads import in_thread
 from engram.participant.memory.playing import taught as teaching
 from engram.participant.notices import Notice, Report
-from engram.participant.obligations import REFUSALS
 from engram.participant.opener import Opener, secrets_path, settle_round
 from engram.participant.parts import RoundSecrets, load_secrets, save_secrets
 from engram.participant.pricing import Limits
@@ -39,10 +48,15 @@ from engram.participant.selection import GivenRows
 from engram.participant.task import Draft, Strategy, Task, unwatched
 from engram.participant.view import ChainView
 from engram.participant.wallet import Wallet
-from engram.primitives.errors import Invalid
+from engram.primitives.errors import ChainError, InvalidInput, StorageError
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Address, Hash
 from engram.statemachine.rounds.terms import entry_of
+
+T = TypeVar("T")
+
+TRIES: Final = 3
+"""How often a refused step of a round is tried, each time after another block."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +70,12 @@ class Drafted:
     epsilon_ppm: int
     taught: int
     """Rows that are taught."""
+    unseen: int
+    """Rows of old classes in the parts that stay sealed."""
 
     def to_json(self) -> dict[str, Any]:
         """The facts as JSON values; `odds` is the chance that the growth forgets no more than it may."""
         terms = self.record.payload.terms
-        unseen = terms.sealed * terms.old_rows
         return {
             "classes": self.record.became,
             "taught_rows": self.taught,
@@ -68,8 +83,9 @@ class Drafted:
             "part_rows": terms.rows,
             **self.price.to_json(),
             **self.rehearsal.to_json(),
-            "forgettable": self.rehearsal.allowed(self.epsilon_ppm, unseen),
-            "odds": self.rehearsal.odds(self.epsilon_ppm, unseen),
+            "unseen_old_rows": self.unseen,
+            "forgettable": self.rehearsal.allowed(self.epsilon_ppm, self.unseen),
+            "odds": self.rehearsal.odds(self.epsilon_ppm, self.unseen),
         }
 
 
@@ -109,6 +125,7 @@ class RoundPart:
         """
         settings, memories = self._settings, self._memories
         version = memories.slow.verified
+        old_classes = version.report.network.spec.classes
         used = await in_thread(self.used)
         known = await in_thread(memories.examples)
         async with self._access.act() as wallet:
@@ -121,7 +138,7 @@ class RoundPart:
             )
             held = frozenset(row.tobytes() for row in cut.data.features)
             taught = taught_rows(known, became, held)
-            lesson = await in_thread(lambda: lesson_of(memories, taught, became, settings.seed))
+            lesson = await in_thread(lambda: lesson_of(memories, taught, became, old_classes, settings.seed))
             rehearsal = await in_thread(lambda: rehearse(memories.folder.memory, lesson, version, cut))
             epsilon = version.report.model.retention_epsilon_ppm
             rehearsal.check(epsilon)
@@ -147,7 +164,9 @@ class RoundPart:
             raise FeeAboveLimit(expected=limits.max_fee, got=price.costs)
         pairs = tuple(LabelPair(label, number) for label, number in sorted(became.items()))
         record = OpeningRecord(drafted.payload, pairs)
-        return Drafted(record, drafted.secrets, price, rehearsal, epsilon, len(taught.labels))
+        old = int(np.count_nonzero(cut.data.labels < old_classes)) // cut.parts
+        unseen = drafted.payload.terms.sealed * old
+        return Drafted(record, drafted.secrets, price, rehearsal, epsilon, len(taught.labels), unseen)
 
     def save(self, drafted: Drafted) -> None:
         """Saves what is needed to open the round and to play it, before anything of it is sent."""
@@ -214,10 +233,8 @@ class RoundPart:
 
     async def _run(self, connection: AsyncExitStack, wallet: Wallet, round_id: Hash) -> None:
         async with connection:
-            try:
-                await Opener(wallet, self.folder, self._report).run(round_id)
-            except (Invalid, *REFUSALS) as error:
-                self._report(Notice(f"as opener: {error}", "opener_failed", code=_code(error)))
+            opener = Opener(wallet, self.folder, self._report)
+            await self._tried("opener", opener.view, lambda: opener.run(round_id))
 
     async def _author(
         self,
@@ -235,10 +252,8 @@ class RoundPart:
                 epochs=None,
                 progress=unwatched,
             )
-            try:
-                played = await agent.play(round_id)
-            except (Invalid, BondAboveLimit, *REFUSALS) as error:
-                self._report(Notice(f"as author: {error}", "author_failed", code=_code(error)))
+            played = await self._tried("author", agent.view, lambda: agent.play(round_id))
+            if played is None:
                 await settle_round(agent.view, wallet, round_id)
                 await withdraw_updates(agent.view, wallet, round_id, self.address)
                 return None
@@ -247,15 +262,34 @@ class RoundPart:
                 entry_of(rules, terms, each.epoch) for each in played.epochs if each.commit
             )
 
+    async def _tried(self, role: str, view: ChainView, act: Callable[[], Awaitable[T]]) -> T | None:
+        """The result of `act`, which may be tried again after another block; None if it goes on failing.
+
+        Raises `NodeUnreachable` and `StorageError`: then the round is played again when they are over.
+        """
+        for left in reversed(range(TRIES)):
+            try:
+                return await act()
+            except (NodeUnreachable, StorageError):
+                raise
+            except ChainError as error:
+                self._report(Notice(f"as {role}: {error}", f"{role}_failed", code=error.code))
+                if not left or isinstance(error, InvalidInput | VersionMismatch):
+                    break
+                await view.wait_height(await view.height() + 1)
+        return None
+
     def _strategy(self, round_id: Hash, opening: OpeningRecord | None, nonce: Hash | None) -> Strategy:
-        """Teaches what was learned, without the rows of the round's own parts.
+        """Teaches what was learned once in a round, without the rows of the round's own parts.
 
         If these cannot be read, nothing is taught. The lesson is on disk before its growth leaves this
         function.
         """
 
         def propose(task: Task) -> Draft | None:
-            memories = self._memories
+            memories, journal = self._memories, Journal(self.folder)
+            if any(journal.find(round_id, epoch, self.address) for epoch in range(task.epoch)):
+                return None  # the growth of a later epoch would be the same, and cost another entry
             try:
                 became = classes_in(memories, task) if opening is None else opening.became
                 held = rows_in(self._secrets(nonce)) if nonce is not None else frozenset[bytes]()
@@ -265,7 +299,7 @@ class RoundPart:
             except (ClassesForeign, RowsMissing, SecretsNotFound, SecretsInvalid) as error:
                 self._report(Notice(f"nothing is taught: {error}", "sat_out", code=error.code))
                 return None
-            lesson = lesson_of(memories, taught, became, self._settings.seed)
+            lesson = lesson_of(memories, taught, became, task.base.spec.classes, self._settings.seed)
             draft = teaching(memories.folder.memory, lesson)(task)
             self.lessons.save(round_id, record_of(memories, taught, became))
             return draft
@@ -285,7 +319,3 @@ class RoundPart:
 
 def _neurons(rehearsal: Rehearsal) -> int:
     return sum(segment.width for segment in rehearsal.update.growth.hidden)
-
-
-def _code(error: Exception) -> str:
-    return str(getattr(error, "code", ""))

@@ -33,6 +33,7 @@ def test_the_example_with_the_digits_works_as_printed(tmp_path: Path) -> None:
     fields = [line.split() for line in printed.splitlines()]
     assert ["classes", "5"] in fields
     assert "examples are forgotten" in said
+    assert ["action", "wait"] in fields, "before there are enough examples"
     memories = [[word for word in line if word in ("fast", "slow")] for line in fields]
     assert ["fast"] in memories, "the digit 3, before it was consolidated"
     assert memories[-20:].count(["fast"]) == 0, "none afterwards"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,8 +17,9 @@ from engram.participant.learn.learner import Learner
 from engram.participant.learn.memories import Numbering
 from engram.participant.learn.states import AwaitingProof, PlayingRound, Resting, Spent
 from engram.participant.view import ChainView
+from engram.primitives.types import Hash
 from engram.statemachine.rounds.records import RoundStatus
-from tests.support.learning import DEFAULTS, NEW, OLD, School, running_school
+from tests.support.learning import DEFAULTS, NEW, OLD, School, died, running_school
 
 GUEST = replace(DEFAULTS, opens=False)
 
@@ -48,7 +50,7 @@ async def test_it_waits_for_a_round_that_others_open_and_teaches_there(tmp_path:
 
 
 async def test_a_growth_of_others_that_wins_has_taught_the_same_classes(tmp_path: Path) -> None:
-    """Some of the learner's labels are wrong, so it loses. Its rows are forgotten too, their sums are kept."""
+    """Some of its labels are wrong, so it loses. Its rows are forgotten too, and their sums are kept."""
     async with running_school(tmp_path) as school, school.learner("bob", GUEST) as learner:
         new = school.rows(*NEW)
         noisy = new.labels.copy()
@@ -63,6 +65,43 @@ async def test_a_growth_of_others_that_wins_has_taught_the_same_classes(tmp_path
         sums = school.folder.statistics()
         assert sums is not None
         assert sums.counts[3:].sum() == new.rows
+
+
+async def test_it_commits_once_in_a_round_of_two_epochs_also_if_it_dies_in_between(tmp_path: Path) -> None:
+    async with running_school(tmp_path) as school:
+        round_id = await school.offered(*OLD, *NEW, epochs=2)
+        school.fails_at = lambda notice: notice.event == "admitted"
+        while not await taken_part(school, round_id):
+            school.fails_at = lambda notice: False
+        committed = [notice.facts["epoch"] for notice in school.said if notice.event == "committed"]
+        assert committed == [0]
+        async with school.learner("bob", GUEST) as learner:
+            await school.consolidated(learner)
+            assert learner.memories.unknown() == {}
+
+
+async def taken_part(school: School, round_id: Hash) -> bool:
+    """Whether a learner that begins with what is on the disk has played the round to its end."""
+    new, playing = school.rows(*NEW), school.told("playing")
+    playing.clear()
+    try:
+        async with (
+            school.learner("bob", GUEST) as learner,
+            school.stage.client() as client,
+            asyncio.TaskGroup() as group,
+        ):
+            await learner.take(b"\1" * 32, new)
+            if isinstance(learner.consolidator.states.now.at, Resting):
+                assert await learner.step(ChainView(client))
+            step = group.create_task(learner.step(ChainView(client)))
+            await playing.wait()
+            await school.stage.finish(round_id, {})
+            await step
+    except BaseExceptionGroup as error:
+        if not died(error):
+            raise
+        return False
+    return True
 
 
 async def test_what_the_chain_has_learned_meanwhile_is_noticed_and_forgotten(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from engram.participant.learn.budget import DAY_MS, SpendingLimits
+from engram.participant.learn.consolidator import STATE_NAME
 from engram.participant.learn.learner import Learner
-from engram.participant.learn.states import LearnState
+from engram.participant.learn.states import LearnState, Resting, StateFile
 from engram.participant.notices import Notice
 from engram.primitives.types import ZERO_HASH
-from tests.support.learning import DEFAULTS, NEW, OLD, Died, School, facts_of, running_school
+from engram.statemachine.rounds.records import RoundStatus
+from tests.support.learning import DEFAULTS, NEW, OLD, School, died, facts_of, running_school
 
 
 async def test_classes_are_learned_consolidated_and_forgotten_again_and_again(tmp_path: Path) -> None:
@@ -116,6 +118,38 @@ async def test_a_round_that_closes_while_it_trains_costs_no_row(tmp_path: Path) 
                 assert len(await client.call("round_list", model=school.model)) == 3
 
 
+async def test_an_author_who_may_not_go_on_is_still_an_opener(tmp_path: Path) -> None:
+    """The limits are lowered after the round was opened: no update is made, but the opener's bond returns."""
+    async with running_school(tmp_path) as school:
+        school.fails_at = lambda notice: notice.facts.get("state") == "PlayingRound"
+        assert not await lived(school)
+        school.fails_at = lambda notice: False
+        frugal = replace(DEFAULTS, spending=SpendingLimits(round_bond=1))
+        async with school.learner(settings=frugal) as learner:
+            await school.consolidated(learner)
+            assert "author_failed" in school.events()
+            assert learner.memories.unknown()
+            assert learner.consolidator.states.now.failures == 1
+            async with school.stage.client() as client:
+                rounds = await client.call("round_list", model=school.model)
+            assert [item["status"] for item in rounds].count(RoundStatus.KEPT) == 1
+
+
+async def test_a_round_that_was_given_up_and_appears_after_all_is_played(tmp_path: Path) -> None:
+    """Its transaction was believed lost; a bond is at stake all the same."""
+    async with running_school(tmp_path) as school:
+        school.fails_at = lambda notice: notice.facts.get("state") == "PlayingRound"
+        assert not await lived(school)
+        school.fails_at = lambda notice: False
+        states = StateFile(school.stage.folder / "learn-opener" / STATE_NAME)
+        states.go(Resting(), failures=1, not_before_ms=school.clock.now_ms + DAY_MS)
+        async with school.learner() as learner:
+            await school.consolidated(learner)
+            assert learner.memories.unknown() == {}
+        async with school.stage.client() as client:
+            assert len(await client.call("round_list", model=school.model)) == 2
+
+
 async def teach(school: School, learner: Learner) -> None:
     for classes, share in ((OLD, 3), (NEW, 2)):
         rows = school.rows(*classes, share=share)
@@ -168,10 +202,3 @@ async def lived(school: School) -> bool:
             raise
         return False
     return True
-
-
-def died(error: BaseException) -> bool:
-    """Whether the process has died, and nothing else has happened."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(died(each) for each in error.exceptions)
-    return isinstance(error, Died)

@@ -123,10 +123,11 @@ class School:
         """Is set when a learner tells of such an event from now on."""
         return self._awaited.setdefault(event, asyncio.Event())
 
-    async def offered(self, *classes: int) -> Hash:
+    async def offered(self, *classes: int, epochs: int = 1) -> Hash:
         """The opener opens a round in which the model is to learn these digits."""
         new = len(classes) - (await self.stage.model(self.model)).classes
         plan = small_round(digits(1, *classes), rows=44, new_classes=new, neurons=WIDTH, bounty=10**9)
+        plan = replace(plan, epochs=epochs)
         return await self.stage.begin(plan, self.model)
 
     async def played(self, learner: Learner, round_id: Hash, authors: Mapping[str, Strategy]) -> Round:
@@ -192,6 +193,13 @@ class School:
 
 class Died(BaseException):
     """The process is gone."""
+
+
+def died(error: BaseException) -> bool:
+    """Whether the process has died, and nothing else has happened."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(died(each) for each in error.exceptions)
+    return isinstance(error, Died)
 
 
 @asynccontextmanager

@@ -26,14 +26,14 @@ from tests.support.recalling import DigitsModel, digits_model
 MODEL: Final[DigitsModel] = digits_model()
 
 
-def folder_at(path: Path, *, sums: bool = True) -> MemoryFolder:
+def folder_at(path: Path, *, sums: bool = True, engine: str = "gate") -> MemoryFolder:
     """A memory folder of the model, with the sums of its eight digits or without."""
     folder = MemoryFolder(path)
     if not (path / "memory.json").exists():
         settings = Settings(ridge=1e-3)
         save_memory(
             path / "memory.json",
-            Memory("gate", len(MODEL.trunk.hidden), MODEL.banks.rule, Calibration(), settings),
+            Memory(engine, len(MODEL.trunk.hidden), MODEL.banks.rule, Calibration(), settings),
         )
         if sums:
             folder.keep(MODEL.statistics)

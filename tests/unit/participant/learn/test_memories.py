@@ -21,9 +21,10 @@ from engram.participant.learn.memories import Memories, Numbering
 from engram.participant.learn.opening import cut_off
 from engram.participant.learn.policy import Surprise
 from engram.participant.memory.errors import StatisticsMissing
+from engram.participant.memory.mixture_set import MixtureSet, make_set
 from engram.participant.memory.statistics import Statistics, make
 from engram.statemachine.rules import Rules
-from tests.support.memories import MODEL, opened_memories, proven
+from tests.support.memories import MODEL, folder_at, opened_memories, proven
 from tests.support.recalling import NEW, OLD
 
 MINE = MODEL.train.of_classes(NEW)
@@ -120,11 +121,33 @@ async def test_a_lesson_keeps_the_sums_of_exactly_the_rows_that_it_taught(tmp_pa
         assert isinstance(sums, Statistics)
         whole = make(memories.banks, taught.values.astype(np.uint8), taught.labels)
         assert np.array_equal(sums.gram, whole.gram)
-        lesson = lesson_of(memories, taught, {8: 8, 9: 9}, 0)
+        lesson = lesson_of(memories, taught, {8: 8, 9: 9}, 8, 0)
         assert lesson.rows.rows == 80
         few = taught.where(np.arange(80) < 30)
         small = record_of(memories, few, {8: 8, 9: 9})
         assert small.sums == b"", "sums of so few rows would give them away"
+
+
+async def test_authors_who_hand_over_mixtures_keep_mixtures(tmp_path: Path) -> None:
+    """Both sides of the gate are drawn from mixtures then."""
+    folder = folder_at(tmp_path / "memory", sums=False, engine="replay")
+    old = MODEL.train.of_classes(OLD)
+    bank, settings = MODEL.banks.rule.bank_id, {"components": 1, "rank": 10}
+    folder.keep(make_set(bank, MODEL.trunk.run(old.features), old.labels, **settings))
+    with opened_memories(tmp_path / "a", await proven(), sums=False) as memories:
+        memories.learn(MINE.features, MINE.labels)
+        answers = memories.answer(TEST)
+        assert np.mean([answer.label == label for answer, label in zip(answers, LABELS, strict=True)]) > 0.7
+        taught = memories.examples()
+        record = record_of(memories, taught, {8: 8, 9: 9})
+        (kept,) = contents(memories, record)
+        assert isinstance(kept, MixtureSet)
+        assert kept.classes == (8, 9)
+        lesson = lesson_of(memories, taught, {8: 8, 9: 9}, 8, 0)
+        assert set(lesson.mixtures) == set(OLD)
+        folder.keep(kept)
+        assert set(lesson_of(memories, taught, {8: 8, 9: 9}, 8, 0).mixtures) == set(OLD)
+        assert set(lesson_of(memories, taught, {8: 8, 9: 9}, 10, 0).mixtures) == {*OLD, *NEW}
 
 
 class Answering:
