@@ -1,6 +1,6 @@
 """What is measured: streams of classes, and the lines of models that learn them.
 
-The settings were chosen on validation rows that were cut from training rows; test rows chose nothing.
+Ridges, Gaussians and receptive fields were chosen on validation rows that were cut from training rows.
 """
 
 from __future__ import annotations
