@@ -1,4 +1,4 @@
-"""Every attack of the experiment `adversaries` in a small round: how it is answered, what it costs or brings."""
+"""Every attack of the experiment `adversaries` in a small round: how it is answered, what it brings."""
 
 from __future__ import annotations
 
