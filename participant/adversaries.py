@@ -49,8 +49,10 @@ def liar(honest: Strategy) -> Strategy:
     return propose
 
 
-def leaker(budget: Budget, seed: int, others: Dataset) -> Strategy:
+def leaker(budget: Budget, seed: int, others: Dataset, told: Dataset | None = None) -> Strategy:
     """A strategy that knows the revealed rows by heart and is worthless on all others.
+
+    With `told`, it knows these rows as well: those that somebody should have kept secret.
 
     It trains a fresh network of the same shape, to which it teaches wrong labels for the rows `others`, and
     makes its logits four times as large. Its claimed loss on the revealed rows is true and very low. It
@@ -62,7 +64,8 @@ def leaker(budget: Budget, seed: int, others: Dataset) -> Strategy:
             return None
         rng = np.random.default_rng(seed)
         classes = task.round.classes
-        known = [Dataset(part.features, part.labels) for part in task.validation] * _REPETITIONS
+        known = [Dataset(part.features, part.labels) for part in task.validation]
+        known = (known if told is None else [*known, told]) * _REPETITIONS
         wrong = ((others.labels.astype(np.int64) + 1) % classes).astype(np.uint16)
         rows = concatenate([*known, Dataset(others.features, wrong)])
         widths = [segment.width for segment in task.base.spec.hidden]

@@ -31,7 +31,7 @@ OLD_ROWS: Final = 1
 
 
 @dataclass(frozen=True)
-class Arrival:
+class ArrivalRound:
     """A round: the classes that arrive, and who brings rows to it."""
 
     classes: tuple[int, ...]
@@ -62,7 +62,7 @@ class Arrival:
         return Counter({0: PART_ROWS - sum(wanted.values()), **wanted})
 
 
-def arrivals(records: Records) -> tuple[Arrival, ...]:
+def arrivals(records: Records) -> tuple[ArrivalRound, ...]:
     """The rounds, in their order."""
     first = tuple(range(FIRST_CLASSES))
     groups = [first, *((label,) for label in range(FIRST_CLASSES, len(GROUPS)))]
@@ -72,7 +72,7 @@ def arrivals(records: Records) -> tuple[Arrival, ...]:
         opener = int(np.argmax(np.bincount(records.owners[mine], minlength=len(OWNERS))))
         sizes = np.bincount(records.owners, minlength=len(OWNERS))
         sizes[opener] = 0
-        found.append(Arrival(classes, opener, int(np.argmax(sizes))))
+        found.append(ArrivalRound(classes, opener, int(np.argmax(sizes))))
     return tuple(found)
 
 
@@ -80,7 +80,7 @@ def arrivals(records: Records) -> tuple[Arrival, ...]:
 class Division:
     """The rows of all owners, encoded and divided."""
 
-    rounds: tuple[Arrival, ...]
+    rounds: tuple[ArrivalRound, ...]
     training: tuple[Dataset, ...]
     """By owner."""
     test: tuple[Dataset, ...]

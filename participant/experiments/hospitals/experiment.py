@@ -89,13 +89,14 @@ class HospitalsExperiment:
 
 
 @dataclass(frozen=True, eq=False)
-class Played:
+class HospitalsModel:
     """All rounds of one model, and what nodes say of its versions."""
 
     rounds: Sequence[RoundResult]
     marks: Mapping[tuple[int, tuple[int, int]], Marks]
     entries: Sequence[ChainEntry]
     files: Sequence[SumsFile]
+    division: Division
 
     @property
     def last(self) -> int:
@@ -103,15 +104,24 @@ class Played:
         return max(version for version, _ in self.marks)
 
     def right(self, owner: int | None, version: int | None = None) -> Right:
-        """Right answers and test rows by class, of one owner's rows or of all."""
+        """Right answers and test rows by class, of one owner's rows or of all.
+
+        Of the last version, classes that no round has taught are there too, with no right answer.
+        """
         at, found = self.last if version is None else version, dict[int, Marks]()
         for (number, (whose, label)), marks in self.marks.items():
             if number == at and owner in (None, whose):
                 found[label] = found.get(label, NO_MARKS) + marks
-        return {label: (found[label].correct, found[label].rows) for label in sorted(found)}
+        right = {label: (marks.correct, marks.rows) for label, marks in found.items()}
+        if version is None:
+            tests = self.division.test
+            labels = concatenate(tests if owner is None else [tests[owner]]).labels
+            untaught = [label for label in np.unique(labels).tolist() if label not in right]
+            right |= {label: (0, int(np.sum(labels == label))) for label in untaught}
+        return dict(sorted(right.items()))
 
 
-async def _play(kind: str, seed: int, division: Division, work: Path, say: Say) -> Played:
+async def _play(kind: str, seed: int, division: Division, work: Path, say: Say) -> HospitalsModel:
     federation = Federation(division, division.rounds[0].opener, seed)
     least = LEAST_ROWS if kind == SUMS else MARGIN_ROWS
     files = {owner: federation.files_of(owner, least) for owner in range(len(OWNERS))}
@@ -140,7 +150,7 @@ async def _play(kind: str, seed: int, division: Division, work: Path, say: Say) 
         async with arena.client() as client:
             entries = await entries_of(client, {key_of(name).address: name for name in actors()})
     handed = [] if kind == OWN else [each for own in files.values() for each in own]
-    return Played(rounds, marks, entries, handed)
+    return HospitalsModel(rounds, marks, entries, handed, division)
 
 
 def _founders(federation: Federation, summed: Mapping[str, Summed]) -> dict[str, Strategy]:
@@ -178,7 +188,7 @@ def _round_row(kind: str, seed: int, division: Division, numbered: tuple[int, Ro
     }
 
 
-def _class_rows(kind: str, seed: int, played: Played) -> list[Row]:
+def _class_rows(kind: str, seed: int, played: HospitalsModel) -> list[Row]:
     return [
         {
             "method": kind,

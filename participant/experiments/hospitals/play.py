@@ -35,8 +35,11 @@ from engram.statemachine.rules import Rules
 COIN: Final = 10**8
 REGISTRY: Final = "registry"
 """An author without patients, who makes growths from sums."""
-RULES: Final = Rules(min_window_ticks=1, min_gap_ticks=1, draw_ticks=2, maturity_blocks=3, min_parts=PARTS)
-"""Those of a private chain with the shortest phases, and rounds of three parts: few patients are ill."""
+RULES: Final = Rules(
+    min_window_ticks=1, min_gap_ticks=1, draw_ticks=2, maturity_blocks=3, min_parts=PARTS, min_z_squared=4
+)
+"""Those of a private chain with the shortest phases. Few patients are ill, so a round has three parts, and a
+gain is proved if it is twice its scatter, not three times."""
 EPSILON_PPM: Final = 250_000
 """A growth may lose a quarter of the old rows: classes count the same here, and one in four healthy people is
 taken for ill by the model from the beginning."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
-
-import numpy as np
 
 from engram.participant.experiments.document import (
     Document,
@@ -22,6 +20,7 @@ from engram.participant.experiments.document import (
 from engram.participant.experiments.hospitals import report_text as text
 from engram.participant.experiments.hospitals.records import GROUPS, OWNERS
 from engram.participant.experiments.plan import Rows
+from engram.participant.experiments.summing import average, deviation, grouped
 
 METHODS: Final = {
     "sums": "six owners, sums of at least 20 rows",
@@ -62,25 +61,6 @@ def document(rows: Rows) -> Document:
             Prose(text.LIMITS),
         ),
     )
-
-
-def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[Value, ...], list[Row]]:
-    """The rows by the values of some fields, in the order in which these appear."""
-    found: dict[tuple[Value, ...], list[Row]] = {}
-    for row in rows:
-        found.setdefault(tuple(row[key] for key in keys), []).append(row)
-    return found
-
-
-def average(rows: Sequence[Row], field: str) -> float:
-    """The mean of a field over rows that have it; 0 if none has."""
-    values = [float(value) for row in rows if isinstance(value := row[field], int | float)]
-    return float(np.mean(values)) if values else 0.0
-
-
-def deviation(rows: Sequence[Row], field: str) -> float:
-    """The standard deviation of a field over rows."""
-    return float(np.std([float(row[field] or 0) for row in rows]))
 
 
 def _accuracy(rows: Rows) -> Table:
