@@ -32,8 +32,10 @@ the bond; a worse network that is honestly declared costs fees and the entry; a 
 Three attacks succeed. An opener who tells friends the sealed rows hands them the bounty if there is no
 witness, and the model is bad. A backdoor cannot be seen on rows without its mark: a network that has one
 wins if it happens to be the best. And witnesses whom an opener has chosen can seal random rows: they get
-their fee, and if there are many of them, no honest update can prove a gain on their side, so the round
-makes no version. The opener's bounty then stays with the model."""
+their fee, one of five takes most of what authors would have earned, and two of five are enough for a round
+that makes no version, because no honest update can prove a gain on their side. The opener's bounty then
+stays with the model. A silent opener can end a round without a version, too, but pays for it with bounty
+and bond."""
 
 READING: Final = """\
 In the tables below, the first line is the same round with honest people only. *Marked rows that do as told*
@@ -93,10 +95,10 @@ commit carries no network, and keeps nobody out, since the number of commits is 
 entry and bond.""",
     "freeloading-witnesses": """\
 Of five witnesses whom the opener has named, some seal random pixels with random labels, which costs them no
-data. **They get their fee**: nobody can prove that a row is nonsense. As long as they are few, honest
-updates still gain on the witnesses' side, if less. When they are many, no update can prove a gain there,
-nobody wins, and the bounty stays with the model for a later round. So witnesses have to be chosen with
-care, as the opener's own parts are.""",
+data. **They get their fee**: nobody can prove that a row is nonsense. An update is judged on the side where
+it does worst, so one such witness already takes most of what honest authors would be paid; it returns to
+the opener. With two of five no update can prove a gain there, nobody wins, and the bounty stays with the
+model for a later round. So witnesses have to be chosen with care, as the opener's own parts are.""",
     "silent-witnesses": """\
 Some of five witnesses seal a part and do not open it. The round goes on without their rows, and their bonds
 burn, which are as large as the whole bounty. This is the dearest of all attacks, and does nothing.""",

@@ -55,10 +55,10 @@ depend on the network. So a network with sixteen times as many neurons does not 
 or fees, and accuracy stops to gain long before costs do."""
 
 PARTICIPANTS: Final = """\
-The same training rows, divided among more and more participants. One wins, so the accuracy is that of a
-network that has seen the winner's share of the rows in each epoch: it falls a little as shares become
-smaller. Bytes, MACs and fees grow in proportion to the number of participants, and so do the seconds of a
-node, because every node recomputes everybody's loss. What a participant pays stays the same."""
+The same training rows, divided among more and more participants. In a round of one epoch one of them wins,
+so the model has learned from the winner's share of the rows, and the accuracy falls a little as shares
+become smaller. Each participant adds the same bytes, MACs, fees and work for every node, because
+everybody's loss is computed by everybody. What a participant pays stays the same."""
 
 DUAL: Final = """\
 A growth takes a whole round. Between the first example of a new digit and the version that knows it, a
