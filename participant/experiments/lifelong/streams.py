@@ -154,7 +154,7 @@ def cells_of(scale: Scale) -> list[Cell]:
     cells = [_cell("mnist-10x1", order, order, MAIN, 7.0) for order in range(3)]
     for stream in ("mnist-5x2", "fashion-5x2"):
         cells += [_cell(stream, order, seed, MAIN, 5.0) for order in range(3) for seed in range(3)]
-    cells += [_cell("letters-26x1", order, order, ("experts", "joint"), 3.0) for order in range(3)]
+    cells += [_cell("letters-26x1", order, order, ("experts", "joint"), 0.8) for order in range(3)]
     cells.append(_cell("mnist-10x1", 0, 0, ("pixels", "joint"), 5.0, "others"))
     for stream in ("mnist-5x2", "fashion-5x2"):
         cells += [_cell(stream, order, order, OTHERS, 5.0, "others") for order in range(3)]
