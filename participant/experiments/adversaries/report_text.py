@@ -67,10 +67,10 @@ costs fees and the entry. It wins where nobody honest takes part.""",
     "backdoors": """\
 Attackers train on twice as many rows, of which half carry a mark, four white pixels, and are labelled 0. On
 rows without the mark such a network is about as good as an honest one, and no rule of the chain can tell
-them apart: no part holds a marked row. If it is the best one it wins, and does as told on marked rows.
-**This attack succeeds by chance, in proportion to the number and the skill of the attackers, and costs no
-more than honest work.** Whoever fears it has to put rows that would show it into parts, as an opener or a
-witness.""",
+them apart: no part holds a marked row. **This attack succeeds whenever an attacker's network happens to be
+the best one**, which is as much luck as it is among honest authors; then marked rows do as told, and the
+attacker is paid like anybody who wins. Trying costs no more than honest work. Whoever fears it has to put
+rows that would show it into parts, as an opener or a witness.""",
     "overfitters": """\
 Attackers know the revealed part by heart and answer their own rows wrongly on purpose. They lead on the
 part that everybody knows, and lose on those that nobody knew. There they are worse than the frequencies of
