@@ -23,8 +23,9 @@ Columns with a star differ between runs: either a clock decides them, or the cha
 parts that are revealed by block ids."""
 
 QUICK: Final = """\
-**This is the small version**, on the 8 x 8 digits that ship along, with parts of 40 rows, 660 training rows
-in all, two epochs and faster blocks. Its numbers show that everything works, and not how well."""
+**This is the small version**, on the 8 x 8 digits that ship along, with two participants, parts of 40 rows,
+660 training rows in all, two epochs and faster blocks. Its numbers show that everything works, and not how
+well."""
 
 EPOCHS: Final = """\
 Nodes have computed every number. The loss on the revealed part is what an author claims and nodes check;
