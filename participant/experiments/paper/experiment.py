@@ -42,7 +42,15 @@ BLOCK_MS: Final = 1_000
 QUICK_BLOCK_MS: Final = 250
 Q24: Final = 1 << 24
 QUICK: Final = PaperSetting(
-    "digits", hidden=32, neurons=24, part_rows=40, own_rows=660, epochs=2, steps=250, batch=32
+    "digits",
+    hidden=32,
+    neurons=24,
+    participants=2,
+    part_rows=40,
+    own_rows=660,
+    epochs=2,
+    steps=200,
+    batch=32,
 )
 FULL: Final = PaperSetting("mnist", own_rows=36_000, steps=1_500)
 SWEPT: Final = replace(FULL, epochs=1)

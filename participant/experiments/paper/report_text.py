@@ -23,8 +23,9 @@ Columns with a star differ between runs: either a clock decides them, or the cha
 parts that are revealed by block ids."""
 
 QUICK: Final = """\
-**This is the small version**, on the 8 x 8 digits that ship along, with parts of 40 rows, 660 training rows
-in all, two epochs and faster blocks. Its numbers show that everything works, and not how well."""
+**This is the small version**, on the 8 x 8 digits that ship along, with two participants, parts of 40 rows,
+660 training rows in all, two epochs and faster blocks. Its numbers show that everything works, and not how
+well."""
 
 EPOCHS: Final = """\
 Nodes have computed every number. The loss on the revealed part is what an author claims and nodes check;
@@ -45,8 +46,8 @@ its block, which is the rule, spends less.
 
 Within a round, scoring an update needs the most MACs, because both networks run on every part that decides;
 opening a part costs the most bytes. Rows and not weights fill the chain: a part of 150 rows is 118 kB, an
-update of this network less than half of that, and the 10,000 test rows alone are 7.8 MB. A whole round
-keeps a node busy for about a second of the minutes that it lasts."""
+update of this network less than half of that, and the 10,000 test rows alone are 7.8 MB. Of the minutes
+that a round lasts, it keeps a node busy for less than a second."""
 
 SIZES: Final = """\
 The same two rounds, with one epoch each, on one node, with more and more hidden neurons. Weights, and with
