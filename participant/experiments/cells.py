@@ -18,8 +18,12 @@ from engram.participant.experiments.data import DATA_SETS
 from engram.participant.experiments.document import Row
 from engram.participant.experiments.plan import Cell, Experiment
 
-_DECIDING: Final = ("nn", "statemachine", "participant/arena", "participant/memory", "participant/training")
-"""Folders of the package whose code decides what an experiment finds, beside its own."""
+_DECIDING: Final = (
+    *("nn/**/*.py", "statemachine/**/*.py", "participant/*.py", "participant/arena/*.py"),
+    *("participant/memory/*.py", "participant/training/**/*.py"),
+    *("participant/experiments/setting.py", "participant/experiments/summing.py"),
+)
+"""Files of the package whose code decides what an experiment finds, beside its own."""
 _TEXT: Final = "report"
 """Files of an experiment whose names begin with this make its report from rows: no row depends on them."""
 
@@ -56,14 +60,14 @@ def code_digest(module: str) -> str:
     """
     package = Path(__file__).parents[2]
     own = Path(str(import_module(module).__file__))
-    places = [package / folder for folder in _DECIDING]
-    places.append(own.parent if own.stem == "experiment" else own)
+    sources = {source for pattern in _DECIDING for source in package.glob(pattern)}
+    sources |= set(own.parent.glob("*.py")) if own.stem == "experiment" else {own}
     digest = hashlib.sha256()
-    for place in places:
-        for source in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            if not source.name.startswith(_TEXT):
-                raw = source.read_bytes()
-                digest.update(f"{source.relative_to(place.parent)}\0{len(raw)}\0".encode() + raw)
+    for source in sorted(sources):
+        if not source.name.startswith(_TEXT):
+            name = source.relative_to(package) if source.is_relative_to(package) else source.name
+            raw = source.read_bytes()
+            digest.update(f"{name}\0{len(raw)}\0".encode() + raw)
     return digest.hexdigest()
 
 

@@ -16,7 +16,7 @@ from engram.participant.arena.replaying import replay
 from engram.participant.experiments.data import DataFolder
 from engram.participant.experiments.paper.experiment import QUICK
 from engram.participant.experiments.paper.play import RULES, PaperRounds, actors
-from engram.participant.experiments.paper.setting import OLD, shares_of
+from engram.participant.experiments.setting import OLD, shares_of
 from engram.participant.view import ChainView
 
 SMALL = replace(QUICK, participants=1, epochs=1, steps=60)

@@ -12,7 +12,7 @@ from engram.participant.experiments.adversaries.attacks import ATTACKS
 from engram.participant.experiments.adversaries.experiment import QUICK
 from engram.participant.experiments.adversaries.play import COIN, FEE, RULES, Battle, Fought, actors
 from engram.participant.experiments.data import DataFolder
-from engram.participant.experiments.paper.setting import shares_of
+from engram.participant.experiments.setting import shares_of
 from engram.statemachine.rounds.records import RoundStatus
 
 

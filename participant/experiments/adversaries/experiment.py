@@ -15,8 +15,8 @@ from engram.participant.experiments.adversaries.attacks import ATTACKS, Attack, 
 from engram.participant.experiments.adversaries.play import MARKED, RULES, Battle, Fought, actors
 from engram.participant.experiments.data import DataFolder
 from engram.participant.experiments.document import Document, Row
-from engram.participant.experiments.paper.setting import PaperSetting, shares_of
 from engram.participant.experiments.plan import Cell, Rows, Say, Scale
+from engram.participant.experiments.setting import PaperSetting, shares_of
 from engram.participant.notices import Notice
 from engram.statemachine.rounds.records import RoundStatus
 

@@ -24,7 +24,7 @@ from engram.participant.experiments.adversaries.attacks import (
     until_ended,
 )
 from engram.participant.experiments.adversaries.foes import TARGET, marked, noise_rows
-from engram.participant.experiments.paper.setting import NEW, OLD, PaperSetting, Shares
+from engram.participant.experiments.setting import NEW, OLD, PaperSetting, Shares
 from engram.participant.opener import secrets_path, settle_round
 from engram.participant.parts import ROUNDS_DIRECTORY, RoundSecrets, load_secrets, split_parts
 from engram.participant.round_plan import DraftedRound, ModelPlan, RoundPlan, draft_founding, draft_round

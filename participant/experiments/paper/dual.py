@@ -12,7 +12,7 @@ import numpy.typing as npt
 from engram.consensus.chainspec import ChainSpec
 from engram.nn.layers.reading import Interval
 from engram.participant.datasets import Dataset
-from engram.participant.experiments.paper.setting import NEW, OLD
+from engram.participant.experiments.setting import NEW, OLD
 from engram.participant.memory.banks import Banks, declare
 from engram.participant.memory.fast import FastLimits, FastMemory, FastRule
 from engram.participant.memory.reading import FrozenReader

@@ -29,8 +29,8 @@ from engram.participant.experiments.paper.play import (
     PaperRounds,
     actors,
 )
-from engram.participant.experiments.paper.setting import PaperSetting, shares_of
 from engram.participant.experiments.plan import Cell, Rows, Say, Scale
+from engram.participant.experiments.setting import PaperSetting, shares_of
 from engram.participant.memory.slow import CONFIRMATIONS
 from engram.participant.notices import Notice
 from engram.participant.view import ChainView

@@ -15,7 +15,7 @@ from engram.participant.arena.arena import key_of
 from engram.participant.arena.examining import Marks, examine, publish
 from engram.participant.arena.venue import Venue
 from engram.participant.datasets import Dataset
-from engram.participant.experiments.paper.setting import NEW, OLD, PaperSetting, Shares
+from engram.participant.experiments.setting import NEW, OLD, PaperSetting, Shares
 from engram.participant.parts import ROUNDS_DIRECTORY, RoundSecrets, split_parts
 from engram.participant.reconnect import watch
 from engram.participant.round_plan import DraftedRound, ModelPlan, RoundPlan, draft_founding, draft_round

@@ -18,8 +18,8 @@ from engram.participant.experiments.adversaries.foes import MARK, marked, noise_
 from engram.participant.experiments.adversaries.play import RULES, Battle, actors, alias, author, witness
 from engram.participant.experiments.data import DataFolder
 from engram.participant.experiments.paper.experiment import QUICK
-from engram.participant.experiments.paper.setting import NEW, OLD, PaperSetting, shares_of
 from engram.participant.experiments.plan import Scale
+from engram.participant.experiments.setting import NEW, OLD, PaperSetting, shares_of
 
 
 def test_rows_are_dealt_once_and_evenly() -> None:
