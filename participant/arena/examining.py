@@ -51,7 +51,9 @@ class Marks:
 NO_MARKS: Final = Marks(0, 0, 0.0)
 
 
-async def publish(wallet: Wallet, sets: Mapping[K, Dataset], rows: int) -> dict[K, list[Hash]]:
+async def publish(
+    wallet: Wallet, sets: Mapping[K, Dataset], rows: int, *, at_once: int = WAITING
+) -> dict[K, list[Hash]]:
     """Publishes sets of rows as parts of at most so many rows each; the ids of each set's parts.
 
     A part knows of the classes up to the highest label of its set. A version that has fewer answers 0 for the
@@ -67,19 +69,24 @@ async def publish(wallet: Wallet, sets: Mapping[K, Dataset], rows: int) -> dict[
             found[name].append(part_commitment(SALT, raw))
             content = await content_of(wallet, raw)
             payloads.append(PublishPart(part.rows, part.inputs, classes, SALT, content))
-    await send_all(wallet, payloads)
+    await send_all(wallet, payloads, at_once)
     return found
 
 
 async def examine(
-    wallet: Wallet, model: Hash, asked: Sequence[tuple[int, K]], parts: Mapping[K, Sequence[Hash]]
+    wallet: Wallet,
+    model: Hash,
+    asked: Sequence[tuple[int, K]],
+    parts: Mapping[K, Sequence[Hash]],
+    *,
+    at_once: int = WAITING,
 ) -> dict[tuple[int, K], Marks]:
     """Has versions scored by the chain on sets of published parts: the marks for each version and set.
 
     Raises what `Wallet.execute` raises.
     """
     wanted = [(version, part) for version, name in asked for part in parts[name]]
-    await send_all(wallet, (ScoreVersion(model, version, part) for version, part in wanted))
+    await send_all(wallet, (ScoreVersion(model, version, part) for version, part in wanted), at_once)
     view, marks = ChainView(wallet.client), {}
     for version, name in asked:
         total = NO_MARKS
@@ -90,9 +97,9 @@ async def examine(
     return marks
 
 
-async def send_all(wallet: Wallet, payloads: Iterable[TxPayload]) -> None:
-    """Sends transactions, many at a time, and waits until blocks hold them. Raises as `Wallet.execute`."""
+async def send_all(wallet: Wallet, payloads: Iterable[TxPayload], at_once: int = WAITING) -> None:
+    """Sends transactions, so many at a time, and waits until blocks hold them. Raises as `Wallet.execute`."""
     left = iter(payloads)
-    while sent := [await wallet.send(payload) for payload in islice(left, WAITING)]:
+    while sent := [await wallet.send(payload) for payload in islice(left, at_once)]:
         for txid in sent:
             await wallet.confirm(txid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,9 +12,9 @@ from typing import Any, Final
 from engram.nn.seeded import Seeded
 from engram.nn.spec import macs_per_row, neurons
 from engram.participant.arena.arena import Arena, arena_spec
+from engram.participant.arena.examining import Marks, examine, publish
 from engram.participant.experiments.data import DataFolder
 from engram.participant.experiments.document import Document, Row
-from engram.participant.experiments.lifelong.judging import TestParts, TestScore
 from engram.participant.experiments.lifelong.knowledge import Knowledge
 from engram.participant.experiments.lifelong.lineage import KEEPER, SCORER, WITNESS, TaughtModel, owner_of
 from engram.participant.experiments.lifelong.report import document_of
@@ -22,13 +22,18 @@ from engram.participant.experiments.lifelong.rows import CutRows, cut
 from engram.participant.experiments.lifelong.streams import STREAMS, Stream, cells_of
 from engram.participant.experiments.plan import Cell, Rows, Say, Scale
 from engram.participant.view import ChainView
+from engram.primitives.types import Hash
 from engram.statemachine.parameters import Composition
 from engram.statemachine.record import u32
 from engram.statemachine.records import Version
 from engram.statemachine.rules import Rules
 
-NATS: Final = 2.0**-24
-"""One unit of a loss."""
+PART_ROWS: Final = 460
+"""Rows of a published part: few enough for half a block's multiply-accumulates at 20 million a row. So a
+block that holds one scoring is light, and fees do not rise.
+"""
+PUBLISHED_AT_ONCE: Final = 4
+"""Parts that are sent before the first of them is waited for: about a third of a block's bytes."""
 
 
 def rules_of(*, open_gate: bool) -> Rules:
@@ -98,7 +103,10 @@ class _CellRun:
                     if await lineage.teach(number):
                         self._say(f"{lineage.name}: taught group {number + 1}")
                 self._knowledge.forget(number)
-            parts = await TestParts.publish(arena, self._stream, self._rows.test)
+            groups = range(len(self._stream.sizes))
+            sets = {number: self._rows.test.of_classes(self._stream.group(number)) for number in groups}
+            async with arena.actor(SCORER) as wallet:
+                parts = await publish(wallet, sets, PART_ROWS, at_once=PUBLISHED_AT_ONCE)
             self._say("the test rows are on the chain")
             for lineage in lineages:
                 growths += await self._growths_of(lineage)
@@ -135,27 +143,33 @@ class _CellRun:
                 )
         return rows
 
-    async def _accuracies_of(self, lineage: TaughtModel, parts: TestParts) -> list[Row]:
+    async def _accuracies_of(self, lineage: TaughtModel, parts: Mapping[int, Sequence[Hash]]) -> list[Row]:
         last = len(self._stream.sizes) - 1
         versions = {
             last if lineage.line.joint else number: taught.version
             for number, taught in enumerate(lineage.taught)
         }
         begin = time.process_time()
-        judged = await parts.judge(self._arena, lineage.model, versions)
+        asked = [(versions[after], group) for after in versions for group in range(after + 1)]
+        async with self._arena.actor(SCORER) as wallet:
+            marks = await examine(wallet, lineage.model, asked, parts, at_once=1)
         seconds = time.process_time() - begin
-        self._say(f"{lineage.name}: {sum(each.rows for each in judged.values())} rows in {seconds:.1f} s")
-        return [self._accuracy(lineage.name, t, group, each) for (t, group), each in judged.items()]
+        self._say(f"{lineage.name}: {sum(each.rows for each in marks.values())} rows in {seconds:.1f} s")
+        return [
+            self._accuracy(lineage.name, after, group, marks[version, group])
+            for after, version in versions.items()
+            for group in range(after + 1)
+        ]
 
-    def _accuracy(self, line: str, after: int, group: int, judged: TestScore) -> Row:
+    def _accuracy(self, line: str, after: int, group: int, marks: Marks) -> Row:
         return {
             **self._about,
             "line": line,
             "after": after,
             "group": group,
-            "right": judged.right,
-            "rows": judged.rows,
-            "nats": judged.loss * NATS / judged.rows,
+            "right": marks.correct,
+            "rows": marks.rows,
+            "nats": marks.nats / marks.rows,
         }
 
 
