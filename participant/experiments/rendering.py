@@ -59,7 +59,7 @@ def write_report(out: Path, document: Document, results: dict[str, Any]) -> None
 
 def markdown_of(document: Document) -> str:
     """The report as Markdown; plots are links to their files."""
-    parts = (_markdown(part) for part in document.parts)
+    parts = (markdown_of_part(part) for part in document.parts)
     return "\n\n".join([f"# {document.title}", *parts]) + "\n"
 
 
@@ -77,7 +77,7 @@ def html_of(document: Document, drawn: dict[str, str]) -> str:
                 "</figcaption>\n</figure>\n"
             )
         else:
-            body.append(markdown.render(_markdown(part)))
+            body.append(markdown.render(markdown_of_part(part)))
     return _PAGE.format(title=html.escape(document.title), body="".join(body))
 
 
@@ -92,7 +92,8 @@ def csv_of(table: Table) -> str:
     return stream.getvalue()
 
 
-def _markdown(part: Part) -> str:
+def markdown_of_part(part: Part) -> str:
+    """One part of a report as Markdown."""
     match part:
         case Heading():
             return f"{'#' * part.level} {part.text}"
