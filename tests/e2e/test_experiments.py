@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("lifelong")
+"""One process runs the experiment for all tests that look at it."""
+
 
 def run_quick(name: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "engram.cli", "experiment", name, "--quick", "--out", str(out), *options]

@@ -108,6 +108,8 @@ def many_segments(number: int) -> TrainUpdate:
 def test_networks_count_with_what_their_segments_take() -> None:
     """Networks that share nothing, as whoever fills the cache would choose them."""
     raws = [encode(many_segments(number)) for number in range(3)]
+    # What decoding prepares once in a process belongs to no network.
+    compose(None, addition(ZERO_HASH, bytes(20), decode(TrainUpdate, raws[0])))
     tracemalloc.start()
     try:
         cache = VerificationCache()
