@@ -24,6 +24,17 @@ LEAST_DEFLATED_BYTES: Final = 1024
 """Shorter bytes are packed plain: deflating them saves next to nothing."""
 LEVEL: Final = 1
 """Of zlib's levels, 1 takes the least time; rows of images become hardly smaller with a higher one."""
+SAMPLED_BYTES: Final = 2**16
+"""Of so many bytes or more, a sample is deflated first."""
+SAMPLE: Final = 8
+"""The slices of a sample, evenly spread, of `SLICE_BYTES` each."""
+SLICE_BYTES: Final = 2_048
+SAMPLE_SLACK_PERCENT: Final = 5
+"""A sample is deflated a little less well than the whole: so much more of it may be left."""
+MOST_SAMPLE_PERCENT: Final = 75
+"""Whatever is asked for, long bytes of which more is left are packed plain. Those are weights: they keep
+three quarters and more, and deflating them takes as long as the rest of importing their block.
+"""
 
 _PLAIN: Final = 0
 _DEFLATED: Final = 1
@@ -35,13 +46,23 @@ def pack(raw: bytes, *, most_percent: int = 90) -> bytes:
 
     They are deflated if that leaves at most `most_percent` of them: what is hardly smaller is not worth the
     time that inflating takes. Deflating a megabyte takes some 20 milliseconds, with the interpreter's lock
-    released.
+    released; long bytes are packed plain if a sample of them does not become much smaller.
     """
-    if len(raw) >= LEAST_DEFLATED_BYTES:
+    if len(raw) >= LEAST_DEFLATED_BYTES and not _stays_long(raw, most_percent):
         stream = zlib.compress(raw, LEVEL)
         if 100 * (len(stream) + _HEAD.size) <= most_percent * len(raw):
             return _HEAD.pack(_DEFLATED, len(raw)) + stream
     return pack_plain(raw)
+
+
+def _stays_long(raw: bytes, most_percent: int) -> bool:
+    """Whether the bytes are long, and a sample of them leaves more than it may."""
+    if len(raw) < SAMPLED_BYTES:
+        return False
+    step = (len(raw) - SLICE_BYTES) // (SAMPLE - 1)
+    sample = b"".join(raw[at * step : at * step + SLICE_BYTES] for at in range(SAMPLE))
+    most = min(most_percent + SAMPLE_SLACK_PERCENT, MOST_SAMPLE_PERCENT)
+    return 100 * len(zlib.compress(sample, LEVEL)) > most * len(sample)
 
 
 def pack_plain(raw: bytes) -> bytes:

@@ -4,10 +4,18 @@ import random
 import tracemalloc
 import zlib
 
+import numpy as np
 import pytest
 
 from engram.primitives.errors import BadPacking, CodecError, TooLarge, Truncated
-from engram.primitives.packing import LEAST_DEFLATED_BYTES, PACKING_BYTES, pack, plain_size, unpack
+from engram.primitives.packing import (
+    LEAST_DEFLATED_BYTES,
+    PACKING_BYTES,
+    SAMPLED_BYTES,
+    pack,
+    plain_size,
+    unpack,
+)
 
 TEXT = b"the same words again and again, " * 200
 NOISE = random.Random(1).randbytes(5_000)
@@ -32,6 +40,16 @@ def test_only_what_becomes_smaller_is_deflated() -> None:
     assert pack(TEXT[: LEAST_DEFLATED_BYTES - 1])[0] == 0
     mixed = NOISE[:3_000] + bytes(2_000)
     assert (pack(mixed)[0], pack(mixed, most_percent=50)[0]) == (1, 0)
+
+
+def test_long_bytes_of_which_a_sample_stays_long_are_not_deflated() -> None:
+    weights = np.random.default_rng(1).integers(-30, 31, 2 * SAMPLED_BYTES).astype(np.int8).tobytes()
+    assert pack(weights[: SAMPLED_BYTES - 1])[0] == 1
+    assert pack(weights[:SAMPLED_BYTES])[0] == 0
+    rows = b"".join(weights[at : at + 500] + bytes(1_500) for at in range(0, 50_000, 500))
+    assert pack(rows)[0] == 1
+    assert unpack(pack(rows), len(rows)) == rows
+    assert pack(rows, most_percent=10)[0] == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 31, 1_000])
