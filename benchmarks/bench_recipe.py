@@ -159,7 +159,8 @@ def _tap_by_tap(segment: ConvRelu | ConvRoot, laid: Floats, kernels: Floats) -> 
 
 
 def _activated(segment: HiddenSegment, sums: Floats) -> Floats:
-    scale = np.float32(2.0**-segment.shift)  # type: ignore[union-attr]
+    assert isinstance(segment, DenseRelu | DenseRoot | ConvRelu | ConvRoot), "the recipe has no other kinds"
+    scale = np.float32(2.0**-segment.shift)
     np.multiply(sums, scale, out=sums)
     np.maximum(sums, 0, out=sums)
     return np.sqrt(sums, out=sums) if isinstance(segment, ConvRoot | DenseRoot) else sums

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Final
 from engram.node.client import TOKEN_NAME
 from engram.node.config import CONFIG_NAME, SPEC_NAME, default_text
 from engram.node.errors import ChainExists, ChainNotFound
-from engram.node.keystore import load_node_key, write_private
+from engram.node.files import write_private
+from engram.node.keystore import load_node_key
 
 if TYPE_CHECKING:
     from engram.consensus.chainspec import ChainSpec

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engram.node.errors import KeyExists, KeyFileInvalid, KeyNameInvalid, KeyNotFound, WrongPassphrase
+from engram.node.files import write_private
 from engram.primitives.keys import PrivateKey, format_address, parse_address
 
 VERSION = 1
@@ -119,35 +118,6 @@ def load_node_key(path: Path) -> PrivateKey:
             f"{path} is not a node key; remove it, and the node makes a new one", expected=32, got=len(seed)
         )
     return PrivateKey.from_seed(seed)
-
-
-def write_private(path: Path, content: bytes, *, replace: bool = True) -> None:
-    """Writes a file that only its owner may read. A crash leaves the whole old file or the whole new one.
-
-    Raises `FileExistsError` if the file exists and `replace` is false.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if replace:
-            os.replace(temporary, path)
-        else:
-            os.link(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _exists(name: str, path: Path) -> KeyExists:

@@ -20,7 +20,7 @@ from engram.nn.parameters import prove_bounds
 from engram.nn.seeded import expand
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.client import RpcClient
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.errors import ModelFileInvalid, NothingRevealed, WeightsMismatch
 from engram.participant.view import ChainView
 from engram.primitives.codec import from_json, to_json

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.errors import AlreadyPlaying, SecretsInvalid
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import numpy as np
 
 from engram.nn.data import parse_part, part_bytes, part_commitment
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.datasets import Dataset
 from engram.participant.errors import NotEnoughRows, SecretsInvalid, SecretsNotFound
 from engram.primitives.codec import decode, encode

@@ -20,7 +20,7 @@ from engram.node.client import RpcClient
 from engram.node.config import CONFIG_NAME
 from engram.node.datadir import RunInfo
 from engram.node.errors import NodeFailed
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 
 LOG_NAME: Final = "node.log"
 START_S: Final = 300.0

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from engram.node.files import write_public
 from engram.participant.experiments.document import (
     Document,
     Heading,
@@ -22,7 +23,6 @@ from engram.participant.experiments.document import (
     Table,
     TableColumn,
 )
-from engram.participant.experiments.files import write_file
 from engram.participant.experiments.plotting import svg_of
 
 MEASURED: Final = "\\*"
@@ -49,12 +49,16 @@ def write_report(out: Path, document: Document, results: dict[str, Any]) -> None
     """Writes all files of a report into the folder `out`; `results` becomes `results.json`."""
     drawn = {plot.name: svg_of(plot) for plot in document.plots}
     for table in document.tables:
-        write_file(out / "tables" / f"{table.name}.csv", csv_of(table))
+        _write(out / "tables" / f"{table.name}.csv", csv_of(table))
     for name, svg in drawn.items():
-        write_file(out / "plots" / f"{name}.svg", svg)
-    write_file(out / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
-    write_file(out / "report.md", markdown_of(document))
-    write_file(out / "index.html", html_of(document, drawn))
+        _write(out / "plots" / f"{name}.svg", svg)
+    _write(out / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+    _write(out / "report.md", markdown_of(document))
+    _write(out / "index.html", html_of(document, drawn))
+
+
+def _write(path: Path, text: str) -> None:
+    write_public(path, text.encode())
 
 
 def markdown_of(document: Document) -> str:

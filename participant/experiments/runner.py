@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from engram.node.files import write_public
 from engram.participant.experiments.cells import FinishedCell, digest_of, load_cell, path_of, versions
 from engram.participant.experiments.data import DATA_SETS, DataFolder
 from engram.participant.experiments.document import Row
 from engram.participant.experiments.errors import CellFailed, CellUnknown
-from engram.participant.experiments.files import write_file
 from engram.participant.experiments.plan import Cell, Experiment, Scale
 from engram.participant.experiments.plotting import check_plotting
 from engram.participant.experiments.rendering import write_report
@@ -84,7 +84,7 @@ def run_experiment(plan: RunPlan, schedule: Schedule, jobs: int, ended: Callable
                 finished[outcome.cell] = _keep(
                     plan.out, by_name[outcome.cell], digests[outcome.cell], outcome
                 )
-            write_file(plan.out / "cells" / f"{outcome.cell}.log", outcome.log)
+            write_public(plan.out / "cells" / f"{outcome.cell}.log", outcome.log.encode())
             ended(watched.after(outcome, finished))
     if failed:
         first = next(iter(failed))
@@ -134,13 +134,14 @@ def write_report_of(plan: RunPlan, cells: Sequence[Cell], finished: dict[str, Fi
 def _fresh_log(out: Path, cell: Cell) -> Path:
     """The file of a cell's log, empty now."""
     path = out / "cells" / f"{cell.name}.log"
-    write_file(path, "")
+    write_public(path, b"")
     return path
 
 
 def _keep(out: Path, cell: Cell, digest: str, outcome: CellOutcome) -> FinishedCell:
     finished = FinishedCell(digest, outcome.seconds, outcome.rows)
-    write_file(path_of(out, cell), json.dumps(finished.to_json(), indent=1, allow_nan=False) + "\n")
+    content = json.dumps(finished.to_json(), indent=1, allow_nan=False) + "\n"
+    write_public(path_of(out, cell), content.encode())
     return finished
 
 

@@ -26,3 +26,9 @@ def average(rows: Sequence[Row], field: str) -> float:
 def deviation(rows: Sequence[Row], field: str) -> float:
     """The standard deviation of a field over rows."""
     return float(np.std([float(row[field] or 0) for row in rows]))
+
+
+def number(value: Value) -> float:
+    """The value of a field that holds numbers only."""
+    assert isinstance(value, int | float), "the experiment has put a number there"
+    return float(value)

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.datasets import Dataset, load
 from engram.participant.learn.errors import FeedFolderMissing
 from engram.participant.memory.disk import disk_errors

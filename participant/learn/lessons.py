@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import numpy as np
 
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.datasets import Dataset
 from engram.participant.learn.errors import ClassesForeign, LessonDamaged
 from engram.participant.learn.matching import LEAST_AGREEMENT, matched

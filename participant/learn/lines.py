@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.learn.errors import FeedInvalid
 from engram.participant.memory.checks import check_features
 from engram.participant.memory.fast_classes import ClassEntry, check_entry, check_free_labels

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import numpy as np
 
 from engram.nn.data import parse_part
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.datasets import Dataset, concatenate
 from engram.participant.learn.errors import LessonDamaged, RowsMissing
 from engram.participant.learn.lessons import MOST_CLASSES, renumbered

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.learn.errors import IllegalTransition, LearnStateDamaged
 from engram.primitives.codec import from_json, to_json
 from engram.primitives.errors import CodecError

@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.memory.disk import disk_errors
 from engram.participant.memory.errors import (
     FoundingMalformed,

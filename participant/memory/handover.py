@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.memory.disk import disk_errors
 from engram.participant.memory.errors import (
     GrowthNamesOther,

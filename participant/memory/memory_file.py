@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.memory.banks import BankRule
 from engram.participant.memory.consolidation import Calibration, Settings
 from engram.participant.memory.engines import ENGINES

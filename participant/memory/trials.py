@@ -23,7 +23,7 @@ from engram.nn.growth import Policy
 from engram.nn.loss import LossKind, loss_rows
 from engram.nn.network import Features, Parameters, forward, predict
 from engram.nn.spec import NetworkSpec
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.memory import mixtures
 from engram.participant.memory.banks import BankRule, Banks
 from engram.participant.memory.checks import Labels

@@ -9,7 +9,7 @@ from typing import Final
 
 from engram.consensus.block import BlockHeader
 from engram.consensus.chainspec import ChainSpec, spec_id
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.memory.errors import TrustPointDamaged, TrustPointForeign
 from engram.primitives.codec import from_json, to_json
 from engram.primitives.errors import CodecError

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from engram.commands.memory import MEMORY_ENGINES, TRUNK_KINDS, command
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.memory.engines import ENGINES
 from engram.participant.memory.folder import MemoryFolder
 from engram.participant.memory.making import TRUNKS

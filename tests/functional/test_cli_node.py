@@ -22,7 +22,7 @@ from engram.primitives.keys import PrivateKey
 from engram.statemachine.transaction import sign
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.cli import Shell
-from tests.support.dev_node import PASSPHRASE, SEEDS, address_of, dev_spec, write_keys
+from tests.support.dev_node import SEEDS, address_of, dev_spec, served_shell, write_keys
 from tests.support.round_matter import COIN, PURSE
 
 pytestmark = pytest.mark.xdist_group("cli_node")
@@ -32,11 +32,8 @@ NOWHERE = "00" * 32
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A user of a running node; every test leaves the miner on."""
-    directory = tmp_path_factory.mktemp("node")
-    write_keys(directory)
-    config = Config(data_dir=directory, rpc_port=0, p2p_port=0, mine=True, miner_address=address_of("miner"))
-    with running_node(config, dev_spec()):
-        yield Shell(directory, {"ENGRAM_PASSPHRASE": PASSPHRASE})
+    with served_shell(tmp_path_factory.mktemp("node")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from engram.node.config import Config
 from engram.node.threaded import running_node
 from engram.participant.parts import load_secrets
 from tests.support.cli import Shell
-from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, write_keys
+from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, served_shell, write_keys
 
 pytestmark = pytest.mark.xdist_group("cli_round")
 COIN = 10**8
@@ -27,11 +27,8 @@ FOUND = ("round", "open", "--data", "digits", "--take-classes", "0-1", "--rows",
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A user of a node that mines when transactions wait; alice and bob have coins."""
-    directory = tmp_path_factory.mktemp("node")
-    write_keys(directory)
-    config = Config(data_dir=directory, rpc_port=0, p2p_port=0, mine=True, miner_address=address_of("miner"))
-    with running_node(config, dev_spec()):
-        yield Shell(directory, {"ENGRAM_PASSPHRASE": PASSPHRASE})
+    with served_shell(tmp_path_factory.mktemp("node")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

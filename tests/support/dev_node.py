@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from engram.consensus.chainspec import Allocation, ChainSpec, local
+from engram.node.config import Config
 from engram.node.datadir import KEYS_DIRECTORY
-from engram.node.keystore import Keystore, write_private
+from engram.node.files import write_private
+from engram.node.keystore import Keystore
+from engram.node.threaded import running_node
 from engram.primitives.keys import PrivateKey, format_address
+from tests.support.cli import Shell
 from tests.support.round_matter import ACTORS, PURSE, SMALL_RULES
 
 HRP: Final = "leng"
@@ -54,3 +60,12 @@ def _key_files() -> dict[str, bytes]:
         keystore = Keystore(Path(folder), HRP)
         paths = [keystore.create(name, PASSPHRASE, seed=seed).path for name, seed in SEEDS.items()]
         return {path.name: path.read_bytes() for path in paths}
+
+
+@contextmanager
+def served_shell(data_dir: Path) -> Iterator[Shell]:
+    """A user of a node that mines when transactions wait."""
+    write_keys(data_dir)
+    config = Config(data_dir=data_dir, rpc_port=0, p2p_port=0, mine=True, miner_address=address_of("miner"))
+    with running_node(config, dev_spec()):
+        yield Shell(data_dir, {"ENGRAM_PASSPHRASE": PASSPHRASE})

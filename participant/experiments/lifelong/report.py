@@ -24,6 +24,7 @@ from engram.participant.experiments.lifelong.figures import Figures
 from engram.participant.experiments.lifelong.report_published import PUBLISHED
 from engram.participant.experiments.lifelong.streams import STREAMS, Stream
 from engram.participant.experiments.plan import Rows, Scale
+from engram.participant.experiments.summing import number
 
 Cells = Mapping[tuple[int, int], Figures]
 """The figures of one line, by order and seed."""
@@ -141,7 +142,7 @@ def _main_row(
     finals = [PERCENT * each.final for each in given]
     last = max(_whole(row["after"]) for row in accuracies)
     ended = [row for row in accuracies if row["line"] == line and row["after"] == last]
-    loss = sum(_real(row["nats"]) * _whole(row["rows"]) for row in ended)
+    loss = sum(number(row["nats"]) * _whole(row["rows"]) for row in ended)
     row: dict[str, str | int | float | None] = {
         "line": line,
         "cells": len(given),
@@ -184,16 +185,16 @@ def _cost_row(line: str, growths: Sequence[Row]) -> dict[str, str | int | float]
     return {
         "line": line,
         **{
-            name: round(mean(_real(row[name]) for row in ended))
+            name: round(mean(number(row[name]) for row in ended))
             for name in ("neurons", "learned_numbers", "drawn_numbers")
         },
-        "macs_per_row": mean(_real(row["macs_per_row"]) for row in ended) / 1e6,
+        "macs_per_row": mean(number(row["macs_per_row"]) for row in ended) / 1e6,
         "bytes": max(_whole(row["bytes"]) for row in grown),
-        "author_fees": mean(_real(row["author_fees"]) for row in grown) / SPARKS,
-        "opener_fees": mean(_real(row["opener_fees"]) for row in grown) / SPARKS,
-        "rounds": mean(_real(row["rounds"]) for row in played),
-        "author_s": mean(_real(row["author_s"]) for row in grown),
-        "others_s": mean(_real(row["others_s"]) / _real(row["rounds"]) for row in grown),
+        "author_fees": mean(number(row["author_fees"]) for row in grown) / SPARKS,
+        "opener_fees": mean(number(row["opener_fees"]) for row in grown) / SPARKS,
+        "rounds": mean(number(row["rounds"]) for row in played),
+        "author_s": mean(number(row["author_s"]) for row in grown),
+        "others_s": mean(number(row["others_s"]) / number(row["rounds"]) for row in grown),
     }
 
 
@@ -206,7 +207,7 @@ def _growth_rows(figures: Mapping[str, Cells], growths: Sequence[Row]) -> list[R
     rows: list[Row] = []
     for line in figures:
         for (_, group), own in sorted(each for each in grouped.items() if each[0][0] == line):
-            means = {name: mean(_real(row[name]) for row in own) for name in _GROWTH_MEANS}
+            means = {name: mean(number(row[name]) for row in own) for name in _GROWTH_MEANS}
             coins = {name: means[name] / SPARKS for name in ("author_fees", "opener_fees")}
             rows.append({"line": line, "group": group + 1, **means, **coins})
     return rows
@@ -269,8 +270,3 @@ def _matrix(stream: Stream, line: str, cells: Cells) -> Plot:
 def _whole(value: object) -> int:
     assert isinstance(value, int), "the experiment has put a whole number there"
     return value
-
-
-def _real(value: object) -> float:
-    assert isinstance(value, int | float), "the experiment has put a number there"
-    return float(value)

@@ -9,7 +9,8 @@ import pytest
 
 from engram.node import keystore
 from engram.node.errors import KeyExists, KeyFileInvalid, KeyNameInvalid, KeyNotFound, WrongPassphrase
-from engram.node.keystore import Keystore, load_node_key, write_private
+from engram.node.files import write_private
+from engram.node.keystore import Keystore, load_node_key
 from engram.primitives.errors import BadAddress, ChainError
 from engram.primitives.keys import PrivateKey, format_address
 

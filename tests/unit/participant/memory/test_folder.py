@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engram.nn.growth import Policy
-from engram.node.keystore import write_private
+from engram.node.files import write_private
 from engram.participant.memory.banks import Banks, declare
 from engram.participant.memory.consolidation import Settings
 from engram.participant.memory.errors import (

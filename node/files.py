@@ -1,0 +1,47 @@
+"""Writes files in one step: a crash leaves the whole old file or the whole new one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_private(path: Path, content: bytes, *, replace: bool = True) -> None:
+    """Writes a file that only its owner may read, in folders that are made like this where they are missing.
+
+    Raises `FileExistsError` if the file exists and `replace` is false.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write(path, content, 0o600, replace)
+
+
+def write_public(path: Path, content: bytes) -> None:
+    """Writes a file that everybody may read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, content, 0o644, replace=True)
+
+
+def _write(path: Path, content: bytes, mode: int, replace: bool) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, mode)
+        if replace:
+            os.replace(temporary, path)
+        else:
+            os.link(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
