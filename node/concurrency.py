@@ -8,7 +8,7 @@ still reads it. Therefore every thread is waited for: `in_worker` waits for a si
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -24,7 +24,12 @@ async def in_worker(executor: Executor, work: Callable[..., R], *arguments: obje
     If the caller is cancelled, `CancelledError` is raised only after the thread has finished, so that nobody
     can close the database while the thread still uses it.
     """
-    running = asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+    return await until_done(asyncio.get_running_loop().run_in_executor(executor, work, *arguments))
+
+
+async def until_done(work: Awaitable[R]) -> R:
+    """The result of `work`. If the caller is cancelled, `CancelledError` is raised only after its end."""
+    running = asyncio.ensure_future(work)
     running.add_done_callback(_heard)  # a cancelled caller never reads the result or the error
     try:
         return await asyncio.shield(running)

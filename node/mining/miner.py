@@ -23,7 +23,7 @@ from engram.node.chain.chain import Chain
 from engram.node.chain.headers import HeaderChain
 from engram.node.chain.importer import ImportStatus
 from engram.node.clock import Clock
-from engram.node.concurrency import finished, in_worker
+from engram.node.concurrency import finished, in_worker, until_done
 from engram.node.mempool.mempool import Mempool
 from engram.node.mining.pacing import Pacing
 from engram.node.storage.recordindex import records
@@ -255,7 +255,8 @@ class Miner:
         return None if nonce is None else template.seal(nonce)
 
     async def _submit(self, block: Block) -> None:
-        answer = await self._chain.import_block(block)
+        # A block that was handed in is judged even if the miner is cancelled, so the miner ends after that.
+        answer = await until_done(self._chain.import_block(block))
         refused = answer.outcome is ImportStatus.INVALID
         assert not refused, f"a template is built by what judges it, yet: {answer.code} {answer.detail}"
         if (

@@ -38,6 +38,8 @@ class Mining:
         self._new_miner = new_miner
         self._miner: Miner | None = None
         self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
+        """Set once the present miner has ended, and the chain has judged all blocks that it had found."""
         self._paused = False
         self._hashes = 0
         self._blocks = 0
@@ -66,9 +68,13 @@ class Mining:
             raise MinerAddressMissing
         self._apply(setup)
 
-    def stop(self) -> None:
-        """Turns mining off; `mine` still works."""
+    async def stop(self) -> None:
+        """Turns mining off; `mine` still works. Returns when no block can come that was begun before."""
+        mines = self._miner is not None and not self._miner.options.idle
+        ended = self._ended
         self._apply(replace(self.setup, active=False))
+        if mines:
+            await ended.wait()
 
     def pause(self, paused: bool) -> None:
         """Pauses mining while the node is far behind its peers; `mine` still works.
@@ -129,7 +135,8 @@ class Mining:
 
     async def _run_miner(self, options: MinerOptions) -> None:
         """Runs one miner until the set-up changes."""
-        self._miner = miner = self._new_miner(options)
+        self._miner, self._ended = self._new_miner(options), asyncio.Event()
+        miner, ended = self._miner, self._ended
         miner.pause(self._paused)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -138,5 +145,6 @@ class Mining:
                 running.cancel()
         finally:
             self._miner = None
+            ended.set()
             self._hashes += miner.hashes
             self._blocks += miner.blocks

@@ -144,8 +144,8 @@ class NodeMethods:
 
     @rpc_method(admin=True)
     async def miner_stop(self) -> dict[str, Any]:
-        """Mine no more."""
-        self.mining.stop()
+        """Mine no more. When it answers, the last block that the miner had found is in the chain, too."""
+        await self.mining.stop()
         return await self.miner_status()
 
     @rpc_method(admin=True)

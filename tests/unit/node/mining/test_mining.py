@@ -33,8 +33,22 @@ async def test_a_stopped_miner_still_mines_what_it_is_asked_for() -> None:
         assert await hands.mine(0) == []
         hands.start()
         await reach(node.chain, 5)
-        hands.stop()
+        await hands.stop()
         assert hands.status()["mining"] is False
+
+
+async def test_after_a_stop_no_block_comes_that_was_begun_before() -> None:
+    async with mining(MiningSetup(CAROL.address)) as (node, hands):
+        for steps in range(60):
+            hands.start()
+            await reach(node.chain, node.chain.head.height + 1)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await hands.stop()
+            head, blocks = node.chain.head, hands.blocks
+            await settled()
+            assert (node.chain.head.id, hands.blocks) == (head.id, blocks), steps
+            await hands.stop()
 
 
 async def test_on_demand_a_transaction_is_enough() -> None:
