@@ -58,9 +58,13 @@ class CuttableLink:
             await asyncio.wait(self._carrying)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            self._carrying.discard(task)
+            writer.transport.abort()  # a task that is cancelled before its first step closes nothing itself
+
         task = asyncio.get_running_loop().create_task(self._carry(reader, writer))
         self._carrying.add(task)
-        task.add_done_callback(self._carrying.discard)
+        task.add_done_callback(ended)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far: asyncio.StreamWriter | None = None
@@ -74,9 +78,8 @@ class CuttableLink:
         except* OSError:
             pass  # one end has failed, so both connections are closed below
         finally:
-            for end in (writer, far):
-                if end is not None:
-                    end.transport.abort()
+            if far is not None:
+                far.transport.abort()
 
 
 async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

@@ -10,6 +10,7 @@ from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
 from tests.support.mining import mining
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, reach, settled
+from tests.support.p2p_chain import WAIT_S
 from tests.support.until import until
 
 
@@ -49,6 +50,22 @@ async def test_after_a_stop_no_block_comes_that_was_begun_before() -> None:
             await settled()
             assert (node.chain.head.id, hands.blocks) == (head.id, blocks), steps
             await hands.stop()
+
+
+async def test_a_stop_waits_for_a_block_that_was_found_and_is_being_judged() -> None:
+    async with mining(MiningSetup(CAROL.address)) as (node, hands):
+        for height in range(1, 31):
+            tried = hands.hashes
+            hands.start()
+            async with asyncio.timeout(WAIT_S):
+                while hands.hashes == tried:  # noqa: ASYNC110 (the very step after the search is wanted)
+                    await asyncio.sleep(0)
+            await hands.stop()
+            assert node.chain.head.height >= height, "what was found is in the chain"
+            head = node.chain.head
+            await settled()
+            assert node.chain.head is head
+            await reach(node.chain, height)
 
 
 async def test_on_demand_a_transaction_is_enough() -> None:
