@@ -74,17 +74,18 @@ def write(statistics: Statistics) -> bytes:
 def read(raw: bytes, bank: Hash, neurons: int, *, least_rows: int = LEAST_ROWS) -> Statistics:
     """The statistics in a file, if they are of this bank and some rows can have them.
 
-    It unpacks at most what a file of so many neurons can hold. Raises `StatisticsMalformed`, `BankMismatch`,
+    It unpacks no byte more than its header asks for. Raises `StatisticsMalformed`, `BankMismatch`,
     `TooFewRowsToHide`, `SumsOverflow`, `StatisticsForged`.
     """
-    body = _inflated(_deflated(raw), most_bytes(neurons))
-    size, header = _header(body)
+    size, header = _begin(raw)
     if header.bank != bank or header.neurons != neurons:
         raise BankMismatch(expected=(bank, neurons), got=(header.bank, header.neurons))
     classes = len(header.classes)
     begin = 4 + size + 8 * neurons * classes
-    if len(header.counts) != classes or len(body) != begin + _gram_size(neurons):
-        raise StatisticsMalformed(expected=begin + _gram_size(neurons), got=len(body))
+    whole = begin + _gram_size(neurons)
+    body = _inflated(_deflated(raw), whole)
+    if len(header.counts) != classes or len(body) != whole:
+        raise StatisticsMalformed(expected=whole, got=len(body))
     if tuple(sorted(set(header.sources))) != header.sources:
         raise StatisticsMalformed("the names of the sources do not rise")
     if max(header.counts) >= 2**63:
@@ -109,11 +110,16 @@ def most_bytes(neurons: int) -> int:
 
 def read_header(raw: bytes) -> StatisticsHeader:
     """What a file says about itself; nothing of it is checked. Raises `StatisticsMalformed`."""
+    return _begin(raw)[1]
+
+
+def _begin(raw: bytes) -> tuple[int, StatisticsHeader]:
+    """The header of a file, and its size: nothing behind it is unpacked."""
     try:
         begin = zlib.decompressobj().decompress(_deflated(raw), 4 + MAX_HEADER)
     except zlib.error as error:
         raise StatisticsMalformed(f"the file is damaged: {error}") from error
-    return _header(begin)[1]
+    return _header(begin)
 
 
 def _deflated(raw: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""`engram demo` as a user runs it: real processes, five seeds, both data sets; what its report says.
+"""`engram demo` as a user runs it: real processes, both data sets; what its report says (`make soak`: five seeds).
 
 The command itself asserts the story (who wins, who is caught, what it costs); an unexpected outcome is a
 status other than 0. Here the report is read by someone who does not trust it.
@@ -97,7 +97,7 @@ def check_digits(report: dict[str, Any], seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("seed", "nodes"), [(0, 4), (1, 3), (2, 2), (3, 4)])
+@pytest.mark.parametrize(("seed", "nodes"), [(0, 4), (2, 2)])
 def test_the_paper_on_digits(seed: int, nodes: int, tmp_path: Path) -> None:
     report = play(tmp_path, "--data", "digits", "--seed", str(seed), "--nodes", str(nodes))
     check(report, nodes)
@@ -107,7 +107,6 @@ def test_the_paper_on_digits(seed: int, nodes: int, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_paper_on_one_node_leaves_only_the_proof_where_nothing_is_to_be_kept(tmp_path: Path) -> None:
-    """The fifth seed."""
     temporary, beside = tmp_path / "tmp", tmp_path / "report"
     for folder in (temporary, beside):
         folder.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -222,6 +223,16 @@ def test_nothing_to_merge_and_sums_beyond_64_bits_are_refused() -> None:
 def test_damaged_files_are_refused(raw: bytes) -> None:
     with pytest.raises(StatisticsMalformed):
         read(raw, BANK, NEURONS)
+
+
+def test_no_more_is_unpacked_than_the_header_asks_for() -> None:
+    raw = MAGIC + zlib.compress(canonical(honest()) + bytes(2**26))
+    tracemalloc.start()
+    with pytest.raises(StatisticsMalformed):
+        read(raw, honest().bank, honest().neurons)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**25
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:
