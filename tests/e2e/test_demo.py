@@ -1,4 +1,4 @@
-"""`engram demo` as a user runs it: real processes, both data sets; what its report says (`make soak`: five seeds).
+"""`engram demo` as a user runs it: processes, both data sets; what its report says. `make soak` plays more.
 
 The command itself asserts the story (who wins, who is caught, what it costs); an unexpected outcome is a
 status other than 0. Here the report is read by someone who does not trust it.

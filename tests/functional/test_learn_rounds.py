@@ -45,6 +45,22 @@ async def test_classes_are_learned_consolidated_and_forgotten_again_and_again(tm
         assert (status["state"], status["version"], status["classes"]) == ("Resting", 3, 7)
 
 
+async def test_a_model_whose_authors_hand_over_mixtures_is_taught(tmp_path: Path) -> None:
+    async with running_school(tmp_path, "replay") as school, school.learner() as learner:
+        await teach(school, learner)
+        await school.consolidated(learner)
+        assert learner.memories.unknown() == {}
+        kept = school.folder.mixture_set()
+        assert kept is not None
+        assert set(kept.mixtures) == {*OLD, *NEW}
+        assert school.folder.statistics() is None
+        test = school.rows(*OLD, *NEW, share=4)
+        answers = await learner.answer(test.features)
+        given = zip(answers, test.labels.tolist(), strict=True)
+        assert np.mean([answer.label == label for answer, label in given]) > 0.7
+        assert not any(answer.fast for answer in answers)
+
+
 async def test_what_it_would_do_is_told_and_not_done(tmp_path: Path) -> None:
     async with running_school(tmp_path) as school:
         async with school.learner() as learner:

@@ -9,21 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from engram.nn.growth import Policy
 from engram.nn.loss import LossKind
 from engram.node.client import RpcClient
 from engram.participant.datasets import Dataset
 from engram.participant.learn.learner import Learner, Places
 from engram.participant.learn.policy import LearnPolicy
 from engram.participant.learn.settings import LearnSettings, NodeAccess
-from engram.participant.memory.banks import Banks, declare
+from engram.participant.memory.banks import declare
 from engram.participant.memory.consolidation import Settings
+from engram.participant.memory.engines import ENGINES
 from engram.participant.memory.folder import MemoryFolder
 from engram.participant.memory.founding import found
+from engram.participant.memory.making import handed_over
 from engram.participant.memory.memory_file import save_memory
 from engram.participant.memory.playing import Lesson, Memory, founding_of, taught, trained
 from engram.participant.memory.slow import Trust
-from engram.participant.memory.statistics import make
 from engram.participant.memory.trunk import convolution_trunk
 from engram.participant.notices import Notice
 from engram.participant.parts import ROUNDS_DIRECTORY
@@ -69,8 +69,9 @@ class Clock:
 class School:
     """An arena with a model of three digits that the opener has founded, and files of the participants."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, engine: str) -> None:
         self.stage: Final = stage
+        self.engine: Final = engine
         self.clock: Final = Clock()
         self.model: Hash = b""
         self.said: Final[list[Notice]] = []
@@ -83,11 +84,12 @@ class School:
         trunk = convolution_trunk(first.features, seed=bytes(32), side=8, values=64)
         values = trunk.run(first.features)
         rule = declare(values, seed=bytes(32), width=WIDTH, count=3)
-        founded = found("gate", rule, values, first.labels, policy=Policy.RELATIVE, settings=SETTINGS)
-        memory = Memory("gate", len(trunk.hidden), rule, founded.calibration, SETTINGS)
+        policy = ENGINES[self.engine].policies[0]
+        founded = found(self.engine, rule, values, first.labels, policy=policy, settings=SETTINGS)
+        memory = Memory(self.engine, len(trunk.hidden), rule, founded.calibration, SETTINGS)
         template = Founding(
             *(founded.spec, (), ()),
-            policy=int(Policy.RELATIVE),
+            policy=int(policy),
             loss_kind=int(LossKind.SOFTMAX_CROSS_ENTROPY),
             threshold_ppm=600_000,
             retention_epsilon_ppm=200_000,
@@ -105,7 +107,7 @@ class School:
         assert ended.round.status == RoundStatus.DECIDED
         self.model = ended.round.model
         save_memory(self.folder.path / "memory.json", memory)
-        self.folder.keep(make(Banks(rule), values, first.labels))
+        self.folder.keep(handed_over(memory, values, first.labels))
 
     @property
     def folder(self) -> MemoryFolder:
@@ -203,10 +205,10 @@ def died(error: BaseException) -> bool:
 
 
 @asynccontextmanager
-async def running_school(folder: Path) -> AsyncIterator[School]:
+async def running_school(folder: Path, engine: str = "gate") -> AsyncIterator[School]:
     """A school whose model is founded."""
     async with Stage(folder, stage_spec(RULES)).running() as stage:
-        school = School(stage)
+        school = School(stage, engine)
         await school.found()
         yield school
 
