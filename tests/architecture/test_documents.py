@@ -57,7 +57,9 @@ def test_the_tour_names_what_it_follows() -> None:
 
 @pytest.mark.parametrize("document", sorted(ROOT.glob("docs/**/*.md")), ids=lambda path: path.name)
 def test_no_line_of_the_documents_is_too_long(document: Path) -> None:
-    long = [n for n, line in enumerate(document.read_text().splitlines(), 1) if len(line) > MOST_WIDTH]
+    """Rows of tables aside: they cannot be broken."""
+    lines = enumerate(document.read_text().splitlines(), 1)
+    long = [n for n, line in lines if len(line) > MOST_WIDTH and not line.startswith("| ")]
     assert long == []
 
 
