@@ -1,4 +1,4 @@
-"""The daemon as a process: fed by files, killed at every turn of a round, and started again."""
+"""The daemon as a process: fed by files, killed or told to end at every turn of a round, and started again."""
 
 from __future__ import annotations
 
@@ -20,11 +20,18 @@ from tests.support.stage import digits, stage_spec
 
 WINDOWS = "open=8,reveal=8,commit=8,update=8,witness=8,audit=8,score=8,gap=1"
 FOUND = ("--data", "digits", "--take-classes", "0-2")
-KILLED_AT = ("sent", "committed", "admitted", "sums_kept", "forgotten")
+ENDED_AT = {
+    "sent": signal.SIGKILL,
+    "committed": signal.SIGTERM,
+    "admitted": signal.SIGKILL,
+    "sums_kept": signal.SIGTERM,
+    "forgotten": signal.SIGKILL,
+}
+"""What the daemon says before it is ended, and how."""
 
 
 @pytest.mark.timeout(1800)
-def test_a_daemon_that_is_killed_at_every_turn_plays_one_round_and_loses_no_row(tmp_path: Path) -> None:
+def test_a_daemon_that_is_ended_at_every_turn_plays_one_round_and_loses_no_row(tmp_path: Path) -> None:
     data_dir, mind, inbox = tmp_path / "node", str(tmp_path / "mind"), tmp_path / "inbox"
     make_data_dir(data_dir, replace(stage_spec(RULES), block_time_ms=BLOCK_MS))
     write_keys(data_dir)
@@ -61,11 +68,15 @@ def test_a_daemon_that_is_killed_at_every_turn_plays_one_round_and_loses_no_row(
             (tmp_path / "rows.npz").rename(inbox / f"{name}.npz")
         (inbox / "damaged.csv").write_text("no rows\n")
         fed = digits(3, 0, 1, 2, 3, 4).rows_of(0).rows
-        for event in KILLED_AT:
+        for event, number in ENDED_AT.items():
             mine_for(2)
             with player.running(*daemon) as dying:
                 until(dying, event)
-                dying.send_signal(signal.SIGKILL)
+                node.call("miner_stop")
+                dying.send_signal(number)
+                _, said = rest(dying)
+                assert dying.wait(WAIT_S) == (0 if number == signal.SIGTERM else -signal.SIGKILL), said
+                assert "Traceback" not in said
         with player.running(*daemon) as living:
             until(living, "answering")
             status = player.run("learn", "status", "--memory", mind)
