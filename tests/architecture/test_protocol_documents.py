@@ -1,4 +1,4 @@
-"""The documents of the protocol: lines that fit, links that lead somewhere, one way in, plain words."""
+"""The documents of the protocol: links that lead somewhere, one way in, plain words."""
 
 from __future__ import annotations
 
@@ -7,17 +7,7 @@ import re
 from tests.support.protocol_text import DOCUMENTS, FOLDER, anchors
 from tests.support.source_tree import ROOT
 
-MAX_COLUMNS = 160
 WITH_LINKS = (*DOCUMENTS, ROOT / "README.md", ROOT / "ARCHITECTURE.md")
-
-
-def test_no_line_is_too_long() -> None:
-    lines = [
-        (path.name, number, line)
-        for path in DOCUMENTS
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-    ]
-    assert [(name, number) for name, number, line in lines if len(line) > MAX_COLUMNS] == []
 
 
 def test_links_lead_somewhere() -> None:

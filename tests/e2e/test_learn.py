@@ -1,4 +1,4 @@
-"""The daemon as a process: fed by files, killed or told to end at every turn of a round, and started again."""
+"""The daemon as a process: fed by files, killed or told to end at each turn of a round, and started again."""
 
 from __future__ import annotations
 

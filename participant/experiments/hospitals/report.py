@@ -25,7 +25,7 @@ from engram.participant.experiments.summing import average, deviation, grouped
 METHODS: Final = {
     "sums": "six owners, sums of at least 20 rows",
     "everything": "six owners, sums of however few rows",
-    "own": "own rounds, each owner from own rows alone",
+    "own": "own rounds, each owner from own rows alone (runs differ)",
     "joint ridge": "all rows in one place",
     **{f"{owner} alone": f"{owner} alone" for owner in OWNERS},
     "majority class": "always the most frequent answer",
@@ -127,7 +127,7 @@ def _owners(rows: Rows) -> Table:
         TableColumn("alone", "Alone, %", ".1f"),
         TableColumn("sums", "Six owners, sums, %", ".1f"),
         TableColumn("everything", "Sums of few rows too, %", ".1f"),
-        TableColumn("own", "Own rounds, %", ".1f"),
+        TableColumn("own", "Own rounds, %", ".1f", measured=True),
         TableColumn("joint ridge", "All rows in one place, %", ".1f"),
     )
     columns = tuple(column for column in every if any(row[column.name] is not None for row in made))
