@@ -133,6 +133,8 @@ def assemble(base: Base, setup: Setup) -> Services:
     pacing = Pacing(
         partial(hub.publish, "pace"), clock, enabled=config.miner_waits, others=config.miner_waits_at
     )
+    pacing.moved(chain.head.total_work)
+    chain.listen(lambda: pacing.moved(chain.head.total_work))
     mining = Mining(partial(Miner, chain, mempool, base.scorer, clock, pacing), pacing, setup.mining)
     sync = Sync(chain, clock, threads, far_behind=mining.pause)
     key = load_node_key(config.data_dir / NODE_KEY_NAME)

@@ -13,6 +13,10 @@ Programs start one after another. So that no phase passes before all are there, 
 The miners of one network must agree on this. Each publishes its state under the topic `pace`, and follows the
 state of those whose addresses it is given. None of this is part of the protocol: it decides when this node
 mines, never which blocks it accepts.
+
+A height does not say of which branch. So while programs hold, a miner also waits as long as the head of another
+has more work than its own. Otherwise miners that have lost each other for a few seconds would go through a
+phase side by side, and whoever did what the phase asks for on the losing branch would have missed it.
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ class Pace:
     """How many programs hold at this node."""
     muster: int = 0
     """How many must hold on the whole network before blocks without transactions are made; 0 if enough do."""
+    work: str = "0"
+    """The work of the node's head and of all blocks before it, as decimal text: it exceeds 64 bits."""
 
 
 class Hold:
@@ -74,6 +80,7 @@ class Pacing:
         self.enabled: Final = enabled
         self._publish = publish
         self._published = Pace()
+        self._work = 0
         self._clock = clock
         self._holds: list[Hold] = []
         self._muster = 0
@@ -85,15 +92,18 @@ class Pacing:
     def pace(self) -> Pace:
         """What the programs at this node ask for."""
         limit = min((hold.height for hold in self._holds), default=None)
-        return Pace(limit, len(self._holds), self._muster)
+        return Pace(limit, len(self._holds), self._muster, str(self._work))
 
     def may_mine(self, height: int) -> bool:
         """Whether every program on the network is ready for a block of this height.
 
-        False also until each other miner has answered, or could not be reached, for the first time.
+        False also until each other miner has answered, or could not be reached, for the first time; and,
+        while programs hold, until this node has the best head of all miners.
         """
         paces = self._paces()
-        return paces is not None and all(pace.limit is None or height <= pace.limit for pace in paces)
+        if paces is None or any(pace.limit is not None and height > pace.limit for pace in paces):
+            return False
+        return not self.programs or all(int(pace.work) <= self._work for pace in paces)
 
     @property
     def programs(self) -> int:
@@ -127,6 +137,12 @@ class Pacing:
             raise HoldRefused
         self._muster = count
         self._change()
+
+    def moved(self, work: int) -> None:
+        """The node has another head: the work up to it is told to the other miners."""
+        if work != self._work:
+            self._work = work
+            self._change()
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls `callback` after every change; the returned function ends that."""

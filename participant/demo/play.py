@@ -200,9 +200,9 @@ async def _tell_stalls(net: Localnet, stage: Stage, after_s: float) -> None:
 
 
 async def _standing(node: NodeProcess) -> str:
-    """A node's height and what its blocks wait for, in words."""
+    """A node's head and what its blocks wait for, in words."""
     head, pace, peers = [await node.client.call(name) for name in ("chain_head", "miner_pace", "peer_list")]
-    said = f"is at height {head['height']} with {len(peers)} peers"
+    said = f"is at height {head['height']}, block {head['id'][:12]}, with {len(peers)} peers"
     if pace["programs"]:
         said += f"; {pace['programs']} programs hold its blocks above height {pace['limit']}"
     return said

@@ -12,6 +12,7 @@ from engram.node.mining.pacing import Pacing
 from tests.support.mining import mining
 from tests.support.node_chain import CAROL, SPEC, Running, reach, settled
 from tests.support.until import until
+from tests.unit.node.rpc.test_server import opened
 
 BLOCK_TIME_MS = SPEC.block_time_ms
 NOWHERE = "http://127.0.0.1:1"
@@ -72,7 +73,7 @@ async def test_a_muster_ends_when_enough_programs_hold_at_once() -> None:
     assert pacing.may_mine_empty()
     pacing.release(first)
     assert pacing.may_mine_empty()
-    assert told[-1] == {"limit": 0, "programs": 1, "muster": 0}
+    assert told[-1] == {"limit": 0, "programs": 1, "muster": 0, "work": "0"}
 
 
 async def test_nobody_holds_where_blocks_wait_for_nobody() -> None:
@@ -91,5 +92,29 @@ async def test_a_miner_waits_until_it_knows_whether_others_run() -> None:
     service = asyncio.create_task(pacing.run())
     await until(lambda: pacing.may_mine(1))
     assert pacing.may_mine_empty()
+    service.cancel()
+    await asyncio.wait([service])
+
+
+async def test_while_programs_hold_a_miner_waits_for_the_better_head_of_another() -> None:
+    """Miners that have lost each other would otherwise pass through a phase of a round side by side."""
+    async with opened() as door:
+        here = Pacing(lambda pace: None, SystemClock(), enabled=True, others=(door.url,))
+        here.moved(2**70 - 1)
+        service = asyncio.create_task(here.run())
+        door.pacing.moved(2**70)
+        await until(lambda: here.may_mine(1))
+        hold = here.hold()
+        hold.allow(1)
+        assert not here.may_mine(1)
+        here.moved(2**70)  # the other's block has come
+        assert here.may_mine(1)
+        door.pacing.moved(2**70 + 1)
+        await until(lambda: not here.may_mine(1))
+        here.release(hold)
+        assert here.may_mine(1)
+        here.hold().allow(1)
+        assert not here.may_mine(1)
+    await until(lambda: here.may_mine(1))  # the other does not run any more
     service.cancel()
     await asyncio.wait([service])

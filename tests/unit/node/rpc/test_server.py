@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import asdict
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -59,9 +60,10 @@ async def metrics() -> tuple[bytes, str]:
 class Door:
     """A running server."""
 
-    def __init__(self, hub: EventHub, server: RpcServer) -> None:
+    def __init__(self, hub: EventHub, server: RpcServer, pacing: Pacing) -> None:
         self.hub = hub
         self.server = server
+        self.pacing = pacing
 
     @property
     def url(self) -> str:
@@ -78,24 +80,35 @@ class Door:
             return response.status, json.loads(text) if response.status == 200 else text
 
 
-def new_server(hub: EventHub, **settings: Any) -> RpcServer:
-    methods = (method_of("ping", ping), method_of("echo", echo), method_of("refuse", refuse))
+def new_pacing(hub: EventHub, *, enabled: bool = True) -> Pacing:
+    return Pacing(partial(hub.publish, "pace"), SystemClock(), enabled=enabled)
+
+
+def new_server(hub: EventHub, pacing: Pacing | None = None, **settings: Any) -> RpcServer:
+    pacing = pacing or new_pacing(hub)
+
+    async def pace() -> dict[str, Any]:
+        """What the programs at this node ask for."""
+        return asdict(pacing.pace)
+
+    methods = [method_of("ping", ping), method_of("echo", echo), method_of("refuse", refuse)]
+    methods.append(method_of("miner_pace", pace))
     table = method_table((*methods, method_of("stop", stop, admin=True)))
     bugs: list[object] = []
     dispatcher = Dispatcher(table, lambda name, error: bugs.append(error))
     defaults: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "token": TOKEN}
-    pacing = Pacing(partial(hub.publish, "pace"), SystemClock(), enabled=settings.pop("pacing", True))
     return RpcServer(dispatcher, hub, pacing, blob, metrics, **(defaults | settings))
 
 
 @asynccontextmanager
 async def opened(**settings: Any) -> AsyncIterator[Door]:
     hub = EventHub()
-    server = new_server(hub, **settings)
+    pacing = new_pacing(hub, enabled=settings.pop("pacing", True))
+    server = new_server(hub, pacing, **settings)
     task = asyncio.create_task(server.run())
     await server.serving.wait()
     try:
-        yield Door(hub, server)
+        yield Door(hub, server, pacing)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
