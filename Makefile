@@ -5,7 +5,8 @@
 SHELL := bash
 JOBS ?= 3
 EXAMPLES ?= 20000
-SEARCHES := tests/property/test_round_search.py tests/property/test_growth_search.py
+SEARCHES := tests/property/test_round_search.py tests/property/test_growth_search.py \
+	tests/functional/test_phase_machine_exhaustive.py
 export PYTHON
 
 .PHONY: help demo test test-torch soak search simulate bench experiment check lock clean distclean

@@ -16,7 +16,8 @@ from hypothesis import settings
 from tests.support.loop_watchdog import LoopWatchdog
 
 # More examples for a night's run: ENGRAM_TEST_EXAMPLES=5000 make test ARGS=tests/property
-EXAMPLES = int(os.environ.get("ENGRAM_TEST_EXAMPLES", "50"))
+USUAL_EXAMPLES = 50
+EXAMPLES = int(os.environ.get("ENGRAM_TEST_EXAMPLES", USUAL_EXAMPLES))
 settings.register_profile("local", deadline=None, max_examples=EXAMPLES)
 settings.register_profile("ci", deadline=None, max_examples=EXAMPLES, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")

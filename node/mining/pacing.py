@@ -14,9 +14,10 @@ The miners of one network must agree on this. Each publishes its state under the
 state of those whose addresses it is given. None of this is part of the protocol: it decides when this node
 mines, never which blocks it accepts.
 
-A height does not say of which branch. So while programs hold, a miner also waits as long as the head of another
-has more work than its own. Otherwise miners that have lost each other for a few seconds would go through a
-phase side by side, and whoever did what the phase asks for on the losing branch would have missed it.
+A height does not say of which branch. So while programs hold, a miner also waits as long as the head of
+another has more work than its own. Otherwise miners that have lost each other for a few seconds would go
+through a phase side by side, and whoever did what the phase asks for on the losing branch would have missed
+it.
 """
 
 from __future__ import annotations

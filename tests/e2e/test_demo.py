@@ -97,11 +97,10 @@ def check_digits(report: dict[str, Any], seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("seed", "nodes"), [(0, 4), (2, 2)])
-def test_the_paper_on_digits(seed: int, nodes: int, tmp_path: Path) -> None:
-    report = play(tmp_path, "--data", "digits", "--seed", str(seed), "--nodes", str(nodes))
-    check(report, nodes)
-    check_digits(report, seed)
+def test_the_paper_on_digits(tmp_path: Path) -> None:
+    report = play(tmp_path, "--data", "digits", "--seed", "0", "--nodes", "4")
+    check(report, 4)
+    check_digits(report, 0)
 
 
 @pytest.mark.slow
