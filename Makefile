@@ -9,7 +9,7 @@ SEARCHES := tests/property/test_round_search.py tests/property/test_growth_searc
 	tests/functional/test_phase_machine_exhaustive.py
 export PYTHON
 
-.PHONY: help demo test test-torch soak search simulate bench experiment check lock clean distclean
+.PHONY: help demo test test-torch soak search faults simulate bench experiment check lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,6 +36,10 @@ soak: ## play the demonstration beside busy processes, with each process suspend
 search: ## search for coalitions that gain in rounds, thousands of them (an hour; EXAMPLES=... for other numbers)
 	@scripts/venv test
 	@ENGRAM_TEST_EXAMPLES=$(EXAMPLES) .venv/bin/python -m pytest -n $(JOBS) $(SEARCHES) $(ARGS)
+
+faults: ## play faults and attacks against real nodes (an hour and a half; ID=16 for one, ARGS="--scale 1")
+	@scripts/venv test
+	@.venv/bin/python -m tests.support.play_faults $(ID) $(ARGS)
 
 simulate: ## grow one model 2,000 times in real rounds, and tell what it costs (an hour; ARGS="--preset main --growths 200")
 	@scripts/venv test

@@ -1,8 +1,11 @@
 """Settings every test shares: one BLAS thread, Ctrl-C, hypothesis profiles, the event-loop watchdog."""
 
+import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Generator
+from pathlib import Path
+from typing import Any
 
 # Before numpy is imported, and inherited by the nodes that tests start.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -13,6 +16,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import pytest
 from hypothesis import settings
 
+from tests.support import faults
 from tests.support.loop_watchdog import LoopWatchdog
 
 # More examples for a night's run: ENGRAM_TEST_EXAMPLES=5000 make test ARGS=tests/property
@@ -39,3 +43,22 @@ async def loop_watchdog() -> AsyncIterator[LoopWatchdog]:
         yield watchdog
     if watchdog.stacks:
         pytest.fail("\n".join(watchdog.stacks))
+
+
+@pytest.fixture
+def fault(record_property: Callable[[str, Any], None]) -> faults.Played:
+    """What a test with the mark `fault(id=N)` tells of the inputs that were survived."""
+    return faults.Played(record_property)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under `make faults`, notes what became of each test that plays a fault."""
+    report = yield
+    rows = os.environ.get(faults.ROWS_VARIABLE)
+    # A test that fails in its set-up or is skipped there has no call.
+    if rows and (report.when == "call" or (report.when == "setup" and not report.passed)):
+        lines = [json.dumps(faults.row(report, mark)) for mark in item.iter_markers("fault")]
+        with Path(rows).open("a") as out:
+            out.write("".join(line + "\n" for line in lines))
+    return report

@@ -10,6 +10,7 @@ import pytest
 
 from engram.node.storage.failpoints import EXIT_CODE, VARIABLE, FailPoint, arm
 from tests.support.crash_server import DIGEST
+from tests.support.faults import inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,6 +61,7 @@ def control(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     return (directory / DIGEST).read_text()
 
 
+@pytest.mark.fault(id=16)
 @pytest.mark.parametrize("point", FailPoint)
 def test_a_death_at_each_fail_point_loses_nothing(
     server: Server, control: str, tmp_path: Path, point: FailPoint
@@ -71,7 +73,8 @@ def test_a_death_at_each_fail_point_loses_nothing(
     assert (tmp_path / DIGEST).read_text() == control
 
 
-@pytest.mark.parametrize("count", range(2, 7))
+@pytest.mark.fault(id=16)
+@pytest.mark.parametrize("count", range(2, 2 + inputs(16, sample=5, share=0.05)))
 @pytest.mark.parametrize(
     "point",
     [

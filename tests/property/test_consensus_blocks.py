@@ -20,6 +20,7 @@ from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
 from engram.statemachine.transactions.publish_chunk import PublishChunk
 from engram.statemachine.transactions.transfer import Transfer
+from tests.support.faults import plays
 from tests.support.memory_chain import COIN, MemoryChain, easy_spec, key, search
 
 KEYS = [key(number) for number in range(1, 5)]
@@ -131,7 +132,7 @@ def names(cls: type[BlockHeader] | type[Transaction]) -> list[str]:
 
 @pytest.mark.parametrize("name", names(BlockHeader))
 @given(by=st.integers(0, 2**16))
-@settings(max_examples=15, deadline=None)
+@plays(9, sample=15, share=0.05)
 def test_a_changed_header_is_refused(name: str, by: int) -> None:
     chain, good = example(hard=True)
     header = replace(good.header, **{name: changed(getattr(good.header, name), by)})
@@ -162,7 +163,7 @@ def resealed(chain: MemoryChain, block: Block) -> Block:
 
 @pytest.mark.parametrize("name", COMMITMENTS)
 @given(by=st.integers(0, 2**16))
-@settings(max_examples=15, deadline=None)
+@plays(9, sample=15, share=0.05)
 def test_new_proof_of_work_does_not_help(name: str, by: int) -> None:
     chain, good = example(hard=False)
     header = replace(good.header, **{name: changed(getattr(good.header, name), by)})
@@ -199,7 +200,7 @@ BODY_CHANGES: dict[str, Callable[[Body, int], Body]] = {
 
 @pytest.mark.parametrize("change", BODY_CHANGES)
 @given(by=st.integers(0, 2**16))
-@settings(max_examples=15, deadline=None)
+@plays(9, sample=15, share=0.05)
 def test_a_changed_body_is_refused(change: str, by: int) -> None:
     chain, good = example(hard=False)
     txs = BODY_CHANGES[change](good.transactions, by)

@@ -4,10 +4,11 @@ import random
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engram.consensus.forkchoice import better, plan_reorg
+from tests.support.faults import plays
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def heads(tree: Tree, order: list[Entry]) -> list[Entry]:
 
 
 @given(tree=trees(), seeds=st.lists(st.integers(0, 2**32), min_size=2, max_size=4))
-@settings(max_examples=100, deadline=None)
+@plays(13, sample=100)
 def test_the_head_has_the_most_work_and_the_first_seen_wins_ties(tree: Tree, seeds: list[int]) -> None:
     most = max(entry.total_work for entry in tree.entries)
     tied = [entry for entry in tree.entries if entry.total_work == most]
@@ -80,7 +81,7 @@ def test_the_head_has_the_most_work_and_the_first_seen_wins_ties(tree: Tree, see
 
 
 @given(tree=trees(), seed=st.integers(0, 2**32))
-@settings(max_examples=100, deadline=None)
+@plays(13, sample=100)
 def test_following_the_plans_keeps_the_chain_of_the_head(tree: Tree, seed: int) -> None:
     chain = [tree.entries[0]]
     held = heads(tree, arrive(tree, seed))
@@ -93,7 +94,7 @@ def test_following_the_plans_keeps_the_chain_of_the_head(tree: Tree, seed: int) 
 
 
 @given(tree=trees(), data=st.data())
-@settings(max_examples=100, deadline=None)
+@plays(13, sample=100)
 def test_a_plan_is_the_shortest_and_its_reverse_undoes_it(tree: Tree, data: st.DataObject) -> None:
     old, new = (data.draw(st.sampled_from(tree.entries)) for _ in range(2))
     plan, back = plan_reorg(old, new, tree.parent_of), plan_reorg(new, old, tree.parent_of)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from engram.p2p.messages import MESSAGES, MessagePhase, decode_frame, encode_frame
 from engram.primitives.errors import Invalid
+from tests.support.faults import plays
 from tests.support.p2p_samples import SAMPLES
 
 FRAMES = [encode_frame(message) for message in SAMPLES.values()]
@@ -38,11 +39,13 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(frame)
 
 
+@plays(1, share=0.5)
 @given(mutated(), PHASES)
 def test_mutated_frames(frame: bytes, phase: MessagePhase) -> None:
     judge(frame, phase)
 
 
+@plays(1, share=0.5)
 @given(st.sampled_from([spec.tag for spec in MESSAGES]), st.binary(max_size=200), PHASES)
 def test_any_bytes_behind_any_tag(tag: int, body: bytes, phase: MessagePhase) -> None:
     judge(bytes([tag]) + body, phase)

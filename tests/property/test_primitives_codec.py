@@ -12,6 +12,7 @@ from engram.primitives.codec import decode, encode, from_json, to_json, validate
 from engram.primitives.errors import CodecError, NonCanonical
 from engram.primitives.types import I64, U8, U16, U32, U64, Size
 from tests.support.codec_samples import SAMPLES, Empty, Envelope, Everything, Note, Pay
+from tests.support.faults import plays
 
 hashes = st.binary(min_size=32, max_size=32)
 texts = st.text(st.characters(codec="utf-8"), max_size=16)
@@ -84,6 +85,7 @@ def test_any_bytes_are_one_encoding_or_a_codec_error(cls: type[object], raw: byt
     assert encode(value) == raw
 
 
+@plays(2, share=0.5)
 @given(values, st.data())
 def test_changed_bytes_are_another_value_or_a_codec_error(value: object, data: st.DataObject) -> None:
     raw = bytearray(encode(value))
@@ -123,6 +125,7 @@ def wider_integer(number: int) -> bytes:
     return b"\xd3" + number.to_bytes(8, "big", signed=True)
 
 
+@plays(2, share=0.5)
 @given(st.integers(-(2**63), 2**63 - 1), st.binary(max_size=300), texts)
 def test_every_longer_form_of_a_field_is_refused(number: int, blob: bytes, text: str) -> None:
     value = Numbers(0, 0, 0, 0, number, text, blob)

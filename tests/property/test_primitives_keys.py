@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from engram.primitives.errors import BadAddress, InvalidKey
 from engram.primitives.keys import PrivateKey, format_address, parse_address, verify
 from tests.support import ed25519_reference as reference
+from tests.support.faults import plays
 
 KEY = PrivateKey.from_seed(b"\x05" * 32)
 MESSAGE = b"message"
@@ -59,6 +60,7 @@ def test_both_implementations_give_one_verdict_at_the_corners(
     assert accepts(key, message, signature) == reference.accepts(key, message, signature)
 
 
+@plays(7, share=0.8)
 @given(seeds, st.binary(max_size=99), st.integers(0, 32 + 64 - 1), st.integers(1, 255))
 def test_a_changed_byte_of_key_or_signature_is_refused(
     seed: bytes, message: bytes, at: int, flip: int
@@ -70,6 +72,7 @@ def test_a_changed_byte_of_key_or_signature_is_refused(
     assert not accepts(bytes(whole[:32]), message, bytes(whole[32:]))
 
 
+@plays(7, share=0.2)
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=64), st.binary(min_size=64, max_size=64))
 def test_any_bytes_are_judged(key: bytes, message: bytes, signature: bytes) -> None:
     assert not accepts(key, message, signature)

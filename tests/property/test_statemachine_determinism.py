@@ -21,6 +21,7 @@ print(hashlib.sha256(made.encode()).hexdigest())
 """
 
 
+@pytest.mark.fault(id=33)
 @pytest.mark.parametrize(
     "environment",
     [

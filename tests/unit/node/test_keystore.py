@@ -101,6 +101,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(store: Keystore) -> Non
         store.load("bob", "x")
 
 
+@pytest.mark.fault(id=31)
 @pytest.mark.usefixtures("cheap")
 def test_every_single_byte_edit_is_refused(store: Keystore) -> None:
     path = store.create("alice", "x", seed=SEED).path
@@ -117,6 +118,7 @@ def test_every_single_byte_edit_is_refused(store: Keystore) -> None:
     assert accepted == []
 
 
+@pytest.mark.fault(id=31)
 @pytest.mark.usefixtures("cheap")
 def test_every_truncation_and_addition_is_refused(store: Keystore) -> None:
     path = store.create("alice", "x", seed=SEED).path
@@ -169,6 +171,7 @@ def test_other_derivations_are_refused_before_they_run(
         store.load("alice", "x")
 
 
+@pytest.mark.fault(id=31)
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "{" * 20_000, " " * 20_000, '{"version": 1}'])
 def test_other_files_are_refused(store: Keystore, text: str) -> None:
     write_private(store.path_of("alice"), text.encode())
@@ -178,6 +181,7 @@ def test_other_files_are_refused(store: Keystore, text: str) -> None:
         store.entries()
 
 
+@pytest.mark.fault(id=31)
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     write_private(path, b"old")

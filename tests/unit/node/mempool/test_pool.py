@@ -4,7 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engram.node.errors import AlreadyPooled, NonceGap, PoolFull, Refused, ReplacementFee, SenderLimit
@@ -14,6 +14,7 @@ from engram.statemachine.fees import BasePrice
 from engram.statemachine.records import Account
 from engram.statemachine.rules import Rules
 from engram.statemachine.transaction import Cost, Transaction
+from tests.support.faults import plays
 
 LIMITS = PoolLimits(max_bytes=8_000, sender_transactions=4, sender_bytes=3_000, nonce_window=6)
 
@@ -241,7 +242,7 @@ inclusions = st.tuples(st.just("include"), st.integers(0, 2), st.just(0), st.jus
 bases = st.tuples(st.just("base"), st.integers(0, 4), st.just(0), st.just(0), st.just(0), st.just(0))
 
 
-@settings(max_examples=100)
+@plays(8, sample=100)
 @given(st.lists(st.one_of(admissions, admissions, admissions, inclusions, bases), max_size=60))
 def test_the_pool_does_what_the_model_does(steps: list[tuple[str, int, int, int, int, int]]) -> None:
     pool, model = Pool(LIMITS), Model()

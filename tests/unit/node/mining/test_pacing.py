@@ -11,8 +11,8 @@ from engram.node.mining.mining import MiningSetup
 from engram.node.mining.pacing import Pacing
 from tests.support.mining import mining
 from tests.support.node_chain import CAROL, SPEC, Running, reach, settled
+from tests.support.rpc_door import opened
 from tests.support.until import until
-from tests.unit.node.rpc.test_server import opened
 
 BLOCK_TIME_MS = SPEC.block_time_ms
 NOWHERE = "http://127.0.0.1:1"

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from engram.node.client import RpcClient
-from tests.unit.node.rpc.test_server import opened
+from tests.support.rpc_door import opened
 
 
 async def test_a_program_holds_blocks_for_as_long_as_its_connection_stands() -> None:

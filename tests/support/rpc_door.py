@@ -1,0 +1,110 @@
+"""The node's HTTP server with a few methods, on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+import aiohttp
+
+from engram.node.clock import SystemClock
+from engram.node.mining.pacing import Pacing
+from engram.node.rpc.events import EventHub
+from engram.node.rpc.jsonrpc import Dispatcher, method_of, method_table
+from engram.node.rpc.server import RpcServer
+from engram.statemachine.errors import NonceMismatch
+
+TOKEN = "0123456789abcdef"
+BLOB = bytes(32)
+
+
+async def ping() -> str:
+    """Answers."""
+    return "pong"
+
+
+async def stop() -> str:
+    """For the operator."""
+    return "stopping"
+
+
+async def echo(raw: bytes) -> int:
+    """Counts bytes."""
+    return len(raw)
+
+
+async def refuse() -> None:
+    """Refuses."""
+    raise NonceMismatch(expected=7, got=9)
+
+
+async def blob(identity: bytes) -> bytes | None:
+    return b"tensor" if identity == BLOB else None
+
+
+async def metrics() -> tuple[bytes, str]:
+    return b"engram_peers 0\n", "text/plain; version=0.0.4"
+
+
+class Door:
+    """A running server."""
+
+    def __init__(self, hub: EventHub, server: RpcServer, pacing: Pacing) -> None:
+        self.hub = hub
+        self.server = server
+        self.pacing = pacing
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.port}"
+
+    async def post(self, **request: Any) -> tuple[int, Any]:
+        """Status and body of one POST; `document` is sent as JSON."""
+        document = request.pop("document", None)
+        if document is not None:
+            request["data"] = BytesIO(json.dumps(document).encode())
+            request["headers"] = {"Content-Type": "application/json", **request.get("headers", {})}
+        async with aiohttp.ClientSession() as session, session.post(self.url + "/", **request) as response:
+            text = await response.text()
+            return response.status, json.loads(text) if response.status == 200 else text
+
+
+def new_pacing(hub: EventHub, *, enabled: bool = True) -> Pacing:
+    return Pacing(partial(hub.publish, "pace"), SystemClock(), enabled=enabled)
+
+
+def new_server(hub: EventHub, pacing: Pacing | None = None, **settings: Any) -> RpcServer:
+    pacing = pacing or new_pacing(hub)
+
+    async def pace() -> dict[str, Any]:
+        """What the programs at this node ask for."""
+        return asdict(pacing.pace)
+
+    methods = [method_of("ping", ping), method_of("echo", echo), method_of("refuse", refuse)]
+    methods.append(method_of("miner_pace", pace))
+    table = method_table((*methods, method_of("stop", stop, admin=True)))
+    bugs: list[object] = []
+    dispatcher = Dispatcher(table, lambda name, error: bugs.append(error))
+    defaults: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "token": TOKEN}
+    return RpcServer(dispatcher, hub, pacing, blob, metrics, **(defaults | settings))
+
+
+@asynccontextmanager
+async def opened(**settings: Any) -> AsyncIterator[Door]:
+    hub = EventHub()
+    pacing = new_pacing(hub, enabled=settings.pop("pacing", True))
+    server = new_server(hub, pacing, **settings)
+    task = asyncio.create_task(server.run())
+    await server.serving.wait()
+    try:
+        yield Door(hub, server, pacing)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
