@@ -22,8 +22,8 @@ def command() -> None:
 def check(session: CommandSession, blocks: int | None) -> None:
     """Check that blocks, receipts, state changes and index entries are whole and agree with each other.
 
-    The command reads all of them and changes nothing. It ends with an error at the first thing that is
-    damaged or missing.
+    The command reads every row of the database and every body, and changes nothing. It names everything that
+    is damaged or missing, says what helps, and ends with status 65 then.
     """
     from engram.node.chain.maintenance import check_data_dir
 
@@ -45,18 +45,28 @@ def size(session: CommandSession) -> None:
     session.show(result, result.items())
 
 
-@command.command("reindex", example="engram db reindex")
+@command.command("reindex", example="engram db reindex\nengram db reindex --yes")
+@click.option("--yes", is_flag=True, help="Go on although blocks are lost.")
 @with_session
-def reindex(session: CommandSession) -> None:
-    """Delete the database and rebuild it from the block files.
+def reindex(session: CommandSession, yes: bool) -> None:
+    """Make a new database from the block files, and keep the old one beside it.
 
     Every block is verified and executed again, which takes about as long as the first time. Use it after
-    `engram db check` has found damage. "damaged_bytes" counts what could not be read in the block files.
+    `engram db check` has found damage other than in bodies. If the block files lack blocks that the database
+    knows, nothing is changed unless you say --yes; a node that runs fetches damaged bodies from its peers,
+    and after that nothing is lost.
+
+    "damaged_bytes" counts what could not be read in the block files, "blocks_lost" the blocks that the new
+    database lacks; the status is 65 if there are any. "kept" is the folder of the old database: delete it
+    once you do not need it.
     """
+    from engram.commands.support.failures import DATA
     from engram.node.chain.maintenance import reindex_data_dir
 
-    result = reindex_data_dir(session.config, lambda height: _progress(session, height)).to_json()
-    session.show(result, result.items())
+    done = reindex_data_dir(session.config, lambda height: _progress(session, height), allow_loss=yes)
+    session.show(done.to_json(), done.to_json().items())
+    if done.blocks_lost:
+        click.get_current_context().exit(DATA)
 
 
 def _progress(session: CommandSession, height: int) -> None:

@@ -25,6 +25,28 @@ class CorruptStore(StorageError):
     """The stored data are damaged: stop the node and run `engram db reindex`."""
 
 
+class DamagedBody(CorruptStore):
+    """This node's copy of the block is damaged: it is fetched again from peers, ask later or ask another
+    node.
+    """
+
+
+class DamageFound(ChainError):
+    """What this node has stored is damaged."""
+
+    def __str__(self) -> str:
+        """The message, and a line for each thing that is damaged."""
+        return "\n".join((self.message, *map(str, self.got if isinstance(self.got, tuple) else ())))
+
+
+class RebuildWouldLose(ChainError):
+    """The block files do not hold all blocks that the database knows, so a rebuilt one would lose some."""
+
+
+class SpaceMissing(StorageError):
+    """The disk has too little free space for this: free some, nothing was changed."""
+
+
 class DiskFull(StorageError):
     """The disk is full: free some space and start the node again, nothing committed is lost."""
 

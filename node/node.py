@@ -92,6 +92,7 @@ class Node:
             "mining": services.mining.run(),
             "pacing": services.mining.pacing.run(),
             "sync": services.sync.run(),
+            "mending": services.mending.run(),
             "peers": services.peers.run(),
             "announcements": announce(services.chain.changes(), services.mempool, services.peers),
             "events": services.feed.run(),

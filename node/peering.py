@@ -19,12 +19,13 @@ from engram.node.chain.headers import CheckedBlock, HeaderChain, check_block
 from engram.node.chain.importer import ImportOutcome, ImportStatus
 from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
-from engram.node.errors import BlockRefused, InvalidAncestor, SpecUnsupported
+from engram.node.errors import BlockRefused, DamagedBody, InvalidAncestor, SpecUnsupported
 from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.render import Renderer
 from engram.node.storage.lru import ByteLru
 from engram.node.sync.headersync import headers_after
+from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
 from engram.p2p.errors import DialFailed, DisconnectReason, weight_of
 from engram.p2p.inventory import KnownIds
@@ -81,6 +82,7 @@ class ChainAdapter:
         chain: Chain,
         mempool: Mempool,
         sync: Sync,
+        mending: Mending,
         hub: EventHub,
         clock: Clock,
         threads: ReaderThreads,
@@ -90,6 +92,7 @@ class ChainAdapter:
         self._chain = chain
         self._mempool = mempool
         self._sync = sync
+        self._mending = mending
         self._hub = hub
         self._clock = clock
         self._threads = threads
@@ -169,10 +172,12 @@ class ChainAdapter:
 
     def on_peer_connected(self, peer: Peer) -> None:
         self._sync.joined(peer)
+        self._mending.joined(peer)
         self._hub.publish("peers", {"event": "connected", **self._render.peer(peer.info), "reason": None})
 
     def on_peer_disconnected(self, peer: Peer, reason: DisconnectReason) -> None:
         self._sync.left(peer)
+        self._mending.left(peer)
         gone = {"event": "disconnected", **self._render.peer(peer.info), "reason": reason.name.lower()}
         self._hub.publish("peers", gone)
 
@@ -183,7 +188,10 @@ class ChainAdapter:
             return None
         if ref.height == 0:
             return pack(encode(Block(ref.header, ())))
-        return store.files.read(store.body_location(ref))
+        try:
+            return store.packed_body(ref)
+        except DamagedBody:
+            return None
 
     def _unknown_blocks(self, block_ids: Sequence[Hash]) -> list[Hash]:
         return [block_id for block_id in block_ids if self._chain.store.find_ref(block_id) is None]

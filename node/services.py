@@ -43,6 +43,7 @@ from engram.node.rpc.round import RoundMethods
 from engram.node.rpc.server import RpcServer
 from engram.node.rpc.tx import TransactionMethods
 from engram.node.storage.store import BlockRef, ChainStore, open_store
+from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
 from engram.p2p.link import Transport
 from engram.p2p.manager import PeerConfig, PeerManager
@@ -88,6 +89,7 @@ class Services:
     mempool: Mempool
     mining: Mining
     sync: Sync
+    mending: Mending
     peers: PeerManager[CheckedBlock]
     hub: EventHub
     feed: EventFeed
@@ -137,10 +139,11 @@ def assemble(base: Base, setup: Setup) -> Services:
     chain.listen(lambda: pacing.moved(chain.head.total_work))
     mining = Mining(partial(Miner, chain, mempool, base.scorer, clock, pacing), pacing, setup.mining)
     sync = Sync(chain, clock, threads, far_behind=mining.pause)
+    mending = Mending(chain, clock, threads)
     key = load_node_key(config.data_dir / NODE_KEY_NAME)
     manager = PeerManager(
         setup.peers,
-        ChainAdapter(chain, mempool, sync, hub, clock, threads, render, base.genesis.id),
+        ChainAdapter(chain, mempool, sync, mending, hub, clock, threads, render, base.genesis.id),
         setup.transport,
         key,
         clock=clock,
@@ -170,7 +173,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     )
     status.rpc = rpc
     feed = EventFeed(chain, mempool, hub, counts, threads)
-    return Services(chain, mempool, mining, sync, manager, hub, feed, rpc, counts, key.public_key)
+    return Services(chain, mempool, mining, sync, mending, manager, hub, feed, rpc, counts, key.public_key)
 
 
 @dataclass(frozen=True)

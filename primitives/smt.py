@@ -96,6 +96,22 @@ class SmtProof:
         return _leaf_hash(self.other.key, self.other.value_hash)
 
 
+def node_hash(node: bytes) -> bytes:
+    """The hash that names a node. Raises `ValueError` for bytes that are no node."""
+    if node[:1] == _LEAF_PREFIX and len(node) >= 1 + KEY_BYTES:
+        return _leaf_hash(node[1:33], tagged_hash(Tag.LEAF_VALUE, node[33:]))
+    if node[:1] == _INNER_PREFIX and len(node) == 1 + 2 * KEY_BYTES:
+        return tagged_hash(Tag.NODE, node[1:])
+    raise ValueError("neither a leaf nor an inner node")
+
+
+def children(node: bytes) -> tuple[bytes, ...]:
+    """Hashes of the nodes below a node; none below a leaf and on an empty side."""
+    if node[0] == _LEAF:
+        return ()
+    return tuple(child for child in (node[1:33], node[33:]) if child != ZERO_HASH)
+
+
 def get(reader: NodeReader, root: bytes, key: bytes) -> bytes | None:
     """The value of a 32-byte key under `root`, or None."""
     node, _ = _descend(reader, root, key)

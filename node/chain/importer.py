@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -19,13 +20,14 @@ from engram.consensus.chainspec import ChainSpec
 from engram.consensus.compact import bits_to_target
 from engram.consensus.errors import BadTarget, UnknownParent, WrongTransactionsRoot
 from engram.consensus.forkchoice import ReorgPlan, better, plan_reorg
-from engram.consensus.validation import check_pow, validate_body, validate_execution
+from engram.consensus.validation import check_pow, check_transactions_root, validate_body, validate_execution
 from engram.node.chain.headers import CheckedHeader, HeaderChain, work_of_header
 from engram.node.chain.signatures import SignatureVerifier
-from engram.node.errors import InvalidAncestor
+from engram.node.errors import DamagedBody, InvalidAncestor
 from engram.node.storage.batches import (
     Execution,
     pack_body,
+    put_body,
     put_connected,
     put_disconnected,
     put_execution,
@@ -54,7 +56,7 @@ class ImportStatus(StrEnum):
     SIDE = "side"
     """Valid, on a branch with no more work than the best."""
     DUPLICATE = "duplicate"
-    """Judged valid before."""
+    """Judged valid before; if its body was found damaged on disk, it is stored again."""
     PARKED = "parked"
     """It cannot be judged yet; `code` says why."""
     INVALID = "invalid"
@@ -116,6 +118,8 @@ class Importer:
         name = block.header.id
         known = self._known(name, block)
         if known is not None:
+            if known.outcome is ImportStatus.DUPLICATE:
+                self._mend(name, block, head, stored)
             return Imported(known, head)
         try:
             parent = self._parent(block)
@@ -142,6 +146,29 @@ class Importer:
             self._reject(name, InvalidAncestor.code)
             return ImportOutcome(ImportStatus.INVALID, name, InvalidAncestor.code, InvalidAncestor().message)
         return None
+
+    def _mend(
+        self, name: Hash, block: Block, head: BlockRef, stored: tuple[BlockLocation, Position] | None
+    ) -> None:
+        """Stores the body of a valid block again if the one on disk was found damaged.
+
+        A body that is read back from the files may have been stored again before a crash.
+        """
+        ref = self._store.get_ref(name)
+        if stored is not None and ref.height > 0:
+            with suppress(DamagedBody):
+                self._store.get_block(ref)
+        if name not in self._store.damaged:
+            return
+        with suppress(WrongTransactionsRoot):
+            check_transactions_root(block)
+            batch = Batch()
+            put_body(batch, name, stored[0] if stored else self._store.files.append(pack_body(block)))
+            put_tip(batch, head, stored[1] if stored else self._store.files.end)
+            hit(FailPoint.MEND_BEFORE_COMMIT)
+            self._store.write(batch)
+            hit(FailPoint.MEND_AFTER_COMMIT)
+            self._store.damaged.remove(name)
 
     def _parent(self, block: Block) -> BlockRef:
         """The parent's entry. Only proven work is parked: an unknown parent is said after a proof-of-work

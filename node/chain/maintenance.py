@@ -8,19 +8,18 @@ from dataclasses import asdict, dataclass
 
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import Genesis, genesis
-from engram.node.chain.importer import Importer
-from engram.node.chain.recovery import Progress, check_end, open_chain, remove_database
-from engram.node.chain.signatures import SignatureVerifier
-from engram.node.chain.verification import VerificationCache
+from engram.node.chain.examine import Examination
+from engram.node.chain.rebuild import rebuild
+from engram.node.chain.recovery import Progress, check_end
 from engram.node.config import Config
 from engram.node.datadir import read_spec
-from engram.node.errors import ChainNotFound, CorruptStore
+from engram.node.errors import ChainNotFound, CorruptStore, DamageFound
 from engram.node.storage.blockfiles import StoredRecord
 from engram.node.storage.schema import CONTENT, Position
-from engram.node.storage.store import BLOCKS_DIRECTORY, DATABASE_DIRECTORY, BlockRef, ChainStore, open_store
+from engram.node.storage.store import BLOCKS_DIRECTORY, BlockRef, ChainStore, open_store
+from engram.node.storage.swap import DATABASE_DIRECTORY
 from engram.primitives.errors import CodecError
 from engram.primitives.packing import plain_size
-from engram.statemachine.scoring import Scorer
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,10 @@ class CheckedChain:
     """Intact records of the block files that hold no block that could be imported."""
     damaged_bytes: int = 0
     """Bytes of the block files that belong to no intact record."""
+    blocks_lost: int = 0
+    """Valid blocks that the database before the rebuild knew and the new one does not."""
+    kept: str = ""
+    """Folder of the database before the rebuild; empty if there was none."""
 
     def to_json(self) -> dict[str, object]:
         """The same as JSON values, with ids as hexadecimal text."""
@@ -47,6 +50,8 @@ class CheckedChain:
             "blocks": self.blocks,
             "refused": self.refused,
             "damaged_bytes": self.damaged_bytes,
+            "blocks_lost": self.blocks_lost,
+            "kept": self.kept,
         }
 
 
@@ -96,40 +101,54 @@ def _sizes(values: Iterable[bytes]) -> tuple[int, int, int]:
 
 
 def check_data_dir(config: Config, blocks: int | None = None) -> CheckedChain:
-    """Checks that the last `blocks` blocks, by default all, match their receipts and states.
+    """Checks the last `blocks` blocks, by default everything that is stored. Changes nothing.
 
-    Raises `ChainNotFound`, what `open_store` raises, and `CorruptStore`, which says what is wrong.
+    Raises `ChainNotFound`, what `open_store` raises, and `DamageFound`, which names all that is damaged.
     """
     spec = read_spec(config.data_dir)
     _check_blocks(config)
     if not (config.data_dir / DATABASE_DIRECTORY).is_dir():
-        raise CorruptStore(f"the database of {config.data_dir} is missing: run `engram db reindex`")
-    with _opened(config, spec, genesis(spec)) as store:
-        tip = store.tip()
-        if tip is None:
-            raise CorruptStore(f"the database in {config.data_dir} is empty: run `engram db reindex`")
-        head = check_end(store, tip.height + 1 if blocks is None else blocks)
-        return CheckedChain("sound", head, head.height if blocks is None else min(blocks, head.height))
+        raise DamageFound("there is no database: `engram db reindex` makes one from the block files")
+    try:
+        with _opened(config, spec, genesis(spec)) as store:
+            head = check_end(store, 0)
+            found = Examination(store)
+            found.run(head, blocks)
+    except CorruptStore as error:
+        raise DamageFound(_remedy(1, 0), got=(str(error.got or error),)) from error
+    if found.count:
+        raise DamageFound(_remedy(found.count, found.bodies), got=tuple(found.problems))
+    return CheckedChain("sound", head, found.blocks)
 
 
-def reindex_data_dir(config: Config, progress: Progress | None = None) -> CheckedChain:
-    """Removes the database and rebuilds it from the block files, judging every block again.
+def _remedy(problems: int, bodies: int) -> str:
+    """What to do: damaged bodies are fetched again by a running node, all else is rebuilt."""
+    count = f"{problems} of the stored values are damaged or missing"
+    if problems == bodies:
+        return f"{count}, all of them bodies of blocks: start the node, it fetches them again from its peers"
+    return f"{count}: `engram db reindex` makes a new database, and says first if that would lose blocks"
 
-    Raises `ChainNotFound`, `DataDirLocked` while a node runs on the directory, and what `open_store` raises.
+
+def reindex_data_dir(
+    config: Config, progress: Progress | None = None, *, allow_loss: bool = False
+) -> CheckedChain:
+    """Makes a new database from the block files, judging every block again, and keeps the old one.
+
+    Raises `ChainNotFound` and what `rebuild` raises.
     """
     spec = read_spec(config.data_dir)
     _check_blocks(config)
-    first = genesis(spec)
-    remove_database(config.data_dir)
-    verifier = SignatureVerifier()
-    try:
-        with _opened(config, spec, first) as store:
-            importer = Importer(spec, store, Scorer(VerificationCache()), verifier)
-            forward = open_chain(spec, first, store, importer, progress)
-    finally:
-        verifier.close()
-    damaged = sum(damage.size_bytes for damage in forward.damage)
-    return CheckedChain("rebuilt", forward.head, forward.head.height, forward.refused, damaged)
+    done = rebuild(config.data_dir, spec, allow_loss=allow_loss, progress=progress)
+    forward, kept = done.forward, done.kept
+    return CheckedChain(
+        "rebuilt",
+        forward.head,
+        forward.head.height,
+        forward.refused,
+        sum(damage.size_bytes for damage in forward.damage),
+        len(done.lost),
+        "" if kept is None else str(kept),
+    )
 
 
 def _check_blocks(config: Config) -> None:

@@ -5,25 +5,24 @@ the two leaves blocks in the files that the database does not know. Roll-forward
 
 LevelDB may also lose rows without an error, because it does not verify every byte of its own files (a flipped
 bit in its MANIFEST is one example). The start-up check finds such gaps and stops the node with
-`CorruptStore`. Then `engram db reindex` helps: it removes the database and rebuilds it from the block files,
-which hold every body. A reindex is nothing but a roll-forward over all files, into an empty database.
+`CorruptStore`. Then `engram db reindex` helps (see `rebuild`): it makes a new database from the block files,
+which is nothing but a roll-forward over all files into an empty database.
 """
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.compact import bits_to_target, work_of
+from engram.consensus.errors import UnknownParent
 from engram.consensus.genesis import Genesis
 from engram.node.chain.importer import Importer, ImportStatus
-from engram.node.errors import CorruptStore, DataDirLocked
+from engram.node.errors import CorruptStore, DamagedBody
 from engram.node.storage.batches import (
     Execution,
     put_connected,
@@ -32,18 +31,18 @@ from engram.node.storage.batches import (
     put_ref,
     put_tip,
 )
-from engram.node.storage.blockfiles import MAX_RECORD_BYTES, Damage, StoredRecord
+from engram.node.storage.blockfiles import MAX_RECORD_BYTES, Damage
 from engram.node.storage.db import Batch
 from engram.node.storage.failpoints import FailPoint, hit
-from engram.node.storage.schema import INDEX, Position, Verdict
-from engram.node.storage.store import DATABASE_DIRECTORY, BlockRef, ChainStore
+from engram.node.storage.schema import INDEX, BlockLocation, Position, Verdict
+from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives import smt
 from engram.primitives.codec import decode
 from engram.primitives.errors import CodecError
 from engram.primitives.packing import unpack
+from engram.primitives.types import Hash
 
 CHECKED_BLOCKS: Final = 8
-_REMOVED: Final = DATABASE_DIRECTORY + ".removed"
 
 Progress = Callable[[int], None]
 """Called with the height of the head after each block that is read from the files."""
@@ -96,7 +95,8 @@ def check_end(store: ChainStore, blocks: int = CHECKED_BLOCKS) -> BlockRef:
     """The head of the best chain, after a check of its end.
 
     Checked are the tip record, that there is one id for every height up to the head, and everything that is
-    stored of the last `blocks` blocks. Raises `CorruptStore`, which says what is wrong.
+    stored of the last `blocks` blocks. Raises `CorruptStore`, which says what is wrong. A damaged body does
+    not keep a node from starting: it is noted in `store.damaged`.
     """
     tip = store.tip()
     if tip is None:
@@ -107,7 +107,8 @@ def check_end(store: ChainStore, blocks: int = CHECKED_BLOCKS) -> BlockRef:
     _check_line(store, head)
     ref = head
     for _ in range(blocks):
-        check_block(store, ref)
+        with suppress(DamagedBody):
+            check_block(store, ref)
         if ref.height == 0:
             break
         ref = store.parent_of(ref)
@@ -117,13 +118,18 @@ def check_end(store: ChainStore, blocks: int = CHECKED_BLOCKS) -> BlockRef:
 def check_block(store: ChainStore, ref: BlockRef) -> None:
     """Checks that all that is stored of a block of the best chain is there and fits together.
 
-    Raises `CorruptStore`.
+    Raises `CorruptStore`, and `DamagedBody` if nothing but the body is damaged.
     """
     if ref.header.id != ref.id or not store.is_canonical(ref):
         raise CorruptStore(got=f"a header or a best id that is not of block {ref.id.hex()}")
-    block = store.get_block(ref)
-    if [receipt.txid for receipt in store.receipts(ref)] != [tx.id for tx in block.transactions]:
+    receipts = store.receipts(ref)
+    check_state(store, ref)
+    if [receipt.txid for receipt in receipts] != [tx.id for tx in store.get_block(ref).transactions]:
         raise CorruptStore(got=f"receipts that are not of block {ref.id.hex()}")
+
+
+def check_state(store: ChainStore, ref: BlockRef) -> None:
+    """Checks that the state after a block holds what the block changed. Raises `CorruptStore`."""
     for entry in store.diff(ref).entries:
         if smt.get(store, ref.state_root, entry.key) != entry.value:
             raise CorruptStore(got=f"a state that is not of block {ref.id.hex()}")
@@ -147,65 +153,82 @@ def roll_forward(
 ) -> RollForward:
     """Imports the blocks of the files behind the position that the database has recorded.
 
-    A crash during the roll-forward loses nothing: each imported block is one batch, and that batch also moves
-    the recorded position.
+    A block that stands before its parent is imported after it: a body that was damaged and fetched again
+    stands behind the blocks that need it. A crash during the roll-forward loses nothing: each imported block
+    is one batch, which also moves the recorded position, but never past a block that still waits.
     """
-    tip = store.tip()
-    assert tip is not None, "`open_chain` has written genesis or read the tip"
-    imported = refused = 0
-    damage: list[Damage] = []
-    for item in store.files.scan(tip.files_end):
-        if not isinstance(item, StoredRecord):
-            damage.append(item)
-            continue
-        block = _block_of(item)
-        if block is None:
-            refused += 1
-            continue
-        hit(FailPoint.ROLL_FORWARD_BEFORE_BLOCK)
-        result = importer.import_block(block, head, block.header.timestamp_ms, (item.location, item.end))
-        hit(FailPoint.ROLL_FORWARD_AFTER_BLOCK)
-        head = result.head
-        imported += result.answer.outcome in (
-            ImportStatus.EXTENDED,
-            ImportStatus.REORGED,
-            ImportStatus.SIDE,
-        )
-        refused += result.answer.outcome in (ImportStatus.PARKED, ImportStatus.INVALID)
-        if progress is not None:
-            progress(head.height)
-    return RollForward(head, imported, refused, tuple(damage))
+    return _RollForward(store, importer, head, progress).run()
 
 
-def _block_of(record: StoredRecord) -> Block | None:
+class _RollForward:
+    """One roll-forward: the head, what was counted, and the blocks whose parents have not come yet."""
+
+    def __init__(
+        self, store: ChainStore, importer: Importer, head: BlockRef, progress: Progress | None
+    ) -> None:
+        self._store = store
+        self._importer = importer
+        self._head = head
+        self._progress = progress
+        self._imported = self._refused = 0
+        self._waiting: dict[Hash, list[BlockLocation]] = {}
+        """Places of blocks by the id of their missing parent."""
+
+    def run(self) -> RollForward:
+        tip = self._store.tip()
+        assert tip is not None, "`open_chain` has written genesis or read the tip"
+        damage: list[Damage] = []
+        end = reached = tip.files_end
+        for item in self._store.files.scan(tip.files_end):
+            if isinstance(item, Damage):
+                damage.append(item)
+                continue
+            reached = item.end
+            block = _block_of(item.payload)
+            if block is None:
+                self._refused += 1
+            else:
+                self._take(block, item.location, end if self._waiting else reached)
+            if not self._waiting:
+                end = reached
+        if self._waiting:
+            self._refused += sum(map(len, self._waiting.values()))
+            batch = Batch()
+            put_tip(batch, self._head, reached)
+            self._store.write(batch)
+        return RollForward(self._head, self._imported, self._refused, tuple(damage))
+
+    def _take(self, block: Block, location: BlockLocation, end: Position) -> None:
+        """Imports a block, and then those that have waited for it."""
+        pending = [(block, location)]
+        while pending:
+            block, location = pending.pop()
+            hit(FailPoint.ROLL_FORWARD_BEFORE_BLOCK)
+            result = self._importer.import_block(
+                block, self._head, block.header.timestamp_ms, (location, end)
+            )
+            hit(FailPoint.ROLL_FORWARD_AFTER_BLOCK)
+            self._head = result.head
+            status = result.answer.outcome
+            self._imported += status in (ImportStatus.EXTENDED, ImportStatus.REORGED, ImportStatus.SIDE)
+            if result.answer.code == UnknownParent.code:
+                self._waiting.setdefault(block.header.parent, []).append(location)
+            elif status in (ImportStatus.PARKED, ImportStatus.INVALID):
+                self._refused += 1
+            else:
+                pending += self._children(result.answer.block)
+            if self._progress is not None:
+                self._progress(self._head.height)
+
+    def _children(self, parent: Hash) -> Iterator[tuple[Block, BlockLocation]]:
+        for location in self._waiting.pop(parent, ()):
+            block = _block_of(self._store.files.read(location))
+            assert block is not None, "it was decoded when it was met first"
+            yield block, location
+
+
+def _block_of(payload: bytes) -> Block | None:
     try:
-        return decode(Block, unpack(record.payload, MAX_RECORD_BYTES))
+        return decode(Block, unpack(payload, MAX_RECORD_BYTES))
     except CodecError:
         return None
-
-
-def remove_database(directory: Path) -> None:
-    """The first half of a reindex: removes the database, so that the next `open_chain` rebuilds it.
-
-    The folder is renamed before it is deleted, so a crash leaves the whole database or none, never a part of
-    one. Raises `DataDirLocked` while a node runs on the directory.
-    """
-    database, removed = directory / DATABASE_DIRECTORY, directory / _REMOVED
-    if database.exists():
-        _check_unused(database / "LOCK")
-        hit(FailPoint.REINDEX_BEFORE_REMOVE)
-        shutil.rmtree(removed, ignore_errors=True)
-        database.rename(removed)
-    hit(FailPoint.REINDEX_AFTER_REMOVE)
-    shutil.rmtree(removed, ignore_errors=True)
-
-
-def _check_unused(lock: Path) -> None:
-    """Raises `DataDirLocked` if a process has the database open: LevelDB then locks this file."""
-    try:
-        with lock.open("r+b") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise DataDirLocked(got=str(lock.parent)) from error

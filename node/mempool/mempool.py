@@ -291,8 +291,8 @@ class Mempool:
         self, change: HeadChanged
     ) -> tuple[list[tuple[Hash, Transaction]], list[tuple[Hash, Transaction]]]:
         def listed(refs: Iterable[BlockRef]) -> list[tuple[Hash, Transaction]]:
-            blocks = (self._chain.store.get_block(ref) for ref in refs)
-            return [(tx.id, tx) for block in blocks for tx in block.transactions]
+            blocks = (self._chain.store.whole_block(ref) for ref in refs)
+            return [(tx.id, tx) for block in blocks if block is not None for tx in block.transactions]
 
         return listed(change.connected), listed(change.disconnected)
 

@@ -74,10 +74,15 @@ def put_ref(batch: Batch, ref: BlockRef) -> None:
     batch.put(INDEX + ref.id, encode(entry))
 
 
+def put_body(batch: Batch, block: Hash, location: BlockLocation) -> None:
+    """Adds where the body of a block stands in the block files."""
+    batch.put(BODY + block, encode(location))
+
+
 def put_execution(batch: Batch, block: Hash, location: BlockLocation | None, execution: Execution) -> None:
     """Adds what executing a block produced, and where its body stands (None for genesis)."""
     if location is not None:
-        batch.put(BODY + block, encode(location))
+        put_body(batch, block, location)
     batch.put(RECEIPTS + block, encode(BlockReceipts(execution.receipts)))
     diff = tuple(DiffEntry(key, value) for key, value in sorted(execution.changes.items()))
     batch.put(DIFF + block, encode(StateDiff(diff)))

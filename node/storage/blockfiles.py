@@ -117,11 +117,17 @@ class BlockFiles:
     `committed` is the end of the files that the database has recorded. A crash while a record was appended
     leaves half a record behind that position; opening cuts it off and counts its bytes in `truncated_bytes`.
     Raises `CorruptStore` if the files end before `committed`, `ForeignData` if they belong to another
-    genesis.
+    genesis. With `read_only` nothing is cut off, and nothing may be appended.
     """
 
     def __init__(
-        self, directory: Path, genesis: Hash, committed: Position, *, max_file_bytes: int = MAX_FILE_BYTES
+        self,
+        directory: Path,
+        genesis: Hash,
+        committed: Position,
+        *,
+        max_file_bytes: int = MAX_FILE_BYTES,
+        read_only: bool = False,
     ) -> None:
         self._directory = directory
         self._genesis = genesis
@@ -132,8 +138,8 @@ class BlockFiles:
         with _disk_errors(directory):
             directory.mkdir(parents=True, exist_ok=True)
             self._check_owner()
-            self._end = self._intact_end(committed)
-            if self._end.offset:
+            self._end = committed if read_only else self._intact_end(committed)
+            if self._end.offset and not read_only:
                 self._descriptor = os.open(self._path(self._end.file), os.O_RDWR)
                 self._cut_tail()
 

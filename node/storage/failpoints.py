@@ -46,11 +46,14 @@ class FailPoint(StrEnum):
     REORG_AFTER_COMMIT = "reorg.after_commit"
     INVALID_BEFORE_COMMIT = "invalid.before_commit"
     INVALID_AFTER_COMMIT = "invalid.after_commit"
+    MEND_BEFORE_COMMIT = "mend.before_commit"
+    MEND_AFTER_COMMIT = "mend.after_commit"
     OPEN_AFTER_CHECK = "open.after_check"
     ROLL_FORWARD_BEFORE_BLOCK = "roll_forward.before_block"
     ROLL_FORWARD_AFTER_BLOCK = "roll_forward.after_block"
-    REINDEX_BEFORE_REMOVE = "reindex.before_remove"
-    REINDEX_AFTER_REMOVE = "reindex.after_remove"
+    REBUILD_BEFORE_SWAP = "rebuild.before_swap"
+    REBUILD_IN_SWAP = "rebuild.in_swap"
+    REBUILD_AFTER_SWAP = "rebuild.after_swap"
 
 
 _remaining: dict[str, int] = {}

@@ -8,6 +8,7 @@ through its protocols `NodeReader` and `BlobReader`, which `ChainStore` implemen
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -15,8 +16,9 @@ from typing import Final, TypeVar
 import google_crc32c
 
 from engram.consensus.block import Block, BlockHeader
-from engram.node.errors import CorruptStore, ForeignData, SchemaMismatch
+from engram.node.errors import CorruptStore, DamagedBody, ForeignData, SchemaMismatch
 from engram.node.storage.blockfiles import MAX_FILE_BYTES, MAX_RECORD_BYTES, BlockFiles, BlockLog
+from engram.node.storage.damage import DamagedBodies
 from engram.node.storage.db import Batch, Database, LevelDatabase
 from engram.node.storage.lru import ByteLru
 from engram.node.storage.schema import (
@@ -43,6 +45,7 @@ from engram.node.storage.schema import (
     Verdict,
     canonical_key,
 )
+from engram.node.storage.swap import DATABASE_DIRECTORY, finish_swap
 from engram.primitives.codec import decode
 from engram.primitives.errors import CodecError
 from engram.primitives.packing import unpack
@@ -52,7 +55,6 @@ from engram.statemachine.receipt import Receipt
 
 T = TypeVar("T")
 
-DATABASE_DIRECTORY: Final = "leveldb"
 BLOCKS_DIRECTORY: Final = "blocks"
 _REF_BYTES: Final = 1_000
 _REFS_CACHE_BYTES: Final = 2 << 20
@@ -95,12 +97,14 @@ class ChainStore:
 
     A method `find_…` returns None if the store does not hold what is asked for. A method that promises a
     value raises `CorruptStore` if that value is missing, because then the store contradicts itself;
-    `get_blob` alone raises `MissingBlob`.
+    `get_blob` alone raises `MissingBlob`. A body that cannot be read raises `DamagedBody` and is noted in
+    `damaged`: the chain goes on without it, because no later block needs it, and peers have it too.
     """
 
     def __init__(self, database: Database, files: BlockLog) -> None:
         self.database = database
         self.files = files
+        self.damaged = DamagedBodies()
         self._refs: ByteLru[BlockRef] = ByteLru(_REFS_CACHE_BYTES, lambda ref: _REF_BYTES)
         self._nodes: dict[Hash, bytes] = {}
 
@@ -134,15 +138,35 @@ class ChainStore:
         return self.get_ref(ref.parent)
 
     def find_block(self, block: Hash) -> Block | None:
-        """A valid block with its transactions; None if it is unknown or invalid. Raises `CorruptStore`."""
+        """A valid block with its transactions; None if it is unknown or invalid. Raises `DamagedBody`."""
         ref = self.find_ref(block)
         return self.get_block(ref) if ref is not None and ref.is_valid else None
 
     def get_block(self, ref: BlockRef) -> Block:
-        """A valid block with its transactions. Raises `CorruptStore` if its body is missing or damaged."""
+        """A valid block with its transactions. Raises `DamagedBody` if its body is missing or damaged."""
         if ref.height == 0:
             return Block(ref.header, ())
-        return read_block(self.files, self.body_location(ref), ref.header)
+        with self._noted(ref):
+            return read_block(self.files, self.body_location(ref), ref.header)
+
+    def whole_block(self, ref: BlockRef) -> Block | None:
+        """As `get_block`, but None if the body is damaged."""
+        with suppress(DamagedBody):
+            return self.get_block(ref)
+        return None
+
+    def packed_body(self, ref: BlockRef) -> bytes:
+        """A valid block above genesis as the block files hold it. Raises `DamagedBody`."""
+        with self._noted(ref):
+            return self.files.read(self.body_location(ref))
+
+    @contextmanager
+    def _noted(self, ref: BlockRef) -> Iterator[None]:
+        try:
+            yield
+        except CorruptStore as error:
+            self.damaged.add(ref.id)
+            raise DamagedBody(expected=ref.id, got=error.got) from error
 
     def body_location(self, ref: BlockRef) -> BlockLocation:
         """Where the body of a valid block above genesis stands in the block files."""
@@ -222,6 +246,7 @@ def open_store(
     Raises `DataDirLocked`, `SchemaMismatch`, `ForeignData`, `CorruptStore`, `DiskFull`, `DiskFailure`.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    finish_swap(directory)
     database = LevelDatabase(directory / DATABASE_DIRECTORY)
     try:
         check_identity(database, spec, genesis)

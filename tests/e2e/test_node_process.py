@@ -18,7 +18,7 @@ from engram.node.errors import NodeUnreachable, RemoteError
 from engram.node.logs import PEER_LINES
 from engram.node.storage.db import LevelDatabase
 from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, DatabaseIdentity
-from engram.node.storage.store import DATABASE_DIRECTORY
+from engram.node.storage.swap import DATABASE_DIRECTORY
 from engram.p2p.messages import MAX_BLOCK_BYTES
 from engram.primitives.codec import decode, encode
 from tests.support.dev_node import address_of, dev_spec

@@ -1,14 +1,17 @@
 """A stopped node's data: checked, found damaged, rebuilt from the block files."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from engram.node.config import SPEC_NAME, Config
-from engram.node.storage.store import BLOCKS_DIRECTORY, DATABASE_DIRECTORY
+from engram.node.storage.store import BLOCKS_DIRECTORY
+from engram.node.storage.swap import DATABASE_DIRECTORY
 from engram.node.threaded import running_node
 from tests.support.cli import Shell
+from tests.support.damage import flip_bit
 from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, write_keys
 
 pytestmark = pytest.mark.xdist_group("cli_db")
@@ -65,9 +68,10 @@ def test_sizes(shell: Shell, head: dict[str, object]) -> None:
 
 def test_a_lost_database_is_rebuilt(shell: Shell, head: dict[str, object]) -> None:
     shutil.rmtree(shell.data_dir / DATABASE_DIRECTORY)
-    assert shell.error("db", "check") == (74, "corrupt_store")
+    assert shell.error("db", "check") == (65, "damage_found")
     rebuilt = shell.json("db", "reindex")
     assert is_of(rebuilt, head)
+    assert (rebuilt["kept"], rebuilt["blocks_lost"]) == ("", 0)
     assert (rebuilt["blocks"], rebuilt["refused"], rebuilt["damaged_bytes"]) == (BLOCKS, 0, 0)
     assert is_of(shell.json("db", "check"), head)
 
@@ -80,17 +84,44 @@ def test_a_sound_database_may_be_rebuilt_too(shell: Shell, head: dict[str, objec
     assert shell.text("db", "reindex").startswith("state          rebuilt\n")
 
 
-def test_a_changed_byte_of_a_block_is_found(shell: Shell, head: dict[str, object]) -> None:
+def test_a_changed_byte_of_a_block_is_named_and_no_repair_loses_what_is_whole(shell: Shell) -> None:
     (file,) = (shell.data_dir / BLOCKS_DIRECTORY).glob("*.dat")
-    raw = bytearray(file.read_bytes())
-    raw[len(raw) // 2] ^= 1
-    file.write_bytes(raw)
-    assert shell.error("db", "check") == (74, "corrupt_store")
-    rebuilt = shell.json("db", "reindex")
+    flip_bit(file, file.stat().st_size // 2)
+    before = file.read_bytes()
+    assert shell.error("db", "check") == (65, "damage_found")
+    told = shell.run("db", "check").output
+    assert told.count("the body of block") == 1, told
+    assert "start the node" in told
+    assert shell.error("db", "reindex") == (65, "rebuild_would_lose")
+    assert "--yes" in shell.run("db", "reindex").output
+    assert file.read_bytes() == before
+    assert shell.run("db", "check").output == told, "the database is what it was"
+
+    done = shell.run("db", "reindex", "--yes", "--json")
+    assert done.exit_code == 65
+    rebuilt = json.loads(done.output)
     assert 0 < rebuilt["height"] < BLOCKS, "the blocks before the damaged one"
     assert rebuilt["damaged_bytes"] > 0
     assert rebuilt["refused"] == BLOCKS - 1 - rebuilt["height"], "those behind it have no parent now"
+    assert rebuilt["blocks_lost"] == BLOCKS - rebuilt["height"]
     assert shell.json("db", "check")["height"] == rebuilt["height"]
+
+    shutil.rmtree(shell.data_dir / DATABASE_DIRECTORY)
+    Path(rebuilt["kept"]).rename(shell.data_dir / DATABASE_DIRECTORY)
+    assert shell.run("db", "check").output == told, "the old database is whole beside the new one"
+
+
+def test_every_unreadable_row_is_found(shell: Shell) -> None:
+    """A flipped bit anywhere in LevelDB's table of rows."""
+    assert shell.json("db", "reindex")["blocks_lost"] == 0
+    assert shell.json("db", "check")["state"] == "sound", "opening it again has moved its log into a table"
+    (table,) = (shell.data_dir / DATABASE_DIRECTORY).glob("*.ldb")
+    whole = table.read_bytes()
+    for at in range(100, len(whole) - 1_000, len(whole) // 8):
+        flip_bit(table, at)
+        assert shell.run("db", "check").exit_code == 65
+        table.write_bytes(whole)
+    assert shell.json("db", "check")["state"] == "sound"
 
 
 def test_another_chains_rules_do_not_open_it(shell: Shell) -> None:

@@ -18,14 +18,27 @@ import numpy as np
 
 from engram.consensus.block import Block
 from engram.nn.data import part_bytes
-from engram.node.chain.recovery import remove_database
+from engram.node.chain.maintenance import reindex_data_dir
+from engram.node.config import Config
+from engram.node.datadir import write_spec
 from engram.node.storage.failpoints import arm
 from engram.node.storage.store import ChainStore
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.transfer import Transfer
+from tests.support.damage import damage_body
 from tests.support.memory_chain import MemoryChain, search
-from tests.support.node_chain import ALICE, BOB, SPEC, best_rows, disk_store, fork, miner_address, running
+from tests.support.node_chain import (
+    ALICE,
+    BOB,
+    SPEC,
+    Running,
+    best_rows,
+    disk_store,
+    fork,
+    miner_address,
+    running,
+)
 
 FILE_BYTES = 1_400
 ROWS = part_bytes(np.zeros((20, 400), np.uint8), np.ones(20, np.uint16))
@@ -62,11 +75,22 @@ def digest(store: ChainStore) -> str:
     ).hexdigest()
 
 
+async def mend(directory: Path, node: Running, block: Block) -> None:
+    """The body of a block is damaged on disk, and is taken in again."""
+    store = node.chain.store
+    ref = store.get_ref(block.header.id)
+    damage_body(directory, store, ref.id)
+    store.whole_block(ref)
+    await node.take(block)
+
+
 async def live(directory: Path, blocks: list[Block]) -> str:
-    """Takes the blocks in, throws the database away, and rebuilds it from the block files."""
+    """Takes the blocks in, mends the first of them, and makes a new database from the block files."""
+    write_spec(directory, SPEC)
     async with running(disk_store(directory, max_file_bytes=FILE_BYTES)) as node:
         await node.take(*blocks)
-    remove_database(directory)
+        await mend(directory, node, blocks[0])
+    reindex_data_dir(Config(data_dir=directory))
     async with running(disk_store(directory, max_file_bytes=FILE_BYTES)) as node:
         await node.take(*blocks)
         return digest(node.chain.store)

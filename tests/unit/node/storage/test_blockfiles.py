@@ -11,6 +11,7 @@ import pytest
 from engram.node.errors import CorruptStore, DiskFull, ForeignData
 from engram.node.storage.blockfiles import (
     HEAD_BYTES,
+    MAX_FILE_BYTES,
     PREAMBLE_BYTES,
     BlockFiles,
     BlockLog,
@@ -25,8 +26,10 @@ START = Position(0, 0)
 PAYLOADS = [bytes([index]) * (100 + 7 * index) for index in range(12)]
 
 
-def opened(directory: Path, committed: Position = START, **options: int) -> BlockFiles:
-    return BlockFiles(directory, GENESIS, committed, **options)
+def opened(
+    directory: Path, committed: Position = START, *, max_file_bytes: int = MAX_FILE_BYTES
+) -> BlockFiles:
+    return BlockFiles(directory, GENESIS, committed, max_file_bytes=max_file_bytes)
 
 
 def scanned(log: BlockLog, start: Position = START) -> list[bytes | Damage]:

@@ -10,7 +10,8 @@ from engram.consensus.genesis import genesis
 from engram.node.errors import CorruptStore, DataDirLocked, DiskFailure, ForeignData, SchemaMismatch
 from engram.node.storage.db import Batch, LevelDatabase
 from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, DatabaseIdentity
-from engram.node.storage.store import DATABASE_DIRECTORY, open_store
+from engram.node.storage.store import open_store
+from engram.node.storage.swap import DATABASE_DIRECTORY
 from engram.primitives.codec import encode
 from engram.primitives.errors import StorageError
 from tests.support.node_chain import SPEC, disk_store, opened
