@@ -41,6 +41,7 @@ from engram.node.rpc.node import Catalogue, NodeMethods, NodeStatus
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.round import RoundMethods
 from engram.node.rpc.server import RpcServer
+from engram.node.rpc.status import StatusMethods
 from engram.node.rpc.tx import TransactionMethods
 from engram.node.storage.store import BlockRef, ChainStore, open_store
 from engram.node.sync.sync import Sync
@@ -156,6 +157,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         ModelMethods(views, render),
         RoundMethods(views, render),
         NodeMethods(status, views, mempool, mining, manager, sync, render),
+        StatusMethods(),
     )
     rpc = RpcServer(
         Dispatcher(method_table((*methods, *methods_of(Catalogue(methods)))), _report_bug),
