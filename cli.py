@@ -24,6 +24,7 @@ COMMANDS = MappingProxyType[str, str](
     {
         "init": "Make a data directory for a chain.",
         "run": "Run a node until Ctrl-C.",
+        "status": "Show on one screen how the node fares, and what needs attention.",
         "node": "Show, adjust and stop the running node.",
         "localnet": "Start, show and stop a network of nodes on this machine.",
         "experiment": "Run an experiment cell by cell, and write its report with tables and plots.",
