@@ -24,10 +24,13 @@ COMMANDS = MappingProxyType[str, str](
     {
         "init": "Make a data directory for a chain.",
         "run": "Run a node until Ctrl-C.",
+        "config": "Show a node's settings, and where each value comes from.",
+        "status": "Show on one screen how the node fares, and what needs attention.",
+        "node": "Show, adjust and stop the running node.",
         "localnet": "Start, show and stop a network of nodes on this machine.",
         "experiment": "Run an experiment cell by cell, and write its report with tables and plots.",
         "demo": "Demonstrate the whole protocol on a network of nodes on this machine.",
-        "key": "Make, list and import account keys.",
+        "key": "Make, list, back up and use account keys.",
         "account": "Show balances and claim rewards.",
         "tx": "Send coins and follow transactions.",
         "model": "Show, score and download models; make predictions and proofs.",
@@ -40,6 +43,7 @@ COMMANDS = MappingProxyType[str, str](
         "mempool": "Show the transactions that wait for a block.",
         "miner": "Start, stop and drive the node's miner.",
         "peer": "List, add and remove peers.",
+        "rpc": "Call any RPC method of the node and print its result as JSON.",
         "db": "Check, measure or rebuild a stopped node's data.",
         "verify": "Check a proof bundle offline: headers, work, and the records they commit to.",
     }

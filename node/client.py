@@ -69,7 +69,11 @@ class RpcClient:
 
         Parameters of type bytes are sent as hexadecimal text; parameters that are None are not sent.
         """
-        request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": _plain(params)}
+        return await self.request(method, _plain(params))
+
+    async def request(self, method: str, params: dict[str, Any] | list[Any]) -> Any:
+        """As `call`, with the parameters as JSON values, by their names or in the method's order."""
+        request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
         body = BytesIO(json.dumps(request).encode())  # aiohttp warns if a large body is plain bytes
         try:
             async with self._open.post(self.url + "/", data=body, headers=_JSON) as response:

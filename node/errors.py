@@ -115,6 +115,10 @@ class ConfigInvalid(InvalidInput):
     """A setting is not one that Engram knows, or not of its type and range."""
 
 
+class LogLevelUnknown(InvalidInput):
+    """There is no such level of log lines: choose debug, info, warning or error."""
+
+
 class ChainExists(InvalidInput):
     """The data directory holds another chain already, and nothing was changed: name another directory."""
 

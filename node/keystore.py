@@ -44,12 +44,22 @@ class KeyEntry:
     name: str
     address: bytes
     path: Path
+    hrp: str
+    """The prefix with which the file writes the address."""
+
+    @property
+    def address_text(self) -> str:
+        """The address as the file writes it."""
+        return format_address(self.address, self.hrp)
 
 
 class Keystore:
     """The key files of one folder, each named after its key."""
 
-    def __init__(self, folder: Path, hrp: str) -> None:
+    def __init__(self, folder: Path, hrp: str | None) -> None:
+        """`hrp` is the prefix that the addresses have. None is for a folder that belongs to no chain yet:
+        keys of any prefix are read, and none is made.
+        """
         self._folder = folder
         self._hrp = hrp
 
@@ -74,6 +84,7 @@ class Keystore:
 
         Raises `KeyExists` if the name is taken, `KeyNameInvalid`.
         """
+        assert self._hrp is not None, "keys are made only where the prefix of their addresses is known"
         path = self.path_of(name)
         if path.exists():
             raise _exists(name, path)
@@ -82,22 +93,66 @@ class Keystore:
             write_private(path, _rendered(_encrypt(key, passphrase, self._hrp)), replace=False)
         except FileExistsError as error:
             raise _exists(name, path) from error
-        return KeyEntry(name, key.address, path)
+        return KeyEntry(name, key.address, path, self._hrp)
 
     def load(self, name: str, passphrase: str) -> PrivateKey:
         """The private key `name`.
 
         Raises `KeyNotFound`, `WrongPassphrase`, `KeyFileInvalid`, `KeyNameInvalid`.
         """
+        path = self._found(name)
+        return _decrypt(_document(path), passphrase, path, self._hrp)
+
+    def change_passphrase(self, name: str, old: str, new: str) -> None:
+        """Encrypts the key anew, so that only the new passphrase opens it.
+
+        A crash leaves the old file or the new one. Copies that were made before still open with the old
+        passphrase. Raises what `load` raises.
+        """
+        path = self._found(name)
+        document = _document(path)
+        key = _decrypt(document, old, path, self._hrp)
+        write_private(path, _rendered(_encrypt(key, new, prefix_of(document["address"]))))
+
+    def rename(self, name: str, new_name: str) -> KeyEntry:
+        """Gives a key another name. A crash may leave the key under both names, never under none.
+
+        Raises `KeyNotFound`, `KeyExists`, `KeyNameInvalid`, `KeyFileInvalid`.
+        """
+        entry = self.add(new_name, self._found(name).read_bytes())
+        self.path_of(name).unlink()
+        return entry
+
+    def add(self, name: str, content: bytes) -> KeyEntry:
+        """Adds a key file that was copied from another folder, and never overwrites one.
+
+        Raises `KeyExists`, `KeyNameInvalid`; `KeyFileInvalid` and `BadAddress` if it is no key file of this
+        chain.
+        """
+        path = self.path_of(name)
+        document = _parsed(content, path)
+        entry = KeyEntry(name, _address_of(document, self._hrp), path, prefix_of(document["address"]))
+        try:
+            write_private(path, content, replace=False)
+        except FileExistsError as error:
+            raise _exists(name, path) from error
+        return entry
+
+    def _found(self, name: str) -> Path:
         path = self.path_of(name)
         if not path.is_file():
             known = ", ".join(entry.name for entry in self.entries()) or "none"
             raise KeyNotFound(f"there is no key named {name}; the keys here are: {known}", got=name)
-        return _decrypt(_document(path), passphrase, self._hrp, path)
+        return path
 
     def _entry(self, path: Path) -> KeyEntry:
         document = _document(path)
-        return KeyEntry(path.stem, parse_address(document["address"], self._hrp), path)
+        return KeyEntry(path.stem, _address_of(document, self._hrp), path, prefix_of(document["address"]))
+
+
+def prefix_of(address: str) -> str:
+    """The prefix of an address text, which says for which chain it is meant."""
+    return address.lower().rpartition("1")[0]
 
 
 def load_node_key(path: Path) -> PrivateKey:
@@ -136,7 +191,12 @@ def _encrypt(key: PrivateKey, passphrase: str, hrp: str) -> dict[str, Any]:
     return header | {"ciphertext": sealed.hex()}
 
 
-def _decrypt(document: dict[str, Any], passphrase: str, hrp: str, path: Path) -> PrivateKey:
+def _address_of(document: dict[str, Any], hrp: str | None) -> bytes:
+    """The address that a key file names. Raises `BadAddress`, also for one of another chain than `hrp`."""
+    return parse_address(document["address"], prefix_of(document["address"]) if hrp is None else hrp)
+
+
+def _decrypt(document: dict[str, Any], passphrase: str, path: Path, hrp: str | None) -> PrivateKey:
     header = {name: document[name] for name in ("version", "address", "kdf", "cipher")}
     try:
         nonce, sealed = bytes.fromhex(header["cipher"]["nonce"]), bytes.fromhex(document["ciphertext"])
@@ -150,7 +210,7 @@ def _decrypt(document: dict[str, Any], passphrase: str, hrp: str, path: Path) ->
     except (KeyError, TypeError, ValueError) as error:
         raise KeyFileInvalid(f"{path} is not a key file: {error}") from error
     key = PrivateKey.from_seed(seed)
-    if key.address != parse_address(header["address"], hrp):
+    if key.address != _address_of(header, hrp):
         raise KeyFileInvalid(f"{path} holds another key than its address says", expected=header["address"])
     return key
 
@@ -182,9 +242,16 @@ def _rendered(document: dict[str, Any]) -> bytes:
 def _document(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
-            raw = stream.read(_MAX_FILE_BYTES + 1)
+            return _parsed(stream.read(_MAX_FILE_BYTES + 1), path)
+    except OSError as error:
+        raise KeyFileInvalid(f"{path} is not a key file: {error}") from error
+
+
+def _parsed(raw: bytes, path: Path) -> dict[str, Any]:
+    """The content of a key file; `path` is for the messages. Raises `KeyFileInvalid`."""
+    try:
         document = json.loads(raw)
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise KeyFileInvalid(f"{path} is not a key file: {error}") from error
     if not isinstance(document, dict) or set(document) != _FIELDS or document["version"] != VERSION:
         raise KeyFileInvalid(f"{path} is not a key file of version {VERSION}")

@@ -14,6 +14,7 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from engram.node.errors import LogLevelUnknown
 from engram.primitives.errors import ChainError
 
 Logger = FilteringBoundLogger
@@ -52,13 +53,28 @@ def configure(level: str, form: str, stream: TextIO, monotonic: Callable[[], flo
         rendering = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
     structlog.configure(
         processors=[*shared, *rendering],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(stream),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=False,  # `set_level` reaches the loggers that exist already
     )
-    root = logging.getLogger()
-    root.handlers[:] = [_Bridge()]
-    root.setLevel(max(LEVELS[level], logging.WARNING))
+    logging.getLogger().handlers[:] = [_Bridge()]
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """From now on writes the lines of `level`, a name of `LEVELS`, and above.
+
+    It also holds for loggers that exist already. Raises `LogLevelUnknown`.
+    """
+    if level not in LEVELS:
+        raise LogLevelUnknown(expected=list(LEVELS), got=level)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]))
+    logging.getLogger().setLevel(max(LEVELS[level], logging.WARNING))
+
+
+def get_level() -> str:
+    """The least important level whose lines are written now, a name of `LEVELS`."""
+    number = get_logger("logs").get_effective_level()
+    return next((name for name, least in LEVELS.items() if least >= number), "error")
 
 
 def get_logger(service: str) -> Logger:

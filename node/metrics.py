@@ -7,7 +7,8 @@ for the page, so a node that nobody monitors never loads it.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LAG_EVERY_S: Final = 0.5
 IMPORT_BOUNDS_S: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+REORG_BOUNDS: Final = (1, 2, 3, 6, 12, 32, 100, 500, 2000)
+RATE_WINDOW_S: Final = 60.0
 LAG_BOUNDS_S: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -49,15 +52,74 @@ class Histogram:
         return rows
 
 
+class RecentRate:
+    """How fast a count grows, over the last `window_s` seconds."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def sample(self, now_s: float, count: int) -> None:
+        """Notes the count of this moment."""
+        self._samples.append((now_s, count))
+        while now_s - self._samples[0][0] > self._window_s:
+            self._samples.popleft()
+
+    @property
+    def per_s(self) -> float:
+        """The growth in a second; 0 before there are two samples."""
+        if len(self._samples) < 2:
+            return 0.0
+        (first_s, first), (last_s, last) = self._samples[0], self._samples[-1]
+        return (last - first) / (last_s - first_s) if last_s > first_s else 0.0
+
+
 @dataclass
 class Gauges:
-    """Numbers that are read from the node at the moment when a client asks for the page."""
+    """Numbers that are read from the node at the moment when somebody asks; see `rpc.readings`."""
 
+    head: bytes = b""
+    """Id of the head."""
     chain_height: int = 0
-    peers: int = 0
+    chain_work: int = 0
+    head_age_s: float = 0.0
+    """Seconds since the head's timestamp; below 0 where the head is ahead of this machine's clock."""
+    pace_blocks: int = 0
+    """How many of the last blocks `pace_s` and `pace_work` are about."""
+    pace_s: float = 0.0
+    pace_work: int = 0
+    ticks: int = 0
+    exponent: int = 0
+    base_fee: int = 0
+    """The least that any transaction is charged in the next block, in sparks."""
+    inbound_peers: int = 0
+    outbound_peers: int = 0
+    dialled: int = 0
+    """Addresses that the node dials, connected or not."""
+    sync_target: int = 0
+    """Height up to which blocks are being fetched in bulk; 0 while none are."""
+    rounds: Mapping[str, int] = field(default_factory=dict)
+    """How many open rounds stand in each phase."""
+    lookups: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """By kind of verified result: how often it was found in the cache, and how often not."""
     mempool_bytes: int = 0
     mempool_transactions: int = 0
+    mempool_parked: int = 0
+    mining: bool = False
+    mining_paused: bool = False
+    on_demand: bool = False
+    """Blocks are made only while they are needed, so an old head is no bad sign."""
+    hashes: int = 0
+    blocks_found: int = 0
     resident_bytes: int = 0
+    anonymous_bytes: int = 0
+    """What of `resident_bytes` is the process's own; the rest are mapped files, which the system can drop."""
+    database_bytes: int = 0
+    block_files_bytes: int = 0
+    free_bytes: int | None = None
+    """Bytes free on the disk of the data directory; None where the disk was not asked."""
+    uptime_s: float = 0.0
+    build: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -68,23 +130,26 @@ class Metrics:
     """Seconds that the writer took to judge and store a block, without the wait in its queue."""
     loop_lag: Histogram = field(default_factory=lambda: Histogram(LAG_BOUNDS_S))
     """Seconds by which the event loop woke too late from a sleep of `LAG_EVERY_S`."""
-    reorgs: int = 0
+    reorg_depth: Histogram = field(default_factory=lambda: Histogram(REORG_BOUNDS))
+    """Blocks that left the best chain in each reorganisation."""
+    deepest_reorg: int = 0
     verified_macs: int = 0
     """Multiply-accumulates that the transactions of imported blocks were charged for."""
+    hash_rate: RecentRate = field(default_factory=lambda: RecentRate(RATE_WINDOW_S))
+    """Hashes of this node's miner a second."""
 
-    async def run(self, clock: Clock) -> None:
-        """Measures how late the event loop is, for ever."""
+    def reorganised(self, depth: int) -> None:
+        """Counts a reorganisation in which so many blocks left the best chain."""
+        self.reorg_depth.observe(depth)
+        self.deepest_reorg = max(self.deepest_reorg, depth)
+
+    async def run(self, clock: Clock, hashes: Callable[[], int] = lambda: 0) -> None:
+        """Measures how late the event loop is, and how fast `hashes` grows, for ever."""
         while True:
             due_s = clock.monotonic() + LAG_EVERY_S
             await clock.sleep(LAG_EVERY_S)
             self.loop_lag.observe(max(0.0, clock.monotonic() - due_s))
-
-
-def resident_bytes() -> int:
-    """Bytes of this process that are in RAM."""
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)
+            self.hash_rate.sample(clock.monotonic(), hashes())
 
 
 def render(metrics: Metrics, gauges: Gauges) -> tuple[bytes, str]:
@@ -108,22 +173,69 @@ def _families(metrics: Metrics, gauges: Gauges) -> Iterator[Metric]:
         HistogramMetricFamily,
     )
 
-    rows = (
-        ("engram_chain_height", "Height of the best chain.", gauges.chain_height),
-        ("engram_peers", "Open sessions with peers.", gauges.peers),
-        ("engram_mempool_bytes", "Bytes of memory that waiting transactions take.", gauges.mempool_bytes),
-        ("engram_mempool_transactions", "Transactions that wait for a block.", gauges.mempool_transactions),
-        ("engram_resident_bytes", "Bytes of the process that are in RAM.", gauges.resident_bytes),
-    )
-    for name, text, value in rows:
+    for name, text, value in _gauges(metrics, gauges):
         yield GaugeMetricFamily(name, text, value=value)
-    yield CounterMetricFamily(
-        "engram_reorg", "Times that the best chain changed to another branch.", value=metrics.reorgs
+    peers = GaugeMetricFamily("engram_peers", "Open sessions with peers.", labels=["direction"])
+    peers.add_metric(["inbound"], gauges.inbound_peers)
+    peers.add_metric(["outbound"], gauges.outbound_peers)
+    yield peers
+    rounds = GaugeMetricFamily(
+        "engram_rounds", "Open rounds by the phase of the next block.", labels=["phase"]
     )
-    macs = "Multiply-accumulates that transactions in imported blocks were charged for."
-    yield CounterMetricFamily("engram_verify_macs", macs, value=metrics.verified_macs)
+    for phase, count in gauges.rounds.items():
+        rounds.add_metric([phase], count)
+    yield rounds
+    build = GaugeMetricFamily(
+        "engram_build_info", "This node; the value is always 1.", labels=list(gauges.build)
+    )
+    build.add_metric(list(gauges.build.values()), 1)
+    yield build
+    cache = CounterMetricFamily(
+        "engram_cache_lookups", "Searches for results that were verified before.", labels=["kind", "outcome"]
+    )
+    for kind, (hits, misses) in gauges.lookups.items():
+        cache.add_metric([kind, "hit"], hits)
+        cache.add_metric([kind, "miss"], misses)
+    yield cache
+    for name, text, value in _counters(metrics, gauges):
+        yield CounterMetricFamily(name, text, value=value)
     for name, text, histogram in (
         ("engram_block_import_seconds", "Seconds to judge and store one block.", metrics.block_import),
         ("engram_loop_lag_seconds", "Seconds by which the event loop woke too late.", metrics.loop_lag),
+        ("engram_reorg_depth_blocks", "Blocks that left the best chain at once.", metrics.reorg_depth),
     ):
         yield HistogramMetricFamily(name, text, buckets=histogram.buckets(), sum_value=histogram.total)
+
+
+def _gauges(metrics: Metrics, gauges: Gauges) -> tuple[tuple[str, str, float], ...]:
+    return (
+        ("engram_chain_height", "Height of the best chain.", gauges.chain_height),
+        ("engram_chain_work", "Hashes that the best chain stands for, on average.", gauges.chain_work),
+        ("engram_head_age_seconds", "Seconds since the timestamp of the head.", gauges.head_age_s),
+        ("engram_round_ticks", "Ticks of the round clock.", gauges.ticks),
+        ("engram_base_exponent", "How often crowded blocks have raised fees by an eighth.", gauges.exponent),
+        ("engram_base_fee_sparks", "The least that a transaction is charged.", gauges.base_fee),
+        ("engram_sync_target", "Height up to which blocks are fetched; 0 for none.", gauges.sync_target),
+        ("engram_mempool_bytes", "Bytes of memory that waiting transactions take.", gauges.mempool_bytes),
+        ("engram_mempool_transactions", "Transactions that wait for a block.", gauges.mempool_transactions),
+        ("engram_mempool_parked", "Waiting transactions that fees have outgrown.", gauges.mempool_parked),
+        ("engram_mining", "Whether the miner is on: 1 or 0.", int(gauges.mining)),
+        ("engram_hashes_per_second", "Hashes of this node's miner, over a minute.", metrics.hash_rate.per_s),
+        ("engram_reorg_deepest_blocks", "Blocks of the deepest reorganisation.", metrics.deepest_reorg),
+        ("engram_resident_bytes", "Bytes of the process in RAM, mapped files too.", gauges.resident_bytes),
+        ("engram_anonymous_bytes", "Bytes in RAM without mapped files.", gauges.anonymous_bytes),
+        ("engram_database_bytes", "Bytes of the database's files.", gauges.database_bytes),
+        ("engram_block_files_bytes", "Bytes of the files of blocks.", gauges.block_files_bytes),
+        ("engram_disk_free_bytes", "Bytes free on the disk of the data directory.", gauges.free_bytes or 0),
+        ("engram_uptime_seconds", "Seconds since the node started.", gauges.uptime_s),
+    )
+
+
+def _counters(metrics: Metrics, gauges: Gauges) -> tuple[tuple[str, str, float], ...]:
+    macs = "Multiply-accumulates that transactions in imported blocks were charged for."
+    return (
+        ("engram_reorg", "Times that the best chain changed to another branch.", metrics.reorg_depth.count),
+        ("engram_verify_macs", macs, metrics.verified_macs),
+        ("engram_miner_hashes", "Proof-of-work hashes computed.", gauges.hashes),
+        ("engram_miner_blocks", "Blocks found by this node's miner.", gauges.blocks_found),
+    )

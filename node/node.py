@@ -97,7 +97,7 @@ class Node:
             "announcements": announce(services.chain.changes(), services.mempool, services.peers),
             "events": services.feed.run(),
             "rpc": services.rpc.run(),
-            "metrics": services.metrics.run(self._clock),
+            "metrics": services.metrics.run(self._clock, lambda: services.mining.hashes),
             "ready": self._announce_ready(services),
         }
         try:

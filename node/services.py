@@ -38,9 +38,12 @@ from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import Dispatcher, method_table, methods_of
 from engram.node.rpc.model import ModelMethods
 from engram.node.rpc.node import Catalogue, NodeMethods, NodeStatus
+from engram.node.rpc.probes import Probes
+from engram.node.rpc.readings import Readings
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.round import RoundMethods
 from engram.node.rpc.server import RpcServer
+from engram.node.rpc.status import StatusMethods
 from engram.node.rpc.tx import TransactionMethods
 from engram.node.storage.store import BlockRef, ChainStore, open_store
 from engram.node.sync.mending import Mending
@@ -63,6 +66,7 @@ class Base:
     store: ChainStore
     verifier: SignatureVerifier
     scorer: Scorer
+    cache: VerificationCache
     importer: Importer
     head: BlockRef
     threads: ReaderThreads
@@ -110,11 +114,12 @@ async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterat
         store = await threads.run(open_store, config.data_dir, spec_id(spec), first.id)
         verifier = SignatureVerifier()
         try:
-            scorer = Scorer(_cache(config.cache_bytes), await threads.run(_engine, log))
+            cache = _cache(config.cache_bytes)
+            scorer = Scorer(cache, await threads.run(_engine, log))
             importer = Importer(spec, store, scorer, verifier)
             start = await threads.run(open_chain, spec, first, store, importer)
             _log_start(log, start)
-            yield Base(spec, first, store, verifier, scorer, importer, start.head, threads)
+            yield Base(spec, first, store, verifier, scorer, cache, importer, start.head, threads)
         finally:
             threads.close()  # before the store: these threads read it
             verifier.close()
@@ -152,6 +157,8 @@ def assemble(base: Base, setup: Setup) -> Services:
     )
     views = HeadViews(chain, base.scorer, threads)
     status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
+    feed = EventFeed(chain, mempool, hub, counts, threads)
+    readings = Readings(status, views, mempool, mining, manager, sync, feed, counts, base.cache)
     methods = methods_of(
         ChainMethods(views, render),
         TransactionMethods(views, mempool, render, config.mempool_bytes),
@@ -159,20 +166,21 @@ def assemble(base: Base, setup: Setup) -> Services:
         ModelMethods(views, render),
         RoundMethods(views, render),
         NodeMethods(status, views, mempool, mining, manager, sync, render),
+        StatusMethods(readings, render),
     )
     rpc = RpcServer(
         Dispatcher(method_table((*methods, *methods_of(Catalogue(methods)))), _report_bug),
         hub,
         pacing,
         _Blobs(base.store, threads).get,
-        _Page(counts, chain, mempool, manager, status, threads).render,
+        readings.page,
+        Probes(readings).answer,
         host=config.rpc_host,
         port=config.rpc_port,
         token=load_token(config.data_dir),
         names=config.rpc_names,
     )
     status.rpc = rpc
-    feed = EventFeed(chain, mempool, hub, counts, threads)
     return Services(chain, mempool, mining, sync, mending, manager, hub, feed, rpc, counts, key.public_key)
 
 
@@ -188,28 +196,6 @@ class _Blobs:
             return await self.threads.run(self.store.get_blob, identity)
         except MissingBlob:
             return None
-
-
-@dataclass(frozen=True)
-class _Page:
-    """Makes the metrics page from the numbers of this moment."""
-
-    counts: metrics.Metrics
-    chain: Chain
-    mempool: Mempool
-    peers: PeerManager[CheckedBlock]
-    status: NodeStatus
-    threads: ReaderThreads
-
-    async def render(self) -> tuple[bytes, str]:
-        gauges = metrics.Gauges(
-            chain_height=self.chain.head.height,
-            peers=len(self.peers.peers()),
-            mempool_bytes=self.mempool.memory_bytes,
-            mempool_transactions=len(self.mempool),
-            resident_bytes=self.status.resident_bytes,
-        )
-        return await self.threads.run(metrics.render, self.counts, gauges)
 
 
 def _cache(size_bytes: int) -> VerificationCache:

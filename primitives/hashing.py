@@ -46,6 +46,7 @@ class Tag(StrEnum):
     PROOF = "engram/proof"
     HANDSHAKE = "engram/handshake"
     WALLET_CHECK = "engram/wallet_check"
+    STATEMENT = "engram/statement"
     SHORT_ID = "engram/short_id"
     CACHE = "engram/cache"
     SEEDED = "engram/seeded"

@@ -5,7 +5,7 @@ The first line of each docstring is the message that the user sees where the cod
 
 from __future__ import annotations
 
-from engram.primitives.errors import InvalidInput
+from engram.primitives.errors import InvalidInput, NotReady
 
 
 class PassphraseMissing(InvalidInput):
@@ -54,3 +54,7 @@ class SpecNotGiven(InvalidInput):
 
 class NotAnchored(InvalidInput):
     """The proof is consistent but not anchored: give a --checkpoint or --min-work that you trust."""
+
+
+class StillRunning(NotReady):
+    """The node was asked to stop and has not ended within two minutes: its log says what it waits for."""

@@ -21,7 +21,8 @@ USAGE, DATA, UNREACHABLE, INTERNAL, IO, LATER, NOT_ALLOWED, INTERRUPTED = 64, 65
 
 _HINTS: Final = {
     "node_unreachable": "start a node with `engram run`, or name another one with --rpc URL",
-    "chain_not_found": "`engram run --dev` makes a chain; --data-dir chooses another directory, --rpc a node",
+    "chain_not_found": "`engram init` and `engram run --dev` make one; --data-dir chooses another directory, "
+    "--rpc a node, and `engram key new --chain` makes a key without one",
     "unauthorized": "this changes the node itself: use --data-dir with the directory that the node runs on",
     "insufficient_balance": "`engram account show` shows the balance; `engram account claim` adds rewards",
     "fee_too_low": "leave --max-fee out to offer what the node suggests, or wait until full blocks are over",

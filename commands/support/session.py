@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PASSPHRASE: Final = "ENGRAM_PASSPHRASE"
+"""The environment variable with the passphrase of the key to act with."""
+
 
 class CommandSession:
     """What one run of a command works with, made from the options that commands share."""
@@ -49,7 +52,7 @@ class CommandSession:
         self._passphrase_file = passphrase_file
 
     @cached_property
-    def _loaded(self) -> LoadedConfig:
+    def loaded_config(self) -> LoadedConfig:
         from engram.node.config import load_config
 
         return load_config({"data_dir": self._data_dir}, os.environ)
@@ -57,7 +60,7 @@ class CommandSession:
     @property
     def config(self) -> Config:
         """The settings of the data directory's node; defaults where none are set. Raises `ConfigInvalid`."""
-        return self._loaded.config
+        return self.loaded_config.config
 
     @property
     def url(self) -> str:
@@ -171,7 +174,7 @@ class CommandSession:
         try:
             spec = read_spec(self.config.data_dir)
         except ChainNotFound:
-            if self._loaded.origins["data_dir"] != "default":
+            if self.loaded_config.origins["data_dir"] != "default":
                 raise
             return
         from engram.consensus.chainspec import spec_id
@@ -205,11 +208,12 @@ class CommandSession:
 
     @property
     def keystore(self) -> Keystore:
-        """The store of the data directory's keys."""
-        from engram.node.datadir import KEYS_DIRECTORY
+        """The store of the data directory's keys, which may be there before a chain is."""
+        from engram.node.datadir import KEYS_DIRECTORY, find_hrp
         from engram.node.keystore import Keystore
 
-        return Keystore(self.config.data_dir / KEYS_DIRECTORY, self.hrp)
+        folder = self.config.data_dir
+        return Keystore(folder / KEYS_DIRECTORY, find_hrp(folder))
 
     def key_entry(self, name: str | None = None) -> KeyEntry:
         """The key of this name, or the one that --key names, or the only one there is.
@@ -237,22 +241,22 @@ class CommandSession:
         name = self.key_entry(key).name
         return self.keystore.load(name, self.passphrase(f"Passphrase of {name}"))
 
-    def passphrase(self, prompt: str, *, confirm: bool = False) -> str:
-        """The passphrase from --passphrase-file, else from ENGRAM_PASSPHRASE, else typed in the terminal.
+    def passphrase(self, prompt: str, *, confirm: bool = False, variable: str = PASSPHRASE) -> str:
+        """The passphrase from --passphrase-file, else from `variable`, else typed in the terminal.
 
         `confirm` asks for it twice. Raises `PassphraseMissing` if there is no terminal to ask.
         """
-        if (given := self.given_passphrase()) is not None:
+        if (given := self.given_passphrase(variable)) is not None:
             return given
         if not sys.stdin.isatty():
             raise PassphraseMissing()
         return str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
 
-    def given_passphrase(self) -> str | None:
-        """The passphrase from --passphrase-file, else from ENGRAM_PASSPHRASE; None if neither is given."""
+    def given_passphrase(self, variable: str = PASSPHRASE) -> str | None:
+        """The passphrase from --passphrase-file, else from the variable; None if neither is given."""
         if self._passphrase_file is not None:
             return self._passphrase_file.read_text("utf-8").partition("\n")[0]
-        return os.environ.get("ENGRAM_PASSPHRASE")
+        return os.environ.get(variable)
 
     def address(self, text: str | None) -> str:
         """The address that `text` means, as text: itself an address, or the name of a key.

@@ -67,6 +67,29 @@ def in_coins(value: Any) -> Any:
             return value
 
 
+def format_bytes(count: int) -> str:
+    """A number of bytes for people, with four digits at most: 812 B, 4.2 KiB, 317 MiB."""
+    if count < 1024:
+        return f"{count} B"
+    value, units = count / 1024, iter(("KiB", "MiB", "GiB", "TiB", "PiB"))
+    unit = next(units)
+    while value >= 1000 and unit != "PiB":
+        value, unit = value / 1024, next(units)
+    return f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
+
+
+def format_duration(seconds: float) -> str:
+    """A length of time for people, in its two largest units: 3 s, 2 min 5 s, 4 h 0 min, 12 d 3 h."""
+    minutes, rest = divmod(int(abs(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 class CoinsType(click.ParamType[int]):
     """A click parameter for a decimal amount of coins; its value is in sparks."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from engram.nn.dtypes import IntArray
 from engram.nn.evaluate import FrozenActivations
@@ -123,8 +123,20 @@ class VerificationCache:
     @property
     def size_bytes(self) -> int:
         """Roughly the bytes of memory that the kept values take."""
-        kept = (self._scores, self._activations, self._compositions, self._networks, self._expansions)
-        return sum(values.size_bytes for values in kept)
+        return sum(values.size_bytes for values in self._kept().values())
+
+    def lookups(self) -> dict[str, tuple[int, int]]:
+        """How often each kind of result was found, and how often not."""
+        return {kind: (values.hits, values.misses) for kind, values in self._kept().items()}
+
+    def _kept(self) -> dict[str, ByteLru[Any]]:
+        return {
+            "scores": self._scores,
+            "activations": self._activations,
+            "compositions": self._compositions,
+            "networks": self._networks,
+            "expansions": self._expansions,
+        }
 
 
 def _network_bytes(loaded: LoadedNetwork) -> int:

@@ -102,6 +102,11 @@ class Mining:
             raise MinerChanged from None
 
     @property
+    def is_paused(self) -> bool:
+        """Whether the node is far behind its peers, so that mining waits."""
+        return self._paused
+
+    @property
     def hashes(self) -> int:
         """Proof-of-work hashes computed since the node started."""
         return self._hashes + (self._miner.hashes if self._miner else 0)

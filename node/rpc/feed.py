@@ -66,13 +66,17 @@ class EventFeed:
         end = self._mempool.listen(self._admitted)
         end_drops = self._mempool.listen_drops(self._dropped)
         try:
-            rounds = await self._threads.run(self._open_rounds)
+            rounds = await self._threads.run(self._all_open)
             await self._threads.run(self._look_at_rounds, self._chain.head, rounds)
             async for change in self._changes:
                 await self._publish(change)
         finally:
             end()
             end_drops()
+
+    def open_rounds(self) -> dict[Hash, str]:
+        """The phase of every open round, as last published."""
+        return {name: phase.name.lower() for name, (phase, _) in list(self._phases.items())}
 
     def _admitted(self, entry: PooledTx) -> None:
         self._hub.publish("transactions", _transaction(entry.txid, "pending", "", None))
@@ -83,7 +87,8 @@ class EventFeed:
     async def _publish(self, change: HeadChanged) -> None:
         head = change.connected[-1]
         clock = await self._threads.run(self._clock, head)
-        self._metrics.reorgs += bool(change.disconnected)
+        if change.disconnected:
+            self._metrics.reorganised(len(change.disconnected))
         self._hub.publish(
             "heads",
             {
@@ -160,7 +165,7 @@ class EventFeed:
         span = Calendar.of(round_, self._chain.spec.rules).at(tick)
         return span.phase, span.epoch
 
-    def _open_rounds(self) -> set[Hash]:
+    def _all_open(self) -> set[Hash]:
         """Ids of the rounds that are open at the head, at most one for each model.
 
         It reads the disk: call it in a worker thread.

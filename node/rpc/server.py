@@ -1,4 +1,4 @@
-"""The node's HTTP server: JSON-RPC 2.0 by POST and WebSocket, blobs and metrics by GET.
+"""The node's HTTP server: JSON-RPC 2.0 by POST and WebSocket; blobs, metrics and probes by GET.
 
 A web page that the operator visits must not be able to command the node, although the browser runs on the
 same machine. aiohttp does not prevent that, so `_guard` does. It refuses requests whose Host header is not a
@@ -36,6 +36,8 @@ _HEIGHT_DIGITS: Final = 20
 
 BlobSource = Callable[[bytes], Awaitable[bytes | None]]
 MetricsSource = Callable[[], Awaitable[tuple[bytes, str]]]
+ProbeSource = Callable[[str, Mapping[str, str]], Awaitable[tuple[int, Mapping[str, object]]]]
+"""Answers `health` and `ready` with the conditions of the query: an HTTP status and a JSON object."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -65,6 +67,7 @@ class RpcServer:
         pacing: Pacing,
         blob: BlobSource,
         metrics: MetricsSource,
+        probe: ProbeSource,
         *,
         host: str,
         port: int,
@@ -79,6 +82,7 @@ class RpcServer:
         self._pacing = pacing
         self._blob = blob
         self._metrics = metrics
+        self._probe = probe
         self._host = host
         self._token = token.encode()
         self._names = frozenset(name.lower() for name in (*LOCAL_NAMES, _bracketed(host), *names))
@@ -98,6 +102,8 @@ class RpcServer:
         application.router.add_get("/hold", self._hold)
         application.router.add_get("/blob/{id}", self._get_blob)
         application.router.add_get("/metrics", self._get_metrics)
+        application.router.add_get("/health", self._get_probe)
+        application.router.add_get("/ready", self._get_probe)
         runner = web.AppRunner(
             application,
             access_log=None,
@@ -179,6 +185,10 @@ class RpcServer:
     async def _get_metrics(self, request: web.Request) -> web.StreamResponse:
         body, content_type = await self._metrics()
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _get_probe(self, request: web.Request) -> web.StreamResponse:
+        status, document = await self._probe(request.path.removeprefix("/"), dict(request.query))
+        return web.json_response(document, status=status)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         async def serve(socket: web.WebSocketResponse) -> None:

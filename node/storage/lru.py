@@ -23,13 +23,19 @@ class ByteLru(Generic[V]):
         self._size_of = size_of
         self._values: OrderedDict[Hash, V] = OrderedDict()
         self._bytes = 0
+        self.hits = 0
+        """How often `get` has found a value."""
+        self.misses = 0
         self._lock = threading.Lock()
 
     def get(self, key: Hash) -> V | None:
         """The value, which counts as the most recently used from now on; None if it is not kept."""
         with self._lock:
             value = self._values.get(key)
-            if value is not None:
+            if value is None:
+                self.misses += 1
+            else:
+                self.hits += 1
                 self._values.move_to_end(key)
             return value
 

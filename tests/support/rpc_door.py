@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -52,6 +52,10 @@ async def metrics() -> tuple[bytes, str]:
     return b"engram_peers 0\n", "text/plain; version=0.0.4"
 
 
+async def probe(name: str, conditions: Mapping[str, str]) -> tuple[int, dict[str, object]]:
+    return (200 if name == "health" else 503), {"asked": name, **conditions}
+
+
 class Door:
     """A running server."""
 
@@ -92,7 +96,7 @@ def new_server(hub: EventHub, pacing: Pacing | None = None, **settings: Any) -> 
     bugs: list[object] = []
     dispatcher = Dispatcher(table, lambda name, error: bugs.append(error))
     defaults: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "token": TOKEN}
-    return RpcServer(dispatcher, hub, pacing, blob, metrics, **(defaults | settings))
+    return RpcServer(dispatcher, hub, pacing, blob, metrics, probe, **(defaults | settings))
 
 
 @asynccontextmanager

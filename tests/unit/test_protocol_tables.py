@@ -186,7 +186,7 @@ def test_rules_of_the_presets() -> None:
 def test_tags() -> None:
     said = {f"engram/{name.strip('`')}" for name, _ in rows(section("encoding", "Hashes"))}
     local = {Tag.PRIVATE_KEY, Tag.BLOCK_SPEC, Tag.RECEIPT, Tag.WALLET_CHECK, Tag.SHORT_ID, Tag.CACHE}
-    local |= {Tag.BANK, Tag.STATISTICS, Tag.MIXTURES}
+    local |= {Tag.BANK, Tag.STATISTICS, Tag.MIXTURES, Tag.STATEMENT}
     assert said == set(Tag) - local, "tags that no two nodes need to agree on are not listed"
 
 

@@ -1,19 +1,32 @@
 """Keys: made, imported, listed, never overwritten, and opened by their passphrase only."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engram.commands.support.session import CommandSession
+from engram.node import keystore
 from engram.node.datadir import KEYS_DIRECTORY
 from engram.node.keystore import Keystore
-from engram.primitives.keys import PrivateKey
+from engram.node.statements import sign_statement
+from engram.primitives.codec import encode
+from engram.primitives.errors import BadSignature
+from engram.primitives.keys import PrivateKey, format_address
+from engram.statemachine.transaction import sign, verify_transaction
+from engram.statemachine.transactions.transfer import Transfer
 from tests.support.cli import Shell
 from tests.support.dev_node import HRP, SEEDS, address_of
 
 SEED_HEX = SEEDS["alice"].hex()
 UNREACHABLE = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that are derived at once; what a key costs is tested in `test_keystore`."""
+    monkeypatch.setattr(keystore, "SCRYPT_N", 2)
 
 
 class Terminal(io.StringIO):
@@ -106,9 +119,27 @@ def test_the_nodes_key_is_made_once(fresh: Shell) -> None:
     assert fresh.json("key", "node") == first
 
 
-def test_a_directory_of_no_chain(tmp_path: Path) -> None:
-    nobody = Shell(tmp_path, {"ENGRAM_RPC": UNREACHABLE})
-    assert nobody.error("key", "list") == (65, "chain_not_found")
+@pytest.mark.usefixtures("cheap")
+def test_keys_are_made_before_there_is_a_chain(tmp_path: Path) -> None:
+    owner = Shell(tmp_path, {"ENGRAM_RPC": UNREACHABLE, "ENGRAM_PASSPHRASE": "x"})
+    assert owner.json("key", "list") == []
+    assert owner.error("key", "new", "alice") == (65, "chain_not_found")
+    made = owner.json("key", "import-seed", "alice", "--chain", "local", typed=SEED_HEX)
+    assert made["address"] == address_of("alice")
+    assert owner.json("key", "list") == [made] == [owner.json("key", "show")]
+    with_coins = f"{made['address']}=5"
+    assert owner.json("init", "--chain", "local", "--allocate", with_coins)["hrp"] == HRP
+    assert owner.json("key", "list") == [made]
+    assert owner.error("key", "new", "bob", "--chain", "main") == (64, "usage")
+    assert owner.json("key", "new", "bob", "--chain", "local")["address"].startswith(f"{HRP}1")
+
+
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize(("chain", "hrp"), [("main", "eng"), ("test", "teng"), ("consortium", "ceng")])
+def test_a_key_for_each_chain(tmp_path: Path, chain: str, hrp: str) -> None:
+    owner = Shell(tmp_path, {"ENGRAM_PASSPHRASE": "x"})
+    made = owner.json("key", "import-seed", "a", "--chain", chain, typed=SEED_HEX)
+    assert made["address"] == format_address(PrivateKey.from_seed(SEEDS["alice"]).address, hrp)
 
 
 def test_a_foreign_key_file_is_named(fresh: Shell) -> None:
@@ -116,3 +147,94 @@ def test_a_foreign_key_file_is_named(fresh: Shell) -> None:
     folder.mkdir()
     (folder / "broken.json").write_text("{}")
     assert fresh.error("key", "list") == (65, "key_file_invalid")
+
+
+def test_a_backup_is_imported_elsewhere(keyed: Shell, fresh: Shell, tmp_path: Path) -> None:
+    backup = tmp_path / "alice.json"
+    exported = keyed.json("key", "export", "alice", "-o", str(backup))
+    assert exported["exported"] == str(backup)
+    assert backup.stat().st_mode & 0o777 == 0o600
+    assert keyed.text("key", "export", "alice") == backup.read_text()
+    assert fresh.json("key", "import", "again", str(backup))["address"] == address_of("alice")
+    shown = fresh.run("key", "show", "again", "--public-key", ENGRAM_PASSPHRASE="correct horse")
+    assert PrivateKey.from_seed(SEEDS["alice"]).public_key.hex() in shown.stdout
+    assert keyed.error("key", "export", "alice", "-o", str(backup)) == (65, "file_exists_already")
+    assert fresh.error("key", "import", "again", str(backup)) == (65, "key_exists")
+    backup.write_text("{}")
+    assert fresh.error("key", "import", "other", str(backup)) == (65, "key_file_invalid")
+    assert [key["name"] for key in fresh.json("key", "list")] == ["again"]
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_key_of_another_chain_is_not_imported(fresh: Shell, tmp_path: Path) -> None:
+    other = Shell(tmp_path / "other", {"ENGRAM_PASSPHRASE": "x"})
+    other.text("key", "new", "alice", "--chain", "main")
+    backup = tmp_path / "alice.json"
+    other.text("key", "export", "alice", "-o", str(backup))
+    assert fresh.error("key", "import", "alice", str(backup)) == (65, "bad_address")
+    assert fresh.json("key", "list") == []
+
+
+def test_a_seed_is_exported_with_the_passphrase_only(keyed: Shell) -> None:
+    assert keyed.text("key", "export", "bob", "--seed") == SEEDS["bob"].hex() + "\n"
+    assert keyed.error("key", "export", "bob", "--seed", ENGRAM_PASSPHRASE="no") == (65, "wrong_passphrase")
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_passphrase_is_changed(fresh: Shell, tmp_path: Path) -> None:
+    made = Shell(fresh.data_dir, {"ENGRAM_PASSPHRASE": "old"}).json("key", "new", "alice")
+    secret = tmp_path / "new"
+    secret.write_text("new\n")
+    change = ("key", "passwd", "alice")
+    assert (
+        fresh.error(*change, ENGRAM_PASSPHRASE="wrong", ENGRAM_NEW_PASSPHRASE="new")[1] == "wrong_passphrase"
+    )
+    assert fresh.error(*change, ENGRAM_PASSPHRASE="old") == (65, "passphrase_missing")
+    before = Path(made["file"]).read_bytes()
+    changed = fresh.run(*change, "--new-passphrase-file", str(secret), ENGRAM_PASSPHRASE="old")
+    assert changed.exit_code == 0
+    assert Path(made["file"]).read_bytes() != before
+    assert fresh.json("key", "list") == [made], "the account is the same"
+    show = ("key", "show", "alice", "--public-key")
+    assert fresh.error(*show, ENGRAM_PASSPHRASE="old") == (65, "wrong_passphrase")
+    assert fresh.run(*show, ENGRAM_PASSPHRASE="new").exit_code == 0
+    assert fresh.run(*change, ENGRAM_PASSPHRASE="new", ENGRAM_NEW_PASSPHRASE="third").exit_code == 0
+    assert fresh.run(*show, ENGRAM_PASSPHRASE="third").exit_code == 0
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_key_is_renamed(fresh: Shell) -> None:
+    owner = Shell(fresh.data_dir, {"ENGRAM_PASSPHRASE": "x"})
+    made, other = owner.json("key", "new", "alice"), owner.json("key", "new", "bob")
+    assert owner.error("key", "rename", "alice", "bob") == (65, "key_exists")
+    assert owner.error("key", "rename", "carol", "dave") == (65, "key_not_found")
+    assert owner.error("key", "rename", "alice", "../dave") == (65, "key_name_invalid")
+    assert owner.json("key", "list") == [made, other], "nothing was changed"
+    renamed = owner.json("key", "rename", "alice", "savings")
+    assert (renamed["name"], renamed["address"]) == ("savings", made["address"])
+    assert owner.json("key", "list") == [other, renamed]
+    assert owner.run("key", "show", "savings", "--public-key").exit_code == 0
+
+
+def test_a_statement_is_signed_and_verified_anywhere(keyed: Shell, tmp_path: Path) -> None:
+    signed = keyed.json("key", "sign", "alice", "I run node 3")
+    assert signed["address"] == address_of("alice")
+    anybody = Shell(tmp_path, {})
+    check = ("key", "verify", signed["address"], signed["signature"])
+    assert anybody.json(*check, "I run node 3") == {"address": signed["address"], "valid": True}
+    assert anybody.error(*check, "I run node 4") == (65, "bad_signature")
+    assert anybody.error("key", "verify", address_of("bob"), *check[3:], "I run node 3")[1] == "bad_signature"
+    assert anybody.error(*check[:3], signed["signature"][:-2], "I run node 3") == (65, "bad_signature")
+    assert anybody.error("key", "verify", "leng1", *check[3:], "I run node 3") == (65, "bad_address")
+    assert anybody.error(*check) == (64, "usage")
+    text = tmp_path / "text"
+    text.write_bytes(b"I run node 3")
+    assert anybody.json(*check, "--file", str(text))["valid"]
+
+
+def test_a_statement_is_no_transaction() -> None:
+    key = PrivateKey.from_seed(SEEDS["alice"])
+    tx = sign(key, 7, 0, 10, 0, Transfer(key.address, 1))
+    signed = sign_statement(key, encode(tx.unsigned))
+    with pytest.raises(BadSignature):
+        verify_transaction(replace(tx, signature=signed[32:]))

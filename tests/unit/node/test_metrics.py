@@ -7,31 +7,77 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from engram.node.clock import FakeClock
-from engram.node.metrics import Gauges, Histogram, Metrics, render
+from engram.node.metrics import Gauges, Histogram, Metrics, RecentRate, render
 
 
 def samples(metrics: Metrics, gauges: Gauges) -> dict[tuple[str, str], float]:
-    """(name, upper bound) -> value, as a Prometheus server reads the page."""
+    """(name, values of its labels) -> value, as a Prometheus server reads the page."""
     page, content_type = render(metrics, gauges)
     assert content_type.startswith("text/plain")
     families = text_string_to_metric_families(page.decode())
-    return {(s.name, s.labels.get("le", "")): s.value for family in families for s in family.samples}
+    return {
+        (sample.name, ",".join(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
 
 
 def test_the_documented_names() -> None:
-    metrics = Metrics(reorgs=2, verified_macs=10**12)
+    metrics = Metrics(verified_macs=10**12)
     metrics.block_import.observe(0.02)
-    page = samples(metrics, Gauges(chain_height=7, peers=3, mempool_bytes=5, mempool_transactions=1))
+    metrics.reorganised(2)
+    metrics.reorganised(1)
+    gauges = Gauges(
+        chain_height=7,
+        head_age_s=-1.5,
+        inbound_peers=3,
+        outbound_peers=2,
+        rounds={"commit": 2, "score": 1},
+        lookups={"scores": (5, 4)},
+        mempool_bytes=5,
+        mempool_transactions=1,
+        build={"version": "1", "chain": "main"},
+    )
+    page = samples(metrics, gauges)
     assert page["engram_chain_height", ""] == 7
-    assert page["engram_peers", ""] == 3
+    assert page["engram_head_age_seconds", ""] == -1.5
+    assert page["engram_peers", "inbound"] == 3
+    assert page["engram_peers", "outbound"] == 2
+    assert page["engram_rounds", "commit"] == 2
+    assert page["engram_rounds", "score"] == 1
+    assert page["engram_cache_lookups_total", "scores,hit"] == 5
+    assert page["engram_cache_lookups_total", "scores,miss"] == 4
     assert page["engram_mempool_bytes", ""] == 5
+    assert page["engram_build_info", "main,1"] == 1
     assert page["engram_reorg_total", ""] == 2
+    assert page["engram_reorg_deepest_blocks", ""] == 2
+    assert page["engram_reorg_depth_blocks_bucket", "1"] == 1
     assert page["engram_verify_macs_total", ""] == 10**12
     assert page["engram_block_import_seconds_bucket", "0.01"] == 0
     assert page["engram_block_import_seconds_bucket", "0.03"] == 1
     assert page["engram_block_import_seconds_count", ""] == 1
     assert page["engram_block_import_seconds_sum", ""] == 0.02
     assert page["engram_loop_lag_seconds_count", ""] == 0
+
+
+def test_the_hash_rate_is_that_of_the_last_minute() -> None:
+    rate = RecentRate(60)
+    assert rate.per_s == 0
+    rate.sample(0, 0)
+    assert rate.per_s == 0
+    rate.sample(10, 5_000)
+    assert rate.per_s == 500
+    rate.sample(70, 11_000)
+    assert rate.per_s == 100, "the first sample is older than a minute"
+    rate.sample(200, 11_000)
+    assert rate.per_s == 0
+
+
+async def test_the_miners_hashes_are_sampled() -> None:
+    metrics, hashes = Metrics(), iter(range(0, 10_000, 1_000))
+    with pytest.raises(Finished):
+        await metrics.run(LateClock([0.0] * 5), lambda: next(hashes))
+    assert metrics.hash_rate.per_s == 2_000
 
 
 def test_a_bucket_holds_its_own_bound() -> None:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram.commands.support.units import MAX_SPARKS, format_coins, parse_coins
+from engram.commands.support.units import (
+    MAX_SPARKS,
+    format_bytes,
+    format_coins,
+    format_duration,
+    parse_coins,
+)
 
 SPARKS = st.integers(0, MAX_SPARKS)
 
@@ -68,3 +74,38 @@ def test_the_largest_amount() -> None:
     assert parse_coins("184467440737.09551615") == MAX_SPARKS
     with pytest.raises(ValueError, match="more than can exist"):
         parse_coins("184467440737.09551616")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (102_300, "99.9 KiB"),
+        (999 * 1024, "999 KiB"),
+        (1000 * 1024, "1.0 MiB"),
+        (5 * 2**30, "5.0 GiB"),
+        (2**60, "1024 PiB"),
+    ],
+)
+def test_bytes_for_people(count: int, text: str) -> None:
+    assert format_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (-3.9, "3 s"),
+        (59.9, "59 s"),
+        (60, "1 min 0 s"),
+        (3_599, "59 min 59 s"),
+        (3_600, "1 h 0 min"),
+        (86_399, "23 h 59 min"),
+        (86_400, "1 d 0 h"),
+        (10**6, "11 d 13 h"),
+    ],
+)
+def test_durations_for_people(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text

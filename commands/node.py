@@ -1,0 +1,95 @@
+"""`engram node`: shows the running node, changes how much it logs, and stops it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from engram.commands.support.errors import StillRunning
+from engram.commands.support.options import Group, with_session
+from engram.commands.support.session import CommandSession
+
+if TYPE_CHECKING:
+    from engram.node.client import RpcClient
+    from engram.node.datadir import RunInfo
+
+STOP_POLL_S: Final = 0.05
+STOP_PATIENCE_S: Final = 120.0
+
+
+@click.group("node", cls=Group, example="engram node info\nengram node stop")
+def command() -> None:
+    """Show, adjust and stop the running node.
+
+    All commands but `info` change the node or show what only its operator may see, so they need the token in
+    its data directory. `engram status` shows how the node fares.
+    """
+
+
+@command.command("info", example="engram node info\nengram node info --json")
+@with_session
+def info(session: CommandSession) -> None:
+    """Show the node: its version, public key, chain, head, ports and data directory.
+
+    "rss_bytes" is the memory that the process has in RAM; "uptime_s" counts the seconds since its start.
+    """
+    result = session.call("node_info")
+    session.show(result, result.items())
+
+
+@command.command("stop", example="engram node stop\nengram node stop --no-wait")
+@click.option(
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="Wait until the process has ended, if it runs on this machine.",
+)
+@with_session
+def stop(session: CommandSession, wait: bool) -> None:
+    """Stop the node in good order, as Ctrl-C does.
+
+    Nothing that the node has acknowledged is lost. Another node can use the data directory as soon as the
+    command has ended.
+    """
+    from engram.node.datadir import find_run_info
+
+    running = find_run_info(session.config.data_dir)
+    asked: dict[str, Any] = {}
+
+    async def action(client: RpcClient) -> None:
+        asked.update(await client.call("node_info"))
+        await client.call("node_stop")
+
+    session.run(action, admin=True)
+    here = running if running is not None and running.node_id == asked["node_id"] else None
+    if wait and here is not None:
+        _until_ended(session, here)
+    ended = wait and here is not None
+    result = {"node_id": asked["node_id"], "height": asked["head"]["height"], "ended": ended}
+    session.show(result, result.items())
+
+
+def _until_ended(session: CommandSession, here: RunInfo) -> None:
+    """Returns once the process is gone. Raises `StillRunning` if it is not after two minutes."""
+    from engram.node.datadir import find_run_info
+
+    end_s = time.monotonic() + STOP_PATIENCE_S
+    while find_run_info(session.config.data_dir) == here:
+        if time.monotonic() > end_s:
+            raise StillRunning(got=here.pid)
+        time.sleep(STOP_POLL_S)
+
+
+@command.command("log-level", example="engram node log-level debug\nengram node log-level")
+@click.argument("level", required=False)
+@with_session
+def log_level(session: CommandSession, level: str | None) -> None:
+    """Show or change how much the running node writes into its log.
+
+    LEVEL is debug, info, warning or error. It holds until the node stops; the setting log_level decides with
+    which level it starts. Without LEVEL, the command shows the present one.
+    """
+    result = session.call("node_log_level", admin=True, level=level)
+    session.show(result, result.items())

@@ -1,0 +1,173 @@
+"""`engram status`: everything about a node on one screen, once or again and again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engram.commands.support.options import Command, refuse_given, with_session
+from engram.commands.support.output import print_fields, print_json, short
+from engram.commands.support.session import CommandSession
+from engram.commands.support.units import format_bytes, format_coins, format_duration
+
+if TYPE_CHECKING:
+    from engram.node.client import RpcClient
+
+MOST_KEYS = 8
+"""How many keys are shown with their balances; `engram key list` shows all."""
+
+
+@click.command(
+    "status",
+    cls=Command,
+    example="engram status\nengram status --watch\nengram status --watch --every 10 --json",
+)
+@click.option("--watch", is_flag=True, help="Show it again and again until Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.1, 3600),
+    metavar="SECONDS",
+    default=2.0,
+    show_default=True,
+    help="Time between two looks, with --watch.",
+)
+@with_session
+def command(session: CommandSession, watch: bool, every: float) -> None:
+    """Show on one screen how the node fares, and what needs attention.
+
+    That is: the head and its age, how fast blocks come, peers, sync, waiting transactions, fees, the miner,
+    open rounds, the balances of the data directory's keys, disk, memory and warnings. Each warning names the
+    remedy. With --json and --watch, each look is one line.
+    """
+    if not watch:
+        refuse_given(("every",), "needs --watch")
+        _show(session, _look(session))
+        return
+    try:
+        while True:
+            _show_again(session)
+            time.sleep(every)
+    except KeyboardInterrupt:
+        return
+
+
+def _show_again(session: CommandSession) -> None:
+    """One look of many. A node that does not answer is shown as such: it may come back."""
+    from engram.node.errors import NodeUnreachable
+
+    try:
+        status = _look(session)
+    except NodeUnreachable as error:
+        status = {"error": error.to_json()}
+    if session.as_json:
+        click.echo(json.dumps(status))
+        return
+    if sys.stdout.isatty():
+        click.clear()
+    if "error" in status:
+        click.echo(status["error"]["message"])
+    else:
+        _show(session, status)
+
+
+def _look(session: CommandSession) -> dict[str, Any]:
+    entries = session.keystore.entries()[:MOST_KEYS]
+    names = {entry.name: session.address(entry.name) for entry in entries}
+
+    async def action(client: RpcClient) -> dict[str, Any]:
+        status: dict[str, Any] = await client.call("node_status")
+        accounts = {name: await client.call("account_get", address=names[name]) for name in names}
+        keys = [
+            {"name": name, "address": names[name], "balance": account["balance"]}
+            for name, account in accounts.items()
+        ]
+        return {**status, "keys": keys}
+
+    return session.run(action)
+
+
+def _show(session: CommandSession, status: dict[str, Any]) -> None:
+    if session.as_json:
+        print_json(status)
+        return
+    node = f"{short(status['node_id'])} of chain {status['name']}, engram {status['version']}"
+    fields = [
+        ("node", f"{node}, up {format_duration(status['uptime_s'])}"),
+        ("head", _head(status["head"])),
+        ("blocks", _blocks(status["pace"], status["reorgs"])),
+        ("peers", _peers(status["peers"])),
+        ("sync", _sync(status)),
+        ("mempool", _mempool(status["mempool"])),
+        ("fees", f"{format_coins(status['fees']['least'])} at least, exponent {status['fees']['exponent']}"),
+        ("miner", _miner(status["miner"])),
+        ("rounds", [_round(each) for each in status["rounds"]]),
+        ("keys", [f"{key['name']} {format_coins(int(key['balance']))}" for key in status["keys"]]),
+        ("disk", _disk(status["disk"])),
+        ("memory", f"{format_bytes(status['memory']['anonymous_bytes'])} and mapped files"),
+        ("warnings", [f"{each['message']} [{each['code']}]" for each in status["warnings"]]),
+    ]
+    print_fields(fields)
+
+
+def _head(head: dict[str, Any]) -> str:
+    age = f"{format_duration(head['age_s'])} {'old' if head['age_s'] >= 0 else 'ahead of the clock'}"
+    return f"height {head['height']}, {age}, id {short(head['id'])}, work {int(head['work']):.3g}"
+
+
+def _blocks(pace: dict[str, Any], reorgs: dict[str, Any]) -> str:
+    words = [f"one is due every {pace['due_s']:g} s"]
+    if pace["mean_s"] is not None:
+        words.append(f"the last {pace['blocks']} took {pace['mean_s']:.3g} s each")
+    if pace["network_hashes_per_s"] is not None:
+        words.append(f"network {_hashes(pace['network_hashes_per_s'])}")
+    if reorgs["count"]:
+        words.append(f"{reorgs['count']} reorganisations, the deepest of {reorgs['deepest']}")
+    return ", ".join(words)
+
+
+def _peers(peers: dict[str, Any]) -> str:
+    return f"{peers['outbound']} outbound, {peers['inbound']} inbound, {peers['dialled']} addresses dialled"
+
+
+def _sync(status: dict[str, Any]) -> str:
+    target, height = status["syncing_to"], status["head"]["height"]
+    if target is None:
+        return "nothing to fetch"
+    return f"at {height} of {target} ({100 * height / target:.1f} %)"
+
+
+def _mempool(pool: dict[str, Any]) -> str:
+    waiting = f"{pool['count']} transactions wait, {pool['parked']} of them for lower fees"
+    return f"{waiting}; {format_bytes(pool['bytes'])} of {format_bytes(pool['max_bytes'])}"
+
+
+def _miner(miner: dict[str, Any]) -> str:
+    found = f"{miner['blocks']} blocks found"
+    if not miner["mining"]:
+        return f"off, {found}"
+    state = "waits for sync" if miner["paused"] else _hashes(miner["hashes_per_s"])
+    return f"{state}, {found}, for {miner['address']}"
+
+
+def _round(each: dict[str, Any]) -> str:
+    left = "" if each["ticks_left"] is None else f", {each['ticks_left']} ticks left"
+    epoch = f" of epoch {each['epoch']}" if each["epoch"] else ""
+    return f"{short(each['id'])} {each['phase']}{epoch}{left}, model {short(each['model'])}"
+
+
+def _disk(disk: dict[str, Any]) -> str:
+    used = (
+        f"database {format_bytes(disk['database_bytes'])}, blocks {format_bytes(disk['block_files_bytes'])}"
+    )
+    return f"{used}, {format_bytes(disk['free_bytes'])} free"
+
+
+def _hashes(rate: int) -> str:
+    for size, unit in ((10**9, "GH/s"), (10**6, "MH/s"), (10**3, "kH/s")):
+        if rate >= size:
+            return f"{rate / size:.3g} {unit}"
+    return f"{rate} H/s"

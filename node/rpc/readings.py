@@ -1,0 +1,117 @@
+"""What the node measures of itself at one moment, for its status, its probes and its metrics page."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from engram import __version__
+from engram.node.chain.headers import CheckedBlock
+from engram.node.chain.verification import VerificationCache
+from engram.node.mempool.mempool import Mempool
+from engram.node.metrics import Gauges, Metrics, render
+from engram.node.mining.mining import Mining
+from engram.node.rpc.feed import EventFeed
+from engram.node.rpc.headview import HeadView, HeadViews
+from engram.node.rpc.node import NodeStatus
+from engram.node.storage.store import BLOCKS_DIRECTORY
+from engram.node.storage.swap import DATABASE_DIRECTORY
+from engram.node.sync.sync import Sync
+from engram.p2p.manager import PeerManager
+from engram.statemachine.fees import risen
+
+PACE_BLOCKS: Final = 100
+"""Over so many of the last blocks the time between two, and the network's hash rate, are averaged."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Reads the gauges of a running node."""
+
+    status: NodeStatus
+    views: HeadViews
+    mempool: Mempool
+    mining: Mining
+    peers: PeerManager[CheckedBlock]
+    sync: Sync
+    feed: EventFeed
+    counts: Metrics
+    cache: VerificationCache
+
+    def now(self) -> Gauges:
+        """What is known without asking the disk; the other gauges keep their defaults."""
+        head, status, mining = self.views.chain.head, self.status, self.mining
+        inbound = [peer.inbound for peer in self.peers.peers()]
+        return Gauges(
+            head=head.id,
+            chain_height=head.height,
+            chain_work=head.total_work,
+            head_age_s=(status.clock.now_ms() - head.header.timestamp_ms) / 1000,
+            inbound_peers=sum(inbound),
+            outbound_peers=len(inbound) - sum(inbound),
+            dialled=len(self.peers.targets()),
+            sync_target=self.sync.target,
+            rounds=Counter(self.feed.open_rounds().values()),
+            lookups=self.cache.lookups(),
+            mempool_bytes=self.mempool.memory_bytes,
+            mempool_transactions=len(self.mempool),
+            mempool_parked=self.mempool.parked,
+            mining=mining.setup.active,
+            mining_paused=mining.setup.active and mining.is_paused,
+            on_demand=mining.setup.on_demand,
+            hashes=mining.hashes,
+            blocks_found=mining.blocks,
+            uptime_s=status.clock.monotonic() - status.started_s,
+            build={
+                "version": __version__,
+                "python": platform.python_version(),
+                "chain": self.views.chain.spec.name,
+                "node": status.node_id.hex(),
+            },
+        )
+
+    async def gauges(self) -> Gauges:
+        """All numbers of this moment."""
+        return await self.views.threads.run(self._complete, self.now(), self.views.now())
+
+    async def page(self) -> tuple[bytes, str]:
+        """The metrics page of this moment, and its content type."""
+        gauges = await self.gauges()
+        return await self.views.threads.run(render, self.counts, gauges)
+
+    def _complete(self, gauges: Gauges, view: HeadView) -> Gauges:
+        """It reads the disk: call it in a worker thread."""
+        head, clock, data_dir = view.head, view.clock, self.status.config.data_dir
+        memory = self.status.process.memory_info()
+        # Not from genesis on: that was not mined, and its timestamp says nothing.
+        first = view.block(min(max(1, head.height - PACE_BLOCKS), head.height), None)
+        return replace(
+            gauges,
+            pace_blocks=head.height - first.height,
+            pace_s=(head.header.timestamp_ms - first.header.timestamp_ms) / 1000,
+            pace_work=head.total_work - first.total_work,
+            ticks=clock.ticks,
+            exponent=clock.exponent,
+            base_fee=risen(view.spec.rules.fees.floor, clock.exponent),
+            resident_bytes=int(memory.rss),
+            anonymous_bytes=int(memory.rss - getattr(memory, "shared", 0)),
+            database_bytes=_folder_bytes(data_dir / DATABASE_DIRECTORY),
+            block_files_bytes=_folder_bytes(data_dir / BLOCKS_DIRECTORY),
+            free_bytes=shutil.disk_usage(data_dir).free,
+        )
+
+
+def _folder_bytes(folder: Path) -> int:
+    """Bytes of the files directly in a folder. Files that go meanwhile, as LevelDB's do, count nothing."""
+    total = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                total += entry.stat().st_size
+    return total

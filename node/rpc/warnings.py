@@ -1,0 +1,89 @@
+"""What an operator should know about a node: each warning has a code, the fact and the remedy.
+
+`node_status` tells them, so `engram status` and dashboards show them. Some also mean that clients should not
+ask this node yet; with those the probe `/ready` answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from engram.consensus.chainspec import ChainSpec
+from engram.node.config import Config
+from engram.node.metrics import Gauges
+
+OLD_BLOCKS: Final = 12
+"""A head is old if so many blocks have been due since. By chance that happens once in 160,000 blocks."""
+LEAST_FREE_BYTES: Final = 2**30
+"""Below so many free bytes the disk is said to be almost full."""
+
+
+@dataclass(frozen=True)
+class NodeWarning:
+    """One warning."""
+
+    code: str
+    message: str
+    unready: bool = False
+    """Whether clients should ask another node as long as it stands."""
+
+    def to_json(self) -> dict[str, str]:
+        """The code and the message."""
+        return {"code": self.code, "message": self.message}
+
+
+def warnings_of(config: Config, spec: ChainSpec, gauges: Gauges) -> list[NodeWarning]:
+    """What stands now, the most serious first. `gauges.free_bytes` is None where the disk was not asked."""
+    return [*_of_chain(spec, gauges), *_of_machine(config, gauges)]
+
+
+def _of_chain(spec: ChainSpec, gauges: Gauges) -> Iterator[NodeWarning]:
+    if gauges.sync_target:
+        yield NodeWarning(
+            "syncing", f"the node fetches blocks up to height {gauges.sync_target}", unready=True
+        )
+    if gauges.dialled and not gauges.inbound_peers + gauges.outbound_peers:
+        yield NodeWarning(
+            "no_peers",
+            "no peer is connected: `engram peer list` shows why the addresses that are dialled do not answer",
+            unready=True,
+        )
+    if -gauges.head_age_s * 2000 > spec.future_limit_ms:
+        yield NodeWarning(
+            "clock_behind",
+            f"the last block is {-gauges.head_age_s:.0f} s ahead of this machine's clock: set the clock",
+            unready=True,
+        )
+    if not gauges.on_demand and gauges.head_age_s * 1000 > OLD_BLOCKS * spec.block_time_ms:
+        yield NodeWarning(
+            "head_old",
+            f"no block has come for {gauges.head_age_s:.0f} s, though one is due every "
+            f"{spec.block_time_ms / 1000:g} s: check the peers, the clock, and whether anybody mines",
+        )
+
+
+def _of_machine(config: Config, gauges: Gauges) -> Iterator[NodeWarning]:
+    if gauges.free_bytes is not None and gauges.free_bytes < LEAST_FREE_BYTES:
+        yield NodeWarning(
+            "disk_low",
+            f"the disk of {config.data_dir} has {gauges.free_bytes} bytes left: free some space, because the "
+            "node stops when it is full",
+        )
+    if gauges.mining_paused:
+        yield NodeWarning("mining_paused", "the miner waits until the blocks of the peers have been fetched")
+    if not _is_local(config.rpc_host):
+        yield NodeWarning(
+            "rpc_open",
+            f"RPC is plain HTTP and answers other machines at {config.rpc_host}: let a firewall or a TLS "
+            "proxy decide who reaches it",
+        )
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,54 @@
+"""What is warned of: each warning at its bound, on the right side only."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engram.consensus.chainspec import main
+from engram.node.config import Config
+from engram.node.metrics import Gauges
+from engram.node.rpc.warnings import LEAST_FREE_BYTES, OLD_BLOCKS, warnings_of
+
+SPEC = main()
+WELL = Gauges(inbound_peers=1, dialled=2, free_bytes=2**40, head_age_s=SPEC.block_time_ms / 1000)
+OLD_S = OLD_BLOCKS * SPEC.block_time_ms / 1000
+AHEAD_S = SPEC.future_limit_ms / 2000
+
+
+def codes(gauges: Gauges, **settings: Any) -> list[str]:
+    return [warning.code for warning in warnings_of(replace(Config(), **settings), SPEC, gauges)]
+
+
+def test_a_node_that_fares_well_is_not_warned_of() -> None:
+    assert codes(WELL) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "within", "beyond"),
+    [
+        ("syncing", {"sync_target": 0}, {"sync_target": 1}),
+        ("no_peers", {"inbound_peers": 1}, {"inbound_peers": 0}),
+        ("no_peers", {"inbound_peers": 0, "outbound_peers": 1}, {"inbound_peers": 0, "outbound_peers": 0}),
+        ("no_peers", {"inbound_peers": 0, "dialled": 0}, {"inbound_peers": 0, "dialled": 1}),
+        ("clock_behind", {"head_age_s": -AHEAD_S}, {"head_age_s": -AHEAD_S - 0.001}),
+        ("head_old", {"head_age_s": OLD_S}, {"head_age_s": OLD_S + 0.001}),
+        ("head_old", {"head_age_s": 2 * OLD_S, "on_demand": True}, {"head_age_s": 2 * OLD_S}),
+        ("disk_low", {"free_bytes": LEAST_FREE_BYTES}, {"free_bytes": LEAST_FREE_BYTES - 1}),
+        ("disk_low", {"free_bytes": None}, {"free_bytes": 0}),
+        ("mining_paused", {"mining_paused": False}, {"mining_paused": True}),
+    ],
+)
+def test_each_warning_at_its_bound(code: str, within: dict[str, Any], beyond: dict[str, Any]) -> None:
+    assert codes(replace(WELL, **within)) == []
+    assert codes(replace(WELL, **beyond)) == [code]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
+def test_rpc_on_this_machine_only(host: str) -> None:
+    assert codes(WELL, rpc_host=host) == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "node.example"])
+def test_rpc_that_others_reach(host: str) -> None:
+    assert codes(WELL, rpc_host=host) == ["rpc_open"]
