@@ -42,7 +42,7 @@ from engram.node.rpc.probes import Probes
 from engram.node.rpc.readings import Readings
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.round import RoundMethods
-from engram.node.rpc.server import RpcServer
+from engram.node.rpc.server import RpcLimits, RpcServer
 from engram.node.rpc.status import StatusMethods
 from engram.node.rpc.tx import TransactionMethods
 from engram.node.storage.store import BlockRef, ChainStore, open_store
@@ -79,6 +79,7 @@ class Setup:
     config: Config
     mining: MiningSetup
     peers: PeerConfig
+    rpc: RpcLimits
     clock: Clock
     transport: Transport
     stop: Callable[[], None]
@@ -179,6 +180,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         port=config.rpc_port,
         token=load_token(config.data_dir),
         names=config.rpc_names,
+        limits=setup.rpc,
     )
     status.rpc = rpc
     return Services(chain, mempool, mining, sync, mending, manager, hub, feed, rpc, counts, key.public_key)
