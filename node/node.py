@@ -23,6 +23,7 @@ from engram.node.concurrency import cause_of
 from engram.node.config import Config
 from engram.node.datadir import RunInfo, remove_run_info, write_run_info, write_spec
 from engram.node.errors import AddressUnusable, MinerAddressMissing, PortTaken
+from engram.node.knownpeers import KnownPeers
 from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce, check_carried
 from engram.node.rpc.render import Renderer
@@ -99,6 +100,7 @@ class Node:
             "sync": services.sync.run(),
             "mending": services.mending.run(),
             "peers": services.peers.run(),
+            "bans": services.bans.run(),
             "announcements": announce(services.chain.changes(), services.mempool, services.peers),
             "events": services.feed.run(),
             "rpc": services.rpc.run(),
@@ -155,7 +157,8 @@ class Node:
         address = render.parse_address(config.miner_address) if config.miner_address else None
         if config.mine and address is None:
             raise MinerAddressMissing
-        peers = tuple(PeerAddress.parse(peer) for peer in config.peers)
+        named = (PeerAddress.parse(peer) for peer in config.peers)
+        peers = tuple(dict.fromkeys((*named, *KnownPeers(config.data_dir).addresses())))
         places = descriptors.shares(descriptors.raise_limit(), config.max_inbound)
         if places.sessions < config.max_inbound:
             self._log.warning(

@@ -7,6 +7,7 @@ hosts has most of them in few networks, so the network group is a /16 of IPv4 or
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Final
 
 HOST_BITS_V6: Final = 64
@@ -23,6 +24,7 @@ def host_of(host: str) -> str:
     return _network(address, HOST_BITS_V6)
 
 
+@lru_cache(4_096)
 def group_of(host: str) -> str:
     """The network group of a host. A name, which says nothing of its network, is a group of its own."""
     address = _parsed(host)
@@ -36,9 +38,9 @@ def is_loopback(host: str) -> bool:
 
 
 def _parsed(host: str) -> _Address | None:
-    """The address of an IP host; an IPv4 address within IPv6 as what it is."""
+    """The address of an IP host, of a /64 its first; an IPv4 address within IPv6 as what it is."""
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(host.partition("%")[0].partition("/")[0])
     except ValueError:
         return None
     return (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address

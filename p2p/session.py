@@ -11,8 +11,9 @@ a peer is held to.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Protocol, TypeVar, assert_never
+from typing import Final, Protocol, TypeVar, assert_never
 
 from engram.p2p.cancellation import in_own_task
 from engram.p2p.clock import Deadline, MonotonicClock
@@ -59,6 +60,9 @@ from engram.p2p.protocol import HeadSummary, PeerInfo
 from engram.p2p.requests import PendingRequests
 from engram.primitives.errors import ChainError, CodecError, Invalid, NotReady
 from engram.primitives.packing import plain_size
+
+SHOWN_BLOCKS: Final = 16
+"""More than a peer fetches at once, so that the best of them is among these."""
 
 R = TypeVar("R", Pong, Headers, BlockData, Transactions)
 
@@ -109,6 +113,7 @@ class Session:
         self._end_error: ChainError = SessionEnded(DisconnectReason.REQUESTED)
         self._opened_s = clock.monotonic()
         self._timeouts = 0
+        self._shown_blocks: deque[bytes] = deque(maxlen=SHOWN_BLOCKS)
         self._round_trip_s: float | None = None
         self._received_frames = 0
         self._received_bytes = 0
@@ -131,6 +136,7 @@ class Session:
             agent=self.identity.agent,
             version=self.identity.version,
             head=self.head,
+            shown_blocks=tuple(self._shown_blocks),
             connected_s=self._clock.monotonic() - self._opened_s,
             round_trip_s=self._round_trip_s,
             sent_bytes=self._sent_bytes,
@@ -281,6 +287,7 @@ class Session:
             case Pong() | Headers() | BlockData() | Transactions():
                 self._pending.settle(message)
             case Announce():
+                self._shown_blocks.extend(message.blocks)
                 await self._handler.announced(self, message)
             case Disconnect():
                 raise PeerDisconnected(message.reason)
@@ -299,7 +306,10 @@ class Session:
         while True:
             request = await self._inbox.get()
             await self._outbox.below(self._limits.reply_room_bytes)
-            self._send(await self._handler.answer(request))
+            reply = await self._handler.answer(request)
+            if isinstance(request, GetBlock) and isinstance(reply, BlockData) and reply.block is not None:
+                self._shown_blocks.append(request.block_id)
+            self._send(reply)
 
     async def _keep_alive(self) -> None:
         while True:
