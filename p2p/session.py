@@ -28,6 +28,7 @@ from engram.p2p.errors import (
     WrongReply,
     reason_of,
 )
+from engram.p2p.eviction import SessionMerits
 from engram.p2p.handshake import PeerIdentity
 from engram.p2p.limits import MessageLimiter, SessionLimits, Throttle
 from engram.p2p.link import Link
@@ -113,8 +114,11 @@ class Session:
         self._end_error: ChainError = SessionEnded(DisconnectReason.REQUESTED)
         self._opened_s = clock.monotonic()
         self._timeouts = 0
+        self._block_s: float | None = None
+        self._transaction_s: float | None = None
         self._shown_blocks: deque[bytes] = deque(maxlen=SHOWN_BLOCKS)
         self._round_trip_s: float | None = None
+        self._shortest_trip_s: float | None = None
         self._received_frames = 0
         self._received_bytes = 0
         self._sent_bytes = 0
@@ -143,6 +147,31 @@ class Session:
             received_bytes=self._received_bytes,
             queued_bytes=self._outbox.queued_bytes,
         )
+
+    @property
+    def ending(self) -> bool:
+        """Whether the session has been asked to end."""
+        return self._end_asked.is_set()
+
+    @property
+    def merits(self) -> SessionMerits:
+        """What speaks for this session when a place is wanted for another one."""
+        return SessionMerits(
+            self.node_key,
+            self._link.remote.host,
+            self._opened_s,
+            self._shortest_trip_s,
+            self._block_s,
+            self._transaction_s,
+        )
+
+    def brought_block(self) -> None:
+        """The peer has brought a wanted block whose work is done."""
+        self._block_s = self._clock.monotonic()
+
+    def brought_transactions(self) -> None:
+        """The peer has brought wanted transactions, none of them wrong."""
+        self._transaction_s = self._clock.monotonic()
 
     async def run(self, follow: Callable[[Session], Coroutine[None, None, None]]) -> ChainError:
         """Runs the session, and `follow` beside it, until it ends; returns the error that ended it.
@@ -203,6 +232,7 @@ class Session:
         started_s = self._clock.monotonic()
         await self._ask(Ping(self._pending.new_id()), Pong, self._limits.ping_s)
         self._round_trip_s = self._clock.monotonic() - started_s
+        self._shortest_trip_s = min(self._round_trip_s, self._shortest_trip_s or self._round_trip_s)
         return self._round_trip_s
 
     async def announce(self, announce: Announce) -> None:
