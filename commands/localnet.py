@@ -145,6 +145,7 @@ def down(folder: Path | None, delete: bool, as_json: bool) -> None:
     if delete:
         for data_dir in background.members(place):
             shutil.rmtree(data_dir)
+        (place / background.NETWORK_NAME).unlink(missing_ok=True)
         if not any(place.iterdir()):
             place.rmdir()
     result = {"dir": str(place), "stopped": stopped, "deleted": delete}

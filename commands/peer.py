@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,20 +17,24 @@ if TYPE_CHECKING:
 
 @click.group("peer", cls=Group, example="engram peer list\nengram peer add 127.0.0.1:8646")
 def command() -> None:
-    """List, add and remove peers.
+    """List, add, remove and ban peers.
 
-    A peer is another node of the same chain. `add` and `remove` change the node, so they need the token in
-    its data directory; `list` does not.
+    A peer is another node of the same chain. What changes the node needs the token in its data directory;
+    `list` and `info` do not.
     """
 
 
-@command.command("list", example="engram peer list")
+@command.command("list", example="engram peer list\nengram peer list --banned")
+@click.option("--banned", is_flag=True, help="List what the node refuses instead, why, and for how long.")
 @with_session
-def list_peers(session: CommandSession) -> None:
+def list_peers(session: CommandSession, banned: bool) -> None:
     """List the peers that the node is connected to, and the addresses that it cannot reach.
 
     For an address that does not answer, "state" gives the reason and when the node tries again.
     """
+    if banned:
+        _list_bans(session)
+        return
 
     async def action(client: RpcClient) -> list[dict[str, Any]]:
         peers: list[dict[str, Any]] = await client.call("peer_list")
@@ -61,14 +66,73 @@ def _unreached(target: dict[str, Any]) -> dict[str, Any]:
     return {**named, "state": state, "error": error, "retry_s": retry_s}
 
 
+def _list_bans(session: CommandSession) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    columns = (
+        Column("banned", lambda row: row["subject"], whole=True),
+        Column("host", lambda row: row["host"] or None),
+        Column("by", lambda row: "operator" if row["by_operator"] else "node"),
+        Column("reason", lambda row: row["reason"] or None),
+        Column("for s", lambda row: max(0, row["until_ms"] - now_ms) // 1000, right=True),
+    )
+    session.show_rows(session.call("peer_bans"), columns, "the node refuses nobody")
+
+
+@command.command("info", example="engram peer info 3b5c8f")
+@click.argument("peer")
+@with_session
+def info(session: CommandSession, peer: str) -> None:
+    """Show one connected peer.
+
+    PEER is the beginning of its id, or its address, as `engram peer list` shows them.
+    """
+    result = session.call("peer_info", peer=peer)
+    session.show(result, result.items())
+
+
+@command.command("ban", example="engram peer ban 192.0.2.7\nengram peer ban 3b5c8f --for 3600")
+@click.argument("peer")
+@click.option(
+    "--for",
+    "seconds",
+    type=click.IntRange(1, 10 * 366 * 86_400),
+    default=86_400,
+    show_default=True,
+    help="Seconds for which the ban holds.",
+)
+@click.option("--reason", default="", help="A note for `engram peer list --banned`.")
+@with_session
+def ban(session: CommandSession, peer: str, seconds: int, reason: str) -> None:
+    """Refuse a node or a host from now on, and end its connections. The ban outlives a restart.
+
+    PEER is an IP address, for which all nodes there are refused, a node key, or the beginning of the id of a
+    connected peer. Of an IPv6 address the whole /64 is meant.
+    """
+    result = session.call("peer_ban", admin=True, subject=peer, seconds=seconds, reason=reason)
+    session.show(result, result.items())
+
+
+@command.command("unban", example="engram peer unban 192.0.2.7")
+@click.argument("banned")
+@with_session
+def unban(session: CommandSession, banned: str) -> None:
+    """Lift a ban, whoever imposed it.
+
+    BANNED is a node key or an IP address, as `engram peer list --banned` shows it. With a host, its nodes are
+    forgiven, too.
+    """
+    result = session.call("peer_unban", admin=True, subject=banned)
+    session.show(result, result.items())
+
+
 @command.command("add", example="engram peer add 127.0.0.1:8646")
 @click.argument("address")
 @with_session
 def add(session: CommandSession, address: str) -> None:
     """Connect to the peer at an address, and connect again whenever the connection is lost.
 
-    ADDRESS is HOST:PORT, or NODEKEY@HOST:PORT to accept only the node with that public key. The node forgets
-    the address when it stops; to keep it, use the option --peer of `engram run` or the setting `peers`.
+    ADDRESS is HOST:PORT, or NODEKEY@HOST:PORT to accept only the node with that public key. The node dials
+    it after a restart, too, until `engram peer remove`.
     """
     result = session.call("peer_add", admin=True, address=address)
     session.show(result, result.items())
@@ -81,7 +145,8 @@ def remove(session: CommandSession, address: str) -> None:
     """Stop dialling an address, and end the connection that the node has made to it.
 
     ADDRESS is HOST:PORT, as `engram peer list` shows it. A connection that the peer itself has opened (its
-    direction is "inbound") stays.
+    direction is "inbound") stays. An address of the setting `peers` or the option --peer of `engram run` is
+    dialled again after a restart.
     """
     result = session.call("peer_remove", admin=True, address=address)
     session.show(result, result.items())

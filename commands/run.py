@@ -83,7 +83,7 @@ def _option(setting: Setting) -> Callable[[Function], Function]:
 def command(
     as_json: bool, data_dir: Path | None, passphrase_file: Path | None, dev: bool, **given: Any
 ) -> None:
-    """Run a node until Ctrl-C.
+    """Run a node until Ctrl-C, SIGTERM or SIGHUP, which stop it with status 0, also while it starts.
 
     The node keeps the chain of the data directory, answers requests of the other commands, and exchanges
     blocks and transactions with its peers. Make the directory with `engram init`, or let --dev make one.
@@ -91,8 +91,9 @@ def command(
     A setting is taken from its option, else from the environment (ENGRAM_RPC_PORT for --rpc-port), else from
     the file engram.toml in the data directory.
     """
-    from engram.node.process import use_one_blas_thread
+    from engram.node.process import end_cleanly_until_it_runs, use_one_blas_thread
 
+    end_cleanly_until_it_runs()
     use_one_blas_thread()
     session = CommandSession(as_json=as_json, data_dir=data_dir, passphrase_file=passphrase_file)
     if dev:

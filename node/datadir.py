@@ -3,6 +3,7 @@
 chain.json    the ChainSpec            engram.toml   settings, see `config`
 node.key      the node's identity      rpc.token     opens admin methods, file mode 0600
 run.json      the running node         keys/         account keys, see `keystore`
+bans.json     who is refused, see `bans`  peers.json   peers added by commands, see `knownpeers`
 leveldb/ and blocks/                   the chain itself, see `store`
 mempool.journal                        the transactions that wait, see `mempool.journal`
 

@@ -215,6 +215,18 @@ class ForeignHeaders(Invalid):
     """The peer's headers do not follow what they were asked to follow."""
 
 
+class BanInvalid(InvalidInput):
+    """A ban names a node key (64 hexadecimal digits) or an IP address."""
+
+
+class TooManyBans(InvalidInput):
+    """The list of bans is full: lift some with `engram peer unban`, or ban at the firewall."""
+
+
+class PeerNotFound(InvalidInput):
+    """No connected peer, or more than one, has this id or address: `engram peer list` shows them."""
+
+
 class NodeUnreachable(ChainError):
     """No node answers at this address: start one with `engram run`, or name another with --rpc."""
 
@@ -245,6 +257,10 @@ class LocalnetExists(InvalidInput):
 
 class LocalnetMissing(InvalidInput):
     """The folder holds no localnet: make one with `engram localnet up`."""
+
+
+class LocalnetIncomplete(InvalidInput):
+    """The directory of a node of this localnet is gone: put it back, or delete the network."""
 
 
 class ChainStopped(Exception):

@@ -25,9 +25,9 @@ LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-PEER_LINES: Final = 20
+PEER_LINES: Final = 10
 """How many lines of one event all peers together may cause in `PEER_WINDOW_S` seconds."""
-PEER_WINDOW_S: Final = 10.0
+PEER_WINDOW_S: Final = 60.0
 _HTTP_SERVER: Final = "aiohttp.server"
 _BAD_REQUEST: Final = 400
 
@@ -81,6 +81,15 @@ def get_logger(service: str) -> Logger:
     """The logger of one service. The name of the service stands in every line."""
     logger: Logger = structlog.get_logger(service=service)
     return logger
+
+
+def no_descriptor(error: OSError) -> None:
+    """Says that a port accepts nothing for a moment; one line a minute at most, however often it happens."""
+    get_logger("descriptors").warning(
+        "connections wait: this process may open no more files; raise its limit (ulimit -n)",
+        peer="any",
+        error=error.strerror,
+    )
 
 
 class PeerRateLimit:

@@ -11,26 +11,32 @@ import asyncio
 import errno
 import os
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 import psutil
 
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import genesis
-from engram.node import logs
+from engram.node import descriptors, logs
 from engram.node.clock import Clock, SystemClock
 from engram.node.concurrency import cause_of
 from engram.node.config import Config
 from engram.node.datadir import RunInfo, remove_run_info, write_run_info, write_spec
 from engram.node.errors import AddressUnusable, MinerAddressMissing, PortTaken
+from engram.node.knownpeers import KnownPeers
 from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce, check_carried
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.server import RpcLimits
 from engram.node.services import Services, Setup, assemble, opened
+from engram.p2p.acceptor import AcceptLimits
 from engram.p2p.errors import ListenFailed
 from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig
 from engram.p2p.transport import WebSocketTransport
+
+PEER_PORT_PER_HOST: Final = 16
+"""How many connections of one other host may stand at the port for peers at once."""
 
 
 class Node:
@@ -56,7 +62,7 @@ class Node:
         self.services: Services | None = None
         self.info: RunInfo | None = None
         self._clock = clock or SystemClock()
-        self._transport = transport or WebSocketTransport()
+        self._transport = transport
         self._mine_on_demand = mine_on_demand
         self._stopping = asyncio.Event()
         self._log = logs.get_logger("node")
@@ -96,6 +102,7 @@ class Node:
             "sync": services.sync.run(),
             "mending": services.mending.run(),
             "peers": services.peers.run(),
+            "bans": services.bans.run(),
             "announcements": announce(services.chain.changes(), services.mempool, services.peers),
             "events": services.feed.run(),
             "rpc": services.rpc.run(),
@@ -152,14 +159,24 @@ class Node:
         address = render.parse_address(config.miner_address) if config.miner_address else None
         if config.mine and address is None:
             raise MinerAddressMissing
-        peers = tuple(PeerAddress.parse(peer) for peer in config.peers)
+        named = (PeerAddress.parse(peer) for peer in config.peers)
+        peers = tuple(dict.fromkeys((*named, *KnownPeers(config.data_dir).addresses())))
+        places = descriptors.shares(descriptors.raise_limit(), config.max_inbound)
+        if places.sessions < config.max_inbound:
+            self._log.warning(
+                "this process may not open files enough for so many peers; raise its limit (ulimit -n)",
+                max_inbound=config.max_inbound,
+                admitted=places.sessions,
+            )
+        ports = AcceptLimits(places.peers, PEER_PORT_PER_HOST)
         return Setup(
             config,
             MiningSetup(
                 address, config.miner_threads, config.max_hashes_per_s, self._mine_on_demand, config.mine
             ),
-            PeerConfig(config.p2p_host, config.p2p_port, peers, config.max_inbound),
+            PeerConfig(config.p2p_host, config.p2p_port, peers, places.sessions),
+            RpcLimits(sockets=min(RpcLimits.sockets, places.rpc // 2), accept=AcceptLimits(places.rpc)),
             self._clock,
-            self._transport,
+            self._transport or WebSocketTransport(ports, paused=logs.no_descriptor),
             self.stop,
         )

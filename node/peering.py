@@ -14,6 +14,7 @@ from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.consensus.errors import UnknownParent
 from engram.node import logs
+from engram.node.bans import Bans
 from engram.node.chain.chain import Chain, HeadChanges
 from engram.node.chain.headers import CheckedBlock, HeaderChain, check_block
 from engram.node.chain.importer import ImportOutcome, ImportStatus
@@ -27,7 +28,7 @@ from engram.node.storage.lru import ByteLru
 from engram.node.sync.headersync import headers_after
 from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
-from engram.p2p.errors import DialFailed, DisconnectReason, weight_of
+from engram.p2p.errors import MAX_WEIGHT, DialFailed, DisconnectReason, weight_of
 from engram.p2p.inventory import KnownIds
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
@@ -224,6 +225,22 @@ class LoggedScores(PeerScores):
 
     def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
         logs.get_logger("peers").info("a peer cannot be reached", peer=str(address), error=error)
+
+
+class BanningScores(LoggedScores):
+    """The scores; a full one becomes a ban, which outlives them and a restart."""
+
+    def __init__(self, clock: Clock, bans: Bans) -> None:
+        super().__init__(clock)
+        self._bans = bans
+
+    def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
+        super().report(host, node_key, error)
+        if node_key is not None and self.score(node_key) >= MAX_WEIGHT:
+            self._bans.offended(host, node_key, error.code)
+
+    def allows(self, host: str, node_key: bytes | None) -> bool:
+        return not self._bans.refuses(host, node_key)
 
 
 def _unpacked_block(packed: bytes) -> Block:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from engram.node.datadir import RunInfo
     from engram.node.node import Node
 
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _BLAS_THREADS: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
@@ -29,8 +28,28 @@ def use_one_blas_thread() -> None:
         os.environ.setdefault(name, "1")
 
 
+def end_cleanly_until_it_runs() -> None:
+    """Lets SIGTERM and SIGHUP end the process with status 0 while it only prepares to run a node.
+
+    There is nothing to undo then. Once the node runs, `run_until_signal` stops it instead.
+    """
+    for number in stop_signals():
+        if number is not signal.SIGINT:
+            signal.signal(number, _end)
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit(0)
+
+
+def stop_signals() -> list[signal.Signals]:
+    """The signals that stop a program, less the ignored: `nohup` has it ignore SIGHUP, and so it must."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 async def run_until_signal(node: Node, ready: Callable[[RunInfo], None]) -> None:
-    """Runs the node until SIGINT or SIGTERM stops it; a second signal ends the process at once.
+    """Runs the node until SIGINT, SIGTERM or SIGHUP stops it; a second signal ends the process at once.
 
     `ready` is called once, when clients and peers can connect, with the addresses of the node. Raises what
     `Node.run` raises.
@@ -50,7 +69,8 @@ async def run_until_signal(node: Node, ready: Callable[[RunInfo], None]) -> None
         assert node.info is not None, "a node sets it before it is ready"
         ready(node.info)
 
-    for number in STOP_SIGNALS:
+    obeyed = stop_signals()
+    for number in obeyed:
         loop.add_signal_handler(number, stop, number)
     try:
         async with asyncio.TaskGroup() as group:
@@ -58,5 +78,5 @@ async def run_until_signal(node: Node, ready: Callable[[RunInfo], None]) -> None
             await node.run()
             announcement.cancel()
     finally:
-        for number in STOP_SIGNALS:
+        for number in obeyed:
             loop.remove_signal_handler(number)

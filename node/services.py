@@ -13,6 +13,7 @@ from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import Genesis
 from engram.nn.gemm import FAST, REFERENCE, Engine, is_exact
 from engram.node import logs, metrics
+from engram.node.bans import Bans
 from engram.node.chain.chain import Chain
 from engram.node.chain.headers import CheckedBlock
 from engram.node.chain.importer import Importer
@@ -24,13 +25,14 @@ from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.datadir import NODE_KEY_NAME, load_token
 from engram.node.keystore import load_node_key
+from engram.node.knownpeers import KnownPeers
 from engram.node.mempool.journal import JOURNAL_NAME, MempoolJournal
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PoolLimits
 from engram.node.mining.miner import Miner
 from engram.node.mining.mining import Mining, MiningSetup
 from engram.node.mining.pacing import Pacing
-from engram.node.peering import ChainAdapter, LoggedScores
+from engram.node.peering import BanningScores, ChainAdapter
 from engram.node.rpc.account import AccountMethods
 from engram.node.rpc.chain import ChainMethods
 from engram.node.rpc.events import EventHub
@@ -39,11 +41,12 @@ from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import Dispatcher, method_table, methods_of
 from engram.node.rpc.model import ModelMethods
 from engram.node.rpc.node import Catalogue, NodeMethods, NodeStatus
+from engram.node.rpc.peer import PeerMethods
 from engram.node.rpc.probes import Probes
 from engram.node.rpc.readings import Readings
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.round import RoundMethods
-from engram.node.rpc.server import RpcServer
+from engram.node.rpc.server import RpcLimits, RpcServer
 from engram.node.rpc.status import StatusMethods
 from engram.node.rpc.tx import TransactionMethods
 from engram.node.storage.store import BlockRef, ChainStore, open_store
@@ -80,6 +83,7 @@ class Setup:
     config: Config
     mining: MiningSetup
     peers: PeerConfig
+    rpc: RpcLimits
     clock: Clock
     transport: Transport
     stop: Callable[[], None]
@@ -97,6 +101,7 @@ class Services:
     mending: Mending
     peers: PeerManager[CheckedBlock]
     hub: EventHub
+    bans: Bans
     feed: EventFeed
     rpc: RpcServer
     metrics: metrics.Metrics
@@ -149,6 +154,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     sync = Sync(chain, clock, threads, far_behind=mining.pause)
     mending = Mending(chain, clock, threads)
     key = load_node_key(config.data_dir / NODE_KEY_NAME)
+    bans = Bans(config.data_dir, clock, threads)
     manager = PeerManager(
         setup.peers,
         ChainAdapter(chain, mempool, sync, mending, hub, clock, threads, render, base.genesis.id),
@@ -156,7 +162,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         key,
         clock=clock,
         rng=random.SystemRandom(),
-        policy=LoggedScores(clock),
+        policy=BanningScores(clock, bans),
     )
     views = HeadViews(chain, base.scorer, threads)
     status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
@@ -168,6 +174,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         AccountMethods(views, mempool, render),
         ModelMethods(views, render),
         RoundMethods(views, render),
+        PeerMethods(manager, bans, KnownPeers(config.data_dir), views, render),
         NodeMethods(status, views, mempool, mining, manager, sync, render),
         StatusMethods(readings, render),
     )
@@ -182,9 +189,12 @@ def assemble(base: Base, setup: Setup) -> Services:
         port=config.rpc_port,
         token=load_token(config.data_dir),
         names=config.rpc_names,
+        limits=setup.rpc,
     )
     status.rpc = rpc
-    return Services(chain, mempool, mining, sync, mending, manager, hub, feed, rpc, counts, key.public_key)
+    return Services(
+        chain, mempool, mining, sync, mending, manager, hub, bans, feed, rpc, counts, key.public_key
+    )
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,24 @@ asyncio's own server forgets a connection between these two moments: what it has
 closes becomes a connection that nobody knows and nobody closes. Here `close` ends with nothing left over, and
 it does not depend on what a connection's protocol does. A connection's protocol may be of any kind; an
 aiohttp `web.Server` is a factory of protocols.
+
+Connections cost a stranger nothing, and this process a descriptor each. Their number is bounded, and when it
+is reached the newest is let in and another one has to go: of the host with the most connections, and there
+the oldest that has asked for nothing yet, else the one whose answer lies furthest back. Thus whoever opens
+connections and stays silent only pushes out himself, and a client that asks at once is heard.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final, Self
+
+from engram.p2p.netgroup import host_of, is_loopback
 
 BACKLOG: Final = 128
 """How many connections the kernel keeps for this port until they are accepted."""
@@ -23,19 +33,54 @@ RETRY_S: Final = 0.5
 ProtocolFactory = Callable[[], asyncio.Protocol]
 
 
+class AcceptRank(IntEnum):
+    """What a connection has earned, and so how soon it has to go when there is no place left."""
+
+    NEW = 0
+    """It has asked for nothing yet."""
+    SERVED = 1
+    """It was given an answer, and waits."""
+    KEPT = 2
+    """It is in use; it goes for no other."""
+
+
+@dataclass(frozen=True)
+class AcceptLimits:
+    """How many connections may stand at once."""
+
+    total: int = 512
+    per_host: int = 64
+    """How many of one host: an IPv4 address or an IPv6 /64."""
+    own_host_exempt: bool = True
+    """Whether `per_host` does not hold for this machine itself, where all programs are one host."""
+
+
 class Acceptor:
     """Listens on one address and hands each connection to a new protocol of `factory`.
 
     Used inside `async with`, which leaves no connection behind.
     """
 
-    def __init__(self, factory: ProtocolFactory) -> None:
+    def __init__(
+        self,
+        factory: ProtocolFactory,
+        limits: AcceptLimits = AcceptLimits(),
+        *,
+        paused: Callable[[OSError], None] | None = None,
+    ) -> None:
+        """`paused` is called when the system refuses connections, for want of descriptors mostly."""
         self._factory = factory
+        self._limits = limits
+        self._paused = paused
         self._loop = asyncio.get_running_loop()
         self._listening: list[socket.socket] = []
         self._open: set[_Connection] = set()
+        self._places = _Places()
+        self._by_transport: dict[asyncio.BaseTransport, _Connection] = {}
         self._all_closed = asyncio.Event()
         self._all_closed.set()
+        self.evicted = 0
+        """How many connections had to go for others, or were not let in."""
         self.port = 0
 
     async def __aenter__(self) -> Self:
@@ -95,16 +140,18 @@ class Acceptor:
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTED_AT_ONCE):
             try:
-                accepted, _ = listening.accept()
+                accepted, address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError:
-                self._pause(listening)
+            except OSError as error:
+                self._pause(listening, error)
                 return
-            self._take(accepted)
+            self._take(accepted, host_of(address[0]))
 
-    def _pause(self, listening: socket.socket) -> None:
+    def _pause(self, listening: socket.socket, error: OSError) -> None:
         """Leaves what comes to the kernel for a while; otherwise the loop would do nothing but try."""
+        if self._paused is not None:
+            self._paused(error)
         self._loop.remove_reader(listening)
         self._loop.call_later(RETRY_S, self._resume, listening)
 
@@ -112,33 +159,109 @@ class Acceptor:
         if listening in self._listening:
             self._loop.add_reader(listening, self._accept, listening)
 
-    def _take(self, accepted: socket.socket) -> None:
+    def rank(self, transport: asyncio.BaseTransport | None, standing: AcceptRank) -> None:
+        """Says what the connection of this transport has earned; one that is gone is left alone."""
+        connection = self._by_transport.get(transport) if transport is not None else None
+        if connection is not None:
+            self._places.rank(connection, standing)
+
+    def _take(self, accepted: socket.socket, host: str) -> None:
+        if not self._make_place(host):
+            self.evicted += 1
+            accepted.close()
+            return
         try:
             inner = self._factory()
         except BaseException:
             accepted.close()
             raise
         accepted.setblocking(False)
-        connection = _Connection(inner, accepted, self._forget)
+        connection = _Connection(inner, accepted, host, self)
         self._open.add(connection)
+        self._places.add(connection)
         self._all_closed.clear()
         connection.begin(self._loop)
 
-    def _forget(self, connection: _Connection) -> None:
+    def _make_place(self, host: str) -> bool:
+        """Whether one more connection of this host may stand, after another had to go if need be."""
+        exempt = self._limits.own_host_exempt and is_loopback(host)
+        bound = self._limits.total if exempt else self._limits.per_host
+        while (crowded := self._places.of_host(host) >= bound) or self._places.all >= self._limits.total:
+            out = self._places.least(host if crowded else None)
+            if out is None:
+                return False
+            self._places.remove(out)
+            self.evicted += 1
+            out.cut()
+        return True
+
+    def made(self, connection: _Connection, transport: asyncio.BaseTransport) -> None:
+        """The connection has a transport now."""
+        self._by_transport[transport] = connection
+
+    def closed(self, connection: _Connection, transport: asyncio.BaseTransport | None) -> None:
+        """The connection is closed."""
+        if transport is not None:
+            self._by_transport.pop(transport, None)
+        self._places.remove(connection)
         self._open.discard(connection)
         if not self._open:
             self._all_closed.set()
+
+
+class _Places:
+    """The connections that count, by host and standing. One that was cut counts no more."""
+
+    def __init__(self) -> None:
+        self.all = 0
+        self._hosts: dict[str, dict[AcceptRank, OrderedDict[_Connection, None]]] = {}
+
+    def of_host(self, host: str) -> int:
+        """How many stand of this host."""
+        return sum(map(len, self._hosts.get(host, {}).values()))
+
+    def add(self, connection: _Connection) -> None:
+        ranks = self._hosts.setdefault(connection.host, {standing: OrderedDict() for standing in AcceptRank})
+        ranks[connection.standing][connection] = None
+        self.all += 1
+
+    def remove(self, connection: _Connection) -> None:
+        ranks = self._hosts.get(connection.host)
+        if ranks is None or connection not in ranks[connection.standing]:
+            return
+        del ranks[connection.standing][connection]
+        self.all -= 1
+        if not any(ranks.values()):
+            del self._hosts[connection.host]
+
+    def rank(self, connection: _Connection, standing: AcceptRank) -> None:
+        ranks = self._hosts.get(connection.host)
+        if ranks is not None and connection in ranks[connection.standing]:
+            del ranks[connection.standing][connection]
+            ranks[standing][connection] = None  # behind all the others of this standing
+        connection.standing = standing
+
+    def least(self, host: str | None) -> _Connection | None:
+        """The one that goes first, of this host if one is named; None if each has to stay."""
+        hosts = [host] if host is not None else sorted(self._hosts, key=self.of_host, reverse=True)
+        for standing in (AcceptRank.NEW, AcceptRank.SERVED):
+            for name in hosts:
+                if ranked := self._hosts[name][standing]:
+                    return next(iter(ranked))
+        return None
 
 
 class _Connection(asyncio.Protocol):
     """Passes everything on to the protocol proper, and says when the connection is closed."""
 
     def __init__(
-        self, inner: asyncio.Protocol, accepted: socket.socket, closed: Callable[[_Connection], None]
+        self, inner: asyncio.Protocol, accepted: socket.socket, host: str, acceptor: Acceptor
     ) -> None:
+        self.host = host
+        self.standing = AcceptRank.NEW
         self._inner = inner
         self._accepted = accepted
-        self._closed = closed
+        self._acceptor = acceptor
         self._transport: asyncio.Transport | None = None
         self._beginning: asyncio.Task[object] | None = None
 
@@ -158,11 +281,12 @@ class _Connection(asyncio.Protocol):
         failed = beginning.cancelled() or beginning.exception() is not None
         if failed and self._transport is None:  # a transport closes its socket itself, and says so
             self._accepted.close()
-            self._closed(self)
+            self._acceptor.closed(self, None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport), "a stream socket has a transport of this class"
         self._transport = transport
+        self._acceptor.made(self, transport)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -181,4 +305,4 @@ class _Connection(asyncio.Protocol):
         try:
             self._inner.connection_lost(error)
         finally:
-            self._closed(self)
+            self._acceptor.closed(self, self._transport)

@@ -212,6 +212,7 @@ class Gossip(Generic[B]):
             )
         self._blocks.settle((block_id,))
         self._recent.add(block_id, raw)
+        session.brought_block()
         self.announce_block(block_id)
         await self._import(session, block)
 
@@ -251,4 +252,5 @@ class Gossip(Generic[B]):
                 )
         if found:
             await self._chain.on_transactions(session, tuple(raw for _, raw in fetched))
+            session.brought_transactions()
             self._transactions.settle(found)

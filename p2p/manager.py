@@ -21,6 +21,7 @@ from engram.p2p.errors import (
     TooManyPeers,
     reason_of,
 )
+from engram.p2p.eviction import SessionMerits, to_evict
 from engram.p2p.gossip import Gossip, GossipLimits
 from engram.p2p.handshake import Role, own_hello, part, shake_hands
 from engram.p2p.limits import SessionLimits
@@ -256,7 +257,7 @@ class PeerManager(Generic[B]):
         host = link.remote.host
         if not self._policy.allows(host, None):
             raise PeerRefused
-        if role is Role.ACCEPTOR and self._inbound > self._config.max_inbound:
+        if role is Role.ACCEPTOR and self._inbound > self._config.max_inbound and self._to_evict() is None:
             raise TooManyPeers(expected=self._config.max_inbound)
         own = own_hello(self._chain.identity, self._chain.head, self._key.public_key, self._rng)
         expected_key = target.address.node_key if target is not None else None
@@ -297,12 +298,30 @@ class PeerManager(Generic[B]):
         The session is registered before anything is awaited, so that no third one can come in between.
         """
         other = self._sessions.get(session.node_key)
-        if other is not None and not _replaces(session, other):
+        if other is None and session.inbound:
+            other = self._make_place(session)
+        elif other is not None and not _replaces(session, other):
             raise DuplicatePeer
         self._sessions[session.node_key] = session
         if other is not None:
-            other.disconnect(DisconnectReason.DUPLICATE)
+            same = other.node_key == session.node_key
+            other.disconnect(DisconnectReason.DUPLICATE if same else DisconnectReason.TOO_MANY_PEERS)
             await other.closed.wait()
+
+    def _make_place(self, session: Session) -> Session | None:
+        """The session that has to end for a new inbound one; None if there is room. Raises `TooManyPeers`."""
+        inbound = [each for each in self._sessions.values() if each.inbound and not each.ending]
+        if len(inbound) < self._config.max_inbound:
+            return None
+        out = self._to_evict()
+        if out is None:
+            raise TooManyPeers(expected=self._config.max_inbound)
+        return self._sessions[out.node_key]
+
+    def _to_evict(self) -> SessionMerits | None:
+        """The inbound session that could end for another."""
+        inbound = [each for each in self._sessions.values() if each.inbound and not each.ending]
+        return to_evict([each.merits for each in inbound])
 
     async def _run(self, session: Session) -> ChainError:
         error: ChainError | None = None

@@ -44,6 +44,8 @@ class PeerInfo:
     """Version of the peer protocol that both sides speak."""
     head: HeadSummary
     """What the peer said in its handshake."""
+    shown_blocks: tuple[bytes, ...]
+    """Blocks that the peer has announced or fetched since, and so has; the latest few."""
     connected_s: float
     """Seconds since the handshake."""
     round_trip_s: float | None

@@ -11,8 +11,9 @@ a peer is held to.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Protocol, TypeVar, assert_never
+from typing import Final, Protocol, TypeVar, assert_never
 
 from engram.p2p.cancellation import in_own_task
 from engram.p2p.clock import Deadline, MonotonicClock
@@ -27,6 +28,7 @@ from engram.p2p.errors import (
     WrongReply,
     reason_of,
 )
+from engram.p2p.eviction import SessionMerits
 from engram.p2p.handshake import PeerIdentity
 from engram.p2p.limits import MessageLimiter, SessionLimits, Throttle
 from engram.p2p.link import Link
@@ -59,6 +61,9 @@ from engram.p2p.protocol import HeadSummary, PeerInfo
 from engram.p2p.requests import PendingRequests
 from engram.primitives.errors import ChainError, CodecError, Invalid, NotReady
 from engram.primitives.packing import plain_size
+
+SHOWN_BLOCKS: Final = 16
+"""More than a peer fetches at once, so that the best of them is among these."""
 
 R = TypeVar("R", Pong, Headers, BlockData, Transactions)
 
@@ -109,7 +114,11 @@ class Session:
         self._end_error: ChainError = SessionEnded(DisconnectReason.REQUESTED)
         self._opened_s = clock.monotonic()
         self._timeouts = 0
+        self._block_s: float | None = None
+        self._transaction_s: float | None = None
+        self._shown_blocks: deque[bytes] = deque(maxlen=SHOWN_BLOCKS)
         self._round_trip_s: float | None = None
+        self._shortest_trip_s: float | None = None
         self._received_frames = 0
         self._received_bytes = 0
         self._sent_bytes = 0
@@ -131,12 +140,38 @@ class Session:
             agent=self.identity.agent,
             version=self.identity.version,
             head=self.head,
+            shown_blocks=tuple(self._shown_blocks),
             connected_s=self._clock.monotonic() - self._opened_s,
             round_trip_s=self._round_trip_s,
             sent_bytes=self._sent_bytes,
             received_bytes=self._received_bytes,
             queued_bytes=self._outbox.queued_bytes,
         )
+
+    @property
+    def ending(self) -> bool:
+        """Whether the session has been asked to end."""
+        return self._end_asked.is_set()
+
+    @property
+    def merits(self) -> SessionMerits:
+        """What speaks for this session when a place is wanted for another one."""
+        return SessionMerits(
+            self.node_key,
+            self._link.remote.host,
+            self._opened_s,
+            self._shortest_trip_s,
+            self._block_s,
+            self._transaction_s,
+        )
+
+    def brought_block(self) -> None:
+        """The peer has brought a wanted block whose work is done."""
+        self._block_s = self._clock.monotonic()
+
+    def brought_transactions(self) -> None:
+        """The peer has brought wanted transactions, none of them wrong."""
+        self._transaction_s = self._clock.monotonic()
 
     async def run(self, follow: Callable[[Session], Coroutine[None, None, None]]) -> ChainError:
         """Runs the session, and `follow` beside it, until it ends; returns the error that ended it.
@@ -197,6 +232,7 @@ class Session:
         started_s = self._clock.monotonic()
         await self._ask(Ping(self._pending.new_id()), Pong, self._limits.ping_s)
         self._round_trip_s = self._clock.monotonic() - started_s
+        self._shortest_trip_s = min(self._round_trip_s, self._shortest_trip_s or self._round_trip_s)
         return self._round_trip_s
 
     async def announce(self, announce: Announce) -> None:
@@ -281,6 +317,7 @@ class Session:
             case Pong() | Headers() | BlockData() | Transactions():
                 self._pending.settle(message)
             case Announce():
+                self._shown_blocks.extend(message.blocks)
                 await self._handler.announced(self, message)
             case Disconnect():
                 raise PeerDisconnected(message.reason)
@@ -299,7 +336,10 @@ class Session:
         while True:
             request = await self._inbox.get()
             await self._outbox.below(self._limits.reply_room_bytes)
-            self._send(await self._handler.answer(request))
+            reply = await self._handler.answer(request)
+            if isinstance(request, GetBlock) and isinstance(reply, BlockData) and reply.block is not None:
+                self._shown_blocks.append(request.block_id)
+            self._send(reply)
 
     async def _keep_alive(self) -> None:
         while True:

@@ -10,12 +10,13 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import web
 
-from engram.p2p.acceptor import Acceptor
+from engram.p2p.acceptor import AcceptLimits, Acceptor, AcceptRank
 from engram.p2p.errors import DialFailed, FrameTooLarge, LinkClosed, ListenFailed, MalformedFrame
 from engram.p2p.link import Link, Listener, PeerAddress
 from engram.p2p.messages import HANDSHAKE_FRAME_BYTES, MAX_FRAME_BYTES
@@ -99,12 +100,19 @@ class WebSocketLink:
     """One end of a WebSocket, as a `Link`."""
 
     def __init__(
-        self, socket: _WebSocket, remote: PeerAddress, meter: _Meter, drop: Callable[[], None]
+        self,
+        socket: _WebSocket,
+        remote: PeerAddress,
+        meter: _Meter,
+        drop: Callable[[], None],
+        keep: Callable[[], None] | None = None,
     ) -> None:
+        """`keep` is called once the handshake is complete: the connection has to go for no other then."""
         self._socket = socket
         self._remote = remote
         self._meter = meter
         self._drop = drop
+        self._keep = keep
         self.closed = asyncio.Event()
 
     @property
@@ -135,6 +143,8 @@ class WebSocketLink:
 
     def open_up(self) -> None:
         self._meter.remove()
+        if self._keep is not None:
+            self._keep()
 
     async def close(self) -> None:
         try:
@@ -158,6 +168,7 @@ class WebSocketListener:
     """Turns WebSocket requests into links; `serve` is aiohttp's request handler."""
 
     def __init__(self) -> None:
+        self.acceptor: Acceptor | None = None
         self._accepted: asyncio.Queue[WebSocketLink] = asyncio.Queue(ACCEPT_QUEUE)
         self._closing = False
         self.port = 0
@@ -182,7 +193,7 @@ class WebSocketListener:
         except ConnectionError:  # the peer is gone already; aiohttp would log this as a bug of the handler
             return web.Response(status=400)
         host, port = (tcp.get_extra_info("peername") or ("unknown", 0))[:2]
-        link = WebSocketLink(socket, PeerAddress(host, port), meter, tcp.abort)
+        link = WebSocketLink(socket, PeerAddress(host, port), meter, tcp.abort, partial(self._keep, tcp))
         try:
             if self._has_place():  # it may have none any more
                 self._accepted.put_nowait(link)
@@ -190,6 +201,10 @@ class WebSocketListener:
         finally:
             link.abort()
         return socket
+
+    def _keep(self, tcp: asyncio.BaseTransport) -> None:
+        if self.acceptor is not None:
+            self.acceptor.rank(tcp, AcceptRank.KEPT)
 
     def _has_place(self) -> bool:
         return not self._closing and not self._accepted.full()
@@ -204,7 +219,15 @@ class WebSocketListener:
 class WebSocketTransport:
     """Dials and listens with aiohttp."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        limits: AcceptLimits = AcceptLimits(),  # noqa: B008 (frozen)
+        *,
+        paused: Callable[[OSError], None] | None = None,
+    ) -> None:
+        """`paused` is called when the system refuses connections."""
+        self._limits = limits
+        self._paused = paused
         self._client: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -230,7 +253,8 @@ class WebSocketTransport:
         server = web.Server(listener.serve, keepalive_timeout=HTTP_DEADLINE_S, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
         await runner.setup()
-        async with Acceptor(server) as acceptor:
+        async with Acceptor(server, self._limits, paused=self._paused) as acceptor:
+            listener.acceptor = acceptor
             try:
                 await _bind(acceptor, host, port)
                 listener.port = acceptor.port

@@ -1,6 +1,7 @@
 """A localnet that goes on running after the command that started it has ended. Its folder is all it needs.
 
     node0/ node1/ …    the data directory of each node; each holds all keys of the network
+    localnet.json      how many nodes there are
 
 The ports are chosen when the network is made and stand in the engram.toml of each node. A node that is
 started again, by `up` or by hand, therefore finds the others at the same ports.
@@ -8,6 +9,7 @@ started again, by `up` or by hand, therefore finds the others at the same ports.
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -26,7 +28,8 @@ from engram.consensus.chainspec import ChainSpec
 from engram.node.client import RpcClient
 from engram.node.config import CONFIG_NAME, load_config
 from engram.node.datadir import KEYS_DIRECTORY, find_run_info, make_data_dir
-from engram.node.errors import LocalnetExists, LocalnetMissing, NodeUnreachable
+from engram.node.errors import LocalnetExists, LocalnetIncomplete, LocalnetMissing, NodeUnreachable
+from engram.node.files import write_private
 from engram.node.localnet.nodeprocess import (
     LOG_NAME,
     START_S,
@@ -41,6 +44,7 @@ from engram.primitives.keys import format_address
 from engram.primitives.types import Address
 
 HOST: Final = "127.0.0.1"
+NETWORK_NAME: Final = "localnet.json"
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ def make(folder: Path, spec: ChainSpec, miners: Sequence[Address], hashes_per_s:
     """
     if members(folder):
         raise LocalnetExists(f"{folder} already holds a localnet", got=str(folder))
+    write_private(folder / NETWORK_NAME, (json.dumps({"nodes": len(miners)}) + "\n").encode())
     ports = free_ports(2 * len(miners))
     rpc, p2p = ports[: len(miners)], ports[len(miners) :]
     for number, miner in enumerate(miners):
@@ -93,9 +98,11 @@ def members(folder: Path) -> list[Path]:
 def up(folder: Path) -> None:
     """Starts every node that does not run and waits until all of them answer. They outlive the caller.
 
-    Raises `LocalnetMissing` if the folder holds no localnet. Raises `NodeFailed`, with the end of its log, if
-    a node does not start; the nodes that this call has started are stopped then.
+    Raises `LocalnetMissing` if the folder holds no localnet, `LocalnetIncomplete` if a node's directory is
+    gone. Raises `NodeFailed`, with the end of its log, if a node does not start; the nodes that this call has
+    started are stopped then.
     """
+    _check_complete(folder)
     with ExitStack() as undo:
         starting = []
         for data_dir in _present(folder):
@@ -154,6 +161,25 @@ def _present(folder: Path) -> list[Path]:
             f"there is no localnet in {folder}: make one with `engram localnet up`", got=str(folder)
         )
     return found
+
+
+def _check_complete(folder: Path) -> None:
+    """Raises `LocalnetMissing`, `LocalnetIncomplete`."""
+    numbers = [int(path.name[4:]) for path in _present(folder)]
+    try:
+        nodes = json.loads((folder / NETWORK_NAME).read_text("utf-8"))["nodes"]
+        count = nodes if type(nodes) is int else 0
+    except (OSError, ValueError, TypeError, KeyError):
+        count = 0  # a network of an earlier version has no such file
+    missing = sorted(set(range(max(count, numbers[-1] + 1))) - set(numbers))
+    if missing:
+        names = ", ".join(f"node{number}" for number in missing)
+        raise LocalnetIncomplete(
+            f"{folder} lacks {names}: put the directory back, or delete the network with "
+            "`engram localnet down --delete` and make another",
+            expected=max(count, numbers[-1] + 1),
+            got=len(numbers),
+        )
 
 
 def _spawn(data_dir: Path) -> subprocess.Popen[bytes]:

@@ -21,7 +21,6 @@ from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import Method, methods_of, rpc_method
 from engram.node.rpc.render import Renderer
 from engram.node.sync.sync import Sync
-from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
 from engram.primitives.types import Hash
 
@@ -91,37 +90,6 @@ class NodeMethods:
             "rss_bytes": status.resident_bytes,
             "uptime_s": round(status.clock.monotonic() - status.started_s, 3),
         }
-
-    @rpc_method()
-    async def peer_list(self) -> list[dict[str, Any]]:
-        """The open sessions with peers."""
-        return [self.render.peer(info) for info in self.peers.peers()]
-
-    @rpc_method()
-    async def peer_targets(self) -> list[dict[str, Any]]:
-        """The addresses that the node dials: the peer there, or why there is none and when it tries again."""
-        return [
-            {
-                "address": str(target.address),
-                "peer": None if target.node_key is None else target.node_key.hex(),
-                "error": None if target.error is None else target.error.to_json(),
-                "retry_s": None if target.retry_s is None else round(target.retry_s, 1),
-            }
-            for target in self.peers.targets()
-        ]
-
-    @rpc_method(admin=True)
-    async def peer_add(self, address: str) -> dict[str, Any]:
-        """Keep a session with the peer at HOST:PORT or NODEKEY@HOST:PORT."""
-        parsed = PeerAddress.parse(address)
-        self.peers.add_peer(parsed)
-        return {"address": str(parsed)}
-
-    @rpc_method(admin=True)
-    async def peer_remove(self, address: str) -> dict[str, Any]:
-        """End the session with the peer at this address and dial it no more."""
-        parsed = PeerAddress.parse(address)
-        return {"address": str(parsed), "removed": self.peers.remove_peer(parsed)}
 
     @rpc_method()
     async def miner_status(self) -> dict[str, Any]:

@@ -18,16 +18,17 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from engram.node import logs
 from engram.node.errors import AddressUnusable, HoldRefused, PortTaken
 from engram.node.mining.pacing import Pacing
 from engram.node.rpc.events import TOPICS, EventHub, Subscription
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, Dispatcher, RpcFault
-from engram.p2p.acceptor import Acceptor
+from engram.p2p.acceptor import AcceptLimits, Acceptor, AcceptRank
 
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 """Enough for the largest transaction as hexadecimal text, and the JSON around it."""
@@ -56,6 +57,8 @@ class RpcLimits:
     """Time for a connection to close in good order."""
     sockets: int = 256
     """How many WebSockets may be open at once."""
+    accept: AcceptLimits = field(default_factory=AcceptLimits)
+    """How many connections may stand at once."""
 
 
 class RpcServer:
@@ -89,6 +92,7 @@ class RpcServer:
         self._names = frozenset(name.lower() for name in (*LOCAL_NAMES, _bracketed(host), *names))
         self._limits = limits
         self._sockets: set[web.WebSocketResponse] = set()
+        self._acceptor: Acceptor | None = None
         self.serving = asyncio.Event()
         self.port = port
 
@@ -114,7 +118,8 @@ class RpcServer:
         )
         await runner.setup()
         assert runner.server is not None, "`setup` has just made the server"
-        async with Acceptor(runner.server) as acceptor:
+        async with Acceptor(runner.server, self._limits.accept, paused=logs.no_descriptor) as acceptor:
+            self._acceptor = acceptor
             try:
                 await self._bind(acceptor)
                 self.serving.set()
@@ -166,10 +171,18 @@ class RpcServer:
                 body = await request.read()
         except TimeoutError:
             raise web.HTTPRequestTimeout(text="the body of the request did not arrive in time") from None
-        reply = await self._dispatcher.answer(body, admin=self._is_admin(request))
+        self._rank(request, AcceptRank.KEPT)  # not before: a body that trickles in keeps no place
+        try:
+            reply = await self._dispatcher.answer(body, admin=self._is_admin(request))
+        finally:
+            self._rank(request, AcceptRank.SERVED)
         if reply is None:
             return web.Response(status=204)
         return web.Response(text=reply, content_type="application/json")
+
+    def _rank(self, request: web.Request, standing: AcceptRank) -> None:
+        if self._acceptor is not None:
+            self._acceptor.rank(request.transport, standing)
 
     def _is_admin(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -247,6 +260,7 @@ class RpcServer:
                 await socket.prepare(request)
             except ConnectionError:  # the client has gone; if this were raised, aiohttp would log a bug
                 return web.Response(status=400)
+            self._rank(request, AcceptRank.KEPT)
             await serve(socket)
         finally:
             self._sockets.discard(socket)

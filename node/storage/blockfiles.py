@@ -24,6 +24,7 @@ from typing import Final, Protocol
 
 import google_crc32c
 
+from engram.node.descriptors import open_file
 from engram.node.errors import CorruptStore, DiskFailure, DiskFull, ForeignData
 from engram.node.storage.failpoints import FailPoint, hit
 from engram.node.storage.schema import BlockLocation, Position
@@ -140,7 +141,7 @@ class BlockFiles:
             self._check_owner()
             self._end = committed if read_only else self._intact_end(committed)
             if self._end.offset and not read_only:
-                self._descriptor = os.open(self._path(self._end.file), os.O_RDWR)
+                self._descriptor = open_file(self._path(self._end.file), os.O_RDWR)
                 self._cut_tail()
 
     @property
@@ -179,7 +180,7 @@ class BlockFiles:
     def read(self, location: BlockLocation) -> bytes:
         with _disk_errors(self._directory):
             try:
-                descriptor = os.open(self._path(location.file), os.O_RDONLY)
+                descriptor = open_file(self._path(location.file), os.O_RDONLY)
             except FileNotFoundError as error:
                 raise CorruptStore(got=f"{self._path(location.file)} is missing") from error
             try:
@@ -207,7 +208,7 @@ class BlockFiles:
             self._descriptor = -1
 
     def _scan_file(self, file: int, offset: int) -> Iterator[StoredRecord | Damage]:
-        with self._path(file).open("rb") as stream:
+        with open(self._path(file), "rb", opener=open_file) as stream:
             size = os.fstat(stream.fileno()).st_size
             if offset >= size:
                 return
@@ -260,7 +261,7 @@ class BlockFiles:
         self.close()
         preamble = FILE_MAGIC + self._genesis
         preamble += google_crc32c.value(preamble).to_bytes(4, "big")
-        self._descriptor = os.open(self._path(number), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._descriptor = open_file(self._path(number), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         self._write(preamble[:20], 0)
         hit(FailPoint.FILES_TORN_PREAMBLE)
         self._write(preamble[20:], 20)
@@ -277,7 +278,7 @@ class BlockFiles:
 
     def _check_owner(self) -> None:
         for number in self._numbers():
-            with self._path(number).open("rb") as stream:
+            with open(self._path(number), "rb", opener=open_file) as stream:
                 owner = _owner(stream.read(PREAMBLE_BYTES))
             if owner not in (None, self._genesis):
                 raise ForeignData(expected=self._genesis, got=owner)
@@ -327,7 +328,7 @@ def _next_record(view: mmap.mmap, offset: int) -> int:
 
 
 def _fsync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+    descriptor = open_file(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

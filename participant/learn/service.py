@@ -13,7 +13,7 @@ import psutil
 
 from engram.consensus.chainspec import spec_id
 from engram.node.datadir import RunInfo, load_token, remove_run_info, write_run_info
-from engram.node.process import STOP_SIGNALS
+from engram.node.process import stop_signals
 from engram.participant.learn.endpoint import LearnEndpoint
 from engram.participant.learn.feed import FolderFeed
 from engram.participant.learn.learner import Learner
@@ -105,7 +105,8 @@ async def until_signal(work: Coroutine[Any, Any, None]) -> None:
         stopping = True
         task.cancel()
 
-    for number in STOP_SIGNALS:
+    obeyed = stop_signals()
+    for number in obeyed:
         loop.add_signal_handler(number, stop, number)
     try:
         await task
@@ -113,5 +114,5 @@ async def until_signal(work: Coroutine[Any, Any, None]) -> None:
         if not stopping:
             raise
     finally:
-        for number in STOP_SIGNALS:
+        for number in obeyed:
             loop.remove_signal_handler(number)

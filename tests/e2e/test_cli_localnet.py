@@ -76,6 +76,17 @@ def test_a_network_of_which_one_node_cannot_start_leaves_none_running(shell: She
     assert [row["pid"] for row in shell.json("localnet", "status")] == [None, None]
 
 
+def test_a_network_of_which_a_directory_is_gone_does_not_start_smaller(shell: Shell) -> None:
+    made = shell.json("localnet", "up", "--nodes", "2", "--fund", "erin")
+    shell.json("localnet", "down")
+    gone = Path(made[1]["data_dir"])
+    gone.rename(gone.with_name("elsewhere"))
+    assert shell.error("localnet", "up") == (65, "localnet_incomplete")
+    assert [row["pid"] for row in shell.json("localnet", "status")] == [None]
+    gone.with_name("elsewhere").rename(gone)
+    assert len(shell.json("localnet", "up")) == 2
+
+
 def test_a_directory_without_a_network(shell: Shell) -> None:
     for name in ("status", "down"):
         assert shell.error("localnet", name) == (65, "localnet_missing")

@@ -37,7 +37,7 @@ def node(tmp_path: Path) -> NodeCommand:
     return NodeCommand(tmp_path / "node", *MINER)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_node_answers_ends_and_comes_back(node: NodeCommand, number: signal.Signals) -> None:
     with processes(node):
         first = node.info

@@ -222,6 +222,51 @@ def test_peers(shell: Shell) -> None:
     assert shell.error("peer", "add", "nowhere") == (65, "bad_peer_address")
 
 
+def test_an_added_peer_is_remembered_until_it_is_removed(shell: Shell, tmp_path: Path) -> None:
+    config, spec = Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), spec_of(shell)
+    guest = Shell(tmp_path, {})
+
+    def dialled() -> list[str]:
+        return [row["address"] for row in guest.json("peer", "list")]
+
+    with running_node(config, spec):
+        for port in (1, 2):
+            guest.json("peer", "add", f"127.0.0.1:{port}")
+    with running_node(config, spec):
+        assert dialled() == ["127.0.0.1:1", "127.0.0.1:2"]
+        assert guest.json("peer", "remove", "127.0.0.1:1")["removed"]
+    with running_node(replace(config, peers=("127.0.0.1:2", "127.0.0.1:3")), spec):
+        assert dialled() == ["127.0.0.1:2", "127.0.0.1:3"]
+    (tmp_path / "peers.json").write_text('["nowhere"]')
+    with running_node(config, spec):
+        assert dialled() == []
+    assert "peers.json cannot be read" in (tmp_path / "node.log").read_text()
+
+
+def test_bans(shell: Shell, tmp_path: Path) -> None:
+    assert shell.text("peer", "list", "--banned").startswith("the node refuses nobody")
+    with running_node(Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), spec_of(shell)) as other:
+        assert other.info is not None
+        node_id, address = other.info.node_id, f"127.0.0.1:{other.info.p2p_port}"
+        shell.text("peer", "add", address)
+        height = shell.json("miner", "mine")[0]["height"]
+        Shell(tmp_path, {}).json("chain", "wait", "--height", str(height))
+        assert shell.json("peer", "info", node_id[:8])["address"] == address
+        banned = shell.json("peer", "ban", node_id[:8], "--for", "3600", "--reason", "floods")
+        assert (banned["subject"], banned["disconnected"]) == (node_id, [node_id])
+        (ban,) = shell.json("peer", "list", "--banned")
+        assert (ban["subject"], ban["reason"], ban["by_operator"]) == (node_id, "floods", True)
+        assert ban["until_ms"] - ban["since_ms"] == 3_600_000
+        assert node_id[:12] in shell.text("peer", "list", "--banned")
+        assert shell.json("peer", "unban", node_id) == {"subject": node_id, "unbanned": True}
+        assert shell.json("peer", "list", "--banned") == []
+        shell.text("peer", "remove", address)
+    assert shell.json("peer", "unban", "192.0.2.7") == {"subject": "192.0.2.7", "unbanned": False}
+    assert shell.error("peer", "ban", "nobody") == (65, "peer_not_found")
+    assert shell.error("peer", "unban", "nobody") == (65, "ban_invalid")
+    assert shell.error("peer", "info", "00") == (65, "peer_not_found")
+
+
 def test_a_connected_peer_is_listed(shell: Shell, tmp_path: Path) -> None:
     spec = spec_of(shell)
     with running_node(Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), spec) as other:
@@ -232,6 +277,9 @@ def test_a_connected_peer_is_listed(shell: Shell, tmp_path: Path) -> None:
         assert guest.json("chain", "wait", "--height", str(height))["height"] == height
         (peer,) = shell.json("peer", "list")
         assert (peer["id"], peer["state"]) == (other.info.node_id, "connected")
+        assert peer["height"] == height, "it has fetched the block since the handshake"
+        (mirrored,) = guest.json("peer", "list")
+        assert mirrored["height"] == height, "this one has announced it"
         assert other.info.node_id[:12] in shell.text("peer", "list")
         shell.text("peer", "remove", f"127.0.0.1:{other.info.p2p_port}")
 

@@ -234,6 +234,29 @@ async def test_the_last_place_for_an_inbound_session_is_the_last() -> None:
         await second.chain.wait_for(lambda: second.knows(full))
 
 
+async def test_a_full_node_gives_the_place_of_an_idle_peer_to_a_new_one() -> None:
+    full = Node(0, config=replace(QUICK, max_inbound=3))
+    oldest, useful, idle, new = (Node(number) for number in range(1, 5))
+    async with running(full, oldest, useful, idle, new):
+        for node in (oldest, useful, idle):
+            await node.connect(full)
+        block = useful.chain.mine(b"useful")
+        await full.chain.wait_for(lambda: block.id in full.chain.blocks)
+        await full.peer(useful).ping()
+        assert idle.manager.remove_peer(full.address) is True
+        await full.chain.wait_for(lambda: not full.knows(idle))
+        late = Node(5)
+        async with running(late):
+            await late.connect(full)
+            new.manager.add_peer(full.address)
+            await full.chain.wait_for(lambda: full.knows(new))
+            parted = [key for key, reason in full.chain.partings if reason is DisconnectReason.TOO_MANY_PEERS]
+            assert parted[:1] == [late.key.public_key]
+            assert full.knows(oldest)
+            assert full.knows(useful)
+            late.manager.remove_peer(full.address)
+
+
 async def test_a_taken_port_is_a_plain_error() -> None:
     node = Node(0)
     async with running(node):

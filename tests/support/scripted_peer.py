@@ -34,7 +34,9 @@ class ScriptedPeer:
     @property
     def info(self) -> PeerInfo:
         address = PeerAddress("scripted", 1)
-        return PeerInfo(self.node_key, address, self.inbound, "scripted", 1, self.head, 0.0, None, 0, 0, 0)
+        return PeerInfo(
+            self.node_key, address, self.inbound, "scripted", 1, self.head, (), 0.0, None, 0, 0, 0
+        )
 
     async def get_headers(
         self, locator: Sequence[bytes], limit: int, timeout_s: float | None = None

@@ -47,6 +47,37 @@ def test_one_blas_thread_unless_the_operator_says_otherwise() -> None:
     assert threads(OPENBLAS_NUM_THREADS="2") == 2
 
 
+PREPARES = """
+import signal
+from engram.node.process import end_cleanly_until_it_runs
+
+end_cleanly_until_it_runs()
+print("preparing, SIGHUP", signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN, flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_node_that_is_stopped_while_it_prepares_ends_cleanly(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", PREPARES], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "preparing, SIGHUP True\n"
+        process.send_signal(number)
+        assert process.wait() == 0
+
+
+def test_under_nohup_the_end_of_the_terminal_stops_nothing() -> None:
+    command = ["nohup", sys.executable, "-c", PREPARES]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "preparing, SIGHUP False\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_a_node_at_once(second: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", HANGS], stdout=subprocess.PIPE, text=True) as process:

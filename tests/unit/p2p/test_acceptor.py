@@ -6,18 +6,19 @@ import asyncio
 import gc
 import socket
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 import pytest
 from aiohttp import web
 
 from engram.node.localnet.links import CuttableLink
-from engram.p2p.acceptor import Acceptor
+from engram.p2p.acceptor import AcceptLimits, Acceptor, AcceptRank
 from engram.p2p.errors import DialFailed
 from engram.p2p.link import PeerAddress
 from engram.p2p.transport import PATH, WebSocketTransport
 from tests.support.p2p_chain import WAIT_S
+from tests.support.until import until
 
 STEPS = range(24)
 """Turns of the event loop from the arrival of a connection until it waits for data, and some more."""
@@ -203,6 +204,109 @@ async def test_a_port_that_is_taken_is_left_to_its_owner() -> None:
             await late.listen("127.0.0.1", owner.port)
         assert late.connections == 0
         with socket.create_connection(("127.0.0.1", owner.port)):
+            await until(lambda: owner.connections == 1)
+
+
+class Kept(asyncio.Protocol):
+    """Ranks its connection by the first byte that comes."""
+
+    def __init__(self, made: list[Acceptor]) -> None:
+        self._made = made
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._made[0].rank(self._transport, AcceptRank(data[0]))
+        assert isinstance(self._transport, asyncio.Transport)
+        self._transport.write(data)
+
+
+class Crowd:
+    """Clients of one port, each told in what order it came."""
+
+    def __init__(self, acceptor: Acceptor) -> None:
+        self.acceptor = acceptor
+        self.clients: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def come(self, standing: AcceptRank | None = None, host: str = "127.0.0.1") -> None:
+        """One more client; with a standing, it returns once the client has it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.acceptor.port, local_addr=(host, 0))
+        self.clients.append((reader, writer))
+        if standing is not None:
+            writer.write(bytes([standing]))
+            assert await reader.readexactly(1) == bytes([standing])
+
+    async def gone(self, index: int) -> None:
+        """Returns once this client has been cut."""
+        async with asyncio.timeout(WAIT_S):
+            with suppress(ConnectionError):
+                assert await self.clients[index][0].read() == b""
+
+    async def stay(self, *indices: int) -> None:
+        """Each of these clients is still served."""
+        for index in indices:
+            reader, writer = self.clients[index]
+            writer.write(b"\x02")
             async with asyncio.timeout(WAIT_S):
-                while owner.connections == 0:  # noqa: ASYNC110 (it is the event loop that accepts)
-                    await asyncio.sleep(0)
+                assert await reader.readexactly(1) == b"\x02"
+
+    def leave(self) -> None:
+        for _, writer in self.clients:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def crowd(limits: AcceptLimits) -> AsyncIterator[Crowd]:
+    made: list[Acceptor] = []
+    async with Acceptor(lambda: Kept(made), limits) as acceptor:
+        made.append(acceptor)
+        await acceptor.listen("127.0.0.1", 0)
+        here = Crowd(acceptor)
+        try:
+            yield here
+        finally:
+            here.leave()
+
+
+async def test_a_silent_connection_goes_first_then_the_one_answered_longest_ago() -> None:
+    async with crowd(AcceptLimits(total=4)) as here:
+        for standing in (AcceptRank.SERVED, AcceptRank.NEW, AcceptRank.NEW, AcceptRank.KEPT):
+            await here.come(standing)
+        for goes in (1, 2, 0):
+            await here.come(AcceptRank.KEPT)
+            await here.gone(goes)
+        await here.stay(3, 4, 5, 6)
+
+
+async def test_where_each_is_in_use_no_other_is_let_in() -> None:
+    async with crowd(AcceptLimits(total=2)) as here:
+        for _ in range(2):
+            await here.come(AcceptRank.KEPT)
+        await here.come()
+        await here.gone(2)
+        await here.stay(0, 1)
+        assert here.acceptor.evicted == 1
+
+
+async def test_a_host_pushes_out_only_its_own() -> None:
+    limits = AcceptLimits(total=100, per_host=2, own_host_exempt=False)
+    async with crowd(limits) as here:
+        await here.come(AcceptRank.NEW, host="127.0.0.1")
+        for _ in range(5):
+            await here.come(AcceptRank.NEW, host="127.0.0.2")
+        for index in (1, 2, 3):
+            await here.gone(index)
+        await here.stay(0, 4, 5)
+
+
+async def test_the_host_with_the_most_connections_pays_for_a_full_port() -> None:
+    limits = AcceptLimits(total=4, per_host=3, own_host_exempt=False)
+    async with crowd(limits) as here:
+        await here.come(AcceptRank.NEW, host="127.0.0.1")
+        for _ in range(3):
+            await here.come(AcceptRank.NEW, host="127.0.0.2")
+        await here.come(AcceptRank.NEW, host="127.0.0.3")
+        await here.gone(1)
+        await here.stay(0, 2, 3, 4)

@@ -1,0 +1,213 @@
+"""Which peers and hosts this node does not speak with: those that misbehaved, and the operator's bans.
+
+A node key costs nothing, a host does. What is remembered is therefore counted for each host: fresh keys of
+one host fill only the places of that host, and once these are full, the host itself is refused. The table of
+hosts is bounded in the same way by network group. The operator's bans stand apart and go for no other.
+
+The bans are kept in bans.json over restarts. Hosts of this machine are refused only where the operator says
+so, because all nodes of a local network share them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter, OrderedDict
+from dataclasses import asdict, dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from engram.node import logs
+from engram.node.clock import Clock
+from engram.node.concurrency import ReaderThreads
+from engram.node.errors import BanInvalid, TooManyBans
+from engram.node.files import write_private
+from engram.p2p.netgroup import group_of, host_of, is_loopback
+from engram.p2p.scores import REFUSE_S
+
+BANS_NAME: Final = "bans.json"
+KEYS_PER_HOST: Final = 32
+"""So many refused keys of one host make the host refused, until one of them is forgiven."""
+MAX_HOSTS: Final = 1_024
+MAX_OPERATOR_BANS: Final = 4_096
+SAVE_S: Final = 20.0
+"""Bans for misbehaviour reach the disk within so many seconds, however many strangers earn."""
+_KEY_DIGITS: Final = 64
+
+
+@dataclass(frozen=True)
+class Ban:
+    """One refusal."""
+
+    subject: str
+    """A node key as hexadecimal text, or a host: an IPv4 address, or the /64 of an IPv6 address."""
+    host: str
+    """Where the key misbehaved; the subject itself if it is a host, empty if the operator named a key."""
+    since_ms: int
+    until_ms: int
+    by_operator: bool
+    reason: str
+
+
+def subject_of(text: str) -> str:
+    """The subject that a person names: a node key or an IP address. Raises `BanInvalid`."""
+    bare = text.strip().lower().removeprefix("[").removesuffix("]")
+    if len(bare) == _KEY_DIGITS and all(digit in "0123456789abcdef" for digit in bare):
+        return bare
+    try:
+        address, _, bits = bare.partition("/")
+        ip_address(address)
+    except ValueError:
+        raise BanInvalid(got=text) from None
+    if bits not in ("", "64") or (bits and ":" not in address):
+        raise BanInvalid(got=text)
+    return host_of(address)
+
+
+class Bans:
+    """Every ban that stands, and its file."""
+
+    def __init__(self, data_dir: Path, clock: Clock, threads: ReaderThreads) -> None:
+        """Reads the file; one that is damaged is left out with a warning."""
+        self._path = data_dir / BANS_NAME
+        self._clock = clock
+        self._threads = threads
+        self._saving = asyncio.Lock()
+        self._operator: dict[str, Ban] = {}
+        self._hosts: OrderedDict[str, dict[str, Ban]] = OrderedDict()
+        self._keys: dict[str, Ban] = {}
+        self._changed = asyncio.Event()
+        for ban in _read(self._path):
+            self._put(ban)
+
+    def refuses(self, host: str, node_key: bytes | None) -> bool:
+        """Whether not to speak with this host (key None), or with this node there."""
+        now_ms, one = self._clock.now_ms(), host_of(host)
+        named = [self._operator.get(one)]
+        if node_key is not None:
+            named += [self._operator.get(node_key.hex()), self._keys.get(node_key.hex())]
+        if any(ban is not None and ban.until_ms > now_ms for ban in named):
+            return True
+        return not is_loopback(one) and len(self._standing(one)) >= KEYS_PER_HOST
+
+    def ban(self, subject: str, seconds: int, reason: str) -> Ban:
+        """Refuses a subject because the operator wants it. Raises `TooManyBans`."""
+        now_ms = self._clock.now_ms()
+        self._forget_old()
+        if subject not in self._operator and len(self._operator) >= MAX_OPERATOR_BANS:
+            raise TooManyBans(expected=MAX_OPERATOR_BANS)
+        host = "" if len(subject) == _KEY_DIGITS else subject
+        ban = Ban(subject, host, now_ms, now_ms + seconds * 1000, True, reason)
+        self._put(ban)
+        self._changed.set()
+        return ban
+
+    def offended(self, host: str, node_key: bytes, reason: str) -> None:
+        """Refuses a node for a while because of what it did."""
+        now_ms, one = self._clock.now_ms(), host_of(host)
+        until_ms = now_ms + int(REFUSE_S * 1000)
+        self._put(Ban(node_key.hex(), one, now_ms, until_ms, False, reason))
+        self._changed.set()
+
+    def unban(self, subject: str) -> bool:
+        """Forgives a subject; with a host, its nodes too. False if nothing was held against it."""
+        found = self._operator.pop(subject, None) is not None
+        for gone in (*self._hosts.pop(subject, {}), subject):
+            ban = self._keys.pop(gone, None)
+            if ban is not None:
+                found = True
+                self._hosts.get(ban.host, {}).pop(gone, None)
+        self._changed.set()
+        return found
+
+    def standing(self) -> list[Ban]:
+        """The bans that hold now, oldest first."""
+        self._forget_old()
+        return sorted((*self._operator.values(), *self._keys.values()), key=lambda ban: ban.since_ms)
+
+    async def run(self) -> None:
+        """Keeps the file up to date until it is cancelled, and once more then."""
+        try:
+            while True:
+                await self._changed.wait()
+                await self.save()
+                await self._clock.sleep(SAVE_S)
+        finally:
+            if self._changed.is_set():
+                self._write()
+
+    async def save(self) -> None:
+        """Writes the file; what has been banned is still banned after a crash then."""
+        async with self._saving:
+            self._changed.clear()
+            try:
+                await self._threads.run(self._write)
+            except asyncio.CancelledError:
+                self._changed.set()
+                raise
+
+    def _write(self) -> None:
+        entries = [asdict(ban) for ban in self.standing()]
+        try:
+            write_private(self._path, (json.dumps(entries, indent=1) + "\n").encode())
+        except OSError as error:
+            logs.get_logger("peers").warning("bans.json cannot be written; the bans hold", error=str(error))
+
+    def _put(self, ban: Ban) -> None:
+        if ban.by_operator:
+            self._operator[ban.subject] = ban
+            return
+        if ban.subject in self._keys:
+            return
+        keys = self._hosts.setdefault(ban.host, {})
+        if len(keys) >= KEYS_PER_HOST:
+            old = [key for key, each in keys.items() if each.until_ms <= self._clock.now_ms()]
+            for key in old:
+                del keys[key], self._keys[key]
+            if not old:
+                return  # the host's places are taken: for them, not for this one, others would have to go
+        keys[ban.subject] = self._keys[ban.subject] = ban
+        if len(self._hosts) > MAX_HOSTS:
+            self._drop_one()
+
+    def _drop_one(self) -> None:
+        """Forgets the oldest host of the group that has the most."""
+        groups = Counter(map(group_of, self._hosts))
+        (crowded, _), *_ = groups.most_common(1)
+        out = next(host for host in self._hosts if group_of(host) == crowded)
+        for key in self._hosts.pop(out):
+            del self._keys[key]
+
+    def _standing(self, host: str) -> list[Ban]:
+        now_ms = self._clock.now_ms()
+        return [ban for ban in self._hosts.get(host, {}).values() if ban.until_ms > now_ms]
+
+    def _forget_old(self) -> None:
+        now_ms = self._clock.now_ms()
+        for subject in [name for name, ban in self._operator.items() if ban.until_ms <= now_ms]:
+            del self._operator[subject]
+        for key, ban in [(key, ban) for key, ban in self._keys.items() if ban.until_ms <= now_ms]:
+            del self._keys[key]
+            self._hosts[ban.host].pop(key)
+            if not self._hosts[ban.host]:
+                del self._hosts[ban.host]
+
+
+def _read(path: Path) -> list[Ban]:
+    try:
+        return [_checked(Ban(**entry)) for entry in json.loads(path.read_text("utf-8"))]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        logs.get_logger("peers").warning("bans.json cannot be read, so no ban holds", error=str(error))
+        return []
+
+
+def _checked(ban: Ban) -> Ban:
+    texts = (ban.subject, ban.host, ban.reason)
+    if not all(isinstance(text, str) for text in texts) or type(ban.by_operator) is not bool:
+        raise ValueError("an entry is no ban")
+    if type(ban.since_ms) is not int or type(ban.until_ms) is not int:
+        raise ValueError("an entry has no times")
+    return ban

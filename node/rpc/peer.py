@@ -1,0 +1,135 @@
+"""RPC methods on peers: who they are, which the node dials, and which it refuses. Changes are the admin's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from engram.node.bans import Bans, subject_of
+from engram.node.chain.headers import CheckedBlock
+from engram.node.errors import BanInvalid, DiskFailure, PeerNotFound
+from engram.node.knownpeers import KnownPeers
+from engram.node.rpc.headview import HeadViews
+from engram.node.rpc.jsonrpc import rpc_method
+from engram.node.rpc.render import Renderer
+from engram.p2p.link import PeerAddress
+from engram.p2p.manager import PeerManager
+from engram.p2p.protocol import HeadSummary, PeerInfo
+
+DAY_S: Final = 86_400
+LONGEST_BAN_S: Final = 10 * 366 * DAY_S
+LONGEST_REASON: Final = 200
+
+
+@dataclass(frozen=True)
+class PeerMethods:
+    """The peers of the node."""
+
+    peers: PeerManager[CheckedBlock]
+    bans: Bans
+    known: KnownPeers
+    views: HeadViews
+    render: Renderer
+
+    @rpc_method()
+    async def peer_list(self) -> list[dict[str, Any]]:
+        """The open sessions with peers."""
+        return [await self._shown(info) for info in self.peers.peers()]
+
+    @rpc_method()
+    async def peer_info(self, peer: str) -> dict[str, Any]:
+        """One open session: named by the peer's id or its beginning, or by its address."""
+        return await self._shown(self._find(peer))
+
+    @rpc_method()
+    async def peer_targets(self) -> list[dict[str, Any]]:
+        """The addresses that the node dials: the peer there, or why there is none and when it tries again."""
+        return [
+            {
+                "address": str(target.address),
+                "peer": None if target.node_key is None else target.node_key.hex(),
+                "error": None if target.error is None else target.error.to_json(),
+                "retry_s": None if target.retry_s is None else round(target.retry_s, 1),
+            }
+            for target in self.peers.targets()
+        ]
+
+    @rpc_method(admin=True)
+    async def peer_add(self, address: str) -> dict[str, Any]:
+        """Keep a session with the peer at HOST:PORT or NODEKEY@HOST:PORT, also after a restart."""
+        parsed = PeerAddress.parse(address)
+        await self._kept(self.known.add, parsed)
+        self.peers.add_peer(parsed)
+        return {"address": str(parsed)}
+
+    @rpc_method(admin=True)
+    async def peer_remove(self, address: str) -> dict[str, Any]:
+        """End the session with the peer at this address and dial it no more.
+
+        An address of the settings (`peers`) is dialled again after a restart.
+        """
+        parsed = PeerAddress.parse(address)
+        await self._kept(self.known.remove, parsed)
+        return {"address": str(parsed), "removed": self.peers.remove_peer(parsed)}
+
+    @rpc_method()
+    async def peer_bans(self) -> list[dict[str, Any]]:
+        """The nodes and hosts that this node refuses, why, and until when."""
+        return [asdict(ban) for ban in self.bans.standing()]
+
+    @rpc_method(admin=True)
+    async def peer_ban(self, subject: str, seconds: int = DAY_S, reason: str = "") -> dict[str, Any]:
+        """Refuse a node (its key, or the id's beginning of a connected one) or a host (its IP address)."""
+        if not 0 < seconds <= LONGEST_BAN_S or len(reason) > LONGEST_REASON:
+            raise BanInvalid(
+                f"a ban lasts 1 to {LONGEST_BAN_S} s, and its reason has at most {LONGEST_REASON} characters",
+                got=seconds,
+            )
+        try:
+            named = subject_of(subject)
+        except BanInvalid:
+            named = self._find(subject).node_key.hex()
+        ban = self.bans.ban(named, seconds, reason)
+        await self.bans.save()
+        ended = [info for info in self.peers.peers() if self.bans.refuses(info.address.host, info.node_key)]
+        for info in ended:
+            self.peers.disconnect(info.node_key)
+        return {**asdict(ban), "disconnected": [info.node_key.hex() for info in ended]}
+
+    @rpc_method(admin=True)
+    async def peer_unban(self, subject: str) -> dict[str, Any]:
+        """Forgive a node (its key) or a host (its IP address), and with a host its nodes."""
+        named = subject_of(subject)
+        unbanned = self.bans.unban(named)
+        await self.bans.save()
+        return {"subject": named, "unbanned": unbanned}
+
+    async def _kept(self, change: Callable[[PeerAddress], None], address: PeerAddress) -> None:
+        """Changes peers.json. Raises `DiskFailure`."""
+        try:
+            await self.views.threads.run(change, address)
+        except OSError as error:
+            raise DiskFailure(f"peers.json cannot be written: {error}") from error
+
+    async def _shown(self, info: PeerInfo) -> dict[str, Any]:
+        return self.render.peer(await self.views.threads.run(self._present, info))
+
+    def _present(self, info: PeerInfo) -> PeerInfo:
+        """The facts with the head that the peer has by now: the best block it announced or fetched."""
+        refs = [self.views.chain.store.find_ref(block_id) for block_id in info.shown_blocks]
+        best = max((ref for ref in refs if ref is not None), key=lambda ref: ref.total_work, default=None)
+        if best is None or best.total_work <= info.head.total_work:
+            return info
+        return replace(info, head=HeadSummary(best.height, best.id, best.total_work))
+
+    def _find(self, name: str) -> PeerInfo:
+        """Raises `PeerNotFound` if no session, or more than one, is meant."""
+        found = [
+            info
+            for info in self.peers.peers()
+            if name and (info.node_key.hex().startswith(name.lower()) or str(info.address) == name)
+        ]
+        if len(found) != 1:
+            raise PeerNotFound(got=name)
+        return found[0]

@@ -1,0 +1,50 @@
+"""Which addresses count as one: a host, and a group of hosts that one owner can fill.
+
+Whoever has one IPv6 host has 2^64 addresses, so limits for each host count a /64 as one. And whoever has many
+hosts has most of them in few networks, so the network group is a /16 of IPv4 or a /32 of IPv6.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+from typing import Final
+
+HOST_BITS_V6: Final = 64
+GROUP_BITS: Final = {4: 16, 6: 32}
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def host_of(host: str) -> str:
+    """What limits count as one host: the IPv4 address, the IPv6 /64, or a name as it is."""
+    address = _parsed(host)
+    if address is None or address.version == 4 or address.is_loopback:
+        return host if address is None else str(address)
+    return _network(address, HOST_BITS_V6)
+
+
+@lru_cache(4_096)
+def group_of(host: str) -> str:
+    """The network group of a host. A name, which says nothing of its network, is a group of its own."""
+    address = _parsed(host)
+    return host.lower() if address is None else _network(address, GROUP_BITS[address.version])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine; limits for each host and group do not hold for it."""
+    address = _parsed(host)
+    return address.is_loopback if address is not None else host.lower() == "localhost"
+
+
+def _parsed(host: str) -> _Address | None:
+    """The address of an IP host, of a /64 its first; an IPv4 address within IPv6 as what it is."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0].partition("/")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
+
+
+def _network(address: _Address, bits: int) -> str:
+    return str(ipaddress.ip_network((int(address) >> (w := address.max_prefixlen - bits) << w, bits)))
