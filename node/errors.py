@@ -16,8 +16,8 @@ from engram.primitives.errors import (
 
 
 class SchemaMismatch(StorageError):
-    """The data directory was written by another version of Engram: move it away, or reindex with this
-    version.
+    """The data directory was written by another version of Engram: start the node once, which brings older
+    layouts to the present one, or reindex with this version.
     """
 
 
@@ -189,6 +189,10 @@ class MinerChanged(NotReady):
 
 class HoldRefused(NotReady):
     """The blocks of this node wait for no program: only those of a test network do (setting miner_waits)."""
+
+
+class StatePruned(NotReady):
+    """This node no longer keeps the state after that block: ask a node that runs with --archive."""
 
 
 class BodiesUnavailable(NotReady):

@@ -201,7 +201,7 @@ class ChainAdapter:
 
     def _check_block(self, raw: bytes) -> CheckedBlock:
         """Raises `CodecError`, leaves of `InvalidHeader`, `WrongTransactionsRoot`; `UnknownParent`,
-        `TimestampAhead`.
+        `StatePruned`, `TimestampAhead`.
         """
         block = _unpacked_block(raw)
         parent = self._chain.store.find_ref(block.header.parent)
@@ -209,6 +209,7 @@ class ChainAdapter:
             raise UnknownParent(expected=block.header.parent)
         if not parent.is_valid:
             raise InvalidAncestor(got=parent.id)
+        self._chain.store.require_state(parent.height)
         branch = HeaderChain(self._chain.spec, self._chain.store, parent)
         return check_block(branch.extend(block.header, self._clock.now_ms()), block)
 

@@ -15,6 +15,7 @@ from engram.node.chain.recovery import check_state
 from engram.node.errors import CorruptStore, DamagedBody
 from engram.node.storage.schema import (
     BODY,
+    BURIED,
     CANONICAL,
     CONTENT,
     DIFF,
@@ -22,10 +23,14 @@ from engram.node.storage.schema import (
     INDEX,
     META,
     NODE,
+    ONLY_SIDE,
     PEER,
     RECEIPTS,
     RECORD,
+    SIDE,
+    STAMP_BYTES,
     TRANSACTION,
+    UNDO,
 )
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives import smt
@@ -44,6 +49,10 @@ TABLES: Final = {
     RECORD: "names of records",
     CANONICAL: "ids by height",
     TRANSACTION: "places of transactions",
+    UNDO: "what undoes state changes",
+    SIDE: "blocks beside the best chain",
+    BURIED: "losing blocks",
+    ONLY_SIDE: "content of side blocks",
     META: "identity and tip",
     PEER: "peers",
 }
@@ -88,7 +97,7 @@ class Examination:
             with self._named(f"rows among the {name}"):
                 for key, value in self._store.database.iterate(table):
                     if table == NODE:
-                        self._is_node(key[1:], value)
+                        self._is_node(key[1:], value[:-STAMP_BYTES])
                     elif table == CONTENT:
                         self._is_content(key[1:])
 

@@ -138,7 +138,7 @@ def reindex_data_dir(
     """
     spec = read_spec(config.data_dir)
     _check_blocks(config)
-    done = rebuild(config.data_dir, spec, allow_loss=allow_loss, progress=progress)
+    done = rebuild(config.data_dir, spec, archive=config.archive, allow_loss=allow_loss, progress=progress)
     forward, kept = done.forward, done.kept
     return CheckedChain(
         "rebuilt",

@@ -34,7 +34,7 @@ from engram.node.storage.batches import (
 from engram.node.storage.blockfiles import MAX_RECORD_BYTES, Damage
 from engram.node.storage.db import Batch
 from engram.node.storage.failpoints import FailPoint, hit
-from engram.node.storage.schema import INDEX, BlockLocation, Position, Verdict
+from engram.node.storage.schema import DIFF, INDEX, BlockLocation, Position, Verdict
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives import smt
 from engram.primitives.codec import decode
@@ -83,9 +83,9 @@ def write_genesis(spec: ChainSpec, genesis: Genesis, store: ChainStore) -> None:
     batch = Batch()
     put_identity(batch, spec_id(spec), genesis.id)
     put_ref(batch, ref)
-    put_execution(batch, ref.id, None, Execution((), genesis.nodes, {}, {}))
+    put_execution(batch, ref.id, None, Execution((), genesis.nodes, {}, {}), 0)
     put_connected(batch, ref, ())
-    put_tip(batch, ref, Position(0, 0))
+    put_tip(batch, ref, Position(0, 0), 0)
     hit(FailPoint.GENESIS_BEFORE_COMMIT)
     store.write(batch)
     hit(FailPoint.GENESIS_AFTER_COMMIT)
@@ -129,8 +129,16 @@ def check_block(store: ChainStore, ref: BlockRef) -> None:
 
 
 def check_state(store: ChainStore, ref: BlockRef) -> None:
-    """Checks that the state after a block holds what the block changed. Raises `CorruptStore`."""
-    for entry in store.diff(ref).entries:
+    """Checks that the state after a block holds what the block changed, if the node keeps that.
+
+    Raises `CorruptStore`.
+    """
+    diff = store.find_changes(DIFF, ref)
+    if diff is None:
+        if ref.height > store.pruned().states:
+            raise CorruptStore(got=f"no changes of the state by block {ref.id.hex()}")
+        return
+    for entry in diff.entries:
         if smt.get(store, ref.state_root, entry.key) != entry.value:
             raise CorruptStore(got=f"a state that is not of block {ref.id.hex()}")
 
@@ -194,7 +202,7 @@ class _RollForward:
         if self._waiting:
             self._refused += sum(map(len, self._waiting.values()))
             batch = Batch()
-            put_tip(batch, self._head, reached)
+            put_tip(batch, self._head, reached, self._store.executed())
             self._store.write(batch)
         return RollForward(self._head, self._imported, self._refused, tuple(damage))
 
@@ -209,6 +217,7 @@ class _RollForward:
             )
             hit(FailPoint.ROLL_FORWARD_AFTER_BLOCK)
             self._head = result.head
+            self._importer.prune(self._head.height)
             status = result.answer.outcome
             self._imported += status in (ImportStatus.EXTENDED, ImportStatus.REORGED, ImportStatus.SIDE)
             if result.answer.code == UnknownParent.code:
