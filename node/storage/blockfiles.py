@@ -63,6 +63,11 @@ class BlockLog(Protocol):
     """What the store needs of the block files."""
 
     @property
+    def failure(self) -> StorageError | None:
+        """The error of the first append that failed."""
+        ...
+
+    @property
     def end(self) -> Position:
         """Where the next record will be appended; the beginning of the first file if there is none yet."""
         ...
@@ -87,6 +92,8 @@ class BlockLog(Protocol):
 
 class MemoryBlockFiles:
     """The same log in memory, for tests and for chains that need not survive the process."""
+
+    failure: StorageError | None = None
 
     def __init__(self) -> None:
         self._payloads: list[bytes] = []
@@ -132,7 +139,7 @@ class BlockFiles:
         self._directory = directory
         self._genesis = genesis
         self._max_file_bytes = max_file_bytes
-        self._failure: StorageError | None = None
+        self.failure: StorageError | None = None
         self._descriptor = -1
         self.truncated_bytes = 0
         with _disk_errors(directory):
@@ -148,15 +155,15 @@ class BlockFiles:
         return self._end
 
     def append(self, payload: bytes) -> BlockLocation:
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         if len(payload) > MAX_RECORD_BYTES:
             raise ValueError(f"a record of {len(payload)} bytes exceeds {MAX_RECORD_BYTES}")
         try:
             with _disk_errors(self._directory):
                 return self._append(payload)
         except StorageError as error:
-            self._failure = error
+            self.failure = error
             raise
 
     def _append(self, payload: bytes) -> BlockLocation:

@@ -52,6 +52,11 @@ class Database(Protocol):
     Its methods raise no errors but `StorageError` and its subclasses.
     """
 
+    @property
+    def failure(self) -> StorageError | None:
+        """The error of the first write that failed."""
+        ...
+
     def get(self, key: bytes) -> bytes | None:
         """The value, or None if the key is absent."""
         ...
@@ -82,6 +87,8 @@ class Database(Protocol):
 
 class MemoryDatabase:
     """The same store in memory, for tests and for chains that need not survive the process."""
+
+    failure: StorageError | None = None
 
     def __init__(self) -> None:
         self._rows: SortedDict[bytes, bytes] = SortedDict()
@@ -135,7 +142,7 @@ class LevelDatabase:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._failure: StorageError | None = None
+        self.failure: StorageError | None = None
         with self._errors():
             self._db = plyvel.DB(
                 str(path),
@@ -159,8 +166,8 @@ class LevelDatabase:
         self.write(Batch({key: value}))
 
     def write(self, batch: Batch, *, sync: bool = True) -> None:
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         try:
             with self._errors(), self._db.write_batch(transaction=True, sync=sync) as rows:
                 for key, value in batch.changes.items():
@@ -169,7 +176,7 @@ class LevelDatabase:
                     else:
                         rows.put(key, value)
         except StorageError as error:
-            self._failure = error
+            self.failure = error
             raise
 
     def iterate(self, prefix: bytes = b"", *, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:

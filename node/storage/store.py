@@ -50,7 +50,7 @@ from engram.node.storage.schema import (
 )
 from engram.node.storage.swap import DATABASE_DIRECTORY, finish_swap
 from engram.primitives.codec import decode
-from engram.primitives.errors import CodecError
+from engram.primitives.errors import CodecError, StorageError
 from engram.primitives.packing import unpack
 from engram.primitives.types import Hash
 from engram.statemachine.errors import MissingBlob
@@ -112,6 +112,11 @@ class ChainStore:
         self.damaged = DamagedBodies()
         self._refs: ByteLru[BlockRef] = ByteLru(_REFS_CACHE_BYTES, lambda ref: _REF_BYTES)
         self._nodes: dict[Hash, bytes] = {}
+
+    @property
+    def failure(self) -> StorageError | None:
+        """What kept a write from being done; from then on nothing is written."""
+        return self.database.failure or self.files.failure
 
     def close(self) -> None:
         self.files.close()
