@@ -26,7 +26,7 @@ class CorruptStore(StorageError):
 
 
 class DamagedBody(CorruptStore):
-    """This node's copy of the block is damaged: it is fetched again from peers, ask later or ask another
+    """This node's copy of the block is damaged or missing: it is fetched from peers, ask later or ask another
     node.
     """
 
@@ -189,6 +189,22 @@ class MinerChanged(NotReady):
 
 class HoldRefused(NotReady):
     """The blocks of this node wait for no program: only those of a test network do (setting miner_waits)."""
+
+
+class BeforeSnapshot(NotReady):
+    """The block is from before the snapshot with which this node began: ask a node that began at genesis."""
+
+
+class SnapshotDamaged(InvalidInput):
+    """The snapshot is damaged: take it again, nothing was changed."""
+
+
+class SnapshotFalse(InvalidInput):
+    """The snapshot holds what its headers do not commit to: take one from another node."""
+
+
+class SnapshotNotAnchored(InvalidInput):
+    """Anybody can make such headers: give a --checkpoint or --min-work that you trust."""
 
 
 class StatePruned(NotReady):

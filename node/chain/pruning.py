@@ -18,7 +18,7 @@ Every step is one batch, so a crash leaves the states before or after it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from engram.node.errors import CorruptStore, StatePruned
@@ -117,7 +117,7 @@ class Pruner:
         while oldest < min(keep_changes, pruned.states):
             oldest += 1
             batch.delete(UNDO + self._best(oldest).id)
-        moved = Pruned(new.height, oldest)
+        moved = Pruned(new.height, oldest, pruned.base)
         batch.put(PRUNED, encode(moved))
         hit(FailPoint.PRUNE_BEFORE_COMMIT)
         store.write(batch, sync=False)
@@ -213,7 +213,7 @@ class Pruner:
         changes = {entry.key: smt.get(store, upper.state_root, entry.key) for entry in undo.entries}
         batch.put(DIFF + upper.id, encode(state_diff(changes)))
         batch.delete(UNDO + upper.id)
-        batch.put(PRUNED, encode(Pruned(lower.height, store.pruned().changes)))
+        batch.put(PRUNED, encode(replace(store.pruned(), states=lower.height)))
         hit(FailPoint.RESTORE_BEFORE_COMMIT)
         store.write(batch, sync=False)
         hit(FailPoint.RESTORE_AFTER_COMMIT)

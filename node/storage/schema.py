@@ -157,12 +157,14 @@ class Tip:
 
 @dataclass(frozen=True)
 class Pruned:
-    """From which heights on the best chain's blocks have their states and what undoes them."""
+    """From which heights on the best chain's blocks have their states, what undoes them, and all else."""
 
     states: U64 = 0
     """The lowest height whose state is whole."""
     changes: U64 = 0
     """The lowest height whose state can be made again."""
+    base: U64 = 0
+    """The blocks up to this height came in a snapshot, as headers only; bodies are fetched later."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,14 @@ from typing import Final, TypeVar
 import google_crc32c
 
 from engram.consensus.block import Block, BlockHeader
-from engram.node.errors import CorruptStore, DamagedBody, ForeignData, SchemaMismatch, StatePruned
+from engram.node.errors import (
+    BeforeSnapshot,
+    CorruptStore,
+    DamagedBody,
+    ForeignData,
+    SchemaMismatch,
+    StatePruned,
+)
 from engram.node.storage.blockfiles import MAX_FILE_BYTES, MAX_RECORD_BYTES, BlockFiles, BlockLog
 from engram.node.storage.damage import DamagedBodies
 from engram.node.storage.db import Batch, Database, LevelDatabase
@@ -183,8 +190,15 @@ class ChainStore:
         return _decoded(BlockLocation, self._required(BODY + ref.id, "body location"), "body location")
 
     def receipts(self, ref: BlockRef) -> tuple[Receipt, ...]:
-        """The receipts of a valid block, in the order of its transactions."""
-        return _decoded(BlockReceipts, self._required(RECEIPTS + ref.id, "receipts"), "receipts").receipts
+        """The receipts of a valid block, in the order of its transactions. Raises `BeforeSnapshot`."""
+        return _decoded(BlockReceipts, self.require_receipts(ref), "receipts").receipts
+
+    def require_receipts(self, ref: BlockRef) -> bytes:
+        """The encoded receipts of a valid block. Raises `BeforeSnapshot` if the block came in a snapshot."""
+        raw = self.database.get(RECEIPTS + ref.id)
+        if raw is None and ref.height <= self.pruned().base:
+            raise BeforeSnapshot(expected=self.pruned().base + 1, got=ref.height)
+        return self._required(RECEIPTS + ref.id, "receipts") if raw is None else raw
 
     def diff(self, ref: BlockRef) -> StateDiff:
         """The records that a valid block changed. Raises `StatePruned` if the state before it is pruned."""
