@@ -195,8 +195,8 @@ class BeforeSnapshot(NotReady):
     """The block is from before the snapshot with which this node began: ask a node that began at genesis."""
 
 
-class SnapshotDamaged(InvalidInput):
-    """The snapshot is damaged: take it again, nothing was changed."""
+class FileDamaged(InvalidInput):
+    """The file is damaged: write it again where it comes from."""
 
 
 class SnapshotFalse(InvalidInput):

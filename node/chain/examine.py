@@ -72,11 +72,14 @@ class Examination:
         self.blocks = 0
         """Blocks of the best chain that were examined; genesis is not counted."""
         self._store = store
+        self._base = store.pruned().base
         self._progress = progress
 
     def run(self, head: BlockRef, blocks: int | None) -> None:
         """Examines the last `blocks` blocks below and with the head; by default everything."""
         first = 0 if blocks is None else max(1, head.height + 1 - blocks)
+        if self._base:
+            first = max(first, 1)  # the state of genesis did not come with the snapshot
         if blocks is None:
             self._rows()
             self._state(head)
@@ -140,6 +143,8 @@ class Examination:
                 raise CorruptStore(got="a header or an index entry that is not the block's")
             if height and ref.parent != self._store.canonical_id(height - 1):
                 raise CorruptStore(got="a parent that is not on the best chain")
+            if 0 < height <= self._base:
+                return
             self._parts(name, ref)
             for index, receipt in enumerate(self._store.receipts(ref)):
                 with self._named(f"the place of transaction {receipt.txid.hex()}"):

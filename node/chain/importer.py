@@ -183,6 +183,8 @@ class Importer:
         with suppress(WrongTransactionsRoot):
             check_transactions_root(block)
             batch = Batch()
+            if ref.height <= self._store.pruned().base and self._store.is_canonical(ref):
+                put_connected(batch, ref, [tx.id for tx in block.transactions])
             put_body(batch, name, stored[0] if stored else self._store.files.append(pack_body(block)))
             put_tip(batch, head, stored[1] if stored else self._store.files.end, self._store.executed())
             hit(FailPoint.MEND_BEFORE_COMMIT)

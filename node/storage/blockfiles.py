@@ -142,7 +142,7 @@ class BlockFiles:
         self.failure: StorageError | None = None
         self._descriptor = -1
         self.truncated_bytes = 0
-        with _disk_errors(directory):
+        with disk_errors(directory):
             directory.mkdir(parents=True, exist_ok=True)
             self._check_owner()
             self._end = committed if read_only else self._intact_end(committed)
@@ -160,7 +160,7 @@ class BlockFiles:
         if len(payload) > MAX_RECORD_BYTES:
             raise ValueError(f"a record of {len(payload)} bytes exceeds {MAX_RECORD_BYTES}")
         try:
-            with _disk_errors(self._directory):
+            with disk_errors(self._directory):
                 return self._append(payload)
         except StorageError as error:
             self.failure = error
@@ -184,7 +184,7 @@ class BlockFiles:
         return BlockLocation(self._end.file, offset, len(payload))
 
     def read(self, location: BlockLocation) -> bytes:
-        with _disk_errors(self._directory):
+        with disk_errors(self._directory):
             try:
                 descriptor = os.open(self._path(location.file), os.O_RDONLY)
             except FileNotFoundError as error:
@@ -202,7 +202,7 @@ class BlockFiles:
         last = self._numbers()[-1:] or [-1]
         for file in range(start.file, last[0] + 1):
             offset = start.offset if file == start.file else 0
-            with _disk_errors(self._directory):
+            with disk_errors(self._directory):
                 if self._path(file).exists():
                     yield from self._scan_file(file, offset)
                 else:
@@ -342,7 +342,8 @@ def _fsync_directory(directory: Path) -> None:
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raises `DiskFull` or `DiskFailure` for what the system refuses at a path."""
     try:
         yield
     except OSError as error:

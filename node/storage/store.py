@@ -189,6 +189,11 @@ class ChainStore:
         """Where the body of a valid block above genesis stands in the block files."""
         return _decoded(BlockLocation, self._required(BODY + ref.id, "body location"), "body location")
 
+    def find_body(self, ref: BlockRef) -> BlockLocation | None:
+        """Where a body stands; None if there is none. Raises `CorruptStore`."""
+        raw = self.database.get(BODY + ref.id)
+        return None if raw is None else _decoded(BlockLocation, raw, "body location")
+
     def receipts(self, ref: BlockRef) -> tuple[Receipt, ...]:
         """The receipts of a valid block, in the order of its transactions. Raises `BeforeSnapshot`."""
         return _decoded(BlockReceipts, self.require_receipts(ref), "receipts").receipts
@@ -285,6 +290,13 @@ class ChainStore:
         if packed is None:
             raise MissingBlob(expected=blob_id)
         return unpacked(packed, "blob")
+
+    def packed_content(self, name: Hash) -> bytes:
+        """Content as the database holds it. Raises `CorruptStore` if it is missing."""
+        packed = self.database.get(CONTENT + name)
+        if packed is None:
+            raise CorruptStore(got=f"no content {name.hex()}")
+        return packed
 
     def tip(self) -> Tip | None:
         """The tip record; None if genesis was not written yet. Raises `CorruptStore` if it is damaged."""
