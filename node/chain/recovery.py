@@ -73,6 +73,8 @@ def open_chain(
     """
     if store.tip() is None:
         write_genesis(spec, genesis, store)
+    if store.files.lost is not None:
+        store.note_lost_bodies()
     head = check_end(store)
     hit(FailPoint.OPEN_AFTER_CHECK)
     return roll_forward(store, importer, head, progress)

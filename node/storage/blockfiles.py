@@ -68,6 +68,11 @@ class BlockLog(Protocol):
         ...
 
     @property
+    def lost(self) -> Position | None:
+        """How far the files should reach, if they do not; None if they do."""
+        ...
+
+    @property
     def end(self) -> Position:
         """Where the next record will be appended; the beginning of the first file if there is none yet."""
         ...
@@ -87,6 +92,10 @@ class BlockLog(Protocol):
         """Every intact record from `start` on, and every stretch between them that belongs to none."""
         ...
 
+    def is_there(self, location: BlockLocation) -> bool:
+        """Whether the files reach as far as a location; what stands there is not read."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -94,6 +103,7 @@ class MemoryBlockFiles:
     """The same log in memory, for tests and for chains that need not survive the process."""
 
     failure: StorageError | None = None
+    lost: Position | None = None
 
     def __init__(self) -> None:
         self._payloads: list[bytes] = []
@@ -114,6 +124,9 @@ class MemoryBlockFiles:
             payload = self._payloads[index]
             yield StoredRecord(BlockLocation(0, index, len(payload)), payload, Position(0, index + 1))
 
+    def is_there(self, location: BlockLocation) -> bool:
+        return location.offset < len(self._payloads)
+
     def close(self) -> None:
         self._payloads = []
 
@@ -123,8 +136,9 @@ class BlockFiles:
 
     `committed` is the end of the files that the database has recorded. A crash while a record was appended
     leaves half a record behind that position; opening cuts it off and counts its bytes in `truncated_bytes`.
-    Raises `CorruptStore` if the files end before `committed`, `ForeignData` if they belong to another
-    genesis. With `read_only` nothing is cut off, and nothing may be appended.
+    If the files end before `committed`, `lost` is that position; what is missing can be fetched again.
+    Raises `CorruptStore` if there are no files at all then, `ForeignData` if they belong to another genesis.
+    With `read_only` nothing is cut off, and nothing may be appended.
     """
 
     def __init__(
@@ -142,6 +156,7 @@ class BlockFiles:
         self.failure: StorageError | None = None
         self._descriptor = -1
         self.truncated_bytes = 0
+        self.lost: Position | None = None
         with disk_errors(directory):
             directory.mkdir(parents=True, exist_ok=True)
             self._check_owner()
@@ -208,6 +223,10 @@ class BlockFiles:
                 else:
                     yield Damage(file, 0, 0)
 
+    def is_there(self, location: BlockLocation) -> bool:
+        path = self._path(location.file)
+        return path.exists() and path.stat().st_size >= location.offset + HEAD_BYTES + location.size_bytes
+
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -235,13 +254,20 @@ class BlockFiles:
                     yield StoredRecord(location, payload, Position(file, offset))
 
     def _intact_end(self, committed: Position) -> Position:
-        """The end of the last intact record behind `committed`; `committed` itself if there is none."""
+        """The end of the last intact record behind `committed`; `committed` itself if there is none.
+
+        If the files end before it, a new file is begun: nothing is written where lost records stood.
+        """
         if committed.offset:
-            path = self._path(committed.file)
-            if not path.exists() or path.stat().st_size < committed.offset:
+            path, numbers = self._path(committed.file), self._numbers()
+            if not numbers:
                 raise CorruptStore(
-                    expected=f"{path} of {committed.offset} bytes or more", got="a shorter file or none"
+                    f"all block files are gone from {self._directory}: is its disk mounted?",
+                    expected=f"{path} of {committed.offset} bytes or more",
                 )
+            if not path.exists() or path.stat().st_size < committed.offset:
+                self.lost = committed
+                return Position(max(committed.file, *numbers) + 1, 0)
         end = committed
         for item in self.scan(committed):
             if isinstance(item, StoredRecord):

@@ -150,6 +150,9 @@ class LevelDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.failure: StorageError | None = None
+        if not (path / "CURRENT").exists() and any(path.glob("*.ldb")):
+            # LevelDB would take this for a new database and delete the tables.
+            raise CorruptStore(got=f"{path}/CURRENT is missing")
         with self._errors():
             self._db = plyvel.DB(
                 str(path),

@@ -194,6 +194,12 @@ class ChainStore:
         raw = self.database.get(BODY + ref.id)
         return None if raw is None else _decoded(BlockLocation, raw, "body location")
 
+    def note_lost_bodies(self) -> None:
+        """Notes in `damaged` whose bodies the block files have lost with their end. Reads all places."""
+        for key, raw in self.database.iterate(BODY):
+            if not self.files.is_there(_decoded(BlockLocation, raw, "body location")):
+                self.damaged.add(key[1:])
+
     def receipts(self, ref: BlockRef) -> tuple[Receipt, ...]:
         """The receipts of a valid block, in the order of its transactions. Raises `BeforeSnapshot`."""
         return _decoded(BlockReceipts, self.require_receipts(ref), "receipts").receipts
