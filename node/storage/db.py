@@ -8,6 +8,7 @@ written with `transaction=True`, whole or not at all.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ CACHE_BYTES: Final = 8 << 20
 MAX_OPEN_FILES: Final = 256
 BLOOM_BITS: Final = 10
 
+_TABLE_END: Final = bytes.fromhex("57fb808b247547db")
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "File too large")
 _LOCKED: Final = ("Resource temporarily unavailable", "already held by process")
 
@@ -164,6 +166,22 @@ class LevelDatabase:
                 bloom_filter_bits=BLOOM_BITS,
                 compression=None,
             )
+            try:
+                self._check_tables()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _check_tables(self) -> None:
+        """Raises `CorruptStore` for a table that was cut off: an iterator passes over it in silence.
+
+        Tables that a crash left incomplete are gone by now: LevelDB has deleted what it does not refer to.
+        """
+        for table in self._path.glob("*.ldb"):
+            with table.open("rb") as stream:
+                stream.seek(-min(len(_TABLE_END), table.stat().st_size), os.SEEK_END)
+                if stream.read() != _TABLE_END:
+                    raise CorruptStore(got=f"{table}: its end is missing")
 
     def get(self, key: bytes) -> bytes | None:
         try:  # without `_errors`, because entering a context manager takes ten times as long as the read
