@@ -9,10 +9,18 @@ from engram.consensus.block import Block
 from engram.node.chain.chain import READ_S
 from engram.node.chain.examine import Examination
 from engram.node.chain.pruning import Depths
+from engram.node.concurrency import ReaderThreads
 from engram.node.errors import StatePruned
+from engram.node.peering import ChainAdapter
+from engram.node.rpc.events import EventHub
+from engram.node.rpc.render import Renderer
 from engram.node.storage.schema import DIFF, ONLY_SIDE, SIDE, UNDO
 from engram.node.storage.store import BlockRef, ChainStore
+from engram.node.sync.mending import Mending
+from engram.node.sync.sync import Sync
 from engram.primitives import smt
+from engram.primitives.codec import encode
+from engram.primitives.packing import pack
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.errors import MissingBlob
 from engram.statemachine.transactions.publish_part import PublishPart
@@ -21,6 +29,7 @@ from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import (
     ALICE,
     BOB,
+    SPEC,
     Running,
     disk_store,
     fork,
@@ -29,6 +38,8 @@ from tests.support.node_chain import (
     paying_chain,
     running,
 )
+from tests.support.scripted_peer import ScriptedPeer
+from tests.support.served_chain import ServedChain
 from tests.support.until import until
 
 DEPTHS = Depths(states=4, changes=20)
@@ -184,3 +195,31 @@ async def test_a_state_that_was_new_a_moment_ago_is_kept(chain: MemoryChain) -> 
         await live(node, [longer_chain.mine() for _ in range(3)])
         assert node.chain.store.pruned().states > 0
         assert node.chain.store.database.get(DIFF + node.chain.head.id) is not None
+
+
+async def test_a_block_from_a_peer_makes_no_old_state_again(tmp_path: Path, chain: MemoryChain) -> None:
+    """It would cost a stranger one block of little work, and this node many states."""
+    threads = ReaderThreads(1)
+    async with running(disk_store(tmp_path), depths=DEPTHS) as node:
+        await live(node, chain.blocks[1:])
+        oldest = node.chain.store.pruned().states
+        adapter = ChainAdapter(
+            node.chain,
+            node.mempool,
+            Sync(node.chain, node.clock, threads),
+            Mending(node.chain, node.clock, threads),
+            EventHub(),
+            node.clock,
+            threads,
+            Renderer(SPEC.hrp, SPEC.rules),
+            chain.blocks[0].header.id,
+        )
+        peer = ScriptedPeer(ServedChain(chain.blocks))
+        for height in (3, BLOCKS - 15):
+            stale = fork(chain, height).mine(miner=miner_address(8))
+            with pytest.raises(StatePruned):
+                await adapter.check_block(peer, pack(encode(stale)))
+        fresh = fork(chain, BLOCKS - 2).mine(miner=miner_address(8))
+        assert (await adapter.check_block(peer, pack(encode(fresh)))).id == fresh.header.id
+        assert node.chain.store.pruned().states == oldest
+    threads.close()
