@@ -79,8 +79,7 @@ def prune(session: CommandSession) -> None:
     """Delete all old states at once and give their room back to the disk.
 
     A node does this by itself, a few states after each block. Use it after you have taken the setting archive
-    back, or to see what a directory takes at the least. The bytes are those of the database; the bodies of
-    blocks stay.
+    back, or to see what a directory takes at the least. The bodies of the best chain's blocks stay.
     """
     _compacted(session, prune=True)
 
@@ -88,9 +87,9 @@ def prune(session: CommandSession) -> None:
 @command.command("compact", example="engram db compact")
 @with_session
 def compact(session: CommandSession) -> None:
-    """Give the room of deleted rows back to the disk.
+    """Give the room of deleted rows, and of bodies of losing branches, back to the disk.
 
-    Nothing is deleted that the node keeps. A running node does the same bit by bit.
+    Nothing is deleted that the node knows.
     """
     _compacted(session, prune=False)
 

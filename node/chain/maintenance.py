@@ -21,10 +21,11 @@ from engram.node.chain.verification import VerificationCache
 from engram.node.config import Config
 from engram.node.datadir import read_spec
 from engram.node.errors import ChainNotFound, CorruptStore, DamageFound
-from engram.node.storage.blockfiles import StoredRecord
+from engram.node.storage.blockfiles import BlockFiles, StoredRecord
+from engram.node.storage.compaction import compact
 from engram.node.storage.schema import CONTENT, Position
 from engram.node.storage.store import BLOCKS_DIRECTORY, BlockRef, ChainStore, open_store
-from engram.node.storage.swap import DATABASE_DIRECTORY
+from engram.node.storage.swap import DATABASE_DIRECTORY, folder_bytes
 from engram.primitives.errors import CodecError
 from engram.primitives.packing import plain_size
 from engram.primitives.types import Hash
@@ -134,7 +135,7 @@ def import_data_dir(config: Config, path: Path, now_ms: int, progress: Progress)
 
 
 def compact_data_dir(config: Config, *, prune: bool) -> tuple[int, int]:
-    """Gives the disk the room of deleted rows; the database's bytes before and after.
+    """Gives the disk the room of what is deleted; the bytes of database and blocks before and after.
 
     With `prune`, all old states are deleted first, unless the setting archive keeps them.
 
@@ -143,12 +144,18 @@ def compact_data_dir(config: Config, *, prune: bool) -> tuple[int, int]:
     spec = read_spec(config.data_dir)
     _check_blocks(config)
     with _opened(config, spec, genesis(spec)) as store:
-        head, before = check_end(store), store.database.size_bytes()
+        head, before = check_end(store), _stored_bytes(config)
         pruner = Pruner(store, depths(archive=config.archive))
         while prune and pruner.advance(head.height):
             pass
-        store.database.compact()
-        return before, store.database.size_bytes()
+        assert isinstance(store.files, BlockFiles), "the store of a data directory has block files on disk"
+        compact(store, store.files)
+    with _opened(config, spec, genesis(spec)):
+        return before, _stored_bytes(config)  # opening deletes the tables that compaction has replaced
+
+
+def _stored_bytes(config: Config) -> int:
+    return sum(folder_bytes(config.data_dir / name) for name in (DATABASE_DIRECTORY, BLOCKS_DIRECTORY))
 
 
 def measure_data_dir(config: Config) -> StoredSizes:

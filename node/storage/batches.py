@@ -72,7 +72,7 @@ def put_identity(batch: Batch, spec: Hash, genesis: Hash) -> None:
 def put_ref(batch: Batch, ref: BlockRef) -> None:
     """Adds the header and the index entry of a judged block."""
     work = work_bytes(ref.total_work)
-    entry = IndexEntry(ref.height, ref.parent, work, int(ref.verdict), ref.code, ref.order)
+    entry = IndexEntry(ref.height, work, int(ref.verdict), ref.code, ref.order)
     batch.put(HEADER + ref.id, encode(ref.header))
     batch.put(INDEX + ref.id, encode(entry))
 

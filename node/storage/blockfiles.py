@@ -232,6 +232,24 @@ class BlockFiles:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    @property
+    def directory(self) -> Path:
+        return self._directory
+
+    def sizes(self) -> dict[int, int]:
+        """Bytes of each file by its number."""
+        return {number: self._path(number).stat().st_size for number in self._numbers()}
+
+    def begin_file(self) -> None:
+        """The next record begins a new file, behind all that are there."""
+        self._end = Position(max([-1, *self._numbers()]) + 1, 0)
+
+    def remove(self, number: int) -> None:
+        """Removes a file to which the database refers no more."""
+        with disk_errors(self._directory):
+            self._path(number).unlink()
+            _fsync_directory(self._directory)
+
     def _scan_file(self, file: int, offset: int) -> Iterator[StoredRecord | Damage]:
         with self._path(file).open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size

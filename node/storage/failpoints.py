@@ -50,6 +50,8 @@ class FailPoint(StrEnum):
     PRUNE_AFTER_COMMIT = "prune.after_commit"
     RESTORE_BEFORE_COMMIT = "restore.before_commit"
     RESTORE_AFTER_COMMIT = "restore.after_commit"
+    COMPACT_BEFORE_COMMIT = "compact.before_commit"
+    COMPACT_AFTER_COMMIT = "compact.after_commit"
     MEND_BEFORE_COMMIT = "mend.before_commit"
     MEND_AFTER_COMMIT = "mend.after_commit"
     OPEN_AFTER_CHECK = "open.after_check"

@@ -5,7 +5,7 @@
     r block id            encode(BlockReceipts)
     d block id            encode(StateDiff): what the block changed, while the state before it is kept
     u block id            encode(StateDiff): what undoes the block's changes, once that state is pruned
-    i block id            encode(IndexEntry): height, total work, verdict
+    i block id            encode(IndexEntry): height, total work, verdict, order of execution
     n node hash           node of the state tree ‖ order (u32) of the block that wrote it last
     s height (u64), block id   parent's id, of a valid block beside the best chain
     g height (u64), block id   encode(Buried): a side block whose nodes are still to be deleted
@@ -99,7 +99,6 @@ class IndexEntry:
     """What the node knows of a judged block besides its header and body."""
 
     height: U64
-    parent: Hash
     total_work: Annotated[bytes, Size(1, 40)]
     """Work of this block and all its ancestors, big-endian; `work` is the same as a number."""
     verdict: U8

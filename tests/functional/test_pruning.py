@@ -8,14 +8,17 @@ import pytest
 from engram.consensus.block import Block
 from engram.node.chain.chain import READ_S
 from engram.node.chain.examine import Examination
+from engram.node.chain.maintenance import check_data_dir, compact_data_dir, reindex_data_dir
 from engram.node.chain.pruning import Depths
 from engram.node.concurrency import ReaderThreads
+from engram.node.config import Config
+from engram.node.datadir import make_data_dir
 from engram.node.errors import StatePruned
 from engram.node.peering import ChainAdapter
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.render import Renderer
 from engram.node.storage.schema import DIFF, ONLY_SIDE, SIDE, UNDO
-from engram.node.storage.store import BlockRef, ChainStore
+from engram.node.storage.store import BLOCKS_DIRECTORY, BlockRef, ChainStore
 from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
 from engram.primitives import smt
@@ -151,6 +154,32 @@ async def test_what_only_a_losing_branch_brought_goes_with_it(tmp_path: Path, ch
         with pytest.raises(MissingBlob):
             store.get_blob(blob_id(ROWS))
         assert is_whole(store, node.chain.head)
+
+
+async def test_bodies_of_losing_branches_give_their_room_back(tmp_path: Path, chain: MemoryChain) -> None:
+    make_data_dir(tmp_path, SPEC)
+    config = Config(data_dir=tmp_path)
+    async with running(disk_store(tmp_path), depths=DEPTHS) as node:
+        await live(node, chain.blocks[1:21])
+        for number in range(5):
+            loser = fork(chain, 19).mine(
+                [chain.sign(BOB, PublishPart(20, 400, 2, bytes([number]) * 32, Inline(ROWS)), nonce=0)],
+                miner=miner_address(number + 3),
+            )
+            assert await live(node, [loser]) == ["side"]
+        await live(node, chain.blocks[21:])
+    (file,) = (tmp_path / BLOCKS_DIRECTORY).iterdir()
+    before = file.stat().st_size
+    for _ in range(2):
+        compact_data_dir(config, prune=False)
+        (file,) = (tmp_path / BLOCKS_DIRECTORY).iterdir()
+        assert file.name == "000001.dat", "a second time, nothing is left to do"
+        assert file.stat().st_size < before - 5 * 200
+        assert check_data_dir(config).blocks == BLOCKS
+    assert reindex_data_dir(config).head.id == chain.blocks[-1].header.id
+    async with running(disk_store(tmp_path), depths=DEPTHS) as node:
+        refs = [node.chain.store.get_ref(name) for name in ids(chain.blocks[1:])]
+        assert [node.chain.store.get_block(ref) for ref in refs] == chain.blocks[1:]
 
 
 async def test_what_the_best_chain_brings_too_stays(tmp_path: Path, chain: MemoryChain) -> None:

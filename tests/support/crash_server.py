@@ -19,7 +19,7 @@ import numpy as np
 from engram.consensus.block import Block
 from engram.nn.data import part_bytes
 from engram.node.chain.chain import READ_S
-from engram.node.chain.maintenance import reindex_data_dir
+from engram.node.chain.maintenance import compact_data_dir, reindex_data_dir
 from engram.node.chain.pruning import Depths
 from engram.node.config import Config
 from engram.node.datadir import write_spec
@@ -90,8 +90,8 @@ async def mend(directory: Path, node: Running, block: Block) -> None:
 
 
 async def live(directory: Path, blocks: list[Block]) -> str:
-    """Takes the blocks in, mends the first of them, deletes old states, makes one again, and makes a new
-    database from the block files.
+    """Takes the blocks in, mends the first of them, deletes old states, makes one again, frees the
+    room of what is not known, and makes a new database from the block files.
     """
     write_spec(directory, SPEC)
     *blocks, last, late = blocks
@@ -101,6 +101,7 @@ async def live(directory: Path, blocks: list[Block]) -> str:
         await until(lambda: all(ref.id == node.chain.head.id for ref in node.chain.followed()))
         node.clock.advance(int(READ_S * 1_000))
         await node.take(last, late)
+    compact_data_dir(Config(data_dir=directory), prune=False)
     reindex_data_dir(Config(data_dir=directory))
     async with running(disk_store(directory, max_file_bytes=FILE_BYTES)) as node:
         await node.take(*blocks)
