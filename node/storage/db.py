@@ -22,7 +22,8 @@ from sortedcontainers import SortedDict
 from engram.node.errors import CorruptStore, DataDirLocked, DiskFailure, DiskFull
 from engram.primitives.errors import StorageError
 
-WRITE_BUFFER_BYTES: Final = 4 << 20
+WRITE_BUFFER_BYTES: Final = 1 << 20
+"""Small: deleted rows take room until several buffers are written, and a start reads the last one."""
 CACHE_BYTES: Final = 8 << 20
 MAX_OPEN_FILES: Final = 256
 BLOOM_BITS: Final = 10
