@@ -182,7 +182,8 @@ class ChainStore:
         try:
             yield
         except CorruptStore as error:
-            self.damaged.add(ref.id)
+            if ref.height > self.pruned().base or self.find_body(ref) is not None:
+                self.damaged.add(ref.id)  # else the block came in a snapshot, and its body is still to come
             raise DamagedBody(expected=ref.id, got=error.got) from error
 
     def body_location(self, ref: BlockRef) -> BlockLocation:

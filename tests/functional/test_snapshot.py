@@ -107,6 +107,7 @@ async def test_a_node_goes_on_from_the_state(
             ):
                 with pytest.raises(error):
                     asked(old)
+            assert not store.damaged, "what is still to come is not damaged"
 
 
 async def test_the_earlier_blocks_are_fetched_in_the_background(
