@@ -144,6 +144,9 @@ class Examination:
             if height and ref.parent != self._store.canonical_id(height - 1):
                 raise CorruptStore(got="a parent that is not on the best chain")
             if 0 < height <= self._base:
+                if self._store.find_body(ref) is not None:
+                    with self._named(f"the body of {name}"):
+                        self._store.get_block(ref)
                 return
             self._parts(name, ref)
             for index, receipt in enumerate(self._store.receipts(ref)):

@@ -34,7 +34,7 @@ from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.crash_server import ROWS
-from tests.support.damage import flip_bit
+from tests.support.damage import damage_body, flip_bit
 from tests.support.memory_chain import MemoryChain, search
 from tests.support.node_chain import ALICE, BOB, LATE_MS, SPEC, disk_store, opened, paying_chain, running
 from tests.support.node_network import NodeNetwork
@@ -128,6 +128,10 @@ async def test_the_earlier_blocks_are_fetched_in_the_background(
     assert place is not None
     assert place.block == refs[0].id
     assert not store.damaged
+    damage_body(tmp_path / "late", store, refs[6].id)
+    found = Examination(store)
+    found.run(late.chain.head, None)
+    assert (found.count, found.bodies) == (1, 1)
 
 
 async def test_a_rebuild_that_would_lose_the_snapshots_blocks_is_refused(
