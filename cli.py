@@ -39,12 +39,12 @@ COMMANDS = MappingProxyType[str, str](
         "memory": "Found and show memory folders, by which models grow without anybody's old rows.",
         "stats": "Make, merge and check the sums and mixtures that owners hand over instead of rows.",
         "learn": "Learn from examples, answer at once, and teach the chain when it is time.",
-        "chain": "Show the chain: head, blocks, headers, rules.",
+        "chain": "Show the chain: head, blocks, headers, rules; carry its blocks as a file.",
         "mempool": "Show the transactions that wait for a block.",
         "miner": "Start, stop and drive the node's miner.",
         "peer": "List, add and remove peers.",
         "rpc": "Call any RPC method of the node and print its result as JSON.",
-        "db": "Check, measure or rebuild a stopped node's data.",
+        "db": "Check, measure, prune or rebuild a stopped node's data, and begin a node with a snapshot.",
         "verify": "Check a proof bundle offline: headers, work, and the records they commit to.",
     }
 )

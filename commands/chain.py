@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engram.commands import chain_files
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import ID_DIGITS, Column, short
 from engram.commands.support.param_types import HASH
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
 @click.group("chain", cls=Group, example="engram chain info\nengram chain block 7")
 def command() -> None:
-    """Show the chain: head, blocks, headers, rules.
+    """Show the chain: head, blocks, headers, rules; carry its blocks as a file.
 
-    Every command asks one node and shows the chain as that node has it.
+    The commands ask one node and show the chain as that node has it; only `export` and `import` read the
+    data of a node that does not run.
     """
 
 
@@ -160,3 +162,7 @@ def _dated(record: dict[str, Any]) -> list[tuple[str, object]]:
 
 def _date(timestamp_ms: int) -> str:
     return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(" ", "milliseconds")
+
+
+command.add_command(chain_files.export)
+command.add_command(chain_files.import_)

@@ -1,16 +1,20 @@
-"""`engram db`: checks, measures or rebuilds the stored data of a node that is not running."""
+"""`engram db`: checks, measures, prunes or rebuilds a stopped node's data; takes and restores snapshots."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from engram.commands.support.files import check_free, output_option
 from engram.commands.support.options import Group, with_session
+from engram.commands.support.param_types import HASH
 from engram.commands.support.session import CommandSession
 
 
 @click.group("db", cls=Group, example="engram db check --blocks 1000\nengram db reindex")
 def command() -> None:
-    """Check, measure or rebuild a stopped node's data.
+    """Check, measure, prune or rebuild a stopped node's data, and begin a node with a snapshot.
 
     Stop the node first: a data directory can be used by one process at a time.
     """
@@ -67,6 +71,79 @@ def reindex(session: CommandSession, yes: bool) -> None:
     session.show(done.to_json(), done.to_json().items())
     if done.blocks_lost:
         click.get_current_context().exit(DATA)
+
+
+@command.command("prune", example="engram db prune")
+@with_session
+def prune(session: CommandSession) -> None:
+    """Delete all old states at once and give their room back to the disk.
+
+    A node does this by itself, a few states after each block. Use it after you have taken the setting archive
+    back, or to see what a directory takes at the least. The bodies of the best chain's blocks stay.
+    """
+    _compacted(session, prune=True)
+
+
+@command.command("compact", example="engram db compact")
+@with_session
+def compact(session: CommandSession) -> None:
+    """Give the room of deleted rows, and of bodies of losing branches, back to the disk.
+
+    Nothing is deleted that the node knows.
+    """
+    _compacted(session, prune=False)
+
+
+@command.command("snapshot", example="engram db snapshot\nengram db snapshot -o state.snapshot --height 1200")
+@click.option(
+    "--height", type=click.IntRange(1), help="The block after which the state is. Default: 100 below."
+)
+@output_option("state.snapshot")
+@with_session
+def snapshot(session: CommandSession, height: int | None, output: Path, force: bool) -> None:
+    """Write the state at a height to a file from which another node can begin.
+
+    The file holds all headers up to the head, the records of the state and the content that they name. Tell
+    the other node's operator the id of a recent block, so that they need not trust the file.
+    """
+    from engram.node.chain.maintenance import snapshot_data_dir
+
+    check_free(output, force=force)
+    result = {**snapshot_data_dir(session.config, output, height).to_json(), "file": str(output)}
+    session.show(result, result.items())
+
+
+@command.command(
+    "restore",
+    example="engram db restore state.snapshot --checkpoint 00b1f2…\n"
+    "engram db restore state.snapshot --min-work 3000000",
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--checkpoint", type=HASH, help="Id of a block that you trust, at or after the state's block.")
+@click.option("--min-work", type=click.IntRange(1), help="The least work on top of the state.")
+@with_session
+def restore(session: CommandSession, file: Path, checkpoint: bytes | None, min_work: int | None) -> None:
+    """Begin the chain of a new data directory with a snapshot.
+
+    Make the directory with `engram init` first. Every header is checked with its work, and the state with the
+    root in its block's header; nothing is changed before all is verified. A node that starts afterwards
+    follows its peers from there, and fetches the bodies of the earlier blocks in the background.
+    """
+    import time
+
+    from engram.node.chain.maintenance import restore_data_dir
+
+    now_ms = time.time_ns() // 1_000_000
+    result = restore_data_dir(session.config, file, now_ms, checkpoint, min_work or 0).to_json()
+    session.show(result, result.items())
+
+
+def _compacted(session: CommandSession, *, prune: bool) -> None:
+    from engram.node.chain.maintenance import compact_data_dir
+
+    before, after = compact_data_dir(session.config, prune=prune)
+    result = {"bytes_before": before, "bytes_after": after}
+    session.show(result, result.items())
 
 
 def _progress(session: CommandSession, height: int) -> None:

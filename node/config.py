@@ -100,6 +100,11 @@ class Config:
         "CPU time to other programs; 0 means no limit.",
         limits=(0, 10**12),
     )
+    archive: bool = _setting(
+        False,
+        "Keep every old state and losing branch. Otherwise the states of the last 128 blocks are kept, and "
+        "those of the last 2,048 can be made again.",
+    )
     miner_waits: bool = _setting(
         False,
         "Mine no block that a program which takes part in a round is not ready for. It is meant for networks "

@@ -16,8 +16,8 @@ from engram.primitives.errors import (
 
 
 class SchemaMismatch(StorageError):
-    """The data directory was written by another version of Engram: move it away, or reindex with this
-    version.
+    """The data directory was written by another version of Engram: start the node once, which brings older
+    layouts to the present one, or reindex with this version.
     """
 
 
@@ -26,7 +26,7 @@ class CorruptStore(StorageError):
 
 
 class DamagedBody(CorruptStore):
-    """This node's copy of the block is damaged: it is fetched again from peers, ask later or ask another
+    """This node's copy of the block is damaged or missing: it is fetched from peers, ask later or ask another
     node.
     """
 
@@ -197,6 +197,26 @@ class MinerChanged(NotReady):
 
 class HoldRefused(NotReady):
     """The blocks of this node wait for no program: only those of a test network do (setting miner_waits)."""
+
+
+class BeforeSnapshot(NotReady):
+    """The block is from before the snapshot with which this node began: ask a node that began at genesis."""
+
+
+class FileDamaged(InvalidInput):
+    """The file is damaged: write it again where it comes from."""
+
+
+class SnapshotFalse(InvalidInput):
+    """The snapshot holds what its headers do not commit to: take one from another node."""
+
+
+class SnapshotNotAnchored(InvalidInput):
+    """Anybody can make such headers: give a --checkpoint or --min-work that you trust."""
+
+
+class StatePruned(NotReady):
+    """This node no longer keeps the state after that block: ask a node that runs with --archive."""
 
 
 class BodiesUnavailable(NotReady):

@@ -34,6 +34,7 @@ from engram.p2p.errors import ListenFailed
 from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig
 from engram.p2p.transport import WebSocketTransport
+from engram.primitives.errors import ChainError
 
 PEER_PORT_PER_HOST: Final = 16
 """How many connections of one other host may stand at the port for peers at once."""
@@ -76,8 +77,15 @@ class Node:
 
         Raises the error that kept it from starting (`ForeignData`, `SchemaMismatch`, `DataDirLocked`,
         `CorruptStore`, `PortTaken`, `MinerAddressMissing`, …) or that ended it (`StorageError`,
-        `UpgradeRequired`).
+        `UpgradeRequired`), and says it in the log: its last line is the cause and the remedy.
         """
+        try:
+            await self._run()
+        except ChainError as error:
+            self._log.error("the node ends", code=error.code, error=error)
+            raise
+
+    async def _run(self) -> None:
         setup = self._setup()
         write_spec(self.config.data_dir, self.spec)
         async with opened(self.spec, genesis(self.spec), self.config) as base:
@@ -90,6 +98,8 @@ class Node:
                 self.ready.clear()
                 self.services = None
                 remove_run_info(self.config.data_dir)
+            if base.store.failure is not None:  # the disk failed while the node was being stopped
+                raise base.store.failure
         self._log.info("stopped", height=services.chain.head.height)
 
     async def _serve(self, services: Services) -> None:

@@ -20,7 +20,13 @@ from engram.node.chain.headers import CheckedBlock, HeaderChain, check_block
 from engram.node.chain.importer import ImportOutcome, ImportStatus
 from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
-from engram.node.errors import BlockRefused, DamagedBody, InvalidAncestor, SpecUnsupported
+from engram.node.errors import (
+    BlockRefused,
+    DamagedBody,
+    InvalidAncestor,
+    SpecUnsupported,
+    StatePruned,
+)
 from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.render import Renderer
@@ -147,6 +153,9 @@ class ChainAdapter:
     async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
         try:
             return await self._threads.run(self._check_block, raw)
+        except StatePruned:  # not imported: the writer would make many old states again for one old block
+            self._sync.is_ahead(peer)
+            raise
         except NotReady as error:
             block = await self._threads.run(_unpacked_block, raw)
             _check_answer(await self._chain.import_block(block))
@@ -202,7 +211,7 @@ class ChainAdapter:
 
     def _check_block(self, raw: bytes) -> CheckedBlock:
         """Raises `CodecError`, leaves of `InvalidHeader`, `WrongTransactionsRoot`; `UnknownParent`,
-        `TimestampAhead`.
+        `StatePruned`, `TimestampAhead`.
         """
         block = _unpacked_block(raw)
         parent = self._chain.store.find_ref(block.header.parent)
@@ -210,6 +219,7 @@ class ChainAdapter:
             raise UnknownParent(expected=block.header.parent)
         if not parent.is_valid:
             raise InvalidAncestor(got=parent.id)
+        self._chain.store.require_state(parent.height)
         branch = HeaderChain(self._chain.spec, self._chain.store, parent)
         return check_block(branch.extend(block.header, self._clock.now_ms()), block)
 

@@ -17,6 +17,8 @@ from engram.node.bans import Bans
 from engram.node.chain.chain import Chain
 from engram.node.chain.headers import CheckedBlock
 from engram.node.chain.importer import Importer
+from engram.node.chain.migration import migrate
+from engram.node.chain.pruning import depths
 from engram.node.chain.recovery import RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.verification import VerificationCache
@@ -117,12 +119,15 @@ async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterat
     log = logs.get_logger("store")
     threads = ReaderThreads()
     try:
+        kept = depths(archive=config.archive)
+        if await threads.run(migrate, config.data_dir, spec_id(spec), first.id, kept):
+            log.info("the database was brought to the layout of this version")
         store = await threads.run(open_store, config.data_dir, spec_id(spec), first.id)
         verifier = SignatureVerifier()
         try:
             cache = _cache(config.cache_bytes)
             scorer = Scorer(cache, await threads.run(_engine, log))
-            importer = Importer(spec, store, scorer, verifier)
+            importer = Importer(spec, store, scorer, verifier, kept)
             start = await threads.run(open_chain, spec, first, store, importer)
             _log_start(log, start)
             yield Base(spec, first, store, verifier, scorer, cache, importer, start.head, threads)

@@ -32,7 +32,9 @@ DEPTH: Final = 256
 _LEAF: Final = 0
 _LEAF_PREFIX: Final = b"\x00"
 _INNER_PREFIX: Final = b"\x01"
-_TOP: Final = DEPTH - 1
+TOP_SHIFT: Final = DEPTH - 1
+"""The bit of a key that chooses the side at the root."""
+_TOP: Final = TOP_SHIFT
 _hash_inner: Final = prefixed(Tag.NODE).copy
 
 
@@ -110,6 +112,31 @@ def children(node: bytes) -> tuple[bytes, ...]:
     if node[0] == _LEAF:
         return ()
     return tuple(child for child in (node[1:33], node[33:]) if child != ZERO_HASH)
+
+
+def sides(reader: NodeReader, tree: bytes, shift: int) -> tuple[bytes, bytes]:
+    """The trees to the left and to the right below the root of `tree`, whose keys part at bit `shift`.
+
+    A single leaf is its own tree, and stands on the side of its key.
+    """
+    if tree == ZERO_HASH:
+        return ZERO_HASH, ZERO_HASH
+    node = reader.get_node(tree)
+    if node[0] != _LEAF:
+        return node[1:33], node[33:]
+    return (ZERO_HASH, tree) if _number(node[1:33]) >> shift & 1 else (tree, ZERO_HASH)
+
+
+def holds_leaf(reader: NodeReader, tree: bytes, leaf: bytes, key: bytes, shift: int) -> bool:
+    """Whether the leaf with this hash and key stands in `tree`, whose keys part at bit `shift`."""
+    number = _number(key)
+    while tree not in (leaf, ZERO_HASH):
+        node = reader.get_node(tree)
+        if node[0] == _LEAF:
+            return False
+        tree = node[33:] if number >> shift & 1 else node[1:33]
+        shift -= 1
+    return tree == leaf
 
 
 def get(reader: NodeReader, root: bytes, key: bytes) -> bytes | None:

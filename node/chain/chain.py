@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakSet
 
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
@@ -30,6 +31,9 @@ from engram.primitives.types import Hash
 from engram.statemachine.state import State
 
 QUEUE_BLOCKS: Final = 64
+READ_S: Final = 10.0
+READ_BLOCKS: Final = 128
+"""Whoever reads the state of a head is given so many seconds, or blocks, before it counts as old."""
 CHANGE_BLOCKS: Final = 256
 """The most blocks by which one `HeadChanged` raises the height; the next `HeadChanged` brings the others."""
 
@@ -50,17 +54,18 @@ class HeadChanges:
     No queue stands behind it, so a slow reader costs no memory. Each step compares the last block that the
     reader was told of with the present head, and advances by `CHANGE_BLOCKS` at most. A reader therefore
     learns of every block that is still on the best chain, but may never hear of one that joined and left
-    between two steps.
+    between two steps. What is stored of the blocks from `followed` on is kept until the next step.
     """
 
     def __init__(self, chain: Chain, seen: BlockRef) -> None:
         self._chain = chain
-        self._seen = seen
+        self._seen = self.followed = seen
 
     def __aiter__(self) -> HeadChanges:
         return self
 
     async def __anext__(self) -> HeadChanged:
+        self.followed = self._seen
         target = await self._chain.moved_from(self._seen)
         store = self._chain.store
         if target.height - self._seen.height > CHANGE_BLOCKS:
@@ -103,6 +108,9 @@ class Chain:
         self._current: _Offer | None = None
         self._listeners: list[Callable[[], None]] = []
         self._moved = asyncio.Event()
+        self._followers: WeakSet[HeadChanges] = WeakSet()
+        self._heads: deque[tuple[float, int]] = deque()
+        """When the head had which height, the latest of them first that is `READ_S` old."""
         self._timer: Timer | None = None
         self._stopped = False
 
@@ -136,12 +144,15 @@ class Chain:
                         answer = await self._judge(worker, self._current.block)
                         if not self._current.answer.done():
                             self._current.answer.set_result(answer)
+                        await self._prune(worker)
                     await self._retry_due(worker)
             finally:
                 self._stop()
 
     def state(self, ref: BlockRef | None = None) -> State:
-        """The state after a valid block, by default the head. States of older blocks stay readable."""
+        """The state after a valid block, by default the head. Raises `StatePruned` if it is deleted."""
+        if ref is not None:
+            self.store.require_state(ref.height)
         return State(self.store, (ref or self.head).state_root)
 
     def parked(self, block: Hash) -> str:
@@ -156,7 +167,13 @@ class Chain:
 
     def changes(self, since: BlockRef | None = None) -> HeadChanges:
         """Every change of the best chain after `since`, by default after the present head."""
-        return HeadChanges(self, since or self.head)
+        changes = HeadChanges(self, since or self.head)
+        self._followers.add(changes)
+        return changes
+
+    def followed(self) -> list[BlockRef]:
+        """For everybody who reads changes of the head: the block from which on they need what is stored."""
+        return [changes.followed for changes in self._followers]
 
     async def moved_from(self, seen: BlockRef) -> BlockRef:
         """The head, as soon as it is another block than `seen`."""
@@ -205,6 +222,15 @@ class Chain:
             for callback in list(self._listeners):
                 callback()
         return imported.answer
+
+    async def _prune(self, worker: ThreadPoolExecutor) -> None:
+        """Deletes a few states that are old, and that nobody reads who took them for new a moment ago."""
+        now_s = self._clock.monotonic()
+        self._heads.append((now_s, self.head.height))
+        while len(self._heads) > 1 and self._heads[1][0] <= now_s - READ_S:
+            self._heads.popleft()
+        height = max(self._heads[0][1], self.head.height - READ_BLOCKS)
+        await in_worker(worker, self._importer.prune, height, self.followed())
 
     def _park(self, block: Block, answer: ImportOutcome) -> None:
         if answer.code == UnknownParent.code:

@@ -15,6 +15,7 @@ from engram.node.chain.recovery import check_state
 from engram.node.errors import CorruptStore, DamagedBody
 from engram.node.storage.schema import (
     BODY,
+    BURIED,
     CANONICAL,
     CONTENT,
     DIFF,
@@ -22,10 +23,14 @@ from engram.node.storage.schema import (
     INDEX,
     META,
     NODE,
+    ONLY_SIDE,
     PEER,
     RECEIPTS,
     RECORD,
+    SIDE,
+    STAMP_BYTES,
     TRANSACTION,
+    UNDO,
 )
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives import smt
@@ -44,6 +49,10 @@ TABLES: Final = {
     RECORD: "names of records",
     CANONICAL: "ids by height",
     TRANSACTION: "places of transactions",
+    UNDO: "what undoes state changes",
+    SIDE: "blocks beside the best chain",
+    BURIED: "losing blocks",
+    ONLY_SIDE: "content of side blocks",
     META: "identity and tip",
     PEER: "peers",
 }
@@ -63,11 +72,14 @@ class Examination:
         self.blocks = 0
         """Blocks of the best chain that were examined; genesis is not counted."""
         self._store = store
+        self._base = store.pruned().base
         self._progress = progress
 
     def run(self, head: BlockRef, blocks: int | None) -> None:
         """Examines the last `blocks` blocks below and with the head; by default everything."""
         first = 0 if blocks is None else max(1, head.height + 1 - blocks)
+        if self._base:
+            first = max(first, 1)  # the state of genesis did not come with the snapshot
         if blocks is None:
             self._rows()
             self._state(head)
@@ -88,7 +100,7 @@ class Examination:
             with self._named(f"rows among the {name}"):
                 for key, value in self._store.database.iterate(table):
                     if table == NODE:
-                        self._is_node(key[1:], value)
+                        self._is_node(key[1:], value[:-STAMP_BYTES])
                     elif table == CONTENT:
                         self._is_content(key[1:])
 
@@ -131,6 +143,11 @@ class Examination:
                 raise CorruptStore(got="a header or an index entry that is not the block's")
             if height and ref.parent != self._store.canonical_id(height - 1):
                 raise CorruptStore(got="a parent that is not on the best chain")
+            if 0 < height <= self._base:
+                if self._store.find_body(ref) is not None:
+                    with self._named(f"the body of {name}"):
+                        self._store.get_block(ref)
+                return
             self._parts(name, ref)
             for index, receipt in enumerate(self._store.receipts(ref)):
                 with self._named(f"the place of transaction {receipt.txid.hex()}"):

@@ -22,6 +22,7 @@ from engram.consensus.errors import BadTarget, UnknownParent, WrongTransactionsR
 from engram.consensus.forkchoice import ReorgPlan, better, plan_reorg
 from engram.consensus.validation import check_pow, check_transactions_root, validate_body, validate_execution
 from engram.node.chain.headers import CheckedHeader, HeaderChain, work_of_header
+from engram.node.chain.pruning import DEFAULT_DEPTHS, Depths, Pruner
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.errors import DamagedBody, InvalidAncestor
 from engram.node.storage.batches import (
@@ -32,7 +33,9 @@ from engram.node.storage.batches import (
     put_disconnected,
     put_execution,
     put_ref,
+    put_side,
     put_tip,
+    side_key,
 )
 from engram.node.storage.db import Batch
 from engram.node.storage.failpoints import FailPoint, hit
@@ -91,8 +94,16 @@ class Importer:
     """
 
     def __init__(
-        self, spec: ChainSpec, store: ChainStore, scorer: Scorer, verifier: SignatureVerifier
+        self,
+        spec: ChainSpec,
+        store: ChainStore,
+        scorer: Scorer,
+        verifier: SignatureVerifier,
+        depths: Depths | None = DEFAULT_DEPTHS,
     ) -> None:
+        """`depths` says how many old states are kept; None keeps all."""
+        self._pruner = Pruner(store, depths)
+        self._moved = False
         self._spec = spec
         self._store = store
         self._scorer = scorer
@@ -133,6 +144,15 @@ class Importer:
             return Imported(ImportOutcome(ImportStatus.INVALID, name, error.code, str(error)), head)
         return self._commit(ref, block, execution, head, stored)
 
+    def prune(self, height: int, read: Sequence[BlockRef] = ()) -> None:
+        """Deletes a few of the states that are too old for a head at `height`, if the head has moved.
+
+        `read`: blocks that somebody has still to follow to the head. Nothing is deleted that they need.
+        """
+        if self._moved and all(self._store.is_canonical(ref) for ref in read):
+            self._moved = False
+            self._pruner.advance(min([height, *(ref.height for ref in read)]))
+
     def _known(self, name: Hash, block: Block) -> ImportOutcome | None:
         """The verdict that stands already, on the block itself or through its parent."""
         ref = self._store.find_ref(name)
@@ -163,8 +183,10 @@ class Importer:
         with suppress(WrongTransactionsRoot):
             check_transactions_root(block)
             batch = Batch()
+            if ref.height <= self._store.pruned().base and self._store.is_canonical(ref):
+                put_connected(batch, ref, [tx.id for tx in block.transactions])
             put_body(batch, name, stored[0] if stored else self._store.files.append(pack_body(block)))
-            put_tip(batch, head, stored[1] if stored else self._store.files.end)
+            put_tip(batch, head, stored[1] if stored else self._store.files.end, self._store.executed())
             hit(FailPoint.MEND_BEFORE_COMMIT)
             self._store.write(batch)
             hit(FailPoint.MEND_AFTER_COMMIT)
@@ -176,6 +198,7 @@ class Importer:
         """
         parent = self._store.find_ref(block.header.parent)
         if parent is not None:
+            self._pruner.restore(parent)
             return parent
         if bits_to_target(block.header.target) > self._max_target:
             raise BadTarget(expected=self._spec.max_target, got=block.header.target)
@@ -195,7 +218,8 @@ class Importer:
             self._spec, self._store, self._store, parent.header, block, self._scorer, verified
         )
         hit(FailPoint.IMPORT_AFTER_EXECUTION)
-        ref = BlockRef(name, block.header, checked.total_work, Verdict.VALID)
+        order = self._store.executed() + 1
+        ref = BlockRef(name, block.header, checked.total_work, Verdict.VALID, order=order)
         result = executed.result
         return ref, Execution(result.receipts, result.nodes, result.blobs, result.changes)
 
@@ -211,9 +235,11 @@ class Importer:
         files_end = stored[1] if stored else self._store.files.end
         batch = Batch()
         put_ref(batch, ref)
-        put_execution(batch, ref.id, location, execution)
+        put_execution(batch, ref.id, location, execution, ref.order)
         if not better(ref, head):
-            put_tip(batch, head, files_end)
+            put_side(batch, ref)
+            self._pruner.put_side_content(batch, ref, execution.blobs)
+            put_tip(batch, head, files_end, ref.order)
             hit(FailPoint.SIDE_BEFORE_COMMIT)
             self._store.write(batch)
             hit(FailPoint.SIDE_AFTER_COMMIT)
@@ -224,17 +250,22 @@ class Importer:
             put_connected(batch, ref, txids)
         else:
             outcome = ImportStatus.REORGED
+            self._pruner.release()
             self._move_references(batch, plan_reorg(head, ref, self._store.parent_of), txids)
-        put_tip(batch, ref, files_end)
+        self._pruner.put_best_content(batch, execution.blobs)
+        put_tip(batch, ref, files_end, ref.order)
         hit(FailPoint.IMPORT_BEFORE_COMMIT)
         self._write_head(batch, outcome)
+        self._moved = True
         hit(FailPoint.IMPORT_AFTER_COMMIT)
         return Imported(ImportOutcome(outcome, ref.id), ref)
 
     def _move_references(self, batch: Batch, plan: ReorgPlan[BlockRef], txids: Sequence[Hash]) -> None:
         for leaving in plan.disconnect:
             put_disconnected(batch, leaving, self._txids(leaving))
+        self._pruner.put_best_content(batch, self._pruner.side_content(plan.connect[:-1]))
         for joining in plan.connect[:-1]:
+            batch.delete(side_key(joining))
             put_connected(batch, joining, self._txids(joining))
         put_connected(batch, plan.connect[-1], txids)
 

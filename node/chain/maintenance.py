@@ -5,21 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import Genesis, genesis
 from engram.node.chain.examine import Examination
+from engram.node.chain.exchange import ExportedBlocks, ImportedBlocks, export_blocks, import_blocks
+from engram.node.chain.importer import Importer
+from engram.node.chain.pruning import Pruner, depths
 from engram.node.chain.rebuild import rebuild
-from engram.node.chain.recovery import Progress, check_end
+from engram.node.chain.recovery import Progress, check_end, open_chain
+from engram.node.chain.signatures import SignatureVerifier
+from engram.node.chain.snapshot import SnapshotInfo, restore_snapshot, take_snapshot
+from engram.node.chain.verification import VerificationCache
 from engram.node.config import Config
 from engram.node.datadir import read_spec
 from engram.node.errors import ChainNotFound, CorruptStore, DamageFound
-from engram.node.storage.blockfiles import StoredRecord
+from engram.node.storage.blockfiles import BlockFiles, StoredRecord
+from engram.node.storage.compaction import compact
 from engram.node.storage.schema import CONTENT, Position
 from engram.node.storage.store import BLOCKS_DIRECTORY, BlockRef, ChainStore, open_store
-from engram.node.storage.swap import DATABASE_DIRECTORY
+from engram.node.storage.swap import DATABASE_DIRECTORY, folder_bytes
 from engram.primitives.errors import CodecError
 from engram.primitives.packing import plain_size
+from engram.primitives.types import Hash
+from engram.statemachine.scoring import Scorer
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,81 @@ class StoredSizes:
     def to_json(self) -> dict[str, object]:
         """The same as JSON values."""
         return asdict(self)
+
+
+def snapshot_data_dir(config: Config, path: Path, height: int | None) -> SnapshotInfo:
+    """Writes the state at a height, by default well below the head, to a file.
+
+    Raises `ChainNotFound`, what `open_store` raises, and what `take_snapshot` raises.
+    """
+    spec = read_spec(config.data_dir)
+    _check_blocks(config)
+    with _opened(config, spec, genesis(spec)) as store:
+        return take_snapshot(store, check_end(store), spec, path, height)
+
+
+def restore_data_dir(
+    config: Config, path: Path, now_ms: int, checkpoint: Hash | None, min_work: int
+) -> SnapshotInfo:
+    """Begins the chain of a data directory, which holds no blocks yet, with a snapshot.
+
+    Raises `ChainNotFound` and what `restore_snapshot` raises.
+    """
+    spec = read_spec(config.data_dir)
+    return restore_snapshot(config.data_dir, spec, path, now_ms, checkpoint=checkpoint, min_work=min_work)
+
+
+def export_data_dir(config: Config, path: Path, first: int, last: int | None) -> ExportedBlocks:
+    """Writes blocks of the best chain to a file.
+
+    Raises `ChainNotFound`, what `open_store` raises, and what `export_blocks` raises.
+    """
+    spec = read_spec(config.data_dir)
+    _check_blocks(config)
+    with _opened(config, spec, genesis(spec)) as store:
+        return export_blocks(store, check_end(store), spec, path, first, last)
+
+
+def import_data_dir(config: Config, path: Path, now_ms: int, progress: Progress) -> ImportedBlocks:
+    """Judges the blocks of a file as if peers had sent them.
+
+    Raises `ChainNotFound`, what `open_store` raises, and what `import_blocks` raises.
+    """
+    spec = read_spec(config.data_dir)
+    first = genesis(spec)
+    verifier = SignatureVerifier()
+    try:
+        with _opened(config, spec, first) as store:
+            kept = depths(archive=config.archive)
+            importer = Importer(spec, store, Scorer(VerificationCache()), verifier, kept)
+            head = open_chain(spec, first, store, importer).head
+            return import_blocks(importer, head, spec, path, now_ms, progress)
+    finally:
+        verifier.close()
+
+
+def compact_data_dir(config: Config, *, prune: bool) -> tuple[int, int]:
+    """Gives the disk the room of what is deleted; the bytes of database and blocks before and after.
+
+    With `prune`, all old states are deleted first, unless the setting archive keeps them.
+
+    Raises `ChainNotFound` and what `open_store` raises.
+    """
+    spec = read_spec(config.data_dir)
+    _check_blocks(config)
+    with _opened(config, spec, genesis(spec)) as store:
+        head, before = check_end(store), _stored_bytes(config)
+        pruner = Pruner(store, depths(archive=config.archive))
+        while prune and pruner.advance(head.height):
+            pass
+        assert isinstance(store.files, BlockFiles), "the store of a data directory has block files on disk"
+        compact(store, store.files)
+    with _opened(config, spec, genesis(spec)):
+        return before, _stored_bytes(config)  # opening deletes the tables that compaction has replaced
+
+
+def _stored_bytes(config: Config) -> int:
+    return sum(folder_bytes(config.data_dir / name) for name in (DATABASE_DIRECTORY, BLOCKS_DIRECTORY))
 
 
 def measure_data_dir(config: Config) -> StoredSizes:
@@ -138,7 +223,7 @@ def reindex_data_dir(
     """
     spec = read_spec(config.data_dir)
     _check_blocks(config)
-    done = rebuild(config.data_dir, spec, allow_loss=allow_loss, progress=progress)
+    done = rebuild(config.data_dir, spec, archive=config.archive, allow_loss=allow_loss, progress=progress)
     forward, kept = done.forward, done.kept
     return CheckedChain(
         "rebuilt",

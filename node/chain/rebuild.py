@@ -17,10 +17,11 @@ from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import Genesis, genesis
 from engram.node.chain.importer import Importer
+from engram.node.chain.pruning import Depths, depths
 from engram.node.chain.recovery import Progress, RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.verification import VerificationCache
-from engram.node.errors import CorruptStore, RebuildWouldLose
+from engram.node.errors import CorruptStore, RebuildWouldLose, SchemaMismatch
 from engram.node.storage.blockfiles import MAX_RECORD_BYTES, BlockFiles, MemoryBlockFiles, StoredRecord
 from engram.node.storage.db import LevelDatabase
 from engram.node.storage.schema import INDEX, IndexEntry, Position
@@ -56,7 +57,12 @@ class Rebuilt:
 
 
 def rebuild(
-    directory: Path, spec: ChainSpec, *, allow_loss: bool = False, progress: Progress | None = None
+    directory: Path,
+    spec: ChainSpec,
+    *,
+    archive: bool = False,
+    allow_loss: bool = False,
+    progress: Progress | None = None,
 ) -> Rebuilt:
     """Judges every block of the files again, into a new database that takes the place of the old one.
 
@@ -74,15 +80,17 @@ def rebuild(
         building = directory / BUILDING
         shutil.rmtree(building, ignore_errors=True)
         with _new_store(directory, first, end) as store:
-            forward = _judge_all(spec, first, store, progress)
+            forward = _judge_all(spec, first, store, depths(archive=archive), progress)
             lost = {block: height for block, height in known.items() if store.find_ref(block) is None}
         return Rebuilt(forward, lost, swap(directory))
 
 
-def _judge_all(spec: ChainSpec, first: Genesis, store: ChainStore, progress: Progress | None) -> RollForward:
+def _judge_all(
+    spec: ChainSpec, first: Genesis, store: ChainStore, kept: Depths | None, progress: Progress | None
+) -> RollForward:
     verifier = SignatureVerifier()
     try:
-        importer = Importer(spec, store, Scorer(VerificationCache()), verifier)
+        importer = Importer(spec, store, Scorer(VerificationCache()), verifier, kept)
         return open_chain(spec, first, store, importer, progress)
     finally:
         verifier.close()
@@ -106,8 +114,7 @@ def _new_store(directory: Path, first: Genesis, end: Position) -> Iterator[Chain
 def _known(directory: Path, spec: ChainSpec, first: Genesis) -> tuple[Known, Position]:
     """What can be read of the database: the valid blocks above genesis, and where the block files end.
 
-    A database that cannot be opened is known to hold nothing. Raises `DataDirLocked`, `ForeignData`,
-    `SchemaMismatch`.
+    A database that cannot be opened is known to hold nothing. Raises `DataDirLocked`, `ForeignData`.
     """
     known: Known = {}
     nowhere = Position(0, 0)
@@ -118,7 +125,7 @@ def _known(directory: Path, spec: ChainSpec, first: Genesis) -> tuple[Known, Pos
     except CorruptStore:
         return known, nowhere
     try:
-        with suppress(CorruptStore):
+        with suppress(CorruptStore, SchemaMismatch):
             check_identity(database, spec_id(spec), first.id)
         with suppress(CorruptStore, CodecError):
             for key, raw in database.iterate(INDEX):

@@ -34,7 +34,7 @@ from engram.node.storage.batches import (
 from engram.node.storage.blockfiles import MAX_RECORD_BYTES, Damage
 from engram.node.storage.db import Batch
 from engram.node.storage.failpoints import FailPoint, hit
-from engram.node.storage.schema import INDEX, BlockLocation, Position, Verdict
+from engram.node.storage.schema import DIFF, INDEX, BlockLocation, Position, Verdict
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives import smt
 from engram.primitives.codec import decode
@@ -43,6 +43,8 @@ from engram.primitives.packing import unpack
 from engram.primitives.types import Hash
 
 CHECKED_BLOCKS: Final = 8
+CHECKED_RECORDS: Final = 2_000
+ALL_RECORDS: Final = 2**32
 
 Progress = Callable[[int], None]
 """Called with the height of the head after each block that is read from the files."""
@@ -71,6 +73,8 @@ def open_chain(
     """
     if store.tip() is None:
         write_genesis(spec, genesis, store)
+    if store.files.lost is not None:
+        store.note_lost_bodies()
     head = check_end(store)
     hit(FailPoint.OPEN_AFTER_CHECK)
     return roll_forward(store, importer, head, progress)
@@ -83,20 +87,21 @@ def write_genesis(spec: ChainSpec, genesis: Genesis, store: ChainStore) -> None:
     batch = Batch()
     put_identity(batch, spec_id(spec), genesis.id)
     put_ref(batch, ref)
-    put_execution(batch, ref.id, None, Execution((), genesis.nodes, {}, {}))
+    put_execution(batch, ref.id, None, Execution((), genesis.nodes, {}, {}), 0)
     put_connected(batch, ref, ())
-    put_tip(batch, ref, Position(0, 0))
+    put_tip(batch, ref, Position(0, 0), 0)
     hit(FailPoint.GENESIS_BEFORE_COMMIT)
     store.write(batch)
     hit(FailPoint.GENESIS_AFTER_COMMIT)
 
 
-def check_end(store: ChainStore, blocks: int = CHECKED_BLOCKS) -> BlockRef:
+def check_end(store: ChainStore, blocks: int = CHECKED_BLOCKS, records: int = CHECKED_RECORDS) -> BlockRef:
     """The head of the best chain, after a check of its end.
 
     Checked are the tip record, that there is one id for every height up to the head, and everything that is
-    stored of the last `blocks` blocks. Raises `CorruptStore`, which says what is wrong. A damaged body does
-    not keep a node from starting: it is noted in `store.damaged`.
+    stored of the last `blocks` blocks; of full ones only `records` records, so that a start after them takes
+    no longer. Raises `CorruptStore`, which says what is wrong. A damaged body does not keep a node from
+    starting: it is noted in `store.damaged`.
     """
     tip = store.tip()
     if tip is None:
@@ -105,34 +110,55 @@ def check_end(store: ChainStore, blocks: int = CHECKED_BLOCKS) -> BlockRef:
     if (head.height, head.state_root, head.is_valid) != (tip.height, tip.state_root, True):
         raise CorruptStore(got=f"a tip record that contradicts the header of {tip.block.hex()}")
     _check_line(store, head)
-    ref = head
+    ref, left = head, records
     for _ in range(blocks):
         with suppress(DamagedBody):
-            check_block(store, ref)
-        if ref.height == 0:
+            left -= check_block(store, ref, left)
+        if ref.height <= store.pruned().base:
             break
         ref = store.parent_of(ref)
     return head
 
 
-def check_block(store: ChainStore, ref: BlockRef) -> None:
-    """Checks that all that is stored of a block of the best chain is there and fits together.
+def check_block(store: ChainStore, ref: BlockRef, most: int = ALL_RECORDS) -> int:
+    """Checks that what is stored of a block of the best chain is there and fits together.
 
-    Raises `CorruptStore`, and `DamagedBody` if nothing but the body is damaged.
+    Of a block that has changed more than `most` records, so many of them are looked at, and the body is read
+    but not decoded. Returns how many records it has looked at. Raises `CorruptStore`, and `DamagedBody` if
+    nothing but the body is damaged.
     """
     if ref.header.id != ref.id or not store.is_canonical(ref):
         raise CorruptStore(got=f"a header or a best id that is not of block {ref.id.hex()}")
+    if ref.height and ref.height <= store.pruned().base:
+        return 0
+    looked = check_state(store, ref, most)
+    if looked == most and ref.height:
+        store.require_receipts(ref)
+        store.packed_body(ref)
+        return looked
     receipts = store.receipts(ref)
-    check_state(store, ref)
     if [receipt.txid for receipt in receipts] != [tx.id for tx in store.get_block(ref).transactions]:
         raise CorruptStore(got=f"receipts that are not of block {ref.id.hex()}")
+    return looked
 
 
-def check_state(store: ChainStore, ref: BlockRef) -> None:
-    """Checks that the state after a block holds what the block changed. Raises `CorruptStore`."""
-    for entry in store.diff(ref).entries:
+def check_state(store: ChainStore, ref: BlockRef, most: int = ALL_RECORDS) -> int:
+    """Checks that the state after a block holds what the block changed, if the node keeps that.
+
+    Looks at `most` records at the most, evenly over all, and says at how many. Raises `CorruptStore`.
+    """
+    diff = store.find_changes(DIFF, ref)
+    if diff is None:
+        if ref.height > store.pruned().states:
+            raise CorruptStore(got=f"no changes of the state by block {ref.id.hex()}")
+        return 0
+    changed = len(diff.entries)
+    looked = min(most, changed)
+    for place in range(looked):
+        entry = diff.entries[place * changed // looked]
         if smt.get(store, ref.state_root, entry.key) != entry.value:
             raise CorruptStore(got=f"a state that is not of block {ref.id.hex()}")
+    return looked
 
 
 def _check_line(store: ChainStore, head: BlockRef) -> None:
@@ -194,7 +220,7 @@ class _RollForward:
         if self._waiting:
             self._refused += sum(map(len, self._waiting.values()))
             batch = Batch()
-            put_tip(batch, self._head, reached)
+            put_tip(batch, self._head, reached, self._store.executed())
             self._store.write(batch)
         return RollForward(self._head, self._imported, self._refused, tuple(damage))
 
@@ -209,6 +235,7 @@ class _RollForward:
             )
             hit(FailPoint.ROLL_FORWARD_AFTER_BLOCK)
             self._head = result.head
+            self._importer.prune(self._head.height)
             status = result.answer.outcome
             self._imported += status in (ImportStatus.EXTENDED, ImportStatus.REORGED, ImportStatus.SIDE)
             if result.answer.code == UnknownParent.code:

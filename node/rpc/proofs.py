@@ -43,10 +43,11 @@ def build_bundle(
     the checkpoint on; the earlier ones are needed to check the timestamps after it.
 
     Raises `MissingRecord` for an unknown model or version, `BlockNotFound` for a checkpoint that is not on
-    the best chain, `ProofTooLong`.
+    the best chain, `ProofTooLong`, `StatePruned` if the proven state is deleted here.
     """
     version = view.version(model, number)
     headers, depth = _headers(view, version, checkpoint, confirmations)
+    view.store.require_state(headers[-1 - depth].height)
     root = headers[-1 - depth].state_root
     state = State(view.store, root)
     round_ = None if version.round == ZERO_HASH else state.get(Round, version.round)

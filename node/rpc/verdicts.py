@@ -1,14 +1,15 @@
 """Shows people how the candidates of a round fare in the tests that decide the round.
 
 The core's own functions make the judgement. Of a round that has ended, candidates can have been withdrawn.
-But older states stay readable, so they are judged in the last state in which the round was open. The
-candidates of an open round are judged in the present state.
+But the newest old states are kept, so they are judged in the last state in which the round was open, or the
+node says that it is pruned. The candidates of an open round are judged in the present state.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from engram.node.errors import StatePruned
 from engram.node.rpc.headview import HeadView
 from engram.node.rpc.render import Renderer
 from engram.node.storage.recordindex import records
@@ -31,7 +32,8 @@ def verdicts(view: HeadView, render: Renderer, round_id: Hash) -> list[dict[str,
 
     `reward` is what a rung gets, in sparks; in an open round, what it would get if nothing better came.
     `earned` says who gets how much of it: the author, or of a union the authors of its halves.
-    Raises `MissingRecord` for an unknown round, `CorruptStore` if an old state is missing.
+    Raises `MissingRecord` for an unknown round, `StatePruned` if the states are deleted in which
+    it was open.
     """
     state = _judged_state(view, round_id)
     round_ = state.get(Round, round_id)
@@ -95,7 +97,8 @@ def _judged_state(view: HeadView, round_id: Hash) -> State:
         return view.state
     # At every step of the search the round has not ended at height `first` and has ended at height `last`.
     # There are no fewer blocks than ticks, so it was opened after the height that is its tick.
-    first, last = round_.opened, view.head.height
+    # Where the states are pruned it is taken for open.
+    first, last = max(round_.opened, view.store.pruned().states), view.head.height
     while last - first > 1:
         middle = (first + last) // 2
         found = _state_at(view, middle).find(Round, round_id)
@@ -103,8 +106,14 @@ def _judged_state(view: HeadView, round_id: Hash) -> State:
             first = middle
         else:
             last = middle
-    return _state_at(view, first)
+    judged = _state_at(view, first)
+    found = judged.find(Round, round_id)
+    if found is not None and found.status != RoundStatus.OPEN:
+        raise StatePruned("the states in which this round was open are pruned: ask a node with --archive")
+    return judged
 
 
 def _state_at(view: HeadView, height: int) -> State:
-    return State(view.store, view.block(height, None).state_root)
+    ref = view.block(height, None)
+    view.store.require_state(ref.height)
+    return State(view.store, ref.state_root)

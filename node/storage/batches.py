@@ -25,6 +25,7 @@ from engram.node.storage.schema import (
     NODE,
     RECEIPTS,
     SCHEMA_VERSION,
+    SIDE,
     TIP,
     TRANSACTION,
     BlockLocation,
@@ -37,6 +38,7 @@ from engram.node.storage.schema import (
     Tip,
     TxLocation,
     canonical_key,
+    stamp,
     work_bytes,
 )
 from engram.node.storage.store import BlockRef
@@ -69,7 +71,8 @@ def put_identity(batch: Batch, spec: Hash, genesis: Hash) -> None:
 
 def put_ref(batch: Batch, ref: BlockRef) -> None:
     """Adds the header and the index entry of a judged block."""
-    entry = IndexEntry(ref.height, ref.parent, work_bytes(ref.total_work), int(ref.verdict), ref.code)
+    work = work_bytes(ref.total_work)
+    entry = IndexEntry(ref.height, work, int(ref.verdict), ref.code, ref.order)
     batch.put(HEADER + ref.id, encode(ref.header))
     batch.put(INDEX + ref.id, encode(entry))
 
@@ -79,18 +82,28 @@ def put_body(batch: Batch, block: Hash, location: BlockLocation) -> None:
     batch.put(BODY + block, encode(location))
 
 
-def put_execution(batch: Batch, block: Hash, location: BlockLocation | None, execution: Execution) -> None:
-    """Adds what executing a block produced, and where its body stands (None for genesis)."""
+def put_execution(
+    batch: Batch, block: Hash, location: BlockLocation | None, execution: Execution, order: int
+) -> None:
+    """Adds what executing a block produced, and where its body stands (None for genesis).
+
+    `order` is the block's: the node of a state says which block has written it last.
+    """
     if location is not None:
         put_body(batch, block, location)
     batch.put(RECEIPTS + block, encode(BlockReceipts(execution.receipts)))
-    diff = tuple(DiffEntry(key, value) for key, value in sorted(execution.changes.items()))
-    batch.put(DIFF + block, encode(StateDiff(diff)))
+    batch.put(DIFF + block, encode(state_diff(execution.changes)))
+    mark = stamp(order)
     for node_hash, node in execution.nodes.items():
-        batch.put(NODE + node_hash, node)
+        batch.put(NODE + node_hash, node + mark)
     for content_hash, content in execution.blobs.items():
         batch.put(CONTENT + content_hash, pack(content, most_percent=BLOB_PERCENT))
     put_records(batch, execution.changes)
+
+
+def state_diff(changes: Mapping[Hash, bytes | None]) -> StateDiff:
+    """Changes of records in their canonical order."""
+    return StateDiff(tuple(DiffEntry(key, value) for key, value in sorted(changes.items())))
 
 
 def put_connected(batch: Batch, ref: BlockRef, txids: Iterable[Hash]) -> None:
@@ -100,6 +113,16 @@ def put_connected(batch: Batch, ref: BlockRef, txids: Iterable[Hash]) -> None:
         batch.put(TRANSACTION + txid, encode(TxLocation(ref.id, index)))
 
 
+def put_side(batch: Batch, ref: BlockRef) -> None:
+    """Adds the reference to a valid block that does not stand on the best chain."""
+    batch.put(side_key(ref), ref.parent)
+
+
+def side_key(ref: BlockRef) -> bytes:
+    """Key of the reference to a block beside the best chain."""
+    return SIDE + ref.height.to_bytes(8, "big") + ref.id
+
+
 def put_disconnected(batch: Batch, ref: BlockRef, txids: Iterable[Hash]) -> None:
     """Removes the references to a block that leaves the best chain.
 
@@ -107,13 +130,16 @@ def put_disconnected(batch: Batch, ref: BlockRef, txids: Iterable[Hash]) -> None
     and in a batch the later call wins.
     """
     batch.delete(canonical_key(ref.height))
+    put_side(batch, ref)
     for txid in txids:
         batch.delete(TRANSACTION + txid)
 
 
-def put_tip(batch: Batch, ref: BlockRef, files_end: Position) -> None:
-    """Adds the tip record: the head, and how far the database has taken in the block files."""
-    raw = encode(Tip(ref.height, ref.id, ref.state_root, files_end))
+def put_tip(batch: Batch, ref: BlockRef, files_end: Position, executed: int) -> None:
+    """Adds the tip record: the head, how far the database has taken in the block files, and how many blocks
+    it has executed.
+    """
+    raw = encode(Tip(ref.height, ref.id, ref.state_root, files_end, executed))
     batch.put(TIP, raw + google_crc32c.value(raw).to_bytes(4, "big"))
 
 

@@ -64,6 +64,16 @@ class BlockLog(Protocol):
     """What the store needs of the block files."""
 
     @property
+    def failure(self) -> StorageError | None:
+        """The error of the first append that failed."""
+        ...
+
+    @property
+    def lost(self) -> Position | None:
+        """How far the files should reach, if they do not; None if they do."""
+        ...
+
+    @property
     def end(self) -> Position:
         """Where the next record will be appended; the beginning of the first file if there is none yet."""
         ...
@@ -83,11 +93,18 @@ class BlockLog(Protocol):
         """Every intact record from `start` on, and every stretch between them that belongs to none."""
         ...
 
+    def is_there(self, location: BlockLocation) -> bool:
+        """Whether the files reach as far as a location; what stands there is not read."""
+        ...
+
     def close(self) -> None: ...
 
 
 class MemoryBlockFiles:
     """The same log in memory, for tests and for chains that need not survive the process."""
+
+    failure: StorageError | None = None
+    lost: Position | None = None
 
     def __init__(self) -> None:
         self._payloads: list[bytes] = []
@@ -108,6 +125,9 @@ class MemoryBlockFiles:
             payload = self._payloads[index]
             yield StoredRecord(BlockLocation(0, index, len(payload)), payload, Position(0, index + 1))
 
+    def is_there(self, location: BlockLocation) -> bool:
+        return location.offset < len(self._payloads)
+
     def close(self) -> None:
         self._payloads = []
 
@@ -117,8 +137,9 @@ class BlockFiles:
 
     `committed` is the end of the files that the database has recorded. A crash while a record was appended
     leaves half a record behind that position; opening cuts it off and counts its bytes in `truncated_bytes`.
-    Raises `CorruptStore` if the files end before `committed`, `ForeignData` if they belong to another
-    genesis. With `read_only` nothing is cut off, and nothing may be appended.
+    If the files end before `committed`, `lost` is that position; what is missing can be fetched again.
+    Raises `CorruptStore` if there are no files at all then, `ForeignData` if they belong to another genesis.
+    With `read_only` nothing is cut off, and nothing may be appended.
     """
 
     def __init__(
@@ -133,10 +154,11 @@ class BlockFiles:
         self._directory = directory
         self._genesis = genesis
         self._max_file_bytes = max_file_bytes
-        self._failure: StorageError | None = None
+        self.failure: StorageError | None = None
         self._descriptor = -1
         self.truncated_bytes = 0
-        with _disk_errors(directory):
+        self.lost: Position | None = None
+        with disk_errors(directory):
             directory.mkdir(parents=True, exist_ok=True)
             self._check_owner()
             self._end = committed if read_only else self._intact_end(committed)
@@ -149,15 +171,15 @@ class BlockFiles:
         return self._end
 
     def append(self, payload: bytes) -> BlockLocation:
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         if len(payload) > MAX_RECORD_BYTES:
             raise ValueError(f"a record of {len(payload)} bytes exceeds {MAX_RECORD_BYTES}")
         try:
-            with _disk_errors(self._directory):
+            with disk_errors(self._directory):
                 return self._append(payload)
         except StorageError as error:
-            self._failure = error
+            self.failure = error
             raise
 
     def _append(self, payload: bytes) -> BlockLocation:
@@ -178,7 +200,7 @@ class BlockFiles:
         return BlockLocation(self._end.file, offset, len(payload))
 
     def read(self, location: BlockLocation) -> bytes:
-        with _disk_errors(self._directory):
+        with disk_errors(self._directory):
             try:
                 descriptor = open_file(self._path(location.file), os.O_RDONLY)
             except FileNotFoundError as error:
@@ -196,16 +218,38 @@ class BlockFiles:
         last = self._numbers()[-1:] or [-1]
         for file in range(start.file, last[0] + 1):
             offset = start.offset if file == start.file else 0
-            with _disk_errors(self._directory):
+            with disk_errors(self._directory):
                 if self._path(file).exists():
                     yield from self._scan_file(file, offset)
                 else:
                     yield Damage(file, 0, 0)
 
+    def is_there(self, location: BlockLocation) -> bool:
+        path = self._path(location.file)
+        return path.exists() and path.stat().st_size >= location.offset + HEAD_BYTES + location.size_bytes
+
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    @property
+    def directory(self) -> Path:
+        return self._directory
+
+    def sizes(self) -> dict[int, int]:
+        """Bytes of each file by its number."""
+        return {number: self._path(number).stat().st_size for number in self._numbers()}
+
+    def begin_file(self) -> None:
+        """The next record begins a new file, behind all that are there."""
+        self._end = Position(max([-1, *self._numbers()]) + 1, 0)
+
+    def remove(self, number: int) -> None:
+        """Removes a file to which the database refers no more."""
+        with disk_errors(self._directory):
+            self._path(number).unlink()
+            _fsync_directory(self._directory)
 
     def _scan_file(self, file: int, offset: int) -> Iterator[StoredRecord | Damage]:
         with open(self._path(file), "rb", opener=open_file) as stream:
@@ -229,13 +273,20 @@ class BlockFiles:
                     yield StoredRecord(location, payload, Position(file, offset))
 
     def _intact_end(self, committed: Position) -> Position:
-        """The end of the last intact record behind `committed`; `committed` itself if there is none."""
+        """The end of the last intact record behind `committed`; `committed` itself if there is none.
+
+        If the files end before it, a new file is begun: nothing is written where lost records stood.
+        """
         if committed.offset:
-            path = self._path(committed.file)
-            if not path.exists() or path.stat().st_size < committed.offset:
+            path, numbers = self._path(committed.file), self._numbers()
+            if not numbers:
                 raise CorruptStore(
-                    expected=f"{path} of {committed.offset} bytes or more", got="a shorter file or none"
+                    f"all block files are gone from {self._directory}: is its disk mounted?",
+                    expected=f"{path} of {committed.offset} bytes or more",
                 )
+            if not path.exists() or path.stat().st_size < committed.offset:
+                self.lost = committed
+                return Position(max(committed.file, *numbers) + 1, 0)
         end = committed
         for item in self.scan(committed):
             if isinstance(item, StoredRecord):
@@ -336,7 +387,8 @@ def _fsync_directory(directory: Path) -> None:
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raises `DiskFull` or `DiskFailure` for what the system refuses at a path."""
     try:
         yield
     except OSError as error:

@@ -8,6 +8,7 @@ written with `transaction=True`, whole or not at all.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +22,13 @@ from sortedcontainers import SortedDict
 from engram.node.errors import CorruptStore, DataDirLocked, DiskFailure, DiskFull
 from engram.primitives.errors import StorageError
 
-WRITE_BUFFER_BYTES: Final = 4 << 20
+WRITE_BUFFER_BYTES: Final = 1 << 20
+"""Small: deleted rows take room until several buffers are written, and a start reads the last one."""
 CACHE_BYTES: Final = 8 << 20
 MAX_OPEN_FILES: Final = 256
 BLOOM_BITS: Final = 10
 
+_TABLE_END: Final = bytes.fromhex("57fb808b247547db")
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "File too large")
 _LOCKED: Final = ("Resource temporarily unavailable", "already held by process")
 
@@ -52,6 +55,11 @@ class Database(Protocol):
     Its methods raise no errors but `StorageError` and its subclasses.
     """
 
+    @property
+    def failure(self) -> StorageError | None:
+        """The error of the first write that failed."""
+        ...
+
     def get(self, key: bytes) -> bytes | None:
         """The value, or None if the key is absent."""
         ...
@@ -75,6 +83,10 @@ class Database(Protocol):
         """Roughly the bytes that the store takes."""
         ...
 
+    def compact(self) -> None:
+        """Gives back the room of deleted and replaced rows. It takes as long as reading everything."""
+        ...
+
     def close(self) -> None:
         """Closes the store. No other thread may be inside a call, because LevelDB would crash the process."""
         ...
@@ -82,6 +94,8 @@ class Database(Protocol):
 
 class MemoryDatabase:
     """The same store in memory, for tests and for chains that need not survive the process."""
+
+    failure: StorageError | None = None
 
     def __init__(self) -> None:
         self._rows: SortedDict[bytes, bytes] = SortedDict()
@@ -115,6 +129,9 @@ class MemoryDatabase:
         with self._lock:
             return sum(len(key) + len(value) for key, value in self._rows.items())
 
+    def compact(self) -> None:
+        """Deleted rows take no room."""
+
     def close(self) -> None:
         self._rows = SortedDict()
 
@@ -135,7 +152,10 @@ class LevelDatabase:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._failure: StorageError | None = None
+        self.failure: StorageError | None = None
+        if not (path / "CURRENT").exists() and any(path.glob("*.ldb")):
+            # LevelDB would take this for a new database and delete the tables.
+            raise CorruptStore(got=f"{path}/CURRENT is missing")
         with self._errors():
             self._db = plyvel.DB(
                 str(path),
@@ -147,6 +167,22 @@ class LevelDatabase:
                 bloom_filter_bits=BLOOM_BITS,
                 compression=None,
             )
+            try:
+                self._check_tables()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _check_tables(self) -> None:
+        """Raises `CorruptStore` for a table that was cut off: an iterator passes over it in silence.
+
+        Tables that a crash left incomplete are gone by now: LevelDB has deleted what it does not refer to.
+        """
+        for table in self._path.glob("*.ldb"):
+            with table.open("rb") as stream:
+                stream.seek(-min(len(_TABLE_END), table.stat().st_size), os.SEEK_END)
+                if stream.read() != _TABLE_END:
+                    raise CorruptStore(got=f"{table}: its end is missing")
 
     def get(self, key: bytes) -> bytes | None:
         try:  # without `_errors`, because entering a context manager takes ten times as long as the read
@@ -159,8 +195,8 @@ class LevelDatabase:
         self.write(Batch({key: value}))
 
     def write(self, batch: Batch, *, sync: bool = True) -> None:
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         try:
             with self._errors(), self._db.write_batch(transaction=True, sync=sync) as rows:
                 for key, value in batch.changes.items():
@@ -169,7 +205,7 @@ class LevelDatabase:
                     else:
                         rows.put(key, value)
         except StorageError as error:
-            self._failure = error
+            self.failure = error
             raise
 
     def iterate(self, prefix: bytes = b"", *, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
@@ -190,6 +226,10 @@ class LevelDatabase:
     def size_bytes(self) -> int:
         with self._errors():
             return sum(file.stat().st_size for file in self._path.iterdir())
+
+    def compact(self) -> None:
+        with self._errors():
+            self._db.compact_range()
 
     def close(self) -> None:
         self._db.close()

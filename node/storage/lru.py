@@ -51,6 +51,13 @@ class ByteLru(Generic[V]):
                 _, dropped = self._values.popitem(last=False)
                 self._bytes -= self._size_of(dropped)
 
+    def drop(self, key: Hash) -> None:
+        """Keeps a value no longer."""
+        with self._lock:
+            value = self._values.pop(key, None)
+            if value is not None:
+                self._bytes -= self._size_of(value)
+
     @property
     def size_bytes(self) -> int:
         """How many bytes the kept values count for."""

@@ -3,14 +3,19 @@
     h block id            encode(BlockHeader)
     b block id            encode(BlockLocation): where the body stands in the block files
     r block id            encode(BlockReceipts)
-    d block id            encode(StateDiff)
-    i block id            encode(IndexEntry): height, total work, verdict
-    n node hash           node of the state tree
+    d block id            encode(StateDiff): what the block changed, while the state before it is kept
+    u block id            encode(StateDiff): what undoes the block's changes, once that state is pruned
+    i block id            encode(IndexEntry): height, total work, verdict, order of execution
+    n node hash           node of the state tree ‖ order (u32) of the block that wrote it last
+    s height (u64), block id   parent's id, of a valid block beside the best chain
+    g height (u64), block id   encode(Buried): a side block whose nodes are still to be deleted
+    o content hash        id of the side block that alone has brought this content
     x content hash        tensor, data part or chunk, packed: see `primitives.packing`
     k kind, record key    empty: the key itself says that a block has written this record, see `recordindex`
     c height (u64)        id of the best chain's block at that height
     t transaction id      encode(TxLocation), for transactions of the best chain
     m "identity"          encode(DatabaseIdentity): schema version, chain
+    m "pruned"            encode(Pruned)
     m "tip"               encode(Tip) ‖ CRC32C (u32)
     p peer id             reserved for records of peers
 
@@ -27,28 +32,40 @@ from typing import Annotated, Final
 from engram.primitives.types import U8, U32, U64, Hash, Size, Text
 from engram.statemachine.receipt import Receipt
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 HEADER: Final = b"h"
 BODY: Final = b"b"
 RECEIPTS: Final = b"r"
 DIFF: Final = b"d"
+UNDO: Final = b"u"
 INDEX: Final = b"i"
 NODE: Final = b"n"
 CONTENT: Final = b"x"
 RECORD: Final = b"k"
 CANONICAL: Final = b"c"
 TRANSACTION: Final = b"t"
+SIDE: Final = b"s"
+BURIED: Final = b"g"
+ONLY_SIDE: Final = b"o"
 META: Final = b"m"
 PEER: Final = b"p"
 
 IDENTITY: Final = META + b"identity"
 TIP: Final = META + b"tip"
+PRUNED: Final = META + b"pruned"
+
+STAMP_BYTES: Final = 4
 
 
 def canonical_key(height: int) -> bytes:
     """Key of the best chain's block id at `height`."""
     return CANONICAL + height.to_bytes(8, "big")
+
+
+def stamp(order: int) -> bytes:
+    """What stands behind a node that the block with this order wrote."""
+    return order.to_bytes(STAMP_BYTES, "big")
 
 
 class Verdict(IntEnum):
@@ -82,12 +99,13 @@ class IndexEntry:
     """What the node knows of a judged block besides its header and body."""
 
     height: U64
-    parent: Hash
     total_work: Annotated[bytes, Size(1, 40)]
     """Work of this block and all its ancestors, big-endian; `work` is the same as a number."""
     verdict: U8
     code: Text = ""
     """Code of the rule that an invalid block breaks; empty if the block is valid."""
+    order: U32 = 0
+    """Which of all executed blocks this is, in the order in which they were executed; genesis is 0."""
 
     @property
     def work(self) -> int:
@@ -132,6 +150,28 @@ class Tip:
     block: Hash
     state_root: Hash
     files_end: Position
+    executed: U32
+    """How many blocks above genesis were executed, on whatever branch: the order of the last of them."""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """From which heights on the best chain's blocks have their states, what undoes them, and all else."""
+
+    states: U64 = 0
+    """The lowest height whose state is whole."""
+    changes: U64 = 0
+    """The lowest height whose state can be made again."""
+    base: U64 = 0
+    """The blocks up to this height came in a snapshot, as headers only; bodies are fetched later."""
+
+
+@dataclass(frozen=True)
+class Buried:
+    """What is known of a side block whose rows were deleted."""
+
+    state_root: Hash
+    order: U32
 
 
 @dataclass(frozen=True)
@@ -144,10 +184,7 @@ class DiffEntry:
 
 @dataclass(frozen=True)
 class StateDiff:
-    """All records that a block changed, by ascending key.
-
-    The records as they were before are found in the state of the parent block.
-    """
+    """Records by ascending key: those that a block changed as they are after it, or as they were before."""
 
     entries: Annotated[tuple[DiffEntry, ...], Size(0, 2**20)]
 

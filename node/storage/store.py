@@ -7,7 +7,7 @@ through its protocols `NodeReader` and `BlobReader`, which `ChainStore` implemen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,14 @@ from typing import Final, TypeVar
 import google_crc32c
 
 from engram.consensus.block import Block, BlockHeader
-from engram.node.errors import CorruptStore, DamagedBody, ForeignData, SchemaMismatch
+from engram.node.errors import (
+    BeforeSnapshot,
+    CorruptStore,
+    DamagedBody,
+    ForeignData,
+    SchemaMismatch,
+    StatePruned,
+)
 from engram.node.storage.blockfiles import MAX_FILE_BYTES, MAX_RECORD_BYTES, BlockFiles, BlockLog
 from engram.node.storage.damage import DamagedBodies
 from engram.node.storage.db import Batch, Database, LevelDatabase
@@ -30,8 +37,10 @@ from engram.node.storage.schema import (
     IDENTITY,
     INDEX,
     NODE,
+    PRUNED,
     RECEIPTS,
     SCHEMA_VERSION,
+    STAMP_BYTES,
     TIP,
     TRANSACTION,
     BlockLocation,
@@ -39,6 +48,7 @@ from engram.node.storage.schema import (
     DatabaseIdentity,
     IndexEntry,
     Position,
+    Pruned,
     StateDiff,
     Tip,
     TxLocation,
@@ -47,7 +57,7 @@ from engram.node.storage.schema import (
 )
 from engram.node.storage.swap import DATABASE_DIRECTORY, finish_swap
 from engram.primitives.codec import decode
-from engram.primitives.errors import CodecError
+from engram.primitives.errors import CodecError, StorageError
 from engram.primitives.packing import unpack
 from engram.primitives.types import Hash
 from engram.statemachine.errors import MissingBlob
@@ -74,6 +84,8 @@ class BlockRef:
     verdict: Verdict
     code: str = ""
     """Code of the rule that an invalid block breaks; empty if the block is valid."""
+    order: int = 0
+    """See `IndexEntry`."""
 
     @property
     def height(self) -> int:
@@ -108,6 +120,11 @@ class ChainStore:
         self._refs: ByteLru[BlockRef] = ByteLru(_REFS_CACHE_BYTES, lambda ref: _REF_BYTES)
         self._nodes: dict[Hash, bytes] = {}
 
+    @property
+    def failure(self) -> StorageError | None:
+        """What kept a write from being done; from then on nothing is written."""
+        return self.database.failure or self.files.failure
+
     def close(self) -> None:
         self.files.close()
         self.database.close()
@@ -122,7 +139,7 @@ class ChainStore:
             return None
         entry = _decoded(IndexEntry, raw, "index entry")
         header = _decoded(BlockHeader, self._required(HEADER + block, "header"), "header")
-        ref = BlockRef(block, header, entry.work, Verdict(entry.verdict), entry.code)
+        ref = BlockRef(block, header, entry.work, Verdict(entry.verdict), entry.code, entry.order)
         self._refs.put(block, ref)
         return ref
 
@@ -165,20 +182,48 @@ class ChainStore:
         try:
             yield
         except CorruptStore as error:
-            self.damaged.add(ref.id)
+            if ref.height > self.pruned().base or self.find_body(ref) is not None:
+                self.damaged.add(ref.id)  # else the block came in a snapshot, and its body is still to come
             raise DamagedBody(expected=ref.id, got=error.got) from error
 
     def body_location(self, ref: BlockRef) -> BlockLocation:
         """Where the body of a valid block above genesis stands in the block files."""
         return _decoded(BlockLocation, self._required(BODY + ref.id, "body location"), "body location")
 
+    def find_body(self, ref: BlockRef) -> BlockLocation | None:
+        """Where a body stands; None if there is none. Raises `CorruptStore`."""
+        raw = self.database.get(BODY + ref.id)
+        return None if raw is None else _decoded(BlockLocation, raw, "body location")
+
+    def note_lost_bodies(self) -> None:
+        """Notes in `damaged` whose bodies the block files have lost with their end. Reads all places."""
+        for key, raw in self.database.iterate(BODY):
+            if not self.files.is_there(_decoded(BlockLocation, raw, "body location")):
+                self.damaged.add(key[1:])
+
     def receipts(self, ref: BlockRef) -> tuple[Receipt, ...]:
-        """The receipts of a valid block, in the order of its transactions."""
-        return _decoded(BlockReceipts, self._required(RECEIPTS + ref.id, "receipts"), "receipts").receipts
+        """The receipts of a valid block, in the order of its transactions. Raises `BeforeSnapshot`."""
+        return _decoded(BlockReceipts, self.require_receipts(ref), "receipts").receipts
+
+    def require_receipts(self, ref: BlockRef) -> bytes:
+        """The encoded receipts of a valid block. Raises `BeforeSnapshot` if the block came in a snapshot."""
+        raw = self.database.get(RECEIPTS + ref.id)
+        if raw is None and ref.height <= self.pruned().base:
+            raise BeforeSnapshot(expected=self.pruned().base + 1, got=ref.height)
+        return self._required(RECEIPTS + ref.id, "receipts") if raw is None else raw
 
     def diff(self, ref: BlockRef) -> StateDiff:
-        """The records that a valid block changed."""
-        return _decoded(StateDiff, self._required(DIFF + ref.id, "state diff"), "state diff")
+        """The records that a valid block changed. Raises `StatePruned` if the state before it is pruned."""
+        found = self.find_changes(DIFF, ref)
+        if found is None:
+            self.require_state(ref.height)
+            raise CorruptStore(got=f"no state diff of block {ref.id.hex()}")
+        return found
+
+    def find_changes(self, table: bytes, ref: BlockRef) -> StateDiff | None:
+        """What a block changed (`DIFF`) or what undoes that (`UNDO`); None if it is not kept."""
+        raw = self.database.get(table + ref.id)
+        return None if raw is None else _decoded(StateDiff, raw, "state diff")
 
     def canonical_id(self, height: int) -> Hash | None:
         """Id of the best chain's block at a height; None above the head and below 0."""
@@ -206,14 +251,45 @@ class ChainStore:
         node = self._nodes.get(node_hash)
         if node is not None:
             return node
-        node = self.database.get(NODE + node_hash)
-        if node is None:
-            raise CorruptStore(got=f"no state tree node {node_hash.hex()}")
+        node, _ = self.stamped_node(node_hash)
         if len(node) <= _KEPT_NODE_BYTES:
             if len(self._nodes) >= _KEPT_NODES:
                 self._nodes.clear()  # tracking which node was used last would cost more than refilling
             self._nodes[node_hash] = node
         return node
+
+    def stamped_node(self, node_hash: Hash) -> tuple[bytes, int]:
+        """A node, and the order of the block that wrote it last. Raises `CorruptStore` if it is missing."""
+        found = self.find_stamped_node(node_hash)
+        if found is None:
+            raise CorruptStore(got=f"no state tree node {node_hash.hex()}")
+        return found
+
+    def find_stamped_node(self, node_hash: Hash) -> tuple[bytes, int] | None:
+        """As `stamped_node`, but None if the node is missing."""
+        raw = self.database.get(NODE + node_hash)
+        return None if raw is None else (raw[:-STAMP_BYTES], int.from_bytes(raw[-STAMP_BYTES:], "big"))
+
+    def forget_nodes(self, names: Iterable[Hash]) -> None:
+        """Drops nodes from memory that were deleted."""
+        for name in names:
+            self._nodes.pop(name, None)
+
+    def forget_refs(self, blocks: Iterable[Hash]) -> None:
+        """Drops blocks from memory whose rows were deleted."""
+        for block in blocks:
+            self._refs.drop(block)
+
+    def pruned(self) -> Pruned:
+        """From which heights on old states are there."""
+        raw = self.database.get(PRUNED)
+        return Pruned() if raw is None else _decoded(Pruned, raw, "record of what was pruned")
+
+    def require_state(self, height: int) -> None:
+        """Raises `StatePruned` unless the state after the best chain's block at a height is there whole."""
+        oldest = self.pruned().states
+        if height < oldest:
+            raise StatePruned(expected=oldest, got=height)
 
     def get_blob(self, blob_id: Hash) -> bytes:
         """A tensor, data part or chunk by its content id. Raises `MissingBlob`, `CorruptStore`."""
@@ -222,10 +298,22 @@ class ChainStore:
             raise MissingBlob(expected=blob_id)
         return unpacked(packed, "blob")
 
+    def packed_content(self, name: Hash) -> bytes:
+        """Content as the database holds it. Raises `CorruptStore` if it is missing."""
+        packed = self.database.get(CONTENT + name)
+        if packed is None:
+            raise CorruptStore(got=f"no content {name.hex()}")
+        return packed
+
     def tip(self) -> Tip | None:
         """The tip record; None if genesis was not written yet. Raises `CorruptStore` if it is damaged."""
         raw = self.database.get(TIP)
         return None if raw is None else _open_tip(raw)
+
+    def executed(self) -> int:
+        """How many blocks above genesis were executed."""
+        tip = self.tip()
+        return 0 if tip is None else tip.executed
 
     def write(self, batch: Batch, *, sync: bool = True) -> None:
         """Stores a batch whole or not at all. Raises `StorageError`."""

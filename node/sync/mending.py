@@ -2,7 +2,8 @@
 
 Blocks are judged once; later blocks need the states and the headers of older ones, not their bodies. So a
 damaged body stops nothing: whoever asks for it is told that this node lacks it, and this service asks peers
-for it. What a peer delivers is checked against the stored header before it is stored.
+for it. What a peer delivers is checked against the stored header before it is stored. In the same way it
+fetches, in the background, the bodies of the blocks that came in a snapshot as headers only.
 
 One block is asked for at a time, and of one peer at a time: damage is rare. A peer that does not deliver is
 not asked again before `RETRY_S` seconds have passed or another peer has come.
@@ -42,13 +43,15 @@ class Mending:
         self._clock = clock
         self._threads = threads
         self._peers: dict[Peer, None] = {}
+        self._unfilled = chain.store.pruned().base
+        """The highest block before the snapshot whose body may still be missing."""
         self._wake = asyncio.Event()
         self._log = logs.get_logger("store")
 
     def joined(self, peer: Peer) -> None:
         """Called when a session with a peer has opened."""
         self._peers[peer] = None
-        if self._damaged:
+        if self._damaged or self._unfilled:
             self._wake.set()
 
     def left(self, peer: Peer) -> None:
@@ -63,7 +66,7 @@ class Mending:
             while True:
                 self._wake.clear()
                 await self._mend_all()
-                if not self._damaged:
+                if not self._damaged and await self._fill():
                     await self._wake.wait()
                     continue
                 alarm = self._clock.call_later(RETRY_S, self._wake.set)
@@ -95,6 +98,31 @@ class Mending:
                     useless.add(peer)
         mended = sum(block not in self._damaged for block in blocks)
         self._log.info("damaged bodies are whole again", blocks=mended, missing=len(blocks) - mended)
+
+    async def _fill(self) -> bool:
+        """Fetches bodies of blocks that came as headers in a snapshot, newest first; whether all are there.
+
+        It ends as soon as damage is found or a body is not delivered by any peer.
+        """
+        store = self._chain.store
+        while self._unfilled and not self._damaged:
+            block = await self._threads.run(store.canonical_id, self._unfilled)
+            ref = None if block is None else await self._threads.run(store.get_ref, block)
+            missing = ref is not None and await self._threads.run(store.find_body, ref) is None
+            if ref is not None and missing and not await self._fetch_of_any(ref):
+                return False
+            self._unfilled -= 1
+            if not self._unfilled:
+                self._log.info("the blocks before the snapshot are all here")
+        return not self._damaged
+
+    async def _fetch_of_any(self, ref: BlockRef) -> bool:
+        self._damaged.add(ref.id)
+        for peer in sorted(self._peers, key=lambda peer: peer.info.inbound):
+            if await self._fetch(peer, ref):
+                return True
+        self._damaged.remove(ref.id)
+        return False
 
     async def _fetch(self, peer: Peer, ref: BlockRef) -> bool:
         """Fetches and stores one body; False if the peer did not deliver it."""

@@ -33,7 +33,7 @@ from engram.nn.fixed import Int64Array
 from engram.nn.network import Parameters, forward, predict
 from engram.nn.parameters import Bounds
 from engram.node.client import RpcClient
-from engram.node.errors import BlockNotFound, NodeUnreachable, RemoteError
+from engram.node.errors import BlockNotFound, NodeUnreachable, RemoteError, StatePruned
 from engram.participant.errors import BlobMismatch
 from engram.participant.memory.checks import check_features
 from engram.participant.memory.errors import OlderVersion, ShorterChain, VersionUnknown
@@ -209,7 +209,7 @@ class SlowMemory:
         try:
             bundle = await self._asked(client, point.base.id)
         except RemoteError as error:
-            if error.code != BlockNotFound.code:
+            if error.code not in (BlockNotFound.code, StatePruned.code):
                 raise
             return None
         report = await self._checked(bundle, point.base.id)

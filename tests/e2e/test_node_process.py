@@ -240,6 +240,9 @@ def test_a_full_disk_stops_the_node_and_loses_nothing(node: NodeCommand) -> None
             node.call("miner_mine", blocks=100)
         status, printed = node.wait()
         assert (status, json.loads(printed)["error"]["code"]) == (74, "disk_full")
+        (said,) = [line for line in node.log.splitlines() if "disk_full" in line]
+        assert "free some space and start the node again" in said
+        assert said == node.log.splitlines()[-1], "the cause is the last that the log says"
         node.start()
         assert node.call("chain_head")["height"] >= head["height"]
         assert node.call("chain_header", height=head["height"]).items() <= head.items()

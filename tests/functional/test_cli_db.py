@@ -124,6 +124,58 @@ def test_every_unreadable_row_is_found(shell: Shell) -> None:
     assert shell.json("db", "check")["state"] == "sound"
 
 
+def test_another_node_begins_with_a_snapshot(shell: Shell, head: dict[str, object], tmp_path: Path) -> None:
+    file = str(tmp_path / "state.snapshot")
+    taken = shell.json("db", "snapshot", "-o", file, "--height", "4")
+    assert (taken["height"], taken["headers"], taken["file"]) == (4, BLOCKS, file)
+    assert shell.error("db", "snapshot", "-o", file) == (65, "file_exists_already")
+    assert shell.error("db", "snapshot", "-o", f"{file}2", "--height", "99") == (65, "block_not_found")
+    assert shell.error("db", "restore", file, "--min-work", "1") == (65, "chain_exists")
+    new = Shell(tmp_path / "new", {})
+    spec = shell.data_dir / SPEC_NAME
+    assert new.error("db", "restore", file, "--min-work", "1") == (65, "chain_not_found")
+    new.json("init", "--spec", str(spec))
+    assert new.error("db", "restore", file) == (65, "snapshot_not_anchored")
+    assert new.error("db", "restore", file, "--min-work", str(10**30)) == (65, "insufficient_work")
+    restored = new.json("db", "restore", file, "--checkpoint", str(head["id"]))
+    assert (restored["block"], restored["work"]) == (taken["block"], taken["work"])
+    assert new.json("db", "check")["height"] == 4
+    assert new.error("db", "reindex") == (65, "rebuild_would_lose")
+
+
+def test_blocks_are_carried_to_another_node_as_a_file(
+    shell: Shell, head: dict[str, object], tmp_path: Path
+) -> None:
+    file, part = str(tmp_path / "blocks.chain"), str(tmp_path / "part.chain")
+    exported = shell.json("chain", "export", "-o", file)
+    assert (exported["first"], exported["last"]) == (1, BLOCKS)
+    assert shell.json("chain", "export", "-o", part, "--first", "4", "--last", "5")["last"] == 5
+    assert shell.error("chain", "export", "-o", file) == (65, "file_exists_already")
+    assert shell.error("chain", "export", "-o", f"{file}2", "--last", "7") == (65, "block_not_found")
+    assert not Path(f"{file}2").exists()
+    new = Shell(tmp_path / "new", {})
+    new.json("init", "--spec", str(shell.data_dir / SPEC_NAME))
+    assert new.error("chain", "import", part) == (65, "block_refused"), "its first block has no parent here"
+    whole = Path(file).read_bytes()
+    flip_bit(Path(file), len(whole) // 2)
+    assert new.error("chain", "import", file) == (65, "file_damaged")
+    assert 0 < new.json("db", "check")["height"] < BLOCKS, "the blocks before the damage stay"
+    Path(file).write_bytes(whole)
+    done = new.json("chain", "import", file)
+    assert (done["height"], done["head"]) == (BLOCKS, head["id"])
+    assert done["imported"] + done["known"] == BLOCKS
+    assert new.json("chain", "import", part) == {**done, "imported": 0, "known": 2}
+    assert is_of(new.json("db", "check"), head)
+
+
+def test_room_is_given_back(shell: Shell, head: dict[str, object]) -> None:
+    for command in ("prune", "compact"):
+        done = shell.json("db", command)
+        assert done["bytes_after"] > 0
+        assert done["bytes_before"] > 0
+        assert is_of(shell.json("db", "check"), head)
+
+
 def test_another_chains_rules_do_not_open_it(shell: Shell) -> None:
     path = shell.data_dir / SPEC_NAME
     path.write_text(path.read_text().replace('"name": "local"', '"name": "other"'))

@@ -9,6 +9,7 @@ from engram.consensus.block import Block
 from engram.node.client import RpcClient
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import DamagedBody, RemoteError
+from engram.node.storage.store import BLOCKS_DIRECTORY
 from engram.node.sync.mending import RETRY_S, Mending
 from engram.p2p.messages import BlockData
 from engram.p2p.protocol import Peer
@@ -129,6 +130,22 @@ async def test_damage_among_the_last_blocks_does_not_keep_a_node_from_starting(
     await network.stop("hurt")
     hurt_one = await network.start("hurt")
     assert not hurt_one.chain.store.damaged, "what was stored again is found at the next start"
+
+
+async def test_block_files_that_lost_their_end_are_filled_again(
+    network: NodeNetwork, chain: MemoryChain
+) -> None:
+    whole, hurt_one = await network.line("whole", "hurt")
+    await whole.take(chain.blocks[1:])
+    await hurt_one.follow(whole)
+    place = hurt_one.chain.store.body_location(hurt_one.chain.store.get_ref(chain.blocks[OLD].header.id))
+    await network.stop("hurt")
+    with (hurt_one.node.config.data_dir / BLOCKS_DIRECTORY / "000000.dat").open("r+b") as file:
+        file.truncate(place.offset + 20)
+    hurt_one = await network.start("hurt", "whole")
+    assert hurt_one.chain.head.id == chain.blocks[30].header.id
+    await until(lambda: not hurt_one.chain.store.damaged)
+    assert [body_of(hurt_one, block.header.id) for block in chain.blocks[1:]] == chain.blocks[1:]
 
 
 async def test_false_bodies_are_not_stored_and_cost_the_peer_its_session(

@@ -18,7 +18,9 @@ import numpy as np
 
 from engram.consensus.block import Block
 from engram.nn.data import part_bytes
-from engram.node.chain.maintenance import reindex_data_dir
+from engram.node.chain.chain import READ_S
+from engram.node.chain.maintenance import compact_data_dir, reindex_data_dir
+from engram.node.chain.pruning import Depths
 from engram.node.config import Config
 from engram.node.datadir import write_spec
 from engram.node.storage.failpoints import arm
@@ -39,16 +41,18 @@ from tests.support.node_chain import (
     miner_address,
     running,
 )
+from tests.support.until import until
 
 FILE_BYTES = 1_400
 ROWS = part_bytes(np.zeros((20, 400), np.uint8), np.ones(20, np.uint16))
+DEPTHS = Depths(states=2, changes=20)
 DIGEST = "digest"
 """File in the data directory with the digest of what the run ended with."""
 
 
 def story() -> list[Block]:
     """A life with everything in it: blocks, one of them with rows that are kept deflated, a side branch that
-    wins, one that loses, an invalid block.
+    wins, one that loses, an invalid block, and last a block on a state that was deleted.
     """
     trunk = MemoryChain(SPEC)
     trunk.mine([trunk.sign(ALICE, PublishPart(20, 400, 2, bytes(32), Inline(ROWS)))])
@@ -63,7 +67,8 @@ def story() -> list[Block]:
     header = replace(false.header, state_root=bytes(32))
     invalid = Block(replace(header, nonce=search(SPEC, header)), ())
     last = winner.mine([winner.sign(ALICE, Transfer(BOB.address, 50))])
-    return [*trunk.blocks[1:], *winner.blocks[3:5], *loser.blocks[4:], invalid, last]
+    late = fork(winner, 1).mine(miner=miner_address(4))
+    return [*trunk.blocks[1:], *winner.blocks[3:5], *loser.blocks[4:], invalid, last, late]
 
 
 def digest(store: ChainStore) -> str:
@@ -85,11 +90,18 @@ async def mend(directory: Path, node: Running, block: Block) -> None:
 
 
 async def live(directory: Path, blocks: list[Block]) -> str:
-    """Takes the blocks in, mends the first of them, and makes a new database from the block files."""
+    """Takes the blocks in, mends the first of them, deletes old states, makes one again, frees the
+    room of what is not known, and makes a new database from the block files.
+    """
     write_spec(directory, SPEC)
-    async with running(disk_store(directory, max_file_bytes=FILE_BYTES)) as node:
+    *blocks, last, late = blocks
+    async with running(disk_store(directory, max_file_bytes=FILE_BYTES), depths=DEPTHS) as node:
         await node.take(*blocks)
         await mend(directory, node, blocks[0])
+        await until(lambda: all(ref.id == node.chain.head.id for ref in node.chain.followed()))
+        node.clock.advance(int(READ_S * 1_000))
+        await node.take(last, late)
+    compact_data_dir(Config(data_dir=directory), prune=False)
     reindex_data_dir(Config(data_dir=directory))
     async with running(disk_store(directory, max_file_bytes=FILE_BYTES)) as node:
         await node.take(*blocks)

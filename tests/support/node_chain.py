@@ -17,6 +17,7 @@ from engram.consensus.genesis import genesis
 from engram.consensus.pow import meets_target, pow_digest
 from engram.node.chain.chain import Chain
 from engram.node.chain.importer import Importer
+from engram.node.chain.pruning import DEFAULT_DEPTHS, Depths
 from engram.node.chain.recovery import RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.verification import VerificationCache
@@ -65,11 +66,13 @@ class Opened:
 
 
 @contextmanager
-def opened(store: ChainStore, spec: ChainSpec = SPEC) -> Iterator[Opened]:
+def opened(
+    store: ChainStore, spec: ChainSpec = SPEC, depths: Depths | None = DEFAULT_DEPTHS
+) -> Iterator[Opened]:
     """Opens the chain of a store; closes both at the end."""
     verifier, cache = SignatureVerifier(threads=1), VerificationCache()
     scorer = Scorer(cache)
-    importer = Importer(spec, store, scorer, verifier)
+    importer = Importer(spec, store, scorer, verifier, depths)
     try:
         start = open_chain(spec, genesis(spec), store, importer)
         yield Opened(spec, store, importer, verifier, scorer, cache, start)
@@ -101,9 +104,10 @@ async def running(
     now_ms: int = LATE_MS,
     limits: PoolLimits | None = None,
     journal: MempoolJournal | None = None,
+    depths: Depths | None = DEFAULT_DEPTHS,
 ) -> AsyncIterator[Running]:
     """Runs the services until the block ends; what stops them is raised there."""
-    with opened(store or memory_store(), spec) as node:
+    with opened(store or memory_store(), spec, depths) as node:
         clock = FakeClock(now_ms)
         chain = Chain(spec, node.store, node.importer, clock, node.start.head)
         mempool = Mempool(chain, node.verifier, node.scorer, clock, limits, journal)
@@ -181,6 +185,8 @@ def best_rows(store: ChainStore) -> dict[bytes, bytes]:
     """
     rows = dict(store.database.iterate(b"c")) | dict(store.database.iterate(b"t"))
     for _, block in store.canonical():
-        for table in (b"h", b"r", b"d", b"i"):
+        for table in (b"h", b"r", b"d"):
             rows[table + block] = store.database.get(table + block) or b""
+        ref = store.get_ref(block)
+        rows[b"i" + block] = f"{ref.total_work} {ref.verdict.name} {ref.code}".encode()
     return rows

@@ -88,6 +88,9 @@ class _Store:
     def get_node(self, node_hash: Hash) -> bytes:
         return self.nodes[node_hash]
 
+    def require_state(self, height: int) -> None:
+        """It keeps the states that are asked for."""
+
     def find_ref(self, block: Hash) -> BlockRef | None:
         return self.refs.get(block)
 

@@ -119,18 +119,38 @@ def test_a_torn_first_file_is_begun_again(tmp_path: Path) -> None:
     log.close()
 
 
-def test_files_shorter_than_the_database_vouches_for_are_refused(tmp_path: Path) -> None:
+def test_files_that_lost_their_end_keep_the_rest_and_are_continued_elsewhere(tmp_path: Path) -> None:
     log = opened(tmp_path)
-    for payload in PAYLOADS:
-        log.append(payload)
+    locations = [log.append(payload) for payload in PAYLOADS]
     committed = log.end
     log.close()
     with (tmp_path / "000000.dat").open("r+b") as file:
         file.truncate(committed.offset - 1)
-    with pytest.raises(CorruptStore):
-        opened(tmp_path, committed)
+    for _ in range(2):
+        log = opened(tmp_path, committed)
+        assert log.lost == committed
+        assert [log.is_there(location) for location in locations] == [True] * 11 + [False]
+        assert [log.read(location) for location in locations[:11]] == PAYLOADS[:11]
+        with pytest.raises(CorruptStore):
+            log.read(locations[11])
+        again = log.append(b"again")
+        assert again.file > 0, "nothing is written where a record stood"
+        assert log.read(again) == b"again"
+        end = log.end
+        log.close()
+    log = opened(tmp_path, end)
+    assert log.lost is None
+    assert log.read(again) == b"again"
+    log.close()
+
+
+def test_block_files_that_are_all_gone_are_refused(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    log.append(PAYLOADS[0])
+    committed = log.end
+    log.close()
     (tmp_path / "000000.dat").unlink()
-    with pytest.raises(CorruptStore):
+    with pytest.raises(CorruptStore, match="mounted"):
         opened(tmp_path, committed)
 
 

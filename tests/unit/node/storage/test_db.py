@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,33 @@ def test_no_flipped_bit_of_tables_and_logs_is_silent(
         assert isinstance(seen, CorruptStore) or seen == rows, f"silent change in {victim.name}, turn {turn}"
         refused += isinstance(seen, CorruptStore)
     assert refused >= 12
+
+
+def test_a_table_that_was_cut_off_is_corruption_and_no_empty_database(tmp_path: Path) -> None:
+    """LevelDB opens it, and its iterators find no rows and no error."""
+    database = LevelDatabase(tmp_path)
+    database.write(Batch({bytes([number]): bytes(1_000) for number in range(200)}))
+    database.compact()
+    database.close()
+    (table,) = tmp_path.glob("*.ldb")
+    whole = table.read_bytes()
+    for size in (0, 5, 1_000, len(whole) - 1):
+        table.write_bytes(whole[:size])
+        with pytest.raises(CorruptStore):
+            LevelDatabase(tmp_path)
+    table.write_bytes(whole)
+    with closing(LevelDatabase(tmp_path)) as again:
+        assert len(list(again.iterate())) == 200
+
+
+def test_tables_without_current_are_not_taken_for_a_new_database(tmp_path: Path) -> None:
+    database = LevelDatabase(tmp_path)
+    database.put(b"key", b"value")
+    database.compact()
+    database.close()
+    (tmp_path / "CURRENT").rename(tmp_path / "kept")
+    with pytest.raises(CorruptStore):
+        LevelDatabase(tmp_path)
+    (tmp_path / "kept").rename(tmp_path / "CURRENT")
+    with closing(LevelDatabase(tmp_path)) as again:
+        assert again.get(b"key") == b"value"
