@@ -196,7 +196,7 @@ class BodiesUnavailable(NotReady):
 
 
 class LittleWork(NotReady):
-    """A peer has sent many headers that do not reach the work of this node's chain."""
+    """A peer's headers, or a block that nobody asked for, do not reach the work of this node's chain."""
 
 
 class BlockRefused(Invalid):

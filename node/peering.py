@@ -15,11 +15,13 @@ from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.consensus.errors import UnknownParent
 from engram.node import logs
 from engram.node.chain.chain import Chain, HeadChanges
+from engram.node.chain.floor import is_worth_a_body
 from engram.node.chain.headers import CheckedBlock, HeaderChain, check_block
 from engram.node.chain.importer import ImportOutcome, ImportStatus
+from engram.node.chain.orphans import memory_of
 from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
-from engram.node.errors import BlockRefused, DamagedBody, InvalidAncestor, SpecUnsupported
+from engram.node.errors import BlockRefused, DamagedBody, InvalidAncestor, LittleWork, SpecUnsupported
 from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.render import Renderer
@@ -44,6 +46,11 @@ from engram.statemachine.transaction import Transaction, decode_transaction
 AGENT: Final = f"engram/{__version__}"
 PACKED_BYTES: Final = 8 * MIB
 TRIED_IDS: Final = 65_536
+WASTED_BYTES: Final = 8 * MIB
+"""After so many bytes of blocks that were not worth them, a peer's announcements lead to its headers only."""
+_WASTED_BLOCK_BYTES: Final = 64 * 1024
+"""What each such block counts beside its bytes."""
+_LOSING_IDS: Final = 4_096
 _LIST_BYTES: Final = 16
 """What a block's encoding has beside its header and its transactions, at most."""
 
@@ -98,6 +105,9 @@ class ChainAdapter:
         self._threads = threads
         self._render = render
         self._packed = PackedTransactions(threads)
+        self._losing = KnownIds(_LOSING_IDS)
+        self._wasted: dict[Peer, int] = {}
+        self._importing: dict[Hash, int] = {}
         self.identity = Identity(chain_id(chain.spec), genesis, AGENT)
 
     @property
@@ -118,9 +128,13 @@ class ChainAdapter:
         return await self._packed.of(txid, tx)
 
     async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
-        unparked = [block_id for block_id in block_ids if not self._chain.parked(block_id)]
-        unknown = await self._threads.run(self._unknown_blocks, unparked)
-        if unknown and self._sync.is_running:
+        fresh = [
+            block_id
+            for block_id in block_ids
+            if block_id not in self._losing and not self._chain.parked(block_id)
+        ]
+        unknown = await self._threads.run(self._unknown_blocks, fresh)
+        if unknown and (self._sync.is_running or self._wasted.get(peer, 0) > WASTED_BYTES):
             self._sync.is_ahead(peer)
             return ()
         return unknown
@@ -145,16 +159,40 @@ class ChainAdapter:
 
     async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
         try:
-            return await self._threads.run(self._check_block, raw)
+            checked = await self._threads.run(self._check_block, raw)
         except NotReady as error:
             block = await self._threads.run(_unpacked_block, raw)
-            _check_answer(await self._chain.import_block(block))
+            _check_answer(await self._chain.import_block(block, unasked=True))
             if isinstance(error, UnknownParent):
                 self._sync.is_ahead(peer)
             raise
+        head = self._chain.head
+        if is_worth_a_body(checked.header, checked.block.header, head):
+            return checked
+        self._not_worth(peer, checked)
+        raise LittleWork(expected=head.total_work, got=checked.header.total_work)
+
+    def leads(self, block: CheckedBlock) -> bool:
+        others = max(self._importing.values(), default=0)
+        return block.header.total_work > max(self._chain.head.total_work, others)
 
     async def on_block(self, peer: Peer, block: CheckedBlock) -> None:
-        _check_answer(await self._chain.import_block(block))
+        if self.leads(block):
+            self._wasted.pop(peer, None)
+        self._importing[block.id] = block.header.total_work
+        try:
+            answer = await self._chain.import_block(block, unasked=True)
+        finally:
+            del self._importing[block.id]
+        if answer.outcome is ImportStatus.BEHIND:
+            self._not_worth(peer, block)
+        _check_answer(answer)
+
+    def _not_worth(self, peer: Peer, block: CheckedBlock) -> None:
+        """The peer has sent a body for nothing. An honest one can do so too, but seldom."""
+        self._losing.add(block.id)
+        wasted = _WASTED_BLOCK_BYTES + memory_of(block.block)
+        self._wasted[peer] = self._wasted.get(peer, 0) + wasted
 
     async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
         wrong: ChainError | None = None
@@ -178,6 +216,7 @@ class ChainAdapter:
     def on_peer_disconnected(self, peer: Peer, reason: DisconnectReason) -> None:
         self._sync.left(peer)
         self._mending.left(peer)
+        self._wasted.pop(peer, None)
         gone = {"event": "disconnected", **self._render.peer(peer.info), "reason": reason.name.lower()}
         self._hub.publish("peers", gone)
 

@@ -1,10 +1,10 @@
 """How blocks and transactions spread: a node announces ids, and each peer fetches what it lacks, once.
 
-An id has 32 bytes, so telling it to a peer that has the block already costs almost nothing. A block is
-announced to further peers as soon as its header, its work and its transactions root have been checked, before
-it is executed: a block must spread faster than it is executed, and its work makes a false one expensive. A
-transaction is announced when the node says so, which it does once its mempool has taken it. Nothing here
-judges validity; that is asked of the chain.
+An id has 32 bytes, so telling it to a peer that has the block already costs almost nothing. A block that
+leads is announced to further peers as soon as its header, its work and its transactions root have been
+checked, before it is executed: a block must spread faster than it is executed, and its work makes a false one
+expensive. A transaction is announced when the node says so, which it does once its mempool has taken it.
+Nothing here judges validity; that is asked of the chain.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ class Gossip(Generic[B]):
         self._blocks: WantList[Session] = WantList(limits.wanted_blocks)
         self._transactions: WantList[Session] = WantList(limits.wanted_transactions)
         self._recent = RecentBlocks(limits.recent_bytes)
+        self._importing: set[bytes] = set()
 
     def announce_block(self, block_id: bytes) -> None:
         """Announces a block, which this node can serve, to every peer that does not know it."""
@@ -140,7 +141,7 @@ class Gossip(Generic[B]):
             neighbour.known_transactions.add(txid)
         if announce.blocks:
             for block_id in await self._chain.wanted_blocks(session, announce.blocks):
-                if block_id not in self._recent:
+                if not self._is_here(block_id):
                     self._blocks.offer(session, block_id)
         if announce.transactions:
             for txid in await self._chain.wanted_transactions(announce.transactions):
@@ -192,7 +193,7 @@ class Gossip(Generic[B]):
 
     async def _fetch_block(self, session: Session, block_id: bytes) -> None:
         """Fetches one announced block; if the peer delivers it, announces it further and imports it."""
-        if block_id in self._recent or not await self._chain.wanted_blocks(session, (block_id,)):
+        if self._is_here(block_id) or not await self._chain.wanted_blocks(session, (block_id,)):
             self._blocks.settle((block_id,))
             return
         raw = None
@@ -211,16 +212,24 @@ class Gossip(Generic[B]):
                 "the peer sent another block than it was asked for", expected=block_id, got=block.id
             )
         self._blocks.settle((block_id,))
-        self._recent.add(block_id, raw)
-        self.announce_block(block_id)
+        if self._chain.leads(block):
+            self._recent.add(block_id, raw)
+            self.announce_block(block_id)
         await self._import(session, block)
+
+    def _is_here(self, block_id: bytes) -> bool:
+        """Whether the block has come already, though the node may not hold it yet."""
+        return block_id in self._recent or block_id in self._importing
 
     async def _import(self, session: Session, block: B) -> None:
         """Hands a block to the node. If it is invalid, the peer is not blamed: it had not executed it."""
+        self._importing.add(block.id)
         try:
             await self._chain.on_block(session, block)
         except (Invalid, NotReady):
             self._recent.drop(block.id)
+        finally:
+            self._importing.discard(block.id)
 
     async def _fetch_transactions(self, session: Session) -> None:
         while True:

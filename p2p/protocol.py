@@ -153,7 +153,8 @@ class ChainProtocol(Protocol[B]):
         ...
 
     async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
-        """The ids, announced by `peer`, worth fetching now: blocks not held, not refused, not being synced.
+        """The ids, announced by `peer`, worth fetching now: blocks not held, not refused, not being synced,
+        and none of a peer whose last blocks were not worth their bytes.
 
         What is not fetched now because of a sync must not be forgotten: no peer announces it again.
         """
@@ -190,13 +191,20 @@ class ChainProtocol(Protocol[B]):
         transactions.
 
         Raises `Invalid`, or `NotReady` if the block cannot be judged yet because its parent is unknown or its
-        timestamp is ahead of the clock. Then the block is not relayed, and the node decides what to do, for
-        example to sync with `peer`.
+        timestamp is ahead of the clock, or if its branch has too little work. Then the block is not relayed,
+        and the node decides what to do, for example to sync with `peer`.
+        """
+        ...
+
+    def leads(self, block: B) -> bool:
+        """Whether a block that `check_block` has passed has more work than the head and than all blocks that
+        are being imported now. Only such a block is relayed before it is executed.
         """
         ...
 
     async def on_block(self, peer: Peer, block: B) -> None:
-        """Imports a block that `check_block` has passed and that is being relayed at the same time.
+        """Imports a block that `check_block` has passed, and that is being relayed at the same time if it
+        leads.
 
         If it raises `Invalid`, that does not count against the peer. A peer, too, relays a block before it
         has executed it, so an honest one may have sent it.

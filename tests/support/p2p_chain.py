@@ -159,6 +159,9 @@ class LittleChain:
             raise NotReady("unknown parent")
         return block
 
+    def leads(self, block: Link) -> bool:
+        return block.height > self.tip.height
+
     async def on_block(self, peer: Peer, block: Link) -> None:
         await self.may_execute.wait()
         self.fetched.append(block.id)

@@ -99,6 +99,9 @@ class ServedChain:
     async def check_block(self, peer: Peer, raw: bytes) -> RelayedBlock:
         raise NotReady("it wants no blocks")
 
+    def leads(self, block: RelayedBlock) -> bool:
+        return False
+
     async def on_block(self, peer: Peer, block: RelayedBlock) -> None:
         raise NotReady("it wants no blocks")
 
