@@ -10,13 +10,13 @@ Nothing here judges validity; that is asked of the chain.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic
 
-from engram.p2p.clock import Deadline, MonotonicClock
+from engram.p2p.clock import Deadline, MonotonicClock, Timer
 from engram.p2p.errors import PeerTimeout, WrongReply
 from engram.p2p.inventory import KnownIds, RecentBlocks, WantList
 from engram.p2p.messages import (
@@ -47,7 +47,11 @@ class GossipLimits:
     fetch_transactions: int = 64
     """Transactions that one request asks for."""
     block_s: float = 10.0
-    """After so many seconds without an answer, another announcer is asked for the block."""
+    """Seconds until a request for an announced block is given up."""
+    widen_block_s: float = 1.0
+    """Each time that so many seconds pass without an answer, one more announcer is asked for the block."""
+    widen_transactions_s: float = 2.0
+    """The same for transactions."""
     announce_every_s: float = 0.1
     """Seconds for which ids of transactions are gathered into one message; blocks do not wait."""
     recent_bytes: int = 16 * MIB
@@ -113,8 +117,10 @@ class Gossip(Generic[B]):
         self._clock = clock
         self._limits = limits
         self._neighbours: dict[Session, _Neighbour] = {}
-        self._blocks: WantList[Session] = WantList(limits.wanted_blocks)
-        self._transactions: WantList[Session] = WantList(limits.wanted_transactions)
+        self._blocks: WantList[Session] = WantList(limits.wanted_blocks, self._rank)
+        self._transactions: WantList[Session] = WantList(limits.wanted_transactions, self._rank)
+        self._proven: set[Session] = set()
+        """Sessions that have delivered what they announced, and have not been too slow since."""
         self._recent = RecentBlocks(limits.recent_bytes)
         self._importing: set[bytes] = set()
 
@@ -166,6 +172,7 @@ class Gossip(Generic[B]):
         finally:
             self._blocks.leave(session)
             self._transactions.leave(session)
+            self._proven.discard(session)
             del self._neighbours[session]
 
     async def follow(self, session: Session) -> None:
@@ -197,8 +204,10 @@ class Gossip(Generic[B]):
             self._blocks.settle((block_id,))
             return
         raw = None
-        with suppress(PeerTimeout):
+        with suppress(PeerTimeout), self._widening(session, self._blocks, (block_id,)):
             raw = await session.get_block(block_id, self._limits.block_s)
+        if not self._blocks.wants(block_id):  # another announcer was quicker
+            return
         if raw is None:
             self._chain.not_fetched(session)
             return
@@ -211,11 +220,37 @@ class Gossip(Generic[B]):
             raise WrongReply(
                 "the peer sent another block than it was asked for", expected=block_id, got=block.id
             )
+        if not self._blocks.wants(block_id):
+            return
         self._blocks.settle((block_id,))
         if self._chain.leads(block):
+            self._proven.add(session)
             self._recent.add(block_id, raw)
             self.announce_block(block_id)
         await self._import(session, block)
+
+    def _rank(self, session: Session) -> int:
+        """Who is asked first: who has delivered, then whom this node has dialled."""
+        return 0 if session in self._proven else 1 + session.inbound
+
+    @contextmanager
+    def _widening(self, session: Session, wants: WantList[Session], ids: Sequence[bytes]) -> Iterator[None]:
+        """Inside `with`, the session is asked for these ids; as long as that takes, others are asked too."""
+        every_s = self._limits.widen_block_s if wants is self._blocks else self._limits.widen_transactions_s
+        timer: Timer
+
+        def widen() -> None:
+            nonlocal timer
+            self._proven.discard(session)
+            for id_ in ids:
+                wants.widen(id_)
+            timer = self._clock.call_later(every_s, widen)
+
+        timer = self._clock.call_later(every_s, widen)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _is_here(self, block_id: bytes) -> bool:
         """Whether the block has come already, though the node may not hold it yet."""
@@ -247,7 +282,8 @@ class Gossip(Generic[B]):
         if not txids:
             return
         try:
-            answers = await session.get_transactions(txids)
+            with self._widening(session, self._transactions, txids):
+                answers = await session.get_transactions(txids)
         except PeerTimeout:
             return
         self._transactions.release(session, txids[len(answers) :])

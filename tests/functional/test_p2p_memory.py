@@ -164,45 +164,6 @@ async def test_a_quiet_session_lives_on() -> None:
         assert all(node.manager.peers()[0].connected_s > 119 for node in world.nodes)
 
 
-async def test_a_block_that_one_announcer_withholds_comes_from_the_next() -> None:
-    world = MemoryNodes(3)
-    first, second, last = world.nodes
-    async with running(*world.nodes):
-        await mesh(world)
-        block = first.chain.append(b"wanted")
-        second.chain.blocks[block.id] = block
-        world.network.delay("host0", "host2", 1.0)
-        first.manager.gossip.announce_block(block.id)
-        await world.settle()
-        world.network.lose("host0", "host2")
-        await world.pass_time(1.0)
-        second.manager.gossip.announce_block(block.id)
-        await world.pass_time(9.9)
-        assert last.chain.fetched == []
-        await world.pass_time(0.2)
-        assert last.chain.fetched == [block.id]
-        assert last.knows(first), "one unanswered request ends no session"
-        assert [peer.node_key for peer in last.chain.missed] == [first.key.public_key]
-
-
-async def test_transactions_that_one_announcer_withholds_come_from_the_next() -> None:
-    world = MemoryNodes(3)
-    first, second, last = world.nodes
-    async with running(*world.nodes):
-        await mesh(world)
-        world.network.lose("host0", "host1")
-        txids = [first.chain.submit(b"pay %d" % number) for number in range(100)]
-        world.network.delay("host0", "host2", 0.2)
-        await world.pass_time(0.2)
-        world.network.lose("host0", "host2")
-        await world.pass_time(0.2)
-        assert last.chain.pool == {}
-        second.chain.pool.update(first.chain.pool)
-        second.manager.gossip.announce_transactions(txids)
-        await world.pass_time(21)
-        assert sorted(last.chain.fetched) == sorted(txids)
-
-
 async def test_three_unanswered_requests_end_a_session() -> None:
     world = MemoryNodes(2)
     first, second = world.nodes
