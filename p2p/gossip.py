@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic
 
+from engram.p2p.blockfetch import BlockFetch, Fetched
 from engram.p2p.clock import Deadline, MonotonicClock, Timer
-from engram.p2p.errors import PeerTimeout, WrongReply
+from engram.p2p.errors import PeerTimeout, PeerUnavailable, WrongReply
 from engram.p2p.inventory import KnownIds, RecentBlocks, WantList
 from engram.p2p.messages import (
     MAX_ANNOUNCED_BLOCKS,
@@ -28,7 +29,7 @@ from engram.p2p.messages import (
     Reply,
 )
 from engram.p2p.protocol import B, ChainProtocol
-from engram.p2p.serving import answer
+from engram.p2p.serving import Serving
 from engram.p2p.session import Session
 from engram.primitives.errors import Invalid, NotReady
 
@@ -123,6 +124,8 @@ class Gossip(Generic[B]):
         """Sessions that have delivered what they announced, and have not been too slow since."""
         self._recent = RecentBlocks(limits.recent_bytes)
         self._importing: set[bytes] = set()
+        self._serving = Serving(chain, self._recent)
+        self._fetching = BlockFetch(chain, clock, limits.block_s)
 
     def announce_block(self, block_id: bytes) -> None:
         """Announces a block, which this node can serve, to every peer that does not know it."""
@@ -136,8 +139,8 @@ class Gossip(Generic[B]):
             for neighbour in self._neighbours.values():
                 neighbour.tell_transaction(txid, self._limits.waiting_transactions)
 
-    async def answer(self, request: DataRequest) -> Reply:
-        return await answer(self._chain, self._recent, request)
+    async def answer(self, session: Session, request: DataRequest) -> Reply:
+        return await self._serving.answer(request, self._neighbours[session].known_transactions)
 
     async def announced(self, session: Session, announce: Announce) -> None:
         neighbour = self._neighbours[session]
@@ -203,31 +206,35 @@ class Gossip(Generic[B]):
         if self._is_here(block_id) or not await self._chain.wanted_blocks(session, (block_id,)):
             self._blocks.settle((block_id,))
             return
-        raw = None
-        with suppress(PeerTimeout), self._widening(session, self._blocks, (block_id,)):
-            raw = await session.get_block(block_id, self._limits.block_s)
-        if not self._blocks.wants(block_id):  # another announcer was quicker
-            return
-        if raw is None:
-            self._chain.not_fetched(session)
-            return
+        fetched = None
         try:
-            block = await self._chain.check_block(session, raw)
+            with suppress(PeerTimeout), self._widening(session, self._blocks, (block_id,)):
+                fetched = await self._fetching.fetch(session, block_id)
+        except PeerUnavailable:
+            raise
         except NotReady:
             self._blocks.settle((block_id,))
             return
-        if block.id != block_id:
-            raise WrongReply(
-                "the peer sent another block than it was asked for", expected=block_id, got=block.id
-            )
-        if not self._blocks.wants(block_id):
+        if not self._blocks.wants(block_id):  # another announcer was quicker
+            if fetched is not None and fetched.lie is not None:
+                raise fetched.lie
+            return
+        if fetched is None:
+            self._chain.not_fetched(session)
             return
         self._blocks.settle((block_id,))
+        await self._take(session, fetched)
+
+    async def _take(self, session: Session, fetched: Fetched[B]) -> None:
+        """Passes a block on if it leads, and imports it; then raises what it proves against the peer."""
+        block = fetched.block
         if self._chain.leads(block):
             self._proven.add(session)
-            self._recent.add(block_id, raw)
-            self.announce_block(block_id)
+            self._recent.add(self._chain.served(block), fetched.packed)
+            self.announce_block(block.id)
         await self._import(session, block)
+        if fetched.lie is not None:
+            raise fetched.lie
 
     def _rank(self, session: Session) -> int:
         """Who is asked first: who has delivered, then whom this node has dialled."""

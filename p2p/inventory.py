@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Final, Generic, TypeVar
 
+from engram.p2p.protocol import ServedBlock
+
 PROVEN_SOURCES: Final = 4
 """How many peers at most are asked for the same at once, if one of them has delivered before."""
 
@@ -20,7 +22,7 @@ class KnownIds:
         self._capacity = capacity
         self._ids: OrderedDict[bytes, None] = OrderedDict()
 
-    def __contains__(self, id_: bytes) -> bool:
+    def __contains__(self, id_: object) -> bool:
         return id_ in self._ids
 
     def __len__(self) -> int:
@@ -38,30 +40,49 @@ class RecentBlocks:
     """The blocks that were relayed last; peers can fetch them while this node is still executing them."""
 
     def __init__(self, capacity_bytes: int) -> None:
+        """`capacity_bytes`: of the blocks, and of their packed bytes where these are kept beside them."""
         self._capacity_bytes = capacity_bytes
-        self._blocks: OrderedDict[bytes, bytes] = OrderedDict()
+        self._blocks: OrderedDict[bytes, ServedBlock] = OrderedDict()
+        self._packed: dict[bytes, bytes] = {}
         self._bytes = 0
 
-    def add(self, block_id: bytes, raw: bytes) -> None:
+    def add(self, block: ServedBlock, packed: bytes | None = None) -> None:
         """Keeps a block, and drops the oldest ones if there are too many bytes."""
-        if block_id in self._blocks:
+        if block.id in self._blocks:
             return
-        self._blocks[block_id] = raw
-        self._bytes += len(raw)
-        while self._bytes > self._capacity_bytes:
-            _, dropped = self._blocks.popitem(last=False)
-            self._bytes -= len(dropped)
+        self._blocks[block.id] = block
+        self._bytes += sum(block.sizes)
+        if packed is not None:
+            self.keep_packed(block.id, packed)
+        self._shrink()
+
+    def keep_packed(self, block_id: bytes, packed: bytes) -> None:
+        """Keeps the packed bytes beside a block that is here."""
+        if block_id in self._blocks and block_id not in self._packed:
+            self._packed[block_id] = packed
+            self._bytes += len(packed)
+            self._shrink()
 
     def drop(self, block_id: bytes) -> None:
         """Forgets a block, because it could not be imported."""
-        self._bytes -= len(self._blocks.pop(block_id, b""))
+        block = self._blocks.pop(block_id, None)
+        if block is not None:
+            self._bytes -= sum(block.sizes) + len(self._packed.pop(block_id, b""))
 
     def __contains__(self, block_id: bytes) -> bool:
         return block_id in self._blocks
 
-    def find(self, block_id: bytes) -> bytes | None:
-        """The encoded block, if it is still here."""
+    def find(self, block_id: bytes) -> ServedBlock | None:
+        """The block, if it is still here."""
         return self._blocks.get(block_id)
+
+    def packed(self, block_id: bytes) -> bytes | None:
+        """The packed bytes of a block, if they are still here."""
+        return self._packed.get(block_id)
+
+    def _shrink(self) -> None:
+        while self._bytes > self._capacity_bytes:
+            self.drop(next(iter(self._blocks)))
 
 
 class WantList(Generic[P]):

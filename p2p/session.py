@@ -37,9 +37,14 @@ from engram.p2p.messages import (
     Announce,
     Auth,
     BlockData,
+    BlockTransactions,
+    CompactBlock,
+    CompactForm,
     DataRequest,
     Disconnect,
     GetBlock,
+    GetBlockTransactions,
+    GetCompact,
     GetHeaders,
     GetTransactions,
     Headers,
@@ -60,14 +65,14 @@ from engram.p2p.requests import PendingRequests
 from engram.primitives.errors import ChainError, CodecError, Invalid, NotReady
 from engram.primitives.packing import plain_size
 
-R = TypeVar("R", Pong, Headers, BlockData, Transactions)
+R = TypeVar("R", Pong, Headers, BlockData, Transactions, CompactBlock, BlockTransactions)
 
 
 class SessionHandler(Protocol):
     """Handles what the peer asks for and announces."""
 
-    async def answer(self, request: DataRequest) -> Reply:
-        """The answer to one request."""
+    async def answer(self, session: Session, request: DataRequest) -> Reply:
+        """The answer to one request of this peer."""
         ...
 
     async def announced(self, session: Session, announce: Announce) -> None:
@@ -171,6 +176,18 @@ class Session:
     async def get_block(self, block_id: bytes, timeout_s: float | None = None) -> bytes | None:
         request = GetBlock(self._pending.new_id(), block_id)
         return (await self._ask(request, BlockData, timeout_s or self._limits.block_s)).block
+
+    async def get_compact(self, block_id: bytes, timeout_s: float) -> CompactForm | None:
+        """The compact form of a block; None if the peer has it not at hand."""
+        request = GetCompact(self._pending.new_id(), block_id)
+        return (await self._ask(request, CompactBlock, timeout_s)).form
+
+    async def get_block_transactions(
+        self, block_id: bytes, places: Sequence[int], timeout_s: float
+    ) -> bytes | None:
+        """Packed transactions at these places of a block; None if the peer has it not at hand."""
+        request = GetBlockTransactions(self._pending.new_id(), block_id, tuple(places))
+        return (await self._ask(request, BlockTransactions, timeout_s)).transactions
 
     async def get_transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
         request = GetTransactions(self._pending.new_id(), tuple(txids[:MAX_FETCH]))
@@ -276,9 +293,9 @@ class Session:
         match message:
             case Ping():
                 self._send(Pong(message.request))
-            case GetHeaders() | GetBlock() | GetTransactions():
+            case GetHeaders() | GetBlock() | GetTransactions() | GetCompact() | GetBlockTransactions():
                 self._enqueue(message)
-            case Pong() | Headers() | BlockData() | Transactions():
+            case Pong() | Headers() | BlockData() | Transactions() | CompactBlock() | BlockTransactions():
                 self._pending.settle(message)
             case Announce():
                 await self._handler.announced(self, message)
@@ -299,7 +316,7 @@ class Session:
         while True:
             request = await self._inbox.get()
             await self._outbox.below(self._limits.reply_room_bytes)
-            self._send(await self._handler.answer(request))
+            self._send(await self._handler.answer(self, request))
 
     async def _keep_alive(self) -> None:
         while True:

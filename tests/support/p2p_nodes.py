@@ -51,6 +51,11 @@ class Reports(PeerScores):
     def allows(self, host: str, node_key: bytes | None) -> bool:
         return host not in self.refused_hosts and super().allows(host, node_key)
 
+    def forgive(self) -> None:
+        """Forgets every score and report."""
+        self.reports.clear()
+        self._scores.clear()
+
     async def wait_for(self, code: str) -> bytes | None:
         """Returns the key that was reported for this once it was."""
         async with asyncio.timeout(WAIT_S):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engram.p2p.inventory import PROVEN_SOURCES, KnownIds, RecentBlocks, WantList
+from tests.support.p2p_chain import Link
 
 
 def test_known_ids_forget_the_oldest() -> None:
@@ -15,18 +16,41 @@ def test_known_ids_forget_the_oldest() -> None:
     assert (b"a" in known, b"b" in known, b"c" in known, len(known)) == (True, False, True, 2)
 
 
+def block_of(name: bytes, size: int) -> Link:
+    return Link(bytes(32), 1, name, (bytes(size),))
+
+
 def test_recent_blocks_are_bounded_by_bytes() -> None:
     recent = RecentBlocks(10)
-    recent.add(b"a", b"12345")
-    recent.add(b"a", b"12345")
-    recent.add(b"b", b"12345")
-    assert (recent.find(b"a"), recent.find(b"b")) == (b"12345", b"12345")
-    recent.drop(b"b")
-    recent.drop(b"b")
-    recent.add(b"c", b"123456")
-    assert (recent.find(b"a"), recent.find(b"b"), recent.find(b"c")) == (None, None, b"123456")
-    recent.add(b"huge", bytes(11))
-    assert [recent.find(id_) for id_ in (b"c", b"huge")] == [None, None]
+    a, b, c, huge = (block_of(name, size) for name, size in ((b"a", 5), (b"b", 5), (b"c", 6), (b"d", 11)))
+    recent.add(a)
+    recent.add(a)
+    recent.add(b)
+    assert (recent.find(a.id), recent.find(b.id)) == (a, b)
+    recent.drop(b.id)
+    recent.drop(b.id)
+    recent.add(c)
+    assert (recent.find(a.id), recent.find(b.id), recent.find(c.id)) == (None, None, c)
+    recent.add(huge)
+    assert [recent.find(block.id) for block in (c, huge)] == [None, None]
+
+
+def test_packed_bytes_of_recent_blocks_count_as_much_as_the_blocks() -> None:
+    recent = RecentBlocks(20)
+    a, b, c = (block_of(name, 5) for name in (b"a", b"b", b"c"))
+    recent.add(a, b"12345")
+    recent.add(b)
+    recent.keep_packed(b.id, b"54321")
+    recent.keep_packed(c.id, b"it is not here")
+    assert (recent.packed(a.id), recent.packed(b.id), recent.packed(c.id)) == (b"12345", b"54321", None)
+    recent.keep_packed(b.id, b"a second time")
+    assert a.id in recent
+    recent.add(c)
+    assert (recent.find(a.id), recent.packed(a.id)) == (None, None)
+    recent.keep_packed(c.id, b"123456")
+    assert [block.id in recent for block in (a, b, c)] == [False, False, True]
+    recent.drop(c.id)
+    assert recent.packed(c.id) is None
 
 
 def joined(*peers: str, per_peer: int = 10) -> WantList[str]:
