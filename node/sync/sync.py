@@ -227,7 +227,7 @@ class Sync:
         self.target = branch.chain.tip.height
         if self.target > self._chain.head.height + FAR_BLOCKS:
             self._far_behind(True)
-        self._download = Download(wanted, self._threads, self._limits.download)
+        self._download = Download(wanted, self._threads, self._limits.download, self._clock)
         try:
             await in_own_task(self._download.run(list(self._peers), self._import))
         except BaseExceptionGroup as group:

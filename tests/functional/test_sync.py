@@ -46,6 +46,31 @@ async def test_a_late_node_fetches_headers_first_and_bodies_from_all(
     assert min(shares) > 0
 
 
+async def test_a_sync_goes_on_after_a_restart_where_it_was(
+    network: NodeNetwork, long_chain: MemoryChain
+) -> None:
+    """What was executed is not fetched again, whether the node ends in the middle or not."""
+    gate = asyncio.Event()
+    names = ids(long_chain.blocks)
+
+    async def half(name: Hash) -> bytes | None:
+        if names.index(name) > 70:
+            await gate.wait()
+        return ServedChain(long_chain.blocks).found(name)
+
+    await network.serve("source", ServedChain(long_chain.blocks, body=half))
+    node = await network.start("node", "source")
+    await node.reach(70)
+    await network.stop("node")
+    gate.set()
+    network.said.clear()
+    node = await network.start("node", "source")
+    assert node.chain.head.height == 70
+    await node.reach(150)
+    assert network.count("node", "source", GetBlock) == 80
+    assert not any(network.asked("node", name) for name in names[:71])
+
+
 async def test_a_node_that_was_away_fetches_what_it_missed(
     network: NodeNetwork, long_chain: MemoryChain
 ) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engram.node.chain.headers import CheckedBlock, CheckedHeader
+from engram.node.clock import SystemClock
 from engram.node.concurrency import ReaderThreads
 from engram.node.sync.download import Download, DownloadLimits
 from engram.node.sync.sync import BRANCH_CHANGES, Sync, SyncLimits
@@ -113,7 +114,7 @@ async def test_bodies_are_asked_for_a_window_ahead_and_taken_in_order() -> None:
 async def test_a_peer_that_comes_while_a_download_ends_does_not_hold_it_up(steps: int) -> None:
     threads, loop = ReaderThreads(2), asyncio.get_running_loop()
     wanted = [CheckedHeader(identity, 1) for identity in ids(CHAIN.blocks)[1:]]
-    download = Download(wanted, threads, DownloadLimits())
+    download = Download(wanted, threads, DownloadLimits(), SystemClock())
 
     def come(later: int) -> None:
         if later:
