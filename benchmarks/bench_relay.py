@@ -13,7 +13,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -24,14 +24,14 @@ import structlog
 
 from benchmarks.chain import COIN, FilledChain, easy_spec, key
 from benchmarks.measure import Row
+from benchmarks.nodes import running_node, until
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.consensus.genesis import genesis
 from engram.node.clock import Clock, SystemClock
 from engram.node.config import Config
 from engram.node.mining.mining import MiningSetup
-from engram.node.peering import announce
-from engram.node.services import Services, Setup, assemble, opened
+from engram.node.services import Services, Setup
 from engram.p2p.link import Link, PeerAddress
 from engram.p2p.manager import PeerConfig
 from engram.p2p.memory import MemoryNetwork
@@ -139,31 +139,9 @@ async def _line(
                 network.transport(f"host{number}"),
                 lambda: None,
             )
-            line.append(await stack.enter_async_context(_node(spec, setup)))
-        await _until(lambda: sum(len(node.peers.peers()) for node in line) == 2 * (nodes - 1))
+            line.append(await stack.enter_async_context(running_node(spec, setup)))
+        await until(lambda: sum(len(node.peers.peers()) for node in line) == 2 * (nodes - 1))
         yield line
-
-
-@asynccontextmanager
-async def _node(spec: ChainSpec, setup: Setup) -> AsyncIterator[Services]:
-    async with opened(spec, genesis(spec), setup.config) as base, asyncio.TaskGroup() as group:
-        services = assemble(base, setup)
-        running = [
-            group.create_task(part)
-            for part in (
-                services.chain.run(),
-                services.mempool.run(),
-                services.sync.run(),
-                services.peers.run(),
-                announce(services.chain.changes(), services.mempool, services.peers),
-            )
-        ]
-        await services.peers.ready.wait()
-        try:
-            yield services
-        finally:
-            for task in running:
-                task.cancel()
 
 
 async def _make_known(line: Sequence[Services], block: Block) -> None:
@@ -171,7 +149,7 @@ async def _make_known(line: Sequence[Services], block: Block) -> None:
     for tx in block.transactions:
         if (error := (await line[0].mempool.admit(tx)).error) is not None:
             raise RuntimeError(f"the mempool refused a transaction: {error}")
-    await _until(lambda: all(node.mempool.get(tx.id) for node in line for tx in block.transactions))
+    await until(lambda: all(node.mempool.get(tx.id) for node in line for tx in block.transactions))
 
 
 async def _pass(line: Sequence[Services], block: Block) -> float:
@@ -183,7 +161,7 @@ async def _pass(line: Sequence[Services], block: Block) -> float:
     took_s = time.perf_counter() - began_s
     if head.id != block.header.id:
         raise RuntimeError("the last node has another head")
-    await _until(lambda: not any(node.mempool.get(tx.id) for node in line for tx in block.transactions))
+    await until(lambda: not any(node.mempool.get(tx.id) for node in line for tx in block.transactions))
     return took_s
 
 
@@ -209,8 +187,3 @@ async def _pass_bytes(raw: bytes, clock: Clock, hosts: int) -> float:
 
 async def _forward(incoming: Link, outgoing: Link) -> None:
     await outgoing.send(await incoming.receive())
-
-
-async def _until(happened: Callable[[], bool]) -> None:
-    while not happened():  # noqa: ASYNC110 (nothing tells when it changes)
-        await asyncio.sleep(0.01)
