@@ -168,18 +168,3 @@ async def test_a_peer_that_left_is_not_asked() -> None:
         await reach(node.chain, 12)
         await sync.caught_up(there)
         assert gone.answers == 0
-
-
-async def test_who_has_dialled_in_is_asked_for_a_little_first_and_not_waited_for_long() -> None:
-    limits = SyncLimits(headers=9, inbound_headers=4, inbound_s=3.0)
-    async with syncing(limits) as (node, sync):
-        stranger = ScriptedPeer(ServedChain(CHAIN.blocks), inbound=True)
-        sync.joined(stranger)
-        await reach(node.chain, 12)
-        await sync.caught_up(stranger)
-        assert stranger.patience[:2] == [(4, 3.0), (9, None)]
-        chosen = ScriptedPeer(ServedChain(OTHER.blocks), 2)
-        sync.joined(chosen)
-        await reach(node.chain, 14)
-        await sync.caught_up(chosen)
-        assert set(chosen.patience) == {(9, None)}
