@@ -47,6 +47,8 @@ BRANCH_CHANGES: Final = 3
 CHECKED_AT_ONCE: Final = 200
 """How many headers of one peer are checked before another has its turn."""
 
+YIELD_S: Final = 0.1
+"""Seconds before each such check while blocks are downloaded, if the peer's headers have led nowhere yet."""
 REMEMBERED_HEADERS: Final = 16_384
 """Of so many headers it is remembered that their work is good: several peers send the same ones at once."""
 
@@ -257,6 +259,8 @@ class Sync:
         """Checks the headers that came, a few at a time. Raises `LittleWork` if too many lead nowhere."""
         while not branch.is_checked:
             async with self._checking.turn(followed.unproven):
+                if followed.unproven and self._download is not None:
+                    await self._clock.sleep(YIELD_S)
                 now_ms = self._clock.now_ms()
                 followed.unproven += await self._threads.run(
                     branch.check, CHECKED_AT_ONCE, now_ms, self._worked
