@@ -41,6 +41,7 @@ async def syncing(limits: SyncLimits) -> AsyncIterator[tuple[Running, Sync]]:
             yield node, sync
         finally:
             service.cancel()
+            await asyncio.wait([service])
             threads.close()
 
 
