@@ -223,8 +223,12 @@ class BodiesUnavailable(NotReady):
     """None of the remaining peers delivers the blocks of a branch whose headers this node holds."""
 
 
+class DownloadStalled(NotReady):
+    """No block of a branch has come for a while, and another branch waits to be fetched."""
+
+
 class LittleWork(NotReady):
-    """A peer has sent many headers that do not reach the work of this node's chain."""
+    """A peer's headers, or a block that nobody asked for, do not reach the work of this node's chain."""
 
 
 class BlockRefused(Invalid):

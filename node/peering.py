@@ -16,17 +16,14 @@ from engram.consensus.errors import UnknownParent
 from engram.node import logs
 from engram.node.bans import Bans
 from engram.node.chain.chain import Chain, HeadChanges
-from engram.node.chain.headers import CheckedBlock, HeaderChain, check_block
+from engram.node.chain.floor import is_worth_a_body
+from engram.node.chain.headers import CheckedBlock, check_block
 from engram.node.chain.importer import ImportOutcome, ImportStatus
+from engram.node.chain.orphans import memory_of
 from engram.node.clock import Clock
+from engram.node.compactblocks import MAX_CARRIED_BYTES, BlockInParts, CompactBlocks, HeldBlock
 from engram.node.concurrency import ReaderThreads
-from engram.node.errors import (
-    BlockRefused,
-    DamagedBody,
-    InvalidAncestor,
-    SpecUnsupported,
-    StatePruned,
-)
+from engram.node.errors import BlockRefused, DamagedBody, LittleWork, SpecUnsupported, StatePruned
 from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.render import Renderer
@@ -38,7 +35,7 @@ from engram.p2p.errors import MAX_WEIGHT, DialFailed, DisconnectReason, weight_o
 from engram.p2p.inventory import KnownIds
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
-from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_HEADER_BYTES, MAX_TRANSACTION_BYTES, MIB
+from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES, MIB, CompactForm
 from engram.p2p.protocol import HeadSummary, Identity, Peer
 from engram.p2p.scores import PeerScores
 from engram.primitives.codec import decode, encode
@@ -51,8 +48,11 @@ from engram.statemachine.transaction import Transaction, decode_transaction
 AGENT: Final = f"engram/{__version__}"
 PACKED_BYTES: Final = 8 * MIB
 TRIED_IDS: Final = 65_536
-_LIST_BYTES: Final = 16
-"""What a block's encoding has beside its header and its transactions, at most."""
+WASTED_BYTES: Final = 8 * MIB
+"""After so many bytes of blocks that were not worth them, a peer's announcements lead to its headers only."""
+_WASTED_BLOCK_BYTES: Final = 64 * 1024
+"""What each such block counts beside its bytes."""
+_LOSING_IDS: Final = 4_096
 
 
 class PackedTransactions:
@@ -101,10 +101,13 @@ class ChainAdapter:
         self._sync = sync
         self._mending = mending
         self._hub = hub
-        self._clock = clock
         self._threads = threads
         self._render = render
         self._packed = PackedTransactions(threads)
+        self._losing = KnownIds(_LOSING_IDS)
+        self._wasted: dict[Peer, int] = {}
+        self._importing: dict[Hash, int] = {}
+        self._compact = CompactBlocks(chain, mempool, clock, threads)
         self.identity = Identity(chain_id(chain.spec), genesis, AGENT)
 
     @property
@@ -125,9 +128,13 @@ class ChainAdapter:
         return await self._packed.of(txid, tx)
 
     async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
-        unparked = [block_id for block_id in block_ids if not self._chain.parked(block_id)]
-        unknown = await self._threads.run(self._unknown_blocks, unparked)
-        if unknown and self._sync.is_running:
+        fresh = [
+            block_id
+            for block_id in block_ids
+            if block_id not in self._losing and not self._chain.parked(block_id)
+        ]
+        unknown = await self._threads.run(self._unknown_blocks, fresh)
+        if unknown and (self._sync.is_running or self._wasted.get(peer, 0) > WASTED_BYTES):
             self._sync.is_ahead(peer)
             return ()
         return unknown
@@ -152,19 +159,56 @@ class ChainAdapter:
 
     async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
         try:
-            return await self._threads.run(self._check_block, raw)
+            checked = await self._threads.run(self._check_block, raw)
         except StatePruned:  # not imported: the writer would make many old states again for one old block
             self._sync.is_ahead(peer)
             raise
         except NotReady as error:
             block = await self._threads.run(_unpacked_block, raw)
-            _check_answer(await self._chain.import_block(block))
+            _check_answer(await self._chain.import_block(block, unasked=True))
             if isinstance(error, UnknownParent):
                 self._sync.is_ahead(peer)
             raise
+        head = self._chain.head
+        if is_worth_a_body(checked.header, checked.block.header, head):
+            return checked
+        self._not_worth(peer, checked.id, memory_of(checked.block))
+        raise LittleWork(expected=head.total_work, got=checked.header.total_work)
+
+    def leads(self, block: CheckedBlock) -> bool:
+        others = max(self._importing.values(), default=0)
+        return block.header.total_work > max(self._chain.head.total_work, others)
+
+    def served(self, block: CheckedBlock) -> HeldBlock:
+        return self._compact.served(block)
+
+    async def near_block(self, block_id: bytes) -> HeldBlock | None:
+        return await self._compact.near(block_id)
+
+    async def open_compact(self, peer: Peer, block_id: bytes, form: CompactForm) -> BlockInParts | None:
+        try:
+            return await self._compact.open(block_id, form)
+        except LittleWork:
+            self._not_worth(peer, block_id, 0)
+            raise
 
     async def on_block(self, peer: Peer, block: CheckedBlock) -> None:
-        _check_answer(await self._chain.import_block(block))
+        if self.leads(block):
+            self._wasted.pop(peer, None)
+        self._importing[block.id] = block.header.total_work
+        try:
+            with self._compact.importing(block.id):
+                answer = await self._chain.import_block(block, unasked=True)
+        finally:
+            del self._importing[block.id]
+        if answer.outcome is ImportStatus.BEHIND:
+            self._not_worth(peer, block.id, memory_of(block.block))
+        _check_answer(answer)
+
+    def _not_worth(self, peer: Peer, block_id: Hash, size_bytes: int) -> None:
+        """The peer has sent so many bytes for nothing. An honest one can do so too, but seldom."""
+        self._losing.add(block_id)
+        self._wasted[peer] = self._wasted.get(peer, 0) + _WASTED_BLOCK_BYTES + size_bytes
 
     async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
         wrong: ChainError | None = None
@@ -188,6 +232,7 @@ class ChainAdapter:
     def on_peer_disconnected(self, peer: Peer, reason: DisconnectReason) -> None:
         self._sync.left(peer)
         self._mending.left(peer)
+        self._wasted.pop(peer, None)
         gone = {"event": "disconnected", **self._render.peer(peer.info), "reason": reason.name.lower()}
         self._hub.publish("peers", gone)
 
@@ -214,14 +259,7 @@ class ChainAdapter:
         `StatePruned`, `TimestampAhead`.
         """
         block = _unpacked_block(raw)
-        parent = self._chain.store.find_ref(block.header.parent)
-        if parent is None:
-            raise UnknownParent(expected=block.header.parent)
-        if not parent.is_valid:
-            raise InvalidAncestor(got=parent.id)
-        self._chain.store.require_state(parent.height)
-        branch = HeaderChain(self._chain.spec, self._chain.store, parent)
-        return check_block(branch.extend(block.header, self._clock.now_ms()), block)
+        return check_block(self._compact.check_header(block.header), block)
 
 
 class LoggedScores(PeerScores):
@@ -277,11 +315,10 @@ def _check_answer(answer: ImportOutcome) -> None:
 
 def check_carried(spec: ChainSpec) -> None:
     """Raises `SpecUnsupported` for a chain whose largest block would not fit into a message."""
-    largest = MAX_BLOCK_BYTES - MAX_HEADER_BYTES - _LIST_BYTES
-    if spec.rules.max_body_bytes > largest:
+    if spec.rules.max_body_bytes > MAX_CARRIED_BYTES:
         raise SpecUnsupported(
             "rules.max_body_bytes: larger blocks than peers can carry",
-            expected=largest,
+            expected=MAX_CARRIED_BYTES,
             got=spec.rules.max_body_bytes,
         )
 

@@ -1,23 +1,24 @@
 """How blocks and transactions spread: a node announces ids, and each peer fetches what it lacks, once.
 
-An id has 32 bytes, so telling it to a peer that has the block already costs almost nothing. A block is
-announced to further peers as soon as its header, its work and its transactions root have been checked, before
-it is executed: a block must spread faster than it is executed, and its work makes a false one expensive. A
-transaction is announced when the node says so, which it does once its mempool has taken it. Nothing here
-judges validity; that is asked of the chain.
+An id has 32 bytes, so telling it to a peer that has the block already costs almost nothing. A block that
+leads is announced to further peers as soon as its header, its work and its transactions root have been
+checked, before it is executed: a block must spread faster than it is executed, and its work makes a false one
+expensive. A transaction is announced when the node says so, which it does once its mempool has taken it.
+Nothing here judges validity; that is asked of the chain.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic
 
-from engram.p2p.clock import Deadline, MonotonicClock
-from engram.p2p.errors import PeerTimeout, WrongReply
+from engram.p2p.blockfetch import BlockFetch, Fetched
+from engram.p2p.clock import Deadline, MonotonicClock, Timer
+from engram.p2p.errors import PeerTimeout, PeerUnavailable, WrongReply
 from engram.p2p.inventory import KnownIds, RecentBlocks, WantList
 from engram.p2p.messages import (
     MAX_ANNOUNCED_BLOCKS,
@@ -28,7 +29,7 @@ from engram.p2p.messages import (
     Reply,
 )
 from engram.p2p.protocol import B, ChainProtocol
-from engram.p2p.serving import answer
+from engram.p2p.serving import Serving
 from engram.p2p.session import Session
 from engram.primitives.errors import Invalid, NotReady
 
@@ -47,7 +48,11 @@ class GossipLimits:
     fetch_transactions: int = 64
     """Transactions that one request asks for."""
     block_s: float = 10.0
-    """After so many seconds without an answer, another announcer is asked for the block."""
+    """Seconds until a request for an announced block is given up."""
+    widen_block_s: float = 1.0
+    """Each time that so many seconds pass without an answer, one more announcer is asked for the block."""
+    widen_transactions_s: float = 2.0
+    """The same for transactions."""
     announce_every_s: float = 0.1
     """Seconds for which ids of transactions are gathered into one message; blocks do not wait."""
     recent_bytes: int = 16 * MIB
@@ -113,9 +118,14 @@ class Gossip(Generic[B]):
         self._clock = clock
         self._limits = limits
         self._neighbours: dict[Session, _Neighbour] = {}
-        self._blocks: WantList[Session] = WantList(limits.wanted_blocks)
-        self._transactions: WantList[Session] = WantList(limits.wanted_transactions)
+        self._blocks: WantList[Session] = WantList(limits.wanted_blocks, self._rank)
+        self._transactions: WantList[Session] = WantList(limits.wanted_transactions, self._rank)
+        self._proven: set[Session] = set()
+        """Sessions that have delivered what they announced, and have not been too slow since."""
         self._recent = RecentBlocks(limits.recent_bytes)
+        self._importing: set[bytes] = set()
+        self._serving = Serving(chain, self._recent)
+        self._fetching = BlockFetch(chain, clock, limits.block_s)
 
     def announce_block(self, block_id: bytes) -> None:
         """Announces a block, which this node can serve, to every peer that does not know it."""
@@ -129,8 +139,8 @@ class Gossip(Generic[B]):
             for neighbour in self._neighbours.values():
                 neighbour.tell_transaction(txid, self._limits.waiting_transactions)
 
-    async def answer(self, request: DataRequest) -> Reply:
-        return await answer(self._chain, self._recent, request)
+    async def answer(self, session: Session, request: DataRequest) -> Reply:
+        return await self._serving.answer(request, self._neighbours[session].known_transactions)
 
     async def announced(self, session: Session, announce: Announce) -> None:
         neighbour = self._neighbours[session]
@@ -140,7 +150,7 @@ class Gossip(Generic[B]):
             neighbour.known_transactions.add(txid)
         if announce.blocks:
             for block_id in await self._chain.wanted_blocks(session, announce.blocks):
-                if block_id not in self._recent:
+                if not self._is_here(block_id):
                     self._blocks.offer(session, block_id)
         if announce.transactions:
             for txid in await self._chain.wanted_transactions(announce.transactions):
@@ -165,6 +175,7 @@ class Gossip(Generic[B]):
         finally:
             self._blocks.leave(session)
             self._transactions.leave(session)
+            self._proven.discard(session)
             del self._neighbours[session]
 
     async def follow(self, session: Session) -> None:
@@ -192,36 +203,76 @@ class Gossip(Generic[B]):
 
     async def _fetch_block(self, session: Session, block_id: bytes) -> None:
         """Fetches one announced block; if the peer delivers it, announces it further and imports it."""
-        if block_id in self._recent or not await self._chain.wanted_blocks(session, (block_id,)):
+        if self._is_here(block_id) or not await self._chain.wanted_blocks(session, (block_id,)):
             self._blocks.settle((block_id,))
             return
-        raw = None
-        with suppress(PeerTimeout):
-            raw = await session.get_block(block_id, self._limits.block_s)
-        if raw is None:
-            self._chain.not_fetched(session)
-            return
+        fetched = None
         try:
-            block = await self._chain.check_block(session, raw)
+            with suppress(PeerTimeout), self._widening(session, self._blocks, (block_id,)):
+                fetched = await self._fetching.fetch(session, block_id)
+        except PeerUnavailable:
+            raise
         except NotReady:
             self._blocks.settle((block_id,))
             return
-        if block.id != block_id:
-            raise WrongReply(
-                "the peer sent another block than it was asked for", expected=block_id, got=block.id
-            )
+        if not self._blocks.wants(block_id):  # another announcer was quicker
+            if fetched is not None and fetched.lie is not None:
+                raise fetched.lie
+            return
+        if fetched is None:
+            self._chain.not_fetched(session)
+            return
         self._blocks.settle((block_id,))
-        self._recent.add(block_id, raw)
-        session.brought_block()
-        self.announce_block(block_id)
+        await self._take(session, fetched)
+
+    async def _take(self, session: Session, fetched: Fetched[B]) -> None:
+        """Passes a block on if it leads, and imports it; then raises what it proves against the peer."""
+        block = fetched.block
+        if self._chain.leads(block):
+            self._proven.add(session)
+            session.brought_block()
+            self._recent.add(self._chain.served(block), fetched.packed)
+            self.announce_block(block.id)
         await self._import(session, block)
+        if fetched.lie is not None:
+            raise fetched.lie
+
+    def _rank(self, session: Session) -> int:
+        """Who is asked first: who has delivered, then whom this node has dialled."""
+        return 0 if session in self._proven else 1 + session.inbound
+
+    @contextmanager
+    def _widening(self, session: Session, wants: WantList[Session], ids: Sequence[bytes]) -> Iterator[None]:
+        """Inside `with`, the session is asked for these ids; as long as that takes, others are asked too."""
+        every_s = self._limits.widen_block_s if wants is self._blocks else self._limits.widen_transactions_s
+        timer: Timer
+
+        def widen() -> None:
+            nonlocal timer
+            self._proven.discard(session)
+            for id_ in ids:
+                wants.widen(id_)
+            timer = self._clock.call_later(every_s, widen)
+
+        timer = self._clock.call_later(every_s, widen)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _is_here(self, block_id: bytes) -> bool:
+        """Whether the block has come already, though the node may not hold it yet."""
+        return block_id in self._recent or block_id in self._importing
 
     async def _import(self, session: Session, block: B) -> None:
         """Hands a block to the node. If it is invalid, the peer is not blamed: it had not executed it."""
+        self._importing.add(block.id)
         try:
             await self._chain.on_block(session, block)
         except (Invalid, NotReady):
             self._recent.drop(block.id)
+        finally:
+            self._importing.discard(block.id)
 
     async def _fetch_transactions(self, session: Session) -> None:
         while True:
@@ -239,7 +290,8 @@ class Gossip(Generic[B]):
         if not txids:
             return
         try:
-            answers = await session.get_transactions(txids)
+            with self._widening(session, self._transactions, txids):
+                answers = await session.get_transactions(txids)
         except PeerTimeout:
             return
         self._transactions.release(session, txids[len(answers) :])

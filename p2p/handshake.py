@@ -75,10 +75,16 @@ def handshake_digest(role: Role, dialer: Hello, acceptor: Hello) -> bytes:
     return tagged_hash(Tag.HANDSHAKE, role.value, encode(dialer), encode(acceptor))
 
 
-def own_hello(identity: Identity, head: HeadSummary, node_key: bytes, rng: random.Random) -> Hello:
+def own_hello(
+    identity: Identity,
+    head: HeadSummary,
+    node_key: bytes,
+    rng: random.Random,
+    version: int = PROTOCOL_VERSION,
+) -> Hello:
     """This node's `Hello` for one session, with a fresh nonce from `rng`."""
     return Hello(
-        version=PROTOCOL_VERSION,
+        version=version,
         chain_id=identity.chain_id,
         genesis=identity.genesis,
         node_key=node_key,

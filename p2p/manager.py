@@ -26,6 +26,7 @@ from engram.p2p.gossip import Gossip, GossipLimits
 from engram.p2p.handshake import Role, own_hello, part, shake_hands
 from engram.p2p.limits import SessionLimits
 from engram.p2p.link import Link, Listener, PeerAddress, Transport
+from engram.p2p.messages import PROTOCOL_VERSION
 from engram.p2p.protocol import B, ChainProtocol, PeerInfo
 from engram.p2p.scores import PeerPolicy
 from engram.p2p.session import Session
@@ -45,6 +46,8 @@ class PeerConfig:
     """0 chooses a free port."""
     peers: tuple[PeerAddress, ...] = ()
     """Addresses that are dialled again and again, so that there is always a session."""
+    version: int = PROTOCOL_VERSION
+    """The newest version to speak. With an older one, a node is to its peers what it was before."""
     max_inbound: int = 32
     dial_s: float = 5.0
     """Seconds in which a connection must be made."""
@@ -259,7 +262,8 @@ class PeerManager(Generic[B]):
             raise PeerRefused
         if role is Role.ACCEPTOR and self._inbound > self._config.max_inbound and self._to_evict() is None:
             raise TooManyPeers(expected=self._config.max_inbound)
-        own = own_hello(self._chain.identity, self._chain.head, self._key.public_key, self._rng)
+        chain, version = self._chain, self._config.version
+        own = own_hello(chain.identity, chain.head, self._key.public_key, self._rng, version)
         expected_key = target.address.node_key if target is not None else None
         try:
             async with Deadline(self._clock, self._config.session.handshake_s):

@@ -1,4 +1,4 @@
-"""Links inside one process, on a clock that the caller passes in; frames can be delayed, lost and cut off.
+"""Links inside one process, on a clock that the caller passes in; frames can be delayed, slowed and lost.
 
 It lets tests run many nodes in one event loop, and nothing depends on the speed of the machine. Links over
 sockets are in `transport`.
@@ -36,6 +36,7 @@ class MemoryNetwork:
         self._group: dict[str, int] = {}
         self._delay_s: dict[tuple[str, str], float] = {}
         self._loss: dict[tuple[str, str], float] = {}
+        self._speed: dict[tuple[str, str], float] = {}
         self._next_port = _FIRST_FREE_PORT
 
     def transport(self, host: str) -> MemoryTransport:
@@ -52,14 +53,19 @@ class MemoryNetwork:
             link.abort()
 
     def heal(self) -> None:
-        """Ends partition, delays and losses."""
+        """Ends partition, delays, limits of speed and losses."""
         self._group.clear()
         self._delay_s.clear()
+        self._speed.clear()
         self._loss.clear()
 
     def delay(self, source: str, target: str, seconds: float) -> None:
         """Frames from `source` reach `target` this much later."""
         self._delay_s[source, target] = seconds
+
+    def throttle(self, source: str, target: str, bytes_per_s: float) -> None:
+        """Each link from `source` to `target` carries so many bytes a second, one frame after the other."""
+        self._speed[source, target] = bytes_per_s
 
     def lose(self, source: str, target: str, share: float = 1.0) -> None:
         """This share of the frames from `source` never reaches `target`; 1.0 makes `source` silent.
@@ -76,6 +82,11 @@ class MemoryNetwork:
     def latency_s(self, source: str, target: str) -> float:
         """Seconds that a frame takes from `source` to `target`."""
         return self._delay_s.get((source, target), 0.0)
+
+    def carrying_s(self, source: str, target: str, size_bytes: int) -> float:
+        """Seconds for which so many bytes occupy a link from `source` to `target`."""
+        speed = self._speed.get((source, target))
+        return size_bytes / speed if speed is not None else 0.0
 
     def loses_frame(self, source: str, target: str) -> bool:
         """Whether the next frame is lost; drawn at random by the share that `lose` set."""
@@ -126,6 +137,8 @@ class _Pipe:
         self._target = target
         self._frames: deque[tuple[float, bytes]] = deque()
         self._bytes = 0
+        self._free_s = 0.0
+        """When the last frame has left; the next one begins then."""
         self._closed = False
         self._changed = asyncio.Event()
 
@@ -136,7 +149,9 @@ class _Pipe:
             raise LinkClosed
         if self._network.loses_frame(self._source, self._target):
             return
-        due = self._network.clock.monotonic() + self._network.latency_s(self._source, self._target)
+        begins_s = max(self._network.clock.monotonic(), self._free_s)
+        self._free_s = begins_s + self._network.carrying_s(self._source, self._target, len(frame))
+        due = self._free_s + self._network.latency_s(self._source, self._target)
         if self._frames:
             due = max(due, self._frames[-1][0])
         self._frames.append((due, frame))

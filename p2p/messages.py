@@ -20,9 +20,11 @@ from engram.primitives.errors import CodecError
 from engram.primitives.packing import PACKING_BYTES
 from engram.primitives.types import U16, U32, U64, Hash, PublicKey, Range, Signature, Size
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 OLDEST_VERSION: Final = 1
 """The oldest version that this node still speaks."""
+COMPACT_VERSION: Final = 2
+"""The first version whose speakers know the messages of compact relay."""
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -40,6 +42,13 @@ MAX_HEADERS: Final = 2_000
 MAX_LOCATOR: Final = 64
 MAX_FETCH: Final = 256
 """The most transactions in one `GetTransactions`."""
+MAX_COMPACT: Final = 8_192
+"""A block of more transactions is relayed whole only."""
+MAX_PREFILLED: Final = 256
+MAX_PREFILLED_BYTES: Final = 64 * KIB
+"""The most plain bytes of the transactions that come with the short ids."""
+COMPACT_KEY_BYTES: Final = 16
+SHORT_ID_BYTES: Final = 8
 MAX_ANNOUNCED_BLOCKS: Final = 16
 MAX_ANNOUNCED_TRANSACTIONS: Final = 1_024
 
@@ -47,6 +56,11 @@ RequestId = U32
 HeaderBytes = Annotated[bytes, Size(1, MAX_HEADER_BYTES)]
 PackedBlock = Annotated[bytes, Size(1, MAX_BLOCK_BYTES + PACKING_BYTES)]
 PackedTransaction = Annotated[bytes, Size(1, MAX_TRANSACTION_BYTES + PACKING_BYTES)]
+PackedBody = Annotated[bytes, Size(1, MAX_BLOCK_BYTES + PACKING_BYTES)]
+"""Some transactions of a block, in its order: one array of them, packed."""
+PackedPrefilled = Annotated[bytes, Size(1, MAX_PREFILLED_BYTES + PACKING_BYTES)]
+Place = Annotated[int, Range(0, MAX_COMPACT - 1)]
+"""Of a transaction in its block, from 0."""
 Work = Annotated[bytes, Size(32, 32)]
 
 
@@ -154,6 +168,55 @@ class Transactions:
 
 
 @dataclass(frozen=True)
+class GetCompact:
+    """Asks for a block in its compact form."""
+
+    request: RequestId
+    block_id: Hash
+
+
+@dataclass(frozen=True)
+class CompactForm:
+    """A block whose transactions are named by short ids, but for a few that stand in it."""
+
+    header: HeaderBytes
+    key: Annotated[bytes, Size(COMPACT_KEY_BYTES, COMPACT_KEY_BYTES)]
+    """Key of the short ids, drawn at random by the sender once the block was there."""
+    short_ids: Annotated[bytes, Size(0, SHORT_ID_BYTES * MAX_COMPACT)]
+    """One short id of eight bytes for each transaction of the block, in its order."""
+    prefilled: Annotated[tuple[Place, ...], Size(0, MAX_PREFILLED)]
+    """Places, ascending, of transactions that the receiver has probably not seen."""
+    transactions: PackedPrefilled
+    """The transactions at these places."""
+
+
+@dataclass(frozen=True)
+class CompactBlock:
+    """Answers `GetCompact`; nil if the sender has the block not at hand in this form."""
+
+    request: RequestId
+    form: CompactForm | None
+
+
+@dataclass(frozen=True)
+class GetBlockTransactions:
+    """Asks for transactions of a block, by their places in it."""
+
+    request: RequestId
+    block_id: Hash
+    places: Annotated[tuple[Place, ...], Size(1, MAX_COMPACT)]
+    """Ascending."""
+
+
+@dataclass(frozen=True)
+class BlockTransactions:
+    """Answers `GetBlockTransactions`: the transactions at exactly these places, or nil."""
+
+    request: RequestId
+    transactions: PackedBody | None
+
+
+@dataclass(frozen=True)
 class Announce:
     """Ids that the sender can be asked for: blocks whose header and work are good, transactions it holds."""
 
@@ -162,9 +225,9 @@ class Announce:
 
 
 HandshakeMessage = Hello | Auth
-DataRequest = GetHeaders | GetBlock | GetTransactions
+DataRequest = GetHeaders | GetBlock | GetTransactions | GetCompact | GetBlockTransactions
 Request = Ping | DataRequest
-Reply = Pong | Headers | BlockData | Transactions
+Reply = Pong | Headers | BlockData | Transactions | CompactBlock | BlockTransactions
 Message = HandshakeMessage | Disconnect | Request | Reply | Announce
 
 
@@ -213,6 +276,10 @@ MESSAGES: Final = (
     MessageSpec(0x23, BlockData, MAX_BLOCK_BYTES + PACKING_BYTES + 16),
     MessageSpec(0x24, GetTransactions, 16 * KIB, rate=Rate(20, 40), reply=Transactions),
     MessageSpec(0x25, Transactions, MAX_REPLY_BYTES + 4 * KIB),
+    MessageSpec(0x26, GetCompact, 64, rate=Rate(500, 1_000), reply=CompactBlock),
+    MessageSpec(0x27, CompactBlock, 136 * KIB),
+    MessageSpec(0x28, GetBlockTransactions, 24 * KIB + 64, rate=Rate(500, 1_000), reply=BlockTransactions),
+    MessageSpec(0x29, BlockTransactions, MAX_BLOCK_BYTES + PACKING_BYTES + 16),
     MessageSpec(0x30, Announce, 40 * KIB, rate=Rate(10, 100)),
 )
 

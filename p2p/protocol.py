@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.link import PeerAddress
+from engram.p2p.messages import CompactForm
 from engram.primitives.errors import ChainError
 
 
@@ -121,6 +122,63 @@ class RelayedBlock(Protocol):
 B = TypeVar("B", bound=RelayedBlock)
 
 
+class ServedBlock(Protocol):
+    """A block in memory, as it is sent to peers. No method does CPU work in the event loop."""
+
+    @property
+    def id(self) -> bytes:
+        """The block's id."""
+        ...
+
+    @property
+    def header(self) -> bytes:
+        """Its encoded header."""
+        ...
+
+    @property
+    def txids(self) -> Sequence[bytes]:
+        """Ids of its transactions, in its order."""
+        ...
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Encoded bytes of each transaction."""
+        ...
+
+    async def packed(self) -> bytes:
+        """The whole encoded block, packed."""
+        ...
+
+    async def body(self, places: Sequence[int]) -> bytes:
+        """The transactions at these places, as `BlockTransactions` carries them."""
+        ...
+
+    async def short_ids(self) -> tuple[bytes, bytes]:
+        """A random key, the same at every call, and the short ids of the transactions under it."""
+        ...
+
+
+class PartialBlock(Protocol[B]):
+    """A block whose header and work are good, and of whose transactions some are still missing."""
+
+    @property
+    def missing(self) -> Sequence[int]:
+        """Places of the transactions that have to be asked for, in order."""
+        ...
+
+    async def complete(self, packed: bytes | None) -> B | None:
+        """The block, once the missing transactions have come; `packed` is None if none were missing.
+
+        None if the header commits to others: a short id may name another transaction by chance. Raises
+        `Invalid` for transactions that no honest peer sends in answer.
+        """
+        ...
+
+    def was_false(self, block: B) -> bool:
+        """Whether the short ids were not those of this block, which has the same header."""
+        ...
+
+
 class ChainProtocol(Protocol[B]):
     """What p2p asks of the node; `B` is whatever the node makes of a checked block.
 
@@ -155,7 +213,8 @@ class ChainProtocol(Protocol[B]):
         ...
 
     async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:
-        """The ids, announced by `peer`, worth fetching now: blocks not held, not refused, not being synced.
+        """The ids, announced by `peer`, worth fetching now: blocks not held, not refused, not being synced,
+        and none of a peer whose last blocks were not worth their bytes.
 
         What is not fetched now because of a sync must not be forgotten: no peer announces it again.
         """
@@ -192,13 +251,37 @@ class ChainProtocol(Protocol[B]):
         transactions.
 
         Raises `Invalid`, or `NotReady` if the block cannot be judged yet because its parent is unknown or its
-        timestamp is ahead of the clock. Then the block is not relayed, and the node decides what to do, for
-        example to sync with `peer`.
+        timestamp is ahead of the clock, or if its branch has too little work. Then the block is not relayed,
+        and the node decides what to do, for example to sync with `peer`.
+        """
+        ...
+
+    def leads(self, block: B) -> bool:
+        """Whether a block that `check_block` has passed has more work than the head and than all blocks that
+        are being imported now. Only such a block is relayed before it is executed.
+        """
+        ...
+
+    def served(self, block: B) -> ServedBlock:
+        """The same block as it is sent on to peers."""
+        ...
+
+    async def near_block(self, block_id: bytes) -> ServedBlock | None:
+        """A valid block at the head of the best chain or close to it; None if it is another one."""
+        ...
+
+    async def open_compact(self, peer: Peer, block_id: bytes, form: CompactForm) -> PartialBlock[B] | None:
+        """Checks header and work of a block in its compact form, and finds its transactions in the mempool.
+
+        None if the whole block has to be fetched, because it cannot be judged yet and has to be kept. Raises
+        `Invalid`, for example if the header is another block's; or `NotReady` if the block is not worth
+        fetching.
         """
         ...
 
     async def on_block(self, peer: Peer, block: B) -> None:
-        """Imports a block that `check_block` has passed and that is being relayed at the same time.
+        """Imports a block that `check_block` has passed, and that is being relayed at the same time if it
+        leads.
 
         If it raises `Invalid`, that does not count against the peer. A peer, too, relays a block before it
         has executed it, so an honest one may have sent it.

@@ -39,9 +39,14 @@ from engram.p2p.messages import (
     Announce,
     Auth,
     BlockData,
+    BlockTransactions,
+    CompactBlock,
+    CompactForm,
     DataRequest,
     Disconnect,
     GetBlock,
+    GetBlockTransactions,
+    GetCompact,
     GetHeaders,
     GetTransactions,
     Headers,
@@ -65,14 +70,14 @@ from engram.primitives.packing import plain_size
 SHOWN_BLOCKS: Final = 16
 """More than a peer fetches at once, so that the best of them is among these."""
 
-R = TypeVar("R", Pong, Headers, BlockData, Transactions)
+R = TypeVar("R", Pong, Headers, BlockData, Transactions, CompactBlock, BlockTransactions)
 
 
 class SessionHandler(Protocol):
     """Handles what the peer asks for and announces."""
 
-    async def answer(self, request: DataRequest) -> Reply:
-        """The answer to one request."""
+    async def answer(self, session: Session, request: DataRequest) -> Reply:
+        """The answer to one request of this peer."""
         ...
 
     async def announced(self, session: Session, announce: Announce) -> None:
@@ -207,6 +212,18 @@ class Session:
         request = GetBlock(self._pending.new_id(), block_id)
         return (await self._ask(request, BlockData, timeout_s or self._limits.block_s)).block
 
+    async def get_compact(self, block_id: bytes, timeout_s: float) -> CompactForm | None:
+        """The compact form of a block; None if the peer has it not at hand."""
+        request = GetCompact(self._pending.new_id(), block_id)
+        return (await self._ask(request, CompactBlock, timeout_s)).form
+
+    async def get_block_transactions(
+        self, block_id: bytes, places: Sequence[int], timeout_s: float
+    ) -> bytes | None:
+        """Packed transactions at these places of a block; None if the peer has it not at hand."""
+        request = GetBlockTransactions(self._pending.new_id(), block_id, tuple(places))
+        return (await self._ask(request, BlockTransactions, timeout_s)).transactions
+
     async def get_transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
         request = GetTransactions(self._pending.new_id(), tuple(txids[:MAX_FETCH]))
         answers = (await self._ask(request, Transactions, self._limits.request_s)).transactions
@@ -312,9 +329,9 @@ class Session:
         match message:
             case Ping():
                 self._send(Pong(message.request))
-            case GetHeaders() | GetBlock() | GetTransactions():
+            case GetHeaders() | GetBlock() | GetTransactions() | GetCompact() | GetBlockTransactions():
                 self._enqueue(message)
-            case Pong() | Headers() | BlockData() | Transactions():
+            case Pong() | Headers() | BlockData() | Transactions() | CompactBlock() | BlockTransactions():
                 self._pending.settle(message)
             case Announce():
                 self._shown_blocks.extend(message.blocks)
@@ -336,7 +353,7 @@ class Session:
         while True:
             request = await self._inbox.get()
             await self._outbox.below(self._limits.reply_room_bytes)
-            reply = await self._handler.answer(request)
+            reply = await self._handler.answer(self, request)
             if isinstance(request, GetBlock) and isinstance(reply, BlockData) and reply.block is not None:
                 self._shown_blocks.append(request.block_id)
             self._send(reply)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from weakref import WeakSet
 
@@ -81,6 +82,7 @@ class HeadChanges:
 @dataclass
 class _Offer:
     block: Block | CheckedBlock
+    unasked: bool
     answer: asyncio.Future[ImportOutcome]
 
 
@@ -114,10 +116,11 @@ class Chain:
         self._timer: Timer | None = None
         self._stopped = False
 
-    async def import_block(self, block: Block | CheckedBlock) -> ImportOutcome:
+    async def import_block(self, block: Block | CheckedBlock, *, unasked: bool = False) -> ImportOutcome:
         """The verdict on a block; blocks are judged in the order in which they are offered.
 
-        Of a `CheckedBlock`, only that is judged which is not checked yet.
+        Of a `CheckedBlock`, only that is judged which is not checked yet. A block that a peer has brought
+        `unasked` must be worth its cost, see `floor`; otherwise it is answered with `BEHIND` and forgotten.
 
         A block that cannot be judged yet is answered with `PARKED` and kept. The chain tries it again by
         itself when its parent arrives or when the clock reaches its timestamp. Raises `ChainStopped` if the
@@ -125,7 +128,7 @@ class Chain:
         """
         if self._stopped:
             raise ChainStopped("the chain's writer has ended")
-        offer = _Offer(block, asyncio.get_running_loop().create_future())
+        offer = _Offer(block, unasked, asyncio.get_running_loop().create_future())
         await self._queue.put(offer)
         if self._stopped:
             raise ChainStopped("the chain's writer has ended")
@@ -141,7 +144,7 @@ class Chain:
                 while True:
                     self._current = await self._queue.get()
                     if self._current is not None:
-                        answer = await self._judge(worker, self._current.block)
+                        answer = await self._judge(worker, self._current.block, unasked=self._current.unasked)
                         if not self._current.answer.done():
                             self._current.answer.set_result(answer)
                         await self._prune(worker)
@@ -181,22 +184,27 @@ class Chain:
             await self._moved.wait()
         return self.head
 
-    async def _judge(self, worker: ThreadPoolExecutor, block: Block | CheckedBlock) -> ImportOutcome:
+    async def _judge(
+        self, worker: ThreadPoolExecutor, block: Block | CheckedBlock, *, unasked: bool
+    ) -> ImportOutcome:
         """The verdict on a block. Parked blocks that waited for it are judged too before this returns."""
         first: ImportOutcome | None = None
-        waiting: deque[Block | CheckedBlock] = deque([block])
+        waiting: deque[tuple[Block | CheckedBlock, bool]] = deque([(block, unasked)])
         while waiting:
-            candidate = waiting.popleft()
-            answer = await self._import(worker, candidate)
+            candidate, unasked = waiting.popleft()
+            answer = await self._import(worker, candidate, unasked=unasked)
             first = first or answer
             if answer.outcome is ImportStatus.PARKED:
-                self._park(_plain(candidate), answer)
-            elif answer.outcome is not ImportStatus.DUPLICATE:
-                waiting.extend(child.block for child in self._parked.take_children(answer.block))
+                self._park(_plain(candidate), answer, unasked=unasked)
+            elif answer.outcome not in (ImportStatus.DUPLICATE, ImportStatus.BEHIND):
+                children = self._parked.take_children(answer.block)
+                waiting.extend((child.block, child.unasked) for child in children)
         assert first is not None, "the loop runs once for the given block"
         return first
 
-    async def _import(self, worker: ThreadPoolExecutor, block: Block | CheckedBlock) -> ImportOutcome:
+    async def _import(
+        self, worker: ThreadPoolExecutor, block: Block | CheckedBlock, *, unasked: bool
+    ) -> ImportOutcome:
         """Imports one block in the worker thread and then moves `head`.
 
         The database is written first, so `head` never names a block that a crash could lose. If the node is
@@ -205,7 +213,7 @@ class Chain:
         began_s = self._clock.monotonic()
         imported = await in_worker(
             worker,
-            self._importer.import_block,
+            partial(self._importer.import_block, unasked=unasked),
             _plain(block),
             self.head,
             self._clock.now_ms(),
@@ -232,18 +240,18 @@ class Chain:
         height = max(self._heads[0][1], self.head.height - READ_BLOCKS)
         await in_worker(worker, self._importer.prune, height, self.followed())
 
-    def _park(self, block: Block, answer: ImportOutcome) -> None:
+    def _park(self, block: Block, answer: ImportOutcome, *, unasked: bool) -> None:
         if answer.code == UnknownParent.code:
-            self._parked.add(Orphan(answer.block, block, answer.code))
+            self._parked.add(Orphan(answer.block, block, answer.code, unasked=unasked))
         elif answer.code == TimestampAhead.code:
             due_ms = block.header.timestamp_ms - self.spec.future_limit_ms
-            self._parked.add(Orphan(answer.block, block, answer.code, due_ms))
+            self._parked.add(Orphan(answer.block, block, answer.code, due_ms, unasked))
             self._set_timer()
 
     async def _retry_due(self, worker: ThreadPoolExecutor) -> None:
         while due := self._parked.take_due(self._clock.now_ms()):
             for parked in due:
-                await self._judge(worker, parked.block)
+                await self._judge(worker, parked.block, unasked=parked.unasked)
         self._set_timer()
 
     def _set_timer(self) -> None:

@@ -6,6 +6,7 @@ digest.
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from dataclasses import dataclass
 
@@ -28,13 +29,41 @@ from engram.primitives.types import Hash
 class CheckedHeader:
     """Says of the header with this id that it follows its parent and carries its work.
 
-    Only `HeaderChain.extend` makes one, so that whoever holds it need not check the header again: what was
-    checked depends on nothing but the header and its ancestors, and on a clock that goes forward.
+    Only `HeaderChain.extend` makes one, and `CheckedHeaders` gives back what that has made. So whoever holds
+    it need not check the header again: what was checked depends on nothing but the header and its ancestors,
+    and on a clock that goes forward.
     """
 
     id: Hash
     total_work: int
     """Digests that the branch up to this header stands for."""
+
+
+class CheckedHeaders:
+    """Checked headers of one branch, one on top of the other, in 36 bytes each."""
+
+    def __init__(self, base_work: int) -> None:
+        """`base_work`: total work of the block below the first."""
+        self._base_work = base_work
+        self._ids = bytearray()
+        self._targets = array("I")
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def append(self, checked: CheckedHeader, header: BlockHeader) -> None:
+        """Keeps what the check of this header has given."""
+        self._ids += checked.id
+        self._targets.append(header.target)
+
+    def take(self, count: int) -> list[CheckedHeader]:
+        """Removes and returns the lowest `count` of them."""
+        taken: list[CheckedHeader] = []
+        for place, target in enumerate(self._targets[:count]):
+            self._base_work += work_of(bits_to_target(target))
+            taken.append(CheckedHeader(bytes(self._ids[32 * place : 32 * place + 32]), self._base_work))
+        del self._ids[: 32 * len(taken)], self._targets[: len(taken)]
+        return taken
 
 
 @dataclass(frozen=True)
@@ -87,9 +116,20 @@ class HeaderChain:
         """The timestamp that the next header must exceed."""
         return median_time_past([header.timestamp_ms for header in self._recent])
 
-    def extend(self, header: BlockHeader, now_ms: int) -> CheckedHeader:
-        """Accepts the next header. Raises what `validate_header` raises, and stays as it was."""
-        validate_header(self._spec, header, self.tip, self.median_time_ms(), self.next_bits(), now_ms)
+    def extend(self, header: BlockHeader, now_ms: int, *, work_is_checked: bool = False) -> CheckedHeader:
+        """Accepts the next header. Raises what `validate_header` raises, and stays as it was.
+
+        `work_is_checked` says that this very header has been accepted before, on whatever branch.
+        """
+        validate_header(
+            self._spec,
+            header,
+            self.tip,
+            self.median_time_ms(),
+            self.next_bits(),
+            now_ms,
+            work_is_checked=work_is_checked,
+        )
         self._recent.append(header)
         self.tip_id = header.id
         self.total_work += work_of_header(header)

@@ -21,10 +21,12 @@ from engram.consensus.compact import bits_to_target
 from engram.consensus.errors import BadTarget, UnknownParent, WrongTransactionsRoot
 from engram.consensus.forkchoice import ReorgPlan, better, plan_reorg
 from engram.consensus.validation import check_pow, check_transactions_root, validate_body, validate_execution
+from engram.node.chain.floor import SideRoom
 from engram.node.chain.headers import CheckedHeader, HeaderChain, work_of_header
+from engram.node.chain.orphans import memory_of
 from engram.node.chain.pruning import DEFAULT_DEPTHS, Depths, Pruner
 from engram.node.chain.signatures import SignatureVerifier
-from engram.node.errors import DamagedBody, InvalidAncestor
+from engram.node.errors import DamagedBody, InvalidAncestor, LittleWork
 from engram.node.storage.batches import (
     Execution,
     pack_body,
@@ -60,6 +62,8 @@ class ImportStatus(StrEnum):
     """Valid, on a branch with no more work than the best."""
     DUPLICATE = "duplicate"
     """Judged valid before; if its body was found damaged on disk, it is stored again."""
+    BEHIND = "behind"
+    """Not executed and not kept: nobody asked for it, and its branch has too little work, see `floor`."""
     PARKED = "parked"
     """It cannot be judged yet; `code` says why."""
     INVALID = "invalid"
@@ -73,7 +77,7 @@ class ImportOutcome:
     outcome: ImportStatus
     block: Hash
     code: str = ""
-    """Code of the error that parked or refused it."""
+    """Code of the error that parked it, refused it, or left it unjudged."""
     detail: str = ""
     """That error in words."""
 
@@ -109,6 +113,7 @@ class Importer:
         self._scorer = scorer
         self._verifier = verifier
         self._rejected: OrderedDict[Hash, str] = OrderedDict()
+        self._side_room = SideRoom()
         self._max_target = int.from_bytes(spec.max_target, "big")
 
     def import_block(
@@ -118,13 +123,16 @@ class Importer:
         now_ms: int,
         stored: tuple[BlockLocation, Position] | None = None,
         header: CheckedHeader | None = None,
+        *,
+        unasked: bool = False,
     ) -> Imported:
         """Judges a block and, if it is valid, stores it and moves the best chain to it where it has more
         work.
 
         `header`: what is known of the header and body of a `CheckedBlock`; they are not checked again.
         `stored`: where its body stands in the block files already and where that record ends, for blocks that
-        are read back from there.
+        are read back from there. `unasked`: a peer has brought the block by itself, so it must be worth its
+        cost.
         """
         name = block.header.id
         known = self._known(name, block)
@@ -134,9 +142,15 @@ class Importer:
             return Imported(known, head)
         try:
             parent = self._parent(block)
-            ref, execution = self._judge(name, block, parent, now_ms, header)
+            checked = header or HeaderChain(self._spec, self._store, parent).extend(block.header, now_ms)
+            hit(FailPoint.IMPORT_AFTER_HEADER)
+            if unasked and not self._side_room.admits(checked, block.header, memory_of(block), head):
+                raise LittleWork(expected=head.total_work + 1, got=checked.total_work)
+            ref, execution = self._judge(block, parent, checked, root_is_checked=header is not None)
         except UpgradeRequired:
             raise
+        except LittleWork as error:
+            return Imported(ImportOutcome(ImportStatus.BEHIND, name, error.code, str(error)), head)
         except NotReady as error:
             return Imported(ImportOutcome(ImportStatus.PARKED, name, error.code, str(error)), head)
         except Invalid as error:
@@ -206,20 +220,17 @@ class Importer:
         raise UnknownParent(expected=block.header.parent)
 
     def _judge(
-        self, name: Hash, block: Block, parent: BlockRef, now_ms: int, header: CheckedHeader | None
+        self, block: Block, parent: BlockRef, checked: CheckedHeader, *, root_is_checked: bool
     ) -> tuple[BlockRef, Execution]:
-        """The three stages. Raises `Invalid`, `NotReady`."""
-        checked = header or HeaderChain(self._spec, self._store, parent).extend(block.header, now_ms)
-        hit(FailPoint.IMPORT_AFTER_HEADER)
-        known = header is not None
-        verified = validate_body(self._spec, block, self._verifier.verify, root_is_checked=known)
+        """Body and execution of a block whose header is checked. Raises `Invalid`, `NotReady`."""
+        verified = validate_body(self._spec, block, self._verifier.verify, root_is_checked=root_is_checked)
         hit(FailPoint.IMPORT_AFTER_BODY)
         executed = validate_execution(
             self._spec, self._store, self._store, parent.header, block, self._scorer, verified
         )
         hit(FailPoint.IMPORT_AFTER_EXECUTION)
         order = self._store.executed() + 1
-        ref = BlockRef(name, block.header, checked.total_work, Verdict.VALID, order=order)
+        ref = BlockRef(checked.id, block.header, checked.total_work, Verdict.VALID, order=order)
         result = executed.result
         return ref, Execution(result.receipts, result.nodes, result.blobs, result.changes)
 
@@ -258,6 +269,7 @@ class Importer:
         self._write_head(batch, outcome)
         self._moved = True
         hit(FailPoint.IMPORT_AFTER_COMMIT)
+        self._side_room.regain()
         return Imported(ImportOutcome(outcome, ref.id), ref)
 
     def _move_references(self, batch: Batch, plan: ReorgPlan[BlockRef], txids: Sequence[Hash]) -> None:

@@ -30,6 +30,8 @@ class Orphan:
     """Code of the error for which it waits."""
     due_ms: int = 0
     """When its timestamp becomes acceptable, in milliseconds since 1970; 0 if it waits for its parent."""
+    unasked: bool = False
+    """Whether a peer has brought it by itself."""
 
 
 def memory_of(block: Block) -> int:

@@ -1,10 +1,12 @@
 """Fetches the blocks of known headers from several peers at once and hands them over in order.
 
 Blocks arrive in any order but must be judged parent first, so those that come early wait in memory. Their
-number and bytes are bounded. That is why one peer that stalls could stop the whole download: all others would
-wait for the one block that it owes. Therefore each request has a time limit. A block that does not come in
-time is asked of another peer, and the peer that failed is not asked again in this download. If no peer is
-left, the download fails with `BodiesUnavailable`.
+number and bytes are bounded, and those under way count too. That is why one peer that stalls could stop the
+whole download: all others would wait for the one block that it owes. Therefore a block that holds up the
+others is soon asked of another peer as well, and of one more each time that it still does not come. A peer
+that is overtaken so is asked for such blocks only, until no other is left. A peer that does not deliver at
+all within a longer time, or not what was asked, is not asked again in this download. If no peer is left, the
+download fails with `BodiesUnavailable`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from engram.consensus.block import Block
 from engram.node.chain.headers import CheckedBlock, CheckedHeader, check_block
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import BodiesUnavailable
+from engram.p2p.clock import MonotonicClock, Timer
 from engram.p2p.messages import MAX_BLOCK_BYTES
 from engram.p2p.protocol import Peer
 from engram.primitives.codec import decode
@@ -26,6 +29,9 @@ from engram.primitives.errors import Invalid, NotReady
 from engram.primitives.packing import plain_size, unpack
 
 MIB: Final = 1024 * 1024
+
+FIRST_ASKED: Final = 8
+"""So many blocks are under way at most before the first has shown how large they are."""
 
 Consume = Callable[[CheckedBlock], Awaitable[None]]
 
@@ -37,28 +43,41 @@ class DownloadLimits:
     window_blocks: int = 64
     """Blocks may be asked for that come fewer than so many places after the next one to hand over."""
     buffer_bytes: int = 16 * MIB
-    """While so many bytes of blocks wait to be handed over, only the next block is asked for."""
+    """While so many bytes of blocks wait here or are on their way, only the next one is asked for."""
     peer_requests: int = 4
     """How many blocks are asked of one peer at once."""
+    hurry_s: float = 2.0
+    """After so many seconds without an answer, the block that all others wait for is asked of one peer more.
+    """
     body_s: float = 15.0
-    """Seconds that a peer has to deliver one block; after that, another peer is asked."""
+    """Seconds that a peer has to deliver one block; after that, it is not asked again."""
 
 
 class Download:
     """One download of the blocks with the given headers."""
 
     def __init__(
-        self, headers: Sequence[CheckedHeader], threads: ReaderThreads, limits: DownloadLimits
+        self,
+        headers: Sequence[CheckedHeader],
+        threads: ReaderThreads,
+        limits: DownloadLimits,
+        clock: MonotonicClock,
     ) -> None:
         self._headers = headers
         self._threads = threads
         self._limits = limits
+        self._clock = clock
         self._missing = list(range(len(headers)))  # a heap: lowest first
+        self._asked: dict[int, dict[Peer, float]] = {}
+        """Blocks under way: who was asked for each, and when."""
         self._ready: dict[int, tuple[CheckedBlock, int]] = {}
         self._buffered_bytes = 0
+        self._expected_bytes = limits.buffer_bytes // FIRST_ASKED
+        """What one more block will probably bring."""
         self._next = 0
         self._peers: dict[Peer, int] = {}
         self._failed: set[Peer] = set()
+        self._overtaken: set[Peer] = set()
         self._changed = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -92,56 +111,117 @@ class Download:
             while self._next not in self._ready:
                 if not any(self._peers.values()):
                     raise BodiesUnavailable(expected=self._headers[self._next].id)
-                await self._wait()
+                await self._wait_for_next()
             block, size = self._ready.pop(self._next)
             self._buffered_bytes -= size
             self._next += 1
             self._notify()
             await consume(block)
 
+    async def _wait_for_next(self) -> None:
+        """Waits for a change; the moment at which the next block may be asked of one peer more is one too."""
+        timer: Timer | None = None
+        if (asked := self._asked.get(self._next)) is not None:
+            left_s = max(asked.values()) + self._limits.hurry_s - self._clock.monotonic()
+            if left_s > 0.0:
+                timer = self._clock.call_later(left_s, self._notify)
+        try:
+            await self._wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
     async def _ask(self, peer: Peer) -> None:
         """Fetches one block after the other from a peer until it fails to deliver one."""
         try:
-            while peer not in self._failed:
-                index = await self._claim()
+            while (index := await self._claim(peer)) is not None:
                 if not await self._fetch(peer, index):
-                    heapq.heappush(self._missing, index)
                     self._failed.add(peer)
+                    if not self._is_here(index) and index not in self._asked:
+                        heapq.heappush(self._missing, index)
         finally:
             self._peers[peer] -= 1
             self._notify()
 
-    async def _claim(self) -> int:
-        while not self._missing or not self._may_ask(self._missing[0]):
+    async def _claim(self, peer: Peer) -> int | None:
+        """The block that this peer is asked for from now on; None if it is asked no more."""
+        while (index := self._choose(peer)) is None:
+            if peer in self._failed:
+                return None
             await self._wait()
+        self._asked.setdefault(index, {})[peer] = self._clock.monotonic()
+        if index == self._next:
+            self._notify()  # it is known now when one peer more may be asked
+        return index
+
+    def _choose(self, peer: Peer) -> int | None:
+        """The block to ask this peer for now, if there is one."""
+        if peer in self._failed:
+            return None
+        if peer not in self._asked.get(self._next, ()) and self._is_late(self._next):
+            return self._next
+        if not self._missing or not self._may_ask(self._missing[0]):
+            return None
+        if peer in self._overtaken and self._has_better():
+            return None
         return heapq.heappop(self._missing)
+
+    def _has_better(self) -> bool:
+        """Whether a peer is left that was never overtaken."""
+        return any(
+            asking and peer not in self._failed and peer not in self._overtaken
+            for peer, asking in self._peers.items()
+        )
 
     def _may_ask(self, index: int) -> bool:
         if index == self._next:
             return True
+        under_way_bytes = len(self._asked) * self._expected_bytes
         return (
             index < self._next + self._limits.window_blocks
-            and self._buffered_bytes < self._limits.buffer_bytes
+            and self._buffered_bytes + under_way_bytes < self._limits.buffer_bytes
         )
+
+    def _is_late(self, index: int) -> bool:
+        """Whether nobody was asked lately for a block that is under way, though it is not here yet."""
+        asked = self._asked.get(index)
+        return asked is not None and not self._is_here(index) and self._is_long_ago(max(asked.values()))
+
+    def _is_long_ago(self, at_s: float) -> bool:
+        return self._clock.monotonic() - at_s >= self._limits.hurry_s
+
+    def _is_here(self, index: int) -> bool:
+        return index < self._next or index in self._ready
 
     async def _fetch(self, peer: Peer, index: int) -> bool:
         """Fetches one block; False if the peer did not deliver it in time or delivered another one."""
-        expected = self._headers[index]
+        try:
+            found = await self._body(peer, self._headers[index])
+        finally:
+            asked = self._asked[index]
+            del asked[peer]
+            if not asked:
+                del self._asked[index]
+        if found is not None and not self._is_here(index):
+            self._ready[index] = found
+            self._buffered_bytes += found[1]
+            self._expected_bytes = max(found[1], self._expected_bytes // 2)
+            self._overtaken.update(other for other, at_s in asked.items() if self._is_long_ago(at_s))
+        self._notify()
+        return found is not None
+
+    async def _body(self, peer: Peer, expected: CheckedHeader) -> tuple[CheckedBlock, int] | None:
+        """The block with this header, and its plain bytes; None if the peer does not deliver it."""
         try:
             raw = await peer.get_block(expected.id, self._limits.body_s)
             if raw is None:
-                return False
-            block = await self._threads.run(decode_body, raw, expected)
+                return None
+            return await self._threads.run(decode_body, raw, expected), plain_size(raw)
         except NotReady:
-            return False
+            return None
         except Invalid as error:
             peer.misbehaved(error)
-            return False
-        size = plain_size(raw)
-        self._ready[index] = block, size
-        self._buffered_bytes += size
-        self._notify()
-        return True
+            return None
 
     async def _wait(self) -> None:
         await self._changed.wait()

@@ -9,17 +9,18 @@ All functions here block, because they read the store or check proofs of work: c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from engram.consensus.block import BlockHeader
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.errors import TimestampAhead
-from engram.node.chain.headers import CheckedHeader, HeaderChain
+from engram.node.chain.headers import CheckedHeader, CheckedHeaders, HeaderChain
 from engram.node.errors import ForeignHeaders, InvalidAncestor
 from engram.node.storage.schema import HEADER
 from engram.node.storage.store import BlockRef, ChainStore
+from engram.p2p.inventory import KnownIds
 from engram.p2p.messages import MAX_HEADERS, MAX_LOCATOR
 from engram.primitives.codec import decode
 from engram.primitives.types import Hash
@@ -62,27 +63,66 @@ def headers_after(store: ChainStore, locator: Sequence[Hash], limit: int) -> lis
     return found
 
 
-@dataclass
 class Branch:
-    """The headers of a peer that this node does not have, checked one answer after the other."""
+    """The headers of a peer that this node does not have.
 
-    chain: HeaderChain
-    wanted: list[CheckedHeader] = field(default_factory=list)
-    """Checked headers whose bodies were not fetched yet, lowest first."""
-    is_complete: bool = False
-    """True if the peer has no further headers, or if the next one is ahead of the clock."""
-    ahead_ms: int = 0
-    """Timestamp of the header that is ahead of the clock, in milliseconds since 1970; 0 if none is."""
+    Of a checked header, little is kept, because a peer may send many before they carry enough work.
+    """
+
+    def __init__(self, chain: HeaderChain) -> None:
+        self.chain = chain
+        self.is_complete = False
+        """True if the peer has no further headers, or if the next one is ahead of the clock."""
+        self.ahead_ms = 0
+        """Timestamp of the header that is ahead of the clock, in milliseconds since 1970; 0 if none is."""
+        self._checked = CheckedHeaders(chain.total_work)
+        self._unchecked: deque[BlockHeader] = deque()
+
+    def __len__(self) -> int:
+        """How many checked headers wait for their bodies."""
+        return len(self._checked)
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether all headers that came are checked."""
+        return not self._unchecked
+
+    def came(self, headers: Iterable[BlockHeader], *, is_last: bool) -> None:
+        """Takes in what a peer has answered."""
+        self._unchecked.extend(headers)
+        self.is_complete, self.ahead_ms = is_last, 0
+
+    def check(self, count: int, now_ms: int, worked: KnownIds) -> int:
+        """Checks up to `count` of the headers that came; returns how many. Raises subclasses of
+        `InvalidHeader`.
+
+        `worked`: ids of headers whose proof of work is known to be good, from whomever they came.
+        """
+        checked = 0
+        while self._unchecked and checked < count:
+            header = self._unchecked.popleft()
+            try:
+                made = self.chain.extend(header, now_ms, work_is_checked=header.id in worked)
+            except TimestampAhead:
+                self.is_complete, self.ahead_ms = True, header.timestamp_ms
+                self._unchecked.clear()
+                break
+            worked.add(made.id)
+            self._checked.append(made, header)
+            checked += 1
+        return checked
+
+    def take(self, count: int) -> list[CheckedHeader]:
+        """Removes and returns the lowest `count` of the checked headers."""
+        return self._checked.take(count)
 
 
-def open_branch(
-    spec: ChainSpec, store: ChainStore, encoded: Sequence[bytes], now_ms: int, asked: int
-) -> Branch | None:
+def open_branch(spec: ChainSpec, store: ChainStore, encoded: Sequence[bytes], asked: int) -> Branch | None:
     """The branch that begins with a peer's first answer; None if the peer has nothing that this node lacks.
 
     `asked` is how many headers were asked for: a shorter answer means that the peer has no more. Raises
     `ForeignHeaders` if the headers do not begin on a stored block, `InvalidAncestor` if that block is
-    invalid, `CodecError`, and subclasses of `InvalidHeader`.
+    invalid, and `CodecError`.
     """
     headers = [decode(BlockHeader, raw) for raw in encoded]
     known = 0
@@ -101,27 +141,29 @@ def open_branch(
     if not base.is_valid:
         raise InvalidAncestor(got=base.id)
     branch = Branch(HeaderChain(spec, store, base))
-    _accept(branch, headers[known:], now_ms, len(encoded) < asked)
+    branch.came(headers[known:], is_last=len(encoded) < asked)
     return branch
 
 
-def extend_branch(branch: Branch, encoded: Sequence[bytes], now_ms: int, asked: int) -> bool:
+def extend_branch(branch: Branch, encoded: Sequence[bytes], asked: int) -> bool:
     """Adds a peer's next answer to a branch; False if the peer has changed to another branch since.
 
-    In that case nothing is added. Raises `CodecError` and subclasses of `InvalidHeader`.
+    In that case nothing is added. Raises `CodecError`.
     """
     headers = [decode(BlockHeader, raw) for raw in encoded]
     if headers and headers[0].parent != branch.chain.tip_id:
         return False
-    _accept(branch, headers, now_ms, len(encoded) < asked)
+    branch.came(headers, is_last=len(encoded) < asked)
     return True
 
 
-def _accept(branch: Branch, headers: Sequence[BlockHeader], now_ms: int, is_last: bool) -> None:
-    branch.is_complete = is_last
+def not_stored(store: ChainStore, headers: Sequence[CheckedHeader]) -> list[CheckedHeader]:
+    """Those headers whose blocks this node does not have yet. Raises `InvalidAncestor` if one is invalid."""
+    missing: list[CheckedHeader] = []
     for header in headers:
-        try:
-            branch.wanted.append(branch.chain.extend(header, now_ms))
-        except TimestampAhead:
-            branch.is_complete, branch.ahead_ms = True, header.timestamp_ms
-            return
+        ref = store.find_ref(header.id)
+        if ref is None:
+            missing.append(header)
+        elif not ref.is_valid:
+            raise InvalidAncestor(got=ref.id)
+    return missing

@@ -6,9 +6,11 @@ block whose parent is unknown. It checks the headers of a branch with their proo
 only once these headers have more work than the best chain: a branch that would lose anyway is never
 downloaded.
 
-One peer is followed at a time. If its headers break a rule or a block of its branch is invalid, the peer has
-misbehaved. If its branch has too little work or its bodies cannot be fetched, it is disconnected. After any
-other failure, such as no answer in time, it is asked again `RETRY_S` seconds later.
+All peers that seem to be ahead are followed at once, so that one that is slow, or that sends headers without
+end, holds up nobody else; `turns` says what they have to share. One branch at a time is downloaded. If a
+peer's headers break a rule or a block of its branch is invalid, the peer has misbehaved. If it sends many
+headers with too little work, or its bodies cannot be fetched, it is disconnected. After any other failure,
+such as no answer in time, it is asked again `RETRY_S` seconds later.
 """
 
 from __future__ import annotations
@@ -21,15 +23,17 @@ from typing import Final
 from engram.consensus.errors import UnknownParent
 from engram.node import logs
 from engram.node.chain.chain import Chain
-from engram.node.chain.headers import CheckedBlock
+from engram.node.chain.headers import CheckedBlock, CheckedHeader
 from engram.node.chain.importer import ImportStatus
 from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads, cause_of
-from engram.node.errors import BlockRefused, BodiesUnavailable, LittleWork
+from engram.node.errors import BlockRefused, BodiesUnavailable, DownloadStalled, LittleWork
 from engram.node.sync.download import Download, DownloadLimits
-from engram.node.sync.headersync import Branch, extend_branch, make_locator, open_branch
+from engram.node.sync.headersync import Branch, extend_branch, make_locator, not_stored, open_branch
+from engram.node.sync.turns import STALL_S, DownloadTurn, Turns
 from engram.p2p.cancellation import in_own_task
 from engram.p2p.clock import Timer
+from engram.p2p.inventory import KnownIds
 from engram.p2p.messages import MAX_HEADERS
 from engram.p2p.protocol import Peer
 from engram.primitives.errors import Invalid, NotReady
@@ -39,7 +43,14 @@ RETRY_S: Final = 3.0
 FAR_BLOCKS: Final = 3
 """A branch is far ahead if it is more than so many blocks higher than this node's head."""
 BRANCH_CHANGES: Final = 3
-"""How often a peer may change its branch while this node follows it; then other peers have their turn."""
+"""How often a peer may change its branch while this node follows it; then it must wait for `RETRY_S`."""
+CHECKED_AT_ONCE: Final = 200
+"""How many headers of one peer are checked before another has its turn."""
+
+YIELD_S: Final = 0.1
+"""Seconds before each such check while blocks are downloaded, if the peer's headers have led nowhere yet."""
+REMEMBERED_HEADERS: Final = 16_384
+"""Of so many headers it is remembered that their work is good: several peers send the same ones at once."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +59,28 @@ class SyncLimits:
 
     headers: int = MAX_HEADERS
     """How many headers are asked for in one request."""
-    inbound_headers: int = 200
-    """How many headers the first request to an inbound peer asks for: few, for a quick answer."""
-    inbound_s: float = 5.0
-    """Seconds that an inbound peer has for that answer, so that one that stalls does not hold up others."""
     unproven_headers: int = 200_000
-    """How many headers of a peer are kept while they have less work than this node's own chain."""
+    """How many headers of a peer are checked while they have less work than this node's own chain."""
+    kept_headers: int = 1_000_000
+    """How many headers of all peers wait for work or bodies; beyond, whoever has sent the most is left."""
     download: DownloadLimits = field(default_factory=DownloadLimits)
+
+
+@dataclass(eq=False)
+class _Followed:
+    """What this service knows of one peer."""
+
+    peer: Peer
+    due_s: float | None = None
+    """When to ask it, if it seems to have blocks that this node lacks."""
+    task: asyncio.Task[None] | None = None
+    branch: Branch | None = None
+    """Its headers; kept while they have too little work, so that they are checked only once."""
+    unproven: int = 0
+    """How many of its headers were checked since they last had more work than this node's chain."""
+    stalls: int = 0
+    """How many downloads of its branches gave way."""
+    fetched: int = 0
 
 
 class Sync:
@@ -68,7 +94,7 @@ class Sync:
         limits: SyncLimits | None = None,
         far_behind: Callable[[bool], None] = lambda far: None,
     ) -> None:
-        """`far_behind` is called with True before a long branch is fetched, and with False after each try."""
+        """`far_behind` is called with True before a long branch is fetched, and with False after that."""
         self.target = 0
         """Height up to which bodies are being fetched; 0 while none are."""
         self._chain = chain
@@ -76,20 +102,19 @@ class Sync:
         self._threads = threads
         self._limits = limits or SyncLimits()
         self._far_behind = far_behind
-        self._peers: dict[Peer, None] = {}
-        self._ahead: dict[Peer, float] = {}
-        """Peers that seem to have blocks which this node lacks, and the earliest time to ask each."""
+        self._peers: dict[Peer, _Followed] = {}
         self._wake = asyncio.Event()
-        self._asked: Peer | None = None
-        """The peer that this node is catching up with now."""
         self._settled = asyncio.Event()
+        self._checking = Turns()
+        self._worked = KnownIds(REMEMBERED_HEADERS)
+        self._fetching = DownloadTurn(clock)
         self._download: Download | None = None
         self._alarm: Timer | None = None
         self._log = logs.get_logger("sync")
 
     def joined(self, peer: Peer) -> None:
         """Called when a session with a peer has opened."""
-        self._peers[peer] = None
+        self._peers[peer] = _Followed(peer)
         if self._download is not None:
             self._download.join(peer)
         if peer.head.total_work > self._chain.head.total_work:
@@ -97,14 +122,16 @@ class Sync:
 
     def left(self, peer: Peer) -> None:
         """Called when a session with a peer has ended."""
-        self._peers.pop(peer, None)
-        self._ahead.pop(peer, None)
+        followed = self._peers.pop(peer, None)
+        if followed is not None:
+            followed.due_s = None
         self._settle()
 
     def is_ahead(self, peer: Peer) -> None:
         """Called when a peer seems to have blocks that this node lacks: asks it for headers soon."""
-        if peer in self._peers:
-            self._ahead[peer] = 0.0
+        followed = self._peers.get(peer)
+        if followed is not None:
+            followed.due_s = 0.0
             self._wake.set()
 
     async def caught_up(self, peer: Peer) -> None:
@@ -112,8 +139,12 @@ class Sync:
 
         Claims of other peers do not delay it.
         """
-        while self._download is not None or peer is self._asked or self._ahead.get(peer) == 0.0:
+        while self._download is not None or self._is_asked(peer):
             await self._settled.wait()
+
+    def _is_asked(self, peer: Peer) -> bool:
+        followed = self._peers.get(peer)
+        return followed is not None and (followed.task is not None or followed.due_s == 0.0)
 
     @property
     def is_running(self) -> bool:
@@ -121,119 +152,175 @@ class Sync:
         return self._download is not None
 
     async def run(self) -> None:
-        """The service: catches up with one peer after the other, until it is cancelled."""
-        while True:
-            self._wake.clear()
-            peer = self._next()
-            if peer is None:
+        """The service: catches up with every peer that is ahead, until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._wake.clear()
+                for followed in self._due():
+                    followed.due_s = None
+                    followed.task = group.create_task(self._try(followed))
                 await self._wake.wait()
-                continue
-            del self._ahead[peer]
-            self._asked = peer
-            await self._try(peer)
-            self._asked = None
-            self._settle()
 
-    def _next(self) -> Peer | None:
-        """The peer to ask now, or None. If all must wait, an alarm wakes the service for the first of them.
-
-        Peers that this node has dialled come before inbound ones; among equals, the one that came first is
-        asked. The work that a peer claims does not count, because a claim costs nothing.
-        """
+    def _due(self) -> list[_Followed]:
+        """Whom to ask now. An alarm wakes the service for the first of those who must wait."""
         now_s = self._clock.monotonic()
-        due = [peer for peer, earliest_s in self._ahead.items() if earliest_s <= now_s]
-        if due:
-            return min(due, key=lambda peer: peer.info.inbound)
+        idle = [each for each in self._peers.values() if each.task is None and each.due_s is not None]
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if self._ahead:
-            self._alarm = self._clock.call_later(min(self._ahead.values()) - now_s, self._wake.set)
-        return None
+        later = [each.due_s for each in idle if each.due_s is not None and each.due_s > now_s]
+        if later:
+            self._alarm = self._clock.call_later(min(later) - now_s, self._wake.set)
+        return [each for each in idle if each.due_s is not None and each.due_s <= now_s]
 
-    async def _try(self, peer: Peer) -> None:
-        started = self._chain.head.height
+    async def _try(self, followed: _Followed) -> None:
+        peer, followed.fetched = followed.peer, 0
         try:
-            await self._catch_up(peer)
-        except (LittleWork, BodiesUnavailable) as error:
+            await self._catch_up(followed)
+        except LittleWork as error:
+            self._log.info("a peer's chain has too little work", peer=peer.node_key, error=error)
+            peer.disconnect()
+        except BodiesUnavailable as error:
             self._log.info("a peer's chain cannot be fetched", peer=peer.node_key, error=error)
             peer.disconnect()
         except NotReady as error:
             self._log.info("catching up with a peer was interrupted", peer=peer.node_key, error=error)
-            if peer in self._peers:
-                self._ahead[peer] = self._clock.monotonic() + RETRY_S
+            self._ask_again(followed, RETRY_S)
         except Invalid as error:
             self._log.warning("a peer's chain is invalid", peer=peer.node_key, error=error)
             peer.misbehaved(error)
         finally:
-            self.target = 0
-            self._far_behind(False)
-        if self._chain.head.height > started + 1:
-            self._log.info(
-                "caught up", height=self._chain.head.height, blocks=self._chain.head.height - started
-            )
+            followed.task = None
+            self._wake.set()
+            self._settle()
+        if followed.fetched > 1:
+            self._log.info("caught up", height=self._chain.head.height, blocks=followed.fetched)
 
-    async def _catch_up(self, peer: Peer) -> None:
+    def _ask_again(self, followed: _Followed, delay_s: float) -> None:
+        """Asks a peer again after so many seconds, unless there is reason to do so before."""
+        if followed.peer in self._peers and followed.due_s is None:
+            followed.due_s = self._clock.monotonic() + delay_s
+
+    async def _catch_up(self, followed: _Followed) -> None:
         """Takes over the peer's best chain, if it has more work than this node's.
 
         It asks for headers again after each branch, because blocks that were announced during the download
         were not fetched one by one.
         """
-        changes = 0
-        while changes < BRANCH_CHANGES and (branch := await self._first_headers(peer)) is not None:
-            head = self._chain.head
-            changes += not await self._follow(peer, branch)
-            if branch.ahead_ms:
-                self._ask_again(peer, branch.ahead_ms - self._chain.spec.future_limit_ms)
-            if branch.is_complete and self._chain.head.id == head.id:
+        for _ in range(BRANCH_CHANGES):
+            while (branch := await self._first_headers(followed)) is not None:
+                head = self._chain.head
+                followed.branch = branch
+                if not await self._follow(followed, branch):
+                    break
+                if branch.ahead_ms:
+                    due_ms = branch.ahead_ms - self._chain.spec.future_limit_ms
+                    self._ask_again(followed, max(0, due_ms - self._clock.now_ms()) / 1000)
+                if branch.is_complete and self._chain.head.id == head.id:
+                    return
+            else:
                 return
+        self._ask_again(followed, RETRY_S)
 
-    def _ask_again(self, peer: Peer, due_ms: int) -> None:
-        """Asks the peer again at `due_ms`, when the timestamp of its next header becomes acceptable."""
-        if peer in self._peers:
-            delay_s = max(0, due_ms - self._clock.now_ms()) / 1000
-            self._ahead[peer] = self._clock.monotonic() + delay_s
-
-    async def _first_headers(self, peer: Peer) -> Branch | None:
-        store, asked, patience_s = self._chain.store, self._limits.headers, None
-        if peer.info.inbound:
-            asked, patience_s = min(asked, self._limits.inbound_headers), self._limits.inbound_s
+    async def _first_headers(self, followed: _Followed) -> Branch | None:
+        """The peer's branch, with the first headers that are not checked yet; None if there are none."""
+        store, asked, known = self._chain.store, self._limits.headers, followed.branch
         locator = await self._threads.run(make_locator, store, self._chain.head)
-        encoded = await peer.get_headers(locator, asked, patience_s)
+        if known is not None:
+            locator = (known.chain.tip_id, *locator)
+        encoded = await followed.peer.get_headers(locator, asked)
         if not encoded:
             return None
-        now_ms = self._clock.now_ms()
-        return await self._threads.run(open_branch, self._chain.spec, store, encoded, now_ms, asked)
+        if known is not None and await self._threads.run(extend_branch, known, encoded, asked):
+            return known
+        followed.branch = None
+        return await self._threads.run(open_branch, self._chain.spec, store, encoded, asked)
 
-    async def _follow(self, peer: Peer, branch: Branch) -> bool:
+    async def _follow(self, followed: _Followed, branch: Branch) -> bool:
         """Takes over a branch to its end; False if the peer has changed to another branch meanwhile."""
         asked = self._limits.headers
         while True:
+            await self._check(followed, branch)
             if branch.chain.total_work > self._chain.head.total_work:
-                await self._fetch_bodies(branch)
+                followed.branch = None  # if this fails, it is asked for anew
+                await self._fetch_bodies(followed, branch)
+                if len(branch):
+                    return True  # another branch leads by now
+                followed.branch = branch
             if branch.is_complete:
+                followed.branch = branch if len(branch) else None
                 return True
-            if len(branch.wanted) > self._limits.unproven_headers:
-                raise LittleWork(expected=self._chain.head.total_work, got=branch.chain.total_work)
-            encoded = await peer.get_headers((branch.chain.tip_id,), asked)
-            now_ms = self._clock.now_ms()
-            if not await self._threads.run(extend_branch, branch, encoded, now_ms, asked):
+            encoded = await followed.peer.get_headers((branch.chain.tip_id,), asked)
+            if not await self._threads.run(extend_branch, branch, encoded, asked):
+                followed.branch = None
                 return False
 
-    async def _fetch_bodies(self, branch: Branch) -> None:
-        wanted, branch.wanted = branch.wanted, []
+    async def _check(self, followed: _Followed, branch: Branch) -> None:
+        """Checks the headers that came, a few at a time. Raises `LittleWork` if too many lead nowhere."""
+        while not branch.is_checked:
+            async with self._checking.turn(followed.unproven):
+                if followed.unproven and self._download is not None:
+                    await self._clock.sleep(YIELD_S)
+                now_ms = self._clock.now_ms()
+                followed.unproven += await self._threads.run(
+                    branch.check, CHECKED_AT_ONCE, now_ms, self._worked
+                )
+        if branch.chain.total_work > self._chain.head.total_work:
+            followed.unproven = 0
+        elif followed.unproven > self._limits.unproven_headers:
+            raise LittleWork(expected=self._chain.head.total_work, got=branch.chain.total_work)
+        self._bound_memory()
+
+    def _bound_memory(self) -> None:
+        """Leaves those peers whose headers take the most memory, while they take too much together."""
+        kept = {each: len(each.branch) for each in self._peers.values() if each.branch is not None}
+        while sum(kept.values()) > self._limits.kept_headers:
+            most = max(kept, key=lambda each: kept[each])
+            del kept[most]
+            most.branch = None
+            most.peer.disconnect()
+            if most.task is not None:
+                most.task.cancel()
+
+    async def _fetch_bodies(self, followed: _Followed, branch: Branch) -> None:
+        """Downloads a branch while it leads. Raises what `Download.run` raises, and `DownloadStalled`."""
+        while len(branch) and branch.chain.total_work > self._chain.head.total_work:
+            wanted = await self._threads.run(not_stored, self._chain.store, branch.take(MAX_HEADERS))
+            if not wanted:
+                continue
+            rank = (followed.stalls, followed.peer.info.inbound)
+            ids = {header.id for header in wanted}
+            patience_s = STALL_S * 2**followed.stalls
+            try:
+                async with self._fetching.held(rank, wanted[0].id, ids, patience_s):
+                    await self._fetch(followed, branch, wanted)
+            except DownloadStalled:
+                followed.stalls += 1
+                raise
+
+    async def _fetch(self, followed: _Followed, branch: Branch, wanted: list[CheckedHeader]) -> None:
+        """One download; others may have fetched some of these blocks before it began."""
+        wanted = await self._threads.run(not_stored, self._chain.store, wanted)
         if not wanted:
             return
         self.target = branch.chain.tip.height
         if self.target > self._chain.head.height + FAR_BLOCKS:
             self._far_behind(True)
-        self._download = Download(wanted, self._threads, self._limits.download)
+
+        async def take(block: CheckedBlock) -> None:
+            await self._import(block)
+            followed.fetched += 1
+            self._fetching.progressed()
+
+        self._download = Download(wanted, self._threads, self._limits.download, self._clock)
         try:
-            await in_own_task(self._download.run(list(self._peers), self._import))
+            await in_own_task(self._download.run(list(self._peers), take))
         except BaseExceptionGroup as group:
             raise cause_of(group) from None
         finally:
             self._download = None
+            self.target = 0
+            self._far_behind(False)
             self._settle()
 
     def _settle(self) -> None:

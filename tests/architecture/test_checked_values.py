@@ -6,11 +6,12 @@ import pytest
 
 from tests.support.source_tree import shipped_files
 
-MAKERS = {"CheckedHeader": "extend", "CheckedBlock": "check_block"}
+MAKERS = {"CheckedHeader": ["take", "extend"], "CheckedBlock": ["check_block"]}
+"""`take` gives back headers that `extend` has made and that were kept in a smaller form."""
 
 
-@pytest.mark.parametrize(("name", "maker"), MAKERS.items())
-def test_only_the_check_makes_the_checked_value(name: str, maker: str) -> None:
+@pytest.mark.parametrize(("name", "makers"), MAKERS.items())
+def test_only_the_check_makes_the_checked_value(name: str, makers: list[str]) -> None:
     made = []
     for file in shipped_files():
         for function in ast.walk(file.tree):
@@ -21,4 +22,4 @@ def test_only_the_check_makes_the_checked_value(name: str, maker: str) -> None:
                     for call in calls
                     if isinstance(call.func, ast.Name) and call.func.id == name
                 ]
-    assert made == [("node/chain/headers.py", maker)]
+    assert made == [("node/chain/headers.py", maker) for maker in makers]

@@ -14,6 +14,7 @@ from engram.p2p.link import PeerAddress
 from engram.p2p.messages import (
     HANDSHAKE_FRAME_BYTES,
     MAX_FRAME_BYTES,
+    PROTOCOL_VERSION,
     Announce,
     Auth,
     GetBlock,
@@ -70,7 +71,7 @@ async def test_a_newer_version_is_spoken_with(node: Node) -> None:
         await peer.send(signed(peer, handshake_digest(Role.DIALER, own, remote)))
         await peer.expect(Auth)
         await peer.barrier()
-        assert {info.version for info in node.manager.peers()} == {1}
+        assert {info.version for info in node.manager.peers()} == {PROTOCOL_VERSION}
 
 
 @pytest.mark.parametrize("wrong", ["other key", "other role", "other nonce", "small-order key"])

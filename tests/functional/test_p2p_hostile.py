@@ -51,7 +51,7 @@ async def node() -> AsyncIterator[Node]:
 
 
 BLOCK = Link(GENESIS.id, 1, b"a text that repeats itself, " * 100)
-DEFLATED = BLOCK.packed
+DEFLATED = BLOCK.packed_bytes
 BOMB = zlib.compress(bytes(16 * MIB), 9)
 PING = encode_frame(Ping(1))
 NO_HEADERS = encode_frame(GetHeaders(1, (bytes(32),), 1))[:-1] + b"\x00"
@@ -121,14 +121,14 @@ async def test_another_block_than_asked_for(node: Node) -> None:
         await peer.open()
         await peer.send(Announce((bytes(32),), ()))
         request = await peer.expect(GetBlock)
-        await peer.send(BlockData(request.request, Link(GENESIS.id, 1, b"other").packed))
+        await peer.send(BlockData(request.request, Link(GENESIS.id, 1, b"other").packed_bytes))
         await parting(node, peer, R.BAD_REPLY, "wrong_reply")
 
 
 @pytest.mark.parametrize(
     ("raw", "reason", "code"),
     [
-        (Link(GENESIS.id, 1, BAD_WORK).packed, R.INVALID_DATA, "invalid_header"),
+        (Link(GENESIS.id, 1, BAD_WORK).packed_bytes, R.INVALID_DATA, "invalid_header"),
         (pack(b"no block"), R.BAD_FRAME, "wrong_type"),
         (b"\x02" + BLOCK.raw, R.BAD_FRAME, "bad_packing"),
         (DEFLATED + b"\x00", R.BAD_FRAME, "bad_packing"),
@@ -218,7 +218,7 @@ async def test_a_peer_that_has_not_what_it_announced_is_asked_no_more(node: Node
         await second.barrier()
         await first.send(BlockData(request.request, None))
         request = await second.expect(GetBlock)
-        await second.send(BlockData(request.request, block.packed))
+        await second.send(BlockData(request.request, block.packed_bytes))
         await node.chain.wait_for(lambda: block.id in node.chain.blocks)
         await first.barrier()
         assert [peer.node_key for peer in node.chain.missed] == [first.key.public_key]
@@ -235,7 +235,7 @@ async def test_an_announcer_that_vanishes_hands_its_turn_on(node: Node) -> None:
             await second.send(Announce((block.id,), ()))
             await second.barrier()
         request = await second.expect(GetBlock)
-        await second.send(BlockData(request.request, block.packed))
+        await second.send(BlockData(request.request, block.packed_bytes))
         await node.chain.wait_for(lambda: block.id in node.chain.blocks)
 
 

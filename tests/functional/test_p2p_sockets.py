@@ -44,11 +44,11 @@ async def test_requests_are_answered_from_the_peers_chain() -> None:
     async with running(first, second):
         await first.connect(second)
         peer = first.peer(second)
-        assert await peer.get_headers([GENESIS.id], 3) == tuple(block.raw for block in blocks[:3])
-        assert await peer.get_headers([blocks[2].id, GENESIS.id], 2_000) == tuple(b.raw for b in blocks[3:])
-        assert await peer.get_headers([bytes(32)], 1) == (blocks[0].raw,)
+        assert await peer.get_headers([GENESIS.id], 3) == tuple(block.header for block in blocks[:3])
+        assert await peer.get_headers([blocks[2].id, GENESIS.id], 99) == tuple(b.header for b in blocks[3:])
+        assert await peer.get_headers([bytes(32)], 1) == (blocks[0].header,)
         assert await peer.get_headers([blocks[-1].id], 9) == ()
-        assert await peer.get_block(blocks[4].id) == blocks[4].packed
+        assert await peer.get_block(blocks[4].id) == blocks[4].packed_bytes
         assert await peer.get_block(bytes(32)) is None
         txid = second.chain.submit(b"pay")
         assert await peer.get_transactions([bytes(32), txid]) == (None, pack(b"pay"))
@@ -68,7 +68,7 @@ async def test_a_long_answer_ends_early_and_the_rest_can_be_asked_again() -> Non
 async def test_a_full_block_passes_without_blocking_the_event_loop(loop_watchdog: LoopWatchdog) -> None:
     first, second = Node(0), Node(1)
     block = second.chain.append(Random(1).randbytes(4 * MIB))
-    assert len(await asyncio.to_thread(getattr, block, "packed")) > 4 * MIB, "nothing deflates it"
+    assert len(await asyncio.to_thread(getattr, block, "packed_bytes")) > 4 * MIB, "nothing deflates it"
     async with running(first, second):
         await first.connect(second)
         second.manager.gossip.announce_block(block.id)
@@ -145,7 +145,7 @@ async def test_a_block_ahead_of_its_parent_is_left_to_the_node() -> None:
         await second.peer(first).ping()
         assert first.policy.reports == []
         with pytest.raises(NotReady):
-            await first.chain.check_block(first.peer(second), known.packed)
+            await first.chain.check_block(first.peer(second), known.packed_bytes)
 
 
 async def test_ping_measures_the_round_trip_and_bytes_are_counted() -> None:
@@ -336,11 +336,13 @@ async def test_full_blocks_asked_for_all_at_once_come_one_after_the_other() -> N
     """Ten of them are five times what may wait to be sent to one peer."""
     first, second = Node(0), Node(1)
     block = second.chain.append(Random(1).randbytes(4 * MIB))
-    assert len(block.packed) > 4 * MIB, "nothing deflates it, and it is packed before the loop is watched"
+    assert len(block.packed_bytes) > 4 * MIB, (
+        "nothing deflates it, and it is packed before the loop is watched"
+    )
     async with running(first, second):
         await first.connect(second)
         answers = await asyncio.gather(*(first.peer(second).get_block(block.id) for _ in range(10)))
-        assert answers == [block.packed] * 10
+        assert answers == [block.packed_bytes] * 10
 
 
 async def test_a_failure_that_is_no_peers_fault_stops_the_node() -> None:

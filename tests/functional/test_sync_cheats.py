@@ -145,27 +145,57 @@ async def test_bodies_that_one_peer_does_not_give_come_from_another(
     assert honest.peers == [node.key]
 
 
-async def test_a_peer_that_stalls_is_passed_by_and_left(tmp_path: Path, chain: MemoryChain) -> None:
-    async def never(name: Hash) -> bytes | None:
-        await asyncio.Event().wait()
-        return None
+async def never(name: Hash) -> bytes | None:
+    await asyncio.Event().wait()
+    return None
 
+
+async def test_a_peer_that_stalls_is_passed_by(tmp_path: Path, chain: MemoryChain) -> None:
+    """All blocks that it owes come from another peer a little more than two seconds later."""
     clock = FakeClock(chain.tip.timestamp_ms)
     async with node_network(tmp_path, clock=clock) as network:
         honest = await network.start("honest")
         await honest.take(chain.blocks[1:])
-        staller = ServedChain(chain.blocks, body=never)
-        await network.serve("staller", staller)
-        node = await network.start("node", "staller", "honest")
-        await network.connected(node, 2)
+        await network.serve("staller", ServedChain(chain.blocks, body=never))
+        node = await network.start("node", "staller")
         await until(lambda: network.count("node", "staller", GetBlock) == 4)
+        node.services.peers.add_peer(network.address("honest"))
+        await network.connected(node, 2)
+        began_s = clock.monotonic()
 
         def followed() -> bool:
-            clock.advance(100)
+            clock.advance(10)
             return node.chain.head.id == honest.chain.head.id
 
         await until(followed)
+        assert clock.monotonic() - began_s < 15, "before the first request is given up"
+        assert network.count("node", "staller", GetBlock) == 4
+
+
+async def test_a_peer_that_stalls_is_left(tmp_path: Path, chain: MemoryChain) -> None:
+    """If the download lasts long enough to see it."""
+    left = asyncio.Event()
+
+    async def last_waits(name: Hash) -> bytes | None:
+        if name == chain.tip.id:
+            await left.wait()
+        return ServedChain(chain.blocks).found(name)
+
+    clock = FakeClock(chain.tip.timestamp_ms)
+    async with node_network(tmp_path, clock=clock) as network:
+        staller = ServedChain(chain.blocks, body=never)
+        await network.serve("staller", staller)
+        await network.serve("honest", ServedChain(chain.blocks, body=last_waits))
+        node = await network.start("node", "staller", "honest")
+
+        def parted() -> bool:
+            clock.advance(100)
+            return bool(staller.partings)
+
+        await until(parted)
         assert await staller.parting() == DisconnectReason.TIMEOUT
+        left.set()
+        await node.reach(12)
 
 
 async def test_a_chain_that_nobody_gives_is_left(network: NodeNetwork, chain: MemoryChain) -> None:

@@ -1,25 +1,53 @@
 """A chain small enough to read, behind `ChainProtocol`: what p2p's tests talk to instead of a node.
 
-A block is its parent's id, its height and a text; the text decides what is wrong with it.
+A block is its parent's id, its height, a text and transactions; the text decides what is wrong with it.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Annotated, Any
 
-from engram.p2p.errors import DisconnectReason
+from engram.p2p.compact import PartialBody, match, short_ids
+from engram.p2p.errors import DisconnectReason, WrongReply
 from engram.p2p.gossip import Gossip
-from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES
-from engram.p2p.protocol import HeadSummary, Identity, Peer
+from engram.p2p.messages import (
+    COMPACT_KEY_BYTES,
+    MAX_BLOCK_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_PREFILLED_BYTES,
+    MAX_TRANSACTION_BYTES,
+    CompactForm,
+)
+from engram.p2p.protocol import HeadSummary, Identity, Peer, ServedBlock
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import BadSignature, InvalidExecution, InvalidHeader, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
+from engram.primitives.merkle import list_root
 from engram.primitives.packing import pack, unpack
-from engram.primitives.types import U64, Blob, Hash
+from engram.primitives.types import U64, Blob, Hash, Size
 
 WAIT_S = 300.0
 """No test depends on it: it turns a hang into a failure."""
+
+
+@dataclass(frozen=True)
+class LinkHeader:
+    """The part of a block of the little chain that its id is made of."""
+
+    parent: Hash
+    height: U64
+    text: Blob
+    root: Hash
+    """Commits to the transactions."""
+
+
+@dataclass(frozen=True)
+class LinkBody:
+    """Some transactions of a block, in its order."""
+
+    transactions: Annotated[tuple[Blob, ...], Size(0, 2**16)]
 
 
 @dataclass(frozen=True)
@@ -29,29 +57,88 @@ class Link:
     parent: Hash
     height: U64
     text: Blob
+    transactions: Annotated[tuple[Blob, ...], Size(0, 2**16)] = ()
 
     @property
     def raw(self) -> bytes:
         return encode(self)
 
     @cached_property
-    def packed(self) -> bytes:
+    def packed_bytes(self) -> bytes:
         """As it travels."""
         return pack(self.raw)
 
-    @property
+    @cached_property
+    def header(self) -> bytes:
+        root = list_root(self.txids)
+        return encode(LinkHeader(self.parent, self.height, self.text, root))
+
+    @cached_property
     def id(self) -> bytes:
-        return tagged_hash(Tag.HEADER, self.raw)
+        return tagged_hash(Tag.HEADER, self.header)
+
+    @cached_property
+    def txids(self) -> list[bytes]:
+        return [transaction_id(raw) for raw in self.transactions]
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(raw) for raw in self.transactions]
+
+    @cached_property
+    def key(self) -> bytes:
+        """Of its short ids. Drawn from its id, so that tests can tell it beforehand."""
+        return self.id[:COMPACT_KEY_BYTES]
+
+    async def packed(self) -> bytes:
+        return self.packed_bytes
+
+    async def body(self, places: Sequence[int]) -> bytes:
+        return link_body([self.transactions[place] for place in places])
+
+    async def short_ids(self) -> tuple[bytes, bytes]:
+        return self.key, short_ids(self.key, self.txids)
+
+    def form(self, **changes: Any) -> CompactForm:
+        """Its compact form without transactions, with some fields changed."""
+        whole = CompactForm(self.header, self.key, short_ids(self.key, self.txids), (), link_body([]))
+        return replace(whole, **changes)
+
+
+def transaction_id(raw: bytes) -> bytes:
+    return tagged_hash(Tag.TRANSACTION_ID, raw)
+
+
+def link_body(transactions: Sequence[bytes]) -> bytes:
+    """Transactions as they travel beside a compact form."""
+    return pack(encode(LinkBody(tuple(transactions))))
+
+
+@dataclass
+class PartialLink:
+    """A block of the little chain that is being put together."""
+
+    header: LinkHeader
+    body: PartialBody[bytes]
+
+    @property
+    def missing(self) -> Sequence[int]:
+        return self.body.missing
+
+    async def complete(self, packed: bytes | None) -> Link | None:
+        came = () if packed is None else decode(LinkBody, unpack(packed, MAX_BLOCK_BYTES)).transactions
+        transactions = self.body.fill(came)
+        block = Link(self.header.parent, self.header.height, self.header.text, transactions)
+        return block if block.header == encode(self.header) else None
+
+    def was_false(self, block: Link) -> bool:
+        return not self.body.agrees_with(block.txids)
 
 
 GENESIS = Link(bytes(32), 0, b"genesis")
 BAD_WORK = b"bad work"
 BAD_EXECUTION = b"bad execution"
 BAD_TRANSACTION = b"bad signature"
-
-
-def transaction_id(raw: bytes) -> bytes:
-    return tagged_hash(Tag.TRANSACTION_ID, raw)
 
 
 @dataclass
@@ -89,14 +176,14 @@ class LittleChain:
             while not happened():
                 await self._changed.wait()
 
-    def append(self, text: bytes) -> Link:
+    def append(self, text: bytes, transactions: Sequence[bytes] = ()) -> Link:
         """A new block on the tip, not announced."""
-        self._add(Link(self.tip.id, self.tip.height + 1, text))
+        self._add(Link(self.tip.id, self.tip.height + 1, text, tuple(transactions)))
         return self.tip
 
-    def mine(self, text: bytes) -> Link:
+    def mine(self, text: bytes, transactions: Sequence[bytes] = ()) -> Link:
         """A new block on the tip, announced to every peer."""
-        block = self.append(text)
+        block = self.append(text, transactions)
         assert self.gossip is not None
         self.gossip.announce_block(block.id)
         return block
@@ -121,11 +208,11 @@ class LittleChain:
     async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
         chain = self.branch()
         known = [index for index, block in enumerate(chain, 1) if block.id in locator]
-        return [block.raw for block in chain[max(known, default=0) :][:limit]]
+        return [block.header for block in chain[max(known, default=0) :][:limit]]
 
     async def block_bytes(self, block_id: bytes) -> bytes | None:
         block = self.blocks.get(block_id)
-        return block.packed if block is not None else None
+        return block.packed_bytes if block is not None else None
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
         raw = self.pool.get(txid)
@@ -158,6 +245,28 @@ class LittleChain:
         if block.parent not in self.blocks:
             raise NotReady("unknown parent")
         return block
+
+    def leads(self, block: Link) -> bool:
+        return block.height > self.tip.height
+
+    def served(self, block: Link) -> ServedBlock:
+        return block
+
+    async def near_block(self, block_id: bytes) -> ServedBlock | None:
+        block = self.blocks.get(block_id)
+        return block if block is not None and len(block.header) <= MAX_HEADER_BYTES else None
+
+    async def open_compact(self, peer: Peer, block_id: bytes, form: CompactForm) -> PartialLink | None:
+        if tagged_hash(Tag.HEADER, form.header) != block_id:
+            raise WrongReply("the header of another block")
+        header = decode(LinkHeader, form.header)
+        if header.text.startswith(BAD_WORK):
+            raise InvalidHeader(got=header.text)
+        if header.parent not in self.blocks:
+            return None
+        prefilled = decode(LinkBody, unpack(form.transactions, MAX_PREFILLED_BYTES)).transactions
+        pooled = {short: self.pool[txid] for short, txid in match(form, list(self.pool)).items()}
+        return PartialLink(header, PartialBody(form, prefilled, pooled, transaction_id))
 
     async def on_block(self, peer: Peer, block: Link) -> None:
         await self.may_execute.wait()

@@ -11,6 +11,7 @@ from engram.p2p.errors import DisconnectReason, LinkClosed
 from engram.p2p.handshake import Role, own_hello, shake_hands
 from engram.p2p.link import Link
 from engram.p2p.messages import (
+    OLDEST_VERSION,
     Auth,
     Disconnect,
     Hello,
@@ -32,17 +33,21 @@ SCRIPTED = 7
 
 
 class ScriptedPeer:
-    """Sends what it is told and shows what it receives; answers nothing by itself."""
+    """Sends what it is told and shows what it receives; answers nothing by itself.
 
-    def __init__(self, link: Link, key: PrivateKey) -> None:
+    It speaks the oldest version of the protocol, in which blocks travel whole, if not told otherwise.
+    """
+
+    def __init__(self, link: Link, key: PrivateKey, version: int = OLDEST_VERSION) -> None:
         self.link = link
         self.key = key
+        self.version = version
 
     def hello(self, **changes: Any) -> Hello:
         """What a right-minded peer of a `LittleChain` says first, with some fields changed."""
         chain = LittleChain()
         own = own_hello(chain.identity, chain.head, self.key.public_key, random.Random(1))
-        return Hello(**{**own.__dict__, **changes})
+        return Hello(**{**own.__dict__, "version": self.version, **changes})
 
     async def open(self, role: Role = Role.DIALER) -> Self:
         """The handshake as it should be."""
@@ -94,12 +99,14 @@ class ScriptedPeer:
 
 
 @asynccontextmanager
-async def scripted(node: Node, number: int = SCRIPTED) -> AsyncIterator[ScriptedPeer]:
+async def scripted(
+    node: Node, number: int = SCRIPTED, version: int = OLDEST_VERSION
+) -> AsyncIterator[ScriptedPeer]:
     """A scripted peer that has dialled the node and said nothing yet."""
     async with WebSocketTransport() as transport:
         link = await transport.dial(node.address)
         try:
-            yield ScriptedPeer(link, node_key(number))
+            yield ScriptedPeer(link, node_key(number), version)
         finally:
             link.abort()
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from engram.p2p.link import Link, Listener, PeerAddress
 from engram.p2p.memory import MemoryNetwork, MemoryTransport
-from engram.p2p.messages import GetBlock, GetTransactions, Message, MessagePhase, decode_frame
+from engram.p2p.messages import GetBlock, GetCompact, GetTransactions, Message, MessagePhase, decode_frame
 from engram.primitives.types import Hash
 
 
@@ -24,7 +24,7 @@ class Said(NamedTuple):
     def wanted(self) -> Sequence[Hash]:
         """Ids of the blocks or transactions that it asks for."""
         match self.message:
-            case GetBlock():
+            case GetBlock() | GetCompact():
                 return (self.message.block_id,)
             case GetTransactions():
                 return self.message.txids

@@ -10,7 +10,8 @@ from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.node.chain.headers import work_of_header
 from engram.p2p.errors import DisconnectReason
-from engram.p2p.protocol import HeadSummary, Identity, Peer, RelayedBlock
+from engram.p2p.messages import CompactForm
+from engram.p2p.protocol import HeadSummary, Identity, PartialBlock, Peer, RelayedBlock, ServedBlock
 from engram.primitives.codec import encode
 from engram.primitives.errors import NotReady
 from engram.primitives.hashing import Tag, tagged_hash
@@ -97,6 +98,20 @@ class ServedChain:
         raise NotReady("it wants no transactions")
 
     async def check_block(self, peer: Peer, raw: bytes) -> RelayedBlock:
+        raise NotReady("it wants no blocks")
+
+    def leads(self, block: RelayedBlock) -> bool:
+        return False
+
+    def served(self, block: RelayedBlock) -> ServedBlock:
+        raise NotReady("it wants no blocks")
+
+    async def near_block(self, block_id: bytes) -> ServedBlock | None:
+        return None
+
+    async def open_compact(
+        self, peer: Peer, block_id: bytes, form: CompactForm
+    ) -> PartialBlock[RelayedBlock] | None:
         raise NotReady("it wants no blocks")
 
     async def on_block(self, peer: Peer, block: RelayedBlock) -> None:

@@ -182,3 +182,30 @@ async def test_links_that_nobody_takes_up_are_bounded_and_closed_with_the_listen
     for link in links:
         with pytest.raises(LinkClosed):
             await link.receive()
+
+
+async def test_a_slow_link_carries_one_frame_after_the_other() -> None:
+    net, clock = network()
+    net.throttle("a", "b", 1_000)
+    net.delay("a", "b", 0.5)
+    near, far = await pair(net)
+    await near.send(bytes(1_000))
+    await near.send(bytes(2_000))
+    arrived: list[int] = []
+
+    async def receive() -> None:
+        for _ in range(2):
+            arrived.append(len(await far.receive()))
+
+    receiving = asyncio.create_task(receive())
+    for after_ms, expected in ((1_499, []), (1, [1_000]), (1_999, [1_000]), (1, [1_000, 2_000])):
+        clock.advance(after_ms)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert arrived == expected
+    await receiving
+    await far.send(b"back")
+    assert await near.receive() == b"back", "the other direction is as fast as ever"
+    net.heal()
+    await near.send(bytes(10_000))
+    assert len(await far.receive()) == 10_000

@@ -1,20 +1,31 @@
 """The registry: distinct tags, fitting caps, a reply for every request; and what a frame may not be."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import get_args
 
 import pytest
 
 from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, UnknownMessage
 from engram.p2p.messages import (
+    COMPACT_KEY_BYTES,
     HANDSHAKE_FRAME_BYTES,
     MAX_BLOCK_BYTES,
+    MAX_COMPACT,
     MAX_FRAME_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_PREFILLED,
+    MAX_PREFILLED_BYTES,
     MESSAGES,
+    SHORT_ID_BYTES,
     SPECS,
     Announce,
     Auth,
     BlockData,
+    BlockTransactions,
+    CompactBlock,
+    CompactForm,
+    GetBlockTransactions,
+    GetCompact,
     GetHeaders,
     GetTransactions,
     Message,
@@ -29,6 +40,7 @@ from engram.p2p.messages import (
 from engram.primitives.errors import OutOfRange
 from tests.support.p2p_samples import LARGEST, SAMPLES
 
+FORM = CompactForm(b"header", bytes(COMPACT_KEY_BYTES), b"", (), b"\x00")
 ALL = {spec.cls for spec in MESSAGES}
 
 
@@ -106,6 +118,21 @@ def test_what_is_checked_before_the_bytes_are_read() -> None:
         GetTransactions(1, ()),
         GetTransactions(1, (bytes(32),) * 257),
         Transactions(1, ()),
+        GetCompact(1, bytes(31)),
+        CompactBlock(1, replace(FORM, header=b"")),
+        CompactBlock(1, replace(FORM, header=bytes(MAX_HEADER_BYTES + 1))),
+        CompactBlock(1, replace(FORM, key=bytes(COMPACT_KEY_BYTES - 1))),
+        CompactBlock(1, replace(FORM, key=bytes(COMPACT_KEY_BYTES + 1))),
+        CompactBlock(1, replace(FORM, short_ids=bytes(SHORT_ID_BYTES * MAX_COMPACT + 1))),
+        CompactBlock(1, replace(FORM, prefilled=(0,) * (MAX_PREFILLED + 1))),
+        CompactBlock(1, replace(FORM, prefilled=(MAX_COMPACT,))),
+        CompactBlock(1, replace(FORM, transactions=b"")),
+        CompactBlock(1, replace(FORM, transactions=bytes(MAX_PREFILLED_BYTES + 2))),
+        GetBlockTransactions(1, bytes(32), ()),
+        GetBlockTransactions(1, bytes(32), (0,) * (MAX_COMPACT + 1)),
+        GetBlockTransactions(1, bytes(32), (MAX_COMPACT,)),
+        BlockTransactions(1, b""),
+        BlockTransactions(1, bytes(MAX_BLOCK_BYTES + 2)),
         Announce((bytes(32),) * 17, ()),
         Announce((), (bytes(32),) * 1_025),
     ],

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engram.node.chain.headers import CheckedBlock, CheckedHeader
+from engram.node.clock import SystemClock
 from engram.node.concurrency import ReaderThreads
 from engram.node.sync.download import Download, DownloadLimits
 from engram.node.sync.sync import BRANCH_CHANGES, Sync, SyncLimits
@@ -40,6 +41,7 @@ async def syncing(limits: SyncLimits) -> AsyncIterator[tuple[Running, Sync]]:
             yield node, sync
         finally:
             service.cancel()
+            await asyncio.wait([service])
             threads.close()
 
 
@@ -113,7 +115,7 @@ async def test_bodies_are_asked_for_a_window_ahead_and_taken_in_order() -> None:
 async def test_a_peer_that_comes_while_a_download_ends_does_not_hold_it_up(steps: int) -> None:
     threads, loop = ReaderThreads(2), asyncio.get_running_loop()
     wanted = [CheckedHeader(identity, 1) for identity in ids(CHAIN.blocks)[1:]]
-    download = Download(wanted, threads, DownloadLimits())
+    download = Download(wanted, threads, DownloadLimits(), SystemClock())
 
     def come(later: int) -> None:
         if later:
@@ -167,18 +169,3 @@ async def test_a_peer_that_left_is_not_asked() -> None:
         await reach(node.chain, 12)
         await sync.caught_up(there)
         assert gone.answers == 0
-
-
-async def test_who_has_dialled_in_is_asked_for_a_little_first_and_not_waited_for_long() -> None:
-    limits = SyncLimits(headers=9, inbound_headers=4, inbound_s=3.0)
-    async with syncing(limits) as (node, sync):
-        stranger = ScriptedPeer(ServedChain(CHAIN.blocks), inbound=True)
-        sync.joined(stranger)
-        await reach(node.chain, 12)
-        await sync.caught_up(stranger)
-        assert stranger.patience[:2] == [(4, 3.0), (9, None)]
-        chosen = ScriptedPeer(ServedChain(OTHER.blocks), 2)
-        sync.joined(chosen)
-        await reach(node.chain, 14)
-        await sync.caught_up(chosen)
-        assert set(chosen.patience) == {(9, None)}

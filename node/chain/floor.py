@@ -1,0 +1,59 @@
+"""Which blocks are worth a body: those of a branch that leads, and a few that have just lost.
+
+A block off an old block can cost almost nothing, because a late timestamp makes the targets of its children
+easy. If every valid block were executed and kept, a stranger could fill a node's disk for the price of a few
+digests, with transactions that he never pays for. So a block that nobody has asked for is executed only if it
+would be the new head, or if it is what honest miners make: a rival of one of the last blocks that has cost as
+much as they have. Of such rivals, no more bytes are kept than `SIDE_BYTES`, and `REGAINED_BYTES` more for
+each new head.
+
+Nothing is lost by that. A branch whose headers have more work than the best chain is fetched whole, headers
+first, and what is fetched so is never refused here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engram.consensus.block import BlockHeader
+from engram.consensus.forkchoice import HasWork, better
+from engram.node.chain.headers import work_of_header
+from engram.node.storage.store import BlockRef
+
+SIDE_BLOCKS: Final = 3
+"""A rival has at most so many blocks less work than the head."""
+SIDE_BYTES: Final = 4 << 20
+"""Bytes of rivals that are kept at once; the last of them may exceed it."""
+REGAINED_BYTES: Final = 128 << 10
+"""Bytes of rivals that each new head allows again."""
+
+
+def is_worth_a_body(block: HasWork, header: BlockHeader, head: BlockRef) -> bool:
+    """Whether a block with this header and total work leads, or is a rival of one of the last blocks."""
+    return better(block, head) or _is_rival(block, header, head)
+
+
+def _is_rival(block: HasWork, header: BlockHeader, head: BlockRef) -> bool:
+    """Whether the block has cost at least half of what the head has, and is not far behind it."""
+    price = work_of_header(head.header)
+    return 2 * work_of_header(header) >= price and block.total_work + SIDE_BLOCKS * price >= head.total_work
+
+
+class SideRoom:
+    """How many bytes of rivals may still be executed and kept. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._free_bytes = SIDE_BYTES
+
+    def admits(self, block: HasWork, header: BlockHeader, size_bytes: int, head: BlockRef) -> bool:
+        """Whether a block that nobody has asked for may be executed. A rival takes room by that."""
+        if better(block, head):
+            return True
+        if self._free_bytes <= 0 or not _is_rival(block, header, head):
+            return False
+        self._free_bytes -= size_bytes
+        return True
+
+    def regain(self) -> None:
+        """There is a new head."""
+        self._free_bytes = min(SIDE_BYTES, self._free_bytes + REGAINED_BYTES)

@@ -1,0 +1,168 @@
+"""Many peers at once whose headers lead nowhere: what they cost, and whom they keep waiting."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from engram.consensus.block import Block, BlockHeader
+from engram.consensus.difficulty import next_bits
+from engram.consensus.genesis import genesis
+from engram.node.concurrency import ReaderThreads
+from engram.node.storage.schema import HEADER
+from engram.node.sync.sync import Sync, SyncLimits
+from engram.primitives.types import Hash
+from tests.support.faults import Played, inputs
+from tests.support.memory_chain import MemoryChain, search
+from tests.support.node_chain import SPEC, Running, fork, ids, miner_address, reach, running
+from tests.support.scripted_peer import ScriptedPeer
+from tests.support.served_chain import ServedChain
+from tests.support.until import until
+
+HARD = replace(SPEC, genesis_target=(1 << 245).to_bytes(32, "big"))
+"""A block costs 2,048 digests on schedule, and two after a pause."""
+OWN = MemoryChain(HARD)
+for _ in range(4):
+    OWN.mine()
+LONGER = fork(OWN)
+LONGER.mine()
+
+
+def cheap_headers(count: int, number: int) -> list[Block]:
+    """Blocks from genesis, by a miner of this number, whose late timestamps make them almost free."""
+    parent, grandparent = genesis(HARD).block.header, None
+    blocks = [genesis(HARD).block]
+    for height in range(1, count + 1):
+        header: BlockHeader = replace(
+            OWN.blocks[1].header,
+            height=height,
+            parent=parent.id,
+            timestamp_ms=parent.timestamp_ms + 120_000,
+            target=next_bits(HARD, parent, grandparent),
+            miner=miner_address(number),
+        )
+        header = replace(header, nonce=search(HARD, header))
+        parent, grandparent = header, parent
+        blocks.append(Block(header, ()))
+    return blocks
+
+
+class Stranger(ServedChain):
+    """Boasts, notes the locators that it is sent, and answers once it may."""
+
+    def __init__(self, blocks: list[Block], gate: asyncio.Event | None = None) -> None:
+        super().__init__(blocks, spec=HARD, claimed_work=2**200)
+        self.gate = gate
+        self.locators: list[Sequence[Hash]] = []
+        self.names = {name: place for place, name in enumerate(ids(blocks))}
+
+    async def headers_after(self, locator: Sequence[Hash], limit: int) -> Sequence[bytes]:
+        self.locators.append(locator)
+        if self.gate is not None and len(self.locators) > 1:
+            await self.gate.wait()
+        return await super().headers_after(locator, limit)
+
+
+@asynccontextmanager
+async def syncing(limits: SyncLimits) -> AsyncIterator[tuple[Running, Sync]]:
+    """A chain with four hard blocks and a sync that runs."""
+    threads = ReaderThreads(2)
+    async with running(spec=HARD) as node:
+        await node.take(*OWN.blocks[1:])
+        sync = Sync(node.chain, node.clock, threads, limits)
+        service = asyncio.create_task(sync.run())
+        try:
+            yield node, sync
+        finally:
+            service.cancel()
+            await asyncio.wait([service])
+            threads.close()
+
+
+@pytest.mark.fault(id=39)
+@pytest.mark.fault(id=6)
+async def test_strangers_with_endless_headers_store_nothing_and_hold_up_nobody(fault: Played) -> None:
+    """Fails if one peer is followed at a time: the honest one would never be asked."""
+    count, limit = inputs(39, sample=8), 150
+    gate = asyncio.Event()
+    async with syncing(SyncLimits(headers=50, unproven_headers=limit)) as (node, sync):
+        rows = len(list(node.chain.store.database.iterate(HEADER)))
+        strangers = [
+            ScriptedPeer(Stranger(cheap_headers(limit + 60, number), gate), number, inbound=True)
+            for number in range(1, count + 1)
+        ]
+        for stranger in strangers:
+            sync.joined(stranger)
+        await until(lambda: all(stranger.answers == 2 for stranger in strangers))
+        honest = ScriptedPeer(ServedChain(LONGER.blocks, spec=HARD), 250, inbound=True)
+        sync.joined(honest)
+        await reach(node.chain, 5)
+        await sync.caught_up(honest)
+        gate.set()
+        await until(lambda: all(stranger.dismissed for stranger in strangers))
+        assert {stranger.dismissed for stranger in strangers} == {"requested"}, "too little work is no crime"
+        assert {stranger.answers for stranger in strangers} == {limit // 50 + 1}
+        asked = {name for stranger in strangers for name in stranger.asked}
+        assert asked <= {LONGER.tip.id}, "no body of theirs was asked for"
+        assert len(list(node.chain.store.database.iterate(HEADER))) == rows + 1
+    fault.tell(count, code="little_work")
+
+
+async def test_what_was_checked_is_not_checked_again() -> None:
+    weak = Stranger(cheap_headers(120, 1))
+    late, weak.blocks = weak.blocks, weak.blocks[:100]
+    async with syncing(SyncLimits(headers=50, unproven_headers=130)) as (_, sync):
+        peer = ScriptedPeer(weak)
+        sync.joined(peer)
+        await sync.caught_up(peer)
+        weak.blocks = late
+        for _ in range(3):
+            sync.is_ahead(peer)
+            await sync.caught_up(peer)
+        assert peer.dismissed == "", "120 headers were checked, not 100 and four times the others"
+        assert weak.locators[-1][0] == late[-1].header.id
+
+
+async def test_of_those_whose_headers_take_the_most_memory_one_is_left() -> None:
+    async with syncing(SyncLimits(headers=50, kept_headers=150)) as (node, sync):
+        small, large = (ScriptedPeer(Stranger(cheap_headers(count, count)), count) for count in (70, 90))
+        for peer in (large, small):
+            sync.joined(peer)
+            await sync.caught_up(peer)
+        assert [large.dismissed, small.dismissed] == ["requested", ""]
+        honest = ScriptedPeer(ServedChain(LONGER.blocks, spec=HARD), 3)
+        sync.joined(honest)
+        await reach(node.chain, 5)
+
+
+@pytest.mark.fault(id=39)
+async def test_a_branch_whose_bodies_do_not_come_gives_way_to_another() -> None:
+    """The withholder's headers lead; the honest has to wait for two seconds of the clock."""
+    rival = fork(OWN, 3)
+    rival.mine(miner=miner_address(1))
+    rival.mine(miner=miner_address(1))
+    withholding = ServedChain(rival.blocks, spec=HARD)
+
+    async def never(name: Hash) -> bytes | None:
+        if withholding.found(name):
+            await asyncio.Event().wait()
+        return None
+
+    withholding.body = never
+    async with syncing(SyncLimits()) as (node, sync):
+        withholder = ScriptedPeer(withholding)
+        sync.joined(withholder)
+        await until(lambda: withholder.asked)
+        honest = ScriptedPeer(ServedChain(LONGER.blocks, spec=HARD), 2, inbound=True)
+        sync.joined(honest)
+        await until(lambda: honest.answers)
+        assert node.chain.head.id == OWN.tip.id
+
+        def has_moved() -> bool:
+            node.clock.advance(100)
+            return node.chain.head.id == LONGER.tip.id
+
+        await until(has_moved)
+        assert withholder.dismissed == "", "it may try again"
