@@ -32,7 +32,7 @@ COMMANDS = MappingProxyType[str, str](
         "demo": "Demonstrate the whole protocol on a network of nodes on this machine.",
         "key": "Make, list, back up and use account keys.",
         "account": "Show balances and claim rewards.",
-        "tx": "Send coins and follow transactions.",
+        "tx": "Send coins and follow transactions; sign them on one machine and submit them on another.",
         "model": "Show, score and download models; make predictions and proofs.",
         "round": "Open rounds, play them as opener or witness, and show them.",
         "participate": "Play rounds as an author: train, commit, reveal, have the update scored, withdraw.",

@@ -171,6 +171,10 @@ class TransactionNotFound(InvalidInput):
     """Neither the best chain nor the mempool holds this transaction."""
 
 
+class TransactionTypeUnknown(InvalidInput):
+    """There is no transaction type of this name."""
+
+
 class FeaturesInvalid(InvalidInput):
     """A row is one whole number from 0 to 255 for each input of the model."""
 

@@ -16,12 +16,13 @@ import pytest
 import structlog
 
 from engram.commands.support.units import format_coins
+from engram.consensus.chainspec import load_spec
 from engram.node import logs
 from engram.node.config import Config
 from engram.node.datadir import write_spec
 from engram.node.threaded import running_node
 from tests.support.cli import Shell
-from tests.support.dev_node import address_of, dev_spec, served_shell, write_keys
+from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, served_shell, write_keys
 
 pytestmark = pytest.mark.xdist_group("cli_admin")
 
@@ -107,6 +108,56 @@ def test_a_node_is_stopped_and_its_directory_is_free_at_once(tmp_path: Path) -> 
         assert not (tmp_path / "run.json").exists()
     assert owner.json("db", "check")["blocks"] >= height
     assert owner.error("node", "stop", "--rpc", "http://127.0.0.1:1") == (69, "node_unreachable")
+
+
+def test_a_transaction_is_signed_without_a_node_and_submitted_by_another_machine(
+    shell: Shell, tmp_path: Path
+) -> None:
+    vault = Shell(tmp_path / "vault", {"ENGRAM_PASSPHRASE": PASSPHRASE, "ENGRAM_RPC": "http://127.0.0.1:1"})
+    write_keys(vault.data_dir)
+    write_spec(vault.data_dir, load_spec((shell.data_dir / "chain.json").read_text()))
+    payload = json.dumps({"target": "bob", "amount": 500})
+    account = shell.json("account", "show", "alice")
+    price = shell.json("tx", "estimate", "transfer", payload, "--key", "alice")
+    offer = format_coins(price["max_fee"]), format_coins(price["tip"])
+    file = tmp_path / "signed.tx"
+    words = [*["tx", "sign", "transfer", "-", "--key", "alice", "--nonce"], str(account["next_nonce"])]
+    words += ["--max-fee", offer[0], "--tip", offer[1], "-o", str(file)]
+    signed = vault.json(*words, typed=payload)
+    assert bytes.fromhex(file.read_text()).hex() == signed["raw"]
+    assert (signed["signature"], signed["of_this_chain"]) == ("valid", True)
+    assert signed["payload"] == {"target": address_of("bob"), "amount": 500}
+    assert signed["size_bytes"] <= price["size_bytes"]
+    assert vault.error(*words, typed=payload) == (65, "file_exists_already")
+    decoded = vault.json("tx", "decode", "-", typed=file.read_text())
+    assert decoded == {name: value for name, value in signed.items() if name != "raw"}
+    assert "signature      valid" in vault.text("tx", "decode", signed["raw"])
+    sent = json.loads(shell.run("tx", "submit", "-", "--json", typed=file.read_text()).stdout)
+    shell.text("miner", "mine")
+    status = shell.json("tx", "status", sent["txid"])
+    assert (status["status"], sent["txid"]) == ("included", signed["txid"])
+    assert status["receipt"]["fee"] == price["minimum"] + price["tip"]
+    assert shell.json("account", "show", "alice")["next_nonce"] == account["next_nonce"] + 1
+
+
+def test_what_cannot_be_signed_is_refused_by_name(shell: Shell) -> None:
+    offer = ("--nonce", "0", "--max-fee", "1", "--key", "alice")
+    good = '{"target": "bob", "amount": 1}'
+    assert shell.error("tx", "sign", "gift", good, *offer) == (65, "transaction_type_unknown")
+    assert shell.error("tx", "sign", "transfer", '{"target": "bob"}', *offer) == (65, "wrong_arity")
+    assert shell.error("tx", "sign", "transfer", "[]", *offer) == (65, "wrong_type")
+    assert shell.error("tx", "sign", "transfer", "{", *offer) == (64, "usage")
+    nobody = '{"target": "nobody", "amount": 1}'
+    assert shell.error("tx", "sign", "transfer", nobody, *offer) == (65, "bad_address")
+    assert shell.error("tx", "estimate", "transfer", '{"target": "bob", "amount": 0}', *offer[-2:]) == (
+        65,
+        "amount_zero",
+    )
+    assert shell.error("tx", "decode", "00ff") == (65, "wrong_type")
+    assert shell.error("tx", "decode", "xx") == (64, "usage")
+    raw = shell.json("tx", "sign", "transfer", good, *offer)["raw"]
+    bent = raw[:-2] + ("00" if raw[-2:] != "00" else "01")
+    assert shell.json("tx", "decode", bent)["signature"] == "bad_signature"
 
 
 def test_one_screen_shows_how_the_node_fares(shell: Shell) -> None:
