@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from engram.node.datadir import write_spec
 from engram.node.threaded import running_node
 from tests.support.cli import Shell
 from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, served_shell, write_keys
+from tests.support.source_tree import ROOT
 
 pytestmark = pytest.mark.xdist_group("cli_admin")
 
@@ -246,6 +248,14 @@ def test_probes_of_a_node_that_fares_well(shell: Shell) -> None:
     status, answer = probe(shell, "/ready")
     assert (status, answer["ready"], answer["not_ready"]) == (200, True, [])
     assert probe(shell, "/ready?max_head_age_s=9000&min_peers=0")[0] == 200
+
+
+def test_the_images_health_check_finds_the_node(shell: Shell) -> None:
+    line = re.search(r'CMD \["python", "-c", "(.*)"\]', (ROOT / "deploy/Dockerfile").read_text())
+    assert line is not None
+    for url, status in ((owner_url(shell), 0), ("http://127.0.0.1:1", 1)):
+        program = line[1].replace("http://127.0.0.1:8645", url)
+        assert subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE).returncode == status
 
 
 def test_probes_say_what_is_missing(shell: Shell) -> None:
