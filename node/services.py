@@ -38,6 +38,7 @@ from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import Dispatcher, method_table, methods_of
 from engram.node.rpc.model import ModelMethods
 from engram.node.rpc.node import Catalogue, NodeMethods, NodeStatus
+from engram.node.rpc.openrpc import Discovery
 from engram.node.rpc.probes import Probes
 from engram.node.rpc.readings import Readings
 from engram.node.rpc.render import Renderer
@@ -168,8 +169,11 @@ def assemble(base: Base, setup: Setup) -> Services:
         NodeMethods(status, views, mempool, mining, manager, sync, render),
         StatusMethods(readings, render),
     )
+    discovery = Discovery()
+    methods = (*methods, discovery.method)
+    discovery.table = method_table((*methods, *methods_of(Catalogue(methods))))
     rpc = RpcServer(
-        Dispatcher(method_table((*methods, *methods_of(Catalogue(methods)))), _report_bug),
+        Dispatcher(discovery.table, _report_bug),
         hub,
         pacing,
         _Blobs(base.store, threads).get,
