@@ -32,6 +32,7 @@ from engram.node.mining.pacing import Pacing
 from engram.node.peering import ChainAdapter, LoggedScores
 from engram.node.rpc.account import AccountMethods
 from engram.node.rpc.chain import ChainMethods
+from engram.node.rpc.chainlog import ChainLog
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.feed import EventFeed
 from engram.node.rpc.headview import HeadViews
@@ -158,7 +159,8 @@ def assemble(base: Base, setup: Setup) -> Services:
     )
     views = HeadViews(chain, base.scorer, threads)
     status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
-    feed = EventFeed(chain, mempool, hub, counts, threads)
+    log = ChainLog(clock, base.spec.block_time_ms)
+    feed = EventFeed(chain, mempool, hub, counts, threads, log)
     readings = Readings(status, views, mempool, mining, manager, sync, feed, counts, base.cache)
     methods = methods_of(
         ChainMethods(views, render),
