@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.support.files import check_free
+from engram.commands.support.lookup import find_id
 from engram.commands.support.options import Group, choosing_key, with_key, with_session
-from engram.commands.support.param_types import HASH
 from engram.commands.support.sending import Fee, send, show_status, with_fee
 from engram.commands.support.session import CommandSession
 from engram.commands.support.stdin import hex_argument, json_argument
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def command() -> None:
     """Send coins and follow transactions; sign them on one machine and submit them on another.
 
-    A transaction is named by its id, the 64 hexadecimal digits that `engram tx send` prints.
+    A transaction is named by its id, which `engram tx send` prints, or by the first four or more of its 64
+    hexadecimal digits.
     """
 
 
@@ -48,9 +49,9 @@ def send_coins(session: CommandSession, to: str, amount: int, fee: Fee, wait: bo
 
 
 @command.command("status", example="engram tx status 6fd0…")
-@click.argument("txid", type=HASH)
+@click.argument("txid")
 @with_session
-def status(session: CommandSession, txid: bytes) -> None:
+def status(session: CommandSession, txid: str) -> None:
     """Show what became of a transaction: pending, included, failed, dropped or unknown.
 
     A pending transaction waits in the mempool. "waits" gives the code of what keeps it out of the next
@@ -59,19 +60,29 @@ def status(session: CommandSession, txid: bytes) -> None:
     did not do what it was sent for; its code says why. The node gave up a dropped one, and knows nothing of
     an unknown one.
     """
-    show_status(session, {"txid": txid.hex(), **session.call("tx_status", txid=txid)})
+
+    async def action(client: RpcClient) -> dict[str, Any]:
+        whole = await find_id(client, "transaction", txid)
+        return {"txid": whole, **await client.call("tx_status", txid=whole)}
+
+    show_status(session, session.run(action))
 
 
 @command.command("show", example="engram tx show 6fd0… --json")
-@click.argument("txid", type=HASH)
+@click.argument("txid")
 @with_session
-def show(session: CommandSession, txid: bytes) -> None:
+def show(session: CommandSession, txid: str) -> None:
     """Show a transaction: sender, nonce, the most it may cost, its tip and the decoded payload.
 
     The node finds transactions of its blocks and of its mempool. Amounts are shown in coins, with --json in
     sparks.
     """
-    result = session.call("tx_get", txid=txid)
+
+    async def action(client: RpcClient) -> dict[str, Any]:
+        found: dict[str, Any] = await client.call("tx_get", txid=await find_id(client, "transaction", txid))
+        return found
+
+    result = session.run(action)
     session.show(result, in_coins(result).items())
 
 

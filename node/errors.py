@@ -171,6 +171,10 @@ class TransactionNotFound(InvalidInput):
     """Neither the best chain nor the mempool holds this transaction."""
 
 
+class BeginningInvalid(InvalidInput):
+    """Ids are found by their kind, block or transaction, and 4 to 64 hexadecimal digits."""
+
+
 class TransactionTypeUnknown(InvalidInput):
     """There is no transaction type of this name."""
 

@@ -35,6 +35,7 @@ from engram.node.rpc.chain import ChainMethods
 from engram.node.rpc.chainlog import ChainLog
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.feed import EventFeed
+from engram.node.rpc.find import FindMethods
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import Dispatcher, method_table, methods_of
 from engram.node.rpc.model import ModelMethods
@@ -170,6 +171,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         RoundMethods(views, render),
         NodeMethods(status, views, mempool, mining, manager, sync, render),
         StatusMethods(readings, render),
+        FindMethods(views, mempool, log),
     )
     discovery = Discovery()
     methods = (*methods, discovery.method)

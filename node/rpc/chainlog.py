@@ -6,24 +6,42 @@ there is a line for every transaction, with the code of what became of it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from engram.node import logs
 from engram.node.chain.chain import HeadChanged
 from engram.node.clock import Clock
+from engram.primitives.types import Hash
 
 CATCH_UP_S: Final = 10.0
+KEPT_REORGANISATIONS: Final = 100
 RECENT_BLOCKS: Final = 10
 """A block is news if no more than so many were due since it was made."""
 
 
+@dataclass(frozen=True)
+class Reorganisation:
+    """The best chain has changed to another branch."""
+
+    time_ms: int
+    fork_height: int
+    """Height of the last block that both branches have."""
+    blocks_left: int
+    blocks_joined: int
+    old_head: Hash
+    new_head: Hash
+
+
 class ChainLog:
-    """Writes these lines. For the event loop only."""
+    """Writes these lines, and remembers the last reorganisations. For the event loop only."""
 
     def __init__(self, clock: Clock, block_time_ms: int) -> None:
         self._clock = clock
         self._recent_ms = RECENT_BLOCKS * block_time_ms
+        self.reorganisations: Final[deque[Reorganisation]] = deque(maxlen=KEPT_REORGANISATIONS)
         self._said_s = -CATCH_UP_S
         self._fetched = 0
         self._chain = logs.get_logger("chain")
@@ -34,6 +52,16 @@ class ChainLog:
         """Blocks have joined the best chain, with so many transactions in all of them."""
         head = change.connected[-1]
         if change.disconnected:
+            self.reorganisations.append(
+                Reorganisation(
+                    self._clock.now_ms(),
+                    change.connected[0].height - 1,
+                    len(change.disconnected),
+                    len(change.connected),
+                    change.disconnected[0].id,
+                    head.id,
+                )
+            )
             self._chain.warning(
                 "another branch has more work",
                 blocks_left=len(change.disconnected),

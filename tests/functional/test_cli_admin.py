@@ -162,6 +162,46 @@ def test_what_cannot_be_signed_is_refused_by_name(shell: Shell) -> None:
     assert shell.json("tx", "decode", bent)["signature"] == "bad_signature"
 
 
+def test_a_block_and_a_transaction_are_named_by_the_first_digits_of_their_ids(shell: Shell) -> None:
+    sent = shell.json("tx", "send", "bob", "1", "--key", "alice")
+    for digits in (63, 13, 8):
+        beginning = sent["txid"][:digits]
+        assert shell.json("tx", "status", beginning.upper()) == sent
+        assert shell.json("tx", "show", beginning)["txid"] == sent["txid"]
+    block = shell.json("chain", "header", str(sent["height"]))
+    assert shell.json("rpc", "chain_find", "block", block["id"][:8]) == [block["id"]]
+    assert shell.json("rpc", "chain_find", "block", block["id"]) == [block["id"]]
+    named = next(block["id"][:n] for n in range(8, 64) if not block["id"][:n].isdecimal())
+    assert shell.json("chain", "header", named) == block
+    assert shell.json("chain", "block", named)["id"] == block["id"]
+    assert shell.error("tx", "show", "ffffffff") == (65, "id_not_found")
+    assert shell.error("tx", "show", "abc") == (65, "beginning_invalid")
+    assert shell.error("chain", "block", "xyzw") == (65, "beginning_invalid")
+    assert shell.error("rpc", "chain_find", "model", "abcd") == (65, "beginning_invalid")
+    assert shell.error("rpc", "chain_find", "block", "ab" * 33) == (65, "beginning_invalid")
+
+
+def test_a_waiting_transaction_is_found_by_its_first_digits(shell: Shell) -> None:
+    shell.text("miner", "stop")
+    sent = shell.json("tx", "send", "bob", "1", "--key", "alice", "--no-wait")
+    assert shell.json("tx", "status", sent["txid"][:10])["status"] == "pending"
+    shell.text("miner", "start")
+    shell.text("miner", "mine")
+
+
+def test_several_ids_of_one_beginning_are_listed(shell: Shell) -> None:
+    shell.text("miner", "mine", "2")
+    ids = sorted(header["id"] for header in shell.json("chain", "headers", "--last", "1000"))
+    digits = ids[0][:4]
+    expected = [each for each in ids if each.startswith(digits)]
+    assert shell.json("rpc", "chain_find", "block", digits)[: len(expected)] == expected
+
+
+def test_there_is_no_reorganisation_where_one_node_mines(shell: Shell) -> None:
+    assert shell.json("chain", "reorgs") == []
+    assert shell.text("chain", "reorgs") == "no reorganisation since the node started\n"
+
+
 def test_one_screen_shows_how_the_node_fares(shell: Shell) -> None:
     shell.text("miner", "mine", "3")
     status, head = shell.json("status"), shell.json("chain", "head")

@@ -79,6 +79,7 @@ def test_references_within_the_document_lead_somewhere(document: dict[str, Any])
 GOOD = {
     "account_get": {"address": address_of("alice")},
     "account_updates": {"address": address_of("alice")},
+    "chain_find": {"kind": "block", "beginning": "abcd"},
     "chain_headers": {"first": 0, "count": 2},
     "miner_mine": {"blocks": 1},
     "record_get": {"kind": 0, "key": ""},

@@ -62,10 +62,14 @@ def test_a_block_at_the_bound_of_news() -> None:
 
 def test_a_reorganisation_is_a_warning_with_its_depth() -> None:
     left = (block(7, branch=1), block(6, branch=1))
-    warning, news = Log().lines(HeadChanged(left, (block(6), block(7), block(8))))
+    log = Log()
+    warning, news = log.lines(HeadChanged(left, (block(6), block(7), block(8))))
     assert (warning["log_level"], warning["blocks_left"], warning["fork_height"]) == ("warning", 2, 5)
     assert (warning["old_head"], warning["head"]) == (left[0].id, block(8).id)
     assert news["event"] == "blocks fetched"
+    (kept,) = log.chain_log.reorganisations
+    assert (kept.time_ms, kept.fork_height, kept.blocks_left, kept.blocks_joined) == (NOW_MS, 5, 2, 3)
+    assert (kept.old_head, kept.new_head) == (left[0].id, block(8).id)
 
 
 def test_a_round_is_one_line_a_step_and_a_transaction_one_at_debug() -> None:
