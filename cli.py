@@ -44,6 +44,7 @@ COMMANDS = MappingProxyType[str, str](
         "miner": "Start, stop and drive the node's miner.",
         "peer": "List, add and remove peers.",
         "rpc": "Call any RPC method of the node and print its result as JSON.",
+        "shell": "Install tab completion and manual pages.",
         "db": "Check, measure or rebuild a stopped node's data.",
         "verify": "Check a proof bundle offline: headers, work, and the records they commit to.",
     }
@@ -130,8 +131,8 @@ def main() -> None:
       engram round --help
 
     \b
-    Tab completion in bash (for zsh and fish, write zsh_source or fish_source):
-      eval "$(_ENGRAM_COMPLETE=bash_source engram)"
+    Tab completion and manual pages:
+      engram shell install
     """
 
 
