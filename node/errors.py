@@ -171,6 +171,10 @@ class TransactionNotFound(InvalidInput):
     """Neither the best chain nor the mempool holds this transaction."""
 
 
+class ProfileTooLong(InvalidInput):
+    """A profile takes 1 to 30 seconds."""
+
+
 class BeginningInvalid(InvalidInput):
     """Ids are found by their kind, block or transaction, and 4 to 64 hexadecimal digits."""
 

@@ -202,6 +202,23 @@ def test_there_is_no_reorganisation_where_one_node_mines(shell: Shell) -> None:
     assert shell.text("chain", "reorgs") == "no reorganisation since the node started\n"
 
 
+def test_a_profile_shows_what_keeps_the_node_busy(shell: Shell) -> None:
+    program = "from engram.cli import main; main(prog_name='engram')"
+    words = ("node", "profile", "--seconds", "1", "--json", "--data-dir", str(shell.data_dir))
+    stacks: dict[str, int] = {}
+    while not any("chain." in stack for stack in stacks):  # a very busy machine may need a second look
+        with subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.PIPE) as looking:
+            while looking.poll() is None:
+                shell.text("miner", "mine")
+            printed, _ = looking.communicate()
+        stacks = json.loads(printed)["stacks"]
+    assert all(count > 0 for count in stacks.values())
+    assert shell.error("rpc", "node_profile", "seconds=31") == (65, "profile_too_long")
+    assert shell.error("rpc", "node_profile", "seconds=0") == (65, "profile_too_long")
+    shown = shell.text("node", "profile", "--seconds", "1")
+    assert shown.split()[0] in ("self", "no"), "a table, or that no thread had anything to do"
+
+
 def test_one_screen_shows_how_the_node_fares(shell: Shell) -> None:
     shell.text("miner", "mine", "3")
     status, head = shell.json("status"), shell.json("chain", "head")
