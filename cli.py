@@ -32,7 +32,7 @@ COMMANDS = MappingProxyType[str, str](
         "demo": "Demonstrate the whole protocol on a network of nodes on this machine.",
         "key": "Make, list, back up and use account keys.",
         "account": "Show balances and claim rewards.",
-        "tx": "Send coins and follow transactions.",
+        "tx": "Send coins and follow transactions; sign them on one machine and submit them on another.",
         "model": "Show, score and download models; make predictions and proofs.",
         "round": "Open rounds, play them as opener or witness, and show them.",
         "participate": "Play rounds as an author: train, commit, reveal, have the update scored, withdraw.",
@@ -45,6 +45,7 @@ COMMANDS = MappingProxyType[str, str](
         "peer": "List, add and remove peers.",
         "rpc": "Call any RPC method of the node and print its result as JSON.",
         "db": "Check, measure, prune or rebuild a stopped node's data, and begin a node with a snapshot.",
+        "shell": "Install tab completion and manual pages.",
         "verify": "Check a proof bundle offline: headers, work, and the records they commit to.",
     }
 )
@@ -130,8 +131,8 @@ def main() -> None:
       engram round --help
 
     \b
-    Tab completion in bash (for zsh and fish, write zsh_source or fish_source):
-      eval "$(_ENGRAM_COMPLETE=bash_source engram)"
+    Tab completion and manual pages:
+      engram shell install
     """
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands import chain_files
+from engram.commands.support.lookup import find_id
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import ID_DIGITS, Column, short
-from engram.commands.support.param_types import HASH
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import in_coins
 
@@ -58,9 +58,9 @@ def head(session: CommandSession) -> None:
 def header(session: CommandSession, block: str) -> None:
     """Show the header of a block.
 
-    BLOCK is a height or a block's whole id of 64 hexadecimal digits.
+    BLOCK is a height, or the first four or more digits of a block's id.
     """
-    result = session.call("chain_header", **_named(block))
+    result = _ask(session, "chain_header", block)
     session.show(result, _dated(result))
 
 
@@ -70,10 +70,10 @@ def header(session: CommandSession, block: str) -> None:
 def show_block(session: CommandSession, block: str) -> None:
     """Show a block with its transactions and receipts.
 
-    BLOCK is a height or a block's whole id of 64 hexadecimal digits. Amounts are shown in coins; with --json
-    they are in sparks, of which a coin has 100,000,000.
+    BLOCK is a height, or the first four or more digits of a block's id. Amounts are shown in coins; with
+    --json they are in sparks, of which a coin has 100,000,000.
     """
-    result = session.call("chain_block", **_named(block))
+    result = _ask(session, "chain_block", block)
     session.show(result, [(name, in_coins(value)) for name, value in _dated(result)])
 
 
@@ -104,6 +104,25 @@ def headers(session: CommandSession, first: int | None, last: int) -> None:
         Column("state root", lambda row: short(row["state_root"])),
     )
     session.show_rows(session.run(action), columns, "no blocks at these heights")
+
+
+@command.command("reorgs", example="engram chain reorgs\nengram chain reorgs --json")
+@with_session
+def reorgs(session: CommandSession) -> None:
+    """List the last reorganisations since the node started, the latest first.
+
+    In a reorganisation the best chain changes to another branch with more work. "left" counts the blocks
+    that lost their place; their transactions wait again, unless the new branch has them.
+    """
+    columns = (
+        Column("time", lambda row: _date(row["time_ms"])),
+        Column("fork at", lambda row: row["fork_height"], right=True),
+        Column("left", lambda row: row["blocks_left"], right=True),
+        Column("joined", lambda row: row["blocks_joined"], right=True),
+        Column("old head", lambda row: short(row["old_head"])),
+        Column("new head", lambda row: short(row["new_head"])),
+    )
+    session.show_rows(session.call("chain_reorgs"), columns, "no reorganisation since the node started")
 
 
 @command.command("spec", example="engram chain spec > chain.json")
@@ -144,15 +163,18 @@ def wait(session: CommandSession, height: int | None, blocks: int | None) -> Non
     session.show(result, _dated(result))
 
 
-def _named(block: str) -> dict[str, Any]:
-    """The request parameters that name a block: `height` or `id`.
+def _ask(session: CommandSession, method: str, block: str) -> Any:
+    """The node's answer to `method` about a block, named by its height or the beginning of its id.
 
-    Decimal digits are a height, unless there are 64 of them: then they are an id. Raises `click.BadParameter`
-    for a text that is neither a height nor an id.
+    Decimal digits are a height, unless there are 64 of them: then they are an id.
     """
-    if block.isdecimal() and len(block) < ID_DIGITS:
-        return {"height": int(block)}
-    return {"id": HASH.convert(block, None, click.get_current_context())}
+
+    async def action(client: RpcClient) -> Any:
+        if block.isascii() and block.isdecimal() and len(block) < ID_DIGITS:
+            return await client.call(method, height=int(block))
+        return await client.call(method, id=await find_id(client, "block", block))
+
+    return session.run(action)
 
 
 def _dated(record: dict[str, Any]) -> list[tuple[str, object]]:

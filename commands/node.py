@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from engram.commands.support.errors import StillRunning
 from engram.commands.support.options import Group, with_session
+from engram.commands.support.output import Column
 from engram.commands.support.session import CommandSession
 
 if TYPE_CHECKING:
@@ -93,3 +95,40 @@ def log_level(session: CommandSession, level: str | None) -> None:
     """
     result = session.call("node_log_level", admin=True, level=level)
     session.show(result, result.items())
+
+
+@command.command(
+    "profile", example="engram node profile\nengram node profile --seconds 30 --json > profile.json"
+)
+@click.option(
+    "--seconds", type=click.IntRange(1, 30), default=10, show_default=True, help="How long to look."
+)
+@click.option(
+    "--top", type=click.IntRange(1), default=20, show_default=True, help="How many functions to list."
+)
+@with_session
+def profile(session: CommandSession, seconds: int, top: int) -> None:
+    """Show where the running node spends its time, from a hundred looks a second at its threads.
+
+    "self" counts the looks at which a thread was in the function itself, "all" also those in what it called,
+    both as a share of the time. With --json, whole stacks are printed, from the outermost function to the
+    innermost. Threads that wait for work are left out.
+    """
+    found = session.call("node_profile", admin=True, seconds=seconds)
+    looks = max(1, round(seconds / found["every_s"]))
+    inner: Counter[str] = Counter()
+    outer: Counter[str] = Counter()
+    for stack, count in found["stacks"].items():
+        functions = stack.split(";")[1:]
+        inner[functions[-1]] += count
+        outer.update(dict.fromkeys(functions, count))
+    rows = [(name, count, outer[name]) for name, count in inner.most_common(top)]
+    columns = (
+        Column("self", lambda row: f"{100 * row[1] / looks:.1f} %", right=True),
+        Column("all", lambda row: f"{100 * row[2] / looks:.1f} %", right=True),
+        Column("function", lambda row: row[0], whole=True),
+    )
+    if session.as_json:
+        session.show(found, ())
+    else:
+        session.show_rows(rows, columns, "no thread had anything to do")

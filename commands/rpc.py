@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ import click
 from engram.commands.support.options import Command, with_session
 from engram.commands.support.output import print_json
 from engram.commands.support.session import CommandSession
+from engram.commands.support.stdin import STDIN, json_argument
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -38,28 +38,20 @@ def command(session: CommandSession, method: str, arguments: tuple[str, ...]) ->
 
     The data directory's token is sent along only for methods that need it.
     """
-    given = _from_stdin() if arguments == ("-",) else None
+    piped = json_argument(STDIN) if arguments == (STDIN,) else {}
+    if not isinstance(piped, dict | list):
+        raise _usage("standard input is neither a JSON object nor an array")
 
     async def listed(client: RpcClient) -> dict[str, Any]:
         return {item["name"]: item for item in await client.call("rpc_methods")}
 
     known = session.run(listed).get(method, {"params": [], "admin": False})
-    params = _parsed(known["params"], arguments) if given is None else given
+    params = piped if arguments == (STDIN,) else _parsed(known["params"], arguments)
 
     async def action(client: RpcClient) -> Any:
         return await client.request(method, params)
 
     print_json(session.run(action, admin=bool(known["admin"])))
-
-
-def _from_stdin() -> dict[str, Any] | list[Any]:
-    try:
-        document = json.loads(sys.stdin.read())
-    except ValueError as error:
-        raise _usage(f"standard input is not JSON: {error}") from error
-    if not isinstance(document, dict | list):
-        raise _usage("standard input is neither a JSON object nor an array")
-    return document
 
 
 def _parsed(known: Sequence[dict[str, Any]], arguments: Sequence[str]) -> dict[str, Any] | list[Any]:

@@ -179,6 +179,18 @@ class TransactionNotFound(InvalidInput):
     """Neither the best chain nor the mempool holds this transaction."""
 
 
+class ProfileTooLong(InvalidInput):
+    """A profile takes 1 to 30 seconds."""
+
+
+class BeginningInvalid(InvalidInput):
+    """Ids are found by their kind, block or transaction, and 4 to 64 hexadecimal digits."""
+
+
+class TransactionTypeUnknown(InvalidInput):
+    """There is no transaction type of this name."""
+
+
 class FeaturesInvalid(InvalidInput):
     """A row is one whole number from 0 to 255 for each input of the model."""
 

@@ -7,6 +7,7 @@ can cause is limited here, so that a misbehaving peer cannot fill the operator's
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final, TextIO
@@ -28,6 +29,8 @@ LEVELS: Final = {
 PEER_LINES: Final = 10
 """How many lines of one event all peers together may cause in `PEER_WINDOW_S` seconds."""
 PEER_WINDOW_S: Final = 60.0
+_WHOLE_ID: Final = re.compile("[0-9a-f]{64}")
+_SHOWN_DIGITS: Final = 12
 _HTTP_SERVER: Final = "aiohttp.server"
 _BAD_REQUEST: Final = 400
 
@@ -50,7 +53,10 @@ def configure(level: str, form: str, stream: TextIO, monotonic: Callable[[], flo
         ]
     else:
         plain = structlog.dev.plain_traceback
-        rendering = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+        rendering = [
+            _short_ids,
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain),
+        ]
     structlog.configure(
         processors=[*shared, *rendering],
         logger_factory=structlog.WriteLoggerFactory(stream),
@@ -131,6 +137,14 @@ def _plain_values(logger: WrappedLogger, method: str, line: EventDict) -> EventD
         else:
             plain[name] = value
     return plain
+
+
+def _short_ids(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
+    """Cuts whole ids to their first digits, which name them well enough for people. JSON lines keep them."""
+    return {
+        name: f"{value[:_SHOWN_DIGITS]}…" if isinstance(value, str) and _WHOLE_ID.fullmatch(value) else value
+        for name, value in line.items()
+    }
 
 
 class _Bridge(logging.Handler):

@@ -11,6 +11,8 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from engram.node.supervisor import Supervisor
+
 if TYPE_CHECKING:
     from engram.node.datadir import RunInfo
     from engram.node.node import Node
@@ -51,10 +53,11 @@ def stop_signals() -> list[signal.Signals]:
 async def run_until_signal(node: Node, ready: Callable[[RunInfo], None]) -> None:
     """Runs the node until SIGINT, SIGTERM or SIGHUP stops it; a second signal ends the process at once.
 
-    `ready` is called once, when clients and peers can connect, with the addresses of the node. Raises what
-    `Node.run` raises.
+    The service manager is told when it is ready and when it stops. `ready` is called once, when clients and
+    peers can connect, with the addresses of the node. Raises what `Node.run` raises.
     """
     loop = asyncio.get_running_loop()
+    supervisor = Supervisor(os.environ)
     stopping = False
 
     def stop(number: signal.Signals) -> None:
@@ -62,21 +65,24 @@ async def run_until_signal(node: Node, ready: Callable[[RunInfo], None]) -> None
         if stopping:
             os._exit(128 + number)  # safe: the files on disk are complete at every moment
         stopping = True
+        supervisor.tell(STOPPING="1")
         node.stop()
 
     async def announce() -> None:
         await node.ready.wait()
         assert node.info is not None, "a node sets it before it is ready"
         ready(node.info)
+        supervisor.tell(READY="1", STATUS=f"answers at {node.info.rpc_url}")
 
     obeyed = stop_signals()
     for number in obeyed:
         loop.add_signal_handler(number, stop, number)
     try:
         async with asyncio.TaskGroup() as group:
-            announcement = group.create_task(announce())
+            beside = [group.create_task(announce()), group.create_task(supervisor.show_life())]
             await node.run()
-            announcement.cancel()
+            for task in beside:
+                task.cancel()
     finally:
         for number in obeyed:
             loop.remove_signal_handler(number)

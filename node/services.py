@@ -37,12 +37,15 @@ from engram.node.mining.pacing import Pacing
 from engram.node.peering import BanningScores, ChainAdapter
 from engram.node.rpc.account import AccountMethods
 from engram.node.rpc.chain import ChainMethods
+from engram.node.rpc.chainlog import ChainLog
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.feed import EventFeed
+from engram.node.rpc.find import FindMethods
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import Dispatcher, method_table, methods_of
 from engram.node.rpc.model import ModelMethods
 from engram.node.rpc.node import Catalogue, NodeMethods, NodeStatus
+from engram.node.rpc.openrpc import Discovery
 from engram.node.rpc.peer import PeerMethods
 from engram.node.rpc.probes import Probes
 from engram.node.rpc.readings import Readings
@@ -171,7 +174,8 @@ def assemble(base: Base, setup: Setup) -> Services:
     )
     views = HeadViews(chain, base.scorer, threads)
     status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
-    feed = EventFeed(chain, mempool, hub, counts, threads)
+    log = ChainLog(clock, base.spec.block_time_ms)
+    feed = EventFeed(chain, mempool, hub, counts, threads, log)
     readings = Readings(status, views, mempool, mining, manager, sync, feed, counts, base.cache)
     methods = methods_of(
         ChainMethods(views, render),
@@ -182,9 +186,13 @@ def assemble(base: Base, setup: Setup) -> Services:
         PeerMethods(manager, bans, KnownPeers(config.data_dir), views, render),
         NodeMethods(status, views, mempool, mining, manager, sync, render),
         StatusMethods(readings, render),
+        FindMethods(views, mempool, log),
     )
+    discovery = Discovery()
+    methods = (*methods, discovery.method)
+    discovery.table = method_table((*methods, *methods_of(Catalogue(methods))))
     rpc = RpcServer(
-        Dispatcher(method_table((*methods, *methods_of(Catalogue(methods)))), _report_bug),
+        Dispatcher(discovery.table, _report_bug),
         hub,
         pacing,
         _Blobs(base.store, threads).get,

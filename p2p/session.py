@@ -354,7 +354,7 @@ class Session:
             request = await self._inbox.get()
             await self._outbox.below(self._limits.reply_room_bytes)
             reply = await self._handler.answer(self, request)
-            if isinstance(request, GetBlock) and isinstance(reply, BlockData) and reply.block is not None:
+            if isinstance(request, GetBlock | GetCompact) and _holds_block(reply):
                 self._shown_blocks.append(request.block_id)
             self._send(reply)
 
@@ -367,6 +367,16 @@ class Session:
             except PeerTimeout:
                 if self._received_frames == heard:
                     raise
+
+
+def _holds_block(reply: Message) -> bool:
+    """Whether an answer gives the block that was asked for."""
+    match reply:
+        case BlockData():
+            return reply.block is not None
+        case CompactBlock():
+            return reply.form is not None
+    return False
 
 
 def _gravest(failures: BaseExceptionGroup[ChainError]) -> ChainError:

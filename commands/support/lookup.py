@@ -52,6 +52,20 @@ async def find_round(
     return chosen("round", rounds, beginning)
 
 
+async def find_id(client: RpcClient, kind: str, beginning: str) -> str:
+    """The id of the block or transaction whose id begins with `beginning`, of which 4 digits are needed.
+
+    Raises `IdNotFound`, `IdAmbiguous`, `RemoteError`.
+    """
+    digits = beginning.lower()
+    if is_whole(digits):
+        return digits
+    found = await client.call("chain_find", kind=kind, beginning=digits)
+    if not found:
+        raise IdNotFound(f"the node knows no {kind} whose id begins with {digits}", got=digits)
+    return chosen(kind, [{"id": identity} for identity in found], digits)
+
+
 def is_whole(text: str) -> bool:
     """Whether a text is a whole id rather than the beginning of one."""
     return len(text) == ID_DIGITS and set(text) <= set("0123456789abcdef")

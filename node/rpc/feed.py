@@ -19,6 +19,7 @@ from engram.node.concurrency import ReaderThreads
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PooledTx
 from engram.node.metrics import Metrics
+from engram.node.rpc.chainlog import ChainLog
 from engram.node.rpc.events import EventHub
 from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef
@@ -50,13 +51,20 @@ class EventFeed:
     """The service that follows the head and the mempool and publishes events to an `EventHub`."""
 
     def __init__(
-        self, chain: Chain, mempool: Mempool, hub: EventHub, metrics: Metrics, threads: ReaderThreads
+        self,
+        chain: Chain,
+        mempool: Mempool,
+        hub: EventHub,
+        metrics: Metrics,
+        threads: ReaderThreads,
+        log: ChainLog,
     ) -> None:
         self._chain = chain
         self._mempool = mempool
         self._hub = hub
         self._metrics = metrics
         self._threads = threads
+        self._log = log
         self._changes = chain.changes()
         self._phases: dict[Hash, tuple[Phase, int]] = {}
         """Phase and epoch of every open round, as last published."""
@@ -79,10 +87,14 @@ class EventFeed:
         return {name: phase.name.lower() for name, (phase, _) in list(self._phases.items())}
 
     def _admitted(self, entry: PooledTx) -> None:
-        self._hub.publish("transactions", _transaction(entry.txid, "pending", "", None))
+        self._transaction_moved(_transaction(entry.txid, "pending", "", None))
 
     def _dropped(self, name: Hash, code: str) -> None:
-        self._hub.publish("transactions", _transaction(name, "dropped", code, None))
+        self._transaction_moved(_transaction(name, "dropped", code, None))
+
+    def _transaction_moved(self, event: dict[str, Any]) -> None:
+        self._log.transaction(event)
+        self._hub.publish("transactions", event)
 
     async def _publish(self, change: HeadChanged) -> None:
         head = change.connected[-1]
@@ -105,11 +117,12 @@ class EventFeed:
         findings = await self._threads.run(self._examine, change)
         self._metrics.verified_macs += findings.macs
         rounds = await self._threads.run(self._look_at_rounds, head, findings.touched)
-        for topic, events in (
-            ("transactions", findings.transactions),
-            ("versions", findings.versions),
-            ("rounds", rounds),
-        ):
+        self._log.head_changed(change, len(findings.transactions))
+        self._log.versions_made(findings.versions)
+        self._log.rounds_changed(rounds)
+        for event in findings.transactions:
+            self._transaction_moved(event)
+        for topic, events in (("versions", findings.versions), ("rounds", rounds)):
             for event in events:
                 self._hub.publish(topic, event)
 

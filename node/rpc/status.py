@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from engram import __version__
 from engram.node import logs
+from engram.node.errors import ProfileTooLong
 from engram.node.metrics import Gauges
+from engram.node.profiling import EVERY_S, MOST_S, Profiler
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.readings import Readings
 from engram.node.rpc.render import Renderer
@@ -23,6 +25,7 @@ class StatusMethods:
 
     readings: Readings
     render: Renderer
+    profiler: Profiler = field(default_factory=Profiler)
 
     @rpc_method()
     async def node_status(self) -> dict[str, Any]:
@@ -79,6 +82,14 @@ class StatusMethods:
             logs.set_level(level)
             logs.get_logger("node").info("log level changed", level=level)
         return {"level": logs.get_level()}
+
+    @rpc_method(admin=True)
+    async def node_profile(self, seconds: int) -> dict[str, Any]:
+        """Where the node's threads spend the next seconds, at most 30: how often each stack was seen."""
+        if not 1 <= seconds <= MOST_S:
+            raise ProfileTooLong(expected=MOST_S, got=seconds)
+        counts = await self.profiler.profile(seconds)
+        return {"seconds": seconds, "every_s": EVERY_S, "stacks": dict(counts.most_common())}
 
     def _rounds(self) -> list[dict[str, Any]]:
         view = self.readings.views.now()

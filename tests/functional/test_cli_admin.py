@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,12 +17,14 @@ import pytest
 import structlog
 
 from engram.commands.support.units import format_coins
+from engram.consensus.chainspec import load_spec
 from engram.node import logs
 from engram.node.config import Config
 from engram.node.datadir import write_spec
 from engram.node.threaded import running_node
 from tests.support.cli import Shell
-from tests.support.dev_node import address_of, dev_spec, served_shell, write_keys
+from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, served_shell, write_keys
+from tests.support.source_tree import ROOT
 
 pytestmark = pytest.mark.xdist_group("cli_admin")
 
@@ -107,6 +110,113 @@ def test_a_node_is_stopped_and_its_directory_is_free_at_once(tmp_path: Path) -> 
         assert not (tmp_path / "run.json").exists()
     assert owner.json("db", "check")["blocks"] >= height
     assert owner.error("node", "stop", "--rpc", "http://127.0.0.1:1") == (69, "node_unreachable")
+
+
+def test_a_transaction_is_signed_without_a_node_and_submitted_by_another_machine(
+    shell: Shell, tmp_path: Path
+) -> None:
+    vault = Shell(tmp_path / "vault", {"ENGRAM_PASSPHRASE": PASSPHRASE, "ENGRAM_RPC": "http://127.0.0.1:1"})
+    write_keys(vault.data_dir)
+    write_spec(vault.data_dir, load_spec((shell.data_dir / "chain.json").read_text()))
+    payload = json.dumps({"target": "bob", "amount": 500})
+    account = shell.json("account", "show", "alice")
+    price = shell.json("tx", "estimate", "transfer", payload, "--key", "alice")
+    offer = format_coins(price["max_fee"]), format_coins(price["tip"])
+    file = tmp_path / "signed.tx"
+    words = [*["tx", "sign", "transfer", "-", "--key", "alice", "--nonce"], str(account["next_nonce"])]
+    words += ["--max-fee", offer[0], "--tip", offer[1], "-o", str(file)]
+    signed = vault.json(*words, typed=payload)
+    assert bytes.fromhex(file.read_text()).hex() == signed["raw"]
+    assert (signed["signature"], signed["of_this_chain"]) == ("valid", True)
+    assert signed["payload"] == {"target": address_of("bob"), "amount": 500}
+    assert signed["size_bytes"] <= price["size_bytes"]
+    assert vault.error(*words, typed=payload) == (65, "file_exists_already")
+    decoded = vault.json("tx", "decode", "-", typed=file.read_text())
+    assert decoded == {name: value for name, value in signed.items() if name != "raw"}
+    assert "signature      valid" in vault.text("tx", "decode", signed["raw"])
+    sent = json.loads(shell.run("tx", "submit", "-", "--json", typed=file.read_text()).stdout)
+    shell.text("miner", "mine")
+    status = shell.json("tx", "status", sent["txid"])
+    assert (status["status"], sent["txid"]) == ("included", signed["txid"])
+    assert status["receipt"]["fee"] == price["minimum"] + price["tip"]
+    assert shell.json("account", "show", "alice")["next_nonce"] == account["next_nonce"] + 1
+
+
+def test_what_cannot_be_signed_is_refused_by_name(shell: Shell) -> None:
+    offer = ("--nonce", "0", "--max-fee", "1", "--key", "alice")
+    good = '{"target": "bob", "amount": 1}'
+    assert shell.error("tx", "sign", "gift", good, *offer) == (65, "transaction_type_unknown")
+    assert shell.error("tx", "sign", "transfer", '{"target": "bob"}', *offer) == (65, "wrong_arity")
+    assert shell.error("tx", "sign", "transfer", "[]", *offer) == (65, "wrong_type")
+    assert shell.error("tx", "sign", "transfer", "{", *offer) == (64, "usage")
+    nobody = '{"target": "nobody", "amount": 1}'
+    assert shell.error("tx", "sign", "transfer", nobody, *offer) == (65, "bad_address")
+    assert shell.error("tx", "estimate", "transfer", '{"target": "bob", "amount": 0}', *offer[-2:]) == (
+        65,
+        "amount_zero",
+    )
+    assert shell.error("tx", "decode", "00ff") == (65, "wrong_type")
+    assert shell.error("tx", "decode", "xx") == (64, "usage")
+    raw = shell.json("tx", "sign", "transfer", good, *offer)["raw"]
+    bent = raw[:-2] + ("00" if raw[-2:] != "00" else "01")
+    assert shell.json("tx", "decode", bent)["signature"] == "bad_signature"
+
+
+def test_a_block_and_a_transaction_are_named_by_the_first_digits_of_their_ids(shell: Shell) -> None:
+    sent = shell.json("tx", "send", "bob", "1", "--key", "alice")
+    for digits in (63, 13, 8):
+        beginning = sent["txid"][:digits]
+        assert shell.json("tx", "status", beginning.upper()) == sent
+        assert shell.json("tx", "show", beginning)["txid"] == sent["txid"]
+    block = shell.json("chain", "header", str(sent["height"]))
+    assert shell.json("rpc", "chain_find", "block", block["id"][:8]) == [block["id"]]
+    assert shell.json("rpc", "chain_find", "block", block["id"]) == [block["id"]]
+    named = next(block["id"][:n] for n in range(8, 64) if not block["id"][:n].isdecimal())
+    assert shell.json("chain", "header", named) == block
+    assert shell.json("chain", "block", named)["id"] == block["id"]
+    assert shell.error("tx", "show", "ffffffff") == (65, "id_not_found")
+    assert shell.error("tx", "show", "abc") == (65, "beginning_invalid")
+    assert shell.error("chain", "block", "xyzw") == (65, "beginning_invalid")
+    assert shell.error("rpc", "chain_find", "model", "abcd") == (65, "beginning_invalid")
+    assert shell.error("rpc", "chain_find", "block", "ab" * 33) == (65, "beginning_invalid")
+
+
+def test_a_waiting_transaction_is_found_by_its_first_digits(shell: Shell) -> None:
+    shell.text("miner", "stop")
+    sent = shell.json("tx", "send", "bob", "1", "--key", "alice", "--no-wait")
+    assert shell.json("tx", "status", sent["txid"][:10])["status"] == "pending"
+    shell.text("miner", "start")
+    shell.text("miner", "mine")
+
+
+def test_several_ids_of_one_beginning_are_listed(shell: Shell) -> None:
+    shell.text("miner", "mine", "2")
+    ids = sorted(header["id"] for header in shell.json("chain", "headers", "--last", "1000"))
+    digits = ids[0][:4]
+    expected = [each for each in ids if each.startswith(digits)]
+    assert shell.json("rpc", "chain_find", "block", digits)[: len(expected)] == expected
+
+
+def test_there_is_no_reorganisation_where_one_node_mines(shell: Shell) -> None:
+    assert shell.json("chain", "reorgs") == []
+    assert shell.text("chain", "reorgs") == "no reorganisation since the node started\n"
+
+
+def test_a_profile_shows_what_keeps_the_node_busy(shell: Shell) -> None:
+    program = "from engram.cli import main; main(prog_name='engram')"
+    words = ("node", "profile", "--seconds", "1", "--json", "--data-dir", str(shell.data_dir))
+    stacks: dict[str, int] = {}
+    while not any("chain." in stack for stack in stacks):  # a very busy machine may need a second look
+        with subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.PIPE) as looking:
+            while looking.poll() is None:
+                shell.text("miner", "mine")
+            printed, _ = looking.communicate()
+        stacks = json.loads(printed)["stacks"]
+    assert all(count > 0 for count in stacks.values())
+    assert shell.error("rpc", "node_profile", "seconds=31") == (65, "profile_too_long")
+    assert shell.error("rpc", "node_profile", "seconds=0") == (65, "profile_too_long")
+    shown = shell.text("node", "profile", "--seconds", "1")
+    assert shown.split()[0] in ("self", "no"), "a table, or that no thread had anything to do"
 
 
 def test_one_screen_shows_how_the_node_fares(shell: Shell) -> None:
@@ -195,6 +305,14 @@ def test_probes_of_a_node_that_fares_well(shell: Shell) -> None:
     status, answer = probe(shell, "/ready")
     assert (status, answer["ready"], answer["not_ready"]) == (200, True, [])
     assert probe(shell, "/ready?max_head_age_s=9000&min_peers=0")[0] == 200
+
+
+def test_the_images_health_check_finds_the_node(shell: Shell) -> None:
+    line = re.search(r'CMD \["python", "-c", "(.*)"\]', (ROOT / "deploy/Dockerfile").read_text())
+    assert line is not None
+    for url, status in ((owner_url(shell), 0), ("http://127.0.0.1:1", 1)):
+        program = line[1].replace("http://127.0.0.1:8645", url)
+        assert subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE).returncode == status
 
 
 def test_probes_say_what_is_missing(shell: Shell) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PURE_CORE = ("primitives", "nn", "statemachine", "consensus")
-NOT_SHIPPED = frozenset({"benchmarks", "build", "dist", "docs", "requirements", "scripts", "tests"})
+NOT_SHIPPED = frozenset({"benchmarks", "build", "deploy", "dist", "docs", "requirements", "scripts", "tests"})
 
 
 @dataclass(frozen=True)

@@ -85,3 +85,15 @@ def test_what_peers_cause_is_limited_and_counted(stream: io.StringIO) -> None:
     assert lines(stream)[-1]["suppressed"] == 5
     log.info("session ended", peer="b")
     assert "suppressed" not in lines(stream)[-1]
+
+
+def test_people_read_short_ids_and_programs_whole_ones(stream: io.StringIO) -> None:
+    identity = bytes(range(32))
+    logs.configure("info", "console", stream)
+    logs.get_logger("chain").info("block", id=identity, text=identity.hex() + "0")
+    assert "id=000102030405… " in stream.getvalue() + " "
+    assert identity.hex() + "0" in stream.getvalue(), "only what is an id by its length is cut"
+    stream.seek(stream.truncate(0))
+    logs.configure("info", "json", stream)
+    logs.get_logger("chain").info("block", id=identity)
+    assert lines(stream)[0]["id"] == identity.hex()

@@ -2,18 +2,23 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from engram.node.supervisor import Supervisor
+
 HANGS = """
 import asyncio
+from types import SimpleNamespace
 from engram.node.process import run_until_signal
 
 class Hanging:
     ready = asyncio.Event()
-    info = "ready"
+    info = SimpleNamespace(rpc_url="ready")
 
     async def run(self):
         self.ready.set()
@@ -22,7 +27,7 @@ class Hanging:
     def stop(self):
         print("stopping", flush=True)
 
-asyncio.run(run_until_signal(Hanging(), lambda info: print(info, flush=True)))
+asyncio.run(run_until_signal(Hanging(), lambda info: print(info.rpc_url, flush=True)))
 """
 
 THREADS = """
@@ -87,3 +92,25 @@ def test_a_second_signal_ends_a_node_at_once(second: signal.Signals) -> None:
         assert process.stdout.readline() == "stopping\n"
         process.send_signal(second)
         assert process.wait() == 128 + second
+
+
+def test_the_service_manager_hears_of_readiness_life_and_the_end(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000"}
+        with subprocess.Popen([sys.executable, "-c", HANGS], env={**os.environ, **told}) as process:
+            heard = {manager.recv(4096) for _ in range(3)}
+            while b"READY=1\nSTATUS=answers at ready" not in heard or b"WATCHDOG=1" not in heard:
+                heard.add(manager.recv(4096))
+            process.send_signal(signal.SIGTERM)
+            while manager.recv(4096) != b"STOPPING=1":
+                pass
+            process.kill()
+
+
+def test_without_a_service_manager_nothing_is_told(tmp_path: Path) -> None:
+    Supervisor({}).tell(READY="1")
+    Supervisor({"NOTIFY_SOCKET": str(tmp_path / "gone")}).tell(READY="1")
+    Supervisor({"NOTIFY_SOCKET": "@engram-test-gone"}).tell(READY="1")
+    assert Supervisor({"WATCHDOG_USEC": "-1"}).alive_every_s == 0
+    assert Supervisor({"WATCHDOG_USEC": "3000000"}).alive_every_s == 1.5

@@ -1,0 +1,186 @@
+"""The node's interface as an OpenRPC document (https://spec.open-rpc.org), which `rpc.discover` serves.
+
+It is made from the methods themselves: their parameters, the types of their results, their docstrings. What a
+WebSocket offers besides, subscriptions and topics, stands in it, too.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Final
+
+from engram import __version__
+from engram.node.rpc.events import TOPICS
+from engram.node.rpc.jsonrpc import (
+    CHAIN_ERROR,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    UNAUTHORIZED,
+    Method,
+    method_of,
+)
+from engram.primitives.errors import error_classes
+
+VERSION: Final = "1.3.2"
+"""Version of the OpenRPC specification."""
+DISCOVER: Final = "rpc.discover"
+TOPIC_TEXTS: Final[Mapping[str, str]] = {
+    "heads": "The head has changed: {height, id, state_root, timestamp_ms, ticks, exponent, connected, "
+    "disconnected}; the last two are lists of ids.",
+    "transactions": "{txid, status, code, height}; the status is pending, included, failed or dropped.",
+    "rounds": "A round's phase or record has changed: {id, model, phase, epoch, status, height}.",
+    "versions": "A model has a new version: {model, number, root, height}.",
+    "peers": "A session with a peer has opened or ended.",
+    "pace": "For which programs the blocks of a test network wait, as `miner_pace` says it.",
+}
+"""What the events of each topic say."""
+
+Json = dict[str, Any]
+
+_ERRORS: Final[Mapping[str, Json]] = {
+    "invalid_params": {
+        "code": INVALID_PARAMS,
+        "message": "a parameter is missing, unknown or of a wrong type",
+    },
+    "refused": {"code": CHAIN_ERROR, "message": "the request breaks a rule; data.code names it"},
+    "internal_error": {"code": INTERNAL_ERROR, "message": "internal error; the node's log has the details"},
+    "unauthorized": {"code": UNAUTHORIZED, "message": "the bearer token of the data directory is missing"},
+}
+_SCHEMAS: Final[Mapping[type, Json]] = {
+    int: {"type": "integer"},
+    bool: {"type": "boolean"},
+    str: {"type": "string"},
+    bytes: {"type": "string", "pattern": "^([0-9a-fA-F]{2})*$"},
+    list: {"type": "array"},
+    dict: {"type": "object"},
+}
+
+
+class Discovery:
+    """The method `rpc.discover`. Set `table` to all methods once they are known."""
+
+    def __init__(self) -> None:
+        self.table: Mapping[str, Method] = {}
+        self.method: Final = method_of(DISCOVER, self.discover)
+
+    async def discover(self) -> dict[str, Any]:
+        """This document: every method with its parameters, result and errors; the topics of WebSockets."""
+        return document(self.table)
+
+
+def document(table: Mapping[str, Method]) -> Json:
+    """The OpenRPC document of these methods."""
+    described = [_method(table[name]) for name in sorted(table)]
+    described += [each for each in _OF_WEBSOCKETS if each["name"] not in table]
+    return {
+        "openrpc": VERSION,
+        "info": {
+            "title": "Engram node",
+            "version": __version__,
+            "license": {"name": "Apache-2.0"},
+            "description": "JSON-RPC 2.0 by POST to / and by WebSocket at /ws. Ids and bytes are hexadecimal "
+            "text, amounts are sparks, of which a coin has 100,000,000.",
+        },
+        "methods": described,
+        "components": {
+            "errors": {name: dict(error) for name, error in _ERRORS.items()},
+            "schemas": {"Refusal": _refusal()},
+        },
+        "x-topics": [{"name": name, "description": TOPIC_TEXTS[name]} for name in TOPICS],
+    }
+
+
+def _method(method: Method) -> Json:
+    text = inspect.cleandoc(method.handler.__doc__ or "")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    names = [name for name in _ERRORS if name != "unauthorized" or method.admin]
+    return {
+        "name": method.name,
+        "summary": paragraphs[0],
+        "description": "\n\n".join(paragraphs),
+        "paramStructure": "either",
+        "params": [
+            {
+                "name": each.name,
+                "required": each.required,
+                "schema": _nullable(_SCHEMAS[each.kind]) if each.optional else dict(_SCHEMAS[each.kind]),
+            }
+            for each in method.parameters
+        ],
+        "result": {"name": "result", "schema": _result(typing.get_type_hints(method.handler)["return"])},
+        "errors": [{"$ref": f"#/components/errors/{name}"} for name in names],
+        "x-admin": method.admin,
+    }
+
+
+def _result(hint: Any) -> Json:
+    """The schema of what a method returns."""
+    if isinstance(hint, types.UnionType):
+        (inner,) = [each for each in typing.get_args(hint) if each is not types.NoneType]
+        return _nullable(_result(inner))
+    plain = typing.get_origin(hint) or hint
+    schema = dict(_SCHEMAS[plain])
+    if plain is list:
+        schema["items"] = _result(typing.get_args(hint)[0])
+    return schema
+
+
+def _nullable(schema: Json) -> Json:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _refusal() -> Json:
+    """The `data` of an error; clients decide by its code, which never changes its meaning."""
+    theirs = ("engram.commands.", "engram.participant.")  # other programs, which may share the process
+    codes = {
+        cls.code
+        for cls in error_classes()
+        if cls.__module__.startswith("engram.") and not cls.__module__.startswith(theirs)
+    }
+    return {
+        "type": "object",
+        "required": ["code", "message", "expected", "got"],
+        "properties": {
+            "code": {"anyOf": [{"enum": sorted(codes)}, {"pattern": "^missing_[a-z_]+$"}]},
+            "message": {"type": "string"},
+        },
+    }
+
+
+def _of_websockets() -> tuple[Json, ...]:
+    errors = [{"$ref": "#/components/errors/invalid_params"}]
+    topics = {"type": "string", "enum": list(TOPICS)}
+    subscribe = (
+        "Send the events of topics from now on, each as a notification `subscription` with `params` "
+        "{subscription, topic, result}. A client that reads too slowly is disconnected with status 1008."
+    )
+    return (
+        {
+            "name": "subscribe",
+            "summary": subscribe,
+            "description": subscribe,
+            "paramStructure": "by-position",
+            "params": [{"name": "topics", "required": True, "schema": topics}],
+            "result": {"name": "subscription", "schema": {"type": "string"}},
+            "errors": errors,
+            "x-admin": False,
+            "x-transport": "websocket",
+        },
+        {
+            "name": "unsubscribe",
+            "summary": "End a subscription; false if there is none of this name.",
+            "description": "End a subscription; false if there is none of this name.",
+            "paramStructure": "by-position",
+            "params": [{"name": "subscription", "required": True, "schema": {"type": "string"}}],
+            "result": {"name": "ended", "schema": {"type": "boolean"}},
+            "errors": errors,
+            "x-admin": False,
+            "x-transport": "websocket",
+        },
+    )
+
+
+_OF_WEBSOCKETS: Final = _of_websockets()

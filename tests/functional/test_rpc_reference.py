@@ -1,0 +1,128 @@
+"""The OpenRPC document that a node serves says of every method what it takes, gives and refuses."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from engram.node.rpc.events import TOPICS
+from engram.node.rpc.openrpc import TOPIC_TEXTS
+from tests.support.cli import Shell
+from tests.support.dev_node import address_of, served_shell
+from tests.support.rpc_reference import FILE, reference
+
+pytestmark = pytest.mark.xdist_group("rpc_reference")
+TYPES: dict[str, Any] = {
+    "integer": int,
+    "boolean": bool,
+    "string": str,
+    "array": list,
+    "object": dict,
+    "null": type(None),
+}
+NOWHERE = "00" * 32
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    with served_shell(tmp_path_factory.mktemp("node")) as made:
+        made.text("miner", "mine")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def document(shell: Shell) -> dict[str, Any]:
+    served: dict[str, Any] = shell.json("rpc", "rpc.discover")
+    return served
+
+
+def fits(value: Any, schema: dict[str, Any]) -> bool:
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if not any(type(value) is TYPES[kind] for kind in kinds):
+        return False
+    return not isinstance(value, list) or all(fits(item, schema["items"]) for item in value)
+
+
+def methods(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in document["methods"] if "x-transport" not in each}
+
+
+def test_it_describes_the_methods_that_there_are(shell: Shell, document: dict[str, Any]) -> None:
+    listed = {each["name"]: each for each in shell.json("rpc", "rpc_methods")}
+    described = methods(document)
+    assert described.keys() == listed.keys() | {"rpc.discover"}
+    for name, each in listed.items():
+        params = [(param["name"], param["required"]) for param in described[name]["params"]]
+        assert params == [(param["name"], param["required"]) for param in each["params"]]
+        assert described[name]["x-admin"] is each["admin"]
+    assert [topic["name"] for topic in document["x-topics"]] == list(TOPICS)
+    assert set(TOPIC_TEXTS) == set(TOPICS)
+    assert document["openrpc"].startswith("1.")
+
+
+def test_no_description_is_cut_short(document: dict[str, Any]) -> None:
+    cut = [each["name"] for each in document["methods"] if not each["summary"].endswith((".", ")"))]
+    assert cut == []
+
+
+def test_references_within_the_document_lead_somewhere(document: dict[str, Any]) -> None:
+    for each in document["methods"]:
+        for error in each["errors"]:
+            place: Any = document
+            for step in error["$ref"].removeprefix("#/").split("/"):
+                place = place[step]
+            assert place["code"] < 0
+
+
+GOOD = {
+    "account_get": {"address": address_of("alice")},
+    "account_updates": {"address": address_of("alice")},
+    "chain_find": {"kind": "block", "beginning": "abcd"},
+    "chain_headers": {"first": 0, "count": 2},
+    "miner_mine": {"blocks": 1},
+    "record_get": {"kind": 0, "key": ""},
+    "round_list": {"model": NOWHERE},
+    "tx_status": {"txid": NOWHERE},
+    "peer_add": {"address": "127.0.0.1:1"},
+    "peer_remove": {"address": "127.0.0.1:1"},
+}
+"""Parameters with which methods succeed here; others succeed without any, or need what this chain lacks."""
+ENDS = ("node_stop",)
+
+
+def test_results_and_errors_are_as_described(shell: Shell, document: dict[str, Any]) -> None:
+    """Each method is called well, if that is possible on a chain without models, and wrongly."""
+    named, of_records = document["components"]["schemas"]["Refusal"]["properties"]["code"]["anyOf"]
+    answered = []
+    for name, each in methods(document).items():
+        if name in ENDS:
+            continue
+        needed = [param["name"] for param in each["params"] if param["required"]]
+        if name in GOOD or not needed:
+            words = json.dumps(GOOD.get(name, {}))
+            result = json.loads(shell.run("rpc", name, "-", "--json", typed=words).stdout)
+            refused = isinstance(result, dict) and "error" in result
+            assert refused or fits(result, each["result"]["schema"]), name
+            answered.append(name)
+        unknown = shell.run("rpc", name, "-", "--json", typed='{"no_such_parameter": 1}')
+        assert json.loads(unknown.stdout)["error"]["code"] == "invalid_params"
+        if needed:
+            assert shell.error("rpc", name, "-", typed="{}")[1] == "invalid_params"
+            nowhere = {param["name"]: _of(param["schema"]) for param in each["params"] if param["required"]}
+            answer = json.loads(shell.run("rpc", name, "-", "--json", typed=json.dumps(nowhere)).stdout)
+            if isinstance(answer, dict) and "error" in answer:
+                code = answer["error"]["code"]
+                known = code in (*named["enum"], "invalid_params") or re.match(of_records["pattern"], code)
+                assert known, f"{name}: {code}"
+    assert len(answered) > 20
+
+
+def _of(schema: dict[str, Any]) -> Any:
+    """A value of the type that names nothing."""
+    return {"integer": 0, "boolean": False, "string": NOWHERE, "array": [], "object": {}}[schema["type"]]
+
+
+def test_the_printed_reference_is_not_stale(document: dict[str, Any]) -> None:
+    assert FILE.read_text() == reference(document), "python -m tests.support.rpc_reference writes it"

@@ -1,0 +1,104 @@
+"""Writes docs/rpc/reference.md: `python -m tests.support.rpc_reference`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from engram.node.client import call_once
+from engram.node.config import Config
+from engram.node.rpc.openrpc import DISCOVER
+from engram.node.threaded import running_node
+from tests.support.dev_node import dev_spec
+from tests.support.source_tree import ROOT
+
+FILE: Final = ROOT / "docs/rpc/reference.md"
+_HEAD: Final = """# RPC reference
+
+Written by `python -m tests.support.rpc_reference` from the document that a node serves as `rpc.discover`
+(`engram rpc rpc.discover`); a test compares the two. `engram rpc METHOD NAME=VALUE...` calls any method.
+
+Requests are JSON-RPC 2.0: by POST to `/`, or over a WebSocket at `/ws`, where a client can also subscribe
+to topics. Methods marked *admin* need the header `Authorization: Bearer TOKEN` with the token in the file
+`rpc.token` of the data directory. Ids and bytes are hexadecimal text; amounts are sparks, of which a coin has
+100,000,000.
+"""
+_WIDTH: Final = 140
+
+
+def served() -> dict[str, Any]:
+    """The document that a real node serves."""
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = Path(folder)
+        with running_node(Config(data_dir=data_dir, rpc_port=0, p2p_port=0), dev_spec()) as node:
+            assert node.info is not None
+            document: dict[str, Any] = call_once(node.info.rpc_url, data_dir, DISCOVER)
+            return document
+
+
+def reference(document: dict[str, Any]) -> str:
+    """The reference as Markdown."""
+    parts = [_HEAD]
+    groups = sorted({_group(each) for each in document["methods"]})
+    for group in groups:
+        parts.append(f"## {group}\n")
+        parts += [_method(each) for each in document["methods"] if _group(each) == group]
+    parts.append("## Topics\n\n| topic | events |\n|---|---|")
+    parts += [f"| `{topic['name']}` | {topic['description']} |" for topic in document["x-topics"]]
+    parts.append("\n## Errors\n\n| number | meaning |\n|---|---|")
+    parts += [f"| {each['code']} | {each['message']} |" for each in document["components"]["errors"].values()]
+    codes = document["components"]["schemas"]["Refusal"]["properties"]["code"]["anyOf"][0]["enum"]
+    parts.append(
+        "\nThe `data` of an error has `code`, `message`, `expected` and `got`. The code is `missing_`"
+    )
+    parts.append("and the kind of a record that the state does not hold, or one of:\n")
+    parts += _wrapped(", ".join(f"`{code}`" for code in codes) + ".")
+    return "\n".join(parts) + "\n"
+
+
+def _group(method: dict[str, Any]) -> str:
+    name = str(method["name"])
+    return "WebSocket" if "x-transport" in method else name.replace(".", "_").partition("_")[0]
+
+
+def _method(method: dict[str, Any]) -> str:
+    admin = " *(admin)*" if method["x-admin"] else ""
+    lines = [f"### {method['name']}{admin}\n"]
+    for paragraph in method["description"].split("\n\n"):
+        lines += [*_wrapped(paragraph), ""]
+    if method["params"]:
+        lines += ["| parameter | type | |", "|---|---|---|"]
+        for each in method["params"]:
+            needed = "required" if each["required"] else "optional"
+            lines.append(f"| `{each['name']}` | {_type(each['schema'])} | {needed} |")
+        lines.append("")
+    lines.append(f"Result: {_type(method['result']['schema'])}.\n")
+    return "\n".join(lines)
+
+
+def _type(schema: dict[str, Any]) -> str:
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    words = ["hexadecimal text" if kind == "string" and "pattern" in schema else str(kind) for kind in kinds]
+    text = " or ".join(words)
+    return f"{text} of {_type(schema['items'])}s" if "items" in schema else text
+
+
+def _wrapped(text: str) -> list[str]:
+    lines, line = [], ""
+    for word in text.split():
+        if line and len(line) + 1 + len(word) > _WIDTH:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    return [*lines, line]
+
+
+def main() -> None:
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(reference(served()))
+
+
+if __name__ == "__main__":
+    main()
