@@ -73,16 +73,23 @@ def show(session: CommandSession, txid: bytes) -> None:
 
 @command.command("submit", example="engram tx submit 97cf…")
 @click.argument("raw", type=HEX)
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Push aside a waiting transaction of the same sender and nonce, whose cap and tip must be exceeded "
+    "by a tenth. Without it, such a transaction is refused with nonce_occupied.",
+)
 @with_session
-def submit(session: CommandSession, raw: bytes) -> None:
+def submit(session: CommandSession, raw: bytes, replace: bool) -> None:
     """Submit a transaction that was signed elsewhere to the node.
 
     RAW is the encoded transaction in hexadecimal. The command shows the transaction's status and does not
-    wait for a block.
+    wait for a block. The same bytes submitted twice are one transaction; "known" says that the node had it.
     """
 
     async def action(client: RpcClient) -> dict[str, Any]:
-        txid = (await client.call("tx_submit", raw=raw))["txid"]
-        return {"txid": txid, **await client.call("tx_status", txid=txid)}
+        answer = await client.call("tx_submit", raw=raw, replace=replace)
+        status = await client.call("tx_status", txid=answer["txid"])
+        return {"txid": answer["txid"], "known": answer["known"], **status}
 
     show_status(session, session.run(action))

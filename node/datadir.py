@@ -4,6 +4,7 @@ chain.json    the ChainSpec            engram.toml   settings, see `config`
 node.key      the node's identity      rpc.token     opens admin methods, file mode 0600
 run.json      the running node         keys/         account keys, see `keystore`
 leveldb/ and blocks/                   the chain itself, see `store`
+mempool.journal                        the transactions that wait, see `mempool.journal`
 
 Commands read run.json to find the running node. The file alone proves nothing: a node that was killed leaves
 it behind, and the operating system may give its process number to another process. It therefore also holds

@@ -83,6 +83,10 @@ class NonceGap(Refused):
     """The nonce is too far above the account's: send the transactions with lower nonces first."""
 
 
+class NonceOccupied(Refused):
+    """Another transaction of the sender waits with this nonce: take the next one, or ask to replace it."""
+
+
 class ReplacementFee(Refused):
     """A transaction with this nonce waits already; to replace it, pay at least a tenth more."""
 
@@ -109,6 +113,10 @@ class Evicted(Refused):
 
 class Expired(Refused):
     """No block took the transaction for hours: send it again if it is still wanted."""
+
+
+class NotAFile(InvalidInput):
+    """Something else stands where a file of the data directory belongs: move it away."""
 
 
 class ConfigInvalid(InvalidInput):

@@ -77,8 +77,10 @@ class Node:
         async with opened(self.spec, genesis(self.spec), self.config) as base:
             services = assemble(base, setup)
             try:
+                await services.mempool.restore()
                 await self._serve(services)
             finally:
+                services.mempool.close()
                 self.ready.clear()
                 self.services = None
                 remove_run_info(self.config.data_dir)

@@ -24,6 +24,7 @@ from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.datadir import NODE_KEY_NAME, load_token
 from engram.node.keystore import load_node_key
+from engram.node.mempool.journal import JOURNAL_NAME, MempoolJournal
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PoolLimits
 from engram.node.mining.miner import Miner
@@ -136,7 +137,9 @@ def assemble(base: Base, setup: Setup) -> Services:
     config, clock, threads = setup.config, setup.clock, base.threads
     counts, hub, render = metrics.Metrics(), EventHub(), Renderer(base.spec.hrp, base.spec.rules)
     chain = Chain(base.spec, base.store, base.importer, clock, base.head, counts.block_import.observe)
-    mempool = Mempool(chain, base.verifier, base.scorer, clock, PoolLimits(max_bytes=config.mempool_bytes))
+    limits = PoolLimits(max_bytes=config.mempool_bytes)
+    journal = MempoolJournal(config.data_dir / JOURNAL_NAME, base.genesis.id)
+    mempool = Mempool(chain, base.verifier, base.scorer, clock, limits, journal)
     pacing = Pacing(
         partial(hub.publish, "pace"), clock, enabled=config.miner_waits, others=config.miner_waits_at
     )

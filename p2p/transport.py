@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 import aiohttp
 from aiohttp import web
 
+from engram.p2p.acceptor import Acceptor
 from engram.p2p.errors import DialFailed, FrameTooLarge, LinkClosed, ListenFailed, MalformedFrame
 from engram.p2p.link import Link, Listener, PeerAddress
 from engram.p2p.messages import HANDSHAKE_FRAME_BYTES, MAX_FRAME_BYTES
@@ -158,6 +159,7 @@ class WebSocketListener:
 
     def __init__(self) -> None:
         self._accepted: asyncio.Queue[WebSocketLink] = asyncio.Queue(ACCEPT_QUEUE)
+        self._closing = False
         self.port = 0
 
     async def links(self) -> AsyncIterator[Link]:
@@ -169,7 +171,7 @@ class WebSocketListener:
         if request.path != PATH or "Origin" in request.headers:
             return web.Response(status=403, text="this port speaks to engram nodes only\n")
         tcp = request.transport
-        if self._accepted.full() or tcp is None:
+        if tcp is None or not self._has_place():
             return web.Response(status=503, text="too many connections at once\n")
         socket = web.WebSocketResponse(
             max_msg_size=_REFUSED_SIZE, compress=False, heartbeat=HEARTBEAT_S, timeout=CLOSE_S
@@ -182,14 +184,19 @@ class WebSocketListener:
         host, port = (tcp.get_extra_info("peername") or ("unknown", 0))[:2]
         link = WebSocketLink(socket, PeerAddress(host, port), meter, tcp.abort)
         try:
-            self._accepted.put_nowait(link)
-            await link.closed.wait()
+            if self._has_place():  # it may have none any more
+                self._accepted.put_nowait(link)
+                await link.closed.wait()
         finally:
             link.abort()
         return socket
 
+    def _has_place(self) -> bool:
+        return not self._closing and not self._accepted.full()
+
     def abandon(self) -> None:
-        """Closes the links that the manager has not taken."""
+        """Closes the links that the manager has not taken, and makes no more."""
+        self._closing = True
         while not self._accepted.empty():
             self._accepted.get_nowait().abort()
 
@@ -223,13 +230,15 @@ class WebSocketTransport:
         server = web.Server(listener.serve, keepalive_timeout=HTTP_DEADLINE_S, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
         await runner.setup()
-        try:
-            await _bind(runner, host, port)
-            listener.port = runner.addresses[0][1]
-            yield listener
-        finally:
-            listener.abandon()
-            await runner.cleanup()
+        async with Acceptor(server) as acceptor:
+            try:
+                await _bind(acceptor, host, port)
+                listener.port = acceptor.port
+                yield listener
+            finally:
+                acceptor.stop()
+                listener.abandon()
+                await runner.cleanup()
 
     async def dial(self, address: PeerAddress) -> Link:
         assert self._client is not None, "the manager dials only inside `async with` of its transport"
@@ -259,9 +268,9 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-async def _bind(runner: web.ServerRunner, host: str, port: int) -> None:
+async def _bind(acceptor: Acceptor, host: str, port: int) -> None:
     try:
-        await web.TCPSite(runner, host, port).start()
+        await acceptor.listen(host, port)
     except OSError as error:
         raise ListenFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from engram.node.errors import RemoteError, ReplacementFee
+from engram.node.errors import NonceOccupied, RemoteError
 from engram.node.offers import offer_for
 from engram.participant.errors import TransactionDropped, TransactionRefused, UploadUnfinished
 from engram.participant.wallet import Wallet
@@ -128,7 +128,7 @@ class ChunkedUpload:
         except TransactionRefused as error:
             self._is_there(error.code, error)
         except TransactionDropped as error:
-            if error.got == ReplacementFee.code:
+            if error.got == NonceOccupied.code:
                 self.outrun = True
             else:
                 self._is_there(str(error.got), error)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engram.node.client import RpcClient
-from engram.node.errors import AlreadyIncluded, AlreadyPooled, RemoteError, ReplacementFee
+from engram.node.errors import NonceOccupied, RemoteError
 from engram.node.offers import Offer
 from engram.participant.errors import NotIncluded, TransactionDropped, TransactionRefused
 from engram.participant.reconnect import watch
@@ -27,11 +27,10 @@ from engram.statemachine.transactions.transfer import Transfer
 
 CONFIRM_TICKS: Final = 100
 """How many ticks `confirm` waits, unless told otherwise. Crowded blocks do not count."""
-_NONCE_TRIES: Final = 5
-_NONCE_TAKEN: Final = frozenset({NonceMismatch.code, ReplacementFee.code})
+_NONCE_TRIES: Final = 100
+"""Whoever loses a nonce loses it to another transaction of the account, of which a node keeps 64 waiting."""
+_NONCE_TAKEN: Final = frozenset({NonceMismatch.code, NonceOccupied.code})
 """Codes which say that another program with the same key has just used the nonce."""
-_AT_HAND: Final = frozenset({AlreadyPooled.code, AlreadyIncluded.code})
-"""Codes which say that the node has the transaction already, because it was sent before."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,8 @@ class Wallet:
         """Held during an upload, so that uploads of several tasks run one after another."""
         self._facts: ChainFacts | None = None
         self._sent: dict[Hash, Transaction] = {}
-        """Sent transactions whose block is not known yet. A node that is restarted forgets its mempool; then
-        they are sent again from here.
+        """Sent transactions whose block is not known yet. A node that knows one no more, because its disk was
+        lost or it is another node, is sent it again from here.
         """
         self._charged = 0
         """Sparks that receipts say were charged."""
@@ -115,7 +114,7 @@ class Wallet:
                 nonce = int((await self.account())["next_nonce"])
                 tx = sign(self.key, facts.chain_id, nonce, offer.max_fee, offer.tip, payload)
                 try:
-                    await self._submit(tx)
+                    await self._submit_new(tx)
                     break
                 except RemoteError as error:
                     if error.code not in _NONCE_TAKEN or not tries_left:
@@ -138,8 +137,8 @@ class Wallet:
     async def confirm(self, txid: Hash, timeout_ticks: int = CONFIRM_TICKS) -> dict[str, Any]:
         """Waits until a block holds the transaction, and returns its receipt as JSON values.
 
-        The wait looks again after each of the node's events, never by a timer. If a restarted node has
-        forgotten a transaction of this wallet, it is sent again; if an earlier nonce has become free, it is
+        The wait looks again after each of the node's events, never by a timer. If the node does not know a
+        transaction of this wallet any more, it is sent again; if an earlier nonce has become free, it is
         filled. Raises `TransactionRefused` with the receipt's code if the transaction FAILED,
         `TransactionDropped` if the node gave it up (`got` is the reason's code), `NotIncluded` after
         `timeout_ticks` ticks of the round clock.
@@ -197,12 +196,19 @@ class Wallet:
             return Offer(suggested["max_fee"] - suggested["tip"] + tip, tip)
         return Offer(suggested["max_fee"], suggested["tip"])
 
-    async def _submit(self, tx: Transaction) -> None:
-        try:
-            await self.client.call("tx_submit", raw=encode(tx))
-        except RemoteError as error:
-            if error.code not in _AT_HAND:
-                raise
+    async def _submit(self, tx: Transaction) -> bool:
+        """Sends a transaction to the node; True if the node knew it already."""
+        return bool((await self.client.call("tx_submit", raw=encode(tx)))["known"])
+
+    async def _submit_new(self, tx: Transaction) -> None:
+        """Sends a transaction that was signed just now. Raises `RemoteError` with the node's code.
+
+        If the node knows it, another program has sent an equal payload at the same moment: then the nonce is
+        taken, and this payload is not sent yet.
+        """
+        if await self._submit(tx):
+            message = "an equal transaction has just been sent"
+            raise RemoteError(message, code=NonceOccupied.code, got=tx.nonce)
 
     async def _receipt(self, txid: Hash) -> dict[str, Any] | None:
         answer = await self.client.call("tx_status", txid=txid)
@@ -232,7 +238,7 @@ class Wallet:
     async def _fill_gap(self, end: int) -> None:
         """Fills the account's lowest free nonce, if that is below `end`.
 
-        If this wallet waits for a transaction with this nonce, which a restarted node has forgotten, that is
+        If this wallet waits for a transaction with this nonce, which the node does not know any more, that is
         sent again. Otherwise the wallet sends a transfer to the account itself: a transaction that was in a
         block can be refused on the branch that replaces it, and all later ones would wait for ever.
         """
@@ -249,7 +255,7 @@ class Wallet:
             offer = await self._offer(payload, None, None)
             tx = sign(self.key, facts.chain_id, nonce, offer.max_fee, offer.tip, payload)
             try:
-                await self._submit(tx)
+                await self._submit_new(tx)
             except RemoteError as error:
                 if error.code not in _NONCE_TAKEN:
                     raise

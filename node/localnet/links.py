@@ -12,6 +12,8 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+from engram.p2p.acceptor import Acceptor
+
 _HOST: Final = "127.0.0.1"
 _CHUNK_BYTES: Final = 64 * 1024
 
@@ -22,18 +24,19 @@ class CuttableLink:
     def __init__(self) -> None:
         self.is_cut = False
         self._port: int | None = None
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._carrying: set[asyncio.Task[None]] = set()
 
     @property
     def address(self) -> str:
         """HOST:PORT to dial. The link must be open."""
-        assert self._server is not None, "a link has an address once it is open"
-        return f"{_HOST}:{self._server.sockets[0].getsockname()[1]}"
+        assert self._acceptor is not None, "a link has an address once it is open"
+        return f"{_HOST}:{self._acceptor.port}"
 
     async def open(self) -> None:
         """Begins to listen on a free port."""
-        self._server = await asyncio.start_server(self._accept, _HOST, 0)
+        self._acceptor = Acceptor(lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accept))
+        await self._acceptor.listen(_HOST, 0)
 
     def lead_to(self, port: int | None) -> None:
         """Sets the port of the node behind the link; None while that node does not run."""
@@ -42,6 +45,8 @@ class CuttableLink:
     def cut(self) -> None:
         """Breaks every connection and refuses new ones."""
         self.is_cut = True
+        if self._acceptor is not None:
+            self._acceptor.cut()
         for task in self._carrying:
             task.cancel()
 
@@ -52,8 +57,8 @@ class CuttableLink:
     async def close(self) -> None:
         """Ends every connection and stops listening."""
         self.cut()
-        if self._server is not None:
-            self._server.close()
+        if self._acceptor is not None:
+            await self._acceptor.close()
         if self._carrying:
             await asyncio.wait(self._carrying)
 

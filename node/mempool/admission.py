@@ -38,6 +38,16 @@ class Checked:
     exponent: int
     """Base exponent of the block that it was checked for."""
 
+    def since(self, earlier: PooledTx) -> Checked:
+        """As if it had been admitted when `earlier`, the same transaction, was."""
+        entry = replace(self.entry, admitted_s=earlier.admitted_s, returned=earlier.returned)
+        return replace(self, entry=entry)
+
+    def returning(self, admitted_s: float | None = None) -> Checked:
+        """As one that has been admitted before, at this moment of the monotonic clock; None is now."""
+        moment = self.entry.admitted_s if admitted_s is None else admitted_s
+        return replace(self, entry=replace(self.entry, admitted_s=moment, returned=True))
+
 
 @dataclass(frozen=True)
 class AdmitOutcome:

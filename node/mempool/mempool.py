@@ -1,7 +1,11 @@
-"""The mempool as a service: admits transactions, follows the head, and verifies ahead of blocks.
+"""The mempool as a service: admits transactions, keeps them on disk, and verifies ahead of blocks.
 
 A transaction is admitted if the next block could hold it, or if only earlier transactions of the same sender
 are missing before it. The core judges every template and every block again.
+
+**What an acknowledgement promises.** When `admit` has accepted a transaction, this node knows it until a
+block holds it, or until it says by a code why it was dropped; also after a restart, and after the process was
+killed (`journal`). A power cut may take the last half minute.
 """
 
 from __future__ import annotations
@@ -10,44 +14,32 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import suppress
 from typing import Final
 
-from engram.node.chain.chain import Chain, HeadChanged
+from engram.node import logs
+from engram.node.chain.chain import Chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
 from engram.node.concurrency import in_worker
-from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired, Replaced, Unaffordable
+from engram.node.errors import AlreadyIncluded, AlreadyPooled, Expired
 from engram.node.mempool.admission import Admission, AdmitOutcome, Checked, Refusal
-from engram.node.mempool.pool import Pool, PooledTx, PoolLimits, hindrances
+from engram.node.mempool.journal import SLACK_BYTES, Journaled, MempoolJournal
+from engram.node.mempool.keeper import Keeper
+from engram.node.mempool.pool import PooledTx, PoolLimits, hindrances
+from engram.node.mempool.upkeep import EXPIRY_S, Upkeep
 from engram.node.storage.store import BlockRef
-from engram.primitives import keys
-from engram.primitives.errors import Invalid, NotReady
+from engram.primitives.codec import encode
+from engram.primitives.errors import CodecError, Invalid, NotReady, StorageError
 from engram.primitives.types import Address, Hash
-from engram.statemachine.errors import (
-    BlockBytesExceeded,
-    BlockMacsExceeded,
-    BlockTransactionsExceeded,
-    NonceMismatch,
-)
 from engram.statemachine.records import Account
-from engram.statemachine.roundclock import round_clock
 from engram.statemachine.scoring import Scorer
-from engram.statemachine.transaction import Transaction
+from engram.statemachine.transaction import Transaction, decode_transaction
 
-EXPIRY_S: Final = 3 * 3600.0
-REMEMBERED_DROPS: Final = 10_000
 WARM_QUEUE: Final = 64
 DEFERRED: Final = 32
 DEFERRED_HEADS: Final = 8
 """On how many new heads a peer's transaction is tried again that this node's state refused at first."""
-
-JUDGED_AGAIN: Final = 64
-"""For how many senders the next transaction is judged again on a new head. The senders take turns."""
-
-_NO_ROOM: Final = (BlockTransactionsExceeded, BlockBytesExceeded, BlockMacsExceeded)
-_STAYS: Final = frozenset(error.code for error in (*_NO_ROOM, NonceMismatch))
-"""Codes for which a template leaves a transaction out although a later block may hold it."""
 
 
 class Mempool:
@@ -60,25 +52,27 @@ class Mempool:
         scorer: Scorer,
         clock: Clock,
         limits: PoolLimits | None = None,
+        journal: MempoolJournal | None = None,
     ) -> None:
+        """Without a `journal`, nothing outlives the process."""
         self._chain = chain
         self._changes = chain.changes()
         self._admission = Admission(chain.spec, chain.store, verifier, scorer, clock)
         self._clock = clock
-        self._pool = Pool(limits or PoolLimits())
-        self._accounts: dict[Address, int] = {}
-        self._dropped: OrderedDict[Hash, str] = OrderedDict()
-        self._turn = 0
+        self._keeper = Keeper(chain, self._admission, clock, limits or PoolLimits())
+        self._pool = self._keeper.pool
+        self._upkeep = Upkeep(self._keeper, self._return, self._warm)
         self.followed = chain.head.height
         """Height of the last head to which the mempool has been adjusted."""
-        self._left_out: dict[Hash, Hash] = {}
-        """Txid -> id of the head on which other waiting transactions kept it out of a template."""
         self._deferred: OrderedDict[Hash, tuple[Transaction, int]] = OrderedDict()
         self._warm_queue: asyncio.Queue[Transaction] = asyncio.Queue(WARM_QUEUE)
         self._listeners: list[Callable[[PooledTx], None]] = []
-        self._drop_listeners: list[Callable[[Hash, str], None]] = []
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="engram-mempool")
         self._warmer = ThreadPoolExecutor(1, thread_name_prefix="engram-warm")
+        self._journal = journal
+        self._rewrite_bytes = 0
+        """The journal is not written anew before it has this size."""
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="engram-journal")
+        self._log = logs.get_logger("mempool")
 
     def __len__(self) -> int:
         return len(self._pool)
@@ -93,25 +87,46 @@ class Mempool:
         """How many waiting transactions the base has outgrown."""
         return self._pool.parked
 
-    async def admit(self, tx: Transaction, *, patient: bool = False, park: bool = False) -> AdmitOutcome:
+    async def restore(self) -> None:
+        """Admits again what the journal holds; called before anybody is served.
+
+        Raises `NotAFile`, `DiskFull`, `DiskFailure`.
+        """
+        if self._journal is None:
+            return
+        found = await in_worker(self._writer, self._journal.open)
+        if found.set_aside is not None:
+            self._log.warning("the journal of the mempool is of another chain", moved_to=found.set_aside)
+        if found.skipped_bytes:
+            self._log.warning("the journal of the mempool is damaged", skipped_bytes=found.skipped_bytes)
+        for entry in found.entries:
+            await self._restore(entry)
+        if found.entries:
+            self._log.info("transactions restored", waiting=len(self._pool), journaled=len(found.entries))
+        await self._shorten_journal()
+
+    async def admit(self, tx: Transaction, *, patient: bool = False, replace: bool = True) -> AdmitOutcome:
         """Admits a transaction, or says why not. Raises `CodecError` if the transaction cannot be encoded.
 
         With `patient`, one that the present state refuses is tried again on the next heads: the peer that
-        sent it may know a block that this node still lacks. With `park`, one that the base has outgrown is
-        admitted, too: it has been admitted before.
+        sent it may know a block that this node still lacks. Without `replace`, its nonce must be free.
         """
         name = tx.id
         try:
-            entry, macs = await self._admit(name, tx, park)
+            if name in self._pool:
+                raise Refusal(AlreadyPooled(got=name), False)
+            checked = await self._keeper.checked(name, tx)
+            self._enter(checked, replace=replace)
         except Refusal as refusal:
             if patient and isinstance(refusal.error, Invalid) and not refusal.punishable:
                 self._defer(name, tx)
             return AdmitOutcome(name, refusal.error, refusal.punishable)
-        self._dropped.pop(name, None)
-        if macs and not self._warm_queue.full():
-            self._warm_queue.put_nowait(tx)
-        for callback in list(self._listeners):
-            callback(entry)
+        try:
+            await self._keep(checked.entry)
+        except StorageError as error:  # what cannot be kept is not acknowledged
+            self._keeper.drop(self._pool.remove(name), error.code)
+            return AdmitOutcome(name, error)
+        self._announce(checked)
         return AdmitOutcome(name)
 
     async def run(self) -> None:
@@ -121,9 +136,14 @@ class Mempool:
                 tasks.create_task(self._follow_head(), name="mempool-head")
                 tasks.create_task(self._warm_admitted(), name="mempool-warm")
         finally:
-            # These threads read the store, which is closed next.
-            self._worker.shutdown(wait=True, cancel_futures=True)
-            self._warmer.shutdown(wait=True, cancel_futures=True)
+            self.close()
+
+    def close(self) -> None:
+        """Ends the threads, which read the store, and closes the journal; a second call does nothing."""
+        for threads in (self._keeper.worker, self._warmer, self._writer):
+            threads.shutdown(wait=True, cancel_futures=True)
+        if self._journal is not None:
+            self._journal.close()
 
     def listen(self, callback: Callable[[PooledTx], None]) -> Callable[[], None]:
         """Calls `callback` with each admitted entry; the returned function ends that."""
@@ -132,8 +152,8 @@ class Mempool:
 
     def listen_drops(self, callback: Callable[[Hash, str], None]) -> Callable[[], None]:
         """Calls `callback` with id and code of each dropped transaction; the returned function ends that."""
-        self._drop_listeners.append(callback)
-        return lambda: self._drop_listeners.remove(callback)
+        self._keeper.drop_listeners.append(callback)
+        return lambda: self._keeper.drop_listeners.remove(callback)
 
     def get(self, name: Hash) -> Transaction | None:
         """A waiting transaction; None if it does not wait."""
@@ -146,7 +166,7 @@ class Mempool:
 
     def entries(self) -> list[PooledTx]:
         """All waiting transactions in the order of a block; those behind a missing nonce come last."""
-        ready = list(self._pool.in_order(self._accounts))
+        ready = list(self._pool.in_order(self._keeper.accounts))
         names = {entry.txid for entry in ready}
         return ready + [entry for entry in self._pool if entry.txid not in names]
 
@@ -154,11 +174,11 @@ class Mempool:
         """At most twice as many transactions and bytes as a block holds, highest rate first."""
         rules = self._chain.spec.rules
         room, most = 2 * rules.max_body_bytes, 2 * rules.max_block_transactions
-        head = self._chain.head.id
+        head, left_out = self._chain.head.id, self._keeper.left_out
         chosen: list[Transaction] = []
         blocked: set[Address] = set()
-        for entry in self._pool.in_order(self._accounts):
-            if self._left_out.get(entry.txid) == head:
+        for entry in self._pool.in_order(self._keeper.accounts):
+            if left_out.get(entry.txid) == head:
                 blocked.add(entry.sender)
             if entry.sender in blocked:
                 continue
@@ -182,7 +202,7 @@ class Mempool:
 
     async def hindrances(self, senders: Iterable[Address]) -> dict[Hash, str]:
         """Why entries of these senders cannot be included soon, as `pool.hindrances` says: txid -> code."""
-        accounts = await in_worker(self._worker, self._accounts_of, list(senders), self._chain.head)
+        accounts = await in_worker(self._keeper.worker, self._accounts_of, list(senders), self._chain.head)
         found: dict[Hash, str] = {}
         for account in accounts:
             found |= hindrances(account, self._pool.of_sender(account.address), self._pool.exponent)
@@ -190,183 +210,103 @@ class Mempool:
 
     def drop_reason(self, name: Hash) -> str:
         """Code for which a transaction was dropped; empty if it was not, or if that is forgotten by now."""
-        return self._dropped.get(name, "")
+        return self._keeper.drop_reason(name)
 
     async def leave_out(self, head: BlockRef, skipped: Mapping[Hash, str]) -> None:
-        """Deals with what a template on `head` could not hold; `skipped` maps ids to codes.
+        """Deals with what a template on `head` could not hold, as `Upkeep.leave_out` does."""
+        await self._upkeep.leave_out(head, skipped)
 
-        What had no room stays. What `head` itself refuses is dropped, but for its price. What only the
-        template's other transactions keep out waits for the next head: its block may never join the chain.
-        """
-        for name, code in skipped.items():
-            entry = self._pool.get(name)
-            if code in _STAYS or entry is None:
-                continue
-            self._left_out[name] = head.id
-            await self._judge_again(entry, head)
-
-    async def _admit(self, name: Hash, tx: Transaction, park: bool) -> tuple[PooledTx, int]:
-        if name in self._pool:
-            raise Refusal(AlreadyPooled(got=name), False)
-        checked = await self._checked(name, tx, park=park)
+    def _enter(self, checked: Checked, *, replace: bool = True) -> None:
+        """Adds a checked entry. Raises `Refusal`."""
         try:
-            self._enter(checked)
+            self._keeper.enter(checked, replace=replace)
         except (Invalid, NotReady) as error:
             raise Refusal(error, False) from error
-        return checked.entry, checked.macs
 
-    async def _checked(self, name: Hash, tx: Transaction, *, park: bool = False) -> Checked:
-        """A transaction judged on a head that is still the head after the check. Raises `Refusal`.
+    def _announce(self, checked: Checked) -> None:
+        if checked.entry.txid not in self._pool:
+            return  # a block took it while it was written to the journal
+        if checked.macs:
+            self._warm(checked.entry.tx)
+        for callback in list(self._listeners):
+            callback(checked.entry)
 
-        With `park`, the base may have outgrown it.
-        """
-        while True:
-            if self._chain.store.find_transaction(name) is not None:
-                raise Refusal(AlreadyIncluded(got=name), False)
-            head = self._chain.head
-            checked = await in_worker(self._worker, partial(self._admission.check, park=park), name, tx, head)
-            if head is self._chain.head:
-                self._pool.exponent = checked.exponent
-                return checked
+    async def _return(self, name: Hash, tx: Transaction) -> AdmitOutcome:
+        """Admits a transaction of an abandoned block; the bounds of a sender do not count it."""
+        outcome, checked = await self._readmit(name, tx)
+        if checked is not None:
+            with suppress(StorageError):  # it waits all the same: nobody was promised more for it
+                await self._keep(checked.entry)
+            self._announce(checked)
+        return outcome
 
-    def _enter(self, checked: Checked, *, waited: bool = False) -> None:
-        """Adds an entry and removes those that must make room. Raises `Invalid` or `NotReady`.
+    async def _restore(self, journaled: Journaled) -> None:
+        """Admits one transaction of the journal, as old as it is; remembers why if it cannot be."""
+        try:
+            tx = decode_transaction(journaled.raw)
+        except CodecError as error:
+            self._log.warning("the journal of the mempool holds what is no transaction", error=error)
+            return
+        age_s = max(0.0, (self._clock.now_ms() - journaled.admitted_ms) / 1000)
+        if age_s >= EXPIRY_S:
+            if self._chain.store.find_transaction(tx.id) is None:
+                self._keeper.remember_drop(tx.id, Expired.code)
+            return
+        outcome, _ = await self._readmit(tx.id, tx, self._clock.monotonic() - age_s)
+        if outcome.error is not None and not isinstance(outcome.error, (AlreadyIncluded, AlreadyPooled)):
+            self._keeper.remember_drop(tx.id, outcome.code)
 
-        The balance must also pay for the sender's other entries; if this one `waited`, for earlier ones only.
-        """
-        added = checked.entry
-        own = self._pool.of_sender(added.sender)
-        self._check_affordable(
-            checked, [other for other in own if not waited or other.tx.nonce < added.tx.nonce]
-        )
-        gone = self._pool.add(added, checked.account.nonce)
-        self._accounts[added.sender] = checked.account.nonce
-        for entry in gone:
-            replaced = (entry.sender, entry.tx.nonce) == (added.sender, added.tx.nonce)
-            self._forget(entry, Replaced.code if replaced else Evicted.code)
+    async def _readmit(
+        self, name: Hash, tx: Transaction, admitted_s: float | None = None
+    ) -> tuple[AdmitOutcome, Checked | None]:
+        try:
+            if name in self._pool:
+                raise Refusal(AlreadyPooled(got=name), False)
+            checked = (await self._keeper.checked(name, tx, park=True)).returning(admitted_s)
+            self._enter(checked)
+        except Refusal as refusal:
+            return AdmitOutcome(name, refusal.error, refusal.punishable), None
+        return AdmitOutcome(name), checked
 
-    def _check_affordable(self, checked: Checked, own: Iterable[PooledTx]) -> None:
-        """Raises `Unaffordable` unless balance and income pay for the entries in order of nonces."""
-        entry, left = checked.entry, checked.account.balance
-        others = [other for other in own if other.tx.nonce != entry.tx.nonce]
-        for each in sorted([*others, entry], key=lambda waiting: waiting.tx.nonce):
-            needed = each.charge(checked.exponent) + each.funds
-            if (held := left + each.brings) < needed:
-                raise Unaffordable(expected=needed, got=held)
-            left = held - needed
+    async def _keep(self, entry: PooledTx) -> None:
+        """Writes an entry to the journal. Raises `DiskFull`, `DiskFailure`."""
+        if self._journal is not None:
+            await in_worker(self._writer, self._journal.append, map(self._journaled, [entry]))
+            await self._shorten_journal()
+
+    async def _shorten_journal(self) -> None:
+        """Writes the journal anew if most of it is dead. If the disk refuses, it is tried again later."""
+        least = max(2 * self._pool.memory_bytes + SLACK_BYTES, self._rewrite_bytes)
+        if self._journal is None or self._journal.size_bytes <= least:
+            return
+        self._rewrite_bytes = 2 * self._journal.size_bytes  # until it is done: once at a time
+        try:
+            await in_worker(self._writer, self._journal.rewrite, map(self._journaled, self._pool))
+            self._rewrite_bytes = 0
+        except StorageError as error:
+            self._log.warning("the journal of the mempool cannot be shortened", error=error)
+
+    def _journaled(self, entry: PooledTx) -> Journaled:
+        age_s = self._clock.monotonic() - entry.admitted_s
+        return Journaled(encode(entry.tx), self._clock.now_ms() - round(age_s * 1000))
 
     async def _follow_head(self) -> None:
         async for change in self._changes:
-            self._expire()
-            self._left_out = {name: on for name, on in self._left_out.items() if on == self._chain.head.id}
             deferred = list(self._deferred.items())
-            self._pool.exponent = await in_worker(self._worker, self._exponent_of, self._chain.head)
-            if len(self._pool) or change.disconnected:
-                await self._settle(change)
-                await self._judge_next()
+            await self._upkeep.follow(change)
             for name, (tx, heads) in deferred:
                 self._deferred.pop(name, None)
                 if not (await self.admit(tx)).accepted and heads > 1:
                     self._deferred[name] = (tx, heads - 1)
             self.followed = change.connected[-1].height if change.connected else self._chain.head.height
 
-    async def _settle(self, change: HeadChanged) -> None:
-        """Adjusts the pool to a new head, and prices the next transaction of each sender whose account moved.
-
-        Transactions of blocks that joined are removed; those of blocks that left are admitted again.
-        """
-        included, abandoned = await in_worker(self._worker, self._transactions_of, change)
-        names = {name for name, _ in included}
-        for name in names:
-            self._pool.remove(name)
-        senders = {keys.address(tx.sender) for _, tx in (*included, *abandoned)}
-        await self._renew(senders)
-        for name, tx in reversed(abandoned):
-            if name not in names:
-                outcome = await self.admit(tx, park=True)
-                if not outcome.accepted and outcome.code != AlreadyPooled.code:
-                    self._remember_drop(name, outcome.code)
-
-    def _transactions_of(
-        self, change: HeadChanged
-    ) -> tuple[list[tuple[Hash, Transaction]], list[tuple[Hash, Transaction]]]:
-        def listed(refs: Iterable[BlockRef]) -> list[tuple[Hash, Transaction]]:
-            blocks = (self._chain.store.whole_block(ref) for ref in refs)
-            return [(tx.id, tx) for block in blocks if block is not None for tx in block.transactions]
-
-        return listed(change.connected), listed(change.disconnected)
-
-    async def _renew(self, senders: Iterable[Address]) -> None:
-        """For each sender, removes entries with used nonces and prices the entry that is now the next."""
-        for sender in senders:
-            if not self._pool.of_sender(sender):
-                self._accounts.pop(sender, None)
-                continue
-            head = self._chain.head
-            nonce = await in_worker(self._worker, self._nonce_of, sender, head)
-            self._accounts[sender] = nonce
-            for entry in self._pool.settle(sender, nonce):
-                self._forget(entry, NonceMismatch.code)
-            waiting = self._pool.of_sender(sender)
-            if waiting and waiting[0].tx.nonce == nonce and waiting[0].tentative:
-                await self._reprice(waiting[0])
-
-    async def _judge_next(self) -> None:
-        """Drops what the head refuses: the sender should learn of it, and nothing should wait behind it."""
-        senders, head = self._pool.senders(), self._chain.head
-        start = self._turn % max(1, len(senders))
-        chosen = (senders[start:] + senders[:start])[:JUDGED_AGAIN]
-        self._turn = start + len(chosen)
-        for sender in chosen:
-            waiting = self._pool.of_sender(sender)
-            if waiting and waiting[0].tx.nonce == self._accounts[sender]:
-                await self._judge_again(waiting[0], head)
-
-    async def _judge_again(self, entry: PooledTx, head: BlockRef) -> None:
-        """Drops an entry that `head` refuses, provided that `head` is still the head after the check."""
-        try:
-            check = partial(self._admission.check, park=True)
-            await in_worker(self._worker, check, entry.txid, entry.tx, head)
-        except Refusal as refusal:
-            if head is self._chain.head:
-                self._drop(self._pool.remove(entry.txid), refusal.error.code)
-
-    async def _reprice(self, entry: PooledTx) -> None:
-        """Prices an entry in full, now that it is its sender's next; drops it if it is refused.
-
-        Meanwhile it stays in the pool, so that `next_nonce` does not give its nonce away.
-        """
-        try:
-            checked = await self._checked(entry.txid, entry.tx, park=True)
-        except Refusal as refusal:
-            included = isinstance(refusal.error, AlreadyIncluded)
-            self._drop(self._pool.remove(entry.txid), "" if included else refusal.error.code)
-            return
-        if self._pool.remove(entry.txid) is None:
-            return  # meanwhile it was replaced or included in a block
-        try:
-            self._enter(checked, waited=True)
-        except (Invalid, NotReady) as error:
-            self._forget(entry, error.code)
-            return
-        if checked.macs and not self._warm_queue.full():
-            self._warm_queue.put_nowait(entry.tx)
-
     def _accounts_of(self, senders: Iterable[Address], head: BlockRef) -> list[Account]:
         state = self._chain.state(head)
         return [state.account(sender) for sender in senders]
 
-    def _exponent_of(self, head: BlockRef) -> int:
-        return round_clock(self._chain.state(head)).exponent
-
-    def _nonce_of(self, sender: Address, head: BlockRef) -> int:
-        return self._chain.state(head).account(sender).nonce
-
-    def _expire(self) -> None:
-        oldest_s = self._clock.monotonic() - EXPIRY_S
-        for entry in self._pool:
-            if entry.admitted_s < oldest_s:
-                self._drop(self._pool.remove(entry.txid), Expired.code)
+    def _warm(self, tx: Transaction) -> None:
+        if not self._warm_queue.full():
+            self._warm_queue.put_nowait(tx)
 
     async def _warm_admitted(self) -> None:
         while True:
@@ -377,22 +317,3 @@ class Mempool:
         self._deferred[name] = (tx, DEFERRED_HEADS)
         while len(self._deferred) > DEFERRED:
             self._deferred.popitem(last=False)
-
-    def _drop(self, entry: PooledTx | None, code: str) -> None:
-        if entry is not None:
-            self._forget(entry, code)
-
-    def _forget(self, entry: PooledTx, code: str) -> None:
-        """Updates the books for an entry that has left the pool; `code` is empty if it was included."""
-        self._left_out.pop(entry.txid, None)
-        if code:
-            self._remember_drop(entry.txid, code)
-        if not self._pool.of_sender(entry.sender):
-            self._accounts.pop(entry.sender, None)
-
-    def _remember_drop(self, name: Hash, code: str) -> None:
-        self._dropped[name] = code
-        while len(self._dropped) > REMEMBERED_DROPS:
-            self._dropped.popitem(last=False)
-        for callback in list(self._drop_listeners):
-            callback(name, code)

@@ -13,7 +13,9 @@ first to leave a full pool.
 
 **Nonce window.** A sender may send several transactions ahead, and a network may deliver them in any order.
 Therefore a nonce may lie up to `nonce_window` above the account's. A greater distance is refused, because
-such a transaction would take memory for a long time, perhaps for ever.
+such a transaction would take memory for a long time, perhaps for ever. What a reorganisation took out of
+blocks, or a restart out of the journal, returns whatever its distance: it was paid for in work, or admitted
+before.
 
 **Replacement.** A sender may replace a waiting transaction by another with the same nonce, for instance to
 raise its cap. Cap and tip must both be at least `replacement_percent` higher. Otherwise a sender could make
@@ -33,7 +35,7 @@ from typing import Final
 
 from sortedcontainers import SortedDict, SortedKeyList
 
-from engram.node.errors import AlreadyPooled, NonceGap, PoolFull, ReplacementFee, SenderLimit
+from engram.node.errors import AlreadyPooled, NonceGap, NonceOccupied, PoolFull, ReplacementFee, SenderLimit
 from engram.primitives.types import Address, Hash
 from engram.statemachine.errors import FeeTooLow, InsufficientBalance, NonceMismatch
 from engram.statemachine.fees import BasePrice
@@ -84,6 +86,8 @@ class PooledTx:
     tentative: bool = False
     """Its price counts its bytes only; what else it costs is known once it is its sender's next."""
     admitted_s: float = 0.0
+    returned: bool = False
+    """It has been admitted before, or stood in a block: the bounds of a sender do not count it."""
 
     @cached_property
     def rate(self) -> int:
@@ -162,20 +166,23 @@ class Pool:
         """Whether the base has outgrown what the sender will pay."""
         return entry.bearable < self.exponent
 
-    def check_place(self, entry: PooledTx, account_nonce: int) -> None:
+    def check_place(self, entry: PooledTx, account_nonce: int, *, replace: bool = True) -> None:
         """Checks whether the pool may take an entry, apart from its size.
 
-        Raises `AlreadyPooled`, `NonceMismatch`, `NonceGap`, `ReplacementFee`.
+        Raises `AlreadyPooled`, `NonceMismatch`, `NonceGap`, `NonceOccupied` if it may not `replace` another,
+        `ReplacementFee`.
         """
         tx, nonce = entry.tx, entry.tx.nonce
         if entry.txid in self._entries:
             raise AlreadyPooled(got=entry.txid)
         if nonce < account_nonce:
             raise NonceMismatch(expected=account_nonce, got=nonce)
-        if nonce > account_nonce + self.limits.nonce_window:
+        if nonce > account_nonce + self.limits.nonce_window and not entry.returned:
             raise NonceGap(expected=account_nonce, got=nonce)
         replaced = self._own(entry.sender).get(nonce)
         if replaced is not None:
+            if not replace:
+                raise NonceOccupied(expected="a nonce that no waiting transaction has", got=nonce)
             for name, old, new in (
                 ("cap", replaced.tx.max_fee, tx.max_fee),
                 ("tip", replaced.tx.tip, tx.tip),
@@ -186,14 +193,14 @@ class Pool:
     def _raised(self, amount: int) -> int:
         return amount + max(1, -(-amount * self.limits.replacement_percent // 100))
 
-    def add(self, entry: PooledTx, account_nonce: int) -> list[PooledTx]:
+    def add(self, entry: PooledTx, account_nonce: int, *, replace: bool = True) -> list[PooledTx]:
         """Adds an entry and returns the entries that were removed for it.
 
         Removed are the transaction that it replaces and, if the pool is full, parked entries, then those with
         the lowest rates. Raises `NonceMismatch` or a subclass of `Refused`; then the pool is unchanged.
         """
         nonce = entry.tx.nonce
-        self.check_place(entry, account_nonce)
+        self.check_place(entry, account_nonce, replace=replace)
         own = self._own(entry.sender)
         replaced = own.get(nonce)
         self._check_sender(entry, own, replaced)
@@ -258,8 +265,11 @@ class Pool:
         own: Mapping[int, PooledTx],
         replaced: PooledTx | None,
     ) -> None:
-        count = len(own) + (replaced is None)
-        size = entry.size_bytes + sum(other.size_bytes for other in own.values() if other is not replaced)
+        if entry.returned:
+            return
+        others = [other for other in own.values() if other is not replaced and not other.returned]
+        count = len(others) + 1
+        size = entry.size_bytes + sum(other.size_bytes for other in others)
         if count > self.limits.sender_transactions:
             raise SenderLimit(expected=self.limits.sender_transactions, got=count)
         if size > self.limits.sender_bytes:

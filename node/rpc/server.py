@@ -27,6 +27,7 @@ from engram.node.errors import AddressUnusable, HoldRefused, PortTaken
 from engram.node.mining.pacing import Pacing
 from engram.node.rpc.events import TOPICS, EventHub, Subscription
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, Dispatcher, RpcFault
+from engram.p2p.acceptor import Acceptor
 
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 """Enough for the largest transaction as hexadecimal text, and the JSON around it."""
@@ -112,25 +113,27 @@ class RpcServer:
             shutdown_timeout=self._limits.close_s,
         )
         await runner.setup()
-        try:
-            await self._bind(web.TCPSite(runner, self._host, self.port))
-            self.port = int(runner.addresses[0][1])
-            self.serving.set()
-            await asyncio.Event().wait()
-        finally:
-            self.serving.clear()
-            await asyncio.gather(*(self._dismiss(socket) for socket in self._sockets))
-            await runner.cleanup()
+        assert runner.server is not None, "`setup` has just made the server"
+        async with Acceptor(runner.server) as acceptor:
+            try:
+                await self._bind(acceptor)
+                self.serving.set()
+                await asyncio.Event().wait()
+            finally:
+                self.serving.clear()
+                acceptor.stop()
+                await asyncio.gather(*(self._dismiss(socket) for socket in self._sockets))
+                await runner.cleanup()
 
     async def _dismiss(self, socket: web.WebSocketResponse) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.close_s):
                 await socket.close(code=1001, message=b"the node stops")
 
-    async def _bind(self, site: web.TCPSite) -> None:
+    async def _bind(self, acceptor: Acceptor) -> None:
         place = f"{self._host}:{self.port}"
         try:
-            await site.start()
+            await acceptor.listen(self._host, self.port)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 message = (
@@ -138,6 +141,7 @@ class RpcServer:
                 )
                 raise PortTaken(message, got=place) from error
             raise AddressUnusable(f"cannot listen on {place}: {error.strerror}", got=place) from error
+        self.port = acceptor.port
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engram.consensus.chainspec import chain_id
-from engram.node.errors import TransactionNotFound
+from engram.node.errors import AlreadyIncluded, AlreadyPooled, TransactionNotFound
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PooledTx
 from engram.node.offers import offer_for
@@ -48,13 +48,19 @@ class TransactionMethods:
     max_bytes: int
 
     @rpc_method()
-    async def tx_submit(self, raw: bytes) -> dict[str, Any]:
-        """Hand a signed transaction to the mempool; refused with the code of the rule that it breaks."""
+    async def tx_submit(self, raw: bytes, replace: bool = False) -> dict[str, Any]:
+        """Hand a signed transaction to the mempool; refused with the code of the rule that it breaks.
+
+        `known` is true if these very bytes wait already or stand in a block: they take effect once. Another
+        transaction with the same sender and nonce is pushed aside only with `replace`, and for a higher fee.
+        An answered transaction outlives a restart of the node.
+        """
         tx = await self.views.threads.run(decode_transaction, raw)
-        outcome = await self.mempool.admit(tx)
-        if outcome.error is not None:
+        outcome = await self.mempool.admit(tx, replace=replace)
+        known = isinstance(outcome.error, (AlreadyPooled, AlreadyIncluded))
+        if outcome.error is not None and not known:
             raise outcome.error
-        return {"txid": outcome.txid.hex()}
+        return {"txid": outcome.txid.hex(), "known": known}
 
     @rpc_method()
     async def tx_status(self, txid: bytes) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Arena(Venue):
         self._node.__enter__()
 
     def stop(self) -> None:
-        """Stops it; what waited in its mempool is forgotten. Blocks."""
+        """Stops it; what waits in its mempool is kept. Blocks."""
         node, self._node = self._node, None
         if node is not None:
             node.__exit__(None, None, None)

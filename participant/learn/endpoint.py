@@ -28,6 +28,7 @@ from aiohttp import web
 
 from engram.node.datadir import find_run_info, load_token
 from engram.node.errors import AddressUnusable, PortTaken, RemoteError
+from engram.p2p.acceptor import Acceptor
 from engram.participant.learn.consolidator import Outlook
 from engram.participant.learn.errors import LearnerMissing, QueryInvalid, QueryTooLarge
 from engram.participant.learn.lines import numbers_of
@@ -80,27 +81,30 @@ class LearnEndpoint:
         application.router.add_get("/outlook", self._outlook)
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_S)
         await runner.setup()
-        try:
-            await self._bind(web.TCPSite(runner, HOST, self.port))
-            self.port = int(runner.addresses[0][1])
-            self.serving.set()
-            await asyncio.Event().wait()
-        finally:
-            self.serving.clear()
-            await runner.cleanup()
+        assert runner.server is not None, "`setup` has just made the server"
+        async with Acceptor(runner.server) as acceptor:
+            try:
+                await self._bind(acceptor)
+                self.serving.set()
+                await asyncio.Event().wait()
+            finally:
+                self.serving.clear()
+                acceptor.stop()
+                await runner.cleanup()
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
-    async def _bind(self, site: web.TCPSite) -> None:
+    async def _bind(self, acceptor: Acceptor) -> None:
         place = f"{HOST}:{self.port}"
         try:
-            await site.start()
+            await acceptor.listen(HOST, self.port)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(f"{place} is in use: choose another --port, or 0", got=place) from error
             raise AddressUnusable(f"cannot listen on {place}: {error.strerror}", got=place) from error
+        self.port = acceptor.port
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

@@ -21,7 +21,10 @@ from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, DatabaseIdentit
 from engram.node.storage.swap import DATABASE_DIRECTORY
 from engram.p2p.messages import MAX_BLOCK_BYTES
 from engram.primitives.codec import decode, encode
-from tests.support.dev_node import address_of, dev_spec
+from engram.primitives.keys import PrivateKey
+from engram.statemachine.transaction import sign
+from engram.statemachine.transactions.transfer import Transfer
+from tests.support.dev_node import SEEDS, address_of, dev_spec
 from tests.support.node_process import NodeCommand, engram, processes, refusal
 
 MINER = ("--miner-address", address_of("miner"))
@@ -49,6 +52,25 @@ def test_a_node_answers_ends_and_comes_back(node: NodeCommand, number: signal.Si
         assert node.stop(number) == 0
     assert "Traceback" not in node.log
     assert "Warning" not in node.log
+
+
+def test_what_was_acknowledged_is_known_after_any_end(node: NodeCommand) -> None:
+    alice = PrivateKey.from_seed(SEEDS["alice"])
+    with processes(node):
+        chain = node.call("node_info")["chain_id"]
+        raws = [encode(sign(alice, chain, nonce, 10**6, 0, Transfer(bytes(20), 5))) for nonce in range(20)]
+        txids = [node.call("tx_submit", raw=raw)["txid"] for raw in raws]
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+            node.stop(number)
+            node.start()
+            waiting = [entry["txid"] for entry in node.call("mempool_list")]
+            assert waiting == txids, f"in the order of nonces, after {number.name}"
+        assert all(node.call("tx_submit", raw=raw)["known"] for raw in raws)
+        node.call("miner_mine", blocks=1)
+        assert {node.call("tx_status", txid=txid)["status"] for txid in txids} == {"included"}
+        node.stop(signal.SIGKILL)
+        node.start()
+        assert node.call("mempool_list") == []
 
 
 def test_a_node_with_work_in_hand_ends_cleanly(node: NodeCommand) -> None:

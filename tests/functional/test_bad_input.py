@@ -71,7 +71,7 @@ TRANSACTIONS: dict[str, tuple[bytes, str, DisconnectReason | None]] = {
     "another chain": (signed(chain_id=7), "wrong_chain", R.INVALID_DATA),
     "nonce used": (signed(nonce=0), "nonce_mismatch", None),
     "nonce far ahead": (signed(nonce=1_000), "nonce_gap", None),
-    "nonce taken": (paying(6, 1, COIN), "replacement_fee", None),
+    "nonce taken": (paying(6, 1, COIN), "nonce_occupied", None),
     "fee too low": (paying(5, 2, 1), "fee_too_low", None),
     "nothing to pay with": (
         encode(sign(STRANGER, CHAIN.chain_id, 0, COIN, 0, Transfer(BOB.address, 5))),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engram.node.errors import NodeUnreachable
+from engram.node.mempool.journal import JOURNAL_NAME
 from engram.participant.notices import Notice
 from engram.participant.reconnect import PatientClient
 from engram.participant.wallet import Wallet
@@ -49,11 +50,13 @@ async def test_patience_ends(tmp_path: Path) -> None:
     assert [notice.event for notice in said] == ["node_unreachable"]
 
 
-async def test_a_transaction_that_a_restarted_node_forgot_is_handed_in_again(tmp_path: Path) -> None:
+async def test_a_transaction_that_a_node_lost_with_its_disk_is_handed_in_again(tmp_path: Path) -> None:
     async with running_stage(tmp_path) as stage, PatientClient(stage.find, lambda notice: None) as client:
         wallet = Wallet(client, ALICE)
         txid = await wallet.transfer(address_of("bob"), 5)
-        await stage.restart()
+        await asyncio.to_thread(stage.stop)
+        (tmp_path / JOURNAL_NAME).unlink()
+        await asyncio.to_thread(stage.start)
         assert (await client.call("tx_status", txid=txid))["status"] == "unknown"
         confirmed = asyncio.create_task(wallet.confirm(txid))
         async with client.subscribe("transactions") as events:

@@ -18,12 +18,12 @@ from engram.participant.upload import split_chunks, upload
 from engram.participant.wallet import Wallet
 from engram.primitives.codec import encode
 from engram.primitives.errors import BadAddress
-from engram.primitives.keys import PrivateKey
+from engram.primitives.keys import PrivateKey, format_address
 from engram.statemachine.content import Inline, blob_id
-from engram.statemachine.transaction import sign
+from engram.statemachine.transaction import Transaction, sign
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.transfer import Transfer
-from tests.support.dev_node import SEEDS, address_of, dev_spec
+from tests.support.dev_node import HRP, SEEDS, address_of, dev_spec
 
 pytestmark = pytest.mark.xdist_group("wallet")
 KIB = 1024
@@ -135,11 +135,45 @@ async def test_a_replaced_transaction_is_dropped_by_name(client: RpcClient, wall
 
 
 class _Twin(Wallet):
-    """A second program with the same key, which does not look at what waits."""
+    """A second program with the same key, which does not look at what waits and replaces it."""
 
     async def account(self) -> dict[str, object]:
         account = await super().account()
         return {**account, "next_nonce": account["nonce"]}
+
+    async def _submit(self, tx: Transaction) -> bool:
+        return bool((await self.client.call("tx_submit", raw=encode(tx), replace=True))["known"])
+
+
+async def test_equal_payments_handed_in_at_once_are_as_many_transactions(
+    client: RpcClient, wallet: Wallet
+) -> None:
+    """Each program asks for the next nonce before another has used it, and signs the very same bytes."""
+    programs = [Wallet(client, wallet.key) for _ in range(12)]
+    target = format_address(PrivateKey.from_seed(b"\x2a" * 32).address, HRP)
+    txids = await asyncio.gather(*(each.transfer(target, 7) for each in programs))
+    assert len(set(txids)) == len(programs)
+    receipts = [await each.confirm(txid) for each, txid in zip(programs, txids, strict=True)]
+    assert {receipt["txid"] for receipt in receipts} == {txid.hex() for txid in txids}
+    account = await client.call("account_get", address=target)
+    assert int(account["balance"]) == 7 * len(programs), "every receipt is one payment"
+
+
+async def test_the_same_bytes_twice_are_one_transaction(client: RpcClient, wallet: Wallet) -> None:
+    await client.call("miner_stop")
+    chain, nonce = (await wallet.facts()).chain_id, int((await wallet.account())["next_nonce"])
+    raw = encode(sign(wallet.key, chain, nonce, 1_000_000, 10, Transfer(wallet.key.address, 3)))
+    other = encode(sign(wallet.key, chain, nonce, 1_000_000, 10, Transfer(wallet.key.address, 4)))
+    answers = [await client.call("tx_submit", raw=raw) for _ in range(2)]
+    assert [answer["known"] for answer in answers] == [False, True]
+    assert answers[0]["txid"] == answers[1]["txid"]
+    with pytest.raises(RemoteError) as refusal:
+        await client.call("tx_submit", raw=other)
+    assert refusal.value.code == "nonce_occupied"
+    with pytest.raises(RemoteError) as refusal:
+        await client.call("tx_submit", raw=other, replace=True)
+    assert refusal.value.code == "replacement_fee"
+    assert (await client.call("tx_status", txid=answers[0]["txid"]))["status"] == "pending"
 
 
 async def test_an_unknown_transaction_is_not_waited_for(wallet: Wallet) -> None:

@@ -21,6 +21,7 @@ from engram.node.chain.recovery import RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.verification import VerificationCache
 from engram.node.clock import FakeClock
+from engram.node.mempool.journal import MempoolJournal
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PoolLimits
 from engram.node.storage.blockfiles import MAX_FILE_BYTES, MemoryBlockFiles
@@ -99,12 +100,13 @@ async def running(
     *,
     now_ms: int = LATE_MS,
     limits: PoolLimits | None = None,
+    journal: MempoolJournal | None = None,
 ) -> AsyncIterator[Running]:
     """Runs the services until the block ends; what stops them is raised there."""
     with opened(store or memory_store(), spec) as node:
         clock = FakeClock(now_ms)
         chain = Chain(spec, node.store, node.importer, clock, node.start.head)
-        mempool = Mempool(chain, node.verifier, node.scorer, clock, limits)
+        mempool = Mempool(chain, node.verifier, node.scorer, clock, limits, journal)
         async with asyncio.TaskGroup() as tasks:
             services = [tasks.create_task(chain.run()), tasks.create_task(mempool.run())]
             try:
