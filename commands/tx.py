@@ -99,7 +99,8 @@ def submit(session: CommandSession, raw: str, replace: bool) -> None:
     """Submit a transaction that was signed elsewhere to the node.
 
     RAW is the encoded transaction in hexadecimal, as `engram tx sign` writes it; - reads it from standard
-    input. The command shows the transaction's status and does not wait for a block. The same bytes submitted twice are one transaction; "known" says that the node had it.
+    input. The command shows the transaction's status and does not wait for a block. The same bytes submitted
+    twice are one transaction; "known" says that the node had it.
     """
     content = hex_argument(raw)
 

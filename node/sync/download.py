@@ -46,8 +46,9 @@ class DownloadLimits:
     """While so many bytes of blocks wait here or are on their way, only the next one is asked for."""
     peer_requests: int = 4
     """How many blocks are asked of one peer at once."""
-    hurry_s: float = 2.0
-    """After so many seconds without an answer, the block that all others wait for is asked of one peer more.
+    hurry_s: float = 1.0
+    """After so many seconds without an answer, the block that all others wait for is asked of one peer more:
+    sooner than `turns.STALL_S`, after which another branch may be downloaded instead.
     """
     body_s: float = 15.0
     """Seconds that a peer has to deliver one block; after that, it is not asked again."""

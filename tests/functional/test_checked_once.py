@@ -93,6 +93,7 @@ async def test_a_transaction_is_encoded_few_times_on_its_way(tmp_path: Path, tal
         tally.counts.clear()
         await members[0].admit(payment)
         await until(lambda: all(member.waits(payment) for member in members))
+        await until(lambda: tally.counts["encodings"] >= 8)  # the journals are written a little later
         admitted = tally.counts["encodings"]
         await members[0].mine()
         for member in members:

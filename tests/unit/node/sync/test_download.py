@@ -87,7 +87,7 @@ async def finished(running: Downloading) -> None:
     assert running.heights == list(range(1, len(NAMES) + 1))
 
 
-async def test_the_block_that_all_wait_for_is_asked_of_one_peer_more_every_two_seconds() -> None:
+async def test_the_block_that_all_wait_for_is_asked_of_one_peer_more_every_second() -> None:
     first, second, third = peer(1, mute), peer(2, mute_from(0)), peer(3, mute_from(0))
     async with downloading([first, second, third], peer_requests=1, window_blocks=3) as running:
         await until(lambda: first.asked and second.asked and third.asked)
@@ -98,11 +98,11 @@ async def test_the_block_that_all_wait_for_is_asked_of_one_peer_more_every_two_s
         late = peer(5)
         running.download.join(helper)
         running.download.join(late)
-        await running.pass_ms(1_999)
+        await running.pass_ms(999)
         assert (helper.asked, late.asked) == ([], [])
         await running.pass_ms(1)
         assert (helper.asked, late.asked) == ([NAMES[0]], [])
-        await running.pass_ms(1_999)
+        await running.pass_ms(999)
         assert late.asked == []
         await running.pass_ms(1)
         await finished(running)
@@ -126,11 +126,11 @@ async def test_an_overtaken_peer_gives_way_to_others_that_deliver() -> None:
         await until(lambda: late.asked)
         running.download.join(quick)
         await until(lambda: len(quick.asked) == 4)
-        await running.pass_ms(2_000)
+        await running.pass_ms(1_000)
         await until(lambda: running.heights)
         answering.set()
         await until(lambda: len(running.heights) == 30)
-        await running.pass_ms(1_999)
+        await running.pass_ms(999)
         assert late.asked == NAMES[:1], "it has answered by now, and there is a better peer"
         await running.pass_ms(1)
         await finished(running)
@@ -146,7 +146,7 @@ async def test_a_peer_that_was_overtaken_is_asked_again_once_the_better_ones_hav
     async with downloading([late], peer_requests=1, window_blocks=5) as running:
         await until(lambda: late.asked)
         running.download.join(quick)
-        await running.pass_ms(2_000)
+        await running.pass_ms(1_000)
         await until(lambda: running.heights)
         answering.set()
         await finished(running)
@@ -181,7 +181,7 @@ async def test_of_two_answers_the_first_counts() -> None:
     async with downloading([late], peer_requests=1, window_blocks=1) as running:
         await until(lambda: late.asked)
         running.download.join(quick)
-        await running.pass_ms(2_000)
+        await running.pass_ms(1_000)
         await until(lambda: NAMES[0] in quick.asked)
         answering.set()
         await finished(running)
@@ -197,7 +197,7 @@ async def test_a_liar_is_replaced_and_blamed_even_where_it_was_second() -> None:
         running.download.join(liar)
         await until(lambda: liar.dismissed)
         running.download.join(honest)
-        await running.pass_ms(2_000)
+        await running.pass_ms(1_000)
         await finished(running)
         assert liar.dismissed == "foreign_headers"
         assert len(liar.asked) == 1
