@@ -30,7 +30,7 @@ from engram.node.storage.lru import ByteLru
 from engram.node.sync.headersync import headers_after
 from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
-from engram.p2p.errors import DialFailed, DisconnectReason, weight_of
+from engram.p2p.errors import DialFailed, DisconnectReason, WrongReply, weight_of
 from engram.p2p.inventory import KnownIds
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
@@ -156,9 +156,9 @@ class ChainAdapter:
     async def unpack_transactions(self, packed: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]]:
         return await self._threads.run(_unpacked_transactions, packed)
 
-    async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
+    async def check_block(self, peer: Peer, block_id: bytes, raw: bytes) -> CheckedBlock:
         try:
-            checked = await self._threads.run(self._check_block, raw)
+            checked = await self._threads.run(self._check_block, block_id, raw)
         except NotReady as error:
             block = await self._threads.run(_unpacked_block, raw)
             _check_answer(await self._chain.import_block(block, unasked=True))
@@ -250,11 +250,13 @@ class ChainAdapter:
     def _unknown_transactions(self, txids: Sequence[Hash]) -> list[Hash]:
         return [txid for txid in txids if self._chain.store.find_transaction(txid) is None]
 
-    def _check_block(self, raw: bytes) -> CheckedBlock:
-        """Raises `CodecError`, leaves of `InvalidHeader`, `WrongTransactionsRoot`; `UnknownParent`,
-        `TimestampAhead`.
+    def _check_block(self, block_id: Hash, raw: bytes) -> CheckedBlock:
+        """Raises `CodecError`, `WrongReply`, leaves of `InvalidHeader`, `WrongTransactionsRoot`;
+        `UnknownParent`, `TimestampAhead`.
         """
         block = _unpacked_block(raw)
+        if block.header.id != block_id:
+            raise WrongReply("another block than was asked for", expected=block_id, got=block.header.id)
         return check_block(self._compact.check_header(block.header), block)
 
 
