@@ -31,7 +31,7 @@ from engram.node.storage.lru import ByteLru
 from engram.node.sync.headersync import headers_after
 from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
-from engram.p2p.errors import MAX_WEIGHT, DialFailed, DisconnectReason, weight_of
+from engram.p2p.errors import MAX_WEIGHT, DialFailed, DisconnectReason, WrongReply, weight_of
 from engram.p2p.inventory import KnownIds
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
@@ -157,9 +157,9 @@ class ChainAdapter:
     async def unpack_transactions(self, packed: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]]:
         return await self._threads.run(_unpacked_transactions, packed)
 
-    async def check_block(self, peer: Peer, raw: bytes) -> CheckedBlock:
+    async def check_block(self, peer: Peer, block_id: bytes, raw: bytes) -> CheckedBlock:
         try:
-            checked = await self._threads.run(self._check_block, raw)
+            checked = await self._threads.run(self._check_block, block_id, raw)
         except StatePruned:  # not imported: the writer would make many old states again for one old block
             self._sync.is_ahead(peer)
             raise
@@ -254,11 +254,13 @@ class ChainAdapter:
     def _unknown_transactions(self, txids: Sequence[Hash]) -> list[Hash]:
         return [txid for txid in txids if self._chain.store.find_transaction(txid) is None]
 
-    def _check_block(self, raw: bytes) -> CheckedBlock:
-        """Raises `CodecError`, leaves of `InvalidHeader`, `WrongTransactionsRoot`; `UnknownParent`,
-        `StatePruned`, `TimestampAhead`.
+    def _check_block(self, block_id: Hash, raw: bytes) -> CheckedBlock:
+        """Raises `CodecError`, `WrongReply`, leaves of `InvalidHeader`, `WrongTransactionsRoot`;
+        `UnknownParent`, `StatePruned`, `TimestampAhead`.
         """
         block = _unpacked_block(raw)
+        if block.header.id != block_id:
+            raise WrongReply("another block than was asked for", expected=block_id, got=block.header.id)
         return check_block(self._compact.check_header(block.header), block)
 
 

@@ -69,11 +69,7 @@ class BlockFetch(Generic[B]):
         packed = await session.get_block(block_id, budget.left_s())
         if packed is None:
             return None
-        block = await self._chain.check_block(session, packed)
-        if block.id != block_id:
-            raise WrongReply(
-                "the peer sent another block than it was asked for", expected=block_id, got=block.id
-            )
+        block = await self._chain.check_block(session, block_id, packed)
         lie = None
         if partial is not None and partial.was_false(block):
             lie = WrongReply("the short ids were not those of the block", expected=block_id)

@@ -246,9 +246,9 @@ class ChainProtocol(Protocol[B]):
         """
         ...
 
-    async def check_block(self, peer: Peer, raw: bytes) -> B:
-        """Unpacks and decodes a fetched block; checks header and work, and that the header commits to its
-        transactions.
+    async def check_block(self, peer: Peer, block_id: bytes, raw: bytes) -> B:
+        """Unpacks and decodes a fetched block; checks that it is the block of this id, then header and work,
+        and that the header commits to its transactions.
 
         Raises `Invalid`, or `NotReady` if the block cannot be judged yet because its parent is unknown or its
         timestamp is ahead of the clock, or if its branch has too little work. Then the block is not relayed,

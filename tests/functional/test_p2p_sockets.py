@@ -145,7 +145,7 @@ async def test_a_block_ahead_of_its_parent_is_left_to_the_node() -> None:
         await second.peer(first).ping()
         assert first.policy.reports == []
         with pytest.raises(NotReady):
-            await first.chain.check_block(first.peer(second), known.packed_bytes)
+            await first.chain.check_block(first.peer(second), known.id, known.packed_bytes)
 
 
 async def test_ping_measures_the_round_trip_and_bytes_are_counted() -> None:

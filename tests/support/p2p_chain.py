@@ -238,10 +238,12 @@ class LittleChain:
         plain = [unpack(each, MAX_TRANSACTION_BYTES) for each in packed]
         return [(transaction_id(raw), raw) for raw in plain]
 
-    async def check_block(self, peer: Peer, raw: bytes) -> Link:
+    async def check_block(self, peer: Peer, block_id: bytes, raw: bytes) -> Link:
         block = decode(Link, unpack(raw, MAX_BLOCK_BYTES))
         if block.text.startswith(BAD_WORK):
             raise InvalidHeader(got=block.text)
+        if block.id != block_id:
+            raise WrongReply(expected=block_id, got=block.id)
         if block.parent not in self.blocks:
             raise NotReady("unknown parent")
         return block

@@ -97,7 +97,7 @@ class ServedChain:
     async def unpack_transactions(self, packed: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]]:
         raise NotReady("it wants no transactions")
 
-    async def check_block(self, peer: Peer, raw: bytes) -> RelayedBlock:
+    async def check_block(self, peer: Peer, block_id: bytes, raw: bytes) -> RelayedBlock:
         raise NotReady("it wants no blocks")
 
     def leads(self, block: RelayedBlock) -> bool:
