@@ -33,8 +33,8 @@ from engram.p2p.session import Session
 from engram.primitives.errors import ChainError, Invalid, NotReady
 from engram.primitives.keys import PrivateKey
 
-TURNED_AWAY_AT_ONCE: Final = 16
-"""So many connections beyond `max_inbound` are told that there is no place; further ones are just cut."""
+BEGINNING_AT_ONCE: Final = 16
+"""So many connections beyond `max_inbound` may be in their handshake; for further ones the oldest is cut."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ class PeerManager(Generic[B]):
         self._sessions: dict[bytes, Session] = {}
         self._targets = {address: _Target(address) for address in config.peers}
         self._inbound = 0
+        self._shaking: dict[Link, None] = {}
+        """Inbound links that have not proved a key yet, oldest first."""
         self._group: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -178,7 +180,8 @@ class PeerManager(Generic[B]):
 
     async def _accept(self, listener: Listener, group: asyncio.TaskGroup) -> None:
         async for link in listener.links():
-            if self._inbound >= self._config.max_inbound + TURNED_AWAY_AT_ONCE:
+            full = self._inbound >= self._config.max_inbound + BEGINNING_AT_ONCE
+            if full and not self._cut_a_silent_one():
                 link.abort()
             else:
                 self._inbound += 1
@@ -260,16 +263,20 @@ class PeerManager(Generic[B]):
         host = link.remote.host
         if not self._policy.allows(host, None):
             raise PeerRefused
-        if role is Role.ACCEPTOR and self._inbound > self._config.max_inbound and self._to_evict() is None:
+        if role is Role.ACCEPTOR and self._is_full() and self._to_evict() is None:
             raise TooManyPeers(expected=self._config.max_inbound)
         chain, version = self._chain, self._config.version
         own = own_hello(chain.identity, chain.head, self._key.public_key, self._rng, version)
         expected_key = target.address.node_key if target is not None else None
         try:
             async with Deadline(self._clock, self._config.session.handshake_s):
+                if role is Role.ACCEPTOR:
+                    self._shaking[link] = None
                 identity = await shake_hands(link, role, own, self._key, expected_key)
         except TimeoutError:
             raise PeerTimeout("no handshake in time", expected=self._config.session.handshake_s) from None
+        finally:
+            self._shaking.pop(link, None)
         session = Session(
             link,
             identity,
@@ -314,8 +321,7 @@ class PeerManager(Generic[B]):
 
     def _make_place(self, session: Session) -> Session | None:
         """The session that has to end for a new inbound one; None if there is room. Raises `TooManyPeers`."""
-        inbound = [each for each in self._sessions.values() if each.inbound and not each.ending]
-        if len(inbound) < self._config.max_inbound:
+        if not self._is_full():
             return None
         out = self._to_evict()
         if out is None:
@@ -324,8 +330,22 @@ class PeerManager(Generic[B]):
 
     def _to_evict(self) -> SessionMerits | None:
         """The inbound session that could end for another."""
-        inbound = [each for each in self._sessions.values() if each.inbound and not each.ending]
-        return to_evict([each.merits for each in inbound])
+        return to_evict([each.merits for each in self._standing()])
+
+    def _is_full(self) -> bool:
+        return len(self._standing()) >= self._config.max_inbound
+
+    def _standing(self) -> list[Session]:
+        """The inbound sessions that go on."""
+        return [each for each in self._sessions.values() if each.inbound and not each.ending]
+
+    def _cut_a_silent_one(self) -> bool:
+        """Cuts the connection that has been in its handshake for longest; False if there is none."""
+        link = next(iter(self._shaking), None)
+        if link is not None:
+            del self._shaking[link]
+            link.abort()
+        return link is not None
 
     async def _run(self, session: Session) -> ChainError:
         error: ChainError | None = None

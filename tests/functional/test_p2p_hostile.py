@@ -3,7 +3,6 @@
 import asyncio
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from random import Random
 
@@ -12,7 +11,6 @@ import pytest
 from engram.node.clock import FakeClock
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.limits import SessionLimits
-from engram.p2p.manager import TURNED_AWAY_AT_ONCE
 from engram.p2p.messages import (
     MAX_FRAME_BYTES,
     MAX_TRANSACTION_BYTES,
@@ -35,13 +33,11 @@ from engram.p2p.messages import (
 from engram.primitives.packing import pack
 from tests.support.p2p_chain import BAD_TRANSACTION, BAD_WORK, GENESIS, Link, transaction_id
 from tests.support.p2p_nodes import QUICK, Node, node_key, running
-from tests.support.p2p_scripted import SCRIPTED, besieged, parting, raw_socket, scripted
+from tests.support.p2p_scripted import SCRIPTED, besieged, parting, scripted
 from tests.support.until import until
 
 OFFENDER = node_key(SCRIPTED).public_key
 R = DisconnectReason
-WORD_OF_DISCONNECT = b"\x82\x03" + encode_frame(Disconnect(R.TOO_MANY_PEERS.value)) + b"\x88\x02\x03\xe8"
-"""A binary WebSocket frame, and a closing one with code 1000."""
 
 
 @pytest.fixture
@@ -363,17 +359,6 @@ async def test_a_block_that_came_another_way_is_not_asked_for(node: Node) -> Non
         node.chain.blocks[wanted.id] = wanted
         await peer.send(BlockData(request.request, None), Announce((bytes(32),), ()))
         assert (await peer.expect(GetBlock)).block_id == bytes(32)
-
-
-async def test_connections_beyond_those_turned_away_are_cut_without_a_word() -> None:
-    node = Node(0, clock=FakeClock(0), config=replace(QUICK, max_inbound=1))
-    async with running(node), AsyncExitStack() as stack:
-        sockets = [await stack.enter_async_context(raw_socket(node)) for _ in range(TURNED_AWAY_AT_ONCE + 2)]
-        for socket in sockets:
-            assert await socket.upgrade() == 101
-        assert await sockets[-1].closed() == b""
-        assert await sockets[-2].closed() == WORD_OF_DISCONNECT
-        assert {code for _, code in node.policy.reports} <= {"too_many_peers"}
 
 
 async def test_a_node_keeps_within_the_rates_itself() -> None:

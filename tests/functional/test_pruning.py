@@ -247,8 +247,8 @@ async def test_a_block_from_a_peer_makes_no_old_state_again(tmp_path: Path, chai
         for height in (3, BLOCKS - 15):
             stale = fork(chain, height).mine(miner=miner_address(8))
             with pytest.raises(StatePruned):
-                await adapter.check_block(peer, pack(encode(stale)))
+                await adapter.check_block(peer, stale.header.id, pack(encode(stale)))
         fresh = fork(chain, BLOCKS - 2).mine(miner=miner_address(8))
-        assert (await adapter.check_block(peer, pack(encode(fresh)))).id == fresh.header.id
+        assert (await adapter.check_block(peer, fresh.header.id, pack(encode(fresh)))).id == fresh.header.id
         assert node.chain.store.pruned().states == oldest
     threads.close()

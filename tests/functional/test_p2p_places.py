@@ -1,0 +1,32 @@
+"""Places for inbound peers, over real sockets: connections that say nothing hold none."""
+
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from engram.node.clock import FakeClock
+from engram.p2p.errors import DisconnectReason
+from engram.p2p.manager import BEGINNING_AT_ONCE
+from engram.p2p.messages import Disconnect, encode_frame
+from tests.support.p2p_nodes import QUICK, Node, running
+from tests.support.p2p_scripted import raw_socket, scripted
+
+WORD_OF_DISCONNECT = (
+    b"\x82\x03" + encode_frame(Disconnect(DisconnectReason.TOO_MANY_PEERS.value)) + b"\x88\x02\x03\xe8"
+)
+"""A frame, and a closing one with code 1000."""
+
+
+async def test_silent_connections_keep_nobody_out() -> None:
+    node = Node(0, clock=FakeClock(0), config=replace(QUICK, max_inbound=1))
+    async with running(node), AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(raw_socket(node)) for _ in range(BEGINNING_AT_ONCE + 2)]
+        for socket in sockets:
+            assert await socket.upgrade() == 101
+        await sockets[0].closed()  # the oldest has gone for the newest
+        async with scripted(node) as peer:
+            await peer.open()
+            await peer.barrier()
+            late = await stack.enter_async_context(raw_socket(node))
+            assert await late.upgrade() == 101
+            assert await late.closed() == WORD_OF_DISCONNECT
+        assert {code for _, code in node.policy.reports} <= {"too_many_peers", "link_closed", "session_ended"}
