@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+import pytest
 
 from engram.node.datadir import make_data_dir
 from tests.support.dev_node import address_of, dev_spec
 from tests.support.node_process import NodeCommand, processes
+
+pytestmark = pytest.mark.fault(id=37)
 
 LIMIT: Final = 256
 IDLE: Final = 500

@@ -33,6 +33,8 @@ from tests.support.scripted_peer import ScriptedPeer
 from tests.support.served_chain import ServedChain
 from tests.support.until import until
 
+pytestmark = pytest.mark.fault(id=42)
+
 OLD = 7
 """Height of a block that holds a transaction."""
 

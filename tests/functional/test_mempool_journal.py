@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from engram.consensus.genesis import genesis
 from engram.node.mempool.journal import JOURNAL_NAME, SLACK_BYTES, MempoolJournal
 from engram.node.mempool.upkeep import EXPIRY_S
@@ -25,6 +27,8 @@ from tests.support.node_chain import (
     running,
     settled,
 )
+
+pytestmark = pytest.mark.fault(id=44)
 
 
 def payments(branch: MemoryChain, count: int, *, first: int = 0) -> list[Transaction]:

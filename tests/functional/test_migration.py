@@ -28,6 +28,8 @@ from tests.support.crash_server import ROWS
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, BOB, CAROL, SPEC, disk_store, running
 
+pytestmark = pytest.mark.fault(id=32)
+
 VECTORS = Path(__file__).parents[1] / "vectors"
 SPEC_ID, GENESIS = spec_id(SPEC), genesis(SPEC).id
 MIGRATE = (

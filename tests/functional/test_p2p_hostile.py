@@ -36,6 +36,8 @@ from tests.support.p2p_nodes import QUICK, Node, node_key, running
 from tests.support.p2p_scripted import SCRIPTED, besieged, parting, scripted
 from tests.support.until import until
 
+pytestmark = pytest.mark.fault(id=21)
+
 OFFENDER = node_key(SCRIPTED).public_key
 R = DisconnectReason
 

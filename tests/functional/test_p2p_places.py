@@ -3,12 +3,16 @@
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+import pytest
+
 from engram.node.clock import FakeClock
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.manager import BEGINNING_AT_ONCE
 from engram.p2p.messages import Disconnect, encode_frame
 from tests.support.p2p_nodes import QUICK, Node, running
 from tests.support.p2p_scripted import raw_socket, scripted
+
+pytestmark = pytest.mark.fault(id=41)
 
 WORD_OF_DISCONNECT = (
     b"\x82\x03" + encode_frame(Disconnect(DisconnectReason.TOO_MANY_PEERS.value)) + b"\x88\x02\x03\xe8"

@@ -45,6 +45,8 @@ from tests.support.scripted_peer import ScriptedPeer
 from tests.support.served_chain import ServedChain
 from tests.support.until import until
 
+pytestmark = pytest.mark.fault(id=46)
+
 DEPTHS = Depths(states=4, changes=20)
 BLOCKS = 40
 

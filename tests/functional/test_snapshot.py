@@ -40,6 +40,8 @@ from tests.support.node_chain import ALICE, BOB, LATE_MS, SPEC, disk_store, open
 from tests.support.node_network import NodeNetwork
 from tests.support.until import until
 
+pytestmark = pytest.mark.fault(id=53)
+
 HEIGHT, HEAD = 20, 40
 Records = list[tuple[bytes, bytes]]
 

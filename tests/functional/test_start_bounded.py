@@ -17,6 +17,8 @@ from tests.support.damage import damage_body
 from tests.support.memory_chain import MemoryChain
 from tests.support.node_chain import ALICE, SPEC, disk_store, miner_address, running
 
+pytestmark = pytest.mark.fault(id=48)
+
 PAYMENTS, BLOCKS = 60, 4
 RECORDS = 20
 

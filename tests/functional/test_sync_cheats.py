@@ -21,6 +21,8 @@ from tests.support.node_network import NodeNetwork, node_network
 from tests.support.served_chain import ServedChain
 from tests.support.until import until
 
+pytestmark = pytest.mark.fault(id=5)
+
 Cheat = Callable[[MemoryChain, Hash], Awaitable[bytes | None]]
 
 

@@ -23,6 +23,8 @@ from engram.node.peering import BanningScores
 from engram.p2p.errors import BadHandshake
 from engram.p2p.scores import REFUSE_S
 
+pytestmark = pytest.mark.fault(id=43)
+
 BAD, GOOD = b"\x01" * 32, b"\x02" * 32
 FAR, OTHER, OWN = "192.0.2.7", "198.51.100.1", "127.0.0.1"
 

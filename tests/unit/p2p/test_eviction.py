@@ -16,6 +16,8 @@ from engram.p2p.eviction import (
     to_evict,
 )
 
+pytestmark = pytest.mark.fault(id=41)
+
 
 def idle(number: int, host: str) -> SessionMerits:
     """A session that only stands."""
