@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands import chain_files
-from engram.commands.support.lookup import find_id
+from engram.commands.support.lookup import check_beginning, find_id
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import ID_DIGITS, Column, short
 from engram.commands.support.session import CommandSession
@@ -169,8 +169,12 @@ def _ask(session: CommandSession, method: str, block: str) -> Any:
     Decimal digits are a height, unless there are 64 of them: then they are an id.
     """
 
+    is_height = block.isascii() and block.isdecimal() and len(block) < ID_DIGITS
+    if not is_height:
+        check_beginning("block", block)
+
     async def action(client: RpcClient) -> Any:
-        if block.isascii() and block.isdecimal() and len(block) < ID_DIGITS:
+        if is_height:
             return await client.call(method, height=int(block))
         return await client.call(method, id=await find_id(client, "block", block))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.support.files import check_free
-from engram.commands.support.lookup import find_id
+from engram.commands.support.lookup import check_beginning, find_id
 from engram.commands.support.options import Group, choosing_key, with_key, with_session
 from engram.commands.support.sending import Fee, send, show_status, with_fee
 from engram.commands.support.session import CommandSession
@@ -61,6 +61,8 @@ def status(session: CommandSession, txid: str) -> None:
     an unknown one.
     """
 
+    check_beginning("transaction", txid)
+
     async def action(client: RpcClient) -> dict[str, Any]:
         whole = await find_id(client, "transaction", txid)
         return {"txid": whole, **await client.call("tx_status", txid=whole)}
@@ -77,6 +79,8 @@ def show(session: CommandSession, txid: str) -> None:
     The node finds transactions of its blocks and of its mempool. Amounts are shown in coins, with --json in
     sparks.
     """
+
+    check_beginning("transaction", txid)
 
     async def action(client: RpcClient) -> dict[str, Any]:
         found: dict[str, Any] = await client.call("tx_get", txid=await find_id(client, "transaction", txid))

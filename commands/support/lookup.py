@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from engram.node.client import RpcClient
 
 ID_DIGITS: Final = 64
+LEAST_DIGITS: Final = 4
+"""Of the beginning of a block's or transaction's id: a node finds these on disk, among very many."""
+HEX_DIGITS: Final = frozenset("0123456789abcdef")
 
 model_argument = click.argument("model", required=False, shell_complete=complete_models)
 round_argument = click.argument("round_", metavar="[ROUND]", required=False, shell_complete=complete_rounds)
@@ -52,6 +55,13 @@ async def find_round(
     return chosen("round", rounds, beginning)
 
 
+def check_beginning(kind: str, text: str) -> None:
+    """Raises `click.UsageError` for a text that can begin no id of a block or transaction."""
+    if not LEAST_DIGITS <= len(text) <= ID_DIGITS or not set(text.lower()) <= HEX_DIGITS:
+        digits = f"{LEAST_DIGITS} to {ID_DIGITS} hexadecimal digits"
+        raise click.UsageError(f"{text!r} begins no {kind}'s id: give {digits}")
+
+
 async def find_id(client: RpcClient, kind: str, beginning: str) -> str:
     """The id of the block or transaction whose id begins with `beginning`, of which 4 digits are needed.
 
@@ -68,7 +78,7 @@ async def find_id(client: RpcClient, kind: str, beginning: str) -> str:
 
 def is_whole(text: str) -> bool:
     """Whether a text is a whole id rather than the beginning of one."""
-    return len(text) == ID_DIGITS and set(text) <= set("0123456789abcdef")
+    return len(text) == ID_DIGITS and set(text) <= HEX_DIGITS
 
 
 def is_open(item: Mapping[str, Any]) -> bool:

@@ -175,8 +175,8 @@ def test_a_block_and_a_transaction_are_named_by_the_first_digits_of_their_ids(sh
     assert shell.json("chain", "header", named) == block
     assert shell.json("chain", "block", named)["id"] == block["id"]
     assert shell.error("tx", "show", "ffffffff") == (65, "id_not_found")
-    assert shell.error("tx", "show", "abc") == (65, "beginning_invalid")
-    assert shell.error("chain", "block", "xyzw") == (65, "beginning_invalid")
+    assert shell.error("tx", "show", "abc") == (64, "usage")
+    assert shell.error("chain", "block", "xyzw") == (64, "usage")
     assert shell.error("rpc", "chain_find", "model", "abcd") == (65, "beginning_invalid")
     assert shell.error("rpc", "chain_find", "block", "ab" * 33) == (65, "beginning_invalid")
 

@@ -91,7 +91,7 @@ def test_nobody_answers(keyed: Shell) -> None:
         ("tx", "submit", "xyz"),
         ("miner", "mine", "0"),
         ("chain", "block", "abc"),
-        ("chain", "header", "ab" * 31),
+        ("chain", "header", "ab" * 33),
         ("chain", "wait"),
         ("chain", "wait", "--height", "1", "--blocks", "1"),
         ("model", "predict"),
