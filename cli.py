@@ -23,7 +23,7 @@ from engram import __version__
 COMMANDS = MappingProxyType[str, str](
     {
         "init": "Make a data directory for a chain.",
-        "run": "Run a node until Ctrl-C.",
+        "run": "Run a node until Ctrl-C, SIGTERM or SIGHUP, which stop it with status 0.",
         "config": "Show a node's settings, and where each value comes from.",
         "status": "Show on one screen how the node fares, and what needs attention.",
         "node": "Show, adjust and stop the running node.",
@@ -42,7 +42,7 @@ COMMANDS = MappingProxyType[str, str](
         "chain": "Show the chain: head, blocks, headers, rules; carry its blocks as a file.",
         "mempool": "Show the transactions that wait for a block.",
         "miner": "Start, stop and drive the node's miner.",
-        "peer": "List, add and remove peers.",
+        "peer": "List, add, remove and ban peers.",
         "rpc": "Call any RPC method of the node and print its result as JSON.",
         "db": "Check, measure, prune or rebuild a stopped node's data, and begin a node with a snapshot.",
         "shell": "Install tab completion and manual pages.",

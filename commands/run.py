@@ -83,7 +83,9 @@ def _option(setting: Setting) -> Callable[[Function], Function]:
 def command(
     as_json: bool, data_dir: Path | None, passphrase_file: Path | None, dev: bool, **given: Any
 ) -> None:
-    """Run a node until Ctrl-C, SIGTERM or SIGHUP, which stop it with status 0, also while it starts.
+    """Run a node until Ctrl-C, SIGTERM or SIGHUP, which stop it with status 0.
+
+    They do so also while it starts.
 
     The node keeps the chain of the data directory, answers requests of the other commands, and exchanges
     blocks and transactions with its peers. Make the directory with `engram init`, or let --dev make one.
