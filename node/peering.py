@@ -25,6 +25,7 @@ from engram.node.compactblocks import MAX_CARRIED_BYTES, BlockInParts, CompactBl
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import BlockRefused, DamagedBody, LittleWork, SpecUnsupported, StatePruned
 from engram.node.mempool.mempool import Mempool
+from engram.node.mempool.pool import PooledTx
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.render import Renderer
 from engram.node.storage.lru import ByteLru
@@ -81,6 +82,10 @@ class PackedTransactions:
         return packed
 
 
+OFFERED_BYTES: Final = 16 * MIB
+"""So many bytes of transactions that the mempool took are served even after they have left it."""
+
+
 class ChainAdapter:
     """Implements `p2p.protocol.ChainProtocol`."""
 
@@ -104,6 +109,10 @@ class ChainAdapter:
         self._threads = threads
         self._render = render
         self._packed = PackedTransactions(threads)
+        # A peer asks for what was announced to it a moment later. By then a block may hold it, which the peer
+        # has not got, or which loses: then nobody but this node would know the transaction.
+        self._offered = ByteLru[PooledTx](OFFERED_BYTES, lambda entry: entry.size_bytes)
+        mempool.listen(lambda entry: self._offered.put(entry.txid, entry))
         self._losing = KnownIds(_LOSING_IDS)
         self._wasted: dict[Peer, int] = {}
         self._importing: dict[Hash, int] = {}
@@ -124,7 +133,10 @@ class ChainAdapter:
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
         tx = self._mempool.get(txid)
         if tx is None:
-            return None
+            offered = self._offered.get(txid)
+            if offered is None:
+                return None
+            tx = offered.tx
         return await self._packed.of(txid, tx)
 
     async def wanted_blocks(self, peer: Peer, block_ids: Sequence[bytes]) -> Sequence[bytes]:

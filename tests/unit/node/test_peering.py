@@ -6,7 +6,11 @@ import numpy as np
 
 from engram.nn.data import part_bytes
 from engram.node.concurrency import ReaderThreads
-from engram.node.peering import PackedTransactions
+from engram.node.peering import ChainAdapter, PackedTransactions
+from engram.node.rpc.events import EventHub
+from engram.node.rpc.render import Renderer
+from engram.node.sync.mending import Mending
+from engram.node.sync.sync import Sync
 from engram.primitives.codec import encode
 from engram.primitives.packing import pack, pack_plain, unpack
 from engram.statemachine.content import Inline
@@ -14,7 +18,8 @@ from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
-from tests.support.node_chain import ALICE, BOB, SPEC
+from tests.support.node_chain import ALICE, BOB, SPEC, running
+from tests.support.until import until
 
 RNG = np.random.default_rng(1)
 LABELS = np.zeros(20, np.uint16)
@@ -43,5 +48,27 @@ async def test_a_transaction_is_deflated_once_and_kept_within_a_bound() -> None:
         assert unpack(second, 1 << 20) == encode(sparse[1])
         assert await packed.of(sparse[1].id, sparse[1]) is second
         assert await packed.of(sparse[0].id, sparse[0]) == pack_plain(encode(sparse[0]))
+    finally:
+        threads.close()
+
+
+async def test_what_has_just_left_the_mempool_for_a_block_is_still_served() -> None:
+    """Whoever was told of it asks a moment later, and its block may lose: then nobody else would know it."""
+    threads, chain = ReaderThreads(1), MemoryChain(SPEC)
+    try:
+        async with running() as node:
+            services = Sync(node.chain, node.clock, threads), Mending(node.chain, node.clock, threads)
+            render, genesis = Renderer(SPEC.hrp, SPEC.rules), chain.blocks[0].header.id
+            adapter = ChainAdapter(
+                node.chain, node.mempool, *services, EventHub(), node.clock, threads, render, genesis
+            )
+            payment = chain.sign(ALICE, Transfer(BOB.address, 1))
+            assert await adapter.transaction_bytes(payment.id) is None
+            assert (await node.mempool.admit(payment)).accepted
+            await node.take(chain.mine([payment]))
+            await until(lambda: node.mempool.get(payment.id) is None)
+            packed = await adapter.transaction_bytes(payment.id)
+            assert packed is not None
+            assert unpack(packed, 1 << 20) == encode(payment)
     finally:
         threads.close()
