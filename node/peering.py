@@ -83,7 +83,7 @@ class PackedTransactions:
 
 
 OFFERED_BYTES: Final = 16 * MIB
-"""So many bytes of transactions that the mempool took are served even after they have left it."""
+"""Memory for transactions that the mempool took and that are served even after they have left it."""
 
 
 class ChainAdapter:
@@ -111,7 +111,7 @@ class ChainAdapter:
         self._packed = PackedTransactions(threads)
         # A peer asks for what was announced to it a moment later. By then a block may hold it, which the peer
         # has not got, or which loses: then nobody but this node would know the transaction.
-        self._offered = ByteLru[PooledTx](OFFERED_BYTES, lambda entry: entry.size_bytes)
+        self._offered = ByteLru[PooledTx](OFFERED_BYTES, lambda entry: entry.memory_bytes)
         mempool.listen(lambda entry: self._offered.put(entry.txid, entry))
         self._losing = KnownIds(_LOSING_IDS)
         self._wasted: dict[Peer, int] = {}

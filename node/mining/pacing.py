@@ -23,6 +23,7 @@ it.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -31,6 +32,8 @@ from engram.node.client import RpcClient
 from engram.node.clock import Clock
 from engram.node.errors import HoldRefused, NodeUnreachable, RemoteError
 
+_WORK: Final = re.compile("[0-9]{1,80}")
+"""Total work has 256 bits."""
 RETRY_S: Final = 0.25
 """Time between two attempts to reach another miner."""
 
@@ -194,7 +197,13 @@ class Pacing:
             await self._clock.sleep(RETRY_S)
 
     def _learn(self, url: str, state: dict[str, Any]) -> None:
+        """Raises `KeyError`, `TypeError`, `ValueError` for a state that is no pace; the one before stays."""
         pace = Pace(**state)
+        counts = (pace.programs, pace.muster, *(() if pace.limit is None else (pace.limit,)))
+        if any(type(count) is not int or count < 0 for count in counts):
+            raise ValueError("a count of a pace is a whole number")
+        if not _WORK.fullmatch(pace.work):
+            raise ValueError("the work of a pace is decimal text")
         if pace != self._others[url]:
             self._others[url] = pace
             self._change()

@@ -8,7 +8,7 @@ import pytest
 from engram.node.clock import SystemClock
 from engram.node.errors import HoldRefused
 from engram.node.mining.mining import MiningSetup
-from engram.node.mining.pacing import Pacing
+from engram.node.mining.pacing import Pace, Pacing
 from tests.support.mining import mining
 from tests.support.node_chain import CAROL, SPEC, Running, reach, settled
 from tests.support.rpc_door import opened
@@ -118,3 +118,35 @@ async def test_while_programs_hold_a_miner_waits_for_the_better_head_of_another(
     await until(lambda: here.may_mine(1))  # the other does not run any more
     service.cancel()
     await asyncio.wait([service])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"work": "x"},
+        {"work": "-1"},
+        {"work": "9" * 81},
+        {"work": 7},
+        {"limit": "7"},
+        {"limit": -1},
+        {"programs": None},
+        {"muster": 1.5},
+        {"other": 1},
+    ],
+)
+async def test_what_is_no_pace_changes_nothing(wrong: dict[str, Any]) -> None:
+    """A miner that took it in would end with an internal error."""
+    async with opened() as door:
+        here = Pacing(lambda pace: None, SystemClock(), enabled=True, others=(door.url,))
+        service = asyncio.create_task(here.run())
+        await until(lambda: here.may_mine(1))
+        seen: list[object] = []
+        here.listen(lambda: seen.append(here._others[door.url]))
+        door.hub.publish("pace", {"limit": 0, "programs": 7, "muster": 0, "work": "0"} | wrong)
+        door.pacing.hold().allow(5)  # what comes after it is taken in
+        await until(lambda: here.programs == 1)
+        assert all(isinstance(pace, Pace) and pace.programs <= 1 for pace in seen)
+        assert here.may_mine(5)
+        assert not here.may_mine(6)
+        service.cancel()
+        await asyncio.wait([service])
