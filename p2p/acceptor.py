@@ -22,6 +22,7 @@ from enum import IntEnum
 from typing import Final, Self
 
 from engram.p2p.netgroup import host_of, is_loopback
+from engram.p2p.passing import PassingProtocol
 
 BACKLOG: Final = 128
 """How many connections the kernel keeps for this port until they are accepted."""
@@ -251,15 +252,15 @@ class _Places:
         return None
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(PassingProtocol):
     """Passes everything on to the protocol proper, and says when the connection is closed."""
 
     def __init__(
         self, inner: asyncio.Protocol, accepted: socket.socket, host: str, acceptor: Acceptor
     ) -> None:
+        super().__init__(inner)
         self.host = host
         self.standing = AcceptRank.NEW
-        self._inner = inner
         self._accepted = accepted
         self._acceptor = acceptor
         self._transport: asyncio.Transport | None = None
@@ -289,20 +290,8 @@ class _Connection(asyncio.Protocol):
         self._acceptor.made(self, transport)
         self._inner.connection_made(transport)
 
-    def data_received(self, data: bytes) -> None:
-        self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        return self._inner.eof_received()
-
-    def pause_writing(self) -> None:
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._inner.resume_writing()
-
     def connection_lost(self, error: Exception | None) -> None:
         try:
-            self._inner.connection_lost(error)
+            super().connection_lost(error)
         finally:
             self._acceptor.closed(self, self._transport)

@@ -20,6 +20,7 @@ from engram.p2p.acceptor import AcceptLimits, Acceptor, AcceptRank
 from engram.p2p.errors import DialFailed, FrameTooLarge, LinkClosed, ListenFailed, MalformedFrame
 from engram.p2p.link import Link, Listener, PeerAddress
 from engram.p2p.messages import HANDSHAKE_FRAME_BYTES, MAX_FRAME_BYTES
+from engram.p2p.passing import PassingProtocol
 
 PATH: Final = "/engram/p2p"
 HEARTBEAT_S: Final = 30.0
@@ -36,7 +37,7 @@ _REFUSED_SIZE: Final = MAX_FRAME_BYTES + 1
 _WebSocket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
-class _Meter(asyncio.Protocol):
+class _Meter(PassingProtocol):
     """Counts the bytes that arrive before the handshake is complete, and cuts the connection at the limit.
 
     It takes the place of the connection's own protocol and passes everything on to it.
@@ -45,8 +46,8 @@ class _Meter(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         inner = transport.get_protocol()
         assert isinstance(inner, asyncio.Protocol), "aiohttp reads its connections with a Protocol"
+        super().__init__(inner)
         self._transport = transport
-        self._inner = inner
         self._left = HANDSHAKE_FRAME_BYTES
         self.exceeded = False
         transport.set_protocol(self)
@@ -62,19 +63,7 @@ class _Meter(asyncio.Protocol):
             self.exceeded = True
             self._transport.abort()
         else:
-            self._inner.data_received(data)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._inner.connection_lost(error)
-
-    def eof_received(self) -> bool | None:
-        return self._inner.eof_received()
-
-    def pause_writing(self) -> None:
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._inner.resume_writing()
+            super().data_received(data)
 
 
 class _DialedSocket(aiohttp.ClientWebSocketResponse):

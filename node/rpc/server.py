@@ -13,7 +13,6 @@ client can use up the node's memory or hold its connections open for nothing.
 from __future__ import annotations
 
 import asyncio
-import errno
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -24,7 +23,8 @@ from typing import Final
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from engram.node import logs
-from engram.node.errors import AddressUnusable, HoldRefused, PortTaken
+from engram.node.errors import HoldRefused
+from engram.node.listening import listen
 from engram.node.mining.pacing import Pacing
 from engram.node.rpc.events import TOPICS, EventHub, Subscription
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, Dispatcher, RpcFault
@@ -35,6 +35,7 @@ MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 MAX_SUBSCRIPTIONS: Final = 16
 _HEIGHT_DIGITS: Final = 20
+_PORT_TAKEN: Final = "stop the program there, or set --rpc-port (0 takes a free port)"
 
 BlobSource = Callable[[bytes], Awaitable[bytes | None]]
 MetricsSource = Callable[[], Awaitable[tuple[bytes, str]]]
@@ -121,7 +122,7 @@ class RpcServer:
         async with Acceptor(runner.server, self._limits.accept, paused=logs.no_descriptor) as acceptor:
             self._acceptor = acceptor
             try:
-                await self._bind(acceptor)
+                self.port = await listen(acceptor, self._host, self.port, _PORT_TAKEN)
                 self.serving.set()
                 await asyncio.Event().wait()
             finally:
@@ -134,19 +135,6 @@ class RpcServer:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.close_s):
                 await socket.close(code=1001, message=b"the node stops")
-
-    async def _bind(self, acceptor: Acceptor) -> None:
-        place = f"{self._host}:{self.port}"
-        try:
-            await acceptor.listen(self._host, self.port)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                message = (
-                    f"{place} is in use: stop the program there, or set --rpc-port (0 takes a free port)"
-                )
-                raise PortTaken(message, got=place) from error
-            raise AddressUnusable(f"cannot listen on {place}: {error.strerror}", got=place) from error
-        self.port = acceptor.port
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

@@ -9,7 +9,6 @@ leveldb.old-N        the database that a new one replaced; nobody but the operat
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from engram.node.errors import DataDirLocked, SpaceMissing
+from engram.node.files import sync_folder
 from engram.node.storage.failpoints import FailPoint, hit
 
 DATABASE_DIRECTORY: Final = "leveldb"
@@ -67,7 +67,7 @@ def swap(directory: Path) -> Path | None:
         shutil.rmtree(used)
     hit(FailPoint.REBUILD_IN_SWAP)
     ready.rename(used)
-    _sync(directory)
+    sync_folder(directory)
     hit(FailPoint.REBUILD_AFTER_SWAP)
     return old
 
@@ -83,11 +83,3 @@ def need_space(directory: Path, size_bytes: int, what: str) -> None:
 def folder_bytes(directory: Path) -> int:
     """The bytes that the files of a folder take; 0 if there is none."""
     return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,7 +13,6 @@ page can send them.
 from __future__ import annotations
 
 import asyncio
-import errno
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,7 +26,8 @@ import numpy.typing as npt
 from aiohttp import web
 
 from engram.node.datadir import find_run_info, load_token
-from engram.node.errors import AddressUnusable, PortTaken, RemoteError
+from engram.node.errors import RemoteError
+from engram.node.listening import listen
 from engram.p2p.acceptor import Acceptor
 from engram.participant.learn.consolidator import Outlook
 from engram.participant.learn.errors import LearnerMissing, QueryInvalid, QueryTooLarge
@@ -84,7 +84,7 @@ class LearnEndpoint:
         assert runner.server is not None, "`setup` has just made the server"
         async with Acceptor(runner.server) as acceptor:
             try:
-                await self._bind(acceptor)
+                self.port = await listen(acceptor, HOST, self.port, "choose another --port, or 0")
                 self.serving.set()
                 await asyncio.Event().wait()
             finally:
@@ -95,16 +95,6 @@ class LearnEndpoint:
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
-
-    async def _bind(self, acceptor: Acceptor) -> None:
-        place = f"{HOST}:{self.port}"
-        try:
-            await acceptor.listen(HOST, self.port)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortTaken(f"{place} is in use: choose another --port, or 0", got=place) from error
-            raise AddressUnusable(f"cannot listen on {place}: {error.strerror}", got=place) from error
-        self.port = acceptor.port
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

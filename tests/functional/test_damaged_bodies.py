@@ -68,6 +68,14 @@ def body_of(member: Member, block: Hash) -> Block | None:
     return store.whole_block(store.get_ref(block))
 
 
+async def synced(network: NodeNetwork, chain: MemoryChain) -> Member:
+    """The node "hurt", which has the chain from the node "whole"."""
+    whole, hurt_one = await network.line("whole", "hurt")
+    await whole.take(chain.blocks[1:])
+    await hurt_one.follow(whole)
+    return hurt_one
+
+
 async def test_a_peer_that_asks_is_told_nil_and_the_body_is_fetched_from_another(
     network: NodeNetwork, chain: MemoryChain
 ) -> None:
@@ -92,9 +100,7 @@ async def test_a_peer_that_asks_is_told_nil_and_the_body_is_fetched_from_another
 async def test_a_client_is_told_the_code_and_later_the_block(
     network: NodeNetwork, chain: MemoryChain
 ) -> None:
-    whole, hurt_one = await network.line("whole", "hurt")
-    await whole.take(chain.blocks[1:])
-    await hurt_one.follow(whole)
+    hurt_one = await synced(network, chain)
     await network.stop("whole")
     wanted = chain.blocks[OLD].header.id
     hurt(network, hurt_one, wanted)
@@ -116,9 +122,7 @@ async def test_a_client_is_told_the_code_and_later_the_block(
 async def test_damage_among_the_last_blocks_does_not_keep_a_node_from_starting(
     network: NodeNetwork, chain: MemoryChain
 ) -> None:
-    whole, hurt_one = await network.line("whole", "hurt")
-    await whole.take(chain.blocks[1:])
-    await hurt_one.follow(whole)
+    hurt_one = await synced(network, chain)
     for height in (30, 28):
         hurt(network, hurt_one, chain.blocks[height].header.id)
     await network.stop("hurt")
@@ -137,9 +141,7 @@ async def test_damage_among_the_last_blocks_does_not_keep_a_node_from_starting(
 async def test_block_files_that_lost_their_end_are_filled_again(
     network: NodeNetwork, chain: MemoryChain
 ) -> None:
-    whole, hurt_one = await network.line("whole", "hurt")
-    await whole.take(chain.blocks[1:])
-    await hurt_one.follow(whole)
+    hurt_one = await synced(network, chain)
     place = hurt_one.chain.store.body_location(hurt_one.chain.store.get_ref(chain.blocks[OLD].header.id))
     await network.stop("hurt")
     with (hurt_one.node.config.data_dir / BLOCKS_DIRECTORY / "000000.dat").open("r+b") as file:

@@ -1,24 +1,24 @@
 """Many peers at once whose headers lead nowhere: what they cost, and whom they keep waiting."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from engram.consensus.block import Block, BlockHeader
 from engram.consensus.difficulty import next_bits
 from engram.consensus.genesis import genesis
-from engram.node.concurrency import ReaderThreads
 from engram.node.storage.schema import HEADER
-from engram.node.sync.sync import Sync, SyncLimits
+from engram.node.sync.sync import SyncLimits
 from engram.primitives.types import Hash
 from tests.support.faults import Played, inputs
 from tests.support.memory_chain import MemoryChain, search
-from tests.support.node_chain import SPEC, Running, fork, ids, miner_address, reach, running
+from tests.support.node_chain import SPEC, fork, ids, miner_address, reach
 from tests.support.scripted_peer import ScriptedPeer
 from tests.support.served_chain import ServedChain
+from tests.support.syncing import syncing
 from tests.support.until import until
 
 HARD = replace(SPEC, genesis_target=(1 << 245).to_bytes(32, "big"))
@@ -28,6 +28,7 @@ for _ in range(4):
     OWN.mine()
 LONGER = fork(OWN)
 LONGER.mine()
+hard_chain = partial(syncing, spec=HARD, blocks=OWN.blocks[1:])
 
 
 def cheap_headers(count: int, number: int) -> list[Block]:
@@ -65,29 +66,13 @@ class Stranger(ServedChain):
         return await super().headers_after(locator, limit)
 
 
-@asynccontextmanager
-async def syncing(limits: SyncLimits) -> AsyncIterator[tuple[Running, Sync]]:
-    """A chain with four hard blocks and a sync that runs."""
-    threads = ReaderThreads(2)
-    async with running(spec=HARD) as node:
-        await node.take(*OWN.blocks[1:])
-        sync = Sync(node.chain, node.clock, threads, limits)
-        service = asyncio.create_task(sync.run())
-        try:
-            yield node, sync
-        finally:
-            service.cancel()
-            await asyncio.wait([service])
-            threads.close()
-
-
 @pytest.mark.fault(id=39)
 @pytest.mark.fault(id=6)
 async def test_strangers_with_endless_headers_store_nothing_and_hold_up_nobody(fault: Played) -> None:
     """Fails if one peer is followed at a time: the honest one would never be asked."""
     count, limit = inputs(39, sample=8), 150
     gate = asyncio.Event()
-    async with syncing(SyncLimits(headers=50, unproven_headers=limit)) as (node, sync):
+    async with hard_chain(SyncLimits(headers=50, unproven_headers=limit)) as (node, sync):
         rows = len(list(node.chain.store.database.iterate(HEADER)))
         strangers = [
             ScriptedPeer(Stranger(cheap_headers(limit + 60, number), gate), number, inbound=True)
@@ -113,7 +98,7 @@ async def test_strangers_with_endless_headers_store_nothing_and_hold_up_nobody(f
 async def test_what_was_checked_is_not_checked_again() -> None:
     weak = Stranger(cheap_headers(120, 1))
     late, weak.blocks = weak.blocks, weak.blocks[:100]
-    async with syncing(SyncLimits(headers=50, unproven_headers=130)) as (_, sync):
+    async with hard_chain(SyncLimits(headers=50, unproven_headers=130)) as (_, sync):
         peer = ScriptedPeer(weak)
         sync.joined(peer)
         await sync.caught_up(peer)
@@ -126,7 +111,7 @@ async def test_what_was_checked_is_not_checked_again() -> None:
 
 
 async def test_of_those_whose_headers_take_the_most_memory_one_is_left() -> None:
-    async with syncing(SyncLimits(headers=50, kept_headers=150)) as (node, sync):
+    async with hard_chain(SyncLimits(headers=50, kept_headers=150)) as (node, sync):
         small, large = (ScriptedPeer(Stranger(cheap_headers(count, count)), count) for count in (70, 90))
         for peer in (large, small):
             sync.joined(peer)
@@ -151,7 +136,7 @@ async def test_a_branch_whose_bodies_do_not_come_gives_way_to_another() -> None:
         return None
 
     withholding.body = never
-    async with syncing(SyncLimits()) as (node, sync):
+    async with hard_chain(SyncLimits()) as (node, sync):
         withholder = ScriptedPeer(withholding)
         sync.joined(withholder)
         await until(lambda: withholder.asked)

@@ -1,8 +1,7 @@
 """Bounds of catching up: long chains in several answers, fickle peers, endless weak headers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,12 +9,13 @@ from engram.node.chain.headers import CheckedBlock, CheckedHeader
 from engram.node.clock import SystemClock
 from engram.node.concurrency import ReaderThreads
 from engram.node.sync.download import Download, DownloadLimits
-from engram.node.sync.sync import BRANCH_CHANGES, Sync, SyncLimits
+from engram.node.sync.sync import BRANCH_CHANGES, SyncLimits
 from tests.support.memory_chain import MemoryChain
-from tests.support.node_chain import SPEC, Running, ids, miner_address, reach, running
+from tests.support.node_chain import SPEC, ids, miner_address, reach
 from tests.support.p2p_chain import WAIT_S
 from tests.support.scripted_peer import ScriptedPeer
 from tests.support.served_chain import ServedChain
+from tests.support.syncing import syncing
 from tests.support.until import until
 
 
@@ -28,21 +28,6 @@ def mined(blocks: int, miner: int = 0) -> MemoryChain:
 
 CHAIN = mined(12)
 OTHER = mined(14, miner=1)
-
-
-@asynccontextmanager
-async def syncing(limits: SyncLimits) -> AsyncIterator[tuple[Running, Sync]]:
-    """A chain with a sync that runs."""
-    threads = ReaderThreads(2)
-    async with running() as node:
-        sync = Sync(node.chain, node.clock, threads, limits)
-        service = asyncio.create_task(sync.run())
-        try:
-            yield node, sync
-        finally:
-            service.cancel()
-            await asyncio.wait([service])
-            threads.close()
 
 
 async def test_headers_come_in_several_answers() -> None:
