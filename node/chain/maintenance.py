@@ -21,11 +21,12 @@ from engram.node.chain.verification import VerificationCache
 from engram.node.config import Config
 from engram.node.datadir import read_spec
 from engram.node.errors import ChainNotFound, CorruptStore, DamageFound
+from engram.node.files import folder_bytes
 from engram.node.storage.blockfiles import BlockFiles, StoredRecord
 from engram.node.storage.compaction import compact
 from engram.node.storage.schema import CONTENT, Position
 from engram.node.storage.store import BLOCKS_DIRECTORY, BlockRef, ChainStore, open_store
-from engram.node.storage.swap import DATABASE_DIRECTORY, folder_bytes
+from engram.node.storage.swap import DATABASE_DIRECTORY
 from engram.primitives.errors import CodecError
 from engram.primitives.packing import plain_size
 from engram.primitives.types import Hash

@@ -17,6 +17,7 @@ import google_crc32c
 from engram.consensus.block import BlockHeader
 from engram.node.chain.pruning import Depths, replaced
 from engram.node.errors import CorruptStore, ForeignData
+from engram.node.files import folder_bytes
 from engram.node.storage.batches import put_identity, put_ref, put_tip, state_diff
 from engram.node.storage.db import Batch, Database, LevelDatabase
 from engram.node.storage.schema import (
@@ -44,7 +45,7 @@ from engram.node.storage.schema import (
     stamp,
 )
 from engram.node.storage.store import BlockRef
-from engram.node.storage.swap import BUILDING, DATABASE_DIRECTORY, finish_swap, folder_bytes, need_space, swap
+from engram.node.storage.swap import BUILDING, DATABASE_DIRECTORY, finish_swap, need_space, swap
 from engram.primitives import smt
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError

@@ -22,6 +22,7 @@ from engram.node.chain.recovery import Progress, RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.verification import VerificationCache
 from engram.node.errors import CorruptStore, RebuildWouldLose, SchemaMismatch
+from engram.node.files import folder_bytes
 from engram.node.storage.blockfiles import MAX_RECORD_BYTES, BlockFiles, MemoryBlockFiles, StoredRecord
 from engram.node.storage.db import LevelDatabase
 from engram.node.storage.schema import INDEX, IndexEntry, Position
@@ -30,7 +31,6 @@ from engram.node.storage.swap import (
     BUILDING,
     DATABASE_DIRECTORY,
     finish_swap,
-    folder_bytes,
     need_space,
     swap,
     unused,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from engram import __version__
 from engram.node.chain.headers import CheckedBlock
 from engram.node.chain.verification import VerificationCache
+from engram.node.files import folder_bytes
 from engram.node.mempool.mempool import Mempool
 from engram.node.metrics import Gauges, Metrics, render
 from engram.node.mining.mining import Mining
@@ -101,17 +99,7 @@ class Readings:
             base_fee=risen(view.spec.rules.fees.floor, clock.exponent),
             resident_bytes=int(memory.rss),
             anonymous_bytes=int(memory.rss - getattr(memory, "shared", 0)),
-            database_bytes=_folder_bytes(data_dir / DATABASE_DIRECTORY),
-            block_files_bytes=_folder_bytes(data_dir / BLOCKS_DIRECTORY),
+            database_bytes=folder_bytes(data_dir / DATABASE_DIRECTORY),
+            block_files_bytes=folder_bytes(data_dir / BLOCKS_DIRECTORY),
             free_bytes=shutil.disk_usage(data_dir).free,
         )
-
-
-def _folder_bytes(folder: Path) -> int:
-    """Bytes of the files directly in a folder. Files that go meanwhile, as LevelDB's do, count nothing."""
-    total = 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            with suppress(FileNotFoundError):
-                total += entry.stat().st_size
-    return total

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -20,6 +20,7 @@ import plyvel
 from sortedcontainers import SortedDict
 
 from engram.node.errors import CorruptStore, DataDirLocked, DiskFailure, DiskFull
+from engram.node.files import folder_bytes
 from engram.primitives.errors import StorageError
 
 WRITE_BUFFER_BYTES: Final = 1 << 20
@@ -142,6 +143,11 @@ def _end_of(prefix: bytes) -> bytes | None:
     return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
 
 
+def _version_of(file: os.stat_result) -> tuple[int, int, int]:
+    """What differs between two files that had one name after another."""
+    return file.st_ino, file.st_size, file.st_mtime_ns
+
+
 class LevelDatabase:
     """A LevelDB directory, made if there is none; only one process can open it at a time.
 
@@ -157,6 +163,7 @@ class LevelDatabase:
             # LevelDB would take this for a new database and delete the tables.
             raise CorruptStore(got=f"{path}/CURRENT is missing")
         with self._errors():
+            cut_off = self._cut_off()
             self._db = plyvel.DB(
                 str(path),
                 create_if_missing=True,
@@ -168,20 +175,33 @@ class LevelDatabase:
                 compression=None,
             )
             try:
-                self._check_tables()
+                self._check_kept(cut_off)
             except BaseException:
                 self._db.close()
                 raise
 
-    def _check_tables(self) -> None:
-        """Raises `CorruptStore` for a table that was cut off: an iterator passes over it in silence.
+    def _cut_off(self) -> dict[Path, os.stat_result]:
+        """The tables whose end is missing. An iterator would pass over one of them in silence.
 
-        Tables that a crash left incomplete are gone by now: LevelDB has deleted what it does not refer to.
+        It is called before LevelDB opens: from then on, it writes and deletes tables in the background.
         """
+        found = {}
         for table in self._path.glob("*.ldb"):
-            with table.open("rb") as stream:
-                stream.seek(-min(len(_TABLE_END), table.stat().st_size), os.SEEK_END)
+            with suppress(FileNotFoundError), table.open("rb") as stream:
+                facts = os.fstat(stream.fileno())
+                stream.seek(-min(len(_TABLE_END), facts.st_size), os.SEEK_END)
                 if stream.read() != _TABLE_END:
+                    found[table] = facts
+        return found
+
+    def _check_kept(self, cut_off: dict[Path, os.stat_result]) -> None:
+        """Raises `CorruptStore` if LevelDB has kept one of these tables, because its data refers to it.
+
+        One that a crash left incomplete is gone by now, or another table has taken its name.
+        """
+        for table, before in cut_off.items():
+            with suppress(FileNotFoundError):
+                if _version_of(table.stat()) == _version_of(before):
                     raise CorruptStore(got=f"{table}: its end is missing")
 
     def get(self, key: bytes) -> bytes | None:
@@ -225,7 +245,7 @@ class LevelDatabase:
 
     def size_bytes(self) -> int:
         with self._errors():
-            return sum(file.stat().st_size for file in self._path.iterdir())
+            return folder_bytes(self._path)
 
     def compact(self) -> None:
         with self._errors():

@@ -78,8 +78,3 @@ def need_space(directory: Path, size_bytes: int, what: str) -> None:
     if free < size_bytes:
         message = f"there is too little free space in {directory} for {what}: free some, nothing was changed"
         raise SpaceMissing(message, expected=size_bytes, got=free)
-
-
-def folder_bytes(directory: Path) -> int:
-    """The bytes that the files of a folder take; 0 if there is none."""
-    return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import os
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +124,8 @@ def main() -> None:
             try:
                 child(Path(directory), setting, blocks)
                 status = 0
+            except Exception:  # `os._exit` below would swallow it
+                traceback.print_exc()
             finally:
                 sys.stderr.flush()
                 os._exit(status)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from engram.consensus.chainspec import Allocation, ChainSpec, local
 from engram.nn.spec import macs_per_row
+from engram.node.files import folder_bytes
 from engram.node.localnet.localnet import Localnet
 from engram.participant.arena.arena import PURSE, Arena, arena_spec, key_of
 from engram.participant.arena.entries import ChainEntry, entries_of
@@ -169,7 +170,7 @@ async def _on_a_network(
         nodes = [node.data_dir for node in net.nodes]
     judged = replay(nodes[0], spec, work / "judged")
     say(f"{len(judged)} transactions judged again")
-    held = [_disk_bytes(folder) for folder in nodes]
+    held = [folder_bytes(folder) for folder in nodes]
     chain = {
         "blocks": head["height"],
         "nodes": NODES,
@@ -344,10 +345,6 @@ def _by_sender(setting: PaperSetting, entries: Sequence[ChainEntry]) -> list[Row
         for name in actors(setting)
         if (mine := [each for each in entries if each.sender == name])
     ]
-
-
-def _disk_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 EXPERIMENT: Final = PaperExperiment()

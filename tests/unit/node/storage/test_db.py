@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import plyvel
 import pytest
 
 from engram.node.errors import CorruptStore, DataDirLocked, DiskFull
@@ -196,6 +198,34 @@ def test_a_table_that_was_cut_off_is_corruption_and_no_empty_database(tmp_path: 
     table.write_bytes(whole)
     with closing(LevelDatabase(tmp_path)) as again:
         assert len(list(again.iterate())) == 200
+
+
+def test_a_table_that_a_crash_left_incomplete_is_no_damage(tmp_path: Path) -> None:
+    with closing(LevelDatabase(tmp_path)) as database:
+        database.put(b"key", b"value")
+    left = tmp_path / "000999.ldb"
+    left.write_bytes(b"half a table")
+    with closing(LevelDatabase(tmp_path)) as again:
+        assert again.get(b"key") == b"value"
+    assert not left.exists(), "nothing refers to it, so LevelDB has deleted it"
+
+
+def test_a_table_that_a_compaction_is_just_writing_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LevelDB compacts in the background from the moment it is open."""
+    opened = plyvel.DB
+
+    def open_and_begin_a_table(*arguments: Any, **settings: Any) -> plyvel.DB:
+        database = opened(*arguments, **settings)
+        (tmp_path / "000999.ldb").write_bytes(b"half a table")
+        return database
+
+    with closing(LevelDatabase(tmp_path)) as database:
+        database.put(b"key", b"value")
+    monkeypatch.setattr(plyvel, "DB", open_and_begin_a_table)
+    with closing(LevelDatabase(tmp_path)) as again:
+        assert again.get(b"key") == b"value"
 
 
 def test_tables_without_current_are_not_taken_for_a_new_database(tmp_path: Path) -> None:
