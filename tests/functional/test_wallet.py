@@ -49,7 +49,11 @@ async def client(directory: Path) -> AsyncIterator[RpcClient]:
 
 @pytest.fixture
 async def wallet(client: RpcClient) -> Wallet:
-    return Wallet(client, PrivateKey.from_seed(SEEDS["alice"]))
+    """A wallet of which nothing waits: blocks hold what an earlier test, whichever that was, left waiting."""
+    opened = Wallet(client, PrivateKey.from_seed(SEEDS["alice"]))
+    for txid, _payload in await opened.pending():
+        await opened.confirm(txid)
+    return opened
 
 
 def content(size_bytes: int, seed: int) -> bytes:
