@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import psutil
 
 from benchmarks.measure import Pairs, Row, interleaved, interleaved_seconds
+from benchmarks.processes import ENGRAM, ask, dev_node
 
-ENGRAM: Final = Path(sys.executable).with_name("engram")
 CLICK: Final = "import click"
 LIBRARIES: Final = "import numpy, aiohttp"
 """Most of what a node has to load. The time for this alone says how fast the machine is."""
 IDLE_S: Final = 3.0
-STOP_S: Final = 30.0
 
 
 def rows(quick: bool) -> Iterable[Row]:
@@ -51,8 +44,8 @@ def _start(pairs: int) -> Pairs:
 
     def start_s() -> float:
         began_s = time.perf_counter()
-        with _dev_node() as (_, url):
-            _ask(url, "node_info")
+        with dev_node() as node:
+            ask(node.url, "node_info")
             return time.perf_counter() - began_s
 
     def import_s() -> float:
@@ -65,46 +58,13 @@ def _start(pairs: int) -> Pairs:
 
 def _idle_memory(idle_s: float) -> Row:
     """Resident memory of a node at rest, against a Python that has imported numpy and aiohttp."""
-    with _dev_node() as (process, url):
-        _ask(url, "node_info")
+    with dev_node() as node:
+        ask(node.url, "node_info")
         time.sleep(idle_s)
-        value = psutil.Process(process.pid).memory_info().rss / 1e6
+        value = psutil.Process(node.process.pid).memory_info().rss / 1e6
     own_rss = f"{LIBRARIES}, psutil; print(psutil.Process().memory_info().rss)"
     baseline = int(_python(own_rss)) / 1e6
     return Row("idle_node_memory_mb", value, baseline, value / baseline, "<= 120 MB", value <= 120)
-
-
-@contextmanager
-def _dev_node() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Runs `engram run --dev` in a new folder; gives the process and its URL, and stops it by Ctrl-C."""
-    with tempfile.TemporaryDirectory(prefix="engram-bench-") as folder:
-        command = [str(ENGRAM), "run", "--dev", "--json", "--data-dir", folder]
-        with (
-            (Path(folder) / "node.log").open("w+", encoding="utf-8") as log,
-            subprocess.Popen(
-                [*command, "--rpc-port", "0", "--p2p-port", "0"],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            ) as process,
-        ):
-            assert process.stdout is not None, "a pipe was asked for"
-            line = process.stdout.readline()
-            if not line:
-                log.seek(0)
-                raise RuntimeError(f"the node did not start: {log.read()}")
-            try:
-                yield process, json.loads(line)["rpc_url"]
-            finally:
-                process.send_signal(signal.SIGINT)
-                process.wait(STOP_S)
-
-
-def _ask(url: str, method: str) -> Any:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=STOP_S) as answer:
-        return json.load(answer)["result"]
 
 
 def _python(program: str) -> str:

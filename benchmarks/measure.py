@@ -26,7 +26,7 @@ class Row:
     target: str
     """The bound in words, such as `ratio >= 0.90` or `<= 40 us`; the reason if the row was skipped."""
     ok: bool | None
-    """Whether the bound holds; None if nothing was measured."""
+    """Whether the bound holds; None if nothing was measured, or if there is no bound."""
 
 
 def skipped(name: str, why: str) -> Row:
@@ -105,7 +105,8 @@ _VERDICTS: Final = {True: "yes", False: "NO", None: "skipped"}
 def cells(row: Row) -> tuple[str, ...]:
     """The cells of a row as the table shows them."""
     numbers = significant(row.value), significant(row.baseline), significant(row.ratio, 3)
-    return row.name, *numbers, row.target, _VERDICTS[row.ok]
+    verdict = "-" if row.ok is None and row.value is not None else _VERDICTS[row.ok]
+    return row.name, *numbers, row.target, verdict
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:

@@ -116,6 +116,15 @@ def test_what_is_skipped_says_so_and_is_no_miss(
     assert "skipped: no MNIST" in capsys.readouterr().out
 
 
+def test_what_has_no_target_is_shown_and_is_no_miss(
+    benchmarks: Benchmarks, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = Row("submit_vs_other_ms", 8.0, 2.0, 4.0, "no target, for comparison", ok=None)
+    benchmarks.add("other", lambda quick: [shown])
+    assert benchmarks.run() == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("no target, for comparison  -")
+
+
 def test_a_broken_benchmark_fails_the_run_and_stops_no_other(benchmarks: Benchmarks) -> None:
     benchmarks.add("broken", rows_of_broken)
     benchmarks.add("verify", rows_of_verify)
