@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -11,11 +9,9 @@ from typing import Final
 import psutil
 
 from benchmarks.measure import Pairs, Row, interleaved, interleaved_seconds
-from benchmarks.processes import ENGRAM, ask, dev_node
+from benchmarks.processes import ENGRAM, LIBRARIES, ask, dev_node, output, python
 
 CLICK: Final = "import click"
-LIBRARIES: Final = "import numpy, aiohttp"
-"""Most of what a node has to load. The time for this alone says how fast the machine is."""
 IDLE_S: Final = 3.0
 
 
@@ -33,7 +29,7 @@ def _seconds_row(name: str, timed: Pairs, limit_s: float) -> Row:
 
 def _help(pairs: int) -> Pairs:
     """`engram --help` against a Python that imports click."""
-    return interleaved(lambda: _run([str(ENGRAM), "--help"]), lambda: _python(CLICK), pairs)
+    return interleaved(lambda: output([str(ENGRAM), "--help"]), lambda: python(CLICK), pairs)
 
 
 def _start(pairs: int) -> Pairs:
@@ -50,7 +46,7 @@ def _start(pairs: int) -> Pairs:
 
     def import_s() -> float:
         began_s = time.perf_counter()
-        _python(LIBRARIES)
+        python(LIBRARIES)
         return time.perf_counter() - began_s
 
     return interleaved_seconds(start_s, import_s, pairs)
@@ -63,13 +59,5 @@ def _idle_memory(idle_s: float) -> Row:
         time.sleep(idle_s)
         value = psutil.Process(node.process.pid).memory_info().rss / 1e6
     own_rss = f"{LIBRARIES}, psutil; print(psutil.Process().memory_info().rss)"
-    baseline = int(_python(own_rss)) / 1e6
+    baseline = int(python(own_rss)) / 1e6
     return Row("idle_node_memory_mb", value, baseline, value / baseline, "<= 120 MB", value <= 120)
-
-
-def _python(program: str) -> str:
-    return _run([sys.executable, "-c", program])
-
-
-def _run(command: list[str]) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -21,18 +21,13 @@ import structlog
 
 from benchmarks.chain import COIN, LATE_MS, FilledChain, easy_spec, key
 from benchmarks.measure import Row
-from benchmarks.nodes import running_node, until
+from benchmarks.nodes import node_setup, running_node, until
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.consensus.genesis import genesis
 from engram.node.chain.headers import HeaderChain
-from engram.node.clock import SystemClock
-from engram.node.config import Config
-from engram.node.mining.mining import MiningSetup
-from engram.node.rpc.server import RpcLimits
-from engram.node.services import Services, Setup
+from engram.node.services import Services
 from engram.p2p.link import Link, PeerAddress
-from engram.p2p.manager import PeerConfig
 from engram.p2p.transport import WebSocketTransport
 from engram.primitives.codec import encode
 from engram.statemachine.content import blob_id
@@ -80,7 +75,9 @@ async def _measured(runs: int, count: int) -> tuple[list[float], list[float], li
         for source in sources[1:]:
             shutil.copytree(sources[0], source)
         async with AsyncExitStack() as stack:
-            nodes = [await stack.enter_async_context(running_node(spec, _setup(each))) for each in sources]
+            nodes = [
+                await stack.enter_async_context(running_node(spec, node_setup(each))) for each in sources
+            ]
             for run in range(runs + 1):
                 one.append(await _synced(Path(folder) / f"one{run}", spec, nodes[:1]))
                 three.append(await _synced(Path(folder) / f"three{run}", spec, nodes))
@@ -102,23 +99,10 @@ def _fill(folder: Path, spec: ChainSpec, count: int) -> list[Block]:
     return blocks
 
 
-def _setup(folder: Path, peers: Sequence[PeerAddress] = ()) -> Setup:
-    folder.mkdir(parents=True, exist_ok=True)
-    return Setup(
-        Config(data_dir=folder),
-        MiningSetup(None),
-        PeerConfig(peers=tuple(peers)),
-        RpcLimits(),
-        SystemClock(),
-        WebSocketTransport(),
-        lambda: None,
-    )
-
-
 async def _synced(folder: Path, spec: ChainSpec, sources: Sequence[Services]) -> float:
     """Seconds in which a new node reaches the head of these nodes."""
     height = sources[0].chain.head.height
-    setup = _setup(folder, [PeerAddress("127.0.0.1", source.peers.port) for source in sources])
+    setup = node_setup(folder, [PeerAddress("127.0.0.1", source.peers.port) for source in sources])
     async with running_node(spec, setup) as node:
         began_s = time.perf_counter()
         head = node.chain.head

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.genesis import genesis
+from engram.node.clock import SystemClock
+from engram.node.config import Config
+from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce
+from engram.node.rpc.server import RpcLimits
 from engram.node.services import Services, Setup, assemble, opened
+from engram.p2p.link import PeerAddress
+from engram.p2p.manager import PeerConfig
+from engram.p2p.transport import WebSocketTransport
+
+
+def node_setup(folder: Path, peers: Sequence[PeerAddress] = ()) -> Setup:
+    """What a node in this folder needs; it speaks over sockets, to these peers, and does not mine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Setup(
+        Config(data_dir=folder),
+        MiningSetup(None),
+        PeerConfig(peers=tuple(peers)),
+        RpcLimits(),
+        SystemClock(),
+        WebSocketTransport(),
+        lambda: None,
+    )
 
 
 @asynccontextmanager

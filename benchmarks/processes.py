@@ -19,11 +19,13 @@ from typing import Any, Final
 ENGRAM: Final = Path(sys.executable).with_name("engram")
 ANSWER_S: Final = 30.0
 """Seconds after which a program that has not answered, or not ended, is broken."""
+LIBRARIES: Final = "import numpy, aiohttp"
+"""Most of what a node has to load. A Python that does just this says how fast the machine is."""
 
 
 @dataclass(frozen=True)
-class DevNode:
-    """A process of `engram run --dev`."""
+class NodeProcess:
+    """A process of `engram run`."""
 
     process: subprocess.Popen[str]
     url: str
@@ -31,29 +33,35 @@ class DevNode:
 
 
 @contextmanager
-def dev_node() -> Iterator[DevNode]:
+def dev_node(*options: str) -> Iterator[NodeProcess]:
     """Runs `engram run --dev` in a new folder, and stops it as Ctrl-C does."""
-    with tempfile.TemporaryDirectory(prefix="engram-bench-") as folder:
-        command = [str(ENGRAM), "run", "--dev", "--json", "--data-dir", folder]
-        with (
-            (Path(folder) / "node.log").open("w+", encoding="utf-8") as log,
-            subprocess.Popen(
-                [*command, "--rpc-port", "0", "--p2p-port", "0"],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            ) as process,
-        ):
-            assert process.stdout is not None, "a pipe was asked for"
-            line = process.stdout.readline()
-            if not line:
-                log.seek(0)
-                raise RuntimeError(f"the node did not start: {log.read()}")
-            try:
-                yield DevNode(process, json.loads(line)["rpc_url"], Path(folder))
-            finally:
-                process.send_signal(signal.SIGINT)
-                process.wait(ANSWER_S)
+    with (
+        tempfile.TemporaryDirectory(prefix="engram-bench-") as folder,
+        node_process(Path(folder), "--dev", *options) as node,
+    ):
+        yield node
+
+
+@contextmanager
+def node_process(folder: Path, *options: str) -> Iterator[NodeProcess]:
+    """Runs `engram run` on a data directory, and stops it as Ctrl-C does."""
+    command = [str(ENGRAM), "run", "--json", "--data-dir", str(folder), *options]
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as log,
+        subprocess.Popen(
+            [*command, "--rpc-port", "0", "--p2p-port", "0"], stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None, "a pipe was asked for"
+        line = process.stdout.readline()
+        if not line:
+            log.seek(0)
+            raise RuntimeError(f"the node did not start: {log.read()}")
+        try:
+            yield NodeProcess(process, json.loads(line)["rpc_url"], folder)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(ANSWER_S)
 
 
 @contextmanager
@@ -88,3 +96,13 @@ def ask(url: str, method: str, params: object = ()) -> Any:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
         return json.load(answer)["result"]
+
+
+def python(program: str) -> str:
+    """What another Python prints that runs this program."""
+    return output([sys.executable, "-c", program])
+
+
+def output(command: Sequence[str]) -> str:
+    """What a program prints, which has to succeed."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

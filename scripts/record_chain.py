@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -36,19 +35,15 @@ from engram.nn.seeded import Seeded
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
-from engram.primitives.keys import PrivateKey
 from engram.primitives.types import Hash
 from engram.statemachine.additions import SegmentSources
 from engram.statemachine.content import Inline, blob_id
-from engram.statemachine.context import BlockContext
-from engram.statemachine.fees import minimum_fee
 from engram.statemachine.receipt import Status
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import RoundStatus
 from engram.statemachine.rounds.terms import Founding
-from engram.statemachine.state import State
-from engram.statemachine.transaction import Transaction, TxPayload
+from engram.statemachine.transaction import TxPayload
 from engram.statemachine.transactions import TX_TYPES
 from engram.statemachine.transactions.amend_model import AmendModel
 from engram.statemachine.transactions.claim_rewards import ClaimRewards
@@ -60,10 +55,8 @@ from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.retire_part import RetirePart
 from engram.statemachine.transactions.score_version import ScoreVersion
 from engram.statemachine.transactions.transfer import Transfer
-from engram.statemachine.transition import TransitionResult, begin_block
-from engram.statemachine.upgrades import FROM_GENESIS
-from tests.support.ledger import Ledger
-from tests.support.memory_chain import GENESIS_MS, MemoryChain, key, search
+from tests.support.chain_ledger import MINERS, ChainLedger, Errand
+from tests.support.memory_chain import GENESIS_MS, MemoryChain, key
 from tests.support.rounds import (
     ACTORS,
     ALICE,
@@ -91,9 +84,6 @@ ROWS = 96
 """Large enough that the linear algebra library spreads the products over threads."""
 
 CLERK, DAVE = key(101), key(102)
-MINERS = (key(103), key(104))
-
-Errand = tuple[PrivateKey, Callable[[], TxPayload]]
 
 
 def recorded_spec() -> ChainSpec:
@@ -102,70 +92,6 @@ def recorded_spec() -> ChainSpec:
     spec = local(tuple(Allocation(owner.address, 1_000 * COIN) for owner in owners), GENESIS_MS)
     rules = replace(SMALL_RULES, chunk_bytes=CHUNK_BYTES, max_blob_bytes=256 * CHUNK_BYTES)
     return replace(spec, name="recorded", rules=rules, genesis_target=spec.max_target)
-
-
-class ChainLedger(Ledger):
-    """A test ledger on top of real blocks, which are assembled, mined and validated.
-
-    Their timestamps are irregular. A block without a transaction of a round carries the next errand instead.
-    """
-
-    def __init__(self, chain: MemoryChain, errands: Iterator[Errand]) -> None:
-        self.chain = chain
-        self.rules = chain.spec.rules
-        self.scorer = chain.scorer
-        self.active = FROM_GENESIS
-        self.nodes = chain  # type: ignore[assignment]  # reads nodes just as well
-        self.blobs = chain.blobs  # type: ignore[assignment]  # read as a dictionary only
-        self._errands = errands
-        self._miners = cycle(MINERS)
-
-    @property
-    def height(self) -> int:  # type: ignore[override]  # here it follows from the chain
-        return self.chain.height
-
-    @property
-    def parent(self) -> Hash:  # type: ignore[override]  # likewise
-        return self.chain.tip.id
-
-    @property
-    def root(self) -> Hash:  # type: ignore[override]  # likewise
-        return self.chain.tip.state_root
-
-    @property
-    def state(self) -> State:
-        return self.chain.state
-
-    @property
-    def ctx(self) -> BlockContext:
-        return self.chain.next_context()
-
-    def pay(
-        self,
-        sender: PrivateKey,
-        payload: TxPayload,
-        *,
-        max_fee: int | None = None,
-        tip: int = 0,
-        after: int = 0,
-    ) -> Transaction:
-        nonce = self.state.account(sender.address).nonce + after
-        least = 0 if max_fee is None else max_fee
-        while True:
-            tx = self.chain.sign(sender, payload, nonce=nonce, max_fee=least, tip=tip)
-            price = minimum_fee(begin_block(self.state, self.ctx), self.ctx, tx, payload) + tip
-            if max_fee is not None or price <= least:
-                return tx
-            least = price
-
-    def block(self, *txs: Transaction) -> TransitionResult:
-        if not txs and (errand := next(self._errands, None)) is not None:
-            txs = (self.pay(errand[0], errand[1]()),)
-        timestamp_ms = self.chain.tip.timestamp_ms + 151 + self.parent[0] * 3
-        miner = next(self._miners).address
-        template = self.chain.template(txs, miner=miner, timestamp_ms=timestamp_ms)
-        assert not template.skipped, template.skipped
-        return self.chain.take(template.seal(search(self.chain.spec, template.header))).result
 
 
 class Story:

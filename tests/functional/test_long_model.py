@@ -13,7 +13,7 @@ GROWTHS = 12
 
 @pytest.fixture(scope="module")
 def played() -> tuple[LongModel, list[Measured]]:
-    model = LongModel("consortium")
+    model = LongModel.of_preset("consortium")
     return model, [model.grow() for _ in range(GROWTHS)]
 
 

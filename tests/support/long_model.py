@@ -57,6 +57,8 @@ LABEL, NOISE, INPUTS = BITS, BITS + 1, BITS + 2
 MOST_GROWTHS = 2**BITS
 MOST_SCORINGS = 24
 """Ticks for scoring: a retained part can take a block of its own."""
+ACTORS = (OPENER, ALICE, CAROL)
+PURSE = 10**6 * COIN
 SURE = 100
 """Output weight of a neuron that knows the label."""
 
@@ -117,11 +119,16 @@ def teaching(context: int) -> Weights:
 class LongModel(Play):
     """A model of one class at its founding, which every growth teaches one context."""
 
-    def __init__(self, preset: str) -> None:
-        purses = {actor: 10**6 * COIN for actor in (OPENER, ALICE, CAROL)}
-        ledger = Ledger(purses, rules=rules_of(preset), scorer=Scorer(VerificationCache()))
+    def __init__(self, ledger: Ledger) -> None:
+        """The ledger's rules are those of a preset, as `rules_of` gives them; `ACTORS` have coins on it."""
         super().__init__(ledger=ledger)
         self.reveal_s = 0.0
+
+    @classmethod
+    def of_preset(cls, preset: str) -> LongModel:
+        """On a ledger in memory, without blocks."""
+        purses = {actor: PURSE for actor in ACTORS}
+        return cls(Ledger(purses, rules=rules_of(preset), scorer=Scorer(VerificationCache())))
 
     def send_all(self, payloads: Sequence[tuple[keys.PrivateKey, TxPayload]]) -> list[Receipt]:
         """As `Play.send_all`, without counting all coins after every block."""
@@ -221,7 +228,7 @@ class LongModel(Play):
 
 def measured(preset: str, growths: int) -> Iterator[tuple[Measured, float | None]]:
     """Every growth; with the first, each hundredth and the last, how long loading the whole takes."""
-    model = LongModel(preset)
+    model = LongModel.of_preset(preset)
     for number in range(1, growths + 1):
         found = model.grow()
         yield found, model.load_s() if number in (10, growths) or number % 100 == 0 else None
