@@ -50,6 +50,7 @@ def _rows(session: CommandSession) -> list[dict[str, Any]]:
     from engram.node.config import SETTINGS
 
     loaded = session.loaded_config
+    session.note_unknown(loaded)
     values = {"data_dir": str(loaded.config.data_dir)}
     values |= {setting.name: getattr(loaded.config, setting.name) for setting in SETTINGS}
     origins = dict(loaded.origins)

@@ -24,6 +24,7 @@ from engram.commands.support.options import (
     json_flag,
     with_known_passphrase,
 )
+from engram.commands.support.param_types import WholeNumber
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import SPARKS_PER_COIN
 from engram.node.config import SETTINGS, Setting
@@ -57,7 +58,7 @@ def _option(setting: Setting) -> Callable[[Function], Function]:
     if setting.choices:
         kind = click.Choice(setting.choices)
     elif setting.limits is not None:
-        kind = click.IntRange(*setting.limits)
+        kind = WholeNumber(*setting.limits)
     default = f"; default: {setting.default}." if setting.default != "" else "."
     return click.option(flag, name, type=kind, help=setting.text.removesuffix(".") + default)
 
@@ -107,13 +108,14 @@ def _config(session: CommandSession, dev: bool, given: dict[str, Any]) -> Config
     """The settings to run with. A miner address that is a key's name is replaced by the key's address.
 
     With --dev the node mines for the key `dev` and waits for programs, unless a setting says otherwise.
-    Raises `ConfigInvalid`, `BadAddress`.
+    Raises `ConfigInvalid`, `BadPeerAddress`, `BadAddress`.
     """
     from engram.node.config import load_config
 
     arguments = {name: value for name, value in given.items() if value not in (None, ())}
     loaded = load_config({"data_dir": session.config.data_dir, **arguments}, os.environ)
     config = loaded.config
+    session.note_unknown(loaded)
     if dev and loaded.origins["mine"] == "default":
         config = replace(config, mine=True)
     if dev and loaded.origins["miner_waits"] == "default":

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 import platformdirs
 
-from engram.node.errors import ConfigInvalid
+from engram.node import settingrules as rules
+from engram.node.errors import ConfigInvalid, FileDamaged
+from engram.node.files import read_plain
 
 CONFIG_NAME = "engram.toml"
 SPEC_NAME = "chain.json"
@@ -32,6 +34,10 @@ def _setting(default: Any, text: str, **bounds: Any) -> Any:
 
 _PORT: Final = (0, 65_535)
 _BYTES: Final = 2**40
+_MAX_FILE_BYTES: Final = 2**20
+_MAX_ITEMS: Final = 1_000
+"""Most values of a setting that is a list."""
+_VARIABLE: Final = "ENGRAM_"
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,14 @@ class Config:
     data_dir: Path = field(default_factory=default_data_dir)
     rpc_host: str = _setting(
         "127.0.0.1",
-        "Address on which the node answers RPC. 127.0.0.1 admits only programs on this machine. RPC is plain "
-        "HTTP: before you change this, put a firewall or a TLS proxy before the port.",
+        "IP address on which the node answers RPC. 127.0.0.1 admits only programs on this machine. Any other "
+        "address needs rpc_public.",
+        check=rules.listening_host,
+    )
+    rpc_public: bool = _setting(
+        False,
+        "Let rpc_host be an address that other machines reach. RPC is plain HTTP: before you set this, put a "
+        "firewall or a TLS proxy before the port.",
     )
     rpc_port: int = _setting(
         8645,
@@ -55,11 +67,13 @@ class Config:
         "Host name by which clients may address RPC, in addition to localhost, 127.0.0.1, [::1] and "
         "rpc_host. Set it if clients reach the node under another name. Requests for any other name are "
         "refused, so that a web page cannot reach the node by DNS rebinding.",
+        check=rules.host_name,
     )
     p2p_host: str = _setting(
         "127.0.0.1",
-        "Address on which the node accepts connections from peers. 127.0.0.1 admits only nodes on this "
+        "IP address on which the node accepts connections from peers. 127.0.0.1 admits only nodes on this "
         "machine; set 0.0.0.0 to admit nodes on other machines.",
+        check=rules.listening_host,
     )
     p2p_port: int = _setting(
         8646,
@@ -71,6 +85,7 @@ class Config:
         (),
         "Peer that the node connects to, and connects to again whenever the connection ends: HOST:PORT, or "
         "NODEKEY@HOST:PORT to accept only the node with that key.",
+        check=rules.peer_address,
     )
     max_inbound: int = _setting(
         32,
@@ -87,6 +102,7 @@ class Config:
         "",
         "Account that is paid for mined blocks: an address, or the name of a key in the data directory. The "
         "node never needs the private key.",
+        check=rules.account_name,
     )
     miner_threads: int = _setting(
         1,
@@ -115,6 +131,7 @@ class Config:
         (),
         "RPC address (http://HOST:PORT) of another miner of the same test network, for whose programs this "
         "miner waits as for its own.",
+        check=rules.http_url,
     )
     mempool_bytes: int = _setting(
         64 * 1024 * 1024,
@@ -148,6 +165,12 @@ class Config:
     def spec_file(self) -> Path:
         return self.data_dir / SPEC_NAME
 
+    @property
+    def rpc_url(self) -> str:
+        """The address at which a program on this machine reaches RPC, if the node runs on `rpc_port`."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.rpc_host, self.rpc_host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.rpc_port}"
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -159,11 +182,14 @@ class Setting:
     limits: tuple[int, int] | None = None
     """The least and the greatest value; None if any value of its type is allowed."""
     choices: tuple[str, ...] = ()
+    check: Callable[[str], None] | None = None
+    """Raises `ValueError` for a text that it cannot be; of a list, it sees each member."""
 
 
 SETTINGS: Final = tuple(Setting(f.name, f.default, **f.metadata) for f in fields(Config) if f.metadata)
 """Every setting except the data directory, which engram.toml cannot set because the file lies in it."""
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+_TOLD: Final = {tuple: "a list of strings", str: "a text", int: "a whole number", bool: "true or false"}
 _TYPES: Final[dict[str, type]] = {"data_dir": Path} | {item.name: type(item.default) for item in SETTINGS}
 
 
@@ -189,84 +215,156 @@ class LoadedConfig:
 
     config: Config
     origins: Mapping[str, str]
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables that set nothing, and what their writer probably meant."""
 
 
 def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> LoadedConfig:
     """The settings of all sources, the stronger source winning.
 
     `arguments` are the values of the command line; those that are None were not given. Raises
-    `ConfigInvalid`, which names the wrong setting.
+    `ConfigInvalid` and `BadPeerAddress`, which name the wrong setting and where it was set, `NotAFile` and
+    `OSError` if engram.toml cannot be read.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
     variables = {
-        name: _from_text(name, environ[f"ENGRAM_{name.upper()}"])
-        for name in _TYPES
-        if f"ENGRAM_{name.upper()}" in environ
+        name: _from_text(name, environ[_variable(name)]) for name in _TYPES if _variable(name) in environ
     }
-    data_dir = Path(given.get("data_dir") or variables.get("data_dir") or default_data_dir())
+    data_dir = _data_dir(given, variables)
     settings: dict[str, Any] = {}
     origins = dict.fromkeys(_TYPES, "default")
     path = data_dir / CONFIG_NAME
-    for origin, source in (
-        (str(path), _from_file(path)),
-        ("environment", variables),
-        ("command line", given),
+    for origin, source, place in (
+        (str(path), _from_file(path), lambda name: str(path)),
+        ("environment", variables, _variable),
+        ("command line", given, lambda name: f"--{name.replace('_', '-')}"),
     ):
         for name, value in source.items():
-            settings[name] = _checked(name, value)
+            settings[name] = _checked(name, value, place(name))
             origins[name] = origin
     settings["data_dir"] = data_dir
-    return LoadedConfig(replace(Config(data_dir=data_dir), **settings), origins)
+    config = replace(Config(data_dir=data_dir), **settings)
+    _check_together(config, origins["rpc_host"])
+    return LoadedConfig(config, origins, _unknown(environ))
 
 
-def _from_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"{path} cannot be read as TOML: {error}") from error
-    unknown = sorted(set(document) - (set(_TYPES) - {"data_dir"}))
-    if unknown:
-        raise ConfigInvalid(
-            f"{path}: there is no setting named {unknown[0]}", expected=sorted(_TYPES), got=unknown[0]
-        )
-    return document
-
-
-def _from_text(name: str, text: str) -> Any:
+def from_text(name: str, text: str) -> Any:
+    """The value that a text of the command line means for a setting. Raises `ValueError`."""
     kind = _TYPES[name]
     if kind is bool:
-        if text.lower() not in ("0", "1", "true", "false"):
-            raise ConfigInvalid(f"ENGRAM_{name.upper()} must be true or false", got=text)
-        return text.lower() in ("1", "true")
+        return rules.truth_value(text)
     if kind is tuple:
-        return tuple(item for item in text.split(",") if item)
+        return tuple(item.strip() for item in text.split(",")) if text.strip() else ()
     if kind is int:
-        try:
-            return int(text)
-        except ValueError as error:
-            raise ConfigInvalid(f"ENGRAM_{name.upper()} must be a whole number", got=text) from error
+        return rules.whole_number(text)
     return text
 
 
-def _checked(name: str, value: Any) -> Any:
+def _variable(name: str) -> str:
+    return f"{_VARIABLE}{name.upper()}"
+
+
+def _data_dir(given: Mapping[str, Any], variables: Mapping[str, Any]) -> Path:
+    if "data_dir" in given:
+        return Path(given["data_dir"])
+    if "data_dir" not in variables:
+        return default_data_dir()
+    text = variables["data_dir"]
+    if not text:
+        message = "data_dir is empty: name a folder, or unset it"
+        raise _wrong(message, _variable("data_dir"), text)
+    if text == "~" or text.startswith("~/"):
+        message = "data_dir begins with ~, which only a shell understands: write the whole path"
+        raise _wrong(message, _variable("data_dir"), text)
+    return Path(text)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        # Some editors begin a file with a byte order mark, which TOML does not know.
+        document = tomllib.loads(read_plain(path, _MAX_FILE_BYTES).decode("utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError as error:
+        message = f"{path} cannot be read as TOML: {error}; save it as UTF-8"
+        raise ConfigInvalid(message) from error
+    except (tomllib.TOMLDecodeError, RecursionError, FileDamaged) as error:
+        raise ConfigInvalid(f"{path} cannot be read as TOML: {error}") from error
+    for name, value in document.items():
+        if name not in _BY_NAME:
+            raise ConfigInvalid(_no_such(path, name, value), expected=sorted(_BY_NAME), got=name)
+    return document
+
+
+def _no_such(path: Path, name: str, value: object) -> str:
+    if name == "data_dir":
+        return f"{path}: data_dir cannot stand in the file that lies in it; use --data-dir or ENGRAM_DATA_DIR"
+    if isinstance(value, dict):
+        return f"{path}: there is no table [{rules.shown(name)[1:-1]}]; settings stand in no table"
+    meant = rules.nearest(name, sorted(_BY_NAME))
+    advice = "" if meant is None else f"; did you mean {meant}?"
+    return f"{path}: there is no setting named {rules.shown(name)[1:-1]}{advice}"
+
+
+def _unknown(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables whose name is almost that of a setting. Others are not ours to judge: clusters make many."""
+    names = sorted(_TYPES)
+    found = {}
+    for variable in environ:
+        name = variable.removeprefix(_VARIABLE).lower()
+        if variable.startswith(_VARIABLE) and name not in _TYPES and (meant := rules.nearest(name, names)):
+            found[variable] = _variable(meant)
+    return found
+
+
+def _from_text(name: str, text: str) -> Any:
+    try:
+        return from_text(name, text)
+    except ValueError as error:
+        raise _wrong(f"{name} {error}", _variable(name), text) from error
+
+
+def _checked(name: str, value: Any, place: str) -> Any:
     kind = _TYPES[name]
     if kind is tuple and isinstance(value, list | tuple):
         if not all(isinstance(item, str) for item in value):
-            raise ConfigInvalid(f"{name} must be a list of strings", got=value)
+            raise _wrong(f"{name} must be a list of strings", place, value)
+        if len(value) > _MAX_ITEMS:
+            raise _wrong(f"{name} has more than {_MAX_ITEMS} members", place, len(value))
+        for item in value:
+            _check_value(name, item, place)
         return tuple(value)
     if issubclass(kind, Path):
         return Path(value)
     if kind not in (bool, int, str) or type(value) is not kind:
-        raise ConfigInvalid(f"{name} must be of type {kind.__name__}", expected=kind.__name__, got=value)
-    _check_bounds(name, value)
+        raise _wrong(f"{name} must be {_TOLD[kind]}", place, value)
+    _check_value(name, value, place)
     return value
 
 
-def _check_bounds(name: str, value: Any) -> None:
+def _check_value(name: str, value: Any, place: str) -> None:
     setting = _BY_NAME[name]
     if setting.limits is not None and not setting.limits[0] <= value <= setting.limits[1]:
-        raise ConfigInvalid(f"{name} is out of range", expected=setting.limits, got=value)
+        least, most = setting.limits
+        raise _wrong(f"{name} is out of range: it is {least} to {most}", place, value)
     if setting.choices and value not in setting.choices:
-        raise ConfigInvalid(f"unknown value for {name}", expected=setting.choices, got=value)
+        raise _wrong(f"unknown value for {name}: it is one of {', '.join(setting.choices)}", place, value)
+    if setting.check is not None:
+        try:
+            setting.check(value)
+        except ValueError as error:
+            raise _wrong(f"{name} {error}", place, value) from error
+
+
+def _check_together(config: Config, origin: str) -> None:
+    if not config.rpc_public and not rules.is_loopback_host(config.rpc_host):
+        raise ConfigInvalid(
+            f"rpc_host = {config.rpc_host} ({origin}) lets other machines use RPC, which is plain HTTP: "
+            "leave it out to serve this machine only; or put a firewall or a TLS proxy before the port, and "
+            "set rpc_public (--rpc-public, ENGRAM_RPC_PUBLIC=true)",
+            got=config.rpc_host,
+        )
+
+
+def _wrong(message: str, place: str, value: object) -> ConfigInvalid:
+    return ConfigInvalid(f"{message} (set by {place})", got=rules.shown(value))

@@ -1,11 +1,47 @@
-"""Writes files in one step: a crash leaves the whole old file or the whole new one. Measures folders."""
+"""Reads small files, and writes files in one step: a crash leaves the whole old file or the whole new one."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from engram.node.errors import FileDamaged, NotAFile
+
+
+def read_plain(path: Path, most_bytes: int) -> bytes:
+    """The content of a file, or of the file to which a link leads.
+
+    Nothing else is read: a pipe would wait for a writer for ever. Raises `FileNotFoundError` if nothing has
+    this name, `NotAFile` if something else than a file has it, `FileDamaged` if the file has more than
+    `most_bytes` bytes, and `OSError`.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if path.is_symlink():
+            message = f"{path} is a link to a file that is not there: put one there, or remove the link"
+            raise NotAFile(message, got=os.readlink(path)) from None
+        raise
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, or a pipe that nobody writes to
+            raise _no_file(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise _no_file(path)
+    with open(handle, "rb") as stream:
+        content = stream.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise FileDamaged(f"{path} is larger than any file of its kind; move it away", expected=most_bytes)
+    return content
+
+
+def _no_file(path: Path) -> NotAFile:
+    return NotAFile(f"{path} is a folder or a device, where a file belongs; move it away", got=str(path))
 
 
 def write_private(path: Path, content: bytes, *, replace: bool = True) -> None:

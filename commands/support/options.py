@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from engram.commands.support.completion import complete_keys
+from engram.commands.support.param_types import DataDirectory
 from engram.commands.support.session import CommandSession
 
 Function = TypeVar("Function", bound=Callable[..., None])
@@ -157,7 +158,7 @@ _JSON_OPTION: Final = click.option(
 )
 _DATA_DIR_OPTION: Final = click.option(
     "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DataDirectory(),
     metavar="DIR",
     envvar="ENGRAM_DATA_DIR",
     show_envvar=True,

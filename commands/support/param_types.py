@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any, Final
 
 import click
+
+from engram.node.settingrules import whole_number
 
 MOST_LABEL: Final = 65_535
 PPM: Final = 1_000_000
@@ -168,3 +171,29 @@ class HexadecimalType(click.ParamType[bytes]):
 
 HASH: Final = HexadecimalType("id", 32)
 HEX: Final = HexadecimalType("hex")
+
+
+class WholeNumber(click.IntRange):
+    """A number of a range in decimal digits, as engram.toml and the environment take it, too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number. What Python takes besides, such as 1_000 or digits of other scripts, is refused."""
+        if not isinstance(value, int):
+            try:
+                value = whole_number(str(value))
+            except ValueError as error:
+                self.fail(str(error), param, ctx)
+        return int(super().convert(value, param, ctx))
+
+
+class DataDirectory(click.Path):
+    """A folder, which need not be there yet."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. An empty one is refused: to Python it is the present folder."""
+        if value == "":
+            self.fail("the path is empty: name a directory, or leave the option out", param, ctx)
+        return super().convert(value, param, ctx)

@@ -75,7 +75,7 @@ class CommandSession:
             return self._rpc
         if (running := find_run_info(self.config.data_dir)) is not None:
             return running.rpc_url
-        return f"http://{self.config.rpc_host}:{self.config.rpc_port}"
+        return self.config.rpc_url
 
     def client(self, *, admin: bool = False) -> RpcClient:
         """A client of the node, not yet open.
@@ -295,3 +295,8 @@ class CommandSession:
         """Prints a line about what happens on standard error; nothing with --json."""
         if not self.as_json:
             click.echo(text, err=True)
+
+    def note_unknown(self, loaded: LoadedConfig) -> None:
+        """Says which variables of the environment look like settings and are none."""
+        for variable, meant in loaded.unknown.items():
+            click.echo(f"engram: {variable} sets nothing: did you mean {meant}?", err=True)

@@ -216,7 +216,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 async def _status(data_dir: Path) -> LocalnetNodeStatus:
     config = load_config({"data_dir": data_dir}, {}).config
-    url = f"http://{config.rpc_host}:{config.rpc_port}"
+    url = config.rpc_url
     running = find_run_info(data_dir)
     info: Mapping[str, Any] | None = None
     if running is not None:

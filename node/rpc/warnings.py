@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
 
 from engram.consensus.chainspec import ChainSpec
 from engram.node.config import Config
 from engram.node.metrics import Gauges
+from engram.node.settingrules import is_loopback_host
 
 OLD_BLOCKS: Final = 12
 """A head is old if so many blocks have been due since. By chance that happens once in 160,000 blocks."""
@@ -74,16 +74,9 @@ def _of_machine(config: Config, gauges: Gauges) -> Iterator[NodeWarning]:
         )
     if gauges.mining_paused:
         yield NodeWarning("mining_paused", "the miner waits until the blocks of the peers have been fetched")
-    if not _is_local(config.rpc_host):
+    if not is_loopback_host(config.rpc_host):
         yield NodeWarning(
             "rpc_open",
             f"RPC is plain HTTP and answers other machines at {config.rpc_host}: let a firewall or a TLS "
             "proxy decide who reaches it",
         )
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -162,7 +162,7 @@ def test_a_taken_port(node: NodeCommand, option: str) -> None:
 def test_a_port_of_another_machine(node: NodeCommand) -> None:
     words = ("run", "--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
     for option in ("--rpc-host", "--p2p-host"):
-        assert refusal(*words, option, "192.0.2.1") == (65, "address_unusable")
+        assert refusal(*words, "--rpc-public", option, "192.0.2.1") == (65, "address_unusable")
 
 
 def test_a_data_directory_in_use(node: NodeCommand) -> None:
