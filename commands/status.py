@@ -100,6 +100,7 @@ def _show(session: CommandSession, status: dict[str, Any]) -> None:
         ("head", _head(status["head"])),
         ("blocks", _blocks(status["pace"], status["reorgs"])),
         ("peers", _peers(status["peers"])),
+        ("clock", _clock(status["clock"])),
         ("sync", _sync(status)),
         ("mempool", _mempool(status["mempool"])),
         ("fees", f"{format_coins(status['fees']['least'])} at least, exponent {status['fees']['exponent']}"),
@@ -131,6 +132,16 @@ def _blocks(pace: dict[str, Any], reorgs: dict[str, Any]) -> str:
 
 def _peers(peers: dict[str, Any]) -> str:
     return f"{peers['outbound']} outbound, {peers['inbound']} inbound, {peers['dialled']} addresses dialled"
+
+
+def _clock(clock: dict[str, Any]) -> str:
+    ahead_s, voices = clock["ahead_s"], clock["voices"]
+    if ahead_s is None:
+        return "too few peers have told the time to judge it"
+    peers = "the peer's" if voices == 1 else f"those of {voices} peers"
+    if abs(ahead_s) < 1:
+        return f"agrees with {peers}"
+    return f"{format_duration(abs(ahead_s))} {'behind' if ahead_s > 0 else 'ahead of'} {peers}"
 
 
 def _sync(status: dict[str, Any]) -> str:

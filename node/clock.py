@@ -9,17 +9,11 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable
-from typing import Protocol
 
-from engram.p2p.clock import MonotonicClock, Timer
+from engram.p2p.clock import Timer, WallClock
 
-
-class Clock(MonotonicClock, Protocol):
-    """Everything that a node may ask about time: what `MonotonicClock` tells, and the time of day."""
-
-    def now_ms(self) -> int:
-        """Milliseconds since 1970-01-01 UTC."""
-        ...
+Clock = WallClock
+"""Everything that a node may ask about time."""
 
 
 class SystemClock:
@@ -63,9 +57,10 @@ class FakeClock:
         self._now_ms = now_ms
         self._timers: list[tuple[float, int, FakeTimer]] = []
         self._scheduled = 0
+        self._set_ms = 0
 
     def now_ms(self) -> int:
-        return self._now_ms
+        return self._now_ms + self._set_ms
 
     def monotonic(self) -> float:
         return (self._now_ms - self._start_ms) / 1000
@@ -83,6 +78,10 @@ class FakeClock:
             await woken.wait()
         finally:
             timer.cancel()
+
+    def set(self, now_ms: int) -> None:
+        """Sets the time of day, as an operator or a time service does; no second passes by that."""
+        self._set_ms = now_ms - self._now_ms
 
     def advance(self, milliseconds: int) -> None:
         """Moves time forward and runs what falls due on the way, each callback at its own due time."""

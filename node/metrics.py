@@ -84,6 +84,12 @@ class Gauges:
     chain_work: int = 0
     head_age_s: float = 0.0
     """Seconds since the head's timestamp; below 0 where the head is ahead of this machine's clock."""
+    clock_ahead_s: float | None = None
+    """Seconds by which the clocks of peers are ahead of this machine's in the median, negative if they are
+    behind; None if too few peers have told the time to be believed.
+    """
+    clock_voices: int = 0
+    """How many peers, of networks of their own, were heard for it."""
     pace_blocks: int = 0
     """How many of the last blocks `pace_s` and `pace_work` are about."""
     pace_s: float = 0.0
@@ -212,6 +218,7 @@ def _gauges(metrics: Metrics, gauges: Gauges) -> tuple[tuple[str, str, float], .
         ("engram_chain_height", "Height of the best chain.", gauges.chain_height),
         ("engram_chain_work", "Hashes that the best chain stands for, on average.", gauges.chain_work),
         ("engram_head_age_seconds", "Seconds since the timestamp of the head.", gauges.head_age_s),
+        ("engram_clock_ahead_seconds", "How far peers' clocks are ahead of this.", gauges.clock_ahead_s or 0),
         ("engram_round_ticks", "Ticks of the round clock.", gauges.ticks),
         ("engram_base_exponent", "How often crowded blocks have raised fees by an eighth.", gauges.exponent),
         ("engram_base_fee_sparks", "The least that a transaction is charged.", gauges.base_fee),

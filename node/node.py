@@ -113,6 +113,7 @@ class Node:
             "mending": services.mending.run(),
             "peers": services.peers.run(),
             "bans": services.bans.run(),
+            "clock": services.watch.run(),
             "announcements": announce(services.chain.changes(), services.mempool, services.peers),
             "events": services.feed.run(),
             "rpc": services.rpc.run(),

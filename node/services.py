@@ -23,6 +23,7 @@ from engram.node.chain.recovery import RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.verification import VerificationCache
 from engram.node.clock import Clock
+from engram.node.clockwatch import ClockWatch
 from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.datadir import NODE_KEY_NAME, load_token
@@ -107,6 +108,7 @@ class Services:
     peers: PeerManager[CheckedBlock]
     hub: EventHub
     bans: Bans
+    watch: ClockWatch
     feed: EventFeed
     rpc: RpcServer
     metrics: metrics.Metrics
@@ -172,11 +174,12 @@ def assemble(base: Base, setup: Setup) -> Services:
         rng=random.SystemRandom(),
         policy=BanningScores(clock, bans),
     )
+    watch = ClockWatch(base.spec, clock, manager.peers)
     views = HeadViews(chain, base.scorer, threads)
     status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
     log = ChainLog(clock, base.spec.block_time_ms)
     feed = EventFeed(chain, mempool, hub, counts, threads, log)
-    readings = Readings(status, views, mempool, mining, manager, sync, feed, counts, base.cache)
+    readings = Readings(status, views, mempool, mining, manager, sync, feed, counts, base.cache, watch)
     methods = methods_of(
         ChainMethods(views, render),
         TransactionMethods(views, mempool, render, config.mempool_bytes),
@@ -206,7 +209,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     )
     status.rpc = rpc
     return Services(
-        chain, mempool, mining, sync, mending, manager, hub, bans, feed, rpc, counts, key.public_key
+        chain, mempool, mining, sync, mending, manager, hub, bans, watch, feed, rpc, counts, key.public_key
     )
 
 

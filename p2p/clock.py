@@ -30,6 +30,14 @@ class MonotonicClock(Protocol):
         ...
 
 
+class WallClock(MonotonicClock, Protocol):
+    """A monotonic clock that can tell the time of day, too."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970-01-01 UTC. It jumps where somebody sets the clock."""
+        ...
+
+
 class Deadline:
     """`async with Deadline(clock, 5):` raises `TimeoutError` once 5 s of that clock have passed."""
 

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Final, Generic
 
-from engram.p2p.clock import Deadline, MonotonicClock
+from engram.p2p.clock import Deadline, WallClock
 from engram.p2p.errors import (
     DialFailed,
     DisconnectReason,
@@ -97,7 +97,7 @@ class PeerManager(Generic[B]):
         transport: Transport,
         key: PrivateKey,
         *,
-        clock: MonotonicClock,
+        clock: WallClock,
         rng: random.Random,
         policy: PeerPolicy,
     ) -> None:

@@ -20,11 +20,13 @@ from engram.primitives.errors import CodecError
 from engram.primitives.packing import PACKING_BYTES
 from engram.primitives.types import U16, U32, U64, Hash, PublicKey, Range, Signature, Size
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 OLDEST_VERSION: Final = 1
 """The oldest version that this node still speaks."""
 COMPACT_VERSION: Final = 2
 """The first version whose speakers know the messages of compact relay."""
+TIME_VERSION: Final = 3
+"""The first version whose speakers tell the time."""
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -113,6 +115,22 @@ class Pong:
     """Answers `Ping`."""
 
     request: RequestId
+
+
+@dataclass(frozen=True)
+class GetTime:
+    """Asks for a `Time`, as `Ping` asks for a `Pong`."""
+
+    request: RequestId
+
+
+@dataclass(frozen=True)
+class Time:
+    """Answers `GetTime`: what the sender's clock shows. Nothing that decides about blocks depends on it."""
+
+    request: RequestId
+    now_ms: U64
+    """Milliseconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -226,8 +244,8 @@ class Announce:
 
 HandshakeMessage = Hello | Auth
 DataRequest = GetHeaders | GetBlock | GetTransactions | GetCompact | GetBlockTransactions
-Request = Ping | DataRequest
-Reply = Pong | Headers | BlockData | Transactions | CompactBlock | BlockTransactions
+Request = Ping | GetTime | DataRequest
+Reply = Pong | Time | Headers | BlockData | Transactions | CompactBlock | BlockTransactions
 Message = HandshakeMessage | Disconnect | Request | Reply | Announce
 
 
@@ -270,6 +288,8 @@ MESSAGES: Final = (
     MessageSpec(0x02, Disconnect, 16, MessagePhase.ALWAYS),
     MessageSpec(0x10, Ping, 16, rate=Rate(2, 20), reply=Pong),
     MessageSpec(0x11, Pong, 16),
+    MessageSpec(0x12, GetTime, 16, rate=Rate(2, 20), reply=Time),
+    MessageSpec(0x13, Time, 32),
     MessageSpec(0x20, GetHeaders, 4 * KIB, rate=Rate(5, 20), reply=Headers),
     MessageSpec(0x21, Headers, 512 * KIB),
     MessageSpec(0x22, GetBlock, 64, rate=Rate(500, 1_000), reply=BlockData),

@@ -51,6 +51,8 @@ class PeerInfo:
     """Seconds since the handshake."""
     round_trip_s: float | None
     """Seconds that the last ping took; None before the first answer."""
+    clock_ahead_s: float | None
+    """Seconds by which its clock is ahead of this machine's, negative if it is behind; None if not known."""
     sent_bytes: int
     received_bytes: int
     queued_bytes: int

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Final, Protocol, TypeVar, assert_never
+from collections.abc import Callable, Coroutine
+from typing import Final, Protocol, assert_never
 
+from engram.p2p.asking import Asking
 from engram.p2p.cancellation import in_own_task
-from engram.p2p.clock import Deadline, MonotonicClock
+from engram.p2p.clock import Deadline, WallClock
 from engram.p2p.errors import (
     DisconnectReason,
     PeerDisconnected,
@@ -25,29 +26,26 @@ from engram.p2p.errors import (
     SlowReader,
     TooManyRequests,
     UnexpectedMessage,
-    WrongReply,
     reason_of,
 )
 from engram.p2p.eviction import SessionMerits
 from engram.p2p.handshake import PeerIdentity
-from engram.p2p.limits import MessageLimiter, SessionLimits, Throttle
+from engram.p2p.limits import SessionLimits, Throttle
 from engram.p2p.link import Link
 from engram.p2p.messages import (
-    MAX_FETCH,
-    MAX_LOCATOR,
-    MAX_REPLY_BYTES,
+    TIME_VERSION,
     Announce,
     Auth,
     BlockData,
     BlockTransactions,
     CompactBlock,
-    CompactForm,
     DataRequest,
     Disconnect,
     GetBlock,
     GetBlockTransactions,
     GetCompact,
     GetHeaders,
+    GetTime,
     GetTransactions,
     Headers,
     Hello,
@@ -56,21 +54,15 @@ from engram.p2p.messages import (
     Ping,
     Pong,
     Reply,
-    Request,
+    Time,
     Transactions,
     decode_frame,
-    encode_frame,
 )
-from engram.p2p.outbox import Outbox
 from engram.p2p.protocol import HeadSummary, PeerInfo
-from engram.p2p.requests import PendingRequests
-from engram.primitives.errors import ChainError, CodecError, Invalid, NotReady
-from engram.primitives.packing import plain_size
+from engram.primitives.errors import ChainError, Invalid, NotReady
 
 SHOWN_BLOCKS: Final = 16
 """More than a peer fetches at once, so that the best of them is among these."""
-
-R = TypeVar("R", Pong, Headers, BlockData, Transactions, CompactBlock, BlockTransactions)
 
 
 class SessionHandler(Protocol):
@@ -85,7 +77,7 @@ class SessionHandler(Protocol):
         ...
 
 
-class Session:
+class Session(Asking):
     """An open session; implements `protocol.Peer`."""
 
     def __init__(
@@ -96,9 +88,10 @@ class Session:
         *,
         inbound: bool,
         handler: SessionHandler,
-        clock: MonotonicClock,
+        clock: WallClock,
         limits: SessionLimits,
     ) -> None:
+        super().__init__(identity.version, clock, limits)
         self.identity = identity
         self.told_head = told_head
         """Id of the head that this node named in the handshake; it may have another one by now."""
@@ -107,23 +100,12 @@ class Session:
         """Set by the manager once the session has ended completely."""
         self._link = link
         self._handler = handler
-        self._clock = clock
-        self._limits = limits
-        self._outbox = Outbox(limits.outbox_bytes)
-        self._pending = PendingRequests()
-        self._slots = asyncio.Semaphore(limits.own_requests)
         self._inbox: asyncio.Queue[DataRequest] = asyncio.Queue(limits.peer_requests)
-        self._pace = MessageLimiter(clock)
         self._throttle = Throttle(clock)
-        self._end_asked = asyncio.Event()
-        self._end_error: ChainError = SessionEnded(DisconnectReason.REQUESTED)
         self._opened_s = clock.monotonic()
-        self._timeouts = 0
         self._block_s: float | None = None
         self._transaction_s: float | None = None
         self._shown_blocks: deque[bytes] = deque(maxlen=SHOWN_BLOCKS)
-        self._round_trip_s: float | None = None
-        self._shortest_trip_s: float | None = None
         self._received_frames = 0
         self._received_bytes = 0
         self._sent_bytes = 0
@@ -147,11 +129,19 @@ class Session:
             head=self.head,
             shown_blocks=tuple(self._shown_blocks),
             connected_s=self._clock.monotonic() - self._opened_s,
-            round_trip_s=self._round_trip_s,
+            round_trip_s=self.round_trip_s,
+            clock_ahead_s=self.clock_ahead_s,
             sent_bytes=self._sent_bytes,
             received_bytes=self._received_bytes,
             queued_bytes=self._outbox.queued_bytes,
         )
+
+    @property
+    def clock_ahead_s(self) -> float | None:
+        """Seconds by which the peer's clock is ahead of this machine's; None if it has not told the time."""
+        if self.time is None:
+            return None
+        return self.time.ahead_s(self._clock.now_ms(), self._clock.monotonic())
 
     @property
     def ending(self) -> bool:
@@ -165,7 +155,7 @@ class Session:
             self.node_key,
             self._link.remote.host,
             self._opened_s,
-            self._shortest_trip_s,
+            self.shortest_trip_s,
             self._block_s,
             self._transaction_s,
         )
@@ -199,109 +189,15 @@ class Session:
                 group.create_task(part())
             group.create_task(follow(self))
 
-    async def get_headers(
-        self, locator: Sequence[bytes], limit: int, timeout_s: float | None = None
-    ) -> tuple[bytes, ...]:
-        request = GetHeaders(self._pending.new_id(), tuple(locator[:MAX_LOCATOR]), limit)
-        headers = (await self._ask(request, Headers, timeout_s or self._limits.request_s)).headers
-        if len(headers) > limit:
-            raise self._blame(WrongReply("more headers than asked for", expected=limit, got=len(headers)))
-        return headers
-
-    async def get_block(self, block_id: bytes, timeout_s: float | None = None) -> bytes | None:
-        request = GetBlock(self._pending.new_id(), block_id)
-        return (await self._ask(request, BlockData, timeout_s or self._limits.block_s)).block
-
-    async def get_compact(self, block_id: bytes, timeout_s: float) -> CompactForm | None:
-        """The compact form of a block; None if the peer has it not at hand."""
-        request = GetCompact(self._pending.new_id(), block_id)
-        return (await self._ask(request, CompactBlock, timeout_s)).form
-
-    async def get_block_transactions(
-        self, block_id: bytes, places: Sequence[int], timeout_s: float
-    ) -> bytes | None:
-        """Packed transactions at these places of a block; None if the peer has it not at hand."""
-        request = GetBlockTransactions(self._pending.new_id(), block_id, tuple(places))
-        return (await self._ask(request, BlockTransactions, timeout_s)).transactions
-
-    async def get_transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
-        request = GetTransactions(self._pending.new_id(), tuple(txids[:MAX_FETCH]))
-        answers = (await self._ask(request, Transactions, self._limits.request_s)).transactions
-        if len(answers) > len(request.txids):
-            raise self._blame(
-                WrongReply("more transactions than asked for", expected=len(txids), got=len(answers))
-            )
-        self._check_plain_bytes(answers)
-        return answers
-
-    def _check_plain_bytes(self, answers: Sequence[bytes | None]) -> None:
-        """Ends the session and raises if the transactions are larger than an answer may be, once unpacked."""
-        try:
-            size_bytes = sum(plain_size(packed) for packed in answers if packed is not None)
-        except CodecError as error:
-            raise self._blame(error) from error
-        if size_bytes > MAX_REPLY_BYTES:
-            raise self._blame(
-                WrongReply("larger transactions than fit", expected=MAX_REPLY_BYTES, got=size_bytes)
-            )
-
-    async def ping(self) -> float:
-        started_s = self._clock.monotonic()
-        await self._ask(Ping(self._pending.new_id()), Pong, self._limits.ping_s)
-        self._round_trip_s = self._clock.monotonic() - started_s
-        self._shortest_trip_s = min(self._round_trip_s, self._shortest_trip_s or self._round_trip_s)
-        return self._round_trip_s
-
-    async def announce(self, announce: Announce) -> None:
-        """Tells the peer what it can ask for; waits if that would exceed the rate of announcements."""
-        await self._pace.pace(Announce)
-        self._send(announce)
-
     def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED) -> None:
         self._end(SessionEnded(reason))
 
     def misbehaved(self, error: ChainError) -> None:
         self._end(error)
 
-    def _end(self, error: ChainError) -> None:
-        if not self._end_asked.is_set():
-            self._end_error = error
-            self._end_asked.set()
-
-    def _blame(self, error: ChainError) -> ChainError:
-        self._end(error)
-        return error
-
     async def _wait_for_end(self) -> None:
         await self._end_asked.wait()
         raise self._end_error
-
-    async def _ask(self, request: Request, kind: type[R], timeout_s: float) -> R:
-        async with self._slots:
-            answer = self._pending.expect(request)
-            try:
-                async with Deadline(self._clock, timeout_s):
-                    await self._pace.pace(type(request))
-                    self._send(request)
-                    reply = await answer
-            except TimeoutError:
-                raise self._unanswered(request, timeout_s) from None
-            finally:
-                self._pending.abandon(request)
-        assert isinstance(reply, kind), "`settle` has refused an answer of any other type"
-        if kind is not Pong:
-            self._timeouts = 0
-        return reply
-
-    def _unanswered(self, request: Request, timeout_s: float) -> PeerTimeout:
-        self._timeouts += not isinstance(request, Ping)
-        error = PeerTimeout(f"no answer to {type(request).__name__} in {timeout_s:g} s")
-        if self._timeouts >= self._limits.timeouts:
-            self._end(error)
-        return error
-
-    def _send(self, message: Message) -> None:
-        self._outbox.put(encode_frame(message))
 
     async def _write(self) -> None:
         while True:
@@ -329,9 +225,19 @@ class Session:
         match message:
             case Ping():
                 self._send(Pong(message.request))
+            case GetTime():
+                self._send(Time(message.request, max(0, self._clock.now_ms())))
             case GetHeaders() | GetBlock() | GetTransactions() | GetCompact() | GetBlockTransactions():
                 self._enqueue(message)
-            case Pong() | Headers() | BlockData() | Transactions() | CompactBlock() | BlockTransactions():
+            case (
+                Pong()
+                | Time()
+                | Headers()
+                | BlockData()
+                | Transactions()
+                | CompactBlock()
+                | BlockTransactions()
+            ):
                 self._pending.settle(message)
             case Announce():
                 self._shown_blocks.extend(message.blocks)
@@ -359,14 +265,20 @@ class Session:
             self._send(reply)
 
     async def _keep_alive(self) -> None:
+        if self.identity.version >= TIME_VERSION:
+            await self._see_alive()  # its time is wanted at once
         while True:
             await self._clock.sleep(self._limits.ping_every_s)
-            heard = self._received_frames
-            try:
-                await self.ping()
-            except PeerTimeout:
-                if self._received_frames == heard:
-                    raise
+            await self._see_alive()
+
+    async def _see_alive(self) -> None:
+        """Pings the peer. Raises `PeerTimeout` if nothing at all comes meanwhile."""
+        heard = self._received_frames
+        try:
+            await self.ping()
+        except PeerTimeout:
+            if self._received_frames == heard:
+                raise
 
 
 def _holds_block(reply: Message) -> bool:

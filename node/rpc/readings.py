@@ -11,6 +11,7 @@ from typing import Final
 from engram import __version__
 from engram.node.chain.headers import CheckedBlock
 from engram.node.chain.verification import VerificationCache
+from engram.node.clockwatch import ClockWatch
 from engram.node.files import folder_bytes
 from engram.node.mempool.mempool import Mempool
 from engram.node.metrics import Gauges, Metrics, render
@@ -41,16 +42,20 @@ class Readings:
     feed: EventFeed
     counts: Metrics
     cache: VerificationCache
+    watch: ClockWatch
 
     def now(self) -> Gauges:
         """What is known without asking the disk; the other gauges keep their defaults."""
         head, status, mining = self.views.chain.head, self.status, self.mining
         inbound = [peer.inbound for peer in self.peers.peers()]
+        skew = self.watch.skew()
         return Gauges(
             head=head.id,
             chain_height=head.height,
             chain_work=head.total_work,
             head_age_s=(status.clock.now_ms() - head.header.timestamp_ms) / 1000,
+            clock_ahead_s=None if skew is None else skew.ahead_s,
+            clock_voices=0 if skew is None else skew.voices,
             inbound_peers=sum(inbound),
             outbound_peers=len(inbound) - sum(inbound),
             dialled=len(self.peers.targets()),

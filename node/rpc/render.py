@@ -117,6 +117,7 @@ class Renderer:
             "version": info.version,
             "connected_s": round(info.connected_s, 3),
             "round_trip_ms": None if info.round_trip_s is None else round(info.round_trip_s * 1000, 3),
+            "clock_ahead_s": None if info.clock_ahead_s is None else round(info.clock_ahead_s, 3),
             "sent_bytes": info.sent_bytes,
             "received_bytes": info.received_bytes,
             "queued_bytes": info.queued_bytes,

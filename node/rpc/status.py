@@ -46,6 +46,10 @@ class StatusMethods:
                 "outbound": gauges.outbound_peers,
                 "dialled": gauges.dialled,
             },
+            "clock": {
+                "ahead_s": None if gauges.clock_ahead_s is None else round(gauges.clock_ahead_s, 3),
+                "voices": gauges.clock_voices,
+            },
             "syncing_to": gauges.sync_target or None,
             "mempool": {
                 "count": gauges.mempool_transactions,

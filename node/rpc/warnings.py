@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engram.consensus.chainspec import ChainSpec
+from engram.node.clockwatch import FEWEST_VOICES, most_skew_s, skew_message
 from engram.node.config import Config
 from engram.node.metrics import Gauges
 from engram.node.settingrules import is_loopback_host
@@ -56,6 +57,13 @@ def _of_chain(spec: ChainSpec, gauges: Gauges) -> Iterator[NodeWarning]:
             "clock_behind",
             f"the last block is {-gauges.head_age_s:.0f} s ahead of this machine's clock: set the clock",
             unready=True,
+        )
+    ahead_s = gauges.clock_ahead_s
+    if ahead_s is not None and abs(ahead_s) > most_skew_s(spec):
+        yield NodeWarning(
+            "clock_skewed",
+            skew_message(ahead_s, gauges.clock_voices),
+            unready=abs(ahead_s) * 1000 > spec.future_limit_ms and gauges.clock_voices >= FEWEST_VOICES,
         )
     if not gauges.on_demand and gauges.head_age_s * 1000 > OLD_BLOCKS * spec.block_time_ms:
         yield NodeWarning(

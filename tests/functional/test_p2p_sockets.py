@@ -10,7 +10,7 @@ import pytest
 
 from engram.p2p.errors import DisconnectReason, ListenFailed
 from engram.p2p.link import PeerAddress
-from engram.p2p.messages import MIB
+from engram.p2p.messages import MIB, GetTime, Time, encode_frame
 from engram.p2p.protocol import Identity
 from engram.primitives.errors import NotReady, StorageError
 from engram.primitives.packing import pack
@@ -152,11 +152,16 @@ async def test_ping_measures_the_round_trip_and_bytes_are_counted() -> None:
     first, second = Node(0), Node(1)
     async with running(first, second):
         await first.connect(second)
-        assert first.manager.peers()[0].round_trip_s is None
+        await until(lambda: all(info.round_trip_s for info in first.manager.peers()))  # asked for its time
+        (before,) = first.manager.peers()
         round_trip_s = await first.peer(second).ping()
         (info,) = first.manager.peers()
         assert info.round_trip_s == round_trip_s > 0
-        assert (info.sent_bytes, info.received_bytes, info.queued_bytes) == (3, 3, 0)
+        assert info.clock_ahead_s == 0, "it is the same clock, and the way there and back is no skew"
+        question, answer = (len(encode_frame(message)) for message in (GetTime(1), Time(1, 2**40)))
+        assert info.received_bytes - before.received_bytes >= answer
+        assert info.sent_bytes - before.sent_bytes >= question
+        assert info.queued_bytes == 0
 
 
 async def test_a_node_that_dials_itself_gives_the_address_up() -> None:

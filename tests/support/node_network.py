@@ -120,8 +120,11 @@ class NodeNetwork:
         self._members: dict[str, Member] = {}
         self._served: list[asyncio.Task[None]] = []
 
-    async def start(self, name: str, *peers: str, mine: bool = False) -> Member:
-        """A node that keeps sessions with these peers; ready, though not yet connected."""
+    async def start(self, name: str, *peers: str, mine: bool = False, clock: Clock | None = None) -> Member:
+        """A node that keeps sessions with these peers; ready, though not yet connected.
+
+        It goes by the network's clock if it is given none.
+        """
         config = Config(
             data_dir=self._directory / name,
             rpc_port=0,
@@ -132,7 +135,7 @@ class NodeNetwork:
             miner_address=format_address(CAROL.address, self.spec.hrp),
         )
         transport = RecordedTransport(self.network, name, self.said)
-        node = Node(config, self.spec, clock=self.clock, transport=transport, mine_on_demand=True)
+        node = Node(config, self.spec, clock=clock or self.clock, transport=transport, mine_on_demand=True)
         task = asyncio.create_task(node.run(), name=f"node {name}")
         ready = asyncio.create_task(node.ready.wait())
         async with asyncio.timeout(WAIT_S):

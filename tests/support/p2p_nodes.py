@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from engram.node.clock import FakeClock, SystemClock
-from engram.p2p.clock import MonotonicClock
+from engram.p2p.clock import MonotonicClock, WallClock
 from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.p2p.memory import MemoryNetwork
@@ -73,7 +73,7 @@ class Node:
         *,
         config: PeerConfig = QUICK,
         chain: LittleChain | None = None,
-        clock: MonotonicClock | None = None,
+        clock: WallClock | None = None,
         transport: Transport | None = None,
     ) -> None:
         self.key = node_key(number)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engram.consensus.chainspec import main
+from engram.node.clockwatch import FEWEST_VOICES
 from engram.node.config import Config
 from engram.node.metrics import Gauges
 from engram.node.rpc.warnings import LEAST_FREE_BYTES, OLD_BLOCKS, warnings_of
@@ -14,6 +15,7 @@ SPEC = main()
 WELL = Gauges(inbound_peers=1, dialled=2, free_bytes=2**40, head_age_s=SPEC.block_time_ms / 1000)
 OLD_S = OLD_BLOCKS * SPEC.block_time_ms / 1000
 AHEAD_S = SPEC.future_limit_ms / 2000
+SKEWED_S = SPEC.future_limit_ms / 1000
 
 
 def codes(gauges: Gauges, **settings: Any) -> list[str]:
@@ -34,6 +36,8 @@ def test_a_node_that_fares_well_is_not_warned_of() -> None:
         ("clock_behind", {"head_age_s": -AHEAD_S}, {"head_age_s": -AHEAD_S - 0.001}),
         ("head_old", {"head_age_s": OLD_S}, {"head_age_s": OLD_S + 0.001}),
         ("head_old", {"head_age_s": 2 * OLD_S, "on_demand": True}, {"head_age_s": 2 * OLD_S}),
+        ("clock_skewed", {"clock_ahead_s": 10.0}, {"clock_ahead_s": 10.001}),
+        ("clock_skewed", {"clock_ahead_s": -10.0}, {"clock_ahead_s": -10.001}),
         ("disk_low", {"free_bytes": LEAST_FREE_BYTES}, {"free_bytes": LEAST_FREE_BYTES - 1}),
         ("disk_low", {"free_bytes": None}, {"free_bytes": 0}),
         ("mining_paused", {"mining_paused": False}, {"mining_paused": True}),
@@ -42,6 +46,25 @@ def test_a_node_that_fares_well_is_not_warned_of() -> None:
 def test_each_warning_at_its_bound(code: str, within: dict[str, Any], beyond: dict[str, Any]) -> None:
     assert codes(replace(WELL, **within)) == []
     assert codes(replace(WELL, **beyond)) == [code]
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "voices", "unready"),
+    [
+        (SKEWED_S, FEWEST_VOICES, False),
+        (-SKEWED_S, FEWEST_VOICES, False),
+        (SKEWED_S + 0.001, FEWEST_VOICES, True),
+        (-SKEWED_S - 0.001, FEWEST_VOICES, True),
+        (2 * SKEWED_S, FEWEST_VOICES - 1, False),
+    ],
+)
+def test_a_clock_whose_blocks_are_refused_is_no_clock_to_be_asked(
+    ahead_s: float, voices: int, unready: bool
+) -> None:
+    gauges = replace(WELL, clock_ahead_s=ahead_s, clock_voices=voices)
+    (warning,) = warnings_of(Config(), SPEC, gauges)
+    assert (warning.code, warning.unready) == ("clock_skewed", unready)
+    assert ("behind" if ahead_s > 0 else "ahead of") in warning.message
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
