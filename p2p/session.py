@@ -40,6 +40,7 @@ from engram.p2p.messages import (
     Auth,
     BlockData,
     BlockTransactions,
+    BoundAuth,
     CompactBlock,
     CompactForm,
     DataRequest,
@@ -151,6 +152,7 @@ class Session:
             sent_bytes=self._sent_bytes,
             received_bytes=self._received_bytes,
             queued_bytes=self._outbox.queued_bytes,
+            encrypted=self._link.channel is not None,
         )
 
     @property
@@ -338,7 +340,7 @@ class Session:
                 await self._handler.announced(self, message)
             case Disconnect():
                 raise PeerDisconnected(message.reason)
-            case Hello() | Auth():
+            case Hello() | Auth() | BoundAuth():
                 raise UnexpectedMessage(got=type(message).__name__)
             case _:
                 assert_never(message)
