@@ -39,6 +39,8 @@ class DisconnectReason(IntEnum):
     SLOW_READER = 15
     CONNECTION_LOST = 16
     """Never sent: the connection ended without a `Disconnect`."""
+    OTHER_CHANNEL = 17
+    """The peer proved its key on another connection than this one: somebody stands between the two."""
 
 
 class Misbehaviour(Invalid):
@@ -101,6 +103,15 @@ class BadHandshake(Misbehaviour):
     """The handshake's signature does not bind this key to this session."""
 
     reason = DisconnectReason.BAD_HANDSHAKE
+
+
+class ChannelMismatch(PeerUnavailable):
+    """Somebody stands between the two nodes: the peer signed for another connection than this one.
+
+    The peer's signature is good, so it is not the peer that lies.
+    """
+
+    reason = DisconnectReason.OTHER_CHANNEL
 
 
 class PeerOnOtherChain(PeerUnavailable):

@@ -1,8 +1,12 @@
 """The signed handshake that begins a session, and the message that gives the reason for its end.
 
-Both sides send a `Hello`, then both send an `Auth`. Each side signs both `Hello`s and its own role. A
-signature is therefore good for these two keys, these two nonces and this direction only. An attacker who
-replays it in another session, sends it back to its maker, or passes it on to a third node gets nowhere.
+Both sides send a `Hello`, then both send a `BoundAuth`. Each side signs both `Hello`s, its own role and the
+channel: the certificate of the TLS connection, or that there is none. A signature is therefore good for these
+two keys, these two nonces, this direction and this connection only. An attacker who replays it in another
+session, sends it back to its maker, or passes it on to a third node gets nowhere. Nor does one who stands
+between two nodes: he has to end the encryption of each himself, and they see two certificates.
+
+With peers below version 3 the message is `Auth`, without the channel. They know no encryption.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from typing import Final
 from engram.p2p.clock import Deadline, MonotonicClock
 from engram.p2p.errors import (
     BadHandshake,
+    ChannelMismatch,
     LinkClosed,
     PeerDisconnected,
     PeerOnOtherChain,
@@ -26,9 +31,11 @@ from engram.p2p.errors import (
 )
 from engram.p2p.link import Link
 from engram.p2p.messages import (
+    BOUND_VERSION,
     OLDEST_VERSION,
     PROTOCOL_VERSION,
     Auth,
+    BoundAuth,
     Disconnect,
     Hello,
     Message,
@@ -71,8 +78,14 @@ class PeerIdentity:
 
 
 def handshake_digest(role: Role, dialer: Hello, acceptor: Hello) -> bytes:
-    """The 32 bytes that the end with this role signs."""
+    """The 32 bytes that the end with this role signs in `Auth`."""
     return tagged_hash(Tag.HANDSHAKE, role.value, encode(dialer), encode(acceptor))
+
+
+def bound_digest(role: Role, dialer: Hello, acceptor: Hello, channel: bytes | None) -> bytes:
+    """The 32 bytes that the end with this role signs in `BoundAuth`; `channel` is that of `Link`."""
+    seen = b"\x00" if channel is None else b"\x01" + channel
+    return tagged_hash(Tag.HANDSHAKE, role.value, encode(dialer), encode(acceptor), seen)
 
 
 def own_hello(
@@ -120,7 +133,9 @@ async def shake_hands(
     """Runs the handshake on a fresh link and returns who the peer is. The caller limits its time.
 
     Raises what `check_hello` raises, `WrongPeer` for a key other than `expected_key`, `BadHandshake` for a
-    bad signature, `PeerDisconnected`, `UnexpectedMessage`, `CodecError` and the link's errors.
+    bad signature, `ChannelMismatch` for one that is good on another connection, `PeerVersionUnsupported` for
+    a version that cannot have made an encrypted connection, `PeerDisconnected`, `UnexpectedMessage`,
+    `CodecError` and the link's errors.
     """
     await link.send(encode_frame(own))
     remote = await _receive(link)
@@ -129,22 +144,57 @@ async def shake_hands(
     check_hello(own, remote)
     if expected_key is not None and remote.node_key != expected_key:
         raise WrongPeer(expected=expected_key, got=remote.node_key)
-    dialer, acceptor = (own, remote) if role is Role.DIALER else (remote, own)
-    await link.send(encode_frame(Auth(key.sign(handshake_digest(role, dialer, acceptor)))))
-    auth = await _receive(link)
-    if not isinstance(auth, Auth):
-        raise UnexpectedMessage(expected="Auth", got=type(auth).__name__)
-    try:
-        verify(remote.node_key, handshake_digest(role.other, dialer, acceptor), auth.signature)
-    except InvalidKey as error:
-        raise BadHandshake(f"the signature is not good: {error}") from error
+    version = min(own.version, remote.version)
+    if link.channel is not None and version < BOUND_VERSION:
+        raise PeerVersionUnsupported(
+            "encrypted by somebody who passes on the words of an older node",
+            expected=BOUND_VERSION,
+            got=remote.version,
+        )
+    hellos = (own, remote) if role is Role.DIALER else (remote, own)
+    await link.send(encode_frame(_proof(role, hellos, version, link.channel, key)))
+    _check_proof(await _receive(link), role.other, hellos, version, link.channel, remote.node_key)
     return PeerIdentity(
         node_key=remote.node_key,
-        dialer_key=dialer.node_key,
-        version=min(own.version, remote.version),
+        dialer_key=hellos[0].node_key,
+        version=version,
         agent=remote.agent,
         head=HeadSummary(remote.height, remote.head, int.from_bytes(remote.total_work, "big")),
     )
+
+
+def _proof(
+    role: Role, hellos: tuple[Hello, Hello], version: int, channel: bytes | None, key: PrivateKey
+) -> Auth | BoundAuth:
+    """The message by which the end with this role proves its key; the dialler's `Hello` comes first."""
+    if version < BOUND_VERSION:
+        return Auth(key.sign(handshake_digest(role, *hellos)))
+    return BoundAuth(channel, key.sign(bound_digest(role, *hellos, channel)))
+
+
+def _check_proof(
+    proof: Message,
+    role: Role,
+    hellos: tuple[Hello, Hello],
+    version: int,
+    channel: bytes | None,
+    node_key: bytes,
+) -> None:
+    """Raises `UnexpectedMessage`, `BadHandshake`; `ChannelMismatch` if the key is proved, but elsewhere."""
+    match proof:
+        case BoundAuth() if version >= BOUND_VERSION:
+            signed, seen = bound_digest(role, *hellos, proof.channel), proof.channel
+        case Auth() if version < BOUND_VERSION:
+            signed, seen = handshake_digest(role, *hellos), channel
+        case _:
+            expected = BoundAuth if version >= BOUND_VERSION else Auth
+            raise UnexpectedMessage(expected=expected.__name__, got=type(proof).__name__)
+    try:
+        verify(node_key, signed, proof.signature)
+    except InvalidKey as error:
+        raise BadHandshake(f"the signature is not good: {error}") from error
+    if seen != channel:
+        raise ChannelMismatch(expected=channel, got=seen)
 
 
 async def _receive(link: Link) -> Message:

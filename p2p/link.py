@@ -61,6 +61,14 @@ class Link(Protocol):
         """The other end, as this end sees it."""
         ...
 
+    @property
+    def channel(self) -> bytes | None:
+        """What marks this connection to both of its ends, and to no end of another one: the channel binding.
+
+        It is the SHA-256 of the listening side's TLS certificate; None if the link is not encrypted.
+        """
+        ...
+
     async def send(self, frame: bytes) -> None:
         """Hands a frame to the network; waits while the other side does not read. Raises `LinkClosed`."""
         ...

@@ -207,6 +207,10 @@ class MemoryLink:
     def remote(self) -> PeerAddress:
         return self._remote
 
+    @property
+    def channel(self) -> bytes | None:
+        return None
+
     async def send(self, frame: bytes) -> None:
         if self._closed:
             raise LinkClosed

@@ -27,6 +27,8 @@ COMPACT_VERSION: Final = 2
 """The first version whose speakers know the messages of compact relay."""
 TIME_VERSION: Final = 3
 """The first version whose speakers tell the time."""
+BOUND_VERSION: Final = 3
+"""The first version whose speakers sign what they saw of the connection."""
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -93,6 +95,15 @@ class Hello:
 class Auth:
     """Proves that the sender of `Hello` holds its node key and means this peer and this session."""
 
+    signature: Signature
+
+
+@dataclass(frozen=True)
+class BoundAuth:
+    """Takes the place of `Auth` from version 3 on: it also tells, and signs, on which connection."""
+
+    channel: Hash | None
+    """SHA-256 of the TLS certificate that the sender saw or presented; None if it is not encrypted."""
     signature: Signature
 
 
@@ -242,7 +253,7 @@ class Announce:
     transactions: Annotated[tuple[Hash, ...], Size(0, MAX_ANNOUNCED_TRANSACTIONS)]
 
 
-HandshakeMessage = Hello | Auth
+HandshakeMessage = Hello | Auth | BoundAuth
 DataRequest = GetHeaders | GetBlock | GetTransactions | GetCompact | GetBlockTransactions
 Request = Ping | GetTime | DataRequest
 Reply = Pong | Time | Headers | BlockData | Transactions | CompactBlock | BlockTransactions
@@ -286,6 +297,7 @@ MESSAGES: Final = (
     MessageSpec(0x00, Hello, 512, MessagePhase.HANDSHAKE),
     MessageSpec(0x01, Auth, 128, MessagePhase.HANDSHAKE),
     MessageSpec(0x02, Disconnect, 16, MessagePhase.ALWAYS),
+    MessageSpec(0x03, BoundAuth, 128, MessagePhase.HANDSHAKE),
     MessageSpec(0x10, Ping, 16, rate=Rate(2, 20), reply=Pong),
     MessageSpec(0x11, Pong, 16),
     MessageSpec(0x12, GetTime, 16, rate=Rate(2, 20), reply=Time),

@@ -57,6 +57,8 @@ class PeerInfo:
     received_bytes: int
     queued_bytes: int
     """Bytes of frames that wait to be sent."""
+    encrypted: bool
+    """Whether the connection is encrypted, and bound to the node keys of both sides."""
 
 
 class Peer(Protocol):

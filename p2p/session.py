@@ -38,6 +38,7 @@ from engram.p2p.messages import (
     Auth,
     BlockData,
     BlockTransactions,
+    BoundAuth,
     CompactBlock,
     DataRequest,
     Disconnect,
@@ -134,6 +135,7 @@ class Session(Asking):
             sent_bytes=self._sent_bytes,
             received_bytes=self._received_bytes,
             queued_bytes=self._outbox.queued_bytes,
+            encrypted=self._link.channel is not None,
         )
 
     @property
@@ -244,7 +246,7 @@ class Session(Asking):
                 await self._handler.announced(self, message)
             case Disconnect():
                 raise PeerDisconnected(message.reason)
-            case Hello() | Auth():
+            case Hello() | Auth() | BoundAuth():
                 raise UnexpectedMessage(got=type(message).__name__)
             case _:
                 assert_never(message)

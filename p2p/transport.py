@@ -108,6 +108,10 @@ class WebSocketLink:
     def remote(self) -> PeerAddress:
         return self._remote
 
+    @property
+    def channel(self) -> bytes | None:
+        return None
+
     async def send(self, frame: bytes) -> None:
         try:
             await self._socket.send_bytes(frame)

@@ -12,11 +12,13 @@ from engram.p2p.errors import DialFailed, DisconnectReason, LinkClosed
 from engram.p2p.handshake import Role, handshake_digest
 from engram.p2p.link import PeerAddress
 from engram.p2p.messages import (
+    BOUND_VERSION,
     HANDSHAKE_FRAME_BYTES,
     MAX_FRAME_BYTES,
     PROTOCOL_VERSION,
     Announce,
     Auth,
+    BoundAuth,
     GetBlock,
     Hello,
     Message,
@@ -24,7 +26,16 @@ from engram.p2p.messages import (
 )
 from engram.p2p.transport import ACCEPT_QUEUE, PATH, WebSocketTransport
 from tests.support.p2p_nodes import MemoryNodes, Node, node_key, running
-from tests.support.p2p_scripted import SCRIPTED, ScriptedPeer, besieged, parting, raw_socket, scripted, signed
+from tests.support.p2p_scripted import (
+    SCRIPTED,
+    ScriptedPeer,
+    besieged,
+    bound,
+    parting,
+    raw_socket,
+    scripted,
+    signed,
+)
 
 OFFENDER = node_key(SCRIPTED).public_key
 R = DisconnectReason
@@ -68,15 +79,16 @@ async def test_a_newer_version_is_spoken_with(node: Node) -> None:
         own = peer.hello(version=9)
         await peer.send(own)
         remote = await peer.expect(Hello)
-        await peer.send(signed(peer, handshake_digest(Role.DIALER, own, remote)))
-        await peer.expect(Auth)
+        await peer.send(bound(peer, own, remote, None))
+        await peer.expect(BoundAuth)
         await peer.barrier()
         assert {info.version for info in node.manager.peers()} == {PROTOCOL_VERSION}
 
 
+@pytest.mark.parametrize("version", [BOUND_VERSION - 1, BOUND_VERSION])
 @pytest.mark.parametrize("wrong", ["other key", "other role", "other nonce", "small-order key"])
-async def test_signature_that_does_not_bind_this_session(node: Node, wrong: str) -> None:
-    async with scripted(node) as peer:
+async def test_signature_that_does_not_bind_this_session(node: Node, wrong: str, version: int) -> None:
+    async with scripted(node, version=version) as peer:
         own = peer.hello(**({"node_key": bytes([1]) + bytes(31)} if wrong == "small-order key" else {}))
         await peer.send(own)
         remote = await peer.expect(Hello)
@@ -85,10 +97,32 @@ async def test_signature_that_does_not_bind_this_session(node: Node, wrong: str)
         if wrong == "other nonce":
             remote = replace(remote, nonce=bytes(32))
         role = Role.ACCEPTOR if wrong == "other role" else Role.DIALER
-        await peer.send(signed(peer, handshake_digest(role, own, remote)))
+        old = signed(peer, handshake_digest(role, own, remote))
+        await peer.send(old if version < BOUND_VERSION else bound(peer, own, remote, None, role))
         await parting(node, peer, R.BAD_HANDSHAKE, "bad_handshake")
         assert node.policy.reports == [(None, "bad_handshake")]
         assert node.policy.score(OFFENDER) == 0, "an unproved key must not be blamed"
+
+
+async def test_a_proof_for_another_connection_tells_of_the_man_in_the_middle(node: Node) -> None:
+    """The peer is who it says, and saw a certificate where the node presented none."""
+    async with scripted(node, version=BOUND_VERSION) as peer:
+        own = peer.hello()
+        await peer.send(own)
+        await peer.send(bound(peer, own, await peer.expect(Hello), bytes(32)))
+        await parting(node, peer, R.OTHER_CHANNEL, "channel_mismatch")
+        assert node.policy.score(OFFENDER) == 0, "the peer's signature is good, so it is not the peer's doing"
+
+
+@pytest.mark.parametrize("version", [BOUND_VERSION - 1, BOUND_VERSION])
+async def test_the_proof_is_of_the_form_that_belongs_to_the_version(node: Node, version: int) -> None:
+    async with scripted(node, version=version) as peer:
+        own = peer.hello()
+        await peer.send(own)
+        remote = await peer.expect(Hello)
+        old = signed(peer, handshake_digest(Role.DIALER, own, remote))
+        await peer.send(old if version >= BOUND_VERSION else bound(peer, own, remote, None))
+        await parting(node, peer, R.UNEXPECTED_MESSAGE, "unexpected_message")
 
 
 async def test_a_recorded_handshake_cannot_be_replayed(node: Node) -> None:
@@ -117,13 +151,13 @@ async def test_a_handshake_cannot_be_relayed_to_a_third_node(node: Node) -> None
     ):
         inbound = anext(aiter(listener.links()))
         victim.manager.add_peer(replace(node.address, port=listener.port))
-        from_victim = ScriptedPeer(await inbound, thief_key)
+        from_victim = ScriptedPeer(await inbound, thief_key, BOUND_VERSION)
         async with scripted(node) as to_node:
             victims_hello = await from_victim.expect(Hello)
             await to_node.send(victims_hello)
             nodes_hello = await to_node.expect(Hello)
             await from_victim.send(from_victim.hello(nonce=nodes_hello.nonce))
-            await to_node.send(await from_victim.expect(Auth))
+            await to_node.send(await from_victim.expect(BoundAuth))
             await parting(node, to_node, R.BAD_HANDSHAKE, "bad_handshake")
         from_victim.link.abort()
 

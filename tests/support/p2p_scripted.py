@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Self, TypeVar
 
 from engram.p2p.errors import DisconnectReason, LinkClosed
-from engram.p2p.handshake import Role, own_hello, shake_hands
+from engram.p2p.handshake import Role, bound_digest, own_hello, shake_hands
 from engram.p2p.link import Link
 from engram.p2p.messages import (
     OLDEST_VERSION,
     Auth,
+    BoundAuth,
     Disconnect,
     Hello,
     Message,
@@ -94,7 +95,7 @@ class ScriptedPeer:
 
     async def _receive(self) -> Message:
         frame = await self.link.receive()
-        phase = MessagePhase.HANDSHAKE if frame[0] in (0, 1) else MessagePhase.SESSION
+        phase = MessagePhase.HANDSHAKE if frame[0] in (0, 1, 3) else MessagePhase.SESSION
         return decode_frame(frame, phase)
 
 
@@ -172,6 +173,13 @@ async def raw_socket(node: Node) -> AsyncIterator[RawSocket]:
 def signed(peer: ScriptedPeer, digest: bytes) -> Auth:
     """An `Auth` by the peer's key."""
     return Auth(peer.key.sign(digest))
+
+
+def bound(
+    peer: ScriptedPeer, own: Hello, remote: Hello, channel: bytes | None, role: Role = Role.DIALER
+) -> BoundAuth:
+    """A `BoundAuth` by the peer's key, for a peer that has dialled and a connection of this channel."""
+    return BoundAuth(channel, peer.key.sign(bound_digest(role, own, remote, channel)))
 
 
 @asynccontextmanager

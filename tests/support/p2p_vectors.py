@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from engram.p2p.handshake import Role, handshake_digest
+from engram.p2p.handshake import Role, bound_digest, handshake_digest
 from engram.p2p.messages import MESSAGES, SPECS, Hello, encode_frame
 from engram.primitives.codec import to_json
 from engram.primitives.keys import PrivateKey
@@ -61,18 +61,29 @@ def handshake() -> list[dict[str, Any]]:
         )
         for number, role in numbered
     }
-    digests = {role: handshake_digest(role, hellos[Role.DIALER], hellos[Role.ACCEPTOR]) for role in Role}
+    both = (hellos[Role.DIALER], hellos[Role.ACCEPTOR])
+    channels = {"plain": None, "encrypted": some_hash(30)}
     return [
         {
             "role": role.name.lower(),
             "seed": keys[role].seed.hex(),
             "hello": to_json(hellos[role]),
             "hello_frame": encode_frame(hellos[role]).hex(),
-            "digest": digests[role].hex(),
-            "signature": keys[role].sign(digests[role]).hex(),
+            **_signed(keys[role], handshake_digest(role, *both)),
+            "bound": {
+                name: {
+                    "channel": None if channel is None else channel.hex(),
+                    **_signed(keys[role], bound_digest(role, *both, channel)),
+                }
+                for name, channel in channels.items()
+            },
         }
         for role in Role
     ]
+
+
+def _signed(key: PrivateKey, digest: bytes) -> dict[str, str]:
+    return {"digest": digest.hex(), "signature": key.sign(digest).hex()}
 
 
 MAKERS: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {

@@ -44,8 +44,12 @@ class _RecordedLink:
     def remote(self) -> PeerAddress:
         return self._link.remote
 
+    @property
+    def channel(self) -> bytes | None:
+        return self._link.channel
+
     async def send(self, frame: bytes) -> None:
-        phase = MessagePhase.HANDSHAKE if frame[0] in (0, 1) else MessagePhase.SESSION
+        phase = MessagePhase.HANDSHAKE if frame[0] in (0, 1, 3) else MessagePhase.SESSION
         self._said.append(Said(self._source, self._link.remote.host, decode_frame(frame, phase)))
         await self._link.send(frame)
 

@@ -35,7 +35,20 @@ class ScriptedPeer:
     def info(self) -> PeerInfo:
         address = PeerAddress("scripted", 1)
         return PeerInfo(
-            self.node_key, address, self.inbound, "scripted", 1, self.head, (), 0.0, None, None, 0, 0, 0
+            self.node_key,
+            address,
+            self.inbound,
+            "scripted",
+            1,
+            self.head,
+            (),
+            0.0,
+            None,
+            None,
+            0,
+            0,
+            0,
+            False,
         )
 
     async def get_headers(

@@ -29,7 +29,20 @@ class Watched:
         head = HeadSummary(0, bytes(32), 0)
         return [
             PeerInfo(
-                bytes(32), PeerAddress(f"{net}.0.0.1", 1), False, "", 3, head, (), 0, 0, ahead_s, 0, 0, 0
+                bytes(32),
+                PeerAddress(f"{net}.0.0.1", 1),
+                False,
+                "",
+                3,
+                head,
+                (),
+                0,
+                0,
+                ahead_s,
+                0,
+                0,
+                0,
+                False,
             )
             for net in (1, 2, 3)
         ]

@@ -81,6 +81,7 @@ class Deaf:
     """A link whose other side takes nothing."""
 
     remote = PeerAddress("deaf", 1)
+    channel = None
 
     def __init__(self) -> None:
         self.aborted = False

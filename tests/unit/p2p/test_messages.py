@@ -22,6 +22,7 @@ from engram.p2p.messages import (
     Auth,
     BlockData,
     BlockTransactions,
+    BoundAuth,
     CompactBlock,
     CompactForm,
     GetBlockTransactions,
@@ -95,8 +96,8 @@ def test_what_is_checked_before_the_bytes_are_read() -> None:
     with pytest.raises(MalformedFrame):
         decode_frame(b"", MessagePhase.SESSION)
     with pytest.raises(UnknownMessage) as unknown:
-        decode_frame(b"\x03\x90", MessagePhase.SESSION)
-    assert unknown.value.got == 3
+        decode_frame(b"\x04\x90", MessagePhase.SESSION)
+    assert unknown.value.got == 4
     with pytest.raises(FrameTooLarge) as large:
         decode_frame(b"\x10" + bytes(16), MessagePhase.SESSION)
     assert (large.value.expected, large.value.got) == (16, 17)
@@ -109,6 +110,8 @@ def test_what_is_checked_before_the_bytes_are_read() -> None:
     [
         Ping(2**32),
         Auth(bytes(63)),
+        BoundAuth(bytes(31), bytes(64)),
+        BoundAuth(None, bytes(63)),
         BlockData(1, b""),
         BlockData(1, bytes(MAX_BLOCK_BYTES + 2)),
         GetHeaders(1, (), 1),

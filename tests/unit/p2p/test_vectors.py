@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engram.p2p.handshake import Role, handshake_digest
+from engram.p2p.handshake import Role, bound_digest, handshake_digest
 from engram.p2p.messages import MESSAGES, SPECS, Hello, MessagePhase, decode_frame, encode_frame
 from engram.primitives.codec import from_json
 from engram.primitives.keys import PrivateKey, verify
@@ -38,10 +38,15 @@ def test_golden_bytes(case: dict[str, Any]) -> None:
 
 def test_golden_handshake() -> None:
     dialer, acceptor = vectors("handshake")
-    hellos = [from_json(Hello, side["hello"]) for side in (dialer, acceptor)]
+    hellos = (from_json(Hello, dialer["hello"]), from_json(Hello, acceptor["hello"]))
     for side, role in ((dialer, Role.DIALER), (acceptor, Role.ACCEPTOR)):
-        digest = handshake_digest(role, *hellos)
         key = PrivateKey.from_seed(bytes.fromhex(side["seed"]))
-        assert digest.hex() == side["digest"]
-        assert key.sign(digest).hex() == side["signature"]
-        verify(from_json(Hello, side["hello"]).node_key, digest, bytes.fromhex(side["signature"]))
+        made = [(side, handshake_digest(role, *hellos))]
+        for case in side["bound"].values():
+            channel = None if case["channel"] is None else bytes.fromhex(case["channel"])
+            made.append((case, bound_digest(role, *hellos, channel)))
+        for said, digest in made:
+            assert digest.hex() == said["digest"]
+            assert key.sign(digest).hex() == said["signature"]
+            verify(from_json(Hello, side["hello"]).node_key, digest, bytes.fromhex(said["signature"]))
+        assert len({digest for _, digest in made}) == 3
