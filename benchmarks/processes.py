@@ -34,7 +34,7 @@ class NodeProcess:
 
 @contextmanager
 def dev_node(*options: str) -> Iterator[NodeProcess]:
-    """Runs `engram run --dev` in a new folder, and stops it as Ctrl-C does."""
+    """Runs `engram run --dev` in a new folder, and stops it as a service manager does."""
     with (
         tempfile.TemporaryDirectory(prefix="engram-bench-") as folder,
         node_process(Path(folder), "--dev", *options) as node,
@@ -44,7 +44,7 @@ def dev_node(*options: str) -> Iterator[NodeProcess]:
 
 @contextmanager
 def node_process(folder: Path, *options: str) -> Iterator[NodeProcess]:
-    """Runs `engram run` on a data directory, and stops it as Ctrl-C does."""
+    """Runs `engram run` on a data directory, and stops it as a service manager does."""
     command = [str(ENGRAM), "run", "--json", "--data-dir", str(folder), *options]
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as log,
@@ -60,7 +60,7 @@ def node_process(folder: Path, *options: str) -> Iterator[NodeProcess]:
         try:
             yield NodeProcess(process, json.loads(line)["rpc_url"], folder)
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # SIGINT is ignored in the background of a shell
             process.wait(ANSWER_S)
 
 
