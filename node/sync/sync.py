@@ -139,7 +139,7 @@ class Sync:
 
         Claims of other peers do not delay it.
         """
-        while self._download is not None or self._is_asked(peer):
+        while self.is_running or self._is_asked(peer):
             await self._settled.wait()
 
     def _is_asked(self, peer: Peer) -> bool:
@@ -148,8 +148,11 @@ class Sync:
 
     @property
     def is_running(self) -> bool:
-        """Whether bodies are fetched in bulk. Meanwhile, announced blocks are not fetched one by one."""
-        return self._download is not None
+        """Whether many bodies are fetched in bulk. Meanwhile, announced blocks are not fetched one by one.
+
+        A few do not count: who names a new block first and withholds it must not keep it from this node.
+        """
+        return self._download is not None and self.target > self._chain.head.height + FAR_BLOCKS
 
     async def run(self) -> None:
         """The service: catches up with every peer that is ahead, until it is cancelled."""
@@ -304,7 +307,8 @@ class Sync:
         if not wanted:
             return
         self.target = branch.chain.tip.height
-        if self.target > self._chain.head.height + FAR_BLOCKS:
+        download = self._download = Download(wanted, self._threads, self._limits.download, self._clock)
+        if self.is_running:
             self._far_behind(True)
 
         async def take(block: CheckedBlock) -> None:
@@ -312,12 +316,19 @@ class Sync:
             followed.fetched += 1
             self._fetching.progressed()
 
-        self._download = Download(wanted, self._threads, self._limits.download, self._clock)
+        def moved() -> None:
+            if self._chain.head.total_work >= branch.chain.total_work:
+                download.stop()  # the same blocks, or as good ones, have come by announcements
+            if not self.is_running:
+                self._settle()
+
+        end = self._chain.listen(moved)
         try:
-            await in_own_task(self._download.run(list(self._peers), take))
+            await in_own_task(download.run(list(self._peers), take))
         except BaseExceptionGroup as group:
             raise cause_of(group) from None
         finally:
+            end()
             self._download = None
             self.target = 0
             self._far_behind(False)
