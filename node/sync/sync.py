@@ -244,7 +244,7 @@ class Sync:
         asked = self._limits.headers
         while True:
             await self._check(followed, branch)
-            if branch.chain.total_work > self._chain.head.total_work:
+            if self._leads(branch):
                 followed.branch = None  # if this fails, it is asked for anew
                 await self._fetch_bodies(followed, branch)
                 if len(branch):
@@ -259,20 +259,28 @@ class Sync:
                 return False
 
     async def _check(self, followed: _Followed, branch: Branch) -> None:
-        """Checks the headers that came, a few at a time. Raises `LittleWork` if too many lead nowhere."""
+        """Checks the headers that came, a few at a time. Raises `LittleWork` if too many lead nowhere.
+
+        A branch that leads has its turn first. Others wait for as long as their peer was checked for nothing;
+        a fresh key has never been, so whoever comes with ever more of them would else be first for ever.
+        """
         while not branch.is_checked:
-            async with self._checking.turn(followed.unproven):
+            wasted = 0 if self._leads(branch) else 1 + followed.unproven
+            async with self._checking.turn(wasted, followed.peer.info.inbound):
                 if followed.unproven and self._download is not None:
                     await self._clock.sleep(YIELD_S)
                 now_ms = self._clock.now_ms()
                 followed.unproven += await self._threads.run(
                     branch.check, CHECKED_AT_ONCE, now_ms, self._worked
                 )
-        if branch.chain.total_work > self._chain.head.total_work:
-            followed.unproven = 0
-        elif followed.unproven > self._limits.unproven_headers:
+                if self._leads(branch):
+                    followed.unproven = 0
+        if followed.unproven > self._limits.unproven_headers:
             raise LittleWork(expected=self._chain.head.total_work, got=branch.chain.total_work)
         self._bound_memory()
+
+    def _leads(self, branch: Branch) -> bool:
+        return branch.chain.total_work > self._chain.head.total_work
 
     def _bound_memory(self) -> None:
         """Leaves those peers whose headers take the most memory, while they take too much together."""
@@ -287,7 +295,7 @@ class Sync:
 
     async def _fetch_bodies(self, followed: _Followed, branch: Branch) -> None:
         """Downloads a branch while it leads. Raises what `Download.run` raises, and `DownloadStalled`."""
-        while len(branch) and branch.chain.total_work > self._chain.head.total_work:
+        while len(branch) and self._leads(branch):
             wanted = await self._threads.run(not_stored, self._chain.store, branch.take(MAX_HEADERS))
             if not wanted:
                 continue
@@ -317,7 +325,7 @@ class Sync:
             self._fetching.progressed()
 
         def moved() -> None:
-            if self._chain.head.total_work >= branch.chain.total_work:
+            if not self._leads(branch):
                 download.stop()  # the same blocks, or as good ones, have come by announcements
             if not self.is_running:
                 self._settle()
