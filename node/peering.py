@@ -13,6 +13,7 @@ from engram import __version__
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.consensus.errors import UnknownParent
+from engram.consensus.validation import check_transactions_root
 from engram.node import logs
 from engram.node.bans import Bans
 from engram.node.chain.chain import Chain, HeadChanges
@@ -176,7 +177,7 @@ class ChainAdapter:
             self._sync.is_ahead(peer)
             raise
         except NotReady as error:
-            block = await self._threads.run(_unpacked_block, raw)
+            block = await self._threads.run(_unchanged_block, raw)
             _check_answer(await self._chain.import_block(block, unasked=True))
             if isinstance(error, UnknownParent):
                 self._sync.is_ahead(peer)
@@ -307,6 +308,15 @@ class BanningScores(LoggedScores):
 
 def _unpacked_block(packed: bytes) -> Block:
     return decode(Block, unpack(packed, MAX_BLOCK_BYTES))
+
+
+def _unchanged_block(packed: bytes) -> Block:
+    """The block, with the transactions that its header names: another body under a good header must not wait
+    in the place of the good one. Raises `CodecError`, `WrongTransactionsRoot`.
+    """
+    block = _unpacked_block(packed)
+    check_transactions_root(block)
+    return block
 
 
 def _plain_transaction(tx: Transaction) -> bytes:

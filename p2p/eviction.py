@@ -9,10 +9,11 @@ whoever takes many places takes them from himself.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engram.p2p.link import Link
 from engram.p2p.netgroup import group_of, host_of
 
 KEPT_GROUPS: Final = 4
@@ -49,6 +50,17 @@ def to_evict(candidates: Sequence[SessionMerits]) -> SessionMerits | None:
         return None
     hosts = Counter(host_of(each.host) for each in candidates)
     return max(left, key=lambda each: (hosts[host_of(each.host)], groups[group_of(each.host)], each.opened_s))
+
+
+def to_cut(beginning: Iterable[Link]) -> Link | None:
+    """Which handshake ends for a new connection, of those given oldest first; None if there is none.
+
+    It is the oldest of the host that has the most. Otherwise, whoever opens connections faster than an honest
+    handshake over a long way takes would let nobody else in.
+    """
+    links = list(beginning)
+    hosts = Counter(host_of(link.remote.host) for link in links)
+    return max(links, key=lambda link: hosts[host_of(link.remote.host)], default=None)
 
 
 def _keep(left: list[SessionMerits], count: int, worth: Callable[[SessionMerits], float | None]) -> None:

@@ -10,7 +10,7 @@ Nothing here judges validity; that is asked of the chain.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -28,6 +28,7 @@ from engram.p2p.messages import (
     DataRequest,
     Reply,
 )
+from engram.p2p.netgroup import group_of, is_loopback
 from engram.p2p.protocol import B, ChainProtocol
 from engram.p2p.serving import Serving
 from engram.p2p.session import Session
@@ -103,6 +104,12 @@ class _Neighbour:
         return Announce(blocks, transactions)
 
 
+def _owner(session: Session) -> Hashable:
+    """Whose a session may be: one stranger can have many keys, and hosts of one network."""
+    host = session.info.address.host
+    return session if is_loopback(host) else group_of(host)
+
+
 def _set_if(event: asyncio.Event, condition: bool) -> None:
     if condition:
         event.set()
@@ -118,8 +125,8 @@ class Gossip(Generic[B]):
         self._clock = clock
         self._limits = limits
         self._neighbours: dict[Session, _Neighbour] = {}
-        self._blocks: WantList[Session] = WantList(limits.wanted_blocks, self._rank)
-        self._transactions: WantList[Session] = WantList(limits.wanted_transactions, self._rank)
+        self._blocks: WantList[Session] = WantList(limits.wanted_blocks, self._rank, _owner)
+        self._transactions: WantList[Session] = WantList(limits.wanted_transactions, self._rank, _owner)
         self._proven: set[Session] = set()
         """Sessions that have delivered what they announced, and have not been too slow since."""
         self._recent = RecentBlocks(limits.recent_bytes)
@@ -239,7 +246,7 @@ class Gossip(Generic[B]):
 
     def _rank(self, session: Session) -> int:
         """Who is asked first: who has delivered, then whom this node has dialled."""
-        return 0 if session in self._proven else 1 + session.inbound
+        return session.inbound + (0 if session in self._proven else 2)
 
     @contextmanager
     def _widening(self, session: Session, wants: WantList[Session], ids: Sequence[bytes]) -> Iterator[None]:

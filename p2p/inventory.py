@@ -11,6 +11,8 @@ from engram.p2p.protocol import ServedBlock
 
 PROVEN_SOURCES: Final = 4
 """How many peers at most are asked for the same at once, if one of them has delivered before."""
+PROVEN_CALLS: Final = 4 * PROVEN_SOURCES
+"""After so many calls of `widen` without an answer, those who have delivered before are trusted no longer."""
 
 P = TypeVar("P", bound=Hashable)
 
@@ -95,17 +97,26 @@ class WantList(Generic[P]):
     can have only `per_peer` ids open here, so that it cannot fill the memory with ids that do not exist.
     """
 
-    def __init__(self, per_peer: int, rank: Callable[[P], int] = lambda peer: 1) -> None:
-        """`rank`: of the sources that are free, those with the lowest number are asked first; 0 is a peer
-        that has delivered before.
+    def __init__(
+        self,
+        per_peer: int,
+        rank: Callable[[P], int] = lambda peer: 2,
+        owner: Callable[[P], Hashable] = lambda peer: peer,
+    ) -> None:
+        """`rank`: of the sources that are free, those with the lowest number are asked first; 0 or 1 is a
+        peer that has delivered before. `owner`: those for whom it is the same may be one stranger; before a
+        second of them is asked, all others are.
         """
         self._per_peer = per_peer
         self._rank = rank
+        self._owner = owner
         self._sources: dict[bytes, dict[P, None]] = {}
         self._asked: dict[bytes, dict[P, bool]] = {}
         """Who is asked for each id, and whether it had delivered before."""
         self._most: dict[bytes, int] = {}
         """How many may be asked at once, where that is more than one."""
+        self._trusted: dict[bytes, int] = {}
+        """How many calls of `widen` let nobody be asked, because the answer was probably on its way."""
         self._offered: dict[P, dict[bytes, None]] = {}
         self._ready: dict[P, dict[bytes, None]] = {}
         self._changed: dict[P, asyncio.Event] = {}
@@ -144,7 +155,7 @@ class WantList(Generic[P]):
         claimed = list(self._ready[peer])[:limit]
         for id_ in claimed:
             del self._ready[peer][id_]
-            self._asked.setdefault(id_, {})[peer] = self._rank(peer) == 0
+            self._asked.setdefault(id_, {})[peer] = self._rank(peer) <= 1
             if not self._is_open(id_):
                 for source in self._sources[id_]:
                     self._ready[source].pop(id_, None)
@@ -153,15 +164,17 @@ class WantList(Generic[P]):
     def widen(self, id_: bytes) -> None:
         """A peer that was asked for this id keeps silent: one more source may be asked.
 
-        Once one that has delivered before is among those asked, it is `PROVEN_SOURCES` at most. Then the
-        answer is probably on its way, and more copies would only share the line with it.
+        Once one that has delivered before is among those asked, it is `PROVEN_SOURCES` at most for a while.
+        Then the answer is probably on its way, and more copies would only share the line with it.
         """
         if id_ not in self._sources:
             return
-        most = self._most.get(id_, 1) + 1
-        if most <= PROVEN_SOURCES or not any(self._asked.get(id_, {}).values()):
-            self._most[id_] = min(most, len(self._sources[id_]) + 1)
-            self._open(id_)
+        most, trusted = self._most.get(id_, 1) + 1, self._trusted.get(id_, 0)
+        if most > PROVEN_SOURCES and trusted < PROVEN_CALLS and any(self._asked.get(id_, {}).values()):
+            self._trusted[id_] = trusted + 1
+            return
+        self._most[id_] = min(most, len(self._sources[id_]) + 1)
+        self._open(id_)
 
     def wants(self, id_: bytes) -> bool:
         """Whether the id is still missing."""
@@ -184,6 +197,7 @@ class WantList(Generic[P]):
         for id_ in ids:
             self._asked.pop(id_, None)
             self._most.pop(id_, None)
+            self._trusted.pop(id_, None)
             for source in self._sources.pop(id_, {}):
                 del self._offered[source][id_]
                 self._ready[source].pop(id_, None)
@@ -209,8 +223,10 @@ class WantList(Generic[P]):
         """Lets every source claim the id, if one more may be asked; whoever is free and ranks first does."""
         if not self._is_open(id_):
             return
-        asked = self._asked.get(id_, ())
-        for source in sorted(self._sources[id_], key=self._rank):
+        asked = self._asked.get(id_, {})
+        owners = {self._owner(source) for source in asked}
+        order = {source: (self._owner(source) in owners, self._rank(source)) for source in self._sources[id_]}
+        for source in sorted(order, key=order.__getitem__):
             if source not in asked:
                 self._ready[source][id_] = None
                 self._changed[source].set()

@@ -21,7 +21,7 @@ from engram.p2p.errors import (
     TooManyPeers,
     reason_of,
 )
-from engram.p2p.eviction import SessionMerits, to_evict
+from engram.p2p.eviction import SessionMerits, to_cut, to_evict
 from engram.p2p.gossip import Gossip, GossipLimits
 from engram.p2p.handshake import Role, own_hello, part, shake_hands
 from engram.p2p.limits import SessionLimits
@@ -340,8 +340,8 @@ class PeerManager(Generic[B]):
         return [each for each in self._sessions.values() if each.inbound and not each.ending]
 
     def _cut_a_silent_one(self) -> bool:
-        """Cuts the connection that has been in its handshake for longest; False if there is none."""
-        link = next(iter(self._shaking), None)
+        """Cuts the connection in its handshake that goes first; False if there is none."""
+        link = to_cut(self._shaking)
         if link is not None:
             del self._shaking[link]
             link.abort()

@@ -79,6 +79,7 @@ class Download:
         self._peers: dict[Peer, int] = {}
         self._failed: set[Peer] = set()
         self._overtaken: set[Peer] = set()
+        self._stopped = asyncio.Event()
         self._changed = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,6 +100,11 @@ class Download:
             for task in self._tasks:
                 task.cancel()
 
+    def stop(self) -> None:
+        """What has not been handed over yet is not needed any more: `run` returns."""
+        self._stopped.set()
+        self._notify()
+
     def join(self, peer: Peer) -> None:
         """From now on, asks this peer for blocks too. Does nothing if the download does not run."""
         if self._group is None or peer in self._peers:
@@ -108,8 +114,10 @@ class Download:
             self._tasks.append(self._group.create_task(self._ask(peer)))
 
     async def _hand_over(self, consume: Consume) -> None:
-        while self._next < len(self._headers):
+        while self._next < len(self._headers) and not self._stopped.is_set():
             while self._next not in self._ready:
+                if self._stopped.is_set():
+                    return
                 if not any(self._peers.values()):
                     raise BodiesUnavailable(expected=self._headers[self._next].id)
                 await self._wait_for_next()

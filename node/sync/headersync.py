@@ -69,8 +69,9 @@ class Branch:
     Of a checked header, little is kept, because a peer may send many before they carry enough work.
     """
 
-    def __init__(self, chain: HeaderChain) -> None:
+    def __init__(self, chain: HeaderChain, store: ChainStore) -> None:
         self.chain = chain
+        self._store = store
         self.is_complete = False
         """True if the peer has no further headers, or if the next one is ahead of the clock."""
         self.ahead_ms = 0
@@ -102,7 +103,9 @@ class Branch:
         while self._unchecked and checked < count:
             header = self._unchecked.popleft()
             try:
-                made = self.chain.extend(header, now_ms, work_is_checked=header.id in worked)
+                # A peer may go on with what this node has: nobody's work is checked twice for that.
+                known = header.id in worked or self._store.find_ref(header.id) is not None
+                made = self.chain.extend(header, now_ms, work_is_checked=known)
             except TimestampAhead:
                 self.is_complete, self.ahead_ms = True, header.timestamp_ms
                 self._unchecked.clear()
@@ -140,7 +143,7 @@ def open_branch(spec: ChainSpec, store: ChainStore, encoded: Sequence[bytes], as
             raise ForeignHeaders("the headers do not begin on any block of this node", got=headers[0].parent)
     if not base.is_valid:
         raise InvalidAncestor(got=base.id)
-    branch = Branch(HeaderChain(spec, store, base))
+    branch = Branch(HeaderChain(spec, store, base), store)
     branch.came(headers[known:], is_last=len(encoded) < asked)
     return branch
 

@@ -139,7 +139,7 @@ class Sync:
 
         Claims of other peers do not delay it.
         """
-        while self._download is not None or self._is_asked(peer):
+        while self.is_running or self._is_asked(peer):
             await self._settled.wait()
 
     def _is_asked(self, peer: Peer) -> bool:
@@ -148,8 +148,11 @@ class Sync:
 
     @property
     def is_running(self) -> bool:
-        """Whether bodies are fetched in bulk. Meanwhile, announced blocks are not fetched one by one."""
-        return self._download is not None
+        """Whether many bodies are fetched in bulk. Meanwhile, announced blocks are not fetched one by one.
+
+        A few do not count: who names a new block first and withholds it must not keep it from this node.
+        """
+        return self._download is not None and self.target > self._chain.head.height + FAR_BLOCKS
 
     async def run(self) -> None:
         """The service: catches up with every peer that is ahead, until it is cancelled."""
@@ -241,7 +244,7 @@ class Sync:
         asked = self._limits.headers
         while True:
             await self._check(followed, branch)
-            if branch.chain.total_work > self._chain.head.total_work:
+            if self._leads(branch):
                 followed.branch = None  # if this fails, it is asked for anew
                 await self._fetch_bodies(followed, branch)
                 if len(branch):
@@ -256,20 +259,28 @@ class Sync:
                 return False
 
     async def _check(self, followed: _Followed, branch: Branch) -> None:
-        """Checks the headers that came, a few at a time. Raises `LittleWork` if too many lead nowhere."""
+        """Checks the headers that came, a few at a time. Raises `LittleWork` if too many lead nowhere.
+
+        A branch that leads has its turn first. Others wait for as long as their peer was checked for nothing;
+        a fresh key has never been, so whoever comes with ever more of them would else be first for ever.
+        """
         while not branch.is_checked:
-            async with self._checking.turn(followed.unproven):
+            wasted = 0 if self._leads(branch) else 1 + followed.unproven
+            async with self._checking.turn(wasted, followed.peer.info.inbound):
                 if followed.unproven and self._download is not None:
                     await self._clock.sleep(YIELD_S)
                 now_ms = self._clock.now_ms()
                 followed.unproven += await self._threads.run(
                     branch.check, CHECKED_AT_ONCE, now_ms, self._worked
                 )
-        if branch.chain.total_work > self._chain.head.total_work:
-            followed.unproven = 0
-        elif followed.unproven > self._limits.unproven_headers:
+                if self._leads(branch):
+                    followed.unproven = 0
+        if followed.unproven > self._limits.unproven_headers:
             raise LittleWork(expected=self._chain.head.total_work, got=branch.chain.total_work)
         self._bound_memory()
+
+    def _leads(self, branch: Branch) -> bool:
+        return branch.chain.total_work > self._chain.head.total_work
 
     def _bound_memory(self) -> None:
         """Leaves those peers whose headers take the most memory, while they take too much together."""
@@ -284,7 +295,7 @@ class Sync:
 
     async def _fetch_bodies(self, followed: _Followed, branch: Branch) -> None:
         """Downloads a branch while it leads. Raises what `Download.run` raises, and `DownloadStalled`."""
-        while len(branch) and branch.chain.total_work > self._chain.head.total_work:
+        while len(branch) and self._leads(branch):
             wanted = await self._threads.run(not_stored, self._chain.store, branch.take(MAX_HEADERS))
             if not wanted:
                 continue
@@ -304,7 +315,8 @@ class Sync:
         if not wanted:
             return
         self.target = branch.chain.tip.height
-        if self.target > self._chain.head.height + FAR_BLOCKS:
+        download = self._download = Download(wanted, self._threads, self._limits.download, self._clock)
+        if self.is_running:
             self._far_behind(True)
 
         async def take(block: CheckedBlock) -> None:
@@ -312,12 +324,19 @@ class Sync:
             followed.fetched += 1
             self._fetching.progressed()
 
-        self._download = Download(wanted, self._threads, self._limits.download, self._clock)
+        def moved() -> None:
+            if not self._leads(branch):
+                download.stop()  # the same blocks, or as good ones, have come by announcements
+            if not self.is_running:
+                self._settle()
+
+        end = self._chain.listen(moved)
         try:
-            await in_own_task(self._download.run(list(self._peers), take))
+            await in_own_task(download.run(list(self._peers), take))
         except BaseExceptionGroup as group:
             raise cause_of(group) from None
         finally:
+            end()
             self._download = None
             self.target = 0
             self._far_behind(False)

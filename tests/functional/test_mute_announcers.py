@@ -78,6 +78,23 @@ async def test_who_has_delivered_before_is_the_second_to_be_asked(fault: Played)
     fault.tell(count)
 
 
+@pytest.mark.fault(id=40)
+async def test_strangers_who_have_each_delivered_once_do_not_hold_up_the_next_block(fault: Played) -> None:
+    """Fails if those who have delivered are waited for until they are given up, four at a time."""
+    count = inputs(40, sample=16)
+    world = MemoryNodes(2 + count)
+    node, honest, *strangers = world.nodes
+    async with running(*world.nodes):
+        await meet(world)
+        for number, stranger in enumerate(strangers):
+            block = stranger.chain.mine(b"earned %d" % number)
+            await world.settle()
+            assert all(block.id in other.chain.blocks for other in world.nodes)
+        waited_s = await seconds_until_the_block_is_here(world, node, honest)
+        assert waited_s <= 7.1 + count.bit_length()
+    fault.tell(count, ratio=waited_s / (10 * count))
+
+
 async def test_a_late_answer_is_no_second_block() -> None:
     world = MemoryNodes(3)
     node, honest, slow = world.nodes

@@ -7,10 +7,12 @@ import pytest
 
 from engram.node.clock import FakeClock
 from engram.p2p.errors import DisconnectReason
+from engram.p2p.handshake import Role, handshake_digest
 from engram.p2p.manager import BEGINNING_AT_ONCE
-from engram.p2p.messages import Disconnect, encode_frame
+from engram.p2p.messages import Auth, Disconnect, Hello, encode_frame
+from tests.support.faults import Played, inputs
 from tests.support.p2p_nodes import QUICK, Node, running
-from tests.support.p2p_scripted import raw_socket, scripted
+from tests.support.p2p_scripted import raw_socket, scripted, signed
 
 pytestmark = pytest.mark.fault(id=41)
 
@@ -34,3 +36,20 @@ async def test_silent_connections_keep_nobody_out() -> None:
             assert await late.upgrade() == 101
             assert await late.closed() == WORD_OF_DISCONNECT
         assert {code for _, code in node.policy.reports} <= {"too_many_peers", "link_closed", "session_ended"}
+
+
+@pytest.mark.fault(id=20)
+async def test_a_flood_of_connections_cuts_no_handshake_of_another_host(fault: Played) -> None:
+    """The honest peer's way is long: its handshake is the oldest, and goes on all the same."""
+    count = inputs(20, sample=2 * BEGINNING_AT_ONCE, share=0.1)
+    node = Node(0, clock=FakeClock(0), config=replace(QUICK, max_inbound=1))
+    async with running(node), scripted(node) as honest, AsyncExitStack() as stack:
+        hello = await honest.expect(Hello)
+        for _ in range(count):
+            stranger = await stack.enter_async_context(raw_socket(node, "127.0.0.2"))
+            assert await stranger.upgrade() == 101
+        own = honest.hello()
+        await honest.send(own, signed(honest, handshake_digest(Role.DIALER, own, hello)))
+        await honest.expect(Auth)
+        await honest.barrier()
+    fault.tell(count)

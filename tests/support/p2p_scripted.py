@@ -159,9 +159,10 @@ class RawSocket:
 
 
 @asynccontextmanager
-async def raw_socket(node: Node) -> AsyncIterator[RawSocket]:
-    """A TCP connection to the node's port."""
-    reader, writer = await asyncio.open_connection(node.address.host, node.address.port)
+async def raw_socket(node: Node, source: str | None = None) -> AsyncIterator[RawSocket]:
+    """A TCP connection to the node's port, from this address of this machine if one is given."""
+    local = None if source is None else (source, 0)
+    reader, writer = await asyncio.open_connection(node.address.host, node.address.port, local_addr=local)
     try:
         yield RawSocket(reader, writer)
     finally:

@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram.p2p.inventory import PROVEN_SOURCES, KnownIds, RecentBlocks, WantList
+from engram.p2p.inventory import PROVEN_CALLS, PROVEN_SOURCES, KnownIds, RecentBlocks, WantList
 from tests.support.p2p_chain import Link
 
 
@@ -149,7 +149,7 @@ async def test_while_no_answer_comes_ever_more_are_asked() -> None:
 
 
 async def test_who_has_delivered_before_is_asked_first_and_trusted_to_answer() -> None:
-    ranks = {"stranger": 2, "dialled": 1, "proven": 0, "proven too": 0} | {f"s{n}": 2 for n in range(6)}
+    ranks = {"stranger": 3, "dialled": 2, "proven": 0, "proven too": 1} | {f"s{n}": 3 for n in range(6)}
     wants: WantList[str] = WantList(10, ranks.__getitem__)
     for peer in ranks:
         wants.join(peer)
@@ -170,6 +170,40 @@ async def test_who_has_delivered_before_is_asked_first_and_trusted_to_answer() -
         task.cancel()
     assert order == ["proven", "proven too", "dialled"]
     assert len(order) + 1 == PROVEN_SOURCES
+
+
+async def test_who_has_delivered_before_is_trusted_only_for_a_while() -> None:
+    peers = [f"peer{number}" for number in range(PROVEN_SOURCES + 1)]
+    wants: WantList[str] = WantList(10, lambda peer: 0)
+    for peer in peers:
+        wants.join(peer)
+        wants.offer(peer, b"x")
+    asked = await claimants(wants, *peers)
+    for _ in range(PROVEN_SOURCES - 1 + PROVEN_CALLS):
+        wants.widen(b"x")
+        asked += await claimants(wants, *peers)
+    assert asked == peers[:PROVEN_SOURCES]
+    wants.widen(b"x")
+    assert await claimants(wants, *peers) == peers[-1:]
+
+
+async def test_of_one_owner_a_second_is_asked_last() -> None:
+    """Though it has a better rank than the others."""
+    peers = ["A1", "A2", "A3", "B", "C"]
+    wants: WantList[str] = WantList(10, lambda peer: 2 if peer in "BC" else 0, lambda peer: peer[0])
+    for peer in peers:
+        wants.join(peer)
+        wants.offer(peer, b"x")
+    tasks = {peer: asyncio.create_task(wants.claim(peer, 1)) for peer in peers}
+    order: list[str] = []
+    for _ in range(PROVEN_SOURCES):
+        for _ in range(3):
+            await asyncio.sleep(0)
+        order += [peer for peer, task in tasks.items() if task.done() and peer not in order]
+        wants.widen(b"x")
+    for task in tasks.values():
+        task.cancel()
+    assert order == ["A1", "B", "C", "A2"]
 
 
 PEERS, IDS = ("a", "b", "c"), tuple(bytes([number]) for number in range(4))

@@ -7,11 +7,14 @@ from functools import partial
 
 import pytest
 
+from engram.consensus import validation
 from engram.consensus.block import Block, BlockHeader
+from engram.consensus.chainspec import ChainSpec
 from engram.consensus.difficulty import next_bits
 from engram.consensus.genesis import genesis
+from engram.consensus.validation import check_pow
 from engram.node.storage.schema import HEADER
-from engram.node.sync.sync import SyncLimits
+from engram.node.sync.sync import CHECKED_AT_ONCE, SyncLimits
 from engram.primitives.types import Hash
 from tests.support.faults import Played, inputs
 from tests.support.memory_chain import MemoryChain, search
@@ -31,11 +34,13 @@ LONGER.mine()
 hard_chain = partial(syncing, spec=HARD, blocks=OWN.blocks[1:])
 
 
-def cheap_headers(count: int, number: int) -> list[Block]:
-    """Blocks from genesis, by a miner of this number, whose late timestamps make them almost free."""
-    parent, grandparent = genesis(HARD).block.header, None
-    blocks = [genesis(HARD).block]
-    for height in range(1, count + 1):
+def cheap_headers(count: int, number: int, below: Sequence[Block] = ()) -> list[Block]:
+    """Blocks by a miner of this number whose late timestamps make them almost free; from genesis if not on
+    others.
+    """
+    blocks = list(below) or [genesis(HARD).block]
+    parent, grandparent = blocks[-1].header, blocks[-2].header if below else None
+    for height in range(parent.height + 1, parent.height + count + 1):
         header: BlockHeader = replace(
             OWN.blocks[1].header,
             height=height,
@@ -93,6 +98,67 @@ async def test_strangers_with_endless_headers_store_nothing_and_hold_up_nobody(f
         assert asked <= {LONGER.tip.id}, "no body of theirs was asked for"
         assert len(list(node.chain.store.database.iterate(HEADER))) == rows + 1
     fault.tell(count, code="little_work")
+
+
+@pytest.fixture
+def digests(monkeypatch: pytest.MonkeyPatch) -> list[Hash]:
+    """Of which headers the proof of work is checked, in order."""
+    checked: list[Hash] = []
+
+    def noted(spec: ChainSpec, header: BlockHeader) -> None:
+        checked.append(header.id)
+        check_pow(spec, header)
+
+    monkeypatch.setattr(validation, "check_pow", noted)
+    return checked
+
+
+@pytest.mark.fault(id=39)
+async def test_headers_that_lead_do_not_wait_for_those_of_new_keys(
+    digests: list[Hash], fault: Played
+) -> None:
+    """The honest sends more than are checked at once. If that counted against it, then each fresh key would
+    come before it, and a stranger has as many of these as he likes.
+    """
+    count = inputs(39, sample=12)
+    leading = cheap_headers(2 * CHECKED_AT_ONCE, 250, LONGER.blocks)
+    checked_before = 0
+
+    async def body(name: Hash) -> bytes | None:
+        nonlocal checked_before
+        checked_before = checked_before or len(digests)
+        return None
+
+    strangers = [cheap_headers(CHECKED_AT_ONCE, number) for number in range(1, count + 1)]
+    digests.clear()
+    async with hard_chain(SyncLimits()) as (_, sync):
+        digests.clear()
+        sync.joined(ScriptedPeer(ServedChain(leading, spec=HARD, body=body), 250, inbound=True))
+        await until(lambda: digests)
+        for number, headers in enumerate(strangers, 1):
+            sync.joined(ScriptedPeer(Stranger(headers), number, inbound=True))
+        await until(lambda: checked_before)
+        assert checked_before < 2 * CHECKED_AT_ONCE + count // 2 * CHECKED_AT_ONCE
+    fault.tell(count)
+
+
+class Replaying(ServedChain):
+    """Begins with the first block, whatever the locator says."""
+
+    async def headers_after(self, locator: Sequence[Hash], limit: int) -> Sequence[bytes]:
+        return await super().headers_after(locator if len(locator) == 1 else (), limit)
+
+
+async def test_a_node_does_not_check_the_work_of_its_own_headers_again(digests: list[Hash]) -> None:
+    """A stranger who replays them has done no work at all."""
+    async with hard_chain(SyncLimits(headers=2)) as (_, sync):
+        digests.clear()
+        replaying = ScriptedPeer(Replaying(OWN.blocks, spec=HARD, claimed_work=2**200), inbound=True)
+        sync.joined(replaying)
+        await sync.caught_up(replaying)
+        assert (digests, replaying.answers, replaying.dismissed) == ([], 3, "")
+        sync.joined(ScriptedPeer(ServedChain(LONGER.blocks, spec=HARD), 2))
+        await until(lambda: digests == [LONGER.tip.id])
 
 
 async def test_what_was_checked_is_not_checked_again() -> None:

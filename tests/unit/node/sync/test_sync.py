@@ -144,6 +144,27 @@ async def test_what_one_claims_holds_nobody_else_up() -> None:
         await sync.caught_up(honest)
 
 
+@pytest.mark.fault(id=14)
+async def test_a_few_bodies_that_are_withheld_hold_up_no_transactions() -> None:
+    async def never(name: bytes) -> bytes | None:
+        await asyncio.Event().wait()
+        return None
+
+    async with syncing(SyncLimits()) as (node, sync):
+        await node.take(*CHAIN.blocks[1:-1])
+        withholding = ScriptedPeer(ServedChain(CHAIN.blocks, body=never))
+        honest = ScriptedPeer(ServedChain(CHAIN.blocks[:-1]), 2)
+        sync.joined(withholding)
+        sync.joined(honest)
+        await until(lambda: withholding.asked)
+        assert sync.target == 12
+        await sync.caught_up(honest)
+        assert not sync.is_running
+        await node.take(CHAIN.blocks[-1])
+        await sync.caught_up(withholding)
+        assert (sync.target, withholding.dismissed) == (0, "")
+
+
 async def test_a_peer_that_left_is_not_asked() -> None:
     async with syncing(SyncLimits()) as (node, sync):
         gone, there = ScriptedPeer(ServedChain(OTHER.blocks)), ScriptedPeer(ServedChain(CHAIN.blocks), 2)
