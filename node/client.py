@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -78,7 +78,7 @@ class RpcClient:
         try:
             async with self._open.post(self.url + "/", data=body, headers=_JSON) as response:
                 if response.status != 200:
-                    raise RemoteError((await response.text()).strip(), code=_http_code(response.status))
+                    raise await _refusal(response)
                 reply = await response.json()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
@@ -92,7 +92,7 @@ class RpcClient:
         try:
             async with self._open.get(f"{self.url}/blob/{identity.hex()}") as response:
                 if response.status != 200:
-                    raise RemoteError((await response.text()).strip(), code=_http_code(response.status))
+                    raise await _refusal(response)
                 return await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
@@ -213,8 +213,16 @@ def call_once(url: str, data_dir: Path, method: str, **params: Any) -> Any:
     return asyncio.run(once())
 
 
-def _http_code(status: int) -> str:
-    return {401: "unauthorized", 404: "blob_missing"}.get(status, f"http_{status}")
+async def _refusal(response: aiohttp.ClientResponse) -> RemoteError:
+    """Why a request was refused by its status; another program than a node may say it in any form."""
+    text = (await response.text(errors="replace")).strip()
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
+        return _error(json.loads(text)["error"]["data"])
+    return RemoteError(text, code=f"http_{response.status}")
+
+
+def _error(data: dict[str, Any]) -> RemoteError:
+    return RemoteError(data["message"], code=data["code"], expected=data["expected"], got=data["got"])
 
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:
@@ -228,8 +236,7 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
 def _result(reply: dict[str, Any]) -> Any:
     if "error" not in reply:
         return reply.get("result")
-    data = reply["error"]["data"]
-    raise RemoteError(data["message"], code=data["code"], expected=data["expected"], got=data["got"])
+    raise _error(reply["error"]["data"])
 
 
 def _reason(error: BaseException) -> str:

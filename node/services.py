@@ -39,11 +39,12 @@ from engram.node.peering import BanningScores, ChainAdapter
 from engram.node.rpc.account import AccountMethods
 from engram.node.rpc.chain import ChainMethods
 from engram.node.rpc.chainlog import ChainLog
+from engram.node.rpc.dispatcher import Dispatcher
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.feed import EventFeed
 from engram.node.rpc.find import FindMethods
 from engram.node.rpc.headview import HeadViews
-from engram.node.rpc.jsonrpc import Dispatcher, method_table, methods_of
+from engram.node.rpc.jsonrpc import method_table, methods_of
 from engram.node.rpc.model import ModelMethods
 from engram.node.rpc.node import Catalogue, NodeMethods, NodeStatus
 from engram.node.rpc.openrpc import Discovery

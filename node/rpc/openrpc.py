@@ -20,8 +20,10 @@ from engram.node.rpc.jsonrpc import (
     INVALID_PARAMS,
     UNAUTHORIZED,
     Method,
+    Parameter,
     method_of,
 )
+from engram.node.rpc.session import session_methods
 from engram.primitives.errors import error_classes
 
 VERSION: Final = "1.3.2"
@@ -74,7 +76,7 @@ class Discovery:
 def document(table: Mapping[str, Method]) -> Json:
     """The OpenRPC document of these methods."""
     described = [_method(table[name]) for name in sorted(table)]
-    described += [each for each in _OF_WEBSOCKETS if each["name"] not in table]
+    described += [{**_method(each), "x-transport": "websocket"} for each in session_methods()]
     return {
         "openrpc": VERSION,
         "info": {
@@ -105,8 +107,8 @@ def _method(method: Method) -> Json:
         "params": [
             {
                 "name": each.name,
-                "required": each.required,
-                "schema": _nullable(_SCHEMAS[each.kind]) if each.optional else dict(_SCHEMAS[each.kind]),
+                "required": each.required or each.rest,
+                "schema": _parameter(each),
             }
             for each in method.parameters
         ],
@@ -114,6 +116,14 @@ def _method(method: Method) -> Json:
         "errors": [{"$ref": f"#/components/errors/{name}"} for name in names],
         "x-admin": method.admin,
     }
+
+
+def _parameter(parameter: Parameter) -> Json:
+    """The schema of a parameter; for one that takes all further values by position, of their list."""
+    schema = dict(_SCHEMAS[parameter.kind])
+    if parameter.rest:
+        return {"type": "array", "items": schema, "minItems": 1}
+    return _nullable(schema) if parameter.optional else schema
 
 
 def _result(hint: Any) -> Json:
@@ -148,39 +158,3 @@ def _refusal() -> Json:
             "message": {"type": "string"},
         },
     }
-
-
-def _of_websockets() -> tuple[Json, ...]:
-    errors = [{"$ref": "#/components/errors/invalid_params"}]
-    topics = {"type": "string", "enum": list(TOPICS)}
-    subscribe = (
-        "Send the events of topics from now on, each as a notification `subscription` with `params` "
-        "{subscription, topic, result}. A client that reads too slowly is disconnected with status 1008."
-    )
-    return (
-        {
-            "name": "subscribe",
-            "summary": subscribe,
-            "description": subscribe,
-            "paramStructure": "by-position",
-            "params": [{"name": "topics", "required": True, "schema": topics}],
-            "result": {"name": "subscription", "schema": {"type": "string"}},
-            "errors": errors,
-            "x-admin": False,
-            "x-transport": "websocket",
-        },
-        {
-            "name": "unsubscribe",
-            "summary": "End a subscription; false if there is none of this name.",
-            "description": "End a subscription; false if there is none of this name.",
-            "paramStructure": "by-position",
-            "params": [{"name": "subscription", "required": True, "schema": {"type": "string"}}],
-            "result": {"name": "ended", "schema": {"type": "boolean"}},
-            "errors": errors,
-            "x-admin": False,
-            "x-transport": "websocket",
-        },
-    )
-
-
-_OF_WEBSOCKETS: Final = _of_websockets()

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -26,14 +26,16 @@ from engram.node import logs
 from engram.node.errors import HoldRefused
 from engram.node.listening import listen
 from engram.node.mining.pacing import Pacing
-from engram.node.rpc.events import TOPICS, EventHub, Subscription
-from engram.node.rpc.jsonrpc import INVALID_PARAMS, Dispatcher, RpcFault
+from engram.node.rpc.bodies import BodyForm, received
+from engram.node.rpc.dispatcher import Dispatcher
+from engram.node.rpc.events import EventHub
+from engram.node.rpc.refusals import HttpRefusal
+from engram.node.rpc.session import EventSession
 from engram.p2p.acceptor import AcceptLimits, Acceptor, AcceptRank
 
-MAX_BODY_BYTES: Final = 2 * 1024 * 1024
-"""Enough for the largest transaction as hexadecimal text, and the JSON around it."""
+MAX_MESSAGE_BYTES: Final = 256 * 1024
+"""The largest WebSocket message that is taken; larger transactions and batches go by POST."""
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
-MAX_SUBSCRIPTIONS: Final = 16
 _HEIGHT_DIGITS: Final = 20
 _PORT_TAKEN: Final = "stop the program there, or set --rpc-port (0 takes a free port)"
 
@@ -56,6 +58,8 @@ class RpcLimits:
     """Time for which an idle HTTP connection is kept, and between two pings of a WebSocket."""
     close_s: float = 1.0
     """Time for a connection to close in good order."""
+    linger_s: float = 2.0
+    """Time for which the rest of a refused body is read and dropped, so that the client sees the refusal."""
     sockets: int = 256
     """How many WebSockets may be open at once."""
     accept: AcceptLimits = field(default_factory=AcceptLimits)
@@ -102,24 +106,26 @@ class RpcServer:
 
         Raises `PortTaken`, `AddressUnusable`.
         """
-        application = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY_BYTES)
-        application.router.add_post("/", self._post)
+        application = web.Application(middlewares=[_refusals, self._guard])
+        application.router.add_post("/", self._post, expect_handler=_later)
         application.router.add_get("/ws", self._websocket)
         application.router.add_get("/hold", self._hold)
         application.router.add_get("/blob/{id}", self._get_blob)
         application.router.add_get("/metrics", self._get_metrics)
         application.router.add_get("/health", self._get_probe)
         application.router.add_get("/ready", self._get_probe)
-        runner = web.AppRunner(
-            application,
-            access_log=None,
-            keepalive_timeout=self._limits.keepalive_s,
-            handle_signals=False,
-            shutdown_timeout=self._limits.close_s,
-        )
+        runner = web.AppRunner(application, handle_signals=False, shutdown_timeout=self._limits.close_s)
         await runner.setup()
         assert runner.server is not None, "`setup` has just made the server"
-        async with Acceptor(runner.server, self._limits.accept, paused=logs.no_descriptor) as acceptor:
+        settings: dict[str, Any] = {
+            "loop": asyncio.get_running_loop(),
+            "access_log": None,
+            "keepalive_timeout": self._limits.keepalive_s,
+            "lingering_time": self._limits.linger_s,
+            "auto_decompress": False,  # `bodies` unpacks, within a bound
+        }
+        protocol = partial(_Connection, runner.server, **settings)
+        async with Acceptor(protocol, self._limits.accept, paused=logs.no_descriptor) as acceptor:
             self._acceptor = acceptor
             try:
                 self.port = await listen(acceptor, self._host, self.port, _PORT_TAKEN)
@@ -141,24 +147,24 @@ class RpcServer:
         host = request.headers.get("Host", "").lower()
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]
         if name not in self._names:
-            raise web.HTTPForbidden(text=f"unknown Host; expected one of {', '.join(sorted(self._names))}")
+            raise HttpRefusal(
+                403,
+                "unknown Host; use a name of this machine, or add this one to rpc_names",
+                expected=sorted(self._names),
+                got=host[:80],
+            )
         if "Origin" in request.headers:
-            raise web.HTTPForbidden(text="requests from web pages are refused")
+            raise HttpRefusal(403, "requests from web pages are refused; send no Origin header")
         if "Authorization" in request.headers and not self._is_admin(request):
-            raise web.HTTPUnauthorized(
-                text="wrong token; the right one is in the file rpc.token of the node's data directory",
+            raise HttpRefusal(
+                401,
+                "wrong token; the right one is in the file rpc.token of the node's data directory",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         return await handler(request)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        if request.content_type != "application/json":
-            raise web.HTTPUnsupportedMediaType(text="Content-Type must be application/json")
-        try:
-            async with asyncio.timeout(self._limits.body_s):
-                body = await request.read()
-        except TimeoutError:
-            raise web.HTTPRequestTimeout(text="the body of the request did not arrive in time") from None
+        body = await self._body(request)
         self._rank(request, AcceptRank.KEPT)  # not before: a body that trickles in keeps no place
         try:
             reply = await self._dispatcher.answer(body, admin=self._is_admin(request))
@@ -167,6 +173,23 @@ class RpcServer:
         if reply is None:
             return web.Response(status=204)
         return web.Response(text=reply, content_type="application/json")
+
+    async def _body(self, request: web.Request) -> bytes:
+        form = _form(request)
+        form.check()
+        if form.is_asking:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # of the answer, nothing has been sent
+        try:
+            async with asyncio.timeout(self._limits.body_s):
+                packed = await received(request.content.iter_any())
+        except TimeoutError:
+            raise HttpRefusal(
+                408, "the body did not arrive in time; send it at once", expected=f"{self._limits.body_s} s"
+            ) from None
+        except web.RequestPayloadError:
+            raise HttpRefusal(400, "the body is not what the request's headers say; send it anew") from None
+        return form.unpacked(packed)
 
     def _rank(self, request: web.Request, standing: AcceptRank) -> None:
         if self._acceptor is not None:
@@ -181,10 +204,12 @@ class RpcServer:
         try:
             identity = bytes.fromhex(request.match_info["id"])
         except ValueError:
-            raise web.HTTPBadRequest(text="a blob id must be hexadecimal text") from None
+            raise HttpRefusal(
+                400, "a blob id must be hexadecimal text", got=request.match_info["id"][:80]
+            ) from None
         raw = await self._blob(identity)
         if raw is None:
-            raise web.HTTPNotFound(text="this node has no such blob")
+            raise HttpRefusal(404, "this node has no such blob; ask another node", code="blob_missing")
         return web.Response(body=raw, content_type="application/octet-stream")
 
     async def _get_metrics(self, request: web.Request) -> web.StreamResponse:
@@ -199,8 +224,14 @@ class RpcServer:
         async def serve(socket: web.WebSocketResponse) -> None:
             async with asyncio.TaskGroup() as group:
                 outlet = _Outlet(socket, request, self._limits.send_s)
-                session = _SocketSession(outlet, self._dispatcher, self._hub, group, self._is_admin(request))
-                await session.serve(socket)
+                admin = self._is_admin(request)
+                session = EventSession(self._dispatcher, self._hub, outlet, group, admin=admin)
+                try:
+                    async for message in socket:
+                        if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                            await session.take(message.data)
+                finally:
+                    session.end()
 
         return await self._connected(request, serve, heartbeat_s=self._limits.keepalive_s)
 
@@ -214,7 +245,7 @@ class RpcServer:
         try:
             hold = self._pacing.hold()
         except HoldRefused as error:
-            raise web.HTTPForbidden(text=error.message) from None
+            raise HttpRefusal(403, error.message, code=error.code) from None
 
         async def serve(socket: web.WebSocketResponse) -> None:
             async for message in socket:
@@ -238,21 +269,90 @@ class RpcServer:
     ) -> web.StreamResponse:
         """Makes a WebSocket of the request and lets `serve` use it."""
         if len(self._sockets) >= self._limits.sockets:
-            raise web.HTTPServiceUnavailable(text="too many WebSockets are open")
+            raise HttpRefusal(
+                503, "too many WebSockets are open; close one", expected=f"at most {self._limits.sockets}"
+            )
         socket = web.WebSocketResponse(
-            heartbeat=heartbeat_s, max_msg_size=MAX_BODY_BYTES, compress=False, timeout=self._limits.close_s
+            heartbeat=heartbeat_s,
+            max_msg_size=MAX_MESSAGE_BYTES,
+            compress=False,
+            timeout=self._limits.close_s,
         )
         self._sockets.add(socket)
         try:
-            try:
-                await socket.prepare(request)
-            except ConnectionError:  # the client has gone; if this were raised, aiohttp would log a bug
-                return web.Response(status=400)
+            await socket.prepare(request)
             self._rank(request, AcceptRank.KEPT)
             await serve(socket)
         finally:
             self._sockets.discard(socket)
         return socket
+
+
+class _Connection(web.RequestHandler):
+    """One HTTP connection. What is no HTTP is refused as all else is; only bugs of this node are logged."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what is no HTTP request, and to a request that has met a bug."""
+        if status < 500:
+            response = _refused(
+                HttpRefusal(status, "this is no HTTP/1.1 request; see the node's RPC reference")
+            )
+        else:
+            logs.get_logger("rpc").error("internal error", path=request.path, exc_info=exc)
+            if request.writer.output_size > 0:
+                raise ConnectionError("a part of the answer has been sent already")
+            response = _refused(HttpRefusal(status, "internal error; the node's log has the details"))
+        response.force_close()
+        return response
+
+
+@web.middleware
+async def _refusals(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Gives every refusal the same form, those of aiohttp's router included."""
+    try:
+        return await handler(request)
+    except HttpRefusal as refusal:
+        return _refused(refusal)
+    except web.HTTPException as error:
+        headers = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+        return _refused(HttpRefusal(error.status, f"{error.reason}; see the RPC reference", headers=headers))
+    except ConnectionError:  # the client has gone; if this were raised, it would be logged as a bug
+        return web.Response(status=400)
+
+
+def _refused(refusal: HttpRefusal) -> web.Response:
+    return web.Response(
+        status=refusal.status,
+        text=refusal.body(),
+        headers=refusal.headers,
+        content_type="application/json",
+    )
+
+
+async def _later(request: web.Request) -> None:
+    """Leaves the header `Expect` to whoever has looked at the others, so that no bad body is asked for."""
+
+
+def _form(request: web.Request) -> BodyForm:
+    try:
+        charset = request.charset
+    except ValueError:
+        charset = ""
+    return BodyForm(
+        request.content_type,
+        charset,
+        request.headers.get("Content-Encoding", "").strip().lower(),
+        request.content_length,
+        request.headers.get("Expect", "").strip().lower(),
+    )
 
 
 class _Outlet:
@@ -283,86 +383,6 @@ class _Outlet:
         """Breaks the connection at once, without a closing handshake."""
         if self._tcp is not None:
             self._tcp.abort()
-
-
-class _SocketSession:
-    """One WebSocket client: answers its requests and sends it the events that it has subscribed to."""
-
-    def __init__(
-        self, outlet: _Outlet, dispatcher: Dispatcher, hub: EventHub, group: asyncio.TaskGroup, admin: bool
-    ) -> None:
-        self._outlet = outlet
-        self._dispatcher = dispatcher
-        self._hub = hub
-        self._group = group
-        self._admin = admin
-        self._feeds: dict[str, tuple[Subscription, asyncio.Task[None]]] = {}
-        self._opened = 0
-
-    async def serve(self, socket: web.WebSocketResponse) -> None:
-        """Answers requests until the client closes the connection; then ends its subscriptions."""
-        try:
-            async for message in socket:
-                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    await self._answer(message.data)
-        finally:
-            for identity in tuple(self._feeds):
-                self._end_feed(identity)
-
-    async def _answer(self, raw: str | bytes) -> None:
-        request = _object(raw)
-        if request is not None and request.get("method") in ("subscribe", "unsubscribe"):
-            await self._send({"jsonrpc": "2.0", "id": request.get("id")} | self._change_feeds(request))
-            return
-        reply = await self._dispatcher.answer(raw, admin=self._admin)
-        if reply is not None:
-            await self._outlet.send(reply)
-
-    def _change_feeds(self, request: Mapping[str, object]) -> dict[str, object]:
-        params = request.get("params")
-        names = list(params.values()) if isinstance(params, dict) else params
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            return _refusal("params must name the topics to subscribe to, or the subscription to end")
-        if request["method"] == "unsubscribe":
-            return {"result": self._end_feed(names[0])}
-        if not set(names) <= set(TOPICS):
-            return _refusal(f"unknown topic; the topics are {', '.join(TOPICS)}")
-        if len(self._feeds) >= MAX_SUBSCRIPTIONS:
-            return _refusal(f"a connection can have at most {MAX_SUBSCRIPTIONS} subscriptions")
-        self._opened += 1
-        identity = str(self._opened)
-        subscription = self._hub.subscribe(frozenset(names))
-        self._feeds[identity] = (subscription, self._group.create_task(self._feed(identity, subscription)))
-        return {"result": identity}
-
-    def _end_feed(self, identity: str) -> bool:
-        if identity not in self._feeds:
-            return False
-        subscription, task = self._feeds.pop(identity)
-        self._hub.unsubscribe(subscription)
-        task.cancel()
-        return True
-
-    async def _feed(self, identity: str, subscription: Subscription) -> None:
-        async for topic, event in subscription:
-            params = {"subscription": identity, "topic": topic, "result": event}
-            await self._send({"jsonrpc": "2.0", "method": "subscription", "params": params})
-        await self._outlet.close(b"subscriber too slow")
-
-    async def _send(self, document: Mapping[str, object]) -> None:
-        await self._outlet.send(json.dumps(document, separators=(",", ":")))
-
-
-def _refusal(message: str) -> dict[str, object]:
-    return {"error": RpcFault(INVALID_PARAMS, message).to_json()}
-
-
-def _object(raw: str | bytes) -> dict[str, object] | None:
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def _is_height(text: str) -> bool:

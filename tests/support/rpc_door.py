@@ -15,8 +15,9 @@ import aiohttp
 
 from engram.node.clock import SystemClock
 from engram.node.mining.pacing import Pacing
+from engram.node.rpc.dispatcher import Dispatcher
 from engram.node.rpc.events import EventHub
-from engram.node.rpc.jsonrpc import Dispatcher, method_of, method_table
+from engram.node.rpc.jsonrpc import method_of, method_table
 from engram.node.rpc.server import RpcServer
 from engram.statemachine.errors import NonceMismatch
 
@@ -39,6 +40,11 @@ async def echo(raw: bytes) -> int:
     return len(raw)
 
 
+async def count(rows: list[object]) -> int:
+    """Counts rows."""
+    return len(rows)
+
+
 async def refuse() -> None:
     """Refuses."""
     raise NonceMismatch(expected=7, got=9)
@@ -57,12 +63,13 @@ async def probe(name: str, conditions: Mapping[str, str]) -> tuple[int, dict[str
 
 
 class Door:
-    """A running server."""
+    """A running server, and the bugs that it has reported."""
 
-    def __init__(self, hub: EventHub, server: RpcServer, pacing: Pacing) -> None:
+    def __init__(self, hub: EventHub, server: RpcServer, pacing: Pacing, bugs: list[Exception]) -> None:
         self.hub = hub
         self.server = server
         self.pacing = pacing
+        self.bugs = bugs
 
     @property
     def url(self) -> str:
@@ -83,18 +90,25 @@ def new_pacing(hub: EventHub, *, enabled: bool = True) -> Pacing:
     return Pacing(partial(hub.publish, "pace"), SystemClock(), enabled=enabled)
 
 
-def new_server(hub: EventHub, pacing: Pacing | None = None, **settings: Any) -> RpcServer:
+def new_server(
+    hub: EventHub, pacing: Pacing | None = None, bugs: list[Exception] | None = None, **settings: Any
+) -> RpcServer:
     pacing = pacing or new_pacing(hub)
+    reported = [] if bugs is None else bugs
 
     async def pace() -> dict[str, Any]:
         """What the programs at this node ask for."""
         return asdict(pacing.pace)
 
-    methods = [method_of("ping", ping), method_of("echo", echo), method_of("refuse", refuse)]
+    async def publish(topic: str) -> None:
+        """Publishes an event."""
+        hub.publish(topic, {"published": topic})
+
+    handlers = (ping, echo, count, refuse, publish)
+    methods = [method_of(each.__name__, each) for each in handlers]
     methods.append(method_of("miner_pace", pace))
     table = method_table((*methods, method_of("stop", stop, admin=True)))
-    bugs: list[object] = []
-    dispatcher = Dispatcher(table, lambda name, error: bugs.append(error))
+    dispatcher = Dispatcher(table, lambda name, error: reported.append(error))
     defaults: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "token": TOKEN}
     return RpcServer(dispatcher, hub, pacing, blob, metrics, probe, **(defaults | settings))
 
@@ -103,11 +117,12 @@ def new_server(hub: EventHub, pacing: Pacing | None = None, **settings: Any) -> 
 async def opened(**settings: Any) -> AsyncIterator[Door]:
     hub = EventHub()
     pacing = new_pacing(hub, enabled=settings.pop("pacing", True))
-    server = new_server(hub, pacing, **settings)
+    bugs: list[Exception] = []
+    server = new_server(hub, pacing, bugs, **settings)
     task = asyncio.create_task(server.run())
     await server.serving.wait()
     try:
-        yield Door(hub, server, pacing)
+        yield Door(hub, server, pacing, bugs)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -23,6 +23,19 @@ Requests are JSON-RPC 2.0: by POST to `/`, or over a WebSocket at `/ws`, where a
 to topics. Methods marked *admin* need the header `Authorization: Bearer TOKEN` with the token in the file
 `rpc.token` of the data directory. Ids and bytes are hexadecimal text; amounts are sparks, of which a coin has
 100,000,000.
+
+Both transports answer the same text alike, and strictly. The text is UTF-8 JSON of at most 2 MiB by POST
+and 256 KiB in a WebSocket message, with arrays and objects at most 64 deep and 20,000 in all; `NaN` and
+`Infinity` are no JSON. Each request names `"jsonrpc": "2.0"`. An `id` is text, a whole number or null; a
+request without one is a notification, which is obeyed and never answered. `params` is an object, an array
+or null, which is the same as none. A number that does not fit into 64 bits and an object with one key
+twice are refused, in a batch only the request that holds them. A batch holds at most 100 requests, which
+are carried out in their order; once its replies are longer than 16 MiB the rest of it is refused with
+-32002. Events of a subscription begin after the reply to `subscribe`.
+
+What is refused before it is read as JSON-RPC has an HTTP status (400, 401, 403, 404, 405, 408, 413, 415,
+417, 503) and the same error object in its body, with the id null. `Content-Type` must be
+`application/json`, its charset, if any, UTF-8; the body may be packed with gzip or deflate.
 """
 _WIDTH: Final = 140
 

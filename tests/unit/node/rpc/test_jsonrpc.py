@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from engram.node.rpc import jsonrpc
-from engram.node.rpc.jsonrpc import Dispatcher, method_of, method_table, methods_of, rpc_method
+from engram.node.rpc.dispatcher import MAX_BATCH, Dispatcher
+from engram.node.rpc.jsonrpc import method_of, method_table, methods_of, rpc_method
 from engram.statemachine.errors import NonceMismatch
 
 
@@ -165,7 +166,7 @@ async def test_batches(server: Server) -> None:
     assert await server.raw(json.dumps([one, one])) is None
 
 
-@pytest.mark.parametrize("count", [0, jsonrpc.MAX_BATCH + 1])
+@pytest.mark.parametrize("count", [0, MAX_BATCH + 1])
 async def test_batches_out_of_bounds(server: Server, count: int) -> None:
     one = {"jsonrpc": "2.0", "method": "add", "params": [1], "id": 1}
     assert (await server.raw(json.dumps([one] * count)))["error"]["code"] == -32600
@@ -173,7 +174,7 @@ async def test_batches_out_of_bounds(server: Server, count: int) -> None:
 
 async def test_the_largest_batch(server: Server) -> None:
     one = {"jsonrpc": "2.0", "method": "add", "params": [1], "id": 1}
-    assert len(await server.raw(json.dumps([one] * jsonrpc.MAX_BATCH))) == jsonrpc.MAX_BATCH
+    assert len(await server.raw(json.dumps([one] * MAX_BATCH))) == MAX_BATCH
 
 
 async def test_a_chain_error_keeps_its_code_and_numbers(server: Server) -> None:

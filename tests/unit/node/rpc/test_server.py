@@ -14,8 +14,10 @@ import pytest
 from engram.node.client import RpcClient
 from engram.node.errors import AddressUnusable, NodeUnreachable, PortTaken, RemoteError
 from engram.node.rpc import events
+from engram.node.rpc.bodies import MAX_BODY_BYTES
 from engram.node.rpc.events import EventHub
-from engram.node.rpc.server import MAX_BODY_BYTES, MAX_SUBSCRIPTIONS, RpcLimits
+from engram.node.rpc.server import MAX_MESSAGE_BYTES, RpcLimits
+from engram.node.rpc.session import MAX_SUBSCRIPTIONS
 from tests.support.rpc_door import BLOB, TOKEN, Door, new_server, opened
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -115,7 +117,7 @@ async def test_bodies_are_bounded(door: Door) -> None:
         assert await client.call("echo", raw=bytes.fromhex(fits)) == len(fits) // 2
         with pytest.raises(RemoteError) as refusal:
             await client.call("echo", raw=bytes.fromhex(fits + "00" * 80))
-    assert refusal.value.code == "http_413"
+    assert refusal.value.code == "request_too_large"
 
 
 async def test_a_body_that_unpacks_beyond_the_bound_is_refused(door: Door) -> None:
@@ -250,7 +252,7 @@ async def test_subscriptions_of_a_connection_are_bounded(wire: Socket) -> None:
 
 
 async def test_a_message_beyond_the_bound_ends_the_connection(wire: Socket) -> None:
-    await wire.socket.send_str(" " * (MAX_BODY_BYTES + 1))
+    await wire.socket.send_str(" " * (MAX_MESSAGE_BYTES + 1))
     message = await wire.socket.receive()
     assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.MESSAGE_TOO_BIG)
 

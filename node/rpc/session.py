@@ -1,0 +1,118 @@
+"""One client of the node's events: its requests, its subscriptions, and the feeds that these start.
+
+It knows no transport: messages come in as text and go out through an `Outlet`. `subscribe` and `unsubscribe`
+are methods like all others, in the same dispatcher, so ids, batches, notifications and errors are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextvars import ContextVar
+from types import MethodType
+from typing import Final, Protocol
+
+from engram.node.rpc.dispatcher import Dispatcher
+from engram.node.rpc.events import TOPICS, EventHub, Subscription
+from engram.node.rpc.jsonrpc import INVALID_PARAMS, Method, RpcFault, method_of, methods_of, rpc_method
+
+MAX_SUBSCRIPTIONS: Final = 16
+TOO_SLOW: Final = b"subscriber too slow"
+"""Why a client's connection is closed that has fallen too far behind its events."""
+_MADE: Final[ContextVar[list[str]]] = ContextVar("subscriptions made by the message that is being answered")
+
+
+class Outlet(Protocol):
+    """Where messages to one client go."""
+
+    async def send(self, text: str) -> None:
+        """Sends one message after those that came before it; does nothing if the client has gone."""
+
+    async def close(self, reason: bytes) -> None:
+        """Closes the connection and tells the client the reason."""
+
+
+class EventSession:
+    """Answers the requests of one client and sends it the events that it has subscribed to."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, hub: EventHub, outlet: Outlet, group: asyncio.TaskGroup, *, admin: bool
+    ) -> None:
+        """The feeds run in `group`; the client may call admin methods if `admin` is true."""
+        self._dispatcher = dispatcher.joined(methods_of(self))
+        self._hub = hub
+        self._outlet = outlet
+        self._group = group
+        self._admin = admin
+        self._subscriptions: dict[str, Subscription] = {}
+        self._feeds: dict[str, asyncio.Task[None]] = {}
+        self._made = 0
+
+    async def take(self, raw: str | bytes) -> None:
+        """Answers one message. What it subscribes to begins to flow once the answer has been sent."""
+        made: list[str] = []
+        _MADE.set(made)
+        reply = await self._dispatcher.answer(raw, admin=self._admin)
+        if reply is not None:
+            await self._outlet.send(reply)
+        for identity in made:
+            if identity in self._subscriptions:
+                feed = self._feed(identity, self._subscriptions[identity])
+                self._feeds[identity] = self._group.create_task(feed)
+
+    def end(self) -> None:
+        """Ends all subscriptions."""
+        for identity in tuple(self._subscriptions):
+            self._end(identity)
+
+    @rpc_method()
+    async def subscribe(self, *topics: str) -> str:
+        """Send the events of topics from now on, each as a notification `subscription` with `params`
+        {subscription, topic, result}. A client that reads too slowly is disconnected with status 1008.
+        """
+        if not topics or not set(topics) <= set(TOPICS):
+            raise RpcFault(
+                INVALID_PARAMS,
+                f"subscribe needs one or more of the topics {', '.join(TOPICS)}",
+                expected=list(TOPICS),
+                got=[topic[:40] for topic in topics[: len(TOPICS)]],
+            )
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise RpcFault(
+                INVALID_PARAMS,
+                "this connection has too many subscriptions; end one of them, or name several topics in one",
+                expected=f"at most {MAX_SUBSCRIPTIONS}",
+            )
+        self._made += 1
+        identity = str(self._made)
+        self._subscriptions[identity] = self._hub.subscribe(frozenset(topics))
+        _MADE.get().append(identity)
+        return identity
+
+    @rpc_method()
+    async def unsubscribe(self, subscription: str) -> bool:
+        """End a subscription; false if there is none of this name."""
+        return self._end(subscription)
+
+    def _end(self, identity: str) -> bool:
+        subscription = self._subscriptions.pop(identity, None)
+        if subscription is None:
+            return False
+        self._hub.unsubscribe(subscription)
+        feed = self._feeds.pop(identity, None)
+        if feed is not None:
+            feed.cancel()
+        return True
+
+    async def _feed(self, identity: str, subscription: Subscription) -> None:
+        async for topic, event in subscription:
+            params = {"subscription": identity, "topic": topic, "result": event}
+            document = {"jsonrpc": "2.0", "method": "subscription", "params": params}
+            await self._outlet.send(json.dumps(document, separators=(",", ":")))
+        await self._outlet.close(TOO_SLOW)
+
+
+def session_methods() -> tuple[Method, ...]:
+    """The methods that only a WebSocket has, as a description; no connection belongs to them."""
+    own = (EventSession.subscribe, EventSession.unsubscribe)
+    return tuple(method_of(each.__name__, MethodType(each, EventSession)) for each in own)
