@@ -32,9 +32,10 @@ def status(session: CommandSession) -> None:
     """Show whether the node mines, for which address, and with what result.
 
     "hashes" and "blocks" count the digests tried and the blocks found since the node started. "paused" means
-    that the node first fetches a longer chain from its peers. "pace" is there on test networks only: "limit"
-    is the height up to which all programs that play a round are ready, "programs" is their number at this
-    node, and "muster" is how many must play before blocks without transactions are made.
+    that the node first fetches a longer chain from its peers, and "waits" says until when the miner waits for
+    this machine's clock, and why. "pace" is there on test networks only: "limit" is the height up to which
+    all programs that play a round are ready, "programs" is their number at this node, and "muster" is how
+    many must play before blocks without transactions are made.
     """
     result = session.call("miner_status")
     session.show(result, result.items())

@@ -160,6 +160,8 @@ def _miner(miner: dict[str, Any]) -> str:
     found = f"{miner['blocks']} blocks found"
     if not miner["mining"]:
         return f"off, {found}"
+    if miner["waits"]:
+        return f"{miner['waits']}; {found}"
     state = "waits for sync" if miner["paused"] else _hashes(miner["hashes_per_s"])
     return f"{state}, {found}, for {miner['address']}"
 

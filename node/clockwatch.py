@@ -40,11 +40,20 @@ def skew_message(ahead_s: float, voices: int) -> str:
 class ClockWatch:
     """The service. Methods run on the event loop."""
 
-    def __init__(self, spec: ChainSpec, clock: Clock, sessions: Callable[[], Sequence[PeerInfo]]) -> None:
-        """`sessions` gives the open sessions, oldest first."""
+    def __init__(
+        self,
+        spec: ChainSpec,
+        clock: Clock,
+        sessions: Callable[[], Sequence[PeerInfo]],
+        *early_ms: Callable[[], int | None],
+    ) -> None:
+        """`sessions` gives the open sessions, oldest first; each of `early_ms` the timestamp of a branch that
+        would lead if it were not ahead of this machine's clock.
+        """
         self._spec = spec
         self._clock = clock
         self._sessions = sessions
+        self._early_ms = early_ms
         self._warned = False
         self._log = logs.get_logger("clock")
 
@@ -55,6 +64,17 @@ class ClockWatch:
             for info in self._sessions()
             if info.clock_ahead_s is not None
         )
+
+    def due_branch_ms(self) -> int | None:
+        """The timestamp of a branch that would lead if it were not ahead of this machine's clock, and whose
+        time has come by the clocks of `FEWEST_VOICES` peers or more; None without one.
+        """
+        stamps = [stamp for each in self._early_ms if (stamp := each()) is not None]
+        skew = self.skew() if stamps else None
+        if skew is None or skew.voices < FEWEST_VOICES:
+            return None
+        due_ms = self._clock.now_ms() + skew.ahead_s * 1000 + self._spec.future_limit_ms
+        return min(stamps) if min(stamps) <= due_ms else None
 
     async def run(self) -> None:
         """The service: looks again and again, until it is cancelled."""

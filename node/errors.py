@@ -207,6 +207,12 @@ class MinerChanged(NotReady):
     """The miner was stopped or changed before the blocks were found: ask again."""
 
 
+class BlockTooEarly(NotReady):
+    """The next block would be too far ahead of this machine's clock, by so many milliseconds: set the clock,
+    or wait.
+    """
+
+
 class HoldRefused(NotReady):
     """The blocks of this node wait for no program: only those of a test network do (setting miner_waits)."""
 

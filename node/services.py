@@ -161,7 +161,11 @@ def assemble(base: Base, setup: Setup) -> Services:
     )
     pacing.moved(chain.head.total_work)
     chain.listen(lambda: pacing.moved(chain.head.total_work))
-    mining = Mining(partial(Miner, chain, mempool, base.scorer, clock, pacing), pacing, setup.mining)
+    watch: ClockWatch
+    new_miner = partial(
+        Miner, chain, mempool, base.scorer, clock, pacing, due_branch_ms=lambda: watch.due_branch_ms()
+    )
+    mining = Mining(new_miner, pacing, setup.mining)
     sync = Sync(chain, clock, threads, far_behind=mining.pause)
     mending = Mending(chain, clock, threads)
     key = load_node_key(config.data_dir / NODE_KEY_NAME)
@@ -175,7 +179,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         rng=random.SystemRandom(),
         policy=BanningScores(clock, bans),
     )
-    watch = ClockWatch(base.spec, clock, manager.peers)
+    watch = ClockWatch(base.spec, clock, manager.peers, chain.early_ms, sync.early_ms)
     views = HeadViews(chain, base.scorer, threads)
     status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
     log = ChainLog(clock, base.spec.block_time_ms)

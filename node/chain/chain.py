@@ -19,7 +19,7 @@ from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.errors import TimestampAhead, UnknownParent
 from engram.consensus.forkchoice import plan_reorg
-from engram.node.chain.headers import CheckedBlock
+from engram.node.chain.headers import CheckedBlock, work_of_header
 from engram.node.chain.importer import Importer, ImportOutcome, ImportStatus
 from engram.node.chain.orphans import Orphan, OrphanPool
 from engram.node.clock import Clock
@@ -35,6 +35,8 @@ QUEUE_BLOCKS: Final = 64
 READ_S: Final = 10.0
 READ_BLOCKS: Final = 128
 """Whoever reads the state of a head is given so many seconds, or blocks, before it counts as old."""
+LOOK_S: Final = 5.0
+"""While blocks wait for the clock, it is looked at so often: it may be set meanwhile."""
 CHANGE_BLOCKS: Final = 256
 """The most blocks by which one `HeadChanged` raises the height; the next `HeadChanged` brings the others."""
 
@@ -163,6 +165,12 @@ class Chain:
         entry = self._parked.get(block)
         return entry.code if entry else ""
 
+    def early_ms(self) -> int | None:
+        """The first timestamp of a branch that would lead if it were not ahead of the clock; None without
+        one.
+        """
+        return self._parked.first_ahead_ms(self.head.total_work)
+
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls `callback` after each change of the head; the returned function ends that."""
         self._listeners.append(callback)
@@ -245,7 +253,9 @@ class Chain:
             self._parked.add(Orphan(answer.block, block, answer.code, unasked=unasked))
         elif answer.code == TimestampAhead.code:
             due_ms = block.header.timestamp_ms - self.spec.future_limit_ms
-            self._parked.add(Orphan(answer.block, block, answer.code, due_ms, unasked))
+            parent = self.store.find_ref(block.header.parent)
+            work = 0 if parent is None else parent.total_work + work_of_header(block.header)
+            self._parked.add(Orphan(answer.block, block, answer.code, due_ms, unasked, work))
             self._set_timer()
 
     async def _retry_due(self, worker: ThreadPoolExecutor) -> None:
@@ -261,7 +271,7 @@ class Chain:
         due_ms = self._parked.next_due_ms()
         if due_ms is not None:
             delay_s = (due_ms - self._clock.now_ms()) / 1000
-            self._timer = self._clock.call_later(delay_s, self._wake)
+            self._timer = self._clock.call_later(min(delay_s, LOOK_S), self._wake)
 
     def _wake(self) -> None:
         if not self._queue.full():  # the writer is not asleep while the queue is full

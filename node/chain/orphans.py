@@ -32,6 +32,8 @@ class Orphan:
     """When its timestamp becomes acceptable, in milliseconds since 1970; 0 if it waits for its parent."""
     unasked: bool = False
     """Whether a peer has brought it by itself."""
+    work: int = 0
+    """Total work of its branch, if it waits for the clock: that much is proved."""
 
 
 def memory_of(block: Block) -> int:
@@ -85,6 +87,11 @@ class OrphanPool:
     def next_due_ms(self) -> int | None:
         """When the next block falls due, in milliseconds since 1970; None if no block waits for the clock."""
         return min((parked.due_ms for parked in self._blocks.values() if parked.due_ms), default=None)
+
+    def first_ahead_ms(self, work: int) -> int | None:
+        """The earliest timestamp of the blocks that wait for the clock and have more total work than this."""
+        stamps = (each.block.header.timestamp_ms for each in self._blocks.values() if each.work > work)
+        return min(stamps, default=None)
 
     def _take(self, chosen: list[Orphan]) -> list[Orphan]:
         for parked in chosen:

@@ -19,12 +19,15 @@ from engram.consensus.block import NONCE_BYTES, Block, pow_prefix
 from engram.consensus.builder import Template, assemble
 from engram.consensus.compact import bits_to_target
 from engram.consensus.pow import POW, meets_target
+from engram.node import logs
 from engram.node.chain.chain import Chain
 from engram.node.chain.headers import HeaderChain
 from engram.node.chain.importer import ImportStatus
 from engram.node.clock import Clock
 from engram.node.concurrency import finished, in_worker, until_done
+from engram.node.errors import BlockTooEarly
 from engram.node.mempool.mempool import Mempool
+from engram.node.mining.early import LOOK_S, Wait, wait_of
 from engram.node.mining.pacing import Pacing
 from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef
@@ -79,8 +82,12 @@ class Miner:
         clock: Clock,
         pacing: Pacing,
         options: MinerOptions,
+        due_branch_ms: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """`due_branch_ms`: see `early.wait_of`."""
         self.options = options
+        self.waits: Wait | None = None
+        """Why it does not mine although it is on; None if it does."""
         self.hashes = 0
         """Digests tried since the start."""
         self.blocks = 0
@@ -95,11 +102,14 @@ class Miner:
         self._wake = asyncio.Event()
         self._search: threading.Event | None = None
         self._refresh_due = False
+        self._due_branch_ms = due_branch_ms
+        self._log = logs.get_logger("miner")
 
     async def generate(self, count: int) -> list[Hash]:
         """Mines `count` blocks now, with or without transactions; returns their ids, lowest first.
 
-        They wait for no program that holds blocks.
+        They wait for no program that holds blocks. Raises `BlockTooEarly` if the clock is too far behind the
+        blocks below.
         """
         if count <= 0:
             return []
@@ -144,6 +154,13 @@ class Miner:
         if self._is_held(head.height + 1) or not self._is_time(head):
             await self._wake.wait()
             return
+        if self._waits_for_clock(head):
+            alarm = self._clock.call_later(LOOK_S, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                alarm.cancel()
+            return
         candidates = self._mempool.candidates()
         empty_wanted = self._wanted(False) or await self._is_due(builder, head)
         if not empty_wanted and not self._wanted(bool(candidates)):
@@ -158,9 +175,36 @@ class Miner:
         if not empty_wanted and not template.transactions:
             await self._wake.wait()
             return
+        if self._is_too_early(template):
+            await self._wake.wait()
+            return
         block = await self._find(miners, template)
         if block is not None:
             await self._submit(block)
+
+    def _waits_for_clock(self, head: BlockRef) -> bool:
+        """Whether a block on this head were lost work by this clock. What `generate` asks for is not held."""
+        wait = None
+        if not self._requests and not self._is_idle:
+            wait = wait_of(self._chain.spec, self._clock, head, self._due_branch_ms)
+        if wait is not None and (self.waits is None or self.waits.cause != wait.cause):
+            self._log.warning(f"the miner {wait.message}", code=wait.cause)
+        elif wait is None and self.waits is not None:
+            self._log.info("the miner goes on")
+        self.waits = wait
+        return wait is not None
+
+    def _is_too_early(self, template: Template) -> bool:
+        """Whether this very node would refuse the block for now; then whoever asked for it is told."""
+        early_ms = template.header.timestamp_ms - self._chain.spec.future_limit_ms - self._clock.now_ms()
+        if early_ms <= 0:
+            return False
+        self._clock.call_later(min(early_ms / 1000, LOOK_S), self._wake.set)
+        while self._requests:
+            request = self._requests.popleft()
+            if not request.done.done():
+                request.done.set_exception(BlockTooEarly(got=early_ms))
+        return True
 
     @property
     def _is_idle(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from engram.node.errors import MinerAddressMissing, MinerChanged
+from engram.node.mining.early import Wait
 from engram.node.mining.miner import Miner, MinerOptions
 from engram.node.mining.pacing import Pacing
 from engram.primitives.types import Address, Hash
@@ -89,7 +90,8 @@ class Mining:
     async def mine(self, blocks: int) -> list[Hash]:
         """Mines so many blocks now and returns their ids, lowest first.
 
-        Raises `MinerAddressMissing` if no address is set, `MinerChanged` if the set-up is changed meanwhile.
+        Raises `MinerAddressMissing` if no address is set, `MinerChanged` if the set-up is changed meanwhile,
+        `BlockTooEarly` if the clock is behind.
         """
         if self.setup.address is None or self._miner is None:
             raise MinerAddressMissing
@@ -107,6 +109,11 @@ class Mining:
         return self._paused
 
     @property
+    def waits(self) -> Wait | None:
+        """Why the miner does not mine although it is on, if it waits for the clock."""
+        return self._miner.waits if self._miner is not None else None
+
+    @property
     def hashes(self) -> int:
         """Proof-of-work hashes computed since the node started."""
         return self._hashes + (self._miner.hashes if self._miner else 0)
@@ -121,6 +128,7 @@ class Mining:
         return {
             "mining": self.setup.active,
             "paused": self._paused,
+            "waits": self.waits.message if self.waits is not None else None,
             "on_demand": self.setup.on_demand,
             "threads": self.setup.threads,
             "max_hashes_per_s": self.setup.max_hashes_per_s,

@@ -61,6 +61,7 @@ class StatusMethods:
             "miner": {
                 "mining": gauges.mining,
                 "paused": gauges.mining_paused,
+                "waits": gauges.mining_waits or None,
                 "address": None if setup.address is None else self.render.address(setup.address),
                 "hashes_per_s": round(self.readings.counts.hash_rate.per_s),
                 "blocks": gauges.blocks_found,

@@ -82,6 +82,8 @@ def _of_machine(config: Config, gauges: Gauges) -> Iterator[NodeWarning]:
         )
     if gauges.mining_paused:
         yield NodeWarning("mining_paused", "the miner waits until the blocks of the peers have been fetched")
+    if gauges.mining_waits:
+        yield NodeWarning("mining_waits", f"the miner {gauges.mining_waits}")
     if not is_loopback_host(config.rpc_host):
         yield NodeWarning(
             "rpc_open",

@@ -47,6 +47,8 @@ BRANCH_CHANGES: Final = 3
 CHECKED_AT_ONCE: Final = 200
 """How many headers of one peer are checked before another has its turn."""
 
+LOOK_S: Final = 5.0
+"""Headers that are ahead of the clock are asked for again after so long at most: it may be set meanwhile."""
 YIELD_S: Final = 0.1
 """Seconds before each such check while blocks are downloaded, if the peer's headers have led nowhere yet."""
 REMEMBERED_HEADERS: Final = 16_384
@@ -81,6 +83,8 @@ class _Followed:
     stalls: int = 0
     """How many downloads of its branches gave way."""
     fetched: int = 0
+    early: tuple[int, int] | None = None
+    """Timestamp of the header at which its branch is ahead of the clock, and the total work below it."""
 
 
 class Sync:
@@ -146,6 +150,14 @@ class Sync:
         followed = self._peers.get(peer)
         return followed is not None and (followed.task is not None or followed.due_s == 0.0)
 
+    def early_ms(self) -> int | None:
+        """The first timestamp of a branch that would lead if it were not ahead of the clock; None without
+        one.
+        """
+        work = self._chain.head.total_work
+        early = [each.early for each in self._peers.values() if each.early is not None]
+        return min((stamp_ms for stamp_ms, below in early if below >= work), default=None)
+
     @property
     def is_running(self) -> bool:
         """Whether many bodies are fetched in bulk. Meanwhile, announced blocks are not fetched one by one.
@@ -177,7 +189,7 @@ class Sync:
         return [each for each in idle if each.due_s is not None and each.due_s <= now_s]
 
     async def _try(self, followed: _Followed) -> None:
-        peer, followed.fetched = followed.peer, 0
+        peer, followed.fetched, followed.early = followed.peer, 0, None
         try:
             await self._catch_up(followed)
         except LittleWork as error:
@@ -217,8 +229,10 @@ class Sync:
                 if not await self._follow(followed, branch):
                     break
                 if branch.ahead_ms:
+                    followed.early = branch.ahead_ms, branch.chain.total_work
                     due_ms = branch.ahead_ms - self._chain.spec.future_limit_ms
-                    self._ask_again(followed, max(0, due_ms - self._clock.now_ms()) / 1000)
+                    wait_s = max(0, due_ms - self._clock.now_ms()) / 1000
+                    self._ask_again(followed, min(wait_s, LOOK_S))
                 if branch.is_complete and self._chain.head.id == head.id:
                     return
             else:

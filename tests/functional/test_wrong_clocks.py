@@ -10,8 +10,10 @@ import pytest
 from engram.node.client import RpcClient
 from engram.node.clock import SystemClock
 from engram.primitives.types import Hash
+from engram.statemachine.transactions.transfer import Transfer
 from tests.support.clocks import WrongClock
-from tests.support.node_chain import SPEC
+from tests.support.memory_chain import MemoryChain
+from tests.support.node_chain import BOB, CAROL, SPEC
 from tests.support.node_network import Member, node_network
 from tests.support.until import until
 
@@ -47,7 +49,8 @@ async def test_clocks_that_differ_by_five_minutes_are_named_and_nobody_is_banned
         clocks = {name: WrongClock(SystemClock(), 1000 * off_s) for name, off_s in OFFSETS_S.items()}
         nodes: dict[str, Member] = {}
         for name, clock in clocks.items():
-            nodes[name] = await network.start(name, *(peer for peer in RIGHT if peer in nodes), clock=clock)
+            dialled = [peer for peer in RIGHT if peer in nodes]
+            nodes[name] = await network.start(name, *dialled, clock=clock, mine=name == "behind")
         for name, node in nodes.items():
             await network.connected(node, PEERS[name])
             await until(partial(hears_all, node))
@@ -67,11 +70,21 @@ async def test_clocks_that_differ_by_five_minutes_are_named_and_nobody_is_banned
         assert [(await status(nodes[name]))["clock"]["voices"] for name in nodes] == [4, 1, 2, 3, 3]
 
         assert nodes["behind"].chain.head.height == 0
+        mining = nodes["behind"].services.mining
+        payment = MemoryChain(PATIENT).sign(CAROL, Transfer(BOB.address, 5))
+        await nodes["behind"].admit(payment)
+        await until(lambda: mining.waits is not None)
+        assert "a block of the peers' branch, which leads, is 3" in mining.status()["waits"]
+        assert "mining_waits" in await warnings(nodes["behind"])
+        assert mining.hashes == 0, "nothing is mined in vain"
         clocks["behind"].off_ms = clocks["ahead"].off_ms = 0
         assert "clock_skewed" not in await warnings(nodes["behind"]), "no second has passed"
         assert "clock_skewed" not in await warnings(nodes["ahead"])
         await nodes["ahead"].mine(1)
+        await until(lambda: not nodes["behind"].waits(payment))
+        assert mining.waits is None, "its miner has gone on by itself"
+        assert nodes["behind"].chain.head.height == 4, "and on the branch that leads"
         for name, node in nodes.items():
-            await node.follow(nodes["ahead"])
+            await node.follow(nodes["behind"])
             assert node.services.bans.standing() == []
             assert len(node.peers) == PEERS[name]
