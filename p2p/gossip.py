@@ -20,6 +20,7 @@ from engram.p2p.blockfetch import BlockFetch, Fetched
 from engram.p2p.clock import Deadline, MonotonicClock, Timer
 from engram.p2p.errors import PeerTimeout, PeerUnavailable, WrongReply
 from engram.p2p.inventory import KnownIds, RecentBlocks, WantList
+from engram.p2p.limits import TokenBucket
 from engram.p2p.messages import (
     MAX_ANNOUNCED_BLOCKS,
     MAX_ANNOUNCED_TRANSACTIONS,
@@ -57,12 +58,18 @@ class GossipLimits:
     announce_every_s: float = 0.1
     """Seconds for which ids of transactions are gathered into one message; blocks do not wait."""
     recent_bytes: int = 16 * MIB
+    announced_per_s: float = 500.0
+    """Ids of transactions that one peer announces in a second, in the long run; more of them wait."""
+    announced_burst: int = 8_192
 
 
 class _Neighbour:
     """What gossip remembers of one session."""
 
-    def __init__(self, limits: GossipLimits) -> None:
+    def __init__(self, limits: GossipLimits, owner: Hashable, clock: MonotonicClock) -> None:
+        self.owner = owner
+        self.heard = TokenBucket(limits.announced_per_s, limits.announced_burst, clock)
+        self.told = TokenBucket(limits.announced_per_s, limits.announced_burst, clock)
         self.known_blocks = KnownIds(limits.known_blocks)
         self.known_transactions = KnownIds(limits.known_transactions)
         self.blocks: dict[bytes, None] = {}
@@ -91,10 +98,11 @@ class _Neighbour:
             del self.transactions[next(iter(self.transactions))]
         self.has_anything.set()
 
-    def take(self) -> Announce:
+    def take(self, *, transactions_too: bool) -> Announce:
         """The next announcement; what does not fit stays queued."""
         blocks = tuple(islice(self.blocks, MAX_ANNOUNCED_BLOCKS))
-        transactions = tuple(islice(self.transactions, MAX_ANNOUNCED_TRANSACTIONS))
+        most = MAX_ANNOUNCED_TRANSACTIONS if transactions_too else 0
+        transactions = tuple(islice(self.transactions, most))
         for block_id in blocks:
             del self.blocks[block_id]
         for txid in transactions:
@@ -104,7 +112,7 @@ class _Neighbour:
         return Announce(blocks, transactions)
 
 
-def _owner(session: Session) -> Hashable:
+def _owner_of(session: Session) -> Hashable:
     """Whose a session may be: one stranger can have many keys, and hosts of one network."""
     host = session.info.address.host
     return session if is_loopback(host) else group_of(host)
@@ -125,8 +133,8 @@ class Gossip(Generic[B]):
         self._clock = clock
         self._limits = limits
         self._neighbours: dict[Session, _Neighbour] = {}
-        self._blocks: WantList[Session] = WantList(limits.wanted_blocks, self._rank, _owner)
-        self._transactions: WantList[Session] = WantList(limits.wanted_transactions, self._rank, _owner)
+        self._blocks: WantList[Session] = WantList(limits.wanted_blocks, self._rank, self._owner)
+        self._transactions: WantList[Session] = WantList(limits.wanted_transactions, self._rank, self._owner)
         self._proven: set[Session] = set()
         """Sessions that have delivered what they announced, and have not been too slow since."""
         self._recent = RecentBlocks(limits.recent_bytes)
@@ -160,6 +168,10 @@ class Gossip(Generic[B]):
                 if not self._is_here(block_id):
                     self._blocks.offer(session, block_id)
         if announce.transactions:
+            # Looking up an id costs more than sending it. Nothing is read of the peer while this waits.
+            if (wait_s := neighbour.heard.take(0)) > 0.0:
+                await self._clock.sleep(wait_s)
+            neighbour.heard.take(len(announce.transactions))
             for txid in await self._chain.wanted_transactions(announce.transactions):
                 self._transactions.offer(session, txid)
 
@@ -170,7 +182,7 @@ class Gossip(Generic[B]):
         The peer is told which transactions wait in the mempool, and of the head if it has changed since the
         handshake.
         """
-        self._neighbours[session] = neighbour = _Neighbour(self._limits)
+        self._neighbours[session] = neighbour = _Neighbour(self._limits, _owner_of(session), self._clock)
         if (head := self._chain.head.head) != session.told_head:
             neighbour.tell_block(head)
         for txid in self._chain.waiting_transactions()[: self._limits.waiting_transactions]:
@@ -195,10 +207,14 @@ class Gossip(Generic[B]):
     async def _announce(self, session: Session, neighbour: _Neighbour) -> None:
         while True:
             await neighbour.has_anything.wait()
+            wait_s = max(neighbour.told.take(0), self._limits.announce_every_s)
             with suppress(TimeoutError):
-                async with Deadline(self._clock, self._limits.announce_every_s):
+                async with Deadline(self._clock, wait_s):
                     await neighbour.has_blocks.wait()
-            await session.announce(neighbour.take())
+            announce = neighbour.take(transactions_too=neighbour.told.take(0) <= 0.0)
+            neighbour.told.take(len(announce.transactions))
+            if announce.blocks or announce.transactions:
+                await session.announce(announce)
 
     async def _fetch_blocks(self, session: Session) -> None:
         while True:
@@ -247,6 +263,9 @@ class Gossip(Generic[B]):
     def _rank(self, session: Session) -> int:
         """Who is asked first: who has delivered, then whom this node has dialled."""
         return session.inbound + (0 if session in self._proven else 2)
+
+    def _owner(self, session: Session) -> Hashable:
+        return self._neighbours[session].owner
 
     @contextmanager
     def _widening(self, session: Session, wants: WantList[Session], ids: Sequence[bytes]) -> Iterator[None]:

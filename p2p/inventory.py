@@ -223,10 +223,13 @@ class WantList(Generic[P]):
         """Lets every source claim the id, if one more may be asked; whoever is free and ranks first does."""
         if not self._is_open(id_):
             return
-        asked = self._asked.get(id_, {})
+        asked, sources = self._asked.get(id_, {}), self._sources[id_]
         owners = {self._owner(source) for source in asked}
-        order = {source: (self._owner(source) in owners, self._rank(source)) for source in self._sources[id_]}
-        for source in sorted(order, key=order.__getitem__):
+
+        def order(source: P) -> tuple[bool, int]:
+            return self._owner(source) in owners, self._rank(source)
+
+        for source in sorted(sources, key=order) if len(sources) > 1 else sources:
             if source not in asked:
                 self._ready[source][id_] = None
                 self._changed[source].set()

@@ -11,7 +11,6 @@ killed (`journal`). A power cut may take the last half minute.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,16 +21,18 @@ from engram.node.chain.chain import Chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.clock import Clock
 from engram.node.concurrency import in_worker
-from engram.node.errors import AlreadyIncluded, AlreadyPooled, Expired
+from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired
 from engram.node.mempool.admission import Admission, AdmitOutcome, Checked, Refusal
+from engram.node.mempool.deferred import Deferred
 from engram.node.mempool.journal import SLACK_BYTES, Journaled, MempoolJournal
 from engram.node.mempool.keeper import Keeper
 from engram.node.mempool.pool import PooledTx, PoolLimits, hindrances
 from engram.node.mempool.upkeep import EXPIRY_S, Upkeep
 from engram.node.storage.store import BlockRef
 from engram.primitives.codec import encode
-from engram.primitives.errors import CodecError, Invalid, NotReady, StorageError
+from engram.primitives.errors import ChainError, CodecError, Invalid, NotReady, StorageError
 from engram.primitives.types import Address, Hash
+from engram.statemachine.errors import NonceMismatch
 from engram.statemachine.records import Account
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transaction import Transaction, decode_transaction
@@ -40,6 +41,11 @@ WARM_QUEUE: Final = 64
 DEFERRED: Final = 32
 DEFERRED_HEADS: Final = 8
 """On how many new heads a peer's transaction is tried again that this node's state refused at first."""
+RETURNING: Final = 512
+RETURNING_HEADS: Final = 64
+"""The same of a transaction that an abandoned block held. It may need what another sender's transaction of
+that block did, which waits again too.
+"""
 
 
 class Mempool:
@@ -64,7 +70,8 @@ class Mempool:
         self._upkeep = Upkeep(self._keeper, self._return, self._warm)
         self.followed = chain.head.height
         """Height of the last head to which the mempool has been adjusted."""
-        self._deferred: OrderedDict[Hash, tuple[Transaction, int]] = OrderedDict()
+        self._deferred = Deferred(DEFERRED, DEFERRED_HEADS)
+        self._returning = Deferred(RETURNING, RETURNING_HEADS)
         self._warm_queue: asyncio.Queue[Transaction] = asyncio.Queue(WARM_QUEUE)
         self._listeners: list[Callable[[PooledTx], None]] = []
         self._warmer = ThreadPoolExecutor(1, thread_name_prefix="engram-warm")
@@ -119,7 +126,7 @@ class Mempool:
             self._enter(checked, replace=replace)
         except Refusal as refusal:
             if patient and isinstance(refusal.error, Invalid) and not refusal.punishable:
-                self._defer(name, tx)
+                self._deferred.add(name, tx, refusal.error.code)
             return AdmitOutcome(name, refusal.error, refusal.punishable)
         try:
             await self._keep(checked.entry)
@@ -212,6 +219,10 @@ class Mempool:
         """Code for which a transaction was dropped; empty if it was not, or if that is forgotten by now."""
         return self._keeper.drop_reason(name)
 
+    def returns_later(self, name: Hash) -> str:
+        """Code for which a transaction of an abandoned block cannot wait yet; empty if that is not so."""
+        return self._returning.code(name)
+
     async def leave_out(self, head: BlockRef, skipped: Mapping[Hash, str]) -> None:
         """Deals with what a template on `head` could not hold, as `Upkeep.leave_out` does."""
         await self._upkeep.leave_out(head, skipped)
@@ -231,14 +242,34 @@ class Mempool:
         for callback in list(self._listeners):
             callback(checked.entry)
 
-    async def _return(self, name: Hash, tx: Transaction) -> AdmitOutcome:
-        """Admits a transaction of an abandoned block; the bounds of a sender do not count it."""
+    async def _return(self, name: Hash, tx: Transaction) -> None:
+        """Admits a transaction of an abandoned block, now or on a later head, or remembers why not."""
+        error = await self._take_back(name, tx)
+        if error is None:
+            return
+        if _may_pass(error):
+            for gone in self._returning.add(name, tx, error.code):
+                self._keeper.remember_drop(gone, Evicted.code)
+        else:
+            self._keeper.remember_drop(name, error.code)
+
+    async def _take_back(self, name: Hash, tx: Transaction) -> ChainError | None:
+        """Admits a transaction, for which the bounds of a sender do not count; the error that refuses it."""
         outcome, checked = await self._readmit(name, tx)
         if checked is not None:
             with suppress(StorageError):  # it waits all the same: nobody was promised more for it
                 await self._keep(checked.entry)
             self._announce(checked)
-        return outcome
+        return None if isinstance(outcome.error, (AlreadyIncluded, AlreadyPooled)) else outcome.error
+
+    async def _take_back_later(self, waiting: list[tuple[Hash, Transaction]]) -> None:
+        """Tries those again that an earlier head refused."""
+        for name, tx in waiting:
+            error = await self._take_back(name, tx) if name in self._returning else None
+            if error is None or not _may_pass(error):
+                self._returning.remove(name)
+            if error is not None and (name not in self._returning or self._returning.failed(name)):
+                self._keeper.remember_drop(name, error.code)
 
     async def _restore(self, journaled: Journaled) -> None:
         """Admits one transaction of the journal, as old as it is; remembers why if it cannot be."""
@@ -292,12 +323,14 @@ class Mempool:
 
     async def _follow_head(self) -> None:
         async for change in self._changes:
-            deferred = list(self._deferred.items())
+            deferred, returning = self._deferred.items(), self._returning.items()
             await self._upkeep.follow(change)
-            for name, (tx, heads) in deferred:
-                self._deferred.pop(name, None)
-                if not (await self.admit(tx)).accepted and heads > 1:
-                    self._deferred[name] = (tx, heads - 1)
+            await self._take_back_later(returning)
+            for name, tx in deferred:
+                if (await self.admit(tx)).accepted:
+                    self._deferred.remove(name)
+                elif name in self._deferred:
+                    self._deferred.failed(name)
             self.followed = change.connected[-1].height if change.connected else self._chain.head.height
 
     def _accounts_of(self, senders: Iterable[Address], head: BlockRef) -> list[Account]:
@@ -313,7 +346,7 @@ class Mempool:
             tx = await self._warm_queue.get()
             await in_worker(self._warmer, self._admission.warm, tx, self._chain.head)
 
-    def _defer(self, name: Hash, tx: Transaction) -> None:
-        self._deferred[name] = (tx, DEFERRED_HEADS)
-        while len(self._deferred) > DEFERRED:
-            self._deferred.popitem(last=False)
+
+def _may_pass(error: ChainError) -> bool:
+    """Whether a later head may take what this one refuses."""
+    return isinstance(error, Invalid) and not isinstance(error, NonceMismatch)

@@ -12,8 +12,8 @@ from typing import Final
 
 from engram.node.chain.chain import HeadChanged
 from engram.node.concurrency import in_worker
-from engram.node.errors import AlreadyIncluded, AlreadyPooled, Expired
-from engram.node.mempool.admission import AdmitOutcome, Refusal
+from engram.node.errors import AlreadyIncluded, Expired
+from engram.node.mempool.admission import Refusal
 from engram.node.mempool.keeper import Keeper
 from engram.node.mempool.pool import PooledTx
 from engram.node.storage.store import BlockRef
@@ -44,7 +44,7 @@ class Upkeep:
     def __init__(
         self,
         keeper: Keeper,
-        returns: Callable[[Hash, Transaction], Awaitable[AdmitOutcome]],
+        returns: Callable[[Hash, Transaction], Awaitable[None]],
         warm: Callable[[Transaction], None],
     ) -> None:
         """`returns` takes a transaction of an abandoned block; `warm` runs one ahead of its block."""
@@ -96,9 +96,7 @@ class Upkeep:
                 abandoned.add(keys.address(tx.sender))
                 if name in names:
                     continue
-                outcome = await self._returns(name, tx)
-                if not outcome.accepted and outcome.code != AlreadyPooled.code:
-                    self._keeper.remember_drop(name, outcome.code)
+                await self._returns(name, tx)
         await self._renew(abandoned)
 
     def _transactions_of(self, ref: BlockRef) -> list[tuple[Hash, Transaction]]:

@@ -73,6 +73,8 @@ class TransactionMethods:
         if (tx := self.mempool.get(txid)) is not None:
             hindrances = await self.mempool.hindrances([keys.address(tx.sender)])
             return {**_status("pending"), "waits": hindrances.get(txid, "")}
+        if later := self.mempool.returns_later(txid):
+            return {**_status("pending"), "waits": later}
         code = self.mempool.drop_reason(txid)
         return _status("dropped", code) if code else _status("unknown")
 

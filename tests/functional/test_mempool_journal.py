@@ -8,12 +8,14 @@ import pytest
 
 from engram.consensus.genesis import genesis
 from engram.node.mempool.journal import JOURNAL_NAME, SLACK_BYTES, MempoolJournal
+from engram.node.mempool.mempool import RETURNING_HEADS
 from engram.node.mempool.upkeep import EXPIRY_S
 from engram.primitives.codec import encode
 from engram.primitives.types import Hash
 from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.transfer import Transfer
-from tests.support.memory_chain import MemoryChain
+from tests.support.faults import Played
+from tests.support.memory_chain import COIN, MemoryChain, key
 from tests.support.node_chain import (
     ALICE,
     BOB,
@@ -144,3 +146,59 @@ async def test_what_returned_is_journaled_too(tmp_path: Path) -> None:
             await settled()
     async with node(tmp_path) as second:
         assert waiting(second) == {tx.id for tx in transactions}
+
+
+async def followed(node: Running) -> None:
+    """Returns once the mempool knows the head."""
+    while node.mempool.followed != node.chain.head.height:
+        await settled()
+
+
+def depending(branch: MemoryChain) -> tuple[Transaction, Transaction]:
+    """Alice gives coins to a new account, which pays with them; a block takes both."""
+    heir = key(77)
+    gift = branch.sign(ALICE, Transfer(heir.address, 10 * COIN))
+    payment = branch.sign(heir, Transfer(BOB.address, COIN), nonce=0)
+    return gift, payment
+
+
+@pytest.mark.fault(id=12)
+async def test_a_reorganisation_returns_what_depends_on_the_transaction_of_another(fault: Played) -> None:
+    """If it did not, the account could pay again with what an abandoned block had paid already."""
+    branch = MemoryChain(SPEC)
+    other = fork(branch, 0)
+    gift, payment = depending(branch)
+    async with running() as node:
+        await node.take(branch.mine([gift, payment]))
+        await node.take(*[other.mine(miner=miner_address(9)) for _ in range(2)])
+        await followed(node)
+        assert waiting(node) == {gift.id}
+        assert node.mempool.returns_later(payment.id) == "insufficient_balance"
+        assert node.mempool.drop_reason(payment.id) == "", "peers that have it may bring it, too"
+        await node.take(other.mine([gift], miner=miner_address(9)))
+        await followed(node)
+        assert waiting(node) == {payment.id}
+        assert node.mempool.returns_later(payment.id) == ""
+        await node.take(other.mine(node.mempool.candidates()))
+        await followed(node)
+        assert node.chain.store.find_transaction(payment.id) is not None
+    fault.tell(1)
+
+
+async def test_what_cannot_return_any_more_is_dropped_with_the_reason() -> None:
+    branch = MemoryChain(SPEC)
+    other = fork(branch, 0)
+    gift, payment = depending(branch)
+    instead = other.sign(ALICE, Transfer(CAROL.address, 1))
+    async with running() as node:
+        await node.take(branch.mine([gift, payment]))
+        await node.take(other.mine([instead], miner=miner_address(9)), other.mine())
+        await followed(node)
+        assert node.mempool.drop_reason(gift.id) == "nonce_mismatch"
+        for _ in range(RETURNING_HEADS):
+            assert node.mempool.returns_later(payment.id) == "insufficient_balance"
+            await node.take(other.mine())
+            await followed(node)
+        assert node.mempool.returns_later(payment.id) == ""
+        assert node.mempool.drop_reason(payment.id) == "insufficient_balance"
+        assert waiting(node) == set()
