@@ -145,9 +145,10 @@ def _chosen_spec(
 ) -> ChainSpec:
     """The constants of the chain that the options ask for. Raises `BadSpec`, `BadAddress`."""
     from engram.consensus import chainspec
+    from engram.node.datadir import read_spec_file
 
     if file is not None:
-        return chainspec.load_spec(file.read_text("utf-8"))
+        return read_spec_file(file)
     if chain in ("local", "consortium"):
         make = chainspec.local if chain == "local" else chainspec.consortium
         begin_ms = time.time_ns() // 1_000_000 if genesis_time_ms is None else genesis_time_ms

@@ -227,7 +227,7 @@ def list_keys(session: CommandSession) -> None:
     )
     rows = [
         {"name": entry.name, "address": entry.address_text, "file": str(entry.path)}
-        for entry in session.keystore.entries()
+        for entry in session.key_entries(some=True)
     ]
     session.show_rows(rows, columns, "no keys yet: make one with `engram key new NAME`")
 

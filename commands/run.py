@@ -168,6 +168,7 @@ def _make_dev_chain(session: CommandSession) -> None:
     from engram.consensus.chainspec import Allocation, local
     from engram.node.config import SPEC_NAME
     from engram.node.datadir import KEYS_DIRECTORY, make_data_dir
+    from engram.node.errors import KeyNotFound
     from engram.node.keystore import Keystore
 
     data_dir = session.config.data_dir
@@ -175,8 +176,9 @@ def _make_dev_chain(session: CommandSession) -> None:
         return
     begin_ms = time.time_ns() // 1_000_000
     keystore = Keystore(data_dir / KEYS_DIRECTORY, local((), begin_ms).hrp)
-    address = next((entry.address for entry in keystore.entries() if entry.name == DEV_KEY), None)
-    if address is None:
+    try:
+        address = keystore.entry(DEV_KEY).address
+    except KeyNotFound:
         passphrase = session.given_passphrase()
         with ThreadPoolExecutor(1) as worker:
             making = worker.submit(keystore.create, DEV_KEY, DEV_KEY if passphrase is None else passphrase)

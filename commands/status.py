@@ -75,7 +75,7 @@ def _show_again(session: CommandSession) -> None:
 
 
 def _look(session: CommandSession) -> dict[str, Any]:
-    entries = session.keystore.entries()[:MOST_KEYS]
+    entries = session.key_entries()[:MOST_KEYS]
     names = {entry.name: session.address(entry.name) for entry in entries}
 
     async def action(client: RpcClient) -> dict[str, Any]:

@@ -22,11 +22,13 @@ from engram.node import logs
 from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import BanInvalid, TooManyBans
-from engram.node.files import write_private
+from engram.node.files import read_json, set_aside, write_private
 from engram.p2p.netgroup import group_of, host_of, is_loopback
 from engram.p2p.scores import REFUSE_S
+from engram.primitives.errors import ChainError
 
 BANS_NAME: Final = "bans.json"
+_MAX_BYTES: Final = 2**26
 KEYS_PER_HOST: Final = 32
 """So many refused keys of one host make the host refused, until one of them is forgiven."""
 MAX_HOSTS: Final = 1_024
@@ -151,7 +153,7 @@ class Bans:
         entries = [asdict(ban) for ban in self.standing()]
         try:
             write_private(self._path, (json.dumps(entries, indent=1) + "\n").encode())
-        except OSError as error:
+        except (OSError, ChainError) as error:
             logs.get_logger("peers").warning("bans.json cannot be written; the bans hold", error=str(error))
 
     def _put(self, ban: Ban) -> None:
@@ -196,11 +198,14 @@ class Bans:
 
 def _read(path: Path) -> list[Ban]:
     try:
-        return [_checked(Ban(**entry)) for entry in json.loads(path.read_text("utf-8"))]
+        return [_checked(Ban(**entry)) for entry in read_json(path, _MAX_BYTES)]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError) as error:
-        logs.get_logger("peers").warning("bans.json cannot be read, so no ban holds", error=str(error))
+    except (OSError, ValueError, TypeError, ChainError) as error:
+        kept = set_aside(path)
+        logs.get_logger("peers").warning(
+            "bans.json cannot be read, so no ban of it holds", error=str(error), kept_as=kept and kept.name
+        )
         return []
 
 
@@ -210,4 +215,6 @@ def _checked(ban: Ban) -> Ban:
         raise ValueError("an entry is no ban")
     if type(ban.since_ms) is not int or type(ban.until_ms) is not int:
         raise ValueError("an entry has no times")
+    if ban.host:
+        group_of(ban.host)  # raises ValueError
     return ban

@@ -18,10 +18,12 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from engram.node.errors import NodeUnreachable, RemoteError, SubscriberTooSlow
+from engram.node.errors import FileDamaged, NodeUnreachable, RemoteError, SubscriberTooSlow
+from engram.node.files import read_plain
 
 TOKEN_NAME: Final = "rpc.token"
 """File in the data directory with the bearer token of admin methods; only its owner may read it."""
+_MAX_TOKEN_BYTES: Final = 1024
 REQUEST_TIMEOUT_S: Final = 60.0
 HEARTBEAT_S: Final = 20.0
 MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
@@ -48,8 +50,7 @@ class RpcClient:
     @classmethod
     def of_data_dir(cls, url: str, data_dir: Path) -> RpcClient:
         """A client that may call admin methods: it sends the bearer token from the node's data directory."""
-        token = data_dir / TOKEN_NAME
-        return cls(url, token.read_text("ascii").strip() if token.is_file() else "")
+        return cls(url, find_token(data_dir) or "")
 
     async def __aenter__(self) -> Self:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -201,6 +202,21 @@ async def _receive(socket: aiohttp.ClientWebSocketResponse) -> Any:
     if message.type is not aiohttp.WSMsgType.TEXT:
         raise NodeUnreachable(f"the node ended the stream of events: {message.extra or 'connection lost'}")
     return json.loads(message.data)
+
+
+def find_token(data_dir: Path) -> str | None:
+    """The token in a data directory; None if it holds none.
+
+    Raises `FileDamaged` if the file holds something that no HTTP header could carry, `NotAFile`, `OSError`.
+    """
+    path = data_dir / TOKEN_NAME
+    try:
+        token = read_plain(path, _MAX_TOKEN_BYTES).strip()
+    except FileNotFoundError:
+        return None
+    if not all(0x20 <= byte < 0x7F for byte in token):
+        raise FileDamaged(f"{path} is no token: remove it, and the node makes a new one", got=len(token))
+    return token.decode("ascii") or None
 
 
 def call_once(url: str, data_dir: Path, method: str, **params: Any) -> Any:

@@ -16,16 +16,18 @@ starting time lives.
 from __future__ import annotations
 
 import json
+import os
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engram.node.client import TOKEN_NAME
+from engram.node.client import TOKEN_NAME, find_token
 from engram.node.config import CONFIG_NAME, SPEC_NAME, default_text
-from engram.node.errors import ChainExists, ChainNotFound
-from engram.node.files import write_private
+from engram.node.errors import ChainExists, ChainNotFound, FileDamaged
+from engram.node.files import make_folder, read_plain, write_private
 from engram.node.keystore import load_node_key
+from engram.primitives.errors import ChainError
 
 if TYPE_CHECKING:
     from engram.consensus.chainspec import ChainSpec
@@ -34,6 +36,8 @@ NODE_KEY_NAME: Final = "node.key"
 RUN_NAME: Final = "run.json"
 KEYS_DIRECTORY: Final = "keys"
 _TOKEN_BYTES: Final = 32
+_MAX_SPEC_BYTES: Final = 2**26
+_MAX_SMALL_BYTES: Final = 2**14
 _START_TOLERANCE_S: Final = 2.0
 
 
@@ -52,28 +56,46 @@ class RunInfo:
     """When the process started, in seconds since 1970. A later process with the same number started later."""
 
 
+_RUN_TYPES: Final = {
+    entry.name: {"int": int, "str": str, "float": float}[str(entry.type)] for entry in fields(RunInfo)
+}
+
+
 def make_data_dir(data_dir: Path, spec: ChainSpec) -> bool:
     """Makes every file that a node needs and keeps those that exist; False if the chain was there already.
 
-    Raises `ChainExists` if the directory belongs to another chain, `BadSpec` if its chain.json is not valid.
+    Raises `ChainExists` if the directory belongs to another chain, `BadSpec` if its chain.json is not valid,
+    `KeyFileInvalid`, `FileDamaged`, `NotAFile` and `NotAFolder` for other files that are not what they should
+    be, and `OSError`.
     """
     new = write_spec(data_dir, spec)
-    if not (data_dir / CONFIG_NAME).exists():
+    if not os.path.lexists(data_dir / CONFIG_NAME):
         write_private(data_dir / CONFIG_NAME, default_text().encode())
     load_node_key(data_dir / NODE_KEY_NAME)
     load_token(data_dir)
-    (data_dir / KEYS_DIRECTORY).mkdir(mode=0o700, exist_ok=True)
+    make_folder(data_dir / KEYS_DIRECTORY)
     return new
 
 
 def read_spec(data_dir: Path) -> ChainSpec:
     """The ChainSpec of a data directory. Raises `ChainNotFound` if there is none, `BadSpec` if it is bad."""
-    from engram.consensus.chainspec import load_spec
-
     try:
-        return load_spec((data_dir / SPEC_NAME).read_text("utf-8"))
+        return read_spec_file(data_dir / SPEC_NAME)
     except FileNotFoundError as error:
         raise ChainNotFound(f"there is no chain in {data_dir}: run `engram init` to make one") from error
+
+
+def read_spec_file(path: Path) -> ChainSpec:
+    """The ChainSpec in a file. Raises `BadSpec`, `NotAFile`, `FileNotFoundError` and other `OSError`s."""
+    from engram.consensus.chainspec import load_spec
+    from engram.consensus.errors import BadSpec
+
+    try:
+        return load_spec(read_plain(path, _MAX_SPEC_BYTES).decode("utf-8-sig"))
+    except (UnicodeDecodeError, FileDamaged) as error:
+        raise BadSpec(f"{path} is no chain.json: {error}") from error
+    except BadSpec as error:
+        raise BadSpec(f"{path}: {error.message}", expected=error.expected, got=error.got) from error
 
 
 def write_spec(data_dir: Path, spec: ChainSpec) -> bool:
@@ -83,11 +105,11 @@ def write_spec(data_dir: Path, spec: ChainSpec) -> bool:
     """
     # Imported here, not at the top: it imports numpy, which a command that only looks for the running node
     # does not need.
-    from engram.consensus.chainspec import dump_spec, load_spec, spec_id
+    from engram.consensus.chainspec import dump_spec, spec_id
 
     path = data_dir / SPEC_NAME
-    if path.is_file():
-        found = load_spec(path.read_text("utf-8"))
+    if os.path.lexists(path):
+        found = read_spec_file(path)
         if spec_id(found) != spec_id(spec):
             raise ChainExists(
                 f"{data_dir} already holds the chain {found.name} of spec {spec_id(found).hex()[:12]};"
@@ -106,27 +128,24 @@ def find_hrp(data_dir: Path) -> str | None:
     The rest of the spec is not checked. Raises `BadSpec` if chain.json names no prefix.
     """
     path = data_dir / SPEC_NAME
-    if not path.is_file():
-        return None
-    text = path.read_text("utf-8")
     try:
-        hrp = json.loads(text)["hrp"]
-    except (ValueError, TypeError, KeyError):
+        hrp = json.loads(read_plain(path, _MAX_SPEC_BYTES))["hrp"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, RecursionError, FileDamaged):
         hrp = None
-    if not isinstance(hrp, str):
-        from engram.consensus.chainspec import load_spec
-
-        return load_spec(text).hrp
-    return hrp
+    return hrp if isinstance(hrp, str) else read_spec_file(path).hrp
 
 
 def load_token(data_dir: Path) -> str:
-    """The token that a client must send to call admin methods; made on first use."""
-    path = data_dir / TOKEN_NAME
-    token = path.read_text("utf-8").strip() if path.is_file() else ""
-    if not token:
+    """The token that a client must send to call admin methods; made on first use.
+
+    Raises `FileDamaged` if the file holds something else, `NotAFile`, and `OSError`.
+    """
+    token = find_token(data_dir)
+    if token is None:
         token = secrets.token_hex(_TOKEN_BYTES)
-        write_private(path, token.encode() + b"\n")
+        write_private(data_dir / TOKEN_NAME, token.encode() + b"\n")
     return token
 
 
@@ -137,15 +156,18 @@ def write_run_info(data_dir: Path, info: RunInfo) -> None:
 
 def remove_run_info(data_dir: Path) -> None:
     """Removes run.json, because the node has ended."""
-    (data_dir / RUN_NAME).unlink(missing_ok=True)
+    if (data_dir / RUN_NAME).is_file():
+        (data_dir / RUN_NAME).unlink(missing_ok=True)
 
 
 def find_run_info(data_dir: Path) -> RunInfo | None:
     """The content of run.json if that node is alive; None if no node runs here, for instance after a kill."""
     try:
-        document = json.loads((data_dir / RUN_NAME).read_text("utf-8"))
+        document = json.loads(read_plain(data_dir / RUN_NAME, _MAX_SMALL_BYTES))
         info = RunInfo(**document)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError, ChainError):
+        return None
+    if any(type(value) is not _RUN_TYPES[name] for name, value in asdict(info).items()):
         return None
     return info if _runs(info) else None
 

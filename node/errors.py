@@ -119,6 +119,10 @@ class NotAFile(InvalidInput):
     """Something else stands where a file of the data directory belongs: move it away."""
 
 
+class NotAFolder(InvalidInput):
+    """Something else stands where a folder of the data directory belongs: move it away."""
+
+
 class ConfigInvalid(InvalidInput):
     """A setting is not one that Engram knows, or not of its type and range."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,8 +23,17 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from engram.node.errors import KeyExists, KeyFileInvalid, KeyNameInvalid, KeyNotFound, WrongPassphrase
-from engram.node.files import write_private
+from engram.node.errors import (
+    FileDamaged,
+    KeyExists,
+    KeyFileInvalid,
+    KeyNameInvalid,
+    KeyNotFound,
+    NotAFile,
+    WrongPassphrase,
+)
+from engram.node.files import has_folder, read_plain, write_private
+from engram.primitives.errors import ChainError
 from engram.primitives.keys import PrivateKey, format_address, parse_address
 
 VERSION = 1
@@ -53,6 +63,15 @@ class KeyEntry:
         return format_address(self.address, self.hrp)
 
 
+@dataclass(frozen=True)
+class KeyScan:
+    """What stands in a folder of keys."""
+
+    entries: list[KeyEntry]
+    skipped: list[tuple[Path, ChainError]]
+    """Files that hold no key, with the reason."""
+
+
 class Keystore:
     """The key files of one folder, each named after its key."""
 
@@ -74,10 +93,37 @@ class Keystore:
         return self._folder / f"{name}.json"
 
     def entries(self) -> list[KeyEntry]:
-        """Every key of the folder, sorted by name. Raises `KeyFileInvalid` if one of the files is damaged."""
-        if not self._folder.is_dir():
-            return []
-        return [self._entry(path) for path in sorted(self._folder.glob("*.json"))]
+        """Every key of the folder, sorted by name; files that are no keys are left out, see `scan`.
+
+        Raises what is wrong with such a file if there is no key beside it.
+        """
+        found = self.scan()
+        if found.skipped and not found.entries:
+            raise found.skipped[0][1]
+        return found.entries
+
+    def scan(self) -> KeyScan:
+        """Every key of the folder, and the files named as keys are that hold none.
+
+        Hidden files and files with other endings belong to other programs. Raises `BadAddress` if a key is of
+        another chain, `NotAFolder` if something else stands where the folder belongs, `OSError`.
+        """
+        found = KeyScan([], [])
+        if not has_folder(self._folder):
+            return found
+        for path in sorted(self._folder.glob("*.json")):
+            if path.name.startswith("."):
+                continue
+            try:
+                self.path_of(path.stem)
+                found.entries.append(self._entry(path))
+            except (KeyFileInvalid, KeyNameInvalid) as error:
+                found.skipped.append((path, error))
+        return found
+
+    def entry(self, name: str) -> KeyEntry:
+        """What the file of one key shows. Raises `KeyNotFound`, `KeyFileInvalid`, `KeyNameInvalid`."""
+        return self._entry(self._found(name))
 
     def create(self, name: str, passphrase: str, *, seed: bytes | None = None) -> KeyEntry:
         """Writes a new key file, random or from a 32-byte `seed`, and never overwrites one.
@@ -86,7 +132,7 @@ class Keystore:
         """
         assert self._hrp is not None, "keys are made only where the prefix of their addresses is known"
         path = self.path_of(name)
-        if path.exists():
+        if os.path.lexists(path):
             raise _exists(name, path)
         key = PrivateKey.from_seed(seed if seed is not None else secrets.token_bytes(32))
         try:
@@ -119,7 +165,7 @@ class Keystore:
 
         Raises `KeyNotFound`, `KeyExists`, `KeyNameInvalid`, `KeyFileInvalid`.
         """
-        entry = self.add(new_name, self._found(name).read_bytes())
+        entry = self.add(new_name, read_plain(self._found(name), _MAX_FILE_BYTES))
         self.path_of(name).unlink()
         return entry
 
@@ -140,7 +186,7 @@ class Keystore:
 
     def _found(self, name: str) -> Path:
         path = self.path_of(name)
-        if not path.is_file():
+        if not os.path.lexists(path):
             known = ", ".join(entry.name for entry in self.entries()) or "none"
             raise KeyNotFound(f"there is no key named {name}; the keys here are: {known}", got=name)
         return path
@@ -161,12 +207,12 @@ def load_node_key(path: Path) -> PrivateKey:
     It owns no coins and a node must start without a passphrase, so the file is not encrypted; its mode is
     0600.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         with suppress(FileExistsError):
             write_private(path, secrets.token_bytes(32).hex().encode() + b"\n", replace=False)
     try:
-        seed = bytes.fromhex(path.read_text("ascii").strip())
-    except ValueError as error:
+        seed = bytes.fromhex(read_plain(path, _MAX_FILE_BYTES).decode("ascii").strip())
+    except (ValueError, FileDamaged) as error:
         raise KeyFileInvalid(f"{path} is not a node key; remove it, and the node makes a new one") from error
     if len(seed) != 32:
         raise KeyFileInvalid(
@@ -241,9 +287,8 @@ def _rendered(document: dict[str, Any]) -> bytes:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as stream:
-            return _parsed(stream.read(_MAX_FILE_BYTES + 1), path)
-    except OSError as error:
+        return _parsed(read_plain(path, _MAX_FILE_BYTES), path)
+    except (OSError, NotAFile, FileDamaged) as error:
         raise KeyFileInvalid(f"{path} is not a key file: {error}") from error
 
 
@@ -253,8 +298,11 @@ def _parsed(raw: bytes, path: Path) -> dict[str, Any]:
         document = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise KeyFileInvalid(f"{path} is not a key file: {error}") from error
-    if not isinstance(document, dict) or set(document) != _FIELDS or document["version"] != VERSION:
-        raise KeyFileInvalid(f"{path} is not a key file of version {VERSION}")
+    if not isinstance(document, dict) or set(document) != _FIELDS:
+        raise KeyFileInvalid(f"{path} is not a key file of Engram")
+    if document["version"] != VERSION:
+        message = f"{path} is a key file of another version; a newer engram may read it"
+        raise KeyFileInvalid(message, expected=VERSION, got=str(document["version"])[:20])
     if not isinstance(document["address"], str):
         raise KeyFileInvalid(f"{path} names no address")
     if raw != _rendered(document):

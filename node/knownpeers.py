@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from engram.node import logs
-from engram.node.files import write_private
-from engram.p2p.errors import BadPeerAddress
+from engram.node.files import read_json, set_aside, write_private
 from engram.p2p.link import PeerAddress
+from engram.primitives.errors import ChainError
 
 PEERS_NAME: Final = "peers.json"
+_MAX_BYTES: Final = 2**24
 
 
 class KnownPeers:
@@ -22,26 +23,29 @@ class KnownPeers:
         self._path = data_dir / PEERS_NAME
 
     def addresses(self) -> tuple[PeerAddress, ...]:
-        """What is kept; what is not an address is left out with a warning."""
+        """What is kept. A file that cannot be read is set aside with a warning."""
         try:
-            texts = json.loads(self._path.read_text("utf-8"))
+            texts = read_json(self._path, _MAX_BYTES)
             return tuple(dict.fromkeys(PeerAddress.parse(text) for text in _texts(texts)))
         except FileNotFoundError:
             return ()
-        except (OSError, ValueError, BadPeerAddress) as error:
+        except (OSError, ValueError, ChainError) as error:
+            kept = set_aside(self._path)
             logs.get_logger("peers").warning(
-                "peers.json cannot be read, so the peers in it are not dialled", error=str(error)
+                "peers.json cannot be read, so the peers in it are not dialled",
+                error=str(error),
+                kept_as=kept and kept.name,
             )
             return ()
 
     def add(self, address: PeerAddress) -> None:
-        """Keeps an address. Raises `OSError` if it cannot be written."""
+        """Keeps an address. Raises `NotAFile` and `OSError` if it cannot be written."""
         kept = self.addresses()
         if address not in kept:
             self._write((*kept, address))
 
     def remove(self, address: PeerAddress) -> None:
-        """Forgets an address. Raises `OSError` if that cannot be written."""
+        """Forgets an address. Raises `NotAFile` and `OSError` if that cannot be written."""
         kept = self.addresses()
         if address in kept:
             self._write(each for each in kept if each != address)

@@ -6,6 +6,7 @@ Its event loop is its own, so a program that blocks, or runs another loop, does 
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import structlog
 from engram.consensus.chainspec import ChainSpec
 from engram.node.concurrency import cause_of
 from engram.node.config import Config
+from engram.node.files import open_log
 from engram.node.node import Node
 
 
@@ -25,12 +27,12 @@ def running_node(config: Config, spec: ChainSpec) -> Iterator[Node]:
     What it logs goes to `node.log` in its data directory: standard output is the program's. Raises what kept
     the node from starting, and at the end what ended it before its time.
     """
-    thread = _NodeThread(Node(config, spec, mine_on_demand=True))
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    with (config.data_dir / "node.log").open("a") as stream:
+    with io.TextIOWrapper(open_log(config.data_dir / "node.log"), "utf-8") as stream:
         before = structlog.get_config()
         structlog.configure(logger_factory=structlog.WriteLoggerFactory(stream))
         try:
+            thread = _NodeThread(Node(config, spec, mine_on_demand=True))
             thread.start()
             try:
                 yield thread.wait_until_ready()

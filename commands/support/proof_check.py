@@ -69,16 +69,16 @@ class Check:
 
     def _spec(self, wanted: bytes) -> ChainSpec:
         """The spec that --chain names; else the data directory's or a preset, if it is the wanted one."""
-        from engram.consensus.chainspec import load_spec, main, spec_id, test
+        from engram.consensus.chainspec import main, spec_id, test
         from engram.node.config import load_config
-        from engram.node.datadir import read_spec
+        from engram.node.datadir import read_spec, read_spec_file
         from engram.node.errors import ChainNotFound
 
         presets = dict(zip(PRESETS, (main, test), strict=True))
         if self._chain is not None:
             if self._chain in presets:
                 return presets[self._chain]()
-            return load_spec(Path(self._chain).read_text("utf-8"))
+            return read_spec_file(Path(self._chain))
         known = [preset() for preset in presets.values()]
         data_dir = load_config({"data_dir": self._data_dir}, os.environ).config.data_dir
         with suppress(ChainNotFound):

@@ -50,6 +50,7 @@ class CommandSession:
         self._rpc = rpc
         self.key: Final = key
         self._passphrase_file = passphrase_file
+        self._skipped: set[Path] = set()
 
     @cached_property
     def loaded_config(self) -> LoadedConfig:
@@ -215,23 +216,35 @@ class CommandSession:
         folder = self.config.data_dir
         return Keystore(folder / KEYS_DIRECTORY, find_hrp(folder))
 
+    def key_entries(self, *, some: bool = False) -> list[KeyEntry]:
+        """The keys of the data directory. Files in their folder that hold none are named once each.
+
+        With `some`, what is wrong with the first of them is raised if there is no key at all.
+        """
+        found = self.keystore.scan()
+        if some and found.skipped and not found.entries:
+            raise found.skipped[0][1]
+        for path, error in found.skipped:
+            if path not in self._skipped:
+                self._skipped.add(path)
+                click.echo(f"engram: skipped a file: {error} [{error.code}]", err=True)
+        return found.entries
+
     def key_entry(self, name: str | None = None) -> KeyEntry:
         """The key of this name, or the one that --key names, or the only one there is.
 
         Raises `KeyNotFound`, `KeyNotChosen`.
         """
-        from engram.node.errors import KeyNotFound
-
-        entries, wanted = self.keystore.entries(), name or self.key
-        chosen = [entry for entry in entries if wanted is None or entry.name == wanted]
-        if len(chosen) == 1:
-            return chosen[0]
+        wanted = name or self.key
+        if wanted is not None:
+            return self.keystore.entry(wanted)
+        entries = self.key_entries(some=True)
+        if len(entries) == 1:
+            return entries[0]
         names = ", ".join(entry.name for entry in entries)
         if not entries:
             raise KeyNotChosen("the data directory has no key yet: make one with `engram key new NAME`")
-        if wanted is None:
-            raise KeyNotChosen(f"the data directory has several keys, choose one with --key: {names}")
-        raise KeyNotFound(f"there is no key named {wanted}; the keys are: {names}", got=wanted)
+        raise KeyNotChosen(f"the data directory has several keys, choose one with --key: {names}")
 
     def unlock(self, key: str | None = None) -> PrivateKey:
         """Decrypts the key of this name, or the chosen key.
@@ -266,7 +279,7 @@ class CommandSession:
         from engram.primitives.errors import BadAddress
         from engram.primitives.keys import format_address, parse_address
 
-        names = [entry.name for entry in self.keystore.entries()]
+        names = [entry.name for entry in self.key_entries()]
         if text is None or text in names:
             return format_address(self.key_entry(text).address, self.hrp)
         if not text.lower().startswith(f"{self.hrp}1"):

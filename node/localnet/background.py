@@ -28,8 +28,14 @@ from engram.consensus.chainspec import ChainSpec
 from engram.node.client import RpcClient
 from engram.node.config import CONFIG_NAME, load_config
 from engram.node.datadir import KEYS_DIRECTORY, find_run_info, make_data_dir
-from engram.node.errors import LocalnetExists, LocalnetIncomplete, LocalnetMissing, NodeUnreachable
-from engram.node.files import write_private
+from engram.node.errors import (
+    FileDamaged,
+    LocalnetExists,
+    LocalnetIncomplete,
+    LocalnetMissing,
+    NodeUnreachable,
+)
+from engram.node.files import open_log, read_json, write_private
 from engram.node.localnet.nodeprocess import (
     LOG_NAME,
     START_S,
@@ -45,6 +51,8 @@ from engram.primitives.types import Address
 
 HOST: Final = "127.0.0.1"
 NETWORK_NAME: Final = "localnet.json"
+MAX_NODES: Final = 32
+_MAX_BYTES: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -91,16 +99,16 @@ def make(folder: Path, spec: ChainSpec, miners: Sequence[Address], hashes_per_s:
 
 def members(folder: Path) -> list[Path]:
     """The data directories of the network in `folder`, in the order of their numbers."""
-    found = [path.parent for path in folder.glob(f"node*/{CONFIG_NAME}") if path.parent.name[4:].isdecimal()]
-    return sorted(found, key=lambda path: int(path.name[4:]))
+    found = {path.parent for path in folder.glob(f"node*/{CONFIG_NAME}")}
+    return [folder / f"node{number}" for number in range(MAX_NODES) if folder / f"node{number}" in found]
 
 
 def up(folder: Path) -> None:
     """Starts every node that does not run and waits until all of them answer. They outlive the caller.
 
     Raises `LocalnetMissing` if the folder holds no localnet, `LocalnetIncomplete` if a node's directory is
-    gone. Raises `NodeFailed`, with the end of its log, if a node does not start; the nodes that this call has
-    started are stopped then.
+    gone, `FileDamaged` if localnet.json does not say how many there are. Raises `NodeFailed`, with the end of
+    its log, if a node does not start; the nodes that this call has started are stopped then.
     """
     _check_complete(folder)
     with ExitStack() as undo:
@@ -164,13 +172,9 @@ def _present(folder: Path) -> list[Path]:
 
 
 def _check_complete(folder: Path) -> None:
-    """Raises `LocalnetMissing`, `LocalnetIncomplete`."""
+    """Raises `LocalnetMissing`, `LocalnetIncomplete`, `FileDamaged`, `NotAFile`."""
     numbers = [int(path.name[4:]) for path in _present(folder)]
-    try:
-        nodes = json.loads((folder / NETWORK_NAME).read_text("utf-8"))["nodes"]
-        count = nodes if type(nodes) is int else 0
-    except (OSError, ValueError, TypeError, KeyError):
-        count = 0  # a network of an earlier version has no such file
+    count = _count(folder / NETWORK_NAME)
     missing = sorted(set(range(max(count, numbers[-1] + 1))) - set(numbers))
     if missing:
         names = ", ".join(f"node{number}" for number in missing)
@@ -182,8 +186,23 @@ def _check_complete(folder: Path) -> None:
         )
 
 
+def _count(path: Path) -> int:
+    """How many nodes a network was made with; 0 if it is of an earlier version, which did not write that."""
+    try:
+        document = read_json(path, _MAX_BYTES)
+    except FileNotFoundError:
+        return 0
+    count = document.get("nodes") if isinstance(document, dict) else None
+    if type(count) is not int or not 1 <= count <= MAX_NODES:
+        message = (
+            f'{path} does not say how many nodes there are: write {{"nodes": N}} into it, N nodes in all'
+        )
+        raise FileDamaged(message)
+    return count
+
+
 def _spawn(data_dir: Path) -> subprocess.Popen[bytes]:
-    with (data_dir / LOG_NAME).open("ab") as log:
+    with open_log(data_dir / LOG_NAME) as log:
         return subprocess.Popen(
             run_command(data_dir),
             stdin=subprocess.DEVNULL,

@@ -20,7 +20,7 @@ from engram.node.client import RpcClient
 from engram.node.config import CONFIG_NAME
 from engram.node.datadir import RunInfo
 from engram.node.errors import NodeFailed
-from engram.node.files import write_private
+from engram.node.files import open_log, write_private
 
 LOG_NAME: Final = "node.log"
 START_S: Final = 300.0
@@ -94,7 +94,7 @@ class NodeProcess:
 
     async def start(self) -> RunInfo:
         """Starts the node and waits until it answers. Raises `NodeFailed` with the end of its log."""
-        with (self.data_dir / LOG_NAME).open("ab") as log:
+        with open_log(self.data_dir / LOG_NAME) as log:
             self._process = await asyncio.create_subprocess_exec(
                 *run_command(self.data_dir),
                 stdin=asyncio.subprocess.DEVNULL,

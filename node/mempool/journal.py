@@ -27,7 +27,7 @@ from typing import Final
 import google_crc32c
 
 from engram.node.errors import DiskFailure, DiskFull, NotAFile
-from engram.node.files import sync_folder
+from engram.node.files import set_aside, sync_folder
 from engram.primitives.errors import StorageError
 from engram.primitives.types import Hash
 
@@ -115,8 +115,7 @@ class MempoolJournal:
             if not self.path.is_file():
                 raise NotAFile(got=str(self.path))
             if not self._is_ours():
-                aside = self.path.with_name(f"{self.path.name}.old")
-                os.replace(self.path, aside)
+                aside = self._set_aside()
         if not self.path.exists():
             self._handle, self.size_bytes = self._written(())
             return JournalRead((), set_aside=aside)
@@ -125,6 +124,14 @@ class MempoolJournal:
         os.ftruncate(self._handle, end)
         self.size_bytes = end
         return JournalRead(tuple(entries), skipped, aside)
+
+    def _set_aside(self) -> Path:
+        """Gives the file a name that no other has. Raises `NotAFile` if that cannot be done."""
+        aside = set_aside(self.path, "old")
+        if aside is None:
+            message = f"{self.path} is no journal of this chain and cannot be renamed; move it away"
+            raise NotAFile(message, got=str(self.path))
+        return aside
 
     def _is_ours(self) -> bool:
         with self.path.open("rb") as stream:

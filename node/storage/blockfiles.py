@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,8 @@ from typing import Final, Protocol
 import google_crc32c
 
 from engram.node.descriptors import open_file
-from engram.node.errors import CorruptStore, DiskFailure, DiskFull, ForeignData
+from engram.node.errors import CorruptStore, DiskFailure, DiskFull, ForeignData, NotAFile, NotAFolder
+from engram.node.files import check_file, make_folder
 from engram.node.storage.failpoints import FailPoint, hit
 from engram.node.storage.schema import BlockLocation, Position
 from engram.primitives.errors import StorageError
@@ -38,6 +40,7 @@ RECORD_MAGIC: Final = b"\xf7BLK"
 PREAMBLE_BYTES: Final = len(FILE_MAGIC) + 32 + 4
 HEAD_BYTES: Final = 12
 
+_OWN_FILE: Final = re.compile(r"([0-9]{6}|[1-9][0-9]{6,9})\.dat")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -159,7 +162,7 @@ class BlockFiles:
         self.truncated_bytes = 0
         self.lost: Position | None = None
         with disk_errors(directory):
-            directory.mkdir(parents=True, exist_ok=True)
+            make_folder(directory)
             self._check_owner()
             self._end = committed if read_only else self._intact_end(committed)
             if self._end.offset and not read_only:
@@ -329,13 +332,15 @@ class BlockFiles:
 
     def _check_owner(self) -> None:
         for number in self._numbers():
+            check_file(self._path(number))
             with open(self._path(number), "rb", opener=open_file) as stream:
                 owner = _owner(stream.read(PREAMBLE_BYTES))
             if owner not in (None, self._genesis):
                 raise ForeignData(expected=self._genesis, got=owner)
 
     def _numbers(self) -> list[int]:
-        return sorted(int(path.stem) for path in self._directory.glob("[0-9]*.dat"))
+        names = (_OWN_FILE.fullmatch(path.name) for path in self._directory.iterdir())
+        return sorted(int(match[1]) for match in names if match is not None)
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:06d}.dat"
@@ -351,11 +356,8 @@ def _owner(preamble: bytes) -> bytes | None:
     """The genesis id in a file's preamble; None if the preamble is damaged or incomplete."""
     body, checksum = preamble[:-4], preamble[-4:]
     intact = len(preamble) == PREAMBLE_BYTES and body.startswith(FILE_MAGIC)
-    return (
-        body[len(FILE_MAGIC) :]
-        if intact and google_crc32c.value(body).to_bytes(4, "big") == checksum
-        else None
-    )
+    intact = intact and google_crc32c.value(body).to_bytes(4, "big") == checksum
+    return body[len(FILE_MAGIC) :] if intact else None
 
 
 def _record_at(view: mmap.mmap, offset: int) -> bytes | None:
@@ -388,10 +390,11 @@ def _fsync_directory(directory: Path) -> None:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Raises `DiskFull` or `DiskFailure` for what the system refuses at a path."""
+    """Raises `DiskFull` or `DiskFailure` for what the system refuses at a path, or for what stands there."""
     try:
         yield
+    except (NotAFile, NotAFolder) as error:
+        raise DiskFailure(error.message, got=error.got) from error
     except OSError as error:
-        if error.errno in _FULL:
-            raise DiskFull(got=str(error)) from error
-        raise DiskFailure(got=f"{path}: {error}") from error
+        full = error.errno in _FULL
+        raise DiskFull(got=str(error)) if full else DiskFailure(got=f"{path}: {error}") from error

@@ -9,6 +9,7 @@ written with `transaction=True`, whole or not at all.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,8 +20,8 @@ from typing import Final, Protocol
 import plyvel
 from sortedcontainers import SortedDict
 
-from engram.node.errors import CorruptStore, DataDirLocked, DiskFailure, DiskFull
-from engram.node.files import folder_bytes
+from engram.node.errors import CorruptStore, DataDirLocked, DiskFailure, DiskFull, NotAFile, NotAFolder
+from engram.node.files import check_file, folder_bytes, has_folder
 from engram.primitives.errors import StorageError
 
 WRITE_BUFFER_BYTES: Final = 1 << 20
@@ -29,6 +30,7 @@ CACHE_BYTES: Final = 8 << 20
 MAX_OPEN_FILES: Final = 256
 BLOOM_BITS: Final = 10
 
+_OWN_FILE: Final = re.compile(r"CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(log|ldb|sst|dbtmp)")
 _TABLE_END: Final = bytes.fromhex("57fb808b247547db")
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "File too large")
 _LOCKED: Final = ("Resource temporarily unavailable", "already held by process")
@@ -151,14 +153,16 @@ def _version_of(file: os.stat_result) -> tuple[int, int, int]:
 class LevelDatabase:
     """A LevelDB directory, made if there is none; only one process can open it at a time.
 
-    Opening raises `DataDirLocked`, `CorruptStore`, `DiskFull`, `DiskFailure`. After a write has failed, every
-    later write fails with the same error: LevelDB's log may end in half a record, and a whole record behind
-    that half would make LevelDB refuse the file at the next start.
+    Opening raises `DataDirLocked`, `CorruptStore`, `DiskFull`, and `DiskFailure`, also if something else
+    stands in the place of the folder or of one of its files. After a write has failed, every later write
+    fails with the same error: LevelDB's log may end in half a record, and a whole record behind that half
+    would make LevelDB refuse the file at the next start.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.failure: StorageError | None = None
+        self._check_plain()
         if not (path / "CURRENT").exists() and any(path.glob("*.ldb")):
             # LevelDB would take this for a new database and delete the tables.
             raise CorruptStore(got=f"{path}/CURRENT is missing")
@@ -179,6 +183,15 @@ class LevelDatabase:
             except BaseException:
                 self._db.close()
                 raise
+
+    def _check_plain(self) -> None:
+        """LevelDB would wait for a pipe, and read a device, for ever. Raises `DiskFailure`."""
+        try:
+            for entry in self._path.iterdir() if has_folder(self._path) else ():
+                if _OWN_FILE.fullmatch(entry.name):
+                    check_file(entry)
+        except (NotAFile, NotAFolder) as error:
+            raise DiskFailure(error.message, got=error.got) from error
 
     def _cut_off(self) -> dict[Path, os.stat_result]:
         """The tables whose end is missing. An iterator would pass over one of them in silence.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from engram.node.errors import DataDirLocked, SpaceMissing
-from engram.node.files import sync_folder
+from engram.node.files import make_folder, sync_folder
 from engram.node.storage.failpoints import FailPoint, hit
 
 DATABASE_DIRECTORY: Final = "leveldb"
@@ -32,7 +32,7 @@ def unused(directory: Path) -> Iterator[None]:
     LevelDB locks the same file in the same way.
     """
     lock = directory / DATABASE_DIRECTORY / "LOCK"
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(lock.parent)
     with lock.open("a+b") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,7 +60,8 @@ def swap(directory: Path) -> Path | None:
     hit(FailPoint.REBUILD_BEFORE_SWAP)
     old = None
     if (used / "CURRENT").exists():
-        numbers = [int(path.name.removeprefix(OLD)) for path in directory.glob(OLD + "[0-9]*")]
+        endings = (path.name.removeprefix(OLD) for path in directory.glob(OLD + "[0-9]*"))
+        numbers = [int(ending) for ending in endings if ending.isdecimal() and ending.isascii()]
         old = directory / f"{OLD}{max(numbers, default=0) + 1}"
         used.rename(old)
     else:

@@ -84,7 +84,7 @@ FAULTS: Final[Mapping[int, Fault]] = MappingProxyType(
         46: Fault("a disk that grows without end (K10)", 2_000),
         47: Fault("storage that ends, clocks that are behind (K11)", 10),
         48: Fault("a start after full blocks (K12)", 15),
-        49: Fault("odd settings, foreign files, closed streams (K13)", 30),
+        49: Fault("odd settings, foreign files, closed streams (K13)", 500),
         50: Fault("JSON-RPC at its edges, by HTTP and WebSocket (K14)", 100),
         51: Fault("peers that change and are remembered (K15)", 5),
         52: Fault("compact blocks that are withheld, wrong, late or half", 100),

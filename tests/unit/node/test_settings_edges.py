@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from engram.node.errors import ConfigInvalid, NotAFile
 from engram.node.settingrules import is_loopback_host
 from engram.p2p.errors import BadPeerAddress
 from tests.support.cli import Shell
+from tests.support.strange_files import NO_FILES, put_strange
 
 pytestmark = pytest.mark.fault(id=49)
 
@@ -147,36 +147,13 @@ def test_an_empty_folder_is_not_the_present_one(tmp_path: Path, monkeypatch: pyt
     assert os.listdir() == []
 
 
-def put(path: Path, kind: str) -> None:
-    """Something that is no readable file, under the name of one."""
-    match kind:
-        case "folder":
-            path.mkdir()
-        case "pipe":
-            os.mkfifo(path)
-        case "socket":
-            with socket.socket(socket.AF_UNIX) as one:
-                one.bind(str(path))
-        case "device":
-            path.symlink_to("/dev/zero")
-        case "dangling link":
-            path.symlink_to(path.with_name("nowhere"))
-        case "loop":
-            path.symlink_to(path)
-
-
-@pytest.mark.parametrize("kind", ["folder", "pipe", "socket", "device", "dangling link"])
+@pytest.mark.parametrize("kind", NO_FILES)
 def test_a_settings_file_that_is_no_file(kind: str, tmp_path: Path) -> None:
-    put(tmp_path / CONFIG_NAME, kind)
+    put_strange(tmp_path / CONFIG_NAME, kind)
     with pytest.raises(NotAFile, match=CONFIG_NAME):
         load_config({"data_dir": tmp_path}, {})
     assert Shell(tmp_path, {}).error("config", "show") == (65, "not_a_file")
     assert os.path.lexists(tmp_path / CONFIG_NAME)
-
-
-def test_a_settings_file_that_leads_to_itself(tmp_path: Path) -> None:
-    put(tmp_path / CONFIG_NAME, "loop")
-    assert Shell(tmp_path, {}).error("config", "show") == (74, "io")
 
 
 FILES = {
