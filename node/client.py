@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
+from engram.node.decimals import with_integers
 from engram.node.errors import FileDamaged, NodeUnreachable, RemoteError, SubscriberTooSlow
 from engram.node.files import read_plain
 
@@ -68,6 +69,7 @@ class RpcClient:
     async def call(self, method: str, **params: Any) -> Any:
         """The result of `method`. Raises `RemoteError` and `NodeUnreachable`.
 
+        Integers that the node sends as decimal text are integers here, see `decimals`.
         Parameters of type bytes are sent as hexadecimal text; parameters that are None are not sent.
         """
         return await self.request(method, _plain(params))
@@ -192,7 +194,7 @@ class _HoldSocket:
 async def _events(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[tuple[str, Any]]:
     while True:
         params = (await _receive(socket))["params"]
-        yield params["topic"], params["result"]
+        yield params["topic"], with_integers(params["result"])
 
 
 async def _receive(socket: aiohttp.ClientWebSocketResponse) -> Any:
@@ -237,7 +239,8 @@ async def _refusal(response: aiohttp.ClientResponse) -> RemoteError:
     return RemoteError(text, code=f"http_{response.status}")
 
 
-def _error(data: dict[str, Any]) -> RemoteError:
+def _error(told: dict[str, Any]) -> RemoteError:
+    data = with_integers(told)
     return RemoteError(data["message"], code=data["code"], expected=data["expected"], got=data["got"])
 
 
@@ -251,7 +254,7 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
 
 def _result(reply: dict[str, Any]) -> Any:
     if "error" not in reply:
-        return reply.get("result")
+        return with_integers(reply.get("result"))
     raise _error(reply["error"]["data"])
 
 

@@ -23,7 +23,6 @@ it.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -32,8 +31,6 @@ from engram.node.client import RpcClient
 from engram.node.clock import Clock
 from engram.node.errors import HoldRefused, NodeUnreachable, RemoteError
 
-_WORK: Final = re.compile("[0-9]{1,80}")
-"""Total work has 256 bits."""
 RETRY_S: Final = 0.25
 """Time between two attempts to reach another miner."""
 
@@ -48,8 +45,8 @@ class Pace:
     """How many programs hold at this node."""
     muster: int = 0
     """How many must hold on the whole network before blocks without transactions are made; 0 if enough do."""
-    work: str = "0"
-    """The work of the node's head and of all blocks before it, as decimal text: it exceeds 64 bits."""
+    work: int = 0
+    """The work of the node's head and of all blocks before it; it has up to 256 bits."""
 
 
 class Hold:
@@ -96,7 +93,7 @@ class Pacing:
     def pace(self) -> Pace:
         """What the programs at this node ask for."""
         limit = min((hold.height for hold in self._holds), default=None)
-        return Pace(limit, len(self._holds), self._muster, str(self._work))
+        return Pace(limit, len(self._holds), self._muster, self._work)
 
     def may_mine(self, height: int) -> bool:
         """Whether every program on the network is ready for a block of this height.
@@ -107,7 +104,7 @@ class Pacing:
         paces = self._paces()
         if paces is None or any(pace.limit is not None and height > pace.limit for pace in paces):
             return False
-        return not self.programs or all(int(pace.work) <= self._work for pace in paces)
+        return not self.programs or all(pace.work <= self._work for pace in paces)
 
     @property
     def programs(self) -> int:
@@ -199,11 +196,9 @@ class Pacing:
     def _learn(self, url: str, state: dict[str, Any]) -> None:
         """Raises `KeyError`, `TypeError`, `ValueError` for a state that is no pace; the one before stays."""
         pace = Pace(**state)
-        counts = (pace.programs, pace.muster, *(() if pace.limit is None else (pace.limit,)))
+        counts = (pace.programs, pace.muster, pace.work, *(() if pace.limit is None else (pace.limit,)))
         if any(type(count) is not int or count < 0 for count in counts):
             raise ValueError("a count of a pace is a whole number")
-        if not _WORK.fullmatch(pace.work):
-            raise ValueError("the work of a pace is decimal text")
         if pace != self._others[url]:
             self._others[url] = pace
             self._change()

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from engram.node.decimals import is_decimal, with_decimals
 from engram.node.rpc.jsonrpc import (
     CHAIN_ERROR,
     INTERNAL_ERROR,
@@ -25,7 +26,7 @@ from engram.node.rpc.jsonrpc import (
     RpcFault,
     method_table,
 )
-from engram.node.rpc.jsontext import Unusable, first_unusable, read_json
+from engram.node.rpc.jsontext import LEAST_INTEGER, MOST_INTEGER, Unusable, first_unusable, read_json
 from engram.primitives.errors import ChainError
 
 MAX_BATCH: Final = 100
@@ -79,11 +80,12 @@ class Dispatcher:
         if fault is not None:
             return _text(_failure(None, fault))
         try:
-            reply: dict[str, object] = {"result": await self._call(request, admin)}
+            reply: dict[str, object] = {"result": with_decimals(await self._call(request, admin))}
         except RpcFault as error:
             reply = {"error": error.to_json()}
         except ChainError as error:
-            reply = {"error": {"code": CHAIN_ERROR, "message": str(error), "data": error.to_json()}}
+            data = with_decimals(error.to_json())
+            reply = {"error": {"code": CHAIN_ERROR, "message": str(error), "data": data}}
         except Exception as error:  # the border where a bug becomes an answer and does not end the node
             self._on_internal_error(request["method"], error)
             fault = RpcFault(INTERNAL_ERROR, "internal error; the node's log has the details")
@@ -188,6 +190,10 @@ def _value(parameter: Parameter, value: Any) -> Any:
         if 2 * len(raw) != len(value):  # Python's own reading skips blanks
             raise fault
         return raw
+    if parameter.kind is int and is_decimal(value):
+        value = int(value)
+        if not LEAST_INTEGER <= value <= MOST_INTEGER:
+            raise RpcFault(INVALID_PARAMS, f"{parameter.name} does not fit into 64 bits", got=_shown(value))
     if type(value) is not parameter.kind or (isinstance(value, str) and not _is_unicode(value)):
         raise fault
     return value

@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from engram.node.decimals import with_decimals
+
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = (
     -32700,
     -32600,
@@ -62,8 +64,8 @@ class RpcFault(Exception):
         data = {
             "code": _CODES[self.code],
             "message": self.message,
-            "expected": self.expected,
-            "got": self.got,
+            "expected": with_decimals(self.expected, "expected"),
+            "got": with_decimals(self.got, "got"),
         }
         return {"code": self.code, "message": self.message, "data": data}
 

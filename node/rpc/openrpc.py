@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engram import __version__
+from engram.node.decimals import DECIMAL_FIELDS, DECIMAL_PATTERN
 from engram.node.rpc.events import TOPICS
 from engram.node.rpc.jsonrpc import (
     CHAIN_ERROR,
@@ -89,8 +90,18 @@ def document(table: Mapping[str, Method]) -> Json:
         "methods": described,
         "components": {
             "errors": {name: dict(error) for name, error in _ERRORS.items()},
-            "schemas": {"Refusal": _refusal()},
+            "schemas": {
+                "Refusal": _refusal(),
+                "Decimal": {
+                    "type": "string",
+                    "pattern": DECIMAL_PATTERN,
+                    "description": "An integer that can be beyond 2^53 - 1. In results, events and errors "
+                    "each integer field that x-decimal-fields names has this form, whatever its value, and "
+                    "so has each integer in a list of this name. Parameters take integers in both forms.",
+                },
+            },
         },
+        "x-decimal-fields": sorted(DECIMAL_FIELDS),
         "x-topics": [{"name": name, "description": TOPIC_TEXTS[name]} for name in TOPICS],
     }
 
@@ -121,6 +132,8 @@ def _method(method: Method) -> Json:
 def _parameter(parameter: Parameter) -> Json:
     """The schema of a parameter; for one that takes all further values by position, of their list."""
     schema = dict(_SCHEMAS[parameter.kind])
+    if parameter.kind is int:
+        schema = {"type": ["integer", "string"], "pattern": DECIMAL_PATTERN}
     if parameter.rest:
         return {"type": "array", "items": schema, "minItems": 1}
     return _nullable(schema) if parameter.optional else schema
@@ -139,7 +152,8 @@ def _result(hint: Any) -> Json:
 
 
 def _nullable(schema: Json) -> Json:
-    return {**schema, "type": [schema["type"], "null"]}
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return {**schema, "type": [*kinds, "null"]}
 
 
 def _refusal() -> Json:

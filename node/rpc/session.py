@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from types import MethodType
 from typing import Final, Protocol
 
+from engram.node.decimals import with_decimals
 from engram.node.rpc.dispatcher import Dispatcher
 from engram.node.rpc.events import TOPICS, EventHub, Subscription
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, Method, RpcFault, method_of, methods_of, rpc_method
@@ -106,7 +107,7 @@ class EventSession:
 
     async def _feed(self, identity: str, subscription: Subscription) -> None:
         async for topic, event in subscription:
-            params = {"subscription": identity, "topic": topic, "result": event}
+            params = {"subscription": identity, "topic": topic, "result": with_decimals(event)}
             document = {"jsonrpc": "2.0", "method": "subscription", "params": params}
             await self._outlet.send(json.dumps(document, separators=(",", ":")))
         await self._outlet.close(TOO_SLOW)

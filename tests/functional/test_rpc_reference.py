@@ -4,9 +4,11 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
+from engram.node.decimals import DECIMAL_FIELDS
 from engram.node.rpc.events import TOPICS
 from engram.node.rpc.openrpc import TOPIC_TEXTS
 from tests.support.cli import Shell
@@ -119,9 +121,34 @@ def test_results_and_errors_are_as_described(shell: Shell, document: dict[str, A
     assert len(answered) > 20
 
 
+def test_no_bare_integer_of_a_reply_is_beyond_what_javascript_holds(shell: Shell) -> None:
+    """Asked without the client, which would turn the text back into integers."""
+    url = f"http://127.0.0.1:{shell.json('node', 'info')['rpc_port']}/"
+    for method in ("node_info", "chain_head", "chain_block", "chain_spec", "node_status", "mempool_list"):
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": None}
+        asked = Request(url, json.dumps(request).encode(), {"Content-Type": "application/json"})
+        with urlopen(asked) as response:
+            numbers = list(integers(json.load(response)["result"]))
+        assert [name for name, value in numbers if name in DECIMAL_FIELDS or abs(value) >= 2**53] == []
+        assert numbers or method == "mempool_list"
+
+
+def integers(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
+    """The JSON numbers in a reply, each with the field in which it stands."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from integers(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from integers(item, name)
+    elif type(value) is int:
+        yield name, value
+
+
 def _of(schema: dict[str, Any]) -> Any:
     """A value of the type that names nothing."""
-    return {"integer": 0, "boolean": False, "string": NOWHERE, "array": [], "object": {}}[schema["type"]]
+    kind = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
+    return {"integer": 0, "boolean": False, "string": NOWHERE, "array": [], "object": {}}[kind]
 
 
 def test_the_printed_reference_is_not_stale(document: dict[str, Any]) -> None:

@@ -45,6 +45,11 @@ async def count(rows: list[object]) -> int:
     return len(rows)
 
 
+async def pay(amount: int) -> dict[str, int]:
+    """Repeats the amount."""
+    return {"amount": amount}
+
+
 async def refuse() -> None:
     """Refuses."""
     raise NonceMismatch(expected=7, got=9)
@@ -104,7 +109,7 @@ def new_server(
         """Publishes an event."""
         hub.publish(topic, {"published": topic})
 
-    handlers = (ping, echo, count, refuse, publish)
+    handlers = (ping, echo, count, pay, refuse, publish)
     methods = [method_of(each.__name__, each) for each in handlers]
     methods.append(method_of("miner_pace", pace))
     table = method_table((*methods, method_of("stop", stop, admin=True)))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from engram.node.client import call_once
 from engram.node.config import Config
+from engram.node.decimals import DECIMAL_PATTERN
 from engram.node.rpc.openrpc import DISCOVER
 from engram.node.threaded import running_node
 from tests.support.dev_node import dev_spec
@@ -59,6 +60,7 @@ def reference(document: dict[str, Any]) -> str:
         parts += [_method(each) for each in document["methods"] if _group(each) == group]
     parts.append("## Topics\n\n| topic | events |\n|---|---|")
     parts += [f"| `{topic['name']}` | {topic['description']} |" for topic in document["x-topics"]]
+    parts += ["\n## Integers as decimal text\n", *_wrapped(_decimals(document))]
     parts.append("\n## Errors\n\n| number | meaning |\n|---|---|")
     parts += [f"| {each['code']} | {each['message']} |" for each in document["components"]["errors"].values()]
     codes = document["components"]["schemas"]["Refusal"]["properties"]["code"]["anyOf"][0]["enum"]
@@ -68,6 +70,17 @@ def reference(document: dict[str, Any]) -> str:
     parts.append("and the kind of a record that the state does not hold, or one of:\n")
     parts += _wrapped(", ".join(f"`{code}`" for code in codes) + ".")
     return "\n".join(parts) + "\n"
+
+
+def _decimals(document: dict[str, Any]) -> str:
+    """Which integers are text, and which are not."""
+    fields = ", ".join(f"`{name}`" for name in document["x-decimal-fields"])
+    return (
+        f"{document['components']['schemas']['Decimal']['description']} These are the fields: {fields}. "
+        "All other integers count what takes time or room, such as heights, ticks, milliseconds, nonces "
+        "and bytes, and are numbers. The output of `engram rpc` and of the other commands with `--json` has "
+        "every integer as a JSON number, digit by digit."
+    )
 
 
 def _group(method: dict[str, Any]) -> str:
@@ -92,7 +105,8 @@ def _method(method: dict[str, Any]) -> str:
 
 def _type(schema: dict[str, Any]) -> str:
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    words = ["hexadecimal text" if kind == "string" and "pattern" in schema else str(kind) for kind in kinds]
+    form = "decimal text" if schema.get("pattern") == DECIMAL_PATTERN else "hexadecimal text"
+    words = [form if kind == "string" and "pattern" in schema else str(kind) for kind in kinds]
     text = " or ".join(words)
     return f"{text} of {_type(schema['items'])}s" if "items" in schema else text
 

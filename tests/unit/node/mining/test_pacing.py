@@ -73,7 +73,7 @@ async def test_a_muster_ends_when_enough_programs_hold_at_once() -> None:
     assert pacing.may_mine_empty()
     pacing.release(first)
     assert pacing.may_mine_empty()
-    assert told[-1] == {"limit": 0, "programs": 1, "muster": 0, "work": "0"}
+    assert told[-1] == {"limit": 0, "programs": 1, "muster": 0, "work": 0}
 
 
 async def test_nobody_holds_where_blocks_wait_for_nobody() -> None:
@@ -126,7 +126,7 @@ async def test_while_programs_hold_a_miner_waits_for_the_better_head_of_another(
         {"work": "x"},
         {"work": "-1"},
         {"work": "9" * 81},
-        {"work": 7},
+        {"work": 1.5},
         {"limit": "7"},
         {"limit": -1},
         {"programs": None},
@@ -142,7 +142,7 @@ async def test_what_is_no_pace_changes_nothing(wrong: dict[str, Any]) -> None:
         await until(lambda: here.may_mine(1))
         seen: list[object] = []
         here.listen(lambda: seen.append(here._others[door.url]))
-        door.hub.publish("pace", {"limit": 0, "programs": 7, "muster": 0, "work": "0"} | wrong)
+        door.hub.publish("pace", {"limit": 0, "programs": 7, "muster": 0, "work": 0} | wrong)
         door.pacing.hold().allow(5)  # what comes after it is taken in
         await until(lambda: here.programs == 1)
         assert all(isinstance(pace, Pace) and pace.programs <= 1 for pace in seen)

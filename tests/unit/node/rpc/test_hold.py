@@ -10,13 +10,13 @@ from tests.support.rpc_door import opened
 async def test_a_program_holds_blocks_for_as_long_as_its_connection_stands() -> None:
     async with opened() as door, RpcClient(door.url) as client, RpcClient(door.url) as other:
         async with client.subscribe("pace") as events, other.holding():
-            assert (await anext(events))[1] == {"limit": 0, "programs": 1, "muster": 0, "work": "0"}
+            assert (await anext(events))[1] == {"limit": 0, "programs": 1, "muster": 0, "work": 0}
             await other.ready(7)
-            assert (await anext(events))[1] == {"limit": 7, "programs": 1, "muster": 0, "work": "0"}
+            assert (await anext(events))[1] == {"limit": 7, "programs": 1, "muster": 0, "work": 0}
         async with client.subscribe("pace") as events:
             async with other.holding():
                 await anext(events)
-            assert (await anext(events))[1] == {"limit": None, "programs": 0, "muster": 0, "work": "0"}
+            assert (await anext(events))[1] == {"limit": None, "programs": 0, "muster": 0, "work": 0}
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.0", "x", "\u0661", "9" * 21, "{}"])

@@ -92,7 +92,7 @@ async def test_each_kind_of_parameter(server: Server) -> None:
     [
         {"first": True},
         {"first": 1.0},
-        {"first": "1"},
+        {"first": "one"},
         {"first": None},
         {"first": [1]},
         {},
@@ -182,8 +182,8 @@ async def test_a_chain_error_keeps_its_code_and_numbers(server: Server) -> None:
     assert error["code"] == jsonrpc.CHAIN_ERROR
     assert (error["data"]["code"], error["data"]["expected"], error["data"]["got"]) == (
         "nonce_mismatch",
-        7,
-        9,
+        "7",
+        "9",
     )
 
 
