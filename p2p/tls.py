@@ -21,7 +21,8 @@ SHAKING_BYTES: Final = 16 * 1024
 """The most bytes that a TLS handshake may take of the dialling side; an honest one has less than 3 KiB."""
 MAX_ANSWERS: Final = 64
 """So often TLS may answer something by itself after its handshake; an honest peer asks for no answer."""
-_READ_BYTES: Final = 256 * 1024
+_READ_BYTES: Final = 16 * 1024
+"""The most that one record of TLS holds; no more is read at once."""
 _RECORD_OF_HANDSHAKE: Final = 0x16
 
 
@@ -37,7 +38,6 @@ class TlsTransport(asyncio.Transport):
         self._tls = credentials.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._protocol: asyncio.Protocol | None = None
         self._answers = 0
-        self._paused = False
         self._closing = False
 
     def shake(self, data: bytes) -> bool:
@@ -59,28 +59,26 @@ class TlsTransport(asyncio.Transport):
     def arrive(self, data: bytes) -> None:
         """Decrypts what the connection has brought, and passes it on."""
         self._incoming.write(data)
-        self._pass_on()
-
-    def _pass_on(self) -> None:
+        plain: list[bytes] = []
+        ended = broken = False
         try:
-            while not self._paused and not self.is_closing():
-                data = self._tls.read(_READ_BYTES)
-                if not data:  # the other side has said that it is done
-                    self.get_protocol().eof_received()
-                    self.close()
-                    return
-                self.get_protocol().data_received(data)
+            while not ended:
+                plain.append(self._tls.read(_READ_BYTES))
+                ended = not plain[-1]  # the other side has said that it is done
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLError:  # a record that is forged or damaged, of which the alert tells
-            self._flush()
-            self.abort()
-            return
+        except ssl.SSLError:  # a record that is forged or damaged; the alert says so
+            broken = True
         if self._outgoing.pending:
             self._answers += 1
             self._flush()
-            if self._answers > MAX_ANSWERS:
-                self.abort()
+        if (arrived := b"".join(plain)) and not self.is_closing():
+            self.get_protocol().data_received(arrived)
+        if broken or self._answers > MAX_ANSWERS:
+            self.abort()
+        elif ended and not self.is_closing():
+            self.get_protocol().eof_received()
+            self.close()
 
     def _flush(self) -> None:
         if self._outgoing.pending:
@@ -109,16 +107,13 @@ class TlsTransport(asyncio.Transport):
         return self._closing or self.tcp.is_closing()
 
     def pause_reading(self) -> None:
-        self._paused = True
         self.tcp.pause_reading()
 
     def resume_reading(self) -> None:
-        self._paused = False
         self.tcp.resume_reading()
-        asyncio.get_running_loop().call_soon(self._pass_on)
 
     def is_reading(self) -> bool:
-        return not self._paused and self.tcp.is_reading()
+        return self.tcp.is_reading()
 
     def get_write_buffer_size(self) -> int:
         return self.tcp.get_write_buffer_size()
