@@ -6,13 +6,14 @@ import asyncio
 import base64
 import hashlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from engram.node.client import RpcClient
 from engram.node.config import Config
 from engram.node.localnet.links import CuttableLink
 from engram.node.node import Node as WholeNode
@@ -254,32 +255,63 @@ async def test_a_node_that_wants_encryption_refuses_plain_and_says_so() -> None:
         assert strict.policy.reports == []
 
 
-async def test_three_nodes_mine_and_pass_on_one_chain_by_tls(tmp_path: Path) -> None:
+@asynccontextmanager
+async def whole_nodes(folder: Path) -> AsyncIterator[Callable[..., Awaitable[Member]]]:
+    """Starts whole nodes that encrypt everything, each by its name and the addresses that it dials."""
     members: list[Member] = []
+
+    async def start(name: str, *peers: PeerAddress) -> Member:
+        config = Config(
+            data_dir=folder / name,
+            rpc_port=0,
+            p2p_port=0,
+            p2p_tls="always",
+            peers=tuple(map(str, peers)),
+            miner_address=format_address(CAROL.address, SPEC.hrp),
+        )
+        whole = WholeNode(config, SPEC)
+        members.append(Member(name, whole, asyncio.create_task(whole.run())))
+        async with asyncio.timeout(WAIT_S):
+            await whole.ready.wait()
+        return members[-1]
+
     try:
-        for name in ("a", "b", "c"):
-            ports = [member.services.peers.port for member in members[-1:]]
-            config = Config(
-                data_dir=tmp_path / name,
-                rpc_port=0,
-                p2p_port=0,
-                p2p_tls="always",
-                peers=tuple(f"{HOST}:{port}" for port in ports),
-                miner_address=format_address(CAROL.address, SPEC.hrp),
-            )
-            whole = WholeNode(config, SPEC)
-            members.append(Member(name, whole, asyncio.create_task(whole.run())))
-            async with asyncio.timeout(WAIT_S):
-                await whole.ready.wait()
-        first, middle, last = members
-        await until(lambda: len(middle.peers) == 2)
-        for miner, follower in ((first, last), (last, first)):
-            await miner.mine()
-            await follower.follow(miner)
-        assert all(info.encrypted for member in members for info in member.services.peers.peers())
-        assert first.chain.head.height == 2
+        yield start
     finally:
         for member in members:
             member.node.stop()
         async with asyncio.timeout(WAIT_S):
             await asyncio.gather(*(member.task for member in members))
+
+
+def address_of(member: Member) -> PeerAddress:
+    """Where a whole node is dialled, and by which key."""
+    return PeerAddress(HOST, member.services.peers.port, member.key)
+
+
+async def test_three_nodes_mine_and_pass_on_one_chain_by_tls(tmp_path: Path) -> None:
+    async with whole_nodes(tmp_path) as start:
+        first = await start("first")
+        middle = await start("middle", address_of(first))
+        last = await start("last", address_of(middle))
+        await until(lambda: len(middle.peers) == 2)
+        for miner, follower in ((first, last), (last, first)):
+            await miner.mine()
+            await follower.follow(miner)
+        assert first.chain.head.height == 2
+        async with RpcClient(middle.url) as client:
+            assert [peer["encrypted"] for peer in await client.call("peer_list")] == [True, True]
+
+
+@pytest.mark.fault(id=54)
+async def test_an_operator_is_warned_of_the_man_in_the_middle(tmp_path: Path) -> None:
+    async with whole_nodes(tmp_path) as start:
+        far = await start("far")
+        async with man_in_the_middle(address_of(far), ALWAYS) as middle:
+            near = await start("near", middle)
+            await until(lambda: near.services.peers.targets()[0].error is not None)
+            async with RpcClient(near.url) as client:
+                status, (target,) = await client.call("node_status"), await client.call("peer_targets")
+        assert target["error"]["code"] == "channel_mismatch"
+        assert "intercepted" in [warning["code"] for warning in status["warnings"]]
+        assert near.peers == far.peers == []
