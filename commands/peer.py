@@ -30,7 +30,8 @@ def command() -> None:
 def list_peers(session: CommandSession, banned: bool) -> None:
     """List the peers that the node is connected to, and the addresses that it cannot reach.
 
-    For an address that does not answer, "state" gives the reason and when the node tries again.
+    "link" says whether the connection is encrypted. For an address that does not answer, "state" gives the
+    reason and when the node tries again.
     """
     if banned:
         _list_bans(session)
@@ -46,6 +47,7 @@ def list_peers(session: CommandSession, banned: bool) -> None:
         Column("peer", lambda row: None if row["id"] is None else short(row["id"])),
         Column("address", lambda row: row["address"], whole=True),
         Column("direction", lambda row: row["direction"]),
+        Column("link", lambda row: None if row["id"] is None else _link(row)),
         Column("height", lambda row: row["height"], right=True),
         Column("state", lambda row: row["state"], whole=True),
     )
@@ -54,6 +56,10 @@ def list_peers(session: CommandSession, banned: bool) -> None:
         columns,
         "the node is connected to no peer and dials none: add one with `engram peer add HOST:PORT`",
     )
+
+
+def _link(peer: dict[str, Any]) -> str:
+    return "encrypted" if peer["encrypted"] else "plain"
 
 
 def _unreached(target: dict[str, Any]) -> dict[str, Any]:

@@ -87,6 +87,13 @@ class Config:
         "NODEKEY@HOST:PORT to accept only the node with that key.",
         check=rules.peer_address,
     )
+    p2p_tls: str = _setting(
+        "auto",
+        "Which connections to peers are encrypted: auto encrypts all but those within this machine, always "
+        "also these, never none that this node makes. With auto and always, plain connections from other "
+        "machines are refused; set never for peers too old to encrypt.",
+        choices=("auto", "always", "never"),
+    )
     max_inbound: int = _setting(
         32,
         "How many peers may be connected to this node at once by their own dialling. Peers that this node "

@@ -100,8 +100,12 @@ class Gauges:
     """The least that any transaction is charged in the next block, in sparks."""
     inbound_peers: int = 0
     outbound_peers: int = 0
+    encrypted_peers: int = 0
+    """Sessions over an encrypted connection, of both directions."""
     dialled: int = 0
     """Addresses that the node dials, connected or not."""
+    intercepted: int = 0
+    """Those of them at whose last dial somebody stood between the two nodes."""
     sync_target: int = 0
     """Height up to which blocks are being fetched in bulk; 0 while none are."""
     rounds: Mapping[str, int] = field(default_factory=dict)
@@ -224,6 +228,8 @@ def _gauges(metrics: Metrics, gauges: Gauges) -> tuple[tuple[str, str, float], .
         ("engram_round_ticks", "Ticks of the round clock.", gauges.ticks),
         ("engram_base_exponent", "How often crowded blocks have raised fees by an eighth.", gauges.exponent),
         ("engram_base_fee_sparks", "The least that a transaction is charged.", gauges.base_fee),
+        ("engram_peers_encrypted", "Open sessions that are encrypted.", gauges.encrypted_peers),
+        ("engram_peers_intercepted", "Dialled addresses with somebody in between.", gauges.intercepted),
         ("engram_sync_target", "Height up to which blocks are fetched; 0 for none.", gauges.sync_target),
         ("engram_mempool_bytes", "Bytes of memory that waiting transactions take.", gauges.mempool_bytes),
         ("engram_mempool_transactions", "Transactions that wait for a block.", gauges.mempool_transactions),

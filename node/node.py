@@ -30,6 +30,7 @@ from engram.node.rpc.render import Renderer
 from engram.node.rpc.server import RpcLimits
 from engram.node.services import Services, Setup, assemble, opened
 from engram.p2p.acceptor import AcceptLimits
+from engram.p2p.encryption import Encryption
 from engram.p2p.errors import ListenFailed
 from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig
@@ -188,6 +189,7 @@ class Node:
             PeerConfig(config.p2p_host, config.p2p_port, peers, places.sessions),
             RpcLimits(sockets=min(RpcLimits.sockets, places.rpc // 2), accept=AcceptLimits(places.rpc)),
             self._clock,
-            self._transport or WebSocketTransport(ports, paused=logs.no_descriptor),
+            self._transport
+            or WebSocketTransport(ports, encryption=Encryption(config.p2p_tls), paused=logs.no_descriptor),
             self.stop,
         )

@@ -33,7 +33,14 @@ from engram.node.storage.lru import ByteLru
 from engram.node.sync.headersync import headers_after
 from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
-from engram.p2p.errors import MAX_WEIGHT, DialFailed, DisconnectReason, WrongReply, weight_of
+from engram.p2p.errors import (
+    MAX_WEIGHT,
+    ChannelMismatch,
+    DialFailed,
+    DisconnectReason,
+    WrongReply,
+    weight_of,
+)
 from engram.p2p.inventory import KnownIds
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
@@ -283,7 +290,8 @@ class LoggedScores(PeerScores):
     def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
         super().report(host, node_key, error)
         log = logs.get_logger("peers")
-        write = log.warning if weight_of(error) else log.info
+        grave = weight_of(error) or isinstance(error, ChannelMismatch)
+        write = log.warning if grave else log.info
         write("a session ended", peer=node_key or host, host=host, error=error)
 
     def not_reached(self, address: PeerAddress, error: DialFailed) -> None:

@@ -14,12 +14,16 @@ class Timer(Protocol):
     def cancel(self) -> None: ...
 
 
-class MonotonicClock(Protocol):
-    """A count of seconds that never runs backwards, and callbacks after so many of them."""
+class Monotonic(Protocol):
+    """A count of seconds that never runs backwards."""
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment."""
         ...
+
+
+class MonotonicClock(Monotonic, Protocol):
+    """The same, with callbacks after so many of them."""
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Calls back on the event loop once `delay_s` seconds have passed."""

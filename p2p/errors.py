@@ -106,9 +106,9 @@ class BadHandshake(Misbehaviour):
 
 
 class ChannelMismatch(PeerUnavailable):
-    """Somebody stands between the two nodes: the peer signed for another connection than this one.
+    """The peer signed for another connection than this one: somebody stands between the two nodes.
 
-    The peer's signature is good, so it is not the peer that lies.
+    The peer's signature is good, and an honest one signs so, too. So nobody is blamed.
     """
 
     reason = DisconnectReason.OTHER_CHANNEL

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from engram.p2p.clock import MonotonicClock
+from engram.p2p.clock import Monotonic, MonotonicClock
 from engram.p2p.errors import RateExceeded
 from engram.p2p.messages import MESSAGES, MIB
 
@@ -51,7 +51,7 @@ class TokenBucket:
 
     __slots__ = ("_burst", "_clock", "_per_s", "_tokens", "_updated")
 
-    def __init__(self, per_s: float, burst: float, clock: MonotonicClock) -> None:
+    def __init__(self, per_s: float, burst: float, clock: Monotonic) -> None:
         self._per_s = per_s
         self._burst = burst
         self._clock = clock
@@ -60,10 +60,22 @@ class TokenBucket:
 
     def take(self, amount: float = 1.0) -> float:
         """Takes `amount`; returns the seconds until the bucket is no longer overdrawn, 0 if it is not."""
-        now = self._clock.monotonic()
-        self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._per_s) - amount
-        self._updated = now
+        self._refill()
+        self._tokens -= amount
         return max(0.0, -self._tokens / self._per_s)
+
+    def spend(self) -> bool:
+        """Takes one if there is one, and says so; else takes nothing, so that no debt outlives a flood."""
+        self._refill()
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def _refill(self) -> None:
+        now = self._clock.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._per_s)
+        self._updated = now
 
 
 class MessageLimiter:

@@ -1,13 +1,17 @@
 """Links over WebSockets, where each frame is one binary message. The only importer of aiohttp in p2p.
 
 The server refuses browsers (they send the header `Origin`), compression, and every path but one. It cuts a
-connection that carries more than `HANDSHAKE_FRAME_BYTES` before the handshake is complete.
+connection that carries more than `HANDSHAKE_FRAME_BYTES` before the handshake is complete. It takes TLS from
+everyone, and plain connections from those hosts only that `Encryption` names. A dial that is to be encrypted
+never falls back to a plain one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,10 +21,13 @@ import aiohttp
 from aiohttp import web
 
 from engram.p2p.acceptor import AcceptLimits, Acceptor, AcceptRank
+from engram.p2p.certificate import ALPN, channel_of, dialing_context, fresh_credentials
+from engram.p2p.encryption import Encryption, HandshakePace
 from engram.p2p.errors import DialFailed, FrameTooLarge, LinkClosed, ListenFailed, MalformedFrame
 from engram.p2p.link import Link, Listener, PeerAddress
 from engram.p2p.messages import HANDSHAKE_FRAME_BYTES, MAX_FRAME_BYTES
 from engram.p2p.passing import PassingProtocol
+from engram.p2p.tls import FirstByte, TlsTransport
 
 PATH: Final = "/engram/p2p"
 HEARTBEAT_S: Final = 30.0
@@ -54,7 +61,8 @@ class _Meter(PassingProtocol):
 
     def remove(self) -> None:
         """Stops counting: the connection's own protocol is put back."""
-        if self._transport.get_protocol() is self:
+        # asyncio's TLS does not tell the protocol of a connection that is lost.
+        if not self._transport.is_closing() and self._transport.get_protocol() is self:
             self._transport.set_protocol(self._inner)
 
     def data_received(self, data: bytes) -> None:
@@ -77,6 +85,7 @@ class _DialedSocket(aiohttp.ClientWebSocketResponse):
         assert response.connection.transport is not None, held
         self.tcp = response.connection.transport
         self.meter = _Meter(self.tcp)
+        self.tls: ssl.SSLObject | None = self.tcp.get_extra_info("ssl_object")
         self._upgrade = response
 
     def drop(self) -> None:
@@ -95,6 +104,7 @@ class WebSocketLink:
         meter: _Meter,
         drop: Callable[[], None],
         keep: Callable[[], None] | None = None,
+        channel: bytes | None = None,
     ) -> None:
         """`keep` is called once the handshake is complete: the connection has to go for no other then."""
         self._socket = socket
@@ -102,6 +112,7 @@ class WebSocketLink:
         self._meter = meter
         self._drop = drop
         self._keep = keep
+        self._channel = channel
         self.closed = asyncio.Event()
 
     @property
@@ -110,7 +121,7 @@ class WebSocketLink:
 
     @property
     def channel(self) -> bytes | None:
-        return None
+        return self._channel
 
     async def send(self, frame: bytes) -> None:
         try:
@@ -160,8 +171,9 @@ def _broken(error: aiohttp.WebSocketError) -> FrameTooLarge | MalformedFrame:
 class WebSocketListener:
     """Turns WebSocket requests into links; `serve` is aiohttp's request handler."""
 
-    def __init__(self) -> None:
+    def __init__(self, encryption: Encryption) -> None:
         self.acceptor: Acceptor | None = None
+        self._encryption = encryption
         self._accepted: asyncio.Queue[WebSocketLink] = asyncio.Queue(ACCEPT_QUEUE)
         self._closing = False
         self.port = 0
@@ -175,6 +187,9 @@ class WebSocketListener:
         if request.path != PATH or "Origin" in request.headers:
             return web.Response(status=403, text="this port speaks to engram nodes only\n")
         tcp = request.transport
+        if tcp is not None and not self._may_speak(tcp):
+            upgrade = {"Upgrade": "TLS/1.3", "Connection": "Upgrade"}
+            return web.Response(status=426, headers=upgrade, text="this node speaks TLS to you\n")
         if tcp is None or not self._has_place():
             return web.Response(status=503, text="too many connections at once\n")
         socket = web.WebSocketResponse(
@@ -185,8 +200,14 @@ class WebSocketListener:
             await socket.prepare(request)
         except ConnectionError:  # the peer is gone already; aiohttp would log this as a bug of the handler
             return web.Response(status=400)
-        host, port = (tcp.get_extra_info("peername") or ("unknown", 0))[:2]
-        link = WebSocketLink(socket, PeerAddress(host, port), meter, tcp.abort, partial(self._keep, tcp))
+        link = WebSocketLink(
+            socket,
+            _address_of(tcp),
+            meter,
+            tcp.abort,
+            partial(self._keep, tcp),
+            tcp.channel if isinstance(tcp, TlsTransport) else None,
+        )
         try:
             if self._has_place():  # it may have none any more
                 self._accepted.put_nowait(link)
@@ -195,8 +216,14 @@ class WebSocketListener:
             link.abort()
         return socket
 
-    def _keep(self, tcp: asyncio.BaseTransport) -> None:
+    def _may_speak(self, transport: asyncio.BaseTransport) -> bool:
+        return isinstance(transport, TlsTransport) or self._encryption.takes_plain(
+            _address_of(transport).host
+        )
+
+    def _keep(self, transport: asyncio.BaseTransport) -> None:
         if self.acceptor is not None:
+            tcp = transport.tcp if isinstance(transport, TlsTransport) else transport
             self.acceptor.rank(tcp, AcceptRank.KEPT)
 
     def _has_place(self) -> bool:
@@ -216,10 +243,13 @@ class WebSocketTransport:
         self,
         limits: AcceptLimits = AcceptLimits(),  # noqa: B008 (frozen)
         *,
+        encryption: Encryption = Encryption.AUTO,
         paused: Callable[[OSError], None] | None = None,
     ) -> None:
         """`paused` is called when the system refuses connections."""
         self._limits = limits
+        self._encryption = encryption
+        self._tls = dialing_context()
         self._paused = paused
         self._client: aiohttp.ClientSession | None = None
 
@@ -241,12 +271,13 @@ class WebSocketTransport:
 
     @asynccontextmanager
     async def listen(self, host: str, port: int) -> AsyncIterator[Listener]:
-        """See `Transport.listen`."""
-        listener = WebSocketListener()
+        """See `Transport.listen`. Its certificate is a new one."""
+        listener = WebSocketListener(self._encryption)
         server = web.Server(listener.serve, keepalive_timeout=HTTP_DEADLINE_S, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
         await runner.setup()
-        async with Acceptor(server, self._limits, paused=self._paused) as acceptor:
+        first_byte = partial(FirstByte, server, fresh_credentials(), HandshakePace(_SystemTime()).admits)
+        async with Acceptor(first_byte, self._limits, paused=self._paused) as acceptor:
             listener.acceptor = acceptor
             try:
                 await _bind(acceptor, host, port)
@@ -260,9 +291,11 @@ class WebSocketTransport:
     async def dial(self, address: PeerAddress) -> Link:
         assert self._client is not None, "the manager dials only inside `async with` of its transport"
         bare = PeerAddress(address.host, address.port)
+        encrypted = self._encryption.dials_encrypted(address.host)
         try:
             socket = await self._client.ws_connect(
-                f"ws://{bare}{PATH}",
+                f"{'wss' if encrypted else 'ws'}://{bare}{PATH}",
+                ssl=self._tls,
                 max_msg_size=_REFUSED_SIZE,
                 compress=0,
                 heartbeat=HEARTBEAT_S,
@@ -271,14 +304,45 @@ class WebSocketTransport:
         except (OSError, aiohttp.ClientError, ValueError) as error:
             raise DialFailed(f"cannot connect to {bare}: {_reason(error)}") from error
         assert isinstance(socket, _DialedSocket), "the client makes sockets of this class only"
-        return WebSocketLink(socket, bare, socket.meter, socket.drop)
+        try:
+            channel = _seen(socket.tls) if encrypted else None
+        except DialFailed as error:
+            socket.drop()
+            raise DialFailed(f"cannot connect to {bare}: {error.message}") from None
+        return WebSocketLink(socket, bare, socket.meter, socket.drop, channel=channel)
+
+
+class _SystemTime:
+    """The time by which handshakes are counted."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def _address_of(transport: asyncio.BaseTransport) -> PeerAddress:
+    """The other end of an accepted connection."""
+    host, port = (transport.get_extra_info("peername") or ("unknown", 0))[:2]
+    return PeerAddress(host, port)
+
+
+def _seen(tls: ssl.SSLObject | None) -> bytes:
+    """The channel binding of a dialled connection. Raises `DialFailed` if its other end is no node's."""
+    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+    if tls is None or certificate is None or tls.selected_alpn_protocol() != ALPN:
+        raise DialFailed("it speaks TLS, but not as a node does")
+    return channel_of(certificate)
 
 
 def _reason(error: Exception) -> str:
     """Why a dial failed, in plain words; the address is left out, because the message already has it."""
+    if isinstance(error, aiohttp.WSServerHandshakeError) and error.status == 426:
+        return "it takes encrypted connections only: set p2p_tls to auto"
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return f"it answers with HTTP status {error.status}, so no peer listens there"
     if isinstance(error, aiohttp.ClientConnectorError):
+        reset = isinstance(error.os_error, ConnectionResetError) and error.errno is None
+        if isinstance(error, aiohttp.ClientConnectorSSLError) or reset:
+            return "no TLS 1.3 is spoken there: the node is older than this one, or it is none"
         if error.errno is not None and error.errno > 0:
             return os.strerror(error.errno)
         return error.strerror or "no connection"

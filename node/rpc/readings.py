@@ -22,6 +22,7 @@ from engram.node.rpc.node import NodeStatus
 from engram.node.storage.store import BLOCKS_DIRECTORY
 from engram.node.storage.swap import DATABASE_DIRECTORY
 from engram.node.sync.sync import Sync
+from engram.p2p.errors import ChannelMismatch
 from engram.p2p.manager import PeerManager
 from engram.statemachine.fees import risen
 
@@ -47,8 +48,8 @@ class Readings:
     def now(self) -> Gauges:
         """What is known without asking the disk; the other gauges keep their defaults."""
         head, status, mining = self.views.chain.head, self.status, self.mining
-        inbound = [peer.inbound for peer in self.peers.peers()]
-        skew = self.watch.skew()
+        sessions, targets, skew = self.peers.peers(), self.peers.targets(), self.watch.skew()
+        inbound = sum(peer.inbound for peer in sessions)
         return Gauges(
             head=head.id,
             chain_height=head.height,
@@ -56,9 +57,11 @@ class Readings:
             head_age_s=(status.clock.now_ms() - head.header.timestamp_ms) / 1000,
             clock_ahead_s=None if skew is None else skew.ahead_s,
             clock_voices=0 if skew is None else skew.voices,
-            inbound_peers=sum(inbound),
-            outbound_peers=len(inbound) - sum(inbound),
-            dialled=len(self.peers.targets()),
+            inbound_peers=inbound,
+            outbound_peers=len(sessions) - inbound,
+            encrypted_peers=sum(peer.encrypted for peer in sessions),
+            dialled=len(targets),
+            intercepted=sum(isinstance(target.error, ChannelMismatch) for target in targets),
             sync_target=self.sync.target,
             rounds=Counter(self.feed.open_rounds().values()),
             lookups=self.cache.lookups(),

@@ -121,6 +121,7 @@ class Renderer:
             "sent_bytes": info.sent_bytes,
             "received_bytes": info.received_bytes,
             "queued_bytes": info.queued_bytes,
+            "encrypted": info.encrypted,
         }
 
     def _payload(self, tx: Transaction) -> dict[str, Any] | None:

@@ -52,6 +52,13 @@ def _of_chain(spec: ChainSpec, gauges: Gauges) -> Iterator[NodeWarning]:
             "no peer is connected: `engram peer list` shows why the addresses that are dialled do not answer",
             unready=True,
         )
+    if gauges.intercepted:
+        yield NodeWarning(
+            "intercepted",
+            f"somebody ends the encryption between this node and {gauges.intercepted} of the addresses that "
+            "it dials, so it does not speak with them: `engram peer list` shows which; look for what stands "
+            "on the way, a proxy that ends TLS for example",
+        )
     if -gauges.head_age_s * 2000 > spec.future_limit_ms:
         yield NodeWarning(
             "clock_behind",

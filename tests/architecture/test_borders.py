@@ -21,7 +21,7 @@ BORDERS = {
         "participant/learn/endpoint.py",
     ),
     "click": ("cli.py", "commands/"),
-    "cryptography": ("node/keystore.py", "node/sealing.py", "primitives/keys.py"),
+    "cryptography": ("node/keystore.py", "node/sealing.py", "p2p/certificate.py", "primitives/keys.py"),
     "distributed": ("participant/experiments/cluster.py",),
     "google_crc32c": ("node/",),
     "markdown_it": ("participant/experiments/rendering.py",),

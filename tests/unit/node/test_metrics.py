@@ -32,6 +32,8 @@ def test_the_documented_names() -> None:
         head_age_s=-1.5,
         inbound_peers=3,
         outbound_peers=2,
+        encrypted_peers=4,
+        intercepted=1,
         rounds={"commit": 2, "score": 1},
         lookups={"scores": (5, 4)},
         mempool_bytes=5,
@@ -43,6 +45,8 @@ def test_the_documented_names() -> None:
     assert page["engram_head_age_seconds", ""] == -1.5
     assert page["engram_peers", "inbound"] == 3
     assert page["engram_peers", "outbound"] == 2
+    assert page["engram_peers_encrypted", ""] == 4
+    assert page["engram_peers_intercepted", ""] == 1
     assert page["engram_rounds", "commit"] == 2
     assert page["engram_rounds", "score"] == 1
     assert page["engram_cache_lookups_total", "scores,hit"] == 5

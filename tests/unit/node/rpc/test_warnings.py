@@ -33,6 +33,7 @@ def test_a_node_that_fares_well_is_not_warned_of() -> None:
         ("no_peers", {"inbound_peers": 1}, {"inbound_peers": 0}),
         ("no_peers", {"inbound_peers": 0, "outbound_peers": 1}, {"inbound_peers": 0, "outbound_peers": 0}),
         ("no_peers", {"inbound_peers": 0, "dialled": 0}, {"inbound_peers": 0, "dialled": 1}),
+        ("intercepted", {"intercepted": 0}, {"intercepted": 1}),
         ("clock_behind", {"head_age_s": -AHEAD_S}, {"head_age_s": -AHEAD_S - 0.001}),
         ("head_old", {"head_age_s": OLD_S}, {"head_age_s": OLD_S + 0.001}),
         ("head_old", {"head_age_s": 2 * OLD_S, "on_demand": True}, {"head_age_s": 2 * OLD_S}),
