@@ -145,10 +145,14 @@ def _clock(clock: dict[str, Any]) -> str:
 
 
 def _sync(status: dict[str, Any]) -> str:
-    target, height = status["syncing_to"], status["head"]["height"]
-    if target is None:
-        return "nothing to fetch"
-    return f"at {height} of {target} ({100 * height / target:.1f} %)"
+    target, height, backfill = status["syncing_to"], status["head"]["height"], status["backfill"]
+    words = "nothing to fetch"
+    if target is not None:
+        words = f"at {height} of {target} ({100 * height / target:.1f} %)"
+    if backfill["left"]:
+        there = backfill["base"] - backfill["left"]
+        words += f"; {there} of {backfill['base']} blocks from before the snapshot are here"
+    return words
 
 
 def _mempool(pool: dict[str, Any]) -> str:

@@ -108,6 +108,10 @@ class Gauges:
     """Those of them at whose last dial somebody stood between the two nodes."""
     sync_target: int = 0
     """Height up to which blocks are being fetched in bulk; 0 while none are."""
+    backfill_base: int = 0
+    """Up to this height the node has its blocks from a snapshot, which has no bodies; 0 for none."""
+    backfill_left: int = 0
+    """Up to this height some bodies are still to be fetched; 0 once all are there."""
     rounds: Mapping[str, int] = field(default_factory=dict)
     """How many open rounds stand in each phase."""
     lookups: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -231,6 +235,7 @@ def _gauges(metrics: Metrics, gauges: Gauges) -> tuple[tuple[str, str, float], .
         ("engram_peers_encrypted", "Open sessions that are encrypted.", gauges.encrypted_peers),
         ("engram_peers_intercepted", "Dialled addresses with somebody in between.", gauges.intercepted),
         ("engram_sync_target", "Height up to which blocks are fetched; 0 for none.", gauges.sync_target),
+        ("engram_backfill_left", "Height below which bodies are still missing.", gauges.backfill_left),
         ("engram_mempool_bytes", "Bytes of memory that waiting transactions take.", gauges.mempool_bytes),
         ("engram_mempool_transactions", "Transactions that wait for a block.", gauges.mempool_transactions),
         ("engram_mempool_parked", "Waiting transactions that fees have outgrown.", gauges.mempool_parked),

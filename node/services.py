@@ -184,7 +184,9 @@ def assemble(base: Base, setup: Setup) -> Services:
     status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
     log = ChainLog(clock, base.spec.block_time_ms)
     feed = EventFeed(chain, mempool, hub, counts, threads, log)
-    readings = Readings(status, views, mempool, mining, manager, sync, feed, counts, base.cache, watch)
+    readings = Readings(
+        status, views, mempool, mining, manager, sync, feed, counts, base.cache, watch, mending
+    )
     methods = methods_of(
         ChainMethods(views, render),
         TransactionMethods(views, mempool, render, config.mempool_bytes),

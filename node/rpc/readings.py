@@ -21,6 +21,7 @@ from engram.node.rpc.headview import HeadView, HeadViews
 from engram.node.rpc.node import NodeStatus
 from engram.node.storage.store import BLOCKS_DIRECTORY
 from engram.node.storage.swap import DATABASE_DIRECTORY
+from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
 from engram.p2p.errors import ChannelMismatch
 from engram.p2p.manager import PeerManager
@@ -44,12 +45,14 @@ class Readings:
     counts: Metrics
     cache: VerificationCache
     watch: ClockWatch
+    mending: Mending
 
     def now(self) -> Gauges:
         """What is known without asking the disk; the other gauges keep their defaults."""
         head, status, mining = self.views.chain.head, self.status, self.mining
         sessions, targets, skew = self.peers.peers(), self.peers.targets(), self.watch.skew()
         inbound = sum(peer.inbound for peer in sessions)
+        backfill_base, backfill_left = self.mending.backfill
         return Gauges(
             head=head.id,
             chain_height=head.height,
@@ -63,6 +66,8 @@ class Readings:
             dialled=len(targets),
             intercepted=sum(isinstance(target.error, ChannelMismatch) for target in targets),
             sync_target=self.sync.target,
+            backfill_base=backfill_base,
+            backfill_left=backfill_left,
             rounds=Counter(self.feed.open_rounds().values()),
             lookups=self.cache.lookups(),
             mempool_bytes=self.mempool.memory_bytes,

@@ -51,6 +51,7 @@ class StatusMethods:
                 "voices": gauges.clock_voices,
             },
             "syncing_to": gauges.sync_target or None,
+            "backfill": {"base": gauges.backfill_base, "left": gauges.backfill_left},
             "mempool": {
                 "count": gauges.mempool_transactions,
                 "parked": gauges.mempool_parked,

@@ -29,6 +29,11 @@ class DamagedBodies:
         for listener in told:
             listener(block)
 
+    def expect(self, block: Hash) -> None:
+        """Adds a block whose body never was there and is being fetched; nobody is told."""
+        with self._lock:
+            self._blocks[block] = None
+
     def remove(self, block: Hash) -> None:
         """Removes a block whose body is whole again."""
         with self._lock:

@@ -1,17 +1,18 @@
-"""Fetches bodies of stored blocks again that were found damaged on this node's disk.
+"""Fetches bodies of stored blocks that this node lacks: damaged ones, and those from before a snapshot.
 
 Blocks are judged once; later blocks need the states and the headers of older ones, not their bodies. So a
-damaged body stops nothing: whoever asks for it is told that this node lacks it, and this service asks peers
-for it. What a peer delivers is checked against the stored header before it is stored. In the same way it
-fetches, in the background, the bodies of the blocks that came in a snapshot as headers only.
+missing body stops nothing: whoever asks for it is told that this node lacks it, and this service asks peers
+for it by the block's id. What a peer delivers is checked against the stored header before it is stored.
 
-One block is asked for at a time, and of one peer at a time: damage is rare. A peer that does not deliver is
-not asked again before `RETRY_S` seconds have passed or another peer has come.
+Damaged bodies come first. Those from before a snapshot are fetched newest first, and after a restart from
+where it ended. A few are asked for at once, of several peers. A peer that lacks one is asked no more in the
+same round, and one that does not answer in time not for `RETRY_S` seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Final
 
 from engram.consensus.block import Block
@@ -32,6 +33,11 @@ BODY_S: Final = 15.0
 """Seconds that a peer has to deliver one body."""
 RETRY_S: Final = 60.0
 """Seconds after which peers that did not deliver are asked again."""
+ROUND_BLOCKS: Final = 128
+"""Bodies that are looked for before damage is looked for again."""
+PEERS_AT_ONCE: Final = 4
+BODIES_OF_PEER: Final = 2
+"""How many bodies are asked of one peer at once."""
 
 
 class Mending:
@@ -43,10 +49,18 @@ class Mending:
         self._clock = clock
         self._threads = threads
         self._peers: dict[Peer, None] = {}
-        self._unfilled = chain.store.pruned().base
-        """The highest block before the snapshot whose body may still be missing."""
+        self._base = self._unfilled = chain.store.pruned().base
+        self._late: dict[Peer, float] = {}
+        """Peers that did not answer in time, and when they may be asked again."""
         self._wake = asyncio.Event()
         self._log = logs.get_logger("store")
+
+    @property
+    def backfill(self) -> tuple[int, int]:
+        """Up to which height the bodies came in no snapshot, and up to which some of them are missing still;
+        (0, 0) for a node that began at genesis.
+        """
+        return self._base, self._unfilled
 
     def joined(self, peer: Peer) -> None:
         """Called when a session with a peer has opened."""
@@ -57,16 +71,18 @@ class Mending:
     def left(self, peer: Peer) -> None:
         """Called when a session with a peer has ended."""
         self._peers.pop(peer, None)
+        self._late.pop(peer, None)
 
     async def run(self) -> None:
-        """The service: mends what is found damaged, until it is cancelled."""
+        """The service: fetches what is missing, until it is cancelled."""
         loop = asyncio.get_running_loop()
         end = self._damaged.listen(lambda block: _call(loop, self._wake))
         try:
             while True:
                 self._wake.clear()
-                await self._mend_all()
-                if not self._damaged and await self._fill():
+                if await (self._mend() if self._damaged else self._fill()):
+                    continue
+                if not self._damaged and not self._unfilled:
                     await self._wake.wait()
                     continue
                 alarm = self._clock.call_later(RETRY_S, self._wake.set)
@@ -77,52 +93,76 @@ class Mending:
         finally:
             end()
 
-    async def _mend_all(self) -> None:
-        """Asks for each damaged body once, of every peer until one delivers it."""
+    async def _mend(self) -> bool:
+        """Asks for the damaged bodies; whether all of them are whole now."""
         blocks = self._damaged.blocks()
-        if not blocks:
-            return
         refs = [await self._threads.run(self._chain.store.get_ref, block) for block in blocks]
-        lowest = min(ref.height for ref in refs)
         self._log.warning(
             "bodies of blocks are damaged on disk and are fetched again from peers: check the disk",
             blocks=len(refs),
-            lowest=lowest,
+            lowest=min(ref.height for ref in refs),
         )
-        useless: set[Peer] = set()
-        for ref in refs:
-            for peer in sorted(self._peers, key=lambda peer: peer.info.inbound):
-                if peer not in useless:
-                    if await self._fetch(peer, ref):
-                        break
-                    useless.add(peer)
-        mended = sum(block not in self._damaged for block in blocks)
-        self._log.info("damaged bodies are whole again", blocks=mended, missing=len(blocks) - mended)
+        await self._fetch_all(refs)
+        missing = [ref.id for ref in refs if ref.id in self._damaged]
+        self._log.info(
+            "damaged bodies are whole again", blocks=len(refs) - len(missing), missing=len(missing)
+        )
+        return not missing
 
     async def _fill(self) -> bool:
-        """Fetches bodies of blocks that came as headers in a snapshot, newest first; whether all are there.
+        """Asks for some bodies of blocks that came as headers in a snapshot; whether to go on at once."""
+        if not self._unfilled:
+            return False
+        refs = await self._threads.run(self._missing)
+        if not refs:
+            self._unfilled = 0
+            self._log.info("the blocks before the snapshot are all here")
+            return False
+        self._unfilled = refs[0].height
+        for ref in refs:
+            self._damaged.expect(ref.id)  # so that they are stored though their blocks were judged before
+        try:
+            return await self._fetch_all(refs) > 0
+        finally:
+            for ref in refs:
+                self._damaged.remove(ref.id)
 
-        It ends as soon as damage is found or a body is not delivered by any peer.
-        """
-        store = self._chain.store
-        while self._unfilled and not self._damaged:
-            block = await self._threads.run(store.canonical_id, self._unfilled)
-            ref = None if block is None else await self._threads.run(store.get_ref, block)
-            missing = ref is not None and await self._threads.run(store.find_body, ref) is None
-            if ref is not None and missing and not await self._fetch_of_any(ref):
-                return False
-            self._unfilled -= 1
-            if not self._unfilled:
-                self._log.info("the blocks before the snapshot are all here")
-        return not self._damaged
+    def _missing(self) -> list[BlockRef]:
+        """The highest blocks of the snapshot without bodies. It reads the database: call it in a worker."""
+        store, found = self._chain.store, list[BlockRef]()
+        for height in range(self._unfilled, 0, -1):
+            block = store.canonical_id(height)
+            ref = None if block is None else store.get_ref(block)
+            if ref is not None and store.find_body(ref) is None:
+                found.append(ref)
+                if len(found) == ROUND_BLOCKS:
+                    break
+        return found
 
-    async def _fetch_of_any(self, ref: BlockRef) -> bool:
-        self._damaged.add(ref.id)
-        for peer in sorted(self._peers, key=lambda peer: peer.info.inbound):
-            if await self._fetch(peer, ref):
-                return True
-        self._damaged.remove(ref.id)
-        return False
+    async def _fetch_all(self, refs: list[BlockRef]) -> int:
+        """Asks peers for bodies, each of one peer after the other; how many came."""
+        now_s, wanted, useless = self._clock.monotonic(), deque(refs), set[Peer]()
+        peers = [peer for peer in self._peers if self._late.get(peer, now_s) <= now_s]
+        peers.sort(key=lambda peer: peer.info.inbound)
+        asking = peers
+        while asking and wanted:
+            async with asyncio.TaskGroup() as tasks:
+                for peer in asking[:PEERS_AT_ONCE] * BODIES_OF_PEER:
+                    tasks.create_task(self._supply(peer, wanted, useless))
+            asking = [peer for peer in peers if peer not in useless]
+        return len(refs) - len(wanted)
+
+    async def _supply(self, peer: Peer, wanted: deque[BlockRef], useless: set[Peer]) -> None:
+        """Fetches one body after the other from a peer, until it does not deliver one."""
+        while wanted and peer not in useless:
+            ref = wanted.popleft()
+            came = False
+            try:
+                came = await self._fetch(peer, ref)
+            finally:
+                if not came:
+                    wanted.append(ref)
+                    useless.add(peer)
 
     async def _fetch(self, peer: Peer, ref: BlockRef) -> bool:
         """Fetches and stores one body; False if the peer did not deliver it."""
@@ -132,6 +172,8 @@ class Mending:
                 return False
             await self._chain.import_block(await self._threads.run(_block_of, ref, raw))
         except NotReady:
+            if peer in self._peers:
+                self._late[peer] = self._clock.monotonic() + RETRY_S
             return False
         except Invalid as error:
             peer.misbehaved(error)

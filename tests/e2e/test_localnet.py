@@ -73,6 +73,7 @@ async def test_a_transaction_reaches_everyone_and_a_killed_node_comes_back(net: 
     assert await balances(net) == [12] * 4
 
 
+@pytest.mark.fault(id=15)
 async def test_the_sides_of_a_partition_become_one_chain_again(net: Localnet) -> None:
     await net.wait_height(3)
     net.partition((0, 1, 2), (3,))

@@ -230,6 +230,7 @@ def test_a_chain_whose_blocks_no_peer_could_carry(tmp_path: Path) -> None:
     assert refusal("run", *place) == (65, "spec_unsupported")
 
 
+@pytest.mark.fault(id=17)
 def test_a_full_disk_stops_the_node_and_loses_nothing(node: NodeCommand) -> None:
     node.options = (*MINER, "--log-level", "warning")  # the limit below holds for the log, too
     with processes(node):

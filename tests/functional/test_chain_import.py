@@ -105,6 +105,7 @@ async def test_a_block_waits_for_its_time() -> None:
         await reach(node.chain, 2)
 
 
+@pytest.mark.fault(id=5)
 async def test_unproven_work_is_not_even_parked() -> None:
     branch = MemoryChain(SPEC)
     blocks = grow(branch, 2)
@@ -209,6 +210,7 @@ def random_tree(seed: int) -> tuple[list[Block], MemoryChain]:
     return blocks, best
 
 
+@pytest.mark.fault(id=13)
 @pytest.mark.parametrize("seed", range(25))
 async def test_every_order_of_arrival_ends_on_the_same_head_and_rows(seed: int) -> None:
     blocks, best = random_tree(seed)

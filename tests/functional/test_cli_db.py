@@ -84,6 +84,7 @@ def test_a_sound_database_may_be_rebuilt_too(shell: Shell, head: dict[str, objec
     assert shell.text("db", "reindex").startswith("state          rebuilt\n")
 
 
+@pytest.mark.fault(id=18)
 def test_a_changed_byte_of_a_block_is_named_and_no_repair_loses_what_is_whole(shell: Shell) -> None:
     (file,) = (shell.data_dir / BLOCKS_DIRECTORY).glob("*.dat")
     flip_bit(file, file.stat().st_size // 2)
@@ -111,6 +112,7 @@ def test_a_changed_byte_of_a_block_is_named_and_no_repair_loses_what_is_whole(sh
     assert shell.run("db", "check").output == told, "the old database is whole beside the new one"
 
 
+@pytest.mark.fault(id=18)
 def test_every_unreadable_row_is_found(shell: Shell) -> None:
     """A flipped bit anywhere in LevelDB's table of rows."""
     assert shell.json("db", "reindex")["blocks_lost"] == 0

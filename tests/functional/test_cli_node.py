@@ -211,6 +211,7 @@ def test_the_node_says_who_it_is(shell: Shell) -> None:
     assert info["name"] in shell.text("chain", "info")
 
 
+@pytest.mark.fault(id=51)
 def test_peers(shell: Shell) -> None:
     assert shell.text("peer", "list").startswith("the node is connected to no peer")
     assert shell.json("peer", "list") == []
@@ -222,6 +223,7 @@ def test_peers(shell: Shell) -> None:
     assert shell.error("peer", "add", "nowhere") == (65, "bad_peer_address")
 
 
+@pytest.mark.fault(id=51)
 def test_an_added_peer_is_remembered_until_it_is_removed(shell: Shell, tmp_path: Path) -> None:
     config, spec = Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), spec_of(shell)
     guest = Shell(tmp_path, {})
@@ -267,6 +269,7 @@ def test_bans(shell: Shell, tmp_path: Path) -> None:
     assert shell.error("peer", "info", "00") == (65, "peer_not_found")
 
 
+@pytest.mark.fault(id=51)
 def test_a_connected_peer_is_listed(shell: Shell, tmp_path: Path) -> None:
     spec = spec_of(shell)
     with running_node(Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), spec) as other:

@@ -63,6 +63,7 @@ def test_a_growth_may_reach_every_limit_of_its_model() -> None:
     assert finish(play) == 2
 
 
+@pytest.mark.fault(id=27)
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_growth_above_a_limit_costs_its_bond(limit: str) -> None:
     lower = replace(EXACT, **{limit: getattr(EXACT, limit) - 1})

@@ -177,6 +177,7 @@ async def test_a_declared_size_beyond_every_message_is_refused_before_it_arrives
         assert await node.policy.wait_for("frame_too_large") is None
 
 
+@pytest.mark.fault(id=3)
 async def test_a_frame_larger_than_any_message_in_a_session(node: Node) -> None:
     async with scripted(node) as peer:
         await peer.open()

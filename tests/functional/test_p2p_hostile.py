@@ -249,6 +249,7 @@ async def test_a_peer_says_why_it_leaves(node: Node) -> None:
     assert node.policy.reports == [(OFFENDER, "peer_disconnected")] * 2
 
 
+@pytest.mark.fault(id=19)
 async def test_a_peer_that_falls_silent_is_cut() -> None:
     clock = FakeClock(0)
     node = Node(0, clock=clock)
@@ -266,6 +267,7 @@ async def test_a_peer_that_falls_silent_is_cut() -> None:
         await parting(node, peer, R.TIMEOUT, "peer_timeout")
 
 
+@pytest.mark.fault(id=19)
 async def test_a_slow_reader_is_dropped_with_a_bounded_queue() -> None:
     clock = FakeClock(0)
     limits = SessionLimits(ping_every_s=1e9)

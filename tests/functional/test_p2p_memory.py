@@ -122,6 +122,7 @@ async def test_of_many_new_heads_the_last_are_announced() -> None:
         assert known == [block.id for block in blocks[-MAX_ANNOUNCED_BLOCKS:]]
 
 
+@pytest.mark.fault(id=15)
 async def test_a_partition_cuts_links_and_heals_by_redialling() -> None:
     world = MemoryNodes(4)
     async with running(*world.nodes):

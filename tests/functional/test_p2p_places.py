@@ -22,6 +22,7 @@ WORD_OF_DISCONNECT = (
 """A frame, and a closing one with code 1000."""
 
 
+@pytest.mark.fault(id=19)
 async def test_silent_connections_keep_nobody_out() -> None:
     node = Node(0, clock=FakeClock(0), config=replace(QUICK, max_inbound=1))
     async with running(node), AsyncExitStack() as stack:

@@ -118,6 +118,7 @@ async def test_a_block_that_fails_in_execution_costs_no_honest_relayer_its_sessi
         await last.chain.wait_for(lambda: last.chain.tip == good)
 
 
+@pytest.mark.fault(id=23)
 async def test_a_transaction_is_fetched_once_by_each_node_of_a_full_mesh() -> None:
     nodes = [Node(number) for number in range(4)]
     async with running(*nodes):
@@ -239,6 +240,7 @@ async def test_the_last_place_for_an_inbound_session_is_the_last() -> None:
         await second.chain.wait_for(lambda: second.knows(full))
 
 
+@pytest.mark.fault(id=20)
 async def test_a_full_node_gives_the_place_of_an_idle_peer_to_a_new_one() -> None:
     """Of eight peers, four have the shortest way, and half of the others stand longer than the rest."""
     full = Node(0, config=replace(QUICK, max_inbound=8))

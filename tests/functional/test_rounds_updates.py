@@ -1,5 +1,6 @@
 """Updates that do not bear out their commit: FAILED by name, and the bond burned."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from engram.statemachine.records import Blob, Supply
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.records import Round
 from engram.statemachine.transactions.reveal_update import RevealUpdate
+from tests.support.faults import inputs
 from tests.support.rounds import (
     ALICE,
     BOB,
@@ -62,7 +64,15 @@ def refuted(play: Play, receipt: Receipt) -> str:
     return receipt.code
 
 
-@pytest.mark.parametrize("error", [-1, 1])
+def errors(count: int) -> list[int]:
+    """By how much claims are wrong: by one unit, by powers of two, and by anything."""
+    rng = random.Random(10)
+    powers = [1 << power for power in range(1, 62, 3)] + [-1 << power for power in range(1, 16, 3)]
+    return [-1, 1, *powers, *(rng.randint(1, 2**62) for _ in range(count))][:count]
+
+
+@pytest.mark.fault(id=10)
+@pytest.mark.parametrize("error", errors(inputs(10, sample=4)))
 def test_a_claim_off_by_one_unit(error: int) -> None:
     play = at_commit()
     weights = network(play.inputs, 8)

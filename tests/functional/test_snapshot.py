@@ -14,6 +14,7 @@ from engram.consensus.genesis import genesis
 from engram.node.chain.examine import Examination
 from engram.node.chain.maintenance import reindex_data_dir
 from engram.node.chain.snapshot import MAGIC, Manifest, SnapshotInfo, restore_snapshot, take_snapshot
+from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.datadir import make_data_dir
 from engram.node.errors import (
@@ -28,16 +29,30 @@ from engram.node.errors import (
     StatePruned,
 )
 from engram.node.storage.recordfile import RecordWriter, read_records
+from engram.node.sync.mending import RETRY_S, Mending
 from engram.primitives import smt
 from engram.primitives.codec import decode, encode
+from engram.primitives.types import Hash
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.crash_server import ROWS
 from tests.support.damage import damage_body, flip_bit
 from tests.support.memory_chain import MemoryChain, search
-from tests.support.node_chain import ALICE, BOB, LATE_MS, SPEC, disk_store, opened, paying_chain, running
+from tests.support.node_chain import (
+    ALICE,
+    BOB,
+    LATE_MS,
+    SPEC,
+    disk_store,
+    opened,
+    paying_chain,
+    running,
+    settled,
+)
 from tests.support.node_network import NodeNetwork
+from tests.support.scripted_peer import ScriptedPeer
+from tests.support.served_chain import ServedChain
 from tests.support.until import until
 
 pytestmark = pytest.mark.fault(id=53)
@@ -134,6 +149,52 @@ async def test_the_earlier_blocks_are_fetched_in_the_background(
     found = Examination(store)
     found.run(late.chain.head, None)
     assert (found.count, found.bodies) == (1, 1)
+
+
+async def test_what_peers_lack_is_asked_for_once_a_minute(
+    taken: tuple[Path, SnapshotInfo], chain: MemoryChain, tmp_path: Path
+) -> None:
+    """One peer lacks the lower half of the bodies; only after a restart there is one that has them."""
+    half = HEIGHT // 2
+    upper, threads = ServedChain(chain.blocks), ReaderThreads(1)
+    names = [block.header.id for block in chain.blocks]
+
+    async def upper_half(name: Hash) -> bytes | None:
+        return upper.found(name) if names.index(name) > half else None
+
+    upper.body = upper_half
+    lacking, whole = ScriptedPeer(upper), ScriptedPeer(ServedChain(chain.blocks))
+    make_data_dir(tmp_path, SPEC)
+    restore(tmp_path, taken[0], chain)
+    async with running(disk_store(tmp_path)) as node, asyncio.TaskGroup() as tasks:
+        mending = Mending(node.chain, node.clock, threads)
+        assert mending.backfill == (HEIGHT, HEIGHT)
+        service = tasks.create_task(mending.run())
+        await settled()
+        mending.joined(lacking)
+        await until(lambda: mending.backfill == (HEIGHT, half) and len(lacking.asked) > HEIGHT - half)
+        await settled()
+        asked = len(lacking.asked)
+        for _ in range(59):
+            node.clock.advance(1_000)
+            await settled()
+        assert len(lacking.asked) == asked, "it is left in peace"
+        node.clock.advance(int(RETRY_S * 1000))
+        await until(lambda: len(lacking.asked) > asked)
+        service.cancel()
+    async with running(disk_store(tmp_path)) as node, asyncio.TaskGroup() as tasks:
+        mending = Mending(node.chain, node.clock, threads)
+        service = tasks.create_task(mending.run())
+        mending.joined(lacking)
+        mending.joined(whole)
+        await until(lambda: mending.backfill == (HEIGHT, 0))
+        assert set(whole.asked) <= set(names[1 : half + 1]), "what is there is not fetched again"
+        blocks = [node.chain.store.find_block(name) for name in names[1 : HEIGHT + 1]]
+        assert blocks == chain.blocks[1 : HEIGHT + 1]
+        assert not node.chain.store.damaged
+        assert not lacking.dismissed
+        service.cancel()
+    threads.close()
 
 
 async def test_a_rebuild_that_would_lose_the_snapshots_blocks_is_refused(

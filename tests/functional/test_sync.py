@@ -109,6 +109,7 @@ async def test_the_others_serve_on_when_one_goes_away(network: NodeNetwork, long
     await late.follow(second)
 
 
+@pytest.mark.fault(id=23)
 async def test_new_blocks_and_transactions_pass_once(network: NodeNetwork) -> None:
     left, middle, right = members = await network.line("left", "middle", "right")
     right.services.peers.add_peer(network.address("left"))
@@ -138,6 +139,7 @@ async def test_what_waits_reaches_a_peer_that_comes_later(network: NodeNetwork) 
     assert late.chain.head.id == first.chain.head.id
 
 
+@pytest.mark.fault(id=15)
 async def test_a_partition_heals_to_the_heavier_branch(network: NodeNetwork) -> None:
     north, south = await network.line("north", "south")
     await north.mine(2)

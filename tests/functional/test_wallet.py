@@ -24,6 +24,7 @@ from engram.statemachine.transaction import Transaction, sign
 from engram.statemachine.transactions.publish_part import PublishPart
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.dev_node import HRP, SEEDS, address_of, dev_spec
+from tests.support.faults import inputs
 
 pytestmark = pytest.mark.xdist_group("wallet")
 KIB = 1024
@@ -149,11 +150,12 @@ class _Twin(Wallet):
         return bool((await self.client.call("tx_submit", raw=encode(tx), replace=True))["known"])
 
 
+@pytest.mark.fault(id=45, inputs=inputs(45, sample=12))
 async def test_equal_payments_handed_in_at_once_are_as_many_transactions(
     client: RpcClient, wallet: Wallet
 ) -> None:
     """Each program asks for the next nonce before another has used it, and signs the very same bytes."""
-    programs = [Wallet(client, wallet.key) for _ in range(12)]
+    programs = [Wallet(client, wallet.key) for _ in range(inputs(45, sample=12))]
     target = format_address(PrivateKey.from_seed(b"\x2a" * 32).address, HRP)
     txids = await asyncio.gather(*(each.transfer(target, 7) for each in programs))
     assert len(set(txids)) == len(programs)
@@ -163,6 +165,7 @@ async def test_equal_payments_handed_in_at_once_are_as_many_transactions(
     assert int(account["balance"]) == 7 * len(programs), "every receipt is one payment"
 
 
+@pytest.mark.fault(id=45)
 async def test_the_same_bytes_twice_are_one_transaction(client: RpcClient, wallet: Wallet) -> None:
     await client.call("miner_stop")
     chain, nonce = (await wallet.facts()).chain_id, int((await wallet.account())["next_nonce"])

@@ -12,12 +12,14 @@ from engram.nn.parameters import prove_bounds
 from engram.nn.spec import check_spec
 from engram.primitives.codec import decode, encode, from_json, to_json
 from tests.support import nn_reference
+from tests.support.faults import plays
 from tests.support.nn_samples import LIMITS, network_parameters, networks, random_features
 
 SEEDS = st.integers(0, 2**32 - 1)
 SHARES = st.sampled_from((1.0, 2.0**-5, 2.0**-7, 2.0**-12, 2.0**-18))
 
 
+@plays(28, share=0.3)
 @given(networks(), SEEDS, SHARES)
 def test_engines_agree_with_the_oracle(spec: NetworkSpec, seed: int, share: float) -> None:
     check_spec(spec, LIMITS)
@@ -28,6 +30,7 @@ def test_engines_agree_with_the_oracle(spec: NetworkSpec, seed: int, share: floa
         assert forward(spec, parameters, features, engine=engine).tolist() == expected
 
 
+@plays(28, share=0.4)
 @given(networks(), SEEDS)
 def test_engines_agree_on_extreme_weights(spec: NetworkSpec, seed: int) -> None:
     """Signs at random, magnitudes at the limit of what the bounds allow."""
@@ -43,6 +46,7 @@ def test_engines_agree_on_extreme_weights(spec: NetworkSpec, seed: int) -> None:
     assert np.array_equal(fast, forward(spec, parameters, features, engine=REFERENCE))
 
 
+@plays(28, share=0.3)
 @given(networks(), SEEDS)
 def test_no_accumulator_leaves_its_proved_bound(spec: NetworkSpec, seed: int) -> None:
     parameters = network_parameters(spec, seed, 2.0**-4)

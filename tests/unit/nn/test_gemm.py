@@ -42,6 +42,7 @@ def test_the_float_type_follows_the_peak() -> None:
         FAST.accumulators(FLOAT64_LIMIT)
 
 
+@pytest.mark.fault(id=28)
 @pytest.mark.parametrize("limit", [2**24, 2**31])
 @pytest.mark.parametrize("shift", [0, 1, 9])
 def test_sums_at_the_edge_of_a_type(limit: int, shift: int) -> None:

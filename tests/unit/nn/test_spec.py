@@ -48,6 +48,7 @@ def test_sound_networks_pass() -> None:
         check_spec(spec, LIMITS)
 
 
+@pytest.mark.fault(id=27)
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

@@ -290,6 +290,7 @@ async def test_where_each_is_in_use_no_other_is_let_in() -> None:
         assert here.acceptor.evicted == 1
 
 
+@pytest.mark.fault(id=20)
 async def test_a_host_pushes_out_only_its_own() -> None:
     limits = AcceptLimits(total=100, per_host=2, own_host_exempt=False)
     async with crowd(limits) as here:
@@ -301,6 +302,7 @@ async def test_a_host_pushes_out_only_its_own() -> None:
         await here.stay(0, 4, 5)
 
 
+@pytest.mark.fault(id=20)
 async def test_the_host_with_the_most_connections_pays_for_a_full_port() -> None:
     limits = AcceptLimits(total=4, per_host=3, own_host_exempt=False)
     async with crowd(limits) as here:

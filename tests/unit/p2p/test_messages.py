@@ -61,6 +61,7 @@ def test_every_request_has_a_rate_and_a_reply_and_nothing_else_has_a_reply() -> 
         assert fields(cls)[0].name == "request"
 
 
+@pytest.mark.fault(id=3)
 @pytest.mark.parametrize("message", LARGEST, ids=lambda message: type(message).__name__)
 def test_the_largest_message_fits_its_cap_and_the_cap_fits_it(message: Message) -> None:
     size = len(encode_frame(message))

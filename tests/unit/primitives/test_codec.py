@@ -243,6 +243,7 @@ BEFORE_NUMBERS = b"\xdc\x00\x15" + b"".join(packed(form) for form in FORMS[:NUMB
 IN_NUMBERS = BEFORE_NUMBERS + b"\xdc\xff\xff"
 
 
+@pytest.mark.fault(id=4)
 @pytest.mark.parametrize(
     "bomb",
     [

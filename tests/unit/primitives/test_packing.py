@@ -60,6 +60,7 @@ def test_more_than_the_limit_is_refused_before_it_is_inflated(size: int) -> None
         assert caught.value.expected == size
 
 
+@pytest.mark.fault(id=4, inputs=2)
 def test_a_bomb_takes_no_memory() -> None:
     """64 MiB behind a number that is small, and behind one that is too large."""
     bomb = zlib.compress(bytes(64 << 20), 9)

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from engram.consensus.block import Block
 from engram.node.chain.orphans import Orphan, OrphanPool, memory_of
 from engram.primitives.types import Hash
@@ -52,6 +54,7 @@ def test_the_oldest_goes_where_there_are_too_many() -> None:
     assert held(blocks) == [IDS[1], IDS[3]], "a block that came again is the newest"
 
 
+@pytest.mark.fault(id=24)
 def test_the_oldest_goes_where_there_are_too_many_bytes() -> None:
     size = memory_of(BLOCKS[0])
     blocks = OrphanPool(max_bytes=2 * size)

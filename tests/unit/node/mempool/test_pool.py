@@ -132,6 +132,7 @@ def test_a_tenth_more_replaces() -> None:
     assert list(pool) == [second]
 
 
+@pytest.mark.fault(id=22)
 def test_a_full_pool_drops_the_worst_payer_and_what_follows_it() -> None:
     worst, follower = entry(1, 0, 100, 1_000), entry(1, 1, 9_000, 1_000)
     others = [entry(sender, 0, 500, 1_000) for sender in range(2, 8)]

@@ -110,6 +110,7 @@ async def test_what_a_web_page_can_post_without_asking_is_refused(door: Door, co
     assert status == 415
 
 
+@pytest.mark.fault(id=3)
 async def test_bodies_are_bounded(door: Door) -> None:
     frame = len(json.dumps(PING | {"method": "echo", "params": {"raw": ""}}))
     fits = "00" * ((MAX_BODY_BYTES - frame) // 2)
@@ -120,12 +121,14 @@ async def test_bodies_are_bounded(door: Door) -> None:
     assert refusal.value.code == "request_too_large"
 
 
+@pytest.mark.fault(id=4)
 async def test_a_body_that_unpacks_beyond_the_bound_is_refused(door: Door) -> None:
     bomb = gzip.compress(b" " * (8 * MAX_BODY_BYTES))
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     assert (await door.post(data=bomb, headers=headers))[0] == 413
 
 
+@pytest.mark.fault(id=19)
 async def test_a_body_that_does_not_arrive_is_given_up() -> None:
     async with opened(limits=RpcLimits(body_s=0.05)) as door:
         reader, writer = await asyncio.open_connection("127.0.0.1", door.server.port)
@@ -251,6 +254,7 @@ async def test_subscriptions_of_a_connection_are_bounded(wire: Socket) -> None:
     assert (await wire.ask("subscribe", ["heads"]))["error"]["data"]["code"] == "invalid_params"
 
 
+@pytest.mark.fault(id=3)
 async def test_a_message_beyond_the_bound_ends_the_connection(wire: Socket) -> None:
     await wire.socket.send_str(" " * (MAX_MESSAGE_BYTES + 1))
     message = await wire.socket.receive()
@@ -278,6 +282,7 @@ async def test_a_subscriber_that_falls_behind_is_told_and_dropped(
     assert (received[3].type, received[3].extra) == (aiohttp.WSMsgType.CLOSE, "subscriber too slow")
 
 
+@pytest.mark.fault(id=19)
 async def test_a_subscriber_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = asyncio.Event()
     monkeypatch.setattr(EventHub, "unsubscribe", lambda hub, subscription: gone.set())

@@ -78,6 +78,7 @@ def test_a_record_larger_than_a_file_has_a_file_of_its_own(tmp_path: Path) -> No
     log.close()
 
 
+@pytest.mark.fault(id=18)
 @pytest.mark.parametrize("kept", [1, HEAD_BYTES - 1, HEAD_BYTES, HEAD_BYTES + 20])
 def test_a_torn_tail_is_cut_off_and_counted(tmp_path: Path, kept: int) -> None:
     log = opened(tmp_path)
@@ -154,6 +155,7 @@ def test_block_files_that_are_all_gone_are_refused(tmp_path: Path) -> None:
         opened(tmp_path, committed)
 
 
+@pytest.mark.fault(id=18)
 def test_every_flipped_byte_of_a_record_is_found(tmp_path: Path) -> None:
     log = opened(tmp_path)
     locations = [log.append(payload) for payload in PAYLOADS[:3]]
@@ -235,6 +237,7 @@ for payload in (bytes(5_000), b"small"):
 """
 
 
+@pytest.mark.fault(id=17)
 def test_a_full_disk_is_named_and_later_appends_fail(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", FILL, str(tmp_path)], capture_output=True, text=True, check=True

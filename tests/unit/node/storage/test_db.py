@@ -14,6 +14,7 @@ import pytest
 from engram.node.errors import CorruptStore, DataDirLocked, DiskFull
 from engram.node.storage.db import Batch, Database, LevelDatabase, MemoryDatabase
 from engram.primitives.errors import StorageError
+from tests.support.faults import inputs
 
 Opener = Callable[[], Database]
 
@@ -112,6 +113,7 @@ except DiskFull as error:
 """
 
 
+@pytest.mark.fault(id=17)
 def test_a_full_disk_is_named_and_costs_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     """The kernel's own limit on file sizes refuses the write, as a full disk does."""
     run = subprocess.run(
@@ -164,6 +166,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bytes, b
     return directory, rows
 
 
+@pytest.mark.fault(id=18, inputs=inputs(18, sample=24, share=0.5))
 @pytest.mark.parametrize("kind", ["*.ldb", "*.log"])
 def test_no_flipped_bit_of_tables_and_logs_is_silent(
     whole: tuple[Path, dict[bytes, bytes]], tmp_path: Path, kind: str
@@ -171,8 +174,8 @@ def test_no_flipped_bit_of_tables_and_logs_is_silent(
     source, rows = whole
     files = [path for path in sorted(source.glob(kind)) if path.stat().st_size > 100]
     assert files
-    refused = 0
-    for turn in range(24):
+    refused, count = 0, inputs(18, sample=24, share=0.5)
+    for turn in range(count):
         copy = tmp_path / str(turn)
         shutil.copytree(source, copy)
         victim = copy / files[turn % len(files)].name
@@ -180,7 +183,7 @@ def test_no_flipped_bit_of_tables_and_logs_is_silent(
         seen = contents(copy)
         assert isinstance(seen, CorruptStore) or seen == rows, f"silent change in {victim.name}, turn {turn}"
         refused += isinstance(seen, CorruptStore)
-    assert refused >= 12
+    assert refused >= count // 2
 
 
 def test_a_table_that_was_cut_off_is_corruption_and_no_empty_database(tmp_path: Path) -> None:

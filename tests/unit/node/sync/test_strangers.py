@@ -18,11 +18,11 @@ from engram.node.sync.sync import CHECKED_AT_ONCE, SyncLimits
 from engram.primitives.types import Hash
 from tests.support.faults import Played, inputs
 from tests.support.memory_chain import MemoryChain, search
-from tests.support.node_chain import SPEC, fork, ids, miner_address, reach
+from tests.support.node_chain import LATE_MS, SPEC, fork, ids, miner_address, reach
 from tests.support.scripted_peer import ScriptedPeer
 from tests.support.served_chain import ServedChain
 from tests.support.syncing import syncing
-from tests.support.until import until
+from tests.support.until import pass_until, until
 
 HARD = replace(SPEC, genesis_target=(1 << 245).to_bytes(32, "big"))
 """A block costs 2,048 digests on schedule, and two after a pause."""
@@ -31,6 +31,7 @@ for _ in range(4):
     OWN.mine()
 LONGER = fork(OWN)
 LONGER.mine()
+LATER_MS = 120_000
 hard_chain = partial(syncing, spec=HARD, blocks=OWN.blocks[1:])
 
 
@@ -45,7 +46,7 @@ def cheap_headers(count: int, number: int, below: Sequence[Block] = ()) -> list[
             OWN.blocks[1].header,
             height=height,
             parent=parent.id,
-            timestamp_ms=parent.timestamp_ms + 120_000,
+            timestamp_ms=parent.timestamp_ms + LATER_MS,
             target=next_bits(HARD, parent, grandparent),
             miner=miner_address(number),
         )
@@ -72,7 +73,6 @@ class Stranger(ServedChain):
 
 
 @pytest.mark.fault(id=39)
-@pytest.mark.fault(id=6)
 async def test_strangers_with_endless_headers_store_nothing_and_hold_up_nobody(fault: Played) -> None:
     """Fails if one peer is followed at a time: the honest one would never be asked."""
     count, limit = inputs(39, sample=8), 150
@@ -159,6 +159,32 @@ async def test_a_node_does_not_check_the_work_of_its_own_headers_again(digests: 
         assert (digests, replaying.answers, replaying.dismissed) == ([], 3, "")
         sync.joined(ScriptedPeer(ServedChain(LONGER.blocks, spec=HARD), 2))
         await until(lambda: digests == [LONGER.tip.id])
+
+
+@pytest.mark.fault(id=6)
+async def test_headers_with_little_work_are_read_to_their_end_beside_an_honest_peer(fault: Played) -> None:
+    """Eight strangers with ever so many headers, all valid: no row and no body of theirs, and no delay."""
+    each = inputs(6, sample=8 * 250) // 8
+    async with hard_chain(SyncLimits()) as (node, sync):
+        node.clock.set(LATE_MS + each * LATER_MS)
+        rows = len(list(node.chain.store.database.iterate(HEADER)))
+        strangers = [
+            ScriptedPeer(Stranger(cheap_headers(each, number)), number, inbound=True)
+            for number in range(1, 9)
+        ]
+        for stranger in strangers:
+            sync.joined(stranger)
+        await until(lambda: all(stranger.answers for stranger in strangers))
+        honest = ScriptedPeer(ServedChain(LONGER.blocks, spec=HARD), 250, inbound=True)
+        sync.joined(honest)
+        await pass_until(node.clock, lambda: node.chain.head.height == 5)
+        ends = [asyncio.create_task(sync.caught_up(stranger)) for stranger in strangers]
+        await pass_until(node.clock, lambda: all(end.done() for end in ends))
+        assert {stranger.dismissed for stranger in strangers} == {""}
+        asked = {name for stranger in strangers for name in stranger.asked}
+        assert asked <= {LONGER.tip.id}, "no body of theirs was asked for"
+        assert len(list(node.chain.store.database.iterate(HEADER))) == rows + 1
+    fault.tell(8 * each)
 
 
 async def test_what_was_checked_is_not_checked_again() -> None:
