@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from benchmarks.chain import COIN, LATE_MS, FilledChain, easy_spec, key
 from benchmarks.measure import Row
 from benchmarks.nodes import node_setup, running_node, until
 from engram.consensus.block import Block
-from engram.consensus.chainspec import ChainSpec, chain_id
+from engram.consensus.chainspec import Allocation, ChainSpec, chain_id
 from engram.consensus.genesis import genesis
 from engram.node.chain.headers import HeaderChain
 from engram.node.services import Services
@@ -38,14 +39,17 @@ ALICE: Final = key(3)
 SOURCES: Final = 3
 MOST: Final = 5 * COIN
 """What each transaction may cost at most."""
+UPLOADED: Final = 40
+"""Chunks of one upload."""
+PURSE: Final = 100_000 * COIN
 
 
 def rows(quick: bool) -> Iterable[Row]:
-    runs, blocks = (1, 12) if quick else (5, 100)
+    runs, blocks = (1, 12) if quick else (3, 2_000)
     one, three, parts = asyncio.run(_measured(runs, blocks))
     share = statistics.median(a / b for a, b in zip(parts, one, strict=True))
     yield Row(
-        "sync_25_mb_one_peer_s",
+        f"sync_{blocks}_blocks_one_peer_s",
         statistics.median(one),
         statistics.median(parts),
         share,
@@ -54,7 +58,7 @@ def rows(quick: bool) -> Iterable[Row]:
     )
     ratio = statistics.median(a / b for a, b in zip(three, one, strict=True))
     yield Row(
-        "sync_25_mb_three_peers_s",
+        f"sync_{blocks}_blocks_three_peers_s",
         statistics.median(three),
         statistics.median(one),
         ratio,
@@ -65,7 +69,7 @@ def rows(quick: bool) -> Iterable[Row]:
 
 async def _measured(runs: int, count: int) -> tuple[list[float], list[float], list[float]]:
     """Seconds of each run: a sync from one peer, one from three, and its parts. A first run warms up."""
-    spec = easy_spec(ALICE)
+    spec = replace(easy_spec(ALICE), allocations=(Allocation(ALICE.address, PURSE),))
     one: list[float] = []
     three: list[float] = []
     parts: list[float] = []
@@ -79,23 +83,25 @@ async def _measured(runs: int, count: int) -> tuple[list[float], list[float], li
                 await stack.enter_async_context(running_node(spec, node_setup(each))) for each in sources
             ]
             for run in range(runs + 1):
-                one.append(await _synced(Path(folder) / f"one{run}", spec, nodes[:1]))
-                three.append(await _synced(Path(folder) / f"three{run}", spec, nodes))
-                sending_s = await _sent([encode(block) for block in blocks])
-                parts.append(sending_s + _judged(Path(folder) / f"parts{run}", spec, blocks))
+                target = Path(folder) / f"run{run}"
+                one.append(await _synced(target / "one", spec, nodes[:1]))
+                three.append(await _synced(target / "three", spec, nodes))
+                parts.append(await _sent(blocks) + _judged(target / "parts", spec, blocks))
+                shutil.rmtree(target)
     return one[1:], three[1:], parts[1:]
 
 
 def _fill(folder: Path, spec: ChainSpec, count: int) -> list[Block]:
     """A chain each of whose blocks brings one chunk of an upload, of a quarter of a megabyte."""
     rng, size, blocks = random.Random(1), spec.rules.chunk_bytes, list[Block]()
-    parts = [rng.randbytes(size) for _ in range(count)]
-    name = blob_id(b"".join(parts))
     with closing(FilledChain(folder, spec, genesis(spec))) as chain:
-        for nonce, part in enumerate(parts):
-            payload = PublishChunk(name, count * size, nonce, part)
-            blocks.append(chain.block([sign(ALICE, chain_id(spec), nonce, MOST, 0, payload)]))
-            chain.take(blocks[-1])
+        while len(blocks) < count:
+            parts = [rng.randbytes(size) for _ in range(min(UPLOADED, count - len(blocks)))]
+            name = blob_id(b"".join(parts))
+            for index, part in enumerate(parts):
+                payload = PublishChunk(name, len(parts) * size, index, part)
+                blocks.append(chain.block([sign(ALICE, chain_id(spec), len(blocks), MOST, 0, payload)]))
+                chain.take(blocks[-1])
     return blocks
 
 
@@ -113,8 +119,9 @@ async def _synced(folder: Path, spec: ChainSpec, sources: Sequence[Services]) ->
     return took_s
 
 
-async def _sent(bodies: Sequence[bytes]) -> float:
-    """Seconds in which these bytes pass through a socket, one frame for each block."""
+async def _sent(blocks: Sequence[Block]) -> float:
+    """Seconds in which the bytes of these blocks pass through a socket, one frame for each block."""
+    bodies = [encode(block) for block in blocks]
     async with WebSocketTransport() as transport, transport.listen("127.0.0.1", 0) as listener:
         near = await transport.dial(PeerAddress("127.0.0.1", listener.port))
         far = await anext(aiter(listener.links()))
