@@ -31,7 +31,7 @@ from engram.consensus.genesis import genesis
 from engram.node.clock import Clock, SystemClock
 from engram.node.config import Config
 from engram.node.mining.mining import MiningSetup
-from engram.node.rpc.server import RpcLimits
+from engram.node.rpc.limits import RpcLimits
 from engram.node.services import Services, Setup
 from engram.p2p.link import Link, PeerAddress
 from engram.p2p.manager import PeerConfig

@@ -13,7 +13,7 @@ from engram.node.clock import SystemClock
 from engram.node.config import Config
 from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce
-from engram.node.rpc.server import RpcLimits
+from engram.node.rpc.limits import RpcLimits
 from engram.node.services import Services, Setup, assemble, opened
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerConfig

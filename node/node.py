@@ -26,8 +26,8 @@ from engram.node.errors import AddressUnusable, MinerAddressMissing, PortTaken
 from engram.node.knownpeers import KnownPeers
 from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce, check_carried
+from engram.node.rpc.limits import RpcLimits
 from engram.node.rpc.render import Renderer
-from engram.node.rpc.server import RpcLimits
 from engram.node.services import Services, Setup, assemble, opened
 from engram.p2p.acceptor import AcceptLimits
 from engram.p2p.encryption import Encryption
@@ -187,7 +187,11 @@ class Node:
                 address, config.miner_threads, config.max_hashes_per_s, self._mine_on_demand, config.mine
             ),
             PeerConfig(config.p2p_host, config.p2p_port, peers, places.sessions),
-            RpcLimits(sockets=min(RpcLimits.sockets, places.rpc // 2), accept=AcceptLimits(places.rpc)),
+            RpcLimits(
+                sockets=min(RpcLimits.sockets, places.rpc // 2),
+                requests=max(1, min(RpcLimits.requests, places.rpc // 4)),
+                accept=AcceptLimits(places.rpc),
+            ),
             self._clock,
             self._transport
             or WebSocketTransport(ports, encryption=Encryption(config.p2p_tls), paused=logs.no_descriptor),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -45,6 +45,7 @@ from engram.node.rpc.feed import EventFeed
 from engram.node.rpc.find import FindMethods
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import method_table, methods_of
+from engram.node.rpc.limits import RpcLimits
 from engram.node.rpc.model import ModelMethods
 from engram.node.rpc.node import Catalogue, NodeMethods, NodeStatus
 from engram.node.rpc.openrpc import Discovery
@@ -53,7 +54,8 @@ from engram.node.rpc.probes import Probes
 from engram.node.rpc.readings import Readings
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.round import RoundMethods
-from engram.node.rpc.server import RpcLimits, RpcServer
+from engram.node.rpc.server import RpcServer
+from engram.node.rpc.slow import SLOW_THREADS, SlowCalls
 from engram.node.rpc.status import StatusMethods
 from engram.node.rpc.tx import TransactionMethods
 from engram.node.storage.store import BlockRef, ChainStore, open_store
@@ -64,8 +66,26 @@ from engram.p2p.manager import PeerConfig, PeerManager
 from engram.statemachine.errors import MissingBlob
 from engram.statemachine.scoring import Scorer
 
+RPC_THREADS: Final = 4
 SCORES_SHARE: Final = 32
 """One of so many bytes of the verification cache is for scores; the others are for activations."""
+
+
+@dataclass(frozen=True)
+class ReadingThreads:
+    """The threads in which the node reads its disk, apart by who asks, so that none holds up the others."""
+
+    peers: ReaderThreads = field(default_factory=ReaderThreads)
+    """For what peers send and ask, and for the node's own services."""
+    rpc: ReaderThreads = field(default_factory=partial(ReaderThreads, RPC_THREADS))
+    """For requests of RPC."""
+    slow: ReaderThreads = field(default_factory=partial(ReaderThreads, SLOW_THREADS))
+    """For requests of RPC that compute for long."""
+
+    def close(self) -> None:
+        """Waits for the work that is running, and drops the work that has not begun."""
+        for threads in (self.peers, self.rpc, self.slow):
+            threads.close()
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,7 @@ class Base:
     cache: VerificationCache
     importer: Importer
     head: BlockRef
-    threads: ReaderThreads
+    threads: ReadingThreads
 
 
 @dataclass(frozen=True)
@@ -123,7 +143,8 @@ async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterat
     Raises what `open_store` and `open_chain` raise.
     """
     log = logs.get_logger("store")
-    threads = ReaderThreads()
+    reading = ReadingThreads()
+    threads = reading.peers
     try:
         kept = depths(archive=config.archive)
         if await threads.run(migrate, config.data_dir, spec_id(spec), first.id, kept):
@@ -136,13 +157,13 @@ async def opened(spec: ChainSpec, first: Genesis, config: Config) -> AsyncIterat
             importer = Importer(spec, store, scorer, verifier, kept)
             start = await threads.run(open_chain, spec, first, store, importer)
             _log_start(log, start)
-            yield Base(spec, first, store, verifier, scorer, cache, importer, start.head, threads)
+            yield Base(spec, first, store, verifier, scorer, cache, importer, start.head, reading)
         finally:
-            threads.close()  # before the store: these threads read it
+            reading.close()  # before the store: these threads read it
             verifier.close()
             store.close()
     finally:
-        threads.close()
+        reading.close()
 
 
 def assemble(base: Base, setup: Setup) -> Services:
@@ -150,7 +171,7 @@ def assemble(base: Base, setup: Setup) -> Services:
 
     Raises `KeyFileInvalid` if the node's key file is damaged.
     """
-    config, clock, threads = setup.config, setup.clock, base.threads
+    config, clock, threads = setup.config, setup.clock, base.threads.peers
     counts, hub, render = metrics.Metrics(), EventHub(), Renderer(base.spec.hrp, base.spec.rules)
     chain = Chain(base.spec, base.store, base.importer, clock, base.head, counts.block_import.observe)
     limits = PoolLimits(max_bytes=config.mempool_bytes)
@@ -180,7 +201,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         policy=BanningScores(clock, bans),
     )
     watch = ClockWatch(base.spec, clock, manager.peers, chain.early_ms, sync.early_ms)
-    views = HeadViews(chain, base.scorer, threads)
+    views = HeadViews(chain, base.scorer, base.threads.rpc, SlowCalls(base.threads.slow))
     status = NodeStatus(config, key.public_key, base.genesis.id, clock, setup.stop, clock.monotonic())
     log = ChainLog(clock, base.spec.block_time_ms)
     feed = EventFeed(chain, mempool, hub, counts, threads, log)

@@ -11,6 +11,8 @@ from engram.node.rpc.refusals import HttpRefusal
 
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 """Enough for the largest transaction as hexadecimal text, and the JSON around it."""
+SMALL_BODY_BYTES: Final = 64 * 1024
+"""Bodies up to this size are received without a place of their own."""
 _CHARSETS: Final = ("utf-8", "utf8", "us-ascii")
 """Those whose bytes mean the same as UTF-8."""
 _WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
@@ -34,6 +36,11 @@ class BodyForm:
     def is_asking(self) -> bool:
         """Whether the client waits for permission before it sends the body."""
         return self.expect == "100-continue"
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the body is known to be large, or what is packed in it may be."""
+        return self.encoding in _WINDOWS or (self.length is not None and self.length > SMALL_BODY_BYTES)
 
     def check(self) -> None:
         """Raises `HttpRefusal` for a body that is not worth receiving."""
@@ -94,14 +101,18 @@ class BodyForm:
         )
 
 
-async def received(chunks: AsyncIterator[bytes]) -> bytes:
-    """The bytes that arrive, up to the bound. Raises `HttpRefusal` for more."""
-    body = bytearray()
+async def receive(chunks: AsyncIterator[bytes], body: bytearray, most_bytes: int) -> bool:
+    """Adds what arrives to the body until it ends or has more than so many bytes; whether it has ended.
+
+    Raises `HttpRefusal` for a body that is too large.
+    """
     async for chunk in chunks:
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             raise _too_large()
-    return bytes(body)
+        if len(body) > most_bytes:
+            return False
+    return True
 
 
 def _too_large() -> HttpRefusal:

@@ -8,6 +8,7 @@ version must be named, an id is text, a whole number or null, and what no reques
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from engram.node.rpc.jsonrpc import (
     JSON_NAMES,
     METHOD_NOT_FOUND,
     REPLY_TOO_LARGE,
+    TOO_BUSY,
     UNAUTHORIZED,
     Method,
     Parameter,
@@ -32,7 +34,12 @@ from engram.primitives.errors import ChainError
 MAX_BATCH: Final = 100
 MAX_BATCH_REPLY_CHARS: Final = 16 * 1024 * 1024
 """Once the replies to a batch are longer together, its other requests are refused and not carried out."""
+MAX_BATCH_S: Final = 10.0
+"""Once a batch has taken so many seconds, its other requests are refused and not carried out."""
 _SHOWN: Final = 80
+
+_TOO_LONG: Final = "the replies to this batch are too long; send smaller batches"
+_TOO_SLOW: Final = "this batch takes too long; send smaller batches"
 
 BugReport = Callable[[str, Exception], None]
 
@@ -40,13 +47,21 @@ BugReport = Callable[[str, Exception], None]
 class Dispatcher:
     """Answers requests from a table of methods."""
 
-    def __init__(self, methods: Mapping[str, Method], on_internal_error: BugReport) -> None:
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        on_internal_error: BugReport,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`monotonic` gives the seconds by which a batch is timed."""
         self._methods = methods
         self._on_internal_error = on_internal_error
+        self._monotonic = monotonic
 
     def joined(self, own: Iterable[Method]) -> Dispatcher:
         """A dispatcher of these methods besides its own, such as those of one connection."""
-        return Dispatcher(method_table((*self._methods.values(), *own)), self._on_internal_error)
+        table = method_table((*self._methods.values(), *own))
+        return Dispatcher(table, self._on_internal_error, self._monotonic)
 
     async def answer(self, raw: str | bytes, *, admin: bool) -> str | None:
         """The response text to one request or batch; None where all were notifications."""
@@ -64,10 +79,12 @@ class Dispatcher:
     async def _answer_batch(self, requests: list[Any], admin: bool) -> str | None:
         """The replies to the requests, which are carried out one after the other, in their order."""
         replies: list[str] = []
-        length = 0
+        length, end = 0, self._monotonic() + MAX_BATCH_S
         for request in requests:
             if length > MAX_BATCH_REPLY_CHARS:
-                reply = _refused(request)
+                reply = _refused(request, RpcFault(REPLY_TOO_LARGE, _TOO_LONG))
+            elif self._monotonic() > end:
+                reply = _refused(request, RpcFault(TOO_BUSY, _TOO_SLOW))
             else:
                 reply = await self._answer_one(request, admin)
             if reply is not None:
@@ -213,13 +230,12 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _refused(request: Any) -> str | None:
-    """What a request of a batch is told whose other replies are too long already."""
+def _refused(request: Any, reason: RpcFault) -> str | None:
+    """What a request of a batch is told that is not carried out."""
     fault = _malformed(request)
     if fault is None and "id" not in request:
         return None
-    too_large = RpcFault(REPLY_TOO_LARGE, "the replies to this batch are too long; send smaller batches")
-    return _text(_failure(None, fault) if fault is not None else _failure(request["id"], too_large))
+    return _text(_failure(None, fault) if fault is not None else _failure(request["id"], reason))
 
 
 def _failure(identity: object, fault: RpcFault) -> dict[str, object]:

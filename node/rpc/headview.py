@@ -17,6 +17,7 @@ from engram.consensus.genesis import NOBODY
 from engram.node.chain.chain import Chain
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import BlockNotFound
+from engram.node.rpc.slow import SlowCalls
 from engram.node.storage.recordindex import records
 from engram.node.storage.store import BlockRef, ChainStore
 from engram.primitives.types import Hash
@@ -84,6 +85,8 @@ class HeadViews:
     scorer: Scorer
     threads: ReaderThreads
     """The threads in which blocking methods of a view are called."""
+    slow: SlowCalls
+    """Calls methods that compute for long."""
 
     def now(self) -> HeadView:
         """A view of the present head."""

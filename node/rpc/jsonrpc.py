@@ -28,6 +28,7 @@ CHAIN_ERROR: Final = -32000
 """A `ChainError`; its own code, expected and got stand in `data`."""
 UNAUTHORIZED: Final = -32001
 REPLY_TOO_LARGE: Final = -32002
+TOO_BUSY: Final = -32003
 _CODES: Final = {
     PARSE_ERROR: "parse_error",
     INVALID_REQUEST: "invalid_request",
@@ -36,6 +37,7 @@ _CODES: Final = {
     INTERNAL_ERROR: "internal_error",
     UNAUTHORIZED: "unauthorized",
     REPLY_TOO_LARGE: "reply_too_large",
+    TOO_BUSY: "too_busy",
 }
 """The stable code, as chain errors have one, of each number that JSON-RPC gives."""
 

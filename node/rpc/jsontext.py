@@ -26,8 +26,6 @@ _INTEGER_DIGITS: Final = 21
 """No longer number, its sign included, fits into 64 bits; Python refuses to convert much longer ones."""
 _LONG_NUMBER: Final = re.compile("[0-9]{19}")
 """Where there is none, no integer of the text can be beyond 64 bits, and the parser's own conversion does."""
-_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-"""A string or, so that no text is scanned twice, one that does not end."""
 _BETWEEN: Final = re.compile(r"[^\[\]{}]+")
 _SHOWN: Final = 40
 
@@ -81,16 +79,17 @@ def _decoded(raw: str | bytes) -> str:
 
 
 def _check_nesting(text: str) -> None:
+    """Raises `RpcFault` for too many brackets outside of strings, and for too deep ones."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
-    brackets = _BETWEEN.sub("", _STRING.sub("", text))
-    if brackets.count("[") + brackets.count("{") > MAX_CONTAINERS:
+    outside = "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2])
+    if outside.count("[") + outside.count("{") > MAX_CONTAINERS:
         raise RpcFault(
             PARSE_ERROR,
             "the request holds too many arrays and objects; send it in parts",
             expected=f"at most {MAX_CONTAINERS}",
         )
-    if _depth(brackets) > MAX_DEPTH:
+    if _depth(_BETWEEN.sub("", outside)) > MAX_DEPTH:
         raise RpcFault(
             PARSE_ERROR,
             f"the request is nested too deeply; arrays and objects may stand {MAX_DEPTH} deep",

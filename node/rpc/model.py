@@ -80,7 +80,7 @@ class ModelMethods:
     ) -> dict[str, Any]:
         """What a version sees in rows of features 0 to 255: classes, probabilities, logits, whose neurons."""
         async with self.busy:
-            return await self.views.threads.run(self._predict, id, rows, version)
+            return await self.views.slow.run(self._predict, id, rows, version)
 
     @rpc_method()
     async def model_prove(
@@ -92,7 +92,7 @@ class ModelMethods:
     ) -> dict[str, Any]:
         """A proof bundle of a version, from genesis or from a block that the verifier trusts."""
         async with self.busy:
-            return await self.views.threads.run(
+            return await self.views.slow.run(
                 lambda: bundle_file(build_bundle(self.views.now(), id, version, checkpoint, confirmations))
             )
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from engram.node.rpc.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR, UNAUTHORIZED
+from engram.node.rpc.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR, TOO_BUSY, UNAUTHORIZED
 
 CODES: Final[Mapping[int, str]] = {
     400: "bad_request",
@@ -25,7 +25,7 @@ CODES: Final[Mapping[int, str]] = {
     503: "too_busy",
 }
 """The stable code of each status with which a request is refused."""
-_NUMBERS: Final[Mapping[int, int]] = {400: PARSE_ERROR, 401: UNAUTHORIZED, 500: INTERNAL_ERROR}
+_NUMBERS: Final[Mapping[int, int]] = {400: PARSE_ERROR, 401: UNAUTHORIZED, 500: INTERNAL_ERROR, 503: TOO_BUSY}
 
 
 class HttpRefusal(Exception):

@@ -42,7 +42,7 @@ class RoundMethods:
     @rpc_method()
     async def round_verdicts(self, id: bytes) -> list[dict[str, Any]]:
         """How each candidate of a round does, or did at its end, by the tests that decide it."""
-        return await self.views.threads.run(lambda: verdicts(self.views.now(), self.render, id))
+        return await self.views.slow.run(lambda: verdicts(self.views.now(), self.render, id))
 
     def _rounds(self, model: bytes | None) -> list[dict[str, Any]]:
         view = self.views.now()

@@ -6,17 +6,17 @@ known name, because a page can make its own name point to this machine (DNS rebi
 requests with an Origin header, which browsers add to requests that a page of another site makes, WebSockets
 included.
 
-The sizes of bodies and messages, the number of WebSockets and all waiting times are bounded, so that no
-client can use up the node's memory or hold its connections open for nothing.
+The sizes of bodies and messages, the number of WebSockets, of requests in hand and of unsent bytes, and all
+waiting times are bounded (`limits`), so that no client can use up the node's memory or hold its connections
+open for nothing. The probes and requests with the token are answered whatever other clients do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -26,15 +26,22 @@ from engram.node import logs
 from engram.node.errors import HoldRefused
 from engram.node.listening import listen
 from engram.node.mining.pacing import Pacing
-from engram.node.rpc.bodies import BodyForm, received
+from engram.node.rpc.admission import RpcPlaces, Unsent
+from engram.node.rpc.bodies import MAX_BODY_BYTES, SMALL_BODY_BYTES, BodyForm, receive
 from engram.node.rpc.dispatcher import Dispatcher
 from engram.node.rpc.events import EventHub
+from engram.node.rpc.limits import DEFAULT_LIMITS, RpcLimits
+from engram.node.rpc.outlets import ClientLine, SocketOutlet
 from engram.node.rpc.refusals import HttpRefusal
 from engram.node.rpc.session import EventSession
-from engram.p2p.acceptor import AcceptLimits, Acceptor, AcceptRank
+from engram.p2p.acceptor import Acceptor, AcceptRank
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """The largest WebSocket message that is taken; larger transactions and batches go by POST."""
+READ_BUFFER_BYTES: Final = 16 * 1024
+"""Twice as much of a body is buffered for each connection while its request waits for a place."""
+MAX_IN_HAND: Final = 8
+"""How many messages of one WebSocket are answered at once; a slow one does not hold up the next."""
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 _HEIGHT_DIGITS: Final = 20
 _PORT_TAKEN: Final = "stop the program there, or set --rpc-port (0 takes a free port)"
@@ -44,26 +51,6 @@ MetricsSource = Callable[[], Awaitable[tuple[bytes, str]]]
 ProbeSource = Callable[[str, Mapping[str, str]], Awaitable[tuple[int, Mapping[str, object]]]]
 """Answers `health` and `ready` with the conditions of the query: an HTTP status and a JSON object."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True)
-class RpcLimits:
-    """Bounds on how long clients can make the server wait, in seconds, and on the number of WebSockets."""
-
-    body_s: float = 10.0
-    """Time for the body of a request to arrive."""
-    send_s: float = 10.0
-    """Time for a client to take one message; after that, its connection is cut."""
-    keepalive_s: float = 20.0
-    """Time for which an idle HTTP connection is kept, and between two pings of a WebSocket."""
-    close_s: float = 1.0
-    """Time for a connection to close in good order."""
-    linger_s: float = 2.0
-    """Time for which the rest of a refused body is read and dropped, so that the client sees the refusal."""
-    sockets: int = 256
-    """How many WebSockets may be open at once."""
-    accept: AcceptLimits = field(default_factory=AcceptLimits)
-    """How many connections may stand at once."""
 
 
 class RpcServer:
@@ -82,7 +69,7 @@ class RpcServer:
         port: int,
         token: str,
         names: Collection[str] = (),
-        limits: RpcLimits = RpcLimits(),  # frozen
+        limits: RpcLimits = DEFAULT_LIMITS,
     ) -> None:
         """`token` opens admin methods; `names` are accepted as Host besides the local names and `host`."""
         assert token, "an empty token would open every admin method; `load_token` returns none"
@@ -96,6 +83,8 @@ class RpcServer:
         self._token = token.encode()
         self._names = frozenset(name.lower() for name in (*LOCAL_NAMES, _bracketed(host), *names))
         self._limits = limits
+        self._places = RpcPlaces(limits)
+        self._unsent = Unsent(limits.unsent_bytes)
         self._sockets: set[web.WebSocketResponse] = set()
         self._acceptor: Acceptor | None = None
         self.serving = asyncio.Event()
@@ -122,6 +111,7 @@ class RpcServer:
             "access_log": None,
             "keepalive_timeout": self._limits.keepalive_s,
             "lingering_time": self._limits.linger_s,
+            "read_bufsize": READ_BUFFER_BYTES,
             "auto_decompress": False,  # `bodies` unpacks, within a bound
         }
         protocol = partial(_Connection, runner.server, **settings)
@@ -164,32 +154,64 @@ class RpcServer:
         return await handler(request)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        body = await self._body(request)
-        self._rank(request, AcceptRank.KEPT)  # not before: a body that trickles in keeps no place
-        try:
-            reply = await self._dispatcher.answer(body, admin=self._is_admin(request))
-        finally:
-            self._rank(request, AcceptRank.SERVED)
+        admin = self._is_admin(request)
+        async with AsyncExitStack() as places:
+            body = await self._body(request, places, admin)
+            async with self._in_hand(request, admin):
+                reply = await self._dispatcher.answer(body, admin=admin)
         if reply is None:
             return web.Response(status=204)
-        return web.Response(text=reply, content_type="application/json")
+        return await self._sent(request, web.Response(text=reply, content_type="application/json"))
 
-    async def _body(self, request: web.Request) -> bytes:
+    @asynccontextmanager
+    async def _in_hand(self, request: web.Request, admin: bool) -> AsyncIterator[None]:
+        """A place for a request. Its connection goes for no other meanwhile, the operator's never."""
+        if admin:
+            self._rank(request, AcceptRank.KEPT)
+        async with self._places.request(admin=admin):
+            self._rank(request, AcceptRank.KEPT)  # not while a body trickles in or it waits
+            try:
+                yield
+            finally:
+                self._rank(request, AcceptRank.KEPT if admin else AcceptRank.SERVED)
+
+    async def _body(self, request: web.Request, places: AsyncExitStack, admin: bool) -> bytes:
+        """The unpacked body. A place for a large one is left in `places`."""
         form = _form(request)
         form.check()
         if form.is_asking:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # of the answer, nothing has been sent
+        body = bytearray()
+        if form.is_large or not await self._receive(request, body, SMALL_BODY_BYTES):
+            await places.enter_async_context(self._places.large_body(admin=admin))
+            await self._receive(request, body, MAX_BODY_BYTES)
+        return form.unpacked(bytes(body))
+
+    async def _receive(self, request: web.Request, body: bytearray, most_bytes: int) -> bool:
         try:
             async with asyncio.timeout(self._limits.body_s):
-                packed = await received(request.content.iter_any())
+                return await receive(request.content.iter_any(), body, most_bytes)
         except TimeoutError:
             raise HttpRefusal(
                 408, "the body did not arrive in time; send it at once", expected=f"{self._limits.body_s} s"
             ) from None
         except web.RequestPayloadError:
             raise HttpRefusal(400, "the body is not what the request's headers say; send it anew") from None
-        return form.unpacked(packed)
+
+    async def _sent(self, request: web.Request, response: web.Response) -> web.StreamResponse:
+        """Sends a reply that can be long, and cuts the connection if the client does not take it in time."""
+        size_bytes = len(response.body) if isinstance(response.body, bytes) else 0
+
+        async def send() -> None:
+            await response.prepare(request)
+            await response.write_eof()
+
+        await self._line(request).deliver(size_bytes, send())
+        return response
+
+    def _line(self, request: web.Request) -> ClientLine:
+        return ClientLine(request.transport, self._limits.send_s, self._unsent)
 
     def _rank(self, request: web.Request, standing: AcceptRank) -> None:
         if self._acceptor is not None:
@@ -207,13 +229,15 @@ class RpcServer:
             raise HttpRefusal(
                 400, "a blob id must be hexadecimal text", got=request.match_info["id"][:80]
             ) from None
-        raw = await self._blob(identity)
+        async with self._in_hand(request, self._is_admin(request)):
+            raw = await self._blob(identity)
         if raw is None:
             raise HttpRefusal(404, "this node has no such blob; ask another node", code="blob_missing")
-        return web.Response(body=raw, content_type="application/octet-stream")
+        return await self._sent(request, web.Response(body=raw, content_type="application/octet-stream"))
 
     async def _get_metrics(self, request: web.Request) -> web.StreamResponse:
-        body, content_type = await self._metrics()
+        async with self._in_hand(request, self._is_admin(request)):
+            body, content_type = await self._metrics()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _get_probe(self, request: web.Request) -> web.StreamResponse:
@@ -221,15 +245,20 @@ class RpcServer:
         return web.json_response(document, status=status)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        admin = self._is_admin(request)
+
         async def serve(socket: web.WebSocketResponse) -> None:
             async with asyncio.TaskGroup() as group:
-                outlet = _Outlet(socket, request, self._limits.send_s)
-                admin = self._is_admin(request)
+                outlet = SocketOutlet(socket, self._line(request))
                 session = EventSession(self._dispatcher, self._hub, outlet, group, admin=admin)
+                turns = asyncio.Semaphore(MAX_IN_HAND)
                 try:
                     async for message in socket:
                         if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                            await session.take(message.data)
+                            places = AsyncExitStack()
+                            await places.enter_async_context(turns)
+                            await places.enter_async_context(self._places.request(admin=admin, patient=True))
+                            group.create_task(_answered(session, message.data, places))
                 finally:
                     session.end()
 
@@ -337,6 +366,13 @@ def _refused(refusal: HttpRefusal) -> web.Response:
     )
 
 
+async def _answered(session: EventSession, raw: str | bytes, places: AsyncExitStack) -> None:
+    """Answers one message, and gives its places back before the reply is sent."""
+    async with places:
+        reply = await session.answer(raw)
+    await session.send(reply)
+
+
 async def _later(request: web.Request) -> None:
     """Leaves the header `Expect` to whoever has looked at the others, so that no bad body is asked for."""
 
@@ -353,36 +389,6 @@ def _form(request: web.Request) -> BodyForm:
         request.content_length,
         request.headers.get("Expect", "").strip().lower(),
     )
-
-
-class _Outlet:
-    """Sends messages to one WebSocket, and cuts the connection if the client does not take them in time."""
-
-    def __init__(self, socket: web.WebSocketResponse, request: web.Request, send_s: float) -> None:
-        self._socket = socket
-        self._tcp = request.transport
-        self._send_s = send_s
-        self._lock = asyncio.Lock()
-
-    async def send(self, text: str) -> None:
-        """Sends one message, after those that came before it; does nothing if the connection is closed."""
-        try:
-            async with asyncio.timeout(self._send_s), self._lock:
-                if not self._socket.closed:
-                    await self._socket.send_str(text)
-        except TimeoutError:
-            self.cut()
-        except ConnectionError:
-            pass  # the loop that reads from the client notices it and ends the session
-
-    async def close(self, reason: bytes) -> None:
-        """Closes the connection and tells the client the reason."""
-        await self._socket.close(code=1008, message=reason)
-
-    def cut(self) -> None:
-        """Breaks the connection at once, without a closing handshake."""
-        if self._tcp is not None:
-            self._tcp.abort()
 
 
 def _is_height(text: str) -> bool:

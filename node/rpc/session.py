@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextvars import ContextVar
+from dataclasses import dataclass
 from types import MethodType
 from typing import Final, Protocol
 
@@ -33,6 +34,16 @@ class Outlet(Protocol):
         """Closes the connection and tells the client the reason."""
 
 
+@dataclass(frozen=True)
+class SessionReply:
+    """The answer to one message."""
+
+    text: str | None
+    """None where nothing is answered."""
+    subscriptions: tuple[str, ...]
+    """Those that the message has made."""
+
+
 class EventSession:
     """Answers the requests of one client and sends it the events that it has subscribed to."""
 
@@ -49,14 +60,17 @@ class EventSession:
         self._feeds: dict[str, asyncio.Task[None]] = {}
         self._made = 0
 
-    async def take(self, raw: str | bytes) -> None:
-        """Answers one message. What it subscribes to begins to flow once the answer has been sent."""
+    async def answer(self, raw: str | bytes) -> SessionReply:
+        """Answers one message; `send` sends the answer."""
         made: list[str] = []
         _MADE.set(made)
-        reply = await self._dispatcher.answer(raw, admin=self._admin)
-        if reply is not None:
-            await self._outlet.send(reply)
-        for identity in made:
+        return SessionReply(await self._dispatcher.answer(raw, admin=self._admin), tuple(made))
+
+    async def send(self, reply: SessionReply) -> None:
+        """Sends an answer. What its message has subscribed to begins to flow afterwards."""
+        if reply.text is not None:
+            await self._outlet.send(reply.text)
+        for identity in reply.subscriptions:
             if identity in self._subscriptions:
                 feed = self._feed(identity, self._subscriptions[identity])
                 self._feeds[identity] = self._group.create_task(feed)

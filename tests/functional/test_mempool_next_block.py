@@ -7,6 +7,7 @@ import pytest
 from engram.node.concurrency import ReaderThreads
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.slow import SlowCalls
 from engram.node.rpc.tx import TransactionMethods
 from engram.primitives.codec import encode
 from engram.primitives.hashing import Tag, tagged_hash
@@ -97,7 +98,10 @@ async def test_a_client_learns_the_price_in_the_block_after_the_draw() -> None:
         await node.take(*chain.blocks[1:])
         threads = ReaderThreads(1)
         methods = TransactionMethods(
-            HeadViews(node.chain, Scorer(), threads), node.mempool, Renderer(chain.spec.hrp, TIGHT), 0
+            HeadViews(node.chain, Scorer(), threads, SlowCalls(threads)),
+            node.mempool,
+            Renderer(chain.spec.hrp, TIGHT),
+            0,
         )
         sender = format_address(OPENER.address, chain.spec.hrp)
         answer = await methods.tx_estimate(payload.KIND, encode(payload), sender)

@@ -8,6 +8,7 @@ from engram.node.concurrency import ReaderThreads
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.model import ModelMethods
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.slow import SlowCalls
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.statemachine.errors import MissingRecord
 from engram.statemachine.scoring import Scorer
@@ -28,7 +29,7 @@ async def test_numbers_beyond_every_record() -> None:
     async with running(spec=chain.spec) as node:
         await node.take(*chain.blocks[1:])
         threads = ReaderThreads(1)
-        views = HeadViews(node.chain, Scorer(), threads)
+        views = HeadViews(node.chain, Scorer(), threads, SlowCalls(threads))
         render = Renderer(chain.spec.hrp, chain.spec.rules)
         models = ModelMethods(views, render)
         assert (await models.model_version(model))["number"] == 0

@@ -68,13 +68,15 @@ async def probe(name: str, conditions: Mapping[str, str]) -> tuple[int, dict[str
 
 
 class Door:
-    """A running server, and the bugs that it has reported."""
+    """A running server, the bugs that it has reported, and what its method `wait` waits for."""
 
-    def __init__(self, hub: EventHub, server: RpcServer, pacing: Pacing, bugs: list[Exception]) -> None:
+    def __init__(self, hub: EventHub, server: DoorServer, pacing: Pacing) -> None:
         self.hub = hub
         self.server = server
         self.pacing = pacing
-        self.bugs = bugs
+        self.bugs = server.bugs
+        self.released = server.released
+        self.waiting = server.waiting
 
     @property
     def url(self) -> str:
@@ -95,11 +97,25 @@ def new_pacing(hub: EventHub, *, enabled: bool = True) -> Pacing:
     return Pacing(partial(hub.publish, "pace"), SystemClock(), enabled=enabled)
 
 
-def new_server(
-    hub: EventHub, pacing: Pacing | None = None, bugs: list[Exception] | None = None, **settings: Any
-) -> RpcServer:
+class DoorServer(RpcServer):
+    """The server of a door."""
+
+    bugs: list[Exception]
+    released: asyncio.Event
+    waiting: list[int]
+    """One item for each call of `wait` that has begun."""
+
+
+def new_server(hub: EventHub, pacing: Pacing | None = None, **settings: Any) -> DoorServer:
     pacing = pacing or new_pacing(hub)
-    reported = [] if bugs is None else bugs
+    bugs: list[Exception] = []
+    released, waiting = asyncio.Event(), list[int]()
+
+    async def wait(size: int = 0) -> str:
+        """Answers so many letters once it may."""
+        waiting.append(size)
+        await released.wait()
+        return "x" * size
 
     async def pace() -> dict[str, Any]:
         """What the programs at this node ask for."""
@@ -109,25 +125,26 @@ def new_server(
         """Publishes an event."""
         hub.publish(topic, {"published": topic})
 
-    handlers = (ping, echo, count, pay, refuse, publish)
+    handlers = (ping, echo, count, pay, refuse, publish, wait)
     methods = [method_of(each.__name__, each) for each in handlers]
     methods.append(method_of("miner_pace", pace))
     table = method_table((*methods, method_of("stop", stop, admin=True)))
-    dispatcher = Dispatcher(table, lambda name, error: reported.append(error))
+    dispatcher = Dispatcher(table, lambda name, error: bugs.append(error))
     defaults: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "token": TOKEN}
-    return RpcServer(dispatcher, hub, pacing, blob, metrics, probe, **(defaults | settings))
+    server = DoorServer(dispatcher, hub, pacing, blob, metrics, probe, **(defaults | settings))
+    server.bugs, server.released, server.waiting = bugs, released, waiting
+    return server
 
 
 @asynccontextmanager
 async def opened(**settings: Any) -> AsyncIterator[Door]:
     hub = EventHub()
     pacing = new_pacing(hub, enabled=settings.pop("pacing", True))
-    bugs: list[Exception] = []
-    server = new_server(hub, pacing, bugs, **settings)
+    server = new_server(hub, pacing, **settings)
     task = asyncio.create_task(server.run())
     await server.serving.wait()
     try:
-        yield Door(hub, server, pacing, bugs)
+        yield Door(hub, server, pacing)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

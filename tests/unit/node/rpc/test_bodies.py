@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from engram.node.rpc.bodies import MAX_BODY_BYTES
-from engram.node.rpc.server import RpcLimits
+from engram.node.rpc.limits import RpcLimits
 from tests.support.faults import Played
 from tests.support.rpc_door import Door, opened
 

@@ -16,7 +16,8 @@ from engram.node.errors import AddressUnusable, NodeUnreachable, PortTaken, Remo
 from engram.node.rpc import events
 from engram.node.rpc.bodies import MAX_BODY_BYTES
 from engram.node.rpc.events import EventHub
-from engram.node.rpc.server import MAX_MESSAGE_BYTES, RpcLimits
+from engram.node.rpc.limits import RpcLimits
+from engram.node.rpc.server import MAX_MESSAGE_BYTES
 from engram.node.rpc.session import MAX_SUBSCRIPTIONS
 from tests.support.rpc_door import BLOB, TOKEN, Door, new_server, opened
 

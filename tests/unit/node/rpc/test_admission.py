@@ -1,0 +1,233 @@
+"""How many requests, large bodies and unsent bytes are in hand at once, and who is answered all the same."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from itertools import repeat
+from typing import Any
+
+import aiohttp
+import pytest
+
+from engram.node.rpc.bodies import MAX_BODY_BYTES, SMALL_BODY_BYTES
+from engram.node.rpc.dispatcher import MAX_BATCH_REPLY_CHARS, MAX_BATCH_S, Dispatcher
+from engram.node.rpc.jsonrpc import method_of, method_table
+from engram.node.rpc.limits import RpcLimits
+from engram.node.rpc.server import MAX_IN_HAND
+from tests.support.rpc_door import TOKEN, Door, opened
+from tests.support.until import until
+
+pytestmark = pytest.mark.fault(id=36)
+OWNER = {"Authorization": f"Bearer {TOKEN}"}
+AT_ONCE = RpcLimits(place_s=0, requests=2, own_requests=1, large_bodies=1, own_large_bodies=1)
+"""Whoever finds no place is refused at once."""
+
+
+def call(method: str, *params: object) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+async def health(door: Door) -> int:
+    async with aiohttp.ClientSession() as session, session.get(door.url + "/health") as response:
+        return response.status
+
+
+def code(answer: tuple[int, Any]) -> tuple[int, Any]:
+    status, body = answer
+    document = body if status == 200 else json.loads(body)
+    return status, document["error"]["data"]["code"] if "error" in document else document["result"]
+
+
+@asynccontextmanager
+async def waiting(door: Door, count: int, **request: Any) -> AsyncIterator[list[asyncio.Task[Any]]]:
+    """So many requests that are in hand; they are answered when the block ends."""
+    tasks = [asyncio.create_task(door.post(document=call("wait"), **request)) for _ in range(count)]
+    known = len(door.waiting)
+    await until(lambda: len(door.waiting) == known + count)
+    yield tasks
+    door.released.set()
+    assert [code(await task) for task in tasks] == [(200, "")] * count
+
+
+async def test_requests_in_hand_are_bounded_and_the_owner_has_places_of_his_own() -> None:
+    async with opened(limits=AT_ONCE) as door, waiting(door, 2):
+        assert code(await door.post(document=call("ping"))) == (503, "too_busy")
+        async with aiohttp.ClientSession() as session, session.get(door.url + "/metrics") as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "5")
+        assert await health(door) == 200
+        assert code(await door.post(document=call("ping"), headers=OWNER)) == (200, "pong")
+        async with waiting(door, 1, headers=OWNER):
+            assert code(await door.post(document=call("ping"), headers=OWNER)) == (503, "too_busy")
+            assert await health(door) == 200
+    assert door.bugs == []
+
+
+async def test_a_place_is_free_again_after_each_answer() -> None:
+    async with opened(limits=AT_ONCE) as door:
+        for method in ("ping", "refuse", "nowhere") * 3:
+            assert (await door.post(document=call(method)))[0] == 200
+        assert (await door.post(data=b"{", headers={"Content-Type": "application/json"}))[0] == 200
+
+
+async def test_who_waits_gets_the_next_place_in_turn() -> None:
+    limits = RpcLimits(place_s=600, requests=1)
+    async with opened(limits=limits) as door:
+        async with waiting(door, 1):
+            later = asyncio.create_task(door.post(document=call("ping")))
+            assert await health(door) == 200
+            assert not later.done()
+        assert code(await later) == (200, "pong")
+
+
+async def test_a_slow_method_does_not_hold_up_the_next_of_its_connection() -> None:
+    """Up to so many at once; the one beyond them waits until one is answered."""
+    async with (
+        opened() as door,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(door.url + "/ws") as line,
+    ):
+        for number in range(MAX_IN_HAND - 1):
+            await line.send_json(call("wait") | {"id": number})
+        await line.send_json(call("ping") | {"id": "ping"})
+        assert (await line.receive_json())["id"] == "ping"
+        await line.send_json(call("wait") | {"id": MAX_IN_HAND - 1})
+        await until(lambda: len(door.waiting) == MAX_IN_HAND)
+        await line.send_json(call("ping") | {"id": "last"})
+        assert await health(door) == 200
+        door.released.set()
+        identities = [(await line.receive_json())["id"] for _ in range(MAX_IN_HAND + 1)]
+        assert identities == [*range(MAX_IN_HAND), "last"]
+
+
+async def test_what_a_client_asked_before_it_left_is_carried_out() -> None:
+    async with opened() as door, aiohttp.ClientSession() as session:
+        async with session.ws_connect(door.url + "/ws") as line:
+            await line.send_json(call("wait") | {"id": 1})
+            await until(lambda: len(door.waiting) == 1)
+        door.released.set()
+        assert code(await door.post(document=call("ping"))) == (200, "pong")
+        assert door.bugs == []
+
+
+async def test_a_websocket_waits_without_being_refused() -> None:
+    async with (
+        opened(limits=AT_ONCE) as door,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(door.url + "/ws") as stranger,
+        session.ws_connect(door.url + "/ws", headers=OWNER) as owner,
+    ):
+        async with waiting(door, 2):
+            await stranger.send_json(call("ping"))
+            await owner.send_json(call("ping"))
+            assert (await owner.receive_json())["result"] == "pong"
+        assert (await stranger.receive_json())["result"] == "pong"
+
+
+@asynccontextmanager
+async def unfinished(door: Door, size: int, headers: str = "") -> AsyncIterator[asyncio.StreamWriter]:
+    """A request whose body begins and does not end."""
+    _, writer = await asyncio.open_connection("127.0.0.1", door.server.port)
+    writer.write(
+        f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}"
+        f"Content-Length: {size}\r\n\r\n{{".encode()
+    )
+    await writer.drain()
+    yield writer
+    writer.transport.abort()
+
+
+async def test_large_bodies_in_hand_are_bounded() -> None:
+    """Small ones, the owner's and the probes go on; the place of a client that goes is free again."""
+    large, packed = "00" * SMALL_BODY_BYTES, {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    limits = RpcLimits(place_s=0, large_bodies=1, own_large_bodies=1)
+    async with opened(limits=limits) as door:
+        async with unfinished(door, SMALL_BODY_BYTES + 1):
+            await asked_until(door, large, (503, "too_busy"))
+            assert code(await door.post(data=b"x", headers=packed)) == (503, "too_busy")
+            assert code(await door.post(document=call("ping"))) == (200, "pong")
+            assert code(await door.post(document=call("echo", large), headers=OWNER)) == (
+                200,
+                SMALL_BODY_BYTES,
+            )
+            assert await health(door) == 200
+        await asked_until(door, large, (200, SMALL_BODY_BYTES))
+
+
+async def asked_until(door: Door, large: str, expected: tuple[int, Any]) -> None:
+    """Asks with a large body until this is the answer."""
+    answer: tuple[int, Any] = (0, None)
+    while answer != expected:
+        answer = code(await door.post(document=call("echo", large)))
+
+
+async def test_small_bodies_that_do_not_end_take_no_place() -> None:
+    async with (
+        opened(limits=RpcLimits(place_s=0, requests=1, large_bodies=1)) as door,
+        unfinished(door, SMALL_BODY_BYTES),
+        unfinished(door, 2),
+    ):
+        assert code(await door.post(document=call("ping"))) == (200, "pong")
+        body = "00" * SMALL_BODY_BYTES
+        assert code(await door.post(document=call("echo", body))) == (200, SMALL_BODY_BYTES)
+
+
+async def test_replies_that_nobody_reads_are_cut_the_slowest_first() -> None:
+    """Without a time: what they hold is what is bounded. A reader who reads gets his reply whole."""
+    size, slow = 4 * MAX_BODY_BYTES, []
+    async with opened(limits=RpcLimits(send_s=3600, unsent_bytes=3 * size)) as door:
+        door.released.set()
+        body = json.dumps(call("wait", size)).encode()
+        head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n".encode()
+        for number in range(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", door.server.port, limit=1024)
+            slow.append((reader, writer))
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport can
+            writer.write(head + b"Content-Type: application/json\r\n\r\n" + body)
+            await until(lambda number=number: len(door.waiting) == number + 1)  # type: ignore[misc]
+        status, reply = await door.post(document=call("wait", size))
+        assert (status, len(reply["result"])) == (200, size)
+        for reader, writer in slow[:3]:
+            writer.transport.resume_reading()  # type: ignore[attr-defined]
+            assert len(await everything(reader)) < size
+        for _, writer in slow:
+            writer.transport.abort()
+
+
+async def everything(reader: asyncio.StreamReader) -> bytes:
+    """What arrives until the connection ends or breaks."""
+    arrived = bytearray()
+    with suppress(ConnectionError):
+        while chunk := await reader.read(65_536):
+            arrived += chunk
+    return bytes(arrived)
+
+
+async def long(size: int) -> str:
+    """A long reply."""
+    return "x" * size
+
+
+def dispatcher(seconds: Iterator[float]) -> Dispatcher:
+    return Dispatcher(
+        method_table((method_of("long", long),)),
+        lambda name, error: pytest.fail(f"{name}: {error}"),
+        lambda: next(seconds),
+    )
+
+
+async def test_a_batch_whose_replies_are_long_is_cut_short() -> None:
+    half = MAX_BATCH_REPLY_CHARS // 2
+    batch = [call("long", half), call("long", half), call("long", 1), {"jsonrpc": "2.0", "method": "long"}, 5]
+    replies = json.loads(await dispatcher(repeat(0.0)).answer(json.dumps(batch), admin=False) or "")
+    codes = [reply["error"]["data"]["code"] if "error" in reply else "" for reply in replies]
+    assert codes == ["", "", "reply_too_large", "invalid_request"]
+
+
+async def test_a_batch_that_takes_long_is_cut_short() -> None:
+    seconds = iter([0.0, 0.0, MAX_BATCH_S, MAX_BATCH_S + 0.1, MAX_BATCH_S + 0.2])
+    replies = json.loads(
+        await dispatcher(seconds).answer(json.dumps([call("long", 1)] * 4), admin=False) or ""
+    )
+    codes = [reply["error"]["data"]["code"] if "error" in reply else "" for reply in replies]
+    assert codes == ["", "", "too_busy", "too_busy"]
