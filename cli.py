@@ -18,6 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from engram import __version__
+from engram.commands.support import streams
 
 # Each text repeats the first line of the command's own help; a test compares the two.
 COMMANDS = MappingProxyType[str, str](
@@ -68,6 +69,7 @@ class LazyGroup(click.Group):
         """
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        streams.prepare()
         arguments = list(sys.argv[1:] if args is None else args)
         asked: dict[str, bool] = {}
         try:
@@ -77,6 +79,9 @@ class LazyGroup(click.Group):
         except (Exception, KeyboardInterrupt) as error:
             failures = import_module("engram.commands.support.failures")
             status = failures.report(error, arguments, as_json=asked.get("as_json", False))
+        if (refusal := streams.output_failure()) is not None:
+            failures = import_module("engram.commands.support.failures")
+            status = failures.report_output(refusal, status)
         sys.exit(status)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -148,7 +148,7 @@ def _chosen_spec(
     from engram.node.datadir import read_spec_file
 
     if file is not None:
-        return read_spec_file(file)
+        return read_spec_file(file, pipes=True)
     if chain in ("local", "consortium"):
         make = chainspec.local if chain == "local" else chainspec.consortium
         begin_ms = time.time_ns() // 1_000_000 if genesis_time_ms is None else genesis_time_ms

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from engram.commands.support import streams
 from engram.commands.support.completion import complete_keys
 from engram.commands.support.errors import SeedInvalid
 from engram.commands.support.files import check_free
@@ -76,9 +77,8 @@ def import_seed(session: CommandSession, name: str, chain: str | None) -> None:
     The seed is the 32 bytes of an Ed25519 private key, written as 64 hexadecimal digits. In a terminal the
     command asks for it and does not show what is typed. The key is then stored as `engram key new` stores it.
     """
-    stdin = sys.stdin
-    prompted = stdin.isatty()
-    text = str(click.prompt("Seed", hide_input=True, err=True)) if prompted else stdin.readline()
+    prompted = sys.stdin.isatty()
+    text = str(click.prompt("Seed", hide_input=True, err=True)) if prompted else streams.read_line()
     try:
         seed = bytes.fromhex(text.strip())
     except ValueError as error:
@@ -97,7 +97,10 @@ def import_file(session: CommandSession, name: str, file: Path) -> None:
 
     The file stays encrypted with its passphrase, which the command does not need.
     """
-    _show(session, session.keystore.add(name, file.read_bytes()))
+    from engram.node.files import read_plain
+    from engram.node.keystore import MAX_FILE_BYTES
+
+    _show(session, session.keystore.add(name, read_plain(file, MAX_FILE_BYTES, pipes=True)))
 
 
 @command.command(
@@ -128,7 +131,7 @@ def export(session: CommandSession, name: str, output: Path | None, force: bool,
     if output is not None:
         check_free(output, force=force)
     entry = session.key_entry(name)
-    content = (session.unlock(name).seed.hex() + "\n").encode() if seed else entry.path.read_bytes()
+    content = (session.unlock(name).seed.hex() + "\n").encode() if seed else session.keystore.content(name)
     if output is None:
         click.echo(content.decode(), nl=False)
         return
@@ -294,7 +297,10 @@ def _keystore(session: CommandSession, chain: str | None) -> Keystore:
 def _content(text: str | None, file: Path | None) -> bytes:
     if (text is None) == (file is None):
         raise click.UsageError("give either TEXT or --file", click.get_current_context())
-    return text.encode() if file is None and text is not None else Path(file or "").read_bytes()
+    if file is not None:
+        return file.read_bytes()
+    # The bytes that were typed, also where they are no UTF-8.
+    return (text or "").encode("utf-8", "surrogateescape")
 
 
 def _show(session: CommandSession, entry: KeyEntry, **more: str) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from engram.commands.support import streams
 from engram.commands.support.options import (
     Command,
     Function,
@@ -149,12 +150,17 @@ async def _serve(node: Node, session: CommandSession) -> None:
 def _say_where(info: RunInfo, as_json: bool) -> None:
     """Prints where the node answers: a line for people, or one line of JSON.
 
-    The JSON is on one line so that a program can read it from a pipe while the node goes on running.
+    The JSON is on one line so that a program can read it from a pipe while the node goes on running. A node
+    does not end because nobody reads where it is.
     """
-    if as_json:
-        click.echo(json.dumps(asdict(info)))
-    else:
-        click.echo(f"{info.chain} node answers at {info.rpc_url} and takes peers at port {info.p2p_port}")
+    text = f"{info.chain} node answers at {info.rpc_url} and takes peers at port {info.p2p_port}"
+    from engram.node import logs
+
+    try:
+        click.echo(json.dumps(asdict(info)) if as_json else text)
+    except OSError as error:
+        streams.drop_output()
+        logs.get_logger("node").warning("nobody was told where the node answers", error=str(error))
 
 
 def _make_dev_chain(session: CommandSession) -> None:

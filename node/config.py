@@ -24,8 +24,17 @@ SPEC_NAME = "chain.json"
 
 
 def default_data_dir() -> Path:
-    """The folder `engram` where this platform keeps the data of applications."""
-    return Path(platformdirs.user_data_dir("engram", appauthor=False))
+    """The folder `engram` where this platform keeps the data of applications.
+
+    Raises `ConfigInvalid` for a user without a home directory, as services and containers have.
+    """
+    try:
+        path = Path(platformdirs.user_data_dir("engram", appauthor=False))
+    except RuntimeError:
+        path = Path()
+    if not path.is_absolute():
+        raise ConfigInvalid("this user has no home directory: set ENGRAM_DATA_DIR or HOME, or use --data-dir")
+    return path
 
 
 def _setting(default: Any, text: str, **bounds: Any) -> Any:

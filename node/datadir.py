@@ -85,13 +85,16 @@ def read_spec(data_dir: Path) -> ChainSpec:
         raise ChainNotFound(f"there is no chain in {data_dir}: run `engram init` to make one") from error
 
 
-def read_spec_file(path: Path) -> ChainSpec:
-    """The ChainSpec in a file. Raises `BadSpec`, `NotAFile`, `FileNotFoundError` and other `OSError`s."""
+def read_spec_file(path: Path, *, pipes: bool = False) -> ChainSpec:
+    """The ChainSpec in a file, or with `pipes` in whatever the user names.
+
+    Raises `BadSpec`, `NotAFile`, `FileNotFoundError` and other `OSError`s.
+    """
     from engram.consensus.chainspec import load_spec
     from engram.consensus.errors import BadSpec
 
     try:
-        return load_spec(read_plain(path, _MAX_SPEC_BYTES).decode("utf-8-sig"))
+        return load_spec(read_plain(path, _MAX_SPEC_BYTES, pipes=pipes).decode("utf-8-sig"))
     except (UnicodeDecodeError, FileDamaged) as error:
         raise BadSpec(f"{path} is no chain.json: {error}") from error
     except BadSpec as error:

@@ -159,6 +159,10 @@ class WrongPassphrase(InvalidInput):
     """The passphrase does not open the key file."""
 
 
+class PassphraseInvalid(InvalidInput):
+    """The passphrase is no text: write it in UTF-8."""
+
+
 class SealBroken(InvalidInput):
     """The sealed bytes, or what they belong to, are not those that were sealed."""
 

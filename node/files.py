@@ -19,15 +19,16 @@ _MADE_MODE: Final = 0o600
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
 
-def read_plain(path: Path, most_bytes: int) -> bytes:
+def read_plain(path: Path, most_bytes: int, *, pipes: bool = False) -> bytes:
     """The content of a file, or of the file to which a link leads.
 
-    Nothing else is read: a pipe would wait for a writer for ever. Raises `FileNotFoundError` if nothing has
+    Nothing else is read: a pipe would wait for a writer for ever. With `pipes`, one is read all the same,
+    because the user has named it. Raises `FileNotFoundError` if nothing has
     this name, `NotAFile` if something else than a file has it, `FileDamaged` if the file has more than
     `most_bytes` bytes, and `OSError`.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if pipes else os.O_NONBLOCK))
     except FileNotFoundError:
         if path.is_symlink():
             raise _dangling(path) from None
@@ -38,7 +39,8 @@ def read_plain(path: Path, most_bytes: int) -> bytes:
         if error.errno == errno.ELOOP:
             raise _dangling(path) from error
         raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISDIR(mode) or not (pipes or stat.S_ISREG(mode)):
         os.close(handle)
         raise _no_file(path)
     with open(handle, "rb") as stream:

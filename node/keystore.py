@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import secrets
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from engram.node.errors import (
     KeyNameInvalid,
     KeyNotFound,
     NotAFile,
+    PassphraseInvalid,
     WrongPassphrase,
 )
 from engram.node.files import has_folder, read_plain, write_private
@@ -43,7 +45,7 @@ SCRYPT_MEMORY_BYTES = 256 * 1024 * 1024
 
 A key file that names other parameters than the ones above is refused before anything is allocated.
 """
-_MAX_FILE_BYTES = 16 * 1024
+MAX_FILE_BYTES = 16 * 1024
 _FIELDS = {"version", "address", "kdf", "cipher", "ciphertext"}
 
 
@@ -125,10 +127,15 @@ class Keystore:
         """What the file of one key shows. Raises `KeyNotFound`, `KeyFileInvalid`, `KeyNameInvalid`."""
         return self._entry(self._found(name))
 
+    def content(self, name: str) -> bytes:
+        """The file of one key as it is. Raises what `entry` raises."""
+        self.entry(name)
+        return read_plain(self.path_of(name), MAX_FILE_BYTES)
+
     def create(self, name: str, passphrase: str, *, seed: bytes | None = None) -> KeyEntry:
         """Writes a new key file, random or from a 32-byte `seed`, and never overwrites one.
 
-        Raises `KeyExists` if the name is taken, `KeyNameInvalid`.
+        Raises `KeyExists` if the name is taken, `KeyNameInvalid`, `PassphraseInvalid`.
         """
         assert self._hrp is not None, "keys are made only where the prefix of their addresses is known"
         path = self.path_of(name)
@@ -144,10 +151,12 @@ class Keystore:
     def load(self, name: str, passphrase: str) -> PrivateKey:
         """The private key `name`.
 
-        Raises `KeyNotFound`, `WrongPassphrase`, `KeyFileInvalid`, `KeyNameInvalid`.
+        The passphrase opens it in whichever Unicode form it is given, and in whichever form an earlier
+        version took it. Raises `KeyNotFound`, `WrongPassphrase`, `KeyFileInvalid`, `KeyNameInvalid`,
+        `PassphraseInvalid`.
         """
         path = self._found(name)
-        return _decrypt(_document(path), passphrase, path, self._hrp)
+        return _opened(_document(path), passphrase, path, self._hrp)
 
     def change_passphrase(self, name: str, old: str, new: str) -> None:
         """Encrypts the key anew, so that only the new passphrase opens it.
@@ -157,7 +166,7 @@ class Keystore:
         """
         path = self._found(name)
         document = _document(path)
-        key = _decrypt(document, old, path, self._hrp)
+        key = _opened(document, old, path, self._hrp)
         write_private(path, _rendered(_encrypt(key, new, prefix_of(document["address"]))))
 
     def rename(self, name: str, new_name: str) -> KeyEntry:
@@ -165,7 +174,7 @@ class Keystore:
 
         Raises `KeyNotFound`, `KeyExists`, `KeyNameInvalid`, `KeyFileInvalid`.
         """
-        entry = self.add(new_name, read_plain(self._found(name), _MAX_FILE_BYTES))
+        entry = self.add(new_name, read_plain(self._found(name), MAX_FILE_BYTES))
         self.path_of(name).unlink()
         return entry
 
@@ -211,7 +220,7 @@ def load_node_key(path: Path) -> PrivateKey:
         with suppress(FileExistsError):
             write_private(path, secrets.token_bytes(32).hex().encode() + b"\n", replace=False)
     try:
-        seed = bytes.fromhex(read_plain(path, _MAX_FILE_BYTES).decode("ascii").strip())
+        seed = bytes.fromhex(read_plain(path, MAX_FILE_BYTES).decode("ascii").strip())
     except (ValueError, FileDamaged) as error:
         raise KeyFileInvalid(f"{path} is not a node key; remove it, and the node makes a new one") from error
     if len(seed) != 32:
@@ -225,7 +234,32 @@ def _exists(name: str, path: Path) -> KeyExists:
     return KeyExists(f"a key named {name} exists already; choose another name", got=str(path))
 
 
+def _forms(passphrase: str) -> list[str]:
+    """The passphrase in NFC, in which new keys are encrypted, and then in the forms that old ones may have.
+
+    Keyboards, files and systems write the same letters in different forms, and none of them says which. An
+    earlier version also took the byte order mark, with which some editors begin a file, for its first letter.
+    """
+    try:
+        passphrase.encode()
+    except UnicodeEncodeError:
+        raise PassphraseInvalid from None
+    composed, apart = unicodedata.normalize("NFC", passphrase), unicodedata.normalize("NFD", passphrase)
+    return list(dict.fromkeys((composed, passphrase, apart, f"\ufeff{passphrase}")))
+
+
+def _opened(document: dict[str, Any], passphrase: str, path: Path, hrp: str | None) -> PrivateKey:
+    *others, last = _forms(passphrase)
+    for form in others:
+        with suppress(WrongPassphrase):
+            return _decrypt(document, form, path, hrp)
+    return _decrypt(document, last, path, hrp)
+
+
 def _encrypt(key: PrivateKey, passphrase: str, hrp: str) -> dict[str, Any]:
+    passphrase = _forms(passphrase)[0]
+    if not passphrase:
+        raise PassphraseInvalid("the passphrase is empty: anybody could open the key")
     nonce = secrets.token_bytes(12)
     header = {
         "version": VERSION,
@@ -287,7 +321,7 @@ def _rendered(document: dict[str, Any]) -> bytes:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        return _parsed(read_plain(path, _MAX_FILE_BYTES), path)
+        return _parsed(read_plain(path, MAX_FILE_BYTES), path)
     except (OSError, NotAFile, FileDamaged) as error:
         raise KeyFileInvalid(f"{path} is not a key file: {error}") from error
 

@@ -21,9 +21,13 @@ def complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -
     """Names of the keys in the data directory."""
     from engram.node.config import load_config
     from engram.node.datadir import KEYS_DIRECTORY
+    from engram.primitives.errors import ChainError
 
-    data_dir = load_config({"data_dir": ctx.params.get("data_dir")}, os.environ).config.data_dir
-    names = sorted(path.stem for path in (data_dir / KEYS_DIRECTORY).glob("*.json"))
+    try:
+        data_dir = load_config({"data_dir": ctx.params.get("data_dir")}, os.environ).config.data_dir
+        names = sorted(path.stem for path in (data_dir / KEYS_DIRECTORY).glob("*.json"))
+    except (ChainError, OSError):
+        return []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

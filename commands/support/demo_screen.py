@@ -14,7 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from engram.commands.support.output import PIPE_WIDTH, short
+from engram.commands.support.output import console_for, short
 from engram.commands.support.units import format_coins
 from engram.participant.demo.report import DemoReport, VersionRow
 from engram.participant.demo.stage import Stage
@@ -103,8 +103,7 @@ class _Screen(_Lines):
 
 
 def _console(to_stderr: bool) -> Console:
-    stream = sys.stderr if to_stderr else sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+    return console_for(sys.stderr if to_stderr else sys.stdout)
 
 
 _FACTS: Final[dict[str, Callable[[VersionRow], str]]] = {

@@ -1,19 +1,23 @@
 """Turns an error of any command into the message that the user reads and the exit status that the shell gets.
 
 Exit statuses are those of sysexits.h: 64 wrong usage, 65 wrong data or a refusal by the chain, 69 no node
-answers, 70 a bug, 74 an error of the disk, 75 try again later, 77 not allowed; and 130 after Ctrl-C.
-A command without an error ends with 0; but `engram verify` ends with 1 if the proof is not anchored.
+answers, 70 a bug, 74 an error of the disk, 75 try again later, 77 not allowed; 130 after Ctrl-C, and 141
+if nobody reads the output. A command without an error ends with 0; but `engram verify` ends with 1 if the
+proof is not anchored.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import click
 
+from engram.commands.support import streams
 from engram.commands.support.options import AS_JSON
 from engram.primitives.errors import ChainError, NotReady, StorageError, error_classes
 
@@ -50,6 +54,18 @@ _HINTS: Final = {
     "upgrade_required": "install a newer engram and start the node again; its data stay as they are",
 }
 """What to do about an error, by its code; printed below the message."""
+_SYSTEM_HINTS: Final = {
+    errno.EACCES: "the directory or file belongs to another user, or its mode keeps you out: see `ls -ld`",
+    errno.EPERM: "the directory or file belongs to another user, or its mode keeps you out: see `ls -ld`",
+    errno.ENOSPC: "free some space: nothing that was complete before is lost",
+    errno.EDQUOT: "free some space: nothing that was complete before is lost",
+    errno.EROFS: "the file system is read-only: --data-dir or -o choose another place",
+    errno.EMFILE: "this process may open no more files: raise its limit (ulimit -n)",
+    errno.ENAMETOOLONG: "a name has 255 bytes at most",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.ELOOP: "a link leads to itself: remove it",
+}
+"""What to do about an error of the system, by its number."""
 
 
 def report(error: BaseException, arguments: Sequence[str], *, as_json: bool) -> int:
@@ -67,11 +83,27 @@ def report(error: BaseException, arguments: Sequence[str], *, as_json: bool) -> 
         hint = _HINTS.get(error.code)
         return _say({**error.to_json(), "hint": hint, "text": str(error)}, exit_status(error), as_json)
     if isinstance(error, OSError):
+        if isinstance(error, streams.OutputRefused):
+            return report_output(error, IO)
         text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        return _say({"code": "io", "message": text}, IO, as_json)
+        hint = None if as_json else _SYSTEM_HINTS.get(error.errno or 0)
+        return _say({"code": "io", "message": text, "hint": hint}, IO, as_json)
     traceback.print_exception(error)
     text = f"{type(error).__name__}: {error}; this is a bug in engram"
     return _say({"code": "internal_error", "message": text}, INTERNAL, as_json)
+
+
+def report_output(refusal: streams.OutputRefused, status: int) -> int:
+    """Says that results did not get out, unless nobody reads them any more; the exit status.
+
+    `status` is that of the command itself, which stands if it has failed for another reason.
+    """
+    streams.drop_output()
+    if isinstance(refusal.reason, BrokenPipeError):
+        return streams.BROKEN_PIPE
+    hint = _SYSTEM_HINTS.get(refusal.reason.errno or 0)
+    said = _say({"code": "io", "message": str(refusal), "hint": hint}, IO, False)
+    return status or said
 
 
 def exit_status(error: ChainError) -> int:
@@ -112,7 +144,8 @@ def _report_usage(error: click.ClickException, as_json: bool) -> int:
     code = "usage" if status == USAGE else "io"
     if as_json:
         return _say({"code": code, "message": error.format_message()}, status, as_json)
-    error.show()
+    with suppress(OSError):
+        error.show()
     return status
 
 
@@ -133,9 +166,14 @@ def _say(facts: dict[str, object], status: int, as_json: bool) -> int:
     text = facts.pop("text", facts["message"])
     if as_json:
         # On one line, because a command that prints its events as lines of JSON may have printed some before.
-        click.echo(json.dumps({"error": {name: value for name, value in facts.items() if value is not None}}))
-        return status
-    click.echo(f"engram: {text} [{facts['code']}]", err=True)
-    if hint := facts.get("hint"):
-        click.echo(f"  {hint}", err=True)
+        line = json.dumps({"error": {name: value for name, value in facts.items() if value is not None}})
+        try:
+            click.echo(line)
+            return status
+        except OSError:  # the words below may still reach somebody
+            streams.drop_output()
+    with suppress(OSError):
+        click.echo(f"engram: {text} [{facts['code']}]", err=True)
+        if hint := facts.get("hint"):
+            click.echo(f"  {hint}", err=True)
     return status

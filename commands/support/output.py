@@ -10,9 +10,12 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SHORT_DIGITS: Final = 12
 """Hexadecimal digits of an id in a table; commands take any unambiguous beginning of an id."""
@@ -67,7 +70,6 @@ def print_table(columns: Sequence[Column], rows: Sequence[object], empty: str) -
     if not rows:
         click.echo(empty)
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -82,9 +84,14 @@ def print_table(columns: Sequence[Column], rows: Sequence[object], empty: str) -
         )
     for line in texts:
         table.add_row(*map(Text, line))
-    terminal = sys.stdout.isatty()
-    console = Console(file=sys.stdout, highlight=False, width=None if terminal else PIPE_WIDTH)
-    console.print(table)
+    console_for(sys.stdout).print(table)
+
+
+def console_for(stream: TextIO) -> Console:
+    """What draws tables and screens on a stream."""
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
 
 
 def show(value: object) -> str:

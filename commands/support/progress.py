@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
 
+from engram.commands.support import streams
 from engram.commands.support.output import print_fields
 from engram.commands.support.units import format_coins
 
@@ -55,7 +56,7 @@ class ProgressPrinter:
     def notice(self, notice: Notice) -> None:
         """Prints a notice at once."""
         if self._as_json:
-            click.echo(json.dumps(notice.to_json()))
+            self._event(notice.to_json())
             return
         bond = notice.facts.get("bond")
         text = f"{self.player}: {notice}" + (f" (bond {format_coins(bond)})" if bond is not None else "")
@@ -77,9 +78,17 @@ class ProgressPrinter:
             return
         self._quarter = quarter % QUARTERS
         if self._as_json:
-            click.echo(json.dumps({"event": "training", "step": step, "steps": steps, "loss": loss}))
+            self._event({"event": "training", "step": step, "steps": steps, "loss": loss})
         else:
             click.echo(f"{self.player}: training, {step} of {steps} steps, loss {loss:.3f}", err=True)
+
+    def _event(self, event: dict[str, Any]) -> None:
+        """A line of JSON. If standard output takes none, the play goes on, because a bond may hang on it."""
+        try:
+            click.echo(json.dumps(event))
+        except OSError as error:
+            streams.drop_output()
+            click.echo(f"engram: {error}; {self.player} plays on", err=True)
 
     def result(self, result: dict[str, Any], fields: Iterable[tuple[str, object]]) -> None:
         """Prints the command's result: `result` as JSON, or `fields` for people."""

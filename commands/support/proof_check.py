@@ -78,7 +78,7 @@ class Check:
         if self._chain is not None:
             if self._chain in presets:
                 return presets[self._chain]()
-            return read_spec_file(Path(self._chain))
+            return read_spec_file(Path(self._chain), pipes=True)
         known = [preset() for preset in presets.values()]
         data_dir = load_config({"data_dir": self._data_dir}, os.environ).config.data_dir
         with suppress(ChainNotFound):

@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 PASSPHRASE: Final = "ENGRAM_PASSPHRASE"
 """The environment variable with the passphrase of the key to act with."""
+_MAX_PASSPHRASE_BYTES: Final = 2**16
 
 
 class CommandSession:
@@ -257,19 +258,40 @@ class CommandSession:
     def passphrase(self, prompt: str, *, confirm: bool = False, variable: str = PASSPHRASE) -> str:
         """The passphrase from --passphrase-file, else from `variable`, else typed in the terminal.
 
-        `confirm` asks for it twice. Raises `PassphraseMissing` if there is no terminal to ask.
+        `confirm` asks for it twice. Raises `PassphraseMissing` if there is no terminal to ask, and
+        `PassphraseInvalid`.
         """
+        from engram.node.errors import PassphraseInvalid
+
         if (given := self.given_passphrase(variable)) is not None:
             return given
         if not sys.stdin.isatty():
             raise PassphraseMissing()
-        return str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
+        try:
+            return str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
+        except UnicodeDecodeError:
+            raise PassphraseInvalid from None
 
     def given_passphrase(self, variable: str = PASSPHRASE) -> str | None:
-        """The passphrase from --passphrase-file, else from the variable; None if neither is given."""
-        if self._passphrase_file is not None:
-            return self._passphrase_file.read_text("utf-8").partition("\n")[0]
-        return os.environ.get(variable)
+        """The passphrase from --passphrase-file, else from the variable; None if neither is given.
+
+        Raises `PassphraseInvalid` if the file does not begin with a line of text, `NotAFile`.
+        """
+        from engram.node.errors import FileDamaged, PassphraseInvalid
+        from engram.node.files import read_plain
+
+        path = self._passphrase_file
+        if path is None:
+            return os.environ.get(variable)
+        try:
+            # Some editors begin a file with a byte order mark or end its lines as Windows does.
+            text = read_plain(path, _MAX_PASSPHRASE_BYTES, pipes=True).decode("utf-8-sig")
+        except (UnicodeDecodeError, FileDamaged) as error:
+            raise PassphraseInvalid(f"{path} holds no passphrase: {error}; write it in UTF-8") from error
+        passphrase = text.partition("\n")[0].removesuffix("\r")
+        if not passphrase:
+            raise PassphraseInvalid(f"the first line of {path} is empty: the passphrase belongs there")
+        return passphrase
 
     def address(self, text: str | None) -> str:
         """The address that `text` means, as text: itself an address, or the name of a key.

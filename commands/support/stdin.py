@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any, Final
 
 import click
+
+from engram.commands.support.streams import read_input
 
 STDIN: Final = "-"
 _SHOWN: Final = 80
@@ -15,7 +16,7 @@ _SHOWN: Final = 80
 
 def hex_argument(word: str) -> bytes:
     """The bytes that an argument, or standard input, gives in hexadecimal. Raises `click.UsageError`."""
-    text = sys.stdin.read().strip() if word == STDIN else word
+    text = _text(word).strip()
     try:
         return bytes.fromhex(text)
     except ValueError:
@@ -24,11 +25,18 @@ def hex_argument(word: str) -> bytes:
 
 def json_argument(word: str) -> Any:
     """The JSON value of an argument or of standard input. Raises `click.UsageError`."""
-    text = sys.stdin.read() if word == STDIN else word
+    text = _text(word)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _usage(f"{text[:_SHOWN]!r} is not JSON: {error}") from error
+
+
+def _text(word: str) -> str:
+    try:
+        return read_input() if word == STDIN else word
+    except ValueError as error:
+        raise _usage(str(error)) from error
 
 
 def _usage(message: str) -> click.UsageError:

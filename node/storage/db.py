@@ -169,7 +169,7 @@ class LevelDatabase:
         with self._errors():
             cut_off = self._cut_off()
             self._db = plyvel.DB(
-                str(path),
+                os.fsencode(path),  # plyvel itself refuses a name that is not UTF-8
                 create_if_missing=True,
                 paranoid_checks=True,
                 write_buffer_size=WRITE_BUFFER_BYTES,

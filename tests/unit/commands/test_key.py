@@ -238,3 +238,27 @@ def test_a_statement_is_no_transaction() -> None:
     signed = sign_statement(key, encode(tx.unsigned))
     with pytest.raises(BadSignature):
         verify_transaction(replace(tx, signature=signed[32:]))
+
+
+@pytest.mark.fault(id=49)
+def test_a_passphrase_file_as_editors_write_it(fresh: Shell, tmp_path: Path) -> None:
+    def file(name: str, content: bytes) -> tuple[str, str]:
+        (tmp_path / name).write_bytes(content)
+        return "--passphrase-file", str(tmp_path / name)
+
+    made = fresh.json("key", "new", "carol", *file("composed", "café\n".encode()))
+    for name, content in (
+        ("apart", b"cafe\xcc\x81\nsecond line\n"),
+        ("marked", b"\xef\xbb\xbfcaf\xc3\xa9"),
+        ("windows", b"caf\xc3\xa9\r\n"),
+    ):
+        shown = fresh.json("key", "show", "carol", "--public-key", *file(name, content))
+        assert shown["address"] == made["address"]
+    for name, content in (("none", b""), ("line", b"\ncaf\xc3\xa9\n"), ("latin", b"caf\xe9\n")):
+        words = file(name, content)
+        assert fresh.error("key", "new", "dave", *words) == (65, "passphrase_invalid")
+        assert fresh.error("key", "show", "carol", "--public-key", *words) == (65, "passphrase_invalid")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    endless = "--passphrase-file", str(tmp_path / "endless")
+    assert fresh.error("key", "new", "dave", *endless) == (65, "passphrase_invalid")
+    assert [key["name"] for key in fresh.json("key", "list")] == ["carol"]

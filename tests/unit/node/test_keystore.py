@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from engram.node import keystore
-from engram.node.errors import KeyExists, KeyFileInvalid, KeyNameInvalid, KeyNotFound, WrongPassphrase
+from engram.node.errors import (
+    KeyExists,
+    KeyFileInvalid,
+    KeyNameInvalid,
+    KeyNotFound,
+    PassphraseInvalid,
+    WrongPassphrase,
+)
 from engram.node.files import write_private
 from engram.node.keystore import Keystore, load_node_key
 from engram.primitives.errors import BadAddress, ChainError
@@ -209,3 +216,51 @@ def test_a_damaged_node_key_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
     with pytest.raises(KeyFileInvalid):
         load_node_key(path)
+
+
+COMPOSED, APART = "caf\u00e9 \u212b", "cafe\u0301 A\u030a"
+"""The same letters in two Unicode forms; \u212b is an angstrom sign, which both turn into another letter."""
+
+
+@pytest.mark.fault(id=49)
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("made", [COMPOSED, APART])
+@pytest.mark.parametrize("given", [COMPOSED, APART])
+def test_a_passphrase_opens_in_every_unicode_form(store: Keystore, made: str, given: str) -> None:
+    store.create("alice", made, seed=SEED)
+    assert store.load("alice", given).seed == SEED
+    store.change_passphrase("alice", given, made)
+    assert store.load("alice", given).seed == SEED
+    with pytest.raises(WrongPassphrase):
+        store.load("alice", "cafe A")
+
+
+@pytest.mark.fault(id=49)
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("form", [COMPOSED, APART, f"\ufeff{COMPOSED}", ""])
+def test_a_key_of_an_earlier_version_opens(store: Keystore, form: str) -> None:
+    """It was encrypted with the passphrase in the form in which it came; then also an empty one was taken."""
+    path = store.create("alice", "x", seed=SEED).path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keystore, "_forms", lambda passphrase: [form or "x"])
+        header = keystore._encrypt(PrivateKey.from_seed(SEED), "x", "leng")
+    if not form:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(keystore, "_derive", lambda header, _, derive=keystore._derive: derive(header, ""))
+            header = keystore._encrypt(PrivateKey.from_seed(SEED), "x", "leng")
+    write_private(path, keystore._rendered(header))
+    given = {f"\ufeff{COMPOSED}": COMPOSED}.get(form, form)
+    assert store.load("alice", given).seed == SEED
+
+
+@pytest.mark.fault(id=49)
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("passphrase", ["", "caf\udce9"])
+def test_a_passphrase_that_is_none(store: Keystore, passphrase: str) -> None:
+    with pytest.raises(PassphraseInvalid):
+        store.create("alice", passphrase)
+    assert store.entries() == []
+    store.create("alice", "x", seed=SEED)
+    with pytest.raises(PassphraseInvalid):
+        store.change_passphrase("alice", "x", passphrase)
+    assert store.load("alice", "x").seed == SEED
