@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, OrderedDict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,8 @@ MAX_HOSTS: Final = 1_024
 MAX_OPERATOR_BANS: Final = 4_096
 SAVE_S: Final = 20.0
 """Bans for misbehaviour reach the disk within so many seconds, however many strangers earn."""
+CLOCK_SLACK_MS: Final = 60_000
+"""If a ban began later than so far ahead of now, the clock has been set back since."""
 _KEY_DIGITS: Final = 64
 
 
@@ -80,12 +82,13 @@ class Bans:
         self._hosts: OrderedDict[str, dict[str, Ban]] = OrderedDict()
         self._keys: dict[str, Ban] = {}
         self._changed = asyncio.Event()
+        self._last_since_ms = 0
         for ban in _read(self._path):
             self._put(ban)
 
     def refuses(self, host: str, node_key: bytes | None) -> bool:
         """Whether not to speak with this host (key None), or with this node there."""
-        now_ms, one = self._clock.now_ms(), host_of(host)
+        now_ms, one = self._now_ms(), host_of(host)
         named = [self._operator.get(one)]
         if node_key is not None:
             named += [self._operator.get(node_key.hex()), self._keys.get(node_key.hex())]
@@ -156,7 +159,22 @@ class Bans:
         except (OSError, ChainError) as error:
             logs.get_logger("peers").warning("bans.json cannot be written; the bans hold", error=str(error))
 
+    def _now_ms(self) -> int:
+        """The time. If the clock has been set back, bans go on for as long as they were meant to last, from
+        now; otherwise one that was made by a clock in the year 2106 would hold until then.
+        """
+        now_ms = self._clock.now_ms()
+        if self._last_since_ms > now_ms + CLOCK_SLACK_MS:
+            self._last_since_ms = now_ms
+            for table in (self._operator, self._keys, *self._hosts.values()):
+                for subject, ban in table.items():
+                    if ban.since_ms > now_ms:
+                        lasts_ms = ban.until_ms - ban.since_ms
+                        table[subject] = replace(ban, since_ms=now_ms, until_ms=now_ms + lasts_ms)
+        return now_ms
+
     def _put(self, ban: Ban) -> None:
+        self._last_since_ms = max(self._last_since_ms, ban.since_ms)
         if ban.by_operator:
             self._operator[ban.subject] = ban
             return
@@ -182,11 +200,11 @@ class Bans:
             del self._keys[key]
 
     def _standing(self, host: str) -> list[Ban]:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         return [ban for ban in self._hosts.get(host, {}).values() if ban.until_ms > now_ms]
 
     def _forget_old(self) -> None:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         for subject in [name for name, ban in self._operator.items() if ban.until_ms <= now_ms]:
             del self._operator[subject]
         for key, ban in [(key, ban) for key, ban in self._keys.items() if ban.until_ms <= now_ms]:

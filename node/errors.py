@@ -245,6 +245,10 @@ class StatePruned(NotReady):
     """This node no longer keeps the state after that block: ask a node that runs with --archive."""
 
 
+class FalseContent(Invalid):
+    """The peer has given other bytes than those of the content id."""
+
+
 class BodiesUnavailable(NotReady):
     """None of the remaining peers delivers the blocks of a branch whose headers this node holds."""
 

@@ -24,6 +24,7 @@ from engram.node.chain.orphans import memory_of
 from engram.node.clock import Clock
 from engram.node.compactblocks import MAX_CARRIED_BYTES, BlockInParts, CompactBlocks, HeldBlock
 from engram.node.concurrency import ReaderThreads
+from engram.node.contents import Contents
 from engram.node.errors import BlockRefused, DamagedBody, LittleWork, SpecUnsupported, StatePruned
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PooledTx
@@ -45,7 +46,7 @@ from engram.p2p.inventory import KnownIds
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
 from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES, MIB, CompactForm
-from engram.p2p.protocol import HeadSummary, Identity, Peer
+from engram.p2p.protocol import HeadSummary, Held, Identity, Peer
 from engram.p2p.scores import PeerScores
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import ChainError, CodecError, NotReady
@@ -103,6 +104,7 @@ class ChainAdapter:
         mempool: Mempool,
         sync: Sync,
         mending: Mending,
+        contents: Contents,
         hub: EventHub,
         clock: Clock,
         threads: ReaderThreads,
@@ -113,6 +115,7 @@ class ChainAdapter:
         self._mempool = mempool
         self._sync = sync
         self._mending = mending
+        self._contents = contents
         self._hub = hub
         self._threads = threads
         self._render = render
@@ -137,6 +140,13 @@ class ChainAdapter:
 
     async def block_bytes(self, block_id: bytes) -> bytes | None:
         return await self._threads.run(self._block_bytes, block_id)
+
+    @property
+    def holdings(self) -> Held:
+        return self._contents.held()
+
+    async def content_piece(self, name: bytes, piece: int) -> tuple[int, bytes] | None:
+        return await self._contents.piece(name, piece)
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
         tx = self._mempool.get(txid)
@@ -247,11 +257,13 @@ class ChainAdapter:
     def on_peer_connected(self, peer: Peer) -> None:
         self._sync.joined(peer)
         self._mending.joined(peer)
+        self._contents.joined(peer)
         self._hub.publish("peers", {"event": "connected", **self._render.peer(peer.info), "reason": None})
 
     def on_peer_disconnected(self, peer: Peer, reason: DisconnectReason) -> None:
         self._sync.left(peer)
         self._mending.left(peer)
+        self._contents.left(peer)
         self._wasted.pop(peer, None)
         gone = {"event": "disconnected", **self._render.peer(peer.info), "reason": reason.name.lower()}
         self._hub.publish("peers", gone)

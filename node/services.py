@@ -26,6 +26,7 @@ from engram.node.clock import Clock
 from engram.node.clockwatch import ClockWatch
 from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
+from engram.node.contents import Contents
 from engram.node.datadir import NODE_KEY_NAME, load_token
 from engram.node.keystore import load_node_key
 from engram.node.knownpeers import KnownPeers
@@ -63,7 +64,7 @@ from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
 from engram.p2p.link import Transport
 from engram.p2p.manager import PeerConfig, PeerManager
-from engram.statemachine.errors import MissingBlob
+from engram.p2p.protocol import Held
 from engram.statemachine.scoring import Scorer
 
 RPC_THREADS: Final = 4
@@ -189,11 +190,14 @@ def assemble(base: Base, setup: Setup) -> Services:
     mining = Mining(new_miner, pacing, setup.mining)
     sync = Sync(chain, clock, threads, far_behind=mining.pause)
     mending = Mending(chain, clock, threads)
+    contents = Contents(
+        base.store, clock, threads, lambda: Held(mending.backfill[1] + 1, archive=config.archive)
+    )
     key = load_node_key(config.data_dir / NODE_KEY_NAME)
     bans = Bans(config.data_dir, clock, threads)
     manager = PeerManager(
         setup.peers,
-        ChainAdapter(chain, mempool, sync, mending, hub, clock, threads, render, base.genesis.id),
+        ChainAdapter(chain, mempool, sync, mending, contents, hub, clock, threads, render, base.genesis.id),
         setup.transport,
         key,
         clock=clock,
@@ -226,7 +230,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         Dispatcher(discovery.table, _report_bug),
         hub,
         pacing,
-        _Blobs(base.store, threads).get,
+        contents.get,
         readings.page,
         Probes(readings).answer,
         host=config.rpc_host,
@@ -239,20 +243,6 @@ def assemble(base: Base, setup: Setup) -> Services:
     return Services(
         chain, mempool, mining, sync, mending, manager, hub, bans, watch, feed, rpc, counts, key.public_key
     )
-
-
-@dataclass(frozen=True)
-class _Blobs:
-    """Finds tensors, data parts and chunks by content id."""
-
-    store: ChainStore
-    threads: ReaderThreads
-
-    async def get(self, identity: bytes) -> bytes | None:
-        try:
-            return await self.threads.run(self.store.get_blob, identity)
-        except MissingBlob:
-            return None
 
 
 def _cache(size_bytes: int) -> VerificationCache:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from engram.p2p.clock import Deadline, WallClock
+from engram.p2p.contentmessages import Content, ContentPart, GetContent, GetHoldings, Holdings
 from engram.p2p.errors import DisconnectReason, PeerTimeout, SessionEnded, WrongReply
 from engram.p2p.limits import MessageLimiter, SessionLimits
 from engram.p2p.messages import (
@@ -44,7 +45,9 @@ from engram.p2p.requests import PendingRequests
 from engram.primitives.errors import ChainError, CodecError
 from engram.primitives.packing import plain_size
 
-R = TypeVar("R", Pong, Time, Headers, BlockData, Transactions, CompactBlock, BlockTransactions)
+R = TypeVar(
+    "R", Pong, Time, Headers, BlockData, Transactions, CompactBlock, BlockTransactions, Content, Holdings
+)
 
 
 class Asking:
@@ -102,6 +105,13 @@ class Asking:
             )
         self._check_plain_bytes(answers)
         return answers
+
+    async def get_content(self, name: bytes, piece: int, timeout_s: float) -> ContentPart | None:
+        request = GetContent(self._pending.new_id(), name, piece)
+        return (await self._ask(request, Content, timeout_s)).part
+
+    async def get_holdings(self, timeout_s: float) -> Holdings:
+        return await self._ask(GetHoldings(self._pending.new_id()), Holdings, timeout_s)
 
     def _check_plain_bytes(self, answers: Sequence[bytes | None]) -> None:
         """Ends the session and raises if the transactions are larger than an answer may be, once unpacked."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Final
 
+from engram.p2p.contentmessages import PIECE_BYTES, Content, GetContent, GetHoldings, Holdings
 from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, UnknownMessage
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
@@ -254,9 +255,13 @@ class Announce:
 
 
 HandshakeMessage = Hello | Auth | BoundAuth
-DataRequest = GetHeaders | GetBlock | GetTransactions | GetCompact | GetBlockTransactions
+DataRequest = (
+    GetHeaders | GetBlock | GetTransactions | GetCompact | GetBlockTransactions | GetContent | GetHoldings
+)
 Request = Ping | GetTime | DataRequest
-Reply = Pong | Time | Headers | BlockData | Transactions | CompactBlock | BlockTransactions
+Reply = (
+    Pong | Time | Headers | BlockData | Transactions | CompactBlock | BlockTransactions | Content | Holdings
+)
 Message = HandshakeMessage | Disconnect | Request | Reply | Announce
 
 
@@ -313,6 +318,10 @@ MESSAGES: Final = (
     MessageSpec(0x28, GetBlockTransactions, 24 * KIB + 64, rate=Rate(500, 1_000), reply=BlockTransactions),
     MessageSpec(0x29, BlockTransactions, MAX_BLOCK_BYTES + PACKING_BYTES + 16),
     MessageSpec(0x30, Announce, 40 * KIB, rate=Rate(10, 100)),
+    MessageSpec(0x50, GetContent, 64, rate=Rate(20, 40), reply=Content),
+    MessageSpec(0x51, Content, PIECE_BYTES + 32),
+    MessageSpec(0x52, GetHoldings, 16, rate=Rate(1, 5), reply=Holdings),
+    MessageSpec(0x53, Holdings, 32),
 )
 
 SPECS: Final[dict[type, MessageSpec]] = {spec.cls: spec for spec in MESSAGES}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from engram.p2p.contentmessages import ContentPart, Holdings
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.link import PeerAddress
 from engram.p2p.messages import CompactForm
@@ -31,6 +32,16 @@ class HeadSummary:
     head: bytes
     """Id of its last block."""
     total_work: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a node has of the past."""
+
+    bodies_from: int
+    """From this height on it has the bodies of its best chain; 1 if it has all."""
+    archive: bool
+    """Whether it keeps everything that it has had."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,14 @@ class Peer(Protocol):
 
     async def get_block(self, block_id: bytes, timeout_s: float | None = None) -> bytes | None:
         """A packed block; None if the peer lacks it. Without `timeout_s`, the session's limit applies."""
+        ...
+
+    async def get_content(self, name: bytes, piece: int, timeout_s: float) -> ContentPart | None:
+        """A piece of content, from 0; None if the peer lacks it. For peers of `CONTENT_VERSION` or later."""
+        ...
+
+    async def get_holdings(self, timeout_s: float) -> Holdings:
+        """What the peer says it has of the past. For peers of `CONTENT_VERSION` or later."""
         ...
 
     async def get_transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
@@ -210,6 +229,15 @@ class ChainProtocol(Protocol[B]):
 
     async def block_bytes(self, block_id: bytes) -> bytes | None:
         """An encoded block, packed; None if it is unknown, pruned or known to be invalid."""
+        ...
+
+    @property
+    def holdings(self) -> Held:
+        """What this node has of the past."""
+        ...
+
+    async def content_piece(self, name: bytes, piece: int) -> tuple[int, bytes] | None:
+        """The size of content and `PIECE_BYTES` of it, from this piece on; None if the node has no such."""
         ...
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:

@@ -7,6 +7,7 @@ from collections.abc import Container, Sequence
 from typing import Generic, assert_never
 
 from engram.p2p.compact import PREFILL_BYTES, is_ascending
+from engram.p2p.contentmessages import Content, ContentPart, GetContent, GetHoldings, Holdings
 from engram.p2p.inventory import RecentBlocks
 from engram.p2p.messages import (
     MAX_COMPACT,
@@ -37,6 +38,8 @@ class Serving(Generic[B]):
         self._chain = chain
         self._recent = recent
         self._reading = asyncio.Lock()
+        self._reading_content = asyncio.Lock()
+        """Each piece may cost the reading of the whole, so that is done once at a time for all peers."""
 
     async def answer(self, request: DataRequest, known: Container[bytes]) -> Reply:
         """The answer to one request; `known` are ids of transactions that the peer has seen."""
@@ -52,6 +55,11 @@ class Serving(Generic[B]):
                 return CompactBlock(request.request, await self._compact(request.block_id, known))
             case GetBlockTransactions():
                 return BlockTransactions(request.request, await self._part(request.block_id, request.places))
+            case GetContent():
+                return Content(request.request, await self._content(request.name, request.piece))
+            case GetHoldings():
+                held = self._chain.holdings
+                return Holdings(request.request, held.bodies_from, held.archive)
             case _:
                 assert_never(request)
 
@@ -86,6 +94,11 @@ class Serving(Generic[B]):
         if block is None or not is_ascending(places, len(block.txids)):
             return None
         return await block.body(places)
+
+    async def _content(self, name: bytes, piece: int) -> ContentPart | None:
+        async with self._reading_content:
+            found = await self._chain.content_piece(name, piece)
+        return None if found is None else ContentPart(*found)
 
     async def _in_memory(self, block_id: bytes) -> ServedBlock | None:
         """A block that was relayed lately, or one close to the head, which is read once for all peers."""

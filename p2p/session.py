@@ -18,6 +18,7 @@ from typing import Final, Protocol, assert_never
 from engram.p2p.asking import Asking
 from engram.p2p.cancellation import in_own_task
 from engram.p2p.clock import Deadline, WallClock
+from engram.p2p.contentmessages import Content, GetContent, GetHoldings, Holdings
 from engram.p2p.errors import (
     DisconnectReason,
     PeerDisconnected,
@@ -229,7 +230,15 @@ class Session(Asking):
                 self._send(Pong(message.request))
             case GetTime():
                 self._send(Time(message.request, max(0, self._clock.now_ms())))
-            case GetHeaders() | GetBlock() | GetTransactions() | GetCompact() | GetBlockTransactions():
+            case (
+                GetHeaders()
+                | GetBlock()
+                | GetTransactions()
+                | GetCompact()
+                | GetBlockTransactions()
+                | GetContent()
+                | GetHoldings()
+            ):
                 self._enqueue(message)
             case (
                 Pong()
@@ -239,6 +248,8 @@ class Session(Asking):
                 | Transactions()
                 | CompactBlock()
                 | BlockTransactions()
+                | Content()
+                | Holdings()
             ):
                 self._pending.settle(message)
             case Announce():

@@ -203,7 +203,8 @@ class Pool:
         self.check_place(entry, account_nonce, replace=replace)
         own = self._own(entry.sender)
         replaced = own.get(nonce)
-        self._check_sender(entry, own, replaced)
+        if nonce > account_nonce:  # never refused for those that wait for it: nothing could free their places
+            self._check_sender(entry, own, replaced)
         gone = self._victims(entry, replaced)
         for victim in gone:
             self.remove(victim.txid)

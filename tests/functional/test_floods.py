@@ -189,5 +189,7 @@ async def test_payments_far_ahead_of_their_turn_do_not_wait(fault: Played) -> No
             refused += not (await node.mempool.admit(tx)).accepted
         assert len(node.mempool) <= limits.nonce_window
         assert refused == count - len(node.mempool)
-        assert (await node.mempool.admit(chain.sign(BOB, Transfer(ALICE.address, 1), nonce=0))).accepted
+        first = chain.sign(ALICE, Transfer(BOB.address, 1), nonce=0)
+        assert (await node.mempool.admit(first)).accepted, "the one that they wait for is let in"
+        assert node.mempool.candidates()[0].id == first.id
     fault.tell(count)

@@ -12,6 +12,7 @@ from engram.node.chain.maintenance import check_data_dir, compact_data_dir, rein
 from engram.node.chain.pruning import Depths
 from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
+from engram.node.contents import Contents
 from engram.node.datadir import make_data_dir
 from engram.node.errors import StatePruned
 from engram.node.peering import ChainAdapter
@@ -21,6 +22,7 @@ from engram.node.storage.schema import DIFF, ONLY_SIDE, SIDE, UNDO
 from engram.node.storage.store import BLOCKS_DIRECTORY, BlockRef, ChainStore
 from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
+from engram.p2p.protocol import Held
 from engram.primitives import smt
 from engram.primitives.codec import encode
 from engram.primitives.packing import pack
@@ -239,6 +241,7 @@ async def test_a_block_from_a_peer_makes_no_old_state_again(tmp_path: Path, chai
             node.mempool,
             Sync(node.chain, node.clock, threads),
             Mending(node.chain, node.clock, threads),
+            Contents(node.chain.store, node.clock, threads, lambda: Held(1, archive=False)),
             EventHub(),
             node.clock,
             threads,

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Annotated, Any
 
 from engram.p2p.compact import PartialBody, match, short_ids
+from engram.p2p.contentmessages import PIECE_BYTES
 from engram.p2p.errors import DisconnectReason, WrongReply
 from engram.p2p.gossip import Gossip
 from engram.p2p.messages import (
@@ -20,7 +21,7 @@ from engram.p2p.messages import (
     MAX_TRANSACTION_BYTES,
     CompactForm,
 )
-from engram.p2p.protocol import HeadSummary, Identity, Peer, ServedBlock
+from engram.p2p.protocol import HeadSummary, Held, Identity, Peer, ServedBlock
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import BadSignature, InvalidExecution, InvalidHeader, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
@@ -150,6 +151,7 @@ class LittleChain:
     blocks: dict[bytes, Link] = field(default_factory=lambda: {GENESIS.id: GENESIS})
     tip: Link = GENESIS
     pool: dict[bytes, bytes] = field(default_factory=dict)
+    content: dict[bytes, bytes] = field(default_factory=dict)
     peers: list[Peer] = field(default_factory=list)
     partings: list[tuple[bytes, DisconnectReason]] = field(default_factory=list)
     fetched: list[bytes] = field(default_factory=list)
@@ -224,6 +226,15 @@ class LittleChain:
 
     def not_fetched(self, peer: Peer) -> None:
         self.missed.append(peer)
+
+    @property
+    def holdings(self) -> Held:
+        return Held(1, archive=True)
+
+    async def content_piece(self, name: bytes, piece: int) -> tuple[int, bytes] | None:
+        raw = self.content.get(name, b"")
+        data = raw[piece * PIECE_BYTES :][:PIECE_BYTES]
+        return (len(raw), data) if data else None
 
     async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
         return [txid for txid in txids if txid not in self.pool]

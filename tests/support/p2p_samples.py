@@ -3,6 +3,15 @@
 import hashlib
 from dataclasses import replace
 
+from engram.p2p.contentmessages import (
+    MAX_CONTENT_BYTES,
+    PIECE_BYTES,
+    Content,
+    ContentPart,
+    GetContent,
+    GetHoldings,
+    Holdings,
+)
 from engram.p2p.messages import (
     COMPACT_KEY_BYTES,
     MAX_ANNOUNCED_BLOCKS,
@@ -107,6 +116,11 @@ SAMPLES: dict[str, Message] = {
     "get_block_transactions": GetBlockTransactions(9, some_hash(7), (1, 300)),
     "block_transactions": BlockTransactions(9, pack(b"encoded transactions")),
     "no block_transactions": BlockTransactions(10, None),
+    "get_content": GetContent(11, some_hash(12), 2),
+    "content": Content(11, ContentPart(600_000, b"the last piece")),
+    "no content": Content(12, None),
+    "get_holdings": GetHoldings(13),
+    "holdings": Holdings(13, 400, archive=False),
     "announce": Announce((some_hash(7),), (some_hash(8), some_hash(9))),
     "announce nothing": Announce((), ()),
 }
@@ -144,6 +158,10 @@ LARGEST: tuple[Message, ...] = (
     ),
     GetBlockTransactions(U32, _HASH, (MAX_COMPACT - 1,) * MAX_COMPACT),
     BlockTransactions(U32, b"\xff" * (MAX_BLOCK_BYTES + PACKING_BYTES)),
+    GetContent(U32, _HASH, MAX_CONTENT_BYTES // PIECE_BYTES - 1),
+    Content(U32, ContentPart(MAX_CONTENT_BYTES, b"\xff" * PIECE_BYTES)),
+    GetHoldings(U32),
+    Holdings(U32, U64, archive=True),
     Announce((_HASH,) * MAX_ANNOUNCED_BLOCKS, (_HASH,) * MAX_ANNOUNCED_TRANSACTIONS),
 )
 """An honest node's largest `Transactions` is full, and holds one transaction more."""

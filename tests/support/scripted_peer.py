@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engram.p2p.contentmessages import ContentPart, Holdings
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.link import PeerAddress
+from engram.p2p.messages import PROTOCOL_VERSION
 from engram.p2p.protocol import HeadSummary, PeerInfo
 from engram.primitives.errors import ChainError
 from tests.support.served_chain import ServedChain
@@ -20,6 +22,8 @@ class ScriptedPeer:
         self.node_key = bytes([number]) * 32
         self.asked: list[bytes] = []
         """Ids of blocks, in order."""
+        self.pieces: list[int] = []
+        """Pieces of content that it was asked for, in order."""
         self.answers = 0
         """Answers with headers."""
         self.patience: list[tuple[int, float | None]] = []
@@ -34,21 +38,9 @@ class ScriptedPeer:
     @property
     def info(self) -> PeerInfo:
         address = PeerAddress("scripted", 1)
+        version, name, key = PROTOCOL_VERSION, "scripted", self.node_key
         return PeerInfo(
-            self.node_key,
-            address,
-            self.inbound,
-            "scripted",
-            1,
-            self.head,
-            (),
-            0.0,
-            None,
-            None,
-            0,
-            0,
-            0,
-            False,
+            key, address, self.inbound, name, version, self.head, (), 0.0, None, None, 0, 0, 0, False
         )
 
     async def get_headers(
@@ -61,6 +53,15 @@ class ScriptedPeer:
     async def get_block(self, block_id: bytes, timeout_s: float | None = None) -> bytes | None:
         self.asked.append(block_id)
         return await self.chain.block_bytes(block_id)
+
+    async def get_content(self, name: bytes, piece: int, timeout_s: float) -> ContentPart | None:
+        self.pieces.append(piece)
+        found = await self.chain.content_piece(name, piece)
+        return None if found is None else ContentPart(*found)
+
+    async def get_holdings(self, timeout_s: float) -> Holdings:
+        held = self.chain.holdings
+        return Holdings(0, held.bodies_from, held.archive)
 
     async def get_transactions(self, txids: Sequence[bytes]) -> tuple[bytes | None, ...]:
         return tuple([await self.chain.transaction_bytes(txid) for txid in txids])

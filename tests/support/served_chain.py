@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.node.chain.headers import work_of_header
+from engram.p2p.contentmessages import PIECE_BYTES
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.messages import CompactForm
-from engram.p2p.protocol import HeadSummary, Identity, PartialBlock, Peer, RelayedBlock, ServedBlock
+from engram.p2p.protocol import HeadSummary, Held, Identity, PartialBlock, Peer, RelayedBlock, ServedBlock
 from engram.primitives.codec import encode
 from engram.primitives.errors import NotReady
 from engram.primitives.hashing import Tag, tagged_hash
@@ -35,6 +36,9 @@ class ServedChain:
     """The work that it says its chain has, if not the true one."""
     transactions: dict[Hash, bytes] = field(default_factory=dict)
     """What it answers to requests for transactions."""
+    content: dict[Hash, bytes] = field(default_factory=dict)
+    """What it answers to requests for content."""
+    archive: bool = False
     partings: list[tuple[bytes, DisconnectReason]] = field(default_factory=list)
     _parted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -74,6 +78,15 @@ class ServedChain:
     def found(self, name: Hash) -> bytes | None:
         """The packed bytes of a block that it has."""
         return next((pack(encode(block)) for block in self.blocks if block.header.id == name), None)
+
+    @property
+    def holdings(self) -> Held:
+        return Held(1, archive=self.archive)
+
+    async def content_piece(self, name: bytes, piece: int) -> tuple[int, bytes] | None:
+        raw = self.content.get(name, b"")
+        data = raw[piece * PIECE_BYTES :][:PIECE_BYTES]
+        return (len(raw), data) if data else None
 
     async def transaction_bytes(self, txid: bytes) -> bytes | None:
         raw = self.transactions.get(txid)

@@ -83,6 +83,26 @@ def test_a_ban_ends_and_leaves_its_place(bans: Bans, clock: FakeClock) -> None:
     assert [ban.subject for ban in bans.standing()] == [BAD.hex()]
 
 
+async def test_a_clock_that_was_in_the_future_makes_no_ban_longer(
+    bans: Bans, tmp_path: Path, clock: FakeClock, threads: ReaderThreads
+) -> None:
+    """Once it is set right, a ban lasts as long as it was meant to; also one that was read from the file."""
+    right_ms = clock.now_ms()
+    clock.set(2**32 * 1000)
+    bans.ban(subject_of(OTHER), 3_600, "floods")
+    bans.offended(FAR, BAD, "bad_handshake")
+    await bans.save()
+    clock.set(right_ms)
+    for each in (bans, Bans(tmp_path, clock, threads)):
+        assert each.refuses(OTHER, None)
+        assert each.refuses(FAR, BAD)
+        assert {ban.until_ms - clock.now_ms() for ban in each.standing()} == {3_600_000, REFUSE_S * 1000}
+    clock.advance(int(REFUSE_S * 1000))
+    assert (bans.refuses(FAR, BAD), bans.refuses(OTHER, None)) == (False, True)
+    clock.advance(3_600_000)
+    assert bans.standing() == []
+
+
 async def test_a_restart_forgets_nothing(
     bans: Bans, tmp_path: Path, clock: FakeClock, threads: ReaderThreads
 ) -> None:

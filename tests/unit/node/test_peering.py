@@ -6,11 +6,13 @@ import numpy as np
 
 from engram.nn.data import part_bytes
 from engram.node.concurrency import ReaderThreads
+from engram.node.contents import Contents
 from engram.node.peering import ChainAdapter, PackedTransactions
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.render import Renderer
 from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
+from engram.p2p.protocol import Held
 from engram.primitives.codec import encode
 from engram.primitives.packing import pack, pack_plain, unpack
 from engram.statemachine.content import Inline
@@ -57,7 +59,11 @@ async def test_what_has_just_left_the_mempool_for_a_block_is_still_served() -> N
     threads, chain = ReaderThreads(1), MemoryChain(SPEC)
     try:
         async with running() as node:
-            services = Sync(node.chain, node.clock, threads), Mending(node.chain, node.clock, threads)
+            services = (
+                Sync(node.chain, node.clock, threads),
+                Mending(node.chain, node.clock, threads),
+                Contents(node.chain.store, node.clock, threads, lambda: Held(1, archive=False)),
+            )
             render, genesis = Renderer(SPEC.hrp, SPEC.rules), chain.blocks[0].header.id
             adapter = ChainAdapter(
                 node.chain, node.mempool, *services, EventHub(), node.clock, threads, render, genesis

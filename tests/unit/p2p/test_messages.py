@@ -5,6 +5,14 @@ from typing import get_args
 
 import pytest
 
+from engram.p2p.contentmessages import (
+    MAX_CONTENT_BYTES,
+    PIECE_BYTES,
+    Content,
+    ContentPart,
+    GetContent,
+    Holdings,
+)
 from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, UnknownMessage
 from engram.p2p.messages import (
     COMPACT_KEY_BYTES,
@@ -132,6 +140,13 @@ def test_what_is_checked_before_the_bytes_are_read() -> None:
         CompactBlock(1, replace(FORM, prefilled=(MAX_COMPACT,))),
         CompactBlock(1, replace(FORM, transactions=b"")),
         CompactBlock(1, replace(FORM, transactions=bytes(MAX_PREFILLED_BYTES + 2))),
+        GetContent(1, bytes(31), 0),
+        GetContent(1, bytes(32), MAX_CONTENT_BYTES // PIECE_BYTES),
+        Content(1, ContentPart(0, b"x")),
+        Content(1, ContentPart(MAX_CONTENT_BYTES + 1, b"x")),
+        Content(1, ContentPart(1, b"")),
+        Content(1, ContentPart(1, bytes(PIECE_BYTES + 1))),
+        Holdings(1, 2**64, archive=True),
         GetBlockTransactions(1, bytes(32), ()),
         GetBlockTransactions(1, bytes(32), (0,) * (MAX_COMPACT + 1)),
         GetBlockTransactions(1, bytes(32), (MAX_COMPACT,)),

@@ -125,6 +125,17 @@ def test_refusals_name_the_rule() -> None:
         filled(entry(1, 0, 100, 2_000)).add(entry(1, 1, 100, 1_001), 0)
 
 
+def test_the_one_that_all_others_wait_for_is_let_in() -> None:
+    """Else a sender whose next transaction was lost could never hand it in again."""
+    pool = filled(*(entry(1, nonce, 100) for nonce in range(1, 5)))
+    with pytest.raises(SenderLimit):
+        pool.add(entry(1, 5, 100), 0)
+    assert pool.add(entry(1, 0, 100), 0) == []
+    assert [each.tx.nonce for each in pool.in_order({entry(1, 0, 100).sender: 0})] == [0, 1, 2, 3, 4]
+    full = filled(entry(1, 1, 100, 2_900))
+    assert full.add(entry(1, 0, 100, 200), 0) == [], "it may exceed the sender's bytes, too"
+
+
 def test_a_tenth_more_replaces() -> None:
     first, second = entry(1, 0, 100), entry(1, 0, 110, cap=1_100_000)
     pool = filled(first)
@@ -198,10 +209,11 @@ class Model:
             if new.tx.tip * 10 < old.tx.tip * 11 or new.tx.max_fee * 10 < old.tx.max_fee * 11:
                 return ReplacementFee
         rest = [item for item in own if item not in same]
-        if len(rest) + 1 > LIMITS.sender_transactions:
-            return SenderLimit
-        if sum(item.size_bytes for item in [*rest, new]) > LIMITS.sender_bytes:
-            return SenderLimit
+        if new.tx.nonce > nonce:
+            if len(rest) + 1 > LIMITS.sender_transactions:
+                return SenderLimit
+            if sum(item.size_bytes for item in [*rest, new]) > LIMITS.sender_bytes:
+                return SenderLimit
         kept = [item for item in self.entries if item not in same]
         worst_first = sorted(self.entries, key=lambda item: (*self.standing(item), -self.entries.index(item)))
         for worst in worst_first:

@@ -1,0 +1,234 @@
+"""Tensors, data parts and chunks by their content ids: from this node's store, else from peers.
+
+A node that began with a snapshot lacks the content of old versions; nodes delete what only lost branches
+named. Whoever asks such a node for content (`GET /blob/ID`) is given what a peer has, checked by its id. No
+block is ever judged with it: what a rule of validity needs is in the store, or the block cannot be judged.
+
+Content comes in pieces, of several peers at once. If nobody has the rest, the pieces are kept and the next
+request goes on from there. Pieces cannot be checked one by one; so if the whole is false, it is fetched of
+one peer alone, and whoever gives false content alone has lied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from engram.node import logs
+from engram.node.clock import Clock
+from engram.node.concurrency import ReaderThreads
+from engram.node.errors import CorruptStore, FalseContent
+from engram.node.storage.lru import ByteLru
+from engram.node.storage.store import ChainStore
+from engram.p2p.contentmessages import CONTENT_VERSION, PIECE_BYTES, ContentPart
+from engram.p2p.protocol import Held, Peer
+from engram.primitives.errors import NotReady
+from engram.primitives.types import Hash
+from engram.statemachine.content import blob_id, chunk_hash
+from engram.statemachine.errors import MissingBlob
+
+PIECE_S: Final = 10.0
+"""Seconds that a peer has to give one piece."""
+PEERS_AT_ONCE: Final = 4
+AT_ONCE: Final = 2
+"""How many contents are fetched at once; further requests wait."""
+BEGUN: Final = 2
+"""Of so many contents that nobody could complete, the pieces are kept."""
+KEPT_BYTES: Final = 16 << 20
+"""Memory for content that was read or fetched lately."""
+ABSENT: Final = 1_024
+ABSENT_S: Final = 60.0
+"""What no peer had is not asked for again for so long, unless another peer comes."""
+
+
+@dataclass(eq=False)
+class _Pieces:
+    """What has come of one content."""
+
+    size_bytes: int
+    parts: dict[int, bytes] = field(default_factory=dict)
+    sources: set[Peer] = field(default_factory=set)
+
+    @property
+    def missing(self) -> deque[int]:
+        count = -(-self.size_bytes // PIECE_BYTES)
+        return deque(piece for piece in range(count) if piece not in self.parts)
+
+    def take(self, peer: Peer, piece: int, part: ContentPart) -> bool:
+        """Keeps a piece; False if it does not fit what came before."""
+        length = min(PIECE_BYTES, self.size_bytes - piece * PIECE_BYTES)
+        if part.size_bytes != self.size_bytes or len(part.data) != length:
+            return False
+        self.parts[piece] = part.data
+        self.sources.add(peer)
+        return True
+
+    def whole(self) -> bytes:
+        return b"".join(self.parts[piece] for piece in sorted(self.parts))
+
+
+class Contents:
+    """Serves content to peers, and fetches of them what this node lacks. Methods run on the event loop."""
+
+    def __init__(
+        self,
+        store: ChainStore,
+        clock: Clock,
+        threads: ReaderThreads,
+        held: Callable[[], Held],
+    ) -> None:
+        """`held` says what this node has of the past."""
+        self.held: Final = held
+        self._store = store
+        self._clock = clock
+        self._threads = threads
+        self._peers: dict[Peer, Held | None] = {}
+        """What each peer has said that it holds; None until it was asked."""
+        self._kept: ByteLru[bytes] = ByteLru(KEPT_BYTES, len)
+        self._begun: OrderedDict[Hash, _Pieces] = OrderedDict()
+        self._absent: OrderedDict[Hash, float] = OrderedDict()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._log = logs.get_logger("content")
+
+    def joined(self, peer: Peer) -> None:
+        """Called when a session with a peer has opened."""
+        if peer.info.version >= CONTENT_VERSION:
+            self._peers[peer] = None
+            self._absent.clear()
+
+    def left(self, peer: Peer) -> None:
+        """Called when a session with a peer has ended."""
+        self._peers.pop(peer, None)
+
+    async def piece(self, name: Hash, piece: int) -> tuple[int, bytes] | None:
+        """The size of content in the store and one piece of it; None if there is none."""
+        raw = await self._own(name)
+        if raw is None:
+            return None
+        data = raw[piece * PIECE_BYTES : (piece + 1) * PIECE_BYTES]
+        return (len(raw), data) if data else None
+
+    async def get(self, name: Hash) -> bytes | None:
+        """Content from the store, else of peers; None if nobody has it."""
+        raw = await self._own(name)
+        if raw is not None or not self._peers or self._is_absent(name):
+            return raw
+        async with self._slots:
+            raw = self._kept.get(name)  # somebody else has fetched it meanwhile
+            if raw is None:
+                raw = await self._fetch(name)
+        if raw is None:
+            self._absent[name] = self._clock.monotonic() + ABSENT_S
+            if len(self._absent) > ABSENT:
+                self._absent.popitem(last=False)
+        else:
+            self._kept.put(name, raw)
+        return raw
+
+    def _is_absent(self, name: Hash) -> bool:
+        return self._absent.get(name, 0.0) > self._clock.monotonic()
+
+    async def _own(self, name: Hash) -> bytes | None:
+        raw = self._kept.get(name)
+        if raw is not None:
+            return raw
+        try:
+            raw = await self._threads.run(self._store.get_blob, name)
+        except MissingBlob:
+            return None
+        except CorruptStore as error:  # no stranger's question may end this node
+            self._log.warning("content is damaged on disk: check the disk", content=name, error=error)
+            return None
+        self._kept.put(name, raw)
+        return raw
+
+    async def _fetch(self, name: Hash) -> bytes | None:
+        peers = await self._ranked()
+        begun = self._begun.pop(name, None) or await self._begin(name, peers)
+        if begun is None:
+            return None
+        await self._complete(name, begun, peers)
+        if begun.missing:
+            self._begun[name] = begun
+            if len(self._begun) > BEGUN:
+                self._begun.popitem(last=False)
+            return None
+        raw = begun.whole()
+        if await self._threads.run(is_content, name, raw):
+            return raw
+        return await self._of_one(name, begun.sources)
+
+    async def _of_one(self, name: Hash, sources: set[Peer]) -> bytes | None:
+        """The whole of one peer at a time. Who gives false content so has lied."""
+        for peer in sources:
+            begun = await self._begin(name, [peer])
+            if begun is None:
+                continue
+            await self._complete(name, begun, [peer])
+            if begun.missing:
+                continue
+            raw = begun.whole()
+            if await self._threads.run(is_content, name, raw):
+                return raw
+            peer.misbehaved(FalseContent(expected=name))
+        return None
+
+    async def _begin(self, name: Hash, peers: list[Peer]) -> _Pieces | None:
+        """The first piece, which says how many there are; None if no peer has it."""
+        for peer in peers:
+            part = await self._ask(peer, name, 0)
+            if part is not None:
+                begun = _Pieces(part.size_bytes)
+                if begun.take(peer, 0, part):
+                    return begun
+        return None
+
+    async def _complete(self, name: Hash, begun: _Pieces, peers: list[Peer]) -> None:
+        """Asks for the missing pieces, of several peers at once, until all are there or nobody gives more."""
+        missing, useful = begun.missing, list(peers)
+
+        async def supply(peer: Peer) -> None:
+            while missing and peer in useful:
+                piece = missing.popleft()
+                part = await self._ask(peer, name, piece)
+                if part is None or not begun.take(peer, piece, part):
+                    missing.append(piece)
+                    useful.remove(peer)
+
+        while missing and useful:
+            async with asyncio.TaskGroup() as tasks:
+                for peer in useful[:PEERS_AT_ONCE]:
+                    tasks.create_task(supply(peer))
+
+    async def _ask(self, peer: Peer, name: Hash, piece: int) -> ContentPart | None:
+        if peer not in self._peers:
+            return None
+        try:
+            return await peer.get_content(name, piece, PIECE_S)
+        except NotReady:
+            return None
+
+    async def _ranked(self) -> list[Peer]:
+        """Peers that keep everything first, then those that were dialled."""
+        for peer, held in list(self._peers.items()):
+            if held is None:
+                try:
+                    answer = await peer.get_holdings(PIECE_S)
+                except NotReady:
+                    continue
+                if peer in self._peers:
+                    self._peers[peer] = Held(answer.bodies_from, answer.archive)
+
+        def rank(peer: Peer) -> tuple[bool, bool]:
+            held = self._peers[peer]
+            return held is None or not held.archive, peer.info.inbound
+
+        return sorted(self._peers, key=rank)
+
+
+def is_content(name: Hash, raw: bytes) -> bool:
+    """Whether these bytes are those of a content id, be it of a blob or of a chunk. It is CPU work."""
+    return name in (blob_id(raw), chunk_hash(raw))
