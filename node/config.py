@@ -94,6 +94,27 @@ class Config:
         "machines are refused; set never for peers too old to encrypt.",
         choices=("auto", "always", "never"),
     )
+    seeds: tuple[str, ...] = _setting(
+        (),
+        "Node that is asked for addresses of others while nobody else answers: HOST:PORT. HOST may be a name "
+        "that stands for many nodes.",
+    )
+    max_outbound: int = _setting(
+        8,
+        "How many peers the node keeps connections to by its own dialling. Peers that are named count; the "
+        "others are chosen from the addresses that it has heard of.",
+        limits=(1, 128),
+    )
+    connect_only: bool = _setting(
+        False,
+        "Dial only peers that are named, by `peers` or `engram peer add`, and ask nobody for addresses.",
+    )
+    public_address: str = _setting(
+        "",
+        "IP address and port (HOST:PORT) by which nodes elsewhere reach this one, which it tells them. Set "
+        "it behind a router that forwards the port; without it, the node tells what its peers see it as, if "
+        "it listens for peers from other machines.",
+    )
     max_inbound: int = _setting(
         32,
         "How many peers may be connected to this node at once by their own dialling. Peers that this node "

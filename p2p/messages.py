@@ -29,6 +29,8 @@ TIME_VERSION: Final = 3
 """The first version whose speakers tell the time."""
 BOUND_VERSION: Final = 3
 """The first version whose speakers sign what they saw of the connection."""
+ADDRESS_VERSION: Final = 3
+"""The first version whose speakers tell each other addresses of nodes."""
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -55,6 +57,12 @@ COMPACT_KEY_BYTES: Final = 16
 SHORT_ID_BYTES: Final = 8
 MAX_ANNOUNCED_BLOCKS: Final = 16
 MAX_ANNOUNCED_TRANSACTIONS: Final = 1_024
+HOST_BYTES: Final = 16
+MAX_ADDRESSES: Final = 1_000
+"""The most addresses in one answer."""
+MAX_ANNOUNCED_ADDRESSES: Final = 10
+MAX_HOURS: Final = 720
+"""An address of which nothing was heard for more hours is not passed on."""
 
 RequestId = U32
 HeaderBytes = Annotated[bytes, Size(1, MAX_HEADER_BYTES)]
@@ -66,6 +74,8 @@ PackedPrefilled = Annotated[bytes, Size(1, MAX_PREFILLED_BYTES + PACKING_BYTES)]
 Place = Annotated[int, Range(0, MAX_COMPACT - 1)]
 """Of a transaction in its block, from 0."""
 Work = Annotated[bytes, Size(32, 32)]
+HostBytes = Annotated[bytes, Size(HOST_BYTES, HOST_BYTES)]
+"""An IPv6 address; an IPv4 address as ::ffff:a.b.c.d."""
 
 
 @dataclass(frozen=True)
@@ -253,11 +263,47 @@ class Announce:
     transactions: Annotated[tuple[Hash, ...], Size(0, MAX_ANNOUNCED_TRANSACTIONS)]
 
 
+@dataclass(frozen=True)
+class GetAddresses:
+    """Asks for addresses of nodes. It is answered once in a session; any further answer is empty."""
+
+    request: RequestId
+
+
+@dataclass(frozen=True)
+class NodeAddress:
+    """Where a node listens."""
+
+    host: HostBytes
+    port: Annotated[int, Range(1, 2**16 - 1)]
+    hours: Annotated[int, Range(0, MAX_HOURS)]
+    """Whole hours since the sender last heard that the node is there."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Answers `GetAddresses`: some of the addresses that the sender knows."""
+
+    request: RequestId
+    asker: HostBytes | None
+    """The host as which the sender sees the asker; nil if it cannot tell."""
+    addresses: Annotated[tuple[NodeAddress, ...], Size(0, MAX_ADDRESSES)]
+
+
+@dataclass(frozen=True)
+class AnnounceAddresses:
+    """Addresses that the sender has just learned of, or its own."""
+
+    addresses: Annotated[tuple[NodeAddress, ...], Size(1, MAX_ANNOUNCED_ADDRESSES)]
+
+
 HandshakeMessage = Hello | Auth | BoundAuth
-DataRequest = GetHeaders | GetBlock | GetTransactions | GetCompact | GetBlockTransactions
+ChainRequest = GetHeaders | GetBlock | GetTransactions | GetCompact | GetBlockTransactions
+DataRequest = ChainRequest | GetAddresses
 Request = Ping | GetTime | DataRequest
-Reply = Pong | Time | Headers | BlockData | Transactions | CompactBlock | BlockTransactions
-Message = HandshakeMessage | Disconnect | Request | Reply | Announce
+Reply = Pong | Time | Headers | BlockData | Transactions | CompactBlock | BlockTransactions | Addresses
+Announcement = Announce | AnnounceAddresses
+Message = HandshakeMessage | Disconnect | Request | Reply | Announcement
 
 
 class MessagePhase(Enum):
@@ -313,6 +359,9 @@ MESSAGES: Final = (
     MessageSpec(0x28, GetBlockTransactions, 24 * KIB + 64, rate=Rate(500, 1_000), reply=BlockTransactions),
     MessageSpec(0x29, BlockTransactions, MAX_BLOCK_BYTES + PACKING_BYTES + 16),
     MessageSpec(0x30, Announce, 40 * KIB, rate=Rate(10, 100)),
+    MessageSpec(0x40, GetAddresses, 16, rate=Rate(0.1, 4), reply=Addresses),
+    MessageSpec(0x41, Addresses, 32 * KIB),
+    MessageSpec(0x42, AnnounceAddresses, 512, rate=Rate(0.5, 20)),
 )
 
 SPECS: Final[dict[type, MessageSpec]] = {spec.cls: spec for spec in MESSAGES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol, TypeVar
 
 from engram.p2p.errors import DisconnectReason
@@ -33,13 +34,30 @@ class HeadSummary:
     total_work: int
 
 
+class PeerOrigin(Enum):
+    """Where a session came from."""
+
+    INBOUND = "inbound"
+    """The peer dialled."""
+    NAMED = "named"
+    """The operator named the address."""
+    ANCHOR = "anchor"
+    """The node has known this address for long, or had a session there when it stopped."""
+    BOOK = "book"
+    """The address was chosen at random from the address book."""
+    SEED = "seed"
+    """The address is a seed, asked because no other answered."""
+    FEELER = "feeler"
+    """It was dialled only to learn whether it answers."""
+
+
 @dataclass(frozen=True)
 class PeerInfo:
     """The facts about one session, for lists and logs."""
 
     node_key: bytes
     address: PeerAddress
-    inbound: bool
+    origin: PeerOrigin
     agent: str
     version: int
     """Version of the peer protocol that both sides speak."""
@@ -59,6 +77,11 @@ class PeerInfo:
     """Bytes of frames that wait to be sent."""
     encrypted: bool
     """Whether the connection is encrypted, and bound to the node keys of both sides."""
+
+    @property
+    def inbound(self) -> bool:
+        """Whether the peer dialled."""
+        return self.origin is PeerOrigin.INBOUND
 
 
 class Peer(Protocol):

@@ -14,9 +14,9 @@ from engram.p2p.messages import (
     TRANSACTIONS_REPLY_BYTES,
     BlockData,
     BlockTransactions,
+    ChainRequest,
     CompactBlock,
     CompactForm,
-    DataRequest,
     GetBlock,
     GetBlockTransactions,
     GetCompact,
@@ -38,7 +38,7 @@ class Serving(Generic[B]):
         self._recent = recent
         self._reading = asyncio.Lock()
 
-    async def answer(self, request: DataRequest, known: Container[bytes]) -> Reply:
+    async def answer(self, request: ChainRequest, known: Container[bytes]) -> Reply:
         """The answer to one request; `known` are ids of transactions that the peer has seen."""
         match request:
             case GetHeaders():

@@ -150,7 +150,7 @@ async def test_a_block_ahead_of_its_parent_is_left_to_the_node() -> None:
 
 
 async def test_ping_measures_the_round_trip_and_bytes_are_counted() -> None:
-    first, second = Node(0), Node(1)
+    first, second = Node(0, config=replace(QUICK, asks_for_addresses=False)), Node(1)
     async with running(first, second):
         await first.connect(second)
         await until(lambda: all(info.round_trip_s for info in first.manager.peers()))  # asked for its time

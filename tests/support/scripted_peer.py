@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.link import PeerAddress
-from engram.p2p.protocol import HeadSummary, PeerInfo
+from engram.p2p.protocol import HeadSummary, PeerInfo, PeerOrigin
 from engram.primitives.errors import ChainError
 from tests.support.served_chain import ServedChain
 
@@ -34,10 +34,11 @@ class ScriptedPeer:
     @property
     def info(self) -> PeerInfo:
         address = PeerAddress("scripted", 1)
+        origin = PeerOrigin.INBOUND if self.inbound else PeerOrigin.NAMED
         return PeerInfo(
             self.node_key,
             address,
-            self.inbound,
+            origin,
             "scripted",
             1,
             self.head,
