@@ -121,6 +121,18 @@ class Config:
         "dials are not counted; 0 admits none.",
         limits=(0, 10_000),
     )
+    max_inbound_per_host: int = _setting(
+        4,
+        "How many of these may come from one host: an IPv4 address or an IPv6 /64. This machine itself is "
+        "exempt. Raise it where a proxy or a router makes many peers look like one host.",
+        limits=(1, 10_000),
+    )
+    max_inbound_per_group: int = _setting(
+        16,
+        "How many of these may come from one network: a /16 of IPv4 or a /32 of IPv6. This machine itself is "
+        "exempt. Raise it where many peers are in your own network.",
+        limits=(1, 10_000),
+    )
     mine: bool = _setting(
         False,
         "Mine as soon as the node runs; miner_address must be set. `engram miner start` and `engram miner "

@@ -36,6 +36,7 @@ from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig
 from engram.p2p.netgroup import scope_of
 from engram.p2p.outbound import OutboundLimits
+from engram.p2p.places import PlaceLimits
 from engram.p2p.transport import WebSocketTransport
 from engram.primitives.errors import ChainError
 
@@ -179,7 +180,7 @@ class Node:
             config.p2p_host,
             config.p2p_port,
             peers,
-            max_inbound=max_inbound,
+            inbound=PlaceLimits(max_inbound, config.max_inbound_per_host, config.max_inbound_per_group),
             own_address=own,
             asks_for_addresses=not config.connect_only,
             outbound=outbound,

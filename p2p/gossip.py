@@ -347,6 +347,6 @@ class Gossip(Generic[B]):
                     "the peer sent another transaction than it was asked for", expected=txid, got=got
                 )
         if found:
-            await self._chain.on_transactions(session, tuple(raw for _, raw in fetched))
-            session.brought_transactions()
+            if await self._chain.on_transactions(session, tuple(raw for _, raw in fetched)):
+                session.brought_transactions()
             self._transactions.settle(found)

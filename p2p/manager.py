@@ -20,16 +20,16 @@ from engram.p2p.errors import (
     PeerRefused,
     PeerTimeout,
     SessionEnded,
-    TooManyPeers,
     reason_of,
 )
-from engram.p2p.eviction import SessionMerits, to_cut, to_evict
+from engram.p2p.eviction import to_cut
 from engram.p2p.gossip import Gossip, GossipLimits
 from engram.p2p.handshake import Role, own_hello, part, shake_hands
 from engram.p2p.limits import SessionLimits
 from engram.p2p.link import Link, Listener, PeerAddress, Transport
 from engram.p2p.messages import PROTOCOL_VERSION
 from engram.p2p.outbound import Outbound, OutboundLimits, Resolve
+from engram.p2p.places import InboundPlaces, PlaceLimits
 from engram.p2p.protocol import B, ChainProtocol, PeerInfo, PeerOrigin
 from engram.p2p.scores import PeerPolicy
 from engram.p2p.seeds import addresses_of
@@ -39,7 +39,7 @@ from engram.primitives.errors import ChainError, Invalid, NotReady
 from engram.primitives.keys import PrivateKey
 
 BEGINNING_AT_ONCE: Final = 16
-"""So many connections beyond `max_inbound` may be in their handshake; for further ones the oldest is cut."""
+"""So many connections beyond the places may be in their handshake; for further ones the oldest is cut."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class PeerConfig:
     """Addresses that are dialled again and again, so that there is always a session."""
     version: int = PROTOCOL_VERSION
     """The newest version to speak. With an older one, a node is to its peers what it was before."""
-    max_inbound: int = 32
+    inbound: PlaceLimits = field(default_factory=PlaceLimits)
     own_address: PeerAddress | None = None
     """Where others reach this node, an IP address and a port; None if they have to tell."""
     asks_for_addresses: bool = True
@@ -112,6 +112,7 @@ class PeerManager(Generic[B]):
             rng,
         )
         self._inbound = 0
+        self._places = InboundPlaces(config.inbound, clock)
         self._shaking: dict[Link, None] = {}
         """Inbound links that have not proved a key yet, oldest first."""
 
@@ -155,7 +156,7 @@ class PeerManager(Generic[B]):
 
     async def _accept(self, listener: Listener, group: asyncio.TaskGroup) -> None:
         async for link in listener.links():
-            full = self._inbound >= self._config.max_inbound + BEGINNING_AT_ONCE
+            full = self._inbound >= self._config.inbound.sessions + BEGINNING_AT_ONCE
             if full and not self._cut_a_silent_one():
                 link.abort()
             else:
@@ -203,8 +204,8 @@ class PeerManager(Generic[B]):
         host = link.remote.host
         if not self._policy.allows(host, None):
             raise PeerRefused
-        if role is Role.ACCEPTOR and self._is_full() and self._to_evict() is None:
-            raise TooManyPeers(expected=self._config.max_inbound)
+        if role is Role.ACCEPTOR:
+            self._places.check(link.remote_host, self._standing())
         chain, version = self._chain, self._config.version
         own = own_hello(chain.identity, chain.head, self._key.public_key, self._rng, version)
         expected_key = attempt.address.node_key if attempt is not None else None
@@ -251,7 +252,7 @@ class PeerManager(Generic[B]):
         """
         other = self._sessions.get(session.node_key)
         if other is None and session.inbound:
-            other = self._make_place(session)
+            other = self._places.make(session.remote_host, self._standing())
         elif other is not None and not _replaces(session, other):
             raise DuplicatePeer
         self._sessions[session.node_key] = session
@@ -259,22 +260,6 @@ class PeerManager(Generic[B]):
             same = other.node_key == session.node_key
             other.disconnect(DisconnectReason.DUPLICATE if same else DisconnectReason.TOO_MANY_PEERS)
             await other.closed.wait()
-
-    def _make_place(self, session: Session) -> Session | None:
-        """The session that has to end for a new inbound one; None if there is room. Raises `TooManyPeers`."""
-        if not self._is_full():
-            return None
-        out = self._to_evict()
-        if out is None:
-            raise TooManyPeers(expected=self._config.max_inbound)
-        return self._sessions[out.node_key]
-
-    def _to_evict(self) -> SessionMerits | None:
-        """The inbound session that could end for another."""
-        return to_evict([each.merits for each in self._standing()])
-
-    def _is_full(self) -> bool:
-        return len(self._standing()) >= self._config.max_inbound
 
     def _standing(self) -> list[Session]:
         """The inbound sessions that go on."""

@@ -128,6 +128,10 @@ class Peer(Protocol):
         """Seconds until the peer answered; by then it has read everything that was sent to it before."""
         ...
 
+    def brought_block(self) -> None:
+        """Notes that the peer has brought a wanted block whose work is done: a merit when places are few."""
+        ...
+
     def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED) -> None:
         """Asks the session to end; it does so soon afterwards."""
         ...
@@ -315,8 +319,8 @@ class ChainProtocol(Protocol[B]):
         """
         ...
 
-    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
-        """Offers fetched and unpacked transactions to the mempool.
+    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> int:
+        """Offers fetched and unpacked transactions to the mempool; how many it has taken.
 
         Raises `Invalid`, once all others have been offered, for a transaction that is wrong at every head:
         not canonical, badly signed or malformed. One that is wrong only at this node's head is dropped

@@ -167,7 +167,7 @@ class Session(Asking):
         self._block_s = self._clock.monotonic()
 
     def brought_transactions(self) -> None:
-        """The peer has brought wanted transactions, none of them wrong."""
+        """The peer has brought transactions that the mempool has taken, and none that is wrong."""
         self._transaction_s = self._clock.monotonic()
 
     async def run(self, follow: Callable[[Session], Coroutine[None, None, None]]) -> ChainError:

@@ -16,7 +16,8 @@ from engram.p2p.memory import MemoryNetwork
 from engram.p2p.messages import PROTOCOL_VERSION, NodeAddress
 from engram.p2p.netgroup import packed_host
 from engram.p2p.outbound import OutboundLimits
-from tests.support.p2p_nodes import Node, node_key
+from engram.primitives.keys import PrivateKey
+from tests.support.p2p_nodes import Node
 from tests.support.p2p_scripted import ScriptedPeer
 from tests.support.until import until
 
@@ -49,9 +50,10 @@ class AddressedNodes:
     ) -> AsyncIterator[ScriptedPeer]:
         """A peer of a key of its own that has dialled from this host; `at` says where the node listens."""
         self._scripted += 1
+        key = PrivateKey.from_seed(self._scripted.to_bytes(32, "big"))
         link = await self.network.transport(host).dial(PeerAddress(at or node.config.host, PORT))
         try:
-            yield await ScriptedPeer(link, node_key(self._scripted), version).open()
+            yield await ScriptedPeer(link, key, version).open()
         finally:
             link.abort()
 

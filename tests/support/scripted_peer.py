@@ -20,6 +20,7 @@ class ScriptedPeer:
         self.node_key = bytes([number]) * 32
         self.asked: list[bytes] = []
         """Ids of blocks, in order."""
+        self.blocks_brought = 0
         self.answers = 0
         """Answers with headers."""
         self.patience: list[tuple[int, float | None]] = []
@@ -51,6 +52,9 @@ class ScriptedPeer:
             0,
             False,
         )
+
+    def brought_block(self) -> None:
+        self.blocks_brought += 1
 
     async def get_headers(
         self, locator: Sequence[bytes], limit: int, timeout_s: float | None = None
