@@ -98,6 +98,7 @@ class Config:
         (),
         "Node that is asked for addresses of others while nobody else answers: HOST:PORT. HOST may be a name "
         "that stands for many nodes.",
+        check=rules.seed_address,
     )
     max_outbound: int = _setting(
         8,
@@ -114,6 +115,7 @@ class Config:
         "IP address and port (HOST:PORT) by which nodes elsewhere reach this one, which it tells them. Set "
         "it behind a router that forwards the port; without it, the node tells what its peers see it as, if "
         "it listens for peers from other machines.",
+        check=rules.own_address,
     )
     max_inbound: int = _setting(
         32,
@@ -285,7 +287,7 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Loa
     settings["data_dir"] = data_dir
     config = replace(Config(data_dir=data_dir), **settings)
     _check_together(config, origins["rpc_host"])
-    return LoadedConfig(config, origins, _unknown(environ))
+    return LoadedConfig(config, origins, rules.misspelt(environ, _VARIABLE, sorted(_TYPES)))
 
 
 def from_text(name: str, text: str) -> Any:
@@ -311,8 +313,7 @@ def _data_dir(given: Mapping[str, Any], variables: Mapping[str, Any]) -> Path:
         return default_data_dir()
     text = variables["data_dir"]
     if not text:
-        message = "data_dir is empty: name a folder, or unset it"
-        raise _wrong(message, _variable("data_dir"), text)
+        raise _wrong("data_dir is empty: name a folder, or unset it", _variable("data_dir"), text)
     if text == "~" or text.startswith("~/"):
         message = "data_dir begins with ~, which only a shell understands: write the whole path"
         raise _wrong(message, _variable("data_dir"), text)
@@ -344,17 +345,6 @@ def _no_such(path: Path, name: str, value: object) -> str:
     meant = rules.nearest(name, sorted(_BY_NAME))
     advice = "" if meant is None else f"; did you mean {meant}?"
     return f"{path}: there is no setting named {rules.shown(name)[1:-1]}{advice}"
-
-
-def _unknown(environ: Mapping[str, str]) -> dict[str, str]:
-    """Variables whose name is almost that of a setting. Others are not ours to judge: clusters make many."""
-    names = sorted(_TYPES)
-    found = {}
-    for variable in environ:
-        name = variable.removeprefix(_VARIABLE).lower()
-        if variable.startswith(_VARIABLE) and name not in _TYPES and (meant := rules.nearest(name, names)):
-            found[variable] = _variable(meant)
-    return found
 
 
 def _from_text(name: str, text: str) -> Any:

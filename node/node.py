@@ -22,7 +22,7 @@ from engram.node.clock import Clock, SystemClock
 from engram.node.concurrency import cause_of
 from engram.node.config import Config
 from engram.node.datadir import RunInfo, remove_run_info, write_run_info, write_spec
-from engram.node.errors import AddressUnusable, ConfigInvalid, MinerAddressMissing, PortTaken
+from engram.node.errors import AddressUnusable, MinerAddressMissing, PortTaken
 from engram.node.knownpeers import KnownPeers
 from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce, check_carried
@@ -34,7 +34,6 @@ from engram.p2p.encryption import Encryption
 from engram.p2p.errors import ListenFailed
 from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig
-from engram.p2p.netgroup import scope_of
 from engram.p2p.outbound import OutboundLimits
 from engram.p2p.places import PlaceLimits
 from engram.p2p.transport import WebSocketTransport
@@ -166,14 +165,9 @@ class Node:
         return AddressUnusable(error.message, got=place)
 
     def _peering(self, peers: tuple[PeerAddress, ...], max_inbound: int) -> PeerConfig:
-        """Whom to dial and admit. Raises `BadPeerAddress`, `ConfigInvalid`."""
+        """Whom to dial and admit. Raises `BadPeerAddress`."""
         config = self.config
         own = PeerAddress.parse(config.public_address) if config.public_address else None
-        if own is not None and scope_of(own.host) is None:
-            raise ConfigInvalid(
-                "public_address must be an IP address and a port at which others reach this node",
-                got=config.public_address,
-            )
         seeds = tuple(dict.fromkeys(PeerAddress.parse(seed) for seed in config.seeds))
         outbound = OutboundLimits() if config.connect_only else OutboundLimits(config.max_outbound, seeds)
         return PeerConfig(

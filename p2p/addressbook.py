@@ -196,11 +196,14 @@ class AddressBook:
         return self._draw(self._new, fits)
 
     def longest_known(self, fits: Callable[[PeerAddress], bool]) -> PeerAddress | None:
-        """The address that answered first of all that still do and fit, and may be dialled now."""
+        """The address that answered first, of all that fit and may be dialled now.
+
+        One that fails now and then keeps its rank: it is dialled later, as any other.
+        """
         known = [
             entry
             for entry in self._entries.values()
-            if entry.is_tried and entry.failures == 0 and self._may_dial(entry) and fits(entry.address)
+            if entry.is_tried and self._may_dial(entry) and fits(entry.address)
         ]
         return min(known, key=lambda entry: entry.first_s).address if known else None
 

@@ -30,11 +30,10 @@ TIME_VERSION: Final = 3
 BOUND_VERSION: Final = 3
 """The first version whose speakers sign what they saw of the connection."""
 ADDRESS_VERSION: Final = 3
-"""The first version whose speakers tell each other addresses of nodes."""
+"""The first version whose speakers tell each other where nodes are."""
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
-
 HANDSHAKE_FRAME_BYTES: Final = 64 * KIB
 """The most bytes that a node reads from a connection whose handshake is not complete."""
 MAX_BLOCK_BYTES: Final = 4 * MIB + 64 * KIB
@@ -59,7 +58,6 @@ MAX_ANNOUNCED_BLOCKS: Final = 16
 MAX_ANNOUNCED_TRANSACTIONS: Final = 1_024
 HOST_BYTES: Final = 16
 MAX_ADDRESSES: Final = 1_000
-"""The most addresses in one answer."""
 MAX_ANNOUNCED_ADDRESSES: Final = 10
 MAX_HOURS: Final = 720
 """An address of which nothing was heard for more hours is not passed on."""
@@ -265,7 +263,7 @@ class Announce:
 
 @dataclass(frozen=True)
 class GetAddresses:
-    """Asks for addresses of nodes. It is answered once in a session; any further answer is empty."""
+    """Asks for addresses of nodes; any answer but the first of a session is empty."""
 
     request: RequestId
 

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import pytest
 
 from engram.p2p.errors import LinkClosed, PeerDisconnected
-from engram.p2p.messages import Ping, Pong
+from engram.p2p.messages import OLDEST_VERSION, Ping, Pong
 from engram.p2p.outbound import OutboundLimits
 from engram.p2p.places import (
     EVICTIONS_BURST,
@@ -45,7 +45,9 @@ class Crowd:
     async def join(self, host: str) -> None:
         """One more peer; whether it has a place is seen in `places`."""
         with suppress(PeerDisconnected):
-            peer = await self._stack.enter_async_context(self._world.scripted(self._node, host))
+            peer = await self._stack.enter_async_context(
+                self._world.scripted(self._node, host, OLDEST_VERSION)
+            )
             self._stack.push_async_callback(_ended, asyncio.create_task(_answer_pings(peer)))
         for _ in range(60):
             await asyncio.sleep(0)
