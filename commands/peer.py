@@ -46,7 +46,7 @@ def list_peers(session: CommandSession, banned: bool) -> None:
     columns = (
         Column("peer", lambda row: None if row["id"] is None else short(row["id"])),
         Column("address", lambda row: row["address"], whole=True),
-        Column("direction", lambda row: row["direction"]),
+        Column("from", lambda row: row["origin"]),
         Column("link", lambda row: None if row["id"] is None else _link(row)),
         Column("height", lambda row: row["height"], right=True),
         Column("state", lambda row: row["state"], whole=True),
@@ -69,6 +69,7 @@ def _unreached(target: dict[str, Any]) -> dict[str, Any]:
     if retry_s is not None:
         state += f"; next try in {retry_s:.0f} s"
     named = {"id": None, "address": target["address"], "direction": "outbound", "height": None}
+    named |= {"origin": "named"}
     return {**named, "state": state, "error": error, "retry_s": retry_s}
 
 
@@ -82,6 +83,18 @@ def _list_bans(session: CommandSession) -> None:
         Column("for s", lambda row: max(0, row["until_ms"] - now_ms) // 1000, right=True),
     )
     session.show_rows(session.call("peer_bans"), columns, "the node refuses nobody")
+
+
+@command.command("addresses", example="engram peer addresses\nengram peer addresses --json")
+@with_session
+def addresses(session: CommandSession) -> None:
+    """Show how many addresses of other nodes the node knows.
+
+    "tried" have answered it, "new" are hearsay; "anchors" are dialled first at the next start. With --json,
+    every address is listed, with its times in seconds since 1970.
+    """
+    result = session.call("peer_addresses", entries=session.as_json)
+    session.show(result, result.items())
 
 
 @command.command("info", example="engram peer info 3b5c8f")

@@ -103,11 +103,46 @@ class Config:
         "machines are refused; set never for peers too old to encrypt.",
         choices=("auto", "always", "never"),
     )
+    seeds: tuple[str, ...] = _setting(
+        (),
+        "Node that is asked for addresses of others while nobody else answers: HOST:PORT. HOST may be a name "
+        "that stands for many nodes.",
+        check=rules.seed_address,
+    )
+    max_outbound: int = _setting(
+        8,
+        "How many peers the node keeps connections to by its own dialling. Peers that are named count; the "
+        "others are chosen from the addresses that it has heard of.",
+        limits=(1, 128),
+    )
+    connect_only: bool = _setting(
+        False,
+        "Dial only peers that are named, by `peers` or `engram peer add`, and ask nobody for addresses.",
+    )
+    public_address: str = _setting(
+        "",
+        "IP address and port (HOST:PORT) by which nodes elsewhere reach this one, which it tells them. Set "
+        "it behind a router that forwards the port; without it, the node tells what its peers see it as, if "
+        "it listens for peers from other machines.",
+        check=rules.own_address,
+    )
     max_inbound: int = _setting(
         32,
         "How many peers may be connected to this node at once by their own dialling. Peers that this node "
         "dials are not counted; 0 admits none.",
         limits=(0, 10_000),
+    )
+    max_inbound_per_host: int = _setting(
+        4,
+        "How many of these may come from one host: an IPv4 address or an IPv6 /64. This machine itself is "
+        "exempt. Raise it where a proxy or a router makes many peers look like one host.",
+        limits=(1, 10_000),
+    )
+    max_inbound_per_group: int = _setting(
+        16,
+        "How many of these may come from one network: a /16 of IPv4 or a /32 of IPv6. This machine itself is "
+        "exempt. Raise it where many peers are in your own network.",
+        limits=(1, 10_000),
     )
     mine: bool = _setting(
         False,
@@ -261,7 +296,7 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Loa
     settings["data_dir"] = data_dir
     config = replace(Config(data_dir=data_dir), **settings)
     _check_together(config, origins["rpc_host"])
-    return LoadedConfig(config, origins, _unknown(environ))
+    return LoadedConfig(config, origins, rules.misspelt(environ, _VARIABLE, sorted(_TYPES)))
 
 
 def from_text(name: str, text: str) -> Any:
@@ -287,8 +322,7 @@ def _data_dir(given: Mapping[str, Any], variables: Mapping[str, Any]) -> Path:
         return default_data_dir()
     text = variables["data_dir"]
     if not text:
-        message = "data_dir is empty: name a folder, or unset it"
-        raise _wrong(message, _variable("data_dir"), text)
+        raise _wrong("data_dir is empty: name a folder, or unset it", _variable("data_dir"), text)
     if text == "~" or text.startswith("~/"):
         message = "data_dir begins with ~, which only a shell understands: write the whole path"
         raise _wrong(message, _variable("data_dir"), text)
@@ -320,17 +354,6 @@ def _no_such(path: Path, name: str, value: object) -> str:
     meant = rules.nearest(name, sorted(_BY_NAME))
     advice = "" if meant is None else f"; did you mean {meant}?"
     return f"{path}: there is no setting named {rules.shown(name)[1:-1]}{advice}"
-
-
-def _unknown(environ: Mapping[str, str]) -> dict[str, str]:
-    """Variables whose name is almost that of a setting. Others are not ours to judge: clusters make many."""
-    names = sorted(_TYPES)
-    found = {}
-    for variable in environ:
-        name = variable.removeprefix(_VARIABLE).lower()
-        if variable.startswith(_VARIABLE) and name not in _TYPES and (meant := rules.nearest(name, names)):
-            found[variable] = _variable(meant)
-    return found
 
 
 def _from_text(name: str, text: str) -> Any:

@@ -34,6 +34,8 @@ from engram.p2p.encryption import Encryption
 from engram.p2p.errors import ListenFailed
 from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig
+from engram.p2p.outbound import OutboundLimits
+from engram.p2p.places import PlaceLimits
 from engram.p2p.transport import WebSocketTransport
 from engram.primitives.errors import ChainError
 
@@ -115,6 +117,7 @@ class Node:
             "peers": services.peers.run(),
             "bans": services.bans.run(),
             "clock": services.watch.run(),
+            "addresses": services.addresses.run(),
             "announcements": announce(services.chain.changes(), services.mempool, services.peers),
             "events": services.feed.run(),
             "rpc": services.rpc.run(),
@@ -161,6 +164,22 @@ class Node:
             return PortTaken(message, got=place)
         return AddressUnusable(error.message, got=place)
 
+    def _peering(self, peers: tuple[PeerAddress, ...], max_inbound: int) -> PeerConfig:
+        """Whom to dial and admit. Raises `BadPeerAddress`."""
+        config = self.config
+        own = PeerAddress.parse(config.public_address) if config.public_address else None
+        seeds = tuple(dict.fromkeys(PeerAddress.parse(seed) for seed in config.seeds))
+        outbound = OutboundLimits() if config.connect_only else OutboundLimits(config.max_outbound, seeds)
+        return PeerConfig(
+            config.p2p_host,
+            config.p2p_port,
+            peers,
+            inbound=PlaceLimits(max_inbound, config.max_inbound_per_host, config.max_inbound_per_group),
+            own_address=own,
+            asks_for_addresses=not config.connect_only,
+            outbound=outbound,
+        )
+
     def _setup(self) -> Setup:
         """The settings, checked and parsed.
 
@@ -186,7 +205,7 @@ class Node:
             MiningSetup(
                 address, config.miner_threads, config.max_hashes_per_s, self._mine_on_demand, config.mine
             ),
-            PeerConfig(config.p2p_host, config.p2p_port, peers, places.sessions),
+            self._peering(peers, places.sessions),
             RpcLimits(
                 sockets=min(RpcLimits.sockets, places.rpc // 2),
                 requests=max(1, min(RpcLimits.requests, places.rpc // 4)),

@@ -240,8 +240,9 @@ class ChainAdapter:
         self._losing.add(block_id)
         self._wasted[peer] = self._wasted.get(peer, 0) + _WASTED_BLOCK_BYTES + size_bytes
 
-    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
+    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> int:
         wrong: ChainError | None = None
+        taken = 0
         for raw in transactions:
             try:
                 tx = await self._threads.run(decode_transaction, raw)
@@ -249,10 +250,12 @@ class ChainAdapter:
                 wrong = error
                 continue
             outcome = await self._mempool.admit(tx, patient=True)
+            taken += outcome.accepted
             if outcome.punishable:
                 wrong = outcome.error
         if wrong is not None:
             raise wrong
+        return taken
 
     def on_peer_connected(self, peer: Peer) -> None:
         self._sync.joined(peer)

@@ -13,6 +13,7 @@ from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import Genesis
 from engram.nn.gemm import FAST, REFERENCE, Engine, is_exact
 from engram.node import logs, metrics
+from engram.node.addressfile import AddressFile
 from engram.node.bans import Bans
 from engram.node.chain.chain import Chain
 from engram.node.chain.headers import CheckedBlock
@@ -131,6 +132,7 @@ class Services:
     hub: EventHub
     bans: Bans
     watch: ClockWatch
+    addresses: AddressFile
     feed: EventFeed
     rpc: RpcServer
     metrics: metrics.Metrics
@@ -195,6 +197,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     )
     key = load_node_key(config.data_dir / NODE_KEY_NAME)
     bans = Bans(config.data_dir, clock, threads)
+    addresses = AddressFile(config.data_dir, clock, threads)
     manager = PeerManager(
         setup.peers,
         ChainAdapter(chain, mempool, sync, mending, contents, hub, clock, threads, render, base.genesis.id),
@@ -203,6 +206,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         clock=clock,
         rng=random.SystemRandom(),
         policy=BanningScores(clock, bans),
+        book=addresses.book,
     )
     watch = ClockWatch(base.spec, clock, manager.peers, chain.early_ms, sync.early_ms)
     views = HeadViews(chain, base.scorer, base.threads.rpc, SlowCalls(base.threads.slow))
@@ -241,7 +245,20 @@ def assemble(base: Base, setup: Setup) -> Services:
     )
     status.rpc = rpc
     return Services(
-        chain, mempool, mining, sync, mending, manager, hub, bans, watch, feed, rpc, counts, key.public_key
+        chain,
+        mempool,
+        mining,
+        sync,
+        mending,
+        manager,
+        hub,
+        bans,
+        watch,
+        addresses,
+        feed,
+        rpc,
+        counts,
+        key.public_key,
     )
 
 

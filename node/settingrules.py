@@ -8,6 +8,7 @@ no difference: the file, the environment and the command line meet the same chec
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -94,6 +95,32 @@ def peer_address(text: str) -> None:
         raise BadPeerAddress(message, got=text[:_SHOWN]) from None
 
 
+def seed_address(text: str) -> None:
+    """`HOST:PORT` of a node that is asked for addresses of others."""
+    from engram.p2p.errors import BadPeerAddress
+    from engram.p2p.link import PeerAddress
+
+    try:
+        PeerAddress.parse(text)
+    except BadPeerAddress:
+        raise ValueError(f"holds no HOST:PORT: {shown(text)}; a port is 1 to 65535") from None
+
+
+def own_address(text: str) -> None:
+    """The IP address and port at which others reach this node; empty if they have to find out."""
+    from engram.p2p.errors import BadPeerAddress
+    from engram.p2p.link import PeerAddress
+    from engram.p2p.netgroup import scope_of
+
+    try:
+        if not text or scope_of(PeerAddress.parse(text).host) is not None:
+            return
+    except BadPeerAddress:
+        pass
+    advice = "write an IP address at which others reach this node, and the port: ADDRESS:PORT"
+    raise ValueError(f"is no such address: {shown(text)}; {advice}")
+
+
 def whole_number(text: str) -> int:
     """The number that decimal digits say. Spaces, underscores and digits of other scripts are refused."""
     if not _WHOLE.fullmatch(text):
@@ -112,6 +139,16 @@ def nearest(name: str, known: list[str]) -> str | None:
     """The known name that somebody who wrote `name` probably meant; None if none is near."""
     plain = name.lower().replace("-", "_")
     return next(iter(get_close_matches(plain, known, n=1, cutoff=0.75)), None)
+
+
+def misspelt(environ: Mapping[str, str], prefix: str, known: list[str]) -> dict[str, str]:
+    """Variables whose name is almost that of a setting. Others are not ours to judge: clusters make many."""
+    found = {}
+    for variable in environ:
+        name = variable.removeprefix(prefix).lower()
+        if variable.startswith(prefix) and name not in known and (meant := nearest(name, known)):
+            found[variable] = f"{prefix}{meant.upper()}"
+    return found
 
 
 def shown(value: object) -> str:

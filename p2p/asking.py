@@ -19,11 +19,13 @@ from engram.p2p.messages import (
     MAX_LOCATOR,
     MAX_REPLY_BYTES,
     TIME_VERSION,
-    Announce,
+    Addresses,
+    Announcement,
     BlockData,
     BlockTransactions,
     CompactBlock,
     CompactForm,
+    GetAddresses,
     GetBlock,
     GetBlockTransactions,
     GetCompact,
@@ -46,7 +48,17 @@ from engram.primitives.errors import ChainError, CodecError
 from engram.primitives.packing import plain_size
 
 R = TypeVar(
-    "R", Pong, Time, Headers, BlockData, Transactions, CompactBlock, BlockTransactions, Content, Holdings
+    "R",
+    Pong,
+    Time,
+    Headers,
+    BlockData,
+    Transactions,
+    CompactBlock,
+    BlockTransactions,
+    Addresses,
+    Content,
+    Holdings,
 )
 
 
@@ -136,9 +148,13 @@ class Asking:
         self.shortest_trip_s = min(self.round_trip_s, self.shortest_trip_s or self.round_trip_s)
         return self.round_trip_s
 
-    async def announce(self, announce: Announce) -> None:
-        """Tells the peer what it can ask for; waits if that would exceed the rate of announcements."""
-        await self._pace.pace(Announce)
+    async def get_addresses(self) -> Addresses:
+        """The peer's answer, of which nothing but its form has been checked."""
+        return await self._ask(GetAddresses(self._pending.new_id()), Addresses, self._limits.request_s)
+
+    async def announce(self, announce: Announcement) -> None:
+        """Tells the peer something unasked; waits if that would exceed the rate of announcements."""
+        await self._pace.pace(type(announce))
         self._send(announce)
 
     def _end(self, error: ChainError) -> None:

@@ -232,3 +232,16 @@ def weight_of(error: ChainError) -> int:
             return MAX_WEIGHT
         case _:
             return 0
+
+
+def gravest(failures: BaseExceptionGroup[ChainError]) -> ChainError:
+    """The error that counts among several: an `Invalid` one if any, as the rest may follow from it."""
+    leaves = list(_leafs(failures))
+    return next((leaf for leaf in leaves if isinstance(leaf, Invalid)), leaves[0])
+
+
+def _leafs(failures: BaseExceptionGroup[ChainError]) -> list[ChainError]:
+    found: list[ChainError] = []
+    for error in failures.exceptions:
+        found += _leafs(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

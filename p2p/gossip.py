@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic
 
+from engram.p2p.addresses import AddressGossip
 from engram.p2p.blockfetch import BlockFetch, Fetched
 from engram.p2p.clock import Deadline, MonotonicClock, Timer
 from engram.p2p.errors import PeerTimeout, PeerUnavailable, WrongReply
@@ -26,7 +27,10 @@ from engram.p2p.messages import (
     MAX_ANNOUNCED_TRANSACTIONS,
     MIB,
     Announce,
+    AnnounceAddresses,
+    Announcement,
     DataRequest,
+    GetAddresses,
     Reply,
 )
 from engram.p2p.netgroup import group_of, is_loopback
@@ -128,8 +132,15 @@ def _set_if(event: asyncio.Event, condition: bool) -> None:
 class Gossip(Generic[B]):
     """The relay between all sessions; implements `session.SessionHandler`."""
 
-    def __init__(self, chain: ChainProtocol[B], clock: MonotonicClock, limits: GossipLimits) -> None:
+    def __init__(
+        self,
+        chain: ChainProtocol[B],
+        clock: MonotonicClock,
+        limits: GossipLimits,
+        addresses: AddressGossip,
+    ) -> None:
         self._chain = chain
+        self._addresses = addresses
         self._clock = clock
         self._limits = limits
         self._neighbours: dict[Session, _Neighbour] = {}
@@ -155,9 +166,14 @@ class Gossip(Generic[B]):
                 neighbour.tell_transaction(txid, self._limits.waiting_transactions)
 
     async def answer(self, session: Session, request: DataRequest) -> Reply:
+        if isinstance(request, GetAddresses):
+            return self._addresses.answer(session, request)
         return await self._serving.answer(request, self._neighbours[session].known_transactions)
 
-    async def announced(self, session: Session, announce: Announce) -> None:
+    async def announced(self, session: Session, announce: Announcement) -> None:
+        if isinstance(announce, AnnounceAddresses):
+            self._addresses.announced(session, announce)
+            return
         neighbour = self._neighbours[session]
         for block_id in announce.blocks:
             neighbour.known_blocks.add(block_id)
@@ -190,7 +206,8 @@ class Gossip(Generic[B]):
         self._blocks.join(session)
         self._transactions.join(session)
         try:
-            yield
+            with self._addresses.joined(session):
+                yield
         finally:
             self._blocks.leave(session)
             self._transactions.leave(session)
@@ -203,6 +220,7 @@ class Gossip(Generic[B]):
             group.create_task(self._announce(session, self._neighbours[session]))
             group.create_task(self._fetch_blocks(session))
             group.create_task(self._fetch_transactions(session))
+            group.create_task(self._addresses.follow(session))
 
     async def _announce(self, session: Session, neighbour: _Neighbour) -> None:
         while True:
@@ -329,6 +347,6 @@ class Gossip(Generic[B]):
                     "the peer sent another transaction than it was asked for", expected=txid, got=got
                 )
         if found:
-            await self._chain.on_transactions(session, tuple(raw for _, raw in fetched))
-            session.brought_transactions()
+            if await self._chain.on_transactions(session, tuple(raw for _, raw in fetched)):
+                session.brought_transactions()
             self._transactions.settle(found)

@@ -64,10 +64,14 @@ class TokenBucket:
         self._tokens -= amount
         return max(0.0, -self._tokens / self._per_s)
 
+    def has_one(self) -> bool:
+        """Whether one could be taken without overdrawing."""
+        self._refill()
+        return self._tokens >= 1.0
+
     def spend(self) -> bool:
         """Takes one if there is one, and says so; else takes nothing, so that no debt outlives a flood."""
-        self._refill()
-        if self._tokens < 1.0:
+        if not self.has_one():
             return False
         self._tokens -= 1.0
         return True

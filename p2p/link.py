@@ -69,6 +69,11 @@ class Link(Protocol):
         """
         ...
 
+    @property
+    def remote_host(self) -> str:
+        """The IP address of the other end, also where `remote` has the name that was dialled."""
+        ...
+
     async def send(self, frame: bytes) -> None:
         """Hands a frame to the network; waits while the other side does not read. Raises `LinkClosed`."""
         ...

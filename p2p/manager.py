@@ -10,31 +10,36 @@ import random
 from dataclasses import dataclass, field
 from typing import Final, Generic
 
+from engram.p2p.addressbook import AddressBook
+from engram.p2p.addresses import AddressGossip, OwnAddress
 from engram.p2p.clock import Deadline, WallClock
+from engram.p2p.dialling import Dial, Dialler
 from engram.p2p.errors import (
-    DialFailed,
     DisconnectReason,
     DuplicatePeer,
     PeerRefused,
     PeerTimeout,
-    SelfConnection,
-    TooManyPeers,
+    SessionEnded,
     reason_of,
 )
-from engram.p2p.eviction import SessionMerits, to_cut, to_evict
+from engram.p2p.eviction import to_cut
 from engram.p2p.gossip import Gossip, GossipLimits
 from engram.p2p.handshake import Role, own_hello, part, shake_hands
 from engram.p2p.limits import SessionLimits
 from engram.p2p.link import Link, Listener, PeerAddress, Transport
 from engram.p2p.messages import PROTOCOL_VERSION
-from engram.p2p.protocol import B, ChainProtocol, PeerInfo
+from engram.p2p.outbound import Outbound, OutboundLimits, Resolve
+from engram.p2p.places import InboundPlaces, PlaceLimits
+from engram.p2p.protocol import B, ChainProtocol, PeerInfo, PeerOrigin
 from engram.p2p.scores import PeerPolicy
+from engram.p2p.seeds import addresses_of
 from engram.p2p.session import Session
+from engram.p2p.targets import RedialLimits, TargetInfo, Targets
 from engram.primitives.errors import ChainError, Invalid, NotReady
 from engram.primitives.keys import PrivateKey
 
 BEGINNING_AT_ONCE: Final = 16
-"""So many connections beyond `max_inbound` may be in their handshake; for further ones the oldest is cut."""
+"""So many connections beyond the places may be in their handshake; for further ones the oldest is cut."""
 
 
 @dataclass(frozen=True)
@@ -48,43 +53,16 @@ class PeerConfig:
     """Addresses that are dialled again and again, so that there is always a session."""
     version: int = PROTOCOL_VERSION
     """The newest version to speak. With an older one, a node is to its peers what it was before."""
-    max_inbound: int = 32
+    inbound: PlaceLimits = field(default_factory=PlaceLimits)
+    own_address: PeerAddress | None = None
+    """Where others reach this node, an IP address and a port; None if they have to tell."""
+    asks_for_addresses: bool = True
     dial_s: float = 5.0
     """Seconds in which a connection must be made."""
-    first_retry_s: float = 0.5
-    """Seconds to wait after the first failure; doubled with each further one, up to `last_retry_s`."""
-    last_retry_s: float = 30.0
-    steady_s: float = 30.0
-    """After a session that lasted so many seconds, the next wait is the shortest again."""
+    redial: RedialLimits = field(default_factory=RedialLimits)
+    outbound: OutboundLimits = field(default_factory=OutboundLimits)
     session: SessionLimits = field(default_factory=SessionLimits)
     gossip: GossipLimits = field(default_factory=GossipLimits)
-
-
-@dataclass(frozen=True)
-class TargetInfo:
-    """The facts about an address that is dialled, for lists."""
-
-    address: PeerAddress
-    node_key: bytes | None
-    """The peer, if there is a session with it, no matter who dialled; otherwise None."""
-    error: ChainError | None
-    """Why the last session or dial ended; None before the first one has ended."""
-    retry_s: float | None
-    """Seconds until it is dialled again; None while it is being dialled or a session is open."""
-
-
-class _Target:
-    """An address that is dialled again and again, and the result of the last attempt."""
-
-    def __init__(self, address: PeerAddress) -> None:
-        self.address = address
-        self.task: asyncio.Task[None] | None = None
-        self.node_key: bytes | None = None
-        """The key of the node that answered there last."""
-        self.session: Session | None = None
-        self.error: ChainError | None = None
-        self.retry_at_s: float | None = None
-        """Time of the next attempt by the manager's clock; None while none is planned."""
 
 
 class PeerManager(Generic[B]):
@@ -100,9 +78,14 @@ class PeerManager(Generic[B]):
         clock: WallClock,
         rng: random.Random,
         policy: PeerPolicy,
+        book: AddressBook,
+        resolve: Resolve = addresses_of,
     ) -> None:
         """`rng` also draws the nonces of handshakes, so outside of tests pass `random.SystemRandom()`."""
-        self.gossip = Gossip(chain, clock, config.gossip)
+        self.book = book
+        self._own = OwnAddress(config.own_address, config.host)
+        addresses = AddressGossip(book, self._own, clock, rng, asks=config.asks_for_addresses)
+        self.gossip = Gossip(chain, clock, config.gossip, addresses)
         self.ready = asyncio.Event()
         """Set once the node listens on `port` and the first dials have begun."""
         self.port = 0
@@ -114,62 +97,55 @@ class PeerManager(Generic[B]):
         self._rng = rng
         self._policy = policy
         self._sessions: dict[bytes, Session] = {}
-        self._targets = {address: _Target(address) for address in config.peers}
+        self._dialler = Dialler(transport, book, policy, clock, config.dial_s, self._converse)
+        self._targets = Targets(
+            config.redial, config.peers, self._dialler.dial, self._sessions.get, clock, rng
+        )
+        self._outbound = Outbound(
+            config.outbound,
+            book,
+            self._dialler.dial,
+            self._targets.sessions,
+            self._needs_no_dial,
+            resolve,
+            clock,
+            rng,
+        )
         self._inbound = 0
+        self._places = InboundPlaces(config.inbound, clock)
         self._shaking: dict[Link, None] = {}
         """Inbound links that have not proved a key yet, oldest first."""
-        self._group: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
         """Runs until it is cancelled. Raises `ListenFailed`, and errors that no peer has caused."""
         host, port = self._config.host, self._config.port
         async with self._transport, self._transport.listen(host, port) as listener:
-            self.port = listener.port
-            async with asyncio.TaskGroup() as self._group:
-                self._group.create_task(self._accept(listener, self._group))
-                for target in self._targets.values():
-                    target.task = self._group.create_task(self._keep(target))
+            self.port = self._own.port = listener.port
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._accept(listener, group))
+                self._targets.start(group)
+                group.create_task(self._outbound.run())
                 self.ready.set()
                 try:
                     await asyncio.Event().wait()
                 finally:
-                    self._group = None  # a task started while the group ends would not be cancelled with it
+                    self._targets.stop()
 
     def peers(self) -> list[PeerInfo]:
         """The open sessions, oldest first."""
         return [session.info for session in self._sessions.values()]
 
     def targets(self) -> list[TargetInfo]:
-        """The addresses that are dialled, each with the result so far."""
-        now_s = self._clock.monotonic()
-        return [
-            TargetInfo(
-                target.address,
-                target.node_key if target.node_key in self._sessions else None,
-                target.error,
-                None if target.retry_at_s is None else max(0.0, target.retry_at_s - now_s),
-            )
-            for target in self._targets.values()
-        ]
+        """The addresses that the operator has named, each with the result so far."""
+        return self._targets.list()
 
     def add_peer(self, address: PeerAddress) -> None:
         """Dials this address from now on, again and again, so that there is always a session."""
-        if address in self._targets:
-            return
-        self._targets[address] = target = _Target(address)
-        if self._group is not None:
-            target.task = self._group.create_task(self._keep(target))
+        self._targets.add(address)
 
     def remove_peer(self, address: PeerAddress) -> bool:
         """Stops dialling this address and ends the session with it. False if it was not being dialled."""
-        target = self._targets.pop(address, None)
-        if target is None:
-            return False
-        if target.session is not None:
-            target.session.disconnect()
-        elif target.task is not None:
-            target.task.cancel()
-        return True
+        return self._targets.remove(address)
 
     def disconnect(self, node_key: bytes) -> bool:
         """Ends the session with this peer; False if there is none. A target is dialled again."""
@@ -180,7 +156,7 @@ class PeerManager(Generic[B]):
 
     async def _accept(self, listener: Listener, group: asyncio.TaskGroup) -> None:
         async for link in listener.links():
-            full = self._inbound >= self._config.max_inbound + BEGINNING_AT_ONCE
+            full = self._inbound >= self._config.inbound.sessions + BEGINNING_AT_ONCE
             if full and not self._cut_a_silent_one():
                 link.abort()
             else:
@@ -189,67 +165,31 @@ class PeerManager(Generic[B]):
 
     async def _receive(self, link: Link) -> None:
         try:
-            await self._converse(link, Role.ACCEPTOR, None)
+            await self._converse(link, None)
         finally:
             self._inbound -= 1
 
-    async def _keep(self, target: _Target) -> None:
-        """Dials again and again, until the target is removed or turns out to be this node itself."""
-        failures = 0
-        while self._targets.get(target.address) is target:
-            started_s = self._clock.monotonic()
-            error = target.error = await self._dial(target)
-            if isinstance(error, SelfConnection):
-                self._targets.pop(target.address, None)
-            if reason_of(error) is DisconnectReason.DUPLICATE:
-                await self._until_gone(target.node_key)
-            steady = self._clock.monotonic() - started_s >= self._config.steady_s
-            failures = 0 if steady else failures + 1
-            if self._targets.get(target.address) is target:
-                wait_s = self._retry_s(failures)
-                target.retry_at_s = self._clock.monotonic() + wait_s
-                await self._clock.sleep(wait_s)
-                target.retry_at_s = None
+    def _needs_no_dial(self, address: PeerAddress) -> bool:
+        """Whether the address is named, this node's own, or one that a session was made to."""
+        if address in self._own.known or self._targets.names(address):
+            return True
+        return any(
+            (session.remote_host, session.info.address.port) == (address.host, address.port)
+            for session in self._sessions.values()
+            if not session.inbound
+        )
 
-    def _retry_s(self, failures: int) -> float:
-        """Seconds to wait: they double with each failure.
-
-        A random part, up to a half, is left out, so that two nodes do not go on dialling each other in step.
-        """
-        longest = min(self._config.last_retry_s, self._config.first_retry_s * 2.0 ** min(failures, 32))
-        return longest * self._rng.uniform(0.5, 1.0)
-
-    async def _until_gone(self, node_key: bytes | None) -> None:
-        """Returns once no session with this peer is left."""
-        while node_key is not None and (session := self._sessions.get(node_key)) is not None:
-            await session.closed.wait()
-
-    async def _dial(self, target: _Target) -> ChainError:
-        try:
-            link = await self._connect(target.address)
-        except DialFailed as error:
-            self._policy.not_reached(target.address, error)
-            return error
-        try:
-            return await self._converse(link, Role.DIALER, target)
-        finally:
-            target.session = None
-
-    async def _connect(self, address: PeerAddress) -> Link:
-        try:
-            async with Deadline(self._clock, self._config.dial_s):
-                return await self._transport.dial(address)
-        except TimeoutError:
-            raise DialFailed(f"no connection to {address} in {self._config.dial_s:g} s") from None
-
-    async def _converse(self, link: Link, role: Role, target: _Target | None) -> ChainError:
-        """Runs one link from handshake to end; returns why it ended."""
+    async def _converse(self, link: Link, attempt: Dial | None) -> ChainError:
+        """Runs one link from handshake to end; returns why it ended. An inbound one has no attempt."""
         error: ChainError | None = None
         node_key: bytes | None = None
         try:
-            session = await self._open(link, role, target)
+            session = await self._open(link, attempt)
             node_key = session.node_key
-            error = await self._hold(session)
+            if session.origin is PeerOrigin.FEELER:
+                error = SessionEnded(DisconnectReason.REQUESTED)
+            else:
+                error = await self._hold(session)
         except (Invalid, NotReady) as refused:
             error = refused
         finally:
@@ -258,16 +198,17 @@ class PeerManager(Generic[B]):
             await part(link, error, self._clock, self._config.session.close_s)
         return error
 
-    async def _open(self, link: Link, role: Role, target: _Target | None) -> Session:
+    async def _open(self, link: Link, attempt: Dial | None) -> Session:
         """Makes a session by the handshake; raises if this node does not want to speak with the peer."""
+        role = Role.DIALER if attempt is not None else Role.ACCEPTOR
         host = link.remote.host
         if not self._policy.allows(host, None):
             raise PeerRefused
-        if role is Role.ACCEPTOR and self._is_full() and self._to_evict() is None:
-            raise TooManyPeers(expected=self._config.max_inbound)
+        if role is Role.ACCEPTOR:
+            self._places.check(link.remote_host, self._standing())
         chain, version = self._chain, self._config.version
         own = own_hello(chain.identity, chain.head, self._key.public_key, self._rng, version)
-        expected_key = target.address.node_key if target is not None else None
+        expected_key = attempt.address.node_key if attempt is not None else None
         try:
             async with Deadline(self._clock, self._config.session.handshake_s):
                 if role is Role.ACCEPTOR:
@@ -281,22 +222,23 @@ class PeerManager(Generic[B]):
             link,
             identity,
             own.head,
-            inbound=role is Role.ACCEPTOR,
+            origin=attempt.origin if attempt is not None else PeerOrigin.INBOUND,
             handler=self.gossip,
             clock=self._clock,
             limits=self._config.session,
         )
-        if target is not None:
-            target.node_key = identity.node_key
-            target.session = session
         if not self._policy.allows(host, identity.node_key):
             raise PeerRefused
+        if attempt is not None:
+            self._dialler.met(attempt, session)
         return session
 
     async def _hold(self, session: Session) -> ChainError:
         """Registers the session and runs it; returns why it ended. Raises `DuplicatePeer`."""
         try:
             await self._take_place(session)
+            if not session.inbound:
+                self._outbound.answered()
             return await self._run(session)
         finally:
             if self._sessions.get(session.node_key) is session:
@@ -310,7 +252,7 @@ class PeerManager(Generic[B]):
         """
         other = self._sessions.get(session.node_key)
         if other is None and session.inbound:
-            other = self._make_place(session)
+            other = self._places.make(session.remote_host, self._standing())
         elif other is not None and not _replaces(session, other):
             raise DuplicatePeer
         self._sessions[session.node_key] = session
@@ -318,22 +260,6 @@ class PeerManager(Generic[B]):
             same = other.node_key == session.node_key
             other.disconnect(DisconnectReason.DUPLICATE if same else DisconnectReason.TOO_MANY_PEERS)
             await other.closed.wait()
-
-    def _make_place(self, session: Session) -> Session | None:
-        """The session that has to end for a new inbound one; None if there is room. Raises `TooManyPeers`."""
-        if not self._is_full():
-            return None
-        out = self._to_evict()
-        if out is None:
-            raise TooManyPeers(expected=self._config.max_inbound)
-        return self._sessions[out.node_key]
-
-    def _to_evict(self) -> SessionMerits | None:
-        """The inbound session that could end for another."""
-        return to_evict([each.merits for each in self._standing()])
-
-    def _is_full(self) -> bool:
-        return len(self._standing()) >= self._config.max_inbound
 
     def _standing(self) -> list[Session]:
         """The inbound sessions that go on."""

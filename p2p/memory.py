@@ -211,6 +211,10 @@ class MemoryLink:
     def channel(self) -> bytes | None:
         return None
 
+    @property
+    def remote_host(self) -> str:
+        return self._remote.host
+
     async def send(self, frame: bytes) -> None:
         if self._closed:
             raise LinkClosed

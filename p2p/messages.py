@@ -30,10 +30,11 @@ TIME_VERSION: Final = 3
 """The first version whose speakers tell the time."""
 BOUND_VERSION: Final = 3
 """The first version whose speakers sign what they saw of the connection."""
+ADDRESS_VERSION: Final = 3
+"""The first version whose speakers tell each other where nodes are."""
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
-
 HANDSHAKE_FRAME_BYTES: Final = 64 * KIB
 """The most bytes that a node reads from a connection whose handshake is not complete."""
 MAX_BLOCK_BYTES: Final = 4 * MIB + 64 * KIB
@@ -56,6 +57,11 @@ COMPACT_KEY_BYTES: Final = 16
 SHORT_ID_BYTES: Final = 8
 MAX_ANNOUNCED_BLOCKS: Final = 16
 MAX_ANNOUNCED_TRANSACTIONS: Final = 1_024
+HOST_BYTES: Final = 16
+MAX_ADDRESSES: Final = 1_000
+MAX_ANNOUNCED_ADDRESSES: Final = 10
+MAX_HOURS: Final = 720
+"""An address of which nothing was heard for more hours is not passed on."""
 
 RequestId = U32
 HeaderBytes = Annotated[bytes, Size(1, MAX_HEADER_BYTES)]
@@ -67,6 +73,8 @@ PackedPrefilled = Annotated[bytes, Size(1, MAX_PREFILLED_BYTES + PACKING_BYTES)]
 Place = Annotated[int, Range(0, MAX_COMPACT - 1)]
 """Of a transaction in its block, from 0."""
 Work = Annotated[bytes, Size(32, 32)]
+HostBytes = Annotated[bytes, Size(HOST_BYTES, HOST_BYTES)]
+"""An IPv6 address; an IPv4 address as ::ffff:a.b.c.d."""
 
 
 @dataclass(frozen=True)
@@ -254,15 +262,60 @@ class Announce:
     transactions: Annotated[tuple[Hash, ...], Size(0, MAX_ANNOUNCED_TRANSACTIONS)]
 
 
+@dataclass(frozen=True)
+class GetAddresses:
+    """Asks for addresses of nodes; any answer but the first of a session is empty."""
+
+    request: RequestId
+
+
+@dataclass(frozen=True)
+class NodeAddress:
+    """Where a node listens."""
+
+    host: HostBytes
+    port: Annotated[int, Range(1, 2**16 - 1)]
+    hours: Annotated[int, Range(0, MAX_HOURS)]
+    """Whole hours since the sender last heard that the node is there."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Answers `GetAddresses`: some of the addresses that the sender knows."""
+
+    request: RequestId
+    asker: HostBytes | None
+    """The host as which the sender sees the asker; nil if it cannot tell."""
+    addresses: Annotated[tuple[NodeAddress, ...], Size(0, MAX_ADDRESSES)]
+
+
+@dataclass(frozen=True)
+class AnnounceAddresses:
+    """Addresses that the sender has just learned of, or its own."""
+
+    addresses: Annotated[tuple[NodeAddress, ...], Size(1, MAX_ANNOUNCED_ADDRESSES)]
+
+
 HandshakeMessage = Hello | Auth | BoundAuth
-DataRequest = (
+ChainRequest = (
     GetHeaders | GetBlock | GetTransactions | GetCompact | GetBlockTransactions | GetContent | GetHoldings
 )
+DataRequest = ChainRequest | GetAddresses
 Request = Ping | GetTime | DataRequest
 Reply = (
-    Pong | Time | Headers | BlockData | Transactions | CompactBlock | BlockTransactions | Content | Holdings
+    Pong
+    | Time
+    | Headers
+    | BlockData
+    | Transactions
+    | CompactBlock
+    | BlockTransactions
+    | Addresses
+    | Content
+    | Holdings
 )
-Message = HandshakeMessage | Disconnect | Request | Reply | Announce
+Announcement = Announce | AnnounceAddresses
+Message = HandshakeMessage | Disconnect | Request | Reply | Announcement
 
 
 class MessagePhase(Enum):
@@ -318,6 +371,9 @@ MESSAGES: Final = (
     MessageSpec(0x28, GetBlockTransactions, 24 * KIB + 64, rate=Rate(500, 1_000), reply=BlockTransactions),
     MessageSpec(0x29, BlockTransactions, MAX_BLOCK_BYTES + PACKING_BYTES + 16),
     MessageSpec(0x30, Announce, 40 * KIB, rate=Rate(10, 100)),
+    MessageSpec(0x40, GetAddresses, 16, rate=Rate(0.1, 4), reply=Addresses),
+    MessageSpec(0x41, Addresses, 32 * KIB),
+    MessageSpec(0x42, AnnounceAddresses, 512, rate=Rate(0.5, 20)),
     MessageSpec(0x50, GetContent, 64, rate=Rate(20, 40), reply=Content),
     MessageSpec(0x51, Content, PIECE_BYTES + 32),
     MessageSpec(0x52, GetHoldings, 16, rate=Rate(1, 5), reply=Holdings),

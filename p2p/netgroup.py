@@ -7,6 +7,7 @@ hosts has most of them in few networks, so the network group is a /16 of IPv4 or
 from __future__ import annotations
 
 import ipaddress
+from enum import Enum
 from functools import lru_cache
 from typing import Final
 
@@ -14,6 +15,19 @@ HOST_BITS_V6: Final = 64
 GROUP_BITS: Final = {4: 16, 6: 32}
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+_PRIVATE: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
+
+
+class Scope(Enum):
+    """From where an address can be reached. Addresses of one scope mean nothing to nodes of another."""
+
+    LOOPBACK = "loopback"
+    PRIVATE = "private"
+    PUBLIC = "public"
 
 
 def host_of(host: str) -> str:
@@ -35,6 +49,37 @@ def is_loopback(host: str) -> bool:
     """Whether the host is this machine; limits for each host and group do not hold for it."""
     address = _parsed(host)
     return address.is_loopback if address is not None else host.lower() == "localhost"
+
+
+def scope_of(host: str) -> Scope | None:
+    """From where the host can be reached; None for a name and for addresses that are no single host's."""
+    address = _parsed(host)
+    if address is None:
+        return None
+    if address.is_loopback:
+        return Scope.LOOPBACK
+    if any(address in network for network in _PRIVATE):
+        return Scope.PRIVATE
+    return Scope.PUBLIC if address.is_global and not address.is_multicast else None
+
+
+def plain_host(host: str) -> str:
+    """One way to write the host: an IP address in its shortest form, a name in small letters."""
+    address = _parsed(host)
+    return host.lower() if address is None else str(address)
+
+
+def packed_host(host: str) -> bytes | None:
+    """The 16 bytes of an IPv6 address, or of an IPv4 address within IPv6; None for a name."""
+    address = _parsed(host)
+    if address is None:
+        return None
+    return address.packed if address.version == 6 else _MAPPED + address.packed
+
+
+def unpacked_host(raw: bytes) -> str:
+    """The host of 16 bytes, an IPv4 address within IPv6 as what it is."""
+    return str(ipaddress.IPv4Address(raw[12:]) if raw[:12] == _MAPPED else ipaddress.IPv6Address(raw))
 
 
 def _parsed(host: str) -> _Address | None:

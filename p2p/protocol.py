@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol, TypeVar
 
 from engram.p2p.contentmessages import ContentPart, Holdings
@@ -34,6 +35,23 @@ class HeadSummary:
     total_work: int
 
 
+class PeerOrigin(Enum):
+    """Where a session came from."""
+
+    INBOUND = "inbound"
+    """The peer dialled."""
+    NAMED = "named"
+    """The operator named the address."""
+    ANCHOR = "anchor"
+    """The node has known this address for long, or had a session there when it stopped."""
+    BOOK = "book"
+    """The address was chosen at random from the address book."""
+    SEED = "seed"
+    """The address is a seed, asked because no other answered."""
+    FEELER = "feeler"
+    """It was dialled only to learn whether it answers."""
+
+
 @dataclass(frozen=True)
 class Held:
     """What a node has of the past."""
@@ -50,7 +68,7 @@ class PeerInfo:
 
     node_key: bytes
     address: PeerAddress
-    inbound: bool
+    origin: PeerOrigin
     agent: str
     version: int
     """Version of the peer protocol that both sides speak."""
@@ -70,6 +88,11 @@ class PeerInfo:
     """Bytes of frames that wait to be sent."""
     encrypted: bool
     """Whether the connection is encrypted, and bound to the node keys of both sides."""
+
+    @property
+    def inbound(self) -> bool:
+        """Whether the peer dialled."""
+        return self.origin is PeerOrigin.INBOUND
 
 
 class Peer(Protocol):
@@ -122,6 +145,10 @@ class Peer(Protocol):
 
     async def ping(self) -> float:
         """Seconds until the peer answered; by then it has read everything that was sent to it before."""
+        ...
+
+    def brought_block(self) -> None:
+        """Notes that the peer has brought a wanted block whose work is done: a merit when places are few."""
         ...
 
     def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED) -> None:
@@ -320,8 +347,8 @@ class ChainProtocol(Protocol[B]):
         """
         ...
 
-    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
-        """Offers fetched and unpacked transactions to the mempool.
+    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> int:
+        """Offers fetched and unpacked transactions to the mempool; how many it has taken.
 
         Raises `Invalid`, once all others have been offered, for a transaction that is wrong at every head:
         not canonical, badly signed or malformed. One that is wrong only at this node's head is dropped

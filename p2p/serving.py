@@ -15,9 +15,9 @@ from engram.p2p.messages import (
     TRANSACTIONS_REPLY_BYTES,
     BlockData,
     BlockTransactions,
+    ChainRequest,
     CompactBlock,
     CompactForm,
-    DataRequest,
     GetBlock,
     GetBlockTransactions,
     GetCompact,
@@ -41,7 +41,7 @@ class Serving(Generic[B]):
         self._reading_content = asyncio.Lock()
         """Each piece may cost the reading of the whole, so that is done once at a time for all peers."""
 
-    async def answer(self, request: DataRequest, known: Container[bytes]) -> Reply:
+    async def answer(self, request: ChainRequest, known: Container[bytes]) -> Reply:
         """The answer to one request; `known` are ids of transactions that the peer has seen."""
         match request:
             case GetHeaders():

@@ -18,7 +18,6 @@ from typing import Final, Protocol, assert_never
 from engram.p2p.asking import Asking
 from engram.p2p.cancellation import in_own_task
 from engram.p2p.clock import Deadline, WallClock
-from engram.p2p.contentmessages import Content, GetContent, GetHoldings, Holdings
 from engram.p2p.errors import (
     DisconnectReason,
     PeerDisconnected,
@@ -27,6 +26,7 @@ from engram.p2p.errors import (
     SlowReader,
     TooManyRequests,
     UnexpectedMessage,
+    gravest,
     reason_of,
 )
 from engram.p2p.eviction import SessionMerits
@@ -36,31 +36,24 @@ from engram.p2p.link import Link
 from engram.p2p.messages import (
     TIME_VERSION,
     Announce,
-    Auth,
+    Announcement,
     BlockData,
-    BlockTransactions,
-    BoundAuth,
     CompactBlock,
     DataRequest,
     Disconnect,
     GetBlock,
-    GetBlockTransactions,
     GetCompact,
-    GetHeaders,
     GetTime,
-    GetTransactions,
-    Headers,
-    Hello,
+    HandshakeMessage,
     Message,
     MessagePhase,
     Ping,
     Pong,
     Reply,
     Time,
-    Transactions,
     decode_frame,
 )
-from engram.p2p.protocol import HeadSummary, PeerInfo
+from engram.p2p.protocol import HeadSummary, PeerInfo, PeerOrigin
 from engram.primitives.errors import ChainError, Invalid, NotReady
 
 SHOWN_BLOCKS: Final = 16
@@ -74,8 +67,8 @@ class SessionHandler(Protocol):
         """The answer to one request of this peer."""
         ...
 
-    async def announced(self, session: Session, announce: Announce) -> None:
-        """The peer has announced ids that it can supply."""
+    async def announced(self, session: Session, announce: Announcement) -> None:
+        """The peer has announced ids that it can supply, or addresses of nodes."""
         ...
 
 
@@ -88,7 +81,7 @@ class Session(Asking):
         identity: PeerIdentity,
         told_head: bytes,
         *,
-        inbound: bool,
+        origin: PeerOrigin,
         handler: SessionHandler,
         clock: WallClock,
         limits: SessionLimits,
@@ -97,7 +90,8 @@ class Session(Asking):
         self.identity = identity
         self.told_head = told_head
         """Id of the head that this node named in the handshake; it may have another one by now."""
-        self.inbound = inbound
+        self.origin = origin
+        self.inbound = origin is PeerOrigin.INBOUND
         self.closed = asyncio.Event()
         """Set by the manager once the session has ended completely."""
         self._link = link
@@ -121,11 +115,16 @@ class Session(Asking):
         return self.identity.head
 
     @property
+    def remote_host(self) -> str:
+        """The IP address of the peer, as this node sees it."""
+        return self._link.remote_host
+
+    @property
     def info(self) -> PeerInfo:
         return PeerInfo(
             node_key=self.node_key,
             address=self._link.remote,
-            inbound=self.inbound,
+            origin=self.origin,
             agent=self.identity.agent,
             version=self.identity.version,
             head=self.head,
@@ -168,7 +167,7 @@ class Session(Asking):
         self._block_s = self._clock.monotonic()
 
     def brought_transactions(self) -> None:
-        """The peer has brought wanted transactions, none of them wrong."""
+        """The peer has brought transactions that the mempool has taken, and none that is wrong."""
         self._transaction_s = self._clock.monotonic()
 
     async def run(self, follow: Callable[[Session], Coroutine[None, None, None]]) -> ChainError:
@@ -181,7 +180,7 @@ class Session(Asking):
         try:
             await in_own_task(self._run_parts(follow))
         except* (Invalid, NotReady) as failures:
-            error = _gravest(failures)
+            error = gravest(failures)
         finally:
             self._pending.end(reason_of(error))
         return error
@@ -225,42 +224,24 @@ class Session(Asking):
             await self._dispatch(message)
 
     async def _dispatch(self, message: Message) -> None:
-        match message:
-            case Ping():
-                self._send(Pong(message.request))
-            case GetTime():
-                self._send(Time(message.request, max(0, self._clock.now_ms())))
-            case (
-                GetHeaders()
-                | GetBlock()
-                | GetTransactions()
-                | GetCompact()
-                | GetBlockTransactions()
-                | GetContent()
-                | GetHoldings()
-            ):
-                self._enqueue(message)
-            case (
-                Pong()
-                | Time()
-                | Headers()
-                | BlockData()
-                | Transactions()
-                | CompactBlock()
-                | BlockTransactions()
-                | Content()
-                | Holdings()
-            ):
-                self._pending.settle(message)
-            case Announce():
+        if isinstance(message, Ping):
+            self._send(Pong(message.request))
+        elif isinstance(message, GetTime):
+            self._send(Time(message.request, max(0, self._clock.now_ms())))
+        elif isinstance(message, DataRequest):
+            self._enqueue(message)
+        elif isinstance(message, Reply):
+            self._pending.settle(message)
+        elif isinstance(message, Announcement):
+            if isinstance(message, Announce):
                 self._shown_blocks.extend(message.blocks)
-                await self._handler.announced(self, message)
-            case Disconnect():
-                raise PeerDisconnected(message.reason)
-            case Hello() | Auth() | BoundAuth():
-                raise UnexpectedMessage(got=type(message).__name__)
-            case _:
-                assert_never(message)
+            await self._handler.announced(self, message)
+        elif isinstance(message, Disconnect):
+            raise PeerDisconnected(message.reason)
+        elif isinstance(message, HandshakeMessage):
+            raise UnexpectedMessage(got=type(message).__name__)
+        else:
+            assert_never(message)
 
     def _enqueue(self, request: DataRequest) -> None:
         try:
@@ -302,16 +283,3 @@ def _holds_block(reply: Message) -> bool:
         case CompactBlock():
             return reply.form is not None
     return False
-
-
-def _gravest(failures: BaseExceptionGroup[ChainError]) -> ChainError:
-    """The error that counts among several: an `Invalid` one if any, as the rest may follow from it."""
-    leaves = list(_leafs(failures))
-    return next((leaf for leaf in leaves if isinstance(leaf, Invalid)), leaves[0])
-
-
-def _leafs(failures: BaseExceptionGroup[ChainError]) -> list[ChainError]:
-    found: list[ChainError] = []
-    for error in failures.exceptions:
-        found += _leafs(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

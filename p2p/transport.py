@@ -54,7 +54,7 @@ class _Meter(PassingProtocol):
         inner = transport.get_protocol()
         assert isinstance(inner, asyncio.Protocol), "aiohttp reads its connections with a Protocol"
         super().__init__(inner)
-        self._transport = transport
+        self.tcp = transport
         self._left = HANDSHAKE_FRAME_BYTES
         self.exceeded = False
         transport.set_protocol(self)
@@ -62,14 +62,14 @@ class _Meter(PassingProtocol):
     def remove(self) -> None:
         """Stops counting: the connection's own protocol is put back."""
         # asyncio's TLS does not tell the protocol of a connection that is lost.
-        if not self._transport.is_closing() and self._transport.get_protocol() is self:
-            self._transport.set_protocol(self._inner)
+        if not self.tcp.is_closing() and self.tcp.get_protocol() is self:
+            self.tcp.set_protocol(self._inner)
 
     def data_received(self, data: bytes) -> None:
         self._left -= len(data)
         if self._left < 0:
             self.exceeded = True
-            self._transport.abort()
+            self.tcp.abort()
         else:
             super().data_received(data)
 
@@ -109,6 +109,7 @@ class WebSocketLink:
         """`keep` is called once the handshake is complete: the connection has to go for no other then."""
         self._socket = socket
         self._remote = remote
+        self._host = str((meter.tcp.get_extra_info("peername") or (remote.host,))[0])
         self._meter = meter
         self._drop = drop
         self._keep = keep
@@ -122,6 +123,10 @@ class WebSocketLink:
     @property
     def channel(self) -> bytes | None:
         return self._channel
+
+    @property
+    def remote_host(self) -> str:
+        return self._host
 
     async def send(self, frame: bytes) -> None:
         try:

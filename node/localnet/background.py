@@ -89,6 +89,7 @@ def make(folder: Path, spec: ChainSpec, miners: Sequence[Address], hashes_per_s:
             rpc_port=rpc[number],
             p2p_port=p2p[number],
             peers=[f"{HOST}:{port}" for port in p2p[:number]],
+            connect_only=True,
             mine=True,
             miner_address=format_address(miner, spec.hrp),
             max_hashes_per_s=max(1, hashes_per_s // len(miners)),

@@ -215,6 +215,7 @@ class Localnet:
             rpc_port=0,
             p2p_port=0,
             peers=peers,
+            connect_only=True,  # else nodes would go around the links that are cut
             mine=mine,
             miner_address=address,
             max_hashes_per_s=self._hashes_per_s,

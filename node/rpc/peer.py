@@ -13,6 +13,7 @@ from engram.node.knownpeers import KnownPeers
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
+from engram.p2p.addresstable import BookEntry
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
 from engram.p2p.protocol import HeadSummary, PeerInfo
@@ -54,6 +55,15 @@ class PeerMethods:
             }
             for target in self.peers.targets()
         ]
+
+    @rpc_method()
+    async def peer_addresses(self, entries: bool = False) -> dict[str, Any]:
+        """The address book: how many addresses it holds; with `entries`, each of them, too."""
+        book = self.peers.book
+        counts = book.counts()
+        anchors = [str(anchor) for anchor in book.anchors]
+        shown = {"new": counts.new, "tried": counts.tried, "anchors": anchors}
+        return {**shown, "entries": [_book_row(entry) for entry in book]} if entries else shown
 
     @rpc_method(admin=True)
     async def peer_add(self, address: str) -> dict[str, Any]:
@@ -133,3 +143,15 @@ class PeerMethods:
         if len(found) != 1:
             raise PeerNotFound(got=name)
         return found[0]
+
+
+def _book_row(entry: BookEntry) -> dict[str, Any]:
+    return {
+        "address": str(entry.address),
+        "table": "tried" if entry.is_tried else "new",
+        "seen_s": entry.seen_s,
+        "reached_s": entry.reached_s or None,
+        "dialled_s": entry.dialled_s or None,
+        "failures": entry.failures,
+        "sources": list(entry.sources),
+    }

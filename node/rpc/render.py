@@ -111,6 +111,7 @@ class Renderer:
             "id": info.node_key.hex(),
             "address": str(info.address),
             "direction": "inbound" if info.inbound else "outbound",
+            "origin": info.origin.value,
             "height": info.head.height,
             "head": info.head.head.hex(),
             "agent": info.agent,

@@ -212,6 +212,7 @@ class Download:
             if not asked:
                 del self._asked[index]
         if found is not None and not self._is_here(index):
+            peer.brought_block()
             self._ready[index] = found
             self._buffered_bytes += found[1]
             self._expected_bytes = max(found[1], self._expected_bytes // 2)

@@ -10,9 +10,10 @@ import pytest
 
 from engram.p2p.errors import DialFailed, DisconnectReason, PeerTimeout
 from engram.p2p.link import Link, PeerAddress
-from engram.p2p.manager import PeerConfig, TargetInfo
+from engram.p2p.manager import PeerConfig
 from engram.p2p.memory import MemoryTransport
 from engram.p2p.messages import MAX_ANNOUNCED_BLOCKS
+from engram.p2p.targets import RedialLimits, TargetInfo
 from tests.support.p2p_nodes import MemoryNodes, Node, running
 
 T = TypeVar("T")
@@ -203,7 +204,9 @@ async def test_an_answer_that_comes_too_late_is_dropped() -> None:
 
 
 async def test_failed_dials_wait_longer_and_longer() -> None:
-    config = PeerConfig(first_retry_s=1.0, last_retry_s=8.0, peers=(PeerAddress("nowhere", 1),))
+    config = PeerConfig(
+        redial=RedialLimits(first_retry_s=1.0, last_retry_s=8.0), peers=(PeerAddress("nowhere", 1),)
+    )
     world = MemoryNodes(1, config)
     dials: list[float] = []
     connect = world.network.connect
@@ -223,7 +226,7 @@ async def test_failed_dials_wait_longer_and_longer() -> None:
 
 async def test_targets_say_how_they_stand() -> None:
     nowhere = PeerAddress("nowhere", 1)
-    world = MemoryNodes(2, PeerConfig(first_retry_s=4.0, last_retry_s=4.0))
+    world = MemoryNodes(2, PeerConfig(redial=RedialLimits(first_retry_s=4.0, last_retry_s=4.0)))
     first, second = world.nodes
     first.manager.add_peer(nowhere)
     assert first.manager.targets() == [TargetInfo(nowhere, None, None, None)]
@@ -239,7 +242,7 @@ async def test_targets_say_how_they_stand() -> None:
 
 
 async def test_a_long_session_starts_the_waits_anew() -> None:
-    world = MemoryNodes(2, PeerConfig(first_retry_s=1.0, last_retry_s=64.0))
+    world = MemoryNodes(2, PeerConfig(redial=RedialLimits(first_retry_s=1.0, last_retry_s=64.0)))
     first, second = world.nodes
     async with running(*world.nodes):
         world.network.partition(["host0"])
@@ -335,7 +338,9 @@ async def test_a_dial_that_hangs_is_given_up() -> None:
             await world.clock.sleep(1e6)
             return await super().dial(address)
 
-    config = PeerConfig(host="host9", peers=(PeerAddress("nowhere", 1),), dial_s=5.0, first_retry_s=1.0)
+    config = PeerConfig(
+        host="host9", peers=(PeerAddress("nowhere", 1),), dial_s=5.0, redial=RedialLimits(first_retry_s=1.0)
+    )
     node = Node(0, config=config, clock=world.clock, transport=Hanging(world.network, "host9"))
     async with running(node):
         await world.settle()

@@ -10,6 +10,7 @@ from engram.p2p.errors import DisconnectReason
 from engram.p2p.handshake import Role, handshake_digest
 from engram.p2p.manager import BEGINNING_AT_ONCE
 from engram.p2p.messages import Auth, Disconnect, Hello, encode_frame
+from engram.p2p.places import PlaceLimits
 from tests.support.faults import Played, inputs
 from tests.support.p2p_nodes import QUICK, Node, running
 from tests.support.p2p_scripted import raw_socket, scripted, signed
@@ -24,7 +25,7 @@ WORD_OF_DISCONNECT = (
 
 @pytest.mark.fault(id=19)
 async def test_silent_connections_keep_nobody_out() -> None:
-    node = Node(0, clock=FakeClock(0), config=replace(QUICK, max_inbound=1))
+    node = Node(0, clock=FakeClock(0), config=replace(QUICK, inbound=PlaceLimits(1)))
     async with running(node), AsyncExitStack() as stack:
         sockets = [await stack.enter_async_context(raw_socket(node)) for _ in range(BEGINNING_AT_ONCE + 2)]
         for socket in sockets:
@@ -43,7 +44,7 @@ async def test_silent_connections_keep_nobody_out() -> None:
 async def test_a_flood_of_connections_cuts_no_handshake_of_another_host(fault: Played) -> None:
     """The honest peer's way is long: its handshake is the oldest, and goes on all the same."""
     count = inputs(20, sample=2 * BEGINNING_AT_ONCE, share=0.1)
-    node = Node(0, clock=FakeClock(0), config=replace(QUICK, max_inbound=1))
+    node = Node(0, clock=FakeClock(0), config=replace(QUICK, inbound=PlaceLimits(1)))
     async with running(node), scripted(node) as honest, AsyncExitStack() as stack:
         hello = await honest.expect(Hello)
         for _ in range(count):

@@ -11,6 +11,7 @@ import pytest
 from engram.p2p.errors import DisconnectReason, ListenFailed
 from engram.p2p.link import PeerAddress
 from engram.p2p.messages import MIB, GetTime, Time, encode_frame
+from engram.p2p.places import PlaceLimits
 from engram.p2p.protocol import Identity
 from engram.primitives.errors import NotReady, StorageError
 from engram.primitives.packing import pack
@@ -150,7 +151,7 @@ async def test_a_block_ahead_of_its_parent_is_left_to_the_node() -> None:
 
 
 async def test_ping_measures_the_round_trip_and_bytes_are_counted() -> None:
-    first, second = Node(0), Node(1)
+    first, second = Node(0, config=replace(QUICK, asks_for_addresses=False)), Node(1)
     async with running(first, second):
         await first.connect(second)
         await until(lambda: all(info.round_trip_s for info in first.manager.peers()))  # asked for its time
@@ -229,7 +230,7 @@ async def test_an_address_with_a_key_accepts_no_other_node() -> None:
 
 
 async def test_the_last_place_for_an_inbound_session_is_the_last() -> None:
-    full = Node(0, config=replace(QUICK, max_inbound=1))
+    full = Node(0, config=replace(QUICK, inbound=PlaceLimits(1)))
     first, second = Node(1), Node(2)
     async with running(full, first, second):
         await first.connect(full)
@@ -243,7 +244,7 @@ async def test_the_last_place_for_an_inbound_session_is_the_last() -> None:
 @pytest.mark.fault(id=20)
 async def test_a_full_node_gives_the_place_of_an_idle_peer_to_a_new_one() -> None:
     """Of eight peers, four have the shortest way, and half of the others stand longer than the rest."""
-    full = Node(0, config=replace(QUICK, max_inbound=8))
+    full = Node(0, config=replace(QUICK, inbound=PlaceLimits(8)))
     oldest, useful, *idle = (Node(number) for number in range(1, 9))
     new = Node(9)
     async with running(full, oldest, useful, *idle, new):

@@ -21,6 +21,7 @@ from engram.node.config import Config
 from engram.node.datadir import load_token
 from engram.node.node import Node
 from engram.node.services import Services
+from engram.p2p.addressbook import AddressBook
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.p2p.memory import MemoryNetwork
@@ -180,6 +181,7 @@ class NodeNetwork:
             clock=self.clock,
             rng=random.Random(name),
             policy=PeerScores(self.clock),
+            book=AddressBook(bytes(32), lambda: self.clock.now_ms() // 1000, random.Random(name)),
         )
         self._served.append(asyncio.create_task(manager.run(), name=f"peer {name}"))
         await manager.ready.wait()

@@ -289,7 +289,7 @@ class LittleChain:
             raise InvalidExecution(got=block.text)
         self._add(block)
 
-    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
+    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> int:
         for raw in transactions:
             if not raw.startswith(BAD_TRANSACTION):
                 self.fetched.append(self.submit(raw))
@@ -297,6 +297,7 @@ class LittleChain:
         for raw in transactions:
             if raw.startswith(BAD_TRANSACTION):
                 raise BadSignature(got=raw)
+        return len(transactions)
 
     def on_peer_connected(self, peer: Peer) -> None:
         self.peers.append(peer)

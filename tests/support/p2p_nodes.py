@@ -7,19 +7,23 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from engram.node.clock import FakeClock, SystemClock
+from engram.p2p.addressbook import AddressBook
 from engram.p2p.clock import MonotonicClock, WallClock
 from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.p2p.memory import MemoryNetwork
+from engram.p2p.outbound import Resolve
 from engram.p2p.protocol import Peer
 from engram.p2p.scores import PeerScores
+from engram.p2p.seeds import addresses_of
+from engram.p2p.targets import RedialLimits
 from engram.p2p.transport import WebSocketTransport
 from engram.primitives.errors import ChainError
 from engram.primitives.keys import PrivateKey
 from tests.support.p2p_chain import WAIT_S, LittleChain
 from tests.support.until import until
 
-QUICK = PeerConfig(first_retry_s=0.01, last_retry_s=0.05)
+QUICK = PeerConfig(redial=RedialLimits(first_retry_s=0.01, last_retry_s=0.05))
 """Redials at once, so that no test waits for a back-off."""
 
 
@@ -75,11 +79,16 @@ class Node:
         chain: LittleChain | None = None,
         clock: WallClock | None = None,
         transport: Transport | None = None,
+        book: AddressBook | None = None,
+        resolve: Resolve = addresses_of,
     ) -> None:
         self.key = node_key(number)
         self.clock = clock or SystemClock()
         self.chain = chain or LittleChain()
         self.policy = Reports(self.clock)
+        self.book = book or AddressBook(
+            self.key.seed, lambda: self.clock.now_ms() // 1000, random.Random(number)
+        )
         self.config = config
         self.manager = PeerManager(
             config,
@@ -89,6 +98,8 @@ class Node:
             clock=self.clock,
             rng=random.Random(number),
             policy=self.policy,
+            book=self.book,
+            resolve=resolve,
         )
         self.chain.gossip = self.manager.gossip
 

@@ -14,6 +14,9 @@ from engram.p2p.contentmessages import (
 )
 from engram.p2p.messages import (
     COMPACT_KEY_BYTES,
+    HOST_BYTES,
+    MAX_ADDRESSES,
+    MAX_ANNOUNCED_ADDRESSES,
     MAX_ANNOUNCED_BLOCKS,
     MAX_ANNOUNCED_TRANSACTIONS,
     MAX_BLOCK_BYTES,
@@ -21,13 +24,16 @@ from engram.p2p.messages import (
     MAX_FETCH,
     MAX_HEADER_BYTES,
     MAX_HEADERS,
+    MAX_HOURS,
     MAX_LOCATOR,
     MAX_PREFILLED,
     MAX_PREFILLED_BYTES,
     MAX_TRANSACTION_BYTES,
     SHORT_ID_BYTES,
     TRANSACTIONS_REPLY_BYTES,
+    Addresses,
     Announce,
+    AnnounceAddresses,
     Auth,
     BlockData,
     BlockTransactions,
@@ -35,6 +41,7 @@ from engram.p2p.messages import (
     CompactBlock,
     CompactForm,
     Disconnect,
+    GetAddresses,
     GetBlock,
     GetBlockTransactions,
     GetCompact,
@@ -44,6 +51,7 @@ from engram.p2p.messages import (
     Headers,
     Hello,
     Message,
+    NodeAddress,
     Ping,
     Pong,
     Time,
@@ -79,6 +87,9 @@ DEFLATED_TRANSACTION = bytes.fromhex(
     "010000076c78014bcd4bce4f494d5128294acc2b4e4c2ec9cccf4b1d151a0d89d134319a15460b85d1b270b456a05efd0800a8c1f7"
     "7f"
 )
+
+MAPPED_HOST = bytes(10) + b"\xff\xff" + bytes([8, 8, 4, 4])
+V6_HOST = bytes.fromhex("2001486048600000000000000000 8844".replace(" ", ""))
 
 SAMPLES: dict[str, Message] = {
     "hello": HELLO,
@@ -123,9 +134,16 @@ SAMPLES: dict[str, Message] = {
     "holdings": Holdings(13, 400, archive=False),
     "announce": Announce((some_hash(7),), (some_hash(8), some_hash(9))),
     "announce nothing": Announce((), ()),
+    "get_addresses": GetAddresses(11),
+    "addresses": Addresses(
+        11, MAPPED_HOST, (NodeAddress(MAPPED_HOST, 8646, 0), NodeAddress(V6_HOST, 1, 720))
+    ),
+    "no addresses": Addresses(12, None, ()),
+    "announce_addresses": AnnounceAddresses((NodeAddress(V6_HOST, 65_535, 3),)),
 }
 
 _HASH = b"\xff" * 32
+_ADDRESS = NodeAddress(_HASH[:HOST_BYTES], U16, MAX_HOURS)
 _FULL_REPLY = (
     *(b"\xff" * (TRANSACTIONS_REPLY_BYTES // (MAX_FETCH - 1)) for _ in range(MAX_FETCH - 1)),
     b"\xff" * (MAX_TRANSACTION_BYTES + PACKING_BYTES),
@@ -163,5 +181,8 @@ LARGEST: tuple[Message, ...] = (
     GetHoldings(U32),
     Holdings(U32, U64, archive=True),
     Announce((_HASH,) * MAX_ANNOUNCED_BLOCKS, (_HASH,) * MAX_ANNOUNCED_TRANSACTIONS),
+    GetAddresses(U32),
+    Addresses(U32, _HASH[:HOST_BYTES], (_ADDRESS,) * MAX_ADDRESSES),
+    AnnounceAddresses((_ADDRESS,) * MAX_ANNOUNCED_ADDRESSES),
 )
 """An honest node's largest `Transactions` is full, and holds one transaction more."""

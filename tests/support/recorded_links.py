@@ -65,6 +65,10 @@ class _RecordedLink:
     def abort(self) -> None:
         self._link.abort()
 
+    @property
+    def remote_host(self) -> str:
+        return self._link.remote_host
+
 
 class RecordedTransport(MemoryTransport):
     """The transport of one host, every link of it recorded."""

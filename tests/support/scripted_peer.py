@@ -8,7 +8,7 @@ from engram.p2p.contentmessages import ContentPart, Holdings
 from engram.p2p.errors import DisconnectReason
 from engram.p2p.link import PeerAddress
 from engram.p2p.messages import PROTOCOL_VERSION
-from engram.p2p.protocol import HeadSummary, PeerInfo
+from engram.p2p.protocol import HeadSummary, PeerInfo, PeerOrigin
 from engram.primitives.errors import ChainError
 from tests.support.served_chain import ServedChain
 
@@ -24,6 +24,7 @@ class ScriptedPeer:
         """Ids of blocks, in order."""
         self.pieces: list[int] = []
         """Pieces of content that it was asked for, in order."""
+        self.blocks_brought = 0
         self.answers = 0
         """Answers with headers."""
         self.patience: list[tuple[int, float | None]] = []
@@ -38,10 +39,12 @@ class ScriptedPeer:
     @property
     def info(self) -> PeerInfo:
         address = PeerAddress("scripted", 1)
+        origin = PeerOrigin.INBOUND if self.inbound else PeerOrigin.NAMED
         version, name, key = PROTOCOL_VERSION, "scripted", self.node_key
-        return PeerInfo(
-            key, address, self.inbound, name, version, self.head, (), 0.0, None, None, 0, 0, 0, False
-        )
+        return PeerInfo(key, address, origin, name, version, self.head, (), 0.0, None, None, 0, 0, 0, False)
+
+    def brought_block(self) -> None:
+        self.blocks_brought += 1
 
     async def get_headers(
         self, locator: Sequence[bytes], limit: int, timeout_s: float | None = None

@@ -130,8 +130,8 @@ class ServedChain:
     async def on_block(self, peer: Peer, block: RelayedBlock) -> None:
         raise NotReady("it wants no blocks")
 
-    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> None:
-        pass
+    async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> int:
+        return 0
 
     def on_peer_connected(self, peer: Peer) -> None:
         pass

@@ -11,7 +11,7 @@ from engram.node.clock import FakeClock
 from engram.node.clockwatch import LOOK_S, MOST_SKEW_S, ClockWatch
 from engram.p2p.link import PeerAddress
 from engram.p2p.peertime import PeerTime, Skew
-from engram.p2p.protocol import HeadSummary, PeerInfo
+from engram.p2p.protocol import HeadSummary, PeerInfo, PeerOrigin
 
 NOW_MS = 1_700_000_000_000
 YEAR_2106_MS = 2**32 * 1000
@@ -31,7 +31,7 @@ class Watched:
             PeerInfo(
                 bytes(32),
                 PeerAddress(f"{net}.0.0.1", 1),
-                False,
+                PeerOrigin.NAMED,
                 "",
                 3,
                 head,

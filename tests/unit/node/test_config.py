@@ -124,3 +124,35 @@ def test_an_unknown_setting_is_answered_with_the_known_ones(folder: Path) -> Non
         load_config({"data_dir": folder}, {})
     assert refusal.value.got == "rpcport"
     assert "rpc_port" in str(refusal.value.expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_good"),
+    [
+        ("seeds", "seed.example:8646", True),
+        ("seeds", "[2600:1::1]:1", True),
+        ("seeds", "seed.example", False),
+        ("seeds", "seed.example:0", False),
+        ("public_address", "", True),
+        ("public_address", "8.8.4.4:8646", True),
+        ("public_address", "10.0.0.7:65535", True),
+        ("public_address", "8.8.4.4:65536", False),
+        ("public_address", "8.8.4.4", False),
+        ("public_address", "node.example:8646", False),
+        ("public_address", "0.0.0.0:8646", False),
+        ("max_outbound", "0", False),
+        ("max_outbound", "1", True),
+        ("max_outbound", "128", True),
+        ("max_outbound", "129", False),
+        ("max_inbound_per_host", "0", False),
+        ("max_inbound_per_group", "10000", True),
+        ("max_inbound_per_group", "10001", False),
+    ],
+)
+def test_settings_of_whom_to_talk_to(folder: Path, name: str, text: str, is_good: bool) -> None:
+    environment = {f"ENGRAM_{name.upper()}": text}
+    if is_good:
+        assert load_config({"data_dir": folder}, environment).origins[name] == "environment"
+        return
+    with pytest.raises(ConfigInvalid, match=name):
+        load_config({"data_dir": folder}, environment)

@@ -86,6 +86,10 @@ class Deaf:
     def __init__(self) -> None:
         self.aborted = False
 
+    @property
+    def remote_host(self) -> str:
+        return self.remote.host
+
     async def send(self, frame: bytes) -> None:
         await asyncio.Event().wait()
 

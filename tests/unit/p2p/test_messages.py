@@ -17,16 +17,23 @@ from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, 
 from engram.p2p.messages import (
     COMPACT_KEY_BYTES,
     HANDSHAKE_FRAME_BYTES,
+    HOST_BYTES,
+    MAX_ADDRESSES,
+    MAX_ANNOUNCED_ADDRESSES,
     MAX_BLOCK_BYTES,
     MAX_COMPACT,
     MAX_FRAME_BYTES,
     MAX_HEADER_BYTES,
+    MAX_HOURS,
     MAX_PREFILLED,
     MAX_PREFILLED_BYTES,
     MESSAGES,
     SHORT_ID_BYTES,
     SPECS,
+    Addresses,
     Announce,
+    AnnounceAddresses,
+    Announcement,
     Auth,
     BlockData,
     BlockTransactions,
@@ -39,6 +46,7 @@ from engram.p2p.messages import (
     GetTransactions,
     Message,
     MessagePhase,
+    NodeAddress,
     Ping,
     Reply,
     Request,
@@ -50,6 +58,7 @@ from engram.primitives.errors import OutOfRange
 from tests.support.p2p_samples import LARGEST, SAMPLES
 
 FORM = CompactForm(b"header", bytes(COMPACT_KEY_BYTES), b"", (), b"\x00")
+ADDRESS = NodeAddress(bytes(HOST_BYTES), 1, 0)
 ALL = {spec.cls for spec in MESSAGES}
 
 
@@ -63,7 +72,7 @@ def test_every_request_has_a_rate_and_a_reply_and_nothing_else_has_a_reply() -> 
     for spec in MESSAGES:
         is_request = spec.cls in get_args(Request)
         assert (spec.reply is not None) == is_request
-        assert (spec.rate is not None) == (is_request or spec.cls is Announce)
+        assert (spec.rate is not None) == (is_request or spec.cls in get_args(Announcement))
     assert {spec.reply for spec in MESSAGES if spec.reply} == set(get_args(Reply))
     for cls in get_args(Request) + get_args(Reply):
         assert fields(cls)[0].name == "request"
@@ -154,6 +163,16 @@ def test_what_is_checked_before_the_bytes_are_read() -> None:
         BlockTransactions(1, bytes(MAX_BLOCK_BYTES + 2)),
         Announce((bytes(32),) * 17, ()),
         Announce((), (bytes(32),) * 1_025),
+        Addresses(1, bytes(HOST_BYTES - 1), ()),
+        Addresses(1, bytes(HOST_BYTES + 1), ()),
+        Addresses(1, None, (ADDRESS,) * (MAX_ADDRESSES + 1)),
+        Addresses(1, None, (replace(ADDRESS, host=bytes(4)),)),
+        AnnounceAddresses(()),
+        AnnounceAddresses((ADDRESS,) * (MAX_ANNOUNCED_ADDRESSES + 1)),
+        AnnounceAddresses((replace(ADDRESS, port=0),)),
+        AnnounceAddresses((replace(ADDRESS, port=65_536),)),
+        AnnounceAddresses((replace(ADDRESS, hours=-1),)),
+        AnnounceAddresses((replace(ADDRESS, hours=MAX_HOURS + 1),)),
     ],
     ids=lambda message: type(message).__name__,
 )

@@ -185,6 +185,7 @@ async def test_of_two_answers_the_first_counts() -> None:
         await until(lambda: NAMES[0] in quick.asked)
         answering.set()
         await finished(running)
+    assert late.blocks_brought + quick.blocks_brought == len(NAMES), "for each block one is credited"
 
 
 async def test_a_liar_is_replaced_and_blamed_even_where_it_was_second() -> None:
@@ -200,6 +201,7 @@ async def test_a_liar_is_replaced_and_blamed_even_where_it_was_second() -> None:
         await running.pass_ms(1_000)
         await finished(running)
         assert liar.dismissed == "foreign_headers"
+        assert (liar.blocks_brought, honest.blocks_brought) == (0, len(NAMES))
         assert len(liar.asked) == 1
 
 
