@@ -16,12 +16,7 @@ from itertools import islice
 from typing import Final
 
 from engram.p2p.addressbook import DAY_S, AddressBook
-from engram.p2p.clock import MonotonicClock
-from engram.p2p.errors import PeerTimeout
-from engram.p2p.limits import TokenBucket
-from engram.p2p.link import PeerAddress
-from engram.p2p.messages import (
-    ADDRESS_VERSION,
+from engram.p2p.addressmessages import (
     MAX_ADDRESSES,
     MAX_ANNOUNCED_ADDRESSES,
     MAX_HOURS,
@@ -29,6 +24,13 @@ from engram.p2p.messages import (
     AnnounceAddresses,
     GetAddresses,
     NodeAddress,
+)
+from engram.p2p.clock import MonotonicClock
+from engram.p2p.errors import PeerTimeout
+from engram.p2p.limits import TokenBucket
+from engram.p2p.link import PeerAddress
+from engram.p2p.messages import (
+    ADDRESS_VERSION,
 )
 from engram.p2p.netgroup import Scope, group_of, packed_host, plain_host, scope_of, unpacked_host
 from engram.p2p.session import Session

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TypeVar
 
+from engram.p2p.addressmessages import Addresses, GetAddresses
 from engram.p2p.clock import Deadline, WallClock
 from engram.p2p.contentmessages import Content, ContentPart, GetContent, GetHoldings, Holdings
 from engram.p2p.errors import DisconnectReason, PeerTimeout, SessionEnded, WrongReply
@@ -19,13 +20,11 @@ from engram.p2p.messages import (
     MAX_LOCATOR,
     MAX_REPLY_BYTES,
     TIME_VERSION,
-    Addresses,
     Announcement,
     BlockData,
     BlockTransactions,
     CompactBlock,
     CompactForm,
-    GetAddresses,
     GetBlock,
     GetBlockTransactions,
     GetCompact,

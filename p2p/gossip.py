@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Generic
 
 from engram.p2p.addresses import AddressGossip
+from engram.p2p.addressmessages import AnnounceAddresses, GetAddresses
 from engram.p2p.blockfetch import BlockFetch, Fetched
 from engram.p2p.clock import Deadline, MonotonicClock, Timer
 from engram.p2p.errors import PeerTimeout, PeerUnavailable, WrongReply
@@ -27,10 +28,8 @@ from engram.p2p.messages import (
     MAX_ANNOUNCED_TRANSACTIONS,
     MIB,
     Announce,
-    AnnounceAddresses,
     Announcement,
     DataRequest,
-    GetAddresses,
     Reply,
 )
 from engram.p2p.netgroup import group_of, is_loopback

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Final
 
+from engram.p2p.addressmessages import Addresses, AnnounceAddresses, GetAddresses
 from engram.p2p.contentmessages import PIECE_BYTES, Content, GetContent, GetHoldings, Holdings
 from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, UnknownMessage
 from engram.primitives.codec import decode, encode
@@ -57,11 +58,6 @@ COMPACT_KEY_BYTES: Final = 16
 SHORT_ID_BYTES: Final = 8
 MAX_ANNOUNCED_BLOCKS: Final = 16
 MAX_ANNOUNCED_TRANSACTIONS: Final = 1_024
-HOST_BYTES: Final = 16
-MAX_ADDRESSES: Final = 1_000
-MAX_ANNOUNCED_ADDRESSES: Final = 10
-MAX_HOURS: Final = 720
-"""An address of which nothing was heard for more hours is not passed on."""
 
 RequestId = U32
 HeaderBytes = Annotated[bytes, Size(1, MAX_HEADER_BYTES)]
@@ -73,8 +69,6 @@ PackedPrefilled = Annotated[bytes, Size(1, MAX_PREFILLED_BYTES + PACKING_BYTES)]
 Place = Annotated[int, Range(0, MAX_COMPACT - 1)]
 """Of a transaction in its block, from 0."""
 Work = Annotated[bytes, Size(32, 32)]
-HostBytes = Annotated[bytes, Size(HOST_BYTES, HOST_BYTES)]
-"""An IPv6 address; an IPv4 address as ::ffff:a.b.c.d."""
 
 
 @dataclass(frozen=True)
@@ -260,40 +254,6 @@ class Announce:
 
     blocks: Annotated[tuple[Hash, ...], Size(0, MAX_ANNOUNCED_BLOCKS)]
     transactions: Annotated[tuple[Hash, ...], Size(0, MAX_ANNOUNCED_TRANSACTIONS)]
-
-
-@dataclass(frozen=True)
-class GetAddresses:
-    """Asks for addresses of nodes; any answer but the first of a session is empty."""
-
-    request: RequestId
-
-
-@dataclass(frozen=True)
-class NodeAddress:
-    """Where a node listens."""
-
-    host: HostBytes
-    port: Annotated[int, Range(1, 2**16 - 1)]
-    hours: Annotated[int, Range(0, MAX_HOURS)]
-    """Whole hours since the sender last heard that the node is there."""
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Answers `GetAddresses`: some of the addresses that the sender knows."""
-
-    request: RequestId
-    asker: HostBytes | None
-    """The host as which the sender sees the asker; nil if it cannot tell."""
-    addresses: Annotated[tuple[NodeAddress, ...], Size(0, MAX_ADDRESSES)]
-
-
-@dataclass(frozen=True)
-class AnnounceAddresses:
-    """Addresses that the sender has just learned of, or its own."""
-
-    addresses: Annotated[tuple[NodeAddress, ...], Size(1, MAX_ANNOUNCED_ADDRESSES)]
 
 
 HandshakeMessage = Hello | Auth | BoundAuth

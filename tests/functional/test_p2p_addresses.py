@@ -7,15 +7,12 @@ import pytest
 
 from engram.p2p.addressbook import SHARE_PERCENT
 from engram.p2p.addresses import ANSWER_S, PASSED_ON, TAKEN_BURST, TAKEN_PER_S
+from engram.p2p.addressmessages import MAX_ADDRESSES, Addresses, AnnounceAddresses, GetAddresses
 from engram.p2p.link import Listener, PeerAddress
 from engram.p2p.manager import PeerConfig
 from engram.p2p.memory import MemoryNetwork, MemoryTransport
 from engram.p2p.messages import (
     ADDRESS_VERSION,
-    MAX_ADDRESSES,
-    Addresses,
-    AnnounceAddresses,
-    GetAddresses,
     Ping,
     Pong,
 )

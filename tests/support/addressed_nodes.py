@@ -10,10 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from engram.node.clock import FakeClock
+from engram.p2p.addressmessages import NodeAddress
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerConfig
 from engram.p2p.memory import MemoryNetwork
-from engram.p2p.messages import PROTOCOL_VERSION, NodeAddress
+from engram.p2p.messages import (
+    PROTOCOL_VERSION,
+)
 from engram.p2p.netgroup import packed_host
 from engram.p2p.outbound import OutboundLimits
 from engram.primitives.keys import PrivateKey

@@ -3,6 +3,16 @@
 import hashlib
 from dataclasses import replace
 
+from engram.p2p.addressmessages import (
+    HOST_BYTES,
+    MAX_ADDRESSES,
+    MAX_ANNOUNCED_ADDRESSES,
+    MAX_HOURS,
+    Addresses,
+    AnnounceAddresses,
+    GetAddresses,
+    NodeAddress,
+)
 from engram.p2p.contentmessages import (
     MAX_CONTENT_BYTES,
     PIECE_BYTES,
@@ -14,9 +24,6 @@ from engram.p2p.contentmessages import (
 )
 from engram.p2p.messages import (
     COMPACT_KEY_BYTES,
-    HOST_BYTES,
-    MAX_ADDRESSES,
-    MAX_ANNOUNCED_ADDRESSES,
     MAX_ANNOUNCED_BLOCKS,
     MAX_ANNOUNCED_TRANSACTIONS,
     MAX_BLOCK_BYTES,
@@ -24,16 +31,13 @@ from engram.p2p.messages import (
     MAX_FETCH,
     MAX_HEADER_BYTES,
     MAX_HEADERS,
-    MAX_HOURS,
     MAX_LOCATOR,
     MAX_PREFILLED,
     MAX_PREFILLED_BYTES,
     MAX_TRANSACTION_BYTES,
     SHORT_ID_BYTES,
     TRANSACTIONS_REPLY_BYTES,
-    Addresses,
     Announce,
-    AnnounceAddresses,
     Auth,
     BlockData,
     BlockTransactions,
@@ -41,7 +45,6 @@ from engram.p2p.messages import (
     CompactBlock,
     CompactForm,
     Disconnect,
-    GetAddresses,
     GetBlock,
     GetBlockTransactions,
     GetCompact,
@@ -51,7 +54,6 @@ from engram.p2p.messages import (
     Headers,
     Hello,
     Message,
-    NodeAddress,
     Ping,
     Pong,
     Time,

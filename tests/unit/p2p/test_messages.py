@@ -5,6 +5,15 @@ from typing import get_args
 
 import pytest
 
+from engram.p2p.addressmessages import (
+    HOST_BYTES,
+    MAX_ADDRESSES,
+    MAX_ANNOUNCED_ADDRESSES,
+    MAX_HOURS,
+    Addresses,
+    AnnounceAddresses,
+    NodeAddress,
+)
 from engram.p2p.contentmessages import (
     MAX_CONTENT_BYTES,
     PIECE_BYTES,
@@ -17,22 +26,16 @@ from engram.p2p.errors import FrameTooLarge, MalformedFrame, UnexpectedMessage, 
 from engram.p2p.messages import (
     COMPACT_KEY_BYTES,
     HANDSHAKE_FRAME_BYTES,
-    HOST_BYTES,
-    MAX_ADDRESSES,
-    MAX_ANNOUNCED_ADDRESSES,
     MAX_BLOCK_BYTES,
     MAX_COMPACT,
     MAX_FRAME_BYTES,
     MAX_HEADER_BYTES,
-    MAX_HOURS,
     MAX_PREFILLED,
     MAX_PREFILLED_BYTES,
     MESSAGES,
     SHORT_ID_BYTES,
     SPECS,
-    Addresses,
     Announce,
-    AnnounceAddresses,
     Announcement,
     Auth,
     BlockData,
@@ -46,7 +49,6 @@ from engram.p2p.messages import (
     GetTransactions,
     Message,
     MessagePhase,
-    NodeAddress,
     Ping,
     Reply,
     Request,
