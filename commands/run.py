@@ -111,7 +111,7 @@ def _config(session: CommandSession, dev: bool, given: dict[str, Any]) -> Config
     With --dev the node mines for the key `dev` and waits for programs, unless a setting says otherwise.
     Raises `ConfigInvalid`, `BadPeerAddress`, `BadAddress`.
     """
-    from engram.node.config import load_config
+    from engram.node.configsources import load_config
 
     arguments = {name: value for name, value in given.items() if value not in (None, ())}
     loaded = load_config({"data_dir": session.config.data_dir, **arguments}, os.environ)

@@ -19,7 +19,7 @@ _PATIENCE_S: Final = 2.0
 
 def complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of the keys in the data directory."""
-    from engram.node.config import load_config
+    from engram.node.configsources import load_config
     from engram.node.datadir import KEYS_DIRECTORY
     from engram.primitives.errors import ChainError
 

@@ -70,7 +70,7 @@ class Check:
     def _spec(self, wanted: bytes) -> ChainSpec:
         """The spec that --chain names; else the data directory's or a preset, if it is the wanted one."""
         from engram.consensus.chainspec import main, spec_id, test
-        from engram.node.config import load_config
+        from engram.node.configsources import load_config
         from engram.node.datadir import read_spec, read_spec_file
         from engram.node.errors import ChainNotFound
 

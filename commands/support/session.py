@@ -21,7 +21,8 @@ from engram.commands.support.errors import ForeignNode, KeyNotChosen, Passphrase
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
-    from engram.node.config import Config, LoadedConfig
+    from engram.node.config import Config
+    from engram.node.configsources import LoadedConfig
     from engram.node.keystore import KeyEntry, Keystore
     from engram.participant.notices import Report
     from engram.participant.wallet import Wallet
@@ -55,7 +56,7 @@ class CommandSession:
 
     @cached_property
     def loaded_config(self) -> LoadedConfig:
-        from engram.node.config import load_config
+        from engram.node.configsources import load_config
 
         return load_config({"data_dir": self._data_dir}, os.environ)
 

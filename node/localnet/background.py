@@ -26,7 +26,8 @@ import psutil
 
 from engram.consensus.chainspec import ChainSpec
 from engram.node.client import RpcClient
-from engram.node.config import CONFIG_NAME, load_config
+from engram.node.config import CONFIG_NAME
+from engram.node.configsources import load_config
 from engram.node.datadir import KEYS_DIRECTORY, find_run_info, make_data_dir
 from engram.node.errors import (
     FileDamaged,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from engram.node.config import load_config
+from engram.node.configsources import load_config
 from engram.node.datadir import RUN_NAME, write_spec
 from engram.node.errors import ConfigInvalid
 from tests.support.dev_node import PASSPHRASE, dev_spec, write_keys

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engram.node.config import load_config
+from engram.node.configsources import load_config
 from engram.node.datadir import find_run_info, make_data_dir, read_spec
 from engram.node.errors import FileDamaged, KeyFileInvalid, LocalnetIncomplete, NotAFile
 from engram.node.files import write_private

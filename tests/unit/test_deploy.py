@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from engram.cli import main
-from engram.node.config import load_config
+from engram.node.configsources import load_config
 from engram.node.metrics import Gauges, Metrics, render
 from tests.support.source_tree import ROOT
 

@@ -7,7 +7,8 @@ import pytest
 
 from engram.consensus import chainspec
 from engram.consensus.chainspec import chain_id, dump_spec, load_spec, spec_id
-from engram.node.config import SETTINGS, Config, default_text, load_config
+from engram.node.config import SETTINGS, Config, default_text
+from engram.node.configsources import load_config
 from engram.node.datadir import make_data_dir, read_spec
 from tests.support.cli import Shell
 from tests.support.dev_node import address_of

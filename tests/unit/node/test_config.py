@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from engram.node.config import CONFIG_NAME, Config, default_data_dir, load_config
+from engram.node.config import CONFIG_NAME, Config, default_data_dir
+from engram.node.configsources import load_config
 from engram.node.errors import ConfigInvalid
 
 

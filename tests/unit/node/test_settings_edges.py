@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from engram.commands.run import command
-from engram.node.config import CONFIG_NAME, SETTINGS, Config, LoadedConfig, load_config
+from engram.node.config import CONFIG_NAME, SETTINGS, Config
+from engram.node.configsources import LoadedConfig, load_config
 from engram.node.errors import ConfigInvalid, NotAFile
 from engram.node.settingrules import is_loopback_host
 from engram.p2p.errors import BadPeerAddress
