@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +24,7 @@ from engram.node.concurrency import ReaderThreads
 from engram.node.errors import CorruptStore, FalseContent
 from engram.node.storage.lru import ByteLru
 from engram.node.storage.store import ChainStore
+from engram.p2p.clock import Deadline
 from engram.p2p.contentmessages import CONTENT_VERSION, PIECE_BYTES, ContentPart
 from engram.p2p.protocol import Held, Peer
 from engram.primitives.errors import NotReady
@@ -30,9 +32,14 @@ from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id, chunk_hash
 from engram.statemachine.errors import MissingBlob
 
-PIECE_S: Final = 10.0
+PIECE_S: Final = 5.0
 """Seconds that a peer has to give one piece."""
+GET_S: Final = 20.0
+"""Seconds in which content must be there; what has come by then is kept for the next who asks."""
+MUTE_S: Final = 600.0
+"""Seconds for which a peer that did not answer is asked after all others."""
 PEERS_AT_ONCE: Final = 4
+HURRY_S: Final = 1.0
 AT_ONCE: Final = 2
 """How many contents are fetched at once; further requests wait."""
 BEGUN: Final = 2
@@ -87,6 +94,8 @@ class Contents:
         self._threads = threads
         self._peers: dict[Peer, Held | None] = {}
         """What each peer has said that it holds; None until it was asked."""
+        self._mute: dict[Peer, float] = {}
+        """Peers that did not answer, and until when they are asked last."""
         self._kept: ByteLru[bytes] = ByteLru(KEPT_BYTES, len)
         self._begun: OrderedDict[Hash, _Pieces] = OrderedDict()
         self._absent: OrderedDict[Hash, float] = OrderedDict()
@@ -102,6 +111,7 @@ class Contents:
     def left(self, peer: Peer) -> None:
         """Called when a session with a peer has ended."""
         self._peers.pop(peer, None)
+        self._mute.pop(peer, None)
 
     async def piece(self, name: Hash, piece: int) -> tuple[int, bytes] | None:
         """The size of content in the store and one piece of it; None if there is none."""
@@ -119,7 +129,9 @@ class Contents:
         async with self._slots:
             raw = self._kept.get(name)  # somebody else has fetched it meanwhile
             if raw is None:
-                raw = await self._fetch(name)
+                with suppress(TimeoutError):
+                    async with Deadline(self._clock, GET_S):
+                        raw = await self._fetch(name)
         if raw is None:
             self._absent[name] = self._clock.monotonic() + ABSENT_S
             if len(self._absent) > ABSENT:
@@ -130,6 +142,9 @@ class Contents:
 
     def _is_absent(self, name: Hash) -> bool:
         return self._absent.get(name, 0.0) > self._clock.monotonic()
+
+    def _is_mute(self, peer: Peer) -> bool:
+        return self._mute.get(peer, 0.0) > self._clock.monotonic()
 
     async def _own(self, name: Hash) -> bytes | None:
         raw = self._kept.get(name)
@@ -150,11 +165,14 @@ class Contents:
         begun = self._begun.pop(name, None) or await self._begin(name, peers)
         if begun is None:
             return None
-        await self._complete(name, begun, peers)
+        try:
+            await self._complete(name, begun, peers)
+        finally:
+            if begun.missing:
+                self._begun[name] = begun
+                if len(self._begun) > BEGUN:
+                    self._begun.popitem(last=False)
         if begun.missing:
-            self._begun[name] = begun
-            if len(self._begun) > BEGUN:
-                self._begun.popitem(last=False)
             return None
         raw = begun.whole()
         if await self._threads.run(is_content, name, raw):
@@ -177,18 +195,40 @@ class Contents:
         return None
 
     async def _begin(self, name: Hash, peers: list[Peer]) -> _Pieces | None:
-        """The first piece, which says how many there are; None if no peer has it."""
-        for peer in peers:
-            part = await self._ask(peer, name, 0)
-            if part is not None:
-                begun = _Pieces(part.size_bytes)
-                if begun.take(peer, 0, part):
-                    return begun
-        return None
+        """The first piece, which says how many there are; None if no peer has it.
+
+        While one is awaited, one peer more is asked each second, so that the mute hold up nobody.
+        """
+        waiting, looking = deque(peers), set[asyncio.Task[_Pieces | None]]()
+        try:
+            while waiting or looking:
+                if waiting and len(looking) < PEERS_AT_ONCE:
+                    looking.add(asyncio.create_task(self._first(name, waiting.popleft())))
+                hurry = asyncio.create_task(self._clock.sleep(HURRY_S))
+                try:
+                    await asyncio.wait({*looking, hurry}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    hurry.cancel()
+                for task in [task for task in looking if task.done()]:
+                    looking.remove(task)
+                    if (begun := task.result()) is not None:
+                        return begun
+            return None
+        finally:
+            for task in looking:
+                task.cancel()
+            await asyncio.gather(*looking, return_exceptions=True)
+
+    async def _first(self, name: Hash, peer: Peer) -> _Pieces | None:
+        part = await self._ask(peer, name, 0)
+        if part is None:
+            return None
+        begun = _Pieces(part.size_bytes)
+        return begun if begun.take(peer, 0, part) else None
 
     async def _complete(self, name: Hash, begun: _Pieces, peers: list[Peer]) -> None:
         """Asks for the missing pieces, of several peers at once, until all are there or nobody gives more."""
-        missing, useful = begun.missing, list(peers)
+        missing, useful = begun.missing, [peer for peer in peers if not self._is_mute(peer)]
 
         async def supply(peer: Peer) -> None:
             while missing and peer in useful:
@@ -207,26 +247,37 @@ class Contents:
         if peer not in self._peers:
             return None
         try:
-            return await peer.get_content(name, piece, PIECE_S)
+            part = await peer.get_content(name, piece, PIECE_S)
         except NotReady:
+            if peer in self._peers:
+                self._mute[peer] = self._clock.monotonic() + MUTE_S
             return None
+        self._mute.pop(peer, None)
+        return part
 
     async def _ranked(self) -> list[Peer]:
-        """Peers that keep everything first, then those that were dialled."""
-        for peer, held in list(self._peers.items()):
-            if held is None:
-                try:
-                    answer = await peer.get_holdings(PIECE_S)
-                except NotReady:
-                    continue
-                if peer in self._peers:
-                    self._peers[peer] = Held(answer.bodies_from, answer.archive)
+        """Those that keep everything come first, then those that were dialled; who was mute comes last."""
+        unasked = [peer for peer, held in self._peers.items() if held is None]
+        await asyncio.gather(*(self._learn(peer) for peer in unasked))
 
-        def rank(peer: Peer) -> tuple[bool, bool]:
+        def rank(peer: Peer) -> tuple[bool, bool, bool]:
             held = self._peers[peer]
-            return held is None or not held.archive, peer.info.inbound
+            return self._is_mute(peer), held is None or not held.archive, peer.info.inbound
 
         return sorted(self._peers, key=rank)
+
+    async def _learn(self, peer: Peer) -> None:
+        """Asks a peer once what it holds."""
+        try:
+            answer = await peer.get_holdings(PIECE_S)
+        except NotReady:
+            answer = None
+        if peer in self._peers:
+            self._peers[peer] = (
+                Held(1, archive=False) if answer is None else Held(answer.bodies_from, answer.archive)
+            )
+            if answer is None:
+                self._mute[peer] = self._clock.monotonic() + MUTE_S
 
 
 def is_content(name: Hash, raw: bytes) -> bool:

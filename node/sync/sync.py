@@ -189,7 +189,7 @@ class Sync:
         return [each for each in idle if each.due_s is not None and each.due_s <= now_s]
 
     async def _try(self, followed: _Followed) -> None:
-        peer, followed.fetched, followed.early = followed.peer, 0, None
+        peer, followed.fetched = followed.peer, 0
         try:
             await self._catch_up(followed)
         except LittleWork as error:
@@ -228,6 +228,7 @@ class Sync:
                 followed.branch = branch
                 if not await self._follow(followed, branch):
                     break
+                followed.early = None
                 if branch.ahead_ms:
                     followed.early = branch.ahead_ms, branch.chain.total_work
                     due_ms = branch.ahead_ms - self._chain.spec.future_limit_ms
@@ -236,6 +237,7 @@ class Sync:
                 if branch.is_complete and self._chain.head.id == head.id:
                     return
             else:
+                followed.early = None
                 return
         self._ask_again(followed, RETRY_S)
 

@@ -5,21 +5,24 @@ import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from engram.node.concurrency import ReaderThreads
-from engram.node.contents import ABSENT_S, Contents
+from engram.node.contents import ABSENT_S, GET_S, HURRY_S, PEERS_AT_ONCE, Contents
 from engram.node.errors import FalseContent
 from engram.node.storage.db import Batch
 from engram.node.storage.schema import CONTENT
 from engram.p2p.contentmessages import CONTENT_VERSION, PIECE_BYTES, ContentPart
+from engram.p2p.errors import PeerTimeout
 from engram.p2p.protocol import Held, PeerInfo
 from engram.primitives.packing import pack
 from engram.statemachine.content import blob_id, chunk_hash
 from tests.support.node_chain import Running, paying_chain, running
 from tests.support.scripted_peer import ScriptedPeer
 from tests.support.served_chain import ServedChain
+from tests.support.until import until
 
 RAW = random.Random(50).randbytes(5 * PIECE_BYTES + 1_000)
 NAME = blob_id(RAW)
@@ -39,11 +42,22 @@ class Giver(ScriptedPeer):
         self.bent: set[int] = set()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.fail = asyncio.Event()
+        self.stop_at = PIECES
+        """It is mute from this piece on."""
 
     async def get_content(self, name: bytes, piece: int, timeout_s: float) -> ContentPart | None:
         part = await super().get_content(name, piece, timeout_s)
         await asyncio.sleep(0)  # the others have a turn
-        await self.gate.wait()
+        if not self.gate.is_set() or piece >= self.stop_at:
+            waiting = [asyncio.create_task(each.wait()) for each in (self.gate, self.fail)]
+            try:
+                await asyncio.wait(waiting[self.gate.is_set() :], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in waiting:
+                    each.cancel()
+        if self.fail.is_set():
+            raise PeerTimeout("no answer")
         if part is None or piece not in self.has:
             return None
         return ContentPart(part.size_bytes, bytes(len(part.data))) if piece in self.bent else part
@@ -93,6 +107,42 @@ async def test_who_keeps_everything_is_asked_first() -> None:
         assert await made.get(NAME) == RAW
         assert archive.pieces[0] == 0
         assert 0 not in poor.pieces
+
+
+async def test_mute_peers_that_boast_hold_nobody_up_for_long() -> None:
+    """They claim to keep everything, so they are asked first; later they are asked last."""
+    boasting = [Giver(number, archive=True) for number in range(1, PEERS_AT_ONCE + 1)]
+    for mute in boasting:
+        mute.gate.clear()
+    honest = Giver(9)
+    async with contents(*boasting, honest) as (node, made):
+        asking = asyncio.create_task(made.get(NAME))
+        for number, mute in enumerate(boasting, 1):
+            await until(partial(len, mute.pieces))
+            assert sum(len(each.pieces) for each in boasting) == number, "one more each second"
+            assert not honest.pieces
+            node.clock.advance(int(HURRY_S * 1000))
+        for mute in boasting:
+            mute.fail.set()  # the session gives up
+        assert await asking == RAW
+        other = blob_id(RAW[:7])
+        honest.chain.content[other] = RAW[:7]
+        assert await made.get(other) == RAW[:7]
+        assert [mute.pieces for mute in boasting] == [[0]] * PEERS_AT_ONCE, "they come last now"
+
+
+async def test_who_waits_too_long_is_told_nothing_and_what_came_is_kept() -> None:
+    slow = Giver(1)
+    async with contents(slow) as (node, made):
+        slow.stop_at = 3
+        asking = asyncio.create_task(made.get(NAME))
+        await until(lambda: 3 in slow.pieces)
+        node.clock.advance(int(GET_S * 1000))
+        assert await asking is None
+        slow.stop_at = PIECES
+        node.clock.advance(int(ABSENT_S * 1000))
+        assert await made.get(NAME) == RAW
+        assert slow.pieces.count(0) == 1
 
 
 async def test_what_is_begun_goes_on_where_it_was() -> None:
