@@ -40,7 +40,8 @@ def page(reference: str) -> str:
             case "row":
                 body.append(_table([line for line in lines if not _RULE.fullmatch(line)]))
             case "text":
-                body.append(f"<p>{_inline(' '.join(lines))}</p>")
+                text = "\n".join(lines)
+                body.append(f"<p>{_inline(text)}</p>")
     title = _inline(contents[0][1])
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
