@@ -9,8 +9,8 @@ import asyncio
 import itertools
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -79,13 +79,19 @@ class RpcClient:
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
         body = BytesIO(json.dumps(request).encode())  # aiohttp warns if a large body is plain bytes
         try:
-            async with self._open.post(self.url + "/", data=body, headers=_JSON) as response:
+            async with self._open.post(
+                self.url + "/",
+                data=body,
+                headers=_JSON,
+                allow_redirects=False,  # the token goes nowhere else
+            ) as response:
                 if response.status != 200:
                     raise await _refusal(response)
-                reply = await response.json()
+                reply = await response.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError) as error:
             raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
-        return _result(reply)
+        with self._node_language():
+            return _result(json.loads(reply))
 
     async def blob(self, identity: bytes) -> bytes:
         """The bytes of a tensor, data part or chunk, by content id.
@@ -93,7 +99,7 @@ class RpcClient:
         Raises `RemoteError` if this node does not have it, `NodeUnreachable`.
         """
         try:
-            async with self._open.get(f"{self.url}/blob/{identity.hex()}") as response:
+            async with self._open.get(f"{self.url}/blob/{identity.hex()}", allow_redirects=False) as response:
                 if response.status != 200:
                     raise await _refusal(response)
                 return await response.read()
@@ -117,10 +123,28 @@ class RpcClient:
             ) as socket:
                 request = {"jsonrpc": "2.0", "id": 0, "method": "subscribe", "params": list(topics)}
                 await socket.send_json(request)
-                _result(await _receive(socket))
-                yield _events(socket)
+                with self._node_language():
+                    _result(await _receive(socket))
+                yield self._events(socket)
         except aiohttp.ClientError as error:
             raise NodeUnreachable(f"no node answers at {self.url}: {_reason(error)}") from error
+
+    async def _events(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[tuple[str, Any]]:
+        while True:
+            with self._node_language():
+                params = (await _receive(socket))["params"]
+                topic, event = params["topic"], with_integers(params["result"])
+            yield topic, event
+
+    @contextmanager
+    def _node_language(self) -> Iterator[None]:
+        """What another program than a node answers is no bug of this one: it is a node that is not there."""
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise NodeUnreachable(
+                f"no node answers at {self.url}: what answers there speaks another language"
+            ) from None
 
     @asynccontextmanager
     async def holding(self) -> AsyncIterator[None]:
@@ -191,12 +215,6 @@ class _HoldSocket:
             await socket.close()
 
 
-async def _events(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[tuple[str, Any]]:
-    while True:
-        params = (await _receive(socket))["params"]
-        yield params["topic"], with_integers(params["result"])
-
-
 async def _receive(socket: aiohttp.ClientWebSocketResponse) -> Any:
     message = await socket.receive()
     if message.type is aiohttp.WSMsgType.CLOSE and message.data == aiohttp.WSCloseCode.POLICY_VIOLATION:
@@ -254,7 +272,7 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
 
 def _result(reply: dict[str, Any]) -> Any:
     if "error" not in reply:
-        return with_integers(reply.get("result"))
+        return with_integers(reply["result"])
     raise _error(reply["error"]["data"])
 
 

@@ -19,6 +19,8 @@ from engram.node.rpc.jsonrpc import (
     CHAIN_ERROR,
     INTERNAL_ERROR,
     INVALID_PARAMS,
+    REPLY_TOO_LARGE,
+    TOO_BUSY,
     UNAUTHORIZED,
     Method,
     Parameter,
@@ -49,6 +51,8 @@ _ERRORS: Final[Mapping[str, Json]] = {
         "message": "a parameter is missing, unknown or of a wrong type",
     },
     "refused": {"code": CHAIN_ERROR, "message": "the request breaks a rule; data.code names it"},
+    "too_busy": {"code": TOO_BUSY, "message": "the node has too much in hand; ask again later"},
+    "reply_too_large": {"code": REPLY_TOO_LARGE, "message": "the replies to the batch are too long"},
     "internal_error": {"code": INTERNAL_ERROR, "message": "internal error; the node's log has the details"},
     "unauthorized": {"code": UNAUTHORIZED, "message": "the bearer token of the data directory is missing"},
 }

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +46,8 @@ BODY_S: Final = 30.0
 CLOSE_S: Final = 1.0
 TIMEOUT_S: Final = 600.0
 """How long the client waits for an answer: the first one after many examples may fit the gate anew."""
+_LABEL: Final = re.compile("[0-9]{1,18}")
+_LABELS: Final = range(-(2**63), 2**63)
 _NAMES: Final = frozenset({"localhost", HOST})
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -79,7 +82,13 @@ class LearnEndpoint:
         application.router.add_post("/learn", self._learn)
         application.router.add_get("/status", self._status)
         application.router.add_get("/outlook", self._outlook)
-        runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_S)
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=CLOSE_S,
+            auto_decompress=False,  # a damaged body would be logged as a bug
+        )
         await runner.setup()
         assert runner.server is not None, "`setup` has just made the server"
         async with Acceptor(runner.server) as acceptor:
@@ -125,8 +134,10 @@ class LearnEndpoint:
         content = await _content(request, frozenset({"rows", "labels"}), frozenset({"names"}))
         rows = await in_thread(lambda: rows_of(content["rows"]))
         labels, names = content["labels"], content.get("names", {})
-        if not isinstance(labels, list) or any(type(label) is not int for label in labels):
-            raise QueryInvalid("labels is a list of whole numbers", got=type(labels).__name__)
+        if not isinstance(labels, list) or not all(
+            type(label) is int and label in _LABELS for label in labels
+        ):
+            raise QueryInvalid("labels is a list of whole numbers of 64 bits", got=type(labels).__name__)
         learned = await self._learner.learn(rows, np.array(labels, dtype=np.int64), names_of(names))
         return web.json_response({"rows": learned.rows, "kept": learned.kept})
 
@@ -150,8 +161,8 @@ def names_of(given: Any) -> dict[int, str]:
     """The names of labels in a request. Raises `QueryInvalid`."""
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given.values()):
         raise QueryInvalid("names is an object of label and name", got=type(given).__name__)
-    if foreign := [label for label in given if not (label.isascii() and label.isdigit())]:
-        raise QueryInvalid("a label is a whole number", got=foreign[0])
+    if foreign := [label for label in given if not _LABEL.fullmatch(label)]:
+        raise QueryInvalid("a label is a whole number", got=foreign[0][:40])
     return {int(label): name for label, name in given.items()}
 
 
@@ -163,6 +174,10 @@ async def _content(
             body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the body of the request did not arrive in time") from None
+    except web.RequestPayloadError:
+        raise QueryInvalid("the body is not what the request's headers say: send it anew") from None
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise QueryInvalid("the body is packed: send it without Content-Encoding")
     try:
         content = await in_thread(lambda: json.loads(body))
     except (ValueError, RecursionError) as error:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -13,7 +14,8 @@ from engram.node.rpc.events import TOPICS
 from engram.node.rpc.openrpc import TOPIC_TEXTS
 from tests.support.cli import Shell
 from tests.support.dev_node import address_of, served_shell
-from tests.support.rpc_reference import FILE, reference
+from tests.support.rpc_page import page
+from tests.support.rpc_reference import FILE, PAGE, reference
 
 pytestmark = pytest.mark.xdist_group("rpc_reference")
 TYPES: dict[str, Any] = {
@@ -153,3 +155,43 @@ def _of(schema: dict[str, Any]) -> Any:
 
 def test_the_printed_reference_is_not_stale(document: dict[str, Any]) -> None:
     assert FILE.read_text() == reference(document), "python -m tests.support.rpc_reference writes it"
+    assert PAGE.read_text() == page(reference(document)), "python -m tests.support.rpc_reference writes it"
+
+
+class Page(HTMLParser):
+    """What a page links to, where its links can lead, and whether each element is closed in its turn."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.places: list[str] = []
+        self.other: list[tuple[str, str | None]] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "meta":
+            self._open.append(tag)
+        for name, value in attrs:
+            if name == "href" and value is not None:
+                self.links.append(value)
+            elif name == "id" and value is not None:
+                self.places.append(value)
+            elif name == "src" or tag in ("script", "link", "img"):
+                self.other.append((tag, value))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+
+def test_the_page_has_every_method_and_needs_no_network(document: dict[str, Any]) -> None:
+    text = PAGE.read_text()
+    read = Page(text)
+    assert {each["name"] for each in document["methods"]} <= set(read.places)
+    assert len(set(read.places)) == len(read.places)
+    assert {link.removeprefix("#") for link in read.links} <= set(read.places)
+    assert all(link.startswith("#") for link in read.links)
+    assert read.other == []
+    assert "url(" not in text
+    assert "@import" not in text

@@ -1,4 +1,4 @@
-"""Writes docs/rpc/reference.md: `python -m tests.support.rpc_reference`."""
+"""Writes docs/rpc/reference.md and reference.html: `python -m tests.support.rpc_reference`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from engram.node.decimals import DECIMAL_PATTERN
 from engram.node.rpc.openrpc import DISCOVER
 from engram.node.threaded import running_node
 from tests.support.dev_node import dev_spec
+from tests.support.rpc_page import page
 from tests.support.source_tree import ROOT
 
 FILE: Final = ROOT / "docs/rpc/reference.md"
+PAGE: Final = ROOT / "docs/rpc/reference.html"
 _HEAD: Final = """# RPC reference
 
 Written by `python -m tests.support.rpc_reference` from the document that a node serves as `rpc.discover`
@@ -131,7 +133,9 @@ def _wrapped(text: str) -> list[str]:
 
 def main() -> None:
     FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(reference(served()))
+    text = reference(served())
+    FILE.write_text(text)
+    PAGE.write_text(page(text))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -19,6 +20,7 @@ from engram.node.rpc.events import EventHub
 from engram.node.rpc.limits import RpcLimits
 from engram.node.rpc.server import MAX_MESSAGE_BYTES
 from engram.node.rpc.session import MAX_SUBSCRIPTIONS
+from tests.support.faults import Played, inputs
 from tests.support.rpc_door import BLOB, TOKEN, Door, new_server, opened
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -30,6 +32,7 @@ async def door() -> AsyncIterator[Door]:
         yield door
 
 
+WRONG_TOKENS = inputs(30, sample=60, share=0.6)
 TOKENS = {
     "none": {},
     "wrong": {"Authorization": "Bearer nonsense"},
@@ -54,9 +57,11 @@ ORIGINS: dict[str, dict[str, str]] = {
 }
 
 
+@pytest.mark.fault(id=30)
 @pytest.mark.parametrize("host", HOSTS)
-async def test_the_guard_table(door: Door, host: str) -> None:
+async def test_the_guard_table(door: Door, host: str, fault: Played) -> None:
     """Every token, Host, Origin, kind of method and kind of request: exactly the named ones pass."""
+    asked = 0
     name = host.format(port=door.server.port)
     for token, authorization in TOKENS.items():
         for origin, origin_headers in ORIGINS.items():
@@ -69,6 +74,28 @@ async def test_the_guard_table(door: Door, host: str) -> None:
                 if status == 200:
                     assert ("result" in body) == (method == "ping" or token == "right"), (headers, method)
             assert await handshake_status(door, headers) == (101 if expected == 200 else expected), headers
+            form = headers | {"Content-Type": "application/x-www-form-urlencoded"}
+            refused = 415 if expected == 200 else expected
+            assert (await door.post(headers=form, data=json.dumps(PING)))[0] == refused, headers
+            asked += 4
+    fault.tell(asked, code="unauthorized")
+
+
+@pytest.mark.fault(id=30, inputs=WRONG_TOKENS)
+async def test_no_token_but_the_right_one_opens_anything(door: Door) -> None:
+    """Among them the right one in other letters, longer, shorter, twice, and tokens of the same length."""
+    near = [TOKEN[:-1], TOKEN + "0", TOKEN.upper(), TOKEN[::-1], TOKEN * 2, f"{TOKEN},{TOKEN}", "", "0"]
+    chance = random.Random(30)
+    tokens = near + [f"{chance.getrandbits(64):016x}" for _ in range(WRONG_TOKENS - len(near))]
+    async with aiohttp.ClientSession() as session:
+        for number, token in enumerate(tokens):
+            method = ("ping", "stop")[number % 2]
+            headers = {"Authorization": f"Bearer {token}"}
+            async with session.post(door.url, json=PING | {"method": method}, headers=headers) as response:
+                document = await response.json()
+                assert (response.status, document["error"]["data"]["code"]) == (401, "unauthorized"), token
+                assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert (await door.post(document=PING | {"method": "stop"}, headers=TOKENS["right"]))[0] == 200
 
 
 async def handshake_status(door: Door, headers: dict[str, str]) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -219,6 +222,28 @@ async def test_nobody_else_may(tmp_path: Path) -> None:
             ):
                 async with session.get(endpoint.url + "/status", headers=headers) as answer:
                     assert answer.status == status
+
+
+async def test_bodies_at_their_edges_are_no_bugs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows, right = [[1] * 64], {"Authorization": "Bearer secret"}
+    bodies: list[tuple[dict[str, str], bytes]] = [
+        ({"Content-Encoding": "deflate"}, b"xxxx"),
+        ({"Content-Encoding": "gzip"}, b"xxxx"),
+        ({"Content-Encoding": "gzip"}, gzip.compress(json.dumps({"rows": rows, "labels": [1]}).encode())),
+        ({}, b"{"),
+        ({}, b"[" * 100_000),
+        ({}, b'{"rows": [[' + b"9" * 5_000 + b']], "labels": [1]}'),
+        ({}, json.dumps({"rows": rows, "labels": [2**63]}).encode()),
+        ({}, json.dumps({"rows": rows, "labels": [True]}).encode()),
+        ({}, json.dumps({"rows": rows, "labels": [1], "names": {"9" * 5_000: "x"}}).encode()),
+    ]
+    with opened_memories(tmp_path / "a", await proven()) as memories:
+        async with served(memories) as endpoint, aiohttp.ClientSession(headers=right) as session:
+            for headers, body in bodies:
+                async with session.post(endpoint.url + "/learn", data=body, headers=headers) as answer:
+                    assert answer.status == 400, body[:40]
+                    assert (await answer.json())["error"]["code"] == "query_invalid"
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_requests_are_checked_before_they_are_believed() -> None:
