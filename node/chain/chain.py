@@ -57,27 +57,28 @@ class HeadChanges:
     No queue stands behind it, so a slow reader costs no memory. Each step compares the last block that the
     reader was told of with the present head, and advances by `CHANGE_BLOCKS` at most. A reader therefore
     learns of every block that is still on the best chain, but may never hear of one that joined and left
-    between two steps. What is stored of the blocks from `followed` on is kept until the next step.
+    between two steps. What is stored of the blocks from `followed` and from `seen` on is kept until the next
+    step: the best chain may have left and joined either meanwhile.
     """
 
     def __init__(self, chain: Chain, seen: BlockRef) -> None:
         self._chain = chain
-        self._seen = self.followed = seen
+        self.seen = self.followed = seen
 
     def __aiter__(self) -> HeadChanges:
         return self
 
     async def __anext__(self) -> HeadChanged:
-        self.followed = self._seen
-        target = await self._chain.moved_from(self._seen)
+        self.followed = self.seen
+        target = await self._chain.moved_from(self.seen)
         store = self._chain.store
-        if target.height - self._seen.height > CHANGE_BLOCKS:
-            ahead = store.canonical_id(self._seen.height + CHANGE_BLOCKS)
+        if target.height - self.seen.height > CHANGE_BLOCKS:
+            ahead = store.canonical_id(self.seen.height + CHANGE_BLOCKS)
             target = store.get_ref(ahead) if ahead is not None else target
         # The plan follows parents, which never change. The index of ids by height would not do: the writer
         # may already have committed the next block there while `head` is still the old one.
-        plan = plan_reorg(self._seen, target, store.parent_of)
-        self._seen = target
+        plan = plan_reorg(self.seen, target, store.parent_of)
+        self.seen = target
         return HeadChanged(plan.disconnect, plan.connect)
 
 
@@ -183,8 +184,9 @@ class Chain:
         return changes
 
     def followed(self) -> list[BlockRef]:
-        """For everybody who reads changes of the head: the block from which on they need what is stored."""
-        return [changes.followed for changes in self._followers]
+        """For everybody who reads changes of the head: the blocks from which on they need what is stored."""
+        read = [ref for changes in self._followers for ref in (changes.followed, changes.seen)]
+        return list({ref.id: ref for ref in read}.values())
 
     async def moved_from(self, seen: BlockRef) -> BlockRef:
         """The head, as soon as it is another block than `seen`."""

@@ -254,6 +254,7 @@ class Importer:
             hit(FailPoint.SIDE_BEFORE_COMMIT)
             self._store.write(batch)
             hit(FailPoint.SIDE_AFTER_COMMIT)
+            self._pruner.grew(ref)
             return Imported(ImportOutcome(ImportStatus.SIDE, ref.id), head)
         outcome = ImportStatus.EXTENDED
         txids = [receipt.txid for receipt in execution.receipts]

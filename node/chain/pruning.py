@@ -52,7 +52,9 @@ STEPS: Final = 4
 
 
 HELD: Final = 16
-"""So many blocks may join the best chain while a branch comes in for which an old state was made again."""
+"""So many blocks may join the best chain before the next block comes of a branch for which an old state was
+made again. However slowly the branch comes in, it is not deleted as long as it grows.
+"""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Pruner:
         self._depths = depths
         self._held = 0
         """For so many calls of `advance` nothing is deleted, because a state was made again to build on."""
+        self._held_for: Hash | None = None
+        """The last block of the branch that is built on it."""
 
     def advance(self, height: int, steps: int = STEPS) -> int:
         """Deletes states that are too old for a head at this height; how many it has deleted."""
@@ -173,9 +177,14 @@ class Pruner:
         for key, _ in self._store.database.iterate(SIDE):
             yield self._store.get_ref(key[9:]).order
 
+    def grew(self, ref: BlockRef) -> None:
+        """Called when a block has joined a branch that does not lead yet."""
+        if ref.parent == self._held_for:
+            self._held, self._held_for = HELD, ref.id
+
     def release(self) -> None:
         """Called when the branch has won for which an old state was made again."""
-        self._held = 0
+        self._held, self._held_for = 0, None
 
     def restore(self, ref: BlockRef) -> None:
         """Makes the states of the best chain from `ref` upwards again, if they were deleted.
@@ -192,7 +201,7 @@ class Pruner:
                 expected=pruned.changes,
                 got=ref.height,
             )
-        self._held = HELD
+        self._held, self._held_for = HELD, ref.id
         upper = self._best(pruned.states)
         while upper.height > ref.height:
             upper = self._undo(upper)

@@ -9,7 +9,7 @@ from engram.consensus.block import Block
 from engram.node.chain.chain import READ_S
 from engram.node.chain.examine import Examination
 from engram.node.chain.maintenance import check_data_dir, compact_data_dir, reindex_data_dir
-from engram.node.chain.pruning import Depths
+from engram.node.chain.pruning import HELD, Depths
 from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.contents import Contents
@@ -59,7 +59,7 @@ def chain() -> MemoryChain:
 
 
 async def live(node: Running, blocks: Sequence[Block], behind: int = 0) -> list[str]:
-    """Takes blocks that come so slowly that nobody but `behind` followers still reads an old state."""
+    """Takes blocks that come so slowly that only the states of `behind` other blocks are still read."""
     answers = []
     for block in blocks:
         answers += await node.take(block)
@@ -212,11 +212,48 @@ async def test_nothing_is_deleted_that_a_follower_has_still_to_read(chain: Memor
         assert node.chain.store.pruned().states == 0
         change = await anext(changes)
         assert [node.chain.store.diff(ref) for ref in change.connected]
-        await live(node, chain.blocks[31:36], behind=1)
+        await live(node, chain.blocks[31:36], behind=2)
         assert node.chain.store.pruned().states == 0, "it may still read what it was told of"
         await anext(changes)
-        await live(node, chain.blocks[36:], behind=1)
+        await live(node, chain.blocks[36:], behind=2)
         assert node.chain.store.pruned().states > 0
+
+
+async def test_nothing_is_deleted_of_a_branch_that_won_and_lost_while_a_follower_was_busy(
+    chain: MemoryChain,
+) -> None:
+    """The follower still deals with what the best chain was before; then it must leave the branch again."""
+    best, rival = fork(chain), longer(chain, BLOCKS - 10)
+    async with running(depths=DEPTHS) as node:
+        await live(node, chain.blocks[1:])
+        changes = node.chain.changes()
+        await live(node, rival.blocks[BLOCKS - 9 :], behind=1)
+        assert node.chain.head.id == rival.tip.id
+        change = await anext(changes)
+        assert change.connected[-1].id == rival.tip.id
+        await live(node, [best.mine() for _ in range(20)], behind=2)
+        assert node.chain.head.id == best.tip.id
+        change = await anext(changes)
+        assert [ref.id for ref in change.disconnected] == ids(rival.blocks[: BLOCKS - 10 : -1])
+        assert change.connected[-1].id == best.tip.id
+
+
+@pytest.mark.fault(id=12)
+async def test_a_deep_branch_wins_however_slowly_it_comes_in(tmp_path: Path, chain: MemoryChain) -> None:
+    """Otherwise two nodes that lost each other for long would never agree: each would fetch the branch of the
+    other and delete it again and again.
+    """
+    best, other = fork(chain), fork(chain, BLOCKS - 15)
+    async with running(disk_store(tmp_path), depths=DEPTHS) as node:
+        await live(node, chain.blocks[1:])
+        grown = 0
+        while node.chain.head.id != other.tip.id:
+            answers = await live(node, [other.mine(miner=miner_address(7))], behind=1)
+            assert answers[0] in ("side", "reorged")
+            if other.height % 3 and node.chain.head.id != other.tip.id:
+                grown += len(await live(node, [best.mine()]))
+        assert grown > HELD, "more than the best chain may grow before the branch's next block"
+        assert is_whole(node.chain.store, node.chain.head)
 
 
 async def test_a_state_that_was_new_a_moment_ago_is_kept(chain: MemoryChain) -> None:
