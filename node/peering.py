@@ -174,7 +174,7 @@ class ChainAdapter:
 
     async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
         fresh = [
-            txid for txid in txids if self._mempool.get(txid) is None and not self._mempool.drop_reason(txid)
+            txid for txid in txids if self._mempool.get(txid) is None and not self._mempool.refuses(txid)
         ]
         return await self._threads.run(self._unknown_transactions, fresh)
 
@@ -368,10 +368,15 @@ def check_carried(spec: ChainSpec) -> None:
 
 
 async def announce(changes: HeadChanges, mempool: Mempool, peers: PeerManager[CheckedBlock]) -> None:
-    """Tells peers of every new head and of every transaction that the mempool takes, for ever."""
+    """Tells peers of every new head and of every transaction that the mempool takes, for ever.
+
+    One that it has dropped and takes again is told again.
+    """
     end = mempool.listen(lambda entry: peers.gossip.announce_transactions((entry.txid,)))
+    end_drops = mempool.listen_drops(lambda txid, code: peers.gossip.forget_transaction(txid))
     try:
         async for change in changes:
             peers.gossip.announce_block(change.connected[-1].id)
     finally:
         end()
+        end_drops()
