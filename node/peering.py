@@ -163,6 +163,8 @@ class ChainAdapter:
             for block_id in block_ids
             if block_id not in self._losing and not self._chain.parked(block_id)
         ]
+        if any(self._chain.parked(block_id) == UnknownParent.code for block_id in block_ids):
+            self._sync.is_ahead(peer)  # whoever brought the block may keep its parent back
         unknown = await self._threads.run(self._unknown_blocks, fresh)
         if unknown and (self._sync.is_running or self._wasted.get(peer, 0) > WASTED_BYTES):
             self._sync.is_ahead(peer)
