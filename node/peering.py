@@ -163,6 +163,8 @@ class ChainAdapter:
             for block_id in block_ids
             if block_id not in self._losing and not self._chain.parked(block_id)
         ]
+        if any(self._chain.parked(block_id) == UnknownParent.code for block_id in block_ids):
+            self._sync.is_ahead(peer)  # whoever brought the block may keep its parent back
         unknown = await self._threads.run(self._unknown_blocks, fresh)
         if unknown and (self._sync.is_running or self._wasted.get(peer, 0) > WASTED_BYTES):
             self._sync.is_ahead(peer)
@@ -174,7 +176,7 @@ class ChainAdapter:
 
     async def wanted_transactions(self, txids: Sequence[bytes]) -> Sequence[bytes]:
         fresh = [
-            txid for txid in txids if self._mempool.get(txid) is None and not self._mempool.drop_reason(txid)
+            txid for txid in txids if self._mempool.get(txid) is None and not self._mempool.refuses(txid)
         ]
         return await self._threads.run(self._unknown_transactions, fresh)
 
@@ -371,10 +373,15 @@ def check_carried(spec: ChainSpec) -> None:
 
 
 async def announce(changes: HeadChanges, mempool: Mempool, peers: PeerManager[CheckedBlock]) -> None:
-    """Tells peers of every new head and of every transaction that the mempool takes, for ever."""
+    """Tells peers of every new head and of every transaction that the mempool takes, for ever.
+
+    One that it has dropped and takes again is told again.
+    """
     end = mempool.listen(lambda entry: peers.gossip.announce_transactions((entry.txid,)))
+    end_drops = mempool.listen_drops(lambda txid, code: peers.gossip.forget_transaction(txid))
     try:
         async for change in changes:
             peers.gossip.announce_block(change.connected[-1].id)
     finally:
         end()
+        end_drops()

@@ -164,6 +164,11 @@ class Gossip(Generic[B]):
             for neighbour in self._neighbours.values():
                 neighbour.tell_transaction(txid, self._limits.waiting_transactions)
 
+    def forget_transaction(self, txid: bytes) -> None:
+        """This node has dropped a transaction: if it takes it again, it tells everybody again."""
+        for neighbour in self._neighbours.values():
+            neighbour.known_transactions.forget(txid)
+
     async def answer(self, session: Session, request: DataRequest) -> Reply:
         if isinstance(request, GetAddresses):
             return self._addresses.answer(session, request)

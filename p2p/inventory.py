@@ -37,6 +37,10 @@ class KnownIds:
         if len(self._ids) > self._capacity:
             self._ids.popitem(last=False)
 
+    def forget(self, id_: bytes) -> None:
+        """As if the id had never been added."""
+        self._ids.pop(id_, None)
+
 
 class RecentBlocks:
     """The blocks that were relayed last; peers can fetch them while this node is still executing them."""

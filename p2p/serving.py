@@ -40,12 +40,15 @@ class Serving(Generic[B]):
         self._reading = asyncio.Lock()
         self._reading_content = asyncio.Lock()
         """Each piece may cost the reading of the whole, so that is done once at a time for all peers."""
+        self._listing = asyncio.Lock()
+        """Headers are read for one peer after another: that takes long, and blocks must not wait for many."""
 
     async def answer(self, request: ChainRequest, known: Container[bytes]) -> Reply:
         """The answer to one request; `known` are ids of transactions that the peer has seen."""
         match request:
             case GetHeaders():
-                headers = await self._chain.headers_after(request.locator, request.limit)
+                async with self._listing:
+                    headers = await self._chain.headers_after(request.locator, request.limit)
                 return Headers(request.request, tuple(headers[: request.limit]))
             case GetBlock():
                 return BlockData(request.request, await self._block(request.block_id))

@@ -19,9 +19,12 @@ from engram.node.errors import AlreadyIncluded, Evicted, Replaced, Unaffordable
 from engram.node.mempool.admission import Admission, Checked, Refusal
 from engram.node.mempool.pool import Pool, PooledTx, PoolLimits
 from engram.primitives.types import Address, Hash
+from engram.statemachine.errors import NonceMismatch
 from engram.statemachine.transaction import Transaction
 
 REMEMBERED_DROPS: Final = 10_000
+_LASTING: Final = frozenset({NonceMismatch.code, Replaced.code})
+"""For these, another transaction has the place."""
 
 
 class Keeper:
@@ -37,12 +40,22 @@ class Keeper:
         self.left_out: dict[Hash, Hash] = {}
         """Txid -> id of the head on which other waiting transactions kept it out of a template."""
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="engram-mempool")
-        self._dropped: OrderedDict[Hash, str] = OrderedDict()
+        self._dropped: OrderedDict[Hash, tuple[str, Hash]] = OrderedDict()
+        """Why, and on which head."""
         self.drop_listeners: list[Callable[[Hash, str], None]] = []
 
     def drop_reason(self, name: Hash) -> str:
         """Code for which a transaction was dropped; empty if it was not, or if that is forgotten by now."""
-        return self._dropped.get(name, "")
+        return self._dropped.get(name, ("", b""))[0]
+
+    def refuses(self, name: Hash) -> bool:
+        """Whether a transaction was dropped for a reason that still holds.
+
+        Most reasons may pass with the next block: there is room again, or the account has more. If they held
+        for ever, a sender who hands in the same transaction again could reach no node that has dropped it.
+        """
+        code, head = self._dropped.get(name, ("", b""))
+        return code in _LASTING or (code != "" and head == self.chain.head.id)
 
     async def checked(self, name: Hash, tx: Transaction, *, park: bool = False) -> Checked:
         """A transaction judged on a head that is still the head after the check. Raises `Refusal`.
@@ -92,7 +105,7 @@ class Keeper:
 
     def remember_drop(self, name: Hash, code: str) -> None:
         """Notes why a transaction does not wait any more, and tells the listeners."""
-        self._dropped[name] = code
+        self._dropped[name] = code, self.chain.head.id
         while len(self._dropped) > REMEMBERED_DROPS:
             self._dropped.popitem(last=False)
         for callback in list(self.drop_listeners):

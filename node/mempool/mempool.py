@@ -219,6 +219,10 @@ class Mempool:
         """Code for which a transaction was dropped; empty if it was not, or if that is forgotten by now."""
         return self._keeper.drop_reason(name)
 
+    def refuses(self, name: Hash) -> bool:
+        """Whether a transaction was dropped for a reason that still holds, so that no peer need bring it."""
+        return self._keeper.refuses(name)
+
     def returns_later(self, name: Hash) -> str:
         """Code for which a transaction of an abandoned block cannot wait yet; empty if that is not so."""
         return self._returning.code(name)

@@ -1,6 +1,7 @@
 """A stranger who hears of a new block before a node's honest peers do: what he can keep from that node."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from engram.primitives.packing import pack
 from engram.primitives.types import Hash
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
-from tests.support.node_chain import ALICE, BOB, fork, ids, paying_chain
+from tests.support.node_chain import ALICE, BOB, fork, ids, miner_address, paying_chain
 from tests.support.node_network import NodeNetwork, node_network
 from tests.support.served_chain import ServedChain
 from tests.support.until import until
@@ -75,3 +76,33 @@ async def test_another_body_under_a_good_header_does_not_wait_in_the_place_of_th
     assert node.chain.parked(last.header.id) == "unknown_parent"
     await node.take(chain.blocks[-2:-1])
     await node.reach(chain.height)
+
+
+@pytest.mark.fault(id=14)
+async def test_a_block_without_its_parent_keeps_a_branch_from_nobody(
+    tmp_path: Path, chain: MemoryChain
+) -> None:
+    """When one of two branches wins, the stranger brings its last block first and hides what is below it."""
+
+    class Mute(ServedChain):
+        async def headers_after(self, locator: Sequence[bytes], limit: int) -> Sequence[bytes]:
+            await asyncio.Event().wait()
+            return ()
+
+    clock = FakeClock(chain.tip.timestamp_ms)
+    loser = fork(chain, chain.height - 2)
+    loser.mine(miner=miner_address(1))
+    last = chain.blocks[-1]
+    async with node_network(tmp_path, clock=clock) as network:
+        honest = await network.start("honest")
+        await honest.take(loser.blocks[1:])
+        node = await network.start("node", "honest")
+        await node.follow(honest)
+        served = Mute(chain.blocks[:-2], body=ServedChain([last]).block_bytes)
+        manager = await network.serve("stranger", served, "node")
+        await network.connected(node, 2)
+        manager.gossip.announce_block(last.header.id)
+        await until(lambda: node.chain.parked(last.header.id))
+        await honest.take(chain.blocks[-2:])
+        await node.follow(honest)
+        assert node.chain.head.id == last.header.id
