@@ -17,10 +17,9 @@ from engram.consensus.validation import check_transactions_root
 from engram.node import logs
 from engram.node.bans import Bans
 from engram.node.chain.chain import Chain, HeadChanges
-from engram.node.chain.floor import is_worth_a_body
+from engram.node.chain.floor import body_bytes, is_worth_a_body
 from engram.node.chain.headers import CheckedBlock, check_block
 from engram.node.chain.importer import ImportOutcome, ImportStatus
-from engram.node.chain.orphans import memory_of
 from engram.node.clock import Clock
 from engram.node.compactblocks import MAX_CARRIED_BYTES, BlockInParts, CompactBlocks, HeldBlock
 from engram.node.concurrency import ReaderThreads
@@ -204,7 +203,7 @@ class ChainAdapter:
         head = self._chain.head
         if is_worth_a_body(checked.header, checked.block.header, head):
             return checked
-        self._not_worth(peer, checked.id, memory_of(checked.block))
+        self._not_worth(peer, checked.id, body_bytes(checked.block))
         raise LittleWork(expected=head.total_work, got=checked.header.total_work)
 
     def leads(self, block: CheckedBlock) -> bool:
@@ -234,7 +233,7 @@ class ChainAdapter:
         finally:
             del self._importing[block.id]
         if answer.outcome is ImportStatus.BEHIND:
-            self._not_worth(peer, block.id, memory_of(block.block))
+            self._not_worth(peer, block.id, body_bytes(block.block))
         _check_answer(answer)
 
     def _not_worth(self, peer: Peer, block_id: Hash, size_bytes: int) -> None:

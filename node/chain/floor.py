@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engram.consensus.block import BlockHeader
+from engram.consensus.block import Block, BlockHeader
 from engram.consensus.forkchoice import HasWork, better
 from engram.node.chain.headers import work_of_header
 from engram.node.storage.store import BlockRef
@@ -26,6 +26,11 @@ SIDE_BYTES: Final = 4 << 20
 """Bytes of rivals that are kept at once; the last of them may exceed it."""
 REGAINED_BYTES: Final = 128 << 10
 """Bytes of rivals that each new head allows again."""
+
+
+def body_bytes(block: Block) -> int:
+    """Bytes of a block's transactions as they travel and are stored, before they are packed."""
+    return sum(tx.size_bytes for tx in block.transactions)
 
 
 def is_worth_a_body(block: HasWork, header: BlockHeader, head: BlockRef) -> bool:

@@ -21,9 +21,8 @@ from engram.consensus.compact import bits_to_target
 from engram.consensus.errors import BadTarget, UnknownParent, WrongTransactionsRoot
 from engram.consensus.forkchoice import ReorgPlan, better, plan_reorg
 from engram.consensus.validation import check_pow, check_transactions_root, validate_body, validate_execution
-from engram.node.chain.floor import SideRoom
+from engram.node.chain.floor import SideRoom, body_bytes
 from engram.node.chain.headers import CheckedHeader, HeaderChain, work_of_header
-from engram.node.chain.orphans import memory_of
 from engram.node.chain.pruning import DEFAULT_DEPTHS, Depths, Pruner
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.errors import DamagedBody, InvalidAncestor, LittleWork
@@ -144,7 +143,7 @@ class Importer:
             parent = self._parent(block)
             checked = header or HeaderChain(self._spec, self._store, parent).extend(block.header, now_ms)
             hit(FailPoint.IMPORT_AFTER_HEADER)
-            if unasked and not self._side_room.admits(checked, block.header, memory_of(block), head):
+            if unasked and not self._side_room.admits(checked, block.header, body_bytes(block), head):
                 raise LittleWork(expected=head.total_work + 1, got=checked.total_work)
             ref, execution = self._judge(block, parent, checked, root_is_checked=header is not None)
         except UpgradeRequired:

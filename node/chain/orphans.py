@@ -17,7 +17,8 @@ from engram.primitives.types import Hash
 
 MAX_BLOCKS: Final = 128
 MAX_BYTES: Final = 32 << 20
-_TRANSACTION_BYTES: Final = 200
+_TRANSACTION_BYTES: Final = 900
+"""What Python needs for a transaction without its payload, once its id is known."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Orphan:
 
 
 def memory_of(block: Block) -> int:
-    """Roughly the bytes of memory that a block's transactions take."""
+    """The bytes of memory that a block's transactions take, at most."""
     return sum(_TRANSACTION_BYTES + len(tx.payload) for tx in block.transactions)
 
 

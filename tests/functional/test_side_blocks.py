@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from engram.consensus.block import Block
-from engram.node.chain.floor import REGAINED_BYTES, SIDE_BYTES
+from engram.node.chain.floor import REGAINED_BYTES, SIDE_BYTES, body_bytes
 from engram.node.chain.headers import work_of_header
-from engram.node.chain.orphans import memory_of
 from engram.node.clock import FakeClock
 from engram.node.peering import WASTED_BYTES
 from engram.p2p.messages import Announce, GetBlock, GetHeaders
@@ -144,7 +143,7 @@ async def test_rivals_that_cost_as_much_as_the_head_are_kept_up_to_a_bound() -> 
     below = fork(chain, 2)
     rivals = [below.template(chunks, miner=miner_address(number)) for number in range(1, 9)]
     blocks = [template.seal(search(SPEC, template.header)) for template in rivals]
-    size = memory_of(blocks[0])
+    size = body_bytes(blocks[0])
     async with running() as node:
         await node.take(*chain.blocks[1:])
         offered = [await node.chain.import_block(block, unasked=True) for block in blocks]

@@ -1,11 +1,14 @@
 """Blocks that wait: found by parent and by time, bounded in number and bytes, oldest out first."""
 
+import gc
+import tracemalloc
 from dataclasses import replace
 
 import pytest
 
 from engram.consensus.block import Block
 from engram.node.chain.orphans import Orphan, OrphanPool, memory_of
+from engram.primitives.codec import decode, encode
 from engram.primitives.types import Hash
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.memory_chain import MemoryChain
@@ -14,6 +17,8 @@ from tests.support.node_chain import ALICE, BOB, SPEC
 CHAIN = MemoryChain(SPEC)
 BLOCKS = [CHAIN.mine([CHAIN.sign(ALICE, Transfer(BOB.address, 1))]) for _ in range(4)]
 IDS = [block.header.id for block in BLOCKS]
+HEADER_BYTES = 2_000
+"""Memory of a header, at most."""
 
 
 def parked(block: Block, due_ms: int = 0) -> Orphan:
@@ -71,3 +76,22 @@ def test_a_block_that_exceeds_the_bounds_alone_is_not_kept() -> None:
     blocks = OrphanPool(max_bytes=memory_of(BLOCKS[0]) - 1)
     blocks.add(parked(BLOCKS[0]))
     assert len(blocks) == 0
+
+
+@pytest.mark.fault(id=24)
+@pytest.mark.parametrize("count", [1, 500])
+def test_memory_is_not_counted_for_less_than_it_is(count: int) -> None:
+    """A block of many small transactions takes several times as much as its bytes."""
+    payments = [Transfer(bytes([number % 251]) * 20, 1 + number) for number in range(count)]
+    signed = [CHAIN.sign(ALICE, payment, nonce=nonce) for nonce, payment in enumerate(payments)]
+    raw = encode(Block(BLOCKS[0].header, tuple(signed)))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        block = decode(Block, raw)
+        assert all(tx.id for tx in block.transactions)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before - HEADER_BYTES <= memory_of(block) <= 3 * (after - before)
