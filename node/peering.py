@@ -200,7 +200,7 @@ class ChainAdapter:
             if isinstance(error, UnknownParent):
                 self._sync.is_ahead(peer)
             elif isinstance(error, TimestampAhead) and not self._chain.parked(block_id):
-                self._not_worth(peer, block_id, memory_of(block))
+                self._not_worth(peer, block_id, body_bytes(block))
             raise
         head = self._chain.head
         if is_worth_a_body(checked.header, checked.block.header, head):

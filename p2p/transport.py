@@ -106,7 +106,7 @@ class WebSocketLink:
         """`keep` is called once the handshake is complete: the connection has to go for no other then."""
         self._socket = socket
         self._remote = remote
-        self._host = str((meter.tcp.get_extra_info("peername") or (remote.host,))[0])
+        self._host = str((meter.transport.get_extra_info("peername") or (remote.host,))[0])
         self._meter = meter
         self._drop = drop
         self._keep = keep
