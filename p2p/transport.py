@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,15 +18,16 @@ from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import web
+from aiohttp.connector import Connection
 
 from engram.p2p.acceptor import AcceptLimits, Acceptor, AcceptRank
-from engram.p2p.certificate import ALPN, channel_of, dialing_context, fresh_credentials
+from engram.p2p.certificate import dialing_context, fresh_credentials
 from engram.p2p.encryption import Encryption, HandshakePace
 from engram.p2p.errors import DialFailed, FrameTooLarge, LinkClosed, ListenFailed, MalformedFrame
 from engram.p2p.link import Link, Listener, PeerAddress
 from engram.p2p.messages import HANDSHAKE_FRAME_BYTES, MAX_FRAME_BYTES
 from engram.p2p.passing import PassingProtocol
-from engram.p2p.tls import FirstByte, TlsTransport
+from engram.p2p.tls import FirstByte, TlsTransport, encrypt
 
 PATH: Final = "/engram/p2p"
 HEARTBEAT_S: Final = 30.0
@@ -54,22 +54,21 @@ class _Meter(PassingProtocol):
         inner = transport.get_protocol()
         assert isinstance(inner, asyncio.Protocol), "aiohttp reads its connections with a Protocol"
         super().__init__(inner)
-        self.tcp = transport
+        self.transport = transport
         self._left = HANDSHAKE_FRAME_BYTES
         self.exceeded = False
         transport.set_protocol(self)
 
     def remove(self) -> None:
         """Stops counting: the connection's own protocol is put back."""
-        # asyncio's TLS does not tell the protocol of a connection that is lost.
-        if not self.tcp.is_closing() and self.tcp.get_protocol() is self:
-            self.tcp.set_protocol(self._inner)
+        if self.transport.get_protocol() is self:
+            self.transport.set_protocol(self._inner)
 
     def data_received(self, data: bytes) -> None:
         self._left -= len(data)
         if self._left < 0:
             self.exceeded = True
-            self.tcp.abort()
+            self.transport.abort()
         else:
             super().data_received(data)
 
@@ -85,7 +84,6 @@ class _DialedSocket(aiohttp.ClientWebSocketResponse):
         assert response.connection.transport is not None, held
         self.tcp = response.connection.transport
         self.meter = _Meter(self.tcp)
-        self.tls: ssl.SSLObject | None = self.tcp.get_extra_info("ssl_object")
         self._upgrade = response
 
     def drop(self) -> None:
@@ -104,16 +102,14 @@ class WebSocketLink:
         meter: _Meter,
         drop: Callable[[], None],
         keep: Callable[[], None] | None = None,
-        channel: bytes | None = None,
     ) -> None:
         """`keep` is called once the handshake is complete: the connection has to go for no other then."""
         self._socket = socket
         self._remote = remote
-        self._host = str((meter.tcp.get_extra_info("peername") or (remote.host,))[0])
+        self._host = str((meter.transport.get_extra_info("peername") or (remote.host,))[0])
         self._meter = meter
         self._drop = drop
         self._keep = keep
-        self._channel = channel
         self.closed = asyncio.Event()
 
     @property
@@ -122,7 +118,8 @@ class WebSocketLink:
 
     @property
     def channel(self) -> bytes | None:
-        return self._channel
+        carrier = self._meter.transport
+        return carrier.channel if isinstance(carrier, TlsTransport) else None
 
     @property
     def remote_host(self) -> str:
@@ -211,7 +208,6 @@ class WebSocketListener:
             meter,
             tcp.abort,
             partial(self._keep, tcp),
-            tcp.channel if isinstance(tcp, TlsTransport) else None,
         )
         try:
             if self._has_place():  # it may have none any more
@@ -241,6 +237,29 @@ class WebSocketListener:
             self._accepted.get_nowait().abort()
 
 
+class _TlsConnector(aiohttp.TCPConnector):
+    """Makes connections as ever, and puts the TLS of nodes between each and its protocol.
+
+    It is not aiohttp's own TLS, which is asyncio's; see `tls`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._context = dialing_context()
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        connection = await super().connect(*args, **kwargs)
+        tcp, protocol = connection.transport, connection.protocol
+        try:
+            if tcp is None or protocol is None or protocol.should_close:
+                raise DialFailed("it ends the connection, or speaks before TLS has begun")
+            await encrypt(tcp, protocol, self._context)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
 class WebSocketTransport:
     """Dials and listens with aiohttp."""
 
@@ -254,25 +273,26 @@ class WebSocketTransport:
         """`paused` is called when the system refuses connections."""
         self._limits = limits
         self._encryption = encryption
-        self._tls = dialing_context()
         self._paused = paused
-        self._client: aiohttp.ClientSession | None = None
+        self._clients: dict[bool, aiohttp.ClientSession] = {}
+        """By whether it encrypts what it dials."""
 
     async def __aenter__(self) -> Self:
         redirects = aiohttp.TraceConfig()
         redirects.on_request_redirect.append(_refuse_redirect)
-        self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[redirects],
-            ws_response_class=_DialedSocket,
-        )
+        for encrypted, connector in ((True, _TlsConnector), (False, aiohttp.TCPConnector)):
+            self._clients[encrypted] = aiohttp.ClientSession(
+                connector=connector(limit=0, force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[redirects],
+                ws_response_class=_DialedSocket,
+            )
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        for client in self._clients.values():
+            await client.close()
+        self._clients.clear()
 
     @asynccontextmanager
     async def listen(self, host: str, port: int) -> AsyncIterator[Listener]:
@@ -294,27 +314,23 @@ class WebSocketTransport:
                 await runner.cleanup()
 
     async def dial(self, address: PeerAddress) -> Link:
-        assert self._client is not None, "the manager dials only inside `async with` of its transport"
+        assert self._clients, "the manager dials only inside `async with` of its transport"
         bare = PeerAddress(address.host, address.port)
-        encrypted = self._encryption.dials_encrypted(address.host)
+        client = self._clients[self._encryption.dials_encrypted(address.host)]
         try:
-            socket = await self._client.ws_connect(
-                f"{'wss' if encrypted else 'ws'}://{bare}{PATH}",
-                ssl=self._tls,
+            socket = await client.ws_connect(
+                f"ws://{bare}{PATH}",
                 max_msg_size=_REFUSED_SIZE,
                 compress=0,
                 heartbeat=HEARTBEAT_S,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
             )
+        except DialFailed as error:
+            raise DialFailed(f"cannot connect to {bare}: {error.message}") from error
         except (OSError, aiohttp.ClientError, ValueError) as error:
             raise DialFailed(f"cannot connect to {bare}: {_reason(error)}") from error
         assert isinstance(socket, _DialedSocket), "the client makes sockets of this class only"
-        try:
-            channel = _seen(socket.tls) if encrypted else None
-        except DialFailed as error:
-            socket.drop()
-            raise DialFailed(f"cannot connect to {bare}: {error.message}") from None
-        return WebSocketLink(socket, bare, socket.meter, socket.drop, channel=channel)
+        return WebSocketLink(socket, bare, socket.meter, socket.drop)
 
 
 class _SystemTime:
@@ -330,14 +346,6 @@ def _address_of(transport: asyncio.BaseTransport) -> PeerAddress:
     return PeerAddress(host, port)
 
 
-def _seen(tls: ssl.SSLObject | None) -> bytes:
-    """The channel binding of a dialled connection. Raises `DialFailed` if its other end is no node's."""
-    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
-    if tls is None or certificate is None or tls.selected_alpn_protocol() != ALPN:
-        raise DialFailed("it speaks TLS, but not as a node does")
-    return channel_of(certificate)
-
-
 def _reason(error: Exception) -> str:
     """Why a dial failed, in plain words; the address is left out, because the message already has it."""
     if isinstance(error, aiohttp.WSServerHandshakeError) and error.status == 426:
@@ -345,9 +353,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return f"it answers with HTTP status {error.status}, so no peer listens there"
     if isinstance(error, aiohttp.ClientConnectorError):
-        reset = isinstance(error.os_error, ConnectionResetError) and error.errno is None
-        if isinstance(error, aiohttp.ClientConnectorSSLError) or reset:
-            return "no TLS 1.3 is spoken there: the node is older than this one, or it is none"
         if error.errno is not None and error.errno > 0:
             return os.strerror(error.errno)
         return error.strerror or "no connection"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from engram.node.clock import FakeClock, SystemClock
 from engram.p2p.addressbook import AddressBook
 from engram.p2p.clock import MonotonicClock, WallClock
+from engram.p2p.errors import DialFailed
 from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.p2p.memory import MemoryNetwork
@@ -43,6 +44,8 @@ class Reports(PeerScores):
     def __init__(self, clock: MonotonicClock) -> None:
         super().__init__(clock)
         self.reports: list[tuple[bytes | None, str]] = []
+        self.failed: list[DialFailed] = []
+        """Why dials have failed."""
         self.refused_hosts: set[str] = set()
         self._changed = asyncio.Event()
 
@@ -51,6 +54,10 @@ class Reports(PeerScores):
         self.reports.append((node_key, error.code))
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
+        super().not_reached(address, error)
+        self.failed.append(error)
 
     def allows(self, host: str, node_key: bytes | None) -> bool:
         return host not in self.refused_hosts and super().allows(host, node_key)
