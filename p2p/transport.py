@@ -297,11 +297,11 @@ class WebSocketTransport:
     @asynccontextmanager
     async def listen(self, host: str, port: int) -> AsyncIterator[Listener]:
         """See `Transport.listen`. Its certificate is a new one."""
-        listener = WebSocketListener(self._encryption)
+        credentials, listener = fresh_credentials(), WebSocketListener(self._encryption)
         server = web.Server(listener.serve, keepalive_timeout=HTTP_DEADLINE_S, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
         await runner.setup()
-        first_byte = partial(FirstByte, server, fresh_credentials(), HandshakePace(_SystemTime()).admits)
+        first_byte = partial(FirstByte, server, credentials, HandshakePace(_SystemTime()).admits)
         async with Acceptor(first_byte, self._limits, paused=self._paused) as acceptor:
             listener.acceptor = acceptor
             try:

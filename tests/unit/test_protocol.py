@@ -304,6 +304,16 @@ def test_packed_bytes() -> None:
         assert found == (each["code"] if "code" in each else bytes.fromhex(each["plain"])), each["case"]
 
 
+def test_what_a_handshake_signs() -> None:
+    dialer, acceptor = vector("p2p_handshake")
+    hellos = b"".join(bytes.fromhex(each["hello_frame"])[1:] for each in (dialer, acceptor))
+    for role, side in enumerate((dialer, acceptor)):
+        assert side["digest"] == tagged("handshake", bytes([role]), hellos).hex()
+        for case in side["bound"].values():
+            seen = b"\0" if case["channel"] is None else b"\1" + bytes.fromhex(case["channel"])
+            assert case["digest"] == tagged("handshake", bytes([role]), hellos, seen).hex()
+
+
 def test_seeded_tensors() -> None:
     cases = [each for each in vector("nn_seeded") if each["source"]["generator"] != 1]
     assert {each["source"]["generator"] for each in cases if "array" in each} == {2, 3}
