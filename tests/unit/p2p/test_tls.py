@@ -8,17 +8,17 @@ import shutil
 import socket
 import ssl
 import warnings
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import DEVNULL, PIPE, create_subprocess_exec
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from engram.node.clock import FakeClock
 from engram.p2p.acceptor import AcceptLimits, Acceptor
 from engram.p2p.certificate import ALPN, channel_of, dialing_context, fresh_credentials
-from engram.p2p.encryption import Encryption, HandshakePace
+from engram.p2p.encryption import Encryption
 from engram.p2p.errors import DialFailed
 from engram.p2p.link import PeerAddress
 from engram.p2p.tls import MAX_ANSWERS, FirstByte, TlsTransport
@@ -213,7 +213,7 @@ async def test_a_client_that_keeps_asking_for_new_keys_is_cut() -> None:
     async with port() as here:
         assert OPENSSL is not None
         command = (OPENSSL, "s_client", "-connect", f"127.0.0.1:{here.acceptor.port}", "-alpn", ALPN)
-        client = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL)
+        client = await create_subprocess_exec(*command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL)
         assert client.stdin is not None
         await until(lambda: here.served)
         asked = 0
@@ -227,6 +227,40 @@ async def test_a_client_that_keeps_asking_for_new_keys_is_cut() -> None:
             await client.wait()
         assert asked >= MAX_ANSWERS
         assert here.served[0].said == ["made", "lost"]
+
+
+@pytest.mark.fault(id=54)
+@pytest.mark.skipif(OPENSSL is None, reason="no `openssl`, and ssl itself asks for no new keys")
+async def test_a_server_that_keeps_asking_for_new_keys_is_left(tmp_path: Path) -> None:
+    assert OPENSSL is not None
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x")
+    files = ("-keyout", str(key), "-out", str(certificate))
+    making = await create_subprocess_exec(OPENSSL, "req", "-x509", *made, *files, stderr=DEVNULL)
+    assert await making.wait() == 0
+    files = ("-key", str(key), "-cert", str(certificate))
+    listening = ("s_server", "-accept", "127.0.0.1:0", "-alpn", ALPN)
+    server = await create_subprocess_exec(
+        OPENSSL, *listening, *files, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+    )
+    try:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        async with asyncio.timeout(WAIT_S), WebSocketTransport(encryption=Encryption.ALWAYS) as transport:
+            accepting = (await server.stdout.readuntil(b"ACCEPT ")) + await server.stdout.readline()
+            address = PeerAddress("127.0.0.1", int(accepting.rpartition(b":")[2]))
+            dialing = asyncio.create_task(transport.dial(address))
+            asked = 0
+            while not dialing.done():
+                server.stdin.write(b"K\n")
+                await asyncio.sleep(0.001)
+                asked += 1
+            with pytest.raises(DialFailed):
+                await dialing
+        assert asked >= MAX_ANSWERS
+    finally:
+        server.kill()
+        await server.communicate()
 
 
 @pytest.mark.fault(id=54)
@@ -266,51 +300,6 @@ async def test_handshakes_beyond_their_rate_are_refused_before_they_cost_anythin
         assert await plain_reader.readexactly(1) == b"x"
         await closed(plain)
     assert hosts == ["127.0.0.1"] * 4
-
-
-def test_a_flood_of_handshakes_is_bounded_by_host_by_network_and_in_all() -> None:
-    clock = FakeClock(0)
-    pace = HandshakePace(clock)
-    (host_s, host), (group_s, group), (all_s, everybody) = pace.HOST, pace.GROUP, pace.ALL
-    assert [pace.admits("192.0.2.1") for _ in range(100)].count(True) == host
-    assert [pace.admits(f"192.0.{n}.1") for n in range(3, 200)].count(True) == group - host
-    assert pace.admits("198.51.100.1"), "another network has its own share"
-    flood = [pace.admits(f"2001:{n:x}::1") for n in range(1_000)]
-    assert flood.count(True) == everybody - group - 1
-    assert not pace.admits("127.0.0.1")
-
-    clock.advance(1_000)
-    assert [pace.admits("192.0.2.1") for _ in range(100)].count(True) == host_s
-    assert [pace.admits(f"192.0.{n}.1") for n in range(3, 200)].count(True) == group_s - host_s
-    assert [pace.admits("127.0.0.1") for _ in range(100)].count(True) == all_s - group_s
-    clock.advance(3_600_000)
-    assert pace.admits("192.0.2.1"), "no debt outlives the flood"
-
-
-def test_the_hosts_that_are_counted_are_bounded() -> None:
-    clock = FakeClock(0)
-    pace = HandshakePace(clock)
-    for number in range(2 * pace.REMEMBERED):
-        pace.admits(f"10.{number >> 8}.{number & 255}.1")
-        clock.advance(100)
-    assert pace.counted == pace.REMEMBERED
-
-
-@pytest.mark.parametrize(
-    ("encryption", "host", "dials", "takes_plain"),
-    [
-        (Encryption.AUTO, "127.0.0.1", False, True),
-        (Encryption.AUTO, "::1", False, True),
-        (Encryption.AUTO, "::ffff:127.0.0.1", False, True),
-        (Encryption.AUTO, "localhost", False, True),
-        (Encryption.AUTO, "192.168.0.7", True, False),
-        (Encryption.AUTO, "node.example", True, False),
-        (Encryption.ALWAYS, "127.0.0.1", True, False),
-        (Encryption.NEVER, "192.0.2.1", False, True),
-    ],
-)
-def test_what_is_encrypted(encryption: Encryption, host: str, dials: bool, takes_plain: bool) -> None:
-    assert (encryption.dials_encrypted(host), encryption.takes_plain(host)) == (dials, takes_plain)
 
 
 async def turns(count: int) -> None:
