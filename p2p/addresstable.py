@@ -18,10 +18,10 @@ from engram.p2p.netgroup import group_of
 
 BUCKET_SIZE: Final = 64
 NEW_BUCKETS: Final = 1_024
-NEW_BUCKETS_PER_SOURCE: Final = 64
+NEW_BUCKETS_PER_SOURCE: Final = 32
 """What comes from one network group stands in so many of the buckets."""
 TRIED_BUCKETS: Final = 256
-TRIED_BUCKETS_PER_GROUP: Final = 8
+TRIED_BUCKETS_PER_GROUP: Final = 4
 """The addresses of one network group that have answered stand in so many of the buckets."""
 MAX_SOURCES: Final = 8
 

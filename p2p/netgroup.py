@@ -51,6 +51,7 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback if address is not None else host.lower() == "localhost"
 
 
+@lru_cache(16_384)
 def scope_of(host: str) -> Scope | None:
     """From where the host can be reached; None for a name and for addresses that are no single host's."""
     address = _parsed(host)
@@ -82,6 +83,7 @@ def unpacked_host(raw: bytes) -> str:
     return str(ipaddress.IPv4Address(raw[12:]) if raw[:12] == _MAPPED else ipaddress.IPv6Address(raw))
 
 
+@lru_cache(16_384)
 def _parsed(host: str) -> _Address | None:
     """The address of an IP host, of a /64 its first; an IPv4 address within IPv6 as what it is."""
     try:
