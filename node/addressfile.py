@@ -7,6 +7,7 @@ follow from is lost with it, which harms nothing.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import secrets
@@ -23,10 +24,12 @@ from engram.p2p.addressbook import AddressBook
 from engram.p2p.addresstable import BookEntry
 from engram.p2p.errors import BadPeerAddress
 from engram.p2p.link import PeerAddress
+from engram.p2p.netgroup import scope_of
 
 ADDRESSES_NAME: Final = "addresses.json"
 SAVE_S: Final = 600.0
 """What was learned since the last save is lost with a crash, and learned again."""
+ROWS_AT_ONCE: Final = 1_000
 SECRET_BYTES: Final = 32
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """More than a full book takes."""
@@ -48,9 +51,20 @@ class AddressFile:
             while True:
                 await self._clock.sleep(SAVE_S)
                 self.book.sweep()
-                await self._threads.run(self._write, book_bytes(self.book))
+                await self._threads.run(self._write_rows, head_of(self.book), await self._rows())
         finally:
             self._write(book_bytes(self.book))
+
+    async def _rows(self) -> list[list[Any]]:
+        """The rows of the file, made a few at a time: a book that strangers have filled has 80,000."""
+        entries, rows = list(self.book), list[list[Any]]()
+        for start in range(0, len(entries), ROWS_AT_ONCE):
+            rows += map(_row, entries[start : start + ROWS_AT_ONCE])
+            await asyncio.sleep(0)
+        return rows
+
+    def _write_rows(self, head: dict[str, Any], rows: list[list[Any]]) -> None:
+        self._write(_content(head, rows))
 
     def _write(self, content: bytes) -> None:
         try:
@@ -80,12 +94,16 @@ def read_book(path: Path, now_s: Callable[[], int], rng: random.Random) -> Addre
 
 def book_bytes(book: AddressBook) -> bytes:
     """The content of the file: one line of JSON, and one with its CRC-32."""
-    document = {
-        "secret": book.secret.hex(),
-        "anchors": [str(anchor) for anchor in book.anchors],
-        "entries": [_row(entry) for entry in book],
-    }
-    line = json.dumps(document, separators=(",", ":")).encode()
+    return _content(head_of(book), [_row(entry) for entry in book])
+
+
+def head_of(book: AddressBook) -> dict[str, Any]:
+    """What the file says of the book as a whole."""
+    return {"secret": book.secret.hex(), "anchors": [str(anchor) for anchor in book.anchors]}
+
+
+def _content(head: dict[str, Any], rows: list[list[Any]]) -> bytes:
+    line = json.dumps({**head, "entries": rows}, separators=(",", ":")).encode()
     return line + b"\n" + _checksum(line) + b"\n"
 
 
@@ -121,7 +139,9 @@ def _entry(row: list[Any]) -> BookEntry:
         raise ValueError("a row is no entry of the book")
     if not all(type(each) is int for each in (port, *numbers)):
         raise ValueError("a row has no times")
-    address = PeerAddress.parse(str(PeerAddress(host, port)))
+    address, scope = PeerAddress.parse(str(PeerAddress(host, port))), scope_of(host)
+    if scope is None:
+        raise ValueError("a row's host is no address of a node")
     return BookEntry(
-        address, sources, seen_s, dialled_s, first_s, reached_s, failures, counted_s, is_tried=is_tried
+        address, scope, sources, seen_s, dialled_s, first_s, reached_s, failures, counted_s, is_tried=is_tried
     )

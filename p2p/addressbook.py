@@ -66,6 +66,9 @@ class AddressBook:
         self._tried = AddressTable()
         self._rivals: dict[PeerAddress, PeerAddress] = {}
         """Addresses that have answered, and who stands in the way of each in the table of tried ones."""
+        self._elders: dict[PeerAddress, BookEntry] = {}
+        """All that ever answered, in the order in which they first did."""
+        self._elders_sorted = True
         self._reached_s = 1
         """When any address answered last. While none does, failures say nothing about the addresses."""
 
@@ -106,11 +109,12 @@ class AddressBook:
         """
         bare, now_s = _bare(address), self.now_s()
         seen_s = min(seen_s, now_s)
-        if scope_of(bare.host) is None or seen_s < now_s - FORGET_S:
+        scope = scope_of(bare.host)
+        if scope is None or seen_s < now_s - FORGET_S:
             return False
         entry = self._entries.get(bare)
         if entry is None:
-            entry = BookEntry(bare, seen_s=seen_s)
+            entry = BookEntry(bare, scope, seen_s=seen_s)
             if self._place_new(entry, group_of(source)):
                 self._entries[bare] = entry
                 return True
@@ -134,7 +138,9 @@ class AddressBook:
         entry = self._entries.get(bare)
         if entry is None:
             return
-        entry.first_s = entry.first_s or now_s
+        if not entry.first_s:
+            entry.first_s = now_s
+            self._elders[bare] = entry
         entry.reached_s = entry.seen_s = entry.dialled_s = now_s
         entry.failures = 0
         for rival in [rival for rival, standing in self._rivals.items() if standing == bare]:
@@ -167,6 +173,7 @@ class AddressBook:
         if entry is None:
             return
         self._leave(entry)
+        self._elders.pop(entry.address, None)
         self._rivals.pop(entry.address, None)
         for rival in [rival for rival, standing in self._rivals.items() if standing == entry.address]:
             del self._rivals[rival]
@@ -200,26 +207,23 @@ class AddressBook:
 
         One that fails now and then keeps its rank: it is dialled later, as any other.
         """
-        known = [
-            entry
-            for entry in self._entries.values()
-            if entry.is_tried and self._may_dial(entry) and fits(entry.address)
-        ]
-        return min(known, key=lambda entry: entry.first_s).address if known else None
+        if not self._elders_sorted:
+            self._elders = dict(sorted(self._elders.items(), key=lambda item: item[1].first_s))
+            self._elders_sorted = True
+        elders = (entry for entry in self._elders.values() if entry.is_tried and self._may_dial(entry))
+        return next((entry.address for entry in elders if fits(entry.address)), None)
 
     def sample(self, scope: Scope, most: int) -> list[BookEntry]:
         """Entries of one scope for another node: a random part of the book, at most `most`."""
         good = [
-            entry
-            for entry in self._entries.values()
-            if scope_of(entry.address.host) is scope and not self._is_hopeless(entry)
+            entry for entry in self._entries.values() if entry.scope is scope and not self._is_hopeless(entry)
         ]
         share = max(SMALL_SHARE, len(good) * SHARE_PERCENT // 100)
         return self._rng.sample(good, min(most, share, len(good)))
 
     def restore(self, entry: BookEntry) -> None:
         """Puts an entry back that another book of the same secret had; one without a place is dropped."""
-        if entry.address in self._entries or scope_of(entry.address.host) is None:
+        if entry.address in self._entries:
             return
         sources, entry.sources = entry.sources, []
         entry.seen_s, entry.reached_s = (min(each, self.now_s()) for each in (entry.seen_s, entry.reached_s))
@@ -232,6 +236,9 @@ class AddressBook:
                 self._place_new(entry, source)
         if entry.is_tried or entry.sources:
             self._entries[entry.address] = entry
+            if entry.first_s:
+                self._elders[entry.address] = entry
+                self._elders_sorted = False
 
     def _draw(self, table: AddressTable, fits: Callable[[PeerAddress], bool]) -> PeerAddress | None:
         for _ in range(DRAWS):
@@ -292,7 +299,7 @@ class AddressBook:
         self._leave(standing)
         standing.is_tried = False
         if not self._place_new(standing, group_of(standing.address.host)):
-            del self._entries[standing.address]
+            self.forget(standing.address)
         if rival in self._entries:
             self._make_tried(self._entries[rival])
 

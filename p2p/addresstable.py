@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Final
 
 from engram.p2p.link import PeerAddress
-from engram.p2p.netgroup import group_of
+from engram.p2p.netgroup import Scope, group_of
 
 BUCKET_SIZE: Final = 64
 NEW_BUCKETS: Final = 1_024
@@ -35,6 +35,7 @@ class BookEntry:
 
     address: PeerAddress
     """Host and port, without a key."""
+    scope: Scope
     sources: list[str] = field(default_factory=list)
     """Network groups of those who told; each gives it one place in the table of new addresses."""
     seen_s: int = 0

@@ -1,5 +1,6 @@
 """Commands against a real node that mines on demand: coins, transactions, blocks, miner, peers."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from engram.commands.support.units import format_coins
 from engram.consensus.chainspec import ChainSpec, load_spec
 from engram.node.config import Config
 from engram.node.datadir import write_spec
+from engram.node.node import Node
 from engram.node.threaded import running_node
 from engram.primitives.codec import encode
 from engram.primitives.keys import PrivateKey
@@ -24,6 +26,7 @@ from engram.statemachine.transactions.transfer import Transfer
 from tests.support.cli import Shell
 from tests.support.dev_node import SEEDS, address_of, dev_spec, served_shell, write_keys
 from tests.support.round_matter import COIN, PURSE
+from tests.support.until import until
 
 pytestmark = pytest.mark.xdist_group("cli_node")
 NOWHERE = "00" * 32
@@ -221,6 +224,35 @@ def test_peers(shell: Shell) -> None:
     assert "127.0.0.1:1" in shell.text("peer", "list")
     assert shell.json("peer", "remove", "127.0.0.1:1")["address"] == "127.0.0.1:1"
     assert shell.error("peer", "add", "nowhere") == (65, "bad_peer_address")
+
+
+def test_a_seed_is_known_for_good_once_it_has_answered(shell: Shell, tmp_path: Path) -> None:
+    port = shell.json("node", "info")["p2p_port"]
+    config, spec = Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), spec_of(shell)
+    guest = Shell(tmp_path, {})
+
+    def origin(node: Node) -> str:
+        asyncio.run(until(lambda: node.services is not None and node.services.peers.peers()))
+        (row,) = guest.json("peer", "list")
+        assert (row["address"], row["direction"]) == (f"127.0.0.1:{port}", "outbound")
+        return str(row["origin"])
+
+    with running_node(replace(config, seeds=(f"localhost:{port}",)), spec) as node:
+        assert origin(node) == "seed"
+    with running_node(config, spec) as node:
+        assert origin(node) == "anchor"
+        assert "anchor" in guest.text("peer", "list")
+        told = guest.json("peer", "addresses")
+        assert (told["new"], told["tried"], told["anchors"]) == (0, 1, [f"127.0.0.1:{port}"])
+        (entry,) = told["entries"]
+        assert (entry["address"], entry["table"], entry["failures"]) == (f"127.0.0.1:{port}", "tried", 0)
+        assert "entries" not in guest.text("peer", "addresses")
+    with running_node(replace(config, connect_only=True), spec):
+        assert guest.json("peer", "list") == []
+    (tmp_path / "addresses.json").write_text("{}")
+    with running_node(config, spec):
+        assert guest.json("peer", "addresses")["tried"] == 0
+    assert "addresses.json cannot be read" in (tmp_path / "node.log").read_text()
 
 
 @pytest.mark.fault(id=51)
