@@ -26,6 +26,8 @@ class RpcLimits:
     """Time for which a request waits for its turn; after that, it is refused."""
     sockets: int = 256
     """How many WebSockets may be open at once."""
+    own_sockets: int = 16
+    """How many more who has the token may open."""
     requests: int = 64
     """How many requests of clients without the token are in hand at once; the others wait for their turn."""
     own_requests: int = 16

@@ -297,10 +297,9 @@ class RpcServer:
         heartbeat_s: float | None,
     ) -> web.StreamResponse:
         """Makes a WebSocket of the request and lets `serve` use it."""
-        if len(self._sockets) >= self._limits.sockets:
-            raise HttpRefusal(
-                503, "too many WebSockets are open; close one", expected=f"at most {self._limits.sockets}"
-            )
+        most = self._limits.sockets + (self._limits.own_sockets if self._is_admin(request) else 0)
+        if len(self._sockets) >= most:
+            raise HttpRefusal(503, "too many WebSockets are open; close one", expected=f"at most {most}")
         socket = web.WebSocketResponse(
             heartbeat=heartbeat_s,
             max_msg_size=MAX_MESSAGE_BYTES,

@@ -289,13 +289,16 @@ async def test_a_message_beyond_the_bound_ends_the_connection(wire: Socket) -> N
     assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.MESSAGE_TOO_BIG)
 
 
-async def test_sockets_are_bounded() -> None:
+async def test_sockets_are_bounded_and_the_owner_has_some_of_his_own() -> None:
     async with (
-        opened(limits=RpcLimits(sockets=1)) as door,
+        opened(limits=RpcLimits(sockets=1, own_sockets=1)) as door,
         aiohttp.ClientSession() as session,
         session.ws_connect(door.url + "/ws"),
     ):
         assert await handshake_status(door, {}) == 503
+        async with session.ws_connect(door.url + "/ws", headers=TOKENS["right"]):
+            assert await handshake_status(door, TOKENS["right"]) == 503
+            assert await handshake_status(door, {}) == 503
 
 
 async def test_a_subscriber_that_falls_behind_is_told_and_dropped(
