@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from engram.node.clock import FakeClock
-from engram.p2p.errors import DisconnectReason
+from engram.p2p.errors import DisconnectReason, PeerUnavailable
 from engram.p2p.handshake import Role, handshake_digest
 from engram.p2p.manager import BEGINNING_AT_ONCE
 from engram.p2p.messages import Auth, Disconnect, Hello, encode_frame
@@ -17,6 +17,8 @@ from tests.support.p2p_scripted import raw_socket, scripted, signed
 
 pytestmark = pytest.mark.fault(id=41)
 
+FIRST_KEY, KEYS = 20, 200
+"""Numbers of the strangers' keys."""
 WORD_OF_DISCONNECT = (
     b"\x82\x03" + encode_frame(Disconnect(DisconnectReason.TOO_MANY_PEERS.value)) + b"\x88\x02\x03\xe8"
 )
@@ -54,4 +56,28 @@ async def test_a_flood_of_connections_cuts_no_handshake_of_another_host(fault: P
         await honest.send(own, signed(honest, handshake_digest(Role.DIALER, own, hello)))
         await honest.expect(Auth)
         await honest.barrier()
+    fault.tell(count)
+
+
+@pytest.mark.fault(id=20)
+async def test_a_stream_of_fresh_keys_pushes_out_nobody_who_was_of_use(fault: Played) -> None:
+    """Every one of them completes its handshake and then is idle; they only push out each other."""
+    count = inputs(20, sample=20, share=0.5)
+    full, useful = Node(0, config=replace(QUICK, max_inbound=8)), Node(1)
+    async with running(full, useful), AsyncExitStack() as stack:
+        await useful.connect(full)
+        block = useful.chain.mine(b"useful")
+        await full.chain.wait_for(lambda: block.id in full.chain.blocks)
+        welcome = 0
+        for number in range(count):
+            stranger = await stack.enter_async_context(scripted(full, FIRST_KEY + number % KEYS))
+            try:
+                await stranger.open()
+                welcome += 1
+            except PeerUnavailable:
+                pass  # every place is worth more than its own
+            assert len([info for info in full.manager.peers() if info.inbound]) <= 8 + 1
+        assert full.knows(useful)
+        assert welcome > 8, "places changed hands among them"
+        await full.peer(useful).ping()
     fault.tell(count)

@@ -98,7 +98,7 @@ from engram.node.errors import DiskFull
 
 database = LevelDatabase(Path(sys.argv[1]))
 limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limit[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), limit[1]))
 written = 0
 try:
     while True:
@@ -114,10 +114,11 @@ except DiskFull as error:
 
 
 @pytest.mark.fault(id=17)
-def test_a_full_disk_is_named_and_costs_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", [300_000 + 7_919 * turn for turn in range(inputs(17, sample=1))])
+def test_a_full_disk_is_named_and_costs_nothing_that_was_acknowledged(tmp_path: Path, room: int) -> None:
     """The kernel's own limit on file sizes refuses the write, as a full disk does."""
     run = subprocess.run(
-        [sys.executable, "-c", FILL, str(tmp_path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", FILL, str(tmp_path), str(room)], capture_output=True, text=True, check=True
     )
     code, written = run.stdout.split()
     assert code == DiskFull.code
