@@ -12,7 +12,7 @@ from typing import Final
 from engram import __version__
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
-from engram.consensus.errors import UnknownParent
+from engram.consensus.errors import TimestampAhead, UnknownParent
 from engram.consensus.validation import check_transactions_root
 from engram.node import logs
 from engram.node.bans import Bans
@@ -200,6 +200,8 @@ class ChainAdapter:
             _check_answer(await self._chain.import_block(block, unasked=True))
             if isinstance(error, UnknownParent):
                 self._sync.is_ahead(peer)
+            elif isinstance(error, TimestampAhead) and not self._chain.parked(block_id):
+                self._not_worth(peer, block_id, memory_of(block))
             raise
         head = self._chain.head
         if is_worth_a_body(checked.header, checked.block.header, head):

@@ -19,7 +19,8 @@ from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec
 from engram.consensus.errors import TimestampAhead, UnknownParent
 from engram.consensus.forkchoice import plan_reorg
-from engram.node.chain.headers import CheckedBlock, work_of_header
+from engram.node.chain.floor import is_worth_a_body
+from engram.node.chain.headers import CheckedBlock, CheckedHeader, work_of_header
 from engram.node.chain.importer import Importer, ImportOutcome, ImportStatus
 from engram.node.chain.orphans import Orphan, OrphanPool
 from engram.node.clock import Clock
@@ -126,7 +127,8 @@ class Chain:
         `unasked` must be worth its cost, see `floor`; otherwise it is answered with `BEHIND` and forgotten.
 
         A block that cannot be judged yet is answered with `PARKED` and kept. The chain tries it again by
-        itself when its parent arrives or when the clock reaches its timestamp. Raises `ChainStopped` if the
+        itself when its parent arrives or when the clock reaches its timestamp; of blocks that wait for the
+        clock and came `unasked`, only those are kept that are worth it. Raises `ChainStopped` if the
         writer has ended.
         """
         if self._stopped:
@@ -257,6 +259,9 @@ class Chain:
             due_ms = block.header.timestamp_ms - self.spec.future_limit_ms
             parent = self.store.find_ref(block.header.parent)
             work = 0 if parent is None else parent.total_work + work_of_header(block.header)
+            checked = CheckedHeader(answer.block, work)
+            if unasked and not is_worth_a_body(checked, block.header, self.head):
+                return  # it would take the place of one that is
             self._parked.add(Orphan(answer.block, block, answer.code, due_ms, unasked, work))
             self._set_timer()
 

@@ -12,7 +12,7 @@ from engram.node.chain.headers import work_of_header
 from engram.node.chain.orphans import memory_of
 from engram.node.clock import FakeClock
 from engram.node.peering import WASTED_BYTES
-from engram.p2p.messages import Announce, GetBlock, GetHeaders
+from engram.p2p.messages import Announce, BlockData, GetBlock, GetHeaders
 from engram.primitives.codec import encode
 from engram.primitives.packing import pack
 from engram.primitives.types import Hash
@@ -170,3 +170,40 @@ async def test_parked_blocks_are_not_executed_by_the_way() -> None:
         parent = await node.chain.import_block(old.branch.blocks[-1], unasked=True)
         assert parent.outcome == "side"
         assert [name for name in ids(old.siblings) if node.chain.store.find_ref(name)] == []
+
+
+@pytest.mark.fault(id=26, inputs=40)
+@pytest.mark.fault(id=38)
+async def test_cheap_blocks_from_the_future_take_no_place_of_a_dear_one(tmp_path: Path) -> None:
+    """Blocks off an old one cost what it cost then. Whoever dates them far ahead would have them kept."""
+    chain = MemoryChain(HARD)
+    for _ in range(12):
+        chain.mine()
+    ahead_ms = chain.tip.timestamp_ms + 60_000
+    cheap = [mined(fork(chain, 1), number, ahead_ms + number) for number in range(40)]
+    honest = mined(chain, 99, chain.tip.timestamp_ms + HARD.future_limit_ms + 500)
+    clock = FakeClock(chain.tip.timestamp_ms)
+    async with node_network(tmp_path, HARD, clock) as network:
+        node = await network.start("node")
+        await node.take(chain.blocks[1:])
+        served = serving(chain.blocks, [*cheap, honest])
+        manager = await network.serve("peer", served, "node")
+        await network.connected(node)
+        manager.gossip.announce_block(honest.header.id)
+        await until(lambda: node.chain.parked(honest.header.id))
+        for block in cheap:
+            manager.gossip.announce_block(block.header.id)
+        last = cheap[-1].header.id
+        await until(lambda: network.asked("node", last))
+        await until(partial(was_answered, network))
+        assert not any(node.chain.parked(block.header.id) for block in cheap)
+        assert node.chain.parked(honest.header.id) == "timestamp_ahead"
+        clock.advance(500)
+        await node.reach(13)
+        assert node.chain.head.id == honest.header.id
+        assert served.partings == [], "to be early is no offence"
+
+
+def was_answered(network: NodeNetwork) -> bool:
+    """Whether the peer has answered every request for a block."""
+    return network.count("peer", "node", BlockData) == network.count("node", "peer", GetBlock)
