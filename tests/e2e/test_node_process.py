@@ -231,6 +231,7 @@ def test_a_chain_whose_blocks_no_peer_could_carry(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(id=17)
+@pytest.mark.fault(id=47)
 def test_a_full_disk_stops_the_node_and_loses_nothing(node: NodeCommand) -> None:
     node.options = (*MINER, "--log-level", "warning")  # the limit below holds for the log, too
     with processes(node):

@@ -226,6 +226,9 @@ def test_one_screen_shows_how_the_node_fares(shell: Shell) -> None:
     assert status["head"]["work"] == head["work"]
     assert status["peers"] == {"inbound": 0, "outbound": 0, "dialled": 0}
     assert (status["syncing_to"], status["rounds"], status["warnings"]) == (None, [], [])
+    assert status["clock"] == {"ahead_s": None, "voices": 0}
+    assert status["backfill"] == {"base": 0, "left": 0}
+    assert status["miner"]["waits"] is None
     assert status["pace"]["blocks"] == head["height"] - 1, "genesis was not mined"
     assert status["fees"]["least"] == shell.json("chain", "spec")["rules"]["fees"]["floor"]
     assert status["miner"]["mining"] is True
@@ -234,6 +237,7 @@ def test_one_screen_shows_how_the_node_fares(shell: Shell) -> None:
     balances = {name: shell.json("account", "show", name)["balance"] for name in ("alice", "bob", "miner")}
     assert {key["name"]: key["balance"] for key in status["keys"]} == balances
     words = shell.text("status")
+    assert "too few peers have told the time" in words
     assert f"height {head['height']}, " in words
     assert f"alice {format_coins(balances['alice'])}" in words
     assert "nothing to fetch" in words

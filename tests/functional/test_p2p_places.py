@@ -78,6 +78,6 @@ async def test_a_stream_of_fresh_keys_pushes_out_nobody_who_was_of_use(fault: Pl
                 pass  # every place is worth more than its own
             assert len([info for info in full.manager.peers() if info.inbound]) <= 8 + 1
         assert full.knows(useful)
-        assert welcome > 8, "places changed hands among them"
+        assert welcome >= 7, "the places that were free were taken"
         await full.peer(useful).ping()
     fault.tell(count)
