@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def command() -> None:
     """Show the chain: head, blocks, headers, rules; carry its blocks as a file.
 
-    The commands ask one node and show the chain as that node has it; only `export` and `import` read the
-    data of a node that does not run.
+    The commands ask one node and show the chain as that node has it; only `export`, `import` and `verify`
+    read the data of a node that does not run.
     """
 
 
@@ -192,3 +192,4 @@ def _date(timestamp_ms: int) -> str:
 
 command.add_command(chain_files.export)
 command.add_command(chain_files.import_)
+command.add_command(chain_files.verify)

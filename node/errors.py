@@ -39,6 +39,10 @@ class DamageFound(ChainError):
         return "\n".join((self.message, *map(str, self.got if isinstance(self.got, tuple) else ())))
 
 
+class ChainBroken(ChainError):
+    """A stored block does not hold: what stands on it is not the chain, whatever this node said before."""
+
+
 class RebuildWouldLose(ChainError):
     """The block files do not hold all blocks that the database knows, so a rebuilt one would lose some."""
 

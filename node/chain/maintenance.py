@@ -15,6 +15,7 @@ from engram.node.chain.importer import Importer
 from engram.node.chain.pruning import Pruner, depths
 from engram.node.chain.rebuild import rebuild
 from engram.node.chain.recovery import Progress, check_end, open_chain
+from engram.node.chain.replay import Heights, VerifiedChain, verify_chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.snapshot import SnapshotInfo, restore_snapshot, take_snapshot
 from engram.node.chain.verification import VerificationCache
@@ -133,6 +134,21 @@ def import_data_dir(config: Config, path: Path, now_ms: int, progress: Progress)
             return import_blocks(importer, head, spec, path, now_ms, progress)
     finally:
         verifier.close()
+
+
+def verify_data_dir(
+    config: Config, first: int, last: int | None, now_ms: int, progress: Progress
+) -> VerifiedChain:
+    """Verifies blocks of the best chain anew, by default to the head.
+
+    Raises `ChainNotFound`, what `open_store` raises, and what `verify_chain` raises.
+    """
+    spec = read_spec(config.data_dir)
+    _check_blocks(config)
+    with _opened(config, spec, genesis(spec)) as store:
+        head = check_end(store, 0)
+        asked = Heights(first, head.height if last is None else last)
+        return verify_chain(config.data_dir, spec, store, head, asked, now_ms, progress)
 
 
 def compact_data_dir(config: Config, *, prune: bool) -> tuple[int, int]:
