@@ -36,6 +36,7 @@ MAX_BATCH_REPLY_CHARS: Final = 16 * 1024 * 1024
 """Once the replies to a batch are longer together, its other requests are refused and not carried out."""
 MAX_BATCH_S: Final = 10.0
 """Once a batch has taken so many seconds, its other requests are refused and not carried out."""
+_OF_WEBSOCKETS: Final = ("subscribe", "unsubscribe")
 _SHOWN: Final = 80
 
 _TOO_LONG: Final = "the replies to this batch are too long; send smaller batches"
@@ -115,7 +116,8 @@ class Dispatcher:
         name = request["method"]
         method = self._methods.get(name)
         if method is None:
-            raise RpcFault(METHOD_NOT_FOUND, f"no method {name[:_SHOWN]}; rpc_methods lists them")
+            where = "it needs a WebSocket at /ws" if name in _OF_WEBSOCKETS else "rpc_methods lists them"
+            raise RpcFault(METHOD_NOT_FOUND, f"no method {name[:_SHOWN]} here; {where}")
         if method.admin and not admin:
             raise RpcFault(
                 UNAUTHORIZED, f"{method.name} needs the bearer token in the node's data directory (rpc.token)"

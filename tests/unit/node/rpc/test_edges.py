@@ -203,6 +203,12 @@ async def test_a_number_beyond_64_bits_is_named(door: Door) -> None:
     assert reply["error"]["message"] == f"raw cannot be used: the number {2**64} does not fit into 64 bits"
 
 
+async def test_who_subscribes_by_http_is_told_where_it_can_be_done(door: Door) -> None:
+    for method in ("subscribe", "unsubscribe"):
+        _, reply = await door.post(document=call(method=method, params=["heads"]))
+        assert reply["error"]["message"] == f"no method {method} here; it needs a WebSocket at /ws"
+
+
 async def test_a_subscription_begins_after_its_reply(door: Door) -> None:
     """Also in a batch, in which the event is published before the reply is complete."""
     batch = [
