@@ -1,6 +1,7 @@
 """The OpenRPC document that a node serves says of every method what it takes, gives and refuses."""
 
 import json
+import random
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ from engram.node.rpc.events import TOPICS
 from engram.node.rpc.openrpc import TOPIC_TEXTS
 from tests.support.cli import Shell
 from tests.support.dev_node import address_of, served_shell
+from tests.support.faults import inputs
 from tests.support.rpc_page import page
 from tests.support.rpc_reference import FILE, PAGE, reference
 
@@ -145,6 +147,49 @@ def integers(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
             yield from integers(item, name)
     elif type(value) is int:
         yield name, value
+
+
+ODD: tuple[Any, ...] = (
+    *(None, True, 0, -1, 2**32, 2**53, 2**63, 2**64 - 1, -(2**63), 1.5, 1e300),
+    *(
+        "",
+        "0",
+        "-1",
+        str(2**64 - 1),
+        "\0",
+        "a\0b",
+        "é",
+        "😀",
+        "x" * 5_000,
+        "00",
+        "ff" * 20,
+        NOWHERE,
+        "ff" * 33,
+    ),
+    *("[::1]:1", "127.0.0.1:99999", "é.example:1", "a" * 70 + ".example:1", "xn--:1", "..:1", "127.0.0.1/8"),
+    *([], {}, [[]], [None], [1.5], [[1]], [[256]], [[-1] * 6], [NOWHERE], ["zz"], [{}]),
+    *(address_of("alice"), "debug", "block", "transaction", "heads"),
+)
+LASTING = ("miner_mine", "miner_start", "node_profile", "node_log_level")
+"""Methods that would do a great deal with some of these values, or change this whole process."""
+
+
+@pytest.mark.fault(id=50, inputs=inputs(50, sample=200))
+def test_odd_values_are_refused_by_name(shell: Shell, document: dict[str, Any]) -> None:
+    """For each method some values that mean nothing to it; none may be a bug of the node."""
+    chance, described = random.Random(50), methods(document)
+    url = f"http://127.0.0.1:{shell.json('node', 'info')['rpc_port']}/"
+    token = (shell.data_dir / "rpc.token").read_text().strip()
+    names = [name for name in described if described[name]["params"] and name not in (*ENDS, *LASTING)]
+    for number in range(inputs(50, sample=200)):
+        name = names[number % len(names)]
+        params = {each["name"]: chance.choice(ODD) for each in described[name]["params"]}
+        request = json.dumps({"jsonrpc": "2.0", "id": number, "method": name, "params": params})
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        with urlopen(Request(url, request.encode(), headers)) as response:
+            reply = json.load(response)
+        assert reply["id"] == number
+        assert "result" in reply or reply["error"]["data"]["code"] != "internal_error", request[:300]
 
 
 def _of(schema: dict[str, Any]) -> Any:
