@@ -46,7 +46,7 @@ def read_plain(path: Path, most_bytes: int, *, pipes: bool = False) -> bytes:
     with open(handle, "rb") as stream:
         content = stream.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise FileDamaged(f"{path} is larger than any file of its kind; move it away", expected=most_bytes)
+        raise FileDamaged(f"{path} is too large for a file of its kind; move it away", expected=most_bytes)
     return content
 
 

@@ -20,7 +20,8 @@ from engram.nn.parameters import prove_bounds
 from engram.nn.seeded import expand
 from engram.nn.tensor import Explicit, tensor_bytes
 from engram.node.client import RpcClient
-from engram.node.files import write_private
+from engram.node.errors import FileDamaged, NotAFile
+from engram.node.files import check_file, read_json, write_private
 from engram.participant.errors import ModelFileInvalid, NothingRevealed, WeightsMismatch
 from engram.participant.view import ChainView
 from engram.primitives.codec import from_json, to_json
@@ -111,7 +112,7 @@ def load_version(path: Path) -> tuple[NetworkSpec, Parameters]:
     """
     record = path.with_suffix(".json")
     try:
-        line = [from_json(Addition, added) for added in json.loads(record.read_text("utf-8"))["line"]]
+        line = [from_json(Addition, added) for added in read_json(record, _MOST_BYTES)["line"]]
         spec = compose_line(line).spec
         parameters = _read(path, spec)
     except _UNREADABLE as error:
@@ -165,11 +166,23 @@ def save_parts(path: Path, parts: Sequence[tuple[Hash, PartData]]) -> int:
     return sum(counts)
 
 
-_UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, CodecError, LineBroken, zipfile.BadZipFile)
+_MOST_BYTES: Final = 2**24
+_UNREADABLE: Final = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    CodecError,
+    LineBroken,
+    FileDamaged,
+    NotAFile,
+    zipfile.BadZipFile,
+)
 """What reading a file may raise that is no model."""
 
 
 def _read(path: Path, spec: NetworkSpec) -> Parameters:
+    check_file(path)  # a pipe would wait for a writer for ever
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         return tuple(
             SegmentParameters(archive[f"{name}_weights"], archive[f"{name}_bias"]) for name in _names(spec)

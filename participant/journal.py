@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
-from engram.node.files import write_private
+from engram.node.errors import FileDamaged, NotAFile
+from engram.node.files import read_plain, write_private
 from engram.participant.errors import AlreadyPlaying, SecretsInvalid
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import CodecError
@@ -81,10 +82,10 @@ class Journal:
         """The secret that an earlier run has saved; None if there is none. Raises `SecretsInvalid`."""
         path = self._path(round_id, epoch, author)
         try:
-            return decode(CommitSecret, path.read_bytes(), max_bytes=_MAX_BYTES)
+            return decode(CommitSecret, read_plain(path, _MAX_BYTES), max_bytes=_MAX_BYTES)
         except FileNotFoundError:
             return None
-        except CodecError as error:
+        except (CodecError, FileDamaged, NotAFile) as error:
             raise SecretsInvalid(f"{path} is damaged: {error}") from error
 
     def forget(self, round_id: Hash, author: Address) -> None:

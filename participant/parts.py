@@ -14,7 +14,8 @@ from typing import Annotated, Final
 import numpy as np
 
 from engram.nn.data import parse_part, part_bytes, part_commitment
-from engram.node.files import write_private
+from engram.node.errors import FileDamaged, NotAFile
+from engram.node.files import read_plain, write_private
 from engram.participant.datasets import Dataset
 from engram.participant.errors import NotEnoughRows, SecretsInvalid, SecretsNotFound
 from engram.primitives.codec import decode, encode
@@ -103,8 +104,8 @@ def load_secrets(path: Path) -> RoundSecrets:
     Raises `SecretsNotFound` if the file is missing, `SecretsInvalid` if it is damaged.
     """
     try:
-        return decode(RoundSecrets, path.read_bytes(), max_bytes=2**30)
+        return decode(RoundSecrets, read_plain(path, 2**30), max_bytes=2**30)
     except FileNotFoundError as error:
         raise SecretsNotFound(f"{path} is missing; without it the parts cannot be revealed") from error
-    except CodecError as error:
+    except (CodecError, FileDamaged, NotAFile) as error:
         raise SecretsInvalid(f"{path} is damaged: {error}") from error

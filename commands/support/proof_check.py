@@ -72,7 +72,7 @@ class Check:
         from engram.consensus.chainspec import main, spec_id, test
         from engram.node.configsources import load_config
         from engram.node.datadir import read_spec, read_spec_file
-        from engram.node.errors import ChainNotFound
+        from engram.node.errors import ChainNotFound, ConfigInvalid
 
         presets = dict(zip(PRESETS, (main, test), strict=True))
         if self._chain is not None:
@@ -80,8 +80,9 @@ class Check:
                 return presets[self._chain]()
             return read_spec_file(Path(self._chain), pipes=True)
         known = [preset() for preset in presets.values()]
-        data_dir = load_config({"data_dir": self._data_dir}, os.environ).config.data_dir
-        with suppress(ChainNotFound):
+        # A proof is checked by people who have no node, no settings and perhaps no home directory.
+        with suppress(ChainNotFound, ConfigInvalid):
+            data_dir = load_config({"data_dir": self._data_dir}, os.environ).config.data_dir
             known.insert(0, read_spec(data_dir))
         for spec in known:
             if spec_id(spec) == wanted:

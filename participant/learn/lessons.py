@@ -14,7 +14,8 @@ from typing import Annotated, Final
 
 import numpy as np
 
-from engram.node.files import write_private
+from engram.node.errors import FileDamaged, NotAFile
+from engram.node.files import read_plain, write_private
 from engram.participant.datasets import Dataset
 from engram.participant.learn.errors import ClassesForeign, LessonDamaged
 from engram.participant.learn.matching import LEAST_AGREEMENT, matched
@@ -82,15 +83,15 @@ class Lessons:
         """The lesson of this name; None if there is none. Raises `LessonDamaged`."""
         path = self._path(name)
         try:
-            return decode(LessonRecord, path.read_bytes(), max_bytes=2 * MOST_BYTES)
+            return decode(LessonRecord, read_plain(path, 2 * MOST_BYTES), max_bytes=2 * MOST_BYTES)
         except FileNotFoundError:
             return None
-        except CodecError as error:
+        except (CodecError, FileDamaged, NotAFile) as error:
             raise LessonDamaged(f"{path} is damaged: {error}", got=path.name) from error
 
     def keep_only(self, name: Hash | None) -> None:
         """Removes all lessons but one."""
-        for path in self._folder.glob("*.lesson"):
+        for path in self._folder.glob(f"{'[0-9a-f]' * 64}.lesson"):
             if name is None or path != self._path(name):
                 path.unlink(missing_ok=True)
 

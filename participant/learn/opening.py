@@ -16,7 +16,8 @@ from typing import Annotated, Any, Final
 import numpy as np
 
 from engram.nn.data import parse_part
-from engram.node.files import write_private
+from engram.node.errors import FileDamaged, NotAFile
+from engram.node.files import read_plain, write_private
 from engram.participant.datasets import Dataset, concatenate
 from engram.participant.learn.errors import LessonDamaged, RowsMissing
 from engram.participant.learn.lessons import MOST_CLASSES, renumbered
@@ -57,6 +58,9 @@ class OpeningRecord:
         return {pair.label: pair.chain_class for pair in self.pairs}
 
 
+_MOST_BYTES: Final = 2**24
+
+
 class Openings:
     """The rounds that a participant opens, each in a file of its own, named by its nonce hash."""
 
@@ -71,15 +75,15 @@ class Openings:
         """The record of a round; None if there is none. Raises `LessonDamaged`."""
         path = self._path(nonce)
         try:
-            return decode(OpeningRecord, path.read_bytes())
+            return decode(OpeningRecord, read_plain(path, _MOST_BYTES))
         except FileNotFoundError:
             return None
-        except CodecError as error:
+        except (CodecError, FileDamaged, NotAFile) as error:
             raise LessonDamaged(f"{path} is damaged: {error}", got=path.name) from error
 
     def names(self) -> list[Hash]:
         """The nonce hashes of all records."""
-        return [bytes.fromhex(path.stem) for path in self._folder.glob("*.opening")]
+        return [bytes.fromhex(path.stem) for path in self._folder.glob(f"{'[0-9a-f]' * 64}.opening")]
 
     def remove(self, nonce: Hash) -> None:
         """Removes a record."""

@@ -312,7 +312,7 @@ class RoundPart:
     def used(self) -> frozenset[bytes]:
         """Features of all rows in the parts of rounds whose secrets are in the folder."""
         found: frozenset[bytes] = frozenset()
-        for path in self.folder.glob("*.secrets"):
+        for path in self.folder.glob(f"{'[0-9a-f]' * 64}.secrets"):
             found |= rows_in(load_secrets(path))
         return found
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from engram.node.files import write_private
+from engram.node.errors import FileDamaged, NotAFile
+from engram.node.files import read_json, write_private
 from engram.participant.learn.errors import IllegalTransition, LearnStateDamaged
 from engram.primitives.codec import from_json, to_json
 from engram.primitives.errors import CodecError
@@ -27,6 +28,7 @@ from engram.primitives.types import U16, U32, U64, Hash, Size
 FORMAT: Final = 1
 MAX_OPENED: Final = 64
 MAX_SPENT: Final = 512
+_MOST_BYTES: Final = 2**24
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class StateFile:
 
     def _read(self) -> LearnState:
         try:
-            content = json.loads(self._path.read_text("utf-8"))
+            content = read_json(self._path, _MOST_BYTES)
             if content["engram_learn"] != FORMAT:
                 raise LearnStateDamaged(
                     f"{self._path} has another format", expected=FORMAT, got=content["engram_learn"]
@@ -172,5 +174,5 @@ class StateFile:
             return from_json(LearnState, content["state"])
         except FileNotFoundError:
             return LearnState()
-        except (OSError, ValueError, KeyError, TypeError, CodecError) as error:
+        except (OSError, ValueError, KeyError, TypeError, CodecError, FileDamaged, NotAFile) as error:
             raise LearnStateDamaged(f"{self._path} cannot be read: {error}") from error

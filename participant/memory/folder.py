@@ -20,7 +20,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from engram.node.files import write_private
+from engram.node.errors import FileDamaged
+from engram.node.files import read_plain, write_private
 from engram.participant.memory.disk import disk_errors
 from engram.participant.memory.errors import (
     FoundingMalformed,
@@ -314,10 +315,10 @@ def _misnamed(path: Path, kind: type[InvalidInput]) -> InvalidInput:
 
 def read_bounded(path: Path, most: int, kind: type[InvalidInput]) -> bytes:
     """The bytes of a file that holds so many, at most. Raises an error of this kind for a larger one."""
-    size = path.stat().st_size
-    if size > most + _SLACK:
-        raise kind(f"{path} is too large", expected=most, got=size)
-    return path.read_bytes()
+    try:
+        return read_plain(path, most + _SLACK)
+    except FileDamaged:
+        raise kind(f"{path} is too large", expected=most, got=path.stat().st_size) from None
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from engram.node.files import write_private
+from engram.node.errors import FileDamaged, NotAFile
+from engram.node.files import read_json, write_private
 from engram.participant.memory.banks import BankRule
 from engram.participant.memory.consolidation import Calibration, Settings
 from engram.participant.memory.engines import ENGINES
@@ -46,15 +47,13 @@ def save_memory(path: Path, memory: Memory) -> None:
 def load_memory(path: Path) -> Memory:
     """The memory that `save_memory` has written. Raises `MemoryFileInvalid`."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise MemoryFileInvalid(f"{path} is too large", expected=MOST_BYTES, got=path.stat().st_size)
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path, MOST_BYTES)
         if content["engram_memory"] != FORMAT:
             raise MemoryFileInvalid(
                 f"{path} has another format", expected=FORMAT, got=content["engram_memory"]
             )
         return _memory(path, content)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, CodecError) as error:
+    except (OSError, ValueError, KeyError, TypeError, CodecError, FileDamaged, NotAFile) as error:
         raise MemoryFileInvalid(
             f"{path} is not a memory that a founder has published: {error}", got=path.name
         ) from error

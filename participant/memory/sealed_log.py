@@ -282,7 +282,7 @@ class _LogReader:
 
     def records(self) -> Iterator[bytes]:
         log = self._log
-        paths = sorted(self._folder.glob("*.sealed"))
+        paths = sorted(self._folder.glob(f"{'[0-9]' * 6}.sealed"))
         if [path.name for path in paths] != [f"{number:06d}.sealed" for number in range(len(paths))]:
             raise FastMemoryDamaged(f"{self._folder}: a file of the fast memory is missing", got=len(paths))
         if not paths:

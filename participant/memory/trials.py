@@ -23,7 +23,8 @@ from engram.nn.growth import Policy
 from engram.nn.loss import LossKind, loss_rows
 from engram.nn.network import Features, Parameters, forward, predict
 from engram.nn.spec import NetworkSpec
-from engram.node.files import write_private
+from engram.node.errors import FileDamaged, NotAFile
+from engram.node.files import read_json, write_private
 from engram.participant.memory import mixtures
 from engram.participant.memory.banks import BankRule, Banks
 from engram.participant.memory.checks import Labels
@@ -296,9 +297,7 @@ def save_trials(path: Path, trials: Trials) -> None:
 def load_trials(path: Path) -> Trials:
     """The trials that `save_trials` has written. Raises `MemoryFileInvalid`."""
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise ValueError("it is too large")
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path, _LARGEST_FILE)
         if content.pop("engram_trials") != FORMAT:
             raise ValueError("it has another format")
         before, old, whole = (Moments(**content.pop(name)) for name in ("before", "old", "whole"))
@@ -308,5 +307,5 @@ def load_trials(path: Path) -> Trials:
         if not all(type(value) in (int, float) and 0 <= value < float("inf") for value in numbers):
             raise ValueError("a number is missing or below 0")
         return trials
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, FileDamaged, NotAFile) as error:
         raise MemoryFileInvalid(f"{path} does not hold the trials of a founding: {error}") from error

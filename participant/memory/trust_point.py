@@ -9,7 +9,8 @@ from typing import Final
 
 from engram.consensus.block import BlockHeader
 from engram.consensus.chainspec import ChainSpec, spec_id
-from engram.node.files import write_private
+from engram.node.errors import FileDamaged, NotAFile
+from engram.node.files import read_json, write_private
 from engram.participant.memory.errors import TrustPointDamaged, TrustPointForeign
 from engram.primitives.codec import from_json, to_json
 from engram.primitives.errors import CodecError
@@ -62,13 +63,16 @@ def save_trust_point(path: Path, spec: ChainSpec, model: Hash, point: TrustPoint
     write_private(path, (json.dumps(document, indent=2) + "\n").encode())
 
 
+_MOST_BYTES: Final = 2**20
+
+
 def load_trust_point(path: Path, spec: ChainSpec, model: Hash) -> TrustPoint | None:
     """The point that was saved; None if there is no file.
 
     Raises `TrustPointDamaged`, and `TrustPointForeign` if it is of another chain or model.
     """
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = read_json(path, _MOST_BYTES)
         if document["engram_trust_point"] != FORMAT:
             raise TrustPointDamaged(
                 f"{path} has another format", expected=FORMAT, got=document["engram_trust_point"]
@@ -77,7 +81,7 @@ def load_trust_point(path: Path, spec: ChainSpec, model: Hash) -> TrustPoint | N
         works = int(content.chain_work), int(content.base_work)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, CodecError) as error:
+    except (OSError, ValueError, KeyError, TypeError, CodecError, FileDamaged, NotAFile) as error:
         raise TrustPointDamaged(f"{path} cannot be read: {error}") from error
     if (content.chain, content.model) != (spec_id(spec), model):
         raise TrustPointForeign(expected=(spec_id(spec), model), got=(content.chain, content.model))

@@ -27,13 +27,14 @@ def _pipe(path: Path, before: bytes) -> None:
 
 
 def _socket(path: Path, before: bytes) -> None:
-    """Bound by a short name: the path of a socket has 107 bytes at most."""
+    """Bound under a short name: the path of a socket has 107 bytes at most."""
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         with socket.socket(socket.AF_UNIX) as one:
-            one.bind(f"/proc/self/fd/{folder}/{path.name}")
+            one.bind(f"/proc/self/fd/{folder}/s")
     finally:
         os.close(folder)
+    path.with_name("s").rename(path)
 
 
 def _link(target: str) -> Callable[[Path, bytes], None]:
