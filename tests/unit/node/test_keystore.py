@@ -20,6 +20,7 @@ from engram.node.files import write_private
 from engram.node.keystore import Keystore, load_node_key
 from engram.primitives.errors import BadAddress, ChainError
 from engram.primitives.keys import PrivateKey, format_address
+from tests.support.faults import Played
 
 SEED = bytes(range(32))
 
@@ -110,30 +111,35 @@ def test_an_unknown_name_is_answered_with_the_known_ones(store: Keystore) -> Non
 
 @pytest.mark.fault(id=31)
 @pytest.mark.usefixtures("cheap")
-def test_every_single_byte_edit_is_refused(store: Keystore) -> None:
+def test_every_single_byte_edit_is_refused(store: Keystore, fault: Played) -> None:
     path = store.create("alice", "x", seed=SEED).path
     whole = path.read_bytes()
-    accepted = []
+    accepted, played = [], 0
     for index, byte in enumerate(whole):
         for edited in {byte ^ 1, byte ^ 0x20, ord(" "), ord("0")} - {byte}:
             path.write_bytes(whole[:index] + bytes([edited]) + whole[index + 1 :])
+            played += 1
             try:
                 store.load("alice", "x")
             except ChainError:
                 continue
             accepted.append((index, byte, edited))
     assert accepted == []
+    assert played >= 1_500
+    fault.tell(played, code=KeyFileInvalid.code)
 
 
 @pytest.mark.fault(id=31)
 @pytest.mark.usefixtures("cheap")
-def test_every_truncation_and_addition_is_refused(store: Keystore) -> None:
+def test_every_truncation_and_addition_is_refused(store: Keystore, fault: Played) -> None:
     path = store.create("alice", "x", seed=SEED).path
     whole = path.read_bytes()
-    for raw in (*(whole[:length] for length in range(len(whole))), whole + b" ", whole * 2, b"\n" + whole):
+    cut = [whole[:length] for length in range(len(whole))]
+    for raw in (*cut, whole + b" ", whole * 2, b"\n" + whole):
         path.write_bytes(raw)
         with pytest.raises(KeyFileInvalid):
             store.load("alice", "x")
+    fault.tell(len(cut) + 3, code=KeyFileInvalid.code)
 
 
 @pytest.mark.usefixtures("cheap")
