@@ -24,7 +24,7 @@ from engram.p2p.addressbook import AddressBook
 from engram.p2p.addresstable import BookEntry
 from engram.p2p.errors import BadPeerAddress
 from engram.p2p.link import PeerAddress
-from engram.p2p.netgroup import scope_of
+from engram.p2p.netgroup import plain_host, scope_of
 
 ADDRESSES_NAME: Final = "addresses.json"
 SAVE_S: Final = 600.0
@@ -139,9 +139,9 @@ def _entry(row: list[Any]) -> BookEntry:
         raise ValueError("a row is no entry of the book")
     if not all(type(each) is int for each in (port, *numbers)):
         raise ValueError("a row has no times")
-    address, scope = PeerAddress.parse(str(PeerAddress(host, port))), scope_of(host)
-    if scope is None:
-        raise ValueError("a row's host is no address of a node")
+    address, scope = PeerAddress(host, port), scope_of(host)
+    if scope is None or plain_host(host) != host or not 0 < port < 2**16:
+        raise ValueError("a row's host and port are no address of a node")
     return BookEntry(
         address, scope, sources, seen_s, dialled_s, first_s, reached_s, failures, counted_s, is_tried=is_tried
     )
