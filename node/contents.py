@@ -5,8 +5,10 @@ named. Whoever asks such a node for content (`GET /blob/ID`) is given what a pee
 block is ever judged with it: what a rule of validity needs is in the store, or the block cannot be judged.
 
 Content comes in pieces, of several peers at once. If nobody has the rest, the pieces are kept and the next
-request goes on from there. Pieces cannot be checked one by one; so if the whole is false, it is fetched of
-one peer alone, and whoever gives false content alone has lied.
+request goes on from there. Pieces cannot be checked one by one; so if the whole is false, or peers disagree
+about its size, it is fetched of one peer alone, and whoever gives false content alone has lied. Who was given
+that chance and did not give the whole is asked after all others for a while, so that nobody can spoil the
+same content again and again.
 """
 
 from __future__ import annotations
@@ -36,8 +38,10 @@ PIECE_S: Final = 5.0
 """Seconds that a peer has to give one piece."""
 GET_S: Final = 20.0
 """Seconds in which content must be there; what has come by then is kept for the next who asks."""
+FAIR_S: Final = 10.0
+"""Who could give the whole alone for so long and did not, has had his chance."""
 MUTE_S: Final = 600.0
-"""Seconds for which a peer that did not answer is asked after all others."""
+"""Seconds for which a peer that did not answer, or not with what it had begun, is asked after all others."""
 PEERS_AT_ONCE: Final = 4
 HURRY_S: Final = 1.0
 AT_ONCE: Final = 2
@@ -45,7 +49,7 @@ AT_ONCE: Final = 2
 BEGUN: Final = 2
 """Of so many contents that nobody could complete, the pieces are kept."""
 KEPT_BYTES: Final = 16 << 20
-"""Memory for content that was read or fetched lately."""
+"""Memory for content that was read or fetched lately; of larger content, the last is kept besides."""
 ABSENT: Final = 1_024
 ABSENT_S: Final = 60.0
 """What no peer had is not asked for again for so long, unless another peer comes."""
@@ -58,6 +62,8 @@ class _Pieces:
     size_bytes: int
     parts: dict[int, bytes] = field(default_factory=dict)
     sources: set[Peer] = field(default_factory=set)
+    dissenters: set[Peer] = field(default_factory=set)
+    """Peers that say another size."""
 
     @property
     def missing(self) -> deque[int]:
@@ -67,6 +73,8 @@ class _Pieces:
     def take(self, peer: Peer, piece: int, part: ContentPart) -> bool:
         """Keeps a piece; False if it does not fit what came before."""
         length = min(PIECE_BYTES, self.size_bytes - piece * PIECE_BYTES)
+        if part.size_bytes != self.size_bytes:
+            self.dissenters.add(peer)
         if part.size_bytes != self.size_bytes or len(part.data) != length:
             return False
         self.parts[piece] = part.data
@@ -95,8 +103,10 @@ class Contents:
         self._peers: dict[Peer, Held | None] = {}
         """What each peer has said that it holds; None until it was asked."""
         self._mute: dict[Peer, float] = {}
-        """Peers that did not answer, and until when they are asked last."""
+        """Peers that did not answer, or spoiled what others gave, and until when they are asked last."""
         self._kept: ByteLru[bytes] = ByteLru(KEPT_BYTES, len)
+        self._large: tuple[Hash, bytes] | None = None
+        """The last content that is too large for `_kept`: without it, each piece would cost a reading."""
         self._begun: OrderedDict[Hash, _Pieces] = OrderedDict()
         self._absent: OrderedDict[Hash, float] = OrderedDict()
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -127,7 +137,7 @@ class Contents:
         if raw is not None or not self._peers or self._is_absent(name):
             return raw
         async with self._slots:
-            raw = self._kept.get(name)  # somebody else has fetched it meanwhile
+            raw = self._lately(name)  # somebody else has fetched it meanwhile
             if raw is None:
                 with suppress(TimeoutError):
                     async with Deadline(self._clock, GET_S):
@@ -137,8 +147,19 @@ class Contents:
             if len(self._absent) > ABSENT:
                 self._absent.popitem(last=False)
         else:
-            self._kept.put(name, raw)
+            self._keep(name, raw)
         return raw
+
+    def _lately(self, name: Hash) -> bytes | None:
+        if self._large is not None and self._large[0] == name:
+            return self._large[1]
+        return self._kept.get(name)
+
+    def _keep(self, name: Hash, raw: bytes) -> None:
+        if len(raw) > KEPT_BYTES:
+            self._large = (name, raw)
+        else:
+            self._kept.put(name, raw)
 
     def _is_absent(self, name: Hash) -> bool:
         return self._absent.get(name, 0.0) > self._clock.monotonic()
@@ -146,8 +167,12 @@ class Contents:
     def _is_mute(self, peer: Peer) -> bool:
         return self._mute.get(peer, 0.0) > self._clock.monotonic()
 
+    def _ask_last(self, peer: Peer) -> None:
+        if peer in self._peers:
+            self._mute[peer] = self._clock.monotonic() + MUTE_S
+
     async def _own(self, name: Hash) -> bytes | None:
-        raw = self._kept.get(name)
+        raw = self._lately(name)
         if raw is not None:
             return raw
         try:
@@ -157,7 +182,7 @@ class Contents:
         except CorruptStore as error:  # no stranger's question may end this node
             self._log.warning("content is damaged on disk: check the disk", content=name, error=error)
             return None
-        self._kept.put(name, raw)
+        self._keep(name, raw)
         return raw
 
     async def _fetch(self, name: Hash) -> bytes | None:
@@ -168,30 +193,42 @@ class Contents:
         try:
             await self._complete(name, begun, peers)
         finally:
-            if begun.missing:
+            if begun.missing and not begun.dissenters:
                 self._begun[name] = begun
                 if len(self._begun) > BEGUN:
                     self._begun.popitem(last=False)
-        if begun.missing:
+        if not begun.missing:
+            raw = begun.whole()
+            if await self._threads.run(is_content, name, raw):
+                return raw
+        elif not begun.dissenters:
+            return None
+        begun.parts.clear()
+        involved = begun.sources | begun.dissenters
+        for peer in [peer for peer in peers if peer in involved]:
+            of_one = await self._of_one(name, peer)
+            if of_one is not None:
+                return of_one
+        return None
+
+    async def _of_one(self, name: Hash, peer: Peer) -> bytes | None:
+        """The whole of one peer. Who gives false content so has lied; who gives less is asked last."""
+        fair_s = self._clock.monotonic() + FAIR_S
+        try:
+            begun = await self._begin(name, [peer])
+            if begun is not None:
+                await self._complete(name, begun, [peer])
+        except asyncio.CancelledError:
+            if self._clock.monotonic() >= fair_s:
+                self._ask_last(peer)
+            raise
+        if begun is None or begun.missing:
+            self._ask_last(peer)
             return None
         raw = begun.whole()
         if await self._threads.run(is_content, name, raw):
             return raw
-        return await self._of_one(name, begun.sources)
-
-    async def _of_one(self, name: Hash, sources: set[Peer]) -> bytes | None:
-        """The whole of one peer at a time. Who gives false content so has lied."""
-        for peer in sources:
-            begun = await self._begin(name, [peer])
-            if begun is None:
-                continue
-            await self._complete(name, begun, [peer])
-            if begun.missing:
-                continue
-            raw = begun.whole()
-            if await self._threads.run(is_content, name, raw):
-                return raw
-            peer.misbehaved(FalseContent(expected=name))
+        peer.misbehaved(FalseContent(expected=name))
         return None
 
     async def _begin(self, name: Hash, peers: list[Peer]) -> _Pieces | None:
@@ -228,7 +265,8 @@ class Contents:
 
     async def _complete(self, name: Hash, begun: _Pieces, peers: list[Peer]) -> None:
         """Asks for the missing pieces, of several peers at once, until all are there or nobody gives more."""
-        missing, useful = begun.missing, [peer for peer in peers if not self._is_mute(peer)]
+        missing = begun.missing
+        useful = [peer for peer in peers if peer in begun.sources or not self._is_mute(peer)]
 
         async def supply(peer: Peer) -> None:
             while missing and peer in useful:
@@ -249,20 +287,21 @@ class Contents:
         try:
             part = await peer.get_content(name, piece, PIECE_S)
         except NotReady:
-            if peer in self._peers:
-                self._mute[peer] = self._clock.monotonic() + MUTE_S
+            self._ask_last(peer)
             return None
-        self._mute.pop(peer, None)
         return part
 
     async def _ranked(self) -> list[Peer]:
-        """Those that keep everything come first, then those that were dialled; who was mute comes last."""
+        """Those that were dialled come first, of them those that keep everything; who was mute comes last.
+
+        Strangers who dial this node can be many, and to say that one keeps everything costs nothing.
+        """
         unasked = [peer for peer, held in self._peers.items() if held is None]
         await asyncio.gather(*(self._learn(peer) for peer in unasked))
 
         def rank(peer: Peer) -> tuple[bool, bool, bool]:
             held = self._peers[peer]
-            return self._is_mute(peer), held is None or not held.archive, peer.info.inbound
+            return self._is_mute(peer), peer.info.inbound, held is None or not held.archive
 
         return sorted(self._peers, key=rank)
 
@@ -277,7 +316,7 @@ class Contents:
                 Held(1, archive=False) if answer is None else Held(answer.bodies_from, answer.archive)
             )
             if answer is None:
-                self._mute[peer] = self._clock.monotonic() + MUTE_S
+                self._ask_last(peer)
 
 
 def is_content(name: Hash, raw: bytes) -> bool:

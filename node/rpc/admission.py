@@ -2,8 +2,9 @@
 
 A request waits for its turn, first come, first served, and is refused if that takes too long. Requests with
 the data directory's token have places of their own, so that no flood of strangers keeps the operator out, and
-the probes need none. Replies that nobody reads hold memory; when they hold too much, the reader goes who has
-been slow for the longest time. Thus a client that reads can only lose its reply to clients that read, too.
+the probes need none. Blobs have places of their own, too, because peers can make a node wait for them.
+Replies that nobody reads hold memory; when they hold too much, the reader goes who has been slow for the
+longest time. Thus a client that reads can only lose its reply to clients that read, too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class RpcPlaces:
         self._wait_s = limits.place_s
         self._requests = _Kind(limits.requests, limits.own_requests)
         self._large = _Kind(limits.large_bodies, limits.own_large_bodies)
+        self._blobs = _Kind(limits.blobs, limits.own_blobs)
 
     @asynccontextmanager
     async def request(self, *, admin: bool, patient: bool = False) -> AsyncIterator[None]:
@@ -37,6 +39,15 @@ class RpcPlaces:
     async def large_body(self, *, admin: bool) -> AsyncIterator[None]:
         """A place for one large body until its request is answered. Raises `HttpRefusal`."""
         async with self._large.one(admin, self._wait_s):
+            yield
+
+    @asynccontextmanager
+    async def blob(self, *, admin: bool) -> AsyncIterator[None]:
+        """A place for a request of a blob, which can take long: peers may have to be asked for it.
+
+        Raises `HttpRefusal`.
+        """
+        async with self._blobs.one(admin, self._wait_s):
             yield
 
 

@@ -36,6 +36,10 @@ class RpcLimits:
     """How many bodies beyond 64 KiB, packed ones included, are in hand at once without the token."""
     own_large_bodies: int = 2
     """How many with the token besides."""
+    blobs: int = 16
+    """How many blobs are looked for at once without the token: here, else among peers, which takes long."""
+    own_blobs: int = 4
+    """How many with the token besides."""
     unsent_bytes: int = 64 * 1024 * 1024
     """How many bytes of replies may wait for slow readers; for more, the slowest readers are cut."""
     accept: AcceptLimits = field(default_factory=AcceptLimits)

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -43,7 +44,8 @@ READ_BUFFER_BYTES: Final = 16 * 1024
 MAX_IN_HAND: Final = 8
 """How many messages of one WebSocket are answered at once; a slow one does not hold up the next."""
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
-_HEIGHT_DIGITS: Final = 20
+_HEIGHT: Final = re.compile("[0-9]{1,20}")
+_BLOB_ID: Final = re.compile("[0-9A-Fa-f]{64}")
 _PORT_TAKEN: Final = "stop the program there, or set --rpc-port (0 takes a free port)"
 
 BlobSource = Callable[[bytes], Awaitable[bytes | None]]
@@ -157,18 +159,20 @@ class RpcServer:
         admin = self._is_admin(request)
         async with AsyncExitStack() as places:
             body = await self._body(request, places, admin)
-            async with self._in_hand(request, admin):
+            async with self._in_hand(request, admin, self._places.request(admin=admin)):
                 reply = await self._dispatcher.answer(body, admin=admin)
         if reply is None:
             return web.Response(status=204)
         return await self._sent(request, web.Response(text=reply, content_type="application/json"))
 
     @asynccontextmanager
-    async def _in_hand(self, request: web.Request, admin: bool) -> AsyncIterator[None]:
-        """A place for a request. Its connection goes for no other meanwhile, the operator's never."""
+    async def _in_hand(
+        self, request: web.Request, admin: bool, place: AbstractAsyncContextManager[None]
+    ) -> AsyncIterator[None]:
+        """A request in its place. Its connection goes for no other meanwhile, the operator's never."""
         if admin:
             self._rank(request, AcceptRank.KEPT)
-        async with self._places.request(admin=admin):
+        async with place:
             self._rank(request, AcceptRank.KEPT)  # not while a body trickles in or it waits
             try:
                 yield
@@ -223,20 +227,18 @@ class RpcServer:
         return scheme.lower() == "bearer" and hmac.compare_digest(given, self._token)
 
     async def _get_blob(self, request: web.Request) -> web.StreamResponse:
-        try:
-            identity = bytes.fromhex(request.match_info["id"])
-        except ValueError:
-            raise HttpRefusal(
-                400, "a blob id must be hexadecimal text", got=request.match_info["id"][:80]
-            ) from None
-        async with self._in_hand(request, self._is_admin(request)):
-            raw = await self._blob(identity)
+        text, admin = request.match_info["id"], self._is_admin(request)
+        if _BLOB_ID.fullmatch(text) is None:
+            raise HttpRefusal(400, "a blob id must be 64 hexadecimal digits", got=text[:80])
+        async with self._in_hand(request, admin, self._places.blob(admin=admin)):
+            raw = await self._blob(bytes.fromhex(text))
         if raw is None:
             raise HttpRefusal(404, "this node has no such blob; ask another node", code="blob_missing")
         return await self._sent(request, web.Response(body=raw, content_type="application/octet-stream"))
 
     async def _get_metrics(self, request: web.Request) -> web.StreamResponse:
-        async with self._in_hand(request, self._is_admin(request)):
+        admin = self._is_admin(request)
+        async with self._in_hand(request, admin, self._places.request(admin=admin)):
             body, content_type = await self._metrics()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
@@ -278,7 +280,7 @@ class RpcServer:
 
         async def serve(socket: web.WebSocketResponse) -> None:
             async for message in socket:
-                if message.type is not WSMsgType.TEXT or not _is_height(message.data):
+                if message.type is not WSMsgType.TEXT or _HEIGHT.fullmatch(message.data) is None:
                     await socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"a height is expected")
                     break
                 hold.allow(int(message.data))
@@ -388,10 +390,6 @@ def _form(request: web.Request) -> BodyForm:
         request.content_length,
         request.headers.get("Expect", "").strip().lower(),
     )
-
-
-def _is_height(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= _HEIGHT_DIGITS
 
 
 def _bracketed(host: str) -> str:

@@ -23,6 +23,8 @@ from engram.statemachine.errors import NonceMismatch
 
 TOKEN = "0123456789abcdef"
 BLOB = bytes(32)
+FAR_BLOB = bytes([1]) * 32
+"""Nobody has it, but that takes as long to learn as the method `wait` takes."""
 
 
 async def ping() -> str:
@@ -53,10 +55,6 @@ async def pay(amount: int) -> dict[str, int]:
 async def refuse() -> None:
     """Refuses."""
     raise NonceMismatch(expected=7, got=9)
-
-
-async def blob(identity: bytes) -> bytes | None:
-    return b"tensor" if identity == BLOB else None
 
 
 async def metrics() -> tuple[bytes, str]:
@@ -116,6 +114,11 @@ def new_server(hub: EventHub, pacing: Pacing | None = None, **settings: Any) -> 
         waiting.append(size)
         await released.wait()
         return "x" * size
+
+    async def blob(identity: bytes) -> bytes | None:
+        if identity == FAR_BLOB:
+            await wait()
+        return b"tensor" if identity == BLOB else None
 
     async def pace() -> dict[str, Any]:
         """What the programs at this node ask for."""

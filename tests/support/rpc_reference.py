@@ -36,12 +36,12 @@ twice are refused, in a batch only the request that holds them. A batch holds at
 are carried out in their order; once its replies are longer than 16 MiB the rest of it is refused with
 -32002. Events of a subscription begin after the reply to `subscribe`.
 
-A node has 64 requests and 4 bodies beyond 64 KiB, or packed ones, in hand at once; others wait for their
-turn and are refused with 503 after 10 s. Up to 8 messages of one WebSocket are answered at once, as they
-are ready. Predictions, proofs and verdicts compute in threads of their own, 16 at most in hand; further
-ones are refused with -32003, and so is the rest of a batch that has taken 10 s. Requests with the token
-have places of their own, and `/health` and `/ready` need none. A client that does not take a reply within
-10 s is cut, sooner if 64 MiB of replies wait for slow readers.
+A node has 64 requests, 16 more for blobs, and 4 bodies beyond 64 KiB, or packed ones, in hand at once;
+others wait for their turn and are refused with 503 after 10 s. Up to 8 messages of one WebSocket are
+answered at once, as they are ready. Predictions, proofs and verdicts compute in threads of their own, 16
+at most in hand; further ones are refused with -32003, and so is the rest of a batch that has taken 10 s.
+Requests with the token have places of their own, and `/health` and `/ready` need none. A client that does
+not take a reply within 10 s is cut, sooner if 64 MiB of replies wait for slow readers.
 
 What is refused before it is read as JSON-RPC has an HTTP status (400, 401, 403, 404, 405, 408, 413, 415,
 417, 503) and the same error object in its body, with the id null. `Content-Type` must be

@@ -9,15 +9,17 @@ from functools import partial
 
 import pytest
 
+from engram.node.clock import FakeClock
 from engram.node.concurrency import ReaderThreads
-from engram.node.contents import ABSENT_S, GET_S, HURRY_S, PEERS_AT_ONCE, Contents
+from engram.node.contents import ABSENT_S, GET_S, HURRY_S, KEPT_BYTES, PEERS_AT_ONCE, PIECE_S, Contents
 from engram.node.errors import FalseContent
 from engram.node.storage.db import Batch
 from engram.node.storage.schema import CONTENT
-from engram.p2p.contentmessages import CONTENT_VERSION, PIECE_BYTES, ContentPart
+from engram.p2p.contentmessages import CONTENT_VERSION, MAX_CONTENT_BYTES, PIECE_BYTES, ContentPart
 from engram.p2p.errors import PeerTimeout
 from engram.p2p.protocol import Held, PeerInfo
 from engram.primitives.packing import pack
+from engram.primitives.types import Hash
 from engram.statemachine.content import blob_id, chunk_hash
 from tests.support.node_chain import Running, paying_chain, running
 from tests.support.scripted_peer import ScriptedPeer
@@ -197,6 +199,97 @@ async def test_another_size_than_before_is_no_piece_of_it() -> None:
         made.left(other)
         made.joined(Giver(3))
         assert await made.get(NAME) == RAW
+
+
+class OtherSize(Giver):
+    """It answers at once that the content has the largest size, and gives no more of it."""
+
+    async def get_content(self, name: bytes, piece: int, timeout_s: float) -> ContentPart | None:
+        self.pieces.append(piece)
+        return ContentPart(MAX_CONTENT_BYTES, bytes(PIECE_BYTES)) if piece == 0 else None
+
+
+@pytest.mark.fault(id=19)
+async def test_who_lies_about_the_size_first_keeps_nothing_from_anybody() -> None:
+    liar, honest = OtherSize(1), Giver(2)
+    async with contents(liar, honest) as (_, made):
+        assert await made.get(NAME) == RAW
+        assert liar.pieces[0] == 0, "it was asked first, and believed"
+        assert honest.dismissed == ""
+        other = blob_id(RAW[:7])
+        honest.chain.content[other] = RAW[:7]
+        before = len(liar.pieces)
+        assert await made.get(other) == RAW[:7]
+        assert len(liar.pieces) == before, "it comes last now"
+
+
+TRICKLE_S = PIECE_S - 0.1
+
+
+class Trickling(Giver):
+    """What it gives is false, and each of its pieces but the first comes only just in time."""
+
+    def __init__(self, number: int, clock: FakeClock) -> None:
+        super().__init__(number, archive=True)
+        self.clock = clock
+        self.holds_back = False
+
+    async def get_content(self, name: bytes, piece: int, timeout_s: float) -> ContentPart | None:
+        part = await super().get_content(name, piece, timeout_s)
+        if len(self.pieces) > 1:
+            self.holds_back = True
+            await self.clock.sleep(TRICKLE_S)
+            self.holds_back = False
+        return ContentPart(part.size_bytes, bytes(len(part.data))) if part is not None else None
+
+
+@pytest.mark.fault(id=19)
+async def test_who_trickles_false_pieces_spoils_one_request_at_most() -> None:
+    honest = Giver(2)
+    async with contents() as (node, made):
+        trickling = Trickling(1, node.clock)
+        for peer in (trickling, honest):
+            made.joined(peer)
+        for expected in (None, RAW):
+            assert await trickled(made, trickling) == expected
+            node.clock.advance(int(ABSENT_S * 1000))
+        assert honest.dismissed == ""
+
+
+async def trickled(made: Contents, peer: Trickling) -> bytes | None:
+    """What a request brings; time passes whenever this peer holds a piece back."""
+    asking = asyncio.create_task(made.get(NAME))
+    while not asking.done():
+        await until(lambda: peer.holds_back or asking.done())
+        peer.holds_back = False
+        peer.clock.advance(int(TRICKLE_S * 1000))
+    return await asking
+
+
+async def test_dialled_peers_are_asked_before_those_that_boast_to_keep_everything() -> None:
+    boasting, dialled = Giver(1, archive=True, has=()), Giver(2)
+    boasting.inbound = True
+    async with contents(boasting, dialled) as (_, made):
+        assert await made.get(NAME) == RAW
+        assert dialled.pieces[0] == 0
+
+
+async def test_large_content_is_read_once_for_all_its_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = bytes(KEPT_BYTES + 1)
+    async with contents() as (node, made):
+        name = blob_id(raw)
+        reads: list[Hash] = []
+        node.chain.store.write(Batch({CONTENT + name: pack(raw)}))
+        read = node.chain.store.get_blob
+
+        def counted(asked: Hash) -> bytes:
+            reads.append(asked)
+            return read(asked)
+
+        monkeypatch.setattr(node.chain.store, "get_blob", counted)
+        for piece in range(3):
+            assert await made.piece(name, piece) == (len(raw), raw[:PIECE_BYTES])
+        assert reads == [name]
 
 
 async def test_many_who_want_the_same_fetch_it_once() -> None:

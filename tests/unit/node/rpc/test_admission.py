@@ -15,7 +15,7 @@ from engram.node.rpc.dispatcher import MAX_BATCH_REPLY_CHARS, MAX_BATCH_S, Dispa
 from engram.node.rpc.jsonrpc import method_of, method_table
 from engram.node.rpc.limits import RpcLimits
 from engram.node.rpc.server import MAX_IN_HAND
-from tests.support.rpc_door import TOKEN, Door, opened
+from tests.support.rpc_door import BLOB, FAR_BLOB, TOKEN, Door, opened
 from tests.support.until import until
 
 pytestmark = pytest.mark.fault(id=36)
@@ -61,6 +61,25 @@ async def test_requests_in_hand_are_bounded_and_the_owner_has_places_of_his_own(
             assert code(await door.post(document=call("ping"), headers=OWNER)) == (503, "too_busy")
             assert await health(door) == 200
     assert door.bugs == []
+
+
+async def blob(door: Door, name: bytes, **request: Any) -> int:
+    url = f"{door.url}/blob/{name.hex()}"
+    async with aiohttp.ClientSession() as session, session.get(url, **request) as response:
+        return response.status
+
+
+async def test_blobs_that_peers_are_asked_for_keep_no_other_request_waiting() -> None:
+    limits = RpcLimits(place_s=0, requests=1, own_requests=1, blobs=2, own_blobs=1)
+    async with opened(limits=limits) as door:
+        looking = [asyncio.create_task(blob(door, FAR_BLOB)) for _ in range(2)]
+        await until(lambda: len(door.waiting) == 2)
+        assert await blob(door, BLOB) == 503
+        assert await blob(door, BLOB, headers=OWNER) == 200
+        assert code(await door.post(document=call("ping"))) == (200, "pong")
+        door.released.set()
+        assert [await each for each in looking] == [404, 404]
+        assert await blob(door, BLOB) == 200
 
 
 async def test_a_place_is_free_again_after_each_answer() -> None:
