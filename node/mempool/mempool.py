@@ -11,6 +11,7 @@ killed (`journal`). A power cut may take the last half minute.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -37,6 +38,8 @@ from engram.statemachine.records import Account
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.transaction import Transaction, decode_transaction
 
+RESTORED_FIRST: Final = 256
+"""So many transactions of the journal are admitted again before anybody is served, the others beside it."""
 WARM_QUEUE: Final = 64
 DEFERRED: Final = 32
 DEFERRED_HEADS: Final = 8
@@ -78,6 +81,9 @@ class Mempool:
         self._journal = journal
         self._rewrite_bytes = 0
         """The journal is not written anew before it has this size."""
+        self._journaled_once = deque[Journaled]()
+        """What the journal holds of an earlier run and is not admitted again yet."""
+        self._first_restored = asyncio.Event()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="engram-journal")
         self._log = logs.get_logger("mempool")
 
@@ -97,7 +103,8 @@ class Mempool:
     async def restore(self) -> None:
         """Admits again what the journal holds; called before anybody is served.
 
-        Raises `NotAFile`, `DiskFull`, `DiskFailure`.
+        Of a full mempool that would take minutes. So all but the first `RESTORED_FIRST` come back while the
+        service runs. Raises `NotAFile`, `DiskFull`, `DiskFailure`.
         """
         if self._journal is None:
             return
@@ -106,11 +113,9 @@ class Mempool:
             self._log.warning("the journal of the mempool is of another chain", moved_to=found.set_aside)
         if found.skipped_bytes:
             self._log.warning("the journal of the mempool is damaged", skipped_bytes=found.skipped_bytes)
-        for entry in found.entries:
-            await self._restore(entry)
-        if found.entries:
-            self._log.info("transactions restored", waiting=len(self._pool), journaled=len(found.entries))
-        await self._shorten_journal()
+        self._journaled_once = deque(found.entries)
+        await self._restore_next(RESTORED_FIRST)
+        self._first_restored.set()
 
     async def admit(self, tx: Transaction, *, patient: bool = False, replace: bool = True) -> AdmitOutcome:
         """Admits a transaction, or says why not. Raises `CodecError` if the transaction cannot be encoded.
@@ -140,6 +145,7 @@ class Mempool:
         """The service: follows the head and verifies ahead of blocks, until it is cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._restore_rest(), name="mempool-restore")
                 tasks.create_task(self._follow_head(), name="mempool-head")
                 tasks.create_task(self._warm_admitted(), name="mempool-warm")
         finally:
@@ -275,6 +281,22 @@ class Mempool:
             if error is not None and (name not in self._returning or self._returning.failed(name)):
                 self._keeper.remember_drop(name, error.code)
 
+    async def _restore_rest(self) -> None:
+        await self._first_restored.wait()
+        while self._journaled_once:
+            await self._restore_next(1)
+
+    async def _restore_next(self, count: int) -> None:
+        """Admits up to so many transactions of the journal, oldest first."""
+        if not self._journaled_once:
+            return
+        for _ in range(min(count, len(self._journaled_once))):
+            await self._restore(self._journaled_once[0])
+            self._journaled_once.popleft()  # not before: until then the journal is not written anew
+        if not self._journaled_once:
+            self._log.info("transactions restored", waiting=len(self._pool))
+            await self._shorten_journal()
+
     async def _restore(self, journaled: Journaled) -> None:
         """Admits one transaction of the journal, as old as it is; remembers why if it cannot be."""
         try:
@@ -312,7 +334,7 @@ class Mempool:
     async def _shorten_journal(self) -> None:
         """Writes the journal anew if most of it is dead. If the disk refuses, it is tried again later."""
         least = max(2 * self._pool.memory_bytes + SLACK_BYTES, self._rewrite_bytes)
-        if self._journal is None or self._journal.size_bytes <= least:
+        if self._journal is None or self._journaled_once or self._journal.size_bytes <= least:
             return
         self._rewrite_bytes = 2 * self._journal.size_bytes  # until it is done: once at a time
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engram.consensus.genesis import genesis
+from engram.node.mempool import mempool
 from engram.node.mempool.journal import JOURNAL_NAME, SLACK_BYTES, MempoolJournal
 from engram.node.mempool.mempool import RETURNING_HEADS
 from engram.node.mempool.upkeep import EXPIRY_S
@@ -29,6 +30,7 @@ from tests.support.node_chain import (
     running,
     settled,
 )
+from tests.support.until import until
 
 pytestmark = pytest.mark.fault(id=44)
 
@@ -69,6 +71,25 @@ async def test_everything_acknowledged_is_known_after_a_restart(tmp_path: Path) 
         assert second.mempool.next_nonce(ALICE.address) == 20
         assert second.mempool.candidates()
         assert (await second.mempool.admit(transactions[3])).code == "already_pooled"
+
+
+async def test_a_long_journal_comes_back_while_the_node_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is lost by what happens meanwhile: a new transaction, another end of the node."""
+    monkeypatch.setattr(mempool, "RESTORED_FIRST", 1)
+    monkeypatch.setattr(mempool, "SLACK_BYTES", 0)
+    branch = MemoryChain(SPEC)
+    transactions = payments(branch, 60)
+    new = branch.sign(BOB, Transfer(CAROL.address, 3))
+    async with node(tmp_path) as first:
+        await admit(first, transactions)
+    async with node(tmp_path) as second:
+        assert waiting(second) == {transactions[0].id}
+        await admit(second, [new])
+    async with node(tmp_path) as third:
+        await until(lambda: waiting(third) == {tx.id for tx in (*transactions, new)})
+        assert third.mempool.next_nonce(ALICE.address) == 60
 
 
 async def test_what_was_replaced_included_or_grew_old_does_not_come_back(tmp_path: Path) -> None:
