@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -38,6 +38,8 @@ from engram.p2p.session import Session
 TAKEN_PER_S: Final = 0.1
 """Addresses that are taken unasked from one session in the long run."""
 TAKEN_BURST: Final = 30
+TAKEN_AT_ONCE: Final = 50
+"""So many addresses of an answer are put into the book in one step of the loop; a thousand take 0.1 s."""
 PASSED_ON: Final = 2
 """To so many sessions an address that is new to the book is passed on."""
 KNOWN: Final = 2_048
@@ -48,9 +50,12 @@ LOWEST_PORT: Final = 1_024
 """Lower ports belong to services of other kinds, which nobody may be made to dial by hearsay."""
 ANSWER_S: Final = 3_600.0
 """For so long everybody is given the same answer, so that the book cannot be read out by asking often."""
+EMPTY_ANSWER_S: Final = 60.0
+"""For so long, if it is empty; to draw it means to look at the whole book."""
 AGREEING: Final = 2
-"""This node's own host is what so many peers of different network groups, all dialled, see it as."""
+"""This node's own host is what so many network groups of dialled peers, and more than half, see it as."""
 MAX_CLAIMS: Final = 32
+"""What so many network groups said last is remembered."""
 _HOUR_S: Final = 3_600
 
 
@@ -96,7 +101,8 @@ class OwnAddress:
         """Set once the node listens."""
         self._named = named
         self._listens_at = listens_at
-        self._claims: OrderedDict[str, set[str]] = OrderedDict()
+        self._claims: OrderedDict[str, str] = OrderedDict()
+        """What each network group said last, of each version of IP."""
 
     @property
     def known(self) -> tuple[PeerAddress, ...]:
@@ -105,17 +111,26 @@ class OwnAddress:
             return (self._named,)
         if self.port == 0 or scope_of(self._listens_at) is not None:  # it listens at this host only
             return ()
+        votes = (Counter(self._claims_of(version)) for version in ("4", "6"))
         return tuple(
-            PeerAddress(host, self.port) for host, groups in self._claims.items() if len(groups) >= AGREEING
+            PeerAddress(host, self.port)
+            for heard in votes
+            for host, agreeing in heard.items()
+            if agreeing >= AGREEING and 2 * agreeing > heard.total()
         )
 
     def seen_as(self, host: str, by: str) -> None:
         """A peer at `by`, which this node has dialled, sees this node as `host`."""
         if scope_of(host) is not Scope.PUBLIC or scope_of(by) is not Scope.PUBLIC:
             return
-        self._claims.setdefault(host, set()).add(group_of(by))
+        key = f"{_version(host)} {group_of(by)}"
+        self._claims.pop(key, None)
+        self._claims[key] = host
         if len(self._claims) > MAX_CLAIMS:
             self._claims.popitem(last=False)
+
+    def _claims_of(self, version: str) -> list[str]:
+        return [host for host in self._claims.values() if _version(host) == version]
 
 
 class AddressGossip:
@@ -191,13 +206,13 @@ class AddressGossip:
         self, session: Session, talk: _Talk, told: Iterable[NodeAddress], *, limited: bool
     ) -> list[tuple[PeerAddress, int]]:
         """Puts into the book what may be believed; returns what it did not have."""
-        fresh = []
+        fresh, own = [], self.own.known
         for each in told:
             address = _off_wire(each)
             talk.knows(address)
             if talk.scope is None or scope_of(address.host) is not talk.scope:
                 continue
-            if address.port < LOWEST_PORT or address in self.own.known:
+            if address.port < LOWEST_PORT or address in own:
                 continue
             if limited and not talk.taken.spend():
                 break
@@ -226,13 +241,16 @@ class AddressGossip:
             return
         if answer.asker is not None:
             self.own.seen_as(unpacked_host(answer.asker), session.remote_host)
-        self._take(session, talk, answer.addresses, limited=False)
+        for start in range(0, len(answer.addresses), TAKEN_AT_ONCE):
+            told = answer.addresses[start : start + TAKEN_AT_ONCE]
+            self._take(session, talk, told, limited=False)
+            await asyncio.sleep(0)
 
     def _drawn(self, scope: Scope) -> tuple[NodeAddress, ...]:
         """The answer of this hour for askers of one scope; sooner another one if the book has doubled."""
-        drawn_s, size, told = self._answers.get(scope, (0.0, 0, ()))
+        drawn_s, size, told = self._answers.get(scope, (-ANSWER_S, 0, ()))
         now_s = self._clock.monotonic()
-        if not told or now_s - drawn_s >= ANSWER_S or len(self.book) >= 2 * size:
+        if now_s - drawn_s >= (ANSWER_S if told else EMPTY_ANSWER_S) or len(self.book) >= max(1, 2 * size):
             wall_s = self.book.now_s()
             told = tuple(
                 _on_wire(entry.address, (wall_s - entry.seen_s) // _HOUR_S)
@@ -240,6 +258,11 @@ class AddressGossip:
             )
             self._answers[scope] = (now_s, len(self.book), told)
         return told
+
+
+def _version(host: str) -> str:
+    """The version of IP of a host."""
+    return "6" if ":" in host else "4"
 
 
 def _on_wire(address: PeerAddress, hours: int) -> NodeAddress:

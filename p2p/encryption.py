@@ -34,7 +34,8 @@ class HandshakePace:
     """Says whether one more inbound TLS handshake may begin, which costs this node more than the dialler.
 
     Each host and each network group has its share, and all together no more than this node can spare. Who is
-    refused may try again at once; nothing is held against him.
+    refused may try again at once; nothing is held against him. Floods of a dozen networks use up what is for
+    all; who comes from another network, and seldom, is let in all the same.
     """
 
     HOST: Final = (2.0, 16.0)
@@ -43,12 +44,17 @@ class HandshakePace:
     """The same of one network group."""
     ALL: Final = (64.0, 128.0)
     """The same of all hosts."""
+    RARE: Final = (1 / 60, 1.0)
+    """Of one network group, so many have a share of their own when `ALL` is used up."""
+    RESERVE: Final = (16.0, 64.0)
+    """The size of that share, for all groups."""
     REMEMBERED: Final = 4_096
     """Of so many hosts and groups the handshakes are counted; who came longest ago is forgotten."""
 
     def __init__(self, clock: Monotonic) -> None:
         self._clock = clock
         self._all = TokenBucket(*self.ALL, clock)
+        self._reserve = TokenBucket(*self.RESERVE, clock)
         self._some: OrderedDict[str, TokenBucket] = OrderedDict()
 
     @property
@@ -61,12 +67,16 @@ class HandshakePace:
 
         Within this machine `ALL` alone holds.
         """
-        if not is_loopback(host):
-            if not self._bucket(f"host {host_of(host)}", self.HOST).spend():
-                return False
-            if not self._bucket(f"group {group_of(host)}", self.GROUP).spend():
-                return False
-        return self._all.spend()
+        if is_loopback(host):
+            return self._all.spend()
+        if not self._bucket(f"host {host_of(host)}", self.HOST).spend():
+            return False
+        group = group_of(host)
+        if not self._bucket(f"group {group}", self.GROUP).spend():
+            return False
+        return self._all.spend() or (
+            self._bucket(f"rare {group}", self.RARE).spend() and self._reserve.spend()
+        )
 
     def _bucket(self, name: str, rate: tuple[float, float]) -> TokenBucket:
         bucket = self._some.pop(name, None) or TokenBucket(*rate, self._clock)

@@ -9,11 +9,13 @@ from engram.statemachine.transaction import Transaction
 
 
 class Deferred:
-    """A bounded number of transactions, each for a bounded number of heads."""
+    """A bounded number of transactions, of bounded size together, each for a bounded number of heads."""
 
-    def __init__(self, count: int, heads: int) -> None:
+    def __init__(self, count: int, size_bytes: int, heads: int) -> None:
         self._count = count
+        self._most_bytes = size_bytes
         self._heads = heads
+        self._bytes = 0
         self._waiting: OrderedDict[Hash, tuple[Transaction, int, str]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -28,8 +30,14 @@ class Deferred:
 
     def add(self, name: Hash, tx: Transaction, code: str) -> list[Hash]:
         """Keeps a transaction, anew if it is here; the ids of those that had to go for it."""
+        self.remove(name)
         self._waiting[name] = (tx, self._heads, code)
-        return [self._waiting.popitem(last=False)[0] for _ in range(len(self._waiting) - self._count)]
+        self._bytes += tx.size_bytes
+        gone = []
+        while len(self._waiting) > self._count or self._bytes > self._most_bytes:
+            gone.append(next(iter(self._waiting)))
+            self.remove(gone[-1])
+        return gone
 
     def items(self) -> list[tuple[Hash, Transaction]]:
         """What is kept now, oldest first."""
@@ -37,7 +45,8 @@ class Deferred:
 
     def remove(self, name: Hash) -> None:
         """Forgets a transaction; does nothing if it is not here."""
-        self._waiting.pop(name, None)
+        if name in self._waiting:
+            self._bytes -= self._waiting.pop(name)[0].size_bytes
 
     def failed(self, name: Hash) -> bool:
         """One more head has refused it; True if it is forgotten, because that was the last one."""
@@ -45,5 +54,5 @@ class Deferred:
         self._waiting[name] = (tx, heads - 1, code)
         if heads > 1:
             return False
-        del self._waiting[name]
+        self.remove(name)
         return True

@@ -42,9 +42,11 @@ RESTORED_FIRST: Final = 256
 """So many transactions of the journal are admitted again before anybody is served, the others beside it."""
 WARM_QUEUE: Final = 64
 DEFERRED: Final = 32
+DEFERRED_BYTES: Final = 8 << 20
 DEFERRED_HEADS: Final = 8
 """On how many new heads a peer's transaction is tried again that this node's state refused at first."""
 RETURNING: Final = 512
+RETURNING_BYTES: Final = 64 << 20
 RETURNING_HEADS: Final = 64
 """The same of a transaction that an abandoned block held. It may need what another sender's transaction of
 that block did, which waits again too.
@@ -73,8 +75,8 @@ class Mempool:
         self._upkeep = Upkeep(self._keeper, self._return, self._warm)
         self.followed = chain.head.height
         """Height of the last head to which the mempool has been adjusted."""
-        self._deferred = Deferred(DEFERRED, DEFERRED_HEADS)
-        self._returning = Deferred(RETURNING, RETURNING_HEADS)
+        self._deferred = Deferred(DEFERRED, DEFERRED_BYTES, DEFERRED_HEADS)
+        self._returning = Deferred(RETURNING, RETURNING_BYTES, RETURNING_HEADS)
         self._warm_queue: asyncio.Queue[Transaction] = asyncio.Queue(WARM_QUEUE)
         self._listeners: list[Callable[[PooledTx], None]] = []
         self._warmer = ThreadPoolExecutor(1, thread_name_prefix="engram-warm")
