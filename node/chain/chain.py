@@ -20,7 +20,7 @@ from engram.consensus.chainspec import ChainSpec
 from engram.consensus.errors import TimestampAhead, UnknownParent
 from engram.consensus.forkchoice import plan_reorg
 from engram.node.chain.floor import is_worth_a_body
-from engram.node.chain.headers import CheckedBlock, CheckedHeader, work_of_header
+from engram.node.chain.headers import CheckedBlock, work_of_header
 from engram.node.chain.importer import Importer, ImportOutcome, ImportStatus
 from engram.node.chain.orphans import Orphan, OrphanPool
 from engram.node.clock import Clock
@@ -259,10 +259,10 @@ class Chain:
             due_ms = block.header.timestamp_ms - self.spec.future_limit_ms
             parent = self.store.find_ref(block.header.parent)
             work = 0 if parent is None else parent.total_work + work_of_header(block.header)
-            checked = CheckedHeader(answer.block, work)
-            if unasked and not is_worth_a_body(checked, block.header, self.head):
+            parked = Orphan(answer.block, block, answer.code, due_ms, unasked, work)
+            if unasked and not is_worth_a_body(parked, block.header, self.head):
                 return  # it would take the place of one that is
-            self._parked.add(Orphan(answer.block, block, answer.code, due_ms, unasked, work))
+            self._parked.add(parked)
             self._set_timer()
 
     async def _retry_due(self, worker: ThreadPoolExecutor) -> None:

@@ -33,7 +33,7 @@ class Orphan:
     """When its timestamp becomes acceptable, in milliseconds since 1970; 0 if it waits for its parent."""
     unasked: bool = False
     """Whether a peer has brought it by itself."""
-    work: int = 0
+    total_work: int = 0
     """Total work of its branch, if it waits for the clock: that much is proved."""
 
 
@@ -91,7 +91,7 @@ class OrphanPool:
 
     def first_ahead_ms(self, work: int) -> int | None:
         """The earliest timestamp of the blocks that wait for the clock and have more total work than this."""
-        stamps = (each.block.header.timestamp_ms for each in self._blocks.values() if each.work > work)
+        stamps = (each.block.header.timestamp_ms for each in self._blocks.values() if each.total_work > work)
         return min(stamps, default=None)
 
     def _take(self, chosen: list[Orphan]) -> list[Orphan]:
