@@ -12,7 +12,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, Self
 
@@ -40,6 +40,9 @@ ACCEPT_QUEUE: Final = 64
 
 _REFUSED_SIZE: Final = MAX_FRAME_BYTES + 1
 """aiohttp's `max_msg_size` is the first size that it refuses."""
+
+_CLOSED: Final = (OSError, aiohttp.ClientError, RuntimeError)
+"""What aiohttp raises if the connection has ended, or the WebSocket on it."""
 
 _WebSocket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
@@ -128,12 +131,14 @@ class WebSocketLink:
     async def send(self, frame: bytes) -> None:
         try:
             await self._socket.send_bytes(frame)
-        except (OSError, aiohttp.ClientError, RuntimeError) as error:
-            # aiohttp raises RuntimeError if the WebSocket is already closed.
+        except _CLOSED as error:
             raise LinkClosed from error
 
     async def receive(self) -> bytes:
-        message = await self._socket.receive()
+        try:
+            message = await self._socket.receive()
+        except _CLOSED as error:  # it answers pings, and the connection may have ended since one came
+            raise LinkClosed from error
         if message.type is aiohttp.WSMsgType.BINARY:
             data: bytes = message.data
             return data
@@ -154,7 +159,8 @@ class WebSocketLink:
 
     async def close(self) -> None:
         try:
-            await self._socket.close()
+            with suppress(*_CLOSED):
+                await self._socket.close()
         finally:
             self.abort()
 
