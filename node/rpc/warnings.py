@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from engram.consensus.chainspec import ChainSpec
@@ -59,7 +60,15 @@ def _of_chain(spec: ChainSpec, gauges: Gauges) -> Iterator[NodeWarning]:
             "it dials, so it does not speak with them: `engram peer list` shows which; look for what stands "
             "on the way, a proxy that ends TLS for example",
         )
-    if -gauges.head_age_s * 2000 > spec.future_limit_ms:
+    if gauges.chain_height == 0 and gauges.head_age_s < 0:
+        begins = f"{datetime.fromtimestamp(spec.genesis_time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        yield NodeWarning(
+            "not_begun",
+            f"the chain begins at {begins}, in {-gauges.head_age_s:.0f} s: wait, or set "
+            "the clock if that time is past",
+            unready=True,
+        )
+    elif -gauges.head_age_s * 2000 > spec.future_limit_ms:
         yield NodeWarning(
             "clock_behind",
             f"the last block is {-gauges.head_age_s:.0f} s ahead of this machine's clock: set the clock",

@@ -12,7 +12,9 @@ from engram.node.metrics import Gauges
 from engram.node.rpc.warnings import LEAST_FREE_BYTES, OLD_BLOCKS, warnings_of
 
 SPEC = main()
-WELL = Gauges(inbound_peers=1, dialled=2, free_bytes=2**40, head_age_s=SPEC.block_time_ms / 1000)
+WELL = Gauges(
+    chain_height=9, inbound_peers=1, dialled=2, free_bytes=2**40, head_age_s=SPEC.block_time_ms / 1000
+)
 OLD_S = OLD_BLOCKS * SPEC.block_time_ms / 1000
 AHEAD_S = SPEC.future_limit_ms / 2000
 SKEWED_S = SPEC.future_limit_ms / 1000
@@ -35,6 +37,11 @@ def test_a_node_that_fares_well_is_not_warned_of() -> None:
         ("no_peers", {"inbound_peers": 0, "dialled": 0}, {"inbound_peers": 0, "dialled": 1}),
         ("intercepted", {"intercepted": 0}, {"intercepted": 1}),
         ("clock_behind", {"head_age_s": -AHEAD_S}, {"head_age_s": -AHEAD_S - 0.001}),
+        (
+            "not_begun",
+            {"head_age_s": 0.0, "chain_height": 0},
+            {"head_age_s": -2 * AHEAD_S, "chain_height": 0},
+        ),
         ("head_old", {"head_age_s": OLD_S}, {"head_age_s": OLD_S + 0.001}),
         ("head_old", {"head_age_s": 2 * OLD_S, "on_demand": True}, {"head_age_s": 2 * OLD_S}),
         ("clock_skewed", {"clock_ahead_s": 10.0}, {"clock_ahead_s": 10.001}),
