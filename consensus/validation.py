@@ -11,7 +11,7 @@ verdict yet, and the same stage can be tried again later. Nothing is written any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,7 +50,7 @@ from engram.statemachine.context import BlobReader
 from engram.statemachine.errors import TransactionTooLarge
 from engram.statemachine.scoring import Scorer
 from engram.statemachine.state import State
-from engram.statemachine.transaction import Transaction
+from engram.statemachine.transaction import Transaction, TxPayload
 from engram.statemachine.transition import BlockExecution, TransitionResult, check_transaction
 from engram.statemachine.upgrades import check_upgrades
 
@@ -123,11 +123,11 @@ def check_transactions_root(block: Block) -> None:
 
 def validate_body(
     spec: ChainSpec, block: Block, verify_many: VerifyMany, *, root_is_checked: bool = False
-) -> frozenset[Hash]:
-    """Refuses transactions that are not the header's, or that are wrong in every state; returns their ids.
+) -> dict[Hash, TxPayload]:
+    """Refuses transactions that are not the header's, or that are wrong in every state.
 
-    All signatures have been verified when it returns, so `validate_execution` can be given the ids as
-    `verified`. `root_is_checked` says that `check_transactions_root` has passed for this very block.
+    Returns the payload of each transaction by its id. All signatures have been verified then, so the result
+    can be given to `validate_execution` as `checked`. `root_is_checked` says that `check_transactions_root` has passed for this very block.
 
     Raises first `WrongTransactionsRoot`, because only the header's own transactions say something about it.
     Then `UpgradeRequired` (`NotReady`) if this software lacks a transaction type that is in force at this
@@ -139,22 +139,21 @@ def validate_body(
     check_upgrades(ctx.active, ctx.height)
     if (size := sum(tx.size_bytes for tx in block.transactions)) > spec.rules.max_body_bytes:
         raise BodyTooLarge(expected=spec.rules.max_body_bytes, got=size)
-    known: set[Hash] = set()
+    payloads: dict[Hash, TxPayload] = {}
     for index, tx in enumerate(block.transactions):
-        if tx.id in known:
+        if tx.id in payloads:
             raise DuplicateTransaction(f"transaction {index} is in the body for the second time", got=tx.id)
-        known.add(tx.id)
         try:
             if tx.size_bytes > spec.rules.max_transaction_bytes:
                 raise TransactionTooLarge(expected=spec.rules.max_transaction_bytes, got=tx.size_bytes)
-            check_transaction(ctx, tx)
+            payloads[tx.id] = check_transaction(ctx, tx)
         except Invalid as error:
             raise MalformedTransaction(index, error) from error
     try:
         verify_many(block.transactions)
     except Invalid as error:
         raise MalformedTransaction(-1, error) from error
-    return frozenset(known)
+    return payloads
 
 
 @dataclass(frozen=True)
@@ -173,12 +172,13 @@ def validate_execution(
     parent: BlockHeader,
     block: Block,
     scorer: Scorer,
-    verified: frozenset[Hash],
+    checked: Mapping[Hash, TxPayload],
 ) -> ExecutedBlock:
     """Executes a block on its parent's state and compares receipts and state with the header.
 
     `reader` holds the nodes under `parent.state_root`, and `blobs` the bytes that the ancestors brought.
-    `verified` are ids of transactions whose signatures are known to be good; the others are verified here.
+    `checked` is what `validate_body` has returned for this very block. Transactions that are not in it are
+    checked and verified here.
 
     Raises `TransactionNotIncludable`, `WrongReceiptsRoot`, `WrongStateRoot`, and `NotReady` leaves of the
     state machine if this node cannot judge the block.
@@ -186,10 +186,10 @@ def validate_execution(
     header = block.header
     state = State(reader, parent.state_root)
     ctx = block_context(spec, parent, state, header.miner, blobs, scorer)
-    execution = BlockExecution(state, ctx)
+    execution, verified = BlockExecution(state, ctx), frozenset(checked)
     for index, tx in enumerate(block.transactions):
         try:
-            execution.add(tx, verified=verified)
+            execution.add(tx, verified=verified, payload=checked.get(tx.id))
         except Invalid as error:
             raise TransactionNotIncludable(index, error) from error
     result = execution.finish()

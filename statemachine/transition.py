@@ -108,19 +108,26 @@ def begin_block(state: State, ctx: BlockContext) -> State:
 
 
 def prepare(
-    state: State, ctx: BlockContext, tx: Transaction, *, verified: frozenset[Hash] = frozenset()
+    state: State,
+    ctx: BlockContext,
+    tx: Transaction,
+    *,
+    verified: frozenset[Hash] = frozenset(),
+    payload: TxPayload | None = None,
 ) -> Prepared:
     """Checks every rule of inclusion except the room in the block; changes nothing.
 
     `state` is what `begin_block` returned, with the transactions before this one applied.
-    `verified` are ids of transactions whose signatures are known to be good.
+    `verified` are ids of transactions whose signatures are known to be good. `payload` is what
+    `check_transaction` has returned for this transaction at this height, if it was asked before.
 
     Raises `TransactionTooLarge`, what `check_transaction` raises, `BadPublicKey`, `BadSignature`,
     `NonceMismatch`, what `payload.cost` raises, `TransactionTooHeavy`, `FeeTooLow`, `InsufficientBalance`.
     """
     if tx.size_bytes > ctx.rules.max_transaction_bytes:
         raise TransactionTooLarge(expected=ctx.rules.max_transaction_bytes, got=tx.size_bytes)
-    payload = check_transaction(ctx, tx)
+    if payload is None:
+        payload = check_transaction(ctx, tx)
     if tx.id not in verified:
         verify_transaction(tx)
     sender = keys.address(tx.sender)
@@ -167,13 +174,19 @@ class BlockExecution:
         self._receipts: list[Receipt] = []
         self._used = _Usage()
 
-    def add(self, tx: Transaction, *, verified: frozenset[Hash] = frozenset()) -> Receipt:
-        """Applies the next transaction. If it raises, the execution stays as it was.
+    def add(
+        self,
+        tx: Transaction,
+        *,
+        verified: frozenset[Hash] = frozenset(),
+        payload: TxPayload | None = None,
+    ) -> Receipt:
+        """Applies the next transaction. If it raises, the execution stays as it was. Arguments as `prepare`.
 
         Raises what `prepare` raises; `BlockTransactionsExceeded`, `BlockBytesExceeded` or `BlockMacsExceeded`
         if the block has no room; `NotReady` if this node cannot judge the transaction.
         """
-        prepared = prepare(self._state, self._ctx, tx, verified=verified)
+        prepared = prepare(self._state, self._ctx, tx, verified=verified, payload=payload)
         self._check_budget(prepared.cost)
         after, receipt, blobs = _execute(self._state, self._ctx, prepared)
         self._state.absorb(after)

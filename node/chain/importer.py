@@ -222,10 +222,12 @@ class Importer:
         self, block: Block, parent: BlockRef, checked: CheckedHeader, *, root_is_checked: bool
     ) -> tuple[BlockRef, Execution]:
         """Body and execution of a block whose header is checked. Raises `Invalid`, `NotReady`."""
-        verified = validate_body(self._spec, block, self._verifier.verify, root_is_checked=root_is_checked)
+        checked_body = validate_body(
+            self._spec, block, self._verifier.verify, root_is_checked=root_is_checked
+        )
         hit(FailPoint.IMPORT_AFTER_BODY)
         executed = validate_execution(
-            self._spec, self._store, self._store, parent.header, block, self._scorer, verified
+            self._spec, self._store, self._store, parent.header, block, self._scorer, checked_body
         )
         hit(FailPoint.IMPORT_AFTER_EXECUTION)
         order = self._store.executed() + 1

@@ -182,8 +182,8 @@ def _execute(
     spec: ChainSpec, store: ChainStore, block: Block, scorer: Scorer, verifier: SignatureVerifier
 ) -> None:
     parent = store.get_ref(block.header.parent).header
-    verified = validate_body(spec, block, verifier.verify)
-    validate_execution(spec, store, store, parent, block, scorer, verified)
+    checked = validate_body(spec, block, verifier.verify)
+    validate_execution(spec, store, store, parent, block, scorer, checked)
 
 
 def _at(store: ChainStore, height: int) -> BlockRef:

@@ -156,8 +156,8 @@ class MemoryChain:
         """Validates a block on the tip, all three stages; then, and only then, keeps it."""
         now_ms = block.header.timestamp_ms if now_ms is None else now_ms
         validate_header(self.spec, block.header, self.tip, self.median_time_ms(), self.next_bits(), now_ms)
-        verified = validate_body(self.spec, block, verify)
-        executed = validate_execution(self.spec, self, self, self.tip, block, self.scorer, verified)
+        checked = validate_body(self.spec, block, verify)
+        executed = validate_execution(self.spec, self, self, self.tip, block, self.scorer, checked)
         self.blocks.append(block)
         self.executed.append(executed)
         self.nodes.update(executed.result.nodes)

@@ -47,11 +47,11 @@ def refused(block: Block, spec: ChainSpec = SPEC) -> MalformedTransaction:
     return caught.value
 
 
-def test_a_good_body_names_its_verified_transactions(chain: MemoryChain) -> None:
+def test_a_good_body_gives_the_payloads_of_its_transactions(chain: MemoryChain) -> None:
     txs = [chain.sign(ALICE, PAY, nonce=nonce) for nonce in range(3)]
     seen: list[Transaction] = []
-    verified = validate_body(SPEC, body_of(chain, *txs), seen.extend)
-    assert verified == {tx.id for tx in txs}
+    checked = validate_body(SPEC, body_of(chain, *txs), seen.extend)
+    assert checked == {tx.id: PAY for tx in txs}
     assert seen == txs
 
 
@@ -123,7 +123,7 @@ def test_software_without_a_type_stops_at_its_height_by_name() -> None:
     with pytest.raises(UpgradeRequired, match="65535"):
         validate_body(spec, block, verify_each)
     with pytest.raises(UpgradeRequired):
-        validate_execution(spec, chain, chain, chain.tip, block, chain.scorer, frozenset())
+        validate_execution(spec, chain, chain, chain.tip, block, chain.scorer, {})
     assert chain.height == 1
 
 
@@ -145,7 +145,7 @@ def test_wrong_roots_are_named(chain: MemoryChain) -> None:
     for header, computed, error in cases:
         block = Block(header, good.transactions)
         with pytest.raises(error) as caught:
-            validate_execution(SPEC, chain, chain, chain.tip, block, chain.scorer, frozenset())
+            validate_execution(SPEC, chain, chain, chain.tip, block, chain.scorer, {})
         assert isinstance(caught.value, InvalidExecution)
         assert (caught.value.expected, caught.value.got) == (bytes(32), computed)
 
@@ -154,7 +154,7 @@ def test_a_transaction_that_the_state_does_not_allow(chain: MemoryChain) -> None
     early = chain.sign(ALICE, PAY, nonce=1)
     with pytest.raises(TransactionNotIncludable) as caught:
         validate_execution(
-            SPEC, chain, chain, chain.tip, body_of(chain, early), chain.scorer, frozenset({early.id})
+            SPEC, chain, chain, chain.tip, body_of(chain, early), chain.scorer, {early.id: PAY}
         )
     assert (caught.value.index, caught.value.got) == (0, "nonce_mismatch")
     assert isinstance(caught.value, InvalidExecution)
@@ -163,7 +163,7 @@ def test_a_transaction_that_the_state_does_not_allow(chain: MemoryChain) -> None
 def test_execution_verifies_what_nobody_verified(chain: MemoryChain) -> None:
     forged = replace(chain.sign(ALICE, PAY), signature=bytes(64))
     with pytest.raises(TransactionNotIncludable) as caught:
-        validate_execution(SPEC, chain, chain, chain.tip, body_of(chain, forged), chain.scorer, frozenset())
+        validate_execution(SPEC, chain, chain, chain.tip, body_of(chain, forged), chain.scorer, {})
     assert caught.value.got == "bad_signature"
 
 
