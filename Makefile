@@ -7,9 +7,10 @@ JOBS ?= 3
 EXAMPLES ?= 20000
 SEARCHES := tests/property/test_round_search.py tests/property/test_growth_search.py \
 	tests/functional/test_phase_machine_exhaustive.py
+EXPERIMENTS := tests/experiments
 export PYTHON
 
-.PHONY: help demo test test-torch soak search faults simulate bench experiment check lock clean distclean
+.PHONY: help demo test test-torch test-experiments soak search faults simulate bench experiment check lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -20,14 +21,19 @@ demo: ## start a network that trains, verifies, freezes and grows a model
 	@.venv/bin/engram demo $(ARGS)
 
 # The suite starts some hundred processes, so their bytecode is kept whatever the environment says.
-test: ## run the whole test suite
+test: ## run the test suite; what takes longer has the targets test-torch, test-experiments, soak, search, faults
 	@scripts/venv test
-	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --durations=20 $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --durations=20 \
+		--ignore=$(EXPERIMENTS) $(ARGS)
 
 # PyTorch lies in a folder of its own, which only these tests see.
 test-torch: ## run the tests of training with PyTorch, which is installed for them (a gigabyte)
 	@scripts/venv torch
 	@env -u PYTHONDONTWRITEBYTECODE PYTHONPATH=$$PWD/.venv/torch OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/torch $(ARGS)
+
+test-experiments: ## play the short version of each experiment and check what comes of it (three minutes)
+	@scripts/venv test
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n 2 --dist loadgroup $(EXPERIMENTS) $(ARGS)
 
 soak: ## play the demonstration beside busy processes, with each process suspended once (a quarter of an hour)
 	@scripts/venv
