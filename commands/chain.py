@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands import chain_files
-from engram.commands.support.lookup import check_beginning, find_id
+from engram.commands.support.lookup import check_beginning
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import ID_DIGITS, Column, short
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import in_coins
+from engram.participant.finding import find_id
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

@@ -18,12 +18,12 @@ import click
 
 from engram.commands import learn_ask
 from engram.commands.learn_ask import OWN, with_memory
-from engram.commands.support.lookup import find_model
 from engram.commands.support.options import Group, refuse_given, with_key, with_session
 from engram.commands.support.param_types import WINDOW_LENGTHS
 from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
+from engram.participant.finding import find_model
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

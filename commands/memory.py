@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.completion import complete_models
-from engram.commands.support.lookup import find_model
 from engram.commands.support.options import Group, data_dir_option, json_flag, with_session
 from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
+from engram.participant.finding import find_model
 
 if TYPE_CHECKING:
     from engram.nn.spec import NetworkLimits, NetworkSpec

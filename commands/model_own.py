@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from engram.commands.support.lookup import find_model, model_argument
+from engram.commands.support.lookup import model_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.param_types import HASH
 from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
+from engram.participant.finding import find_model
 
 if TYPE_CHECKING:
     from engram.participant.wallet import Wallet

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.support.files import check_free, output_option
-from engram.commands.support.lookup import find_model, model_argument
+from engram.commands.support.lookup import model_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.param_types import HASH
 from engram.commands.support.predictions import ChosenRows, show_predictions, with_rows
 from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
+from engram.participant.finding import find_model
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.completion import complete_files, complete_models
-from engram.commands.support.lookup import find_model, find_round, round_argument
+from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Command, refuse_given, with_key, with_session
 from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.selecting import memory_option, selection_of, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
 from engram.commands.support.verdicts import outcomes, reasons, verdict_fields, with_verdicts
+from engram.participant.finding import find_model, find_round
 
 if TYPE_CHECKING:
     from engram.participant.agent import Agent, AgentResult
@@ -238,6 +239,8 @@ async def _play(
     follow: bool,
     printer: ProgressPrinter,
 ) -> None:
+    from engram.participant.errors import RoundMissed
+
     client = wallet.client
     model_id = bytes.fromhex(await find_model(client, model)) if model is not None else None
     while True:
@@ -249,6 +252,8 @@ async def _play(
         ended = await with_verdicts(client, await client.call("round_get", id=chosen))
         _show(printer, played, ended)
         if not follow:
+            if played.is_missed:
+                raise RoundMissed(got=chosen)
             return
 
 

@@ -14,7 +14,7 @@ import click
 from engram.commands import round_open, round_play, round_score
 from engram.commands.support.completion import complete_models
 from engram.commands.support.files import check_free, output_option
-from engram.commands.support.lookup import find_model, find_round, round_argument
+from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Group, with_key, with_session
 from engram.commands.support.output import Column, short
 from engram.commands.support.round_fields import kind_name, round_fields, status_name
@@ -22,6 +22,7 @@ from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import format_coins, mean_loss
 from engram.commands.support.verdicts import outcomes, with_verdicts
+from engram.participant.finding import find_model, find_round
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.completion import complete_keys
-from engram.commands.support.lookup import find_model, model_argument
+from engram.commands.support.lookup import model_argument
 from engram.commands.support.muster import mustered
 from engram.commands.support.odds import founding_words, memory_odds, plain_odds
 from engram.commands.support.options import Command, is_given, refuse_given, with_key, with_session
@@ -29,6 +29,7 @@ from engram.commands.support.round_fields import calendar_fields, kind_name
 from engram.commands.support.selecting import memory_option, with_selection
 from engram.commands.support.session import CommandSession
 from engram.commands.support.units import COINS, format_coins
+from engram.participant.finding import find_model
 
 if TYPE_CHECKING:
     from engram.participant.memory.opening import Odds

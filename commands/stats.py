@@ -10,11 +10,11 @@ import click
 
 from engram.commands.support.completion import complete_models
 from engram.commands.support.files import check_free
-from engram.commands.support.lookup import find_model
 from engram.commands.support.options import Group, json_flag, with_session
 from engram.commands.support.output import print_fields, print_json
 from engram.commands.support.selecting import memory_option, selection_of, with_selection
 from engram.commands.support.session import CommandSession
+from engram.participant.finding import find_model
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

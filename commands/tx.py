@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.support.files import check_free
-from engram.commands.support.lookup import check_beginning, find_id
+from engram.commands.support.lookup import check_beginning
 from engram.commands.support.options import Group, choosing_key, with_key, with_session
 from engram.commands.support.sending import Fee, send, show_status, with_fee
 from engram.commands.support.session import CommandSession
 from engram.commands.support.stdin import hex_argument, json_argument
 from engram.commands.support.units import COINS, in_coins
+from engram.participant.finding import find_id
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

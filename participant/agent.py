@@ -14,6 +14,7 @@ from engram.participant.author import Author, EpochReport
 from engram.participant.datasets import Dataset
 from engram.participant.errors import BondAboveLimit, DatasetMismatch, NoOpenRound
 from engram.participant.export import load_version, pull_version
+from engram.participant.finding import is_open, takes_updates
 from engram.participant.journal import Journal
 from engram.participant.notices import Notice, Report
 from engram.participant.opener import ended
@@ -47,6 +48,11 @@ class AgentResult:
     """Sparks of rewards that have not matured and can be claimed later."""
     withdrawn: Withdrawn
     """What became of the bonds."""
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether this account has had no part in the round, because its phases had passed."""
+        return not self.epochs and self.withdrawn == Withdrawn()
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -135,24 +141,26 @@ class Agent:
         )
 
     async def open_round(self, model: Hash | None) -> Hash:
-        """An open round that this agent has not played; of `model`, if given. Raises `NoOpenRound`."""
+        """A round in which this agent can play; of `model`, if given. Raises `NoOpenRound`."""
         found = await self._find(model)
         if found is None:
             raise NoOpenRound(got=model)
         return found
 
     async def next_round(self, model: Hash | None) -> Hash:
-        """Waits until there is an open round that this agent has not played; of `model`, if given."""
+        """Waits until there is a round in which this agent can play; of `model`, if given."""
         self._report(Notice("waiting for a round", "waiting", phase="open"))
         return await watch(self.wallet.client, lambda: self._find(model), "heads")
 
     async def _find(self, model: Hash | None) -> Hash | None:
-        """The first open round of the node's list that this agent has not played."""
-        for item in await self.wallet.client.call("round_list", model=model):
-            identity = bytes.fromhex(item["id"])
-            if item["status"] == RoundStatus.OPEN and identity not in self._played:
-                return identity
-        return None
+        """The oldest round in which this agent can play: first of all one in which it has updates already."""
+        listed = await self.wallet.client.call("round_list", model=model)
+        rounds = [item for item in listed if is_open(item) and bytes.fromhex(item["id"]) not in self._played]
+        for item in rounds:
+            round_ = await self.view.get(Round, bytes.fromhex(item["id"]))
+            if await self.view.updates_of(round_, self.wallet.key.address):
+                return round_.id
+        return next((bytes.fromhex(item["id"]) for item in rounds if takes_updates(item)), None)
 
 
 async def find_donor(view: ChainView, model: Hash) -> Donor:

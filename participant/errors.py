@@ -9,6 +9,14 @@ from __future__ import annotations
 from engram.primitives.errors import ChainError, InvalidInput, NotReady
 
 
+class IdNotFound(InvalidInput):
+    """No model or round has an id that begins with these digits."""
+
+
+class IdAmbiguous(InvalidInput):
+    """Several ids begin with these digits: give more of them."""
+
+
 class DatasetNotFound(InvalidInput):
     """There is no data set or data file at this path."""
 
@@ -58,7 +66,11 @@ class DeviceMissing(InvalidInput):
 
 
 class NoOpenRound(NotReady):
-    """There is no open round to play: wait for one with --follow, or open one."""
+    """There is no open round that still takes updates: wait for one with --follow, or open one."""
+
+
+class RoundMissed(NotReady):
+    """No epoch of the round was played, because its phases had passed: begin earlier, or use --follow."""
 
 
 class AlreadyPlaying(InvalidInput):

@@ -24,14 +24,6 @@ class SeedInvalid(InvalidInput):
     """The seed is not 64 hexadecimal digits, the 32 bytes of an Ed25519 private key."""
 
 
-class IdNotFound(InvalidInput):
-    """No model or round has an id that begins with these digits."""
-
-
-class IdAmbiguous(InvalidInput):
-    """Several ids begin with these digits: give more of them."""
-
-
 class RowsInvalid(InvalidInput):
     """A row must be whole numbers from 0 to 255, separated by commas: one for each input of the model."""
 

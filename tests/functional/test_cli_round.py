@@ -284,6 +284,23 @@ def test_a_chain_without_rounds_has_none_to_play(tmp_path: Path) -> None:
         assert other.error(*missing) == (65, "id_not_found")
 
 
+def test_a_round_that_is_dead_is_not_the_one_that_is_meant(tmp_path: Path) -> None:
+    with served_shell(tmp_path) as shell:
+        dead = shell.json(*FOUND, "--windows", "2")["round"]
+        shell.text("miner", "mine", "12")
+        author = ("--data", "digits", "--take-classes", "0-1", "--key", "bob")
+        before = shell.json("account", "show", "bob")
+        assert refusal(shell, "participate", *author) == (75, "no_open_round")
+        assert shell.json("account", "show", "bob") == before, (
+            "nobody pays to settle what they did not ask for"
+        )
+        assert shell.json("round", "show")["id"] == dead, "it is shown while there is no other"
+        alive = shell.json(*FOUND, "--windows", "30")["round"]
+        assert shell.json("round", "show")["id"] == alive
+        assert refusal(shell, "participate", dead, *author) == (75, "round_missed")
+        assert shell.json("round", "show", dead)["status"] == 3
+
+
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [

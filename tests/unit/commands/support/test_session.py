@@ -10,8 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engram.commands.support.errors import IdAmbiguous, IdNotFound
-from engram.commands.support.lookup import chosen
 from engram.commands.support.session import CommandSession
 from engram.node.datadir import RunInfo, find_run_info, write_run_info
 from engram.primitives.errors import BadAddress
@@ -170,21 +168,6 @@ def test_a_file_that_is_no_proof(keyed: Shell, tmp_path: Path) -> None:
     for content in (b"", b"x", bytes(1_000)):
         junk.write_bytes(content)
         assert keyed.error("verify", str(junk)) == (65, "proof_damaged")
-
-
-def test_ids_by_their_beginning() -> None:
-    items = [{"id": "ab" * 32}, {"id": "ac" * 32}]
-    assert chosen("model", items, "ab") == "ab" * 32
-    assert chosen("model", items[:1], None) == "ab" * 32
-    with pytest.raises(IdAmbiguous):
-        chosen("model", items, "a")
-    with pytest.raises(IdAmbiguous):
-        chosen("model", items, None)
-    for none in ("b", "zz" * 32, "AB"):
-        with pytest.raises(IdNotFound):
-            chosen("model", items, none)
-    with pytest.raises(IdNotFound):
-        chosen("model", [], None)
 
 
 def test_keys_complete_in_the_shell(keyed: Shell) -> None:
