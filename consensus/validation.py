@@ -127,7 +127,8 @@ def validate_body(
     """Refuses transactions that are not the header's, or that are wrong in every state.
 
     Returns the payload of each transaction by its id. All signatures have been verified then, so the result
-    can be given to `validate_execution` as `checked`. `root_is_checked` says that `check_transactions_root` has passed for this very block.
+    can be given to `validate_execution` as `checked`. `root_is_checked` says that `check_transactions_root`
+    has passed for this very block.
 
     Raises first `WrongTransactionsRoot`, because only the header's own transactions say something about it.
     Then `UpgradeRequired` (`NotReady`) if this software lacks a transaction type that is in force at this
