@@ -1,3 +1,55 @@
-"""Engram: a proof-of-work chain whose state transition runs integer neural networks. Version only."""
+"""Engram: a proof-of-work chain whose state transition runs integer neural networks.
 
-__version__ = "0.1.0"
+What programs use stands here: `connect` to a chain, `dev_node` and `localnet` to try one, `Network` for the
+integers of a model, `load_data` for rows. `AsyncChain` is for programs with an event loop. docs/library.md
+shows how.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engram.primitives.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from engram.library.chain import AsyncChain as AsyncChain
+    from engram.library.connect import connect as connect
+    from engram.library.evaluation import Evaluation as Evaluation
+    from engram.library.network import Network as Network
+    from engram.library.nodes import dev_node as dev_node
+    from engram.library.nodes import localnet as localnet
+    from engram.library.rows import load_data as load_data
+    from engram.library.sync import SyncChain as SyncChain
+    from engram.library.sync import SyncModel as SyncModel
+    from engram.library.sync import SyncRound as SyncRound
+
+_HOMES = {
+    "AsyncChain": ("engram.library.chain", "AsyncChain"),
+    "Evaluation": ("engram.library.evaluation", "Evaluation"),
+    "Network": ("engram.library.network", "Network"),
+    "SyncChain": ("engram.library.sync", "SyncChain"),
+    "SyncModel": ("engram.library.sync", "SyncModel"),
+    "SyncRound": ("engram.library.sync", "SyncRound"),
+    "connect": ("engram.library.connect", "connect"),
+    "dev_node": ("engram.library.nodes", "dev_node"),
+    "load_data": ("engram.library.rows", "load_data"),
+    "localnet": ("engram.library.nodes", "localnet"),
+}
+"""Where each name of the library stands. It is imported when it is first used, so `import engram` is fast."""
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+if not TYPE_CHECKING:  # a type checker shall see what is not there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        module, attribute = _HOMES[name]
+        return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -17,8 +17,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from engram import __version__
 from engram.commands.support import streams
+from engram.primitives.version import VERSION
 
 # Each text repeats the first line of the command's own help; a test compares the two.
 COMMANDS = MappingProxyType[str, str](
@@ -122,7 +122,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="engram")
+@click.version_option(VERSION, prog_name="engram")
 def main() -> None:
     """Engram: a proof-of-work chain that trains, verifies, freezes and grows a neural network.
 

@@ -26,7 +26,7 @@ from engram.primitives.errors import Invalid
 from engram.primitives.types import Hash
 from engram.statemachine.additions import SegmentSources, TrainUpdate
 from engram.statemachine.content import blob_id
-from engram.statemachine.parameters import Network
+from engram.statemachine.parameters import WholeNetwork
 from engram.statemachine.record import TensorSource
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import DataPart, Scorer, network_macs
@@ -176,7 +176,7 @@ def _ps_per_mac(found: Drawn) -> float | None:
             lambda: parse_part(found.raw, rows=found.rows, inputs=found.inputs, classes=found.classes),
         )
         whole = found.parameters
-        network = Network(bytes(32), whole.spec, (*whole.hidden, *whole.outputs), found.read)
+        network = WholeNetwork(bytes(32), whole.spec, (*whole.hidden, *whole.outputs), found.read)
         Scorer().score_network(network, part, found.classes, LossKind.SOFTMAX_CROSS_ENTROPY)
 
     try:

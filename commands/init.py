@@ -11,7 +11,7 @@ import click
 
 from engram.commands.support.options import Command, data_dir_option, json_flag
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import parse_coins
+from engram.participant.coins import parse_coins
 
 if TYPE_CHECKING:
     from engram.consensus.chainspec import Allocation, ChainSpec

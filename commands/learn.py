@@ -22,7 +22,8 @@ from engram.commands.support.options import Group, refuse_given, with_key, with_
 from engram.commands.support.param_types import WINDOW_LENGTHS
 from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import COINS, format_coins
+from engram.commands.support.units import COINS
+from engram.participant.coins import format_coins
 from engram.participant.finding import find_model
 
 if TYPE_CHECKING:
@@ -293,11 +294,11 @@ def _access(session: CommandSession, key: Any, report: Report) -> NodeAccess:
     from engram.participant.wallet import Wallet as KeyWallet
 
     def look() -> AbstractAsyncContextManager[RpcClient]:
-        return session.patient_client(report, holds=False, patience_s=math.inf)
+        return session.node.patient_client(report, holds=False, patience_s=math.inf)
 
     @asynccontextmanager
     async def act() -> AsyncIterator[Wallet]:
-        async with session.patient_client(report, holds=True, patience_s=math.inf) as client:
+        async with session.node.patient_client(report, holds=True, patience_s=math.inf) as client:
             yield KeyWallet(client, key)
 
     return NodeAccess(look, act)

@@ -21,7 +21,8 @@ import click
 from engram.commands.support.options import Group, json_flag, with_known_passphrase
 from engram.commands.support.output import Column, short
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import COINS, SPARKS_PER_COIN
+from engram.commands.support.units import COINS
+from engram.participant.coins import SPARKS_PER_COIN
 
 if TYPE_CHECKING:
     from engram.consensus.chainspec import ChainSpec

@@ -7,7 +7,7 @@ import click
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import format_coins
+from engram.participant.coins import format_coins
 
 
 @click.group("mempool", cls=Group, example="engram mempool info\nengram mempool list --json")

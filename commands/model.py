@@ -16,7 +16,8 @@ from engram.commands.support.lookup import ask_model, model_argument
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column, short
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import accuracy, format_coins, mean_loss
+from engram.commands.support.units import accuracy, mean_loss
+from engram.participant.coins import format_coins
 
 
 @click.group(

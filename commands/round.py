@@ -20,8 +20,9 @@ from engram.commands.support.output import Column, short
 from engram.commands.support.round_fields import kind_name, round_fields, status_name
 from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import format_coins, mean_loss
+from engram.commands.support.units import mean_loss
 from engram.commands.support.verdicts import outcomes, with_verdicts
+from engram.participant.coins import format_coins
 from engram.participant.finding import find_model, find_round
 
 if TYPE_CHECKING:

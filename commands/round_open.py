@@ -13,7 +13,6 @@ import click
 
 from engram.commands.support.completion import complete_keys
 from engram.commands.support.lookup import model_argument
-from engram.commands.support.muster import mustered
 from engram.commands.support.odds import founding_words, memory_odds, plain_odds
 from engram.commands.support.options import Command, is_given, refuse_given, with_key, with_session
 from engram.commands.support.param_types import LIMITS_OF_GROWTH, WIDTHS, WINDOW_LENGTHS, FractionType
@@ -28,7 +27,8 @@ from engram.commands.support.plans import (
 from engram.commands.support.round_fields import calendar_fields, kind_name
 from engram.commands.support.selecting import memory_option, with_selection
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import COINS, format_coins
+from engram.commands.support.units import COINS
+from engram.participant.coins import format_coins
 from engram.participant.finding import find_model
 
 if TYPE_CHECKING:
@@ -326,6 +326,7 @@ def open_round(
     async def action(wallet: Wallet) -> tuple[dict[str, Any], Odds | None]:
         from engram.participant.memory.folder import MemoryFolder
         from engram.participant.memory.opening import draft_memory
+        from engram.participant.mustering import mustered
         from engram.participant.opener import Opener, secrets_path
         from engram.participant.round_plan import draft_founding, draft_round
         from engram.participant.view import ChainView

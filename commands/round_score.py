@@ -14,7 +14,7 @@ from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.progress import ProgressPrinter
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import format_coins
+from engram.participant.coins import format_coins
 from engram.participant.finding import find_round
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from engram.commands.support.options import (
 )
 from engram.commands.support.param_types import WholeNumber
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import SPARKS_PER_COIN
 from engram.node.config import SETTINGS, Setting
+from engram.participant.coins import SPARKS_PER_COIN
 
 if TYPE_CHECKING:
     from engram.node.config import Config

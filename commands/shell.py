@@ -8,9 +8,9 @@ from typing import Final
 
 import click
 
-from engram import __version__
 from engram.commands.support.options import Group, json_flag
 from engram.commands.support.session import CommandSession
+from engram.primitives.version import VERSION
 
 PROGRAM: Final = "engram"
 COMPLETE_VARIABLE: Final = "_ENGRAM_COMPLETE"
@@ -48,7 +48,7 @@ def install(share: Path | None, as_json: bool) -> None:
     root = click.get_current_context().find_root().command
     files = {folder / place: _completion(root, shell) for shell, place in COMPLETIONS.items()}
     manual = folder / "man" / f"man{SECTION}"
-    files |= {manual / name: text for name, text in pages(root, PROGRAM, __version__)}
+    files |= {manual / name: text for name, text in pages(root, PROGRAM, VERSION)}
     for path, text in files.items():
         write_public(path, text.encode())
     result = {"share": str(folder), "completions": list(COMPLETIONS), "pages": len(files) - len(COMPLETIONS)}

@@ -12,7 +12,8 @@ import click
 from engram.commands.support.options import Command, refuse_given, with_session
 from engram.commands.support.output import print_fields, print_json, short
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import format_bytes, format_coins, format_duration
+from engram.commands.support.units import format_bytes, format_duration
+from engram.participant.coins import format_coins
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from engram import __version__
 from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.consensus.errors import TimestampAhead, UnknownParent
@@ -52,9 +51,10 @@ from engram.primitives.errors import ChainError, CodecError, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.packing import pack, pack_plain, plain_size, unpack
 from engram.primitives.types import Hash
+from engram.primitives.version import VERSION
 from engram.statemachine.transaction import Transaction, decode_transaction
 
-AGENT: Final = f"engram/{__version__}"
+AGENT: Final = f"engram/{VERSION}"
 PACKED_BYTES: Final = 8 * MIB
 TRIED_IDS: Final = 65_536
 WASTED_BYTES: Final = 8 * MIB

@@ -9,6 +9,14 @@ from __future__ import annotations
 from engram.primitives.errors import ChainError, InvalidInput, NotReady
 
 
+class ForeignNode(InvalidInput):
+    """The node that answers is of another chain than the data directory; to ask it anyway, use --rpc."""
+
+
+class KeyMissing(InvalidInput):
+    """This needs a key: open the chain with key=NAME, a key of the data directory."""
+
+
 class IdNotFound(InvalidInput):
     """No model or round has an id that begins with these digits."""
 

@@ -1,4 +1,4 @@
-"""Writes versions and data parts of the chain to numpy archives for other tools, and reads versions back."""
+"""Writes networks and data parts to numpy archives for other tools, and reads networks back."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ import numpy as np
 from engram.nn.data import PartData
 from engram.nn.dtypes import IntArray
 from engram.nn.errors import BadTensor
+from engram.nn.grown import check_grown
 from engram.nn.network import NetworkSpec, Parameters, SegmentParameters
 from engram.nn.parameters import prove_bounds
 from engram.nn.seeded import expand
 from engram.nn.tensor import Explicit, tensor_bytes
+from engram.nn.totals import tensor_bytes_of
 from engram.node.client import RpcClient
 from engram.node.errors import FileDamaged, NotAFile
 from engram.node.files import check_file, read_json, write_private
@@ -37,9 +39,11 @@ from engram.statemachine.rounds.records import Round
 
 
 def save_version(
-    path: Path, version: Version, line: Sequence[Addition], spec: NetworkSpec, parameters: Parameters
+    path: Path, version: Version | None, line: Sequence[Addition], spec: NetworkSpec, parameters: Parameters
 ) -> Path:
     """Writes a version's integers to `path`, and its record and line as JSON beside it; returns that path.
+
+    A network that is on no chain has no record: its `version` is None, and null in the file.
 
     The arrays are `hidden_0_weights`, `hidden_0_bias`, …, `output_0_weights`, `output_0_bias`, …, in the
     order of the spec's segments. The line is what the network is made of, from a whole network to the last
@@ -50,7 +54,8 @@ def save_version(
         arrays |= {f"{name}_weights": segment.weights, f"{name}_bias": segment.bias}
     record = path.with_suffix(".json")
     _save(path, arrays)
-    content = {"version": to_json(version), "line": [to_json(added) for added in line]}
+    on_chain = None if version is None else to_json(version)
+    content = {"version": on_chain, "line": [to_json(added) for added in line]}
     write_private(record, (json.dumps(content, indent=2) + "\n").encode())
     return record
 
@@ -104,23 +109,43 @@ async def pull_parts(client: RpcClient, round_id: Hash) -> list[tuple[Hash, Part
     return [(part.commitment, await view.part(part.commitment)) for part in opened]
 
 
+@dataclass(frozen=True)
+class SavedNetwork:
+    """What `save_version` has written, with weights that are exactly those that the line names."""
+
+    version: Version | None
+    """The version's record; None of a network that is on no chain."""
+    line: tuple[Addition, ...]
+    network: Composition
+    parameters: Parameters
+
+
+def read_saved(path: Path) -> SavedNetwork:
+    """The network in `path` and in the JSON file beside it, if its weights are those of its line.
+
+    Every tensor is hashed, or made from its seed again, so the root is that of these weights. Raises what
+    `load_version` raises, and `WeightsMismatch`.
+    """
+    version, line, whole = _record_of(path)
+    if version is not None and version.root != whole.root:
+        raise _no_model(path, ValueError("the record of the version names another root than its line"))
+    return SavedNetwork(version, line, whole, load_weights(path, whole))
+
+
 def load_version(path: Path) -> tuple[NetworkSpec, Parameters]:
     """The network that `save_version` has written to `path` and to the JSON file beside it.
 
-    Raises `ModelFileInvalid` if a file cannot be read, and `ShapeMismatch`, `WeightOutOfRange` or
+    Its weights may be others than the line names. Raises `ModelFileInvalid` if a file cannot be read, what
+    `check_grown` raises if no chain could hold the network, and `ShapeMismatch`, `WeightOutOfRange` or
     `BoundViolated` if the integers do not fit the spec.
     """
-    record = path.with_suffix(".json")
+    _, _, whole = _record_of(path)
     try:
-        line = [from_json(Addition, added) for added in read_json(record, _MOST_BYTES)["line"]]
-        spec = compose_line(line).spec
-        parameters = _read(path, spec)
+        parameters = _read(path, whole.spec)
     except _UNREADABLE as error:
-        raise ModelFileInvalid(
-            f"{path} and {record.name} are not a model that `engram model pull` has written: {error}"
-        ) from error
-    prove_bounds(spec, parameters)
-    return spec, parameters
+        raise _no_model(path, error) from error
+    prove_bounds(whole.spec, parameters)
+    return whole.spec, parameters
 
 
 def load_weights(path: Path, network: Composition) -> Parameters:
@@ -167,6 +192,10 @@ def save_parts(path: Path, parts: Sequence[tuple[Hash, PartData]]) -> int:
 
 
 _MOST_BYTES: Final = 2**24
+_MOST_PARAMETER_BYTES: Final = 2**30
+"""More no chain holds for one network by far; a file that says more is refused before memory is taken."""
+_HEADER_ROOM: Final = 4_096
+"""More than the header of an array takes in an archive."""
 _UNREADABLE: Final = (
     OSError,
     ValueError,
@@ -181,9 +210,36 @@ _UNREADABLE: Final = (
 """What reading a file may raise that is no model."""
 
 
+def _record_of(path: Path) -> tuple[Version | None, tuple[Addition, ...], Composition]:
+    """The record beside `path`: the version or None, its line, and the network of that."""
+    try:
+        content = read_json(path.with_suffix(".json"), _MOST_BYTES)
+        line = tuple(from_json(Addition, added) for added in content["line"])
+        version = None if content["version"] is None else from_json(Version, content["version"])
+        whole = compose_line(line)
+    except _UNREADABLE as error:
+        raise _no_model(path, error) from error
+    check_grown(whole.spec)
+    return version, line, whole
+
+
+def _no_model(path: Path, error: Exception) -> ModelFileInvalid:
+    record = path.with_suffix(".json").name
+    return ModelFileInvalid(
+        f"{path} and {record} are not a model that `engram model pull` or `Network.save` has written: {error}"
+    )
+
+
 def _read(path: Path, spec: NetworkSpec) -> Parameters:
     check_file(path)  # a pipe would wait for a writer for ever
+    if spec.totals.parameter_bytes > _MOST_PARAMETER_BYTES:
+        raise ValueError(f"a network of {spec.totals.parameter_bytes:,} bytes is on no chain")
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        for name, segment in zip(_names(spec), (*spec.hidden, *spec.outputs), strict=True):
+            most = _HEADER_ROOM + tensor_bytes_of(segment)
+            for kind in ("weights", "bias"):
+                if (got := archive.zip.getinfo(f"{name}_{kind}.npy").file_size) > most:
+                    raise ValueError(f"{name}_{kind} would take {got:,} bytes, its spec {most:,} at most")
         return tuple(
             SegmentParameters(archive[f"{name}_weights"], archive[f"{name}_bias"]) for name in _names(spec)
         )

@@ -28,7 +28,7 @@ from engram.primitives.types import Address, Hash
 from engram.statemachine.additions import Addition, HasSources, explicit_tensors
 from engram.statemachine.content import blob_id
 from engram.statemachine.errors import LineBroken
-from engram.statemachine.parameters import Composition, Network, compose_line
+from engram.statemachine.parameters import Composition, WholeNetwork, compose_line
 from engram.statemachine.record import Record, u32
 from engram.statemachine.records import Model, Part, RecentBlock, Version
 from engram.statemachine.registry import parse_record
@@ -153,14 +153,14 @@ class ChainView:
         """The whole network of the model's current version, without its numbers."""
         return await self.composition(await self.head_version(model))
 
-    async def network(self, version: Version) -> Network:
+    async def network(self, version: Version) -> WholeNetwork:
         """The network of a version, with its numbers. Raises as `line` does."""
         whole = await self.composition(version)
         return await self.network_of(whole.root, whole.spec, whole.segments)
 
-    async def network_of(self, root: Hash, spec: NetworkSpec, sources: Sequence[HasSources]) -> Network:
+    async def network_of(self, root: Hash, spec: NetworkSpec, sources: Sequence[HasSources]) -> WholeNetwork:
         """The network of these sources. Every tensor that they name is downloaded and checked."""
-        return Network(root, spec, sources, (await self.tensors(sources)).__getitem__)
+        return WholeNetwork(root, spec, sources, (await self.tensors(sources)).__getitem__)
 
     async def tensors(self, sources: Sequence[HasSources]) -> dict[Hash, bytes]:
         """The tensors that these sources name, by content id. Each is downloaded and checked."""

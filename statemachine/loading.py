@@ -19,7 +19,7 @@ from engram.statemachine.additions import Addition, GrowUpdate, HasSources, Inhe
 from engram.statemachine.content import usable_blob
 from engram.statemachine.context import BlockContext
 from engram.statemachine.errors import BlobNotUsable
-from engram.statemachine.parameters import Composition, GrownNetwork, Network, Read, compose
+from engram.statemachine.parameters import Composition, GrownNetwork, Read, WholeNetwork, compose
 from engram.statemachine.record import TensorSource, u32
 from engram.statemachine.records import Part, Version
 from engram.statemachine.scoring import DataPart
@@ -79,7 +79,7 @@ def open_network(
     root: Hash,
     whole: HasSegments,
     brought: Mapping[Hash, bytes] = NOTHING_BROUGHT,
-) -> Network:
+) -> WholeNetwork:
     """A whole network that somebody brings. Spec and sizes are checked here; tensors are read when needed.
 
     `brought` holds tensors that travel in the same transaction, by content id.
@@ -90,14 +90,14 @@ def open_network(
     _check_counts(whole.spec.hidden, whole.spec.outputs, whole.hidden, whole.outputs)
     sources = (*whole.hidden, *whole.outputs)
     check_sources(state, ctx, segments, sources, brought)
-    return Network(root, whole.spec, sources, _reader(ctx, brought), ctx.scorer.expand)
+    return WholeNetwork(root, whole.spec, sources, _reader(ctx, brought), ctx.scorer.expand)
 
 
 def open_growth(
     state: State,
     ctx: BlockContext,
     root: Hash,
-    base: Network,
+    base: WholeNetwork,
     update: GrowUpdate,
     brought: Mapping[Hash, bytes] = NOTHING_BROUGHT,
 ) -> GrownNetwork:
@@ -112,15 +112,15 @@ def open_growth(
     return GrownNetwork(root, base, update, _reader(ctx, brought), ctx.scorer.expand)
 
 
-def version_network(state: State, ctx: BlockContext, version: Version) -> Network:
+def version_network(state: State, ctx: BlockContext, version: Version) -> WholeNetwork:
     """The network of a version that has passed `check_version_usable`."""
     return composed_network(ctx, composition_of(state, ctx, version))
 
 
-def composed_network(ctx: BlockContext, composition: Composition) -> Network:
+def composed_network(ctx: BlockContext, composition: Composition) -> WholeNetwork:
     """The network of a usable version whose composition is at hand."""
     segments = composition.segments
-    return Network(composition.root, composition.spec, segments, ctx.blobs.get_blob, ctx.scorer.expand)
+    return WholeNetwork(composition.root, composition.spec, segments, ctx.blobs.get_blob, ctx.scorer.expand)
 
 
 def _reader(ctx: BlockContext, brought: Mapping[Hash, bytes]) -> Read:

@@ -160,7 +160,7 @@ def _lineages(sources: Sequence[HasSources], step: int, makers: Iterable[Address
     )
 
 
-class Network:
+class WholeNetwork:
     """A spec and the sources of its numbers, which are read and checked when they are first needed.
 
     Whoever makes it has checked the spec and the size of every tensor, see `loading`.
@@ -203,7 +203,7 @@ class GrownNetwork:
     __slots__ = ("_added", "_expand", "_read", "_sources", "base", "growth", "root", "spec")
 
     def __init__(
-        self, root: Hash, base: Network, update: GrowUpdate, read: Read, make: Expand = expand
+        self, root: Hash, base: WholeNetwork, update: GrowUpdate, read: Read, make: Expand = expand
     ) -> None:
         """The growth has passed `growth.append`, and the sizes of its tensors are checked."""
         self.root: Final = root
@@ -222,7 +222,7 @@ class GrownNetwork:
         return self._added
 
     def load(self) -> tuple[Parameters, Bounds]:
-        """As `Network.load`, for the whole network."""
+        """As `WholeNetwork.load`, for the whole network."""
         old, proved = self.base.load()
         added = self.load_growth()
         new = prove_growth(self.base.spec, self.growth, added)

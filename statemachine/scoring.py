@@ -52,11 +52,11 @@ from engram.nn.totals import tensor_bytes_of
 from engram.primitives.hashing import Tag, hash_object, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.additions import HasSources, drawn_bytes, seeded_macs
-from engram.statemachine.parameters import Composition, GrownNetwork, HasParameters, Network
+from engram.statemachine.parameters import Composition, GrownNetwork, HasParameters, WholeNetwork
 from engram.statemachine.record import u32
 from engram.statemachine.rules import LOOKUP_MACS, Rules
 
-AnyNetwork = Network | GrownNetwork
+AnyNetwork = WholeNetwork | GrownNetwork
 LoadedNetwork = tuple[NetworkSpec, Parameters, Bounds]
 """A network ready to be evaluated, in the form of `joined_network`."""
 
@@ -209,7 +209,7 @@ class Scorer:
         `classes` is at least the network's number of classes. A row with a higher label counts as wrong, and
         its loss has no meaning. With `keep`, the activations go to the cache, because growths of this network
         will be scored on the same part. The caller has checked that they fit into memory. Raises what
-        `Network.load` and `DataPart.load` raise, and `ShapeMismatch`.
+        `WholeNetwork.load` and `DataPart.load` raise, and `ShapeMismatch`.
         """
 
         def logits() -> Int64Array:
@@ -239,7 +239,7 @@ class Scorer:
     def logits(self, network: AnyNetwork, features: Features) -> Int64Array:
         """Logits (n, classes), Q16 nats, of uint8 features (n, inputs).
 
-        Raises what `Network.load` raises, and `ShapeMismatch`.
+        Raises what `WholeNetwork.load` raises, and `ShapeMismatch`.
         """
         spec, parameters, bounds = self._loaded(network)
         return forward(spec, parameters, features, bounds, self._engine)

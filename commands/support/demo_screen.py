@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engram.commands.support.output import console_for, short
-from engram.commands.support.units import format_coins
+from engram.participant.coins import format_coins
 from engram.participant.demo.report import DemoReport, VersionRow
 from engram.participant.demo.stage import Stage
 

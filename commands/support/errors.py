@@ -16,10 +16,6 @@ class KeyNotChosen(InvalidInput):
     """The data directory does not hold exactly one key: name one with --key."""
 
 
-class ForeignNode(InvalidInput):
-    """The node that answers is of another chain than the data directory; to ask it anyway, use --rpc."""
-
-
 class SeedInvalid(InvalidInput):
     """The seed is not 64 hexadecimal digits, the 32 bytes of an Ed25519 private key."""
 

@@ -12,7 +12,7 @@ import click
 
 from engram.commands.support import streams
 from engram.commands.support.output import print_fields
-from engram.commands.support.units import format_coins
+from engram.participant.coins import format_coins
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engram.commands.support.output import short
-from engram.commands.support.units import format_coins, mean_loss
+from engram.commands.support.units import mean_loss
 from engram.commands.support.verdicts import due_text, verdict_fields
+from engram.participant.coins import format_coins
 
 
 def round_fields(round_: Mapping[str, Any]) -> Iterable[tuple[str, object]]:

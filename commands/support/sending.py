@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.session import CommandSession
-from engram.commands.support.units import COINS, format_coins
+from engram.commands.support.units import COINS
+from engram.participant.coins import format_coins
 
 if TYPE_CHECKING:
     from engram.participant.wallet import Wallet

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from engram.commands.support import output
-from engram.commands.support.errors import ForeignNode, KeyNotChosen, PassphraseMissing
+from engram.commands.support.errors import KeyNotChosen, PassphraseMissing
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
     from engram.node.config import Config
     from engram.node.configsources import LoadedConfig
     from engram.node.keystore import KeyEntry, Keystore
+    from engram.participant.connecting import ChosenNode
     from engram.participant.notices import Report
     from engram.participant.wallet import Wallet
     from engram.primitives.keys import PrivateKey
@@ -65,20 +65,17 @@ class CommandSession:
         """The settings of the data directory's node; defaults where none are set. Raises `ConfigInvalid`."""
         return self.loaded_config.config
 
+    @cached_property
+    def node(self) -> ChosenNode:
+        """Which node is meant: the one of --rpc, else that of the data directory."""
+        from engram.participant.connecting import ChosenNode
+
+        return ChosenNode(self.loaded_config, self._rpc)
+
     @property
     def url(self) -> str:
-        """The address of the node to ask.
-
-        It is what --rpc says; else the address of the node that runs on the data directory; else the address
-        in the directory's settings, at which a node may or may not answer (see `_check_chain`).
-        """
-        from engram.node.datadir import find_run_info
-
-        if self._rpc is not None:
-            return self._rpc
-        if (running := find_run_info(self.config.data_dir)) is not None:
-            return running.rpc_url
-        return self.config.rpc_url
+        """The address of the node to ask."""
+        return self.node.url
 
     def client(self, *, admin: bool = False) -> RpcClient:
         """A client of the node, not yet open.
@@ -98,7 +95,7 @@ class CommandSession:
 
         async def with_client() -> T:
             async with self.client(admin=admin) as client:
-                await self._check_chain(client)
+                await self.node.check_chain(client)
                 return await action(client)
 
         return asyncio.run(with_client())
@@ -130,61 +127,10 @@ class CommandSession:
         key = self.unlock()
 
         async def with_client() -> T:
-            async with self.patient_client(report, holds=holds) as client:
+            async with self.node.patient_client(report, holds=holds) as client:
                 return await action(Wallet(client, key))
 
         return asyncio.run(with_client())
-
-    @asynccontextmanager
-    async def patient_client(
-        self, report: Report, *, holds: bool, patience_s: float | None = None
-    ) -> AsyncIterator[RpcClient]:
-        """A client that waits if the node goes away: `patience_s` seconds, or as long as others do.
-
-        With `holds`, the blocks of a test network wait for it.
-        """
-        from engram.node.datadir import find_run_info
-        from engram.participant.reconnect import PATIENCE_S, PatientClient
-
-        url, most = self.url, PATIENCE_S if patience_s is None else patience_s
-
-        def find() -> str:
-            """The address of the node that runs on the data directory now; else the last address known."""
-            nonlocal url
-            running = find_run_info(self.config.data_dir) if self._rpc is None else None
-            url = running.rpc_url if running is not None else url
-            return url
-
-        async with PatientClient(find, report, patience_s=most) as client:
-            await self._check_chain(client)
-            async with client.holding() if holds else nullcontext():
-                yield client
-
-    async def _check_chain(self, client: RpcClient) -> None:
-        """Checks that a node found only by the settings' port serves the data directory's chain.
-
-        Without --rpc and without a node that runs on the data directory, the address is a guess: another
-        node of this machine may answer there, with other accounts and another chain. Raises `ForeignNode` if
-        that node's chain is not the directory's. If the directory holds no chain, there is nothing to compare
-        with; then a directory that the user has named raises `ChainNotFound`, and for the default directory
-        the guess is accepted.
-        """
-        from engram.node.datadir import find_run_info, read_spec
-        from engram.node.errors import ChainNotFound
-
-        if self._rpc is not None or find_run_info(self.config.data_dir) is not None:
-            return
-        try:
-            spec = read_spec(self.config.data_dir)
-        except ChainNotFound:
-            if self.loaded_config.origins["data_dir"] != "default":
-                raise
-            return
-        from engram.consensus.chainspec import spec_id
-
-        served = str((await client.call("node_info"))["spec_id"])
-        if served != spec_id(spec).hex():
-            raise ForeignNode(expected=spec_id(spec), got=bytes.fromhex(served))
 
     @property
     def rounds_folder(self) -> Path:

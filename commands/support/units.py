@@ -1,18 +1,16 @@
-"""Units on the command line: coins to and from sparks (exact), and mean losses and accuracies for people.
+"""Units on the command line: coins (`participant/coins.py` reads and writes them), mean losses, accuracies.
 
 A coin is 10^8 sparks. The chain and --json use sparks and sums of losses over rows.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import click
 
-DECIMALS: Final = 8
-SPARKS_PER_COIN: Final = 10**DECIMALS
-MAX_SPARKS: Final = 2**64 - 1
+from engram.participant.coins import format_coins, parse_coins
+
 MONEY: Final = frozenset(
     {
         "amount",
@@ -31,28 +29,6 @@ MONEY: Final = frozenset(
     }
 )
 """Names of the JSON fields that hold sparks."""
-
-_COINS = re.compile(r"([0-9]+)(?:\.([0-9]{1,8}))?")
-
-
-def parse_coins(text: str) -> int:
-    """The sparks of a decimal amount of coins, such as `12` or `0.00000001`.
-
-    Raises `ValueError` for a text that is no such amount, or for more than 2^64 - 1 sparks.
-    """
-    match = _COINS.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not an amount of coins: write digits and at most {DECIMALS} decimals")
-    sparks = int(match[1]) * SPARKS_PER_COIN + int((match[2] or "").ljust(DECIMALS, "0"))
-    if sparks > MAX_SPARKS:
-        raise ValueError(f"{text} coins are more than can exist")
-    return sparks
-
-
-def format_coins(sparks: int) -> str:
-    """The shortest decimal text of an amount; `parse_coins` turns it back into `sparks`."""
-    coins, rest = divmod(sparks, SPARKS_PER_COIN)
-    return f"{coins}.{rest:0{DECIMALS}}".rstrip("0").rstrip(".")
 
 
 def in_coins(value: Any) -> Any:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from engram.commands.support.units import format_coins, mean_loss
+from engram.commands.support.units import mean_loss
+from engram.participant.coins import format_coins
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient

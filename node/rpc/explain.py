@@ -58,7 +58,8 @@ def probabilities(logits: Sequence[int]) -> list[float]:
     """The softmax of logits, which are given in units of 2^-16 nat."""
     best = max(logits)
     weights = [math.exp((logit - best) / _Q16) for logit in logits]
-    return [weight / sum(weights) for weight in weights]
+    total = sum(weights)
+    return [weight / total for weight in weights]
 
 
 def lineage(network: Composition, version: int, render: Renderer) -> list[dict[str, Any]]:

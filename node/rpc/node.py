@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from engram import __version__
 from engram.consensus.chainspec import chain_id, spec_id
 from engram.node.chain.headers import CheckedBlock
 from engram.node.clock import Clock
@@ -23,6 +22,7 @@ from engram.node.rpc.render import Renderer
 from engram.node.sync.sync import Sync
 from engram.p2p.manager import PeerManager
 from engram.primitives.types import Hash
+from engram.primitives.version import VERSION
 
 if TYPE_CHECKING:
     from engram.node.rpc.server import RpcServer
@@ -66,7 +66,7 @@ class NodeMethods:
         status, chain, spec = self.status, self.views.chain, self.views.chain.spec
         head = chain.head
         return {
-            "version": __version__,
+            "version": VERSION,
             "name": spec.name,
             "chain_id": chain_id(spec),
             "spec_id": spec_id(spec).hex(),

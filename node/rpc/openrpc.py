@@ -12,7 +12,6 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engram import __version__
 from engram.node.decimals import DECIMAL_FIELDS, DECIMAL_PATTERN
 from engram.node.rpc.events import TOPICS
 from engram.node.rpc.jsonrpc import (
@@ -28,8 +27,9 @@ from engram.node.rpc.jsonrpc import (
 )
 from engram.node.rpc.session import session_methods
 from engram.primitives.errors import error_classes
+from engram.primitives.version import VERSION
 
-VERSION: Final = "1.3.2"
+OPENRPC: Final = "1.3.2"
 """Version of the OpenRPC specification."""
 DISCOVER: Final = "rpc.discover"
 TOPIC_TEXTS: Final[Mapping[str, str]] = {
@@ -83,10 +83,10 @@ def document(table: Mapping[str, Method]) -> Json:
     described = [_method(table[name]) for name in sorted(table)]
     described += [{**_method(each), "x-transport": "websocket"} for each in session_methods()]
     return {
-        "openrpc": VERSION,
+        "openrpc": OPENRPC,
         "info": {
             "title": "Engram node",
-            "version": __version__,
+            "version": VERSION,
             "license": {"name": "Apache-2.0"},
             "description": "JSON-RPC 2.0 by POST to / and by WebSocket at /ws. Ids and bytes are hexadecimal "
             "text, amounts are sparks, of which a coin has 100,000,000.",

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from engram import __version__
 from engram.node.metrics import Gauges
 from engram.node.rpc.readings import Readings
 from engram.node.rpc.warnings import NodeWarning, warnings_of
+from engram.primitives.version import VERSION
 
 CONDITIONS: Final = ("max_head_age_s", "min_peers")
 _DIGITS: Final = 10
@@ -41,7 +41,7 @@ class Probes:
         if name == "health":
             return _OK, {
                 "status": "ok",
-                "version": __version__,
+                "version": VERSION,
                 "uptime_s": round(gauges.uptime_s, 3),
                 **facts,
             }

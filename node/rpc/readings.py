@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Final
 
-from engram import __version__
 from engram.node.chain.headers import CheckedBlock
 from engram.node.chain.verification import VerificationCache
 from engram.node.clockwatch import ClockWatch
@@ -25,6 +24,7 @@ from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
 from engram.p2p.errors import ChannelMismatch
 from engram.p2p.manager import PeerManager
+from engram.primitives.version import VERSION
 from engram.statemachine.fees import risen
 
 PACE_BLOCKS: Final = 100
@@ -81,7 +81,7 @@ class Readings:
             blocks_found=mining.blocks,
             uptime_s=status.clock.monotonic() - status.started_s,
             build={
-                "version": __version__,
+                "version": VERSION,
                 "python": platform.python_version(),
                 "chain": self.views.chain.spec.name,
                 "node": status.node_id.hex(),

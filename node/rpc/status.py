@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from engram import __version__
 from engram.node import logs
 from engram.node.errors import ProfileTooLong
 from engram.node.metrics import Gauges
@@ -14,6 +13,7 @@ from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.readings import Readings
 from engram.node.rpc.render import Renderer
 from engram.node.rpc.warnings import warnings_of
+from engram.primitives.version import VERSION
 from engram.statemachine.rounds.records import Round
 
 _OF_A_ROUND: Final = ("id", "model", "phase", "epoch", "ticks_left")
@@ -35,7 +35,7 @@ class StatusMethods:
         spec, setup = self.readings.views.chain.spec, self.readings.mining.setup
         warnings = warnings_of(self.readings.status.config, spec, gauges)
         return {
-            "version": __version__,
+            "version": VERSION,
             "name": spec.name,
             "node_id": self.readings.status.node_id.hex(),
             "uptime_s": round(gauges.uptime_s, 3),

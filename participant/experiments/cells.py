@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from engram import __version__
 from engram.participant.experiments.data import DATA_SETS
 from engram.participant.experiments.document import Row
 from engram.participant.experiments.plan import Cell, Experiment
+from engram.primitives.version import VERSION
 
 _DECIDING: Final = (
     *("nn/**/*.py", "statemachine/**/*.py", "participant/*.py", "participant/arena/*.py"),
@@ -73,7 +73,7 @@ def code_digest(module: str) -> str:
 
 def versions() -> dict[str, str]:
     """The versions on which results depend."""
-    return {"engram": __version__, "numpy": np.__version__}
+    return {"engram": VERSION, "numpy": np.__version__}
 
 
 def path_of(out: Path, cell: Cell) -> Path:

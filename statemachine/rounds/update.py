@@ -32,7 +32,7 @@ from engram.statemachine.additions import (
 from engram.statemachine.content import blob_id
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import open_growth, open_network, open_part
-from engram.statemachine.parameters import Composition, GrownNetwork, Network
+from engram.statemachine.parameters import Composition, GrownNetwork, WholeNetwork
 from engram.statemachine.records import GrowthLimits, Model, Part
 from engram.statemachine.rounds.errors import (
     ArchitectureMismatch,
@@ -160,8 +160,8 @@ def check_tensors(segments: Sequence[SegmentSources], tensors: Sequence[bytes]) 
 
 
 def propose(
-    state: State, ctx: BlockContext, base: Network, update: Update, author: Address
-) -> Network | GrownNetwork:
+    state: State, ctx: BlockContext, base: WholeNetwork, update: Update, author: Address
+) -> WholeNetwork | GrownNetwork:
     """The network that a checked update of this author makes of version t, which is `base`.
 
     Raises what `open_network` and `open_growth` raise.
@@ -178,7 +178,7 @@ def brought_tensors(tensors: Sequence[bytes]) -> Mapping[Hash, bytes]:
 
 
 def proposal_rows(
-    ctx: BlockContext, round_: Round, model: Model, network: Network | GrownNetwork, part: DataPart
+    ctx: BlockContext, round_: Round, model: Model, network: WholeNetwork | GrownNetwork, part: DataPart
 ) -> RowScores:
     """The scores of a proposed network on the rows of a part of the round.
 

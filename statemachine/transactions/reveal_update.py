@@ -18,7 +18,7 @@ from engram.statemachine.content import bring, hold
 from engram.statemachine.context import BlockContext
 from engram.statemachine.loading import composed_network, composition_of
 from engram.statemachine.money import give
-from engram.statemachine.parameters import Composition, GrownNetwork, Network
+from engram.statemachine.parameters import Composition, GrownNetwork, WholeNetwork
 from engram.statemachine.receipt import Event
 from engram.statemachine.rounds.calendar import Phase
 from engram.statemachine.rounds.candidates import validation_bar
@@ -129,7 +129,7 @@ class RevealUpdate:
 
     def _judge(
         self, state: State, ctx: BlockContext, entry: EnteredRound, author: Address
-    ) -> Network | GrownNetwork:
+    ) -> WholeNetwork | GrownNetwork:
         """The proposed network. Raises `Invalid` for anything that is not as claimed."""
         round_, model, base = entry.round, entry.model, composition_of(state, ctx, entry.version)
         check_base(round_, self.base)
@@ -145,7 +145,7 @@ class RevealUpdate:
         return network
 
     def _admit(
-        self, state: State, ctx: BlockContext, commit: Commit, network: Network | GrownNetwork
+        self, state: State, ctx: BlockContext, commit: Commit, network: WholeNetwork | GrownNetwork
     ) -> tuple[Event, ...]:
         """Makes the update a candidate, which holds the bond and its own tensors."""
         for raw in self.update.tensors:

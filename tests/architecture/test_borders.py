@@ -27,7 +27,7 @@ BORDERS = {
     "markdown_it": ("participant/experiments/rendering.py",),
     "matplotlib": ("participant/experiments/plotting.py",),
     "msgpack": ("primitives/codec.py",),
-    "numpy": ("nn/", "participant/", "statemachine/rounds/", "statemachine/scoring.py"),
+    "numpy": ("library/", "nn/", "participant/", "statemachine/rounds/", "statemachine/scoring.py"),
     "platformdirs": ("node/config.py",),
     "plyvel": ("node/storage/db.py",),
     "prometheus_client": ("node/metrics.py",),

@@ -16,12 +16,12 @@ from urllib.request import urlopen
 import pytest
 import structlog
 
-from engram.commands.support.units import format_coins
 from engram.consensus.chainspec import load_spec
 from engram.node import logs
 from engram.node.config import Config
 from engram.node.datadir import write_spec
 from engram.node.threaded import running_node
+from engram.participant.coins import format_coins
 from tests.support.cli import Shell
 from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, served_shell, write_keys
 from tests.support.source_tree import ROOT

@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from engram.commands.support.output import short
-from engram.commands.support.units import format_coins
 from engram.consensus.chainspec import ChainSpec, load_spec
 from engram.node.config import Config
 from engram.node.datadir import write_spec
 from engram.node.node import Node
 from engram.node.threaded import running_node
+from engram.participant.coins import format_coins
 from engram.primitives.codec import encode
 from engram.primitives.keys import PrivateKey
 from engram.statemachine.transaction import sign

@@ -19,7 +19,7 @@ from engram.primitives import keys
 from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine.additions import parameters_root
 from engram.statemachine.content import Inline, blob_id
-from engram.statemachine.parameters import Network
+from engram.statemachine.parameters import WholeNetwork
 from engram.statemachine.records import Account, Model, NamedWitness, Supply
 from engram.statemachine.rounds.calendar import Calendar, Phase
 from engram.statemachine.rounds.draw import draw_seed, sample
@@ -213,7 +213,7 @@ class Scenario:
         author = plan.author.address
         root = parameters_root(ZERO_HASH, author, weights.update)
         segments = (*weights.hidden, *weights.outputs)
-        network = Network(root, weights.spec, segments, self.world.blobs.get_blob)
+        network = WholeNetwork(root, weights.spec, segments, self.world.blobs.get_blob)
         rows = parse_part(self.validation.raw, rows=ROWS, inputs=2, classes=2)
         part = DataPart(self.validation.commitment, lambda: rows)
         loss = Scorer().score_network(network, part, 2, LossKind.SOFTMAX_CROSS_ENTROPY).loss

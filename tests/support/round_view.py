@@ -10,7 +10,7 @@ from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.additions import TrainUpdate, parameters_root
 from engram.statemachine.content import blob_id
 from engram.statemachine.loading import composition_of, open_part
-from engram.statemachine.parameters import Composition, GrownNetwork, Network
+from engram.statemachine.parameters import Composition, GrownNetwork, WholeNetwork
 from engram.statemachine.receipt import Event
 from engram.statemachine.record import u32
 from engram.statemachine.records import Account, Badge, Maturing, Model, Part, RecentBlock, Version
@@ -139,17 +139,17 @@ class RoundView:
             return brought[tensor] if tensor in brought else self.ledger.blobs[tensor]
 
         root = self.root(weights)
-        candidate: Network | GrownNetwork
+        candidate: WholeNetwork | GrownNetwork
         if isinstance(update, TrainUpdate):
-            candidate = Network(root, update.spec, (*update.hidden, *update.outputs), read)
+            candidate = WholeNetwork(root, update.spec, (*update.hidden, *update.outputs), read)
         else:
             below = self.composition(self.round.version)
-            base = Network(below.root, below.spec, below.segments, read)
+            base = WholeNetwork(below.root, below.spec, below.segments, read)
             candidate = GrownNetwork(root, base, update, read)
         parts = self.round.validation_opened if opened is None else opened
         return sum(self.score(candidate, part.commitment).loss for part in parts)
 
-    def score(self, network: Network | GrownNetwork, part: Hash, classes: int | None = None) -> Score:
+    def score(self, network: WholeNetwork | GrownNetwork, part: Hash, classes: int | None = None) -> Score:
         """A network on a published part, computed off the chain."""
         state, ctx = self.ledger.state, self.ledger.ctx
         rows = open_part(state, ctx, state.get(Part, part))

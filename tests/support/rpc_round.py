@@ -14,7 +14,7 @@ from engram.primitives.hashing import Tag, tagged_hash
 from engram.primitives.types import Hash
 from engram.statemachine.additions import addition, explicit_tensors
 from engram.statemachine.content import Inline, blob_id
-from engram.statemachine.parameters import Network, compose
+from engram.statemachine.parameters import WholeNetwork, compose
 from engram.statemachine.record import u32
 from engram.statemachine.records import Model, Version
 from engram.statemachine.rounds.calendar import Phase
@@ -111,7 +111,7 @@ class RpcPlay:
         brought = {blob_id(raw): raw for raw in weights.tensors}
         for tensor in set(explicit_tensors(whole.segments)) - set(brought):
             brought[tensor] = await self.view.blob(tensor)
-        parameters, _ = Network(whole.root, whole.spec, whole.segments, brought.__getitem__).load()
+        parameters, _ = WholeNetwork(whole.root, whole.spec, whole.segments, brought.__getitem__).load()
         loss = 0
         for raw in validation:
             part = parse_part(raw, rows=round_.terms.rows, inputs=whole.spec.inputs, classes=round_.classes)

@@ -1,6 +1,7 @@
 """Files for other tools: what is written is what is read, and a damaged file is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from engram.nn.data import PartData
 from engram.nn.errors import ShapeMismatch
 from engram.participant.datasets import load_npz
 from engram.participant.errors import FeatureOutOfRange, ModelFileInvalid
-from engram.participant.export import load_version, save_parts, save_version
+from engram.participant.export import load_version, read_saved, save_parts, save_version
 from engram.participant.testsets import inference
 from engram.statemachine.records import Version
 from tests.support.chain_models import founded_model
@@ -32,6 +33,15 @@ def test_a_version_is_read_as_it_was_written(tmp_path: Path) -> None:
         assert read.weights.dtype == written.weights.dtype
         assert np.array_equal(read.weights, written.weights)
         assert np.array_equal(read.bias, written.bias)
+    assert (found := read_saved(path)).version == VERSION
+    assert found.network.root == VERSION.root
+
+
+def test_the_record_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.npz"
+    save_version(path, replace(VERSION, root=bytes(32)), LINE, TWO_LAYERS, PARAMETERS)
+    with pytest.raises(ModelFileInvalid, match="another root"):
+        read_saved(path)
 
 
 def test_files_that_are_no_model(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from engram.primitives.types import ZERO_HASH, Hash
 from engram.statemachine import errors
 from engram.statemachine.additions import GrowUpdate, TrainUpdate, explicit_tensors, parameters_root
 from engram.statemachine.loading import open_growth, open_network, version_network
-from engram.statemachine.parameters import GrownNetwork, Network
+from engram.statemachine.parameters import GrownNetwork, WholeNetwork
 from engram.statemachine.record import TensorSource, u32
 from engram.statemachine.records import Version
 from tests.support import chain_models as models
@@ -40,7 +40,7 @@ def ledger() -> Ledger:
     return models.model_ledger(RAW)
 
 
-def opened(ledger: Ledger, update: TrainUpdate) -> Network:
+def opened(ledger: Ledger, update: TrainUpdate) -> WholeNetwork:
     """The network of a TRAIN update of the model's founder, whose tensors the chain has."""
     return open_network(ledger.state, ledger.ctx, parameters_root(ZERO_HASH, models.FOUNDER, update), update)
 

@@ -30,7 +30,7 @@ from engram.statemachine.additions import GrowUpdate, SegmentSources, TrainUpdat
 from engram.statemachine.content import blob_id
 from engram.statemachine.errors import MissingBlob
 from engram.statemachine.loading import open_growth, open_network
-from engram.statemachine.parameters import Composition, GrownNetwork, Network
+from engram.statemachine.parameters import Composition, GrownNetwork, WholeNetwork
 from engram.statemachine.rules import Rules
 from engram.statemachine.scoring import (
     DataPart,
@@ -106,7 +106,7 @@ class Remembering:
         self.expansions[key] = array
 
 
-def network_of(parameters: Parameters, spec: NetworkSpec = TWO_LAYERS) -> Network:
+def network_of(parameters: Parameters, spec: NetworkSpec = TWO_LAYERS) -> WholeNetwork:
     ledger, update = models.model_ledger(RAW), models.whole(spec, parameters)
     root = parameters_root(ZERO_HASH, models.FOUNDER, update)
     return open_network(ledger.state, ledger.ctx, root, update, models.tensor_blobs(parameters))
@@ -120,7 +120,7 @@ def part_of(raw: bytes = RAW, classes: int = 3) -> DataPart:
 ADDED = growth_parameters(TWO_LAYERS, GROWTH)
 
 
-def growth_on(base: Network) -> GrownNetwork:
+def growth_on(base: WholeNetwork) -> GrownNetwork:
     """`GROWTH` with the numbers of `ADDED`, on top of a network."""
     ledger, sources, split = models.model_ledger(RAW), models.sources(ADDED), len(GROWTH.hidden)
     update = GrowUpdate(GROWTH, sources[:split], sources[split:])
@@ -128,7 +128,7 @@ def growth_on(base: Network) -> GrownNetwork:
     return open_growth(ledger.state, ledger.ctx, root, base, update, models.tensor_blobs(ADDED))
 
 
-def grown() -> tuple[Network, GrownNetwork, Network]:
+def grown() -> tuple[WholeNetwork, GrownNetwork, WholeNetwork]:
     """A network, a growth on top of it, and the same numbers in one whole network."""
     numbers = network_parameters(TWO_LAYERS)
     merged = merge_parameters(TWO_LAYERS, numbers, GROWTH, ADDED)
@@ -202,7 +202,9 @@ def test_a_warm_growth_reads_neither_the_base_nor_its_tensors() -> None:
     assert set(cache.parameters) == {base.root}
     cache.parameters.clear()
     pruned = Blobs()
-    unread = Network(base.root, base.spec, models.sources(network_parameters(TWO_LAYERS)), pruned.get_blob)
+    unread = WholeNetwork(
+        base.root, base.spec, models.sources(network_parameters(TWO_LAYERS)), pruned.get_blob
+    )
     with pytest.raises(MissingBlob):
         unread.load()
     full = Scorer().score_network(whole, part, 5, LossKind.SOFTMAX_CROSS_ENTROPY)
@@ -240,7 +242,7 @@ def test_numbers_that_are_remembered_are_read_once_for_all_parts() -> None:
     base, top, _ = grown()
     cache, kind = Remembering(), LossKind.SOFTMAX_CROSS_ENTROPY
     Scorer(cache).score_network(base, part_of(), 3, kind)
-    unread = Network(base.root, base.spec, (), Blobs().get_blob)
+    unread = WholeNetwork(base.root, base.spec, (), Blobs().get_blob)
     other = models.raw_part(seed=6)
     expected = Scorer().score_network(base, part_of(other), 3, kind)
     assert Scorer(cache).score_network(unread, part_of(other), 3, kind) == expected

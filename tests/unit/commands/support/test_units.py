@@ -6,13 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram.commands.support.units import (
-    MAX_SPARKS,
-    format_bytes,
-    format_coins,
-    format_duration,
-    parse_coins,
-)
+from engram.commands.support.units import format_bytes, format_duration
+from engram.participant.coins import MAX_SPARKS, format_coins, parse_coins
 
 SPARKS = st.integers(0, MAX_SPARKS)
 

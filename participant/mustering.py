@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from engram.node.client import RpcClient
+from engram.node.client import RpcClient
+from engram.node.errors import NodeUnreachable
 
 
 @asynccontextmanager
 async def mustered(client: RpcClient, programs: int | None) -> AsyncIterator[None]:
     """Asks the node to wait for so many programs, if any; not if the `async with` block fails."""
-    from engram.node.errors import NodeUnreachable
-
     if programs is None:
         yield
         return

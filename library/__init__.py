@@ -1,0 +1,1 @@
+"""What Python programs use: networks as numpy functions, and the chain with its models and rounds."""

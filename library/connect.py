@@ -1,0 +1,25 @@
+"""Opens a chain for a program without an event loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engram.library.chain import AsyncChain
+from engram.library.sync import SyncChain
+from engram.primitives.keys import PrivateKey
+
+
+def connect(
+    url: str | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    key: str | PrivateKey | None = None,
+    passphrase: str | None = None,
+) -> SyncChain:
+    """A chain through the node at `url`, or through the node of the data directory; open already.
+
+    Close it, or use it in a `with` block. `key` names a key of the data directory, which pays and plays; its
+    `passphrase` is that of the environment (ENGRAM_PASSPHRASE) if none is given. Without a key the chain is
+    only read. Raises `NodeUnreachable`, `ForeignNode`, `ChainNotFound`, `KeyNotFound`, `WrongPassphrase`.
+    """
+    return SyncChain(AsyncChain(url, data_dir=data_dir, key=key, passphrase=passphrase))

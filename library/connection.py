@@ -1,0 +1,117 @@
+"""The node that a program asks, and the key with which it acts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final, Self
+
+from engram.node.client import RpcClient
+from engram.node.configsources import load_config
+from engram.node.datadir import KEYS_DIRECTORY, find_hrp
+from engram.node.keystore import Keystore
+from engram.participant.connecting import ChosenNode
+from engram.participant.errors import KeyMissing
+from engram.participant.parts import ROUNDS_DIRECTORY
+from engram.participant.wallet import Wallet
+from engram.primitives.keys import PrivateKey, format_address
+
+PASSPHRASE: Final = "ENGRAM_PASSPHRASE"
+
+
+class Connection:
+    """A node that is asked, and the key that acts, for the length of an `async with` block."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        data_dir: str | Path | None = None,
+        key: str | PrivateKey | None = None,
+        passphrase: str | None = None,
+        windows: Mapping[str, int] | None = None,
+        keys: Callable[[str], PrivateKey] | None = None,
+    ) -> None:
+        """`url` is the RPC address of a node; None means the node of the data directory, which is the default
+        one unless `data_dir` names another.
+
+        `key` acts in rounds and pays: a key's name in the data directory, opened with `passphrase` or with
+        the environment's ENGRAM_PASSPHRASE, or the key itself. Without it the chain is only read. `windows`
+        are the lengths of phases that `open_round` takes, unless it is given others. `keys` finds a key by
+        its name, where names are not those of the data directory.
+        """
+        given = {"data_dir": None if data_dir is None else Path(data_dir)}
+        self._node: Final = ChosenNode(load_config(given, os.environ), url)
+        self._key = key
+        self._passphrase = passphrase
+        self._keys = keys
+        self._windows: Final = dict(windows or {})
+        self._stack: Final = AsyncExitStack()
+        self._client: RpcClient | None = None
+        self._wallet: Wallet | None = None
+        self.hrp = ""
+        """The first letters of addresses; known once it is open."""
+
+    async def __aenter__(self) -> Self:
+        client = await self._stack.enter_async_context(
+            self._node.patient_client(lambda notice: None, holds=False)
+        )
+        try:
+            self.hrp = str((await client.call("node_info"))["hrp"])
+            if self._key is not None:
+                self._wallet = Wallet(client, await asyncio.to_thread(self._unlocked, self._key))
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._client = client
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._client = None
+        await self._stack.aclose()
+
+    @property
+    def url(self) -> str:
+        """The RPC address of the node."""
+        return self._node.url
+
+    @property
+    def client(self) -> RpcClient:
+        """The client of the node: `await chain.client.call(method, **params)` sends any request."""
+        assert self._client is not None, "a chain is used inside its `async with`"
+        return self._client
+
+    @property
+    def wallet(self) -> Wallet:
+        """The account of the key. Raises `KeyMissing` if the chain was opened without one."""
+        if self._wallet is None:
+            raise KeyMissing
+        return self._wallet
+
+    @property
+    def address(self) -> str:
+        """The address of the key. Raises `KeyMissing`."""
+        return format_address(self.wallet.key.address, self.hrp)
+
+    @property
+    def node(self) -> ChosenNode:
+        """Which node is asked."""
+        return self._node
+
+    @property
+    def rounds_folder(self) -> Path:
+        """Where the secrets of rounds are kept: without them nobody can reveal."""
+        return self._node.data_dir / ROUNDS_DIRECTORY
+
+    def _unlocked(self, key: str | PrivateKey) -> PrivateKey:
+        """The key, or the one of this name. Raises `KeyNotFound`, `WrongPassphrase`."""
+        if isinstance(key, PrivateKey):
+            return key
+        if self._keys is not None:
+            return self._keys(key)
+        folder = self._node.data_dir
+        given = os.environ.get(PASSPHRASE, "") if self._passphrase is None else self._passphrase
+        return Keystore(folder / KEYS_DIRECTORY, find_hrp(folder)).load(key, given)

@@ -1,0 +1,254 @@
+"""A network as a function of numpy arrays, without a node: predict, evaluate, load and save.
+
+The integers are those of the chain: `logits` computes what every node computes, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.library.evaluation import Evaluation
+from engram.library.rows import Rows, labels_of
+from engram.nn.evaluate import Features
+from engram.nn.fixed import Int64Array
+from engram.nn.grown import check_grown
+from engram.nn.loss import LossKind, evaluate_loss
+from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
+from engram.nn.network import predict as predicted
+from engram.nn.parameters import Bounds, prove_bounds
+from engram.nn.spec import MAX_SEGMENTS, layer_widths
+from engram.nn.tensor import Explicit, tensor_bytes
+from engram.participant.errors import ModelFileInvalid, NotEnoughRows
+from engram.primitives.types import ZERO_HASH, Address, Hash
+from engram.statemachine.additions import Addition, GrowUpdate, SegmentSources, TrainUpdate
+from engram.statemachine.content import blob_id
+
+if TYPE_CHECKING:
+    from engram.participant.export import PulledVersion, SavedNetwork
+    from engram.statemachine.records import Version
+
+NOBODY: Final[Address] = bytes(20)
+"""Who has made a network that is on no chain."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Network:
+    """An integer neural network: shapes and numbers, which nothing changes any more.
+
+    `Network(spec, parameters)` copies the numbers, checks them and proves that no input can make a sum leave
+    32 bits. Raises leaves of `InvalidNetwork`, as a chain refuses such a network.
+    """
+
+    spec: NetworkSpec
+    """The segments and how they are wired."""
+    parameters: Parameters
+    """Weights and bias of every segment, hidden ones first, as read-only arrays."""
+    version: Version | None = field(default=None, init=False)
+    """The record of the version on the chain that this is; None of a network that is on no chain."""
+    line: tuple[Addition, ...] = field(default=(), init=False)
+    """What the network is made of, from a whole network to its last growth."""
+    bounds: Bounds = field(init=False)
+    """How large a value in each segment can become."""
+
+    def __post_init__(self) -> None:
+        self._hold(check_segments=True)
+        self._set("line", (_founding(self.spec, self.parameters),))
+
+    def _hold(self, *, check_segments: bool) -> None:
+        """Checks spec and numbers, and keeps a copy of them."""
+        if check_segments and max(len(self.spec.hidden), len(self.spec.outputs)) > MAX_SEGMENTS:
+            raise ModelFileInvalid(
+                "a network of so many segments has grown: load it together with its line",
+                expected=MAX_SEGMENTS,
+                got=max(len(self.spec.hidden), len(self.spec.outputs)),
+            )
+        check_grown(self.spec)
+        self._set("bounds", prove_bounds(self.spec, self.parameters))
+        self._set("parameters", tuple(map(_frozen, self.parameters)))
+
+    def _set(self, name: str, value: object) -> None:
+        """Sets a field of the frozen dataclass while the instance is made."""
+        object.__setattr__(self, name, value)
+
+    @classmethod
+    def of_version(cls, found: PulledVersion | SavedNetwork) -> Network:
+        """The network of a version whose tensors have been checked against its root."""
+        network = cls.__new__(cls)
+        network._set("spec", found.network.spec)
+        network._set("parameters", found.parameters)
+        network._set("version", found.version)
+        network._set("line", tuple(found.line))
+        network._hold(check_segments=False)
+        return network
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Network:
+        """The network that `engram model pull` or `save` has written to `path` and the JSON file beside it.
+
+        The weights are hashed, so `root` is proven to be theirs. Raises `ModelFileInvalid` if a file cannot
+        be read, `WeightsMismatch` if the weights are not those of the line, and leaves of `InvalidNetwork`.
+        """
+        from engram.participant.export import read_saved
+
+        return cls.of_version(read_saved(Path(path)))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes the integers to `path`, which ends in .npz, and line and record to the .json file beside it.
+
+        `load` and `engram participate --adopt` read them. Files that exist are replaced. Raises
+        `ModelFileInvalid` for another ending, and `OSError`.
+        """
+        from engram.participant.export import save_version
+
+        target = Path(path)
+        if target.suffix != ".npz":
+            raise ModelFileInvalid("name a file that ends in .npz", expected=".npz", got=str(target))
+        save_version(target, self.version, self.line, self.spec, self.parameters)
+
+    @property
+    def inputs(self) -> int:
+        """The number of features of a row."""
+        return self.spec.inputs
+
+    @property
+    def classes(self) -> int:
+        """The number of classes, which are numbered from 0."""
+        return self.spec.classes
+
+    @cached_property
+    def class_steps(self) -> tuple[range, ...]:
+        """The classes that each addition of the line has brought: those founded, then each growth's."""
+        steps, known = [], 0
+        for added in self.line:
+            update = added.update
+            count = update.growth.classes if isinstance(update, GrowUpdate) else update.spec.classes
+            steps.append(range(known, known + count))
+            known += count
+        return tuple(steps)
+
+    @property
+    def root(self) -> Hash:
+        """The parameters root, as the chain computes it of the line.
+
+        It names every integer and every author. A network that is on no chain has the author `NOBODY`, so
+        whoever founds a model with it gets another root.
+        """
+        return self.line[-1].root
+
+    def logits(self, X: npt.ArrayLike) -> Int64Array:
+        """The logits (rows, classes) of rows, as integers in units of 2^-16 nat: those of the chain.
+
+        X: integers from 0 to 255, (rows, inputs) or (rows, height, width[, channels]). Raises
+        `FeatureOutOfRange`, `DatasetMismatch`.
+        """
+        rows = self._rows(X)
+        found: Int64Array = np.empty((len(rows), self.classes), dtype=np.int64)
+        for stretch, logits in self._runs(rows):
+            found[stretch] = logits
+        return found
+
+    def predict(self, X: npt.ArrayLike) -> Int64Array:
+        """The class (rows,) of each row: the one with the largest logit; of several such, the lowest.
+
+        Memory grows with the rows by 8 bytes each. X and errors as for `logits`.
+        """
+        rows = self._rows(X)
+        found: Int64Array = np.empty(len(rows), dtype=np.int64)
+        for stretch, logits in self._runs(rows):
+            found[stretch] = predicted(logits)
+        return found
+
+    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Probabilities (rows, classes), those that `engram model predict` shows: the softmax of the logits.
+
+        They are floats, made for people from the exact logits. X and errors as for `logits`.
+        """
+        from engram.node.rpc.explain import probabilities
+
+        rows = self._rows(X)
+        found = np.empty((len(rows), self.classes), dtype=np.float64)
+        for stretch, logits in self._runs(rows):
+            found[stretch] = [probabilities(row) for row in logits.tolist()]
+        return found
+
+    def evaluate(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, loss_kind: LossKind = LossKind.SOFTMAX_CROSS_ENTROPY
+    ) -> Evaluation:
+        """Loss, accuracy and confusion on rows with their labels (rows,), integers below `classes`.
+
+        Raises `NotEnoughRows` if there is no row, `FeatureOutOfRange`, `DatasetLabelOutOfRange`,
+        `DatasetMismatch`.
+        """
+        rows = self._rows(X)
+        labels = labels_of(y, len(rows), self.classes)
+        if not len(rows):
+            raise NotEnoughRows("there is no row to evaluate on", expected="1 or more", got=0)
+        pairs, loss = np.zeros(self.classes**2, dtype=np.int64), 0
+        for stretch, logits in self._runs(rows):
+            own = labels[stretch]
+            loss += evaluate_loss(loss_kind, logits, own)
+            places, counts = np.unique(own * self.classes + predicted(logits), return_counts=True)
+            pairs[places] += counts
+        return Evaluation(pairs.reshape(self.classes, self.classes), loss, loss_kind)
+
+    def _rows(self, X: npt.ArrayLike) -> Rows:
+        return Rows(X, self.inputs, self.classes)
+
+    def _runs(self, rows: Rows) -> Iterator[tuple[slice, Int64Array]]:
+        """Stretches of rows with their logits."""
+        for stretch, features in rows.chunks():
+            yield stretch, self._forward(features)
+
+    def _forward(self, features: Features) -> Int64Array:
+        return forward(self.spec, self.parameters, features, self.bounds)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether spec, integers and line are the same."""
+        if not isinstance(other, Network):
+            return NotImplemented
+        return (self.spec, self.line) == (other.spec, other.line) and all(
+            np.array_equal(own.weights, theirs.weights) and np.array_equal(own.bias, theirs.bias)
+            for own, theirs in zip(self.parameters, other.parameters, strict=True)
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.root)
+
+    def __repr__(self) -> str:
+        widths = layer_widths(self.spec)
+        layers = [f"{widths[0]} inputs"]
+        for layer, width in enumerate(widths[1:], 1):
+            kinds = {type(each).__name__: None for each in self.spec.hidden if each.layer == layer}
+            layers.append(f"{width} {' + '.join(kinds)}")
+        numbers = sum(each.weights.size + each.bias.size for each in self.parameters)
+        name = f"version {self.version.number} of {self.version.model.hex()[:12]}, " if self.version else ""
+        shape = " → ".join([*layers, f"{self.classes} classes"])
+        return f"Network({shape}; {numbers:,} integers; {name}root {self.root.hex()[:12]})"
+
+
+def _frozen(given: SegmentParameters) -> SegmentParameters:
+    return SegmentParameters(_copied(given.weights), _copied(given.bias))
+
+
+def _copied(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    copy = array.copy()
+    copy.setflags(write=False)
+    return copy
+
+
+def _founding(spec: NetworkSpec, parameters: Parameters) -> Addition:
+    """The whole network as what nobody has founded."""
+    sources = [
+        SegmentSources(*(Explicit(blob_id(tensor_bytes(each))) for each in (given.weights, given.bias)))
+        for given in parameters
+    ]
+    split = len(spec.hidden)
+    return Addition(ZERO_HASH, NOBODY, TrainUpdate(spec, tuple(sources[:split]), tuple(sources[split:])))

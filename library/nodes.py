@@ -1,0 +1,122 @@
+"""Nodes to try things on: one in this process, or a network of processes, for a `with` block."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from engram.consensus.chainspec import Allocation, ChainSpec, local
+from engram.library.chain import AsyncChain
+from engram.library.portal import Portal
+from engram.library.sync import SyncChain
+from engram.node.config import Config
+from engram.node.localnet.localnet import Localnet
+from engram.node.threaded import running_node
+from engram.primitives.keys import PrivateKey, format_address
+
+COINS: Final = 10**6
+"""What each account of such a chain has at its beginning."""
+SPARKS: Final = 10**8
+WINDOWS: Final = MappingProxyType(
+    {
+        **{"open": 4, "reveal": 4, "commit": 4, "update": 4},
+        **{"witness": 4, "audit": 4, "score": 4, "gap": 2},
+    }
+)
+"""Phases of a few blocks. They wait for everybody who plays, so they need not last."""
+BLOCK_MS: Final = 100
+_EASY: Final = (1 << 255).to_bytes(32, "big")
+_PAST_MS: Final = 600_000
+"""Blocks that come as fast as they are needed shall not run ahead of the clock."""
+
+
+def dev_key(name: str) -> PrivateKey:
+    """The key of an account of `dev_node` and `localnet`. Everybody can compute it: it guards nothing."""
+    return PrivateKey.from_seed(hashlib.sha256(f"engram dev {name}".encode()).digest())
+
+
+def dev_spec(accounts: Sequence[str]) -> ChainSpec:
+    """A new chain whose coins belong to the keys of these accounts, with blocks that take no work."""
+    spec = local(_allocations(accounts), time.time_ns() // 1_000_000 - _PAST_MS)
+    easy = replace(spec, pow="sha256d", genesis_target=_EASY, max_target=_EASY, half_life_ms=10**15)
+    return replace(easy, block_time_ms=BLOCK_MS)
+
+
+@contextmanager
+def dev_node(
+    accounts: Sequence[str] = ("alice", "bob", "carol"), *, folder: str | Path | None = None
+) -> Iterator[SyncChain]:
+    """A node in this process with a chain of its own, at free ports; yields it for the first account.
+
+    `chain.using(name)` acts for another account. Blocks come when transactions wait, and while rounds are
+    played they wait for everybody who plays. Everything is removed at the end, unless `folder` says where to
+    keep it.
+    """
+    with _kept(folder) as path:
+        miner = format_address(dev_key("miner").address, dev_spec(()).hrp)
+        config = Config(
+            data_dir=path, rpc_port=0, p2p_port=0, mine=True, miner_address=miner, miner_waits=True
+        )
+        with (
+            running_node(config, dev_spec(accounts)),
+            SyncChain(
+                AsyncChain(None, data_dir=path, key=accounts[0], windows=WINDOWS, keys=dev_key)
+            ) as chain,
+        ):
+            yield chain
+
+
+@contextmanager
+def localnet(
+    nodes: int = 3,
+    accounts: Sequence[str] = ("alice", "bob", "carol"),
+    *,
+    folder: str | Path | None = None,
+) -> Iterator[tuple[SyncChain, ...]]:
+    """A network of node processes that mine; yields it as each of its nodes shows it, for the first account.
+
+    Otherwise as `dev_node`.
+    """
+    with _kept(folder) as path:
+        portal = Portal()
+        try:
+            net = Localnet(path, local(_allocations(accounts), time.time_ns() // 1_000_000), nodes=nodes)
+            portal.run(net.__aenter__())
+            try:
+                with ExitStack() as stack:
+                    chains = [_shown_by(node.data_dir, accounts[0]) for node in net.nodes]
+                    yield tuple(stack.enter_context(SyncChain(chain, portal)) for chain in chains)
+            finally:
+                portal.run(net.__aexit__(None, None, None))
+        finally:
+            portal.close()
+
+
+def _shown_by(data_dir: Path, key: str) -> AsyncChain:
+    """The chain of a network as the node on this data directory shows it."""
+    return AsyncChain(None, data_dir=data_dir, key=key, windows=WINDOWS, keys=dev_key)
+
+
+def _allocations(accounts: Sequence[str]) -> tuple[Allocation, ...]:
+    return tuple(Allocation(dev_key(name).address, COINS * SPARKS) for name in accounts)
+
+
+@contextmanager
+def _kept(folder: str | Path | None) -> Iterator[Path]:
+    """The folder to use: a new one that is removed at the end, if none is given."""
+    if folder is not None:
+        yield Path(folder)
+        return
+    path = Path(tempfile.mkdtemp(prefix="engram-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

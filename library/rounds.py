@@ -1,0 +1,211 @@
+"""A round of a chain: what stands in it, and the parts of its opener, its authors and its witnesses."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy.typing as npt
+
+from engram.library.connection import Connection
+from engram.library.rows import dataset_of
+from engram.node.client import RpcClient
+from engram.participant.agent import Agent
+from engram.participant.coins import Coins, coins_of, sparks_of
+from engram.participant.errors import RoundMissed
+from engram.participant.notices import Notice, Report
+from engram.participant.opener import Opener
+from engram.participant.pricing import Limits
+from engram.participant.reconnect import watch
+from engram.participant.selection import GivenRows
+from engram.participant.strategies import Plan, honest
+from engram.participant.task import unwatched
+from engram.participant.training.backends import backend_named
+from engram.participant.training.qat import Budget
+from engram.participant.wallet import Wallet
+from engram.participant.witness import Witness, sealed_part
+from engram.statemachine.rounds.records import RoundStatus
+
+Progress = Callable[[int, float], None]
+"""Called during training with the number of the step and the loss of its batch."""
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """How a round has ended."""
+
+    round: str
+    model: str
+    status: str
+    """`decided`; `kept` if no update was good enough; `aborted` if the opener has failed a duty, and
+    `cancelled` if a standing witness has.
+    """
+    version: int | None
+    """The version that it has made, if it is decided."""
+    winner: str | None
+    """The author of that version."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What came of one epoch for an author."""
+
+    epoch: int
+    code: str
+    """`candidate_admitted`, or the name of what happened instead."""
+    loss: int
+    """The claimed loss on the revealed rows in Q24 nats, summed over rows; 0 if nothing was committed."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """A round that an author has played to its end."""
+
+    outcome: RoundOutcome
+    epochs: tuple[Epoch, ...]
+    fees: Decimal
+    """Coins that were offered as fees."""
+    bonds_returned: Decimal
+    bonds_burned: Decimal
+    claimed: Decimal
+    """Coins of mature rewards that were claimed at the end."""
+    maturing: Decimal
+    """Coins of rewards that cannot be claimed yet."""
+
+
+class AsyncRound:
+    """One round. `AsyncChain.round` finds it, `AsyncChain.open_round` opens it."""
+
+    def __init__(self, chain: Connection, id: str) -> None:
+        self._chain = chain
+        self.id: Final = id
+
+    def __repr__(self) -> str:
+        return f"<round {self.id[:12]}>"
+
+    async def info(self) -> dict[str, Any]:
+        """The round as the node shows it: terms, parts, phase, calendar; see `round_get` in docs/rpc."""
+        found: dict[str, Any] = await self._chain.client.call("round_get", id=self.id)
+        return found
+
+    async def wait(self) -> RoundOutcome:
+        """Waits until the round has ended. It ends when somebody settles it: `run` and `participate` do."""
+        return await self._ended(self._chain.client)
+
+    async def run(self, report: Report | None = None) -> RoundOutcome:
+        """Plays the opener's side to the end: reveals what is drawn, opens what is sealed, settles.
+
+        It needs the key and the data directory with which the round was opened. Safe to call again after a
+        crash. `report` is told each step. Raises `KeyMissing`, `SecretsNotFound`, `RoundOver`.
+        """
+        tell = report or _silent
+        async with self._acting(tell) as wallet:
+            await Opener(wallet, self._chain.rounds_folder, tell).run(bytes.fromhex(self.id))
+            return await self._ended(wallet.client)
+
+    async def participate(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        steps: int = 1_000,
+        batch: int = 64,
+        learning_rate: float = 1.0,
+        neurons: int | None = None,
+        seed: int = 0,
+        epochs: int | None = None,
+        trainer: str = "numpy",
+        device: str | None = None,
+        max_bond: Coins | None = None,
+        max_fee: Coins | None = None,
+        report: Report | None = None,
+        progress: Progress | None = None,
+    ) -> Played:
+        """Plays the round as an author: trains on these rows, commits, reveals, is scored, withdraws.
+
+        Before training, the loss of the version that it builds on is recomputed. What a reveal needs is saved
+        in the data directory before the commit is sent: after a crash, call it again in time. `neurons` are
+        for a growth, None takes as many as the round allows. `trainer` is numpy, or torch, which is an extra.
+        `max_bond` and `max_fee` bound what is at stake and what is paid.
+
+        Raises `KeyMissing`, `DatasetMismatch`, `BondAboveLimit`, `AlreadyPlaying`, `VersionMismatch`,
+        `TorchMissing`, and `RoundMissed` if the phases of all epochs had passed.
+        """
+        data, tell = dataset_of(X, y), report or _silent
+        limits = Limits(*(None if coins is None else sparks_of(coins) for coins in (max_bond, max_fee)))
+        budget = Budget(steps=steps, batch=batch, learning_rate=learning_rate)
+        with backend_named(trainer, device or "auto") as backend:
+            strategy = honest(Plan(data, budget, neurons, seed, backend.fit))
+            async with self._acting(tell) as wallet:
+                agent = Agent(
+                    wallet,
+                    strategy,
+                    self._chain.rounds_folder,
+                    tell,
+                    data=data,
+                    limits=limits,
+                    epochs=epochs,
+                    progress=progress or unwatched,
+                )
+                played = await agent.play(bytes.fromhex(self.id))
+                outcome = await self._ended(wallet.client)
+        if played.is_missed:
+            raise RoundMissed(got=self.id)
+        return Played(
+            outcome,
+            tuple(Epoch(each.epoch, each.code, each.loss) for each in played.epochs),
+            coins_of(played.fees),
+            coins_of(played.withdrawn.returned),
+            coins_of(played.withdrawn.burned),
+            coins_of(played.claimed),
+            coins_of(played.maturing),
+        )
+
+    async def seal(self, X: npt.ArrayLike, y: npt.ArrayLike, *, seed: int | None = None) -> str:
+        """Seals a part made of these rows, as a witness whom the round names; returns its commitment.
+
+        `unseal` opens it later. Raises `KeyMissing`, `NotAWitness`, `PartPublic`, `RoundOver`.
+        """
+        identity, drawn = bytes.fromhex(self.id), secrets.randbelow(2**63) if seed is None else seed
+        part = await sealed_part(self._chain.wallet, GivenRows(dataset_of(X, y)), identity, drawn)
+        await Witness(self._chain.wallet, self._chain.rounds_folder, _silent).seal(identity, part)
+        return part.parts[0].commitment.hex()
+
+    async def unseal(self, report: Report | None = None) -> None:
+        """Waits for the last update and opens the part that this key has sealed. Raises `SecretsNotFound`."""
+        tell = report or _silent
+        async with self._acting(tell) as wallet:
+            await Witness(wallet, self._chain.rounds_folder, tell).testify(bytes.fromhex(self.id))
+
+    @asynccontextmanager
+    async def _acting(self, report: Report) -> AsyncIterator[Wallet]:
+        """The key's account on a client of its own, for which the blocks of a test network wait: so several
+        can play at once. Raises `KeyMissing`.
+        """
+        key = self._chain.wallet.key
+        async with self._chain.node.patient_client(report, holds=True) as client:
+            yield Wallet(client, key)
+
+    async def _ended(self, client: RpcClient) -> RoundOutcome:
+        async def look() -> dict[str, Any] | None:
+            found: dict[str, Any] = await client.call("round_get", id=self.id)
+            return None if found["status"] == RoundStatus.OPEN else found
+
+        found = await watch(client, look, "heads")
+        status = RoundStatus(found["status"])
+        decided = status == RoundStatus.DECIDED
+        return RoundOutcome(
+            self.id,
+            str(found["model"]),
+            status.name.lower(),
+            int(found["new_version"]) if decided else None,
+            str(found["winner"]) if decided else None,
+        )
+
+
+def _silent(notice: Notice) -> None:
+    """Tells nobody."""

@@ -1,0 +1,148 @@
+"""Rows and labels as people hold them, in numpy arrays: checked, and cut into chunks of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import PathLike
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.nn.evaluate import Features
+from engram.nn.fixed import Int64Array
+from engram.participant.datasets import Dataset, load
+from engram.participant.errors import (
+    DatasetLabelOutOfRange,
+    DatasetMismatch,
+    EmptyDataset,
+    FeatureOutOfRange,
+)
+
+CHUNK_VALUES: Final = 2**22
+"""A chunk holds at most so many features and logits together, or one row."""
+FEATURE_MAX: Final = 255
+MOST_CLASSES: Final = 2**16
+"""A label has 16 bits on the chain."""
+
+_SCALE = "scale them first: `engram data convert` does so and keeps the scale for later rows"
+
+
+def load_data(source: str | PathLike[str]) -> Dataset:
+    """The labelled rows of a file or folder: `features` (rows, inputs) uint8 and `labels` (rows,) uint16.
+
+    `digits` are the digits that ship with Engram; docs/library.md says which files are read. Raises leaves of
+    `InvalidInput` that say what is wrong with a file.
+    """
+    return load(str(source))
+
+
+class Rows:
+    """The rows of a matrix, or of images, for a network of `inputs` inputs.
+
+    X: integers from 0 to 255 of the shape (rows, inputs), or (rows, height, width[, channels]), which are
+    flattened row by row as the data loaders do. It is looked at chunk by chunk, so it may lie in a file
+    (`numpy.memmap`). Raises `FeatureOutOfRange` if it holds no integers, and `DatasetMismatch` for another
+    shape.
+    """
+
+    def __init__(self, X: npt.ArrayLike, inputs: int, outputs: int = 0) -> None:
+        """`outputs` is how many values the caller makes of each row; chunks are measured with them."""
+        given = _array(X)
+        check_kind(given.dtype)
+        if given.ndim == 1 and given.size == inputs:
+            raise DatasetMismatch(
+                "X is one row: write X[None] for a matrix of one row",
+                expected=("rows", inputs),
+                got=given.shape,
+            )
+        size = int(np.prod(given.shape[1:], dtype=np.int64))
+        if not 2 <= given.ndim <= 4 or size != inputs:
+            raise DatasetMismatch(
+                "the rows do not have as many features as the network has inputs",
+                expected=("rows", inputs),
+                got=given.shape,
+            )
+        self._given = given
+        self._inputs = inputs
+        self._chunk = max(1, CHUNK_VALUES // (inputs + outputs))
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def chunks(self) -> Iterator[tuple[slice, Features]]:
+        """Stretches of rows, each with its features (n, inputs) uint8.
+
+        Raises `FeatureOutOfRange` at the first chunk that holds a number outside 0 to 255.
+        """
+        for begin in range(0, len(self), self._chunk):
+            rows = slice(begin, min(begin + self._chunk, len(self)))
+            yield rows, _uint8(self._given[rows].reshape(rows.stop - begin, self._inputs), begin)
+
+
+def dataset_of(X: npt.ArrayLike, y: npt.ArrayLike) -> Dataset:
+    """Rows with their labels, as a round takes them. Raises as `Rows` and `labels_of`, and `EmptyDataset`."""
+    given = _array(X)
+    rows = Rows(given, int(np.prod(given.shape[1:], dtype=np.int64)))
+    features = [part for _, part in rows.chunks()]
+    labels = labels_of(y, len(rows), MOST_CLASSES)
+    if not features or not features[0].size:
+        raise EmptyDataset(got=given.shape)
+    return Dataset(np.concatenate(features), labels.astype(np.uint16))
+
+
+def check_kind(dtype: np.dtype[Any]) -> None:
+    """Refuses features that are no integers. Raises `FeatureOutOfRange`."""
+    if dtype.kind not in "ui":
+        raise FeatureOutOfRange(
+            f"features are whole numbers from 0 to 255, kept as uint8; {_SCALE}",
+            expected="uint8",
+            got=str(dtype),
+        )
+
+
+def labels_of(y: npt.ArrayLike, rows: int, classes: int) -> Int64Array:
+    """Labels as integers (rows,), each below `classes`.
+
+    Raises `DatasetLabelOutOfRange` if they are no integers, and `DatasetMismatch` if there are more or fewer
+    of them, or if the network does not know a class.
+    """
+    given = _array(y)
+    if given.dtype.kind not in "ui":
+        raise DatasetLabelOutOfRange(
+            "labels are whole numbers, the numbers of the classes; `engram data convert` numbers names",
+            expected="integers",
+            got=str(given.dtype),
+        )
+    if given.shape != (rows,):
+        raise DatasetMismatch("there must be one label for each row", expected=(rows,), got=given.shape)
+    if rows and not 0 <= int(given.min()) <= int(given.max()) < classes:
+        wrong = given.min() if given.min() < 0 else given.max()
+        raise DatasetMismatch(
+            f"a label is none of the network's {classes} classes: leave out such rows, or grow the model",
+            expected=f"0..{classes - 1}",
+            got=int(wrong),
+        )
+    return given.astype(np.int64)
+
+
+def _array(values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """The values as an array. Raises `DatasetMismatch` if rows differ in length."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DatasetMismatch("rows of different lengths make no matrix", got=str(error)) from error
+
+
+def _uint8(rows: npt.NDArray[Any], first: int) -> Features:
+    if rows.dtype == np.uint8:
+        return np.ascontiguousarray(rows)
+    wrong = np.argwhere((rows < 0) | (rows > FEATURE_MAX))
+    if len(wrong):
+        row, column = (int(each) for each in wrong[0])
+        raise FeatureOutOfRange(
+            f"feature {column} of row {first + row} is not from 0 to 255; {_SCALE}",
+            expected="0..255",
+            got=int(rows[row, column]),
+        )
+    return rows.astype(np.uint8)

@@ -1,0 +1,320 @@
+"""Chains, models and rounds for programs and notebooks without `async`: each call waits for its answer.
+
+Each method says in one line what it does. The classes of `chain`, `model` and `rounds`, which do the work in
+an event loop of their own, describe arguments, results and errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.library.chain import AccountFacts, AsyncChain, Head
+from engram.library.evaluation import Evaluation
+from engram.library.model import Ancestry, AsyncModel, ModelVersion, Proof
+from engram.library.network import Network
+from engram.library.portal import Portal
+from engram.library.rounds import AsyncRound, Played, RoundOutcome
+from engram.participant.coins import Coins
+from engram.participant.notices import Report
+from engram.primitives.keys import PrivateKey
+
+
+class SyncChain:
+    """A chain through one node, see `AsyncChain`. Close it, or use it in a `with` block."""
+
+    def __init__(self, inner: AsyncChain, portal: Portal | None = None) -> None:
+        """Opens `inner`; what runs in `portal` ends with it. `connect` makes both."""
+        self._portal: Final = Portal() if portal is None else portal
+        self._owns_portal = portal is None
+        self._inner: Final = inner
+        self._others: Final[list[SyncChain]] = []
+        try:
+            self._portal.run(inner.__aenter__())
+        except BaseException:
+            self._end_portal()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection. What still runs is cancelled first. Harmless if it is closed already."""
+        while self._others:
+            self._others.pop().close()
+        if not self._portal.is_closed:
+            self._portal.run(self._inner.__aexit__(None, None, None))
+        self._end_portal()
+
+    def using(self, key: str | PrivateKey, passphrase: str | None = None) -> SyncChain:
+        """The same chain, acting with another key; it is closed with this one."""
+        other = SyncChain(self._inner.using(key, passphrase), self._portal)
+        self._others.append(other)
+        return other
+
+    @property
+    def url(self) -> str:
+        """The RPC address of the node."""
+        return self._inner.url
+
+    @property
+    def address(self) -> str:
+        """The address of the key."""
+        return self._inner.address
+
+    def call(self, method: str, **params: Any) -> Any:
+        """Sends any request to the node; docs/rpc describes the methods."""
+        return self._portal.run(self._inner.client.call(method, **params))
+
+    def head(self) -> Head:
+        """The newest block."""
+        return self._portal.run(self._inner.head())
+
+    def account(self, address: str | None = None) -> AccountFacts:
+        """An account; by default that of the key."""
+        return self._portal.run(self._inner.account(address))
+
+    def transfer(self, to: str, coins: Coins) -> str:
+        """Sends coins and waits for the block; the transaction's id."""
+        return self._portal.run(self._inner.transfer(to, coins))
+
+    def models(self) -> list[SyncModel]:
+        """The models of the chain."""
+        return [SyncModel(each, self._portal) for each in self._portal.run(self._inner.models())]
+
+    def model(self, id: str | None = None) -> SyncModel:
+        """The model whose id begins so; None means the only one."""
+        return SyncModel(self._portal.run(self._inner.model(id)), self._portal)
+
+    def rounds(self, model: str | None = None) -> list[SyncRound]:
+        """The rounds of the chain, or of a model; the oldest first."""
+        return [SyncRound(each, self._portal) for each in self._portal.run(self._inner.rounds(model))]
+
+    def round(self, id: str | None = None) -> SyncRound:
+        """The round whose id begins so; None means the one that goes on, and of several the key's own."""
+        return SyncRound(self._portal.run(self._inner.round(id)), self._portal)
+
+    def events(self, *topics: str) -> Iterator[tuple[str, Any]]:
+        """Every event of these topics from now on, as (topic, event), waited for one by one."""
+        stream = self._portal.iterate(self._inner.subscribed(*topics))
+        next(stream)  # it stands now
+        return (item for item in stream if item is not None)
+
+    def open_round(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        model: str | None = None,
+        bounty: Coins = 0,
+        epochs: int = 1,
+        parts: int | None = None,
+        rows: int | None = None,
+        validation: int | None = None,
+        sealed: int | None = None,
+        windows: Mapping[str, int] | None = None,
+        witnesses: Sequence[str] = (),
+        old_witnesses: Sequence[str] = (),
+        witness_fee: Coins = 0,
+        new_classes: int = 0,
+        neurons: int = 32,
+        classes: int | None = None,
+        hidden: Sequence[int] = (32,),
+        activation: str = "relu",
+        weight_bits: int = 8,
+        loss: str = "softmax_cross_entropy",
+        threshold: float = 0.2,
+        policy: str = "strict",
+        epsilon: float = 0.02,
+        delta: float = 0.25,
+        lost_cap: float = 0.2,
+        members: Sequence[str] = (),
+        seed: int | None = None,
+        wait_for: int | None = None,
+    ) -> SyncRound:
+        """Opens a round with rows of your own, on a model or on a new one; `Round.running` plays it."""
+        opening = self._inner.open_round(
+            X,
+            y,
+            model=model,
+            bounty=bounty,
+            epochs=epochs,
+            parts=parts,
+            rows=rows,
+            validation=validation,
+            sealed=sealed,
+            windows=windows,
+            witnesses=witnesses,
+            old_witnesses=old_witnesses,
+            witness_fee=witness_fee,
+            new_classes=new_classes,
+            neurons=neurons,
+            classes=classes,
+            hidden=hidden,
+            activation=activation,
+            weight_bits=weight_bits,
+            loss=loss,
+            threshold=threshold,
+            policy=policy,
+            epsilon=epsilon,
+            delta=delta,
+            lost_cap=lost_cap,
+            members=members,
+            seed=seed,
+            wait_for=wait_for,
+        )
+        return SyncRound(self._portal.run(opening), self._portal)
+
+    def _end_portal(self) -> None:
+        if self._owns_portal:
+            self._portal.close()
+
+
+class SyncRound:
+    """One round, see `AsyncRound`."""
+
+    def __init__(self, inner: AsyncRound, portal: Portal) -> None:
+        self._inner: Final = inner
+        self._portal: Final = portal
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
+    @property
+    def id(self) -> str:
+        """The id, 64 hexadecimal digits."""
+        return self._inner.id
+
+    def info(self) -> dict[str, Any]:
+        """The round as the node shows it."""
+        return self._portal.run(self._inner.info())
+
+    def wait(self) -> RoundOutcome:
+        """Waits until the round has ended."""
+        return self._portal.run(self._inner.wait())
+
+    def run(self, report: Report | None = None) -> RoundOutcome:
+        """Plays the opener's side to the end."""
+        return self._portal.run(self._inner.run(report))
+
+    @contextmanager
+    def running(self, report: Report | None = None) -> Iterator[None]:
+        """Plays the opener's side while the `with` block runs, and waits for its end behind the block.
+
+        If the block raises, the opener stops where it is: `run` goes on later. `report` is called in another
+        thread.
+        """
+        opener = self._portal.begin(self._inner.run(report))
+        try:
+            yield
+        except BaseException:
+            opener.cancel()
+            raise
+        opener.result()
+
+    def participate(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        steps: int = 1_000,
+        batch: int = 64,
+        learning_rate: float = 1.0,
+        neurons: int | None = None,
+        seed: int = 0,
+        epochs: int | None = None,
+        trainer: str = "numpy",
+        device: str | None = None,
+        max_bond: Coins | None = None,
+        max_fee: Coins | None = None,
+        report: Report | None = None,
+    ) -> Played:
+        """Plays the round as an author: trains, commits, reveals, is scored, withdraws."""
+        playing = self._inner.participate(
+            X,
+            y,
+            steps=steps,
+            batch=batch,
+            learning_rate=learning_rate,
+            neurons=neurons,
+            seed=seed,
+            epochs=epochs,
+            trainer=trainer,
+            device=device,
+            max_bond=max_bond,
+            max_fee=max_fee,
+            report=report,
+        )
+        return self._portal.run(playing)
+
+    def seal(self, X: npt.ArrayLike, y: npt.ArrayLike, *, seed: int | None = None) -> str:
+        """Seals a part of one's own as a witness; its commitment."""
+        return self._portal.run(self._inner.seal(X, y, seed=seed))
+
+    def unseal(self, report: Report | None = None) -> None:
+        """Waits for the last update and opens the part that this key has sealed."""
+        self._portal.run(self._inner.unseal(report))
+
+
+class SyncModel:
+    """One model, see `AsyncModel`."""
+
+    def __init__(self, inner: AsyncModel, portal: Portal) -> None:
+        self._inner: Final = inner
+        self._portal: Final = portal
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
+    @property
+    def id(self) -> str:
+        """The id, 64 hexadecimal digits."""
+        return self._inner.id
+
+    def info(self) -> dict[str, Any]:
+        """The model as the node shows it."""
+        return self._portal.run(self._inner.info())
+
+    @property
+    def versions(self) -> list[ModelVersion]:
+        """All versions, from the founding on."""
+        return self._portal.run(self._inner.versions())
+
+    @property
+    def lineage(self) -> list[Ancestry]:
+        """Who made the neurons of the current version."""
+        return self._portal.run(self._inner.lineage())
+
+    def pull(self, version: int | None = None) -> Network:
+        """The network of a version, checked against its root on the chain."""
+        return self._portal.run(self._inner.pull(version))
+
+    def predict(self, X: npt.ArrayLike, version: int | None = None) -> npt.NDArray[np.int64]:
+        """(rows,): the class of each row, computed here."""
+        return self._portal.run(self._inner.predict(X, version))
+
+    def predict_proba(self, X: npt.ArrayLike, version: int | None = None) -> npt.NDArray[np.float64]:
+        """(rows, classes): the probability of each class, computed here."""
+        return self._portal.run(self._inner.predict_proba(X, version))
+
+    def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, version: int | None = None) -> Evaluation:
+        """Loss, accuracy and confusions on labelled rows, computed here."""
+        return self._portal.run(self._inner.evaluate(X, y, version))
+
+    def prove(
+        self, version: int | None = None, *, checkpoint: str | None = None, confirmations: int = 10
+    ) -> Proof:
+        """A proof bundle about a version, which `engram verify` checks."""
+        return self._portal.run(
+            self._inner.prove(version, checkpoint=checkpoint, confirmations=confirmations)
+        )

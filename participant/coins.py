@@ -1,0 +1,50 @@
+"""Amounts of coins as text and numbers, to and from sparks, exactly. A coin is 10^8 sparks."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final
+
+DECIMALS: Final = 8
+SPARKS_PER_COIN: Final = 10**DECIMALS
+MAX_SPARKS: Final = 2**64 - 1
+Coins = int | float | Decimal | str
+"""An amount of coins. A float means the decimal number that Python prints for it."""
+
+_COINS = re.compile(r"([0-9]+)(?:\.([0-9]{1,8}))?")
+
+
+def parse_coins(text: str) -> int:
+    """The sparks of a decimal amount of coins, such as `12` or `0.00000001`.
+
+    Raises `ValueError` for a text that is no such amount, or for more than 2^64 - 1 sparks.
+    """
+    match = _COINS.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an amount of coins: write digits and at most {DECIMALS} decimals")
+    sparks = int(match[1]) * SPARKS_PER_COIN + int((match[2] or "").ljust(DECIMALS, "0"))
+    if sparks > MAX_SPARKS:
+        raise ValueError(f"{text} coins are more than can exist")
+    return sparks
+
+
+def format_coins(sparks: int) -> str:
+    """The shortest decimal text of an amount; `parse_coins` turns it back into `sparks`."""
+    coins, rest = divmod(sparks, SPARKS_PER_COIN)
+    return f"{coins}.{rest:0{DECIMALS}}".rstrip("0").rstrip(".")
+
+
+def sparks_of(coins: Coins) -> int:
+    """The sparks of an amount of coins, which has eight decimals at most.
+
+    Raises `ValueError` as `parse_coins` does: for a negative amount, or for more than eight decimals.
+    """
+    if isinstance(coins, float):
+        coins = Decimal(repr(coins))
+    return parse_coins(f"{coins:f}" if isinstance(coins, Decimal) else str(coins))
+
+
+def coins_of(sparks: int) -> Decimal:
+    """An amount of sparks in coins, exactly."""
+    return Decimal(format_coins(sparks))

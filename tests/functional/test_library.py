@@ -1,0 +1,227 @@
+"""The library as a program uses it: a real node, a round played to its end, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import engram
+from engram import SyncChain, SyncModel
+from engram.library.nodes import dev_key
+from engram.library.portal import Portal
+from engram.node.datadir import KEYS_DIRECTORY
+from engram.node.errors import KeyNotFound, NodeUnreachable, WrongPassphrase
+from engram.node.keystore import Keystore
+from engram.participant.datasets import Dataset
+from engram.participant.errors import (
+    DatasetMismatch,
+    EmptyDataset,
+    FeatureOutOfRange,
+    IdNotFound,
+    KeyMissing,
+    RoundMissed,
+    SecretsNotFound,
+)
+from engram.participant.notices import Notice
+from engram.primitives.keys import format_address
+
+pytestmark = pytest.mark.xdist_group("library")
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return engram.load_data("digits").of_classes(range(3))
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyncChain]:
+    with engram.dev_node(folder=tmp_path_factory.mktemp("dev")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def model(chain: SyncChain, data: Dataset) -> SyncModel:
+    """A model that alice has founded and bob has trained."""
+    half = data.rows // 2
+    opened = chain.open_round(data.features[:half], data.labels[:half], bounty=5, hidden=(8,), rows=40)
+    said: list[Notice] = []
+    with opened.running(said.append):
+        bob = chain.using("bob")
+        played = bob.round(opened.id).participate(data.features[half:], data.labels[half:], steps=200)
+    assert {notice.event for notice in said} >= {"revealed", "sealed_opened", "round_ended"}
+    assert played.outcome == opened.wait()
+    assert (played.outcome.status, played.outcome.version) == ("decided", 1)
+    assert played.outcome.winner == bob.address
+    assert [epoch.code for epoch in played.epochs] == ["candidate_admitted"]
+    assert played.bonds_burned == 0 < played.bonds_returned
+    return chain.model(played.outcome.model)
+
+
+def test_a_model_answers_with_the_integers_of_the_chain(
+    chain: SyncChain, model: SyncModel, data: Dataset
+) -> None:
+    rows = data.features[:5]
+    told = chain.call("model_predict", id=model.id, rows=rows.tolist())["predictions"]
+    assert model.predict(rows).tolist() == [each["class"] for each in told]
+    assert model.pull().logits(rows).tolist() == [each["logits"] for each in told]
+    assert model.predict_proba(rows).max(axis=1).tolist() == [each["probability"] for each in told]
+    founding, trained = model.versions
+    assert (founding.number, trained.number) == (0, 1)
+    assert trained.accuracy is not None
+    assert trained.accuracy > 0.5
+    assert trained.root == model.pull().root.hex()
+    assert [each.author for each in model.lineage] == [chain.using("bob").address]
+    seen = model.evaluate(data.features, data.labels)
+    assert seen.accuracy == np.mean(model.predict(data.features) == data.labels)
+    assert seen.accuracy > model.evaluate(data.features, data.labels, version=0).accuracy
+
+
+def test_a_proof_is_what_the_node_gives(model: SyncModel, tmp_path: Path) -> None:
+    proof = model.prove()
+    assert proof.save(tmp_path / "model.proof").read_bytes() == proof.raw
+    assert len(proof.facts["block"]) == 64
+
+
+def test_what_is_on_the_chain_is_found_by_the_beginning_of_its_id(chain: SyncChain, model: SyncModel) -> None:
+    assert [each.id for each in chain.models()] == [model.id]
+    assert chain.model(model.id[:6]).id == chain.model().id == model.id
+    (only,) = chain.rounds(model.id[:4])
+    assert chain.round().id == only.id
+    with pytest.raises(IdNotFound):
+        chain.model("zz")
+
+
+def test_coins_are_exact(chain: SyncChain, model: SyncModel) -> None:
+    carol = chain.using("carol")
+    before = carol.account().balance
+    chain.transfer(carol.address, "0.00000001")
+    chain.transfer(carol.address, 0.1)
+    assert carol.account().balance - before == Decimal("0.10000001")
+    assert chain.account(carol.address) == carol.account()
+    for wrong in (-1, "1.123456789", 1e-9, "much"):
+        with pytest.raises(ValueError, match="not an amount"):
+            chain.transfer(carol.address, wrong)
+
+
+def test_what_the_chain_cannot_hold_is_refused_before_anything_is_sent(
+    chain: SyncChain, model: SyncModel, data: Dataset
+) -> None:
+    before = chain.account()
+    with pytest.raises(FeatureOutOfRange):
+        chain.open_round(data.features / 255, data.labels)
+    with pytest.raises(DatasetMismatch):
+        chain.open_round(data.features, data.labels[1:])
+    with pytest.raises(EmptyDataset):
+        chain.open_round(data.features[:0], data.labels[:0])
+    with pytest.raises(DatasetMismatch):
+        model.predict(data.features[:, 1:])
+    assert chain.account() == before
+
+
+def test_without_a_key_a_chain_is_only_read(chain: SyncChain, model: SyncModel, data: Dataset) -> None:
+    with engram.connect(chain.url) as reader:
+        assert reader.model().id == model.id
+        assert reader.head().height >= 1
+        for act in (
+            lambda: reader.address,
+            lambda: reader.account(),
+            lambda: reader.transfer(chain.address, 1),
+            lambda: reader.open_round(data.features, data.labels),
+            lambda: reader.round().run(),
+            lambda: reader.round().participate(data.features, data.labels),
+        ):
+            with pytest.raises(KeyMissing):
+                act()
+
+
+def test_a_round_that_is_over_is_not_joined(chain: SyncChain, model: SyncModel, data: Dataset) -> None:
+    with pytest.raises(RoundMissed):
+        chain.using("carol").round().participate(data.features, data.labels)
+    with pytest.raises(SecretsNotFound):
+        chain.using("carol").round().unseal()
+
+
+def test_events_come_one_by_one(chain: SyncChain, model: SyncModel) -> None:
+    heads = chain.events("heads")
+    sender = threading.Thread(target=chain.using("bob").transfer, args=(chain.address, 1))
+    sender.start()
+    topic, event = next(heads)
+    sender.join()
+    assert (topic, event["height"] > 0) == ("heads", True)
+
+
+@pytest.mark.slow
+def test_the_nodes_of_a_localnet_show_one_chain() -> None:
+    with engram.localnet(2, ("ann", "ben")) as (first, second):
+        ben = second.using("ben")
+        before, heads = ben.account().balance, second.events("heads")
+        txid = first.transfer(ben.address, 7)
+        while second.call("tx_status", txid=txid)["status"] != "included":
+            next(heads)
+        assert ben.account().balance == before + 7
+
+
+async def test_it_works_where_an_event_loop_runs_as_in_a_notebook(chain: SyncChain, model: SyncModel) -> None:
+    assert chain.head().height >= 1
+    async with engram.AsyncChain(chain.url) as other:
+        assert (await other.model()).id == model.id
+        assert await (await other.model()).versions() == model.versions
+
+
+def test_who_cannot_connect_leaves_no_thread() -> None:
+    before = threading.active_count()
+    with pytest.raises(NodeUnreachable):
+        engram.connect("http://127.0.0.1:1")
+    with pytest.raises(NodeUnreachable):
+        engram.connect("http://127.0.0.1:1", key=dev_key("alice"))
+    assert threading.active_count() == before
+
+
+def test_a_key_of_the_data_directory_acts(chain: SyncChain, model: SyncModel, tmp_path: Path) -> None:
+    """As on a machine with a node: the key stands in the directory's keystore, under a passphrase."""
+    made = Keystore(tmp_path / KEYS_DIRECTORY, "leng").create("dora", "open sesame")
+    with engram.connect(chain.url, data_dir=tmp_path, key="dora", passphrase="open sesame") as dora:
+        assert dora.address == format_address(made.address, "leng")
+        assert dora.account().balance == 0
+    with pytest.raises(WrongPassphrase):
+        engram.connect(chain.url, data_dir=tmp_path, key="dora", passphrase="close sesame")
+    with pytest.raises(KeyNotFound):
+        engram.connect(chain.url, data_dir=tmp_path, key="nobody", passphrase="x")
+
+
+def test_what_is_interrupted_ends_before_the_portal_does() -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    portal = Portal()
+    running = portal.begin(work())
+    began.wait()
+    running.cancel()
+    assert ended.is_set()
+    with pytest.raises(CancelledError):
+        running.result()
+    left = portal.begin(work())
+    portal.close()
+    assert left.has_ended
+    portal.close()
+
+
+def test_the_top_level_names_what_it_has() -> None:
+    assert {"connect", "dev_node", "localnet", "Network", "SyncChain"} <= set(dir(engram))
+    for name in engram.__all__:
+        assert getattr(engram, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = engram.nothing  # type: ignore[attr-defined]
