@@ -194,7 +194,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     mining = Mining(new_miner, pacing, setup.mining)
     sync = Sync(chain, clock, threads, far_behind=mining.pause)
     mending = Mending(chain, clock, threads)
-    history = AccountHistory(chain, clock, threads, enabled=config.account_index)
+    history = AccountHistory(chain, clock, threads, base.threads.rpc, enabled=config.account_index)
     contents = Contents(
         base.store, clock, threads, lambda: Held(mending.backfill[1] + 1, archive=config.archive)
     )

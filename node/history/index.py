@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Final
 
 from engram.consensus.block import Block
-from engram.consensus.forkchoice import ReorgPlan, plan_reorg
+from engram.consensus.forkchoice import plan_reorg
 from engram.node.errors import CorruptStore, DamagedBody
 from engram.node.history.entries import entries_of
 from engram.node.storage.db import Batch
@@ -169,14 +169,20 @@ class AccountIndex:
 
     def _towards(self, head: BlockRef, blocks: int, rows: int) -> tuple[int, int] | None:
         """Takes out what left the best chain, and adds some of what joined it: entries and blocks."""
+        try:
+            return self._moved(head, blocks, rows)
+        except CorruptStore:
+            if self._store.is_canonical(self._span()[0]):
+                raise
+            self.drop()  # the branch on which the index stands is deleted
+            return 0, 1
+
+    def _moved(self, head: BlockRef, blocks: int, rows: int) -> tuple[int, int] | None:
         top, target = self._span()[0], head
         if head.height > top.height + blocks:
             ahead = self._store.canonical_id(top.height + blocks)
             target = head if ahead is None else self._store.get_ref(ahead)
-        plan = self._plan(top, target)
-        if plan is None:
-            self.drop()
-            return 0, 1
+        plan = plan_reorg(top, target, self._store.parent_of)
         leaving = plan.disconnect[:blocks]
         for ref in leaving:
             self._take_out(ref)
@@ -193,13 +199,6 @@ class AccountIndex:
     def _span(self) -> tuple[BlockRef, BlockRef]:
         assert self._ends is not None, "`step` comes here only while there is an index, and nobody else does"
         return self._ends
-
-    def _plan(self, top: BlockRef, target: BlockRef) -> ReorgPlan[BlockRef] | None:
-        """How to come from one block to the other; None if a block between them is deleted."""
-        try:
-            return plan_reorg(top, target, self._store.parent_of)
-        except CorruptStore:
-            return None
 
     def _deeper(self, below: BlockRef) -> tuple[int, int] | None:
         if below.height == 0:

@@ -28,16 +28,28 @@ TOLD_BLOCKS: Final = 10_000
 class AccountHistory:
     """The service that keeps the index. Methods run on the event loop."""
 
-    def __init__(self, chain: Chain, clock: Clock, threads: ReaderThreads, *, enabled: bool) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        clock: Clock,
+        threads: ReaderThreads,
+        asking: ReaderThreads,
+        *,
+        enabled: bool,
+    ) -> None:
+        """The index is kept in `threads`, and read for whoever asks in `asking`."""
         self.enabled = enabled
         self._chain = chain
         self._clock = clock
         self._threads = threads
+        self._asking = asking
         self._index = AccountIndex(chain.store, chain.spec.rules)
         self._wake = asyncio.Event()
         self._stepped = asyncio.Event()
         self._held_up: BlockRef | None = None
         """The head for which nothing could be done, because a body on the way to it is missing."""
+        self._looked = False
+        """Whether it is known what an earlier run has left."""
         self._told = 0
         self._log = logs.get_logger("history")
 
@@ -54,8 +66,10 @@ class AccountHistory:
         head = self._chain.head
         while True:
             stepped = self._stepped
+            if self._looked and self._index.ends is None:
+                return HistoryPage(head, head, (), more=False)  # another one is still being deleted
             if self._has_reached(head):
-                page = await self._threads.run(self._index.page, address, limit, before)
+                page = await self._asking.run(self._index.page, address, limit, before)
                 if page is not None:
                     return page
             await stepped.wait()
@@ -67,18 +81,20 @@ class AccountHistory:
         if not self.enabled:
             await self._drop()
             return
+        await self._threads.run(self._index.open)
+        self._looked = True
+        self._step_done()
         end = self._chain.listen(self._wake.set)
         try:
             while True:
                 self._wake.clear()
                 if self._index.ends is None:
-                    await self._open()
+                    await self._begin()
                 head = self._chain.head
                 advanced = await self._threads.run(self._index.step, head)
                 self._held_up = None if advanced else head
                 self._tell()
-                self._stepped.set()
-                self._stepped = asyncio.Event()
+                self._step_done()
                 if not advanced:
                     await self._rest(head)
         finally:
@@ -93,9 +109,11 @@ class AccountHistory:
         held_up = self._held_up is not None and self._held_up.id == self._chain.head.id
         return ends[0].total_work >= head.total_work or held_up or not near
 
-    async def _open(self) -> None:
-        if await self._threads.run(self._index.open):
-            return
+    def _step_done(self) -> None:
+        self._stepped.set()
+        self._stepped = asyncio.Event()
+
+    async def _begin(self) -> None:
         await self._drop()
         head = self._chain.head
         await self._threads.run(self._index.begin, head)

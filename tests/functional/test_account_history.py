@@ -4,9 +4,10 @@ snapshot.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -17,7 +18,7 @@ from engram.node.history.entries import AccountRole, Told, entries_of
 from engram.node.history.index import HistoryPage, HistoryPlace
 from engram.node.history.service import RETRY_S, AccountHistory
 from engram.node.storage.db import Batch
-from engram.node.storage.schema import ACCOUNT, ACCOUNTS
+from engram.node.storage.schema import ACCOUNT, ACCOUNTS, INDEX
 from engram.node.storage.store import ChainStore
 from engram.primitives.keys import address
 from engram.statemachine.record import Record, u64
@@ -48,6 +49,7 @@ from tests.support.replay_chain import replay
 from tests.support.until import until
 
 VECTOR = Path(__file__).resolve().parents[1] / "vectors" / "consensus_chain_50.json"
+T = TypeVar("T")
 PAYMENTS = 10
 """Transfers of Alice to Bob in the first 30 blocks of `paying_chain`."""
 
@@ -56,7 +58,7 @@ PAYMENTS = 10
 async def indexing(node: Running, *, enabled: bool = True) -> AsyncIterator[AccountHistory]:
     """The service beside a chain."""
     threads = ReaderThreads(2)
-    kept = AccountHistory(node.chain, node.clock, threads, enabled=enabled)
+    kept = AccountHistory(node.chain, node.clock, threads, threads, enabled=enabled)
     service = asyncio.create_task(kept.run())
     try:
         yield kept
@@ -130,6 +132,36 @@ def deleting(key: bytes) -> Batch:
     return Batch({key: None})
 
 
+class Gated(ReaderThreads):
+    """Threads in which nothing is deleted before the gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.gate = asyncio.Event()
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        if work.__name__ == "drop":
+            await self.gate.wait()
+        return await super().run(work, *arguments)
+
+
+async def test_nobody_waits_for_what_is_deleted(chain: MemoryChain) -> None:
+    async with running() as node:
+        await node.take(*chain.blocks[1:10])
+        node.chain.store.database.put(ACCOUNT + BOB.address + HistoryPlace(5, 0).key, b"left")
+        threads = Gated()
+        kept = AccountHistory(node.chain, node.clock, threads, threads, enabled=True)
+        service = asyncio.create_task(kept.run())
+        page = await kept.page(BOB.address, 9, None)
+        assert (page.below.height + 1, page.top.height, page.entries) == (10, 9, ()), "nothing is indexed yet"
+        threads.gate.set()
+        await until(lambda: kept.heights == (1, 9))
+        assert places(await kept.page(BOB.address, 9, None)) == [(7, 0), (4, 0), (1, 0)]
+        service.cancel()
+        await asyncio.wait([service])
+        threads.close()
+
+
 async def test_whoever_asks_hears_of_the_block_that_has_just_come(chain: MemoryChain) -> None:
     async with running() as node, indexing(node) as kept:
         for block in chain.blocks[1:8]:
@@ -187,19 +219,21 @@ async def test_a_damaged_body_holds_it_up_and_a_losing_one_does_not(
         assert places(await kept.page(BOB.address, 2, None)) == [(10, 0), (7, 0)]
 
 
-async def test_a_branch_that_is_gone_begins_the_index_anew(chain: MemoryChain) -> None:
-    """The index stands on a block that was deleted while it was not kept."""
+@pytest.mark.parametrize("height", [4, 5])
+async def test_a_branch_that_is_gone_begins_the_index_anew(chain: MemoryChain, height: int) -> None:
+    """The index stands on a branch of which a block was deleted while the index was not kept."""
     store = memory_store()
     branch = fork(chain, 3)
-    branch.mine(miner=miner_address(7))
+    for _ in range(2):
+        branch.mine(miner=miner_address(7))
     async with running(store) as node:
         await node.take(*branch.blocks[1:])
         async with indexing(node) as kept:
-            await until(lambda: kept.heights == (1, 4))
+            await until(lambda: kept.heights == (1, 5))
         await node.take(*chain.blocks[4:])
-        lost = store.get_ref(branch.tip.id)
-        store.forget_refs([lost.id])
-        store.database.write(deleting(b"i" + lost.id))
+        lost = branch.blocks[height].header.id
+        store.forget_refs([lost])
+        store.database.write(deleting(INDEX + lost))
         async with indexing(node) as kept:
             await until(lambda: kept.heights == (1, 30))
             assert len(places(await kept.page(BOB.address, 99, None))) == PAYMENTS
