@@ -112,7 +112,7 @@ def _of_transaction(tx: Transaction, receipt: Receipt | None) -> Iterator[tuple[
                 part.reward,
                 part.burned,
                 part.other,
-                tx.id,
+                tx.id if receipt is None else receipt.txid,
             ),
         )
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from engram.node.chain.importer import ImportStatus
+from engram.node.chain.pruning import DEFAULT_DEPTHS, Depths
 from engram.node.history.index import AccountIndex, HistoryPlace
 from engram.node.storage.schema import ACCOUNT
 from engram.node.storage.store import BlockRef, ChainStore
@@ -43,11 +45,17 @@ class Life:
         """A block on one of the branches, or first a new branch."""
         if self.rng.random() < 0.2:
             old = self.rng.choice(self.branches)
-            self.branches = [*self.branches, fork(old, max(0, old.height - self.rng.randint(1, 5)))][-3:]
+            best = [each for each in self.branches if each.tip.id == self.head.id][:1]
+            others = [each for each in self.branches if each not in best][-1:]
+            self.branches = [*others, *best, fork(old, max(0, old.height - self.rng.randint(1, 5)))]
         branch = self.branches[-1] if self.rng.random() < 0.5 else self.rng.choice(self.branches)
         found = [self.transaction(branch, person) for person in PEOPLE if self.rng.random() < 0.4]
         block = branch.mine(found, miner=self.rng.choice(PEOPLE).address)
-        self.head = self.node.importer.import_block(block, self.head, LATE_MS).head
+        done = self.node.importer.import_block(block, self.head, LATE_MS)
+        self.head = done.head
+        self.node.importer.prune(self.head.height)
+        if done.answer.outcome is ImportStatus.PARKED:  # its parent was deleted with a losing branch
+            self.branches = [each for each in self.branches if each is not branch]
 
     def transaction(self, branch: MemoryChain, person: PrivateKey) -> Transaction:
         if self.rng.random() < 0.3:
@@ -57,8 +65,16 @@ class Life:
         target = self.rng.choice([stranger, *(each.address for each in PEOPLE)])
         return branch.sign(person, Transfer(target, self.rng.randint(1, COIN)), tip=self.rng.randint(0, 9))
 
+    def step(self) -> bool:
+        """One step of the index, which begins anew if its branch was deleted."""
+        if self.index.ends is None:
+            while self.index.drop():
+                pass
+            self.index.begin(self.head)
+        return self.index.step(self.head) or self.index.ends is None
+
     def finish(self) -> None:
-        while self.index.step(self.head):
+        while self.step():
             pass
 
     def line(self) -> list[BlockRef]:
@@ -119,17 +135,19 @@ def known_accounts() -> list[Address]:
     return [*(person.address for person in PEOPLE), *(bytes([number] * 20) for number in (1, 2, 3))]
 
 
+@pytest.mark.parametrize("depths", [DEFAULT_DEPTHS, Depths(3, 30)], ids=["kept", "pruned"])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_history_is_what_a_scan_finds(seed: int) -> None:
-    with opened(memory_store()) as node:
+def test_a_history_is_what_a_scan_finds(seed: int, depths: Depths) -> None:
+    """With losing branches that stay, and with such as are deleted while the index still stands on them."""
+    with opened(memory_store(), depths=depths) as node:
         life = Life(seed, node)
         reorganised = False
         for _ in range(60):
             before = life.head
             life.grow()
             reorganised |= life.head.id != before.id and life.head.parent != before.id
-            for _ in range(life.rng.randint(0, 1)):
-                life.index.step(life.head)
+            if life.rng.random() < 0.3:
+                life.step()
         life.finish()
         assert reorganised, "choose another seed"
         line = life.line()
@@ -162,7 +180,8 @@ def test_an_index_that_begins_late_tells_the_latest_first(seed: int) -> None:
         for _ in range(40):
             if life.rng.random() < 0.4:
                 life.grow()
-            life.index.step(life.head) if life.rng.random() < 0.7 else None
+            if life.rng.random() < 0.7:
+                life.step()
             page = life.index.page(ALICE.address, 1_000, None)
             if page is None:
                 continue
