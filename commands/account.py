@@ -1,7 +1,8 @@
-"""`engram account`: shows an account's balance and rewards, and claims the rewards that have matured."""
+"""`engram account`: shows an account's balance, rewards and history, and claims rewards that have matured."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,6 +93,59 @@ def updates(session: CommandSession, account: str | None) -> None:
         Column("why", lambda row: "; ".join(row["why"])),
     )
     session.show_rows(session.run(action), columns, "no update holds a bond")
+
+
+@command.command(
+    "history", example="engram account history alice\nengram account history alice --limit 20 --before 1200.3"
+)
+@click.argument("account", required=False)
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="The most entries shown."
+)
+@click.option("--before", metavar="CURSOR", help="Show what came before this: HEIGHT or HEIGHT.INDEX.")
+@choosing_key
+@with_session
+def history(session: CommandSession, account: str | None, limit: int, before: str | None) -> None:
+    """List what the chain's blocks were to an account, the latest first.
+
+    ACCOUNT is an address or the name of a key in the data directory; see `engram account show`. The node
+    needs the setting account_index. An entry is a transaction that the account sent or that names it, or a
+    block that it mined. "in" and "out" are what transfers and opened rounds moved, and what was claimed;
+    "reward" is what can be claimed later. Bonds of updates and deposits of uploads are not told: `engram
+    account updates` lists the bonds.
+    """
+    page = session.call("account_history", address=session.address(account), limit=limit, before=before)
+    if session.as_json:
+        session.show(page, ())
+        return
+    session.show_rows(page["entries"], _ENTRY, "no block that is indexed names this account")
+    if page["next"] is not None:
+        session.note(f"there are earlier entries: --before {page['next']}")
+    elif page["from_height"] > 1:
+        session.note(f"blocks below height {page['from_height']} are not indexed yet")
+
+
+def _time(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _coins(amount: int | None) -> str:
+    return "?" if amount is None else format_coins(amount) if amount else ""
+
+
+_ENTRY = (
+    Column("place", lambda row: f"{row['height']}.{'mined' if row['index'] is None else row['index']}"),
+    Column("time (UTC)", lambda row: _time(row["timestamp_ms"])),
+    Column("kind", lambda row: row["kind"]),
+    Column("as", lambda row: ", ".join(row["roles"])),
+    Column("in", lambda row: _coins(row["received"]), right=True),
+    Column("out", lambda row: _coins(row["sent"]), right=True),
+    Column("reward", lambda row: _coins(row["reward"]), right=True),
+    Column("fee", lambda row: _coins(row["fee"]), right=True),
+    Column("status", lambda row: row["status"]),
+    Column("with", lambda row: row["other"], whole=True),
+    Column("id", lambda row: "" if row["txid"] is None else short(row["txid"])),
+)
 
 
 @command.command("claim", example="engram account claim --key miner")

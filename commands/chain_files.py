@@ -10,6 +10,7 @@ import click
 
 from engram.commands.support.files import check_free, output_option
 from engram.commands.support.options import Command, with_session
+from engram.commands.support.progress import by_thousands
 from engram.commands.support.session import CommandSession
 
 
@@ -47,11 +48,8 @@ def import_(session: CommandSession, file: Path) -> None:
     """
     from engram.node.chain.maintenance import import_data_dir
 
-    def progress(height: int) -> None:
-        if height % 1_000 == 0:
-            session.note(f"height {height}")
-
-    result = import_data_dir(session.config, file, time.time_ns() // 1_000_000, progress).to_json()
+    now_ms, progress = time.time_ns() // 1_000_000, by_thousands(session.note)
+    result = import_data_dir(session.config, file, now_ms, progress).to_json()
     session.show(result, result.items())
 
 
@@ -69,23 +67,22 @@ def verify(session: CommandSession, first: int, last: int | None) -> None:
     The command reads the data directory of a node that does not run, and believes nothing that the node has
     computed before: the whole chain is executed from its bodies. That takes about as long as a sync, and for
     its time the disk space of a second database. With --first, a range is executed on a state that the node
-    has kept, or from genesis on if it has kept none. A node that began with a snapshot lacks what came before
-    it: there, headers and work are verified, and the result says so.
+    has kept, or from genesis on if it has kept none. As long as a node that began with a snapshot lacks some
+    of the bodies from before it, only headers and work are verified there, and the result says so.
 
     The command ends with chain_broken, and names the first block that does not hold. `engram db check` asks
     something else: whether the stored bytes are whole.
     """
     from engram.node.chain.maintenance import verify_data_dir
 
-    def progress(height: int) -> None:
-        if height % 1_000 == 0:
-            session.note(f"height {height}")
-
-    done = verify_data_dir(session.config, first, last, time.time_ns() // 1_000_000, progress)
+    now_ms, progress = time.time_ns() // 1_000_000, by_thousands(session.note)
+    done = verify_data_dir(session.config, first, last, now_ms, progress)
     result = done.to_json()
     session.show(result, result.items())
     if result["not_replayed"]:
         low = f"{done.headers.first} to {done.replayed.first - 1}"
         session.note(
-            f"of the blocks {low}, only headers and work were verified: this node has no state there"
+            f"of the blocks {low}, only headers and work were verified: this node began with a snapshot and "
+            f"still lacks {done.missing} bodies from before it; start it with peers, and verify again once "
+            "`engram status` says nothing of them any more: then all blocks are executed"
         )

@@ -31,18 +31,22 @@ def show(session: CommandSession, names: tuple[str, ...]) -> None:
     with are not known here. A setting that is wrong is named, with what it must be.
     """
     from engram.node.errors import ConfigInvalid
+    from engram.node.settingrules import no_setting
 
     rows = _rows(session)
     known = [row["name"] for row in rows]
     for name in names:
         if name not in known:
-            raise ConfigInvalid(f"there is no setting named {name}", expected=known, got=name)
+            raise ConfigInvalid(no_setting(name, known))
     columns = (
         Column("setting", lambda row: row["name"]),
         Column("value", lambda row: row["value"], whole=True),
         Column("origin", lambda row: row["origin"], whole=True),
     )
     chosen = [row for row in rows if not names or row["name"] in names]
+    for row in chosen:
+        if row["name"] == "miner_address" and row["value"]:
+            _check_account(session, row)
     session.show_rows(chosen, columns, "no settings")
 
 
@@ -57,3 +61,21 @@ def _rows(session: CommandSession) -> list[dict[str, Any]]:
     if click.get_current_context().get_parameter_source("data_dir") is ParameterSource.ENVIRONMENT:
         origins["data_dir"] = "environment"  # click hands the variable over as if it were the option
     return [{"name": name, "value": value, "origin": origins[name]} for name, value in values.items()]
+
+
+def _check_account(session: CommandSession, row: dict[str, Any]) -> None:
+    """Looks as `engram run` does whether the account that is to be paid is there. Raises `ConfigInvalid`.
+
+    Without a chain, only `engram run` can say it: the chain decides how its addresses begin.
+    """
+    from engram.node.errors import ChainNotFound, ConfigInvalid
+    from engram.primitives.errors import BadAddress
+
+    try:
+        session.address(row["value"])
+    except BadAddress as error:
+        raise ConfigInvalid(
+            f"miner_address (set by {row['origin']}): {error.message}", got=row["value"]
+        ) from error
+    except ChainNotFound:
+        return

@@ -9,6 +9,7 @@ import click
 from engram.commands.support.files import check_free, output_option
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.param_types import HASH
+from engram.commands.support.progress import by_tenths, by_thousands
 from engram.commands.support.session import CommandSession
 
 
@@ -31,7 +32,7 @@ def check(session: CommandSession, blocks: int | None) -> None:
     """
     from engram.node.chain.maintenance import check_data_dir
 
-    result = check_data_dir(session.config, blocks).to_json()
+    result = check_data_dir(session.config, blocks, by_thousands(session.note)).to_json()
     session.show(result, result.items())
 
 
@@ -67,7 +68,8 @@ def reindex(session: CommandSession, yes: bool) -> None:
     from engram.commands.support.failures import DATA
     from engram.node.chain.maintenance import reindex_data_dir
 
-    done = reindex_data_dir(session.config, lambda height: _progress(session, height), allow_loss=yes)
+    session.note("reading the block files, to see whether blocks would be lost")
+    done = reindex_data_dir(session.config, by_tenths(session.note), allow_loss=yes)
     session.show(done.to_json(), done.to_json().items())
     if done.blocks_lost:
         click.get_current_context().exit(DATA)
@@ -144,8 +146,3 @@ def _compacted(session: CommandSession, *, prune: bool) -> None:
     before, after = compact_data_dir(session.config, prune=prune)
     result = {"bytes_before": before, "bytes_after": after}
     session.show(result, result.items())
-
-
-def _progress(session: CommandSession, height: int) -> None:
-    if height % 1_000 == 0:
-        session.note(f"height {height}")

@@ -103,6 +103,7 @@ def _show(session: CommandSession, status: dict[str, Any]) -> None:
         ("peers", _peers(status["peers"])),
         ("clock", _clock(status["clock"])),
         ("sync", _sync(status)),
+        *_account_index(status["account_index"]),
         ("mempool", _mempool(status["mempool"])),
         ("fees", f"{format_coins(status['fees']['least'])} at least, exponent {status['fees']['exponent']}"),
         ("miner", _miner(status["miner"])),
@@ -154,6 +155,11 @@ def _sync(status: dict[str, Any]) -> str:
         there = backfill["base"] - backfill["left"]
         words += f"; {there} of {backfill['base']} blocks from before the snapshot are here"
     return words
+
+
+def _account_index(held: dict[str, int] | None) -> list[tuple[str, str]]:
+    """Nothing on a node without that index."""
+    return [] if held is None else [("account index", f"blocks {held['from_height']} to {held['to_height']}")]
 
 
 def _mempool(pool: dict[str, Any]) -> str:

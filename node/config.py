@@ -162,6 +162,12 @@ class Config:
         "Keep every old state and losing branch. Otherwise the states of the last 128 blocks are kept, and "
         "those of the last 2,048 can be made again.",
     )
+    account_index: bool = _setting(
+        False,
+        "Keep an index of what every block was to the accounts that it touches, for `engram account "
+        "history`. It is made in the background, also of the blocks that are there already, and deleted when "
+        "you take the setting back.",
+    )
     miner_waits: bool = _setting(
         False,
         "Mine no block that a program which takes part in a round is not ready for. It is meant for networks "

@@ -6,6 +6,7 @@ There are four sources. If several set the same value, the first of this list wi
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from engram.node.files import read_plain
 _MAX_FILE_BYTES: Final = 2**20
 _MAX_ITEMS: Final = 1_000
 """Most values of a setting that is a list."""
+_LINE: Final = re.compile(r"\(at line ([0-9]+), column [0-9]+\)")
 _VARIABLE: Final = "ENGRAM_"
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 _TOLD: Final = {tuple: "a list of strings", str: "a text", int: "a whole number", bool: "true or false"}
@@ -107,12 +109,34 @@ def _from_file(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         message = f"{path} cannot be read as TOML: {error}; save it as UTF-8"
         raise ConfigInvalid(message) from error
-    except (tomllib.TOMLDecodeError, RecursionError, FileDamaged) as error:
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigInvalid(_no_toml(path, str(error))) from error
+    except (RecursionError, FileDamaged) as error:
         raise ConfigInvalid(f"{path} cannot be read as TOML: {error}") from error
     for name, value in document.items():
         if name not in _BY_NAME:
-            raise ConfigInvalid(_no_such(path, name, value), expected=sorted(_BY_NAME), got=name)
+            raise ConfigInvalid(_no_such(path, name, value), got=name)
     return document
+
+
+def _no_toml(path: Path, reason: str) -> str:
+    """Names the line that cannot be read, and what to write instead."""
+    lines = read_plain(path, _MAX_FILE_BYTES).decode("utf-8-sig").splitlines()
+    place = _LINE.search(reason)
+    last = max((number for number, line in enumerate(lines, 1) if line.strip()), default=1)
+    number = last if place is None else min(int(place[1]), len(lines))
+    line = lines[number - 1]
+    if "overwrite" in reason:
+        same = [n for n, each in enumerate(lines, 1) if _name_in(each) == _name_in(line)]
+        places = " and ".join(map(str, same))
+        return f"{path}: {_name_in(line)} is set twice, in the lines {places}: remove one of them"
+    advice = 'write NAME = VALUE, a text in "quotes", a list in [brackets], true and false in small letters'
+    return f"{path}, line {number}, cannot be read as TOML: {rules.shown(line)}: {advice} ({reason})"
+
+
+def _name_in(line: str) -> str:
+    """The setting that a line sets, as a message repeats it."""
+    return rules.shown(line.partition("=")[0].partition(".")[0].strip().strip("\"'"))[1:-1]
 
 
 def _no_such(path: Path, name: str, value: object) -> str:
@@ -120,9 +144,7 @@ def _no_such(path: Path, name: str, value: object) -> str:
         return f"{path}: data_dir cannot stand in the file that lies in it; use --data-dir or ENGRAM_DATA_DIR"
     if isinstance(value, dict):
         return f"{path}: there is no table [{rules.shown(name)[1:-1]}]; settings stand in no table"
-    meant = rules.nearest(name, sorted(_BY_NAME))
-    advice = "" if meant is None else f"; did you mean {meant}?"
-    return f"{path}: there is no setting named {rules.shown(name)[1:-1]}{advice}"
+    return f"{path}: {rules.no_setting(name, sorted(_BY_NAME))}"
 
 
 def _from_text(name: str, text: str) -> Any:

@@ -245,6 +245,16 @@ class SnapshotNotAnchored(InvalidInput):
     """Anybody can make such headers: give a --checkpoint or --min-work that you trust."""
 
 
+class AccountIndexOff(NotReady):
+    """This node keeps no index of accounts: set account_index (`engram run --account-index`), start it again,
+    and it makes one of all blocks that it has; or ask another node.
+    """
+
+
+class HistoryPageInvalid(InvalidInput):
+    """A page of a history has 1 to 1,000 entries, from before HEIGHT, HEIGHT.INDEX or HEIGHT.mined."""
+
+
 class StatePruned(NotReady):
     """This node no longer keeps the state after that block: ask a node that runs with --archive."""
 

@@ -114,6 +114,7 @@ class Node:
             "pacing": services.mining.pacing.run(),
             "sync": services.sync.run(),
             "mending": services.mending.run(),
+            "history": services.history.run(),
             "peers": services.peers.run(),
             "bans": services.bans.run(),
             "clock": services.watch.run(),

@@ -29,6 +29,7 @@ from engram.node.concurrency import ReaderThreads
 from engram.node.config import Config
 from engram.node.contents import Contents
 from engram.node.datadir import NODE_KEY_NAME, load_token
+from engram.node.history.service import AccountHistory
 from engram.node.keystore import load_node_key
 from engram.node.knownpeers import KnownPeers
 from engram.node.mempool.journal import JOURNAL_NAME, MempoolJournal
@@ -128,6 +129,7 @@ class Services:
     mining: Mining
     sync: Sync
     mending: Mending
+    history: AccountHistory
     peers: PeerManager[CheckedBlock]
     hub: EventHub
     bans: Bans
@@ -192,6 +194,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     mining = Mining(new_miner, pacing, setup.mining)
     sync = Sync(chain, clock, threads, far_behind=mining.pause)
     mending = Mending(chain, clock, threads)
+    history = AccountHistory(chain, clock, threads, base.threads.rpc, enabled=config.account_index)
     contents = Contents(
         base.store, clock, threads, lambda: Held(mending.backfill[1] + 1, archive=config.archive)
     )
@@ -214,12 +217,12 @@ def assemble(base: Base, setup: Setup) -> Services:
     log = ChainLog(clock, base.spec.block_time_ms)
     feed = EventFeed(chain, mempool, hub, counts, threads, log)
     readings = Readings(
-        status, views, mempool, mining, manager, sync, feed, counts, base.cache, watch, mending
+        status, views, mempool, mining, manager, sync, feed, counts, base.cache, watch, mending, history
     )
     methods = methods_of(
         ChainMethods(views, render),
         TransactionMethods(views, mempool, render, config.mempool_bytes),
-        AccountMethods(views, mempool, render),
+        AccountMethods(views, mempool, render, history),
         ModelMethods(views, render),
         RoundMethods(views, render),
         PeerMethods(manager, bans, KnownPeers(config.data_dir), views, render),
@@ -250,6 +253,7 @@ def assemble(base: Base, setup: Setup) -> Services:
         mining,
         sync,
         mending,
+        history,
         manager,
         hub,
         bans,

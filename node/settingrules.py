@@ -19,6 +19,10 @@ _NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{
 _NAME_CHARACTERS: Final = 253
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,30}")
+_SUGGESTED: Final = 3
+"""So many names are suggested in the place of one that is unknown."""
+_WORD: Final = 3
+"""Shorter words say nothing of what is meant."""
 _SHOWN: Final = 80
 """Characters of a wrong value that a message repeats."""
 
@@ -139,6 +143,15 @@ def nearest(name: str, known: list[str]) -> str | None:
     """The known name that somebody who wrote `name` probably meant; None if none is near."""
     plain = name.lower().replace("-", "_")
     return next(iter(get_close_matches(plain, known, n=1, cutoff=0.75)), None)
+
+
+def no_setting(name: str, known: list[str]) -> str:
+    """Says that there is no such setting, and which one is meant, or which hold the same words."""
+    words = {word for word in re.split(r"[_-]", name.lower()) if len(word) >= _WORD}
+    meant = nearest(name, known)
+    near = [each for each in known if words & set(each.split("_"))] if meant is None else [meant]
+    advice = f"did you mean {' or '.join(near[:_SUGGESTED])}?" if near else "`engram run --help` lists all"
+    return f"there is no setting named {shown(name)[1:-1]}: {advice}"
 
 
 def misspelt(environ: Mapping[str, str], prefix: str, known: list[str]) -> dict[str, str]:

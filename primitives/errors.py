@@ -2,7 +2,7 @@
 
 A family says what to do about an error; the shell decides by it whom to blame, what to try again, and when to
 stop. A leaf says which fact was violated. Its `code` is stable, so RPC clients and tests may rely on it. The
-first line of its docstring is its message, unless the place that raises it gives a more exact one.
+first paragraph of its docstring is its message, unless the place that raises it gives a more exact one.
 
     ChainError
     ├ Invalid                  a peer or a user is wrong, for every node alike and for ever; the verdict may
@@ -42,7 +42,7 @@ class ChainError(Exception):
             cls.code = _snake_case(cls.__name__)
 
     def __init__(self, message: str = "", *, expected: object = None, got: object = None) -> None:
-        self.message = message or _first_line(type(self))
+        self.message = message or _first_paragraph(type(self))
         self.expected = expected
         self.got = got
         super().__init__(self.message)
@@ -69,8 +69,8 @@ def _snake_case(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
 
-def _first_line(cls: type) -> str:
-    return (cls.__doc__ or cls.__name__).strip().splitlines()[0].rstrip(".")
+def _first_paragraph(cls: type) -> str:
+    return " ".join((cls.__doc__ or cls.__name__).partition("\n\n")[0].split()).rstrip(".")
 
 
 def _show(value: object) -> str:

@@ -25,13 +25,13 @@ USAGE, DATA, UNREACHABLE, INTERNAL, IO, LATER, NOT_ALLOWED, INTERRUPTED = 64, 65
 
 _HINTS: Final = {
     "node_unreachable": "start a node with `engram run`, or name another one with --rpc URL",
-    "chain_not_found": "`engram init` and `engram run --dev` make one; --data-dir chooses another directory, "
+    "chain_not_found": "`engram run --dev` makes one to try things; --data-dir chooses another directory, "
     "--rpc a node, and `engram key new --chain` makes a key without one",
     "unauthorized": "this changes the node itself: use --data-dir with the directory that the node runs on",
     "insufficient_balance": "`engram account show` shows the balance; `engram account claim` adds rewards",
     "fee_too_low": "leave --max-fee out to offer what the node suggests, or wait until full blocks are over",
     "not_included": "`engram tx status TXID` shows what became of it",
-    "transaction_dropped": "the code says why the node gave the transaction up; you can send it again",
+    "transaction_dropped": "the code says why; you can send it again",
     "key_not_found": "`engram key list` shows the keys, --data-dir chooses another directory",
     "blob_missing": "this node does not keep these bytes; ask another one with --rpc",
     "method_not_found": "the node and this command line are of different versions of engram",
@@ -43,17 +43,16 @@ _HINTS: Final = {
     "dataset_mismatch": "`engram model show` shows inputs and classes; --take-classes chooses labels",
     "round_over": "`engram round show` shows the round's phase and the calendar of all its phases",
     "round_already_open": "`engram round list` shows the open round; a model has one at a time",
-    "spec_not_given": "whoever runs a node of the chain prints the file with `engram chain spec`",
-    "wrong_spec": "--chain names the chain that you mean; this proof is of another one",
-    "state_pruned": "--rpc names another node: one that runs with --archive keeps all states",
-    "before_snapshot": "--rpc names another node: one that began at genesis has the receipts",
-    "damaged_body": "if the node has peers, it fetches the block from them: ask again in a minute",
-    "checkpoint_needed": "--checkpoint takes the id of a block that you trust; ask your own node for it",
+    "spec_not_given": "`engram chain spec` prints it where a node of the chain runs",
+    "wrong_spec": "--chain names the chain that you mean",
+    "state_pruned": "--rpc names another node",
+    "before_snapshot": "--rpc names another node",
+    "account_index_off": "--rpc names another node",
+    "checkpoint_needed": "--checkpoint takes its id; ask your own node for one",
     "timestamp_ahead": "it is from the future: check this machine's clock, or try again later",
-    "data_dir_locked": "stop the node that uses this directory first",
     "upgrade_required": "install a newer engram and start the node again; its data stay as they are",
 }
-"""What to do about an error, by its code; printed below the message."""
+"""What to do about an error, by its code; printed below the message, which says it not already."""
 _SYSTEM_HINTS: Final = {
     errno.EACCES: "the directory or file belongs to another user, or its mode keeps you out: see `ls -ld`",
     errno.EPERM: "the directory or file belongs to another user, or its mode keeps you out: see `ls -ld`",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from engram.participant.notices import Notice
 
+THOUSAND: Final = 1_000
 QUARTERS: Final = 4
 """How many times a training is reported where no live display shows it."""
 
@@ -96,3 +97,32 @@ class ProgressPrinter:
             click.echo(json.dumps({"event": "result", **result}))
         else:
             print_fields([("player", self.player), *fields])
+
+
+def by_thousands(note: Callable[[str], None]) -> Callable[[int], None]:
+    """What a long command calls with the height after each block; `note` is given each thousandth, once."""
+    said = 0
+
+    def progress(height: int) -> None:
+        nonlocal said
+        if height // THOUSAND > said:
+            said = height // THOUSAND
+            note(f"height {said * THOUSAND}")
+
+    return progress
+
+
+def by_tenths(note: Callable[[str], None]) -> Callable[[int, int, int], None]:
+    """What a rebuild calls with the height of the new head, the bytes of block files that it has read, and
+    all that there are; `note` is given each tenth, once.
+    """
+    said = 0
+
+    def progress(height: int, done: int, total: int) -> None:
+        nonlocal said
+        tenths = 10 * done // max(1, total)
+        if tenths > said:
+            said = tenths
+            note(f"{10 * tenths} % of the block files are read, the new head is at height {height}")
+
+    return progress

@@ -14,6 +14,7 @@ from typing import Final
 from engram.node.chain.recovery import check_state
 from engram.node.errors import CorruptStore, DamagedBody
 from engram.node.storage.schema import (
+    ACCOUNT,
     BODY,
     BURIED,
     CANONICAL,
@@ -55,6 +56,7 @@ TABLES: Final = {
     ONLY_SIDE: "content of side blocks",
     META: "identity and tip",
     PEER: "peers",
+    ACCOUNT: "entries of accounts",
 }
 MOST_NAMED: Final = 1_000
 """So many problems are named; the others are counted."""

@@ -13,7 +13,7 @@ from engram.node.chain.examine import Examination
 from engram.node.chain.exchange import ExportedBlocks, ImportedBlocks, export_blocks, import_blocks
 from engram.node.chain.importer import Importer
 from engram.node.chain.pruning import Pruner, depths
-from engram.node.chain.rebuild import rebuild
+from engram.node.chain.rebuild import Rebuilding, named, rebuild, would_lose
 from engram.node.chain.recovery import Progress, check_end, open_chain
 from engram.node.chain.replay import Heights, VerifiedChain, verify_chain
 from engram.node.chain.signatures import SignatureVerifier
@@ -202,10 +202,13 @@ def _sizes(values: Iterable[bytes]) -> tuple[int, int, int]:
     return count, plain, stored
 
 
-def check_data_dir(config: Config, blocks: int | None = None) -> CheckedChain:
+def check_data_dir(
+    config: Config, blocks: int | None = None, progress: Progress | None = None
+) -> CheckedChain:
     """Checks the last `blocks` blocks, by default everything that is stored. Changes nothing.
 
-    Raises `ChainNotFound`, what `open_store` raises, and `DamageFound`, which names all that is damaged.
+    Raises `ChainNotFound`, what `open_store` raises, and `DamageFound`, which names all that is damaged, and
+    says what helps and what would be lost by it.
     """
     spec = read_spec(config.data_dir)
     _check_blocks(config)
@@ -214,25 +217,35 @@ def check_data_dir(config: Config, blocks: int | None = None) -> CheckedChain:
     try:
         with _opened(config, spec, genesis(spec)) as store:
             head = check_end(store, 0)
-            found = Examination(store)
+            found = Examination(store, progress)
             found.run(head, blocks)
     except CorruptStore as error:
-        raise DamageFound(_remedy(1, 0), got=(str(error.got or error),)) from error
+        remedy = _remedy(config, spec, 1, 0)
+        raise DamageFound(remedy, got=(str(error.got or error),)) from error
     if found.count:
-        raise DamageFound(_remedy(found.count, found.bodies), got=tuple(found.problems))
+        remedy = _remedy(config, spec, found.count, found.bodies)
+        raise DamageFound(remedy, got=tuple(found.problems))
     return CheckedChain("sound", head, found.blocks)
 
 
-def _remedy(problems: int, bodies: int) -> str:
+def _remedy(config: Config, spec: ChainSpec, problems: int, bodies: int) -> str:
     """What to do: damaged bodies are fetched again by a running node, all else is rebuilt."""
-    count = f"{problems} of the stored values are damaged or missing"
+    count = "1 stored value is" if problems == 1 else f"{problems} stored values are"
     if problems == bodies:
-        return f"{count}, all of them bodies of blocks: start the node, it fetches them again from its peers"
-    return f"{count}: `engram db reindex` makes a new database, and says first if that would lose blocks"
+        return (
+            f"{count} damaged or missing, and nothing but bodies of blocks: nothing is lost for the network; "
+            "start the node, which fetches them again from its peers"
+        )
+    lost = would_lose(config.data_dir, spec)
+    says = "loses no block by that" if not lost else f"would lose {named(lost)} by that, and asks first"
+    return (
+        f"{count} damaged or missing: `engram db reindex` makes a new database from the block files, {says}; "
+        "the old one is kept beside it"
+    )
 
 
 def reindex_data_dir(
-    config: Config, progress: Progress | None = None, *, allow_loss: bool = False
+    config: Config, progress: Rebuilding | None = None, *, allow_loss: bool = False
 ) -> CheckedChain:
     """Makes a new database from the block files, judging every block again, and keeps the old one.
 

@@ -8,7 +8,7 @@ lost is counted first. The old database is kept beside the new one.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from engram.consensus.chainspec import ChainSpec, spec_id
 from engram.consensus.genesis import Genesis, genesis
 from engram.node.chain.importer import Importer
 from engram.node.chain.pruning import Depths, depths
-from engram.node.chain.recovery import Progress, RollForward, open_chain
+from engram.node.chain.recovery import Reached, RollForward, open_chain
 from engram.node.chain.signatures import SignatureVerifier
 from engram.node.chain.verification import VerificationCache
 from engram.node.errors import CorruptStore, RebuildWouldLose, SchemaMismatch
@@ -43,6 +43,8 @@ from engram.statemachine.scoring import Scorer
 
 Known = dict[Hash, int]
 """Heights of valid blocks by their ids."""
+Rebuilding = Callable[[int, int, int], None]
+"""Called with the height of the new head, the bytes of the block files that were read, and all of them."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def rebuild(
     *,
     archive: bool = False,
     allow_loss: bool = False,
-    progress: Progress | None = None,
+    progress: Rebuilding | None = None,
 ) -> Rebuilt:
     """Judges every block of the files again, into a new database that takes the place of the old one.
 
@@ -85,15 +87,31 @@ def rebuild(
         return Rebuilt(forward, lost, swap(directory))
 
 
+def would_lose(directory: Path, spec: ChainSpec) -> Known:
+    """Valid blocks that the database knows, and that one made from the block files would lack."""
+    first = genesis(spec)
+    known, _ = _known(directory, spec, first)
+    return _missing(known, _reachable(directory, first))
+
+
 def _judge_all(
-    spec: ChainSpec, first: Genesis, store: ChainStore, kept: Depths | None, progress: Progress | None
+    spec: ChainSpec, first: Genesis, store: ChainStore, kept: Depths | None, progress: Rebuilding | None
 ) -> RollForward:
     verifier = SignatureVerifier()
     try:
         importer = Importer(spec, store, Scorer(VerificationCache()), verifier, kept)
-        return open_chain(spec, first, store, importer, progress)
+        return open_chain(spec, first, store, importer, progress and _reached(store, progress))
     finally:
         verifier.close()
+
+
+def _reached(store: ChainStore, progress: Rebuilding) -> Reached:
+    """Turns a place in the block files into bytes."""
+    assert isinstance(store.files, BlockFiles), "`_new_store` has opened the block files of a directory"
+    before, total = dict[int, int](), 0
+    for number, size in sorted(store.files.sizes().items()):
+        before[number], total = total, total + size
+    return lambda height, end: progress(height, before.get(end.file, 0) + end.offset, total)
 
 
 @contextmanager
@@ -178,7 +196,13 @@ def _missing(known: Known, reachable: set[Hash]) -> Known:
 
 def _advice(lost: Known) -> str:
     return (
-        f"a database rebuilt from the block files would lose {len(lost)} blocks, from height "
-        f"{min(lost.values())} on, that the present database knows: start the node, which fetches damaged "
-        "bodies again from its peers, and rebuild then; or accept the loss with --yes"
+        f"a database rebuilt from the block files would lose {named(lost)}, that the present database knows, "
+        "and nothing was changed: start the node, which fetches damaged bodies again from its peers, and "
+        "rebuild then; if it does not start, accept the loss with --yes, and it fetches those blocks anew"
     )
+
+
+def named(lost: Known) -> str:
+    """How many blocks these are, and from where on."""
+    count = "1 block" if len(lost) == 1 else f"{len(lost)} blocks"
+    return f"{count}, from height {min(lost.values())} on"

@@ -47,7 +47,9 @@ CHECKED_RECORDS: Final = 2_000
 ALL_RECORDS: Final = 2**32
 
 Progress = Callable[[int], None]
-"""Called with the height of the head after each block that is read from the files."""
+"""Called with the height after each block."""
+Reached = Callable[[int, Position], None]
+"""Called with the height of the head, and the end of the last record that was read from the files."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class RollForward:
 
 
 def open_chain(
-    spec: ChainSpec, genesis: Genesis, store: ChainStore, importer: Importer, progress: Progress | None = None
+    spec: ChainSpec, genesis: Genesis, store: ChainStore, importer: Importer, reached: Reached | None = None
 ) -> RollForward:
     """Makes the chain of a store ready for use; the head of the result can be trusted.
 
@@ -77,7 +79,7 @@ def open_chain(
         store.note_lost_bodies()
     head = check_end(store)
     hit(FailPoint.OPEN_AFTER_CHECK)
-    return roll_forward(store, importer, head, progress)
+    return roll_forward(store, importer, head, reached)
 
 
 def write_genesis(spec: ChainSpec, genesis: Genesis, store: ChainStore) -> None:
@@ -175,7 +177,7 @@ def _check_line(store: ChainStore, head: BlockRef) -> None:
 
 
 def roll_forward(
-    store: ChainStore, importer: Importer, head: BlockRef, progress: Progress | None = None
+    store: ChainStore, importer: Importer, head: BlockRef, reached: Reached | None = None
 ) -> RollForward:
     """Imports the blocks of the files behind the position that the database has recorded.
 
@@ -183,19 +185,19 @@ def roll_forward(
     stands behind the blocks that need it. A crash during the roll-forward loses nothing: each imported block
     is one batch, which also moves the recorded position, but never past a block that still waits.
     """
-    return _RollForward(store, importer, head, progress).run()
+    return _RollForward(store, importer, head, reached).run()
 
 
 class _RollForward:
     """One roll-forward: the head, what was counted, and the blocks whose parents have not come yet."""
 
     def __init__(
-        self, store: ChainStore, importer: Importer, head: BlockRef, progress: Progress | None
+        self, store: ChainStore, importer: Importer, head: BlockRef, reached: Reached | None
     ) -> None:
         self._store = store
         self._importer = importer
         self._head = head
-        self._progress = progress
+        self._told = reached
         self._imported = self._refused = 0
         self._waiting: dict[Hash, list[BlockLocation]] = {}
         """Places of blocks by the id of their missing parent."""
@@ -217,6 +219,8 @@ class _RollForward:
                 self._take(block, item.location, end if self._waiting else reached)
             if not self._waiting:
                 end = reached
+            if self._told is not None:
+                self._told(self._head.height, reached)
         if self._waiting:
             self._refused += sum(map(len, self._waiting.values()))
             batch = Batch()
@@ -244,8 +248,6 @@ class _RollForward:
                 self._refused += 1
             else:
                 pending += self._children(result.answer.block)
-            if self._progress is not None:
-                self._progress(self._head.height)
 
     def _children(self, parent: Hash) -> Iterator[tuple[Block, BlockLocation]]:
         for location in self._waiting.pop(parent, ()):

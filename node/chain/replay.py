@@ -58,6 +58,8 @@ class VerifiedChain:
     replayed: Heights
     bodies: int = field(default=0)
     """Bodies that are their headers', of blocks that could not be executed for want of a state."""
+    missing: int = field(default=0)
+    """Bodies from before a snapshot that are not here yet: once they are, all blocks can be executed."""
 
     def to_json(self) -> dict[str, object]:
         """The same as JSON values."""
@@ -70,6 +72,7 @@ class VerifiedChain:
             "replayed": executed,
             "not_replayed": len(self.headers) - len(self.replayed),
             "bodies": self.bodies,
+            "bodies_missing": self.missing,
         }
 
 
@@ -92,7 +95,8 @@ def verify_chain(
         got = f"{asked.first} to {asked.last}"
         raise BlockNotFound(expected=f"heights from 1 to {head.height}", got=got)
     pruned = store.pruned()
-    anew = pruned.base == 0 and (asked.first == 1 or asked.first <= pruned.states)
+    missing = sum(store.find_body(_at(store, height)) is None for height in range(1, pruned.base + 1))
+    anew = not missing and (asked.first == 1 or asked.first <= pruned.states)
     headers = Heights(1, asked.last) if anew else asked
     line = _Line(spec, store, headers, now_ms)
     verifier = SignatureVerifier()
@@ -102,7 +106,7 @@ def verify_chain(
             return VerifiedChain(head, headers, headers)
         replayed = Heights(max(asked.first, pruned.states + 1), asked.last)
         bodies = _execute_in_place(spec, store, line, replayed.first, verifier, progress)
-        return VerifiedChain(head, headers, replayed, bodies)
+        return VerifiedChain(head, headers, replayed, bodies, missing)
     finally:
         verifier.close()
 

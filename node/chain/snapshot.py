@@ -254,9 +254,7 @@ class _Restore:
             raise SnapshotFalse("the state's block is not among the headers", expected=manifest.block)
         after = headers[manifest.height - 1 :]
         if checkpoint is not None and checkpoint not in {header.id for header in after}:
-            raise CheckpointMissing(
-                "the checkpoint is none of the blocks from the state's on", expected=checkpoint
-            )
+            raise CheckpointMissing(_no_anchor(headers, base, checkpoint), got=checkpoint)
         work = sum(map(work_of_header, after))
         if work < min_work:
             raise InsufficientWork(expected=min_work, got=work)
@@ -300,6 +298,18 @@ class _Restore:
         put_tip(batch, base, Position(0, 0), base.order)
         batch.put(PRUNED, encode(Pruned(base.height, base.height, base.height)))
         self._store.write(batch)
+
+
+def _no_anchor(headers: list[BlockHeader], base: BlockRef, checkpoint: Hash) -> str:
+    """Why a checkpoint cannot vouch for the state, and which block can."""
+    stands = f"the snapshot's state is after block {base.height}, and its headers end at {headers[-1].height}"
+    for header in headers:
+        if header.id == checkpoint:
+            return f"the checkpoint is block {header.height}: {stands}; name a block between these two"
+    return (
+        f"the checkpoint is none of the snapshot's blocks: {stands}; name a block between these two of the "
+        "chain that you trust, or take a new snapshot if the checkpoint is younger"
+    )
 
 
 def _chunks(leaves: Iterator[tuple[Hash, bytes]]) -> Iterator[list[tuple[Hash, bytes]]]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engram.node.errors import HistoryPageInvalid
+from engram.node.history.entries import AccountRole, Told
+from engram.node.history.index import HistoryEntry, HistoryPage, HistoryPlace
+from engram.node.history.service import AccountHistory
 from engram.node.mempool.mempool import Mempool
 from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
@@ -13,9 +18,13 @@ from engram.primitives.types import Address
 from engram.statemachine.record import u64
 from engram.statemachine.records import Maturing
 from engram.statemachine.rounds.records import Candidate, Commit, Round, RoundStatus
+from engram.statemachine.transactions import TX_TYPES
 
 REWARD_HEIGHTS: Final = 20_000
 """Every reward that was ever given leaves a key to look at, so a miner's list must end somewhere."""
+MOST_ENTRIES: Final = 1_000
+"""Entries of one page of a history."""
+_PLACE: Final = re.compile(r"([0-9]{1,18})(?:\.(?:([0-9]{1,9})|(mined)))?")
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,7 @@ class AccountMethods:
     views: HeadViews
     mempool: Mempool
     render: Renderer
+    history: AccountHistory
 
     @rpc_method()
     async def account_get(self, address: str, since: int | None = None) -> dict[str, Any]:
@@ -56,6 +66,54 @@ class AccountMethods:
         """
         return await self.views.threads.run(self._updates, self.render.parse_address(address))
 
+    @rpc_method()
+    async def account_history(
+        self, address: str, limit: int = 100, before: str | None = None
+    ) -> dict[str, Any]:
+        """What the chain's blocks were to an account, the latest first; the node needs the setting
+        account_index.
+
+        `before` is the `next` of an earlier page: a place on the chain, whatever branch is the best by now.
+        `next` is null if there is no earlier entry from `from_height` on, the first block that is indexed.
+        """
+        raw = self.render.parse_address(address)
+        if not 1 <= limit <= MOST_ENTRIES:
+            raise HistoryPageInvalid(expected=f"1 to {MOST_ENTRIES} entries", got=limit)
+        page = await self.history.page(raw, limit, None if before is None else _place(before))
+        return self._history(raw, page)
+
+    def _history(self, address: Address, page: HistoryPage) -> dict[str, Any]:
+        return {
+            "address": self.render.address(address),
+            "entries": [self._entry(found) for found in page.entries],
+            "next": _cursor(page.entries[-1].place) if page.more else None,
+            "from_height": page.below.height + 1,
+            "to_height": page.top.height,
+            "head": page.top.id.hex(),
+        }
+
+    def _entry(self, found: HistoryEntry) -> dict[str, Any]:
+        entry, place, mined = found.entry, found.place, found.place.index is None
+        told = entry.status != Told.UNKNOWN
+        kind = "mining" if mined else TX_TYPES[entry.kind].NAME if entry.kind in TX_TYPES else "unknown"
+        return {
+            "height": place.height,
+            "block": found.block.id.hex(),
+            "timestamp_ms": found.block.header.timestamp_ms,
+            "txid": None if mined else entry.txid.hex(),
+            "index": place.index,
+            "kind": kind,
+            "roles": [role.name.lower() for role in AccountRole if role.name and entry.roles & role],
+            "status": Told(entry.status).name.lower(),
+            "nonce": None if mined else entry.nonce,
+            "received": entry.received,
+            "sent": entry.sent,
+            "fee": entry.fee if told else None,
+            "reward": entry.reward if told else None,
+            "bond_burned": entry.burned,
+            "other": self.render.address(entry.other) if entry.other else None,
+        }
+
     def _updates(self, address: Address) -> list[dict[str, Any]]:
         view = self.views.now()
         held: list[Commit | Candidate] = [*view.records(Commit), *view.records(Candidate)]
@@ -86,3 +144,18 @@ class AccountMethods:
             for reward in view.records(Maturing, address, start=u64(max(0, min(first, 2**64 - 1))))
         ]
         return {**self.render.record(view.state.account(address)), "maturing": rewards}
+
+
+def _place(text: str) -> HistoryPlace:
+    """The place that a cursor means. Raises `HistoryPageInvalid`."""
+    match = _PLACE.fullmatch(text)
+    if match is None:
+        raise HistoryPageInvalid(got=text[:40])
+    height, index, mined = match.groups()
+    if mined:
+        return HistoryPlace(int(height), None)
+    return HistoryPlace(int(height), -1 if index is None else int(index))
+
+
+def _cursor(place: HistoryPlace) -> str:
+    return f"{place.height}.{'mined' if place.index is None else place.index}"

@@ -12,6 +12,7 @@ from engram.node.chain.headers import CheckedBlock
 from engram.node.chain.verification import VerificationCache
 from engram.node.clockwatch import ClockWatch
 from engram.node.files import folder_bytes
+from engram.node.history.service import AccountHistory
 from engram.node.mempool.mempool import Mempool
 from engram.node.metrics import Gauges, Metrics, render
 from engram.node.mining.mining import Mining
@@ -46,6 +47,7 @@ class Readings:
     cache: VerificationCache
     watch: ClockWatch
     mending: Mending
+    history: AccountHistory
 
     def now(self) -> Gauges:
         """What is known without asking the disk; the other gauges keep their defaults."""

@@ -52,6 +52,7 @@ class StatusMethods:
             },
             "syncing_to": gauges.sync_target or None,
             "backfill": {"base": gauges.backfill_base, "left": gauges.backfill_left},
+            "account_index": self._account_index(),
             "mempool": {
                 "count": gauges.mempool_transactions,
                 "parked": gauges.mempool_parked,
@@ -96,6 +97,10 @@ class StatusMethods:
             raise ProfileTooLong(expected=MOST_S, got=seconds)
         counts = await self.profiler.profile(seconds)
         return {"seconds": seconds, "every_s": EVERY_S, "stacks": dict(counts.most_common())}
+
+    def _account_index(self) -> dict[str, Any] | None:
+        heights = self.readings.history.heights
+        return None if heights is None else {"from_height": heights[0], "to_height": heights[1]}
 
     def _rounds(self) -> list[dict[str, Any]]:
         view = self.readings.views.now()

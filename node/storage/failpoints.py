@@ -54,6 +54,8 @@ class FailPoint(StrEnum):
     COMPACT_AFTER_COMMIT = "compact.after_commit"
     MEND_BEFORE_COMMIT = "mend.before_commit"
     MEND_AFTER_COMMIT = "mend.after_commit"
+    HISTORY_BEFORE_COMMIT = "history.before_commit"
+    HISTORY_AFTER_COMMIT = "history.after_commit"
     OPEN_AFTER_CHECK = "open.after_check"
     ROLL_FORWARD_BEFORE_BLOCK = "roll_forward.before_block"
     ROLL_FORWARD_AFTER_BLOCK = "roll_forward.after_block"

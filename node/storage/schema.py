@@ -14,6 +14,8 @@
     k kind, record key    empty: the key itself says that a block has written this record, see `recordindex`
     c height (u64)        id of the best chain's block at that height
     t transaction id      encode(TxLocation), for transactions of the best chain
+    a address, !height (u64), !index (u32)   encode(AccountEntry): the last first, see `node.history`
+    m "accounts"          encode(AccountIndexState); absent without that index
     m "identity"          encode(DatabaseIdentity): schema version, chain
     m "pruned"            encode(Pruned)
     m "tip"               encode(Tip) ‖ CRC32C (u32)
@@ -29,7 +31,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, Final
 
-from engram.primitives.types import U8, U32, U64, Hash, Size, Text
+from engram.primitives.types import U8, U16, U32, U64, Hash, Size, Text
 from engram.statemachine.receipt import Receipt
 
 SCHEMA_VERSION: Final = 3
@@ -45,6 +47,7 @@ CONTENT: Final = b"x"
 RECORD: Final = b"k"
 CANONICAL: Final = b"c"
 TRANSACTION: Final = b"t"
+ACCOUNT: Final = b"a"
 SIDE: Final = b"s"
 BURIED: Final = b"g"
 ONLY_SIDE: Final = b"o"
@@ -54,6 +57,7 @@ PEER: Final = b"p"
 IDENTITY: Final = META + b"identity"
 TIP: Final = META + b"tip"
 PRUNED: Final = META + b"pruned"
+ACCOUNTS: Final = META + b"accounts"
 
 STAMP_BYTES: Final = 4
 
@@ -194,3 +198,36 @@ class BlockReceipts:
     """The receipts of a block, in the order of its transactions."""
 
     receipts: Annotated[tuple[Receipt, ...], Size(0, 2**20)]
+
+
+@dataclass(frozen=True)
+class AccountEntry:
+    """What one transaction, or the mining of one block, was to an account. Amounts are sparks."""
+
+    roles: U8
+    """`history.entries.AccountRole`, added up."""
+    status: U8
+    """`history.entries.Told`."""
+    kind: U16
+    """Transaction type; 0 for mining."""
+    nonce: U64
+    fee: U64
+    """What it was charged, if it was the sender."""
+    sent: U64
+    received: U64
+    reward: U64
+    """What it can claim once that has matured."""
+    burned: U64
+    """What it lost of a bond."""
+    other: Annotated[bytes, Size(0, 20)]
+    """The other account of a transfer; else empty."""
+    txid: Annotated[bytes, Size(0, 32)]
+    """Empty for mining."""
+
+
+@dataclass(frozen=True)
+class AccountIndexState:
+    """Which blocks the index of accounts holds: those above `below` up to `top`, which stands on it."""
+
+    top: Hash
+    below: Hash

@@ -108,6 +108,17 @@ async def test_a_node_that_began_with_a_snapshot_says_what_it_cannot_replay(
     assert (spans(done), done.to_json()["not_replayed"]) == (([1, HEAD], [21, HEAD]), 20)
     said = Shell(tmp_path / "late", {}).run("chain", "verify")
     assert "of the blocks 1 to 20, only headers and work were verified" in said.stderr
+    assert "still lacks 20 bodies" in said.stderr
+    async with running(disk_store(tmp_path / "late")) as late:
+        for block in chain.blocks[20:0:-1]:
+            late.chain.store.damaged.expect(block.header.id)
+            await late.take(block)
+    done = verified(tmp_path / "late")
+    assert (spans(done), done.to_json()["not_replayed"]) == (([1, HEAD], [1, HEAD]), 0), "all is executed now"
+    with opened(disk_store(tmp_path / "late")) as node:
+        damage_body(tmp_path / "late", node.store, chain.blocks[7].header.id)
+    with pytest.raises(ChainBroken, match="start the node"):
+        verified(tmp_path / "late")
 
 
 def test_a_chain_of_genesis_alone(tmp_path: Path) -> None:
@@ -220,8 +231,9 @@ async def test_the_command(chain: MemoryChain, tmp_path: Path) -> None:
         "replayed": [1, HEAD],
         "not_replayed": 0,
         "bodies": 0,
+        "bodies_missing": 0,
     }
-    assert shell.text("chain", "verify", "--last", "3").startswith("state         holds\n")
+    assert shell.text("chain", "verify", "--last", "3").startswith("state           holds\n")
     with opened(disk_store(directory)):
         assert shell.error("chain", "verify") == (74, DataDirLocked.code)
     shutil.rmtree(directory / DATABASE_DIRECTORY)

@@ -61,6 +61,12 @@ def test_the_token_goes_along_where_a_method_needs_it(shell: Shell, tmp_path: Pa
     assert stranger.json("rpc", "chain_head")["id"] == mined["id"]
 
 
+def test_without_its_index_there_is_no_history(shell: Shell) -> None:
+    assert shell.error("account", "history", "bob") == (75, "account_index_off")
+    assert "--account-index" in shell.run("account", "history", "bob").stderr
+    assert "account index" not in shell.text("status")
+
+
 def test_what_cannot_be_called_is_refused(shell: Shell) -> None:
     assert shell.error("rpc", "no_such_method") == (70, "method_not_found")
     assert shell.error("rpc", "chain_headers", "first=1") == (65, "invalid_params")
@@ -228,6 +234,7 @@ def test_one_screen_shows_how_the_node_fares(shell: Shell) -> None:
     assert (status["syncing_to"], status["rounds"], status["warnings"]) == (None, [], [])
     assert status["clock"] == {"ahead_s": None, "voices": 0}
     assert status["backfill"] == {"base": 0, "left": 0}
+    assert status["account_index"] is None
     assert status["miner"]["waits"] is None
     assert status["pace"]["blocks"] == head["height"] - 1, "genesis was not mined"
     assert status["fees"]["least"] == shell.json("chain", "spec")["rules"]["fees"]["floor"]

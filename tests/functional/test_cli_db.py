@@ -76,6 +76,24 @@ def test_a_lost_database_is_rebuilt(shell: Shell, head: dict[str, object]) -> No
     assert is_of(shell.json("db", "check"), head)
 
 
+def test_a_rebuild_says_how_far_it_is(shell: Shell) -> None:
+    said = shell.run("db", "reindex").stderr.splitlines()
+    assert said[0] == "reading the block files, to see whether blocks would be lost"
+    shares = [int(line.partition(" %")[0]) for line in said[1:]]
+    assert shares == sorted(set(shares)), "no line comes twice"
+    assert said[-1] == f"100 % of the block files are read, the new head is at height {BLOCKS}"
+
+
+def test_what_a_rebuild_loses_is_said_beforehand(shell: Shell) -> None:
+    """A row of the database is damaged: with whole block files nothing is lost, without the last one is."""
+    shell.json("db", "reindex")
+    shell.json("db", "check")
+    (table,) = (shell.data_dir / DATABASE_DIRECTORY).glob("*.ldb")
+    flip_bit(table, table.stat().st_size // 3)
+    told = shell.run("db", "check").output
+    assert "`engram db reindex` makes a new database from the block files, loses no block by that" in told
+
+
 def test_a_sound_database_may_be_rebuilt_too(shell: Shell, head: dict[str, object]) -> None:
     rebuilt = shell.json("db", "reindex")
     assert is_of(rebuilt, head)
@@ -92,6 +110,7 @@ def test_a_changed_byte_of_a_block_is_named_and_no_repair_loses_what_is_whole(sh
     assert shell.error("db", "check") == (65, "damage_found")
     told = shell.run("db", "check").output
     assert told.count("the body of block") == 1, told
+    assert "1 stored value is damaged or missing, and nothing but bodies of blocks" in told
     assert "start the node" in told
     assert shell.error("db", "reindex") == (65, "rebuild_would_lose")
     assert "--yes" in shell.run("db", "reindex").output

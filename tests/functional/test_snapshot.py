@@ -279,8 +279,10 @@ def test_a_state_of_the_forgers_own_is_not_anchored(
     new = tmp_path / "new"
     with pytest.raises(SnapshotNotAnchored):
         restore_snapshot(new, SPEC, path, LATE_MS)
-    with pytest.raises(CheckpointMissing):
+    with pytest.raises(CheckpointMissing, match=r"block 19: the snapshot's state is after block 20"):
         restore(new, path, chain, HEIGHT - 1)
+    with pytest.raises(CheckpointMissing, match=r"none of the snapshot's blocks: .* headers end at 40"):
+        restore_snapshot(new, SPEC, path, LATE_MS, checkpoint=bytes(32))
     with pytest.raises(InsufficientWork):
         restore_snapshot(new, SPEC, path, LATE_MS, min_work=info.work + 1)
     assert restore_snapshot(new, SPEC, path, LATE_MS, min_work=info.work) == info

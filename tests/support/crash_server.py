@@ -24,7 +24,9 @@ from engram.node.chain.maintenance import compact_data_dir, reindex_data_dir
 from engram.node.chain.pruning import Depths
 from engram.node.config import Config
 from engram.node.datadir import write_spec
+from engram.node.history.index import AccountIndex
 from engram.node.storage.failpoints import arm
+from engram.node.storage.schema import ACCOUNT
 from engram.node.storage.store import ChainStore
 from engram.statemachine.content import Inline, blob_id
 from engram.statemachine.transactions.publish_part import PublishPart
@@ -73,9 +75,12 @@ def story() -> list[Block]:
 
 
 def digest(store: ChainStore) -> str:
-    """Everything that the best chain determines, and the rows that it has published."""
+    """Everything that the best chain determines, the index of accounts, and the rows that it has
+    published.
+    """
     rows = sorted(best_rows(store).items())
     rows.append((ROWS, store.get_blob(blob_id(ROWS))))
+    rows += store.database.iterate(ACCOUNT)
     return hashlib.sha256(
         b"".join(len(part).to_bytes(4, "big") + part for row in rows for part in row)
     ).hexdigest()
@@ -90,6 +95,15 @@ async def mend(directory: Path, node: Running, block: Block) -> None:
     await node.take(block)
 
 
+def index_accounts(node: Running) -> None:
+    """Brings the index of accounts to the head, and down to genesis."""
+    index = AccountIndex(node.chain.store, SPEC.rules)
+    if not index.open():
+        index.begin(node.chain.head)
+    while index.step(node.chain.head):
+        pass
+
+
 async def live(directory: Path, blocks: list[Block]) -> str:
     """Takes the blocks in, mends the first of them, deletes old states, makes one again, frees the
     room of what is not known, and makes a new database from the block files.
@@ -97,7 +111,10 @@ async def live(directory: Path, blocks: list[Block]) -> str:
     write_spec(directory, SPEC)
     *blocks, last, late = blocks
     async with running(disk_store(directory, max_file_bytes=FILE_BYTES), depths=DEPTHS) as node:
-        await node.take(*blocks)
+        await node.take(*blocks[:2])
+        index_accounts(node)
+        await node.take(*blocks[2:])
+        index_accounts(node)
         await mend(directory, node, blocks[0])
         await until(lambda: all(ref.id == node.chain.head.id for ref in node.chain.followed()))
         node.clock.advance(int(READ_S * 1_000))
@@ -106,6 +123,7 @@ async def live(directory: Path, blocks: list[Block]) -> str:
     reindex_data_dir(Config(data_dir=directory))
     async with running(disk_store(directory, max_file_bytes=FILE_BYTES)) as node:
         await node.take(*blocks)
+        index_accounts(node)
         return digest(node.chain.store)
 
 

@@ -119,12 +119,29 @@ def test_a_file_that_is_not_text_is_refused(folder: Path) -> None:
         load_config({"data_dir": folder}, {})
 
 
-def test_an_unknown_setting_is_answered_with_the_known_ones(folder: Path) -> None:
+def test_an_unknown_setting_is_answered_with_those_like_it(folder: Path) -> None:
     write(folder, "rpcport = 1\n")
-    with pytest.raises(ConfigInvalid) as refusal:
+    with pytest.raises(ConfigInvalid, match=r"rpcport: did you mean rpc_port\?") as refusal:
         load_config({"data_dir": folder}, {})
     assert refusal.value.got == "rpcport"
-    assert "rpc_port" in str(refusal.value.expected)
+    assert "mempool_bytes" not in str(refusal.value), "not with all that there are"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rpc_port = 1\n\n# mine\nrpc_port = 2\n", "rpc_port is set twice, in the lines 1 and 4: remove one"),
+        ('"mine" = true\nmine = true', "mine is set twice, in the lines 1 and 2: remove one"),
+        ("p2p_host = 0.0.0.0\n", "line 1, cannot be read as TOML: 'p2p_host = 0.0.0.0': write NAME = VALUE"),
+        ("\nmine = True\n", "line 2, cannot be read as TOML: 'mine = True'"),
+        ('peers = [\n"a:1"\n\n', "line 2, cannot be read as TOML"),
+    ],
+)
+def test_a_line_that_is_wrong_is_named(folder: Path, text: str, said: str) -> None:
+    write(folder, text)
+    with pytest.raises(ConfigInvalid) as refusal:
+        load_config({"data_dir": folder}, {})
+    assert said in str(refusal.value)
 
 
 @pytest.mark.parametrize(

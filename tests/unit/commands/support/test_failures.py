@@ -2,15 +2,17 @@
 
 import errno
 import json
+import re
 
 import click
 import pytest
 
 from engram.cli import main
-from engram.commands.support.failures import exit_status, report
+from engram.commands.support.failures import _HINTS, exit_status, report
 from engram.node.errors import CorruptStore, KeyNotFound, NodeUnreachable, RemoteError
 from engram.participant.errors import NotIncluded, TransactionRefused
-from engram.primitives.errors import ChainError
+from engram.primitives.errors import ChainError, error_classes
+from tests.architecture.test_error_codes import import_everything
 
 
 def remote(code: str) -> RemoteError:
@@ -100,3 +102,25 @@ def test_main_exits_with_130_when_interrupted(
         main(["key", "list"], prog_name="engram")
     assert caught.value.code == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("code", sorted(_HINTS))
+def test_a_hint_does_not_say_the_message_again(code: str) -> None:
+    """No command, no option and no three words in a row stand in the hint and in the remedy that the message
+    names, which stands behind a colon.
+    """
+    import_everything()
+    hint = _HINTS[code]
+    for cls in (each for each in error_classes() if each.code == code and each is not NodeUnreachable):
+        remedy = cls().message.partition(":")[2]
+        assert not named(hint) & named(remedy), remedy
+        assert not in_a_row(hint) & in_a_row(remedy), remedy
+
+
+def named(text: str) -> set[str]:
+    return set(re.findall(r"`engram [a-z ]+|--[a-z-]+", text))
+
+
+def in_a_row(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"[a-z]+", text.lower())
+    return set(zip(words, words[1:], words[2:], strict=False))

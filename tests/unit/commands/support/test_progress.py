@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from engram.commands.support.progress import ProgressPrinter
+from engram.commands.support.progress import ProgressPrinter, by_tenths, by_thousands
 from engram.participant.notices import Notice
 
 COMMITTED = Notice("epoch 0: committed", "committed", epoch=0, bond=250_000_000)
 PLAY = """
-from engram.commands.support.progress import ProgressPrinter
+from engram.commands.support.progress import ProgressPrinter, by_tenths, by_thousands
 from engram.participant.notices import Notice
 with ProgressPrinter(as_json=False, player="bob") as printer:
     for step in range(1, 11):
@@ -77,3 +77,23 @@ def test_a_terminal_shows_progress_and_keeps_what_was_told() -> None:
     assert process.returncode == 0, shown
     assert b"bob: epoch [0]: committed (bond 2.5)" in shown
     assert b"training" in shown
+
+
+def test_a_height_is_said_once_whatever_stands_still() -> None:
+    said: list[str] = []
+    progress = by_thousands(said.append)
+    for height in (0, 0, 999, 1_000, 1_000, 1_002, 3_500, 3_000):
+        progress(height)
+    assert said == ["height 1000", "height 3000"]
+
+
+def test_a_rebuild_is_told_by_what_it_has_read() -> None:
+    """Its head may stand still for long, for instance before a block whose body comes late."""
+    said: list[str] = []
+    progress = by_tenths(said.append)
+    for height, done in ((0, 0), (0, 5), (0, 30), (0, 30), (7, 100)):
+        progress(height, done, 100)
+    assert [line.partition(",")[0] for line in said] == [
+        "30 % of the block files are read",
+        "100 % of the block files are read",
+    ]
