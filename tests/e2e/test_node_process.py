@@ -153,7 +153,7 @@ def test_a_taken_port(node: NodeCommand, option: str) -> None:
         port = str(taken.getsockname()[1])
         free = "--p2p-port" if option == "--rpc-port" else "--rpc-port"
         words = ("run", "--data-dir", str(node.data_dir), option, port, free, "0")
-        assert refusal(*words) == (65, "port_taken")
+        assert refusal(*words) == (75, "port_taken")
         assert option in engram(*words).stderr, "the error says what to do"
     with processes(node):
         assert node.stop() == 0
@@ -162,13 +162,13 @@ def test_a_taken_port(node: NodeCommand, option: str) -> None:
 def test_a_port_of_another_machine(node: NodeCommand) -> None:
     words = ("run", "--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
     for option in ("--rpc-host", "--p2p-host"):
-        assert refusal(*words, "--rpc-public", option, "192.0.2.1") == (65, "address_unusable")
+        assert refusal(*words, "--rpc-public", option, "192.0.2.1") == (75, "address_unusable")
 
 
 def test_a_data_directory_in_use(node: NodeCommand) -> None:
     with processes(node):
         words = ("run", "--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
-        assert refusal(*words) == (74, "data_dir_locked")
+        assert refusal(*words) == (75, "data_dir_locked")
         assert json.loads((node.data_dir / RUN_NAME).read_text()) == node.info
         node.call("miner_mine", blocks=1)
         assert node.stop() == 0
@@ -187,7 +187,7 @@ def test_a_data_directory_of_another_chain(node: NodeCommand, tmp_path: Path) ->
     assert refusal("init", *place, "--spec", str(other)) == (65, "chain_exists")
     assert spec_file.read_text() == own
     spec_file.write_text(other.read_text())
-    assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (74, "foreign_data")
+    assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (78, "foreign_data")
     spec_file.write_text(own)
     with processes(node):
         assert node.call("chain_head") == head
@@ -204,7 +204,7 @@ def test_a_data_directory_of_another_version(node: NodeCommand) -> None:
         database.put(
             IDENTITY, encode(replace(decode(DatabaseIdentity, own), schema_version=SCHEMA_VERSION + 1))
         )
-    assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (74, "schema_mismatch")
+    assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (78, "schema_mismatch")
     with closing(LevelDatabase(path)) as database:
         database.put(IDENTITY, own)
     with processes(node):
@@ -264,7 +264,7 @@ def test_a_chain_that_outgrew_the_software(node: NodeCommand, tmp_path: Path) ->
         old.call("peer_add", address=node.peer_address)
         status, printed = old.wait()
         error = json.loads(printed)["error"]
-        assert (status, error["code"]) == (75, "upgrade_required")
+        assert (status, error["code"]) == (78, "upgrade_required")
         assert "newer" in error["hint"]
         assert node.stop() == 0
 

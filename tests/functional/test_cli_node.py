@@ -336,8 +336,8 @@ def test_accounts_without_keys(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_a_running_nodes_database_is_left_alone(shell: Shell) -> None:
-    assert shell.error("db", "check") == (74, "data_dir_locked")
-    assert shell.error("db", "reindex") == (74, "data_dir_locked")
+    assert shell.error("db", "check") == (75, "data_dir_locked")
+    assert shell.error("db", "reindex") == (75, "data_dir_locked")
     assert shell.json("chain", "head")["height"] >= 0
 
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from engram.cli import main
+from engram.commands.support.exitcodes import EXIT_STATUSES, LATER
 from engram.node.configsources import load_config
 from engram.node.metrics import Gauges, Metrics, render
 from tests.support.source_tree import ROOT
@@ -222,6 +223,26 @@ def test_the_unit_runs_a_node_that_tells_how_it_stands() -> None:
     environment = dict(word.split("=", 1) for word in shlex.split(settings["Environment"]))
     check_settings(environment)
     assert environment["ENGRAM_DATA_DIR"] == f"/var/lib/{settings['StateDirectory']}"
+
+
+def test_the_unit_starts_no_node_again_that_only_a_person_can_mend() -> None:
+    never = [each.number for each in EXIT_STATUSES if each.again is False]
+    assert [int(word) for word in unit()["RestartPreventExitStatus"].split()] == never
+    assert unit()["Restart"] == "on-failure", "after every other status it does"
+    comment = (DEPLOY / "systemd/engram.service").read_text().partition("RestartPreventExitStatus")[0]
+    assert [int(number) for number in re.findall(r"\b\d\d\b", comment.rpartition("RestartSec=5")[2])] == [
+        *never,
+        LATER,
+    ]
+
+
+def test_the_operators_page_has_the_table_of_exit_statuses() -> None:
+    page = (ROOT / "docs/operate.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (.+) \| (yes|no|-) \|$", page, flags=re.MULTILINE)
+    said = {None: "-", True: "yes", False: "no"}
+    assert rows == [(str(each.number), each.meaning, said[each.again]) for each in EXIT_STATUSES]
+    (named,) = re.findall(r"After status ([\d, or]+) it does not", page)
+    assert re.findall(r"\d+", named) == unit()["RestartPreventExitStatus"].split()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
