@@ -37,7 +37,8 @@ from engram.node.mempool.pool import PoolLimits
 from engram.node.mining.miner import Miner
 from engram.node.mining.mining import Mining, MiningSetup
 from engram.node.mining.pacing import Pacing
-from engram.node.peering import BanningScores, ChainAdapter
+from engram.node.peering import ChainAdapter
+from engram.node.peerscores import BanningScores
 from engram.node.rpc.account import AccountMethods
 from engram.node.rpc.chain import ChainMethods
 from engram.node.rpc.chainlog import ChainLog

@@ -68,6 +68,8 @@ class PeerInfo:
 
     node_key: bytes
     address: PeerAddress
+    host: str
+    """Its IP address, also where `address` has a name."""
     origin: PeerOrigin
     agent: str
     version: int

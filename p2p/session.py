@@ -124,6 +124,7 @@ class Session(Asking):
         return PeerInfo(
             node_key=self.node_key,
             address=self._link.remote,
+            host=self.remote_host,
             origin=self.origin,
             agent=self.identity.agent,
             version=self.identity.version,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from engram.consensus.chainspec import ChainSpec
+from engram.node.clock import utc_text
 from engram.node.clockwatch import FEWEST_VOICES, most_skew_s, skew_message
 from engram.node.config import Config
 from engram.node.metrics import Gauges
@@ -61,11 +61,10 @@ def _of_chain(spec: ChainSpec, gauges: Gauges) -> Iterator[NodeWarning]:
             "on the way, a proxy that ends TLS for example",
         )
     if gauges.chain_height == 0 and gauges.head_age_s < 0:
-        begins = f"{datetime.fromtimestamp(spec.genesis_time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
         yield NodeWarning(
             "not_begun",
-            f"the chain begins at {begins}, in {-gauges.head_age_s:.0f} s: wait, or set "
-            "the clock if that time is past",
+            f"the chain begins at {utc_text(spec.genesis_time_ms)}, in {-gauges.head_age_s:.0f} s: wait, or "
+            "set the clock if that time is past",
             unready=True,
         )
     elif -gauges.head_age_s * 2000 > spec.future_limit_ms:

@@ -41,7 +41,9 @@ class ScriptedPeer:
         address = PeerAddress("scripted", 1)
         origin = PeerOrigin.INBOUND if self.inbound else PeerOrigin.NAMED
         version, name, key = PROTOCOL_VERSION, "scripted", self.node_key
-        return PeerInfo(key, address, origin, name, version, self.head, (), 0.0, None, None, 0, 0, 0, False)
+        return PeerInfo(
+            key, address, address.host, origin, name, version, self.head, (), 0.0, None, None, 0, 0, 0, False
+        )
 
     def brought_block(self) -> None:
         self.blocks_brought += 1

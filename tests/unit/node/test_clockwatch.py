@@ -31,6 +31,7 @@ class Watched:
             PeerInfo(
                 bytes(32),
                 PeerAddress(f"{net}.0.0.1", 1),
+                f"{net}.0.0.1",
                 PeerOrigin.NAMED,
                 "",
                 3,
