@@ -156,6 +156,11 @@ class Bans:
         )
         return [key for host in within for key in self._hosts[host]]
 
+    def counts(self) -> dict[str, int]:
+        """How many bans hold now, by whom."""
+        self._forget_old()
+        return {"operator": len(self._operator), "node": len(self._keys)}
+
     def standing(self) -> list[Ban]:
         """The bans that hold now, oldest first."""
         self._forget_old()

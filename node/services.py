@@ -215,7 +215,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     log = ChainLog(clock, base.spec.block_time_ms)
     feed = EventFeed(chain, mempool, hub, counts, threads, log)
     readings = Readings(
-        status, views, mempool, mining, manager, sync, feed, counts, base.cache, watch, mending
+        status, views, mempool, mining, manager, sync, feed, counts, base.cache, watch, mending, bans
     )
     methods = methods_of(
         ChainMethods(views, render),

@@ -136,6 +136,12 @@ class PeerManager(Generic[B]):
         """The addresses that the operator has named, each with the result so far."""
         return self._targets.list()
 
+    @property
+    def addresses_to_dial(self) -> int:
+        """How many addresses there are to dial: named ones, seeds, and those that were heard of."""
+        known = len(self.book) + len(self._config.outbound.seeds) if self._config.outbound.places else 0
+        return len(self._targets.list()) + known
+
     def add_peer(self, address: PeerAddress) -> None:
         """Dials this address from now on, again and again, so that there is always a session."""
         self._targets.add(address)

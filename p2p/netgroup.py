@@ -119,4 +119,7 @@ def _parsed(host: str) -> _Address | None:
 
 
 def _network(address: _Address, bits: int) -> str:
-    return str(ipaddress.ip_network((int(address) >> (w := address.max_prefixlen - bits) << w, bits)))
+    first = int(address) >> (spare := address.max_prefixlen - bits) << spare
+    if address.version == 4:
+        return str(ipaddress.IPv4Network((first, bits)))
+    return str(ipaddress.IPv6Network((first, bits)))  # which kind a small number is, must be said

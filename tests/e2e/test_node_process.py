@@ -16,6 +16,7 @@ from engram.consensus.chainspec import Upgrade, dump_spec, load_spec, spec_id
 from engram.node.datadir import RUN_NAME, make_data_dir
 from engram.node.errors import NodeUnreachable, RemoteError
 from engram.node.logs import PEER_LINES
+from engram.node.rpc.warnings import ALONE
 from engram.node.storage.db import LevelDatabase
 from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, DatabaseIdentity
 from engram.node.storage.swap import DATABASE_DIRECTORY
@@ -89,9 +90,17 @@ def test_a_node_with_work_in_hand_ends_cleanly(node: NodeCommand) -> None:
 def test_logs_for_machines(node: NodeCommand) -> None:
     node.options = (*node.options, "--log-format", "json", "--log-level", "info")
     with processes(node):
+        told = node.call("node_info")
         assert node.stop() == 0
     lines = [json.loads(line) for line in node.log.splitlines()]
-    assert [line["event"] for line in lines] == ["chain opened", "ready", "stopped"]
+    assert [line["event"] for line in lines] == ["starting", "chain opened", "ready", ALONE, "stopped"]
+    starting, _, ready, *_ = lines
+    assert {
+        name: told[name] for name in ("version", "data_dir", "chain_id", "spec_id")
+    }.items() <= starting.items()
+    assert starting["chain"] == told["name"]
+    assert ready["node_id"] == told["node_id"]
+    assert (ready["rpc"], ready["p2p"]) == (node.url, node.peer_address)
     assert all({"timestamp", "level", "service"} <= line.keys() for line in lines)
 
 

@@ -16,6 +16,7 @@ from engram.cli import main
 from engram.commands.support.exitcodes import EXIT_STATUSES, LATER
 from engram.node.configsources import load_config
 from engram.node.metrics import Gauges, Metrics, render
+from engram.node.rpc.warnings import CODES, OLD_BLOCKS
 from tests.support.source_tree import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -173,7 +174,13 @@ def test_kubectl_builds_the_kustomization() -> None:
 
 def names_of_metrics() -> set[str]:
     """Every name that the metrics page of a node can hold."""
-    gauges = Gauges(lookups={"scores": (1, 1)}, rounds={"commit": 1}, build={"version": "1"})
+    gauges = Gauges(
+        lookups={"scores": (1, 1)},
+        rounds={"commit": 1},
+        build={"version": "1"},
+        bans={"node": 1},
+        warnings={"alone": True},
+    )
     page = render(Metrics(), gauges)[0].decode()
     return set(re.findall(r"^(engram_\w+)", page, flags=re.MULTILINE))
 
@@ -192,6 +199,23 @@ def test_alerts_and_panels_ask_for_metrics_that_there_are() -> None:
     asked = {name for each in expressions() for name in re.findall(r"\bengram_\w+", each)}
     assert len(asked) > 20
     assert asked - names_of_metrics() == set()
+
+
+def test_alerts_ask_for_warnings_that_there_are() -> None:
+    asked = re.findall(r'engram_warnings\{code=~?"([\w|]+)"', "\n".join(expressions()))
+    assert {code for each in asked for code in each.split("|")} <= {*CODES}
+    assert len(asked) >= 5
+
+
+def test_alerts_know_no_bound_that_is_one_chains() -> None:
+    """A head is old after twelve blocks' time, which is an hour on one chain and six seconds on another."""
+    (bound,) = [each for each in expressions() if "head_age_seconds >" in each]
+    assert bound == f"engram_head_age_seconds > {OLD_BLOCKS} * engram_target_block_seconds"
+
+
+def test_the_operators_page_explains_every_warning() -> None:
+    page = (ROOT / "docs/operate.md").read_text().partition("## What to watch")[2]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE)) == sorted(CODES)
 
 
 def test_alerts_say_what_to_do() -> None:
