@@ -9,6 +9,7 @@ import click
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column, short
 from engram.commands.support.session import CommandSession
+from engram.commands.support.units import format_duration
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -29,8 +30,10 @@ def command() -> None:
 def list_peers(session: CommandSession, banned: bool) -> None:
     """List the peers that the node is connected to, and the addresses that it cannot reach.
 
-    "link" says whether the connection is encrypted. For an address that does not answer, or that a ban keeps
-    off, "state" gives the reason and when the node tries again.
+    "link" says whether the connection is encrypted. "height" is that of the best block that the peer has
+    shown to have, by telling or fetching it, and "shown" says how long ago; it may have others by now. For an
+    address that does not answer, or that a ban keeps off, "state" gives the reason and when the node tries
+    again.
 
     With --banned, "by" says who refuses the node, host or network: the operator, by `engram peer ban`, or the
     node itself, because of what its peer did, which is the reason then.
@@ -51,6 +54,7 @@ def list_peers(session: CommandSession, banned: bool) -> None:
         Column("from", lambda row: row["origin"]),
         Column("link", lambda row: None if row["id"] is None else _link(row)),
         Column("height", lambda row: row["height"], right=True),
+        Column("shown", _shown, right=True),
         Column("state", lambda row: row["state"], whole=True),
     )
     session.show_rows(
@@ -64,13 +68,23 @@ def _link(peer: dict[str, Any]) -> str:
     return "encrypted" if peer["encrypted"] else "plain"
 
 
+def _shown(peer: dict[str, Any]) -> str | None:
+    return None if peer["shown_s"] is None else f"{format_duration(peer['shown_s'])} ago"
+
+
 def _unreached(target: dict[str, Any]) -> dict[str, Any]:
     """The row of an address that the node dials and has no connection to."""
     error, retry_s = target["error"], target["retry_s"]
     state = "dialling" if error is None else error["message"]
     if retry_s is not None:
-        state += f"; next try in {retry_s:.0f} s"
-    named = {"id": None, "address": target["address"], "direction": "outbound", "height": None}
+        state += f"; next try in {format_duration(retry_s)}"
+    named = {
+        "id": None,
+        "address": target["address"],
+        "direction": "outbound",
+        "height": None,
+        "shown_s": None,
+    }
     named |= {"origin": "named"}
     return {**named, "state": state, "error": error, "retry_s": retry_s}
 

@@ -331,6 +331,7 @@ def test_a_connected_peer_is_listed(shell: Shell, tmp_path: Path) -> None:
         (peer,) = shell.json("peer", "list")
         assert (peer["id"], peer["state"]) == (other.info.node_id, "connected")
         assert peer["height"] == height, "it has fetched the block since the handshake"
+        assert 0 <= peer["shown_s"] < peer["connected_s"]
         (mirrored,) = guest.json("peer", "list")
         assert mirrored["height"] == height, "this one has announced it"
         assert other.info.node_id[:12] in shell.text("peer", "list")

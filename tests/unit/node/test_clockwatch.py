@@ -39,6 +39,7 @@ class Watched:
                 (),
                 0,
                 0,
+                0,
                 ahead_s,
                 0,
                 0,
