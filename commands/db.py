@@ -65,7 +65,7 @@ def reindex(session: CommandSession, yes: bool) -> None:
     database lacks; the status is 65 if there are any. "kept" is the folder of the old database: delete it
     once you do not need it.
     """
-    from engram.commands.support.failures import DATA
+    from engram.commands.support.exitcodes import DATA
     from engram.node.chain.maintenance import reindex_data_dir
 
     session.note("reading the block files, to see whether blocks would be lost")

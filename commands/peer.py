@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from engram.commands.support.options import Group, with_session
 from engram.commands.support.output import Column, short
 from engram.commands.support.session import CommandSession
+from engram.commands.support.units import format_duration
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -30,8 +30,13 @@ def command() -> None:
 def list_peers(session: CommandSession, banned: bool) -> None:
     """List the peers that the node is connected to, and the addresses that it cannot reach.
 
-    "link" says whether the connection is encrypted. For an address that does not answer, "state" gives the
-    reason and when the node tries again.
+    "link" says whether the connection is encrypted. "height" is that of the best block that the peer has
+    shown to have, by telling or fetching it, and "shown" says how long ago; it may have others by now. For an
+    address that does not answer, or that a ban keeps off, "state" gives the reason and when the node tries
+    again.
+
+    With --banned, "by" says who refuses the node, host or network: the operator, by `engram peer ban`, or the
+    node itself, because of what its peer did, which is the reason then.
     """
     if banned:
         _list_bans(session)
@@ -49,6 +54,7 @@ def list_peers(session: CommandSession, banned: bool) -> None:
         Column("from", lambda row: row["origin"]),
         Column("link", lambda row: None if row["id"] is None else _link(row)),
         Column("height", lambda row: row["height"], right=True),
+        Column("shown", _shown, right=True),
         Column("state", lambda row: row["state"], whole=True),
     )
     session.show_rows(
@@ -62,25 +68,37 @@ def _link(peer: dict[str, Any]) -> str:
     return "encrypted" if peer["encrypted"] else "plain"
 
 
+def _shown(peer: dict[str, Any]) -> str | None:
+    return None if peer["shown_s"] is None else f"{format_duration(peer['shown_s'])} ago"
+
+
 def _unreached(target: dict[str, Any]) -> dict[str, Any]:
     """The row of an address that the node dials and has no connection to."""
     error, retry_s = target["error"], target["retry_s"]
     state = "dialling" if error is None else error["message"]
     if retry_s is not None:
-        state += f"; next try in {retry_s:.0f} s"
-    named = {"id": None, "address": target["address"], "direction": "outbound", "height": None}
+        state += f"; next try in {format_duration(retry_s)}"
+    named = {
+        "id": None,
+        "address": target["address"],
+        "direction": "outbound",
+        "height": None,
+        "shown_s": None,
+    }
     named |= {"origin": "named"}
     return {**named, "state": state, "error": error, "retry_s": retry_s}
 
 
 def _list_bans(session: CommandSession) -> None:
-    now_ms = time.time_ns() // 1_000_000
+    from engram.node.clock import utc_text
+
     columns = (
         Column("banned", lambda row: row["subject"], whole=True),
         Column("host", lambda row: row["host"] or None),
         Column("by", lambda row: "operator" if row["by_operator"] else "node"),
         Column("reason", lambda row: row["reason"] or None),
-        Column("for s", lambda row: max(0, row["until_ms"] - now_ms) // 1000, right=True),
+        Column("since", lambda row: utc_text(row["since_ms"])),
+        Column("until", lambda row: utc_text(row["until_ms"])),
     )
     session.show_rows(session.call("peer_bans"), columns, "the node refuses nobody")
 
@@ -97,19 +115,24 @@ def addresses(session: CommandSession) -> None:
     session.show(result, result.items())
 
 
-@command.command("info", example="engram peer info 3b5c8f")
+@command.command("info", example="engram peer info 3b5c8f\nengram peer info 192.0.2.7")
 @click.argument("peer")
 @with_session
 def info(session: CommandSession, peer: str) -> None:
     """Show one connected peer.
 
-    PEER is the beginning of its id, or its address, as `engram peer list` shows them.
+    PEER is its id or the beginning of it, its address, or its host alone, as `engram peer list` shows them.
     """
     result = session.call("peer_info", peer=peer)
     session.show(result, result.items())
 
 
-@command.command("ban", example="engram peer ban 192.0.2.7\nengram peer ban 3b5c8f --for 3600")
+@command.command(
+    "ban",
+    example="engram peer ban 192.0.2.7\n"
+    "engram peer ban 198.51.100.0/24 --reason floods\n"
+    "engram peer ban 3b5c8f --for 3600",
+)
 @click.argument("peer")
 @click.option(
     "--for",
@@ -122,25 +145,35 @@ def info(session: CommandSession, peer: str) -> None:
 @click.option("--reason", default="", help="A note for `engram peer list --banned`.")
 @with_session
 def ban(session: CommandSession, peer: str, seconds: int, reason: str) -> None:
-    """Refuse a node or a host from now on, and end its connections. The ban outlives a restart.
+    """Refuse a node, a host or a network from now on, and end its connections. The ban outlives a restart.
 
-    PEER is an IP address, for which all nodes there are refused, a node key, or the beginning of the id of a
-    connected peer. Of an IPv6 address the whole /64 is meant.
+    PEER is an IP address or a network, such as 198.51.100.0/24 or 2001:db8::/32, of which all nodes are
+    refused; or a node key, or the beginning of the id of a connected peer. Of an IPv6 address the whole /64
+    is meant. This machine's own addresses are refused only if PEER names them.
+
+    A ban goes before the setting `peers` and `engram peer add`: named addresses that it concerns
+    ("not_dialled") are not dialled until it ends or `engram peer unban` lifts it.
     """
     result = session.call("peer_ban", admin=True, subject=peer, seconds=seconds, reason=reason)
     session.show(result, result.items())
 
 
-@command.command("unban", example="engram peer unban 192.0.2.7")
+@command.command("unban", example="engram peer unban 192.0.2.7\nengram peer unban 3b5c8f")
 @click.argument("banned")
 @with_session
 def unban(session: CommandSession, banned: str) -> None:
     """Lift a ban, whoever imposed it.
 
-    BANNED is a node key or an IP address, as `engram peer list --banned` shows it. With a host, its nodes are
-    forgiven, too.
+    BANNED is a node key or its beginning, an IP address or a network, as `engram peer list --banned` shows
+    it. With a host or a network, its nodes are forgiven, too.
     """
     result = session.call("peer_unban", admin=True, subject=banned)
+    if result["still"]:
+        session.note(
+            f"the ban of {result['still']} still keeps it off: `engram peer unban {result['still']}`"
+        )
+    elif not result["unbanned"]:
+        session.note("nothing was held against it: `engram peer list --banned` shows what the node refuses")
     session.show(result, result.items())
 
 
@@ -154,16 +187,20 @@ def add(session: CommandSession, address: str) -> None:
     it after a restart, too, until `engram peer remove`.
     """
     result = session.call("peer_add", admin=True, address=address)
+    if result["ban"]:
+        subject = result["ban"]["subject"]
+        session.note(f"it is not dialled while the ban of {subject} holds: `engram peer unban {subject}`")
     session.show(result, result.items())
 
 
-@command.command("remove", example="engram peer remove 127.0.0.1:8646")
+@command.command("remove", example="engram peer remove 127.0.0.1:8646\nengram peer remove 192.0.2.7")
 @click.argument("address")
 @with_session
 def remove(session: CommandSession, address: str) -> None:
     """Stop dialling an address, and end the connection that the node has made to it.
 
-    ADDRESS is HOST:PORT, as `engram peer list` shows it. A connection that the peer itself has opened (its
+    ADDRESS is HOST:PORT, as `engram peer list` shows it; the host alone or the beginning of the peer's id
+    will do where one of these addresses is meant. A connection that the peer itself has opened (its
     direction is "inbound") stays. An address of the setting `peers` or the option --peer of `engram run` is
     dialled again after a restart.
     """

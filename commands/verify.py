@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from engram.commands.support.completion import complete_data
+from engram.commands.support.exitcodes import NOT_ANCHORED_STATUS
 from engram.commands.support.options import Command, json_flag, refuse_given
 from engram.commands.support.output import print_fields, print_json
 from engram.commands.support.predictions import rows_of, show_classes
@@ -16,8 +17,6 @@ from engram.commands.support.proof_check import Check, with_check
 if TYPE_CHECKING:
     from engram.consensus.proof import ProofReport
     from engram.nn.network import Parameters
-
-NOT_ANCHORED_STATUS: Final = 1
 
 
 @click.command(

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, OrderedDict
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import BanInvalid, TooManyBans
 from engram.node.files import read_json, set_aside, write_private
-from engram.p2p.netgroup import group_of, host_of, is_loopback
+from engram.p2p.netgroup import group_of, host_of, is_loopback, network_of, parse_network
 from engram.p2p.scores import REFUSE_S
 from engram.primitives.errors import ChainError
 
@@ -37,7 +37,7 @@ SAVE_S: Final = 20.0
 """Bans for misbehaviour reach the disk within so many seconds, however many strangers earn."""
 CLOCK_SLACK_MS: Final = 60_000
 """If a ban began later than so far ahead of now, the clock has been set back since."""
-_KEY_DIGITS: Final = 64
+KEY_DIGITS: Final = 64
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Ban:
     """One refusal."""
 
     subject: str
-    """A node key as hexadecimal text, or a host: an IPv4 address, or the /64 of an IPv6 address."""
+    """A node key as hexadecimal text, a host (an IPv4 address, the /64 of an IPv6 address), or a network."""
     host: str
-    """Where the key misbehaved; the subject itself if it is a host, empty if the operator named a key."""
+    """Where the key misbehaved; the subject itself if it is no key, empty if the operator named a key."""
     since_ms: int
     until_ms: int
     by_operator: bool
@@ -55,18 +55,18 @@ class Ban:
 
 
 def subject_of(text: str) -> str:
-    """The subject that a person names: a node key or an IP address. Raises `BanInvalid`."""
+    """The subject that a person names: a node key, an IP address or a network. Raises `BanInvalid`."""
     bare = text.strip().lower().removeprefix("[").removesuffix("]")
-    if len(bare) == _KEY_DIGITS and all(digit in "0123456789abcdef" for digit in bare):
+    if _is_key(bare):
         return bare
     try:
-        address, _, bits = bare.partition("/")
-        ip_address(address)
+        return parse_network(bare)[2]
     except ValueError:
         raise BanInvalid(got=text) from None
-    if bits not in ("", "64") or (bits and ":" not in address):
-        raise BanInvalid(got=text)
-    return host_of(address)
+
+
+def _is_key(subject: str) -> bool:
+    return len(subject) == KEY_DIGITS and all(digit in "0123456789abcdef" for digit in subject)
 
 
 class Bans:
@@ -79,6 +79,8 @@ class Bans:
         self._threads = threads
         self._saving = asyncio.Lock()
         self._operator: dict[str, Ban] = {}
+        self._widths: dict[tuple[int, int], None] = {}
+        """IP version and bits of the networks that the operator has ever banned; there are 96 at most."""
         self._hosts: OrderedDict[str, dict[str, Ban]] = OrderedDict()
         self._keys: dict[str, Ban] = {}
         self._changed = asyncio.Event()
@@ -86,15 +88,31 @@ class Bans:
         for ban in _read(self._path):
             self._put(ban)
 
-    def refuses(self, host: str, node_key: bytes | None) -> bool:
-        """Whether not to speak with this host (key None), or with this node there."""
+    def against(self, host: str, node_key: bytes | None) -> Ban | None:
+        """The ban for which this node does not speak with this host (key None), or with this node there.
+
+        The operator's come first. One of another key of the host means that too many of its keys are banned.
+        """
         now_ms, one = self._now_ms(), host_of(host)
-        named = [self._operator.get(one)]
+        named = [self._operator.get(one), *self._of_networks(one)]
         if node_key is not None:
             named += [self._operator.get(node_key.hex()), self._keys.get(node_key.hex())]
-        if any(ban is not None and ban.until_ms > now_ms for ban in named):
-            return True
-        return not is_loopback(one) and len(self._standing(one)) >= KEYS_PER_HOST
+        ban = next((ban for ban in named if ban is not None and ban.until_ms > now_ms), None)
+        if ban is not None or is_loopback(one):
+            return ban
+        keys = self._standing(one)
+        return min(keys, key=lambda ban: ban.until_ms) if len(keys) >= KEYS_PER_HOST else None
+
+    def left_s(self, ban: Ban) -> float:
+        """Seconds until the ban ends."""
+        return (ban.until_ms - self._now_ms()) / 1000
+
+    def _of_networks(self, host: str) -> Iterator[Ban | None]:
+        """The bans of networks that the host is in. Hosts of this machine are in those only that name it."""
+        for version, bits in self._widths:
+            network = network_of(host, version, bits)
+            if network is not None and (is_loopback(network) or not is_loopback(host)):
+                yield self._operator.get(network)
 
     def ban(self, subject: str, seconds: int, reason: str) -> Ban:
         """Refuses a subject because the operator wants it. Raises `TooManyBans`."""
@@ -102,7 +120,7 @@ class Bans:
         self._forget_old()
         if subject not in self._operator and len(self._operator) >= MAX_OPERATOR_BANS:
             raise TooManyBans(expected=MAX_OPERATOR_BANS)
-        host = "" if len(subject) == _KEY_DIGITS else subject
+        host = "" if _is_key(subject) else subject
         ban = Ban(subject, host, now_ms, now_ms + seconds * 1000, True, reason)
         self._put(ban)
         self._changed.set()
@@ -116,15 +134,32 @@ class Bans:
         self._changed.set()
 
     def unban(self, subject: str) -> bool:
-        """Forgives a subject; with a host, its nodes too. False if nothing was held against it."""
+        """Forgives a subject; with a host or a network, its nodes too. False if nothing was held against
+        it.
+        """
         found = self._operator.pop(subject, None) is not None
-        for gone in (*self._hosts.pop(subject, {}), subject):
+        for gone in (*self._keys_within(subject), subject):
             ban = self._keys.pop(gone, None)
             if ban is not None:
                 found = True
-                self._hosts.get(ban.host, {}).pop(gone, None)
+                self._forget(ban)
         self._changed.set()
         return found
+
+    def _keys_within(self, subject: str) -> list[str]:
+        """The banned keys of a host, or of all hosts of a network."""
+        if _is_key(subject):
+            return []
+        version, bits, network = parse_network(subject)
+        within = (
+            host for host in self._hosts if host == subject or network_of(host, version, bits) == network
+        )
+        return [key for host in within for key in self._hosts[host]]
+
+    def counts(self) -> dict[str, int]:
+        """How many bans hold now, by whom."""
+        self._forget_old()
+        return {"operator": len(self._operator), "node": len(self._keys)}
 
     def standing(self) -> list[Ban]:
         """The bans that hold now, oldest first."""
@@ -177,6 +212,8 @@ class Bans:
         self._last_since_ms = max(self._last_since_ms, ban.since_ms)
         if ban.by_operator:
             self._operator[ban.subject] = ban
+            if "/" in ban.subject:
+                self._widths[parse_network(ban.subject)[:2]] = None
             return
         if ban.subject in self._keys:
             return
@@ -209,9 +246,14 @@ class Bans:
             del self._operator[subject]
         for key, ban in [(key, ban) for key, ban in self._keys.items() if ban.until_ms <= now_ms]:
             del self._keys[key]
-            self._hosts[ban.host].pop(key)
-            if not self._hosts[ban.host]:
-                del self._hosts[ban.host]
+            self._forget(ban)
+
+    def _forget(self, ban: Ban) -> None:
+        """Takes a key's ban from its host."""
+        keys = self._hosts[ban.host]
+        keys.pop(ban.subject)
+        if not keys:
+            del self._hosts[ban.host]
 
 
 def _read(path: Path) -> list[Ban]:
@@ -233,6 +275,6 @@ def _checked(ban: Ban) -> Ban:
         raise ValueError("an entry is no ban")
     if type(ban.since_ms) is not int or type(ban.until_ms) is not int:
         raise ValueError("an entry has no times")
-    if ban.host:
-        group_of(ban.host)  # raises ValueError
+    if not _is_key(ban.subject) and parse_network(ban.subject)[2] != ban.subject:
+        raise ValueError("an entry is of no node, host or network")
     return ban

@@ -9,11 +9,20 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from engram.p2p.clock import Timer, WallClock
 
 Clock = WallClock
 """Everything that a node may ask about time."""
+
+
+def utc_text(time_ms: int) -> str:
+    """A time in milliseconds since 1970, for people."""
+    try:
+        return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, ValueError, OSError):  # beyond the calendar
+        return f"{time_ms} ms after 1970"
 
 
 class SystemClock:

@@ -60,7 +60,7 @@ class ClockWatch:
     def skew(self) -> Skew | None:
         """How far peers say that this machine's clock is from theirs; None if too few say anything."""
         return told_skew(
-            Voice(info.address.host, info.inbound, info.clock_ahead_s)
+            Voice(info.host, info.inbound, info.clock_ahead_s)
             for info in self._sessions()
             if info.clock_ahead_s is not None
         )

@@ -284,7 +284,7 @@ class ForeignHeaders(Invalid):
 
 
 class BanInvalid(InvalidInput):
-    """A ban names a node key (64 hexadecimal digits) or an IP address."""
+    """A ban names a node key (64 hexadecimal digits), an IP address, or a network such as 192.0.2.0/24."""
 
 
 class TooManyBans(InvalidInput):

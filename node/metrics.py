@@ -88,6 +88,8 @@ class Gauges:
     """Seconds by which the clocks of peers are ahead of this machine's in the median, negative if they are
     behind; None if too few peers have told the time to be believed.
     """
+    target_block_s: float = 0.0
+    """Seconds in which one block is due, by the chain's rules."""
     clock_voices: int = 0
     """How many peers, of networks of their own, were heard for it."""
     pace_blocks: int = 0
@@ -103,9 +105,15 @@ class Gauges:
     encrypted_peers: int = 0
     """Sessions over an encrypted connection, of both directions."""
     dialled: int = 0
-    """Addresses that the node dials, connected or not."""
+    """Addresses that the operator has named and the node dials, connected or not."""
+    known: int = 0
+    """All addresses that there are to dial: those, the seeds, and those that the node has heard of."""
     intercepted: int = 0
     """Those of them at whose last dial somebody stood between the two nodes."""
+    bans: Mapping[str, int] = field(default_factory=dict)
+    """How many nodes, hosts and networks are refused, by who refuses them."""
+    warnings: Mapping[str, bool] = field(default_factory=dict)
+    """By code, whether the warning stands now."""
     sync_target: int = 0
     """Height up to which blocks are being fetched in bulk; 0 while none are."""
     backfill_base: int = 0
@@ -195,6 +203,14 @@ def _families(metrics: Metrics, gauges: Gauges) -> Iterator[Metric]:
     peers.add_metric(["inbound"], gauges.inbound_peers)
     peers.add_metric(["outbound"], gauges.outbound_peers)
     yield peers
+    bans = GaugeMetricFamily("engram_bans", "Nodes, hosts and networks that are refused.", labels=["by"])
+    for by, count in gauges.bans.items():
+        bans.add_metric([by], count)
+    yield bans
+    warnings = GaugeMetricFamily("engram_warnings", "Whether the warning stands: 1 or 0.", labels=["code"])
+    for code, stands in gauges.warnings.items():
+        warnings.add_metric([code], int(stands))
+    yield warnings
     rounds = GaugeMetricFamily(
         "engram_rounds", "Open rounds by the phase of the next block.", labels=["phase"]
     )
@@ -228,6 +244,7 @@ def _gauges(metrics: Metrics, gauges: Gauges) -> tuple[tuple[str, str, float], .
         ("engram_chain_height", "Height of the best chain.", gauges.chain_height),
         ("engram_chain_work", "Hashes that the best chain stands for, on average.", gauges.chain_work),
         ("engram_head_age_seconds", "Seconds since the timestamp of the head.", gauges.head_age_s),
+        ("engram_target_block_seconds", "Seconds in which one block is due.", gauges.target_block_s),
         ("engram_clock_ahead_seconds", "How far peers' clocks are ahead of this.", gauges.clock_ahead_s or 0),
         ("engram_round_ticks", "Ticks of the round clock.", gauges.ticks),
         ("engram_base_exponent", "How often crowded blocks have raised fees by an eighth.", gauges.exponent),

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import psutil
 
-from engram.consensus.chainspec import ChainSpec, spec_id
+from engram import __version__
+from engram.consensus.chainspec import ChainSpec, chain_id, spec_id
 from engram.consensus.genesis import genesis
 from engram.node import descriptors, logs
 from engram.node.clock import Clock, SystemClock
@@ -28,6 +29,7 @@ from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce, check_carried
 from engram.node.rpc.limits import RpcLimits
 from engram.node.rpc.render import Renderer
+from engram.node.rpc.warnings import ALONE
 from engram.node.services import Services, Setup, assemble, opened
 from engram.p2p.acceptor import AcceptLimits
 from engram.p2p.encryption import Encryption
@@ -89,6 +91,14 @@ class Node:
             raise
 
     async def _run(self) -> None:
+        self._log.info(
+            "starting",
+            version=__version__,
+            data_dir=str(self.config.data_dir),
+            chain=self.spec.name,
+            chain_id=chain_id(self.spec),
+            spec_id=spec_id(self.spec),
+        )
         setup = self._setup()
         write_spec(self.config.data_dir, self.spec)
         async with opened(self.spec, genesis(self.spec), self.config) as base:
@@ -151,7 +161,15 @@ class Node:
         write_run_info(self.config.data_dir, self.info)
         self.services = services
         head = services.chain.head
-        self._log.info("ready", rpc=self.info.rpc_url, p2p=self.info.p2p_port, height=head.height)
+        self._log.info(
+            "ready",
+            node_id=services.node_id,
+            rpc=self.info.rpc_url,
+            p2p=f"{self.config.p2p_host}:{services.peers.port}",
+            height=head.height,
+        )
+        if not services.peers.addresses_to_dial and not self._mine_on_demand:
+            self._log.warning(ALONE)
         self.ready.set()
 
     def _explained(self, error: BaseException) -> BaseException:

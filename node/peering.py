@@ -13,8 +13,6 @@ from engram.consensus.block import Block
 from engram.consensus.chainspec import ChainSpec, chain_id
 from engram.consensus.errors import TimestampAhead, UnknownParent
 from engram.consensus.validation import check_transactions_root
-from engram.node import logs
-from engram.node.bans import Bans
 from engram.node.chain.chain import Chain, HeadChanges
 from engram.node.chain.floor import body_bytes, is_worth_a_body
 from engram.node.chain.headers import CheckedBlock, check_block
@@ -33,19 +31,13 @@ from engram.node.sync.headersync import headers_after
 from engram.node.sync.mending import Mending
 from engram.node.sync.sync import Sync
 from engram.p2p.errors import (
-    MAX_WEIGHT,
-    ChannelMismatch,
-    DialFailed,
     DisconnectReason,
     WrongReply,
-    weight_of,
 )
 from engram.p2p.inventory import KnownIds
-from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
 from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES, MIB, CompactForm
 from engram.p2p.protocol import HeadSummary, Held, Identity, Peer
-from engram.p2p.scores import PeerScores
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import ChainError, CodecError, NotReady
 from engram.primitives.hashing import Tag, tagged_hash
@@ -300,36 +292,6 @@ class ChainAdapter:
         if block.header.id != block_id:
             raise WrongReply("another block than was asked for", expected=block_id, got=block.header.id)
         return check_block(self._compact.check_header(block.header), block)
-
-
-class LoggedScores(PeerScores):
-    """The scores, and a line in the log for every session that ends and every dial that fails."""
-
-    def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
-        super().report(host, node_key, error)
-        log = logs.get_logger("peers")
-        grave = weight_of(error) or isinstance(error, ChannelMismatch)
-        write = log.warning if grave else log.info
-        write("a session ended", peer=node_key or host, host=host, error=error)
-
-    def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
-        logs.get_logger("peers").info("a peer cannot be reached", peer=str(address), error=error)
-
-
-class BanningScores(LoggedScores):
-    """The scores; a full one becomes a ban, which outlives them and a restart."""
-
-    def __init__(self, clock: Clock, bans: Bans) -> None:
-        super().__init__(clock)
-        self._bans = bans
-
-    def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
-        super().report(host, node_key, error)
-        if node_key is not None and self.score(node_key) >= MAX_WEIGHT:
-            self._bans.offended(host, node_key, error.code)
-
-    def allows(self, host: str, node_key: bytes | None) -> bool:
-        return not self._bans.refuses(host, node_key)
 
 
 def _unpacked_block(packed: bytes) -> Block:

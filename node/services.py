@@ -38,7 +38,8 @@ from engram.node.mempool.pool import PoolLimits
 from engram.node.mining.miner import Miner
 from engram.node.mining.mining import Mining, MiningSetup
 from engram.node.mining.pacing import Pacing
-from engram.node.peering import BanningScores, ChainAdapter
+from engram.node.peering import ChainAdapter
+from engram.node.peerscores import BanningScores
 from engram.node.rpc.account import AccountMethods
 from engram.node.rpc.chain import ChainMethods
 from engram.node.rpc.chainlog import ChainLog
@@ -217,7 +218,7 @@ def assemble(base: Base, setup: Setup) -> Services:
     log = ChainLog(clock, base.spec.block_time_ms)
     feed = EventFeed(chain, mempool, hub, counts, threads, log)
     readings = Readings(
-        status, views, mempool, mining, manager, sync, feed, counts, base.cache, watch, mending, history
+        status, views, mempool, mining, manager, sync, feed, counts, base.cache, watch, mending, history, bans
     )
     methods = methods_of(
         ChainMethods(views, render),

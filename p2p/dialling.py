@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engram.p2p.addressbook import AddressBook
 from engram.p2p.clock import Deadline, MonotonicClock
@@ -16,7 +16,7 @@ from engram.p2p.errors import (
 )
 from engram.p2p.link import Link, PeerAddress, Transport
 from engram.p2p.protocol import PeerOrigin
-from engram.p2p.scores import PeerPolicy
+from engram.p2p.scores import PeerPolicy, PeerRefusal
 from engram.p2p.session import Session
 from engram.primitives.errors import ChainError
 
@@ -29,6 +29,8 @@ class Dial:
     origin: PeerOrigin
     node_key: bytes | None = None
     """The key of the node that answered there last."""
+    host: str | None = None
+    """The IP address that was reached last; another than the address has if that is a name."""
     answered: bool = False
     """Whether the last dial led to a node of this chain."""
     session: Session | None = None
@@ -78,9 +80,23 @@ class Dialler:
     def met(self, attempt: Dial, session: Session) -> None:
         """The handshake has proved that a node of this chain answers."""
         attempt.answered = True
-        attempt.node_key = session.node_key
         attempt.session = session
         self._book.reached(PeerAddress(session.remote_host, attempt.address.port))
+
+    def refusal(self, attempt: Dial) -> PeerRefusal | None:
+        """Why not to dial this address, which tells a host and perhaps a key."""
+        return self._policy.refusal(attempt.address.host, attempt.address.node_key)
+
+    def refusal_by_answer(self, attempt: Dial, left_s: float) -> PeerRefusal | None:
+        """Why not to speak with who answered there last, for so many seconds at most: by then it may be
+        somebody else.
+        """
+        refusal = self._policy.refusal(attempt.host or attempt.address.host, attempt.node_key)
+        return refusal and replace(refusal, lasts_s=min(refusal.lasts_s, left_s))
+
+    def not_dialled(self, address: PeerAddress, refusal: PeerRefusal) -> None:
+        """A named address is not dialled for a while."""
+        self._policy.not_reached(address, refusal.error)
 
     async def _connect(self, address: PeerAddress) -> Link:
         try:

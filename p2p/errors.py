@@ -24,7 +24,7 @@ class DisconnectReason(IntEnum):
     DUPLICATE = 5
     TOO_MANY_PEERS = 6
     REFUSED = 7
-    """The peer misbehaved lately and is not spoken to for a while."""
+    """The peer misbehaved lately or is banned, and is not spoken to for a while."""
     BAD_FRAME = 8
     """Too large, empty, not binary, an unknown tag, or not the canonical bytes of a message."""
     UNEXPECTED_MESSAGE = 9
@@ -150,6 +150,12 @@ class TooManyPeers(PeerUnavailable):
 
 class PeerRefused(PeerUnavailable):
     """The peer misbehaved lately and is not let in yet."""
+
+    reason = DisconnectReason.REFUSED
+
+
+class PeerBanned(PeerUnavailable):
+    """The operator of this node has banned the peer."""
 
     reason = DisconnectReason.REFUSED
 

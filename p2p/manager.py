@@ -17,7 +17,6 @@ from engram.p2p.dialling import Dial, Dialler
 from engram.p2p.errors import (
     DisconnectReason,
     DuplicatePeer,
-    PeerRefused,
     PeerTimeout,
     SessionEnded,
     reason_of,
@@ -98,9 +97,7 @@ class PeerManager(Generic[B]):
         self._policy = policy
         self._sessions: dict[bytes, Session] = {}
         self._dialler = Dialler(transport, book, policy, clock, config.dial_s, self._converse)
-        self._targets = Targets(
-            config.redial, config.peers, self._dialler.dial, self._sessions.get, clock, rng
-        )
+        self._targets = Targets(config.redial, config.peers, self._dialler, self._sessions.get, clock, rng)
         self._outbound = Outbound(
             config.outbound,
             book,
@@ -139,6 +136,12 @@ class PeerManager(Generic[B]):
         """The addresses that the operator has named, each with the result so far."""
         return self._targets.list()
 
+    @property
+    def addresses_to_dial(self) -> int:
+        """How many addresses there are to dial: named ones, seeds, and those that were heard of."""
+        known = len(self.book) + len(self._config.outbound.seeds) if self._config.outbound.places else 0
+        return len(self._targets.list()) + known
+
     def add_peer(self, address: PeerAddress) -> None:
         """Dials this address from now on, again and again, so that there is always a session."""
         self._targets.add(address)
@@ -170,8 +173,10 @@ class PeerManager(Generic[B]):
             self._inbound -= 1
 
     def _needs_no_dial(self, address: PeerAddress) -> bool:
-        """Whether the address is named, this node's own, or one that a session was made to."""
+        """Whether the address is refused, named, this node's own, or one that a session was made to."""
         if address in self._own.known or self._targets.names(address):
+            return True
+        if self._policy.refusal(address.host, None) is not None:
             return True
         return any(
             (session.remote_host, session.info.address.port) == (address.host, address.port)
@@ -194,18 +199,19 @@ class PeerManager(Generic[B]):
             error = refused
         finally:
             if error is not None:
-                self._policy.report(link.remote.host, node_key, error)
+                self._policy.report(link.remote_host, node_key, error)
             await part(link, error, self._clock, self._config.session.close_s)
         return error
 
     async def _open(self, link: Link, attempt: Dial | None) -> Session:
         """Makes a session by the handshake; raises if this node does not want to speak with the peer."""
         role = Role.DIALER if attempt is not None else Role.ACCEPTOR
-        host = link.remote.host
-        if not self._policy.allows(host, None):
-            raise PeerRefused
+        host = link.remote_host
+        if attempt is not None:
+            attempt.host, attempt.node_key = host, None
+        self._check_allowed(host, None)
         if role is Role.ACCEPTOR:
-            self._places.check(link.remote_host, self._standing())
+            self._places.check(host, self._standing())
         chain, version = self._chain, self._config.version
         own = own_hello(chain.identity, chain.head, self._key.public_key, self._rng, version)
         expected_key = attempt.address.node_key if attempt is not None else None
@@ -227,11 +233,18 @@ class PeerManager(Generic[B]):
             clock=self._clock,
             limits=self._config.session,
         )
-        if not self._policy.allows(host, identity.node_key):
-            raise PeerRefused
+        if attempt is not None:
+            attempt.node_key = identity.node_key
+        self._check_allowed(host, identity.node_key)
         if attempt is not None:
             self._dialler.met(attempt, session)
         return session
+
+    def _check_allowed(self, host: str, node_key: bytes | None) -> None:
+        """Raises `PeerRefused`, `PeerBanned`."""
+        refusal = self._policy.refusal(host, node_key)
+        if refusal is not None:
+            raise refusal.error
 
     async def _hold(self, session: Session) -> ChainError:
         """Registers the session and runs it; returns why it ended. Raises `DuplicatePeer`."""

@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import Final
 
 HOST_BITS_V6: Final = 64
+MAPPED_BITS: Final = 96
+"""So many bits of an IPv6 address say that it stands for an IPv4 address."""
 GROUP_BITS: Final = {4: 16, 6: 32}
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -36,6 +38,29 @@ def host_of(host: str) -> str:
     if address is None or address.version == 4 or address.is_loopback:
         return host if address is None else str(address)
     return _network(address, HOST_BITS_V6)
+
+
+def network_of(host: str, version: int, bits: int) -> str | None:
+    """The network of so many bits that the host is in; None for a name and for another IP version."""
+    address = _parsed(host)
+    return None if address is None or address.version != version else _network(address, bits)
+
+
+def parse_network(text: str) -> tuple[int, int, str]:
+    """The IP version, the bits and the one way to write a network such as 192.0.2.0/24, or an address.
+
+    Bits beyond the network's are dropped. An IPv6 network is a /64 at least, as a host of IPv6 is one, unless
+    it is the loopback address. Raises `ValueError`.
+    """
+    network = ipaddress.ip_network(text.partition("%")[0] if "/" not in text else text, strict=False)
+    first, bits = network.network_address, network.prefixlen
+    mapped = first.ipv4_mapped if isinstance(first, ipaddress.IPv6Address) else None
+    if mapped is not None and bits >= MAPPED_BITS:
+        first, bits = mapped, bits - MAPPED_BITS
+    if first.version == 6 and not first.is_loopback:
+        bits = min(bits, HOST_BITS_V6)
+    alone = bits == first.max_prefixlen
+    return first.version, bits, str(first) if alone else _network(first, bits)
 
 
 @lru_cache(4_096)
@@ -94,4 +119,7 @@ def _parsed(host: str) -> _Address | None:
 
 
 def _network(address: _Address, bits: int) -> str:
-    return str(ipaddress.ip_network((int(address) >> (w := address.max_prefixlen - bits) << w, bits)))
+    first = int(address) >> (spare := address.max_prefixlen - bits) << spare
+    if address.version == 4:
+        return str(ipaddress.IPv4Network((first, bits)))
+    return str(ipaddress.IPv6Network((first, bits)))  # which kind a small number is, must be said

@@ -68,6 +68,8 @@ class PeerInfo:
 
     node_key: bytes
     address: PeerAddress
+    host: str
+    """Its IP address, also where `address` has a name."""
     origin: PeerOrigin
     agent: str
     version: int
@@ -76,6 +78,10 @@ class PeerInfo:
     """What the peer said in its handshake."""
     shown_blocks: tuple[bytes, ...]
     """Blocks that the peer has announced or fetched since, and so has; the latest few."""
+    shown_s: float
+    """Seconds since the last of these, or since the handshake. A peer that has got a block elsewhere after
+    this node had announced it to the peer has not shown that block.
+    """
     connected_s: float
     """Seconds since the handshake."""
     round_trip_s: float | None

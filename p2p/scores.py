@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from engram.p2p.clock import MonotonicClock
-from engram.p2p.errors import MAX_WEIGHT, DialFailed, weight_of
+from engram.p2p.errors import MAX_WEIGHT, PeerRefused, PeerUnavailable, weight_of
 from engram.p2p.link import PeerAddress
 from engram.primitives.errors import ChainError
 
@@ -17,6 +18,16 @@ FORGET_S: Final = 3_600.0
 MAX_SCORES: Final = 4_096
 
 
+@dataclass(frozen=True)
+class PeerRefusal:
+    """Why a peer is not spoken to."""
+
+    error: PeerUnavailable
+    """`PeerRefused` for what the peer did, `PeerBanned` because the operator wants it."""
+    lasts_s: float
+    """Seconds until it ends, unless it is lifted before."""
+
+
 class PeerPolicy(Protocol):
     """Decides which peers are spoken to. The manager asks before each session, and reports how it ended."""
 
@@ -24,12 +35,17 @@ class PeerPolicy(Protocol):
         """A session ended with `error`. The key is None if the peer had not yet proved that it holds it."""
         ...
 
-    def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
-        """No connection to this address could be made; it is tried again."""
+    def not_reached(self, address: PeerAddress, error: PeerUnavailable) -> None:
+        """No connection to this address could be made (`DialFailed`), or none will be made for a while,
+        because the peer is refused; it is tried again.
+        """
         ...
 
-    def allows(self, host: str, node_key: bytes | None) -> bool:
-        """Whether to speak with this host (key None), or with this node once its key is known."""
+    def refusal(self, host: str, node_key: bytes | None) -> PeerRefusal | None:
+        """Why not to speak with this host (key None), or with this node there; None if there is no reason.
+
+        `host` is an IP address, or the name that an operator gave.
+        """
         ...
 
 
@@ -53,13 +69,14 @@ class PeerScores:
         if len(self._scores) > MAX_SCORES:
             self._scores.popitem(last=False)
 
-    def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
+    def not_reached(self, address: PeerAddress, error: PeerUnavailable) -> None:
         """Changes no score: that no connection could be made is nobody's fault."""
 
-    def allows(self, host: str, node_key: bytes | None) -> bool:
+    def refusal(self, host: str, node_key: bytes | None) -> PeerRefusal | None:
         if node_key is None or self.score(node_key) < MAX_WEIGHT:
-            return True
-        return self._clock.monotonic() - self._scores[node_key][1] >= REFUSE_S
+            return None
+        left_s = self._scores[node_key][1] + REFUSE_S - self._clock.monotonic()
+        return PeerRefusal(PeerRefused(), left_s) if left_s > 0 else None
 
     def score(self, node_key: bytes) -> int:
         """The sum of the weights of the peer's offences; 0 if there is none, or the last is long ago."""

@@ -102,6 +102,7 @@ class Session(Asking):
         self._block_s: float | None = None
         self._transaction_s: float | None = None
         self._shown_blocks: deque[bytes] = deque(maxlen=SHOWN_BLOCKS)
+        self._shown_at_s = self._opened_s
         self._received_frames = 0
         self._received_bytes = 0
         self._sent_bytes = 0
@@ -124,11 +125,13 @@ class Session(Asking):
         return PeerInfo(
             node_key=self.node_key,
             address=self._link.remote,
+            host=self.remote_host,
             origin=self.origin,
             agent=self.identity.agent,
             version=self.identity.version,
             head=self.head,
             shown_blocks=tuple(self._shown_blocks),
+            shown_s=self._clock.monotonic() - self._shown_at_s,
             connected_s=self._clock.monotonic() - self._opened_s,
             round_trip_s=self.round_trip_s,
             clock_ahead_s=self.clock_ahead_s,
@@ -234,7 +237,7 @@ class Session(Asking):
             self._pending.settle(message)
         elif isinstance(message, Announcement):
             if isinstance(message, Announce):
-                self._shown_blocks.extend(message.blocks)
+                self._has_shown(*message.blocks)
             await self._handler.announced(self, message)
         elif isinstance(message, Disconnect):
             raise PeerDisconnected(message.reason)
@@ -255,8 +258,14 @@ class Session(Asking):
             await self._outbox.below(self._limits.reply_room_bytes)
             reply = await self._handler.answer(self, request)
             if isinstance(request, GetBlock | GetCompact) and _holds_block(reply):
-                self._shown_blocks.append(request.block_id)
+                self._has_shown(request.block_id)
             self._send(reply)
+
+    def _has_shown(self, *block_ids: bytes) -> None:
+        """The peer has these blocks."""
+        if block_ids:
+            self._shown_blocks.extend(block_ids)
+            self._shown_at_s = self._clock.monotonic()
 
     async def _keep_alive(self) -> None:
         if self.identity.version >= TIME_VERSION:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from engram.p2p.clock import MonotonicClock
-from engram.p2p.dialling import Dial
+from engram.p2p.dialling import Dial, Dialler
 from engram.p2p.errors import DisconnectReason, SelfConnection, reason_of
 from engram.p2p.link import PeerAddress
 from engram.p2p.protocol import PeerOrigin
 from engram.p2p.session import Session
 from engram.primitives.errors import ChainError
+
+LOOK_AGAIN_S: Final = 2.0
+"""Whether a refused address may be dialled again is looked up so often; that costs a few dictionary reads."""
+ASK_AGAIN_S: Final = 600.0
+"""An address at which a refused node answered last is dialled after so many seconds all the same: another
+node may have it by then.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,10 +40,12 @@ class TargetInfo:
     """The facts about an address that is dialled, for lists."""
 
     address: PeerAddress
+    host: str
+    """Its IP address, as far as that is known; else the name in `address`."""
     node_key: bytes | None
     """The peer, if there is a session with it, no matter who dialled; otherwise None."""
     error: ChainError | None
-    """Why the last session or dial ended; None before the first one has ended."""
+    """Why the last session or dial ended, or why none is made; None before the first one has ended."""
     retry_s: float | None
     """Seconds until it is dialled again; None while it is being dialled or a session is open."""
 
@@ -48,6 +58,8 @@ class _Target:
     task: asyncio.Task[None] | None = None
     retry_at_s: float | None = None
     """Time of the next attempt by the clock; None while none is planned."""
+    said: str = ""
+    """For what reason it was last said that this address is not dialled."""
 
 
 class Targets:
@@ -57,14 +69,14 @@ class Targets:
         self,
         limits: RedialLimits,
         addresses: Iterable[PeerAddress],
-        dial: Callable[[Dial], Awaitable[ChainError]],
+        dialler: Dialler,
         find: Callable[[bytes], Session | None],
         clock: MonotonicClock,
         rng: random.Random,
     ) -> None:
         """`find` gives the session with a node key."""
         self._limits = limits
-        self._dial = dial
+        self._dialler = dialler
         self._find = find
         self._clock = clock
         self._rng = rng
@@ -97,6 +109,7 @@ class Targets:
         return [
             TargetInfo(
                 address,
+                target.attempt.host or address.host,
                 key if (key := target.attempt.node_key) is not None and self._find(key) else None,
                 target.attempt.error,
                 None if target.retry_at_s is None else max(0.0, target.retry_at_s - now_s),
@@ -127,8 +140,11 @@ class Targets:
         """Dials again and again, until the target is removed or turns out to be this node itself."""
         failures, address = 0, target.attempt.address
         while self._targets.get(address) is target:
+            await self._until_allowed(target)
             started_s = self._clock.monotonic()
-            error = await self._dial(target.attempt)
+            error = await self._dialler.dial(target.attempt)
+            if target.attempt.answered:
+                target.said = ""
             if isinstance(error, SelfConnection):
                 self._targets.pop(address, None)
             if reason_of(error) is DisconnectReason.DUPLICATE:
@@ -140,6 +156,24 @@ class Targets:
                 target.retry_at_s = self._clock.monotonic() + wait_s
                 await self._clock.sleep(wait_s)
                 target.retry_at_s = None
+
+    async def _until_allowed(self, target: _Target) -> None:
+        """Returns once this address may be dialled; says once why it may not."""
+        attempt, began_s = target.attempt, self._clock.monotonic()
+        while True:
+            left_s = began_s + ASK_AGAIN_S - self._clock.monotonic()
+            refusal = self._dialler.refusal(attempt)
+            if refusal is None and left_s > 0:
+                refusal = self._dialler.refusal_by_answer(attempt, left_s)
+            if refusal is None:
+                target.retry_at_s = None
+                return
+            attempt.error = refusal.error
+            if target.said != str(refusal.error):
+                target.said = str(refusal.error)
+                self._dialler.not_dialled(attempt.address, refusal)
+            target.retry_at_s = self._clock.monotonic() + refusal.lasts_s
+            await self._clock.sleep(min(LOOK_AGAIN_S, refusal.lasts_s))
 
     def _retry_s(self, failures: int) -> float:
         """Seconds to wait: they double with each failure.

@@ -1,9 +1,6 @@
 """Turns an error of any command into the message that the user reads and the exit status that the shell gets.
 
-Exit statuses are those of sysexits.h: 64 wrong usage, 65 wrong data or a refusal by the chain, 69 no node
-answers, 70 a bug, 74 an error of the disk, 75 try again later, 77 not allowed; 130 after Ctrl-C, and 141
-if nobody reads the output. A command without an error ends with 0; but `engram verify` ends with 1 if the
-proof is not anchored.
+What each status means stands in `exitcodes`. A command without an error ends with 0.
 """
 
 from __future__ import annotations
@@ -18,10 +15,19 @@ from typing import Final
 import click
 
 from engram.commands.support import streams
+from engram.commands.support.exitcodes import (
+    BROKEN_PIPE,
+    DATA,
+    INTERNAL,
+    INTERRUPTED,
+    IO,
+    LATER,
+    STATUS_OF,
+    UNREACHABLE,
+    USAGE,
+)
 from engram.commands.support.options import AS_JSON
 from engram.primitives.errors import ChainError, NotReady, StorageError, error_classes
-
-USAGE, DATA, UNREACHABLE, INTERNAL, IO, LATER, NOT_ALLOWED, INTERRUPTED = 64, 65, 69, 70, 74, 75, 77, 130
 
 _HINTS: Final = {
     "node_unreachable": "start a node with `engram run`, or name another one with --rpc URL",
@@ -99,16 +105,20 @@ def report_output(refusal: streams.OutputRefused, status: int) -> int:
     """
     streams.drop_output()
     if isinstance(refusal.reason, BrokenPipeError):
-        return streams.BROKEN_PIPE
+        return BROKEN_PIPE
     hint = _SYSTEM_HINTS.get(refusal.reason.errno or 0)
     said = _say({"code": "io", "message": str(refusal), "hint": hint}, IO, False)
     return status or said
 
 
 def exit_status(error: ChainError) -> int:
-    """The exit status for the family of an error; for an error that a node sent, the family of its code."""
+    """The exit status for the code of an error, or else for its family; an error that a node sent has the
+    family of its code.
+    """
     from engram.node.errors import NodeUnreachable, RemoteError
 
+    if (status := STATUS_OF.get(error.code)) is not None:
+        return status
     if isinstance(error, NodeUnreachable):
         return UNREACHABLE
     family = _family(error.code) if isinstance(error, RemoteError) else type(error)
@@ -116,17 +126,7 @@ def exit_status(error: ChainError) -> int:
         return IO
     if issubclass(family, NotReady):
         return LATER
-    return _PROTOCOL.get(error.code, DATA) if family is RemoteError else DATA
-
-
-_PROTOCOL: Final = {
-    "unauthorized": NOT_ALLOWED,
-    "internal_error": INTERNAL,
-    "method_not_found": INTERNAL,
-    "invalid_request": INTERNAL,
-    "parse_error": INTERNAL,
-}
-"""Exit statuses for errors of JSON-RPC itself, which no class of the chain stands for."""
+    return DATA
 
 
 def _family(code: str) -> type[ChainError]:

@@ -13,8 +13,6 @@ import sys
 from contextlib import suppress
 from typing import Final, TextIO, cast
 
-BROKEN_PIPE: Final = 141
-"""What a shell shows for a program that was ended by SIGPIPE, as most programs are in `engram … | head`."""
 MAX_INPUT_CHARACTERS: Final = 2**27
 MAX_LINE_CHARACTERS: Final = 2**12
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from engram.node.bans import Bans, subject_of
+from engram.node.bans import KEY_DIGITS, Bans, subject_of
 from engram.node.chain.headers import CheckedBlock
 from engram.node.errors import BanInvalid, DiskFailure, PeerNotFound
 from engram.node.knownpeers import KnownPeers
@@ -14,6 +15,7 @@ from engram.node.rpc.headview import HeadViews
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.render import Renderer
 from engram.p2p.addresstable import BookEntry
+from engram.p2p.errors import BadPeerAddress
 from engram.p2p.link import PeerAddress
 from engram.p2p.manager import PeerManager
 from engram.p2p.protocol import HeadSummary, PeerInfo
@@ -21,6 +23,10 @@ from engram.p2p.protocol import HeadSummary, PeerInfo
 DAY_S: Final = 86_400
 LONGEST_BAN_S: Final = 10 * 366 * DAY_S
 LONGEST_REASON: Final = 200
+SHOWN_DIGITS: Final = 12
+MOST_SHOWN: Final = 4
+
+F = TypeVar("F")
 
 
 @dataclass(frozen=True)
@@ -67,19 +73,24 @@ class PeerMethods:
 
     @rpc_method(admin=True)
     async def peer_add(self, address: str) -> dict[str, Any]:
-        """Keep a session with the peer at HOST:PORT or NODEKEY@HOST:PORT, also after a restart."""
+        """Keep a session with the peer at HOST:PORT or NODEKEY@HOST:PORT, also after a restart.
+
+        `ban` is what keeps the node from dialling it for now, or null.
+        """
         parsed = PeerAddress.parse(address)
         await self._kept(self.known.add, parsed)
         self.peers.add_peer(parsed)
-        return {"address": str(parsed)}
+        ban = self.bans.against(parsed.host, parsed.node_key)
+        return {"address": str(parsed), "ban": ban and asdict(ban)}
 
     @rpc_method(admin=True)
     async def peer_remove(self, address: str) -> dict[str, Any]:
         """End the session with the peer at this address and dial it no more.
 
-        An address of the settings (`peers`) is dialled again after a restart.
+        The key may be left out; the host alone, or the beginning of the peer's id, will do if one of the
+        addresses that are dialled is meant. One of the settings (`peers`) is dialled again after a restart.
         """
-        parsed = PeerAddress.parse(address)
+        parsed = self._dialled(address)
         await self._kept(self.known.remove, parsed)
         return {"address": str(parsed), "removed": self.peers.remove_peer(parsed)}
 
@@ -90,7 +101,9 @@ class PeerMethods:
 
     @rpc_method(admin=True)
     async def peer_ban(self, subject: str, seconds: int = DAY_S, reason: str = "") -> dict[str, Any]:
-        """Refuse a node (its key, or the id's beginning of a connected one) or a host (its IP address)."""
+        """Refuse a node (its key, or the id's beginning of a connected one), a host (its IP address) or a
+        network, and end the sessions with them. `not_dialled` are the named addresses that this concerns.
+        """
         if not 0 < seconds <= LONGEST_BAN_S or len(reason) > LONGEST_REASON:
             raise BanInvalid(
                 f"a ban lasts 1 to {LONGEST_BAN_S} s, and its reason has at most {LONGEST_REASON} characters",
@@ -102,18 +115,29 @@ class PeerMethods:
             named = self._find(subject).node_key.hex()
         ban = self.bans.ban(named, seconds, reason)
         await self.bans.save()
-        ended = [info for info in self.peers.peers() if self.bans.refuses(info.address.host, info.node_key)]
+        ended = [info for info in self.peers.peers() if self.bans.against(info.host, info.node_key)]
         for info in ended:
             self.peers.disconnect(info.node_key)
-        return {**asdict(ban), "disconnected": [info.node_key.hex() for info in ended]}
+        kept_off = [
+            str(target.address)
+            for target in self.peers.targets()
+            if self.bans.against(target.host, target.node_key) is not None
+        ]
+        ids = [info.node_key.hex() for info in ended]
+        return {**asdict(ban), "disconnected": ids, "not_dialled": kept_off}
 
     @rpc_method(admin=True)
     async def peer_unban(self, subject: str) -> dict[str, Any]:
-        """Forgive a node (its key) or a host (its IP address), and with a host its nodes."""
-        named = subject_of(subject)
+        """Forgive a node (its key, or the beginning of a banned one), or a host or network with its nodes.
+
+        `still` is the ban of a network that keeps it refused all the same, or null.
+        """
+        named = self._banned(subject)
         unbanned = self.bans.unban(named)
         await self.bans.save()
-        return {"subject": named, "unbanned": unbanned}
+        by_key = len(named) == KEY_DIGITS
+        still = None if by_key else self.bans.against(named, None)
+        return {"subject": named, "unbanned": unbanned, "still": still and still.subject}
 
     async def _kept(self, change: Callable[[PeerAddress], None], address: PeerAddress) -> None:
         """Changes peers.json. Raises `DiskFailure`."""
@@ -135,14 +159,62 @@ class PeerMethods:
 
     def _find(self, name: str) -> PeerInfo:
         """Raises `PeerNotFound` if no session, or more than one, is meant."""
-        found = [
-            info
-            for info in self.peers.peers()
-            if name and (info.node_key.hex().startswith(name.lower()) or str(info.address) == name)
+        sessions = self.peers.peers()
+        exact = [info for info in sessions if name in (info.node_key.hex(), str(info.address))]
+        meant = [info for info in sessions if _is_meant(name, info.node_key, info.address, info.host)]
+        shown = [f"{info.node_key.hex()[:SHOWN_DIGITS]} at {info.address}" for info in meant]
+        return _only(exact or meant, name, shown)
+
+    def _dialled(self, name: str) -> PeerAddress:
+        """The address that is meant of those that are dialled; another one if it is written in full.
+
+        Raises `PeerNotFound` if several are meant, or if no address could be.
+        """
+        targets = self.peers.targets()
+        exact = [target.address for target in targets if str(target.address) == name]
+        meant = [
+            target.address
+            for target in targets
+            if _is_meant(name, target.node_key, target.address, target.host)
         ]
-        if len(found) != 1:
-            raise PeerNotFound(got=name)
-        return found[0]
+        if not meant:
+            with suppress(BadPeerAddress):
+                return PeerAddress.parse(name)
+        return _only(exact or meant, name, list(map(str, meant)))
+
+    def _banned(self, name: str) -> str:
+        """The subject of a ban: in full, or the beginning of the key of a banned node.
+
+        Raises `BanInvalid`, and `PeerNotFound` if several keys are meant.
+        """
+        try:
+            return subject_of(name)
+        except BanInvalid:
+            keys = [ban.subject for ban in self.bans.standing() if ban.subject.startswith(name.lower())]
+            keys = sorted({key for key in keys if name and len(key) == KEY_DIGITS})
+            if not keys:
+                raise
+            return _only(keys, name, keys)
+
+
+def _is_meant(name: str, node_key: bytes | None, address: PeerAddress, host: str) -> bool:
+    """Whether a person may mean this peer: by its id or its beginning, by its address, or by its host."""
+    bare = name.lower().removeprefix("[").removesuffix("]")
+    if not bare:
+        return False
+    without_key = str(replace(address, node_key=None))
+    by_id = node_key is not None and node_key.hex().startswith(bare)
+    return by_id or name in (str(address), without_key) or bare in (address.host.lower(), host)
+
+
+def _only(found: list[F], name: str, shown: Sequence[str]) -> F:
+    """Raises `PeerNotFound` unless there is exactly one."""
+    if not found:
+        raise PeerNotFound(f"no peer is meant by {name}: `engram peer list` shows them", got=name)
+    if len(found) > 1:
+        some = ", ".join(shown[:MOST_SHOWN])
+        raise PeerNotFound(f"{name} may mean {len(found)} peers, such as {some}: say more of it", got=name)
+    return found[0]
 
 
 def _book_row(entry: BookEntry) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The probes of service managers: is the process alive, and should clients ask it.
 
-`/health` answers 200 as long as the event loop runs. `/ready` answers 200 if the node follows the chain, else
-503 with the reasons; the query can ask for more: `max_head_age_s` for a head that is not older, `min_peers`
-for so many peers. Neither touches the disk or waits for a thread, so a busy node is not taken for a dead one.
+`/health` answers 200 as long as the event loop runs, and names the codes of all warnings. `/ready` answers
+200 if the node follows the chain, else 503 with the reasons; the query can ask for more: `max_head_age_s` for
+a head that is not older, `min_peers` for so many peers. A node that has no peer and knows none to dial
+follows nothing, so it is not ready, unless it mines: then the chain may be its own. Neither probe touches the
+disk or waits for a thread, so a busy node is not taken for a dead one.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Final
 
 from engram.node.metrics import Gauges
 from engram.node.rpc.readings import Readings
-from engram.node.rpc.warnings import NodeWarning, warnings_of
+from engram.node.rpc.warnings import NodeWarning
 from engram.primitives.version import VERSION
 
 CONDITIONS: Final = ("max_head_age_s", "min_peers")
@@ -38,14 +40,16 @@ class Probes:
         if wrong:
             expected = [f"{condition}=NUMBER" for condition in known]
             return _BAD_REQUEST, {"error": f"{wrong[0]} is not a condition", "expected": expected}
+        standing = self.readings.warnings(gauges)
         if name == "health":
             return _OK, {
                 "status": "ok",
                 "version": VERSION,
                 "uptime_s": round(gauges.uptime_s, 3),
                 **facts,
+                "peers": gauges.inbound_peers + gauges.outbound_peers,
+                "warnings": [warning.code for warning in standing],
             }
-        standing = warnings_of(self.readings.status.config, self.readings.views.chain.spec, gauges)
         reasons = [warning for warning in standing if warning.unready]
         reasons += _unmet({key: int(text) for key, text in query.items()}, gauges)
         document = {"ready": not reasons, "not_ready": [reason.to_json() for reason in reasons], **facts}

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Final
 
+from engram.node.bans import Bans
 from engram.node.chain.headers import CheckedBlock
 from engram.node.chain.verification import VerificationCache
 from engram.node.clockwatch import ClockWatch
@@ -19,6 +20,7 @@ from engram.node.mining.mining import Mining
 from engram.node.rpc.feed import EventFeed
 from engram.node.rpc.headview import HeadView, HeadViews
 from engram.node.rpc.node import NodeStatus
+from engram.node.rpc.warnings import CODES, NodeWarning, warnings_of
 from engram.node.storage.store import BLOCKS_DIRECTORY
 from engram.node.storage.swap import DATABASE_DIRECTORY
 from engram.node.sync.mending import Mending
@@ -48,6 +50,7 @@ class Readings:
     watch: ClockWatch
     mending: Mending
     history: AccountHistory
+    bans: Bans
 
     def now(self) -> Gauges:
         """What is known without asking the disk; the other gauges keep their defaults."""
@@ -60,13 +63,16 @@ class Readings:
             chain_height=head.height,
             chain_work=head.total_work,
             head_age_s=(status.clock.now_ms() - head.header.timestamp_ms) / 1000,
+            target_block_s=self.views.chain.spec.block_time_ms / 1000,
             clock_ahead_s=None if skew is None else skew.ahead_s,
             clock_voices=0 if skew is None else skew.voices,
             inbound_peers=inbound,
             outbound_peers=len(sessions) - inbound,
             encrypted_peers=sum(peer.encrypted for peer in sessions),
             dialled=len(targets),
+            known=self.peers.addresses_to_dial,
             intercepted=sum(isinstance(target.error, ChannelMismatch) for target in targets),
+            bans=self.bans.counts(),
             sync_target=self.sync.target,
             backfill_base=backfill_base,
             backfill_left=backfill_left,
@@ -97,7 +103,13 @@ class Readings:
     async def page(self) -> tuple[bytes, str]:
         """The metrics page of this moment, and its content type."""
         gauges = await self.gauges()
-        return await self.views.threads.run(render, self.counts, gauges)
+        standing = {warning.code for warning in self.warnings(gauges)}
+        told = replace(gauges, warnings={code: code in standing for code in CODES})
+        return await self.views.threads.run(render, self.counts, told)
+
+    def warnings(self, gauges: Gauges) -> list[NodeWarning]:
+        """What an operator should know now, the most serious first."""
+        return warnings_of(self.status.config, self.views.chain.spec, gauges)
 
     def _complete(self, gauges: Gauges, view: HeadView) -> Gauges:
         """It reads the disk: call it in a worker thread."""

@@ -114,6 +114,7 @@ class Renderer:
             "origin": info.origin.value,
             "height": info.head.height,
             "head": info.head.head.hex(),
+            "shown_s": round(info.shown_s, 3),
             "agent": info.agent,
             "version": info.version,
             "connected_s": round(info.connected_s, 3),

@@ -12,7 +12,6 @@ from engram.node.profiling import EVERY_S, MOST_S, Profiler
 from engram.node.rpc.jsonrpc import rpc_method
 from engram.node.rpc.readings import Readings
 from engram.node.rpc.render import Renderer
-from engram.node.rpc.warnings import warnings_of
 from engram.primitives.version import VERSION
 from engram.statemachine.rounds.records import Round
 
@@ -33,7 +32,7 @@ class StatusMethods:
         gauges = await self.readings.gauges()
         rounds = await self.readings.views.threads.run(self._rounds)
         spec, setup = self.readings.views.chain.spec, self.readings.mining.setup
-        warnings = warnings_of(self.readings.status.config, spec, gauges)
+        warnings = self.readings.warnings(gauges)
         return {
             "version": VERSION,
             "name": spec.name,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from engram.consensus.chainspec import ChainSpec
+from engram.node.clock import utc_text
 from engram.node.clockwatch import FEWEST_VOICES, most_skew_s, skew_message
 from engram.node.config import Config
 from engram.node.metrics import Gauges
@@ -21,6 +21,26 @@ OLD_BLOCKS: Final = 12
 """A head is old if so many blocks have been due since. By chance that happens once in 160,000 blocks."""
 LEAST_FREE_BYTES: Final = 2**30
 """Below so many free bytes the disk is said to be almost full."""
+CODES: Final = (
+    "syncing",
+    "no_peers",
+    "alone",
+    "intercepted",
+    "not_begun",
+    "clock_behind",
+    "clock_skewed",
+    "head_old",
+    "disk_low",
+    "mining_paused",
+    "mining_waits",
+    "rpc_open",
+)
+"""The code of every warning."""
+
+ALONE: Final = (
+    "this node knows no other node, so it follows nothing but its own blocks: name a peer by "
+    "`engram peer add HOST:PORT`, or in `peers` or `seeds` of the settings; a chain of your own needs none"
+)
 
 
 @dataclass(frozen=True)
@@ -47,12 +67,8 @@ def _of_chain(spec: ChainSpec, gauges: Gauges) -> Iterator[NodeWarning]:
         yield NodeWarning(
             "syncing", f"the node fetches blocks up to height {gauges.sync_target}", unready=True
         )
-    if gauges.dialled and not gauges.inbound_peers + gauges.outbound_peers:
-        yield NodeWarning(
-            "no_peers",
-            "no peer is connected: `engram peer list` shows why the addresses that are dialled do not answer",
-            unready=True,
-        )
+    if not gauges.inbound_peers + gauges.outbound_peers:
+        yield from _without_peers(gauges)
     if gauges.intercepted:
         yield NodeWarning(
             "intercepted",
@@ -61,11 +77,10 @@ def _of_chain(spec: ChainSpec, gauges: Gauges) -> Iterator[NodeWarning]:
             "on the way, a proxy that ends TLS for example",
         )
     if gauges.chain_height == 0 and gauges.head_age_s < 0:
-        begins = f"{datetime.fromtimestamp(spec.genesis_time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
         yield NodeWarning(
             "not_begun",
-            f"the chain begins at {begins}, in {-gauges.head_age_s:.0f} s: wait, or set "
-            "the clock if that time is past",
+            f"the chain begins at {utc_text(spec.genesis_time_ms)}, in {-gauges.head_age_s:.0f} s: wait, or "
+            "set the clock if that time is past",
             unready=True,
         )
     elif -gauges.head_age_s * 2000 > spec.future_limit_ms:
@@ -87,6 +102,24 @@ def _of_chain(spec: ChainSpec, gauges: Gauges) -> Iterator[NodeWarning]:
             f"no block has come for {gauges.head_age_s:.0f} s, though one is due every "
             f"{spec.block_time_ms / 1000:g} s: check the peers, the clock, and whether anybody mines",
         )
+
+
+def _without_peers(gauges: Gauges) -> Iterator[NodeWarning]:
+    if gauges.dialled:
+        yield NodeWarning(
+            "no_peers",
+            "no peer is connected: `engram peer list` shows why the addresses that are dialled do not answer",
+            unready=True,
+        )
+    elif gauges.known:
+        yield NodeWarning(
+            "no_peers",
+            f"no peer is connected, though {gauges.known} addresses are known: look whether this machine "
+            "reaches others, or name a peer by `engram peer add HOST:PORT`",
+            unready=True,
+        )
+    elif not gauges.on_demand:
+        yield NodeWarning("alone", ALONE, unready=not gauges.mining)
 
 
 def _of_machine(config: Config, gauges: Gauges) -> Iterator[NodeWarning]:

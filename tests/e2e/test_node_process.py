@@ -16,6 +16,7 @@ from engram.consensus.chainspec import Upgrade, dump_spec, load_spec, spec_id
 from engram.node.datadir import RUN_NAME, make_data_dir
 from engram.node.errors import NodeUnreachable, RemoteError
 from engram.node.logs import PEER_LINES
+from engram.node.rpc.warnings import ALONE
 from engram.node.storage.db import LevelDatabase
 from engram.node.storage.schema import IDENTITY, SCHEMA_VERSION, DatabaseIdentity
 from engram.node.storage.swap import DATABASE_DIRECTORY
@@ -89,9 +90,17 @@ def test_a_node_with_work_in_hand_ends_cleanly(node: NodeCommand) -> None:
 def test_logs_for_machines(node: NodeCommand) -> None:
     node.options = (*node.options, "--log-format", "json", "--log-level", "info")
     with processes(node):
+        told = node.call("node_info")
         assert node.stop() == 0
     lines = [json.loads(line) for line in node.log.splitlines()]
-    assert [line["event"] for line in lines] == ["chain opened", "ready", "stopped"]
+    assert [line["event"] for line in lines] == ["starting", "chain opened", "ready", ALONE, "stopped"]
+    starting, _, ready, *_ = lines
+    assert {
+        name: told[name] for name in ("version", "data_dir", "chain_id", "spec_id")
+    }.items() <= starting.items()
+    assert starting["chain"] == told["name"]
+    assert ready["node_id"] == told["node_id"]
+    assert (ready["rpc"], ready["p2p"]) == (node.url, node.peer_address)
     assert all({"timestamp", "level", "service"} <= line.keys() for line in lines)
 
 
@@ -153,7 +162,7 @@ def test_a_taken_port(node: NodeCommand, option: str) -> None:
         port = str(taken.getsockname()[1])
         free = "--p2p-port" if option == "--rpc-port" else "--rpc-port"
         words = ("run", "--data-dir", str(node.data_dir), option, port, free, "0")
-        assert refusal(*words) == (65, "port_taken")
+        assert refusal(*words) == (75, "port_taken")
         assert option in engram(*words).stderr, "the error says what to do"
     with processes(node):
         assert node.stop() == 0
@@ -162,13 +171,13 @@ def test_a_taken_port(node: NodeCommand, option: str) -> None:
 def test_a_port_of_another_machine(node: NodeCommand) -> None:
     words = ("run", "--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
     for option in ("--rpc-host", "--p2p-host"):
-        assert refusal(*words, "--rpc-public", option, "192.0.2.1") == (65, "address_unusable")
+        assert refusal(*words, "--rpc-public", option, "192.0.2.1") == (75, "address_unusable")
 
 
 def test_a_data_directory_in_use(node: NodeCommand) -> None:
     with processes(node):
         words = ("run", "--data-dir", str(node.data_dir), "--rpc-port", "0", "--p2p-port", "0")
-        assert refusal(*words) == (74, "data_dir_locked")
+        assert refusal(*words) == (75, "data_dir_locked")
         assert json.loads((node.data_dir / RUN_NAME).read_text()) == node.info
         node.call("miner_mine", blocks=1)
         assert node.stop() == 0
@@ -187,7 +196,7 @@ def test_a_data_directory_of_another_chain(node: NodeCommand, tmp_path: Path) ->
     assert refusal("init", *place, "--spec", str(other)) == (65, "chain_exists")
     assert spec_file.read_text() == own
     spec_file.write_text(other.read_text())
-    assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (74, "foreign_data")
+    assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (78, "foreign_data")
     spec_file.write_text(own)
     with processes(node):
         assert node.call("chain_head") == head
@@ -204,7 +213,7 @@ def test_a_data_directory_of_another_version(node: NodeCommand) -> None:
         database.put(
             IDENTITY, encode(replace(decode(DatabaseIdentity, own), schema_version=SCHEMA_VERSION + 1))
         )
-    assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (74, "schema_mismatch")
+    assert refusal("run", *place, "--rpc-port", "0", "--p2p-port", "0") == (78, "schema_mismatch")
     with closing(LevelDatabase(path)) as database:
         database.put(IDENTITY, own)
     with processes(node):
@@ -264,7 +273,7 @@ def test_a_chain_that_outgrew_the_software(node: NodeCommand, tmp_path: Path) ->
         old.call("peer_add", address=node.peer_address)
         status, printed = old.wait()
         error = json.loads(printed)["error"]
-        assert (status, error["code"]) == (75, "upgrade_required")
+        assert (status, error["code"]) == (78, "upgrade_required")
         assert "newer" in error["hint"]
         assert node.stop() == 0
 

@@ -132,7 +132,7 @@ def test_a_peer_may_be_named_by_its_key(nodes: list[NodeCommand]) -> None:
             while "dial_failed" not in three.log:
                 assert three.call("peer_list") == []
             third = f"{one.info['node_id']}@{one.peer_address}"
-            assert three.call("peer_add", address=third) == {"address": third}
+            assert three.call("peer_add", address=third) == {"address": third, "ban": None}
             follow(three, mine(one, 1))
         finally:
             two.close()

@@ -235,7 +235,7 @@ async def test_the_command(chain: MemoryChain, tmp_path: Path) -> None:
     }
     assert shell.text("chain", "verify", "--last", "3").startswith("state           holds\n")
     with opened(disk_store(directory)):
-        assert shell.error("chain", "verify") == (74, DataDirLocked.code)
+        assert shell.error("chain", "verify") == (75, DataDirLocked.code)
     shutil.rmtree(directory / DATABASE_DIRECTORY)
     shutil.rmtree(directory / "blocks")
     assert shell.error("chain", "verify") == (65, "chain_not_found")

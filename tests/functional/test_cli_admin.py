@@ -338,7 +338,9 @@ def test_probes_say_what_is_missing(shell: Shell) -> None:
     assert reasons("/ready") == (503, ["no_peers"])
     assert [warning["code"] for warning in shell.json("status")["warnings"]] == ["no_peers"]
     assert "[no_peers]" in shell.text("status")
-    assert probe(shell, "/health")[0] == 200, "a node without peers is alive"
+    assert metric(shell, 'engram_warnings{code="no_peers"}') == 1
+    status, answer = probe(shell, "/health")
+    assert (status, answer["peers"], answer["warnings"]) == (200, 0, ["no_peers"]), "it is alive"
     shell.text("peer", "remove", "127.0.0.1:1")
     assert reasons("/ready") == (200, [])
     for wrong in ("/ready?min_peers=few", "/ready?peers=1", "/ready?min_peers=-1", "/health?min_peers=1"):
@@ -353,6 +355,20 @@ def test_the_metrics_page_says_the_same(shell: Shell) -> None:
     assert 'engram_peers{direction="outbound"} 0.0\n' in page
     assert f'chain="{status["name"]}"' in page
     assert f"engram_base_fee_sparks {float(status['fees']['least'])}\n" in page
+    assert metric(shell, "engram_target_block_seconds") == status["pace"]["due_s"]
+    assert metric(shell, 'engram_warnings{code="no_peers"}') == 0
+    assert metric(shell, 'engram_bans{by="operator"}') == 0
+    shell.text("peer", "ban", "192.0.2.0/24")
+    assert metric(shell, 'engram_bans{by="operator"}') == 1
+    shell.text("peer", "unban", "192.0.2.0/24")
+
+
+def metric(owner: Shell, name: str) -> float:
+    """The value of one metric of the page."""
+    with urlopen(f"{owner_url(owner)}/metrics") as response:
+        page = response.read().decode()
+    (value,) = re.findall(rf"^{re.escape(name)} (\S+)$", page, flags=re.MULTILINE)
+    return float(value)
 
 
 def owner_url(owner: Shell) -> str:

@@ -200,4 +200,4 @@ def test_room_is_given_back(shell: Shell, head: dict[str, object]) -> None:
 def test_another_chains_rules_do_not_open_it(shell: Shell) -> None:
     path = shell.data_dir / SPEC_NAME
     path.write_text(path.read_text().replace('"name": "local"', '"name": "other"'))
-    assert shell.error("db", "check") == (74, "foreign_data")
+    assert shell.error("db", "check") == (78, "foreign_data")

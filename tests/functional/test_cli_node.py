@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -218,7 +220,7 @@ def test_the_node_says_who_it_is(shell: Shell) -> None:
 def test_peers(shell: Shell) -> None:
     assert shell.text("peer", "list").startswith("the node is connected to no peer")
     assert shell.json("peer", "list") == []
-    assert shell.json("peer", "add", "127.0.0.1:1") == {"address": "127.0.0.1:1"}
+    assert shell.json("peer", "add", "127.0.0.1:1") == {"address": "127.0.0.1:1", "ban": None}
     (unreached,) = shell.json("peer", "list")
     assert (unreached["id"], unreached["address"]) == (None, "127.0.0.1:1")
     assert "127.0.0.1:1" in shell.text("peer", "list")
@@ -277,6 +279,10 @@ def test_an_added_peer_is_remembered_until_it_is_removed(shell: Shell, tmp_path:
     assert "peers.json cannot be read" in (tmp_path / "node.log").read_text()
 
 
+def is_banned(row: dict[str, Any]) -> bool:
+    return row["error"] is not None and row["error"]["code"] == "peer_banned"
+
+
 def test_bans(shell: Shell, tmp_path: Path) -> None:
     assert shell.text("peer", "list", "--banned").startswith("the node refuses nobody")
     with running_node(Config(data_dir=tmp_path, rpc_port=0, p2p_port=0), spec_of(shell)) as other:
@@ -291,11 +297,23 @@ def test_bans(shell: Shell, tmp_path: Path) -> None:
         (ban,) = shell.json("peer", "list", "--banned")
         assert (ban["subject"], ban["reason"], ban["by_operator"]) == (node_id, "floods", True)
         assert ban["until_ms"] - ban["since_ms"] == 3_600_000
-        assert node_id[:12] in shell.text("peer", "list", "--banned")
-        assert shell.json("peer", "unban", node_id) == {"subject": node_id, "unbanned": True}
+        listed = shell.text("peer", "list", "--banned")
+        assert re.search(rf"^{node_id} .*operator +floods +20\S+ \S+ UTC ", listed, re.MULTILINE)
+        while not is_banned(kept_off := shell.json("peer", "list")[0]):
+            pass  # the session's end has not been noticed yet
+        assert kept_off["address"] == address
+        assert f"engram peer unban {node_id}" in kept_off["state"]
+        assert shell.json("peer", "unban", node_id[:6])["unbanned"]
         assert shell.json("peer", "list", "--banned") == []
         shell.text("peer", "remove", address)
-    assert shell.json("peer", "unban", "192.0.2.7") == {"subject": "192.0.2.7", "unbanned": False}
+    nothing = {"subject": "192.0.2.7", "unbanned": False, "still": None}
+    assert shell.json("peer", "unban", "192.0.2.7") == nothing
+    assert shell.json("peer", "ban", "192.0.2.0/24")["subject"] == "192.0.2.0/24"
+    assert shell.json("peer", "unban", "192.0.2.7") == {**nothing, "still": "192.0.2.0/24"}
+    assert "ban of 192.0.2.0/24" in shell.run("peer", "add", "192.0.2.7:1").output
+    (named,) = shell.json("peer", "ban", "192.0.2.7")["not_dialled"]
+    assert named == "192.0.2.7:1"
+    assert shell.json("peer", "remove", "192.0.2.7") == {"address": named, "removed": True}
     assert shell.error("peer", "ban", "nobody") == (65, "peer_not_found")
     assert shell.error("peer", "unban", "nobody") == (65, "ban_invalid")
     assert shell.error("peer", "info", "00") == (65, "peer_not_found")
@@ -313,6 +331,7 @@ def test_a_connected_peer_is_listed(shell: Shell, tmp_path: Path) -> None:
         (peer,) = shell.json("peer", "list")
         assert (peer["id"], peer["state"]) == (other.info.node_id, "connected")
         assert peer["height"] == height, "it has fetched the block since the handshake"
+        assert 0 <= peer["shown_s"] < peer["connected_s"]
         (mirrored,) = guest.json("peer", "list")
         assert mirrored["height"] == height, "this one has announced it"
         assert other.info.node_id[:12] in shell.text("peer", "list")
@@ -336,8 +355,8 @@ def test_accounts_without_keys(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_a_running_nodes_database_is_left_alone(shell: Shell) -> None:
-    assert shell.error("db", "check") == (74, "data_dir_locked")
-    assert shell.error("db", "reindex") == (74, "data_dir_locked")
+    assert shell.error("db", "check") == (75, "data_dir_locked")
+    assert shell.error("db", "reindex") == (75, "data_dir_locked")
     assert shell.json("chain", "head")["height"] >= 0
 
 

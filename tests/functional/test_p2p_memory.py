@@ -229,7 +229,7 @@ async def test_targets_say_how_they_stand() -> None:
     world = MemoryNodes(2, PeerConfig(redial=RedialLimits(first_retry_s=4.0, last_retry_s=4.0)))
     first, second = world.nodes
     first.manager.add_peer(nowhere)
-    assert first.manager.targets() == [TargetInfo(nowhere, None, None, None)]
+    assert first.manager.targets() == [TargetInfo(nowhere, nowhere.host, None, None, None)]
     async with running(*world.nodes):
         first.manager.add_peer(second.address)
         await world.pass_time(1)
@@ -237,7 +237,7 @@ async def test_targets_say_how_they_stand() -> None:
         assert isinstance(failed.error, DialFailed)
         assert failed.retry_s is not None
         assert 1.0 <= failed.retry_s <= 3.0, "of two to four seconds one has passed"
-        assert reached == TargetInfo(second.address, second.key.public_key, None, None)
+        assert reached == TargetInfo(second.address, second.address.host, second.key.public_key, None, None)
         assert second.manager.targets() == []
 
 

@@ -375,6 +375,6 @@ async def test_a_host_that_the_policy_refuses_is_told_so() -> None:
     second.policy.refused_hosts.add("127.0.0.1")
     async with running(first, second):
         first.manager.add_peer(second.address)
-        assert await second.policy.wait_for("peer_refused") is None
+        assert await second.policy.wait_for("peer_banned") is None
         await first.policy.wait_for("peer_disconnected")
         assert first.chain.partings == []

@@ -58,7 +58,7 @@ COMMANDS = (
 )
 FORGIVEN = ("bans.json", "peers.json", "mempool.journal", "run.json", "node.log", "leveldb/LOG")
 """Without what these hold, a node starts all the same."""
-NAMED = {64, 65, 69, 74, 77}
+NAMED = {64, 65, 69, 74, 75, 77, 78}
 """Exit statuses of errors that somebody has named; 70 is a bug."""
 
 

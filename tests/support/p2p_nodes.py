@@ -9,13 +9,13 @@ from dataclasses import replace
 from engram.node.clock import FakeClock, SystemClock
 from engram.p2p.addressbook import AddressBook
 from engram.p2p.clock import MonotonicClock, WallClock
-from engram.p2p.errors import DialFailed
+from engram.p2p.errors import PeerBanned, PeerUnavailable
 from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.p2p.memory import MemoryNetwork
 from engram.p2p.outbound import Resolve
 from engram.p2p.protocol import Peer
-from engram.p2p.scores import PeerScores
+from engram.p2p.scores import REFUSE_S, PeerRefusal, PeerScores
 from engram.p2p.seeds import addresses_of
 from engram.p2p.targets import RedialLimits
 from engram.p2p.transport import WebSocketTransport
@@ -44,9 +44,11 @@ class Reports(PeerScores):
     def __init__(self, clock: MonotonicClock) -> None:
         super().__init__(clock)
         self.reports: list[tuple[bytes | None, str]] = []
-        self.failed: list[DialFailed] = []
+        self.failed: list[PeerUnavailable] = []
         """Why dials have failed."""
         self.refused_hosts: set[str] = set()
+        self.banned: set[bytes] = set()
+        """Node keys that the operator has banned for good."""
         self._changed = asyncio.Event()
 
     def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
@@ -55,12 +57,14 @@ class Reports(PeerScores):
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def not_reached(self, address: PeerAddress, error: DialFailed) -> None:
+    def not_reached(self, address: PeerAddress, error: PeerUnavailable) -> None:
         super().not_reached(address, error)
         self.failed.append(error)
 
-    def allows(self, host: str, node_key: bytes | None) -> bool:
-        return host not in self.refused_hosts and super().allows(host, node_key)
+    def refusal(self, host: str, node_key: bytes | None) -> PeerRefusal | None:
+        if host in self.refused_hosts or node_key in self.banned:
+            return PeerRefusal(PeerBanned(), 10 * REFUSE_S)
+        return super().refusal(host, node_key)
 
     def forgive(self) -> None:
         """Forgets every score and report."""

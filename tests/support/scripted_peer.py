@@ -41,7 +41,8 @@ class ScriptedPeer:
         address = PeerAddress("scripted", 1)
         origin = PeerOrigin.INBOUND if self.inbound else PeerOrigin.NAMED
         version, name, key = PROTOCOL_VERSION, "scripted", self.node_key
-        return PeerInfo(key, address, origin, name, version, self.head, (), 0.0, None, None, 0, 0, 0, False)
+        place, seconds, traffic = (address, address.host, origin), (0.0, 0.0), (0, 0, 0)
+        return PeerInfo(key, *place, name, version, self.head, (), *seconds, None, None, *traffic, False)
 
     def brought_block(self) -> None:
         self.blocks_brought += 1

@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from engram.cli import main
+from engram.commands.support.exitcodes import EXIT_STATUSES, LATER
 from engram.node.configsources import load_config
 from engram.node.metrics import Gauges, Metrics, render
+from engram.node.rpc.warnings import CODES, OLD_BLOCKS
 from tests.support.source_tree import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -172,7 +174,13 @@ def test_kubectl_builds_the_kustomization() -> None:
 
 def names_of_metrics() -> set[str]:
     """Every name that the metrics page of a node can hold."""
-    gauges = Gauges(lookups={"scores": (1, 1)}, rounds={"commit": 1}, build={"version": "1"})
+    gauges = Gauges(
+        lookups={"scores": (1, 1)},
+        rounds={"commit": 1},
+        build={"version": "1"},
+        bans={"node": 1},
+        warnings={"alone": True},
+    )
     page = render(Metrics(), gauges)[0].decode()
     return set(re.findall(r"^(engram_\w+)", page, flags=re.MULTILINE))
 
@@ -191,6 +199,23 @@ def test_alerts_and_panels_ask_for_metrics_that_there_are() -> None:
     asked = {name for each in expressions() for name in re.findall(r"\bengram_\w+", each)}
     assert len(asked) > 20
     assert asked - names_of_metrics() == set()
+
+
+def test_alerts_ask_for_warnings_that_there_are() -> None:
+    asked = re.findall(r'engram_warnings\{code=~?"([\w|]+)"', "\n".join(expressions()))
+    assert {code for each in asked for code in each.split("|")} <= {*CODES}
+    assert len(asked) >= 5
+
+
+def test_alerts_know_no_bound_that_is_one_chains() -> None:
+    """A head is old after twelve blocks' time, which is an hour on one chain and six seconds on another."""
+    (bound,) = [each for each in expressions() if "head_age_seconds >" in each]
+    assert bound == f"engram_head_age_seconds > {OLD_BLOCKS} * engram_target_block_seconds"
+
+
+def test_the_operators_page_explains_every_warning() -> None:
+    page = (ROOT / "docs/operate.md").read_text().partition("## What to watch")[2]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE)) == sorted(CODES)
 
 
 def test_alerts_say_what_to_do() -> None:
@@ -222,6 +247,26 @@ def test_the_unit_runs_a_node_that_tells_how_it_stands() -> None:
     environment = dict(word.split("=", 1) for word in shlex.split(settings["Environment"]))
     check_settings(environment)
     assert environment["ENGRAM_DATA_DIR"] == f"/var/lib/{settings['StateDirectory']}"
+
+
+def test_the_unit_starts_no_node_again_that_only_a_person_can_mend() -> None:
+    never = [each.number for each in EXIT_STATUSES if each.again is False]
+    assert [int(word) for word in unit()["RestartPreventExitStatus"].split()] == never
+    assert unit()["Restart"] == "on-failure", "after every other status it does"
+    comment = (DEPLOY / "systemd/engram.service").read_text().partition("RestartPreventExitStatus")[0]
+    assert [int(number) for number in re.findall(r"\b\d\d\b", comment.rpartition("RestartSec=5")[2])] == [
+        *never,
+        LATER,
+    ]
+
+
+def test_the_operators_page_has_the_table_of_exit_statuses() -> None:
+    page = (ROOT / "docs/operate.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (.+) \| (yes|no|-) \|$", page, flags=re.MULTILINE)
+    said = {None: "-", True: "yes", False: "no"}
+    assert rows == [(str(each.number), each.meaning, said[each.again]) for each in EXIT_STATUSES]
+    (named,) = re.findall(r"After status ([\d, or]+) it does not", page)
+    assert re.findall(r"\d+", named) == unit()["RestartPreventExitStatus"].split()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")

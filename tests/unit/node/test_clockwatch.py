@@ -31,11 +31,13 @@ class Watched:
             PeerInfo(
                 bytes(32),
                 PeerAddress(f"{net}.0.0.1", 1),
+                f"{net}.0.0.1",
                 PeerOrigin.NAMED,
                 "",
                 3,
                 head,
                 (),
+                0,
                 0,
                 0,
                 ahead_s,

@@ -34,6 +34,9 @@ def test_the_documented_names() -> None:
         outbound_peers=2,
         encrypted_peers=4,
         intercepted=1,
+        bans={"operator": 2, "node": 3},
+        warnings={"alone": True, "syncing": False},
+        target_block_s=60.0,
         rounds={"commit": 2, "score": 1},
         lookups={"scores": (5, 4)},
         mempool_bytes=5,
@@ -47,6 +50,9 @@ def test_the_documented_names() -> None:
     assert page["engram_peers", "outbound"] == 2
     assert page["engram_peers_encrypted", ""] == 4
     assert page["engram_peers_intercepted", ""] == 1
+    assert (page["engram_bans", "operator"], page["engram_bans", "node"]) == (2, 3)
+    assert (page["engram_warnings", "alone"], page["engram_warnings", "syncing"]) == (1, 0)
+    assert page["engram_target_block_seconds", ""] == 60
     assert page["engram_rounds", "commit"] == 2
     assert page["engram_rounds", "score"] == 1
     assert page["engram_cache_lookups_total", "scores,hit"] == 5

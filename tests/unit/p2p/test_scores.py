@@ -16,22 +16,22 @@ def test_the_family_decides_whose_fault_it_is() -> None:
     for offence in (UnknownMessage(), NonCanonical(), InvalidHeader()):
         fresh = PeerScores(FakeClock(0))
         fresh.report("host", KEY, offence)
-        assert (fresh.allows("host", KEY), fresh.allows("host", OTHER)) == (False, True)
+        assert (fresh.refusal("host", KEY) is None, fresh.refusal("host", OTHER) is None) == (False, True)
 
 
 def test_without_a_proved_key_nobody_is_to_blame() -> None:
     scores = PeerScores(FakeClock(0))
     scores.report("host", None, UnknownMessage())
-    assert scores.allows("host", None)
-    assert scores.allows("host", KEY)
+    assert scores.refusal("host", None) is None
+    assert scores.refusal("host", KEY) is None
 
 
 def test_a_lesser_offence_needs_a_second() -> None:
     scores = PeerScores(FakeClock(0))
     scores.report("host", KEY, RateExceeded())
-    assert (scores.score(KEY), scores.allows("host", KEY)) == (50, True)
+    assert (scores.score(KEY), scores.refusal("host", KEY) is None) == (50, True)
     scores.report("host", KEY, RateExceeded())
-    assert (scores.score(KEY), scores.allows("host", KEY)) == (100, False)
+    assert (scores.score(KEY), scores.refusal("host", KEY) is None) == (100, False)
 
 
 def test_refusal_ends_and_scores_are_forgotten() -> None:
@@ -39,11 +39,11 @@ def test_refusal_ends_and_scores_are_forgotten() -> None:
     scores = PeerScores(clock)
     scores.report("host", KEY, UnknownMessage())
     clock.advance(int(REFUSE_S * 1_000) - 1)
-    assert not scores.allows("host", KEY)
+    assert scores.refusal("host", KEY) is not None
     clock.advance(1)
-    assert scores.allows("host", KEY)
+    assert scores.refusal("host", KEY) is None
     scores.report("host", KEY, RateExceeded())
-    assert not scores.allows("host", KEY), "a second offence finds the first still on record"
+    assert scores.refusal("host", KEY) is not None, "a second offence finds the first still on record"
     clock.advance(int(FORGET_S * 1_000))
     assert scores.score(KEY) == 0
 
@@ -53,5 +53,5 @@ def test_the_record_is_bounded() -> None:
     for number in range(MAX_SCORES + 1):
         scores.report("host", number.to_bytes(32, "big"), UnknownMessage())
     scores.report("host", None, UnknownMessage())
-    assert scores.allows("host", (0).to_bytes(32, "big"))
-    assert not scores.allows("host", (1).to_bytes(32, "big"))
+    assert scores.refusal("host", (0).to_bytes(32, "big")) is None
+    assert scores.refusal("host", (1).to_bytes(32, "big")) is not None

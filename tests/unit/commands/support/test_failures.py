@@ -8,10 +8,24 @@ import click
 import pytest
 
 from engram.cli import main
+from engram.commands.support.exitcodes import EXIT_STATUSES, STATUS_OF
 from engram.commands.support.failures import _HINTS, exit_status, report
-from engram.node.errors import CorruptStore, KeyNotFound, NodeUnreachable, RemoteError
+from engram.node.errors import (
+    AddressUnusable,
+    CorruptStore,
+    DamagedBody,
+    DataDirLocked,
+    DiskFull,
+    ForeignData,
+    KeyNotFound,
+    NodeUnreachable,
+    PortTaken,
+    RemoteError,
+    SchemaMismatch,
+)
 from engram.participant.errors import NotIncluded, TransactionRefused
 from engram.primitives.errors import ChainError, error_classes
+from engram.statemachine.errors import UpgradeRequired
 from tests.architecture.test_error_codes import import_everything
 
 
@@ -24,14 +38,22 @@ def remote(code: str) -> RemoteError:
     [
         (KeyNotFound(), 65),
         (NodeUnreachable(), 69),
-        (CorruptStore(), 74),
+        (DiskFull(), 74),
+        (PortTaken(), 75),
+        (AddressUnusable(), 75),
+        (DataDirLocked(), 75),
+        (DamagedBody(), 75),
+        (CorruptStore(), 78),
+        (ForeignData(), 78),
+        (SchemaMismatch(), 78),
+        (UpgradeRequired(), 78),
         (NotIncluded(), 75),
         (TransactionRefused("FAILED", code="loss_mismatch"), 65),
         (remote("insufficient_balance"), 65),
         (remote("missing_model"), 65),
         (remote("a_code_of_a_later_version"), 65),
         (remote("invalid_params"), 65),
-        (remote("corrupt_store"), 74),
+        (remote("corrupt_store"), 78),
         (remote("pool_full"), 75),
         (remote("missing_blob"), 75),
         (remote("unauthorized"), 77),
@@ -41,6 +63,12 @@ def remote(code: str) -> RemoteError:
 )
 def test_the_status_is_the_familys(error: ChainError, status: int) -> None:
     assert exit_status(error) == status
+
+
+def test_every_status_is_explained_and_every_exception_is_a_code_that_there_is() -> None:
+    assert set(STATUS_OF.values()) <= {each.number for each in EXIT_STATUSES}
+    of_json_rpc = {"unauthorized", "internal_error", "method_not_found", "invalid_request", "parse_error"}
+    assert STATUS_OF.keys() - of_json_rpc <= {cls.code for cls in error_classes()}
 
 
 def test_a_chain_error_in_words(capsys: pytest.CaptureFixture[str]) -> None:

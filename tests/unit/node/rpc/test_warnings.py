@@ -1,6 +1,8 @@
 """What is warned of: each warning at its bound, on the right side only."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ from engram.consensus.chainspec import main
 from engram.node.clockwatch import FEWEST_VOICES
 from engram.node.config import Config
 from engram.node.metrics import Gauges
-from engram.node.rpc.warnings import LEAST_FREE_BYTES, OLD_BLOCKS, warnings_of
+from engram.node.rpc import warnings
+from engram.node.rpc.warnings import CODES, LEAST_FREE_BYTES, OLD_BLOCKS, warnings_of
 
 SPEC = main()
 WELL = Gauges(
@@ -18,6 +21,9 @@ WELL = Gauges(
 OLD_S = OLD_BLOCKS * SPEC.block_time_ms / 1000
 AHEAD_S = SPEC.future_limit_ms / 2000
 SKEWED_S = SPEC.future_limit_ms / 1000
+
+
+ALONE_ON_DEMAND = {"inbound_peers": 0, "dialled": 0, "known": 0, "on_demand": True}
 
 
 def codes(gauges: Gauges, **settings: Any) -> list[str]:
@@ -34,7 +40,9 @@ def test_a_node_that_fares_well_is_not_warned_of() -> None:
         ("syncing", {"sync_target": 0}, {"sync_target": 1}),
         ("no_peers", {"inbound_peers": 1}, {"inbound_peers": 0}),
         ("no_peers", {"inbound_peers": 0, "outbound_peers": 1}, {"inbound_peers": 0, "outbound_peers": 0}),
-        ("no_peers", {"inbound_peers": 0, "dialled": 0}, {"inbound_peers": 0, "dialled": 1}),
+        ("no_peers", ALONE_ON_DEMAND, {**ALONE_ON_DEMAND, "dialled": 1, "known": 1}),
+        ("no_peers", ALONE_ON_DEMAND, {**ALONE_ON_DEMAND, "known": 1}),
+        ("alone", ALONE_ON_DEMAND, {**ALONE_ON_DEMAND, "on_demand": False}),
         ("intercepted", {"intercepted": 0}, {"intercepted": 1}),
         ("clock_behind", {"head_age_s": -AHEAD_S}, {"head_age_s": -AHEAD_S - 0.001}),
         (
@@ -54,6 +62,19 @@ def test_a_node_that_fares_well_is_not_warned_of() -> None:
 def test_each_warning_at_its_bound(code: str, within: dict[str, Any], beyond: dict[str, Any]) -> None:
     assert codes(replace(WELL, **within)) == []
     assert codes(replace(WELL, **beyond)) == [code]
+
+
+def test_every_warning_is_listed() -> None:
+    """Dashboards show each code as 0 or 1, also one that has never stood."""
+    source = Path(warnings.__file__).read_text()
+    assert sorted(re.findall(r'NodeWarning\(\s*"(\w+)"', source)) == sorted([*CODES, "no_peers"])
+
+
+@pytest.mark.parametrize("mining", [False, True])
+def test_who_follows_nothing_is_not_to_be_asked_unless_the_chain_may_be_its_own(mining: bool) -> None:
+    (warning,) = warnings_of(Config(), SPEC, replace(WELL, inbound_peers=0, dialled=0, mining=mining))
+    assert (warning.code, warning.unready) == ("alone", not mining)
+    assert "`engram peer add HOST:PORT`" in warning.message
 
 
 @pytest.mark.parametrize(

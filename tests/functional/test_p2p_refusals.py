@@ -1,0 +1,64 @@
+"""Addresses of refused peers: they are not dialled, and it is said once why."""
+
+from dataclasses import replace
+
+import pytest
+
+from engram.p2p.errors import UnknownMessage
+from engram.p2p.link import Link, PeerAddress
+from engram.p2p.targets import ASK_AGAIN_S, LOOK_AGAIN_S
+from tests.support.p2p_nodes import MemoryNodes, running
+
+pytestmark = pytest.mark.fault(id=43)
+
+
+@pytest.mark.parametrize("by", ["host", "pinned key", "last answer"])
+async def test_a_refused_address_is_not_dialled_and_dialled_again_after(by: str) -> None:
+    world = MemoryNodes(2)
+    first, second = world.nodes
+    key = second.key.public_key
+    dials, connect = 0, world.network.connect
+
+    def counted(source: str, target: PeerAddress) -> Link:
+        nonlocal dials
+        dials += 1
+        return connect(source, target)
+
+    world.network.connect = counted  # type: ignore[assignment,method-assign]  # counts on the way
+    async with running(*world.nodes):
+        pinned = replace(second.address, node_key=key)
+        first.manager.add_peer(pinned if by == "pinned key" else second.address)
+        await world.pass_time(1)
+        assert first.knows(second)
+        if by == "host":
+            first.policy.refused_hosts.add("host1")
+        else:
+            first.policy.report("host1", key, UnknownMessage())
+        first.manager.disconnect(key)
+        dials = 0
+        await world.pass_time(20)
+        assert dials == 0
+        (target,) = first.manager.targets()
+        assert target.error is not None
+        assert target.error.code == ("peer_banned" if by == "host" else "peer_refused")
+        assert target.retry_s is not None
+        assert target.retry_s > 30, "it says how long it is refused"
+        assert len(first.policy.failed) == 1, "it is said once"
+        first.policy.refused_hosts.clear()
+        first.policy.forgive()
+        await world.pass_time(LOOK_AGAIN_S + 0.1)
+        assert first.knows(second)
+
+
+async def test_an_address_is_tried_again_where_a_refused_node_may_have_moved_away() -> None:
+    world = MemoryNodes(2)
+    first, second = world.nodes
+    first.policy.banned.add(second.key.public_key)
+    async with running(*world.nodes):
+        first.manager.add_peer(second.address)
+        await world.pass_time(5)
+        world.clock.advance(int(ASK_AGAIN_S * 1000) - 10_000)
+        await world.pass_time(2)
+        assert [code for _, code in first.policy.reports] == ["peer_banned"], "dialled once"
+        await world.pass_time(5)
+        assert len(first.policy.reports) == 2, "somebody else could have answered"
