@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import psutil
 
-from engram import __version__
 from engram.consensus.chainspec import ChainSpec, chain_id, spec_id
 from engram.consensus.genesis import genesis
 from engram.node import descriptors, logs
@@ -40,6 +39,7 @@ from engram.p2p.outbound import OutboundLimits
 from engram.p2p.places import PlaceLimits
 from engram.p2p.transport import WebSocketTransport
 from engram.primitives.errors import ChainError
+from engram.primitives.version import VERSION
 
 PEER_PORT_PER_HOST: Final = 16
 """How many connections of one other host may stand at the port for peers at once."""
@@ -93,7 +93,7 @@ class Node:
     async def _run(self) -> None:
         self._log.info(
             "starting",
-            version=__version__,
+            version=VERSION,
             data_dir=str(self.config.data_dir),
             chain=self.spec.name,
             chain_id=chain_id(self.spec),

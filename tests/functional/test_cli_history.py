@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from engram.commands.support.units import SPARKS_PER_COIN
 from engram.node.config import Config
 from engram.node.threaded import running_node
+from engram.participant.coins import SPARKS_PER_COIN
 from tests.support.cli import Shell
 from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, write_keys
 
