@@ -19,7 +19,7 @@ from engram.node.rpc.bodies import MAX_BODY_BYTES
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.limits import RpcLimits
 from engram.node.rpc.server import MAX_MESSAGE_BYTES
-from engram.node.rpc.session import MAX_SUBSCRIPTIONS
+from engram.p2p.acceptor import AcceptLimits
 from tests.support.faults import Played, inputs
 from tests.support.rpc_door import BLOB, TOKEN, Door, new_server, opened
 
@@ -277,10 +277,21 @@ async def test_subscriptions_to_nothing_are_refused(wire: Socket, params: object
     assert (await wire.ask("subscribe", params))["error"]["data"]["code"] == "invalid_params"
 
 
-async def test_subscriptions_of_a_connection_are_bounded(wire: Socket) -> None:
-    for _ in range(MAX_SUBSCRIPTIONS):
-        assert "result" in await wire.ask("subscribe", ["heads"])
-    assert (await wire.ask("subscribe", ["heads"]))["error"]["data"]["code"] == "invalid_params"
+async def test_a_connection_hears_each_topic_once(door: Door, wire: Socket) -> None:
+    """Else one event would be sent as often as a stranger likes; a refused call subscribes to nothing."""
+    heads = (await wire.ask("subscribe", ["heads", "heads"]))["result"]
+    for topics in (["heads"], ["rounds", "heads"]):
+        fault = (await wire.ask("subscribe", topics))["error"]["data"]
+        assert (fault["code"], fault["got"]) == ("invalid_params", {"topic": "heads", "subscription": heads})
+    rounds = (await wire.ask("subscribe", ["rounds"]))["result"]
+    for topic in ("rounds", "heads", "peers"):
+        door.hub.publish(topic, {"amount": 2**60, "of": topic})
+    for identity, topic in ((rounds, "rounds"), (heads, "heads")):
+        params = {"subscription": identity, "topic": topic, "result": {"amount": str(2**60), "of": topic}}
+        event = {"jsonrpc": "2.0", "method": "subscription", "params": params}
+        assert event == await wire.socket.receive_json()
+    assert (await wire.ask("unsubscribe", [heads]))["result"] is True
+    assert "result" in await wire.ask("subscribe", ["heads"])
 
 
 @pytest.mark.fault(id=3)
@@ -300,6 +311,26 @@ async def test_sockets_are_bounded_and_the_owner_has_some_of_his_own() -> None:
         async with session.ws_connect(door.url + "/ws", headers=TOKENS["right"]):
             assert await handshake_status(door, TOKENS["right"]) == 503
             assert await handshake_status(door, {}) == 503
+
+
+async def test_sockets_of_one_host_are_bounded() -> None:
+    """This machine counts as a host here; the place of one that closes is free again."""
+    counted = AcceptLimits(own_host_exempt=False)
+    async with (
+        opened(limits=RpcLimits(sockets_per_host=1, accept=counted)) as door,
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.ws_connect(door.url + "/ws"):
+            assert await handshake_status(door, {}) == 503
+            assert await handshake_status(door, TOKENS["right"]) == 101
+        while (status := await handshake_status(door, {})) != 101:
+            assert status == 503, "those that were just closed may still count"
+    async with (
+        opened(limits=RpcLimits(sockets_per_host=1)) as door,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(door.url + "/ws"),
+    ):
+        assert await handshake_status(door, {}) == 101
 
 
 async def test_a_subscriber_that_falls_behind_is_told_and_dropped(
