@@ -303,13 +303,12 @@ class RpcServer:
         heartbeat_s: float | None,
     ) -> web.StreamResponse:
         """Makes a WebSocket of the request and lets `serve` use it."""
+        most_bytes, close_s = MAX_MESSAGE_BYTES, self._limits.close_s
         socket = web.WebSocketResponse(
-            heartbeat=heartbeat_s,
-            max_msg_size=MAX_MESSAGE_BYTES,
-            compress=False,
-            timeout=self._limits.close_s,
+            heartbeat=heartbeat_s, max_msg_size=most_bytes, compress=False, timeout=close_s
         )
-        with self._sockets.open(socket, _client_of(request), admin=self._is_admin(request)):
+        client, cut = _client_of(request), self._line(request).cut
+        with self._sockets.open(socket, client, cut, admin=self._is_admin(request)):
             await socket.prepare(request)
             self._rank(request, AcceptRank.KEPT)
             await serve(socket)
