@@ -22,6 +22,7 @@ from engram.node.compactblocks import MAX_CARRIED_BYTES, BlockInParts, CompactBl
 from engram.node.concurrency import ReaderThreads
 from engram.node.contents import Contents
 from engram.node.errors import BlockRefused, DamagedBody, LittleWork, SpecUnsupported, StatePruned
+from engram.node.mempool.deferred import Source
 from engram.node.mempool.mempool import Mempool
 from engram.node.mempool.pool import PooledTx
 from engram.node.rpc.events import EventHub
@@ -37,6 +38,7 @@ from engram.p2p.errors import (
 from engram.p2p.inventory import KnownIds
 from engram.p2p.manager import PeerManager
 from engram.p2p.messages import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES, MIB, CompactForm
+from engram.p2p.netgroup import group_of, is_loopback
 from engram.p2p.protocol import HeadSummary, Held, Identity, Peer
 from engram.primitives.codec import decode, encode
 from engram.primitives.errors import ChainError, CodecError, NotReady
@@ -237,6 +239,8 @@ class ChainAdapter:
 
     async def on_transactions(self, peer: Peer, transactions: Sequence[bytes]) -> int:
         wrong: ChainError | None = None
+        host = peer.info.address.host
+        source = Source(peer.node_key if is_loopback(host) else group_of(host), peer.info.inbound)
         taken = 0
         for raw in transactions:
             try:
@@ -244,7 +248,7 @@ class ChainAdapter:
             except CodecError as error:
                 wrong = error
                 continue
-            outcome = await self._mempool.admit(tx, patient=True)
+            outcome = await self._mempool.admit(tx, source=source)
             taken += outcome.accepted
             if outcome.punishable:
                 wrong = outcome.error

@@ -193,13 +193,13 @@ class WebSocketListener:
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request; returns when its link is closed."""
         if request.path != PATH or "Origin" in request.headers:
-            return web.Response(status=403, text="this port speaks to engram nodes only\n")
+            return _refusal(403, "this port speaks to engram nodes only\n")
         tcp = request.transport
         if tcp is not None and not self._may_speak(tcp):
             upgrade = {"Upgrade": "TLS/1.3", "Connection": "Upgrade"}
-            return web.Response(status=426, headers=upgrade, text="this node speaks TLS to you\n")
+            return _refusal(426, "this node speaks TLS to you\n", upgrade)
         if tcp is None or not self._has_place():
-            return web.Response(status=503, text="too many connections at once\n")
+            return _refusal(503, "too many connections at once\n")
         socket = web.WebSocketResponse(
             max_msg_size=_REFUSED_SIZE, compress=False, heartbeat=HEARTBEAT_S, timeout=CLOSE_S
         )
@@ -243,6 +243,13 @@ class WebSocketListener:
             self._accepted.get_nowait().abort()
 
 
+def _refusal(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:
+    """The answer to a request that is refused, after which its connection ends: nobody comes here to ask."""
+    response = web.Response(status=status, headers=headers, text=text)
+    response.force_close()
+    return response
+
+
 class _TlsConnector(aiohttp.TCPConnector):
     """Makes connections as ever, and puts the TLS of nodes between each and its protocol.
 
@@ -275,8 +282,12 @@ class WebSocketTransport:
         *,
         encryption: Encryption = Encryption.AUTO,
         paused: Callable[[OSError], None] | None = None,
+        http_s: float = HTTP_DEADLINE_S,
     ) -> None:
-        """`paused` is called when the system refuses connections."""
+        """`paused` is called when the system refuses connections. `http_s`: seconds in which an accepted
+        connection must have asked for a WebSocket.
+        """
+        self._http_s = http_s
         self._limits = limits
         self._encryption = encryption
         self._paused = paused
@@ -304,7 +315,7 @@ class WebSocketTransport:
     async def listen(self, host: str, port: int) -> AsyncIterator[Listener]:
         """See `Transport.listen`. Its certificate is a new one."""
         credentials, listener = fresh_credentials(), WebSocketListener(self._encryption)
-        server = web.Server(listener.serve, keepalive_timeout=HTTP_DEADLINE_S, access_log=None)
+        server = web.Server(listener.serve, keepalive_timeout=self._http_s, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
         await runner.setup()
         first_byte = partial(FirstByte, server, credentials, HandshakePace(_SystemTime()).admits)

@@ -2,8 +2,10 @@
 
 Such blocks are kept because peers send blocks in any order, and the parent is often on its way. Their number
 and their memory are bounded because nobody has executed them: a peer could otherwise fill the node's memory
-with blocks whose parent never comes. When a bound is exceeded, the blocks that came first are dropped. A
-dropped block is not lost, because sync fetches it again.
+with blocks whose parent never comes. When a bound is exceeded, the block goes that cost least: one that waits
+for its parent before those that wait for the clock, whose whole branch has proved its work; of several, the
+one with the least work; of equals, the one that came first. So whoever wants to push out an honest block has
+to work for each place as much as its miner did. A dropped block is not lost: sync fetches it again.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engram.consensus.block import Block
+from engram.node.chain.headers import work_of_header
 from engram.primitives.types import Hash
 
 MAX_BLOCKS: Final = 128
@@ -49,6 +52,8 @@ class OrphanPool:
         self._max_blocks = max_blocks
         self._max_bytes = max_bytes
         self._blocks: OrderedDict[Hash, Orphan] = OrderedDict()
+        self._costs: dict[Hash, tuple[int, int]] = {}
+        """What is proved of the work of each: of its branch, and its own."""
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -59,20 +64,19 @@ class OrphanPool:
         return self._blocks.get(block)
 
     def add(self, parked: Orphan) -> None:
-        """Keeps a block, and drops those that came first while a bound is exceeded.
-
-        A block that exceeds the bounds by itself is not kept.
-        """
+        """Keeps a block, and drops those that cost least while a bound is exceeded, which may be itself."""
         self.remove(parked.id)
         self._blocks[parked.id] = parked
+        self._costs[parked.id] = parked.total_work, work_of_header(parked.block.header)
         self._bytes += memory_of(parked.block)
         while len(self._blocks) > self._max_blocks or self._bytes > self._max_bytes:
-            self.remove(next(iter(self._blocks)))
+            self.remove(min(self._blocks, key=self._costs.__getitem__))  # the first of equals
 
     def remove(self, block: Hash) -> None:
         """Forgets a block; does nothing if it is not parked."""
         parked = self._blocks.pop(block, None)
         if parked is not None:
+            del self._costs[block]
             self._bytes -= memory_of(parked.block)
 
     def take_children(self, parent: Hash) -> list[Orphan]:

@@ -24,7 +24,7 @@ from engram.node.clock import Clock
 from engram.node.concurrency import in_worker
 from engram.node.errors import AlreadyIncluded, AlreadyPooled, Evicted, Expired
 from engram.node.mempool.admission import Admission, AdmitOutcome, Checked, Refusal
-from engram.node.mempool.deferred import Deferred
+from engram.node.mempool.deferred import Deferred, Source
 from engram.node.mempool.journal import SLACK_BYTES, Journaled, MempoolJournal
 from engram.node.mempool.keeper import Keeper
 from engram.node.mempool.pool import PooledTx, PoolLimits, hindrances
@@ -119,10 +119,12 @@ class Mempool:
         await self._restore_next(RESTORED_FIRST)
         self._first_restored.set()
 
-    async def admit(self, tx: Transaction, *, patient: bool = False, replace: bool = True) -> AdmitOutcome:
+    async def admit(
+        self, tx: Transaction, *, source: Source | None = None, replace: bool = True
+    ) -> AdmitOutcome:
         """Admits a transaction, or says why not. Raises `CodecError` if the transaction cannot be encoded.
 
-        With `patient`, one that the present state refuses is tried again on the next heads: the peer that
+        With a `source`, one that the present state refuses is tried again on the next heads: the peer that
         sent it may know a block that this node still lacks. Without `replace`, its nonce must be free.
         """
         name = tx.id
@@ -132,8 +134,8 @@ class Mempool:
             checked = await self._keeper.checked(name, tx)
             self._enter(checked, replace=replace)
         except Refusal as refusal:
-            if patient and isinstance(refusal.error, Invalid) and not refusal.punishable:
-                self._deferred.add(name, tx, refusal.error.code)
+            if source is not None and isinstance(refusal.error, Invalid) and not refusal.punishable:
+                self._deferred.add(name, tx, refusal.error.code, source)
             return AdmitOutcome(name, refusal.error, refusal.punishable)
         try:
             await self._keep(checked.entry)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -101,13 +102,33 @@ class BodyForm:
         )
 
 
-async def receive(chunks: AsyncIterator[bytes], body: bytearray, most_bytes: int) -> bool:
+async def receive(
+    chunks: AsyncIterator[bytes],
+    body: bytearray,
+    most_bytes: int,
+    time_s: float,
+    holds: Callable[[int], None],
+) -> bool:
     """Adds what arrives to the body until it ends or has more than so many bytes; whether it has ended.
 
-    Raises `HttpRefusal` for a body that is too large.
+    `holds` is told how many bytes are here. Raises `HttpRefusal` for a body that is too large or too slow.
     """
+    try:
+        async with asyncio.timeout(time_s):
+            return await _receive(chunks, body, most_bytes, holds)
+    except TimeoutError:
+        raise HttpRefusal(
+            408, "the body did not arrive in time; send it at once", expected=f"{time_s} s"
+        ) from None
+
+
+async def _receive(
+    chunks: AsyncIterator[bytes], body: bytearray, most_bytes: int, holds: Callable[[int], None]
+) -> bool:
+    holds(len(body))
     async for chunk in chunks:
         body += chunk
+        holds(len(body))
         if len(body) > MAX_BODY_BYTES:
             raise _too_large()
         if len(body) > most_bytes:

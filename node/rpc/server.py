@@ -17,7 +17,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from engram.node.errors import HoldRefused
 from engram.node.listening import listen
 from engram.node.mining.pacing import Pacing
 from engram.node.rpc.admission import RpcPlaces, Unsent
+from engram.node.rpc.arriving import ArrivingBodies
 from engram.node.rpc.bodies import MAX_BODY_BYTES, SMALL_BODY_BYTES, BodyForm, receive
 from engram.node.rpc.dispatcher import Dispatcher
 from engram.node.rpc.events import EventHub
@@ -35,7 +36,9 @@ from engram.node.rpc.limits import DEFAULT_LIMITS, RpcLimits
 from engram.node.rpc.outlets import ClientLine, SocketOutlet
 from engram.node.rpc.refusals import HttpRefusal
 from engram.node.rpc.session import EventSession
+from engram.node.rpc.sockets import OpenSockets
 from engram.p2p.acceptor import Acceptor, AcceptRank
+from engram.p2p.netgroup import host_of
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """The largest WebSocket message that is taken; larger transactions and batches go by POST."""
@@ -86,8 +89,10 @@ class RpcServer:
         self._names = frozenset(name.lower() for name in (*LOCAL_NAMES, _bracketed(host), *names))
         self._limits = limits
         self._places = RpcPlaces(limits)
+        bounds = {False: limits.arriving_bytes, True: limits.own_arriving_bytes}
+        self._arriving = {admin: ArrivingBodies(most_bytes) for admin, most_bytes in bounds.items()}
         self._unsent = Unsent(limits.unsent_bytes)
-        self._sockets: set[web.WebSocketResponse] = set()
+        self._sockets = OpenSockets(limits)
         self._acceptor: Acceptor | None = None
         self.serving = asyncio.Event()
         self.port = port
@@ -126,13 +131,8 @@ class RpcServer:
             finally:
                 self.serving.clear()
                 acceptor.stop()
-                await asyncio.gather(*(self._dismiss(socket) for socket in self._sockets))
+                await self._sockets.dismiss(b"the node stops")
                 await runner.cleanup()
-
-    async def _dismiss(self, socket: web.WebSocketResponse) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._limits.close_s):
-                await socket.close(code=1001, message=b"the node stops")
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -159,7 +159,7 @@ class RpcServer:
         admin = self._is_admin(request)
         async with AsyncExitStack() as places:
             body = await self._body(request, places, admin)
-            async with self._in_hand(request, admin, self._places.request(admin=admin)):
+            async with self._in_hand(request, admin, self._places.request(_client_of(request), admin=admin)):
                 reply = await self._dispatcher.answer(body, admin=admin)
         if reply is None:
             return web.Response(status=204)
@@ -188,18 +188,21 @@ class RpcServer:
             request.writer.output_size = 0  # of the answer, nothing has been sent
         body = bytearray()
         if form.is_large or not await self._receive(request, body, SMALL_BODY_BYTES):
-            await places.enter_async_context(self._places.large_body(admin=admin))
-            await self._receive(request, body, MAX_BODY_BYTES)
+            async with self._arriving[admin].one(_client_of(request)) as arriving:
+                await self._receive(request, body, MAX_BODY_BYTES, arriving.holds)
+                arriving.is_whole()
+                await places.enter_async_context(self._places.large_body(_client_of(request), admin=admin))
         return form.unpacked(bytes(body))
 
-    async def _receive(self, request: web.Request, body: bytearray, most_bytes: int) -> bool:
+    async def _receive(
+        self,
+        request: web.Request,
+        body: bytearray,
+        most_bytes: int,
+        holds: Callable[[int], None] = lambda size_bytes: None,
+    ) -> bool:
         try:
-            async with asyncio.timeout(self._limits.body_s):
-                return await receive(request.content.iter_any(), body, most_bytes)
-        except TimeoutError:
-            raise HttpRefusal(
-                408, "the body did not arrive in time; send it at once", expected=f"{self._limits.body_s} s"
-            ) from None
+            return await receive(request.content.iter_any(), body, most_bytes, self._limits.body_s, holds)
         except web.RequestPayloadError:
             raise HttpRefusal(400, "the body is not what the request's headers say; send it anew") from None
 
@@ -230,7 +233,7 @@ class RpcServer:
         text, admin = request.match_info["id"], self._is_admin(request)
         if _BLOB_ID.fullmatch(text) is None:
             raise HttpRefusal(400, "a blob id must be 64 hexadecimal digits", got=text[:80])
-        async with self._in_hand(request, admin, self._places.blob(admin=admin)):
+        async with self._in_hand(request, admin, self._places.blob(_client_of(request), admin=admin)):
             raw = await self._blob(bytes.fromhex(text))
         if raw is None:
             raise HttpRefusal(404, "this node has no such blob; ask another node", code="blob_missing")
@@ -238,7 +241,7 @@ class RpcServer:
 
     async def _get_metrics(self, request: web.Request) -> web.StreamResponse:
         admin = self._is_admin(request)
-        async with self._in_hand(request, admin, self._places.request(admin=admin)):
+        async with self._in_hand(request, admin, self._places.request(_client_of(request), admin=admin)):
             body, content_type = await self._metrics()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
@@ -247,7 +250,7 @@ class RpcServer:
         return web.json_response(document, status=status)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        admin = self._is_admin(request)
+        admin, host = self._is_admin(request), _client_of(request)
 
         async def serve(socket: web.WebSocketResponse) -> None:
             async with asyncio.TaskGroup() as group:
@@ -259,7 +262,8 @@ class RpcServer:
                         if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                             places = AsyncExitStack()
                             await places.enter_async_context(turns)
-                            await places.enter_async_context(self._places.request(admin=admin, patient=True))
+                            turn = self._places.request(host, admin=admin, patient=True)
+                            await places.enter_async_context(turn)
                             group.create_task(_answered(session, message.data, places))
                 finally:
                     session.end()
@@ -299,22 +303,15 @@ class RpcServer:
         heartbeat_s: float | None,
     ) -> web.StreamResponse:
         """Makes a WebSocket of the request and lets `serve` use it."""
-        most = self._limits.sockets + (self._limits.own_sockets if self._is_admin(request) else 0)
-        if len(self._sockets) >= most:
-            raise HttpRefusal(503, "too many WebSockets are open; close one", expected=f"at most {most}")
+        most_bytes, close_s = MAX_MESSAGE_BYTES, self._limits.close_s
         socket = web.WebSocketResponse(
-            heartbeat=heartbeat_s,
-            max_msg_size=MAX_MESSAGE_BYTES,
-            compress=False,
-            timeout=self._limits.close_s,
+            heartbeat=heartbeat_s, max_msg_size=most_bytes, compress=False, timeout=close_s
         )
-        self._sockets.add(socket)
-        try:
+        client, cut = _client_of(request), self._line(request).cut
+        with self._sockets.open(socket, client, cut, admin=self._is_admin(request)):
             await socket.prepare(request)
             self._rank(request, AcceptRank.KEPT)
             await serve(socket)
-        finally:
-            self._sockets.discard(socket)
         return socket
 
 
@@ -390,6 +387,12 @@ def _form(request: web.Request) -> BodyForm:
         request.content_length,
         request.headers.get("Expect", "").strip().lower(),
     )
+
+
+def _client_of(request: web.BaseRequest) -> str:
+    """The host from which a request comes, as limits count hosts."""
+    address = request.transport.get_extra_info("peername") if request.transport is not None else None
+    return host_of(str(address[0])) if address else "unknown"
 
 
 def _bracketed(host: str) -> str:

@@ -7,18 +7,15 @@ are methods like all others, in the same dispatcher, so ids, batches, notificati
 from __future__ import annotations
 
 import asyncio
-import json
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MethodType
 from typing import Final, Protocol
 
-from engram.node.decimals import with_decimals
 from engram.node.rpc.dispatcher import Dispatcher
 from engram.node.rpc.events import TOPICS, EventHub, Subscription
 from engram.node.rpc.jsonrpc import INVALID_PARAMS, Method, RpcFault, method_of, methods_of, rpc_method
 
-MAX_SUBSCRIPTIONS: Final = 16
 TOO_SLOW: Final = b"subscriber too slow"
 """Why a client's connection is closed that has fallen too far behind its events."""
 _MADE: Final[ContextVar[list[str]]] = ContextVar("subscriptions made by the message that is being answered")
@@ -83,7 +80,8 @@ class EventSession:
     @rpc_method()
     async def subscribe(self, *topics: str) -> str:
         """Send the events of topics from now on, each as a notification `subscription` with `params`
-        {subscription, topic, result}. A client that reads too slowly is disconnected with status 1008.
+        {subscription, topic, result}. A connection hears a topic by one subscription only. A client that
+        reads too slowly is disconnected with status 1008.
         """
         if not topics or not set(topics) <= set(TOPICS):
             raise RpcFault(
@@ -92,12 +90,15 @@ class EventSession:
                 expected=list(TOPICS),
                 got=[topic[:40] for topic in topics[: len(TOPICS)]],
             )
-        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
-            raise RpcFault(
-                INVALID_PARAMS,
-                "this connection has too many subscriptions; end one of them, or name several topics in one",
-                expected=f"at most {MAX_SUBSCRIPTIONS}",
-            )
+        for identity, subscription in self._subscriptions.items():
+            if twice := subscription.topics.intersection(topics):
+                raise RpcFault(
+                    INVALID_PARAMS,
+                    f"this connection hears {min(twice)} already; end that subscription, or open another"
+                    " connection",
+                    expected="topics that no subscription of this connection has",
+                    got={"topic": min(twice), "subscription": identity},
+                )
         self._made += 1
         identity = str(self._made)
         self._subscriptions[identity] = self._hub.subscribe(frozenset(topics))
@@ -120,10 +121,9 @@ class EventSession:
         return True
 
     async def _feed(self, identity: str, subscription: Subscription) -> None:
-        async for topic, event in subscription:
-            params = {"subscription": identity, "topic": topic, "result": with_decimals(event)}
-            document = {"jsonrpc": "2.0", "method": "subscription", "params": params}
-            await self._outlet.send(json.dumps(document, separators=(",", ":")))
+        head = f'{{"jsonrpc":"2.0","method":"subscription","params":{{"subscription":"{identity}",'
+        async for event in subscription:
+            await self._outlet.send(f"{head}{event.members}}}}}")
         await self._outlet.close(TOO_SLOW)
 
 

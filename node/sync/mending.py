@@ -5,13 +5,15 @@ missing body stops nothing: whoever asks for it is told that this node lacks it,
 for it by the block's id. What a peer delivers is checked against the stored header before it is stored.
 
 Damaged bodies come first. Those from before a snapshot are fetched newest first, and after a restart from
-where it ended. A few are asked for at once, of several peers. A peer that lacks one is asked no more in the
-same round, and one that does not answer in time not for `RETRY_S` seconds.
+where it ended. A few are asked for at once, of several peers, and of each only those that it says it has: a
+peer that began with a snapshot itself lacks the older ones. A peer that lacks one all the same is asked no
+more in the same round, and one that does not answer in time not for `RETRY_S` seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from typing import Final
 
@@ -23,6 +25,7 @@ from engram.node.clock import Clock
 from engram.node.concurrency import ReaderThreads
 from engram.node.errors import ForeignHeaders
 from engram.node.storage.store import BlockRef
+from engram.p2p.contentmessages import CONTENT_VERSION
 from engram.p2p.messages import MAX_BLOCK_BYTES
 from engram.p2p.protocol import Peer
 from engram.primitives.codec import decode
@@ -31,8 +34,10 @@ from engram.primitives.packing import unpack
 
 BODY_S: Final = 15.0
 """Seconds that a peer has to deliver one body."""
+HOLDINGS_S: Final = 5.0
+"""Seconds that a peer has to say what it has."""
 RETRY_S: Final = 60.0
-"""Seconds after which peers that did not deliver are asked again."""
+"""Seconds after which peers that did not deliver are asked again, and what a peer has is asked anew."""
 ROUND_BLOCKS: Final = 128
 """Bodies that are looked for before damage is looked for again."""
 PEERS_AT_ONCE: Final = 4
@@ -52,6 +57,8 @@ class Mending:
         self._base = self._unfilled = chain.store.pruned().base
         self._late: dict[Peer, float] = {}
         """Peers that did not answer in time, and when they may be asked again."""
+        self._holds: dict[Peer, tuple[float, int]] = {}
+        """When peers were asked what they have, and from which height on they said they have bodies."""
         self._wake = asyncio.Event()
         self._log = logs.get_logger("store")
 
@@ -72,6 +79,7 @@ class Mending:
         """Called when a session with a peer has ended."""
         self._peers.pop(peer, None)
         self._late.pop(peer, None)
+        self._holds.pop(peer, None)
 
     async def run(self) -> None:
         """The service: fetches what is missing, until it is cancelled."""
@@ -141,21 +149,47 @@ class Mending:
 
     async def _fetch_all(self, refs: list[BlockRef]) -> int:
         """Asks peers for bodies, each of one peer after the other; how many came."""
-        now_s, wanted, useless = self._clock.monotonic(), deque(refs), set[Peer]()
-        peers = [peer for peer in self._peers if self._late.get(peer, now_s) <= now_s]
-        peers.sort(key=lambda peer: peer.info.inbound)
-        asking = peers
-        while asking and wanted:
+        wanted, useless = deque(refs), set[Peer]()
+        while asking := [peer for peer in self._willing() if self._next_of(peer, wanted, useless)]:
             async with asyncio.TaskGroup() as tasks:
-                for peer in asking[:PEERS_AT_ONCE] * BODIES_OF_PEER:
-                    tasks.create_task(self._supply(peer, wanted, useless))
-            asking = [peer for peer in peers if peer not in useless]
+                for peer in asking[:PEERS_AT_ONCE]:
+                    tasks.create_task(self._ask(peer, wanted, useless))
         return len(refs) - len(wanted)
 
+    def _willing(self) -> list[Peer]:
+        now_s = self._clock.monotonic()
+        peers = [peer for peer in self._peers if self._late.get(peer, now_s) <= now_s]
+        return sorted(peers, key=lambda peer: peer.info.inbound)
+
+    async def _ask(self, peer: Peer, wanted: deque[BlockRef], useless: set[Peer]) -> None:
+        """Asks a peer what it has, unless that was learned lately, and then for what it has."""
+        if peer.info.version >= CONTENT_VERSION and self._lowest(peer) is None:
+            try:
+                holdings = await peer.get_holdings(HOLDINGS_S)
+            except NotReady:
+                self._is_late(peer)
+                useless.add(peer)
+                return
+            if peer in self._peers:
+                self._holds[peer] = (self._clock.monotonic(), holdings.bodies_from)
+        await asyncio.gather(*(self._supply(peer, wanted, useless) for _ in range(BODIES_OF_PEER)))
+
+    def _next_of(self, peer: Peer, wanted: deque[BlockRef], useless: set[Peer]) -> BlockRef | None:
+        """The next body that this peer may have."""
+        if peer in useless:
+            return None
+        lowest = self._lowest(peer) or 1
+        return next((ref for ref in wanted if ref.height >= lowest), None)
+
+    def _lowest(self, peer: Peer) -> int | None:
+        """From which height on the peer has bodies; None if it has not said so lately."""
+        asked_s, lowest = self._holds.get(peer, (-math.inf, 1))
+        return lowest if asked_s > self._clock.monotonic() - RETRY_S else None
+
     async def _supply(self, peer: Peer, wanted: deque[BlockRef], useless: set[Peer]) -> None:
-        """Fetches one body after the other from a peer, until it does not deliver one."""
-        while wanted and peer not in useless:
-            ref = wanted.popleft()
+        """Fetches one body after the other from a peer, until it does not deliver one or has no more."""
+        while (ref := self._next_of(peer, wanted, useless)) is not None:
+            wanted.remove(ref)
             came = False
             try:
                 came = await self._fetch(peer, ref)
@@ -172,13 +206,16 @@ class Mending:
                 return False
             await self._chain.import_block(await self._threads.run(_block_of, ref, raw))
         except NotReady:
-            if peer in self._peers:
-                self._late[peer] = self._clock.monotonic() + RETRY_S
+            self._is_late(peer)
             return False
         except Invalid as error:
             peer.misbehaved(error)
             return False
         return ref.id not in self._damaged
+
+    def _is_late(self, peer: Peer) -> None:
+        if peer in self._peers:
+            self._late[peer] = self._clock.monotonic() + RETRY_S
 
 
 def _block_of(ref: BlockRef, packed: bytes) -> Block:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from engram.node.clock import FakeClock
+from engram.p2p.certificate import dialing_context
 from engram.p2p.errors import DialFailed, DisconnectReason, LinkClosed
 from engram.p2p.handshake import Role, handshake_digest
 from engram.p2p.link import PeerAddress
@@ -25,6 +26,7 @@ from engram.p2p.messages import (
     Ping,
 )
 from engram.p2p.transport import ACCEPT_QUEUE, PATH, WebSocketTransport
+from tests.support.p2p_chain import WAIT_S
 from tests.support.p2p_nodes import MemoryNodes, Node, node_key, running
 from tests.support.p2p_scripted import (
     SCRIPTED,
@@ -234,6 +236,34 @@ async def test_a_connection_that_says_nothing_is_cut(node: Node) -> None:
         await silent.closed()
         assert waiting.policy.reports == [(None, "peer_timeout")]
         assert waiting.policy.score(OFFENDER) == 0
+
+
+@pytest.mark.fault(id=19)
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+@pytest.mark.parametrize(
+    "first",
+    [b"\r\n", b"GET / HT", f"GET {PATH} HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n".encode()],
+    ids=["line end", "half a line", "half an upgrade"],
+)
+async def test_a_connection_that_asks_for_no_websocket_is_closed(first: bytes, encrypted: bool) -> None:
+    async with WebSocketTransport(http_s=0.05) as transport, transport.listen("127.0.0.1", 0) as listener:
+        context = dialing_context() if encrypted else None
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, ssl=context)
+        writer.write(first)
+        async with asyncio.timeout(WAIT_S):
+            assert await reader.read(-1) == b""
+        writer.close()
+
+
+@pytest.mark.fault(id=19)
+async def test_who_asks_for_something_else_is_told_once() -> None:
+    """The connection ends with the answer, so nobody keeps one by asking for nothing again and again."""
+    async with WebSocketTransport(http_s=3600) as transport, transport.listen("127.0.0.1", 0) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+        async with asyncio.timeout(WAIT_S):
+            assert (await reader.read(-1)).count(b"HTTP/1.1 403") == 1
+        writer.close()
 
 
 async def test_links_that_nobody_takes_up_are_bounded() -> None:

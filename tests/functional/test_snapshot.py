@@ -197,6 +197,36 @@ async def test_what_peers_lack_is_asked_for_once_a_minute(
     threads.close()
 
 
+async def test_peers_are_asked_only_for_bodies_that_they_say_they_have(
+    taken: tuple[Path, SnapshotInfo], chain: MemoryChain, tmp_path: Path
+) -> None:
+    """Which may become more: what a peer has is asked anew with each minute."""
+    half, threads = HEIGHT // 2, ReaderThreads(1)
+    upper = ServedChain(chain.blocks, bodies_from=half + 1)
+    names = [block.header.id for block in chain.blocks]
+    filling = ScriptedPeer(upper)
+    make_data_dir(tmp_path, SPEC)
+    restore(tmp_path, taken[0], chain)
+    async with running(disk_store(tmp_path)) as node, asyncio.TaskGroup() as tasks:
+        mending = Mending(node.chain, node.clock, threads)
+        service = tasks.create_task(mending.run())
+        mending.joined(filling)
+        await until(lambda: mending.backfill == (HEIGHT, half))
+        await settled()
+        assert sorted(filling.asked) == sorted(names[half + 1 : HEIGHT + 1])
+        upper.bodies_from = half
+        node.clock.advance(int(RETRY_S * 1000))
+        await until(lambda: mending.backfill == (HEIGHT, half - 1))
+        await settled()
+        assert filling.asked[HEIGHT - half :] == [names[half]]
+        upper.bodies_from = 1
+        node.clock.advance(int(RETRY_S * 1000))
+        await until(lambda: mending.backfill == (HEIGHT, 0))
+        assert len(filling.asked) == HEIGHT, "none was asked for twice"
+        service.cancel()
+    threads.close()
+
+
 async def test_a_rebuild_that_would_lose_the_snapshots_blocks_is_refused(
     taken: tuple[Path, SnapshotInfo], chain: MemoryChain, tmp_path: Path
 ) -> None:

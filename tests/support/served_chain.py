@@ -39,6 +39,8 @@ class ServedChain:
     content: dict[Hash, bytes] = field(default_factory=dict)
     """What it answers to requests for content."""
     archive: bool = False
+    bodies_from: int = 1
+    """From which height on it says that it has bodies."""
     partings: list[tuple[bytes, DisconnectReason]] = field(default_factory=list)
     _parted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -81,7 +83,7 @@ class ServedChain:
 
     @property
     def holdings(self) -> Held:
-        return Held(1, archive=self.archive)
+        return Held(self.bodies_from, archive=self.archive)
 
     async def content_piece(self, name: bytes, piece: int) -> tuple[int, bytes] | None:
         raw = self.content.get(name, b"")

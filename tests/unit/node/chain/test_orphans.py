@@ -1,4 +1,4 @@
-"""Blocks that wait: found by parent and by time, bounded in number and bytes, oldest out first."""
+"""Blocks that wait: found by parent and by time, bounded in number and bytes, the cheapest out first."""
 
 import gc
 import tracemalloc
@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engram.consensus.block import Block
+from engram.consensus.compact import target_to_bits
 from engram.node.chain.orphans import Orphan, OrphanPool, memory_of
 from engram.primitives.codec import decode, encode
 from engram.primitives.types import Hash
@@ -17,6 +18,11 @@ from tests.support.node_chain import ALICE, BOB, SPEC
 CHAIN = MemoryChain(SPEC)
 BLOCKS = [CHAIN.mine([CHAIN.sign(ALICE, Transfer(BOB.address, 1))]) for _ in range(4)]
 IDS = [block.header.id for block in BLOCKS]
+HARD = [
+    Block(replace(BLOCKS[0].header, target=target_to_bits(2**200), nonce=bytes([number]) * 8), ())
+    for number in range(4)
+]
+"""Blocks that name much more work."""
 HEADER_BYTES = 2_000
 """Memory of a header, at most."""
 
@@ -26,7 +32,8 @@ def parked(block: Block, due_ms: int = 0) -> Orphan:
 
 
 def held(blocks: OrphanPool) -> list[Hash]:
-    return [name for name in IDS if blocks.get(name) is not None]
+    names = [*IDS, *(block.header.id for block in HARD)]
+    return [name for name in names if blocks.get(name) is not None]
 
 
 def test_children_are_taken_once() -> None:
@@ -70,6 +77,25 @@ def test_the_oldest_goes_where_there_are_too_many_bytes() -> None:
     blocks.remove(IDS[2])
     blocks.add(parked(BLOCKS[0]))
     assert held(blocks) == [IDS[0], IDS[3]]
+
+
+@pytest.mark.fault(id=24)
+def test_blocks_that_cost_little_push_out_none_that_cost_more() -> None:
+    """The easiest cost nothing; a branch that is proved up to the clock is worth more than any of them."""
+    good, other, proved, ahead = HARD
+    blocks = OrphanPool(max_blocks=3)
+    blocks.add(parked(good))
+    blocks.add(replace(parked(proved, due_ms=9), total_work=7))
+    blocks.add(replace(parked(ahead, due_ms=9), total_work=8))
+    for block in BLOCKS:
+        blocks.add(parked(block))
+    assert held(blocks) == [good.header.id, proved.header.id, ahead.header.id]
+    blocks.add(parked(other))
+    assert held(blocks) == [other.header.id, proved.header.id, ahead.header.id], "the newer of equals"
+    blocks.add(replace(parked(BLOCKS[0], due_ms=9), total_work=9))
+    assert held(blocks) == [IDS[0], proved.header.id, ahead.header.id]
+    blocks.add(replace(parked(BLOCKS[1], due_ms=9), total_work=6))
+    assert held(blocks) == [IDS[0], proved.header.id, ahead.header.id], "a branch with less work"
 
 
 def test_a_block_that_exceeds_the_bounds_alone_is_not_kept() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from engram.node.mempool.deferred import Deferred
+from engram.node.mempool.deferred import Deferred, Source
 from engram.statemachine.transaction import Transaction
 
 TX = Transaction(1, bytes([1]) * 32, 0, 1, 0, 1, b"", bytes(64))
@@ -20,6 +20,26 @@ def test_the_oldest_go_for_what_is_beyond_the_number() -> None:
     gone = [kept.add(each.id, each, "code") for each in txs]
     assert gone == [[], [], [], [txs[0].id], [txs[1].id]]
     assert [name for name, _ in kept.items()] == [each.id for each in txs[2:]]
+
+
+@pytest.mark.fault(id=24)
+def test_a_flood_pushes_out_nothing_of_others() -> None:
+    """Neither what a peer brought that this node has dialled, nor what other strangers brought."""
+    kept = Deferred(8, 1 << 20, heads=2)
+    chosen, guest = Source("198.51.0.0/16"), Source("203.0.0.0/16", is_stranger=True)
+    flood = Source("192.0.0.0/16", is_stranger=True)
+    honest = [tx(number, 1_000) for number in range(4)]
+    for each, source in zip(honest, (chosen, chosen, chosen, guest), strict=True):
+        assert kept.add(each.id, each, "code", source) == []
+    for number in range(100):
+        one = tx(100 + number, 900)
+        gone = kept.add(one.id, one, "code", flood)
+        assert gone == ([tx(96 + number, 900).id] if number >= 4 else [])
+    assert [name for name, _ in kept.items()][:4] == [each.id for each in honest]
+    for number in range(3):
+        one = tx(200 + number, 900)
+        kept.add(one.id, one, "code", chosen)
+    assert [name for name, _ in kept.items()][:4] == [each.id for each in honest], "of strangers' first"
 
 
 @pytest.mark.fault(id=24)

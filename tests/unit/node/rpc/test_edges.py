@@ -214,7 +214,7 @@ async def test_a_subscription_begins_after_its_reply(door: Door) -> None:
     batch = [
         call(id="a", method="subscribe", params=["heads"]),
         call(id="b", method="publish", params=["heads"]),
-        {"jsonrpc": "2.0", "method": "subscribe", "params": {"topics": ["heads", "peers"]}},
+        {"jsonrpc": "2.0", "method": "subscribe", "params": {"topics": ["rounds", "peers"]}},
         call(id="c", method="unsubscribe", params=["3"]),
         call(id="d", method="publish", params=["peers"]),
     ]

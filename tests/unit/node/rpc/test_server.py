@@ -7,20 +7,17 @@ import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import closing
-from typing import Any
 
 import aiohttp
 import pytest
 
 from engram.node.client import RpcClient
 from engram.node.errors import AddressUnusable, NodeUnreachable, PortTaken, RemoteError
-from engram.node.rpc import events
 from engram.node.rpc.bodies import MAX_BODY_BYTES
 from engram.node.rpc.events import EventHub
 from engram.node.rpc.limits import RpcLimits
-from engram.node.rpc.server import MAX_MESSAGE_BYTES
-from engram.node.rpc.session import MAX_SUBSCRIPTIONS
 from tests.support.faults import Played, inputs
+from tests.support.p2p_chain import WAIT_S
 from tests.support.rpc_door import BLOB, TOKEN, Door, new_server, opened
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -243,96 +240,26 @@ async def test_the_stream_of_a_node_that_stops_ends_with_an_error() -> None:
         await subscription.__aexit__(None, None, None)
 
 
-class Socket:
-    """A raw WebSocket client that counts its requests."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self.socket = socket
-        self._sent = 0
-
-    async def ask(self, method: str, params: object) -> dict[str, Any]:
-        self._sent += 1
-        await self.socket.send_json({"jsonrpc": "2.0", "id": self._sent, "method": method, "params": params})
-        reply: dict[str, Any] = await self.socket.receive_json()
-        assert reply["id"] == self._sent
-        return reply
-
-
-@pytest.fixture
-async def wire(door: Door) -> AsyncIterator[Socket]:
-    async with aiohttp.ClientSession() as session, session.ws_connect(door.url + "/ws") as socket:
-        yield Socket(socket)
-
-
-async def test_subscriptions_end_when_asked(door: Door, wire: Socket) -> None:
-    identity = (await wire.ask("subscribe", ["heads"]))["result"]
-    assert (await wire.ask("unsubscribe", [identity]))["result"] is True
-    assert (await wire.ask("unsubscribe", [identity]))["result"] is False
-    door.hub.publish("heads", {})
-    assert (await wire.ask("ping", {}))["result"] == "pong"
-
-
-@pytest.mark.parametrize("params", [None, [], {}, [1], ["weather"], "heads"])
-async def test_subscriptions_to_nothing_are_refused(wire: Socket, params: object) -> None:
-    assert (await wire.ask("subscribe", params))["error"]["data"]["code"] == "invalid_params"
-
-
-async def test_subscriptions_of_a_connection_are_bounded(wire: Socket) -> None:
-    for _ in range(MAX_SUBSCRIPTIONS):
-        assert "result" in await wire.ask("subscribe", ["heads"])
-    assert (await wire.ask("subscribe", ["heads"]))["error"]["data"]["code"] == "invalid_params"
-
-
-@pytest.mark.fault(id=3)
-async def test_a_message_beyond_the_bound_ends_the_connection(wire: Socket) -> None:
-    await wire.socket.send_str(" " * (MAX_MESSAGE_BYTES + 1))
-    message = await wire.socket.receive()
-    assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.MESSAGE_TOO_BIG)
-
-
-async def test_sockets_are_bounded_and_the_owner_has_some_of_his_own() -> None:
-    async with (
-        opened(limits=RpcLimits(sockets=1, own_sockets=1)) as door,
-        aiohttp.ClientSession() as session,
-        session.ws_connect(door.url + "/ws"),
-    ):
-        assert await handshake_status(door, {}) == 503
-        async with session.ws_connect(door.url + "/ws", headers=TOKENS["right"]):
-            assert await handshake_status(door, TOKENS["right"]) == 503
-            assert await handshake_status(door, {}) == 503
-
-
-async def test_a_subscriber_that_falls_behind_is_told_and_dropped(
-    door: Door, wire: Socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(events, "QUEUE_EVENTS", 3)
-    await wire.ask("subscribe", ["heads"])
-    for number in range(5):
-        door.hub.publish("heads", number)
-    received = [await wire.socket.receive() for _ in range(4)]
-    assert [json.loads(message.data)["params"]["result"] for message in received[:3]] == [0, 1, 2]
-    assert (received[3].type, received[3].extra) == (aiohttp.WSMsgType.CLOSE, "subscriber too slow")
-
-
 @pytest.mark.fault(id=19)
-async def test_a_subscriber_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = asyncio.Event()
-    monkeypatch.setattr(EventHub, "unsubscribe", lambda hub, subscription: gone.set())
-    async with opened(limits=RpcLimits(send_s=0.05)) as door:
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.server.port, limit=1024)
-        writer.write(
-            b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
-        await reader.readuntil(b"\r\n\r\n")
-        text = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": ["heads"]}).encode()
-        writer.write(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
-        assert b"result" in await reader.readuntil(b"}")
-        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport can
-        for _ in range(40):
-            door.hub.publish("heads", "x" * 1_000_000)
-        await gone.wait()
-        writer.transport.abort()
+@pytest.mark.parametrize(
+    ("first", "answers"),
+    [
+        (b"", 0),
+        (b"\r\n", 0),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\n", 0),
+        (b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", 0),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", 1),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HTTP/1.1\r\nHost: l", 1),
+    ],
+    ids=["silent", "line ends", "half a head", "half an upgrade", "idle", "second head"],
+)
+async def test_a_connection_whose_request_does_not_come_is_closed(first: bytes, answers: int) -> None:
+    async with opened(limits=RpcLimits(keepalive_s=0.05)) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.server.port)
+        writer.write(first)
+        async with asyncio.timeout(WAIT_S):
+            assert (await reader.read(-1)).count(b"HTTP/1.1 200") == answers
+        writer.close()
 
 
 async def test_a_taken_port_is_named_with_the_remedy(door: Door) -> None:
