@@ -53,7 +53,13 @@ ANSWER_S: Final = 3_600.0
 EMPTY_ANSWER_S: Final = 60.0
 """For so long, if it is empty; to draw it means to look at the whole book."""
 AGREEING: Final = 2
-"""This node's own host is what so many network groups of dialled peers, and more than half, see it as."""
+"""If so many network groups of dialled peers, and more than half, see this node at one host, it dials that;
+it is this node's own if the dial leads back.
+"""
+AGREEING_UNPROVED: Final = 4
+"""If so many agree, that is enough: many routers lead no dial back into their own network."""
+OWN_DIALS: Final = 3
+"""So often one host that peers agree on is dialled."""
 MAX_CLAIMS: Final = 32
 """What so many network groups said last is remembered."""
 _HOUR_S: Final = 3_600
@@ -103,21 +109,51 @@ class OwnAddress:
         self._listens_at = listens_at
         self._claims: OrderedDict[str, str] = OrderedDict()
         """What each network group said last, of each version of IP."""
+        self._dials: OrderedDict[PeerAddress, int] = OrderedDict()
+        self._led_back: set[PeerAddress] = set()
+        """Of those that were dialled."""
 
     @property
     def known(self) -> tuple[PeerAddress, ...]:
         """The addresses to tell others."""
         if self._named is not None:
             return (self._named,)
-        if self.port == 0 or scope_of(self._listens_at) is not None:  # it listens at this host only
-            return ()
-        votes = (Counter(self._claims_of(version)) for version in ("4", "6"))
         return tuple(
-            PeerAddress(host, self.port)
+            address
+            for address, agreeing in self._agreed().items()
+            if agreeing >= AGREEING_UNPROVED or address in self._led_back
+        )
+
+    def to_dial(self) -> PeerAddress | None:
+        """An address that is probably this node's, and that a dial has to prove; counts the dial."""
+        if self._named is not None:
+            return None
+        for address in self._agreed():
+            dials = self._dials.get(address, 0)
+            if address not in self._led_back and dials < OWN_DIALS:
+                self._dials[address] = dials + 1
+                if len(self._dials) > MAX_CLAIMS:
+                    forgotten, _ = self._dials.popitem(last=False)
+                    self._led_back.discard(forgotten)
+                return address
+        return None
+
+    def led_back(self, address: PeerAddress) -> None:
+        """A dial of an address from `to_dial` has led to this node itself."""
+        if address in self._dials:
+            self._led_back.add(address)
+
+    def _agreed(self) -> dict[PeerAddress, int]:
+        """Where enough peers see this node, and how many network groups do."""
+        if self.port == 0 or scope_of(self._listens_at) is not None:  # it listens at this host only
+            return {}
+        votes = (Counter(self._claims_of(version)) for version in ("4", "6"))
+        return {
+            PeerAddress(host, self.port): agreeing
             for heard in votes
             for host, agreeing in heard.items()
             if agreeing >= AGREEING and 2 * agreeing > heard.total()
-        )
+        }
 
     def seen_as(self, host: str, by: str) -> None:
         """A peer at `by`, which this node has dialled, sees this node as `host`."""
@@ -220,6 +256,26 @@ class AddressGossip:
                 fresh.append((address, each.hours))
         return fresh
 
+    def led_back(self, address: PeerAddress) -> None:
+        """A dial of an address that peers say is this node's has led back to it."""
+        with self._telling_own():
+            self.own.led_back(address)
+
+    @contextmanager
+    def _telling_own(self) -> Iterator[None]:
+        """If something inside `with` shows where this node is, everybody is told at once."""
+        before = self.own.known
+        yield
+        if self.own.known != before:
+            for talk in self._talks.values():
+                self._tell_own(talk)
+
+    def _tell_own(self, talk: _Talk) -> None:
+        for address in self.own.known:
+            if scope_of(address.host) is talk.scope:
+                talk.known.pop(address, None)
+                talk.tell(address, 0)
+
     async def _announce(self, session: Session, talk: _Talk) -> None:
         while True:
             await talk.has_news.wait()
@@ -228,10 +284,7 @@ class AddressGossip:
     async def _introduce(self, talk: _Talk) -> None:
         """Tells the peer where this node is, and again about once a day: others forget."""
         while True:
-            for address in self.own.known:
-                if scope_of(address.host) is talk.scope:
-                    talk.known.pop(address, None)
-                    talk.tell(address, 0)
+            self._tell_own(talk)
             await self._clock.sleep(DAY_S * self._rng.uniform(0.5, 1.0))
 
     async def _ask(self, session: Session, talk: _Talk) -> None:
@@ -240,7 +293,8 @@ class AddressGossip:
         except PeerTimeout:
             return
         if answer.asker is not None:
-            self.own.seen_as(unpacked_host(answer.asker), session.remote_host)
+            with self._telling_own():
+                self.own.seen_as(unpacked_host(answer.asker), session.remote_host)
         for start in range(0, len(answer.addresses), TAKEN_AT_ONCE):
             told = answer.addresses[start : start + TAKEN_AT_ONCE]
             self._take(session, talk, told, limited=False)

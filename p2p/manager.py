@@ -105,6 +105,7 @@ class PeerManager(Generic[B]):
             self._targets.sessions,
             self._needs_no_dial,
             resolve,
+            addresses,
             clock,
             rng,
         )

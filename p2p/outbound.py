@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engram.p2p.addressbook import AddressBook
+from engram.p2p.addresses import AddressGossip
 from engram.p2p.clock import Deadline, MonotonicClock
 from engram.p2p.dialling import Dial
 from engram.p2p.errors import SelfConnection
@@ -115,10 +116,14 @@ class Outbound:
         named: Callable[[], int],
         avoid: Callable[[PeerAddress], bool],
         resolve: Resolve,
+        addresses: AddressGossip,
         clock: MonotonicClock,
         rng: random.Random,
     ) -> None:
-        """`named` counts the sessions with named addresses. `avoid` says which addresses need no dial."""
+        """`named` counts the sessions with named addresses. `avoid` says which addresses need no dial.
+        `addresses` says where this node itself may be, which a dial can prove.
+        """
+        self._addresses = addresses
         self._limits = limits
         self._book = book
         self._dial = dial
@@ -207,11 +212,13 @@ class Outbound:
             await self._clock.sleep(self._limits.feeler_s * self._rng.uniform(0.5, 1.5))
             if self._is_alone():
                 continue  # a dial would tell nothing: this node's own network may be down
-            address = self._book.feeler(lambda address: not self._avoid(address))
+            own = self._addresses.own.to_dial()
+            address = own or self._book.feeler(lambda address: not self._avoid(address))
             if address is not None:
                 attempt = Dial(address, PeerOrigin.FEELER)
                 if isinstance(await self._dial(attempt), SelfConnection):
                     self._choice.is_this_node(address)
+                    self._addresses.led_back(address)
 
     async def _wait(self, seconds: float, *, freed: bool) -> None:
         """Returns after so many seconds, with `freed` also once a place is free."""

@@ -17,6 +17,7 @@ from engram.p2p.messages import (
     Pong,
 )
 from engram.p2p.netgroup import packed_host
+from engram.p2p.outbound import OutboundLimits
 from tests.support.address_book import address
 from tests.support.addressed_nodes import PORT, AddressedNodes, told
 from tests.support.p2p_nodes import Node, running
@@ -171,15 +172,20 @@ async def test_news_is_passed_on_to_a_few_and_not_back() -> None:
 
 
 @pytest.mark.parametrize("networks", [1, 2])
-async def test_a_node_believes_where_it_is_once_two_networks_agree(networks: int) -> None:
+async def test_a_node_says_where_it_is_once_two_networks_agree_and_its_dial_leads_back(networks: int) -> None:
+    """Those that it speaks with are told then, too."""
     world = AddressedNodes()
     hosts = ("41.7.1.1", "42.7.1.1") if networks == 2 else ("41.7.1.1", "41.7.2.2")
     servers = [world.node(number, host) for number, host in enumerate(hosts, 1)]
-    config = PeerConfig("0.0.0.0", PORT, tuple(PeerAddress(host, PORT) for host in hosts))
+    peers, limits = tuple(PeerAddress(host, PORT) for host in hosts), OutboundLimits(places=1, feeler_s=10.0)
+    config = PeerConfig("0.0.0.0", PORT, peers, outbound=limits)
     node = Node(0, config=config, clock=world.clock, transport=Anywhere(world.network, FIRST))
     async with running(*servers, node):
         await world.joined(node, *servers)
-        await world.pass_time(1)
+        assert FIRST not in world.known(servers[0])
+        await world.pass_time(20)
+        if networks == 2:
+            await until(lambda: FIRST in world.known(servers[0]))
         async with world.scripted(node, "43.1.1.1", at=FIRST) as late:
             await late.send(GetAddresses(1))
             first = await late.expect(AnnounceAddresses if networks == 2 else Addresses)
