@@ -18,7 +18,9 @@ from engram.p2p.protocol import PeerInfo
 MOST_SKEW_S: Final = 10.0
 """So many seconds a clock may be from those of the peers; less on a chain that allows less."""
 FEWEST_VOICES: Final = 3
-"""What fewer peers say is shown, but keeps the node from nothing: one of them may lie."""
+"""What fewer peers say is shown, but keeps the node from nothing: one of them may lie. Nor does it what only
+strangers say, who come from as many networks as they like.
+"""
 LOOK_S: Final = 5.0
 
 
@@ -67,11 +69,11 @@ class ClockWatch:
 
     def due_branch_ms(self) -> int | None:
         """The timestamp of a branch that would lead if it were not ahead of this machine's clock, and whose
-        time has come by the clocks of `FEWEST_VOICES` peers or more; None without one.
+        time has come by the clocks of `FEWEST_VOICES` dialled peers or more; None without one.
         """
         stamps = [stamp for each in self._early_ms if (stamp := each()) is not None]
         skew = self.skew() if stamps else None
-        if skew is None or skew.voices < FEWEST_VOICES:
+        if skew is None or skew.of_strangers or skew.voices < FEWEST_VOICES:
             return None
         due_ms = self._clock.now_ms() + skew.ahead_s * 1000 + self._spec.future_limit_ms
         return min(stamps) if min(stamps) <= due_ms else None

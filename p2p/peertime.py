@@ -60,6 +60,8 @@ class Skew:
     """
     voices: int
     """How many were heard."""
+    of_strangers: bool = False
+    """Whether none of them is of a peer that this node has dialled."""
 
 
 def told_skew(voices: Iterable[Voice]) -> Skew | None:
@@ -73,4 +75,4 @@ def told_skew(voices: Iterable[Voice]) -> Skew | None:
         return None
     ranked = sorted(groups.values())
     middle = ranked[(len(ranked) - 1) // 2 : len(ranked) // 2 + 1]
-    return Skew(min(middle, key=abs), len(ranked))
+    return Skew(min(middle, key=abs), len(ranked), of_strangers=not dialled)

@@ -22,6 +22,7 @@ class Watched:
     """A clock, and three peers whose clocks are right."""
 
     clock: FakeClock
+    origin: PeerOrigin = PeerOrigin.NAMED
 
     def sessions(self) -> list[PeerInfo]:
         told = PeerTime.told(NOW_MS, 0.0, 0.0)
@@ -32,7 +33,7 @@ class Watched:
                 bytes(32),
                 PeerAddress(f"{net}.0.0.1", 1),
                 f"{net}.0.0.1",
-                PeerOrigin.NAMED,
+                self.origin,
                 "",
                 3,
                 head,
@@ -96,6 +97,22 @@ async def test_a_clock_that_is_set_wrong_is_told_of_once(watched: Watched, set_m
             "and the next time again"
         )
         task.cancel()
+
+
+@pytest.mark.fault(id=26)
+async def test_a_miner_waits_for_no_branch_on_the_word_of_strangers(
+    watched: Watched,
+) -> None:
+    """They are told of all the same. Whoever mines one block could else stop a miner that dials nobody."""
+    watched.clock.set(NOW_MS - 300_000)
+    stamp_ms = NOW_MS + main().future_limit_ms
+    for origin, due_ms in ((PeerOrigin.NAMED, stamp_ms), (PeerOrigin.INBOUND, None)):
+        watched.origin = origin
+        watch = ClockWatch(main(), watched.clock, watched.sessions, lambda: stamp_ms)
+        skew = watch.skew()
+        assert skew is not None
+        assert (skew.voices, round(skew.ahead_s)) == (3, 300)
+        assert watch.due_branch_ms() == due_ms
 
 
 async def test_who_is_alone_hears_nothing(watched: Watched) -> None:

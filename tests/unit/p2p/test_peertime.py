@@ -65,9 +65,9 @@ def test_a_host_with_a_thousand_keys_has_one_voice() -> None:
     crowd = [Voice(f"198.51.100.{number % 250}", True, DAY_S) for number in range(1_000)]
     honest = strangers(FEWEST_STRANGERS - 1, 0.0)
     assert told_skew(crowd) is None
-    assert told_skew([*crowd, *honest]) == Skew(0.0, FEWEST_STRANGERS)
+    assert told_skew([*crowd, *honest]) == Skew(0.0, FEWEST_STRANGERS, of_strangers=True)
     assert told_skew(strangers(FEWEST_STRANGERS - 1, DAY_S)) is None
-    assert told_skew(strangers(FEWEST_STRANGERS, 20.0)) == Skew(20.0, FEWEST_STRANGERS)
+    assert told_skew(strangers(FEWEST_STRANGERS, 20.0)) == Skew(20.0, FEWEST_STRANGERS, of_strangers=True)
 
 
 def test_the_oldest_session_of_a_group_speaks_for_it() -> None:
