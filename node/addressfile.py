@@ -84,7 +84,7 @@ def read_book(path: Path, now_s: Callable[[], int], rng: random.Random) -> Addre
         return _book_of(path.read_bytes(), now_s, rng)
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, TypeError, KeyError, BadPeerAddress) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, BadPeerAddress) as error:
         logs.get_logger("peers").warning(
             "addresses.json cannot be read, so the node knows no addresses but those it is told again",
             error=str(error),
@@ -118,7 +118,10 @@ def _book_of(content: bytes, now_s: Callable[[], int], rng: random.Random) -> Ad
     book = AddressBook(secret, now_s, rng)
     for row in document["entries"]:
         book.restore(_entry(row))
-    book.anchors = tuple(PeerAddress.parse(text) for text in document["anchors"])
+    anchors = document["anchors"]
+    if not all(isinstance(each, str) for each in anchors):
+        raise ValueError("an anchor is no address")
+    book.anchors = tuple(PeerAddress.parse(text) for text in anchors)
     return book
 
 

@@ -252,7 +252,7 @@ def call_once(url: str, data_dir: Path, method: str, **params: Any) -> Any:
 async def _refusal(response: aiohttp.ClientResponse) -> RemoteError:
     """Why a request was refused by its status; another program than a node may say it in any form."""
     text = (await response.text(errors="replace")).strip()
-    with suppress(ValueError, KeyError, TypeError, AttributeError):
+    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return _error(json.loads(text)["error"]["data"])
     return RemoteError(text, code=f"http_{response.status}")
 

@@ -1,6 +1,7 @@
 """The address book on disk: nothing is lost in between, and damage costs the addresses but not the start."""
 
 import asyncio
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -61,6 +62,11 @@ async def test_a_clock_that_was_ahead_makes_nothing_immortal(tmp_path: Path, thr
     assert len(book) == 0
 
 
+def checked(line: bytes) -> bytes:
+    """A file whose checksum holds, whatever stands in it."""
+    return line + b"\n%08x\n" % zlib.crc32(line)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -71,6 +77,10 @@ async def test_a_clock_that_was_ahead_makes_nothing_immortal(tmp_path: Path, thr
         lambda raw: raw + b"x",
         lambda raw: b"\xff\xfe" + raw,
         lambda raw: b"[]\n",
+        lambda raw: checked(b"[" * 100_000 + b"]" * 100_000),
+        lambda raw: checked(b"[]"),
+        lambda raw: checked(b'{"secret":"' + b"00" * 32 + b'","anchors":[7],"entries":[]}'),
+        lambda raw: checked(b'{"secret":"' + b"00" * 32 + b'","anchors":[],"entries":[["1.2.3.4",9000]]}'),
         lambda raw: b"{}\n" + b"a3830b27\n",
     ],
 )

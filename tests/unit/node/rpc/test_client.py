@@ -78,7 +78,7 @@ async def test_what_is_no_event_of_a_node(body: bytes) -> None:
 
 
 async def test_a_status_without_a_reason_has_a_code() -> None:
-    for body in (b"", b"<html>", b'{"error":{"data":[]}}', b"\xff"):
+    for body in (b"", b"<html>", b'{"error":{"data":[]}}', b"\xff", b"[" * 100_000):
         async with stranger("502 Bad", body) as (url, _), RpcClient(url) as client:
             with pytest.raises(RemoteError) as refusal:
                 await client.call("node_info")
