@@ -94,7 +94,7 @@ class Node:
         self._log.info(
             "starting",
             version=VERSION,
-            data_dir=str(self.config.data_dir),
+            data_dir=str(self.config.data_dir.absolute()),
             chain=self.spec.name,
             chain_id=chain_id(self.spec),
             spec_id=spec_id(self.spec),

@@ -57,7 +57,7 @@ def _error_of(ban: Ban, node_key: bytes | None) -> PeerUnavailable:
     if ban.by_operator:
         reason = f" ({ban.reason})" if ban.reason else ""
         return PeerBanned(
-            f"`engram peer ban` keeps off {ban.subject} {times}{reason}: "
+            f"the operator has banned {ban.subject}, {times}{reason}: "
             f"`engram peer unban {ban.subject}` lifts it"
         )
     if node_key is None or ban.subject != node_key.hex():

@@ -112,7 +112,7 @@ class PeerMethods:
         try:
             named = subject_of(subject)
         except BanInvalid:
-            named = self._find(subject).node_key.hex()
+            named = self._find(subject).node_key.hex()  # its host would stand for others, too
         ban = self.bans.ban(named, seconds, reason)
         await self.bans.save()
         ended = [info for info in self.peers.peers() if self.bans.against(info.host, info.node_key)]
