@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from engram.commands.support.files import check_free, output_option
-from engram.commands.support.options import Command, with_session
+from engram.commands.support.options import Command, with_offline_session
 from engram.commands.support.progress import by_thousands
 from engram.commands.support.session import CommandSession
 
@@ -22,7 +22,7 @@ from engram.commands.support.session import CommandSession
 @click.option("--first", type=click.IntRange(1), default=1, show_default=True, help="The lowest height.")
 @click.option("--last", type=click.IntRange(1), help="The greatest height. Default: the head's.")
 @output_option("blocks.chain")
-@with_session
+@with_offline_session
 def export(session: CommandSession, first: int, last: int | None, output: Path, force: bool) -> None:
     """Write blocks of the best chain to a file.
 
@@ -38,7 +38,7 @@ def export(session: CommandSession, first: int, last: int | None, output: Path, 
 
 @click.command("import", cls=Command, example="engram chain import blocks.chain --data-dir ~/node2")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@with_session
+@with_offline_session
 def import_(session: CommandSession, file: Path) -> None:
     """Take in the blocks of a file that `engram chain export` has written.
 
@@ -60,7 +60,7 @@ def import_(session: CommandSession, file: Path) -> None:
 )
 @click.option("--first", type=click.IntRange(1), default=1, show_default=True, help="The lowest height.")
 @click.option("--last", type=click.IntRange(1), help="The greatest height. Default: the head's.")
-@with_session
+@with_offline_session
 def verify(session: CommandSession, first: int, last: int | None) -> None:
     """Verify the stored chain anew: headers, work, and every block executed again.
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from engram.commands.support.options import Group, with_session
+from engram.commands.support.options import Group, with_offline_session
 from engram.commands.support.output import Column
 from engram.commands.support.session import CommandSession
 
@@ -23,7 +23,7 @@ def command() -> None:
 
 @command.command("show", example="engram config show\nengram config show rpc_port p2p_port --json")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@with_session
+@with_offline_session
 def show(session: CommandSession, names: tuple[str, ...]) -> None:
     """Show the settings with which `engram run` would start now, each with its origin.
 

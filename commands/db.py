@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from engram.commands.support.files import check_free, output_option
-from engram.commands.support.options import Group, with_session
+from engram.commands.support.options import Group, with_offline_session
 from engram.commands.support.param_types import HASH
 from engram.commands.support.progress import by_tenths, by_thousands
 from engram.commands.support.session import CommandSession
@@ -23,7 +23,7 @@ def command() -> None:
 
 @command.command("check", example="engram db check\nengram db check --blocks 1000 --data-dir ~/node1")
 @click.option("--blocks", type=click.IntRange(1), help="How many of the last blocks to check. Default: all.")
-@with_session
+@with_offline_session
 def check(session: CommandSession, blocks: int | None) -> None:
     """Check that blocks, receipts, state changes and index entries are whole and agree with each other.
 
@@ -37,7 +37,7 @@ def check(session: CommandSession, blocks: int | None) -> None:
 
 
 @command.command("size", example="engram db size\nengram db size --json")
-@with_session
+@with_offline_session
 def size(session: CommandSession) -> None:
     """Show what blocks and blobs take on disk, and what they hold.
 
@@ -52,7 +52,7 @@ def size(session: CommandSession) -> None:
 
 @command.command("reindex", example="engram db reindex\nengram db reindex --yes")
 @click.option("--yes", is_flag=True, help="Go on although blocks are lost.")
-@with_session
+@with_offline_session
 def reindex(session: CommandSession, yes: bool) -> None:
     """Make a new database from the block files, and keep the old one beside it.
 
@@ -76,7 +76,7 @@ def reindex(session: CommandSession, yes: bool) -> None:
 
 
 @command.command("prune", example="engram db prune")
-@with_session
+@with_offline_session
 def prune(session: CommandSession) -> None:
     """Delete all old states at once and give their room back to the disk.
 
@@ -87,7 +87,7 @@ def prune(session: CommandSession) -> None:
 
 
 @command.command("compact", example="engram db compact")
-@with_session
+@with_offline_session
 def compact(session: CommandSession) -> None:
     """Give the room of deleted rows, and of bodies of losing branches, back to the disk.
 
@@ -101,7 +101,7 @@ def compact(session: CommandSession) -> None:
     "--height", type=click.IntRange(1), help="The block after which the state is. Default: 100 below."
 )
 @output_option("state.snapshot")
-@with_session
+@with_offline_session
 def snapshot(session: CommandSession, height: int | None, output: Path, force: bool) -> None:
     """Write the state at a height to a file from which another node can begin.
 
@@ -123,7 +123,7 @@ def snapshot(session: CommandSession, height: int | None, output: Path, force: b
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--checkpoint", type=HASH, help="Id of a block that you trust, at or after the state's block.")
 @click.option("--min-work", type=click.IntRange(1), help="The least work on top of the state.")
-@with_session
+@with_offline_session
 def restore(session: CommandSession, file: Path, checkpoint: bytes | None, min_work: int | None) -> None:
     """Begin the chain of a new data directory with a snapshot.
 

@@ -12,7 +12,14 @@ from engram.commands.support import streams
 from engram.commands.support.completion import complete_keys
 from engram.commands.support.errors import SeedInvalid
 from engram.commands.support.files import check_free
-from engram.commands.support.options import Group, json_flag, with_key, with_passphrase, with_session
+from engram.commands.support.options import (
+    Group,
+    json_flag,
+    with_key,
+    with_offline_session,
+    with_passphrase,
+    with_session,
+)
 from engram.commands.support.output import Column
 from engram.commands.support.param_types import HEX
 from engram.commands.support.session import CommandSession
@@ -253,7 +260,7 @@ def show(session: CommandSession, name: str | None, public_key: bool) -> None:
 
 
 @command.command("node", example="engram key node")
-@with_session
+@with_offline_session
 def node(session: CommandSession) -> None:
     """Show the node's own public key.
 

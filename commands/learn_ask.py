@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.completion import complete_models
-from engram.commands.support.options import Command, with_session
+from engram.commands.support.options import Command, with_offline_session
 from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
 
@@ -57,7 +57,7 @@ def client_of(session: CommandSession, model: str | None, memory: Path | None) -
 @with_selection()
 @click.option("--rows", type=click.IntRange(1, 10_000), help="Ask about so many rows only.")
 @with_memory
-@with_session
+@with_offline_session
 def ask(
     session: CommandSession, rows: int | None, model: str | None, memory: Path | None, **options: Any
 ) -> None:
@@ -103,7 +103,7 @@ def ask(
 @with_selection()
 @click.option("--name", "names", multiple=True, metavar="LABEL=NAME", help="Name a label. May be repeated.")
 @with_memory
-@with_session
+@with_offline_session
 def teach(
     session: CommandSession,
     names: tuple[str, ...],
@@ -137,7 +137,7 @@ def teach(
 
 @click.command("status", cls=Command, example="engram learn status\nengram learn status --json")
 @with_memory
-@with_session
+@with_offline_session
 def status(session: CommandSession, model: str | None, memory: Path | None) -> None:
     """Show what the running daemon knows, and what it is doing."""
     import asyncio

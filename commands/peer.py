@@ -154,8 +154,12 @@ def ban(session: CommandSession, peer: str, seconds: int, reason: str) -> None:
     A ban goes before the setting `peers` and `engram peer add`: named addresses that it concerns
     ("not_dialled") are not dialled until it ends or `engram peer unban` lifts it.
     """
+    from engram.node.clock import utc_text
+
     result = session.call("peer_ban", admin=True, subject=peer, seconds=seconds, reason=reason)
-    session.show(result, result.items())
+    times = (("since", utc_text(result["since_ms"])), ("until", utc_text(result["until_ms"])))
+    named = [(name, result[name]) for name in ("subject", "reason", "disconnected", "not_dialled")]
+    session.show(result, (*named[:1], *times, *named[1:]))
 
 
 @command.command("unban", example="engram peer unban 192.0.2.7\nengram peer unban 3b5c8f")
@@ -168,10 +172,8 @@ def unban(session: CommandSession, banned: str) -> None:
     it. With a host or a network, its nodes are forgiven, too.
     """
     result = session.call("peer_unban", admin=True, subject=banned)
-    if result["still"]:
-        session.note(
-            f"the ban of {result['still']} still keeps it off: `engram peer unban {result['still']}`"
-        )
+    if still := result["still"]:
+        session.note(f"the ban of {still} still keeps it off: `engram peer unban {still}` lifts that")
     elif not result["unbanned"]:
         session.note("nothing was held against it: `engram peer list --banned` shows what the node refuses")
     session.show(result, result.items())
@@ -189,8 +191,10 @@ def add(session: CommandSession, address: str) -> None:
     result = session.call("peer_add", admin=True, address=address)
     if result["ban"]:
         subject = result["ban"]["subject"]
-        session.note(f"it is not dialled while the ban of {subject} holds: `engram peer unban {subject}`")
-    session.show(result, result.items())
+        session.note(
+            f"it is not dialled while the ban of {subject} holds: `engram peer unban {subject}` lifts that"
+        )
+    session.show(result, [("address", result["address"])])
 
 
 @command.command("remove", example="engram peer remove 127.0.0.1:8646\nengram peer remove 192.0.2.7")

@@ -175,6 +175,10 @@ class PortTaken(InvalidInput):
     """Another process listens on this port: stop it, or choose another port (0 takes a free one)."""
 
 
+class PortForbidden(InvalidInput):
+    """The system does not let this user listen there: choose a port of 1024 or above, or grant the right."""
+
+
 class AddressUnusable(InvalidInput):
     """This machine cannot listen on the address: choose one of its own, and a port it may open."""
 

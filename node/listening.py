@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import errno
 
-from engram.node.errors import AddressUnusable, PortTaken
+from engram.node.errors import AddressUnusable, PortForbidden, PortTaken
 from engram.p2p.acceptor import Acceptor
+from engram.primitives.errors import InvalidInput
 
 
 async def listen(acceptor: Acceptor, host: str, port: int, remedy: str) -> int:
     """Begins to accept, and returns the port; 0 takes a free one. `remedy` says what to do if it is taken.
 
-    Raises `PortTaken`, `AddressUnusable`.
+    Raises `PortTaken`, `PortForbidden`, `AddressUnusable`.
     """
-    place = f"{host}:{port}"
     try:
         await acceptor.listen(host, port)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"{place} is in use: {remedy}", got=place) from error
-        raise AddressUnusable(f"cannot listen on {place}: {error.strerror}", got=place) from error
+        raise why_not(error, f"{host}:{port}", remedy) from error
     return acceptor.port
+
+
+def why_not(error: OSError, place: str, remedy: str) -> InvalidInput:
+    """The error that says what to do, for what the system said. Only the second needs a person: the port may
+    come free, and the address may come with the network.
+    """
+    if error.errno == errno.EADDRINUSE:
+        return PortTaken(f"{place} is in use: {remedy}", got=place)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        said = "take a port of 1024 or above, or grant the right (CAP_NET_BIND_SERVICE)"
+        return PortForbidden(f"this user may not listen on {place}: {said}", got=place)
+    return AddressUnusable(f"cannot listen on {place}: {error.strerror}", got=place)

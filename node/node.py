@@ -8,7 +8,6 @@ at every moment, so stopping never has to undo anything.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 from collections.abc import Coroutine
 from typing import Any, Final
@@ -22,8 +21,9 @@ from engram.node.clock import Clock, SystemClock
 from engram.node.concurrency import cause_of
 from engram.node.config import Config
 from engram.node.datadir import RunInfo, remove_run_info, write_run_info, write_spec
-from engram.node.errors import AddressUnusable, MinerAddressMissing, PortTaken
+from engram.node.errors import AddressUnusable, MinerAddressMissing
 from engram.node.knownpeers import KnownPeers
+from engram.node.listening import why_not
 from engram.node.mining.mining import MiningSetup
 from engram.node.peering import announce, check_carried
 from engram.node.rpc.limits import RpcLimits
@@ -94,7 +94,7 @@ class Node:
         self._log.info(
             "starting",
             version=VERSION,
-            data_dir=str(self.config.data_dir),
+            data_dir=str(self.config.data_dir.absolute()),
             chain=self.spec.name,
             chain_id=chain_id(self.spec),
             spec_id=spec_id(self.spec),
@@ -177,10 +177,9 @@ class Node:
         if not isinstance(error, ListenFailed):
             return error
         place = f"{self.config.p2p_host}:{self.config.p2p_port}"
-        reason = error.__cause__
-        if isinstance(reason, OSError) and reason.errno == errno.EADDRINUSE:
-            message = f"{place} is in use: stop the program there, or set --p2p-port (0 takes a free port)"
-            return PortTaken(message, got=place)
+        remedy = "stop the program there, or set --p2p-port (0 takes a free port)"
+        if isinstance(error.__cause__, OSError):
+            return why_not(error.__cause__, place, remedy)
         return AddressUnusable(error.message, got=place)
 
     def _peering(self, peers: tuple[PeerAddress, ...], max_inbound: int) -> PeerConfig:

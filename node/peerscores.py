@@ -48,7 +48,10 @@ class BanningScores(LoggedScores):
 
     def refusal(self, host: str, node_key: bytes | None) -> PeerRefusal | None:
         ban = self._bans.against(host, node_key)
-        return None if ban is None else PeerRefusal(_error_of(ban, node_key), self._bans.left_s(ban))
+        if ban is None:
+            return None
+        others = not ban.by_operator and (node_key is None or ban.subject != node_key.hex())
+        return PeerRefusal(_error_of(ban, node_key), self._bans.left_s(ban), others)
 
 
 def _error_of(ban: Ban, node_key: bytes | None) -> PeerUnavailable:
@@ -57,7 +60,7 @@ def _error_of(ban: Ban, node_key: bytes | None) -> PeerUnavailable:
     if ban.by_operator:
         reason = f" ({ban.reason})" if ban.reason else ""
         return PeerBanned(
-            f"`engram peer ban` keeps off {ban.subject} {times}{reason}: "
+            f"the operator has banned {ban.subject}, {times}{reason}: "
             f"`engram peer unban {ban.subject}` lifts it"
         )
     if node_key is None or ban.subject != node_key.hex():

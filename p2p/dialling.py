@@ -85,13 +85,14 @@ class Dialler:
 
     def refusal(self, attempt: Dial) -> PeerRefusal | None:
         """Why not to dial this address, which tells a host and perhaps a key."""
-        return self._policy.refusal(attempt.address.host, attempt.address.node_key)
+        return for_dial(self._policy.refusal(attempt.address.host, attempt.address.node_key), attempt)
 
     def refusal_by_answer(self, attempt: Dial, left_s: float) -> PeerRefusal | None:
         """Why not to speak with who answered there last, for so many seconds at most: by then it may be
         somebody else.
         """
         refusal = self._policy.refusal(attempt.host or attempt.address.host, attempt.node_key)
+        refusal = for_dial(refusal, attempt)
         return refusal and replace(refusal, lasts_s=min(refusal.lasts_s, left_s))
 
     def not_dialled(self, address: PeerAddress, refusal: PeerRefusal) -> None:
@@ -104,6 +105,12 @@ class Dialler:
                 return await self._transport.dial(address)
         except TimeoutError:
             raise DialFailed(f"no connection to {address} in {self._dial_s:g} s") from None
+
+
+def for_dial(refusal: PeerRefusal | None, attempt: Dial | None) -> PeerRefusal | None:
+    """What of a refusal holds for a dial, or for an inbound link (None)."""
+    named = attempt is not None and attempt.origin is PeerOrigin.NAMED
+    return None if named and refusal is not None and refusal.for_others else refusal
 
 
 def _had_no_place(error: ChainError) -> bool:

@@ -13,7 +13,7 @@ from typing import Final, Generic
 from engram.p2p.addressbook import AddressBook
 from engram.p2p.addresses import AddressGossip, OwnAddress
 from engram.p2p.clock import Deadline, WallClock
-from engram.p2p.dialling import Dial, Dialler
+from engram.p2p.dialling import Dial, Dialler, for_dial
 from engram.p2p.errors import (
     DisconnectReason,
     DuplicatePeer,
@@ -210,7 +210,7 @@ class PeerManager(Generic[B]):
         host = link.remote_host
         if attempt is not None:
             attempt.host, attempt.node_key = host, None
-        self._check_allowed(host, None)
+        self._check_allowed(host, None, attempt)
         if role is Role.ACCEPTOR:
             self._places.check(host, self._standing())
         chain, version = self._chain, self._config.version
@@ -236,14 +236,14 @@ class PeerManager(Generic[B]):
         )
         if attempt is not None:
             attempt.node_key = identity.node_key
-        self._check_allowed(host, identity.node_key)
+        self._check_allowed(host, identity.node_key, attempt)
         if attempt is not None:
             self._dialler.met(attempt, session)
         return session
 
-    def _check_allowed(self, host: str, node_key: bytes | None) -> None:
+    def _check_allowed(self, host: str, node_key: bytes | None, attempt: Dial | None) -> None:
         """Raises `PeerRefused`, `PeerBanned`."""
-        refusal = self._policy.refusal(host, node_key)
+        refusal = for_dial(self._policy.refusal(host, node_key), attempt)
         if refusal is not None:
             raise refusal.error
 

@@ -26,6 +26,10 @@ class PeerRefusal:
     """`PeerRefused` for what the peer did, `PeerBanned` because the operator wants it."""
     lasts_s: float
     """Seconds until it ends, unless it is lifted before."""
+    for_others: bool = False
+    """Only because other nodes of the same host have misbehaved. A named address is dialled all the same, or
+    strangers behind the same router could cut this node off from chosen peers by keys that cost nothing.
+    """
 
 
 class PeerPolicy(Protocol):

@@ -71,15 +71,18 @@ def _write_examples(example: str, formatter: click.HelpFormatter) -> None:
 
 def with_session(function: Callable[..., None]) -> Callable[..., None]:
     """Adds --rpc, --data-dir and --json; the function gets a `CommandSession` before its own parameters."""
+    return _RPC_OPTION(with_offline_session(function))
+
+
+def with_offline_session(function: Callable[..., None]) -> Callable[..., None]:
+    """As `with_session`, without --rpc: for commands that read the data directory and ask no node."""
 
     @wraps(function)
     def run(**params: Any) -> None:
         shared = {name: params.pop(name) for name in _SHARED if name in params}
         function(CommandSession(**shared), **params)
 
-    for option in reversed(_SESSION_OPTIONS):
-        run = option(run)
-    return run
+    return _DATA_DIR_OPTION(_JSON_OPTION(run))
 
 
 def data_dir_option(function: Function) -> Function:
@@ -165,16 +168,12 @@ _DATA_DIR_OPTION: Final = click.option(
     help="The directory of a node: its chain, settings, keys and token. "
     "Default: the platform's directory for application data.",
 )
-_SESSION_OPTIONS: Final = (
-    click.option(
-        "--rpc",
-        metavar="URL",
-        envvar="ENGRAM_RPC",
-        show_envvar=True,
-        help="Address of the node to ask. Default: the node that runs on the data directory.",
-    ),
-    _DATA_DIR_OPTION,
-    _JSON_OPTION,
+_RPC_OPTION: Final = click.option(
+    "--rpc",
+    metavar="URL",
+    envvar="ENGRAM_RPC",
+    show_envvar=True,
+    help="Address of the node to ask. Default: the node that runs on the data directory.",
 )
 _KEY_OPTION: Final = click.option(
     "--key",

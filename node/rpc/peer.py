@@ -75,13 +75,13 @@ class PeerMethods:
     async def peer_add(self, address: str) -> dict[str, Any]:
         """Keep a session with the peer at HOST:PORT or NODEKEY@HOST:PORT, also after a restart.
 
-        `ban` is what keeps the node from dialling it for now, or null.
+        `ban` is the operator's ban that keeps the node from dialling it for now, or null.
         """
         parsed = PeerAddress.parse(address)
         await self._kept(self.known.add, parsed)
         self.peers.add_peer(parsed)
         ban = self.bans.against(parsed.host, parsed.node_key)
-        return {"address": str(parsed), "ban": ban and asdict(ban)}
+        return {"address": str(parsed), "ban": asdict(ban) if ban and ban.by_operator else None}
 
     @rpc_method(admin=True)
     async def peer_remove(self, address: str) -> dict[str, Any]:
@@ -112,16 +112,16 @@ class PeerMethods:
         try:
             named = subject_of(subject)
         except BanInvalid:
-            named = self._find(subject).node_key.hex()
+            named = self._find(subject).node_key.hex()  # its host would stand for others, too
         ban = self.bans.ban(named, seconds, reason)
         await self.bans.save()
-        ended = [info for info in self.peers.peers() if self.bans.against(info.host, info.node_key)]
+        ended = [info for info in self.peers.peers() if self._is_banned(info.host, info.node_key)]
         for info in ended:
             self.peers.disconnect(info.node_key)
         kept_off = [
             str(target.address)
             for target in self.peers.targets()
-            if self.bans.against(target.host, target.node_key) is not None
+            if self._is_banned(target.host, target.node_key)
         ]
         ids = [info.node_key.hex() for info in ended]
         return {**asdict(ban), "disconnected": ids, "not_dialled": kept_off}
@@ -138,6 +138,10 @@ class PeerMethods:
         by_key = len(named) == KEY_DIGITS
         still = None if by_key else self.bans.against(named, None)
         return {"subject": named, "unbanned": unbanned, "still": still and still.subject}
+
+    def _is_banned(self, host: str, node_key: bytes | None) -> bool:
+        ban = self.bans.against(host, node_key)
+        return ban is not None and ban.by_operator
 
     async def _kept(self, change: Callable[[PeerAddress], None], address: PeerAddress) -> None:
         """Changes peers.json. Raises `DiskFailure`."""

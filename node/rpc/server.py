@@ -100,7 +100,7 @@ class RpcServer:
     async def run(self) -> None:
         """Listens until it is cancelled, then closes every connection.
 
-        Raises `PortTaken`, `AddressUnusable`.
+        Raises `PortTaken`, `PortForbidden`, `AddressUnusable`.
         """
         application = web.Application(middlewares=[_refusals, self._guard])
         application.router.add_post("/", self._post, expect_handler=_later)

@@ -114,8 +114,8 @@ def _without_peers(gauges: Gauges) -> Iterator[NodeWarning]:
     elif gauges.known:
         yield NodeWarning(
             "no_peers",
-            f"no peer is connected, though {gauges.known} addresses are known: look whether this machine "
-            "reaches others, or name a peer by `engram peer add HOST:PORT`",
+            f"no peer is connected, and none of the addresses that are known ({gauges.known}) answers: look "
+            "whether this machine reaches others, or name a peer by `engram peer add HOST:PORT`",
             unready=True,
         )
     elif not gauges.on_demand:

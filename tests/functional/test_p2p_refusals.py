@@ -62,3 +62,21 @@ async def test_an_address_is_tried_again_where_a_refused_node_may_have_moved_awa
         assert [code for _, code in first.policy.reports] == ["peer_banned"], "dialled once"
         await world.pass_time(5)
         assert len(first.policy.reports) == 2, "somebody else could have answered"
+
+
+async def test_strangers_at_its_host_cut_nobody_off_from_a_named_peer() -> None:
+    """Whoever shares the host of a named peer can have any number of keys misbehave there."""
+    world = MemoryNodes(2)
+    first, second = world.nodes
+    first.policy.crowded.add("host1")
+    async with running(*world.nodes):
+        second.manager.add_peer(first.address)
+        await world.pass_time(2)
+        assert not first.knows(second), "inbound, it could be any of them"
+        first.manager.add_peer(second.address)
+        await world.pass_time(2)
+        assert first.knows(second)
+        first.policy.report("host1", second.key.public_key, UnknownMessage())
+        first.manager.disconnect(second.key.public_key)
+        await world.pass_time(5)
+        assert not first.knows(second), "for what it did itself, it is refused"

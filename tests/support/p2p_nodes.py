@@ -9,7 +9,7 @@ from dataclasses import replace
 from engram.node.clock import FakeClock, SystemClock
 from engram.p2p.addressbook import AddressBook
 from engram.p2p.clock import MonotonicClock, WallClock
-from engram.p2p.errors import PeerBanned, PeerUnavailable
+from engram.p2p.errors import PeerBanned, PeerRefused, PeerUnavailable
 from engram.p2p.link import PeerAddress, Transport
 from engram.p2p.manager import PeerConfig, PeerManager
 from engram.p2p.memory import MemoryNetwork
@@ -49,6 +49,8 @@ class Reports(PeerScores):
         self.refused_hosts: set[str] = set()
         self.banned: set[bytes] = set()
         """Node keys that the operator has banned for good."""
+        self.crowded: set[str] = set()
+        """Hosts of which many nodes have misbehaved."""
         self._changed = asyncio.Event()
 
     def report(self, host: str, node_key: bytes | None, error: ChainError) -> None:
@@ -64,7 +66,9 @@ class Reports(PeerScores):
     def refusal(self, host: str, node_key: bytes | None) -> PeerRefusal | None:
         if host in self.refused_hosts or node_key in self.banned:
             return PeerRefusal(PeerBanned(), 10 * REFUSE_S)
-        return super().refusal(host, node_key)
+        own = super().refusal(host, node_key)
+        crowd = PeerRefusal(PeerRefused(), REFUSE_S, for_others=True)
+        return crowd if own is None and host in self.crowded else own
 
     def forgive(self) -> None:
         """Forgets every score and report."""

@@ -16,6 +16,17 @@ from tests.unit.test_cli import HEAVY
 
 ASKS_NOTHING = ("demo", "init", "localnet", "run", "participate")
 """Commands of other files, whose --json is their own."""
+OFFLINE = [
+    ("chain", "export"),
+    ("chain", "import"),
+    ("chain", "verify"),
+    ("config", "show"),
+    ("key", "node"),
+    ("learn", "ask"),
+    ("learn", "teach"),
+    ("learn", "status"),
+]
+"""Beside those of `db`, the commands that only read or write the data directory."""
 
 
 def leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -65,6 +76,15 @@ def test_examples_are_command_lines(path: tuple[str, ...], command: click.Comman
 def test_every_command_takes_json(path: tuple[str, ...], command: click.Command) -> None:
     if path[0] not in ASKS_NOTHING and path != ("chain", "spec"):
         assert AS_JSON in [param.name for param in command.params]
+
+
+@pytest.mark.parametrize(("path", "command"), LEAVES, ids=NAMES)
+def test_commands_that_ask_no_node_take_no_address_of_one(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    """An option that does nothing would let one think that the command works on another machine's node."""
+    if path[0] == "db" or path in OFFLINE:
+        assert "rpc" not in [param.name for param in command.params]
 
 
 def test_groups_list_their_commands_whole() -> None:

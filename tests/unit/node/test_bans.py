@@ -200,7 +200,9 @@ def test_who_refuses_a_peer_why_and_how_long(bans: Bans, clock: FakeClock) -> No
         scores.report(OTHER, key(number), BadHandshake("a lie"))
     many = scores.refusal(OTHER, GOOD)
     assert many is not None
-    assert (many.error.code, many.lasts_s) == ("peer_refused", REFUSE_S)
+    assert (many.error.code, many.lasts_s, many.for_others) == ("peer_refused", REFUSE_S, True)
+    assert not own.for_others
+    assert not named.for_others
     assert "too many nodes of 198.51.100.1" in many.error.message
 
 
