@@ -43,7 +43,7 @@ class AccountHistory:
         self._clock = clock
         self._threads = threads
         self._asking = asking
-        self._index = AccountIndex(chain.store, chain.spec.rules)
+        self._index = AccountIndex(chain.store, chain.spec)
         self._wake = asyncio.Event()
         self._stepped = asyncio.Event()
         self._held_up: BlockRef | None = None
