@@ -83,6 +83,7 @@ class AccountHistory:
             return
         await self._threads.run(self._index.open)
         self._looked = True
+        self._told = self.heights[0] if self.heights else 0
         self._step_done()
         end = self._chain.listen(self._wake.set)
         try:
