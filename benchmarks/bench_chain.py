@@ -152,7 +152,7 @@ def _transfers(accounts: int, transfers: int, pairs: int) -> Iterator[Row]:
 
 def _index_accounts(chain: FilledChain) -> None:
     """Makes the index of accounts of the one block that the chain has."""
-    index = AccountIndex(chain.store, chain.spec.rules)
+    index = AccountIndex(chain.store, chain.spec)
     index.begin(chain.head)
     if not index.step(chain.head):
         raise RuntimeError("there was nothing to index")

@@ -109,10 +109,10 @@ def history(session: CommandSession, account: str | None, limit: int, before: st
     """List what the chain's blocks were to an account, the latest first.
 
     ACCOUNT is an address or the name of a key in the data directory; see `engram account show`. The node
-    needs the setting account_index. An entry is a transaction that the account sent or that names it, or a
-    block that it mined. "in" and "out" are what transfers and opened rounds moved, and what was claimed;
-    "reward" is what can be claimed later. Bonds of updates and deposits of uploads are not told: `engram
-    account updates` lists the bonds.
+    needs the setting account_index. An entry is a transaction that the account sent or that names it, a
+    block that it mined, or what genesis gave it. "in" and "out" are what transfers and opened rounds moved,
+    and what was claimed; "reward" is what can be claimed later. Bonds of updates and deposits of uploads are
+    not told: `engram account updates` lists the bonds.
     """
     page = session.call("account_history", address=session.address(account), limit=limit, before=before)
     if session.as_json:

@@ -12,6 +12,8 @@ from engram.commands.support.param_types import HASH
 from engram.commands.support.progress import by_tenths, by_thousands
 from engram.commands.support.session import CommandSession
 
+_CHECKED = ("state", "height", "head", "state_root", "blocks")
+
 
 @click.group("db", cls=Group, example="engram db check --blocks 1000\nengram db reindex")
 def command() -> None:
@@ -33,7 +35,7 @@ def check(session: CommandSession, blocks: int | None) -> None:
     from engram.node.chain.maintenance import check_data_dir
 
     result = check_data_dir(session.config, blocks, by_thousands(session.note)).to_json()
-    session.show(result, result.items())
+    session.show(result, [(name, result[name]) for name in _CHECKED])
 
 
 @command.command("size", example="engram db size\nengram db size --json")

@@ -159,7 +159,10 @@ def _sync(status: dict[str, Any]) -> str:
 
 def _account_index(held: dict[str, int] | None) -> list[tuple[str, str]]:
     """Nothing on a node without that index."""
-    return [] if held is None else [("account index", f"blocks {held['from_height']} to {held['to_height']}")]
+    if held is None:
+        return []
+    first, last = held["from_height"], held["to_height"]
+    return [("account index", f"blocks {first} to {last}" if first <= last else "no block yet")]
 
 
 def _mempool(pool: dict[str, Any]) -> str:

@@ -197,8 +197,9 @@ def _missing(known: Known, reachable: set[Hash]) -> Known:
 def _advice(lost: Known) -> str:
     return (
         f"a database rebuilt from the block files would lose {named(lost)}, that the present database knows, "
-        "and nothing was changed: start the node, which fetches damaged bodies again from its peers, and "
-        "rebuild then; if it does not start, accept the loss with --yes, and it fetches those blocks anew"
+        "and nothing was changed: start the node, which fetches from its peers what bodies are damaged or "
+        "missing, and rebuild then; if it does not start, accept the loss with --yes, and it fetches those "
+        "blocks anew"
     )
 
 

@@ -302,13 +302,14 @@ class _Restore:
 
 def _no_anchor(headers: list[BlockHeader], base: BlockRef, checkpoint: Hash) -> str:
     """Why a checkpoint cannot vouch for the state, and which block can."""
-    stands = f"the snapshot's state is after block {base.height}, and its headers end at {headers[-1].height}"
+    last = headers[-1].height
+    good = f"one from block {base.height}, after which the snapshot's state is, to block {last}, its last"
     for header in headers:
         if header.id == checkpoint:
-            return f"the checkpoint is block {header.height}: {stands}; name a block between these two"
+            return f"the checkpoint is block {header.height} of the snapshot, which is too early: name {good}"
     return (
-        f"the checkpoint is none of the snapshot's blocks: {stands}; name a block between these two of the "
-        "chain that you trust, or take a new snapshot if the checkpoint is younger"
+        f"the checkpoint is not in the snapshot: name {good}, as the chain that you trust has it; if the "
+        "checkpoint is younger, take a new snapshot"
     )
 
 

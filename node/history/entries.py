@@ -15,6 +15,7 @@ from enum import IntEnum, IntFlag
 from typing import Final
 
 from engram.consensus.block import Block
+from engram.consensus.chainspec import ChainSpec
 from engram.node.storage.schema import AccountEntry
 from engram.primitives import keys
 from engram.primitives.codec import decode
@@ -43,6 +44,8 @@ class AccountRole(IntFlag):
     BADGE = 64
     NAMED = 128
     """Another event names it, for instance because its update was scored."""
+    GENESIS = 256
+    """The chain began with a balance of it."""
 
 
 class Told(IntEnum):
@@ -52,6 +55,17 @@ class Told(IntEnum):
     FAILED = Status.FAILED
     UNKNOWN = 2
     """The block is from before a snapshot, so that this node has no receipts of it."""
+
+
+def genesis_entries(spec: ChainSpec) -> Iterator[tuple[Address, int, AccountEntry]]:
+    """Account, number and entry of each balance with which the chain begins."""
+    for number, given in enumerate(spec.allocations):
+        role, told = int(AccountRole.GENESIS), int(Told.OK)
+        yield (
+            given.address,
+            number,
+            AccountEntry(role, told, 0, 0, 0, 0, given.amount, 0, 0, b"", b""),
+        )
 
 
 @dataclass

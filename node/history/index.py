@@ -17,9 +17,10 @@ from itertools import islice
 from typing import Final
 
 from engram.consensus.block import Block
+from engram.consensus.chainspec import ChainSpec
 from engram.consensus.forkchoice import plan_reorg
 from engram.node.errors import CorruptStore, DamagedBody
-from engram.node.history.entries import entries_of
+from engram.node.history.entries import entries_of, genesis_entries
 from engram.node.storage.db import Batch
 from engram.node.storage.failpoints import FailPoint, hit
 from engram.node.storage.schema import ACCOUNT, ACCOUNTS, AccountEntry, AccountIndexState
@@ -29,7 +30,6 @@ from engram.primitives.errors import CodecError
 from engram.primitives.keys import ADDRESS_BYTES
 from engram.primitives.types import Address
 from engram.statemachine.receipt import Receipt
-from engram.statemachine.rules import Rules
 
 STEP_BLOCKS: Final = 64
 STEP_ROWS: Final = 2_000
@@ -87,9 +87,9 @@ class HistoryPage:
 class AccountIndex:
     """The index of one store. One thread at a time changes it; any thread may read `page`."""
 
-    def __init__(self, store: ChainStore, rules: Rules) -> None:
+    def __init__(self, store: ChainStore, spec: ChainSpec) -> None:
         self._store = store
-        self._rules = rules
+        self._spec = spec
         self._lock = threading.Lock()
         self._ends: tuple[BlockRef, BlockRef] | None = None
 
@@ -213,7 +213,7 @@ class AccountIndex:
         if found is None:
             return None
         batch = Batch()
-        for address, index, entry in entries_of(*found, self._rules):
+        for address, index, entry in entries_of(*found, self._spec.rules):
             batch.put(ACCOUNT + address + HistoryPlace(ref.height, index).key, encode(entry))
         count = len(batch.changes)
         self._write(batch, ref if upwards else top, below if upwards else self._store.parent_of(ref))
@@ -234,7 +234,7 @@ class AccountIndex:
         """The keys of a block's entries; if its body cannot be read, they are looked for."""
         try:
             body = read_block(self._store.files, self._store.body_location(ref), ref.header)
-            found = entries_of(body, self._receipts(ref), self._rules)
+            found = entries_of(body, self._receipts(ref), self._spec.rules)
             return [ACCOUNT + address + HistoryPlace(ref.height, index).key for address, index, _ in found]
         except CorruptStore:
             place = 1 + ADDRESS_BYTES
@@ -257,6 +257,10 @@ class AccountIndex:
         return None if ref.height <= self._store.pruned().base else self._store.receipts(ref)
 
     def _write(self, batch: Batch, top: BlockRef, below: BlockRef) -> None:
+        """Moves the ends. Genesis comes in with the lowest block, when there is nothing left below."""
+        if below.height == 0 and (self._ends is None or self._ends[1].height > 0):
+            for address, number, entry in genesis_entries(self._spec):
+                batch.put(ACCOUNT + address + HistoryPlace(0, number).key, encode(entry))
         batch.put(ACCOUNTS, encode(AccountIndexState(top.id, below.id)))
         hit(FailPoint.HISTORY_BEFORE_COMMIT)
         with self._lock:

@@ -43,7 +43,7 @@ class AccountHistory:
         self._clock = clock
         self._threads = threads
         self._asking = asking
-        self._index = AccountIndex(chain.store, chain.spec.rules)
+        self._index = AccountIndex(chain.store, chain.spec)
         self._wake = asyncio.Event()
         self._stepped = asyncio.Event()
         self._held_up: BlockRef | None = None
@@ -83,6 +83,7 @@ class AccountHistory:
             return
         await self._threads.run(self._index.open)
         self._looked = True
+        self._told = self.heights[0] if self.heights else 0
         self._step_done()
         end = self._chain.listen(self._wake.set)
         try:

@@ -93,19 +93,18 @@ class AccountMethods:
         }
 
     def _entry(self, found: HistoryEntry) -> dict[str, Any]:
-        entry, place, mined = found.entry, found.place, found.place.index is None
-        told = entry.status != Told.UNKNOWN
-        kind = "mining" if mined else TX_TYPES[entry.kind].NAME if entry.kind in TX_TYPES else "unknown"
+        entry, place = found.entry, found.place
+        told, is_transaction = entry.status != Told.UNKNOWN, bool(entry.txid)
         return {
             "height": place.height,
             "block": found.block.id.hex(),
             "timestamp_ms": found.block.header.timestamp_ms,
-            "txid": None if mined else entry.txid.hex(),
+            "txid": entry.txid.hex() or None,
             "index": place.index,
-            "kind": kind,
+            "kind": _kind(found),
             "roles": [role.name.lower() for role in AccountRole if role.name and entry.roles & role],
             "status": Told(entry.status).name.lower(),
-            "nonce": None if mined else entry.nonce,
+            "nonce": entry.nonce if is_transaction else None,
             "received": entry.received,
             "sent": entry.sent,
             "fee": entry.fee if told else None,
@@ -144,6 +143,14 @@ class AccountMethods:
             for reward in view.records(Maturing, address, start=u64(max(0, min(first, 2**64 - 1))))
         ]
         return {**self.render.record(view.state.account(address)), "maturing": rewards}
+
+
+def _kind(found: HistoryEntry) -> str:
+    """The name of the transaction's type; otherwise what has made the entry."""
+    if not found.entry.txid:
+        return "genesis" if found.place.height == 0 else "mining"
+    kind = TX_TYPES.get(found.entry.kind)
+    return "unknown" if kind is None else kind.NAME
 
 
 def _place(text: str) -> HistoryPlace:

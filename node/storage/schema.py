@@ -202,14 +202,14 @@ class BlockReceipts:
 
 @dataclass(frozen=True)
 class AccountEntry:
-    """What one transaction, or the mining of one block, was to an account. Amounts are sparks."""
+    """What a transaction, the mining of a block or genesis was to an account. Amounts are sparks."""
 
-    roles: U8
+    roles: U16
     """`history.entries.AccountRole`, added up."""
     status: U8
     """`history.entries.Told`."""
     kind: U16
-    """Transaction type; 0 for mining."""
+    """Transaction type; 0 for mining and for genesis."""
     nonce: U64
     fee: U64
     """What it was charged, if it was the sender."""
@@ -222,7 +222,7 @@ class AccountEntry:
     other: Annotated[bytes, Size(0, 20)]
     """The other account of a transfer; else empty."""
     txid: Annotated[bytes, Size(0, 32)]
-    """Empty for mining."""
+    """Empty for mining and for genesis."""
 
 
 @dataclass(frozen=True)

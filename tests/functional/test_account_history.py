@@ -30,7 +30,7 @@ from engram.statemachine.transaction import Transaction
 from engram.statemachine.transactions.reveal_sealed import RevealSealed
 from engram.statemachine.transactions.transfer import Transfer
 from tests.support.damage import damage_body
-from tests.support.memory_chain import MemoryChain
+from tests.support.memory_chain import COIN, MemoryChain
 from tests.support.node_chain import (
     ALICE,
     BOB,
@@ -75,11 +75,17 @@ def rows(store: ChainStore) -> int:
 
 
 def places(page: HistoryPage) -> list[tuple[int, int | None]]:
-    return [(each.place.height, each.place.index) for each in page.entries]
+    """Those of blocks above genesis."""
+    return [(each.place.height, each.place.index) for each in page.entries if each.place.height]
 
 
 def received(page: HistoryPage) -> list[int]:
-    return [each.entry.received for each in page.entries]
+    return [each.entry.received for each in page.entries if each.place.height]
+
+
+def begun(page: HistoryPage) -> list[int]:
+    """What genesis gave."""
+    return [each.entry.received for each in page.entries if not each.place.height]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +106,9 @@ async def test_switched_on_late_then_off_and_on_again(tmp_path: Path, chain: Mem
             page = await kept.page(BOB.address, PAYMENTS, None)
             assert places(page) == [(height, 0) for height in range(28, 0, -3)]
             assert received(page) == list(range(28, 0, -3))
-            assert not page.more
+            assert page.more
+            rest = await kept.page(BOB.address, PAYMENTS, page.entries[-1].place)
+            assert (begun(rest), rest.more) == ([1_000 * COIN], False)
     async with running(disk_store(tmp_path)) as node, indexing(node, enabled=False):
         await until(lambda: rows(node.chain.store) == 0)
         assert node.chain.store.database.get(ACCOUNTS) is None
@@ -292,6 +300,7 @@ async def test_blocks_from_before_a_snapshot_come_when_their_bodies_do(
         page = await kept.page(BOB.address, 99, None)
         assert (kept.heights, places(page)) == ((21, 30), [(28, 0), (25, 0), (22, 0)])
         assert not page.more
+        assert begun(page) == [], "genesis comes last"
         for height in range(20, 0, -1):
             name = chain.blocks[height].header.id
             node.chain.store.damaged.expect(name)
@@ -300,5 +309,6 @@ async def test_blocks_from_before_a_snapshot_come_when_their_bodies_do(
         await until(lambda: kept.heights == (1, 30))
         page = await kept.page(BOB.address, 99, None)
         assert received(page) == list(range(28, 0, -3))
-        told = {each.place.height: each.entry.status for each in page.entries}
+        assert begun(page) == [1_000 * COIN]
+        told = {each.place.height: each.entry.status for each in page.entries[:-1]}
         assert told == {height: Told.OK if height > 20 else Told.UNKNOWN for height in range(28, 0, -3)}

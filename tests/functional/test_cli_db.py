@@ -56,7 +56,7 @@ def test_sound_data(shell: Shell, head: dict[str, object]) -> None:
     assert is_of(checked, head)
     assert (checked["state"], checked["blocks"]) == ("sound", BLOCKS)
     assert shell.json("db", "check", "--blocks", "2")["blocks"] == 2
-    assert shell.text("db", "check").startswith("state          sound\n")
+    assert shell.text("db", "check").startswith("state       sound\n")
 
 
 def test_sizes(shell: Shell, head: dict[str, object]) -> None:

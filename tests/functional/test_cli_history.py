@@ -40,7 +40,14 @@ def amounts(page: dict[str, Any], name: str) -> list[int]:
 
 def test_each_side_of_a_payment_is_told(served: Shell) -> None:
     bob = served.json("account", "history", "bob")
-    assert amounts(bob, "received") == [3, 2, 1]
+    assert amounts(bob, "received") == [3, 2, 1, 1_000]
+    began = bob["entries"][-1]
+    assert (began["kind"], began["roles"], began["height"], began["txid"]) == (
+        "genesis",
+        ["genesis"],
+        0,
+        None,
+    )
     assert (bob["next"], bob["from_height"], bob["to_height"]) == (None, 1, 3)
     assert bob["address"] == address_of("bob")
     latest = bob["entries"][0]
@@ -48,8 +55,10 @@ def test_each_side_of_a_payment_is_told(served: Shell) -> None:
     assert (latest["kind"], latest["status"], latest["fee"]) == ("transfer", "ok", 0)
     assert latest["other"] == address_of("alice")
     alice = served.json("account", "history", "alice")
-    assert amounts(alice, "sent") == [3, 2, 1]
-    assert [entry["nonce"] for entry in alice["entries"]] == [2, 1, 0]
+    assert amounts(alice, "sent") == [3, 2, 1, 0]
+    assert [entry["nonce"] for entry in alice["entries"]] == [2, 1, 0, None]
+    flow = sum(entry["received"] - entry["sent"] - entry["fee"] for entry in alice["entries"])
+    assert flow == served.json("account", "show", "alice")["balance"]
     receipt = served.json("tx", "show", latest["txid"])["receipt"]
     assert alice["entries"][0]["fee"] == receipt["fee"]
     assert alice["entries"][0]["txid"] == latest["txid"]
@@ -65,8 +74,8 @@ def test_pages_follow_each_other(served: Shell) -> None:
     first = served.json("account", "history", "bob", "--limit", "2")
     assert first["next"] == "2.0"
     second = served.json("account", "history", "bob", "--before", first["next"])
-    assert amounts(second, "received") == [1]
-    assert amounts(served.json("account", "history", "bob", "--before", "3"), "received") == [2, 1]
+    assert amounts(second, "received") == [1, 1_000]
+    assert amounts(served.json("account", "history", "bob", "--before", "3"), "received") == [2, 1, 1_000]
     assert served.error("account", "history", "bob", "--before", "3.x") == (65, "history_page_invalid")
     assert served.error("rpc", "account_history", f"address={address_of('bob')}", "limit=1001") == (
         65,
@@ -94,7 +103,7 @@ def test_people_read_a_table(served: Shell) -> None:
     assert lines[1].split()[0] == "3.0"
     assert address_of("alice") in lines[1]
     assert "--before 2.0" in shown.stderr
-    assert served.text("account", "history", "bob", "--before", "1") == (
+    assert served.text("account", "history", "bob", "--before", "0") == (
         "no block that is indexed names this account\n"
     )
     assert served.json("status")["account_index"] == {"from_height": 1, "to_height": 3}

@@ -309,9 +309,9 @@ def test_a_state_of_the_forgers_own_is_not_anchored(
     new = tmp_path / "new"
     with pytest.raises(SnapshotNotAnchored):
         restore_snapshot(new, SPEC, path, LATE_MS)
-    with pytest.raises(CheckpointMissing, match=r"block 19: the snapshot's state is after block 20"):
+    with pytest.raises(CheckpointMissing, match=r"block 19 of the snapshot, .* from block 20"):
         restore(new, path, chain, HEIGHT - 1)
-    with pytest.raises(CheckpointMissing, match=r"none of the snapshot's blocks: .* headers end at 40"):
+    with pytest.raises(CheckpointMissing, match=r"not in the snapshot: .* to block 40"):
         restore_snapshot(new, SPEC, path, LATE_MS, checkpoint=bytes(32))
     with pytest.raises(InsufficientWork):
         restore_snapshot(new, SPEC, path, LATE_MS, min_work=info.work + 1)

@@ -97,7 +97,7 @@ async def mend(directory: Path, node: Running, block: Block) -> None:
 
 def index_accounts(node: Running) -> None:
     """Brings the index of accounts to the head, and down to genesis."""
-    index = AccountIndex(node.chain.store, SPEC.rules)
+    index = AccountIndex(node.chain.store, SPEC)
     if not index.open():
         index.begin(node.chain.head)
     while index.step(node.chain.head):
