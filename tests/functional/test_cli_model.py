@@ -15,7 +15,7 @@ from engram.node.client import RpcClient
 from engram.node.config import Config
 from engram.node.datadir import find_run_info, read_spec, write_spec
 from engram.node.threaded import running_node
-from engram.participant.datasets import load_npz
+from engram.participant.datasets import load
 from engram.participant.export import load_version
 from tests.support.cli import Shell
 from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, write_keys
@@ -336,7 +336,7 @@ def test_the_data_of_a_round_train_another_network(scene: Scene, tmp_path: Path)
     saved = scene.shell.json("round", "data", scene.rounds.trained.hex()[:10], "-o", str(path))
     opened = [part["commitment"] for part in scene.shell.json("round", "parts", scene.rounds.trained.hex())]
     assert (saved["parts"], saved["rows"]) == (opened, 16)
-    data = load_npz(path)
+    data = load(str(path))
     assert (data.rows, data.inputs) == (16, 2 + PARTS)
     with np.load(path) as archive:
         assert archive["part"].tolist() == [0] * 8 + [1] * 8

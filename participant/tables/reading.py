@@ -1,0 +1,39 @@
+"""The one way from a file, or a folder, to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from engram.participant.errors import DatasetNotFound
+from engram.participant.tables.arrays import read_npy
+from engram.participant.tables.idx import idx_files, read_idx
+from engram.participant.tables.npz import read_npz
+from engram.participant.tables.opening import kind_of
+from engram.participant.tables.raw import RawTable, ReadOptions
+from engram.participant.tables.text import read_text
+
+READERS: Final = MappingProxyType[str, Callable[[Path, ReadOptions], RawTable]](
+    {"csv": read_text, "npz": read_npz, "npy": read_npy, "idx": read_idx}
+)
+"""What reads each format, by the name that `kind_of` gives it."""
+
+
+def read(path: Path, options: ReadOptions | None = None) -> RawTable:
+    """The rows of a file of any kind, or of a folder of idx files. What kind it is, its first bytes say.
+
+    Raises the errors of `tables.errors`, and `DatasetNotFound`, `EmptyDataset`, `ForeignDataset`, `OSError`.
+    """
+    chosen = options or ReadOptions()
+    if path.is_dir():
+        images = idx_files(path, test=chosen.test_rows)
+        if images is None:
+            raise DatasetNotFound(
+                f"{path} holds no data set",
+                expected="idx files such as train-images-idx3-ubyte",
+                got=str(path),
+            )
+        return read_idx(images, chosen)
+    return READERS[kind_of(path)](path, chosen)
