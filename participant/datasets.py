@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.participant import errors
+from engram.participant.tables.examining import DataWarning, file_doubts
 from engram.participant.tables.idx import read_idx_pair
+from engram.participant.tables.mapping import load_mapping, mapped
 from engram.participant.tables.raw import RawTable, ReadOptions
 from engram.participant.tables.reading import read
 from engram.participant.tables.values import plain_features, plain_labels
@@ -118,12 +120,33 @@ def load_mnist_folder(folder: Path) -> SplitDataset:
     return SplitDataset(train, test, known)
 
 
-def load(source: str, options: ReadOptions | None = None) -> Dataset:
+def load(source: str, options: ReadOptions | None = None, mapping: Path | None = None) -> Dataset:
     """The rows of `source`: `digits`, or a file or folder as `tables.reading.read` takes it.
 
-    Raises what `read` and `plain_rows` raise.
+    Raises what `load_source` raises.
     """
-    return load_digits() if source == "digits" else plain_rows(read(Path(source), options))
+    return load_source(source, options, mapping)[0]
+
+
+def load_source(
+    source: str, options: ReadOptions | None = None, mapping: Path | None = None
+) -> tuple[Dataset, tuple[DataWarning, ...]]:
+    """The rows of `source`, and what is doubtful about how the file was read.
+
+    `mapping`: a file that `engram data convert` has written, which says what bytes and classes the values and
+    labels become. Raises what `read`, `load_mapping`, `mapped` and `plain_rows` raise.
+    """
+    if source == "digits":
+        return load_digits(), ()
+    if mapping is None:
+        table = read(Path(source), options)
+        return plain_rows(table), file_doubts(table)
+    known = load_mapping(mapping)
+    table = read(Path(source), known.options(options or ReadOptions()))
+    rows = mapped(table, known)
+    missing = "values_missing" if known.fill else ""
+    doubts = tuple(warning for warning in file_doubts(table) if warning.code != missing)
+    return Dataset(rows.features, rows.labels), doubts
 
 
 def plain_rows(table: RawTable) -> Dataset:

@@ -97,8 +97,7 @@ def read_npy(path: Path, options: ReadOptions) -> RawTable:
         if header.ndim != 2 or header.dtype.kind not in "buif":
             raise ForeignDataset(
                 f"{path.name} is no matrix of numbers with a column of labels: put features and labels into "
-                "one "
-                ".npz file",
+                "one .npz file",
                 got=header.shape,
             )
         matrix = header.read(stream)
@@ -112,7 +111,10 @@ def _header_text(name: str, stream: BinaryIO) -> str:
     if len(start) < 8 or start[:6] != NUMPY or start[6] not in (1, 2, 3):
         raise DatasetDamaged(f"{name} does not begin as an array of numpy does", got=start)
     length_bytes = 2 if start[6] == 1 else 4
-    length = int.from_bytes(stream.read(length_bytes), "little")
+    written = stream.read(length_bytes)
+    length = int.from_bytes(written, "little")
+    if len(written) < length_bytes:
+        raise DatasetDamaged(f"{name} ends inside its header")
     if length > _HEADER_BYTES:
         raise ForeignDataset(f"{name} has a header that is too long", expected=_HEADER_BYTES, got=length)
     raw = stream.read(length)

@@ -48,5 +48,21 @@ class ValuesMissing(InvalidInput):
     """The file lacks values: `engram data convert --missing` says what to do with such rows."""
 
 
+class LabelUnknown(InvalidInput):
+    """The file has labels that the mapping does not know."""
+
+
+class MappingInvalid(InvalidInput):
+    """The file is no mapping that `engram data convert` has written."""
+
+
+class MappingMismatch(InvalidInput):
+    """The file has other columns than the mapping was made for."""
+
+
+class DataDoubtful(InvalidInput):
+    """The rows look wrong, and nobody has said that they are meant: say --yes."""
+
+
 class ReaderMissing(NotReady):
     """A library that reads this format is not installed."""

@@ -18,18 +18,31 @@ MOST_CLASSES: Final = 1_024
 
 
 def find_column(names: Sequence[str], wanted: str, name: str) -> int:
-    """The place of the column that a person calls `first`, `last`, or by its name. Raises
-    `ColumnNotFound`.
+    """The place of the column that a person calls `first`, `last`, or by its name or number.
+
+    Raises `ColumnNotFound`.
     """
     places = [place for place, title in enumerate(names) if title == wanted]
     if len(places) == 1:
         return places[0]
     if not places and wanted in ("first", "last"):
         return 0 if wanted == "first" else len(names) - 1
+    if not places and wanted.isascii() and wanted.isdigit() and 1 <= int(wanted[:9]) <= len(names):
+        return int(wanted[:9]) - 1
     if not places:
         there = ", ".join(repr(title) for title in names[:12] if title) or "none, as the file has no titles"
         raise ColumnNotFound(f"{name} has no column {wanted!r}; the first columns are {there}", got=wanted)
     raise ColumnNotFound(f"{name} has several columns {wanted!r}: give them different names", got=wanted)
+
+
+def hinted_column(names: Sequence[str], hint: str | None) -> int | None:
+    """The place of the column that a mapping's file had, if this file has one of that name."""
+    if hint is None or (any(names) and hint not in names):
+        return None
+    try:
+        return find_column(names, hint, "")
+    except ColumnNotFound:
+        return None
 
 
 def named_labels(names: Sequence[str]) -> int | None:
@@ -73,6 +86,8 @@ def matrix_table(
         raise LabelsMissing(f"{name} has one column only: a row needs at least one feature and a label")
     if options.label is not None:
         label, how = find_column(titles or [""] * columns, options.label, name), "asked"
+    elif (hinted := hinted_column(titles or [""] * columns, options.hint)) is not None:
+        label, how = hinted, "asked"
     elif (found := named_labels(titles)) is not None:
         label, how = found, "named"
     else:
@@ -84,7 +99,7 @@ def matrix_table(
         kind,
         compact(np.ascontiguousarray(np.delete(matrix, label, axis=1))),
         labels_of_numbers(matrix[:, label]),
-        LabelColumn(titles[label] if titles else ends.get(label, str(label)), how),
+        LabelColumn(titles[label] if titles else ends.get(label, str(label + 1)), how),
         (columns - 1,),
         tuple(titles[place] for place in kept) if titles else (),
     )

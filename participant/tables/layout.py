@@ -17,8 +17,8 @@ from engram.participant.tables.errors import (
     RowsRagged,
     ValueNotNumber,
 )
-from engram.participant.tables.guessing import LABEL_NAMES, find_column, named_labels
-from engram.participant.tables.limits import INPUTS
+from engram.participant.tables.guessing import LABEL_NAMES, find_column, hinted_column, named_labels
+from engram.participant.tables.limits import INPUTS, LABEL_LETTERS
 from engram.participant.tables.raw import ReadOptions
 
 DELIMITERS: Final = (",", ";", "\t", "|", " ", ":", "^", "~", "/", "#", "&")
@@ -90,7 +90,9 @@ def form_of(name: str, sample: str, options: ReadOptions) -> Form:
     alike = [row for row in rows if len(row) == width]
     header = _has_header(alike) if options.header is None else options.header
     titles = tuple(title.strip() for title in rows[0]) if header else ()
-    left_out = _dropped(name, titles, options.drop)
+    if any(len(title) > LABEL_LETTERS for title in titles):
+        raise DatasetTooLarge(f"{name} has a column whose title is too long", expected=LABEL_LETTERS)
+    left_out = _dropped(name, titles, options.drop) | _unwanted(titles, options)
     kept = [place for place in range(width) if place not in left_out]
     body = alike[1:] if header else alike
     label, how = _label(name, titles, kept, body, width, options)
@@ -159,6 +161,16 @@ def _dropped(name: str, titles: Sequence[str], drop: Sequence[str]) -> set[int]:
     return {find_column(titles, column, name) for column in drop}
 
 
+def _unwanted(titles: Sequence[str], options: ReadOptions) -> set[int]:
+    """The places of columns that a mapping does not know, if the titles say which are its inputs and its
+    labels.
+    """
+    label = options.label or options.hint
+    if not options.only or not set(options.only) <= set(titles) or label not in titles:
+        return set()
+    return {place for place, title in enumerate(titles) if title not in options.only and title != label}
+
+
 def _holds_words(cells: Sequence[str]) -> bool:
     """Whether most of these cells hold words: one among numbers is a mistake."""
     words = sum(map(is_word, cells))
@@ -177,6 +189,9 @@ def _label(
     if options.label is not None:
         names = [titles[place] for place in kept] if titles else [""] * len(kept)
         return kept[find_column(names, options.label, name)], "asked"
+    hinted = hinted_column([titles[place] if titles else "" for place in kept], options.hint)
+    if hinted is not None:
+        return kept[hinted], "asked"
     words = [place for place in kept if _holds_words([row[place] for row in body])]
     named = named_labels([titles[place] if titles else "" for place in kept])
     if named is not None:
@@ -187,8 +202,7 @@ def _label(
         shown = ", ".join(repr(titles[place]) if titles else f"number {place + 1}" for place in words[:8])
         raise ValueNotNumber(
             f"{name}: several columns hold words: {shown}; name the label column with --label, leave the "
-            "others out "
-            "with --drop",
+            "others out with --drop",
             got=next(row[words[0]] for row in body if is_word(row[words[0]]))[:40],
         )
     return AMONG_NUMBERS, "values"

@@ -25,7 +25,7 @@ from engram.participant.tables.errors import (
     LabelsMissing,
 )
 from engram.participant.tables.guessing import matrix_table
-from engram.participant.tables.opening import opened
+from engram.participant.tables.opening import GZIP, opened
 from engram.participant.tables.raw import (
     LabelColumn,
     Labels,
@@ -76,6 +76,9 @@ def read_npz(path: Path, options: ReadOptions) -> RawTable:
     Raises `ForeignDataset`, `DatasetDamaged`, `DatasetEncrypted`, `DatasetTooLarge`, `ObjectArray`,
     `EmptyDataset`, `LabelsMissing`, `ColumnNotFound`, and what `opened` raises.
     """
+    with path.open("rb") as raw:
+        if raw.read(len(GZIP)) == GZIP:
+            raise ForeignDataset(f"{path.name} is a gzipped archive: unpack it first")
     with ExitStack() as stack:
         stream = stack.enter_context(opened(path, options.progress))
         _check_directory(path, stream)
@@ -195,8 +198,7 @@ def _chosen(
         raise ForeignDataset(f"{path.name} holds no array of rows with features", got=list(headers))
     raise LabelsMissing(
         f"{path.name}: which arrays hold features and labels is unclear; name the labels with --label, or "
-        "save the "
-        "arrays as `features` and `labels`",
+        "save the arrays as `features` and `labels`",
         got=[f"{name} {header.shape}" for name, header in headers.items()],
     )
 

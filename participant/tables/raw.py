@@ -24,13 +24,21 @@ class ReadOptions:
     """What a person says about a file; what they leave open is found out."""
 
     label: str | None = None
-    """The label column: `first`, `last`, or its name."""
+    """The label column: `first`, `last`, its name, or its number, counted from 1."""
+    hint: str | None = None
+    """The label column of the file from which a mapping was made; it counts if this file has such a
+    column.
+    """
     header: bool | None = None
     """Whether the first line of a text names the columns."""
     delimiter: str | None = None
     """The character between two cells of a text."""
     drop: tuple[str, ...] = ()
     """Names of columns to leave out."""
+    only: tuple[str, ...] = ()
+    """Titles of the features; a file that has all of them is read without its other columns but the
+    labels.
+    """
     test_rows: bool = False
     """Of a source that holds training and test rows, read the test rows."""
     progress: Progress | None = field(default=None, compare=False)
@@ -41,7 +49,7 @@ class LabelColumn:
     """Where the labels were found, and how sure that is."""
 
     place: str
-    """`first`, `last`, the name of a column or array, or `folders`."""
+    """`first`, `last`, the name of a column or array, its number counted from 1, or `folders`."""
     how: str
     """`asked`: the user has named it; `named`: its name says it; `words`: it is the only one that holds
     words; `values`: its values are whole numbers 0, 1, … and those at the row's other end are not; `format`:
@@ -52,6 +60,11 @@ class LabelColumn:
     def doubtful(self) -> bool:
         """Whether another column may hold the labels as well."""
         return self.how == "guessed"
+
+    @property
+    def hint(self) -> str | None:
+        """What finds the column in another file of the same make; None where its format says it."""
+        return None if self.how == "format" else self.place
 
 
 @dataclass(frozen=True)

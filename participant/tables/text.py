@@ -82,7 +82,9 @@ def read_text(path: Path, options: ReadOptions) -> RawTable:
         table = matrix_table(path.name, "csv", features, options, titles)
         return _described(table, form)
     place = form.label
-    title = form.titles[place] if form.titles else {0: "first", form.width - 1: "last"}.get(place, str(place))
+    title = (
+        form.titles[place] if form.titles else {0: "first", form.width - 1: "last"}.get(place, str(place + 1))
+    )
     column = LabelColumn(title, form.how)
     found = RawTable(path.name, "csv", features, labels, column, (features.shape[1],), titles)
     return _described(found, form)
@@ -186,10 +188,8 @@ class _Reader:
             titles = self._form.titles
             raise ValueNotNumber(
                 f"{self._name}: line {self._csv.line_num}, column "
-                f"{titles[column] if titles else column + 1} holds "
-                f"{row[place][:40]!r}, which is no number; name the label column with --label, leave "
-                "columns out with "
-                "--drop",
+                f"{titles[column] if titles else column + 1} holds {row[place][:40]!r}, which is no number; "
+                "name the label column with --label, leave columns out with --drop",
                 got=row[place][:40],
             ) from None
         if len(self._flat) >= _CHUNK_VALUES:

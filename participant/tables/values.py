@@ -24,8 +24,7 @@ def plain_features(table: RawTable) -> npt.NDArray[np.uint8]:
         row = int(missing.any(axis=1).argmax())
         raise ValuesMissing(
             f"{table.name} lacks values, the first in row {row + 1}: `engram data convert --missing` fills "
-            "them or "
-            "leaves such rows out",
+            "them or leaves such rows out",
             got=int(missing.sum()),
         )
     raise FeatureOutOfRange(
@@ -51,8 +50,7 @@ def plain_labels(table: RawTable) -> npt.NDArray[np.uint16]:
     if strange is not None:
         raise DatasetLabelOutOfRange(
             f"{table.name}: the label {strange[:40]!r} is not a whole number from 0 to 65,535; `engram data "
-            "convert` "
-            "numbers the classes",
+            "convert` numbers the classes",
             got=strange[:40],
         )
     numbers = np.array([int(name) for name in labels.names], dtype=np.uint16)

@@ -346,7 +346,7 @@ def test_the_data_of_a_round_train_another_network(scene: Scene, tmp_path: Path)
 def test_a_test_set_is_published_and_scored(scene: Scene, tmp_path: Path) -> None:
     shell, rows = scene.shell, tmp_path / "test.csv"
     rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n")
-    publish = ("model", "publish-part", str(rows), "--key", "alice")
+    publish = ("model", "publish-part", str(rows), "--yes", "--key", "alice")
     published = shell.json(*publish)
     (event,) = published["receipt"]["events"]
     assert event["values"] == [3, 2 + PARTS, 2]

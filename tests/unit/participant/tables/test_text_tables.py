@@ -54,7 +54,7 @@ def test_any_delimiter_line_end_and_mark_give_the_same_rows(
         ("1,5,1\n0,6,0\n1,7,1\n0,8,0\n", "last", "guessed", ["1", "0", "1", "0"]),
         ("9,5,3\n8,6,7\n7,7,3\n6,8,7\n", "last", "guessed", ["3", "7", "3", "7"]),
         ("cat,5,3\ndog,6,7\n", "first", "words", ["cat", "dog"]),
-        ("5,cat,3\n6,dog,7\n", "1", "words", ["cat", "dog"]),
+        ("5,cat,3\n6,dog,7\n", "2", "words", ["cat", "dog"]),
         ("x,species,y2\n5,cat,3\n6,dog,7\n", "species", "words", ["cat", "dog"]),
         ("x,Class,y2\n5,3,3\n6,7,7\n", "Class", "named", ["3", "7"]),
         ("0,1,2,3,4,5,6,7,kind\n9,9,9,9,9,9,9,9,a\n8,8,8,8,8,8,8,8,b\n", "kind", "words", ["a", "b"]),
