@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,25 @@ if TYPE_CHECKING:
 
 _LONG_BYTES: Final = 2**23
 """Of a shorter file nobody waits for the reading."""
+
+
+class PictureSize(click.ParamType[tuple[int, int]]):
+    """A click parameter such as 28x28; its value is the width and the height."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", str(value))
+        if match is None:
+            self.fail(f"{value!r} is not a width and a height such as 28x28", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+PICTURE_SIZE: Final = PictureSize()
 
 
 def label_option(function: Callable[..., None]) -> Callable[..., None]:
@@ -38,7 +58,9 @@ def mapping_option(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_layout(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --label, --header, --delimiter, --drop and --test-rows, of which `layout_of` makes the options."""
+    """Adds --label, --header, --delimiter, --size, --grey, --drop and --test-rows, of which `layout_of`
+    makes the options.
+    """
     options = (
         label_option,
         click.option(
@@ -52,6 +74,13 @@ def with_layout(function: Callable[..., None]) -> Callable[..., None]:
             help="What stands between two cells of a text, such as ';' or '\\t'. Default: what the lines "
             "show.",
         ),
+        click.option(
+            "--size",
+            type=PICTURE_SIZE,
+            metavar="WxH",
+            help="Make all pictures so many pixels wide and high, such as 28x28. Default: as they are.",
+        ),
+        click.option("--grey", is_flag=True, help="Read pictures without their colours."),
         click.option("--drop", multiple=True, metavar="TITLE", help="Leave a column out; may be repeated."),
         click.option(
             "--test-rows", is_flag=True, help="Of a source with training and test rows, read the test rows."
@@ -76,6 +105,8 @@ def layout_of(options: dict[str, Any], *, as_json: bool) -> ReadOptions:
         header=options.pop("header"),
         delimiter=delimiter,
         drop=options.pop("drop"),
+        size=options.pop("size"),
+        grey=options.pop("grey"),
         test_rows=options.pop("test_rows"),
         progress=None if as_json else ReadProgress(),
     )

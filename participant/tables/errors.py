@@ -48,6 +48,10 @@ class ValuesMissing(InvalidInput):
     """The file lacks values: `engram data convert --missing` says what to do with such rows."""
 
 
+class PicturesDiffer(InvalidInput):
+    """The pictures are of different sizes: --size makes all of them alike."""
+
+
 class LabelUnknown(InvalidInput):
     """The file has labels that the mapping does not know."""
 

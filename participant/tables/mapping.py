@@ -52,6 +52,10 @@ class DataMapping:
     """The names of the inputs, if the file has names."""
     label: str | None = None
     """The label column of the file from which the mapping was made, as `LabelColumn.hint` gives it."""
+    size: tuple[int, int] | None = None
+    """The width and height that pictures get, if they were given one."""
+    grey: bool = False
+    """Whether pictures are read without their colours."""
     fill: tuple[float, ...] = ()
     """What stands for a missing value of each input; () if rows that lack one are not taken."""
 
@@ -65,7 +69,13 @@ class DataMapping:
         """How a file is read for this mapping: as the user says, its label column as a hint, its columns
         only.
         """
-        return replace(given, hint=self.label, only=self.columns)
+        return replace(
+            given,
+            hint=self.label,
+            only=self.columns,
+            size=given.size or self.size,
+            grey=given.grey or self.grey,
+        )
 
     def extended(self, table: RawTable) -> DataMapping:
         """The mapping with a further class for each label of a table that it does not know, in their
@@ -84,6 +94,8 @@ class DataMapping:
             "inputs": self.inputs,
             "label": self.label,
             "columns": list(self.columns),
+            "size": None if self.size is None else list(self.size),
+            "grey": self.grey,
             "low": list(self.low),
             "high": list(self.high),
             "fill": list(self.fill),
@@ -122,6 +134,8 @@ def load_mapping(path: Path) -> DataMapping:
             high=_numbers(content["high"]),
             columns=_texts(content["columns"]),
             label=None if content["label"] is None else str(content["label"]),
+            size=_size(content["size"]),
+            grey=_truth(content["grey"]),
             fill=_numbers(content["fill"]),
         )
         _check(mapping)
@@ -160,7 +174,17 @@ def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse") -> Dat
         if not all(math.isfinite(last - first) for first, last in zip(low, high, strict=True)):
             raise FeatureOutOfRange(f"{table.name} holds numbers that are too far apart to be scaled")
     fill = _means(table.features) if missing == "mean" else ()
-    return DataMapping(table.inputs, table.labels.names, low, high, table.columns, table.column.hint, fill)
+    return DataMapping(
+        table.inputs,
+        table.labels.names,
+        low,
+        high,
+        columns=table.columns,
+        label=table.column.hint,
+        size=table.size,
+        grey=table.grey,
+        fill=fill,
+    )
 
 
 def mapped(table: RawTable, mapping: DataMapping, *, drop: bool = False) -> MappedRows:
@@ -293,6 +317,21 @@ def _count(value: object) -> int:
     if type(value) is not int:
         raise ValueError(f"{value!r:.40} is no whole number")
     return value
+
+
+def _truth(value: object) -> bool:
+    if type(value) is not bool:
+        raise ValueError(f"{value!r:.40} is neither true nor false")
+    return value
+
+
+def _size(value: object) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    sides = value if isinstance(value, list) else []
+    if len(sides) != 2 or not all(1 <= _count(side) <= INPUTS for side in sides):
+        raise ValueError("its size of pictures is none")
+    return sides[0], sides[1]
 
 
 def _texts(values: object) -> tuple[str, ...]:

@@ -39,6 +39,10 @@ class ReadOptions:
     """Titles of the features; a file that has all of them is read without its other columns but the
     labels.
     """
+    size: tuple[int, int] | None = None
+    """The width and height that all pictures get; None: theirs, which must be the same."""
+    grey: bool = False
+    """Read pictures without their colours."""
     test_rows: bool = False
     """Of a source that holds training and test rows, read the test rows."""
     progress: Progress | None = field(default=None, compare=False)
@@ -107,6 +111,10 @@ class RawTable:
     """The names of the features; () if the file has none."""
     header: bool = False
     delimiter: str | None = None
+    size: tuple[int, int] | None = None
+    """The width and height that pictures were given, if they were."""
+    grey: bool = False
+    """Whether pictures were to be read without their colours."""
 
     @property
     def rows(self) -> int:

@@ -10,6 +10,7 @@ from typing import Final
 from engram.participant.errors import DatasetNotFound
 from engram.participant.tables.arrays import read_npy
 from engram.participant.tables.idx import idx_files, read_idx
+from engram.participant.tables.images import picture_files, read_images
 from engram.participant.tables.npz import read_npz
 from engram.participant.tables.opening import kind_of
 from engram.participant.tables.raw import RawTable, ReadOptions
@@ -22,18 +23,20 @@ READERS: Final = MappingProxyType[str, Callable[[Path, ReadOptions], RawTable]](
 
 
 def read(path: Path, options: ReadOptions | None = None) -> RawTable:
-    """The rows of a file of any kind, or of a folder of idx files. What kind it is, its first bytes say.
+    """The rows of a file of any kind, or of a folder of idx files or pictures. What kind it is, its first
+    bytes say.
 
     Raises the errors of `tables.errors`, and `DatasetNotFound`, `EmptyDataset`, `ForeignDataset`, `OSError`.
     """
     chosen = options or ReadOptions()
     if path.is_dir():
-        images = idx_files(path, test=chosen.test_rows)
-        if images is None:
-            raise DatasetNotFound(
-                f"{path} holds no data set",
-                expected="idx files such as train-images-idx3-ubyte",
-                got=str(path),
-            )
-        return read_idx(images, chosen)
+        if (pixels := idx_files(path, test=chosen.test_rows)) is not None:
+            return read_idx(pixels, chosen)
+        if pictures := picture_files(path, test=chosen.test_rows):
+            return read_images(path, pictures, chosen)
+        raise DatasetNotFound(
+            f"{path} holds no data set: neither idx files nor folders of pictures",
+            expected="train-images-idx3-ubyte, or a folder of pictures for each class",
+            got=str(path),
+        )
     return READERS[kind_of(path)](path, chosen)

@@ -145,7 +145,7 @@ def test_labels_that_are_numbers_keep_their_order(tmp_path: Path) -> None:
     assert done.rows.labels.tolist() == [1, 0, 1]
 
 
-GOOD = DataMapping(2, ("a", "b"), (0.0,), (1.0,), ("x", "y"), "kind", (0.5, 0.5)).to_json()
+GOOD = DataMapping(2, ("a", "b"), (0.0,), (1.0,), ("x", "y"), "kind", fill=(0.5, 0.5)).to_json()
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,10 @@ GOOD = DataMapping(2, ("a", "b"), (0.0,), (1.0,), ("x", "y"), "kind", (0.5, 0.5)
         {"columns": ["x", "y" * 1_000]},
         {"fill": [1.0]},
         {"label": None, "columns": None},
+        {"size": [1]},
+        {"size": [0, 4]},
+        {"size": [4, 2.0]},
+        {"grey": 1},
     ],
 )
 def test_a_mapping_that_is_none_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
