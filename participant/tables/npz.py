@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import struct
@@ -94,6 +95,10 @@ def read_npz(path: Path, options: ReadOptions) -> RawTable:
             ValueError,
         ) as error:
             raise DatasetDamaged(f"{path.name} is a damaged archive: {error}") from error
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a place before the file's beginning
+                raise
+            raise DatasetDamaged(f"{path.name} is a damaged archive") from error
 
 
 def _check_directory(path: Path, stream: BinaryIO) -> None:

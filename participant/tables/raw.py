@@ -176,9 +176,9 @@ def compact(values: npt.NDArray[Any]) -> Values:
         small = values.astype(np.uint8)
         if values.dtype.kind != "f" or bool(np.all(small == values)):
             return small
-    floats: npt.NDArray[np.floating[Any]] = values.astype(
-        np.float64 if values.dtype.itemsize > 4 or values.dtype.kind != "f" else np.float32
-    )
+    wide = values.dtype.itemsize > 4 or values.dtype.kind != "f"
+    with np.errstate(invalid="ignore"):  # of a NaN that signals
+        floats: npt.NDArray[np.floating[Any]] = values.astype(np.float64 if wide else np.float32)
     if not bool(np.all(np.isfinite(floats))):
         floats[~np.isfinite(floats)] = np.nan
     return floats
