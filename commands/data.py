@@ -41,10 +41,10 @@ def command() -> None:
     """Check data files, and make of any of them rows that a model can take.
 
     A model takes rows of whole numbers from 0 to 255 and labels 0, 1, … A file can be CSV (any delimiter,
-    with titles or without), .npz, .npy, a pair of idx files or a folder of these, each gzipped or not, or a
-    folder that holds a folder of pictures for each class. What holds other numbers, or words as labels, is
-    converted; the mapping that says how is kept beside the new file, so that later files of the same kind
-    are read in the same way.
+    with titles or without), .npz, .npy, parquet, a pair of idx files or a folder of these, or a folder that
+    holds a folder of pictures for each class. What holds other numbers, or words as labels, is converted; the
+    mapping that says how is kept beside the new file, so that later files of the same kind are read in the
+    same way.
     """
 
 

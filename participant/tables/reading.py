@@ -13,11 +13,12 @@ from engram.participant.tables.idx import idx_files, read_idx
 from engram.participant.tables.images import picture_files, read_images
 from engram.participant.tables.npz import read_npz
 from engram.participant.tables.opening import kind_of
+from engram.participant.tables.parquet import read_parquet
 from engram.participant.tables.raw import RawTable, ReadOptions
 from engram.participant.tables.text import read_text
 
 READERS: Final = MappingProxyType[str, Callable[[Path, ReadOptions], RawTable]](
-    {"csv": read_text, "npz": read_npz, "npy": read_npy, "idx": read_idx}
+    {"csv": read_text, "npz": read_npz, "npy": read_npy, "idx": read_idx, "parquet": read_parquet}
 )
 """What reads each format, by the name that `kind_of` gives it."""
 

@@ -33,6 +33,7 @@ BORDERS = {
     "plyvel": ("node/storage/db.py",),
     "prometheus_client": ("node/metrics.py",),
     "psutil": ("node/", "participant/"),
+    "pyarrow": ("participant/tables/parquet.py",),
     "rich": ("cli.py", "commands/"),
     "sortedcontainers": ("node/",),
     "structlog": ("node/",),

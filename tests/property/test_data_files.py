@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -153,6 +155,14 @@ def picture_file() -> bytes:
     return stream.getvalue()
 
 
+def parquet_file() -> bytes:
+    stream = io.BytesIO()
+    kinds = [f"kind {number % 3}" for number in range(12)]
+    table = pyarrow.table({"a": list(range(12)), "b": [number / 3 for number in range(12)], "label": kinds})
+    pyarrow.parquet.write_table(table, stream, compression="zstd")
+    return stream.getvalue()
+
+
 FILES = {
     "csv": csv_file(),
     "csv.gz": gzip.compress(csv_file()),
@@ -160,6 +170,7 @@ FILES = {
     "npy": npy_file(),
     "idx": idx_file(),
     "png": picture_file(),
+    "parquet": parquet_file(),
 }
 
 
