@@ -58,8 +58,8 @@ def mapping_option(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_layout(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds --label, --header, --delimiter, --size, --grey, --drop and --test-rows, of which `layout_of`
-    makes the options.
+    """Adds --label, --header, --delimiter, --decimal, --size, --grey, --drop and --test-rows, of which
+    `layout_of` makes the options.
     """
     options = (
         label_option,
@@ -73,6 +73,11 @@ def with_layout(function: Callable[..., None]) -> Callable[..., None]:
             metavar="CHARACTER",
             help="What stands between two cells of a text, such as ';' or '\\t'. Default: what the lines "
             "show.",
+        ),
+        click.option(
+            "--decimal",
+            type=click.Choice((".", ",")),
+            help="What stands before the fraction of a number in a text. Default: a point.",
         ),
         click.option(
             "--size",
@@ -104,6 +109,7 @@ def layout_of(options: dict[str, Any], *, as_json: bool) -> ReadOptions:
         label=options.pop("label"),
         header=options.pop("header"),
         delimiter=delimiter,
+        decimal=options.pop("decimal"),
         drop=options.pop("drop"),
         size=options.pop("size"),
         grey=options.pop("grey"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +28,9 @@ _SAMPLE_ROWS: Final = 100
 _NUMBERED: Final = 8
 """Cells 0, 1, 2, … of a first row are titles if they are as many: fewer may be a row."""
 AMONG_NUMBERS: Final = -1
+SHOWN: Final = 20
+"""How many columns an error names."""
+_DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?[0-9]*,[0-9]+\s*")
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,26 @@ class Form:
     """As in `LabelColumn`."""
     numeric: tuple[int, ...]
     """The places of the columns that are read as numbers."""
+    decimal: str = "."
+    """What stands before the fraction of a number."""
+    blank: int | None = None
+    """The place of a column without title and without cells, as a delimiter at the end of each line makes
+    it.
+    """
+
+    def cells(self, row: Sequence[str]) -> Sequence[str]:
+        """Cells of numbers with a point before the fraction."""
+        return with_points(row) if self.decimal == "," else row
 
     @property
     def dialect(self) -> dict[str, Any]:
         """What the csv module is told."""
         return dialect(self.delimiter, self.quote)
+
+
+def with_points(row: Sequence[str]) -> list[str]:
+    """Cells whose fractions begin with a comma, with a point instead; one with a point is no number then."""
+    return [cell.replace(".", "'").replace(",", ".") for cell in row]
 
 
 def dialect(delimiter: str, quote: str) -> dict[str, Any]:
@@ -88,18 +107,22 @@ def form_of(name: str, sample: str, options: ReadOptions) -> Form:
             got=rows[0][0][:40],
         )
     alike = [row for row in rows if len(row) == width]
+    if options.decimal == ",":
+        alike = [rows[0], *map(with_points, alike[1:])] if options.header else list(map(with_points, alike))
     header = _has_header(alike) if options.header is None else options.header
     titles = tuple(title.strip() for title in rows[0]) if header else ()
     if any(len(title) > LABEL_LETTERS for title in titles):
         raise DatasetTooLarge(f"{name} has a column whose title is too long", expected=LABEL_LETTERS)
-    left_out = _dropped(name, titles, options.drop) | _unwanted(titles, options)
-    kept = [place for place in range(width) if place not in left_out]
     body = alike[1:] if header else alike
-    label, how = _label(name, titles, kept, body, width, options)
+    blank = _blank(titles, body)
+    left_out = _dropped(name, titles, options.drop) | _unwanted(titles, options) | {blank}
+    kept = [place for place in range(width) if place not in left_out]
+    label, how = _label(name, titles, kept, body, options)
     numeric = tuple(place for place in kept if place != label)
     if not numeric:
         raise LabelsMissing(f"{name} has no column of features beside its labels")
-    return Form(delimiter, quote, width, header, titles, label, how, numeric)
+    _check_numbers(name, titles, numeric, body)
+    return Form(delimiter, quote, width, header, titles, label, how, numeric, options.decimal or ".", blank)
 
 
 def _records(sample: str, delimiter: str, quote: str) -> list[list[str]]:
@@ -182,10 +205,9 @@ def _label(
     titles: Sequence[str],
     kept: Sequence[int],
     body: Sequence[Sequence[str]],
-    width: int,
     options: ReadOptions,
 ) -> tuple[int, str]:
-    """The place of the label column and how it was found. Raises `ColumnNotFound`, `ValueNotNumber`."""
+    """The place of the label column and how it was found. Raises `ColumnNotFound`."""
     if options.label is not None:
         names = [titles[place] for place in kept] if titles else [""] * len(kept)
         return kept[find_column(names, options.label, name)], "asked"
@@ -198,11 +220,31 @@ def _label(
         return kept[named], "named"
     if len(words) == 1:
         return words[0], "words"
-    if words:
-        shown = ", ".join(repr(titles[place]) if titles else f"number {place + 1}" for place in words[:8])
-        raise ValueNotNumber(
-            f"{name}: several columns hold words: {shown}; name the label column with --label, leave the "
-            "others out with --drop",
-            got=next(row[words[0]] for row in body if is_word(row[words[0]]))[:40],
-        )
     return AMONG_NUMBERS, "values"
+
+
+def _blank(titles: Sequence[str], body: Sequence[Sequence[str]]) -> int | None:
+    """The place of the last column, if it has neither title nor cells."""
+    last = len(body[0]) - 1 if body else 0
+    if last < 2 or (titles and titles[last]) or any(row[last].strip() for row in body):
+        return None
+    return last
+
+
+def _check_numbers(
+    name: str, titles: Sequence[str], numeric: Sequence[int], body: Sequence[Sequence[str]]
+) -> None:
+    """Names all columns of words at once, beside the label column. Raises `ValueNotNumber`."""
+    words = [place for place in numeric if _holds_words([row[place] for row in body])]
+    if not words:
+        return
+    shown = ", ".join(repr(titles[place]) if titles else f"number {place + 1}" for place in words[:SHOWN])
+    cell = next(row[words[0]] for row in body if is_word(row[words[0]]))
+    commas = (
+        "if a comma stands before fractions, say --decimal ','; " if _DECIMAL_COMMA.fullmatch(cell) else ""
+    )
+    raise ValueNotNumber(
+        f"{name}: columns that hold no numbers: {shown}; {commas}name the label column with --label, leave "
+        "the others out with --drop",
+        got=cell[:40],
+    )

@@ -52,6 +52,8 @@ class DataMapping:
     """The names of the inputs, if the file has names."""
     label: str | None = None
     """The label column of the file from which the mapping was made, as `LabelColumn.hint` gives it."""
+    decimal: str = "."
+    """What stands before the fraction of a number in a text: a point or a comma."""
     size: tuple[int, int] | None = None
     """The width and height that pictures get, if they were given one."""
     grey: bool = False
@@ -73,6 +75,7 @@ class DataMapping:
             given,
             hint=self.label,
             only=self.columns,
+            decimal=given.decimal or self.decimal,
             size=given.size or self.size,
             grey=given.grey or self.grey,
         )
@@ -94,6 +97,7 @@ class DataMapping:
             "inputs": self.inputs,
             "label": self.label,
             "columns": list(self.columns),
+            "decimal": self.decimal,
             "size": None if self.size is None else list(self.size),
             "grey": self.grey,
             "low": list(self.low),
@@ -134,6 +138,7 @@ def load_mapping(path: Path) -> DataMapping:
             high=_numbers(content["high"]),
             columns=_texts(content["columns"]),
             label=None if content["label"] is None else str(content["label"]),
+            decimal=content["decimal"],
             size=_size(content["size"]),
             grey=_truth(content["grey"]),
             fill=_numbers(content["fill"]),
@@ -162,8 +167,7 @@ def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse") -> Dat
     if scale == "none" and not whole:
         raise FeatureOutOfRange(
             f"{table.name}: a feature is not a whole number from 0 to 255; `--scale all` or `--scale "
-            "columns` scales "
-            "them"
+            "columns` scales them"
         )
     if scale != "none":
         lowest, highest = _ranges(table.features)
@@ -181,6 +185,7 @@ def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse") -> Dat
         high,
         columns=table.columns,
         label=table.column.hint,
+        decimal=table.decimal,
         size=table.size,
         grey=table.grey,
         fill=fill,
@@ -307,6 +312,8 @@ def _check(mapping: DataMapping) -> None:
     ranges = zip(mapping.low, mapping.high, strict=True)
     if any(low > high or not math.isfinite(high - low) for low, high in ranges):
         raise ValueError("a range ends before it begins, or is too wide")
+    if mapping.decimal not in (".", ","):
+        raise ValueError("its fractions begin with neither a point nor a comma")
     if mapping.columns and (len(mapping.columns) != mapping.inputs):
         raise ValueError("it does not name every input")
     if not 1 <= len(mapping.classes) <= MOST_CLASSES or len(set(mapping.classes)) != len(mapping.classes):

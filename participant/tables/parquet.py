@@ -120,8 +120,7 @@ def _columns(
     if strange:
         raise ValueNotNumber(
             f"{path.name}: columns hold no numbers: {', '.join(map(repr, strange[:8]))}; name the label "
-            "column with "
-            "--label, leave the others out with --drop",
+            "column with --label, leave the others out with --drop",
             got=strange[:8],
         )
     if label is not None and kinds[titles[label]] == "other":

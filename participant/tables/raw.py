@@ -33,6 +33,8 @@ class ReadOptions:
     """Whether the first line of a text names the columns."""
     delimiter: str | None = None
     """The character between two cells of a text."""
+    decimal: str | None = None
+    """The character before the fraction of a number in a text: a point, or a comma; None: a point."""
     drop: tuple[str, ...] = ()
     """Names of columns to leave out."""
     only: tuple[str, ...] = ()
@@ -111,6 +113,8 @@ class RawTable:
     """The names of the features; () if the file has none."""
     header: bool = False
     delimiter: str | None = None
+    decimal: str = "."
+    """What stands before the fraction of a number in a text."""
     size: tuple[int, int] | None = None
     """The width and height that pictures were given, if they were."""
     grey: bool = False

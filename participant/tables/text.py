@@ -91,7 +91,17 @@ def read_text(path: Path, options: ReadOptions) -> RawTable:
 
 
 def _described(table: RawTable, form: layout.Form) -> RawTable:
-    return replace(table, header=form.header, delimiter=form.delimiter)
+    return replace(table, header=form.header, delimiter=form.delimiter, decimal=form.decimal)
+
+
+def text_rows(path: Path) -> list[list[str]]:
+    """The cells of a file of comma-separated text as they are, with its titles.
+
+    Raises `TextUnreadable`, `RowsRagged`, `DatasetTooLarge`, and what `opened` raises.
+    """
+    form = layout.Form(",", '"', 0, False, (), 0, "asked", ())
+    with open_text(path, ReadOptions()) as text:
+        return list(_Reader(path.name, form, text).records())
 
 
 class _Lines:
@@ -161,6 +171,12 @@ class _Reader:
                     expected=form.width,
                     got=len(record),
                 )
+            if form.blank is not None and record[form.blank].strip():
+                raise RowsRagged(
+                    f"{self._name}: line {self._csv.line_num} has a cell in the last column, which is empty "
+                    "elsewhere",
+                    got=record[form.blank][:40],
+                )
             self._numbers(take(record))
             if form.label >= 0:
                 self._label(record[form.label])
@@ -181,9 +197,10 @@ class _Reader:
 
     def _numbers(self, row: Sequence[str]) -> None:
         try:
-            self._flat.extend(cells.numbers(row))
+            self._flat.extend(cells.numbers(self._form.cells(row)))
         except ValueError:
-            place = next(place for place, cell in enumerate(row) if cells.number(cell) is None)
+            written = self._form.cells(row)
+            place = next(place for place, cell in enumerate(written) if cells.number(cell) is None)
             column = self._form.numeric[place]
             titles = self._form.titles
             raise ValueNotNumber(

@@ -56,6 +56,14 @@ def test_a_later_file_follows_the_mapping(tmp_path: Path) -> None:
     assert "values_beyond" in [warning.code for warning in done.warnings]
 
 
+def test_a_mapping_keeps_the_comma_before_fractions(tmp_path: Path) -> None:
+    mapping = fitted(table(tmp_path, "a;b;kind\n1,5;2;x\n3,5;4;y\n", decimal=","))
+    mapping.save(tmp_path / "m.json")
+    kept = load_mapping(tmp_path / "m.json")
+    later = read(tmp_path / "rows.csv", kept.options(ReadOptions()))
+    assert mapped(later, kept).features.tolist() == [[0, 0], [255, 255]]
+
+
 def test_what_was_converted_is_what_the_mapping_makes_of_the_file(tmp_path: Path) -> None:
     done = converted(table(tmp_path, FIRST, drop=("id",)), None)
     save_rows(tmp_path / "rows.npz", done.rows)
@@ -176,6 +184,8 @@ GOOD = DataMapping(2, ("a", "b"), (0.0,), (1.0,), ("x", "y"), "kind", fill=(0.5,
         {"size": [0, 4]},
         {"size": [4, 2.0]},
         {"grey": 1},
+        {"decimal": ";"},
+        {"decimal": None},
     ],
 )
 def test_a_mapping_that_is_none_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:

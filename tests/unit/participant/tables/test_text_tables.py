@@ -176,6 +176,28 @@ def test_a_row_without_end_ends(tmp_path: Path) -> None:
     assert caught.value.code == "dataset_too_large"
 
 
+def test_a_comma_before_fractions_is_said_and_asked_for(tmp_path: Path) -> None:
+    text = "a;b;kind\n1,5;2;x\n-3,25;4;y\n"
+    assert "--decimal ','" in str(refusal(tmp_path, text))
+    found = table(tmp_path, text, decimal=",")
+    assert (found.features.tolist(), found.columns) == ([[1.5, 2], [-3.25, 4]], ("a", "b"))
+    assert labels(found) == ["x", "y"]
+    assert refusal(tmp_path, "a;b;kind\n1.5;2;x\n3,5;4;y\n2,5;4;y\n", decimal=",").code == "value_not_number"
+
+
+def test_a_delimiter_at_the_end_of_lines_makes_no_column(tmp_path: Path) -> None:
+    found = table(tmp_path, "5,20,0,\n7,41,1,\n6,60,0,\n8,3,1,\n")
+    assert (found.inputs, labels(found)) == (2, ["0", "1", "0", "1"])
+    lines = "5,20,0,\n7,41,1,\n" * 200
+    assert refusal(tmp_path, lines + "5,20,0,9\n").code == "rows_ragged"
+
+
+def test_all_columns_of_words_are_named_at_once(tmp_path: Path) -> None:
+    error = refusal(tmp_path, "sex,age,city,label\nF,30,Ulm,0\nM,40,Bonn,1\n")
+    assert error.code == "value_not_number"
+    assert "'sex', 'city'" in str(error)
+
+
 def test_a_name_of_a_column_must_be_one(tmp_path: Path) -> None:
     assert refusal(tmp_path, "a,a,label\n1,2,0\n", label="a").code == "column_not_found"
     assert "'a', 'b'" in str(refusal(tmp_path, "a,b\n1,2\n3,4\n", label="c"))
