@@ -55,8 +55,7 @@ def predict(
         return await client.call("model_predict", id=model_id, rows=chosen.features, version=version)
 
     result = session.run(action)
-    for answer, label in zip(result["predictions"], chosen.labels, strict=False):
-        answer["label"] = label
+    chosen.explain(result["predictions"])
     show_predictions(session, result)
 
 

@@ -139,4 +139,6 @@ def _predicted(report: ProofReport, parameters: Parameters, chosen: ChosenRows) 
 
     spec = report.network.spec
     logits = forward(spec, parameters, features_of(chosen.features, spec.inputs)).tolist()
-    return [{**explained(row), "label": label} for row, label in zip(logits, chosen.labels, strict=True)]
+    predictions: list[dict[str, Any]] = [dict(explained(row)) for row in logits]
+    chosen.explain(predictions)
+    return predictions

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from engram.participant import errors
 from engram.participant.tables.examining import DataWarning, file_doubts
 from engram.participant.tables.idx import read_idx_pair
-from engram.participant.tables.mapping import load_mapping, mapped
+from engram.participant.tables.mapping import load_mapping, mapped, mapped_features
 from engram.participant.tables.raw import RawTable, ReadOptions
 from engram.participant.tables.reading import read
 from engram.participant.tables.values import plain_features, plain_labels
@@ -147,6 +147,42 @@ def load_source(
     missing = "values_missing" if known.fill else ""
     doubts = tuple(warning for warning in file_doubts(table) if warning.code != missing)
     return Dataset(rows.features, rows.labels), doubts
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Rows that a model is to answer, with the labels that their file gives them."""
+
+    features: npt.NDArray[np.uint8]
+    labels: tuple[int | None, ...]
+    """The class of each row, None where the file gives none that is known; () if it has no labels."""
+    classes: tuple[str, ...]
+    """The label of each class, if a mapping names them."""
+
+
+def load_questions(source: str, options: ReadOptions | None = None, mapping: Path | None = None) -> Questions:
+    """The rows of `source` to be answered: they need no labels, and may have unknown ones.
+
+    Raises what `read`, `load_mapping` and `mapped_features` or `plain_features` raise.
+    """
+    if source == "digits":
+        digits = load_digits()
+        return Questions(digits.features, tuple(digits.labels.tolist()), ())
+    known = None if mapping is None else load_mapping(mapping)
+    asked = options or ReadOptions()
+    table = read(Path(source), asked if known is None else known.options(asked))
+    classes = () if known is None else known.classes
+    features = plain_features(table) if known is None else mapped_features(table, known)
+    if not table.labels.names:
+        return Questions(features, (), classes)
+    places = {name: place for place, name in enumerate(classes)}
+    numbers = [
+        (int(name) if name.isascii() and name.isdigit() else None) if known is None else places.get(name)
+        for name in table.labels.names
+    ]
+    return Questions(
+        features, tuple(numbers[code] if code >= 0 else None for code in table.labels.codes), classes
+    )
 
 
 def plain_rows(table: RawTable) -> Dataset:

@@ -24,8 +24,18 @@ class ChosenRows:
 
     features: list[list[int]]
     """For each row, whole numbers from 0 to 255."""
-    labels: list[int]
-    """The true class of each row, if the rows come from a data set; else empty."""
+    labels: list[int | None]
+    """The true class of each row, if the rows come from a data set that has them; else empty."""
+    classes: tuple[str, ...] = ()
+    """The label of each class, if a mapping names them."""
+
+    def explain(self, predictions: Sequence[dict[str, Any]]) -> None:
+        """Adds to each prediction the row's true class, and the label of the predicted one, where known."""
+        for answer, label in zip(predictions, self.labels, strict=False):
+            answer["label"] = label
+        for answer in predictions:
+            if answer["class"] < len(self.classes):
+                answer["name"] = self.classes[answer["class"]]
 
 
 def with_rows(function: Callable[..., None]) -> Callable[..., None]:
@@ -83,19 +93,17 @@ def rows_of(given: RowsOfFile, first: int, count: int) -> ChosenRows:
 
     Raises `RowsInvalid` if the data set has fewer rows, and what `datasets.load` raises.
     """
-    from engram.participant.datasets import load
+    from engram.participant.datasets import load_questions
     from engram.participant.tables.raw import ReadOptions
 
     source = given.source
-    data = load(source, ReadOptions(label=given.label), given.mapping)
-    if first + count > data.rows:
-        raise RowsInvalid(
-            f"{source} has {data.rows} rows", expected=f"at most {data.rows}", got=first + count
-        )
+    data = load_questions(source, ReadOptions(label=given.label), given.mapping)
+    there = len(data.features)
+    if first + count > there:
+        raise RowsInvalid(f"{source} has {there} rows", expected=f"at most {there}", got=first + count)
     chosen = slice(first, first + count)
-    labels: list[int] = data.labels[chosen].tolist()
     features: list[list[int]] = data.features[chosen].tolist()
-    return ChosenRows(features, labels)
+    return ChosenRows(features, list(data.labels[chosen]), data.classes)
 
 
 def show_predictions(session: CommandSession, result: dict[str, Any]) -> None:
@@ -119,6 +127,8 @@ def show_classes(predictions: Sequence[dict[str, Any]]) -> None:
         Column("class", lambda row: row["class"], right=True),
         Column("probability", lambda row: f"{row['probability']:.4f}", right=True),
     ]
+    if any("name" in row for row in predictions):
+        columns.insert(1, Column("name", lambda row: row.get("name")))
     if any("label" in row for row in predictions):
         columns.append(Column("label", lambda row: row["label"], right=True))
     print_table(columns, predictions, "no rows")
@@ -135,7 +145,8 @@ _OPTIONS = (
         "--data",
         metavar="DATA",
         shell_complete=complete_data,
-        help="A data set with labels: digits, or a file or folder that `engram data check` can read.",
+        help="A data set, with labels or without: digits, or a file or folder that `engram data check` can "
+        "read.",
     ),
     label_option,
     mapping_option,

@@ -41,7 +41,7 @@ def label_option(function: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--label",
         metavar="COLUMN",
-        help="The column with the labels: first, last, its title, or its number counted from 1; of an "
+        help="The column with the labels: first, last, its title, its number counted from 1, or none; of an "
         ".npz file, the name of an array. Default: what the file itself shows.",
     )(function)
 

@@ -10,10 +10,19 @@ import numpy.typing as npt
 
 from engram.participant.errors import EmptyDataset
 from engram.participant.tables.errors import ColumnNotFound, LabelsMissing
-from engram.participant.tables.raw import LabelColumn, RawTable, ReadOptions, compact, labels_of_numbers
+from engram.participant.tables.raw import (
+    LabelColumn,
+    RawTable,
+    ReadOptions,
+    compact,
+    labels_of_numbers,
+    no_labels,
+)
 
 LABEL_NAMES: Final = ("label", "labels", "class", "classes", "target", "targets", "category", "y")
 """Names of columns that hold labels, in small letters."""
+NONE: Final = "none"
+"""What people call a label column that is not there."""
 MOST_CLASSES: Final = 1_024
 
 
@@ -45,6 +54,15 @@ def hinted_column(names: Sequence[str], hint: str | None) -> int | None:
         return None
 
 
+def has_no_labels(titles: Sequence[str], width: int, options: ReadOptions) -> bool:
+    """Whether a table of so many columns holds features only: as the user says, or as a mapping shows."""
+    if options.label is not None:
+        return options.label == NONE and NONE not in titles
+    if titles:
+        return bool(options.only) and set(options.only) <= set(titles) and options.hint not in titles
+    return width == options.inputs
+
+
 def named_labels(names: Sequence[str]) -> int | None:
     """The place of the only column whose name is one for labels."""
     places = [place for place, title in enumerate(names) if title.strip().lower() in LABEL_NAMES]
@@ -72,6 +90,20 @@ def _most_classes(rows: int) -> int:
     return min(MOST_CLASSES, max(2, rows // 2))
 
 
+def unlabelled(
+    name: str,
+    kind: str,
+    matrix: npt.NDArray[np.generic],
+    shape: tuple[int, ...],
+    titles: Sequence[str] = (),
+) -> RawTable:
+    """The table in a matrix of features whose rows have no labels."""
+    features = compact(np.ascontiguousarray(matrix))
+    return RawTable(
+        name, kind, features, no_labels(len(features)), LabelColumn(NONE, "asked"), shape, tuple(titles)
+    )
+
+
 def matrix_table(
     name: str, kind: str, matrix: npt.NDArray[np.generic], options: ReadOptions, titles: Sequence[str] = ()
 ) -> RawTable:
@@ -82,6 +114,8 @@ def matrix_table(
     if 0 in matrix.shape:
         raise EmptyDataset(f"{name} holds no rows")
     columns = matrix.shape[1]
+    if has_no_labels(titles, columns, options):
+        return unlabelled(name, kind, matrix, (columns,), titles)
     if columns < 2:
         raise LabelsMissing(f"{name} has one column only: a row needs at least one feature and a label")
     if options.label is not None:

@@ -18,7 +18,13 @@ from engram.participant.tables.errors import (
     RowsRagged,
     ValueNotNumber,
 )
-from engram.participant.tables.guessing import LABEL_NAMES, find_column, hinted_column, named_labels
+from engram.participant.tables.guessing import (
+    LABEL_NAMES,
+    find_column,
+    has_no_labels,
+    hinted_column,
+    named_labels,
+)
 from engram.participant.tables.limits import INPUTS, LABEL_LETTERS
 from engram.participant.tables.raw import ReadOptions
 
@@ -28,6 +34,7 @@ _SAMPLE_ROWS: Final = 100
 _NUMBERED: Final = 8
 """Cells 0, 1, 2, … of a first row are titles if they are as many: fewer may be a row."""
 AMONG_NUMBERS: Final = -1
+NOWHERE: Final = -2
 SHOWN: Final = 20
 """How many columns an error names."""
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?[0-9]*,[0-9]+\s*")
@@ -45,7 +52,7 @@ class Form:
     titles: tuple[str, ...]
     """The names of all columns; () without a header."""
     label: int
-    """The place of the label column; `AMONG_NUMBERS` if the numbers themselves must show it."""
+    """The place of the label column; `AMONG_NUMBERS` if the numbers must show it; `NOWHERE` without one."""
     how: str
     """As in `LabelColumn`."""
     numeric: tuple[int, ...]
@@ -188,6 +195,8 @@ def _unwanted(titles: Sequence[str], options: ReadOptions) -> set[int]:
     """The places of columns that a mapping does not know, if the titles say which are its inputs and its
     labels.
     """
+    if titles and has_no_labels(titles, len(titles), options):
+        return {place for place, title in enumerate(titles) if options.only and title not in options.only}
     label = options.label or options.hint
     if not options.only or not set(options.only) <= set(titles) or label not in titles:
         return set()
@@ -208,6 +217,8 @@ def _label(
     options: ReadOptions,
 ) -> tuple[int, str]:
     """The place of the label column and how it was found. Raises `ColumnNotFound`."""
+    if has_no_labels(titles, len(kept), options):
+        return NOWHERE, "asked"
     if options.label is not None:
         names = [titles[place] for place in kept] if titles else [""] * len(kept)
         return kept[find_column(names, options.label, name)], "asked"

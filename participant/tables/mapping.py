@@ -24,7 +24,7 @@ from engram.participant.tables.errors import (
     ValuesMissing,
 )
 from engram.participant.tables.limits import INPUTS, LABEL_LETTERS
-from engram.participant.tables.raw import NO_LABEL, RawTable, ReadOptions, Values
+from engram.participant.tables.raw import NO_LABEL, Labels, RawTable, ReadOptions, Values
 
 FORMAT: Final = "engram data mapping"
 LARGEST: Final = 255
@@ -75,6 +75,7 @@ class DataMapping:
             given,
             hint=self.label,
             only=self.columns,
+            inputs=self.inputs,
             decimal=given.decimal or self.decimal,
             size=given.size or self.size,
             grey=given.grey or self.grey,
@@ -190,6 +191,16 @@ def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse") -> Dat
         grey=table.grey,
         fill=fill,
     )
+
+
+def mapped_features(table: RawTable, mapping: DataMapping) -> npt.NDArray[np.uint8]:
+    """The features of a table as a mapping makes them, whatever its labels are.
+
+    Raises `MappingMismatch`, `ValuesMissing`.
+    """
+    unlabelled = Labels(("",), np.zeros(table.rows, dtype=np.int32))
+    one_class = replace(mapping, classes=("",))
+    return mapped(replace(table, labels=unlabelled), one_class).features
 
 
 def mapped(table: RawTable, mapping: DataMapping, *, drop: bool = False) -> MappedRows:

@@ -25,7 +25,7 @@ from engram.participant.tables.errors import (
     DatasetTooLarge,
     LabelsMissing,
 )
-from engram.participant.tables.guessing import matrix_table
+from engram.participant.tables.guessing import NONE, matrix_table, unlabelled
 from engram.participant.tables.opening import GZIP, opened
 from engram.participant.tables.raw import (
     LabelColumn,
@@ -121,6 +121,10 @@ def _check_directory(path: Path, stream: BinaryIO) -> None:
 
 def _table(path: Path, archive: zipfile.ZipFile, options: ReadOptions) -> RawTable:
     headers = _headers(path, archive)
+    if (alone := _without_labels(headers, options)) is not None:
+        pixels = _array(archive, alone, headers[alone])
+        shape = pixels.shape[1:]
+        return unlabelled(path.name, "npz", pixels.reshape(len(pixels), math.prod(shape)), shape)
     names = _chosen(path, headers, options)
     if names is None:
         only = next(iter(headers))
@@ -167,6 +171,17 @@ def _headers(path: Path, archive: zipfile.ZipFile) -> dict[str, ArrayHeader]:
         with archive.open(member) as stream:
             headers[name] = ArrayHeader(f"{path.name}: {name}", cast(BinaryIO, stream))
     return headers
+
+
+def _without_labels(headers: Mapping[str, ArrayHeader], options: ReadOptions) -> str | None:
+    """The array of features, if the user says that there are no labels or a mapping shows it."""
+    matrices = [name for name, header in headers.items() if header.ndim >= 2 and header.dtype.kind in "buif"]
+    if options.label == NONE and NONE not in headers:
+        known = {name.lower(): name for name in matrices}
+        named = [known[x] for x, _ in (*TRAIN_NAMES, *TEST_NAMES) if x in known]
+        return named[0] if named else matrices[0] if len(matrices) == 1 else None
+    only = matrices[0] if len(headers) == len(matrices) == 1 and options.label is None else None
+    return only if only is not None and math.prod(headers[only].shape[1:]) == options.inputs else None
 
 
 def _chosen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -21,13 +22,19 @@ from engram.participant.tables.errors import (
     ReaderMissing,
     ValueNotNumber,
 )
-from engram.participant.tables.guessing import find_column, hinted_column, matrix_table, named_labels
+from engram.participant.tables.guessing import (
+    NONE,
+    find_column,
+    has_no_labels,
+    hinted_column,
+    matrix_table,
+    named_labels,
+)
 from engram.participant.tables.limits import FILE_BYTES, LABEL_LETTERS, TABLE_BYTES, check_size
 from engram.participant.tables.opening import file_size, opened
 from engram.participant.tables.raw import (
     NO_LABEL,
     LabelColumn,
-    Labels,
     RawTable,
     ReadOptions,
     compact,
@@ -57,12 +64,19 @@ def read_parquet(path: Path, options: ReadOptions) -> RawTable:
         titles = tuple(schema.names)
         label, how, kept = _columns(path, titles, kinds, options)
         groups = _groups(table, [titles[place] for place in kept], path, options)
-        return _table(path, groups, titles, label, how, kept)
+        words = label is not None and kinds[titles[label]] == "words"
+        return _table(path, groups, titles, (label, how, words), kept)
 
 
 def _table(
-    path: Path, groups: Iterator[Any], titles: tuple[str, ...], label: int | None, how: str, kept: list[int]
+    path: Path,
+    groups: Iterator[Any],
+    titles: tuple[str, ...],
+    found: tuple[int | None, str, bool],
+    kept: list[int],
 ) -> RawTable:
+    """The table in pieces of a file; `found`: the label column, how it was found, whether it holds words."""
+    label, how, words = found
     numeric = [place for place in kept if place != label]
     chunks, texts, codes = [], dict[str, int](), []
     numbers = []
@@ -70,22 +84,22 @@ def _table(
         columns = [_numbers(path, titles[place], group.column(titles[place])) for place in numeric]
         chunks.append(compact(np.column_stack(columns)))
         if label is not None:
-            values = group.column(titles[label]).to_numpy(zero_copy_only=False)
-            if values.dtype.kind in "biuf":
-                numbers.append(values.astype(np.uint8) if values.dtype.kind == "b" else values)
+            column = group.column(titles[label])
+            if words:
+                codes.append(_codes(path, column.to_pylist(), texts))
             else:
-                codes.append(_codes(path, values, texts))
+                numbers.append(_numbers(path, titles[label], column) + 0)
     if not chunks:
         raise EmptyDataset(f"{path.name} holds no rows")
     matrix = np.concatenate(chunks)
     named = tuple(titles[place] for place in numeric)
     if label is None:
-        return matrix_table(path.name, "parquet", matrix, ReadOptions(), named)
-    labels: Labels
-    if numbers:
-        labels = labels_of_numbers(np.concatenate(numbers))
-    else:
+        options = ReadOptions(label=NONE) if how == "asked" else ReadOptions()
+        return replace(matrix_table(path.name, "parquet", matrix, options, named), header=True)
+    if words:
         labels = labels_of_texts(list(texts), np.concatenate(codes))
+    else:
+        labels = labels_of_numbers(np.concatenate(numbers))
     column = LabelColumn(titles[label], how)
     return RawTable(path.name, "parquet", matrix, labels, column, (matrix.shape[1],), named, header=True)
 
@@ -100,7 +114,8 @@ def _columns(
         raise ValueNotNumber(f"{path.name} has several columns of one name: give them different names")
     dropped = {find_column(titles, title, path.name) for title in options.drop}
     wanted = options.label or options.hint
-    if options.only and set(options.only) <= set(titles) and wanted in titles:
+    nowhere = has_no_labels(titles, len(titles), options)
+    if options.only and set(options.only) <= set(titles) and (wanted in titles or nowhere):
         dropped |= {place for place, title in enumerate(titles) if title not in (*options.only, wanted)}
     kept = [place for place in range(len(titles)) if place not in dropped]
     names = [titles[place] for place in kept]
@@ -108,7 +123,9 @@ def _columns(
         raise LabelsMissing(f"{path.name} has one column only: a row needs at least one feature and a label")
     label, how = None, "values"
     words = [place for place in kept if kinds[titles[place]] == "words"]
-    if options.label is not None:
+    if nowhere:
+        how = "asked"
+    elif options.label is not None:
         label, how = kept[find_column(names, options.label, path.name)], "asked"
     elif (hinted := hinted_column(names, options.hint)) is not None:
         label, how = kept[hinted], "asked"
@@ -152,9 +169,9 @@ def _numbers(path: Path, title: str, column: Any) -> npt.NDArray[np.generic]:
     return values
 
 
-def _codes(path: Path, values: npt.NDArray[Any], texts: dict[str, int]) -> npt.NDArray[np.int32]:
+def _codes(path: Path, values: list[Any], texts: dict[str, int]) -> npt.NDArray[np.int32]:
     codes = []
-    for value in values.tolist():
+    for value in values:
         text = "" if value is None else str(value).strip()
         if len(text) > LABEL_LETTERS:
             raise DatasetTooLarge(

@@ -24,7 +24,7 @@ class ReadOptions:
     """What a person says about a file; what they leave open is found out."""
 
     label: str | None = None
-    """The label column: `first`, `last`, its name, or its number, counted from 1."""
+    """The label column: `first`, `last`, its name, its number counted from 1, or `none`."""
     hint: str | None = None
     """The label column of the file from which a mapping was made; it counts if this file has such a
     column.
@@ -37,6 +37,8 @@ class ReadOptions:
     """The character before the fraction of a number in a text: a point, or a comma; None: a point."""
     drop: tuple[str, ...] = ()
     """Names of columns to leave out."""
+    inputs: int | None = None
+    """How many features a mapping knows; a file without titles that has as many columns has no labels."""
     only: tuple[str, ...] = ()
     """Titles of the features; a file that has all of them is read without its other columns but the
     labels.
@@ -57,9 +59,10 @@ class LabelColumn:
     place: str
     """`first`, `last`, the name of a column or array, its number counted from 1, or `folders`."""
     how: str
-    """`asked`: the user has named it; `named`: its name says it; `words`: it is the only one that holds
-    words; `values`: its values are whole numbers 0, 1, … and those at the row's other end are not; `format`:
-    the format says it; `guessed`: nothing says it, and the last column was taken.
+    """`asked`: the user has named it, or said that there is none; `named`: its name says it; `words`: it is
+    the only one that holds words; `values`: its values are whole numbers 0, 1, … and those at the row's
+    other end are not; `format`: the format says it; `guessed`: nothing says it, and the last column was
+    taken.
     """
 
     @property
@@ -127,6 +130,11 @@ class RawTable:
     @property
     def inputs(self) -> int:
         return int(self.features.shape[1])
+
+
+def no_labels(rows: int) -> Labels:
+    """The labels of rows that have none."""
+    return Labels((), np.full(rows, NO_LABEL, dtype=np.int32))
 
 
 def labels_of_texts(texts: Sequence[str], codes: Codes) -> Labels:

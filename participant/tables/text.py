@@ -23,7 +23,7 @@ import numpy as np
 from engram.participant.errors import EmptyDataset
 from engram.participant.tables import cells, layout
 from engram.participant.tables.errors import DatasetTooLarge, RowsRagged, TextUnreadable, ValueNotNumber
-from engram.participant.tables.guessing import matrix_table
+from engram.participant.tables.guessing import matrix_table, unlabelled
 from engram.participant.tables.limits import LABEL_LETTERS, check_size
 from engram.participant.tables.opening import opened
 from engram.participant.tables.raw import (
@@ -78,6 +78,8 @@ def read_text(path: Path, options: ReadOptions) -> RawTable:
             next(reader.records(), None)
         features, labels = reader.read()
     titles = tuple(form.titles[place] for place in form.numeric) if form.titles else ()
+    if form.label == layout.NOWHERE:
+        return _described(unlabelled(path.name, "csv", features, (features.shape[1],), titles), form)
     if labels is None:
         table = matrix_table(path.name, "csv", features, options, titles)
         return _described(table, form)

@@ -126,6 +126,20 @@ def test_predictions(scene: Scene, tmp_path: Path) -> None:
     assert shell.error(*asked, "--version", "9") == (65, "missing_version")
 
 
+def test_predictions_with_the_names_of_a_mapping(scene: Scene, tmp_path: Path) -> None:
+    shell, rows, asked = scene.shell, tmp_path / "named.csv", tmp_path / "asked.csv"
+    rows.write_text(f"{row(LOW)},calm\n{row(HIGH)},storm\n")
+    mapping = shell.json("data", "convert", str(rows), "--scale", "none", "-o", str(tmp_path / "n.npz"))[
+        "mapping"
+    ]
+    asked.write_text(f"{row(HIGH)}\n{row(LOW)}\n")
+    predict = ("model", "predict", "--data", str(asked), "--mapping", mapping, "--rows", "2")
+    answers = shell.json(*predict)["predictions"]
+    assert [(item["class"], item["name"]) for item in answers] == [(1, "storm"), (0, "calm")]
+    assert "label" not in answers[0]
+    assert "storm" in shell.text(*predict)
+
+
 @pytest.fixture
 def proof(scene: Scene, tmp_path: Path) -> Path:
     path = tmp_path / "model.proof"

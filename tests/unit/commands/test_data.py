@@ -135,7 +135,7 @@ def test_a_broken_file_is_no_bug_of_the_program(
 def test_a_column_is_named_by_the_user(shell: Shell, rows: Path) -> None:
     facts = shell.json("data", "check", str(rows), "--label", "id", "--drop", "kind")
     assert facts["label"] == {"column": "id", "found": "asked"}
-    assert shell.error("data", "check", str(rows), "--label", "none") == (65, "column_not_found")
+    assert shell.error("data", "check", str(rows), "--label", "nothing") == (65, "column_not_found")
     assert shell.error("data", "check", str(rows), "--no-header") == (65, "value_not_number")
 
 
