@@ -36,6 +36,7 @@ COMMANDS = MappingProxyType[str, str](
         "tx": "Send coins and follow transactions; sign them on one machine and submit them on another.",
         "model": "Show, score and download models; make predictions and proofs.",
         "round": "Open rounds, play them as opener or witness, and show them.",
+        "data": "Check data files, and make of any of them rows that a model can take.",
         "participate": "Play rounds as an author: train, commit, reveal, have the update scored, withdraw.",
         "memory": "Found and show memory folders, by which models grow without anybody's old rows.",
         "stats": "Make, merge and check the sums and mixtures that owners hand over instead of rows.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.completion import complete_models
+from engram.commands.support.founding import selected_rows
 from engram.commands.support.options import Command, with_offline_session
 from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
@@ -70,7 +71,7 @@ def ask(
 
     from engram.commands.support.output import Column
 
-    data = selection_of(options, rows).rows_of(0)
+    data = selected_rows(session, selection_of(options, rows), 0)
 
     async def main() -> dict[str, Any]:
         async with client_of(session, model, memory) as client:
@@ -119,7 +120,7 @@ def teach(
     given = dict(name.partition("=")[::2] for name in names)
     if foreign := [label for label in given if not label.isdigit() or not given[label]]:
         raise click.BadParameter(f"{foreign[0]!r} is no LABEL=NAME", param_hint="--name")
-    data = selection_of(options).rows_of(0)
+    data = selected_rows(session, selection_of(options), 0)
 
     async def main() -> dict[str, Any]:
         kept = 0

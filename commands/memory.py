@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.completion import complete_models
+from engram.commands.support.founding import sure_selection, yes_option
 from engram.commands.support.options import Group, data_dir_option, json_flag, with_session
 from engram.commands.support.selecting import selection_of, with_selection
 from engram.commands.support.session import CommandSession
@@ -94,6 +95,7 @@ def command() -> None:
     "rows that are held out.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Draws the banks. Default: a random number.")
+@yes_option
 @data_dir_option
 @json_flag
 def found(
@@ -106,6 +108,7 @@ def found(
     least_rows: int,
     ridge: float | None,
     seed: int | None,
+    yes: bool,
     data_dir: Path | None,
     as_json: bool,
     **options: Any,
@@ -128,7 +131,7 @@ def found(
     limits = _limits(session)
     drawn = secrets.randbelow(2**63) if seed is None else seed
     plan = FoundingPlan(engine, drawn, trunk, bank_neurons, growths, least_rows, ridge, growth_classes)
-    data = selection_of(options).rows_of(0)
+    data = sure_selection(session, selection_of(options), yes=yes, founds=False).rows_of(0)
     made = found_memory(data, plan, out, limits, session.note)
     _show(session, folder_facts(made.folder, limits))
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.support.files import check_free, output_option
+from engram.commands.support.founding import OF_CLASSES, make_sure, yes_option
 from engram.commands.support.lookup import model_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.param_types import HASH
 from engram.commands.support.predictions import ChosenRows, show_predictions, with_rows
+from engram.commands.support.reading import label_option, mapping_option
 from engram.commands.support.sending import Fee, send_made, with_fee
 from engram.commands.support.session import CommandSession
 from engram.participant.finding import find_model
@@ -53,8 +55,7 @@ def predict(
         return await client.call("model_predict", id=model_id, rows=chosen.features, version=version)
 
     result = session.run(action)
-    for answer, label in zip(result["predictions"], chosen.labels, strict=False):
-        answer["label"] = label
+    chosen.explain(result["predictions"])
     show_predictions(session, result)
 
 
@@ -149,24 +150,45 @@ def score(
     example="engram model publish-part test.npz --classes 10\nengram model publish-part digits",
 )
 @click.argument("data")
+@label_option
+@mapping_option
 @click.option(
     "--classes",
     type=click.IntRange(1),
     help="Number of classes; every label is below it. Default: the highest label + 1.",
 )
+@yes_option
 @with_fee
 @with_key
 @with_session
-def publish(session: CommandSession, data: str, classes: int | None, fee: Fee, wait: bool) -> None:
+def publish(
+    session: CommandSession,
+    data: str,
+    label: str | None,
+    mapping: Path | None,
+    classes: int | None,
+    yes: bool,
+    fee: Fee,
+    wait: bool,
+) -> None:
     """Publish labelled rows, such as a test set, so that versions can be scored on them.
 
-    DATA is digits, a folder of MNIST's idx files (its test rows are taken), a .csv or a .npz file. The part
-    belongs to no round. Its commitment, which `engram model score` asks for, stands in the printed event.
+    DATA is digits, or a file or folder that `engram data check` can read; of a source with training and test
+    rows, the test rows are taken. The part belongs to no round. Its commitment, which `engram model score`
+    asks for, stands in the printed event.
     """
+
+    from engram.participant.datasets import load_source
+    from engram.participant.tables.examining import doubts
+    from engram.participant.tables.raw import ReadOptions
+
+    rows, of_file = load_source(data, ReadOptions(label=label, test_rows=True), mapping)
+    of_rows = (found for found in doubts(rows.features, rows.labels) if found.code not in OF_CLASSES)
+    make_sure(session, data, (*of_file, *of_rows), yes=yes)
 
     async def make(wallet: Wallet) -> TxPayload:
         from engram.participant.testsets import publish_part
 
-        return await publish_part(wallet, data, classes)
+        return await publish_part(wallet, rows, classes)
 
     send_made(session, make, fee=fee, wait=wait)

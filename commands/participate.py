@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.completion import complete_files, complete_models
+from engram.commands.support.founding import selected_rows
 from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Command, refuse_given, with_key, with_session
 from engram.commands.support.progress import ProgressPrinter
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 TRAINING: Final = (
-    *("share", "take_classes", "relabel", "first_class", "rows", "steps"),
+    *("label", "mapping", "share", "take_classes", "relabel", "first_class", "rows", "steps"),
     *("batch", "learning_rate", "neurons", "seed", "trainer", "device"),
 )
 """Options about training; they are refused with --adopt, because an adopted network is not trained."""
@@ -199,7 +200,8 @@ def command(
         refuse_given(GRADIENTS, "is for training, and a memory is solved as its founder has fixed")
     if adopt is not None:
         refuse_given(TRAINING, "is for training, and an adopted network is not trained")
-    data = None if options["data"] is None else selection_of(options, rows).rows_of(seed)
+    given = options["data"] is not None
+    data = selected_rows(session, selection_of(options, rows), seed) if given else None
     budget = Budget(steps=steps, batch=batch, learning_rate=learning_rate)
     limits = Limits(max_bond, max_fee)
     if trainer == "numpy" and device is not None:

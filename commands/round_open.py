@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.completion import complete_keys
+from engram.commands.support.founding import yes_option
 from engram.commands.support.lookup import model_argument
 from engram.commands.support.odds import founding_words, memory_odds, plain_odds
 from engram.commands.support.options import Command, is_given, refuse_given, with_key, with_session
@@ -286,6 +287,7 @@ GROWTH: Final = ("new_classes", "neurons", "old_rows")
     "transactions until so many programs play the round at once: `round run`, `round unseal` and each "
     "`participate` count as one. Without it, phases may pass before all of them have started.",
 )
+@yes_option
 @with_key
 @with_session
 def open_round(
@@ -293,6 +295,7 @@ def open_round(
     model: str | None,
     programs: int | None,
     memory: Path | None,
+    yes: bool,
     **options: Any,
 ) -> None:
     """Open a round with your own data, on MODEL or on a new model.
@@ -316,12 +319,12 @@ def open_round(
         refuse_given(GROWTH, "is for growth, and the first round of a model with several classes trains it")
     if memory is not None:
         refuse_given(LEARNED, "is fixed by the memory: leave it out")
-    from_memory = memory is not None and model is None
+    from_memory, classes = memory is not None and model is None, options["classes"]
     known = memory_plan(session, options) if from_memory else None
     founding = None if from_memory else model_plan(session, options)
     if memory is not None and model is not None and not is_given("neurons"):
         options["neurons"] = _neurons(memory, options["new_classes"])
-    plan = round_plan(session, options)
+    plan = round_plan(session, options, yes=yes, founds=model is None, classes=classes)
 
     async def action(wallet: Wallet) -> tuple[dict[str, Any], Odds | None]:
         from engram.participant.memory.folder import MemoryFolder

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engram.commands.support.founding import sure_selection, yes_option
 from engram.commands.support.lookup import round_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.progress import ProgressPrinter
@@ -89,9 +90,10 @@ def reveal(session: CommandSession, round_: str | None) -> None:
     help="Fixes which rows are taken, for tests. If the data are public, who guesses it knows your rows, and "
     "the same number in a later round takes rows that are public by then. Default: a random number.",
 )
+@yes_option
 @with_key
 @with_session
-def seal(session: CommandSession, round_: str | None, seed: int | None, **options: Any) -> None:
+def seal(session: CommandSession, round_: str | None, seed: int | None, yes: bool, **options: Any) -> None:
     """Seal a part of your own in a round that names you as a witness.
 
     The command takes as many rows as the round's parts have and sends a commitment to them, in the first
@@ -101,7 +103,8 @@ def seal(session: CommandSession, round_: str | None, seed: int | None, **option
     A part whose bytes are public already is refused: the chain would take it for broken, and you would lose
     the bond. The part is saved in the data directory before anything is sent; `engram round unseal` opens it.
     """
-    data, drawn = selection_of(options), secrets.randbelow(2**63) if seed is None else seed
+    data = sure_selection(session, selection_of(options), yes=yes, founds=False)
+    drawn = secrets.randbelow(2**63) if seed is None else seed
     with ProgressPrinter(as_json=session.as_json, player=session.key_entry().name) as printer:
 
         async def action(wallet: Wallet) -> dict[str, Any]:

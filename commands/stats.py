@@ -10,6 +10,7 @@ import click
 
 from engram.commands.support.completion import complete_models
 from engram.commands.support.files import check_free
+from engram.commands.support.founding import selected_rows
 from engram.commands.support.options import Group, json_flag, with_session
 from engram.commands.support.output import print_fields, print_json
 from engram.commands.support.selecting import memory_option, selection_of, with_selection
@@ -115,7 +116,7 @@ def make(
     if output is not None:
         check_free(output, force=force)
     folder = MemoryFolder(memory)
-    data = selection_of(options).rows_of(0)
+    data = selected_rows(session, selection_of(options), 0)
     trunk = _trunk(session, folder, model)
     session.note(f"{data.rows} rows pass the trunk")
     values = trunk.run(data.features)

@@ -11,8 +11,9 @@ from engram.commands.support.completion import complete_data
 from engram.commands.support.exitcodes import NOT_ANCHORED_STATUS
 from engram.commands.support.options import Command, json_flag, refuse_given
 from engram.commands.support.output import print_fields, print_json
-from engram.commands.support.predictions import rows_of, show_classes
+from engram.commands.support.predictions import ChosenRows, RowsOfFile, rows_of, show_classes
 from engram.commands.support.proof_check import Check, with_check
+from engram.commands.support.reading import label_option, mapping_option
 
 if TYPE_CHECKING:
     from engram.consensus.proof import ProofReport
@@ -40,9 +41,12 @@ if TYPE_CHECKING:
     "data",
     metavar="DATA",
     shell_complete=complete_data,
-    help="With --model: let the proven version predict rows of this data set: digits, a folder of MNIST's "
-    "idx files, a .csv or a .npz file.",
+    help="With --model: let the proven version predict rows of this data set: digits, or a file or folder "
+    "that "
+    "`engram data check` can read.",
 )
+@label_option
+@mapping_option
 @click.option(
     "--first",
     type=click.IntRange(0),
@@ -63,6 +67,8 @@ def command(
     check: Check,
     weights: Path | None,
     data: str | None,
+    label: str | None,
+    mapping: Path | None,
     first: int,
     rows: int,
     as_json: bool,
@@ -88,7 +94,7 @@ def command(
     )
 
     if data is None:
-        refuse_given(("first", "rows"), "goes with --predict only")
+        refuse_given(("label", "mapping", "first", "rows"), "goes with --predict only")
     elif weights is None:
         raise click.UsageError("--predict goes with --model", click.get_current_context())
     report = check.report(file)
@@ -101,7 +107,7 @@ def command(
     unproved = limits(known, weights_checked=weights is not None)
     answers = None
     if data is not None and parameters is not None:
-        answers = _predicted(report, parameters, data, first, rows)
+        answers = _predicted(report, parameters, rows_of(RowsOfFile(data, label, mapping), first, rows))
     if as_json:
         lists = {"proves": proved, "does_not_prove": unproved}
         print_json({**known, "weights_checked": weights is not None, **lists, "predictions": answers})
@@ -126,14 +132,13 @@ def _checked_weights(weights: Path, report: ProofReport) -> Parameters:
     return load_weights(weights, report.network)
 
 
-def _predicted(
-    report: ProofReport, parameters: Parameters, data: str, first: int, rows: int
-) -> list[dict[str, Any]]:
+def _predicted(report: ProofReport, parameters: Parameters, chosen: ChosenRows) -> list[dict[str, Any]]:
     """What the version predicts for rows of a data set, with their labels."""
     from engram.nn.network import forward
     from engram.node.rpc.explain import explained, features_of
 
-    chosen = rows_of(data, first, rows)
     spec = report.network.spec
     logits = forward(spec, parameters, features_of(chosen.features, spec.inputs)).tolist()
-    return [{**explained(row), "label": label} for row, label in zip(logits, chosen.labels, strict=True)]
+    predictions: list[dict[str, Any]] = [dict(explained(row)) for row in logits]
+    chosen.explain(predictions)
+    return predictions

@@ -1,16 +1,14 @@
-"""Reads labelled rows from files: the digits that ship with Engram, MNIST's idx files, csv and npz.
+"""Labelled rows as training and rounds use them, and where they come from by name: files, MNIST, shipped
+digits.
 
 A feature is a whole number from 0 to 255, a label a whole number below 65,536, because the chain can hold no
 others. A file that holds anything else (NaN, fractions, negative numbers) is refused with a message that
-names the file; nothing is rounded. No node and no training stand here.
+names the file; nothing is rounded. Files are read in `tables/`. No node and no training stand here.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import struct
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -20,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.participant import errors
-
-MAX_VALUES = 2**30
-"""Most bytes that a compressed file may unpack to; reading stops there."""
-SHOWN_LETTERS = 40
-"""How many letters of a bad row an error shows."""
+from engram.participant.tables.examining import DataWarning, file_doubts
+from engram.participant.tables.idx import read_idx_pair
+from engram.participant.tables.mapping import load_mapping, mapped, mapped_features
+from engram.participant.tables.raw import RawTable, ReadOptions
+from engram.participant.tables.reading import read
+from engram.participant.tables.values import plain_features, plain_labels
 
 MNIST_SHA256 = {
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -85,8 +84,8 @@ def concatenate(sets: Sequence[Dataset]) -> Dataset:
 
 def load_digits() -> Dataset:
     """The 1,797 8x8 digits of the UCI repository that ship inside the package (CC BY 4.0)."""
-    raw = resources.files("engram.participant.data").joinpath("digits.csv.gz").read_bytes()
-    return _from_table(gzip.decompress(raw).decode("ascii"), "digits")
+    with resources.as_file(resources.files("engram.participant.data").joinpath("digits.csv.gz")) as path:
+        return plain_rows(read(path, ReadOptions(label="last", header=False)))
 
 
 @dataclass(frozen=True)
@@ -121,146 +120,81 @@ def load_mnist_folder(folder: Path) -> SplitDataset:
     return SplitDataset(train, test, known)
 
 
-def load(source: str) -> Dataset:
-    """The rows of `source`: `digits`, a folder of idx files (its training rows), .csv, .csv.gz or .npz.
+def load(source: str, options: ReadOptions | None = None, mapping: Path | None = None) -> Dataset:
+    """The rows of `source`: `digits`, or a file or folder as `tables.reading.read` takes it.
 
-    Raises `DatasetNotFound`, `ChecksumMismatch`, `ForeignDataset`, `EmptyDataset`, `FeatureOutOfRange` or
-    `DatasetLabelOutOfRange`.
+    Raises what `load_source` raises.
+    """
+    return load_source(source, options, mapping)[0]
+
+
+def load_source(
+    source: str, options: ReadOptions | None = None, mapping: Path | None = None
+) -> tuple[Dataset, tuple[DataWarning, ...]]:
+    """The rows of `source`, and what is doubtful about how the file was read.
+
+    `mapping`: a file that `engram data convert` has written, which says what bytes and classes the values and
+    labels become. Raises what `read`, `load_mapping`, `mapped` and `plain_rows` raise.
     """
     if source == "digits":
-        return load_digits()
-    path = Path(source)
-    if path.is_dir():
-        return load_mnist_folder(path).train
-    if not path.is_file():
-        raise errors.DatasetNotFound(
-            f"there is no data set at {source}", expected="digits, a folder of idx files, .csv, .npz"
-        )
-    if path.name.endswith(".npz"):
-        return load_npz(path)
-    if path.name.endswith((".csv", ".csv.gz")):
-        return load_csv(path)
-    raise errors.ForeignDataset(
-        f"{source} is of an unknown kind", expected=".csv, .csv.gz, .npz or a folder of idx files"
+        return load_digits(), ()
+    if mapping is None:
+        table = read(Path(source), options)
+        return plain_rows(table), file_doubts(table)
+    known = load_mapping(mapping)
+    table = read(Path(source), known.options(options or ReadOptions()))
+    rows = mapped(table, known)
+    missing = "values_missing" if known.fill else ""
+    doubts = tuple(warning for warning in file_doubts(table) if warning.code != missing)
+    return Dataset(rows.features, rows.labels), doubts
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Rows that a model is to answer, with the labels that their file gives them."""
+
+    features: npt.NDArray[np.uint8]
+    labels: tuple[int | None, ...]
+    """The class of each row, None where the file gives none that is known; () if it has no labels."""
+    classes: tuple[str, ...]
+    """The label of each class, if a mapping names them."""
+
+
+def load_questions(source: str, options: ReadOptions | None = None, mapping: Path | None = None) -> Questions:
+    """The rows of `source` to be answered: they need no labels, and may have unknown ones.
+
+    Raises what `read`, `load_mapping` and `mapped_features` or `plain_features` raise.
+    """
+    if source == "digits":
+        digits = load_digits()
+        return Questions(digits.features, tuple(digits.labels.tolist()), ())
+    known = None if mapping is None else load_mapping(mapping)
+    asked = options or ReadOptions()
+    table = read(Path(source), asked if known is None else known.options(asked))
+    classes = () if known is None else known.classes
+    features = plain_features(table) if known is None else mapped_features(table, known)
+    if not table.labels.names:
+        return Questions(features, (), classes)
+    places = {name: place for place, name in enumerate(classes)}
+    numbers = [
+        (int(name) if name.isascii() and name.isdigit() else None) if known is None else places.get(name)
+        for name in table.labels.names
+    ]
+    return Questions(
+        features, tuple(numbers[code] if code >= 0 else None for code in table.labels.codes), classes
     )
 
 
-def load_csv(path: Path) -> Dataset:
-    """Reads comma-separated whole numbers: one row on each line, its label last, no line of titles."""
-    raw = _bytes_of(path)
-    try:
-        text = raw.decode("ascii")
-    except UnicodeDecodeError as error:
-        raise errors.ForeignDataset(f"{path.name} is not plain text") from error
-    return _from_table(text, path.name)
+def plain_rows(table: RawTable) -> Dataset:
+    """The rows of a file that holds what the chain can hold.
 
-
-def load_npz(path: Path) -> Dataset:
-    """Reads a numpy archive with the arrays `features` (rows, inputs) and `labels` (rows,).
-
-    Archives with pickled objects are refused, because loading them could run code.
+    Raises `ValuesMissing`, `FeatureOutOfRange`, `DatasetLabelOutOfRange`.
     """
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            features, labels = archive["features"], archive["labels"]
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise errors.ForeignDataset(
-            f"{path.name} has no readable arrays `features` and `labels`: {error}"
-        ) from error
-    return _checked(features, labels, path.name)
+    return Dataset(plain_features(table), plain_labels(table))
 
 
 def load_idx(images: Path, labels: Path) -> Dataset:
-    """Reads two files in MNIST's idx format (big-endian magic and dimensions, then bytes), gzipped or not."""
-    pixels = _read_idx(images)
-    inputs = int(np.prod(pixels.shape[1:], dtype=np.int64))
-    return _checked(pixels.reshape(pixels.shape[0], inputs), _read_idx(labels), images.name)
-
-
-def _read_idx(path: Path) -> npt.NDArray[np.uint8]:
-    raw = _bytes_of(path)
-    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or not 1 <= raw[3] <= 4:
-        raise errors.ForeignDataset(
-            f"{path.name} is not an idx file of bytes", expected="00 00 08 0n", got=raw[:4]
-        )
-    ndim = raw[3]
-    if len(raw) < 4 + 4 * ndim:
-        raise errors.ForeignDataset(f"{path.name} ends inside its header", got=len(raw))
-    dims = struct.unpack(f">{ndim}I", raw[4 : 4 + 4 * ndim])
-    size = 1
-    for dim in dims:
-        size *= dim
-    if size != len(raw) - 4 - 4 * ndim:
-        raise errors.ForeignDataset(
-            f"{path.name} does not have the length that its header gives",
-            expected=size,
-            got=len(raw) - 4 - 4 * ndim,
-        )
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(dims)
-
-
-def _bytes_of(path: Path) -> bytes:
-    if not path.is_file():
-        raise errors.DatasetNotFound(f"there is no file at {path}")
-    raw = path.read_bytes()
-    if raw[:2] != b"\x1f\x8b":
-        return raw
-    try:
-        with gzip.open(path) as stream:
-            data = stream.read(MAX_VALUES + 1)
-    except (OSError, EOFError) as error:
-        raise errors.ForeignDataset(f"{path.name} is a damaged gzip file: {error}") from error
-    if len(data) > MAX_VALUES:
-        raise errors.ForeignDataset(f"{path.name} is too large", expected=MAX_VALUES)
-    return data
-
-
-def _from_table(text: str, name: str) -> Dataset:
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise errors.EmptyDataset(f"{name} holds no rows")
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(np.array([int(cell) for cell in line.split(",")], dtype=np.int64))
-        except (ValueError, OverflowError) as error:
-            raise errors.ForeignDataset(
-                f"{name}: row {number} is not whole numbers separated by commas, the label last; "
-                "remove a line of titles",
-                got=line[:SHOWN_LETTERS],
-            ) from error
-        if len(rows[-1]) != len(rows[0]):
-            raise errors.ForeignDataset(
-                f"{name}: row {number} differs from the first row in length",
-                expected=len(rows[0]),
-                got=len(rows[-1]),
-            )
-    table = np.stack(rows)
-    return _checked(table[:, :-1], table[:, -1], name)
-
-
-def _checked(features: npt.NDArray[np.generic], labels: npt.NDArray[np.generic], name: str) -> Dataset:
-    if features.ndim != 2 or labels.ndim != 1 or features.shape[0] != labels.shape[0]:
-        raise errors.ForeignDataset(
-            f"{name}: features must have the shape (rows, inputs), labels the shape (rows,)",
-            got=(features.shape, labels.shape),
-        )
-    if features.size == 0:
-        raise errors.EmptyDataset(f"{name} holds no rows or no features")
-    if not _whole(features, 255):
-        raise errors.FeatureOutOfRange(
-            f"{name}: a feature is not a whole number from 0 to 255; scale and round them first"
-        )
-    if not _whole(labels, 65_535):
-        raise errors.DatasetLabelOutOfRange(f"{name}: a label is not a whole number from 0 to 65,535")
-    return Dataset(
-        np.ascontiguousarray(features, dtype=np.uint8), np.ascontiguousarray(labels, dtype=np.uint16)
-    )
-
-
-def _whole(values: npt.NDArray[np.generic], largest: int) -> bool:
-    if values.dtype.kind not in "uif":
-        return False
-    if values.dtype.kind == "f" and not bool(np.all(np.isfinite(values) & (values == np.floor(values)))):
-        return False
-    return int(values.min()) >= 0 and int(values.max()) <= largest
+    """Reads two files in MNIST's idx format (big-endian magic and dimensions, then numbers), gzipped or
+    not.
+    """
+    return plain_rows(read_idx_pair(images, labels, ReadOptions()))

@@ -177,7 +177,7 @@ def load_weights(path: Path, network: Composition) -> Parameters:
 def save_parts(path: Path, parts: Sequence[tuple[Hash, PartData]]) -> int:
     """Writes the rows of all parts to `path`, one part after another; returns the number of rows.
 
-    The arrays are `features` (rows, inputs) uint8 and `labels` (rows,) uint16, as `datasets.load_npz` reads
+    The arrays are `features` (rows, inputs) uint8 and `labels` (rows,) uint16, as `datasets.load` reads
     them; `part` (rows,) uint16, the number of each row's part; and `commitments` (parts, 32) uint8.
     """
     counts = [len(part.labels) for _, part in parts]

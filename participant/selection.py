@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from engram.participant.datasets import Dataset, load
+from engram.participant.datasets import Dataset, load_source
 from engram.participant.errors import DatasetMismatch, NotEnoughRows
 from engram.participant.parts import deal
+from engram.participant.tables.examining import DataWarning
+from engram.participant.tables.raw import ReadOptions
 from engram.statemachine.records import Model
 
 
@@ -52,6 +55,10 @@ class Selection:
     """How many rows to keep, with about the same mix of classes; None keeps all."""
     first_class: int = 0
     """The number that takes the place of the first label, if labels are replaced."""
+    label: str | None = None
+    """The label column, as `ReadOptions.label` has it."""
+    mapping: Path | None = None
+    """A mapping that `engram data convert` has written; its classes are the labels."""
 
     def rows_of(self, seed: int) -> Dataset:
         """The chosen rows, in an order drawn from `seed`.
@@ -59,7 +66,10 @@ class Selection:
         Raises what `datasets.load` raises, and `NotEnoughRows` if there are fewer rows than shares, no row of
         a wanted class, or fewer than `rows` rows.
         """
-        data = load(self.source)
+        return self.chosen(self.read()[0], seed)
+
+    def chosen(self, data: Dataset, seed: int) -> Dataset:
+        """What the selection takes of all rows of its source. Raises `NotEnoughRows`, `DatasetMismatch`."""
         number, shares = self.share
         if data.rows < shares:
             raise NotEnoughRows(
@@ -73,6 +83,15 @@ class Selection:
         if data.rows < self.rows:
             raise NotEnoughRows("the selection has too few rows", expected=self.rows, got=data.rows)
         return deal(data, 1, self.rows)[0]
+
+    def read(self) -> tuple[Dataset, tuple[DataWarning, ...]]:
+        """All rows of the source, and what is doubtful about how it was read. Raises as `load_source`."""
+        return load_source(self.source, ReadOptions(label=self.label), self.mapping)
+
+    def read_once(self) -> tuple[ReadSelection, tuple[DataWarning, ...]]:
+        """As `read`, for rows that are chosen several times. Raises as `load_source`."""
+        data, warnings = self.read()
+        return ReadSelection(self, data), warnings
 
     def _classes_of(self, data: Dataset) -> Dataset:
         if not self.classes:
@@ -93,6 +112,18 @@ class Selection:
         if (highest := int(labels.max())) >= 2**16:
             raise DatasetMismatch("a label is above 65535", expected=2**16 - 1, got=highest)
         return Dataset(data.features, labels.astype(np.uint16))
+
+
+@dataclass(frozen=True)
+class ReadSelection:
+    """A selection whose source has been read."""
+
+    selection: Selection
+    data: Dataset
+
+    def rows_of(self, seed: int) -> Dataset:
+        """As `Selection.rows_of`. Raises `NotEnoughRows`, `DatasetMismatch`."""
+        return self.selection.chosen(self.data, seed)
 
 
 def check_inputs(data: Dataset, model: Model) -> None:

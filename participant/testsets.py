@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from pathlib import Path
 
 import numpy as np
 
 from engram.nn.data import part_bytes
 from engram.nn.tensor import tensor_bytes
-from engram.participant import datasets
+from engram.participant.datasets import Dataset
 from engram.participant.errors import FeatureOutOfRange
 from engram.participant.opener import content_of
 from engram.participant.wallet import Wallet
@@ -19,13 +17,12 @@ from engram.statemachine.transactions.infer import Infer
 from engram.statemachine.transactions.publish_part import PublishPart
 
 
-async def publish_part(wallet: Wallet, source: str, classes: int | None) -> PublishPart:
-    """The payload that publishes every row of a data set as a part, on which versions can be scored.
+async def publish_part(wallet: Wallet, data: Dataset, classes: int | None) -> PublishPart:
+    """The payload that publishes rows as a part, on which versions can be scored.
 
-    Long data are uploaded before. Of a folder of idx files, the test rows are taken. All labels are below
-    `classes`; None means the highest label plus one. Raises what `datasets.load` and `upload.upload` raise.
+    Long data are uploaded before. All labels are below `classes`; None means the highest label plus one.
+    Raises what `upload.upload` raises.
     """
-    data = await asyncio.to_thread(_rows_of, source)
     count = int(data.labels.max()) + 1 if classes is None else classes
     content = await content_of(wallet, part_bytes(data.features, data.labels))
     return PublishPart(data.rows, data.inputs, count, secrets.token_bytes(32), content)
@@ -43,8 +40,3 @@ def inference(model: Hash, version: int | None, rows: list[list[int]]) -> Infer:
             "all rows must have the same length and hold whole numbers from 0 to 255", got=sorted(lengths)
         )
     return Infer(model, version, tensor_bytes(np.array(rows, dtype=np.uint8)))
-
-
-def _rows_of(source: str) -> datasets.Dataset:
-    path = Path(source)
-    return datasets.load_mnist_folder(path).test if path.is_dir() else datasets.load(source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
+from engram.commands.support.founding import sure_selection
 from engram.commands.support.options import is_given
 from engram.commands.support.selecting import selection_of
 from engram.commands.support.session import CommandSession
@@ -90,11 +91,17 @@ def memory_plan(session: CommandSession, options: dict[str, Any]) -> MemoryPlan:
     )
 
 
-def round_plan(session: CommandSession, options: dict[str, Any]) -> RoundPlan:
-    """The plan of the round, made of what `model_plan` has left in `options`."""
+def round_plan(
+    session: CommandSession, options: dict[str, Any], *, yes: bool, founds: bool, classes: int | None
+) -> RoundPlan:
+    """The plan of the round, made of what `model_plan` has left in `options`, with rows that the user means.
+
+    `yes`, `founds` and `classes` are those of `sure_selection`. Raises what that raises.
+    """
     from engram.participant.round_plan import RoundPlan
 
-    data, seed = selection_of(options), options.pop("seed")
+    data = sure_selection(session, selection_of(options), yes=yes, founds=founds, classes=classes)
+    seed = options.pop("seed")
     witnesses = _witnesses(session, options.pop("witnesses"), options.pop("old_witnesses"))
     return RoundPlan(
         data=data,

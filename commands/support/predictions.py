@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
 
 from engram.commands.support.completion import complete_data
 from engram.commands.support.errors import RowsInvalid
+from engram.commands.support.options import refuse_given
 from engram.commands.support.output import Column, print_table
+from engram.commands.support.reading import label_option, mapping_option
 from engram.commands.support.session import CommandSession
 
 
@@ -21,29 +24,60 @@ class ChosenRows:
 
     features: list[list[int]]
     """For each row, whole numbers from 0 to 255."""
-    labels: list[int]
-    """The true class of each row, if the rows come from a data set; else empty."""
+    labels: list[int | None]
+    """The true class of each row, if the rows come from a data set that has them; else empty."""
+    classes: tuple[str, ...] = ()
+    """The label of each class, if a mapping names them."""
+
+    def explain(self, predictions: Sequence[dict[str, Any]]) -> None:
+        """Adds to each prediction the row's true class, and the label of the predicted one, where known."""
+        for answer, label in zip(predictions, self.labels, strict=False):
+            answer["label"] = label
+        for answer in predictions:
+            if answer["class"] < len(self.classes):
+                answer["name"] = self.classes[answer["class"]]
 
 
 def with_rows(function: Callable[..., None]) -> Callable[..., None]:
     """Adds --row, --data, --first and --rows; the function gets the `ChosenRows` as `chosen`."""
 
     @wraps(function)
-    def run(*, row: tuple[str, ...], data: str | None, first: int, rows: int, **params: Any) -> None:
-        function(chosen=chosen_rows(row, data, first, rows), **params)
+    def run(
+        *,
+        row: tuple[str, ...],
+        data: str | None,
+        label: str | None,
+        mapping: Path | None,
+        first: int,
+        rows: int,
+        **params: Any,
+    ) -> None:
+        if data is None:
+            refuse_given(("label", "mapping"), "goes with --data only")
+        source = None if data is None else RowsOfFile(data, label, mapping)
+        function(chosen=chosen_rows(row, source, first, rows), **params)
 
     for option in reversed(_OPTIONS):
         run = option(run)
     return run
 
 
-def chosen_rows(typed: tuple[str, ...], data: str | None, first: int, count: int) -> ChosenRows:
+@dataclass(frozen=True)
+class RowsOfFile:
+    """A data set, and how it is read."""
+
+    source: str
+    label: str | None = None
+    mapping: Path | None = None
+
+
+def chosen_rows(typed: tuple[str, ...], source: RowsOfFile | None, first: int, count: int) -> ChosenRows:
     """The rows that the options name. Raises `RowsInvalid`, and what `datasets.load` raises."""
-    if bool(typed) == bool(data):
+    if bool(typed) == (source is not None):
         raise click.UsageError("give either --row or --data", click.get_current_context())
-    if data is None:
+    if source is None:
         return ChosenRows([parse_row(text) for text in typed], [])
-    return rows_of(data, first, count)
+    return rows_of(source, first, count)
 
 
 def parse_row(text: str) -> list[int]:
@@ -54,22 +88,22 @@ def parse_row(text: str) -> list[int]:
     return [int(cell) for cell in cells]
 
 
-def rows_of(source: str, first: int, count: int) -> ChosenRows:
+def rows_of(given: RowsOfFile, first: int, count: int) -> ChosenRows:
     """`count` rows of a data set, from row `first` on, which counts from 0.
 
     Raises `RowsInvalid` if the data set has fewer rows, and what `datasets.load` raises.
     """
-    from engram.participant.datasets import load
+    from engram.participant.datasets import load_questions
+    from engram.participant.tables.raw import ReadOptions
 
-    data = load(source)
-    if first + count > data.rows:
-        raise RowsInvalid(
-            f"{source} has {data.rows} rows", expected=f"at most {data.rows}", got=first + count
-        )
+    source = given.source
+    data = load_questions(source, ReadOptions(label=given.label), given.mapping)
+    there = len(data.features)
+    if first + count > there:
+        raise RowsInvalid(f"{source} has {there} rows", expected=f"at most {there}", got=first + count)
     chosen = slice(first, first + count)
-    labels: list[int] = data.labels[chosen].tolist()
     features: list[list[int]] = data.features[chosen].tolist()
-    return ChosenRows(features, labels)
+    return ChosenRows(features, list(data.labels[chosen]), data.classes)
 
 
 def show_predictions(session: CommandSession, result: dict[str, Any]) -> None:
@@ -93,6 +127,8 @@ def show_classes(predictions: Sequence[dict[str, Any]]) -> None:
         Column("class", lambda row: row["class"], right=True),
         Column("probability", lambda row: f"{row['probability']:.4f}", right=True),
     ]
+    if any("name" in row for row in predictions):
+        columns.insert(1, Column("name", lambda row: row.get("name")))
     if any("label" in row for row in predictions):
         columns.append(Column("label", lambda row: row["label"], right=True))
     print_table(columns, predictions, "no rows")
@@ -109,8 +145,11 @@ _OPTIONS = (
         "--data",
         metavar="DATA",
         shell_complete=complete_data,
-        help="A data set: digits, a folder of MNIST's idx files, a .csv or a .npz file, with labels.",
+        help="A data set, with labels or without: digits, or a file or folder that `engram data check` can "
+        "read.",
     ),
+    label_option,
+    mapping_option,
     click.option(
         "--first",
         type=click.IntRange(0),

@@ -10,21 +10,24 @@ import click
 
 from engram.commands.support.completion import complete_data
 from engram.commands.support.param_types import LABELS, SHARE
+from engram.commands.support.reading import label_option, mapping_option
 
 if TYPE_CHECKING:
     from engram.participant.selection import Selection
 
 
 def with_selection(*, required: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Adds --data, --share, --take-classes, --relabel and --first-class."""
+    """Adds --data, --label, --mapping, --share, --take-classes, --relabel and --first-class."""
     options = (
         click.option(
             "--data",
             metavar="DATA",
             required=required,
             shell_complete=complete_data,
-            help="A data set: digits, a folder of MNIST's idx files, a .csv or a .npz file.",
+            help="A data set: digits, or a file or folder that `engram data check` can read.",
         ),
+        label_option,
+        mapping_option,
         click.option(
             "--share",
             type=SHARE,
@@ -85,4 +88,6 @@ def selection_of(options: dict[str, Any], rows: int | None = None) -> Selection:
 
     source, share, first = options.pop("data"), options.pop("share"), options.pop("first_class")
     relabel = options.pop("relabel") or first is not None
-    return Selection(source, share, options.pop("take_classes"), relabel, rows, first or 0)
+    label, mapping = options.pop("label"), options.pop("mapping")
+    classes = options.pop("take_classes")
+    return Selection(source, share, classes, relabel, rows, first or 0, label, mapping)

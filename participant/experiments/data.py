@@ -5,11 +5,9 @@ Small ones ship with Engram. The others lie in a folder of the user's, each in a
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,8 +15,18 @@ from typing import Final
 
 import numpy as np
 
-from engram.participant.datasets import FASHION_SHA256, MNIST_SHA256, Dataset, SplitDataset, load_idx
+from engram.participant.datasets import (
+    FASHION_SHA256,
+    MNIST_SHA256,
+    Dataset,
+    SplitDataset,
+    load_digits,
+    load_idx,
+)
 from engram.participant.errors import ChecksumMismatch, DatasetNotFound
+from engram.participant.tables.raw import ReadOptions
+from engram.participant.tables.reading import read
+from engram.participant.tables.text import text_rows
 
 LETTERS_TRAIN: Final = 16_000
 """By convention the first 16,000 letters are training rows, the last 4,000 test rows."""
@@ -88,20 +96,22 @@ class DataFolder:
 
     def digits(self) -> Dataset:
         """1,797 digits of 8 x 8 pixels."""
-        return _whole_numbers(self._lines("digits", "digits.csv.gz"))
+        self.check("digits")
+        return load_digits()
 
     def letters(self) -> SplitDataset:
         """20,000 letters of 16 features; the labels are 0 for A to 25 for Z."""
-        _, *lines = self._lines("letters", "letters.csv.gz")
-        lettered = [[*line[1:], str(ord(line[0]) - ord("A"))] for line in lines]
-        both = _whole_numbers(lettered)
+        with self._shipped("letters", "letters.csv.gz") as path:
+            table = read(path, ReadOptions(label="first", header=True))
+        both = Dataset(table.features.astype(np.uint8), table.labels.codes.astype(np.uint16))
         order = np.arange(both.rows)
         parts = both.take(order[:LETTERS_TRAIN]), both.take(order[LETTERS_TRAIN:])
         return SplitDataset(*parts, "letters")
 
     def thyroid(self) -> list[dict[str, str]]:
         """9,172 records, each with the names of the first line; an empty text is a missing value."""
-        first, *lines = self._lines("thyroid", "thyroid.csv.gz")
+        with self._shipped("thyroid", "thyroid.csv.gz") as path:
+            first, *lines = text_rows(path)
         return [dict(zip(first, line, strict=True)) for line in lines]
 
     def mnist(self) -> SplitDataset:
@@ -122,9 +132,11 @@ class DataFolder:
         )
         return SplitDataset(train, test, DATA_SETS[name].title)
 
-    def _lines(self, name: str, file: str) -> list[list[str]]:
-        text = gzip.decompress(self._bytes_of(name, file)).decode("utf-8")
-        return [line for line in csv.reader(io.StringIO(text)) if line]
+    @contextmanager
+    def _shipped(self, name: str, file: str) -> Iterator[Path]:
+        self.check(name)
+        with resources.as_file(resources.files("engram.participant.data").joinpath(file)) as path:
+            yield path
 
     def _bytes_of(self, name: str, file: str) -> bytes:
         wanted = DATA_SETS[name]
@@ -147,8 +159,3 @@ class DataFolder:
                 got=digest,
             )
         return raw
-
-
-def _whole_numbers(lines: list[list[str]]) -> Dataset:
-    table = np.array(lines, dtype=np.int64)
-    return Dataset(table[:, :-1].astype(np.uint8), table[:, -1].astype(np.uint16))

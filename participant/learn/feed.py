@@ -22,6 +22,7 @@ from engram.participant.datasets import Dataset, load
 from engram.participant.learn.errors import FeedFolderMissing
 from engram.participant.memory.disk import disk_errors
 from engram.participant.notices import Notice, Report
+from engram.participant.tables.raw import ReadOptions
 from engram.primitives.errors import InvalidInput
 from engram.primitives.types import Hash
 
@@ -29,6 +30,8 @@ REJECTED: Final = "rejected"
 TAKEN: Final = "taken"
 UNFINISHED: Final = (".part", ".tmp", "~")
 _PIECE: Final = 2**20
+_LAYOUT: Final = ReadOptions(hint="last")
+"""Nobody is there to be asked: without titles, the last column holds the labels."""
 
 Take = Callable[[Hash, Dataset], Awaitable[int | None]]
 """Learns a batch exactly once; how many rows it has, or None if it was learned before."""
@@ -71,7 +74,7 @@ class FolderFeed:
         try:
             with disk_errors(self._folder):
                 name = await asyncio.to_thread(digest_of, path)
-            data = await asyncio.to_thread(load, str(path))
+            data = await asyncio.to_thread(load, str(path), _LAYOUT)
             rows = await self._take(name, data)
         except InvalidInput as error:
             await asyncio.to_thread(self._reject, path, error)

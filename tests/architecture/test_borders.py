@@ -14,6 +14,7 @@ from tests.support.source_tree import (
 
 # Import name -> the files, or folders ending in "/", that may import it.
 BORDERS = {
+    "PIL": ("participant/tables/images.py",),
     "aiohttp": (
         "node/client.py",
         "node/rpc/server.py",
@@ -32,6 +33,7 @@ BORDERS = {
     "plyvel": ("node/storage/db.py",),
     "prometheus_client": ("node/metrics.py",),
     "psutil": ("node/", "participant/"),
+    "pyarrow": ("participant/tables/parquet.py",),
     "rich": ("cli.py", "commands/"),
     "sortedcontainers": ("node/",),
     "structlog": ("node/",),
@@ -45,7 +47,8 @@ def declared_libraries() -> set[str]:
     extras = (line for lines in given["optional-dependencies"].values() for line in lines)
     names = (re.match(r"[\w-]+", requirement) for requirement in (*given["dependencies"], *extras))
     plain = {name[0] for name in names if name is not None}
-    return {{"markdown-it-py": "markdown_it"}.get(name, name.replace("-", "_")) for name in plain}
+    imported = {"markdown-it-py": "markdown_it", "pillow": "PIL"}
+    return {imported.get(name, name.replace("-", "_")) for name in plain}
 
 
 def test_libraries_are_imported_at_their_borders_only() -> None:

@@ -150,7 +150,7 @@ BAD_ROWS: dict[str, Callable[[np.random.Generator], tuple[Any, Any]]] = {
 @pytest.mark.parametrize("engine", ["gate", "analytic", "replay"])
 def test_rows_from_which_nothing_can_be_founded(shell: Shell, tmp_path: Path, code: str, engine: str) -> None:
     data = table(tmp_path / "rows.npz", *BAD_ROWS[code](np.random.default_rng(1)))
-    words = ("memory", "found", "--data", data, "--engine", engine, "--bank-neurons", "20")
+    words = ("memory", "found", "--data", data, "--engine", engine, "--bank-neurons", "20", "--yes")
     assert shell.error(*words, str(tmp_path / "out"))[1] == code
     assert [path.name for path in tmp_path.iterdir()] == ["rows.npz"], "nothing is left behind"
 
@@ -166,7 +166,7 @@ def test_rows_that_are_no_whole_numbers(shell: Shell, gate: str, tmp_path: Path)
     path = tmp_path / "rows.csv"
     path.write_text("\n".join(",".join(["nan"] * 64 + ["0"]) for _ in range(30)))
     words = ("stats", "make", "--memory", gate, "--data", str(path), "-o", str(tmp_path / "out"))
-    assert shell.error(*words)[1] == "foreign_dataset"
+    assert shell.error(*words)[1] == "values_missing"
     assert not (tmp_path / "out").exists()
 
 

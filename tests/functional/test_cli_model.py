@@ -15,7 +15,7 @@ from engram.node.client import RpcClient
 from engram.node.config import Config
 from engram.node.datadir import find_run_info, read_spec, write_spec
 from engram.node.threaded import running_node
-from engram.participant.datasets import load_npz
+from engram.participant.datasets import load
 from engram.participant.export import load_version
 from tests.support.cli import Shell
 from tests.support.dev_node import PASSPHRASE, address_of, dev_spec, write_keys
@@ -124,6 +124,20 @@ def test_predictions(scene: Scene, tmp_path: Path) -> None:
     assert actor(ALICE) in lines[-1]
     assert shell.error("model", "predict", "--row", "1,2") == (65, "features_invalid")
     assert shell.error(*asked, "--version", "9") == (65, "missing_version")
+
+
+def test_predictions_with_the_names_of_a_mapping(scene: Scene, tmp_path: Path) -> None:
+    shell, rows, asked = scene.shell, tmp_path / "named.csv", tmp_path / "asked.csv"
+    rows.write_text(f"{row(LOW)},calm\n{row(HIGH)},storm\n")
+    mapping = shell.json("data", "convert", str(rows), "--scale", "none", "-o", str(tmp_path / "n.npz"))[
+        "mapping"
+    ]
+    asked.write_text(f"{row(HIGH)}\n{row(LOW)}\n")
+    predict = ("model", "predict", "--data", str(asked), "--mapping", mapping, "--rows", "2")
+    answers = shell.json(*predict)["predictions"]
+    assert [(item["class"], item["name"]) for item in answers] == [(1, "storm"), (0, "calm")]
+    assert "label" not in answers[0]
+    assert "storm" in shell.text(*predict)
 
 
 @pytest.fixture
@@ -336,7 +350,7 @@ def test_the_data_of_a_round_train_another_network(scene: Scene, tmp_path: Path)
     saved = scene.shell.json("round", "data", scene.rounds.trained.hex()[:10], "-o", str(path))
     opened = [part["commitment"] for part in scene.shell.json("round", "parts", scene.rounds.trained.hex())]
     assert (saved["parts"], saved["rows"]) == (opened, 16)
-    data = load_npz(path)
+    data = load(str(path))
     assert (data.rows, data.inputs) == (16, 2 + PARTS)
     with np.load(path) as archive:
         assert archive["part"].tolist() == [0] * 8 + [1] * 8
@@ -346,7 +360,7 @@ def test_the_data_of_a_round_train_another_network(scene: Scene, tmp_path: Path)
 def test_a_test_set_is_published_and_scored(scene: Scene, tmp_path: Path) -> None:
     shell, rows = scene.shell, tmp_path / "test.csv"
     rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n")
-    publish = ("model", "publish-part", str(rows), "--key", "alice")
+    publish = ("model", "publish-part", str(rows), "--yes", "--key", "alice")
     published = shell.json(*publish)
     (event,) = published["receipt"]["events"]
     assert event["values"] == [3, 2 + PARTS, 2]

@@ -178,7 +178,35 @@ def test_a_round_is_not_opened_on_foreign_data(shell: Shell, opened: Any, tmp_pa
     rows = tmp_path / "rows.csv"
     rows.write_text("1,2,0\n3,4,1\n" * 50)
     words = ("round", "open", opened["model"], "--data", str(rows), "--key", "alice")
-    assert shell.error(*words) == (65, "dataset_mismatch")
+    assert shell.error(*words) == (65, "data_doubtful"), "two rows, fifty times each"
+    assert shell.error(*words, "--yes") == (65, "dataset_mismatch")
+
+
+def test_a_model_is_not_founded_on_doubtful_rows_unless_they_are_meant(shell: Shell, tmp_path: Path) -> None:
+    """Seen: a file of one class founded a model that is frozen at birth, and nobody was asked."""
+    rows = tmp_path / "rows.csv"
+    rows.write_text("".join(f"{number},{number * 7 % 256},0\n" for number in range(5, 155)))
+    one_class = ("round", "open", "--data", str(rows), "--label", "last", "--rows", "20", "--key", "alice")
+    assert json.loads(shell.run(*one_class, "--json").stdout)["error"]["got"] == ["single_class"]
+    rows.write_text("".join(f"{number},{number * 7 % 256},{number % 2 * 2}\n" for number in range(5, 155)))
+    words = ("round", "open", "--data", str(rows), "--label", "last", "--rows", "20", "--key", "alice")
+    before = shell.json("model", "list")
+    error = json.loads(shell.run(*words, "--json").stdout)["error"]
+    assert error["code"] == "data_doubtful"
+    assert error["got"] == ["class_gaps"]
+    assert "--yes" in error["message"]
+    assert shell.json("model", "list") == before
+    opened = shell.json(*words, "--yes", "--windows", "30", "--hidden", "none")
+    assert opened["model"] in [model["id"] for model in shell.json("model", "list")]
+
+
+def test_a_part_is_not_sealed_or_published_on_a_guess(shell: Shell, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    lines = [f"{number % 2},{number},{number * 7 % 256},{number % 2}\n" for number in range(5, 155)]
+    rows.write_text("".join(lines))
+    assert refusal(shell, "model", "publish-part", str(rows), "--key", "alice") == (65, "data_doubtful")
+    seal = ("round", "seal", "--data", str(rows), "--key", "bob")
+    assert refusal(shell, *seal) == (65, "data_doubtful")
 
 
 def test_each_side_needs_its_own_secrets(shell: Shell) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from engram.nn.data import PartData
 from engram.nn.errors import ShapeMismatch
-from engram.participant.datasets import load_npz
+from engram.participant.datasets import load
 from engram.participant.errors import FeatureOutOfRange, ModelFileInvalid
 from engram.participant.export import load_version, read_saved, save_parts, save_version
 from engram.participant.testsets import inference
@@ -87,7 +87,7 @@ def test_parts_make_one_data_set(tmp_path: Path) -> None:
     ]
     path = tmp_path / "parts.npz"
     assert save_parts(path, parts) == 5
-    data = load_npz(path)
+    data = load(str(path))
     assert data.labels.tolist() == [0, 0, 1, 1, 1]
     assert np.array_equal(data.features, np.concatenate([part.features for _, part in parts]))
     with np.load(path) as archive:

@@ -83,8 +83,8 @@ async def test_learned_files_can_be_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
-        ("text.csv", "a,b\n", "foreign_dataset"),
-        ("nan.csv", "nan,1\n", "foreign_dataset"),
+        ("text.csv", "a,b\n", "empty_dataset"),
+        ("nan.csv", "nan,1\n", "values_missing"),
         ("wide.csv", "1,2,3\n", "feature_count_mismatch"),
         ("empty.csv", "", "empty_dataset"),
         ("large.csv", "300," * 64 + "1\n", "feature_out_of_range"),

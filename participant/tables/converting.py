@@ -1,0 +1,77 @@
+"""Makes of a file's rows what a model can take, and says what has become of them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engram.node.files import write_private
+from engram.participant.errors import EmptyDataset
+from engram.participant.tables.examining import DataWarning, doubts, file_doubts
+from engram.participant.tables.mapping import DataMapping, MappedRows, fitted, mapped
+from engram.participant.tables.raw import RawTable
+
+
+@dataclass(frozen=True)
+class ConvertedRows:
+    """Rows as a model takes them, the mapping that has made them so, and what is doubtful about them."""
+
+    rows: MappedRows
+    mapping: DataMapping
+    warnings: tuple[DataWarning, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """What was done, as JSON values."""
+        return {
+            "rows": len(self.rows.labels),
+            "inputs": int(self.rows.features.shape[1]),
+            "classes": list(self.mapping.classes),
+            "filled": self.rows.filled,
+            "dropped": self.rows.dropped,
+            "beyond": self.rows.beyond,
+            "warnings": [warning.to_json() for warning in self.warnings],
+        }
+
+
+def converted(
+    table: RawTable,
+    mapping: DataMapping | None,
+    *,
+    scale: str = "auto",
+    missing: str = "refuse",
+    extend: bool = False,
+) -> ConvertedRows:
+    """The rows of a table as `mapping` makes them, or one that is made of the table itself.
+
+    `scale` and `missing` are those of `fitted`; with `missing` `drop`, rows that lack a value are left out,
+    and with `mean` those that lack their label. `extend` gives labels that the mapping does not know further
+    classes. Raises what `fitted` and `mapped` raise, and `EmptyDataset` if no row is left.
+    """
+    if mapping is None:
+        known = fitted(table, scale, missing)
+    else:
+        known = mapping.extended(table) if extend else mapping
+    rows = mapped(table, known, drop=missing != "refuse")
+    if not len(rows.labels):
+        raise EmptyDataset(f"{table.name} holds no row without a missing value")
+    dealt_with = {"values_missing"} if missing != "refuse" or known.fill else set()
+    of_file = [warning for warning in file_doubts(table) if warning.code not in dealt_with]
+    warnings = (*of_file, *doubts(rows.features, rows.labels, names=known.classes))
+    if rows.beyond:
+        text = f"{rows.beyond} values lie outside of the mapping's range and became 0 or 255"
+        remedy = "look whether the file has the same units as the one of which the mapping was made"
+        warnings = (*warnings, DataWarning("values_beyond", text, remedy))
+    return ConvertedRows(rows, known, warnings)
+
+
+def save_rows(path: Path, rows: MappedRows) -> None:
+    """Writes rows as an .npz file with the arrays `features` and `labels`. Raises what `write_private`
+    raises.
+    """
+    stream = io.BytesIO()
+    np.savez_compressed(stream, features=rows.features, labels=rows.labels)
+    write_private(path, stream.getvalue())

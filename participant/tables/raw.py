@@ -1,0 +1,196 @@
+"""What a file of rows says, before anything is changed: values, label texts, and how the file is laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.number[Any]]
+Codes = npt.NDArray[np.int32]
+
+Progress = Callable[[int, int], None]
+"""Is told how many bytes of how many are read."""
+
+NO_LABEL: Final = -1
+"""The code of a row whose label is missing."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a person says about a file; what they leave open is found out."""
+
+    label: str | None = None
+    """The label column: `first`, `last`, its name, its number counted from 1, or `none`."""
+    hint: str | None = None
+    """The label column of the file from which a mapping was made; it counts if this file has such a
+    column.
+    """
+    header: bool | None = None
+    """Whether the first line of a text names the columns."""
+    delimiter: str | None = None
+    """The character between two cells of a text."""
+    decimal: str | None = None
+    """The character before the fraction of a number in a text: a point, or a comma; None: a point."""
+    drop: tuple[str, ...] = ()
+    """Names of columns to leave out."""
+    inputs: int | None = None
+    """How many features a mapping knows; a file without titles that has as many columns has no labels."""
+    only: tuple[str, ...] = ()
+    """Titles of the features; a file that has all of them is read without its other columns but the
+    labels.
+    """
+    size: tuple[int, int] | None = None
+    """The width and height that all pictures get; None: theirs, which must be the same."""
+    grey: bool = False
+    """Read pictures without their colours."""
+    test_rows: bool = False
+    """Of a source that holds training and test rows, read the test rows."""
+    progress: Progress | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """Where the labels were found, and how sure that is."""
+
+    place: str
+    """`first`, `last`, the name of a column or array, its number counted from 1, or `folders`."""
+    how: str
+    """`asked`: the user has named it, or said that there is none; `named`: its name says it; `words`: it is
+    the only one that holds words; `values`: its values are whole numbers 0, 1, … and those at the row's
+    other end are not; `format`: the format says it; `guessed`: nothing says it, and the last column was
+    taken.
+    """
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether another column may hold the labels as well."""
+        return self.how == "guessed"
+
+    @property
+    def hint(self) -> str | None:
+        """What finds the column in another file of the same make; None where its format says it."""
+        return None if self.how == "format" else self.place
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The label of each row, as the file writes it."""
+
+    names: tuple[str, ...]
+    """Every label that occurs: whole numbers in their order if all are numbers, else words in theirs."""
+    codes: Codes
+    """(rows,) for each row the place of its label in `names`; `NO_LABEL` where it is missing."""
+
+    @property
+    def are_numbers(self) -> bool:
+        """Whether every label is a whole number that is not negative."""
+        return all(name.isascii() and name.isdigit() for name in self.names)
+
+    def counts(self) -> list[int]:
+        """How many rows each label of `names` has."""
+        found = self.codes[self.codes >= 0]
+        return [int(count) for count in np.bincount(found, minlength=len(self.names))]
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """The rows of a file."""
+
+    name: str
+    """The file's name."""
+    format: str
+    """`csv`, `npz`, `npy`, `idx`, `images` or `parquet`."""
+    features: Values
+    """(rows, inputs): uint8, if every value is a whole number from 0 to 255; else floats, NaN for a missing
+    value.
+    """
+    labels: Labels
+    column: LabelColumn
+    shape: tuple[int, ...]
+    """The shape of a row: (inputs,), or that of a picture."""
+    columns: tuple[str, ...] = ()
+    """The names of the features; () if the file has none."""
+    header: bool = False
+    delimiter: str | None = None
+    decimal: str = "."
+    """What stands before the fraction of a number in a text."""
+    size: tuple[int, int] | None = None
+    """The width and height that pictures were given, if they were."""
+    grey: bool = False
+    """Whether pictures were to be read without their colours."""
+
+    @property
+    def rows(self) -> int:
+        return int(self.features.shape[0])
+
+    @property
+    def inputs(self) -> int:
+        return int(self.features.shape[1])
+
+
+def no_labels(rows: int) -> Labels:
+    """The labels of rows that have none."""
+    return Labels((), np.full(rows, NO_LABEL, dtype=np.int32))
+
+
+def labels_of_texts(texts: Sequence[str], codes: Codes) -> Labels:
+    """Labels from distinct texts and codes that point at them: put in order, and 1, 01 and 1.0 made one."""
+    wholes = [_whole(text) for text in texts]
+    if all(whole is not None for whole in wholes):
+        keys: list[Any] = [int(whole) for whole in wholes if whole is not None]
+    else:
+        keys = list(texts)
+    order = sorted(set(keys))
+    place = {key: number for number, key in enumerate(order)}
+    moved = np.array([place[key] for key in keys] + [NO_LABEL], dtype=np.int32)
+    return Labels(tuple(str(key) for key in order), moved[codes])
+
+
+def labels_of_numbers(values: npt.NDArray[np.generic]) -> Labels:
+    """Labels from numbers; NaN and infinite ones are missing. A fraction keeps its digits as its name."""
+    numbers = np.asarray(values)
+    if numbers.dtype.kind == "f":
+        known = np.isfinite(numbers)
+        found, places = np.unique(numbers[known], return_inverse=True)
+        codes = np.full(numbers.shape, NO_LABEL, dtype=np.int32)
+        codes[known] = places
+    else:
+        found, places = np.unique(numbers, return_inverse=True)
+        codes = places.astype(np.int32)
+    return Labels(tuple(number_text(value) for value in found.tolist()), codes)
+
+
+def number_text(value: float) -> str:
+    """A number as text: whole ones without a fraction."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _whole(text: str) -> str | None:
+    """The digits of a whole number written as digits or as digits with an empty fraction; else None."""
+    sign, digits = (text[:1], text[1:]) if text[:1] in "+-" else ("", text)
+    whole, _, fraction = digits.partition(".")
+    if not whole.isascii() or not whole.isdigit() or fraction.strip("0") or len(whole) > 18:
+        return None
+    return ("-" if sign == "-" else "") + whole
+
+
+def compact(values: npt.NDArray[Any]) -> Values:
+    """Values as uint8 if all are whole numbers from 0 to 255; else as floats, NaN for what is not finite."""
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8)
+    if values.dtype == np.uint8:
+        return values.view(np.uint8)
+    if values.size and bool(np.all((values >= 0) & (values <= 255))):
+        small = values.astype(np.uint8)
+        if values.dtype.kind != "f" or bool(np.all(small == values)):
+            return small
+    wide = values.dtype.itemsize > 4 or values.dtype.kind != "f"
+    with np.errstate(invalid="ignore"):  # of a NaN that signals
+        floats: npt.NDArray[np.floating[Any]] = values.astype(np.float64 if wide else np.float32)
+    if not bool(np.all(np.isfinite(floats))):
+        floats[~np.isfinite(floats)] = np.nan
+    return floats

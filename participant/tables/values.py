@@ -1,0 +1,61 @@
+"""Turns the rows of a file into what the chain can hold: features from 0 to 255, labels from 0 to 65,535."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.participant.errors import DatasetLabelOutOfRange, FeatureOutOfRange
+from engram.participant.tables.errors import ValuesMissing
+from engram.participant.tables.raw import RawTable
+
+MOST_LABEL = 2**16 - 1
+
+
+def plain_features(table: RawTable) -> npt.NDArray[np.uint8]:
+    """The features of a table that holds whole numbers from 0 to 255. Nothing is rounded.
+
+    Raises `ValuesMissing`, `FeatureOutOfRange`.
+    """
+    if table.features.dtype == np.uint8:
+        return np.ascontiguousarray(table.features, dtype=np.uint8)
+    missing = np.isnan(table.features)
+    if bool(missing.any()):
+        row = int(missing.any(axis=1).argmax())
+        raise ValuesMissing(
+            f"{table.name} lacks values, the first in row {row + 1}: `engram data convert --missing` fills "
+            "them or leaves such rows out",
+            got=int(missing.sum()),
+        )
+    raise FeatureOutOfRange(
+        f"{table.name}: a feature is not a whole number from 0 to 255; `engram data convert` scales them",
+        expected="0..255",
+        got=[float(table.features.min()), float(table.features.max())],
+    )
+
+
+def plain_labels(table: RawTable) -> npt.NDArray[np.uint16]:
+    """The labels of a table whose labels are whole numbers from 0 to 65,535.
+
+    Raises `ValuesMissing`, `DatasetLabelOutOfRange`.
+    """
+    labels = table.labels
+    if bool((missing := labels.codes < 0).any()):
+        raise ValuesMissing(
+            f"{table.name} lacks labels, the first in row {int(missing.argmax()) + 1}: `engram data convert "
+            "--missing drop` leaves such rows out",
+            got=int(missing.sum()),
+        )
+    strange = next((name for name in labels.names if not _is_label(name)), None)
+    if strange is not None:
+        raise DatasetLabelOutOfRange(
+            f"{table.name}: the label {strange[:40]!r} is not a whole number from 0 to 65,535; `engram data "
+            "convert` numbers the classes",
+            got=strange[:40],
+        )
+    numbers = np.array([int(name) for name in labels.names], dtype=np.uint16)
+    return np.ascontiguousarray(numbers[labels.codes])
+
+
+def _is_label(name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) <= 5 and int(name) <= MOST_LABEL

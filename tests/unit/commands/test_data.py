@@ -1,0 +1,164 @@
+"""`engram data`: what is printed about a file, what is written, and what is refused by which code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.cli import Shell
+
+ROWS = "id,wide,long,kind\n" + "".join(
+    f"{number + 7},{number / 8},{number * 5 % 31},{('oak', 'elm', 'ash')[number % 3]}\n"
+    for number in range(30)
+)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path / "home", {})
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "trees.csv"
+    path.write_text(ROWS)
+    return path
+
+
+def test_check_says_what_a_file_holds(shell: Shell, rows: Path) -> None:
+    result = shell.run("data", "check", str(rows))
+    assert result.exit_code == 0
+    for words in (
+        "csv, with titles",
+        "kind (it holds words)",
+        "ash: 10, elm: 10, oak: 10",
+        "engram data convert",
+    ):
+        assert words in result.stdout
+    facts = shell.json("data", "check", str(rows))
+    assert facts["label"] == {"column": "kind", "found": "words"}
+    assert (facts["rows"], facts["inputs"], facts["ready"]) == (30, 3, False)
+    assert facts["problem"]["code"] == "feature_out_of_range"
+
+
+def test_warnings_are_on_standard_error_and_in_json(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("".join(f"{number},{number * 3 % 256},0\n" for number in range(5, 60)))
+    result = shell.run("data", "check", str(path))
+    assert "[label_guessed]" in result.stderr
+    assert "[single_class]" in result.stderr
+    assert "warning" not in result.stdout
+    found = shell.json("data", "check", str(path), "--label", "last")["warnings"]
+    assert [warning["code"] for warning in found] == ["single_class"]
+    assert all(warning["remedy"] for warning in found)
+
+
+def test_convert_writes_rows_and_the_mapping_beside_them(shell: Shell, rows: Path, tmp_path: Path) -> None:
+    output = tmp_path / "trees.npz"
+    done = shell.json("data", "convert", str(rows), "--drop", "id", "-o", str(output))
+    assert done["classes"] == ["ash", "elm", "oak"]
+    assert done["mapping"] == str(tmp_path / "trees.mapping.json")
+    with np.load(output) as archive:
+        assert archive["features"].shape == (30, 2)
+        assert archive["labels"][:3].tolist() == [2, 1, 0]
+    checked = shell.json("data", "check", str(output))
+    assert (checked["ready"], checked["warnings"]) == (True, [])
+    assert checked["founds"] == {"inputs": 2, "classes": 3, "rows": 30, "fits": True}
+    again = shell.json("data", "check", str(rows), "--mapping", done["mapping"])
+    assert (again["ready"], again["founds"]) == (True, checked["founds"])
+
+
+def test_a_later_file_is_converted_with_the_mapping(shell: Shell, rows: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first.npz"
+    mapping = shell.json("data", "convert", str(rows), "--drop", "id", "-o", str(first))["mapping"]
+    later = tmp_path / "later.csv"
+    later.write_text("wide;long;kind\n1.0;10;yew\n2.0;20;oak\n")
+    convert = ("data", "convert", str(later), "--mapping", mapping, "-o", str(tmp_path / "later.npz"))
+    assert shell.error(*convert) == (65, "label_unknown")
+    assert not (tmp_path / "later.npz").exists()
+    assert shell.json(*convert, "--extend")["classes"] == ["ash", "elm", "oak", "yew"]
+    assert json.loads((tmp_path / "later.mapping.json").read_text())["columns"] == ["wide", "long"]
+    with np.load(tmp_path / "later.npz") as archive:
+        assert archive["labels"].tolist() == [3, 2]
+
+
+def test_nothing_is_written_over_without_force(shell: Shell, rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.mapping.json").write_text("kept")
+    convert = ("data", "convert", str(rows), "-o", str(tmp_path / "a.npz"))
+    assert shell.error(*convert) == (65, "file_exists_already")
+    assert (tmp_path / "a.mapping.json").read_text() == "kept"
+    assert shell.json(*convert, "--force")["rows"] == 30
+
+
+@pytest.mark.parametrize(
+    "options", [("--extend",), ("--delimiter", "ab"), ("--delimiter", '"'), ("--delimiter", "\n")]
+)
+def test_options_that_do_not_go_together_are_refused(
+    shell: Shell, rows: Path, options: tuple[str, ...]
+) -> None:
+    assert shell.error("data", "convert", str(rows), *options) == (64, "usage")
+
+
+def test_scale_is_fixed_by_the_mapping(shell: Shell, rows: Path, tmp_path: Path) -> None:
+    mapping = shell.json("data", "convert", str(rows), "-o", str(tmp_path / "a.npz"))["mapping"]
+    convert = ("data", "convert", str(rows), "--mapping", mapping, "-o", str(tmp_path / "b.npz"))
+    assert shell.error(*convert, "--scale", "all") == (64, "usage")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "empty_dataset"),
+        (b"\x89PNG\r\n", "foreign_dataset"),
+        (b"\x93NUMPY\x01\x00", "dataset_damaged"),
+        (b"PK\x03\x04", "dataset_damaged"),
+        (b"\x1f\x8b\x08\x00", "dataset_damaged"),
+        (b"1,2\n\xff\n", "text_unreadable"),
+    ],
+)
+def test_a_broken_file_is_no_bug_of_the_program(
+    shell: Shell, tmp_path: Path, content: bytes, code: str
+) -> None:
+    """Seen: eleven broken files were reported as a bug of engram, an empty one as interrupted."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert shell.error("data", "check", str(path)) == (65, code)
+    assert shell.error("data", "check", str(tmp_path / "none")) == (65, "dataset_not_found")
+
+
+def test_a_column_is_named_by_the_user(shell: Shell, rows: Path) -> None:
+    facts = shell.json("data", "check", str(rows), "--label", "id", "--drop", "kind")
+    assert facts["label"] == {"column": "id", "found": "asked"}
+    assert shell.error("data", "check", str(rows), "--label", "nothing") == (65, "column_not_found")
+    assert shell.error("data", "check", str(rows), "--no-header") == (65, "value_not_number")
+
+
+def test_the_delimiter_is_named_by_the_user(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("1x2x0\n3x4x1\n")
+    assert shell.json("data", "check", str(path), "--delimiter", "x")["inputs"] == 2
+
+
+@pytest.mark.parametrize(("answer", "status"), [(b"n\n", 65), (b"\n", 65)])
+def test_at_a_terminal_the_user_is_asked(tmp_path: Path, answer: bytes, status: int) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("1,5,1\n0,6,0\n" * 40)
+    words = ("memory", "found", "--data", str(path), "--engine", "gate", str(tmp_path / "out"))
+    terminal, inside = os.openpty()
+    try:
+        os.write(terminal, answer)
+        program = [sys.executable, "-m", "engram.cli", *words, "--data-dir", str(tmp_path / "home")]
+        done = subprocess.run(program, stdin=inside, capture_output=True, text=True, check=False)
+    finally:
+        os.close(terminal)
+        os.close(inside)
+    assert done.returncode == status
+    assert "Go on with these rows all the same? [y/N]" in done.stderr
+    assert "[data_doubtful]" in done.stderr
+    assert not (tmp_path / "out").exists()
