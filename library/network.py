@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from engram.library.errors import OnnxMissing
 from engram.library.evaluation import Evaluation
 from engram.library.rows import Rows, labels_of
 from engram.nn.evaluate import Features
@@ -32,6 +34,8 @@ from engram.statemachine.additions import Addition, GrowUpdate, SegmentSources, 
 from engram.statemachine.content import blob_id
 
 if TYPE_CHECKING:
+    import onnx
+
     from engram.participant.export import PulledVersion, SavedNetwork
     from engram.statemachine.records import Version
 
@@ -199,6 +203,29 @@ class Network:
             pairs[places] += counts
         return Evaluation(pairs.reshape(self.classes, self.classes), loss, loss_kind)
 
+    def to_onnx(self, path: str | PathLike[str] | None = None) -> onnx.ModelProto:
+        """The network as an ONNX model of integer operators, which is written to `path` if one is given.
+
+        Its input `features` is uint8 (rows, inputs), its output `logits` int64 (rows, classes) in units of
+        2^-16 nat. onnxruntime has computed the network's own logits with it before this returns. Raises
+        `OnnxMissing`, `ExportMismatch`, `OSError`.
+        """
+        return _onnx_format().write_onnx(self, None if path is None else Path(path))
+
+    @classmethod
+    def from_onnx(cls, path: str | PathLike[str]) -> Network:
+        """The network that `to_onnx` has written: the same spec, integers and line, so the same root.
+
+        The integers are hashed and the model is run, so neither they nor its graph have been changed. Raises
+        `OnnxMissing`, `ModelFileInvalid`, `WeightsMismatch`, `ExportMismatch`, and leaves of
+        `InvalidNetwork`.
+        """
+        form, file = _onnx_format(), Path(path)
+        model = form.read_onnx(file)
+        network = cls.of_version(form.own_network(file, model))
+        form.check_same(network, model.SerializeToString())
+        return network
+
     def _rows(self, X: npt.ArrayLike) -> Rows:
         return Rows(X, self.inputs, self.classes)
 
@@ -232,6 +259,15 @@ class Network:
         name = f"version {self.version.number} of {self.version.model.hex()[:12]}, " if self.version else ""
         shape = " → ".join([*layers, f"{self.classes} classes"])
         return f"Network({shape}; {numbers:,} integers; {name}root {self.root.hex()[:12]})"
+
+
+def _onnx_format() -> ModuleType:
+    """The module that writes ONNX models. Raises `OnnxMissing`."""
+    try:
+        from engram.library import onnx_format
+    except ModuleNotFoundError as error:
+        raise OnnxMissing(got=str(error)) from error
+    return onnx_format
 
 
 def _frozen(given: SegmentParameters) -> SegmentParameters:

@@ -28,6 +28,8 @@ BORDERS = {
     "matplotlib": ("participant/experiments/plotting.py",),
     "msgpack": ("primitives/codec.py",),
     "numpy": ("library/", "nn/", "participant/", "statemachine/rounds/", "statemachine/scoring.py"),
+    "onnx": ("library/network.py", "library/onnx_"),
+    "onnxruntime": ("library/onnx_format.py",),
     "platformdirs": ("node/config.py",),
     "plyvel": ("node/storage/db.py",),
     "prometheus_client": ("node/metrics.py",),

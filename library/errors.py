@@ -1,0 +1,16 @@
+"""Errors of the library: extras that are missing, and models of other tools that Engram cannot express.
+
+The first line of each docstring is the message that the user sees where the code gives no other.
+"""
+
+from __future__ import annotations
+
+from engram.primitives.errors import ChainError, NotReady
+
+
+class OnnxMissing(NotReady):
+    """ONNX is not installed: install it with `pip install engram[onnx]`."""
+
+
+class ExportMismatch(ChainError):
+    """The exported model computes other integers than the network: do not use it, and report this."""
