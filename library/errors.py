@@ -5,7 +5,7 @@ The first line of each docstring is the message that the user sees where the cod
 
 from __future__ import annotations
 
-from engram.primitives.errors import ChainError, NotReady
+from engram.primitives.errors import ChainError, InvalidInput, NotReady
 
 
 class OnnxMissing(NotReady):
@@ -14,3 +14,15 @@ class OnnxMissing(NotReady):
 
 class ExportMismatch(ChainError):
     """The exported model computes other integers than the network: do not use it, and report this."""
+
+
+class SklearnMissing(NotReady):
+    """scikit-learn is not installed: install it with `pip install engram[sklearn]`."""
+
+
+class LayerUnsupported(InvalidInput):
+    """The model has a layer that no network of a chain can express."""
+
+
+class NotQuantizable(InvalidInput):
+    """No integers of a chain stand for these weights: they are not finite, or differ too much in size."""

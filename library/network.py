@@ -11,14 +11,18 @@ from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.library.errors import OnnxMissing
+from engram.library.errors import OnnxMissing, SklearnMissing
 from engram.library.evaluation import Evaluation
+from engram.library.fidelity import Fidelity
+from engram.library.float_layers import FloatModel
+from engram.library.quantising import quantised
 from engram.library.rows import Rows, labels_of
+from engram.library.sampling import spread_rows
 from engram.nn.evaluate import Features
 from engram.nn.fixed import Int64Array
 from engram.nn.grown import check_grown
@@ -226,6 +230,43 @@ class Network:
         form.check_same(network, model.SerializeToString())
         return network
 
+    @classmethod
+    def from_sklearn(
+        cls,
+        model: Any,
+        X_calibration: npt.ArrayLike,
+        *,
+        scale: npt.ArrayLike = 1.0,
+        offset: npt.ArrayLike = 0.0,
+        weight_bits: int = 16,
+        bits: int = 10,
+    ) -> Quantized:
+        """A fitted `MLPClassifier` with ReLUs, or a `LogisticRegression`, in integers of the chain.
+
+        Before it, a `Pipeline` may have a `StandardScaler` or a `MinMaxScaler`. `X_calibration`: rows as for
+        `predict`, to which the integers are fitted. If the model has learned on other values than 0 to 255,
+        say how they come about: it takes X·scale + offset, each one number or one for each feature.
+        `weight_bits` is 16, or 8, which halves what the network costs on a chain; `bits` are those of a
+        hidden value, 1 to 16. Of very many rows, some that are spread evenly are taken. Raises
+        `SklearnMissing`, `LayerUnsupported`, `NotQuantizable`, `NotEnoughRows`, what `predict` raises for X,
+        and leaves of `InvalidNetwork`.
+        """
+        try:
+            from engram.library.sklearn_format import read_sklearn
+        except ModuleNotFoundError as error:
+            raise SklearnMissing(got=str(error)) from error
+        return cls._of_floats(read_sklearn(model, scale, offset), X_calibration, weight_bits, bits)
+
+    @classmethod
+    def _of_floats(cls, model: FloatModel, X: npt.ArrayLike, weight_bits: int, bits: int) -> Quantized:
+        """The integers of a model, and the comparison of both on rows."""
+        chunks = spread_rows(X, model.inputs)
+        spec, parameters = quantised(model.layers, chunks[0].astype(np.float64), weight_bits, bits)
+        network = cls(spec, parameters)
+        floats = np.concatenate([model.probabilities(rows) for rows in chunks])
+        integers = np.concatenate([network.predict_proba(rows) for rows in chunks])
+        return Quantized(network, Fidelity.of(floats, integers, model.labels))
+
     def _rows(self, X: npt.ArrayLike) -> Rows:
         return Rows(X, self.inputs, self.classes)
 
@@ -259,6 +300,13 @@ class Network:
         name = f"version {self.version.number} of {self.version.model.hex()[:12]}, " if self.version else ""
         shape = " → ".join([*layers, f"{self.classes} classes"])
         return f"Network({shape}; {numbers:,} integers; {name}root {self.root.hex()[:12]})"
+
+
+class Quantized(NamedTuple):
+    """A network of integers, and how far it is from the model of floats that it was made of."""
+
+    network: Network
+    fidelity: Fidelity
 
 
 def _onnx_format() -> ModuleType:

@@ -35,6 +35,7 @@ BORDERS = {
     "prometheus_client": ("node/metrics.py",),
     "psutil": ("node/", "participant/"),
     "rich": ("cli.py", "commands/"),
+    "sklearn": ("library/sklearn_format.py",),
     "sortedcontainers": ("node/",),
     "structlog": ("node/",),
     "torch": ("participant/training/torch_fit.py", "participant/training/torch_network.py"),
@@ -47,7 +48,10 @@ def declared_libraries() -> set[str]:
     extras = (line for lines in given["optional-dependencies"].values() for line in lines)
     names = (re.match(r"[\w-]+", requirement) for requirement in (*given["dependencies"], *extras))
     plain = {name[0] for name in names if name is not None}
-    return {{"markdown-it-py": "markdown_it"}.get(name, name.replace("-", "_")) for name in plain}
+    return {
+        {"markdown-it-py": "markdown_it", "scikit-learn": "sklearn"}.get(name, name.replace("-", "_"))
+        for name in plain
+    }
 
 
 def test_libraries_are_imported_at_their_borders_only() -> None:

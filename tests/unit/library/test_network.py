@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import engram.library
-from engram.library.errors import OnnxMissing
+from engram.library.errors import OnnxMissing, SklearnMissing
 from engram.library.network import NOBODY, Network
 from engram.library.rows import CHUNK_VALUES
 from engram.nn.errors import GateMisplaced, ShapeMismatch, WeightOutOfRange
@@ -280,11 +281,22 @@ def test_the_import_brings_no_extra_and_no_node() -> None:
     assert "engram.node.client" not in done.stdout.split()
 
 
-def test_a_missing_extra_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    for name in ("onnx_format", "onnx_graph", "onnx_logits"):
+@pytest.mark.parametrize(
+    ("library", "error", "ask"),
+    [
+        ("onnx", OnnxMissing, NETWORK.to_onnx),
+        ("onnx", OnnxMissing, lambda: Network.from_onnx("model.onnx")),
+        ("sklearn", SklearnMissing, lambda: Network.from_sklearn(object(), FEATURES)),
+    ],
+)
+def test_a_missing_extra_is_named_with_its_remedy(
+    library: str, error: type[ChainError], ask: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(f"{library}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    for name in ("onnx_format", "onnx_graph", "onnx_logits", "sklearn_format"):
         monkeypatch.delitem(sys.modules, f"engram.library.{name}", raising=False)
         monkeypatch.delattr(engram.library, name, raising=False)
-    for ask in (NETWORK.to_onnx, lambda: Network.from_onnx(tmp_path / "model.onnx")):
-        with pytest.raises(OnnxMissing, match=r"pip install engram\[onnx\]"):
-            ask()
+    with pytest.raises(error, match=rf"pip install engram\[{library}\]"):
+        ask()
