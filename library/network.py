@@ -10,13 +10,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from engram.library.errors import OnnxMissing, SklearnMissing
 from engram.library.evaluation import Evaluation
+from engram.library.fidelity import Fidelity
+from engram.library.float_layers import FloatModel
+from engram.library.quantising import quantised
 from engram.library.rows import Rows, labels_of
+from engram.library.sampling import spread_rows
 from engram.nn.evaluate import Features
 from engram.nn.fixed import Int64Array
 from engram.nn.grown import check_grown
@@ -32,6 +38,8 @@ from engram.statemachine.additions import Addition, GrowUpdate, SegmentSources, 
 from engram.statemachine.content import blob_id
 
 if TYPE_CHECKING:
+    import onnx
+
     from engram.participant.export import PulledVersion, SavedNetwork
     from engram.statemachine.records import Version
 
@@ -199,6 +207,66 @@ class Network:
             pairs[places] += counts
         return Evaluation(pairs.reshape(self.classes, self.classes), loss, loss_kind)
 
+    def to_onnx(self, path: str | PathLike[str] | None = None) -> onnx.ModelProto:
+        """The network as an ONNX model of integer operators, which is written to `path` if one is given.
+
+        Its input `features` is uint8 (rows, inputs), its output `logits` int64 (rows, classes) in units of
+        2^-16 nat. onnxruntime has computed the network's own logits with it before this returns. Raises
+        `OnnxMissing`, `ExportMismatch`, `OSError`.
+        """
+        return _onnx_format().write_onnx(self, None if path is None else Path(path))
+
+    @classmethod
+    def from_onnx(cls, path: str | PathLike[str]) -> Network:
+        """The network that `to_onnx` has written: the same spec, integers and line, so the same root.
+
+        The integers are hashed and the model is run, so neither they nor its graph have been changed. Raises
+        `OnnxMissing`, `ModelFileInvalid`, `WeightsMismatch`, `ExportMismatch`, and leaves of
+        `InvalidNetwork`.
+        """
+        form, file = _onnx_format(), Path(path)
+        model = form.read_onnx(file)
+        network = cls.of_version(form.own_network(file, model))
+        form.check_same(network, model.SerializeToString())
+        return network
+
+    @classmethod
+    def from_sklearn(
+        cls,
+        model: Any,
+        X_calibration: npt.ArrayLike,
+        *,
+        scale: npt.ArrayLike = 1.0,
+        offset: npt.ArrayLike = 0.0,
+        weight_bits: int = 16,
+        bits: int = 10,
+    ) -> Quantized:
+        """A fitted `MLPClassifier` with ReLUs, or a `LogisticRegression`, in integers of the chain.
+
+        Before it, a `Pipeline` may have a `StandardScaler` or a `MinMaxScaler`. `X_calibration`: rows as for
+        `predict`, to which the integers are fitted. If the model has learned on other values than 0 to 255,
+        say how they come about: it takes X·scale + offset, each one number or one for each feature.
+        `weight_bits` is 16, or 8, which halves what the network costs on a chain; `bits` are those of a
+        hidden value, 1 to 16. Of very many rows, some that are spread evenly are taken. Raises
+        `SklearnMissing`, `LayerUnsupported`, `NotQuantizable`, `NotEnoughRows`, what `predict` raises for X,
+        and leaves of `InvalidNetwork`.
+        """
+        try:
+            from engram.library.sklearn_format import read_sklearn
+        except ModuleNotFoundError as error:
+            raise SklearnMissing(got=str(error)) from error
+        return cls._of_floats(read_sklearn(model, scale, offset), X_calibration, weight_bits, bits)
+
+    @classmethod
+    def _of_floats(cls, model: FloatModel, X: npt.ArrayLike, weight_bits: int, bits: int) -> Quantized:
+        """The integers of a model, and the comparison of both on rows."""
+        chunks = spread_rows(X, model.inputs)
+        spec, parameters = quantised(model.layers, chunks[0].astype(np.float64), weight_bits, bits)
+        network = cls(spec, parameters)
+        floats = np.concatenate([model.probabilities(rows) for rows in chunks])
+        integers = np.concatenate([network.predict_proba(rows) for rows in chunks])
+        return Quantized(network, Fidelity.of(floats, integers, model.labels))
+
     def _rows(self, X: npt.ArrayLike) -> Rows:
         return Rows(X, self.inputs, self.classes)
 
@@ -232,6 +300,22 @@ class Network:
         name = f"version {self.version.number} of {self.version.model.hex()[:12]}, " if self.version else ""
         shape = " → ".join([*layers, f"{self.classes} classes"])
         return f"Network({shape}; {numbers:,} integers; {name}root {self.root.hex()[:12]})"
+
+
+class Quantized(NamedTuple):
+    """A network of integers, and how far it is from the model of floats that it was made of."""
+
+    network: Network
+    fidelity: Fidelity
+
+
+def _onnx_format() -> ModuleType:
+    """The module that writes ONNX models. Raises `OnnxMissing`."""
+    try:
+        from engram.library import onnx_format
+    except ModuleNotFoundError as error:
+        raise OnnxMissing(got=str(error)) from error
+    return onnx_format
 
 
 def _frozen(given: SegmentParameters) -> SegmentParameters:

@@ -70,6 +70,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self._given)
 
+    def taken(self, places: Int64Array) -> Features:
+        """The features of some rows. Raises `FeatureOutOfRange`."""
+        return _uint8(self._given[places].reshape(len(places), self._inputs), 0)
+
     def chunks(self) -> Iterator[tuple[slice, Features]]:
         """Stretches of rows, each with its features (n, inputs) uint8.
 

@@ -50,7 +50,7 @@ def save_version(
     growth.
     """
     arrays: dict[str, Any] = {}
-    for name, segment in zip(_names(spec), parameters, strict=True):
+    for name, segment in zip(segment_names(spec), parameters, strict=True):
         arrays |= {f"{name}_weights": segment.weights, f"{name}_bias": segment.bias}
     record = path.with_suffix(".json")
     _save(path, arrays)
@@ -163,7 +163,16 @@ def load_weights(path: Path, network: Composition) -> Parameters:
         raise ModelFileInvalid(
             f"{path} does not hold the weights of such a version as `engram model pull` writes them: {error}"
         ) from error
-    for name, segment, source in zip(_names(network.spec), parameters, network.segments, strict=True):
+    check_weights(path, network, parameters)
+    return parameters
+
+
+def check_weights(path: Path, network: Composition, parameters: Parameters) -> None:
+    """Refuses weights of a file that are not exactly those that a line names.
+
+    Raises `WeightsMismatch`, which names the first array that differs, and what `prove_bounds` raises.
+    """
+    for name, segment, source in zip(segment_names(network.spec), parameters, network.segments, strict=True):
         for kind, array, expected in (
             ("weights", segment.weights, source.weights),
             ("bias", segment.bias, source.bias),
@@ -171,7 +180,12 @@ def load_weights(path: Path, network: Composition) -> Parameters:
             if not _is(array, expected):
                 raise WeightsMismatch(f"{path}: {name}_{kind} is not the proven version's", got=network.root)
     prove_bounds(network.spec, parameters)
-    return parameters
+
+
+def segment_names(spec: NetworkSpec) -> list[str]:
+    """`hidden_0`, …, `output_0`, …: what the arrays of each segment are called in files."""
+    hidden = [f"hidden_{number}" for number in range(len(spec.hidden))]
+    return hidden + [f"output_{number}" for number in range(len(spec.outputs))]
 
 
 def save_parts(path: Path, parts: Sequence[tuple[Hash, PartData]]) -> int:
@@ -235,13 +249,14 @@ def _read(path: Path, spec: NetworkSpec) -> Parameters:
     if spec.totals.parameter_bytes > _MOST_PARAMETER_BYTES:
         raise ValueError(f"a network of {spec.totals.parameter_bytes:,} bytes is on no chain")
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        for name, segment in zip(_names(spec), (*spec.hidden, *spec.outputs), strict=True):
+        for name, segment in zip(segment_names(spec), (*spec.hidden, *spec.outputs), strict=True):
             most = _HEADER_ROOM + tensor_bytes_of(segment)
             for kind in ("weights", "bias"):
                 if (got := archive.zip.getinfo(f"{name}_{kind}.npy").file_size) > most:
                     raise ValueError(f"{name}_{kind} would take {got:,} bytes, its spec {most:,} at most")
         return tuple(
-            SegmentParameters(archive[f"{name}_weights"], archive[f"{name}_bias"]) for name in _names(spec)
+            SegmentParameters(archive[f"{name}_weights"], archive[f"{name}_bias"])
+            for name in segment_names(spec)
         )
 
 
@@ -254,11 +269,6 @@ def _is(array: IntArray, source: TensorSource) -> bool:
     if isinstance(source, Explicit):
         return blob_id(raw) == source.tensor
     return raw == tensor_bytes(expand(source))
-
-
-def _names(spec: NetworkSpec) -> list[str]:
-    hidden = [f"hidden_{number}" for number in range(len(spec.hidden))]
-    return hidden + [f"output_{number}" for number in range(len(spec.outputs))]
 
 
 def _save(path: Path, arrays: dict[str, Any]) -> None:

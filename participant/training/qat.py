@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ from engram.participant.training.gradients import loss_gradient
 from engram.participant.training.layers import kind_of
 from engram.participant.training.layers.kind import NATS_PER_UNIT, Array
 
+Rounded = npt.NDArray[np.floating[Any]]
+"""Whole numbers, kept as floats."""
 Progress = Callable[[int, float], None]
 """Called about a hundred times with the step and the batch's mean loss in nats. An exception that it raises
 ends the training.
@@ -152,7 +154,7 @@ def range_of(segment: HiddenSegment | Output) -> tuple[float, float]:
     return (127.0, 1.0) if segment.weight_bits == 8 else (32767.0, float(FINENESS))
 
 
-def integers_of(segment: HiddenSegment | Output, weights: Array, bias: Array) -> SegmentParameters:
+def integers_of(segment: HiddenSegment | Output, weights: Rounded, bias: Rounded) -> SegmentParameters:
     """Rounded floats as the integers of a segment; a bias is clipped to ±2^30."""
     dtype = np.int8 if segment.weight_bits == 8 else np.int16
     return SegmentParameters(weights.astype(dtype), np.clip(bias, -(2**30), 2**30).astype(np.int32))

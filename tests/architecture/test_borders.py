@@ -29,12 +29,15 @@ BORDERS = {
     "matplotlib": ("participant/experiments/plotting.py",),
     "msgpack": ("primitives/codec.py",),
     "numpy": ("library/", "nn/", "participant/", "statemachine/rounds/", "statemachine/scoring.py"),
+    "onnx": ("library/network.py", "library/onnx_"),
+    "onnxruntime": ("library/onnx_format.py",),
     "platformdirs": ("node/config.py",),
     "plyvel": ("node/storage/db.py",),
     "prometheus_client": ("node/metrics.py",),
     "psutil": ("node/", "participant/"),
     "pyarrow": ("participant/tables/parquet.py",),
     "rich": ("cli.py", "commands/"),
+    "sklearn": ("library/sklearn_format.py",),
     "sortedcontainers": ("node/",),
     "structlog": ("node/",),
     "torch": ("participant/training/torch_fit.py", "participant/training/torch_network.py"),
@@ -47,7 +50,7 @@ def declared_libraries() -> set[str]:
     extras = (line for lines in given["optional-dependencies"].values() for line in lines)
     names = (re.match(r"[\w-]+", requirement) for requirement in (*given["dependencies"], *extras))
     plain = {name[0] for name in names if name is not None}
-    imported = {"markdown-it-py": "markdown_it", "pillow": "PIL"}
+    imported = {"markdown-it-py": "markdown_it", "pillow": "PIL", "scikit-learn": "sklearn"}
     return {imported.get(name, name.replace("-", "_")) for name in plain}
 
 

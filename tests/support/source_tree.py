@@ -93,7 +93,13 @@ def third_party_imports(tree: ast.AST) -> set[str]:
 
 def needs_torch(file: SourceFile) -> bool:
     """Whether a module begins by importing PyTorch, which only `make test-torch` installs."""
-    return "torch" in third_party_imports(file.tree)
+    return "torch" in begins_with(file)
+
+
+def begins_with(file: SourceFile) -> set[str]:
+    """The libraries that a module imports as it is imported itself, and not first in a function of it."""
+    nodes: list[ast.stmt] = [node for node in file.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return third_party_imports(ast.Module(nodes, []))
 
 
 def module_name(file: SourceFile) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import engram.library
+from engram.library.errors import OnnxMissing, SklearnMissing
 from engram.library.network import NOBODY, Network
 from engram.library.rows import CHUNK_VALUES
 from engram.nn.errors import GateMisplaced, ShapeMismatch, WeightOutOfRange
@@ -266,3 +271,32 @@ def test_gates_that_no_growth_has_put_there(components: tuple[int, ...]) -> None
 
 def test_the_sample_of_a_growth_has_a_gate() -> None:
     assert grown_spec(TWO_LAYERS, RELATIVE).gates == 1
+
+
+def test_the_import_brings_no_extra_and_no_node() -> None:
+    program = "import sys, engram.library.network; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    names = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not names & {"torch", "onnx", "onnxruntime", "sklearn", "matplotlib", "aiohttp"}
+    assert "engram.node.client" not in done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("library", "error", "ask"),
+    [
+        ("onnx", OnnxMissing, NETWORK.to_onnx),
+        ("onnx", OnnxMissing, lambda: Network.from_onnx("model.onnx")),
+        ("sklearn", SklearnMissing, lambda: Network.from_sklearn(object(), FEATURES)),
+    ],
+)
+def test_a_missing_extra_is_named_with_its_remedy(
+    library: str, error: type[ChainError], ask: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(f"{library}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    for name in ("onnx_format", "onnx_graph", "onnx_logits", "sklearn_format"):
+        monkeypatch.delitem(sys.modules, f"engram.library.{name}", raising=False)
+        monkeypatch.delattr(engram.library, name, raising=False)
+    with pytest.raises(error, match=rf"pip install engram\[{library}\]"):
+        ask()

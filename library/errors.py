@@ -1,0 +1,28 @@
+"""Errors of the library: extras that are missing, and models of other tools that Engram cannot express.
+
+The first line of each docstring is the message that the user sees where the code gives no other.
+"""
+
+from __future__ import annotations
+
+from engram.primitives.errors import ChainError, InvalidInput, NotReady
+
+
+class OnnxMissing(NotReady):
+    """ONNX is not installed: install it with `pip install engram[onnx]`."""
+
+
+class ExportMismatch(ChainError):
+    """The exported model computes other integers than the network: do not use it, and report this."""
+
+
+class SklearnMissing(NotReady):
+    """scikit-learn is not installed: install it with `pip install engram[sklearn]`."""
+
+
+class LayerUnsupported(InvalidInput):
+    """The model has a layer that no network of a chain can express."""
+
+
+class NotQuantizable(InvalidInput):
+    """No integers of a chain stand for these weights: they are not finite, or differ too much in size."""
