@@ -43,7 +43,7 @@ search: ## search for coalitions that gain in rounds, thousands of them (an hour
 	@scripts/venv test
 	@ENGRAM_TEST_EXAMPLES=$(EXAMPLES) .venv/bin/python -m pytest -n $(JOBS) $(SEARCHES) $(ARGS)
 
-faults: ## play faults and attacks against real nodes (an hour and a half; ID=16 for one, ARGS="--scale 1")
+faults: ## play faults and attacks against real nodes (an hour; ID=16 for one, ARGS="--scale 1")
 	@scripts/venv test
 	@.venv/bin/python -m tests.support.play_faults $(ID) $(ARGS)
 

@@ -1,7 +1,7 @@
 """Plays the table of faults against real nodes and writes what came of it to build/faults.json.
 
 Each fault is played by the tests that carry its mark, in a run of pytest of its own. The numbers of the
-table are multiplied by --scale, 0.1 by default, which takes less than 100 minutes on two cores. What has been
+table are multiplied by --scale, 0.3 by default, which takes less than an hour on two cores. What has been
 played at this scale with the very same files is not played again, so an interrupted run can be called again.
 A fault that no test plays is listed with `ok: null`.
 
@@ -28,7 +28,7 @@ from tests.support.faults import FAULTS, ROWS_VARIABLE, SCALE_VARIABLE
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 OUTPUT: Final = ROOT / "build" / "faults.json"
-DEFAULT_SCALE: Final = 0.1
+DEFAULT_SCALE: Final = 0.3
 _MARK: Final = re.compile(r"\b(?:fault\(id=|plays\()(\d+)\b")
 _NOTHING_RAN: Final = 5
 """pytest's exit status if it has found no test."""

@@ -163,14 +163,20 @@ async def test_a_node_does_not_check_the_work_of_its_own_headers_again(digests: 
 
 @pytest.mark.fault(id=6)
 async def test_headers_with_little_work_are_read_to_their_end_beside_an_honest_peer(fault: Played) -> None:
-    """Eight strangers with ever so many headers, all valid: no row and no body of theirs, and no delay."""
-    each = inputs(6, sample=8 * 250) // 8
+    """Strangers with ever so many headers, all valid: no row and no body of theirs, and no delay.
+
+    There are more of them rather than more headers of each: so many of one would add up to more work than the
+    node's own chain has.
+    """
+    total = inputs(6, sample=8 * 250)
+    count = max(8, -(-total // 5_000))
+    each = -(-total // count)
     async with hard_chain(SyncLimits()) as (node, sync):
         node.clock.set(LATE_MS + each * LATER_MS)
         rows = len(list(node.chain.store.database.iterate(HEADER)))
         strangers = [
             ScriptedPeer(Stranger(cheap_headers(each, number)), number, inbound=True)
-            for number in range(1, 9)
+            for number in range(1, count + 1)
         ]
         for stranger in strangers:
             sync.joined(stranger)
@@ -184,7 +190,7 @@ async def test_headers_with_little_work_are_read_to_their_end_beside_an_honest_p
         asked = {name for stranger in strangers for name in stranger.asked}
         assert asked <= {LONGER.tip.id}, "no body of theirs was asked for"
         assert len(list(node.chain.store.database.iterate(HEADER))) == rows + 1
-    fault.tell(8 * each)
+    fault.tell(count * each)
 
 
 async def test_what_was_checked_is_not_checked_again() -> None:
