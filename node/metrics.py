@@ -112,6 +112,8 @@ class Gauges:
     """Those of them at whose last dial somebody stood between the two nodes."""
     bans: Mapping[str, int] = field(default_factory=dict)
     """How many nodes, hosts and networks are refused, by who refuses them."""
+    traffic: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Bytes of messages between nodes, by direction and name of the message."""
     warnings: Mapping[str, bool] = field(default_factory=dict)
     """By code, whether the warning stands now."""
     sync_target: int = 0
@@ -229,6 +231,12 @@ def _families(metrics: Metrics, gauges: Gauges) -> Iterator[Metric]:
         cache.add_metric([kind, "hit"], hits)
         cache.add_metric([kind, "miss"], misses)
     yield cache
+    traffic = CounterMetricFamily(
+        "engram_p2p_bytes", "Bytes of messages between nodes.", labels=["direction", "message"]
+    )
+    for (direction, message), count in gauges.traffic.items():
+        traffic.add_metric([direction, message], count)
+    yield traffic
     for name, text, value in _counters(metrics, gauges):
         yield CounterMetricFamily(name, text, value=value)
     for name, text, histogram in (

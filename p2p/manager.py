@@ -34,6 +34,7 @@ from engram.p2p.scores import PeerPolicy
 from engram.p2p.seeds import addresses_of
 from engram.p2p.session import Session
 from engram.p2p.targets import RedialLimits, TargetInfo, Targets
+from engram.p2p.traffic import Traffic
 from engram.primitives.errors import ChainError, Invalid, NotReady
 from engram.primitives.keys import PrivateKey
 
@@ -88,6 +89,8 @@ class PeerManager(Generic[B]):
         self.ready = asyncio.Event()
         """Set once the node listens on `port` and the first dials have begun."""
         self.port = 0
+        self.traffic = Traffic()
+        """Of all sessions so far."""
         self._config = config
         self._chain = chain
         self._transport = transport
@@ -233,6 +236,7 @@ class PeerManager(Generic[B]):
             handler=self.gossip,
             clock=self._clock,
             limits=self._config.session,
+            traffic=self.traffic,
         )
         if attempt is not None:
             attempt.node_key = identity.node_key

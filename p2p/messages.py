@@ -361,6 +361,12 @@ def encode_frame(message: Message) -> bytes:
     return frame
 
 
+def frame_name(frame: bytes) -> str:
+    """The name of the message that a frame says it carries, such as GetBlock; `unknown` if there is none."""
+    spec = _BY_TAG.get(frame[0]) if frame else None
+    return "unknown" if spec is None else spec.cls.__name__
+
+
 def decode_frame(frame: bytes, phase: MessagePhase) -> Message:
     """The message of a frame received in `phase`; size and phase are checked before it is decoded.
 

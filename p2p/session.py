@@ -54,6 +54,7 @@ from engram.p2p.messages import (
     decode_frame,
 )
 from engram.p2p.protocol import HeadSummary, PeerInfo, PeerOrigin
+from engram.p2p.traffic import Traffic
 from engram.primitives.errors import ChainError, Invalid, NotReady
 
 SHOWN_BLOCKS: Final = 16
@@ -85,8 +86,10 @@ class Session(Asking):
         handler: SessionHandler,
         clock: WallClock,
         limits: SessionLimits,
+        traffic: Traffic,
     ) -> None:
         super().__init__(identity.version, clock, limits)
+        self._traffic = traffic
         self.identity = identity
         self.told_head = told_head
         """Id of the head that this node named in the handshake; it may have another one by now."""
@@ -215,6 +218,7 @@ class Session(Asking):
                     "the peer did not take a frame in time", expected=self._limits.send_s
                 ) from None
             self._sent_bytes += len(frame)
+            self._traffic.sent(frame)
             self._outbox.sent(frame)
 
     async def _read(self) -> None:
@@ -222,6 +226,7 @@ class Session(Asking):
             frame = await self._link.receive()
             self._received_frames += 1
             self._received_bytes += len(frame)
+            self._traffic.received(frame)
             message = decode_frame(frame, MessagePhase.SESSION)
             await self._throttle.admit(type(message))
             await self._dispatch(message)

@@ -73,6 +73,7 @@ class Readings:
             known=self.peers.addresses_to_dial,
             intercepted=sum(isinstance(target.error, ChannelMismatch) for target in targets),
             bans=self.bans.counts(),
+            traffic=self.peers.traffic.by_message(),
             sync_target=self.sync.target,
             backfill_base=backfill_base,
             backfill_left=backfill_left,

@@ -55,6 +55,18 @@ async def test_requests_are_answered_from_the_peers_chain() -> None:
         assert await peer.get_transactions([bytes(32), txid]) == (None, pack(b"pay"))
 
 
+async def test_bytes_are_counted_by_the_message_that_carried_them() -> None:
+    first, second = Node(0), Node(1)
+    block = second.chain.append(bytes(1_000))
+    async with running(first, second):
+        await first.connect(second)
+        for _ in range(3):
+            await first.peer(second).get_block(block.id)
+        asked, answered = first.manager.traffic.by_message(), second.manager.traffic.by_message()
+        assert asked["sent", "GetBlock"] == answered["received", "GetBlock"] > 3 * len(block.id)
+        assert asked["received", "BlockData"] == answered["sent", "BlockData"] > 3 * len(block.packed_bytes)
+
+
 async def test_a_long_answer_ends_early_and_the_rest_can_be_asked_again() -> None:
     first, second = Node(0), Node(1)
     raws = [bytes([number]) * (MIB // 2) for number in range(4)]

@@ -35,6 +35,7 @@ def test_the_documented_names() -> None:
         encrypted_peers=4,
         intercepted=1,
         bans={"operator": 2, "node": 3},
+        traffic={("sent", "GetBlock"): 33},
         warnings={"alone": True, "syncing": False},
         target_block_s=60.0,
         rounds={"commit": 2, "score": 1},
@@ -50,6 +51,7 @@ def test_the_documented_names() -> None:
     assert page["engram_peers", "outbound"] == 2
     assert page["engram_peers_encrypted", ""] == 4
     assert page["engram_peers_intercepted", ""] == 1
+    assert page["engram_p2p_bytes_total", "sent,GetBlock"] == 33
     assert (page["engram_bans", "operator"], page["engram_bans", "node"]) == (2, 3)
     assert (page["engram_warnings", "alone"], page["engram_warnings", "syncing"]) == (1, 0)
     assert page["engram_target_block_seconds", ""] == 60
