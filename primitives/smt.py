@@ -141,8 +141,15 @@ def holds_leaf(reader: NodeReader, tree: bytes, leaf: bytes, key: bytes, shift: 
 
 def get(reader: NodeReader, root: bytes, key: bytes) -> bytes | None:
     """The value of a 32-byte key under `root`, or None."""
-    node, _ = _descend(reader, root, key)
-    return node[33:] if node is not None and node[1:33] == key else None
+    number, get_node = _number(key), reader.get_node
+    shift, end = _TOP, root
+    while end != ZERO_HASH:  # as in `_descend`, which takes a third longer, because it keeps the siblings
+        node = get_node(end)
+        if node[0] == _LEAF:
+            return node[33:] if node[1:33] == key else None
+        end = node[33:] if number >> shift & 1 else node[1:33]
+        shift -= 1
+    return None
 
 
 def prove(reader: NodeReader, root: bytes, key: bytes) -> SmtProof:

@@ -6,7 +6,7 @@ what it is at x = 0. What another transaction has paid for already is taken off,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from engram.primitives import keys
 from engram.statemachine.context import BlockContext
@@ -65,5 +65,5 @@ def minimum_fee(state: State, ctx: BlockContext, tx: Transaction, payload: TxPay
     `state` is what `transition.begin_block` returned, with the transactions before this one applied. Raises
     leaves of `Invalid` if no fee would be enough.
     """
-    cost = replace(payload.cost(state, ctx, keys.address(tx.sender)), size_bytes=tx.size_bytes)
+    cost = payload.cost(state, ctx, keys.address(tx.sender)).of_size(tx.size_bytes)
     return fee_of(ctx.rules.fees, cost, ctx.exponent)

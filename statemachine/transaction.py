@@ -102,6 +102,13 @@ class Cost:
     brings: int = 0
     """Sparks that applying it is certain to add to the sender's balance. The fee may be paid out of them."""
 
+    def of_size(self, size_bytes: int) -> Cost:
+        """The same cost for a transaction of so many bytes."""
+        rest = self.macs, self.paid_macs, self.records, self.record_bytes, self.funds, self.brings
+        return Cost(
+            size_bytes, *rest
+        )  # `dataclasses.replace` takes twice as long, and every transfer pays it
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -134,7 +134,7 @@ def prepare(
     account = state.account(sender)
     if tx.nonce != account.nonce:
         raise NonceMismatch(expected=account.nonce, got=tx.nonce)
-    cost = replace(payload.cost(state, ctx, sender), size_bytes=tx.size_bytes)
+    cost = payload.cost(state, ctx, sender).of_size(tx.size_bytes)
     if cost.macs > ctx.rules.max_block_macs:
         raise TransactionTooHeavy(expected=ctx.rules.max_block_macs, got=cost.macs)
     prepared = Prepared(tx.id, fee_of(ctx.rules.fees, cost, ctx.exponent), tx.tip, sender, payload, cost)

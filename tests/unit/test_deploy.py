@@ -179,6 +179,7 @@ def names_of_metrics() -> set[str]:
         rounds={"commit": 1},
         build={"version": "1"},
         bans={"node": 1},
+        traffic={("sent", "GetBlock"): 1},
         warnings={"alone": True},
     )
     page = render(Metrics(), gauges)[0].decode()
