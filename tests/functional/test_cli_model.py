@@ -118,6 +118,9 @@ def test_predictions(scene: Scene, tmp_path: Path) -> None:
     rows.write_text(f"{row(LOW)},0\n{row(HIGH)},1\n{row(LOW)},1\n")
     labelled = shell.json("model", "predict", "--data", str(rows), "--first", "1", "--rows", "2")
     assert [(item["class"], item["label"]) for item in labelled["predictions"]] == [(1, 1), (0, 1)]
+    found = shell.json("model", "evaluate", "--data", str(rows), "--version", "1")
+    assert (found["model"], found["version"], found["confusion"]) == (scene.model, 1, [[1, 0], [1, 1]])
+    assert "66.67 %" in shell.text("model", "evaluate", scene.model[:6], "--data", str(rows))
     lines = shell.text("model", "predict", "--data", str(rows)).splitlines()
     assert lines[0].split() == ["class", "probability", "label"]
     assert lines[1].split()[0] == "0"
