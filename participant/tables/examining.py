@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.nn.spec import NetworkLimits
+from engram.participant.tables.errors import DataDoubtful
 from engram.participant.tables.mapping import DataMapping, mapped
 from engram.participant.tables.raw import NO_LABEL, RawTable, Values
 from engram.participant.tables.values import plain_features, plain_labels
@@ -21,6 +22,10 @@ FEW_ROWS: Final = 5
 """A class with fewer rows is doubtful."""
 ROWS_OF_A_CLASS: Final = 5
 """If there are fewer rows for each class on average, the labels may be something else."""
+OF_CLASSES: Final = ("single_class", "class_gaps", "many_classes", "rare_classes")
+"""Doubts about which classes there are: they count where a model is founded, which has these and no
+others.
+"""
 MANY_CLASSES: Final = 10
 SHOWN: Final = 20
 """How many classes or columns a warning names."""
@@ -185,6 +190,25 @@ def doubts(
             )
         )
     return tuple(found)
+
+
+def part_doubts(
+    features: Values, labels: npt.NDArray[Any], *, founds: bool, classes: int | None = None
+) -> tuple[DataWarning, ...]:
+    """What is doubtful about rows that shall be a part. `founds`: a model gets its classes from them.
+
+    `classes`: how many classes the owner says that the model has; one is then no oversight.
+    """
+    meant = ("single_class",) if classes == 1 else ()
+    left_out = (*meant, *(() if founds else OF_CLASSES))
+    return tuple(found for found in doubts(features, labels) if found.code not in left_out)
+
+
+def refuse_doubtful(source: str, warnings: Sequence[DataWarning], remedy: str) -> None:
+    """Raises `DataDoubtful` if there are warnings; `remedy` says how to go on all the same."""
+    if warnings:
+        words = "; ".join(f"{warning.message} ({warning.remedy})" for warning in warnings)
+        raise DataDoubtful(f"{source}: {words}; {remedy}", got=[warning.code for warning in warnings])
 
 
 def repeated(features: Values, codes: npt.NDArray[Any]) -> Repeats:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engram.participant.tables import converting, examining
 from tests.support.cli import Shell
 
 ROWS = "id,wide,long,kind\n" + "".join(
@@ -45,6 +48,42 @@ def test_check_says_what_a_file_holds(shell: Shell, rows: Path) -> None:
     assert facts["label"] == {"column": "kind", "found": "words"}
     assert (facts["rows"], facts["inputs"], facts["ready"]) == (30, 3, False)
     assert facts["problem"]["code"] == "feature_out_of_range"
+
+
+KINDS: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "number": (int, float),
+    "truth": (bool,),
+    "list": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
+
+
+def test_the_json_is_what_the_document_says(shell: Shell, rows: Path, tmp_path: Path) -> None:
+    """Every field, of the type that docs/data.md gives it, for a file that is ready and for one that is
+    not.
+    """
+    text = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
+    table = text.partition("### The JSON of `check`")[2].partition("\n## ")[0]
+    fields = dict(re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", table, flags=re.MULTILINE))
+    shell.run("data", "convert", str(rows), "-o", str(tmp_path / "a.npz"))
+    for path in (rows, tmp_path / "a.npz"):
+        facts = shell.json("data", "check", str(path))
+        assert list(facts) == list(fields)
+        for name, value in facts.items():
+            kinds = [kind for word in fields[name].split(" or ") for kind in KINDS[word]]
+            assert type(value) in kinds, name
+        assert all(set(warning) == {"code", "message", "remedy"} for warning in facts["warnings"])
+
+
+def test_the_document_lists_every_warning() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
+    listed = text.partition("| code | what it means |")[2].partition("\n\n")[0]
+    source = inspect.getsource(examining) + inspect.getsource(converting)
+    codes = re.findall(r'DataWarning\(\s*"(\w+)"', source)
+    assert set(re.findall(r"^\| `(\w+)` \|", listed, re.MULTILINE)) == set(codes)
+    assert len(codes) == 10
 
 
 def test_warnings_are_on_standard_error_and_in_json(shell: Shell, tmp_path: Path) -> None:
