@@ -132,7 +132,7 @@ def matrix_table(
         name,
         kind,
         compact(np.ascontiguousarray(np.delete(matrix, label, axis=1))),
-        labels_of_numbers(matrix[:, label]),
+        labels_of_numbers(name, matrix[:, label]),
         LabelColumn(titles[label] if titles else ends.get(label, str(label + 1)), how),
         (columns - 1,),
         tuple(titles[place] for place in kept) if titles else (),

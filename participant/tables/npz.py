@@ -26,6 +26,7 @@ from engram.participant.tables.errors import (
     LabelsMissing,
 )
 from engram.participant.tables.guessing import NONE, matrix_table, unlabelled
+from engram.participant.tables.limits import check_labels
 from engram.participant.tables.opening import GZIP, opened
 from engram.participant.tables.raw import (
     LabelColumn,
@@ -250,12 +251,13 @@ def _labels(path: Path, values: npt.NDArray[np.generic]) -> Labels:
     if values.dtype.kind == "b":
         values = values.astype(np.uint8)
     if values.dtype.kind in "uif":
-        return labels_of_numbers(values)
+        return labels_of_numbers(path.name, values)
     if values.dtype.kind == "S":
         values = np.char.decode(values.astype(np.bytes_), "latin-1")
     texts, codes = np.unique(np.char.strip(values.astype(np.str_)), return_inverse=True)
     if not len(texts):
         raise EmptyDataset(f"{path.name} holds no rows")
+    check_labels(path.name, len(texts))
     return labels_of_texts(texts.tolist(), codes.astype(np.int32))
 
 

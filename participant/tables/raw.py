@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from engram.participant.tables.limits import check_labels
+
 Values = npt.NDArray[np.number[Any]]
 Codes = npt.NDArray[np.int32]
 
@@ -150,8 +152,11 @@ def labels_of_texts(texts: Sequence[str], codes: Codes) -> Labels:
     return Labels(tuple(str(key) for key in order), moved[codes])
 
 
-def labels_of_numbers(values: npt.NDArray[np.generic]) -> Labels:
-    """Labels from numbers; NaN and infinite ones are missing. A fraction keeps its digits as its name."""
+def labels_of_numbers(name: str, values: npt.NDArray[np.generic]) -> Labels:
+    """Labels from numbers; NaN and infinite ones are missing. A fraction keeps its digits as its name.
+
+    Raises `DatasetTooLarge` if there are too many different ones in the file `name`.
+    """
     numbers = np.asarray(values)
     if numbers.dtype.kind == "f":
         known = np.isfinite(numbers)
@@ -161,6 +166,7 @@ def labels_of_numbers(values: npt.NDArray[np.generic]) -> Labels:
     else:
         found, places = np.unique(numbers, return_inverse=True)
         codes = places.astype(np.int32)
+    check_labels(name, len(found))
     return Labels(tuple(number_text(value) for value in found.tolist()), codes)
 
 

@@ -24,7 +24,7 @@ from engram.participant.errors import EmptyDataset
 from engram.participant.tables import cells, layout
 from engram.participant.tables.errors import DatasetTooLarge, RowsRagged, TextUnreadable, ValueNotNumber
 from engram.participant.tables.guessing import matrix_table, unlabelled
-from engram.participant.tables.limits import LABEL_LETTERS, check_size
+from engram.participant.tables.limits import LABEL_LETTERS, check_labels, check_size
 from engram.participant.tables.opening import opened
 from engram.participant.tables.raw import (
     NO_LABEL,
@@ -40,6 +40,8 @@ from engram.participant.tables.raw import (
 RECORD_LETTERS: Final = 2**22
 """Most letters of one row."""
 SAMPLE_LETTERS: Final = 2**16
+SAMPLE_LINES: Final = 3
+"""Lines that the sample holds at least behind the first, if they are as long as that."""
 _CHUNK_VALUES: Final = 2**19
 _DOUBLE: Final = 8
 
@@ -67,7 +69,8 @@ def read_text(path: Path, options: ReadOptions) -> RawTable:
     `DatasetTooLarge`, and what `opened` raises.
     """
     with open_text(path, options) as text:
-        sample = text.readline(RECORD_LETTERS) + text.read(SAMPLE_LETTERS)
+        first = text.readline(RECORD_LETTERS)
+        sample = first + text.read(max(SAMPLE_LETTERS, SAMPLE_LINES * len(first)))
         whole = not text.read(1)
     if "\0" in sample:
         raise TextUnreadable(f"{path.name} is no text: it holds bytes of zero; save it as CSV in UTF-8")
@@ -236,6 +239,7 @@ class _Reader:
                 got=len(text),
             )
         self._codes.append(self._texts.setdefault(text, len(self._texts)))
+        check_labels(self._name, len(self._texts))
 
 
 def _taker(places: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ...]]:

@@ -198,6 +198,20 @@ def test_all_columns_of_words_are_named_at_once(tmp_path: Path) -> None:
     assert "'sex', 'city'" in str(error)
 
 
+@pytest.mark.parametrize("ending", ["", "x"])
+def test_a_column_of_too_many_labels_is_another_one(tmp_path: Path, ending: str) -> None:
+    text = "a,label\n" + "".join(f"1,{number}{ending}\n" for number in range(2**16 + 1))
+    assert refusal(tmp_path, text).code == "dataset_too_large"
+    assert "--label" in str(refusal(tmp_path, text))
+
+
+def test_a_wide_table_is_laid_out_by_more_than_its_titles(tmp_path: Path) -> None:
+    titles = ",".join(f"a rather long title {number}" for number in range(5_000))
+    row = ",".join(["7"] * 5_000)
+    found = table(tmp_path, f"{titles},kind\n{row},oak\n{row},elm\n")
+    assert (found.inputs, found.column.place, labels(found)) == (5_000, "kind", ["oak", "elm"])
+
+
 def test_a_name_of_a_column_must_be_one(tmp_path: Path) -> None:
     assert refusal(tmp_path, "a,a,label\n1,2,0\n", label="a").code == "column_not_found"
     assert "'a', 'b'" in str(refusal(tmp_path, "a,b\n1,2\n3,4\n", label="c"))
