@@ -124,7 +124,8 @@ def convert(
     Values are scaled to 0 to 255, labels numbered from 0 on in their order. The mapping is written beside
     the new file (data.npz: data.mapping.json). Give it to --mapping for every later file of the same model:
     then the same label gets the same class, and the same value the same byte. With --extend, new labels get
-    the next classes, as a growth needs them.
+    the next classes, as a growth needs them; if the mapping itself stands beside the new file, it is replaced
+    by the longer one.
     """
     from engram.participant.tables.converting import converted, save_rows
     from engram.participant.tables.mapping import load_mapping
@@ -136,7 +137,9 @@ def convert(
     if mapping is not None and scale != "auto":
         raise click.UsageError("--scale is fixed by the mapping", context)
     beside = output.with_suffix(".mapping.json")
-    check_free(output, beside, force=force or (mapping is not None and mapping == beside))
+    check_free(output, force=force)
+    if mapping is None or mapping.resolve() != beside.resolve():
+        check_free(beside, force=force)
     known = None if mapping is None else load_mapping(mapping)
     layout = layout_of(options, as_json=as_json)
     table = read(file, layout if known is None else known.options(layout))

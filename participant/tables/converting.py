@@ -11,7 +11,7 @@ import numpy as np
 
 from engram.node.files import write_private
 from engram.participant.errors import EmptyDataset
-from engram.participant.tables.examining import DataWarning, doubts, file_doubts
+from engram.participant.tables.examining import OF_CLASSES, DataWarning, doubts, file_doubts
 from engram.participant.tables.mapping import DataMapping, MappedRows, fitted, mapped
 from engram.participant.tables.raw import RawTable
 
@@ -60,7 +60,10 @@ def converted(
         raise EmptyDataset(f"{table.name} holds no row without a missing value")
     dealt_with = {"values_missing"} if missing != "refuse" or known.fill else set()
     of_file = [warning for warning in file_doubts(table) if warning.code not in dealt_with]
-    warnings = (*of_file, *doubts(rows.features, rows.labels, names=known.classes))
+    of_rows = doubts(rows.features, rows.labels, names=known.classes)
+    if mapping is not None:  # the classes are those of a model, and a later file may hold few of them
+        of_rows = tuple(found for found in of_rows if found.code not in OF_CLASSES)
+    warnings = (*of_file, *of_rows)
     if rows.beyond:
         text = f"{rows.beyond} values lie outside of the mapping's range and became 0 or 255"
         remedy = "look whether the file has the same units as the one of which the mapping was made"

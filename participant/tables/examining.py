@@ -87,7 +87,9 @@ def examine(table: RawTable, mapping: DataMapping | None = None) -> DataReport:
         problem = error
     repeats = repeated(features, codes)
     of_file = file_doubts(table)
-    of_rows = doubts(features, codes, repeats, _names(table, mapping, problem))
+    of_rows = doubts(features, codes, repeats, () if problem is None else table.labels.names)
+    if mapping is not None:  # the classes are those of a model, and a later file may hold few of them
+        of_rows = tuple(found for found in of_rows if found.code not in OF_CLASSES)
     return DataReport(_facts(table, mapping, repeats, codes, problem), (*of_file, *of_rows), problem)
 
 
@@ -251,13 +253,6 @@ def _numbered(table: RawTable) -> int | None:
 def _listed(numbers: npt.NDArray[Any], names: Sequence[str]) -> str:
     more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
     return ", ".join(names[number] if names else str(int(number)) for number in numbers[:SHOWN]) + more
-
-
-def _names(table: RawTable, mapping: DataMapping | None, problem: InvalidInput | None) -> tuple[str, ...]:
-    """The labels of the classes by their codes; () if the codes are the labels themselves."""
-    if problem is not None:
-        return table.labels.names
-    return () if mapping is None else mapping.classes
 
 
 def _facts(

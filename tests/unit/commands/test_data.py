@@ -127,6 +127,24 @@ def test_a_later_file_is_converted_with_the_mapping(shell: Shell, rows: Path, tm
         assert archive["labels"].tolist() == [3, 2]
 
 
+def test_a_mapping_is_extended_where_it_stands_and_rows_are_not_written_over(
+    shell: Shell, rows: Path, tmp_path: Path
+) -> None:
+    first = ("data", "convert", str(rows), "--drop", "id", "-o", str(tmp_path / "a.npz"))
+    mapping = shell.json(*first)["mapping"]
+    later = tmp_path / "later.csv"
+    later.write_text("wide,long,kind\n" + "".join(f"{number / 8},{number * 3 % 31},yew\n" for number in range(20)))
+    extend = ("data", "convert", str(later), "--mapping", mapping, "--extend", "-o")
+    before = (tmp_path / "a.npz").read_bytes()
+    assert shell.error(*extend, str(tmp_path / "a.npz")) == (65, "file_exists_already")
+    assert (tmp_path / "a.npz").read_bytes() == before
+    (tmp_path / "a.npz").unlink()
+    done = shell.json(*extend, str(tmp_path / "a.npz"))
+    assert done["classes"] == ["ash", "elm", "oak", "yew"]
+    assert done["warnings"] == [], "one class is enough in a file of a model that has others"
+    assert shell.json("data", "check", str(later), "--mapping", mapping)["warnings"] == []
+
+
 def test_nothing_is_written_over_without_force(shell: Shell, rows: Path, tmp_path: Path) -> None:
     (tmp_path / "a.mapping.json").write_text("kept")
     convert = ("data", "convert", str(rows), "-o", str(tmp_path / "a.npz"))
