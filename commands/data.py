@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.files import check_free, output_option
-from engram.commands.support.options import Group, json_flag
+from engram.commands.support.options import Group, json_flag, refuse_given
 from engram.commands.support.reading import layout_of, mapping_option, with_layout
 from engram.commands.support.session import CommandSession
 
@@ -100,6 +100,14 @@ def check(file: Path, mapping: Path | None, as_json: bool, **options: Any) -> No
     "values stay. auto: none for whole numbers from 0 to 255, all for pictures, else columns.",
 )
 @click.option(
+    "--margin",
+    type=click.FloatRange(0, 100),
+    default=0.0,
+    metavar="SHARE",
+    help="Leave room for values of later files: 0.5 widens each range by half its width on both sides. "
+    "Default: none.",
+)
+@click.option(
     "--missing",
     type=click.Choice(MISSING),
     default="refuse",
@@ -115,6 +123,7 @@ def convert(
     mapping: Path | None,
     extend: bool,
     scale: str,
+    margin: float,
     missing: str,
     as_json: bool,
     **options: Any,
@@ -134,8 +143,10 @@ def convert(
     context = click.get_current_context()
     if extend and mapping is None:
         raise click.UsageError("--extend goes with --mapping only", context)
-    if mapping is not None and scale != "auto":
-        raise click.UsageError("--scale is fixed by the mapping", context)
+    if mapping is not None:
+        refuse_given(("scale", "margin"), "is fixed by the mapping")
+    elif scale == "none":
+        refuse_given(("margin",), "widens a range, and --scale none has none")
     beside = output.with_suffix(".mapping.json")
     check_free(output, force=force)
     if mapping is None or mapping.resolve() != beside.resolve():
@@ -143,7 +154,7 @@ def convert(
     known = None if mapping is None else load_mapping(mapping)
     layout = layout_of(options, as_json=as_json)
     table = read(file, layout if known is None else known.options(layout))
-    done = converted(table, known, scale=scale, missing=missing, extend=extend)
+    done = converted(table, known, scale=scale, missing=missing, margin=margin, extend=extend)
     save_rows(output, done.rows)
     done.mapping.save(beside)
     session = CommandSession(as_json=as_json)

@@ -43,16 +43,17 @@ def converted(
     *,
     scale: str = "auto",
     missing: str = "refuse",
+    margin: float = 0.0,
     extend: bool = False,
 ) -> ConvertedRows:
     """The rows of a table as `mapping` makes them, or one that is made of the table itself.
 
-    `scale` and `missing` are those of `fitted`; with `missing` `drop`, rows that lack a value are left out,
-    and with `mean` those that lack their label. `extend` gives labels that the mapping does not know further
-    classes. Raises what `fitted` and `mapped` raise, and `EmptyDataset` if no row is left.
+    `scale`, `missing` and `margin` are those of `fitted`; with `missing` `drop`, rows that lack a value are
+    left out, and with `mean` those that lack their label. `extend` gives labels that the mapping does not
+    know further classes. Raises what `fitted` and `mapped` raise, and `EmptyDataset` if no row is left.
     """
     if mapping is None:
-        known = fitted(table, scale, missing)
+        known = fitted(table, scale, missing, margin)
     else:
         known = mapping.extended(table) if extend else mapping
     rows = mapped(table, known, drop=missing != "refuse")
@@ -66,7 +67,7 @@ def converted(
     warnings = (*of_file, *of_rows)
     if rows.beyond:
         text = f"{rows.beyond} values lie outside of the mapping's range and became 0 or 255"
-        remedy = "look whether the file has the same units as the one of which the mapping was made"
+        remedy = "look whether the units are the same; for a new model, --margin leaves room for such values"
         warnings = (*warnings, DataWarning("values_beyond", text, remedy))
     return ConvertedRows(rows, known, warnings)
 

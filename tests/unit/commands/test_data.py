@@ -133,7 +133,9 @@ def test_a_mapping_is_extended_where_it_stands_and_rows_are_not_written_over(
     first = ("data", "convert", str(rows), "--drop", "id", "-o", str(tmp_path / "a.npz"))
     mapping = shell.json(*first)["mapping"]
     later = tmp_path / "later.csv"
-    later.write_text("wide,long,kind\n" + "".join(f"{number / 8},{number * 3 % 31},yew\n" for number in range(20)))
+    later.write_text(
+        "wide,long,kind\n" + "".join(f"{number / 8},{number * 3 % 31},yew\n" for number in range(20))
+    )
     extend = ("data", "convert", str(later), "--mapping", mapping, "--extend", "-o")
     before = (tmp_path / "a.npz").read_bytes()
     assert shell.error(*extend, str(tmp_path / "a.npz")) == (65, "file_exists_already")
