@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from engram.commands.support.reading import ReadProgress
+
 if TYPE_CHECKING:
     from engram.commands.support.session import CommandSession
     from engram.participant.datasets import Dataset
@@ -36,7 +38,7 @@ def sure_selection(
     """
     from engram.participant.tables.examining import part_doubts
 
-    read, of_file = selection.read_once()
+    read, of_file = selection.read_once(None if session.as_json else ReadProgress())
     rows = read.rows_of(0)
     of_rows = part_doubts(rows.features, rows.labels, founds=founds, classes=classes)
     make_sure(session, selection.source, (*of_file, *of_rows), yes=yes)
@@ -61,7 +63,7 @@ def selected_rows(session: CommandSession, selection: Selection, seed: int) -> D
     """The rows that a selection chooses. What is doubtful in how the file was read is said on standard
     error.
     """
-    read, of_file = selection.read_once()
+    read, of_file = selection.read_once(None if session.as_json else ReadProgress())
     for warning in of_file:
         session.note(f"warning: {warning.message} [{warning.code}]\n  {warning.remedy}")
     return read.rows_of(seed)

@@ -204,10 +204,13 @@ def test_the_delimiter_is_named_by_the_user(shell: Shell, tmp_path: Path) -> Non
     assert shell.json("data", "check", str(path), "--delimiter", "x")["inputs"] == 2
 
 
-@pytest.mark.parametrize(("answer", "status"), [(b"n\n", 65), (b"\n", 65)])
-def test_at_a_terminal_the_user_is_asked(tmp_path: Path, answer: bytes, status: int) -> None:
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(b"n\n", "data_doubtful"), (b"\n", "data_doubtful"), (b"y\n", "too_few_rows_to_hide")],
+)
+def test_at_a_terminal_the_user_is_asked(tmp_path: Path, answer: bytes, code: str) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("1,5,1\n0,6,0\n" * 40)
+    path.write_text("1,5,1\n0,6,0\n" * 5)
     words = ("memory", "found", "--data", str(path), "--engine", "gate", str(tmp_path / "out"))
     terminal, inside = os.openpty()
     try:
@@ -217,7 +220,7 @@ def test_at_a_terminal_the_user_is_asked(tmp_path: Path, answer: bytes, status: 
     finally:
         os.close(terminal)
         os.close(inside)
-    assert done.returncode == status
+    assert done.returncode == 65
     assert "Go on with these rows all the same? [y/N]" in done.stderr
-    assert "[data_doubtful]" in done.stderr
+    assert f"[{code}]" in done.stderr
     assert not (tmp_path / "out").exists()
