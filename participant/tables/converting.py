@@ -73,9 +73,7 @@ def converted(
 
 
 def save_rows(path: Path, rows: MappedRows) -> None:
-    """Writes rows as an .npz file with the arrays `features` and `labels`. Raises what `write_private`
-    raises.
-    """
+    """Writes rows as an .npz file of `features` and `labels`. Raises what `write_private` raises."""
     stream = io.BytesIO()
     np.savez_compressed(stream, features=rows.features, labels=rows.labels)
     write_private(path, stream.getvalue())

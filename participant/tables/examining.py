@@ -224,9 +224,7 @@ def repeated(features: Values, codes: npt.NDArray[Any]) -> Repeats:
 
 
 def _row_names(features: Values) -> npt.NDArray[np.uint64]:
-    """A 64-bit number for each row: the same for the same features, and for others another one, all but
-    surely.
-    """
+    """A 64-bit number for each row: the same for equal features, and all but surely another for others."""
     plain = np.ascontiguousarray(features)
     octets = plain.view(np.uint8).reshape(len(plain), -1)
     factors = np.random.default_rng(0).integers(1, 2**64 - 1, octets.shape[1], dtype=np.uint64)

@@ -76,9 +76,7 @@ def label_by_values(matrix: npt.NDArray[np.generic]) -> tuple[int, str]:
 
 
 def _looks_like_labels(values: npt.NDArray[np.generic]) -> bool:
-    """Whether these are whole numbers from 0 or 1 on, without a gap, several of them, and each more than
-    once.
-    """
+    """Whether these are whole numbers from 0 or 1 on, without a gap, several, and most of them repeated."""
     found = np.unique(values)
     if found.dtype.kind == "f" and not bool(np.all(np.isfinite(found) & (np.floor(found) == found))):
         return False

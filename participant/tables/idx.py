@@ -53,8 +53,7 @@ def labels_beside(path: Path) -> Path | None:
 
 
 def idx_files(folder: Path, *, test: bool) -> Path | None:
-    """The file of images in a folder of idx files: that of the training rows, or with `test` of the test
-    rows.
+    """The file of training images in a folder of idx files, or with `test` that of the test images.
 
     None if the folder holds none. Raises `DatasetNotFound` if these rows are not there while others are.
     """

@@ -132,9 +132,7 @@ def _pixels(
 
 
 def _open(pillow: ModuleType, path: Path, stream: Any) -> Any:
-    """A picture, of which the header has been read and nothing more. Raises `DatasetTooLarge`, Pillow's
-    errors.
-    """
+    """A picture of which only the header has been read. Raises `DatasetTooLarge` and Pillow's errors."""
     picture = pillow.open(stream, formats=FORMATS)
     width, height = picture.size
     if width * height > MOST_PIXELS:

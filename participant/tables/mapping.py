@@ -45,9 +45,7 @@ class DataMapping:
     low: tuple[float, ...]
     """The value that becomes 0: one for all inputs, or one for each."""
     high: tuple[float, ...]
-    """The value that becomes 255, in the same way. Values between become the nearest byte, those beyond 0 or
-    255.
-    """
+    """The value that becomes 255, in the same way. Values beyond the two become 0 or 255."""
     columns: tuple[str, ...] = ()
     """The names of the inputs, if the file has names."""
     label: str | None = None
@@ -299,9 +297,7 @@ def _ranges(values: Values) -> tuple[list[float], list[float]]:
 
 
 def _usual(lowest: float, highest: float) -> tuple[tuple[float], tuple[float]]:
-    """The range of all values; that of pictures is 0 to 1 or -1 to 1, even if one holds no black or no
-    white.
-    """
+    """The range of all values: 0 to 1 or -1 to 1 for those within, even if none is black or white."""
     for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, float(LARGEST))):
         if low <= lowest and highest <= high:
             return (low,), (high,)

@@ -72,8 +72,7 @@ _ENCRYPTED: Final = 1
 
 
 def read_npz(path: Path, options: ReadOptions) -> RawTable:
-    """The rows of an archive. Of the arrays in it only two are unpacked, after their headers have been
-    checked.
+    """The rows of an archive, of whose arrays two are unpacked, after their headers have been checked.
 
     Raises `ForeignDataset`, `DatasetDamaged`, `DatasetEncrypted`, `DatasetTooLarge`, `ObjectArray`,
     `EmptyDataset`, `LabelsMissing`, `ColumnNotFound`, and what `opened` raises.
@@ -234,9 +233,7 @@ def _array(archive: zipfile.ZipFile, name: str, header: ArrayHeader) -> npt.NDAr
 
 
 def _labels(path: Path, values: npt.NDArray[np.generic]) -> Labels:
-    """Labels from an array of numbers or words: one for each row, or for each row a 1 in the place of its
-    class.
-    """
+    """Labels from numbers or words, one for each row, or from rows of zeros with a 1 at the class."""
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 2:

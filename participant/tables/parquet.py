@@ -107,9 +107,7 @@ def _table(
 def _columns(
     path: Path, titles: tuple[str, ...], kinds: dict[str, str], options: ReadOptions
 ) -> tuple[int | None, str, list[int]]:
-    """The place of the labels, if it is known without the values, how it was found, and which columns are
-    read.
-    """
+    """The place of the labels, if no values are needed for it, how it was found, and the columns to read."""
     if len(set(titles)) != len(titles):
         raise ValueNotNumber(f"{path.name} has several columns of one name: give them different names")
     dropped = {find_column(titles, title, path.name) for title in options.drop}

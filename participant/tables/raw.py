@@ -28,9 +28,7 @@ class ReadOptions:
     label: str | None = None
     """The label column: `first`, `last`, its name, its number counted from 1, or `none`."""
     hint: str | None = None
-    """The label column of the file from which a mapping was made; it counts if this file has such a
-    column.
-    """
+    """The label column of a mapping's file; it counts if this file has such a column, too."""
     header: bool | None = None
     """Whether the first line of a text names the columns."""
     delimiter: str | None = None
@@ -42,9 +40,7 @@ class ReadOptions:
     inputs: int | None = None
     """How many features a mapping knows; a file without titles that has as many columns has no labels."""
     only: tuple[str, ...] = ()
-    """Titles of the features; a file that has all of them is read without its other columns but the
-    labels.
-    """
+    """Titles of the features; of a file that has all of them, only these and the labels are read."""
     size: tuple[int, int] | None = None
     """The width and height that all pictures get; None: theirs, which must be the same."""
     grey: bool = False
@@ -64,8 +60,7 @@ class LabelColumn:
     """`asked`: the user has named it, or said that there is none; `named`: its name says it; `words`: it is
     the only one that holds words; `values`: its values are whole numbers 0, 1, … and those at the row's
     other end are not; `format`: the format says it; `guessed`: nothing says it, and the last column was
-    taken.
-    """
+    taken."""
 
     @property
     def doubtful(self) -> bool:
@@ -107,9 +102,7 @@ class RawTable:
     format: str
     """`csv`, `npz`, `npy`, `idx`, `images` or `parquet`."""
     features: Values
-    """(rows, inputs): uint8, if every value is a whole number from 0 to 255; else floats, NaN for a missing
-    value.
-    """
+    """(rows, inputs): uint8, if all are whole numbers from 0 to 255; else floats, NaN for a missing value."""
     labels: Labels
     column: LabelColumn
     shape: tuple[int, ...]

@@ -1,5 +1,4 @@
-"""Reads tables of text: CSV with any delimiter, quotes, line ends and byte order mark, with titles or
-without.
+"""Reads tables of text: CSV with any delimiter, quotes and line ends, with titles or without.
 
 The text is read once, row by row. A cell is a number as CSV writes one: digits, a point, an exponent.
 Python's own liberties (`1_0`, other scripts' digits) are no numbers. An empty cell, NaN and infinite ones
@@ -48,8 +47,9 @@ _DOUBLE: Final = 8
 
 @contextmanager
 def open_text(path: Path, options: ReadOptions) -> Iterator[TextIO]:
-    """The text of a file in UTF-8. Raises `TextUnreadable`, also within the block, and what `opened`
-    raises.
+    """The text of a file in UTF-8.
+
+    Raises `TextUnreadable`, also within the block, and what `opened` raises.
     """
     try:
         with opened(path, options.progress) as raw, io.TextIOWrapper(raw, "utf-8-sig") as text:
@@ -65,8 +65,7 @@ def read_text(path: Path, options: ReadOptions) -> RawTable:
     """The rows of a table of text.
 
     Raises `TextUnreadable`, `RowsRagged`, `ValueNotNumber`, `ColumnNotFound`, `LabelsMissing`,
-    `EmptyDataset`,
-    `DatasetTooLarge`, and what `opened` raises.
+    `EmptyDataset`, `DatasetTooLarge`, and what `opened` raises.
     """
     with open_text(path, options) as text:
         first = text.readline(RECORD_LETTERS)

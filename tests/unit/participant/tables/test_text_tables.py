@@ -121,6 +121,10 @@ def test_quotes_hold_delimiters_and_line_ends(tmp_path: Path) -> None:
     assert labels(single) == ["big, red", "small"]
 
 
+def test_an_apostrophe_is_a_quote_only_around_whole_cells(tmp_path: Path) -> None:
+    assert labels(table(tmp_path, "1,2,'tis\n3,4,it's\n5,6,'twas\n")) == ["'tis", "it's", "'twas"]
+
+
 def test_numbers_are_the_same_label_however_they_are_written(tmp_path: Path) -> None:
     found = table(tmp_path, "a,label\n1,1\n2,01\n3,1.0\n4,2\n5,\n")
     assert (found.labels.names, labels(found)) == (("1", "2"), ["1", "1", "1", "2", None])
