@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from engram.commands.support.files import check_free, output_option
-from engram.commands.support.options import Group, json_flag
+from engram.commands.support.options import Group, json_flag, refuse_given
 from engram.commands.support.reading import layout_of, mapping_option, with_layout
 from engram.commands.support.session import CommandSession
 
@@ -100,6 +100,14 @@ def check(file: Path, mapping: Path | None, as_json: bool, **options: Any) -> No
     "values stay. auto: none for whole numbers from 0 to 255, all for pictures, else columns.",
 )
 @click.option(
+    "--margin",
+    type=click.FloatRange(0, 100),
+    default=0.0,
+    metavar="SHARE",
+    help="Leave room for values of later files: 0.5 widens each range by half its width on both sides. "
+    "Default: none.",
+)
+@click.option(
     "--missing",
     type=click.Choice(MISSING),
     default="refuse",
@@ -115,6 +123,7 @@ def convert(
     mapping: Path | None,
     extend: bool,
     scale: str,
+    margin: float,
     missing: str,
     as_json: bool,
     **options: Any,
@@ -124,7 +133,8 @@ def convert(
     Values are scaled to 0 to 255, labels numbered from 0 on in their order. The mapping is written beside
     the new file (data.npz: data.mapping.json). Give it to --mapping for every later file of the same model:
     then the same label gets the same class, and the same value the same byte. With --extend, new labels get
-    the next classes, as a growth needs them.
+    the next classes, as a growth needs them; if the mapping itself stands beside the new file, it is replaced
+    by the longer one.
     """
     from engram.participant.tables.converting import converted, save_rows
     from engram.participant.tables.mapping import load_mapping
@@ -133,14 +143,18 @@ def convert(
     context = click.get_current_context()
     if extend and mapping is None:
         raise click.UsageError("--extend goes with --mapping only", context)
-    if mapping is not None and scale != "auto":
-        raise click.UsageError("--scale is fixed by the mapping", context)
+    if mapping is not None:
+        refuse_given(("scale", "margin"), "is fixed by the mapping")
+    elif scale == "none":
+        refuse_given(("margin",), "widens a range, and --scale none has none")
     beside = output.with_suffix(".mapping.json")
-    check_free(output, beside, force=force or (mapping is not None and mapping == beside))
+    check_free(output, force=force)
+    if mapping is None or mapping.resolve() != beside.resolve():
+        check_free(beside, force=force)
     known = None if mapping is None else load_mapping(mapping)
     layout = layout_of(options, as_json=as_json)
     table = read(file, layout if known is None else known.options(layout))
-    done = converted(table, known, scale=scale, missing=missing, extend=extend)
+    done = converted(table, known, scale=scale, missing=missing, margin=margin, extend=extend)
     save_rows(output, done.rows)
     done.mapping.save(beside)
     session = CommandSession(as_json=as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engram.commands.support.files import check_free, output_option
-from engram.commands.support.founding import OF_CLASSES, make_sure, yes_option
+from engram.commands.support.founding import make_sure, yes_option
 from engram.commands.support.lookup import model_argument
 from engram.commands.support.options import Command, with_key, with_session
 from engram.commands.support.param_types import HASH
@@ -179,11 +179,11 @@ def publish(
     """
 
     from engram.participant.datasets import load_source
-    from engram.participant.tables.examining import doubts
+    from engram.participant.tables.examining import part_doubts
     from engram.participant.tables.raw import ReadOptions
 
     rows, of_file = load_source(data, ReadOptions(label=label, test_rows=True), mapping)
-    of_rows = (found for found in doubts(rows.features, rows.labels) if found.code not in OF_CLASSES)
+    of_rows = part_doubts(rows.features, rows.labels, founds=False)
     make_sure(session, data, (*of_file, *of_rows), yes=yes)
 
     async def make(wallet: Wallet) -> TxPayload:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from engram.participant.mustering import mustered
 from engram.participant.opener import Opener
 from engram.participant.round_plan import ModelPlan, RoundPlan, draft_founding, draft_round
 from engram.participant.selection import GivenRows
+from engram.participant.tables.examining import part_doubts, refuse_doubtful
 from engram.primitives.keys import PrivateKey, parse_address
 from engram.statemachine.records import NamedWitness
 from engram.statemachine.rounds.judging import PPM
@@ -160,6 +162,7 @@ class AsyncChain(Connection):
         members: Sequence[str] = (),
         seed: int | None = None,
         wait_for: int | None = None,
+        sure: bool = False,
     ) -> AsyncRound:
         """Opens a round with rows of your own, which decide it, and returns the round. `round.run` plays it.
 
@@ -170,12 +173,20 @@ class AsyncChain(Connection):
 
         The rows are split into parts, and only commitments to these are sent. What reveals them is saved in
         the data directory before anything is sent; if it is lost, so are bond and bounty. `wait_for`: on a
-        test network, so many programs must play before its blocks go on.
+        test network, so many programs must play before its blocks go on. `sure`: go on although `engram data
+        check` would warn about the rows.
 
-        Raises `KeyMissing`, as `dataset_of`, and as `draft_founding` and `draft_round`.
+        Raises `DataDoubtful`, `KeyMissing`, as `dataset_of`, and as `draft_founding` and `draft_round`.
         """
+        data = dataset_of(X, y)
+        if not sure:
+            founds = model is None
+            found = await asyncio.to_thread(
+                part_doubts, data.features, data.labels, founds=founds, classes=classes
+            )
+            refuse_doubtful("the rows", found, "to go on all the same, say sure=True")
         plan = RoundPlan(
-            GivenRows(dataset_of(X, y)),
+            GivenRows(data),
             parts=parts,
             rows=rows,
             validation=validation,

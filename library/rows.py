@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,13 +13,14 @@ import numpy.typing as npt
 
 from engram.nn.evaluate import Features
 from engram.nn.fixed import Int64Array
-from engram.participant.datasets import Dataset, load
+from engram.participant.datasets import Dataset, load_source
 from engram.participant.errors import (
     DatasetLabelOutOfRange,
     DatasetMismatch,
     EmptyDataset,
     FeatureOutOfRange,
 )
+from engram.participant.tables.raw import ReadOptions
 
 CHUNK_VALUES: Final = 2**22
 """A chunk holds at most so many features and logits together, or one row."""
@@ -28,13 +31,22 @@ MOST_CLASSES: Final = 2**16
 _SCALE = "scale them first: `engram data convert` does so and keeps the scale for later rows"
 
 
-def load_data(source: str | PathLike[str]) -> Dataset:
+def load_data(
+    source: str | PathLike[str], *, label: str | None = None, mapping: str | PathLike[str] | None = None
+) -> Dataset:
     """The labelled rows of a file or folder: `features` (rows, inputs) uint8 and `labels` (rows,) uint16.
 
-    `digits` are the digits that ship with Engram; docs/library.md says which files are read. Raises leaves of
+    `digits` are the digits that ship with Engram; docs/data.md says which files are read. `label` is the
+    column with the labels, `mapping` a file that `engram data convert` has written. What is doubtful about
+    how the file was read, such as a guess which column holds the labels, is a warning of Python. Raises
+    leaves of
     `InvalidInput` that say what is wrong with a file.
     """
-    return load(str(source))
+    path = None if mapping is None else Path(mapping)
+    data, doubts = load_source(str(source), ReadOptions(label=label), path)
+    for doubt in doubts:
+        warnings.warn(f"{source}: {doubt.message}; {doubt.remedy}", stacklevel=2)
+    return data
 
 
 class Rows:

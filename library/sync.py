@@ -141,6 +141,7 @@ class SyncChain:
         members: Sequence[str] = (),
         seed: int | None = None,
         wait_for: int | None = None,
+        sure: bool = False,
     ) -> SyncRound:
         """Opens a round with rows of your own, on a model or on a new one; `Round.running` plays it."""
         opening = self._inner.open_round(
@@ -172,6 +173,7 @@ class SyncChain:
             members=members,
             seed=seed,
             wait_for=wait_for,
+            sure=sure,
         )
         return SyncRound(self._portal.run(opening), self._portal)
 

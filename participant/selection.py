@@ -12,7 +12,7 @@ from engram.participant.datasets import Dataset, load_source
 from engram.participant.errors import DatasetMismatch, NotEnoughRows
 from engram.participant.parts import deal
 from engram.participant.tables.examining import DataWarning
-from engram.participant.tables.raw import ReadOptions
+from engram.participant.tables.raw import Progress, ReadOptions
 from engram.statemachine.records import Model
 
 
@@ -84,13 +84,13 @@ class Selection:
             raise NotEnoughRows("the selection has too few rows", expected=self.rows, got=data.rows)
         return deal(data, 1, self.rows)[0]
 
-    def read(self) -> tuple[Dataset, tuple[DataWarning, ...]]:
+    def read(self, progress: Progress | None = None) -> tuple[Dataset, tuple[DataWarning, ...]]:
         """All rows of the source, and what is doubtful about how it was read. Raises as `load_source`."""
-        return load_source(self.source, ReadOptions(label=self.label), self.mapping)
+        return load_source(self.source, ReadOptions(label=self.label, progress=progress), self.mapping)
 
-    def read_once(self) -> tuple[ReadSelection, tuple[DataWarning, ...]]:
+    def read_once(self, progress: Progress | None = None) -> tuple[ReadSelection, tuple[DataWarning, ...]]:
         """As `read`, for rows that are chosen several times. Raises as `load_source`."""
-        data, warnings = self.read()
+        data, warnings = self.read(progress)
         return ReadSelection(self, data), warnings
 
     def _classes_of(self, data: Dataset) -> Dataset:

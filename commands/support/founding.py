@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
+
+from engram.commands.support.reading import ReadProgress
 
 if TYPE_CHECKING:
     from engram.commands.support.session import CommandSession
     from engram.participant.datasets import Dataset
     from engram.participant.selection import ReadSelection, Selection
     from engram.participant.tables.examining import DataWarning
-
-OF_CLASSES: Final = ("single_class", "class_gaps", "many_classes", "rare_classes")
-"""Doubts about which classes there are: they count where a model is founded, which has these and no
-others.
-"""
 
 
 def yes_option(function: Callable[..., None]) -> Callable[..., None]:
@@ -39,20 +36,18 @@ def sure_selection(
     `founds`: whether a model gets its classes from these rows; `classes`: how many the user says that it has.
     Raises `DataDoubtful` if the user is not sure, or cannot be asked, and what `Selection.read` raises.
     """
-    from engram.participant.tables.examining import doubts
+    from engram.participant.tables.examining import part_doubts
 
-    read, of_file = selection.read_once()
+    read, of_file = selection.read_once(None if session.as_json else ReadProgress())
     rows = read.rows_of(0)
-    meant = ("single_class",) if classes == 1 else ()
-    left_out = (*meant, *(() if founds else OF_CLASSES))
-    of_rows = [found for found in doubts(rows.features, rows.labels) if found.code not in left_out]
+    of_rows = part_doubts(rows.features, rows.labels, founds=founds, classes=classes)
     make_sure(session, selection.source, (*of_file, *of_rows), yes=yes)
     return read
 
 
 def make_sure(session: CommandSession, source: str, warnings: Sequence[DataWarning], *, yes: bool) -> None:
     """Says what is doubtful about rows, and asks whether to go on. Raises `DataDoubtful` if not."""
-    from engram.participant.tables.errors import DataDoubtful
+    from engram.participant.tables.examining import refuse_doubtful
 
     for warning in warnings:
         session.note(f"warning: {warning.message} [{warning.code}]\n  {warning.remedy}")
@@ -61,17 +56,14 @@ def make_sure(session: CommandSession, source: str, warnings: Sequence[DataWarni
     asks = sys.stdin.isatty() and not session.as_json
     if asks and click.confirm("Go on with these rows all the same?", err=True):
         return
-    words = "; ".join(f"{warning.message} ({warning.remedy})" for warning in warnings)
-    raise DataDoubtful(
-        f"{source}: {words}; to go on all the same, say --yes", got=[warning.code for warning in warnings]
-    )
+    refuse_doubtful(source, warnings, "to go on all the same, say --yes")
 
 
 def selected_rows(session: CommandSession, selection: Selection, seed: int) -> Dataset:
     """The rows that a selection chooses. What is doubtful in how the file was read is said on standard
     error.
     """
-    read, of_file = selection.read_once()
+    read, of_file = selection.read_once(None if session.as_json else ReadProgress())
     for warning in of_file:
         session.note(f"warning: {warning.message} [{warning.code}]\n  {warning.remedy}")
     return read.rows_of(seed)

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Final
 
 from engram.node.files import write_private
-from engram.participant.datasets import Dataset, load
+from engram.participant.datasets import Dataset, load_source
 from engram.participant.learn.errors import FeedFolderMissing
 from engram.participant.memory.disk import disk_errors
 from engram.participant.notices import Notice, Report
+from engram.participant.tables.examining import refuse_doubtful
 from engram.participant.tables.raw import ReadOptions
 from engram.primitives.errors import InvalidInput
 from engram.primitives.types import Hash
@@ -74,7 +75,9 @@ class FolderFeed:
         try:
             with disk_errors(self._folder):
                 name = await asyncio.to_thread(digest_of, path)
-            data = await asyncio.to_thread(load, str(path), _LAYOUT)
+            data, doubts = await asyncio.to_thread(load_source, str(path), _LAYOUT)
+            guesses = [doubt for doubt in doubts if doubt.code == "label_guessed"]
+            refuse_doubtful(path.name, guesses, "give the column with the labels the title `label`")
             rows = await self._take(name, data)
         except InvalidInput as error:
             await asyncio.to_thread(self._reject, path, error)

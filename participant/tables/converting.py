@@ -11,7 +11,7 @@ import numpy as np
 
 from engram.node.files import write_private
 from engram.participant.errors import EmptyDataset
-from engram.participant.tables.examining import DataWarning, doubts, file_doubts
+from engram.participant.tables.examining import OF_CLASSES, DataWarning, doubts, file_doubts
 from engram.participant.tables.mapping import DataMapping, MappedRows, fitted, mapped
 from engram.participant.tables.raw import RawTable
 
@@ -43,16 +43,17 @@ def converted(
     *,
     scale: str = "auto",
     missing: str = "refuse",
+    margin: float = 0.0,
     extend: bool = False,
 ) -> ConvertedRows:
     """The rows of a table as `mapping` makes them, or one that is made of the table itself.
 
-    `scale` and `missing` are those of `fitted`; with `missing` `drop`, rows that lack a value are left out,
-    and with `mean` those that lack their label. `extend` gives labels that the mapping does not know further
-    classes. Raises what `fitted` and `mapped` raise, and `EmptyDataset` if no row is left.
+    `scale`, `missing` and `margin` are those of `fitted`; with `missing` `drop`, rows that lack a value are
+    left out, and with `mean` those that lack their label. `extend` gives labels that the mapping does not
+    know further classes. Raises what `fitted` and `mapped` raise, and `EmptyDataset` if no row is left.
     """
     if mapping is None:
-        known = fitted(table, scale, missing)
+        known = fitted(table, scale, missing, margin)
     else:
         known = mapping.extended(table) if extend else mapping
     rows = mapped(table, known, drop=missing != "refuse")
@@ -60,18 +61,19 @@ def converted(
         raise EmptyDataset(f"{table.name} holds no row without a missing value")
     dealt_with = {"values_missing"} if missing != "refuse" or known.fill else set()
     of_file = [warning for warning in file_doubts(table) if warning.code not in dealt_with]
-    warnings = (*of_file, *doubts(rows.features, rows.labels, names=known.classes))
+    of_rows = doubts(rows.features, rows.labels, names=known.classes)
+    if mapping is not None:  # the classes are those of a model, and a later file may hold few of them
+        of_rows = tuple(found for found in of_rows if found.code not in OF_CLASSES)
+    warnings = (*of_file, *of_rows)
     if rows.beyond:
         text = f"{rows.beyond} values lie outside of the mapping's range and became 0 or 255"
-        remedy = "look whether the file has the same units as the one of which the mapping was made"
+        remedy = "look whether the units are the same; for a new model, --margin leaves room for such values"
         warnings = (*warnings, DataWarning("values_beyond", text, remedy))
     return ConvertedRows(rows, known, warnings)
 
 
 def save_rows(path: Path, rows: MappedRows) -> None:
-    """Writes rows as an .npz file with the arrays `features` and `labels`. Raises what `write_private`
-    raises.
-    """
+    """Writes rows as an .npz file of `features` and `labels`. Raises what `write_private` raises."""
     stream = io.BytesIO()
     np.savez_compressed(stream, features=rows.features, labels=rows.labels)
     write_private(path, stream.getvalue())

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.nn.spec import NetworkLimits
+from engram.participant.tables.errors import DataDoubtful
 from engram.participant.tables.mapping import DataMapping, mapped
 from engram.participant.tables.raw import NO_LABEL, RawTable, Values
 from engram.participant.tables.values import plain_features, plain_labels
@@ -21,6 +22,10 @@ FEW_ROWS: Final = 5
 """A class with fewer rows is doubtful."""
 ROWS_OF_A_CLASS: Final = 5
 """If there are fewer rows for each class on average, the labels may be something else."""
+OF_CLASSES: Final = ("single_class", "class_gaps", "many_classes", "rare_classes")
+"""Doubts about which classes there are: they count where a model is founded, which has these and no
+others.
+"""
 MANY_CLASSES: Final = 10
 SHOWN: Final = 20
 """How many classes or columns a warning names."""
@@ -82,7 +87,9 @@ def examine(table: RawTable, mapping: DataMapping | None = None) -> DataReport:
         problem = error
     repeats = repeated(features, codes)
     of_file = file_doubts(table)
-    of_rows = doubts(features, codes, repeats, _names(table, mapping, problem))
+    of_rows = doubts(features, codes, repeats, () if problem is None else table.labels.names)
+    if mapping is not None:  # the classes are those of a model, and a later file may hold few of them
+        of_rows = tuple(found for found in of_rows if found.code not in OF_CLASSES)
     return DataReport(_facts(table, mapping, repeats, codes, problem), (*of_file, *of_rows), problem)
 
 
@@ -187,6 +194,25 @@ def doubts(
     return tuple(found)
 
 
+def part_doubts(
+    features: Values, labels: npt.NDArray[Any], *, founds: bool, classes: int | None = None
+) -> tuple[DataWarning, ...]:
+    """What is doubtful about rows that shall be a part. `founds`: a model gets its classes from them.
+
+    `classes`: how many classes the owner says that the model has; one is then no oversight.
+    """
+    meant = ("single_class",) if classes == 1 else ()
+    left_out = (*meant, *(() if founds else OF_CLASSES))
+    return tuple(found for found in doubts(features, labels) if found.code not in left_out)
+
+
+def refuse_doubtful(source: str, warnings: Sequence[DataWarning], remedy: str) -> None:
+    """Raises `DataDoubtful` if there are warnings; `remedy` says how to go on all the same."""
+    if warnings:
+        words = "; ".join(f"{warning.message} ({warning.remedy})" for warning in warnings)
+        raise DataDoubtful(f"{source}: {words}; {remedy}", got=[warning.code for warning in warnings])
+
+
 def repeated(features: Values, codes: npt.NDArray[Any]) -> Repeats:
     """How many rows hold the same features as an earlier one."""
     names = _row_names(features)
@@ -198,9 +224,7 @@ def repeated(features: Values, codes: npt.NDArray[Any]) -> Repeats:
 
 
 def _row_names(features: Values) -> npt.NDArray[np.uint64]:
-    """A 64-bit number for each row: the same for the same features, and for others another one, all but
-    surely.
-    """
+    """A 64-bit number for each row: the same for equal features, and all but surely another for others."""
     plain = np.ascontiguousarray(features)
     octets = plain.view(np.uint8).reshape(len(plain), -1)
     factors = np.random.default_rng(0).integers(1, 2**64 - 1, octets.shape[1], dtype=np.uint64)
@@ -227,13 +251,6 @@ def _numbered(table: RawTable) -> int | None:
 def _listed(numbers: npt.NDArray[Any], names: Sequence[str]) -> str:
     more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
     return ", ".join(names[number] if names else str(int(number)) for number in numbers[:SHOWN]) + more
-
-
-def _names(table: RawTable, mapping: DataMapping | None, problem: InvalidInput | None) -> tuple[str, ...]:
-    """The labels of the classes by their codes; () if the codes are the labels themselves."""
-    if problem is not None:
-        return table.labels.names
-    return () if mapping is None else mapping.classes
 
 
 def _facts(

@@ -76,9 +76,7 @@ def label_by_values(matrix: npt.NDArray[np.generic]) -> tuple[int, str]:
 
 
 def _looks_like_labels(values: npt.NDArray[np.generic]) -> bool:
-    """Whether these are whole numbers from 0 or 1 on, without a gap, several of them, and each more than
-    once.
-    """
+    """Whether these are whole numbers from 0 or 1 on, without a gap, several, and most of them repeated."""
     found = np.unique(values)
     if found.dtype.kind == "f" and not bool(np.all(np.isfinite(found) & (np.floor(found) == found))):
         return False
@@ -132,7 +130,7 @@ def matrix_table(
         name,
         kind,
         compact(np.ascontiguousarray(np.delete(matrix, label, axis=1))),
-        labels_of_numbers(matrix[:, label]),
+        labels_of_numbers(name, matrix[:, label]),
         LabelColumn(titles[label] if titles else ends.get(label, str(label + 1)), how),
         (columns - 1,),
         tuple(titles[place] for place in kept) if titles else (),

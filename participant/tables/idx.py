@@ -53,8 +53,7 @@ def labels_beside(path: Path) -> Path | None:
 
 
 def idx_files(folder: Path, *, test: bool) -> Path | None:
-    """The file of images in a folder of idx files: that of the training rows, or with `test` of the test
-    rows.
+    """The file of training images in a folder of idx files, or with `test` that of the test images.
 
     None if the folder holds none. Raises `DatasetNotFound` if these rows are not there while others are.
     """
@@ -89,7 +88,7 @@ def read_idx_pair(images: Path, labels: Path, options: ReadOptions) -> RawTable:
     shape = pixels.shape[1:]
     flat = pixels.reshape(len(pixels), math.prod(shape))
     column = LabelColumn(labels.name, "format")
-    return RawTable(images.name, "idx", compact(flat), labels_of_numbers(found), column, shape)
+    return RawTable(images.name, "idx", compact(flat), labels_of_numbers(labels.name, found), column, shape)
 
 
 def _read(path: Path, options: ReadOptions) -> npt.NDArray[np.generic]:

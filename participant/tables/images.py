@@ -36,10 +36,10 @@ def picture_files(folder: Path, *, test: bool) -> dict[str, list[Path]]:
     If there is a folder `train` or `test`, that of the asked rows is looked into. Raises `ForeignDataset`
     for a file among the pictures that is none, `DatasetTooLarge`.
     """
-    inner = [path for path in _entries(folder) if path.is_dir()]
+    inner = _folders(folder)
     parts = [path for path in inner if path.name.lower() in (_TEST if test else _TRAINING)]
     if len(parts) == 1 and all(path.name.lower() in (*_TRAINING, *_TEST) for path in inner):
-        return picture_files(parts[0], test=test) if any(parts[0].iterdir()) else {}
+        inner = _folders(parts[0])
     found: dict[str, list[Path]] = {}
     for place in inner:
         files = [path for path in _entries(place) if path.name.lower() not in _IGNORED]
@@ -90,6 +90,10 @@ def read_images(folder: Path, files: dict[str, list[Path]], options: ReadOptions
     return replace(table, size=options.size, grey=options.grey)
 
 
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in _entries(folder) if path.is_dir()]
+
+
 def _entries(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
@@ -132,9 +136,7 @@ def _pixels(
 
 
 def _open(pillow: ModuleType, path: Path, stream: Any) -> Any:
-    """A picture, of which the header has been read and nothing more. Raises `DatasetTooLarge`, Pillow's
-    errors.
-    """
+    """A picture of which only the header has been read. Raises `DatasetTooLarge` and Pillow's errors."""
     picture = pillow.open(stream, formats=FORMATS)
     width, height = picture.size
     if width * height > MOST_PIXELS:

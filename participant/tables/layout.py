@@ -60,9 +60,7 @@ class Form:
     decimal: str = "."
     """What stands before the fraction of a number."""
     blank: int | None = None
-    """The place of a column without title and without cells, as a delimiter at the end of each line makes
-    it.
-    """
+    """The place of a column without title or cells, as a delimiter at the end of each line makes it."""
 
     def cells(self, row: Sequence[str]) -> Sequence[str]:
         """Cells of numbers with a point before the fraction."""
@@ -92,7 +90,7 @@ def form_of(name: str, sample: str, options: ReadOptions) -> Form:
     """
     if not sample.strip():
         raise EmptyDataset(f"{name} holds no rows")
-    quote = "'" if "'" in sample and '"' not in sample else '"'
+    quote = _quote(sample, options)
     delimiter = options.delimiter or _delimiter(sample, quote)
     try:
         rows = _records(sample, delimiter, quote)
@@ -132,6 +130,17 @@ def form_of(name: str, sample: str, options: ReadOptions) -> Form:
     return Form(delimiter, quote, width, header, titles, label, how, numeric, options.decimal or ".", blank)
 
 
+def _quote(sample: str, options: ReadOptions) -> str:
+    """The character around cells: that of CSV, or an apostrophe where it stands around whole cells."""
+    if "'" not in sample or '"' in sample:
+        return '"'
+    try:
+        rows = _records(sample, options.delimiter or _delimiter(sample, "'"), "'")
+    except csv.Error:
+        return '"'
+    return "'" if len({len(row) for row in rows}) == 1 else '"'
+
+
 def _records(sample: str, delimiter: str, quote: str) -> list[list[str]]:
     found: list[list[str]] = []
     try:
@@ -167,9 +176,7 @@ def _delimiter(sample: str, quote: str) -> str:
 
 
 def _has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row holds titles: words where the rows below hold numbers, or known names of
-    labels.
-    """
+    """Whether the first row holds titles: words above numbers, or known names of labels."""
     first, *others = rows
     if not others:
         return all(is_word(cell) for cell in first)
@@ -192,9 +199,7 @@ def _dropped(name: str, titles: Sequence[str], drop: Sequence[str]) -> set[int]:
 
 
 def _unwanted(titles: Sequence[str], options: ReadOptions) -> set[int]:
-    """The places of columns that a mapping does not know, if the titles say which are its inputs and its
-    labels.
-    """
+    """The places of columns that a mapping does not know, if the titles tell its inputs and labels."""
     if titles and has_no_labels(titles, len(titles), options):
         return {place for place, title in enumerate(titles) if options.only and title not in options.only}
     label = options.label or options.hint

@@ -14,8 +14,20 @@ TABLE_BYTES: Final = 2**30
 ROWS: Final = 2**24
 INPUTS: Final = NetworkLimits().max_inputs
 """Most features of a row: no chain takes more."""
+LABELS: Final = 2**16
+"""Most different labels: on the chain, a label has 16 bits."""
 LABEL_LETTERS: Final = 256
 """Most letters of a label's name."""
+
+
+def check_labels(name: str, count: int) -> None:
+    """Refuses a file with so many different labels. Raises `DatasetTooLarge`."""
+    if count > LABELS:
+        raise DatasetTooLarge(
+            f"{name} has too many different labels: another column may hold them; name it with --label",
+            expected=LABELS,
+            got=count,
+        )
 
 
 def check_size(name: str, rows: int, inputs: int, item_bytes: int) -> None:

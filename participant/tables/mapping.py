@@ -45,9 +45,7 @@ class DataMapping:
     low: tuple[float, ...]
     """The value that becomes 0: one for all inputs, or one for each."""
     high: tuple[float, ...]
-    """The value that becomes 255, in the same way. Values between become the nearest byte, those beyond 0 or
-    255.
-    """
+    """The value that becomes 255, in the same way. Values beyond the two become 0 or 255."""
     columns: tuple[str, ...] = ()
     """The names of the inputs, if the file has names."""
     label: str | None = None
@@ -152,13 +150,14 @@ def load_mapping(path: Path) -> DataMapping:
     return mapping
 
 
-def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse") -> DataMapping:
+def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse", margin: float = 0.0) -> DataMapping:
     """A mapping made of a table: its labels in their order, its values from the lowest to the highest.
 
     `scale`: `none` for bytes that stay as they are; `all` for one range of all inputs; `columns` for a range
     of each; `auto`: none for whole numbers from 0 to 255, all for pictures, else columns. `missing` is
-    `mean` if the mean of a column stands for what is missing in it. Raises `FeatureOutOfRange` for `none`,
-    if the values are no bytes.
+    `mean` if the mean of a column stands for what is missing in it. `margin` widens every range on both sides
+    by so many times its width, for values of later files. Raises `FeatureOutOfRange` for `none`, if the
+    values are no bytes.
     """
     whole = _are_bytes(table.features)
     if scale == "auto":
@@ -176,6 +175,9 @@ def fitted(table: RawTable, scale: str = "auto", missing: str = "refuse") -> Dat
             low, high = _usual(min(lowest), max(highest))
         else:
             low, high = tuple(lowest), tuple(highest)
+        room = [margin * (last - first) for first, last in zip(low, high, strict=True)]
+        low = tuple(first - add for first, add in zip(low, room, strict=True))
+        high = tuple(last + add for last, add in zip(high, room, strict=True))
         if not all(math.isfinite(last - first) for first, last in zip(low, high, strict=True)):
             raise FeatureOutOfRange(f"{table.name} holds numbers that are too far apart to be scaled")
     fill = _means(table.features) if missing == "mean" else ()
@@ -295,9 +297,7 @@ def _ranges(values: Values) -> tuple[list[float], list[float]]:
 
 
 def _usual(lowest: float, highest: float) -> tuple[tuple[float], tuple[float]]:
-    """The range of all values; that of pictures is 0 to 1 or -1 to 1, even if one holds no black or no
-    white.
-    """
+    """The range of all values: 0 to 1 or -1 to 1 for those within, even if none is black or white."""
     for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, float(LARGEST))):
         if low <= lowest and highest <= high:
             return (low,), (high,)

@@ -26,6 +26,7 @@ from engram.participant.tables.errors import (
     LabelsMissing,
 )
 from engram.participant.tables.guessing import NONE, matrix_table, unlabelled
+from engram.participant.tables.limits import check_labels
 from engram.participant.tables.opening import GZIP, opened
 from engram.participant.tables.raw import (
     LabelColumn,
@@ -71,8 +72,7 @@ _ENCRYPTED: Final = 1
 
 
 def read_npz(path: Path, options: ReadOptions) -> RawTable:
-    """The rows of an archive. Of the arrays in it only two are unpacked, after their headers have been
-    checked.
+    """The rows of an archive, of whose arrays two are unpacked, after their headers have been checked.
 
     Raises `ForeignDataset`, `DatasetDamaged`, `DatasetEncrypted`, `DatasetTooLarge`, `ObjectArray`,
     `EmptyDataset`, `LabelsMissing`, `ColumnNotFound`, and what `opened` raises.
@@ -233,9 +233,7 @@ def _array(archive: zipfile.ZipFile, name: str, header: ArrayHeader) -> npt.NDAr
 
 
 def _labels(path: Path, values: npt.NDArray[np.generic]) -> Labels:
-    """Labels from an array of numbers or words: one for each row, or for each row a 1 in the place of its
-    class.
-    """
+    """Labels from numbers or words, one for each row, or from rows of zeros with a 1 at the class."""
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 2:
@@ -250,12 +248,13 @@ def _labels(path: Path, values: npt.NDArray[np.generic]) -> Labels:
     if values.dtype.kind == "b":
         values = values.astype(np.uint8)
     if values.dtype.kind in "uif":
-        return labels_of_numbers(values)
+        return labels_of_numbers(path.name, values)
     if values.dtype.kind == "S":
         values = np.char.decode(values.astype(np.bytes_), "latin-1")
     texts, codes = np.unique(np.char.strip(values.astype(np.str_)), return_inverse=True)
     if not len(texts):
         raise EmptyDataset(f"{path.name} holds no rows")
+    check_labels(path.name, len(texts))
     return labels_of_texts(texts.tolist(), codes.astype(np.int32))
 
 

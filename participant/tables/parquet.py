@@ -30,7 +30,7 @@ from engram.participant.tables.guessing import (
     matrix_table,
     named_labels,
 )
-from engram.participant.tables.limits import FILE_BYTES, LABEL_LETTERS, TABLE_BYTES, check_size
+from engram.participant.tables.limits import FILE_BYTES, LABEL_LETTERS, TABLE_BYTES, check_labels, check_size
 from engram.participant.tables.opening import file_size, opened
 from engram.participant.tables.raw import (
     NO_LABEL,
@@ -99,7 +99,7 @@ def _table(
     if words:
         labels = labels_of_texts(list(texts), np.concatenate(codes))
     else:
-        labels = labels_of_numbers(np.concatenate(numbers))
+        labels = labels_of_numbers(path.name, np.concatenate(numbers))
     column = LabelColumn(titles[label], how)
     return RawTable(path.name, "parquet", matrix, labels, column, (matrix.shape[1],), named, header=True)
 
@@ -107,9 +107,7 @@ def _table(
 def _columns(
     path: Path, titles: tuple[str, ...], kinds: dict[str, str], options: ReadOptions
 ) -> tuple[int | None, str, list[int]]:
-    """The place of the labels, if it is known without the values, how it was found, and which columns are
-    read.
-    """
+    """The place of the labels, if no values are needed for it, how it was found, and the columns to read."""
     if len(set(titles)) != len(titles):
         raise ValueNotNumber(f"{path.name} has several columns of one name: give them different names")
     dropped = {find_column(titles, title, path.name) for title in options.drop}
@@ -177,6 +175,7 @@ def _codes(path: Path, values: list[Any], texts: dict[str, int]) -> npt.NDArray[
             raise DatasetTooLarge(
                 f"{path.name} has a label that is too long", expected=LABEL_LETTERS, got=len(text)
             )
+        check_labels(path.name, len(texts))
         codes.append(NO_LABEL if is_missing(text) else texts.setdefault(text, len(texts)))
     return np.array(codes, dtype=np.int32)
 

@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from engram.participant.tables.limits import check_labels
+
 Values = npt.NDArray[np.number[Any]]
 Codes = npt.NDArray[np.int32]
 
@@ -26,9 +28,7 @@ class ReadOptions:
     label: str | None = None
     """The label column: `first`, `last`, its name, its number counted from 1, or `none`."""
     hint: str | None = None
-    """The label column of the file from which a mapping was made; it counts if this file has such a
-    column.
-    """
+    """The label column of a mapping's file; it counts if this file has such a column, too."""
     header: bool | None = None
     """Whether the first line of a text names the columns."""
     delimiter: str | None = None
@@ -40,9 +40,7 @@ class ReadOptions:
     inputs: int | None = None
     """How many features a mapping knows; a file without titles that has as many columns has no labels."""
     only: tuple[str, ...] = ()
-    """Titles of the features; a file that has all of them is read without its other columns but the
-    labels.
-    """
+    """Titles of the features; of a file that has all of them, only these and the labels are read."""
     size: tuple[int, int] | None = None
     """The width and height that all pictures get; None: theirs, which must be the same."""
     grey: bool = False
@@ -62,8 +60,7 @@ class LabelColumn:
     """`asked`: the user has named it, or said that there is none; `named`: its name says it; `words`: it is
     the only one that holds words; `values`: its values are whole numbers 0, 1, … and those at the row's
     other end are not; `format`: the format says it; `guessed`: nothing says it, and the last column was
-    taken.
-    """
+    taken."""
 
     @property
     def doubtful(self) -> bool:
@@ -105,9 +102,7 @@ class RawTable:
     format: str
     """`csv`, `npz`, `npy`, `idx`, `images` or `parquet`."""
     features: Values
-    """(rows, inputs): uint8, if every value is a whole number from 0 to 255; else floats, NaN for a missing
-    value.
-    """
+    """(rows, inputs): uint8, if all are whole numbers from 0 to 255; else floats, NaN for a missing value."""
     labels: Labels
     column: LabelColumn
     shape: tuple[int, ...]
@@ -150,8 +145,11 @@ def labels_of_texts(texts: Sequence[str], codes: Codes) -> Labels:
     return Labels(tuple(str(key) for key in order), moved[codes])
 
 
-def labels_of_numbers(values: npt.NDArray[np.generic]) -> Labels:
-    """Labels from numbers; NaN and infinite ones are missing. A fraction keeps its digits as its name."""
+def labels_of_numbers(name: str, values: npt.NDArray[np.generic]) -> Labels:
+    """Labels from numbers; NaN and infinite ones are missing. A fraction keeps its digits as its name.
+
+    Raises `DatasetTooLarge` if there are too many different ones in the file `name`.
+    """
     numbers = np.asarray(values)
     if numbers.dtype.kind == "f":
         known = np.isfinite(numbers)
@@ -161,6 +159,7 @@ def labels_of_numbers(values: npt.NDArray[np.generic]) -> Labels:
     else:
         found, places = np.unique(numbers, return_inverse=True)
         codes = places.astype(np.int32)
+    check_labels(name, len(found))
     return Labels(tuple(number_text(value) for value in found.tolist()), codes)
 
 

@@ -24,8 +24,7 @@ READERS: Final = MappingProxyType[str, Callable[[Path, ReadOptions], RawTable]](
 
 
 def read(path: Path, options: ReadOptions | None = None) -> RawTable:
-    """The rows of a file of any kind, or of a folder of idx files or pictures. What kind it is, its first
-    bytes say.
+    """The rows of a file of any kind, which its first bytes say, or of a folder of idx files or pictures.
 
     Raises the errors of `tables.errors`, and `DatasetNotFound`, `EmptyDataset`, `ForeignDataset`, `OSError`.
     """

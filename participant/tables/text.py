@@ -1,5 +1,4 @@
-"""Reads tables of text: CSV with any delimiter, quotes, line ends and byte order mark, with titles or
-without.
+"""Reads tables of text: CSV with any delimiter, quotes and line ends, with titles or without.
 
 The text is read once, row by row. A cell is a number as CSV writes one: digits, a point, an exponent.
 Python's own liberties (`1_0`, other scripts' digits) are no numbers. An empty cell, NaN and infinite ones
@@ -24,7 +23,7 @@ from engram.participant.errors import EmptyDataset
 from engram.participant.tables import cells, layout
 from engram.participant.tables.errors import DatasetTooLarge, RowsRagged, TextUnreadable, ValueNotNumber
 from engram.participant.tables.guessing import matrix_table, unlabelled
-from engram.participant.tables.limits import LABEL_LETTERS, check_size
+from engram.participant.tables.limits import LABEL_LETTERS, check_labels, check_size
 from engram.participant.tables.opening import opened
 from engram.participant.tables.raw import (
     NO_LABEL,
@@ -40,14 +39,17 @@ from engram.participant.tables.raw import (
 RECORD_LETTERS: Final = 2**22
 """Most letters of one row."""
 SAMPLE_LETTERS: Final = 2**16
+SAMPLE_LINES: Final = 3
+"""Lines that the sample holds at least behind the first, if they are as long as that."""
 _CHUNK_VALUES: Final = 2**19
 _DOUBLE: Final = 8
 
 
 @contextmanager
 def open_text(path: Path, options: ReadOptions) -> Iterator[TextIO]:
-    """The text of a file in UTF-8. Raises `TextUnreadable`, also within the block, and what `opened`
-    raises.
+    """The text of a file in UTF-8.
+
+    Raises `TextUnreadable`, also within the block, and what `opened` raises.
     """
     try:
         with opened(path, options.progress) as raw, io.TextIOWrapper(raw, "utf-8-sig") as text:
@@ -63,11 +65,11 @@ def read_text(path: Path, options: ReadOptions) -> RawTable:
     """The rows of a table of text.
 
     Raises `TextUnreadable`, `RowsRagged`, `ValueNotNumber`, `ColumnNotFound`, `LabelsMissing`,
-    `EmptyDataset`,
-    `DatasetTooLarge`, and what `opened` raises.
+    `EmptyDataset`, `DatasetTooLarge`, and what `opened` raises.
     """
     with open_text(path, options) as text:
-        sample = text.readline(RECORD_LETTERS) + text.read(SAMPLE_LETTERS)
+        first = text.readline(RECORD_LETTERS)
+        sample = first + text.read(max(SAMPLE_LETTERS, SAMPLE_LINES * len(first)))
         whole = not text.read(1)
     if "\0" in sample:
         raise TextUnreadable(f"{path.name} is no text: it holds bytes of zero; save it as CSV in UTF-8")
@@ -236,6 +238,7 @@ class _Reader:
                 got=len(text),
             )
         self._codes.append(self._texts.setdefault(text, len(self._texts)))
+        check_labels(self._name, len(self._texts))
 
 
 def _taker(places: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ...]]:

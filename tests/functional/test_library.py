@@ -30,6 +30,7 @@ from engram.participant.errors import (
     SecretsNotFound,
 )
 from engram.participant.notices import Notice
+from engram.participant.tables.errors import DataDoubtful
 from engram.primitives.keys import format_address
 
 pytestmark = pytest.mark.xdist_group("library")
@@ -120,9 +121,20 @@ def test_what_the_chain_cannot_hold_is_refused_before_anything_is_sent(
         chain.open_round(data.features, data.labels[1:])
     with pytest.raises(EmptyDataset):
         chain.open_round(data.features[:0], data.labels[:0])
+    with pytest.raises(DataDoubtful, match="sure=True") as caught:
+        chain.open_round(data.features, data.labels * 2)
+    assert caught.value.got == ["class_gaps"]
     with pytest.raises(DatasetMismatch):
         model.predict(data.features[:, 1:])
     assert chain.account() == before
+
+
+def test_a_guess_about_a_file_is_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("1,5,1\n0,6,0\n")
+    with pytest.warns(UserWarning, match="which column holds the labels"):
+        assert engram.load_data(path).labels.tolist() == [1, 0]
+    assert engram.load_data(path, label="first").labels.tolist() == [1, 0]
 
 
 def test_without_a_key_a_chain_is_only_read(chain: SyncChain, model: SyncModel, data: Dataset) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engram.participant.tables import converting, examining
 from tests.support.cli import Shell
 
 ROWS = "id,wide,long,kind\n" + "".join(
@@ -45,6 +48,42 @@ def test_check_says_what_a_file_holds(shell: Shell, rows: Path) -> None:
     assert facts["label"] == {"column": "kind", "found": "words"}
     assert (facts["rows"], facts["inputs"], facts["ready"]) == (30, 3, False)
     assert facts["problem"]["code"] == "feature_out_of_range"
+
+
+KINDS: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "number": (int, float),
+    "truth": (bool,),
+    "list": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
+
+
+def test_the_json_is_what_the_document_says(shell: Shell, rows: Path, tmp_path: Path) -> None:
+    """Every field, of the type that docs/data.md gives it, for a file that is ready and for one that is
+    not.
+    """
+    text = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
+    table = text.partition("### The JSON of `check`")[2].partition("\n## ")[0]
+    fields = dict(re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", table, flags=re.MULTILINE))
+    shell.run("data", "convert", str(rows), "-o", str(tmp_path / "a.npz"))
+    for path in (rows, tmp_path / "a.npz"):
+        facts = shell.json("data", "check", str(path))
+        assert list(facts) == list(fields)
+        for name, value in facts.items():
+            kinds = [kind for word in fields[name].split(" or ") for kind in KINDS[word]]
+            assert type(value) in kinds, name
+        assert all(set(warning) == {"code", "message", "remedy"} for warning in facts["warnings"])
+
+
+def test_the_document_lists_every_warning() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
+    listed = text.partition("| code | what it means |")[2].partition("\n\n")[0]
+    source = inspect.getsource(examining) + inspect.getsource(converting)
+    codes = re.findall(r'DataWarning\(\s*"(\w+)"', source)
+    assert set(re.findall(r"^\| `(\w+)` \|", listed, re.MULTILINE)) == set(codes)
+    assert len(codes) == 10
 
 
 def test_warnings_are_on_standard_error_and_in_json(shell: Shell, tmp_path: Path) -> None:
@@ -86,6 +125,26 @@ def test_a_later_file_is_converted_with_the_mapping(shell: Shell, rows: Path, tm
     assert json.loads((tmp_path / "later.mapping.json").read_text())["columns"] == ["wide", "long"]
     with np.load(tmp_path / "later.npz") as archive:
         assert archive["labels"].tolist() == [3, 2]
+
+
+def test_a_mapping_is_extended_where_it_stands_and_rows_are_not_written_over(
+    shell: Shell, rows: Path, tmp_path: Path
+) -> None:
+    first = ("data", "convert", str(rows), "--drop", "id", "-o", str(tmp_path / "a.npz"))
+    mapping = shell.json(*first)["mapping"]
+    later = tmp_path / "later.csv"
+    later.write_text(
+        "wide,long,kind\n" + "".join(f"{number / 8},{number * 3 % 31},yew\n" for number in range(20))
+    )
+    extend = ("data", "convert", str(later), "--mapping", mapping, "--extend", "-o")
+    before = (tmp_path / "a.npz").read_bytes()
+    assert shell.error(*extend, str(tmp_path / "a.npz")) == (65, "file_exists_already")
+    assert (tmp_path / "a.npz").read_bytes() == before
+    (tmp_path / "a.npz").unlink()
+    done = shell.json(*extend, str(tmp_path / "a.npz"))
+    assert done["classes"] == ["ash", "elm", "oak", "yew"]
+    assert done["warnings"] == [], "one class is enough in a file of a model that has others"
+    assert shell.json("data", "check", str(later), "--mapping", mapping)["warnings"] == []
 
 
 def test_nothing_is_written_over_without_force(shell: Shell, rows: Path, tmp_path: Path) -> None:
@@ -145,10 +204,13 @@ def test_the_delimiter_is_named_by_the_user(shell: Shell, tmp_path: Path) -> Non
     assert shell.json("data", "check", str(path), "--delimiter", "x")["inputs"] == 2
 
 
-@pytest.mark.parametrize(("answer", "status"), [(b"n\n", 65), (b"\n", 65)])
-def test_at_a_terminal_the_user_is_asked(tmp_path: Path, answer: bytes, status: int) -> None:
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(b"n\n", "data_doubtful"), (b"\n", "data_doubtful"), (b"y\n", "too_few_rows_to_hide")],
+)
+def test_at_a_terminal_the_user_is_asked(tmp_path: Path, answer: bytes, code: str) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("1,5,1\n0,6,0\n" * 40)
+    path.write_text("1,5,1\n0,6,0\n" * 5)
     words = ("memory", "found", "--data", str(path), "--engine", "gate", str(tmp_path / "out"))
     terminal, inside = os.openpty()
     try:
@@ -158,7 +220,7 @@ def test_at_a_terminal_the_user_is_asked(tmp_path: Path, answer: bytes, status: 
     finally:
         os.close(terminal)
         os.close(inside)
-    assert done.returncode == status
+    assert done.returncode == 65
     assert "Go on with these rows all the same? [y/N]" in done.stderr
-    assert "[data_doubtful]" in done.stderr
+    assert f"[{code}]" in done.stderr
     assert not (tmp_path / "out").exists()

@@ -85,6 +85,7 @@ async def test_learned_files_can_be_kept(tmp_path: Path) -> None:
     [
         ("text.csv", "a,b\n", "empty_dataset"),
         ("nan.csv", "nan,1\n", "values_missing"),
+        ("guessed.csv", "a,b,c\n1,5,1\n0,6,0\n", "data_doubtful"),
         ("wide.csv", "1,2,3\n", "feature_count_mismatch"),
         ("empty.csv", "", "empty_dataset"),
         ("large.csv", "300," * 64 + "1\n", "feature_out_of_range"),

@@ -93,6 +93,14 @@ def test_the_range_is_that_of_columns_or_of_all(
     assert (mapping.low, mapping.high) == (low, high)
 
 
+def test_a_margin_leaves_room_for_later_values(tmp_path: Path) -> None:
+    found = table(tmp_path, "1.5,0.5,a\n2.5,1,b\n")
+    mapping = fitted(found, margin=0.5)
+    assert (mapping.low, mapping.high) == ((1.0, 0.25), (3.0, 1.25))
+    later = mapped(table(tmp_path, "1.0,1.25,a\n3.0,0.25,b\n"), mapping)
+    assert (later.features.tolist(), later.beyond) == ([[0, 255], [255, 0]], 0)
+
+
 def test_pictures_have_one_range(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.full((2, 2, 2), 0.5), y=np.array([0, 1]))
     done = converted(read(tmp_path / "a.npz"), None)

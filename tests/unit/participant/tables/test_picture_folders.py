@@ -63,6 +63,11 @@ def test_training_and_test_pictures_are_told_apart(tmp_path: Path) -> None:
     assert read(tmp_path, ReadOptions(test_rows=True)).rows == 1
 
 
+def test_a_folder_that_leads_to_itself_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "train").symlink_to(tmp_path)
+    assert refused(tmp_path) == "dataset_not_found"
+
+
 def test_pictures_of_different_sizes_are_made_alike_only_on_request(tmp_path: Path) -> None:
     put(tmp_path / "a" / "1.png", np.full((3, 4), 9, np.uint8))
     put(tmp_path / "b" / "1.png", np.full((6, 2), 9, np.uint8))

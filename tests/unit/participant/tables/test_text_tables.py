@@ -121,6 +121,10 @@ def test_quotes_hold_delimiters_and_line_ends(tmp_path: Path) -> None:
     assert labels(single) == ["big, red", "small"]
 
 
+def test_an_apostrophe_is_a_quote_only_around_whole_cells(tmp_path: Path) -> None:
+    assert labels(table(tmp_path, "1,2,'tis\n3,4,it's\n5,6,'twas\n")) == ["'tis", "it's", "'twas"]
+
+
 def test_numbers_are_the_same_label_however_they_are_written(tmp_path: Path) -> None:
     found = table(tmp_path, "a,label\n1,1\n2,01\n3,1.0\n4,2\n5,\n")
     assert (found.labels.names, labels(found)) == (("1", "2"), ["1", "1", "1", "2", None])
@@ -196,6 +200,20 @@ def test_all_columns_of_words_are_named_at_once(tmp_path: Path) -> None:
     error = refusal(tmp_path, "sex,age,city,label\nF,30,Ulm,0\nM,40,Bonn,1\n")
     assert error.code == "value_not_number"
     assert "'sex', 'city'" in str(error)
+
+
+@pytest.mark.parametrize("ending", ["", "x"])
+def test_a_column_of_too_many_labels_is_another_one(tmp_path: Path, ending: str) -> None:
+    text = "a,label\n" + "".join(f"1,{number}{ending}\n" for number in range(2**16 + 1))
+    assert refusal(tmp_path, text).code == "dataset_too_large"
+    assert "--label" in str(refusal(tmp_path, text))
+
+
+def test_a_wide_table_is_laid_out_by_more_than_its_titles(tmp_path: Path) -> None:
+    titles = ",".join(f"a rather long title {number}" for number in range(5_000))
+    row = ",".join(["7"] * 5_000)
+    found = table(tmp_path, f"{titles},kind\n{row},oak\n{row},elm\n")
+    assert (found.inputs, found.column.place, labels(found)) == (5_000, "kind", ["oak", "elm"])
 
 
 def test_a_name_of_a_column_must_be_one(tmp_path: Path) -> None:
