@@ -1,4 +1,4 @@
-"""What docs/library.md prints is run, block after block, as a reader would type it."""
+"""What docs/library.md and the README print in Python is run, as a reader would type it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-DOCUMENT = Path(__file__).parents[2] / "docs/library.md"
+ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.slow
-def test_every_block_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["docs/library.md", "README.md"])
+def test_every_block_of_the_page_works(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = DOCUMENT.read_text("utf-8")
+    text = (ROOT / page).read_text("utf-8")
     blocks = BLOCK.findall(text)
     assert len(blocks) == text.count("```python")
     names: dict[str, object] = {}
     for block in blocks:
-        exec(compile(block, str(DOCUMENT), "exec"), names)
+        if "@pytest_asyncio.fixture" not in block:  # tests/e2e/test_readme_harness.py runs that one
+            exec(compile(block, page, "exec"), names)
