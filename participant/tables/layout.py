@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final
 
 from engram.participant.errors import EmptyDataset, ForeignDataset
@@ -57,6 +58,12 @@ class Form:
     """As in `LabelColumn`."""
     numeric: tuple[int, ...]
     """The places of the columns that are read as numbers."""
+    comments: int = 0
+    """How many lines at the beginning are comments; the last of them may hold the titles, as numpy writes
+    them.
+    """
+    title_row: bool = False
+    """Whether the first row behind the comments holds the titles."""
     decimal: str = "."
     """What stands before the fraction of a number."""
     blank: int | None = None
@@ -88,6 +95,8 @@ def form_of(name: str, sample: str, options: ReadOptions) -> Form:
     Raises `EmptyDataset`, `RowsRagged`, `ValueNotNumber` if several columns hold words, `LabelsMissing`,
     `ColumnNotFound`, `DatasetTooLarge`.
     """
+    comments = _comments(sample)
+    sample = sample[sum(map(len, comments)) :]
     if not sample.strip():
         raise EmptyDataset(f"{name} holds no rows")
     quote = _quote(sample, options)
@@ -114,11 +123,14 @@ def form_of(name: str, sample: str, options: ReadOptions) -> Form:
     alike = [row for row in rows if len(row) == width]
     if options.decimal == ",":
         alike = [rows[0], *map(with_points, alike[1:])] if options.header else list(map(with_points, alike))
-    header = _has_header(alike) if options.header is None else options.header
-    titles = tuple(title.strip() for title in rows[0]) if header else ()
+    named = _records(comments[-1].lstrip("# "), delimiter, quote)[:1] if comments else []
+    above = bool(named) and len(named[0]) == width and options.header is not False
+    title_row = not above and (_has_header(alike) if options.header is None else options.header)
+    header = above or title_row
+    titles = tuple(title.strip() for title in (named[0] if above else rows[0])) if header else ()
     if any(len(title) > LABEL_LETTERS for title in titles):
         raise DatasetTooLarge(f"{name} has a column whose title is too long", expected=LABEL_LETTERS)
-    body = alike[1:] if header else alike
+    body = alike[1:] if title_row else alike
     blank = _blank(titles, body)
     left_out = _dropped(name, titles, options.drop) | _unwanted(titles, options) | {blank}
     kept = [place for place in range(width) if place not in left_out]
@@ -127,7 +139,27 @@ def form_of(name: str, sample: str, options: ReadOptions) -> Form:
     if not numeric:
         raise LabelsMissing(f"{name} has no column of features beside its labels")
     _check_numbers(name, titles, numeric, body)
-    return Form(delimiter, quote, width, header, titles, label, how, numeric, options.decimal or ".", blank)
+    return Form(
+        delimiter,
+        quote,
+        width,
+        header,
+        titles,
+        label,
+        how,
+        numeric,
+        comments=len(comments),
+        title_row=title_row,
+        decimal=options.decimal or ".",
+        blank=blank,
+    )
+
+
+def _comments(sample: str) -> list[str]:
+    """The lines at the beginning that start with a hash, unless all do."""
+    lines = list(io.StringIO(sample))
+    found = list(takewhile(lambda line: line.startswith("#"), lines))
+    return found if len(found) < len(lines) else []
 
 
 def _quote(sample: str, options: ReadOptions) -> str:

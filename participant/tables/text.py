@@ -75,8 +75,10 @@ def read_text(path: Path, options: ReadOptions) -> RawTable:
         raise TextUnreadable(f"{path.name} is no text: it holds bytes of zero; save it as CSV in UTF-8")
     form = layout.form_of(path.name, sample if whole else sample[: sample.rfind("\n") + 1] or sample, options)
     with open_text(path, options) as text:
+        for _ in range(form.comments):
+            text.readline(RECORD_LETTERS)
         reader = _Reader(path.name, form, text)
-        if form.header:
+        if form.title_row:
             next(reader.records(), None)
         features, labels = reader.read()
     titles = tuple(form.titles[place] for place in form.numeric) if form.titles else ()
@@ -157,12 +159,15 @@ class _Reader:
             except StopIteration:
                 return
             except csv.Error as error:
-                raise RowsRagged(
-                    f"{self._name}: line {self._csv.line_num} is no row of a table: {error}"
-                ) from error
+                raise RowsRagged(f"{self._name}: line {self._line} is no row of a table: {error}") from error
             self._lines.row_ended()
             if record and not (len(record) == 1 and not record[0].strip()):
                 yield record
+
+    @property
+    def _line(self) -> int:
+        """The number of the line that was read last."""
+        return self._form.comments + self._csv.line_num
 
     def read(self) -> tuple[Values, Labels | None]:
         """All rows that are left; no labels, if their column is among the numbers."""
@@ -171,13 +176,13 @@ class _Reader:
         for record in self.records():
             if len(record) != form.width:
                 raise RowsRagged(
-                    f"{self._name}: line {self._csv.line_num} does not have as many cells as the first row",
+                    f"{self._name}: line {self._line} does not have as many cells as the first row",
                     expected=form.width,
                     got=len(record),
                 )
             if form.blank is not None and record[form.blank].strip():
                 raise RowsRagged(
-                    f"{self._name}: line {self._csv.line_num} has a cell in the last column, which is empty "
+                    f"{self._name}: line {self._line} has a cell in the last column, which is empty "
                     "elsewhere",
                     got=record[form.blank][:40],
                 )
@@ -208,7 +213,7 @@ class _Reader:
             column = self._form.numeric[place]
             titles = self._form.titles
             raise ValueNotNumber(
-                f"{self._name}: line {self._csv.line_num}, column "
+                f"{self._name}: line {self._line}, column "
                 f"{titles[column] if titles else column + 1} holds {row[place][:40]!r}, which is no number; "
                 "name the label column with --label, leave columns out with --drop",
                 got=row[place][:40],
@@ -233,7 +238,7 @@ class _Reader:
             return
         if len(text) > LABEL_LETTERS:
             raise DatasetTooLarge(
-                f"{self._name}: line {self._csv.line_num} has a label that is too long",
+                f"{self._name}: line {self._line} has a label that is too long",
                 expected=LABEL_LETTERS,
                 got=len(text),
             )

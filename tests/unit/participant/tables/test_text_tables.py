@@ -216,6 +216,40 @@ def test_a_wide_table_is_laid_out_by_more_than_its_titles(tmp_path: Path) -> Non
     assert (found.inputs, found.column.place, labels(found)) == (5_000, "kind", ["oak", "elm"])
 
 
+@pytest.mark.parametrize(
+    ("comments", "titles"),
+    [
+        ("# a b label\n", ("a", "b")),
+        ("# made by hand\n# a b label\n", ("a", "b")),
+        ("#a b label\n", ("a", "b")),
+        ("# a, b\n", ()),
+        ("# made by hand, on a Monday\n#\n", ()),
+    ],
+)
+def test_comments_are_no_rows_and_may_hold_the_titles(
+    tmp_path: Path, comments: str, titles: tuple[str, ...]
+) -> None:
+    found = table(tmp_path, comments + "5 20 0\n7 41 1\n6 60 0\n8 3 1\n")
+    assert (found.columns, found.header, found.rows) == (titles, bool(titles), 4)
+    assert labels(found) == ["0", "1", "0", "1"]
+    assert table(tmp_path, comments + "5 20 0\n7 41 1\n6 60 0\n8 3 1\n", header=False).columns == ()
+
+
+def test_what_numpy_writes_as_text_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    rows = np.array([[0.5, 20, 0], [7, 41, 1], [6, 60, 0], [8, 3, 1]])
+    np.savetxt(path, rows, header="wide long label")
+    found = read(path)
+    assert (found.columns, found.column.how) == (("wide", "long"), "named")
+    assert found.features.tolist() == rows[:, :2].tolist()
+
+
+def test_comments_before_titles_are_skipped(tmp_path: Path) -> None:
+    found = table(tmp_path, "# from the lab; of today\na,b,label\n1,2,0\n3,4,1\n")
+    assert (found.columns, found.rows) == (("a", "b"), 2)
+    assert "line 4" in str(refusal(tmp_path, "# x\na,b,label\n1,2,0\n3,oak,1\n4,5,0\n"))
+
+
 def test_a_name_of_a_column_must_be_one(tmp_path: Path) -> None:
     assert refusal(tmp_path, "a,a,label\n1,2,0\n", label="a").code == "column_not_found"
     assert "'a', 'b'" in str(refusal(tmp_path, "a,b\n1,2\n3,4\n", label="c"))
