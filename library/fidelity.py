@@ -57,9 +57,9 @@ class Fidelity:
         )
 
 
-def softmax(logits: npt.NDArray[Any]) -> Probabilities:
+def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The probabilities of float logits (rows, classes)."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     weights = np.exp(shifted, dtype=np.float64)
-    found: Probabilities = weights / weights.sum(axis=1, keepdims=True)
+    found: npt.NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
     return found

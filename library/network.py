@@ -32,7 +32,7 @@ from engram.nn.network import predict as predicted
 from engram.nn.parameters import Bounds, prove_bounds
 from engram.nn.spec import MAX_SEGMENTS, layer_widths
 from engram.nn.tensor import Explicit, tensor_bytes
-from engram.participant.errors import ModelFileInvalid, NotEnoughRows
+from engram.participant.errors import ModelFileInvalid, NotEnoughRows, TorchMissing
 from engram.primitives.types import ZERO_HASH, Address, Hash
 from engram.statemachine.additions import Addition, GrowUpdate, SegmentSources, TrainUpdate
 from engram.statemachine.content import blob_id
@@ -40,9 +40,11 @@ from engram.statemachine.content import blob_id
 if TYPE_CHECKING:
     import onnx
 
+    from engram.library.torch_format import TorchNetwork
     from engram.participant.export import PulledVersion, SavedNetwork
     from engram.statemachine.records import Version
 
+TORCH: Final = "PyTorch is not installed: install it with `pip install engram[torch]`"
 NOBODY: Final[Address] = bytes(20)
 """Who has made a network that is on no chain."""
 
@@ -229,6 +231,45 @@ class Network:
         network = cls.of_version(form.own_network(file, model))
         form.check_same(network, model.SerializeToString())
         return network
+
+    def to_torch(self) -> TorchNetwork:
+        """The network as a `torch.nn.Module` with integer buffers, for the processor or a graphics card.
+
+        It maps features from 0 to 255, (rows, inputs) or images, to logits (rows, classes) int64 in units of
+        2^-16 nat. It has computed the network's own logits before this returns. Raises `TorchMissing`,
+        `ExportMismatch`.
+        """
+        try:
+            from engram.library.torch_format import torch_network
+        except ModuleNotFoundError as error:
+            raise TorchMissing(TORCH, got=str(error)) from error
+        return torch_network(self)
+
+    @classmethod
+    def from_torch(
+        cls,
+        module: Any,
+        X_calibration: npt.ArrayLike,
+        *,
+        scale: npt.ArrayLike = 1.0,
+        offset: npt.ArrayLike = 0.0,
+        weight_bits: int = 16,
+        bits: int = 10,
+    ) -> Quantized:
+        """A trained `torch.nn.Module` in integers of the chain.
+
+        Linear, Conv2d, ReLU, MaxPool2d, BatchNorm, Dropout and Flatten may stand one after the other, as
+        modules or as functions; a softmax or a sigmoid at the end is left out. `X_calibration` has the shape
+        that the module takes, so images lie map by map: (rows, maps, height, width), or (rows, height, width)
+        of one map. The other arguments are those of `from_sklearn`; for images a number or (maps, 1, 1).
+        Raises `TorchMissing`, and what `from_sklearn` raises.
+        """
+        try:
+            from engram.library.torch_floats import read_torch
+        except ModuleNotFoundError as error:
+            raise TorchMissing(TORCH, got=str(error)) from error
+        model = read_torch(module, np.shape(X_calibration)[1:], scale, offset)
+        return cls._of_floats(model, X_calibration, weight_bits, bits)
 
     @classmethod
     def from_sklearn(

@@ -14,9 +14,10 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from engram.library.tables import taps
 from engram.nn.layers import HiddenSegment, Interval, MaxPool, Output
 from engram.nn.layers.conv import Conv2d
-from engram.nn.layers.maps import maps_read, padded, pixels_made, windows
+from engram.nn.layers.maps import maps_read
 from engram.nn.layers.steps import Clip, Root, RoundShift, Square, Step
 from engram.nn.network import Parameters, SegmentParameters
 from engram.nn.spec import NetworkSpec, component_count
@@ -184,7 +185,7 @@ def _accumulators(
 
 def _convolved(graph: Graph, segment: Any, x: str, weights: str, bias: str) -> str:
     groups, channels = segment.groups, segment.channels // segment.groups
-    seen = graph.add("Gather", _with_zero(graph, x), graph.constant(_taps(segment, groups)), axis=1)
+    seen = graph.add("Gather", _with_zero(graph, x), graph.constant(taps(segment, groups)), axis=1)
     kernels = graph.add("Reshape", weights, graph.integers(groups, channels, -1))
     offsets = graph.add("Reshape", bias, graph.integers(groups, channels, 1))
     sums = graph.add("Add", graph.add("MatMul", kernels, seen), offsets)
@@ -192,8 +193,8 @@ def _convolved(graph: Graph, segment: Any, x: str, weights: str, bias: str) -> s
 
 
 def _pooled(graph: Graph, segment: MaxPool, x: str, weights: str, bias: str) -> str:
-    taps = graph.constant(_taps(segment, maps_read(segment)))
-    seen = graph.add("Gather", _with_zero(graph, x), taps, axis=1)
+    places = graph.constant(taps(segment, maps_read(segment)))
+    seen = graph.add("Gather", _with_zero(graph, x), places, axis=1)
     best = graph.add("ReduceMax", seen, axes=[2], keepdims=0)
     column = graph.integers(maps_read(segment), 1)
     gained = graph.add("Mul", best, graph.add("Reshape", weights, column))
@@ -204,14 +205,6 @@ def _pooled(graph: Graph, segment: MaxPool, x: str, weights: str, bias: str) -> 
 def _with_zero(graph: Graph, x: str) -> str:
     """The values that a segment reads with a column of zeros before them, for what lies outside a map."""
     return graph.add("Pad", x, graph.integers(0, 1, 0, 0))
-
-
-def _taps(segment: Any, groups: int) -> npt.NDArray[np.int64]:
-    """For each group and tap and each pixel that is made, the column of the value seen, see `_with_zero`."""
-    columns = np.arange(1, segment.fan_in + 1, dtype=np.int64)[None]
-    seen = windows(segment, padded(segment, columns))[..., 0]
-    taps: npt.NDArray[np.int64] = seen.reshape(groups, -1, pixels_made(segment))
-    return taps
 
 
 def _stepped(graph: Graph, step: Step, value: str) -> str:

@@ -6,12 +6,12 @@ filled up, so that the graph has as many nodes for a thousand stages as for two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from engram.library.onnx_graph import OUTPUT, Array, Graph
+from engram.library.tables import components_of_entries, entries_of_stages
 from engram.nn.fixed import EXP_CUT_NATS, LOGIT_BITS, exp_table, ln_table
 from engram.nn.logits import GATED_LIMIT, LOGIT_LIMIT, Layout, layout_of
 from engram.nn.spec import NetworkSpec, component_classes
@@ -35,11 +35,7 @@ def logits(graph: Graph, spec: NetworkSpec, sums: str) -> None:
 
 def _largest(graph: Graph, layout: Layout, sums: str) -> str:
     """The largest component of each entry (rows, entries)."""
-    ends = [*layout.starts.tolist()[1:], len(layout.by_entry)]
-    members = [
-        layout.by_entry[begin:end].tolist() for begin, end in zip(layout.starts.tolist(), ends, strict=True)
-    ]
-    places = _filled(members, None)
+    places = components_of_entries(layout)
     if places.shape[1] == 1:
         return graph.add("Gather", sums, graph.constant(places[:, 0]), axis=1)
     found = graph.add("Gather", sums, graph.constant(places), axis=1)
@@ -67,12 +63,9 @@ def _lifted(graph: Graph, layout: Layout, best: str) -> str:
 
 def _norms(graph: Graph, layout: Layout, entries: str) -> str:
     """The log-sum-exp of each stage's entries (rows, stages), in Q16 nats."""
-    count = len(layout.starts)
-    ends = [*layout.stages.tolist()[1:], count]
-    members = [list(range(begin, end)) for begin, end in zip(layout.stages.tolist(), ends, strict=True)]
     filler = graph.whole(_ABSENT, np.int64)
     room = graph.add("Pad", entries, graph.integers(0, 0, 0, 1), filler)
-    found = graph.add("Gather", room, graph.constant(_filled(members, count)), axis=1)
+    found = graph.add("Gather", room, graph.constant(entries_of_stages(layout)), axis=1)
     top = graph.add("ReduceMax", found, axes=[2], keepdims=1)
     shares = _exp_q32(graph, graph.add("Sub", top, found))
     total = graph.add("ReduceSum", shares, graph.integers(2), keepdims=0)
@@ -112,10 +105,3 @@ def _interpolated(graph: Graph, entries: Array, value: str, bits: int) -> str:
     step = graph.add("Gather", graph.constant(steps), index, axis=0)
     rise = graph.round_shift(graph.add("Mul", step, fraction), bits, np.int64)
     return graph.add("Add", graph.add("Gather", graph.constant(entries), index, axis=0), rise)
-
-
-def _filled(rows: Sequence[Sequence[int]], filler: int | None) -> Array:
-    """Lists of different lengths as one matrix; None fills a row up with its first number."""
-    longest = max(map(len, rows))
-    full = [[*row, *[row[0] if filler is None else filler] * (longest - len(row))] for row in rows]
-    return np.array(full, dtype=np.int64)

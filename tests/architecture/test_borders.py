@@ -40,7 +40,11 @@ BORDERS = {
     "sklearn": ("library/sklearn_format.py",),
     "sortedcontainers": ("node/",),
     "structlog": ("node/",),
-    "torch": ("participant/training/torch_fit.py", "participant/training/torch_network.py"),
+    "torch": (
+        "library/torch_",
+        "participant/training/torch_fit.py",
+        "participant/training/torch_network.py",
+    ),
 }
 
 
