@@ -75,8 +75,8 @@ def _option(setting: Setting) -> Callable[[Function], Function]:
     "--dev",
     is_flag=True,
     help="Mine only while transactions wait or a round runs, and make no block before every program that "
-    "plays the round is ready for it. If the directory holds no chain, make a local one whose coins belong "
-    "to the new key `dev`.",
+    "plays the round is ready for it. Take free ports if those by default are taken. If the directory holds "
+    "no chain, make a local one whose coins belong to the new key `dev`.",
 )
 @_setting_options
 @with_known_passphrase("the passphrase of the key that --dev makes is `dev`")
@@ -108,10 +108,12 @@ def command(
 def _config(session: CommandSession, dev: bool, given: dict[str, Any]) -> Config:
     """The settings to run with. A miner address that is a key's name is replaced by the key's address.
 
-    With --dev the node mines for the key `dev` and waits for programs, unless a setting says otherwise.
+    With --dev the node mines for the key `dev`, waits for programs, and takes free ports if those by default
+    are taken, unless a setting says otherwise.
     Raises `ConfigInvalid`, `BadPeerAddress`, `BadAddress`.
     """
     from engram.node.configsources import load_config
+    from engram.node.listening import free_or_any
 
     arguments = {name: value for name, value in given.items() if value not in (None, ())}
     loaded = load_config({"data_dir": session.config.data_dir, **arguments}, os.environ)
@@ -123,6 +125,10 @@ def _config(session: CommandSession, dev: bool, given: dict[str, Any]) -> Config
         config = replace(config, miner_waits=True)
     if dev and loaded.origins["miner_address"] == "default":
         config = replace(config, miner_address=DEV_KEY)
+    if dev and loaded.origins["rpc_port"] == "default":
+        config = replace(config, rpc_port=free_or_any(config.rpc_host, config.rpc_port))
+    if dev and loaded.origins["p2p_port"] == "default":
+        config = replace(config, p2p_port=free_or_any(config.p2p_host, config.p2p_port))
     if config.miner_address:
         config = replace(config, miner_address=session.address(config.miner_address))
     return config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 from engram.node.errors import AddressUnusable, PortForbidden, PortTaken
 from engram.p2p.acceptor import Acceptor
@@ -19,6 +20,19 @@ async def listen(acceptor: Acceptor, host: str, port: int, remedy: str) -> int:
     except OSError as error:
         raise why_not(error, f"{host}:{port}", remedy) from error
     return acceptor.port
+
+
+def free_or_any(host: str, port: int) -> int:
+    """The port if nobody listens on it now, else 0, with which `listen` takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return 0
+    return port
 
 
 def why_not(error: OSError, place: str, remedy: str) -> InvalidInput:

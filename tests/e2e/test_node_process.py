@@ -288,6 +288,19 @@ def test_settings_that_cannot_be(node: NodeCommand) -> None:
     assert refusal("run", *place) == (65, "key_file_invalid")
 
 
+def test_development_nodes_take_free_ports(tmp_path: Path) -> None:
+    """Whatever else listens at the default ports, two of them run beside each other."""
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+    first, second = (NodeCommand(tmp_path / name, "--dev", ports=()) for name in ("one", "two"))
+    first.start()
+    second.start()
+    assert len({first.info[f"{kind}_port"] for kind in ("rpc", "p2p")} | {second.info["rpc_port"]}) == 3
+    info = json.loads(engram("node", "info", "--json", "--data-dir", str(second.data_dir)).stdout)
+    assert info["data_dir"] == str(second.data_dir), "commands find it where it is"
+    assert first.stop() == second.stop() == 0
+
+
 def test_a_development_node(tmp_path: Path) -> None:
     node = NodeCommand(tmp_path, "--dev")
     place = ("--data-dir", str(tmp_path))

@@ -61,10 +61,17 @@ def refusal(*words: str, **environment: str) -> tuple[int, str]:
 class NodeCommand:
     """One node; after its end it can be started again on the same directory."""
 
-    def __init__(self, data_dir: Path, *options: str, program: Sequence[str] = PROGRAM) -> None:
-        """`program` is what stands before the words of a command."""
+    def __init__(
+        self,
+        data_dir: Path,
+        *options: str,
+        program: Sequence[str] = PROGRAM,
+        ports: Sequence[str] = ("--rpc-port", "0", "--p2p-port", "0"),
+    ) -> None:
+        """`program` is what stands before the words of a command; `ports` are free ones unless it is said."""
         self.data_dir = data_dir
         self._program = program
+        self._ports = ports
         self.options = options
         self.info: dict[str, Any] = {}
         """What it said of itself once it answered."""
@@ -89,7 +96,7 @@ class NodeCommand:
 
     def start(self, **environment: str) -> None:
         """Returns once the node answers."""
-        words = ("run", "--json", "--data-dir", str(self.data_dir), "--rpc-port", "0", "--p2p-port", "0")
+        words = ("run", "--json", "--data-dir", str(self.data_dir), *self._ports)
         with (self.data_dir / LOG_NAME).open("a") as log:
             self._process = subprocess.Popen(
                 [*self._program, *words, *self.options],
