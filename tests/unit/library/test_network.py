@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import engram.library
 from engram.library.errors import OnnxMissing, SklearnMissing
-from engram.library.network import NOBODY, Network
+from engram.library.founding import NOBODY
+from engram.library.network import Network
 from engram.library.rows import CHUNK_VALUES
 from engram.nn.errors import GateMisplaced, ShapeMismatch, WeightOutOfRange
 from engram.nn.grown import check_grown
