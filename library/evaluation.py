@@ -98,5 +98,6 @@ class Evaluation:
         others = self.confusion[label].copy()
         others[label] = 0
         taken = int(others.argmax())
-        wrong = f"{taken} ({int(others[taken])} rows)" if others[taken] else "-"
+        count = int(others[taken])
+        wrong = f"{taken} ({count} {'row' if count == 1 else 'rows'})" if count else "-"
         return f"{label:5}  {self.support[label]:5}  {self.recall[label]:6.4f}  {wrong}"

@@ -11,7 +11,7 @@ from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from engram.library.errors import OnnxMissing, SklearnMissing
 from engram.library.evaluation import Evaluation
 from engram.library.fidelity import Fidelity
 from engram.library.float_layers import FloatModel
+from engram.library.founding import founding, read_only
 from engram.library.quantising import quantised
 from engram.library.rows import Rows, labels_of
 from engram.library.sampling import spread_rows
@@ -27,15 +28,13 @@ from engram.nn.evaluate import Features
 from engram.nn.fixed import Int64Array
 from engram.nn.grown import check_grown
 from engram.nn.loss import LossKind, evaluate_loss
-from engram.nn.network import NetworkSpec, Parameters, SegmentParameters, forward
+from engram.nn.network import NetworkSpec, Parameters, forward
 from engram.nn.network import predict as predicted
 from engram.nn.parameters import Bounds, prove_bounds
 from engram.nn.spec import MAX_SEGMENTS, layer_widths
-from engram.nn.tensor import Explicit, tensor_bytes
 from engram.participant.errors import ModelFileInvalid, NotEnoughRows, TorchMissing
-from engram.primitives.types import ZERO_HASH, Address, Hash
-from engram.statemachine.additions import Addition, GrowUpdate, SegmentSources, TrainUpdate
-from engram.statemachine.content import blob_id
+from engram.primitives.types import Hash
+from engram.statemachine.additions import Addition, GrowUpdate
 
 if TYPE_CHECKING:
     import onnx
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
     from engram.statemachine.records import Version
 
 TORCH: Final = "PyTorch is not installed: install it with `pip install engram[torch]`"
-NOBODY: Final[Address] = bytes(20)
-"""Who has made a network that is on no chain."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,7 +67,7 @@ class Network:
 
     def __post_init__(self) -> None:
         self._hold(check_segments=True)
-        self._set("line", (_founding(self.spec, self.parameters),))
+        self._set("line", (founding(self.spec, self.parameters),))
 
     def _hold(self, *, check_segments: bool) -> None:
         """Checks spec and numbers, and keeps a copy of them."""
@@ -82,7 +79,7 @@ class Network:
             )
         check_grown(self.spec)
         self._set("bounds", prove_bounds(self.spec, self.parameters))
-        self._set("parameters", tuple(map(_frozen, self.parameters)))
+        self._set("parameters", read_only(self.parameters))
 
     def _set(self, name: str, value: object) -> None:
         """Sets a field of the frozen dataclass while the instance is made."""
@@ -218,16 +215,46 @@ class Network:
         """
         return _onnx_format().write_onnx(self, None if path is None else Path(path))
 
+    @overload
     @classmethod
-    def from_onnx(cls, path: str | PathLike[str]) -> Network:
-        """The network that `to_onnx` has written: the same spec, integers and line, so the same root.
+    def from_onnx(cls, path: str | PathLike[str]) -> Network: ...
+    @overload
+    @classmethod
+    def from_onnx(
+        cls,
+        path: str | PathLike[str],
+        X_calibration: npt.ArrayLike,
+        *,
+        scale: npt.ArrayLike = ...,
+        offset: npt.ArrayLike = ...,
+        weight_bits: int = ...,
+        bits: int = ...,
+    ) -> Quantized: ...
+    @classmethod
+    def from_onnx(
+        cls,
+        path: str | PathLike[str],
+        X_calibration: npt.ArrayLike | None = None,
+        *,
+        scale: npt.ArrayLike = 1.0,
+        offset: npt.ArrayLike = 0.0,
+        weight_bits: int = 16,
+        bits: int = 10,
+    ) -> Network | Quantized:
+        """The network that `to_onnx` has written, or, with rows, a model of floats in integers of the chain.
 
-        The integers are hashed and the model is run, so neither they nor its graph have been changed. Raises
-        `OnnxMissing`, `ModelFileInvalid`, `WeightsMismatch`, `ExportMismatch`, and leaves of
-        `InvalidNetwork`.
+        Without rows, spec, integers and line are what they were. The integers are hashed and the model is
+        run, so neither they nor its graph have been changed. With rows, the model has dense layers,
+        convolutions and maxima with ReLUs, one after the other, and the arguments are those of `from_torch`.
+        Raises `OnnxMissing`, `ModelFileInvalid`, `WeightsMismatch`, `ExportMismatch`, and what `from_torch`
+        raises.
         """
         form, file = _onnx_format(), Path(path)
         model = form.read_onnx(file)
+        if X_calibration is not None:
+            from engram.library.onnx_floats import read_floats
+
+            return cls._of_floats(read_floats(model, scale, offset), X_calibration, weight_bits, bits)
         network = cls.of_version(form.own_network(file, model))
         form.check_same(network, model.SerializeToString())
         return network
@@ -357,23 +384,3 @@ def _onnx_format() -> ModuleType:
     except ModuleNotFoundError as error:
         raise OnnxMissing(got=str(error)) from error
     return onnx_format
-
-
-def _frozen(given: SegmentParameters) -> SegmentParameters:
-    return SegmentParameters(_copied(given.weights), _copied(given.bias))
-
-
-def _copied(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    copy = array.copy()
-    copy.setflags(write=False)
-    return copy
-
-
-def _founding(spec: NetworkSpec, parameters: Parameters) -> Addition:
-    """The whole network as what nobody has founded."""
-    sources = [
-        SegmentSources(*(Explicit(blob_id(tensor_bytes(each))) for each in (given.weights, given.bias)))
-        for given in parameters
-    ]
-    split = len(spec.hidden)
-    return Addition(ZERO_HASH, NOBODY, TrainUpdate(spec, tuple(sources[:split]), tuple(sources[split:])))

@@ -105,18 +105,16 @@ def own_network(path: Path, model: Any) -> SavedNetwork:
 def check_same(network: IntegerNetwork, content: bytes) -> None:
     """Refuses a model whose logits are not the network's, on rows that try it. Raises `ExportMismatch`."""
     rows = sample_rows(network.spec.inputs)
-    found, wanted = run_onnx(content, {INPUT: rows})[0], network.logits(rows)
+    found, wanted = session_of(content).run(None, {INPUT: rows})[0], network.logits(rows)
     if not np.array_equal(found, wanted):
         raise ExportMismatch(expected="the network's logits", got=_first_difference(found, wanted))
 
 
-def run_onnx(content: bytes, inputs: dict[str, Any]) -> list[Any]:
-    """The outputs that onnxruntime computes on the processor."""
+def session_of(content: bytes) -> Any:
+    """What computes a model on the processor."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    outputs: list[Any] = session.run(None, inputs)
-    return outputs
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _first_difference(found: Any, wanted: Int64Array) -> str:

@@ -14,9 +14,11 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from engram.library.errors import LayerUnsupported
 from engram.library.tables import taps
 from engram.nn.layers import HiddenSegment, Interval, MaxPool, Output
 from engram.nn.layers.conv import Conv2d
+from engram.nn.layers.dense import Dense
 from engram.nn.layers.maps import maps_read
 from engram.nn.layers.steps import Clip, Root, RoundShift, Square, Step
 from engram.nn.network import Parameters, SegmentParameters
@@ -180,7 +182,9 @@ def _accumulators(
         return _pooled(graph, segment, x, weights, bias)
     if isinstance(segment, Conv2d):
         return _convolved(graph, segment, x, weights, bias)
-    return graph.add("Add", graph.add("MatMul", x, weights), bias)
+    if isinstance(segment, Dense):
+        return graph.add("Add", graph.add("MatMul", x, weights), bias)
+    raise LayerUnsupported(f"{name} is a {type(segment).__name__}, which ONNX is not told about")
 
 
 def _convolved(graph: Graph, segment: Any, x: str, weights: str, bias: str) -> str:

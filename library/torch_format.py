@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engram.library.errors import ExportMismatch
+from engram.library.errors import ExportMismatch, LayerUnsupported
 from engram.library.integers import IntegerNetwork
 from engram.library.sampling import sample_rows
 from engram.library.tables import components_of_entries, entries_of_stages, taps
 from engram.nn.fixed import EXP_CUT_NATS, LOGIT_BITS, exp_table, ln_table
 from engram.nn.layers import HiddenSegment, MaxPool, Output
 from engram.nn.layers.conv import Conv2d
+from engram.nn.layers.dense import Dense
 from engram.nn.layers.maps import maps_read
 from engram.nn.layers.steps import Clip, Root, RoundShift, Square, Step
 from engram.nn.logits import GATED_LIMIT, LOGIT_LIMIT, layout_of
@@ -103,7 +104,9 @@ class TorchNetwork(nn.Module):
             kernels = weights.reshape(groups, len(weights) // groups, -1)
             made = torch.matmul(kernels, self._seen(number, x).to(torch.float64)).to(torch.int64)
             return (made + bias.reshape(groups, -1)[:, :, None]).flatten(1)
-        return torch.matmul(x.to(torch.float64), weights).to(torch.int64) + bias
+        if isinstance(segment, Dense):
+            return torch.matmul(x.to(torch.float64), weights).to(torch.int64) + bias
+        raise LayerUnsupported(f"segment {number} is a {type(segment).__name__}, unknown to PyTorch here")
 
     def _seen(self, number: int, x: Tensor) -> Tensor:
         """What each group sees under each tap (rows, groups, taps, pixels); 0 outside its maps."""

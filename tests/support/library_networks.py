@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engram.library.network import NOBODY, Network
+from engram.library.founding import NOBODY
+from engram.library.network import Network
 from engram.nn.growth import Growth, grown_spec, merge_parameters
 from engram.nn.spec import NetworkSpec
 from engram.participant.export import SavedNetwork

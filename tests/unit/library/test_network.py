@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import engram.library
 from engram.library.errors import OnnxMissing, SklearnMissing
-from engram.library.network import NOBODY, Network
+from engram.library.founding import NOBODY
+from engram.library.network import Network
 from engram.library.rows import CHUNK_VALUES
 from engram.nn.errors import GateMisplaced, ShapeMismatch, WeightOutOfRange
 from engram.nn.grown import check_grown
@@ -27,6 +28,7 @@ from engram.nn.loss import LossKind, score
 from engram.nn.network import NetworkSpec, SegmentParameters, forward
 from engram.nn.spec import NetworkLimits
 from engram.node.rpc.explain import explained
+from engram.participant.agent import load_donor
 from engram.participant.errors import (
     DatasetLabelOutOfRange,
     DatasetMismatch,
@@ -212,6 +214,7 @@ def test_it_is_read_as_it_was_saved(network: Network, tmp_path: Path) -> None:
     features = random_features(network.inputs, 20)
     assert np.array_equal(found.logits(features), network.logits(features))
     assert found != plain(seed=1)
+    assert load_donor(path).spec == network.spec, "`engram participate --adopt` takes it"
     assert network.root.hex()[:12] in repr(found)
 
 

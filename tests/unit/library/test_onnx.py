@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engram.library.errors import ExportMismatch
+from engram.library.errors import ExportMismatch, LayerUnsupported
 from engram.library.network import Network
 from engram.nn.growth import grown_spec
+from engram.nn.layers import Interval, Output
+from engram.nn.layers.reading import Reading
+from engram.nn.layers.steps import Clip
 from engram.nn.network import NetworkSpec
 from engram.node.errors import NotAFile
 from engram.participant.errors import ModelFileInvalid, WeightsMismatch
@@ -148,3 +152,49 @@ def test_a_line_that_is_none_is_refused(tmp_path: Path) -> None:
         onnx.save(model, path)
         with pytest.raises(ModelFileInvalid, match="changed"):
             Network.from_onnx(path)
+
+
+@dataclass(frozen=True)
+class Scaled(Reading):
+    """A layer of a later chain: h = clip(x·w + b, 0, 255), with one weight for all."""
+
+    layer: int
+    lo: int
+    hi: int
+    weight_bits: int = 8
+    bits: int = 8
+    more: tuple[Interval, ...] = ()
+
+    @property
+    def reads(self) -> int:
+        return self.layer - 1
+
+    @property
+    def width(self) -> int:
+        return self.hi - self.lo
+
+    def check(self) -> None:
+        self.check_intervals()
+
+    def parameter_shapes(self) -> tuple[Any, Any]:
+        return (1,), (1,)
+
+    def macs_per_row(self) -> int:
+        return self.width
+
+    def reach(self, weights: Any, bias: Any, x_max: int) -> int:
+        return int(abs(weights.astype(int)).max()) * x_max + int(abs(bias.astype(int)).max())
+
+    def accumulate(self, x: Any, weights: Any, bias: Any, out: Any = None) -> Any:
+        return x * weights + bias
+
+    def steps(self) -> tuple[Clip, ...]:
+        return (Clip(0, 255),)
+
+
+def test_a_layer_that_nobody_has_told_it_of_is_named() -> None:
+    layer: Any = Scaled(1, 0, 4)
+    spec = NetworkSpec(4, 2, (), (layer,), (Output(1, 0, 4, 0, 2, 0, 8),))
+    network = Network(spec, network_parameters(spec))
+    with pytest.raises(LayerUnsupported, match="hidden_0 is a Scaled"):
+        network.to_onnx()
