@@ -28,7 +28,7 @@ def running_node(config: Config, spec: ChainSpec) -> Iterator[Node]:
     the node from starting, and at the end what ended it before its time.
     """
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    with io.TextIOWrapper(open_log(config.data_dir / "node.log"), "utf-8") as stream:
+    with io.TextIOWrapper(open_log(config.data_dir / "node.log"), "utf-8", "backslashreplace") as stream:
         before = structlog.get_config()
         structlog.configure(logger_factory=structlog.WriteLoggerFactory(stream))
         try:

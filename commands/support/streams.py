@@ -133,4 +133,6 @@ def read_input() -> str:
 
 
 def _null(mode: str) -> TextIO:
-    return cast("TextIO", open(os.devnull, mode, encoding="utf-8"))  # it stays open
+    return cast(
+        "TextIO", open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")
+    )  # it stays open

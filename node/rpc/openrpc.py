@@ -162,7 +162,11 @@ def _nullable(schema: Json) -> Json:
 
 def _refusal() -> Json:
     """The `data` of an error; clients decide by its code, which never changes its meaning."""
-    theirs = ("engram.commands.", "engram.participant.")  # other programs, which may share the process
+    theirs = (
+        "engram.commands.",
+        "engram.library.",
+        "engram.participant.",
+    )  # other programs, which may share the process
     codes = {
         cls.code
         for cls in error_classes()

@@ -16,7 +16,7 @@ from engram.node.concurrency import ReaderThreads
 from engram.node.errors import AccountIndexOff
 from engram.node.history.entries import AccountRole, Told, entries_of
 from engram.node.history.index import HistoryPage, HistoryPlace
-from engram.node.history.service import RETRY_S, AccountHistory
+from engram.node.history.service import AccountHistory
 from engram.node.storage.db import Batch
 from engram.node.storage.schema import ACCOUNT, ACCOUNTS, INDEX
 from engram.node.storage.store import ChainStore
@@ -46,7 +46,7 @@ from tests.support.node_chain import (
     running,
 )
 from tests.support.replay_chain import replay
-from tests.support.until import until
+from tests.support.until import pass_until, until
 
 VECTOR = Path(__file__).resolve().parents[1] / "vectors" / "consensus_chain_50.json"
 T = TypeVar("T")
@@ -218,12 +218,10 @@ async def test_a_damaged_body_holds_it_up_and_a_losing_one_does_not(
         assert (page.top.height, places(page)) == (6, [(4, 0), (1, 0)]), "block 7 is missing"
         assert chain.blocks[7].header.id in store.damaged, "so that it is fetched again"
         await node.take(chain.blocks[7])
-        node.clock.advance(int(RETRY_S * 1_000))
-        await until(lambda: kept.heights == (1, 7))
+        await pass_until(node.clock, lambda: kept.heights == (1, 7))
         store.whole_block(store.get_ref(chain.blocks[8].header.id))
         await node.take(chain.blocks[8])
-        node.clock.advance(int(RETRY_S * 1_000))
-        await until(lambda: kept.heights == (1, 12))
+        await pass_until(node.clock, lambda: kept.heights == (1, 12))
         assert places(await kept.page(BOB.address, 2, None)) == [(10, 0), (7, 0)]
 
 
@@ -305,8 +303,7 @@ async def test_blocks_from_before_a_snapshot_come_when_their_bodies_do(
             name = chain.blocks[height].header.id
             node.chain.store.damaged.expect(name)
             await node.take(chain.blocks[height])
-        node.clock.advance(int(RETRY_S * 1_000))
-        await until(lambda: kept.heights == (1, 30))
+        await pass_until(node.clock, lambda: kept.heights == (1, 30))
         page = await kept.page(BOB.address, 99, None)
         assert received(page) == list(range(28, 0, -3))
         assert begun(page) == [1_000 * COIN]
