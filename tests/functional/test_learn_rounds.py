@@ -31,6 +31,7 @@ async def test_classes_are_learned_consolidated_and_forgotten_again_and_again(tm
             for consolidated in (False, True):
                 if consolidated:
                     await school.consolidated(learner)
+                    assert learner.consolidator.states.now.failures == 0, school.said[-20:]
                 answers = await learner.answer(test.features)
                 given = zip(answers, test.labels.tolist(), strict=True)
                 assert np.mean([answer.label == label for answer, label in given]) > 0.8
