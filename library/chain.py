@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Unpack
 
 import numpy.typing as npt
 
 from engram.library.connection import Connection
 from engram.library.model import AsyncModel
+from engram.library.opening import OpeningOptions, check_given, model_plan, round_plan
 from engram.library.rounds import AsyncRound
 from engram.library.rows import dataset_of
-from engram.nn.growth import Policy
-from engram.nn.loss import LossKind
 from engram.node.errors import NodeUnreachable
 from engram.participant.coins import Coins, coins_of, sparks_of
 from engram.participant.finding import find_model, find_round
 from engram.participant.mustering import mustered
 from engram.participant.opener import Opener
-from engram.participant.round_plan import ModelPlan, RoundPlan, draft_founding, draft_round
-from engram.participant.selection import GivenRows
+from engram.participant.round_plan import draft_founding, draft_round
 from engram.participant.tables.examining import part_doubts, refuse_doubtful
-from engram.primitives.keys import PrivateKey, parse_address
-from engram.statemachine.records import NamedWitness
-from engram.statemachine.rounds.judging import PPM
+from engram.primitives.keys import PrivateKey
 
 
 @dataclass(frozen=True)
@@ -137,93 +132,38 @@ class AsyncChain(Connection):
         y: npt.ArrayLike,
         *,
         model: str | None = None,
-        bounty: Coins = 0,
-        epochs: int = 1,
-        parts: int | None = None,
-        rows: int | None = None,
-        validation: int | None = None,
-        sealed: int | None = None,
-        windows: Mapping[str, int] | None = None,
-        witnesses: Sequence[str] = (),
-        old_witnesses: Sequence[str] = (),
-        witness_fee: Coins = 0,
-        new_classes: int = 0,
-        neurons: int = 32,
-        classes: int | None = None,
-        hidden: Sequence[int] = (32,),
-        activation: str = "relu",
-        weight_bits: int = 8,
-        loss: str = "softmax_cross_entropy",
-        threshold: float = 0.2,
-        policy: str = "strict",
-        epsilon: float = 0.02,
-        delta: float = 0.25,
-        lost_cap: float = 0.2,
-        members: Sequence[str] = (),
-        seed: int | None = None,
         wait_for: int | None = None,
         sure: bool = False,
+        **options: Unpack[OpeningOptions],
     ) -> AsyncRound:
         """Opens a round with rows of your own, which decide it, and returns the round. `round.run` plays it.
 
-        `model` is the beginning of a model's id: the round grows the model if its neurons are frozen, by
-        `new_classes` and at most `neurons`, and trains it further if they are not. None founds a new model
-        with `classes`, `hidden` and what follows; these are fixed for good. The options mean what they mean
-        in `engram round open`, which describes each.
+        `model` is the beginning of a model's id: the round grows the model if its neurons are frozen, and
+        trains it further if they are not. None founds a new model. `options` are those of `engram round
+        open`, see `OpeningOptions`; those of founding are fixed for good.
 
         The rows are split into parts, and only commitments to these are sent. What reveals them is saved in
         the data directory before anything is sent; if it is lost, so are bond and bounty. `wait_for`: on a
         test network, so many programs must play before its blocks go on. `sure`: go on although `engram data
         check` would warn about the rows.
 
-        Raises `DataDoubtful`, `KeyMissing`, as `dataset_of`, and as `draft_founding` and `draft_round`.
+        Raises `OptionUnused`, `OptionInvalid`, `DataDoubtful`, `KeyMissing`, as `dataset_of`, and as
+        `draft_founding` and `draft_round`.
         """
-        data = dataset_of(X, y)
+        founds = model is None
+        check_given(options, founds=founds)
+        data, wallet = dataset_of(X, y), self.wallet
         if not sure:
-            founds = model is None
             found = await asyncio.to_thread(
-                part_doubts, data.features, data.labels, founds=founds, classes=classes
+                part_doubts, data.features, data.labels, founds=founds, classes=options.get("classes")
             )
             refuse_doubtful("the rows", found, "to go on all the same, say sure=True")
-        plan = RoundPlan(
-            GivenRows(data),
-            parts=parts,
-            rows=rows,
-            validation=validation,
-            sealed=sealed,
-            epochs=epochs,
-            windows=self._windows if windows is None else windows,
-            new_classes=new_classes,
-            neurons=neurons,
-            bounty=sparks_of(bounty),
-            witnesses=self._witnesses(witnesses, old_witnesses),
-            witness_fee=sparks_of(witness_fee),
-            seed=secrets.randbelow(2**63) if seed is None else seed,
-        )
-        wallet = self.wallet
-        if model is not None:
-            drafted = await draft_round(wallet, plan, bytes.fromhex(await find_model(self.client, model)))
+        plan = round_plan(data, options, self._windows, self.hrp)
+        if model is None:
+            drafted = await draft_founding(wallet, plan, model_plan(options, self.hrp))
         else:
-            founding = ModelPlan(
-                loss_kind=LossKind[loss.upper()],
-                policy=Policy[policy.upper()],
-                threshold_ppm=round(threshold * PPM),
-                retention_epsilon_ppm=round(epsilon * PPM),
-                retention_delta_ppm=round(delta * PPM),
-                lost_cap_ppm=round(lost_cap * PPM),
-                members=tuple(parse_address(member, self.hrp) for member in members),
-                classes=classes,
-                hidden=tuple(hidden),
-                activation=activation,
-                weight_bits=weight_bits,
-            )
-            drafted = await draft_founding(wallet, plan, founding)
+            drafted = await draft_round(wallet, plan, bytes.fromhex(await find_model(self.client, model)))
         opener = Opener(wallet, self.rounds_folder, lambda notice: None)
         async with mustered(self.client, wait_for):
             identity = await opener.open(drafted.payload, drafted.secrets)
         return AsyncRound(self, identity.hex())
-
-    def _witnesses(self, full: Sequence[str], old_only: Sequence[str]) -> tuple[NamedWitness, ...]:
-        named = [NamedWitness(parse_address(each, self.hrp), old_only=False) for each in full]
-        named += [NamedWitness(parse_address(each, self.hrp), old_only=True) for each in old_only]
-        return tuple(named)

@@ -20,6 +20,7 @@ def connect(
 
     Close it, or use it in a `with` block. `key` names a key of the data directory, which pays and plays; its
     `passphrase` is that of the environment (ENGRAM_PASSPHRASE) if none is given. Without a key the chain is
-    only read. Raises `NodeUnreachable`, `ForeignNode`, `ChainNotFound`, `KeyNotFound`, `WrongPassphrase`.
+    only read. Raises `NodeUnreachable`, `ForeignNode`, `ChainNotFound`, `KeyNotFound`,
+    `PassphraseMissing`, `WrongPassphrase`.
     """
     return SyncChain(AsyncChain(url, data_dir=data_dir, key=key, passphrase=passphrase))

@@ -14,7 +14,7 @@ from engram.node.configsources import load_config
 from engram.node.datadir import KEYS_DIRECTORY, find_hrp
 from engram.node.keystore import Keystore
 from engram.participant.connecting import ChosenNode
-from engram.participant.errors import KeyMissing
+from engram.participant.errors import KeyMissing, PassphraseMissing
 from engram.participant.parts import ROUNDS_DIRECTORY
 from engram.participant.wallet import Wallet
 from engram.primitives.keys import PrivateKey, format_address
@@ -107,11 +107,13 @@ class Connection:
         return self._node.data_dir / ROUNDS_DIRECTORY
 
     def _unlocked(self, key: str | PrivateKey) -> PrivateKey:
-        """The key, or the one of this name. Raises `KeyNotFound`, `WrongPassphrase`."""
+        """The key, or the one of this name. Raises `KeyNotFound`, `PassphraseMissing`, `WrongPassphrase`."""
         if isinstance(key, PrivateKey):
             return key
         if self._keys is not None:
             return self._keys(key)
         folder = self._node.data_dir
-        given = os.environ.get(PASSPHRASE, "") if self._passphrase is None else self._passphrase
+        given = os.environ.get(PASSPHRASE) if self._passphrase is None else self._passphrase
+        if given is None:
+            raise PassphraseMissing("give passphrase=, or set ENGRAM_PASSPHRASE", got=key)
         return Keystore(folder / KEYS_DIRECTORY, find_hrp(folder)).load(key, given)

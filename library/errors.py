@@ -8,6 +8,14 @@ from __future__ import annotations
 from engram.primitives.errors import ChainError, InvalidInput, NotReady
 
 
+class OptionUnused(InvalidInput):
+    """This option has no effect here: leave it out."""
+
+
+class OptionInvalid(InvalidInput):
+    """An option has a value that it does not know."""
+
+
 class OnnxMissing(NotReady):
     """ONNX is not installed: install it with `pip install engram[onnx]`."""
 

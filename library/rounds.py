@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import numpy.typing as npt
 
 from engram.library.connection import Connection
+from engram.library.errors import OptionInvalid, OptionUnused
 from engram.library.rows import dataset_of
 from engram.node.client import RpcClient
 from engram.participant.agent import Agent
@@ -24,7 +25,7 @@ from engram.participant.reconnect import watch
 from engram.participant.selection import GivenRows
 from engram.participant.strategies import Plan, honest
 from engram.participant.task import unwatched
-from engram.participant.training.backends import backend_named
+from engram.participant.training.backends import BACKENDS, Backend, backend_named
 from engram.participant.training.qat import Budget
 from engram.participant.wallet import Wallet
 from engram.participant.witness import Witness, sealed_part
@@ -32,6 +33,23 @@ from engram.statemachine.rounds.records import RoundStatus
 
 Progress = Callable[[int, float], None]
 """Called during training with the number of the step and the loss of its batch."""
+
+
+class PlayingOptions(TypedDict, total=False):
+    """What an author may choose; the defaults are those of `engram participate`."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    neurons: int | None
+    seed: int
+    epochs: int | None
+    trainer: str
+    device: str | None
+    max_bond: Coins | None
+    max_fee: Coins | None
+    report: Report | None
+    progress: Progress | None
 
 
 @dataclass(frozen=True)
@@ -108,22 +126,7 @@ class AsyncRound:
             return await self._ended(wallet.client)
 
     async def participate(
-        self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        *,
-        steps: int = 1_000,
-        batch: int = 64,
-        learning_rate: float = 1.0,
-        neurons: int | None = None,
-        seed: int = 0,
-        epochs: int | None = None,
-        trainer: str = "numpy",
-        device: str | None = None,
-        max_bond: Coins | None = None,
-        max_fee: Coins | None = None,
-        report: Report | None = None,
-        progress: Progress | None = None,
+        self, X: npt.ArrayLike, y: npt.ArrayLike, **options: Unpack[PlayingOptions]
     ) -> Played:
         """Plays the round as an author: trains on these rows, commits, reveals, is scored, withdraws.
 
@@ -132,24 +135,25 @@ class AsyncRound:
         for a growth, None takes as many as the round allows. `trainer` is numpy, or torch, which is an extra.
         `max_bond` and `max_fee` bound what is at stake and what is paid.
 
-        Raises `KeyMissing`, `DatasetMismatch`, `BondAboveLimit`, `AlreadyPlaying`, `VersionMismatch`,
-        `TorchMissing`, and `RoundMissed` if the phases of all epochs had passed.
+        Raises `OptionInvalid`, `OptionUnused`, `KeyMissing`, `DatasetMismatch`, `BondAboveLimit`,
+        `AlreadyPlaying`, `VersionMismatch`, `TorchMissing`, and `RoundMissed` if the phases of all epochs had
+        passed.
         """
-        data, tell = dataset_of(X, y), report or _silent
-        limits = Limits(*(None if coins is None else sparks_of(coins) for coins in (max_bond, max_fee)))
-        budget = Budget(steps=steps, batch=batch, learning_rate=learning_rate)
-        with backend_named(trainer, device or "auto") as backend:
-            strategy = honest(Plan(data, budget, neurons, seed, backend.fit))
+        budget, fit = _training(options)
+        data, tell = dataset_of(X, y), options.get("report") or _silent
+        limits = Limits(_sparks(options.get("max_bond")), _sparks(options.get("max_fee")))
+        with fit as backend:
+            plan = Plan(data, budget, options.get("neurons"), options.get("seed", 0), backend.fit)
             async with self._acting(tell) as wallet:
                 agent = Agent(
                     wallet,
-                    strategy,
+                    honest(plan),
                     self._chain.rounds_folder,
                     tell,
                     data=data,
                     limits=limits,
-                    epochs=epochs,
-                    progress=progress or unwatched,
+                    epochs=options.get("epochs"),
+                    progress=options.get("progress") or unwatched,
                 )
                 played = await agent.play(bytes.fromhex(self.id))
                 outcome = await self._ended(wallet.client)
@@ -209,3 +213,25 @@ class AsyncRound:
 
 def _silent(notice: Notice) -> None:
     """Tells nobody."""
+
+
+def _training(options: PlayingOptions) -> tuple[Budget, AbstractContextManager[Backend]]:
+    """How long to train, and with what. Raises `TypeError`, `OptionInvalid`, `OptionUnused`."""
+    if unknown := sorted(set(options) - set(PlayingOptions.__annotations__)):
+        raise TypeError(f"participate() got an unexpected keyword argument {unknown[0]!r}")
+    trainer, device = options.get("trainer", "numpy"), options.get("device")
+    if trainer not in BACKENDS:
+        told = " and ".join(BACKENDS)
+        raise OptionInvalid(f"no trainer is called {trainer!r}; there are {told}", expected=told, got=trainer)
+    if trainer == "numpy" and device is not None:
+        raise OptionUnused("device has no effect on numpy: leave it out, or say trainer='torch'", got=device)
+    budget = Budget(
+        steps=options.get("steps", 1_000),
+        batch=options.get("batch", 64),
+        learning_rate=options.get("learning_rate", 1.0),
+    )
+    return budget, backend_named(trainer, device or "auto")
+
+
+def _sparks(coins: Coins | None) -> int | None:
+    return None if coins is None else sparks_of(coins)

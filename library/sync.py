@@ -6,10 +6,10 @@ an event loop of their own, describe arguments, results and errors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Generic, Self, TypeVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,9 @@ from engram.library.chain import AccountFacts, AsyncChain, Head
 from engram.library.evaluation import Evaluation
 from engram.library.model import Ancestry, AsyncModel, ModelVersion, Proof
 from engram.library.network import Network
+from engram.library.opening import OpeningOptions
 from engram.library.portal import Portal
-from engram.library.rounds import AsyncRound, Played, RoundOutcome
+from engram.library.rounds import AsyncRound, Played, PlayingOptions, RoundOutcome
 from engram.participant.coins import Coins
 from engram.participant.notices import Report
 from engram.primitives.keys import PrivateKey
@@ -116,65 +117,12 @@ class SyncChain:
         y: npt.ArrayLike,
         *,
         model: str | None = None,
-        bounty: Coins = 0,
-        epochs: int = 1,
-        parts: int | None = None,
-        rows: int | None = None,
-        validation: int | None = None,
-        sealed: int | None = None,
-        windows: Mapping[str, int] | None = None,
-        witnesses: Sequence[str] = (),
-        old_witnesses: Sequence[str] = (),
-        witness_fee: Coins = 0,
-        new_classes: int = 0,
-        neurons: int = 32,
-        classes: int | None = None,
-        hidden: Sequence[int] = (32,),
-        activation: str = "relu",
-        weight_bits: int = 8,
-        loss: str = "softmax_cross_entropy",
-        threshold: float = 0.2,
-        policy: str = "strict",
-        epsilon: float = 0.02,
-        delta: float = 0.25,
-        lost_cap: float = 0.2,
-        members: Sequence[str] = (),
-        seed: int | None = None,
         wait_for: int | None = None,
         sure: bool = False,
+        **options: Unpack[OpeningOptions],
     ) -> SyncRound:
-        """Opens a round with rows of your own, on a model or on a new one; `Round.running` plays it."""
-        opening = self._inner.open_round(
-            X,
-            y,
-            model=model,
-            bounty=bounty,
-            epochs=epochs,
-            parts=parts,
-            rows=rows,
-            validation=validation,
-            sealed=sealed,
-            windows=windows,
-            witnesses=witnesses,
-            old_witnesses=old_witnesses,
-            witness_fee=witness_fee,
-            new_classes=new_classes,
-            neurons=neurons,
-            classes=classes,
-            hidden=hidden,
-            activation=activation,
-            weight_bits=weight_bits,
-            loss=loss,
-            threshold=threshold,
-            policy=policy,
-            epsilon=epsilon,
-            delta=delta,
-            lost_cap=lost_cap,
-            members=members,
-            seed=seed,
-            wait_for=wait_for,
-            sure=sure,
-        )
+        """Opens a round with rows of your own, on a model or on a new one; `SyncRound.running` plays it."""
+        opening = self._inner.open_round(X, y, model=model, wait_for=wait_for, sure=sure, **options)
         return SyncRound(self._portal.run(opening), self._portal)
 
     def _end_portal(self) -> None:
@@ -182,11 +130,14 @@ class SyncChain:
             self._portal.close()
 
 
-class SyncRound:
-    """One round, see `AsyncRound`."""
+F = TypeVar("F", AsyncModel, AsyncRound)
 
-    def __init__(self, inner: AsyncRound, portal: Portal) -> None:
-        self._inner: Final = inner
+
+class _Face(Generic[F]):
+    """Something of a chain that has an id."""
+
+    def __init__(self, inner: F, portal: Portal) -> None:
+        self._inner: Final[F] = inner
         self._portal: Final = portal
 
     def __repr__(self) -> str:
@@ -198,8 +149,12 @@ class SyncRound:
         return self._inner.id
 
     def info(self) -> dict[str, Any]:
-        """The round as the node shows it."""
+        """What the node shows of it; see docs/rpc."""
         return self._portal.run(self._inner.info())
+
+
+class SyncRound(_Face[AsyncRound]):
+    """One round, see `AsyncRound`."""
 
     def wait(self) -> RoundOutcome:
         """Waits until the round has ended."""
@@ -224,40 +179,9 @@ class SyncRound:
             raise
         opener.result()
 
-    def participate(
-        self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        *,
-        steps: int = 1_000,
-        batch: int = 64,
-        learning_rate: float = 1.0,
-        neurons: int | None = None,
-        seed: int = 0,
-        epochs: int | None = None,
-        trainer: str = "numpy",
-        device: str | None = None,
-        max_bond: Coins | None = None,
-        max_fee: Coins | None = None,
-        report: Report | None = None,
-    ) -> Played:
+    def participate(self, X: npt.ArrayLike, y: npt.ArrayLike, **options: Unpack[PlayingOptions]) -> Played:
         """Plays the round as an author: trains, commits, reveals, is scored, withdraws."""
-        playing = self._inner.participate(
-            X,
-            y,
-            steps=steps,
-            batch=batch,
-            learning_rate=learning_rate,
-            neurons=neurons,
-            seed=seed,
-            epochs=epochs,
-            trainer=trainer,
-            device=device,
-            max_bond=max_bond,
-            max_fee=max_fee,
-            report=report,
-        )
-        return self._portal.run(playing)
+        return self._portal.run(self._inner.participate(X, y, **options))
 
     def seal(self, X: npt.ArrayLike, y: npt.ArrayLike, *, seed: int | None = None) -> str:
         """Seals a part of one's own as a witness; its commitment."""
@@ -268,24 +192,8 @@ class SyncRound:
         self._portal.run(self._inner.unseal(report))
 
 
-class SyncModel:
+class SyncModel(_Face[AsyncModel]):
     """One model, see `AsyncModel`."""
-
-    def __init__(self, inner: AsyncModel, portal: Portal) -> None:
-        self._inner: Final = inner
-        self._portal: Final = portal
-
-    def __repr__(self) -> str:
-        return repr(self._inner)
-
-    @property
-    def id(self) -> str:
-        """The id, 64 hexadecimal digits."""
-        return self._inner.id
-
-    def info(self) -> dict[str, Any]:
-        """The model as the node shows it."""
-        return self._portal.run(self._inner.info())
 
     @property
     def versions(self) -> list[ModelVersion]:

@@ -8,10 +8,6 @@ from __future__ import annotations
 from engram.primitives.errors import InvalidInput, NotReady
 
 
-class PassphraseMissing(InvalidInput):
-    """A passphrase is needed and there is no terminal to ask: set ENGRAM_PASSPHRASE or --passphrase-file."""
-
-
 class KeyNotChosen(InvalidInput):
     """The data directory does not hold exactly one key: name one with --key."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from engram.commands.support import output
-from engram.commands.support.errors import KeyNotChosen, PassphraseMissing
+from engram.commands.support.errors import KeyNotChosen
 
 if TYPE_CHECKING:
     from engram.node.client import RpcClient
@@ -213,6 +213,8 @@ class CommandSession:
         if (given := self.given_passphrase(variable)) is not None:
             return given
         if not sys.stdin.isatty():
+            from engram.participant.errors import PassphraseMissing
+
             raise PassphraseMissing()
         try:
             return str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))

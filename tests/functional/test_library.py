@@ -14,7 +14,9 @@ import pytest
 
 import engram
 from engram import SyncChain, SyncModel
+from engram.library.errors import OptionInvalid, OptionUnused
 from engram.library.nodes import dev_key
+from engram.library.opening import OpeningOptions
 from engram.library.portal import Portal
 from engram.node.datadir import KEYS_DIRECTORY
 from engram.node.errors import KeyNotFound, NodeUnreachable, WrongPassphrase
@@ -26,6 +28,7 @@ from engram.participant.errors import (
     FeatureOutOfRange,
     IdNotFound,
     KeyMissing,
+    PassphraseMissing,
     RoundMissed,
     SecretsNotFound,
 )
@@ -51,7 +54,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyncChain]:
 def model(chain: SyncChain, data: Dataset) -> SyncModel:
     """A model that alice has founded and bob has trained."""
     half = data.rows // 2
-    opened = chain.open_round(data.features[:half], data.labels[:half], bounty=5, hidden=(8,), rows=40)
+    opened = chain.open_round(
+        data.features[:half], data.labels[:half], bounty=5, hidden=(8,), rows=40, epochs=1
+    )
     said: list[Notice] = []
     with opened.running(said.append):
         bob = chain.using("bob")
@@ -137,6 +142,47 @@ def test_a_guess_about_a_file_is_a_warning(tmp_path: Path) -> None:
     assert engram.load_data(path, label="first").labels.tolist() == [1, 0]
 
 
+def test_no_option_is_ignored(chain: SyncChain, model: SyncModel, data: Dataset) -> None:
+    """What would have no effect, or means nothing, is refused before anything is sent."""
+    X, y, before = data.features, data.labels, chain.account()
+    fixed: list[OpeningOptions] = [{"hidden": (8,)}, {"classes": 3}, {"policy": "gated"}, {"members": ()}]
+    for given in fixed:
+        with pytest.raises(OptionUnused):
+            chain.open_round(X, y, model=model.id, **given)
+    growth: list[OpeningOptions] = [{"new_classes": 1}, {"neurons": 4}, {"old_rows": 5}]
+    for given in growth:
+        with pytest.raises(OptionUnused):
+            chain.open_round(X, y, **given)
+    wrong: list[OpeningOptions] = [{"loss": "l2"}, {"policy": "lax"}, {"growth_limits": {"rows": 1}}]
+    for given in (*wrong, OpeningOptions(activation="tanh")):
+        with pytest.raises(OptionInvalid):
+            chain.open_round(X, y, **given)
+    with pytest.raises(OptionInvalid):
+        chain.round().participate(X, y, trainer="jax")
+    with pytest.raises(OptionUnused):
+        chain.round().participate(X, y, device="cuda")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'width'"):
+        chain.open_round(X, y, width=8)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
+        chain.round().participate(X, y, epoch=1)  # type: ignore[call-arg]
+    assert chain.account() == before
+
+
+def test_the_terms_are_those_that_were_asked_for(data: Dataset) -> None:
+    asked_for: OpeningOptions = {
+        **{"rows": 30, "opener_bond": 12, "author_bond": "2.5", "bounty": 3, "z_squared": 16, "parts": 7},
+        **{"hidden": (4,), "policy": "gated", "growth_limits": {"classes": 7}, "lost_cap": 0.5},
+    }
+    with engram.dev_node(("alice",)) as chain:
+        opened = chain.open_round(data.features, data.labels, **asked_for).info()
+        found = chain.model().info()
+    terms, asked = opened["terms"], {"rows": 30, "z_squared": 16, "epochs": 2, "bounty": 3 * 10**8}
+    asked |= {"opener_bond": 12 * 10**8, "author_bond": 25 * 10**7}
+    assert {name: terms[name] for name in asked} == asked
+    assert len(terms["commitments"]) == 7
+    assert (found["growth_limits"]["classes"], found["lost_cap_ppm"]) == (7, 500_000)
+
+
 def test_without_a_key_a_chain_is_only_read(chain: SyncChain, model: SyncModel, data: Dataset) -> None:
     with engram.connect(chain.url) as reader:
         assert reader.model().id == model.id
@@ -199,12 +245,17 @@ def test_who_cannot_connect_leaves_no_thread() -> None:
     assert portals() == before
 
 
-def test_a_key_of_the_data_directory_acts(chain: SyncChain, model: SyncModel, tmp_path: Path) -> None:
+def test_a_key_of_the_data_directory_acts(
+    chain: SyncChain, model: SyncModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As on a machine with a node: the key stands in the directory's keystore, under a passphrase."""
     made = Keystore(tmp_path / KEYS_DIRECTORY, "leng").create("dora", "open sesame")
     with engram.connect(chain.url, data_dir=tmp_path, key="dora", passphrase="open sesame") as dora:
         assert dora.address == format_address(made.address, "leng")
         assert dora.account().balance == 0
+    monkeypatch.delenv("ENGRAM_PASSPHRASE", raising=False)
+    with pytest.raises(PassphraseMissing):
+        engram.connect(chain.url, data_dir=tmp_path, key="dora")
     with pytest.raises(WrongPassphrase):
         engram.connect(chain.url, data_dir=tmp_path, key="dora", passphrase="close sesame")
     with pytest.raises(KeyNotFound):

@@ -1,0 +1,145 @@
+"""The options of opening a round, as a program gives them, and the plans that they make.
+
+They mean what they mean in `engram round open`. An option that is not given takes the default of the plan;
+one that would have no effect is refused rather than ignored.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, TypedDict, TypeVar
+
+from engram.library.errors import OptionInvalid, OptionUnused
+from engram.nn.growth import Policy
+from engram.nn.loss import LossKind
+from engram.participant.coins import Coins, sparks_of
+from engram.participant.datasets import Dataset
+from engram.participant.round_plan import ModelPlan, RoundPlan
+from engram.participant.selection import GivenRows
+from engram.participant.training.shapes import ACTIVATIONS
+from engram.primitives.keys import parse_address
+from engram.statemachine.records import GrowthLimits, NamedWitness
+from engram.statemachine.rounds.judging import PPM
+
+T = TypeVar("T")
+
+
+class FoundingOptions(TypedDict, total=False):
+    """What founding fixes for good. Not for a round on a model that exists."""
+
+    classes: int
+    hidden: Sequence[int]
+    activation: str
+    weight_bits: int
+    loss: str
+    threshold: float
+    policy: str
+    epsilon: float
+    delta: float
+    lost_cap: float
+    growth_limits: Mapping[str, int]
+    members: Sequence[str]
+    standing_witnesses: Sequence[str]
+    standing_old_witnesses: Sequence[str]
+
+
+class GrowthOptions(TypedDict, total=False):
+    """What a growth may add. Not for the first round of a model with several classes, which trains it."""
+
+    new_classes: int
+    neurons: int
+    old_rows: int
+
+
+class OpeningOptions(FoundingOptions, GrowthOptions, total=False):
+    """All options of a round; `seed` is drawn if it is not given."""
+
+    bounty: Coins
+    opener_bond: Coins
+    author_bond: Coins
+    witness_fee: Coins
+    epochs: int
+    parts: int
+    rows: int
+    validation: int
+    sealed: int
+    z_squared: int
+    windows: Mapping[str, int]
+    witnesses: Sequence[str]
+    old_witnesses: Sequence[str]
+    seed: int
+
+
+_COINS: Final = ("bounty", "opener_bond", "author_bond", "witness_fee")
+_PLAIN: Final = ("epochs", "parts", "rows", "validation", "sealed", "z_squared", "windows", "seed")
+_PPM: Final = {
+    "threshold": ("threshold_ppm", 0.2),
+    "epsilon": ("retention_epsilon_ppm", 0.02),
+    "delta": ("retention_delta_ppm", 0.25),
+    "lost_cap": ("lost_cap_ppm", 0.2),
+}
+"""Shares: the plan's field, and the default, which is that of `engram round open`."""
+
+
+def check_given(given: Mapping[str, Any], *, founds: bool) -> None:
+    """Refuses what is no option, and what would be ignored. Raises `TypeError`, `OptionUnused`."""
+    if unknown := sorted(set(given) - set(OpeningOptions.__annotations__)):
+        raise TypeError(f"open_round() got an unexpected keyword argument {unknown[0]!r}")
+    if not founds:
+        _refuse(given, FoundingOptions.__annotations__, "founding has fixed it for a model that exists")
+    elif given.get("classes") != 1:
+        _refuse(given, GrowthOptions.__annotations__, "the first round of several classes trains them")
+
+
+def round_plan(data: Dataset, given: OpeningOptions, windows: Mapping[str, int], hrp: str) -> RoundPlan:
+    """The plan of a round with these rows. `windows` are the phases' lengths where none are given."""
+    options: dict[str, Any] = {"seed": secrets.randbelow(2**63), "windows": windows}
+    options |= {name: given[name] for name in (*_PLAIN, *GrowthOptions.__annotations__) if name in given}  # type: ignore[literal-required]
+    options |= {name: sparks_of(given[name]) for name in _COINS if name in given}
+    options["witnesses"] = _named(given.get("witnesses", ()), given.get("old_witnesses", ()), hrp)
+    return RoundPlan(GivenRows(data), **options)
+
+
+def model_plan(given: FoundingOptions, hrp: str) -> ModelPlan:
+    """The plan of the model that a round founds. Raises `OptionInvalid`, `BadAddress`."""
+    shares = {field: round(given.get(name, usual) * PPM) for name, (field, usual) in _PPM.items()}  # type: ignore[operator]
+    activation = given.get("activation", "relu")
+    _one_of("activation", activation, ACTIVATIONS)
+    limits = given.get("growth_limits", {})
+    for name in limits:
+        _one_of("growth_limits", name, GrowthLimits.__dataclass_fields__)
+    return ModelPlan(
+        loss_kind=_member(LossKind, "loss", given.get("loss", "softmax_cross_entropy")),
+        policy=_member(Policy, "policy", given.get("policy", "strict")),
+        growth_limits=GrowthLimits(**limits),
+        members=tuple(parse_address(each, hrp) for each in given.get("members", ())),
+        witnesses=_named(given.get("standing_witnesses", ()), given.get("standing_old_witnesses", ()), hrp),
+        classes=given.get("classes"),
+        hidden=tuple(given.get("hidden", (32,))),
+        activation=activation,
+        weight_bits=given.get("weight_bits", 8),
+        **shares,
+    )
+
+
+def _refuse(given: Mapping[str, Any], names: Collection[str], why: str) -> None:
+    for name in given:
+        if name in names:
+            raise OptionUnused(f"{name} has no effect here, because {why}: leave it out", got=name)
+
+
+def _one_of(option: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        told = ", ".join(sorted(known))
+        raise OptionInvalid(f"{option} knows no {value!r}; it is one of: {told}", expected=told, got=value)
+
+
+def _member(kinds: Any, option: str, value: str) -> Any:
+    _one_of(option, value, [name.lower() for name in kinds.__members__])
+    return kinds[value.upper()]
+
+
+def _named(full: Sequence[str], old_only: Sequence[str], hrp: str) -> tuple[NamedWitness, ...]:
+    named = [NamedWitness(parse_address(each, hrp), old_only=False) for each in full]
+    return (*named, *(NamedWitness(parse_address(each, hrp), old_only=True) for each in old_only))
