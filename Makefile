@@ -8,9 +8,10 @@ EXAMPLES ?= 20000
 SEARCHES := tests/property/test_round_search.py tests/property/test_growth_search.py \
 	tests/functional/test_phase_machine_exhaustive.py
 EXPERIMENTS := tests/experiments
+DOCUMENTS := tests/documents
 export PYTHON
 
-.PHONY: help demo test test-torch test-experiments soak search faults simulate bench experiment check lock clean distclean
+.PHONY: help demo test test-documents test-torch test-experiments soak search faults simulate bench experiment check lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -21,10 +22,14 @@ demo: ## start a network that trains, verifies, freezes and grows a model
 	@.venv/bin/engram demo $(ARGS)
 
 # The suite starts some hundred processes, so their bytecode is kept whatever the environment says.
-test: ## run the test suite; what takes longer has the targets test-torch, test-experiments, soak, search, faults
+test: ## run the test suite; what takes longer has targets of its own
 	@scripts/venv test
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --durations=20 \
-		--ignore=$(EXPERIMENTS) $(ARGS)
+		--ignore=$(EXPERIMENTS) --ignore=$(DOCUMENTS) $(ARGS)
+
+test-documents: ## do what README and the pages of docs/ print, block by block (three minutes)
+	@scripts/venv test
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup $(DOCUMENTS) $(ARGS)
 
 # PyTorch lies in a folder of its own, which only these tests see.
 test-torch: ## run the tests of training with PyTorch, which is installed for them (a gigabyte)
