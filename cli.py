@@ -47,6 +47,7 @@ COMMANDS = MappingProxyType[str, str](
         "peer": "List, add, remove and ban peers.",
         "rpc": "Call any RPC method of the node and print its result as JSON.",
         "db": "Check, measure, prune or rebuild a stopped node's data, and begin a node with a snapshot.",
+        "glossary": "Explain a word that Engram uses, or list them all.",
         "shell": "Install tab completion and manual pages.",
         "verify": "Check a proof bundle offline: headers, work, and the records they commit to.",
     }
@@ -137,7 +138,8 @@ def main() -> None:
       engram round --help
 
     \b
-    Tab completion and manual pages:
+    What a word means, tab completion and manual pages:
+      engram glossary witness
       engram shell install
     """
 

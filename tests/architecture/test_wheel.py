@@ -8,7 +8,6 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built by way of a source distribution, from a copy: a left-over build/ would get into it."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source-tree"  # not a Python name, as a clone's folder may not be
-    skipped = shutil.ignore_patterns(*(NOT_SHIPPED - {"tests"}), ".*", "__pycache__", "*.egg-info")
+    skipped = shutil.ignore_patterns(*(NOT_SHIPPED - {"docs", "tests"}), ".*", "__pycache__", "*.egg-info")
     shutil.copytree(ROOT, source, ignore=skipped)
     run([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", source], cwd=folder)
     (built,) = (folder / "dist").glob("*.whl")
@@ -75,14 +74,15 @@ def test_the_wheel_holds_the_listed_packages_and_their_data(wheel: Path) -> None
     expected = {
         path.relative_to(ROOT).as_posix()
         for package in declared_packages()
-        for path in package_folder(package).iterdir()
-        if any(fnmatch(path.name, pattern) for pattern in ["*.py", *data_patterns.get(package, [])])
+        for pattern in ["*.py", *data_patterns.get(package, [])]
+        for path in package_folder(package).glob(pattern)
     }
     names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert {name.partition("/")[0] for name in names} == {"engram"}
     assert {name.removeprefix("engram/") for name in names} == expected
     data = {name for name in expected if not name.endswith(".py")}
-    assert {name for name in data if not name.startswith("participant/data/")} == {"py.typed"}
+    others = {name for name in data if not name.startswith("participant/data/")}
+    assert others == {"py.typed", "docs/glossary.md"}
 
 
 def test_the_wheel_carries_its_licence(wheel: Path) -> None:
